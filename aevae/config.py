@@ -1,0 +1,185 @@
+"""Configs are identities: frozen dataclasses whose canonical JSON names the run. No torch here.
+
+One field holds its meaning, range and default once; the form, the command line, the validation and the docs read it there.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+SCHEMA = 1  # of the run folder and of the canonical JSON; part of every fingerprint
+
+
+def option(default, help: str, *, min=None, max=None, choices=None, log=False, when: tuple[str, tuple] | None = None):
+    """A config field. `choices` or `min..max` bound it; `when=(field, values)` says where it has an effect."""
+    meta = dict(help=help, min=min, max=max, choices=choices, log=log, when=when)
+    return field(default=default, metadata={k: v for k, v in meta.items() if v is not None and v is not False})
+
+
+class Validated:
+    """Checks every field against its own metadata; one sentence says what came and what fits."""
+
+    def __post_init__(self):
+        for f in dataclasses.fields(self):
+            object.__setattr__(self, f.name, check(f, getattr(self, f.name)))
+
+
+def check(f: dataclasses.Field, value: Any) -> Any:
+    """The value of field `f` in its own type. Raises ValueError with one sentence."""
+    kind = type(f.default) if f.default is not dataclasses.MISSING else None
+    if kind is None:
+        return value
+    if kind is bool and not isinstance(value, bool):
+        raise ValueError(f"{f.name} must be true or false, got {value!r}")
+    if kind in (int, float):
+        value = _number(f, kind, value)
+    if kind is str and not isinstance(value, str):
+        raise ValueError(f"{f.name} must be a text, got {value!r}")
+    choices, low, high = (f.metadata.get(k) for k in ("choices", "min", "max"))
+    if choices is not None and value not in choices:
+        raise ValueError(f"{f.name} must be one of {', '.join(map(str, choices))}, got {value}")
+    if (low is not None and value < low) or (high is not None and value > high):
+        raise ValueError(f"{f.name} must be in {low}..{high}, got {value}")
+    return value
+
+
+def _number(f: dataclasses.Field, kind: type, value: Any) -> int | float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{f.name} must be a number, got {value!r}")
+    if value != value or value in (float("inf"), float("-inf")):
+        raise ValueError(f"{f.name} must be a finite number, got {value}")
+    if kind is int and value != int(value):
+        raise ValueError(f"{f.name} must be a whole number, got {value}")
+    return kind(value)
+
+
+def parse(f: dataclasses.Field, text: str) -> Any:
+    """The text of a command line or URL as the type of field `f`. Raises ValueError."""
+    kind = type(f.default)
+    if kind is bool:
+        if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
+            raise ValueError(f"{f.name} must be true or false, got {text!r}")
+        return text.lower() in ("true", "1", "yes")
+    if kind in (int, float):
+        try:
+            return float(text) if "." in text or "e" in text.lower() or kind is float else int(text)
+        except ValueError:
+            raise ValueError(f"{f.name} must be a number, got {text!r}") from None
+    return text
+
+
+@dataclass(frozen=True)
+class DataConfig(Validated):
+    """Which pictures a run learns from."""
+
+    name: str = option("mnist-5k", "data set: mnist-5k, mnist, fashion-mnist, kmnist, or images:<folder or zip>")
+    limit: int = option(0, "train on the first so many pictures only; 0 takes all", min=0, max=1_000_000)
+    leave_out_5k: bool = option(
+        False, "leave the 1,000 test digits of mnist-5k out of training, so that pages may show them as unseen"
+    )
+    digest: str = option("", "content of an own folder of pictures (filled in by itself)")
+
+
+@dataclass(frozen=True)
+class TrainConfig(Validated):
+    """How a run learns: Adam on shuffled mini-batches."""
+
+    epochs: int = option(10, "passes through the training pictures", min=1, max=1000)
+    batch_size: int = option(128, "pictures per step", min=1, max=8192)
+    lr: float = option(1e-3, "learning rate of Adam", min=1e-6, max=1.0, log=True)
+
+
+@dataclass(frozen=True)
+class ModelConfig(Validated):
+    """What every family shares: the network, the code and the likelihood of a pixel."""
+
+    family: ClassVar[str] = ""
+    network: str = option("mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv"))
+    hidden: int = option(400, "hidden units of the MLP, each way", min=1, max=4096, when=("network", ("mlp",)))
+    latent_dim: int = option(20, "numbers in the code z", min=1, max=784)
+    likelihood: str = option(
+        "bernoulli",
+        "p(x|z) of a pixel: bernoulli (cross-entropy), gaussian (squared error, fixed sigma), "
+        "gaussian_learned (one sigma, learned)",
+        choices=("bernoulli", "gaussian", "gaussian_learned"),
+    )
+    sigma: float = option(
+        0.5**0.5,
+        "standard deviation of a pixel; 0.7071 makes recon the squared error plus a constant",
+        min=0.01,
+        max=10.0,
+        when=("likelihood", ("gaussian",)),
+    )
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Data + model + training + seed: all that decides what a run becomes (the device does not)."""
+
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig = TrainConfig()
+    seed: int = 0
+
+    def __post_init__(self):
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must be a whole number in 0..{2**31 - 1}, got {self.seed}")
+
+    def to_dict(self) -> dict:
+        """Plain JSON data with every default filled in."""
+        return {
+            "schema": SCHEMA,
+            "data": dataclasses.asdict(self.data),
+            "model": {"family": self.model.family, **dataclasses.asdict(self.model)},
+            "train": dataclasses.asdict(self.train),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, raw: dict) -> "RunConfig":
+        """The config that `to_dict` wrote. Raises ValueError for what does not fit (unknown keys too)."""
+        from aevae.models import family_class  # the registry knows which config class a family has
+
+        if not isinstance(raw, dict):
+            raise ValueError("a config must be a JSON object")
+        if raw.get("schema") != SCHEMA:
+            raise ValueError(f"config schema must be {SCHEMA}, got {raw.get('schema')!r}")
+        parts = {k: raw.get(k) for k in ("data", "model", "train")}
+        for name, part in parts.items():
+            if not isinstance(part, dict):
+                raise ValueError(f"config has no part {name!r}")
+        model = dict(parts["model"])
+        config_class = family_class(model.pop("family", None)).Config
+        return cls(
+            data=build(DataConfig, parts["data"]),
+            model=build(config_class, model),
+            train=build(TrainConfig, parts["train"]),
+            seed=raw.get("seed", 0),
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """First 12 hex digits of sha256 over the canonical JSON."""
+        return fingerprint(self.to_dict())
+
+    @property
+    def name(self) -> str:
+        """`<family>-<dataset>-<fingerprint>`: the folder of this run."""
+        return f"{self.model.family}-{self.data.name.split(':')[0]}-{self.fingerprint}"
+
+
+def fingerprint(raw: dict) -> str:
+    """Identity of a config as plain JSON data (`RunConfig.to_dict`)."""
+    canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def build(config_class: type, values: dict):
+    """`config_class(**values)`, refusing unknown keys with one sentence."""
+    known = [f.name for f in dataclasses.fields(config_class)]
+    for key in values:
+        if key not in known:
+            raise ValueError(f"unknown option {key!r}; {config_class.__name__} has {', '.join(known)}")
+    return config_class(**values)

@@ -1,0 +1,30 @@
+"""The families: name -> module and class. A family is imported when it is asked for, so a listing needs no torch.
+
+To add one: a file here with its config and model, and a line below. Nothing else names a family.
+"""
+
+from importlib import import_module
+
+FAMILIES = {
+    "ae": "aevae.models.ae:Autoencoder",
+    "denoising": "aevae.models.denoising:DenoisingAutoencoder",
+    "vae": "aevae.models.vae:VAE",
+    "beta_vae": "aevae.models.beta_vae:BetaVAE",
+}
+
+
+def family_class(name: str) -> type:
+    """The model class of a family; its `Config` is the config class. Raises ValueError for an unknown name."""
+    if not isinstance(name, str) or name not in FAMILIES:
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {name}")
+    module, _, attribute = FAMILIES[name].partition(":")
+    return getattr(import_module(module), attribute)
+
+
+def build_model(config, seed: int = 0):
+    """A new model of `config.family` with weights drawn from `seed`; the global random state is left as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return family_class(config.family)(config)

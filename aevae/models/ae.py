@@ -1,0 +1,45 @@
+"""Autoencoder: min E[-log p(x | g(f(x)))] over encoder f and decoder g; the code is narrower than the picture.
+
+Hinton & Salakhutdinov 2006, Science 313:504. With the Gaussian likelihood of fixed sigma the objective is the squared
+error up to scale and constant. The code has no prior: its scale is free, and the space between codes is not trained.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Generator, Tensor, nn
+
+from aevae.config import ModelConfig
+from aevae.models.base import Model
+from aevae.outputs import Loss
+
+
+@dataclass(frozen=True)
+class AEConfig(ModelConfig):
+    """Plain autoencoder (Hinton & Salakhutdinov 2006)."""
+
+    family: ClassVar[str] = "ae"
+
+
+class Autoencoder(Model):
+    """The code is a point: z = f(x)."""
+
+    Config = AEConfig
+    title = "Autoencoder"
+    objective = "-log p(x | g(f(x)))"
+    paper = "Hinton & Salakhutdinov 2006"
+
+    def build_code(self, width: int) -> None:
+        self.code = nn.Linear(width, self.config.latent_dim)
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, None]:
+        return self.code(self.encoder(x)), None
+
+    def corrupt(self, x: Tensor, generator: Generator | None) -> Tensor:
+        """What the encoder sees of x while training; a plain autoencoder sees x."""
+        return x
+
+    def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
+        recon = self.nll(x, self(self.corrupt(x, generator)).params).mean()
+        return Loss(total=recon, terms={"recon": recon.detach()})

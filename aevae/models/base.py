@@ -1,0 +1,85 @@
+"""The surface that every family shares: encode, decode, forward, loss.
+
+A model knows no file, device, optimizer or screen; tensors follow the inputs' device. All randomness comes from the
+`generator` argument: without one, every call is deterministic (z = mu, no corruption).
+"""
+
+import math
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aevae import losses
+from aevae.config import ModelConfig
+from aevae.models import blocks
+from aevae.outputs import Loss, Output
+
+MIN_LOGVAR = math.log(1e-4)  # of a learned pixel variance: black border pixels would drive it to 0 and the NLL to -inf
+
+
+class Model(nn.Module):
+    """An encoder, a code of `latent_dim` numbers, a decoder and a likelihood. Families override what differs."""
+
+    Config = ModelConfig
+    has_encoder = True
+    generative = False  # True: the code has a prior N(0, I), so decoded draws are samples of the model
+    latent = "continuous"  # or "discrete"
+    input = "image"  # or "sequence"
+    levels = 1
+
+    def __init__(self, config: ModelConfig):
+        super().__init__()
+        self.config = config
+        self.encoder, width = blocks.encoder(config)
+        self.build_code(width)
+        self.decoder = blocks.decoder(config)
+        if config.likelihood == "gaussian_learned":
+            self.pixel_logvar = nn.Parameter(torch.tensor(math.log(0.1)))  # near the variance of MNIST, 0.095
+
+    def build_code(self, width: int) -> None:
+        """Make the layers from h (B, width) to the code."""
+        raise NotImplementedError
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """q(z|x) of x (B, 1, 28, 28): mean (B, D) and log variance (B, D), or None where the code is a point."""
+        raise NotImplementedError
+
+    def encode(self, x: Tensor) -> Tensor:
+        """The code mu (B, D) of x (B, 1, 28, 28) in [0, 1]. Deterministic."""
+        return self.posterior(x)[0]
+
+    def decode(self, z: Tensor) -> Tensor:
+        """The mean picture (B, 1, 28, 28) in [0, 1] of z (B, D)."""
+        return self.mean(self.decoder(z))
+
+    def mean(self, params: Tensor) -> Tensor:
+        """Mean picture in [0, 1] of the decoder's output."""
+        return params.sigmoid() if self.config.likelihood == "bernoulli" else params.clamp(0, 1)
+
+    def nll(self, x: Tensor, params: Tensor) -> Tensor:
+        """-log p(x|z) per image (B,), in nats, from the decoder's output."""
+        if self.config.likelihood == "bernoulli":
+            return losses.bernoulli_nll(x, params)
+        return losses.gaussian_nll(x, params, self.pixel_variance_log())
+
+    def pixel_variance_log(self) -> Tensor | float:
+        """log sigma^2 of a Gaussian pixel."""
+        if self.config.likelihood == "gaussian_learned":
+            return self.pixel_logvar.clamp(min=MIN_LOGVAR)
+        return 2 * math.log(self.config.sigma)
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
+        """Encode, draw z where q is a distribution and a generator is given, decode."""
+        mu, logvar = self.posterior(x)
+        z = mu if logvar is None or generator is None else sample(mu, logvar, generator)
+        return Output(params=self.decoder(z), z=z, mu=mu, logvar=logvar)
+
+    def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
+        """Objective of a batch x (B, 1, 28, 28). `epoch`: training time that schedules follow; default: their end."""
+        raise NotImplementedError
+
+
+def sample(mu: Tensor, logvar: Tensor, generator: Generator) -> Tensor:
+    """z = mu + exp(logvar / 2) * eps, eps ~ N(0, I): the reparameterisation (arXiv:1312.6114, section 2.4)."""
+    eps = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
+    return mu + torch.exp(0.5 * logvar) * eps

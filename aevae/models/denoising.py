@@ -1,0 +1,45 @@
+"""Denoising autoencoder: min E_x E_{x~ ~ C(.|x)}[-log p(x | g(f(x~)))]; spoilt in, clean out.
+
+Vincent et al. 2008 (ICML) and 2010 (JMLR 11:3371). Differs from the plain autoencoder in what the encoder sees.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Generator, Tensor
+
+from aevae.config import option
+from aevae.corruption import KINDS, corrupt
+from aevae.models.ae import AEConfig, Autoencoder
+
+
+@dataclass(frozen=True)
+class DenoisingConfig(AEConfig):
+    """Denoising autoencoder (Vincent et al. 2008)."""
+
+    family: ClassVar[str] = "denoising"
+    noise: str = option(
+        "gaussian",
+        "what spoils the input: gaussian, masking, salt_and_pepper, or one covered block",
+        choices=tuple(KINDS),
+    )
+    noise_level: float = option(
+        0.5, "gaussian: standard deviation; the others: share of the pixels touched", min=0.0, max=1.0
+    )
+    clip: bool = option(
+        True, "keep noisy pixels in 0..1; off: the score identity of denoising holds", when=("noise", ("gaussian",))
+    )
+
+
+class DenoisingAutoencoder(Autoencoder):
+    """Learns the way back from the noise it was trained on."""
+
+    Config = DenoisingConfig
+    title = "Denoising autoencoder"
+    objective = "-log p(x | g(f(x + noise)))"
+    paper = "Vincent et al. 2008"
+
+    def corrupt(self, x: Tensor, generator: Generator | None) -> Tensor:
+        if generator is None:
+            return x
+        return corrupt(x, self.config.noise, self.config.noise_level, generator, self.config.clip)
