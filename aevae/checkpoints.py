@@ -1,0 +1,261 @@
+"""Runs on disk: a folder of safetensors and JSON, written so that a reader sees the old file or the new one.
+
+config.json       what was asked for; its fingerprint ends the folder's name
+state.json        how far it is; `finished` is the last thing written, with the checksum of the weights
+model.safetensors weights of the last full epoch       history.jsonl  one line per epoch
+film.safetensors  small snapshots per epoch            metrics.json   numbers, by data set
+state.safetensors all that resume needs, of one step; gone once the run is finished
+preview.png       original, reconstruction, sample
+No torch here: listing a hundred runs costs a hundred small JSON files.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from aevae import paths
+from aevae.config import SCHEMA, fingerprint
+
+NAME = re.compile(r"[a-z0-9_]+-[a-z0-9-]+-[0-9a-f]{12}")
+MAX_JSON = 20_000_000  # bytes; a config or history larger than this is not ours
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a listing shows of a run; JSON only, the weights stay on disk."""
+
+    name: str
+    path: Path
+    status: str  # finished | unfinished | damaged
+    reason: str = ""  # why it is damaged
+    config: dict = field(default_factory=dict)
+    state: dict = field(default_factory=dict)
+    metrics: dict = field(default_factory=dict)  # data set -> metric -> number
+    size: int = 0  # bytes
+    shipped: bool = False
+
+    @property
+    def fingerprint(self) -> str:
+        return self.name.rpartition("-")[2]
+
+    @property
+    def family(self) -> str:
+        return self.config.get("model", {}).get("family", self.name.split("-")[0])
+
+    @property
+    def dataset(self) -> str:
+        return self.config.get("data", {}).get("name", "")
+
+    @property
+    def latent_dim(self) -> int:
+        return self.config.get("model", {}).get("latent_dim", 0)
+
+    @property
+    def epochs(self) -> int:
+        """Epochs done."""
+        return self.state.get("epoch", 0)
+
+    @property
+    def created(self) -> float:
+        """When training began, in seconds since 1970."""
+        return self.state.get("created", 0.0)
+
+
+class DamagedRun(ValueError):
+    """A run folder that cannot be read; the message says why."""
+
+
+# -- writing ---------------------------------------------------------------------------------------------------------
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Write under a temporary name, flush to disk, rename. On failure (full disk) the old file stays as it was."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_json(path: Path, value) -> None:
+    write_atomic(path, (json.dumps(value, indent=1, allow_nan=False) + "\n").encode())
+
+
+def write_history(path: Path, records: Iterable[dict]) -> None:
+    write_atomic(path, "".join(json.dumps(r, allow_nan=False) + "\n" for r in records).encode())
+
+
+def checksum(path: Path) -> str:
+    """sha256 of a file, in hex."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read_json(path: Path) -> dict:
+    """A JSON object. Raises DamagedRun with the reason."""
+    try:
+        if path.stat().st_size > MAX_JSON:
+            raise DamagedRun(f"{path.name} is too large")
+        value = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise DamagedRun(f"{path.name} is missing") from None
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, DamagedRun):
+            raise
+        raise DamagedRun(f"{path.name} cannot be read") from error
+    if not isinstance(value, dict):
+        raise DamagedRun(f"{path.name} is not a JSON object")
+    return value
+
+
+def read_history(folder: Path) -> list[dict]:
+    """The lines of history.jsonl; [] before the first. Raises DamagedRun."""
+    path = folder / "history.jsonl"
+    if not path.exists():
+        return []
+    try:
+        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
+    except (OSError, ValueError) as error:
+        raise DamagedRun("history.jsonl cannot be read") from error
+    if not all(isinstance(line, dict) and isinstance(line.get("test"), dict) for line in lines):
+        raise DamagedRun("history.jsonl has a line without test numbers")
+    return lines
+
+
+def check_safetensors(path: Path) -> None:
+    """Is the file whole, by its own header (lengths only)? Raises DamagedRun."""
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if not 0 < length <= min(size - 8, MAX_JSON):
+                raise DamagedRun(f"{path.name} is truncated or not a safetensors file")
+            header = json.loads(file.read(length))
+        end = max((t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0)
+    except FileNotFoundError:
+        raise DamagedRun(f"{path.name} is missing") from None
+    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+        if isinstance(error, DamagedRun):
+            raise
+        raise DamagedRun(f"{path.name} is not a safetensors file") from error
+    if size != 8 + length + end:
+        raise DamagedRun(f"{path.name} is truncated: {size} bytes of {8 + length + end}")
+
+
+def read_run(folder: Path, shipped: bool = False) -> RunInfo:
+    """What the folder says of itself; a damaged one is returned as such, with the reason."""
+    info = dict(name=folder.name, path=folder, shipped=shipped)
+    try:
+        size = sum(f.stat().st_size for f in folder.iterdir() if f.is_file())
+        config = read_json(folder / "config.json")
+        if config.get("schema") != SCHEMA:
+            raise DamagedRun(f"config.json has schema {config.get('schema')!r}, this program reads {SCHEMA}")
+        if fingerprint(config) != folder.name.rpartition("-")[2]:
+            raise DamagedRun("config.json does not match the fingerprint in the folder's name")
+        state = read_json(folder / "state.json") if (folder / "state.json").exists() else {}
+        info |= dict(config=config, state=state, size=size)
+        if not state.get("finished"):
+            return RunInfo(status="unfinished", **info)
+        check_safetensors(folder / "model.safetensors")
+        read_history(folder)
+        metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").exists() else {}
+        return RunInfo(status="finished", metrics=metrics, **info)
+    except DamagedRun as error:
+        return RunInfo(status="damaged", reason=str(error), **info)
+    except OSError as error:
+        return RunInfo(status="damaged", reason=error.strerror or "cannot be read", **info)
+
+
+def list_runs() -> list[RunInfo]:
+    """Every run, shipped ones first, then the newest first. A run that is in both places is listed once."""
+    shipped = [read_run(f, shipped=True) for f in _folders(paths.pretrained_dir())]
+    names = {run.name for run in shipped if run.status == "finished"}
+    own = [read_run(f) for f in _folders(paths.runs_dir()) if f.name not in names]
+    return sorted(shipped, key=lambda r: r.name) + sorted(own, key=lambda r: -r.created)
+
+
+def _folders(root: Path) -> list[Path]:
+    if not root.is_dir():
+        return []
+    return [f for f in sorted(root.iterdir()) if f.is_dir() and not f.name.startswith(".")]
+
+
+def find_run(reference: str) -> RunInfo:
+    """The run of a name, a unique prefix of a fingerprint, or a path. Raises ValueError with one sentence."""
+    runs = list_runs()
+    for run in runs:
+        if run.name == reference:
+            return run
+    if re.fullmatch(r"[0-9a-f]{2,12}", reference):
+        found = [run for run in runs if run.fingerprint.startswith(reference)]
+        if len(found) > 1:
+            raise ValueError(f"{reference} fits {len(found)} runs: {', '.join(r.name for r in found)}")
+        if found:
+            return found[0]
+    if os.sep in reference and (Path(reference) / "config.json").is_file():
+        return read_run(Path(reference).resolve())
+    raise ValueError(f"no run {reference!r}; `python -m aevae runs` lists what is here")
+
+
+def finished_run(name: str) -> RunInfo | None:
+    """The finished run of this name, shipped or own; None if there is none."""
+    for root, shipped in ((paths.pretrained_dir(), True), (paths.runs_dir(), False)):
+        if (root / name / "config.json").exists():
+            run = read_run(root / name, shipped)
+            if run.status == "finished":
+                return run
+    return None
+
+
+# -- changing --------------------------------------------------------------------------------------------------------
+
+
+def run_folder(name: str) -> Path:
+    """The own folder of a run, made if need be. Raises ValueError for a name that is no run's name."""
+    if not NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not the name of a run")
+    folder = paths.runs_dir() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def run_lock(name: str) -> FileLock:
+    """Held by whoever trains or deletes this run, in whatever process; ends with the process."""
+    locks = paths.runs_dir() / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / f"{name}.lock")
+
+
+def delete_run(run: RunInfo) -> None:
+    """Remove an own run. Raises ValueError for a shipped one or one that is being trained."""
+    if run.shipped:
+        raise ValueError(f"{run.name} is shipped with the program and stays")
+    if run.path.parent != paths.runs_dir().resolve() and run.path.parent != paths.runs_dir():
+        raise ValueError(f"{run.path} is not in the store {paths.runs_dir()}")
+    try:
+        with run_lock(run.name).acquire(timeout=0):
+            # Renamed first: whatever happens next, no half-deleted folder keeps the name of a run.
+            grave = run.path.with_name(f".deleted-{run.name}-{os.getpid()}")
+            os.replace(run.path, grave)
+            shutil.rmtree(grave, ignore_errors=True)
+    except Timeout:
+        raise ValueError(f"{run.name} is being trained; cancel it first") from None

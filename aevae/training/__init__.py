@@ -1,0 +1,1 @@
+"""The loop that trains any family, and the device it runs on."""

@@ -1,0 +1,189 @@
+"""One loop for every family. It knows no screen and no file: it tells listeners, and asks whether to stop.
+
+The data stay on the device as uint8; a batch is an index. The order of an epoch depends on (seed, epoch) alone and the
+noise on one generator whose state is part of the checkpoint, so stop + resume is the same run as no stop.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from aevae.config import TrainConfig
+from aevae.models.base import Model
+from aevae.models.blocks import batches
+
+TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
+REPORT_SECONDS = 0.25  # a StepDone at most this often
+
+
+@dataclass(frozen=True)
+class StepDone:
+    """A few steps further. `terms`: means over this epoch so far."""
+
+    step: int
+    steps: int
+    epoch: int
+    terms: dict[str, float]
+    images_per_s: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch is over (0: before training). `record` is its line of the history."""
+
+    record: dict
+
+
+class TrainingDiverged(ArithmeticError):
+    """A loss term is no longer a finite number."""
+
+
+class Trainer:
+    """Adam on shuffled mini-batches of `train` (uint8 (N, 1, 28, 28)); each epoch ends with a pass over `test`."""
+
+    def __init__(self, model: Model, train, test, config: TrainConfig, seed: int, device: torch.device):
+        self.model = model.to(device)
+        self.config, self.seed, self.device = config, seed, device
+        self.train = torch.as_tensor(train).to(device)
+        self.test = torch.as_tensor(test).to(device)
+        # fused: one kernel for all parameters; the same numbers, half the time of the loop on small nets
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        self.noise = torch.Generator(device).manual_seed(seed)
+        self.step = 0
+        self.sums: Tensor | None = None  # of the terms times the batch, over this epoch so far
+        self.term_names: list[str] = []
+        self.epoch_seconds = 0.0
+        self.history: list[dict] = []
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return math.ceil(len(self.train) / self.config.batch_size)
+
+    @property
+    def steps(self) -> int:
+        return self.steps_per_epoch * self.config.epochs
+
+    @property
+    def finished(self) -> bool:
+        return len(self.history) == self.config.epochs + 1
+
+    def fit(self, on_event: Callable = lambda event: None, should_stop: Callable[[], bool] = lambda: False) -> bool:
+        """Train to the end, or until `should_stop()` between two steps. Returns whether the end was reached."""
+        if not self.history:
+            self._end_epoch(on_event, {})
+        while self.step < self.steps:
+            if not self._epoch(on_event, should_stop):
+                return False
+            self._end_epoch(on_event, self._means())
+        return True
+
+    def _epoch(self, on_event, should_stop) -> bool:
+        epoch, done = divmod(self.step, self.steps_per_epoch)
+        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(self.seed * 1_000_003 + epoch))
+        order = order.to(self.device)
+        self.model.train()
+        size, started, told = self.config.batch_size, time.perf_counter(), 0.0
+        first, before = self.step, self.epoch_seconds
+        for i in range(done, self.steps_per_epoch):
+            if should_stop():
+                return False
+            self._step(self.train[order[i * size : (i + 1) * size]])
+            now = time.perf_counter()
+            self.epoch_seconds = before + now - started
+            if now - told > REPORT_SECONDS:
+                told = now
+                rate = (self.step - first) * size / (now - started)
+                on_event(StepDone(self.step, self.steps, epoch + 1, self._means(), rate))
+        return True
+
+    def _step(self, images: Tensor) -> None:
+        x = images.float().div_(255)
+        loss = self.model.loss(x, generator=self.noise, epoch=self.step / self.steps_per_epoch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        terms = {**loss.terms, "objective": loss.total.detach()}
+        values = torch.stack(list(terms.values()))
+        if self.device.type == "cpu":  # elsewhere asking would stall the device: asked once a report
+            self._must_be_finite(values.tolist(), terms)
+        self.optimizer.step()
+        self.step += 1
+        self.term_names = list(terms)
+        weighted = values.to(torch.float32 if self.device.type == "mps" else torch.float64) * len(x)
+        self.sums = weighted if self.sums is None else self.sums + weighted
+
+    def _must_be_finite(self, values, names) -> None:
+        for name, value in zip(names, values, strict=True):
+            if not math.isfinite(value):
+                raise TrainingDiverged(
+                    f"{name} became {value} at step {self.step + 1} (epoch {self.step // self.steps_per_epoch + 1}); "
+                    "try a smaller learning rate"
+                )
+
+    def _means(self) -> dict[str, float]:
+        """Means of the terms over this epoch so far, in nats per image."""
+        done = self.step % self.steps_per_epoch or self.steps_per_epoch
+        seen = min(done * self.config.batch_size, len(self.train))
+        values = [v / seen for v in self.sums.tolist()]
+        self._must_be_finite(values, self.term_names)
+        return dict(zip(self.term_names, values, strict=True))
+
+    def _end_epoch(self, on_event, train_terms: dict[str, float]) -> None:
+        record = {"epoch": len(self.history), "step": self.step}
+        if train_terms:
+            record |= {"train": train_terms, "seconds": round(self.epoch_seconds, 3)}
+            record["images_per_s"] = round(len(self.train) / max(self.epoch_seconds, 1e-9), 1)
+        record["test"] = self.evaluate()
+        self._must_be_finite(record["test"].values(), record["test"])
+        self.sums, self.epoch_seconds = None, 0.0
+        self.history.append(record)
+        on_event(EpochDone(record))
+
+    @torch.inference_mode()
+    def evaluate(self) -> dict[str, float]:
+        """Means of the terms over the test pictures, with one draw of all noise, the same each time."""
+        self.model.eval()
+        generator = torch.Generator(self.device).manual_seed(TEST_SEED)
+        sums: dict[str, float] = {}
+        for images in batches(self.test):
+            loss = self.model.loss(images.float().div_(255), generator=generator)
+            for name, term in {**loss.terms, "objective": loss.total}.items():
+                sums[name] = sums.get(name, 0.0) + float(term) * len(images)
+        return {name: total / len(self.test) for name, total in sums.items()}
+
+    def state(self) -> tuple[dict[str, Tensor], dict]:
+        """All that resume needs, of one step: tensors, and JSON data. `load_state` takes them back."""
+        tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
+        for i, slots in self.optimizer.state_dict()["state"].items():
+            tensors |= {f"adam.{i}.{k}": v for k, v in slots.items()}
+        tensors["noise"] = self.noise.get_state()
+        if self.sums is not None:
+            tensors["sums"] = self.sums
+        meta = {
+            "step": self.step,
+            "history": self.history,
+            "term_names": self.term_names,
+            "epoch_seconds": self.epoch_seconds,
+        }
+        return {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, meta
+
+    def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
+        """Continue from what `state` returned. Raises ValueError or KeyError where it does not fit this model."""
+        named = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
+        try:
+            self.model.load_state_dict(named)
+        except RuntimeError as error:
+            raise ValueError("the saved state does not fit this model") from error
+        slots: dict[int, dict] = {}
+        for key, value in tensors.items():
+            if key.startswith("adam."):
+                _, i, name = key.split(".")
+                slots.setdefault(int(i), {})[name] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        self.noise.set_state(tensors["noise"])
+        self.sums = tensors["sums"].to(self.device) if "sums" in tensors else None
+        self.step, self.history = meta["step"], list(meta["history"])
+        self.term_names, self.epoch_seconds = list(meta["term_names"]), meta["epoch_seconds"]
