@@ -1,0 +1,360 @@
+"""One queue on disk for everybody, one worker process per device. No torch, no Streamlit in this file's imports.
+
+A job is a row of SQLite; its worker is whoever holds the lock file of a device slot, so a dead worker is known by its
+free lock, not by a clock. States: queued -> running -> done | failed | cancelled. A job found running under a free
+lock goes back to the queue once, then fails.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+
+from filelock import FileLock, Timeout
+
+from aevae import paths
+from aevae.config import RunConfig
+
+ATTEMPTS = 2  # a job whose worker died this often fails
+BEAT = 0.5  # seconds between two looks of a worker at its own row
+IDLE_EXIT = 600  # a worker without a parent ends after so long without a job; None: never
+NICE = 15  # the interface wins over training where cores are short
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS jobs (
+    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, run TEXT NOT NULL, config TEXT NOT NULL, device TEXT NOT NULL,
+    state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, slot TEXT NOT NULL DEFAULT '',
+    cancel INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, started REAL, ended REAL, beat REAL,
+    progress TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '', trace TEXT NOT NULL DEFAULT '');
+CREATE UNIQUE INDEX IF NOT EXISTS one_active ON jobs (fingerprint) WHERE state IN ('queued', 'running');
+"""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left; `position` 1 is next."""
+
+    id: int
+    fingerprint: str
+    run: str
+    config: dict
+    device: str
+    state: str
+    attempts: int
+    slot: str
+    cancel: bool
+    created: float
+    started: float | None
+    ended: float | None
+    beat: float | None
+    progress: dict
+    error: str
+    trace: str
+    position: int = 0
+
+    @property
+    def active(self) -> bool:
+        return self.state in ("queued", "running")
+
+
+class QueueBroken(RuntimeError):
+    """The queue's file cannot be used; the message says what to do."""
+
+
+@contextlib.contextmanager
+def _queue():
+    """A connection inside one immediate transaction; creates the queue if need be."""
+    root = paths.runs_dir()
+    connection = None
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(root / "queue.sqlite", timeout=10, isolation_level=None)
+        connection.row_factory = sqlite3.Row
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.executescript(SCHEMA + "PRAGMA user_version = 1;")
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
+        if isinstance(error, sqlite3.IntegrityError):
+            raise
+        raise QueueBroken(
+            f"the queue {root / 'queue.sqlite'} cannot be used ({error}); free some disk space or move it away"
+        ) from error
+    except OSError as error:
+        raise QueueBroken(f"the store {root} cannot be written: {error.strerror}") from error
+    finally:
+        if connection is not None:
+            connection.close()  # rolls back what was not committed
+
+
+def _job(row: sqlite3.Row, position: int = 0) -> Job:
+    values = dict(row)
+    values["config"], values["progress"] = json.loads(values["config"]), json.loads(values["progress"])
+    values["cancel"] = bool(values["cancel"])
+    return Job(**values, position=position)
+
+
+# -- what a page or a command asks -----------------------------------------------------------------------------------
+
+
+def submit(config: RunConfig, device: str = "auto") -> Job:
+    """Put a run on the queue. The same run is there once: asked again, the waiting or running job comes back."""
+    raw = json.dumps(config.to_dict())
+    with _queue() as db:
+        row = db.execute(
+            "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", (config.fingerprint,)
+        ).fetchone()
+        number = row["id"] if row else db.execute(
+            "INSERT INTO jobs (fingerprint, run, config, device, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
+            (config.fingerprint, config.name, raw, device, time.time()),
+        ).lastrowid
+    return get(number)
+
+
+def resume(number: int) -> Job:
+    """Queue the same run again; it goes on from its checkpoint. Raises ValueError."""
+    job = get(number)
+    if job is None:
+        raise ValueError(f"there is no job {number}")
+    return submit(RunConfig.from_dict(job.config), job.device)
+
+
+def cancel(number: int) -> None:
+    """A queued job is cancelled at once, a running one between two steps; its checkpoint stays."""
+    with _queue() as db:
+        db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (number,))
+        db.execute("UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'", (time.time(), number))
+
+
+def get(number: int) -> Job | None:
+    """The job of this number, or None."""
+    return next((job for job in jobs(limit=1_000_000) if job.id == number), None)
+
+
+def jobs(limit: int = 50) -> list[Job]:
+    """Running, then queued in their order, then the last ended ones. A queue that does not exist is empty."""
+    if not (paths.runs_dir() / "queue.sqlite").exists():
+        return []
+    with _queue() as db:
+        rows = db.execute(
+            "SELECT * FROM jobs ORDER BY CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, "
+            "CASE WHEN state IN ('running', 'queued') THEN id ELSE -coalesce(ended, 0) END LIMIT ?",
+            (limit,),
+        ).fetchall()
+    waiting = [row["id"] for row in rows if row["state"] == "queued"]
+    return [_job(row, waiting.index(row["id"]) + 1 if row["id"] in waiting else 0) for row in rows]
+
+
+def active(fingerprint: str) -> Job | None:
+    """The queued or running job of this run."""
+    return next((job for job in jobs() if job.active and job.fingerprint == fingerprint), None)
+
+
+def prune(keep: int = 200) -> None:
+    """Forget all but the last ended jobs (the runs stay)."""
+    with _queue() as db:
+        db.execute(
+            "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND id NOT IN "
+            "(SELECT id FROM jobs WHERE state NOT IN ('queued', 'running') ORDER BY ended DESC LIMIT ?)",
+            (keep,),
+        )
+
+
+# -- the worker process ----------------------------------------------------------------------------------------------
+
+
+def _slot(device: str) -> FileLock:
+    locks = paths.runs_dir() / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / f"worker-{device.replace(':', '-')}.lock")
+
+
+def worker_alive(device: str = "auto") -> bool:
+    """Does a process hold the slot of this device?"""
+    try:
+        with _slot(device).acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+_spawned: list[subprocess.Popen] = []
+
+
+def ensure_worker(device: str = "auto") -> None:
+    """Start a worker process if jobs wait (or were left running) and none is there. Cheap; call it at every look."""
+    _spawned[:] = [p for p in _spawned if p.poll() is None]  # also reaps the ended ones
+    if _spawned or not any(job.active for job in jobs()) or worker_alive(device):
+        return
+    log = paths.runs_dir() / "worker.log"
+    with open(log, "ab") as out:
+        _spawned.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "aevae", "worker", "--device", device, "--parent", str(os.getpid())],
+                cwd=paths.ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+        )
+
+
+class Worker:
+    """Takes jobs one after another until told to stop, until its parent is gone, or `once` the queue is empty."""
+
+    def __init__(self, device: str = "auto", parent: int | None = None, once: bool = False):
+        self.device, self.parent, self.once = device, parent, once
+        self.stop = threading.Event()  # end the process; the job goes back to the queue
+        self.cancelled = threading.Event()  # end the job
+
+    def run(self) -> int:
+        """Exit code: 0 at the end, 3 if another worker has the device."""
+        try:
+            slot = _slot(self.device).acquire(timeout=3)  # longer than a page's glance at the lock
+        except Timeout:
+            print(f"another worker already serves {self.device}", file=sys.stderr)
+            return 3
+        with slot:
+            if threading.current_thread() is threading.main_thread():
+                for name in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(name, lambda *_: self.stop.set())
+            if hasattr(os, "nice"):
+                os.nice(NICE)
+            self._recover()
+            threading.Thread(target=self._watch_parent, daemon=True).start()
+            self._serve()
+        return 0
+
+    def _serve(self) -> None:
+        idle = time.monotonic()
+        while not self.stop.is_set():
+            job = self._claim()
+            if job is not None:
+                self._work(job)
+                idle = time.monotonic()
+            elif self.once or (self.parent is None and time.monotonic() - idle > IDLE_EXIT):
+                return
+            else:
+                self.stop.wait(BEAT)
+
+    def _recover(self) -> None:
+        """This slot is ours, so what it left running has no worker."""
+        with _queue() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'failed', ended = ?, error = ? WHERE state = 'running' AND slot = ? "
+                "AND attempts >= ?",
+                (time.time(), f"its worker died {ATTEMPTS} times; see worker.log in the store", self.device, ATTEMPTS),
+            )
+            db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND slot = ?", (self.device,))
+
+    def _claim(self) -> Job | None:
+        with _queue() as db:
+            row = db.execute(
+                "SELECT * FROM jobs WHERE state = 'queued' AND (? = 'auto' OR device IN ('auto', ?)) ORDER BY id LIMIT 1",
+                (self.device, self.device),
+            ).fetchone()
+            if row is None:
+                return None
+            now = time.time()
+            db.execute(
+                "UPDATE jobs SET state = 'running', attempts = attempts + 1, slot = ?, cancel = 0, "
+                "started = coalesce(started, ?), beat = ? WHERE id = ?",
+                (self.device, now, now, row["id"]),
+            )
+        return _job(row)
+
+    def _work(self, job: Job) -> None:
+        self.cancelled.clear()
+        progress, over = Progress(), threading.Event()
+        heart = threading.Thread(target=self._beat, args=(job, progress, over), daemon=True)
+        heart.start()
+        state, error, trace = "failed", "", ""
+        try:
+            from aevae import runs  # torch comes here
+
+            device = job.device if self.device == "auto" else self.device
+            result = runs.train_or_load(
+                RunConfig.from_dict(job.config),
+                device,
+                on_event=progress,
+                should_stop=lambda: self.stop.is_set() or self.cancelled.is_set(),
+            )
+            state = "done" if result.finished else "cancelled" if self.cancelled.is_set() else "queued"
+        except Exception as problem:
+            error, trace = sentence(problem), traceback.format_exc()
+            print(trace, file=sys.stderr, flush=True)
+        over.set()
+        heart.join()
+        with _queue() as db:
+            db.execute(
+                "UPDATE jobs SET state = ?, error = ?, trace = ?, progress = ?, ended = ?, "
+                "attempts = attempts - (? = 'queued') WHERE id = ?",
+                (state, error, trace, json.dumps(progress.now), time.time(), state, job.id),
+            )
+
+    def _beat(self, job: Job, progress: "Progress", over: threading.Event) -> None:
+        while not over.wait(BEAT):
+            with contextlib.suppress(QueueBroken), _queue() as db:
+                db.execute(
+                    "UPDATE jobs SET beat = ?, progress = ? WHERE id = ?",
+                    (time.time(), json.dumps(progress.now), job.id),
+                )
+                if db.execute("SELECT cancel FROM jobs WHERE id = ?", (job.id,)).fetchone()["cancel"]:
+                    self.cancelled.set()
+
+    def _watch_parent(self) -> None:
+        """Ends with the server that started it. (os.getppid changes when the parent is gone.)"""
+        if self.parent is None:
+            return
+        while os.getppid() == self.parent:
+            time.sleep(BEAT)
+        self.stop.set()
+
+
+class Progress:
+    """Listener that keeps the newest figures of a job as JSON data."""
+
+    def __init__(self):
+        self.now: dict = {}
+        self._first: tuple[float, int] | None = None
+
+    def __call__(self, event) -> None:
+        figures = dataclasses.asdict(event)
+        if "record" in figures:  # an epoch is over: its line is in the run's history
+            self.now = {**self.now, "epochs_done": figures["record"]["epoch"]}
+            return
+        now, step = time.monotonic(), figures["step"]
+        self._first = self._first or (now, step)
+        if step > self._first[1]:  # the pace of this worker, tests and checkpoints included
+            pace = (now - self._first[0]) / (step - self._first[1])
+            figures["seconds_left"] = round(pace * (figures["steps"] - step), 1)
+        figures["images_per_s"] = round(figures["images_per_s"], 1)
+        self.now = {**self.now, **figures}
+
+
+def sentence(problem: BaseException) -> str:
+    """An error in words a student can use."""
+    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+        return "the disk is full; free some space and resume, nothing finished is lost"
+    if isinstance(problem, (MemoryError,)) or "out of memory" in str(problem).lower():
+        return "out of memory; take a smaller batch or network"
+    if isinstance(problem, OSError):
+        return f"{problem.strerror or problem}: {problem.filename or 'the store'}"
+    return str(problem) or type(problem).__name__
+
+
+def run_worker(device: str, parent: int | None, once: bool) -> int:
+    """`python -m aevae worker`."""
+    return Worker(device, parent, once).run()
+

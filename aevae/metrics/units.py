@@ -1,0 +1,20 @@
+"""Which latent dimensions carry something."""
+
+import numpy as np
+
+UNITS = {"active_units": "dimensions", "kl_per_dim": "nats / image"}
+THRESHOLD = 0.01
+
+
+def active_units(mu: np.ndarray) -> np.ndarray:
+    """Is Var_x(E_q[z_j|x]) > 0.01, per dimension (D,) bool. mu: (N, D).
+
+    Burda et al. 2016, arXiv:1509.00519, section 5.
+    """
+    return mu.var(axis=0) > THRESHOLD
+
+
+def used_directions(codes: np.ndarray) -> np.ndarray:
+    """For a code without a prior, whose scale is free: variance above 0.1 % of the largest (D,) bool."""
+    variance = codes.var(axis=0)
+    return variance > 1e-3 * variance.max(initial=0.0)

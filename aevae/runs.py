@@ -1,0 +1,376 @@
+"""The road of the data: config -> data set -> model -> trainer -> run folder -> the same run, opened.
+
+`train_or_load(config)` asks the store first; only what is missing is trained. `load_run(name)` opens what is there.
+"""
+
+import dataclasses
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from filelock import Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save as arrays_bytes
+from safetensors.torch import load_file, save
+
+from aevae import __version__, checkpoints, datasets
+from aevae.checkpoints import DamagedRun, RunInfo
+from aevae.config import DataConfig, RunConfig
+from aevae.metrics import evidence, reconstruction, units
+from aevae.models import build_model
+from aevae.models.blocks import batches, parameter_count
+from aevae.training.device import pick_device, set_threads
+from aevae.training.film import Film
+from aevae.training.trainer import EpochDone, Trainer
+
+SHOWN = {"mnist": DataConfig("mnist-5k")}  # pages show these test pictures for runs trained on that set
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a request."""
+
+    name: str
+    finished: bool
+    cached: bool  # it was there already
+    seconds: float = 0.0
+    device: str = ""
+
+
+# -- training --------------------------------------------------------------------------------------------------------
+
+
+def train_or_load(
+    config: RunConfig,
+    device: str = "auto",
+    on_event: Callable = lambda event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    force: bool = False,
+) -> Result:
+    """Make sure this run exists. The same config is trained once, whoever asks, in however many processes.
+
+    An interrupted run goes on from its checkpoint. `should_stop` ends it between two steps, resumable; `force` trains
+    anew. Raises ValueError (request), TrainingDiverged (NaN), OSError (disk).
+    """
+    config = dataclasses.replace(config, data=datasets.resolve(config.data))
+    if not force and checkpoints.finished_run(config.name):
+        return Result(config.name, finished=True, cached=True)
+    lock = checkpoints.run_lock(config.name)
+    while True:
+        try:
+            lock.acquire(timeout=0.5)
+            break
+        except Timeout:  # somebody else trains it
+            if should_stop():
+                return Result(config.name, finished=False, cached=False)
+    try:
+        if not force and checkpoints.finished_run(config.name):  # they finished it while we waited
+            return Result(config.name, finished=True, cached=True)
+        return _train(config, pick_device(device), on_event, should_stop, force)
+    finally:
+        lock.release()
+
+
+def _train(config: RunConfig, device: torch.device, on_event, should_stop, force: bool) -> Result:
+    set_threads()
+    started = time.time()
+    data = datasets.load(config.data)
+    model = build_model(config.model, config.seed)
+    trainer = Trainer(model, data.train.images, data.test.images, config.train, config.seed, device)
+    recorder = Recorder(config, trainer, data.test)
+    if not force:
+        recorder.resume()
+
+    def listen(event) -> None:
+        if isinstance(event, EpochDone):
+            recorder.epoch()
+        on_event(event)
+
+    if not trainer.fit(listen, should_stop):
+        recorder.pause()
+        return Result(config.name, False, False, time.time() - started, str(device))
+    recorder.finish(evaluate_model(config, model, device))
+    return Result(config.name, True, False, time.time() - started, str(device))
+
+
+class Recorder:
+    """Writes what the trainer tells into the run folder."""
+
+    def __init__(self, config: RunConfig, trainer: Trainer, test: datasets.Split):
+        self.config, self.trainer, self.test = config, trainer, test
+        self.folder = checkpoints.run_folder(config.name)
+        self.film = Film(test.images, test.labels, config.model.latent_dim)
+        self.created, self.seconds, self.since = time.time(), 0.0, time.time()
+
+    def resume(self) -> None:
+        """Take up the state on disk, if it is whole and of this model; else begin anew."""
+        try:
+            with safe_open(self.folder / "state.safetensors", "pt") as file:
+                meta = json.loads(file.metadata()["meta"])
+                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
+            if meta["fingerprint"] != self.config.fingerprint:
+                return
+            film = Film(self.test.images, self.test.labels, 1, load_arrays(self.folder / "film.safetensors"))
+            film.cut(len(meta["trainer"]["history"]))
+            if len(film) < len(meta["trainer"]["history"]):
+                return
+            self.trainer.load_state(tensors, meta["trainer"])
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+            return
+        film.draws, self.film = self.film.draws, film
+        self.created, self.seconds = meta["created"], meta["seconds"]
+
+    def epoch(self) -> None:
+        """One more line, one more frame, one more checkpoint. The state goes last but for the marker: all of one step."""
+        if not self.trainer.step:
+            checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
+            (self.folder / "state.json").unlink(missing_ok=True)  # of a run that is being trained anew
+        self.film.shoot(self.trainer.model, self.trainer.device)
+        arrays = self.film.arrays()
+        checkpoints.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
+        checkpoints.write_atomic(self.folder / "preview.png", preview(arrays))
+        checkpoints.write_history(self.folder / "history.jsonl", self.trainer.history)
+        weights = {k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()}
+        checkpoints.write_atomic(self.folder / "model.safetensors", save(weights))
+        self.pause()
+
+    def pause(self) -> None:
+        """Keep all that resume needs."""
+        now = time.time()
+        self.seconds, self.since = self.seconds + now - self.since, now
+        tensors, meta = self.trainer.state()
+        meta = {
+            "fingerprint": self.config.fingerprint,
+            "trainer": meta,
+            "created": self.created,
+            "seconds": self.seconds,
+        }
+        checkpoints.write_atomic(self.folder / "state.safetensors", save(tensors, {"meta": json.dumps(meta)}))
+        self._mark()
+
+    def finish(self, metrics: dict) -> None:
+        """The numbers, then the marker that makes it a finished run."""
+        checkpoints.write_json(self.folder / "metrics.json", metrics)
+        self._mark(
+            finished=True,
+            parameters=parameter_count(self.trainer.model),
+            checksums={n: checkpoints.checksum(self.folder / n) for n in ("model.safetensors", "film.safetensors")},
+        )
+        (self.folder / "state.safetensors").unlink(missing_ok=True)
+
+    def _mark(self, **more) -> None:
+        state = {
+            "step": self.trainer.step,
+            "steps": self.trainer.steps,
+            "epoch": len(self.trainer.history) - 1,
+            "epochs": self.config.train.epochs,
+            "finished": False,
+            "device": str(self.trainer.device),
+            "threads": torch.get_num_threads(),
+            "created": self.created,
+            "seconds": round(self.seconds, 2),
+            "versions": {"aevae": __version__, "torch": torch.__version__},
+        }
+        checkpoints.write_json(self.folder / "state.json", state | more)
+
+
+def preview(film: dict[str, np.ndarray], columns: int = 8) -> bytes:
+    """PNG: originals, their reconstructions and decoded draws of N(0, I), one row each."""
+    from PIL import Image
+
+    rows = [film["original"][:columns], film["recon"][-1][:columns], film["sample"][-1][:columns]]
+    picture = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])  # (3*28, columns*28)
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+# -- opening ---------------------------------------------------------------------------------------------------------
+
+
+class Run:
+    """A trained model with its numbers. Arrays in and out are numpy; the model is in eval mode and never changed."""
+
+    def __init__(self, info: RunInfo, device: str = "cpu"):
+        self.info, self.name, self.path = info, info.name, info.path
+        if info.status == "damaged":
+            raise DamagedRun(f"{info.name} is damaged: {info.reason}")
+        self.config = RunConfig.from_dict(info.config)
+        self.metrics = info.metrics
+        self.history = checkpoints.read_history(info.path)
+        self.device = pick_device(device)
+        self.model = self._open().to(self.device).eval().requires_grad_(False)
+
+    def _open(self) -> torch.nn.Module:
+        path = self.path / "model.safetensors"
+        checkpoints.check_safetensors(path)
+        expected = self.info.state.get("checksums", {}).get(path.name)
+        if self.info.status == "finished" and expected != checkpoints.checksum(path):
+            raise DamagedRun(f"{self.name} is damaged: the checksum of {path.name} does not match")
+        model = build_model(self.config.model)
+        try:
+            model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
+        except (RuntimeError, SafetensorError) as error:
+            raise DamagedRun(f"{self.name} is damaged: the weights do not fit its config") from error
+        return model
+
+    @property
+    def latent_dim(self) -> int:
+        return self.config.model.latent_dim
+
+    @property
+    def shown(self) -> DataConfig:
+        """The data set whose test pictures a page shows for this run."""
+        return SHOWN.get(self.config.data.name, self.config.data)
+
+    @cached_property
+    def film(self) -> dict[str, np.ndarray]:
+        """The frames of `aevae.training.film`."""
+        return load_arrays(self.path / "film.safetensors")
+
+    def _tensor(self, array: np.ndarray, shape: tuple) -> torch.Tensor:
+        array = np.asarray(array)
+        if array.shape[1:] != shape:
+            raise ValueError(f"{self.name} takes arrays (N, {', '.join(map(str, shape))}), got {array.shape}")
+        if not np.isfinite(array).all():
+            raise ValueError("the array has numbers that are not finite")
+        return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=self.device)
+
+    def _apply(self, function, array: np.ndarray, shape: tuple, out: tuple) -> np.ndarray:
+        x = self._tensor(array, shape)
+        with torch.inference_mode():
+            parts = [function(part).cpu().numpy() for part in batches(x)]
+        return np.concatenate(parts) if parts else np.zeros((0, *out), np.float32)
+
+    def encode(self, images: np.ndarray) -> np.ndarray:
+        """mu (N, D) of images (N, 1, 28, 28) in [0, 1]."""
+        return self._apply(self.model.encode, images, (1, 28, 28), (self.latent_dim,))
+
+    def decode(self, z: np.ndarray) -> np.ndarray:
+        """Mean pictures (N, 1, 28, 28) in [0, 1] of codes (N, D)."""
+        return self._apply(self.model.decode, z, (self.latent_dim,), (1, 28, 28))
+
+    def reconstruct(self, images: np.ndarray) -> np.ndarray:
+        """decode(encode(images))."""
+        return self.decode(self.encode(images))
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """mu (N, D) of the shown test pictures (at most 1,000)."""
+        return self.encode(shown_images(self.shown))
+
+    def latent_summary(self) -> dict:
+        """What each latent dimension carries on the shown test pictures.
+
+        order (D,): most first; score (D,), score_name: KL in nats, or the variance of a code without a prior;
+        active (D,) bool; mean, std (D,) of the codes.
+        """
+        x = self._tensor(shown_images(self.shown), (1, 28, 28))
+        mu, kl = (None if t is None else t.numpy() for t in evidence.posterior(self.model, x))
+        score = mu.var(axis=0) if kl is None else kl.mean(axis=0)
+        return {
+            "order": np.argsort(-score, kind="stable"),
+            "score": score,
+            "score_name": "variance" if kl is None else "KL (nats)",
+            "active": units.used_directions(mu) if kl is None else units.active_units(mu),
+            "mean": mu.mean(axis=0),
+            "std": mu.std(axis=0),
+        }
+
+
+def shown_images(data: DataConfig, count: int = 1000) -> np.ndarray:
+    """The first test pictures of a data set as float32 (N, 1, 28, 28) in [0, 1]."""
+    return datasets.load(data).test.images[:count].astype(np.float32) / 255
+
+
+def load_run(reference: str, device: str = "cpu") -> Run:
+    """Open a run by name, unique prefix of its fingerprint, or path. Raises ValueError (DamagedRun) with the reason."""
+    return Run(checkpoints.find_run(reference), device)
+
+
+# -- numbers ---------------------------------------------------------------------------------------------------------
+
+METRICS = ("recon", "kl", "elbo", "objective", "sse", "bce", "psnr", "kl_per_dim", "active_units")
+UNITS = evidence.UNITS | reconstruction.UNITS | units.UNITS
+
+
+def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, limit: int = 0, seed: int = 0) -> dict:
+    """Every metric the family has, on the test pictures of `data`. Deterministic for a seed.
+
+    recon, kl, elbo and objective use `samples` draws of the model's noise; the others decode mu.
+    """
+    images = datasets.load(data).test.images
+    images = images[:limit] if limit else images
+    x = torch.from_numpy(images).to(device).float().div_(255)
+    values = evidence.evidence(model, x, torch.Generator(device).manual_seed(seed), samples)
+    mu, kl = evidence.posterior(model, x)
+    with torch.inference_mode():
+        x_hat = torch.cat([model.decode(part) for part in batches(mu.to(device))]).cpu().numpy()
+    clean = x.cpu().numpy()
+    for name in ("sse", "bce", "psnr"):
+        values[name] = float(getattr(reconstruction, name)(clean, x_hat).mean())
+    if kl is not None:
+        values["kl_per_dim"] = [round(v, 6) for v in kl.mean(0).tolist()]
+        values["active_units"] = int(units.active_units(mu.numpy()).sum())
+    return values | {"images": len(images), "samples": samples, "seed": seed}
+
+
+def evaluate_model(config: RunConfig, model, device: torch.device) -> dict[str, dict]:
+    """The numbers of metrics.json: on the run's own test set, and on the shown one where that is another."""
+    sets = {d.name: d for d in (config.data, SHOWN.get(config.data.name, config.data))}
+    return {name: evaluate(model, data, device) for name, data in sets.items()}
+
+
+# -- before training -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a request will cost on this machine."""
+
+    parameters: int
+    seconds: float
+
+
+def estimate(config: RunConfig, device: str = "auto", pictures: int = 0) -> Estimate:
+    """Parameters, and seconds by timing a few real steps on noise. `pictures`: training pictures of the data set."""
+    where = pick_device(device)
+    model = build_model(config.model, config.seed)
+    noise = np.random.default_rng(0).integers(0, 256, (config.train.batch_size, 1, 28, 28), dtype=np.uint8)
+    steps = 4
+    trainer = Trainer(model, noise, noise[:1], dataclasses.replace(config.train, epochs=steps), 0, where)
+    marks: list[float] = []
+    trainer.fit(lambda event: marks.append(time.perf_counter()) if isinstance(event, EpochDone) else None)
+    per_step = min(b - a for a, b in zip(marks, marks[1:], strict=False))
+    total = -(-pictures // config.train.batch_size) * config.train.epochs
+    return Estimate(parameter_count(model), per_step * total)
+
+
+def data_size(data: DataConfig) -> int:
+    """Training pictures of a data set, by loading it."""
+    return len(datasets.load(data).train.images)
+
+
+def export_weights(info: RunInfo, target: Path, half: bool) -> None:
+    """Copy a finished run into `target`/<name>, the weights in half precision if `half`; its numbers are made anew."""
+    run = Run(info)
+    folder = target / info.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("config.json", "history.jsonl", "film.safetensors", "preview.png"):
+        checkpoints.write_atomic(folder / name, (info.path / name).read_bytes())
+    if half:
+        run.model.half().float()
+    weights = {k: (v.half() if half else v).contiguous() for k, v in run.model.state_dict().items()}
+    checkpoints.write_atomic(folder / "model.safetensors", save(weights))
+    checkpoints.write_json(folder / "metrics.json", evaluate_model(run.config, run.model, run.device))
+    state = info.state | {
+        "checksums": {n: checkpoints.checksum(folder / n) for n in ("model.safetensors", "film.safetensors")}
+    }
+    checkpoints.write_json(folder / "state.json", state)
