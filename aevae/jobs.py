@@ -139,7 +139,12 @@ def cancel(number: int) -> None:
 
 def get(number: int) -> Job | None:
     """The job of this number, or None."""
-    return next((job for job in jobs(limit=1_000_000) if job.id == number), None)
+    if not (paths.runs_dir() / "queue.sqlite").exists():
+        return None
+    with _queue() as db:
+        row = db.execute("SELECT * FROM jobs WHERE id = ?", (number,)).fetchone()
+        before = db.execute("SELECT count(*) FROM jobs WHERE state = 'queued' AND id <= ?", (number,)).fetchone()[0]
+    return _job(row, before if row["state"] == "queued" else 0) if row else None
 
 
 def jobs(limit: int = 50) -> list[Job]:

@@ -1,0 +1,370 @@
+"""Everything a page can do, without a page. `--json` prints one JSON object on the last line of stdout.
+
+Exit 0; 2 with one plain sentence on stderr for a wrong request; 1 for a failure. Progress goes to stderr.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from pathlib import Path
+
+from aevae.config import DataConfig, RunConfig, TrainConfig, build, parse
+
+PARTS = {"data": DataConfig, "train": TrainConfig}
+
+
+class Wrong(ValueError):
+    """A wrong request; the message is the sentence for the person."""
+
+
+class Parser(argparse.ArgumentParser):
+    def error(self, message: str):
+        raise Wrong(message)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit code."""
+    try:
+        args = _parser().parse_args(arguments)
+        result = args.command(args)
+    except (ValueError, FileNotFoundError) as error:  # DamagedRun, DataUnavailable, wrong values
+        print(f"aevae: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("aevae: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
+        return 1
+    except Exception as error:
+        from aevae.jobs import sentence
+
+        print(f"aevae: {sentence(error)}", file=sys.stderr)
+        return 1
+    if isinstance(result, int):
+        return result
+    if result is not None:
+        _print(result, args.json)
+    return 0
+
+
+def _print(result: dict, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(result))
+        return
+    rows = next((v for v in result.values() if isinstance(v, list) and v and isinstance(v[0], dict)), None)
+    if rows is None:
+        for key, value in result.items():
+            print(f"{key:<14} {json.dumps(value) if isinstance(value, dict | list) else value}")
+        return
+    for row in rows:
+        print("  ".join(str(v) for v in row.values() if not isinstance(v, dict)))
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+
+
+def build_config(family: str, settings: dict[str, str], seed: int = 0) -> RunConfig:
+    """A RunConfig from texts; keys are fields of the data, model or train config. Raises ValueError."""
+    from aevae.models import family_class
+
+    parts = {**PARTS, "model": family_class(family).Config}
+    fields = {f.name: (part, f) for part, c in parts.items() for f in dataclasses.fields(c) if f.name != "digest"}
+    values: dict[str, dict] = {part: {} for part in parts}
+    for key, text in settings.items():
+        name = "name" if key == "dataset" else key
+        if name not in fields or key == "name":
+            raise Wrong(f"unknown option {key!r}; {family} has dataset, {', '.join(n for n in fields if n != 'name')}")
+        part, field = fields[name]
+        values[part][name] = parse(field, text)
+    built = {part: build(c, values[part]) for part, c in parts.items()}
+    return RunConfig(built["data"], built["model"], built["train"], seed)
+
+
+def train(args) -> dict:
+    settings = {}
+    for pair in args.set:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise Wrong(f"--set takes key=value, got {pair!r}")
+        settings[key] = value
+    named = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")
+    settings |= {k: v for k in named if (v := getattr(args, k)) is not None}
+    config = build_config(args.family, settings, args.seed)
+
+    from aevae import checkpoints, datasets, runs
+
+    config = dataclasses.replace(config, data=datasets.resolve(config.data))
+    datasets.load(config.data, on_progress=lambda part, text: _say(f"{text} {part:.0%}", end="\r"))
+    result = runs.train_or_load(config, args.device, on_event=_tell, force=args.force)
+    info = checkpoints.find_run(result.name)
+    return {
+        "run": result.name,
+        "fingerprint": info.fingerprint,
+        "cached": result.cached,
+        "epochs": info.epochs,
+        "seconds": round(result.seconds, 2),
+        "device": result.device or info.state.get("device", ""),
+        "test": checkpoints.read_history(info.path)[-1]["test"],
+    }
+
+
+def _say(text: str, end: str = "\n") -> None:
+    print(text, file=sys.stderr, end=end, flush=True)
+
+
+def _tell(event) -> None:
+    if hasattr(event, "record"):
+        record = event.record
+        terms = "  ".join(f"{k} {v:.2f}" for k, v in record["test"].items())
+        _say(f"epoch {record['epoch']:3}  test: {terms}  {record.get('images_per_s', '')}")
+
+
+def evaluate(args) -> dict:
+    from aevae import runs
+
+    wanted = [m for m in (args.metrics or "").split(",") if m]
+    for name in wanted:
+        if name not in runs.METRICS:
+            raise Wrong(f"metric must be one of {', '.join(runs.METRICS)}, got {name}")
+    for name, value in (("--samples", args.samples), ("--limit", args.limit + 1)):
+        if value < 1:
+            raise Wrong(f"{name} must be at least {1 if name == '--samples' else 0}, got {getattr(args, name[2:])}")
+    run = runs.load_run(args.run, args.device)
+    data = DataConfig(args.dataset) if args.dataset else run.config.data
+    values = runs.evaluate(run.model, data, run.device, args.samples, args.limit, args.seed)
+    missing = [m for m in wanted if m not in values]
+    if missing:
+        raise Wrong(f"{run.config.model.family} has no {', '.join(missing)}")
+    values = {k: v for k, v in values.items() if k in (wanted or runs.METRICS)}
+    return {"run": run.name, "dataset": data.name, "metrics": values, "units": {k: runs.UNITS[k] for k in values}}
+
+
+def _array(path: str):
+    import numpy as np
+
+    try:
+        return np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise Wrong(f"there is no file {path}") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise Wrong(f"{path} is not a .npy array of numbers") from error
+
+
+def encode(args) -> dict:
+    return _through(args, "encode")
+
+
+def decode(args) -> dict:
+    return _through(args, "decode")
+
+
+def _through(args, verb: str) -> dict:
+    import numpy as np
+
+    from aevae import runs
+
+    array = _array(args.input)
+    if array.dtype.kind not in "fiu":
+        raise Wrong(f"{args.input} must hold numbers, got {array.dtype}")
+    if verb == "encode" and array.size and not (0 <= array.min() and array.max() <= 1):
+        raise Wrong(f"images must be in 0..1, got {array.min():g}..{array.max():g}")
+    run = runs.load_run(args.run, args.device)
+    out = getattr(run, verb)(array)
+    np.save(args.out, out)
+    return {"run": run.name, "out": args.out, "shape": list(out.shape)}
+
+
+def embed(args) -> dict:
+    import numpy as np
+
+    from aevae import datasets, embeddings, runs
+    from aevae.metrics import neighbours
+
+    run = runs.load_run(args.run, args.device)
+    test = datasets.load(run.shown).test
+    if not 5 <= args.n <= len(test.images):
+        raise Wrong(f"--n must be in 5..{len(test.images)}, got {args.n}")
+    index = np.arange(args.n)
+    z, labels = run.encode(test.images[: args.n].astype(np.float32) / 255), test.labels[: args.n]
+    found = embeddings.cached_embed(z, args.method, seed=args.seed)
+    numbers = {
+        "knn_accuracy": neighbours.knn_accuracy(found.xy, labels),
+        "trustworthiness": neighbours.trustworthiness(z, found.xy),
+    }
+    np.savez(args.out, z=z, xy=found.xy, labels=labels, index=index, **numbers)
+    return {"run": run.name, "method": args.method, "n": args.n, "out": args.out, **numbers}
+
+
+def list_runs(args) -> dict:
+    from aevae import checkpoints
+
+    return {
+        "runs": [
+            {
+                "run": r.name,
+                "status": r.status + (f" ({r.reason})" if r.reason else ""),
+                "epochs": r.epochs,
+                "shipped": r.shipped,
+                "bytes": r.size,
+            }
+            for r in checkpoints.list_runs()
+        ]
+    }
+
+
+def families(args) -> dict:
+    from aevae.models import FAMILIES, family_class
+
+    rows = []
+    for name in FAMILIES:
+        cls = family_class(name)
+        options = {
+            f.name: {"default": f.default, **{k: v for k, v in f.metadata.items() if k != "when"}}
+            for f in dataclasses.fields(cls.Config)
+        }
+        rows.append({"family": name, "title": cls.title, "objective": cls.objective, "paper": cls.paper} | {"options": options})
+    return {"families": rows}
+
+
+def list_datasets(args) -> dict:
+    from aevae import datasets
+
+    return {"datasets": datasets.catalogue()}
+
+
+def show(args) -> dict:
+    from aevae import checkpoints
+
+    run = checkpoints.find_run(args.run)
+    history = checkpoints.read_history(run.path) if run.status != "damaged" else []
+    return {
+        "run": run.name,
+        "path": str(run.path),
+        "status": run.status,
+        "reason": run.reason,
+        "config": run.config,
+        "state": run.state,
+        "metrics": run.metrics,
+        "last": history[-1] if history else {},
+    }
+
+
+def delete(args) -> dict:
+    from aevae import checkpoints
+
+    run = checkpoints.find_run(args.run)
+    checkpoints.delete_run(run)
+    return {"deleted": run.name}
+
+
+def export(args) -> dict:
+    from aevae import checkpoints, exchange, runs
+
+    run = checkpoints.find_run(args.run)
+    if run.status != "finished":
+        raise Wrong(f"{run.name} is {run.status}; only finished runs can be exported")
+    if args.format == "zip":
+        out = Path(args.out or f"{run.name}.zip")
+        checkpoints.write_atomic(out, exchange.pack(run))
+    elif args.format == "onnx":
+        out = Path(args.out or f"{run.name}.onnx")
+        exchange.export_onnx(run, out)
+    else:
+        out = Path(args.out or ".")
+        runs.export_weights(run, out, half=args.half)
+    return {"run": run.name, "format": args.format, "out": str(out)}
+
+
+def import_run(args) -> dict:
+    from aevae import exchange
+
+    return {"run": exchange.unpack(Path(args.file).read_bytes())}
+
+
+def check(args) -> dict | int:
+    from aevae import checks
+
+    rows = []
+    for name, residual, tolerance in checks.run():
+        rows.append({"ok": "ok" if residual <= tolerance else "FAILED", "residual": f"{residual:.2e}", "check": name})
+        if residual > tolerance:
+            _print({"checks": rows}, args.json)
+            return 1
+    return {"checks": rows}
+
+
+def worker(args) -> int:
+    from aevae.jobs import run_worker
+
+    return run_worker(args.device, args.parent, args.once)
+
+
+# -- arguments -------------------------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m aevae", description="Train, keep, explore and compare autoencoders.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
+
+    def command(name, function, help):
+        p = commands.add_parser(name, help=help, description=help)
+        p.set_defaults(command=function)
+        p.add_argument("--json", action="store_true", help="print one JSON object")
+        return p
+
+    def with_run(name, function, help):
+        p = command(name, function, help)
+        p.add_argument("run", metavar="RUN", help="a run's name, a prefix of its fingerprint, or a path")
+        return p
+
+    def with_model(name, function, help):
+        p = with_run(name, function, help)
+        p.add_argument("--device", default="auto")
+        return p
+
+    p = command("train", train, "train a run, or find it trained; an interrupted one goes on")
+    p.add_argument("--family", required=True)
+    for name in ("--dataset", "--latent-dim", "--beta", "--epochs", "--batch-size", "--lr"):
+        p.add_argument(name)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of the family")
+    p.add_argument("--force", action="store_true", help="train anew even if it is there")
+
+    p = with_model("eval", evaluate, "numbers on the test pictures")
+    p.add_argument("--dataset")
+    p.add_argument("--metrics", help="comma-separated; default: all the family has")
+    p.add_argument("--samples", type=int, default=1, help="draws of the noise per picture")
+    p.add_argument("--limit", type=int, default=0, help="first so many pictures; 0: all")
+    p.add_argument("--seed", type=int, default=0)
+
+    for name, function, help in (
+        ("encode", encode, "images.npy (N,1,28,28) in 0..1 to codes (N,D)"),
+        ("decode", decode, "codes.npy (N,D) to images (N,1,28,28)"),
+    ):
+        p = with_model(name, function, help)
+        p.add_argument("--in", dest="input", required=True)
+        p.add_argument("--out", required=True)
+
+    p = with_model("embed", embed, "a map of the test codes")
+    p.add_argument("--method", default="tsne", choices=("latent", "pca", "tsne", "umap"))
+    p.add_argument("--n", type=int, default=1000)
+    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--out", required=True)
+
+    command("runs", list_runs, "what is in the store")
+    command("families", families, "families, their objectives and options")
+    command("datasets", list_datasets, "data sets, sources, licences")
+    with_run("show", show, "config, state and numbers of a run")
+    with_run("delete", delete, "remove an own run")
+    p = with_run("export", export, "a run as zip, ONNX decoder, or folder")
+    p.add_argument("--format", default="zip", choices=("zip", "onnx", "folder"))
+    p.add_argument("--half", action="store_true", help="folder: weights in half precision")
+    p.add_argument("--out")
+    p = command("import", import_run, "bring in a run that `export --format zip` wrote")
+    p.add_argument("file")
+    command("check", check, "every identity that needs no data, with its residual")
+    p = command("worker", worker, "serve the queue")
+    p.add_argument("--device", default="auto")
+    p.add_argument("--parent", type=int, help="end when this process is gone")
+    p.add_argument("--once", action="store_true", help="end when the queue is empty")
+    return parser

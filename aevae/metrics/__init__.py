@@ -1,0 +1,1 @@
+"""Numbers about trained models and maps: one file per metric."""
