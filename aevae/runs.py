@@ -308,7 +308,7 @@ def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, li
     """
     images = datasets.load(data).test.images
     images = images[:limit] if limit else images
-    x = torch.from_numpy(images).to(device).float().div_(255)
+    x = torch.tensor(images).to(device).float().div_(255)
     values = evidence.evidence(model, x, torch.Generator(device).manual_seed(seed), samples)
     mu, kl = evidence.posterior(model, x)
     with torch.inference_mode():

@@ -26,7 +26,7 @@ class Film:
     def shoot(self, model: Model, device: torch.device) -> None:
         """One more frame."""
         model.eval()
-        x = torch.from_numpy(self.images).to(device).float().div_(255)
+        x = torch.tensor(self.images).to(device).float().div_(255)
         z = model.encode(x)
         pictures = {"recon": model.decode(z[:ROLL]), "sample": model.decode(self.draws.to(device))}
         frame = {k: v[:, 0].mul(255).round().byte().cpu().numpy() for k, v in pictures.items()}

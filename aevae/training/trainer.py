@@ -48,8 +48,8 @@ class Trainer:
     def __init__(self, model: Model, train, test, config: TrainConfig, seed: int, device: torch.device):
         self.model = model.to(device)
         self.config, self.seed, self.device = config, seed, device
-        self.train = torch.as_tensor(train).to(device)
-        self.test = torch.as_tensor(test).to(device)
+        self.train = torch.tensor(train).to(device)  # copies: the data set stays as it is
+        self.test = torch.tensor(test).to(device)
         # fused: one kernel for all parameters; the same numbers, half the time of the loop on small nets
         self.optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=device.type in ("cpu", "cuda"))
         self.noise = torch.Generator(device).manual_seed(seed)
