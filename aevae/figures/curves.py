@@ -1,0 +1,55 @@
+"""Training histories as curves."""
+
+from collections.abc import Mapping, Sequence
+
+import plotly.graph_objects as go
+
+from aevae.figures.layout import figure
+from aevae.figures.palette import MARKERS, model_styles
+
+UNITS = {
+    "recon": "nats / image",
+    "kl": "nats / image",
+    "elbo": "nats / image",
+    "objective": "nats / image",
+    "bce": "nats / image",
+    "sse": "squared error / image",
+    "psnr": "dB",
+}
+
+
+def with_unit(term: str) -> str:
+    """`recon` -> `recon (nats / image)`; a term without a known unit stays as it is."""
+    return f"{term} ({UNITS[term]})" if term in UNITS else term
+
+
+def loss_curves(
+    histories: Mapping[str, Sequence[dict]], term: str, *, families: Mapping[str, str] | None = None, height: int = 360
+) -> go.Figure:
+    """One term over the epochs: test solid, train dashed, one colour per family.
+
+    histories: shown name -> history lines {"epoch", "train": {term: float}, "test": {term: float}}; epoch 0 has no
+    "train". families: shown name -> family; without it the name's part before the first hyphen. A model that lacks
+    the term is left out.
+    """
+    out = figure("epoch", with_unit(term), height)
+    for name, (colour, number) in model_styles(histories, families).items():
+        lines = histories[name]
+        for part, dash in (("test", "solid"), ("train", "dash")):
+            points = [(line["epoch"], line[part][term]) for line in lines if term in line.get(part, {})]
+            if not points:
+                continue
+            epochs, values = zip(*points, strict=True)
+            out.add_scatter(
+                x=epochs,
+                y=values,
+                mode="lines+markers",
+                name=f"{name}, {part}",
+                legendgroup=name,
+                line={"color": colour, "dash": dash, "width": 2 if part == "test" else 1.3},
+                marker={"symbol": MARKERS[number % len(MARKERS)], "size": 6 if part == "test" else 4},
+                hovertemplate="epoch %{x}: %{y:.4g}",
+            )
+    out.update_layout(hovermode="x unified")
+    out.update_xaxes(rangemode="tozero")
+    return out

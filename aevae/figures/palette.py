@@ -1,0 +1,49 @@
+"""Colours and names of families and classes: the same in every chart, map and table, on light and on dark paper."""
+
+from collections.abc import Iterable, Mapping
+
+FAMILY_COLOURS = {"ae": "#D55E00", "denoising": "#009E73", "vae": "#0072B2", "beta_vae": "#B0619A"}
+FAMILY_TITLES = {"ae": "AE", "denoising": "Denoising AE", "vae": "VAE", "beta_vae": "β-VAE"}
+FALLBACK = "#7A7F87"  # of a family that has no colour yet, and of what belongs to no model
+MARKERS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
+
+# Ten colours that differ by at least 29 in CIELAB for normal sight, deuteranopia and protanopia (Machado et al. 2009).
+CLASS_COLOURS = (
+    "#0E37F7",
+    "#B59645",
+    "#00CBA2",
+    "#B6A6DF",
+    "#9B86FF",
+    "#901800",
+    "#5430A2",
+    "#7B4246",
+    "#D7B700",
+    "#7C3B77",
+)
+
+
+def family_colour(family: str) -> str:
+    return FAMILY_COLOURS.get(family, FALLBACK)
+
+
+def family_title(family: str) -> str:
+    """What a person reads: `beta_vae` -> `β-VAE`."""
+    return FAMILY_TITLES.get(family, family.replace("_", " "))
+
+
+def class_colour(label: int) -> str:
+    """Colour of a class; they repeat after ten."""
+    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+
+
+def model_styles(names: Iterable[str], families: Mapping[str, str] | None = None) -> dict[str, tuple[str, int]]:
+    """Shown name -> (colour of its family, which one of that family it is: 0, 1, ...), in the order given.
+
+    Without `families` a name is a run's name and its family stands before the first hyphen.
+    """
+    styles, seen = {}, {}
+    for name in names:
+        family = families.get(name, "") if families is not None else name.split("-")[0]
+        number = seen[family] = seen.get(family, -1) + 1
+        styles[name] = (family_colour(family), number)
+    return styles

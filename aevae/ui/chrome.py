@@ -1,0 +1,123 @@
+"""What all pages share: the list of pages, the header, the foot, and what happens once when the server starts."""
+
+import contextlib
+import importlib
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from aevae.ui.i18n import _
+
+WARM_UP_AFTER = 3.0  # seconds; the first page is on the screen by then
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    """A page as the menu and the first page announce it. Texts are English; `_()` them where they are shown."""
+
+    path: str
+    section: str
+    title: str
+    icon: str
+    url_path: str
+    question: str
+
+
+PAGES = (
+    PageInfo("pages/lab/home.py", "", "Start", ":material/home:", "start", "What can I find out here?"),
+    PageInfo(
+        "pages/lab/train.py",
+        "Lab",
+        "Train",
+        ":material/model_training:",
+        "train",
+        "How does a network learn to squeeze a picture into a few numbers?",
+    ),
+    PageInfo(
+        "pages/lab/models.py",
+        "Lab",
+        "Models",
+        ":material/inventory_2:",
+        "models",
+        "Which models are there, and how good are they?",
+    ),
+    PageInfo(
+        "pages/explore/denoise.py",
+        "Explore",
+        "Denoise",
+        ":material/blur_off:",
+        "denoise",
+        "Which model cleans a spoilt digit, and how much noise can it stand?",
+    ),
+    PageInfo(
+        "pages/explore/sliders.py",
+        "Explore",
+        "Latent sliders",
+        ":material/tune:",
+        "sliders",
+        "What does each number of the code mean?",
+    ),
+    PageInfo(
+        "pages/explore/interpolate.py",
+        "Explore",
+        "Interpolate",
+        ":material/conversion_path:",
+        "interpolate",
+        "What lies between two digits?",
+    ),
+    PageInfo(
+        "pages/explore/embeddings.py",
+        "Explore",
+        "Embeddings",
+        ":material/scatter_plot:",
+        "embeddings",
+        "Do digits of one class live together in the latent space?",
+    ),
+)
+
+
+def pages() -> dict[str, list]:
+    """The menu for `st.navigation`: section -> pages; the first page is the default."""
+    menu: dict[str, list] = {}
+    for i, page in enumerate(PAGES):
+        entry = st.Page(page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0)
+        menu.setdefault(_(page.section) if page.section else "", []).append(entry)
+    return menu
+
+
+def page(title: str, question: str) -> None:
+    """The head of a page: its title and the one question it answers."""
+    st.title(title, anchor=False)
+    st.markdown(f"*{question}*")
+
+
+def try_this(texts: Sequence[str], title: str | None = None) -> None:
+    """Things to try, as a numbered list in a quiet frame."""
+    with st.container(border=True):
+        st.markdown(f"**{title or _('Try this')}**")
+        st.markdown("\n".join(f"{i}. {text}" for i, text in enumerate(texts, 1)))
+
+
+def explain(title: str, markdown: str, expanded: bool = False) -> None:
+    """An explanation, folded beneath the picture. LaTeX between $ signs works."""
+    with st.expander(title, expanded=expanded):
+        st.markdown(markdown)
+
+
+@st.cache_resource(show_spinner=False)
+def start() -> bool:
+    """Once per server process: take up jobs that wait, and fetch torch into memory while the first page is read."""
+    from aevae import jobs
+
+    with contextlib.suppress(jobs.QueueBroken, OSError):  # the Train page says what is wrong with the queue
+        jobs.ensure_worker()
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
+    return True
+
+
+def _warm_up() -> None:
+    time.sleep(WARM_UP_AFTER)
+    importlib.import_module("torch")

@@ -1,0 +1,93 @@
+"""Cached, bounded, read-only access to runs and data sets for all sessions. Nobody may change what comes from here."""
+
+import numpy as np
+import streamlit as st
+
+from aevae import checkpoints, paths
+from aevae.checkpoints import RunInfo
+from aevae.config import DataConfig
+
+SHOWN = 1000  # test pictures a page works with
+
+
+def runs() -> list[RunInfo]:
+    """Every run in the store, whatever its status; JSON only. At most two seconds old (`runs.clear()`: now)."""
+    return _runs(str(paths.runs_dir()), str(paths.pretrained_dir()))
+
+
+@st.cache_data(ttl=2, max_entries=4, show_spinner=False)
+def _runs(own: str, shipped: str) -> list[RunInfo]:
+    return checkpoints.list_runs()
+
+
+runs.clear = _runs.clear
+
+
+def finished(families: tuple[str, ...] | None = None) -> list[RunInfo]:
+    """Runs that can be opened, of these families or of all."""
+    return [r for r in runs() if r.status == "finished" and (families is None or r.family in families)]
+
+
+def run(name: str):
+    """The opened run (`aevae.runs.Run`), on the CPU. Raises ValueError with one sentence."""
+    info = checkpoints.find_run(name)
+    return _run(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""))
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _run(path: str, checksum: str):
+    from aevae.runs import load_run
+
+    return load_run(path)
+
+
+def dataset(name: str = "mnist-5k"):
+    """A data set, whole in memory (`aevae.datasets.Dataset`). Raises ValueError with one sentence."""
+    return _dataset(name)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _dataset(name: str):
+    from aevae import datasets
+
+    return datasets.load(DataConfig(name))
+
+
+def test_digits(name: str = "mnist-5k") -> tuple[np.ndarray, np.ndarray]:
+    """The first 1,000 test pictures, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
+    return _test_digits(name)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _test_digits(name: str) -> tuple[np.ndarray, np.ndarray]:
+    test = dataset(name).test.take(slice(SHOWN))
+    images = test.images.astype(np.float32) / 255
+    images.setflags(write=False)
+    return images, test.labels
+
+
+test_digits.__test__ = False  # a loader, not a test
+
+
+def codes(run_name: str, name: str = "mnist-5k") -> np.ndarray:
+    """Codes float32 (N, D) of `test_digits(name)` under a run; row i belongs to picture i."""
+    info = checkpoints.find_run(run_name)
+    return _codes(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""), name)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _codes(path: str, checksum: str, name: str) -> np.ndarray:
+    z = _run(path, checksum).encode(test_digits(name)[0])
+    z.setflags(write=False)
+    return z
+
+
+def latent_summary(run_name: str) -> dict:
+    """`Run.latent_summary()`, computed once a run."""
+    info = checkpoints.find_run(run_name)
+    return _latent_summary(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""))
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _latent_summary(path: str, checksum: str) -> dict:
+    return _run(path, checksum).latent_summary()

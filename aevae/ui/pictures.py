@@ -1,0 +1,114 @@
+"""Arrays as pictures, lossless, every pixel a sharp square. Digits stay white on black in both themes: the data are."""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+from PIL import Image, ImageDraw, ImageFont
+
+GAP = (127, 127, 127)  # between pictures; readable on light and dark paper
+
+
+def to_bytes(images: np.ndarray) -> np.ndarray:
+    """uint8 of float pictures in [0, 1] (others are clipped); uint8 stays as it is."""
+    images = np.asarray(images)
+    return images if images.dtype == np.uint8 else np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
+
+
+def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
+    """uint8 (R, C, H, W) of (N, H, W), (N, 1, H, W) with `columns`, or of (R, C, H, W) as it is; black fills the end.
+
+    An array with one channel is told from a sheet of one column by `columns`: None keeps (R, C, H, W).
+    """
+    images = to_bytes(images)
+    if images.ndim == 4 and images.shape[1] == 1 and columns is not None:
+        images = images[:, 0]
+    if images.ndim == 4:
+        return images
+    if images.ndim != 3:
+        raise ValueError(f"pictures must be (N, H, W) or (R, C, H, W), got {images.shape}")
+    n, h, w = images.shape
+    columns = min(columns or n, n) or 1
+    rows = -(-n // columns)
+    out = np.zeros((rows * columns, h, w), np.uint8)
+    out[:n] = images
+    return out.reshape(rows, columns, h, w)
+
+
+def sheet(
+    images: np.ndarray,
+    columns: int | None = None,
+    scale: int = 2,
+    gap: int = 2,
+    labels: Sequence[str] | None = None,
+) -> bytes:
+    """PNG of many pictures: (N, H, W) or (N, 1, H, W) in `columns`, or (R, C, H, W). Each pixel is scale x scale.
+
+    gap: transparent pixels between the pictures (after scaling). labels: a short text under each picture, row by row.
+    """
+    cells = grid(images, columns)
+    rows, cols, h, w = cells.shape
+    below = 14 if labels else 0
+    step_y, step_x = h * scale + gap + below, w * scale + gap
+    out = Image.new("RGBA", (cols * step_x - gap, rows * step_y - gap), (0, 0, 0, 0))
+    draw, font = ImageDraw.Draw(out), ImageFont.load_default(11)
+    for i in range(rows * cols):
+        r, c = divmod(i, cols)
+        picture = Image.fromarray(cells[r, c]).resize((w * scale, h * scale), Image.Resampling.NEAREST)
+        out.paste(picture, (c * step_x, r * step_y))
+        if labels and i < len(labels):
+            middle = (c * step_x + w * scale / 2, r * step_y + h * scale + below / 2)
+            draw.text(middle, str(labels[i]), fill=(*GAP, 255), font=font, anchor="mm")
+    return _png(out)
+
+
+def raw_sheet(images: np.ndarray, columns: int | None = None) -> bytes:
+    """PNG at one pixel per pixel, no gaps: for `canvas.plane` and `canvas.pick_cell`, which scale it in the browser."""
+    cells = grid(images, columns)
+    rows, cols, h, w = cells.shape
+    return _png(Image.fromarray(np.ascontiguousarray(cells.swapaxes(1, 2).reshape(rows * h, cols * w))))
+
+
+def show(
+    images: np.ndarray,
+    columns: int | None = None,
+    *,
+    alt: str,
+    scale: int = 2,
+    gap: int = 2,
+    labels: Sequence[str] | None = None,
+    caption: str | None = None,
+    width: str | int = "content",
+) -> None:
+    """Put a sheet of pictures on the page as one PNG. alt: what a person who cannot see it should know."""
+    st.image(sheet(images, columns, scale, gap, labels), caption=caption, alt=alt, width=width, output_format="PNG")
+
+
+def gif(frames: np.ndarray, fps: float = 8, scale: int = 6, pause: float = 0.6) -> bytes:
+    """Animated GIF, endless, of grey pictures (T, H, W) or (T, 1, H, W); the last one rests `pause` seconds."""
+    frames = to_bytes(frames).reshape(-1, *np.shape(frames)[-2:])
+    size = (frames.shape[2] * scale, frames.shape[1] * scale)
+    pictures = [Image.fromarray(frame).resize(size, Image.Resampling.NEAREST) for frame in frames]
+    times = [round(1000 / fps)] * (len(pictures) - 1) + [round(1000 * pause)]
+    out = io.BytesIO()
+    pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=False)
+    return out.getvalue()
+
+
+def _png(picture: Image.Image) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
+
+
+def enlarge(png: bytes, scale: int) -> bytes | None:
+    """The same PNG, `scale` times as large with sharp pixels; None if it is no picture or far too large."""
+    try:
+        picture = Image.open(io.BytesIO(png), formats=["PNG"])
+        if picture.width * picture.height > 1_000_000:
+            return None
+        size = (picture.width * scale, picture.height * scale)
+        return _png(picture.resize(size, Image.Resampling.NEAREST))
+    except (OSError, ValueError, SyntaxError):
+        return None

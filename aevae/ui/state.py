@@ -1,0 +1,144 @@
+"""Choices that live across pages: one named key each, kept in the URL, so that a link shows the same thing."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from aevae.checkpoints import RunInfo
+from aevae.figures.palette import family_title
+from aevae.ui import loaders
+from aevae.ui.i18n import _
+
+MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "seed", "noise", "level", "dims"
+
+
+def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
+    """Run name -> what a person reads; unique, since the URL carries it. `VAE · d=20 · mnist · shipped`."""
+    plain = {run.name: run_label(run) for run in runs}
+    taken = list(plain.values())
+    return {n: f"{text} · {n[-12:-6]}" if taken.count(text) > 1 else text for n, text in plain.items()}
+
+
+def run_label(run: RunInfo) -> str:
+    """Family, code size, what sets it apart, data set; two runs may share it."""
+    model = run.config.get("model", {})
+    parts = [family_title(run.family), f"d={run.latent_dim}"]
+    if "beta" in model:
+        parts.append(f"β={model['beta']:g}")
+    if "noise" in model:
+        parts.append(f"{model['noise'].replace('_', ' ')} {model.get('noise_level', 0):g}")
+    parts.append(run.dataset.split(":")[0])
+    return " · ".join([*parts, _("shipped")] if run.shipped else parts)
+
+
+def label_of(name: str) -> str:
+    """The label of a run, as every picker shows it."""
+    return run_labels(loaders.finished()).get(name, name)
+
+
+def colour_families(names: Sequence[str]) -> dict[str, str]:
+    """Label -> family of these runs, the way figures want it."""
+    return {label_of(r.name): r.family for r in loaders.finished() if r.name in names}
+
+
+def pick_model(
+    key: str = MODEL,
+    *,
+    families: tuple[str, ...] | None = None,
+    label: str | None = None,
+    prefer: Sequence[str] = ("vae",),
+    help: str | None = None,
+) -> str:
+    """Name of one finished run, of these families or of all. Says so and stops the page if there is none.
+
+    prefer: families whose first run is the default. An unknown value in the URL falls back to the default.
+    """
+    runs = _runs_or_stop(families)
+    labels = run_labels(loaders.finished())
+    _name_to_label(key, labels)
+    order = sorted(range(len(runs)), key=lambda i: (_rank(runs[i].family, prefer), i))
+    return st.selectbox(
+        label or _("Model"),
+        [run.name for run in runs],
+        index=order[0],
+        format_func=lambda name: labels.get(name, name),
+        key=key,
+        help=help,
+        bind="query-params",
+    )
+
+
+def pick_models(
+    key: str = MODELS,
+    *,
+    families: tuple[str, ...] | None = None,
+    label: str | None = None,
+    max_selections: int = 4,
+    default: Sequence[str] | None = None,
+    help: str | None = None,
+) -> list[str]:
+    """Names of 1..max_selections finished runs; by default the first run of each family. Stops the page if none."""
+    runs = _runs_or_stop(families)
+    labels = run_labels(loaders.finished())
+    if default is None:
+        first = {run.family: run.name for run in reversed(runs)}
+        default = [run.name for run in runs if first[run.family] == run.name]
+    chosen = st.multiselect(
+        label or _("Models"),
+        [run.name for run in runs],
+        default=[name for name in default if any(r.name == name for r in runs)][:max_selections],
+        format_func=lambda name: labels.get(name, name),
+        key=key,
+        max_selections=max_selections,
+        help=help,
+        bind="query-params",
+    )
+    if not chosen:
+        st.info(_("Choose at least one model."))
+        st.stop()
+    return chosen
+
+
+def _rank(family: str, prefer: Sequence[str]) -> int:
+    return prefer.index(family) if family in prefer else len(prefer)
+
+
+def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
+    runs = loaders.finished(families)
+    if not runs:
+        which = ", ".join(family_title(f) for f in families) if families else ""
+        text = _("No trained {} here yet.").format(which) if which else _("There is no trained model here yet.")
+        st.info(text + " " + _("Train one first; a small one takes a minute or two."))
+        st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
+        st.stop()
+    return runs
+
+
+def _name_to_label(key: str, labels: dict[str, str]) -> None:
+    """Let a link name the run itself (?model=vae-mnist-0123456789ab, or its fingerprint) on the first look."""
+    asked = st.query_params.get(key, "")
+    if key in st.session_state or len(asked) < 6:
+        return
+    hits = [name for name in labels if name == asked or name.rpartition("-")[2].startswith(asked)]
+    if len(hits) == 1:
+        st.session_state[key] = hits[0]
+
+
+def seen_note(run, dataset: str = "mnist-5k") -> str | None:
+    """One sentence if the run (RunInfo or Run) knows the shown test pictures, or was trained on other things."""
+    data = getattr(run, "info", run).config.get("data", {})
+    trained = data.get("name", "")
+    if dataset == "mnist-5k" and trained == "mnist" and not data.get("leave_out_5k"):
+        return _("This model was trained on all of MNIST, and the digits shown here are among its training pictures.")
+    if trained.split(":")[0] not in (dataset, dataset.removesuffix("-5k")):
+        return _("This model was trained on {}; the pictures shown here are of another kind.").format(
+            trained.split(":")[0]
+        )
+    return None
+
+
+def caption_seen(run, dataset: str = "mnist-5k") -> None:
+    """Write `seen_note` under a picture, where there is something to say."""
+    note = seen_note(run, dataset)
+    if note:
+        st.caption(note)

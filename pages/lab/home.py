@@ -1,0 +1,98 @@
+"""Start: what this is, what is there, where to go. No torch."""
+
+import streamlit as st
+
+from aevae.ui import chrome, loaders, pictures
+from aevae.ui.i18n import _
+from aevae.ui.state import run_labels
+
+DIGITS = 36
+
+
+def strip() -> None:
+    """A row of real digits."""
+    try:
+        images, _labels = loaders.test_digits()
+    except ValueError as problem:
+        st.warning(str(problem))
+        return
+    pictures.show(
+        images[:DIGITS],
+        columns=DIGITS // 2,
+        alt=_("Two rows of handwritten digits from MNIST, white on black"),
+        width="stretch",
+    )
+
+
+def cards() -> None:
+    """A card for each page: its question, and the way there."""
+    rest = chrome.PAGES[1:]
+    for row in range(0, len(rest), 3):
+        for column, page in zip(st.columns(3), rest[row : row + 3], strict=False):
+            with column.container(border=True, height="stretch"):
+                st.page_link(page.path, label=f"**{_(page.title)}**", icon=page.icon)
+                st.markdown(_(page.question))
+
+
+def previews(runs: list) -> None:
+    """The preview of one shipped model per family: originals, reconstructions, samples."""
+    first = {run.family: run for run in reversed(runs) if (run.path / "preview.png").is_file()}
+    if not first:
+        return
+    labels = run_labels(runs)
+    st.subheader(_("What they have learnt"), anchor=False)
+    st.caption(_("Above: digits. Middle: what the model makes of them. Below: codes drawn at random, decoded."))
+    shown = list(first.values())[:4]
+    for column, run in zip(st.columns(4), shown, strict=False):
+        picture = pictures.enlarge((run.path / "preview.png").read_bytes(), 3)
+        if picture:
+            column.image(
+                picture,
+                caption=labels[run.name],
+                width="stretch",
+                alt=_("Digits, their reconstructions and samples of {}").format(labels[run.name]),
+            )
+
+
+def table(runs: list) -> None:
+    """The finished models, with what they were trained on."""
+    st.subheader(_("Models that are ready"), anchor=False)
+    if not runs:
+        st.info(_("None yet. Train one: a small one takes a minute or two."))
+        return
+    labels = run_labels(runs)
+    rows = [
+        {
+            _("model"): labels[run.name],
+            _("trained on"): run.dataset,
+            _("epochs"): run.epochs,
+            _("squared error / image, test"): run.metrics.get(run.dataset, {}).get("sse"),
+        }
+        for run in runs
+    ]
+    st.dataframe(rows, hide_index=True, key="home_models")
+
+
+chrome.page("aevae", _("What do a few numbers know about a handwritten digit?"))
+st.markdown(
+    _(
+        "A laboratory for autoencoders: train a network that squeezes a picture into a few numbers and draws it again, "
+        "then see what those numbers mean. Everything here runs on this computer, with real digits."
+    )
+)
+strip()
+cards()
+finished = loaders.finished()
+previews(finished)
+left, right = st.columns([3, 2], gap="large")
+with left:
+    table(finished)
+with right:
+    chrome.try_this(
+        [
+            _("**Latent sliders**: move one slider from end to end. Does one number change one thing?"),
+            _("**Interpolate**: walk from a 4 to a 9 in an AE and in a VAE. Which path stays a digit all the way?"),
+            _("**Denoise**: raise the noise until you cannot read the digit. Can the model still?"),
+        ],
+        _("Three things to try"),
+    )
