@@ -1,0 +1,73 @@
+"""Shared by all tests: a store of tiny models, an empty store, one thread."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("AEVAE_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+TINY = {"latent_dim": 3, "hidden": 16}
+
+
+def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0, batch_size: int = 64, **options):
+    """A config that trains in a second on mnist-5k."""
+    from aevae.config import DataConfig, RunConfig, TrainConfig
+    from aevae.models import family_class
+
+    return RunConfig(
+        DataConfig(limit=limit),
+        family_class(family).Config(**{**TINY, **options}),
+        TrainConfig(epochs=epochs, batch_size=batch_size),
+        seed,
+    )
+
+
+def _use_store(monkeypatch: pytest.MonkeyPatch, runs: Path, pretrained: Path) -> None:
+    monkeypatch.setenv("AEVAE_RUNS", str(runs))
+    monkeypatch.setenv("AEVAE_PRETRAINED", str(pretrained))
+    _forget()
+
+
+def _forget() -> None:
+    """Pages keep listings and models; another store must not see them."""
+    import streamlit as st
+
+    st.cache_data.clear()
+    st.cache_resource.clear()
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """A folder with one tiny finished run per family, made once; do not change it."""
+    from aevae.models import FAMILIES
+    from aevae.runs import train_or_load
+
+    root = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AEVAE_RUNS", str(root))
+        patch.setenv("AEVAE_PRETRAINED", str(root / "none"))
+        return root, {family: train_or_load(tiny_config(family), "cpu").name for family in FAMILIES}
+
+
+@pytest.fixture
+def store(trained, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
+    """Family -> name of a tiny finished run, in a store of this test's own."""
+    import shutil
+
+    root, names = trained
+    runs = tmp_path / "runs"
+    shutil.copytree(root, runs, ignore=shutil.ignore_patterns(".locks", "queue*"))
+    _use_store(monkeypatch, runs, tmp_path / "pretrained")
+    yield names
+    _forget()
+
+
+@pytest.fixture
+def empty_store(tmp_path, monkeypatch) -> Iterator[Path]:
+    """No run at all; the path of the (not yet made) store."""
+    _use_store(monkeypatch, tmp_path / "runs", tmp_path / "pretrained")
+    yield tmp_path / "runs"
+    _forget()
