@@ -1,0 +1,314 @@
+"""Runs on disk: round trip, cache, resume, damage."""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from conftest import tiny_config
+from safetensors.numpy import load_file
+
+from aevae import checkpoints, paths
+from aevae.checkpoints import DamagedRun, read_run
+from aevae.models import FAMILIES
+from aevae.runs import load_run, train_or_load
+from aevae.training.trainer import EpochDone, StepDone
+
+FILES = {"config.json", "state.json", "model.safetensors", "history.jsonl", "film.safetensors", "metrics.json", "preview.png"}
+
+
+def digits(n=12):
+    return np.random.default_rng(0).random((n, 1, 28, 28), dtype=np.float32)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_round_trip(store, family):
+    run = load_run(store[family])
+    assert {f.name for f in run.path.iterdir()} == FILES
+    again = load_run(str(run.path))
+    x = digits()
+    z = run.encode(x)
+    assert np.array_equal(z, again.encode(x))
+    assert np.array_equal(run.decode(z), again.decode(z))
+    assert run.film["recon"].shape == (2, 16, 28, 28)
+    assert [r["epoch"] for r in run.history] == [0, 1]
+    assert run.metrics["mnist-5k"]["images"] == 1000
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stored_numbers_are_reproduced(store, family):
+    from aevae.runs import evaluate_model
+
+    run = load_run(store[family])
+    assert evaluate_model(run.config, run.model, run.device) == run.metrics
+
+
+def test_latent_summary(store):
+    vae, ae = load_run(store["vae"]).latent_summary(), load_run(store["ae"]).latent_summary()
+    assert vae["score_name"] == "KL (nats)" and ae["score_name"] == "variance"
+    for s in (vae, ae):
+        assert sorted(s["order"]) == [0, 1, 2]
+        assert (np.diff(s["score"][s["order"]]) <= 0).all()
+    stored = load_run(store["vae"]).metrics["mnist-5k"]["kl_per_dim"]
+    assert np.allclose(vae["score"], stored, atol=1e-5)
+
+
+def test_asked_twice_trained_once(store):
+    seen = []
+    result = train_or_load(tiny_config("vae"), "cpu", on_event=seen.append)
+    assert result.cached and result.finished and not seen
+    assert not train_or_load(tiny_config("vae"), "cpu", force=True).cached
+
+
+def _files(folder):
+    skip = {"state.json"}  # has the seconds
+    return {f.name: f.read_bytes() for f in folder.iterdir() if f.name not in skip}
+
+
+def _without_times(content: bytes) -> list:
+    lines = [json.loads(line) for line in content.splitlines()]
+    return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_s")} for line in lines]
+
+
+@pytest.mark.parametrize("stop", [0, 2, 4, 7])
+@pytest.mark.parametrize("family", ["denoising", "beta_vae"])
+def test_resumed_run_is_the_same_run(empty_store, tmp_path, monkeypatch, family, stop):
+    config = tiny_config(family, epochs=2)  # four steps an epoch
+    train_or_load(config, "cpu")
+    whole = _files(empty_store / config.name)
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "second"))
+    asked = iter(range(1000))
+    first = train_or_load(config, "cpu", should_stop=lambda: next(asked) >= stop)
+    folder = paths.runs_dir() / config.name
+    assert not first.finished and read_run(folder).status == "unfinished"
+    assert json.loads((folder / "state.json").read_text())["step"] == stop
+    events = []
+    assert train_or_load(config, "cpu", on_event=events.append).finished
+    assert sum(isinstance(e, EpochDone) for e in events) == 2 - stop // 4
+    parts = _files(folder)
+    assert _without_times(parts.pop("history.jsonl")) == _without_times(whole.pop("history.jsonl"))
+    assert parts == whole
+
+
+def test_a_damaged_state_begins_anew(empty_store):
+    config = tiny_config("ae", epochs=2)
+    asked = iter(range(1000))
+    train_or_load(config, "cpu", should_stop=lambda: next(asked) >= 5)
+    state = empty_store / config.name / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:1000])
+    assert train_or_load(config, "cpu").finished
+    assert len(load_run(config.name).history) == 3
+
+
+def _train_elsewhere(config_dict, queue):
+    from aevae.config import RunConfig
+
+    trained = []
+    result = train_or_load(RunConfig.from_dict(config_dict), "cpu", on_event=trained.append)
+    queue.put((result.finished, bool(trained)))
+
+
+def test_two_processes_train_once(empty_store):
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    raw = tiny_config("vae", epochs=3).to_dict()
+    both = [context.Process(target=_train_elsewhere, args=(raw, queue)) for _ in range(2)]
+    for p in both:
+        p.start()
+    results = [queue.get(timeout=120) for _ in both]
+    for p in both:
+        p.join(30)
+    assert sorted(results) == [(True, False), (True, True)]
+
+
+def test_reader_meanwhile_sees_whole_files(empty_store):
+    config = tiny_config("vae", epochs=6)
+    folder = empty_store / config.name
+    problems, over = [], threading.Event()
+
+    def read():
+        while not over.is_set():
+            info = read_run(folder) if folder.exists() and (folder / "config.json").exists() else None
+            if info is not None and info.status == "damaged":
+                problems.append(info.reason)
+            for name in ("film.safetensors", "model.safetensors"):
+                if (folder / name).exists():
+                    load_file(folder / name)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    train_or_load(config, "cpu")
+    over.set()
+    reader.join()
+    assert problems == []
+
+
+KILL = """
+import os, sys
+from conftest import tiny_config
+from aevae import checkpoints
+from aevae.runs import train_or_load
+calls = 0
+real = os.replace
+def replace(a, b):
+    global calls
+    calls += 1
+    if calls == int(sys.argv[1]):
+        os._exit(9)  # as SIGKILL would: between write and rename
+    real(a, b)
+os.replace = replace
+train_or_load(tiny_config("vae", epochs=2), "cpu")
+"""
+
+
+@pytest.mark.parametrize("at", [1, 2, 5, 7, 9, 13, 17, 20, 21])  # 21 renames make this run
+def test_killed_between_write_and_rename(empty_store, at):
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(("tests", "."))}
+    died = subprocess.run([sys.executable, "-c", KILL, str(at)], cwd=paths.ROOT, env=env, capture_output=True)
+    assert died.returncode == 9, died.stderr.decode()
+    config = tiny_config("vae", epochs=2)
+    assert all(run.status != "finished" for run in checkpoints.list_runs())
+    assert train_or_load(config, "cpu").finished
+    run = load_run(config.name)
+    assert len(run.history) == 3 and run.film["recon"].shape[0] == 3
+
+
+def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
+    target = tmp_path / "metrics.json"
+    checkpoints.write_json(target, {"a": 1})
+
+    def full(handle):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        checkpoints.write_json(target, {"a": 2})
+    assert json.loads(target.read_text()) == {"a": 1}
+    assert [f.name for f in tmp_path.iterdir()] == ["metrics.json"]
+
+
+# -- damage ----------------------------------------------------------------------------------------------------------
+
+
+def damage(folder, name, change):
+    path = folder / name
+    path.write_bytes(change(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("config.json", lambda b: b[:40], "config.json cannot be read"),
+        ("config.json", lambda b: b"[]", "not a JSON object"),
+        ("config.json", lambda b: b.replace(b'"schema": 1', b'"schema": 9'), "schema 9"),
+        ("config.json", lambda b: b.replace(b'"seed": 0', b'"seed": 1'), "does not match the fingerprint"),
+        ("state.json", lambda b: b"\x00\xff", "state.json cannot be read"),
+        ("model.safetensors", lambda b: b[:-7], "truncated"),
+        ("model.safetensors", lambda b: b"", "truncated"),
+        ("model.safetensors", lambda b: b"\xff" * 100, "not a safetensors file"),
+        ("history.jsonl", lambda b: b[:-9], "history.jsonl cannot be read"),
+        ("metrics.json", lambda b: b"{", "metrics.json cannot be read"),
+    ],
+)
+def test_damage_is_listed_with_its_reason(store, name, change, reason):
+    folder = paths.runs_dir() / store["vae"]
+    damage(folder, name, change)
+    runs = {run.name: run for run in checkpoints.list_runs()}
+    assert runs[store["vae"]].status == "damaged"
+    assert reason in runs[store["vae"]].reason
+    assert [r.status for n, r in runs.items() if n != store["vae"]] == ["finished"] * (len(FAMILIES) - 1)
+    with pytest.raises(DamagedRun):
+        load_run(store["vae"])
+
+
+def test_a_missing_file_is_damage(store):
+    (paths.runs_dir() / store["ae"] / "model.safetensors").unlink()
+    assert "missing" in checkpoints.find_run(store["ae"]).reason
+
+
+def test_flipped_bits_are_noticed_on_opening(store):
+    folder = paths.runs_dir() / store["vae"]
+    damage(folder, "model.safetensors", lambda b: b[:-100] + bytes([b[-100] ^ 1]) + b[-99:])
+    with pytest.raises(DamagedRun, match="checksum"):
+        load_run(store["vae"])
+
+
+def test_foreign_folders_are_listed_not_fatal(store):
+    for name in ("notes", "vae-mnist-000000000000"):
+        (paths.runs_dir() / name).mkdir()
+    reasons = {r.name: r.reason for r in checkpoints.list_runs() if r.status == "damaged"}
+    assert reasons == {"notes": "config.json is missing", "vae-mnist-000000000000": "config.json is missing"}
+
+
+def test_a_damaged_run_is_trained_again(store):
+    damage(paths.runs_dir() / store["vae"], "model.safetensors", lambda b: b[:50])
+    assert not train_or_load(tiny_config("vae"), "cpu").cached
+    assert load_run(store["vae"])
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_find_by_name_prefix_and_path(store):
+    name = store["vae"]
+    assert checkpoints.find_run(name).name == name
+    assert checkpoints.find_run(name[-12:][:6]).name == name
+    assert checkpoints.find_run(str(paths.runs_dir() / name)).name == name
+    for wrong in ("", "..", "../..", "vae", "zz", "/etc"):
+        with pytest.raises(ValueError, match="no run"):
+            checkpoints.find_run(wrong)
+
+
+def test_an_ambiguous_prefix_is_refused(store):
+    names = [store["vae"], "ae-mnist-5k-" + store["vae"][-12:]]
+    (paths.runs_dir() / names[1]).mkdir()
+    with pytest.raises(ValueError, match="fits 2 runs"):
+        checkpoints.find_run(store["vae"][-12:])
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", "vae", ".locks", "vae-mnist-zzzzzzzzzzzz", ""])
+def test_no_folder_for_a_wrong_name(empty_store, name):
+    with pytest.raises(ValueError, match="not the name of a run"):
+        checkpoints.run_folder(name)
+
+
+def test_delete(store):
+    info = checkpoints.find_run(store["ae"])
+    code = f"from aevae import checkpoints as c; c.delete_run(c.find_run({info.name!r}))"
+    with checkpoints.run_lock(info.name):
+        done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
+    assert "being trained; cancel it first" in done.stderr and info.path.exists()
+    checkpoints.delete_run(info)
+    assert not info.path.exists()
+    assert store["ae"] not in [r.name for r in checkpoints.list_runs()]
+
+
+def test_shipped_runs_stay(store, monkeypatch):
+    monkeypatch.setenv("AEVAE_PRETRAINED", str(paths.runs_dir()))
+    monkeypatch.setenv("AEVAE_RUNS", str(paths.runs_dir().parent / "own"))
+    info = checkpoints.find_run(store["vae"])
+    assert info.shipped
+    with pytest.raises(ValueError, match="shipped"):
+        checkpoints.delete_run(info)
+
+
+def test_wrong_arrays(store):
+    run = load_run(store["vae"])
+    with pytest.raises(ValueError, match="takes arrays"):
+        run.encode(np.zeros((2, 28, 28), np.float32))
+    with pytest.raises(ValueError, match="takes arrays"):
+        run.decode(np.zeros((2, 4), np.float32))
+    with pytest.raises(ValueError, match="not finite"):
+        run.decode(np.full((1, 3), np.nan, np.float32))
+    assert run.decode(np.zeros((0, 3), np.float32)).shape == (0, 1, 28, 28)
+
+
+def test_steps_are_reported(empty_store):
+    events = []
+    train_or_load(tiny_config("ae", epochs=2), "cpu", on_event=events.append)
+    steps = [e for e in events if isinstance(e, StepDone)]
+    assert steps and all(0 < e.step <= e.steps == 8 for e in steps)

@@ -1,0 +1,156 @@
+"""The trainer: learns, repeats itself to the bit, and goes on where it was stopped."""
+
+import itertools
+import json
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_config
+
+from aevae import datasets
+from aevae.config import DataConfig, TrainConfig
+from aevae.models import FAMILIES, build_model, family_class
+from aevae.training.device import pick_device, set_threads
+from aevae.training.trainer import EpochDone, StepDone, Trainer, TrainingDiverged
+
+CPU = torch.device("cpu")
+
+
+def trainer(family="vae", epochs=2, lr=1e-3, limit=150, seed=0, **options) -> Trainer:
+    data = datasets.load(DataConfig(limit=limit))
+    model = build_model(family_class(family).Config(**{"latent_dim": 4, "hidden": 24, **options}), seed)
+    config = TrainConfig(epochs=epochs, batch_size=64, lr=lr)
+    return Trainer(model, data.train.images, data.test.images[:100], config, seed, CPU)
+
+
+def numbers(history):
+    return [(r["epoch"], r["step"], r.get("train"), r["test"]) for r in history]
+
+
+def same(a: Trainer, b: Trainer) -> bool:
+    weights = all(torch.equal(p, q) for p, q in zip(a.model.parameters(), b.model.parameters(), strict=True))
+    return weights and numbers(a.history) == numbers(b.history)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_same_seed_same_history(family):
+    a, b, c = trainer(family), trainer(family), trainer(family, seed=1)
+    assert a.fit() and b.fit() and c.fit()
+    assert same(a, b)
+    assert numbers(a.history) != numbers(c.history)
+
+
+@pytest.mark.parametrize("network", ["mlp", "conv"])
+@pytest.mark.parametrize("stop", [1, 2, 3, 4, 5])  # three steps an epoch: within, between, at the end
+@pytest.mark.parametrize("family", FAMILIES)
+def test_stop_and_resume_is_no_stop(family, stop, network):
+    options = {"network": network, "likelihood": "gaussian_learned"}
+    if family in ("vae", "beta_vae"):
+        options["warmup_epochs"] = 1.5
+    whole = trainer(family, **options)
+    whole.fit()
+    first = trainer(family, **options)
+    steps = itertools.count()
+    assert not first.fit(should_stop=lambda: next(steps) >= stop)
+    assert first.step == stop
+    tensors, meta = first.state()
+    second = trainer(family, **options)
+    second.load_state(tensors, json.loads(json.dumps(meta)))
+    assert second.fit()
+    assert same(whole, second)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_batch_is_overfitted(family):
+    # Half of what a constant picture leaves: only a net that tells the eight digits apart gets there.
+    t = trainer(family, epochs=150, lr=3e-3, limit=8, hidden=128, latent_dim=8)
+    x = t.train.float() / 255
+    mean = x.mean(0, keepdim=True).clamp(1e-3, 1 - 1e-3)
+    constant = -(x * mean.log() + (1 - x) * (1 - mean).log()).flatten(1).sum(1).mean().item()
+    t.fit()
+    assert t.history[-1]["train"]["recon"] < 0.75 * constant
+
+
+def test_history_has_named_terms_in_nats():
+    t = trainer("vae")
+    events = []
+    t.fit(events.append)
+    assert [e.record["epoch"] for e in events if isinstance(e, EpochDone)] == [0, 1, 2]
+    assert any(isinstance(e, StepDone) for e in events)
+    assert "train" not in t.history[0]
+    last = t.history[-1]
+    assert last["step"] == 6 and last["images_per_s"] > 0
+    for side in ("train", "test"):
+        terms = last[side]
+        assert set(terms) == {"recon", "kl", "elbo", "objective"}
+        assert terms["objective"] == pytest.approx(terms["recon"] + terms["kl"], rel=1e-6)
+        assert terms["elbo"] == pytest.approx(-terms["objective"], rel=1e-6)
+
+
+def test_epoch_means_weigh_the_short_last_batch():
+    t = trainer("ae", epochs=1, lr=1e-6, limit=150)  # hardly moves: batches of 64, 64, 22
+    t.fit()
+    model = build_model(t.model.config, 0)
+    x = t.train.float() / 255
+    assert t.history[-1]["train"]["recon"] == pytest.approx(model.loss(x).total.item(), rel=1e-3)
+
+
+def test_nan_stops_with_step_and_term():
+    t = trainer("vae", lr=1.0, epochs=5)
+    with torch.no_grad():
+        t.model.decoder[2].bias[0] = float("nan")
+    t.history.append({"epoch": 0, "step": 0, "test": {}})
+    with pytest.raises(TrainingDiverged, match=r"recon became nan at step 1 \(epoch 1\)"):
+        t.fit()
+
+
+def test_a_state_of_another_model_is_refused():
+    tensors, meta = trainer("vae").state()
+    with pytest.raises(ValueError, match="does not fit"):
+        trainer("vae", latent_dim=5).load_state(tensors, meta)
+
+
+def test_film_cut_and_continued_equals_uncut():
+    from aevae.training.film import Film
+
+    data = datasets.load(DataConfig(limit=50)).test
+    model = build_model(family_class("vae").Config(latent_dim=4, hidden=8))
+    film = Film(data.images, data.labels, 4)
+    for _ in range(3):
+        film.shoot(model, CPU)
+    again = Film(data.images, data.labels, 4, film.arrays())
+    again.cut(2)
+    assert len(again) == 2
+    again.shoot(model, CPU)
+    assert all(np.array_equal(a, again.arrays()[k]) for k, a in film.arrays().items())
+    assert film.arrays()["codes"].shape == (3, 1000, 4)
+
+
+def test_device_words():
+    assert pick_device("cpu") == CPU
+    assert pick_device("auto").type in ("cpu", "cuda", "mps")
+    for wrong in ("gpu", "cpu:1", "cuda:x", ""):
+        with pytest.raises(ValueError, match="device must be one of"):
+            pick_device(wrong)
+    if not torch.cuda.is_available():
+        with pytest.raises(ValueError, match="not available"):
+            pick_device("cuda")
+
+
+def test_threads(monkeypatch):
+    monkeypatch.setenv("AEVAE_THREADS", "1")
+    assert set_threads() == 1 == torch.get_num_threads()
+    monkeypatch.setenv("AEVAE_THREADS", "nonsense")
+    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    assert set_threads() == 2
+    monkeypatch.setenv("AEVAE_THREADS", "1")
+    set_threads()
+
+
+def test_estimate_counts_parameters_and_steps():
+    from aevae.runs import estimate
+
+    one = estimate(tiny_config("vae", epochs=1), "cpu", 64 * 100)
+    assert one.parameters == sum(p.numel() for p in build_model(tiny_config("vae").model).parameters())
+    assert 0.01 < one.seconds < 60
