@@ -1,0 +1,53 @@
+"""How much of the noise a model takes away: error against noise level, and what repeated application does.
+
+Pictures are float32 (N, 1, 28, 28) in [0, 1]; `reconstruct` is any function from pictures to pictures of that shape.
+The noise is that of training (`aevae.corruption`), drawn from a seed.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from aevae.metrics.reconstruction import sse
+
+UNITS = {"sse": "squared error / image"}
+Reconstruct = Callable[[np.ndarray], np.ndarray]
+
+
+def spoil(images: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
+    """Spoilt copies of images (N, 1, 28, 28), float32 in [0, 1]: the corruption of the denoising autoencoder.
+
+    The same seed, kind and pictures give the same noise; with Gaussian noise another level scales the same draw.
+    Raises ValueError for an unknown kind or a level outside 0..1.
+    """
+    import torch
+
+    from aevae.corruption import corrupt
+
+    x = torch.tensor(np.asarray(images, np.float32))
+    return corrupt(x, kind, level, torch.Generator().manual_seed(seed)).numpy()
+
+
+def error_by_level(
+    reconstruct: Reconstruct, images: np.ndarray, kind: str, levels: Sequence[float], seed: int
+) -> np.ndarray:
+    """Mean squared error per image (L,) between the clean images and what is made of their spoilt copies.
+
+    Summed over pixels, averaged over images. Every level meets the same draw, so that the curve is not blurred by
+    chance. With `reconstruct` the identity this is the error of the noise itself.
+    """
+    return np.array([sse(images, reconstruct(spoil(images, kind, level, seed))).mean() for level in levels])
+
+
+def apply_again(reconstruct: Reconstruct, images: np.ndarray, times: int) -> np.ndarray:
+    """images, reconstruct(images), reconstruct(reconstruct(images)), ...: (times + 1, N, 1, 28, 28).
+
+    For a denoising autoencoder r, r(x) - x points up the slope of the log density (Alain & Bengio 2014, JMLR
+    15:3743), so the steps lead towards the data. Raises ValueError for a negative number of times.
+    """
+    if times < 0:
+        raise ValueError(f"times must be 0 or more, got {times}")
+    seen = [np.asarray(images, np.float32)]
+    for _ in range(times):
+        seen.append(reconstruct(seen[-1]))
+    return np.stack(seen)

@@ -1,0 +1,22 @@
+"""Open the chosen runs; what cannot be opened is named, the rest works."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from aevae.ui import loaders
+from aevae.ui.i18n import _
+
+
+def open_runs(names: Sequence[str]) -> list:
+    """The opened runs (`aevae.runs.Run`) in this order. A damaged one is said to be; stops the page if none is left."""
+    opened = []
+    for name in names:
+        try:
+            opened.append(loaders.run(name))
+        except ValueError as problem:
+            st.warning(str(problem))
+    if not opened:
+        st.info(_("None of the chosen models can be opened. Choose another one."))
+        st.stop()
+    return opened
