@@ -1,5 +1,6 @@
 """Training histories as curves."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
@@ -51,5 +52,6 @@ def loss_curves(
                 hovertemplate="epoch %{x}: %{y:.4g}",
             )
     out.update_layout(hovermode="x unified")
-    out.update_xaxes(rangemode="tozero")
+    last = max((line["epoch"] for lines in histories.values() for line in lines), default=1)
+    out.update_xaxes(rangemode="tozero", dtick=max(1, math.ceil(last / 8)))
     return out

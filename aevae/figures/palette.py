@@ -36,6 +36,24 @@ def class_colour(label: int) -> str:
     return CLASS_COLOURS[label % len(CLASS_COLOURS)]
 
 
+def luminance(colour: str) -> float:
+    """Relative luminance of `#RRGGBB` in 0..1 (WCAG 2)."""
+    channels = (int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5))
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(a: str, b: str) -> float:
+    """Contrast of two colours, 1..21 (WCAG 2)."""
+    low, high = sorted((luminance(a), luminance(b)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def text_on(colour: str) -> str:
+    """Black or white, whichever reads better on `colour`."""
+    return max("#000000", "#FFFFFF", key=lambda ink: contrast(ink, colour))
+
+
 def model_styles(names: Iterable[str], families: Mapping[str, str] | None = None) -> dict[str, tuple[str, int]]:
     """Shown name -> (colour of its family, which one of that family it is: 0, 1, ...), in the order given.
 

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from aevae.figures.layout import figure
-from aevae.figures.palette import class_colour
+from aevae.figures.palette import class_colour, text_on
 
 GL_FROM = 2000  # points; below, SVG is sharper and costs no WebGL context
 
@@ -46,8 +46,18 @@ def map_figure(
             )
         )
         x, y = np.median(xy[rows], axis=0).tolist()
-        out.add_annotation(x=x, y=y, text=f"<b>{name}</b>", showarrow=False, font={"size": 16})
-    out.update_layout(dragmode="pan", legend={"itemsizing": "constant"})
+        out.add_annotation(
+            x=x,
+            y=y,
+            text=f"<b>{name}</b>",
+            showarrow=False,
+            bgcolor=class_colour(label),
+            borderpad=2,
+            font={"size": 13, "color": text_on(class_colour(label))},
+        )
+    out.update_layout(
+        dragmode="pan", legend={"itemsizing": "constant", "orientation": "v", "x": 1.02, "y": 1, "yanchor": "top"}
+    )
     out.update_yaxes(scaleanchor="x", scaleratio=1)
     if axes == ("", ""):
         out.update_xaxes(showticklabels=False, ticks="", zeroline=False)

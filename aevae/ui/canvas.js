@@ -145,6 +145,7 @@ class View {
     const at = this.canvas.getBoundingClientRect();
     const u = (event.clientX - at.left - this.box.x) / this.box.w;
     const v = (event.clientY - at.top - this.box.y) / this.box.h;
+    if (Math.max(Math.abs(u - 0.5), Math.abs(v - 0.5)) > 0.53) return null; // beside the plane
     return snap({ x: x0 + u * (x1 - x0), y: y1 + v * (y0 - y1) }, this.header.extent, this.header.cell);
   }
 

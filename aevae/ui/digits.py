@@ -51,6 +51,7 @@ def pick_digit(
         format_func=lambda c: _("all") if c < 0 else str(c),
         key=f"{key}_class",
         label_visibility="collapsed",
+        wrap=True,
         persist_state="session",
     )
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)

@@ -1,0 +1,52 @@
+// node --test tests/test_canvas.mjs: the parts of the plane that need no browser.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+import test from "node:test";
+
+const source = await readFile(new URL("../aevae/ui/canvas.js", import.meta.url), "utf8");
+const { unpack, fit, heightFor, snap, step, cellIndex } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
+
+test("the blob of canvas.pack comes out as it went in, at any byte offset", () => {
+  const blob = Uint8Array.from(Buffer.from(process.env.AEVAE_BLOB ?? "", "hex"));
+  if (!blob.length) return; // written by tests/test_ui.py
+  const shifted = new Uint8Array(blob.length + 3);
+  shifted.set(blob, 3);
+  const { header, png, points, classes } = unpack(shifted.subarray(3));
+  assert.equal(header.label, "é");
+  assert.deepEqual([...png], [1, 2, 3, 4, 5]);
+  assert.deepEqual([...points], [0.5, -1, 2, 3]);
+  assert.deepEqual([...classes], [7, 9]);
+  assert.throws(() => unpack(blob.slice(0, -4)), /expected/);
+});
+
+test("a place snaps to the middle of its cell and never leaves the extent", () => {
+  const extent = [0, 10, 0, 4];
+  assert.deepEqual(snap({ x: 3.9, y: 0.1 }, extent, [1, 1]), { x: 3.5, y: 0.5 });
+  assert.deepEqual(snap({ x: 10, y: 99 }, extent, [1, 1]), { x: 9.5, y: 3.5 });
+  assert.deepEqual(snap({ x: -5, y: 2 }, extent, null), { x: 0, y: 2 });
+  assert.deepEqual(snap({ x: 0.25, y: 0.25 }, [0, 1, 1, 0], null), { x: 0.25, y: 0.25 });
+});
+
+test("arrow keys go one cell on the screen's way and stop at the border", () => {
+  const extent = [0, 10, 0, 4];
+  assert.deepEqual(step({ x: 0.5, y: 3.5 }, "ArrowDown", false, extent, [1, 1]), { x: 0.5, y: 2.5 });
+  assert.deepEqual(step({ x: 0.5, y: 3.5 }, "ArrowUp", false, extent, [1, 1]), { x: 0.5, y: 3.5 });
+  assert.deepEqual(step({ x: 0, y: 0 }, "ArrowUp", false, [0, 1, 1, 0], null), { x: 0, y: 0 });
+  assert.equal(step({ x: 0, y: 0 }, "a", false, extent, null), null);
+});
+
+test("cells count row by row from the top left", () => {
+  const extent = [0, 10, 0, 4];
+  assert.equal(cellIndex({ x: 0.5, y: 3.5 }, extent, [1, 1]), 0);
+  assert.equal(cellIndex({ x: 9.5, y: 0.5 }, extent, [1, 1]), 39);
+  assert.equal(cellIndex({ x: -2.7, y: 2.7 }, [-3, 3, -3, 3], [0.6, 0.6]), 0);
+  assert.equal(cellIndex({ x: 0.9, y: 0.9 }, [-3, 3, -3, 3], [0.6, 0.6]), 36);
+});
+
+test("the plane keeps its shape in any box", () => {
+  assert.deepEqual(fit(400, 100, 2), { x: 100, y: 0, w: 200, h: 100 });
+  assert.deepEqual(fit(100, 400, 2), { x: 0, y: 175, w: 100, h: 50 });
+  assert.equal(heightFor(300, 0, 1.5), 200);
+  assert.equal(heightFor(300, 400, 1.5), 200);
+  assert.equal(heightFor(300, 400, 0), 400);
+});

@@ -1,0 +1,106 @@
+"""Figures say what the arrays say, with the unit, in colours that can be told apart."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from aevae.figures import error_curve, latent_bars, loss_curves, map_figure
+from aevae.figures.palette import (
+    CLASS_COLOURS,
+    FALLBACK,
+    FAMILY_COLOURS,
+    contrast,
+    family_colour,
+    model_styles,
+    text_on,
+)
+from aevae.models import FAMILIES
+
+PAPERS = ("#FDFCF9", "#14171C")  # .streamlit/config.toml, light and dark
+SIGHT = {  # Machado, Oliveira & Fernandes 2009, severity 1
+    "normal": np.eye(3),
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.011820, 0.042940, 0.968881]],
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+}
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+HISTORY = [
+    {"epoch": 0, "test": {"recon": 540.0}},
+    {"epoch": 1, "train": {"recon": 130.0}, "test": {"recon": 120.0}},
+]
+
+
+def cielab(colour: str, sight) -> np.ndarray:
+    c = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(c <= 0.04045, c / 12.92, ((c + 0.055) / 1.055) ** 2.4)
+    v = XYZ @ np.clip(np.asarray(sight) @ linear, 0, 1) / [0.95047, 1, 1.08883]
+    f = np.where(v > 0.008856, np.cbrt(v), 7.787 * v + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("sight", SIGHT)
+def test_ten_classes_can_be_told_apart(sight):
+    seen = [cielab(colour, SIGHT[sight]) for colour in CLASS_COLOURS]
+    assert len(CLASS_COLOURS) == 10
+    assert min(np.linalg.norm(a - b) for a, b in itertools.combinations(seen, 2)) > 29
+
+
+def test_families_stand_out_on_both_papers():
+    assert set(FAMILIES) <= set(FAMILY_COLOURS)
+    assert len(set(FAMILY_COLOURS.values())) == len(FAMILY_COLOURS)
+    for colour, paper in itertools.product([*FAMILY_COLOURS.values(), FALLBACK], PAPERS):
+        assert contrast(colour, paper) >= 3, (colour, paper)
+    for colour in CLASS_COLOURS:
+        assert contrast(text_on(colour), colour) >= 4.5
+
+
+def test_contrast_of_black_on_white_is_21():
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+
+
+def test_a_family_keeps_its_colour_and_its_second_run_gets_another_marker():
+    styles = model_styles(["vae-mnist-1", "ae-mnist-2", "vae-mnist-3", "new-mnist-4"])
+    assert styles["vae-mnist-1"] == (FAMILY_COLOURS["vae"], 0)
+    assert styles["vae-mnist-3"] == (FAMILY_COLOURS["vae"], 1)
+    assert styles["new-mnist-4"] == (FALLBACK, 0)
+    assert model_styles(["my model"], {"my model": "ae"})["my model"][0] == family_colour("ae")
+
+
+def test_loss_curves_draw_test_solid_and_train_dashed():
+    figure = loss_curves({"vae-mnist-1": HISTORY, "ae-mnist-2": HISTORY}, "recon")
+    test, train = figure.data[:2]
+    assert (list(test.x), list(test.y), test.line.dash) == ([0, 1], [540.0, 120.0], "solid")
+    assert (list(train.x), list(train.y), train.line.dash) == ([1], [130.0], "dash")
+    assert figure.layout.yaxis.title.text == "recon (nats / image)"
+    assert figure.layout.template.layout.paper_bgcolor == "rgba(0,0,0,0)"
+    assert not loss_curves({"ae-mnist-2": HISTORY}, "kl").data  # a family without the term draws nothing
+    assert not loss_curves({}, "recon").data
+
+
+@pytest.mark.parametrize("n, kind", [(30, "scatter"), (2500, "scattergl")])
+def test_the_map_keeps_every_point_and_one_scale(n, kind):
+    xy = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
+    labels = np.arange(n) % 3
+    figure = map_figure(xy, labels, "a map")
+    assert {trace.type for trace in figure.data} == {kind}
+    rows = np.concatenate([trace.customdata for trace in figure.data])
+    drawn = np.concatenate([np.column_stack([trace.x, trace.y]) for trace in figure.data])
+    assert sorted(rows.tolist()) == list(range(n))
+    np.testing.assert_allclose(drawn, xy[rows])
+    assert [trace.marker.color for trace in figure.data] == list(CLASS_COLOURS[:3])
+    assert figure.layout.yaxis.scaleanchor == "x"
+
+
+def test_bars_grey_out_what_is_not_used():
+    figure = latent_bars(np.array([2.0, 0.01]), ["z1", "z2"], active=np.array([True, False]), family="vae")
+    assert list(figure.data[0].marker.color) == [FAMILY_COLOURS["vae"], FALLBACK]
+    assert figure.layout.yaxis.title.text == "KL (nats)"
+
+
+def test_error_curve_has_its_unit_and_the_mark():
+    figure = error_curve(
+        [0, 0.5], {"a": [1, 2], "input": [0, 9]}, "squared error / image", families={"a": "ae"}, mark=0.5
+    )
+    assert figure.layout.yaxis.title.text == "squared error / image"
+    assert [trace.line.dash for trace in figure.data] == ["solid", "dot"]
+    assert figure.layout.shapes[0].x0 == 0.5

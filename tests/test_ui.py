@@ -1,0 +1,297 @@
+"""The frame of the app and what all pages share, without a browser."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from aevae import paths
+from aevae.checkpoints import list_runs
+from aevae.config import fingerprint
+from aevae.ui import canvas, chrome, digits, i18n, pictures, state
+
+ROOT = paths.ROOT
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch):
+    """An empty shelf of its own."""
+    for variable, name in (("AEVAE_RUNS", "runs"), ("AEVAE_PRETRAINED", "shipped")):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(variable, str(tmp_path / name))
+    return tmp_path
+
+
+def put_run(folder: Path, family="vae", seed=0, name="mnist", leave_out=False, **model) -> str:
+    """A finished run as the shelf lists it, with weights that no test here opens."""
+    from safetensors.numpy import save
+
+    config = {
+        "schema": 1,
+        "data": {"name": name, "limit": 0, "leave_out_5k": leave_out, "digest": ""},
+        "model": {"family": family, "latent_dim": 20, **model},
+        "train": {"epochs": 3},
+        "seed": seed,
+    }
+    run = folder / f"{family}-{name}-{fingerprint(config)}"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps(config))
+    (run / "model.safetensors").write_bytes(save({"w": np.zeros(1, np.float32)}))
+    (run / "state.json").write_text(json.dumps({"finished": True, "epoch": 3, "epochs": 3, "created": seed}))
+    (run / "metrics.json").write_text(json.dumps({name: {"sse": 9.5}}))
+    Image.fromarray(np.zeros((84, 224), np.uint8)).save(run / "preview.png")
+    return run.name
+
+
+def app() -> AppTest:
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=30)
+
+
+def texts(at: AppTest) -> str:
+    return " ".join(e.value for e in [*at.markdown, *at.info, *at.caption, *at.title, *at.warning])
+
+
+# -- the frame -------------------------------------------------------------------------------------------------------
+
+
+def test_the_first_page_works_with_an_empty_store(shelf):
+    at = app().run()
+    assert not at.exception
+    assert at.title[0].value == "aevae"
+    assert "Train one" in texts(at)
+    assert all(page.question in texts(at) for page in chrome.PAGES[1:])
+
+
+def test_the_first_page_lists_the_finished_models(shelf):
+    put_run(shelf / "shipped")
+    put_run(shelf / "runs", "beta_vae", beta=4.0)
+    shutil.rmtree(shelf / "runs" / put_run(shelf / "runs", "ae") / "x", ignore_errors=True)
+    (shelf / "runs" / "broken-mnist-000000000000").mkdir()
+    at = app().run()
+    assert not at.exception
+    shown = at.dataframe[0].value["model"].tolist()
+    assert shown[0] == "VAE · d=20 · mnist · shipped"
+    assert set(shown[1:]) == {"AE · d=20 · mnist", "β-VAE · d=20 · β=4 · mnist"}
+
+
+def test_a_preview_that_is_no_picture_breaks_nothing(shelf):
+    name = put_run(shelf / "shipped")
+    (shelf / "shipped" / name / "preview.png").write_bytes(b"not a png")
+    assert not app().run().exception
+
+
+def test_every_page_is_announced_once_and_none_lies_directly_in_pages():
+    assert not list((ROOT / "pages").glob("*.py"))  # Streamlit's old discovery would run them without app.py
+    files = {str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/*.py")}
+    assert files == {page.path for page in chrome.PAGES}
+    assert len({page.url_path for page in chrome.PAGES}) == len(chrome.PAGES)
+
+
+def test_the_first_page_needs_no_torch(shelf):
+    code = (
+        "from streamlit.testing.v1 import AppTest\nimport sys\nfrom aevae.ui import chrome\n"
+        "chrome.WARM_UP_AFTER = 600\n"
+        "at = AppTest.from_file('app.py', default_timeout=60).run()\n"
+        "assert not at.exception, at.exception\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    assert done.stdout.strip() == "False", done.stderr[-2000:]
+
+
+# -- choosing a model ------------------------------------------------------------------------------------------------
+
+
+def choose_one():
+    import streamlit as st
+
+    from aevae.ui.state import pick_model
+
+    st.text(pick_model())
+
+
+def choose_several():
+    import streamlit as st
+
+    from aevae.ui.state import pick_models
+
+    st.text(",".join(pick_models()))
+
+
+def test_no_run_is_a_sentence_and_a_link(shelf):
+    at = AppTest.from_function(choose_one).run()
+    assert "no trained model" in at.info[0].value
+    assert not at.text
+
+
+def test_a_link_names_the_model_by_label_name_or_fingerprint(shelf):
+    first, second = put_run(shelf / "shipped", "vae"), put_run(shelf / "shipped", "ae")
+    for asked in (second, second.rpartition("-")[2], "AE · d=20 · mnist · shipped"):
+        at = AppTest.from_function(choose_one)
+        at.query_params["model"] = asked
+        assert at.run().text[0].value == second
+    for wrong in ("zzz", "", "../../etc", "vae-mnist-ffffffffffff"):
+        at = AppTest.from_function(choose_one)
+        at.query_params["model"] = wrong
+        at.run()
+        assert not at.exception
+        assert at.text[0].value == first  # the VAE comes first
+
+
+def test_several_models_begin_with_one_of_each_family(shelf):
+    names = [put_run(shelf / "shipped", f) for f in ("ae", "vae", "denoising")] + [put_run(shelf / "runs", "ae", 1)]
+    at = AppTest.from_function(choose_several).run()
+    assert set(at.text[0].value.split(",")) == set(names[:3])
+    at.multiselect(key="models").set_value([]).run()
+    assert "at least one" in at.info[0].value
+
+
+def test_labels_are_unique(shelf):
+    names = [put_run(shelf / "runs", "vae", seed) for seed in (1, 2)]
+    labels = state.run_labels(list_runs())
+    assert len(set(labels.values())) == 2
+    assert all(name[-12:-6] in labels[name] for name in names)
+
+
+def test_a_page_says_when_a_model_has_seen_the_digits(shelf):
+    put_run(shelf / "runs", seed=1)
+    put_run(shelf / "runs", seed=2, leave_out=True)
+    put_run(shelf / "runs", seed=3, name="mnist-5k")
+    put_run(shelf / "runs", seed=4, name="kmnist")
+    notes = [state.seen_note(run) for run in sorted(list_runs(), key=lambda r: r.config["seed"])]
+    assert "training pictures" in notes[0]
+    assert notes[1] is None
+    assert notes[2] is None
+    assert "kmnist" in notes[3]
+
+
+# -- choosing a digit ------------------------------------------------------------------------------------------------
+
+
+def choose_digit():
+    import streamlit as st
+
+    from aevae.ui.digits import pick_digit
+
+    image, label, index = pick_digit()
+    st.text(f"{image.shape} {image.dtype} {label} {index}")
+
+
+def test_the_digit_is_in_the_link():
+    from aevae.ui.loaders import test_digits
+
+    images, labels = test_digits()
+    assert images.shape == (1000, 1, 28, 28)
+    assert (images.min(), images.max()) == (0, 1)
+    at = AppTest.from_function(choose_digit)
+    at.query_params["digit"] = "123"
+    assert at.run().text[0].value == f"(1, 28, 28) float32 {labels[123]} 123"
+    for wrong in ("-1", "1000", "x"):
+        at = AppTest.from_function(choose_digit)
+        at.query_params["digit"] = wrong
+        assert at.run().text[0].value.endswith(" 0")
+    at.session_state["digit_own"] = np.ones((1, 28, 28), np.float32)
+    assert at.run().text[0].value.endswith("None None")
+    at.button(key="digit_back").click().run()
+    assert at.text[0].value.endswith(" 0")
+
+
+def test_a_handful_is_of_the_class_asked_for_and_keeps_the_chosen_one():
+    labels = np.arange(1000) % 10
+    some = digits.handful(labels, 3, seed=1, chosen=13)
+    assert len(set(some)) == len(some) == 40
+    assert 13 in some
+    assert {int(labels[i]) for i in some} == {3}
+    assert digits.handful(labels, 3, seed=1, chosen=4)[0] == 4
+    assert digits.handful(labels, -1, seed=1, chosen=0) == digits.handful(labels, -1, seed=1, chosen=0)
+    assert digits.handful(labels, -1, seed=1, chosen=0) != digits.handful(labels, -1, seed=2, chosen=0)
+
+
+# -- the plane -------------------------------------------------------------------------------------------------------
+
+
+def point_at():
+    import streamlit as st
+
+    from aevae.ui.canvas import pick_cell, plane
+    from aevae.ui.pictures import raw_sheet
+
+    st.text(str(plane("map", extent=(-3, 3, -3, 3), label="map")))
+    sheet = raw_sheet(st.session_state["pictures"], 4)
+    st.text(str(pick_cell("cells", sheet, 2, 4, count=6, default=1, label="digits")))
+
+
+def test_a_choice_outlives_the_page():
+    at = AppTest.from_function(point_at)
+    at.session_state["pictures"] = np.zeros((6, 28, 28), np.uint8)
+    at.run()
+    assert [t.value for t in at.text] == ["None", "1"]
+    at.session_state["map_xy"] = (1.0, -2.0)
+    at.session_state["cells_xy"] = (1.5, 0.5)
+    at.run()
+    assert [t.value for t in at.text] == ["(1.0, -2.0)", "5"]
+    at.session_state["cells_xy"] = (3.5, 0.5)  # an empty place of the last row
+    assert at.run().text[1].value == "None"
+
+
+@pytest.mark.parametrize(
+    "sent", [None, "x", {"x": 1}, {"x": "a", "y": 0}, {"x": float("nan"), "y": 0}, {"x": 9, "y": 0}]
+)
+def test_what_the_browser_sends_is_checked(sent):
+    assert canvas._inside(sent, (-3, 3, 3, -3)) is None
+    assert canvas._inside({"x": 1, "y": 2}, (-3, 3, 3, -3)) == (1.0, 2.0)
+
+
+def test_a_cloud_of_the_wrong_shape_is_refused():
+    with pytest.raises(ValueError, match=r"points must be \(N, 2\)"):
+        canvas.plane("bad", points=np.zeros((3, 3)), label="x")
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_the_javascript_agrees():
+    points = np.array([[0.5, -1], [2, 3]], "<f4")
+    blob = canvas.pack({"label": "é"}, bytes([1, 2, 3, 4, 5]), points.tobytes(), bytes([7, 9]))
+    done = subprocess.run(
+        ["node", "--test", str(ROOT / "tests" / "test_canvas.mjs")],
+        env={**os.environ, "AEVAE_BLOB": blob.hex()},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+# -- pictures and texts ----------------------------------------------------------------------------------------------
+
+
+def test_a_sheet_keeps_every_pixel():
+    images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
+    picture = np.array(Image.open(io.BytesIO(pictures.sheet(images, columns=3, scale=2, gap=4))))
+    assert picture.shape == (2 * 56 + 4, 3 * 56 + 2 * 4, 4)
+    np.testing.assert_array_equal(picture[60::2, 60:116:2, 0], images[4])
+    assert picture[57, 0, 3] == 0  # the gap is transparent
+    raw = np.array(Image.open(io.BytesIO(pictures.raw_sheet(images[:, None] / 255.0, 3))))
+    np.testing.assert_array_equal(raw[28:, 28:56], images[4])
+    assert not raw[28:, 56:].any()
+    rows = np.zeros((2, 3, 28, 28))
+    assert pictures.grid(rows).shape == (2, 3, 28, 28)
+    with pytest.raises(ValueError, match="pictures must be"):
+        pictures.grid(np.zeros((28, 28)))
+
+
+def test_a_gif_has_its_frames():
+    frames = np.linspace(0, 1, 5)[:, None, None, None] * np.ones((1, 1, 28, 28))
+    film = Image.open(io.BytesIO(pictures.gif(frames, fps=10, scale=2)))
+    assert (film.n_frames, film.size) == (5, (56, 56))
+
+
+def test_texts_are_english_without_a_catalogue(tmp_path, monkeypatch):
+    assert i18n._("Train a model") == "Train a model"
+    assert i18n.language() == "en"
