@@ -35,8 +35,9 @@ def cards() -> None:
 
 
 def previews(runs: list) -> None:
-    """The preview of one shipped model per family: originals, reconstructions, samples."""
-    first = {run.family: run for run in reversed(runs) if (run.path / "preview.png").is_file()}
+    """The preview of the widest model of each family: originals, reconstructions, samples."""
+    with_picture = [run for run in runs if (run.path / "preview.png").is_file()]
+    first = {run.family: run for run in sorted(with_picture, key=lambda run: run.latent_dim)}
     if not first:
         return
     labels = run_labels(runs)
@@ -64,7 +65,6 @@ def table(runs: list) -> None:
     rows = [
         {
             _("model"): labels[run.name],
-            _("trained on"): run.dataset,
             _("epochs"): run.epochs,
             _("squared error / image, test"): run.metrics.get(run.dataset, {}).get("sse"),
         }
