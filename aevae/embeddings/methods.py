@@ -1,0 +1,159 @@
+"""Four ways to lay codes onto the plane: two latents as they are, PCA, t-SNE, UMAP. The same request, the same map."""
+
+import dataclasses
+import math
+import threading
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from aevae.config import Validated, build, option
+
+METHODS = ("latent", "pca", "tsne", "umap")
+FEWEST = 5  # points below which no neighbourhood is left to show
+
+# One map at a time in this process: numba's fallback threading layer ends the process when two threads enter it,
+# and a class of thirty would only slow each other down.
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@dataclass(frozen=True)
+class EmbedConfig(Validated):
+    """Which map is asked for. What does not concern the method has no effect and is no part of the map's identity."""
+
+    method: str = option("pca", "latent: two latents as they are; pca, tsne, umap: a map of all", choices=METHODS)
+    seed: int = option(0, "start of the random numbers", min=0, max=2**31 - 1, when=("method", ("tsne", "umap")))
+    perplexity: float = option(
+        30.0, "t-SNE: how many neighbours a point heeds, about", min=1.0, max=1000.0, when=("method", ("tsne",))
+    )
+    n_neighbors: int = option(
+        15, "UMAP: neighbours per point, itself included", min=2, max=1000, when=("method", ("umap",))
+    )
+    min_dist: float = option(
+        0.1, "UMAP: how close points may lie in the map", min=0.0, max=1.0, when=("method", ("umap",))
+    )
+    n_jobs: int = option(
+        1, "t-SNE: threads; another number rounds differently", min=1, max=64, when=("method", ("tsne",))
+    )
+    dims: tuple[int, int] = field(
+        default=(0, 1), metadata={"help": "the two latents shown, counted from 0", "when": ("method", ("latent",))}
+    )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if len(self.dims) != 2 or any(not isinstance(d, (int, np.integer)) or d < 0 for d in self.dims):
+            raise ValueError(f"dims must be two latents counted from 0, got {self.dims}")
+        object.__setattr__(self, "dims", tuple(int(d) for d in self.dims))
+
+    def effective(self) -> dict:
+        """The method and the parameters that decide its map, as plain JSON data."""
+        named = {f.name: f.metadata.get("when") for f in dataclasses.fields(self)}
+        return {k: getattr(self, k) for k, when in named.items() if when is None or self.method in when[1]}
+
+
+def largest_perplexity(n: int) -> float:
+    """The largest perplexity that n points allow, rounded down to a tenth: t-SNE looks at 3 x perplexity neighbours."""
+    return math.floor((n - 1) / 3 * 10) / 10
+
+
+def embed(codes: np.ndarray, method: str, **parameters) -> np.ndarray:
+    """A map of `codes` (N, D): (N, 2) float32, bit for bit the same for the same request on the same machine.
+
+    parameters: the other fields of EmbedConfig: seed=0, perplexity=30.0 and n_jobs=1 (t-SNE), n_neighbors=15 and
+    min_dist=0.1 (UMAP), dims=(0, 1) (latent). Codes of one number have a second axis of zeros in `latent` and `pca`.
+    Raises ValueError, in one sentence, for codes or parameters that give no map.
+    """
+    codes, config = checked(codes, method, **parameters)
+    return draw(codes, config)
+
+
+def checked(codes: np.ndarray, method: str, **parameters) -> tuple[np.ndarray, EmbedConfig]:
+    """The codes as C-contiguous float32 (N, D) and the config, fit for each other. Raises ValueError."""
+    config = build(EmbedConfig, {"method": method, **parameters})
+    codes = np.ascontiguousarray(codes, np.float32)
+    if codes.ndim != 2 or codes.shape[1] < 1:
+        raise ValueError(f"codes must have shape (N, D), got shape {codes.shape}")
+    n, latent_dim = codes.shape
+    if n < FEWEST:
+        raise ValueError(f"a map needs at least {FEWEST} codes, got {n}")
+    if not np.isfinite(codes).all():
+        raise ValueError(f"codes must be finite numbers, got NaN or infinity in {_bad_rows(codes)} of {n}")
+    if method == "latent" and latent_dim > 1 and max(config.dims) >= latent_dim:
+        raise ValueError(f"dims must be in 0..{latent_dim - 1}, got {config.dims[0]} and {config.dims[1]}")
+    if method == "tsne" and config.perplexity > (n - 1) / 3:
+        raise ValueError(f"perplexity must be in 1..{largest_perplexity(n)} for {n} codes, got {config.perplexity:g}")
+    if method == "umap" and config.n_neighbors > n - 1:
+        raise ValueError(f"n_neighbors must be in 2..{n - 1} for {n} codes, got {config.n_neighbors}")
+    return codes, config
+
+
+def draw(codes: np.ndarray, config: EmbedConfig) -> np.ndarray:
+    """The map (N, 2) float32 of what `checked` has passed."""
+    if config.method == "latent":
+        return _latent(codes, config.dims)
+    if config.method == "pca":
+        return pca(codes).astype(np.float32)
+    with _ONE_AT_A_TIME:
+        xy = _tsne(codes, config) if config.method == "tsne" else _umap(codes, config)
+    return np.ascontiguousarray(xy, np.float32)
+
+
+def _bad_rows(codes: np.ndarray) -> int:
+    return int((~np.isfinite(codes).all(1)).sum())
+
+
+def _latent(codes: np.ndarray, dims: tuple[int, int]) -> np.ndarray:
+    if codes.shape[1] == 1:
+        return np.concatenate([codes, np.zeros_like(codes)], axis=1)
+    return np.ascontiguousarray(codes[:, dims])
+
+
+def pca(codes: np.ndarray) -> np.ndarray:
+    """Scores (N, 2) float64 on the two directions of largest variance; in each the largest loading is positive."""
+    centred = codes.astype(np.float64) - codes.mean(0, dtype=np.float64)
+    _, axes = np.linalg.eigh(centred.T @ centred)  # columns, variance rising
+    axes = axes[:, ::-1][:, :2]  # (D, 2), or (D, 1) for D = 1
+    axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(0)[None], 0))
+    xy = np.zeros((len(codes), 2))
+    xy[:, : axes.shape[1]] = centred @ axes
+    return xy
+
+
+def _tsne(codes: np.ndarray, config: EmbedConfig) -> np.ndarray:
+    """t-SNE (van der Maaten & Hinton 2008) from a PCA start (Kobak & Berens 2019), 250 + 500 iterations.
+
+    Barnes-Hut at every size: on 10,000 codes it took half the time of openTSNE's default, the interpolated gradient.
+    """
+    from openTSNE import TSNE
+
+    method = TSNE(
+        perplexity=config.perplexity, negative_gradient_method="bh", random_state=config.seed, n_jobs=config.n_jobs
+    )
+    return method.fit(codes.astype(np.float64), initialization=_start(codes, config.seed))
+
+
+def _start(codes: np.ndarray, seed: int) -> np.ndarray:
+    """PCA scaled to a standard deviation of 1e-4 and a hundredth of that in noise, so that no two points coincide."""
+    xy = pca(codes)
+    spread = xy[:, 0].std()
+    if spread > 0:  # 0: all codes are one point, and the noise alone is the start
+        xy *= 1e-4 / spread
+    return xy + np.random.default_rng(seed).normal(0.0, 1e-6, xy.shape)
+
+
+def _umap(codes: np.ndarray, config: EmbedConfig) -> np.ndarray:
+    """UMAP (McInnes, Healy & Melville 2018, arXiv:1802.03426), from the same PCA start as t-SNE.
+
+    Its own spectral start draws unseeded numbers where the graph falls into many pieces (umap-learn 0.5.12): with
+    codes that repeat, one seed gave two maps. A fixed seed means one thread.
+    """
+    from umap import UMAP
+
+    method = UMAP(
+        n_neighbors=config.n_neighbors,
+        min_dist=config.min_dist,
+        init=_start(codes, config.seed),
+        random_state=config.seed,
+        n_jobs=1,
+    )
+    return method.fit_transform(codes)

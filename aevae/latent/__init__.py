@@ -1,0 +1,1 @@
+"""Codes in, codes out: traversals, paths between codes, samples. Numpy float32; a model decodes elsewhere."""

@@ -1,0 +1,21 @@
+"""Codes from the prior, and the mean code of each class."""
+
+import numpy as np
+
+
+def prior(n: int, latent_dim: int, seed: int = 0) -> np.ndarray:
+    """`n` draws of N(0, I): (n, D) float32, the same for the same seed. Raises ValueError for sizes that are not."""
+    if n < 0 or latent_dim < 1:
+        raise ValueError(f"n must be 0 or more and latent_dim 1 or more, got {n} and {latent_dim}")
+    return np.random.default_rng(seed).standard_normal((n, latent_dim), dtype=np.float32)
+
+
+def class_means(codes: np.ndarray, labels: np.ndarray) -> dict[int, np.ndarray]:
+    """The mean code (D,) float32 of every class that occurs, by label in rising order.
+
+    codes: (N, D); labels: (N,) whole numbers. Raises ValueError where the two do not fit.
+    """
+    codes, labels = np.asarray(codes), np.asarray(labels)
+    if codes.ndim != 2 or labels.shape != codes.shape[:1]:
+        raise ValueError(f"codes (N, D) and labels (N,) are needed, got shapes {codes.shape} and {labels.shape}")
+    return {int(c): codes[labels == c].mean(0, dtype=np.float64).astype(np.float32) for c in np.unique(labels)}

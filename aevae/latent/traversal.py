@@ -1,0 +1,93 @@
+"""Walks along the axes of a code: one coordinate, or a plane of two.
+
+Grids are laid out as pictures: row 0 is the TOP (largest y), column 0 the left (smallest x).
+"""
+
+import numpy as np
+
+
+def strip_values(steps: int, limit: float = 3.0) -> np.ndarray:
+    """`steps` evenly spaced values from -limit to limit, both ends included: (S,) float32.
+
+    The unit is that of the code; under the prior N(0, 1) it is one standard deviation. An odd number of steps meets 0.
+    Raises ValueError for fewer than 2 steps or a limit that is not positive.
+    """
+    if steps < 2:
+        raise ValueError(f"steps must be 2 or more, got {steps}")
+    if not 0 < limit < np.inf:
+        raise ValueError(f"limit must be a positive number, got {limit}")
+    return np.linspace(-limit, limit, steps, dtype=np.float32)
+
+
+def traverse(z: np.ndarray, dim: int, values: np.ndarray) -> np.ndarray:
+    """Copies of `z` (D,) in which coordinate `dim` alone takes each of `values` (S,): (S, D) float32.
+
+    Raises ValueError where z is not one code or `dim` is not one of its coordinates.
+    """
+    z = _one_code(z)
+    _check_dim("dim", dim, len(z))
+    values = np.asarray(values, np.float32).ravel()
+    codes = np.tile(z, (len(values), 1))  # (S, D)
+    codes[:, dim] = values
+    return codes
+
+
+def plane_grid(z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
+    """Copies of `z` (D,) over the plane of two coordinates: (ny, nx, D) float32.
+
+    Coordinate dims[0] takes the values xs (nx,), smallest in column 0; dims[1] takes ys (ny,), largest in row 0,
+    in whatever order they are given. All other coordinates stay those of z.
+    Raises ValueError where z is not one code or `dims` are not two different coordinates of it.
+    """
+    z = _one_code(z)
+    across, up = dims
+    _check_dim("dims", across, len(z))
+    _check_dim("dims", up, len(z))
+    if across == up:
+        raise ValueError(f"dims must be two different latents, got {across} twice")
+    xs, ys = np.sort(np.asarray(xs, np.float32).ravel()), np.sort(np.asarray(ys, np.float32).ravel())
+    codes = np.tile(z, (len(ys), len(xs), 1))  # (ny, nx, D)
+    codes[..., across] = xs
+    codes[..., up] = ys[::-1, None]
+    return codes
+
+
+def prior_grid(n: int, quantile: tuple[float, float] = (0.05, 0.95)) -> np.ndarray:
+    """A grid with equal prior mass between its lines: (n, n, 2) float32, [..., 0] = x, [..., 1] = y.
+
+    The n lines of each axis lie at evenly spaced quantiles of N(0, 1), through its inverse distribution function
+    (the manifold figure of Kingma & Welling 2014, arXiv:1312.6114, appendix A).
+    Raises ValueError for n < 1 or quantiles that are not 0 < low < high < 1.
+    """
+    from scipy.special import ndtri
+
+    low, high = quantile
+    if n < 1:
+        raise ValueError(f"n must be 1 or more, got {n}")
+    if not 0 < low < high < 1:
+        raise ValueError(f"quantile must be two rising numbers between 0 and 1, got {low} and {high}")
+    levels = np.linspace(low, high, n) if n > 1 else np.array([(low + high) / 2])
+    return plane_grid(np.zeros(2), (0, 1), ndtri(levels), ndtri(levels))
+
+
+def latent_order(kl_or_var: np.ndarray) -> np.ndarray:
+    """Coordinates by how much they carry, the most first; equal ones in their own order: (D,) int64.
+
+    kl_or_var: (D,) KL to the prior (nats) or variance of each coordinate. Raises ValueError for NaN or another shape.
+    """
+    score = np.asarray(kl_or_var, np.float64)
+    if score.ndim != 1 or np.isnan(score).any():
+        raise ValueError(f"one number per latent is needed, without NaN, got shape {score.shape}")
+    return np.argsort(-score, kind="stable")
+
+
+def _one_code(z: np.ndarray) -> np.ndarray:
+    z = np.asarray(z, np.float32)
+    if z.ndim != 1 or not len(z):
+        raise ValueError(f"z must be one code of shape (D,), got shape {z.shape}")
+    return z
+
+
+def _check_dim(name: str, dim: int, count: int) -> None:
+    if not 0 <= dim < count:
+        raise ValueError(f"{name} must be in 0..{count - 1}, got {dim}")
