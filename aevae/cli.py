@@ -28,8 +28,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         args = _parser().parse_args(arguments)
         result = args.command(args)
-    except (ValueError, FileNotFoundError) as error:  # DamagedRun, DataUnavailable, wrong values
+    except ValueError as error:  # wrong values, DamagedRun, DataUnavailable
         print(f"aevae: {error}", file=sys.stderr)
+        return 2
+    except FileNotFoundError as error:
+        print(f"aevae: there is no file {error.filename}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("aevae: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)

@@ -1,0 +1,207 @@
+"""Every command: what it prints, and what it refuses with one sentence and exit code 2."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from aevae import checkpoints, paths
+from aevae.cli import main
+
+TINY = "--epochs 1 --latent-dim 3 --batch-size 64 --set hidden=16 --set limit=200".split()
+
+
+def call(capsys, *args, code=0):
+    """(last line of stdout, stderr) of a command that must end with `code`."""
+    assert main([str(a) for a in args]) == code
+    out, err = capsys.readouterr()
+    return (out.splitlines() or [""])[-1], err
+
+
+def asked(capsys, *args) -> dict:
+    return json.loads(call(capsys, *args, "--json")[0])
+
+
+def refused(capsys, *args) -> str:
+    out, err = call(capsys, *args, code=2)
+    assert out == "" and err.startswith("aevae: ") and err.count("\n") == 1 and "Traceback" not in err
+    return err
+
+
+def test_train(empty_store, capsys):
+    first = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY)
+    assert set(first) == {"run", "fingerprint", "cached", "epochs", "seconds", "device", "test"}
+    assert (first["cached"], first["epochs"]) == (False, 1)
+    assert set(first["test"]) == {"recon", "kl", "elbo", "objective"}
+    again = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY)
+    assert again["cached"] and again["run"] == first["run"] and again["test"] == first["test"]
+    forced = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY, "--force")
+    assert not forced["cached"] and forced["test"] == first["test"]
+    other = asked(capsys, "train", "--family", "beta_vae", "--beta", "3", *TINY, "--seed", 1)
+    assert other["run"] != first["run"]
+
+
+def test_eval(store, capsys):
+    result = asked(capsys, "eval", store["vae"], "--device", "cpu")
+    stored = checkpoints.find_run(store["vae"]).metrics["mnist-5k"]
+    assert result["metrics"] == {k: v for k, v in stored.items() if k in result["metrics"]}
+    assert set(result["units"]) == set(result["metrics"]) >= {"recon", "kl", "elbo", "sse", "bce", "psnr", "active_units"}
+    chosen = asked(capsys, "eval", store["ae"], "--metrics", "sse,psnr", "--limit", 50)
+    assert set(chosen["metrics"]) == {"sse", "psnr"}
+    samples = [asked(capsys, "eval", store["vae"], "--metrics", "elbo", "--samples", s)["metrics"]["elbo"] for s in (1, 1, 3)]
+    assert samples[0] == samples[1] != samples[2]
+
+
+def test_encode_and_decode(store, capsys, tmp_path):
+    x, z, y = (tmp_path / n for n in ("x.npy", "z.npy", "y.npy"))
+    np.save(x, np.random.default_rng(0).random((4, 1, 28, 28), dtype=np.float32))
+    assert asked(capsys, "encode", store["vae"], "--in", x, "--out", z)["shape"] == [4, 3]
+    assert asked(capsys, "decode", store["vae"], "--in", z, "--out", y)["shape"] == [4, 1, 28, 28]
+    out = np.load(y)
+    assert out.dtype == np.float32 and out.min() >= 0 and out.max() <= 1
+
+
+def test_embed(store, capsys, tmp_path):
+    out = tmp_path / "map.npz"
+    result = asked(capsys, "embed", store["vae"], "--method", "pca", "--n", 60, "--out", out)
+    with np.load(out) as saved:
+        assert saved["z"].shape == (60, 3) and saved["xy"].shape == (60, 2)
+        assert list(saved["index"]) == list(range(60)) and len(saved["labels"]) == 60
+        assert float(saved["trustworthiness"]) == result["trustworthiness"]
+
+
+def test_listings(store, capsys):
+    assert {r["run"] for r in asked(capsys, "runs")["runs"]} == set(store.values())
+    rows = {r["family"]: r for r in asked(capsys, "families")["families"]}
+    assert rows["beta_vae"]["options"]["beta"]["max"] == 1000.0
+    assert "mnist-5k" in {d["name"] for d in asked(capsys, "datasets")["datasets"]}
+    for command in ("runs", "families", "datasets"):
+        assert call(capsys, command)[0]
+
+
+def test_show_and_delete(store, capsys):
+    shown = asked(capsys, "show", store["ae"])
+    assert shown["status"] == "finished" and shown["config"]["model"]["latent_dim"] == 3
+    assert asked(capsys, "delete", store["ae"]) == {"deleted": store["ae"]}
+    refused(capsys, "show", store["ae"])
+
+
+def test_export_and_import(store, capsys, tmp_path, monkeypatch):
+    out = tmp_path / "run.zip"
+    asked(capsys, "export", store["vae"], "--out", out)
+    asked(capsys, "export", store["vae"], "--format", "folder", "--half", "--out", tmp_path / "shipped")
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere"))
+    assert asked(capsys, "import", out)["run"] == store["vae"]
+    monkeypatch.setenv("AEVAE_PRETRAINED", str(tmp_path / "shipped"))
+    assert [r["shipped"] for r in asked(capsys, "runs")["runs"]] == [True]
+
+
+def test_check(capsys):
+    rows = asked(capsys, "check")["checks"]
+    assert len(rows) > 15 and {r["ok"] for r in rows} == {"ok"}
+
+
+def test_check_fails_loudly(capsys, monkeypatch):
+    from aevae import checks
+
+    monkeypatch.setattr(checks, "CHECKS", [("one is two", lambda: 1.0, 0.5)])
+    assert "FAILED" in call(capsys, "check", code=1)[0]
+
+
+@pytest.mark.parametrize(
+    ("args", "words"),
+    [
+        ("train", "--family"),
+        ("train --family gan", "family must be one of ae, denoising, vae, beta_vae, got gan"),
+        ("train --family vae --set bta=4", "unknown option 'bta'"),
+        ("train --family vae --set beta=4", "unknown option 'beta'"),
+        ("train --family vae --beta 4", "unknown option 'beta'"),
+        ("train --family vae --set beta", "key=value"),
+        ("train --family vae --epochs 0", "epochs must be in 1..1000, got 0"),
+        ("train --family vae --epochs ten", "epochs must be a number, got 'ten'"),
+        ("train --family vae --seed -1", "seed must be a whole number"),
+        ("train --family vae --seed x", "invalid int value"),
+        ("train --family vae --dataset cifar", "cifar"),
+        ("train --family vae --dataset images:/nowhere", "/nowhere"),
+        ("train --family vae --device tpu --epochs 1", "device must be one of"),
+        ("eval nothing", "no run 'nothing'"),
+        ("show ..", "no run '..'"),
+        ("delete vae", "no run 'vae'"),
+        ("export nothing", "no run"),
+        ("export RUN --format pickle", "invalid choice"),
+        ("eval RUN --metrics fid", "metric must be one of"),
+        ("eval AE --metrics kl", "ae has no kl"),
+        ("eval RUN --samples 0", "--samples must be at least 1, got 0"),
+        ("eval RUN --limit -1", "--limit must be at least 0, got -1"),
+        ("embed RUN --n 2 --out x.npz", "--n must be in 5..1000, got 2"),
+        ("embed RUN --method lda --out x.npz", "invalid choice"),
+        ("encode RUN --in nowhere.npy --out z.npy", "no file nowhere.npy"),
+        ("encode RUN --in README.md --out z.npy", "not a .npy array"),
+        ("import README.md", "not a zip file"),
+        ("import nowhere.zip", "nowhere.zip"),
+        ("dance", "invalid choice"),
+        ("", "required"),
+    ],
+)
+def test_refusals(store, capsys, monkeypatch, args, words):
+    words_in = args.replace("RUN", store["vae"]).replace("AE", store["ae"]).split()
+    monkeypatch.chdir(paths.ROOT)
+    assert words in refused(capsys, *words_in)
+
+
+@pytest.mark.parametrize("shape", [(4, 28, 28), (4, 3)])
+def test_wrong_arrays(store, capsys, tmp_path, shape):
+    np.save(tmp_path / "x.npy", np.zeros(shape, np.float32))
+    assert "takes arrays" in refused(capsys, "encode", store["vae"], "--in", tmp_path / "x.npy", "--out", tmp_path / "z")
+
+
+def test_wrong_numbers(store, capsys, tmp_path):
+    np.save(tmp_path / "x.npy", np.full((1, 1, 28, 28), 200.0))
+    args = ("encode", store["vae"], "--in", tmp_path / "x.npy", "--out", tmp_path / "z.npy")
+    assert "images must be in 0..1" in refused(capsys, *args)
+    np.save(tmp_path / "x.npy", np.array(["digit"]))
+    assert "must hold numbers" in refused(capsys, *args)
+    np.save(tmp_path / "x.npy", np.array([object()]), allow_pickle=True)
+    assert "not a .npy array" in refused(capsys, *args)
+
+
+def test_a_damaged_run_is_refused(store, capsys):
+    (paths.runs_dir() / store["vae"] / "model.safetensors").write_bytes(b"x")
+    assert "damaged" in refused(capsys, "eval", store["vae"])
+    assert any("damaged" in r["status"] for r in asked(capsys, "runs")["runs"])
+
+
+def test_interrupted_training_goes_on(empty_store):
+    """A real process, ended by SIGINT, then the same command."""
+    import signal
+
+    command = [sys.executable, "-m", "aevae", "train", "--family", "ae", *TINY, "--set", "limit=2000", "--epochs", "300"]
+    process = subprocess.Popen(command, cwd=paths.ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    for line in process.stderr:
+        if line.startswith("epoch   3"):
+            process.send_signal(signal.SIGINT)
+            break
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1 and "interrupted" in err and "Traceback" not in err
+    done = checkpoints.list_runs()[0].epochs
+    assert done >= 3
+    process = subprocess.Popen(command, cwd=paths.ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    first = process.stderr.readline()
+    process.kill()
+    process.communicate()
+    assert int(first.split()[1]) == done + 1
+
+
+def test_module_runs_without_streamlit_or_torch(store):
+    """A listing imports neither; the package trains where Streamlit is not installed."""
+    code = (
+        "import sys; sys.modules['streamlit'] = None\n"
+        "from aevae.cli import main\n"
+        "main(['runs']); assert not {'torch', 'torchvision', 'sklearn', 'umap', 'openTSNE'} & set(sys.modules)\n"
+        "import aevae.runs, aevae.jobs, aevae.exchange, aevae.embeddings, aevae.latent, aevae.figures.curves\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=os.environ, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

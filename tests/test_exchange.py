@@ -1,0 +1,155 @@
+"""Runs that travel: what goes out comes in; what is not sound stays out and writes nothing."""
+
+import io
+import stat
+import zipfile
+
+import numpy as np
+import pytest
+
+from aevae import checkpoints, exchange, paths
+from aevae.runs import load_run
+
+
+def members(data: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return {m.filename: archive.read(m) for m in archive.infolist()}
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return out.getvalue()
+
+
+@pytest.fixture
+def packed(store, monkeypatch, tmp_path) -> tuple[str, bytes]:
+    """(name, zip) of a run, and a store that is empty."""
+    name = store["vae"]
+    data = exchange.pack(checkpoints.find_run(name))
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere"))
+    return name, data
+
+
+def test_round_trip(store, packed):
+    name, data = packed
+    assert exchange.unpack(data) == name
+    assert load_run(name).decode(np.zeros((1, 3), np.float32)).shape == (1, 1, 28, 28)
+    with pytest.raises(ValueError, match="already here"):
+        exchange.unpack(data)
+
+
+def _spoilt(name: str, files: dict, kind: str) -> dict:
+    inside = {k.split("/")[1]: k for k in files}
+    if kind == "walks out":
+        return files | {f"{name}/../../evil": b"x"}
+    if kind == "absolute":
+        return files | {"/etc/evil": b"x"}
+    if kind == "another file":
+        return files | {f"{name}/model.pkl": b"x"}
+    if kind == "two folders":
+        return files | {"ae-mnist-000000000000/config.json": b"{}"}
+    if kind == "wrong name":
+        return {k.replace(name, "my run"): v for k, v in files.items()}
+    if kind == "other fingerprint":
+        return {k.replace(name, name[:-12] + "0" * 12): v for k, v in files.items()}
+    if kind == "no weights":
+        return {k: v for k, v in files.items() if k != inside["model.safetensors"]}
+    if kind == "truncated weights":
+        return files | {inside["model.safetensors"]: files[inside["model.safetensors"]][:-50]}
+    if kind == "flipped bit":
+        weights = bytearray(files[inside["model.safetensors"]])
+        weights[-9] ^= 4
+        return files | {inside["model.safetensors"]: bytes(weights)}
+    if kind == "other weights":
+        return files | {inside["model.safetensors"]: files[inside["film.safetensors"]]}
+    if kind == "no picture":
+        return files | {inside["preview.png"]: b"<script>"}
+    if kind == "wild config":
+        return files | {inside["config.json"]: b"[" * 100_000}
+    if kind == "unfinished":
+        return files | {inside["state.json"]: b"{}"}
+    if kind == "no film":
+        return files | {inside["film.safetensors"]: b"\0" * 64}
+    raise AssertionError(kind)
+
+
+KINDS = [
+    ("walks out", "no part of a run|one run folder"),
+    ("absolute", "one run folder"),
+    ("another file", "no part of a run"),
+    ("two folders", "one run folder"),
+    ("wrong name", "one run folder"),
+    ("other fingerprint", "does not match"),
+    ("no weights", "lacks model.safetensors"),
+    ("truncated weights", "truncated"),
+    ("flipped bit", "checksum"),
+    ("other weights", "checksum|do not fit"),
+    ("no picture", "not a picture"),
+    ("wild config", "config.json"),
+    ("unfinished", "unfinished"),
+    ("no film", "film.safetensors"),
+]
+
+
+@pytest.mark.parametrize(("kind", "words"), KINDS, ids=[k for k, _ in KINDS])
+def test_unsound_zips_stay_out(packed, kind, words):
+    name, data = packed
+    with pytest.raises(ValueError, match=words) as error:
+        exchange.unpack(pack(_spoilt(name, members(data), kind)))
+    assert "\n" not in str(error.value)
+    left = [f for f in paths.runs_dir().rglob("*") if f.is_file() and ".locks" not in f.parts]
+    assert left == []
+
+
+@pytest.mark.parametrize("data", [b"", b"PK", b"GIF89a", b"\0" * 1000])
+def test_no_zip(empty_store, data):
+    with pytest.raises(ValueError):
+        exchange.unpack(data)
+
+
+def test_cut_zip(packed):
+    with pytest.raises(ValueError):
+        exchange.unpack(packed[1][: len(packed[1]) // 2])
+
+
+def test_bomb(packed, monkeypatch):
+    monkeypatch.setattr(exchange, "MAX_BYTES", 1_000_000)
+    with pytest.raises(ValueError, match="unpacks to more than 1 MB"):
+        exchange.unpack(pack({"x/y": b"\0" * 2_000_000}))
+
+
+def test_symbolic_link(packed):
+    name, _ = packed
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        link = zipfile.ZipInfo(f"{name}/config.json")
+        link.external_attr = (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, "/etc/passwd")
+    with pytest.raises(ValueError, match="no part of a run"):
+        exchange.unpack(out.getvalue())
+
+
+def test_half_precision_decodes_the_same_pictures(store, tmp_path):
+    from aevae.runs import Run, export_weights
+
+    for name in store.values():
+        info = checkpoints.find_run(name)
+        export_weights(info, tmp_path, half=True)
+        half = Run(checkpoints.read_run(tmp_path / name))
+        z = np.random.default_rng(0).standard_normal((50, 3), dtype=np.float32)
+        assert np.abs(half.decode(z) - Run(info).decode(z)).max() < 1 / 255
+        assert half.info.status == "finished"
+        size = (tmp_path / name / "model.safetensors").stat().st_size
+        assert size < 0.6 * (info.path / "model.safetensors").stat().st_size
+
+
+def test_onnx(store, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    out = tmp_path / "decoder.onnx"
+    exchange.export_onnx(checkpoints.find_run(store["vae"]), out)
+    z = np.random.default_rng(0).standard_normal((5, 3), dtype=np.float32)
+    (x_hat,) = onnxruntime.InferenceSession(str(out)).run(None, {"z": z})
+    assert np.abs(x_hat - load_run(store["vae"]).decode(z)).max() < 1e-5

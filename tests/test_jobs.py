@@ -1,0 +1,254 @@
+"""The queue and its worker: every state, and a worker that dies."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import tiny_config
+
+from aevae import checkpoints, jobs, paths
+from aevae.jobs import Worker
+
+def long_config(seed=0):
+    """Far more epochs than a test waits for."""
+    return tiny_config("vae", epochs=1000, limit=400, seed=seed)
+
+
+def serve() -> subprocess.Popen:
+    return subprocess.Popen(
+        [sys.executable, "-m", "aevae", "worker", "--once"],
+        cwd=paths.ROOT,
+        env=os.environ | {"AEVAE_NICE": "0"},
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+
+
+def until(condition, seconds=120):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
+
+
+def state(number):
+    return jobs.get(number).state
+
+
+def epochs_done(config):
+    return checkpoints.read_run(paths.runs_dir() / config.name).epochs
+
+
+@pytest.fixture
+def worker():
+    started = []
+    yield lambda: started.append(serve()) or started[-1]
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_done(empty_store):
+    config = tiny_config("ae", epochs=2)
+    job = jobs.submit(config)
+    assert (job.state, job.position, job.run) == ("queued", 1, config.name)
+    assert Worker(once=True).run() == 0
+    job = jobs.get(job.id)
+    assert (job.state, job.error, job.progress["epochs_done"]) == ("done", "", 2)
+    assert {"step", "steps", "images_per_s", "terms"} <= job.progress.keys()
+    assert checkpoints.finished_run(config.name)
+
+
+def test_the_same_run_is_queued_once(empty_store):
+    first, other, again = (jobs.submit(tiny_config("ae", seed=s)) for s in (0, 1, 0))
+    assert first.id == again.id != other.id
+    assert [j.position for j in jobs.jobs()] == [1, 2]
+    assert jobs.active(tiny_config("ae").fingerprint).id == first.id
+
+
+def test_ended_jobs_follow_the_waiting(empty_store):
+    ended = jobs.submit(tiny_config("ae"))
+    jobs.cancel(ended.id)
+    waiting = jobs.submit(tiny_config("ae", seed=1))
+    assert [(j.id, j.state) for j in jobs.jobs()] == [(waiting.id, "queued"), (ended.id, "cancelled")]
+
+
+def test_failed_with_a_sentence_and_a_trace(empty_store):
+    job = jobs.submit(tiny_config("ae", limit=0), device="cuda:99")
+    Worker(once=True).run()
+    job = jobs.get(job.id)
+    assert job.state == "failed" and "not available" in job.error and "\n" not in job.error
+    assert "Traceback" in job.trace
+
+
+def test_nan_fails_the_job_and_keeps_the_last_good_checkpoint(empty_store, monkeypatch):
+    import torch
+
+    from aevae.models.vae import VAE
+
+    real, calls = VAE.loss, iter(range(100))
+
+    def loss(self, x, **kwargs):
+        out = real(self, x, **kwargs)
+        if torch.is_grad_enabled() and next(calls) == 5:  # in the second epoch
+            out.terms["kl"].fill_(float("nan"))
+        return out
+
+    monkeypatch.setattr(VAE, "loss", loss)
+    config = tiny_config("vae", epochs=3)
+    job = jobs.submit(config)
+    Worker(once=True).run()
+    job = jobs.get(job.id)
+    assert job.state == "failed" and "kl became nan at step 6 (epoch 2)" in job.error
+    assert epochs_done(config) == 1
+    monkeypatch.setattr(VAE, "loss", real)
+    assert jobs.resume(job.id).id != job.id
+    Worker(once=True).run()
+    assert checkpoints.finished_run(config.name)
+
+
+def test_full_disk_fails_the_job(empty_store, monkeypatch):
+    job = jobs.submit(tiny_config("ae"))
+    real = checkpoints.write_atomic
+
+    def full(path, data):
+        if path.name == "model.safetensors":
+            raise OSError(28, "No space left on device", str(path))
+        real(path, data)
+
+    monkeypatch.setattr(checkpoints, "write_atomic", full)
+    Worker(once=True).run()
+    assert jobs.get(job.id).error.startswith("the disk is full")
+    assert checkpoints.finished_run(tiny_config("ae").name) is None
+
+
+def test_cancel_queued(empty_store):
+    job = jobs.submit(tiny_config("ae"))
+    jobs.cancel(job.id)
+    Worker(once=True).run()
+    assert state(job.id) == "cancelled"
+    assert checkpoints.list_runs() == []
+
+
+def test_cancel_running_keeps_the_checkpoint_and_resume_goes_on(empty_store, worker):
+    config = long_config()
+    job = jobs.submit(config)
+    process = worker()
+    until(lambda: epochs_done(config) >= 2)
+    jobs.cancel(job.id)
+    assert process.wait(30) == 0
+    assert state(job.id) == "cancelled"
+    done = checkpoints.read_run(paths.runs_dir() / config.name)
+    assert done.status == "unfinished" and done.state["step"] > 0
+    again = jobs.resume(job.id)
+    worker()
+    until(lambda: epochs_done(config) > done.epochs)
+    assert state(again.id) == "running"
+
+
+def test_sigterm_puts_the_job_back(empty_store, worker):
+    config = long_config()
+    job = jobs.submit(config)
+    process = worker()
+    until(lambda: epochs_done(config) >= 1)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    job = jobs.get(job.id)
+    assert (job.state, job.attempts) == ("queued", 0), "ending in order is no failed attempt"
+
+
+def test_killed_worker_back_to_the_queue_once_then_failed(empty_store, worker):
+    config = long_config()
+    job = jobs.submit(config)
+    for attempt in (1, 2):
+        process = worker()
+        until(lambda n=attempt: jobs.get(job.id).attempts == n and epochs_done(config) >= n)
+        process.kill()
+        process.wait()
+        assert state(job.id) == "running", "nobody has noticed yet"
+        assert not jobs.worker_alive()
+    assert worker().wait(60) == 0
+    job = jobs.get(job.id)
+    assert job.state == "failed" and "died 2 times" in job.error
+    assert checkpoints.read_run(paths.runs_dir() / config.name).status == "unfinished", "it can be resumed"
+
+
+def test_one_worker_per_device(empty_store, worker):
+    jobs.submit(long_config())
+    worker()
+    until(jobs.worker_alive)
+    second = worker()
+    assert second.wait(30) == 3
+    assert b"already serves" in second.stderr.read()
+
+
+def test_ensure_worker_starts_one_and_it_ends_with_its_parent(empty_store):
+    code = (
+        "import time; from aevae import jobs; [jobs.ensure_worker() for _ in range(3)]; print(jobs._spawned[0].pid);"
+        " assert len(jobs._spawned) == 1; import sys; sys.stdout.flush(); time.sleep(60)"
+    )
+    job = jobs.submit(long_config())
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=paths.ROOT, stdout=subprocess.PIPE, text=True)
+    pid = int(parent.stdout.readline())
+    until(lambda: state(job.id) == "running")
+    parent.kill()
+    parent.wait()
+    until(lambda: not jobs.worker_alive(), 20)
+    assert state(job.id) == "queued"
+    with pytest.raises(ProcessLookupError):
+        until(lambda: os.kill(pid, 0), 5)
+
+
+def test_no_worker_without_work(empty_store):
+    jobs.ensure_worker()
+    assert jobs._spawned == []
+    assert not empty_store.exists(), "a look leaves no trace"
+
+
+def test_a_broken_queue_says_so(empty_store):
+    empty_store.mkdir()
+    (empty_store / "queue.sqlite").write_bytes(b"this is no database" * 100)
+    with pytest.raises(jobs.QueueBroken, match="cannot be used"):
+        jobs.jobs()
+
+
+def test_a_locked_queue_waits(empty_store):
+    jobs.submit(tiny_config("ae"))
+    other = sqlite3.connect(empty_store / "queue.sqlite", isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.5, lambda: other.execute("COMMIT"))
+    release.start()
+    started = time.monotonic()
+    assert len(jobs.jobs()) == 1
+    assert 0.3 < time.monotonic() - started < 9
+
+
+def test_prune_keeps_the_newest(empty_store):
+    for seed in range(4):
+        jobs.cancel(jobs.submit(tiny_config("ae", seed=seed)).id)
+    kept = jobs.submit(tiny_config("ae", seed=9))
+    jobs.prune(keep=2)
+    assert [j.state for j in jobs.jobs()] == ["queued", "cancelled", "cancelled"]
+    assert jobs.jobs()[0].id == kept.id
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (OSError(28, "No space left"), "the disk is full"),
+        (MemoryError(), "out of memory"),
+        (RuntimeError("CUDA out of memory. Tried"), "smaller batch"),
+        (PermissionError(13, "Permission denied", "/x"), "Permission denied: /x"),
+        (ValueError("k must be 1"), "k must be 1"),
+        (KeyError(), "KeyError"),
+    ],
+)
+def test_errors_in_words(problem, words):
+    assert words in jobs.sentence(problem)
