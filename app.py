@@ -1,9 +1,13 @@
-"""The lab: `streamlit run app.py`."""
+"""The lab: `streamlit run app.py`. The same file is the server (once) and the script of every session."""
 
 import streamlit as st
 
 from aevae.ui import chrome
 
-st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
-chrome.start()
-st.navigation(chrome.pages()).run()
+if st.runtime.exists():  # in a session
+    st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
+    chrome.start()
+    st.navigation(chrome.pages()).run()
+else:  # before the first session
+    chrome.announce()
+    app = st.App(__file__)

@@ -95,6 +95,17 @@ def test_every_page_is_announced_once_and_none_lies_directly_in_pages():
     assert len({page.url_path for page in chrome.PAGES}) == len(chrome.PAGES)
 
 
+def test_the_server_knows_the_menu_before_the_first_session():
+    """Else the first cold deep link is greeted with "Page not found" (see `chrome.announce`)."""
+    code = (
+        "import app\nfrom streamlit.runtime.pages_manager import PagesManager\n"
+        "from streamlit.web.server.app_discovery import discover_asgi_app\nfrom pathlib import Path\n"
+        "print(PagesManager.uses_pages_directory, discover_asgi_app(Path('app.py')).import_string)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "False app:app", done.stderr[-2000:]
+
+
 def test_the_first_page_needs_no_torch(shelf):
     code = (
         "from streamlit.testing.v1 import AppTest\nimport sys\nfrom aevae.ui import chrome\n"

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import logging
 import threading
 import time
 from collections.abc import Sequence
@@ -86,6 +87,21 @@ def pages() -> dict[str, list]:
         entry = st.Page(page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0)
         menu.setdefault(_(page.section) if page.section else "", []).append(entry)
     return menu
+
+
+def announce() -> None:
+    """Tell Streamlit before the first session that the menu is ours.
+
+    Else it looks for pages directly in the folder `pages` until some session has built the menu, and greets the first
+    visitor who opens /sliders on a fresh server with "Page not found".
+    """
+    log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns that there is no session, which is the point
+    try:
+        st.navigation(pages())
+    finally:
+        log.setLevel(level)
 
 
 def page(title: str, question: str) -> None:
