@@ -1,0 +1,72 @@
+"""Seconds from starting the server to a page at rest, in a real Chromium: `python -m benchmarks.startup`.
+
+Every page is opened cold, by a deep link on a fresh server, three times; medians. Needs playwright and chromium.
+"""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+
+from playwright.sync_api import sync_playwright
+
+from aevae.paths import ROOT
+
+PAGES = ("", "train", "models", "denoise", "sliders", "interpolate", "embeddings")
+IDLE = "document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'"
+DRAWN = "document.querySelectorAll('[data-testid=stMain] [data-testid=stElementContainer]').length > 2"
+
+
+def serve() -> tuple[subprocess.Popen, str]:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, start_new_session=True), f"http://127.0.0.1:{port}"
+
+
+def opened(browser, path: str) -> tuple[float, float]:
+    """(seconds to a healthy server, seconds to a page at rest) from the start of the process."""
+    started = time.perf_counter()
+    process, url = serve()
+    try:
+        while True:
+            try:
+                urllib.request.urlopen(url + "/_stcore/health", timeout=1).read()
+                break
+            except OSError:
+                time.sleep(0.02)
+        healthy = time.perf_counter() - started
+        page = browser.new_page()
+        page.goto(f"{url}/{path}")
+        page.wait_for_function(f"{IDLE} && {DRAWN}", timeout=120_000, polling=50)
+        ready = time.perf_counter() - started
+        page.close()
+        return healthy, ready
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def main(rounds: int = 3) -> None:
+    with sync_playwright() as p:
+        browser = p.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        )
+        print("| page | server healthy (s) | page at rest (s) |\n|---|---|---|")
+        for path in PAGES:
+            healthy, ready = zip(*(opened(browser, path) for _ in range(rounds)), strict=True)
+            name = re.sub("^$", "start", path)
+            print(f"| {name} | {statistics.median(healthy):.1f} | {statistics.median(ready):.1f} |", flush=True)
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""The shipped runs load, reproduce their stored numbers, and fit into the repository."""
+
+import pytest
+
+from aevae import checkpoints, datasets, paths
+from aevae.config import DataConfig
+
+RUNS = sorted(f.name for f in (paths.ROOT / "checkpoints" / "pretrained").iterdir() if f.is_dir())
+
+
+@pytest.fixture(autouse=True)
+def shipped(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+
+
+def kinds() -> set[tuple]:
+    models = [run.config["model"] for run in checkpoints.list_runs()]
+    return {(m["family"], m["latent_dim"], m["network"]) for m in models}
+
+
+def test_what_is_shipped():
+    wanted = {("ae", 2), ("ae", 32), ("denoising", 32), ("vae", 2), ("vae", 20), ("beta_vae", 10)}
+    assert wanted <= {k[:2] for k in kinds()}
+    assert any(network == "conv" for *_, network in kinds())
+    beta = [r.config["model"]["beta"] for r in checkpoints.list_runs() if r.family == "beta_vae"]
+    assert 4.0 in beta
+
+
+def test_at_most_25_mb():
+    size = sum(f.stat().st_size for f in (paths.ROOT / "checkpoints" / "pretrained").rglob("*") if f.is_file())
+    assert size < 25_000_000
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_stored_numbers(name):
+    """On the digits that every installation has: the 1,000 test digits of mnist-5k, which no shipped run has seen."""
+    from aevae.runs import evaluate, load_run
+
+    run = load_run(name)
+    assert run.info.status == "finished" and run.info.shipped and run.config.data.leave_out_5k
+    stored = run.metrics["mnist-5k"]
+    fresh = evaluate(run.model, DataConfig("mnist-5k"), run.device)
+    for metric, value in stored.items():
+        assert fresh[metric] == pytest.approx(value, rel=1e-3, abs=1e-4), metric
+
+
+@pytest.mark.mnist
+def test_the_well_known_number(mnist):
+    """vae d=20, 784-400-20-400-784, Adam 1e-3, batch 128, 10 epochs: a test negative ELBO of about 105.5 nats."""
+    from aevae.runs import evaluate, load_run
+
+    (name,) = [n for n in RUNS if n.startswith("vae") and checkpoints.find_run(n).config["model"]["latent_dim"] == 20]
+    run = load_run(name)
+    fresh = evaluate(run.model, DataConfig("mnist"), run.device)
+    assert 104 < -fresh["elbo"] < 106.5
+    assert fresh["elbo"] == pytest.approx(run.metrics["mnist"]["elbo"], rel=1e-3)
+
+
+@pytest.mark.mnist
+def test_shipped_runs_have_not_seen_the_shown_digits(mnist):
+    shown = {image.tobytes() for image in datasets.load(DataConfig("mnist-5k")).test.images}
+    learnt = datasets.load(DataConfig("mnist", leave_out_5k=True)).train.images
+    assert len(learnt) == 59_000
+    assert not any(image.tobytes() in shown for image in learnt)
