@@ -1,6 +1,166 @@
-"""Latent sliders."""
+"""Latent sliders: one code, moved by sliders, by draws, by a click on its maps."""
 
-from aevae.ui import chrome
+import numpy as np
+import streamlit as st
+
+from aevae.ui import bank as banks
+from aevae.ui import canvas, chrome, digits, loaders, maps, pictures, state
 from aevae.ui.i18n import _
 
+ROOM = 8  # sliders that fit beside the picture; more of them scroll there
+GRID, STRIPS = 15, 16  # pictures a side; rows
+
+
+@st.fragment
+def bench(bank: banks.Bank) -> None:
+    """All that follows z. The large picture is sent first."""
+    left, right = st.columns([2, 3], gap="large")
+    with left:
+        large = st.container()
+        with st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
+            digits.pick_digit(dataset=bank.dataset)  # first of all widgets: the others depend on it
+    banks.settle(bank)
+    with right:
+        banks.start_buttons(bank)
+        bench = st.container()
+        banks.code_field(bank)
+    z = banks.current_code(bank)
+    with large:
+        picture = banks.decode_view(loaders.run(bank.name), z)
+        pictures.show(picture[None], scale=12, alt=_("The picture that the model decodes from z"))
+        st.caption(banks.norm_note(z, bank))
+        state.caption_seen(loaders.run(bank.name).info, bank.dataset)
+    with bench:
+        slider_bank(bank, z)
+    plane(bank, z)
+    strips(bank, z)
+
+
+def slider_bank(bank: banks.Bank, z: np.ndarray) -> None:
+    """The live dimensions; the dead ones folded beneath."""
+    with st.container(height=400 if len(bank.alive) > ROOM else "content", border=False, key="bank"):
+        banks.sliders(bank.alive, z, bank)
+        if not bank.alive:
+            st.info(_("No dimension of this code carries anything: the model ignores its code."))
+    if bank.dead:
+        text = _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead))
+        folded = st.expander(text, key="dead", on_change="rerun")
+        if folded.open:
+            with folded:
+                banks.sliders(bank.dead, z, bank)
+
+
+def plane(bank: banks.Bank, z: np.ndarray) -> None:
+    """Two dimensions at once: what the plane decodes to, and where the test digits lie in it."""
+    st.subheader(_("Two dimensions at once"), anchor=False)
+    if bank.latent_dim < 2:
+        st.caption(_("This code is a single number; there is no plane to show."))
+        return
+    order = bank.order.tolist()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        x = choose_dim(_("Across"), order, banks.DIM_X)
+        y = choose_dim(_("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y)
+        by_prior = (
+            bank.prior
+            and st.segmented_control(
+                _("Grid lines"),
+                ["even", "prior"],
+                default="even",
+                required=True,
+                format_func={"even": _("evenly spaced"), "prior": _("equal prior mass")}.get,
+                key="spacing",
+                persist_state="session",
+            )
+            == "prior"
+        )
+    if x == y:
+        st.info(_("Choose two different dimensions."))
+        return
+    dims, here = (x, y), (float(z[x]), float(z[y]))
+    left, right = st.columns(2, gap="large")
+    with left:
+        xs, ys = maps.grid_lines(bank, dims, GRID, by_prior)
+        places = [maps.cell_place(i, xs, ys) for i in range(GRID * GRID)]
+        canvas.pick_cell(
+            "manifold",
+            maps.grid_sheet(bank, z, dims, xs, ys),
+            GRID,
+            GRID,
+            selected=maps.nearest_cell(here, xs, ys),
+            names=[f"z{x} = {a:.2f}, z{y} = {b:.2f}" for a, b in places],
+            label=_("Decoded pictures over z{} and z{}; click to take one").format(x, y),
+            on_pick=lambda i: banks.place(dims, places[i], bank),
+            max_width=560,
+        )
+        st.caption(
+            _("What the model decodes over z{} (across) and z{} (up); all other numbers as set above.").format(x, y)
+        )
+    with right:
+        canvas.plane(
+            "codes",
+            points=bank.codes[:, list(dims)],
+            classes=bank.labels,
+            extent=(bank.low[x], bank.high[x], bank.low[y], bank.high[y]),
+            equal=False,
+            height=None,
+            max_width=560,
+            value=here,
+            value_label="z",
+            label=_("Test codes over z{} and z{}; click to decode a place").format(x, y),
+            on_pick=lambda xy: banks.place(dims, xy, bank),
+        )
+        st.caption(_("The codes of {:,} test pictures; a click decodes that place.").format(len(bank.codes)))
+
+
+def choose_dim(label: str, dims: list[int], key: str) -> int:
+    """One of `dims`; the first is the default."""
+    return st.selectbox(label, dims, format_func=lambda d: f"z{d}", key=key, width=120, bind="query-params")
+
+
+def strips(bank: banks.Bank, z: np.ndarray) -> None:
+    """One dimension at a time."""
+    st.subheader(_("One dimension at a time"), anchor=False)
+    rows = (bank.alive or bank.order.tolist())[:STRIPS]
+    st.image(
+        maps.strips(bank, z, rows),
+        alt=_("One row per dimension: the picture while that number alone is moved through its range"),
+        output_format="PNG",
+        width="content",
+    )
+    reach = _("−3 to 3") if bank.prior else _("three standard deviations below to above the mean code")
+    st.caption(_("Each row moves one number of z ({}), strongest first; the line marks where z is.").format(reach))
+
+
 chrome.page(_("Latent sliders"), _("What does each number of the code mean?"))
+name = state.pick_model()
+try:
+    opened = banks.open_bank(name)
+except ValueError as problem:
+    st.error(str(problem))
+    st.stop()
+bench(opened)
+chrome.explain(
+    _("What a code is, and why some of its numbers do nothing"),
+    _("""
+The encoder squeezes a picture of 784 pixels into the few numbers of **z**; the decoder makes a picture of any z, also
+of one that no digit ever had. Sliders stand in order of what they carry over the test pictures: for a VAE the **KL
+divergence** of each number to its prior N(0, 1), in nats; for an autoencoder the **variance** of the code.
+
+A VAE pays for every nat. A number that does not earn its price is switched off: its KL is about 0 and the decoder
+ignores it. Such dimensions are called *dead* (here: the variance of their mean over the test pictures is below 0.01;
+without a prior: below a thousandth of the largest).
+
+The prior says where codes are likely. In many dimensions a draw of N(0, I) does not lie near 0 but near a sphere of
+radius √D. A plain autoencoder has **no prior**: draw its code from N(0, I) and you mostly get no digit, because
+nothing ever told the model to put codes there. *Fitted draw* takes a Gaussian with the mean and covariance of its codes
+instead, which is a guess of ours and not part of the model.
+"""),
+)
+chrome.try_this(
+    [
+        _("Take a 7 as the start and move the strongest number from end to end. Does one number change one thing?"),
+        _("Press **Random draw** ten times with a VAE, then with an AE. Which of them draws digits, and why?"),
+        _("With a code of two numbers, click between two classes on the map. What does the model think lies there?"),
+    ],
+    _("Three things to try"),
+)

@@ -1,0 +1,159 @@
+"""What the pages draw of whole spaces: the grid of a manifold, strips of traversals, maps with their quality."""
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+from PIL import Image, ImageDraw, ImageFont
+
+from aevae import checkpoints, embeddings
+from aevae.latent import traversal
+from aevae.metrics import neighbours
+from aevae.ui import loaders, pictures
+from aevae.ui.bank import Bank
+from aevae.ui.i18n import _
+
+PIXELS = "pixels"  # the space of the raw pictures, beside the runs
+MARK = (68, 121, 207)
+NEAREST = 10  # neighbours that vote and that are counted
+GUTTER = 48  # pixels left of a strip, for its name
+
+
+# -- sliders ---------------------------------------------------------------------------------------------------------
+
+
+def grid_lines(bank: Bank, dims: tuple[int, int], n: int, by_prior: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Values of two dimensions at the lines of a grid, both (n,) rising: even, or with equal prior mass between."""
+    if by_prior:
+        line = traversal.prior_grid(n)[0, :, 0]
+        return line, line
+    return tuple(np.linspace(bank.near[d], bank.far[d], n, dtype=np.float32) for d in dims)
+
+
+def grid_sheet(bank: Bank, z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> bytes:
+    """PNG (`pictures.raw_sheet`) of the decoded plane of `dims` through z (D,): x to the right, y upwards."""
+    rest = z.copy()
+    rest[list(dims)] = 0  # they are overwritten: one cached sheet for all places of the plane
+    return _grid_sheet(bank.name, rest.tobytes(), dims, xs.tobytes(), ys.tobytes())
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _grid_sheet(name: str, rest: bytes, dims: tuple[int, int], xs: bytes, ys: bytes) -> bytes:
+    z, xs, ys = (np.frombuffer(part, np.float32) for part in (rest, xs, ys))
+    codes = traversal.plane_grid(z, dims, xs, ys)  # (n, n, D)
+    images = loaders.run(name).decode(codes.reshape(-1, len(z)))
+    return pictures.raw_sheet(images, len(xs))
+
+
+def nearest_cell(xy: tuple[float, float], xs: np.ndarray, ys: np.ndarray) -> int:
+    """Number of the grid's picture nearest to (x, y), row by row from the top left."""
+    column, row = np.abs(xs - xy[0]).argmin(), len(ys) - 1 - np.abs(ys - xy[1]).argmin()
+    return int(row * len(xs) + column)
+
+
+def cell_place(index: int, xs: np.ndarray, ys: np.ndarray) -> tuple[float, float]:
+    """(x, y) of the grid's picture with that number."""
+    row, column = divmod(index, len(xs))
+    return float(xs[column]), float(ys[len(ys) - 1 - row])
+
+
+def strips(bank: Bank, z: np.ndarray, dims: list[int], steps: int = 11, scale: int = 2) -> bytes:
+    """PNG with a row per dimension: z (D,) with that one number moved through its range, the rest kept.
+
+    The name of the dimension stands on the left; a line underlines the step that is nearest to z.
+    """
+    values = {d: np.linspace(bank.near[d], bank.far[d], steps, dtype=np.float32) for d in dims}
+    codes = np.concatenate([traversal.traverse(z, d, values[d]) for d in dims])
+    images = loaders.run(bank.name).decode(codes)[:, 0]  # (rows * steps, 28, 28)
+    side, gap = images.shape[1] * scale, 4
+    body = pictures.to_bytes(images).repeat(scale, 1).repeat(scale, 2)
+    out = Image.new("RGBA", (GUTTER + steps * (side + gap) - gap, len(dims) * (side + gap)), (0, 0, 0, 0))
+    pen, font = ImageDraw.Draw(out), ImageFont.load_default(14)
+    for row, d in enumerate(dims):
+        top, here = row * (side + gap), int(np.abs(values[d] - z[d]).argmin())
+        pen.text((GUTTER - 10, top + side / 2), f"z{d}", fill=(*pictures.GAP, 255), font=font, anchor="rm")
+        for column in range(steps):
+            left = GUTTER + column * (side + gap)
+            out.paste(Image.fromarray(body[row * steps + column]), (left, top))
+            if column == here:
+                pen.rectangle((left, top + side, left + side - 1, top + side + 2), fill=(*MARK, 255))
+    file = io.BytesIO()
+    out.save(file, "PNG", compress_level=1)
+    return file.getvalue()
+
+
+# -- embeddings ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Pane:
+    """A map xy (N, 2) with its quality: k-NN accuracy in map and space (0..1), trustworthiness, seconds it took."""
+
+    xy: np.ndarray
+    seconds: float
+    cached: bool
+    accuracy: float
+    accuracy_space: float
+    trustworthiness: float
+    dims: tuple[int, int]
+
+
+def space_codes(space: str, n: int, dataset: str) -> np.ndarray:
+    """(n, D): the first test pictures as pixels, or as codes of the run of that name; the same rows for all."""
+    if space == PIXELS:
+        return loaders.test_digits(dataset)[0][:n].reshape(n, -1)
+    return loaders.codes(space, dataset)[:n]
+
+
+def pane(space: str, method: str, n: int, dataset: str = "mnist-5k", **parameters) -> Pane:
+    """The map of the first n test pictures in a space. Raises ValueError, in one sentence, where there is none."""
+    checksum, dims = "", (0, 1)
+    if space != PIXELS:
+        checksum = checkpoints.find_run(space).state.get("checksums", {}).get("model.safetensors", "")
+        dims = _strongest(space)
+    elif method == "latent":
+        raise ValueError("raw pixels have no latent code: choose PCA, t-SNE or UMAP for them")
+    if method == "latent":
+        parameters["dims"] = dims
+    return _pane(space, checksum, method, n, dataset, tuple(sorted(parameters.items())))
+
+
+def _strongest(name: str) -> tuple[int, int]:
+    order = loaders.latent_summary(name)["order"]
+    return (int(order[0]), int(order[1])) if len(order) > 1 else (0, 1)
+
+
+@st.cache_data(max_entries=128, show_spinner=False)
+def _pane(space: str, checksum: str, method: str, n: int, dataset: str, parameters: tuple) -> Pane:
+    codes, labels = space_codes(space, n, dataset), loaders.test_digits(dataset)[1][:n]
+    drawn = embeddings.cached_embed(codes, method, **dict(parameters))
+    return Pane(
+        xy=drawn.xy,
+        seconds=drawn.seconds,
+        cached=drawn.cached,
+        accuracy=neighbours.knn_accuracy(drawn.xy, labels, NEAREST),
+        accuracy_space=neighbours.knn_accuracy(codes, labels, NEAREST),
+        trustworthiness=neighbours.trustworthiness(codes, drawn.xy, NEAREST),
+        dims=dict(parameters).get("dims", (0, 1)),
+    )
+
+
+def quality_note(pane: Pane) -> str:
+    """The numbers under a map."""
+    return _(
+        "10-NN accuracy **{:.1%}** (before mapping {:.1%}) · trustworthiness **{:.3f}** · {:.1f} s to draw{}"
+    ).format(
+        pane.accuracy,
+        pane.accuracy_space,
+        pane.trustworthiness,
+        pane.seconds,
+        _(", kept from earlier") if pane.cached else "",
+    )
+
+
+def first_two() -> list[str]:
+    """A plain autoencoder and a VAE with the largest codes there are, so that the first look compares something."""
+    largest = sorted(loaders.finished(), key=lambda run: -run.latent_dim)
+    found = [next((r.name for r in largest if r.family == family), None) for family in ("ae", "vae")]
+    return [name for name in found if name] or [run.name for run in largest[:2]]
