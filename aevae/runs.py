@@ -241,7 +241,7 @@ class Run:
             raise ValueError(f"{self.name} takes arrays (N, {', '.join(map(str, shape))}), got {array.shape}")
         if not np.isfinite(array).all():
             raise ValueError("the array has numbers that are not finite")
-        return torch.as_tensor(np.ascontiguousarray(array, dtype=np.float32), device=self.device)
+        return torch.tensor(np.asarray(array, np.float32), device=self.device)  # a copy: caches are read-only
 
     def _apply(self, function, array: np.ndarray, shape: tuple, out: tuple) -> np.ndarray:
         x = self._tensor(array, shape)

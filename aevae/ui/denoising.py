@@ -14,7 +14,7 @@ from aevae.ui.state import LEVEL, NOISE, SEED
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
 DIGITS = 200  # test digits behind a point of the curve
-SIDE = 140  # pixels on the screen
+SIDE = 112  # pixels on the screen: four for each of the picture's
 
 
 def noise_titles() -> dict[str, str]:
@@ -44,7 +44,7 @@ def pick_noise() -> tuple[str, float, int]:
     if NOISE not in st.session_state and asked in titles:  # a link may name the kind itself, in any language
         st.session_state[NOISE] = asked
     kind = st.pills(
-        _("Noise"), list(titles), default="gaussian", required=True, format_func=titles.get, key=NOISE,
+        _("Noise"), list(titles), default="gaussian", required=True, format_func=titles.get, key=NOISE, wrap=True,
         bind="query-params",
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -78,8 +78,8 @@ def errors_text(squared: float, decibel: float) -> str:
 
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
     """One picture (1, 28, 28), its numbers and its name beneath."""
-    with st.container(width=SIDE + 10, gap="xsmall"):
-        st.image(pictures.sheet(image, 1, scale=10), width=SIDE, alt=alt, output_format="PNG")
+    with st.container(width=SIDE + 12, gap="xsmall"):
+        st.image(pictures.sheet(image, 1, scale=8), width=SIDE, alt=alt, output_format="PNG")
         st.markdown(f"**{title}**  \n{note}")
 
 

@@ -14,7 +14,8 @@ from aevae.ui import digits, loaders, pictures, state
 from aevae.ui.i18n import _
 
 CORNERS = ("a", "b", "c", "d")
-FIRST = (4, 9, 0, 7)  # classes that the four digits have at first
+FIRST = (1, 7, 0, 4)  # classes of the four digits at first; the way from 1 to 7 shows a hole well
+SIDE = 84  # pixels of a thumbnail
 CAP = 4.0  # spacings at which a bar is full
 
 
@@ -101,16 +102,16 @@ def pick_corners(count: int) -> np.ndarray:
     """
     labels = loaders.test_digits()[1]
     images = []
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="small", width=2 * SIDE + 24 if count == 4 else "stretch"):
         for letter, wanted in zip(CORNERS[:count], FIRST, strict=False):
             default = int(np.flatnonzero(labels == wanted)[0]) if (labels == wanted).any() else 0
-            with st.container(width=112, gap="xsmall"):
+            with st.container(width=SIDE, gap="xsmall"):
                 place = st.empty()
-                with st.popover(_("Change {}").format(letter), key=f"digit_{letter}_popover", width="stretch"):
+                with st.popover(f"**{letter}**", key=f"digit_{letter}_popover", width="stretch"):
                     image, label, number = digits.pick_digit(f"digit_{letter}", default=default, upload=False)
                 name = _("{}, number {}").format(label, number)
                 place.image(
-                    pictures.sheet(image, 1, scale=8), width=112, output_format="PNG",
+                    pictures.sheet(image, 1, scale=8), width=SIDE, output_format="PNG",
                     alt=_("Digit {}: {}").format(letter, name),
                 )  # fmt: skip
             images.append(image)
@@ -124,10 +125,11 @@ _STYLE = """<style>
 .steps figure { margin: 0; text-align: center; font-size: 0.75rem; line-height: 1.2;
   font-variant-numeric: tabular-nums; }
 .steps img { width: 100%; display: block; image-rendering: pixelated; border-radius: 0; }
-.steps .bar { position: relative; height: 1.6rem; border-bottom: 1px solid rgba(127, 127, 127, 0.6); }
+.steps .bar { position: relative; height: 1.6rem; margin-top: 2px; border-bottom: 1px solid rgba(127, 127, 127, 0.6); }
 .steps .bar i { position: absolute; bottom: 0; left: 30%; width: 40%; background: currentColor; opacity: 0.3; }
 .steps .bar i.far { opacity: 0.85; }
 .steps .bar b { position: absolute; left: 0; right: 0; border-top: 1px dashed rgba(127, 127, 127, 0.8); }
+.steps.sheet { row-gap: 0.3rem; } .steps.sheet .bar { height: 0.7rem; }
 @media (max-width: 640px) { .steps.wrap { grid-template-columns: repeat(min(6, var(--columns)), minmax(0, 1fr)); }
   .steps figure { font-size: 0.68rem; } .steps { gap: 0.5rem 0.1rem; } }
 </style>"""
@@ -147,8 +149,8 @@ def steps_html(steps: Steps, columns: int | None = None, titles: Sequence[str] =
         _cell(image, float(hole), int(near), titles[i] if i < len(titles) else "")
         for i, (image, hole, near) in enumerate(zip(steps.images, steps.holes, steps.nearest, strict=True))
     ]
-    wrap = "" if columns else " wrap"
-    return f'{_STYLE}<div class="steps{wrap}" style="--columns: {columns or len(cells)}">{"".join(cells)}</div>'
+    shape = " sheet" if columns else " wrap"
+    return f'{_STYLE}<div class="steps{shape}" style="--columns: {columns or len(cells)}">{"".join(cells)}</div>'
 
 
 def _cell(image: np.ndarray, hole: float, near: int, title: str) -> str:

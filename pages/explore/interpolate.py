@@ -61,20 +61,23 @@ def latent_sum(images, spaces: list) -> None:
 
 
 chrome.page(_("Interpolate"), _("What lies between two digits?"))
-with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+digits, controls = st.columns([2, 3], gap="large")
+with controls:
     mode = st.segmented_control(
         _("Walk"), list(MODES), default="two", required=True, format_func=MODES.get, key="walk", bind="query-params"
     )
+    names = state.pick_models(default=interpolating.first_choice(loaders.finished()))
     if mode != "sum":
-        steps = st.slider(_("Steps"), 3, 15, 9, key="steps", width=180, bind="query-params")
-        chosen = st.pills(
-            _("Path"), ["both", *PATHS], default="both", required=True, format_func=lambda k: PATHS.get(k, _("both")),
-            help=_("In latent space: the straight line, or a turn about zero that keeps the length of the code."),
-            key="path", bind="query-params",
-        )  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+            chosen = st.pills(
+                _("Path"), ["both", *PATHS], default="both", required=True, key="path", bind="query-params",
+                format_func=lambda kind: PATHS.get(kind, _("both")),
+                help=_("In latent space: the straight line, or a turn about zero that keeps the length of the code."),
+            )  # fmt: skip
+            steps = st.slider(_("Steps"), 3, 15, 9, key="steps", width=180, bind="query-params")
         kinds = list(PATHS) if chosen == "both" else [chosen]
-names = state.pick_models(default=interpolating.first_choice(loaders.finished()))
-images = interpolating.pick_corners({"two": 2, "four": 4, "sum": 3}[mode])
+with digits:
+    images = interpolating.pick_corners({"two": 2, "four": 4, "sum": 3}[mode])
 runs = opening.open_runs(names)
 with st.spinner(_("Finding the codes of the test digits ...")):
     spaces = [interpolating.pixel_space(), *map(interpolating.model_space, runs)]
@@ -95,7 +98,8 @@ chrome.explain(
         "between the *codes* and draws what lies there.\n\n"
         "A plain **AE** was never asked to fill its latent space: between the codes of real digits are regions where "
         "it has never decoded anything, holes, and a path may fall into one. A **VAE** is pressed towards one ball "
-        "around zero, so that its codes lie closer to each other and a path meets fewer holes.\n\n"
+        "around zero, so that its codes lie closer to each other and paths meet "
+        "fewer and smaller holes: not on each path, but on the average of many.\n\n"
         "The number under a step is the distance of its code to the nearest code of 1,000 test digits, in units of the "
         "*typical spacing*: the median distance of a real code to its own nearest neighbour. At 0 the step is a real "
         "code; up to 1 it is as near to one as they are to each other; a step at 3 stands in a hole. Compare numbers "
@@ -108,7 +112,7 @@ chrome.explain(
 )
 chrome.try_this(
     [
-        _("Walk from a 4 to a 9 and from a 0 to a 1, in an AE and a VAE of two dimensions. Where are the dark bars?"),
+        _("Walk from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE of two dimensions. Where are the dark bars?"),
         _("Take models with more dimensions. What is drawn half-way: two ghosts, or one digit?"),
         _("a − b + c: choose an upright and a slanted 1 as a and b, and an upright 7 as c. What do you expect?"),
     ]
