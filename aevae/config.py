@@ -77,7 +77,9 @@ class DataConfig(Validated):
     name: str = option("mnist-5k", "data set: mnist-5k, mnist, fashion-mnist, kmnist, or images:<folder or zip>")
     limit: int = option(0, "train on the first so many pictures only; 0 takes all", min=0, max=1_000_000)
     leave_out_5k: bool = option(
-        False, "leave the 1,000 test digits of mnist-5k out of training, so that pages may show them as unseen"
+        False,
+        "leave the 1,000 test digits of mnist-5k out of training, so that pages may show them as unseen",
+        when=("name", ("mnist",)),
     )
     digest: str = option("", "content of an own folder of pictures (filled in by itself)")
 

@@ -41,7 +41,8 @@ CREATE UNIQUE INDEX IF NOT EXISTS one_active ON jobs (fingerprint) WHERE state I
 
 @dataclass(frozen=True)
 class Job:
-    """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left; `position` 1 is next."""
+    """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left; before
+    that, while data are fetched, loading (text) and part (0..1). `position` 1 is next."""
 
     id: int
     fingerprint: str
@@ -286,11 +287,14 @@ class Worker:
         heart.start()
         state, error, trace = "failed", "", ""
         try:
-            from aevae import runs  # torch comes here
+            from aevae import datasets, runs  # torch comes here
 
             device = job.device if self.device == "auto" else self.device
+            config = RunConfig.from_dict(job.config)
+            datasets.load(config.data, on_progress=progress.loading)  # a download is seen
+            progress.now = {}
             result = runs.train_or_load(
-                RunConfig.from_dict(job.config),
+                config,
                 device,
                 on_event=progress,
                 should_stop=lambda: self.stop.is_set() or self.cancelled.is_set(),
@@ -333,6 +337,10 @@ class Progress:
     def __init__(self):
         self.now: dict = {}
         self._first: tuple[float, int] | None = None
+
+    def loading(self, part: float, text: str) -> None:
+        """The data set is being fetched: `part` in 0..1."""
+        self.now = {"loading": text, "part": part}
 
     def __call__(self, event) -> None:
         figures = dataclasses.asdict(event)

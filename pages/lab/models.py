@@ -1,6 +1,37 @@
-"""Models."""
+"""Models: all runs, one in full, several compared; out as zip, in as zip."""
 
-from aevae.ui import chrome
+from aevae.ui import chrome, gallery, loaders
 from aevae.ui.i18n import _
 
 chrome.page(_("Models"), _("Which models are there, and how good are they?"))
+gallery.said()
+runs = loaders.runs()
+view = gallery.pick_view()
+if view == "gallery":
+    gallery.gallery(runs)
+elif view == "run":
+    gallery.one_run(runs)
+elif view == "compare":
+    gallery.compare()
+else:
+    gallery.bring_in()
+
+chrome.explain(
+    _("What the numbers say"),
+    _(
+        "All are means over test pictures that the model did not learn from.\n\n"
+        "- `recon`: $-\\log p(x|z)$, what is left to say about a picture once its code is known, in nats.\n"
+        "- `kl`: what the code itself costs, in nats. AE and denoising AE have no prior, so they have no `kl`.\n"
+        "- `elbo` $= -(\\text{recon} + \\text{kl})$: larger (nearer to zero) is better.\n"
+        "- `sse`: squared error over all 784 pixels; `psnr`: the same in decibels, larger is better.\n\n"
+        "Compare `recon` and `elbo` only between runs with the same likelihood and data set; `sse` always."
+    ),
+)
+chrome.try_this(
+    [
+        _("Compare a **VAE** with 2 and one with 20 numbers: which spends more nats on the code, and what for?"),
+        _("Show a run, and move **Epoch shown**: when does a sample first look like a digit?"),
+        _("Press **Train a variation**, change one option, train, and compare the two."),
+    ],
+    _("Three things to try"),
+)

@@ -1,6 +1,66 @@
-"""Train."""
+"""Train: choose a run, see what it will cost, put it on the queue, watch it learn."""
 
-from aevae.ui import chrome
+import streamlit as st
+
+from aevae.ui import chrome, forms, jobpanel
 from aevae.ui.i18n import _
 
+
+def before(config, device: str) -> None:
+    """Parameters and time; then the button that fits: Train, Watch, Resume, or open what is there."""
+    try:
+        with st.spinner(_("Timing a few steps ..."), show_time=False):
+            parameters, seconds = forms.cost(config, device)
+    except ValueError as problem:
+        st.error(str(problem))
+        return
+    with st.container(horizontal=True):
+        st.metric(_("parameters"), f"{parameters:,}", width="content")
+        st.metric(_("training takes"), forms.duration(seconds), width="content")
+    standing, found = jobpanel.standing(config)
+    if standing == "finished":
+        st.success(_("This very run is here already, so there is nothing to train."))
+        jobpanel.open_buttons(found.name, "form_open")
+        st.button(_("Show how it learnt"), key="form_watch", on_click=jobpanel.watch, args=(found.name,))
+    elif standing == "active":
+        st.info(_("This very run is on the queue: {}.").format(jobpanel.state_text(found)))
+        st.button(_("Watch it"), key="form_watch", on_click=jobpanel.watch, args=(found.run,))
+    else:
+        if standing == "unfinished":
+            st.info(_("This run was begun and stopped after {} epochs; it goes on from there.").format(found.epochs))
+        title = _("Resume") if standing == "unfinished" else _("Train")
+        st.button(
+            title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch",
+            on_click=jobpanel.submit, args=(config, device),
+        )  # fmt: skip
+
+
 chrome.page(_("Train"), _("How does a network learn to squeeze a picture into a few numbers?"))
+left, right = st.columns([2, 3], gap="large")
+with left:
+    config, device = forms.run_form()
+    if config is not None:
+        before(config, device)
+with right:
+    jobpanel.panel()
+
+chrome.explain(
+    _("What the families learn"),
+    _(
+        "- **AE**, the plain autoencoder: squeeze the picture into the code, draw it again, and be like the picture.\n"
+        "- **Denoising AE**: the same, but the network sees a spoilt picture and must draw the clean one.\n"
+        "- **VAE**: the code is a cloud, not a point; clouds are pulled towards the one bell curve $N(0, I)$, so that "
+        "random codes can be drawn. What the pull costs is the **KL**.\n"
+        "- **β-VAE**: the pull counts β times; fewer numbers of the code are used, each for something of its own.\n\n"
+        "All terms are in **nats per image**: `recon` is $-\\log p(x|z)$ summed over the pixels, `kl` is summed over "
+        "the code. `elbo` is $-(\\text{recon} + \\text{kl})$: a bound on $\\log p(x)$, larger is better."
+    ),
+)
+chrome.try_this(
+    [
+        _("Train a **VAE** with 2 numbers in the code, then one with 20. How far does `recon` fall, and `kl`?"),
+        _("Watch the third row of pictures while it trains: when do random codes begin to look like digits?"),
+        _("Press **Cancel** in the middle, look at another page, come back and press **Resume**. What was lost?"),
+    ],
+    _("Three things to try"),
+)

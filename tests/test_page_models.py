@@ -1,0 +1,253 @@
+"""The Models page: every run is there, whatever its state; what the page says it does, it does."""
+
+import io
+import json
+import shlex
+import shutil
+import time
+import zipfile
+
+import pytest
+from conftest import tiny_config
+from streamlit.testing.v1 import AppTest
+
+from aevae import checkpoints, cli, exchange, jobs, paths, runs
+from aevae.config import fingerprint
+from aevae.ui import gallery
+
+APP = paths.ROOT / "app.py"
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch):
+    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
+
+
+def page(**link) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=60).run()
+    for name, value in link.items():
+        at.query_params[name] = value
+    at.switch_page("pages/lab/models.py").run()
+    assert not at.exception
+    return at
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    at.button(key=key).click().run()
+    assert not at.exception
+    return at
+
+
+def texts(*lists) -> str:
+    return "\n".join(str(e.value) for elements in lists for e in elements)
+
+
+def cards(at: AppTest) -> list[str]:
+    return [b.key.removeprefix("card_") for b in at.button if b.key.startswith("card_") and "compare" not in b.key]
+
+
+def unfinished(**options) -> str:
+    """A run that was stopped after its first epoch."""
+    config = tiny_config("vae", epochs=50, seed=77, **options)
+    looks = []
+    runs.train_or_load(config, "cpu", should_stop=lambda: looks.append(0) or len(looks) > 8)
+    return config.name
+
+
+def break_config(name: str, config: dict) -> str:
+    """A folder whose name fits its foreign config."""
+    source = paths.runs_dir() / name
+    target = source.with_name(f"vae-mnist-5k-{fingerprint(config)}")
+    shutil.copytree(source, target)
+    (target / "config.json").write_text(json.dumps(config))
+    return target.name
+
+
+def test_empty_store_points_to_training(empty_store):
+    for view in gallery.VIEWS:
+        at = page(view=gallery.view_titles()[view])
+        assert at.button_group(key="view").value == view
+
+
+def test_card_for_every_run_with_numbers_and_units(store):
+    at = page()
+    assert sorted(cards(at)) == sorted(store.values())
+    said = texts(at.caption)
+    assert "nats / image" in said and "squared error / image" in said and "1 of 1 epochs" in said
+
+
+def test_filters(store):
+    at = page()
+    at.button_group(key="models_family").set_value("vae").run()
+    assert cards(at) == [store["vae"]]
+    at.button_group(key="models_family").set_value(None).run()
+    at.text_input(key="models_text").set_value("beta=4").run()
+    assert cards(at) == [store["beta_vae"]]
+    at.text_input(key="models_text").set_value("").run()
+    at.button_group(key="models_status").set_value("damaged").run()
+    assert cards(at) == [] and "No run fits" in texts(at.info)
+
+
+def test_damaged_and_unfinished_say_so(store):
+    name = unfinished()
+    (paths.runs_dir() / store["ae"] / "model.safetensors").write_bytes(b"short")
+    at = page()
+    assert "unfinished" in texts(at.markdown) and "damaged" in texts(at.markdown)
+    assert "model.safetensors is truncated" in texts(at.caption)
+    at = page(run=store["ae"])
+    assert "cannot be opened" in texts(at.error)
+    at = page(run=name)
+    press(at, "models_resume")
+    assert at.title[0].value == "Train" and at.query_params["job"] == name
+    assert jobs.jobs()[0].run == name
+
+
+def test_link_opens_the_run_and_back(store):
+    at = page(run=store["vae"])
+    assert at.button_group(key="view").value == "run" and at.get("plotly_chart")
+    assert any("recon" in frame.value.to_string() for frame in at.dataframe)
+    at.button_group(key="view").set_value("gallery").run()
+    press(at, f"card_{store['ae']}")
+    assert at.button_group(key="view").value == "run" and at.query_params["run"] == store["ae"]
+    at = page(run=store["vae"].rpartition("-")[2])
+    assert at.query_params["run"] == store["vae"]
+
+
+def test_unknown_run_is_a_sentence(store):
+    assert "no run" in texts(page(run="<b>x</b>").warning)
+
+
+def test_open_in_another_page(store):
+    at = page(run=store["beta_vae"])
+    press(at, "models_open_denoise")
+    assert at.title[0].value == "Denoise" and store["beta_vae"] in at.session_state["models"]
+
+
+def test_variation_fills_the_form(store):
+    at = page(run=store["beta_vae"])
+    press(at, "models_variation")
+    assert at.title[0].value == "Train"
+    assert at.number_input(key="train_hidden").value == 16 and "already" in texts(at.success)
+
+
+def test_delete_asks_first_then_is_gone(store):
+    name = store["denoising"]
+    at = page(run=name)
+    assert "Delete for good" in [b.label for b in at.button]
+    assert (paths.runs_dir() / name).exists()
+    press(at, "models_delete")
+    assert not (paths.runs_dir() / name).exists()
+    assert name in texts(at.success) and name not in cards(at)
+
+
+def test_run_in_training_is_not_deleted(store):
+    name = store["ae"]
+    at = page(run=name)
+    with checkpoints.run_lock(name).acquire(timeout=5):
+        press(at, "models_delete")
+    assert "is being trained" in texts(at.error) and (paths.runs_dir() / name).exists()
+
+
+def test_shipped_run_has_no_delete(store):
+    shutil.copytree(paths.runs_dir() / store["ae"], paths.pretrained_dir() / store["ae"])
+    at = page(run=store["ae"])
+    assert "models_delete" not in [b.key for b in at.button] and "shipped" in texts(at.markdown)
+
+
+def test_export_and_bring_in(store):
+    info = checkpoints.find_run(store["vae"])
+    data = exchange.pack(info)
+    checkpoints.delete_run(info)
+    at = page(view="Bring in")
+    at.file_uploader(key="models_zip").set_value(("run.zip", data, "application/zip")).run()
+    press(at, "models_import")
+    assert "is here now" in texts(at.success) and checkpoints.finished_run(store["vae"])
+    press(at, "models_import")
+    assert "already here" in texts(at.error)
+
+
+def test_foreign_zip_is_one_sentence(empty_store):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        archive.writestr("../../evil.py", "x")
+    at = page(view="Bring in")
+    for data in (out.getvalue(), b"no zip at all"):
+        at.file_uploader(key="models_zip").set_value(("run.zip", data, "application/zip")).run()
+        press(at, "models_import")
+        assert len(at.error) == 1 and at.error[0].value.startswith("Refused:")
+    assert not [f for f in paths.runs_dir().glob("*") if not f.name.startswith(".")]
+
+
+def test_compare_shows_what_differs_first(store):
+    at = page()
+    press(at, f"card_compare_{store['vae']}")
+    press(at, f"card_compare_{store['beta_vae']}")
+    assert at.session_state["models"] == [store["vae"], store["beta_vae"]]
+    at.button_group(key="view").set_value("compare").run()
+    assert not at.exception
+    assert set(at.dataframe[0].value["option"]) == {"model.family", "model.beta"}
+    assert "recon (nats / image)" in set(at.dataframe[1].value["number"]) and at.get("plotly_chart")
+    at.multiselect(key="models").set_value([store["ae"], store["vae"]]).run()
+    assert "model.warmup_epochs" in set(at.dataframe[0].value["option"])
+
+
+def test_hostile_config_is_text(store):
+    config = tiny_config("vae").to_dict()
+    config["data"]["name"] = "<script>alert(1)</script> [x](javascript:1)"
+    name = break_config(store["vae"], config)
+    at = page(run=name)
+    page()
+    assert "<script>" not in texts(at.markdown, at.caption, at.subheader)
+
+
+@pytest.mark.parametrize("part", ["model", "data", "train"])
+def test_config_of_another_shape_is_no_crash(store, part):
+    config = tiny_config("vae").to_dict()
+    config[part] = []
+    name = break_config(store["vae"], config)
+    page()
+    page(run=name)
+
+
+@pytest.mark.parametrize(("key", "value"), [("epoch", "x"), ("created", "x"), ("checksums", []), ("seconds", None)])
+def test_state_of_another_shape_is_no_crash(store, key, value):
+    path = paths.runs_dir() / store["vae"] / "state.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    page()
+    page(run=store["vae"])
+
+
+@pytest.mark.parametrize("family", ["ae", "denoising", "vae", "beta_vae"])
+def test_command_line_makes_this_very_run(family):
+    options = {"latent_dim": 7, "network": "conv", "likelihood": "gaussian", "sigma": 0.3}
+    options |= {"beta_vae": {"beta": 2.5, "warmup_epochs": 3.0}, "denoising": {"clip": False}}.get(family, {})
+    config = tiny_config(family, epochs=3, seed=5, **options)
+    words = shlex.split(gallery.command(config))
+    args = cli._parser().parse_args(words[3:])
+    settings = dict(pair.split("=", 1) for pair in args.set)
+    for key in ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr"):
+        if getattr(args, key) is not None:
+            settings[key] = getattr(args, key)
+    assert cli.build_config(args.family, settings, args.seed).fingerprint == config.fingerprint
+
+
+def test_hundred_runs_are_quick(store):
+    source = paths.runs_dir() / store["vae"]
+    for seed in range(1, 101):
+        config = tiny_config("vae", seed=seed)
+        target = paths.runs_dir() / config.name
+        shutil.copytree(source, target)
+        (target / "config.json").write_text(json.dumps(config.to_dict()))
+    at = page()
+    assert len(cards(at)) == gallery.PER_PAGE
+    started = time.perf_counter()
+    at.number_input(key="models_page").set_value(9).run()
+    assert time.perf_counter() - started < 3
+    assert len(cards(at)) == 104 - 8 * gallery.PER_PAGE
+
+
+def test_differences_and_flat():
+    configs = {"a": {"model": {"beta": 1, "d": 2}}, "b": {"model": {"beta": 4, "d": 2}, "seed": 0}}
+    differ, same = gallery.differences(configs)
+    assert [row["option"] for row in differ] == ["model.beta", "seed"] and differ[1]["a"] == "—"
+    assert [row["option"] for row in same] == ["model.d"]

@@ -1,0 +1,350 @@
+"""The Train page: the form is the config, the button puts it on the queue, the panel survives whatever it finds."""
+
+import dataclasses
+import io
+import json
+import shutil
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import tiny_config
+from streamlit.testing.v1 import AppTest
+
+from aevae import checkpoints, jobs, paths
+from aevae.config import DataConfig, RunConfig, TrainConfig
+from aevae.models import FAMILIES, family_class
+from aevae.ui import forms, jobpanel
+
+APP = paths.ROOT / "app.py"
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch):
+    """Jobs wait; a test that wants one trained runs the worker itself."""
+    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
+
+
+def page(**link) -> AppTest:
+    at = AppTest.from_file(APP, default_timeout=60).run()
+    for name, value in link.items():
+        at.query_params[name] = value
+    at.switch_page("pages/lab/train.py").run()
+    assert not at.exception
+    return at
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    at.button(key=key).click().run()
+    assert not at.exception
+    return at
+
+
+def queued(at: AppTest) -> RunConfig:
+    press(at, "train_start")
+    return RunConfig.from_dict(jobs.jobs()[0].config)
+
+
+def keys(at: AppTest) -> set[str]:
+    kinds = ("number_input", "toggle", "button_group", "selectbox", "text_input", "button")
+    return {w.key for kind in kinds for w in at.get(kind)}
+
+
+def texts(elements) -> str:
+    return "\n".join(str(e.value) for e in elements)
+
+
+def test_plain_form_is_the_default_config(empty_store):
+    at = page()
+    assert {m.label for m in at.metric} == {"parameters", "training takes"}
+    config = queued(at)
+    assert config == RunConfig(DataConfig(), family_class("ae").Config(), TrainConfig())
+    assert at.query_params["job"] == config.name
+
+
+CHANGES = {
+    "hidden": 32,
+    "latent_dim": 5,
+    "warmup_epochs": 2.0,
+    "beta": 2.5,
+    "epochs": 3,
+    "batch_size": 64,
+    "lr": 0.01,
+    "seed": 7,
+    "limit": 300,
+}
+
+
+def test_every_number_reaches_the_config(empty_store):
+    at = page(train_family="beta_vae")
+    for name, value in CHANGES.items():
+        at.number_input(key=f"train_{name}").set_value(value)
+    at.run()
+    config = queued(at)
+    found = {**vars(config.model), **vars(config.train), **vars(config.data), "seed": config.seed}
+    assert {name: found[name] for name in CHANGES} == CHANGES
+
+
+@pytest.mark.parametrize(
+    ("family", "name", "value"),
+    [("vae", "network", "conv"), ("vae", "likelihood", "gaussian_learned"), ("denoising", "noise", "block"),
+     ("denoising", "clip", False), ("ae", "likelihood", "gaussian")],
+)  # fmt: skip
+def test_every_choice_reaches_the_config(empty_store, family, name, value):
+    at = page(train_family=family)
+    widget = at.toggle(key=f"train_{name}") if isinstance(value, bool) else at.button_group(key=f"train_{name}")
+    widget.set_value(value)
+    at.run()
+    assert getattr(queued(at).model, name) == value
+
+
+def test_every_field_of_every_family_has_a_widget(empty_store):
+    for family in FAMILIES:
+        shown = keys(page(train_family=family, train_likelihood="gaussian"))
+        wanted = {f.name for f in dataclasses.fields(family_class(family).Config)}
+        assert {f"train_{name}" for name in wanted} <= shown
+
+
+def test_field_without_effect_is_hidden_and_keeps_its_default(empty_store):
+    at = page(train_family="vae", train_hidden="32")
+    assert "train_sigma" not in keys(at)
+    at.button_group(key="train_network").set_value("conv").run()
+    assert "train_hidden" not in keys(at)
+    assert queued(at).model.hidden == 400
+
+
+def test_prepared_link_fills_the_form(empty_store):
+    at = page(train_family="vae", train_latent_dim="2", train_epochs="4", train_network="conv", train_seed="3")
+    config = queued(at)
+    assert (config.model.family, config.model.latent_dim, config.model.network) == ("vae", 2, "conv")
+    assert (config.train.epochs, config.seed) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("latent_dim", "0", "latent_dim must be in 1..784, got 0"),
+        ("epochs", "many", "epochs must be a number, got 'many'"),
+        ("family", "gan", "must be one of ae, denoising, vae, beta_vae, got gan"),
+        ("network", "rnn", "mlp, conv, got rnn"),
+        ("data", "imagenet", "got imagenet"),
+    ],
+)
+def test_wrong_value_in_the_link_is_one_sentence_and_the_default(empty_store, name, value, sentence):
+    at = page(**{f"train_{name}": value})
+    assert len(at.warning) == 1 and sentence in at.warning[0].value
+    assert queued(at) == RunConfig(DataConfig(), family_class("ae").Config(), TrainConfig())
+
+
+def test_device_is_the_jobs(empty_store):
+    at = page()
+    at.button_group(key="train_device").set_value("cpu").run()
+    press(at, "train_start")
+    assert jobs.jobs()[0].device == "cpu"
+
+
+def test_missing_data_set_offers_the_embedded_one(empty_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    at = page(train_data="kmnist")
+    assert "download" in texts(at.info) and "mnist-5k" in texts(at.info)
+    press(at, "train_take_5k")
+    assert queued(at).data.name == "mnist-5k"
+
+
+def test_leave_out_is_for_mnist_only(empty_store):
+    at = page()
+    assert "train_leave_out_5k" not in keys(at)
+    at.selectbox(key="train_data").set_value("mnist").run()
+    at.toggle(key="train_leave_out_5k").set_value(True).run()
+    assert queued(at).data == DataConfig("mnist", leave_out_5k=True)
+
+
+def zipped_pictures() -> bytes:
+    from PIL import Image
+
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for i in range(10):
+            picture = io.BytesIO()
+            Image.fromarray(np.full((28, 28), 20 * i, np.uint8)).save(picture, "PNG")
+            archive.writestr(f"{'ab'[i % 2]}/{i}.png", picture.getvalue())
+    return out.getvalue()
+
+
+def test_own_pictures_by_zip(empty_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    at = page(train_data="own pictures")
+    assert "Choose a zip" in texts(at.error) and "train_start" not in keys(at)
+    at.file_uploader(key="train_zip").set_value(("digits.zip", b"no zip", "application/zip")).run()
+    assert "not a zip" in texts(at.error)
+    at.file_uploader(key="train_zip").set_value(("digits.zip", zipped_pictures(), "application/zip")).run()
+    assert not at.error and not at.exception
+    config = queued(at)
+    assert config.data.name.startswith("images:") and config.data.digest
+
+
+def test_own_pictures_by_path(empty_store, tmp_path):
+    at = page(train_data="own pictures")
+    at.text_input(key="train_path").set_value(str(tmp_path / "nothing")).run()
+    assert "there is no folder or zip" in texts(at.error).lower()
+    (tmp_path / "mine.zip").write_bytes(zipped_pictures())
+    at.text_input(key="train_path").set_value(str(tmp_path / "mine.zip")).run()
+    assert queued(at).data.name == f"images:{tmp_path / 'mine.zip'}"
+
+
+def test_what_exists_is_opened_not_trained(store):
+    config = tiny_config("vae")
+    at = page()
+    at.session_state["train_family"] = "vae"
+    for name, value in {"latent_dim": 3, "hidden": 16, "limit": 200, "epochs": 1, "batch_size": 64}.items():
+        at.session_state[f"train_{name}"] = value
+    at.run()
+    assert "already" in texts(at.success) and "train_start" not in keys(at)
+    press(at, "form_watch")
+    assert at.query_params["job"] == config.name and at.get("plotly_chart")
+    press(at, "form_open_sliders")
+    assert at.session_state["model"] == config.name and "sliders" in at.title[0].value.lower()
+
+
+def test_same_request_watches_the_waiting_job(empty_store):
+    at = page()
+    press(at, "train_start")
+    assert "on the queue" in texts(at.info) and "train_start" not in keys(at)
+    press(at, "train_cancel")
+    assert jobs.jobs()[0].state == "cancelled" and "train_start" in keys(at)
+    press(at, "train_resume")
+    assert jobs.jobs()[0].state == "queued" and len(jobs.jobs()) == 2
+
+
+def test_queue_shows_positions_and_switches(empty_store):
+    for seed in range(3):
+        jobs.submit(tiny_config("vae", seed=seed))
+    at = page()
+    assert "number 3 in the queue" in texts(at.markdown)
+    third = jobs.jobs()[2]
+    press(at, f"train_watch_{third.id}")
+    assert at.query_params["job"] == third.run
+    press(at, f"train_cancel_{jobs.jobs()[1].id}")
+    assert [job.state for job in jobs.jobs()] == ["queued", "queued", "cancelled"]
+
+
+def test_finished_job_seen_from_another_browser(empty_store):
+    config = tiny_config("vae", epochs=2)
+    jobs.submit(config, "cpu")
+    jobs.Worker(once=True).run()
+    at = page(job=config.name)
+    assert "Finished: 2 epochs" in texts(at.success)
+    assert len(at.get("plotly_chart")) == len(checkpoints.read_history(paths.runs_dir() / config.name)[-1]["test"])
+    slider = next(s for s in at.slider if s.label == "Epoch shown")
+    assert slider.value == 2
+    slider.set_value(0).run()
+    assert "After epoch 0" in texts(at.caption)
+
+
+def test_failed_job_says_why(empty_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    config = dataclasses.replace(tiny_config("ae"), data=DataConfig(f"images:{tmp_path}", digest="0" * 12))
+    jobs.submit(config, "cpu")
+    jobs.Worker(once=True).run()
+    at = page(job=config.name)
+    assert "Failed:" in texts(at.error) and "Traceback" in texts(at.code)
+
+
+def test_running_job_shows_pace_and_download(empty_store):
+    import sqlite3
+
+    job = jobs.submit(tiny_config("vae", epochs=5))
+    db = sqlite3.connect(paths.runs_dir() / "queue.sqlite")
+
+    def told(**progress):
+        db.execute("UPDATE jobs SET state = 'running', progress = ?", (json.dumps(progress),))
+        db.commit()
+        return [bar.proto.text for bar in page(job=job.run).get("progress")]
+
+    assert told(loading="Downloading MNIST: 3.0 of 12 MB", part=0.25) == ["Downloading MNIST: 3.0 of 12 MB"]
+    (text,) = told(step=10, steps=20, epoch=3, images_per_s=12345.6, seconds_left=41.0)
+    assert text == "epoch 3 of 5 · 12,346 images / s · about 40 s left"
+    assert told() == ["The worker is getting ready ..."]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [("history.jsonl", b'{"epoch": 1, "te'), ("history.jsonl", b'{"test": {}}\n{"epoch": 1, "test": {"recon": "x"}}\n'),
+     ("film.safetensors", b"x"), ("film.safetensors", None), ("config.json", b"[]"), ("state.json", b"{"),
+     ("config.json", None)],
+)  # fmt: skip
+def test_half_a_run_never_breaks_the_panel(store, file, content):
+    name = store["vae"]
+    path = paths.runs_dir() / name / file
+    path.unlink() if content is None else path.write_bytes(content)
+    page(job=name)
+
+
+def test_job_that_cannot_be(empty_store):
+    assert "cannot be" in texts(page(job="../../etc/passwd").warning)
+    assert "no such run" in texts(page(job="vae-mnist-0123456789ab").info)
+
+
+def test_broken_queue_is_a_sentence(empty_store):
+    empty_store.mkdir(parents=True)
+    (empty_store / "queue.sqlite").write_bytes(b"no data base" * 100)
+    at = page()
+    assert "cannot be used" in texts(at.error)
+    press(at, "train_start")
+    assert "cannot be used" in texts(at.error)
+
+
+def test_folder_that_vanishes_is_said(store):
+    job = jobs.submit(tiny_config("ae", seed=5), "cpu")
+    jobs.Worker(once=True).run()
+    shutil.rmtree(paths.runs_dir() / job.run)
+    assert "gone" in texts(page(job=job.run).warning)
+
+
+def test_fill_is_the_inverse_of_the_form(empty_store):
+    config = tiny_config("beta_vae", epochs=4, seed=9, limit=500)
+    config = dataclasses.replace(config, model=dataclasses.replace(config.model, beta=2.5))
+
+    def script(raw):
+        import streamlit as st
+
+        from aevae.config import RunConfig
+        from aevae.ui import forms
+
+        if "filled" not in st.session_state:
+            st.session_state["filled"] = True
+            forms.fill(RunConfig.from_dict(raw))
+        st.session_state["made"] = forms.run_form()[0]
+
+    at = AppTest.from_function(script, args=(config.to_dict(),), default_timeout=60).run()
+    assert not at.exception and at.session_state["made"] == config
+
+
+def test_cost_scales_and_knows_sizes(empty_store):
+    assert forms.pictures(DataConfig()) == (4000, 1000)
+    assert forms.pictures(DataConfig("mnist", leave_out_5k=True)) == (59000, 10000)
+    assert forms.pictures(DataConfig(limit=100)) == (100, 1000)
+    parameters, seconds = forms.cost(tiny_config("ae"), "cpu")
+    assert parameters == 784 * 16 + 16 + 16 * 3 + 3 + 3 * 16 + 16 + 16 * 784 + 784
+    more = forms.cost(tiny_config("ae", epochs=10), "cpu")
+    assert more == (parameters, pytest.approx(10 * seconds))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(1, "a few seconds"), (41, "about 40 s"), (8.2, "about 8 s"), (200, "about 3 min"), (95, "about 1.6 min"),
+     (1500, "about 20 min"), (7300, "about 2 h")],
+)  # fmt: skip
+def test_duration(seconds, text):
+    assert forms.duration(seconds) == text
+
+
+def test_lines_leave_out_what_is_foreign(tmp_path):
+    (tmp_path / "history.jsonl").write_text(
+        '{"epoch": 0, "test": {"recon": 1.5, "bad": "x"}}\n{"epoch": "1", "test": {}}\n'
+        '{"epoch": 2, "test": {"recon": NaN}, "train": []}\n'
+    )
+    assert jobpanel.lines(tmp_path) == [
+        {"epoch": 0, "test": {"recon": 1.5}},
+        {"epoch": 2, "train": {}, "test": {}},
+    ]
