@@ -18,7 +18,7 @@ def choices() -> tuple[list[str], list[str], int, dict]:
     spaces = [maps.PIXELS, *state.pick_models(max_selections=5, default=maps.first_two())]
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = st.pills(
-            _("Maps"), METHODS, selection_mode="multi", default=["tsne"], format_func=TITLES.get, key="maps",
+            _("Maps"), METHODS, selection_mode="multi", default=["pca"], format_func=TITLES.get, key="maps",
             bind="query-params",
         )  # fmt: skip
         n = st.segmented_control(
@@ -55,7 +55,7 @@ def show_pane(space: str, method: str, n: int, parameters: dict) -> None:
         st.warning(str(problem))
         return
     axes = tuple(f"z{d}" for d in pane.dims) if method == "latent" else ("", "")
-    figure = map_figure(pane.xy, labels, axes=axes, height=340)
+    figure = map_figure(pane.xy, labels, axes=axes, height=320)
     figure.update_layout(
         showlegend=False, margin={"l": 40 if axes[0] else 8, "r": 8, "t": 8, "b": 40 if axes[0] else 8}
     )
@@ -100,7 +100,7 @@ chrome.explain(
 )
 chrome.try_this(
     [
-        _("Set the perplexity to 3, then to 90. Which groups stay, which fall apart?"),
+        _("Choose **t-SNE** and set the perplexity to 3, then to 90. Which groups stay, which fall apart?"),
         _("Which two classes lie mixed in every map? Look at these digits on **Denoise** by their number."),
         _("Compare the 10-NN accuracy of the raw pixels with that of the codes: what did the encoder sort?"),
     ],

@@ -1,0 +1,165 @@
+"""Latent sliders: the numbers beneath, and every widget of the page."""
+
+import numpy as np
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from aevae.ui import bank as banks
+from aevae.ui import maps
+
+PAGE = "pages/explore/sliders.py"
+
+
+def opened(model: str = "", **params: str) -> AppTest:
+    app = AppTest.from_file("../app.py", default_timeout=60).run()
+    if model:
+        app.session_state["model"] = model
+    for key, value in params.items():
+        app.session_state[key] = value
+    return app.switch_page(PAGE).run()
+
+
+def code(app: AppTest) -> list[float]:
+    return [app.slider(key=f"z_{d}").value for d in range(3) if f"z_{d}" in app.session_state]
+
+
+def open_dead(app: AppTest) -> AppTest:
+    app.session_state["dead"] = True
+    return app.run()
+
+
+def whole(app: AppTest) -> AppTest:
+    assert not app.exception and not app.error
+    return app
+
+
+# -- numbers
+
+
+@pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "1,nan,3", "1,inf,3", "a,b,c", "1;2;3", "1,,3", "1e99,0,0"])
+def test_what_is_no_code_of_three_numbers_is_refused(text):
+    assert banks.parse_code(text, 3) is None
+
+
+def test_a_code_survives_the_link():
+    z = np.array([0.12, -1.3, 0.0], np.float32)
+    assert banks.format_code(z) == "0.12,-1.3,0"
+    np.testing.assert_allclose(banks.parse_code(banks.format_code(z), 3), z)
+
+
+def test_sliders_reach_every_code():
+    codes = np.random.default_rng(0).normal(5, [[1, 20, 0]], (500, 3)).astype(np.float32)
+    for has_prior in (True, False):
+        near, far = banks.nominal_range(codes.mean(0), codes.std(0), has_prior)
+        low, high = banks.reach(codes, near, far)
+        assert (low <= codes.min(0)).all() and (high >= codes.max(0)).all()
+        assert (low <= near).all() and (high >= far).all() and (high > low).all()
+
+
+def test_fitted_draws_have_mean_and_covariance_of_the_codes():
+    rng = np.random.default_rng(1)
+    codes = (rng.normal(size=(300, 2)) @ [[2, 1], [0, 0.5]] + [4, -1]).astype(np.float32)
+    draws = np.stack([banks.fitted_draw(codes, seed) for seed in range(4000)])
+    np.testing.assert_allclose(draws.mean(0), codes.mean(0), atol=0.12)
+    np.testing.assert_allclose(np.cov(draws.T), np.cov(codes.T), atol=0.25)
+    np.testing.assert_array_equal(banks.fitted_draw(codes, 7), draws[7])
+
+
+def test_density_of_the_prior():
+    here, typical = banks.prior_density(np.zeros(2, np.float32))
+    assert here == pytest.approx(-np.log(2 * np.pi)) and typical == pytest.approx(here - 1)
+
+
+def test_cells_and_places_agree():
+    xs, ys = np.linspace(-3, 3, 7), np.linspace(0, 1, 7)
+    assert [maps.nearest_cell(maps.cell_place(i, xs, ys), xs, ys) for i in range(49)] == list(range(49))
+    assert maps.cell_place(0, xs, ys) == (-3, 1)  # top left
+
+
+# -- the page
+
+
+def test_empty_store_says_where_to_train(empty_store):
+    app = whole(opened())
+    assert "trained model" in app.info[0].value
+
+
+@pytest.mark.parametrize("family", ["ae", "denoising", "vae", "beta_vae"])
+def test_every_family_has_its_bank(store, family):
+    app = open_dead(whole(opened(store[family])))
+    bank = banks.open_bank(store[family])
+    assert len(code(whole(app))) == 3
+    np.testing.assert_allclose(code(app), banks.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
+
+
+def test_start_buttons_and_seed(store):
+    app = open_dead(opened(store["ae"]))
+    bank = banks.open_bank(store["ae"])
+    zero = app.button(key="start_zero").click().run().session_state["z"]
+    assert zero == banks.format_code(banks.clip(np.zeros(3), bank))
+    first = app.button(key="start_prior").click().run().session_state["z"]
+    second = app.button(key="start_prior").click().run().session_state["z"]
+    assert first != second and app.number_input(key="draw").value == 2
+    assert app.number_input(key="draw").set_value(1).run().session_state["z"] == first
+    assert app.button(key="start_fitted").click().run().session_state["z"] not in (first, second)
+    assert app.button(key="start_digit").click().run().session_state["z"] == ""
+    assert "no prior" in " ".join(c.value for c in whole(app).caption)
+
+
+def test_a_slider_sets_its_number_alone(store):
+    app = open_dead(opened(store["vae"]))
+    before = code(app)
+    app.slider(key="z_1").set_value(1.5).run()
+    assert code(whole(app)) == pytest.approx([before[0], 1.5, before[2]], rel=1e-3)
+
+
+def test_a_new_digit_and_a_new_model_take_the_code_with_them(store):
+    app = opened(store["vae"])
+    app.button(key="start_zero").click().run()
+    assert app.session_state["z"] == "0,0,0"
+    app.number_input(key="digit").set_value(17).run()
+    assert app.session_state["z"] == ""
+    app.button(key="start_zero").click().run()
+    app.selectbox(key="model").set_value(store["ae"]).run()
+    assert whole(app).session_state["z"] == ""
+
+
+def test_code_as_text_and_its_refusal(store):
+    app = open_dead(opened(store["vae"]))
+    app.text_input(key="z").set_value("0.5,-1,2").run()
+    assert code(app) == [0.5, -1, 2]
+    app.text_input(key="z").set_value("0.5,99,2").run()
+    assert max(code(app)) < 99
+    app.text_input(key="z").set_value("seven").run()
+    assert any("not a code of 3 numbers" in c.value for c in whole(app).caption)
+
+
+def test_the_code_outlives_the_page(store):
+    app = open_dead(opened(store["vae"]))
+    app.slider(key="z_0").set_value(1.0).run()
+    kept = app.session_state["z"]
+    app.switch_page("pages/lab/home.py").run()
+    app.switch_page(PAGE).run()
+    assert whole(app).session_state["z"] == kept
+
+
+def test_pair_of_dimensions_and_grid(store):
+    app = opened(store["vae"])
+    x, y = app.selectbox(key="dim_x"), app.selectbox(key="dim_y")
+    assert [x.value, y.value] == banks.open_bank(store["vae"]).order[:2].tolist()
+    app.segmented_control(key="spacing").set_value("prior").run()
+    whole(app)
+    app.selectbox(key="dim_x").set_value(y.value).run()
+    assert any("two different" in i.value for i in whole(app).info)
+
+
+def test_a_place_of_the_plane_becomes_the_code(store):
+    import streamlit as st
+
+    bank = banks.open_bank(store["vae"])
+    z = np.array([0.0, 1.0, 2.0], np.float32)
+    xs, ys = maps.grid_lines(bank, (0, 2), 5, by_prior=False)
+    assert maps.grid_sheet(bank, z, (0, 2), xs, ys)[:4] == b"\x89PNG" == maps.strips(bank, z, [0, 1])[:4]
+    st.session_state[banks.CODE] = "0,1,2"
+    banks.place((0, 2), (1.5, -1.5), bank)
+    assert st.session_state[banks.CODE] == "1.5,1,-1.5"
