@@ -31,7 +31,7 @@ def pick(at: AppTest, kind: str, key: str):
     return next(widget for widget in getattr(at, kind) if widget.key == key)
 
 
-def expected(run, kind="gaussian", level=0.5, seed=0, times=1, digit=0) -> str:
+def expected(run, kind="gaussian", level=0.5, seed=0, times=1, digit=1) -> str:
     clean = loaders.test_digits()[0][digit]
     walked = apply_again(run.reconstruct, spoil(clean[None], kind, level, seed), times)[times, 0]
     return denoising.errors_text(*denoising.errors(clean, walked))

@@ -138,7 +138,7 @@ _STYLE = """<style>
 def show_steps(steps: Steps, columns: int | None = None, titles: Sequence[str] = ()) -> None:
     """Pictures in a row (it wraps on a phone), or in a sheet of `columns`; the bar beneath is the distance.
 
-    Full height: `CAP` spacings; dashed: one spacing; dark: farther than that. titles: a word under each number.
+    Full height: `CAP` spacings; dashed: one spacing; strong: farther than that. titles: a word under each number.
     """
     st.html(steps_html(steps, columns, titles))
 
@@ -190,6 +190,6 @@ def legend() -> None:
     st.caption(
         _(
             "Under each picture: distance of its code to the nearest code of a real test digit, in typical spacings "
-            "between real codes. Dashed line: 1; dark bar: farther than that, a hole; full bar: {:g} or more."
+            "between real codes. Dashed line: 1; strong bar: farther than that, a hole; full bar: {:g} or more."
         ).format(CAP)
     )

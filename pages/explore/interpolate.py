@@ -112,7 +112,9 @@ chrome.explain(
 )
 chrome.try_this(
     [
-        _("Walk from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE of two dimensions. Where are the dark bars?"),
+        _(
+            "Walk from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE of two dimensions. Where are the strong bars?"
+        ),
         _("Take models with more dimensions. What is drawn half-way: two ghosts, or one digit?"),
         _("a − b + c: choose an upright and a slanted 1 as a and b, and an upright 7 as c. What do you expect?"),
     ]
