@@ -1,0 +1,142 @@
+"""Data sets by name: DataConfig in, uint8 pictures 28x28 out. numpy only; torch is not imported.
+
+One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `images` (a user's
+own). To add one: write a file with a `base.Source` and name it in SOURCES.
+"""
+
+import dataclasses
+import threading
+from functools import lru_cache
+
+import numpy as np
+
+from aevae.config import DataConfig
+from aevae.datasets import images, mnist_5k, torchvision_sets
+from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Split
+from aevae.datasets.images import check_zip, read_picture, store_upload
+
+__all__ = [
+    "SOURCES",
+    "DataUnavailable",
+    "Dataset",
+    "Split",
+    "catalogue",
+    "check_zip",
+    "load",
+    "read_picture",
+    "resolve",
+    "store_upload",
+]
+
+SOURCES: dict[str, Source] = {source.name: source for source in (mnist_5k.SOURCE, *torchvision_sets.SOURCES)}
+
+_reading = threading.Lock()  # two sessions that ask at once read a file once
+
+
+def catalogue() -> list[dict]:
+    """name, title, source, licence, size (text) and available (bool) of every data set; loads nothing.
+
+    The named sets first, then the zips of pictures uploaded here.
+    """
+    return [source.facts() for source in SOURCES.values()] + images.uploads()
+
+
+def resolve(config: DataConfig) -> DataConfig:
+    """`config` as an identity: own pictures get the digest of their content (unless it is set), others stay unchanged.
+
+    Raises ValueError for an unknown name or pictures that cannot be read.
+    """
+    if config.digest or not _is_own(config):
+        _check(config)
+        return config
+    found = dataclasses.replace(config, digest=images.digest(config.name))
+    load(found)  # a picture that cannot be read is named now, not when a job has begun
+    return found
+
+
+def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
+    """The data set, kept in memory for the next call; its arrays are read-only.
+
+    A set that is not on this machine, or damaged, is downloaded first: on_progress(fraction, text) hears of it.
+    Raises ValueError (DataUnavailable where the files cannot be had) with one sentence.
+    """
+    _check(config)
+    if _is_own(config):
+        return _limited(_load_own(config), config.limit)
+    source = SOURCES[config.name]
+    source.fetch(on_progress)
+    try:
+        dataset = _read(source)
+    except torchvision_sets.DamagedFile as error:
+        _mend(source.name, error, on_progress)
+        dataset = _read(source)
+    if config.leave_out_5k:
+        dataset = _without_5k(dataset)
+    return _limited(dataset, config.limit)
+
+
+def _is_own(config: DataConfig) -> bool:
+    return config.name.startswith(images.PREFIX)
+
+
+def _check(config: DataConfig) -> None:
+    if not _is_own(config) and config.name not in SOURCES:
+        names = ", ".join(SOURCES)
+        raise ValueError(f"data set must be one of {names}, or {images.PREFIX}<folder or zip>, got {config.name!r}")
+    if config.leave_out_5k and config.name != "mnist":
+        raise ValueError(f"leave_out_5k is for the data set mnist only, got {config.name}")
+    if config.digest and not _is_own(config):
+        raise ValueError(f"digest is for own pictures ({images.PREFIX}<path>) only, got {config.name}")
+
+
+def _mend(name: str, damage: ValueError, on_progress: Progress | None) -> None:
+    try:
+        torchvision_sets.download(name, on_progress)
+    except DataUnavailable as error:
+        raise DataUnavailable(f"{damage}, and {error}") from None
+
+
+def _load_own(config: DataConfig) -> Dataset:
+    now = images.digest(config.name)
+    if config.digest and config.digest != now:
+        raise ValueError(f"the pictures of {config.name} have changed: digest was {config.digest}, now it is {now}")
+    return _keep_own(config.name, now)
+
+
+@lru_cache(maxsize=4)
+def _keep_own(name: str, _digest: str) -> Dataset:
+    return images.read(name)
+
+
+def _read(source: Source) -> Dataset:
+    with _reading:
+        return _keep(source.name, source.stamp())
+
+
+@lru_cache(maxsize=3)  # MNIST takes 55 MB
+def _keep(name: str, _stamp) -> Dataset:
+    return SOURCES[name].read()
+
+
+def _without_5k(dataset: Dataset) -> Dataset:
+    """MNIST whose training split lacks the 1,000 test digits of mnist-5k, found by their bytes."""
+    with _reading:
+        keep = _keep_mask(SOURCES[dataset.name].stamp())
+    return dataclasses.replace(dataset, train=dataset.train.take(keep))
+
+
+@lru_cache(maxsize=1)
+def _keep_mask(stamp) -> np.ndarray:
+    """bool (60000,): the training digits of MNIST that are not test digits of mnist-5k. Raises ValueError."""
+    unseen = {image.tobytes() for image in SOURCES["mnist-5k"].read().test.images}
+    mask = np.array([image.tobytes() not in unseen for image in _keep("mnist", stamp).train.images])
+    if (~mask).sum() != len(unseen):
+        raise ValueError(
+            f"{(~mask).sum()} of the {len(unseen)} test digits of mnist-5k are in mnist: not the real files"
+        )
+    return mask
+
+
+def _limited(dataset: Dataset, limit: int) -> Dataset:
+    """The first `limit` training pictures; 0 takes all. A view: no picture is copied."""
+    return dataclasses.replace(dataset, train=dataset.train.take(slice(limit))) if limit else dataset

@@ -1,0 +1,452 @@
+"""images:<path>: a folder or zip of a user's own pictures, and single uploaded pictures.
+
+All of it is hostile until checked: every limit below ends in one ValueError sentence that names the file. Nothing of a
+zip is ever written to disk; pictures are decoded from memory, by the five decoders of FORMATS only.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import re
+import stat
+import struct
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Hashable, Iterator
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO
+
+import numpy as np
+
+from aevae.datasets.base import Dataset, DataUnavailable, Split
+from aevae.paths import data_dir
+
+PREFIX = "images:"
+SIDE = 28
+FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
+TEST_SHARE = 0.2
+MAX_FILES = 20_000
+MAX_FILE_BYTES = 20_000_000
+MAX_TOTAL_BYTES = 500_000_000
+MAX_PIXELS = 40_000_000  # of one picture; 160 MB while it is decoded
+MAX_CLASSES = 1000
+MAX_RATIO = 200  # uncompressed : compressed of one member of a zip ...
+RATIO_FROM = 1_000_000  # ... from this size on: small plain drawings do compress that well
+MAX_DIRECTORY_BYTES = 8_000_000  # of a zip's list of members: read whole into memory when the zip is opened
+ONE_CLASS = "pictures"
+LITTER = ("thumbs.db", "desktop.ini")  # what systems leave in folders, besides dot files and __MACOSX
+
+
+def read(name: str) -> Dataset:
+    """The data set `images:<path>`. Raises ValueError, DataUnavailable where nothing is at the path.
+
+    Classes are the sub-folders (below a folder that holds everything); without sub-folders there is one class.
+    The split needs no random numbers: within a class pictures are ordered by sha256 over name and bytes, the first 20 %
+    (rounded, one at least in all) are test. Each split is ordered by that hash read backwards, which mixes the classes.
+    Adding a picture leaves the others nearly as they were.
+    """
+    path = path_of(name)
+    names, keys, images = [], [], []
+    for file, content in _files(path):
+        images.append(shrink(decode(content, file)))
+        names.append(file)
+        keys.append(_file_key(file, content))
+    _check_count(len(names), path)
+    classes, labels = _classes(names)
+    is_test = _test_mask(labels, np.argsort(keys))
+    order = np.argsort([key[::-1] for key in keys])
+    everything, is_test = Split(np.stack(images)[order][:, None], labels[order]), is_test[order]
+    return Dataset(name, title(path), everything.take(~is_test), everything.take(is_test), classes)
+
+
+def path_of(name: str) -> Path:
+    """The place that `images:<path>` names. Raises ValueError where there is no folder or file."""
+    text = name.removeprefix(PREFIX)
+    try:
+        path = Path(text).expanduser().resolve()
+        kind = path.stat().st_mode
+    except (OSError, RuntimeError, ValueError):  # not there, not allowed, unknown ~user, a NUL in the name
+        raise DataUnavailable(f"there is no folder or zip {text!r} for {PREFIX}<folder or zip>") from None
+    if not text or not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
+        raise ValueError(f"{PREFIX}<path> needs a folder or a zip of pictures, got {text!r}")
+    return path
+
+
+def digest(name: str) -> str:
+    """12 hex digits of sha256 over the sorted names and bytes: the same for a folder and for its zip."""
+    path = path_of(name)
+    return _digest(path, stamp(name))
+
+
+@lru_cache(maxsize=32)
+def _digest(path: Path, _stamp: Hashable) -> str:
+    return _digest_of(_files(path))
+
+
+def _digest_of(files: Iterator[tuple[str, bytes]]) -> str:
+    """Names sort the same on every system: as text, with "/" between folders."""
+    total = hashlib.sha256()
+    for key in [key for _, key in sorted((name, _file_key(name, content)) for name, content in files)]:
+        total.update(bytes.fromhex(key))
+    return total.hexdigest()[:12]
+
+
+def stamp(name: str) -> Hashable:
+    """Changes when a file below the path does (by size or time of change); reads no file."""
+    path = path_of(name)
+    entries = [("", path)] if path.is_file() else list(_walk(path))
+    found = [(relative, place.lstat()) for relative, place in entries]
+    lines = "\n".join(f"{relative!r} {status.st_size} {status.st_mtime_ns}" for relative, status in found)
+    return str(path), hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _file_key(name: str, content: bytes) -> str:
+    """sha256 over the name, its length first, and the bytes: no two different files run together."""
+    name_bytes = name.encode("utf-8", "surrogateescape")
+    return hashlib.sha256(len(name_bytes).to_bytes(4) + name_bytes + content).hexdigest()
+
+
+def _check_count(count: int, path: Path | str) -> None:
+    if count < 2:
+        raise ValueError(f"{path} must hold at least 2 pictures, got {count}")
+
+
+def _classes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
+    """Class names, sorted, and the label (N,) int64 of every file."""
+    parents = [PurePosixPath(name).parent.parts for name in names]
+    shared = _shared_length(parents)  # a zip often holds one folder that holds the classes
+    below = [parts[shared] if len(parts) > shared else ONE_CLASS for parts in parents]
+    below = [name.encode("utf-8", "replace").decode() for name in below]
+    classes = tuple(sorted(set(below)))
+    if len(classes) > MAX_CLASSES:
+        raise ValueError(f"at most {MAX_CLASSES} sub-folders can be classes, got {len(classes)}")
+    number = {name: k for k, name in enumerate(classes)}
+    return classes, np.array([number[name] for name in below], dtype=np.int64)
+
+
+def _shared_length(parents: list[tuple[str, ...]]) -> int:
+    """How many leading folders all have in common."""
+    low, high = min(parents), max(parents)  # what these two share, all in between share
+    return next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+
+
+def _test_mask(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """bool (N,): in `order`, the first 20 % of every class, or one picture of the largest class if that is none."""
+    mask = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        mask[members[: round(TEST_SHARE * len(members))]] = True
+    if not mask.any():
+        mask[order[labels[order] == np.bincount(labels).argmax()][0]] = True
+    return mask
+
+
+# --- files of a folder or zip, as (name relative to it, bytes) ---
+
+
+def _files(path: Path) -> Iterator[tuple[str, bytes]]:
+    return _folder_files(path) if path.is_dir() else _zip_files(path, path.name)
+
+
+def _quote(name: str) -> str:
+    """A name from outside in a sentence: no line breaks, not endless."""
+    return repr(name if len(name) <= 80 else f"{name[:60]}...{name[-15:]}")
+
+
+def _is_litter(name: str) -> bool:
+    parts = name.split("/")
+    return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1].lower() in LITTER
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Every file below `folder` that is not litter, in the order of names. Follows no link."""
+    seen = 0
+
+    def refuse(error: OSError):
+        raise ValueError(f"{error.filename} cannot be read ({error.strerror})")
+
+    for here, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not _is_litter(name))
+        seen += len(folders) + len(files)
+        if seen > MAX_FILES:
+            raise ValueError(f"{folder} holds more than {MAX_FILES} files")
+        for name in sorted(folders):
+            if os.path.islink(os.path.join(here, name)):
+                raise ValueError(f"{_quote(name)} in {folder} is a link; own pictures must be plain files")
+        for name in sorted(files):
+            place = Path(here, name)
+            relative = place.relative_to(folder).as_posix()
+            if not _is_litter(relative):
+                yield relative, place
+
+
+def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
+    total = 0
+    for name, place in _walk(folder):
+        status = place.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError(f"{_quote(name)} in {folder} is a link or a device; own pictures must be plain files")
+        _check_size(name, status.st_size)
+        try:
+            with open(place, "rb") as file:
+                content = file.read(MAX_FILE_BYTES + 1)
+        except OSError as error:
+            raise ValueError(f"{_quote(name)} in {folder} cannot be read ({error.strerror})") from None
+        _check_size(name, len(content))
+        total += len(content)
+        _check_total(folder, total)
+        yield name, content
+
+
+def _check_size(name: str, size: int) -> None:
+    if size > MAX_FILE_BYTES:
+        raise ValueError(f"{_quote(name)} has more than {MAX_FILE_BYTES // 10**6} MB")
+
+
+def _check_total(where: Path | str, total: int) -> None:
+    if total > MAX_TOTAL_BYTES:
+        raise ValueError(f"{where} has more than {MAX_TOTAL_BYTES // 10**6} MB of pictures")
+
+
+def _zip_files(source: Path | BinaryIO, label: str) -> Iterator[tuple[str, bytes]]:
+    """The members of a zip, each checked before it is read. `label` names the zip in sentences."""
+    try:
+        _check_directory(source, label)
+        with zipfile.ZipFile(source) as archive:
+            for info in _checked_members(archive, label):
+                with archive.open(info) as member:
+                    content = member.read(MAX_FILE_BYTES + 1)
+                _check_size(info.filename, len(content))
+                yield info.filename, content
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        OSError,
+        RuntimeError,
+        UnicodeError,
+        struct.error,
+    ) as error:
+        raise ValueError(f"{label} is not a whole zip file ({error})") from None
+
+
+def _check_directory(source: Path | BinaryIO, label: str) -> None:
+    """Refuse a zip whose list of members is huge before it is opened, as opening reads the whole list into objects.
+
+    The end record stands in the last 22 bytes, or before a comment of at most 65,535; a 64-bit one stands before it.
+    """
+    if not isinstance(source, Path):
+        return _check_end(source, label)
+    with open(source, "rb") as file:
+        _check_end(file, label)
+
+
+def _check_end(file: BinaryIO, label: str) -> None:
+    size = file.seek(0, os.SEEK_END)
+    if size > MAX_TOTAL_BYTES:
+        raise ValueError(f"{label} has more than {MAX_TOTAL_BYTES // 10**6} MB")
+    file.seek(max(0, size - 65_535 - 22 - 20))
+    tail = file.read()
+    plain = len(tail) - 22
+    at = plain if tail[plain : plain + 4] == b"PK\5\6" and tail[-2:] == b"\0\0" else tail.rfind(b"PK\5\6")
+    if at < 0 or len(tail) < at + 22:
+        raise ValueError(f"{label} is not a zip file")
+    (directory,) = struct.unpack_from("<I", tail, at + 12)
+    if directory > MAX_DIRECTORY_BYTES or tail[max(0, at - 20) : at].startswith(b"PK\6\7"):
+        raise ValueError(f"{label} lists too many files; at most {MAX_FILES} pictures are taken")
+
+
+def _checked_members(archive: zipfile.ZipFile, label: str) -> list[zipfile.ZipInfo]:
+    """The members that are pictures by their record. Raises ValueError at the first that must not be read."""
+    infos = archive.infolist()
+    if len(infos) > MAX_FILES:
+        raise ValueError(f"{label} holds more than {MAX_FILES} files")
+    members = {}
+    for info in infos:
+        _check_member(info, label)
+        if info.is_dir() or _is_litter(info.filename):
+            continue
+        if info.filename in members:
+            raise ValueError(f"{label} holds {_quote(info.filename)} twice")
+        members[info.filename] = info
+    _check_total(label, sum(info.file_size for info in members.values()))
+    return [members[name] for name in sorted(members)]
+
+
+def _check_member(info: zipfile.ZipInfo, label: str) -> None:
+    name = info.orig_filename  # before zipfile cuts it at a NUL
+    kind = stat.S_IFMT(info.external_attr >> 16)
+    if name.startswith("/") or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
+        raise ValueError(f"{label} holds {_quote(name)}, a name that leads out of its folder")
+    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise ValueError(f"{label} holds {_quote(name)}, a link or a device; own pictures must be plain files")
+    if info.flag_bits & 0x1:
+        raise ValueError(f"{_quote(name)} in {label} is locked with a password")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{_quote(name)} in {label} is packed in an unusual way; only plain zip files are taken")
+    _check_size(name, info.file_size)
+    if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
+        raise ValueError(f"{_quote(name)} in {label} unpacks to more than {MAX_RATIO} times its size")
+
+
+def check_zip(source: Path | str | BinaryIO, label: str = "") -> int:
+    """Read a zip of pictures wholly, decoding each, and keep nothing. Returns how many; raises ValueError."""
+    if isinstance(source, str):
+        source = Path(source)
+    label = label or (source.name if isinstance(source, Path) else "the zip")
+    count = 0
+    names = []
+    for name, content in _zip_files(source, label):
+        shrink(decode(content, name))
+        names.append(name)
+        count += 1
+    _check_count(count, label)
+    _classes(names)
+    return count
+
+
+# --- one picture ---
+
+
+def decode(content: bytes, name: str) -> np.ndarray:
+    """The grey picture uint8 (H, W) that `content` holds. Raises ValueError naming the file.
+
+    The first frame, turned as its EXIF says; behind what is transparent comes white for dark drawings, black for light.
+    """
+    from PIL import Image
+
+    if content[:4] == b"PK\3\4":
+        raise ValueError(f"{_quote(name)} is a zip inside; only pictures are taken")
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            pixels = image.width * image.height
+            return _grey(image) if pixels <= MAX_PIXELS else _refuse_pixels(name, pixels)
+    except _TooManyPixels:
+        raise
+    except Image.DecompressionBombError:
+        _refuse_pixels(name)
+    except Exception as error:  # a decoder fed with garbage may raise anything at all
+        reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})"
+        raise ValueError(
+            f"{_quote(name)} is not a picture that can be read{reason}; {', '.join(FORMATS)} are"
+        ) from None
+
+
+class _TooManyPixels(ValueError):
+    pass
+
+
+def _refuse_pixels(name: str, pixels: int | None = None):
+    got = f", got {pixels / 1e6:.0f}" if pixels else ""
+    raise _TooManyPixels(f"{_quote(name)} must have at most {MAX_PIXELS // 10**6} million pixels{got}") from None
+
+
+def _grey(image) -> np.ndarray:
+    from PIL import Image, ImageOps
+
+    image.draft("L", (4 * SIDE, 4 * SIDE))  # lets the JPEG decoder skip what shrinking would throw away
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's own conversion would cut at 255
+        return (np.asarray(image).astype(np.int64).clip(0, 65_535) // 257).astype(np.uint8)
+    if not image.has_transparency_data:
+        return np.asarray(image.convert("L"))
+    grey, alpha = image.convert("RGBA").convert("LA").split()
+    weight = np.asarray(alpha, dtype=np.int64)
+    dark = (np.asarray(grey) * weight).sum() < 128 * weight.sum()
+    behind = Image.new("L", image.size, 255 if dark else 0)
+    return np.asarray(Image.composite(grey, behind, alpha))
+
+
+def shrink(grey: np.ndarray) -> np.ndarray:
+    """uint8 (H, W) -> (28, 28): aspect kept, centred, padded with the median of its border."""
+    from PIL import Image
+
+    height, width = grey.shape
+    scale = SIDE / max(height, width)
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BICUBIC))
+    canvas = np.full((SIDE, SIDE), int(np.median(_border(grey))), dtype=np.uint8)
+    top, left = (SIDE - size[1]) // 2, (SIDE - size[0]) // 2
+    canvas[top : top + size[1], left : left + size[0]] = small
+    return canvas
+
+
+def _border(grey: np.ndarray) -> np.ndarray:
+    return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
+
+
+def read_picture(source: bytes | BinaryIO, invert: bool | None = None, name: str = "the picture") -> np.ndarray:
+    """One uploaded picture as uint8 (1, 28, 28). Raises ValueError with one sentence.
+
+    Digits of the data sets are white on black. invert: True turns black and white, False leaves them, None turns a
+    picture whose border is bright (median above 127): ink on paper.
+    """
+    content = source if isinstance(source, bytes) else source.read(MAX_FILE_BYTES + 1)
+    _check_size(name, len(content))
+    grey = decode(content, name)
+    if invert is None:
+        invert = bool(np.median(_border(grey)) > 127)
+    return shrink(255 - grey if invert else grey)[None]
+
+
+# --- uploaded zips ---
+
+
+def store_upload(data: bytes, name: str) -> str:
+    """Keep an uploaded zip of pictures, after checking it wholly; returns its data set name `images:<path>`.
+
+    It lies at `data_dir()/images/<digest>.zip`, beside a small JSON with the name it came under: what a user calls a
+    file never becomes a path. The same pictures again are the same data set. Raises ValueError with one sentence.
+    """
+    label = _shown(name)
+    check_zip(io.BytesIO(data), label)
+    key = _digest_of(_zip_files(io.BytesIO(data), label))
+    path = data_dir() / "images" / f"{key}.zip"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():  # who comes first names it
+            _write(path.with_suffix(".json"), json.dumps({"title": label}).encode())
+            _write(path, data)
+    except OSError as error:
+        raise ValueError(f"{label} could not be stored in {path.parent} ({error.strerror})") from None
+    return f"{PREFIX}{path}"
+
+
+def _shown(name: str) -> str:
+    """A name from outside, fit to be shown: its last part, letters, digits and quiet signs, at most 60."""
+    return re.sub(r"[^\w .()-]", "", re.split(r"[/\\]", name)[-1])[:60].strip() or "pictures.zip"
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Atomically: a reader sees the old file or the new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        os.replace(temporary, path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+
+
+def title(path: Path) -> str:
+    """The name a zip was uploaded under, else the last part of its path."""
+    try:
+        raw = json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) if path.suffix == ".zip" else {}
+        return _shown(raw["title"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return _shown(path.name)
+
+
+def uploads() -> list[dict]:
+    """Rows of the catalogue for the zips that `store_upload` keeps, in the order of their titles."""
+    rows = []
+    for path in (data_dir() / "images").glob("*.zip"):
+        with contextlib.suppress(FileNotFoundError):  # taken away a moment ago
+            size = f"{path.stat().st_size / 1e6:.1f} MB"
+            row = {"name": f"{PREFIX}{path}", "title": title(path), "source": "uploaded here", "licence": "its owner's"}
+            rows.append(row | {"size": size, "available": True})
+    return sorted(rows, key=lambda row: (row["title"], row["name"]))

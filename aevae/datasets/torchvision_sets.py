@@ -1,0 +1,265 @@
+"""mnist, fashion-mnist, kmnist: the full 60,000 + 10,000 pictures, in torchvision's folder layout under `data_dir()`.
+
+The idx files are parsed here, plain or gzipped, without importing torch; torchvision is asked only for the addresses
+and checksums of a download. Format: two zero bytes, type 0x08 (unsigned byte), number of dimensions, each size as
+big-endian 32 bits, then the bytes.
+"""
+
+import gzip
+import hashlib
+import http.client
+import math
+import os
+import struct
+import tempfile
+import urllib.request
+import zlib
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Split
+from aevae.paths import data_dir
+
+COUNTS = {"train": 60_000, "t10k": 10_000}
+MAX_DOWNLOAD = 100_000_000  # bytes of one file; the largest real one has 26 MB
+TIMEOUT = 30  # seconds without a byte
+
+
+class DamagedFile(ValueError):
+    """An idx file that is not what it should be."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """One of torchvision's data sets of this format."""
+
+    name: str
+    title: str
+    folder: str  # also the name of torchvision's class
+    source: str
+    licence: str
+    megabytes: int
+    classes: tuple[str, ...]
+
+    @property
+    def raw(self) -> Path:
+        return data_dir() / self.folder / "raw"
+
+
+KNOWN = {
+    known.name: known
+    for known in (
+        Known(
+            "mnist",
+            "MNIST",
+            "MNIST",
+            "torchvision; LeCun, Cortes, Burges: handwritten digits",
+            "CC BY-SA 3.0",
+            12,
+            tuple("0123456789"),
+        ),
+        Known(
+            "fashion-mnist",
+            "Fashion-MNIST",
+            "FashionMNIST",
+            "torchvision; Xiao, Rasul, Vollgraf 2017 (arXiv:1708.07747): pictures of clothes",
+            "MIT",
+            31,
+            ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        ),
+        Known(
+            "kmnist",
+            "Kuzushiji-MNIST",
+            "KMNIST",
+            "torchvision; Clanuwat et al. 2018 (arXiv:1812.01718): cursive Japanese characters",
+            "CC BY-SA 4.0",
+            21,
+            ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
+        ),
+    )
+}
+PARTS = tuple(f"{part}-{kind}" for part in COUNTS for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """The unsigned bytes of an idx file, gzipped if its name ends in .gz. Raises DamagedFile unless it has `shape`."""
+    header = 4 + 4 * len(shape)
+    size = math.prod(shape)
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+            content = file.read(header + size + 1)  # one byte more than fits shows a file that is too long
+    except (OSError, EOFError, zlib.error) as error:
+        raise DamagedFile(f"{path} cannot be read ({error})") from None
+    if len(content) < header or content[:4] != bytes([0, 0, 8, len(shape)]):
+        raise DamagedFile(f"{path} is not an idx file of {len(shape)}-dimensional bytes")
+    found = struct.unpack(f">{len(shape)}I", content[4:header])
+    if found != shape:
+        raise DamagedFile(f"{path} must hold {_times(shape)} bytes, got {_times(found)}")
+    if len(content) != header + size:
+        much = "is cut short" if len(content) < header + size else "is too long"
+        raise DamagedFile(f"{path} {much}: it must hold {size} bytes after its header")
+    return np.frombuffer(content, dtype=np.uint8, offset=header).reshape(shape)
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))
+
+
+def read(name: str) -> Dataset:
+    """The data set from its files on disk. Raises DamagedFile or, where a file is missing, DataUnavailable."""
+    known = KNOWN[name]
+    splits = []
+    for part, count in COUNTS.items():
+        images = _read_part(known, f"{part}-images-idx3-ubyte", (count, 28, 28))
+        labels = _read_part(known, f"{part}-labels-idx1-ubyte", (count,))
+        if labels.max() > 9:
+            raise DamagedFile(f"{part}-labels-idx1-ubyte in {known.raw} has the class {labels.max()}, must be 0..9")
+        splits.append(Split(images[:, None], labels.astype(np.int64)))
+    return Dataset(name, known.title, *splits, known.classes)
+
+
+def _read_part(known: Known, part: str, shape: tuple[int, ...]) -> np.ndarray:
+    """The first of the plain and the gzipped file that is whole."""
+    damage = None
+    for path in _present(known, part):
+        try:
+            return read_idx(path, shape)
+        except DamagedFile as error:
+            damage = damage or error
+    raise damage or DataUnavailable(f"{known.title} is not on this machine yet; {_advice(known)}")
+
+
+def _present(known: Known, part: str) -> list[Path]:
+    return [path for path in (known.raw / part, known.raw / f"{part}.gz") if path.is_file()]
+
+
+def available(name: str) -> bool:
+    """Whether all four files are there (whole or not: that is seen when they are read)."""
+    return all(_present(KNOWN[name], part) for part in PARTS)
+
+
+def stamp(name: str) -> Hashable:
+    """Changes when a file of the data set changes or moves."""
+    paths = [path for part in PARTS for path in _present(KNOWN[name], part)]
+    return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+
+
+def fetch(name: str, on_progress: Progress | None = None) -> None:
+    """Download the data set unless all its files are there."""
+    if not available(name):
+        download(name, on_progress)
+
+
+def download(name: str, on_progress: Progress | None = None) -> None:
+    """Download what is missing or damaged, checked against torchvision's checksums. Raises DataUnavailable.
+
+    One process downloads at a time; the next one finds the files there. A file appears under its name only when whole.
+    """
+    from filelock import FileLock
+
+    known = KNOWN[name]
+    try:
+        known.raw.mkdir(parents=True, exist_ok=True)
+        with FileLock(known.raw / ".download.lock"):
+            _download_parts(known, on_progress)
+    except OSError as error:
+        raise DataUnavailable(f"{known.title} could not be stored in {known.raw} ({error}); {_advice(known)}") from None
+
+
+def _download_parts(known: Known, on_progress: Progress | None) -> None:
+    needed = [part for part in PARTS if not _is_whole(known, part)]
+    if not needed:
+        return
+    from torchvision import datasets
+
+    official = getattr(datasets, known.folder)
+    checksums = dict(official.resources)
+    total = known.megabytes * 1e6
+    done = 0
+
+    def on_bytes(count: int) -> None:
+        nonlocal done
+        done += count
+        if on_progress:
+            on_progress(min(done / total, 1.0), f"Downloading {known.title}: {done / 1e6:.1f} of {known.megabytes} MB")
+
+    for part in needed:
+        file = f"{part}.gz"
+        _download_file(
+            known, [mirror + file for mirror in official.mirrors], checksums[file], known.raw / file, on_bytes
+        )
+        (known.raw / part).unlink(missing_ok=True)  # a damaged plain file would be read first
+    if on_progress:
+        on_progress(1.0, f"{known.title} is here")
+
+
+def _is_whole(known: Known, part: str) -> bool:
+    count = COUNTS[part.split("-")[0]]
+    try:
+        _read_part(known, part, (count, 28, 28) if "images" in part else (count,))
+    except ValueError:
+        return False
+    return True
+
+
+def _download_file(known: Known, addresses: list[str], md5: str, path: Path, on_bytes) -> None:
+    """The first mirror whose file has the right checksum. Raises DataUnavailable with the last reason."""
+    reason = "no address is known"
+    for address in addresses:
+        handle, partial_name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as out:
+                found = _copy(address, out, on_bytes)
+            if found == md5:
+                os.replace(partial_name, path)
+                os.chmod(path, 0o644)  # mkstemp makes it private; other accounts of a shared folder read it too
+                return
+            reason = f"{address} has the wrong checksum"
+        except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
+            reason = f"{address}: {getattr(error, 'reason', error)}"
+        finally:
+            Path(partial_name).unlink(missing_ok=True)
+    raise DataUnavailable(f"{known.title} could not be downloaded ({reason}); {_advice(known)}")
+
+
+def _copy(address: str, out, on_bytes) -> str:
+    """Copy `address` into the open file `out`; returns the MD5 of what came."""
+    digest = hashlib.md5(usedforsecurity=False)
+    size = 0
+    request = urllib.request.Request(address, headers={"User-Agent": "aevae"})
+    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+        while chunk := answer.read(1 << 18):
+            size += len(chunk)
+            if size > MAX_DOWNLOAD:
+                raise OSError(f"more than {MAX_DOWNLOAD // 10**6} MB")
+            out.write(chunk)
+            digest.update(chunk)
+            on_bytes(len(chunk))
+    return digest.hexdigest()
+
+
+def _advice(known: Known) -> str:
+    return (
+        f"check the network and try again, or lay the four .gz files in {known.raw}; "
+        "the data set mnist-5k works with no network"
+    )
+
+
+SOURCES = tuple(
+    Source(
+        name=known.name,
+        title=known.title,
+        source=known.source,
+        licence=known.licence,
+        size=f"{known.megabytes} MB, 60,000 + 10,000 pictures",
+        available=partial(available, known.name),
+        stamp=partial(stamp, known.name),
+        read=partial(read, known.name),
+        fetch=partial(fetch, known.name),
+    )
+    for known in KNOWN.values()
+)
