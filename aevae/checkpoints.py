@@ -161,6 +161,25 @@ def check_safetensors(path: Path) -> None:
         raise DamagedRun(f"{path.name} is truncated: {size} bytes of {8 + length + end}")
 
 
+_NUMBER = (int, float)
+_CONFIG = {  # of what listings read, the type; all else is checked where a run is opened
+    "data": {"name": str},
+    "model": {"family": str, "latent_dim": int, "beta": _NUMBER, "noise": str, "noise_level": _NUMBER},
+    "train": {"epochs": int},
+}
+_STATE = {"epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict}
+
+
+def _check_types(file: str, found: dict, types: dict) -> None:
+    """Has each value that is there its type? Raises DamagedRun."""
+    for key, kind in types.items():
+        nested = isinstance(kind, dict)
+        if key in found and not isinstance(found[key], dict if nested else kind):
+            raise DamagedRun(f"{file} has a wrong {key!r}")
+        if nested:
+            _check_types(file, found.get(key, {}), kind)
+
+
 def read_run(folder: Path, shipped: bool = False) -> RunInfo:
     """What the folder says of itself; a damaged one is returned as such, with the reason."""
     info = dict(name=folder.name, path=folder, shipped=shipped)
@@ -171,13 +190,16 @@ def read_run(folder: Path, shipped: bool = False) -> RunInfo:
             raise DamagedRun(f"config.json has schema {config.get('schema')!r}, this program reads {SCHEMA}")
         if fingerprint(config) != folder.name.rpartition("-")[2]:
             raise DamagedRun("config.json does not match the fingerprint in the folder's name")
+        _check_types("config.json", config, _CONFIG)
         state = read_json(folder / "state.json") if (folder / "state.json").exists() else {}
+        _check_types("state.json", state, _STATE)
         info |= dict(config=config, state=state, size=size)
         if not state.get("finished"):
             return RunInfo(status="unfinished", **info)
         check_safetensors(folder / "model.safetensors")
         read_history(folder)
         metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").exists() else {}
+        _check_types("metrics.json", metrics, dict.fromkeys(metrics, dict))
         return RunInfo(status="finished", metrics=metrics, **info)
     except DamagedRun as error:
         return RunInfo(status="damaged", reason=str(error), **info)
