@@ -38,7 +38,7 @@ def bench(bank: banks.Bank) -> None:
 
 def slider_bank(bank: banks.Bank, z: np.ndarray) -> None:
     """The live dimensions; the dead ones folded beneath."""
-    with st.container(height=400 if len(bank.alive) > ROOM else "content", border=False, key="bank"):
+    with st.container(height=365 if len(bank.alive) > ROOM else "content", border=False, key="bank"):
         banks.sliders(bank.alive, z, bank)
         if not bank.alive:
             st.info(_("No dimension of this code carries anything: the model ignores its code."))
