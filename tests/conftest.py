@@ -71,3 +71,15 @@ def empty_store(tmp_path, monkeypatch) -> Iterator[Path]:
     _use_store(monkeypatch, tmp_path / "runs", tmp_path / "pretrained")
     yield tmp_path / "runs"
     _forget()
+
+
+@pytest.fixture(scope="session")
+def mnist() -> None:
+    """The full MNIST files; where CI says that they are there, their absence is a failure."""
+    from aevae import datasets
+
+    there = {d["name"]: d["available"] for d in datasets.catalogue()}["mnist"]
+    if not there and os.environ.get("AEVAE_REQUIRE_MNIST"):
+        pytest.fail("the full MNIST files are not in AEVAE_DATA")
+    if not there:
+        pytest.skip("needs the full MNIST: python -m aevae train --family vae --dataset mnist downloads it")

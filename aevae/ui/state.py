@@ -23,6 +23,8 @@ def run_label(run: RunInfo) -> str:
     """Family, code size, what sets it apart, data set; two runs may share it."""
     model = run.config.get("model", {})
     parts = [family_title(run.family), f"d={run.latent_dim}"]
+    if model.get("network", "mlp") != "mlp":
+        parts.append(model["network"])
     if "beta" in model:
         parts.append(f"β={model['beta']:g}")
     if "noise" in model:

@@ -1,0 +1,252 @@
+"""The app as a person meets it: a real server, a real Chromium. Where Chromium is missing: skipped, in CI a failure."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from aevae import paths
+
+pytestmark = pytest.mark.browser
+PAGES = ("", "train", "models", "denoise", "sliders", "interpolate", "embeddings")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+LOCAL = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
+ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
+
+
+class Server:
+    """`streamlit run app.py` on a free port, with a store of its own."""
+
+    def __init__(self, store: Path):
+        self.store = store
+        with socket.socket() as s:
+            s.bind(("127.0.0.1", 0))
+            self.port = s.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)]
+        env = os.environ | {"AEVAE_RUNS": str(self.store), "AEVAE_NICE": "5"}
+        env.pop("AEVAE_PRETRAINED", None)
+        self.process = subprocess.Popen(
+            command, cwd=paths.ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True
+        )
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                urllib.request.urlopen(self.url + "/_stcore/health", timeout=1).read()
+                return
+            except OSError:
+                time.sleep(0.1)
+        self.stop()
+        raise AssertionError("the server did not become healthy in 60 s")
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(15)
+        except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGKILL)
+            raise
+
+
+@pytest.fixture(scope="module")
+def browser():
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed, and CI must run the browser tests")
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    server = Server(tmp_path / "runs")
+    yield server
+    server.stop()
+
+
+class Tab:
+    """A page that remembers what went wrong on it."""
+
+    def __init__(self, browser, width=1280, height=900, scheme="light"):
+        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+        self.page = context.new_page()
+        self.page.set_default_timeout(60_000)
+        self.outside, self.crashes = [], []
+        self.page.on("request", lambda r: self.outside.append(r.url) if not LOCAL.match(r.url) else None)
+        self.page.on("pageerror", lambda e: self.crashes.append(str(e)))
+
+    def open(self, url: str) -> "Tab":
+        self.page.goto(url)
+        return self.rest()
+
+    def rest(self) -> "Tab":
+        """Wait until the script has run and something is drawn."""
+        app = self.page.locator('[data-testid="stApp"]').first
+        app.wait_for()
+        end, quiet = time.monotonic() + 90, 0
+        while time.monotonic() < end and quiet < 4:
+            still = app.get_attribute("data-test-script-state") == "notRunning" and self.page.locator("h1").count()
+            quiet = quiet + 1 if still else 0
+            time.sleep(0.1)
+        assert quiet >= 4, "the page never came to rest"
+        return self
+
+    def go(self, title: str) -> "Tab":
+        """To another page by the menu."""
+        self.page.locator('[data-testid="stSidebarNavLink"]', has_text=title).click()
+        self.page.locator("h1", has_text=title).wait_for()
+        return self.rest()
+
+    def sound(self) -> None:
+        """No error box, no crash, no request to another host, no sideways overflow."""
+        assert self.page.locator(ERRORS).all_inner_texts() == []
+        assert self.crashes == [] and self.outside == []
+        over = "(() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth })()"
+        assert self.page.evaluate(over) <= 2
+
+    def close(self) -> None:
+        self.page.context.close()
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_cold_deep_link(browser, server, path):
+    """The first visitor of a fresh server comes by a link to this page; wide and dark, then on a phone."""
+    for width, scheme in ((1280, "dark"), (390, "light")):
+        tab = Tab(browser, width, 844, scheme).open(f"{server.url}/{path}")
+        tab.sound()
+        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(PAGES)
+        assert tab.page.get_by_text("Page not found").count() == 0
+        assert tab.page.locator("h1").count() == 1
+        tab.close()
+
+
+def history(store: Path) -> list[dict]:
+    """Lines of the one run in the store; [] before the first."""
+    files = list(store.glob("*/history.jsonl"))
+    return [json.loads(line) for line in files[0].read_text().splitlines()] if files else []
+
+
+def until(condition, seconds=240):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError("it did not happen in time")
+
+
+def test_the_main_story(browser, server):
+    """Open, train, see the curve grow, look elsewhere, reload, restart the server, cancel, resume; explore."""
+    tab = Tab(browser).open(server.url)
+    assert tab.page.locator("h1").inner_text() == "aevae"
+    tab.open(server.url + "/train?train_family=vae&train_epochs=1000")
+    tab.page.get_by_role("button", name="Train", exact=True).click()
+    tab.page.get_by_role("button", name="Cancel").first.wait_for()
+    until(lambda: len(history(server.store)) >= 3)
+    tab.page.locator(".js-plotly-plot").first.wait_for()
+    count = "document.querySelector('.js-plotly-plot').data.reduce((n, t) => n + t.x.length, 0)"
+    before = tab.page.evaluate(count)
+    until(lambda: tab.page.evaluate(count) > before)
+    assert "job=vae-mnist-5k-" in tab.page.url
+    link = tab.page.url
+
+    tab.go("Denoise").sound()  # other pages stay usable meanwhile
+    other = Tab(browser).open(link)  # another browser sees the same job
+    other.page.get_by_role("button", name="Cancel").first.wait_for()
+    other.close()
+
+    done = len(history(server.store))
+    server.stop()  # the server restarts: the job is still there and goes on
+    server.start()
+    tab.open(link)
+    until(lambda: len(history(server.store)) > done)
+    tab.page.get_by_role("button", name="Cancel").first.click()
+    tab.page.get_by_role("button", name="Resume").first.wait_for()
+    until(lambda: not any(server.store.glob(".locks/vae*.tmp")))
+    stopped = len(history(server.store))
+    state = json.loads(next(server.store.glob("*/state.json")).read_text())
+    assert not state["finished"] and state["step"] > 0
+    tab.page.get_by_role("button", name="Resume").first.click()
+    until(lambda: len(history(server.store)) > stopped)
+    tab.page.get_by_role("button", name="Cancel").first.click()
+    tab.page.get_by_role("button", name="Resume").first.wait_for()
+    tab.rest().sound()
+    for title in ("Denoise", "Latent sliders", "Interpolate", "Embeddings", "Models", "Start"):
+        tab.go(title).sound()
+    tab.close()
+
+
+def test_a_finished_run_opens_in_the_pages(browser, server):
+    tab = Tab(browser).open(server.url + "/train?train_family=ae&train_epochs=1")
+    tab.page.get_by_role("button", name="Train", exact=True).click()
+    tab.page.get_by_role("button", name="Open in Latent sliders").first.click()
+    tab.page.locator("h1", has_text="Latent sliders").wait_for()
+    tab.rest().sound()
+    assert "mnist-5k" in tab.page.url
+    tab.close()
+
+
+def test_the_choice_outlives_the_page_and_the_browser(browser, server):
+    tab = Tab(browser).open(server.url + "/denoise?digit=5&noise=masking&level=0.3")
+    assert tab.page.get_by_label("Level", exact=True).get_attribute("aria-valuenow") in ("0.3", "0.30")
+    tab.go("Latent sliders").go("Denoise")
+    assert "digit=5" in tab.page.url and "level=0.3" in tab.page.url and "noise=masking" in tab.page.url
+    tab.sound()
+    again = Tab(browser).open(tab.page.url)
+    assert again.page.get_by_label("Level", exact=True).get_attribute("aria-valuenow") in ("0.3", "0.30")
+    tab.close()
+    again.close()
+
+
+@pytest.mark.parametrize("query", ["?model=zzz&noise=rain&level=9&digit=-4&seed=x&z=1,2,nan&dims=<b>", "?digit=99999&models=a,b"])
+@pytest.mark.parametrize("path", ["denoise", "sliders", "interpolate", "embeddings", "train", "models"])
+def test_wrong_addresses_open_the_page(browser, shared_server, path, query):
+    tab = Tab(browser).open(f"{shared_server.url}/{path}{query}")
+    tab.sound()
+    tab.close()
+
+
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("shared") / "runs")
+    yield server
+    server.stop()
+
+
+def test_no_orphan_after_sigterm(browser, tmp_path):
+    server = Server(tmp_path / "runs")
+    tab = Tab(browser).open(server.url + "/train?train_family=vae&train_epochs=1000")
+    tab.page.get_by_role("button", name="Train", exact=True).click()
+    until(lambda: len(history(server.store)) >= 1)
+    tab.close()
+    server.stop()
+    mine = lambda: [  # noqa: E731
+        p for p in Path("/proc").glob("[0-9]*/environ") if _has(p, f"AEVAE_RUNS={server.store}".encode())
+    ]
+    if Path("/proc").is_dir():
+        until(lambda: not mine(), 20)
+
+
+def _has(path: Path, text: bytes) -> bool:
+    try:
+        return text in path.read_bytes()
+    except OSError:
+        return False
