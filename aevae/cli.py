@@ -224,7 +224,9 @@ def families(args) -> dict:
             f.name: {"default": f.default, **{k: v for k, v in f.metadata.items() if k != "when"}}
             for f in dataclasses.fields(cls.Config)
         }
-        rows.append({"family": name, "title": cls.title, "objective": cls.objective, "paper": cls.paper} | {"options": options})
+        rows.append(
+            {"family": name, "title": cls.title, "objective": cls.objective, "paper": cls.paper} | {"options": options}
+        )
     return {"families": rows}
 
 

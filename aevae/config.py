@@ -1,6 +1,6 @@
 """Configs are identities: frozen dataclasses whose canonical JSON names the run. No torch here.
 
-One field holds its meaning, range and default once; the form, the command line, the validation and the docs read it there.
+One field holds its meaning, range and default once; form, command line, validation and docs read it there.
 """
 
 import dataclasses
@@ -98,7 +98,9 @@ class ModelConfig(Validated):
     """What every family shares: the network, the code and the likelihood of a pixel."""
 
     family: ClassVar[str] = ""
-    network: str = option("mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv"))
+    network: str = option(
+        "mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv")
+    )
     hidden: int = option(400, "hidden units of the MLP, each way", min=1, max=4096, when=("network", ("mlp",)))
     latent_dim: int = option(20, "numbers in the code z", min=1, max=784)
     likelihood: str = option(

@@ -1,4 +1,4 @@
-"""Ways to spoil a picture: the C(x~|x) of a denoising autoencoder, and the noise of the Denoise page. One code for both.
+"""Ways to spoil a picture: the C(x~|x) of a denoising autoencoder, and the noise of the Denoise page.
 
 Vincent et al. 2010, JMLR 11:3371, section 3.3 (Gaussian, masking, salt-and-pepper).
 """

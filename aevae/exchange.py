@@ -10,7 +10,15 @@ from pathlib import Path, PurePosixPath
 from aevae import checkpoints, paths
 from aevae.checkpoints import NAME, DamagedRun, RunInfo
 
-FILES = ("config.json", "state.json", "model.safetensors", "history.jsonl", "film.safetensors", "metrics.json", "preview.png")
+FILES = (
+    "config.json",
+    "state.json",
+    "model.safetensors",
+    "history.jsonl",
+    "film.safetensors",
+    "metrics.json",
+    "preview.png",
+)
 NEEDED = ("config.json", "state.json", "model.safetensors", "history.jsonl", "film.safetensors")
 MAX_BYTES = 300_000_000  # of all files of a run, unpacked
 
@@ -107,7 +115,7 @@ def _inspect(folder: Path) -> None:
 
 
 def export_onnx(info: RunInfo, out: Path) -> None:
-    """Write the decoder, z (N, D) -> x_hat (N, 1, 28, 28), as ONNX. Raises ValueError without the package `onnxscript`."""
+    """Write the decoder, z (N, D) -> x_hat (N, 1, 28, 28), as ONNX. ValueError without the package `onnxscript`."""
     import torch
 
     from aevae import runs

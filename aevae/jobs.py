@@ -116,10 +116,14 @@ def submit(config: RunConfig, device: str = "auto") -> Job:
         row = db.execute(
             "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", (config.fingerprint,)
         ).fetchone()
-        number = row["id"] if row else db.execute(
-            "INSERT INTO jobs (fingerprint, run, config, device, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
-            (config.fingerprint, config.name, raw, device, time.time()),
-        ).lastrowid
+        number = (
+            row["id"]
+            if row
+            else db.execute(
+                "INSERT INTO jobs (fingerprint, run, config, device, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
+                (config.fingerprint, config.name, raw, device, time.time()),
+            ).lastrowid
+        )
     return get(number)
 
 
@@ -135,7 +139,9 @@ def cancel(number: int) -> None:
     """A queued job is cancelled at once, a running one between two steps; its checkpoint stays."""
     with _queue() as db:
         db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (number,))
-        db.execute("UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'", (time.time(), number))
+        db.execute(
+            "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'", (time.time(), number)
+        )
 
 
 def get(number: int) -> Job | None:
@@ -267,7 +273,8 @@ class Worker:
     def _claim(self) -> Job | None:
         with _queue() as db:
             row = db.execute(
-                "SELECT * FROM jobs WHERE state = 'queued' AND (? = 'auto' OR device IN ('auto', ?)) ORDER BY id LIMIT 1",
+                "SELECT * FROM jobs WHERE state = 'queued' AND (? = 'auto' OR device IN ('auto', ?)) "
+                "ORDER BY id LIMIT 1",
                 (self.device, self.device),
             ).fetchone()
             if row is None:
@@ -370,4 +377,3 @@ def sentence(problem: BaseException) -> str:
 def run_worker(device: str, parent: int | None, once: bool) -> int:
     """`python -m aevae worker`."""
     return Worker(device, parent, once).run()
-

@@ -1,4 +1,4 @@
-"""Loss terms: pure functions, per image, in nats. Sums over pixels or latents; means over the batch are taken elsewhere."""
+"""Loss terms: pure functions, per image, in nats; sums over pixels or latents. Batch means are taken elsewhere."""
 
 import math
 

@@ -5,6 +5,7 @@
 
 import dataclasses
 import io
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -128,7 +129,7 @@ class Recorder:
         self.created, self.seconds = meta["created"], meta["seconds"]
 
     def epoch(self) -> None:
-        """One more line, one more frame, one more checkpoint. The state goes last but for the marker: all of one step."""
+        """One more line, one more frame, one more checkpoint. The state goes last but for the marker."""
         if not self.trainer.step:
             checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
             (self.folder / "state.json").unlink(missing_ok=True)  # of a run that is being trained anew
@@ -348,7 +349,7 @@ def estimate(config: RunConfig, device: str = "auto", pictures: int = 0) -> Esti
     trainer = Trainer(model, noise, noise[:1], dataclasses.replace(config.train, epochs=steps), 0, where)
     marks: list[float] = []
     trainer.fit(lambda event: marks.append(time.perf_counter()) if isinstance(event, EpochDone) else None)
-    per_step = min(b - a for a, b in zip(marks, marks[1:], strict=False))
+    per_step = min(b - a for a, b in itertools.pairwise(marks))
     total = -(-pictures // config.train.batch_size) * config.train.epochs
     return Estimate(parameter_count(model), per_step * total)
 

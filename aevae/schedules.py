@@ -1,4 +1,4 @@
-"""Weights as functions of the training time, so that a resumed run finds them again. Time is in epochs, with fractions."""
+"""Weights as functions of the training time in epochs (with fractions), so that a resumed run finds them again."""
 
 
 def warmup(epoch: float, length: float) -> float:

@@ -17,7 +17,15 @@ def main() -> None:
         what += f" β={model['beta']:g}" if "beta" in model else ""
         kl = f"{numbers['kl']:.1f}" if "kl" in numbers else "–"
         elbo = f"{-numbers['elbo']:.1f}" if "elbo" in numbers else "–"
-        row = (what, f"`{run.fingerprint}`", f"{numbers['recon']:.1f}", kl, elbo, f"{numbers['sse']:.2f}", f"{numbers['psnr']:.1f}")
+        row = (
+            what,
+            f"`{run.fingerprint}`",
+            f"{numbers['recon']:.1f}",
+            kl,
+            elbo,
+            f"{numbers['sse']:.2f}",
+            f"{numbers['psnr']:.1f}",
+        )
         print("| " + " | ".join(row) + " |")
 
 

@@ -27,9 +27,21 @@ def serve() -> tuple[subprocess.Popen, str]:
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port), "--server.headless", "true"]
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "app.py",
+        "--server.port",
+        str(port),
+        "--server.headless",
+        "true",
+    ]
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(command, cwd=ROOT, stdout=quiet, stderr=quiet, start_new_session=True), f"http://127.0.0.1:{port}"
+    return subprocess.Popen(
+        command, cwd=ROOT, stdout=quiet, stderr=quiet, start_new_session=True
+    ), f"http://127.0.0.1:{port}"
 
 
 def opened(browser, path: str) -> tuple[float, float]:
@@ -58,7 +70,8 @@ def opened(browser, path: str) -> tuple[float, float]:
 def main(rounds: int = 3) -> None:
     with sync_playwright() as p:
         browser = p.chromium.launch(
-            executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+            executable_path=shutil.which("chromium"),
+            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         print("| page | server healthy (s) | page at rest (s) |\n|---|---|---|")
         for path in PAGES:

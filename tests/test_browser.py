@@ -18,7 +18,13 @@ from aevae import paths
 
 pytestmark = pytest.mark.browser
 PAGES = ("", "train", "models", "denoise", "sliders", "interpolate", "embeddings")
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 LOCAL = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|data:|blob:")
 ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 
@@ -39,7 +45,12 @@ class Server:
         env = os.environ | {"AEVAE_RUNS": str(self.store), "AEVAE_NICE": "5"}
         env.pop("AEVAE_PRETRAINED", None)
         self.process = subprocess.Popen(
-            command, cwd=paths.ROOT, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT, start_new_session=True
+            command,
+            cwd=paths.ROOT,
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
         end = time.monotonic() + 60
         while time.monotonic() < end:
@@ -119,8 +130,8 @@ class Tab:
         """No error box, no crash, no request to another host, no sideways overflow."""
         assert self.page.locator(ERRORS).all_inner_texts() == []
         assert self.crashes == [] and self.outside == []
-        over = "(() => { const m = document.querySelector('[data-testid=stMain]'); return m.scrollWidth - m.clientWidth })()"
-        assert self.page.evaluate(over) <= 2
+        main = "document.querySelector('[data-testid=stMain]')"
+        assert self.page.evaluate(f"{main}.scrollWidth - {main}.clientWidth") <= 2
 
     def close(self) -> None:
         self.page.context.close()
@@ -216,7 +227,9 @@ def test_the_choice_outlives_the_page_and_the_browser(browser, server):
     again.close()
 
 
-@pytest.mark.parametrize("query", ["?model=zzz&noise=rain&level=9&digit=-4&seed=x&z=1,2,nan&dims=<b>", "?digit=99999&models=a,b"])
+@pytest.mark.parametrize(
+    "query", ["?model=zzz&noise=rain&level=9&digit=-4&seed=x&z=1,2,nan&dims=<b>", "?digit=99999&models=a,b"]
+)
 @pytest.mark.parametrize("path", ["denoise", "sliders", "interpolate", "embeddings", "train", "models"])
 def test_wrong_addresses_open_the_page(browser, shared_server, path, query):
     tab = Tab(browser).open(f"{shared_server.url}/{path}{query}")

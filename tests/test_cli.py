@@ -48,10 +48,14 @@ def test_eval(store, capsys):
     result = asked(capsys, "eval", store["vae"], "--device", "cpu")
     stored = checkpoints.find_run(store["vae"]).metrics["mnist-5k"]
     assert result["metrics"] == {k: v for k, v in stored.items() if k in result["metrics"]}
-    assert set(result["units"]) == set(result["metrics"]) >= {"recon", "kl", "elbo", "sse", "bce", "psnr", "active_units"}
+    assert (
+        set(result["units"]) == set(result["metrics"]) >= {"recon", "kl", "elbo", "sse", "bce", "psnr", "active_units"}
+    )
     chosen = asked(capsys, "eval", store["ae"], "--metrics", "sse,psnr", "--limit", 50)
     assert set(chosen["metrics"]) == {"sse", "psnr"}
-    samples = [asked(capsys, "eval", store["vae"], "--metrics", "elbo", "--samples", s)["metrics"]["elbo"] for s in (1, 1, 3)]
+    samples = [
+        asked(capsys, "eval", store["vae"], "--metrics", "elbo", "--samples", s)["metrics"]["elbo"] for s in (1, 1, 3)
+    ]
     assert samples[0] == samples[1] != samples[2]
 
 
@@ -155,7 +159,9 @@ def test_refusals(store, capsys, monkeypatch, args, words):
 @pytest.mark.parametrize("shape", [(4, 28, 28), (4, 3)])
 def test_wrong_arrays(store, capsys, tmp_path, shape):
     np.save(tmp_path / "x.npy", np.zeros(shape, np.float32))
-    assert "takes arrays" in refused(capsys, "encode", store["vae"], "--in", tmp_path / "x.npy", "--out", tmp_path / "z")
+    assert "takes arrays" in refused(
+        capsys, "encode", store["vae"], "--in", tmp_path / "x.npy", "--out", tmp_path / "z"
+    )
 
 
 def test_wrong_numbers(store, capsys, tmp_path):
@@ -178,7 +184,19 @@ def test_interrupted_training_goes_on(empty_store):
     """A real process, ended by SIGINT, then the same command."""
     import signal
 
-    command = [sys.executable, "-m", "aevae", "train", "--family", "ae", *TINY, "--set", "limit=2000", "--epochs", "300"]
+    command = [
+        sys.executable,
+        "-m",
+        "aevae",
+        "train",
+        "--family",
+        "ae",
+        *TINY,
+        "--set",
+        "limit=2000",
+        "--epochs",
+        "300",
+    ]
     process = subprocess.Popen(command, cwd=paths.ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     for line in process.stderr:
         if line.startswith("epoch   3"):

@@ -14,6 +14,7 @@ from conftest import tiny_config
 from aevae import checkpoints, jobs, paths
 from aevae.jobs import Worker
 
+
 def long_config(seed=0):
     """Far more epochs than a test waits for."""
     return tiny_config("vae", epochs=1000, limit=400, seed=seed)

@@ -18,7 +18,15 @@ from aevae.models import FAMILIES
 from aevae.runs import load_run, train_or_load
 from aevae.training.trainer import EpochDone, StepDone
 
-FILES = {"config.json", "state.json", "model.safetensors", "history.jsonl", "film.safetensors", "metrics.json", "preview.png"}
+FILES = {
+    "config.json",
+    "state.json",
+    "model.safetensors",
+    "history.jsonl",
+    "film.safetensors",
+    "metrics.json",
+    "preview.png",
+}
 
 
 def digits(n=12):

@@ -15,7 +15,9 @@ class BetaVAEConfig(VAEConfig):
     """beta-VAE (Higgins et al. 2017)."""
 
     family: ClassVar[str] = "beta_vae"
-    beta: float = option(4.0, "weight of the KL; 1 is the VAE, above: fewer, more independent dimensions", min=0.0, max=1000.0)
+    beta: float = option(
+        4.0, "weight of the KL; 1 is the VAE, above: fewer, more independent dimensions", min=0.0, max=1000.0
+    )
 
 
 class BetaVAE(VAE):

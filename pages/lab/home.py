@@ -66,11 +66,20 @@ def table(runs: list) -> None:
         {
             _("model"): labels[run.name],
             _("epochs"): run.epochs,
-            _("squared error / image, test"): run.metrics.get(run.dataset, {}).get("sse"),
+            _("squared error / image"): run.metrics.get(run.dataset, {}).get("sse"),
         }
         for run in runs
     ]
-    st.dataframe(rows, hide_index=True, key="home_models")
+    st.dataframe(
+        rows,
+        hide_index=True,
+        key="home_models",
+        column_config={
+            _("model"): st.column_config.TextColumn(width="medium"),
+            _("epochs"): st.column_config.NumberColumn(width=60),
+            _("squared error / image"): st.column_config.NumberColumn(format="%.1f", width=130),
+        },
+    )
 
 
 chrome.page("aevae", _("What do a few numbers know about a handwritten digit?"))
