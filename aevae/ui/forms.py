@@ -21,6 +21,7 @@ from aevae.ui.i18n import _
 OWN = "own pictures"  # the last choice of data sets
 FIRST = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")  # the other fields are folded away
 PROBE = 256  # pictures per timed step, at most: a larger batch costs in proportion
+EPOCH = 0.25  # seconds to write the checkpoint of an epoch
 EVALUATION = 1 / 3  # forward only: what a test picture costs against a training picture
 FAMILY, DATA, DEVICE, PATH, ZIP = "train_family", "train_data", "train_device", "train_path", "train_zip"
 _WRONG = "train_wrong"  # session: key -> sentence about a value of the link
@@ -236,7 +237,7 @@ def _data_label(row: dict) -> str:
 
 def plain(text: str) -> str:
     """A text from outside without the signs that markdown reads."""
-    return re.sub(r"[^\w .,()-]", "", text)
+    return re.sub(r"[^\w .,()=·/-]", "", text)
 
 
 def _own_pictures() -> str | None:
@@ -272,7 +273,7 @@ def cost(config: RunConfig, device: str) -> tuple[int, float]:
     model = json.dumps(config.to_dict()["model"], sort_keys=True)
     parameters, seconds = _pace(model, min(config.train.batch_size, PROBE), device, config)
     train, test = pictures(config.data)
-    return parameters, seconds * config.train.epochs * (train + EVALUATION * test)
+    return parameters, config.train.epochs * (seconds * (train + EVALUATION * test) + EPOCH)
 
 
 @st.cache_data(max_entries=500, show_spinner=False)

@@ -12,13 +12,14 @@ import streamlit as st
 from aevae import checkpoints, exchange, jobs
 from aevae.checkpoints import RunInfo
 from aevae.config import RunConfig
-from aevae.figures.curves import with_unit
+from aevae.figures.curves import loss_curves, with_unit
 from aevae.figures.palette import family_title
 from aevae.ui import forms, jobpanel, loaders, pictures, state
 from aevae.ui.i18n import _
 
 PER_PAGE = 12
 COLUMNS = 3
+HIDDEN = ("samples", "seed")  # of a metrics table: how it was measured
 KEY_NUMBERS = ("recon", "kl", "elbo", "sse")  # on a card
 UNITS = {
     "recon": "nats / image",
@@ -30,8 +31,6 @@ UNITS = {
     "psnr": "dB",
     "active_units": "dimensions",
     "images": "test pictures",
-    "samples": "draws / picture",
-    "seed": "",
 }
 VIEW, RUN, TEXT, FAMILIES, STATUS, PAGE = "view", "run", "models_text", "models_family", "models_status", "models_page"
 VIEWS = ("gallery", "run", "compare", "import")
@@ -249,7 +248,7 @@ def _go_to_train(config: RunConfig, *, start: bool) -> None:
     forms.fill(config)
     if start:
         jobpanel.submit(config, "auto")
-    st.switch_page("pages/lab/train.py")
+    st.switch_page("pages/lab/train.py", query_params={jobpanel.JOB: config.name} if start else {})
 
 
 def _delete(run: RunInfo) -> None:
@@ -306,7 +305,15 @@ def compare() -> None:
     st.dataframe(number_table(runs, labels), hide_index=True, key="models_compare_numbers")
     st.markdown(f"**{_('Curves')}**")
     histories = {labels[run.name]: jobpanel.lines(run.path) for run in runs}
-    jobpanel.curves(histories, {labels[run.name]: run.family for run in runs}, "models_compare")
+    terms = jobpanel.terms(histories)
+    if terms:
+        term = st.segmented_control(
+            _("Term"), terms, default=terms[0], required=True, key="models_term", label_visibility="collapsed",
+            persist_state="session", wrap=True,
+        )  # fmt: skip
+        families = {labels[run.name]: run.family for run in runs}
+        chart = loss_curves(histories, term, families=families, height=480)
+        st.plotly_chart(chart, key="models_compare_curve", config={"displayModeBar": False})
     with st.expander(_("What is the same"), key="models_same"):
         st.dataframe(same, hide_index=True, key="models_same_table")
 
@@ -378,7 +385,9 @@ def plain_numbers(values) -> dict[str, float]:
     if not isinstance(values, dict):
         return {}
     return {
-        k: v for k, v in values.items() if isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+        k: v
+        for k, v in values.items()
+        if k not in HIDDEN and isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
     }
 
 

@@ -88,7 +88,7 @@ def open_in(page: str, name: str) -> None:
     st.session_state[state.MODEL] = name
     others = [n for n in st.session_state.get(state.MODELS) or [] if n != name]
     st.session_state[state.MODELS] = [name, *others][:4]
-    st.switch_page(page)
+    st.switch_page(page, query_params={})  # given, even empty: without it parameters bound to widgets are refused
 
 
 def open_buttons(name: str, key: str) -> None:
@@ -302,11 +302,16 @@ def _numbers(terms) -> dict[str, float]:
     return {k: v for k, v in terms.items() if isinstance(v, int | float) and math.isfinite(v)}
 
 
+def terms(histories: dict[str, list[dict]]) -> list[str]:
+    """The loss terms that any of these histories has, in the order of their first line."""
+    return list(dict.fromkeys(t for history in histories.values() for line in history for t in line.get("test", ())))
+
+
 def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str) -> None:
     """A chart for every loss term that these histories have, test and train."""
-    terms = list(dict.fromkeys(term for history in histories.values() for line in history for term in line["test"]))
-    for row in range(0, len(terms), 2):
-        for column, term in zip(st.columns(2), terms[row : row + 2], strict=False):
+    found = terms(histories)
+    for row in range(0, len(found), 2):
+        for column, term in zip(st.columns(2), found[row : row + 2], strict=False):
             chart = loss_curves(histories, term, families=families, height=260)
             column.plotly_chart(chart, key=f"{key}_{term}", config={"displayModeBar": False})
 

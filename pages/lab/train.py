@@ -23,7 +23,7 @@ def before(config, device: str) -> None:
         jobpanel.open_buttons(found.name, "form_open")
         st.button(_("Show how it learnt"), key="form_watch", on_click=jobpanel.watch, args=(found.name,))
     elif standing == "active":
-        st.info(_("This very run is on the queue: {}.").format(jobpanel.state_text(found)))
+        st.info(_("This very run is on the queue already."))
         st.button(_("Watch it"), key="form_watch", on_click=jobpanel.watch, args=(found.run,))
     else:
         if standing == "unfinished":
