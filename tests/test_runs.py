@@ -1,7 +1,6 @@
 """Runs on disk: round trip, cache, resume, damage."""
 
 import json
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -112,25 +111,27 @@ def test_a_damaged_state_begins_anew(empty_store):
     assert len(load_run(config.name).history) == 3
 
 
-def _train_elsewhere(config_dict, queue):
-    from aevae.config import RunConfig
+ELSEWHERE = """
+from conftest import tiny_config
+from aevae.runs import train_or_load
+trained = []
+result = train_or_load(tiny_config("vae", epochs=3), "cpu", on_event=trained.append)
+print(result.finished, bool(trained))
+"""
 
-    trained = []
-    result = train_or_load(RunConfig.from_dict(config_dict), "cpu", on_event=trained.append)
-    queue.put((result.finished, bool(trained)))
+
+def elsewhere(code: str, *args: str) -> subprocess.Popen:
+    """Another process that runs `code`, with this test's store."""
+    env = os.environ | {"PYTHONPATH": os.pathsep.join(("tests", "."))}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *args], cwd=paths.ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
 
 
 def test_two_processes_train_once(empty_store):
-    context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    raw = tiny_config("vae", epochs=3).to_dict()
-    both = [context.Process(target=_train_elsewhere, args=(raw, queue)) for _ in range(2)]
-    for p in both:
-        p.start()
-    results = [queue.get(timeout=120) for _ in both]
-    for p in both:
-        p.join(30)
-    assert sorted(results) == [(True, False), (True, True)]
+    both = [elsewhere(ELSEWHERE) for _ in range(2)]
+    said = sorted(process.communicate(timeout=240)[0].split()[-2:] for process in both)
+    assert said == [[b"True", b"False"], [b"True", b"True"]]
 
 
 def test_reader_meanwhile_sees_whole_files(empty_store):
@@ -175,9 +176,9 @@ train_or_load(tiny_config("vae", epochs=2), "cpu")
 
 @pytest.mark.parametrize("at", [1, 2, 5, 7, 9, 13, 17, 20, 21])  # 21 renames make this run
 def test_killed_between_write_and_rename(empty_store, at):
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(("tests", "."))}
-    died = subprocess.run([sys.executable, "-c", KILL, str(at)], cwd=paths.ROOT, env=env, capture_output=True)
-    assert died.returncode == 9, died.stderr.decode()
+    died = elsewhere(KILL, str(at))
+    error = died.communicate()[1]
+    assert died.returncode == 9, error.decode()
     config = tiny_config("vae", epochs=2)
     assert all(run.status != "finished" for run in checkpoints.list_runs())
     assert train_or_load(config, "cpu").finished
