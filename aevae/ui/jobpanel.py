@@ -83,12 +83,13 @@ def watched() -> str | None:
 
 
 def open_in(page: str, name: str) -> None:
-    """Go to an exploring page with this run chosen."""
+    """Go to an exploring page with this run chosen, in the session and in the address."""
     loaders.runs.clear()
-    st.session_state[state.MODEL] = name
     others = [n for n in st.session_state.get(state.MODELS) or [] if n != name]
-    st.session_state[state.MODELS] = [name, *others][:4]
-    st.switch_page(page, query_params={})  # given, even empty: without it parameters bound to widgets are refused
+    names = [name, *others][:4]
+    st.session_state[state.MODEL], st.session_state[state.MODELS] = name, names
+    address = {state.MODEL: state.label_of(name), state.MODELS: [state.label_of(n) for n in names]}
+    st.switch_page(page, query_params=address)
 
 
 def open_buttons(name: str, key: str) -> None:
