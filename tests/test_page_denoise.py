@@ -121,3 +121,16 @@ def test_first_choice_takes_the_same_code_size(store):
     assert [families[name] for name in denoising.first_choice(runs)] == ["denoising", "ae", "vae"]
     only = [run for run in runs if run.family == "beta_vae"]
     assert denoising.first_choice(only) == [only[0].name]
+
+
+def test_what_another_page_proposed_is_no_choice_but_a_choice_travels(store):
+    at = page()
+    proposed = at.multiselect(key="models").value
+    at.switch_page("pages/explore/interpolate.py").run()
+    assert at.multiselect(key="models").value == [store["ae"], store["vae"]] != proposed
+    at.switch_page(PAGE).run()
+    assert at.multiselect(key="models").value == proposed
+    at.multiselect(key="models").set_value([store["beta_vae"]]).run()
+    at.switch_page("pages/explore/interpolate.py").run()
+    assert at.multiselect(key="models").value == [store["beta_vae"]]
+    assert not at.exception

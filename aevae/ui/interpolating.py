@@ -96,26 +96,36 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def pick_corners(count: int) -> np.ndarray:
-    """`count` digits (count, 1, 28, 28); each is a thumbnail with its picker folded beneath.
+    """`count` digits (count, 1, 28, 28), chosen in pickers that are folded away: the walk is the picture of the page.
 
-    Their numbers are in the URL as digit_a .. digit_d.
+    Their numbers are in the URL as digit_a .. digit_d. (Not in popovers: those of Streamlit 1.67 close at once when
+    they are the first to need a widget.)
     """
     labels = loaders.test_digits()[1]
     images = []
-    with st.container(horizontal=True, gap="small", width=2 * SIDE + 24 if count == 4 else "stretch"):
-        for letter, wanted in zip(CORNERS[:count], FIRST, strict=False):
-            default = int(np.flatnonzero(labels == wanted)[0]) if (labels == wanted).any() else 0
-            with st.container(width=SIDE, gap="xsmall"):
-                place = st.empty()
-                with st.popover(f"**{letter}**", key=f"digit_{letter}_popover", width="stretch"):
-                    image, label, number = digits.pick_digit(f"digit_{letter}", default=default, upload=False)
-                name = _("{}, number {}").format(label, number)
-                place.image(
-                    pictures.sheet(image, 1, scale=8), width=SIDE, output_format="PNG",
-                    alt=_("Digit {}: {}").format(letter, name),
-                )  # fmt: skip
-            images.append(image)
+    with st.expander(_("Choose the digits"), icon=":material/apps:", key="corners"):
+        for row in range(0, count, 2):
+            columns = st.columns(2, gap="large")
+            for column, letter, wanted in zip(columns, CORNERS[row:count], FIRST[row:count], strict=False):
+                default = int(np.flatnonzero(labels == wanted)[0]) if (labels == wanted).any() else 0
+                with column:
+                    images.append(
+                        digits.pick_digit(
+                            f"digit_{letter}", default=default, label=_("Digit {}").format(letter), upload=False
+                        )[0]
+                    )
     return np.stack(images)
+
+
+def show_corners(images: np.ndarray) -> None:
+    """The chosen digits (count, 1, 28, 28) with their letters; four stand as they stand in the sheet."""
+    count = len(images)
+    with st.container(horizontal=True, gap="small", width=2 * SIDE + 24 if count == 4 else "stretch"):
+        for letter, image in zip(CORNERS, images, strict=False):
+            st.image(
+                pictures.sheet(image, 1, scale=6), width=SIDE, output_format="PNG", caption=letter,
+                alt=_("Digit {}").format(letter),
+            )  # fmt: skip
 
 
 # -- steps on the page: pictures that wrap, each with a bar and a number that stay readable at every width -------------

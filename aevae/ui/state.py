@@ -85,10 +85,12 @@ def pick_models(
     if default is None:
         first = {run.family: run.name for run in reversed(runs)}
         default = [run.name for run in runs if first[run.family] == run.name]
+    default = [name for name in default if any(r.name == name for r in runs)][:max_selections]
+    _forget_other_default(key, default)
     chosen = st.multiselect(
         label or _("Models"),
         [run.name for run in runs],
-        default=[name for name in default if any(r.name == name for r in runs)][:max_selections],
+        default=default,
         format_func=lambda name: labels.get(name, name),
         key=key,
         max_selections=max_selections,
@@ -99,6 +101,14 @@ def pick_models(
         st.info(_("Choose at least one model."))
         st.stop()
     return chosen
+
+
+def _forget_other_default(key: str, default: list[str]) -> None:
+    """What another page proposed and nobody changed is no choice: each page begins with its own default."""
+    proposed = st.session_state.get(f"{key}_proposed")
+    if proposed not in (None, default) and st.session_state.get(key) == proposed:
+        del st.session_state[key]
+    st.session_state[f"{key}_proposed"] = default
 
 
 def _rank(family: str, prefer: Sequence[str]) -> int:

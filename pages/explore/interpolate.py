@@ -76,8 +76,9 @@ with controls:
             )  # fmt: skip
             steps = st.slider(_("Steps"), 3, 15, 9, key="steps", width=180, bind="query-params")
         kinds = list(PATHS) if chosen == "both" else [chosen]
+images = interpolating.pick_corners({"two": 2, "four": 4, "sum": 3}[mode])
 with digits:
-    images = interpolating.pick_corners({"two": 2, "four": 4, "sum": 3}[mode])
+    interpolating.show_corners(images)
 runs = opening.open_runs(names)
 with st.spinner(_("Finding the codes of the test digits ...")):
     spaces = [interpolating.pixel_space(), *map(interpolating.model_space, runs)]
@@ -113,7 +114,8 @@ chrome.explain(
 chrome.try_this(
     [
         _(
-            "Walk from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE of two dimensions. Where are the strong bars?"
+            "Walk from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE of two dimensions. "
+            "Where are the strong bars?"
         ),
         _("Take models with more dimensions. What is drawn half-way: two ghosts, or one digit?"),
         _("a − b + c: choose an upright and a slanted 1 as a and b, and an upright 7 as c. What do you expect?"),
