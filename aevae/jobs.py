@@ -222,6 +222,10 @@ def ensure_worker(device: str = "auto") -> None:
         )
 
 
+class _Stopped(Exception):
+    """A download was left between two pieces."""
+
+
 class Worker:
     """Takes jobs one after another until told to stop, until its parent is gone, or `once` the queue is empty."""
 
@@ -231,7 +235,11 @@ class Worker:
         self.cancelled = threading.Event()  # end the job
 
     def run(self) -> int:
-        """Exit code: 0 at the end, 3 if another worker has the device."""
+        """Exit code: 0 at the end, 3 if another worker has the device. Raises ValueError for a device not here."""
+        if self.device != "auto":  # which is always here, and known without torch
+            from aevae.training.device import pick_device
+
+            pick_device(self.device)
         try:
             slot = _slot(self.device).acquire(timeout=3)  # longer than a page's glance at the lock
         except Timeout:
@@ -243,7 +251,6 @@ class Worker:
                     signal.signal(name, lambda *_: self.stop.set())
             if hasattr(os, "nice"):
                 os.nice(NICE)
-            self._recover()
             threading.Thread(target=self._watch_parent, daemon=True).start()
             self._serve()
         return 0
@@ -251,6 +258,7 @@ class Worker:
     def _serve(self) -> None:
         idle = time.monotonic()
         while not self.stop.is_set():
+            self._recover()
             job = self._claim()
             if job is not None:
                 self._work(job)
@@ -261,14 +269,24 @@ class Worker:
                 self.stop.wait(BEAT)
 
     def _recover(self) -> None:
-        """This slot is ours, so what it left running has no worker."""
+        """What a slot left running has no worker if the slot is free, or ours: this one is between two jobs."""
+        with _queue() as db:
+            slots = [row["slot"] for row in db.execute("SELECT DISTINCT slot FROM jobs WHERE state = 'running'")]
+        for slot in slots:
+            if slot == self.device:
+                self._give_back(slot)
+            else:
+                with contextlib.suppress(Timeout), _slot(slot).acquire(timeout=0):
+                    self._give_back(slot)
+
+    def _give_back(self, slot: str) -> None:
         with _queue() as db:
             db.execute(
                 "UPDATE jobs SET state = 'failed', ended = ?, error = ? WHERE state = 'running' AND slot = ? "
                 "AND attempts >= ?",
-                (time.time(), f"its worker died {ATTEMPTS} times; see worker.log in the store", self.device, ATTEMPTS),
+                (time.time(), f"its worker died {ATTEMPTS} times; see worker.log in the store", slot, ATTEMPTS),
             )
-            db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND slot = ?", (self.device,))
+            db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND slot = ?", (slot,))
 
     def _claim(self) -> Job | None:
         with _queue() as db:
@@ -298,26 +316,54 @@ class Worker:
 
             device = job.device if self.device == "auto" else self.device
             config = RunConfig.from_dict(job.config)
-            datasets.load(config.data, on_progress=progress.loading)  # a download is seen
+            datasets.load(config.data, on_progress=self._loading(progress))  # a download is seen
             progress.now = {}
             result = runs.train_or_load(
                 config,
                 device,
                 on_event=progress,
-                should_stop=lambda: self.stop.is_set() or self.cancelled.is_set(),
+                should_stop=self._should_stop,
             )
-            state = "done" if result.finished else "cancelled" if self.cancelled.is_set() else "queued"
+            state = "done" if result.finished else self._stopped()
+        except _Stopped:
+            state = self._stopped()
         except Exception as problem:
             error, trace = sentence(problem), traceback.format_exc()
             print(trace, file=sys.stderr, flush=True)
         over.set()
         heart.join()
-        with _queue() as db:
-            db.execute(
-                "UPDATE jobs SET state = ?, error = ?, trace = ?, progress = ?, ended = ?, "
-                "attempts = attempts - (? = 'queued') WHERE id = ?",
-                (state, error, trace, json.dumps(progress.now), time.time(), state, job.id),
-            )
+        self._end(job, state, error, trace, progress)
+
+    def _end(self, job: Job, state: str, error: str, trace: str, progress: "Progress") -> None:
+        """Write what became of the job; a disk too full even for that is asked again until it has room."""
+        while True:
+            try:
+                with _queue() as db:
+                    db.execute(
+                        "UPDATE jobs SET state = ?, error = ?, trace = ?, progress = ?, ended = ?, "
+                        "attempts = attempts - (? = 'queued') WHERE id = ?",
+                        (state, error, trace, json.dumps(progress.now), time.time(), state, job.id),
+                    )
+                return
+            except QueueBroken as problem:
+                print(f"job {job.id} is {state}: {problem}", file=sys.stderr, flush=True)
+                if self.stop.wait(10 * BEAT):
+                    raise
+
+    def _should_stop(self) -> bool:
+        return self.stop.is_set() or self.cancelled.is_set()
+
+    def _stopped(self) -> str:
+        """The state of a job that was stopped: by a person, or because this process ends."""
+        return "cancelled" if self.cancelled.is_set() else "queued"
+
+    def _loading(self, progress: "Progress"):
+        def listen(part: float, text: str) -> None:
+            if self._should_stop():
+                raise _Stopped
+            progress.loading(part, text)
+
+        return listen
 
     def _beat(self, job: Job, progress: "Progress", over: threading.Event) -> None:
         while not over.wait(BEAT):
@@ -326,7 +372,8 @@ class Worker:
                     "UPDATE jobs SET beat = ?, progress = ? WHERE id = ?",
                     (time.time(), json.dumps(progress.now), job.id),
                 )
-                if db.execute("SELECT cancel FROM jobs WHERE id = ?", (job.id,)).fetchone()["cancel"]:
+                row = db.execute("SELECT cancel FROM jobs WHERE id = ?", (job.id,)).fetchone()
+                if row and row["cancel"]:  # no row: somebody took the queue away; the run is worth its end
                     self.cancelled.set()
 
     def _watch_parent(self) -> None:

@@ -204,7 +204,65 @@ def test_ensure_worker_starts_one_and_it_ends_with_its_parent(empty_store):
     until(lambda: not jobs.worker_alive(), 20)
     assert state(job.id) == "queued"
     with pytest.raises(ProcessLookupError):
-        until(lambda: os.kill(pid, 0), 5)
+        until(lambda: os.kill(pid, 0), 60)
+
+
+def test_a_job_of_a_dead_worker_of_another_device_goes_on(empty_store):
+    job = jobs.submit(tiny_config("ae"))
+    with jobs._queue() as db:
+        db.execute("UPDATE jobs SET state = 'running', slot = 'cpu', attempts = 1")
+    Worker("auto", once=True).run()
+    assert state(job.id) == "done"
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "../../x"])
+def test_no_worker_for_a_device_that_is_not_here(empty_store, device):
+    job = jobs.submit(tiny_config("ae"))
+    with pytest.raises(ValueError, match="device"):
+        Worker(device, once=True).run()
+    assert state(job.id) == "queued"
+
+
+def test_a_queue_taken_away_does_not_end_the_run(empty_store, monkeypatch):
+    monkeypatch.setattr(jobs, "BEAT", 0.01)
+    config, died = tiny_config("ae", epochs=20), []
+    monkeypatch.setattr(threading, "excepthook", died.append)
+    job, worker = jobs.submit(config), Worker(once=True)
+    with jobs._queue() as db:
+        db.execute("DELETE FROM jobs")
+    worker._work(job)
+    assert checkpoints.finished_run(config.name) and not died
+
+
+def test_the_end_of_a_job_waits_for_room_on_the_disk(empty_store, monkeypatch):
+    monkeypatch.setattr(jobs, "BEAT", 0.01)
+    job, real, refusals = jobs.submit(tiny_config("ae")), jobs._queue, iter([True, True])
+
+    def full():
+        if next(refusals, False):
+            raise jobs.QueueBroken("database or disk is full")
+        return real()
+
+    worker = Worker(once=True)
+    monkeypatch.setattr(jobs, "_queue", full)
+    worker._end(job, "failed", "the disk is full", "", jobs.Progress())
+    assert jobs.get(job.id).error == "the disk is full"
+
+
+def test_cancel_ends_a_download(empty_store, monkeypatch):
+    from aevae import datasets
+
+    worker = Worker(once=True)
+
+    def load(config, on_progress=None):
+        on_progress(0.1, "Downloading")
+        worker.cancelled.set()
+        on_progress(0.2, "Downloading")
+
+    monkeypatch.setattr(datasets, "load", load)
+    job = jobs.submit(tiny_config("ae"))
+    worker.run()
+    assert state(job.id) == "cancelled"
 
 
 def test_no_worker_without_work(empty_store):
