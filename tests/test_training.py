@@ -111,6 +111,29 @@ def test_a_state_of_another_model_is_refused():
         trainer("vae", latent_dim=5).load_state(tensors, meta)
 
 
+def test_a_refused_state_changes_nothing():
+    first, second = trainer("vae"), trainer("vae")
+    first.fit(should_stop=lambda: first.step >= 3)
+    tensors, meta = first.state()
+    before = {k: v.clone() for k, v in second.model.state_dict().items()}
+    for spoilt in (
+        {**tensors, "noise": tensors["noise"][:16]},
+        {k: v for k, v in tensors.items() if "adam.0" not in k},
+    ):
+        with pytest.raises((ValueError, KeyError)):
+            second.load_state(spoilt, meta)
+        assert all(torch.equal(v, before[k]) for k, v in second.model.state_dict().items())
+    assert second.step == 0 and second.history == []
+
+
+def test_a_state_of_another_kind_of_device_goes_on():
+    first, second = trainer("vae"), trainer("vae")
+    first.fit(should_stop=lambda: first.step >= 3)
+    tensors, meta = first.state()
+    second.load_state(tensors | {"noise": torch.zeros(16, dtype=torch.uint8)}, meta | {"device": "cuda"})
+    assert second.step == 3 and second.fit()
+
+
 def test_film_cut_and_continued_equals_uncut():
     from aevae.training.film import Film
 

@@ -68,6 +68,10 @@ class Trainer:
         return self.steps_per_epoch * self.config.epochs
 
     @property
+    def _sum_type(self) -> torch.dtype:
+        return torch.float32 if self.device.type == "mps" else torch.float64
+
+    @property
     def finished(self) -> bool:
         return len(self.history) == self.config.epochs + 1
 
@@ -77,6 +81,8 @@ class Trainer:
             self._end_epoch(on_event, {})
         while self.step < self.steps:
             if not self._epoch(on_event, should_stop):
+                if self.sums is not None:
+                    self._means()  # a state that is kept is a good one
                 return False
             self._end_epoch(on_event, self._means())
         return True
@@ -112,7 +118,7 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self.term_names = list(terms)
-        weighted = values.to(torch.float32 if self.device.type == "mps" else torch.float64) * len(x)
+        weighted = values.to(self._sum_type) * len(x)
         self.sums = weighted if self.sums is None else self.sums + weighted
 
     def _must_be_finite(self, values, names) -> None:
@@ -167,23 +173,41 @@ class Trainer:
             "history": self.history,
             "term_names": self.term_names,
             "epoch_seconds": self.epoch_seconds,
+            "device": self.device.type,
         }
         return {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, meta
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
-        """Continue from what `state` returned. Raises ValueError or KeyError where it does not fit this model."""
+        """Continue from what `state` returned. Raises ValueError or KeyError where it does not fit this model.
+
+        Everything is checked before anything is changed, so a trainer that refuses a state can still begin anew.
+        On another kind of device the noise goes on from a new seed: the two have different generators.
+        """
         named = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-        try:
-            self.model.load_state_dict(named)
-        except RuntimeError as error:
-            raise ValueError("the saved state does not fit this model") from error
+        if _shapes(named) != _shapes(self.model.state_dict()):
+            raise ValueError("the saved state does not fit this model")
         slots: dict[int, dict] = {}
         for key, value in tensors.items():
             if key.startswith("adam."):
                 _, i, name = key.split(".")
                 slots.setdefault(int(i), {})[name] = value
+        parameters = list(self.model.parameters())
+        if meta["step"] and any(slots[i]["exp_avg"].shape != p.shape for i, p in enumerate(parameters)):
+            raise ValueError("the saved state of Adam does not fit this model")
+        noise = torch.Generator(self.device).manual_seed(self.seed + meta["step"])
+        if meta.get("device", self.device.type) == self.device.type:
+            try:
+                noise.set_state(tensors["noise"])
+            except RuntimeError as error:
+                raise ValueError("the saved state has no noise generator of this device") from error
+        sums = tensors["sums"].to(self.device, self._sum_type) if "sums" in tensors else None
+        step, history, names, seconds = (meta[k] for k in ("step", "history", "term_names", "epoch_seconds"))
+
+        self.model.load_state_dict(named)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
-        self.noise.set_state(tensors["noise"])
-        self.sums = tensors["sums"].to(self.device) if "sums" in tensors else None
-        self.step, self.history = meta["step"], list(meta["history"])
-        self.term_names, self.epoch_seconds = list(meta["term_names"]), meta["epoch_seconds"]
+        self.noise, self.sums, self.step = noise, sums, step
+        self.history, self.term_names, self.epoch_seconds = list(history), list(names), seconds
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
