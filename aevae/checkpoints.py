@@ -133,8 +133,12 @@ def read_history(folder: Path) -> list[dict]:
     if not path.exists():
         return []
     try:
-        lines = [json.loads(line) for line in path.read_text().splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
+        if path.stat().st_size > MAX_JSON:
+            raise DamagedRun(f"{path.name} is too large")
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, DamagedRun):
+            raise
         raise DamagedRun("history.jsonl cannot be read") from error
     if not all(isinstance(line, dict) and isinstance(line.get("test"), dict) for line in lines):
         raise DamagedRun("history.jsonl has a line without test numbers")
@@ -150,10 +154,10 @@ def check_safetensors(path: Path) -> None:
             if not 0 < length <= min(size - 8, MAX_JSON):
                 raise DamagedRun(f"{path.name} is truncated or not a safetensors file")
             header = json.loads(file.read(length))
-        end = max((t["data_offsets"][1] for k, t in header.items() if k != "__metadata__"), default=0)
+        end = max((int(t["data_offsets"][1]) for k, t in header.items() if k != "__metadata__"), default=0)
     except FileNotFoundError:
         raise DamagedRun(f"{path.name} is missing") from None
-    except (OSError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError) as error:
         if isinstance(error, DamagedRun):
             raise
         raise DamagedRun(f"{path.name} is not a safetensors file") from error
@@ -168,6 +172,13 @@ _CONFIG = {  # of what listings read, the type; all else is checked where a run 
     "train": {"epochs": int},
 }
 _STATE = {"epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict}
+
+
+def _fingerprint(config: dict) -> str:
+    try:
+        return fingerprint(config)
+    except (ValueError, RecursionError) as error:  # NaN is no JSON; a foreign file may nest without end
+        raise DamagedRun("config.json cannot be read") from error
 
 
 def _check_types(file: str, found: dict, types: dict) -> None:
@@ -188,7 +199,7 @@ def read_run(folder: Path, shipped: bool = False) -> RunInfo:
         config = read_json(folder / "config.json")
         if config.get("schema") != SCHEMA:
             raise DamagedRun(f"config.json has schema {config.get('schema')!r}, this program reads {SCHEMA}")
-        if fingerprint(config) != folder.name.rpartition("-")[2]:
+        if _fingerprint(config) != folder.name.rpartition("-")[2]:
             raise DamagedRun("config.json does not match the fingerprint in the folder's name")
         _check_types("config.json", config, _CONFIG)
         state = read_json(folder / "state.json") if (folder / "state.json").exists() else {}

@@ -1,10 +1,12 @@
 """Runs that travel: a zip out, a checked zip in, a decoder as ONNX."""
 
 import io
+import lzma
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path, PurePosixPath
 
 from aevae import checkpoints, paths
@@ -75,7 +77,7 @@ def _read(data: bytes) -> tuple[str, dict[str, bytes]]:
         try:
             with archive.open(member) as source:
                 files[file] = source.read(member.file_size + 1)
-        except (zipfile.BadZipFile, EOFError, RuntimeError, NotImplementedError, OSError, ValueError) as error:
+        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError) as error:
             raise ValueError(f"{member.filename} in the zip is damaged") from error
         if len(files[file]) != member.file_size:
             raise ValueError(f"{member.filename} in the zip is not as long as it says")
@@ -93,14 +95,9 @@ def _inspect(folder: Path) -> None:
     if info.status != "finished":
         raise ValueError(f"the run in the zip is {info.status}" + (f": {info.reason}" if info.reason else ""))
     run = runs.Run(info)
-    checkpoints.check_safetensors(folder / "film.safetensors")
-    if "checksums" not in info.state:
-        raise DamagedRun("state.json has no checksums")
-    try:
-        if run.film["recon"].shape[1:] != (16, 28, 28):
-            raise DamagedRun("film.safetensors has other pictures than a film")
-    except (KeyError, OSError) as error:
-        raise DamagedRun("film.safetensors cannot be read") from error
+    if run.config.name != run.name:
+        raise DamagedRun(f"config.json is of the run {run.config.name}")
+    _inspect_film(run)
     preview = folder / "preview.png"
     if preview.exists():
         from PIL import Image
@@ -112,6 +109,21 @@ def _inspect(folder: Path) -> None:
                 picture.load()
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise DamagedRun("preview.png is not a picture") from error
+
+
+def _inspect_film(run) -> None:
+    """Has the film the frames that pages read? Raises DamagedRun."""
+    from safetensors import SafetensorError
+
+    checkpoints.check_safetensors(run.path / "film.safetensors")
+    try:
+        film = run.film
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
+        raise DamagedRun("film.safetensors cannot be read") from error
+    frames, pictures = len(run.history), (16, 28, 28)
+    expected = {"original": pictures, "recon": (frames, *pictures), "sample": (frames, *pictures)}
+    if any(n not in film or film[n].shape != s or film[n].dtype != "uint8" for n, s in expected.items()):
+        raise DamagedRun("film.safetensors has other pictures than a film")
 
 
 def export_onnx(info: RunInfo, out: Path) -> None:

@@ -73,6 +73,13 @@ def _spoilt(name: str, files: dict, kind: str) -> dict:
         return files | {inside["state.json"]: b"{}"}
     if kind == "no film":
         return files | {inside["film.safetensors"]: b"\0" * 64}
+    if kind == "another family's name":
+        return {k.replace(name, f"vae-kmnist-{name[-12:]}"): v for k, v in files.items()}
+    if kind == "film of other pictures":
+        from safetensors.numpy import load, save
+
+        film = load(files[inside["film.safetensors"]])
+        return files | {inside["film.safetensors"]: save(film | {"sample": film["sample"][:, :3].copy()})}
     raise AssertionError(kind)
 
 
@@ -91,6 +98,8 @@ KINDS = [
     ("wild config", "config.json"),
     ("unfinished", "unfinished"),
     ("no film", "film.safetensors"),
+    ("another family's name", "config.json is of the run"),
+    ("film of other pictures", "other pictures"),
 ]
 
 
@@ -113,6 +122,14 @@ def test_no_zip(empty_store, data):
 def test_cut_zip(packed):
     with pytest.raises(ValueError):
         exchange.unpack(packed[1][: len(packed[1]) // 2])
+
+
+def test_a_spoilt_stream_is_named(packed):
+    data = bytearray(packed[1])
+    at = data.index(b"PK\3\4") + 30 + int.from_bytes(data[26:28], "little")
+    data[at : at + 8] = b"\xff" * 8
+    with pytest.raises(ValueError, match="in the zip is damaged"):
+        exchange.unpack(bytes(data))
 
 
 def test_bomb(packed, monkeypatch):

@@ -1,5 +1,6 @@
 """Runs on disk: round trip, cache, resume, damage."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -13,7 +14,7 @@ from safetensors.numpy import load_file
 
 from aevae import checkpoints, paths
 from aevae.checkpoints import DamagedRun, read_run
-from aevae.models import FAMILIES
+from aevae.models import FAMILIES, build_model
 from aevae.runs import load_run, train_or_load
 from aevae.training.trainer import EpochDone, StepDone
 
@@ -232,6 +233,59 @@ def test_damage_is_listed_with_its_reason(store, name, change, reason):
     assert [r.status for n, r in runs.items() if n != store["vae"]] == ["finished"] * (len(FAMILIES) - 1)
     with pytest.raises(DamagedRun):
         load_run(store["vae"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("config.json", b'{"schema": 1, "seed": NaN}'),
+        ("history.jsonl", b"[" * 100_000),
+        ("model.safetensors", (2).to_bytes(8, "little") + b"[]"),
+        ("model.safetensors", (31).to_bytes(8, "little") + b'{"a": {"data_offsets": [0,"x"]}}'[:31]),
+        ("model.safetensors", (32).to_bytes(8, "little") + b'{"a": {"data_offsets": [0,null]}}'[:32] + b"}"),
+        ("model.safetensors", (33).to_bytes(8, "little") + b'{"a": {"data_offsets": [0,null]}}'),
+        ("model.safetensors", (34).to_bytes(8, "little") + b'{"a": {"data_offsets": [0, 1e999]}}'[:34] + b"}"),
+    ],
+)
+def test_hostile_json_is_damage_not_a_crash(store, name, content):
+    damage(paths.runs_dir() / store["vae"], name, lambda _: content)
+    assert checkpoints.find_run(store["vae"]).status == "damaged"
+
+
+@pytest.mark.parametrize("count", [2, 7])
+def test_a_handful_of_own_pictures(empty_store, tmp_path, monkeypatch, count):
+    from PIL import Image
+
+    from aevae import datasets, exchange
+    from aevae.config import DataConfig
+
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for i in range(count):
+        Image.fromarray(np.full((28, 28), 30 * i, np.uint8)).save(folder / f"{i}.png")
+    monkeypatch.chdir(tmp_path)
+    data = datasets.resolve(DataConfig("images:pictures"))
+    assert data.name == f"images:{folder}", "a path means the same in every process"
+    config = dataclasses.replace(tiny_config("vae"), data=data)
+    run = load_run(train_or_load(config, "cpu").name)
+    assert run.film["original"].shape == (16, 28, 28)
+    packed = exchange.pack(run.info)
+    checkpoints.delete_run(run.info)
+    assert exchange.unpack(packed) == run.name
+
+
+def test_exact_pictures_have_a_finite_psnr():
+    import torch
+
+    from aevae.config import DataConfig
+    from aevae.runs import evaluate
+
+    model = build_model(tiny_config("ae", likelihood="gaussian").model)
+    model.decode = lambda z: seen.pop(0)
+    from aevae import datasets
+
+    seen = [torch.tensor(datasets.load(DataConfig()).test.images[:5]) / 255]
+    assert evaluate(model, DataConfig(), torch.device("cpu"), limit=5)["psnr"] == 160
 
 
 def test_a_missing_file_is_damage(store):

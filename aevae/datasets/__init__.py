@@ -42,14 +42,15 @@ def catalogue() -> list[dict]:
 
 
 def resolve(config: DataConfig) -> DataConfig:
-    """`config` as an identity: own pictures get the digest of their content (unless it is set), others stay unchanged.
+    """`config` as an identity: own pictures get their absolute path and the digest of their content (unless it is set).
 
     Raises ValueError for an unknown name or pictures that cannot be read.
     """
     if config.digest or not _is_own(config):
         _check(config)
         return config
-    found = dataclasses.replace(config, digest=images.digest(config.name))
+    digest = images.digest(config.name)  # first: it says so where nothing is at the path
+    found = dataclasses.replace(config, name=images.absolute(config.name), digest=digest)
     load(found)  # a picture that cannot be read is named now, not when a job has begun
     return found
 

@@ -76,6 +76,11 @@ def path_of(name: str) -> Path:
     return path
 
 
+def absolute(name: str) -> str:
+    """`images:<path>` with a path that means the same in every process; links stay links."""
+    return PREFIX + os.path.abspath(path_of(name) if "~" in name else name.removeprefix(PREFIX))
+
+
 def digest(name: str) -> str:
     """12 hex digits of sha256 over the sorted names and bytes: the same for a folder and for its zip."""
     path = path_of(name)
