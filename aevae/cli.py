@@ -11,6 +11,7 @@ from pathlib import Path
 
 from aevae.config import DataConfig, RunConfig, TrainConfig, build, parse
 
+FEWEST_CODES = 21  # what trustworthiness at 10 neighbours needs
 PARTS = {"data": DataConfig, "train": TrainConfig}
 
 
@@ -131,6 +132,8 @@ def evaluate(args) -> dict:
     for name, value in (("--samples", args.samples), ("--limit", args.limit + 1)):
         if value < 1:
             raise Wrong(f"{name} must be at least {1 if name == '--samples' else 0}, got {getattr(args, name[2:])}")
+    if not 0 <= args.seed < 2**31:
+        raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
     run = runs.load_run(args.run, args.device)
     data = DataConfig(args.dataset) if args.dataset else run.config.data
     values = runs.evaluate(run.model, data, run.device, args.samples, args.limit, args.seed)
@@ -172,7 +175,8 @@ def _through(args, verb: str) -> dict:
         raise Wrong(f"images must be in 0..1, got {array.min():g}..{array.max():g}")
     run = runs.load_run(args.run, args.device)
     out = getattr(run, verb)(array)
-    np.save(args.out, out)
+    with open(args.out, "wb") as file:  # an open file: numpy would add its own ending to a name
+        np.save(file, out)
     return {"run": run.name, "out": args.out, "shape": list(out.shape)}
 
 
@@ -184,16 +188,22 @@ def embed(args) -> dict:
 
     run = runs.load_run(args.run, args.device)
     test = datasets.load(run.shown).test
-    if not 5 <= args.n <= len(test.images):
-        raise Wrong(f"--n must be in 5..{len(test.images)}, got {args.n}")
+    args.n = min(1000, len(test.images)) if args.n is None else args.n
+    if len(test.images) < FEWEST_CODES:
+        raise Wrong(f"a map needs at least {FEWEST_CODES} test pictures, {run.shown.name} has {len(test.images)}")
+    if not FEWEST_CODES <= args.n <= len(test.images):
+        raise Wrong(f"--n must be in {FEWEST_CODES}..{len(test.images)}, got {args.n}")
     index = np.arange(args.n)
+    fit = {"tsne": {"perplexity": min(30.0, embeddings.largest_perplexity(args.n))}}
+    fit["umap"] = {"n_neighbors": min(15, args.n - 1)}
     z, labels = run.encode(test.images[: args.n].astype(np.float32) / 255), test.labels[: args.n]
-    found = embeddings.cached_embed(z, args.method, seed=args.seed)
+    found = embeddings.cached_embed(z, args.method, seed=args.seed, **fit.get(args.method, {}))
     numbers = {
         "knn_accuracy": neighbours.knn_accuracy(found.xy, labels),
         "trustworthiness": neighbours.trustworthiness(z, found.xy),
     }
-    np.savez(args.out, z=z, xy=found.xy, labels=labels, index=index, **numbers)
+    with open(args.out, "wb") as file:
+        np.savez(file, z=z, xy=found.xy, labels=labels, index=index, **numbers)
     return {"run": run.name, "method": args.method, "n": args.n, "out": args.out, **numbers}
 
 
@@ -352,7 +362,7 @@ def _parser() -> argparse.ArgumentParser:
 
     p = with_model("embed", embed, "a map of the test codes")
     p.add_argument("--method", default="tsne", choices=("latent", "pca", "tsne", "umap"))
-    p.add_argument("--n", type=int, default=1000)
+    p.add_argument("--n", type=int, help="first so many test pictures; default: 1000, or all if there are fewer")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", required=True)
 

@@ -140,13 +140,15 @@ def test_check_fails_loudly(capsys, monkeypatch):
         ("eval AE --metrics kl", "ae has no kl"),
         ("eval RUN --samples 0", "--samples must be at least 1, got 0"),
         ("eval RUN --limit -1", "--limit must be at least 0, got -1"),
-        ("embed RUN --n 2 --out x.npz", "--n must be in 5..1000, got 2"),
+        ("embed RUN --n 2 --out x.npz", "--n must be in 21..1000, got 2"),
         ("embed RUN --method lda --out x.npz", "invalid choice"),
         ("encode RUN --in nowhere.npy --out z.npy", "no file nowhere.npy"),
         ("encode RUN --in README.md --out z.npy", "not a .npy array"),
         ("import README.md", "not a zip file"),
         ("import nowhere.zip", "nowhere.zip"),
         ("dance", "invalid choice"),
+        ("eval RUN --seed -1", "--seed must be in 0..2147483647, got -1"),
+        ("worker --device cuda:99 --once", "cuda:99 is not available"),
         ("", "required"),
     ],
 )
@@ -172,6 +174,17 @@ def test_wrong_numbers(store, capsys, tmp_path):
     assert "must hold numbers" in refused(capsys, *args)
     np.save(tmp_path / "x.npy", np.array([object()]), allow_pickle=True)
     assert "not a .npy array" in refused(capsys, *args)
+
+
+def test_out_is_the_very_name_and_a_small_map_is_drawn(store, capsys, tmp_path):
+    embedded = asked(capsys, "embed", store["vae"], "--n", 30, "--out", tmp_path / "map")
+    assert embedded["n"] == 30 and np.load(tmp_path / "map")["xy"].shape == (30, 2)
+    np.save(tmp_path / "z.npy", np.zeros((2, 3)))
+    asked(capsys, "decode", store["vae"], "--in", tmp_path / "z.npy", "--out", tmp_path / "pictures")
+    assert np.load(tmp_path / "pictures").shape == (2, 1, 28, 28)
+    np.save(tmp_path / "z.npy", np.full((2, 3), 1e300))
+    args = ("decode", store["vae"], "--in", tmp_path / "z.npy", "--out", tmp_path / "pictures")
+    assert "not finite" in refused(capsys, *args)
 
 
 def test_a_damaged_run_is_refused(store, capsys):
