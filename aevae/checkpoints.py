@@ -191,11 +191,20 @@ def _check_types(file: str, found: dict, types: dict) -> None:
             _check_types(file, found.get(key, {}), kind)
 
 
+def _size(folder: Path) -> int:
+    """Bytes of the files; a temporary one may be gone before it is asked."""
+    total = 0
+    for file in folder.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            total += file.stat().st_size
+    return total
+
+
 def read_run(folder: Path, shipped: bool = False) -> RunInfo:
     """What the folder says of itself; a damaged one is returned as such, with the reason."""
     info = dict(name=folder.name, path=folder, shipped=shipped)
     try:
-        size = sum(f.stat().st_size for f in folder.iterdir() if f.is_file())
+        size = _size(folder)
         config = read_json(folder / "config.json")
         if config.get("schema") != SCHEMA:
             raise DamagedRun(f"config.json has schema {config.get('schema')!r}, this program reads {SCHEMA}")

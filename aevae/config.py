@@ -92,6 +92,11 @@ class TrainConfig(Validated):
     batch_size: int = option(128, "pictures per step", min=1, max=8192)
     lr: float = option(1e-3, "learning rate of Adam", min=1e-6, max=1.0, log=True)
 
+    @property
+    def film_epochs(self) -> tuple[int, ...]:
+        """Epochs after which a run keeps pictures: all of a short run, about 100 of a long one, and the last."""
+        return (*range(0, self.epochs, -(-self.epochs // 100)), self.epochs)
+
 
 @dataclass(frozen=True)
 class ModelConfig(Validated):

@@ -120,7 +120,7 @@ def _inspect_film(run) -> None:
         film = run.film
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedRun("film.safetensors cannot be read") from error
-    frames, pictures = len(run.history), (16, 28, 28)
+    frames, pictures = len(run.config.train.film_epochs), (16, 28, 28)
     expected = {"original": pictures, "recon": (frames, *pictures), "sample": (frames, *pictures)}
     if any(n not in film or film[n].shape != s or film[n].dtype != "uint8" for n, s in expected.items()):
         raise DamagedRun("film.safetensors has other pictures than a film")

@@ -119,8 +119,9 @@ class Recorder:
             if meta["fingerprint"] != self.config.fingerprint:
                 return
             film = Film(self.test.images, self.test.labels, 1, load_arrays(self.folder / "film.safetensors"))
-            film.cut(len(meta["trainer"]["history"]))
-            if len(film) < len(meta["trainer"]["history"]):
+            frames = sum(epoch < len(meta["trainer"]["history"]) for epoch in self.config.train.film_epochs)
+            film.cut(frames)
+            if len(film) < frames:
                 return
             self.trainer.load_state(tensors, meta["trainer"])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
@@ -129,14 +130,15 @@ class Recorder:
         self.created, self.seconds = meta["created"], meta["seconds"]
 
     def epoch(self) -> None:
-        """One more line, one more frame, one more checkpoint. The state goes last but for the marker."""
+        """One more line, perhaps one more frame, one more checkpoint. The state goes last but for the marker."""
         if not self.trainer.step:
             checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
             (self.folder / "state.json").unlink(missing_ok=True)  # of a run that is being trained anew
-        self.film.shoot(self.trainer.model, self.trainer.device)
-        arrays = self.film.arrays()
-        checkpoints.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
-        checkpoints.write_atomic(self.folder / "preview.png", preview(arrays))
+        if len(self.trainer.history) - 1 in self.config.train.film_epochs:
+            self.film.shoot(self.trainer.model, self.trainer.device)
+            arrays = self.film.arrays()
+            checkpoints.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
+            checkpoints.write_atomic(self.folder / "preview.png", preview(arrays))
         checkpoints.write_history(self.folder / "history.jsonl", self.trainer.history)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()}
         checkpoints.write_atomic(self.folder / "model.safetensors", save(weights))

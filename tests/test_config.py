@@ -111,6 +111,13 @@ def test_every_field_has_help():
                 assert f.metadata["help"], f.name
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 10, 100, 101, 250, 1000])
+def test_film_epochs_begin_end_and_stay_few(epochs):
+    filmed = TrainConfig(epochs=epochs).film_epochs
+    assert filmed[0] == 0 and filmed[-1] == epochs and list(filmed) == sorted(set(filmed))
+    assert len(filmed) == epochs + 1 if epochs <= 100 else 50 < len(filmed) <= 101
+
+
 def test_parse_types():
     epochs = next(f for f in dataclasses.fields(TrainConfig) if f.name == "epochs")
     assert parse(epochs, "12") == 12

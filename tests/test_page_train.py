@@ -235,7 +235,7 @@ def test_finished_job_seen_from_another_browser(empty_store):
     at = page(job=config.name)
     assert "Finished: 2 epochs" in texts(at.success)
     assert len(at.get("plotly_chart")) == len(checkpoints.read_history(paths.runs_dir() / config.name)[-1]["test"])
-    slider = next(s for s in at.slider if s.label == "Epoch shown")
+    slider = next(s for s in at.select_slider if s.label == "Epoch shown")
     assert slider.value == 2
     slider.set_value(0).run()
     assert "After epoch 0" in texts(at.caption)

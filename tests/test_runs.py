@@ -102,6 +102,16 @@ def test_resumed_run_is_the_same_run(empty_store, tmp_path, monkeypatch, family,
     assert parts == whole
 
 
+def test_a_long_run_films_some_epochs_and_resumes_among_them(empty_store):
+    config = tiny_config("ae", epochs=250, limit=64)  # one step an epoch; frames after 0, 3, 6, ... 249, 250
+    asked = iter(range(1000))
+    train_or_load(config, "cpu", should_stop=lambda: next(asked) >= 100)
+    assert train_or_load(config, "cpu").finished
+    run = load_run(config.name)
+    assert len(run.history) == 251
+    assert len(run.film["recon"]) == len(config.train.film_epochs) == 85
+
+
 def test_a_damaged_state_begins_anew(empty_store):
     config = tiny_config("ae", epochs=2)
     asked = iter(range(1000))

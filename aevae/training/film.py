@@ -1,4 +1,4 @@
-"""A small film of a run: what a few fixed pictures looked like to the model after each epoch."""
+"""A small film of a run: what a few fixed pictures looked like to the model after `TrainConfig.film_epochs`."""
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ CODES = 1000  # test pictures whose codes are kept
 
 
 class Film:
-    """Frames collected epoch by epoch; `arrays()` is what the run folder keeps.
+    """Frames collected one after another; `arrays()` is what the run folder keeps.
 
     original (16, 28, 28) uint8; recon and sample (E, 16, 28, 28) uint8, mean pictures; codes (E, 1000, D) float16;
     labels (1000,) int64. Fewer than 16 test pictures are repeated. Samples decode the same 16 draws of N(0, I) in

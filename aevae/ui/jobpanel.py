@@ -5,6 +5,7 @@ or foreign is left out; nothing here raises for it.
 """
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import streamlit as st
 
 from aevae import checkpoints, jobs, paths
 from aevae.checkpoints import NAME, RunInfo
-from aevae.config import RunConfig
+from aevae.config import RunConfig, TrainConfig
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.jobs import Job, QueueBroken
@@ -330,10 +331,11 @@ def film(info: RunInfo, *, live: bool = False, key: str = "train") -> None:
     frames = _frames(str(path), stamp)
     if not frames:
         return
-    epoch = frames - 1
+    epochs = _filmed(info, frames)
+    epoch = epochs[-1]
     if not live and frames > 1:
-        epoch = st.slider(_("Epoch shown"), 0, frames - 1, frames - 1, key=f"{key}_epoch_{info.name}_{frames}")
-    sheet = _sheet(str(path), stamp, epoch)
+        epoch = st.select_slider(_("Epoch shown"), epochs, epoch, key=f"{key}_epoch_{info.name}_{frames}")
+    sheet = _sheet(str(path), stamp, epochs.index(epoch))
     if sheet is None:
         return
     pictures.show(
@@ -344,6 +346,15 @@ def film(info: RunInfo, *, live: bool = False, key: str = "train") -> None:
         _("After epoch {}. Above: test pictures. Middle: what the model makes of them. Below: random codes, decoded.")
         .format(epoch)
     )  # fmt: skip
+
+
+def _filmed(info: RunInfo, frames: int) -> Sequence[int]:
+    """The epoch of each frame; of a damaged config: counted."""
+    try:
+        epochs = TrainConfig(info.config["train"]["epochs"]).film_epochs[:frames]
+    except (KeyError, TypeError, ValueError):
+        epochs = ()
+    return epochs if len(epochs) == frames else range(frames)
 
 
 @st.cache_data(max_entries=100, show_spinner=False)
