@@ -17,6 +17,7 @@ import streamlit as st
 from aevae.config import DataConfig, RunConfig, TrainConfig, build, check, option, parse
 from aevae.figures.palette import family_title
 from aevae.ui.i18n import _
+from aevae.ui.state import plain
 
 OWN = "own pictures"  # the last choice of data sets
 FIRST = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")  # the other fields are folded away
@@ -233,11 +234,6 @@ def _data_label(row: dict) -> str:
     if ":" not in row["name"]:
         return row["name"]
     return _("own: {} ({})").format(plain(row["title"]), row["name"].rpartition("/")[2][:6])
-
-
-def plain(text: str) -> str:
-    """A text from outside without the signs that markdown reads."""
-    return re.sub(r"[^\w .,()=·/-]", "", text)
 
 
 def _own_pictures() -> str | None:

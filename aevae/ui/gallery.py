@@ -109,11 +109,11 @@ def _card(run: RunInfo, label: str) -> None:
     picture = preview(run)
     if picture:
         st.image(picture, width="stretch", alt=_("Digits, their reconstructions and samples of {}").format(label))
-    st.markdown(f"**{forms.plain(label)}**")
+    st.markdown(f"**{state.plain(label)}**")
     st.markdown(badge(run))
     numbers = main_numbers(run)
     if run.status == "damaged":
-        st.caption(forms.plain(run.reason))
+        st.caption(state.plain(run.reason))
     elif numbers:
         st.caption(" · ".join(f"{name} {_said(value)}" for name, value in numbers.items()))
     total = run.config.get("train", {}).get("epochs", "?")
@@ -169,7 +169,7 @@ def chosen(runs: Sequence[RunInfo]) -> RunInfo | None:
         return None
     hits = [run for run in runs if run.name == asked or (len(asked) >= 6 and run.fingerprint.startswith(asked))]
     if len(hits) != 1:
-        st.warning(_("There is no run {} here.").format(forms.plain(asked[:80])))
+        st.warning(_("There is no run {} here.").format(state.plain(asked[:80])))
         st.session_state.pop(RUN, None)
         return None
     st.session_state[RUN] = st.query_params[RUN] = hits[0].name
@@ -185,10 +185,10 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     if run is None:
         st.info(_("Choose a run in the gallery."))
         return
-    st.subheader(forms.plain(state.run_labels(runs)[run.name]), anchor=False)
-    st.markdown(f"{badge(run)} `{forms.plain(run.name)}` · {size(run.size)}")
+    st.subheader(state.plain(state.run_labels(runs)[run.name]), anchor=False)
+    st.markdown(f"{badge(run)} `{state.plain(run.name)}` · {size(run.size)}")
     if run.status == "damaged":
-        st.error(_("This run cannot be opened: {}.").format(forms.plain(run.reason)))
+        st.error(_("This run cannot be opened: {}.").format(state.plain(run.reason)))
     left, right = st.columns([3, 2], gap="large")
     with left:
         jobpanel.film(run, key="models")
@@ -210,7 +210,7 @@ def _numbers(run: RunInfo) -> None:
             {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): UNITS.get(key, "")}
             for key, value in plain_numbers(values).items()
         ]
-        st.caption(_("On the test pictures of {}").format(forms.plain(name)))
+        st.caption(_("On the test pictures of {}").format(state.plain(name)))
         st.dataframe(rows, hide_index=True, key=f"models_numbers_{name}")
 
 
@@ -254,7 +254,7 @@ def _go_to_train(config: RunConfig, *, start: bool) -> None:
 def _delete(run: RunInfo) -> None:
     try:
         checkpoints.delete_run(run)
-        st.session_state[_SAID] = ("success", _("{} is deleted.").format(forms.plain(run.name)))
+        st.session_state[_SAID] = ("success", _("{} is deleted.").format(state.plain(run.name)))
         st.session_state.pop(RUN, None)
         st.query_params.pop(RUN, None)
         st.session_state[VIEW] = "gallery"
@@ -363,7 +363,7 @@ def _unpack(data: bytes) -> None:
     try:
         name = exchange.unpack(data)
     except (ValueError, OSError) as problem:
-        st.error(_("Refused: {}.").format(forms.plain(jobs.sentence(problem))))
+        st.error(_("Refused: {}.").format(state.plain(jobs.sentence(problem))))
         return
     loaders.runs.clear()
     st.success(_("{} is here now.").format(name))

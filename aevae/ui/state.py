@@ -1,5 +1,6 @@
 """Choices that live across pages: one named key each, kept in the URL, so that a link shows the same thing."""
 
+import re
 from collections.abc import Sequence
 
 import streamlit as st
@@ -31,6 +32,11 @@ def run_label(run: RunInfo) -> str:
         parts.append(f"{model['noise'].replace('_', ' ')} {model.get('noise_level', 0):g}")
     parts.append(run.dataset.split(":")[0])
     return " · ".join([*parts, _("shipped")] if run.shipped else parts)
+
+
+def plain(text: str) -> str:
+    """A text from outside without the signs that markdown reads."""
+    return re.sub(r"[^\w .,()=·/-]", "", text)
 
 
 def label_of(name: str) -> str:

@@ -4,9 +4,10 @@ import streamlit as st
 
 from aevae.ui import chrome, loaders, pictures
 from aevae.ui.i18n import _
-from aevae.ui.state import run_labels
+from aevae.ui.state import plain, run_labels
 
 DIGITS = 36
+LISTED = 12  # models in the table
 
 
 def strip() -> None:
@@ -62,24 +63,14 @@ def table(runs: list) -> None:
         st.info(_("None yet. Train one: a small one takes a minute or two."))
         return
     labels = run_labels(runs)
-    rows = [
-        {
-            _("model"): labels[run.name],
-            _("epochs"): run.epochs,
-            _("squared error / image"): run.metrics.get(run.dataset, {}).get("sse"),
-        }
-        for run in runs
-    ]
-    st.dataframe(
-        rows,
-        hide_index=True,
-        key="home_models",
-        column_config={
-            _("model"): st.column_config.TextColumn(width="medium"),
-            _("epochs"): st.column_config.NumberColumn(width=60),
-            _("squared error / image"): st.column_config.NumberColumn(format="%.1f", width=130),
-        },
-    )
+    lines = [f"| {_('model')} | {_('epochs')} | {_('squared error / image')} |", "|:---|---:|---:|"]
+    for run in runs[:LISTED]:
+        error = run.metrics.get(run.dataset, {}).get("sse")
+        number = f"{error:.1f}" if isinstance(error, int | float) else "–"
+        lines.append(f"| {plain(labels[run.name])} | {run.epochs} | {number} |")
+    st.markdown("\n".join(lines))  # st.dataframe would bring half a second of imports to the first page
+    if len(runs) > LISTED:
+        st.caption(_("{} more on the page Models.").format(len(runs) - LISTED))
 
 
 chrome.page("aevae", _("What do a few numbers know about a handwritten digit?"))
