@@ -27,7 +27,8 @@ from aevae.config import RunConfig
 ATTEMPTS = 2  # a job whose worker died this often fails
 BEAT = 0.5  # seconds between two looks of a worker at its own row
 IDLE_EXIT = 600  # a worker without a parent ends after so long without a job; None: never
-NICE = int(os.environ.get("AEVAE_NICE") or 15)  # the interface wins over training where cores are short
+_nice = os.environ.get("AEVAE_NICE", "")
+NICE = int(_nice) if _nice.isdigit() else 15  # the interface wins over training where cores are short
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
