@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from aevae.ui import chrome
+from aevae.ui import chrome, live
 
 if st.runtime.exists():  # in a session
     st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
@@ -10,4 +10,4 @@ if st.runtime.exists():  # in a session
     st.navigation(chrome.pages()).run()
 else:  # before the first session
     chrome.announce()
-    app = st.App(__file__)
+    app = st.App(__file__, routes=live.routes())

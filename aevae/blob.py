@@ -1,0 +1,42 @@
+"""Arrays and JSON in one blob, for the browser.
+
+Layout: uint32 length of the JSON (little endian), the JSON padded with spaces to a multiple of 4, then the arrays one
+after another, each padded to a multiple of 4. The JSON names them: {"arrays": {name: {dtype, shape, at}}}, `at` counted
+from the end of the JSON. Little endian; dtypes float32, float16, int32, uint16, uint8.
+"""
+
+import json
+import struct
+
+import numpy as np
+
+DTYPES = ("float32", "float16", "int32", "uint16", "uint8")
+
+
+def pack(header: dict, arrays: dict[str, np.ndarray] | None = None) -> bytes:
+    """`header` (JSON data) and arrays as one blob. Raises ValueError for a dtype the browser has no array for."""
+    index, parts, at = {}, [], 0
+    for name, array in (arrays or {}).items():
+        if array.dtype.name not in DTYPES:
+            raise ValueError(f"{name} must be one of {', '.join(DTYPES)}, got {array.dtype.name}")
+        data = np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+        index[name] = {"dtype": array.dtype.name, "shape": list(array.shape), "at": at}
+        parts.append(data + bytes(-len(data) % 4))
+        at += len(parts[-1])
+    text = json.dumps({**header, "arrays": index}, allow_nan=False).encode()
+    text += b" " * (-len(text) % 4)
+    return b"".join([struct.pack("<I", len(text)), text, *parts])
+
+
+def unpack(blob: bytes) -> tuple[dict, dict[str, np.ndarray]]:
+    """What `pack` was given: header (with its "arrays" index) and arrays. Raises ValueError for a broken blob."""
+    try:
+        (length,) = struct.unpack_from("<I", blob)
+        header = json.loads(blob[4 : 4 + length])
+        arrays = {}
+        for name, entry in header["arrays"].items():
+            count, dtype = int(np.prod(entry["shape"], dtype=np.int64)), np.dtype(entry["dtype"]).newbyteorder("<")
+            arrays[name] = np.frombuffer(blob, dtype, count, 4 + length + entry["at"]).reshape(entry["shape"])
+    except (struct.error, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"the blob is broken: {error}") from error
+    return header, arrays

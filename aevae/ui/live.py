@@ -1,0 +1,174 @@
+"""What runs in the page itself: modules of `web/`, and the models they decode and encode with.
+
+`mount` puts a module on the page. Modules and programs (`aevae.program`) are served by routes of our own, under names
+that change with their content, so that a browser keeps them. Where a model or a browser cannot, `trouble` says so in a
+sentence, and the page draws its server version instead.
+"""
+
+import functools
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from aevae import checkpoints
+from aevae.blob import pack
+from aevae.ui import loaders
+from aevae.ui.i18n import _
+
+_WEB = Path(__file__).parent / "web"
+_TROUBLE = "live_trouble"  # session: run name or "" for all -> code
+
+
+def _files(ending: str) -> list[Path]:
+    return sorted(_WEB.glob(f"*.{ending}"))
+
+
+VERSION = hashlib.sha256(b"".join(p.read_bytes() for p in _files("js"))).hexdigest()[:12]
+_COMPONENT = st.components.v2.component(
+    "aevae_live",
+    html='<div class="live"></div>',
+    css="\n".join(p.read_text() for p in _files("css")),
+    js=(_WEB / "loader.js").read_text(),
+)
+
+
+def mount(
+    module: str,
+    key: str,
+    spec: dict,
+    arrays: dict[str, np.ndarray] | None = None,
+    *,
+    programs: Sequence[str] = (),
+    height: int = 0,
+    on_send: Callable[[dict], None] | None = None,
+) -> None:
+    """Put `web/<module>.js` on the page.
+
+    spec: JSON data, arrays: float32, float16, int32, uint16 or uint8; both handed to the module's `update`.
+    programs: names of runs whose encoder and decoder it gets, in this order. height: pixels kept free while it loads.
+    on_send(payload): called before the page runs with what the module sent; it comes from outside and is not to be
+    trusted.
+    """
+
+    def sent() -> None:
+        payload = st.session_state[key].sent
+        if not isinstance(payload, dict):
+            return
+        if "trouble" in payload:
+            _report(payload)
+        elif on_send:
+            on_send(payload)
+
+    header = {
+        "module": module,
+        "base": f"live/{VERSION}/",
+        "texts": _texts(),
+        "height": height,
+        "programs": [{"run": name, "url": address(name)} for name in programs],
+        "spec": spec,
+    }
+    _COMPONENT(key=key, data=pack(header, arrays), on_sent_change=sent)
+
+
+def address(name: str) -> str:
+    """Where the browser finds the program of a finished run, relative to the page. Raises ValueError."""
+    info = checkpoints.find_run(name)
+    return f"live/{info.name}/{_checksum(info)[:16]}.bin"
+
+
+def trouble(names: Sequence[str]) -> str | None:
+    """One sentence if these runs cannot be decoded in this browser, else None."""
+    reported = st.session_state.get(_TROUBLE, {})
+    for name in ("", *names):
+        if name in reported:
+            return _texts()[reported[name]]
+    for name in names:
+        program = _program_of(checkpoints.find_run(name))
+        if isinstance(program, str):
+            return _("{} is decoded by the server, when you let go: {}.").format(name, program)
+    return None
+
+
+def _texts() -> dict[str, str]:
+    """Code of a trouble -> what a person reads."""
+    then = " " + _("The server decodes instead, when you let go.")
+    return {
+        "network": _("The model did not reach the browser.") + then,
+        "weights": _("The weights that came do not match their header.") + then,
+        "layer": _("This model has a layer that the browser's core does not know.") + then,
+        "browser": _("This browser lacks something that live decoding needs.") + then,
+    }
+
+
+def _report(payload: dict) -> None:
+    code, run = payload.get("trouble"), payload.get("run")
+    if code in _texts():
+        known = {info.name for info in loaders.runs()}
+        reported = st.session_state.get(_TROUBLE, {})
+        st.session_state[_TROUBLE] = {**reported, run if isinstance(run, str) and run in known else "": code}
+
+
+def _checksum(info) -> str:
+    return info.state.get("checksums", {}).get("model.safetensors", "")
+
+
+def _program_of(info) -> bytes | str:
+    return _program(str(info.path), _checksum(info))
+
+
+@functools.lru_cache(maxsize=32)
+def _program(path: str, checksum: str) -> bytes | str:
+    """The program of a run as it is on disk, or why there is none. (A cache of the process, since routes ask too.)"""
+    from aevae.program import Unsupported, program
+    from aevae.runs import load_run
+
+    try:
+        return program(load_run(path).model)
+    except Unsupported as reason:
+        return str(reason)
+
+
+# -- routes ----------------------------------------------------------------------------------------------------------
+
+
+def routes() -> list:
+    """For `st.App`: modules and programs. Names change with the content; browsers keep what they have."""
+    from starlette.routing import Route
+
+    return [Route("/live/{place}/{file}", _serve)]
+
+
+def _serve(request):
+    from starlette.responses import Response
+
+    place, file = request.path_params["place"], request.path_params["file"]
+    found = _module(place, file) or _weights(place, file)
+    if found is None:
+        return Response("not here", 404, media_type="text/plain")
+    body, kind = found
+    return Response(
+        body,
+        media_type=kind,
+        headers={"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _module(version: str, file: str) -> tuple[bytes, str] | None:
+    if version != VERSION or file not in {p.name for p in _files("js")}:
+        return None
+    return (_WEB / file).read_bytes(), "text/javascript"
+
+
+def _weights(name: str, file: str) -> tuple[bytes, str] | None:
+    try:
+        info = checkpoints.finished_run(name) if checkpoints.NAME.fullmatch(name) else None
+        if info is None or file != f"{_checksum(info)[:16]}.bin":
+            return None
+        blob = _program_of(info)
+    except (ValueError, OSError, json.JSONDecodeError):
+        return None
+    return (blob, "application/octet-stream") if isinstance(blob, bytes) else None

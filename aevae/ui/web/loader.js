@@ -1,0 +1,102 @@
+// The one component that Streamlit knows. It loads `<module>.js` from the server, once for all components of the page,
+// fetches the programs (encoders and decoders) that the module asks for, and hands it what Python sent.
+// A module exports mount(ctx) -> {update(spec, arrays, programs), destroy()}.
+
+const hosts = new WeakMap(); // parentElement -> Host
+const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, uint16: Uint16Array, uint8: Uint8Array };
+
+/** Blob (aevae/blob.py) -> {header, arrays}. float16 becomes a Float32Array. Throws RangeError where it is cut short. */
+export function unpack(blob) {
+  const buffer = blob.buffer.slice(blob.byteOffset, blob.byteOffset + blob.byteLength); // aligned
+  const length = new DataView(buffer).getUint32(0, true);
+  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const arrays = {};
+  for (const [name, { dtype, shape, at }] of Object.entries(header.arrays)) {
+    const Kind = ARRAYS[dtype];
+    if (!Kind) throw new RangeError(`${name}: unknown dtype ${dtype}`);
+    const values = new Kind(buffer, 4 + length + at, shape.reduce((a, b) => a * b, 1));
+    arrays[name] = dtype === "float16" ? fromHalf(values) : values;
+    arrays[name].shape = shape;
+  }
+  return { header, arrays };
+}
+
+/** Half precision bits (Uint16Array) -> Float32Array. */
+export function fromHalf(bits) {
+  const out = new Float32Array(bits.length);
+  const raw = new Uint32Array(out.buffer);
+  for (let i = 0; i < bits.length; i++) {
+    const h = bits[i];
+    const sign = (h & 0x8000) << 16;
+    const exponent = h & 0x7c00;
+    if (exponent === 0) out[i] = (sign ? -1 : 1) * (h & 0x3ff) * 2 ** -24;
+    else if (exponent === 0x7c00) raw[i] = sign | 0x7f800000 | ((h & 0x3ff) << 13);
+    else raw[i] = sign | ((exponent + 0x1c000) << 13) | ((h & 0x3ff) << 13);
+  }
+  return out;
+}
+
+class Host {
+  constructor(root) {
+    this.root = root;
+    this.view = null;
+    this.parcel = null; // the newest that was not handed over yet
+    this.busy = false;
+    this.gone = false;
+  }
+
+  async update(data, send) {
+    this.send = send;
+    try {
+      this.parcel = unpack(data);
+    } catch (error) {
+      return this.trouble({ texts: {} }, "weights", error);
+    }
+    const { header } = this.parcel;
+    if (header.height) this.root.style.minHeight = `${header.height}px`;
+    if (this.busy) return;
+    this.busy = true;
+    try {
+      const from = (name) => import(new URL(`${header.base}${name}.js`, document.baseURI).href);
+      const [core, module] = await Promise.all([from("core"), from(header.module)]);
+      while (this.parcel && !this.gone) {
+        const { header, arrays } = this.parcel;
+        this.parcel = null;
+        const programs = await Promise.all(header.programs.map((p) => core.load(p.url, p.run)));
+        if (this.gone) return;
+        this.view ??= module.mount({ root: this.root, send: (payload) => this.send("sent", payload) });
+        this.view.update(header.spec, arrays, programs);
+      }
+    } catch (error) {
+      this.trouble(header, error.code ?? (error instanceof TypeError ? "network" : "browser"), error);
+    } finally {
+      this.busy = false;
+    }
+  }
+
+  /** Say it here, and let Python draw its own version. Codes: network, weights, layer, browser. */
+  trouble(header, code, error) {
+    console.warn("aevae:", error);
+    if (this.gone) return;
+    this.view?.destroy();
+    this.view = null;
+    this.root.style.minHeight = "";
+    this.root.textContent = header.texts[code] ?? "";
+    this.send("sent", { trouble: code, run: error.run ?? "" });
+  }
+
+  destroy() {
+    this.gone = true;
+    this.view?.destroy();
+  }
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
+  let host = hosts.get(parentElement);
+  if (!host) hosts.set(parentElement, (host = new Host(parentElement.querySelector(".live"))));
+  host.update(data, setTriggerValue);
+  return () => {
+    host.destroy();
+    hosts.delete(parentElement);
+  };
+}
