@@ -9,6 +9,8 @@ import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+import numpy as np
+
 from aevae import checkpoints, paths
 from aevae.checkpoints import NAME, DamagedRun, RunInfo
 
@@ -120,7 +122,10 @@ def _inspect_film(run) -> None:
         film = run.film
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedRun("film.safetensors cannot be read") from error
-    frames, pictures = len(run.config.train.film_epochs), (16, 28, 28)
+    times, pictures = film.get("epoch", np.array(run.config.train.film_epochs, np.float32)), (16, 28, 28)
+    frames = len(times) if times.ndim == 1 else 0
+    if not frames or times[0] != 0 or times[-1] != run.config.train.epochs or not (np.diff(times) > 0).all():
+        raise DamagedRun("film.safetensors has other times than its run")
     expected = {"original": pictures, "recon": (frames, *pictures), "sample": (frames, *pictures)}
     if any(n not in film or film[n].shape != s or film[n].dtype != "uint8" for n, s in expected.items()):
         raise DamagedRun("film.safetensors has other pictures than a film")

@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import errno
 import json
+import math
 import os
 import signal
 import sqlite3
@@ -28,22 +29,32 @@ ATTEMPTS = 2  # a job whose worker died this often fails
 BEAT = 0.5  # seconds between two looks of a worker at its own row
 IDLE_EXIT = 600  # a worker without a parent ends after so long without a job; None: never
 _nice = os.environ.get("AEVAE_NICE", "")
+PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
+PEEK = 0.1  # seconds between two looks at the row of a job that is paused or slowed
+PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
 NICE = int(_nice) if _nice.isdigit() else 15  # the interface wins over training where cores are short
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
+MIGRATIONS = (  # from user_version 0 to 1, from 1 to 2, ...
+    """
+CREATE TABLE jobs (
     id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, run TEXT NOT NULL, config TEXT NOT NULL, device TEXT NOT NULL,
     state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, slot TEXT NOT NULL DEFAULT '',
     cancel INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, started REAL, ended REAL, beat REAL,
     progress TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '', trace TEXT NOT NULL DEFAULT '');
-CREATE UNIQUE INDEX IF NOT EXISTS one_active ON jobs (fingerprint) WHERE state IN ('queued', 'running');
-"""
+CREATE UNIQUE INDEX one_active ON jobs (fingerprint) WHERE state IN ('queued', 'running')""",
+    """
+ALTER TABLE jobs ADD COLUMN pace TEXT NOT NULL DEFAULT 'go';
+ALTER TABLE jobs ADD COLUMN ask_step INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN ask_epoch INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE jobs ADD COLUMN told REAL NOT NULL DEFAULT 0""",
+)
 
 
 @dataclass(frozen=True)
 class Job:
     """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left; before
-    that, while data are fetched, loading (text) and part (0..1). `position` 1 is next."""
+    that, while data are fetched, loading (text) and part (0..1). `pace`: one of PACES, last `told` at this time;
+    `ask_step`, `ask_epoch`: steps and epochs that a paused job is asked to go. `position` 1 is next."""
 
     id: int
     fingerprint: str
@@ -61,6 +72,10 @@ class Job:
     progress: dict
     error: str
     trace: str
+    pace: str = "go"
+    ask_step: int = 0
+    ask_epoch: int = 0
+    told: float = 0.0
     position: int = 0
 
     @property
@@ -81,10 +96,12 @@ def _queue():
         root.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(root / "queue.sqlite", timeout=10, isolation_level=None)
         connection.row_factory = sqlite3.Row
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        version = _version(connection)
+        if version == 0:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(SCHEMA + "PRAGMA user_version = 1;")
         connection.execute("BEGIN IMMEDIATE")
+        if version != len(MIGRATIONS):
+            _migrate(connection)
         yield connection
         connection.execute("COMMIT")
     except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
@@ -98,6 +115,21 @@ def _queue():
     finally:
         if connection is not None:
             connection.close()  # rolls back what was not committed
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return connection.execute("PRAGMA user_version").fetchone()[0]
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring the file to the newest schema, inside the open transaction: of two processes, one does it."""
+    version = _version(connection)
+    if version > len(MIGRATIONS):
+        raise sqlite3.DatabaseError("it was made by a newer version of this program")
+    for script in MIGRATIONS[version:]:
+        for statement in script.split(";"):
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
 
 
 def _job(row: sqlite3.Row, position: int = 0) -> Job:
@@ -142,6 +174,28 @@ def cancel(number: int) -> None:
         db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (number,))
         db.execute(
             "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'", (time.time(), number)
+        )
+
+
+def pace(number: int, name: str) -> None:
+    """Let a waiting or running job go at this pace (of PACES), until told otherwise. Raises ValueError."""
+    if name not in PACES:
+        raise ValueError(f"pace must be one of {', '.join(PACES)}, got {name}")
+    _tell(number, "pace = ?, ask_step = 0, ask_epoch = 0", name)
+
+
+def advance(number: int, by: str) -> None:
+    """Let a job go one step, or to the end of an epoch (`by` "step" or "epoch"), and pause there. Raises ValueError."""
+    if by not in ("step", "epoch"):
+        raise ValueError(f"a job advances by step or epoch, got {by}")
+    _tell(number, f"pace = 'pause', ask_{by} = ask_{by} + 1")
+
+
+def _tell(number: int, change: str, *values) -> None:
+    with _queue() as db:
+        db.execute(
+            f"UPDATE jobs SET {change}, told = ? WHERE id = ? AND state IN ('queued', 'running')",
+            (*values, time.time(), number),
         )
 
 
@@ -308,8 +362,9 @@ class Worker:
 
     def _work(self, job: Job) -> None:
         self.cancelled.clear()
-        progress, over = Progress(), threading.Event()
-        heart = threading.Thread(target=self._beat, args=(job, progress, over), daemon=True)
+        reins, over = Reins(), threading.Event()
+        progress = Progress(lambda: time.monotonic() - reins.waited)
+        heart = threading.Thread(target=self._beat, args=(job, progress, reins, over), daemon=True)
         heart.start()
         state, error, trace = "failed", "", ""
         try:
@@ -322,8 +377,9 @@ class Worker:
             result = runs.train_or_load(
                 config,
                 device,
-                on_event=progress,
-                should_stop=self._should_stop,
+                on_event=lambda event: (progress(event), reins.heed(event)),
+                should_stop=lambda: reins.wait(self._should_stop),
+                watched=reins.watched,
             )
             state = "done" if result.finished else self._stopped()
         except _Stopped:
@@ -366,16 +422,27 @@ class Worker:
 
         return listen
 
-    def _beat(self, job: Job, progress: "Progress", over: threading.Event) -> None:
-        while not over.wait(BEAT):
+    def _beat(self, job: Job, progress: "Progress", reins: "Reins", over: threading.Event) -> None:
+        """The heart of a running job: tells the queue how far it is, and the job what people ask of it."""
+        begun, beaten, told = time.time(), 0.0, None
+        while True:
+            now = time.time()
             with contextlib.suppress(QueueBroken), _queue() as db:
-                db.execute(
-                    "UPDATE jobs SET beat = ?, progress = ? WHERE id = ?",
-                    (time.time(), json.dumps(progress.now), job.id),
-                )
-                row = db.execute("SELECT cancel FROM jobs WHERE id = ?", (job.id,)).fetchone()
-                if row and row["cancel"]:  # no row: somebody took the queue away; the run is worth its end
-                    self.cancelled.set()
+                row = db.execute("SELECT * FROM jobs WHERE id = ?", (job.id,)).fetchone()
+                if row is not None:  # else somebody took the queue away; the run is worth its end
+                    if row["cancel"]:
+                        self.cancelled.set()
+                    if now - beaten >= BEAT or progress.now != json.loads(row["progress"]):
+                        beaten, raw = now, json.dumps(progress.now)
+                        db.execute("UPDATE jobs SET beat = ?, progress = ? WHERE id = ?", (now, raw, job.id))
+                    if row["told"] != told:
+                        told = row["told"]
+                        reins.tell(row["pace"], row["ask_step"], row["ask_epoch"])
+                        db.execute("UPDATE jobs SET ask_step = 0, ask_epoch = 0 WHERE id = ?", (job.id,))
+                    elif row["pace"] != "go" and now - max(told, begun) > PATIENCE:
+                        db.execute("UPDATE jobs SET pace = 'go', told = ? WHERE id = ?", (now, job.id))
+            if over.wait(BEAT if reins.pace == "go" else PEEK):
+                return
 
     def _watch_parent(self) -> None:
         """Ends with the server that started it. (os.getppid changes when the parent is gone.)"""
@@ -386,11 +453,64 @@ class Worker:
         self.stop.set()
 
 
-class Progress:
-    """Listener that keeps the newest figures of a job as JSON data."""
+class Reins:
+    """How fast a running job may go. The heart holds them; the trainer looks, and waits, between two steps."""
 
     def __init__(self):
+        self.pace = "go"
+        self.waited = 0.0  # seconds, all in all
+        self._steps = self._epochs = 0  # that a paused job may still go
+        self._held = False  # at the last look
+        self._last = 0.0  # when the last step was let go
+        self._changed = threading.Condition()
+
+    def tell(self, pace: str, steps: int = 0, epochs: int = 0) -> None:
+        """A new pace; or so many steps and epochs more."""
+        with self._changed:
+            if not steps and not epochs:
+                self._steps = self._epochs = 0
+            self.pace = pace
+            self._steps += steps
+            self._epochs += epochs
+            self._changed.notify_all()
+
+    def heed(self, event) -> None:
+        """An epoch's end uses up one of the epochs."""
+        if hasattr(event, "record") and event.record["step"]:
+            with self._changed:
+                self._epochs = max(self._epochs - 1, 0)
+
+    def watched(self) -> bool:
+        """Is each step looked at? Only whoever found so will be made to wait: what is paused has been shown."""
+        self._held = self.pace != "go"
+        return self._held
+
+    def wait(self, stop) -> bool:
+        """Come back when the next step may begin; whether the training shall rather end (`stop()`)."""
+        if self._held:
+            began = time.monotonic()
+            with self._changed:
+                while (seconds := self._left()) > 0 and not stop():
+                    self._changed.wait(min(seconds, PEEK))
+                self._last = time.monotonic()
+                if not self._epochs:
+                    self._steps = max(self._steps - 1, 0)
+            self.waited += self._last - began
+        return stop()
+
+    def _left(self) -> float:
+        """Seconds until the next step may begin; inf where it may not."""
+        if self.pace == "pause":
+            return 0.0 if self._steps or self._epochs else math.inf
+        return self._last + 1 / PACES[self.pace] - time.monotonic()
+
+
+class Progress:
+    """Listener that keeps the newest figures of a job as JSON data. `clock`: seconds spent at work."""
+
+    def __init__(self, clock=time.monotonic):
         self.now: dict = {}
+        self._clock = clock
         self._first: tuple[float, int] | None = None
 
     def loading(self, part: float, text: str) -> None:
@@ -402,7 +522,7 @@ class Progress:
         if "record" in figures:  # an epoch is over: its line is in the run's history
             self.now = {**self.now, "epochs_done": figures["record"]["epoch"]}
             return
-        now, step = time.monotonic(), figures["step"]
+        now, step = self._clock(), figures["step"]
         self._first = self._first or (now, step)
         if step > self._first[1]:  # the pace of this worker, tests and checkpoints included
             pace = (now - self._first[0]) / (step - self._first[1])

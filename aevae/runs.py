@@ -3,6 +3,7 @@
 `train_or_load(config)` asks the store first; only what is missing is trained. `load_run(name)` opens what is there.
 """
 
+import contextlib
 import dataclasses
 import io
 import itertools
@@ -28,9 +29,10 @@ from aevae.metrics import evidence, reconstruction, units
 from aevae.models import build_model
 from aevae.models.blocks import batches, parameter_count
 from aevae.training.device import pick_device, set_threads
-from aevae.training.film import Film
+from aevae.training.film import Film, schedule
 from aevae.training.trainer import EpochDone, Trainer
 
+LOOK = 2.0  # seconds between two looks at a run in training
 SHOWN = {"mnist": DataConfig("mnist-5k")}  # pages show these test pictures for runs trained on that set
 
 
@@ -54,11 +56,13 @@ def train_or_load(
     on_event: Callable = lambda event: None,
     should_stop: Callable[[], bool] = lambda: False,
     force: bool = False,
+    watched: Callable[[], bool] | None = None,
 ) -> Result:
     """Make sure this run exists. The same config is trained once, whoever asks, in however many processes.
 
-    An interrupted run goes on from its checkpoint. `should_stop` ends it between two steps, resumable; `force` trains
-    anew. Raises ValueError (request), TrainingDiverged (NaN), OSError (disk).
+    An interrupted run goes on from its checkpoint. `should_stop` ends it between two steps, resumable, and may wait;
+    `force` trains anew. With `watched`, now.safetensors is kept new for those who look on, and while it is true
+    every step is told. Raises ValueError (request), TrainingDiverged (NaN), OSError (disk).
     """
     config = dataclasses.replace(config, data=datasets.resolve(config.data))
     if not force and checkpoints.finished_run(config.name):
@@ -74,12 +78,12 @@ def train_or_load(
     try:
         if not force and checkpoints.finished_run(config.name):  # they finished it while we waited
             return Result(config.name, finished=True, cached=True)
-        return _train(config, pick_device(device), on_event, should_stop, force)
+        return _train(config, pick_device(device), on_event, should_stop, force, watched)
     finally:
         lock.release()
 
 
-def _train(config: RunConfig, device: torch.device, on_event, should_stop, force: bool) -> Result:
+def _train(config: RunConfig, device: torch.device, on_event, should_stop, force: bool, watched) -> Result:
     set_threads()
     started = time.time()
     data = datasets.load(config.data)
@@ -94,7 +98,16 @@ def _train(config: RunConfig, device: torch.device, on_event, should_stop, force
             recorder.epoch()
         on_event(event)
 
-    if not trainer.fit(listen, should_stop):
+    def between() -> bool:
+        recorder.step()
+        if watched:
+            recorder.newest(every := watched())
+            if every:
+                on_event(trainer.news())
+        with recorder.waiting():
+            return should_stop()
+
+    if not trainer.fit(listen, between):
         recorder.pause()
         return Result(config.name, False, False, time.time() - started, str(device))
     recorder.finish(evaluate_model(config, model, device))
@@ -108,7 +121,14 @@ class Recorder:
         self.config, self.trainer, self.test = config, trainer, test
         self.folder = checkpoints.run_folder(config.name)
         self.film = Film(test.images, test.labels, config.model.latent_dim)
+        self.filmed = schedule(config.train, trainer.steps_per_epoch, config.model.latent_dim)
         self.created, self.seconds, self.since = time.time(), 0.0, time.time()
+        self.shown, self.next_look = -1, 0.0  # step in now.safetensors; when the next is due
+        self._now.unlink(missing_ok=True)  # of a run that crashed
+
+    @property
+    def _now(self) -> Path:
+        return self.folder / "now.safetensors"
 
     def resume(self) -> None:
         """Take up the state on disk, if it is whole and of this model; else begin anew."""
@@ -118,27 +138,60 @@ class Recorder:
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
             if meta["fingerprint"] != self.config.fingerprint:
                 return
-            film = Film(self.test.images, self.test.labels, 1, load_arrays(self.folder / "film.safetensors"))
-            frames = sum(epoch < len(meta["trainer"]["history"]) for epoch in self.config.train.film_epochs)
-            film.cut(frames)
-            if len(film) < frames:
-                return
+            film = self._saved_film(meta["trainer"]["step"])
             self.trainer.load_state(tensors, meta["trainer"])
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return
-        film.draws, self.film = self.film.draws, film
-        self.created, self.seconds = meta["created"], meta["seconds"]
+        self.film, self.created, self.seconds = film, meta["created"], meta["seconds"]
+
+    def _saved_film(self, step: int) -> Film:
+        """The film on disk up to `step`. Raises ValueError where it lacks a frame."""
+        arrays = load_arrays(self.folder / "film.safetensors")
+        film = Film(self.test.images, self.test.labels, self.config.model.latent_dim, arrays)
+        film.cut(step)
+        if film.steps != [when for when in self.filmed if when <= step]:
+            raise ValueError("the film has other frames than the run")
+        return film
+
+    def step(self) -> None:
+        """Between two steps: perhaps a frame of the first epoch."""
+        if self.trainer.step in self.filmed and self.trainer.step not in self.film.steps[-1:]:
+            self._shoot()
+
+    def _shoot(self) -> None:
+        self.film.add(self._frame())
+        arrays = self.film.arrays()
+        checkpoints.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
+        checkpoints.write_atomic(self.folder / "preview.png", preview(arrays))
+
+    def _frame(self) -> dict[str, np.ndarray]:
+        trainer = self.trainer
+        return self.film.frame(trainer.model, trainer.device, trainer.step, trainer.step / trainer.steps_per_epoch)
+
+    def newest(self, every: bool) -> None:
+        """Keep the newest frame for those who look on: `every` step, or now and then, a tenth of the time at most."""
+        began = time.monotonic()
+        if self.trainer.step == self.shown or (not every and began < self.next_look):
+            return
+        self.shown = self.trainer.step
+        checkpoints.write_atomic(self._now, arrays_bytes(self.film.arrays(self._frame())))
+        ended = time.monotonic()
+        self.next_look = ended + max(LOOK, 10 * (ended - began))
+
+    @contextlib.contextmanager
+    def waiting(self):
+        """Time spent in here is no time of training."""
+        began = time.time()
+        yield
+        self.since += time.time() - began
 
     def epoch(self) -> None:
         """One more line, perhaps one more frame, one more checkpoint. The state goes last but for the marker."""
         if not self.trainer.step:
             checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
             (self.folder / "state.json").unlink(missing_ok=True)  # of a run that is being trained anew
-        if len(self.trainer.history) - 1 in self.config.train.film_epochs:
-            self.film.shoot(self.trainer.model, self.trainer.device)
-            arrays = self.film.arrays()
-            checkpoints.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
-            checkpoints.write_atomic(self.folder / "preview.png", preview(arrays))
+        if self.trainer.step in self.filmed:
+            self._shoot()
         checkpoints.write_history(self.folder / "history.jsonl", self.trainer.history)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()}
         checkpoints.write_atomic(self.folder / "model.safetensors", save(weights))
@@ -166,7 +219,8 @@ class Recorder:
             parameters=parameter_count(self.trainer.model),
             checksums={n: checkpoints.checksum(self.folder / n) for n in ("model.safetensors", "film.safetensors")},
         )
-        (self.folder / "state.safetensors").unlink(missing_ok=True)
+        for name in ("state.safetensors", "now.safetensors"):
+            (self.folder / name).unlink(missing_ok=True)
 
     def _mark(self, **more) -> None:
         state = {

@@ -42,7 +42,8 @@ def test_round_trip(store, family):
     z = run.encode(x)
     assert np.array_equal(z, again.encode(x))
     assert np.array_equal(run.decode(z), again.decode(z))
-    assert run.film["recon"].shape == (2, 16, 28, 28)
+    assert run.film["recon"].shape == (4, 16, 28, 28)
+    assert run.film["step"].tolist() == [0, 1, 3, 4] and run.film["epoch"].tolist() == [0, 0.25, 0.75, 1]
     assert [r["epoch"] for r in run.history] == [0, 1]
     assert run.metrics["mnist-5k"]["images"] == 1000
 
@@ -185,7 +186,7 @@ train_or_load(tiny_config("vae", epochs=2), "cpu")
 """
 
 
-@pytest.mark.parametrize("at", [1, 2, 5, 7, 9, 13, 17, 20, 21])  # 21 renames make this run
+@pytest.mark.parametrize("at", [1, 2, 5, 7, 9, 11, 13, 17, 21, 24, 25])  # 25 renames make this run
 def test_killed_between_write_and_rename(empty_store, at):
     died = elsewhere(KILL, str(at))
     error = died.communicate()[1]
@@ -194,7 +195,7 @@ def test_killed_between_write_and_rename(empty_store, at):
     assert all(run.status != "finished" for run in checkpoints.list_runs())
     assert train_or_load(config, "cpu").finished
     run = load_run(config.name)
-    assert len(run.history) == 3 and run.film["recon"].shape[0] == 3
+    assert len(run.history) == 3 and run.film["epoch"].tolist() == [0, 0.25, 0.75, 1, 2]
 
 
 def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
@@ -385,3 +386,49 @@ def test_steps_are_reported(empty_store):
     train_or_load(tiny_config("ae", epochs=2), "cpu", on_event=events.append)
     steps = [e for e in events if isinstance(e, StepDone)]
     assert steps and all(0 < e.step <= e.steps == 8 for e in steps)
+
+
+def test_who_looks_on_sees_the_newest_frame_and_changes_nothing(empty_store, tmp_path, monkeypatch):
+    config = tiny_config("vae", epochs=2)
+    train_or_load(config, "cpu")
+    unseen = _files(empty_store / config.name)
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "second"))
+    folder, seen, events = paths.runs_dir() / config.name, [], []
+    folder.mkdir(parents=True)
+    (folder / "now.safetensors").write_bytes(b"left by a crash")
+
+    def look() -> bool:
+        now = load_file(folder / "now.safetensors")
+        seen.append((int(now["step"][0]), float(now["epoch"][0])))
+        assert now["recon"].shape == (1, 16, 28, 28)
+        return False
+
+    train_or_load(config, "cpu", events.append, should_stop=look, watched=lambda: True)
+    assert seen == [(step, step / 4) for step in range(8)], "every step, before the next one"
+    assert [e.step for e in events if isinstance(e, StepDone)][:1] == [0]
+    files = _files(folder)
+    assert "now.safetensors" not in files
+    assert _without_times(files.pop("history.jsonl")) == _without_times(unseen.pop("history.jsonl"))
+    assert files == unseen
+
+
+def test_the_newest_frame_is_kept_now_and_then(empty_store, monkeypatch):
+    from aevae import runs
+
+    monkeypatch.setattr(runs, "LOOK", 1000.0)
+    config, stamps = tiny_config("ae", epochs=3), set()
+
+    def look() -> bool:
+        stamps.add((paths.runs_dir() / config.name / "now.safetensors").stat().st_mtime_ns)
+        return False
+
+    train_or_load(config, "cpu", should_stop=look, watched=lambda: False)
+    assert len(stamps) == 1, "at the beginning; the next one is due much later"
+
+
+def test_waiting_is_no_time_of_training(empty_store):
+    import time
+
+    config = tiny_config("ae", epochs=1)
+    train_or_load(config, "cpu", should_stop=lambda: bool(time.sleep(0.5)))  # before each of four steps
+    assert read_run(empty_store / config.name).state["seconds"] < 1.9

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from aevae import datasets
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.training.device import pick_device, set_threads
+from aevae.training.film import Film, schedule
 from aevae.training.trainer import EpochDone, StepDone, Trainer, TrainingDiverged
 
 CPU = torch.device("cpu")
@@ -134,20 +136,85 @@ def test_a_state_of_another_kind_of_device_goes_on():
     assert second.step == 3 and second.fit()
 
 
-def test_film_cut_and_continued_equals_uncut():
-    from aevae.training.film import Film
+def test_epoch_time_is_steps_and_not_waiting():
+    t, events = trainer("ae", epochs=1), []
+    t.fit(events.append, should_stop=lambda: bool(time.sleep(0.3)))  # before each of three steps
+    assert t.history[-1]["seconds"] < 0.6
+    told = [e for e in events if isinstance(e, StepDone)]
+    assert (told[0].step, told[0].epoch, told[-1].epoch) == (1, 1, 1)
+    assert t.news() == StepDone(3, 3, 1, {}, 0.0)
 
-    data = datasets.load(DataConfig(limit=50)).test
-    model = build_model(family_class("vae").Config(latent_dim=4, hidden=8))
-    film = Film(data.images, data.labels, 4)
-    for _ in range(3):
-        film.shoot(model, CPU)
-    again = Film(data.images, data.labels, 4, film.arrays())
-    again.cut(2)
-    assert len(again) == 2
-    again.shoot(model, CPU)
+
+# -- the film --------------------------------------------------------------------------------------------------------
+
+
+def shot(film, model, step):
+    return film.frame(model, CPU, step, step / 10)
+
+
+def a_film(family="vae", limit=50, arrays=None, **options):
+    data = datasets.load(DataConfig(limit=limit)).test
+    model = build_model(family_class(family).Config(latent_dim=4, hidden=8, **options))
+    return Film(data.images, data.labels, 4, arrays), model
+
+
+def test_film_cut_and_continued_equals_uncut():
+    film, model = a_film()
+    for step in (0, 3, 10):
+        film.add(shot(film, model, step))
+    again, _ = a_film(arrays=film.arrays())
+    again.cut(9)
+    assert again.steps == [0, 3]
+    again.add(shot(again, model, 10))
     assert all(np.array_equal(a, again.arrays()[k]) for k, a in film.arrays().items())
-    assert film.arrays()["codes"].shape == (3, 1000, 4)
+    assert film.arrays()["codes"].shape == (3, 1000, 4) and film.arrays()["std"].shape == (3, 16, 4)
+    assert film.arrays()["epoch"].tolist() == pytest.approx([0, 0.3, 1.0])
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_frame_says_what_the_model_says(family):
+    film, model = a_film(family)
+    model.train()
+    found = film.arrays(shot(film, model, 1))
+    assert model.training and len(film) == 0, "a look changes nothing"
+    model.eval()
+    x = torch.tensor(film.images).float() / 255
+    mu, logvar = model.posterior(x[:16])
+    recon = model.nll(x[:16], model(x[:16]).params)
+    assert np.allclose(found["recon_nats"][0], recon.detach(), rtol=1e-5)
+    assert np.allclose(found["codes"][0, :16], mu.detach(), atol=1e-3)
+    assert ("std" in found) == ("kl_nats" in found) == ("term.kl" in found) == (logvar is not None)
+    if logvar is not None:
+        assert np.allclose(found["std"][0], (logvar / 2).exp().detach(), rtol=1e-3)
+        exact = torch.distributions.kl_divergence(
+            torch.distributions.Normal(mu, (logvar / 2).exp()), torch.distributions.Normal(0.0, 1.0)
+        ).sum(1)
+        assert np.allclose(found["kl_nats"][0], exact.detach(), atol=1e-5)
+        assert found["term.kl"][0] == pytest.approx(-found["term.elbo"][0] - found["term.recon"][0], abs=1e-3)
+    assert {k: v.dtype.name for k, v in found.items() if v.dtype.name not in ("uint8", "float32", "float16")} == {
+        "step": "int64",
+        "labels": "int64",
+    }
+
+
+def test_few_pictures_are_filmed_over_again():
+    data = datasets.load(DataConfig(limit=50)).test
+    film = Film(data.images[:3], data.labels[:3], 4)
+    assert film.arrays({})["labels"].tolist() == (data.labels[:3].tolist() * 6)[:16]
+    assert film.arrays({})["original"].shape == (16, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("epochs", "steps", "dim"), [(1, 1, 2), (1, 500, 2), (3, 31, 2), (100, 469, 64), (1000, 7, 784)]
+)
+def test_film_schedule_is_dense_first_and_small(epochs, steps, dim):
+    filmed = schedule(TrainConfig(epochs=epochs), steps, dim)
+    assert filmed[0] == 0 and filmed[-1] == epochs * steps and list(filmed) == sorted(set(filmed))
+    assert [s for s in filmed if 0 < s < steps] == [s for s in (1, 3, 10, 30, 100, 300) if s < steps]
+    assert all(s % steps == 0 for s in filmed if s > steps)
+    assert len(filmed) * (2000 * dim + 32 * 784 + 32 * dim) < 16.5e6 or len(filmed) <= 20
+    if dim == 2:
+        assert len(filmed) == epochs + 1 + sum(s < steps for s in (1, 3, 10, 30, 100, 300))
 
 
 def test_device_words():

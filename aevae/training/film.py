@@ -1,48 +1,110 @@
-"""A small film of a run: what a few fixed pictures looked like to the model after `TrainConfig.film_epochs`."""
+"""A small film of a run: what fixed test pictures are to the model, at the end of epochs and more often in the first.
+
+A frame is a measurement of the weights as they are: it draws from its own generators and leaves the model as it was,
+so a filmed run is bit for bit the run that nobody filmed.
+"""
 
 import numpy as np
 import torch
+from torch import Tensor
 
+from aevae import losses
+from aevae.config import TrainConfig
 from aevae.models.base import Model
+from aevae.models.blocks import batches
 
 ROLL = 16  # pictures followed
 CODES = 1000  # test pictures whose codes are kept
+FIRST = (1, 3, 10, 30, 100, 300)  # steps of the first epoch with a frame of their own
+ROOM = 16_000_000  # bytes a film should stay under: wide codes are filmed less often ...
+LEAST = 12  # ... but so often at least
+SEED = 1_000_003  # of the noise in the mean terms; the same in every frame and run
+FIXED = ("original", "labels")  # arrays that every frame shares
+
+
+def schedule(config: TrainConfig, steps_per_epoch: int, latent_dim: int) -> tuple[int, ...]:
+    """The steps that are filmed, ascending: 0, some of the first epoch, ends of epochs, the last."""
+    first = [step for step in FIRST if step < steps_per_epoch]
+    frame = 2 * CODES * latent_dim + 2 * ROLL * 28 * 28
+    room = max(ROOM // frame - len(first) - 1, LEAST)
+    ends = config.film_epochs
+    kept = (*ends[: -1 : -(-len(ends) // room)], ends[-1])
+    return tuple(sorted({*first, *(epoch * steps_per_epoch for epoch in kept)}))
+
+
+@torch.inference_mode()
+def shoot(model: Model, device: torch.device, images: np.ndarray, draws: Tensor) -> dict[str, np.ndarray]:
+    """One frame of uint8 `images` (N, 1, 28, 28), the first 16 of them followed; arrays as in `Film`, without E."""
+    training = model.training
+    model.eval()
+    x = torch.tensor(images).to(device).float().div_(255)
+    mu = torch.cat([model.encode(part) for part in batches(x)])
+    roll = x[:ROLL]
+    posterior, logvar = model.posterior(roll)
+    params = model.decoder(posterior)
+    pictures = {"recon": model.mean(params), "sample": model.decode(draws.to(device))}
+    frame = {k: v[:, 0].mul(255).round().byte() for k, v in pictures.items()}
+    frame |= {"codes": mu.half(), "recon_nats": model.nll(roll, params)}
+    if logvar is not None:
+        frame |= {"std": torch.exp(0.5 * logvar).half(), "kl_nats": losses.gaussian_kl(posterior, logvar)}
+    frame |= {f"term.{name}": value for name, value in _terms(model, x).items()}
+    model.train(training)
+    return {k: v.cpu().numpy() for k, v in frame.items()}
+
+
+def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
+    """Mean terms of the model's own loss over x, one draw of its noise."""
+    generator = torch.Generator(x.device).manual_seed(SEED)
+    sums: dict[str, Tensor] = {}
+    for part in batches(x):
+        loss = model.loss(part, generator=generator)
+        for name, term in {**loss.terms, "objective": loss.total}.items():
+            sums[name] = sums.get(name, 0.0) + term * len(part)
+    return {name: total / len(x) for name, total in sums.items()}
 
 
 class Film:
     """Frames collected one after another; `arrays()` is what the run folder keeps.
 
-    original (16, 28, 28) uint8; recon and sample (E, 16, 28, 28) uint8, mean pictures; codes (E, 1000, D) float16;
-    labels (1000,) int64. Fewer than 16 test pictures are repeated. Samples decode the same 16 draws of N(0, I) in
-    every frame: for a family without a prior they show what lies where no code was.
+    step (E,) int64 and epoch (E,) float32, when it was; original (16, 28, 28) uint8; recon and sample (E, 16, 28, 28)
+    uint8, mean pictures; recon_nats, kl_nats (E, 16) float32, of these pictures at z = mu; std (E, 16, D) float16 of
+    q(z|x); codes (E, N, D) float16 of the first N <= 1000 test pictures (at least 16: fewer are repeated), the 16
+    first; labels (N,) int64; term.<name> (E,) float32, mean terms over the N. A code that is a point has no std and
+    kl_nats. Samples decode the same 16 draws of N(0, I) in every frame: for a family without a prior they show what
+    lies where no code was.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, latent_dim: int, arrays: dict | None = None):
-        self.images, self.labels = images[:CODES], labels[:CODES]
-        self.roll = np.resize(np.arange(len(self.images)), ROLL)  # the first ones; over again where they are too few
+        roll = np.arange(max(min(len(images), CODES), ROLL)) % len(images)
+        self.images, self.labels = images[roll], labels[roll]
         self.draws = torch.randn(ROLL, latent_dim, generator=torch.Generator().manual_seed(0))
-        self.frames = {k: list(arrays[k]) for k in ("recon", "sample", "codes")} if arrays else {}
+        self.frames = {k: list(v) for k, v in arrays.items() if k not in FIXED} if arrays else {}
 
-    @torch.inference_mode()
-    def shoot(self, model: Model, device: torch.device) -> None:
-        """One more frame."""
-        model.eval()
-        x = torch.tensor(self.images).to(device).float().div_(255)
-        z = model.encode(x)
-        pictures = {"recon": model.decode(z[self.roll]), "sample": model.decode(self.draws.to(device))}
-        frame = {k: v[:, 0].mul(255).round().byte().cpu().numpy() for k, v in pictures.items()}
-        frame["codes"] = z.half().cpu().numpy()
+    @property
+    def steps(self) -> list[int]:
+        """When there was a frame."""
+        return [int(step) for step in self.frames.get("step", ())]
+
+    def frame(self, model: Model, device: torch.device, step: int, epoch: float) -> dict[str, np.ndarray]:
+        """The model as it is now."""
+        when = {"step": np.array(step, np.int64), "epoch": np.array(epoch, np.float32)}
+        return when | shoot(model, device, self.images, self.draws)
+
+    def add(self, frame: dict[str, np.ndarray]) -> None:
         for name, value in frame.items():
             self.frames.setdefault(name, []).append(value)
 
-    def cut(self, frames: int) -> None:
-        """Keep the first `frames` frames (a resumed run continues from there)."""
+    def cut(self, step: int) -> None:
+        """Forget what was filmed after `step` (a resumed run continues from there)."""
+        kept = sum(when <= step for when in self.steps)
         for name in self.frames:
-            del self.frames[name][frames:]
+            del self.frames[name][kept:]
 
     def __len__(self) -> int:
-        return len(self.frames.get("recon", ()))
+        return len(self.steps)
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        stacked = {name: np.stack(values) for name, values in self.frames.items()}
-        return {**stacked, "original": np.ascontiguousarray(self.images[self.roll, 0]), "labels": self.labels}
+    def arrays(self, frame: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:
+        """The film so far; or a film of this one `frame`."""
+        frames = self.frames if frame is None else {name: [value] for name, value in frame.items()}
+        stacked = {name: np.stack(values) for name, values in frames.items()}
+        return {**stacked, "original": np.ascontiguousarray(self.images[:ROLL, 0]), "labels": self.labels}

@@ -92,19 +92,26 @@ class Trainer:
         order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(self.seed * 1_000_003 + epoch))
         order = order.to(self.device)
         self.model.train()
-        size, started, told = self.config.batch_size, time.perf_counter(), 0.0
-        first, before = self.step, self.epoch_seconds
+        size, told = self.config.batch_size, 0.0
         for i in range(done, self.steps_per_epoch):
             if should_stop():
                 return False
+            began = time.perf_counter()  # whoever is asked may wait: that is no time of training
             self._step(self.train[order[i * size : (i + 1) * size]])
             now = time.perf_counter()
-            self.epoch_seconds = before + now - started
+            self.epoch_seconds += now - began
             if now - told > REPORT_SECONDS:
                 told = now
-                rate = (self.step - first) * size / (now - started)
-                on_event(StepDone(self.step, self.steps, epoch + 1, self._means(), rate))
+                on_event(self.news())
         return True
+
+    def news(self) -> StepDone:
+        """Where it stands. At the beginning of an epoch there are no terms and no rate yet."""
+        epoch = max(self.step - 1, 0) // self.steps_per_epoch
+        if self.sums is None:
+            return StepDone(self.step, self.steps, epoch + 1, {}, 0.0)
+        seen = (self.step - epoch * self.steps_per_epoch) * self.config.batch_size
+        return StepDone(self.step, self.steps, epoch + 1, self._means(), seen / max(self.epoch_seconds, 1e-9))
 
     def _step(self, images: Tensor) -> None:
         x = images.float().div_(255)

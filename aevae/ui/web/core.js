@@ -1,5 +1,5 @@
 // The browser's side of aevae/program.py: encoders and decoders in plain typed arrays, and what all modules share.
-// One sample at a time. ReLU leaves about half of the numbers at zero; the inner loops skip them.
+// One sample at a time; weights travel in half precision and are multiplied in double.
 
 export { unpack } from "./loader.js";
 import { unpack } from "./loader.js";
@@ -40,9 +40,29 @@ function same(got, wanted) {
   if (got !== wanted) throw new Trouble("weights", `${wanted} numbers expected, ${got} came`);
 }
 
-/** y += v * w[at .. at + n], the loop that all layers spend their time in. */
-function axpy(y, y0, v, w, at, n) {
-  for (let j = 0; j < n; j++) y[y0 + j] += v * w[at + j];
+/**
+ * y[y0 .. y0 + n] += x[x0 .. x0 + m] times the rows of w (m, n) that begin at `at`: the loop that all layers live in.
+ * Zeros are skipped, and four rows are taken at a time, so that y is read and written a quarter as often.
+ */
+function multiply(y, y0, n, x, x0, m, w, at) {
+  const rows = [-1, -1, -1];
+  let waiting = 0;
+  for (let i = 0; i < m; i++) {
+    if (x[x0 + i] === 0) continue;
+    if (waiting < 3) {
+      rows[waiting++] = i;
+      continue;
+    }
+    const [a, b, c] = rows;
+    const va = x[x0 + a], vb = x[x0 + b], vc = x[x0 + c], vd = x[x0 + i];
+    const wa = at + a * n, wb = at + b * n, wc = at + c * n, wd = at + i * n;
+    for (let j = 0; j < n; j++) y[y0 + j] += va * w[wa + j] + vb * w[wb + j] + vc * w[wc + j] + vd * w[wd + j];
+    waiting = 0;
+  }
+  for (let k = 0; k < waiting; k++) {
+    const v = x[x0 + rows[k]], row = at + rows[k] * n;
+    for (let j = 0; j < n; j++) y[y0 + j] += v * w[row + j];
+  }
 }
 
 function linear(op, [x], out, shapes, arrays) {
@@ -51,7 +71,7 @@ function linear(op, [x], out, shapes, arrays) {
   same(b.length, n);
   return () => {
     out.set(b);
-    for (let i = 0; i < x.length; i++) if (x[i] !== 0) axpy(out, 0, x[i], w, i * n, n);
+    multiply(out, 0, n, x, 0, x.length, w, 0);
   };
 }
 
@@ -83,18 +103,18 @@ function convolution(transposed) {
             pairs.push(transposed ? a : c, transposed ? c : a, k);
           }
     const joined = Int32Array.from(pairs);
-    const xs = new Float32Array(x.length), ys = new Float32Array(out.length); // (H, W, C)
+    const xs = new Float64Array(x.length), ys = new Float64Array(out.length); // (H, W, C)
     return () => {
       interleave(x, xs, ci, hi * wi, false);
       for (let p = 0; p < ho * wo; p++) ys.set(b, p * co);
       for (let q = 0; q < joined.length; q += 3) {
         const i0 = joined[q] * ci, o0 = joined[q + 1] * co, k = joined[q + 2];
-        if (co === 1) {
+        if (co > 1) {
+          multiply(ys, o0, co, xs, i0, ci, w, k);
+        } else {
           let sum = 0;
           for (let c = 0; c < ci; c++) sum += xs[i0 + c] * w[k + c];
           ys[o0] += sum;
-        } else {
-          for (let c = 0; c < ci; c++) if (xs[i0 + c] !== 0) axpy(ys, o0, xs[i0 + c], w, k + c * co, co);
         }
       }
       interleave(ys, out, co, ho * wo, true);
@@ -159,8 +179,16 @@ export class Program {
   }
 }
 
-function compile({ input, outputs, shapes, ops }, arrays) {
-  const registers = shapes.map((shape) => new Float32Array(size(shape)));
+/** A copy in double precision, the only one in which a JavaScript engine computes without converting. */
+function doubles(array) {
+  const copy = Float64Array.from(array);
+  copy.shape = array.shape;
+  return copy;
+}
+
+function compile({ input, outputs, shapes, ops }, weights) {
+  const arrays = Object.fromEntries(Object.entries(weights).map(([name, w]) => [name, doubles(w)]));
+  const registers = shapes.map((shape) => new Float64Array(size(shape)));
   const steps = ops.map((op) => {
     if (!Object.hasOwn(OPS, op.op)) throw new Trouble("layer", op.op);
     for (const name of [op.w, op.b]) if (name && !arrays[name]) throw new Trouble("weights", `${name} is missing`);
