@@ -3,8 +3,9 @@
 config.json       what was asked for; its fingerprint ends the folder's name
 state.json        how far it is; `finished` is the last thing written, with the checksum of the weights
 model.safetensors weights of the last full epoch       history.jsonl  one line per epoch
-film.safetensors  small snapshots per epoch            metrics.json   numbers, by data set
+film.safetensors  small snapshots, see training/film   metrics.json   numbers, by data set
 state.safetensors all that resume needs, of one step; gone once the run is finished
+now.safetensors   a film of the newest frame, while it is being trained and somebody may look on
 preview.png       original, reconstruction, sample
 No torch here: listing a hundred runs costs a hundred small JSON files.
 """

@@ -1,5 +1,7 @@
 """The queue and its worker: every state, and a worker that dies."""
 
+import itertools
+import json
 import os
 import signal
 import sqlite3
@@ -10,6 +12,7 @@ import time
 
 import pytest
 from conftest import tiny_config
+from safetensors.numpy import load_file
 
 from aevae import checkpoints, jobs, paths
 from aevae.jobs import Worker
@@ -311,3 +314,172 @@ def test_prune_keeps_the_newest(empty_store):
 )
 def test_errors_in_words(problem, words):
     assert words in jobs.sentence(problem)
+
+
+# -- pace ------------------------------------------------------------------------------------------------------------
+
+
+def step(number) -> int:
+    return jobs.get(number).progress.get("step", -1)
+
+
+def stands(number, at) -> bool:
+    """Has the job come to this step, and does it stay there?"""
+    until(lambda: step(number) == at, 20)
+    time.sleep(0.6)
+    return step(number) == at
+
+
+def paused(config, worker) -> tuple[int, subprocess.Popen]:
+    job = jobs.submit(config, "cpu")
+    jobs.pace(job.id, "pause")
+    process = worker()
+    assert stands(job.id, 0)
+    return job.id, process
+
+
+def test_paused_stands_still_and_goes_as_far_as_asked(empty_store, worker):
+    config = tiny_config("vae", epochs=3)  # of 4 steps
+    number, process = paused(config, worker)
+    now = empty_store / config.name / "now.safetensors"
+    for ask, wanted in (("step", 1), ("step", 2), ("epoch", 4), ("step", 5), ("epoch", 8)):
+        jobs.advance(number, ask)
+        assert stands(number, wanted), (ask, wanted)
+        assert load_file(now)["step"].tolist() == [wanted]
+    for _ in range(3):
+        jobs.advance(number, "step")
+    assert stands(number, 11)
+    assert time.time() - jobs.get(number).beat < 3, "the heart goes on"
+    assert jobs.get(number).progress["seconds_left"] < 5, "waiting is not counted"
+    jobs.pace(number, "go")
+    assert process.wait(60) == 0 and state(number) == "done" and not now.exists()
+
+
+def test_a_paused_run_is_the_run_that_was_never_paused(empty_store, worker, tmp_path, monkeypatch):
+    config = tiny_config("vae", epochs=3)
+    number, process = paused(config, worker)
+    jobs.advance(number, "epoch")
+    assert stands(number, 4)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 0
+    assert (state(number), jobs.get(number).pace) == ("queued", "pause"), "it ends while paused, and stays so"
+    process = worker()
+    until(lambda: state(number) == "running")
+    jobs.advance(number, "step")
+    assert stands(number, 5)
+    jobs.pace(number, "slow")
+    assert process.wait(60) == 0
+    paced = {n: (empty_store / config.name / n).read_bytes() for n in ("model.safetensors", "film.safetensors")}
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "second"))
+    jobs.submit(config, "cpu")
+    assert worker().wait(60) == 0
+    assert paced == {n: (paths.runs_dir() / config.name / n).read_bytes() for n in paced}
+
+
+def test_slow_is_slow(empty_store, worker):
+    number, _ = paused(tiny_config("ae", epochs=1000), worker)
+    jobs.pace(number, "slow")
+    until(lambda: step(number) > 0)
+    first, begun = step(number), time.monotonic()
+    time.sleep(3)
+    rate = (step(number) - first) / (time.monotonic() - begun)
+    assert 3 < rate < 6.5
+    jobs.pace(number, "go")
+    until(lambda: step(number) > first + 100)
+    jobs.pace(number, "pause")
+    time.sleep(1.5)
+    there = step(number)
+    assert stands(number, there)
+
+
+def test_cancel_while_paused(empty_store, worker):
+    config = long_config()
+    number, process = paused(config, worker)
+    jobs.advance(number, "step")
+    assert stands(number, 1)
+    jobs.cancel(number)
+    assert process.wait(10) == 0 and state(number) == "cancelled"
+    assert checkpoints.read_run(paths.runs_dir() / config.name).state["step"] == 1
+
+
+def test_a_forgotten_pause_ends(empty_store, monkeypatch):
+    monkeypatch.setattr(jobs, "PATIENCE", 1)
+    config = tiny_config("ae")
+    job = jobs.submit(config)
+    jobs.pace(job.id, "pause")
+    began = time.monotonic()
+    Worker(once=True).run()
+    assert 1 < time.monotonic() - began < 60 and checkpoints.finished_run(config.name)
+    assert jobs.get(job.id).pace == "go"
+
+
+def test_pace_and_advance_refuse_other_words(empty_store):
+    job = jobs.submit(tiny_config("ae"))
+    for wrong in (lambda: jobs.pace(job.id, "fly"), lambda: jobs.advance(job.id, "mile")):
+        with pytest.raises(ValueError, match="got"):
+            wrong()
+    jobs.cancel(job.id)
+    jobs.pace(job.id, "pause")
+    assert jobs.get(job.id).pace == "go", "an ended job has no pace"
+
+
+def test_reins_let_go_as_many_as_asked():
+    def passed(reins) -> int:
+        count = 0
+        while True:
+            reins.watched()
+            asked = itertools.count()
+            if reins.wait(lambda asked=asked: next(asked) >= 2):  # that long it would wait
+                return count
+            count += 1
+
+    reins = jobs.Reins()
+    assert not reins.watched() and not reins.wait(lambda: False)
+    reins.tell("pause")
+    assert not reins.wait(lambda: False), "unseen, the pause begins a step later"
+    assert passed(reins) == 0
+    reins.tell("pause", steps=3)
+    assert passed(reins) == 3
+    reins.tell("pause", epochs=1)
+    reins.tell("pause")
+    assert passed(reins) == 0, "pause takes back what was asked"
+
+
+# -- an older file ---------------------------------------------------------------------------------------------------
+
+VERSION_1 = """
+CREATE TABLE jobs (
+    id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL, run TEXT NOT NULL, config TEXT NOT NULL, device TEXT NOT NULL,
+    state TEXT NOT NULL, attempts INTEGER NOT NULL DEFAULT 0, slot TEXT NOT NULL DEFAULT '',
+    cancel INTEGER NOT NULL DEFAULT 0, created REAL NOT NULL, started REAL, ended REAL, beat REAL,
+    progress TEXT NOT NULL DEFAULT '{}', error TEXT NOT NULL DEFAULT '', trace TEXT NOT NULL DEFAULT '');
+CREATE UNIQUE INDEX one_active ON jobs (fingerprint) WHERE state IN ('queued', 'running');
+PRAGMA user_version = 1;
+"""
+
+
+def test_a_queue_of_version_1_goes_on(empty_store):
+    config = tiny_config("ae")
+    empty_store.mkdir()
+    old = sqlite3.connect(empty_store / "queue.sqlite")
+    old.executescript(VERSION_1)
+    old.execute(
+        "INSERT INTO jobs (fingerprint, run, config, device, state, created) VALUES (?, ?, ?, 'cpu', 'queued', 1)",
+        (config.fingerprint, config.name, json.dumps(config.to_dict())),
+    )
+    old.commit()
+    together = [threading.Thread(target=jobs.jobs) for _ in range(4)]
+    [t.start() for t in together] and [t.join() for t in together]
+    (job,) = jobs.jobs()
+    assert (job.run, job.state, job.pace) == (config.name, "queued", "go")
+    assert old.execute("PRAGMA user_version").fetchone() == (2,)
+    Worker(once=True).run()
+    assert state(job.id) == "done"
+
+
+def test_a_queue_of_a_later_version_is_left_alone(empty_store):
+    jobs.submit(tiny_config("ae"))
+    db = sqlite3.connect(empty_store / "queue.sqlite")
+    db.execute("PRAGMA user_version = 99")
+    with pytest.raises(jobs.QueueBroken, match="newer version"):
+        jobs.jobs()
