@@ -6,6 +6,7 @@ from the end of the JSON. Little endian; dtypes float32, float16, int32, uint16,
 """
 
 import json
+import math
 import struct
 
 import numpy as np
@@ -33,10 +34,12 @@ def unpack(blob: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     try:
         (length,) = struct.unpack_from("<I", blob)
         header = json.loads(blob[4 : 4 + length])
-        arrays = {}
-        for name, entry in header["arrays"].items():
-            count, dtype = int(np.prod(entry["shape"], dtype=np.int64)), np.dtype(entry["dtype"]).newbyteorder("<")
-            arrays[name] = np.frombuffer(blob, dtype, count, 4 + length + entry["at"]).reshape(entry["shape"])
-    except (struct.error, KeyError, TypeError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        return header, {name: _array(blob, 4 + length, **entry) for name, entry in header["arrays"].items()}
+    except (struct.error, LookupError, TypeError, AttributeError, ValueError, OverflowError, RecursionError) as error:
         raise ValueError(f"the blob is broken: {error}") from error
-    return header, arrays
+
+
+def _array(blob: bytes, start: int, dtype: str, shape: list[int], at: int) -> np.ndarray:
+    if dtype not in DTYPES or not all(type(n) is int and n >= 0 for n in (*shape, at)):
+        raise ValueError(f"no array has dtype {dtype}, shape {shape} and place {at}")
+    return np.frombuffer(blob, np.dtype(dtype).newbyteorder("<"), math.prod(shape), start + at).reshape(shape)

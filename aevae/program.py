@@ -7,7 +7,9 @@ linear (in, out), convolutions (kernel y, kernel x, in, out).
 """
 
 import copy
+import math
 import operator
+import threading
 
 import numpy as np
 import torch
@@ -56,6 +58,8 @@ def half_is_enough(model: Model) -> bool:
     rounded = copy.deepcopy(model)
     for p in rounded.parameters():
         p.data = p.data.half().float()
+        if not bool(p.data.isfinite().all()):
+            return False
     draw = torch.Generator().manual_seed(0)
     x = torch.rand(64, *SHAPE, generator=draw)
     x[:32] = (nn.functional.avg_pool2d(x[:32], 9, 1, 4) - 0.5).mul(12).clamp(0, 1)  # blots
@@ -65,6 +69,22 @@ def half_is_enough(model: Model) -> bool:
         if not float((rounded.encode(x) - z).abs().max()) <= ENCODE_PARITY:
             return False
     return float((rounded.decode(z) - model.decode(z)).abs().max()) <= DECODE_PARITY
+
+
+_one_at_a_time = threading.Lock()
+
+
+class _Tracer(fx.Tracer):
+    """torch.fx replaces nn.Module.__call__ for the whole process while it traces: other threads go their own way."""
+
+    def __init__(self):
+        super().__init__()
+        self.thread = threading.get_ident()
+
+    def call_module(self, m, forward, args, kwargs):
+        if threading.get_ident() != self.thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
 
 
 class _Decoder(nn.Module):
@@ -84,9 +104,12 @@ class _Encoder(_Decoder):
 def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np.ndarray]) -> dict:
     """One traced function; its weights are added to `weights`."""
     try:
-        graph = fx.Tracer().trace(root)
+        with _one_at_a_time:
+            graph = _Tracer().trace(root)
     except Exception as error:  # what a tracer cannot follow raises whatever it likes
-        raise Unsupported(f"the family {model.config.family} computes what cannot be followed for the browser") from error
+        raise Unsupported(
+            f"the family {model.config.family} computes what cannot be followed for the browser"
+        ) from error
     module = fx.GraphModule(root, graph)
     with torch.inference_mode():
         ShapeProp(module).propagate(torch.zeros(1, *shape))
@@ -105,35 +128,65 @@ def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np
     return {"input": 0, "outputs": outputs, "shapes": shapes, "ops": ops}
 
 
+_ELEMENTWISE = ("relu", "sigmoid", "tanh", "exp")
+_RESHAPES = ("flatten", "reshape", "view", "unflatten")
+_PAIRWISE = {f: f.__name__ for f in (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub)}
+
+
 def _operation(node: fx.Node, module: fx.GraphModule, registers: dict, weights: dict) -> dict:
-    inputs = [registers[n] for n in node.all_input_nodes]
-    if node.op == "call_module":
-        layer = module.get_submodule(node.target)
-        build = _LAYERS.get(type(layer))
-        if build:
-            entry, tensors = build(layer)
-            for kind, tensor in tensors.items():
-                weights[f"{node.target}.{kind}"] = tensor.detach().numpy()
-                entry[kind] = f"{node.target}.{kind}"
-            return entry | {"in": inputs}
-        name = type(layer).__name__
-    else:
-        name = node.target if isinstance(node.target, str) else node.target.__name__
-        if name in ("flatten", "reshape", "view", "unflatten"):
-            return {"op": "reshape", "in": inputs}
-        if name in ("relu", "sigmoid", "tanh", "exp"):
-            return {"op": name, "in": inputs}
-        if name in ("clamp", "clip"):
-            low, high = (*node.args[1:], None, None)[:2]
-            low, high = node.kwargs.get("min", low), node.kwargs.get("max", high)
-            return {"op": "clamp", "in": inputs, "min": low, "max": high}
-        if node.target in (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub):
-            numbers = [a for a in node.args if isinstance(a, int | float)]
-            if node.op == "call_function" and not numbers and len(inputs) == 2:
-                return {"op": name, "in": inputs}
-        if node.target is torch.cat:
-            return {"op": "cat", "in": [registers[n] for n in node.args[0]]}
-    raise Unsupported(f"its layer {name} is not known to the browser's core")
+    """One line of a program, without its output. Raises Unsupported where the browser would compute another thing."""
+    layer = module.get_submodule(node.target) if node.op == "call_module" else None
+    name = type(layer).__name__ if layer else getattr(node.target, "__name__", str(node.target))
+    entry = _layer(node.target, layer, weights) if layer else _call(node, name)
+    inputs = [a for a in (node.args[0] if name == "cat" else node.args) if isinstance(a, fx.Node)]
+    if entry is None or not _sizes_fit(entry["op"], [_shape(n) for n in inputs], _shape(node)):
+        raise Unsupported(f"its layer {name} is not known to the browser's core")
+    return entry | {"in": [registers[n] for n in inputs]}
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(node.meta["tensor_meta"].shape[1:])
+
+
+def _sizes_fit(op: str, inputs: list[tuple], out: tuple) -> bool:
+    """The browser broadcasts nothing, keeps the batch apart and joins arrays end to end."""
+    if op in ("conv", "conv_transpose"):
+        return True
+    if op == "linear":
+        return len(inputs[0]) == 1
+    if op == "cat":
+        return all(shape[1:] == out[1:] for shape in inputs) and sum(s[0] for s in inputs) == out[0]
+    return all(math.prod(shape) == math.prod(out) and (op == "reshape" or shape == out) for shape in inputs)
+
+
+def _layer(name: str, layer: nn.Module, weights: dict) -> dict | None:
+    build = _LAYERS.get(type(layer))
+    if build is None:
+        return None
+    entry, tensors = build(layer)
+    for kind, tensor in tensors.items():
+        entry[kind] = f"{name}.{kind}"
+        weights[entry[kind]] = tensor.detach().numpy()
+    return entry
+
+
+def _call(node: fx.Node, name: str) -> dict | None:
+    """A function or method that a forward pass calls; None if the browser has no such operation."""
+    rest = (*node.args[1:], *node.kwargs.values())
+    if node.op == "get_attr":
+        return None
+    if name in _RESHAPES:
+        return {"op": "reshape"}
+    if name in _ELEMENTWISE and rest in ((), (False,)):  # relu(x, inplace=False)
+        return {"op": name}
+    if name in ("clamp", "clip"):
+        bounds = dict(zip(("min", "max"), node.args[1:], strict=False)) | node.kwargs
+        return {"op": "clamp", **bounds} if all(isinstance(b, int | float | None) for b in rest) else None
+    if node.target in _PAIRWISE and not node.kwargs and all(isinstance(a, fx.Node) for a in node.args):
+        return {"op": _PAIRWISE[node.target]}
+    if node.target is torch.cat and rest in ((1,), (-1,)):
+        return {"op": "cat"}
+    return None
 
 
 def _linear(layer: nn.Linear):
@@ -158,8 +211,9 @@ def _kernel(layer, name: str) -> dict:
 
 
 def _plain(layer) -> None:
-    if layer.groups != 1 or set(layer.dilation) != {1} or layer.padding_mode != "zeros":
-        raise Unsupported("its convolutions have groups, dilation or another padding than zeros")
+    plain = layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+    if not plain or isinstance(layer.padding, str):
+        raise Unsupported("its convolutions have groups, dilation, or another padding than a number of zeros")
 
 
 def _bias(layer, size: int) -> torch.Tensor:
@@ -176,5 +230,3 @@ _LAYERS = {
     nn.Flatten: lambda layer: ({"op": "reshape"}, {}),
     nn.Unflatten: lambda layer: ({"op": "reshape"}, {}),
 }
-
-

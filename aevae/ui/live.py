@@ -44,12 +44,15 @@ def mount(
     *,
     programs: Sequence[str] = (),
     height: int = 0,
+    shape: dict[str, float] | None = None,
     on_send: Callable[[dict], None] | None = None,
 ) -> None:
     """Put `web/<module>.js` on the page.
 
     spec: JSON data, arrays: float32, float16, int32, uint16 or uint8; both handed to the module's `update`.
-    programs: names of runs whose encoder and decoder it gets, in this order. height: pixels kept free while it loads.
+    programs: names of runs whose encoder and decoder it gets, in this order. height: pixels kept free, always.
+    shape: a box that is kept free until the module draws: aspect (wide / high), width and height at most, foot (pixels
+    beneath).
     on_send(payload): called before the page runs with what the module sent; it comes from outside and is not to be
     trusted.
     """
@@ -68,6 +71,7 @@ def mount(
         "base": f"live/{VERSION}/",
         "texts": _texts(),
         "height": height,
+        "shape": shape,
         "programs": [{"run": name, "url": address(name)} for name in programs],
         "spec": spec,
     }
@@ -106,7 +110,7 @@ def _texts() -> dict[str, str]:
 
 def _report(payload: dict) -> None:
     code, run = payload.get("trouble"), payload.get("run")
-    if code in _texts():
+    if isinstance(code, str) and code in _texts():
         known = {info.name for info in loaders.runs()}
         reported = st.session_state.get(_TROUBLE, {})
         st.session_state[_TROUBLE] = {**reported, run if isinstance(run, str) and run in known else "": code}

@@ -21,8 +21,11 @@ export class Trouble extends Error {
 const size = (shape) => shape.reduce((a, b) => a * b, 1);
 
 function elementwise(f) {
-  return (op, [x], out) => () => {
-    for (let i = 0; i < out.length; i++) out[i] = f(x[i], op);
+  return (op, [x], out) => {
+    same(x.length, out.length);
+    return () => {
+      for (let i = 0; i < out.length; i++) out[i] = f(x[i], op);
+    };
   };
 }
 
@@ -126,7 +129,10 @@ const OPS = {
   linear,
   conv: convolution(false),
   conv_transpose: convolution(true),
-  reshape: (op, [x], out) => () => out.set(x),
+  reshape: (op, [x], out) => {
+    same(x.length, out.length);
+    return () => out.set(x);
+  },
   relu: elementwise((v) => (v > 0 ? v : 0)),
   sigmoid: elementwise((v) => 1 / (1 + Math.exp(-v))),
   tanh: elementwise(Math.tanh),
@@ -135,12 +141,15 @@ const OPS = {
   add: pairwise((a, b) => a + b),
   sub: pairwise((a, b) => a - b),
   mul: pairwise((a, b) => a * b),
-  cat: (op, inputs, out) => () => {
-    let at = 0;
-    for (const x of inputs) {
-      out.set(x, at);
-      at += x.length;
-    }
+  cat: (op, inputs, out) => {
+    same(inputs.reduce((sum, x) => sum + x.length, 0), out.length);
+    return () => {
+      let at = 0;
+      for (const x of inputs) {
+        out.set(x, at);
+        at += x.length;
+      }
+    };
   },
 };
 

@@ -36,6 +36,22 @@ export function fromHalf(bits) {
   return out;
 }
 
+/** What an error means to a person: the code of a Trouble (core.js); import() fails with a TypeError. */
+function codeOf(error) {
+  if (typeof error.code === "string") return error.code;
+  return error instanceof TypeError ? "network" : "browser";
+}
+
+/** An empty box of that shape, so that nothing jumps when the module comes. */
+function reserve({ aspect = 0, width = 0, height = 0, foot = 0 }) {
+  const box = document.createElement("div");
+  const px = (value) => (value ? `${value}px` : "none");
+  box.style.cssText = `max-width: ${px(width)}; max-height: ${px(height)}; margin-bottom: ${foot}px;`;
+  if (aspect) box.style.aspectRatio = aspect;
+  else box.style.height = `${height}px`;
+  return box;
+}
+
 class Host {
   constructor(root) {
     this.root = root;
@@ -54,6 +70,7 @@ class Host {
     }
     const { header } = this.parcel;
     if (header.height) this.root.style.minHeight = `${header.height}px`;
+    if (!this.view && header.shape) this.root.replaceChildren(reserve(header.shape));
     if (this.busy) return;
     this.busy = true;
     try {
@@ -64,14 +81,19 @@ class Host {
         this.parcel = null;
         const programs = await Promise.all(header.programs.map((p) => core.load(p.url, p.run)));
         if (this.gone) return;
-        this.view ??= module.mount({ root: this.root, send: (payload) => this.send("sent", payload) });
+        this.view ??= this.open(module);
         this.view.update(header.spec, arrays, programs);
       }
     } catch (error) {
-      this.trouble(header, error.code ?? (error instanceof TypeError ? "network" : "browser"), error);
+      this.trouble(header, codeOf(error), error);
     } finally {
       this.busy = false;
     }
+  }
+
+  open(module) {
+    this.root.replaceChildren();
+    return module.mount({ root: this.root, send: (payload) => this.send("sent", payload) });
   }
 
   /** Say it here, and let Python draw its own version. Codes: network, weights, layer, browser. */
