@@ -269,6 +269,34 @@ export function onFrame(fn) {
   return schedule;
 }
 
+/**
+ * What goes to Python, numbered, so that an answer to an older letter does not undo what the hand did meanwhile.
+ * post(payload): now; later(make): make() after a pause of the keys; settled(n): does Python, which has read letter n,
+ * know of everything? (Before the first letter it does, whatever n is.)
+ */
+export function outbox(send, pause = 300) {
+  let last = null;
+  let timer = 0;
+  const post = (payload) => {
+    clearTimeout(timer);
+    timer = 0;
+    last = (last ?? 0) + 1;
+    send({ ...payload, n: last });
+  };
+  return {
+    post,
+    later(make) {
+      clearTimeout(timer);
+      timer = setTimeout(() => post(make()), pause);
+    },
+    settled(n) {
+      last ??= n;
+      return !timer && n >= last;
+    },
+    close: () => clearTimeout(timer),
+  };
+}
+
 const channels = new Map();
 
 /** A value that all components of the page share. set(value, from): everyone but `from` is told. on(fn, self): -> off. */
