@@ -18,49 +18,60 @@ KINDS = {
 
 
 def corrupt(x: Tensor, kind: str, level: float, generator: Generator, clip: bool = True) -> Tensor:
-    """A spoilt copy of x: (B, C, H, W) in [0, 1]. Level 0 returns x itself.
+    """A spoilt copy of x: (B, C, H, W) in [0, 1]. Level 0 returns x itself, and draws nothing.
+
+    Noise is drawn from `generator` only; what is done with it: `apply`. Raises ValueError for an unknown kind or a
+    level outside 0..1.
+    """
+    _check(kind, level)
+    return apply(x, kind, level, draw(x, kind, generator), clip) if level else x
+
+
+def draw(x: Tensor, kind: str, generator: Generator) -> Tensor:
+    """What chance has to say about spoiling x (B, C, H, W), the same for every level, in x's dtype and on its device.
+
+    gaussian: N(0, 1) of x's shape; masking, salt_and_pepper: uniform in [0, 1), x's shape; block: uniform
+    (B, 2, 1, 1), where its upper left corner lies between the utmost places. Raises ValueError for an unknown kind.
+    """
+    _check(kind, 0)
+    shape = (len(x), 2, 1, 1) if kind == "block" else x.shape
+    sample = torch.randn if kind == "gaussian" else torch.rand
+    return sample(shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+
+
+def apply(x: Tensor, kind: str, level: float, noise: Tensor, clip: bool = True) -> Tensor:
+    """x (B, C, H, W) in [0, 1] spoilt by a draw of `draw`; level 0 returns x itself.
 
     `clip` keeps Gaussian noise inside [0, 1]; without it the score identity of SYSTEMS holds (Vincent 2011).
-    Noise is drawn from `generator` only. Raises ValueError for an unknown kind or a level outside 0..1.
+    Raises ValueError for an unknown kind or a level outside 0..1.
     """
-    if kind not in KINDS:
-        raise ValueError(f"noise must be one of {', '.join(KINDS)}, got {kind}")
-    if not 0 <= level <= 1:
-        raise ValueError(f"noise level must be in 0..1, got {level}")
+    _check(kind, level)
     if level == 0:
         return x
-    return _KIND[kind](x, level, generator, clip)
+    if kind == "gaussian":
+        noisy = x + level * noise
+        return noisy.clamp(0, 1) if clip else noisy
+    if kind == "masking":
+        return x * (noise >= level)
+    if kind == "salt_and_pepper":  # below level/2: pepper; from there to level: salt; else untouched
+        return torch.where(noise < level, (noise >= level / 2).to(x.dtype), x)
+    return x * ~_covered(x, level, noise)
 
 
-def _uniform(shape, x: Tensor, generator: Generator) -> Tensor:
-    return torch.rand(shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
-
-
-def _gaussian(x, level, generator, clip):
-    noise = torch.randn(x.shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
-    noisy = x + level * noise
-    return noisy.clamp(0, 1) if clip else noisy
-
-
-def _masking(x, level, generator, clip):
-    return x * (_uniform(x.shape, x, generator) >= level)
-
-
-def _salt_and_pepper(x, level, generator, clip):
-    u = _uniform(x.shape, x, generator)  # u < level/2: pepper; level/2 <= u < level: salt; else untouched
-    return torch.where(u < level, (u >= level / 2).to(x.dtype), x)
-
-
-def _block(x, level, generator, clip):
-    batch, _, height, width = x.shape
+def _covered(x: Tensor, level: float, corner: Tensor) -> Tensor:
+    """(B, 1, H, W) bool: the pixels under a square of the part `level` of the picture. corner: (B, 2, 1, 1)."""
+    height, width = x.shape[-2:]
     tall, wide = round(height * math.sqrt(level)), round(width * math.sqrt(level))
-    corner = _uniform((batch, 2, 1, 1), x, generator)
     top = (corner[:, 0] * (height - tall + 1)).floor()  # (B, 1, 1)
     left = (corner[:, 1] * (width - wide + 1)).floor()
     row = torch.arange(height, device=x.device).view(1, -1, 1)
     column = torch.arange(width, device=x.device).view(1, 1, -1)
     inside = (row >= top) & (row < top + tall) & (column >= left) & (column < left + wide)  # (B, H, W)
-    return x * ~inside.unsqueeze(1)
+    return inside.unsqueeze(1)
 
 
-_KIND = {"gaussian": _gaussian, "masking": _masking, "salt_and_pepper": _salt_and_pepper, "block": _block}
+def _check(kind: str, level: float) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"noise must be one of {', '.join(KINDS)}, got {kind}")
+    if not 0 <= level <= 1:
+        raise ValueError(f"noise level must be in 0..1, got {level}")

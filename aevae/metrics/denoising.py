@@ -28,6 +28,28 @@ def spoil(images: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
     return corrupt(x, kind, level, torch.Generator().manual_seed(seed)).numpy()
 
 
+def draws(seed: int) -> dict[str, np.ndarray]:
+    """kind -> the draw with which `spoil` spoils a single picture: float32 (784,), or (2,) for the block's corner.
+
+    `aevae.corruption.apply` says what a level makes of it; the page does the same in the browser.
+    """
+    import torch
+
+    from aevae.corruption import KINDS, draw
+
+    one = torch.zeros(1, 1, 28, 28)
+    return {kind: draw(one, kind, torch.Generator().manual_seed(seed)).numpy().reshape(-1) for kind in KINDS}
+
+
+def lay_over(images: np.ndarray, layer: np.ndarray) -> np.ndarray:
+    """Images (N, 1, 28, 28) in [0, 1] under a hand-made layer, uint8 (2, 28, 28): cover and ink, 255 is all.
+
+    Ink is premultiplied: out = image (1 - cover) + ink, so black (cover without ink) erases. Float32 in [0, 1].
+    """
+    cover, ink = layer.astype(np.float32) / 255
+    return np.clip(images * (1 - cover) + ink, 0, 1).astype(np.float32)
+
+
 def error_by_level(
     reconstruct: Reconstruct, images: np.ndarray, kind: str, levels: Sequence[float], seed: int
 ) -> np.ndarray:

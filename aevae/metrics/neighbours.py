@@ -36,6 +36,18 @@ def nearest(
     return np.take_along_axis(exact, order, 1), np.take_along_axis(index, order, 1)
 
 
+def count_within(points: np.ndarray, bank: np.ndarray, radius: float) -> np.ndarray:
+    """How many of `bank` (N, D) lie no farther than `radius` from each of `points` (M, D): (M,) int64.
+
+    Raises ValueError where the shapes do not fit.
+    """
+    points, bank = np.asarray(points, np.float64), np.asarray(bank, np.float64)
+    if points.ndim != 2 or bank.ndim != 2 or points.shape[1] != bank.shape[1]:
+        raise ValueError(f"points (M, D) and bank (N, D) are needed, got shapes {points.shape} and {bank.shape}")
+    counts = [(squared <= radius * radius).sum(1) for _, squared in _distances(points, bank, None)]
+    return np.concatenate(counts) if counts else np.empty(0, np.int64)
+
+
 def knn_accuracy(points: np.ndarray, labels: np.ndarray, k: int = 10) -> float:
     """Part of the points, 0..1, whose label their k nearest others vote for (leave one out).
 
