@@ -90,7 +90,14 @@ class TrainConfig(Validated):
 
     epochs: int = option(10, "passes through the training pictures", min=1, max=1000)
     batch_size: int = option(128, "pictures per step", min=1, max=8192)
-    lr: float = option(1e-3, "learning rate of Adam", min=1e-6, max=1.0, log=True)
+    lr: float = option(1e-2, "learning rate of Adam; of one_cycle: its peak", min=1e-6, max=1.0, log=True)
+    schedule: str = option(
+        "one_cycle",
+        "one_cycle: the learning rate rises over the first 8 % of the steps and falls to 0; constant: as it is",
+        choices=("one_cycle", "constant"),
+    )
+    beta2: float = option(0.99, "memory of Adam's second moment", min=0.5, max=0.9999)
+    centre: bool = option(True, "begin at the mean training picture: input about 0, output about the mean")
 
     @property
     def film_epochs(self) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Weights as functions of the training time in epochs (with fractions), so that a resumed run finds them again."""
+"""Functions of the training time, so that a resumed run finds again where it was."""
 
 
 def warmup(epoch: float, length: float) -> float:
@@ -7,3 +7,12 @@ def warmup(epoch: float, length: float) -> float:
     Bowman et al. 2016, arXiv:1511.06349, section 3.1 (KL annealing); Sonderby et al. 2016, arXiv:1602.02282.
     """
     return 1.0 if length <= 0 else min(1.0, epoch / length)
+
+
+def one_cycle(step: int, steps: int, warm: float = 0.08) -> float:
+    """Share of the peak learning rate in step 0..steps-1: linear up over the first `warm`, then linear to 0.
+
+    Smith & Topin 2019, arXiv:1708.07120 (one cycle, here with a straight way down).
+    """
+    rise = max(1.0, warm * steps)
+    return min((step + 1) / rise, (steps - step) / max(1.0, steps - rise))

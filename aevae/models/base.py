@@ -14,6 +14,7 @@ from aevae.config import ModelConfig
 from aevae.models import blocks
 from aevae.outputs import Loss, Output
 
+BLACK = 1 / 510  # half a grey level: the logit of a pixel that is always black stays finite
 MIN_LOGVAR = math.log(1e-4)  # of a learned pixel variance: black border pixels would drive it to 0 and the NLL to -inf
 
 
@@ -39,6 +40,16 @@ class Model(nn.Module):
     def build_code(self, width: int) -> None:
         """Make the layers from h (B, width) to the code."""
         raise NotImplementedError
+
+    def start_from(self, mean: Tensor) -> None:
+        """Begin at the mean picture (1, 28, 28) of the training set: encoder input about 0, decoder output about it.
+
+        Both are constants, so no function of x becomes unreachable; the first steps need not find them.
+        LeCun et al. 1998, Efficient BackProp, section 4.3.
+        """
+        mean = mean.clamp(BLACK, 1 - BLACK)
+        self.encoder[0].by.copy_(-mean)
+        self.decoder[-1].by.copy_(mean.logit() if self.config.likelihood == "bernoulli" else mean)
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """q(z|x) of x (B, 1, 28, 28): mean (B, D) and log variance (B, D), or None where the code is a point."""

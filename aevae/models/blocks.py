@@ -1,5 +1,6 @@
 """Encoders and decoders shared by the families. Pictures are (B, 1, 28, 28)."""
 
+import torch
 from torch import Tensor, nn
 
 from aevae.config import ModelConfig
@@ -9,14 +10,26 @@ PIXELS = 784
 CONV_FEATURES = 64 * 7 * 7
 
 
+class Shift(nn.Module):
+    """x + `by`, a picture that is set before training and not learnt; zero at first."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("by", torch.zeros(SHAPE))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.by
+
+
 def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
     """x (B, 1, 28, 28) -> h (B, width). Returns the net and its width.
 
     mlp: 784-hidden (the encoder of pytorch/examples `vae`); conv: 32 and 64 maps, 4x4 kernels, stride 2.
     """
     if config.network == "mlp":
-        return nn.Sequential(nn.Flatten(), nn.Linear(PIXELS, config.hidden), nn.ReLU()), config.hidden
+        return nn.Sequential(Shift(), nn.Flatten(), nn.Linear(PIXELS, config.hidden), nn.ReLU()), config.hidden
     net = nn.Sequential(
+        Shift(),
         nn.Conv2d(1, 32, 4, 2, 1),  # (B, 32, 14, 14)
         nn.ReLU(),
         nn.Conv2d(32, 64, 4, 2, 1),  # (B, 64, 7, 7)
@@ -34,6 +47,7 @@ def decoder(config: ModelConfig) -> nn.Module:
             nn.ReLU(),
             nn.Linear(config.hidden, PIXELS),
             nn.Unflatten(1, SHAPE),
+            Shift(),
         )
     return nn.Sequential(
         nn.Linear(config.latent_dim, CONV_FEATURES),
@@ -42,6 +56,7 @@ def decoder(config: ModelConfig) -> nn.Module:
         nn.ConvTranspose2d(64, 32, 4, 2, 1),  # (B, 32, 14, 14)
         nn.ReLU(),
         nn.ConvTranspose2d(32, 1, 4, 2, 1),  # (B, 1, 28, 28)
+        Shift(),
     )
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from aevae.config import TrainConfig
 from aevae.models.base import Model
 from aevae.models.blocks import batches
+from aevae.schedules import one_cycle
 
 TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
 REPORT_SECONDS = 0.25  # a StepDone at most this often
@@ -51,7 +52,10 @@ class Trainer:
         self.train = torch.tensor(train).to(device)  # copies: the data set stays as it is
         self.test = torch.tensor(test).to(device)
         # fused: one kernel for all parameters; the same numbers, half the time of the loop on small nets
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=config.lr, fused=device.type in ("cpu", "cuda"))
+        fused = device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.Adam(model.parameters(), config.lr, (0.9, config.beta2), fused=fused)
+        if config.centre:
+            model.start_from(self.train.float().mean(0).div_(255))
         self.noise = torch.Generator(device).manual_seed(seed)
         self.step = 0
         self.sums: Tensor | None = None  # of the terms times the batch, over this epoch so far
@@ -122,6 +126,8 @@ class Trainer:
         values = torch.stack(list(terms.values()))
         if self.device.type == "cpu":  # elsewhere asking would stall the device: asked once a report
             self._must_be_finite(values.tolist(), terms)
+        if self.config.schedule == "one_cycle":
+            self.optimizer.param_groups[0]["lr"] = self.config.lr * one_cycle(self.step, self.steps)
         self.optimizer.step()
         self.step += 1
         self.term_names = list(terms)
