@@ -1,23 +1,7 @@
 // node --test tests/test_canvas.mjs: the parts of the plane that need no browser.
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
 import test from "node:test";
-
-const source = await readFile(new URL("../aevae/ui/canvas.js", import.meta.url), "utf8");
-const { unpack, fit, heightFor, snap, step, cellIndex } = await import(`data:text/javascript,${encodeURIComponent(source)}`);
-
-test("the blob of canvas.pack comes out as it went in, at any byte offset", () => {
-  const blob = Uint8Array.from(Buffer.from(process.env.AEVAE_BLOB ?? "", "hex"));
-  if (!blob.length) return; // written by tests/test_ui.py
-  const shifted = new Uint8Array(blob.length + 3);
-  shifted.set(blob, 3);
-  const { header, png, points, classes } = unpack(shifted.subarray(3));
-  assert.equal(header.label, "é");
-  assert.deepEqual([...png], [1, 2, 3, 4, 5]);
-  assert.deepEqual([...points], [0.5, -1, 2, 3]);
-  assert.deepEqual([...classes], [7, 9]);
-  assert.throws(() => unpack(blob.slice(0, -4)), /expected/);
-});
+import { cellIndex, fit, heightFor, snap, step } from "../aevae/ui/web/plane.js";
 
 test("a place snaps to the middle of its cell and never leaves the extent", () => {
   const extent = [0, 10, 0, 4];

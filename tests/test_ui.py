@@ -269,13 +269,8 @@ def test_a_cloud_of_the_wrong_shape_is_refused():
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
 def test_the_javascript_agrees():
-    points = np.array([[0.5, -1], [2, 3]], "<f4")
-    blob = canvas.pack({"label": "é"}, bytes([1, 2, 3, 4, 5]), points.tobytes(), bytes([7, 9]))
     done = subprocess.run(
-        ["node", "--test", str(ROOT / "tests" / "test_canvas.mjs")],
-        env={**os.environ, "AEVAE_BLOB": blob.hex()},
-        capture_output=True,
-        text=True,
+        ["node", "--test", str(ROOT / "tests" / "test_canvas.mjs")], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout[-3000:]
 

@@ -4,27 +4,17 @@ One component serves the digit picker, the grid of a manifold and the map of cod
 hears a choice on click, tap or Enter. The choice is kept in the session under `<key>_xy`, so it outlives the page.
 """
 
-import json
-import struct
 import zlib
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
 from aevae.figures.palette import CLASS_COLOURS
+from aevae.ui import live
 from aevae.ui.i18n import _
 
-_HERE = Path(__file__).parent
-_HTML = """
-<div class="plane" role="application" tabindex="0">
-<canvas></canvas><div class="read" aria-hidden="true"></div><div class="aloud" aria-live="polite"></div>
-</div>
-"""
-_COMPONENT = st.components.v2.component(
-    "aevae_plane", html=_HTML, css=(_HERE / "canvas.css").read_text(), js=(_HERE / "canvas.js").read_text()
-)
+_READ = 19  # pixels of the line under the plane that tells what the pointer shows
 
 
 def plane(
@@ -62,21 +52,22 @@ def plane(
     kept = f"{key}_xy"
     shown = value if value is not None else st.session_state.get(kept, default)
 
-    def picked() -> None:
-        xy = _inside(st.session_state[key].picked, extent)
+    def picked(payload: dict) -> None:
+        xy = _inside(payload, extent)
         if xy is not None:
             st.session_state[kept] = xy
             if on_pick:
                 on_pick(xy)
 
-    points = np.zeros((0, 2), "<f4") if points is None else np.ascontiguousarray(points, "<f4")
-    classes = np.zeros(0, np.uint8) if classes is None else np.ascontiguousarray(classes, np.uint8)
+    points = np.zeros((0, 2), np.float32) if points is None else np.asarray(points, np.float32)
+    classes = np.zeros(0, np.uint8) if classes is None else np.asarray(classes).astype(np.uint8)
     if points.ndim != 2 or points.shape[1] != 2 or len(classes) not in (0, len(points)):
         raise ValueError(f"points must be (N, 2) with N classes or none, got {points.shape} and {classes.shape}")
     x0, x1, y0, y1 = (float(v) for v in extent)
-    header = {
+    aspect = abs((x1 - x0) / (y1 - y0)) if equal else 0
+    spec = {
         "extent": [x0, x1, y0, y1],
-        "aspect": abs((x1 - x0) / (y1 - y0)) if equal else 0,
+        "aspect": aspect,
         "height": height or 0,
         "maxWidth": max_width or 0,
         "cell": [float(v) for v in cell] if cell else None,
@@ -93,9 +84,14 @@ def plane(
         "read": read,
         "count": count or 0,
     }
-    _COMPONENT(
-        key=key, data=pack(header, background or b"", points.tobytes(), classes.tobytes()), on_picked_change=picked
-    )
+    arrays = {"background": np.frombuffer(background or b"", np.uint8), "points": points, "classes": classes}
+    shape = {
+        "aspect": aspect or (0 if height else 1),
+        "width": max_width or 0,
+        "height": height or 0,
+        "foot": _READ if read else 0,
+    }
+    live.mount("plane", key, spec, arrays, shape=shape, on_send=picked)
     return shown
 
 
@@ -146,13 +142,6 @@ def pick_cell(
     )
     index = number(xy) if xy is not None else None
     return index if index is not None and index < limit else None
-
-
-def pack(header: dict, *parts: bytes) -> bytes:
-    """One blob for the browser: uint32 length of the JSON, the JSON, then the parts; each padded to 4 bytes."""
-    text = json.dumps({**header, "sizes": [len(part) for part in parts]}, allow_nan=False).encode()
-    text += b" " * (-len(text) % 4)
-    return b"".join([struct.pack("<I", len(text)), text, *(part + bytes(-len(part) % 4) for part in parts)])
 
 
 def _inside(picked, extent) -> tuple[float, float] | None:

@@ -94,6 +94,8 @@ function convolution(transposed) {
     const [ci, hi, wi] = from, [co, ho, wo] = to, [kh, kw] = w.shape; // w (kh, kw, ci, co)
     same(w.length, kh * kw * ci * co);
     same(b.length, co);
+    same(x.length, ci * hi * wi);
+    same(out.length, co * ho * wo);
     const pairs = []; // input pixel, output pixel, offset of the kernel
     const [far, near] = transposed ? [[ho, wo], [hi, wi]] : [[hi, wi], [ho, wo]]; // far = near * stride - padding + k
     for (let y = 0; y < near[0]; y++)
@@ -164,7 +166,8 @@ export class Program {
       this.latentDim = header.latent_dim;
       this.family = header.family;
       this.functions = {};
-      for (const [name, f] of Object.entries(header.functions)) this.functions[name] = compile(f, arrays);
+      const weights = doubles(arrays);
+      for (const [name, f] of Object.entries(header.functions)) this.functions[name] = compile(f, weights);
     } catch (error) {
       const known = error instanceof Trouble;
       throw new Trouble(known ? error.code : "weights", error.message, run);
@@ -188,15 +191,13 @@ export class Program {
   }
 }
 
-/** A copy in double precision, the only one in which a JavaScript engine computes without converting. */
-function doubles(array) {
-  const copy = Float64Array.from(array);
-  copy.shape = array.shape;
-  return copy;
+/** Copies in double precision, the only one in which a JavaScript engine computes without converting. */
+function doubles(arrays) {
+  const copy = (array) => Object.assign(Float64Array.from(array), { shape: array.shape });
+  return Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, copy(array)]));
 }
 
-function compile({ input, outputs, shapes, ops }, weights) {
-  const arrays = Object.fromEntries(Object.entries(weights).map(([name, w]) => [name, doubles(w)]));
+function compile({ input, outputs, shapes, ops }, arrays) {
   const registers = shapes.map((shape) => new Float64Array(size(shape)));
   const steps = ops.map((op) => {
     if (!Object.hasOwn(OPS, op.op)) throw new Trouble("layer", op.op);

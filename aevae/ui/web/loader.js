@@ -12,8 +12,8 @@ export function unpack(blob) {
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   const arrays = {};
   for (const [name, { dtype, shape, at }] of Object.entries(header.arrays)) {
-    const Kind = ARRAYS[dtype];
-    if (!Kind) throw new RangeError(`${name}: unknown dtype ${dtype}`);
+    const Kind = Object.hasOwn(ARRAYS, dtype) && ARRAYS[dtype];
+    if (!Kind || at < 0) throw new RangeError(`${name}: no array is ${dtype} at ${at}`);
     const values = new Kind(buffer, 4 + length + at, shape.reduce((a, b) => a * b, 1));
     arrays[name] = dtype === "float16" ? fromHalf(values) : values;
     arrays[name].shape = shape;

@@ -1,27 +1,10 @@
-// A plane that can be pointed at: picture, points and marks below, crosshair above. One file, no build, no library.
-// Python packs everything into one blob (canvas.py: pack); a choice goes back as the trigger "picked" {x, y}.
-// Hook: the host element fires the event "plane:move" with detail {x, y} (null when the pointer leaves) at every move,
-// at most once a frame, so that something else in the page can follow the pointer without asking Python.
+// A plane that can be pointed at: picture, points and marks below, crosshair above (aevae/ui/canvas.py).
+// A choice goes to Python as {x, y}. The element fires the event "plane:move" with detail {x, y} (null when the pointer
+// leaves) at every move, at most once a frame, so that something else in the page can follow without asking Python.
 
-const views = new WeakMap(); // parentElement -> View
+import { onFrame } from "./core.js";
 
 // ---- pure parts (tested with node) --------------------------------------------------------------------------------
-
-/** Blob -> {header, png, points, classes}. Layout: uint32 length, JSON padded to 4, then the parts, each padded to 4. */
-export function unpack(blob) {
-  const bytes = blob.slice(); // byteOffset 0: typed arrays below need it
-  const length = new DataView(bytes.buffer).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(bytes.subarray(4, 4 + length)));
-  let at = 4 + length;
-  const part = (size) => {
-    const piece = bytes.buffer.slice(at, at + size);
-    if (piece.byteLength !== size) throw new Error(`plane: ${size} bytes expected, ${piece.byteLength} came`);
-    at += size + ((4 - (size % 4)) % 4);
-    return piece;
-  };
-  const [png, points, classes] = header.sizes.map(part);
-  return { header, png: new Uint8Array(png), points: new Float32Array(points), classes: new Uint8Array(classes) };
-}
 
 /** Where the plane lies in a box of `width` x `height` pixels; `aspect` (wide / high) keeps its shape, 0 fills. */
 export function fit(width, height, aspect) {
@@ -54,13 +37,15 @@ export function step(at, key, far, extent, cell) {
   if (!way) return null;
   const [x0, x1, y0, y1] = extent;
   const part = far ? 10 : 50;
-  const size = cell ? [cell[0] * (far ? 5 : 1), cell[1] * (far ? 5 : 1)] : [Math.abs(x1 - x0) / part, Math.abs(y1 - y0) / part];
-  return snap({ x: at.x + way[0] * size[0] * Math.sign(x1 - x0), y: at.y + way[1] * size[1] * Math.sign(y1 - y0) }, extent, cell);
+  const many = far ? 5 : 1;
+  const [w, h] = cell ? [cell[0] * many, cell[1] * many] : [Math.abs(x1 - x0) / part, Math.abs(y1 - y0) / part];
+  const to = { x: at.x + way[0] * w * Math.sign(x1 - x0), y: at.y + way[1] * h * Math.sign(y1 - y0) };
+  return snap(to, extent, cell);
 }
 
 /** Number of the cell at a place, row by row from the top left. */
 export function cellIndex(at, extent, cell) {
-  const [x0, x1, y0, y1] = extent;
+  const [x0, x1, , y1] = extent;
   const columns = Math.round(Math.abs(x1 - x0) / cell[0]);
   const column = Math.floor(Math.abs(at.x - x0) / cell[0]);
   return Math.floor(Math.abs(y1 - at.y) / cell[1]) * columns + column;
@@ -69,36 +54,45 @@ export function cellIndex(at, extent, cell) {
 // ---- the view -----------------------------------------------------------------------------------------------------
 
 class View {
-  constructor(root) {
-    this.root = root;
-    this.canvas = root.querySelector("canvas");
-    this.read = root.querySelector(".read");
-    this.aloud = root.querySelector(".aloud");
+  constructor({ root, send }) {
+    this.root = document.createElement("div");
+    this.root.className = "plane";
+    this.root.tabIndex = 0;
+    this.root.setAttribute("role", "application");
+    this.root.innerHTML =
+      '<canvas></canvas><div class="read" aria-hidden="true"></div><div class="aloud" aria-live="polite"></div>';
+    root.append(this.root);
+    [this.canvas, this.read, this.aloud] = this.root.children;
+    this.send = send;
     this.base = document.createElement("canvas"); // everything that does not follow the pointer
     this.hover = null;
     this.value = null;
     this.picture = null;
     this.pictureId = "";
-    this.onpick = () => {};
+    this.follow = onFrame(() => this.moved());
     this.canvas.onpointermove = (event) => this.move(this.place(event));
     this.canvas.onpointerleave = () => this.move(null);
     this.canvas.onclick = (event) => this.pick(this.place(event));
-    root.onkeydown = (event) => this.key(event);
-    root.onblur = () => this.move(null);
+    this.root.onkeydown = (event) => this.key(event);
+    this.root.onblur = () => this.move(null);
     this.observer = new ResizeObserver(() => this.layout());
-    this.observer.observe(root);
+    this.observer.observe(this.root);
   }
 
-  update(blob) {
-    Object.assign(this, unpack(blob));
-    const h = this.header;
-    this.value = h.value ? { x: h.value[0], y: h.value[1] } : null;
-    this.root.setAttribute("aria-label", h.label);
-    this.read.hidden = !h.read;
-    if (!h.picture) this.picture = null;
-    else if (h.picture !== this.pictureId) this.decode(h.picture);
-    this.pictureId = h.picture;
+  update(header, { background, points, classes }) {
+    Object.assign(this, { header, points, classes, png: background });
+    this.value = header.value ? { x: header.value[0], y: header.value[1] } : null;
+    this.root.setAttribute("aria-label", header.label);
+    this.read.hidden = !header.read;
+    if (!header.picture) this.picture = null;
+    else if (header.picture !== this.pictureId) this.decode(header.picture);
+    this.pictureId = header.picture;
     this.layout();
+  }
+
+  destroy() {
+    this.observer.disconnect();
+    this.follow.cancel();
   }
 
   async decode(id) {
@@ -255,18 +249,20 @@ class View {
 
   move(at) {
     this.hover = at;
-    this.moved ??= requestAnimationFrame(() => {
-      this.moved = null;
-      if (!this.box) return;
-      this.read.textContent = this.hover ? this.words(this.hover) : "";
-      this.draw();
-      this.root.dispatchEvent(new CustomEvent("plane:move", { detail: this.hover, bubbles: true, composed: true }));
-    });
+    this.follow();
+  }
+
+  moved() {
+    if (!this.box) return;
+    this.read.textContent = this.hover ? this.words(this.hover) : "";
+    this.draw();
+    this.root.dispatchEvent(new CustomEvent("plane:move", { detail: this.hover, bubbles: true, composed: true }));
   }
 
   key(event) {
     const { extent, cell } = this.header;
-    const from = this.hover ?? this.value ?? snap({ x: (extent[0] + extent[1]) / 2, y: (extent[2] + extent[3]) / 2 }, extent, cell);
+    const middle = { x: (extent[0] + extent[1]) / 2, y: (extent[2] + extent[3]) / 2 };
+    const from = this.hover ?? this.value ?? snap(middle, extent, cell);
     const next = step(from, event.key, event.shiftKey, extent, cell);
     if (next) {
       this.move(next);
@@ -287,17 +283,10 @@ class View {
     this.value = at;
     this.aloud.textContent = `${this.header.chosen} ${this.words(at)}`;
     this.draw();
-    this.onpick(at);
+    this.send(at);
   }
 }
 
-export default function ({ data, parentElement, setTriggerValue }) {
-  let view = views.get(parentElement);
-  if (!view) views.set(parentElement, (view = new View(parentElement.querySelector(".plane"))));
-  view.onpick = (at) => setTriggerValue("picked", at);
-  view.update(data);
-  return () => {
-    view.observer.disconnect();
-    views.delete(parentElement);
-  };
+export function mount(ctx) {
+  return new View(ctx);
 }

@@ -1,0 +1,137 @@
+"""Models in a real Chromium: the same numbers as PyTorch, fetched once from here alone, and a word when it fails."""
+# ruff: noqa: F811  (fixtures of test_browser are imported by name)
+
+import numpy as np
+import pytest
+from test_browser import LOCAL, Tab, browser, shared_server  # noqa: F401
+
+from aevae import blob, checkpoints, paths
+from aevae.program import program
+from aevae.runs import load_run, shown_images
+from aevae.ui import live
+
+pytestmark = pytest.mark.browser
+SHIPPED = sorted(p.parent.name for p in (paths.ROOT / "checkpoints" / "pretrained").glob("*/config.json"))
+CORE = f"/live/{live.VERSION}/core.js"
+COMPUTE = """async ([core, url, x, z]) => {
+  const { load } = await import(core);
+  const program = await load(url);
+  return {
+    mu: program.functions.encode ? x.map((x) => [...program.encode(x).mu]) : null,
+    pictures: z.map((z) => [...program.decode(z)]),
+  };
+}"""
+TROUBLE = """async ([core, url]) => {
+  const { load, Trouble } = await import(core);
+  try {
+    await load(url, "the-run");
+    return "no trouble";
+  } catch (error) {
+    return error instanceof Trouble && error.run === "the-run" ? error.code : String(error);
+  }
+}"""
+
+
+@pytest.fixture
+def tab(browser, shared_server):
+    """A tab on a page of the server that has no script of its own."""
+    tab = Tab(browser)
+    tab.page.goto(shared_server.url + "/_stcore/health")
+    yield tab
+    assert tab.outside == [] and tab.crashes == []
+    tab.close()
+
+
+def address(name: str) -> str:
+    """URL of a shipped run's program on the test's server."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("AEVAE_PRETRAINED", raising=False)
+        return "/" + live.address(name)
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_a_shipped_run_computes_what_pytorch_computes(tab, name):
+    run = load_run(str(paths.ROOT / "checkpoints" / "pretrained" / name))
+    images = shown_images(run.shown)[:50].astype(np.float32)
+    images = images / 255 if images.max() > 1 else images
+    codes = np.concatenate([run.encode(images[:25]), np.random.default_rng(0).normal(0, 1.5, (25, run.latent_dim))])
+    codes = codes.astype(np.float32)
+    x, z = images.reshape(50, 784).tolist(), codes.tolist()
+    got = tab.page.evaluate(COMPUTE, [CORE, address(name), x, z])
+    assert np.abs(np.array(got["mu"]) - run.encode(images)).max() <= 1e-3
+    assert np.abs(np.array(got["pictures"]).reshape(50, 1, 28, 28) - run.decode(codes)).max() <= 1 / 255
+
+
+def test_every_shipped_run_fits_the_page():
+    """Half precision for all that are shipped: their weights are stored in it."""
+    assert len(SHIPPED) >= 7
+    for name in SHIPPED:
+        data = program(load_run(str(paths.ROOT / "checkpoints" / "pretrained" / name)).model)
+        assert blob.unpack(data)[0]["dtype"] == "float16" and len(data) < 2e6
+
+
+def test_weights_are_fetched_once_and_kept_across_reloads(tab, shared_server):
+    asked = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    url = address(SHIPPED[0])
+    sizes = """performance.getEntriesByType("resource").filter((e) => e.name.includes("/live/"))
+      .map((e) => [e.name.split("/").pop(), e.transferSize, e.decodedBodySize])"""
+    arguments = [CORE, url, [], []]
+    for _ in range(3):
+        tab.page.evaluate(COMPUTE, arguments)
+    assert len([u for u in asked if u.endswith(".bin")]) == 1
+    first = {name: moved for name, moved, _ in tab.page.evaluate(sizes)}
+    assert first[url.rpartition("/")[2]] > 100_000 and first["core.js"] > 0
+    tab.page.reload()
+    tab.page.evaluate(COMPUTE, arguments)
+    again = tab.page.evaluate(sizes)
+    assert {name for name, _, _ in again} == set(first)
+    assert all(moved == 0 and there > 0 for _, moved, there in again), again
+    assert all(LOCAL.match(u) for u in asked)
+
+
+def changed(header_changes=None, op=None) -> bytes:
+    """The program of a shipped run, with another header."""
+    run = load_run(str(paths.ROOT / "checkpoints" / "pretrained" / SHIPPED[0]))
+    header, arrays = blob.unpack(program(run.model))
+    if op:
+        header["functions"]["decode"]["ops"][0]["op"] = op
+    return blob.pack(header | (header_changes or {}), arrays)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (lambda: changed()[:-1000], "weights"),
+        (lambda: changed()[:10], "weights"),
+        (lambda: b"", "weights"),
+        (lambda: b"<!doctype html>", "weights"),
+        (lambda: changed({"format": 2}), "weights"),
+        (lambda: changed().replace(b'"float16"', b'"float64"'), "weights"),
+        (lambda: changed(op="softmax"), "layer"),
+        (lambda: None, "network"),
+        (lambda: 500, "network"),
+    ],
+)
+def test_trouble_has_its_code(tab, body, code):
+    body = body()
+
+    def answer(route):
+        if body is None:
+            route.abort()
+        elif isinstance(body, int):
+            route.fulfill(status=body)
+        else:
+            route.fulfill(body=body, content_type="application/octet-stream")
+
+    url = address(SHIPPED[0])
+    tab.page.route("**/*.bin", answer)
+    assert tab.page.evaluate(TROUBLE, [CORE, url]) == code
+    tab.page.unroute("**/*.bin")
+    assert tab.page.evaluate(TROUBLE, [CORE, url]) == "no trouble", "it is tried again"
+
+
+def test_what_is_not_there_is_trouble(tab):
+    name = SHIPPED[0]
+    assert checkpoints.NAME.fullmatch(name)
+    assert tab.page.evaluate(TROUBLE, [CORE, f"/live/{name}/{'0' * 16}.bin"]) == "network"
