@@ -97,6 +97,11 @@ class TrainConfig(Validated):
         choices=("one_cycle", "constant"),
     )
     beta2: float = option(0.99, "memory of Adam's second moment", min=0.5, max=0.9999)
+    precision: str = option(
+        "float32",
+        "float32, or bfloat16 for the products inside a step (autocast): quicker on recent GPUs, slower on most CPUs",
+        choices=("float32", "bfloat16"),
+    )
     centre: bool = option(True, "begin at the mean training picture: input about 0, output about the mean")
 
     @property

@@ -8,6 +8,8 @@ import math
 import torch
 from torch import Generator, Tensor
 
+from aevae.noise import normal, uniform
+
 # kind -> what `level` means
 KINDS = {
     "gaussian": "standard deviation of the added noise, in units of the pixel range",
@@ -35,8 +37,7 @@ def draw(x: Tensor, kind: str, generator: Generator) -> Tensor:
     """
     _check(kind, 0)
     shape = (len(x), 2, 1, 1) if kind == "block" else x.shape
-    sample = torch.randn if kind == "gaussian" else torch.rand
-    return sample(shape, generator=generator, device=generator.device, dtype=x.dtype).to(x.device)
+    return (normal if kind == "gaussian" else uniform)(shape, generator, x)
 
 
 def apply(x: Tensor, kind: str, level: float, noise: Tensor, clip: bool = True) -> Tensor:

@@ -1,12 +1,17 @@
 """Functions of the training time, so that a resumed run finds again where it was."""
 
 
-def warmup(epoch: float, length: float) -> float:
+def warmup(epoch, length: float):
     """Linear rise from 0 at the start to 1 after `length` epochs; 1 throughout where `length` is 0.
+
+    `epoch`: a number, or a scalar tensor (then the result is one).
 
     Bowman et al. 2016, arXiv:1511.06349, section 3.1 (KL annealing); Sonderby et al. 2016, arXiv:1602.02282.
     """
-    return 1.0 if length <= 0 else min(1.0, epoch / length)
+    if length <= 0:
+        return 1.0
+    share = epoch / length
+    return share.clamp(max=1.0) if hasattr(share, "clamp") else min(1.0, share)
 
 
 def one_cycle(step: int, steps: int, warm: float = 0.08) -> float:

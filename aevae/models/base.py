@@ -5,6 +5,7 @@ A model knows no file, device, optimizer or screen; tensors follow the inputs' d
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -12,6 +13,7 @@ from torch import Generator, Tensor, nn
 from aevae import losses
 from aevae.config import ModelConfig
 from aevae.models import blocks
+from aevae.noise import normal
 from aevae.outputs import Loss, Output
 
 BLACK = 1 / 510  # half a grey level: the logit of a pixel that is always black stays finite
@@ -27,10 +29,13 @@ class Model(nn.Module):
     latent = "continuous"  # or "discrete"
     input = "image"  # or "sequence"
     levels = 1
+    knobs: ClassVar[tuple[str, ...]] = ()  # numbers of the config that models trained side by side may differ in
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
+        for name in self.knobs:
+            self.register_buffer(name, torch.tensor(float(getattr(config, name))), persistent=False)
         self.encoder, width = blocks.encoder(config)
         self.build_code(width)
         self.decoder = blocks.decoder(config)
@@ -92,5 +97,4 @@ class Model(nn.Module):
 
 def sample(mu: Tensor, logvar: Tensor, generator: Generator) -> Tensor:
     """z = mu + exp(logvar / 2) * eps, eps ~ N(0, I): the reparameterisation (arXiv:1312.6114, section 2.4)."""
-    eps = torch.randn(mu.shape, generator=generator, device=mu.device, dtype=mu.dtype)
-    return mu + torch.exp(0.5 * logvar) * eps
+    return mu + torch.exp(0.5 * logvar) * normal(mu.shape, generator, mu)

@@ -6,6 +6,8 @@ Higgins et al. 2017 (ICLR). The `elbo` reported is the true bound, at weight 1.
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from aevae.config import option
 from aevae.models.vae import VAE, VAEConfig
 
@@ -27,7 +29,8 @@ class BetaVAE(VAE):
     title = "beta-VAE"
     objective = "-log p(x|z) + beta KL(q(z|x) || N(0, I))"
     paper = "Higgins et al. 2017"
+    knobs = ("beta",)
 
     @property
-    def beta(self) -> float:
-        return self.config.beta
+    def kl_weight(self) -> Tensor:
+        return self.beta

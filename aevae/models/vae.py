@@ -39,8 +39,7 @@ class VAE(Model):
     generative = True
 
     @property
-    def beta(self) -> float:
-        """Weight of the KL."""
+    def kl_weight(self) -> float | Tensor:
         return 1.0
 
     def build_code(self, width: int) -> None:
@@ -55,6 +54,6 @@ class VAE(Model):
         out = self(x, generator)
         recon = self.nll(x, out.params).mean()
         kl = losses.gaussian_kl(out.mu, out.logvar).mean()
-        total = recon + self.beta * warmup(epoch, self.config.warmup_epochs) * kl
+        total = recon + self.kl_weight * warmup(epoch, self.config.warmup_epochs) * kl
         terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl)}  # the true bound, whatever the weight
         return Loss(total=total, terms={name: term.detach() for name, term in terms.items()})

@@ -6,7 +6,7 @@ noise on one generator whose state is part of the checkpoint, so stop + resume i
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,7 @@ from aevae.config import TrainConfig
 from aevae.models.base import Model
 from aevae.models.blocks import batches
 from aevae.schedules import one_cycle
+from aevae.training.steps import adam, stepper, sum_type
 
 TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
 REPORT_SECONDS = 0.25  # a StepDone at most this often
@@ -44,24 +45,26 @@ class TrainingDiverged(ArithmeticError):
 
 
 class Trainer:
-    """Adam on shuffled mini-batches of `train` (uint8 (N, 1, 28, 28)); each epoch ends with a pass over `test`."""
+    """One run in the making: Adam on shuffled mini-batches of `train` (uint8 (N, 1, 28, 28)), a pass over `test` after
+    each epoch. The steps themselves, of one model or of several side by side, are in `aevae.training.steps`."""
 
     def __init__(self, model: Model, train, test, config: TrainConfig, seed: int, device: torch.device):
         self.model = model.to(device)
         self.config, self.seed, self.device = config, seed, device
-        self.train = torch.tensor(train).to(device)  # copies: the data set stays as it is
-        self.test = torch.tensor(test).to(device)
-        # fused: one kernel for all parameters; the same numbers, half the time of the loop on small nets
-        fused = device.type in ("cpu", "cuda")
-        self.optimizer = torch.optim.Adam(model.parameters(), config.lr, (0.9, config.beta2), fused=fused)
+        # copies: the data set stays as it is; what is on the device already is shared by those who train side by side
+        self.train, self.test = (
+            part if isinstance(part, Tensor) else torch.tensor(part).to(device) for part in (train, test)
+        )
         if config.centre:
-            model.start_from(self.train.float().mean(0).div_(255))
+            model.start_from(self.train.sum(0).div(255 * len(self.train)).to(device, torch.float32))
+        self.optimizer = adam(model.parameters(), config, device)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.step = 0
-        self.sums: Tensor | None = None  # of the terms times the batch, over this epoch so far
+        self.sums: Tensor | None = None  # (T,) of the terms times the batch, over this epoch so far
         self.term_names: list[str] = []
         self.epoch_seconds = 0.0
         self.history: list[dict] = []
+        self.diverged: TrainingDiverged | None = None  # while others, trained side by side, go on
 
     @property
     def steps_per_epoch(self) -> int:
@@ -72,69 +75,35 @@ class Trainer:
         return self.steps_per_epoch * self.config.epochs
 
     @property
-    def _sum_type(self) -> torch.dtype:
-        return torch.float32 if self.device.type == "mps" else torch.float64
-
-    @property
     def finished(self) -> bool:
         return len(self.history) == self.config.epochs + 1
 
+    @property
+    def rate(self) -> float:
+        """Learning rate of the coming step."""
+        cycle = self.config.schedule == "one_cycle"
+        return self.config.lr * (one_cycle(self.step, self.steps) if cycle else 1.0)
+
     def fit(self, on_event: Callable = lambda event: None, should_stop: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end, or until `should_stop()` between two steps. Returns whether the end was reached."""
-        if not self.history:
-            self._end_epoch(on_event, {})
-        while self.step < self.steps:
-            if not self._epoch(on_event, should_stop):
-                if self.sums is not None:
-                    self._means()  # a state that is kept is a good one
-                return False
-            self._end_epoch(on_event, self._means())
-        return True
+        return fit([self], lambda i, event: on_event(event), should_stop)
 
-    def _epoch(self, on_event, should_stop) -> bool:
-        epoch, done = divmod(self.step, self.steps_per_epoch)
-        order = torch.randperm(len(self.train), generator=torch.Generator().manual_seed(self.seed * 1_000_003 + epoch))
-        order = order.to(self.device)
-        self.model.train()
-        size, told = self.config.batch_size, 0.0
-        for i in range(done, self.steps_per_epoch):
-            if should_stop():
-                return False
-            began = time.perf_counter()  # whoever is asked may wait: that is no time of training
-            self._step(self.train[order[i * size : (i + 1) * size]])
-            now = time.perf_counter()
-            self.epoch_seconds += now - began
-            if now - told > REPORT_SECONDS:
-                told = now
-                on_event(self.news())
-        return True
+    def order(self) -> Tensor:
+        """Numbers of the training pictures (N,) in the order of the present epoch."""
+        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step // self.steps_per_epoch)
+        return torch.randperm(len(self.train), generator=draw).to(self.device)
 
     def news(self) -> StepDone:
         """Where it stands. At the beginning of an epoch there are no terms and no rate yet."""
+        epoch, done = divmod(self.step, self.steps_per_epoch)
+        if not done and self.epoch_seconds == 0:
+            return StepDone(self.step, self.steps, max(epoch, 1), {}, 0.0)
         epoch = max(self.step - 1, 0) // self.steps_per_epoch
-        if self.sums is None:
-            return StepDone(self.step, self.steps, epoch + 1, {}, 0.0)
         seen = (self.step - epoch * self.steps_per_epoch) * self.config.batch_size
-        return StepDone(self.step, self.steps, epoch + 1, self._means(), seen / max(self.epoch_seconds, 1e-9))
+        return StepDone(self.step, self.steps, epoch + 1, self.means(), seen / max(self.epoch_seconds, 1e-9))
 
-    def _step(self, images: Tensor) -> None:
-        x = images.float().div_(255)
-        loss = self.model.loss(x, generator=self.noise, epoch=self.step / self.steps_per_epoch)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()
-        terms = {**loss.terms, "objective": loss.total.detach()}
-        values = torch.stack(list(terms.values()))
-        if self.device.type == "cpu":  # elsewhere asking would stall the device: asked once a report
-            self._must_be_finite(values.tolist(), terms)
-        if self.config.schedule == "one_cycle":
-            self.optimizer.param_groups[0]["lr"] = self.config.lr * one_cycle(self.step, self.steps)
-        self.optimizer.step()
-        self.step += 1
-        self.term_names = list(terms)
-        weighted = values.to(self._sum_type) * len(x)
-        self.sums = weighted if self.sums is None else self.sums + weighted
-
-    def _must_be_finite(self, values, names) -> None:
+    def must_be_finite(self, values, names) -> None:
+        """Raises TrainingDiverged, naming the term and the step."""
         for name, value in zip(names, values, strict=True):
             if not math.isfinite(value):
                 raise TrainingDiverged(
@@ -142,24 +111,27 @@ class Trainer:
                     "try a smaller learning rate"
                 )
 
-    def _means(self) -> dict[str, float]:
+    def means(self) -> dict[str, float]:
         """Means of the terms over this epoch so far, in nats per image."""
         done = self.step % self.steps_per_epoch or self.steps_per_epoch
         seen = min(done * self.config.batch_size, len(self.train))
         values = [v / seen for v in self.sums.tolist()]
-        self._must_be_finite(values, self.term_names)
+        self.must_be_finite(values, self.term_names)
         return dict(zip(self.term_names, values, strict=True))
 
-    def _end_epoch(self, on_event, train_terms: dict[str, float]) -> None:
+    def end_epoch(self, train_terms: dict[str, float]) -> EpochDone:
+        """Evaluate, write the line of the history, begin anew."""
         record = {"epoch": len(self.history), "step": self.step}
         if train_terms:
             record |= {"train": train_terms, "seconds": round(self.epoch_seconds, 3)}
             record["images_per_s"] = round(len(self.train) / max(self.epoch_seconds, 1e-9), 1)
         record["test"] = self.evaluate()
-        self._must_be_finite(record["test"].values(), record["test"])
-        self.sums, self.epoch_seconds = None, 0.0
+        self.must_be_finite(record["test"].values(), record["test"])
+        self.epoch_seconds = 0.0
+        if self.sums is not None:
+            self.sums.zero_()
         self.history.append(record)
-        on_event(EpochDone(record))
+        return EpochDone(record)
 
     @torch.inference_mode()
     def evaluate(self) -> dict[str, float]:
@@ -213,13 +185,69 @@ class Trainer:
                 noise.set_state(tensors["noise"])
             except RuntimeError as error:
                 raise ValueError("the saved state has no noise generator of this device") from error
-        sums = tensors["sums"].to(self.device, self._sum_type) if "sums" in tensors else None
+        sums = tensors["sums"].to(self.device, sum_type(self.device)) if "sums" in tensors else None
         step, history, names, seconds = (meta[k] for k in ("step", "history", "term_names", "epoch_seconds"))
 
         self.model.load_state_dict(named)
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
         self.noise, self.sums, self.step = noise, sums, step
         self.history, self.term_names, self.epoch_seconds = list(history), list(names), seconds
+
+
+def fit(
+    trainers: Sequence[Trainer],
+    on_event: Callable[[int, object], None] = lambda i, event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> bool:
+    """The loop: train to the end, or until `should_stop()` between two steps. Returns whether the end was reached.
+
+    Several trainers go side by side, step by step; they share data, recipe and shape, and stand at the same step.
+    on_event(i, event) hears of the i-th. One that diverges alone raises TrainingDiverged; among others it is left out
+    of events from then on, with the reason in `trainer.diverged`.
+    """
+    lead = trainers[0]
+
+    def tell(event: Callable[[Trainer], object]) -> None:
+        for i, trainer in enumerate(trainers):
+            if trainer.diverged is None:
+                try:
+                    on_event(i, event(trainer))
+                except TrainingDiverged as problem:
+                    if len(trainers) == 1:
+                        raise
+                    trainer.diverged = problem
+
+    if not lead.history:
+        tell(lambda trainer: trainer.end_epoch({}))
+    take = stepper(trainers)
+    while lead.step < lead.steps:
+        if not _epoch(trainers, take, tell, should_stop):
+            tell(Trainer.news)  # which says whether the state that is kept is a good one
+            return False
+        tell(lambda trainer: trainer.end_epoch(trainer.means()))
+    return True
+
+
+def _epoch(trainers: Sequence[Trainer], take: Callable[[Tensor], None], tell, should_stop) -> bool:
+    lead = trainers[0]
+    orders = torch.stack([trainer.order() for trainer in trainers])  # (M, N)
+    for trainer in trainers:
+        trainer.model.train()
+    size, told = lead.config.batch_size, 0.0
+    for i in range(lead.step % lead.steps_per_epoch, lead.steps_per_epoch):
+        if should_stop():
+            return False
+        began = time.perf_counter()  # whoever is asked may wait: that is no time of training
+        take(orders[:, i * size : (i + 1) * size])
+        if lead.device.type == "cuda" and i + 1 == lead.steps_per_epoch:
+            torch.cuda.synchronize(lead.device)  # the launches were quick; the epoch is over when they are done
+        now = time.perf_counter()
+        for trainer in trainers:
+            trainer.epoch_seconds += now - began
+        if now - told > REPORT_SECONDS:
+            told = now
+            tell(Trainer.news)
+    return True
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

@@ -1,0 +1,255 @@
+"""What one training step does, of one model or of several side by side, and how a GPU takes it as one piece.
+
+Everything that differs between devices and numbers of models is here; the loop (`aevae.training.trainer.fit`) sees a
+function that takes the numbers of a batch's pictures, (M, B), and moves every trainer one step on.
+"""
+
+import contextlib
+import copy
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, vmap
+
+from aevae.config import TrainConfig
+from aevae.noise import Noted, Prepared, prepare
+
+WARM_UP = 3  # steps on a side stream before a CUDA graph is captured
+
+
+def adam(parameters: Iterable[Tensor], config: TrainConfig, device: torch.device) -> torch.optim.Adam:
+    """Adam, fused: one kernel for all parameters. On CUDA its step counter and rate live on the device, for graphs."""
+    cuda = device.type == "cuda"
+    lr = torch.tensor(config.lr, device=device) if cuda else config.lr
+    fused = device.type in ("cpu", "cuda")
+    return torch.optim.Adam(parameters, lr, (0.9, config.beta2), fused=fused, capturable=cuda)
+
+
+def sum_type(device: torch.device) -> torch.dtype:
+    """Of sums over an epoch."""
+    return torch.float32 if device.type == "mps" else torch.float64
+
+
+def stepper(trainers: Sequence) -> Callable[[Tensor], None]:
+    """The step function of these trainers, the quickest that this device and these models allow."""
+    steps = Alone(trainers[0]) if len(trainers) == 1 else Together(trainers)
+    return Graphed(steps) if trainers[0].device.type == "cuda" else steps
+
+
+class Alone:
+    """The step of one trainer."""
+
+    def __init__(self, trainer):
+        self.trainers = [trainer]
+        self.optimizer = trainer.optimizer
+        self.sums: Tensor | None = None  # (T, M)
+
+    def __call__(self, index: Tensor) -> None:
+        """index (M, B): which pictures."""
+        lead = self.trainers[0]
+        self.run(index, lead.step / lead.steps_per_epoch, lead.rate)
+        self.count()
+
+    def run(self, index: Tensor, epoch: float | Tensor, rate: float | Tensor) -> None:
+        """Gradients, the check, Adam, the sums. Numbers may be tensors that a graph reads anew each time."""
+        with self.precision():
+            values = self.gradients(index, epoch)  # (T, M)
+        self.check(values)
+        if not isinstance(rate, Tensor):
+            for group in self.optimizer.param_groups:
+                group["lr"] = rate
+        self.optimizer.step()
+        self.add(values * index.shape[1])
+
+    def gradients(self, index: Tensor, epoch: float | Tensor) -> Tensor:
+        trainer = self.trainers[0]
+        x = trainer.train.index_select(0, index[0]).float().div_(255)
+        loss = trainer.model.loss(x, generator=trainer.noise, epoch=epoch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.total.backward()
+        trainer.term_names = [*loss.terms, "objective"]
+        return torch.stack([*loss.terms.values(), loss.total.detach()]).unsqueeze(1)
+
+    def precision(self):
+        """bfloat16 inside products where the config asks for it; weights, losses and Adam stay float32."""
+        lead = self.trainers[0]
+        if lead.config.precision == "float32":
+            return contextlib.nullcontext()
+        return torch.autocast(lead.device.type, torch.bfloat16)
+
+    def check(self, values: Tensor) -> None:
+        """Stops at the first number that is none. Off the CPU asking would stall the device: asked at a report."""
+        if self.trainers[0].device.type != "cpu":
+            return
+        for trainer, column in zip(self.trainers, values.T.tolist(), strict=True):
+            if trainer.diverged is None and not all(map(math.isfinite, column)):
+                self.left_out(trainer, column)
+
+    def left_out(self, trainer, column: list[float]) -> None:
+        trainer.must_be_finite(column, trainer.term_names)
+
+    def add(self, weighted: Tensor) -> None:
+        if self.sums is None:
+            self.sums = torch.zeros(weighted.shape, dtype=sum_type(weighted.device), device=weighted.device)
+            for i, trainer in enumerate(self.trainers):
+                if trainer.sums is not None:  # of an epoch that was interrupted
+                    self.sums[:, i] = trainer.sums
+                trainer.sums = self.sums[:, i]
+        self.sums += weighted
+
+    def count(self) -> None:
+        for trainer in self.trainers:
+            trainer.step += 1
+
+
+class Together(Alone):
+    """The step of M trainers of one shape and recipe, as one batched model.
+
+    Their parameters and Adam's moments are laid one upon the other, (M, ...), and the trainers keep views of their
+    own: each evaluates, saves and ends as if it were alone. Every result is that of the solo run up to rounding.
+    """
+
+    def __init__(self, trainers: Sequence):
+        self.trainers, self.sums = list(trainers), None
+        lead = trainers[0]
+        self.shape = _Loss(copy.deepcopy(lead.model).to("meta"))
+        self.parameters = {
+            name: nn.Parameter(torch.stack([t.model.get_parameter(name).detach() for t in trainers]))
+            for name, _ in lead.model.named_parameters()
+        }
+        self.buffers = {
+            name: torch.stack([t.model.get_buffer(name) for t in trainers]) for name, _ in lead.model.named_buffers()
+        }
+        self.optimizer = adam(self.parameters.values(), lead.config, lead.device)
+        for name, stacked in self.parameters.items():
+            self._share(name, stacked)
+        self.asked: dict[int, list] = {}  # batch size -> what a step draws
+
+    def _share(self, name: str, stacked: nn.Parameter) -> None:
+        """Trainers' parameter `name` and its moments become views of the stack's."""
+        own = [t.model.get_parameter(name) for t in self.trainers]
+        slots = [t.optimizer.state.get(p) or _fresh(p) for t, p in zip(self.trainers, own, strict=True)]
+        state = {key: torch.stack([slot[key] for slot in slots]) for key in ("exp_avg", "exp_avg_sq")}
+        state["step"] = slots[0]["step"].clone()
+        self.optimizer.state[stacked] = state
+        for i, (trainer, p) in enumerate(zip(self.trainers, own, strict=True)):
+            p.data = stacked.data[i]
+            trainer.optimizer.state[p] = {
+                "step": state["step"], "exp_avg": state["exp_avg"][i], "exp_avg_sq": state["exp_avg_sq"][i]
+            }  # fmt: skip
+
+    def gradients(self, index: Tensor, epoch: float | Tensor) -> Tensor:
+        lead = self.trainers[0]
+        x = lead.train.index_select(0, index.reshape(-1)).float().div_(255).unflatten(0, index.shape)  # (M, B, ...)
+        draws = prepare(self._draws(x[0]), [t.noise for t in self.trainers], x)
+
+        def one(parameters, buffers, x, draws):
+            named = {f"model.{k}": v for k, v in (parameters | buffers).items()}
+            return functional_call(self.shape, named, (x, Prepared(draws), epoch))
+
+        totals, terms = vmap(one)(self.parameters, self.buffers, x, draws)
+        self.optimizer.zero_grad(set_to_none=True)
+        totals.sum().backward()
+        for trainer in self.trainers:
+            trainer.term_names = [*terms, "objective"]
+        return torch.stack([*terms.values(), totals.detach()])
+
+    def _draws(self, x: Tensor) -> list:
+        """What the loss of a batch like x (B, 1, 28, 28) draws."""
+        if len(x) not in self.asked:
+            noted = Noted(torch.Generator(x.device).manual_seed(0))
+            with torch.no_grad():
+                self.trainers[0].model.loss(x, generator=noted)
+            self.asked[len(x)] = noted.asked
+        return self.asked[len(x)]
+
+    def left_out(self, trainer, column: list[float]) -> None:
+        try:
+            trainer.must_be_finite(column, trainer.term_names)
+        except ArithmeticError as problem:
+            trainer.diverged = problem
+
+
+class _Loss(nn.Module):
+    """A model's loss as a forward pass, for `functional_call`."""
+
+    def __init__(self, model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, x: Tensor, generator, epoch):
+        loss = self.model.loss(x, generator=generator, epoch=epoch)
+        return loss.total, loss.terms
+
+
+def _fresh(p: Tensor) -> dict[str, Tensor]:
+    """Adam's slot of a parameter before the first step."""
+    where = p.device if p.device.type == "cuda" else None
+    return {
+        "step": torch.zeros((), dtype=torch.float32, device=where),
+        "exp_avg": torch.zeros_like(p),
+        "exp_avg_sq": torch.zeros_like(p),
+    }
+
+
+class Graphed:
+    """Steps of full batches as one CUDA graph: launched as a whole, so that a small network is not bound by Python.
+
+    The first steps run as they are, on a side stream, as capture demands; what a graph cannot hold (another batch
+    size, a model that asks the device for a number) runs as it is too, and `reason` says so.
+    """
+
+    def __init__(self, steps: Alone):
+        self.steps, self.graph, self.reason = steps, None, ""
+        device = steps.trainers[0].device
+        self.warm = WARM_UP
+        self.stream = torch.cuda.Stream(device)
+        self.index: Tensor | None = None
+        self.epoch = torch.zeros((), device=device)
+        self.rate = steps.optimizer.param_groups[0]["lr"]
+
+    def __call__(self, index: Tensor) -> None:
+        lead = self.steps.trainers[0]
+        self.epoch.fill_(lead.step / lead.steps_per_epoch)
+        self.rate.fill_(lead.rate)
+        if self.index is None:
+            self.index = index.clone()
+        if index.shape != self.index.shape or self.reason:
+            self.steps.run(index, self.epoch, self.rate)
+        elif self.warm:
+            self._on_the_side(index)
+        else:
+            self.index.copy_(index)
+            if self.graph is None:
+                self._capture()
+            if self.graph is None:
+                self.steps.run(index, self.epoch, self.rate)
+            else:
+                self.graph.replay()
+        self.steps.count()
+
+    def _on_the_side(self, index: Tensor) -> None:
+        self.warm -= 1
+        here = torch.cuda.current_stream()
+        self.stream.wait_stream(here)
+        with torch.cuda.stream(self.stream):
+            self.steps.run(index, self.epoch, self.rate)
+        here.wait_stream(self.stream)
+
+    def _capture(self) -> None:
+        graph = torch.cuda.CUDAGraph()
+        noises = [trainer.noise for trainer in self.steps.trainers]
+        states = [noise.get_state() for noise in noises]
+        try:
+            for noise in noises:
+                graph.register_generator_state(noise)
+            with torch.cuda.graph(graph):
+                self.steps.run(self.index, self.epoch, self.rate)
+        except RuntimeError as error:
+            self.reason = str(error).splitlines()[0]
+            for noise, state in zip(noises, states, strict=True):
+                noise.set_state(state)
+        else:
+            self.graph = graph
