@@ -9,7 +9,7 @@ import io
 import itertools
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -26,12 +26,13 @@ from aevae import __version__, checkpoints, datasets
 from aevae.checkpoints import DamagedRun, RunInfo
 from aevae.config import DataConfig, RunConfig
 from aevae.metrics import evidence, reconstruction, units
-from aevae.models import build_model
+from aevae.models import build_model, family_class
 from aevae.models.blocks import batches, parameter_count
 from aevae.training.device import pick_device, set_threads
 from aevae.training.film import Film, schedule
-from aevae.training.trainer import EpochDone, Trainer
+from aevae.training.trainer import EpochDone, Trainer, fit
 
+MOST_TOGETHER = 32  # runs trained side by side: their weights and moments are in memory at once
 LOOK = 2.0  # seconds between two looks at a run in training
 SHOWN = {"mnist": DataConfig("mnist-5k")}  # pages show these test pictures for runs trained on that set
 
@@ -45,6 +46,7 @@ class Result:
     cached: bool  # it was there already
     seconds: float = 0.0
     device: str = ""
+    error: str = ""  # why it diverged, among others that did not
 
 
 # -- training --------------------------------------------------------------------------------------------------------
@@ -64,54 +66,133 @@ def train_or_load(
     `force` trains anew. With `watched`, now.safetensors is kept new for those who look on, and while it is true
     every step is told. Raises ValueError (request), TrainingDiverged (NaN), OSError (disk).
     """
-    config = dataclasses.replace(config, data=datasets.resolve(config.data))
-    if not force and checkpoints.finished_run(config.name):
-        return Result(config.name, finished=True, cached=True)
-    lock = checkpoints.run_lock(config.name)
+    return sweep([config], device, lambda i, event: on_event(event), should_stop, force, watched)[0]
+
+
+def sweep(
+    configs: Sequence[RunConfig],
+    device: str = "auto",
+    on_event: Callable = lambda i, event: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    force: bool = False,
+    watched: Callable[[], bool] | None = None,
+) -> list[Result]:
+    """Make sure these runs exist, each an ordinary run; see `train_or_load`. on_event(i, event) hears of the i-th.
+
+    What differs only in seed and in `knobs` of the family is trained side by side, as one batched model
+    (`aevae.training.steps`). A run that diverges among others leaves its reason in its result.
+    """
+    where = pick_device(device)
+    configs = [dataclasses.replace(config, data=datasets.resolve(config.data)) for config in configs]
+    numbers = {config.name: i for i, config in reversed(list(enumerate(configs)))}  # the same run twice is one
+    results: dict[str, Result] = {}
+    for group in side_by_side([configs[i] for i in sorted(numbers.values())], where):
+        tell = [numbers[config.name] for config in group]
+        results |= _ensure(
+            group, where, lambda i, event, tell=tell: on_event(tell[i], event), should_stop, force, watched
+        )
+    return [results[config.name] for config in configs]
+
+
+def side_by_side(configs: Sequence[RunConfig], device: torch.device) -> list[list[RunConfig]]:
+    """Configs in groups that can be trained as one batched model, in their order.
+
+    On a CPU convolutions of several models at once (grouped ones) take longer than one after another.
+    """
+    groups: dict[str, list[RunConfig]] = {}
+    for config in configs:
+        raw = config.to_dict()
+        for knob in family_class(config.model.family).knobs:
+            del raw["model"][knob]
+        alone = device.type == "cpu" and config.model.network == "conv"
+        groups.setdefault(config.name if alone else json.dumps(raw | {"seed": None}), []).append(config)
+    return [group[i : i + MOST_TOGETHER] for group in groups.values() for i in range(0, len(group), MOST_TOGETHER)]
+
+
+def _ensure(group, device, on_event, should_stop, force: bool, watched) -> dict[str, Result]:
+    """Results by name. Locks are taken in the order of names, so that two sweeps never wait for each other."""
+    results: dict[str, Result] = {}
+    with contextlib.ExitStack() as held:
+        for config in sorted(group, key=lambda config: config.name):
+            done = not force and checkpoints.finished_run(config.name)
+            if not done and not _lock(held, config.name, should_stop):
+                return results | {c.name: Result(c.name, False, False) for c in group if c.name not in results}
+            if done or (not force and checkpoints.finished_run(config.name)):  # the second: finished while we waited
+                results[config.name] = Result(config.name, finished=True, cached=True)
+        missing = [i for i, config in enumerate(group) if config.name not in results]
+        if missing:
+            tell = lambda i, event: on_event(missing[i], event)  # noqa: E731
+            trained = _train([group[i] for i in missing], device, tell, should_stop, force, watched)
+            results |= {result.name: result for result in trained}
+    return results
+
+
+def _lock(held: contextlib.ExitStack, name: str, should_stop) -> bool:
+    """Wait until nobody else trains this run; False if told to stop meanwhile."""
+    lock = checkpoints.run_lock(name)
     while True:
         try:
-            lock.acquire(timeout=0.5)
-            break
-        except Timeout:  # somebody else trains it
+            held.enter_context(lock.acquire(timeout=0.5))
+            return True
+        except Timeout:
             if should_stop():
-                return Result(config.name, finished=False, cached=False)
-    try:
-        if not force and checkpoints.finished_run(config.name):  # they finished it while we waited
-            return Result(config.name, finished=True, cached=True)
-        return _train(config, pick_device(device), on_event, should_stop, force, watched)
-    finally:
-        lock.release()
+                return False
 
 
-def _train(config: RunConfig, device: torch.device, on_event, should_stop, force: bool, watched) -> Result:
+def _train(configs, device: torch.device, on_event, should_stop, force: bool, watched) -> list[Result]:
+    """Train runs of one group; those that stand at the same step go side by side."""
     set_threads()
     started = time.time()
-    data = datasets.load(config.data)
-    model = build_model(config.model, config.seed)
-    trainer = Trainer(model, data.train.images, data.test.images, config.train, config.seed, device)
-    recorder = Recorder(config, trainer, data.test)
-    if not force:
-        recorder.resume()
+    data = datasets.load(configs[0].data)
+    train, test = (torch.tensor(split.images).to(device) for split in (data.train, data.test))
+    recorders = []
+    for config in configs:
+        trainer = Trainer(build_model(config.model, config.seed), train, test, config.train, config.seed, device)
+        recorders.append(Recorder(config, trainer, data.test))
+        if not force:
+            recorders[-1].resume()
+    results: dict[int, Result] = {}
+    for step in sorted({recorder.trainer.step for recorder in recorders}):
+        team = [i for i, recorder in enumerate(recorders) if recorder.trainer.step == step and i not in results]
+        tell = lambda i, event, team=team: on_event(team[i], event)  # noqa: E731
+        ended = _fit([recorders[i] for i in team], tell, should_stop, watched)
+        seconds = time.time() - started
+        for i in team:
+            reason = recorders[i].trainer.diverged
+            whole = ended and reason is None
+            if whole:
+                recorders[i].finish(evaluate_model(configs[i], recorders[i].trainer.model, device))
+            elif reason is None:
+                recorders[i].pause()
+            results[i] = Result(configs[i].name, whole, False, seconds, str(device), str(reason or ""))
+        if not ended:
+            break
+    return [results.get(i) or Result(config.name, False, False) for i, config in enumerate(configs)]
 
-    def listen(event) -> None:
+
+def _fit(recorders: "list[Recorder]", on_event, should_stop, watched) -> bool:
+    """Train, and write down what happens."""
+
+    def listen(i: int, event) -> None:
         if isinstance(event, EpochDone):
-            recorder.epoch()
-        on_event(event)
+            recorders[i].epoch()
+        on_event(i, event)
 
     def between() -> bool:
-        recorder.step()
-        if watched:
-            recorder.newest(every := watched())
-            if every:
-                on_event(trainer.news())
-        with recorder.waiting():
-            return should_stop()
+        every = watched() if watched else False
+        for i, recorder in enumerate(recorders):
+            recorder.step()
+            if watched:
+                recorder.newest(every)
+                if every:
+                    on_event(i, recorder.trainer.news())
+        began = time.time()
+        stop = should_stop()
+        for recorder in recorders:
+            recorder.since += time.time() - began  # whoever is asked may wait: that is no time of training
+        return stop
 
-    if not trainer.fit(listen, between):
-        recorder.pause()
-        return Result(config.name, False, False, time.time() - started, str(device))
-    recorder.finish(evaluate_model(config, model, device))
-    return Result(config.name, True, False, time.time() - started, str(device))
+    return fit([recorder.trainer for recorder in recorders], listen, between)
 
 
 class Recorder:
@@ -178,13 +259,6 @@ class Recorder:
         ended = time.monotonic()
         self.next_look = ended + max(LOOK, 10 * (ended - began))
 
-    @contextlib.contextmanager
-    def waiting(self):
-        """Time spent in here is no time of training."""
-        began = time.time()
-        yield
-        self.since += time.time() - began
-
     def epoch(self) -> None:
         """One more line, perhaps one more frame, one more checkpoint. The state goes last but for the marker."""
         if not self.trainer.step:
@@ -231,6 +305,7 @@ class Recorder:
             "finished": False,
             "device": str(self.trainer.device),
             "threads": torch.get_num_threads(),
+            "launch": self.trainer.launch,
             "created": self.created,
             "seconds": round(self.seconds, 2),
             "versions": {"aevae": __version__, "torch": torch.__version__},

@@ -249,7 +249,10 @@ class Graphed:
                 self.steps.run(self.index, self.epoch, self.rate)
         except RuntimeError as error:
             self.reason = str(error).splitlines()[0]
+            launch = f"eager: {self.reason}"
             for noise, state in zip(noises, states, strict=True):
                 noise.set_state(state)
         else:
-            self.graph = graph
+            self.graph, launch = graph, "graph"
+        for trainer in self.steps.trainers:
+            trainer.launch = launch

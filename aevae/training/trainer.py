@@ -64,6 +64,7 @@ class Trainer:
         self.term_names: list[str] = []
         self.epoch_seconds = 0.0
         self.history: list[dict] = []
+        self.launch = "eager"  # or graph: how steps reach the device
         self.diverged: TrainingDiverged | None = None  # while others, trained side by side, go on
 
     @property
@@ -124,6 +125,7 @@ class Trainer:
         record = {"epoch": len(self.history), "step": self.step}
         if train_terms:
             record |= {"train": train_terms, "seconds": round(self.epoch_seconds, 3)}
+            record["device"] = str(self.device)
             record["images_per_s"] = round(len(self.train) / max(self.epoch_seconds, 1e-9), 1)
         record["test"] = self.evaluate()
         self.must_be_finite(record["test"].values(), record["test"])
