@@ -5,13 +5,18 @@ Exit 0; 2 with one plain sentence on stderr for a wrong request; 1 for a failure
 
 import argparse
 import dataclasses
+import itertools
 import json
+import math
 import sys
+import time
 from pathlib import Path
 
-from aevae.config import DataConfig, RunConfig, TrainConfig, build, parse
+from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, parse, preset
 
 FEWEST_CODES = 21  # what trustworthiness at 10 neighbours needs
+NAMED = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")  # options with a flag of their own
+MOST_RUNS = 1000  # of one sweep
 PARTS = {"data": DataConfig, "train": TrainConfig}
 
 
@@ -66,8 +71,11 @@ def _print(result: dict, as_json: bool) -> None:
 # -- commands --------------------------------------------------------------------------------------------------------
 
 
-def build_config(family: str, settings: dict[str, str], seed: int = 0) -> RunConfig:
-    """A RunConfig from texts; keys are fields of the data, model or train config. Raises ValueError."""
+def build_config(family: str, settings: dict[str, str], seed: int = 0, recipe: str = "fast") -> RunConfig:
+    """A RunConfig from texts; keys are fields of the data, model or train config. Raises ValueError.
+
+    recipe: the preset that gives the training options which are not among the settings.
+    """
     from aevae.models import family_class
 
     parts = {**PARTS, "model": family_class(family).Config}
@@ -79,20 +87,23 @@ def build_config(family: str, settings: dict[str, str], seed: int = 0) -> RunCon
             raise Wrong(f"unknown option {key!r}; {family} has dataset, {', '.join(n for n in fields if n != 'name')}")
         part, field = fields[name]
         values[part][name] = parse(field, text)
-    built = {part: build(c, values[part]) for part, c in parts.items()}
-    return RunConfig(built["data"], built["model"], built["train"], seed)
+    data, model = build(DataConfig, values["data"]), build(parts["model"], values["model"])
+    return RunConfig(data, model, dataclasses.replace(preset(recipe, data), **values["train"]), seed)
 
 
-def train(args) -> dict:
+def _settings(args) -> dict[str, str]:
+    """What --set and the named options ask for."""
     settings = {}
     for pair in args.set:
         key, equals, value = pair.partition("=")
         if not equals:
             raise Wrong(f"--set takes key=value, got {pair!r}")
         settings[key] = value
-    named = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")
-    settings |= {k: v for k in named if (v := getattr(args, k)) is not None}
-    config = build_config(args.family, settings, args.seed)
+    return settings | {k: v for k in NAMED if (v := getattr(args, k)) is not None}
+
+
+def train(args) -> dict:
+    config = build_config(args.family, _settings(args), args.seed, args.preset)
 
     from aevae import checkpoints, datasets, runs
 
@@ -111,15 +122,42 @@ def train(args) -> dict:
     }
 
 
+def sweep(args) -> dict:
+    """Every combination of the listed values, times the seeds; what has one shape is trained side by side."""
+    lists = {key: text.split(",") for key, text in _settings(args).items()}
+    count = math.prod(map(len, lists.values())) * args.seeds
+    if not 1 <= count <= MOST_RUNS:
+        raise Wrong(f"a sweep has 1..{MOST_RUNS} runs, this one would have {count}")
+    points = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
+    asked = [(point, seed) for point in points for seed in range(args.seed, args.seed + args.seeds)]
+    configs = [build_config(args.family, point, seed, args.preset) for point, seed in asked]
+
+    from aevae import checkpoints, datasets, runs
+
+    began = time.monotonic()
+    datasets.load(
+        datasets.resolve(configs[0].data), on_progress=lambda part, text: _say(f"{text} {part:.0%}", end="\r")
+    )
+    results = runs.sweep(configs, args.device, lambda i, event: _tell(event, f"{i + 1:3}  "), force=args.force)
+    told = []
+    for (point, seed), result in zip(asked, results, strict=True):
+        values = {key: value for key, value in point.items() if len(lists[key]) > 1} | {"seed": seed}
+        entry = {"run": result.name, **values, "cached": result.cached}
+        if result.finished:
+            entry["test"] = checkpoints.read_history(checkpoints.find_run(result.name).path)[-1]["test"]
+        told.append(entry | ({"error": result.error} if result.error else {}))
+    return {"runs": told, "seconds": round(time.monotonic() - began, 2)}
+
+
 def _say(text: str, end: str = "\n") -> None:
     print(text, file=sys.stderr, end=end, flush=True)
 
 
-def _tell(event) -> None:
+def _tell(event, who: str = "") -> None:
     if hasattr(event, "record"):
         record = event.record
         terms = "  ".join(f"{k} {v:.2f}" for k, v in record["test"].items())
-        _say(f"epoch {record['epoch']:3}  test: {terms}  {record.get('images_per_s', '')}")
+        _say(f"{who}epoch {record['epoch']:3}  test: {terms}  {record.get('images_per_s', '')}")
 
 
 def evaluate(args) -> dict:
@@ -336,14 +374,21 @@ def _parser() -> argparse.ArgumentParser:
         p.add_argument("--device", default="auto")
         return p
 
+    def with_recipe(p):
+        p.add_argument("--family", required=True)
+        for name in NAMED:
+            p.add_argument("--" + name.replace("_", "-"))
+        p.add_argument("--seed", type=int, default=0)
+        p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+        p.add_argument("--preset", default="fast", choices=PRESETS, help="training options that are not given")
+        p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of the family")
+        p.add_argument("--force", action="store_true", help="train anew even if it is there")
+
     p = command("train", train, "train a run, or find it trained; an interrupted one goes on")
-    p.add_argument("--family", required=True)
-    for name in ("--dataset", "--latent-dim", "--beta", "--epochs", "--batch-size", "--lr"):
-        p.add_argument(name)
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
-    p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of the family")
-    p.add_argument("--force", action="store_true", help="train anew even if it is there")
+    with_recipe(p)
+    p = command("sweep", sweep, "train every combination of lists (--set beta=1,4 --set latent_dim=2,10) side by side")
+    with_recipe(p)
+    p.add_argument("--seeds", type=int, default=1, help="so many seeds of each, counted from --seed")
 
     p = with_model("eval", evaluate, "numbers on the test pictures")
     p.add_argument("--dataset")
