@@ -3,7 +3,7 @@
 torch.fx follows `model.posterior` and `model.decode` with a placeholder for the picture or the code, so a family needs
 no line of its own here: whatever it computes with the operations below runs in the page (`aevae/ui/web/core.js` knows
 the same ones). Registers hold one sample; shapes are without the batch. Weights lie as the browser reads them fastest:
-linear (in, out), convolutions (kernel y, kernel x, in, out).
+as a matrix (in, out); of a convolution (in * kernel, out), of a transposed one (in, out * kernel).
 """
 
 import copy
@@ -194,26 +194,23 @@ def _linear(layer: nn.Linear):
 
 
 def _conv(layer: nn.Conv2d):
-    _plain(layer)
-    return _kernel(layer, "conv"), {"w": layer.weight.permute(2, 3, 1, 0), "b": _bias(layer, layer.out_channels)}
+    return _kernel(layer, "conv"), {"w": layer.weight.flatten(1).T, "b": _bias(layer, layer.out_channels)}
 
 
 def _conv_transpose(layer: nn.ConvTranspose2d):
-    _plain(layer)
-    return _kernel(layer, "conv_transpose"), {
-        "w": layer.weight.permute(2, 3, 0, 1),
-        "b": _bias(layer, layer.out_channels),
-    }
+    return _kernel(layer, "conv_transpose"), {"w": layer.weight.flatten(1), "b": _bias(layer, layer.out_channels)}
 
 
 def _kernel(layer, name: str) -> dict:
-    return {"op": name, "stride": list(layer.stride), "padding": list(layer.padding)}
-
-
-def _plain(layer) -> None:
     plain = layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
     if not plain or isinstance(layer.padding, str):
         raise Unsupported("its convolutions have groups, dilation, or another padding than a number of zeros")
+    return {
+        "op": name,
+        "kernel": list(layer.kernel_size),
+        "stride": list(layer.stride),
+        "padding": list(layer.padding),
+    }
 
 
 def _bias(layer, size: int) -> torch.Tensor:

@@ -5,6 +5,7 @@ import { readFile, readdir } from "node:fs/promises";
 import test from "node:test";
 import { Program, Trouble, channel, lerp, load, logPrior, onFrame, paint, stillness, unpack } from "../aevae/ui/web/core.js";
 import { fromHalf } from "../aevae/ui/web/loader.js";
+import { Matrices } from "../aevae/ui/web/matrix.js";
 
 const folder = process.env.AEVAE_FIXTURES;
 const skip = folder ? false : "run by pytest tests/test_js.py, which exports what PyTorch computes";
@@ -46,12 +47,12 @@ for (const name of cases)
   test(`${name} computes what PyTorch computes`, async () => {
     const program = new Program(await bytes(`${name}.program`));
     const { arrays } = unpack(await bytes(`${name}.answers`));
-    for (let i = 0; i < arrays.z.shape[0]; i++) near(program.decode(row(arrays.z, i)), row(arrays.decode, i), 1e-6);
-    near(program.decode(row(arrays.z, 0)), row(arrays.decode, 0), 1e-6); // nothing stays behind from the last call
+    for (let i = 0; i < arrays.z.shape[0]; i++) near(program.decode(row(arrays.z, i)), row(arrays.decode, i), 5e-6);
+    near(program.decode(row(arrays.z, 0)), row(arrays.decode, 0), 5e-6); // nothing stays behind from the last call
     for (let i = 0; i < (arrays.x?.shape[0] ?? 0); i++) {
       const { mu, logvar } = program.encode(row(arrays.x, i));
-      near(mu, row(arrays.mu, i), 1e-6);
-      if (arrays.logvar) near(logvar, row(arrays.logvar, i), 1e-6);
+      near(mu, row(arrays.mu, i), 5e-6);
+      if (arrays.logvar) near(logvar, row(arrays.logvar, i), 5e-6);
       else assert.equal(logvar, null);
     }
   });
@@ -88,8 +89,8 @@ const description = (ops, shapes = [[2], [2]], more = {}) => ({
 });
 const weights = { w: Object.assign(Float32Array.from([1, 2, 3, 4]), { shape: [2, 2] }), b: new Float32Array(2) };
 const dense = line("linear", { w: "w", b: "b" });
-const square = { stride: [1, 1], padding: [0, 0], w: "k", b: "b" };
-const kernel = { k: Object.assign(new Float32Array(4), { shape: [1, 1, 2, 2] }), b: new Float32Array(2) };
+const square = { kernel: [1, 1], stride: [1, 1], padding: [0, 0], w: "k", b: "b" };
+const kernel = { k: Object.assign(new Float32Array(4), { shape: [2, 2] }), b: new Float32Array(2) };
 
 test("a program in full works", () => {
   assert.deepEqual([...new Program(pack(description([dense]), weights)).decode([1, 10])], [31, 42]);
@@ -120,6 +121,14 @@ const broken = {
   "bias too long": [pack(description([dense]), { ...weights, b: new Float32Array(3) }), "weights"],
   "a kernel too small": [pack(description([line("conv", square)], [[3, 1, 2], [2, 1, 2]]), kernel), "weights"],
   "a bias of other maps": [pack(description([line("conv_transpose", square)], [[2, 1, 2], [3, 1, 2]]), kernel), "weights"],
+  "a kernel of other measures": [
+    pack(description([line("conv", { ...square, kernel: [2, 1] })], [[2, 1, 2], [2, 1, 2]]), kernel),
+    "weights",
+  ],
+  "a kernel without measures": [
+    pack(description([line("conv", { w: "k", b: "b" })], [[2, 1, 2], [2, 1, 2]]), kernel),
+    "weights",
+  ],
   "a convolution of a row": [pack(description([line("conv", square)]), kernel), "weights"],
   "a shape that does not fit": [pack(description([line("relu")], [[2], [3]])), "weights"],
   "a reshape that does not fit": [pack(description([line("reshape")], [[2], [3]])), "weights"],
@@ -153,6 +162,35 @@ test("encoder and decoder may share weights, and do not share memory", () => {
   assert.deepEqual([...mu], [1, 2]);
   assert.equal(logvar, null);
 });
+
+// ---- products -------------------------------------------------------------------------------------------------------
+
+for (const [way, module] of [["WebAssembly", undefined], ["JavaScript", null]])
+  test(`y += x W in ${way}, for every size`, () => {
+    const arrays = { vector: Object.assign(new Float32Array(3), { shape: [3] }) };
+    for (const m of [1, 2, 5, 16, 33])
+      for (const n of [1, 3, 15, 16, 17, 32, 50]) {
+        const w = Float32Array.from({ length: m * n }, (_, i) => ((i * 37) % 101) - 50);
+        arrays[`${m}x${n}`] = Object.assign(w, { shape: [m, n] });
+      }
+    const matrices = new Matrices(arrays, module);
+    for (const [name, w] of Object.entries(arrays)) {
+      if (name === "vector") continue;
+      const [m, n] = w.shape;
+      matrices.x.fill(NaN); // what lies behind x is not read
+      for (let i = 0; i < m; i++) matrices.x[i] = (i % 3) - 1;
+      matrices.y.fill(7);
+      matrices.product(name)();
+      for (let j = 0; j < n; j++) {
+        let sum = 7;
+        for (let i = 0; i < m; i++) sum += ((i % 3) - 1) * w[i * n + j];
+        assert.equal(matrices.y[j], sum, `${name} column ${j}`);
+      }
+      matrices.product(name)(); // the matrix is as it was
+      for (let j = 0; j < n; j++) assert.ok(Number.isFinite(matrices.y[j]));
+    }
+    assert.equal(matrices.multiply.name === "0", module === undefined, "this engine has WebAssembly SIMD");
+  });
 
 // ---- fetching -------------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
+import aevae
 from aevae import checkpoints
 from aevae.blob import pack
 from aevae.ui import loaders
@@ -27,6 +28,7 @@ def _files(ending: str) -> list[Path]:
     return sorted(_WEB.glob(f"*.{ending}"))
 
 
+_MAKER = b"".join((Path(aevae.__file__).parent / name).read_bytes() for name in ("program.py", "blob.py"))
 VERSION = hashlib.sha256(b"".join(p.read_bytes() for p in _files("js"))).hexdigest()[:12]
 _COMPONENT = st.components.v2.component(
     "aevae_live",
@@ -81,7 +83,7 @@ def mount(
 def address(name: str) -> str:
     """Where the browser finds the program of a finished run, relative to the page. Raises ValueError."""
     info = checkpoints.find_run(name)
-    return f"live/{info.name}/{_checksum(info)[:16]}.bin"
+    return f"live/{info.name}/{_name(info)}"
 
 
 def trouble(names: Sequence[str]) -> str | None:
@@ -114,6 +116,11 @@ def _report(payload: dict) -> None:
         known = {info.name for info in loaders.runs()}
         reported = st.session_state.get(_TROUBLE, {})
         st.session_state[_TROUBLE] = {**reported, run if isinstance(run, str) and run in known else "": code}
+
+
+def _name(info) -> str:
+    """A file name that changes with the weights and with what makes a program of them."""
+    return hashlib.sha256(_MAKER + _checksum(info).encode()).hexdigest()[:16] + ".bin"
 
 
 def _checksum(info) -> str:
@@ -170,7 +177,7 @@ def _module(version: str, file: str) -> tuple[bytes, str] | None:
 def _weights(name: str, file: str) -> tuple[bytes, str] | None:
     try:
         info = checkpoints.finished_run(name) if checkpoints.NAME.fullmatch(name) else None
-        if info is None or file != f"{_checksum(info)[:16]}.bin":
+        if info is None or file != _name(info):
             return None
         blob = _program_of(info)
     except (ValueError, OSError, json.JSONDecodeError):

@@ -1,8 +1,9 @@
 // The browser's side of aevae/program.py: encoders and decoders in plain typed arrays, and what all modules share.
-// One sample at a time; weights travel in half precision and are multiplied in double.
+// One sample at a time, in single precision.
 
 export { unpack } from "./loader.js";
 import { unpack } from "./loader.js";
+import { Matrices } from "./matrix.js";
 
 export const SIDE = 28;
 export const PIXELS = SIDE * SIDE;
@@ -16,7 +17,7 @@ export class Trouble extends Error {
   }
 }
 
-// ---- operations: (op, inputs, out, shapes in and out, arrays) -> a function that fills `out` ------------------------
+// ---- operations: (op, inputs, out, shapes in and out, weights) -> a function that fills `out` -----------------------
 
 const size = (shape) => shape.reduce((a, b) => a * b, 1);
 
@@ -43,94 +44,90 @@ function same(got, wanted) {
   if (got !== wanted) throw new Trouble("weights", `${wanted} numbers expected, ${got} came`);
 }
 
-/**
- * y[y0 .. y0 + n] += x[x0 .. x0 + m] times the rows of w (m, n) that begin at `at`: the loop that all layers live in.
- * Zeros are skipped, and four rows are taken at a time, so that y is read and written a quarter as often.
- */
-function multiply(y, y0, n, x, x0, m, w, at) {
-  const rows = [-1, -1, -1];
-  let waiting = 0;
-  for (let i = 0; i < m; i++) {
-    if (x[x0 + i] === 0) continue;
-    if (waiting < 3) {
-      rows[waiting++] = i;
-      continue;
-    }
-    const [a, b, c] = rows;
-    const va = x[x0 + a], vb = x[x0 + b], vc = x[x0 + c], vd = x[x0 + i];
-    const wa = at + a * n, wb = at + b * n, wc = at + c * n, wd = at + i * n;
-    for (let j = 0; j < n; j++) y[y0 + j] += va * w[wa + j] + vb * w[wb + j] + vc * w[wc + j] + vd * w[wd + j];
-    waiting = 0;
-  }
-  for (let k = 0; k < waiting; k++) {
-    const v = x[x0 + rows[k]], row = at + rows[k] * n;
-    for (let j = 0; j < n; j++) y[y0 + j] += v * w[row + j];
-  }
+/** The matrix (m, n) and the bias of a layer, checked: {bias, times (y += x W), x, y}. */
+function affine({ w, b }, m, n, outputs, { arrays, matrices }) {
+  same(arrays[w].shape.length, 2);
+  same(arrays[w].shape[0], m);
+  same(arrays[w].shape[1], n);
+  same(arrays[b].length, outputs);
+  return { bias: arrays[b], times: matrices.product(w), x: matrices.x, y: matrices.y };
 }
 
-function linear(op, [x], out, shapes, arrays) {
-  const w = arrays[op.w], b = arrays[op.b], n = out.length; // w (in, out)
-  same(w.length, x.length * n);
-  same(b.length, n);
+function linear(op, [input], out, shapes, weights) {
+  const n = out.length;
+  const { bias, times, x, y } = affine(op, input.length, n, n, weights); // w (in, out)
+  const result = y.subarray(0, n);
   return () => {
-    out.set(b);
-    multiply(out, 0, n, x, 0, x.length, w, 0);
+    x.set(input);
+    y.set(bias);
+    times();
+    out.set(result);
   };
 }
 
-/** Planes (C, H, W) -> pixels (H, W, C), or back: convolutions want the channels of a pixel side by side. */
-function interleave(from, to, planes, pixels, back) {
-  for (let c = 0; c < planes; c++)
-    for (let p = 0; p < pixels; p++) {
-      if (back) to[c * pixels + p] = from[p * planes + c];
-      else to[p * planes + c] = from[c * pixels + p];
-    }
+/**
+ * What the kernel joins: for every pixel of the near side and every place of the kernel the pixel of the far side,
+ * far = near * stride - padding + k, or -1 outside. (near: output of a convolution, input of a transposed one.)
+ */
+function joints([hn, wn], [hf, wf], { kernel: [kh, kw], stride, padding }) {
+  const at = new Int32Array(hn * wn * kh * kw);
+  let i = 0;
+  for (let y = 0; y < hn; y++)
+    for (let x = 0; x < wn; x++)
+      for (let ky = 0; ky < kh; ky++)
+        for (let kx = 0; kx < kw; kx++) {
+          const fy = y * stride[0] - padding[0] + ky, fx = x * stride[1] - padding[1] + kx;
+          at[i++] = fy < 0 || fx < 0 || fy >= hf || fx >= wf ? -1 : fy * wf + fx;
+        }
+  return at;
 }
 
-/** Both convolutions: every pair of an input and an output pixel that a kernel weight joins, found once. */
-function convolution(transposed) {
-  return (op, [x], out, [from, to], arrays) => {
-    const w = arrays[op.w], b = arrays[op.b];
-    const [ci, hi, wi] = from, [co, ho, wo] = to, [kh, kw] = w.shape; // w (kh, kw, ci, co)
-    same(w.length, kh * kw * ci * co);
-    same(b.length, co);
-    same(x.length, ci * hi * wi);
-    same(out.length, co * ho * wo);
-    const pairs = []; // input pixel, output pixel, offset of the kernel
-    const [far, near] = transposed ? [[ho, wo], [hi, wi]] : [[hi, wi], [ho, wo]]; // far = near * stride - padding + k
-    for (let y = 0; y < near[0]; y++)
-      for (let x0 = 0; x0 < near[1]; x0++)
-        for (let ky = 0; ky < kh; ky++)
-          for (let kx = 0; kx < kw; kx++) {
-            const fy = y * op.stride[0] - op.padding[0] + ky, fx = x0 * op.stride[1] - op.padding[1] + kx;
-            if (fy < 0 || fx < 0 || fy >= far[0] || fx >= far[1]) continue;
-            const a = y * near[1] + x0, c = fy * far[1] + fx, k = (ky * kw + kx) * ci * co;
-            pairs.push(transposed ? a : c, transposed ? c : a, k);
-          }
-    const joined = Int32Array.from(pairs);
-    const xs = new Float64Array(x.length), ys = new Float64Array(out.length); // (H, W, C)
-    return () => {
-      interleave(x, xs, ci, hi * wi, false);
-      for (let p = 0; p < ho * wo; p++) ys.set(b, p * co);
-      for (let q = 0; q < joined.length; q += 3) {
-        const i0 = joined[q] * ci, o0 = joined[q + 1] * co, k = joined[q + 2];
-        if (co > 1) {
-          multiply(ys, o0, co, xs, i0, ci, w, k);
-        } else {
-          let sum = 0;
-          for (let c = 0; c < ci; c++) sum += xs[i0 + c] * w[k + c];
-          ys[o0] += sum;
-        }
+/** An output pixel is the patch of the input beneath the kernel, times the kernel: w (in * kh * kw, out). */
+function conv(op, [input], out, [[ci, ...from], [co, ...to]], weights) {
+  const k = size(op.kernel), area = size(from), pixels = size(to);
+  const { bias, times, x, y } = affine(op, ci * k, co, co, weights);
+  same(input.length, ci * area);
+  const at = joints(to, from, op);
+  same(at.length, pixels * k);
+  return () => {
+    for (let p = 0; p < pixels; p++) {
+      for (let q = 0; q < k; q++) {
+        const source = at[p * k + q];
+        for (let c = 0; c < ci; c++) x[c * k + q] = source < 0 ? 0 : input[c * area + source];
       }
-      interleave(ys, out, co, ho * wo, true);
-    };
+      y.set(bias);
+      times();
+      for (let c = 0; c < co; c++) out[c * pixels + p] = y[c];
+    }
+  };
+}
+
+/** An input pixel times the kernel is a patch that is added to the output: w (in, out * kh * kw). */
+function convTranspose(op, [input], out, [[ci, ...from], [co, ...to]], weights) {
+  const k = size(op.kernel), area = size(to), pixels = size(from);
+  const { bias, times, x, y } = affine(op, ci, co * k, co, weights);
+  same(input.length, ci * pixels);
+  same(out.length, co * area);
+  const at = joints(from, to, op);
+  same(at.length, pixels * k);
+  return () => {
+    for (let c = 0; c < co; c++) out.fill(bias[c], c * area, (c + 1) * area);
+    for (let p = 0; p < pixels; p++) {
+      for (let c = 0; c < ci; c++) x[c] = input[c * pixels + p];
+      y.fill(0);
+      times();
+      for (let q = 0; q < k; q++) {
+        const target = at[p * k + q];
+        if (target >= 0) for (let c = 0; c < co; c++) out[c * area + target] += y[c * k + q];
+      }
+    }
   };
 }
 
 const OPS = {
   linear,
-  conv: convolution(false),
-  conv_transpose: convolution(true),
+  conv,
+  conv_transpose: convTranspose,
   reshape: (op, [x], out) => {
     same(x.length, out.length);
     return () => out.set(x);
@@ -166,7 +163,7 @@ export class Program {
       this.latentDim = header.latent_dim;
       this.family = header.family;
       this.functions = {};
-      const weights = doubles(arrays);
+      const weights = { arrays, matrices: new Matrices(arrays) };
       for (const [name, f] of Object.entries(header.functions)) this.functions[name] = compile(f, weights);
     } catch (error) {
       const known = error instanceof Trouble;
@@ -191,19 +188,13 @@ export class Program {
   }
 }
 
-/** Copies in double precision, the only one in which a JavaScript engine computes without converting. */
-function doubles(arrays) {
-  const copy = (array) => Object.assign(Float64Array.from(array), { shape: array.shape });
-  return Object.fromEntries(Object.entries(arrays).map(([name, array]) => [name, copy(array)]));
-}
-
-function compile({ input, outputs, shapes, ops }, arrays) {
-  const registers = shapes.map((shape) => new Float64Array(size(shape)));
+function compile({ input, outputs, shapes, ops }, weights) {
+  const registers = shapes.map((shape) => new Float32Array(size(shape)));
   const steps = ops.map((op) => {
     if (!Object.hasOwn(OPS, op.op)) throw new Trouble("layer", op.op);
-    for (const name of [op.w, op.b]) if (name && !arrays[name]) throw new Trouble("weights", `${name} is missing`);
+    for (const name of [op.w, op.b]) if (name && !weights.arrays[name]) throw new Trouble("weights", `${name} is missing`);
     const inputs = op.in.map((i) => registers[i]);
-    return OPS[op.op](op, inputs, registers[op.out], [shapes[op.in[0]], shapes[op.out]], arrays);
+    return OPS[op.op](op, inputs, registers[op.out], [shapes[op.in[0]], shapes[op.out]], weights);
   });
   const results = outputs.map((i) => (i === null ? null : registers[i]));
   return (x) => {
