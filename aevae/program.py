@@ -18,7 +18,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from aevae.blob import pack
 from aevae.models.base import Model
-from aevae.models.blocks import SHAPE
+from aevae.models.blocks import SHAPE, Shift
 
 FORMAT = 1
 DECODE_PARITY, ENCODE_PARITY = 0.25 / 255, 2.5e-4  # half precision is taken where it changes no more than this
@@ -56,7 +56,7 @@ def half_is_enough(model: Model) -> bool:
     Asked of 64 pictures, half of them strokes drawn at random and half noise, and of their codes.
     """
     rounded = copy.deepcopy(model)
-    for p in rounded.parameters():
+    for p in (*rounded.parameters(), *rounded.buffers()):
         p.data = p.data.half().float()
         if not bool(p.data.isfinite().all()):
             return False
@@ -80,6 +80,9 @@ class _Tracer(fx.Tracer):
     def __init__(self):
         super().__init__()
         self.thread = threading.get_ident()
+
+    def is_leaf_module(self, m, name):
+        return isinstance(m, Shift) or super().is_leaf_module(m, name)
 
     def call_module(self, m, forward, args, kwargs):
         if threading.get_ident() != self.thread:
@@ -221,6 +224,7 @@ _LAYERS = {
     nn.Linear: _linear,
     nn.Conv2d: _conv,
     nn.ConvTranspose2d: _conv_transpose,
+    Shift: lambda layer: ({"op": "shift"}, {"b": layer.by.flatten()}),
     nn.ReLU: lambda layer: ({"op": "relu"}, {}),
     nn.Sigmoid: lambda layer: ({"op": "sigmoid"}, {}),
     nn.Tanh: lambda layer: ({"op": "tanh"}, {}),

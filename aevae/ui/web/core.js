@@ -137,6 +137,13 @@ const OPS = {
   tanh: elementwise(Math.tanh),
   exp: elementwise(Math.exp),
   clamp: elementwise((v, op) => Math.min(Math.max(v, op.min ?? -Infinity), op.max ?? Infinity)),
+  shift: (op, [x], out, shapes, { arrays: { [op.b]: by } }) => {
+    same(x.length, out.length);
+    same(by.length, out.length);
+    return () => {
+      for (let i = 0; i < out.length; i++) out[i] = x[i] + by[i];
+    };
+  },
   add: pairwise((a, b) => a + b),
   sub: pairwise((a, b) => a - b),
   mul: pairwise((a, b) => a * b),
