@@ -224,6 +224,7 @@ class Recorder:
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return
         self.film, self.created, self.seconds = film, meta["created"], meta["seconds"]
+        torch.set_num_threads(meta.get("threads", torch.get_num_threads()))  # else it would round otherwise
 
     def _saved_film(self, step: int) -> Film:
         """The film on disk up to `step`. Raises ValueError where it lacks a frame."""
@@ -281,6 +282,7 @@ class Recorder:
             "trainer": meta,
             "created": self.created,
             "seconds": self.seconds,
+            "threads": torch.get_num_threads(),
         }
         checkpoints.write_atomic(self.folder / "state.safetensors", save(tensors, {"meta": json.dumps(meta)}))
         self._mark()

@@ -1,6 +1,7 @@
 """Device and threads, chosen once."""
 
 import os
+import time
 
 import torch
 
@@ -20,13 +21,41 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(f"{kind}:{number}" if number else kind)
 
 
-def set_threads() -> int:
-    """Set torch's thread count: `AEVAE_THREADS`, or all cores but one, which is left to the interface.
+def set_threads(spare: int | None = None) -> int:
+    """Set torch's thread count: `AEVAE_THREADS`, or as many cores as are idle now, `spare` of all cores left alone.
 
+    By default a niced process (the worker) spares one, for the interface that it was niced for, another none.
     torch's default (all cores) collapses 5 to 15 times beside any other busy process. The count is part of what makes
-    a CPU run repeatable to the bit.
+    a CPU run repeatable to the bit; a resumed run takes the one it began with.
     """
     wanted = os.environ.get("AEVAE_THREADS", "")
-    count = int(wanted) if wanted.isdigit() and int(wanted) > 0 else max(1, (os.cpu_count() or 2) - 1)
+    if wanted.isdigit() and int(wanted) > 0:
+        count = int(wanted)
+    else:
+        if spare is None:
+            spare = int(hasattr(os, "nice") and os.nice(0) > 0)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 2
+        count = max(1, min(cores - spare, round(cores - busy_cores())))
     torch.set_num_threads(count)
     return count
+
+
+def busy_cores(seconds: float = 0.2) -> float:
+    """How many cores others keep busy: measured over `seconds` on Linux, elsewhere the load of the last minute.
+
+    Processes nicer than this one (a niced training) count too: two trainings on one core help nobody.
+    """
+    try:
+        before = _ticks()
+        time.sleep(seconds)
+        (busy, every), cores = (b - a for a, b in zip(before, _ticks(), strict=True)), os.cpu_count() or 1
+        return cores * busy / max(every, 1)
+    except (OSError, ValueError):
+        return os.getloadavg()[0] if hasattr(os, "getloadavg") else 1.0
+
+
+def _ticks() -> tuple[int, int]:
+    """Ticks of all cores since the start: busy, and all. Linux only."""
+    with open("/proc/stat") as file:
+        numbers = [int(n) for n in file.readline().split()[1:9]]  # user nice system idle iowait irq softirq steal
+    return sum(numbers) - numbers[3] - numbers[4], sum(numbers)

@@ -278,7 +278,7 @@ def _pace(model: str, batch: int, device: str, _config: RunConfig) -> tuple[int,
     from aevae import runs
     from aevae.training.device import set_threads
 
-    set_threads()
+    set_threads(spare=1)  # as the worker does
     train = TrainConfig(epochs=1, batch_size=batch)
     found = runs.estimate(dataclasses.replace(_config, train=train), device, pictures=batch)
     return found.parameters, found.seconds / batch
