@@ -177,7 +177,7 @@ class Trainer:
         for key, value in tensors.items():
             if key.startswith("adam."):
                 _, i, name = key.split(".")
-                slots.setdefault(int(i), {})[name] = value
+                slots.setdefault(int(i), {})[name] = value.clone()  # Adam writes into it
         parameters = list(self.model.parameters())
         if meta["step"] and any(slots[i]["exp_avg"].shape != p.shape for i, p in enumerate(parameters)):
             raise ValueError("the saved state of Adam does not fit this model")

@@ -1,0 +1,65 @@
+"""Sweeps: models of one shape trained side by side, against one after another, and against one alone.
+
+python -m benchmarks.together [--models 8] [--steps 60] [--device cpu] [--threads 2]
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+
+from aevae import datasets
+from aevae.config import DataConfig, preset
+from aevae.models import build_model, family_class
+from aevae.training.steps import stepper
+from aevae.training.trainer import Trainer
+
+
+def trainers(data, count: int, device: torch.device) -> list[Trainer]:
+    """beta-VAEs of different beta and seed."""
+    family = family_class("beta_vae")
+    train, test = (torch.tensor(images).to(device) for images in (data.train.images, data.test.images[:1]))
+    recipe = preset("fast", DataConfig("mnist"))
+    return [
+        Trainer(build_model(family.Config(beta=0.25 * 2**i), i), train, test, recipe, i, device) for i in range(count)
+    ]
+
+
+def turn(team: list[Trainer], take, steps: int) -> float:
+    """Seconds for so many steps of all."""
+    size = team[0].config.batch_size
+    orders = torch.stack([trainer.order() for trainer in team])
+    began = time.perf_counter()
+    for i in range(steps):
+        take(orders[:, i * size : (i + 1) * size])
+    if team[0].device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--models", type=int, default=8)
+    parser.add_argument("--steps", type=int, default=60)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    data, device = datasets.load(DataConfig("mnist")), torch.device(args.device)
+    team = trainers(data, args.models, device)
+    solo = trainers(data, args.models, device)
+    together, alone = stepper(team), [stepper([trainer]) for trainer in solo]
+    rounds = []
+    for _ in range(args.rounds + 1):  # the first warms up
+        apart = [turn([trainer], take, args.steps) for trainer, take in zip(solo, alone, strict=True)]
+        rounds.append((turn(team, together, args.steps), sum(apart), statistics.mean(apart)))
+    side, after, one = (statistics.median(column) for column in zip(*rounds[1:], strict=True))
+    print(f"{args.models} models, {args.steps} steps, {args.device}, threads {args.threads}")
+    print(f"side by side {side:.2f} s; one after another {after:.2f} s ({after / side:.2f} times); one {one:.2f} s")
+    print(f"{args.models} models cost {side / one:.2f} times one")
+
+
+if __name__ == "__main__":
+    main()
