@@ -333,6 +333,20 @@ def import_run(args) -> dict:
     return {"run": exchange.unpack(Path(args.file).read_bytes())}
 
 
+def bench(args) -> dict | None:
+    """This machine's table; the JSON has the same numbers."""
+    from aevae import bench
+
+    found = bench.bench(args.device)
+    if args.json:
+        return found
+    print(f"{found['device']}, {found['threads']} threads; preset fast, training alone")
+    print(f"{'':<28}{'images / s':>12}" + "".join(f"{name + ' (s)':>15}" for name in bench.PICTURES))
+    for row in found["rows"]:
+        print(f"{row['what']:<28}{row['images_per_s']:>12,}" + "".join(f"{s:>15}" for s in row["seconds"].values()))
+    return None
+
+
 def check(args) -> dict | int:
     from aevae import checks
 
@@ -423,6 +437,8 @@ def _parser() -> argparse.ArgumentParser:
     p = command("import", import_run, "bring in a run that `export --format zip` wrote")
     p.add_argument("file")
     command("check", check, "every identity that needs no data, with its residual")
+    p = command("bench", bench, "how long the usual trainings take on this machine (a minute)")
+    p.add_argument("--device", default="auto")
     p = command("worker", worker, "serve the queue")
     p.add_argument("--device", default="auto")
     p.add_argument("--parent", type=int, help="end when this process is gone")

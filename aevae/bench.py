@@ -1,0 +1,69 @@
+"""What this machine can do: how long the usual trainings take here, measured in a minute on noise.
+
+No data set is needed: the time of a step does not depend on what the pictures show.
+"""
+
+import time
+
+import numpy as np
+import torch
+
+from aevae.config import DataConfig, RunConfig, TrainConfig, preset
+from aevae.models import build_model, family_class
+from aevae.training.device import pick_device, set_threads
+from aevae.training.steps import stepper
+from aevae.training.trainer import Trainer
+
+SECONDS = 4.0  # of each measurement
+PICTURES = {"mnist-5k": 4_000, "mnist": 60_000}
+
+
+def bench(device: str = "auto") -> dict:
+    """{"device", "threads", "rows": [{"what", "images_per_s", "seconds": {data set: of the preset `fast`}}]}."""
+    where = pick_device(device)
+    threads = set_threads()
+    rows = [
+        _row("ae d=20", where, "ae"),
+        _row("vae d=20", where, "vae"),
+        _row("vae d=20, conv", where, "vae", network="conv"),
+        _row("8 beta-VAEs side by side", where, "beta_vae", models=8),
+        _row("the same one after another", where, "beta_vae", models=8, apart=True),
+    ]
+    return {"device": _device_name(where), "threads": threads, "rows": rows}
+
+
+def _row(what: str, device: torch.device, family: str, models: int = 1, apart: bool = False, **options) -> dict:
+    data = DataConfig("mnist")
+    recipe = preset("fast", data)
+    pace = _images_per_second(device, family, recipe, 1 if apart else models, **options)
+    seconds = {}
+    for name, pictures in PICTURES.items():
+        epochs = preset("fast", DataConfig(name)).epochs
+        seconds[name] = round(models * pictures * epochs / pace, 1)
+    return {"what": what, "images_per_s": round(pace), "seconds": seconds}
+
+
+def _images_per_second(device: torch.device, family: str, recipe: TrainConfig, models: int, **options) -> float:
+    """Pictures that pass through all models together, a second."""
+    noise = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 1, 28, 28), dtype=np.uint8)
+    configs = [RunConfig(DataConfig(), family_class(family).Config(**options), recipe, seed) for seed in range(models)]
+    team = [
+        Trainer(build_model(config.model, config.seed), noise, noise[:1], recipe, config.seed, device)
+        for config in configs
+    ]
+    take, index = stepper(team), torch.stack([trainer.order() for trainer in team])
+    for _ in range(5):  # a CUDA graph is captured meanwhile
+        take(index)
+    done, began = 0, time.perf_counter()
+    while time.perf_counter() - began < SECONDS:
+        take(index)
+        done += models * recipe.batch_size
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+    return done / (time.perf_counter() - began)
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{device}, {torch.backends.cpu.get_cpu_capability()}"
