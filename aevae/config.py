@@ -88,9 +88,9 @@ class DataConfig(Validated):
 class TrainConfig(Validated):
     """How a run learns: Adam on shuffled mini-batches."""
 
-    epochs: int = option(10, "passes through the training pictures", min=1, max=1000)
-    batch_size: int = option(128, "pictures per step", min=1, max=8192)
-    lr: float = option(1e-2, "learning rate of Adam; of one_cycle: its peak", min=1e-6, max=1.0, log=True)
+    epochs: int = option(20, "passes through the training pictures", min=1, max=1000)
+    batch_size: int = option(64, "pictures per step", min=1, max=8192)
+    lr: float = option(5e-3, "learning rate of Adam; of one_cycle: its peak", min=1e-6, max=1.0, log=True)
     schedule: str = option(
         "one_cycle",
         "one_cycle: the learning rate rises over the first 8 % of the steps and falls to 0; constant: as it is",
