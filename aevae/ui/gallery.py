@@ -293,7 +293,7 @@ def command(config: RunConfig) -> str:
 def compare() -> None:
     """Differing fields first, then numbers, then curves of the chosen runs."""
     names = state.pick_models(label=_("Runs to compare"))
-    runs = [run for run in loaders.finished() if run.name in names]
+    runs = sorted((run for run in loaders.finished() if run.name in names), key=lambda run: names.index(run.name))
     labels = {run.name: state.label_of(run.name) for run in runs}
     differ, same = differences({labels[run.name]: run.config for run in runs})
     st.markdown(f"**{_('What differs')}**")
@@ -314,6 +314,9 @@ def compare() -> None:
         families = {labels[run.name]: run.family for run in runs}
         chart = loss_curves(histories, term, families=families, height=480)
         st.plotly_chart(chart, key="models_compare_curve", config={"displayModeBar": False})
+    if len(runs) > 1:
+        st.markdown(f"**{_('How they learnt, the first two in step')}**")
+        jobpanel.play(runs[:2], "models_pair")
     with st.expander(_("What is the same"), key="models_same"):
         st.dataframe(same, hide_index=True, key="models_same_table")
 
