@@ -1,7 +1,7 @@
 // node --test tests/test_film.mjs: time, joining and geometry of the film player.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { boxOf, ellipse, framesOf, join, locate, placeOf, range, say, short, timeAt, timeline } from "../aevae/ui/web/film.js";
+import { boxOf, ellipse, framesOf, join, locate, placeOf, range, say, short, span, timeAt, timeline } from "../aevae/ui/web/film.js";
 
 const near = (a, b, tolerance = 1e-6) => assert.ok(Math.abs(a - b) < tolerance, `${a} is not ${b}`);
 const texts = { untrained: "before", step: "step {}", epoch: "epoch {}" };
@@ -64,6 +64,12 @@ test("the box is square, holds the last frame, and leaves out a wild point", () 
   assert.ok(prior[0] <= -2.2 && prior[1] >= 2.2, "two standard deviations of the prior are on the map");
 });
 
+test("a span leaves out the outermost", () => {
+  const xy = Float32Array.from({ length: 200 }, (_, i) => (i % 2 ? -1 : 1) * (1 + (i >> 1)));
+  assert.deepEqual(span(xy, 0), [1, 100, -100, -1]);
+  assert.deepEqual(span(xy, 0.1), [11, 90, -90, -11]);
+});
+
 test("the ellipse of a diagonal Gaussian on a plane", () => {
   const axes = ellipse(Float32Array.of(1, 0, 0, 1), Float32Array.of(2, 0.5));
   near(axes.rx, 2);
@@ -92,5 +98,6 @@ test("numbers have about three digits and a real minus", () => {
 
 test("a flat curve has a range, too", () => {
   assert.deepEqual(range([2, 2]), [1.5, 2.5]);
-  assert.deepEqual(range([3, 1, 2]), [1, 3]);
+  assert.deepEqual(range([3, 3, 1]), [1, 3]);
+  assert.deepEqual(range([900, 500, 12, 11, 10, 10]), [10, 14], "the steep beginning does not flatten the rest");
 });

@@ -98,7 +98,7 @@ def open_in(page: str, name: str) -> None:
 
 def open_buttons(name: str, key: str) -> None:
     """Buttons that lead to the exploring pages with this run."""
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", width="content"):
         for page, title, icon in (
             ("sliders", _("Open in Latent sliders"), ":material/tune:"),
             ("denoise", _("Open in Denoise"), ":material/blur_off:"),
@@ -280,14 +280,19 @@ def _reins(job: Job) -> None:
                         args=(partial(_advance, by=by), job.id),
                         help=_("Goes so far, and pauses there."),
                     )  # fmt: skip
-    now, minutes = job.progress, jobs.PATIENCE // 60
-    where = _("step {:,} of {:,}").format(now.get("step", 0), now["steps"]) if now.get("steps") else state_text(job)
+    st.markdown(_reins_text(job))
+
+
+def _reins_text(job: Job) -> str:
+    """How it runs, where it is, and that a pause ends by itself."""
+    now = job.progress
+    begun = _("at step {:,} of {:,}").format(now.get("step", 0), now["steps"]) if now.get("steps") else ""
     if job.pace == "go":
-        st.markdown(_("Runs at full speed, now at {}.").format(where))
-    else:
-        said = _("**Paused** at {}.") if job.pace == "pause" else _("**Slowed down**, now at {}.")
-        after = _("{} minutes after the last press it goes on at full speed.").format(minutes)
-        st.markdown(f"{said.format(where)} {after}")
+        return _("Runs at full speed, {}.").format(begun) if begun else _("It will run at full speed.")
+    after = _("{} minutes after the last press it goes on at full speed.").format(jobs.PATIENCE // 60)
+    if job.pace == "pause":
+        return (_("**Paused** {}.").format(begun) if begun else _("It will wait before its first step.")) + " " + after
+    return (_("**Slowed down**, {}.").format(begun) if begun else _("It will run slowly.")) + " " + after
 
 
 def _advance(number: int, by: str) -> None:

@@ -65,8 +65,9 @@ chrome.explain(
 chrome.try_this(
     [
         _("Train a **VAE** with 2 numbers in the code, then one with 20. How far does `recon` fall, and `kl`?"),
-        _("Watch the third row of pictures while it trains: when do random codes begin to look like digits?"),
+        _("Watch the random codes while it trains: when do they begin to look like digits?"),
+        _("Train all of MNIST, press **Pause**, then **One step** ten times. What does a network learn first?"),
         _("Press **Cancel** in the middle, look at another page, come back and press **Resume**. What was lost?"),
     ],
-    _("Three things to try"),
+    _("Four things to try"),
 )

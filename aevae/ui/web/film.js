@@ -69,19 +69,23 @@ export function placeOf(times, t) {
   return i + part;
 }
 
-/** The square [x0, x1, y0, y1] that holds nearly all points (N, 2) of the last frame, and most of every other. */
-export function boxOf(frames, prior) {
-  const box = prior ? [-2.2, 2.2, -2.2, 2.2] : [Infinity, -Infinity, Infinity, -Infinity];
-  frames.forEach(({ xy }, k) => {
-    for (const axis of [0, 1]) {
-      const values = Float32Array.from({ length: xy.length / 2 }, (_, i) => xy[2 * i + axis]).sort();
-      const cut = Math.floor(values.length * (k === frames.length - 1 ? 0.003 : 0.06));
-      box[2 * axis] = Math.min(box[2 * axis], values[cut]);
-      box[2 * axis + 1] = Math.max(box[2 * axis + 1], values[values.length - 1 - cut]);
-    }
+/** Of points (N, 2): [x0, x1, y0, y1] without the outermost `share` at each side. */
+export function span(xy, share) {
+  const cut = Math.floor((xy.length / 2) * share);
+  return [0, 1].flatMap((axis) => {
+    const values = Float32Array.from({ length: xy.length / 2 }, (_, i) => xy[2 * i + axis]).sort();
+    return [values[cut], values[values.length - 1 - cut]];
   });
-  const side = Math.max(box[1] - box[0], box[3] - box[2], 1e-6) * 1.08; // the same scale both ways
-  const [cx, cy] = [(box[0] + box[1]) / 2, (box[2] + box[3]) / 2];
+}
+
+/** The square [x0, x1, y0, y1] that holds nearly all points of the last frame, and most of every other. */
+export function boxOf(frames, prior) {
+  const spans = frames.map((frame) => (frame.most ??= span(frame.xy, 0.06)));
+  spans.push(span(frames[frames.length - 1].xy, 0.003));
+  if (prior) spans.push([-2.2, 2.2, -2.2, 2.2]);
+  const [x0, x1, y0, y1] = [Math.min, Math.max, Math.min, Math.max].map((f, i) => f(...spans.map((s) => s[i])));
+  const side = Math.max(x1 - x0, y1 - y0, 1e-6) * 1.08; // the same scale both ways
+  const [cx, cy] = [(x0 + x1) / 2, (y0 + y1) / 2];
   return [cx - side / 2, cx + side / 2, cy - side / 2, cy + side / 2];
 }
 
@@ -112,10 +116,12 @@ export function short(value) {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2).replace("-", "−");
 }
 
-/** Least and greatest of a term over frames, without what a few wild first frames would stretch. */
+/** From where to where a curve is drawn: all that comes after the first third, and as much again of the steep beginning. */
 export function range(values) {
-  const sorted = Float32Array.from(values).sort();
-  const low = sorted[0], high = sorted[sorted.length - 1];
+  const least = (list) => list.reduce((a, b) => Math.min(a, b)), most = (list) => list.reduce((a, b) => Math.max(a, b));
+  const later = values.slice(Math.floor(values.length / 3));
+  const [a, b] = [least(later), most(later)];
+  const low = Math.max(least(values), a - (b - a)), high = Math.min(most(values), b + (b - a));
   return high > low ? [low, high] : [low - 0.5, high + 0.5];
 }
 
@@ -219,8 +225,10 @@ function drawCloud(canvas, view, colours, ink) {
 function drawCurve(canvas, lines, places, place, end, ink) {
   const [g, w, hh] = fit(canvas);
   if (!w) return;
-  const [low, high] = range(lines.flatMap((line) => [...line.values]));
-  const px = (p) => 4 + (p / Math.max(end, 1)) * (w - 8), py = (v) => 5 + (1 - (v - low) / (high - low)) * (hh - 10);
+  const ranges = lines.map((line) => range(line.values));
+  const low = Math.min(...ranges.map((r) => r[0])), high = Math.max(...ranges.map((r) => r[1]));
+  const px = (p) => 4 + (p / Math.max(end, 1)) * (w - 8);
+  const py = (v) => 5 + (1 - Math.max(-0.2, Math.min((v - low) / (high - low), 1.2))) * (hh - 10);
   g.strokeStyle = ink.line;
   g.beginPath();
   g.moveTo(px(place), 0);
@@ -401,7 +409,6 @@ class RunView {
     drawCloud(this.cloud, {
       box: this.box, prior: this.spec.prior, frame, next, part, classes: this.classes, chosen, oval: std && ellipse(this.plane, std),
     }, this.player.spec.colours, ink);
-    this.cloud.setAttribute("aria-label", `${this.planeText.textContent}, ${this.when.textContent}`);
     for (let k = 0; k < FOLLOWED; k++) {
       grey(this.pairs[k].recon, frame.recon, k * PIXELS);
       grey(this.samples[k], frame.sample, k * PIXELS);
@@ -418,9 +425,11 @@ class RunView {
     } else {
       drawBars(model.z, mu, this.reach.mu, ink);
     }
-    for (const [name, values] of [["mu", mu], ["std", std], ["z", mu]])
-      if (model[name] && values) model[name].setAttribute("aria-label", `${texts[name] ?? texts.sigma}: ${[...values.subarray(0, 20)].map(short).join(", ")}`);
     model.recon.textContent = frame.reconNats ? texts.recon_nats.replace("{}", short(frame.reconNats[chosen])) : texts.recon;
+    if (this.player.playing) return; // nobody reads aloud what changes all the time
+    this.cloud.setAttribute("aria-label", `${this.planeText.textContent}, ${this.when.textContent}`);
+    for (const [name, values] of [["mu", mu], ["std", std], ["z", mu]])
+      if (model[name] && values) model[name].setAttribute("aria-label", `${texts[name === "std" ? "sigma" : name]}: ${[...values.subarray(0, 20)].map(short).join(", ")}`);
   }
 
   destroy() {
@@ -596,6 +605,7 @@ class Player {
         this.following = this.live;
         this.showState();
       }
+      this.draw.cancel();
       this.paint();
       if (this.playing) requestAnimationFrame(tick);
     };
@@ -608,8 +618,8 @@ class Player {
       if (!entries.some((entry) => entry.isIntersecting)) return;
       this.watch.disconnect();
       if (!this.playing) this.toggle();
-    }, { threshold: 0.4 });
-    this.watch.observe(this.list);
+    }, { threshold: 0.5 });
+    this.watch.observe(this.views[0].cloud);
   }
 
   destroy() {
