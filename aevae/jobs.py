@@ -482,7 +482,7 @@ class Reins:
 
     def watched(self) -> bool:
         """Is each step looked at? Only whoever found so will be made to wait: what is paused has been shown."""
-        self._held = self.pace != "go"
+        self._held = self.pace != "go" and not self._epochs  # on its way to the end of an epoch it hurries
         return self._held
 
     def wait(self, stop) -> bool:
@@ -493,8 +493,7 @@ class Reins:
                 while (seconds := self._left()) > 0 and not stop():
                     self._changed.wait(min(seconds, PEEK))
                 self._last = time.monotonic()
-                if not self._epochs:
-                    self._steps = max(self._steps - 1, 0)
+                self._steps = max(self._steps - 1, 0)
             self.waited += self._last - began
         return stop()
 

@@ -135,3 +135,87 @@ def test_what_is_not_there_is_trouble(tab):
     name = SHIPPED[0]
     assert checkpoints.NAME.fullmatch(name)
     assert tab.page.evaluate(TROUBLE, [CORE, f"/live/{name}/{'0' * 16}.bin"]) == "network"
+
+
+# -- in a page of the app --------------------------------------------------------------------------------------------
+
+RANGE = ".live input[type=range]"
+
+
+def programs_asked(tab: Tab) -> list[str]:
+    """A list that grows with every request for a program."""
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url) if request.url.endswith(".bin") else None)
+    return asked
+
+
+def test_a_rerun_and_another_page_fetch_nothing_again(browser, shared_server):
+    tab = Tab(browser)
+    asked, sizes = programs_asked(tab), []
+    tab.page.on("websocket", lambda ws: ws.on("framereceived", lambda data: sizes.append(len(data))))
+    tab.open(f"{shared_server.url}/sliders?model={SHIPPED[-1]}")
+    tab.page.locator(RANGE).first.wait_for()
+    tab.rest()
+    assert len(asked) == len(set(asked)) >= 1
+    known, moved = len(asked), sum(sizes)
+    tab.page.locator(RANGE).first.press("ArrowRight")
+    tab.page.wait_for_url("**z=**")
+    tab.rest()
+    assert len(asked) == known and sum(sizes) - moved < 200_000, "a rerun brings no weights"
+    tab.go("Models").go("Latent sliders")
+    tab.page.locator(RANGE).first.wait_for()
+    tab.rest().sound()
+    assert len(asked) == known, "the page that comes back has its program still"
+    tab.close()
+
+
+def test_while_the_hand_moves_nothing_is_sent(browser, shared_server):
+    tab = Tab(browser)
+    sent = []
+    tab.page.on("websocket", lambda ws: ws.on("framesent", lambda data: sent.append(data)))
+    tab.open(f"{shared_server.url}/sliders?model={SHIPPED[-1]}")
+    slider = tab.page.locator(RANGE).first
+    slider.wait_for()
+    slider.scroll_into_view_if_needed()
+    tab.rest()
+    box = slider.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    before, url = len(sent), tab.page.url
+    tab.page.mouse.move(x, y)
+    tab.page.mouse.down()
+    tab.page.mouse.move(x + box["width"] / 4, y, steps=40)
+    tab.page.wait_for_timeout(1000)
+    assert len(sent) == before and tab.page.url == url
+    tab.page.mouse.up()
+    tab.page.wait_for_function("url => location.href !== url", arg=url)
+    tab.close()
+
+
+@pytest.mark.parametrize(
+    ("answer", "sentence"),
+    [
+        (lambda route: route.abort(), "The model did not reach the browser."),
+        (lambda route: route.fulfill(body=changed()[:-1000]), "do not match their header"),
+        (lambda route: route.fulfill(body=changed(op="softmax")), "a layer that the browser's core does not know"),
+    ],
+)
+def test_the_server_takes_over_by_itself(browser, shared_server, answer, sentence):
+    tab = Tab(browser)
+    tab.page.route("**/*.bin", answer)
+    tab.page.goto(f"{shared_server.url}/sliders?model={SHIPPED[-1]}")
+    tab.page.get_by_text(sentence).first.wait_for()
+    tab.page.locator('[data-testid="stSlider"]').first.wait_for()
+    tab.rest().sound()
+    assert tab.page.locator(RANGE).count() == 0
+    tab.close()
+
+
+def test_a_browser_without_webassembly_decodes_all_the_same(browser, shared_server):
+    tab = Tab(browser)
+    tab.page.add_init_script("delete globalThis.WebAssembly")
+    tab.page.goto(shared_server.url + "/_stcore/health")
+    run = load_run(str(paths.ROOT / "checkpoints" / "pretrained" / SHIPPED[0]))
+    z = np.random.default_rng(0).normal(size=(5, run.latent_dim)).astype(np.float32)
+    got = tab.page.evaluate(COMPUTE, [CORE, address(SHIPPED[0]), [], z.tolist()])
+    assert np.abs(np.array(got["pictures"]).reshape(5, 1, 28, 28) - run.decode(z)).max() <= 1 / 255
+    tab.close()

@@ -441,8 +441,9 @@ def test_reins_let_go_as_many_as_asked():
     reins.tell("pause", steps=3)
     assert passed(reins) == 3
     reins.tell("pause", epochs=1)
+    assert not reins.watched() and not reins.wait(lambda: False), "it hurries to the end of the epoch"
     reins.tell("pause")
-    assert passed(reins) == 0, "pause takes back what was asked"
+    assert reins.watched() and passed(reins) == 0, "pause takes back what was asked"
 
 
 # -- an older file ---------------------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from aevae.corruption import KINDS, corrupt
-from aevae.metrics.denoising import apply_again, error_by_level, spoil
+from aevae.corruption import KINDS, apply, corrupt, draw
+from aevae.metrics.denoising import apply_again, draws, error_by_level, lay_over, spoil
 
 
 @pytest.fixture
@@ -65,3 +65,26 @@ def test_repeated_application_walks_to_the_fixed_point(images):
     assert len(apply_again(lambda x: x, images, 0)) == 1
     with pytest.raises(ValueError, match="times must be 0 or more"):
         apply_again(lambda x: x, images, -1)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_draw_serves_every_level(images, kind):
+    """One draw, applied at any level, is the noise that the seed gives at that level."""
+    one = torch.tensor(images[:1])
+    noise = torch.tensor(draws(3)[kind]).reshape(draw(one, kind, torch.Generator()).shape)
+    for level in (0, 0.3, 1):
+        assert np.array_equal(apply(one, kind, level, noise).numpy(), spoil(images[:1], kind, level, 3))
+    with pytest.raises(ValueError, match=r"noise level must be in 0\.\.1"):
+        apply(one, kind, 1.5, noise)
+
+
+def test_strokes_cover_erase_and_leave_the_rest(images):
+    layer = np.zeros((2, 28, 28), np.uint8)
+    layer[:, 0, 0] = 255  # white
+    layer[0, 0, 1] = 255  # black
+    layer[:, 0, 2] = 51, 51  # a fifth of white
+    out = lay_over(images, layer)
+    assert out.dtype == np.float32
+    assert (out[:, 0, 0, 0] == 1).all() and (out[:, 0, 0, 1] == 0).all()
+    assert out[:, 0, 0, 2] == pytest.approx(0.8 * images[:, 0, 0, 2] + 0.2, abs=1e-6)
+    assert np.array_equal(out[:, :, 1:], images[:, :, 1:])

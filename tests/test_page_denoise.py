@@ -1,19 +1,32 @@
-"""The Denoise page: each control changes what it says it changes."""
+"""The Denoise page: each control changes what it says it changes, drawn by the server and live."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
+from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, paths
-from aevae.metrics.denoising import apply_again, spoil
+from aevae.corruption import KINDS
+from aevae.datasets.base import Dataset, Split
+from aevae.metrics.denoising import apply_again, draws, lay_over, spoil
+from aevae.metrics.reconstruction import psnr, sse
 from aevae.runs import load_run
 from aevae.ui import denoising, loaders
 
 PAGE = "pages/explore/denoise.py"
 
 
-def page(**query: str) -> AppTest:
+def page(live: bool = False, **query: str) -> AppTest:
+    """The page as the server draws it, or with the live view."""
     at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
+    if not live:
+        at.session_state["live_trouble"] = {"": "browser"}
     at.switch_page(PAGE)
     for key, value in query.items():
         at.query_params[key] = value
@@ -134,3 +147,150 @@ def test_what_another_page_proposed_is_no_choice_but_a_choice_travels(store):
     at.switch_page("pages/explore/interpolate.py").run()
     assert at.multiselect(key="models").value == [store["beta_vae"]]
     assert not at.exception
+
+
+# -- live ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mounted(monkeypatch) -> Mounted:
+    return Mounted(monkeypatch, "noise")
+
+
+def layer_text(cover: int, ink: int) -> str:
+    return base64.b64encode(bytes([cover] * 784 + [ink] * 784)).decode()
+
+
+def test_the_live_view_takes_the_place_of_the_cards(store, mounted):
+    at = page(live=True, level="0.2", seed="7", noise="block", times="4", digit="12")
+    assert not cards(at)
+    assert mounted.programs == [store[family] for family in ("denoising", "ae", "vae")]
+    shown = {key: mounted.spec[key] for key in ("kind", "level", "seed", "times")}
+    assert shown == {"kind": "block", "level": 0.2, "seed": 7, "times": 4}
+    assert np.array_equal(mounted.arrays["clean"], loaders.test_digits()[0][12].reshape(-1))
+    for kind in KINDS:
+        assert np.array_equal(mounted.arrays[kind], draws(7)[kind])
+    assert "cover" not in mounted.arrays
+
+
+def test_what_the_browser_sends_holds_and_stays(store, mounted):
+    at = mounted.send(page(live=True), kind="masking", level=0.37, seed=9, times=3, layer=layer_text(255, 128), n=1)
+    assert (pick(at, "slider", "level").value, pick(at, "number_input", "seed").value) == (0.37, 9)
+    assert pick(at, "button_group", "noise").value == "masking"
+    assert mounted.spec["n"] == 1
+    assert set(mounted.arrays["cover"]) == {255} and set(mounted.arrays["ink"]) == {128}
+    assert at.query_params["level"] == "0.37"
+    noisy = np.full((1, 1, 28, 28), 128 / 255, np.float32)  # all is covered
+    clean = loaders.test_digits()[0][1]
+    walked = apply_again(load_run(store["ae"]).reconstruct, noisy, 10)
+    after = [denoising.errors(clean, image)[0] for image in walked[:, 0]]
+    line = next(m.value for m in at.markdown if "SSE" in m.value and "**AE" in m.value)
+    assert f"SSE {after[0]:.1f} noisy, {after[1]:.1f} after one, {after[-1]:.1f} after 10" in line
+    at.switch_page("pages/explore/sliders.py").run()
+    at.switch_page(PAGE).run()
+    assert mounted.spec["kind"] == "masking" and set(mounted.arrays["ink"]) == {128}
+    at = mounted.send(at, layer=None, n=2)
+    assert "cover" not in mounted.arrays and mounted.spec["level"] == 0.37
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"kind": "rain", "level": 1.01, "seed": -1, "times": 11, "layer": "AAAA", "n": -1},
+        {"kind": ["block"], "level": "0.2", "seed": 1.5, "times": 0, "layer": 5, "n": "1"},
+        {"kind": None, "level": True, "seed": 2**31, "times": True, "layer": "!" * 2092, "n": 1.0},
+        {"kind": {}, "level": float("nan"), "seed": None, "times": [3], "layer": ["A"] * 2092, "n": 2**60},
+        {"level": float("inf"), "layer": "Ä" * 2092, "seed": {}, "times": "3"},
+        {"level": -0.01, "layer": layer_text(1, 1)[:-4] + "===="},
+    ],
+)
+def test_what_makes_no_sense_is_dropped(store, mounted, payload):
+    assert denoising.heard(payload) == {}
+    at = mounted.send(page(live=True), **payload)
+    assert (mounted.spec["kind"], mounted.spec["level"], mounted.spec["seed"]) == ("gaussian", 0.5, 0)
+    assert pick(at, "slider", "times").value == 1
+
+
+def test_ink_beyond_its_cover_is_cut_and_an_empty_layer_is_none():
+    assert set(denoising.read_layer(layer_text(10, 255)).ravel()) == {10}
+    assert denoising.read_layer(layer_text(0, 255)) is None
+    assert denoising.read_layer(None) is None
+
+
+def test_strokes_stay_where_the_server_draws_and_can_be_removed(store):
+    at = page(level="0")
+    at.session_state[denoising.LAYER] = np.stack([np.full((28, 28), 255, np.uint8), np.zeros((28, 28), np.uint8)])
+    at.run()
+    clean = loaders.test_digits()[0][1]
+    assert cards(at)[1].endswith(denoising.errors_text(*denoising.errors(clean, np.zeros_like(clean))))
+    at.button(key="layer_clear").click().run()
+    assert cards(at)[1].endswith("SSE 0.0  \nPSNR ∞ dB")
+
+
+def test_trouble_is_said_and_the_server_draws(store):
+    at = page()
+    assert any("server" in caption.value for caption in at.caption)
+    assert not [b for b in at.get("bidi_component") if "noise_live" in str(b)]
+
+
+def test_runs_of_one_other_set_show_its_pictures(store, mounted, monkeypatch):
+    other = Split(np.full((300, 1, 28, 28), 51, np.uint8), np.zeros(300, np.int64))
+    real = loaders.dataset
+    boots = Dataset("fashion-mnist", "Fashion", other, other, ("boot",))
+    monkeypatch.setattr(loaders, "dataset", lambda name="mnist-5k": boots if name == "fashion-mnist" else real(name))
+    folder = checkpoints.find_run(store["vae"]).path
+    config = json.loads((folder / "config.json").read_text())
+    config["data"] |= {"name": "fashion-mnist", "limit": 0}
+    rewrite(folder, config)
+    loaders.runs.clear()
+    name = next(r.name for r in loaders.finished() if r.dataset == "fashion-mnist")
+    at = page(live=True, models=name)
+    at.multiselect(key="models").set_value([name]).run()
+    assert not at.exception
+    assert set(mounted.arrays["clean"]) == {np.float32(0.2)}
+    assert mounted.spec["clean"] == "a boot"
+    assert not [c for c in at.caption if "trained on" in c.value]
+    at.multiselect(key="models").set_value([name, store["ae"]]).run()
+    assert np.array_equal(mounted.arrays["clean"], loaders.test_digits()[0][1].reshape(-1))
+    assert [c for c in at.caption if "trained on fashion-mnist" in c.value]
+
+
+def rewrite(folder, config: dict) -> None:
+    """Give a finished run another config: its name follows."""
+    from aevae.config import RunConfig
+
+    (folder / "config.json").write_text(json.dumps(config))
+    folder.rename(folder.with_name(RunConfig.from_dict(config).name))
+
+
+def test_the_browser_spoils_as_python_does(tmp_path):
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    clean = loaders.test_digits()[0][3:4]
+    cases = [
+        {"kind": kind, "level": level, "noisy": spoil(clean, kind, level, 5).ravel().tolist()}
+        for kind in KINDS
+        for level in (0, 0.01, 0.25, 0.37, 0.5, 0.99, 1)
+    ]
+    layer = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
+    layer[1] = layer.min(0)
+    covered = lay_over(clean, layer)
+    told = {
+        "clean": clean.ravel().tolist(),
+        "draws": {kind: draw.tolist() for kind, draw in draws(5).items()},
+        "cases": cases,
+        "layer": layer.reshape(2, -1).tolist(),
+        "covered": covered.ravel().tolist(),
+        "sse": float(sse(clean, covered)[0]),
+        "psnr": float(psnr(clean, covered)[0]),
+    }
+    (tmp_path / "noise.json").write_text(json.dumps(told))
+    done = subprocess.run(
+        ["node", "--test", str(paths.ROOT / "tests" / "test_noise.mjs")],
+        env=os.environ | {"AEVAE_NOISE": str(tmp_path / "noise.json")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0 and "skipped 0" in done.stdout, done.stdout

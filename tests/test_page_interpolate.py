@@ -1,14 +1,20 @@
-"""The Interpolate page: each control changes what it says it changes."""
+"""The Interpolate page: each control changes what it says it changes, drawn by the server and live."""
 
 import io
+import json
+import os
+import shutil
+import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
+from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
 from aevae import paths
-from aevae.latent.interpolation import arithmetic, bilinear, path
+from aevae.latent.interpolation import KINDS, arithmetic, bilinear, lerp, path, slerp
+from aevae.metrics.neighbours import count_within
 from aevae.runs import load_run
 from aevae.ui import interpolating, loaders, pictures
 
@@ -26,7 +32,8 @@ def page(**query: str) -> AppTest:
 
 
 def strips(at: AppTest) -> list[str]:
-    return [element.value if hasattr(element, "value") else element.proto.body for element in at.get("html")]
+    bodies = [element.value if hasattr(element, "value") else element.proto.body for element in at.get("html")]
+    return [body for body in bodies if "<figure" in body]
 
 
 def pick(at: AppTest, kind: str, key: str):
@@ -156,3 +163,138 @@ def test_the_link_restores_the_view(store):
 @pytest.mark.parametrize("query", [{"steps": "99"}, {"walk": "?"}, {"digit_a": "-1"}, {"digit_b": "x"}, {"path": "0"}])
 def test_nonsense_in_the_link_is_ignored(store, query):
     assert len(strips(page(**query))) == 1 + 2 * 2
+
+
+# -- live ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mounted(monkeypatch) -> Mounted:
+    return Mounted(monkeypatch, "scrub")
+
+
+def test_the_scrub_bar_knows_every_route(store, mounted):
+    page(digit_a="3", digit_b="5", t="0.3")
+    assert mounted.programs == [store["ae"], store["vae"]]
+    assert mounted.spec["at"] == [0.3]
+    assert mounted.spec["keys"] == ["digit_a", "digit_b"]
+    assert [s["program"] for s in mounted.spec["spaces"]] == [-1, 0, 1]
+    walked = [(r["space"], r["kind"]) for r in mounted.spec["routes"]]
+    assert walked == [(0, "linear"), (1, "linear"), (1, "spherical"), (2, "linear"), (2, "spherical")]
+    assert np.array_equal(mounted.arrays["ends"], digits(3, 5).reshape(2, -1))
+    space = interpolating.model_space(load_run(store["vae"]))
+    codes = space.encode(digits(3, 5))
+    assert mounted.arrays["codes_2"] == pytest.approx(codes, abs=1e-6)
+    places = path(*codes, 41, "spherical")
+    distance = np.linalg.norm(places[:, None].astype(float) - space.bank, axis=2) / space.spacing  # (41, 1000)
+    assert mounted.arrays["holes_4"] == pytest.approx(distance.min(1), rel=1e-3, abs=1e-3)
+    near = (distance <= 1).sum(1)
+    assert np.abs(mounted.arrays["near_4"].astype(int) - near).max() <= 1  # a code on the very edge may round
+    assert near.max() > 0
+    assert mounted.spec["cap"] >= max(mounted.arrays[f"holes_{r}"].max() for r in range(5))
+
+
+def test_the_plane_between_four(store, mounted):
+    at = page(walk="Four corners", path="spherical", across="0.25", down="1.0")
+    assert mounted.spec["at"] == [0.25, 1.0]
+    assert mounted.arrays["ends"].shape == (4, 784) and mounted.arrays["holes_2"].shape == (225,)
+    mounted.send(at, at=[0.5, 0.75], n=3)
+    assert (mounted.spec["at"], mounted.spec["n"]) == ([0.5, 0.75], 3)
+    assert at.query_params["down"] == "0.75"
+
+
+def test_the_place_of_the_browser_is_kept_over_pages_and_in_the_link(store, mounted):
+    at = mounted.send(page(), at=[0.123], n=1)
+    assert (mounted.spec["at"], mounted.spec["n"]) == ([0.12], 1)
+    assert at.query_params["t"] == "0.12"
+    at.switch_page("pages/explore/sliders.py").run()
+    at.switch_page(PAGE).run()
+    assert mounted.spec["at"] == [0.12]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"at": 0.2},
+        {"at": []},
+        {"at": [1.01], "n": -1},
+        {"at": [True], "n": True},
+        {"at": ["0.2"], "n": "2"},
+        {"at": [None]},
+        {"at": [float("nan")]},
+        {"at": [float("inf")], "n": 2**60},
+        {"at": [0.1, 0.2, 0.3]},
+        {"at": {"0": 0.2}},
+        {"at": "ab"},
+        {"at": [[0.2]]},
+    ],
+)
+def test_no_place_is_no_place(store, mounted, payload):
+    mounted.send(page(), **payload)
+    assert (mounted.spec["at"], mounted.spec["n"]) == ([0.5], 0)
+
+
+def test_without_a_browser_that_can_the_server_draws_the_place(store):
+    at = page()
+    at.session_state["live_trouble"] = {"": "layer"}
+    at.run()
+    assert any("server" in caption.value for caption in at.caption)
+    assert len(strips(at)) == 1 + 1 + 2 * 2
+    pick(at, "slider", "t").set_value(0.25).run()
+    space = interpolating.model_space(load_run(store["vae"]))
+    a, b = space.encode(digits(pick(at, "number_input", "digit_a").value, pick(at, "number_input", "digit_b").value))
+    here = space.steps(np.stack([lerp(a, b, 0.25), slerp(a, b, 0.25)]))
+    for i in range(2):
+        assert f"<div>{here.holes[i]:.1f}</div>" in strips(at)[0].split("<figure")[4 + i]
+    pick(at, "button_group", "walk").set_value("four").run()
+    pick(at, "slider", "down").set_value(1.0).run()
+    assert not at.exception and strips(at)[0].count("<figure") == 5
+
+
+def test_counting_within_a_radius():
+    bank = np.array([[0, 0], [1, 0], [0, 2]], np.float32)
+    assert count_within(bank, bank, 1.5).tolist() == [2, 2, 1]
+    assert count_within(np.empty((0, 2)), bank, 1).tolist() == []
+    with pytest.raises(ValueError, match="are needed"):
+        count_within(np.zeros((1, 3)), bank, 1)
+
+
+def test_the_browser_walks_as_python_does(tmp_path):
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(size=(2, 20))
+    pairs = {
+        "any": (a, b),
+        "small": (a[:2], 1e-3 * b[:2]),
+        "parallel": (a, 3 * a),
+        "opposite": (a, -2 * a),
+        "equal": (a, a),
+        "zero": (np.zeros(20), b),
+        "one number": (a[:1], -b[:1]),
+        "nearly parallel": (a, a + 1e-4 * b),
+    }
+    cases = [
+        {"title": f"{kind}, {title}", "kind": kind, "at": [t], "code": (lerp if kind == "linear" else slerp)(*ends, t)}
+        | {"ends": np.array(ends, np.float32)}
+        for kind in KINDS
+        for title, ends in pairs.items()
+        for t in (0, 0.25, 0.5, 0.9, 1)
+    ]
+    corners = rng.normal(size=(4, 5)).astype(np.float32)
+    for kind in KINDS:
+        sheet = bilinear(corners, 5, kind)
+        cases += [
+            {"title": f"{kind} sheet", "kind": kind, "at": [u / 4, v / 4], "code": sheet[v, u], "ends": corners}
+            for u, v in ((0, 0), (4, 0), (1, 3), (2, 2), (4, 4))
+        ]
+    (tmp_path / "walks.json").write_text(json.dumps(cases, default=np.ndarray.tolist))
+    done = subprocess.run(
+        ["node", "--test", str(paths.ROOT / "tests" / "test_scrub.mjs")],
+        env=os.environ | {"AEVAE_WALKS": str(tmp_path / "walks.json")},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0 and "skipped 0" in done.stdout, done.stdout

@@ -12,6 +12,7 @@ from conftest import tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, cli, exchange, jobs, paths, runs
+from aevae.blob import unpack
 from aevae.config import fingerprint
 from aevae.ui import gallery
 
@@ -188,6 +189,8 @@ def test_compare_shows_what_differs_first(store):
     assert set(at.dataframe[0].value["option"]) == {"model.family", "model.beta"}
     assert "recon (nats / image)" in set(at.dataframe[1].value["number"]) and at.get("plotly_chart")
     at.multiselect(key="models").set_value([store["ae"], store["vae"]]).run()
+    film = unpack(at.get("bidi_component")[0].proto.bytes)[0]
+    assert [run["name"] for run in film["spec"]["runs"]] == [store["ae"], store["vae"]], "two films in step"
     assert "model.warmup_epochs" in set(at.dataframe[0].value["option"])
 
 

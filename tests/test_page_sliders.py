@@ -1,22 +1,39 @@
-"""Latent sliders: the numbers beneath, and every widget of the page."""
+"""Latent sliders: the numbers beneath, what the browser may say, and every widget of both versions of the page."""
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from aevae.blob import unpack
 from aevae.ui import bank as banks
-from aevae.ui import maps
+from aevae.ui import desk, maps
 
 PAGE = "pages/explore/sliders.py"
 
 
-def opened(model: str = "", **params: str) -> AppTest:
+def opened(model: str = "", live: bool = True, **params: str) -> AppTest:
+    """The page; without `live` as it is where the browser cannot decode."""
     app = AppTest.from_file("../app.py", default_timeout=60).run()
     if model:
         app.session_state["model"] = model
+    if not live:
+        app.session_state["live_trouble"] = {"": "browser"}
     for key, value in params.items():
         app.session_state[key] = value
     return app.switch_page(PAGE).run()
+
+
+def served(model: str) -> AppTest:
+    return opened(model, live=False)
+
+
+def parcel(app: AppTest, module: str) -> tuple[dict, dict]:
+    """What Python handed to a module of the browser: spec and arrays."""
+    for element in app.get("bidi_component"):
+        header, arrays = unpack(element.proto.bytes)
+        if header["module"] == module:
+            return header["spec"], arrays
+    raise AssertionError(f"{module} is not on the page")
 
 
 def code(app: AppTest) -> list[float]:
@@ -86,14 +103,15 @@ def test_empty_store_says_where_to_train(empty_store):
 
 @pytest.mark.parametrize("family", ["ae", "denoising", "vae", "beta_vae"])
 def test_every_family_has_its_bank(store, family):
-    app = open_dead(whole(opened(store[family])))
+    app = open_dead(whole(served(store[family])))
     bank = banks.open_bank(store[family])
     assert len(code(whole(app))) == 3
     np.testing.assert_allclose(code(app), banks.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
 
 
-def test_start_buttons_and_seed(store):
-    app = open_dead(opened(store["ae"]))
+@pytest.mark.parametrize("live", [True, False])
+def test_start_buttons_and_seed(store, live):
+    app = opened(store["ae"], live)
     bank = banks.open_bank(store["ae"])
     zero = app.button(key="start_zero").click().run().session_state["z"]
     assert zero == banks.format_code(banks.clip(np.zeros(3), bank))
@@ -103,11 +121,12 @@ def test_start_buttons_and_seed(store):
     assert app.number_input(key="draw").set_value(1).run().session_state["z"] == first
     assert app.button(key="start_fitted").click().run().session_state["z"] not in (first, second)
     assert app.button(key="start_digit").click().run().session_state["z"] == ""
-    assert "no prior" in " ".join(c.value for c in whole(app).caption)
+    if not live:
+        assert "no prior" in " ".join(c.value for c in whole(app).caption)
 
 
 def test_a_slider_sets_its_number_alone(store):
-    app = open_dead(opened(store["vae"]))
+    app = open_dead(served(store["vae"]))
     before = code(app)
     app.slider(key="z_1").set_value(1.5).run()
     assert code(whole(app)) == pytest.approx([before[0], 1.5, before[2]], rel=1e-3)
@@ -125,7 +144,7 @@ def test_a_new_digit_and_a_new_model_take_the_code_with_them(store):
 
 
 def test_code_as_text_and_its_refusal(store):
-    app = open_dead(opened(store["vae"]))
+    app = open_dead(served(store["vae"]))
     app.text_input(key="z").set_value("0.5,-1,2").run()
     assert code(app) == [0.5, -1, 2]
     app.text_input(key="z").set_value("0.5,99,2").run()
@@ -135,7 +154,7 @@ def test_code_as_text_and_its_refusal(store):
 
 
 def test_the_code_outlives_the_page(store):
-    app = open_dead(opened(store["vae"]))
+    app = open_dead(served(store["vae"]))
     app.slider(key="z_0").set_value(1.0).run()
     kept = app.session_state["z"]
     app.switch_page("pages/lab/home.py").run()
@@ -144,7 +163,7 @@ def test_the_code_outlives_the_page(store):
 
 
 def test_pair_of_dimensions_and_grid(store):
-    app = opened(store["vae"])
+    app = served(store["vae"])
     x, y = app.selectbox(key="dim_x"), app.selectbox(key="dim_y")
     assert [x.value, y.value] == banks.open_bank(store["vae"]).order[:2].tolist()
     app.segmented_control(key="spacing").set_value("prior").run()
@@ -163,3 +182,141 @@ def test_a_place_of_the_plane_becomes_the_code(store):
     st.session_state[banks.CODE] = "0,1,2"
     banks.place((0, 2), (1.5, -1.5), bank)
     assert st.session_state[banks.CODE] == "1.5,1,-1.5"
+
+
+# -- live
+
+
+def test_the_browser_gets_the_bank(store):
+    app = whole(opened(store["vae"]))
+    bank = banks.open_bank(store["vae"])
+    spec, arrays = parcel(app, "bank")
+    assert sorted(arrays["order"]) == [0, 1, 2] and spec["alive"] == len(bank.alive)
+    assert arrays["order"][: spec["alive"]].tolist() == bank.alive
+    np.testing.assert_allclose(arrays["z"], banks.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(arrays["home"], banks.clip(bank.codes[0], bank), rtol=1e-6)
+    np.testing.assert_allclose([arrays["soft_low"], arrays["soft_high"]], [[-2] * 3, [2] * 3])
+    assert [m["run"] for m in spec["models"]] == [store["vae"]]
+    assert not [s for s in app.slider if s.key and s.key.startswith("z_")]
+    app.button(key="start_zero").click().run()
+    assert not parcel(whole(app), "bank")[1]["z"].any()
+
+
+def test_without_a_prior_the_usual_range_is_that_of_the_codes(store):
+    spec, arrays = parcel(opened(store["ae"]), "bank")
+    codes = banks.open_bank(store["ae"]).codes
+    np.testing.assert_allclose(arrays["soft_high"], codes.mean(0) + 2 * codes.std(0), rtol=1e-4)
+    assert spec["gauge"]["prior"] is None
+
+
+def test_the_gauge_holds_nine_of_ten_draws_of_the_prior(store):
+    low, high = desk.gauge(banks.open_bank(store["vae"]))["prior"]
+    norms = np.linalg.norm(np.random.default_rng(0).standard_normal((50_000, 3)), axis=1)
+    assert ((norms >= low) & (norms <= high)).mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_models_beside(store):
+    app = opened(store["vae"])
+    app.multiselect(key="beside").set_value([store["ae"], store["beta_vae"]]).run()
+    names = [store["vae"], store["ae"], store["beta_vae"]]
+    for module in ("bank", "pad"):
+        assert [m["run"] for m in parcel(whole(app), module)[0]["models"]] == names
+    app.selectbox(key="model").set_value(store["ae"]).run()  # it cannot stand beside itself
+    assert app.multiselect(key="beside").value == [store["beta_vae"]]
+    assert [m["run"] for m in parcel(whole(app), "bank")[0]["models"]] == [store["ae"], store["beta_vae"]]
+    app = opened(store["vae"], live=False, beside=[store["ae"]])
+    assert [c.value for c in whole(app).caption if c.value.startswith("AE · d=3")]
+
+
+def test_the_pad_follows_its_choices(store):
+    app = whole(opened(store["vae"]))
+    bank = banks.open_bank(store["vae"])
+    spec, arrays = parcel(app, "pad")
+    assert spec["dims"] == bank.order[:2].tolist() and spec["behind"] == "codes"
+    np.testing.assert_allclose(arrays["codes"], bank.codes, atol=5e-3)
+    assert arrays["picture"].shape == (784,) and arrays["xs"][0] == -3
+    app.segmented_control(key="behind").set_value("pictures").run()
+    app.segmented_control(key="spacing").set_value("prior").run()
+    spec, arrays = parcel(whole(app), "pad")
+    assert spec["behind"] == "pictures" and arrays["xs"][0] == pytest.approx(-1.645, abs=1e-3)
+    app.selectbox(key="dim_x").set_value(app.selectbox(key="dim_y").value).run()
+    assert any("two different" in i.value for i in whole(app).info)
+
+
+def test_a_plane_through_three_digits(store):
+    app = opened(store["vae"], plane="digits")
+    bank = banks.open_bank(store["vae"])
+    spec, arrays = parcel(whole(app), "pad")
+    assert len(set(spec["three"])) == 3 and [bank.labels[i] for i in spec["three"]] == [0, 1, 7]
+    np.testing.assert_allclose(arrays["three"], bank.codes[spec["three"]])
+    assert arrays["three_pictures"].shape == (3, 28, 28)
+    app.number_input(key="corner_b").set_value(5).run()
+    assert parcel(whole(app), "pad")[0]["three"][1] == 5
+
+
+def test_a_chosen_digit_reaches_bank_and_pad(store):
+    app = opened(store["vae"])
+    app.number_input(key="digit").set_value(17).run()
+    bank = banks.open_bank(store["vae"])
+    np.testing.assert_allclose(parcel(whole(app), "bank")[1]["home"], banks.clip(bank.codes[17], bank), rtol=1e-6)
+    from aevae.ui import loaders
+
+    picture = loaders.test_digits()[0][17]
+    np.testing.assert_array_equal(parcel(app, "pad")[1]["picture"], np.rint(picture.ravel() * 255))
+
+
+def test_a_letter_sets_the_code_and_is_acknowledged(store):
+    import streamlit as st
+
+    bank = banks.open_bank(store["vae"])
+    desk.receive({"z": [0.5, -1, 2.0], "n": 3}, bank, "bank")
+    desk.receive({"z": [0.5, -99, 2.0], "n": 4}, bank, "pad")
+    assert st.session_state["z"].split(",")[0] == "0.5" and float(st.session_state["z"].split(",")[1]) > -99
+    assert st.session_state[desk.READ] == {"bank": 3, "pad": 4}
+
+
+@pytest.mark.parametrize(
+    "z",
+    [
+        None,
+        "0,0,0",
+        [],
+        [0, 0],
+        [0, 0, 0, 0],
+        [0, 0, float("nan")],
+        [0, float("inf"), 0],
+        [0, 0, "1"],
+        [0, 0, None],
+        [0, 0, True],
+        [0, 0, [1]],
+        [0, 0, 1e300],
+        [0, 0, 10**400],
+        {"0": 1},
+        [0] * 100_000,
+    ],
+)
+def test_hostile_letters_change_nothing(store, z):
+    import streamlit as st
+
+    bank = banks.open_bank(store["vae"])
+    st.session_state["z"] = "0.5,1,2"
+    for n in (None, -1, 2.5, "7", True, 2**60, [1]):
+        desk.receive({"z": z, "n": n}, bank, "bank")
+        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(desk.READ, {}).get("bank") in (None, 3)
+
+
+@pytest.mark.parametrize("model", ["vae", "ae"])
+def test_one_number_has_no_plane(store, model):
+    import conftest
+
+    from aevae.runs import train_or_load
+
+    run = train_or_load(conftest.tiny_config(model, latent_dim=1), "cpu")
+    app = whole(opened(run.name))
+    assert any("no plane" in c.value for c in app.caption)
+    assert len(parcel(app, "bank")[1]["z"]) == 1
+
+
+def test_a_broken_address_is_the_default(store):
+    app = opened(store["vae"], z="1,2,nan,4")
+    np.testing.assert_array_equal(parcel(whole(app), "bank")[1]["z"], parcel(app, "bank")[1]["home"])

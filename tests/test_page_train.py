@@ -4,6 +4,8 @@ import dataclasses
 import io
 import json
 import shutil
+import threading
+import time
 import zipfile
 
 import numpy as np
@@ -12,6 +14,7 @@ from conftest import tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, jobs, paths
+from aevae.blob import unpack
 from aevae.config import DataConfig, RunConfig, TrainConfig
 from aevae.models import FAMILIES, family_class
 from aevae.ui import forms, jobpanel
@@ -235,10 +238,81 @@ def test_finished_job_seen_from_another_browser(empty_store):
     at = page(job=config.name)
     assert "Finished: 2 epochs" in texts(at.success)
     assert len(at.get("plotly_chart")) == len(checkpoints.read_history(paths.runs_dir() / config.name)[-1]["test"])
+    header, arrays = player(at)
+    assert header["module"] == "film" and header["spec"]["runs"][0]["name"] == config.name
+    assert arrays["0.epoch"].tolist() == [0, 0.25, 0.75, 1, 2]
+
+
+def player(at: AppTest, which: int = 0) -> tuple[dict, dict]:
+    """What the page hands to its component in the browser."""
+    return unpack(at.get("bidi_component")[which].proto.bytes)
+
+
+def test_a_browser_that_cannot_play_gets_a_sheet(store):
+    at = AppTest.from_file(APP, default_timeout=60).run()
+    at.session_state["live_trouble"] = {"": "browser"}
+    at.query_params["job"] = store["vae"]
+    at.switch_page("pages/lab/train.py").run()
+    assert not at.exception and not at.get("bidi_component") and "lacks something" in texts(at.caption)
     slider = next(s for s in at.select_slider if s.label == "Epoch shown")
-    assert slider.value == 2
-    slider.set_value(0).run()
-    assert "After epoch 0" in texts(at.caption)
+    assert slider.value == "1"
+    slider.set_value("0.25").run()
+    assert "After epoch 0.25" in texts(at.caption)
+
+
+def test_another_run_beside_it(store):
+    at = page(job=store["vae"])
+    at.selectbox(key="train_beside").set_value(store["ae"]).run()
+    assert not at.exception
+    assert [run["name"] for run in player(at)[0]["spec"]["runs"]] == [store["vae"], store["ae"]]
+
+
+@pytest.fixture
+def running(empty_store):
+    """A job that a worker of this process holds in its second epoch; the film of its first, and a newest frame."""
+    config = tiny_config("vae", epochs=3)
+    job = jobs.submit(config, "cpu")
+    thread = threading.Thread(target=jobs.Worker(once=True).run)
+    jobs.advance(job.id, "epoch")
+    jobs.advance(job.id, "step")
+    thread.start()
+    until(lambda: jobs.get(job.id).progress.get("step") == 5)
+    yield job
+    jobs.cancel(job.id)
+    thread.join()
+
+
+def test_a_running_job_is_watched_and_held(running):
+    at = page(job=running.run)
+    assert "**Paused** at step 5 of 12" in texts(at.markdown) and "10 minutes after" in texts(at.markdown)
+    film, arrays = player(at)
+    assert film["spec"]["runs"][0]["live"] and arrays["0.epoch"].tolist() == [0, 0.25, 0.75, 1]
+    newest, frame = player(at, 1)
+    assert newest["module"] == "filmnow" and newest["spec"]["channel"] == film["spec"]["runs"][0]["channel"]
+    assert frame["0.epoch"].tolist() == [1.25] and frame["0.xy"].shape == (1, 1000, 2)
+    press(at, "train_advance_step")
+    assert "step 6 of 12" in texts(at.markdown), "a step is on the page at once"
+    press(at, "train_advance_epoch")
+    until(lambda: jobs.get(running.id).progress["step"] == 8)
+    press(at, "train_pace_slow")
+    assert jobs.get(running.id).pace == "slow" and "**Slowed down**" in texts(at.markdown)
+    press(at, "train_pace_pause")
+    assert jobs.get(running.id).pace == "pause" and "left" not in at.get("progress")[0].proto.text
+    press(at, "train_pace_go")
+    until(lambda: jobs.get(running.id).state == "done")
+
+
+def until(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_a_form_that_gives_way(store):
+    assert not any(e.label == "Train another" for e in page().expander)
+    at = page(job=store["vae"])
+    assert any(e.label == "Train another" for e in at.expander) and "train_start" in keys(at)
 
 
 def test_failed_job_says_why(empty_store, tmp_path, monkeypatch):

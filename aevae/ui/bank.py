@@ -63,10 +63,14 @@ class Bank:
         """Step of a slider: about two hundredths of a standard step of the range, a power of ten."""
         return 10.0 ** (math.floor(math.log10(self.high[dim] - self.low[dim])) - 2)
 
+    def amount(self, dim: int) -> str:
+        """What a dimension carries: `1.2 nats`."""
+        amount = f"{self.score[dim]:.2g}"
+        return _("{} nats").format(amount) if self.prior else _("variance {}").format(amount)
+
     def label(self, dim: int) -> str:
         """`z3 · 1.2 nats`."""
-        amount = f"{self.score[dim]:.2g}"
-        return f"z{dim} · {amount} nats" if self.prior else f"z{dim} · " + _("variance {}").format(amount)
+        return f"z{dim} · {self.amount(dim)}"
 
 
 def open_bank(name: str) -> Bank:
@@ -239,6 +243,11 @@ def sliders(dims: list[int], z: np.ndarray, bank: Bank, columns: int = 2) -> Non
             )
 
 
+def choose_dim(label: str, dims: list[int], key: str) -> int:
+    """One of `dims`; the first is the default."""
+    return st.selectbox(label, dims, format_func=lambda d: f"z{d}", key=key, width=120, bind="query-params")
+
+
 def code_field(bank: Bank) -> None:
     """The code as text: to copy, to paste, and the place that the URL is bound to."""
     st.text_input(
@@ -276,7 +285,7 @@ def start_buttons(bank: Bank) -> None:
             )  # fmt: skip
         st.button(
             _("Chosen digit"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, bank),
-            help=_("The code of the digit chosen below"),
+            help=_("The code of the digit chosen above"),
         )  # fmt: skip
         st.number_input(
             _("Seed"), 0, 2**31 - 2, key=DRAW, width=110, bind="query-params",

@@ -1,20 +1,30 @@
-"""Parts of the Denoise page: the choice of noise, pictures with their errors, and the cached error curves."""
+"""Parts of the Denoise page: the choice of noise, the live view, pictures with their errors, cached error curves."""
 
+import base64
+import contextlib
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
 from aevae.checkpoints import RunInfo
+from aevae.figures.palette import family_colour
+from aevae.metrics.denoising import draws, error_by_level, lay_over, spoil
 from aevae.metrics.reconstruction import psnr, sse
-from aevae.ui import loaders, pictures
+from aevae.ui import live, loaders, pictures, state
 from aevae.ui.i18n import _
-from aevae.ui.state import LEVEL, NOISE, SEED
+from aevae.ui.state import DIGIT, LEVEL, NOISE, SEED
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
 DIGITS = 200  # test digits behind a point of the curve
 SIDE = 112  # pixels on the screen: four for each of the picture's
+MOST = 10  # applications
+MOST_SEED = 2**31 - 1
+TIMES, LAYER, LETTER = "times", "noise_layer", "noise_letter"  # session: strokes; number of the last letter read
+LAYER_CHARS = 4 * -(-2 * 784 // 3)  # of base64
+UNSEEN = "noise_unseen"
 
 
 def noise_titles() -> dict[str, str]:
@@ -37,23 +47,167 @@ def noise_help() -> dict[str, str]:
     }
 
 
-def pick_noise() -> tuple[str, float, int]:
-    """Kind, level 0..1 and seed of the noise; all three are in the URL."""
+@dataclass(frozen=True)
+class Spoiling:
+    """What is done to the digit, and how often the models are applied."""
+
+    kind: str
+    level: float  # 0..1
+    seed: int
+    times: int
+    layer: np.ndarray | None  # uint8 (2, 28, 28), see metrics.denoising.lay_over
+
+    def spoil(self, clean: np.ndarray) -> np.ndarray:
+        """The noisy picture (1, 28, 28) of a clean one, strokes included."""
+        noisy = spoil(clean[None], self.kind, self.level, self.seed)
+        return (noisy if self.layer is None else lay_over(noisy, self.layer))[0]
+
+
+def pick_noise(seen: bool = True) -> Spoiling:
+    """Kind, level, seed of the noise and the number of applications from Streamlit's own controls; all in the URL.
+
+    Not `seen`: they are on the page without being shown, and hold what the live view sends: ranges, the URL and the
+    way over pages have one mechanism.
+    """
+    _read_link()
     titles = noise_titles()
-    asked = st.query_params.get(NOISE)
-    if NOISE not in st.session_state and asked in titles:  # a link may name the kind itself, in any language
-        st.session_state[NOISE] = asked
-    kind = st.pills(
-        _("Noise"), list(titles), default="gaussian", required=True, format_func=titles.get, key=NOISE, wrap=True,
-        bind="query-params",
-    )  # fmt: skip
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        level = st.slider(_("Level"), 0.0, 1.0, 0.5, 0.05, key=LEVEL, help=noise_help()[kind], bind="query-params")
-        seed = st.number_input(
-            _("Seed"), 0, 9999, 0, key=SEED, width=110, bind="query-params",
-            help=_("The same seed draws the same noise again."),
+    with st.container(key="noise_controls" if seen else UNSEEN, gap="small"):
+        if not seen:
+            st.html(f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>")
+        kind = st.pills(
+            _("Noise"), list(titles), default="gaussian", required=True, format_func=titles.get, key=NOISE, wrap=True,
+            bind="query-params",
         )  # fmt: skip
-    return kind, float(level), int(seed)
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            level = st.slider(_("Level"), 0.0, 1.0, 0.5, 0.01, key=LEVEL, help=noise_help()[kind], bind="query-params")
+            seed = st.number_input(
+                _("Seed"), 0, MOST_SEED, 0, key=SEED, width=110, bind="query-params",
+                help=_("The same seed draws the same noise again."),
+            )  # fmt: skip
+        times = st.slider(
+            _("Times applied"), 1, MOST, 1, key=TIMES, bind="query-params",
+            help=_("What comes out goes in again: how often?"),
+        )  # fmt: skip
+        layer = st.session_state.get(LAYER)
+        if seen and layer is not None:
+            st.button(_("Remove the strokes"), key="layer_clear", on_click=st.session_state.pop, args=(LAYER,))
+    return Spoiling(kind, float(level), int(seed), int(times), layer)
+
+
+def _read_link() -> None:
+    """A link may name the kind itself, in any language."""
+    asked = st.query_params.get(NOISE)
+    if NOISE not in st.session_state and asked in noise_titles():
+        st.session_state[NOISE] = asked
+
+
+# -- the live view ---------------------------------------------------------------------------------------------------
+
+
+def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) -> None:
+    """The clean digit (1, 28, 28), the noisy one and what each run makes of it, following every move in the browser.
+
+    name: what the clean digit is.
+    """
+    titles, helps = noise_titles(), noise_help()
+    families = {run.name: run.info.family for run in runs}
+    labels = {run.name: state.label_of(run.name) for run in runs}
+    spec = {
+        "kinds": [{"id": kind, "title": titles[kind], "help": helps[kind]} for kind in titles],
+        "kind": spoiling.kind,
+        "level": spoiling.level,
+        "seed": spoiling.seed,
+        "times": spoiling.times,
+        "most": MOST,
+        "most_seed": MOST_SEED,
+        "n": st.session_state.get(LETTER, 0),
+        "key": DIGIT,
+        "clean": name,
+        "models": [
+            {
+                "run": run.name,
+                "title": labels[run.name],
+                "alt": _("What {} makes of it").format(labels[run.name]),
+                "colour": family_colour(families[run.name]),
+            }
+            for run in runs
+        ],
+        "texts": _texts(),
+    }
+    arrays = {"clean": np.asarray(clean, np.float32).reshape(-1), **_draws(spoiling.seed)}
+    if spoiling.layer is not None:
+        arrays |= dict(zip(("cover", "ink"), spoiling.layer.reshape(2, -1), strict=True))
+    live.mount("noise", "noise_live", spec, arrays, programs=[run.name for run in runs], height=480, on_send=hear)
+
+
+def _texts() -> dict[str, str]:
+    return {
+        "kind": _("Noise"),
+        "level": _("Level"),
+        "times": _("Times applied"),
+        "seed": _("Seed"),
+        "again": _("Draw the noise again, with the next seed"),
+        "clean": _("clean"),
+        "noisy": _("noisy"),
+        "board": _("The noisy picture, to draw on. Keys: arrows move the brush, the space bar sets it down or up."),
+        "scribble": _("Scribble on it"),
+        "ink": _("Ink"),
+        "white": _("white"),
+        "black": _("black"),
+        "size": _("Brush"),
+        "undo": _("Undo"),
+        "clear": _("Clear"),
+        "errors": "SSE {sse}\nPSNR {psnr} dB",
+    }  # fmt: skip
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _draws(seed: int) -> dict[str, np.ndarray]:
+    return draws(seed)
+
+
+def hear(payload: dict) -> None:
+    """Take over what the browser sent, as far as it makes sense; each field stands for itself."""
+    for key, value in heard(payload).items():
+        st.session_state[key] = value
+
+
+def heard(payload: dict) -> dict:
+    """State key -> value of the fields of a payload that are what they should be."""
+    out = {}
+    if payload.get("kind") in tuple(noise_titles()):
+        out[NOISE] = payload["kind"]
+    level = payload.get("level")
+    if _number(level) and 0 <= level <= 1:
+        out[LEVEL] = round(float(level), 2)
+    for field, key, low, high in (("seed", SEED, 0, MOST_SEED), ("times", TIMES, 1, MOST), ("n", LETTER, 0, 2**53)):
+        value = payload.get(field)
+        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
+            out[key] = value
+    if "layer" in payload:
+        with contextlib.suppress(ValueError):
+            out[LAYER] = read_layer(payload["layer"])
+    return out
+
+
+def _number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def read_layer(text: str | None) -> np.ndarray | None:
+    """Strokes (2, 28, 28) uint8 from base64 of cover and ink; None for none. Raises ValueError for anything else."""
+    if text is None:
+        return None
+    if not isinstance(text, str) or len(text) != LAYER_CHARS:
+        raise ValueError("a layer of strokes is a text of fixed length")
+    layer = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
+    if len(layer) != 2 * 784:
+        raise ValueError(f"a layer of strokes has {2 * 784} numbers, got {len(layer)}")
+    cover, ink = layer.reshape(2, 28, 28)
+    return np.stack([cover, np.minimum(cover, ink)]) if cover.any() else None
+
+
+# -- pictures and errors ---------------------------------------------------------------------------------------------
 
 
 def first_choice(runs: Sequence[RunInfo]) -> list[str]:
@@ -83,25 +237,22 @@ def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
         st.markdown(f"**{title}**  \n{note}")
 
 
-def input_curve(kind: str, seed: int) -> np.ndarray:
+def input_curve(kind: str, seed: int, dataset: str = "mnist-5k") -> np.ndarray:
     """Error of the noise itself at `LEVELS` (L,), squared error / image."""
-    return _input_curve(kind, seed)
+    return _input_curve(kind, seed, dataset)
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _input_curve(kind: str, seed: int) -> np.ndarray:
-    from aevae.metrics.denoising import error_by_level
-
-    return error_by_level(lambda images: images, loaders.test_digits()[0][:DIGITS], kind, LEVELS, seed)
+def _input_curve(kind: str, seed: int, dataset: str) -> np.ndarray:
+    return error_by_level(lambda images: images, loaders.test_digits(dataset)[0][:DIGITS], kind, LEVELS, seed)
 
 
-def model_curve(run, kind: str, seed: int) -> np.ndarray:
-    """Error at `LEVELS` (L,) of what a run makes of spoilt test digits, squared error / image."""
-    return _model_curve(run, str(run.path), run.info.state.get("checksums", {}).get("model.safetensors"), kind, seed)
+def model_curve(run, kind: str, seed: int, dataset: str = "mnist-5k") -> np.ndarray:
+    """Error at `LEVELS` (L,) of what a run makes of spoilt test pictures, squared error / image."""
+    checksum = run.info.state.get("checksums", {}).get("model.safetensors")
+    return _model_curve(run, str(run.path), checksum, kind, seed, dataset)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def _model_curve(_run, path: str, checksum: str | None, kind: str, seed: int) -> np.ndarray:
-    from aevae.metrics.denoising import error_by_level
-
-    return error_by_level(_run.reconstruct, loaders.test_digits()[0][:DIGITS], kind, LEVELS, seed)
+def _model_curve(_run, path: str, checksum: str | None, kind: str, seed: int, dataset: str) -> np.ndarray:
+    return error_by_level(_run.reconstruct, loaders.test_digits(dataset)[0][:DIGITS], kind, LEVELS, seed)

@@ -189,16 +189,17 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     st.markdown(f"{badge(run)} `{state.plain(run.name)}` · {size(run.size)}")
     if run.status == "damaged":
         st.error(_("This run cannot be opened: {}.").format(state.plain(run.reason)))
+    _actions(run)
+    jobpanel.film(run, key="models")
     left, right = st.columns([3, 2], gap="large")
     with left:
-        jobpanel.film(run, key="models")
         history = jobpanel.lines(run.path)
         if history:
             title = family_title(run.family)
             jobpanel.curves({title: history}, {title: run.family}, "models_curve")
     with right:
         _numbers(run)
-        _actions(run)
+        _command(run)
     with st.expander(_("Full config"), expanded=run.status == "damaged", key="models_config"):
         st.json(run.config)
         st.json(run.state, expanded=False)
@@ -216,10 +217,9 @@ def _numbers(run: RunInfo) -> None:
 
 def _actions(run: RunInfo) -> None:
     config = config_of(run)
-    if run.status == "finished":
-        jobpanel.open_buttons(run.name, "models_open")
     with st.container(horizontal=True, gap="small"):
         if run.status == "finished":
+            jobpanel.open_buttons(run.name, "models_open")
             st.download_button(
                 _("Export"), lambda: exchange.pack(run), f"{run.name}.zip", "application/zip", key="models_export",
                 icon=":material/download:", on_click="ignore", help=_("A zip that Bring in takes, here or elsewhere."),
@@ -239,6 +239,10 @@ def _actions(run: RunInfo) -> None:
             with st.popover(_("Delete"), icon=":material/delete:", key="models_delete_popover"):
                 st.markdown(_("The run and all its files go for good."))
                 st.button(_("Delete for good"), key="models_delete", type="primary", on_click=_delete, args=(run,))
+
+
+def _command(run: RunInfo) -> None:
+    config = config_of(run)
     if config is not None:
         st.caption(_("The command that makes this run"))
         st.code(command(config), language="bash", wrap_lines=True)
@@ -293,7 +297,7 @@ def command(config: RunConfig) -> str:
 def compare() -> None:
     """Differing fields first, then numbers, then curves of the chosen runs."""
     names = state.pick_models(label=_("Runs to compare"))
-    runs = [run for run in loaders.finished() if run.name in names]
+    runs = sorted((run for run in loaders.finished() if run.name in names), key=lambda run: names.index(run.name))
     labels = {run.name: state.label_of(run.name) for run in runs}
     differ, same = differences({labels[run.name]: run.config for run in runs})
     st.markdown(f"**{_('What differs')}**")
@@ -314,6 +318,9 @@ def compare() -> None:
         families = {labels[run.name]: run.family for run in runs}
         chart = loss_curves(histories, term, families=families, height=480)
         st.plotly_chart(chart, key="models_compare_curve", config={"displayModeBar": False})
+    if len(runs) > 1:
+        st.markdown(f"**{_('How they learnt, the first two in step')}**")
+        jobpanel.play(runs[:2], "models_pair")
     with st.expander(_("What is the same"), key="models_same"):
         st.dataframe(same, hide_index=True, key="models_same_table")
 

@@ -9,14 +9,21 @@ import numpy as np
 import streamlit as st
 
 from aevae.checkpoints import RunInfo
-from aevae.latent.interpolation import KINDS, nearest_distance, typical_spacing
-from aevae.ui import digits, loaders, pictures, state
+from aevae.figures.palette import family_colour
+from aevae.latent.interpolation import KINDS, bilinear, lerp, nearest_distance, path, slerp, typical_spacing
+from aevae.metrics.neighbours import count_within
+from aevae.ui import digits, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 CORNERS = ("a", "b", "c", "d")
 FIRST = (1, 7, 0, 4)  # classes of the four digits at first; the way from 1 to 7 shows a hole well
-SIDE = 84  # pixels of a thumbnail
 CAP = 4.0  # spacings at which a bar is full
+PLACES = 41  # along a route, where distances are measured for the live view
+SHEET = 15  # the same on each side of a sheet
+PLACE = {2: ("t",), 4: ("across", "down")}  # number of digits -> state keys of the place between them; in the URL
+WALKS = {"linear": lerp, "spherical": slerp}
+LETTER = "scrub_letter"  # session: number of the last letter read
+UNSEEN = "place_unseen"
 
 
 @dataclass(frozen=True)
@@ -29,13 +36,24 @@ class Space:
     bank: np.ndarray  # (1000, D): codes of the test digits
     spacing: float  # median distance of a real code to the next one
     kinds: tuple[str, ...] = KINDS  # paths that make sense in it
+    run: str = ""  # whose codes these are; "" for the pixels
+    colour: str = ""
 
     def steps(self, codes: np.ndarray) -> "Steps":
         """Decode codes (S, D), and measure how far they are from the real ones."""
+        holes, index = self.holes(codes)
+        return Steps(self.decode(codes), holes, index)
+
+    def holes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Distance of codes (S, D) to the nearest real one, in spacings, float32 (S,), and which one that is (S,)."""
         distance, index = nearest_distance(codes, self.bank)
         # Where all codes are one (a collapsed model) there is no scale to judge by.
-        holes = distance / self.spacing if self.spacing > 0 else np.full(len(distance), np.nan, np.float32)
-        return Steps(self.decode(codes), holes, index)
+        holes = distance / self.spacing if self.spacing > 0 else np.full(len(distance), np.nan)
+        return holes.astype(np.float32), index
+
+    def near(self, codes: np.ndarray) -> np.ndarray:
+        """How many real codes lie within one spacing of codes (S, D): uint16 (S,)."""
+        return count_within(codes, self.bank, self.spacing).astype(np.uint16)
 
 
 @dataclass(frozen=True)
@@ -47,40 +65,48 @@ class Steps:
     nearest: np.ndarray
 
 
-def pixel_space() -> Space:
+def pixel_space(dataset: str = "mnist-5k") -> Space:
     """The pictures themselves as codes of 784 numbers: a walk in it is the plain blend."""
-    bank = loaders.test_digits()[0].reshape(-1, 784)
+    bank = loaders.test_digits(dataset)[0].reshape(-1, 784)
     return Space(
         _("Pixel blend"),
         lambda images: images.reshape(len(images), -1),
         lambda codes: codes.clip(0, 1).reshape(-1, 1, 28, 28),
         bank,
-        _pixel_spacing(),
+        _pixel_spacing(dataset),
         ("linear",),
     )
 
 
-def model_space(run) -> Space:
+def model_space(run, dataset: str = "mnist-5k") -> Space:
     """The codes of an opened run."""
     checksum = run.info.state.get("checksums", {}).get("model.safetensors")
-    bank = loaders.codes(run.name)
-    spacing = _code_spacing(bank, str(run.path), checksum)
-    return Space(state.label_of(run.name), run.encode, run.decode, bank, spacing)
+    bank = loaders.codes(run.name, dataset)
+    spacing = _code_spacing(bank, str(run.path), checksum, dataset)
+    return Space(
+        state.label_of(run.name), run.encode, run.decode, bank, spacing,
+        run=run.name, colour=family_colour(run.info.family),
+    )  # fmt: skip
 
 
-@st.cache_data(max_entries=2, show_spinner=False)
-def _pixel_spacing() -> float:
-    return typical_spacing(loaders.test_digits()[0].reshape(-1, 784))
+@st.cache_data(max_entries=4, show_spinner=False)
+def _pixel_spacing(dataset: str) -> float:
+    return typical_spacing(loaders.test_digits(dataset)[0].reshape(-1, 784))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _code_spacing(_bank: np.ndarray, path: str, checksum: str | None) -> float:
+def _code_spacing(_bank: np.ndarray, path: str, checksum: str | None, dataset: str) -> float:
     return typical_spacing(_bank)
+
+
+def ways() -> dict[str, str]:
+    """Kind of path -> what a person reads."""
+    return {"linear": _("straight line"), "spherical": _("spherical")}
 
 
 def routes(spaces: Sequence[Space], kinds: Sequence[str]) -> list[tuple[str, Space, str]]:
     """Every space with every kind of path that makes sense in it: title, space, kind."""
-    titles = {"linear": _("straight line"), "spherical": _("spherical")}
+    titles = ways()
     return [
         (f"{space.title} · {titles[kind]}" if len(space.kinds) > 1 else space.title, space, kind)
         for space in spaces
@@ -95,13 +121,13 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
     return [run.name for run in pairs[0]] if pairs else [run.name for run in runs[:2]]
 
 
-def pick_corners(count: int) -> np.ndarray:
+def pick_corners(count: int, dataset: str = "mnist-5k") -> np.ndarray:
     """`count` digits (count, 1, 28, 28), chosen in pickers that are folded away: the walk is the picture of the page.
 
     Their numbers are in the URL as digit_a .. digit_d. (Not in popovers: those of Streamlit 1.67 close at once when
     they are the first to need a widget.)
     """
-    labels = loaders.test_digits()[1]
+    labels = loaders.test_digits(dataset)[1]
     images = []
     with st.expander(_("Choose the digits"), icon=":material/apps:", key="corners"):
         for row in range(0, count, 2):
@@ -111,21 +137,161 @@ def pick_corners(count: int) -> np.ndarray:
                 with column:
                     images.append(
                         digits.pick_digit(
-                            f"digit_{letter}", default=default, label=_("Digit {}").format(letter), upload=False
+                            f"digit_{letter}",
+                            default=default,
+                            label=_("Digit {}").format(letter),
+                            models=(),
+                            dataset=dataset,
                         )[0]
                     )
     return np.stack(images)
 
 
-def show_corners(images: np.ndarray) -> None:
-    """The chosen digits (count, 1, 28, 28) with their letters; four stand as they stand in the sheet."""
-    count = len(images)
-    with st.container(horizontal=True, gap="small", width=2 * SIDE + 24 if count == 4 else "stretch"):
-        for letter, image in zip(CORNERS, images, strict=False):
-            st.image(
-                pictures.sheet(image, 1, scale=6), width=SIDE, output_format="PNG", caption=letter,
-                alt=_("Digit {}").format(letter),
-            )  # fmt: skip
+# -- the live view ---------------------------------------------------------------------------------------------------
+
+
+def pick_place(count: int, seen: bool) -> list[float]:
+    """The place between 2 digits, [t], or between 4, [across, down], each in 0..1; in the URL.
+
+    Not `seen`: the sliders are on the page without being shown, and hold what the live view sends.
+    """
+    titles = {"t": _("Part of the way from a to b"), "across": _("Across"), "down": _("Down")}
+    with st.container(key="place" if seen else UNSEEN, horizontal=True):
+        if not seen:
+            st.html(f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>")
+        return [st.slider(titles[key], 0.0, 1.0, 0.5, 0.01, key=key, bind="query-params") for key in PLACE[count]]
+
+
+def scrub(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> None:
+    """What lies at one place between 2 or 4 digits (count, 1, 28, 28), in all spaces: live, or when one lets go."""
+    runs = [space.run for space in spaces if space.run]
+    problem = live.trouble(runs)
+    if problem:
+        _scrub_on_server(images, spaces, kinds, problem)
+    else:
+        spec, arrays = scrub_data(images, spaces, kinds)
+        _scrub_live(spec, arrays, runs)
+
+
+@st.fragment
+def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> None:
+    at = pick_place(len(spec["keys"]), seen=False)
+    spec = {**spec, "at": at, "n": st.session_state.get(LETTER, 0)}
+    live.mount("scrub", "scrub_live", spec, arrays, programs=runs, height=340, on_send=hear)
+    st.caption(
+        _(
+            "Under each picture: the distance to the nearest real code along the whole way, in typical spacings "
+            "(square-root scale, {:.0f} at the top of each). Dashed line: one spacing; strong: farther than that, a "
+            "hole. The number near: how many of {:,} real codes lie within one spacing; the strip at the bottom is "
+            "dark where they are many."
+        ).format(spec["cap"], spec["total"])
+        if len(at) == 1
+        else _(
+            "Under each picture: the sheet between the four digits, strong where it is farther than one typical "
+            "spacing from all real codes. The number near: how many of {:,} real codes lie within one spacing."
+        ).format(spec["total"])
+    )
+
+
+@st.fragment
+def _scrub_on_server(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str], problem: str) -> None:
+    st.caption(problem)
+    at = pick_place(len(images), seen=True)
+    shown = [
+        (title, space.steps(_code_at(kind, space.encode(images), at))) for title, space, kind in routes(spaces, kinds)
+    ]
+    parts = [np.concatenate([getattr(s, name) for _t, s in shown]) for name in ("images", "holes", "nearest")]
+    show_steps(Steps(*parts), titles=[title for title, _s in shown])
+
+
+def _code_at(kind: str, codes: np.ndarray, at: Sequence[float]) -> np.ndarray:
+    """(1, D): the code at [t] between two, or at [across, down] between four in reading order."""
+    walk = WALKS[kind]
+    if len(codes) == 2:
+        return walk(codes[0], codes[1], at[0])[None]
+    return walk(walk(codes[0], codes[2], at[1]), walk(codes[1], codes[3], at[1]), at[0])[None]
+
+
+def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> tuple[dict, dict[str, np.ndarray]]:
+    """What the live view needs: spec without the place, and arrays.
+
+    images: (2 or 4, 1, 28, 28). arrays: ends (C, 784); for each model codes_<space> (C, D); for each route
+    holes_<route> float32 and near_<route> uint16, at `PLACES` places along it or `SHEET` x `SHEET` of the sheet.
+    """
+    titles, models = ways(), [space.run for space in spaces if space.run]
+    shown = routes(spaces, kinds)
+    arrays = {"ends": images.reshape(len(images), -1).astype(np.float32)}
+    for s, space in enumerate(spaces):
+        if space.run:
+            arrays[f"codes_{s}"] = space.encode(images)
+    for r, (_title, space, kind) in enumerate(shown):
+        places = _places(space.encode(images), kind)
+        arrays[f"holes_{r}"], arrays[f"near_{r}"] = space.holes(places)[0], space.near(places)
+    where = {id(space): s for s, space in enumerate(spaces)}
+    spec = {
+        "keys": [f"digit_{letter}" for letter in CORNERS[: len(images)]],
+        "spaces": [
+            {"title": space.title, "program": models.index(space.run) if space.run else -1, "colour": space.colour}
+            for space in spaces
+        ],
+        "routes": [
+            {
+                "title": title,
+                "way": titles[kind] if len(space.kinds) > 1 else "",
+                "kind": kind,
+                "space": where[id(space)],
+            }
+            for title, space, kind in shown
+        ],
+        "cap": _top([arrays[f"holes_{r}"] for r in range(len(shown))]),
+        "total": len(spaces[0].bank),
+        "texts": _texts(),
+    }  # fmt: skip
+    return spec, arrays
+
+
+def _top(holes: Sequence[np.ndarray]) -> float:
+    """Spacings at the top of all profiles: the farthest place, but `CAP` at least."""
+    known = np.concatenate(holes)
+    return float(max(CAP, known[np.isfinite(known)].max(initial=0)))
+
+
+def _places(codes: np.ndarray, kind: str) -> np.ndarray:
+    """Codes (P, D) along the way between two, or over the sheet between four."""
+    if len(codes) == 2:
+        return path(*codes, PLACES, kind)
+    return bilinear(codes, SHEET, kind).reshape(SHEET * SHEET, -1)
+
+
+def _texts() -> dict[str, str]:
+    return {
+        "part": _("Part of the way from a to b"),
+        "across": _("Across"),
+        "down": _("Down"),
+        "play": _("Play"),
+        "pause": _("Pause"),
+        "speed": _("Speed"),
+        "slow": _("slow"),
+        "normal": _("normal"),
+        "fast": _("fast"),
+        "digit": _("Digit {letter}"),
+        "numbers": _("{hole} · {near} near"),
+    }
+
+
+def hear(payload: dict) -> None:
+    """Take over the place that the browser sent, if it is one."""
+    at, letter = payload.get("at"), payload.get("n")
+    keys = PLACE.get(2 * len(at), ()) if isinstance(at, list) else ()
+    if keys and all(_part(value) for value in at):
+        for key, value in zip(keys, at, strict=True):
+            st.session_state[key] = round(float(value), 2)
+    if isinstance(letter, int) and not isinstance(letter, bool) and 0 <= letter <= 2**53:
+        st.session_state[LETTER] = letter
+
+
+def _part(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
 
 
 # -- steps on the page: pictures that wrap, each with a bar and a number that stay readable at every width -------------
@@ -185,13 +351,13 @@ def side_by_side(walks: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
     return np.concatenate(parts, axis=2)
 
 
-def show_sum(row: Steps, result: Steps) -> None:
+def show_sum(row: Steps, result: Steps, dataset: str = "mnist-5k") -> None:
     """The pictures a, b, c and a - b + c of one space, and which real digit the result is nearest to."""
-    labels = loaders.test_digits()[1]
+    test = loaders.dataset(dataset)
     images = np.concatenate([row.images, result.images])
     holes = np.concatenate([row.holes, result.holes])
     nearest = np.concatenate([row.nearest, result.nearest])
-    near = _("= near a {}").format(labels[result.nearest[0]])
+    near = _("= near a {}").format(test.classes[test.test.labels[result.nearest[0]]])
     show_steps(Steps(images, holes, nearest), titles=["a", "− b", "+ c", near])
 
 

@@ -5,7 +5,9 @@ or foreign is left out; nothing here raises for it.
 """
 
 import math
+import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +15,16 @@ import streamlit as st
 
 from aevae import checkpoints, jobs, paths
 from aevae.checkpoints import NAME, RunInfo
-from aevae.config import RunConfig, TrainConfig
+from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.jobs import Job, QueueBroken
-from aevae.ui import forms, loaders, pictures, state
+from aevae.ui import filming, forms, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 BEAT = 1.0  # seconds between two looks while something trains
 ROWS = 12  # active jobs listed
+STEP_WAIT = 0.7  # seconds that a press of One step waits for the worker
 EARLIER = 20  # ended jobs listed
 COLUMNS = 12  # pictures in a row of the sheet
 JOB = "job"  # in the URL: name of the watched run
@@ -95,7 +98,7 @@ def open_in(page: str, name: str) -> None:
 
 def open_buttons(name: str, key: str) -> None:
     """Buttons that lead to the exploring pages with this run."""
-    with st.container(horizontal=True, gap="small"):
+    with st.container(horizontal=True, gap="small", width="content"):
         for page, title, icon in (
             ("sliders", _("Open in Latent sliders"), ":material/tune:"),
             ("denoise", _("Open in Denoise"), ":material/blur_off:"),
@@ -105,6 +108,14 @@ def open_buttons(name: str, key: str) -> None:
 
 
 # -- the panel -------------------------------------------------------------------------------------------------------
+
+
+def stage() -> bool:
+    """Is there a run to be shown: one that is watched, or one that waits or runs?"""
+    try:
+        return watched() is not None or bool(_active(jobs.jobs()))
+    except QueueBroken:
+        return False
 
 
 def panel() -> None:
@@ -183,6 +194,8 @@ def state_text(job: Job) -> str:
         if job.cancel:
             return _("is being stopped")
         steps = job.progress.get("steps") or 0
+        if job.pace == "pause" and steps:
+            return _("paused at {:.0%}").format(job.progress.get("step", 0) / steps)
         return _("running, {:.0%}").format(job.progress.get("step", 0) / steps) if steps else _("starting")
     return {"done": _("done"), "failed": _("failed"), "cancelled": _("cancelled")}.get(job.state, job.state)
 
@@ -219,18 +232,19 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
     if job is None and info is None:
         st.info(_("There is no such run here, and no job for it."))
         return
-    if job is None or job.state == "done":
-        _ended(name, info)
-    elif job.active:
-        _progress(job)
-    else:
-        _stopped(job, info)
+    with st.container():  # one element whatever it says, so that the film beneath stays where it is
+        if job is None or job.state == "done":
+            _ended(name, info)
+        elif job.active:
+            _progress(job)
+        else:
+            _stopped(job, info)
     if info is None:
         return
+    film(info, running=bool(job and job.active))
     history = lines(info.path)
     if history:
         curves({family_title(info.family): history}, {family_title(info.family): info.family}, f"train_{name}")
-    film(info, live=bool(job and job.active))
 
 
 def _progress(job: Job) -> None:
@@ -246,6 +260,52 @@ def _progress(job: Job) -> None:
             else:
                 st.progress(0.0, _("The worker is getting ready ..."))
         _cancel_button(job, "train_cancel")
+    _reins(job)
+
+
+def _reins(job: Job) -> None:
+    """The hand on a job: how fast, or how far. What is on is filled."""
+    paces = {"pause": _("Pause"), "crawl": _("1 step / s"), "slow": "5 / s", "brisk": "20 / s", "go": _("Full speed")}
+    signs = {"pause": ":material/pause:", "go": ":material/fast_forward:"}
+    with st.container(horizontal=True, gap="small", key="train_reins"):
+        for name, title in paces.items():
+            st.button(
+                title, key=f"train_pace_{name}", icon=signs.get(name), on_click=_tell,
+                args=(partial(jobs.pace, name=name), job.id), type="primary" if job.pace == name else "secondary",
+            )  # fmt: skip
+            if name == "pause":
+                for by, words in (("step", _("One step")), ("epoch", _("One epoch"))):
+                    st.button(
+                        words, key=f"train_advance_{by}", icon=":material/skip_next:", on_click=_tell,
+                        args=(partial(_advance, by=by), job.id),
+                        help=_("Goes so far, and pauses there."),
+                    )  # fmt: skip
+    st.markdown(_reins_text(job))
+
+
+def _reins_text(job: Job) -> str:
+    """How it runs, where it is, and that a pause ends by itself."""
+    now = job.progress
+    begun = _("at step {:,} of {:,}").format(now.get("step", 0), now["steps"]) if now.get("steps") else ""
+    if job.pace == "go":
+        return _("Runs at full speed, {}.").format(begun) if begun else _("It will run at full speed.")
+    after = _("{} minutes after the last press it goes on at full speed.").format(jobs.PATIENCE // 60)
+    if job.pace == "pause":
+        return (_("**Paused** {}.").format(begun) if begun else _("It will wait before its first step.")) + " " + after
+    return (_("**Slowed down**, {}.").format(begun) if begun else _("It will run slowly.")) + " " + after
+
+
+def _advance(number: int, by: str) -> None:
+    """Let the job go so far; a step is waited for, so that the page shows it at once."""
+    job = jobs.get(number)
+    before = job.progress.get("step") if job else None
+    jobs.advance(number, by)
+    end = time.monotonic() + STEP_WAIT
+    while by == "step" and job and job.pace == "pause" and time.monotonic() < end:
+        time.sleep(0.05)
+        job = jobs.get(number)
+        if job and job.progress.get("step") != before:
+            return
 
 
 def _pace_text(job: Job) -> str:
@@ -254,7 +314,7 @@ def _pace_text(job: Job) -> str:
     parts = [_("epoch {} of {}").format(min(int(now.get("epoch", 0)), epochs), epochs)]
     if now.get("images_per_s"):
         parts.append(_("{:,.0f} images / s").format(now["images_per_s"]))
-    if now.get("seconds_left") is not None:
+    if now.get("seconds_left") is not None and job.pace == "go":
         parts.append(_("{} left").format(forms.duration(now["seconds_left"])))
     return " · ".join([*parts, state_text(job)] if job.cancel else parts)
 
@@ -318,66 +378,42 @@ def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str)
             column.plotly_chart(chart, key=f"{key}_{term}", config={"displayModeBar": False})
 
 
-# -- the sheet of pictures -------------------------------------------------------------------------------------------
+# -- the film --------------------------------------------------------------------------------------------------------
 
 
-def film(info: RunInfo, *, live: bool = False, key: str = "train") -> None:
-    """Originals, reconstructions and samples after an epoch: the newest while training, afterwards the chosen one."""
-    path = info.path / "film.safetensors"
-    try:
-        stamp = path.stat().st_mtime_ns
-    except OSError:
+def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
+    """How this run learnt, or learns, with another run beside it if asked for."""
+    screen = st.container()
+    other = filming.pick_other(info, f"{key}_beside") if filming.read(info) and not live.trouble([]) else None
+    with screen:
+        play([info, other] if other else [info], key, running=running)
+
+
+def play(runs: Sequence[RunInfo], key: str, *, running: bool = False) -> None:
+    """The films of one or two runs in step; in a browser that cannot, a sheet of pictures of each."""
+    problem = live.trouble([])
+    if problem is None:
+        filming.player(runs, key=f"{key}_film", running=running)
         return
-    frames = _frames(str(path), stamp)
-    if not frames:
-        return
-    epochs = _filmed(info, frames)
-    epoch = epochs[-1]
-    if not live and frames > 1:
-        epoch = st.select_slider(_("Epoch shown"), epochs, epoch, key=f"{key}_epoch_{info.name}_{frames}")
-    sheet = _sheet(str(path), stamp, epochs.index(epoch))
-    if sheet is None:
-        return
+    st.caption(problem)
+    for info in runs:
+        frames = filming.read(info)
+        if frames is not None:
+            _sheet(info, frames, running, key)
+
+
+def _sheet(info: RunInfo, frames: dict[str, np.ndarray], running: bool, key: str) -> None:
+    """Originals, reconstructions and samples of one frame: the newest while training, afterwards the chosen one."""
+    names = [f"{epoch:.4g}" for epoch in frames["epoch"]]
+    name = names[-1]
+    if not running and len(names) > 1:
+        name = st.select_slider(_("Epoch shown"), names, name, key=f"{key}_epoch_{info.name}_{len(names)}")
+    rows = (frames["original"], *(frames[part][names.index(name)] for part in ("recon", "sample")))
     pictures.show(
-        sheet, scale=3, gap=4, width="content",
-        alt=_("Test pictures, their reconstructions and decoded random codes after epoch {}").format(epoch),
+        np.stack([row[:COLUMNS] for row in rows]), scale=3, gap=4, width="content",
+        alt=_("Test pictures, their reconstructions and decoded random codes after epoch {}").format(name),
     )  # fmt: skip
     st.caption(
         _("After epoch {}. Above: test pictures. Middle: what the model makes of them. Below: random codes, decoded.")
-        .format(epoch)
+        .format(name)
     )  # fmt: skip
-
-
-def _filmed(info: RunInfo, frames: int) -> Sequence[int]:
-    """The epoch of each frame; of a damaged config: counted."""
-    try:
-        epochs = TrainConfig(info.config["train"]["epochs"]).film_epochs[:frames]
-    except (KeyError, TypeError, ValueError):
-        epochs = ()
-    return epochs if len(epochs) == frames else range(frames)
-
-
-@st.cache_data(max_entries=100, show_spinner=False)
-def _frames(path: str, stamp: int) -> int:
-    """Epochs filmed; 0 where the file cannot be read."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            return min(file.get_slice(name).get_shape()[0] for name in ("recon", "sample"))
-    except (OSError, SafetensorError, IndexError, ValueError):
-        return 0
-
-
-@st.cache_data(max_entries=200, show_spinner=False)
-def _sheet(path: str, stamp: int, epoch: int) -> np.ndarray | None:
-    """uint8 (3, COLUMNS, 28, 28): originals, reconstructions, samples; only this frame is read from the file."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(path, "np") as file:
-            rows = [file.get_tensor("original"), *(file.get_slice(n)[epoch] for n in ("recon", "sample"))]
-        sheet = np.stack([row[:COLUMNS] for row in rows])
-    except (OSError, SafetensorError, IndexError, ValueError, TypeError):
-        return None
-    return sheet if sheet.dtype == np.uint8 and sheet.shape == (3, COLUMNS, 28, 28) else None

@@ -53,8 +53,8 @@ def mount(
 
     spec: JSON data, arrays: float32, float16, int32, uint16 or uint8; both handed to the module's `update`.
     programs: names of runs whose encoder and decoder it gets, in this order. height: pixels kept free, always.
-    shape: a box that is kept free until the module draws: aspect (wide / high), width and height at most, foot (pixels
-    beneath).
+    shape: a box that is kept free until the module draws: aspect (wide / high), width and height at most, narrow (the
+    height in a column of less than 620 pixels), foot (pixels beneath).
     on_send(payload): called before the page runs with what the module sent; it comes from outside and is not to be
     trusted.
     """

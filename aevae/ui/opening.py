@@ -7,6 +7,8 @@ import streamlit as st
 from aevae.ui import loaders
 from aevae.ui.i18n import _
 
+DEFAULT = "mnist-5k"  # comes with the installation
+
 
 def open_runs(names: Sequence[str]) -> list:
     """The opened runs (`aevae.runs.Run`) in this order. A damaged one is said to be; stops the page if none is left."""
@@ -20,3 +22,15 @@ def open_runs(names: Sequence[str]) -> list:
         st.info(_("None of the chosen models can be opened. Choose another one."))
         st.stop()
     return opened
+
+
+def common_set(runs: Sequence) -> str:
+    """The data set whose test pictures all these runs show; mnist-5k where they differ or its files are not here."""
+    names = {run.shown.name for run in runs}
+    name = names.pop() if len(names) == 1 else DEFAULT
+    try:
+        loaders.test_digits(name)
+    except (ValueError, OSError) as problem:
+        st.warning(str(problem))
+        return DEFAULT
+    return name

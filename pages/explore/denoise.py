@@ -3,52 +3,60 @@
 import streamlit as st
 
 from aevae import figures
-from aevae.metrics.denoising import apply_again, spoil
-from aevae.ui import chrome, denoising, loaders, opening, pictures, state
+from aevae.metrics.denoising import apply_again
+from aevae.ui import chrome, denoising, live, loaders, opening, pictures, state
 from aevae.ui.digits import pick_digit
 from aevae.ui.i18n import _
 
-MOST = 10  # applications
 
-chrome.page(_("Denoise"), _("Which model cleans a spoilt digit, and how much noise can it stand?"))
-controls, picture = st.columns([2, 3], gap="large")
-with controls:
-    names = state.pick_models(default=denoising.first_choice(loaders.finished()))
-    kind, level, seed = denoising.pick_noise()
-    times = st.slider(
-        _("Times applied"), 1, MOST, 1, key="times", bind="query-params",
-        help=_("What comes out goes in again: how often?"),
-    )  # fmt: skip
-    clean, label, _number = pick_digit(default=1)  # one that is about as hard as the others
-
-with picture:
-    runs = opening.open_runs(names)
-    noisy = spoil(clean[None], kind, level, seed)
-    walks = {run.name: apply_again(run.reconstruct, noisy, MOST)[:, 0] for run in runs}  # (MOST + 1, 1, 28, 28)
-    labels = {run.name: state.label_of(run.name) for run in runs}
+def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
+    """The clean digit, the noisy one and what each model makes of it, as the server draws them."""
     with st.container(horizontal=True, gap="small"):
-        denoising.card(_("clean"), clean, _("own picture") if label is None else _("a {}").format(label), _("Clean"))
-        denoising.card(_("noisy"), noisy[0], denoising.errors_text(*denoising.errors(clean, noisy[0])), _("Noisy"))
+        denoising.card(_("clean"), clean, name, _("Clean"))
+        denoising.card(_("noisy"), noisy, denoising.errors_text(*denoising.errors(clean, noisy)), _("Noisy"))
         for run in runs:
             cleaned = walks[run.name][times]
             note = denoising.errors_text(*denoising.errors(clean, cleaned))
             denoising.card(labels[run.name], cleaned, note, _("What {} makes of it").format(labels[run.name]))
+
+
+chrome.page(_("Denoise"), _("Which model cleans a spoilt digit, and how much noise can it stand?"))
+controls, picture = st.columns([3, 5], gap="large")
+with controls:
+    names = state.pick_models(default=denoising.first_choice(loaders.finished()))
+    runs = opening.open_runs(names)
+    dataset = opening.common_set(runs)
+    trouble = live.trouble([run.name for run in runs])
+    spoiling = denoising.pick_noise(seen=trouble is not None)
+    clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
+
+labels = {run.name: state.label_of(run.name) for run in runs}
+name = _("own picture") if label is None else _("a {}").format(loaders.dataset(dataset).classes[label])
+noisy = spoiling.spoil(clean)
+walks = {run.name: apply_again(run.reconstruct, noisy[None], denoising.MOST)[:, 0] for run in runs}
+with picture:
+    if trouble:
+        cards(runs, clean, name, noisy, walks, spoiling.times)
+        st.caption(trouble)
+    else:
+        denoising.show_live(runs, clean, name, spoiling)
     st.caption(
         _(
             "Against the clean picture. SSE: squared error / image, smaller is better. PSNR: decibels, larger is "
             "better; ∞ is an exact copy."
         )
     )
-    for note in dict.fromkeys(filter(None, map(state.seen_note, runs))):
+    for note in dict.fromkeys(filter(None, (state.seen_note(run, dataset) for run in runs))):
         st.caption(note)
 
 st.subheader(_("Error against noise level"), anchor=False)
+kind, seed = spoiling.kind, spoiling.seed
 with st.spinner(_("Cleaning {} test digits at {} levels ...").format(denoising.DIGITS, len(denoising.LEVELS))):
-    curves = {labels[run.name]: denoising.model_curve(run, kind, seed) for run in runs}
-    curves[_("noisy input")] = denoising.input_curve(kind, seed)
+    curves = {labels[run.name]: denoising.model_curve(run, kind, seed, dataset) for run in runs}
+    curves[_("noisy input")] = denoising.input_curve(kind, seed, dataset)
 st.plotly_chart(
     figures.error_curve(
-        denoising.LEVELS, curves, "squared error / image", families=state.colour_families(names), mark=level,
+        denoising.LEVELS, curves, "squared error / image", families=state.colour_families(names), mark=spoiling.level,
         level_name=_("noise level ({})").format(denoising.noise_titles()[kind]),
     ),
     key="denoise_curve",
@@ -56,22 +64,25 @@ st.plotly_chart(
 )  # fmt: skip
 st.caption(
     _("Mean of {} test digits, each model applied once. Upright line: the level chosen now.").format(denoising.DIGITS)
+    + (" " + _("Without your strokes.") if spoiling.layer is not None else "")
 )
 
 st.subheader(_("Again and again"), anchor=False)
 st.caption(
-    _("From the left: the noisy digit, then what the model makes of it after 1 to {} applications.").format(MOST)
+    _("From the left: the noisy digit, then what the model makes of it after 1 to {} applications.").format(
+        denoising.MOST
+    )
 )
 for run in runs:
     moved = [denoising.errors(clean, image)[0] for image in walks[run.name]]
     st.markdown(
         _("**{}** · SSE {:.1f} noisy, {:.1f} after one, {:.1f} after {}").format(
-            labels[run.name], moved[0], moved[1], moved[-1], MOST
+            labels[run.name], moved[0], moved[1], moved[-1], denoising.MOST
         )
     )
     pictures.show(
-        walks[run.name], MOST + 1, scale=4, gap=4, width="stretch",
-        alt=_("{}: the noisy digit and {} applications").format(labels[run.name], MOST),
+        walks[run.name], denoising.MOST + 1, scale=4, gap=4, width="stretch",
+        alt=_("{}: the noisy digit and {} applications").format(labels[run.name], denoising.MOST),
     )  # fmt: skip
 
 chrome.explain(
@@ -93,5 +104,6 @@ chrome.try_this(
         _("Choose the noise the denoising model was trained on, then another kind. Does it still win?"),
         _("Raise the level until you cannot read the digit. Can the model? Draw another seed: is it sure?"),
         _("Set the level to 0 and apply a model ten times. Which digits stay themselves, which turn into others?"),
+        _("Level 0, black ink: rub out the upper stroke of a 7. Who draws it again? Add a white stroke to a 1."),
     ]
 )

@@ -8,7 +8,7 @@ from aevae.ui import chrome, interpolating, loaders, opening, pictures, state
 from aevae.ui.i18n import _
 
 MODES = {"two": _("Two digits"), "four": _("Four corners"), "sum": _("a − b + c")}
-PATHS = {"linear": _("straight line"), "spherical": _("spherical")}
+PATHS = interpolating.ways()
 
 
 def two(images, spaces: list, kinds: list[str], steps: int, names: list[str]) -> None:
@@ -51,45 +51,44 @@ def four(images, spaces: list, kinds: list[str], steps: int) -> None:
     interpolating.legend()
 
 
-def latent_sum(images, spaces: list) -> None:
+def latent_sum(images, spaces: list, dataset: str) -> None:
     """a, b and c as each space has them, and the picture of a - b + c."""
     for space in spaces:
         codes = space.encode(images)
         st.markdown(f"**{space.title}**")
-        interpolating.show_sum(space.steps(codes), space.steps(arithmetic(*codes)[None]))
+        interpolating.show_sum(space.steps(codes), space.steps(arithmetic(*codes)[None]), dataset)
     interpolating.legend()
 
 
 chrome.page(_("Interpolate"), _("What lies between two digits?"))
-digits, controls = st.columns([2, 3], gap="large")
-with controls:
+with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     mode = st.segmented_control(
         _("Walk"), list(MODES), default="two", required=True, format_func=MODES.get, key="walk", bind="query-params"
     )
-    names = state.pick_models(default=interpolating.first_choice(loaders.finished()))
     if mode != "sum":
-        with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-            chosen = st.pills(
-                _("Path"), ["both", *PATHS], default="both", required=True, key="path", bind="query-params",
-                format_func=lambda kind: PATHS.get(kind, _("both")),
-                help=_("In latent space: the straight line, or a turn about zero that keeps the length of the code."),
-            )  # fmt: skip
-            steps = st.slider(_("Steps"), 3, 15, 9, key="steps", width=180, bind="query-params")
+        chosen = st.pills(
+            _("Path"), ["both", *PATHS], default="both", required=True, key="path", bind="query-params",
+            format_func=lambda kind: PATHS.get(kind, _("both")),
+            help=_("In latent space: the straight line, or a turn about zero that keeps the length of the code."),
+        )  # fmt: skip
+        steps = st.slider(_("Steps"), 3, 15, 9, key="steps", width=180, bind="query-params")
         kinds = list(PATHS) if chosen == "both" else [chosen]
-images = interpolating.pick_corners({"two": 2, "four": 4, "sum": 3}[mode])
-with digits:
-    interpolating.show_corners(images)
+names = state.pick_models(default=interpolating.first_choice(loaders.finished()))
 runs = opening.open_runs(names)
+dataset = opening.common_set(runs)
+images = interpolating.pick_corners({"two": 2, "four": 4, "sum": 3}[mode], dataset)
 with st.spinner(_("Finding the codes of the test digits ...")):
-    spaces = [interpolating.pixel_space(), *map(interpolating.model_space, runs)]
+    spaces = [interpolating.pixel_space(dataset), *(interpolating.model_space(run, dataset) for run in runs)]
 
+if mode != "sum":
+    interpolating.scrub(images, spaces, kinds)
 if mode == "two":
     two(images, spaces, kinds, steps, names)
 elif mode == "four":
     four(images, spaces, kinds, steps)
 else:
-    latent_sum(images, spaces)
-for note in dict.fromkeys(filter(None, map(state.seen_note, runs))):
+    latent_sum(images, spaces, dataset)
+for note in dict.fromkeys(filter(None, (state.seen_note(run, dataset) for run in runs))):
     st.caption(note)
 
 chrome.explain(

@@ -1,39 +1,58 @@
-"""Latent sliders: one code, moved by sliders, by draws, by a click on its maps."""
+"""Latent sliders: one code, moved by sliders, on a plane, by draws. The browser decodes while the hand moves."""
 
 import numpy as np
 import streamlit as st
 
 from aevae.ui import bank as banks
-from aevae.ui import canvas, chrome, digits, loaders, maps, pictures, state
+from aevae.ui import canvas, chrome, desk, digits, live, loaders, maps, pictures, state
 from aevae.ui.i18n import _
 
-ROOM = 8  # sliders that fit beside the picture; more of them scroll there
+ROOM = 8  # sliders of the server's version that fit beside the picture; more of them scroll there
 GRID, STRIPS = 15, 16  # pictures a side; rows
 
 
 @st.fragment
-def bench(bank: banks.Bank) -> None:
-    """All that follows z. The large picture is sent first."""
+def bench(bank: banks.Bank, beside: list[str]) -> None:
+    """All that follows z."""
+    with st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
+        picture, label, _number = digits.pick_digit(dataset=bank.dataset)  # first of all widgets: they depend on it
+    banks.settle(bank)
+    banks.start_buttons(bank)
+    z = banks.current_code(bank)
+    trouble = live.trouble([bank.name, *beside])
+    if trouble:
+        st.caption(trouble)
+        server_bank(bank, z, beside)
+    else:
+        desk.bank(bank, z, beside)
+    banks.code_field(bank)
+    state.caption_seen(loaders.run(bank.name).info, bank.dataset)
+    st.subheader(_("A plane of the latent space"), anchor=False)
+    if bank.latent_dim < 2:
+        st.caption(_("This code is a single number; there is no plane to show."))
+    elif trouble:
+        plane(bank, z)
+    else:
+        desk.pad(bank, picture, label, beside)
+    if trouble:
+        strips(bank, z)
+
+
+# -- the server's version: decoded when the hand lets go --------------------------------------------------------------
+
+
+def server_bank(bank: banks.Bank, z: np.ndarray, beside: list[str]) -> None:
+    """The picture of every model, and the sliders."""
     left, right = st.columns([2, 3], gap="large")
     with left:
-        large = st.container()
-        with st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
-            digits.pick_digit(dataset=bank.dataset)  # first of all widgets: the others depend on it
-    banks.settle(bank)
-    with right:
-        banks.start_buttons(bank)
-        bench = st.container()
-        banks.code_field(bank)
-    z = banks.current_code(bank)
-    with large:
-        picture = banks.decode_view(loaders.run(bank.name), z)
-        pictures.show(picture[None], scale=12, alt=_("The picture that the model decodes from z"))
+        for name in [bank.name, *beside]:
+            picture = banks.decode_view(loaders.run(name), z)
+            pictures.show(picture[None], scale=6 if beside else 12, alt=_("The picture that the model decodes from z"))
+            if beside:
+                st.caption(state.label_of(name))
         st.caption(banks.norm_note(z, bank))
-        state.caption_seen(loaders.run(bank.name).info, bank.dataset)
-    with bench:
+    with right:
         slider_bank(bank, z)
-    plane(bank, z)
-    strips(bank, z)
 
 
 def slider_bank(bank: banks.Bank, z: np.ndarray) -> None:
@@ -52,14 +71,10 @@ def slider_bank(bank: banks.Bank, z: np.ndarray) -> None:
 
 def plane(bank: banks.Bank, z: np.ndarray) -> None:
     """Two dimensions at once: what the plane decodes to, and where the test digits lie in it."""
-    st.subheader(_("Two dimensions at once"), anchor=False)
-    if bank.latent_dim < 2:
-        st.caption(_("This code is a single number; there is no plane to show."))
-        return
     order = bank.order.tolist()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x = choose_dim(_("Across"), order, banks.DIM_X)
-        y = choose_dim(_("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y)
+        x = banks.choose_dim(_("Across"), order, banks.DIM_X)
+        y = banks.choose_dim(_("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y)
         by_prior = (
             bank.prior
             and st.segmented_control(
@@ -112,11 +127,6 @@ def plane(bank: banks.Bank, z: np.ndarray) -> None:
         st.caption(_("The codes of {:,} test pictures; a click decodes that place.").format(len(bank.codes)))
 
 
-def choose_dim(label: str, dims: list[int], key: str) -> int:
-    """One of `dims`; the first is the default."""
-    return st.selectbox(label, dims, format_func=lambda d: f"z{d}", key=key, width=120, bind="query-params")
-
-
 def strips(bank: banks.Bank, z: np.ndarray) -> None:
     """One dimension at a time."""
     st.subheader(_("One dimension at a time"), anchor=False)
@@ -132,13 +142,17 @@ def strips(bank: banks.Bank, z: np.ndarray) -> None:
 
 
 chrome.page(_("Latent sliders"), _("What does each number of the code mean?"))
-name = state.pick_model()
+model, others = st.columns(2)
+with model:
+    name = state.pick_model()
 try:
     opened = banks.open_bank(name)
 except ValueError as problem:
     st.error(str(problem))
     st.stop()
-bench(opened)
+with others:
+    compared = desk.pick_beside(opened)
+bench(opened, compared)
 chrome.explain(
     _("What a code is, and why some of its numbers do nothing"),
     _("""
@@ -160,7 +174,8 @@ chrome.try_this(
     [
         _("Take a 7 as the start and move the strongest number from end to end. Does one number change one thing?"),
         _("Press **Random draw** ten times with a VAE, then with an AE. Which of them draws digits, and why?"),
-        _("With a code of two numbers, click between two classes on the map. What does the model think lies there?"),
+        _("Choose the plane through three digits and draw a path from one to the next. Where does it leave the codes?"),
+        _("With a code of two numbers, move slowly between two classes. What does the model think lies there?"),
     ],
-    _("Three things to try"),
+    _("Four things to try"),
 )

@@ -30,7 +30,7 @@ chrome.explain(
 chrome.try_this(
     [
         _("Compare a **VAE** with 2 and one with 20 numbers: which spends more nats on the code, and what for?"),
-        _("Show a run, and move **Epoch shown**: when does a sample first look like a digit?"),
+        _("Show a run, and move the bar over its film: when does a random code first look like a digit?"),
         _("Press **Train a variation**, change one option, train, and compare the two."),
     ],
     _("Three things to try"),

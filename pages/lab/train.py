@@ -36,13 +36,19 @@ def before(config, device: str) -> None:
 
 
 chrome.page(_("Train"), _("How does a network learn to squeeze a picture into a few numbers?"))
-left, right = st.columns([2, 3], gap="large")
-with left:
-    config, device = forms.run_form()
-    if config is not None:
-        before(config, device)
-with right:
+if jobpanel.stage():  # what is watched has the page; the form is folded above it, and drawn last: it times some steps
+    folded = st.expander(_("Train another"), icon=":material/add:", key="train_another")
     jobpanel.panel()
+    form, costs = folded.columns([3, 2], gap="large")
+else:
+    form, costs = st.columns([2, 3], gap="large")
+    with costs:
+        jobpanel.panel()
+with form:
+    config, device = forms.run_form()
+if config is not None:
+    with costs:
+        before(config, device)
 
 chrome.explain(
     _("What the families learn"),
@@ -59,8 +65,9 @@ chrome.explain(
 chrome.try_this(
     [
         _("Train a **VAE** with 2 numbers in the code, then one with 20. How far does `recon` fall, and `kl`?"),
-        _("Watch the third row of pictures while it trains: when do random codes begin to look like digits?"),
+        _("Watch the random codes while it trains: when do they begin to look like digits?"),
+        _("Train all of MNIST, press **Pause**, then **One step** ten times. What does a network learn first?"),
         _("Press **Cancel** in the middle, look at another page, come back and press **Resume**. What was lost?"),
     ],
-    _("Three things to try"),
+    _("Four things to try"),
 )

@@ -3,6 +3,7 @@
 // A module exports mount(ctx) -> {update(spec, arrays, programs), destroy()}.
 
 const hosts = new WeakMap(); // parentElement -> Host
+const NARROW = 620; // pixels; modules stack what stands side by side in a wider place
 const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, uint16: Uint16Array, uint8: Uint8Array };
 
 /** Blob (aevae/blob.py) -> {header, arrays}. float16 becomes a Float32Array. Throws RangeError where it is cut short. */
@@ -42,13 +43,14 @@ function codeOf(error) {
   return error instanceof TypeError ? "network" : "browser";
 }
 
-/** An empty box of that shape, so that nothing jumps when the module comes. */
-function reserve({ aspect = 0, width = 0, height = 0, foot = 0 }) {
+/** An empty box of that shape, so that nothing jumps when the module comes. `narrow`: height within a narrow `root`. */
+function reserve(root, { aspect = 0, width = 0, height = 0, narrow = height, foot = 0 }) {
   const box = document.createElement("div");
   const px = (value) => (value ? `${value}px` : "none");
-  box.style.cssText = `max-width: ${px(width)}; max-height: ${px(height)}; margin-bottom: ${foot}px;`;
+  const tall = root.clientWidth < NARROW ? narrow : height;
+  box.style.cssText = `max-width: ${px(width)}; max-height: ${px(tall)}; margin-bottom: ${foot}px;`;
   if (aspect) box.style.aspectRatio = aspect;
-  else box.style.height = `${height}px`;
+  else box.style.height = `${tall}px`;
   return box;
 }
 
@@ -70,7 +72,7 @@ class Host {
     }
     const { header } = this.parcel;
     if (header.height) this.root.style.minHeight = `${header.height}px`;
-    if (!this.view && header.shape) this.root.replaceChildren(reserve(header.shape));
+    if (!this.view && header.shape) this.root.replaceChildren(reserve(this.root, header.shape));
     if (this.busy) return;
     this.busy = true;
     try {

@@ -1,0 +1,272 @@
+"""Bank and pad in the browser: what `web/bank.js` and `web/pad.js` get, and what of their answers is believed."""
+
+import math
+
+import numpy as np
+import streamlit as st
+
+from aevae.figures.palette import CLASS_COLOURS, family_colour
+from aevae.ui import bank as banks
+from aevae.ui import digits, live, loaders, maps, pictures, state
+from aevae.ui.bank import Bank
+from aevae.ui.i18n import _
+from aevae.ui.state import DIGIT
+
+BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
+READ = "z_read"  # session: component -> number of its last letter
+GRID = 15  # pictures a side of the manifold
+COMFORT = 2.0  # standard deviations
+MOST_BESIDE = 3
+FEW = 4  # sliders that stand in one column
+BAND = (0.05, 0.95)  # quantiles that the gauge shows
+
+
+def pick_beside(bank: Bank) -> list[str]:
+    """Names of at most three other runs with the same code size, which decode the same code; in the URL."""
+    others = [r for r in loaders.finished() if r.latent_dim == bank.latent_dim and r.name != bank.name]
+    names = [r.name for r in others]
+    if BESIDE in st.session_state:
+        st.session_state[BESIDE] = [n for n in st.session_state[BESIDE] if n in names]
+    labels = state.run_labels(loaders.finished())
+    return st.multiselect(
+        _("Beside it"),
+        names,
+        format_func=lambda name: labels.get(name, name),
+        key=BESIDE,
+        max_selections=MOST_BESIDE,
+        disabled=not names,
+        placeholder=_("the same code, decoded by another model")
+        if names
+        else _("no other model has codes of this size"),
+        help=_("Models with {} numbers in their code. Each has learnt its own meaning of them.").format(
+            bank.latent_dim
+        ),
+        bind="query-params",
+    )
+
+
+def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
+    """The live bank with the code z (D,)."""
+    middle, spread = comfort(bank)
+    spec = {
+        "run": bank.name,
+        "key": DIGIT,
+        "models": _models([bank.name, *beside]),
+        "names": [f"z{d}" for d in range(bank.latent_dim)],
+        "amounts": [bank.amount(d) for d in range(bank.latent_dim)],
+        "alive": len(bank.alive),
+        "gauge": gauge(bank),
+        "read": st.session_state.get(READ, {}),
+        "texts": _bank_texts(bank),
+    }
+    arrays = {
+        "order": np.array([*bank.alive, *bank.dead]),
+        "z": z,
+        "home": banks.clip(banks.digit_code(bank), bank),
+        "low": bank.low,
+        "high": bank.high,
+        "step": np.array([bank.step(d) for d in range(bank.latent_dim)]),
+        "soft_low": middle - spread,
+        "soft_high": middle + spread,
+    }
+    kinds = {name: array.astype(np.int32 if name == "order" else np.float32) for name, array in arrays.items()}
+    live.mount(
+        "bank", "bank_live", spec, kinds, programs=[bank.name, *beside], shape=_room(bank, 1 + len(beside)),
+        on_send=lambda payload: receive(payload, bank, "bank"),
+    )  # fmt: skip
+
+
+def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -> None:
+    """The live pad and its choices. picture (1, 28, 28) float in [0, 1]: the chosen digit, of class `label`."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        mode = _choice(_("Plane"), PLANE, {"dims": _("of two numbers"), "digits": _("through three digits")})
+        dims = _dims(bank) if mode == "dims" else (0, 0)
+        behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
+        even = mode != "dims" or behind != "pictures" or not bank.prior or _spacing() == "even"
+    corners = _corners(bank) if mode == "digits" else []
+    if mode == "dims" and dims[0] == dims[1]:
+        st.info(_("Choose two different dimensions."))
+        return
+    spec = {
+        "run": bank.name,
+        "key": DIGIT,
+        "models": _models([bank.name, *beside]),
+        "mode": mode,
+        "dims": list(dims),
+        "three": corners,
+        "behind": behind,
+        "grid": GRID,
+        "classes": [str(c) for c in range(int(bank.labels.max()) + 1)],
+        "palette": list(CLASS_COLOURS),
+        "posterior": _posterior(bank, label),
+        "texts": _pad_texts(bank),
+    }
+    images = loaders.test_digits(bank.dataset)[0]
+    arrays = {
+        "codes": _light(bank.codes),
+        "labels": bank.labels.astype(np.uint8),
+        "low": bank.low.astype(np.float32),
+        "high": bank.high.astype(np.float32),
+        "picture": pictures.to_bytes(picture).ravel(),
+        "three": bank.codes[corners].astype(np.float32),
+        "three_pictures": pictures.to_bytes(images[corners])[:, 0],
+    }
+    if mode == "dims":
+        arrays["xs"], arrays["ys"] = maps.grid_lines(bank, dims, GRID, not even)
+    live.mount(
+        "pad", "pad_live", spec, arrays, programs=[bank.name, *beside], shape={"height": 460, "narrow": 640},
+        on_send=lambda payload: receive(payload, bank, "pad"),
+    )  # fmt: skip
+
+
+# -- what comes back -------------------------------------------------------------------------------------------------
+
+
+def receive(payload: dict, bank: Bank, who: str) -> None:
+    """A letter of the browser: {z: D numbers, n: which letter}. What does not fit is dropped."""
+    n = payload.get("n")
+    if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53:
+        st.session_state[READ] = {**st.session_state.get(READ, {}), who: n}
+    z = believable(payload.get("z"), bank.latent_dim)
+    if z is not None:
+        banks.set_code(z, bank)
+
+
+def believable(z, latent_dim: int) -> np.ndarray | None:
+    """z as a code (D,) float32 if it is a list of `latent_dim` finite numbers, else None."""
+    if not isinstance(z, list) or len(z) != latent_dim:
+        return None
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e30 for v in z):
+        return None  # NaN is not smaller either
+    return np.array(z, np.float32)
+
+
+# -- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def comfort(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """Middle and half width (D,) of the comfortable range: two standard deviations of the prior, else of the codes."""
+    if bank.prior:
+        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT)
+    return bank.codes.mean(0, dtype=np.float64), COMFORT * bank.codes.std(0, dtype=np.float64)
+
+
+def gauge(bank: Bank) -> dict:
+    """Ranges of the norm that hold nine of ten codes, and nine of ten draws of the prior (None without one)."""
+    from scipy.special import gammaincinv
+
+    codes = np.quantile(np.linalg.norm(bank.codes, axis=1), BAND).tolist()
+    prior = np.sqrt(2 * gammaincinv(bank.latent_dim / 2, BAND)).tolist() if bank.prior else None  # chi distribution
+    return {"codes": codes, "prior": prior, "end": 1.5 * max(codes[1], prior[1] if prior else 0.0, 1e-6)}
+
+
+def _room(bank: Bank, models: int) -> dict[str, int]:
+    """Pixels that the bank will take (web/bank.css), to be kept free while it loads."""
+    n = len(bank.alive)
+    rows = 72 * n if n <= FEW else 63 * math.ceil(n / 2)
+    rows += 40 if bank.dead else 0
+    gauge_height = 95 if bank.prior else 77
+    pictures_height = 293 if models == 1 else 155 * math.ceil(models / 2)
+    narrow = min(63 * n + (40 if bank.dead else 0), 368)
+    return {"height": max(min(rows, 464) + 45, pictures_height + gauge_height), "narrow": 232 + narrow}
+
+
+def _light(codes: np.ndarray) -> np.ndarray:
+    """Half precision is finer than a point on the screen, where it reaches."""
+    return codes.astype(np.float16 if np.abs(codes).max() < 60_000 else np.float32)
+
+
+# -- choices ---------------------------------------------------------------------------------------------------------
+
+
+def _choice(label: str, key: str, options: dict[str, str]) -> str:
+    return st.segmented_control(
+        label, list(options), default=next(iter(options)), required=True, format_func=options.get, key=key,
+        bind="query-params",
+    )  # fmt: skip
+
+
+def _dims(bank: Bank) -> tuple[int, int]:
+    order = bank.order.tolist()
+    return banks.choose_dim(_("Across"), order, banks.DIM_X), banks.choose_dim(
+        _("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y
+    )
+
+
+def _spacing() -> str:
+    return st.segmented_control(
+        _("Grid lines"),
+        ["even", "prior"],
+        default="even",
+        required=True,
+        format_func={"even": _("evenly spaced"), "prior": _("equal prior mass")}.get,
+        key="spacing",
+        persist_state="session",
+    )
+
+
+def _corners(bank: Bank) -> list[int]:
+    """Numbers of three test pictures; by default of three classes."""
+    labels = loaders.test_digits(bank.dataset)[1]
+    first = [int(np.argmax(labels == c)) for c in (0, 1, 7)]
+    with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):
+        for column, key, number in zip(st.columns(3), THREE, first, strict=True):
+            with column:
+                digits.pick_digit(key, default=number, upload=False, dataset=bank.dataset)
+    return [st.session_state[key] for key in THREE]
+
+
+# -- texts -----------------------------------------------------------------------------------------------------------
+
+
+def _models(names: list[str]) -> list[dict]:
+    families = {run.name: run.family for run in loaders.finished()}
+    labels = state.run_labels(loaders.finished())
+    return [{"run": n, "label": labels.get(n, n), "colour": family_colour(families.get(n, ""))} for n in names]
+
+
+def _posterior(bank: Bank, label: int | None) -> str:
+    whose = _("your picture") if label is None else _("the chosen {}").format(label)
+    return _("q(z|x) of {}: 1 and 2 σ").format(whose) if bank.prior else ""
+
+
+def _bank_texts(bank: Bank) -> dict:
+    codes = _("digits") if bank.dataset.startswith("mnist") else _("pictures")
+    return {
+        "row": _("Double click: back to the value of the chosen digit"),
+        "outside": _("outside the usual range"),
+        "none": _("No dimension of this code carries anything: the model ignores its code."),
+        "dead": _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead)),
+        "help": _(
+            "Double click resets a number to the chosen digit (▴). The line beneath is the usual range, two standard "
+            "deviations of {}. Arrows, Home and End move the slider in focus."
+        ).format(_("the prior") if bank.prior else _("the codes")),
+        "picture": _("The picture that {model} decodes from z"),
+        "nats": _("nats"),
+        "draws": _("draws of the prior"),
+        "codes": _("codes of {}").format(codes),
+        "gauge": _("Bars hold nine of ten. ‖z‖ is the distance from 0."),
+        "verdict": [
+            _("nearer to 0 than 19 of 20 {}").format(codes),
+            _("as far out as real {}").format(codes),
+            _("farther out than 19 of 20 {}").format(codes),
+        ],
+    }
+
+
+def _pad_texts(bank: Bank) -> dict:
+    return {
+        "label": _("A plane of the latent space. Arrows move, Enter pins a picture, P plays the path."),
+        "help": _("Move to decode. Click to pin a picture, click it to unpin. Press and drag to draw a path."),
+        "fade": _("Points fade with their distance from the plane."),
+        "flat": _("Choose three different digits."),
+        "picture": _("The picture that {model} decodes from z"),
+        "path": _("Path and pins"),
+        "play": _("▶ Play"),
+        "pause": _("❚❚ Pause"),
+        "speed": _("Speed"),
+        "loop": _("Loop"),
+        "no_path": _("Clear path"),
+        "no_pins": _("Clear pins"),
+        "pinned": _("pinned"),
+    }

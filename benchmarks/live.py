@@ -1,0 +1,159 @@
+"""Decoding in the page while a hand drags a slider, in a real Chromium: `python -m benchmarks.live`.
+
+Software rendering; for three shipped models the page Latent sliders is opened and its first slider dragged to and fro
+for some seconds. Prints a markdown table. decode, encode: milliseconds of one picture in the page, p50 and p95 of 200
+samples of 5. frames/s: animation frames in which the picture was painted while dragging. latency: from the pointer's
+event to the end of the frame that painted it. sent: WebSocket messages of the page during the drag. weights: bytes.
+Needs playwright and chromium.
+"""
+
+import asyncio
+import math
+import os
+import shutil
+import signal
+import time
+import urllib.request
+
+from playwright.async_api import Page, async_playwright
+
+from aevae import checkpoints
+from aevae.ui import live
+from benchmarks.startup import serve
+
+KINDS = (("mlp", 2), ("mlp", 20), ("conv", 16))
+SECONDS = 5
+TIMES = """async ([core, url, size]) => {
+  const program = await (await import(core)).load(url);
+  const times = (f, input) => {
+    const all = [];
+    for (let i = 0; i < 210; i++) {
+      const start = performance.now();
+      for (let k = 0; k < 5; k++) f(input());
+      all.push((performance.now() - start) / 5);
+    }
+    return all.slice(10).sort((a, b) => a - b);
+  };
+  const draw = (n, scale) => () => Float32Array.from({ length: n }, () => scale * (Math.random() - 0.5));
+  return {
+    decode: times((z) => program.decode(z), draw(size, 4)),
+    encode: times((x) => program.encode(x), draw(784, 1)),
+  };
+}"""
+WATCH = """() => {
+  const seen = (window.seen = { frames: new Set(), latency: [], ticks: 0 });
+  let moved = 0, frame = 0;
+  addEventListener("pointermove", (event) => { moved = event.timeStamp; }, true);
+  const tick = () => { frame++; seen.ticks++; requestAnimationFrame(tick); };
+  requestAnimationFrame(tick);
+  const done = new MessageChannel();  // its message comes after the frame was drawn
+  let since = 0;
+  done.port1.onmessage = () => seen.latency.push(performance.now() - since);
+  const put = CanvasRenderingContext2D.prototype.putImageData;
+  CanvasRenderingContext2D.prototype.putImageData = function (...args) {
+    put.apply(this, args);
+    seen.frames.add(frame);
+    if (moved) { since = moved; moved = 0; done.port2.postMessage(0); }
+  };
+}"""
+
+
+def wait_for(url: str, seconds: float = 60) -> None:
+    """Until the server answers. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            return urllib.request.urlopen(url + "/_stcore/health", timeout=1).close()
+        except OSError:
+            time.sleep(0.1)
+    raise TimeoutError(f"no answer from {url}")
+
+
+def shipped(network: str, latent_dim: int) -> checkpoints.RunInfo:
+    """The shipped VAE of this kind."""
+    return next(
+        run
+        for run in checkpoints.list_runs()
+        if run.shipped and run.family == "vae" and run.config["model"]["latent_dim"] == latent_dim
+        if run.config["model"].get("network", "mlp") == network
+    )
+
+
+def quantiles(values: list[float]) -> str:
+    """p50 and p95."""
+    values = sorted(values)
+    return f"{values[len(values) // 2]:.2f} / {values[int(len(values) * 0.95)]:.2f}"
+
+
+async def drag(page: Page) -> float:
+    """The first slider to and fro for SECONDS, as a mouse that reports 100 times a second; seconds it took."""
+    slider = page.locator(".live input[type=range]").first
+    await slider.scroll_into_view_if_needed()
+    box = await slider.bounding_box()
+    y, middle = box["y"] + box["height"] / 2, box["x"] + box["width"] / 2
+    await page.mouse.move(middle, y)
+    await page.mouse.down()
+    await page.evaluate(WATCH)
+    mouse = await page.context.new_cdp_session(page)
+    start = time.perf_counter()
+    moves = []
+    while (now := time.perf_counter() - start) < SECONDS:
+        event = {"type": "mouseMoved", "x": middle + 0.4 * box["width"] * math.sin(2 * now), "y": y, "buttons": 1}
+        moves.append(asyncio.ensure_future(mouse.send("Input.dispatchMouseEvent", {**event, "button": "left"})))
+        await asyncio.sleep(0.01)
+    await asyncio.gather(*moves)
+    return time.perf_counter() - start
+
+
+async def measured(page: Page, url: str, network: str, latent_dim: int) -> str:
+    """One row of the table."""
+    run = shipped(network, latent_dim)
+    sent: list = []
+    page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
+    await page.goto(f"{url}/sliders?model={run.name}")
+    await page.locator(".live input[type=range]").first.wait_for(timeout=60_000)
+    await page.wait_for_timeout(3000)  # the pictures along the sliders
+    program = f"{url}/{live.address(run.name)}"
+    times = await page.evaluate(TIMES, [f"{url}/live/{live.VERSION}/core.js", program, latent_dim])
+    before = len(sent)
+    seconds = await drag(page)
+    during = len(sent) - before
+    await page.mouse.up()
+    frames, latency = await page.evaluate("[seen.frames.size, seen.latency]")
+    cells = (
+        f"{network} d={latent_dim}",
+        quantiles(times["decode"]),
+        quantiles(times["encode"]),
+        f"{frames / seconds:.0f}",
+        quantiles(latency),
+        str(during),
+        f"{len(urllib.request.urlopen(program).read()):,}",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+async def report(url: str) -> None:
+    async with async_playwright() as p:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = await p.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        print("| model | decode (ms) | encode (ms) | frames/s | latency (ms) | sent | weights (bytes) |")
+        print("|---|---|---|---|---|---|---|")
+        for kind in KINDS:
+            page = await browser.new_page(viewport={"width": 1280, "height": 900})
+            print(await measured(page, url, *kind), flush=True)
+            await page.close()
+        await browser.close()
+
+
+def main() -> None:
+    process, url = serve()
+    try:
+        wait_for(url)
+        asyncio.run(report(url))
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+if __name__ == "__main__":
+    main()

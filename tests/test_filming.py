@@ -1,0 +1,95 @@
+"""Films on their way to the page: what is read, how small it becomes, and that nothing foreign gets through."""
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from aevae import checkpoints
+from aevae.blob import pack
+from aevae.models import FAMILIES
+from aevae.ui import filming
+
+
+def film_of(name):
+    return checkpoints.find_run(name)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_film_of_every_family_travels(store, family):
+    film = filming.read(film_of(store[family]))
+    assert film["epoch"].tolist() == [0, 0.25, 0.75, 1]
+    arrays = filming.parcel(film, filming.plane_of(film["codes"][-1]))
+    assert arrays["0.xy"].shape == (4, 1000, 2) and arrays["0.mu"].shape == (4, 16, 3)
+    assert ("0.std" in arrays) == ("0.kl_nats" in arrays) == (family in ("vae", "beta_vae"))
+    assert filming.terms(film)[:2] == ["objective", "recon"]
+    assert arrays["0.terms"].shape == (4, len(filming.terms(film)))
+    assert np.allclose(arrays["0.terms"][:, 1], film["term.recon"])
+    assert len(pack({}, arrays)) < 4 * 40_000, "tens of kilobytes a frame, whatever the code"
+
+
+def test_an_old_film_is_counted(store):
+    path = film_of(store["vae"]).path / "film.safetensors"
+    new = load_file(path)
+    save_file(
+        {k: new[k][[0, 3]] for k in ("recon", "sample", "codes")} | {k: new[k] for k in ("original", "labels")}, path
+    )
+    film = filming.read(film_of(store["vae"]))
+    assert film["epoch"].tolist() == [0, 1] and "std" not in film and filming.terms(film) == []
+    assert filming.parcel(film, filming.plane_of(film["codes"][-1]))["0.terms"].shape == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("epoch", lambda a: a[::-1].copy()),
+        ("epoch", lambda a: a[:-1]),
+        ("epoch", lambda a: a * np.float32(np.nan)),
+        ("recon", lambda a: a.astype(np.float32)),
+        ("sample", lambda a: a[:, :3].copy()),
+        ("codes", lambda a: a[:, :, 0].copy()),
+        ("labels", lambda a: a[:5]),
+        ("std", lambda a: a[..., :1].copy()),
+        ("term.kl", lambda a: a[:1]),
+        ("original", lambda a: a[:3]),
+        ("codes", None),
+    ],
+)
+def test_a_foreign_film_is_no_film(store, name, change):
+    path = film_of(store["vae"]).path / "film.safetensors"
+    arrays = load_file(path)
+    if change is None:
+        del arrays[name]
+    else:
+        arrays[name] = change(arrays[name])
+    save_file(arrays, path)
+    assert filming.read(film_of(store["vae"])) is None
+
+
+def test_numbers_that_are_none_do_not_travel(store):
+    path = film_of(store["vae"]).path / "film.safetensors"
+    arrays = load_file(path)
+    arrays["codes"][0, 0] = np.inf
+    arrays["recon_nats"][1, 2] = np.nan
+    save_file(arrays, path)
+    film = filming.read(film_of(store["vae"]))
+    sent = filming.parcel(film, filming.plane_of(film["codes"][-1]))
+    assert all(np.isfinite(a).all() for a in sent.values())
+
+
+def test_planes():
+    draw = np.random.default_rng(0)
+    codes = draw.normal(size=(500, 6)) * [1, 9, 1, 1, 4, 1] + 3
+    plane = filming.plane_of(codes)
+    assert np.allclose(plane.T @ plane, np.eye(2), atol=1e-6)
+    assert abs(plane[1, 0]) > 0.99 and abs(plane[4, 1]) > 0.99, "widest first"
+    assert np.array_equal(plane, filming.plane_of(codes[::-1])) or np.allclose(plane, filming.plane_of(codes[::-1]))
+    assert np.array_equal(filming.plane_of(codes[:, :2]), np.eye(2))
+    assert filming.plane_of(codes[:, :1]).tolist() == [[1, 0]]
+    assert np.isfinite(filming.plane_of(np.zeros((20, 5)))).all()
+
+
+def test_a_growing_film_travels_seldom():
+    sent = [filming.shown_frames(n) for n in range(1, 108)]
+    assert all(n >= s >= 0.8 * n - 1 for n, s in enumerate(sent, 1)), "it never lags by more than a fifth"
+    assert sent[:8] == [1, 2, 3, 4, 5, 6, 7, 8] and len(set(sent)) < 22
+    assert sum(sorted(set(sent))) < 6 * 107, "all that travels is a few films"
