@@ -8,6 +8,7 @@ lock goes back to the queue once, then fails.
 import contextlib
 import dataclasses
 import errno
+import hashlib
 import json
 import math
 import os
@@ -18,11 +19,12 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from filelock import FileLock, Timeout
 
-from aevae import paths
+from aevae import checkpoints, paths
 from aevae.config import RunConfig
 
 ATTEMPTS = 2  # a job whose worker died this often fails
@@ -47,6 +49,7 @@ ALTER TABLE jobs ADD COLUMN pace TEXT NOT NULL DEFAULT 'go';
 ALTER TABLE jobs ADD COLUMN ask_step INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN ask_epoch INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN told REAL NOT NULL DEFAULT 0""",
+    "ALTER TABLE jobs ADD COLUMN sweep TEXT NOT NULL DEFAULT ''",
 )
 
 
@@ -54,7 +57,8 @@ ALTER TABLE jobs ADD COLUMN told REAL NOT NULL DEFAULT 0""",
 class Job:
     """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left; before
     that, while data are fetched, loading (text) and part (0..1). `pace`: one of PACES, last `told` at this time;
-    `ask_step`, `ask_epoch`: steps and epochs that a paused job is asked to go. `position` 1 is next."""
+    `ask_step`, `ask_epoch`: steps and epochs that a paused job is asked to go. `position` 1 is next. Jobs of one
+    `sweep` are taken by the worker at once, and trained side by side where that can be."""
 
     id: int
     fingerprint: str
@@ -76,6 +80,7 @@ class Job:
     ask_step: int = 0
     ask_epoch: int = 0
     told: float = 0.0
+    sweep: str = ""
     position: int = 0
 
     @property
@@ -144,20 +149,30 @@ def _job(row: sqlite3.Row, position: int = 0) -> Job:
 
 def submit(config: RunConfig, device: str = "auto") -> Job:
     """Put a run on the queue. The same run is there once: asked again, the waiting or running job comes back."""
-    raw = json.dumps(config.to_dict())
+    return submit_all([config], device)[0]
+
+
+def submit_all(configs: Sequence[RunConfig], device: str = "auto") -> list[Job]:
+    """Put runs on the queue, several as one sweep; see `submit`."""
+    names = "".join(config.name for config in configs)
+    sweep = hashlib.sha256(names.encode()).hexdigest()[:12] if len(configs) > 1 else ""
     with _queue() as db:
-        row = db.execute(
-            "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", (config.fingerprint,)
-        ).fetchone()
-        number = (
-            row["id"]
-            if row
-            else db.execute(
-                "INSERT INTO jobs (fingerprint, run, config, device, state, created) VALUES (?, ?, ?, ?, 'queued', ?)",
-                (config.fingerprint, config.name, raw, device, time.time()),
-            ).lastrowid
-        )
-    return get(number)
+        numbers = [_enter(db, config, device, sweep) for config in configs]
+    return [get(number) for number in numbers]
+
+
+def _enter(db: sqlite3.Connection, config: RunConfig, device: str, sweep: str) -> int:
+    """Number of the active job of this run, which may be a new one."""
+    row = db.execute(
+        "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", (config.fingerprint,)
+    ).fetchone()
+    if row:
+        return row["id"]
+    return db.execute(
+        "INSERT INTO jobs (fingerprint, run, config, device, state, created, sweep) "
+        "VALUES (?, ?, ?, ?, 'queued', ?, ?)",
+        (config.fingerprint, config.name, json.dumps(config.to_dict()), device, time.time(), sweep),
+    ).lastrowid
 
 
 def resume(number: int) -> Job:
@@ -288,6 +303,7 @@ class Worker:
         self.device, self.parent, self.once = device, parent, once
         self.stop = threading.Event()  # end the process; the job goes back to the queue
         self.cancelled = threading.Event()  # end the job
+        self.cancelled_ids: set[int] = set()  # of a sweep: which
 
     def run(self) -> int:
         """Exit code: 0 at the end, 3 if another worker has the device. Raises ValueError for a device not here."""
@@ -314,9 +330,9 @@ class Worker:
         idle = time.monotonic()
         while not self.stop.is_set():
             self._recover()
-            job = self._claim()
-            if job is not None:
-                self._work(job)
+            jobs = self._claim()
+            if jobs:
+                self._work(jobs)
                 idle = time.monotonic()
             elif self.once or (self.parent is None and time.monotonic() - idle > IDLE_EXIT):
                 return
@@ -343,53 +359,71 @@ class Worker:
             )
             db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND slot = ?", (slot,))
 
-    def _claim(self) -> Job | None:
+    def _claim(self) -> list[Job]:
+        """The next job, with the others of its sweep; [] if none waits."""
+        mine = "state = 'queued' AND (? = 'auto' OR device IN ('auto', ?))"
+        same = "sweep = ? AND sweep != '' AND device = ?"
         with _queue() as db:
-            row = db.execute(
-                "SELECT * FROM jobs WHERE state = 'queued' AND (? = 'auto' OR device IN ('auto', ?)) "
-                "ORDER BY id LIMIT 1",
-                (self.device, self.device),
-            ).fetchone()
-            if row is None:
-                return None
+            first = db.execute(f"SELECT * FROM jobs WHERE {mine} ORDER BY id LIMIT 1", (self.device,) * 2).fetchone()
+            if first is None:
+                return []
+            rows = db.execute(
+                f"SELECT * FROM jobs WHERE {mine} AND (id = ? OR ({same})) ORDER BY id",
+                (self.device, self.device, first["id"], first["sweep"], first["device"]),
+            ).fetchall()
             now = time.time()
-            db.execute(
+            db.executemany(
                 "UPDATE jobs SET state = 'running', attempts = attempts + 1, slot = ?, cancel = 0, "
                 "started = coalesce(started, ?), beat = ? WHERE id = ?",
-                (self.device, now, now, row["id"]),
+                [(self.device, now, now, row["id"]) for row in rows],
             )
-        return _job(row)
+        return [_job(row) for row in rows]
 
-    def _work(self, job: Job) -> None:
+    def _work(self, jobs: list[Job]) -> None:
+        """Train. Cancelling one of a sweep stops all between two steps; the others wait again, and go on from there."""
         self.cancelled.clear()
+        self.cancelled_ids.clear()
         reins, over = Reins(), threading.Event()
-        progress = Progress(lambda: time.monotonic() - reins.waited)
-        heart = threading.Thread(target=self._beat, args=(job, progress, reins, over), daemon=True)
+        news = [Progress(lambda: time.monotonic() - reins.waited) for _ in jobs]
+        heart = threading.Thread(target=self._beat, args=(jobs, news, reins, over), daemon=True)
         heart.start()
-        state, error, trace = "failed", "", ""
+        ends, trace = [("failed", "")] * len(jobs), ""
+        leads: list[int] = []  # the first that is heard of; the others are at the same step
+
+        def hear(i: int, event) -> None:
+            news[i](event)
+            leads or leads.append(i)
+            if i == leads[0]:
+                reins.heed(event)
+
         try:
             from aevae import datasets, runs  # torch comes here
 
-            device = job.device if self.device == "auto" else self.device
-            config = RunConfig.from_dict(job.config)
-            datasets.load(config.data, on_progress=self._loading(progress))  # a download is seen
-            progress.now = {}
-            result = runs.train_or_load(
-                config,
-                device,
-                on_event=lambda event: (progress(event), reins.heed(event)),
-                should_stop=lambda: reins.wait(self._should_stop),
-                watched=reins.watched,
-            )
-            state = "done" if result.finished else self._stopped()
+            device = jobs[0].device if self.device == "auto" else self.device
+            configs = [RunConfig.from_dict(job.config) for job in jobs]
+            datasets.load(configs[0].data, on_progress=self._loading(news))  # a download is seen
+            for progress in news:
+                progress.now = {}
+            stop = lambda: reins.wait(self._should_stop)  # noqa: E731
+            results = runs.sweep(configs, device, hear, stop, watched=reins.watched)
+            ends = [self._ended(job, result) for job, result in zip(jobs, results, strict=True)]
         except _Stopped:
-            state = self._stopped()
+            ends = [(self._stopped(job), "") for job in jobs]
         except Exception as problem:
             error, trace = sentence(problem), traceback.format_exc()
             print(trace, file=sys.stderr, flush=True)
+            kept = [checkpoints.finished_run(job.run) for job in jobs]  # of a sweep some may be whole
+            ends = [("done", "") if run else ("failed", error) for run in kept]
         over.set()
         heart.join()
-        self._end(job, state, error, trace, progress)
+        for job, (state, error), progress in zip(jobs, ends, news, strict=True):
+            self._end(job, state, error, trace if error else "", progress)
+
+    def _ended(self, job: Job, result) -> tuple[str, str]:
+        """State and error of a job whose run ended so."""
+        if result.finished:
+            return "done", ""
+        return ("failed", result.error) if result.error else (self._stopped(job), "")
 
     def _end(self, job: Job, state: str, error: str, trace: str, progress: "Progress") -> None:
         """Write what became of the job; a disk too full even for that is asked again until it has room."""
@@ -410,37 +444,48 @@ class Worker:
     def _should_stop(self) -> bool:
         return self.stop.is_set() or self.cancelled.is_set()
 
-    def _stopped(self) -> str:
-        """The state of a job that was stopped: by a person, or because this process ends."""
-        return "cancelled" if self.cancelled.is_set() else "queued"
+    def _stopped(self, job: Job) -> str:
+        """The state of a job that was stopped: by a person, or because this process or another of its sweep ends."""
+        return "cancelled" if job.id in self.cancelled_ids else "queued"
 
-    def _loading(self, progress: "Progress"):
+    def _loading(self, news: "list[Progress]"):
         def listen(part: float, text: str) -> None:
             if self._should_stop():
                 raise _Stopped
-            progress.loading(part, text)
+            for progress in news:
+                progress.loading(part, text)
 
         return listen
 
-    def _beat(self, job: Job, progress: "Progress", reins: "Reins", over: threading.Event) -> None:
-        """The heart of a running job: tells the queue how far it is, and the job what people ask of it."""
+    def _beat(self, jobs: list[Job], news: "list[Progress]", reins: "Reins", over: threading.Event) -> None:
+        """The heart of running jobs: tells the queue how far they are, and them what people ask of them."""
         begun, beaten, told = time.time(), 0.0, None
+        ids = [job.id for job in jobs]
+        these = f"id IN ({', '.join('?' * len(ids))})"
         while True:
             now = time.time()
             with contextlib.suppress(QueueBroken), _queue() as db:
-                row = db.execute("SELECT * FROM jobs WHERE id = ?", (job.id,)).fetchone()
-                if row is not None:  # else somebody took the queue away; the run is worth its end
-                    if row["cancel"]:
+                rows = db.execute(f"SELECT * FROM jobs WHERE {these} ORDER BY told DESC", ids).fetchall()
+                if rows:  # else somebody took the queue away; the runs are worth their end
+                    self.cancelled_ids.update(row["id"] for row in rows if row["cancel"])
+                    if self.cancelled_ids:
                         self.cancelled.set()
-                    if now - beaten >= BEAT or progress.now != json.loads(row["progress"]):
-                        beaten, raw = now, json.dumps(progress.now)
-                        db.execute("UPDATE jobs SET beat = ?, progress = ? WHERE id = ?", (now, raw, job.id))
+                    changed = {row["id"]: row["progress"] for row in rows}
+                    fresh = [(json.dumps(p.now), i) for i, p in zip(ids, news, strict=True)]
+                    if now - beaten >= BEAT or any(changed.get(i) != raw for raw, i in fresh):
+                        beaten = now
+                        db.executemany(
+                            "UPDATE jobs SET beat = ?, progress = ? WHERE id = ?", [(now, raw, i) for raw, i in fresh]
+                        )
+                    row = rows[0]  # the one that was spoken to last speaks for all
                     if row["told"] != told:
                         told = row["told"]
                         reins.tell(row["pace"], row["ask_step"], row["ask_epoch"])
-                        db.execute("UPDATE jobs SET ask_step = 0, ask_epoch = 0 WHERE id = ?", (job.id,))
+                        db.execute(
+                            f"UPDATE jobs SET pace = ?, ask_step = 0, ask_epoch = 0 WHERE {these}", (row["pace"], *ids)
+                        )
                     elif row["pace"] != "go" and now - max(told, begun) > PATIENCE:
-                        db.execute("UPDATE jobs SET pace = 'go', told = ? WHERE id = ?", (now, job.id))
+                        db.execute(f"UPDATE jobs SET pace = 'go', told = ? WHERE {these}", (now, *ids))
             if over.wait(BEAT if reins.pace == "go" else PEEK):
                 return
 
