@@ -10,7 +10,7 @@ import torch
 
 from aevae.config import DataConfig, RunConfig, TrainConfig, preset
 from aevae.models import build_model, family_class
-from aevae.training.device import pick_device, set_threads
+from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.steps import stepper
 from aevae.training.trainer import Trainer
 
@@ -22,6 +22,7 @@ def bench(device: str = "auto") -> dict:
     """{"device", "threads", "rows": [{"what", "images_per_s", "seconds": {data set: of the preset `fast`}}]}."""
     where = pick_device(device)
     threads = set_threads()
+    keep_memory()
     rows = [
         _row("ae d=20", where, "ae"),
         _row("vae d=20", where, "vae"),

@@ -28,7 +28,7 @@ from aevae.config import DataConfig, RunConfig
 from aevae.metrics import evidence, reconstruction, units
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches, parameter_count
-from aevae.training.device import pick_device, set_threads
+from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.film import Film, schedule
 from aevae.training.trainer import EpochDone, Trainer, fit
 
@@ -142,6 +142,7 @@ def _lock(held: contextlib.ExitStack, name: str, should_stop) -> bool:
 def _train(configs, device: torch.device, on_event, should_stop, force: bool, watched) -> list[Result]:
     """Train runs of one group; those that stand at the same step go side by side."""
     set_threads()
+    keep_memory()
     started = time.time()
     data = datasets.load(configs[0].data)
     train, test = (torch.tensor(split.images).to(device) for split in (data.train, data.test))

@@ -14,7 +14,7 @@ import torch
 from aevae import datasets
 from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
-from aevae.training.device import busy_cores
+from aevae.training.device import busy_cores, keep_memory
 from aevae.training.steps import stepper
 from aevae.training.trainer import Trainer
 from benchmarks.classic import Classic
@@ -67,6 +67,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_memory()  # for both
     peers = {"classic": Classic(), "aevae": Ours(datasets.load(DataConfig("mnist")))}
     for peer in peers.values():
         peer.steps(5)

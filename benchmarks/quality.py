@@ -15,6 +15,7 @@ import torch
 from aevae import datasets
 from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
+from aevae.training.device import keep_memory
 from aevae.training.trainer import Trainer
 from benchmarks.classic import Classic
 
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_memory()  # for both
     data = datasets.load(DataConfig("mnist"))
     ratios = []
     print("| seed | classic: s | -ELBO | fast: s | -ELBO | ratio |\n|---|---|---|---|---|---|")

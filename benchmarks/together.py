@@ -12,6 +12,7 @@ import torch
 from aevae import datasets
 from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
+from aevae.training.device import keep_memory
 from aevae.training.steps import stepper
 from aevae.training.trainer import Trainer
 
@@ -47,6 +48,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    keep_memory()  # for both
     data, device = datasets.load(DataConfig("mnist")), torch.device(args.device)
     team = trainers(data, args.models, device)
     solo = trainers(data, args.models, device)

@@ -1,10 +1,14 @@
 """Device and threads, chosen once."""
 
+import contextlib
+import ctypes
 import os
+import sys
 import time
 
 import torch
 
+M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -38,6 +42,19 @@ def set_threads(spare: int | None = None) -> int:
         count = max(1, min(cores - spare, round(cores - busy_cores())))
     torch.set_num_threads(count)
     return count
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep what is freed, up to 512 MB, instead of giving it back to the system in every step.
+
+    A step frees and asks for the same few megabytes of activations; on two threads that cost a fifth of its time.
+    Elsewhere nothing happens.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # another C library
+            mallopt = ctypes.CDLL(None).mallopt
+            for option, value in ((M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, 512 << 20), (M_TOP_PAD, 64 << 20)):
+                mallopt(option, value)
 
 
 def busy_cores(seconds: float = 0.2) -> float:

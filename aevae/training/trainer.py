@@ -16,7 +16,7 @@ from aevae.config import TrainConfig
 from aevae.models.base import Model
 from aevae.models.blocks import batches
 from aevae.schedules import one_cycle
-from aevae.training.steps import adam, stepper, sum_type
+from aevae.training.steps import Adam, stepper, sum_type
 
 TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
 REPORT_SECONDS = 0.25  # a StepDone at most this often
@@ -57,7 +57,7 @@ class Trainer:
         )
         if config.centre:
             model.start_from(self.train.sum(0).div(255 * len(self.train)).to(device, torch.float32))
-        self.optimizer = adam(model.parameters(), config, device)
+        self.optimizer = Adam(model.parameters(), config, device)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.step = 0
         self.sums: Tensor | None = None  # (T,) of the terms times the batch, over this epoch so far
