@@ -46,9 +46,9 @@ def pick_digit(
     """
     images, labels = loaders.test_digits(dataset)
     _take_from_link(key)
-    how = _choose_way(key) if upload else "pick"
+    how = _choose_way(key, label) if upload else "pick"
     if how == "pick":
-        number = _pick(key, images, labels, min(default, len(images) - 1), label)
+        number = _pick(key, images, labels, min(default, len(images) - 1), None if upload else label)
     else:
         number = min(int(st.session_state.get(key, default)), len(images) - 1)
         _bring(key, how, dataset in HANDWRITING, _models_of_session() if models is None else list(models))
@@ -59,16 +59,16 @@ def pick_digit(
     return images[number], int(labels[number]), number
 
 
-def _choose_way(key: str) -> str:
+def _choose_way(key: str, label: str | None) -> str:
     titles = {"pick": _("Pick"), "draw": _("Draw"), "upload": _("Upload"), "camera": _("Camera")}
     return st.segmented_control(
-        _("How to give the digit"),
+        label or _("How to give the digit"),
         WAYS,
         default="pick",
         required=True,
         format_func=titles.get,
         key=f"{key}_how",
-        label_visibility="collapsed",
+        label_visibility="visible" if label else "collapsed",
         persist_state="session",
         on_change=_way_changed,
         args=(key,),
