@@ -2,9 +2,10 @@
 
 Software rendering; for three shipped models the page Latent sliders is opened and its first slider dragged to and fro
 for some seconds. Prints a markdown table. decode, encode: milliseconds of one picture in the page, p50 and p95 of 200
-samples of 5. frames/s: animation frames in which the picture was painted while dragging. latency: from the pointer's
-event to the end of the frame that painted it. sent: WebSocket messages of the page during the drag. weights: bytes.
-Needs playwright and chromium.
+samples of 5. frames/s: animation frames in which the picture was painted while dragging; busy: what the page's main
+thread computed for each, everything included. latency: from the pointer's event to the end of the frame that painted
+it. sent: WebSocket messages of the page during the drag. weights: bytes. All of it needs a machine with nothing else to
+do; needs playwright and chromium.
 """
 
 import asyncio
@@ -15,7 +16,7 @@ import signal
 import time
 import urllib.request
 
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import CDPSession, Page, async_playwright
 
 from aevae import checkpoints
 from aevae.ui import live
@@ -23,6 +24,16 @@ from benchmarks.startup import serve
 
 KINDS = (("mlp", 2), ("mlp", 20), ("conv", 16))
 SECONDS = 5
+COLUMNS = (
+    "model",
+    "decode (ms)",
+    "encode (ms)",
+    "frames/s",
+    "busy (ms / frame)",
+    "latency (ms)",
+    "sent",
+    "weights (bytes)",
+)
 TIMES = """async ([core, url, size]) => {
   const program = await (await import(core)).load(url);
   const times = (f, input) => {
@@ -85,8 +96,11 @@ def quantiles(values: list[float]) -> str:
     return f"{values[len(values) // 2]:.2f} / {values[int(len(values) * 0.95)]:.2f}"
 
 
-async def drag(page: Page) -> float:
-    """The first slider to and fro for SECONDS, as a mouse that reports 100 times a second; seconds it took."""
+async def drag(page: Page) -> tuple[float, float]:
+    """The first slider to and fro for SECONDS, as a mouse that reports 100 times a second.
+
+    Seconds it took, and seconds that the page's main thread computed meanwhile.
+    """
     slider = page.locator(".live input[type=range]").first
     await slider.scroll_into_view_if_needed()
     box = await slider.bounding_box()
@@ -95,6 +109,8 @@ async def drag(page: Page) -> float:
     await page.mouse.down()
     await page.evaluate(WATCH)
     mouse = await page.context.new_cdp_session(page)
+    await mouse.send("Performance.enable", {"timeDomain": "threadTicks"})
+    before = await busy(mouse)
     start = time.perf_counter()
     moves = []
     while (now := time.perf_counter() - start) < SECONDS:
@@ -102,7 +118,13 @@ async def drag(page: Page) -> float:
         moves.append(asyncio.ensure_future(mouse.send("Input.dispatchMouseEvent", {**event, "button": "left"})))
         await asyncio.sleep(0.01)
     await asyncio.gather(*moves)
-    return time.perf_counter() - start
+    return time.perf_counter() - start, await busy(mouse) - before
+
+
+async def busy(session: CDPSession) -> float:
+    """Seconds that the page's main thread has computed."""
+    metrics = (await session.send("Performance.getMetrics"))["metrics"]
+    return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
 
 
 async def measured(page: Page, url: str, network: str, latent_dim: int) -> str:
@@ -116,7 +138,7 @@ async def measured(page: Page, url: str, network: str, latent_dim: int) -> str:
     program = f"{url}/{live.address(run.name)}"
     times = await page.evaluate(TIMES, [f"{url}/live/{live.VERSION}/core.js", program, latent_dim])
     before = len(sent)
-    seconds = await drag(page)
+    seconds, computed = await drag(page)
     during = len(sent) - before
     await page.mouse.up()
     frames, latency = await page.evaluate("[seen.frames.size, seen.latency]")
@@ -125,6 +147,7 @@ async def measured(page: Page, url: str, network: str, latent_dim: int) -> str:
         quantiles(times["decode"]),
         quantiles(times["encode"]),
         f"{frames / seconds:.0f}",
+        f"{1000 * computed / frames:.1f}",
         quantiles(latency),
         str(during),
         f"{len(urllib.request.urlopen(program).read()):,}",
@@ -136,8 +159,7 @@ async def report(url: str) -> None:
     async with async_playwright() as p:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = await p.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        print("| model | decode (ms) | encode (ms) | frames/s | latency (ms) | sent | weights (bytes) |")
-        print("|---|---|---|---|---|---|---|")
+        print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
         for kind in KINDS:
             page = await browser.new_page(viewport={"width": 1280, "height": 900})
             print(await measured(page, url, *kind), flush=True)

@@ -87,10 +87,10 @@ def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browse
 
     tab.go("Denoise").go("Latent sliders")  # it survives leaving the page, and another browser by the link
     tab.page.locator(".bank .row input").first.wait_for()
-    assert tab.value() == value
-    link = tab.page.url
-    other = Desk(browser).open(link)
-    assert other.value() == value
+    until(lambda: tab.value() == value, 20)
+    until(lambda: tab.code(), 20)
+    other = Desk(browser).open(tab.page.evaluate("location.href"))
+    until(lambda: other.value() == value, 20)
     other.close()
 
     mouse.dblclick(*tab.at(tab.slider(), 0.2))  # back to the digit's own value
@@ -146,6 +146,7 @@ def test_the_pad_moves_the_sliders_pins_and_replays(browser, server):  # noqa: F
     assert pins.is_enabled()
     for _ in range(3):
         tab.page.keyboard.press("ArrowLeft")
+    tab.shown()
     moved = tab.value(f"z{x}")
     until(lambda: abs(tab.code()[x] - moved) < 0.02, 20)
     tab.rest().sound()

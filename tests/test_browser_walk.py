@@ -219,22 +219,39 @@ def test_a_picture_is_dragged_and_play_moves_the_place(tab, server):
     assert f"t={place():g}" in tab.page.url
 
 
-def test_a_digit_that_is_drawn_moves_its_end(tab, server):
-    tab.open(f"{server.url}/interpolate?t=0")
-    ready(tab, "scrub")
-    before = pictures(tab, "scrub")
+def draw_cross(tab: Tab, picker: str) -> np.ndarray:
+    """Say on the page that a cross is being drawn as the digit of this picker; the picture (28, 28)."""
     core = next(url for url in fetched(tab) if url.endswith("/core.js"))
     cross = np.zeros((28, 28), np.float32)
     cross[6:22, 13:15] = cross[13:15, 6:22] = 1
     tab.page.evaluate(
-        "([core, pixels]) => import(core).then((c) => c.channel('picture:digit_a').set({pixels}))",
-        [core, cross.ravel().tolist()],
+        "([core, name, pixels]) => import(core).then((c) => c.channel(name).set({pixels}))",
+        [core, f"picture:{picker}", cross.ravel().tolist()],
     )
     tab.page.wait_for_timeout(200)
+    return cross
+
+
+def test_a_digit_that_is_drawn_moves_its_end(tab, server):
+    tab.open(f"{server.url}/interpolate?t=0")
+    ready(tab, "scrub")
+    before = pictures(tab, "scrub")
+    cross = draw_cross(tab, "digit_a")
     shown = pictures(tab, "scrub")
     assert same(shown[0], cross) and (shown[1] != before[1]).any()
     assert same(shown[1], chosen(tab)[0].reconstruct(cross[None, None]))
     assert tab.page.locator(".scrub .numbers").all_inner_texts() == ["–"] * 5
+    tab.sound()
+
+
+def test_a_digit_that_is_drawn_is_spoilt_and_cleaned_at_once(tab, server):
+    tab.open(f"{server.url}/denoise?level=0&seed=3")
+    ready(tab, "noise")
+    cross = draw_cross(tab, "digit")
+    shown = pictures(tab, "noise")
+    assert same(shown[0], cross) and same(shown[1], cross)
+    assert same(shown[2], chosen(tab)[0].reconstruct(cross[None, None]))
+    assert tab.page.locator(".noise .numbers").nth(1).inner_text() == "own picture"
     tab.sound()
 
 

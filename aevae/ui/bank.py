@@ -172,7 +172,8 @@ def digit_code(bank: Bank) -> np.ndarray:
 
 def current_code(bank: Bank) -> np.ndarray:
     """z (D,) float32, within the range of the sliders: the one in the session or the URL, else the digit's."""
-    z = parse_code(st.session_state.get(CODE, ""), bank.latent_dim)
+    state = st.session_state if CODE in st.session_state else st.query_params  # before the text field is first drawn
+    z = parse_code(state.get(CODE, ""), bank.latent_dim)
     return clip(digit_code(bank) if z is None else z, bank)
 
 

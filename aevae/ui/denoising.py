@@ -148,6 +148,7 @@ def _texts() -> dict[str, str]:
         "seed": _("Seed"),
         "again": _("Draw the noise again, with the next seed"),
         "clean": _("clean"),
+        "own": _("own picture"),
         "noisy": _("noisy"),
         "board": _("The noisy picture, to draw on. Keys: arrows move the brush, the space bar sets it down or up."),
         "scribble": _("Scribble on it"),

@@ -133,7 +133,8 @@ def pick_corners(count: int, dataset: str = "mnist-5k") -> np.ndarray:
         for row in range(0, count, 2):
             columns = st.columns(2, gap="large")
             for column, letter, wanted in zip(columns, CORNERS[row:count], FIRST[row:count], strict=False):
-                default = int(np.flatnonzero(labels == wanted)[0]) if (labels == wanted).any() else 0
+                of_class = np.flatnonzero(labels == wanted)
+                default = int(of_class[0]) if len(of_class) else min(CORNERS.index(letter), len(labels) - 1)
                 with column:
                     images.append(
                         digits.pick_digit(

@@ -25,12 +25,15 @@ def open_runs(names: Sequence[str]) -> list:
 
 
 def common_set(runs: Sequence) -> str:
-    """The data set whose test pictures all these runs show; mnist-5k where they differ or its files are not here."""
+    """The data set whose test pictures all these runs show.
+
+    mnist-5k where they differ, where its files are not here, or where it has no two test pictures to compare.
+    """
     names = {run.shown.name for run in runs}
     name = names.pop() if len(names) == 1 else DEFAULT
     try:
-        loaders.test_digits(name)
+        images, _labels = loaders.test_digits(name)
     except (ValueError, OSError) as problem:
         st.warning(str(problem))
         return DEFAULT
-    return name
+    return name if len(images) > 1 else DEFAULT

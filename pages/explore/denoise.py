@@ -51,7 +51,8 @@ with picture:
 
 st.subheader(_("Error against noise level"), anchor=False)
 kind, seed = spoiling.kind, spoiling.seed
-with st.spinner(_("Cleaning {} test digits at {} levels ...").format(denoising.DIGITS, len(denoising.LEVELS))):
+count = min(denoising.DIGITS, len(loaders.test_digits(dataset)[0]))
+with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(denoising.LEVELS))):
     curves = {labels[run.name]: denoising.model_curve(run, kind, seed, dataset) for run in runs}
     curves[_("noisy input")] = denoising.input_curve(kind, seed, dataset)
 st.plotly_chart(
@@ -63,7 +64,7 @@ st.plotly_chart(
     config={"displayModeBar": False},
 )  # fmt: skip
 st.caption(
-    _("Mean of {} test digits, each model applied once. Upright line: the level chosen now.").format(denoising.DIGITS)
+    _("Mean of {} test digits, each model applied once. Upright line: the level chosen now.").format(count)
     + (" " + _("Without your strokes.") if spoiling.layer is not None else "")
 )
 

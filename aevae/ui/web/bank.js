@@ -85,11 +85,11 @@ class Row {
     const from = part(bank.softLow[dim], low[dim], high[dim]), to = part(bank.softHigh[dim], low[dim], high[dim]);
     soft.style.setProperty("--from", from);
     soft.style.setProperty("--to", to);
+    const names = [el("b", {}, spec.names[dim]), el("span", {}, spec.amounts[dim])];
     this.root.append(
-      el("div", { class: "name" }, el("b", {}, spec.names[dim]), el("span", {}, spec.amounts[dim]), this.value),
+      el("div", { class: "name", title: spec.texts.row }, ...names, this.value),
       el("div", { class: "track" }, this.film, this.input, el("div", { class: "rule" }, soft, this.home)),
     );
-    this.root.title = spec.texts.row;
     this.input.onpointerdown = () => bank.grab();
     this.input.oninput = () => bank.turn(dim, Number(this.input.value));
     this.input.onchange = () => bank.released();
@@ -123,6 +123,8 @@ class Row {
   show() {
     const { bank, dim } = this;
     const v = bank.z[dim];
+    if (v === this.shown) return;
+    this.shown = v;
     const text = v.toFixed(this.digits);
     const outside = v < bank.softLow[dim] || v > bank.softHigh[dim];
     this.input.value = v;
@@ -247,8 +249,8 @@ class Bank {
     };
     this.rowsBox.replaceChildren(place(open));
     if (!open.length) this.rowsBox.append(el("p", { class: "none" }, this.spec.texts.none));
-    if (folded.length)
-      this.rowsBox.append(el("details", {}, el("summary", {}, this.spec.texts.dead), place(folded)));
+    const closed = () => el("details", { open: !open.length }, el("summary", {}, this.spec.texts.dead), place(folded));
+    if (folded.length) this.rowsBox.append(closed());
   }
 
   /** Rows are built when they come into view, and only those in view are developed. */

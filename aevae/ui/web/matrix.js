@@ -1,5 +1,5 @@
 // The loop that all layers live in: y += x W, in single precision. 257 bytes of WebAssembly with SIMD, written out here
-// instruction by instruction; where a browser has none, the same in JavaScript (five times slower).
+// instruction by instruction; where a browser has none, the same in JavaScript (five to ten times slower).
 
 const BLOCK = 16; // columns that are summed at once: rows of W and y are padded to a multiple
 const padded = (n) => Math.ceil(n / BLOCK) * BLOCK;

@@ -101,13 +101,14 @@ class View {
 
   update(spec, arrays, programs) {
     const first = !this.spec;
-    const other = first || arrays.clean.some((v, i) => v !== this.arrays.clean[i]);
+    const before = this.arrays?.clean;
+    const other = first || arrays.clean.some((v, i) => v !== before[i]);
     this.spec = spec;
     this.arrays = arrays;
     if (first) this.build();
     this.follow(spec.key);
     if (this.box.settled(spec.n) && !this.stroke && !this.holding) this.adopt();
-    if (other) this.clean = arrays.clean; // else what is being drawn may stand here
+    if (other || this.clean === before) this.clean = arrays.clean; // else it is what is being drawn
     this.show(programs);
     this.render();
   }
@@ -137,6 +138,7 @@ class View {
     this.off = channel(`picture:${key}`).on((value) => {
       if (value?.pixels?.length !== PIXELS) return;
       this.clean = value.pixels;
+      this.cards[0].numbers.textContent = this.spec.texts.own;
       this.render();
     });
   }
@@ -357,7 +359,7 @@ class View {
       this.cards = [{ title: texts.clean, alt: texts.clean }, ...models].map((model) => this.card(model));
       this.stage.append(...this.cards.map((card) => card.figure));
     }
-    this.cards[0].numbers.textContent = clean;
+    if (this.clean === this.arrays.clean) this.cards[0].numbers.textContent = clean;
   }
 
   card({ title, alt, colour }) {

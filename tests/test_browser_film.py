@@ -1,0 +1,61 @@
+"""The film in a real Chromium: it replays by hand and key, and follows a job that is held and let go."""
+# ruff: noqa: F811  (fixtures of test_browser are imported by name)
+
+import re
+
+import pytest
+from test_browser import Tab, browser, server, shared_server, until  # noqa: F401
+
+pytestmark = pytest.mark.browser
+CLOUD = "c => c.toDataURL()"
+
+
+def test_a_shipped_run_replays(browser, shared_server):
+    tab = Tab(browser).open(shared_server.url + "/models?run=efab23a0288e")
+    film = tab.page.locator(".film")
+    film.locator(".play").wait_for()
+    bar, time, cloud = film.get_by_role("slider", name="Time"), film.locator(".time"), film.locator("canvas.cloud")
+    bar.press("End")
+    until(lambda: time.inner_text().startswith("epoch "))
+    last = cloud.evaluate(CLOUD)
+    bar.press("Home")
+    until(lambda: time.inner_text() == "before training")
+    until(lambda: cloud.evaluate(CLOUD) != last)
+    film.get_by_role("button", name="Play").click()
+    until(lambda: time.inner_text() != "before training")
+    film.get_by_role("button", name=re.compile("^Follow picture 3")).click()
+    until(lambda: film.locator(".pair").nth(2).get_attribute("aria-pressed") == "true")
+    tab.sound()
+    tab.close()
+
+
+def test_a_job_is_held_stepped_and_let_go(browser, server):
+    tab = Tab(browser).open(server.url + "/train?train_family=vae&train_epochs=1000")
+    page = tab.page
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.get_by_role("button", name="Pause", exact=True).click()
+    said = page.get_by_text(re.compile(r"^Paused at step [\d,]+ of"))
+    said.wait_for()
+
+    def step() -> int:
+        return int(re.search(r"step ([\d,]+)", said.inner_text()).group(1).replace(",", ""))
+
+    before = step()
+    page.get_by_role("button", name="One step").click()
+    until(lambda: step() == before + 1)
+    film = page.locator(".film")
+    until(lambda: f"step {before + 1}" in film.locator(".time").inner_text() or (before + 1) % 32 == 0)
+    page.get_by_role("button", name="One epoch").click()
+    until(lambda: step() > before + 1 and step() % 32 == 0)
+    film.get_by_role("slider", name="Time").press("Home")
+    page.get_by_role("button", name="Full speed").click()
+    page.get_by_text("Runs at full speed").wait_for()
+    ends = int(float(film.get_by_role("slider", name="Time").get_attribute("max")))
+    until(lambda: int(float(film.get_by_role("slider", name="Time").get_attribute("max"))) > ends)
+    assert film.locator(".time").inner_text() == "before training", "the hand's place stays while the film grows"
+    film.get_by_role("button", name="Newest").click()
+    until(lambda: film.locator(".time").inner_text() != "before training")
+    page.get_by_role("button", name="Cancel").first.click()
+    page.get_by_role("button", name="Resume").first.wait_for()
+    tab.sound()
+    tab.close()

@@ -1,0 +1,384 @@
+"""The digit picker: what a reader draws, uploads, photographs or sends as a link; and the form of MNIST."""
+
+import base64
+import io
+import json
+import os
+import shutil
+import subprocess
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from aevae import paths
+from aevae.config import DataConfig
+from aevae.datasets import images, load
+from aevae.datasets.images import ink_of, mnist_like, read_digit
+from aevae.ui import digits, live
+
+VAE = paths.ROOT / "checkpoints" / "pretrained" / "vae-mnist-efab23a0288e"
+
+
+@pytest.fixture(scope="module")
+def test_digits() -> np.ndarray:
+    """uint8 (1000, 28, 28)."""
+    return load(DataConfig()).test.images[:, 0]
+
+
+test_digits.__test__ = False
+
+
+def enlarged(digit: np.ndarray, rng: np.random.Generator, scale: int = 10) -> np.ndarray:
+    """The digit, every pixel scale x scale, somewhere on a larger sheet."""
+    sheet = np.zeros((scale * 28 + 100, scale * 28 + 140), np.uint8)
+    y, x = rng.integers(0, 100), rng.integers(0, 140)
+    sheet[y : y + scale * 28, x : x + scale * 28] = np.kron(digit, np.ones((scale, scale), np.uint8))
+    return sheet
+
+
+def png(grey: np.ndarray) -> bytes:
+    out = io.BytesIO()
+    Image.fromarray(grey).save(out, "PNG")
+    return out.getvalue()
+
+
+# -- the form of MNIST -----------------------------------------------------------------------------------------------
+
+
+def test_an_enlarged_shifted_digit_comes_back(test_digits):
+    rng = np.random.default_rng(0)
+    apart = [np.abs(mnist_like(enlarged(d, rng)).astype(int) - d).max() for d in test_digits]
+    assert max(apart) <= 1  # its strongest pixel becomes 255; MNIST's are 254 or 255
+
+
+def test_no_ink_and_thin_ink():
+    assert mnist_like(np.zeros((50, 60), np.uint8)) is None
+    dot = np.zeros((50, 60), np.uint8)
+    dot[49, 0] = 3
+    assert (mnist_like(dot)[5:25, 5:25] == 255).all()
+    line = np.zeros((300, 300), np.uint8)
+    line[10:290, 50] = 200
+    shown = mnist_like(line)
+    assert (shown > 0).sum() == 20 and shown[5:25, 14].min() == 255
+
+
+@pytest.mark.skipif(not shutil.which("node"), reason="needs node")
+def test_the_browser_prepares_a_drawing_in_the_same_way(test_digits, tmp_path):
+    rng = np.random.default_rng(1)
+    inks = [enlarged(d, rng) for d in test_digits[:20]]
+    inks += [ink_of(photograph(d, light, rng)) for d, light in zip(test_digits, LIGHTS, strict=False)]
+    inks += [rng.integers(0, 256, rng.integers(1, 90, 2), dtype=np.uint8) for _ in range(20)]
+    inks += [np.full((h, w), 9, np.uint8) for h, w in ((1, 1), (1, 50), (50, 1), (33, 20), (21, 21), (280, 280))]
+    text = lambda a: base64.b64encode(a.tobytes()).decode()  # noqa: E731
+    cases = [
+        {"height": ink.shape[0], "width": ink.shape[1], "ink": text(ink), "pixels": text(mnist_like(ink))}
+        for ink in inks
+        if ink.any()
+    ]
+    assert len(cases) >= 50
+    file = tmp_path / "ink.json"
+    file.write_text(json.dumps(cases))
+    done = subprocess.run(
+        ["node", "--test", str(paths.ROOT / "tests" / "test_draw.mjs")],
+        env=os.environ | {"AEVAE_INK": str(file)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout[-3000:]
+
+
+# -- photographs -----------------------------------------------------------------------------------------------------
+
+_Y, _X = np.mgrid[0:480, 0:640] / 640
+LIGHTS = {
+    "even": np.full(_Y.shape, 230.0),
+    "from the left": 240 - 150 * _X,
+    "dark corners": 235 - 130 * ((_X - 0.6) ** 2 + (_Y - 0.25) ** 2),
+    "dim": 60 + 60 * _Y,
+    "shadow of a hand": np.where(_X + 0.5 * _Y > 0.6, 225.0, 150.0),
+}
+
+
+def photograph(digit: np.ndarray, light: str, rng: np.random.Generator) -> np.ndarray:
+    """Grey ink on paper in this light, out of focus, with noise; uint8 (480, 640)."""
+    ink = np.zeros(_Y.shape)
+    side = 28 * int(rng.integers(7, 14))
+    y, x = rng.integers(10, 470 - side), rng.integers(10, 630 - side)
+    ink[y : y + side, x : x + side] = np.asarray(Image.fromarray(digit).resize((side, side), Image.BICUBIC)) / 255
+    from scipy.ndimage import gaussian_filter
+
+    seen = gaussian_filter(LIGHTS[light], 6) * (1 - 0.75 * gaussian_filter(ink, 2.5))
+    return (seen + rng.normal(0, 6, seen.shape)).clip(0, 255).astype(np.uint8)
+
+
+def likeness(a: np.ndarray, b: np.ndarray) -> float:
+    """Correlation of two pictures, where they fit best: the box of a blurred digit may be a pixel smaller."""
+    moved = [np.roll(a, (y, x), (-2, -1)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    return max(np.corrcoef(m.ravel(), b.ravel())[0, 1] for m in moved)
+
+
+@pytest.mark.parametrize("light", LIGHTS)
+def test_a_photographed_digit_is_read(test_digits, light):
+    rng = np.random.default_rng(2)
+    found = []
+    for digit in test_digits[:8]:
+        out = io.BytesIO()
+        Image.fromarray(photograph(digit, light, rng)).save(out, "JPEG", quality=80)
+        found.append(likeness(read_digit(out.getvalue())[0], digit))
+    assert np.median(found) > 0.9 and min(found) > 0.75
+
+
+def test_dark_on_light_and_light_on_dark_are_the_same(test_digits):
+    rng = np.random.default_rng(3)
+    for digit in test_digits[:4]:
+        sheet = enlarged(digit, rng)
+        drawn, paper = read_digit(png(sheet)), read_digit(png(255 - sheet))
+        assert likeness(drawn[0], digit) > 0.95 and likeness(paper[0], digit) > 0.95
+        assert np.array_equal(read_digit(png(255 - digit)), digit[None])  # it has the form already
+
+
+def test_the_edge_of_the_sheet_and_dirt_are_no_ink(test_digits):
+    rng = np.random.default_rng(4)
+    for digit in test_digits[:4]:
+        photo = photograph(digit, "even", rng)
+        photo[:, :12] = 40
+        photo[-9:] = 50
+        photo[3:7, 600:604] = 30
+        assert likeness(read_digit(png(photo))[0], digit) > 0.75
+
+
+@pytest.mark.parametrize("value", [0, 90, 255])
+def test_an_empty_picture_is_said_to_be_empty(value):
+    rng = np.random.default_rng(5)
+    for grey in (np.full((300, 400), value), value + rng.normal(0, 5, (300, 400)), value * (0.7 + 0.3 * _X)):
+        with pytest.raises(ValueError, match="no digit is to be seen in 'the picture'"):
+            read_digit(png(np.asarray(grey).clip(0, 255).astype(np.uint8)))
+
+
+def test_hostile_pictures_are_refused_as_ever():
+    for content in (b"", b"hello", bytes(images.MAX_FILE_BYTES + 1), png(np.zeros((5, 5), np.uint8))[:40]):
+        with pytest.raises(ValueError, match=r"'?cat\.png"):
+            read_digit(content, "cat.png")
+    for shape in ((1, 1), (1, 3000), (2, 2)):
+        with pytest.raises(ValueError, match="no digit"):
+            read_digit(png(np.full(shape, 7, np.uint8)))
+
+
+def test_a_shipped_model_knows_photographed_digits(test_digits):
+    """Codes of photographs lie among codes of their class, and the picture comes back."""
+    from aevae.runs import load_run
+
+    run = load_run(str(VAE))
+    data = load(DataConfig())
+    codes = run.encode(data.test.images.astype(np.float32) / 255)
+    rng = np.random.default_rng(6)
+    shown = np.stack([read_digit(png(photograph(d, "from the left", rng))) for d in test_digits[:12]]) / np.float32(255)
+    nearest = np.linalg.norm(run.encode(shown)[:, None] - codes[None], axis=2).argsort(1)[:, :5]
+    votes = np.array([np.bincount(v, minlength=10).argmax() for v in data.test.labels[nearest]])
+    assert (votes == data.test.labels[:12]).mean() > 0.8
+    assert np.square(run.reconstruct(shown) - shown).sum((1, 2, 3)).mean() < 25
+
+
+# -- the picker ------------------------------------------------------------------------------------------------------
+
+
+def choose():
+    import streamlit as st
+
+    from aevae.ui import digits
+
+    for payload in st.session_state.pop("sent", []):
+        digits._take_drawing("digit", payload)
+    image, label, index = digits.pick_digit(models=st.session_state.get("shown_models"))
+    st.text(f"{label} {index} {image.sum():.3f}")
+
+
+def picker(**state) -> AppTest:
+    at = AppTest.from_function(choose, default_timeout=30)
+    for key, value in state.items():
+        at.session_state[key] = value
+    return at.run()
+
+
+def way(at: AppTest, how: str) -> AppTest:
+    at.button_group(key="digit_how").set_value(how).run()
+    assert not at.exception
+    return at
+
+
+LINE = {"erase": False, "width": 22, "points": [500, 500, 50, 900, 2000, 60]}
+PIXELS = [0] * 700 + [255] * 84
+
+
+def test_each_way_shows_its_own_widgets(empty_store):
+    at = picker()
+    assert at.number_input(key="digit").value == 0
+    assert not at.get("camera_input")
+    assert not way(at, "draw").number_input
+    assert way(at, "upload").get("file_uploader")
+    assert way(at, "camera").get("camera_input") and "https" in " ".join(c.value for c in at.caption)
+    assert way(at, "pick").number_input(key="digit").value == 0
+
+
+def test_the_number_stays_while_another_way_is_open(empty_store):
+    at = picker()
+    at.number_input(key="digit").set_value(123).run()
+    before = at.text[0].value
+    for how in ("draw", "upload", "camera", "pick"):
+        assert way(at, how).text[0].value == before
+    assert at.query_params["digit"] == "123"
+
+
+def test_a_drawing_is_what_the_page_works_on_until_a_digit_is_picked(empty_store):
+    at = way(picker(), "draw")
+    at.session_state["sent"] = [{"pixels": PIXELS, "strokes": [LINE]}]
+    assert at.run().text[0].value == "None None 84.000"
+    assert at.session_state["digit_drawing"]["strokes"] == [LINE]
+    assert way(at, "upload").text[0].value == "None None 84.000"
+    assert way(at, "pick").text[0].value.split()[1] == "0"
+    assert "digit_own" not in at.query_params
+    assert way(at, "draw").text[0].value == "None None 84.000"  # the strokes are still on the board
+    at.session_state["sent"] = [{"pixels": [], "strokes": []}]
+    assert at.run().text[0].value.split()[1] == "0"  # cleared
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {},
+        {"pixels": PIXELS},
+        {"strokes": [LINE]},
+        {"pixels": None, "strokes": []},
+        {"pixels": "x" * 784, "strokes": []},
+        {"pixels": PIXELS[1:], "strokes": []},
+        {"pixels": [*PIXELS, 0], "strokes": []},
+        {"pixels": [0.5, *PIXELS[1:]], "strokes": []},
+        {"pixels": [True, *PIXELS[1:]], "strokes": []},
+        {"pixels": [float("nan"), *PIXELS[1:]], "strokes": []},
+        {"pixels": [256, *PIXELS[1:]], "strokes": []},
+        {"pixels": [-1, *PIXELS[1:]], "strokes": []},
+        {"pixels": [10**30, *PIXELS[1:]], "strokes": []},
+        {"pixels": [[0], *PIXELS[1:]], "strokes": []},
+        {"pixels": {"0": 1}, "strokes": []},
+        {"pixels": PIXELS, "strokes": "abc"},
+        {"pixels": PIXELS, "strokes": {"0": LINE}},
+        {"pixels": PIXELS, "strokes": [LINE] * 201},
+        {"pixels": PIXELS, "strokes": [LINE] * 1_000_000},
+        {"pixels": PIXELS, "strokes": [LINE | {"points": [0, 0, 50] * 20_001}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"points": []}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"points": [1, 2]}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"points": [1.5, 2, 50]}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"points": [float("inf"), 2, 50]}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"points": ["1", 2, 50]}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"points": [5601, 2, 50]}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"points": [1, 2, 101]}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"erase": 1}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"width": 22.0}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"width": 1e9}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"width": []}]},
+        {"pixels": PIXELS, "strokes": [LINE | {"more": 1}]},
+        {"pixels": PIXELS, "strokes": [{"points": [1, 2, 50]}]},
+        {"pixels": PIXELS, "strokes": [None]},
+        {"pixels": PIXELS, "strokes": [[[]]]},
+    ],
+)
+def test_what_is_no_drawing_changes_nothing(empty_store, payload):
+    at = way(picker(), "draw")
+    before = at.text[0].value
+    at.session_state["sent"] = [payload]
+    at.run()
+    assert not at.exception
+    assert at.text[0].value == before and "digit_drawing" not in at.session_state
+
+
+def test_the_limits_themselves_are_a_drawing(empty_store):
+    at = way(picker(), "draw")
+    long = LINE | {"points": [-2800, 5600, 0] * 19_801}
+    at.session_state["sent"] = [{"pixels": PIXELS, "strokes": [long, *[LINE | {"points": [1, 2, 100]}] * 199]}]
+    assert at.run().text[0].value == "None None 84.000"
+
+
+def test_the_board_gets_the_models_it_is_told_or_those_of_the_session(store, monkeypatch):
+    asked = []
+    monkeypatch.setattr(live, "mount", lambda module, key, spec, **more: asked.append((module, spec, more)))
+    at = way(picker(shown_models=[store["ae"], store["vae"]]), "draw")
+    module, spec, more = asked[-1]
+    assert (module, spec["key"], more["programs"]) == ("draw", "digit", [store["ae"], store["vae"]])
+    assert spec["names"][0].startswith("AE · d=3") and spec["strokes"] == []
+    for state, wanted in (
+        ({"models": [store["beta_vae"], "gone"]}, [store["beta_vae"]]),
+        ({"model": store["ae"]}, [store["ae"]]),
+        ({}, []),
+    ):
+        at = way(picker(**state), "draw")
+        assert asked[-1][2]["programs"] == wanted
+    at.session_state["sent"] = [{"pixels": PIXELS, "strokes": [LINE]}]
+    at.run()
+    assert asked[-1][1]["strokes"] == [LINE]
+
+
+def test_without_live_drawing_the_other_ways_stay(store):
+    at = way(picker(shown_models=[store["vae"]], live_trouble={"": "browser"}), "draw")
+    said = " ".join(c.value for c in at.caption)
+    assert "This browser lacks" in said and "upload or photograph" in said
+    assert not at.get("bidi_component")
+    assert at.button_group(key="digit_how").options == ["Pick", "Draw", "Upload", "Camera"]
+    at = way(picker(shown_models=[store["vae"], store["ae"]], live_trouble={store["vae"]: "weights"}), "draw")
+    assert at.get("bidi_component")  # the other model is drawn with
+    assert "do not match their header" in " ".join(c.value for c in at.caption)
+
+
+def test_an_uploaded_picture_is_prepared(empty_store, test_digits):
+    at = way(picker(), "upload")
+    sheet = enlarged(test_digits[3], np.random.default_rng(7))
+    at.get("file_uploader")[0].set_value(("three.png", png(255 - sheet), "image/png")).run()
+    assert at.text[0].value.startswith("None None")
+    assert likeness(at.session_state["digit_own"][0], test_digits[3]) > 0.95
+    at.get("file_uploader")[0].set_value(("no.png", b"no picture", "image/png")).run()
+    assert "is not a picture" in at.error[0].value and not at.exception
+
+
+# -- the link --------------------------------------------------------------------------------------------------------
+
+
+def test_a_picture_travels_in_the_link(empty_store, test_digits):
+    own = test_digits[7][None].astype(np.float32) / 255
+    at = picker(digit_own=own)
+    text = at.query_params["digit_own"]
+    assert len(text) < 400
+    other = AppTest.from_function(choose)
+    other.query_params["digit_own"] = text
+    assert other.run().text[0].value == f"None None {own.sum():.3f}"
+    np.testing.assert_array_equal(other.session_state["digit_own"], own)
+    other.button(key="digit_back").click().run()
+    assert "digit_own" not in other.query_params and other.text[0].value.split()[1] == "0"
+
+
+def test_every_picture_fits_in_the_link():
+    noise = np.random.default_rng(8).integers(0, 256, (1, 28, 28)).astype(np.float32) / 255
+    text = digits.pack_picture(noise)
+    assert len(text) <= digits.LONGEST_LINK
+    np.testing.assert_array_equal(digits.unpack_picture(text), noise)
+
+
+def hostile_links() -> list[str]:
+    link = lambda content: base64.urlsafe_b64encode(content).decode()  # noqa: E731
+    whole = zlib.compress(bytes(range(256)) * 3 + bytes(16))
+    return [
+        "", "x", "%%%", "é" * 30, "A" * 100_000, link(b"\x78\x9c"), link(whole[:-6]), link(whole[:-1] + b"\0"),
+        link(zlib.compress(bytes(783))), link(zlib.compress(b"\1" * 783)), link(zlib.compress(b"\1" * 785)),
+        link(zlib.compress(bytes(784))), link(zlib.compress(b"\1" * 500_000)),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", hostile_links())
+def test_a_wrong_link_is_ignored(empty_store, text):
+    assert digits.unpack_picture(text) is None
+    at = AppTest.from_function(choose)
+    at.query_params["digit_own"] = text
+    at.run()
+    assert not at.exception and at.text[0].value.split()[1] == "0"
+    assert "digit_own" not in at.query_params
