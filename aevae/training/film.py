@@ -18,6 +18,7 @@ CODES = 1000  # test pictures whose codes are kept
 FIRST = (1, 3, 10, 30, 100, 300)  # steps of the first epoch with a frame of their own
 ROOM = 16_000_000  # bytes a film should stay under: wide codes are filmed less often ...
 LEAST = 12  # ... but so often at least
+USUAL = 24  # frames that a run of few epochs gets, evenly within them
 SEED = 1_000_003  # of the noise in the mean terms; the same in every frame and run
 FIXED = ("original", "labels")  # arrays that every frame shares
 
@@ -29,7 +30,9 @@ def schedule(config: TrainConfig, steps_per_epoch: int, latent_dim: int) -> tupl
     room = max(ROOM // frame - len(first) - 1, LEAST)
     ends = config.film_epochs
     kept = (*ends[: -1 : -(-len(ends) // room)], ends[-1])
-    return tuple(sorted({*first, *(epoch * steps_per_epoch for epoch in kept)}))
+    steps, parts = steps_per_epoch * config.epochs, min(USUAL, room)
+    within = (round(i * steps / parts) for i in range(parts)) if config.epochs < USUAL else ()
+    return tuple(sorted({*first, *within, *(epoch * steps_per_epoch for epoch in kept)}))
 
 
 @torch.inference_mode()
