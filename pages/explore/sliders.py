@@ -14,12 +14,13 @@ GRID, STRIPS = 15, 16  # pictures a side; rows
 @st.fragment
 def bench(bank: banks.Bank, beside: list[str]) -> None:
     """All that follows z."""
+    names = [bank.name, *beside]
     with st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
-        picture, label, _number = digits.pick_digit(dataset=bank.dataset)  # first of all widgets: they depend on it
+        picture, label, _number = digits.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
     banks.settle(bank)
     banks.start_buttons(bank)
     z = banks.current_code(bank)
-    trouble = live.trouble([bank.name, *beside])
+    trouble = live.trouble(names)
     if trouble:
         st.caption(trouble)
         server_bank(bank, z, beside)
