@@ -3,19 +3,18 @@
 import streamlit as st
 
 from aevae.figures import map_figure
-from aevae.ui import chrome, loaders, maps, state
+from aevae.ui import chrome, loaders, maps, opening, state
 from aevae.ui.i18n import _
 
 METHODS = ("latent", "pca", "tsne", "umap")
 TITLES = {"latent": "latent", "pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 COUNTS = (300, 500, 1000)
-DATASET = "mnist-5k"
 ACROSS = 3  # panes in a row
 
 
 def choices() -> tuple[list[str], list[str], int, dict]:
-    """Spaces, methods, number of digits, parameters."""
-    spaces = [maps.PIXELS, *state.pick_models(max_selections=5, default=maps.first_two())]
+    """Names of models, methods, number of digits, parameters."""
+    models = state.pick_models(max_selections=5, default=maps.first_two())
     with st.container(horizontal=True, vertical_alignment="bottom"):
         methods = st.pills(
             _("Maps"), METHODS, selection_mode="multi", default=["pca"], format_func=TITLES.get, key="maps",
@@ -40,17 +39,17 @@ def choices() -> tuple[list[str], list[str], int, dict]:
                 _("Least distance (UMAP)"), 0.0, 1.0, 0.1, 0.05, key="min_dist", width=170,
                 help=_("How close points may lie in the map."), bind="query-params",
             )  # fmt: skip
-    return spaces, [m for m in METHODS if m in methods], n, chosen
+    return models, [m for m in METHODS if m in methods], n, chosen
 
 
-def show_pane(space: str, method: str, n: int, parameters: dict) -> None:
+def show_pane(space: str, method: str, n: int, dataset: str, parameters: dict) -> None:
     """One map with its numbers, or the sentence that says why there is none."""
     title = _("Raw pixels") if space == maps.PIXELS else state.label_of(space)
     st.markdown(f"**{title}**")
     try:
         with st.spinner(_("{} of {:,} digits …").format(TITLES[method], n), show_time=True):
-            pane = maps.pane(space, method, n, DATASET, **parameters)
-            labels = loaders.test_digits(DATASET)[1][:n]
+            pane = maps.pane(space, method, n, dataset, **parameters)
+            labels = loaders.test_digits(dataset)[1][:n]
     except ValueError as problem:
         st.warning(str(problem))
         return
@@ -62,11 +61,15 @@ def show_pane(space: str, method: str, n: int, parameters: dict) -> None:
     st.plotly_chart(figure, key=f"map-{method}-{space}", config={"displaylogo": False, "scrollZoom": True})
     st.caption(maps.quality_note(pane))
     if space != maps.PIXELS:
-        state.caption_seen(loaders.run(space), DATASET)
+        state.caption_seen(loaders.run(space), dataset)
 
 
 chrome.page(_("Embeddings"), _("Do digits of one class live together in the latent space?"))
-spaces, methods, n, parameters = choices()
+models, methods, n, parameters = choices()
+runs = opening.open_runs(models)
+dataset = opening.common_set(runs)
+n = min(n, len(loaders.test_digits(dataset)[0]))
+spaces = [maps.PIXELS, *(run.name for run in runs)]
 if not methods:
     st.info(_("Choose at least one kind of map."))
 for method in methods:
@@ -75,7 +78,7 @@ for method in methods:
     slots = [slot for start in range(0, len(spaces), ACROSS) for slot in st.columns(ACROSS)]
     for space, slot in zip(spaces, slots, strict=False):  # one after another: the first is there while others are drawn
         with slot:
-            show_pane(space, method, n, parameters.get(method, {}))
+            show_pane(space, method, n, dataset, parameters.get(method, {}))
 st.caption(
     _(
         "The same {:,} test digits everywhere, in the colours of their classes. **10-NN accuracy**: how often the ten "
