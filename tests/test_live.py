@@ -221,7 +221,15 @@ def test_an_unknown_trouble_is_ignored(store, receive, session, code):
 @pytest.mark.parametrize("run", [None, 3, ["a"], {"a": 1}, "../../etc", "x" * 10**6])
 def test_an_unknown_run_is_never_kept(receive, session, run):
     receive({"trouble": "network", "run": run})
-    assert session[live._TROUBLE] == {"": "network"}
+    assert live._reported() == {"": "network"} and len(session[live._TROUBLE]) == 1
+
+
+def test_what_did_not_come_is_asked_for_again_after_a_while(store, receive, monkeypatch):
+    receive({"trouble": "network", "run": store["vae"]})
+    receive({"trouble": "weights", "run": store["ae"]})
+    assert live.trouble([store["vae"]])
+    monkeypatch.setattr(live, "_PATIENCE", 0.0)
+    assert live.trouble([store["vae"]]) is None and live.trouble([store["ae"]])
 
 
 def test_nobody_listens(store, session, monkeypatch):

@@ -8,6 +8,7 @@ sentence, and the page draws its server version instead.
 import functools
 import hashlib
 import json
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -22,6 +23,8 @@ from aevae.ui.i18n import _
 
 _WEB = Path(__file__).parent / "web"
 _TROUBLE = "live_trouble"  # session: run name or "" for all -> code
+_WHEN = "live_trouble_when"  # session: when the last one was reported
+_PATIENCE = 60.0  # seconds after which what did not come through the network is asked for again
 
 
 def _files(ending: str) -> list[Path]:
@@ -88,7 +91,7 @@ def address(name: str) -> str:
 
 def trouble(names: Sequence[str]) -> str | None:
     """One sentence if these runs cannot be decoded in this browser, else None."""
-    reported = st.session_state.get(_TROUBLE, {})
+    reported = _reported()
     for name in ("", *names):
         if name in reported:
             return _texts()[reported[name]]
@@ -110,12 +113,20 @@ def _texts() -> dict[str, str]:
     }
 
 
+def _reported() -> dict[str, str]:
+    """Run name or "" for all -> code, of the troubles that stand."""
+    waited = time.monotonic() - st.session_state.get(_WHEN, 0.0) >= _PATIENCE
+    known = st.session_state.get(_TROUBLE, {})
+    return {name: code for name, code in known.items() if not (waited and code == "network")}
+
+
 def _report(payload: dict) -> None:
     code, run = payload.get("trouble"), payload.get("run")
     if isinstance(code, str) and code in _texts():
         known = {info.name for info in loaders.runs()}
-        reported = st.session_state.get(_TROUBLE, {})
-        st.session_state[_TROUBLE] = {**reported, run if isinstance(run, str) and run in known else "": code}
+        name = run if isinstance(run, str) and run in known else ""
+        st.session_state[_TROUBLE] = {**_reported(), name: code}
+        st.session_state[_WHEN] = time.monotonic()
 
 
 def _name(info) -> str:
