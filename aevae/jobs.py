@@ -33,6 +33,7 @@ IDLE_EXIT = 600  # a worker without a parent ends after so long without a job; N
 _nice = os.environ.get("AEVAE_NICE", "")
 PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
 PEEK = 0.1  # seconds between two looks at the row of a job that is paused or slowed
+MOST_ACTIVE = 10_000  # jobs looked through for the one that waits or runs
 PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
 NICE = int(_nice) if _nice.isdigit() else 15  # the interface wins over training where cores are short
 
@@ -183,13 +184,15 @@ def resume(number: int) -> Job:
     return submit(RunConfig.from_dict(job.config), job.device)
 
 
-def cancel(number: int) -> None:
-    """A queued job is cancelled at once, a running one between two steps; its checkpoint stays."""
+def cancel(*numbers: int) -> None:
+    """Queued jobs are cancelled at once, running ones between two steps; their checkpoints stay."""
+    now = time.time()
     with _queue() as db:
-        db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (number,))
-        db.execute(
-            "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'", (time.time(), number)
-        )
+        for number in numbers:
+            db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (number,))
+            db.execute(
+                "UPDATE jobs SET state = 'cancelled', ended = ? WHERE id = ? AND state = 'queued'", (now, number)
+            )
 
 
 def pace(number: int, name: str) -> None:
@@ -240,7 +243,7 @@ def jobs(limit: int = 50) -> list[Job]:
 
 def active(fingerprint: str) -> Job | None:
     """The queued or running job of this run."""
-    return next((job for job in jobs() if job.active and job.fingerprint == fingerprint), None)
+    return next((job for job in jobs(MOST_ACTIVE) if job.active and job.fingerprint == fingerprint), None)
 
 
 def prune(keep: int = 200) -> None:
@@ -426,10 +429,16 @@ class Worker:
         return ("failed", result.error) if result.error else (self._stopped(job), "")
 
     def _end(self, job: Job, state: str, error: str, trace: str, progress: "Progress") -> None:
-        """Write what became of the job; a disk too full even for that is asked again until it has room."""
+        """Write what became of the job; a disk too full even for that is asked again until it has room.
+
+        One that was cancelled while it went back to the queue is cancelled.
+        """
         while True:
             try:
                 with _queue() as db:
+                    row = db.execute("SELECT cancel FROM jobs WHERE id = ?", (job.id,)).fetchone()
+                    if state == "queued" and row and row["cancel"]:
+                        state = "cancelled"
                     db.execute(
                         "UPDATE jobs SET state = ?, error = ?, trace = ?, progress = ?, ended = ?, "
                         "attempts = attempts - (? = 'queued') WHERE id = ?",

@@ -391,16 +391,16 @@ def test_fill_is_the_inverse_of_the_form(empty_store):
         st.session_state["made"] = forms.run_form()[0]
 
     at = AppTest.from_function(script, args=(config.to_dict(),), default_timeout=60).run()
-    assert not at.exception and at.session_state["made"] == config
+    assert not at.exception and at.session_state["made"] == [config]
 
 
 def test_cost_scales_and_knows_sizes(empty_store):
     assert forms.pictures(DataConfig()) == (4000, 1000)
     assert forms.pictures(DataConfig("mnist", leave_out_5k=True)) == (59000, 10000)
     assert forms.pictures(DataConfig(limit=100)) == (100, 1000)
-    parameters, seconds = forms.cost(tiny_config("ae"), "cpu")
+    parameters, seconds = forms.cost([tiny_config("ae")], "cpu")
     assert parameters == 784 * 16 + 16 + 16 * 3 + 3 + 3 * 16 + 16 + 16 * 784 + 784
-    more = forms.cost(tiny_config("ae", epochs=10), "cpu")
+    more = forms.cost([tiny_config("ae", epochs=10)], "cpu")
     assert more == (parameters, pytest.approx(10 * seconds))
 
 

@@ -1,20 +1,24 @@
 """The form of a run, made from the config dataclasses: help, range, choices and default have one source.
 
 Every field is in the URL as `train_<field>`, so that a prepared form can be sent as a link. A field that has no effect
-(`when`) is hidden and keeps its default, so that it does not make another run of the same training.
+(`when`) is hidden and keeps its default, so that it does not make another run of the same training. Training fields
+begin as the recipe has them for the chosen data set. Numeric model fields take lists, too (`train_list_<field>`): then
+the form is a sweep, every combination of the listed values with every seed.
 """
 
 import dataclasses
+import itertools
 import json
 import math
 import os
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import streamlit as st
 
-from aevae.config import DataConfig, RunConfig, TrainConfig, build, check, option, parse
+from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, check, option, parse, preset
 from aevae.figures.palette import family_title
 from aevae.ui.i18n import _
 from aevae.ui.state import plain
@@ -25,7 +29,13 @@ PROBE = 256  # pictures per timed step, at most: a larger batch costs in proport
 EPOCH = 0.25  # seconds to write the checkpoint of an epoch
 EVALUATION = 1 / 3  # forward only: what a test picture costs against a training picture
 FAMILY, DATA, DEVICE, PATH, ZIP = "train_family", "train_data", "train_device", "train_path", "train_zip"
+RECIPE, SEEDS = "train_recipe", "train_seeds"
+MOST_RUNS = 64  # of one sweep
+MOST_SEEDS = 16
+MOST_LETTERS = 400  # of a list
+ON_GPU = 16  # so many models of one shape, trained side by side on a GPU, take the time of one more
 _WRONG = "train_wrong"  # session: key -> sentence about a value of the link
+_TAKEN = "train_taken"  # session: (recipe, data set, its options) that the training fields were last set to
 
 
 @dataclass(frozen=True)
@@ -40,48 +50,151 @@ def key_of(name: str) -> str:
     return f"train_{name}"
 
 
+def list_key(name: str) -> str:
+    """State key, and name in the URL, of the list of values of a model field."""
+    return f"train_list_{name}"
+
+
 # -- the form --------------------------------------------------------------------------------------------------------
 
 
-def run_form() -> tuple[RunConfig | None, str]:
-    """Draw the form; returns its config and the device. None: a sentence on the page says what is wrong."""
+def run_form() -> tuple[list[RunConfig], str]:
+    """Draw the form; returns its configs, several of a sweep, and the device. []: the page says what is wrong."""
     from aevae.models import FAMILIES, family_class
 
     data = _data_set()
     family = _choice(FAMILY, _("Family"), list(FAMILIES), family_title, help=_("what is learnt; see below"))
     model_class = family_class(family)
-    fields = [*dataclasses.fields(model_class.Config), *dataclasses.fields(TrainConfig)]
-    values: dict[str, Any] = {}
     first = st.container()
     with st.expander(_("More options"), key="train_more"):
         more = st.container()
-        for f in (*fields, *dataclasses.fields(Seed)):
-            values[f.name] = _field(f, values, first if f.name in FIRST else more)
-        values |= {f.name: _field(f, {"name": data}, more) for f in _data_fields()}
+    values: dict[str, Any] = {}
+    for f in dataclasses.fields(model_class.Config):
+        values[f.name] = _field(f, values, first if f.name in FIRST else more)
+    with first:
+        recipe = _recipe()
+    trains = dataclasses.fields(TrainConfig)
+    begun = more.container()  # the training fields stand above those of the data set, which are asked first
+    values |= {f.name: _field(f, {"name": data}, more) for f in _data_fields()}
+    begins = _recipe_values(recipe, data, values["limit"])
+    for f in trains:
+        values[f.name] = _field(f, values, first if f.name in FIRST else begun, begins[f.name])
+    for f in dataclasses.fields(Seed):
+        values[f.name] = _field(f, values, more)
+    with more:
         device = _choice(DEVICE, _("Device"), devices(), str, help=_("where to train; the run is the same request"))
+    lists, seeds, problem = _several(model_class.Config, values)
     for sentence in st.session_state.get(_WRONG, {}).values():
         st.warning(_("In the link: {}. The default is taken.").format(sentence))
     try:
-        return _config(model_class.Config, data, values), device
-    except ValueError as problem:
-        st.error(_sentence(problem))
-        return None, device
+        if problem:
+            raise problem
+        config = _config(model_class.Config, data, {f.name for f in trains}, values)
+        return grid(config, lists, seeds), device
+    except ValueError as wrong:
+        st.error(_sentence(wrong))
+        return [], device
 
 
-def _config(model_class: type, data: str | None, values: dict) -> RunConfig:
+def _config(model_class: type, data: str | None, trains: set[str], values: dict) -> RunConfig:
     """The config of these values, own pictures known by their content. Raises ValueError."""
     from aevae import datasets
 
     if not data:
         raise ValueError(_("choose a zip of pictures, or name a folder"))
     mine = {f.name for f in dataclasses.fields(model_class)}
-    trains = {f.name for f in dataclasses.fields(TrainConfig)}
     return RunConfig(
         datasets.resolve(DataConfig(name=data, **{f.name: values[f.name] for f in _data_fields()})),
         build(model_class, {k: v for k, v in values.items() if k in mine}),
         build(TrainConfig, {k: v for k, v in values.items() if k in trains}),
         values["seed"],
     )
+
+
+def _recipe() -> str:
+    return _choice(
+        RECIPE, _("Recipe"), list(PRESETS), str,
+        help=_(
+            "fast: a learning rate that rises and falls, from the mean picture on; as good in a fraction of the steps. "
+            "classic: the recipe of the textbooks, Adam at a constant 0.001, ten epochs. "
+            "Choosing one sets epochs, batch size and the like; what you then change stays."
+        ),
+    )  # fmt: skip
+
+
+def _recipe_values(recipe: str, data: str | None, limit: int) -> dict[str, Any]:
+    """The training fields as the recipe has them for this data set.
+
+    When another recipe or data set was chosen since the last look, all of them are set anew.
+    """
+    named = data or DataConfig().name
+    values = dataclasses.asdict(preset(recipe, DataConfig(name=named, limit=limit)))
+    mark = (recipe, named, values)
+    if st.session_state.get(_TAKEN, mark) != mark:
+        st.session_state.update({key_of(name): value for name, value in values.items()})
+    st.session_state[_TAKEN] = mark
+    return values
+
+
+# -- several at once -------------------------------------------------------------------------------------------------
+
+
+def listable(config_class: type, values: dict) -> list[dataclasses.Field]:
+    """The fields of a model config that are numbers and have an effect beside these values."""
+    return [
+        f
+        for f in dataclasses.fields(config_class)
+        if isinstance(f.default, int | float)
+        and not isinstance(f.default, bool)
+        and ("when" not in f.metadata or values.get(f.metadata["when"][0]) in f.metadata["when"][1])
+    ]
+
+
+def parse_list(f: dataclasses.Field, text: str) -> list:
+    """`0.25, 1, 4` as values of field `f`, in their order, each once. Raises ValueError with one sentence."""
+    parts = [part for part in re.split(r"[,;\s]+", text) if part]
+    return sorted({check(f, parse(f, part)) for part in parts})
+
+
+def grid(config: RunConfig, lists: dict[str, Sequence], seeds: int = 1) -> list[RunConfig]:
+    """Every combination of the listed values of model fields, with so many seeds each. Raises ValueError."""
+    count = math.prod(map(len, lists.values())) * seeds
+    if count > MOST_RUNS:
+        raise ValueError(_("at most {} runs at once, these lists make {}").format(MOST_RUNS, count))
+    return [
+        dataclasses.replace(
+            config, model=dataclasses.replace(config.model, **dict(zip(lists, point, strict=True))), seed=seed
+        )
+        for point in itertools.product(*lists.values())
+        for seed in range(config.seed, config.seed + seeds)
+    ]
+
+
+def _several(config_class: type, values: dict) -> tuple[dict[str, list], int, ValueError | None]:
+    """The lists, the number of seeds, and what is wrong with the first wrong list."""
+    lists, problem = {}, None
+    with st.expander(_("Several at once"), key="train_several"):
+        st.caption(
+            _("Lists such as 0.25, 1, 4 train every combination, {} runs at most, and show them together.").format(
+                MOST_RUNS
+            )
+        )
+        for f in listable(config_class, values):
+            text = st.text_input(
+                _(pretty(f.name)), key=list_key(f.name), max_chars=MOST_LETTERS, help=_(f.metadata["help"]),
+                placeholder=f"{values[f.name]:g}", bind="query-params", persist_state="session",
+            )  # fmt: skip
+            try:
+                found = parse_list(f, text)
+            except ValueError as wrong:
+                problem = problem or wrong
+            else:
+                lists |= {f.name: found} if found else {}
+        seeds = st.number_input(
+            _("seeds of each"), 1, MOST_SEEDS, 1, key=SEEDS, bind="query-params", persist_state="session",
+            help=_("the same again with other random choices: how much is luck?"),
+        )  # fmt: skip
+    return lists, seeds, problem
 
 
 def _sentence(problem: Exception) -> str:
@@ -112,27 +225,31 @@ def devices() -> list[str]:
 # -- one field -------------------------------------------------------------------------------------------------------
 
 
-def _field(f: dataclasses.Field, others: dict, place) -> Any:
-    """The value of one field; its default, with nothing drawn, where it has no effect beside the `others`."""
+def _field(f: dataclasses.Field, others: dict, place, default: Any = None) -> Any:
+    """The value of one field; its default, with nothing drawn, where it has no effect beside the `others`.
+
+    default: where a recipe has another than the field.
+    """
+    default = f.default if default is None else default
     needs = f.metadata.get("when")
     if needs and others.get(needs[0]) not in needs[1]:
-        return f.default
+        return default
     key, label, help = key_of(f.name), _(pretty(f.name)), _(f.metadata["help"])
     with place:
         if choices := f.metadata.get("choices"):
-            return _choice(key, label, list(choices), pretty, help=help, default=f.default)
+            return _choice(key, label, list(choices), pretty, help=help, default=default)
         _adopt(key, f)
         common = {
             "key": key, "help": help, "on_change": _forget, "args": (key,), "bind": "query-params",
             "persist_state": "session",
         }  # fmt: skip
         if isinstance(f.default, bool):
-            return st.toggle(label, f.default, **common)
+            return st.toggle(label, default, **common)
         low, high = f.metadata["min"], f.metadata["max"]
         if isinstance(f.default, int):
-            return st.number_input(label, low, high, f.default, step=1, **common)
+            return st.number_input(label, low, high, default, step=1, **common)
         step = f.default / 10 if f.metadata.get("log") else 0.05 if high <= 10 else 0.5
-        return st.number_input(label, float(low), float(high), f.default, step=step, format="%g", **common)
+        return st.number_input(label, float(low), float(high), default, step=step, format="%g", **common)
 
 
 def pretty(name: str) -> str:
@@ -180,6 +297,11 @@ def fill(config: RunConfig) -> None:
     data.pop("digest")
     for field, value in {**model, **train, **data, "seed": config.seed}.items():
         st.session_state[key_of(field)] = value
+    st.session_state.update({key: "" for key in st.session_state if str(key).startswith(list_key(""))})
+    st.session_state[SEEDS] = 1
+    recipe = next((r for r in PRESETS if preset(r, config.data) == config.train), PRESETS[0])
+    st.session_state[RECIPE] = recipe
+    st.session_state[_TAKEN] = (recipe, config.data.name, dataclasses.asdict(preset(recipe, config.data)))
     known = name in [row["name"] for row in _catalogue()]
     st.session_state[FAMILY] = config.model.family
     st.session_state[DATA] = name if known else OWN
@@ -264,8 +386,24 @@ def _store_zip() -> None:
 # -- what it will cost -----------------------------------------------------------------------------------------------
 
 
-def cost(config: RunConfig, device: str) -> tuple[int, float]:
-    """Parameters of the model, and seconds of training on this machine (nothing else running, data at hand)."""
+def cost(configs: Sequence[RunConfig], device: str) -> tuple[int, float]:
+    """Parameters of the largest model, and seconds to train all on this machine (nothing else running, data at hand).
+
+    On a CPU runs of one shape, side by side, take as long as one after another; on a GPU far less.
+    """
+    from aevae import runs
+    from aevae.training.device import pick_device
+
+    where = pick_device(device)
+    largest, total = 0, 0.0
+    for group in runs.side_by_side(configs, where):
+        parameters, seconds = _cost_of_one(group[0], device)
+        times = len(group) if where.type == "cpu" else 1 + (len(group) - 1) / (ON_GPU - 1)
+        largest, total = max(largest, parameters), total + seconds * times
+    return largest, total
+
+
+def _cost_of_one(config: RunConfig, device: str) -> tuple[int, float]:
     model = json.dumps(config.to_dict()["model"], sort_keys=True)
     parameters, seconds = _pace(model, min(config.train.batch_size, PROBE), device, config)
     train, test = pictures(config.data)

@@ -11,7 +11,7 @@ import streamlit as st
 
 from aevae import checkpoints, exchange, jobs
 from aevae.checkpoints import RunInfo
-from aevae.config import RunConfig
+from aevae.config import PRESETS, RunConfig, preset
 from aevae.figures.curves import loss_curves, with_unit
 from aevae.figures.palette import family_title
 from aevae.ui import forms, jobpanel, loaders, pictures, state
@@ -276,9 +276,9 @@ def config_of(run: RunInfo) -> RunConfig | None:
 
 
 def command(config: RunConfig) -> str:
-    """The command line that makes this run: what differs from the defaults."""
+    """The command line that makes this run: what differs from the defaults and from the recipe."""
     raw, words = config.to_dict(), []
-    default = RunConfig(type(config.data)(), type(config.model)(), type(config.train)()).to_dict()
+    default = RunConfig(type(config.data)(), type(config.model)(), preset(PRESETS[0], config.data)).to_dict()
     named = ("latent_dim", "beta", "epochs", "batch_size", "lr")
     for part in ("model", "train", "data"):
         for key, value in raw[part].items():

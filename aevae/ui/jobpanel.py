@@ -5,8 +5,9 @@ or foreign is left out; nothing here raises for it.
 """
 
 import math
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -23,12 +24,15 @@ from aevae.ui import filming, forms, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 BEAT = 1.0  # seconds between two looks while something trains
+LISTED = 500  # jobs looked at
 ROWS = 12  # active jobs listed
 STEP_WAIT = 0.7  # seconds that a press of One step waits for the worker
 EARLIER = 20  # ended jobs listed
 COLUMNS = 12  # pictures in a row of the sheet
 JOB = "job"  # in the URL: name of the watched run
-_WATCHED, _ACTIVE = "train_job", "train_active"  # session
+SWEEP = "sweep"  # in the URL: fingerprints of the runs that are watched together
+SWEEP_LINK = re.compile(r"[0-9a-f]{12}(-[0-9a-f]{12}){0,199}")
+_WATCHED, _TOGETHER, _ACTIVE = "train_job", "train_together", "train_active"  # session
 SIGNS = {
     "queued": ":material/hourglass_empty:",
     "running": ":material/play_circle:",
@@ -41,15 +45,19 @@ SIGNS = {
 # -- what the Train page asks ----------------------------------------------------------------------------------------
 
 
-def submit(config: RunConfig, device: str) -> None:
-    """Queue a run and watch it (a callback). A queue that cannot be used is told on the page."""
+def submit(configs: RunConfig | Sequence[RunConfig], device: str) -> None:
+    """Queue a run, or several as one sweep, and watch (a callback). A queue that cannot be used is told on the page."""
+    several = [configs] if isinstance(configs, RunConfig) else list(configs)
     try:
-        jobs.submit(config, device)
+        jobs.submit_all(several, device)
         jobs.ensure_worker()
     except (QueueBroken, OSError) as problem:
         st.session_state["train_problem"] = str(problem)
         return
-    watch(config.name)
+    if len(several) == 1:
+        watch(several[0].name)
+    else:
+        watch_together([config.fingerprint for config in several])
 
 
 def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
@@ -68,22 +76,45 @@ def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
 
 
 def watch(name: str) -> None:
-    """Watch this run, and say so in the URL."""
-    st.session_state[_WATCHED] = name
-    st.query_params[JOB] = name
+    """Watch this run, and say so in the URL; the sweep it belongs to stays at hand."""
+    together = st.session_state.get(_TOGETHER) or []
+    _point(name, together if name.rpartition("-")[2] in together else [])
+
+
+def watch_together(fingerprints: Sequence[str]) -> None:
+    """Watch these runs as one, and say so in the URL."""
+    _point(None, list(fingerprints))
+
+
+def _point(name: str | None, together: list[str]) -> None:
+    st.session_state[_WATCHED], st.session_state[_TOGETHER] = name, together
+    for key, value in ((JOB, name), (SWEEP, "-".join(together))):
+        if value:
+            st.query_params[key] = value
+        elif key in st.query_params:
+            del st.query_params[key]
 
 
 def watched() -> str | None:
     """Name of the watched run: from the URL, else the last one of this session. A wrong one gets a sentence."""
-    asked = st.query_params.get(JOB)
-    if asked is not None and not NAME.fullmatch(asked):
+    name, together = st.query_params.get(JOB), st.query_params.get(SWEEP)
+    if name is not None and not NAME.fullmatch(name):
         st.warning(_("The link asks for a job that cannot be: a name looks like vae-mnist-0123456789ab."))
-        del st.query_params[JOB]
-        asked = None
-    name = asked or st.session_state.get(_WATCHED)
-    if name:
-        watch(name)
-    return name
+        name = None
+    if together is not None and not SWEEP_LINK.fullmatch(together):
+        st.warning(_("The link asks for a sweep that cannot be: it is a row of fingerprints of runs."))
+        together = None
+    if name or together:
+        _point(name, together.split("-") if together else [])
+    else:
+        _point(st.session_state.get(_WATCHED), st.session_state.get(_TOGETHER) or [])
+    return st.session_state[_WATCHED]
+
+
+def together() -> list[str]:
+    """Fingerprints of the runs watched as one, or of the sweep that the watched run was chosen from."""
+    watched()
+    return st.session_state[_TOGETHER]
 
 
 def open_in(page: str, name: str) -> None:
@@ -113,39 +144,47 @@ def open_buttons(name: str, key: str) -> None:
 def stage() -> bool:
     """Is there a run to be shown: one that is watched, or one that waits or runs?"""
     try:
-        return watched() is not None or bool(_active(jobs.jobs()))
+        return bool(watched() or together() or _active(jobs.jobs(LISTED)))
     except QueueBroken:
         return False
 
 
-def panel() -> None:
-    """Draw it. It looks again every second while a job waits or runs, and runs the page once when one ends."""
+def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
+    """Draw it. It looks again every second while a job waits or runs, and runs the page once when one ends.
+
+    detail: draws what is watched, above the queue, and returns the names of its runs; by default one run.
+    """
     if problem := st.session_state.pop("train_problem", None):
         st.error(problem)
     watched()
     try:
-        active = _active(jobs.jobs())
+        active = _active(jobs.jobs(LISTED))
     except QueueBroken as problem:
         st.error(str(problem))
         return
     st.session_state[_ACTIVE] = active
-    st.fragment(_live, run_every=BEAT if active else None)()
+    st.fragment(_live, run_every=BEAT if active else None)(detail or _one)
 
 
 def _active(listing: list[Job]) -> list[int]:
     return sorted(job.id for job in listing if job.active)
 
 
-def _live() -> None:
+def _live(detail: Callable[[list[Job]], set[str]]) -> None:
     try:
         jobs.ensure_worker()
-        listing = jobs.jobs()
+        listing = jobs.jobs(LISTED)
     except (QueueBroken, OSError) as problem:
         st.error(str(problem))
         return
     if _active(listing) != st.session_state.get(_ACTIVE):
         loaders.runs.clear()
         st.rerun()
+    _queue(listing, detail(listing))
+
+
+def _one(listing: list[Job]) -> set[str]:
+    """The watched run, else the one that is being trained."""
     active = [job for job in listing if job.active]
     name = st.session_state.get(_WATCHED) or (active[0].run if active else None)
     if name is None:
@@ -153,22 +192,59 @@ def _live() -> None:
     else:
         job = next((job for job in listing if job.run == name), None)
         _detail(name, job, look(name))
-    _queue(listing, name)
+    return {name} if name else set()
 
 
-def _queue(listing: list[Job], shown: str | None) -> None:
-    active = [job for job in listing if job.active]
+def _queue(listing: list[Job], shown: set[str]) -> None:
+    """What waits and runs, then what has ended; jobs of one sweep in one row."""
+    sets: dict[str, list[Job]] = {}
+    for job in listing:
+        sets.setdefault(job.sweep or str(job.id), []).append(job)
+    active = [rows for rows in sets.values() if any(job.active for job in rows)]
     if active:
         st.subheader(_("Queue"), anchor=False)
-        for job in active[:ROWS]:
-            _row(job, job.run == shown)
+        for rows in active[:ROWS]:
+            _rows(rows, shown)
         if len(active) > ROWS:
             st.caption(_("and {} more").format(len(active) - ROWS))
-    ended = [job for job in listing if not job.active and job.run != shown][:EARLIER]
+    ended = [rows for rows in sets.values() if rows not in active and not {job.run for job in rows} <= shown]
     if ended:
         with st.expander(_("Earlier jobs"), key="train_earlier"):
-            for job in ended:
-                _row(job, False)
+            for rows in ended[:EARLIER]:
+                _rows(rows, set())
+
+
+def _rows(rows: list[Job], shown: set[str]) -> None:
+    """One job, or several of a sweep as one."""
+    if len(rows) == 1:
+        return _row(rows[0], rows[0].run in shown)
+    first, inside = min(rows, key=lambda job: job.id), {job.run for job in rows} <= shown
+    active = [job.id for job in rows if job.active]
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        sign = SIGNS["running" if active else rows[0].state]
+        st.markdown(f"{sign} **{set_label([job.config for job in rows])}** · {counts(rows)}", width="stretch")
+        if not inside:
+            prints = list(dict.fromkeys(job.fingerprint for job in sorted(rows, key=lambda job: job.id)))
+            st.button(
+                _("Watch"), key=f"train_watch_{first.id}", on_click=watch_together, args=(prints,), type="tertiary"
+            )
+        if active and not inside:
+            cancel_button(active, f"train_cancel_{first.id}")
+
+
+def set_label(configs: Sequence[dict]) -> str:
+    """What a person reads of several runs: `β-VAE · mnist · 12 runs`."""
+    families = {family_title(config.get("model", {}).get("family", "")) for config in configs}
+    data = {str(config.get("data", {}).get("name", "")).split(":")[0] for config in configs}
+    return f"{', '.join(sorted(families))} · {', '.join(sorted(data))} · {_('{} runs').format(len(configs))}"
+
+
+def counts(rows: Sequence[Job]) -> str:
+    """How many of these jobs are where: `3 running, 1 done`."""
+    words = {"running": _("running"), "queued": _("waiting"), "done": _("done"), "failed": _("failed")}
+    words["cancelled"] = _("cancelled")
+    found = {word: sum(job.state == name for job in rows) for name, word in words.items()}
+    return ", ".join(f"{count} {word}" for word, count in found.items() if count)
 
 
 def _row(job: Job, shown: bool) -> None:
@@ -177,7 +253,7 @@ def _row(job: Job, shown: bool) -> None:
         if not shown:
             st.button(_("Watch"), key=f"train_watch_{job.id}", on_click=watch, args=(job.run,), type="tertiary")
         if job.active and not shown:
-            _cancel_button(job, f"train_cancel_{job.id}")
+            cancel_button([job.id], f"train_cancel_{job.id}", job.cancel)
 
 
 def label(job: Job) -> str:
@@ -200,17 +276,19 @@ def state_text(job: Job) -> str:
     return {"done": _("done"), "failed": _("failed"), "cancelled": _("cancelled")}.get(job.state, job.state)
 
 
-def _cancel_button(job: Job, key: str) -> None:
+def cancel_button(numbers: Sequence[int], key: str, stopping: bool = False, title: str = "") -> None:
+    """Cancels these jobs. stopping: they are being stopped already."""
     st.button(
-        _("Cancel"), key=key, icon=":material/stop:", on_click=_tell, args=(jobs.cancel, job.id), disabled=job.cancel,
+        title or _("Cancel"), key=key, icon=":material/stop:", on_click=_tell, args=(jobs.cancel, *numbers),
+        disabled=stopping,
         help=_("Stops between two steps; what is learnt so far is kept, and Resume goes on from there."),
     )  # fmt: skip
 
 
-def _tell(action, number: int) -> None:
-    """Cancel or resume a job (a callback)."""
+def _tell(action, *numbers: int) -> None:
+    """Cancel or resume jobs (a callback)."""
     try:
-        action(number)
+        action(*numbers)
         jobs.ensure_worker()
     except (QueueBroken, ValueError, OSError) as problem:
         st.session_state["train_problem"] = str(problem)
@@ -259,7 +337,7 @@ def _progress(job: Job) -> None:
                 st.progress(min(now["step"] / now["steps"], 1.0), _pace_text(job))
             else:
                 st.progress(0.0, _("The worker is getting ready ..."))
-        _cancel_button(job, "train_cancel")
+        cancel_button([job.id], "train_cancel", job.cancel)
     _reins(job)
 
 
