@@ -168,7 +168,7 @@ def _room(bank: Bank, models: int) -> dict[str, int]:
     gauge_height = 95 if bank.prior else 77
     pictures_height = 293 if models == 1 else 155 * math.ceil(models / 2)
     narrow = min(63 * n + (40 if bank.dead else 0), 368)
-    return {"height": max(min(rows, 464) + 45, pictures_height + gauge_height), "narrow": 232 + narrow}
+    return {"height": max(min(rows, 528) + 45, pictures_height + gauge_height), "narrow": 232 + narrow}
 
 
 def _light(codes: np.ndarray) -> np.ndarray:
@@ -238,8 +238,8 @@ def _bank_texts(bank: Bank) -> dict:
         "none": _("No dimension of this code carries anything: the model ignores its code."),
         "dead": _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead)),
         "help": _(
-            "Double click resets a number to the chosen digit (▴). The line beneath is the usual range, two standard "
-            "deviations of {}. Arrows, Home and End move the slider in focus."
+            "Double click, or Delete, resets a number to the chosen digit (▴). The line beneath is the usual range, two "
+            "standard deviations of {}. Arrows, Home and End move the slider in focus."
         ).format(_("the prior") if bank.prior else _("the codes")),
         "picture": _("The picture that {model} decodes from z"),
         "nats": _("nats"),

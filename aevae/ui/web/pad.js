@@ -157,7 +157,8 @@ class Pad {
 
   words() {
     const { texts } = this.spec;
-    const help = this.plane?.dims ? texts.help : `${texts.help} ${texts.fade}`;
+    const fading = this.plane && !this.plane.dims && this.spec.behind === "codes";
+    const help = fading ? `${texts.help} ${texts.fade}` : texts.help;
     this.hint.textContent = this.plane ? help : texts.flat;
     this.speedName.textContent = texts.speed;
     this.loopName.textContent = texts.loop;
