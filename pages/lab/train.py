@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from aevae.ui import chrome, forms, jobpanel
+from aevae.ui import chrome, forms, jobpanel, sweeping
 from aevae.ui.i18n import _
 
 
@@ -10,7 +10,7 @@ def before(config, device: str) -> None:
     """Parameters and time; then the button that fits: Train, Watch, Resume, or open what is there."""
     try:
         with st.spinner(_("Timing a few steps ..."), show_time=False):
-            parameters, seconds = forms.cost(config, device)
+            parameters, seconds = forms.cost([config], device)
     except ValueError as problem:
         st.error(str(problem))
         return
@@ -38,17 +38,19 @@ def before(config, device: str) -> None:
 chrome.page(_("Train"), _("How does a network learn to squeeze a picture into a few numbers?"))
 if jobpanel.stage():  # what is watched has the page; the form is folded above it, and drawn last: it times some steps
     folded = st.expander(_("Train another"), icon=":material/add:", key="train_another")
-    jobpanel.panel()
+    sweeping.panel()
     form, costs = folded.columns([3, 2], gap="large")
 else:
     form, costs = st.columns([2, 3], gap="large")
     with costs:
-        jobpanel.panel()
+        sweeping.panel()
 with form:
-    config, device = forms.run_form()
-if config is not None:
-    with costs:
-        before(config, device)
+    configs, device = forms.run_form()
+with costs:
+    if len(configs) == 1:
+        before(configs[0], device)
+    elif configs:
+        sweeping.offer(configs, device)
 
 chrome.explain(
     _("What the families learn"),
@@ -67,7 +69,8 @@ chrome.try_this(
         _("Train a **VAE** with 2 numbers in the code, then one with 20. How far does `recon` fall, and `kl`?"),
         _("Watch the random codes while it trains: when do they begin to look like digits?"),
         _("Train all of MNIST, press **Pause**, then **One step** ten times. What does a network learn first?"),
+        _("Open **Several at once**, give a **β-VAE** the list 0.25, 1, 4, 16: what does a nat of code buy?"),
         _("Press **Cancel** in the middle, look at another page, come back and press **Resume**. What was lost?"),
     ],
-    _("Four things to try"),
+    _("Five things to try"),
 )

@@ -1,0 +1,142 @@
+"""What a sweep shows: the family of its curves, and what a code costs against what is left to say with it."""
+
+import math
+from collections.abc import Sequence
+from statistics import fmean
+from typing import NamedTuple
+
+import plotly.graph_objects as go
+
+from aevae.figures.curves import with_unit
+from aevae.figures.layout import figure
+from aevae.figures.palette import MARKERS
+
+RAMP = ("#2A78C8", "#7B64D2", "#BE4C9C", "#D6592E", "#A47A08")  # at least 3:1 on light and on dark paper
+DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
+FAINT = "rgba(127, 127, 127, 0.35)"
+MOST_NAMED = 10  # curves named in the legend
+BOUNDS = 8  # lines of equal ELBO, at most
+
+
+class Curve(NamedTuple):
+    """The history of a run; runs of one name differ only in the seed. `colour` 0..1, `dash` 0, 1, ..."""
+
+    name: str
+    colour: float
+    dash: int
+    history: Sequence[dict]
+
+
+class Outcome(NamedTuple):
+    """Where a run ended. `line`: which runs are joined; `label`: which of them it is, the same for all seeds."""
+
+    line: str
+    label: str
+    x: float  # KL in nats / image, or the value of an option
+    recon: float  # nats / image
+
+
+def ramp(part: float) -> str:
+    """Colour of a value at `part` (0..1) of the way from the smallest to the largest."""
+    place = min(max(part, 0.0), 1.0) * (len(RAMP) - 1)
+    i = min(int(place), len(RAMP) - 2)
+    low, high = (tuple(int(c[k : k + 2], 16) for k in (1, 3, 5)) for c in RAMP[i : i + 2])
+    return "#" + "".join(f"{round(a + (b - a) * (place - i)):02X}" for a, b in zip(low, high, strict=True))
+
+
+def curve_family(curves: Sequence[Curve], term: str, height: int = 380) -> go.Figure:
+    """One test term over the epochs: a thin line per run, a strong one for the mean over the seeds of one name."""
+    out = figure("epoch", with_unit(term), height)
+    names = list(dict.fromkeys(curve.name for curve in curves))
+    for name in names:
+        points = [found for curve in curves if curve.name == name and (found := _points(curve.history, term))]
+        look = next(curve for curve in curves if curve.name == name)
+        line = {"color": ramp(look.colour), "dash": DASHES[look.dash % len(DASHES)]}
+        for found in points if len(points) > 1 else ():
+            _line(out, name, found, {**line, "width": 1}, opacity=0.45, hoverinfo="skip", showlegend=False)
+        common = (
+            [{e: fmean(p[e] for p in points) for e in sorted(set.intersection(*map(set, points)))}] if points else []
+        )
+        for found in common:
+            _line(out, name, found, {**line, "width": 2.2}, hovertemplate="%{y:.4g}")
+    last = max((line.get("epoch", 0) for curve in curves for line in curve.history), default=1)
+    out.update_layout(hovermode="x unified", showlegend=1 < len(names) <= MOST_NAMED)
+    out.update_xaxes(rangemode="tozero", dtick=max(1, math.ceil(last / 8)))
+    return out
+
+
+def _points(history: Sequence[dict], term: str) -> dict[int, float]:
+    return {line["epoch"]: line["test"][term] for line in history if term in line.get("test", {})}
+
+
+def _line(out: go.Figure, name: str, points: dict, line: dict, **more) -> None:
+    out.add_scatter(
+        x=list(points), y=list(points.values()), mode="lines", name=name, legendgroup=name, line=line, **more
+    )
+
+
+def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int = 460) -> go.Figure:
+    """recon against the KL, or against an option (`x_title`): a line per `line`, faint points for the seeds.
+
+    With the KL there are lines of equal ELBO behind: -(recon + KL) is a bound on log p(x), better to the lower left.
+    """
+    rated = not x_title
+    out = figure(with_unit("kl") if rated else x_title, with_unit("recon"), height)
+    if rated and outcomes:
+        _bounds(out, outcomes)
+    lines = list(dict.fromkeys(outcome.line for outcome in outcomes))
+    for i, line in enumerate(lines):
+        mine = [outcome for outcome in outcomes if outcome.line == line]
+        labels = list(dict.fromkeys(outcome.label for outcome in mine))
+        seeds = {label: [o for o in mine if o.label == label] for label in labels}
+        colour, symbol = ramp(i / max(len(lines) - 1, 1)), MARKERS[i % len(MARKERS)]
+        if len(mine) > len(labels):
+            out.add_scatter(
+                x=[o.x for o in mine], y=[o.recon for o in mine], mode="markers", showlegend=False, opacity=0.4,
+                marker={"color": colour, "symbol": symbol, "size": 5}, hoverinfo="skip", legendgroup=line,
+            )  # fmt: skip
+        at = [(fmean(o.x for o in found), fmean(o.recon for o in found)) for found in seeds.values()]
+        hover = "recon %{y:.2f}, " + ("KL %{x:.2f}" if rated else f"{x_title} %{{x:g}}")
+        out.add_scatter(
+            x=[x for x, _ in at], y=[y for _, y in at], mode="lines+markers+text", name=line, legendgroup=line,
+            line={"color": colour, "width": 2}, marker={"color": colour, "symbol": symbol, "size": 9},
+            text=labels if rated else None, textposition="top right", cliponaxis=False,
+            customdata=labels, hovertemplate=f"%{{customdata}}<br>{hover}<extra>{line}</extra>",
+        )  # fmt: skip
+    out.update_layout(showlegend=len(lines) > 1, hovermode="closest")
+    return out
+
+
+def _bounds(out: go.Figure, outcomes: Sequence[Outcome]) -> None:
+    """Faint lines recon + KL = constant across the picture, each named where it enters, and the axes around all."""
+    (x0, x1), (y0, y1) = (_around([o.x for o in outcomes]), _around([o.recon for o in outcomes]))
+    x0 = max(x0, 0.0)
+    for total in bound_values(x0 + y0, x1 + y1):
+        left, right = max(x0, total - y1), min(x1, total - y0)
+        out.add_scatter(
+            x=[left, right], y=[total - left, total - right], mode="lines", showlegend=False, hoverinfo="skip",
+            line={"color": FAINT, "width": 1, "dash": "dot"},
+        )  # fmt: skip
+        out.add_annotation(
+            x=right, y=total - right, text=f"ELBO −{total:g}", showarrow=False, font={"size": 11, "color": "#7A7F87"},
+            xanchor="right" if right == x1 else "center", yanchor="bottom",
+        )  # fmt: skip
+    out.update_xaxes(range=[x0, x1])
+    out.update_yaxes(range=[y0, y1])
+
+
+def bound_values(low: float, high: float) -> list[float]:
+    """At most eight or so round numbers strictly between two numbers."""
+    if not high > low:
+        return []
+    rough = (high - low) / BOUNDS
+    size = 10 ** math.floor(math.log10(rough))
+    step = next(size * k for k in (1, 2, 5, 10) if size * k >= rough * 0.999)
+    first = math.floor(low / step) + 1
+    return [round(i * step, 10) for i in range(first, math.ceil(high / step))]
+
+
+def _around(values: Sequence[float]) -> tuple[float, float]:
+    low, high = min(values), max(values)
+    room = 0.14 * (high - low) or max(0.05 * abs(high), 1.0)
+    return low - room, high + room
