@@ -1,5 +1,6 @@
 """Every command: what it prints, and what it refuses with one sentence and exit code 2."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from aevae import checkpoints, paths
 from aevae.cli import main
+from aevae.config import DataConfig, preset
 
 TINY = "--epochs 1 --latent-dim 3 --batch-size 64 --set hidden=16 --set limit=200".split()
 
@@ -42,6 +44,47 @@ def test_train(empty_store, capsys):
     assert not forced["cached"] and forced["test"] == first["test"]
     other = asked(capsys, "train", "--family", "beta_vae", "--beta", "3", *TINY, "--seed", 1)
     assert other["run"] != first["run"]
+
+
+def test_sweep(empty_store, capsys):
+    args = ["sweep", "--family", "beta_vae", *TINY, "--set", "beta=1,4", "--seeds", 2, "--seed", 5]
+    found = asked(capsys, *args)
+    assert [(row["beta"], row["seed"]) for row in found["runs"]] == [("1", 5), ("1", 6), ("4", 5), ("4", 6)]
+    for row in found["runs"]:
+        config = checkpoints.finished_run(row["run"]).config
+        assert (config["model"]["beta"], config["seed"]) == (float(row["beta"]), row["seed"])
+        assert not row["cached"] and set(row["test"]) == {"recon", "kl", "elbo", "objective"}
+    again = asked(capsys, *args)
+    assert [row["run"] for row in again["runs"]] == [row["run"] for row in found["runs"]]
+    assert all(row["cached"] for row in again["runs"])
+
+
+def test_a_sweep_without_lists_is_the_run_itself(empty_store, capsys):
+    one = asked(capsys, "sweep", "--family", "vae", *TINY)["runs"]
+    assert asked(capsys, "train", "--family", "vae", *TINY)["cached"] and len(one) == 1
+
+
+def test_preset_gives_what_is_not_given(empty_store, capsys):
+    def trained(*args) -> dict:
+        name = asked(capsys, "train", "--family", "vae", "--set", "hidden=8", "--set", "limit=100", *args)["run"]
+        return checkpoints.finished_run(name).config["train"]
+
+    known = trained("--preset", "classic", "--epochs", 1)
+    assert known == dataclasses.asdict(preset("classic", DataConfig(limit=100))) | {"epochs": 1}
+    assert trained("--epochs", 1) == dataclasses.asdict(preset("fast", DataConfig(limit=100))) | {"epochs": 1}
+
+
+def test_bench(capsys, monkeypatch):
+    from aevae import bench
+
+    monkeypatch.setattr(bench, "SECONDS", 0.01)
+    found = asked(capsys, "bench", "--device", "cpu")
+    assert found["device"].startswith("cpu") and found["threads"] >= 1
+    for row in found["rows"]:
+        assert set(row) == {"what", "images_per_s", "seconds"} and row["images_per_s"] > 0
+        assert list(row["seconds"]) == ["mnist-5k", "mnist"] and row["seconds"]["mnist"] > 0
+    table = call(capsys, "bench", "--device", "cpu")
+    assert "one after another" in table[0]
 
 
 def test_eval(store, capsys):
@@ -130,6 +173,11 @@ def test_check_fails_loudly(capsys, monkeypatch):
         ("train --family vae --seed x", "invalid int value"),
         ("train --family vae --dataset cifar", "cifar"),
         ("train --family vae --dataset images:/nowhere", "/nowhere"),
+        ("train --family vae --preset slow", "invalid choice"),
+        ("sweep --family vae --set latent_dim=2,x", "latent_dim must be a number, got 'x'"),
+        ("sweep --family vae --set latent_dim=2,0", "latent_dim must be in 1..784, got 0"),
+        ("sweep --family vae --seeds 0", "a sweep has 1..1000 runs, this one would have 0"),
+        ("sweep --family vae --set hidden=1,2,3,4,5 --seeds 201", "this one would have 1005"),
         ("train --family vae --device tpu --epochs 1", "device must be one of"),
         ("eval nothing", "no run 'nothing'"),
         ("show ..", "no run '..'"),
