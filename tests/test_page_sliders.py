@@ -247,11 +247,24 @@ def test_a_plane_through_three_digits(store):
     app = opened(store["vae"], plane="digits")
     bank = banks.open_bank(store["vae"])
     spec, arrays = parcel(whole(app), "pad")
-    assert len(set(spec["three"])) == 3 and [bank.labels[i] for i in spec["three"]] == [0, 1, 7]
-    np.testing.assert_allclose(arrays["three"], bank.codes[spec["three"]])
+    numbers = [app.number_input(key=f"corner_{letter}").value for letter in "abc"]
+    assert len(set(spec["three"])) == 3 and [bank.labels[i] for i in numbers] == [0, 1, 7]
+    np.testing.assert_allclose(arrays["three"], bank.codes[numbers], rtol=1e-4, atol=1e-5)
     assert arrays["three_pictures"].shape == (3, 28, 28)
     app.number_input(key="corner_b").set_value(5).run()
-    assert parcel(whole(app), "pad")[0]["three"][1] == 5
+    moved, arrays = parcel(whole(app), "pad")
+    assert [a == b for a, b in zip(moved["three"], spec["three"], strict=True)] == [True, False, True]
+    np.testing.assert_allclose(arrays["three"][1], bank.codes[5], rtol=1e-4, atol=1e-5)
+
+
+def test_a_plane_through_a_digit_of_ones_own(store):
+    own = np.zeros((1, 28, 28), np.float32)
+    own[0, 4:24, 13:15] = 1
+    app = opened(store["vae"], plane="digits", corner_c_own=own)
+    arrays = parcel(whole(app), "pad")[1]
+    assert (arrays["three_pictures"][2] == 255 * own[0]).all()
+    code = banks.loaders.run(store["vae"]).encode(own[None])[0]
+    np.testing.assert_allclose(arrays["three"][2], code, rtol=1e-4, atol=1e-5)
 
 
 def test_a_chosen_digit_reaches_bank_and_pad(store):

@@ -1,6 +1,8 @@
 """Bank and pad in the browser: what `web/bank.js` and `web/pad.js` get, and what of their answers is believed."""
 
 import math
+import zlib
+from functools import partial
 
 import numpy as np
 import streamlit as st
@@ -83,7 +85,7 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
         dims = _dims(bank) if mode == "dims" else (0, 0)
         behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
         even = mode != "dims" or behind != "pictures" or not bank.prior or _spacing() == "even"
-    corners = _corners(bank) if mode == "digits" else []
+    corners = _corners(bank) if mode == "digits" else np.zeros((0, 1, 28, 28))
     if mode == "dims" and dims[0] == dims[1]:
         st.info(_("Choose two different dimensions."))
         return
@@ -93,7 +95,7 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
         "models": _models([bank.name, *beside]),
         "mode": mode,
         "dims": list(dims),
-        "three": corners,
+        "three": [zlib.crc32(picture.tobytes()) for picture in corners],
         "behind": behind,
         "grid": GRID,
         "classes": [str(c) for c in range(int(bank.labels.max()) + 1)],
@@ -101,18 +103,18 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
         "posterior": _posterior(bank, label),
         "texts": _pad_texts(bank),
     }
-    images = loaders.test_digits(bank.dataset)[0]
     arrays = {
         "codes": _light(bank.codes),
         "labels": bank.labels.astype(np.uint8),
         "low": bank.low.astype(np.float32),
         "high": bank.high.astype(np.float32),
         "picture": pictures.to_bytes(picture).ravel(),
-        "three": bank.codes[corners].astype(np.float32),
-        "three_pictures": pictures.to_bytes(images[corners])[:, 0],
     }
     if mode == "dims":
         arrays["xs"], arrays["ys"] = maps.grid_lines(bank, dims, GRID, not even)
+    else:
+        arrays["three"] = loaders.run(bank.name).encode(corners)
+        arrays["three_pictures"] = pictures.to_bytes(corners)[:, 0]
     live.mount(
         "pad", "pad_live", spec, arrays, programs=[bank.name, *beside], shape={"height": 460, "narrow": 640},
         on_send=lambda payload: receive(payload, bank, "pad"),
@@ -205,15 +207,21 @@ def _spacing() -> str:
     )
 
 
-def _corners(bank: Bank) -> list[int]:
-    """Numbers of three test pictures; by default of three classes."""
+def _corners(bank: Bank) -> np.ndarray:
+    """Three pictures (3, 1, 28, 28); by default of three classes."""
     labels = loaders.test_digits(bank.dataset)[1]
     first = [int(np.argmax(labels == c)) for c in (0, 1, 7)]
     with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):
-        for column, key, number in zip(st.columns(3), THREE, first, strict=True):
+        pick = partial(digits.pick_digit, dataset=bank.dataset, models=())
+        chosen = []
+        for column, key, number, title in zip(st.columns(3), THREE, first, _three_titles(), strict=True):
             with column:
-                digits.pick_digit(key, default=number, upload=False, dataset=bank.dataset)
-    return [st.session_state[key] for key in THREE]
+                chosen.append(pick(key, default=number, label=title)[0])
+    return np.stack(chosen)
+
+
+def _three_titles() -> list[str]:
+    return [_("First"), _("Second"), _("Third")]
 
 
 # -- texts -----------------------------------------------------------------------------------------------------------
@@ -238,8 +246,8 @@ def _bank_texts(bank: Bank) -> dict:
         "none": _("No dimension of this code carries anything: the model ignores its code."),
         "dead": _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead)),
         "help": _(
-            "Double click, or Delete, resets a number to the chosen digit (▴). The line beneath is the usual range, two "
-            "standard deviations of {}. Arrows, Home and End move the slider in focus."
+            "Double click, or Delete, resets a number to the chosen digit (▴). The line beneath is the usual range, "
+            "two standard deviations of {}. Arrows, Home and End move the slider in focus."
         ).format(_("the prior") if bank.prior else _("the codes")),
         "picture": _("The picture that {model} decodes from z"),
         "nats": _("nats"),
