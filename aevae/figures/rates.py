@@ -15,6 +15,7 @@ RAMP = ("#2A78C8", "#7B64D2", "#BE4C9C", "#D6592E", "#A47A08")  # at least 3:1 o
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 FAINT = "rgba(127, 127, 127, 0.35)"
 MOST_NAMED = 10  # curves named in the legend
+NEAR = 0.05  # of the picture: labels closer than this overlap
 BOUNDS = 8  # lines of equal ELBO, at most
 
 
@@ -61,7 +62,7 @@ def curve_family(curves: Sequence[Curve], term: str, height: int = 380) -> go.Fi
             _line(out, name, found, {**line, "width": 2.2}, hovertemplate="%{y:.4g}")
     last = max((line.get("epoch", 0) for curve in curves for line in curve.history), default=1)
     out.update_layout(hovermode="x unified", showlegend=1 < len(names) <= MOST_NAMED)
-    out.update_xaxes(rangemode="tozero", dtick=max(1, math.ceil(last / 8)))
+    out.update_xaxes(range=[0, 1.02 * max(last, 1)], dtick=max(1, math.ceil(last / 8)))
     return out
 
 
@@ -82,8 +83,13 @@ def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int 
     """
     rated = not x_title
     out = figure(with_unit("kl") if rated else x_title, with_unit("recon"), height)
-    if rated and outcomes:
-        _bounds(out, outcomes)
+    if not outcomes:
+        return out
+    (x0, x1), (y0, y1) = (_around([o.x for o in outcomes], 0.22), _around([o.recon for o in outcomes]))
+    if rated:
+        x0 = max(x0, 0.0)
+        _bounds(out, x0, x1, y0, y1)
+    named: list[tuple[str, float, float]] = []
     lines = list(dict.fromkeys(outcome.line for outcome in outcomes))
     for i, line in enumerate(lines):
         mine = [outcome for outcome in outcomes if outcome.line == line]
@@ -96,21 +102,29 @@ def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int 
                 marker={"color": colour, "symbol": symbol, "size": 5}, hoverinfo="skip", legendgroup=line,
             )  # fmt: skip
         at = [(fmean(o.x for o in found), fmean(o.recon for o in found)) for found in seeds.values()]
+        places = [((x - x0) / (x1 - x0), (y - y0) / (y1 - y0)) for x, y in at]
+        texts = [_once(named, label, *place) for label, place in zip(labels, places, strict=True)] if rated else None
         hover = "recon %{y:.2f}, " + ("KL %{x:.2f}" if rated else f"{x_title} %{{x:g}}")
         out.add_scatter(
             x=[x for x, _ in at], y=[y for _, y in at], mode="lines+markers+text", name=line, legendgroup=line,
             line={"color": colour, "width": 2}, marker={"color": colour, "symbol": symbol, "size": 9},
-            text=labels if rated else None, textposition="top right", cliponaxis=False,
+            text=texts, textposition="top right", cliponaxis=False,
             customdata=labels, hovertemplate=f"%{{customdata}}<br>{hover}<extra>{line}</extra>",
         )  # fmt: skip
     out.update_layout(showlegend=len(lines) > 1, hovermode="closest")
     return out
 
 
-def _bounds(out: go.Figure, outcomes: Sequence[Outcome]) -> None:
-    """Faint lines recon + KL = constant across the picture, each named where it enters, and the axes around all."""
-    (x0, x1), (y0, y1) = (_around([o.x for o in outcomes]), _around([o.recon for o in outcomes]))
-    x0 = max(x0, 0.0)
+def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float) -> str:
+    """The label, or nothing where the same one stands already; x, y: place in the picture, 0..1."""
+    if any(label == other and abs(x - u) < NEAR and abs(y - v) < NEAR for other, u, v in named):
+        return ""
+    named.append((label, x, y))
+    return label
+
+
+def _bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
+    """Faint lines recon + KL = constant across the picture, each named at its right end."""
     for total in bound_values(x0 + y0, x1 + y1):
         left, right = max(x0, total - y1), min(x1, total - y0)
         out.add_scatter(
@@ -136,7 +150,8 @@ def bound_values(low: float, high: float) -> list[float]:
     return [round(i * step, 10) for i in range(first, math.ceil(high / step))]
 
 
-def _around(values: Sequence[float]) -> tuple[float, float]:
+def _around(values: Sequence[float], above: float = 0.14) -> tuple[float, float]:
+    """The values with some room below and, for labels, above."""
     low, high = min(values), max(values)
-    room = 0.14 * (high - low) or max(0.05 * abs(high), 1.0)
-    return low - room, high + room
+    span = (high - low) or max(0.4 * abs(high), 1.0)
+    return low - 0.14 * span, high + above * span
