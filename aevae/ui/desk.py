@@ -43,6 +43,7 @@ def pick_beside(bank: Bank) -> list[str]:
         help=_("Models with {} numbers in their code. Each has learnt its own meaning of them.").format(
             bank.latent_dim
         ),
+        wrap=True,
         bind="query-params",
     )
 

@@ -69,6 +69,7 @@ def _choose_way(key: str, label: str | None) -> str:
         format_func=titles.get,
         key=f"{key}_how",
         label_visibility="visible" if label else "collapsed",
+        wrap=True,
         persist_state="session",
         on_change=_way_changed,
         args=(key,),

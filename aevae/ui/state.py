@@ -101,6 +101,7 @@ def pick_models(
         key=key,
         max_selections=max_selections,
         help=help,
+        wrap=True,
         bind="query-params",
     )
     if not chosen:
