@@ -258,7 +258,7 @@ def texts() -> dict[str, str]:
         "speed": _("Speed"),
         "time": _("Time"),
         "cloud": _("Codes of {} test pictures, coloured by class"),
-        "prior": _("circles: 1 and 2 standard deviations of the prior N(0, I)"),
+        "prior": _("circles: 1 and 2 standard deviations of the prior N(0, I); thick: the picture followed, μ and 1 σ"),
         "pictures": _("test pictures, and what the model makes of them"),
         "samples": _("random codes, decoded"),
         "choose": _("Follow picture {}, class {}"),

@@ -189,13 +189,6 @@ function drawCloud(canvas, view, colours, ink) {
   g.moveTo(0, sy(0));
   g.lineTo(w, sy(0));
   g.stroke();
-  if (view.prior) {
-    for (const r of [1, 2]) {
-      g.beginPath();
-      g.arc(sx(0), sy(0), r * unit, 0, 2 * Math.PI);
-      g.stroke();
-    }
-  }
   const { xy: a } = view.frame, { xy: b } = view.next, f = view.part, size = Math.max(2, w / 130);
   g.globalAlpha = 0.85;
   for (const [colour, points] of view.classes) {
@@ -208,6 +201,15 @@ function drawCloud(canvas, view, colours, ink) {
       g.arc(x, y, size, 0, 7);
     }
     g.fill();
+  }
+  if (view.prior) {
+    g.strokeStyle = ink.text; // above the points, which hide it else
+    g.globalAlpha = 0.45;
+    for (const r of [1, 2]) {
+      g.beginPath();
+      g.arc(sx(0), sy(0), r * unit, 0, 2 * Math.PI);
+      g.stroke();
+    }
   }
   g.globalAlpha = 1;
   const k = view.chosen;
