@@ -107,8 +107,9 @@ def offer(configs: Sequence[RunConfig], device: str) -> None:
             args=([config.fingerprint for config in configs],),
         )  # fmt: skip
         return
+    title = _("Train {} runs").format(len(missing)) if len(missing) > 1 else _("Train the one that is missing")
     st.button(
-        _("Train {} runs").format(len(missing)), key="train_start", type="primary", icon=":material/play_arrow:",
+        title, key="train_start", type="primary", icon=":material/play_arrow:",
         width="stretch", on_click=jobpanel.submit, args=(configs, device),
     )  # fmt: skip
 
@@ -350,7 +351,7 @@ def _outcome(found: Sequence[Member]) -> None:
     rows, title = outcomes(found)
     if len(rows) < 2:
         return
-    st.markdown(f"**{_('What the code buys') if title else _('Rate and distortion')}**")
+    st.markdown(f"**{_('recon against {}').format(title) if title else _('Rate and distortion')}**")
     chart = rates.rate_distortion(rows, title)
     st.plotly_chart(chart, key="train_sweep_rates", config={"displayModeBar": False})
     if title:
