@@ -305,8 +305,7 @@ class Worker:
     def __init__(self, device: str = "auto", parent: int | None = None, once: bool = False):
         self.device, self.parent, self.once = device, parent, once
         self.stop = threading.Event()  # end the process; the job goes back to the queue
-        self.cancelled = threading.Event()  # end the job
-        self.cancelled_ids: set[int] = set()  # of a sweep: which
+        self.cancelled: set[int] = set()  # end these jobs
 
     def run(self) -> int:
         """Exit code: 0 at the end, 3 if another worker has the device. Raises ValueError for a device not here."""
@@ -385,7 +384,6 @@ class Worker:
     def _work(self, jobs: list[Job]) -> None:
         """Train. Cancelling one of a sweep stops all between two steps; the others wait again, and go on from there."""
         self.cancelled.clear()
-        self.cancelled_ids.clear()
         reins, over = Reins(), threading.Event()
         news = [Progress(lambda: time.monotonic() - reins.waited) for _ in jobs]
         heart = threading.Thread(target=self._beat, args=(jobs, news, reins, over), daemon=True)
@@ -451,11 +449,11 @@ class Worker:
                     raise
 
     def _should_stop(self) -> bool:
-        return self.stop.is_set() or self.cancelled.is_set()
+        return self.stop.is_set() or bool(self.cancelled)
 
     def _stopped(self, job: Job) -> str:
         """The state of a job that was stopped: by a person, or because this process or another of its sweep ends."""
-        return "cancelled" if job.id in self.cancelled_ids else "queued"
+        return "cancelled" if job.id in self.cancelled else "queued"
 
     def _loading(self, news: "list[Progress]"):
         def listen(part: float, text: str) -> None:
@@ -476,9 +474,7 @@ class Worker:
             with contextlib.suppress(QueueBroken), _queue() as db:
                 rows = db.execute(f"SELECT * FROM jobs WHERE {these} ORDER BY told DESC", ids).fetchall()
                 if rows:  # else somebody took the queue away; the runs are worth their end
-                    self.cancelled_ids.update(row["id"] for row in rows if row["cancel"])
-                    if self.cancelled_ids:
-                        self.cancelled.set()
+                    self.cancelled.update(row["id"] for row in rows if row["cancel"])
                     changed = {row["id"]: row["progress"] for row in rows}
                     fresh = [(json.dumps(p.now), i) for i, p in zip(ids, news, strict=True)]
                     if now - beaten >= BEAT or any(changed.get(i) != raw for raw, i in fresh):

@@ -29,9 +29,10 @@ from aevae.metrics import evidence, reconstruction, units
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches, parameter_count
 from aevae.training.device import keep_memory, pick_device, set_threads
-from aevae.training.film import Film, schedule
+from aevae.training.film import Film, schedule, thinned
 from aevae.training.trainer import EpochDone, Trainer, fit
 
+SHIPPED_FRAMES = 20  # of a film: enough to watch, and small
 MOST_TOGETHER = 32  # runs trained side by side: their weights and moments are in memory at once
 LOOK = 2.0  # seconds between two looks at a run in training
 SHOWN = {"mnist": DataConfig("mnist-5k")}  # pages show these test pictures for runs trained on that set
@@ -498,12 +499,17 @@ def data_size(data: DataConfig) -> int:
 
 
 def export_weights(info: RunInfo, target: Path, half: bool) -> None:
-    """Copy a finished run into `target`/<name>, the weights in half precision if `half`; its numbers are made anew."""
+    """Copy a finished run into `target`/<name>; its numbers are made anew.
+
+    half: weights in half precision, and a film of fewer frames: for runs that are shipped.
+    """
     run = Run(info)
     folder = target / info.name
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("config.json", "history.jsonl", "film.safetensors", "preview.png"):
+    for name in ("config.json", "history.jsonl", "preview.png"):
         checkpoints.write_atomic(folder / name, (info.path / name).read_bytes())
+    film = thinned(run.film, SHIPPED_FRAMES) if half else run.film
+    checkpoints.write_atomic(folder / "film.safetensors", arrays_bytes(film))
     if half:
         run.model.half().float()
     weights = {k: (v.half() if half else v).contiguous() for k, v in run.model.state_dict().items()}

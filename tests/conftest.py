@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("AEVAE_THREADS", "1")
+os.environ.setdefault("AEVAE_NICE", "0")  # a worker run inside a test would make all the others nice, too
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TINY = {"latent_dim": 3, "hidden": 16}

@@ -233,7 +233,7 @@ def test_a_queue_taken_away_does_not_end_the_run(empty_store, monkeypatch):
     job, worker = jobs.submit(config), Worker(once=True)
     with jobs._queue() as db:
         db.execute("DELETE FROM jobs")
-    worker._work(job)
+    worker._work([job])
     assert checkpoints.finished_run(config.name) and not died
 
 
@@ -259,7 +259,7 @@ def test_cancel_ends_a_download(empty_store, monkeypatch):
 
     def load(config, on_progress=None):
         on_progress(0.1, "Downloading")
-        worker.cancelled.set()
+        worker.cancelled.add(job.id)
         on_progress(0.2, "Downloading")
 
     monkeypatch.setattr(datasets, "load", load)
@@ -473,7 +473,7 @@ def test_a_queue_of_version_1_goes_on(empty_store):
     [t.start() for t in together] and [t.join() for t in together]
     (job,) = jobs.jobs()
     assert (job.run, job.state, job.pace) == (config.name, "queued", "go")
-    assert old.execute("PRAGMA user_version").fetchone() == (2,)
+    assert old.execute("PRAGMA user_version").fetchone() == (len(jobs.MIGRATIONS),)
     Worker(once=True).run()
     assert state(job.id) == "done"
 

@@ -19,10 +19,10 @@ from aevae.training.trainer import EpochDone, StepDone, Trainer, TrainingDiverge
 CPU = torch.device("cpu")
 
 
-def trainer(family="vae", epochs=2, lr=1e-3, limit=150, seed=0, **options) -> Trainer:
+def trainer(family="vae", epochs=2, lr=1e-3, limit=150, seed=0, centre=True, **options) -> Trainer:
     data = datasets.load(DataConfig(limit=limit))
     model = build_model(family_class(family).Config(**{"latent_dim": 4, "hidden": 24, **options}), seed)
-    config = TrainConfig(epochs=epochs, batch_size=64, lr=lr)
+    config = TrainConfig(epochs=epochs, batch_size=64, lr=lr, centre=centre)
     return Trainer(model, data.train.images, data.test.images[:100], config, seed, CPU)
 
 
@@ -91,7 +91,7 @@ def test_history_has_named_terms_in_nats():
 
 
 def test_epoch_means_weigh_the_short_last_batch():
-    t = trainer("ae", epochs=1, lr=1e-6, limit=150)  # hardly moves: batches of 64, 64, 22
+    t = trainer("ae", epochs=1, lr=1e-6, centre=False, limit=150)  # hardly moves: batches of 64, 64, 22
     t.fit()
     model = build_model(t.model.config, 0)
     x = t.train.float() / 255
@@ -210,10 +210,15 @@ def test_few_pictures_are_filmed_over_again():
 def test_film_schedule_is_dense_first_and_small(epochs, steps, dim):
     filmed = schedule(TrainConfig(epochs=epochs), steps, dim)
     assert filmed[0] == 0 and filmed[-1] == epochs * steps and list(filmed) == sorted(set(filmed))
-    assert [s for s in filmed if 0 < s < steps] == [s for s in (1, 3, 10, 30, 100, 300) if s < steps]
-    assert all(s % steps == 0 for s in filmed if s > steps)
+    first = [s for s in (1, 3, 10, 30, 100, 300) if s < steps]
+    assert set(first) <= set(filmed)
+    if epochs < 24 and steps >= 50:  # few, long epochs are looked into
+        assert len(filmed) >= 24 and max(np.diff(filmed)) <= steps * epochs / 23
+    else:
+        assert [s for s in filmed if 0 < s < steps] == first
+        assert all(s % steps == 0 for s in filmed if s > steps)
     assert len(filmed) * (2000 * dim + 32 * 784 + 32 * dim) < 16.5e6 or len(filmed) <= 20
-    if dim == 2:
+    if dim == 2 and steps < 50:
         assert len(filmed) == epochs + 1 + sum(s < steps for s in (1, 3, 10, 30, 100, 300))
 
 
@@ -232,8 +237,9 @@ def test_threads(monkeypatch):
     monkeypatch.setenv("AEVAE_THREADS", "1")
     assert set_threads() == 1 == torch.get_num_threads()
     monkeypatch.setenv("AEVAE_THREADS", "nonsense")
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
-    assert set_threads() == 2
+    monkeypatch.setattr("aevae.training.device.busy_cores", lambda: 0.0)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1, 2}, raising=False)
+    assert set_threads(spare=1) == 2
     monkeypatch.setenv("AEVAE_THREADS", "1")
     set_threads()
 

@@ -18,7 +18,8 @@ CODES = 1000  # test pictures whose codes are kept
 FIRST = (1, 3, 10, 30, 100, 300)  # steps of the first epoch with a frame of their own
 ROOM = 16_000_000  # bytes a film should stay under: wide codes are filmed less often ...
 LEAST = 12  # ... but so often at least
-USUAL = 24  # frames that a run of few epochs gets, evenly within them
+USUAL = 24  # frames that a run of few, long epochs gets, evenly within them
+LONG = 50  # steps of an epoch that is worth looking into
 SEED = 1_000_003  # of the noise in the mean terms; the same in every frame and run
 FIXED = ("original", "labels")  # arrays that every frame shares
 
@@ -31,8 +32,16 @@ def schedule(config: TrainConfig, steps_per_epoch: int, latent_dim: int) -> tupl
     ends = config.film_epochs
     kept = (*ends[: -1 : -(-len(ends) // room)], ends[-1])
     steps, parts = steps_per_epoch * config.epochs, min(USUAL, room)
-    within = (round(i * steps / parts) for i in range(parts)) if config.epochs < USUAL else ()
+    look = config.epochs < USUAL and steps_per_epoch >= LONG
+    within = (round(i * steps / parts) for i in range(parts)) if look else ()
     return tuple(sorted({*first, *within, *(epoch * steps_per_epoch for epoch in kept)}))
+
+
+def thinned(arrays: dict[str, np.ndarray], most: int) -> dict[str, np.ndarray]:
+    """At most `most` frames of a film (`Film.arrays`), evenly by number, the first and the last among them."""
+    frames = len(arrays["step"])
+    kept = np.unique(np.linspace(0, frames - 1, min(most, frames)).round().astype(int))
+    return {k: v if k in FIXED else np.ascontiguousarray(v[kept]) for k, v in arrays.items()}
 
 
 @torch.inference_mode()
