@@ -19,7 +19,7 @@ from aevae.datasets import images, load
 from aevae.datasets.images import ink_of, mnist_like, read_digit
 from aevae.ui import digits, live
 
-VAE = paths.ROOT / "checkpoints" / "pretrained" / "vae-mnist-efab23a0288e"
+VAE = paths.ROOT / "checkpoints" / "pretrained" / "vae-mnist-28dc00af31c5"
 
 
 @pytest.fixture(scope="module")
