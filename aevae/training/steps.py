@@ -42,9 +42,10 @@ class Adam(torch.optim.Adam):
         """One step, after which there are no gradients."""
         (group,) = self.param_groups
         gradients = [p.grad for p in group["params"]]
-        if self._slots is None or None in gradients:
+        complete = all(g is not None for g in gradients)
+        if self._slots is None or not complete:
             self.step()
-            if group["fused"] and hasattr(torch, "_fused_adam_") and None not in gradients:
+            if group["fused"] and hasattr(torch, "_fused_adam_") and complete:
                 slots = [self.state[p] for p in group["params"]]
                 self._slots = group["params"], *([s[k] for s in slots] for k in ("exp_avg", "exp_avg_sq", "step"))
         else:
