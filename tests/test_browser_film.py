@@ -30,7 +30,7 @@ def test_a_shipped_run_replays(browser, shared_server):
 
 
 def test_a_job_is_held_stepped_and_let_go(browser, server):
-    tab = Tab(browser).open(server.url + "/train?train_family=vae&train_epochs=1000")
+    tab = Tab(browser).open(server.url + "/train?train_family=vae&train_epochs=1000&train_batch_size=128")
     page = tab.page
     page.get_by_role("button", name="Train", exact=True).click()
     page.get_by_role("button", name="Pause", exact=True).click()
