@@ -81,7 +81,7 @@ def test_every_family_has_a_program_that_the_browser_knows(family, network, like
 
 def test_the_weights_of_both_ways_travel_once():
     header, arrays = unpack(program(small("vae")))
-    assert len(arrays) == len(header["arrays"]) == 2 * 5  # two layers each way and one head more
+    assert len(arrays) == len(header["arrays"]) == 2 * 5 + 2  # two layers each way, one head more, and two shifts
     assert {a.dtype.name for a in arrays.values()} == {header["dtype"]}
 
 
