@@ -15,7 +15,7 @@ ship() {
 ship --family vae --latent-dim 20 --epochs 10
 ship --family ae --latent-dim 2 --epochs 20
 ship --family ae --latent-dim 32 --epochs 10
-ship --family denoising --latent-dim 32 --preset classic --epochs 20 # centred, it would forget clean digits
+ship --family denoising --latent-dim 32 --preset classic --epochs 20 # trained fast, it answers clean digits badly
 ship --family vae --latent-dim 2 --epochs 20
 ship --family beta_vae --latent-dim 10 --beta 4 --epochs 10
 ship --family vae --latent-dim 16 --epochs 5 --set network=conv
