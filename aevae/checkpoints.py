@@ -27,6 +27,7 @@ from aevae import paths
 from aevae.config import SCHEMA, fingerprint
 
 NAME = re.compile(r"[a-z0-9_]+-[a-z0-9-]+-[0-9a-f]{12}")
+TRAITS = {"input": "image", "latent": "continuous", "has_encoder": True, "generative": False, "levels": 1}
 MAX_JSON = 20_000_000  # bytes; a config or history larger than this is not ours
 
 
@@ -57,8 +58,13 @@ class RunInfo:
         return self.config.get("data", {}).get("name", "")
 
     @property
+    def traits(self) -> dict:
+        """What its model is like (`Model.traits`): input, latent, has_encoder, generative, levels."""
+        return TRAITS | self.state.get("traits", {})
+
+    @property
     def latent_dim(self) -> int:
-        return self.config.get("model", {}).get("latent_dim", 0)
+        return self.traits.get("latent_dim") or self.config.get("model", {}).get("latent_dim", 0)
 
     @property
     def epochs(self) -> int:
@@ -172,7 +178,8 @@ _CONFIG = {  # of what listings read, the type; all else is checked where a run 
     "model": {"family": str, "latent_dim": int, "beta": _NUMBER, "noise": str, "noise_level": _NUMBER},
     "train": {"epochs": int},
 }
-_STATE = {"epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict}
+_TRAITS = {"input": str, "latent": str, "has_encoder": bool, "generative": bool, "levels": int, "latent_dim": int}
+_STATE = {"epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict, "traits": _TRAITS}
 
 
 def _fingerprint(config: dict) -> str:

@@ -87,8 +87,9 @@ def build_config(family: str, settings: dict[str, str], seed: int = 0, recipe: s
             raise Wrong(f"unknown option {key!r}; {family} has dataset, {', '.join(n for n in fields if n != 'name')}")
         part, field = fields[name]
         values[part][name] = parse(field, text)
-    data, model = build(DataConfig, values["data"]), build(parts["model"], values["model"])
-    return RunConfig(data, model, dataclasses.replace(preset(recipe, data), **values["train"]), seed)
+    model = build(parts["model"], values["model"])
+    data = build(DataConfig, {"name": model.dataset} | values["data"])
+    return RunConfig(data, model, dataclasses.replace(preset(recipe, data, parts["model"]), **values["train"]), seed)
 
 
 def _settings(args) -> dict[str, str]:

@@ -12,9 +12,23 @@ from typing import Any, ClassVar
 SCHEMA = 1  # of the run folder and of the canonical JSON; part of every fingerprint
 
 
-def option(default, help: str, *, min=None, max=None, choices=None, log=False, when: tuple[str, tuple] | None = None):
-    """A config field. `choices` or `min..max` bound it; `when=(field, values)` says where it has an effect."""
-    meta = dict(help=help, min=min, max=max, choices=choices, log=log, when=when)
+def option(
+    default,
+    help: str,
+    *,
+    min=None,
+    max=None,
+    choices=None,
+    log=False,
+    when: tuple[str, tuple] | None = None,
+    added=False,
+):
+    """A config field. `choices` or `min..max` bound it; `when=(field, values)` says where it has an effect.
+
+    `added`: it came after runs of its family had been made. Its default is what those runs did, and stays so: at its
+    default it is left out of the canonical JSON, and their fingerprints hold.
+    """
+    meta = dict(help=help, min=min, max=max, choices=choices, log=log, when=when, added=added)
     return field(default=default, metadata={k: v for k, v in meta.items() if v is not None and v is not False})
 
 
@@ -114,8 +128,8 @@ LARGE = ("mnist", "fashion-mnist", "kmnist")  # data sets of some 60,000 picture
 PRESETS = ("fast", "classic")
 
 
-def preset(name: str, data: DataConfig) -> TrainConfig:
-    """The training recipe of this name for a data set. Raises ValueError for an unknown name.
+def preset(name: str, data: DataConfig, model: type | None = None) -> TrainConfig:
+    """The training recipe of this name for a data set and a config class. Raises ValueError for an unknown name.
 
     classic: the recipe of the textbooks, Adam at a constant 1e-3, ten epochs. fast: the same quality in a fraction of
     the steps; a small data set needs more epochs for as many steps (`benchmarks/recipe.py` chose them).
@@ -125,14 +139,21 @@ def preset(name: str, data: DataConfig) -> TrainConfig:
     if name == "classic":
         return TrainConfig(epochs=10, batch_size=128, lr=1e-3, schedule="constant", beta2=0.999, centre=False)
     large = data.name in LARGE and (data.limit or 60_000) >= 20_000
-    return TrainConfig(epochs=3, batch_size=256, lr=1.6e-2) if large else TrainConfig()
+    options = {"epochs": 3, "batch_size": 256, "lr": 1.6e-2} if large else {}
+    return TrainConfig(**options | (model.recipe if model else {}))
 
 
 @dataclass(frozen=True)
 class ModelConfig(Validated):
-    """What every family shares: the network, the code and the likelihood of a pixel."""
+    """What every family shares: the network, the code and the likelihood of a pixel.
+
+    A family that has no such option takes it away by naming it again as a ClassVar; what the rest of the house asks
+    (`latent_dim`, `likelihood`) it then gives as a constant or a property.
+    """
 
     family: ClassVar[str] = ""
+    dataset: ClassVar[str] = "mnist-5k"  # what it learns from where nobody says
+    recipe: ClassVar[dict] = {}  # training options in which it differs from the preset `fast`
     network: str = option(
         "mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv")
     )
@@ -167,12 +188,12 @@ class RunConfig:
             raise ValueError(f"seed must be a whole number in 0..{2**31 - 1}, got {self.seed}")
 
     def to_dict(self) -> dict:
-        """Plain JSON data with every default filled in."""
+        """Plain JSON data with the defaults filled in (`plain`)."""
         return {
             "schema": SCHEMA,
-            "data": dataclasses.asdict(self.data),
-            "model": {"family": self.model.family, **dataclasses.asdict(self.model)},
-            "train": dataclasses.asdict(self.train),
+            "data": plain(self.data),
+            "model": {"family": self.model.family, **plain(self.model)},
+            "train": plain(self.train),
             "seed": self.seed,
         }
 
@@ -207,6 +228,16 @@ class RunConfig:
     def name(self) -> str:
         """`<family>-<dataset>-<fingerprint>`: the folder of this run."""
         return f"{self.model.family}-{self.data.name.split(':')[0]}-{self.fingerprint}"
+
+
+def plain(part) -> dict:
+    """A part of a config as JSON data; options that were added later and have their default are left out."""
+    fields = dataclasses.fields(part)
+    return {
+        f.name: getattr(part, f.name)
+        for f in fields
+        if not (f.metadata.get("added") and getattr(part, f.name) == f.default)
+    }
 
 
 def fingerprint(raw: dict) -> str:

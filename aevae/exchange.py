@@ -23,7 +23,7 @@ FILES = (
     "metrics.json",
     "preview.png",
 )
-NEEDED = ("config.json", "state.json", "model.safetensors", "history.jsonl", "film.safetensors")
+NEEDED = ("config.json", "state.json", "model.safetensors", "history.jsonl")
 MAX_BYTES = 300_000_000  # of all files of a run, unpacked
 
 
@@ -99,7 +99,8 @@ def _inspect(folder: Path) -> None:
     run = runs.Run(info)
     if run.config.name != run.name:
         raise DamagedRun(f"config.json is of the run {run.config.name}")
-    _inspect_film(run)
+    if run.model.input == "image":
+        _inspect_film(run)
     preview = folder / "preview.png"
     if preview.exists():
         from PIL import Image

@@ -18,7 +18,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from aevae.blob import pack
 from aevae.models.base import Model
-from aevae.models.blocks import SHAPE, Shift
+from aevae.models.blocks import SHAPE, Codebook, Shift, TopK
 
 FORMAT = 1
 DECODE_PARITY, ENCODE_PARITY = 0.25 / 255, 2.5e-4  # half precision is taken where it changes no more than this
@@ -82,7 +82,7 @@ class _Tracer(fx.Tracer):
         self.thread = threading.get_ident()
 
     def is_leaf_module(self, m, name):
-        return isinstance(m, Shift) or super().is_leaf_module(m, name)
+        return isinstance(m, Shift | TopK | Codebook) or super().is_leaf_module(m, name)
 
     def call_module(self, m, forward, args, kwargs):
         if threading.get_ident() != self.thread:
@@ -225,6 +225,8 @@ _LAYERS = {
     nn.Conv2d: _conv,
     nn.ConvTranspose2d: _conv_transpose,
     Shift: lambda layer: ({"op": "shift"}, {"b": layer.by.flatten()}),
+    TopK: lambda layer: ({"op": "topk", "k": layer.k}, {}),
+    Codebook: lambda layer: ({"op": "codebook"}, {"w": layer.vectors}),
     nn.ReLU: lambda layer: ({"op": "relu"}, {}),
     nn.Sigmoid: lambda layer: ({"op": "sigmoid"}, {}),
     nn.Tanh: lambda layer: ({"op": "tanh"}, {}),

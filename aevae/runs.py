@@ -103,9 +103,10 @@ def side_by_side(configs: Sequence[RunConfig], device: torch.device) -> list[lis
     groups: dict[str, list[RunConfig]] = {}
     for config in configs:
         raw = config.to_dict()
-        for knob in family_class(config.model.family).knobs:
-            del raw["model"][knob]
-        alone = device.type == "cpu" and config.model.network == "conv"
+        family = family_class(config.model.family)
+        for knob in family.knobs:
+            raw["model"].pop(knob, None)  # one that was added later is not there at its default
+        alone = not family.batched or (device.type == "cpu" and getattr(config.model, "network", "") == "conv")
         groups.setdefault(config.name if alone else json.dumps(raw | {"seed": None}), []).append(config)
     return [group[i : i + MOST_TOGETHER] for group in groups.values() for i in range(0, len(group), MOST_TOGETHER)]
 
@@ -146,11 +147,14 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
     keep_memory()
     started = time.time()
     data = datasets.load(configs[0].data)
+    _must_fit(configs[0], data)
     train, test = (torch.tensor(split.images).to(device) for split in (data.train, data.test))
     recorders = []
     for config in configs:
-        trainer = Trainer(build_model(config.model, config.seed), train, test, config.train, config.seed, device)
-        recorders.append(Recorder(config, trainer, data.test))
+        labels = (data.train.labels, data.test.labels)
+        model = build_model(config.model, config.seed)
+        trainer = Trainer(model, train, test, config.train, config.seed, device, labels)
+        recorders.append(Recorder(config, trainer, data.test if model.has_encoder else data.train))
         if not force:
             recorders[-1].resume()
     results: dict[int, Result] = {}
@@ -170,6 +174,15 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
         if not ended:
             break
     return [results.get(i) or Result(config.name, False, False) for i, config in enumerate(configs)]
+
+
+def _must_fit(config: RunConfig, data: datasets.Dataset) -> None:
+    """Raises ValueError where a family of sequences is given pictures, or the other way round."""
+    sequences = family_class(config.model.family).input == "sequence"
+    if sequences and data.train.images.ndim != 5:
+        raise ValueError(f"{config.model.family} learns from sequences; take the data set {config.model.dataset}")
+    if not sequences and data.train.images.ndim == 5:
+        raise ValueError(f"{data.name} has sequences, and {config.model.family} learns from single pictures")
 
 
 def _fit(recorders: "list[Recorder]", on_event, should_stop, watched) -> bool:
@@ -200,11 +213,13 @@ def _fit(recorders: "list[Recorder]", on_event, should_stop, watched) -> bool:
 class Recorder:
     """Writes what the trainer tells into the run folder."""
 
-    def __init__(self, config: RunConfig, trainer: Trainer, test: datasets.Split):
-        self.config, self.trainer, self.test = config, trainer, test
+    def __init__(self, config: RunConfig, trainer: Trainer, actors: datasets.Split):
+        self.config, self.trainer, self.actors = config, trainer, actors
         self.folder = checkpoints.run_folder(config.name)
-        self.film = Film(test.images, test.labels, config.model.latent_dim)
-        self.filmed = schedule(config.train, trainer.steps_per_epoch, config.model.latent_dim)
+        self.film, self.filmed = None, ()  # a model of sequences or pairs keeps only a sheet
+        if trainer.model.input == "image":
+            self.film = Film(actors.images, actors.labels, config.model.latent_dim)
+            self.filmed = schedule(config.train, trainer.steps_per_epoch, config.model.latent_dim)
         self.created, self.seconds, self.since = time.time(), 0.0, time.time()
         self.shown, self.next_look = -1, 0.0  # step in now.safetensors; when the next is due
         self._now.unlink(missing_ok=True)  # of a run that crashed
@@ -228,10 +243,12 @@ class Recorder:
         self.film, self.created, self.seconds = film, meta["created"], meta["seconds"]
         torch.set_num_threads(meta.get("threads", torch.get_num_threads()))  # else it would round otherwise
 
-    def _saved_film(self, step: int) -> Film:
+    def _saved_film(self, step: int) -> Film | None:
         """The film on disk up to `step`. Raises ValueError where it lacks a frame."""
+        if self.film is None:
+            return None
         arrays = load_arrays(self.folder / "film.safetensors")
-        film = Film(self.test.images, self.test.labels, self.config.model.latent_dim, arrays)
+        film = Film(self.actors.images, self.actors.labels, self.config.model.latent_dim, arrays)
         film.cut(step)
         if film.steps != [when for when in self.filmed if when <= step]:
             raise ValueError("the film has other frames than the run")
@@ -248,6 +265,13 @@ class Recorder:
         checkpoints.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
         checkpoints.write_atomic(self.folder / "preview.png", preview(arrays))
 
+    def _sheet(self) -> None:
+        x = self.trainer.test[:16].float().div_(255)
+        with torch.inference_mode():
+            sheet = self.trainer.model.eval().sheet(x)
+        rows = sheet.mul(255).round().byte().cpu().numpy()
+        checkpoints.write_atomic(self.folder / "preview.png", picture(rows))
+
     def _frame(self) -> dict[str, np.ndarray]:
         trainer = self.trainer
         return self.film.frame(trainer.model, trainer.device, trainer.step, trainer.step / trainer.steps_per_epoch)
@@ -255,7 +279,7 @@ class Recorder:
     def newest(self, every: bool) -> None:
         """Keep the newest frame for those who look on: `every` step, or now and then, a tenth of the time at most."""
         began = time.monotonic()
-        if self.trainer.step == self.shown or (not every and began < self.next_look):
+        if self.film is None or self.trainer.step == self.shown or (not every and began < self.next_look):
             return
         self.shown = self.trainer.step
         checkpoints.write_atomic(self._now, arrays_bytes(self.film.arrays(self._frame())))
@@ -267,7 +291,9 @@ class Recorder:
         if not self.trainer.step:
             checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
             (self.folder / "state.json").unlink(missing_ok=True)  # of a run that is being trained anew
-        if self.trainer.step in self.filmed:
+        if self.film is None:
+            self._sheet()
+        elif self.trainer.step in self.filmed:
             self._shoot()
         checkpoints.write_history(self.folder / "history.jsonl", self.trainer.history)
         weights = {k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()}
@@ -295,7 +321,7 @@ class Recorder:
         self._mark(
             finished=True,
             parameters=parameter_count(self.trainer.model),
-            checksums={n: checkpoints.checksum(self.folder / n) for n in ("model.safetensors", "film.safetensors")},
+            checksums=_checksums(self.folder),
         )
         for name in ("state.safetensors", "now.safetensors"):
             (self.folder / name).unlink(missing_ok=True)
@@ -310,6 +336,7 @@ class Recorder:
             "device": str(self.trainer.device),
             "threads": torch.get_num_threads(),
             "launch": self.trainer.launch,
+            "traits": self.trainer.model.traits,
             "created": self.created,
             "seconds": round(self.seconds, 2),
             "versions": {"aevae": __version__, "torch": torch.__version__},
@@ -319,13 +346,22 @@ class Recorder:
 
 def preview(film: dict[str, np.ndarray], columns: int = 8) -> bytes:
     """PNG: originals, their reconstructions and decoded draws of N(0, I), one row each."""
+    return picture([film["original"][:columns], film["recon"][-1][:columns], film["sample"][-1][:columns]])
+
+
+def picture(rows: Sequence[np.ndarray]) -> bytes:
+    """PNG of rows of pictures, each uint8 (columns, 28, 28)."""
     from PIL import Image
 
-    rows = [film["original"][:columns], film["recon"][-1][:columns], film["sample"][-1][:columns]]
-    picture = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])  # (3*28, columns*28)
     out = io.BytesIO()
-    Image.fromarray(picture).save(out, "PNG", optimize=True)
+    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])  # (rows*28, columns*28)
+    Image.fromarray(sheet).save(out, "PNG", optimize=True)
     return out.getvalue()
+
+
+def _checksums(folder: Path) -> dict[str, str]:
+    files = (folder / name for name in ("model.safetensors", "film.safetensors"))
+    return {file.name: checkpoints.checksum(file) for file in files if file.exists()}
 
 
 # -- opening ---------------------------------------------------------------------------------------------------------
@@ -381,6 +417,8 @@ class Run:
         return torch.from_numpy(array).to(self.device)
 
     def _apply(self, function, array: np.ndarray, shape: tuple, out: tuple) -> np.ndarray:
+        if self.model.input != "image":
+            raise ValueError(f"{self.name} takes {self.model.input}s: no single picture has a code in it")
         x = self._tensor(array, shape)
         with torch.inference_mode():
             parts = [function(part).cpu().numpy() for part in batches(x)]
@@ -437,6 +475,7 @@ def load_run(reference: str, device: str = "cpu") -> Run:
 MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 picture is exact, and infinity has no mean
 
 METRICS = ("recon", "kl", "elbo", "objective", "sse", "bce", "psnr", "kl_per_dim", "active_units")
+FITTED = 1000  # test pictures that a model without an encoder is asked of: it has to fit each code
 UNITS = evidence.UNITS | reconstruction.UNITS | units.UNITS
 
 
@@ -445,13 +484,20 @@ def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, li
 
     recon, kl, elbo and objective use `samples` draws of the model's noise; the others decode mu.
     """
-    images = datasets.load(data).test.images
-    images = images[:limit] if limit else images
-    x = torch.tensor(images).to(device).float().div_(255)
+    test = datasets.load(data).test.take(slice(limit or FITTED if not model.has_encoder else limit or None))
+    x = torch.tensor(test.images).to(device).float().div_(255)
     values = evidence.evidence(model, x, torch.Generator(device).manual_seed(seed), samples)
+    values |= model.numbers(x, torch.tensor(test.labels).to(device), torch.Generator(device).manual_seed(seed))
+    values |= {"images": len(x), "samples": samples, "seed": seed}
+    return values | (_decoded(model, x) if model.input == "image" else {})
+
+
+def _decoded(model, x: torch.Tensor) -> dict:
+    """How near the decoded codes of x (N, 1, 28, 28) come to it, and what the codes hold."""
+    values = {}
     mu, kl = evidence.posterior(model, x)
     with torch.inference_mode():
-        x_hat = torch.cat([model.decode(part) for part in batches(mu.to(device))]).cpu().numpy()
+        x_hat = torch.cat([model.decode(part) for part in batches(mu.to(x.device))]).cpu().numpy()
     clean = x.cpu().numpy()
     for name in ("sse", "bce"):
         values[name] = float(getattr(reconstruction, name)(clean, x_hat).mean())
@@ -459,7 +505,7 @@ def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, li
     if kl is not None:
         values["kl_per_dim"] = [round(v, 6) for v in kl.mean(0).tolist()]
         values["active_units"] = int(units.active_units(mu.numpy()).sum())
-    return values | {"images": len(images), "samples": samples, "seed": seed}
+    return values
 
 
 def evaluate_model(config: RunConfig, model, device: torch.device) -> dict[str, dict]:
@@ -483,9 +529,11 @@ def estimate(config: RunConfig, device: str = "auto", pictures: int = 0) -> Esti
     """Parameters, and seconds by timing a few real steps on noise. `pictures`: training pictures of the data set."""
     where = pick_device(device)
     model = build_model(config.model, config.seed)
-    noise = np.random.default_rng(0).integers(0, 256, (config.train.batch_size, 1, 28, 28), dtype=np.uint8)
-    steps = 4
-    trainer = Trainer(model, noise, noise[:1], dataclasses.replace(config.train, epochs=steps), 0, where)
+    draw, steps, size = np.random.default_rng(0), 4, config.train.batch_size
+    noise = draw.integers(0, 256, (size, *model.shape), dtype=np.uint8)
+    labels = draw.integers(0, 10, size)
+    recipe = dataclasses.replace(config.train, epochs=steps)
+    trainer = Trainer(model, noise, noise[:1], recipe, 0, where, (labels, labels[:1]))
     marks: list[float] = []
     trainer.fit(lambda event: marks.append(time.perf_counter()) if isinstance(event, EpochDone) else None)
     per_step = min(b - a for a, b in itertools.pairwise(marks))
@@ -508,14 +556,13 @@ def export_weights(info: RunInfo, target: Path, half: bool) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "history.jsonl", "preview.png"):
         checkpoints.write_atomic(folder / name, (info.path / name).read_bytes())
-    film = thinned(run.film, SHIPPED_FRAMES) if half else run.film
-    checkpoints.write_atomic(folder / "film.safetensors", arrays_bytes(film))
+    if (info.path / "film.safetensors").exists():
+        film = thinned(run.film, SHIPPED_FRAMES) if half else run.film
+        checkpoints.write_atomic(folder / "film.safetensors", arrays_bytes(film))
     if half:
         run.model.half().float()
     weights = {k: (v.half() if half else v).contiguous() for k, v in run.model.state_dict().items()}
     checkpoints.write_atomic(folder / "model.safetensors", save(weights))
     checkpoints.write_json(folder / "metrics.json", evaluate_model(run.config, run.model, run.device))
-    state = info.state | {
-        "checksums": {n: checkpoints.checksum(folder / n) for n in ("model.safetensors", "film.safetensors")}
-    }
+    state = info.state | {"checksums": _checksums(folder), "traits": run.model.traits}
     checkpoints.write_json(folder / "state.json", state)

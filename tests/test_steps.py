@@ -160,7 +160,7 @@ def test_one_cycle_rises_and_falls():
 def test_the_rate_reaches_adam():
     one = trainer()
     seen = []
-    one.fit(should_stop=lambda: seen.append((one.step, one.optimizer.param_groups[0]["lr"])) or False)
+    one.fit(should_stop=lambda: seen.append((one.step, one.optimizers["adam"].param_groups[0]["lr"])) or False)
     assert all(lr == pytest.approx(RECIPE.lr * one_cycle(step - 1, one.steps)) for step, lr in seen if step)
 
 
@@ -280,7 +280,7 @@ def test_a_graph_takes_full_batches_and_falls_back_by_itself(monkeypatch, fails)
 
     one = trainer()
     alone = steps.Alone(one)
-    alone.optimizer.param_groups[0]["lr"] = torch.tensor(RECIPE.lr)
+    alone.optimizers[0].param_groups[0]["lr"] = torch.tensor(RECIPE.lr)
     graphed = steps.Graphed(alone)
     recording, real = [False], alone.run
 

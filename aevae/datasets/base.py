@@ -16,15 +16,18 @@ class DataUnavailable(ValueError):
 class Split:
     """Pictures and their classes, both read-only since all sessions share them.
 
-    images: uint8 (N, 1, 28, 28), C-contiguous, 0 black to 255 white. labels: int64 (N,), index into `Dataset.classes`.
+    images: uint8 (N, 1, 28, 28), or sequences of them (N, T, 1, 28, 28), C-contiguous, 0 black to 255 white.
+    labels: int64 (N,), index into `Dataset.classes`.
     """
 
     images: np.ndarray
     labels: np.ndarray
 
     def __post_init__(self):
-        if self.images.dtype != np.uint8 or self.images.shape[1:] != (1, 28, 28):
-            raise ValueError(f"images must be uint8 (N, 1, 28, 28), got {self.images.dtype} {self.images.shape}")
+        if self.images.dtype != np.uint8 or self.images.shape[-3:] != (1, 28, 28) or self.images.ndim not in (4, 5):
+            raise ValueError(
+                f"images must be uint8 (N, 1, 28, 28) or (N, T, 1, 28, 28), got {self.images.dtype} {self.images.shape}"
+            )
         if self.labels.dtype != np.int64 or self.labels.shape != self.images.shape[:1]:
             raise ValueError(
                 f"labels must be int64 {self.images.shape[:1]}, got {self.labels.dtype} {self.labels.shape}"

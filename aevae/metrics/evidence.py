@@ -3,7 +3,6 @@
 import torch
 from torch import Generator, Tensor
 
-from aevae import losses
 from aevae.models.base import Model
 from aevae.models.blocks import batches
 
@@ -31,4 +30,4 @@ def posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
     mu = torch.cat([m for m, _ in pairs])
     if pairs[0][1] is None:
         return mu.cpu(), None
-    return mu.cpu(), losses.gaussian_kl_per_dim(mu, torch.cat([v for _, v in pairs])).cpu()
+    return mu.cpu(), model.kl_per_dim(mu, torch.cat([v for _, v in pairs])).cpu()

@@ -29,18 +29,27 @@ class Model(nn.Module):
     latent = "continuous"  # or "discrete"
     input = "image"  # or "sequence"
     levels = 1
+    shape: ClassVar[tuple[int, ...]] = blocks.SHAPE  # of one training example
+    wants: ClassVar[tuple[str, ...]] = ()  # what `loss` is told of a training batch besides x: "labels", "index"
+    batched = True  # several models can be trained as one (torch.func.vmap): no state but weights changes in a step
+    test_pictures: int | None = None  # how many of them an epoch's pass looks at, where each is dear; None: all
     knobs: ClassVar[tuple[str, ...]] = ()  # numbers of the config that models trained side by side may differ in
+    units: ClassVar[dict[str, str]] = {}  # of `numbers`
 
     def __init__(self, config: ModelConfig):
         super().__init__()
         self.config = config
         for name in self.knobs:
             self.register_buffer(name, torch.tensor(float(getattr(config, name))), persistent=False)
-        self.encoder, width = blocks.encoder(config)
-        self.build_code(width)
-        self.decoder = blocks.decoder(config)
+        self.build()
         if config.likelihood == "gaussian_learned":
             self.pixel_logvar = nn.Parameter(torch.tensor(math.log(0.1)))  # near the variance of MNIST, 0.095
+
+    def build(self) -> None:
+        """Make the layers."""
+        self.encoder, width = blocks.encoder(self.config)
+        self.build_code(width)
+        self.decoder = blocks.decoder(self.config)
 
     def build_code(self, width: int) -> None:
         """Make the layers from h (B, width) to the code."""
@@ -64,9 +73,17 @@ class Model(nn.Module):
         """The code mu (B, D) of x (B, 1, 28, 28) in [0, 1]. Deterministic."""
         return self.posterior(x)[0]
 
+    def params(self, z: Tensor) -> Tensor:
+        """Natural parameters of p(x|z), (B, C, 28, 28), of z (B, D)."""
+        return self.decoder(z)
+
     def decode(self, z: Tensor) -> Tensor:
         """The mean picture (B, 1, 28, 28) in [0, 1] of z (B, D)."""
-        return self.mean(self.decoder(z))
+        return self.mean(self.params(z))
+
+    def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        """KL(q(z_j|x) || p(z_j)) of each latent, in nats. mu, logvar: (B, D). Returns (B, D)."""
+        return losses.gaussian_kl_per_dim(mu, logvar)
 
     def mean(self, params: Tensor) -> Tensor:
         """Mean picture in [0, 1] of the decoder's output."""
@@ -88,11 +105,54 @@ class Model(nn.Module):
         """Encode, draw z where q is a distribution and a generator is given, decode."""
         mu, logvar = self.posterior(x)
         z = mu if logvar is None or generator is None else sample(mu, logvar, generator)
-        return Output(params=self.decoder(z), z=z, mu=mu, logvar=logvar)
+        return Output(params=self.params(z), z=z, mu=mu, logvar=logvar)
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
-        """Objective of a batch x (B, 1, 28, 28). `epoch`: training time that schedules follow; default: their end."""
+        """Objective of a batch x (B, 1, 28, 28). `epoch`: training time that schedules follow; default: their end.
+
+        A family that `wants` labels (B,) int64 or the pictures' numbers in the training set, index (B,) int64, takes
+        them by these names, None where nobody knows them (test pictures have no index).
+        """
         raise NotImplementedError
+
+    def parameter_groups(self) -> list[dict]:
+        """What is learnt: groups {"params": [...], "scale": factor on the learning rate, "rows": bool}.
+
+        `rows`: of these only the rows that a batch looked up move, and only their moments (embeddings with sparse
+        gradients, torch.optim.SparseAdam); the one plain group has no rows.
+        """
+        return [{"params": list(self.parameters())}]
+
+    def begin(self, pictures: int) -> None:
+        """Called once with the number of training pictures, before there is an optimizer."""
+
+    def after_step(self) -> None:
+        """Called after each step of the optimizer: projections, codebooks."""
+
+    def prior(self, noise: Tensor) -> Tensor:
+        """Codes z (B, D) drawn from the prior, out of N(0, 1) numbers (B, D): the same noise, the same codes.
+
+        For a code without a prior they show what lies where no code was.
+        """
+        return noise
+
+    def known(self, count: int) -> tuple[Tensor, Tensor | None]:
+        """Mean and log variance of the codes learnt for the first `count` training pictures; without an encoder."""
+        raise NotImplementedError
+
+    def sheet(self, x: Tensor) -> Tensor:
+        """Rows of pictures (rows, columns, 28, 28) that show what a model of another input than pictures does."""
+        raise NotImplementedError
+
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        """What only this family measures, on test pictures x (N, 1, 28, 28) of classes `labels` (N,); see `units`."""
+        return {}
+
+    @property
+    def traits(self) -> dict:
+        """What listings must know of a run to use it, without torch."""
+        names = ("input", "latent", "has_encoder", "generative", "levels")
+        return {name: getattr(self, name) for name in names} | {"latent_dim": self.config.latent_dim}
 
 
 def sample(mu: Tensor, logvar: Tensor, generator: Generator) -> Tensor:

@@ -21,6 +21,50 @@ class Shift(nn.Module):
         return x + self.by
 
 
+class TopK(nn.Module):
+    """Keeps the `k` largest units of each row h (B, D), the first of equals, and sets the others to 0.
+
+    Makhzani & Frey 2014, arXiv:1312.5663, algorithm 1: the largest, not the largest in size.
+    """
+
+    def __init__(self, k: int):
+        super().__init__()
+        self.k = k
+
+    def forward(self, h: Tensor) -> Tensor:
+        kept = h.topk(self.k, dim=1).indices  # exactly k of them, whatever is equal
+        return torch.zeros_like(h).scatter(1, kept, h.gather(1, kept))
+
+
+class Codebook(nn.Module):
+    """K vectors of D numbers; a map z_e (B, D, h, w) becomes the map of nearest vectors z_q of the same shape.
+
+    van den Oord et al. 2017, arXiv:1711.00937, eq. 1 and 2. `vectors` (K, D) is a parameter where it is learnt by its
+    gradient, else a buffer.
+    """
+
+    def __init__(self, count: int, size: int, learnt: bool):
+        super().__init__()
+        vectors = torch.randn(count, size)
+        if learnt:
+            self.vectors = nn.Parameter(vectors)
+        else:
+            self.register_buffer("vectors", vectors)
+
+    def indices(self, z_e: Tensor) -> Tensor:
+        """Numbers of the nearest vectors, (B, h, w) int64; the first of equals."""
+        flat = z_e.movedim(1, -1)  # (B, h, w, D)
+        # |z - e|^2 without |z|^2, which is the same for all
+        return (self.vectors.square().sum(1) - 2 * flat @ self.vectors.T).argmin(-1)
+
+    def look_up(self, indices: Tensor) -> Tensor:
+        """Vectors of these numbers (B, h, w), as a map (B, D, h, w)."""
+        return self.vectors[indices].movedim(-1, 1)
+
+    def forward(self, z_e: Tensor) -> Tensor:
+        return self.look_up(self.indices(z_e))
+
+
 def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
     """x (B, 1, 28, 28) -> h (B, width). Returns the net and its width.
 
@@ -39,14 +83,14 @@ def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
     return net, CONV_FEATURES
 
 
-def decoder(config: ModelConfig) -> nn.Module:
-    """z (B, D) -> natural parameters of the pixels (B, 1, 28, 28): the encoder mirrored."""
+def decoder(config: ModelConfig, maps: int = 1) -> nn.Module:
+    """z (B, D) -> natural parameters of the pixels (B, maps, 28, 28): the encoder mirrored."""
     if config.network == "mlp":
         return nn.Sequential(
             nn.Linear(config.latent_dim, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, PIXELS),
-            nn.Unflatten(1, SHAPE),
+            nn.Linear(config.hidden, maps * PIXELS),
+            nn.Unflatten(1, (maps, *SHAPE[1:])),
             Shift(),
         )
     return nn.Sequential(
@@ -55,7 +99,7 @@ def decoder(config: ModelConfig) -> nn.Module:
         nn.Unflatten(1, (64, 7, 7)),
         nn.ConvTranspose2d(64, 32, 4, 2, 1),  # (B, 32, 14, 14)
         nn.ReLU(),
-        nn.ConvTranspose2d(32, 1, 4, 2, 1),  # (B, 1, 28, 28)
+        nn.ConvTranspose2d(32, maps, 4, 2, 1),  # (B, maps, 28, 28)
         Shift(),
     )
 

@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from aevae import losses
 from aevae.config import TrainConfig
 from aevae.models.base import Model
 from aevae.models.blocks import batches
@@ -20,6 +19,7 @@ ROOM = 16_000_000  # bytes a film should stay under: wide codes are filmed less 
 LEAST = 12  # ... but so often at least
 USUAL = 24  # frames that a run of few, long epochs gets, evenly within them
 LONG = 50  # steps of an epoch that is worth looking into
+WIDE = 128  # numbers in a code of which fewer are kept
 SEED = 1_000_003  # of the noise in the mean terms; the same in every frame and run
 FIXED = ("original", "labels")  # arrays that every frame shares
 
@@ -27,7 +27,7 @@ FIXED = ("original", "labels")  # arrays that every frame shares
 def schedule(config: TrainConfig, steps_per_epoch: int, latent_dim: int) -> tuple[int, ...]:
     """The steps that are filmed, ascending: 0, some of the first epoch, ends of epochs, the last."""
     first = [step for step in FIRST if step < steps_per_epoch]
-    frame = 2 * CODES * latent_dim + 2 * ROLL * 28 * 28
+    frame = 2 * _codes(latent_dim) * latent_dim + 2 * ROLL * 28 * 28
     room = max(ROOM // frame - len(first) - 1, LEAST)
     ends = config.film_epochs
     kept = (*ends[: -1 : -(-len(ends) // room)], ends[-1])
@@ -35,6 +35,11 @@ def schedule(config: TrainConfig, steps_per_epoch: int, latent_dim: int) -> tupl
     look = config.epochs < USUAL and steps_per_epoch >= LONG
     within = (round(i * steps / parts) for i in range(parts)) if look else ()
     return tuple(sorted({*first, *within, *(epoch * steps_per_epoch for epoch in kept)}))
+
+
+def _codes(latent_dim: int) -> int:
+    """How many codes a frame keeps: fewer of wide ones."""
+    return CODES if latent_dim <= WIDE else CODES // 5
 
 
 def thinned(arrays: dict[str, np.ndarray], most: int) -> dict[str, np.ndarray]:
@@ -50,23 +55,32 @@ def shoot(model: Model, device: torch.device, images: np.ndarray, draws: Tensor)
     training = model.training
     model.eval()
     x = torch.tensor(images).to(device).float().div_(255)
-    mu = torch.cat([model.encode(part) for part in batches(x)])
+    mu, logvar = _posterior(model, x)
     roll = x[:ROLL]
-    posterior, logvar = model.posterior(roll)
-    params = model.decoder(posterior)
-    pictures = {"recon": model.mean(params), "sample": model.decode(draws.to(device))}
+    params = model.params(mu[:ROLL])
+    pictures = {"recon": model.mean(params), "sample": model.decode(model.prior(draws.to(device)))}
     frame = {k: v[:, 0].mul(255).round().byte() for k, v in pictures.items()}
     frame |= {"codes": mu.half(), "recon_nats": model.nll(roll, params)}
     if logvar is not None:
-        frame |= {"std": torch.exp(0.5 * logvar).half(), "kl_nats": losses.gaussian_kl(posterior, logvar)}
+        std, kl = torch.exp(0.5 * logvar[:ROLL]).half(), model.kl_per_dim(mu[:ROLL], logvar[:ROLL])
+        frame |= {"std": std, "kl_nats": kl.sum(1)}
     frame |= {f"term.{name}": value for name, value in _terms(model, x).items()}
     model.train(training)
     return {k: v.cpu().numpy() for k, v in frame.items()}
 
 
+def _posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """The codes of x (N, 1, 28, 28); of a model without an encoder: those it has learnt, x being the first pictures."""
+    if not model.has_encoder:
+        return model.known(len(x))
+    mu, logvar = zip(*(model.posterior(part) for part in batches(x)), strict=True)
+    return torch.cat(mu), None if logvar[0] is None else torch.cat(logvar)
+
+
 def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
     """Mean terms of the model's own loss over x, one draw of its noise."""
     generator = torch.Generator(x.device).manual_seed(SEED)
+    x = x[: model.test_pictures]
     sums: dict[str, Tensor] = {}
     for part in batches(x):
         loss = model.loss(part, generator=generator)
@@ -82,12 +96,12 @@ class Film:
     uint8, mean pictures; recon_nats, kl_nats (E, 16) float32, of these pictures at z = mu; std (E, 16, D) float16 of
     q(z|x); codes (E, N, D) float16 of the first N <= 1000 test pictures (at least 16: fewer are repeated), the 16
     first; labels (N,) int64; term.<name> (E,) float32, mean terms over the N. A code that is a point has no std and
-    kl_nats. Samples decode the same 16 draws of N(0, I) in every frame: for a family without a prior they show what
-    lies where no code was.
+    kl_nats. Samples decode the same 16 draws of the prior (`Model.prior`) in every frame. A model without an
+    encoder is followed on the first pictures of the training set, whose codes it learns.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, latent_dim: int, arrays: dict | None = None):
-        roll = np.arange(max(min(len(images), CODES), ROLL)) % len(images)
+        roll = np.arange(max(min(len(images), _codes(latent_dim)), ROLL)) % len(images)
         self.images, self.labels = images[roll], labels[roll]
         self.draws = torch.randn(ROLL, latent_dim, generator=torch.Generator().manual_seed(0))
         self.frames = {k: list(v) for k, v in arrays.items() if k not in FIXED} if arrays else {}

@@ -26,7 +26,8 @@ class Adam(torch.optim.Adam):
     parameter got no gradient, `advance` is `step`.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, device: torch.device):
+    def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, device: torch.device, scale: float = 1.0):
+        self.scale = scale  # of the learning rate
         cuda = device.type == "cuda"  # there step counter and rate live on the device, for graphs
         lr = torch.tensor(config.lr, device=device) if cuda else config.lr
         fused = device.type in ("cpu", "cuda")
@@ -61,6 +62,31 @@ class Adam(torch.optim.Adam):
             p.grad = None
 
 
+class RowAdam(torch.optim.SparseAdam):
+    """torch's SparseAdam under the surface of `Adam`: rows that no picture of the batch looked up stay as they are."""
+
+    def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, scale: float):
+        self.scale = scale
+        super().__init__(list(parameters), config.lr * scale, (0.9, config.beta2))
+
+    def advance(self) -> None:
+        """One step, after which there are no gradients."""
+        self.step()
+        self.zero_grad()
+
+
+def optimizers(model, config: TrainConfig, device: torch.device) -> dict[str, Adam | RowAdam]:
+    """What moves the parameters of `model.parameter_groups()`: "adam", and "rows" where there are such."""
+    made: dict[str, Adam | RowAdam] = {}
+    for group in model.parameter_groups():
+        scale = group.get("scale", 1.0)
+        if group.get("rows"):
+            made["rows"] = RowAdam(group["params"], config, scale)
+        else:
+            made["adam"] = Adam(group["params"], config, device, scale)
+    return made
+
+
 def sum_type(device: torch.device) -> torch.dtype:
     """Of sums over an epoch."""
     return torch.float32 if device.type == "mps" else torch.float64
@@ -77,7 +103,7 @@ class Alone:
 
     def __init__(self, trainer):
         self.trainers = [trainer]
-        self.optimizer = trainer.optimizer
+        self.optimizers = list(trainer.optimizers.values())
         self.sums: Tensor | None = None  # (T, M)
 
     def __call__(self, index: Tensor) -> None:
@@ -91,16 +117,20 @@ class Alone:
         with self.precision():
             values = self.gradients(index, epoch)  # (T, M)
         self.check(values)
-        if not isinstance(rate, Tensor):
-            for group in self.optimizer.param_groups:
-                group["lr"] = rate
-        self.optimizer.advance()
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                if isinstance(group["lr"], Tensor):
+                    group["lr"].copy_(rate * optimizer.scale)
+                else:
+                    group["lr"] = rate * optimizer.scale
+            optimizer.advance()
+        for trainer in self.trainers:
+            trainer.model.after_step()
         self.add(values * index.shape[1])
 
     def gradients(self, index: Tensor, epoch: float | Tensor) -> Tensor:
         trainer = self.trainers[0]
-        x = trainer.train.index_select(0, index[0]).float().div_(255)
-        loss = trainer.model.loss(x, generator=trainer.noise, epoch=epoch)
+        loss = trainer.loss(index[0], epoch)
         loss.total.backward()
         trainer.term_names = [*loss.terms, "objective"]
         return torch.stack([*loss.terms.values(), loss.total.detach()]).unsqueeze(1)
@@ -155,7 +185,7 @@ class Together(Alone):
         self.buffers = {
             name: torch.stack([t.model.get_buffer(name) for t in trainers]) for name, _ in lead.model.named_buffers()
         }
-        self.optimizer = Adam(self.parameters.values(), lead.config, lead.device)
+        self.optimizers = [Adam(self.parameters.values(), lead.config, lead.device)]
         for name, stacked in self.parameters.items():
             self._share(name, stacked)
         self.asked: dict[int, list] = {}  # batch size -> what a step draws
@@ -163,13 +193,13 @@ class Together(Alone):
     def _share(self, name: str, stacked: nn.Parameter) -> None:
         """Trainers' parameter `name` and its moments become views of the stack's."""
         own = [t.model.get_parameter(name) for t in self.trainers]
-        slots = [t.optimizer.state.get(p) or _fresh(p) for t, p in zip(self.trainers, own, strict=True)]
+        slots = [t.optimizers["adam"].state.get(p) or _fresh(p) for t, p in zip(self.trainers, own, strict=True)]
         state = {key: torch.stack([slot[key] for slot in slots]) for key in ("exp_avg", "exp_avg_sq")}
         state["step"] = slots[0]["step"].clone()
-        self.optimizer.state[stacked] = state
+        self.optimizers[0].state[stacked] = state
         for i, (trainer, p) in enumerate(zip(self.trainers, own, strict=True)):
             p.data = stacked.data[i]
-            trainer.optimizer.state[p] = {
+            trainer.optimizers["adam"].state[p] = {
                 "step": state["step"], "exp_avg": state["exp_avg"][i], "exp_avg_sq": state["exp_avg_sq"][i]
             }  # fmt: skip
 
@@ -240,7 +270,7 @@ class Graphed:
         self.stream = torch.cuda.Stream(device)
         self.index: Tensor | None = None
         self.epoch = torch.zeros((), device=device)
-        self.rate = steps.optimizer.param_groups[0]["lr"]
+        self.rate = torch.zeros((), device=device)
 
     def __call__(self, index: Tensor) -> None:
         lead = self.steps.trainers[0]

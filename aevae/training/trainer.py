@@ -15,8 +15,9 @@ from torch import Tensor
 from aevae.config import TrainConfig
 from aevae.models.base import Model
 from aevae.models.blocks import batches
+from aevae.outputs import Loss
 from aevae.schedules import one_cycle
-from aevae.training.steps import Adam, stepper, sum_type
+from aevae.training.steps import optimizers, stepper, sum_type
 
 TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
 REPORT_SECONDS = 0.25  # a StepDone at most this often
@@ -45,19 +46,22 @@ class TrainingDiverged(ArithmeticError):
 
 
 class Trainer:
-    """One run in the making: Adam on shuffled mini-batches of `train` (uint8 (N, 1, 28, 28)), a pass over `test` after
-    each epoch. The steps themselves, of one model or of several side by side, are in `aevae.training.steps`."""
+    """One run in the making: Adam on shuffled mini-batches of `train` (uint8 (N, 1, 28, 28), or sequences
+    (N, T, 1, 28, 28)), a pass over `test` after each epoch; `labels`: theirs, int64, for families that want them.
+    The steps themselves, of one model or of several side by side, are in `aevae.training.steps`."""
 
-    def __init__(self, model: Model, train, test, config: TrainConfig, seed: int, device: torch.device):
+    def __init__(self, model: Model, train, test, config: TrainConfig, seed: int, device: torch.device, labels=None):
+        model.begin(len(train))
         self.model = model.to(device)
         self.config, self.seed, self.device = config, seed, device
+        self.labels = [torch.as_tensor(part).to(device) for part in labels or ()]
         # copies: the data set stays as it is; what is on the device already is shared by those who train side by side
         self.train, self.test = (
             part if isinstance(part, Tensor) else torch.tensor(part).to(device) for part in (train, test)
         )
         if config.centre:
             model.start_from(self.train.sum(0).div(255 * len(self.train)).to(device, torch.float32))
-        self.optimizer = Adam(model.parameters(), config, device)
+        self.optimizers = optimizers(model, config, device)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.step = 0
         self.sums: Tensor | None = None  # (T,) of the terms times the batch, over this epoch so far
@@ -141,17 +145,28 @@ class Trainer:
         self.model.eval()
         generator = torch.Generator(self.device).manual_seed(TEST_SEED)
         sums: dict[str, float] = {}
-        for images in batches(self.test):
-            loss = self.model.loss(images.float().div_(255), generator=generator)
+        every = torch.arange(len(self.test), device=self.device)[: self.model.test_pictures]
+        for part in batches(every):
+            told = {"labels": self.labels[1][part]} if "labels" in self.model.wants else {}
+            loss = self.model.loss(self.test[part].float().div_(255), generator=generator, **told)
             for name, term in {**loss.terms, "objective": loss.total}.items():
-                sums[name] = sums.get(name, 0.0) + float(term) * len(images)
-        return {name: total / len(self.test) for name, total in sums.items()}
+                sums[name] = sums.get(name, 0.0) + float(term) * len(part)
+        return {name: total / len(every) for name, total in sums.items()}
+
+    def loss(self, index: Tensor, epoch: float | Tensor) -> Loss:
+        """Objective of the training pictures `index` (B,)."""
+        x = self.train.index_select(0, index).float().div_(255)
+        told = {"index": index} if "index" in self.model.wants else {}
+        if "labels" in self.model.wants:
+            told["labels"] = self.labels[0].index_select(0, index)
+        return self.model.loss(x, generator=self.noise, epoch=epoch, **told)
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
         """All that resume needs, of one step: tensors, and JSON data. `load_state` takes them back."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
-        for i, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"adam.{i}.{k}": v for k, v in slots.items()}
+        for name, optimizer in self.optimizers.items():
+            for i, slots in optimizer.state_dict()["state"].items():
+                tensors |= {f"{name}.{i}.{k}": torch.as_tensor(v) for k, v in slots.items()}
         tensors["noise"] = self.noise.get_state()
         if self.sums is not None:
             tensors["sums"] = self.sums
@@ -173,14 +188,11 @@ class Trainer:
         named = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         if _shapes(named) != _shapes(self.model.state_dict()):
             raise ValueError("the saved state does not fit this model")
-        slots: dict[int, dict] = {}
-        for key, value in tensors.items():
-            if key.startswith("adam."):
-                _, i, name = key.split(".")
-                slots.setdefault(int(i), {})[name] = value.clone()  # Adam writes into it
-        parameters = list(self.model.parameters())
-        if meta["step"] and any(slots[i]["exp_avg"].shape != p.shape for i, p in enumerate(parameters)):
-            raise ValueError("the saved state of Adam does not fit this model")
+        slots = {name: _slots(tensors, name) for name in self.optimizers}
+        for name, optimizer in self.optimizers.items():
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            if meta["step"] and any(slots[name][i]["exp_avg"].shape != p.shape for i, p in enumerate(parameters)):
+                raise ValueError("the saved state of Adam does not fit this model")
         noise = torch.Generator(self.device).manual_seed(self.seed + meta["step"])
         if meta.get("device", self.device.type) == self.device.type:
             try:
@@ -191,7 +203,8 @@ class Trainer:
         step, history, names, seconds = (meta[k] for k in ("step", "history", "term_names", "epoch_seconds"))
 
         self.model.load_state_dict(named)
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": slots})
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict({**optimizer.state_dict(), "state": slots[name]})
         self.noise, self.sums, self.step = noise, sums, step
         self.history, self.term_names, self.epoch_seconds = list(history), list(names), seconds
 
@@ -250,6 +263,17 @@ def _epoch(trainers: Sequence[Trainer], take: Callable[[Tensor], None], tell, sh
             told = now
             tell(Trainer.news)
     return True
+
+
+def _slots(tensors: dict[str, Tensor], optimizer: str) -> dict[int, dict]:
+    """An optimizer's slots by the number of the parameter, out of what `Trainer.state` returned."""
+    slots: dict[int, dict] = {}
+    for key, value in tensors.items():
+        if key.startswith(f"{optimizer}."):
+            _, i, name = key.split(".")
+            # copies: the optimizer writes into them; SparseAdam counts its steps in a plain number
+            slots.setdefault(int(i), {})[name] = int(value) if optimizer == "rows" and name == "step" else value.clone()
+    return slots
 
 
 def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:

@@ -76,7 +76,7 @@ def run_form() -> tuple[list[RunConfig], str]:
     trains = dataclasses.fields(TrainConfig)
     begun = more.container()  # the training fields stand above those of the data set, which are asked first
     values |= {f.name: _field(f, {"name": data}, more) for f in _data_fields()}
-    begins = _recipe_values(recipe, data, values["limit"])
+    begins = _recipe_values(recipe, data, values["limit"], model_class.Config)
     for f in trains:
         values[f.name] = _field(f, values, first if f.name in FIRST else begun, begins[f.name])
     for f in dataclasses.fields(Seed):
@@ -122,13 +122,13 @@ def _recipe() -> str:
     )  # fmt: skip
 
 
-def _recipe_values(recipe: str, data: str | None, limit: int) -> dict[str, Any]:
-    """The training fields as the recipe has them for this data set.
+def _recipe_values(recipe: str, data: str | None, limit: int, model: type) -> dict[str, Any]:
+    """The training fields as the recipe has them for this data set and family (its config class).
 
-    When another recipe or data set was chosen since the last look, all of them are set anew.
+    When another recipe, data set or family was chosen since the last look, all of them are set anew.
     """
     named = data or DataConfig().name
-    values = dataclasses.asdict(preset(recipe, DataConfig(name=named, limit=limit)))
+    values = dataclasses.asdict(preset(recipe, DataConfig(name=named, limit=limit), model))
     mark = (recipe, named, values)
     if st.session_state.get(_TAKEN, mark) != mark:
         st.session_state.update({key_of(name): value for name, value in values.items()})
@@ -299,9 +299,10 @@ def fill(config: RunConfig) -> None:
         st.session_state[key_of(field)] = value
     st.session_state.update({key: "" for key in st.session_state if str(key).startswith(list_key(""))})
     st.session_state[SEEDS] = 1
-    recipe = next((r for r in PRESETS if preset(r, config.data) == config.train), PRESETS[0])
+    own = type(config.model)
+    recipe = next((r for r in PRESETS if preset(r, config.data, own) == config.train), PRESETS[0])
     st.session_state[RECIPE] = recipe
-    st.session_state[_TAKEN] = (recipe, config.data.name, dataclasses.asdict(preset(recipe, config.data)))
+    st.session_state[_TAKEN] = (recipe, config.data.name, dataclasses.asdict(preset(recipe, config.data, own)))
     known = name in [row["name"] for row in _catalogue()]
     st.session_state[FAMILY] = config.model.family
     st.session_state[DATA] = name if known else OWN

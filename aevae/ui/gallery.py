@@ -278,11 +278,13 @@ def config_of(run: RunInfo) -> RunConfig | None:
 def command(config: RunConfig) -> str:
     """The command line that makes this run: what differs from the defaults and from the recipe."""
     raw, words = config.to_dict(), []
-    default = RunConfig(type(config.data)(), type(config.model)(), preset(PRESETS[0], config.data)).to_dict()
+    default = RunConfig(
+        type(config.data)(), type(config.model)(), preset(PRESETS[0], config.data, type(config.model))
+    ).to_dict()
     named = ("latent_dim", "beta", "epochs", "batch_size", "lr")
     for part in ("model", "train", "data"):
         for key, value in raw[part].items():
-            if key in ("family", "name", "digest") or value == default[part][key]:
+            if key in ("family", "name", "digest") or value == default[part].get(key):
                 continue
             text = str(value).lower() if isinstance(value, bool) else str(value)
             words += [f"--{key}".replace("_", "-"), text] if key in named else ["--set", f"{key}={text}"]

@@ -23,9 +23,10 @@ def _runs(own: str, shipped: str) -> list[RunInfo]:
 runs.clear = _runs.clear
 
 
-def finished(families: tuple[str, ...] | None = None) -> list[RunInfo]:
-    """Runs that can be opened, of these families or of all."""
-    return [r for r in runs() if r.status == "finished" and (families is None or r.family in families)]
+def finished(families: tuple[str, ...] | None = None, input: str = "image") -> list[RunInfo]:
+    """Runs that can be opened, of these families or of all, whose models take this input."""
+    found = (r for r in runs() if r.status == "finished" and r.traits["input"] == input)
+    return [r for r in found if families is None or r.family in families]
 
 
 def run(name: str):

@@ -1,0 +1,59 @@
+"""Identities that need no data: each yields its residual, which must not exceed its tolerance. Float64, fixed seeds.
+
+`python -m aevae check` prints them; the tests assert them. One file per subject; a new one is named in SUBJECTS.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+
+import torch
+
+from aevae.models import build_model, family_class
+
+SUBJECTS = ("likelihoods",)
+CHECKS: list[tuple[str, Callable, float]] = []
+
+
+def check(name: str, tolerance: float):
+    """Register a function that returns a residual."""
+
+    def register(function):
+        CHECKS.append((name, function, tolerance))
+        return function
+
+    return register
+
+
+def run() -> Iterator[tuple[str, float, float]]:
+    """(name, residual, tolerance) of every identity, in order."""
+    for name, function, tolerance in CHECKS:
+        yield name, float(function()), tolerance
+
+
+def rng(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def randn(*shape: int, seed: int = 0) -> torch.Tensor:
+    """N(0, 1) numbers in float64."""
+    return torch.randn(*shape, generator=rng(seed), dtype=torch.float64)
+
+
+def digits(count: int = 8) -> torch.Tensor:
+    """Noise in the shape of pictures, (count, 1, 28, 28) in [0, 1)."""
+    return torch.rand(count, 1, 28, 28, generator=rng(7))
+
+
+def same_loss(family_a: str, settings_a: dict, family_b: str, settings_b: dict) -> float:
+    """Largest difference of two families' losses and gradients: same seed, same weights, same noise."""
+    sides = []
+    for family, settings in ((family_a, settings_a), (family_b, settings_b)):
+        model = build_model(family_class(family).Config(latent_dim=5, hidden=32, **settings), seed=3)
+        loss = model.loss(digits(), generator=rng(1), epoch=0.5).total
+        loss.backward()
+        sides.append([loss.detach()] + [p.grad for p in model.parameters()])
+    return max((a - b).abs().max().item() for a, b in zip(*sides, strict=True))
+
+
+for _subject in SUBJECTS:
+    import_module(f"aevae.checks.{_subject}")
