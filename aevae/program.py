@@ -55,6 +55,8 @@ def half_is_enough(model: Model) -> bool:
 
     Asked of 64 pictures, half of them strokes drawn at random and half noise, and of their codes.
     """
+    if any(isinstance(m, TopK | Codebook) for m in model.modules()):
+        return False  # a rounded weight may choose another unit or vector
     rounded = copy.deepcopy(model)
     for p in (*rounded.parameters(), *rounded.buffers()):
         p.data = p.data.half().float()
@@ -157,6 +159,8 @@ def _sizes_fit(op: str, inputs: list[tuple], out: tuple) -> bool:
         return True
     if op == "linear":
         return len(inputs[0]) == 1
+    if op == "slice":
+        return len(inputs[0]) == len(out) == 1
     if op == "cat":
         return all(shape[1:] == out[1:] for shape in inputs) and sum(s[0] for s in inputs) == out[0]
     return all(math.prod(shape) == math.prod(out) and (op == "reshape" or shape == out) for shape in inputs)
@@ -187,6 +191,10 @@ def _call(node: fx.Node, name: str) -> dict | None:
         return {"op": "clamp", **bounds} if all(isinstance(b, int | float | None) for b in rest) else None
     if node.target in _PAIRWISE and not node.kwargs and all(isinstance(a, fx.Node) for a in node.args):
         return {"op": _PAIRWISE[node.target]}
+    if node.target is operator.getitem and isinstance(node.args[1], tuple) and len(node.args[1]) == 2:
+        every, part = node.args[1]  # z[:, a:b]
+        plain = every == slice(None) and isinstance(part, slice) and part.step in (None, 1) and (part.start or 0) >= 0
+        return {"op": "slice", "start": part.start or 0} if plain else None
     if node.target is torch.cat and rest in ((1,), (-1,)):
         return {"op": "cat"}
     return None

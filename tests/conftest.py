@@ -1,7 +1,8 @@
 """Shared by all tests: a store of tiny models, an empty store, one thread."""
 
+import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,14 +14,49 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 TINY = {"latent_dim": 3, "hidden": 16}
 
 
+def fitting(family: str, **wanted) -> dict:
+    """Of these options those that the family has, with values that it knows."""
+    from aevae.models import family_class
+
+    fields = {f.name: f for f in dataclasses.fields(family_class(family).Config)}
+    return {k: v for k, v in wanted.items() if k in fields and v in fields[k].metadata.get("choices", (v,))}
+
+
+def choices(family: str, option: str) -> tuple:
+    """The values that an option of this family can take; none: it has no such option."""
+    from aevae.models import family_class
+
+    fields = {f.name: f for f in dataclasses.fields(family_class(family).Config)}
+    return fields[option].metadata["choices"] if option in fields else ()
+
+
+def variants() -> list[tuple[str, str, str]]:
+    """(family, network, likelihood): of each family every network, and every likelihood; "": it has no choice."""
+    from aevae.models import FAMILIES
+
+    found = []
+    for family in FAMILIES:
+        networks, likelihoods = (choices(family, name) or ("",) for name in ("network", "likelihood"))
+        found += [(family, network, likelihoods[0]) for network in networks]
+        found += [(family, networks[0], likelihood) for likelihood in likelihoods[1:]]
+    return found
+
+
+def of_pictures(families: Iterable[str]) -> list[str]:
+    """Those that encode single pictures."""
+    from aevae.models import family_class
+
+    return [family for family in families if family_class(family).input == "image"]
+
+
 def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0, batch_size: int = 64, **options):
     """A config that trains in a second on mnist-5k."""
     from aevae.config import DataConfig, RunConfig, TrainConfig
     from aevae.models import family_class
 
     return RunConfig(
-        DataConfig(limit=limit),
-        family_class(family).Config(**{**TINY, **options}),
+        DataConfig(family_class(family).Config.dataset, limit=limit),
+        family_class(family).Config(**fitting(family, **TINY) | options),
         TrainConfig(epochs=epochs, batch_size=batch_size),
         seed,
     )

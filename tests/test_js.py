@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aevae.blob import pack, unpack
+from aevae.models.blocks import Codebook, TopK
 from aevae.paths import ROOT
 from aevae.program import program
 
@@ -43,6 +44,12 @@ CASES = {
     "add-sub-mul": (6, Function(lambda z: (z + z.exp()) * (z.tanh() - z) + torch.mul(z, z))),
     "cat": (6, Function(lambda z: torch.cat([z, z.exp(), z], 1))),
     "cat-of-maps": (6, Function(lambda z: torch.cat([z.reshape(-1, 1, 2, 3), z.exp().view(-1, 1, 2, 3)], dim=1))),
+    "slice": (6, Function(lambda z: torch.cat([z[:, 2:5], z[:, :1]], 1))),
+    "topk": (6, TopK(2)),
+    "topk-all": (6, TopK(6)),
+    "topk-of-equals": (6, nn.Sequential(nn.ReLU(), TopK(4))),
+    "codebook": (6, nn.Sequential(nn.Unflatten(1, (2, 1, 3)), Codebook(7, 2, learnt=True))),
+    "codebook-of-one": (6, nn.Sequential(nn.Unflatten(1, (6, 1, 1)), Codebook(1, 6, learnt=False))),
     "reshapes": (6, nn.Sequential(nn.Unflatten(1, (3, 2)), nn.Flatten(), Function(lambda z: z.reshape(-1, 2, 3)))),
     "conv-1x1": conv(nn.Conv2d, 1, 1, 0),
     "conv-3x3": conv(nn.Conv2d, 3, 1, 1),

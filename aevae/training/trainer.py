@@ -54,7 +54,7 @@ class Trainer:
         model.begin(len(train))
         self.model = model.to(device)
         self.config, self.seed, self.device = config, seed, device
-        self.labels = [torch.as_tensor(part).to(device) for part in labels or ()]
+        self.labels = [torch.tensor(part).to(device) for part in labels or ()]
         # copies: the data set stays as it is; what is on the device already is shared by those who train side by side
         self.train, self.test = (
             part if isinstance(part, Tensor) else torch.tensor(part).to(device) for part in (train, test)

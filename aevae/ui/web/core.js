@@ -126,6 +126,49 @@ function convTranspose(op, [input], out, [[ci, ...from], [co, ...to]], weights) 
   };
 }
 
+/** The k largest, of equals the first; all else is 0. */
+function topk(op, [x], out) {
+  same(x.length, out.length);
+  if (!(op.k >= 1 && op.k <= x.length)) throw new Trouble("weights", `k ${op.k} of ${x.length}`);
+  const sorted = new Float32Array(x.length);
+  return () => {
+    sorted.set(x);
+    sorted.sort();
+    const least = sorted[x.length - op.k];
+    let equals = op.k; // how many that are equal to the least may stay
+    for (let i = 0; i < x.length; i++) if (x[i] > least) equals--;
+    for (let i = 0; i < x.length; i++) out[i] = x[i] > least || (x[i] === least && equals-- > 0) ? x[i] : 0;
+  };
+}
+
+/** Each cell of a map (D, h, w) becomes the nearest row of w (K, D), the first of equals. */
+function codebook(op, [x], out, [[d, ...cells]], { arrays }) {
+  const vectors = arrays[op.w], count = vectors.shape[0], area = size(cells);
+  same(vectors.shape[1], d);
+  same(x.length, d * area);
+  same(out.length, x.length);
+  const norms = Float32Array.from({ length: count }, (_, k) => {
+    let sum = 0;
+    for (let j = 0; j < d; j++) sum += vectors[k * d + j] ** 2;
+    return sum;
+  });
+  return () => {
+    for (let p = 0; p < area; p++) {
+      let best = 0, least = Infinity;
+      for (let k = 0; k < count; k++) {
+        let dot = 0;
+        for (let j = 0; j < d; j++) dot += vectors[k * d + j] * x[j * area + p];
+        const distance = norms[k] - 2 * dot;
+        if (distance < least) {
+          least = distance;
+          best = k;
+        }
+      }
+      for (let j = 0; j < d; j++) out[j * area + p] = vectors[best * d + j];
+    }
+  };
+}
+
 const OPS = {
   linear,
   conv,
@@ -150,6 +193,12 @@ const OPS = {
     return () => {
       for (let i = 0; i < out.length; i++) out[i] = x[i] + by[i];
     };
+  },
+  topk,
+  codebook,
+  slice: (op, [x], out) => {
+    if (!(op.start >= 0 && op.start + out.length <= x.length)) throw new Trouble("weights", `slice at ${op.start}`);
+    return () => out.set(x.subarray(op.start, op.start + out.length));
   },
   add: pairwise((a, b) => a + b),
   sub: pairwise((a, b) => a - b),
