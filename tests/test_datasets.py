@@ -53,9 +53,9 @@ def test_import_loads_neither_torch_nor_streamlit():
 
 def test_catalogue_names_source_licence_and_size(own_data):
     rows = datasets.catalogue()
-    assert [row["name"] for row in rows] == ["mnist-5k", "mnist", "fashion-mnist", "kmnist"]
+    assert [row["name"] for row in rows] == ["mnist-5k", "mnist", "fashion-mnist", "kmnist", "moving-digits"]
     assert all(row["title"] and row["source"] and row["licence"] and row["size"] for row in rows)
-    assert [row["available"] for row in rows] == [True, False, False, False]
+    assert [row["available"] for row in rows] == [True, False, False, False, True]
 
 
 @pytest.mark.parametrize("name", ["", "minst", "MNIST", "../mnist"])

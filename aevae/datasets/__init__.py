@@ -1,7 +1,8 @@
 """Data sets by name: DataConfig in, uint8 pictures 28x28 out. numpy only; torch is not imported.
 
-One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `images` (a user's
-own). To add one: write a file with a `base.Source` and name it in SOURCES.
+One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `moving_digits`
+(sequences made from mnist-5k), `images` (a user's own). To add one: write a file with a `base.Source` and name it in
+SOURCES.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from aevae.config import DataConfig
-from aevae.datasets import images, mnist_5k, torchvision_sets
+from aevae.datasets import images, mnist_5k, moving_digits, torchvision_sets
 from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Split
 from aevae.datasets.images import check_zip, read_picture, store_upload
 
@@ -28,7 +29,9 @@ __all__ = [
     "store_upload",
 ]
 
-SOURCES: dict[str, Source] = {source.name: source for source in (mnist_5k.SOURCE, *torchvision_sets.SOURCES)}
+SOURCES: dict[str, Source] = {
+    source.name: source for source in (mnist_5k.SOURCE, *torchvision_sets.SOURCES, moving_digits.SOURCE)
+}
 
 _reading = threading.Lock()  # two sessions that ask at once read a file once
 

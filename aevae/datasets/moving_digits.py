@@ -1,0 +1,74 @@
+"""moving-digits: 20 frames of one digit that walks a pixel a step, left or right, and comes back at the other side.
+
+The toy of Gregor et al. 2019 (arXiv:1806.03107, section 5.1). Made from the digits of mnist-5k, each once, its own
+split kept; binary (ink above half), so that a frame is exactly the first one rolled. Needs no network and no random
+numbers: where a digit begins and which way it goes is read from the sha256 of its bytes, uniform and the same in
+every version of every library.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import numpy as np
+
+from aevae.datasets import mnist_5k
+from aevae.datasets.base import Dataset, Source, Split
+
+NAME = "moving-digits"
+TITLE = "Moving digits"
+LENGTH = 20  # frames
+WIDTH = 28
+INK = 127  # grey above it is ink
+
+
+class Motion(NamedTuple):
+    """How each of N digits moves."""
+
+    start: np.ndarray  # (N,) int64 in 0..27: pixels it is rolled to the right in frame 0
+    direction: np.ndarray  # (N,) int64: -1 left, +1 right
+
+
+def read() -> Dataset:
+    """4,000 + 1,000 sequences. Raises DataUnavailable where mnist-5k cannot be had."""
+    digits = mnist_5k.read()
+    return Dataset(NAME, TITLE, _moved(digits.train), _moved(digits.test), digits.classes)
+
+
+def motion(digits: np.ndarray) -> Motion:
+    """Start and direction of the sequences made from digits uint8 (N, 1, 28, 28), the pictures of mnist-5k."""
+    numbers = [int.from_bytes(hashlib.sha256(NAME.encode() + d.tobytes()).digest(), "big") for d in digits]
+    start = np.array([n % WIDTH for n in numbers], np.int64)
+    return Motion(start, np.array([n // WIDTH % 2 * 2 - 1 for n in numbers], np.int64))
+
+
+def sequences(digits: np.ndarray, moves: Motion) -> np.ndarray:
+    """uint8 (N, 20, 1, 28, 28), 0 or 255, of digits uint8 (N, 1, 28, 28): frame t is rolled by start + direction t."""
+    binary = (digits > INK).astype(np.uint8) * 255
+    times = np.arange(LENGTH)
+    roll = moves.start[:, None] + moves.direction[:, None] * times  # (N, T)
+    source = (np.arange(WIDTH) - roll[..., None]) % WIDTH  # (N, T, 28): which column is shown
+    return np.take_along_axis(binary[:, None], source[:, :, None, None, :], axis=-1)
+
+
+def directions(images: np.ndarray) -> np.ndarray:
+    """-1 (left), +1 (right), or 0 (neither) of each of the sequences (N, T, 1, 28, 28), read off its pictures: (N,)."""
+    first, second = images[:, 0], images[:, 1]
+    right, left = ((np.roll(first, way, axis=-1) == second).all((1, 2, 3)) for way in (1, -1))
+    return right.astype(np.int64) - left
+
+
+def _moved(digits: Split) -> Split:
+    return Split(sequences(digits.images, motion(digits.images)), digits.labels)
+
+
+SOURCE = Source(
+    name=NAME,
+    title=TITLE,
+    source="made here from mnist-5k: one binary digit a sequence, 20 frames, a pixel a step, left or right, wrapping",
+    licence=mnist_5k.SOURCE.licence,
+    size="made in memory, 4,000 + 1,000 sequences of 20 frames",
+    available=mnist_5k.SOURCE.available,
+    stamp=mnist_5k.SOURCE.stamp,
+    read=read,
+    fetch=mnist_5k.SOURCE.fetch,
+)
