@@ -48,3 +48,45 @@ def gaussian_kl_between(mu1: Tensor, logvar1: Tensor, mu2: Tensor, logvar2: Tens
     """KL(N(mu1, diag exp logvar1) || N(mu2, diag exp logvar2)) per image (B,), in nats. All (B, D)."""
     ratio = torch.exp(logvar1 - logvar2) + (mu1 - mu2).square() * torch.exp(-logvar2)
     return 0.5 * (ratio - 1 + logvar2 - logvar1).sum(1)
+
+
+def laplace_nll(x: Tensor, mean: Tensor, scale: float = 1.0) -> Tensor:
+    """-log Laplace(x; mean, scale) summed over pixels (B,), in nats: the absolute error, up to scale and constant."""
+    return ((x - mean).abs() / scale + math.log(2 * scale)).flatten(1).sum(1)
+
+
+def l1(h: Tensor) -> Tensor:
+    """sum_j |h_j| of h (B, D). Returns (B,). lam * l1(h) - D log(lam / 2) is -log Laplace(h; 0, 1 / lam)."""
+    return h.abs().sum(1)
+
+
+def soft_threshold(a: Tensor, lam: float) -> Tensor:
+    """argmin_h (h - a)^2 / 2 + lam |h|, element by element: codes of an L1 penalty have exact zeros."""
+    return a.sign() * (a.abs() - lam).clamp(min=0)
+
+
+def bernoulli_kl(rho: Tensor | float, rho_hat: Tensor) -> Tensor:
+    """KL(Bernoulli(rho) || Bernoulli(rho_hat)) in nats, of rho_hat's shape; >= 0, and 0 iff they are equal."""
+    rho = torch.as_tensor(rho, dtype=rho_hat.dtype, device=rho_hat.device)
+    return torch.xlogy(rho, rho / rho_hat) + torch.xlogy(1 - rho, (1 - rho) / (1 - rho_hat))
+
+
+def sigmoid_contraction(h: Tensor, weight: Tensor) -> Tensor:
+    """||dh/dx||_F^2 of h = sigmoid(W x + b). h: (B, D), weight: (D, pixels). Returns (B,).
+
+    Rifai et al. 2011, section 5.3: sum_j (h_j (1 - h_j))^2 ||W_j||^2, without a Jacobian.
+    """
+    return (h * (1 - h)).square() @ weight.square().sum(1)
+
+
+def two_layer_contraction(w1: Tensor, w2: Tensor, slope1: Tensor, slope2: Tensor | None = None) -> Tensor:
+    """||dh/dx||_F^2 of h = s2(W2 s1(W1 x)) (B,), from the slopes of the units: J = D2 W2 D1 W1.
+
+    w1: (H, pixels), w2: (D, H), slope1: (B, H), slope2: (B, D); None: linear codes, which is cheaper by a factor D.
+    trace(D2 W2 D1 M D1 W2^T D2) with M = W1 W1^T, which all pictures share.
+    """
+    gram = w1 @ w1.T  # (H, H)
+    if slope2 is None:
+        return ((slope1 @ (gram * (w2.T @ w2))) * slope1).sum(1)
+    rows = w2 * slope1.unsqueeze(1)  # (B, D, H): W2 D1
+    return ((rows @ gram * rows).sum(2) * slope2.square()).sum(1)

@@ -18,7 +18,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from aevae.blob import pack
 from aevae.models.base import Model
-from aevae.models.blocks import SHAPE, Codebook, Shift, TopK
+from aevae.models.blocks import SHAPE, Codebook, Shift, TopK, Transposed
 
 FORMAT = 1
 DECODE_PARITY, ENCODE_PARITY = 0.25 / 255, 2.5e-4  # half precision is taken where it changes no more than this
@@ -84,7 +84,7 @@ class _Tracer(fx.Tracer):
         self.thread = threading.get_ident()
 
     def is_leaf_module(self, m, name):
-        return isinstance(m, Shift | TopK | Codebook) or super().is_leaf_module(m, name)
+        return isinstance(m, Shift | TopK | Codebook | Transposed) or super().is_leaf_module(m, name)
 
     def call_module(self, m, forward, args, kwargs):
         if threading.get_ident() != self.thread:
@@ -230,6 +230,7 @@ def _bias(layer, size: int) -> torch.Tensor:
 
 _LAYERS = {
     nn.Linear: _linear,
+    Transposed: lambda layer: ({"op": "linear"}, {"w": layer.weight.T, "b": layer.bias}),
     nn.Conv2d: _conv,
     nn.ConvTranspose2d: _conv_transpose,
     Shift: lambda layer: ({"op": "shift"}, {"b": layer.by.flatten()}),

@@ -7,7 +7,13 @@ from importlib import import_module
 
 FAMILIES = {
     "ae": "aevae.models.ae:Autoencoder",
+    "linear_ae": "aevae.models.linear_ae:LinearAutoencoder",
+    "deep_ae": "aevae.models.deep_ae:DeepAutoencoder",
     "denoising": "aevae.models.denoising:DenoisingAutoencoder",
+    "sparse": "aevae.models.sparse:SparseAutoencoder",
+    "sparse_kl": "aevae.models.sparse_kl:KLSparseAutoencoder",
+    "k_sparse": "aevae.models.k_sparse:KSparseAutoencoder",
+    "contractive": "aevae.models.contractive:ContractiveAutoencoder",
     "vae": "aevae.models.vae:VAE",
     "beta_vae": "aevae.models.beta_vae:BetaVAE",
 }

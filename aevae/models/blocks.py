@@ -1,5 +1,8 @@
 """Encoders and decoders shared by the families. Pictures are (B, 1, 28, 28)."""
 
+import itertools
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +37,23 @@ class TopK(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         kept = h.topk(self.k, dim=1).indices  # exactly k of them, whatever is equal
         return torch.zeros_like(h).scatter(1, kept, h.gather(1, kept))
+
+
+class Transposed(nn.Module):
+    """h (B, out) -> h W + b (B, in) with the weight W (out, in) of another layer, tied to it, and a bias of its own."""
+
+    def __init__(self, layer: nn.Linear):
+        super().__init__()
+        self.layer = (layer,)  # in a tuple, so that its weight is no parameter of this one too
+        self.bias = nn.Parameter(torch.zeros(layer.in_features))
+
+    @property
+    def weight(self) -> Tensor:
+        """(in, out), as nn.Linear has it."""
+        return self.layer[0].weight.T
+
+    def forward(self, h: Tensor) -> Tensor:
+        return nn.functional.linear(h, self.weight, self.bias)
 
 
 class Codebook(nn.Module):
@@ -102,6 +122,24 @@ def decoder(config: ModelConfig, maps: int = 1) -> nn.Module:
         nn.ConvTranspose2d(32, maps, 4, 2, 1),  # (B, maps, 28, 28)
         Shift(),
     )
+
+
+def flat_encoder(*layers: nn.Module) -> nn.Sequential:
+    """x (B, 1, 28, 28) -> these layers of its 784 pixels."""
+    return nn.Sequential(Shift(), nn.Flatten(), *layers)
+
+
+def flat_decoder(*layers: nn.Module) -> nn.Sequential:
+    """These layers, of which the last yields 784 numbers -> parameters of the pixels (B, 1, 28, 28)."""
+    return nn.Sequential(*layers, nn.Unflatten(1, SHAPE), Shift())
+
+
+def stack(widths: Sequence[int], unit: type[nn.Module]) -> list[nn.Module]:
+    """Linear layers from width to width with a `unit` after each but the last."""
+    layers: list[nn.Module] = []
+    for width, wider in itertools.pairwise(widths):
+        layers += [nn.Linear(width, wider), unit()]
+    return layers[:-1]
 
 
 def parameter_count(model: nn.Module) -> int:

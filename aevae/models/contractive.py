@@ -1,0 +1,108 @@
+"""Contractive autoencoder: min E[-log p(x | g(f(x)))] + lam E||J_f(x)||_F^2, J_f = df/dx, the encoder's Jacobian.
+
+Rifai et al. 2011 (ICML), eq. 4. The norm of all derivatives of the code, not of the reconstruction, and not the
+gradient of their sum. Closed form for one sigmoid layer, a trace for two layers, one vector-Jacobian product with
+random signs for convolutions (Hutchinson 1990): without bias, never the Jacobian itself. Without tied weights f may
+shrink and g grow, and nothing is gained. Differs from the autoencoder in the penalty.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aevae import losses
+from aevae.config import option
+from aevae.models import blocks
+from aevae.models.ae import AEConfig, Autoencoder
+from aevae.noise import uniform
+from aevae.outputs import Loss
+
+LOOKED_AT = 200  # test pictures of which the exact norm is reported
+
+
+@dataclass(frozen=True)
+class ContractiveConfig(AEConfig):
+    """Contractive autoencoder (Rifai et al. 2011)."""
+
+    family: ClassVar[str] = "contractive"
+    recipe: ClassVar[dict] = {"epochs": 30, "batch_size": 128}
+    network: str = option(
+        "shallow",
+        "shallow: one sigmoid layer, which is the code; mlp: one hidden layer each way; conv: two convolutions",
+        choices=("shallow", "mlp", "conv"),
+    )
+    latent_dim: int = option(256, "numbers in the code z", min=1, max=1024)
+    lam: float = option(0.1, "lambda: weight of ||df/dx||^2; 0: a plain autoencoder", min=0.0, max=1000.0)
+    tied: bool = option(
+        True,
+        "the decoder's matrix is the encoder's transposed; off: f may shrink and g grow, at no gain",
+        when=("network", ("shallow",)),
+    )
+
+
+class ContractiveAutoencoder(Autoencoder):
+    """The code hardly moves where the picture leaves the data, and moves along them because it must."""
+
+    Config = ContractiveConfig
+    title = "Contractive autoencoder"
+    objective = "-log p(x | g(f(x))) + lam ||df/dx||^2"
+    paper = "Rifai et al. 2011"
+    knobs = ("lam",)
+    units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over pictures"}
+
+    def build(self) -> None:
+        config = self.config
+        if config.network != "shallow":
+            return super().build()
+        self.encoder = blocks.flat_encoder()
+        self.code = nn.Sequential(nn.Linear(blocks.PIXELS, config.latent_dim), nn.Sigmoid())
+        back = blocks.Transposed(self.code[0]) if config.tied else nn.Linear(config.latent_dim, blocks.PIXELS)
+        self.decoder = blocks.flat_decoder(back)
+
+    def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
+        z, norm = self.code_and_norm(x, generator)
+        recon, contraction = self.nll(x, self.params(z)).mean(), self.lam * norm.mean()
+        terms = {"recon": recon.detach(), "contraction": contraction.detach()}
+        return Loss(total=recon + contraction, terms=terms)
+
+    def code_and_norm(self, x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+        """z (B, D) and ||dz/dx||_F^2 (B,) at x (B, 1, 28, 28), in the cheapest way this network allows.
+
+        Convolutions: estimated with random signs, or exact, by D products, without a generator.
+        """
+        if self.config.network == "shallow":
+            z = self.encode(x)
+            return z, losses.sigmoid_contraction(z, self.code[0].weight)
+        if self.config.network == "mlp":
+            h = self.encoder(x)  # (B, H), after its rectifiers
+            slope = (h > 0).to(h.dtype)
+            return self.code(h), losses.two_layer_contraction(self.encoder[2].weight, self.code.weight, slope)
+        return by_products(self.encode, x, generator)
+
+    @torch.no_grad()
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        return {"jacobian": float(self.code_and_norm(x[:LOOKED_AT], None)[1].mean())}
+
+
+def by_products(f, x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+    """f(x) (B, D) and ||df/dx||_F^2 (B,) of any f that treats rows on their own (no batch norm in training mode).
+
+    Each product v^T J serves the whole batch. With a generator: E||v^T J||^2 over signs v is the norm, so one product
+    (Hutchinson 1990); without: a product for each of the D outputs, exact.
+    """
+    with torch.inference_mode(False):  # a test pass records no gradients, and these products need them
+        z, pull = torch.func.vjp(f, x.clone())
+        if generator is not None:
+            signs = 2 * (uniform(z.shape, generator, z) < 0.5).to(z.dtype) - 1
+            return z, _squares(pull(signs)[0])
+        norm = torch.zeros_like(z[:, 0])
+        for one in torch.eye(z.shape[1], dtype=z.dtype, device=z.device):
+            norm = norm + _squares(pull(one.expand_as(z))[0])
+        return z, norm
+
+
+def _squares(x: Tensor) -> Tensor:
+    return x.square().flatten(1).sum(1)

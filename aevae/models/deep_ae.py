@@ -1,0 +1,100 @@
+"""Deep autoencoder 784-1000-500-250-d and its mirror: min E[-log p(x | g(f(x)))] through eight layers.
+
+Hinton & Salakhutdinov 2006, Science 313:504, with linear codes. The paper had logistic units and needed a stack of
+restricted Boltzmann machines to begin from; with rectified units and He's starting weights (He et al. 2015,
+arXiv:1502.01852) the gradient reaches the first layer from the start. Differs from the autoencoder in its depth.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aevae.config import option
+from aevae.models import blocks
+from aevae.models.ae import AEConfig, Autoencoder
+
+UNITS = {"relu": nn.ReLU, "logistic": nn.Sigmoid}
+NARROW = 0.01  # standard deviation of starting weights in the 1990s
+MOST_LAYERS, WIDEST = 6, 2000
+_WIDTHS = frozenset(map(str, range(1, WIDEST + 1)))
+
+
+@dataclass(frozen=True)
+class DeepAEConfig(AEConfig):
+    """Deep autoencoder (Hinton & Salakhutdinov 2006)."""
+
+    family: ClassVar[str] = "deep_ae"
+    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128, "lr": 2e-3}
+    network: ClassVar[str] = "mlp"
+    hidden: ClassVar[int] = 0
+    widths: str = option(
+        "1000-500-250", "hidden layers of the encoder, from the picture to the code; the decoder mirrors"
+    )
+    unit: str = option(
+        "relu", "relu, or logistic: the units of 2006, which without pre-training hardly learn", choices=tuple(UNITS)
+    )
+    init: str = option(
+        "he",
+        "starting weights: he (variance by the width), or narrow (all N(0, 0.01^2)): gradients vanish",
+        choices=("he", "narrow"),
+    )
+    latent_dim: int = option(30, "numbers in the code z", min=1, max=784)
+
+    def __post_init__(self):
+        super().__post_init__()
+        parts = self.widths.split("-")
+        if len(parts) > MOST_LAYERS or not all(part in _WIDTHS for part in parts):
+            raise ValueError(
+                f"widths must be 1 to {MOST_LAYERS} whole numbers in 1..{WIDEST} with dashes between, "
+                f"such as 1000-500-250, got {self.widths[:40]!r}"
+            )
+
+    @property
+    def layers(self) -> list[int]:
+        """Widths from the picture to the code."""
+        return [blocks.PIXELS, *map(int, self.widths.split("-")), self.latent_dim]
+
+
+class DeepAutoencoder(Autoencoder):
+    """A plain autoencoder of several layers each way."""
+
+    Config = DeepAEConfig
+    title = "Deep autoencoder"
+    objective = "-log p(x | g(f(x))), f and g deep"
+    paper = "Hinton & Salakhutdinov 2006"
+    units: ClassVar[dict[str, str]] = {"gradient_ratio": "gradient of the first layer / of the last, root mean squares"}
+
+    def build(self) -> None:
+        unit, widths = UNITS[self.config.unit], self.config.layers
+        self.encoder = blocks.flat_encoder(*blocks.stack(widths[:-1], unit), unit())
+        self.build_code(widths[-2])
+        self.decoder = blocks.flat_decoder(*blocks.stack(widths[::-1], unit))
+        layers = self.linear_layers()
+        for layer in layers:
+            self._start(layer, linear=layer in (self.code, layers[-1]))
+
+    def _start(self, layer: nn.Linear, linear: bool) -> None:
+        """Weights N(0, gain^2 / inputs) (He et al. 2015, eq. 10), biases 0. `linear`: no unit follows."""
+        rectified = self.config.unit == "relu" and not linear
+        if self.config.init == "he":
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if rectified else "linear")
+        else:
+            nn.init.normal_(layer.weight, std=NARROW)
+        nn.init.zeros_(layer.bias)
+
+    def linear_layers(self) -> list[nn.Linear]:
+        """From the picture to the picture."""
+        return [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
+
+    def gradients(self, x: Tensor) -> list[float]:
+        """Root mean square of the gradient of each layer's weights, from the picture to the picture, at x (B, ...)."""
+        layers = self.linear_layers()
+        with torch.enable_grad():
+            slopes = torch.autograd.grad(self.loss(x).total, [layer.weight for layer in layers])
+        return [float(slope.square().mean().sqrt()) for slope in slopes]
+
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        first, *_, last = self.gradients(x[:1000])
+        return {"gradient_ratio": first / max(last, 1e-30)}

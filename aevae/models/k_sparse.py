@@ -1,0 +1,91 @@
+"""k-sparse autoencoder: min E||x - (W h + b')||^2, h = the k largest of z = W^T x + b, the others 0.
+
+Makhzani & Frey 2014, arXiv:1312.5663, algorithm 1: sparse exactly and without a penalty. Units that are seldom among
+the largest get no gradient and die, so training begins with many and comes down to k (section 4.2.1); at test the
+alpha k largest are kept, alpha >= 1 (section 2.2). Differs from the linear autoencoder, which it is at k = latent_dim:
+TopK, and tied weights as in the paper.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aevae.config import option
+from aevae.models.blocks import TopK, Transposed
+from aevae.models.linear_ae import LinearAEConfig, LinearAutoencoder
+from aevae.models.sparse import SparseAutoencoder, usage
+from aevae.outputs import Loss
+from aevae.schedules import warmup
+
+
+@dataclass(frozen=True)
+class KSparseConfig(LinearAEConfig):
+    """k-sparse autoencoder (Makhzani & Frey 2014)."""
+
+    family: ClassVar[str] = "k_sparse"
+    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 64, "lr": 2e-3}
+    latent_dim: int = option(500, "hidden units, which are the code", min=1, max=1024)
+    k: int = option(25, "units kept per picture, 1..latent_dim", min=1, max=1024)
+    start_k: int = option(100, "units kept at the beginning, if more than k", min=1, max=1024)
+    anneal_epochs: float = option(10.0, "epochs in which start_k falls to k; 0: k throughout", min=0.0, max=1000.0)
+    alpha: float = option(1.0, "the alpha k largest are kept once it is trained", min=1.0, max=5.0)
+    tied: bool = option(True, "the decoder's matrix is the encoder's transposed, as in the paper")
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.k > self.latent_dim:
+            raise ValueError(f"k must be in 1..latent_dim={self.latent_dim}, got {self.k}")
+
+    @property
+    def most(self) -> int:
+        """Units kept at the beginning."""
+        return max(self.k, min(self.start_k, self.latent_dim)) if self.anneal_epochs else self.k
+
+    @property
+    def kept(self) -> int:
+        """Units kept once it is trained."""
+        return min(round(self.alpha * self.k), self.latent_dim)
+
+
+class KSparseAutoencoder(LinearAutoencoder):
+    """Each picture is the sum of at most k columns."""
+
+    Config = KSparseConfig
+    title = "k-sparse autoencoder"
+    objective = "||x - W top_k(W^T x + b)||^2"
+    paper = "Makhzani & Frey 2014"
+    units = SparseAutoencoder.units
+
+    def build_code(self, width: int) -> None:
+        self.code = nn.Sequential(nn.Linear(width, self.config.latent_dim), TopK(self.config.kept))
+
+    def way_back(self) -> nn.Module:
+        return Transposed(self.code[0]) if self.config.tied else super().way_back()
+
+    def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
+        if not self.training:  # as it is used: the alpha k largest
+            return super().loss(x)
+        h = largest(self.code[0](self.encoder(x)), self.config.most, self.k_at(epoch))
+        recon = self.nll(x, self.params(h)).mean()
+        return Loss(total=recon, terms={"recon": recon.detach()})
+
+    def k_at(self, epoch: float | Tensor) -> float | Tensor:
+        """How many units are kept at this time: a straight way down from start_k to k, not yet rounded."""
+        config = self.config
+        return config.most - (config.most - config.k) * warmup(epoch, config.anneal_epochs)
+
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        return usage(self, x)
+
+
+def largest(z: Tensor, most: int, k: float | Tensor) -> Tensor:
+    """z (B, D) with its k largest units, the first of equals; the others 0. k <= most may be a tensor, and is rounded.
+
+    Exactly k, whatever is equal: indices, not a threshold. The gradient of a unit that is off is exactly 0.
+    """
+    kept, where = z.topk(most, dim=1)  # descending
+    rank = torch.arange(most, device=z.device)
+    return torch.zeros_like(z).scatter(1, where, kept * (rank < k - 0.5))

@@ -1,0 +1,68 @@
+"""Sparse autoencoder by KL: min E[-log p(x | g(h))] + beta sum_j KL(rho || rho_hat_j), h = sigmoid(W_e x + b).
+
+Ng 2011, CS294A lecture notes, Sparse autoencoder. rho_hat_j is the mean of unit j over the batch and rho the mean it
+ought to have: a penalty of the batch, not of a picture, so that batches must be large. Differs from the L1 penalty:
+units are asked to be seldom on, and may be fully on when they are.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aevae import losses
+from aevae.config import option
+from aevae.models.blocks import batches
+from aevae.models.linear_ae import LinearAEConfig, LinearAutoencoder
+from aevae.outputs import Loss
+
+EDGE = 1e-6  # rho_hat keeps away from 0 and 1, where the KL is infinite
+ON = 0.5  # a unit above it counts as on
+
+
+@dataclass(frozen=True)
+class KLSparseConfig(LinearAEConfig):
+    """Sparse autoencoder with a KL penalty (Ng 2011)."""
+
+    family: ClassVar[str] = "sparse_kl"
+    recipe: ClassVar[dict] = {"epochs": 30, "batch_size": 256}
+    latent_dim: int = option(256, "hidden units, which are the code", min=1, max=1024)
+    rho: float = option(0.05, "mean activation that each unit ought to have", min=0.001, max=0.999)
+    beta: float = option(3.0, "weight of sum KL(rho || rho_hat); 0: a plain autoencoder", min=0.0, max=1000.0)
+
+
+class KLSparseAutoencoder(LinearAutoencoder):
+    """Each unit is on for few pictures."""
+
+    Config = KLSparseConfig
+    title = "Sparse autoencoder (KL)"
+    objective = "-log p(x | g(h)) + beta sum KL(rho || mean h)"
+    paper = "Ng 2011"
+    knobs = ("rho", "beta")
+    units: ClassVar[dict[str, str]] = {
+        "mean_activation": "mean of h",
+        "units_on": "units / image above 0.5",
+        "units_dead": "units that no picture lifted above 0.5",
+    }
+
+    def build_code(self, width: int) -> None:
+        self.code = nn.Sequential(nn.Linear(width, self.config.latent_dim), nn.Sigmoid())
+
+    def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
+        out = self(x)
+        rho_hat = out.z.mean(0).clamp(EDGE, 1 - EDGE)  # (D,)
+        recon = self.nll(x, out.params).mean()
+        sparsity = self.beta * losses.bernoulli_kl(self.rho, rho_hat).sum()
+        return Loss(total=recon + sparsity, terms={"recon": recon.detach(), "sparsity": sparsity.detach()})
+
+    @torch.no_grad()
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        h = torch.cat([self.encode(part) for part in batches(x)])  # (N, D)
+        on = h > ON
+        return {
+            "mean_activation": float(h.mean()),
+            "units_on": float(on.sum(1).double().mean()),
+            "units_dead": int((~on.any(0)).sum()),
+        }
