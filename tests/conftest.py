@@ -11,6 +11,7 @@ os.environ.setdefault("AEVAE_THREADS", "1")
 os.environ.setdefault("AEVAE_NICE", "0")  # a worker run inside a test would make all the others nice, too
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+BASIC = ("ae", "denoising", "vae", "beta_vae")  # what the pages' tests work with
 TINY = {"latent_dim": 3, "hidden": 16}
 
 
@@ -76,25 +77,46 @@ def _forget() -> None:
     st.cache_resource.clear()
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """A folder with one tiny finished run per family, made once; do not change it."""
-    from aevae.models import FAMILIES
+def train_all(root: Path, families: Iterable[str]) -> tuple[Path, dict[str, str]]:
+    """One tiny finished run per family in `root`: the folder, and family -> name."""
     from aevae.runs import train_or_load
 
-    root = tmp_path_factory.mktemp("trained")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AEVAE_RUNS", str(root))
         patch.setenv("AEVAE_PRETRAINED", str(root / "none"))
-        return root, {family: train_or_load(tiny_config(family), "cpu").name for family in FAMILIES}
+        return root, {family: train_or_load(tiny_config(family), "cpu").name for family in families}
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """A folder with one tiny finished run of each basic family, made once; do not change it."""
+    return train_all(tmp_path_factory.mktemp("trained"), BASIC)
+
+
+@pytest.fixture(scope="session")
+def whole_zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
+    """The same of every family."""
+    from aevae.models import FAMILIES
+
+    return train_all(tmp_path_factory.mktemp("zoo"), FAMILIES)
 
 
 @pytest.fixture
 def store(trained, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
-    """Family -> name of a tiny finished run, in a store of this test's own."""
+    """Basic family -> name of a tiny finished run, in a store of this test's own."""
+    yield from _own_store(trained, tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def zoo(whole_zoo, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
+    """The same with every family."""
+    yield from _own_store(whole_zoo, tmp_path, monkeypatch)
+
+
+def _own_store(made: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch) -> Iterator[dict[str, str]]:
     import shutil
 
-    root, names = trained
+    root, names = made
     runs = tmp_path / "runs"
     shutil.copytree(root, runs, ignore=shutil.ignore_patterns(".locks", "queue*"))
     _use_store(monkeypatch, runs, tmp_path / "pretrained")

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from conftest import choices, fitting
 
 from aevae import datasets, noise, runs
 from aevae.cli import build_config
@@ -21,7 +22,7 @@ RECIPE = TrainConfig(epochs=2, batch_size=32, lr=3e-3)  # 90 = 32 + 32 + 26: the
 
 
 def trainer(family="vae", seed=0, recipe=RECIPE, **model):
-    config = family_class(family).Config(**{"latent_dim": 3, "hidden": 16} | model)
+    config = family_class(family).Config(**fitting(family, latent_dim=3, hidden=16) | model)
     return Trainer(build_model(config, seed), DIGITS, DIGITS[:20], recipe, seed, CPU)
 
 
@@ -34,14 +35,21 @@ def near(a, b):
     return float((a - b).abs().mean()) < 1e-4 and float((a - b).abs().max()) < 2 * RECIPE.lr
 
 
-@pytest.mark.parametrize("network", ["mlp", "conv"])
-@pytest.mark.parametrize("family", FAMILIES)
+BATCHED = [
+    (family, network)
+    for family in FAMILIES
+    if family_class(family).batched
+    for network in choices(family, "network") or ("",)
+]
+
+
+@pytest.mark.parametrize(("family", "network"), BATCHED)
 def test_side_by_side_equals_alone(family, network):
     """Each of three seeds ends where it ends alone, up to rounding: weights, history, and Adam's moments."""
-    alone = [trainer(family, seed, network=network) for seed in range(3)]
+    alone = [trainer(family, seed, **fitting(family, network=network)) for seed in range(3)]
     for each in alone:
         assert each.fit()
-    team = [trainer(family, seed, network=network) for seed in range(3)]
+    team = [trainer(family, seed, **fitting(family, network=network)) for seed in range(3)]
     assert fit(team)
     for one, other in zip(alone, team, strict=True):
         assert near(weights(one), weights(other))

@@ -59,6 +59,11 @@ def pick_digit(
     return images[number], int(labels[number]), number
 
 
+def draws(key: str = DIGIT) -> bool:
+    """Whether the digit is being drawn by hand."""
+    return st.session_state.get(f"{key}_how") == "draw"
+
+
 def _choose_way(key: str, label: str | None) -> str:
     titles = {"pick": _("Pick"), "draw": _("Draw"), "upload": _("Upload"), "camera": _("Camera")}
     return st.segmented_control(

@@ -15,12 +15,17 @@ GRID, STRIPS = 15, 16  # pictures a side; rows
 def bench(bank: banks.Bank, beside: list[str]) -> None:
     """All that follows z."""
     names = [bank.name, *beside]
-    with st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
+    trouble = live.trouble(names)
+    walks = digits.draws() and bank.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
+    board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
+    with board, st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
         picture, label, _number = digits.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
     banks.settle(bank)
+    if walk:
+        with walk:
+            desk.pad(bank, picture, label, beside)
     banks.start_buttons(bank)
     z = banks.current_code(bank)
-    trouble = live.trouble(names)
     if trouble:
         st.caption(trouble)
         server_bank(bank, z, beside)
@@ -28,6 +33,8 @@ def bench(bank: banks.Bank, beside: list[str]) -> None:
         desk.bank(bank, z, beside)
     banks.code_field(bank)
     state.caption_seen(loaders.run(bank.name).info, bank.dataset)
+    if walk:
+        return
     st.subheader(_("A plane of the latent space"), anchor=False)
     if bank.latent_dim < 2:
         st.caption(_("This code is a single number; there is no plane to show."))
