@@ -16,6 +16,8 @@ FAMILIES = {
     "contractive": "aevae.models.contractive:ContractiveAutoencoder",
     "vae": "aevae.models.vae:VAE",
     "beta_vae": "aevae.models.beta_vae:BetaVAE",
+    "vq_vae": "aevae.models.vq_vae:VQVAE",
+    "vq_vae2": "aevae.models.vq_vae2:VQVAE2",
 }
 
 

@@ -1,0 +1,112 @@
+"""PixelCNN: an exact distribution over maps of numbers, p(k) = prod_i p(k_i | k_1 .. k_{i-1}), in raster order.
+
+van den Oord et al. 2016, arXiv:1601.06759 (masks A and B) and arXiv:1606.05328 (gates). A cell's distribution sees only
+the cells above it and, in its own row, those to the left. One pass gives all of them at once, so a map's probability is
+cheap; a draw goes cell by cell, and computes each layer at that cell alone.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+EMBEDDED = 16  # numbers by which a code enters
+
+
+class Causal(nn.Conv2d):
+    """A convolution that sees rows above and, in its own row, what is left of the cell: mask A; mask B: and the cell.
+
+    h (B, in, h, w) -> (B, out, h, w). Rows below the cell are not masked but left out of the kernel.
+    """
+
+    def __init__(self, maps_in: int, maps_out: int, size: int, own: bool):
+        self.reach = size // 2
+        super().__init__(maps_in, maps_out, (self.reach + 1, size))
+        mask = torch.ones(self.reach + 1, size)
+        mask[-1, self.reach + own :] = 0
+        self.register_buffer("mask", mask, persistent=False)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self._see(F.pad(h, (self.reach, self.reach, self.reach, 0)))
+
+    def margin(self, count: int, height: int, width: int) -> Tensor:
+        """An empty map with the border that `at` needs, (count, in, height + reach, width + 2 reach)."""
+        return self.weight.new_zeros(count, self.in_channels, height + self.reach, width + 2 * self.reach)
+
+    def put(self, margined: Tensor, i: int, j: int, h: Tensor) -> None:
+        """Write h (B, in) into cell (i, j) of a map with border."""
+        margined[:, :, i + self.reach, j + self.reach] = h
+
+    def at(self, margined: Tensor, i: int, j: int) -> Tensor:
+        """What `forward` gives in cell (i, j), (B, out, 1, 1), of a map with border that is filled so far."""
+        return self._see(margined[:, :, i : i + self.reach + 1, j : j + 2 * self.reach + 1])
+
+    def _see(self, h: Tensor) -> Tensor:
+        return F.conv2d(h, self.weight * self.mask, self.bias)
+
+
+class Gate(nn.Module):
+    """h + W (tanh a * sigmoid b) with (a, b) = what a masked 3x3 convolution sees (arXiv:1606.05328, eq. 2)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.conv = Causal(width, 2 * width, 3, own=True)
+        self.out = nn.Conv2d(width, width, 1)
+
+    def forward(self, h: Tensor) -> Tensor:
+        return self.mix(h, self.conv(h))
+
+    def mix(self, h: Tensor, seen: Tensor) -> Tensor:
+        a, b = seen.chunk(2, 1)
+        return h + self.out(a.tanh() * b.sigmoid())
+
+
+class PixelCNN(nn.Module):
+    """p(k) of maps k (B, side, side) of numbers 0..codes-1; `told` (B, features, h, w), where given, is a condition."""
+
+    def __init__(self, side: int, codes: int, features: int, layers: int):
+        super().__init__()
+        self.embed = nn.Embedding(codes, EMBEDDED)
+        self.first = Causal(EMBEDDED, features, 7, own=False)
+        self.place = nn.Parameter(torch.zeros(features, side, side))  # a cell knows where it is
+        self.gates = nn.ModuleList(Gate(features) for _ in range(layers))
+        self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(features, codes, 1))
+
+    def forward(self, indices: Tensor, told: Tensor | None = None) -> Tensor:
+        """Logits (B, codes, h, w) of every cell, each given the cells before it."""
+        h = self.first(self.embed(indices).movedim(-1, 1)) + self.condition(told)
+        for gate in self.gates:
+            h = gate(h)
+        return self.head(h)
+
+    def condition(self, told: Tensor | None) -> Tensor:
+        return self.place if told is None else self.place + told
+
+    def nll(self, indices: Tensor, told: Tensor | None = None) -> Tensor:
+        """-log p(k) of maps (B, h, w): (B,), in nats."""
+        return F.cross_entropy(self(indices, told), indices, reduction="none").flatten(1).sum(1)
+
+    @torch.no_grad()
+    def draw(self, u: Tensor, told: Tensor | None = None) -> Tensor:
+        """Maps (B, h, w) int64 out of numbers u (B, h, w) in [0, 1): cell by cell by the inverse distribution function.
+
+        Each layer keeps what it was given so far, so that all cells together cost about one pass.
+        """
+        indices = torch.zeros_like(u, dtype=torch.int64)
+        condition = self.condition(told).expand(len(u), -1, -1, -1)
+        layers = [self.first, *(gate.conv for gate in self.gates)]
+        given = [layer.margin(*u.shape) for layer in layers]
+        for i in range(u.shape[1]):
+            for j in range(u.shape[2]):
+                h = self.first.at(given[0], i, j) + condition[:, :, i : i + 1, j : j + 1]
+                for gate, below in zip(self.gates, given[1:], strict=True):
+                    gate.conv.put(below, i, j, h[:, :, 0, 0])
+                    h = gate.mix(h, gate.conv.at(below, i, j))
+                indices[:, i, j] = inverse_cdf(self.head(h)[:, :, 0, 0], u[:, i, j])
+                self.first.put(given[0], i, j, self.embed(indices[:, i, j]))
+        return indices
+
+
+def inverse_cdf(logits: Tensor, u: Tensor) -> Tensor:
+    """The smallest k with u < P(0) + .. + P(k), P = softmax(logits (B, K)); u (B,) in [0, 1). Returns (B,) int64."""
+    below = logits.softmax(1).cumsum(1)
+    return (below <= u[:, None]).sum(1).clamp(max=logits.shape[1] - 1)  # rounding: the sum may stay below 1

@@ -1,0 +1,311 @@
+"""VQ-VAE: min -log p(x|z_q) + ||sg(z_e) - e||^2 + b ||z_e - sg(e)||^2, z_q = e_k, k = argmin_k ||z_e - e_k||, in each
+cell of a map; and a PixelCNN p(k) over the maps of numbers k.
+
+van den Oord et al. 2017, arXiv:1711.00937, eq. 1-3; codebook by moving averages: its appendix A.1. sg: no gradient
+passes. The gradient of z_q is handed to z_e as it is (straight through).
+
+Differs from the autoencoder: the code is a map of numbers 0..K-1, each standing for a vector. Differs from the VAE: the
+posterior is a point, and its prior is learnt. The paper fits the prior when all else is done; here it is fitted in the
+same steps, from numbers that carry no gradient, so it moves nothing but itself, and there is one trainer. As
+p(x) = sum_k p(k) p(x|k) is no less than any one of its terms, -(recon + prior) is a bound on log p(x): the ELBO.
+
+z is the flat map of vectors (B, D * 7 * 7). Decoding puts the nearest vector in the place of each cell first.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aevae.config import ModelConfig, option
+from aevae.models.base import Model
+from aevae.models.blocks import Codebook, Shift, batches
+from aevae.models.pixel_cnn import PixelCNN
+from aevae.noise import uniform
+from aevae.outputs import Loss
+
+SMOOTHING = 1e-5  # cells per picture added to each vector's use: Laplace, so that none is divided by 0
+DEAD = 0.05  # of the use that is a vector's fair share: one used less is begun anew
+
+
+@dataclass(frozen=True)
+class VQVAEConfig(ModelConfig):
+    """Vector-quantised autoencoder (van den Oord et al. 2017)."""
+
+    family: ClassVar[str] = "vq_vae"
+    network: ClassVar[str] = "conv"
+    hidden: ClassVar[int]
+    latent_dim: ClassVar[int]
+    sides: ClassVar[tuple[int, ...]] = (7,)  # of the maps, a level each
+    codes: int = option(128, "vectors in the codebook, K", min=2, max=1024)
+    code_dim: int = option(16, "numbers in a vector, D", min=1, max=64)
+    codebook: str = option(
+        "ema",
+        "how the vectors learn: ema (moving averages of what chose them) or gradient",
+        choices=("ema", "gradient"),
+    )
+    decay: float = option(0.99, "memory of the moving averages; 0: the last batch alone", min=0.0, max=0.9999)
+    commitment: float = option(
+        0.25, "weight b of the encoder's distance to the chosen vectors; 0: nothing holds it", min=0.0, max=100.0
+    )
+    restart: bool = option(True, "begin unused vectors anew at what the encoder gives; off: the codebook may collapse")
+    prior_width: int = option(48, "feature maps of the PixelCNN", min=4, max=256)
+    prior_layers: int = option(3, "gated layers of the PixelCNN after its first", min=0, max=12)
+
+    @property
+    def latent_dim(self) -> int:
+        """Numbers in z: a vector in each cell."""
+        return self.code_dim * sum(side * side for side in self.sides)
+
+
+class Quantiser(nn.Module):
+    """A codebook that learns: `note` what a training batch was, and `learn` from it after the step."""
+
+    def __init__(self, config: VQVAEConfig, cells: int):
+        super().__init__()
+        self.decay, self.restart = config.decay, config.restart
+        self.codebook = Codebook(config.codes, config.code_dim, learnt=config.codebook == "gradient")
+        self.fair = cells / config.codes  # cells per picture that choose a vector, were all used alike
+        use = torch.full((config.codes,), 0.0 if config.restart else self.fair)
+        self.register_buffer("use", use)  # cells per picture that chose each vector: moving average
+        self.moving = config.codebook == "ema"
+        if self.moving:
+            self.register_buffer("sums", self.codebook.vectors * use[:, None])  # of their z_e, likewise
+        self.noted: tuple | None = None
+
+    def forward(self, z_e: Tensor) -> Tensor:
+        return self.codebook(z_e)
+
+    def note(self, z_e: Tensor, indices: Tensor, generator: Generator | None) -> None:
+        """Keep what `learn` needs of a batch z_e (B, D, h, w), indices (B, h, w)."""
+        flat = z_e.detach().float().movedim(1, -1).flatten(0, -2)  # (cells, D)
+        draws = uniform(self.use.shape, generator, flat) if self.restart and generator is not None else None
+        self.noted = flat, indices.flatten(), len(z_e), draws
+
+    @torch.no_grad()
+    def learn(self) -> None:
+        """Follow the batch that was noted, once; nothing where none was."""
+        if self.noted is None:
+            return
+        (z_e, indices, pictures, draws), self.noted = self.noted, None
+        vectors = self.codebook.vectors
+        chose = (indices[:, None] == torch.arange(len(vectors), device=indices.device)).float()  # (cells, K)
+        self.use.lerp_(chose.sum(0) / pictures, 1 - self.decay)
+        if self.moving:
+            self.sums.lerp_(chose.T @ z_e / pictures, 1 - self.decay)
+            vectors.copy_(self.sums / smoothed(self.use)[:, None])
+        if draws is not None:
+            self._revive(z_e, (z_e - vectors[indices]).square().sum(1), draws)
+
+    def _revive(self, z_e: Tensor, errors: Tensor, draws: Tensor) -> None:
+        """Begin vectors that hardly a cell chooses anew, at cells z_e (cells, D) that are badly met.
+
+        A cell is drawn with probability proportional to its squared error (k-means++, Arthur & Vassilvitskii 2007).
+        At first no vector is used: the first batch begins the codebook. One begun anew has the time in which its use
+        halves.
+        """
+        dead = self.use < DEAD * self.fair
+        new = z_e[proportional(errors, draws)]  # (K, D)
+        self.use.copy_(torch.where(dead, 2 * DEAD * self.fair, self.use))
+        self.codebook.vectors.copy_(torch.where(dead[:, None], new, self.codebook.vectors))
+        if self.moving:
+            self.sums.copy_(torch.where(dead[:, None], new * self.use[:, None], self.sums))
+
+
+def smoothed(use: Tensor) -> Tensor:
+    """`use` (K,) with `SMOOTHING` added to each, and the sum kept (as the code published with the paper does)."""
+    total = use.sum()
+    return (use + SMOOTHING) * total / (total + len(use) * SMOOTHING)
+
+
+def proportional(weights: Tensor, draws: Tensor) -> Tensor:
+    """Numbers of entries (K,) int64 drawn with probability proportional to `weights` (N,) >= 0; draws (K,) in [0, 1).
+
+    Summed in whole numbers: sums of floats are not the same twice on every device.
+    """
+    share = weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
+    bounds = (share * 2**32).long().cumsum(0)
+    return torch.searchsorted(bounds, (draws * bounds[-1]).long(), right=True).clamp(max=len(weights) - 1)
+
+
+def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
+    """z_q in value, bit for bit; its gradient goes to z_e as it is."""
+    return z_q.detach() + (z_e - z_e.detach())
+
+
+def squared(a: Tensor, b: Tensor) -> Tensor:
+    """||a - b||^2 summed over cells and numbers, per picture: (B,)."""
+    return (a - b).square().flatten(1).sum(1)
+
+
+def perplexity(counts: Tensor) -> float:
+    """exp of the entropy of how often each vector was chosen, counts (K,): 1 if it is always one, K if all alike."""
+    return float(torch.special.entr(counts.double() / counts.sum()).sum().exp())
+
+
+class VQVAE(Model):
+    """One map of 7 x 7 numbers. What is written for levels is for its children, which have several."""
+
+    Config = VQVAEConfig
+    title = "VQ-VAE"
+    objective = "-log p(x|z_q) + ||sg z_e - e||^2 + b ||z_e - sg e||^2 - log p(k)"
+    paper = "van den Oord et al. 2017"
+    generative = True
+    latent = "discrete"
+    batched = False  # a step changes codebook and moving averages, too
+    names: ClassVar[tuple[str, ...]] = ("",)  # of the levels: ends of the names in `numbers`
+    units: ClassVar[dict[str, str]] = {
+        "perplexity": "vectors",
+        "codes_used": "vectors",
+        "prior_bits": "bits / image",
+    }
+
+    def build(self) -> None:
+        self.quantisers = nn.ModuleList(Quantiser(self.config, side * side) for side in self.config.sides)
+        self.build_networks()
+        shape = (self.config.codes, self.config.prior_width, self.config.prior_layers)
+        self.priors = nn.ModuleList(PixelCNN(side, *shape) for side in self.config.sides)
+
+    def build_networks(self) -> None:
+        """Make what `maps` and `paint` need."""
+        size = self.config.code_dim
+        self.encoder = nn.Sequential(
+            Shift(),
+            nn.Conv2d(1, 32, 4, 2, 1),  # (B, 32, 14, 14)
+            nn.ReLU(),
+            nn.Conv2d(32, 64, 4, 2, 1),  # (B, 64, 7, 7)
+            nn.ReLU(),
+            nn.Conv2d(64, size, 1),
+        )
+        self.decoder = nn.Sequential(
+            nn.Conv2d(size, 64, 3, 1, 1),
+            nn.ReLU(),
+            nn.ConvTranspose2d(64, 32, 4, 2, 1),  # (B, 32, 14, 14)
+            nn.ReLU(),
+            nn.ConvTranspose2d(32, 1, 4, 2, 1),  # (B, 1, 28, 28)
+            Shift(),
+        )
+
+    # -- pictures and maps of vectors
+
+    def maps(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+        """Maps z_q (B, D, side, side) of x, a level each, as `quantise(level, z_e)` makes them of the encoder's."""
+        return [quantise(0, self.encoder(x))]
+
+    def paint(self, maps: Sequence[Tensor]) -> Tensor:
+        """Natural parameters of p(x|z_q), (B, 1, 28, 28), of the levels' maps."""
+        return self.decoder(maps[0])
+
+    def told(self, above: Sequence[Tensor]) -> Tensor | None:
+        """What the prior of a level knows of the numbers (B, side, side) of the levels above it."""
+        return None
+
+    # -- the common surface
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, None]:
+        return flat(self.maps(x, lambda level, z_e: self.quantisers[level](z_e))), None
+
+    def params(self, z: Tensor) -> Tensor:
+        """Natural parameters of p(x|z), (B, 1, 28, 28), of z (B, D): of the vectors nearest to it."""
+        return self.paint([quantiser(m) for quantiser, m in zip(self.quantisers, self.split(z), strict=True)])
+
+    def split(self, z: Tensor) -> list[Tensor]:
+        """The levels' maps (B, D, side, side) in z."""
+        parts, start = [], 0
+        for side in self.config.sides:
+            end = start + self.config.code_dim * side * side
+            parts.append(z[:, start:end].reshape(-1, self.config.code_dim, side, side))
+            start = end
+        return parts
+
+    def indices(self, x: Tensor) -> list[Tensor]:
+        """Numbers of the vectors of x (B, 1, 28, 28): a map (B, side, side) int64 of each level."""
+        found: list[Tensor] = []
+        self.maps(x, lambda level, z_e: self.look(level, z_e, found))
+        return found
+
+    def look(self, level: int, z_e: Tensor, found: list[Tensor]) -> Tensor:
+        """The nearest vectors of z_e; their numbers are added to `found`."""
+        codebook = self.quantisers[level].codebook
+        with torch.autocast(z_e.device.type, enabled=False):  # near vectors must not become equal
+            found.append(codebook.indices(z_e.detach().float()))
+        return codebook.look_up(found[-1])
+
+    def codes_of(self, indices: Sequence[Tensor]) -> Tensor:
+        """z (B, D) of the levels' numbers (B, side, side)."""
+        return flat([q.codebook.look_up(k) for q, k in zip(self.quantisers, indices, strict=True)])
+
+    def decode_indices(self, indices: Sequence[Tensor]) -> Tensor:
+        """The mean picture (B, 1, 28, 28) of the levels' numbers (B, side, side)."""
+        return self.decode(self.codes_of(indices))
+
+    def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
+        indices: list[Tensor] = []
+        pairs: list[tuple[Tensor, Tensor]] = []  # z_e, z_q
+
+        def quantise(level: int, z_e: Tensor) -> Tensor:
+            pairs.append((z_e, self.look(level, z_e, indices)))
+            return straight_through(*pairs[-1])
+
+        recon = self.nll(x, self.paint(self.maps(x, quantise))).mean()
+        commit = sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs).mean()
+        prior = sum(self.prior_nll(indices)).mean()
+        terms = {"recon": recon, "commit": commit, "prior": prior, "elbo": -(recon + prior)}
+        total = recon + self.config.commitment * commit + prior
+        if self.config.codebook == "gradient":
+            terms["codebook"] = sum(squared(z_e.detach(), z_q) for z_e, z_q in pairs).mean()
+            total = total + terms["codebook"]
+        if self.training:
+            for quantiser, (z_e, _), k in zip(self.quantisers, pairs, indices, strict=True):
+                quantiser.note(z_e, k, generator)
+        return Loss(total=total, terms={name: term.detach() for name, term in terms.items()})
+
+    def after_step(self) -> None:
+        for quantiser in self.quantisers:
+            quantiser.learn()
+
+    # -- the prior
+
+    def prior_nll(self, indices: Sequence[Tensor]) -> list[Tensor]:
+        """-log p of each level's map given those above, (B,) each, in nats; their sum is -log p(k)."""
+        return [prior.nll(indices[i], self.told(indices[:i])) for i, prior in enumerate(self.priors)]
+
+    @torch.no_grad()
+    def prior_indices(self, noise: Tensor) -> list[Tensor]:
+        """The levels' maps drawn from the prior out of N(0, 1) numbers (B, at least the cells of all levels)."""
+        drawn: list[Tensor] = []
+        start = 0
+        for side, prior in zip(self.config.sides, self.priors, strict=True):
+            end = start + side * side
+            u = torch.special.ndtr(noise[:, start:end]).unflatten(1, (side, side))
+            drawn.append(prior.draw(u, self.told(drawn)))
+            start = end
+        return drawn
+
+    def prior(self, noise: Tensor) -> Tensor:
+        """Codes z (B, D) drawn from the PixelCNN out of N(0, 1) numbers (B, D), of which each cell takes one."""
+        return self.codes_of(self.prior_indices(noise))
+
+    @torch.inference_mode()
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        """Use of each level's codebook over all of x, and what its map costs under the prior."""
+        counts = torch.zeros(self.levels, self.config.codes, device=x.device)
+        nats = torch.zeros(self.levels, device=x.device)
+        for part in batches(x):
+            indices = self.indices(part)
+            counts += torch.stack([torch.bincount(k.flatten(), minlength=counts.shape[1]) for k in indices])
+            nats += torch.stack([level.sum() for level in self.prior_nll(indices)])
+        values = {}
+        for name, count, nll in zip(self.names, counts, nats, strict=True):
+            values[f"perplexity{name}"] = perplexity(count)
+            values[f"codes_used{name}"] = int((count > 0).sum())
+            values[f"prior_bits{name}"] = float(nll) / len(x) / math.log(2)
+        return values
+
+
+def flat(maps: Sequence[Tensor]) -> Tensor:
+    """Maps (B, D, side, side) as one code (B, all their numbers)."""
+    return torch.cat([m.flatten(1) for m in maps], 1)

@@ -1,0 +1,98 @@
+"""VQ-VAE-2: a VQ-VAE of two levels; the top map (7 x 7) is encoded first, the bottom one (14 x 14) given it.
+
+    h = f_bottom(x),  top = VQ(f_top(h)),  bottom = VQ([h, up(top)]),  x_hat = g([up'(top), bottom])
+
+and p(k) = p(top) p(bottom | top), a PixelCNN each. Razavi et al. 2019, arXiv:1906.00446, algorithms 1 and 2.
+
+Differs from the VQ-VAE: the costs of both levels' quantisers are added, and the bottom's prior is told the top. The
+paper's networks for 256 x 256 pictures are cut down, PixelSNAIL to gated masked convolutions.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from aevae.config import option
+from aevae.models.blocks import Shift
+from aevae.models.pixel_cnn import EMBEDDED
+from aevae.models.vq_vae import VQVAE, VQVAEConfig
+
+NAMES = ("_top", "_bottom")
+
+
+@dataclass(frozen=True)
+class VQVAE2Config(VQVAEConfig):
+    """Two-level VQ-VAE (Razavi et al. 2019)."""
+
+    family: ClassVar[str] = "vq_vae2"
+    sides: ClassVar[tuple[int, ...]] = (7, 14)
+    code_dim: int = option(4, "numbers in a vector, D", min=1, max=64)
+    prior_width: int = option(32, "feature maps of the PixelCNNs", min=4, max=256)
+
+
+class Told(nn.Module):
+    """The top map of numbers (B, 7, 7) as a condition of the bottom's prior (B, features, 14, 14)."""
+
+    def __init__(self, codes: int, features: int):
+        super().__init__()
+        self.embed = nn.Embedding(codes, EMBEDDED)
+        self.up = nn.Sequential(nn.Conv2d(EMBEDDED, features, 3, 1, 1), nn.ReLU(), up(features, features))
+
+    def forward(self, indices: Tensor) -> Tensor:
+        return self.up(self.embed(indices).movedim(-1, 1))
+
+
+def up(maps_in: int, maps_out: int) -> nn.Module:
+    """Maps (B, in, h, w) -> (B, out, 2h, 2w)."""
+    return nn.ConvTranspose2d(maps_in, maps_out, 4, 2, 1)
+
+
+class VQVAE2(VQVAE):
+    """Level 0 is the top, level 1 the bottom."""
+
+    Config = VQVAE2Config
+    title = "VQ-VAE-2"
+    objective = "VQ-VAE with maps top and bottom; prior p(top) p(bottom | top)"
+    paper = "Razavi et al. 2019"
+    levels = 2
+    names = NAMES
+    units: ClassVar[dict[str, str]] = {f"{key}{name}": unit for key, unit in VQVAE.units.items() for name in NAMES}
+
+    def build_networks(self) -> None:
+        size = self.config.code_dim
+        self.encoder = nn.Sequential(
+            Shift(),
+            nn.Conv2d(1, 32, 4, 2, 1),  # (B, 32, 14, 14)
+            nn.ReLU(),
+        )
+        self.to_top = nn.Sequential(
+            nn.Conv2d(32, 64, 4, 2, 1),  # (B, 64, 7, 7)
+            nn.ReLU(),
+            nn.Conv2d(64, size, 1),
+        )
+        self.from_top = nn.Sequential(up(size, 32), nn.ReLU())
+        self.to_bottom = nn.Conv2d(64, size, 1)  # (B, 4, 14, 14), of h and the top
+        self.up_top = nn.Sequential(up(size, 32), nn.ReLU())
+        self.decoder = nn.Sequential(
+            nn.Conv2d(32 + size, 32, 3, 1, 1),
+            nn.ReLU(),
+            up(32, 1),  # (B, 1, 28, 28)
+            Shift(),
+        )
+        self.condition = Told(self.config.codes, self.config.prior_width)
+
+    def maps(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+        h = self.encoder(x)
+        top = quantise(0, self.to_top(h))
+        bottom = quantise(1, self.to_bottom(torch.cat([h, self.from_top(top)], 1)))
+        return [top, bottom]
+
+    def paint(self, maps: Sequence[Tensor]) -> Tensor:
+        top, bottom = maps
+        return self.decoder(torch.cat([self.up_top(top), bottom], 1))
+
+    def told(self, above: Sequence[Tensor]) -> Tensor | None:
+        return self.condition(above[0]) if above else None
