@@ -10,7 +10,7 @@ import torch
 
 from aevae.models import build_model, family_class
 
-SUBJECTS = ("likelihoods",)
+SUBJECTS = ("likelihoods", "codebook")
 CHECKS: list[tuple[str, Callable, float]] = []
 
 

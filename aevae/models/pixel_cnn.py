@@ -73,7 +73,11 @@ class PixelCNN(nn.Module):
 
     def forward(self, indices: Tensor, told: Tensor | None = None) -> Tensor:
         """Logits (B, codes, h, w) of every cell, each given the cells before it."""
-        h = self.first(self.embed(indices).movedim(-1, 1)) + self.condition(told)
+        return self.logits(self.embed(indices).movedim(-1, 1), told)
+
+    def logits(self, h: Tensor, told: Tensor | None = None) -> Tensor:
+        """`forward` of embedded numbers h (B, EMBEDDED, h, w)."""
+        h = self.first(h) + self.condition(told)
         for gate in self.gates:
             h = gate(h)
         return self.head(h)

@@ -81,7 +81,7 @@ class Quantiser(nn.Module):
 
     def note(self, z_e: Tensor, indices: Tensor, generator: Generator | None) -> None:
         """Keep what `learn` needs of a batch z_e (B, D, h, w), indices (B, h, w)."""
-        flat = z_e.detach().float().movedim(1, -1).flatten(0, -2)  # (cells, D)
+        flat = z_e.detach().to(self.use.dtype).movedim(1, -1).flatten(0, -2)  # (cells, D)
         draws = uniform(self.use.shape, generator, flat) if self.restart and generator is not None else None
         self.noted = flat, indices.flatten(), len(z_e), draws
 
@@ -92,7 +92,7 @@ class Quantiser(nn.Module):
             return
         (z_e, indices, pictures, draws), self.noted = self.noted, None
         vectors = self.codebook.vectors
-        chose = (indices[:, None] == torch.arange(len(vectors), device=indices.device)).float()  # (cells, K)
+        chose = (indices[:, None] == torch.arange(len(vectors), device=indices.device)).to(z_e.dtype)  # (cells, K)
         self.use.lerp_(chose.sum(0) / pictures, 1 - self.decay)
         if self.moving:
             self.sums.lerp_(chose.T @ z_e / pictures, 1 - self.decay)
@@ -231,7 +231,7 @@ class VQVAE(Model):
         """The nearest vectors of z_e; their numbers are added to `found`."""
         codebook = self.quantisers[level].codebook
         with torch.autocast(z_e.device.type, enabled=False):  # near vectors must not become equal
-            found.append(codebook.indices(z_e.detach().float()))
+            found.append(codebook.indices(z_e.detach().to(codebook.vectors.dtype)))
         return codebook.look_up(found[-1])
 
     def codes_of(self, indices: Sequence[Tensor]) -> Tensor:
