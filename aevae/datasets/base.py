@@ -73,8 +73,9 @@ class Source:
     stamp: Callable[[], Hashable]
     read: Callable[[], Dataset]
     fetch: Callable[[Progress | None], None]
+    input: str = "image"  # or "sequence"
 
     def facts(self) -> dict:
         """The row of the catalogue; loads nothing."""
-        facts = {key: getattr(self, key) for key in ("name", "title", "source", "licence", "size")}
+        facts = {key: getattr(self, key) for key in ("name", "title", "source", "licence", "size", "input")}
         return facts | {"available": self.available()}

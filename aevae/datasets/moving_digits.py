@@ -62,6 +62,7 @@ def _moved(digits: Split) -> Split:
 
 
 SOURCE = Source(
+    input="sequence",
     name=NAME,
     title=TITLE,
     source="made here from mnist-5k: one binary digit a sequence, 20 frames, a pixel a step, left or right, wrapping",

@@ -36,6 +36,7 @@ MOST_LETTERS = 400  # of a list
 ON_GPU = 16  # so many models of one shape, trained side by side on a GPU, take the time of one more
 _WRONG = "train_wrong"  # session: key -> sentence about a value of the link
 _TAKEN = "train_taken"  # session: (recipe, data set, its options) that the training fields were last set to
+_BEGUN = "train_begun"  # session: option -> default of the family that was chosen at the last look
 
 
 @dataclass(frozen=True)
@@ -62,14 +63,16 @@ def run_form() -> tuple[list[RunConfig], str]:
     """Draw the form; returns its configs, several of a sweep, and the device. []: the page says what is wrong."""
     from aevae.models import FAMILIES, family_class
 
-    data = _data_set()
-    family = _choice(FAMILY, _("Family"), list(FAMILIES), family_title, help=_("what is learnt; see below"))
+    family = _family(list(FAMILIES))
     model_class = family_class(family)
+    _begin_as(model_class.Config)
+    st.caption(f"{model_class.paper}")
+    data = _data_set(model_class)
     first = st.container()
     with st.expander(_("More options"), key="train_more"):
         more = st.container()
     values: dict[str, Any] = {}
-    for f in dataclasses.fields(model_class.Config):
+    for f in after_what_they_need(dataclasses.fields(model_class.Config)):
         values[f.name] = _field(f, values, first if f.name in FIRST else more)
     with first:
         recipe = _recipe()
@@ -94,6 +97,45 @@ def run_form() -> tuple[list[RunConfig], str]:
     except ValueError as wrong:
         st.error(_sentence(wrong))
         return [], device
+
+
+def _family(families: list[str]) -> str:
+    """The chosen family. A link may carry its title or its own name."""
+    _adopt_choice(FAMILY, _("family"), families, family_title)
+    return st.selectbox(
+        _("Family"), families, format_func=family_title, key=FAMILY, help=_("what is learnt; see below"),
+        on_change=_forget, args=(FAMILY,), bind="query-params", persist_state="session",
+    )  # fmt: skip
+
+
+def after_what_they_need(fields: Sequence[dataclasses.Field]) -> list[dataclasses.Field]:
+    """The fields in their order, but those that wait for another one's value right after that one."""
+    waiting = {f.name: f.metadata["when"][0] for f in fields if "when" in f.metadata}
+    found: list[dataclasses.Field] = []
+
+    def take(f: dataclasses.Field) -> None:
+        found.append(f)
+        for other in fields:
+            if waiting.get(other.name) == f.name:
+                take(other)
+
+    for f in fields:
+        if f.name not in waiting:
+            take(f)
+    return found
+
+
+def _begin_as(config_class: type) -> None:
+    """Another family was chosen: options that stand at the last one's default begin at its own."""
+    fields = dataclasses.fields(config_class)
+    own, last = {f.name: f.default for f in fields}, st.session_state.get(_BEGUN, {})
+    for f in fields:
+        key = key_of(f.name)
+        at_default = f.name in last and st.session_state.get(key) == last[f.name]
+        unknown = st.session_state.get(key) not in f.metadata.get("choices", (st.session_state.get(key),))
+        if key in st.session_state and last != own and (at_default or unknown):
+            st.session_state[key] = f.default
+    st.session_state[_BEGUN] = own
 
 
 def _config(model_class: type, data: str | None, trains: set[str], values: dict) -> RunConfig:
@@ -245,6 +287,8 @@ def _field(f: dataclasses.Field, others: dict, place, default: Any = None) -> An
         }  # fmt: skip
         if isinstance(f.default, bool):
             return st.toggle(label, default, **common)
+        if isinstance(f.default, str):
+            return st.text_input(label, default, max_chars=MOST_LETTERS, **common)
         low, high = f.metadata["min"], f.metadata["max"]
         if isinstance(f.default, int):
             return st.number_input(label, low, high, default, step=1, **common)
@@ -252,19 +296,25 @@ def _field(f: dataclasses.Field, others: dict, place, default: Any = None) -> An
         return st.number_input(label, float(low), float(high), default, step=step, format="%g", **common)
 
 
-def pretty(name: str) -> str:
+def pretty(name) -> str:
     """`latent_dim` -> `latent dim`."""
-    return name.replace("_", " ")
+    return str(name).replace("_", " ")
 
 
-def _choice(key: str, label: str, options: list[str], show, *, help: str, default: str = "") -> str:
-    """One of few options, as a row of buttons. A link may carry the shown text or the option's own name."""
+def _adopt_choice(key: str, label: str, options: list, show) -> None:
+    """On the first look: take what the link asks for, by the shown text (the widget does) or the option's own name."""
     asked = st.query_params.get(key)
     if asked is not None and key not in st.session_state:
-        if asked in options:
-            st.session_state[key] = asked
+        named = {str(option): option for option in options}
+        if asked in named:
+            st.session_state[key] = named[asked]
         elif asked not in map(show, options):
-            _note(key, _("{} must be one of {}, got {}").format(label, ", ".join(options), asked[:40]))
+            _note(key, _("{} must be one of {}, got {}").format(label, ", ".join(named), asked[:40]))
+
+
+def _choice(key: str, label: str, options: list, show, *, help: str, default: Any = "") -> Any:
+    """One of few options, as a row of buttons."""
+    _adopt_choice(key, label, options, show)
     return st.segmented_control(
         label, options, default=default or options[0], required=True, format_func=show, key=key, help=help, wrap=True,
         on_change=_forget, args=(key,), bind="query-params", persist_state="session",
@@ -305,6 +355,7 @@ def fill(config: RunConfig) -> None:
     st.session_state[_TAKEN] = (recipe, config.data.name, dataclasses.asdict(preset(recipe, config.data, own)))
     known = name in [row["name"] for row in _catalogue()]
     st.session_state[FAMILY] = config.model.family
+    st.session_state[_BEGUN] = {f.name: f.default for f in dataclasses.fields(own)}
     st.session_state[DATA] = name if known else OWN
     if not known:
         st.session_state[PATH] = name.partition(":")[2]
@@ -319,10 +370,13 @@ def _catalogue() -> list[dict]:
     return datasets.catalogue()
 
 
-def _data_set() -> str | None:
-    """Name of the chosen data set; None while own pictures are not chosen yet."""
-    rows = {row["name"]: row for row in _catalogue()}
-    options = [*rows, OWN]
+def _data_set(model_class: type) -> str | None:
+    """Name of the chosen data set, one that the family can learn from; None while own pictures are not chosen yet."""
+    wanted = "sequence" if model_class.input == "sequence" else "image"
+    rows = {row["name"]: row for row in _catalogue() if row.get("input", "image") == wanted}
+    options = [*rows, OWN] if wanted == "image" else [*rows]
+    if st.session_state.get(DATA, options[0]) not in options:
+        st.session_state[DATA] = model_class.Config.dataset
     labels = {name: _data_label(row) for name, row in rows.items()} | {OWN: _("own pictures ...")}
     asked = st.query_params.get(DATA)
     if asked is not None and DATA not in st.session_state and asked not in labels.values():
