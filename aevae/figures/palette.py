@@ -2,8 +2,48 @@
 
 from collections.abc import Iterable, Mapping
 
-FAMILY_COLOURS = {"ae": "#D55E00", "denoising": "#009E73", "vae": "#0072B2", "beta_vae": "#B0619A"}
-FAMILY_TITLES = {"ae": "AE", "denoising": "Denoising AE", "vae": "VAE", "beta_vae": "β-VAE"}
+FAMILY_COLOURS = {
+    "ae": "#D55E00",
+    "linear_ae": "#97563C",
+    "deep_ae": "#BE2F2F",
+    "denoising": "#009E73",
+    "sparse": "#8A8A08",
+    "sparse_kl": "#63703C",
+    "k_sparse": "#2F7D22",
+    "contractive": "#08A408",
+    "vae": "#0072B2",
+    "beta_vae": "#B0619A",
+    "iwae": "#0897A4",
+    "skip_vae": "#8A7DD8",
+    "ml_vae": "#0863F2",
+    "vq_vae": "#8A15FF",
+    "vq_vae2": "#BE63E5",
+    "auto_decoder": "#E5637D",
+    "variational_auto_decoder": "#CB087D",
+    "td_vae": "#FF0863",
+    "flow_vae": "#E52FFF",
+}
+FAMILY_TITLES = {
+    "ae": "AE",
+    "linear_ae": "Linear AE",
+    "deep_ae": "Deep AE",
+    "denoising": "Denoising AE",
+    "sparse": "Sparse AE (L1)",
+    "sparse_kl": "Sparse AE (KL)",
+    "k_sparse": "k-sparse AE",
+    "contractive": "Contractive AE",
+    "vae": "VAE",
+    "beta_vae": "β-VAE",
+    "iwae": "IWAE",
+    "skip_vae": "Skip-VAE",
+    "ml_vae": "ML-VAE",
+    "vq_vae": "VQ-VAE",
+    "vq_vae2": "VQ-VAE-2",
+    "auto_decoder": "Auto-decoder",
+    "variational_auto_decoder": "Variational auto-decoder",
+    "td_vae": "TD-VAE",
+    "flow_vae": "Flow VAE",
+}
 FALLBACK = "#7A7F87"  # of a family that has no colour yet, and of what belongs to no model
 MARKERS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 
