@@ -17,7 +17,7 @@ from torch import fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from aevae.blob import pack
-from aevae.models.base import Model
+from aevae.models.base import ContinuousMean, ExpectedLevel, Model
 from aevae.models.blocks import SHAPE, Codebook, Shift, TopK, Transposed
 
 FORMAT = 1
@@ -84,7 +84,7 @@ class _Tracer(fx.Tracer):
         self.thread = threading.get_ident()
 
     def is_leaf_module(self, m, name):
-        return isinstance(m, Shift | TopK | Codebook | Transposed) or super().is_leaf_module(m, name)
+        return isinstance(m, tuple(_LAYERS)) or super().is_leaf_module(m, name)
 
     def call_module(self, m, forward, args, kwargs):
         if threading.get_ident() != self.thread:
@@ -159,6 +159,8 @@ def _sizes_fit(op: str, inputs: list[tuple], out: tuple) -> bool:
         return True
     if op == "linear":
         return len(inputs[0]) == 1
+    if op == "expected_level":
+        return len(inputs[0]) == 3 and out == (1, *inputs[0][1:])
     if op == "slice":
         return len(inputs[0]) == len(out) == 1
     if op == "cat":
@@ -235,6 +237,8 @@ _LAYERS = {
     nn.ConvTranspose2d: _conv_transpose,
     Shift: lambda layer: ({"op": "shift"}, {"b": layer.by.flatten()}),
     TopK: lambda layer: ({"op": "topk", "k": layer.k}, {}),
+    ExpectedLevel: lambda layer: ({"op": "expected_level"}, {}),
+    ContinuousMean: lambda layer: ({"op": "continuous_mean"}, {}),
     Codebook: lambda layer: ({"op": "codebook"}, {"w": layer.vectors}),
     nn.ReLU: lambda layer: ({"op": "relu"}, {}),
     nn.Sigmoid: lambda layer: ({"op": "sigmoid"}, {}),

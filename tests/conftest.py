@@ -20,6 +20,8 @@ def fitting(family: str, **wanted) -> dict:
     from aevae.models import family_class
 
     fields = {f.name: f for f in dataclasses.fields(family_class(family).Config)}
+    if "latent_dim" in wanted:
+        wanted = {"k": 2} | wanted  # of a small code no more can be kept
     return {k: v for k, v in wanted.items() if k in fields and v in fields[k].metadata.get("choices", (v,))}
 
 

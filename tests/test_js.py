@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aevae.blob import pack, unpack
+from aevae.models.base import ContinuousMean, ExpectedLevel
 from aevae.models.blocks import Codebook, TopK
 from aevae.paths import ROOT
 from aevae.program import program
@@ -45,6 +46,8 @@ CASES = {
     "cat": (6, Function(lambda z: torch.cat([z, z.exp(), z], 1))),
     "cat-of-maps": (6, Function(lambda z: torch.cat([z.reshape(-1, 1, 2, 3), z.exp().view(-1, 1, 2, 3)], dim=1))),
     "slice": (6, Function(lambda z: torch.cat([z[:, 2:5], z[:, :1]], 1))),
+    "expected-level": (30, nn.Sequential(nn.Unflatten(1, (5, 2, 3)), ExpectedLevel())),
+    "continuous-mean": (6, ContinuousMean()),
     "topk": (6, TopK(2)),
     "topk-all": (6, TopK(6)),
     "topk-of-equals": (6, nn.Sequential(nn.ReLU(), TopK(4))),

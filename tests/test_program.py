@@ -16,7 +16,7 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.paths import ROOT
 from aevae.program import DECODE_PARITY, Unsupported, half_is_enough, program
 
-VARIANTS = [v for v in variants() if v[0] in of_pictures(FAMILIES) and v[2] != "categorical"]
+VARIANTS = [v for v in variants() if v[0] in of_pictures(FAMILIES)]
 
 
 class Decoder(nn.Module):

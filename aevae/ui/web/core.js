@@ -169,6 +169,32 @@ function codebook(op, [x], out, [[d, ...cells]], { arrays }) {
   };
 }
 
+/** Logits of L levels (L, h, w) -> mean level (1, h, w) in [0, 1]. */
+function expectedLevel(op, [x], out, [[levels, ...area]]) {
+  const pixels = size(area);
+  same(x.length, levels * pixels);
+  same(out.length, pixels);
+  return () => {
+    for (let p = 0; p < pixels; p++) {
+      let largest = -Infinity, total = 0, sum = 0;
+      for (let l = 0; l < levels; l++) largest = Math.max(largest, x[l * pixels + p]);
+      for (let l = 0; l < levels; l++) {
+        const e = Math.exp(x[l * pixels + p] - largest);
+        total += e;
+        sum += e * l;
+      }
+      out[p] = sum / total / (levels - 1);
+    }
+  };
+}
+
+/** Mean of a continuous Bernoulli, of its logit: 1/2 + (coth u - 1/u) / 2, u half the logit; a series near 0. */
+function continuousMean(eta) {
+  const u = eta / 2;
+  const part = Math.abs(eta) < 0.2 ? (u / 3) * (1 - (u * u) / 15) : 1 / Math.tanh(u) - 1 / u;
+  return 0.5 + part / 2;
+}
+
 const OPS = {
   linear,
   conv,
@@ -196,6 +222,8 @@ const OPS = {
   },
   topk,
   codebook,
+  expected_level: expectedLevel,
+  continuous_mean: elementwise(continuousMean),
   slice: (op, [x], out) => {
     if (!(op.start >= 0 && op.start + out.length <= x.length)) throw new Trouble("weights", `slice at ${op.start}`);
     return () => out.set(x.subarray(op.start, op.start + out.length));

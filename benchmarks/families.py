@@ -1,0 +1,213 @@
+"""What every family costs, and how good it becomes.
+
+    python -m benchmarks.families cost [--rounds 5] [--turn 10]        an epoch of each against `ae`
+    python -m benchmarks.families quality [--only vq_vae ...]          default recipes on full MNIST, and the targets
+
+cost: steps of the same batch, interleaved in one process, each family against the `ae` of the same kind of network.
+quality: the recipe of the preset `fast` unless a row says otherwise; numbers of the 10,000 test pictures. Runs go to
+the store, so what is there already is only read. Training takes an hour on two cores.
+"""
+
+import argparse
+import dataclasses
+import itertools
+import statistics
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from aevae import checkpoints, datasets, runs
+from aevae.cli import build_config
+from aevae.config import DataConfig, TrainConfig
+from aevae.models import FAMILIES, build_model, family_class
+from aevae.training.device import keep_memory
+from aevae.training.steps import stepper
+from aevae.training.trainer import Trainer
+
+BATCH = 128
+MOST = 6.0  # times the epoch of `ae`
+
+
+# -- cost ------------------------------------------------------------------------------------------------------------
+
+
+class Steps:
+    """A trainer of `family` on 2,000 examples, `network` mlp or conv."""
+
+    def __init__(self, family: str, network: str):
+        model_class = family_class(family)
+        fields = {f.name for f in dataclasses.fields(model_class.Config)}
+        config = model_class.Config(**({"network": network} if "network" in fields else {}))
+        data = datasets.load(DataConfig(config.dataset, limit=2000)).train
+        recipe = TrainConfig(epochs=1000, batch_size=BATCH)
+        labels = (data.labels, data.labels[:1])
+        model = build_model(config, 0)
+        self.trainer = Trainer(model, data.images, data.images[:1], recipe, 0, torch.device("cpu"), labels)
+        self.take, self.order = stepper([self.trainer]), itertools.cycle(self._batches(len(data)))
+        model.train()
+
+    def _batches(self, count: int) -> list[torch.Tensor]:
+        every = torch.randperm(count, generator=torch.Generator().manual_seed(0))
+        return [every[None, i : i + BATCH] for i in range(0, count - BATCH + 1, BATCH)]
+
+    def seconds(self, count: int) -> float:
+        began = time.perf_counter()
+        for _ in range(count):
+            self.take(next(self.order))
+        return (time.perf_counter() - began) / count
+
+
+def networks(family: str) -> tuple[str, ...]:
+    """The kinds of network that a family has."""
+    config_class = family_class(family).Config
+    field = {f.name: f for f in dataclasses.fields(config_class)}.get("network")
+    return field.metadata["choices"] if field else (getattr(config_class, "network", "mlp"),)
+
+
+def cost(rounds: int, turn: int) -> None:
+    print("| family | network | step (ms) | times ae's |\n|---|---|---|---|")
+    base = {network: Steps("ae", network) for network in ("mlp", "conv")}
+    for family in FAMILIES:
+        for network in networks(family):
+            peer = Steps(family, network)
+            peer.seconds(2)
+            pairs = [
+                (peer.seconds(turn), base["conv" if network == "conv" else "mlp"].seconds(turn)) for _ in range(rounds)
+            ]
+            ratio = statistics.median(a / b for a, b in pairs)
+            said = "" if ratio <= MOST or family_class(family).input == "sequence" else f" (more than {MOST:g})"
+            milliseconds = 1000 * statistics.median(a for a, _ in pairs)
+            print(f"| {family} | {network} | {milliseconds:.1f} | {ratio:.2f}{said} |", flush=True)
+
+
+# -- quality ---------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A run, and what is asked of its numbers. check(numbers, rows so far) -> what is shown, and whether it holds."""
+
+    label: str
+    family: str
+    settings: dict[str, str] = dataclasses.field(default_factory=dict)
+    check: Callable = lambda numbers, rows: ("", True)
+
+
+def below(name: str, bound: float) -> Callable:
+    return lambda numbers, rows: (f"{name} < {bound:g}", numbers[name] < bound)
+
+
+def near_pca(d: int) -> Callable:
+    def judge(numbers, rows):
+        exact = pca_sse(d)
+        return f"PCA {exact:.2f}: {numbers['sse'] / exact - 1:+.1%}", numbers["sse"] <= 1.05 * exact
+
+    return judge
+
+
+def pca_sse(d: int, on: str = "test") -> float:
+    """Squared error per picture of exact PCA of full MNIST's training pictures, cut to d components."""
+    data = datasets.load(DataConfig("mnist"))
+    train = data.train.images.reshape(len(data.train), -1).astype(np.float64) / 255
+    mean = train.mean(0)
+    _values, vectors = np.linalg.eigh(np.cov(train.T))
+    top = vectors[:, -d:]
+    x = (getattr(data, on).images.reshape(-1, 784) / 255) - mean
+    return float(np.square(x - x @ top @ top.T).sum(1).mean())
+
+
+def under_pca_in_training(numbers, rows):
+    exact = pca_sse(32, "train")
+    return f"training pictures {numbers['train_sse']:.2f}, PCA-32 {exact:.2f}", numbers["train_sse"] < exact
+
+
+def quantised(numbers, rows):
+    return "SSE < 6, perplexity > 25", numbers["sse"] < 6 and numbers["perplexity"] > 25
+
+
+def below_one_level(numbers, rows):
+    return f"below vq_vae ({rows['vq_vae']['sse']:.2f})", numbers["sse"] < rows["vq_vae"]["sse"]
+
+
+def as_active_as_plain(numbers, rows):
+    plain = rows["skip_vae, no skips"]["active_units"]
+    return f"active units {numbers['active_units']}, plain {plain}", numbers["active_units"] >= plain
+
+
+def content_not_style(numbers, rows):
+    content, style = numbers["content_accuracy"], numbers["style_accuracy"]
+    return f"class from content {content:.0%}, from style {style:.0%}", content >= 0.9 and style <= 0.6
+
+
+def jumps(numbers, rows):
+    exact, rest = numbers["jump_accuracy"], {k: round(v, 2) for k, v in numbers.items() if k.startswith("futures")}
+    return f"within a pixel {exact:.0%}; {rest}", exact >= 0.9
+
+
+ROWS = (
+    *(Row(f"linear_ae d={d}", "linear_ae", {"latent_dim": str(d)}, near_pca(d)) for d in (2, 10, 30)),
+    Row("ae d=32", "ae", {"latent_dim": "32"}),
+    Row("deep_ae d=30, 20 epochs", "deep_ae", {"latent_dim": "30", "epochs": "20"}, below("sse", 5.5)),
+    *(Row(f, f) for f in ("denoising", "sparse", "sparse_kl", "k_sparse", "contractive")),
+    Row("vae", "vae"),
+    Row("beta_vae", "beta_vae"),
+    Row("iwae", "iwae"),
+    Row("skip_vae, no skips", "skip_vae", {"depth": "6", "skips": "false"}),
+    Row("skip_vae, depth 6", "skip_vae", {"depth": "6"}, as_active_as_plain),
+    Row("ml_vae", "ml_vae", {}, content_not_style),
+    Row("vq_vae", "vq_vae", {}, quantised),
+    Row("vq_vae2", "vq_vae2", {}, below_one_level),
+    Row("auto_decoder d=32", "auto_decoder", {"latent_dim": "32"}, under_pca_in_training),
+    Row("variational_auto_decoder", "variational_auto_decoder"),
+    Row("td_vae", "td_vae", {}, jumps),
+    Row("flow_vae", "flow_vae"),
+)
+
+
+def trained(row: Row) -> tuple[float, dict[str, float]]:
+    """Seconds of training, and the numbers of the test pictures."""
+    settings = row.settings
+    if family_class(row.family).Config.dataset == "mnist-5k":
+        settings = {"dataset": "mnist"} | settings
+    result = runs.train_or_load(build_config(row.family, settings), "cpu")
+    info = checkpoints.find_run(result.name)
+    seconds = sum(line.get("seconds", 0.0) for line in checkpoints.read_history(info.path))
+    return seconds, info.metrics[info.dataset]
+
+
+def quality(only: list[str]) -> None:
+    unknown = set(only) - set(FAMILIES)
+    if unknown:
+        raise SystemExit(f"--only takes families ({', '.join(FAMILIES)}), got {', '.join(sorted(unknown))}")
+    print("| run | training (s) | SSE | BCE | KL | asked of it | met |\n|---|---|---|---|---|---|---|")
+    rows: dict[str, dict] = {}
+    for row in ROWS:
+        if only and row.family not in only:
+            continue
+        seconds, numbers = trained(row)
+        rows[row.label] = numbers
+        said, holds = row.check(numbers, rows)
+        shown = (f"{numbers[k]:.2f}" if k in numbers else "" for k in ("sse", "bce", "kl"))
+        met = ("yes" if holds else "NO") if said else ""
+        print(f"| {row.label} | {seconds:.0f} | {' | '.join(shown)} | {said} | {met} |", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("cost", "quality"))
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--turn", type=int, default=10, help="steps a turn")
+    parser.add_argument("--only", nargs="*", default=[])
+    args = parser.parse_args()
+    keep_memory()
+    if args.what == "cost":
+        torch.set_num_threads(1)
+        cost(args.rounds, args.turn)
+    else:
+        quality(args.only)
+
+
+if __name__ == "__main__":
+    main()
