@@ -14,7 +14,7 @@ import torch
 from torch import Generator, Tensor, nn
 
 from aevae import losses
-from aevae.config import option
+from aevae.config import likelihoods, option
 from aevae.models import blocks
 from aevae.models.ae import AEConfig, Autoencoder
 from aevae.noise import uniform
@@ -28,12 +28,13 @@ class ContractiveConfig(AEConfig):
     """Contractive autoencoder (Rifai et al. 2011)."""
 
     family: ClassVar[str] = "contractive"
-    recipe: ClassVar[dict] = {"epochs": 30, "batch_size": 128}
+    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128}
     network: str = option(
         "shallow",
         "shallow: one sigmoid layer, which is the code; mlp: one hidden layer each way; conv: two convolutions",
         choices=("shallow", "mlp", "conv"),
     )
+    likelihood: str = likelihoods(without=("categorical",))  # its decoder says one number of a pixel
     latent_dim: int = option(256, "numbers in the code z", min=1, max=1024)
     lam: float = option(0.1, "lambda: weight of ||df/dx||^2; 0: a plain autoencoder", min=0.0, max=1000.0)
     tied: bool = option(

@@ -11,7 +11,7 @@ from typing import ClassVar
 import torch
 from torch import Generator, Tensor, nn
 
-from aevae.config import option
+from aevae.config import likelihoods, option
 from aevae.models import blocks
 from aevae.models.ae import AEConfig, Autoencoder
 
@@ -40,6 +40,7 @@ class DeepAEConfig(AEConfig):
         "starting weights: he (variance by the width), or narrow (all N(0, 0.01^2)): gradients vanish",
         choices=("he", "narrow"),
     )
+    likelihood: str = likelihoods(without=("categorical",))  # its decoder says one number of a pixel
     latent_dim: int = option(30, "numbers in the code z", min=1, max=784)
 
     def __post_init__(self):

@@ -23,6 +23,7 @@ class LinearAEConfig(AEConfig):
     """Linear autoencoder (Baldi & Hornik 1989)."""
 
     family: ClassVar[str] = "linear_ae"
+    recipe: ClassVar[dict] = {"lr": 2e-2}
     network: ClassVar[str] = "linear"
     hidden: ClassVar[int] = 0
     likelihood: str = option(
@@ -51,8 +52,10 @@ class LinearAutoencoder(Autoencoder):
         self.decoder = blocks.flat_decoder(self.way_back())
 
     def way_back(self) -> nn.Module:
-        """The layer from the code to the pixels."""
-        return nn.Linear(self.config.latent_dim, blocks.PIXELS)
+        """The layer from the code to the pixels, of weights as small as the encoder's: both find the plane together."""
+        layer = nn.Linear(self.config.latent_dim, blocks.PIXELS)
+        nn.init.uniform_(layer.weight, -(blocks.PIXELS**-0.5), blocks.PIXELS**-0.5)
+        return layer
 
     def nll(self, x: Tensor, params: Tensor) -> Tensor:
         return losses.laplace_nll(x, params) if self.config.likelihood == "laplace" else super().nll(x, params)

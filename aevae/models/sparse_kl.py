@@ -29,6 +29,12 @@ class KLSparseConfig(LinearAEConfig):
     family: ClassVar[str] = "sparse_kl"
     recipe: ClassVar[dict] = {"epochs": 30, "batch_size": 256}
     latent_dim: int = option(256, "hidden units, which are the code", min=1, max=1024)
+    likelihood: str = option(
+        "bernoulli",
+        "p(x|z) of a pixel: bernoulli (cross-entropy), gaussian (squared error), gaussian_learned (one sigma, learned), "
+        "laplace (absolute error, scale 1)",
+        choices=("bernoulli", "gaussian", "gaussian_learned", "laplace"),
+    )
     rho: float = option(0.05, "mean activation that each unit ought to have", min=0.001, max=0.999)
     beta: float = option(3.0, "weight of sum KL(rho || rho_hat); 0: a plain autoencoder", min=0.0, max=1000.0)
 
@@ -48,7 +54,9 @@ class KLSparseAutoencoder(LinearAutoencoder):
     }
 
     def build_code(self, width: int) -> None:
-        self.code = nn.Sequential(nn.Linear(width, self.config.latent_dim), nn.Sigmoid())
+        layer = nn.Linear(width, self.config.latent_dim)
+        nn.init.constant_(layer.bias, math.log(self.config.rho / (1 - self.config.rho)))  # mean h begins near rho
+        self.code = nn.Sequential(layer, nn.Sigmoid())
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         out = self(x)
