@@ -139,8 +139,29 @@ def preset(name: str, data: DataConfig, model: type | None = None) -> TrainConfi
     if name == "classic":
         return TrainConfig(epochs=10, batch_size=128, lr=1e-3, schedule="constant", beta2=0.999, centre=False)
     large = data.name in LARGE and (data.limit or 60_000) >= 20_000
-    options = {"epochs": 3, "batch_size": 256, "lr": 1.6e-2} if large else {}
-    return TrainConfig(**options | (model.recipe if model else {}))
+    own = dict(model.recipe) if model else {}
+    if not large:
+        return TrainConfig(**own)
+    own.pop("epochs", None)
+    own |= model.recipe_large if model else {}
+    return TrainConfig(**{"epochs": 3, "batch_size": 256, "lr": 1.6e-2} | own)
+
+
+LIKELIHOODS = {
+    "bernoulli": "cross-entropy",
+    "gaussian": "squared error, fixed sigma",
+    "gaussian_learned": "one sigma, learned",
+    "gaussian_pixel": "a sigma for each pixel, learned",
+    "continuous_bernoulli": "the density on 0..1 that bernoulli is not",
+    "categorical": "one of so many grey levels",
+}
+
+
+def likelihoods(default: str = "bernoulli", without: tuple[str, ...] = ()):
+    """The option `likelihood`. `without`: those that a family's decoder has no parameters for."""
+    offered = {name: meaning for name, meaning in LIKELIHOODS.items() if name not in without}
+    meanings = ", ".join(f"{name} ({meaning})" for name, meaning in offered.items())
+    return option(default, f"p(x|z) of a pixel: {meanings}", choices=tuple(offered))
 
 
 @dataclass(frozen=True)
@@ -153,18 +174,14 @@ class ModelConfig(Validated):
 
     family: ClassVar[str] = ""
     dataset: ClassVar[str] = "mnist-5k"  # what it learns from where nobody says
-    recipe: ClassVar[dict] = {}  # training options in which it differs from the preset `fast`
+    recipe: ClassVar[dict] = {}  # training options in which it differs from the preset `fast`; its epochs are of a
+    recipe_large: ClassVar[dict] = {}  # small data set, and in what a large one differs again stands here
     network: str = option(
         "mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv")
     )
     hidden: int = option(400, "hidden units of the MLP, each way", min=1, max=4096, when=("network", ("mlp",)))
     latent_dim: int = option(20, "numbers in the code z", min=1, max=784)
-    likelihood: str = option(
-        "bernoulli",
-        "p(x|z) of a pixel: bernoulli (cross-entropy), gaussian (squared error, fixed sigma), "
-        "gaussian_learned (one sigma, learned)",
-        choices=("bernoulli", "gaussian", "gaussian_learned"),
-    )
+    likelihood: str = likelihoods()
     sigma: float = option(
         0.5**0.5,
         "standard deviation of a pixel; 0.7071 makes recon the squared error plus a constant",
@@ -172,6 +189,19 @@ class ModelConfig(Validated):
         max=10.0,
         when=("likelihood", ("gaussian",)),
     )
+    grey_levels: int = option(
+        16,
+        "levels L that a grey pixel is rounded to; 2: black and white",
+        min=2,
+        max=256,
+        when=("likelihood", ("categorical",)),
+        added=True,
+    )
+
+    @property
+    def maps(self) -> int:
+        """Numbers that a decoder says of each pixel: the parameters of its distribution."""
+        return self.grey_levels if self.likelihood == "categorical" else 1
 
 
 @dataclass(frozen=True)

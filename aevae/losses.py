@@ -90,3 +90,69 @@ def two_layer_contraction(w1: Tensor, w2: Tensor, slope1: Tensor, slope2: Tensor
         return ((slope1 @ (gram * (w2.T @ w2))) * slope1).sum(1)
     rows = w2 * slope1.unsqueeze(1)  # (B, D, H): W2 D1
     return ((rows @ gram * rows).sum(2) * slope2.square()).sum(1)
+
+
+TAYLOR = 0.2  # of a logit: nearer to 0 the differences of nearly equal numbers lose digits, the series do not
+
+
+def log_normaliser(logits: Tensor) -> Tensor:
+    """log C(lambda) of the continuous Bernoulli, lambda = sigmoid(logits): what makes lambda^x (1 - lambda)^(1-x) a
+    density on [0, 1].
+
+    C = 2 artanh(1 - 2 lambda) / (1 - 2 lambda) = eta / tanh(eta / 2), eta the logit; 2 at lambda = 1/2.
+    Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 7.
+    """
+    near = logits.abs() < TAYLOR
+    eta = torch.where(near, TAYLOR, logits.abs())
+    far_value = eta.log() - torch.tanh(eta / 2).log()
+    u2 = torch.where(near, logits / 2, 0.0).square()
+    return torch.where(near, math.log(2) + u2 * (1 / 3 - u2 * (7 / 90 - u2 * 62 / 2835)), far_value)
+
+
+def continuous_bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
+    """-log CB(x; sigmoid(logits)) summed over pixels (B,), in nats: `bernoulli_nll` less log C; may be < 0."""
+    return bernoulli_nll(x, logits) - log_normaliser(logits).flatten(1).sum(1)
+
+
+def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
+    """E[x] = 1 / (1 - exp(-eta)) - 1 / eta, of the logits' shape. It is not lambda: of lambda = .01 it is .21.
+
+    arXiv:1907.06845, eq. 8. As 1/2 + (coth u - 1/u) / 2, u = eta / 2, it is symmetric and stays finite.
+    """
+    near = logits.abs() < TAYLOR
+    u = torch.where(near, TAYLOR, logits / 2)
+    s = torch.where(near, logits / 2, 0.0)
+    series = s / 3 * (1 - s.square() * (1 / 15 - s.square() * 2 / 315))
+    return 0.5 + 0.5 * torch.where(near, series, 1 / torch.tanh(u) - 1 / u)
+
+
+def categorical_nll(x: Tensor, logits: Tensor) -> Tensor:
+    """-log p(level of x) summed over pixels (B,), in nats. x: (B, 1, H, W), rounded to one of L levels 0..1.
+
+    logits: (B, L, H, W). van den Oord et al. 2016, arXiv:1601.06759, section 3.3.
+    """
+    level = (x * (logits.shape[1] - 1)).round().long()
+    return -logits.log_softmax(1).gather(1, level).flatten(1).sum(1)
+
+
+def expected_level(logits: Tensor) -> Tensor:
+    """Mean of a pixel's level, in [0, 1]. logits: (B, L, H, W). Returns (B, 1, H, W)."""
+    levels = torch.linspace(0, 1, logits.shape[1], dtype=logits.dtype, device=logits.device)
+    return torch.einsum("blhw,l->bhw", logits.softmax(1), levels).unsqueeze(1)
+
+
+def gaussian_log_prob(z: Tensor, mu: Tensor | float, logvar: Tensor | float) -> Tensor:
+    """log N(z; mu, diag exp logvar) summed over the last dimension, in nats. z: (..., D). Returns (...)."""
+    return -0.5 * ((z - mu).square() * _exp(-logvar) + logvar + math.log(2 * math.pi)).sum(-1)
+
+
+def _exp(value: Tensor | float) -> Tensor | float:
+    return value.exp() if isinstance(value, Tensor) else math.exp(value)
+
+
+def log_mean_exp(log_w: Tensor) -> Tensor:
+    """log (1/K) sum_k w_k over the first dimension. log_w: (K, ...). Returns (...), at least the mean of the logs.
+
+    With log w = log p(x, z) - log q(z|x) it is the bound L_K of Burda et al. 2016, arXiv:1509.00519, eq. 8.
+    """
+    return log_w.logsumexp(0) - math.log(len(log_w))

@@ -8,10 +8,22 @@ def warmup(epoch, length: float):
 
     Bowman et al. 2016, arXiv:1511.06349, section 3.1 (KL annealing); Sonderby et al. 2016, arXiv:1602.02282.
     """
-    if length <= 0:
+    return _at_most(1.0, epoch / length) if length > 0 else 1.0
+
+
+def cyclic(epoch, rise: float, cycles: int):
+    """`cycles` times: linear from 0 to 1 within `rise` epochs, then as long at 1; 1 afterwards, or where `rise` is 0.
+
+    `epoch`: as of `warmup`. Fu et al. 2019, arXiv:1903.10145, eq. 6, with R = 0.5.
+    """
+    if rise <= 0:
         return 1.0
-    share = epoch / length
-    return share.clamp(max=1.0) if hasattr(share, "clamp") else min(1.0, share)
+    end = 2 * rise * cycles
+    return _at_most(1.0, _at_most(end, epoch) % (2 * rise) / rise + (epoch >= end))
+
+
+def _at_most(limit: float, value):
+    return value.clamp(max=limit) if hasattr(value, "clamp") else min(limit, value)
 
 
 def one_cycle(step: int, steps: int, warm: float = 0.08) -> float:

@@ -16,8 +16,12 @@ FAMILIES = {
     "contractive": "aevae.models.contractive:ContractiveAutoencoder",
     "vae": "aevae.models.vae:VAE",
     "beta_vae": "aevae.models.beta_vae:BetaVAE",
+    "iwae": "aevae.models.iwae:IWAE",
+    "skip_vae": "aevae.models.skip_vae:SkipVAE",
     "vq_vae": "aevae.models.vq_vae:VQVAE",
     "vq_vae2": "aevae.models.vq_vae2:VQVAE2",
+    "td_vae": "aevae.models.td_vae:TDVAE",
+    "flow_vae": "aevae.models.flow_vae:FlowVAE",
 }
 
 

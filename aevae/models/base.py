@@ -18,6 +18,24 @@ from aevae.outputs import Loss, Output
 
 BLACK = 1 / 510  # half a grey level: the logit of a pixel that is always black stays finite
 MIN_LOGVAR = math.log(1e-4)  # of a learned pixel variance: black border pixels would drive it to 0 and the NLL to -inf
+FIRST_LOGVAR = math.log(0.1)  # near the variance of MNIST, 0.095
+
+
+class ExpectedLevel(nn.Module):
+    """Logits of the levels (B, L, H, W) -> mean level (B, 1, H, W)."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return losses.expected_level(logits)
+
+
+class ContinuousMean(nn.Module):
+    """Logits -> means of continuous Bernoullis, of the same shape."""
+
+    def forward(self, logits: Tensor) -> Tensor:
+        return losses.continuous_bernoulli_mean(logits)
+
+
+MEANS = {"continuous_bernoulli": ContinuousMean, "categorical": ExpectedLevel}  # of more than a sigmoid or a clamp
 
 
 class Model(nn.Module):
@@ -42,8 +60,11 @@ class Model(nn.Module):
         for name in self.knobs:
             self.register_buffer(name, torch.tensor(float(getattr(config, name))), persistent=False)
         self.build()
-        if config.likelihood == "gaussian_learned":
-            self.pixel_logvar = nn.Parameter(torch.tensor(math.log(0.1)))  # near the variance of MNIST, 0.095
+        if config.likelihood in ("gaussian_learned", "gaussian_pixel"):
+            shape = () if config.likelihood == "gaussian_learned" else blocks.SHAPE
+            self.pixel_logvar = nn.Parameter(torch.full(shape, FIRST_LOGVAR))
+        if config.likelihood in MEANS:
+            self.pixel_mean = MEANS[config.likelihood]()
 
     def build(self) -> None:
         """Make the layers."""
@@ -63,7 +84,7 @@ class Model(nn.Module):
         """
         mean = mean.clamp(BLACK, 1 - BLACK)
         self.encoder[0].by.copy_(-mean)
-        self.decoder[-1].by.copy_(mean.logit() if self.config.likelihood == "bernoulli" else mean)
+        self.decoder[-1].by.copy_(self.params_of(mean))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """q(z|x) of x (B, 1, 28, 28): mean (B, D) and log variance (B, D), or None where the code is a point."""
@@ -87,19 +108,40 @@ class Model(nn.Module):
 
     def mean(self, params: Tensor) -> Tensor:
         """Mean picture in [0, 1] of the decoder's output."""
-        return params.sigmoid() if self.config.likelihood == "bernoulli" else params.clamp(0, 1)
+        kind = self.config.likelihood
+        if kind in MEANS:
+            return self.pixel_mean(params)
+        return params.sigmoid() if kind == "bernoulli" else params.clamp(0, 1)
+
+    def params_of(self, mean: Tensor) -> Tensor:
+        """Natural parameters (maps, 28, 28) of this mean picture (1, 28, 28) in (0, 1); `mean` undone.
+
+        Of all distributions with that mean the one that says least besides: p(x) ~ exp(eta x) on its levels.
+        """
+        if self.config.likelihood == "bernoulli":
+            return mean.logit()
+        if self.config.likelihood not in MEANS:
+            return mean
+        slope = torch.linspace(0, 1, self.config.maps, device=mean.device).view(-1, 1, 1) if self.config.maps > 1 else 1
+        eta = rising_root(lambda eta: self.mean((eta * slope).unsqueeze(0))[0] - mean, -2 / BLACK, 2 / BLACK, mean)
+        return eta * slope
 
     def nll(self, x: Tensor, params: Tensor) -> Tensor:
         """-log p(x|z) per image (B,), in nats, from the decoder's output."""
-        if self.config.likelihood == "bernoulli":
+        kind = self.config.likelihood
+        if kind == "bernoulli":
             return losses.bernoulli_nll(x, params)
+        if kind == "continuous_bernoulli":
+            return losses.continuous_bernoulli_nll(x, params)
+        if kind == "categorical":
+            return losses.categorical_nll(x, params)
         return losses.gaussian_nll(x, params, self.pixel_variance_log())
 
     def pixel_variance_log(self) -> Tensor | float:
-        """log sigma^2 of a Gaussian pixel."""
-        if self.config.likelihood == "gaussian_learned":
-            return self.pixel_logvar.clamp(min=MIN_LOGVAR)
-        return 2 * math.log(self.config.sigma)
+        """log sigma^2 of a Gaussian pixel: one number, or a picture (1, 28, 28)."""
+        if self.config.likelihood == "gaussian":
+            return 2 * math.log(self.config.sigma)
+        return self.pixel_logvar.clamp(min=MIN_LOGVAR)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
         """Encode, draw z where q is a distribution and a generator is given, decode."""
@@ -158,3 +200,13 @@ class Model(nn.Module):
 def sample(mu: Tensor, logvar: Tensor, generator: Generator) -> Tensor:
     """z = mu + exp(logvar / 2) * eps, eps ~ N(0, I): the reparameterisation (arXiv:1312.6114, section 2.4)."""
     return mu + torch.exp(0.5 * logvar) * normal(mu.shape, generator, mu)
+
+
+def rising_root(f, low: float, high: float, like: Tensor) -> Tensor:
+    """Where each of the rising functions f, like -> like, is 0 in low..high. By bisection."""
+    low, high = torch.full_like(like, low), torch.full_like(like, high)
+    for _ in range(50):
+        middle = (low + high) / 2
+        below = f(middle) < 0
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return (low + high) / 2

@@ -1,15 +1,20 @@
 """beta-VAE: min E_q[-log p(x|z)] + beta * KL(q(z|x) || N(0, I)); beta = 1 is the VAE.
 
-Higgins et al. 2017 (ICLR). The `elbo` reported is the true bound, at weight 1.
+Higgins et al. 2017 (ICLR). Two more forms of the penalty: gamma |KL - C| with a capacity C that grows (Burgess et al.
+2018, arXiv:1804.03599, eq. 8), and KL + (beta - 1) TC, of which beta weighs the total correlation of the code alone
+(beta-TCVAE, Chen et al. 2018, arXiv:1802.04942, eq. 4). The `elbo` reported is the true bound, at weight 1.
 """
 
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
 from aevae.config import option
+from aevae.models.aggregate import minibatch_total_correlation
 from aevae.models.vae import VAE, VAEConfig
+from aevae.schedules import warmup
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,26 @@ class BetaVAEConfig(VAEConfig):
 
     family: ClassVar[str] = "beta_vae"
     beta: float = option(
-        4.0, "weight of the KL; 1 is the VAE, above: fewer, more independent dimensions", min=0.0, max=1000.0
+        4.0,
+        "weight of the KL; 1 is the VAE, above: fewer, more independent dimensions",
+        min=0.0,
+        max=1000.0,
+        when=("penalty", ("beta", "total_correlation")),
+    )
+    penalty: str = option(
+        "beta",
+        "what beta weighs: the KL (beta) or its total correlation; capacity: the KL is drawn to C nats instead",
+        choices=("beta", "capacity", "total_correlation"),
+        added=True,
+    )
+    capacity: float = option(
+        25.0, "C: nats that the code is to hold", min=0.0, max=1000.0, when=("penalty", ("capacity",)), added=True
+    )
+    capacity_epochs: float = option(
+        10.0, "epochs in which C rises from 0", min=0.0, max=1000.0, when=("penalty", ("capacity",)), added=True
+    )
+    gamma: float = option(
+        100.0, "cost of a nat above or below C", min=0.0, max=10_000.0, when=("penalty", ("capacity",)), added=True
     )
 
 
@@ -29,8 +53,29 @@ class BetaVAE(VAE):
     title = "beta-VAE"
     objective = "-log p(x|z) + beta KL(q(z|x) || N(0, I))"
     paper = "Higgins et al. 2017"
-    knobs = ("beta",)
+    knobs = (*VAE.knobs, "beta", "capacity", "gamma")
 
     @property
     def kl_weight(self) -> Tensor:
         return self.beta
+
+    def build(self) -> None:
+        super().build()
+        if self.config.penalty == "total_correlation":
+            self.register_buffer("pictures", torch.zeros(()))  # of the training set; kept, for tests of a loaded model
+
+    def begin(self, pictures: int) -> None:
+        if self.config.penalty == "total_correlation":
+            self.pictures.fill_(pictures)
+
+    def code_cost(
+        self, kl: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, epoch: float | Tensor
+    ) -> tuple[Tensor, dict]:
+        if self.config.penalty == "capacity":
+            capacity = self.capacity * warmup(epoch, self.config.capacity_epochs)
+            return self.gamma * self.annealed(epoch) * (kl - capacity).abs(), {}
+        if self.config.penalty == "total_correlation":
+            correlation = minibatch_total_correlation(z, mu, logvar, self.pictures)
+            cost = self.annealed(epoch) * kl + (self.beta - 1) * self.annealed(epoch) * correlation
+            return cost, {"total_correlation": correlation}
+        return super().code_cost(kl, z, mu, logvar, epoch)

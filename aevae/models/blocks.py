@@ -16,9 +16,9 @@ CONV_FEATURES = 64 * 7 * 7
 class Shift(nn.Module):
     """x + `by`, a picture that is set before training and not learnt; zero at first."""
 
-    def __init__(self):
+    def __init__(self, maps: int = 1):
         super().__init__()
-        self.register_buffer("by", torch.zeros(SHAPE))
+        self.register_buffer("by", torch.zeros(maps, *SHAPE[1:]))
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.by
@@ -103,15 +103,16 @@ def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
     return net, CONV_FEATURES
 
 
-def decoder(config: ModelConfig, maps: int = 1) -> nn.Module:
+def decoder(config: ModelConfig) -> nn.Module:
     """z (B, D) -> natural parameters of the pixels (B, maps, 28, 28): the encoder mirrored."""
+    maps = config.maps
     if config.network == "mlp":
         return nn.Sequential(
             nn.Linear(config.latent_dim, config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, maps * PIXELS),
             nn.Unflatten(1, (maps, *SHAPE[1:])),
-            Shift(),
+            Shift(maps),
         )
     return nn.Sequential(
         nn.Linear(config.latent_dim, CONV_FEATURES),
@@ -120,7 +121,7 @@ def decoder(config: ModelConfig, maps: int = 1) -> nn.Module:
         nn.ConvTranspose2d(64, 32, 4, 2, 1),  # (B, 32, 14, 14)
         nn.ReLU(),
         nn.ConvTranspose2d(32, maps, 4, 2, 1),  # (B, maps, 28, 28)
-        Shift(),
+        Shift(maps),
     )
 
 

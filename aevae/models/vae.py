@@ -1,22 +1,27 @@
-"""Variational autoencoder: min E_q[-log p(x|z)] + KL(q(z|x) || N(0, I)), q(z|x) = N(mu(x), diag sigma^2(x)).
+"""Variational autoencoder: min E_q[-log p(x|z)] + KL(q(z|x) || N(0, s0^2 I)), q(z|x) = N(mu(x), diag sigma^2(x)).
 
-Kingma & Welling 2014, arXiv:1312.6114, eq. 10. The negative objective is the ELBO, a lower bound on log p(x).
-Differs from the autoencoder: the code is a distribution, drawn by reparameterisation, and has a prior.
+Kingma & Welling 2014, arXiv:1312.6114, eq. 10; s0 = 1 there. The negative objective is the ELBO, a lower bound on
+log p(x). Differs from the autoencoder: the code is a distribution, drawn by reparameterisation, and has a prior.
 """
 
 import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Generator, Tensor, nn
 
 from aevae import losses
 from aevae.config import ModelConfig, option
+from aevae.models.aggregate import UNITS, decompose
 from aevae.models.base import Model
+from aevae.models.blocks import batches
+from aevae.noise import normal
 from aevae.outputs import Loss
-from aevae.schedules import warmup
+from aevae.schedules import cyclic, warmup
 
 LOGVAR_RANGE = (-10.0, 10.0)  # keeps exp(logvar) finite in float16 and the KL from running away
+AGGREGATE = 1000  # test pictures whose posteriors make up the aggregate one; its cost grows with their square
 
 
 @dataclass(frozen=True)
@@ -27,16 +32,41 @@ class VAEConfig(ModelConfig):
     warmup_epochs: float = option(
         0.0, "epochs in which the weight of the KL rises from 0; 0: none", min=0.0, max=1000.0
     )
+    anneal: str = option(
+        "linear",
+        "after the warm-up the KL keeps its weight (linear), or begins anew a few times (cyclic, Fu et al. 2019)",
+        choices=("linear", "cyclic"),
+        added=True,
+    )
+    cycles: int = option(
+        4,
+        "how often it rises; each cycle is two warm-ups long",
+        min=1,
+        max=100,
+        when=("anneal", ("cyclic",)),
+        added=True,
+    )
+    samples: int = option(1, "draws of z for each picture and step; their NLL is averaged", min=1, max=100, added=True)
+    prior_std: float = option(1.0, "s0 of the prior N(0, s0^2 I)", min=1e-3, max=100.0, log=True, added=True)
+    free_bits: float = option(
+        0.0,
+        "nats below which the KL of a dimension (batch mean) costs no less, so that it need not collapse; 0: none",
+        min=0.0,
+        max=10.0,
+        added=True,
+    )
 
 
 class VAE(Model):
-    """q(z|x) and p(z) are Gaussians; one latent sample per picture and step."""
+    """q(z|x) and p(z) are Gaussians."""
 
     Config = VAEConfig
     title = "VAE"
     objective = "-log p(x|z) + KL(q(z|x) || N(0, I))"
     paper = "Kingma & Welling 2014"
     generative = True
+    knobs = ("prior_std", "free_bits")
+    units = UNITS
 
     @property
     def kl_weight(self) -> float | Tensor:
@@ -50,10 +80,53 @@ class VAE(Model):
         h = self.encoder(x)  # (B, width)
         return self.mu(h), self.logvar(h).clamp(*LOGVAR_RANGE)
 
+    def prior(self, noise: Tensor) -> Tensor:
+        return self.prior_std * noise
+
+    def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:
+        return losses.gaussian_kl_per_dim(mu / self.prior_std, logvar - 2 * self.prior_std.log())
+
+    def draw(self, mu: Tensor, logvar: Tensor, generator: Generator | None) -> Tensor:
+        """`samples` codes of each picture, (R, B, D); z = mu, once, without a generator."""
+        if generator is None:
+            return mu.unsqueeze(0)
+        return mu + torch.exp(0.5 * logvar) * normal((self.config.samples, *mu.shape), generator, mu)
+
+    def nll_of(self, x: Tensor, z: Tensor) -> Tensor:
+        """-log p(x|z) (R, B) of codes z (R, B, D), draw by draw: without gradients there is one in memory."""
+        return torch.stack([self.nll(x, self.params(each)) for each in z])
+
+    def annealed(self, epoch: float | Tensor) -> float | Tensor:
+        """Share of the KL's weight at this time."""
+        rise = self.config.warmup_epochs
+        return warmup(epoch, rise) if self.config.anneal == "linear" else cyclic(epoch, rise, self.config.cycles)
+
+    def spared(self, per_dim: Tensor) -> Tensor:
+        """sum_j max(lambda, KL_j) - KL_j, lambda = free_bits and KL_j the mean over the batch of per_dim (B, D).
+
+        With it the slope of the KL of a dimension below lambda cancels, exactly.
+        Kingma et al. 2016, arXiv:1606.04934, eq. 15.
+        """
+        # 0 at lambda = 0, where rounding may leave KL_j below it
+        return ((self.free_bits > 0) * (self.free_bits - per_dim.mean(0)).relu()).sum()
+
+    def code_cost(
+        self, kl: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, epoch: float | Tensor
+    ) -> tuple[Tensor, dict]:
+        """What the objective adds to the NLL for `kl`, and terms of its own. z, mu, logvar: (B, D)."""
+        return self.kl_weight * self.annealed(epoch) * kl, {}
+
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
-        out = self(x, generator)
-        recon = self.nll(x, out.params).mean()
-        kl = losses.gaussian_kl(out.mu, out.logvar).mean()
-        total = recon + self.kl_weight * warmup(epoch, self.config.warmup_epochs) * kl
-        terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl)}  # the true bound, whatever the weight
-        return Loss(total=total, terms={name: term.detach() for name, term in terms.items()})
+        mu, logvar = self.posterior(x)
+        z = self.draw(mu, logvar, generator)
+        recon = self.nll_of(x, z).mean()
+        per_dim = self.kl_per_dim(mu, logvar)
+        kl = per_dim.sum(1).mean()
+        cost, more = self.code_cost(kl + self.spared(per_dim), z[0], mu, logvar, epoch)
+        terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl)} | more  # elbo: the true bound, whatever the weight
+        return Loss(total=recon + cost, terms={name: term.detach() for name, term in terms.items()})
+
+    @torch.no_grad()
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        mu, logvar = (torch.cat(part) for part in zip(*map(self.posterior, batches(x[:AGGREGATE])), strict=True))
+        return decompose(mu, logvar, normal(mu.shape, generator, mu), self.kl_per_dim(mu, logvar).double().mean(0))

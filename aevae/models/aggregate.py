@@ -1,0 +1,68 @@
+"""The aggregate posterior q(z) = (1/N) sum_i q(z|x_i), and what it makes of the KL of a VAE.
+
+E_x KL(q(z|x) || p(z)) = I_q(x; z) + TC + sum_j KL(q(z_j) || p(z_j)): what the code tells of the number of its picture,
+the total correlation KL(q(z) || prod_j q(z_j)), and what each dimension alone lacks of the prior.
+Hoffman & Johnson 2016; Chen et al. 2018 (beta-TCVAE), arXiv:1802.04942, eq. 2.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+UNITS = dict.fromkeys(("index_code_mi", "total_correlation", "dimensionwise_kl"), "nats / image")
+ROWS = 500  # codes at a time: room for ROWS x N numbers
+
+
+def decompose(mu: Tensor, logvar: Tensor, eps: Tensor, kl: Tensor) -> dict[str, float]:
+    """The three parts over N posteriors, in nats; they add up to `kl.sum()`.
+
+    mu, logvar: (N, D); eps: (N, D), N(0, 1) numbers; kl: (D,), mean KL of each dimension. All sums are in float64. One
+    code is drawn of each posterior, and q(z) is exact: the mixture of all N, so that I <= log N. The draws are scaled
+    to mean square 1, which makes E log q(z|x) exact: a collapsed code has 0, 0, 0 without noise.
+    """
+    mu, logvar, eps, kl = (t.double().cpu() for t in (mu, logvar, eps, kl))
+    z = mu + torch.exp(0.5 * logvar) * eps / eps.square().mean(0).sqrt()
+    own = -0.5 * (logvar + 1 + math.log(2 * math.pi)).mean(0).sum()  # E log q(z|x)
+    joint, single = (torch.cat(parts).mean(0) for parts in zip(*_densities(z, mu, logvar), strict=True))
+    parts = own - joint, joint - single.sum(), single.sum() - own + kl.sum()
+    return dict(zip(UNITS, map(float, parts), strict=True))
+
+
+def _densities(z: Tensor, mu: Tensor, logvar: Tensor):
+    """log q(z) (n,) and log q(z_j) (n, D) of z (N, D), n rows at a time; q: the mixture of N(mu_i, exp logvar_i)."""
+    for rows in z.split(ROWS):
+        joint, single = 0, []
+        for j in range(z.shape[1]):
+            each = log_normal(rows[:, None, j], mu[:, j], logvar[:, j])  # (n, N)
+            joint = joint + each
+            single.append(each.logsumexp(1))
+        yield joint.logsumexp(1) - math.log(len(mu)), torch.stack(single, 1) - math.log(len(mu))
+
+
+def minibatch_total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, pictures: Tensor) -> Tensor:
+    """Estimate of TC, a scalar in nats, from a batch z, mu, logvar (B, D) of so many `pictures`, with gradient.
+
+    q(z) by stratified weights: 1/N for a code's own posterior, which is surely there, and the others stand for the
+    rest. arXiv:1802.04942, appendix C.2. Biased, as the logarithm of an estimate is; 0 of a single picture.
+    """
+    each = log_normal(z[:, None], mu, logvar)  # (B, B, D): log q(z_a,j | x_b)
+    weights = stratified(len(z), pictures).log()
+    joint = (weights + each.sum(2)).logsumexp(1)
+    single = (weights.unsqueeze(2) + each).logsumexp(1)  # (B, D)
+    return (joint - single.sum(1)).mean()
+
+
+def stratified(batch: int, pictures: Tensor) -> Tensor:
+    """Weights (B, B) of x_b in the estimate of q(z_a); each row sums to 1."""
+    own = torch.eye(batch, dtype=pictures.dtype, device=pictures.device)
+    if batch == 1:
+        return own
+    count, others = pictures.clamp(min=batch), batch - 1
+    rest = (count - others) / (count * others)  # one of the others stands for all that are not in the batch
+    return 1 / others + own * (1 / count - 1 / others) + own.roll(1, 1) * (rest - 1 / others)
+
+
+def log_normal(z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
+    """log N(z; mu, exp logvar), element by element."""
+    return -0.5 * ((z - mu).square() * torch.exp(-logvar) + logvar + math.log(2 * math.pi))

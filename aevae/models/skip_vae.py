@@ -1,0 +1,64 @@
+"""Skip-VAE: a VAE whose decoder is given z in every layer, h_l = relu(A_l h_(l-1) + B_l z), the output included.
+
+Dieng et al. 2019, arXiv:1807.04863, eq. 5. A deep decoder that sees z only at its first layer learns to do without, and
+the posterior collapses; here every layer has a path from z, whatever the others do. The objective is the VAE's.
+Differs from it in the decoder: at B_l = 0 a plain one of that depth.
+"""
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn.functional import relu
+
+from aevae.config import option
+from aevae.models.blocks import PIXELS, SHAPE, Shift, encoder
+from aevae.models.vae import VAE, VAEConfig
+
+
+@dataclass(frozen=True)
+class SkipVAEConfig(VAEConfig):
+    """Skip-VAE (Dieng et al. 2019)."""
+
+    family: ClassVar[str] = "skip_vae"
+    network: ClassVar[str] = "mlp"
+    hidden: int = option(400, "hidden units of the encoder, and of each layer of the decoder", min=1, max=4096)
+    depth: int = option(6, "hidden layers of the decoder", min=1, max=8)
+    skips: bool = option(True, "every layer of the decoder sees z; off: the first only, and the code may collapse")
+
+
+class SkipLayers(nn.Module):
+    """z (B, D) -> parameters of the pixels (B, outputs), through `depth` rectified layers.
+
+    `skips[l]` takes z to the layer l + 1, without a bias, for that layer has one. Without skips: a plain network.
+    """
+
+    def __init__(self, latent_dim: int, hidden: int, depth: int, outputs: int, skips: bool):
+        super().__init__()
+        widths = (latent_dim, *(hidden,) * depth, outputs)
+        self.layers = nn.ModuleList(map(nn.Linear, widths[:-1], widths[1:]))
+        self.skips = nn.ModuleList(nn.Linear(latent_dim, width, bias=False) for width in widths[2:] if skips)
+
+    def forward(self, z: Tensor) -> Tensor:
+        h = self.layers[0](z)
+        for i in range(1, len(self.layers)):
+            h = self.layers[i](relu(h))
+            if len(self.skips):
+                h = h + self.skips[i - 1](z)
+        return h
+
+
+class SkipVAE(VAE):
+    """A VAE with a deep decoder."""
+
+    Config = SkipVAEConfig
+    title = "Skip-VAE"
+    objective = "-log p(x|z) + KL(q(z|x) || N(0, I)), z fed to every layer of the decoder"
+    paper = "Dieng et al. 2019"
+
+    def build(self) -> None:
+        c = self.config
+        self.encoder, width = encoder(c)
+        self.build_code(width)
+        layers = SkipLayers(c.latent_dim, c.hidden, c.depth, c.maps * PIXELS, c.skips)
+        self.decoder = nn.Sequential(layers, nn.Unflatten(1, (c.maps, *SHAPE[1:])), Shift(c.maps))
