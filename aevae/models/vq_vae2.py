@@ -28,9 +28,12 @@ class VQVAE2Config(VQVAEConfig):
     """Two-level VQ-VAE (Razavi et al. 2019)."""
 
     family: ClassVar[str] = "vq_vae2"
+    recipe: ClassVar[dict] = {"epochs": 8, "lr": 5e-3}
     sides: ClassVar[tuple[int, ...]] = (7, 14)
+    codes: int = option(32, "vectors in each level's codebook, K", min=2, max=1024)
     code_dim: int = option(4, "numbers in a vector, D", min=1, max=64)
     prior_width: int = option(32, "feature maps of the PixelCNNs", min=4, max=256)
+    prior_layers: int = option(2, "gated layers of each PixelCNN after its first", min=0, max=12)
 
 
 class Told(nn.Module):
@@ -79,8 +82,8 @@ class VQVAE2(VQVAE):
         self.decoder = nn.Sequential(
             nn.Conv2d(32 + size, 32, 3, 1, 1),
             nn.ReLU(),
-            up(32, 1),  # (B, 1, 28, 28)
-            Shift(),
+            up(32, self.config.maps),  # (B, maps, 28, 28)
+            Shift(self.config.maps),
         )
         self.condition = Told(self.config.codes, self.config.prior_width)
 
