@@ -125,6 +125,17 @@ def after_what_they_need(fields: Sequence[dataclasses.Field]) -> list[dataclasse
     return found
 
 
+def objectives() -> str:
+    """A table of all families, as Markdown: what each minimises, and who says so."""
+    from aevae.models import FAMILIES, family_class
+
+    rows = [f"| {_('Family')} | {_('minimises')} | {_('source')} |", "|---|---|---|"]
+    for name in FAMILIES:
+        model = family_class(name)
+        rows.append(f"| {family_title(name)} | `{model.objective.replace('|', chr(0x2223))}` | {model.paper} |")
+    return "\n".join(rows)
+
+
 def _begin_as(config_class: type) -> None:
     """Another family was chosen: options that stand at the last one's default begin at its own."""
     fields = dataclasses.fields(config_class)

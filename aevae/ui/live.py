@@ -96,7 +96,10 @@ def trouble(names: Sequence[str]) -> str | None:
         if name in reported:
             return _texts()[reported[name]]
     for name in names:
-        program = _program_of(checkpoints.find_run(name))
+        info = checkpoints.find_run(name)
+        if not info.traits["has_encoder"]:
+            return _("{} has no encoder: the server finds each code by trying, when you let go.").format(name)
+        program = _program_of(info)
         if isinstance(program, str):
             return _("{} is decoded by the server, when you let go: {}.").format(name, program)
     return None

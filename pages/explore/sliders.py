@@ -158,6 +158,16 @@ try:
 except ValueError as problem:
     st.error(str(problem))
     st.stop()
+if loaders.run(name).info.traits["latent"] == "discrete":
+    st.info(
+        _(
+            "This code is no list of free numbers: each cell of a map holds one of a few learnt vectors, and a number "
+            "between two of them means nothing. Sliders have nothing to turn here; Interpolate shows where cells jump "
+            "from one vector to the next."
+        )
+    )
+    st.page_link("pages/explore/interpolate.py", label=_("Interpolate"), icon=":material/conversion_path:")
+    st.stop()
 with others:
     compared = desk.pick_beside(opened)
 bench(opened, compared)

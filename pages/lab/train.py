@@ -55,14 +55,14 @@ with costs:
 chrome.explain(
     _("What the families learn"),
     _(
-        "- **AE**, the plain autoencoder: squeeze the picture into the code, draw it again, and be like the picture.\n"
-        "- **Denoising AE**: the same, but the network sees a spoilt picture and must draw the clean one.\n"
-        "- **VAE**: the code is a cloud, not a point; clouds are pulled towards the one bell curve $N(0, I)$, so that "
-        "random codes can be drawn. What the pull costs is the **KL**.\n"
-        "- **β-VAE**: the pull counts β times; fewer numbers of the code are used, each for something of its own.\n\n"
-        "All terms are in **nats per image**: `recon` is $-\\log p(x|z)$ summed over the pixels, `kl` is summed over "
-        "the code. `elbo` is $-(\\text{recon} + \\text{kl})$: a bound on $\\log p(x)$, larger is better."
-    ),
+        "Every family squeezes pictures into a code and draws them again; they differ in what they minimise. $x$ is "
+        "the picture, $f$ the encoder, $g$ the decoder, $z$ the code, $q(z|x)$ a cloud of codes, $p(x|z)$ the "
+        "likelihood of a picture. All terms are in **nats per image**: `recon` is $-\\log p(x|z)$ summed over the "
+        "pixels, `kl` is summed over the code. `elbo` is $-(\\text{recon} + \\text{kl})$: a bound on $\\log p(x)$, "
+        "larger is better."
+    )
+    + "\n\n"
+    + forms.objectives(),
 )
 chrome.try_this(
     [
