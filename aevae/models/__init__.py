@@ -22,6 +22,9 @@ FAMILIES = {
     "vq_vae2": "aevae.models.vq_vae2:VQVAE2",
     "td_vae": "aevae.models.td_vae:TDVAE",
     "flow_vae": "aevae.models.flow_vae:FlowVAE",
+    "auto_decoder": "aevae.models.auto_decoder:AutoDecoder",
+    "variational_auto_decoder": "aevae.models.variational_auto_decoder:VariationalAutoDecoder",
+    "ml_vae": "aevae.models.ml_vae:MLVAE",
 }
 
 

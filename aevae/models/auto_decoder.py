@@ -1,0 +1,251 @@
+"""Auto-decoder: min over the decoder g and one code z_i for each training picture of mean_i -log p(x_i | g(z_i)).
+
+No encoder: codes are learnt like weights. Bojanowski et al. 2018 (GLO), arXiv:1707.05776, eq. 1, with ||z_i|| <= 1 and
+a faster learning rate for the codes; Park et al. 2019 (DeepSDF), arXiv:1901.05103, eq. 9 adds l2 ||z||^2. With a linear
+g it is matrix factorisation. The code of a new picture is found by optimising it, g being frozen: so there is no
+amortisation gap, min_z -log p(x|z) <= -log p(x|f(x)) whatever an encoder f says.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aevae.config import ModelConfig, likelihoods, option
+from aevae.models import blocks
+from aevae.models.base import BLACK, Model
+from aevae.outputs import Loss
+
+MOST_STARTS = 1000  # learnt codes whose pictures are compared with a new one
+EDGE = 0.99  # norm from which a code counts as lying at the ball's edge
+ELSEWHERE = ("gaussian_pixel", "categorical")  # likelihoods that are no sum of the same function over the pixels
+
+
+@dataclass(frozen=True)
+class AutoDecoderConfig(ModelConfig):
+    """Auto-decoder (Bojanowski et al. 2018)."""
+
+    family: ClassVar[str] = "auto_decoder"
+    recipe: ClassVar[dict] = {"epochs": 25, "batch_size": 64, "lr": 5e-3}  # a code moves once an epoch
+    latent_dim: int = option(32, "numbers in the code z", min=1, max=784)
+    likelihood: str = likelihoods("gaussian", without=ELSEWHERE)
+    ball: bool = option(True, "keep codes in the unit ball; off: their norms drift, and draws fall beside them")
+    l2: float = option(0.0, "weight of ||z||^2, a Gaussian prior of the code (DeepSDF); 0: none", min=0.0, max=1000.0)
+    code_rate: float = option(
+        20.0, "learning rate of the codes, in those of the decoder", min=0.1, max=1000.0, log=True
+    )
+    fit_steps: int = option(60, "steps of Adam that find the code of a new picture", min=1, max=5000)
+    restarts: int = option(1, "learnt codes that such a search starts from; the best end counts", min=1, max=50)
+
+
+class Codes(nn.Module):
+    """A table of what is learnt for each training picture, `weight` (N, width); it has the size of the one it loads.
+
+    Its gradients are sparse: rows that no picture of a batch looked up are not touched.
+    """
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(0, width))
+
+    def fill(self, rows: Tensor) -> None:
+        """Make `rows` (N, width) the table."""
+        self.weight = nn.Parameter(rows)
+
+    def forward(self, index: Tensor) -> Tensor:
+        return nn.functional.embedding(index, self.weight, sparse=True)
+
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+        saved = state_dict.get(prefix + "weight")
+        if saved is not None and saved.shape[1:] == self.weight.shape[1:] and len(saved) != len(self.weight):
+            self.fill(self.weight.new_zeros(saved.shape))
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class AutoDecoder(Model):
+    """A decoder and one free code for each training picture."""
+
+    Config = AutoDecoderConfig
+    title = "Auto-decoder"
+    objective = "-log p(x_i | g(z_i)), each z_i learnt"
+    paper = "Bojanowski et al. 2018"
+    has_encoder = False
+    wants = ("index",)
+    batched = False
+    test_pictures = 100
+    units: ClassVar[dict[str, str]] = {"code_norm": "mean length of the codes", "at_edge": "share of the codes"}
+    per_dim = 1  # numbers learnt for each number of the code
+    fit_rate = 0.1  # first learning rate of a search for a code
+
+    def build(self) -> None:
+        self.seed = int(torch.randint(2**31, ()))  # of the codes' start, once their number is known
+        self.moved: Tensor | None = None  # rows that the coming step moves; None: perhaps all
+        self.codes = Codes(self.per_dim * self.config.latent_dim)
+        self.decoder = blocks.decoder(self.config)
+
+    def start_from(self, mean: Tensor) -> None:
+        """Begin at the mean picture (1, 28, 28) of the training set: decoder output about it."""
+        self.decoder[-1].by.copy_(self.params_of(mean.clamp(BLACK, 1 - BLACK)))
+
+    # -- the table --
+
+    def first(self, pictures: int, generator: Generator) -> Tensor:
+        """Rows (pictures, width) of the table before training: N(0, I / D), in the ball. Section 3.2 of the paper."""
+        return self.project(self.spread(torch.randn(pictures, self.config.latent_dim, generator=generator)))
+
+    def spread(self, noise: Tensor) -> Tensor:
+        """Codes (N, D) out of N(0, 1) numbers, where nothing is learnt yet."""
+        return noise / math.sqrt(self.config.latent_dim)
+
+    def begin(self, pictures: int) -> None:
+        self.codes.fill(self.first(pictures, torch.Generator().manual_seed(self.seed)).to(self.codes.weight))
+
+    def parameter_groups(self) -> list[dict]:
+        """The decoder; and the codes, faster, of which only those of the batch move."""
+        plain = [p for p in self.parameters() if p is not self.codes.weight]
+        return [{"params": plain}, {"params": [self.codes.weight], "scale": self.config.code_rate, "rows": True}]
+
+    def project(self, rows: Tensor) -> Tensor:
+        """The nearest rows (N, width) that are allowed: z / max(1, ||z||), section 3.1 of the paper."""
+        return rows / rows.norm(dim=1, keepdim=True).clamp(min=1) if self.config.ball else rows
+
+    @torch.no_grad()
+    def after_step(self) -> None:
+        rows = slice(None) if self.moved is None else self.moved
+        self.codes.weight[rows] = self.project(self.codes.weight[rows])
+
+    def look_up(self, index: Tensor) -> Tensor:
+        """Rows (B, width) of the training pictures `index` (B,)."""
+        self.moved = index
+        return self.codes(index)
+
+    def split(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Mean (N, D) and log variance (N, D), or None, of rows of the table (N, width)."""
+        return rows, None
+
+    def known(self, count: int) -> tuple[Tensor, Tensor | None]:
+        """Of the first `count` training pictures, which are repeated where they are fewer."""
+        return self.split(self.codes.weight.detach()[torch.arange(count) % len(self.codes.weight)])
+
+    def prior(self, noise: Tensor) -> Tensor:
+        """Draws (B, D) of a Gaussian of full covariance that is fitted to the learnt codes (the paper, section 3.2)."""
+        mu = self.split(self.codes.weight.detach())[0]
+        if len(mu) < 2:
+            return self.spread(noise)
+        jitter = 1e-4 * mu.var(0).mean() + 1e-12  # keeps the factor real where codes fill no D dimensions
+        factor = torch.linalg.cholesky(mu.T.cov().reshape(len(mu.T), -1) + jitter * torch.eye(len(mu.T)).to(mu))
+        return mu.mean(0) + noise @ factor.T
+
+    # -- codes of pictures --
+
+    def cost(self, x: Tensor, rows: Tensor, noise: Tensor | None, mask: Tensor | None = None) -> Tensor:
+        """What is minimised, per picture (B,), in nats. rows: (B, width); mask: see `fit`; noise: of a distribution."""
+        return self.seen(x, self.params(rows), mask) + self.config.l2 * rows.square().sum(1)
+
+    def seen(self, x: Tensor, params: Tensor, mask: Tensor | None) -> Tensor:
+        """-log p of the pixels of x (B, 1, 28, 28) that `mask` shows; (B,), in nats."""
+        if mask is None:
+            return self.nll(x, params)
+        pixels = self.nll(x.reshape(-1, 1), params.reshape(-1, 1)).view(x.shape)  # pictures of one pixel each
+        return (pixels * mask).flatten(1).sum(1)
+
+    def noise(self, steps: int, like: Tensor) -> list[Tensor | None]:
+        """What each step of a search draws, and last what its ends are judged by; the same each time."""
+        return [None] * (steps + 1)
+
+    def fit(
+        self, x: Tensor, mask: Tensor | None = None, start: Tensor | None = None, steps: int = 0, restarts: int = 0
+    ) -> Tensor:
+        """Rows (B, width) found for pictures x (B, 1, 28, 28) by optimising them; the model stays as it is.
+
+        mask: like x or (1, 1, 28, 28), 1 where a pixel is seen and 0 where it is covered, and completed by the result.
+        start: rows to begin at (B, width), else the learnt ones that fit best. The end is never worse than the start.
+        steps, restarts: 0 takes the config's. Deterministic.
+        """
+        steps, restarts = steps or self.config.fit_steps, restarts or self.config.restarts
+        with torch.inference_mode(False), torch.enable_grad():
+            x, mask = x.clone(), mask if mask is None else mask.clone().to(x)
+            starts = self.starts(x, mask, restarts) if start is None else start.detach().clone().unsqueeze(0)
+            noise = self.noise(steps, x)
+            ends = [
+                refine(
+                    lambda rows, step: self.cost(x, rows, noise[step], mask), start, steps, self.fit_rate, self.project
+                )
+                for start in starts
+            ]
+            if len(ends) == 1:
+                return ends[0]
+            with torch.no_grad():
+                best = torch.stack([self.cost(x, rows, noise[-1], mask) for rows in ends]).argmin(0)  # (B,)
+            return torch.stack(ends)[best, torch.arange(len(x), device=x.device)]
+
+    @torch.no_grad()
+    def starts(self, x: Tensor, mask: Tensor | None, count: int) -> Tensor:
+        """The learnt rows (count, B, width) whose pictures are nearest to x, best first; 0 where none is learnt."""
+        rows = self.codes.weight.detach()[:MOST_STARTS]
+        if not len(rows):
+            return rows.new_zeros(count, len(x), rows.shape[1])
+        pictures = self.decode(self.split(rows)[0]).flatten(1)  # (N, 784)
+        seen = (torch.ones_like(x) if mask is None else mask.expand_as(x)).flatten(1)
+        far = seen @ pictures.square().T - 2 * (seen * x.flatten(1)) @ pictures.T  # (B, N) up to a constant
+        return rows[far.topk(min(count, len(rows)), largest=False).indices.T]
+
+    def add(self, x: Tensor) -> Tensor:
+        """Learn pictures x (B, 1, 28, 28), too: their codes (B, D) become the table's last; nothing else changes."""
+        rows = self.fit(x)
+        with torch.inference_mode(False), torch.no_grad():
+            self.codes.fill(torch.cat([self.codes.weight.detach(), rows]))
+        return self.split(rows)[0]
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The codes (B, D) that are found for x (B, 1, 28, 28) by `fit`: there is no encoder, this optimises."""
+        return self.split(self.fit(x))
+
+    def loss(
+        self,
+        x: Tensor,
+        *,
+        generator: Generator | None = None,
+        epoch: float = math.inf,
+        index: Tensor | None = None,
+    ) -> Loss:
+        """Of pictures of the training set by their codes; of others (no index) by the codes that `fit` finds."""
+        rows = self.fit(x) if index is None else self.look_up(index)
+        recon = self.nll(x, self.params(rows)).mean()
+        code = self.config.l2 * rows.square().sum(1).mean()
+        terms = {"recon": recon.detach()} | ({"code": code.detach()} if self.config.l2 else {})
+        return Loss(total=recon + code, terms=terms)
+
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        """Of the learnt codes: their mean length, and the share that lies at the edge of the ball."""
+        norms = self.known(len(self.codes.weight))[0].norm(dim=1)
+        values = {"code_norm": float(norms.mean())}
+        return values | ({"at_edge": float((norms > EDGE).float().mean())} if self.config.ball else {})
+
+
+def refine(
+    cost: Callable[[Tensor, int], Tensor],
+    start: Tensor,
+    steps: int,
+    rate: float,
+    project: Callable[[Tensor], Tensor] = lambda z: z,
+) -> Tensor:
+    """Codes (B, D) of lower cost(z, step) (B,) than `start` (B, D), by Adam whose rate falls linearly to 0.
+
+    cost(z, -1) is the judge: where it finds the end worse than the start, the start is kept. From an encoder's f(x)
+    the difference is its amortisation gap (Cremer et al. 2018, arXiv:1801.03558). No gradient reaches but z.
+    """
+    z = start.detach().clone().requires_grad_()
+    adam = torch.optim.Adam([z], rate, betas=(0.9, 0.99))
+    for step in range(steps):
+        adam.param_groups[0]["lr"] = rate * (1 - step / steps)
+        (z.grad,) = torch.autograd.grad(cost(z, step).sum(), z)
+        adam.step()
+        with torch.no_grad():
+            z.copy_(project(z))
+    with torch.no_grad():
+        better = cost(z, -1) < cost(start, -1)  # False where it is no number
+        return torch.where(better.unsqueeze(1), z, start)

@@ -1,0 +1,155 @@
+"""Multi-level VAE: pictures of a group share their content c, each has its own style s; z = (c, s).
+
+min over a group G of sum_{i in G} (E[-log p(x_i | c_G, s_i)] + KL(q(s_i|x_i) || p(s))) + KL(q(c_G|x_G) || p(c)), with
+the product of Gaussians q(c_G|x_G) ~ prod_{i in G} N(c; mu_i, sigma_i^2): precisions add up, so evidence accumulates.
+Bouchacourt et al. 2018 (AAAI), arXiv:1705.08841, eq. 4 and 7; the average in place of the product is GVAE (Hosoya 2019,
+arXiv:1809.02383). A group is the pictures of one class in a batch; terms are means over pictures. Differs from the VAE
+in the content's posterior; with groups of one picture it is the VAE.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from aevae.config import option
+from aevae.models.vae import VAE, VAEConfig
+from aevae.noise import uniform
+from aevae.outputs import Loss
+
+ENOUGH = 100  # test pictures without which no class can be read from anything
+READER_STEPS = 2000  # of the logistic regression at most
+
+
+@dataclass(frozen=True)
+class MLVAEConfig(VAEConfig):
+    """Multi-level VAE (Bouchacourt et al. 2018)."""
+
+    family: ClassVar[str] = "ml_vae"
+    latent_dim: ClassVar[int]
+    content_dim: int = option(10, "numbers in the content, which a group shares", min=1, max=256)
+    style_dim: int = option(10, "numbers in the style of each picture; many let the class leak in", min=1, max=256)
+    style_weight: float = option(
+        1.5, "weight of the style's KL; above 1 the class is kept out of it", min=0.0, max=1000.0
+    )
+    grouping: str = option(
+        "label",
+        "which pictures of a batch are a group: one class (label), or any (random: content says nothing)",
+        choices=("label", "random"),
+    )
+    pooling: str = option(
+        "product",
+        "what a group says of its content: the product of its pictures' Gaussians, or their average (GVAE)",
+        choices=("product", "average"),
+    )
+
+    @property
+    def latent_dim(self) -> int:
+        """Numbers in z = (content, style)."""
+        return self.content_dim + self.style_dim
+
+
+class MLVAE(VAE):
+    """A VAE whose code has a part that pictures of one group share."""
+
+    Config = MLVAEConfig
+    title = "ML-VAE"
+    objective = "-log p(x|c, s) + KL(q(s|x) || N(0, I)) + KL(q(c|group) || N(0, I)) / |group|"
+    paper = "Bouchacourt et al. 2018"
+    wants = ("labels",)
+    batched = False
+    units: ClassVar[dict[str, str]] = VAE.units | {
+        "class_from_content": "share of test pictures",
+        "class_from_style": "share of test pictures",
+    }
+
+    def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Content (..., content_dim) and style (..., style_dim) of codes (..., D)."""
+        return z.split([self.config.content_dim, self.config.style_dim], -1)
+
+    def swap(self, content: Tensor, style: Tensor) -> Tensor:
+        """Codes (C, S, D) of every content of the codes `content` (C, D) in every style of the codes `style` (S, D)."""
+        c, s = self.parts(content)[0], self.parts(style)[1]
+        shape = (len(c), len(s), -1)
+        return torch.cat([c.unsqueeze(1).expand(shape), s.unsqueeze(0).expand(shape)], -1)
+
+    def accumulate(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance (n, content_dim) of the content after the first 1, 2, ... n of x (n, 1, 28, 28)."""
+        mu, logvar = (self.parts(part)[0] for part in self.posterior(x))
+        return pooled(mu, logvar, torch.ones(len(x), len(x)).tril().to(mu), self.config.pooling)
+
+    def groups(self, labels: Tensor, generator: Generator | None) -> Tensor:
+        """Which pictures are of one group: (B, B), 1 or 0."""
+        if self.config.grouping == "random":  # groups of the same sizes, of whatever pictures
+            generator = generator or torch.Generator(labels.device).manual_seed(0)
+            chance = uniform(labels.shape, generator, self.mu.weight)
+            labels = labels[chance.argsort()]
+        return (labels.unsqueeze(1) == labels).to(self.mu.weight)
+
+    def loss(
+        self,
+        x: Tensor,
+        *,
+        generator: Generator | None = None,
+        epoch: float = math.inf,
+        labels: Tensor | None = None,
+    ) -> Loss:
+        """Without labels each picture is a group of its own."""
+        mu, logvar = self.posterior(x)
+        size, first = torch.ones_like(mu[:, :1]), torch.arange(len(x), device=x.device)
+        if labels is not None:
+            same = self.groups(labels, generator)
+            size, first = same.sum(1, keepdim=True), same.argmax(1)  # (B, 1), (B,)
+            (c_mu, s_mu), (c_logvar, s_logvar) = self.parts(mu), self.parts(logvar)
+            c_mu, c_logvar = pooled(c_mu, c_logvar, same, self.config.pooling)
+            mu, logvar = torch.cat([c_mu, s_mu], 1), torch.cat([c_logvar, s_logvar], 1)
+        content, style = self.parts(self.draw(mu, logvar, generator))  # (R, B, ...)
+        z = torch.cat([content[:, first], style], -1)  # one draw of the content for a group: its first picture's
+        recon = self.nll_of(x, z).mean()
+        content, style = self.parts(self.kl_per_dim(mu, logvar))
+        per_dim = torch.cat([content / size, style], 1)  # the mean over pictures is the sum over groups / B
+        kl, kl_style = per_dim.sum(1).mean(), style.sum(1).mean()
+        weighted = kl + (self.config.style_weight - 1) * kl_style + self.spared(per_dim)
+        cost, more = self.code_cost(weighted, z[0], mu, logvar, epoch)
+        terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl), "kl_content": kl - kl_style, "kl_style": kl_style}
+        return Loss(total=recon + cost, terms={name: term.detach() for name, term in (terms | more).items()})
+
+    @torch.no_grad()
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        values = super().numbers(x, labels, generator)
+        if len(x) < ENOUGH or len(labels[::2].unique()) < 2:
+            return values
+        content, style = self.parts(torch.cat([self.encode(part) for part in x.split(1000)]))
+        return values | {
+            "class_from_content": readable(content, labels),
+            "class_from_style": readable(style, labels),
+        }
+
+
+def pooled(mu: Tensor, logvar: Tensor, members: Tensor, pooling: str = "product") -> tuple[Tensor, Tensor]:
+    """Mean and log variance (G, D) of what groups of Gaussians say together.
+
+    mu, logvar: (N, D); members (G, N): 1 where a Gaussian belongs to a group, else 0. product: prod_i N(mu_i, s_i^2)
+    normalised, whose precision is the sum of precisions (Bouchacourt et al. 2018, eq. 7); average: the mean of means
+    and of variances (Hosoya 2019).
+    """
+    if pooling == "average":
+        share = members / members.sum(1, keepdim=True)
+        return share @ mu, (share @ logvar.exp()).log()
+    precision = (-logvar).exp()
+    total = members @ precision
+    return (members @ (precision * mu)) / total, -total.log()
+
+
+def readable(codes: Tensor, labels: Tensor) -> float:
+    """Share of the second half of codes (N, D) whose class a linear reader, taught by the first half, gets right."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    codes, labels = codes.double().cpu().numpy(), labels.cpu().numpy()
+    reader = make_pipeline(StandardScaler(), LogisticRegression(max_iter=READER_STEPS))
+    reader.fit(codes[::2], labels[::2])
+    return float(reader.score(codes[1::2], labels[1::2]))

@@ -1,0 +1,100 @@
+"""Variational auto-decoder: a VAE whose q(z_i) = N(mu_i, diag sigma_i^2) are free parameters, one for each picture.
+
+min E_{q(z_i)}[-log p(x_i | z_i)] + KL(q(z_i) || N(0, I)), over the decoder and all (mu_i, sigma_i). Zadeh et al. 2019,
+arXiv:1903.00840: variational inference without amortisation. The bound is the VAE's; with a linear decoder mu_i is the
+ridge solution and the bound is tight where the true posterior is diagonal. Differs from the auto-decoder: a code is a
+distribution, and the prior keeps it near 0 instead of a ball.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor
+
+from aevae import losses
+from aevae.config import likelihoods, option
+from aevae.models.auto_decoder import ELSEWHERE, AutoDecoder, AutoDecoderConfig
+from aevae.models.base import Model, sample
+from aevae.models.vae import LOGVAR_RANGE
+from aevae.outputs import Loss
+from aevae.schedules import warmup
+
+START_LOGVAR = -3.0  # narrow enough that codes of different pictures are told apart at once
+JUDGES = 8  # pairs of draws that the ends of a search are judged by
+SEED = 0  # of the noise of a search
+
+
+@dataclass(frozen=True)
+class VariationalAutoDecoderConfig(AutoDecoderConfig):
+    """Variational auto-decoder (Zadeh et al. 2019)."""
+
+    family: ClassVar[str] = "variational_auto_decoder"
+    ball: ClassVar[bool] = False  # the prior takes its place
+    l2: ClassVar[float] = 0.0  # likewise
+    latent_dim: int = option(20, "numbers in the code z", min=1, max=784)
+    likelihood: str = likelihoods(without=ELSEWHERE)
+    code_rate: float = option(
+        40.0, "learning rate of the codes, as a multiple of the decoder's", min=0.1, max=1000.0, log=True
+    )
+    warmup_epochs: float = option(
+        0.0, "epochs in which the weight of the KL rises from 0; 0: none", min=0.0, max=1000.0
+    )
+
+
+class VariationalAutoDecoder(AutoDecoder):
+    """A decoder, and mean and log variance of a code for each training picture."""
+
+    Config = VariationalAutoDecoderConfig
+    title = "Variational auto-decoder"
+    objective = "-log p(x_i|z_i) + KL(q(z_i) || N(0, I)), each q(z_i) learnt"
+    paper = "Zadeh et al. 2019"
+    generative = True
+    units: ClassVar[dict[str, str]] = {"code_norm": "mean length of the codes"}
+    per_dim = 2
+
+    def first(self, pictures: int, generator: Generator) -> Tensor:
+        """Rows (pictures, 2 D): means near 0, and one log variance."""
+        mu = super().first(pictures, generator)
+        return torch.cat([mu, torch.full_like(mu, START_LOGVAR)], 1)
+
+    def project(self, rows: Tensor) -> Tensor:
+        mu, logvar = rows.chunk(2, 1)
+        return torch.cat([mu, logvar.clamp(*LOGVAR_RANGE)], 1)
+
+    def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
+        return rows.chunk(2, 1)
+
+    def prior(self, noise: Tensor) -> Tensor:
+        return Model.prior(self, noise)
+
+    def noise(self, steps: int, like: Tensor) -> list[Tensor]:
+        """Of each step one draw (1, D), the same for all pictures: what is found for one depends on no other."""
+        generator = torch.Generator(like.device).manual_seed(SEED)
+        shape = (steps + JUDGES, self.config.latent_dim)
+        draws = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
+        return [*draws[:steps].unsqueeze(1), draws[steps:]]
+
+    def cost(self, x: Tensor, rows: Tensor, noise: Tensor, mask: Tensor | None = None) -> Tensor:
+        """-ELBO (B,), in nats; every draw of `noise` (J, D) is taken with both signs, so that mu feels little of it."""
+        mu, logvar = self.split(rows)
+        std = torch.exp(0.5 * logvar)
+        recon = [self.seen(x, self.params(mu + sign * std * eps), mask) for eps in noise for sign in (1, -1)]
+        return torch.stack(recon).mean(0) + losses.gaussian_kl(mu, logvar)
+
+    def loss(
+        self,
+        x: Tensor,
+        *,
+        generator: Generator | None = None,
+        epoch: float = math.inf,
+        index: Tensor | None = None,
+    ) -> Loss:
+        mu, logvar = self.split(self.fit(x) if index is None else self.look_up(index))
+        z = mu if generator is None else sample(mu, logvar, generator)
+        recon = self.nll(x, self.params(z)).mean()
+        kl = losses.gaussian_kl(mu, logvar).mean()
+        terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl)}
+        total = recon + warmup(epoch, self.config.warmup_epochs) * kl
+        return Loss(total=total, terms={name: term.detach() for name, term in terms.items()})
