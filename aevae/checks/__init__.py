@@ -10,7 +10,7 @@ import torch
 
 from aevae.models import build_model, family_class
 
-SUBJECTS = ("likelihoods", "codebook")
+SUBJECTS = ("likelihoods", "bounds", "collapse", "codebook", "time", "flow")
 CHECKS: list[tuple[str, Callable, float]] = []
 
 

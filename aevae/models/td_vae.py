@@ -1,0 +1,290 @@
+"""TD-VAE: min E[-log p(x_t2|z2)] + KL(q(z1|z2, b_t1, b_t2) || p_B(z1|b_t1)) + log p_B(z2|b_t2) - log p(z2|z1, dt).
+
+Gregor et al. 2019, arXiv:1806.03107, eq. 6 and 8, two latent layers as in appendix D. An LSTM sums up the frames so far
+in a belief b_t; p_B says what state the world may be in, p(z2|z1, dt) where it will be dt frames later, at one go. The
+times t1 < t2 are drawn. Differs from the VAE: a state belongs to a moment of a sequence, and the prior of a state is
+what was believed earlier, moved on in time.
+
+z2 ~ p_B(z2|b_t2) and z1 ~ q are one inference about both moments, so for any times the negative objective is a lower
+bound on log p(x_t2 | x_1..x_t1) of the predictor "draw z1 ~ p_B(.|b_t1), jump, decode": `elbo` here is of the frame
+that is foretold, given those seen, not of a whole sequence.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Generator, Tensor, nn
+
+from aevae import losses
+from aevae.config import ModelConfig, option
+from aevae.models.base import BLACK, Model
+from aevae.models.blocks import PIXELS, SHAPE, Shift, batches
+from aevae.noise import normal, uniform
+from aevae.outputs import Loss, Output
+from aevae.schedules import warmup
+
+LENGTH = 20  # frames of a training sequence
+LOGVAR_RANGE = (-10.0, 10.0)
+FUTURES = 20  # drawn for each sequence where their directions are counted
+
+
+@dataclass(frozen=True)
+class TDVAEConfig(ModelConfig):
+    """Temporal difference VAE (Gregor et al. 2019)."""
+
+    family: ClassVar[str] = "td_vae"
+    dataset: ClassVar[str] = "moving-digits"
+    recipe: ClassVar[dict] = {"epochs": 40, "batch_size": 64, "lr": 4e-3}
+    network: ClassVar[str] = "mlp"
+    likelihood: ClassVar[str] = "bernoulli"
+    sigma: ClassVar[float] = 0.5**0.5
+    hidden: int = option(200, "hidden units of the decoder, and of the layer that reads a frame", min=1, max=4096)
+    latent_dim: int = option(16, "numbers in the state z, shared out between its two layers", min=2, max=784)
+    belief_dim: int = option(50, "numbers in the belief b, the memory of the LSTM", min=1, max=1024)
+    block: int = option(50, "hidden units of the maps between beliefs and states", min=1, max=1024)
+    max_jump: int = option(4, "longest jump dt in frames; training draws 1..max_jump", min=1, max=10)
+    warmup_epochs: float = option(
+        5.0, "epochs in which the weight of smoothing and transition rises from 0; 0: none", min=0.0, max=1000.0
+    )
+    pairs: int = option(8, "times (t1, t2) drawn in each sequence and step", min=1, max=64)
+
+
+class Gated(nn.Module):
+    """c (B, width) -> mean and log variance (B, size) each, through tanh(A c) * sigmoid(B c) (appendix D)."""
+
+    def __init__(self, width: int, hidden: int, size: int):
+        super().__init__()
+        self.inner = nn.Linear(width, 2 * hidden)
+        self.outer = nn.Linear(hidden, 2 * size)
+
+    def forward(self, c: Tensor) -> tuple[Tensor, Tensor]:
+        value, gate = self.inner(c).chunk(2, dim=1)
+        mu, logvar = self.outer(value.tanh() * gate.sigmoid()).chunk(2, dim=1)
+        return mu, logvar.clamp(*LOGVAR_RANGE)
+
+
+class Layered(nn.Module):
+    """p(z|c) = p(upper|c) p(lower|upper, c), both diagonal Gaussians; z = (lower, upper), (B, D).
+
+    Mean and log variance (B, D) are always those along one z: of `lower` given the `upper` of that z. So the log
+    density at z is a Gaussian one, and two of these are compared layer by layer.
+    """
+
+    def __init__(self, width: int, hidden: int, latent_dim: int):
+        super().__init__()
+        self.latent_dim = latent_dim
+        self.size = latent_dim - latent_dim // 2  # of the lower layer
+        self.upper = Gated(width, hidden, latent_dim // 2)
+        self.lower = Gated(width + latent_dim // 2, hidden, self.size)
+
+    def draw(self, c: Tensor, eps: Tensor | None = None, start: Tensor | float = 0.0) -> tuple[Tensor, Tensor, Tensor]:
+        """z, mean and log variance along it, from N(0, 1) numbers eps (B, D); None: z is the mean.
+
+        start (B, D): what the means are counted from.
+        """
+        start = start + c.new_zeros(len(c), self.latent_dim)
+        mu, logvar = self.upper(c)
+        mu = mu + start[:, self.size :]
+        upper = mu if eps is None else mu + torch.exp(0.5 * logvar) * eps[:, self.size :]
+        below, logvar_below = self.lower(torch.cat([c, upper], dim=1))
+        below = below + start[:, : self.size]
+        lower = below if eps is None else below + torch.exp(0.5 * logvar_below) * eps[:, : self.size]
+        return torch.cat([lower, upper], 1), torch.cat([below, mu], 1), torch.cat([logvar_below, logvar], 1)
+
+    def at(self, c: Tensor, z: Tensor, start: Tensor | float = 0.0) -> tuple[Tensor, Tensor]:
+        """Mean and log variance along a given z (B, D)."""
+        upper = self.upper(c)
+        lower = self.lower(torch.cat([c, z[:, self.size :]], dim=1))
+        return torch.cat([lower[0], upper[0]], 1) + start, torch.cat([lower[1], upper[1]], 1)
+
+
+def smoothing_term(q: tuple[Tensor, Tensor], belief: tuple[Tensor, Tensor]) -> Tensor:
+    """KL(q(z1|z2, b_t1, b_t2) || p_B(z1|b_t1)) (B,) of (mean, log variance) along one z1, closed form in each layer."""
+    return losses.gaussian_kl_between(*q, *belief)
+
+
+def transition_term(z2: Tensor, belief: tuple[Tensor, Tensor], transition: tuple[Tensor, Tensor]) -> Tensor:
+    """log p_B(z2|b_t2) - log p(z2|z1, dt) (B,) at the drawn z2 (B, D); either sign in one draw."""
+    return losses.gaussian_nll(z2, *transition) - losses.gaussian_nll(z2, *belief)
+
+
+class TDVAE(Model):
+    """The code of a sequence is the mean state believed in at its last frame."""
+
+    Config = TDVAEConfig
+    title = "TD-VAE"
+    objective = "-log p(x2|z2) + KL(q(z1|z2, b1, b2) || p_B(z1|b1)) + log p_B(z2|b2) - log p(z2|z1, dt)"
+    paper = "Gregor et al. 2019"
+    input = "sequence"
+    levels = 2
+    shape = (LENGTH, *SHAPE)
+    batched = False  # torch.func.vmap knows no LSTM
+    units: ClassVar[dict[str, str]] = {
+        "near_1": "share within 1 pixel, 1 frame seen",
+        "near_2": "share within 1 pixel, 2 frames seen",
+        "near_10": "share within 1 pixel, 10 frames seen",
+        "left_1": "share of futures that go left, 1 frame seen",
+        "right_1": "share of futures that go right, 1 frame seen",
+    }
+
+    def build(self) -> None:
+        c = self.config
+        self.encoder = nn.Sequential(Shift(), nn.Flatten(), nn.Linear(PIXELS, c.hidden), nn.ReLU())
+        self.memory = nn.LSTM(c.hidden, c.belief_dim, batch_first=True)
+        self.belief = Layered(c.belief_dim, c.block, c.latent_dim)
+        self.smoothing = Layered(c.latent_dim + 2 * c.belief_dim, c.block, c.latent_dim)
+        self.transition = Layered(c.latent_dim + c.max_jump, c.block, c.latent_dim)
+        self.decoder = nn.Sequential(
+            nn.Linear(c.latent_dim, c.hidden),
+            nn.ReLU(),
+            nn.Linear(c.hidden, c.hidden),
+            nn.ReLU(),
+            nn.Linear(c.hidden, PIXELS),
+            nn.Unflatten(1, SHAPE),
+            Shift(),
+        )
+
+    def start_from(self, mean: Tensor) -> None:
+        """Begin at the mean frame of the training sequences' mean (T, 1, 28, 28)."""
+        frame = mean.mean(0).clamp(BLACK, 1 - BLACK)
+        self.encoder[0].by.copy_(-frame)
+        self.decoder[-1].by.copy_(frame.logit())
+
+    def beliefs(self, x: Tensor) -> Tensor:
+        """b_t (B, T, belief_dim) after each frame of x (B, T, 1, 28, 28): of the frames up to it and no later one."""
+        return self.memory(self.encoder(x.flatten(0, 1)).unflatten(0, x.shape[:2]))[0]
+
+    def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance (B, D) of p_B(z|b_T) after the last frame of x (B, T, 1, 28, 28), along its mean."""
+        return self.belief.draw(self.beliefs(x)[:, -1])[1:]
+
+    def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
+        """What is believed at the last frame of x (B, T, 1, 28, 28): one draw of p_B, or its mean, decoded."""
+        z, mu, logvar = self.believe(self.beliefs(x)[:, -1], generator)
+        return Output(params=self.params(z), z=z, mu=mu, logvar=logvar)
+
+    def believe(self, b: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """z ~ p_B(z|b) (B, D) of beliefs b (B, belief_dim), its mean and log variance; without generator the mean."""
+        return self.belief.draw(b, self._eps(b, generator))
+
+    def jump(self, z: Tensor, steps: Tensor | int, generator: Generator | None = None) -> Tensor:
+        """The state (B, D) `steps` frames after z (B, D), at one go: a draw of p(z2|z1, dt), or its mean.
+
+        steps: 1..max_jump, one number or (B,) int64.
+        """
+        return self.transition.draw(self._moved(z, steps), self._eps(z, generator), z)[0]
+
+    def roll_out(self, x: Tensor, steps: int, generator: Generator | None = None, jump: int = 1) -> Tensor:
+        """Pictures (B, steps, 1, 28, 28) after x (B, T, 1, 28, 28): one future, `jump` frames from each to the next.
+
+        Without generator every state is the mean. Raises ValueError for a jump that was not learnt.
+        """
+        if not 1 <= jump <= self.config.max_jump:
+            raise ValueError(f"jump must be in 1..max_jump={self.config.max_jump}, got {jump}")
+        z = self.believe(self.beliefs(x)[:, -1], generator)[0]
+        future = []
+        for _ in range(steps):
+            z = self.jump(z, jump, generator)
+            future.append(self.decode(z))
+        return torch.stack(future, 1) if future else x[:, :0]
+
+    def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
+        """Objective of sequences x (B, T, 1, 28, 28), at `pairs` times in each; terms per frame foretold."""
+        b = self.beliefs(x)
+        row, t1, steps = self.times(x, generator)  # (B * pairs,)
+        before, after = b[row, t1], b[row, t1 + steps]
+        z2, *belief2 = self.believe(after, generator)
+        c = torch.cat([z2, before, after], dim=1)
+        z1, *smoothed = self.smoothing.draw(c, self._eps(z2, generator))
+        recon = self.nll(x[row, t1 + steps], self.params(z2)).mean()
+        smoothing = smoothing_term(smoothed, self.belief.at(before, z1)).mean()
+        moved = self.transition.at(self._moved(z1, steps), z2, z1)
+        transition = transition_term(z2, belief2, moved).mean()
+        cost = smoothing + transition
+        total = recon + warmup(epoch, self.config.warmup_epochs) * cost
+        terms = {"recon": recon, "smoothing": smoothing, "transition": transition, "elbo": -(recon + cost)}
+        return Loss(total=total, terms={name: term.detach() for name, term in terms.items()})
+
+    def times(self, x: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Which sequence, t1 ~ U{0..T-1-max_jump} and dt ~ U{1..max_jump}, (B * pairs,) int64 each.
+
+        Without generator t1 is in the middle. Raises ValueError for sequences too short to jump in.
+        """
+        count, length = x.shape[:2]
+        longest = self.config.max_jump
+        if length <= longest:
+            raise ValueError(f"a sequence must have more than max_jump={longest} frames, got {length}")
+        row = torch.arange(count, device=x.device).repeat_interleave(self.config.pairs)
+        share = torch.full((len(row), 2), 0.5, device=x.device)
+        if generator is not None:
+            share = uniform(share.shape, generator, share)
+        t1 = (share[:, 0] * (length - longest)).long()
+        return row, t1, 1 + (share[:, 1] * longest).long()
+
+    def sheet(self, x: Tensor) -> Tensor:
+        """Seven rows of frames (T columns) for each of the first two sequences of x (N, T, 1, 28, 28).
+
+        The truth; what is believed after each frame; what was foretold max_jump frames earlier, at one go (the first
+        ones: the truth); half of it seen and the rest imagined frame by frame; three futures after one frame.
+        """
+        return torch.cat([self._story(one) for one in x[:2].split(1)])
+
+    def _story(self, x: Tensor) -> Tensor:
+        """Seven rows (7, T, 28, 28) of one sequence x (1, T, 1, 28, 28)."""
+        generator = torch.Generator(x.device).manual_seed(0)
+        longest, length = self.config.max_jump, x.shape[1]
+        z = self.believe(self.beliefs(x)[0])[0]  # (T, D)
+        rows = [x[0], self.decode(z)]
+        rows.append(torch.cat([x[0, :longest], self.decode(self.jump(z[:-longest], longest))]))
+        for seen in (length // 2, 1, 1, 1):
+            rows.append(torch.cat([x[0, :seen], self.roll_out(x[:, :seen], length - seen, generator)[0]]))
+        return torch.stack(rows).squeeze(2)
+
+    @torch.inference_mode()
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        """How well sequences x (N, T, 1, 28, 28) are foretold, max_jump frames after the last one seen, at one go.
+
+        near_k: share of drawn futures within a pixel of where the digit is, k frames seen. left_1, right_1: share of
+        futures after one frame that are within a pixel of where it would be, had it gone that way.
+        """
+        longest, values = self.config.max_jump, {}
+        for seen in (1, 2, 10):
+            if seen + longest <= x.shape[1]:
+                away = torch.cat([self._away(part, seen, generator) for part in batches(x)])
+                values[f"near_{seen}"] = float((away.abs() <= 1).double().mean())
+        shift = torch.cat([self._ways(part[:, :1], generator) for part in batches(x[:200])])  # (N * FUTURES,)
+        for name, way in (("left_1", -1), ("right_1", 1)):
+            values[name] = float(((shift - way * longest).abs() <= 1).double().mean())
+        return values
+
+    def _away(self, x: Tensor, seen: int, generator: Generator) -> Tensor:
+        """By how many pixels (N,) the digit is drawn too far to the right, max_jump frames after the first `seen`."""
+        longest = self.config.max_jump
+        return circular_shift(self.roll_out(x[:, :seen], 1, generator, longest)[:, 0], x[:, seen + longest - 1])
+
+    def _ways(self, x: Tensor, generator: Generator) -> Tensor:
+        """By how many pixels (N * FUTURES,) the digit of one frame x (N, 1, 1, 28, 28) moved in a jump of max_jump."""
+        first = x.repeat_interleave(FUTURES, 0)
+        return circular_shift(self.roll_out(first, 1, generator, self.config.max_jump)[:, 0], first[:, 0])
+
+    def _moved(self, z: Tensor, steps: Tensor | int) -> Tensor:
+        """What the transition is told: z (B, D) and dt, one of max_jump: (B, D + max_jump)."""
+        steps = torch.as_tensor(steps, device=z.device).expand(len(z))
+        return torch.cat([z, nn.functional.one_hot(steps - 1, self.config.max_jump).to(z.dtype)], dim=1)
+
+    def _eps(self, like: Tensor, generator: Generator | None) -> Tensor | None:
+        """N(0, 1) numbers (B, D) for a draw, or None."""
+        return None if generator is None else normal((len(like), self.config.latent_dim), generator, like)
+
+
+def circular_shift(pictures: Tensor, true: Tensor) -> Tensor:
+    """By how many pixels `true` must be rolled to the right to look most like `pictures`; both (N, 1, 28, 28).
+
+    Returns (N,) int64 in -14..13: the highest circular cross-correlation along the rows.
+    """
+    width = true.shape[-1]
+    spectrum = torch.fft.rfft(pictures) * torch.fft.rfft(true).conj()  # (N, 1, 28, 15)
+    best = torch.fft.irfft(spectrum, n=width).sum((1, 2)).argmax(1)
+    return (best + width // 2) % width - width // 2
