@@ -167,14 +167,14 @@ def used(model):
 
 def test_collapse_is_provoked_and_prevented():
     """A codebook far from the codes, learnt by gradient with nothing begun anew: hardly a vector is ever chosen."""
-    left = make(codes=64, codebook="gradient", restart=False)
+    left = make(codes=64, commitment=0.25, codebook="gradient", restart=False)
     with torch.no_grad():
         left.quantisers[0].codebook.vectors.mul_(10)
-    kept = make(codes=64)
+    kept = make(codes=64, commitment=0.25)
     for model in (left, kept):
         assert trainer(model, epochs=6).fit()
     assert used(left) < 5
-    assert used(kept) > 12
+    assert used(kept) > 8
 
 
 def test_without_commitment_the_encoder_drifts_from_the_codebook():
