@@ -7,6 +7,7 @@ shrink and g grow, and nothing is gained. Differs from the autoencoder in the pe
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -81,29 +82,50 @@ class ContractiveAutoencoder(Autoencoder):
             h = self.encoder(x)  # (B, H), after its rectifiers
             slope = (h > 0).to(h.dtype)
             return self.code(h), losses.two_layer_contraction(self.encoder[2].weight, self.code.weight, slope)
-        return by_products(self.encode, x, generator)
+        return by_products([*self.encoder, self.code], x, generator)
 
     @torch.no_grad()
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         return {"jacobian": float(self.code_and_norm(x[:LOOKED_AT], None)[1].mean())}
 
 
-def by_products(f, x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """f(x) (B, D) and ||df/dx||_F^2 (B,) of any f that treats rows on their own (no batch norm in training mode).
+def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
+    """z (B, D) and ||dz/dx||_F^2 (B,) of feed-forward layers that treat rows on their own.
 
-    Each product v^T J serves the whole batch. With a generator: E||v^T J||^2 over signs v is the norm, so one product
-    (Hutchinson 1990); without: a product for each of the D outputs, exact.
+    Each product v^T J serves the whole batch, and goes back through the layers as a gradient would. With a generator:
+    E||v^T J||^2 over signs v is the norm, so one product (Hutchinson 1990); without: one for each code, exact.
     """
-    with torch.inference_mode(False):  # a test pass records no gradients, and these products need them
-        z, pull = torch.func.vjp(f, x.clone())
-        if generator is not None:
-            signs = 2 * (uniform(z.shape, generator, z) < 0.5).to(z.dtype) - 1
-            return z, _squares(pull(signs)[0])
-        norm = torch.zeros_like(z[:, 0])
-        for one in torch.eye(z.shape[1], dtype=z.dtype, device=z.device):
-            norm = norm + _squares(pull(one.expand_as(z))[0])
-        return z, norm
+    met = []  # each layer and what came into it
+    for layer in layers:
+        met.append((layer, x))
+        x = layer(x)
+
+    def squared(v: Tensor) -> Tensor:
+        for layer, came in reversed(met):
+            v = transposed(layer, came, v)
+        return v.square().flatten(1).sum(1)
+
+    if generator is not None:
+        signs = 2 * (uniform(x.shape, generator, x) < 0.5).to(x.dtype) - 1
+        return x, squared(signs)
+    units = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
+    return x, sum(squared(one.expand_as(x)) for one in units)
 
 
-def _squares(x: Tensor) -> Tensor:
-    return x.square().flatten(1).sum(1)
+def transposed(layer: nn.Module, x: Tensor, v: Tensor) -> Tensor:
+    """v^T J of one layer at x. Raises TypeError for a layer that it does not know."""
+    match layer:
+        case blocks.Shift():
+            return v
+        case nn.Flatten():
+            return v.reshape(x.shape)
+        case nn.Linear():
+            return v @ layer.weight
+        case nn.Conv2d():
+            return nn.functional.conv_transpose2d(v, layer.weight, None, layer.stride, layer.padding)
+        case nn.ReLU():
+            return v * (x > 0)
+        case nn.Sigmoid():
+            h = x.sigmoid()
+            return v * h * (1 - h)
+    raise TypeError(f"no transposed of {type(layer).__name__}")

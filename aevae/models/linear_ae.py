@@ -82,6 +82,8 @@ def pca(x: Tensor, d: int) -> tuple[Tensor, Tensor]:
     the sum of the other eigenvalues of the covariance.
     """
     mean = x.mean(0)
+    if d <= len(x) < x.shape[1]:
+        return mean, torch.linalg.svd(x - mean, full_matrices=False).Vh[:d]  # the quicker of the two
     vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x)).eigenvectors  # ascending
     return mean, vectors[:, -d:].flip(1).T
 

@@ -27,12 +27,12 @@ class KLSparseConfig(LinearAEConfig):
     """Sparse autoencoder with a KL penalty (Ng 2011)."""
 
     family: ClassVar[str] = "sparse_kl"
-    recipe: ClassVar[dict] = {"epochs": 30, "batch_size": 256}
+    recipe: ClassVar[dict] = {"epochs": 30, "batch_size": 256, "lr": 5e-3}
     latent_dim: int = option(256, "hidden units, which are the code", min=1, max=1024)
     likelihood: str = option(
         "bernoulli",
-        "p(x|z) of a pixel: bernoulli (cross-entropy), gaussian (squared error), gaussian_learned (one sigma, learned), "
-        "laplace (absolute error, scale 1)",
+        "p(x|z) of a pixel: bernoulli (cross-entropy), gaussian (squared error), gaussian_learned (one sigma, "
+        "learned), laplace (absolute error, scale 1)",
         choices=("bernoulli", "gaussian", "gaussian_learned", "laplace"),
     )
     rho: float = option(0.05, "mean activation that each unit ought to have", min=0.001, max=0.999)

@@ -1,0 +1,49 @@
+"""Jacobians of an encoder or decoder, and what they say of the manifold: tangent planes, lengths, magnification.
+
+Goodfellow et al. 2016, section 14.6 (tangent planes); Arvanitidis et al. 2018, arXiv:1710.11379 (the pull-back metric).
+Functions take rows (B, n) to rows (B, m), each row on its own.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+Function = Callable[[Tensor], Tensor]
+
+
+def jacobians(f: Function, x: Tensor) -> Tensor:
+    """df/dx at each row of x (B, n): (B, m, n), where the result is flattened to m numbers.
+
+    From the shorter side, each product for the whole batch: m rows v^T J, or n columns J v. The map v -> v^T J is
+    linear, so its own transpose gives J v.
+    """
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        y = f(x).flatten(1)
+        if y.shape[1] < x.shape[1]:
+            return torch.stack([_product(y, x, j) for j in range(y.shape[1])], 1)
+        v = torch.zeros_like(y, requires_grad=True)
+        (pulled,) = torch.autograd.grad(y, x, v, create_graph=True)
+        return torch.stack([_product(pulled, v, i) for i in range(x.shape[1])], 2)
+
+
+def _product(y: Tensor, x: Tensor, i: int) -> Tensor:
+    """dy_i/dx of every row."""
+    return torch.autograd.grad(y[:, i].sum(), x, retain_graph=True)[0]
+
+
+def metric(jacobian: Tensor) -> Tensor:
+    """G = J^T J (B, n, n) of a decoder's J (B, m, n): a step dz moves the picture by sqrt(dz^T G dz)."""
+    return jacobian.mT @ jacobian
+
+
+def magnification(jacobian: Tensor) -> Tensor:
+    """sqrt det G (B,): the area that a decoder makes of a unit area of codes; 0 where it folds."""
+    return torch.linalg.svdvals(jacobian).prod(1)
+
+
+def tangents(jacobian: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthonormal directions (B, m, n) in which a decoder's J (B, m, n) moves the picture, and how far (B, n)."""
+    u, s, _ = torch.linalg.svd(jacobian, full_matrices=False)
+    return u, s
