@@ -114,7 +114,7 @@ def mean_or_sum():
         errors, kl = losses.sse(x, out.params).mean(), losses.gaussian_kl(out.mu, out.logvar).mean()
         theirs = scale * ((errors if beta == 1 else errors / 784) + kl)
         ours = vae.loss(x, generator=rng(1)).total
-        worst.append((ours - theirs - 392 * math.log(math.pi)).abs() / 784)
+        worst.append((ours - theirs - 392 * math.log(math.pi)).detach().abs() / 784)
         worst.append(furthest(gradients(vae, ours), gradients(vae, theirs)))
     return max(worst)
 

@@ -201,6 +201,6 @@ def skip_path():
         vae = model("skip_vae", depth=4, skips=skips)
         for layer in vae.decoder[0].layers:
             torch.nn.init.zeros_(layer.weight)
-        jacobian = torch.func.jacrev(vae.params)(randn(1, 5))
+        jacobian = torch.func.jacrev(vae.requires_grad_(False).params)(randn(1, 5))
         slopes.append(float(jacobian.abs().max()))
     return slopes[1] if slopes[0] > 1e-3 else math.inf
