@@ -20,6 +20,7 @@ from aevae.models.base import BLACK, Model
 from aevae.outputs import Loss
 
 MOST_STARTS = 1000  # learnt codes whose pictures are compared with a new one
+MEMORY = (0.9, 0.99)  # of the moments of such a search
 EDGE = 0.99  # norm from which a code counts as lying at the ball's edge
 ELSEWHERE = ("gaussian_pixel", "categorical")  # likelihoods that are no sum of the same function over the pixels
 
@@ -238,14 +239,16 @@ def refine(
     cost(z, -1) is the judge: where it finds the end worse than the start, the start is kept. From an encoder's f(x)
     the difference is its amortisation gap (Cremer et al. 2018, arXiv:1801.03558). No gradient reaches but z.
     """
-    z = start.detach().clone().requires_grad_()
-    adam = torch.optim.Adam([z], rate, betas=(0.9, 0.99))
+    z, moment, square = start.detach().clone(), torch.zeros_like(start), start.new_zeros(len(start), 1)
     for step in range(steps):
-        adam.param_groups[0]["lr"] = rate * (1 - step / steps)
-        (z.grad,) = torch.autograd.grad(cost(z, step).sum(), z)
-        adam.step()
-        with torch.no_grad():
-            z.copy_(project(z))
+        z.requires_grad_()
+        (slope,) = torch.autograd.grad(cost(z, step).sum(), z)
+        z = z.detach()
+        moment = MEMORY[0] * moment + (1 - MEMORY[0]) * slope
+        # one for a whole code: steps scaled number by number would slide along the ball's edge past the optimum
+        square = MEMORY[1] * square + (1 - MEMORY[1]) * slope.square().mean(1, keepdim=True)
+        ahead = moment / (1 - MEMORY[0] ** (step + 1)) / ((square / (1 - MEMORY[1] ** (step + 1))).sqrt() + 1e-8)
+        z = project(z - rate * (1 - step / steps) * ahead)
     with torch.no_grad():
         better = cost(z, -1) < cost(start, -1)  # False where it is no number
         return torch.where(better.unsqueeze(1), z, start)

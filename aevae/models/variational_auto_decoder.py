@@ -21,7 +21,7 @@ from aevae.models.vae import LOGVAR_RANGE
 from aevae.outputs import Loss
 from aevae.schedules import warmup
 
-START_LOGVAR = -3.0  # narrow enough that codes of different pictures are told apart at once
+START_LOGVAR = -4.0  # narrow enough that codes of different pictures are told apart at once
 JUDGES = 8  # pairs of draws that the ends of a search are judged by
 SEED = 0  # of the noise of a search
 
@@ -53,6 +53,7 @@ class VariationalAutoDecoder(AutoDecoder):
     generative = True
     units: ClassVar[dict[str, str]] = {"code_norm": "mean length of the codes"}
     per_dim = 2
+    fit_rate = 0.2
 
     def first(self, pictures: int, generator: Generator) -> Tensor:
         """Rows (pictures, 2 D): means near 0, and one log variance."""
