@@ -10,7 +10,20 @@ import torch
 
 from aevae.models import build_model, family_class
 
-SUBJECTS = ("likelihoods", "bounds", "collapse", "codebook", "time", "flow")
+SUBJECTS = (
+    "likelihoods",
+    "bounds",
+    "collapse",
+    "codebook",
+    "time",
+    "flow",
+    "decoders",
+    "groups",
+    "linear",
+    "sparse",
+    "contraction",
+    "manifold",
+)
 CHECKS: list[tuple[str, Callable, float]] = []
 
 
