@@ -21,7 +21,7 @@ from aevae.models.ae import AEConfig, Autoencoder
 from aevae.noise import uniform
 from aevae.outputs import Loss
 
-LOOKED_AT = 200  # test pictures of which the exact norm is reported
+LOOKED_AT = 1000  # test pictures of which the norm is reported
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class ContractiveAutoencoder(Autoencoder):
 
     @torch.no_grad()
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        return {"jacobian": float(self.code_and_norm(x[:LOOKED_AT], None)[1].mean())}
+        return {"jacobian": float(self.code_and_norm(x[:LOOKED_AT], generator)[1].mean())}
 
 
 def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:

@@ -55,6 +55,7 @@ class LinearAutoencoder(Autoencoder):
         """The layer from the code to the pixels, of weights as small as the encoder's: both find the plane together."""
         layer = nn.Linear(self.config.latent_dim, blocks.PIXELS)
         nn.init.uniform_(layer.weight, -(blocks.PIXELS**-0.5), blocks.PIXELS**-0.5)
+        nn.init.zeros_(layer.bias)
         return layer
 
     def nll(self, x: Tensor, params: Tensor) -> Tensor:
