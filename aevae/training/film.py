@@ -19,7 +19,8 @@ ROOM = 16_000_000  # bytes a film should stay under: wide codes are filmed less 
 LEAST = 12  # ... but so often at least
 USUAL = 24  # frames that a run of few, long epochs gets, evenly within them
 LONG = 50  # steps of an epoch that is worth looking into
-WIDE = 128  # numbers in a code of which fewer are kept
+WIDE = 128  # numbers in a code of which fewer are kept ...
+ENOUGH = 40_000  # ... so many numbers in all
 SEED = 1_000_003  # of the noise in the mean terms; the same in every frame and run
 FIXED = ("original", "labels")  # arrays that every frame shares
 
@@ -39,7 +40,7 @@ def schedule(config: TrainConfig, steps_per_epoch: int, latent_dim: int) -> tupl
 
 def _codes(latent_dim: int) -> int:
     """How many codes a frame keeps: fewer of wide ones."""
-    return CODES if latent_dim <= WIDE else CODES // 5
+    return CODES if latent_dim <= WIDE else max(ROLL, ENOUGH // latent_dim)
 
 
 def thinned(arrays: dict[str, np.ndarray], most: int) -> dict[str, np.ndarray]:
