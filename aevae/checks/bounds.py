@@ -40,11 +40,13 @@ def pixel_variances():
     return (vae.nll(x, mean) + theirs).abs().max()
 
 
-@check("categorical NLL equals torch.distributions, and counts its levels from black to white", 1e-9)
+@check("categorical NLL equals torch.distributions, its levels counted from black to white, and so does its mean", 1e-9)
 def categorical_torch():
     level, logits = torch.randint(16, (4, 1, 28, 28), generator=rng()), randn(4, 16, 28, 28)
-    theirs = Categorical(logits=logits.movedim(1, -1)).log_prob(level.squeeze(1)).flatten(1).sum(1)
-    return (losses.categorical_nll(level.double() / 15, logits) + theirs).abs().max()
+    theirs = Categorical(logits=logits.movedim(1, -1))
+    nll = losses.categorical_nll(level.double() / 15, logits) + theirs.log_prob(level.squeeze(1)).flatten(1).sum(1)
+    mean = losses.expected_level(logits)[:, 0] - theirs.probs @ torch.linspace(0, 1, 16, dtype=torch.float64)
+    return torch.maximum(nll.abs().max(), mean.abs().max())
 
 
 @check("categorical of 2 levels is Bernoulli: NLL on binary pictures, and mean", 1e-10)
@@ -328,7 +330,8 @@ def iwae_gradient():
     x, iwae = digits().double(), model("iwae", samples=3)
     mu, logvar = iwae.posterior(x)
     z = iwae.draw(mu, logvar, rng(1))
-    log_w = iwae.log_weights(iwae.nll_of(x, z), z, mu, logvar)  # (K, B)
+    log_ratio = Normal(0.0, 1.0).log_prob(z) - Normal(mu, (0.5 * logvar).exp()).log_prob(z)
+    log_w = log_ratio.sum(2) - torch.stack([iwae.nll(x, iwae.params(each)) for each in z])  # (K, B)
     share = log_w.softmax(0).detach()
     theirs = gradients(iwae, -(share * log_w).sum(0).mean())
     return furthest(gradients(iwae, iwae.loss(x, generator=rng(1)).total), theirs)
