@@ -177,7 +177,7 @@ class Together(Alone):
     def __init__(self, trainers: Sequence):
         self.trainers, self.sums = list(trainers), None
         lead = trainers[0]
-        self.shape = _Loss(copy.deepcopy(lead.model).to("meta"))
+        self.shape = _Loss(copy.deepcopy(lead.model).to("meta")).train()
         self.parameters = {
             name: nn.Parameter(torch.stack([t.model.get_parameter(name).detach() for t in trainers]))
             for name, _ in lead.model.named_parameters()
