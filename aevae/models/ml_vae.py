@@ -11,10 +11,12 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 import torch
 from torch import Generator, Tensor
 
 from aevae.config import option
+from aevae.models.blocks import batches
 from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss
@@ -119,9 +121,9 @@ class MLVAE(VAE):
     @torch.no_grad()
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         values = super().numbers(x, labels, generator)
-        if len(x) < ENOUGH or len(labels[::2].unique()) < 2:
+        if len(x) < ENOUGH or len(labels.unique()) < 2:
             return values
-        content, style = self.parts(torch.cat([self.encode(part) for part in x.split(1000)]))
+        content, style = self.parts(torch.cat([self.encode(part) for part in batches(x)]))
         return values | {
             "class_from_content": readable(content, labels),
             "class_from_style": readable(style, labels),
@@ -144,12 +146,18 @@ def pooled(mu: Tensor, logvar: Tensor, members: Tensor, pooling: str = "product"
 
 
 def readable(codes: Tensor, labels: Tensor) -> float:
-    """Share of the second half of codes (N, D) whose class a linear reader, taught by the first half, gets right."""
+    """Share of half of the codes (N, D) whose class (N,) a linear reader, taught by the other half, gets right.
+
+    labels: of two classes or more; the halves are the same each time.
+    """
     from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import train_test_split
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     codes, labels = codes.double().cpu().numpy(), labels.cpu().numpy()
+    rare = np.unique(labels, return_counts=True)[1].min() < 2  # one of a class cannot be in both halves
+    halves = train_test_split(codes, labels, test_size=0.5, random_state=0, stratify=None if rare else labels)
     reader = make_pipeline(StandardScaler(), LogisticRegression(max_iter=READER_STEPS))
-    reader.fit(codes[::2], labels[::2])
-    return float(reader.score(codes[1::2], labels[1::2]))
+    reader.fit(halves[0], halves[2])
+    return float(reader.score(halves[1], halves[3]))
