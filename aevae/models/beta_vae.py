@@ -42,7 +42,12 @@ class BetaVAEConfig(VAEConfig):
         10.0, "epochs in which C rises from 0", min=0.0, max=1000.0, when=("penalty", ("capacity",)), added=True
     )
     gamma: float = option(
-        100.0, "cost of a nat above or below C", min=0.0, max=10_000.0, when=("penalty", ("capacity",)), added=True
+        10.0,
+        "cost of a nat above or below C; 1000 in the paper, where runs are long: in short ones it drowns the picture",
+        min=0.0,
+        max=10_000.0,
+        when=("penalty", ("capacity",)),
+        added=True,
     )
 
 
