@@ -165,9 +165,6 @@ def evaluate(args) -> dict:
     from aevae import runs
 
     wanted = [m for m in (args.metrics or "").split(",") if m]
-    for name in wanted:
-        if name not in runs.METRICS:
-            raise Wrong(f"metric must be one of {', '.join(runs.METRICS)}, got {name}")
     for name, value in (("--samples", args.samples), ("--limit", args.limit + 1)):
         if value < 1:
             raise Wrong(f"{name} must be at least {1 if name == '--samples' else 0}, got {getattr(args, name[2:])}")
@@ -175,12 +172,16 @@ def evaluate(args) -> dict:
         raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
     run = runs.load_run(args.run, args.device)
     data = DataConfig(args.dataset) if args.dataset else run.config.data
+    units = runs.units_of(run)
+    for name in wanted:
+        if name not in units:
+            raise Wrong(f"metric must be one of {', '.join(units)}, got {name}")
     values = runs.evaluate(run.model, data, run.device, args.samples, args.limit, args.seed)
     missing = [m for m in wanted if m not in values]
     if missing:
         raise Wrong(f"{run.config.model.family} has no {', '.join(missing)}")
-    values = {k: v for k, v in values.items() if k in (wanted or runs.METRICS)}
-    return {"run": run.name, "dataset": data.name, "metrics": values, "units": {k: runs.UNITS[k] for k in values}}
+    values = {k: v for k, v in values.items() if k in (wanted or units)}
+    return {"run": run.name, "dataset": data.name, "metrics": values, "units": {k: units[k] for k in values}}
 
 
 def _array(path: str):

@@ -474,9 +474,14 @@ def load_run(reference: str, device: str = "cpu") -> Run:
 
 MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 picture is exact, and infinity has no mean
 
-METRICS = ("recon", "kl", "elbo", "objective", "sse", "bce", "psnr", "kl_per_dim", "active_units")
 FITTED = 1000  # test pictures that a model without an encoder is asked of: it has to fit each code
 UNITS = evidence.UNITS | reconstruction.UNITS | units.UNITS
+
+
+def units_of(run: "Run") -> dict[str, str]:
+    """Metric -> unit, of all that `evaluate` may find for this run: terms of its loss in nats, unless it says so."""
+    terms = dict.fromkeys(run.history[-1]["test"], "nats / image") if run.history else {}
+    return terms | UNITS | run.model.units
 
 
 def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, limit: int = 0, seed: int = 0) -> dict:

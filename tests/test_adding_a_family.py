@@ -18,9 +18,8 @@ from aevae.paths import ROOT
 from aevae.program import program
 from aevae.runs import load_run, train_or_load
 
-PAGES = ("lab/train", "lab/models", "lab/home") + tuple(
-    f"explore/{p}" for p in ("denoise", "sliders", "interpolate", "embeddings")
-)
+EXPLORE = ("denoise", "sliders", "interpolate", "embeddings")
+PAGES = ("lab/train", "lab/models", "lab/home", *(f"explore/{page}" for page in EXPLORE))
 
 
 @dataclass(frozen=True)

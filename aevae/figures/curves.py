@@ -13,6 +13,8 @@ UNITS = {
     "kl": "nats / image",
     "elbo": "nats / image",
     "objective": "nats / image",
+    "iwae": "nats / image",
+    "prior": "nats / image",
     "bce": "nats / image",
     "sse": "squared error / image",
     "psnr": "dB",
