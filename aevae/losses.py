@@ -85,7 +85,8 @@ def two_layer_contraction(w1: Tensor, w2: Tensor, slope1: Tensor, slope2: Tensor
     w1: (H, pixels), w2: (D, H), slope1: (B, H), slope2: (B, D); None: linear codes, which is cheaper by a factor D.
     trace(D2 W2 D1 M D1 W2^T D2) with M = W1 W1^T, which all pictures share.
     """
-    gram = w1 @ w1.T  # (H, H)
+    half = w1 @ w1.detach().T
+    gram = 2 * half - half.detach()  # (H, H), w1 w1^T: its gradient is symmetric, so one side's twice saves a product
     if slope2 is None:
         return ((slope1 @ (gram * (w2.T @ w2))) * slope1).sum(1)
     rows = w2 * slope1.unsqueeze(1)  # (B, D, H): W2 D1
