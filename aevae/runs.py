@@ -425,7 +425,7 @@ class Run:
         return np.concatenate(parts) if parts else np.zeros((0, *out), np.float32)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """mu (N, D) of images (N, 1, 28, 28) in [0, 1]."""
+        """mu (N, D) of images (N, 1, 28, 28) in [0, 1]. A model without an encoder searches for them: seconds."""
         return self._apply(self.model.encode, images, (1, 28, 28), (self.latent_dim,))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
@@ -491,8 +491,9 @@ def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, li
     """
     test = datasets.load(data).test.take(slice(limit or FITTED if not model.has_encoder else limit or None))
     x = torch.tensor(test.images).to(device).float().div_(255)
-    values = evidence.evidence(model, x, torch.Generator(device).manual_seed(seed), samples)
-    values |= model.numbers(x, torch.tensor(test.labels).to(device), torch.Generator(device).manual_seed(seed))
+    labels = torch.tensor(test.labels).to(device)
+    values = evidence.evidence(model, x, torch.Generator(device).manual_seed(seed), samples, labels)
+    values |= model.numbers(x, labels, torch.Generator(device).manual_seed(seed))
     values |= {"images": len(x), "samples": samples, "seed": seed}
     return values | (_decoded(model, x) if model.input == "image" else {})
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 
 import pytest
+from conftest import fitting
 
 from aevae.cli import build_config
 from aevae.config import DataConfig, RunConfig, TrainConfig, parse
@@ -16,14 +17,20 @@ def config(family="beta_vae", **model) -> RunConfig:
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_round_trip(family):
-    before = config(family, latent_dim=7)
+    before = config(family, **fitting(family, latent_dim=7))
     after = RunConfig.from_dict(json.loads(json.dumps(before.to_dict())))
     assert after == before
     assert after.fingerprint == before.fingerprint
 
 
-def _changed(value):
-    return not value if isinstance(value, bool) else value + 1 if isinstance(value, int) else value * 0.9 + 0.01
+def _changed(f: dataclasses.Field, value):
+    """Another value of a field without choices, one that fits."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return value[:-1] or "0"
+    more = value + 1 if isinstance(value, int) else value * 1.1 + 0.01
+    return more if more <= f.metadata["max"] else value - 1 if isinstance(value, int) else value * 0.9
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -35,7 +42,7 @@ def test_every_field_changes_the_fingerprint(family):
         for f in dataclasses.fields(inner):
             value = getattr(inner, f.name)
             choices = [c for c in f.metadata.get("choices", ()) if c != value]
-            new = choices[0] if choices else value + "x" if isinstance(value, str) else _changed(value)
+            new = choices[0] if choices else _changed(f, value)
             seen.add(dataclasses.replace(base, **{part: dataclasses.replace(inner, **{f.name: new})}).fingerprint)
     fields = sum(len(dataclasses.fields(getattr(base, part))) for part in ("data", "model", "train"))
     assert len(seen) == fields + 2

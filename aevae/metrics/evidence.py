@@ -10,13 +10,17 @@ UNITS = {"recon": "nats / image", "kl": "nats / image", "elbo": "nats / image", 
 
 
 @torch.inference_mode()
-def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1) -> dict[str, float]:
-    """Mean terms of the model's own loss over x (N, 1, 28, 28), `samples` draws of its noise each."""
+def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> dict[str, float]:
+    """Mean terms of the model's own loss over x (N, 1, 28, 28), `samples` draws of its noise each.
+
+    labels (N,) int64: their classes, for a family that wants them.
+    """
     model.eval()
     sums: dict[str, float] = {}
     for _ in range(samples):
-        for part in batches(x):
-            loss = model.loss(part, generator=generator)
+        for rows in batches(torch.arange(len(x), device=x.device)):
+            part, told = x[rows], {"labels": labels[rows]} if "labels" in model.wants and labels is not None else {}
+            loss = model.loss(part, generator=generator, **told)
             for name, term in {**loss.terms, "objective": loss.total}.items():
                 sums[name] = sums.get(name, 0.0) + float(term) * len(part)
     return {name: total / (len(x) * samples) for name, total in sums.items()}

@@ -83,8 +83,10 @@ def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
     generator = torch.Generator(x.device).manual_seed(SEED)
     x = x[: model.test_pictures]
     sums: dict[str, Tensor] = {}
-    for part in batches(x):
-        loss = model.loss(part, generator=generator)
+    for rows in batches(torch.arange(len(x), device=x.device)):
+        part = x[rows]
+        told = {} if model.has_encoder else {"index": rows}  # the first training pictures: their codes are learnt
+        loss = model.loss(part, generator=generator, **told)
         for name, term in {**loss.terms, "objective": loss.total}.items():
             sums[name] = sums.get(name, 0.0) + term * len(part)
     return {name: total / len(x) for name, total in sums.items()}

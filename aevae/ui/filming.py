@@ -220,10 +220,11 @@ def _plane_words(dim: int, growing: bool) -> str:
 def _network(info: RunInfo, dim: int) -> list[str]:
     """What stands in the encoder and in the decoder."""
     model = info.config.get("model", {})
-    if model.get("network") == "conv":
+    if info.traits["latent"] == "discrete" or model.get("network") == "conv":
         return [_("convolutions"), _("convolutions")]
-    hidden = model.get("hidden", "?")
-    return [f"784 → {hidden} → {dim}", f"{dim} → {hidden} → 784"]
+    hidden = model["widths"].split("-") if "widths" in model else [str(model["hidden"])] if "hidden" in model else []
+    down = ["784", *(hidden if model.get("network", "mlp") == "mlp" else []), str(dim)]
+    return [" → ".join(down), " → ".join(reversed(down))]
 
 
 def _generative(family: str) -> bool:
