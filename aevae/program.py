@@ -34,6 +34,8 @@ def program(model: Model) -> bytes:
     header: format, family, latent_dim, dtype of the weights, functions {encode, decode}: {input, outputs, shapes, ops}.
     encode: x (784 or 1, 28, 28) -> mu and, where the code is a distribution, logvar; decode: z (D) -> picture.
     """
+    if getattr(model, "input", "image") != "image":
+        raise Unsupported(f"the family {model.config.family} takes {model.input}s, not single pictures")
     weights: dict[str, np.ndarray] = {}
     functions = {"decode": _function(model, _Decoder(model), (model.config.latent_dim,), weights)}
     if model.has_encoder:
@@ -55,6 +57,8 @@ def half_is_enough(model: Model) -> bool:
 
     Asked of 64 pictures, half of them strokes drawn at random and half noise, and of their codes.
     """
+    if all(torch.equal(p, p.half().float()) for p in (*model.parameters(), *model.buffers())):
+        return True  # as shipped weights are
     if any(isinstance(m, TopK | Codebook) for m in model.modules()):
         return False  # a rounded weight may choose another unit or vector
     rounded = copy.deepcopy(model)

@@ -32,7 +32,7 @@ from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.film import Film, schedule, thinned
 from aevae.training.trainer import EpochDone, Trainer, fit
 
-SHIPPED_FRAMES = 12  # of a film: enough to watch, and small
+SHIPPED_FRAMES = 8  # of a film: enough to watch, and small
 MOST_TOGETHER = 32  # runs trained side by side: their weights and moments are in memory at once
 LOOK = 2.0  # seconds between two looks at a run in training
 SHOWN = {"mnist": DataConfig("mnist-5k")}  # pages show these test pictures for runs trained on that set

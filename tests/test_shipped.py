@@ -4,6 +4,7 @@ import pytest
 
 from aevae import checkpoints, datasets, paths
 from aevae.config import DataConfig
+from aevae.models import FAMILIES
 
 RUNS = sorted(f.name for f in (paths.ROOT / "checkpoints" / "pretrained").iterdir() if f.is_dir())
 
@@ -16,13 +17,14 @@ def shipped(monkeypatch, tmp_path):
 
 def kinds() -> set[tuple]:
     models = [run.config["model"] for run in checkpoints.list_runs()]
-    return {(m["family"], m["latent_dim"], m["network"]) for m in models}
+    return {(m["family"], m.get("latent_dim"), m.get("network")) for m in models}
 
 
 def test_what_is_shipped():
     wanted = {("ae", 2), ("ae", 32), ("denoising", 32), ("vae", 2), ("vae", 20), ("beta_vae", 10)}
     assert wanted <= {k[:2] for k in kinds()}
     assert any(network == "conv" for *_, network in kinds())
+    assert {family for family, *_ in kinds()} == set(FAMILIES), "every family has something to open"
     beta = [r.config["model"]["beta"] for r in checkpoints.list_runs() if r.family == "beta_vae"]
     assert 4.0 in beta
 
@@ -38,9 +40,10 @@ def test_stored_numbers(name):
     from aevae.runs import evaluate, load_run
 
     run = load_run(name)
-    assert run.info.status == "finished" and run.info.shipped and run.config.data.leave_out_5k
-    stored = run.metrics["mnist-5k"]
-    fresh = evaluate(run.model, DataConfig("mnist-5k"), run.device)
+    assert run.info.status == "finished" and run.info.shipped
+    assert run.config.data.leave_out_5k == (run.config.data.name == "mnist")
+    stored = run.metrics[run.shown.name]
+    fresh = evaluate(run.model, DataConfig(run.shown.name), run.device)
     for metric, value in stored.items():
         assert fresh[metric] == pytest.approx(value, rel=1e-3, abs=1e-4), metric
 

@@ -5,6 +5,7 @@ restricted Boltzmann machines to begin from; with rectified units and He's start
 arXiv:1502.01852) the gradient reaches the first layer from the start. Differs from the autoencoder in its depth.
 """
 
+import copy
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -91,9 +92,9 @@ class DeepAutoencoder(Autoencoder):
 
     def gradients(self, x: Tensor) -> list[float]:
         """Root mean square of the gradient of each layer's weights, from the picture to the picture, at x (B, ...)."""
-        layers = self.linear_layers()
-        with torch.enable_grad():
-            slopes = torch.autograd.grad(self.loss(x).total, [layer.weight for layer in layers])
+        own = copy.deepcopy(self).requires_grad_(True)  # a run's model is frozen
+        with torch.inference_mode(False), torch.enable_grad():
+            slopes = torch.autograd.grad(own.loss(x.clone()).total, [layer.weight for layer in own.linear_layers()])
         return [float(slope.square().mean().sqrt()) for slope in slopes]
 
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:

@@ -19,8 +19,8 @@ ROOM = 16_000_000  # bytes a film should stay under: wide codes are filmed less 
 LEAST = 12  # ... but so often at least
 USUAL = 24  # frames that a run of few, long epochs gets, evenly within them
 LONG = 50  # steps of an epoch that is worth looking into
-WIDE = 128  # numbers in a code of which fewer are kept ...
-ENOUGH = 40_000  # ... so many numbers in all
+WIDE = 64  # numbers in a code of which fewer are kept ...
+ENOUGH = 20_000  # ... so many numbers in all
 SEED = 1_000_003  # of the noise in the mean terms; the same in every frame and run
 FIXED = ("original", "labels")  # arrays that every frame shares
 
