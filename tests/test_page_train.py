@@ -107,8 +107,9 @@ def test_every_field_of_a_family_has_a_widget(empty_store, family):
     needs, fields = {}, {f.name: f for f in dataclasses.fields(family_class(family).Config)}
     for f in fields.values():
         name, values = f.metadata.get("when", ("", ("",)))
-        possible = [v for v in values if not name or v in fields[name].metadata.get("choices", (v,))]
-        if possible:  # else its likelihood is not one of this family's
+        asked = not name or name in fields
+        possible = [v for v in values if asked and (not name or v in fields[name].metadata.get("choices", (v,)))]
+        if possible:  # else this family has no such likelihood
             needs.setdefault((name, possible[0]), set()).add(f"train_{f.name}")
     for (name, value), wanted in needs.items():
         at = page(train_family=family, **({f"train_{name}": str(value)} if name else {}))
