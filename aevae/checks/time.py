@@ -79,7 +79,8 @@ def jumps_add_up():
             for p in half.parameters():
                 p.zero_()
             half.inner.weight[0, 6:10] = small * torch.arange(1.0, 5.0)
-            half.outer.weight[:width, 0] = 2 / small * torch.tensor([0.3, -1.0, 0.7])
+            half.outer[0].weight[0, 0] = 1.0
+            half.outer[2].weight[:width, 0] = 2 / small * torch.tensor([0.3, -1.0, 0.7])
         z, stepped = randn(5, 6), randn(5, 6)
         errors = []
         for k in range(1, 5):
