@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes checkpoints/pretrained/: the finished runs that are shipped, trained by the project's own command line on the
-# full MNIST less the 1,000 test digits of mnist-5k, which the pages show. About 15 minutes on one core.
+# full MNIST less the 1,000 test digits of mnist-5k, which the pages show. About half an hour on one core.
 #   AEVAE_DATA=/where/MNIST/is scripts/make_pretrained.sh
 set -euo pipefail
 cd "$(dirname "$0")/.."
