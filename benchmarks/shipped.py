@@ -22,9 +22,8 @@ SAID = {  # numbers that only some families have, and how they are written
 
 
 def main() -> None:
-    print(
-        "| model | run | recon | KL | −ELBO | squared error | PSNR (dB) | besides |\n|---|---|---|---|---|---|---|---|"
-    )
+    print("| model | run | recon | KL | −ELBO | squared error | PSNR (dB) | besides |")
+    print("|---|---|---|---|---|---|---|---|")
     for run in checkpoints.list_runs():
         if run.shipped:
             print("| " + " | ".join(row(run)) + " |")
