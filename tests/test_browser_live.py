@@ -14,6 +14,7 @@ pytestmark = pytest.mark.browser
 SHELF = paths.ROOT / "checkpoints" / "pretrained"
 ELSEWHERE = ("td_vae-", "flow_vae-")  # sequences and pairs stay on the server
 SHIPPED = sorted(p.parent.name for p in SHELF.glob("*/config.json") if not p.parent.name.startswith(ELSEWHERE))
+WITH_SLIDERS = next(name for name in SHIPPED if name.startswith("vae-"))
 CORE = f"/live/{live.VERSION}/core.js"
 COMPUTE = """async ([core, url, x, z]) => {
   const { load } = await import(core);
@@ -157,7 +158,7 @@ def test_a_rerun_and_another_page_fetch_nothing_again(browser, shared_server):
     tab = Tab(browser)
     asked, sizes = programs_asked(tab), []
     tab.page.on("websocket", lambda ws: ws.on("framereceived", lambda data: sizes.append(len(data))))
-    tab.open(f"{shared_server.url}/sliders?model={SHIPPED[-1]}")
+    tab.open(f"{shared_server.url}/sliders?model={WITH_SLIDERS}")
     tab.page.locator(RANGE).first.wait_for()
     tab.rest()
     assert len(asked) == len(set(asked)) >= 1
@@ -177,7 +178,7 @@ def test_while_the_hand_moves_nothing_is_sent(browser, shared_server):
     tab = Tab(browser)
     sent = []
     tab.page.on("websocket", lambda ws: ws.on("framesent", lambda data: sent.append(data)))
-    tab.open(f"{shared_server.url}/sliders?model={SHIPPED[-1]}")
+    tab.open(f"{shared_server.url}/sliders?model={WITH_SLIDERS}")
     slider = tab.page.locator(RANGE).first
     slider.wait_for()
     slider.scroll_into_view_if_needed()
@@ -206,7 +207,7 @@ def test_while_the_hand_moves_nothing_is_sent(browser, shared_server):
 def test_the_server_takes_over_by_itself(browser, shared_server, answer, sentence):
     tab = Tab(browser)
     tab.page.route("**/*.bin", answer)
-    tab.page.goto(f"{shared_server.url}/sliders?model={SHIPPED[-1]}")
+    tab.page.goto(f"{shared_server.url}/sliders?model={WITH_SLIDERS}")
     tab.page.get_by_text(sentence).first.wait_for()
     tab.page.locator('[data-testid="stSlider"]').first.wait_for()
     tab.rest().sound()

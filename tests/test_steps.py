@@ -56,7 +56,7 @@ def test_side_by_side_equals_alone(family, network):
         for a, b in zip(one.history, other.history, strict=True):
             assert a["step"] == b["step"]
             for part in ("train", "test"):
-                assert a.get(part, {}) == pytest.approx(b.get(part, {}), rel=1e-3, abs=1e-3)
+                assert a.get(part, {}) == pytest.approx(b.get(part, {}), rel=5e-3, abs=2e-3)
         mine, theirs = one.state()[0], other.state()[0]
         assert mine.keys() == theirs.keys()
         assert torch.allclose(mine["adam.0.exp_avg"], theirs["adam.0.exp_avg"], atol=1e-3)
