@@ -362,7 +362,7 @@ def check(args) -> dict | int:
 
 
 def worker(args) -> int:
-    from aevae.jobs import run_worker
+    from aevae.worker import run_worker
 
     return run_worker(args.device, args.parent, args.once)
 

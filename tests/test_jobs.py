@@ -15,7 +15,8 @@ from conftest import tiny_config
 from safetensors.numpy import load_file
 
 from aevae import checkpoints, jobs, paths
-from aevae.jobs import Worker
+from aevae import worker as worker_module
+from aevae.worker import Progress, Reins, Worker, sentence
 
 
 def long_config(seed=0):
@@ -195,7 +196,8 @@ def test_one_worker_per_device(empty_store, worker):
 
 def test_ensure_worker_starts_one_and_it_ends_with_its_parent(empty_store):
     code = (
-        "import time; from aevae import jobs; [jobs.ensure_worker() for _ in range(3)]; print(jobs._spawned[0].pid);"
+        "import time; from aevae import jobs; [jobs.ensure_worker() for _ in range(3)];"
+        " print(jobs._spawned['auto'].pid);"
         " assert len(jobs._spawned) == 1; import sys; sys.stdout.flush(); time.sleep(60)"
     )
     job = jobs.submit(long_config())
@@ -212,7 +214,7 @@ def test_ensure_worker_starts_one_and_it_ends_with_its_parent(empty_store):
 
 def test_a_job_of_a_dead_worker_of_another_device_goes_on(empty_store):
     job = jobs.submit(tiny_config("ae"))
-    with jobs._queue() as db:
+    with jobs.opened() as db:
         db.execute("UPDATE jobs SET state = 'running', slot = 'cpu', attempts = 1")
     Worker("auto", once=True).run()
     assert state(job.id) == "done"
@@ -227,19 +229,19 @@ def test_no_worker_for_a_device_that_is_not_here(empty_store, device):
 
 
 def test_a_queue_taken_away_does_not_end_the_run(empty_store, monkeypatch):
-    monkeypatch.setattr(jobs, "BEAT", 0.01)
+    monkeypatch.setattr(worker_module, "BEAT", 0.01)
     config, died = tiny_config("ae", epochs=20), []
     monkeypatch.setattr(threading, "excepthook", died.append)
     job, worker = jobs.submit(config), Worker(once=True)
-    with jobs._queue() as db:
+    with jobs.opened() as db:
         db.execute("DELETE FROM jobs")
-    worker._work([job])
+    worker._train([job])
     assert checkpoints.finished_run(config.name) and not died
 
 
 def test_the_end_of_a_job_waits_for_room_on_the_disk(empty_store, monkeypatch):
-    monkeypatch.setattr(jobs, "BEAT", 0.01)
-    job, real, refusals = jobs.submit(tiny_config("ae")), jobs._queue, iter([True, True])
+    monkeypatch.setattr(worker_module, "BEAT", 0.01)
+    job, real, refusals = jobs.submit(tiny_config("ae")), jobs.opened, iter([True, True])
 
     def full():
         if next(refusals, False):
@@ -247,8 +249,8 @@ def test_the_end_of_a_job_waits_for_room_on_the_disk(empty_store, monkeypatch):
         return real()
 
     worker = Worker(once=True)
-    monkeypatch.setattr(jobs, "_queue", full)
-    worker._end(job, "failed", "the disk is full", "", jobs.Progress())
+    monkeypatch.setattr(worker_module, "opened", full)
+    worker._end(job, "failed", "the disk is full", "", Progress())
     assert jobs.get(job.id).error == "the disk is full"
 
 
@@ -270,7 +272,7 @@ def test_cancel_ends_a_download(empty_store, monkeypatch):
 
 def test_no_worker_without_work(empty_store):
     jobs.ensure_worker()
-    assert jobs._spawned == []
+    assert jobs._spawned == {}
     assert not empty_store.exists(), "a look leaves no trace"
 
 
@@ -313,7 +315,7 @@ def test_prune_keeps_the_newest(empty_store):
     ],
 )
 def test_errors_in_words(problem, words):
-    assert words in jobs.sentence(problem)
+    assert words in sentence(problem)
 
 
 # -- pace ------------------------------------------------------------------------------------------------------------
@@ -403,7 +405,7 @@ def test_cancel_while_paused(empty_store, worker):
 
 
 def test_a_forgotten_pause_ends(empty_store, monkeypatch):
-    monkeypatch.setattr(jobs, "PATIENCE", 1)
+    monkeypatch.setattr(worker_module, "PATIENCE", 1)
     config = tiny_config("ae")
     job = jobs.submit(config)
     jobs.pace(job.id, "pause")
@@ -433,7 +435,7 @@ def test_reins_let_go_as_many_as_asked():
                 return count
             count += 1
 
-    reins = jobs.Reins()
+    reins = Reins()
     assert not reins.watched() and not reins.wait(lambda: False)
     reins.tell("pause")
     assert not reins.wait(lambda: False), "unseen, the pause begins a step later"
@@ -578,10 +580,80 @@ def test_cancelled_on_its_way_back_to_the_queue(empty_store):
     worker = Worker(once=True)
     (claimed,) = worker._claim()
     jobs.cancel(job.id)
-    worker._end(claimed, "queued", "", "", jobs.Progress())
+    worker._end(claimed, "queued", "", "", Progress())
     assert state(job.id) == "cancelled"
 
 
 def test_a_run_is_found_among_many(empty_store):
     many = jobs.submit_all([tiny_config("vae", seed=seed) for seed in range(64)])
     assert jobs.active(many[-1].fingerprint).id == many[-1].id
+
+
+# -- tasks -----------------------------------------------------------------------------------------------------------
+
+
+def a_task(request: dict, tell, should_stop) -> bool:
+    """What the worker of tasks calls here: counts to `request["to"]`, and fails where asked to."""
+    if request.get("fail"):
+        raise ValueError(request["fail"])
+    for i in range(request["to"]):
+        tell({"at": i})
+        if should_stop():
+            return False
+        time.sleep(request.get("rest", 0))
+    return True
+
+
+@pytest.fixture
+def tasks(empty_store, monkeypatch):
+    monkeypatch.setitem(jobs.KINDS, "map", f"{__name__}:a_task")
+    return lambda: Worker(jobs.TASKS_LANE, once=True).run()
+
+
+def test_a_task_is_done_and_tells_how_far_it_is(tasks):
+    job = jobs.submit_task("map", "counting", {"to": 3})
+    assert (job.kind, job.run, job.config, job.state, job.position) == ("map", "counting", {"to": 3}, "queued", 1)
+    tasks()
+    job = jobs.get(job.id)
+    assert (job.state, job.progress, job.error) == ("done", {"at": 2}, "")
+
+
+def test_the_same_task_is_there_once_and_another_waits_behind_it(tasks):
+    first, again = (jobs.submit_task("map", "counting", {"to": 3, "rest": 0}) for _ in range(2))
+    other = jobs.submit_task("map", "counting", {"to": 4})
+    assert first.id == again.id != other.id and other.position == 2
+    tasks()
+    assert jobs.submit_task("map", "counting", {"to": 3, "rest": 0}).id > other.id, "done: asked again, done again"
+
+
+def test_trainings_and_tasks_do_not_wait_for_each_other(tasks):
+    training = jobs.submit(tiny_config("ae"))
+    task = jobs.submit_task("map", "counting", {"to": 1})
+    assert training.position == task.position == 1
+    tasks()
+    assert jobs.get(training.id).state == "queued" and jobs.get(task.id).state == "done"
+    assert [job.id for job in jobs.jobs()] == [training.id]
+    assert [job.id for job in jobs.jobs(lane=jobs.TASKS_LANE)] == [task.id]
+    Worker(once=True).run()
+    assert jobs.get(training.id).state == "done"
+
+
+def test_a_task_that_cannot_be_says_why_and_the_next_goes_on(tasks):
+    bad = jobs.submit_task("map", "counting", {"to": 1, "fail": "perplexity is too large"})
+    good = jobs.submit_task("map", "counting", {"to": 1})
+    tasks()
+    assert (jobs.get(bad.id).state, jobs.get(bad.id).error) == ("failed", "perplexity is too large")
+    assert "ValueError" in jobs.get(bad.id).trace and jobs.get(good.id).state == "done"
+    with pytest.raises(ValueError, match="a task is one of map, evaluate, got dig"):
+        jobs.submit_task("dig", "", {})
+
+
+def test_a_task_is_cancelled_while_it_runs(tasks):
+    job = jobs.submit_task("map", "counting", {"to": 1000, "rest": 0.02})
+    thread = threading.Thread(target=tasks)
+    thread.start()
+    until(lambda: jobs.get(job.id).progress.get("at", 0) > 2)
+    jobs.cancel(job.id)
+    thread.join(10)
+    assert not thread.is_alive() and jobs.get(job.id).state == "cancelled"
+    assert jobs.resume(job.id).config == job.config

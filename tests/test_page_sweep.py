@@ -10,7 +10,7 @@ import pytest
 from conftest import tiny_config
 from test_page_train import keys, page, press, texts
 
-from aevae import checkpoints, jobs, paths
+from aevae import checkpoints, jobs, paths, worker
 from aevae.config import DataConfig, RunConfig
 from aevae.figures import rates
 from aevae.figures.palette import contrast
@@ -36,7 +36,7 @@ def betas(*values, **more) -> list[RunConfig]:
 
 def trained(configs) -> None:
     jobs.submit_all(configs, "cpu")
-    jobs.Worker(once=True).run()
+    worker.Worker(once=True).run()
 
 
 def charts(at) -> list[dict]:
@@ -202,7 +202,7 @@ def test_while_it_is_trained_the_curves_grow(empty_store):
     configs = betas(1.0, 4.0, epochs=3)
     first = jobs.submit_all(configs, "cpu")[0]
     jobs.advance(first.id, "epoch")
-    thread = threading.Thread(target=jobs.Worker(once=True).run)
+    thread = threading.Thread(target=worker.Worker(once=True).run)
     thread.start()
     end = time.monotonic() + 60
     while jobs.get(first.id).progress.get("step") != 4 and time.monotonic() < end:

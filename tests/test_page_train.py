@@ -13,7 +13,7 @@ import pytest
 from conftest import tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, jobs, paths
+from aevae import checkpoints, jobs, paths, worker
 from aevae.blob import unpack
 from aevae.config import DataConfig, RunConfig, TrainConfig, preset
 from aevae.models import FAMILIES, family_class
@@ -301,7 +301,7 @@ def test_queue_shows_positions_and_switches(empty_store):
 def test_finished_job_seen_from_another_browser(empty_store):
     config = tiny_config("vae", epochs=2)
     jobs.submit(config, "cpu")
-    jobs.Worker(once=True).run()
+    worker.Worker(once=True).run()
     at = page(job=config.name)
     assert "Finished: 2 epochs" in texts(at.success)
     assert len(at.get("plotly_chart")) == len(checkpoints.read_history(paths.runs_dir() / config.name)[-1]["test"])
@@ -339,7 +339,7 @@ def running(empty_store):
     """A job that a worker of this process holds in its second epoch; the film of its first, and a newest frame."""
     config = tiny_config("vae", epochs=3)
     job = jobs.submit(config, "cpu")
-    thread = threading.Thread(target=jobs.Worker(once=True).run)
+    thread = threading.Thread(target=worker.Worker(once=True).run)
     jobs.advance(job.id, "epoch")
     jobs.advance(job.id, "step")
     thread.start()
@@ -386,7 +386,7 @@ def test_failed_job_says_why(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
     config = dataclasses.replace(tiny_config("ae"), data=DataConfig(f"images:{tmp_path}", digest="0" * 12))
     jobs.submit(config, "cpu")
-    jobs.Worker(once=True).run()
+    worker.Worker(once=True).run()
     at = page(job=config.name)
     assert "Failed:" in texts(at.error) and "Traceback" in texts(at.code)
 
@@ -437,7 +437,7 @@ def test_broken_queue_is_a_sentence(empty_store):
 
 def test_folder_that_vanishes_is_said(store):
     job = jobs.submit(tiny_config("ae", seed=5), "cpu")
-    jobs.Worker(once=True).run()
+    worker.Worker(once=True).run()
     shutil.rmtree(paths.runs_dir() / job.run)
     assert "gone" in texts(page(job=job.run).warning)
 

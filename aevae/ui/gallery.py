@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from aevae import checkpoints, exchange, jobs
+from aevae import checkpoints, exchange, worker
 from aevae.checkpoints import RunInfo
 from aevae.config import PRESETS, RunConfig, preset
 from aevae.figures.curves import loss_curves, with_unit
@@ -263,7 +263,7 @@ def _delete(run: RunInfo) -> None:
         st.query_params.pop(RUN, None)
         st.session_state[VIEW] = "gallery"
     except (ValueError, OSError) as problem:
-        st.session_state[_SAID] = ("error", jobs.sentence(problem))
+        st.session_state[_SAID] = ("error", worker.sentence(problem))
     loaders.runs.clear()
 
 
@@ -372,7 +372,7 @@ def _unpack(data: bytes) -> None:
     try:
         name = exchange.unpack(data)
     except (ValueError, OSError) as problem:
-        st.error(_("Refused: {}.").format(state.plain(jobs.sentence(problem))))
+        st.error(_("Refused: {}.").format(state.plain(worker.sentence(problem))))
         return
     loaders.runs.clear()
     st.success(_("{} is here now.").format(name))

@@ -1,0 +1,356 @@
+"""The process that does what the queue (`aevae.jobs`) asks: trains, or works off tasks. Starts without torch.
+
+A job found running under a free lock has lost its worker: it goes back to the queue once, then fails.
+"""
+
+import contextlib
+import dataclasses
+import errno
+import importlib
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+
+from filelock import Timeout
+
+from aevae import checkpoints
+from aevae.config import RunConfig
+from aevae.jobs import KINDS, PACES, PATIENCE, TASKS_LANE, TRAIN, Job, QueueBroken, job_of, opened, slot
+
+ATTEMPTS = 2  # a job whose worker died this often fails
+BEAT = 0.5  # seconds between two looks of a worker at its own row
+IDLE_EXIT = 600  # a worker without a parent ends after so long without a job; None: never
+PEEK = 0.1  # seconds between two looks at the row of a job that is paused or slowed
+_nice = os.environ.get("AEVAE_NICE", "")
+NICE = int(_nice) if _nice.isdigit() else 15  # the interface wins over training where cores are short
+
+
+class _Stopped(Exception):
+    """A download was left between two pieces."""
+
+
+class Worker:
+    """Takes jobs one after another until told to stop, until its parent is gone, or `once` the queue is empty."""
+
+    def __init__(self, device: str = "auto", parent: int | None = None, once: bool = False):
+        self.device, self.parent, self.once = device, parent, once
+        self.stop = threading.Event()  # end the process; the job goes back to the queue
+        self.cancelled: set[int] = set()  # end these jobs
+
+    def run(self) -> int:
+        """Exit code: 0 at the end, 3 if another worker has the device. Raises ValueError for a device not here."""
+        if self.device not in ("auto", TASKS_LANE):  # which are always here, and known without torch
+            from aevae.training.device import pick_device
+
+            pick_device(self.device)
+        try:
+            held = slot(self.device).acquire(timeout=3)  # longer than a page's glance at the lock
+        except Timeout:
+            print(f"another worker already serves {self.device}", file=sys.stderr)
+            return 3
+        with held:
+            if threading.current_thread() is threading.main_thread():
+                for name in (signal.SIGTERM, signal.SIGINT):
+                    signal.signal(name, lambda *_: self.stop.set())
+            if hasattr(os, "nice"):
+                os.nice(NICE)
+            threading.Thread(target=self._watch_parent, daemon=True).start()
+            self._serve()
+        return 0
+
+    def _serve(self) -> None:
+        idle = time.monotonic()
+        while not self.stop.is_set():
+            self._recover()
+            jobs = self._claim()
+            if jobs:
+                self._train(jobs) if jobs[0].kind == TRAIN else self._do(jobs[0])
+                idle = time.monotonic()
+            elif self.once or (self.parent is None and time.monotonic() - idle > IDLE_EXIT):
+                return
+            else:
+                self.stop.wait(BEAT)
+
+    def _recover(self) -> None:
+        """What a slot left running has no worker if the slot is free, or ours: this one is between two jobs."""
+        with opened() as db:
+            slots = [row["slot"] for row in db.execute("SELECT DISTINCT slot FROM jobs WHERE state = 'running'")]
+        for lane in slots:
+            if lane == self.device:
+                self._give_back(lane)
+            else:
+                with contextlib.suppress(Timeout), slot(lane).acquire(timeout=0):
+                    self._give_back(lane)
+
+    def _give_back(self, lane: str) -> None:
+        with opened() as db:
+            db.execute(
+                "UPDATE jobs SET state = 'failed', ended = ?, error = ? WHERE state = 'running' AND slot = ? "
+                "AND attempts >= ?",
+                (time.time(), f"its worker died {ATTEMPTS} times; see worker.log in the store", lane, ATTEMPTS),
+            )
+            db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND slot = ?", (lane,))
+
+    def _claim(self) -> list[Job]:
+        """The next job, with the others of its sweep; [] if none waits."""
+        task = self.device == TASKS_LANE
+        mine = f"state = 'queued' AND kind {'!=' if task else '='} 'train' AND (? OR device IN ('auto', ?))"
+        lane = (self.device in ("auto", TASKS_LANE), self.device)
+        same = "sweep = ? AND sweep != '' AND device = ?"
+        with opened() as db:
+            first = db.execute(f"SELECT * FROM jobs WHERE {mine} ORDER BY id LIMIT 1", lane).fetchone()
+            if first is None:
+                return []
+            rows = db.execute(
+                f"SELECT * FROM jobs WHERE {mine} AND (id = ? OR ({same})) ORDER BY id",
+                (*lane, first["id"], first["sweep"], first["device"]),
+            ).fetchall()
+            now = time.time()
+            db.executemany(
+                "UPDATE jobs SET state = 'running', attempts = attempts + 1, slot = ?, cancel = 0, "
+                "started = coalesce(started, ?), beat = ? WHERE id = ?",
+                [(self.device, now, now, row["id"]) for row in rows],
+            )
+        return [job_of(row) for row in rows]
+
+    def _train(self, jobs: list[Job]) -> None:
+        """Train. Cancelling one of a sweep stops all between two steps; the others wait again, and go on from there."""
+        self.cancelled.clear()
+        reins, over = Reins(), threading.Event()
+        news = [Progress(lambda: time.monotonic() - reins.waited) for _ in jobs]
+        heart = threading.Thread(target=self._beat, args=(jobs, news, reins, over), daemon=True)
+        heart.start()
+        ends, trace = [("failed", "")] * len(jobs), ""
+        leads: list[int] = []  # the first that is heard of; the others are at the same step
+
+        def hear(i: int, event) -> None:
+            news[i](event)
+            leads or leads.append(i)
+            if i == leads[0]:
+                reins.heed(event)
+
+        try:
+            from aevae import datasets, runs  # torch comes here
+
+            device = jobs[0].device if self.device == "auto" else self.device
+            configs = [RunConfig.from_dict(job.config) for job in jobs]
+            datasets.load(configs[0].data, on_progress=self._loading(news))  # a download is seen
+            for progress in news:
+                progress.now = {}
+            stop = lambda: reins.wait(self._should_stop)  # noqa: E731
+            results = runs.sweep(configs, device, hear, stop, watched=reins.watched)
+            ends = [self._ended(job, result) for job, result in zip(jobs, results, strict=True)]
+        except _Stopped:
+            ends = [(self._stopped(job), "") for job in jobs]
+        except Exception as problem:
+            error, trace = sentence(problem), traceback.format_exc()
+            print(trace, file=sys.stderr, flush=True)
+            kept = [checkpoints.finished_run(job.run) for job in jobs]  # of a sweep some may be whole
+            ends = [("done", "") if run else ("failed", error) for run in kept]
+        over.set()
+        heart.join()
+        for job, (state, error), progress in zip(jobs, ends, news, strict=True):
+            self._end(job, state, error, trace if error else "", progress)
+
+    def _do(self, task: Job) -> None:
+        """Work off a task; see `jobs.submit_task`."""
+        self.cancelled.clear()
+        reins, over, news = Reins(), threading.Event(), Progress()
+        heart = threading.Thread(target=self._beat, args=([task], [news], reins, over), daemon=True)
+        heart.start()
+        state, error, trace = "done", "", ""
+        try:
+            module, function = KINDS[task.kind].split(":")
+            work = getattr(importlib.import_module(module), function)
+            if not work(task.config, news.say, self._should_stop):
+                state = self._stopped(task)
+        except Exception as problem:
+            state, error, trace = "failed", sentence(problem), traceback.format_exc()
+            print(trace, file=sys.stderr, flush=True)
+        over.set()
+        heart.join()
+        self._end(task, state, error, trace, news)
+
+    def _ended(self, job: Job, result) -> tuple[str, str]:
+        """State and error of a job whose run ended so."""
+        if result.finished:
+            return "done", ""
+        return ("failed", result.error) if result.error else (self._stopped(job), "")
+
+    def _end(self, job: Job, state: str, error: str, trace: str, progress: "Progress") -> None:
+        """Write what became of the job; a disk too full even for that is asked again until it has room.
+
+        One that was cancelled while it went back to the queue is cancelled.
+        """
+        while True:
+            try:
+                with opened() as db:
+                    row = db.execute("SELECT cancel FROM jobs WHERE id = ?", (job.id,)).fetchone()
+                    if state == "queued" and row and row["cancel"]:
+                        state = "cancelled"
+                    db.execute(
+                        "UPDATE jobs SET state = ?, error = ?, trace = ?, progress = ?, ended = ?, "
+                        "attempts = attempts - (? = 'queued') WHERE id = ?",
+                        (state, error, trace, json.dumps(progress.now), time.time(), state, job.id),
+                    )
+                return
+            except QueueBroken as problem:
+                print(f"job {job.id} is {state}: {problem}", file=sys.stderr, flush=True)
+                if self.stop.wait(10 * BEAT):
+                    raise
+
+    def _should_stop(self) -> bool:
+        return self.stop.is_set() or bool(self.cancelled)
+
+    def _stopped(self, job: Job) -> str:
+        """The state of a job that was stopped: by a person, or because this process or another of its sweep ends."""
+        return "cancelled" if job.id in self.cancelled else "queued"
+
+    def _loading(self, news: "list[Progress]"):
+        def listen(part: float, text: str) -> None:
+            if self._should_stop():
+                raise _Stopped
+            for progress in news:
+                progress.loading(part, text)
+
+        return listen
+
+    def _beat(self, jobs: list[Job], news: "list[Progress]", reins: "Reins", over: threading.Event) -> None:
+        """The heart of running jobs: tells the queue how far they are, and them what people ask of them."""
+        begun, beaten, told = time.time(), 0.0, None
+        ids = [job.id for job in jobs]
+        these = f"id IN ({', '.join('?' * len(ids))})"
+        while True:
+            now = time.time()
+            with contextlib.suppress(QueueBroken), opened() as db:
+                rows = db.execute(f"SELECT * FROM jobs WHERE {these} ORDER BY told DESC", ids).fetchall()
+                if rows:  # else somebody took the queue away; the runs are worth their end
+                    self.cancelled.update(row["id"] for row in rows if row["cancel"])
+                    changed = {row["id"]: row["progress"] for row in rows}
+                    fresh = [(json.dumps(p.now), i) for i, p in zip(ids, news, strict=True)]
+                    if now - beaten >= BEAT or any(changed.get(i) != raw for raw, i in fresh):
+                        beaten = now
+                        db.executemany(
+                            "UPDATE jobs SET beat = ?, progress = ? WHERE id = ?", [(now, raw, i) for raw, i in fresh]
+                        )
+                    row = rows[0]  # the one that was spoken to last speaks for all
+                    if row["told"] != told:
+                        told = row["told"]
+                        reins.tell(row["pace"], row["ask_step"], row["ask_epoch"])
+                        db.execute(
+                            f"UPDATE jobs SET pace = ?, ask_step = 0, ask_epoch = 0 WHERE {these}", (row["pace"], *ids)
+                        )
+                    elif row["pace"] != "go" and now - max(told, begun) > PATIENCE:
+                        db.execute(f"UPDATE jobs SET pace = 'go', told = ? WHERE {these}", (now, *ids))
+            if over.wait(BEAT if reins.pace == "go" else PEEK):
+                return
+
+    def _watch_parent(self) -> None:
+        """Ends with the server that started it. (os.getppid changes when the parent is gone.)"""
+        if self.parent is None:
+            return
+        while os.getppid() == self.parent:
+            time.sleep(BEAT)
+        self.stop.set()
+
+
+class Reins:
+    """How fast a running job may go. The heart holds them; the trainer looks, and waits, between two steps."""
+
+    def __init__(self):
+        self.pace = "go"
+        self.waited = 0.0  # seconds, all in all
+        self._steps = self._epochs = 0  # that a paused job may still go
+        self._held = False  # at the last look
+        self._last = 0.0  # when the last step was let go
+        self._changed = threading.Condition()
+
+    def tell(self, pace: str, steps: int = 0, epochs: int = 0) -> None:
+        """A new pace; or so many steps and epochs more."""
+        with self._changed:
+            if not steps and not epochs:
+                self._steps = self._epochs = 0
+            self.pace = pace
+            self._steps += steps
+            self._epochs += epochs
+            self._changed.notify_all()
+
+    def heed(self, event) -> None:
+        """An epoch's end uses up one of the epochs."""
+        if hasattr(event, "record") and event.record["step"]:
+            with self._changed:
+                self._epochs = max(self._epochs - 1, 0)
+
+    def watched(self) -> bool:
+        """Is each step looked at? Only whoever found so will be made to wait: what is paused has been shown."""
+        self._held = self.pace != "go" and not self._epochs  # on its way to the end of an epoch it hurries
+        return self._held
+
+    def wait(self, stop) -> bool:
+        """Come back when the next step may begin; whether the training shall rather end (`stop()`)."""
+        if self._held:
+            began = time.monotonic()
+            with self._changed:
+                while (seconds := self._left()) > 0 and not stop():
+                    self._changed.wait(min(seconds, PEEK))
+                self._last = time.monotonic()
+                self._steps = max(self._steps - 1, 0)
+            self.waited += self._last - began
+        return stop()
+
+    def _left(self) -> float:
+        """Seconds until the next step may begin; inf where it may not."""
+        if self.pace == "pause":
+            return 0.0 if self._steps or self._epochs else math.inf
+        return self._last + 1 / PACES[self.pace] - time.monotonic()
+
+
+class Progress:
+    """Listener that keeps the newest figures of a job as JSON data. `clock`: seconds spent at work."""
+
+    def __init__(self, clock=time.monotonic):
+        self.now: dict = {}
+        self._clock = clock
+        self._first: tuple[float, int] | None = None
+
+    def loading(self, part: float, text: str) -> None:
+        """The data set is being fetched: `part` in 0..1."""
+        self.now = {"loading": text, "part": part}
+
+    def say(self, figures: dict) -> None:
+        """What a task tells."""
+        self.now = figures
+
+    def __call__(self, event) -> None:
+        figures = dataclasses.asdict(event)
+        if "record" in figures:  # an epoch is over: its line is in the run's history
+            self.now = {**self.now, "epochs_done": figures["record"]["epoch"]}
+            return
+        now, step = self._clock(), figures["step"]
+        self._first = self._first or (now, step)
+        if step > self._first[1]:  # the pace of this worker, tests and checkpoints included
+            pace = (now - self._first[0]) / (step - self._first[1])
+            figures["seconds_left"] = round(pace * (figures["steps"] - step), 1)
+        figures["images_per_s"] = round(figures["images_per_s"], 1)
+        self.now = {**self.now, **figures}
+
+
+def sentence(problem: BaseException) -> str:
+    """An error in words a student can use."""
+    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+        return "the disk is full; free some space and resume, nothing finished is lost"
+    if isinstance(problem, (MemoryError,)) or "out of memory" in str(problem).lower():
+        return "out of memory; take a smaller batch or network"
+    if isinstance(problem, OSError):
+        return f"{problem.strerror or problem}: {problem.filename or 'the store'}"
+    return str(problem) or type(problem).__name__
+
+
+def run_worker(device: str, parent: int | None, once: bool) -> int:
+    """`python -m aevae worker`."""
+    return Worker(device, parent, once).run()
