@@ -322,7 +322,15 @@ def export(args) -> dict:
         checkpoints.write_atomic(out, exchange.pack(run))
     elif args.format == "onnx":
         out = Path(args.out or f"{run.name}.onnx")
-        exchange.export_onnx(run, out)
+        worst = exchange.export_onnx(run, out)
+        if worst is None:
+            _say("not compared with PyTorch: pip install onnxruntime")
+        return {"run": run.name, "format": args.format, "out": str(out), "largest_difference": worst}
+    elif args.format == "tensorboard":
+        out = Path(args.out or "tensorboard")
+        files = exchange.export_tensorboard(run, out)
+        _say(f"to look at it: tensorboard --logdir {out}   (pip install tensorboard)")
+        return {"run": run.name, "format": args.format, "out": str(out), "files": [str(file) for file in files]}
     else:
         out = Path(args.out or ".")
         runs.export_weights(run, out, half=args.half)
@@ -432,8 +440,8 @@ def _parser() -> argparse.ArgumentParser:
     command("datasets", list_datasets, "data sets, sources, licences")
     with_run("show", show, "config, state and numbers of a run")
     with_run("delete", delete, "remove an own run")
-    p = with_run("export", export, "a run as zip, ONNX decoder, or folder")
-    p.add_argument("--format", default="zip", choices=("zip", "onnx", "folder"))
+    p = with_run("export", export, "a run as zip, ONNX decoder, TensorBoard events, or folder")
+    p.add_argument("--format", default="zip", choices=("zip", "onnx", "tensorboard", "folder"))
     p.add_argument("--half", action="store_true", help="folder: weights in half precision")
     p.add_argument("--out")
     p = command("import", import_run, "bring in a run that `export --format zip` wrote")

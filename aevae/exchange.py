@@ -1,4 +1,4 @@
-"""Runs that travel: a zip out, a checked zip in, a decoder as ONNX."""
+"""Runs that travel: a zip out, a checked zip in, a decoder as ONNX, a history for TensorBoard."""
 
 import io
 import lzma
@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from aevae import checkpoints, paths
+from aevae import checkpoints, events, paths
 from aevae.checkpoints import NAME, DamagedRun, RunInfo
 
 FILES = (
@@ -132,8 +132,16 @@ def _inspect_film(run) -> None:
         raise DamagedRun("film.safetensors has other pictures than a film")
 
 
-def export_onnx(info: RunInfo, out: Path) -> None:
-    """Write the decoder, z (N, D) -> x_hat (N, 1, 28, 28), as ONNX. ValueError without the package `onnxscript`."""
+AGREE = 1e-4  # of a pixel in [0, 1]; an exported decoder that differs by more is not written
+
+
+def export_onnx(info: RunInfo, out: Path) -> float | None:
+    """Write the decoder, z (N, D) -> x_hat (N, 1, 28, 28), as ONNX; N is free.
+
+    Returns by how much its pictures differ from PyTorch's at most, or None where the package `onnxruntime`, which can
+    tell, is not installed. ValueError without the package `onnxscript`, for a decoder that does not make a picture of
+    one code, and for one that would differ by more than AGREE; then nothing is written.
+    """
     import torch
 
     from aevae import runs
@@ -143,6 +151,8 @@ def export_onnx(info: RunInfo, out: Path) -> None:
     except ImportError:
         raise ValueError("ONNX export needs one more package: pip install onnxscript") from None
     run = runs.Run(info)
+    if run.model.input != "image":
+        raise ValueError(f"{info.name} takes {run.model.input}s: its decoder makes no picture of one code alone")
 
     class Decoder(torch.nn.Module):
         def __init__(self):
@@ -164,4 +174,54 @@ def export_onnx(info: RunInfo, out: Path) -> None:
     )
     with tempfile.TemporaryDirectory() as folder:
         program.save(str(Path(folder) / "decoder.onnx"), external_data=False)
-        checkpoints.write_atomic(out, (Path(folder) / "decoder.onnx").read_bytes())
+        written = (Path(folder) / "decoder.onnx").read_bytes()
+    worst = _difference(written, run)
+    if worst is not None and not worst <= AGREE:
+        raise ValueError(f"the exported decoder of {info.name} differs from PyTorch's by {worst:.2g} a pixel")
+    checkpoints.write_atomic(out, written)
+    return worst
+
+
+def _difference(onnx: bytes, run) -> float | None:
+    """The largest difference of a pixel between two decoders of one run, over codes drawn from N(0, I)."""
+    try:
+        import onnxruntime
+    except ImportError:
+        return None
+    z = np.random.default_rng(0).standard_normal((7, run.latent_dim), dtype=np.float32)
+    session = onnxruntime.InferenceSession(onnx, providers=["CPUExecutionProvider"])
+    return float(np.abs(session.run(None, {"z": z})[0] - run.decode(z)).max())
+
+
+def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
+    """Write the run's history as event files, `folder`/<run>/train and /test; `tensorboard --logdir folder` shows them.
+
+    x is the step of the optimizer, the time that at which the epoch ended. Written again, the same files come.
+    Returns the files.
+    """
+    from aevae.figures.curves import UNITS
+
+    parts: dict[str, list[events.Scalar]] = {"train": [], "test": []}
+    now, units = info.created, UNITS | {"images_per_s": "images / s"}
+    for line in checkpoints.read_history(info.path):
+        plain = _numbers(line)
+        now += plain.get("seconds", 0.0)
+        pace = {name: plain[name] for name in ("images_per_s",) if name in plain}
+        for part, values in (("train", _numbers(line.get("train")) | pace), ("test", _numbers(line["test"]))):
+            for name, value in values.items():
+                parts[part].append(events.Scalar(name, int(plain.get("step", 0)), now, value, units.get(name, "")))
+    if not parts["test"]:
+        raise ValueError(f"{info.name} has no history yet")
+    written = []
+    for part, scalars in parts.items():
+        path = folder / info.name / part / f"events.out.tfevents.{int(info.created):010d}.aevae"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        checkpoints.write_atomic(path, events.event_file(scalars, info.created))
+        written.append(path)
+    return written
+
+
+def _numbers(values) -> dict[str, float]:
+    """Of a line that may come from anywhere, what is a number."""
+    found = values.items() if isinstance(values, dict) else ()
+    return {k: v for k, v in found if isinstance(v, int | float) and not isinstance(v, bool)}

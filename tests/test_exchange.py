@@ -7,7 +7,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from aevae import checkpoints, exchange, paths
+from aevae import checkpoints, events, exchange, paths
 from aevae.runs import load_run
 
 
@@ -169,11 +169,78 @@ def test_half_precision_decodes_the_same_pictures(store, tmp_path):
         assert size < 0.6 * (info.path / "model.safetensors").stat().st_size
 
 
-def test_onnx(store, tmp_path):
+@pytest.mark.parametrize("family", ["vae", "vq_vae2"])
+def test_onnx(zoo, tmp_path, family):
     import onnxruntime
 
     out = tmp_path / "decoder.onnx"
-    exchange.export_onnx(checkpoints.find_run(store["vae"]), out)
-    z = np.random.default_rng(0).standard_normal((5, 3), dtype=np.float32)
+    worst = exchange.export_onnx(checkpoints.find_run(zoo[family]), out)
+    run = load_run(zoo[family])
+    z = np.random.default_rng(1).standard_normal((5, run.latent_dim), dtype=np.float32)
     (x_hat,) = onnxruntime.InferenceSession(str(out)).run(None, {"z": z})
-    assert np.abs(x_hat - load_run(store["vae"]).decode(z)).max() < 1e-5
+    assert np.abs(x_hat - run.decode(z)).max() < 1e-5
+    assert worst is not None and worst < 1e-5
+
+
+def test_what_makes_no_picture_of_one_code_has_no_onnx(zoo, tmp_path):
+    with pytest.raises(ValueError, match="takes sequences"):
+        exchange.export_onnx(checkpoints.find_run(zoo["td_vae"]), tmp_path / "decoder.onnx")
+    assert list(tmp_path.glob("*.onnx")) == []
+
+
+def test_a_decoder_that_differs_is_not_written(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(exchange, "_difference", lambda onnx, run: float("nan"))
+    with pytest.raises(ValueError, match="differs from PyTorch's"):
+        exchange.export_onnx(checkpoints.find_run(store["ae"]), tmp_path / "decoder.onnx")
+    assert list(tmp_path.glob("*.onnx")) == []
+
+
+# -- TensorBoard -----------------------------------------------------------------------------------------------------
+
+
+def test_the_checksum_is_castagnolis():
+    assert events.crc32c(b"123456789") == 0xE3069283  # the check value of every catalogue
+    assert events.crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, B.4
+
+
+def test_tensorboard_reads_the_history(store, tmp_path):
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    info = checkpoints.find_run(store["vae"])
+    exchange.export_tensorboard(info, tmp_path)
+    history = checkpoints.read_history(info.path)
+    for part in ("train", "test"):
+        found = reader.EventAccumulator(str(tmp_path / info.name / part)).Reload()
+        lines = [line for line in history if part in line]
+        terms = [set(line[part]) | ({"images_per_s"} if part == "train" else set()) for line in lines]
+        assert set(found.Tags()["scalars"]) == set.union(*terms)
+        curve = found.Scalars("recon")
+        assert [point.step for point in curve] == [line["step"] for line in lines]
+        assert [point.value for point in curve] == pytest.approx([line[part]["recon"] for line in lines])
+        assert curve[0].wall_time >= info.created
+        assert found.SummaryMetadata("recon").summary_description == "nats / image"
+
+
+def test_a_spoilt_event_file_is_noticed(store, tmp_path):
+    """What TensorBoard reads is checked by it: were our checksums wrong, it would read nothing."""
+    reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    (train, _test) = exchange.export_tensorboard(checkpoints.find_run(store["ae"]), tmp_path)
+    data = bytearray(train.read_bytes())
+    data[-6] ^= 1
+    train.write_bytes(data)
+    assert len(reader.EventAccumulator(str(train.parent)).Reload().Tags()["scalars"]) < 3
+
+
+def test_exported_again_the_files_are_the_same(store, tmp_path):
+    info = checkpoints.find_run(store["vae"])
+    first = {file: file.read_bytes() for file in exchange.export_tensorboard(info, tmp_path)}
+    assert {file: file.read_bytes() for file in exchange.export_tensorboard(info, tmp_path)} == first
+
+
+def test_a_history_of_strange_things_is_exported_without_them(store, tmp_path):
+    info = checkpoints.find_run(store["vae"])
+    with open(info.path / "history.jsonl", "a", encoding="utf-8") as file:
+        file.write('{"step": "x", "train": [], "seconds": null, "test": {"recon": "1", "kl": true}}\n')
+    assert len(exchange.export_tensorboard(info, tmp_path)) == 2
+    (info.path / "history.jsonl").write_text("")
+    with pytest.raises(ValueError, match="no history"):
+        exchange.export_tensorboard(info, tmp_path)
