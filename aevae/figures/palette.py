@@ -47,18 +47,18 @@ FAMILY_TITLES = {
 FALLBACK = "#7A7F87"  # of a family that has no colour yet, and of what belongs to no model
 MARKERS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 
-# Ten colours that differ by at least 29 in CIELAB for normal sight, deuteranopia and protanopia (Machado et al. 2009).
+# Ten colours far apart in OKLab for normal sight, deuteranopia and protanopia (Machado et al. 2009).
 CLASS_COLOURS = (
-    "#0E37F7",
-    "#B59645",
-    "#00CBA2",
-    "#B6A6DF",
-    "#9B86FF",
-    "#901800",
-    "#5430A2",
-    "#7B4246",
-    "#D7B700",
-    "#7C3B77",
+    "#0489FF",
+    "#A27E02",
+    "#583581",
+    "#9A1A00",
+    "#EB3AA9",
+    "#A3C4F3",
+    "#F89898",
+    "#98D200",
+    "#007367",
+    "#3105E4",
 )
 
 
