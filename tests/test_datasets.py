@@ -53,9 +53,10 @@ def test_import_loads_neither_torch_nor_streamlit():
 
 def test_catalogue_names_source_licence_and_size(own_data):
     rows = datasets.catalogue()
-    assert [row["name"] for row in rows] == ["mnist-5k", "mnist", "fashion-mnist", "kmnist", "moving-digits"]
+    named = ["mnist-5k", "mnist", "fashion-mnist", "kmnist", "moving-digits", "sprites", "lines"]
+    assert [row["name"] for row in rows] == named
     assert all(row["title"] and row["source"] and row["licence"] and row["size"] for row in rows)
-    assert [row["available"] for row in rows] == [True, False, False, False, True]
+    assert [row["available"] for row in rows] == [True, False, False, False, True, True, True]
 
 
 @pytest.mark.parametrize("name", ["", "minst", "MNIST", "../mnist"])

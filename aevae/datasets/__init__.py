@@ -1,8 +1,8 @@
 """Data sets by name: DataConfig in, uint8 pictures 28x28 out. numpy only; torch is not imported.
 
 One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `moving_digits`
-(sequences made from mnist-5k), `images` (a user's own). To add one: write a file with a `base.Source` and name it in
-SOURCES.
+(sequences made from mnist-5k), `sprites` and `lines` (drawn here, with known factors), `images` (a user's own). To add
+one: write a file with a `base.Source` and name it in SOURCES.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from functools import lru_cache
 import numpy as np
 
 from aevae.config import DataConfig
-from aevae.datasets import images, mnist_5k, moving_digits, torchvision_sets
+from aevae.datasets import images, lines, mnist_5k, moving_digits, sprites, torchvision_sets
 from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Split
 from aevae.datasets.images import check_zip, read_picture, store_upload
 
@@ -30,7 +30,8 @@ __all__ = [
 ]
 
 SOURCES: dict[str, Source] = {
-    source.name: source for source in (mnist_5k.SOURCE, *torchvision_sets.SOURCES, moving_digits.SOURCE)
+    source.name: source
+    for source in (mnist_5k.SOURCE, *torchvision_sets.SOURCES, moving_digits.SOURCE, sprites.SOURCE, lines.SOURCE)
 }
 
 _reading = threading.Lock()  # two sessions that ask at once read a file once

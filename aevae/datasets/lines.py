@@ -1,0 +1,59 @@
+"""Lines from the centre outwards, at any angle: the data of which it is known what lies between two pictures.
+
+Berthelot et al. 2019 (ACAI), arXiv:1807.07543, section 3.1, at 28 x 28 pixels: a walk between two codes is good where
+it turns the line evenly and shows nothing but lines.
+"""
+
+import numpy as np
+
+from aevae.datasets.base import Dataset, Source, Split
+
+NAME = "lines"
+TITLE = "Lines"
+LENGTH = 13.0  # pixels
+WIDTH = 1.0  # pixels from the middle of the line to where its ink ends
+CENTRE = 13.5
+TRAIN, TEST = 10_000, 2_000
+SECTORS = 8
+
+
+def angles(count: int) -> np.ndarray:
+    """`count` angles in 0..2 pi, evenly spread, in an order without a pattern (steps of the golden angle)."""
+    return (np.arange(count) + 0.5) * np.pi * (3 - 5**0.5) % (2 * np.pi)
+
+
+def draw(angle: np.ndarray) -> np.ndarray:
+    """Pictures float64 (M, 1, 28, 28) in 0..1 of lines at these angles (M,), anticlockwise from the right.
+
+    Ink falls off linearly with the distance to the line, so that the picture moves smoothly with the angle.
+    """
+    angle = np.asarray(angle, np.float64).reshape(-1, 1, 1)
+    x, y = np.arange(28.0)[None, None, :] - CENTRE, CENTRE - np.arange(28.0)[None, :, None]
+    along = np.clip(x * np.cos(angle) + y * np.sin(angle), 0, LENGTH)  # of the nearest point of the line
+    away = np.hypot(x - along * np.cos(angle), y - along * np.sin(angle))
+    return np.clip(1 + WIDTH / 2 - away, 0, 1)[:, None]
+
+
+def read() -> Dataset:
+    """10,000 + 2,000 pictures; the classes are the eighths of the circle in which the lines lie."""
+    every = angles(TRAIN + TEST)
+    train, test = (_split(part) for part in (every[:TRAIN], every[TRAIN:]))
+    return Dataset(NAME, TITLE, train, test, tuple(f"{360 * i // SECTORS}°" for i in range(SECTORS)))
+
+
+def _split(angle: np.ndarray) -> Split:
+    sector = np.floor(angle / (2 * np.pi) * SECTORS).astype(np.int64) % SECTORS
+    return Split(np.round(255 * draw(angle)).astype(np.uint8), sector)
+
+
+SOURCE = Source(
+    name=NAME,
+    title=TITLE,
+    source="drawn here: lines from the centre outwards, after Berthelot et al. 2019",
+    licence="public domain",
+    size="made in memory, 10,000 + 2,000",
+    available=lambda: True,
+    stamp=lambda: 0,
+    read=read,
+    fetch=lambda on_progress: None,
+)
