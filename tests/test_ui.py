@@ -67,7 +67,7 @@ def test_the_first_page_works_with_an_empty_store(shelf):
     assert not at.exception
     assert at.title[0].value == "aevae"
     assert "Train one" in texts(at)
-    assert all(page.question in texts(at) for page in chrome.PAGES[1:])
+    assert all(page.question in texts(at) for page in chrome.all_pages()[1:])
 
 
 def test_the_first_page_lists_the_finished_models(shelf):
@@ -92,8 +92,8 @@ def test_a_preview_that_is_no_picture_breaks_nothing(shelf):
 def test_every_page_is_announced_once_and_none_lies_directly_in_pages():
     assert not list((ROOT / "pages").glob("*.py"))  # Streamlit's old discovery would run them without app.py
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/*.py")}
-    assert files == {page.path for page in chrome.PAGES}
-    assert len({page.url_path for page in chrome.PAGES}) == len(chrome.PAGES)
+    assert files == {page.path for page in chrome.all_pages()}
+    assert len({page.url_path for page in chrome.all_pages()}) == len(chrome.all_pages())
 
 
 def test_the_server_knows_the_menu_before_the_first_session():

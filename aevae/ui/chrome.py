@@ -1,6 +1,7 @@
 """What all pages share: the list of pages, the header, the foot, and what happens once when the server starts."""
 
 import contextlib
+import functools
 import importlib
 import logging
 import threading
@@ -27,7 +28,7 @@ class PageInfo:
     question: str
 
 
-PAGES = (
+_PLAIN = (
     PageInfo("pages/lab/home.py", "", "Start", ":material/home:", "start", "What can I find out here?"),
     PageInfo(
         "pages/lab/train.py",
@@ -80,10 +81,18 @@ PAGES = (
 )
 
 
+@functools.cache
+def all_pages() -> tuple[PageInfo, ...]:
+    """Every page in the order of the menu: these, then the labs."""
+    from aevae.ui import lab
+
+    return (*_PLAIN, *lab.found())
+
+
 def pages() -> dict[str, list]:
     """The menu for `st.navigation`: section -> pages; the first page is the default."""
     menu: dict[str, list] = {}
-    for i, page in enumerate(PAGES):
+    for i, page in enumerate(all_pages()):
         entry = st.Page(page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0)
         menu.setdefault(_(page.section) if page.section else "", []).append(entry)
     return menu

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from aevae.ui import chrome, loaders, pictures
+from aevae.ui import chrome, lab, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.state import plain, run_labels
 
@@ -26,13 +26,18 @@ def strip() -> None:
 
 
 def cards() -> None:
-    """A card for each page: its question, and the way there."""
-    rest = chrome.PAGES[1:]
-    for row in range(0, len(rest), 3):
-        for column, page in zip(st.columns(3), rest[row : row + 3], strict=False):
-            with column.container(border=True, height="stretch"):
-                st.page_link(page.path, label=f"**{_(page.title)}**", icon=page.icon)
-                st.markdown(_(page.question))
+    """A card for each page: its question, and the way there. The labs stand under their sections."""
+    sections: dict[str, list] = {}
+    for page in chrome.all_pages()[1:]:
+        sections.setdefault(page.section if page.section in lab.SECTIONS.values() else "", []).append(page)
+    for section, listed in sections.items():
+        if section:
+            st.subheader(_(section), anchor=False)
+        for row in range(0, len(listed), 3):
+            for column, page in zip(st.columns(3), listed[row : row + 3], strict=False):
+                with column.container(border=True, height="stretch"):
+                    st.page_link(page.path, label=f"**{_(page.title)}**", icon=page.icon)
+                    st.markdown(_(page.question))
 
 
 def previews(runs: list) -> None:
