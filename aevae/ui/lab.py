@@ -1,4 +1,4 @@
-"""The one shape of a lab page: a question, the picture with two or three controls, what to notice, what to try, formula.
+"""The one shape of a lab page: a question, a picture with two or three controls, what to notice, what to try, formula.
 
 A lab is one file `pages/<section>/<two digits>_<name>.py`. The first line of its docstring is "Title: question", the
 second paragraph may hold "icon: <Material symbol>"; from these the menu and the first page know it without running it.

@@ -1,0 +1,169 @@
+"""Bottleneck: How many numbers does a digit need?
+
+icon: compress
+"""
+
+import numpy as np
+import streamlit as st
+
+from aevae import jobs
+from aevae.config import DataConfig, RunConfig, preset
+from aevae.figures.layout import figure
+from aevae.figures.palette import FALLBACK, family_colour, family_title
+from aevae.latent import components, sampling
+from aevae.metrics.reconstruction import sse
+from aevae.ui import lab, live, loaders, pictures, state
+from aevae.ui.i18n import _
+
+MOST = 64  # components
+FAMILIES = ("ae", "deep_ae")  # deterministic, and free to use their numbers as they like
+SIZES = (2, 4, 8, 16, 32)
+DRAWS = 40
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def principal() -> components.Components:
+    """Of the training digits of mnist-5k."""
+    train = loaders.dataset().train.images
+    return components.fit(train.reshape(len(train), -1) / 255, MOST)
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def error_of(name: str) -> float:
+    """Squared error per test picture of a run."""
+    images = loaders.test_digits()[0]
+    return float(sse(images, loaders.run(name).reconstruct(images)).mean())
+
+
+def chart(runs: list, left: np.ndarray, k: int):
+    """Error against the size of the code: PCA's line, and a point for each run."""
+    out = figure(_("numbers in the code"), _("squared error / image"), 360)
+    out.add_scatter(
+        x=list(range(1, len(left))), y=left[1:].tolist(), name="PCA", mode="lines", line={"color": FALLBACK, "width": 2}
+    )
+    for family in dict.fromkeys(run.family for run in runs):
+        points = [(run.latent_dim, error_of(run.name)) for run in runs if run.family == family]
+        out.add_scatter(
+            x=[d for d, _error in points], y=[error for _d, error in points], name=family_title(family), mode="markers",
+            marker={"size": 11, "color": family_colour(family)}, hovertemplate="%{x}: %{y:.1f}",
+        )  # fmt: skip
+    out.add_vline(x=k, line={"color": FALLBACK, "width": 1, "dash": "dot"})
+    out.update_xaxes(type="log", tickvals=[1, 2, 4, 8, 16, 32, 64])
+    out.update_yaxes(rangemode="tozero")
+    return out
+
+
+def through(runs: list, found: components.Components, left: np.ndarray) -> None:
+    """Ten digits through the slider's bottleneck, decoded in the browser."""
+    images, labels = loaders.test_digits()
+    chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
+    best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # the last one stays
+    sizes = sorted(best)
+    names = [best[d].name for d in sizes]
+    back = [loaders.run(name).reconstruct(images[chosen]).reshape(-1) for name in names]
+    codes = found.codes(images[chosen].reshape(10, -1))
+
+    def take(payload: dict) -> None:
+        k = payload.get("k")
+        if type(k) is int and 1 <= k <= MOST:
+            st.session_state["kept"] = k
+
+    live.mount(
+        "bottleneck",
+        "bottleneck",
+        {
+            "key": "|".join(names),
+            "k": st.session_state["kept"],
+            "left": left.tolist(),
+            "sizes": sizes,
+            "names": [_("{}: squared error {:.1f}").format(state.label_of(n), error_of(n)) for n in names],
+            "texts": {
+                "slider": _("Numbers kept"),
+                "kept": _("{k} numbers"),
+                "clean": _("Ten digits"),
+                "pca": _("PCA: squared error {error}"),
+                "none": _("No trained model is that small"),
+            },
+        },
+        {
+            "mean": found.mean.astype(np.float32),
+            "axes": found.axes.astype(np.float32),
+            "coefficients": codes.astype(np.float32),
+            "digits": images[chosen].reshape(-1),
+            "pictures": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
+        },
+        height=330,
+        on_send=take,
+    )  # fmt: skip
+
+
+def holes(runs: list) -> None:
+    """What a code drawn at random decodes to, from where digits are and from where they need not be."""
+    st.subheader(_("Holes"), anchor=False)
+    name = state.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Draw random codes of"))
+    run, codes = loaders.run(name), loaders.codes(name)
+    where = st.segmented_control(
+        _("From"), ["prior", "box"], default="box", required=True, key="holes_from", bind="query-params",
+        format_func={"prior": "N(0, I)", "box": _("the box around the codes")}.get,
+    )  # fmt: skip
+    if where == "prior":
+        z = sampling.prior(DRAWS, run.latent_dim)
+    else:
+        low, high = codes.min(0), codes.max(0)
+        z = (low + np.random.default_rng(0).random((DRAWS, run.latent_dim)) * (high - low)).astype(np.float32)
+    pictures.show(
+        run.decode(z), columns=20, width="stretch", alt=_("Random codes, decoded: some are digits, others are not")
+    )
+
+
+def missing(runs: list) -> None:
+    """Train the sizes that are not there."""
+    have = {run.latent_dim for run in runs if run.family == "ae"}
+    wanted = [d for d in SIZES if d not in have]
+    if wanted and st.button(
+        _("Train an AE with {} numbers").format(", ".join(map(str, wanted))), key="train_sizes",
+        icon=":material/model_training:", help=_("On the 4,000 training digits that came with the lab."),
+    ):  # fmt: skip
+        from aevae.models import family_class  # torch
+
+        config, data = family_class("ae").Config, DataConfig("mnist-5k")
+        recipe = preset("fast", data, config)
+        jobs.submit_all([RunConfig(data, config(latent_dim=d), recipe) for d in wanted])
+        jobs.ensure_worker()
+        st.page_link("pages/lab/train.py", label=_("They train on the page Train"), icon=":material/model_training:")
+
+
+lab.begin(__doc__)
+if "kept" not in st.session_state:
+    asked = st.query_params.get("kept", "")
+    st.session_state["kept"] = int(asked) if asked.isdigit() and 1 <= int(asked) <= MOST else 8
+st.query_params["kept"] = str(st.session_state["kept"])
+runs = [run for run in loaders.finished(FAMILIES) if run.dataset in ("mnist", "mnist-5k")]
+found = principal()
+left = found.errors(loaders.test_digits()[0].reshape(-1, 784))
+through(runs, found, left)
+st.plotly_chart(chart(runs, left, st.session_state["kept"]), key="sizes", config={"displayModeBar": False})
+missing(runs)
+holes(runs)
+lab.end(
+    notice=[
+        _("With few numbers the network beats PCA by far: it may bend its surface, PCA only lays a flat one."),
+        _("With many the gap closes, and what is left to learn is noise of the pen."),
+        _("A code drawn at random need not be a digit: nobody asked a plain AE to fill its space."),
+    ],
+    tries=[
+        _("Move the slider to 2. Which digits does PCA confuse, which the AE?"),
+        _("Find the number of components with which PCA equals the AE of two numbers."),
+        _("Under **Holes**, draw from N(0, I) with an AE, then with a VAE: one of them was never told where to live."),
+    ],
+    formula=r"\min_{f,\,g}\ \frac1N\sum_i \lVert x_i - g(f(x_i))\rVert^2,\qquad f:\mathbb R^{784}\to\mathbb R^{d}",
+    numbers=_("PCA with d = {}: **{:.1f}**; left of the total variance {:.1f}: **{:.0%}**.").format(
+        st.session_state["kept"], left[st.session_state["kept"]], left[0], left[st.session_state["kept"]] / left[0]
+    ),
+    more=_(
+        "The best *linear* autoencoder is PCA: keep the d directions of largest variance. A network with bends in it "
+        "can follow a curved sheet of digits, so that two of its numbers say more than two of PCA's. The error falls "
+        "with d in both; how fast tells how many ways digits differ in."
+    ),
+    sources="Baldi & Hornik 1989; Hinton & Salakhutdinov 2006",
+)
