@@ -37,16 +37,17 @@ def pick_digit(
     upload: bool = True,
     dataset: str = "mnist-5k",
     models: Sequence[str] | None = None,
+    ways: Sequence[str] = WAYS,
 ) -> tuple[np.ndarray, int | None, int | None]:
     """The chosen picture (float32 (1, 28, 28) in [0, 1]), its label and its number among the test pictures.
 
     Number and label are None for an own picture. The number is in the URL (`?digit=123`); pages that use the same
     key share the digit. upload: whether the reader may bring one. models: names of runs whose reconstructions are
-    shown beside the drawing while it grows; None: the models chosen in this session.
+    shown beside the drawing while it grows; None: the models chosen in this session. ways: those of WAYS on offer.
     """
     images, labels = loaders.test_digits(dataset)
     _take_from_link(key)
-    how = _choose_way(key, label) if upload else "pick"
+    how = _choose_way(key, label, ways) if upload else "pick"
     if how == "pick":
         number = _pick(key, images, labels, min(default, len(images) - 1), None if upload else label)
     else:
@@ -64,12 +65,12 @@ def draws(key: str = DIGIT) -> bool:
     return st.session_state.get(f"{key}_how") == "draw"
 
 
-def _choose_way(key: str, label: str | None) -> str:
+def _choose_way(key: str, label: str | None, ways: Sequence[str]) -> str:
     titles = {"pick": _("Pick"), "draw": _("Draw"), "upload": _("Upload"), "camera": _("Camera")}
     return st.segmented_control(
         label or _("How to give the digit"),
-        WAYS,
-        default="pick",
+        ways,
+        default=ways[0],
         required=True,
         format_func=titles.get,
         key=f"{key}_how",
