@@ -17,8 +17,8 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -226,13 +226,56 @@ def read_run(folder: Path, shipped: bool = False) -> RunInfo:
             return RunInfo(status="unfinished", **info)
         check_safetensors(folder / "model.safetensors")
         read_history(folder)
-        metrics = read_json(folder / "metrics.json") if (folder / "metrics.json").exists() else {}
-        _check_types("metrics.json", metrics, dict.fromkeys(metrics, dict))
-        return RunInfo(status="finished", metrics=metrics, **info)
+        run = RunInfo(status="finished", **info)
+        return replace(run, metrics=read_metrics(run))
     except DamagedRun as error:
         return RunInfo(status="damaged", reason=str(error), **info)
     except OSError as error:
         return RunInfo(status="damaged", reason=error.strerror or "cannot be read", **info)
+
+
+def _metrics_files(run: RunInfo) -> list[Path]:
+    """Where its numbers are, and last where new ones go: of a shipped run, which is not written to, the cache."""
+    files = [run.path / "metrics.json"]
+    if run.shipped:
+        weights = str(run.state.get("checksums", {}).get("model.safetensors", ""))[:12]
+        files.append(paths.cache_dir() / "metrics" / f"{run.name}-{weights}.json")
+    return files
+
+
+def _read_metrics(file: Path) -> dict:
+    metrics = read_json(file) if file.exists() else {}
+    _check_types(file.name, metrics, dict.fromkeys(metrics, dict))
+    return metrics
+
+
+def read_metrics(run: RunInfo) -> dict[str, dict]:
+    """Data set -> metric -> number, as they are on disk now. Raises DamagedRun."""
+    first, *later = _metrics_files(run)
+    metrics = _read_metrics(first)
+    for file in later:
+        with contextlib.suppress(DamagedRun):  # what is only kept can be found again
+            for name, numbers in _read_metrics(file).items():
+                metrics[name] = metrics.get(name, {}) | numbers
+    return metrics
+
+
+def change_metrics(run: RunInfo, change: Callable[[dict], dict]) -> None:
+    """Replace a run's numbers, data set -> metric -> number, by `change` of them. Nobody else writes meanwhile.
+
+    Raises ValueError where the run is being trained.
+    """
+    file = _metrics_files(run)[-1]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with run_lock(run.name).acquire(timeout=10):
+            try:
+                metrics = _read_metrics(file)
+            except DamagedRun:
+                metrics = {}
+            write_json(file, change(metrics))
+    except Timeout:
+        raise ValueError(f"{run.name} is being trained; its numbers are found at the end") from None
 
 
 def list_runs() -> list[RunInfo]:

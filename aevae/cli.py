@@ -162,26 +162,28 @@ def _tell(event, who: str = "") -> None:
 
 
 def evaluate(args) -> dict:
-    from aevae import runs
+    from aevae import metrics, runs
 
-    wanted = [m for m in (args.metrics or "").split(",") if m]
-    for name, value in (("--samples", args.samples), ("--limit", args.limit + 1)):
-        if value < 1:
-            raise Wrong(f"{name} must be at least {1 if name == '--samples' else 0}, got {getattr(args, name[2:])}")
     if not 0 <= args.seed < 2**31:
         raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
+    if args.n < 0:
+        raise Wrong(f"--n must be at least 0, got {args.n}")
+    if args.samples is not None and args.samples < 1:
+        raise Wrong(f"--samples must be at least 1, got {args.samples}")
     run = runs.load_run(args.run, args.device)
     data = DataConfig(args.dataset) if args.dataset else run.config.data
-    units = runs.units_of(run)
-    for name in wanted:
-        if name not in units:
-            raise Wrong(f"metric must be one of {', '.join(units)}, got {name}")
-    values = runs.evaluate(run.model, data, run.device, args.samples, args.limit, args.seed)
-    missing = [m for m in wanted if m not in values]
-    if missing:
-        raise Wrong(f"{run.config.model.family} has no {', '.join(missing)}")
-    values = {k: v for k, v in values.items() if k in (wanted or units)}
-    return {"run": run.name, "dataset": data.name, "metrics": values, "units": {k: units[k] for k in values}}
+    values = metrics.evaluate(
+        run,
+        [m for m in (args.metrics or "").split(",") if m] or ["quick"],
+        n=args.n,
+        seed=args.seed,
+        options={} if args.samples is None else {"samples": args.samples},
+        on_progress=lambda part, text: _say(f"{part:4.0%} {text:<60}", end="\r"),
+        data=data,
+    )
+    units = dict.fromkeys(values, "") | {k: u for k, u in runs.units_of(run).items() if k in values}
+    units |= {name: metric.unit for name, metric in metrics.METRICS.items() if name in values}
+    return {"run": run.name, "dataset": data.name, "metrics": values, "units": units}
 
 
 def _array(path: str):
@@ -337,6 +339,15 @@ def export(args) -> dict:
     return {"run": run.name, "format": args.format, "out": str(out)}
 
 
+def report(args) -> dict:
+    from aevae import checkpoints, report
+
+    found = [checkpoints.find_run(name) for name in dict.fromkeys(args.run)]
+    page = report.report(list({run.name: run for run in found}.values()), dataset=args.dataset or "")
+    checkpoints.write_atomic(Path(args.out), page.encode())
+    return {"runs": [run.name for run in found], "out": args.out, "bytes": len(page.encode())}
+
+
 def import_run(args) -> dict:
     from aevae import exchange
 
@@ -416,9 +427,9 @@ def _parser() -> argparse.ArgumentParser:
 
     p = with_model("eval", evaluate, "numbers on the test pictures")
     p.add_argument("--dataset")
-    p.add_argument("--metrics", help="comma-separated; default: all the family has")
-    p.add_argument("--samples", type=int, default=1, help="draws of the noise per picture")
-    p.add_argument("--limit", type=int, default=0, help="first so many pictures; 0: all")
+    p.add_argument("--metrics", help="comma-separated, or all; default: what takes about a second")
+    p.add_argument("--samples", type=int, help="draws per picture (K of nll: 500; of the others 1)")
+    p.add_argument("--n", "--limit", type=int, default=0, help="first so many pictures; 0: all")
     p.add_argument("--seed", type=int, default=0)
 
     for name, function, help in (
@@ -444,6 +455,10 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--format", default="zip", choices=("zip", "onnx", "tensorboard", "folder"))
     p.add_argument("--half", action="store_true", help="folder: weights in half precision")
     p.add_argument("--out")
+    p = command("report", report, "one self-contained HTML page about runs: figures, numbers, configs, commands")
+    p.add_argument("run", metavar="RUN", nargs="+", help="names, prefixes of fingerprints, or paths")
+    p.add_argument("--dataset", help="the data set whose test pictures the first table speaks of")
+    p.add_argument("--out", required=True)
     p = command("import", import_run, "bring in a run that `export --format zip` wrote")
     p.add_argument("file")
     command("check", check, "every identity that needs no data, with its residual")

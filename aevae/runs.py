@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save
 from aevae import __version__, checkpoints, datasets
 from aevae.checkpoints import DamagedRun, RunInfo
 from aevae.config import DataConfig, RunConfig
-from aevae.metrics import evidence, reconstruction, units
+from aevae.metrics import basics, evidence, reconstruction, units
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches, parameter_count
 from aevae.training.device import keep_memory, pick_device, set_threads
@@ -472,8 +472,6 @@ def load_run(reference: str, device: str = "cpu") -> Run:
 
 # -- numbers ---------------------------------------------------------------------------------------------------------
 
-MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 picture is exact, and infinity has no mean
-
 FITTED = 1000  # test pictures that a model without an encoder is asked of: it has to fit each code
 UNITS = evidence.UNITS | reconstruction.UNITS | units.UNITS
 
@@ -485,33 +483,12 @@ def units_of(run: "Run") -> dict[str, str]:
 
 
 def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, limit: int = 0, seed: int = 0) -> dict:
-    """Every metric the family has, on the test pictures of `data`. Deterministic for a seed.
-
-    recon, kl, elbo and objective use `samples` draws of the model's noise; the others decode mu.
-    """
+    """What every run is told at its end (`metrics.basics`), on the test pictures of `data`."""
     test = datasets.load(data).test.take(slice(limit or FITTED if not model.has_encoder else limit or None))
     x = torch.tensor(test.images).to(device).float().div_(255)
     labels = torch.tensor(test.labels).to(device)
-    values = evidence.evidence(model, x, torch.Generator(device).manual_seed(seed), samples, labels)
-    values |= model.numbers(x, labels, torch.Generator(device).manual_seed(seed))
-    values |= {"images": len(x), "samples": samples, "seed": seed}
-    return values | (_decoded(model, x) if model.input == "image" else {})
-
-
-def _decoded(model, x: torch.Tensor) -> dict:
-    """How near the decoded codes of x (N, 1, 28, 28) come to it, and what the codes hold."""
-    values = {}
-    mu, kl = evidence.posterior(model, x)
-    with torch.inference_mode():
-        x_hat = torch.cat([model.decode(part) for part in batches(mu.to(x.device))]).cpu().numpy()
-    clean = x.cpu().numpy()
-    for name in ("sse", "bce"):
-        values[name] = float(getattr(reconstruction, name)(clean, x_hat).mean())
-    values["psnr"] = float(np.minimum(reconstruction.psnr(clean, x_hat), MOST_PSNR).mean())
-    if kl is not None:
-        values["kl_per_dim"] = [round(v, 6) for v in kl.mean(0).tolist()]
-        values["active_units"] = int(units.active_units(mu.numpy()).sum())
-    return values
+    values = basics.measure(model, x, labels, samples, seed)
+    return values | {"images": len(x), "samples": samples, "seed": seed}
 
 
 def evaluate_model(config: RunConfig, model, device: torch.device) -> dict[str, dict]:

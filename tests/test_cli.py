@@ -187,7 +187,7 @@ def test_check_fails_loudly(capsys, monkeypatch):
         ("eval RUN --metrics fid", "metric must be one of"),
         ("eval AE --metrics kl", "ae has no kl"),
         ("eval RUN --samples 0", "--samples must be at least 1, got 0"),
-        ("eval RUN --limit -1", "--limit must be at least 0, got -1"),
+        ("eval RUN --n -1", "--n must be at least 0, got -1"),
         ("embed RUN --n 2 --out x.npz", "--n must be in 21..1000, got 2"),
         ("embed RUN --method lda --out x.npz", "invalid choice"),
         ("encode RUN --in nowhere.npy --out z.npy", "no file nowhere.npy"),

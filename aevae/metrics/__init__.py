@@ -1,1 +1,10 @@
-"""Numbers about trained models and maps: one file per metric."""
+"""Numbers about trained models and maps: one file per metric. `METRICS` says what can be asked, `evaluate` finds it.
+
+No torch at import.
+"""
+
+from aevae.metrics.evaluation import SCHEMA, evaluate, kept, missing
+from aevae.metrics.metric import Metric
+from aevae.metrics.registry import METRICS
+
+__all__ = ["METRICS", "SCHEMA", "Metric", "evaluate", "kept", "missing"]

@@ -1,0 +1,122 @@
+"""The numbers that every run has from the end of its training: terms of its loss, errors, and what its family adds."""
+
+import math
+
+from aevae.metrics.metric import HIGHER, LOWER, QUICK, Metric, Sample, Values
+
+MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 picture is exact, and infinity has no mean
+PIXELS = 784
+DISCRETE = ("bernoulli", "categorical")  # pixels with probabilities, not densities
+
+
+def measure(model, x, labels, samples: int = 1, seed: int = 0) -> Values:
+    """Numbers of a model on pictures x (N, 1, 28, 28) in [0, 1] of classes `labels` (N,). Deterministic for a seed.
+
+    recon, kl, elbo and objective take `samples` draws of the model's noise; the others decode mu.
+    """
+    import torch
+
+    from aevae.metrics import evidence
+
+    values = evidence.evidence(model, x, torch.Generator(x.device).manual_seed(seed), samples, labels)
+    values |= model.numbers(x, labels, torch.Generator(x.device).manual_seed(seed))
+    return values | (_decoded(model, x) if model.input == "image" else {})
+
+
+def _decoded(model, x) -> Values:
+    """How near the decoded codes of x (N, 1, 28, 28) come to it, and what the codes hold."""
+    import numpy as np
+    import torch
+
+    from aevae.metrics import evidence, reconstruction, units
+    from aevae.models.blocks import batches
+
+    values = {}
+    mu, kl = evidence.posterior(model, x)
+    with torch.inference_mode():
+        x_hat = torch.cat([model.decode(part) for part in batches(mu.to(x.device))]).cpu().numpy()
+    clean = x.cpu().numpy()
+    for name in ("sse", "bce"):
+        values[name] = float(getattr(reconstruction, name)(clean, x_hat).mean())
+    values["psnr"] = float(np.minimum(reconstruction.psnr(clean, x_hat), MOST_PSNR).mean())
+    if kl is not None:
+        values["kl_per_dim"] = [round(v, 6) for v in kl.mean(0).tolist()]
+        values["active_units"] = int(units.active_units(mu.numpy()).sum())
+    return values
+
+
+def basics(run, data: Sample, seed: int, samples: int = 1) -> Values:
+    """`measure`, and bits per dimension where pixels have probabilities."""
+    import torch
+
+    data.beat(0.0)
+    values = measure(run.model, data.images, torch.tensor(data.labels).to(data.images.device), samples, seed)
+    if "elbo" in values and run.config.model.likelihood in DISCRETE:
+        values["bits_per_dim"] = -values["elbo"] / (PIXELS * math.log(2))
+    return values
+
+
+def _has(name: str):
+    """Runs keep these numbers from their training."""
+
+    def needs(info) -> str:
+        kept = info.metrics.get(info.dataset, {})
+        return "" if not kept or name in kept else f"{info.family} has no {name}"
+
+    return needs
+
+
+def _has_bits(info) -> str:
+    if said := _has("elbo")(info):
+        return said
+    likelihood = info.config.get("model", {}).get("likelihood", "bernoulli")
+    return "" if likelihood in DISCRETE else f"bits count pixels that have probabilities; {likelihood} has a density"
+
+
+NATS = "nats / image"
+_ROWS = (  # name, title, unit, better, formula
+    ("recon", "recon", NATS, LOWER, r"-\mathbb{E}_{q(z|x)} \log p(x|z)"),
+    ("kl", "KL", NATS, "", r"\mathrm{KL}(q(z|x) \,\|\, p(z))"),
+    ("elbo", "ELBO", NATS, HIGHER, r"-(\mathrm{recon} + \mathrm{KL}) \le \log p(x)"),
+    ("iwae", "L_K", NATS, HIGHER, r"\mathbb{E} \log \tfrac1K \sum_k p(x, z_k) / q(z_k|x)"),
+    ("objective", "objective", NATS, "", r"\text{what was minimised}"),
+    ("sse", "squared error", "squared error / image", LOWER, r"\sum_i (x_i - \hat x_i)^2"),
+    ("bce", "cross-entropy", NATS, LOWER, r"-\sum_i x_i \log \hat x_i + (1 - x_i) \log (1 - \hat x_i)"),
+    ("psnr", "PSNR", "dB", HIGHER, r"10 \log_{10} \bigl(784 / \sum_i (x_i - \hat x_i)^2\bigr)"),
+    ("active_units", "active units", "dimensions", "", r"\#\{j : \mathrm{Var}_x(\mu_j(x)) > 0.01\}"),
+    ("kl_per_dim", "KL per dimension", NATS, "", r"\mathrm{KL}(q(z_j|x) \,\|\, p(z_j))"),
+    ("index_code_mi", "mutual information", NATS, "", r"I_q(n; z) = \mathrm{KL}(q(z|n) \,\|\, q(z)) \le \log 1000"),
+    ("total_correlation", "total correlation", NATS, LOWER, r"\mathrm{KL}\bigl(q(z) \,\|\, \prod_j q(z_j)\bigr)"),
+    ("dimensionwise_kl", "dimension-wise KL", NATS, LOWER, r"\sum_j \mathrm{KL}(q(z_j) \,\|\, p(z_j))"),
+    ("units_on", "units on", "units / image", "", r"\mathbb{E}\, \#\{j : h_j \ne 0\}"),
+    ("units_dead", "dead units", "units", LOWER, r"\#\{j : h_j(x) = 0 \ \forall x\}"),
+    ("mean_activation", "mean activation", "", "", r"\hat\rho = \mathbb{E}\, h_j"),
+    ("jacobian", "contraction", "squared norm of df/dx", "", r"\mathbb{E} \|\partial f / \partial x\|_F^2"),
+    ("perplexity", "codebook perplexity", "vectors", HIGHER, r"\exp\bigl(-\sum_k p_k \log p_k\bigr)"),
+    ("perplexity_top", "perplexity, top", "vectors", HIGHER, r"\exp\bigl(-\sum_k p_k \log p_k\bigr)"),
+    ("perplexity_bottom", "perplexity, bottom", "vectors", HIGHER, r"\exp\bigl(-\sum_k p_k \log p_k\bigr)"),
+    ("codes_used", "codebook used", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
+    ("codes_used_top", "codebook used, top", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
+    ("codes_used_bottom", "codebook used, bottom", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
+    ("prior_bits", "bits of the code", "bits / image", LOWER, r"-\log_2 p(k)"),
+    ("above_pca", "above PCA", "squared error / image", LOWER, r"\mathrm{SSE} - \sum_{j > d} \lambda_j"),
+    ("class_from_content", "class from content", "share of test pictures", HIGHER, r"\text{linear reader of } c"),
+    ("class_from_style", "class from style", "share of test pictures", LOWER, r"\text{linear reader of } s"),
+)
+METRICS = (
+    *(
+        Metric(name, title, unit, formula, basics, _has(name), QUICK, better, {"samples": 1})
+        for name, title, unit, better, formula in _ROWS
+    ),
+    Metric(
+        "bits_per_dim",
+        "bits per dimension",
+        "bits / pixel",
+        r"-\mathrm{ELBO} / (784 \ln 2)",
+        basics,
+        _has_bits,
+        QUICK,
+        LOWER,
+        {"samples": 1},
+    ),
+)

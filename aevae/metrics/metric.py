@@ -1,0 +1,136 @@
+"""What a metric is, and the pictures that it is asked of. No torch at import: listings ask the registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+LOWER, HIGHER = "lower", "higher"
+QUICK, SLOW = "quick", "slow"  # up to about a second, or a task for the queue
+Values = dict[str, float | list]
+
+
+class Stopped(Exception):
+    """Somebody asked to stop."""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A number of a run, and how it is found.
+
+    compute(run, data, seed, **options) -> values, of which one has this metric's name; metrics that have the same
+    `compute` are found together. data: `Sample`. applies(info) -> "", or one sentence that says why not (RunInfo or
+    Run). options: what `compute` takes besides, with the defaults.
+    """
+
+    name: str
+    title: str
+    unit: str
+    formula: str  # LaTeX
+    compute: Callable[..., Values]
+    needs: Callable[[Any], str] = lambda info: ""
+    cost: str = SLOW
+    better: str = ""  # "lower", "higher", or "" where neither is
+    options: dict[str, Any] = field(default_factory=dict)
+
+    def applies(self, run) -> str:
+        """ "" where this can be asked of a run (Run or RunInfo), else one sentence."""
+        return self.needs(getattr(run, "info", run))
+
+    @property
+    def key(self) -> str:
+        """Of what is found together."""
+        return f"{self.compute.__module__}.{self.compute.__qualname__}"
+
+
+class Sample:
+    """Test pictures on a device, what a run makes of them (found once), and whoever waits for the numbers.
+
+    images: float32 tensor (N, 1, 28, 28) in [0, 1], or sequences of them; labels: int64 (N,).
+    """
+
+    def __init__(self, split, device="cpu", beat: Callable[[float], None] = lambda part: None):
+        import torch
+
+        self.images = torch.tensor(split.images).to(device).float().div_(255)
+        self.labels = np.array(split.labels)
+        self.beat = beat  # to be called often with the part that is done, 0..1; raises Stopped
+        self._posterior: dict[str, tuple] = {}
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def posterior(self, run) -> tuple:
+        """mu (N, D) and log variance (N, D), or None where the code is a point, of a run; tensors on its device.
+
+        Raises ValueError where they are not all finite: the model has diverged.
+        """
+        import torch
+
+        from aevae.models.blocks import batches
+
+        if run.name not in self._posterior:
+            parts = []
+            with torch.inference_mode():
+                for part in batches(self.images):
+                    parts.append(run.model.posterior(part))
+                    self.beat(0.0)
+            mu, logvar = (None if each[0] is None else torch.cat(each) for each in zip(*parts, strict=True))
+            if not all(t is None or bool(torch.isfinite(t).all()) for t in (mu, logvar)):
+                raise ValueError(diverged(run.name))
+            self._posterior[run.name] = mu, logvar
+        return self._posterior[run.name]
+
+    def codes(self, run) -> np.ndarray:
+        """mu (N, D) of a run, float32."""
+        return self.posterior(run)[0].float().cpu().numpy()
+
+
+def diverged(name: str) -> str:
+    return f"{name} has diverged: what it says is not a number"
+
+
+# -- what a run must be like -----------------------------------------------------------------------------------------
+
+
+def of_pictures(info) -> str:
+    """Single pictures have a code in it."""
+    return "" if info.traits["input"] == "image" else f"{info.family} takes no single pictures"
+
+
+def with_codes(info) -> str:
+    """Single pictures have a code of real numbers."""
+    return of_pictures(info) or ("" if info.traits["latent"] == "continuous" else f"{info.family} has discrete codes")
+
+
+def with_encoder(info) -> str:
+    """Its code is a smooth function of the picture."""
+    return with_codes(info) or ("" if info.traits["has_encoder"] else f"{info.family} has no encoder")
+
+
+def with_density(info) -> str:
+    """q(z|x) and p(z) are Gaussians: there is a log p(x) to bound."""
+    return with_codes(info) or (
+        "" if info.traits["generative"] else f"{info.family} has no prior: its codes are points"
+    )
+
+
+def generative(info) -> str:
+    """Draws of its prior are pictures."""
+    return of_pictures(info) or ("" if info.traits["generative"] else f"{info.family} has no prior to draw from")
+
+
+def trained_on(*names: str) -> Callable[[Any], str]:
+    """It learnt from one of these data sets."""
+
+    def needs(info) -> str:
+        known = " or ".join(names)
+        return "" if info.dataset in names else f"this number is for runs that were trained on {known}"
+
+    return needs
+
+
+def both(*needs: Callable[[Any], str]) -> Callable[[Any], str]:
+    """All of these hold."""
+    return lambda info: next((said for need in needs if (said := need(info))), "")
