@@ -7,7 +7,7 @@ from aevae.ui import chrome, live
 if st.runtime.exists():  # in a session
     st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
     chrome.start()
-    st.navigation(chrome.pages()).run()
+    st.navigation(chrome.pages(), expanded=True).run()
 else:  # before the first session
     chrome.announce()
     app = st.App(__file__, routes=live.routes())

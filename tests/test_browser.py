@@ -15,9 +15,10 @@ from pathlib import Path
 import pytest
 
 from aevae import paths
+from aevae.ui import chrome, lab
 
 pytestmark = pytest.mark.browser
-PAGES = ("", "train", "models", "denoise", "sliders", "interpolate", "embeddings")
+PAGES = ("", *(page.url_path for page in chrome.all_pages()[1:] if page.section not in lab.SECTIONS.values()))
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -143,7 +144,7 @@ def test_cold_deep_link(browser, server, path):
     for width, scheme in ((1280, "dark"), (390, "light")):
         tab = Tab(browser, width, 844, scheme).open(f"{server.url}/{path}")
         tab.sound()
-        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(PAGES)
+        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(chrome.all_pages())
         assert tab.page.get_by_text("Page not found").count() == 0
         assert tab.page.locator("h1").count() == 1
         tab.close()

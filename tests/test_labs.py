@@ -1,0 +1,63 @@
+"""Every lab has the one shape, opens on what is shipped, and can be linked; and a new one is one file."""
+
+import ast
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from aevae import paths
+from aevae.ui import chrome, lab
+
+LABS = [page for page in chrome.all_pages() if page.section in lab.SECTIONS.values()]
+STATEFUL = {
+    "button", "checkbox", "multiselect", "number_input", "pills", "radio", "segmented_control", "select_slider",
+    "selectbox", "slider", "text_input", "toggle",
+}  # fmt: skip
+AT_ONCE = {"button"}  # has nothing to restore
+
+
+@pytest.fixture
+def shipped(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+
+
+@pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
+def test_a_lab_opens_on_what_is_shipped(shipped, page):
+    app = AppTest.from_file("../app.py", default_timeout=120).run().switch_page(page.path).run()
+    assert not app.exception and not app.error and not app.warning
+    said = [element.value for element in app.markdown]
+    assert [title.value for title in app.title] == [page.title]
+    assert f"*{page.question}*" in said and page.question.endswith("?")
+    notice, tries = (said[said.index(f"**{head}**") + 1] for head in ("What to notice", "Three things to try"))
+    assert notice.count("\n") >= 1 and notice.startswith("- ")
+    assert tries.startswith("1. ") and "\n3. " in tries and "\n4. " not in tries
+    assert app.get("latex") or "$" in "".join(said), "the formula"
+
+
+@pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
+def test_the_address_restores_a_lab(page):
+    """Every widget of the page has a key and is bound to the URL."""
+    tree = ast.parse((paths.ROOT / page.path).read_text("utf-8"))
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
+        if name in STATEFUL:
+            given = {word.arg: word.value for word in call.keywords}
+            assert "key" in given, f"line {call.lineno}"
+            if name not in AT_ONCE:
+                bound = given.get("bind")
+                assert isinstance(bound, ast.Constant) and bound.value == "query-params", f"line {call.lineno}"
+
+
+def test_a_new_lab_is_one_file(tmp_path, monkeypatch):
+    (tmp_path / "pages" / "beyond").mkdir(parents=True)
+    (tmp_path / "pages" / "beyond" / "07_two_words.py").write_text('"""Two words: Why?\n\nicon: waves\n"""\n')
+    monkeypatch.setattr(paths, "ROOT", tmp_path)
+    assert lab.found() == (
+        chrome.PageInfo(
+            "pages/beyond/07_two_words.py", "Beyond", "Two words", ":material/waves:", "two-words", "Why?"
+        ),
+    )  # fmt: skip
+    (tmp_path / "pages" / "beyond" / "08_untitled.py").write_text("x = 1\n")
+    with pytest.raises(ValueError, match=r'08_untitled.py must begin with "Title: question"'):
+        lab.found()
