@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aevae.metrics.reconstruction import sse
+from aevae.metrics.metric import HIGHER, Metric, Sample, Values, of_pictures
+from aevae.metrics.reconstruction import psnr, sse
 
 UNITS = {"sse": "squared error / image"}
 Reconstruct = Callable[[np.ndarray], np.ndarray]
@@ -73,3 +74,41 @@ def apply_again(reconstruct: Reconstruct, images: np.ndarray, times: int) -> np.
     for _ in range(times):
         seen.append(reconstruct(seen[-1]))
     return np.stack(seen)
+
+
+# -- of a run --------------------------------------------------------------------------------------------------------
+
+PICTURES = 1000
+TESTS = (
+    ("gaussian", 0.1),
+    ("gaussian", 0.25),
+    ("gaussian", 0.5),
+    ("masking", 0.25),
+    ("masking", 0.5),
+    ("masking", 0.75),
+    ("salt_and_pepper", 0.1),
+    ("salt_and_pepper", 0.25),
+    ("salt_and_pepper", 0.5),
+    ("block", 0.1),
+    ("block", 0.25),
+)
+
+
+def denoising(run, data: Sample, seed: int) -> Values:
+    """denoising_psnr: mean over TESTS; denoising_psnr_by_noise: of each, a run's row of the matrix train x test noise.
+
+    On the first 1,000 pictures (100 where there is no encoder and each code is searched for).
+    """
+    clean = data.images[: PICTURES if run.model.has_encoder else PICTURES // 10].cpu().numpy()
+    row = []
+    for i, (kind, level) in enumerate(TESTS):
+        data.beat(i / len(TESTS))
+        row.append(float(psnr(clean, run.reconstruct(spoil(clean, kind, level, seed))).mean()))
+    return {"denoising_psnr": float(np.mean(row)), "denoising_psnr_by_noise": row}
+
+
+_FORMULA = r"\mathrm{PSNR}\bigl(x, g(f(\tilde x))\bigr),\ \tilde x \sim C(\tilde x | x)"
+METRICS = (
+    Metric("denoising_psnr", "denoising PSNR", "dB", _FORMULA, denoising, of_pictures, better=HIGHER),
+    Metric("denoising_psnr_by_noise", "denoising PSNR by noise", "dB", _FORMULA, denoising, of_pictures, better=HIGHER),
+)

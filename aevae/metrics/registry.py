@@ -1,7 +1,7 @@
 """Every metric by name. To add one: write a file with a tuple METRICS of `metric.Metric`, and name it in FILES."""
 
-from aevae.metrics import basics, codes, nll
+from aevae.metrics import basics, codes, denoising, disentanglement, interpolation, jacobian, nll, samples
 from aevae.metrics.metric import Metric
 
-FILES = (basics, nll, codes)
+FILES = (basics, nll, codes, jacobian, denoising, samples, disentanglement, interpolation)
 METRICS: dict[str, Metric] = {metric.name: metric for file in FILES for metric in file.METRICS}

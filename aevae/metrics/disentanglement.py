@@ -1,0 +1,161 @@
+"""Does each number of the code say one thing? Asked of sprites, whose factors are known, by four scores in 0..1.
+
+MIG (Chen et al. 2018, arXiv:1802.04942, section 4): how much more the best number of the code tells of a factor than
+the second best. FactorVAE score (Kim & Mnih 2018, arXiv:1802.05983, section 3): which number stands still tells which
+factor does. DCI (Eastwood & Williams 2018): importances of trees that read a factor. SAP (Kumar et al. 2018,
+arXiv:1711.00848): gap of the two best readers of one number. All take codes mu, in bins where counts are needed, as
+Locatello et al. 2019, arXiv:1811.12359, do.
+"""
+
+import numpy as np
+
+from aevae.metrics.metric import HIGHER, Metric, Sample, Values, both, trained_on, with_encoder
+
+BINS = 20  # equal ones from the smallest to the largest number
+VOTES, FIXED = 800, 64  # of the FactorVAE score: votes, and pictures that have one factor in common for each
+USED = 0.01  # of the largest variance: numbers of the code that vary less say nothing
+TREES, DEPTH = 10, 10
+TAUGHT = 6000  # codes that readers learn from, at most two thirds; the others judge
+
+
+def information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    """Mutual information (D, K) in nats of each number of the codes (N, D), in bins, with each factor (N, K)."""
+    binned = np.stack([np.digitize(c, np.histogram_bin_edges(c, BINS)[1:-1]) for c in codes.T], 1)
+    return np.array([[_mutual(b, f) for f in factors.T] for b in binned.T])
+
+
+def _mutual(a: np.ndarray, b: np.ndarray) -> float:
+    joint = np.zeros((a.max() + 1, b.max() + 1))
+    np.add.at(joint, (a, b), 1 / len(a))
+    apart = np.outer(joint.sum(1), joint.sum(0))
+    seen = joint > 0
+    return float((joint[seen] * np.log(joint[seen] / apart[seen])).sum())
+
+
+def entropy(factor: np.ndarray) -> float:
+    """In nats, of a factor (N,) of whole numbers."""
+    return _mutual(factor, factor)
+
+
+def _gap(scores: np.ndarray) -> np.ndarray:
+    """Largest less second largest of each column of scores (D, K); of a single row, itself."""
+    ranked = np.sort(np.vstack([scores, np.zeros((1, scores.shape[1]))]), 0)
+    return ranked[-1] - ranked[-2]
+
+
+def mig(codes: np.ndarray, factors: np.ndarray) -> float:
+    """Mutual information gap of codes (N, D) and factors (N, K): mean over factors, in parts of their entropy."""
+    return float(np.mean(_gap(information(codes, factors)) / [entropy(f) for f in factors.T]))
+
+
+def factor_vae_score(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> float:
+    """Share of votes that are right: the number of the code that varies least names the factor that was held.
+
+    codes (N, D), factors (N, K) whole numbers. Each number is taken in parts of its own deviation; what hardly varies
+    over all pictures has no vote. Half of the votes teach which number names which factor, the others are counted.
+    """
+    draw = np.random.default_rng(seed)
+    deviation = codes.std(0)
+    used = np.flatnonzero(deviation**2 > USED * max(deviation.max() ** 2, 1e-12))
+    if not len(used):
+        return 0.0
+    scaled = codes[:, used] / deviation[used]
+    votes = np.empty((VOTES, 2), np.int64)
+    for i in range(VOTES):
+        k = draw.integers(factors.shape[1])
+        same = np.flatnonzero(factors[:, k] == factors[draw.integers(len(factors)), k])
+        votes[i] = scaled[draw.choice(same, FIXED)].var(0).argmin(), k
+    table = np.zeros((len(used), factors.shape[1]))
+    np.add.at(table, tuple(votes[::2].T), 1)
+    return float((table.argmax(1)[votes[1::2, 0]] == votes[1::2, 1]).mean())
+
+
+def dci(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
+    """Disentanglement, completeness, informativeness: of each number of the code, of each factor, of both together.
+
+    1 - entropy of importances, over factors and over numbers of the code; share of factors read right by the trees
+    from codes that they were not taught.
+    """
+    from sklearn.ensemble import RandomForestClassifier
+
+    taught, asked = _halves(len(codes), seed)
+    importance, right = [], []
+    for factor in factors.T:
+        forest = RandomForestClassifier(TREES, max_depth=DEPTH, max_features=None, random_state=seed)
+        forest.fit(codes[taught], factor[taught])
+        importance.append(forest.feature_importances_)
+        right.append(forest.score(codes[asked], factor[asked]))
+    matrix = np.stack(importance, 1)  # (D, K)
+    return _unmixed(matrix), _unmixed(matrix.T), float(np.mean(right))
+
+
+def _halves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    order = np.random.default_rng(seed).permutation(count)
+    taught = min(TAUGHT, 2 * count // 3)
+    return order[:taught], order[taught:]
+
+
+def _unmixed(matrix: np.ndarray) -> float:
+    """1 - entropy of each row in parts of the largest there can be, weighted by the rows' sums."""
+    if matrix.shape[1] < 2 or not matrix.sum():
+        return float(matrix.sum() > 0)
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1e-12)
+    entropies = -(share * np.log(np.maximum(share, 1e-12))).sum(1) / np.log(matrix.shape[1])
+    return float(((1 - entropies) * matrix.sum(1)).sum() / matrix.sum())
+
+
+def sap(codes: np.ndarray, factors: np.ndarray, kinds: np.ndarray, seed: int = 0) -> float:
+    """Separated attribute predictability: the gap of the two best readers of a single number, mean over factors.
+
+    Readers: squared correlation for a quantity, share of right answers of thresholds, one less than there are
+    kinds, for a kind. kinds: (K,) bool, factors that are kinds.
+    """
+    from sklearn.tree import DecisionTreeClassifier
+
+    varies = codes.std(0) > 1e-9
+    scores = np.zeros((codes.shape[1], factors.shape[1]))
+    taught, asked = _halves(len(codes), seed)
+    for j in np.flatnonzero(varies):
+        one = codes[:, [j]]
+        for k, factor in enumerate(factors.T):
+            if kinds[k]:
+                reader = DecisionTreeClassifier(max_leaf_nodes=len(np.unique(factor))).fit(one[taught], factor[taught])
+                scores[j, k] = reader.score(one[asked], factor[asked])
+            else:
+                scores[j, k] = np.corrcoef(one[:, 0], factor)[0, 1] ** 2
+    return float(_gap(scores).mean())
+
+
+def disentanglement(run, data: Sample, seed: int) -> Values:
+    """All of them on all 9,000 sprites, whatever pictures `data` has: the factors must be balanced."""
+    from aevae.datasets import sprites
+    from aevae.metrics.metric import diverged
+
+    factors = sprites.every()
+    data.beat(0.0)
+    codes = run.encode(sprites.atlas().astype(np.float32) / 255).astype(np.float64)
+    if not np.isfinite(codes).all():
+        raise ValueError(diverged(run.name))
+    values = {"mig": mig(codes, factors)}
+    data.beat(0.2)
+    values["factor_vae"] = factor_vae_score(codes, factors, seed)
+    data.beat(0.4)
+    names = ("dci_disentanglement", "dci_completeness", "dci_informativeness")
+    values |= dict(zip(names, dci(codes, factors, seed), strict=True))
+    data.beat(0.8)
+    values["sap"] = sap(codes, factors, np.array([name == "shape" for name in sprites.SIZES]), seed)
+    return values
+
+
+_NEEDS = both(with_encoder, trained_on("sprites"))
+METRICS = tuple(
+    Metric(name, title, "0..1", formula, disentanglement, _NEEDS, better=HIGHER)
+    for name, title, formula in (
+        ("mig", "MIG", r"\tfrac1K \sum_k \bigl(I(z_{(1)}; v_k) - I(z_{(2)}; v_k)\bigr) / H(v_k)"),
+        ("factor_vae", "FactorVAE score", r"p\bigl(\mathrm{vote}(\arg\min_j \mathrm{Var}\, z_j / s_j^2) = k\bigr)"),
+        ("dci_disentanglement", "DCI disentanglement", r"\sum_j \rho_j \bigl(1 - H_K(R_{j\cdot})\bigr)"),
+        ("dci_completeness", "DCI completeness", r"\sum_k \rho_k \bigl(1 - H_D(R_{\cdot k})\bigr)"),
+        ("dci_informativeness", "DCI informativeness", r"\text{share of factors that trees read from } z"),
+        ("sap", "SAP", r"\tfrac1K \sum_k S_{(1)k} - S_{(2)k}"),
+    )
+)

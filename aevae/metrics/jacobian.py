@@ -1,0 +1,40 @@
+"""How an encoder moves with its picture: norm and spectrum of df/dx.
+
+Rifai et al. 2011, section 5.3: contractive codes have the smaller norm, and a spectrum that falls sooner: the few
+large singular values are the directions in which the data go on.
+"""
+
+from aevae.metrics.metric import Metric, Sample, Values, with_encoder
+
+PICTURES = 100  # of which each has its Jacobian, (D, 784)
+SHOWN = 50  # singular values
+
+
+def jacobian(run, data: Sample, seed: int) -> Values:
+    """jacobian_norm: mean Frobenius norm; jacobian_spectrum: mean singular values, the largest 50 first."""
+    import torch
+
+    from aevae.metrics.geometry import jacobians
+
+    squares = []
+    for x in data.images[:PICTURES].split(25):
+        data.beat(0.0)
+        j = jacobians(lambda flat: run.model.encode(flat.view(-1, 1, 28, 28)), x.flatten(1)).double()  # (B, D, 784)
+        squares.append(torch.linalg.eigvalsh(j @ j.mT if j.shape[1] < j.shape[2] else j.mT @ j).clamp(min=0))
+    values = torch.cat(squares).flip(1).sqrt()  # (N, min(D, 784))
+    return {
+        "jacobian_norm": float(values.square().sum(1).sqrt().mean()),
+        "jacobian_spectrum": [round(v, 6) for v in values.mean(0)[:SHOWN].tolist()],
+    }
+
+
+METRICS = (
+    Metric(
+        "jacobian_norm", "Jacobian norm", "code / pixel range", r"\mathbb{E}\, \|\partial f / \partial x\|_F",
+        jacobian, with_encoder,
+    ),
+    Metric(
+        "jacobian_spectrum", "Jacobian spectrum", "code / pixel range",
+        r"\mathbb{E}\, \sigma_1 \ge \sigma_2 \ge \dots\ \text{of}\ \partial f / \partial x", jacobian, with_encoder,
+    ),
+)  # fmt: skip
