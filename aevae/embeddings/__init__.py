@@ -1,6 +1,29 @@
-"""Maps of a latent space: codes (N, D) -> points of the plane (N, 2), and their cache on disk."""
+"""Maps of a space of codes: what is asked for (`MapRequest`), made, kept, told while it is made, and gone back from."""
 
-from aevae.embeddings.cache import Map, cached_embed
+from aevae.embeddings import export
+from aevae.embeddings.align import procrustes
+from aevae.embeddings.cache import Frame, Map, cached_embed
+from aevae.embeddings.maps import MapRequest, Stopped, codes_of, frame, inverse, kept, make, place
 from aevae.embeddings.methods import METHODS, EmbedConfig, embed, largest_perplexity
+from aevae.embeddings.umaps import aligned_umap
 
-__all__ = ["METHODS", "EmbedConfig", "Map", "cached_embed", "embed", "largest_perplexity"]
+__all__ = [
+    "METHODS",
+    "EmbedConfig",
+    "Frame",
+    "Map",
+    "MapRequest",
+    "Stopped",
+    "aligned_umap",
+    "cached_embed",
+    "codes_of",
+    "embed",
+    "export",
+    "frame",
+    "inverse",
+    "kept",
+    "largest_perplexity",
+    "make",
+    "place",
+    "procrustes",
+]

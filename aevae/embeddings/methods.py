@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,11 +10,11 @@ import numpy as np
 from aevae.config import Validated, build, option
 
 METHODS = ("latent", "pca", "tsne", "umap")
+BLOCK = 1000  # points whose neighbours are sought between two looks whether to stop
 FEWEST = 5  # points below which no neighbourhood is left to show
 
-# One map at a time in this process: numba's fallback threading layer ends the process when two threads enter it,
-# and a class of thirty would only slow each other down.
-_ONE_AT_A_TIME = threading.Lock()
+# Hears (iteration, of, xy or None) while a map is drawn, some times a second; what it raises ends the drawing.
+Watch = Callable[[int, int, np.ndarray | None], None]
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def embed(codes: np.ndarray, method: str, **parameters) -> np.ndarray:
     Raises ValueError, in one sentence, for codes or parameters that give no map.
     """
     codes, config = checked(codes, method, **parameters)
-    return draw(codes, config)
+    return draw(codes, config)[0]
 
 
 def checked(codes: np.ndarray, method: str, **parameters) -> tuple[np.ndarray, EmbedConfig]:
@@ -87,15 +87,21 @@ def checked(codes: np.ndarray, method: str, **parameters) -> tuple[np.ndarray, E
     return codes, config
 
 
-def draw(codes: np.ndarray, config: EmbedConfig) -> np.ndarray:
-    """The map (N, 2) float32 of what `checked` has passed."""
+def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: None) -> tuple[np.ndarray, float | None]:
+    """The map (N, 2) float32 of what `checked` has passed, and what t-SNE made smallest: KL(P || Q) in nats."""
+    kl = None
     if config.method == "latent":
-        return _latent(codes, config.dims)
-    if config.method == "pca":
-        return pca(codes).astype(np.float32)
-    with _ONE_AT_A_TIME:
-        xy = _tsne(codes, config) if config.method == "tsne" else _umap(codes, config)
-    return np.ascontiguousarray(xy, np.float32)
+        xy = _latent(codes, config.dims)
+    elif config.method == "pca":
+        xy = pca(codes)
+    else:
+        from aevae.embeddings import tsne, umaps
+
+        if config.method == "tsne":
+            xy, kl = tsne.draw(codes, config, watch)
+        else:
+            xy = umaps.draw(codes, config, watch)
+    return np.ascontiguousarray(xy, np.float32), kl
 
 
 def _bad_rows(codes: np.ndarray) -> int:
@@ -108,32 +114,26 @@ def _latent(codes: np.ndarray, dims: tuple[int, int]) -> np.ndarray:
     return np.ascontiguousarray(codes[:, dims])
 
 
-def pca(codes: np.ndarray) -> np.ndarray:
-    """Scores (N, 2) float64 on the two directions of largest variance; in each the largest loading is positive."""
-    centred = codes.astype(np.float64) - codes.mean(0, dtype=np.float64)
+def plane(codes: np.ndarray, most: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (D,) and the directions of largest variance (D, <= most), both float64; largest loadings are positive."""
+    mean = codes.mean(0, dtype=np.float64)
+    centred = codes - mean
     _, axes = np.linalg.eigh(centred.T @ centred)  # columns, variance rising
-    axes = axes[:, ::-1][:, :2]  # (D, 2), or (D, 1) for D = 1
-    axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(0)[None], 0))
+    axes = axes[:, ::-1][:, :most]
+    return mean, axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(0)[None], 0))
+
+
+def pca(codes: np.ndarray) -> np.ndarray:
+    """Scores (N, 2) float64 on the two directions of largest variance."""
+    mean, axes = plane(codes)
     xy = np.zeros((len(codes), 2))
-    xy[:, : axes.shape[1]] = centred @ axes
+    xy[:, : axes.shape[1]] = (codes - mean) @ axes
     return xy
 
 
-def _tsne(codes: np.ndarray, config: EmbedConfig) -> np.ndarray:
-    """t-SNE (van der Maaten & Hinton 2008) from a PCA start (Kobak & Berens 2019), 250 + 500 iterations.
-
-    Barnes-Hut at every size: on 10,000 codes it took half the time of openTSNE's default, the interpolated gradient.
-    """
-    from openTSNE import TSNE
-
-    method = TSNE(
-        perplexity=config.perplexity, negative_gradient_method="bh", random_state=config.seed, n_jobs=config.n_jobs
-    )
-    return method.fit(codes.astype(np.float64), initialization=_start(codes, config.seed))
-
-
-def _start(codes: np.ndarray, seed: int) -> np.ndarray:
-    """PCA scaled to a standard deviation of 1e-4 and a hundredth of that in noise, so that no two points coincide."""
+def start(codes: np.ndarray, seed: int) -> np.ndarray:
+    """Where t-SNE and UMAP begin (N, 2): PCA scaled to a standard deviation of 1e-4 (Kobak & Berens 2019), and a
+    hundredth of that in noise, so that no two points coincide."""
     xy = pca(codes)
     spread = xy[:, 0].std()
     if spread > 0:  # 0: all codes are one point, and the noise alone is the start
@@ -141,19 +141,13 @@ def _start(codes: np.ndarray, seed: int) -> np.ndarray:
     return xy + np.random.default_rng(seed).normal(0.0, 1e-6, xy.shape)
 
 
-def _umap(codes: np.ndarray, config: EmbedConfig) -> np.ndarray:
-    """UMAP (McInnes, Healy & Melville 2018, arXiv:1802.03426), from the same PCA start as t-SNE.
+def near(codes: np.ndarray, k: int, watch: Watch = lambda *_: None) -> tuple[np.ndarray, np.ndarray]:
+    """Index (N, k) and distance (N, k) of each code's k nearest others, exact; `watch` hears now and then."""
+    from aevae.metrics import neighbours
 
-    Its own spectral start draws unseeded numbers where the graph falls into many pieces (umap-learn 0.5.12): with
-    codes that repeat, one seed gave two maps. A fixed seed means one thread.
-    """
-    from umap import UMAP
-
-    method = UMAP(
-        n_neighbors=config.n_neighbors,
-        min_dist=config.min_dist,
-        init=_start(codes, config.seed),
-        random_state=config.seed,
-        n_jobs=1,
-    )
-    return method.fit_transform(codes)
+    index, distance = np.empty((len(codes), k), np.int64), np.empty((len(codes), k))
+    for first in range(0, len(codes), BLOCK):
+        watch(0, 1, None)
+        rows = np.arange(first, min(first + BLOCK, len(codes)))
+        distance[rows], index[rows] = neighbours.nearest(codes[rows], codes, k, own=rows)
+    return index, distance

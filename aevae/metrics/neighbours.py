@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 CHUNK = 1 << 22  # distances held at once: 32 MB in float64
+EVERY, ANCHORS = 5000, 2000  # points up to which each is asked for the quality of a map; asked of more
 TIE = 1e-12  # squared distances closer than this part of the largest squared radius are equal: rounding is below it
 
 
@@ -48,6 +49,47 @@ def count_within(points: np.ndarray, bank: np.ndarray, radius: float) -> np.ndar
     return np.concatenate(counts) if counts else np.empty(0, np.int64)
 
 
+def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Jaccard overlap (N,) of two lists of neighbours (N, k) and (N, l), row by row: shared over all, 0..1.
+
+    Raises ValueError where the rows do not pair. No index may stand twice in a row.
+    """
+    a, b = np.asarray(a), np.asarray(b)
+    if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
+        raise ValueError(f"two lists of neighbours of the same points are needed, got shapes {a.shape} and {b.shape}")
+    shared = (a[:, :, None] == b[:, None, :]).sum((1, 2))
+    return shared / np.maximum(a.shape[1] + b.shape[1] - shared, 1)
+
+
+def map_quality(high: np.ndarray, low: np.ndarray, labels: np.ndarray, k: int = 10) -> dict[str, float]:
+    """How good a map `low` (N, 2) of `high` (N, D) with these labels (N,) is, by k neighbours, all 0..1.
+
+    knn_accuracy, knn_accuracy_space (of the map, of the space), trustworthiness, continuity, neighbourhood_preservation
+    (mean part of the k nearest that stay among the k nearest). With more than EVERY points they are the means over
+    ANCHORS of them, whose neighbours are sought among all: `anchors` says how many. Fewer than 2 k + 1 points: a
+    smaller k, as `neighbours` says. Raises ValueError where the shapes do not fit.
+    """
+    high, low, labels = np.asarray(high, np.float64), np.asarray(low, np.float64), np.asarray(labels)
+    _must_pair(high, low)
+    if labels.shape != high.shape[:1]:
+        raise ValueError(f"one label per point is needed, got shapes {labels.shape} and {high.shape}")
+    n = len(high)
+    k = min(k, (n - 1) // 2)
+    anchors = np.arange(n)
+    if n > EVERY:
+        anchors = np.sort(np.random.default_rng(0).permutation(n)[:ANCHORS])
+    near_high, near_low = (nearest(space[anchors], space, k, own=anchors)[1] for space in (high, low))
+    return {
+        "knn_accuracy": _voted(near_low, labels, anchors),
+        "knn_accuracy_space": _voted(near_high, labels, anchors),
+        "trustworthiness": _kept(high, near_low, anchors),
+        "continuity": _kept(low, near_high, anchors),
+        "neighbourhood_preservation": float((near_high[:, :, None] == near_low[:, None, :]).sum((1, 2)).mean() / k),
+        "anchors": len(anchors),
+        "neighbours": k,
+    }
+
+
 def knn_accuracy(points: np.ndarray, labels: np.ndarray, k: int = 10) -> float:
     """Part of the points, 0..1, whose label their k nearest others vote for (leave one out).
 
@@ -57,11 +99,16 @@ def knn_accuracy(points: np.ndarray, labels: np.ndarray, k: int = 10) -> float:
     points, labels = np.asarray(points), np.asarray(labels)
     if labels.shape != points.shape[:1]:
         raise ValueError(f"one label per point is needed, got shapes {labels.shape} and {points.shape}")
-    _, index = nearest(points, points, k, own=np.arange(len(points)))
-    near = labels[index]  # (N, k), nearest first
-    votes = np.stack([(near == column[:, None]).sum(1) for column in near.T], axis=1)  # (N, k)
+    everyone = np.arange(len(points))
+    return _voted(nearest(points, points, k, own=everyone)[1], labels, everyone)
+
+
+def _voted(index: np.ndarray, labels: np.ndarray, anchors: np.ndarray) -> float:
+    """Part of the anchors (M,) for whose label their neighbours (M, k), nearest first, vote."""
+    near = labels[index]  # (M, k), nearest first
+    votes = np.stack([(near == column[:, None]).sum(1) for column in near.T], axis=1)  # (M, k)
     winner = votes.argmax(1)  # the first, thus nearest, of those with most votes
-    return float((near[np.arange(len(near)), winner] == labels).mean())
+    return float((near[np.arange(len(near)), winner] == labels[anchors]).mean())
 
 
 def trustworthiness(high: np.ndarray, low: np.ndarray, k: int = 10) -> float:
@@ -72,21 +119,28 @@ def trustworthiness(high: np.ndarray, low: np.ndarray, k: int = 10) -> float:
     Raises ValueError where the shapes do not fit or k is not in 1..N/2 (exclusive).
     """
     high, low = np.asarray(high, np.float64), np.asarray(low, np.float64)
+    _must_pair(high, low)
+    if not 1 <= k < len(high) / 2:
+        raise ValueError(f"k must be 1 or more and below half of the {len(high)} points, got {k}")
+    everyone = np.arange(len(high))
+    return _kept(high, nearest(low, low, k, own=everyone)[1], everyone)
+
+
+def _must_pair(high: np.ndarray, low: np.ndarray) -> None:
     if high.ndim != 2 or low.ndim != 2 or len(high) != len(low):
         raise ValueError(f"two arrays of N points are needed, got shapes {high.shape} and {low.shape}")
-    n = len(high)
-    if not 1 <= k < n / 2:
-        raise ValueError(f"k must be 1 or more and below half of the {n} points, got {k}")
-    everyone = np.arange(n)
+
+
+def _kept(high: np.ndarray, index: np.ndarray, anchors: np.ndarray) -> float:
+    """Trustworthiness of the neighbours `index` (M, k) that the anchors (M,) were given, by their ranks in `high`."""
+    n, k = len(high), index.shape[1]
     tie = TIE * np.square(high - high.mean(0)).sum(1).max()
-    _, index = nearest(low, low, k, own=everyone)
     penalty = 0
-    for rows, squared in _distances(high, high, everyone):
-        seen = np.take_along_axis(squared, index[rows], 1)  # (C, k) distances in high of the neighbours in low
-        squared.sort(1)
-        ranks = np.stack([np.searchsorted(row, d - tie) for row, d in zip(squared, seen, strict=True)]) + 1
-        penalty += int(np.maximum(ranks - k, 0).sum())
-    return 1.0 - penalty * 2.0 / (n * k * (2 * n - 3 * k - 1))
+    for rows, squared in _distances(high[anchors], high, anchors):
+        for seen in index[rows].T:
+            radius = np.take_along_axis(squared, seen[:, None], 1) - tie
+            penalty += int(np.maximum((squared < radius).sum(1) + 1 - k, 0).sum())
+    return 1.0 - penalty * 2.0 / (len(anchors) * k * (2 * n - 3 * k - 1))
 
 
 def continuity(high: np.ndarray, low: np.ndarray, k: int = 10) -> float:

@@ -1,0 +1,105 @@
+"""Maps and their points for other programs: CSV, and the files that the Embedding Projector reads."""
+
+import io
+import json
+import zipfile
+from collections.abc import Sequence
+
+import numpy as np
+
+LARGEST = 8192  # pixels of a side of a sprite that browsers can show
+
+
+def csv(maps: Sequence[np.ndarray], labels: np.ndarray, names: Sequence[str] = ()) -> str:
+    """A row for each point: its number, class, and x and y in each map. maps: each (N, 2); labels: (N,).
+
+    names: of the maps, for the columns `x_<name>`; by default they are numbered from 1. Raises ValueError.
+    """
+    labels = np.asarray(labels)
+    names = list(names) or [str(i + 1) for i in range(len(maps))]
+    if len(names) != len(maps) or len(set(names)) != len(names):
+        raise ValueError(f"{len(maps)} maps need as many different names, got {', '.join(names)}")
+    if any(np.shape(xy) != (len(labels), 2) for xy in maps):
+        raise ValueError(f"each map needs {len(labels)} points, got shapes {', '.join(str(np.shape(m)) for m in maps)}")
+    head = ["index", "label", *(f"{axis}_{_cell(name)}" for name in names for axis in "xy")]
+    columns = np.concatenate([np.asarray(xy) for xy in maps], axis=1) if maps else np.zeros((len(labels), 0))
+    lines = [",".join(head)]
+    lines += [
+        ",".join([str(i), str(label), *map(_number, row)])
+        for i, (label, row) in enumerate(zip(labels, columns, strict=True))
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """A name that is one cell of any table."""
+    return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+
+
+def _number(value) -> str:
+    return np.format_float_positional(value, unique=True, trim="0")
+
+
+def vectors_tsv(codes: np.ndarray) -> str:
+    """Codes (N, D): one point a line, no head, tabs between."""
+    return "".join("\t".join(map(_number, row)) + "\n" for row in np.asarray(codes, np.float32))
+
+
+def metadata_tsv(labels: np.ndarray, more: dict[str, np.ndarray] | None = None) -> str:
+    """index, label and `more` columns (N,) with a head: the projector wants one where there are two columns or more."""
+    columns = {"index": np.arange(len(labels)), "label": np.asarray(labels), **(more or {})}
+    lines = ["\t".join(map(_cell, columns))]
+    lines += ["\t".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    return "\n".join(lines) + "\n"
+
+
+def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
+    """PNG of all pictures, row by row in a square grid, and (width, height) of one of them in pixels.
+
+    images: uint8 (N, 1, H, W), or float in [0, 1]. What is too many for a sprite that browsers show is drawn smaller.
+    """
+    from PIL import Image
+
+    images = np.asarray(images)[:, 0]
+    if images.dtype != np.uint8:
+        images = (np.clip(images, 0, 1) * 255 + 0.5).astype(np.uint8)
+    n, height, width = images.shape
+    side = max(1, int(np.ceil(np.sqrt(n))))
+    shrink = -(-side * max(height, width) // LARGEST)  # rounded up
+    if shrink > 1:
+        images = images[:, : height // shrink * shrink, : width // shrink * shrink]
+        n, height, width = n, height // shrink, width // shrink
+        images = images.reshape(n, height, shrink, width, shrink).mean((2, 4)).astype(np.uint8)
+    sheet = np.zeros((side * side, height, width), np.uint8)
+    sheet[:n] = images
+    sheet = sheet.reshape(side, side, height, width).swapaxes(1, 2).reshape(side * height, side * width)
+    out = io.BytesIO()
+    Image.fromarray(sheet).save(out, "PNG")
+    return out.getvalue(), (width, height)
+
+
+def projector_zip(codes: np.ndarray, labels: np.ndarray, images: np.ndarray, name: str = "codes") -> bytes:
+    """vectors.tsv, metadata.tsv, sprite.png, and the projector_config.json that ties them together."""
+    if not len(codes) == len(labels) == len(images):
+        raise ValueError(
+            f"as many codes, labels and pictures are needed, got {len(codes)}, {len(labels)}, {len(images)}"
+        )
+    png, size = sprite(images)
+    config = {
+        "embeddings": [
+            {
+                "tensorName": name,
+                "tensorShape": list(np.shape(codes)),
+                "tensorPath": "vectors.tsv",
+                "metadataPath": "metadata.tsv",
+                "sprite": {"imagePath": "sprite.png", "singleImageDim": list(size)},
+            }
+        ]
+    }
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("vectors.tsv", vectors_tsv(codes))
+        archive.writestr("metadata.tsv", metadata_tsv(labels))
+        archive.writestr("sprite.png", png)
+        archive.writestr("projector_config.json", json.dumps(config, indent=2))
+    return out.getvalue()

@@ -1,0 +1,337 @@
+"""A map as a request: which codes, drawn how. Kept by content, made once by whoever comes first, told while it is made.
+
+MapRequest -> kept(request): Map, or None -> make(request): Map, and meanwhile frame(request): Frame
+"""
+
+import dataclasses
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from importlib.metadata import version
+from types import SimpleNamespace
+
+import numpy as np
+
+from aevae.config import DataConfig, build
+from aevae.embeddings import cache
+from aevae.embeddings.cache import Frame, Map
+from aevae.embeddings.methods import EmbedConfig, checked, draw, plane
+
+PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs
+RANDOM_DIM = 20  # of the control: codes that know nothing of the pictures
+PARTS = ("test", "train")
+COMPONENTS = 50  # of "pca50"
+VIA = {"": "", "pca50": f"the first {COMPONENTS} principal components"}
+BLOCK = 1000  # pictures encoded between two looks whether to stop
+FRAME_EVERY = 0.4  # seconds
+INVERTED = 2000, 64  # points and numbers of a code up to which UMAP's inverse takes no minutes
+NEAREST = 5  # codes whose mean stands for a place without an inverse
+
+
+class Stopped(Exception):
+    """The map was left because `should_stop` said so."""
+
+
+@dataclass(frozen=True)
+class MapRequest:
+    """Which map: the first n pictures of a part of a data set, in a space, by a method. Raises ValueError.
+
+    space: "pixels", "random" or a run's name, whose weights have this `checksum` ("": whatever they are now).
+    parameters: fields of EmbedConfig; what has no effect on the method is dropped. via: "pca50" takes t-SNE and UMAP
+    of the first 50 principal components.
+    """
+
+    space: str
+    checksum: str = ""
+    dataset: str = "mnist-5k"
+    part: str = "test"
+    n: int = 1000
+    method: str = "pca"
+    parameters: dict = field(default_factory=dict)
+    via: str = ""
+
+    def __post_init__(self):
+        for name in ("space", "checksum", "dataset", "part", "method", "via"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a text, got {getattr(self, name)!r}")
+        if not isinstance(self.n, int) or isinstance(self.n, bool) or self.n < 1:
+            raise ValueError(f"n must be a whole number of points, got {self.n!r}")
+        if self.part not in PARTS:
+            raise ValueError(f"part must be one of {', '.join(PARTS)}, got {self.part}")
+        if not isinstance(self.parameters, dict):
+            raise ValueError(f"parameters must be named values, got {self.parameters!r}")
+        config = build(EmbedConfig, {**self.parameters, "method": self.method})
+        if self.via not in VIA or (self.via and self.method not in ("tsne", "umap")):
+            raise ValueError(f"via must be empty, or pca50 before t-SNE and UMAP, got {self.via} before {self.method}")
+        if self.method == "latent" and self.space == PIXELS:
+            raise ValueError("raw pixels have no latent code: choose PCA, t-SNE or UMAP for them")
+        object.__setattr__(self, "parameters", {k: v for k, v in config.effective().items() if k != "method"})
+
+    def __hash__(self):
+        return hash(self.identity)
+
+    @cached_property
+    def config(self) -> EmbedConfig:
+        """How it is drawn."""
+        return build(EmbedConfig, {**self.parameters, "method": self.method})
+
+    @cached_property
+    def identity(self) -> str:
+        """sha256 of the request, whatever the libraries here."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def key(self) -> str:
+        """sha256 of all that decides the map: the request, the libraries that draw it, the content of own pictures."""
+        libraries = {name: version(name) for name in cache.LIBRARIES[self.method]}
+        all_of_it = [cache.SCHEMA, self.identity, libraries, _digest(self.dataset)]
+        return hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest()
+
+    def to_dict(self) -> dict:
+        """As plain JSON data."""
+        return json.loads(json.dumps(dataclasses.asdict(self)))
+
+    @classmethod
+    def from_dict(cls, raw: dict) -> "MapRequest":
+        """The request of `to_dict`. Raises ValueError for anything else."""
+        names = {f.name for f in dataclasses.fields(cls)}
+        if not isinstance(raw, dict) or "space" not in raw or not set(raw) <= names:
+            raise ValueError(f"a map is asked for by {', '.join(names)}, got {raw!r}")
+        parameters = raw.get("parameters")
+        if isinstance(parameters, dict) and isinstance(parameters.get("dims"), list):
+            raw = raw | {"parameters": parameters | {"dims": tuple(parameters["dims"])}}
+        return cls(**raw)
+
+
+def _digest(dataset: str) -> str:
+    """Of a person's own pictures, whose name says nothing of their content."""
+    from aevae import datasets
+
+    return datasets.resolve(DataConfig(dataset)).digest if dataset.startswith("images:") else ""
+
+
+# -- asking and making -----------------------------------------------------------------------------------------------
+
+
+def kept(request: MapRequest) -> Map | None:
+    """The finished map, shipped or made before; None: it has to be made."""
+    return cache.shipped(request.identity, request.n) or cache.read(request.key, request.n)
+
+
+def frame(request: MapRequest) -> Frame | None:
+    """The newest look at a map that is being made."""
+    return cache.read_frame(request.key, request.n)
+
+
+def make(
+    request: MapRequest,
+    tell: Callable[[dict], None] = lambda news: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Map:
+    """The map, made here unless it is kept; who asks for one that is being made waits for it.
+
+    tell({"stage": "codes" | "map" | "numbers", "iteration": .., "of": ..}). Raises ValueError, in one sentence, where
+    there is no such map, and Stopped when should_stop() says so, which is asked about every half second.
+    """
+    from aevae.metrics import neighbours
+
+    watch = _Watching(request, tell, should_stop)
+    with cache.turn(request.key, watch.look):
+        found = kept(request)
+        if found:
+            return found
+        try:
+            watch.enter("codes")
+            labels, codes = _labels(request), codes_of(request, watch.look)
+            watch.enter("map")
+            began = time.perf_counter()
+            points, config = checked(_components(request, codes)(codes), request.method, **request.parameters)
+            xy, kl = draw(points, config, watch)
+            seconds = time.perf_counter() - began
+            watch.enter("numbers")
+            quality = neighbours.map_quality(codes, xy, labels) | {"kl": kl}
+            made = Map(xy, seconds, labels=labels, quality=quality)
+            cache.write(request.key, made)
+        finally:
+            cache.drop_frame(request.key)
+    return made
+
+
+class _Watching:
+    """Hears how far a map is: tells it, keeps frames, and leaves when told to."""
+
+    def __init__(self, request: MapRequest, tell, should_stop):
+        self.request, self.tell, self.should_stop = request, tell, should_stop
+        self.stage, self.next_frame = "", 0.0
+
+    def enter(self, stage: str) -> None:
+        self.stage = stage
+        self.tell({"stage": stage})
+        self.look()
+
+    def look(self) -> None:
+        if self.should_stop():
+            raise Stopped(self.request.key)
+
+    def __call__(self, iteration: int, of: int, xy: np.ndarray | None) -> None:
+        self.look()
+        now = time.monotonic()
+        if xy is not None and now >= self.next_frame:
+            cache.write_frame(self.request.key, Frame(xy.astype(np.float32), iteration, of))
+            self.tell({"stage": self.stage, "iteration": iteration, "of": of})
+            self.next_frame = max(now + FRAME_EVERY, 11 * time.monotonic() - 10 * now)  # a tenth of the time at most
+
+
+# -- the points ------------------------------------------------------------------------------------------------------
+
+
+def codes_of(request: MapRequest, look: Callable[[], None] = lambda: None) -> np.ndarray:
+    """The points of the request's space (n, D) float32, before any `via`. Raises ValueError, with one sentence."""
+    images = _split(request).images[: request.n]
+    if request.space == RANDOM:
+        return np.random.default_rng(0).standard_normal((len(images), RANDOM_DIM), np.float32)
+    if request.space == PIXELS:
+        return images.reshape(len(images), -1).astype(np.float32) / 255
+    run = _opened(request.space, request.checksum)
+    codes = []
+    for first in range(0, len(images), BLOCK):
+        look()
+        codes.append(run.encode(images[first : first + BLOCK].astype(np.float32) / 255))
+    return np.concatenate(codes)
+
+
+def _split(request: MapRequest):
+    """The pictures and labels that the request takes the first of."""
+    from aevae import datasets
+
+    split = getattr(datasets.load(DataConfig(request.dataset)), request.part)
+    if split.images.ndim != 4:
+        raise ValueError(f"a map is made of single pictures, and {request.dataset} has sequences")
+    if request.n > len(split.images):
+        most, name = len(split.images), request.dataset
+        raise ValueError(f"n must be at most {most} for the {request.part} pictures of {name}, got {request.n}")
+    return split
+
+
+def _labels(request: MapRequest) -> np.ndarray:
+    return np.asarray(_split(request).labels[: request.n], np.int64)
+
+
+def _opened(name: str, checksum: str):
+    """The run of that name with these weights."""
+    from aevae import checkpoints
+
+    info = checkpoints.find_run(name)
+    now = info.state.get("checksums", {}).get("model.safetensors", "")
+    if checksum not in ("", now):
+        raise ValueError(f"{name} has been trained anew since this map was asked for")
+    return _open(str(info.path), now)
+
+
+@lru_cache(maxsize=2)
+def _open(path: str, _checksum: str):
+    from aevae.runs import load_run
+
+    return load_run(path)
+
+
+def _components(request: MapRequest, codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What is done to codes before the method: nothing, or their scores on the principal directions of `codes`."""
+    if not request.via or not np.isfinite(codes).all():  # `checked` says what is wrong with these
+        return lambda points: points
+    mean, axes = plane(codes, COMPONENTS)
+    return lambda points: ((points - mean) @ axes).astype(np.float32)
+
+
+# -- the finished map ------------------------------------------------------------------------------------------------
+
+
+def place(request: MapRequest, codes: np.ndarray) -> np.ndarray:
+    """Where new codes (M, D) of the request's space belong in its finished map: (M, 2) float32, the same every time.
+
+    Exact for latent and PCA. Raises ValueError where the map is not made yet, or the codes are of another space.
+    """
+    from aevae.embeddings import tsne, umaps
+
+    new = np.asarray(codes, np.float32)
+    base = _base(request)
+    if new.ndim != 2 or new.shape[1] != base.codes.shape[1]:
+        raise ValueError(f"codes of this map have shape (M, {base.codes.shape[1]}), got {new.shape}")
+    if not np.isfinite(new).all():
+        raise ValueError("codes must be finite numbers, got NaN or infinity")
+    if not len(new):
+        return np.zeros((0, 2), np.float32)
+    if request.method in ("latent", "pca"):
+        xy = (new - base.origin) @ base.axes
+    elif request.method == "tsne":
+        xy = tsne.place(base.map.xy, base.points, base.reduce(new))
+    else:
+        xy = umaps.place(_model(request, base.map.xy.tobytes()), base.reduce(new))
+    return np.ascontiguousarray(xy, np.float32)
+
+
+def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, str]:
+    """Codes (M, D) float32 of places (M, 2) of the map, and how they were found.
+
+    codes (N, D): `codes_of(request)`. "exact": on the plane that latent and PCA show; "umap inverse transform", for
+    maps of few points; "nearest codes": the mean of the five nearest points' codes, weighted by nearness.
+    """
+    from aevae.embeddings import umaps
+    from aevae.metrics import neighbours
+
+    places, codes = np.asarray(xy, np.float64), np.asarray(codes, np.float32)
+    if places.ndim != 2 or places.shape[1] != 2 or not np.isfinite(places).all():
+        raise ValueError(f"places must be finite, of shape (M, 2), got shape {places.shape}")
+    if request.method in ("latent", "pca"):
+        origin, axes = _plane(request, codes)
+        return (origin + places @ axes.T).astype(np.float32), "exact"
+    drawn = _finished(request)
+    if request.method == "umap" and not request.via and codes.shape <= INVERTED and codes.shape[1] <= INVERTED[1]:
+        found = umaps.inverse(_model(request, drawn.xy.tobytes()), places)
+        if np.isfinite(found).all():
+            return found.astype(np.float32), "umap inverse transform"
+    distance, index = neighbours.nearest(places, drawn.xy, min(NEAREST, len(drawn.xy)))
+    weight = 1 / (distance + 1e-9)
+    weight /= weight.sum(1, keepdims=True)
+    return np.einsum("mk,mkd->md", weight, codes[index]).astype(np.float32), "nearest codes"
+
+
+def _finished(request: MapRequest) -> Map:
+    found = kept(request)
+    if found is None:
+        raise ValueError("this map is not made yet")
+    return found
+
+
+@lru_cache(maxsize=8)
+def _base(request: MapRequest) -> SimpleNamespace:
+    """What placing needs of a map, kept for the next new point."""
+    codes = codes_of(request)
+    if request.method in ("latent", "pca"):
+        origin, axes = _plane(request, codes)
+        return SimpleNamespace(codes=codes, origin=origin, axes=axes)
+    reduce = _components(request, codes)
+    return SimpleNamespace(codes=codes, reduce=reduce, points=reduce(codes), map=_finished(request))
+
+
+def _plane(request: MapRequest, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Origin (D,) and axes (D, 2) of the plane that latent and PCA show; a missing second axis is zeros."""
+    if request.method == "pca":
+        origin, axes = plane(codes)
+    else:
+        dims = [d for d in request.config.dims if d < codes.shape[1]]
+        origin, axes = codes.mean(0, dtype=np.float64), np.eye(codes.shape[1])[:, dims]
+        origin[dims] = 0.0
+    return origin, np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))
+
+
+@lru_cache(maxsize=4)
+def _model(request: MapRequest, xy: bytes):
+    """UMAP's model of a finished map."""
+    from aevae.embeddings import umaps
+
+    base = _base(request)
+    return umaps.fixed(base.points, request.config, np.frombuffer(xy, np.float32).reshape(-1, 2))

@@ -1,0 +1,123 @@
+"""t-SNE (van der Maaten & Hinton 2008) by openTSNE, set for a lab's waiting time; on a GPU with the exact gradient.
+
+KL(P || Q) with p_ij from Gaussians of one perplexity over the exact 3 x perplexity nearest, q_ij ~ 1 / (1 + |y_i -
+y_j|^2). 125 iterations with P exaggerated 12 times, then 375, at a learning rate of N / exaggeration (Belkina et al.
+2019): on 10,000 codes the neighbourhoods are then as good as after scikit-learn's 1,000 slower ones.
+"""
+
+import numpy as np
+
+from aevae.embeddings.methods import EmbedConfig, Watch, near, start
+
+EARLY, LATE = 125, 375  # iterations with exaggerated attraction, and without
+EXAGGERATION = 12.0
+MANY = 20_000  # beyond: approximate neighbours (Annoy), the interpolated gradient (Linderman et al. 2019), no exact one
+TREE = {"negative_gradient_method": "bh", "theta": 1.0}  # at 10,000 codes as good as 0.5, in half the time
+GRID = {"negative_gradient_method": "fft", "min_num_intervals": 20, "ints_in_interval": 1.5}
+PLACED = 5  # perplexity by which a new point heeds those of the map
+MEDIAN = 25  # nearest codes whose middle is where a new point begins
+TILE = 1 << 24  # pairs of points at once in the exact gradient
+
+
+def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarray, float]:
+    """The map (N, 2) and its KL divergence in nats."""
+    from openTSNE import TSNEEmbedding
+
+    def told(done: int):
+        return lambda iteration, _, xy: watch(done + iteration, EARLY + LATE, np.asarray(xy))
+
+    known = affinities(codes, config, watch)
+    xy = TSNEEmbedding(
+        start(codes, config.seed),
+        known,
+        random_state=config.seed,
+        n_jobs=config.n_jobs,
+        callbacks_every_iters=10 if len(codes) <= MANY else 2,
+        **_gradient(known.P),
+    )
+    xy = xy.optimize(EARLY, exaggeration=EXAGGERATION, momentum=0.5, callbacks=told(0))
+    xy = xy.optimize(LATE, momentum=0.8, callbacks=told(EARLY))
+    return np.asarray(xy), float(xy.kl_divergence)
+
+
+def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch):
+    """P, symmetric, as openTSNE holds it."""
+    from openTSNE import affinity, nearest_neighbors
+
+    asked = {"perplexity": config.perplexity, "n_jobs": config.n_jobs, "random_state": config.seed}
+    if len(codes) > MANY:
+        return affinity.PerplexityBasedNN(codes.astype(np.float64), method="annoy", **asked)
+    k = min(len(codes) - 1, int(3 * config.perplexity))
+    known = nearest_neighbors.PrecomputedNeighbors(*near(codes, k, watch))
+    return affinity.PerplexityBasedNN(knn_index=known, **asked)
+
+
+def _gradient(P) -> dict:
+    """How the gradient of so many points is found here."""
+    import torch
+
+    if P.shape[0] > MANY:
+        return GRID
+    return {"negative_gradient_method": Exact(P)} if torch.cuda.is_available() else TREE
+
+
+def place(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
+    """Where new codes (M, D) belong in the finished map xy (N, 2) of codes (N, D): (M, 2).
+
+    openTSNE's way (Poličar, Stražar & Zupan 2019): from the middle of their nearest neighbours each moves by itself.
+    """
+    from openTSNE import PartialTSNEEmbedding, TSNEEmbedding, affinity
+    from scipy.sparse import csr_matrix
+
+    from aevae.metrics import neighbours
+
+    distance, index = neighbours.nearest(new, codes, min(MEDIAN, len(codes)))
+    k = min(3 * PLACED, len(codes))
+    attraction = affinity.joint_probabilities_nn(
+        index[:, :k], distance[:, :k], [min(PLACED, k / 3)], symmetrize=False, n_reference_samples=len(codes)
+    )
+    none = affinity.PrecomputedAffinities(csr_matrix((len(xy), len(xy))), normalize=False)  # the map stays as it is
+    fixed = TSNEEmbedding(xy.astype(np.float64), none, negative_gradient_method="bh")
+    moved = PartialTSNEEmbedding(
+        np.median(fixed[index], axis=1), fixed, attraction, negative_gradient_method="bh", n_jobs=1
+    )
+    return np.asarray(moved.optimize(250, learning_rate=0.1, exaggeration=1.5, momentum=0.8, max_grad_norm=0.25))
+
+
+class Exact:
+    """KL(P || Q) and its gradient without approximation, on the GPU if there is one; openTSNE's optimiser calls it.
+
+    P: scipy CSR (N, N); in a call only its values may differ (exaggeration). Pairs are taken a tile of rows at a time.
+    """
+
+    def __init__(self, P, device: str | None = None):
+        import torch
+
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.kind = torch.float32 if self.device.type == "cuda" else torch.float64
+        self.offsets = torch.tensor(P.indptr, dtype=torch.int64, device=self.device)
+        self.columns = torch.tensor(P.indices, dtype=torch.int64, device=self.device)
+        self.rows = torch.repeat_interleave(torch.arange(P.shape[0], device=self.device), self.offsets.diff())
+
+    def __call__(self, embedding: np.ndarray, P, should_eval_error: bool = False, **_) -> tuple[float, np.ndarray]:
+        """KL in nats (0 unless asked for) and a quarter of its gradient (N, 2), the scale that openTSNE uses."""
+        import torch
+
+        y = torch.tensor(np.asarray(embedding), dtype=self.kind, device=self.device)
+        p = torch.tensor(P.data, dtype=self.kind, device=self.device)
+        push, total = torch.empty_like(y), torch.zeros((), dtype=torch.float64, device=self.device)
+        step = max(1, TILE // len(y))
+        for first in range(0, len(y), step):
+            block = y[first : first + step]
+            w = 1 / (1 + (block[:, :1] - y[:, 0]) ** 2 + (block[:, 1:] - y[:, 1]) ** 2)  # (tile, N)
+            total += w.sum(dtype=torch.float64) - len(block)  # a point does not push itself
+            w *= w
+            push[first : first + step] = w.sum(1, keepdim=True) * block - w @ y
+        apart = y[self.rows] - y[self.columns]
+        w = 1 / (1 + (apart**2).sum(1))
+        pull = torch.segment_reduce((p * w)[:, None] * apart, "sum", offsets=self.offsets, axis=0)
+        error = 0.0
+        if should_eval_error:
+            ratio = torch.where(p > 0, p / w, 1.0)  # an affinity that vanished adds nothing
+            error = float((p * ratio.log()).sum(dtype=torch.float64) + p.sum(dtype=torch.float64) * total.log())
+        return error, (pull - push / total).double().cpu().numpy()
