@@ -1,0 +1,72 @@
+"""The lab Bottleneck: what is handed to the browser is PCA and the runs; every control changes what it says."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from streamlit.testing.v1 import AppTest
+
+from aevae import datasets, jobs
+from aevae.blob import unpack
+from aevae.config import DataConfig
+
+PAGE = "pages/autoencoders/01_bottleneck.py"
+
+
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+
+
+def parcel(app: AppTest) -> tuple[dict, dict]:
+    (element,) = app.get("bidi_component")
+    header, arrays = unpack(element.proto.bytes)
+    return header["spec"], arrays
+
+
+def test_the_browser_gets_pca_and_the_runs(page):
+    spec, arrays = parcel(page)
+    data = datasets.load(DataConfig("mnist-5k"))
+    pca = PCA(64, svd_solver="full").fit(data.train.images.reshape(-1, 784) / 255)
+    shown = arrays["digits"].reshape(10, 784)
+    k = 12
+    ours = arrays["mean"] + arrays["coefficients"].reshape(10, 64)[:, :k] @ arrays["axes"].reshape(64, 784)[:k]
+    theirs = pca.transform(shown)[:, :k] @ pca.components_[:k] + pca.mean_
+    assert np.allclose(ours, theirs, atol=1e-4)
+    assert sorted(spec["sizes"]) == spec["sizes"] and 2 in spec["sizes"] and 32 in spec["sizes"]
+    pictures = arrays["pictures"].reshape(len(spec["sizes"]), 10, 784)
+    errors = np.square(pictures - shown).sum(2).mean(1)
+    assert errors[0] > 2 * errors[-1], "more numbers, less error"
+
+
+def test_the_sizes_that_are_missing_are_trained(page):
+    button = page.button(key="train_sizes")
+    assert "4, 8, 16" in button.label
+    button.click().run()
+    assert not page.exception
+    queued = [job.config["model"] for job in jobs.jobs()]
+    assert [(model["family"], model["latent_dim"]) for model in queued] == [("ae", 4), ("ae", 8), ("ae", 16)]
+
+
+def test_where_random_codes_come_from_changes_what_they_decode_to(page):
+    def sheet():
+        return page.get("image")[0].proto.imgs[0].url
+
+    box = sheet()
+    page.segmented_control(key="holes_from").set_value("prior").run()
+    prior = sheet()
+    assert box != prior
+    page.selectbox(key="holes").set_value(next(o for o in page.selectbox(key="holes").options if o.startswith("VAE")))
+    page.run()
+    assert sheet() != prior
+    assert not page.exception
+
+
+@pytest.mark.parametrize(("asked", "kept"), [("16", 16), ("0", 8), ("65", 8), ("x", 8)])
+def test_the_link_says_how_many_numbers(page, asked, kept):
+    del page.session_state["kept"]
+    page.query_params["kept"] = asked
+    page.run()
+    assert parcel(page)[0]["k"] == kept and page.query_params["kept"] in (str(kept), [str(kept)])
