@@ -1,22 +1,31 @@
-"""Embeddings: every widget changes what it says, and one wrong pane leaves the others."""
+"""Embeddings: every widget changes what it says, a wrong pane leaves the others, and maps come from the queue."""
+
+import io
+import zipfile
 
 import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
+from test_page_sliders import parcel
 
-from aevae.ui import maps
+from aevae import embeddings, jobs
+from aevae.embeddings import task
+from aevae.ui import atlas, brushing, panes
 
 PAGE = "pages/explore/embeddings.py"
 
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
+    """No map is kept, and no worker begins one by itself."""
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
 
 
 def opened(**values) -> AppTest:
+    """The page with quick maps of 300 digits, unless told otherwise."""
     app = AppTest.from_file("../app.py", default_timeout=120).run()
-    for key, value in values.items():
+    for key, value in ({"count": 300, "map_1": "pca", "map_2": "pca"} | values).items():
         app.session_state[key] = value
     return whole(app.switch_page(PAGE).run())
 
@@ -26,53 +35,269 @@ def whole(app: AppTest) -> AppTest:
     return app
 
 
-def notes(app: AppTest) -> list[str]:
-    return [c.value for c in app.caption if c.value.startswith("10-NN")]
+def spec(app: AppTest) -> dict:
+    return parcel(app, "atlas")[0]
 
 
-def test_empty_store_says_where_to_train(empty_store):
-    assert "trained model" in opened().info[0].value
+def states(app: AppTest) -> list[str]:
+    return [pane["state"] for pane in spec(app)["panes"]]
 
 
-def test_pixels_and_two_models_side_by_side(store):
+def xy(app: AppTest, pane: int) -> np.ndarray:
+    return parcel(app, "atlas")[1][f"xy{pane}"]
+
+
+def headings(app: AppTest) -> list[str]:
+    return [h.value for h in app.subheader]
+
+
+def brushed(app: AppTest, **state) -> AppTest:
+    """As if the browser had sent it."""
+    for name, value in state.items():
+        setattr(app.session_state["atlas"], name, value)
+    return whole(app.run())
+
+
+def test_without_models_there_are_maps_of_pixels(empty_store):
     app = opened()
-    assert len(notes(app)) == len(app.get("plotly_chart")) == 3
-    app.multiselect(key="models").set_value([store["vae"]]).run()
-    assert len(notes(whole(app))) == 2
+    assert "no trained model" in app.info[0].value
+    assert [p["title"] for p in spec(app)["panes"]] == ["Raw pixels"] * 2 and states(app) == ["ready"] * 2
 
 
-def test_methods_and_number_of_digits(store):
-    app = opened(models=[store["vae"]])
-    before = notes(app)
-    app.segmented_control(key="count").set_value(300).run()
-    assert notes(whole(app)) != before
-    app.pills(key="maps").set_value(["latent", "pca"]).run()
-    assert len(notes(whole(app))) == 3 and "no latent code" in app.warning[0].value
-    app.pills(key="maps").set_value([]).run()
-    assert "at least one kind" in whole(app).info[0].value
+def test_the_same_digits_in_all_panes_with_their_numbers(store):
+    app = opened(panes=3, map_3="pca")
+    header, arrays = parcel(app, "atlas")
+    assert states(app) == ["ready"] * 3 and [p["title"].split(" ")[0] for p in header["panes"]][2] == "Raw"
+    assert all(arrays[f"xy{i}"].shape == (300, 2) for i in range(3)) and arrays["labels"].shape == (300,)
+    np.testing.assert_array_equal(arrays["labels"], atlas.labels("mnist-5k", 300))
+    for pane in header["panes"]:
+        assert [name for name, *_ in pane["numbers"]][:2] == ["10-NN accuracy", "before mapping"]
+    sheet, given = parcel(app, "sheet")
+    assert sheet["channel"] == header["pictures"] and given["pictures"].shape == (300, 784)
 
 
-def test_a_perplexity_too_large_is_a_sentence_and_the_rest_goes_on(store):
-    app = opened(models=[store["vae"]], maps=["pca", "tsne"], count=300)
-    tsne = notes(app)[2:]
-    assert len(tsne) == 2
-    app.number_input(key="perplexity").set_value(5.0).run()
-    assert notes(whole(app))[2:] != tsne
-    app.number_input(key="perplexity").set_value(200.0).run()
-    assert len(notes(whole(app))) == 2
-    assert [w.value.split(" for ")[0] for w in app.warning] == ["perplexity must be in 1..99.6"] * 2
+def test_every_control_of_a_pane(store):
+    app = opened()
+    before = xy(app, 0)
+    app.selectbox(key="space_1").set_value(store["vae"]).run()
+    assert not np.array_equal(xy(whole(app), 0), before) and spec(app)["panes"][0]["run"] == store["vae"]
+    app.selectbox(key="map_1").set_value("latent").run()
+    assert spec(whole(app))["panes"][0]["sub"] == "latent plane"
+    np.testing.assert_array_equal(xy(app, 0), codes(store["vae"])[:, list(panes.strongest(store["vae"]))])
+    app.selectbox(key="count").set_value(500).run()
+    assert len(xy(whole(app), 0)) == 500
+    app.segmented_control(key="panes").set_value(4).run()
+    assert len(spec(whole(app))["panes"]) == 4
 
 
-def test_parameters_reach_the_map(store):
-    base = {"seed": 0, "n_neighbors": 15, "min_dist": 0.1}
-    first = maps.pane(store["vae"], "umap", 300, **base)
-    for change in ({"seed": 1}, {"n_neighbors": 5}, {"min_dist": 0.8}):
-        assert not np.array_equal(maps.pane(store["vae"], "umap", 300, **base | change).xy, first.xy)
-    assert first.xy.shape == (300, 2) and 0 < first.accuracy <= 1 and 0 < first.trustworthiness <= 1
+def codes(name: str, n: int = 300) -> np.ndarray:
+    return embeddings.codes_of(embeddings.MapRequest(name, n=n))
 
 
-def test_same_rows_for_all_and_latent_shows_the_strongest_two(store):
-    codes = maps.space_codes(store["vae"], 300, "mnist-5k")
-    pane = maps.pane(store["vae"], "latent", 300)
-    np.testing.assert_array_equal(pane.xy, codes[:, list(pane.dims)])
-    assert maps.space_codes(maps.PIXELS, 300, "mnist-5k").shape == (300, 784)
+@pytest.mark.parametrize(
+    ("method", "key", "value", "words"),
+    [
+        ("tsne", "perplexity_1", 5.0, "t-SNE, perplexity 5, seed 0"),
+        ("tsne", "map_seed_1", 3, "t-SNE, perplexity 30, seed 3"),
+        ("umap", "neighbours_1", 7, "UMAP, neighbours 7, least distance 0.1, seed 0"),
+        ("umap", "min_dist_1", 0.5, "UMAP, neighbours 15, least distance 0.5, seed 0"),
+        ("pca50-tsne", "perplexity_1", 9.0, "PCA-50 → t-SNE, perplexity 9, seed 0"),
+    ],
+)
+def test_parameters_reach_the_request(store, method, key, value, words):
+    app = opened(map_1=method)
+    app.number_input(key=key).set_value(value).run()
+    assert spec(whole(app))["panes"][0]["sub"] == words
+    (asked,) = [job.config for job in jobs.jobs(lane=jobs.TASKS_LANE) if job.active]  # what nobody wants now is gone
+    assert asked["via"] == ("pca50" if "pca50" in method else "") and value in asked["parameters"].values()
+
+
+def test_a_missing_map_is_queued_once_and_shown_when_it_is_there(store):
+    app = opened(map_2="tsne")
+    assert states(app) == ["ready", "making"] and spec(app)["panes"][1]["note"] == "Next in the queue"
+    whole(app.run())
+    (job,) = jobs.jobs(lane=jobs.TASKS_LANE)
+    assert task.work(job.config, lambda news: None, lambda: False)
+    assert states(whole(app.run())) == ["ready", "ready"] and xy(app, 1).shape == (300, 2)
+
+
+def test_a_map_on_its_way_is_shown_as_far_as_it_is(store, monkeypatch):
+    half = embeddings.Frame(np.ones((300, 2), np.float32), 200, 800)
+    monkeypatch.setattr(embeddings, "frame", lambda request: half)
+    monkeypatch.setattr(jobs.Job, "state", property(lambda job: "running", lambda job, value: None), raising=False)
+    choice = panes.Choice(store["vae"], "tsne", (("perplexity", 30.0), ("seed", 0)))
+    look = atlas._on_its_way(choice, panes.request_of(choice, "mnist-5k", 300))
+    assert (look.state, look.part, look.note) == ("making", 0.25, "Step 200 of 800") and look.xy is half.xy
+
+
+def test_cancelled_and_failed_maps_are_sentences_and_may_be_asked_for_again(store):
+    app = opened(map_1="tsne")
+    (key,) = app.session_state["atlas_jobs"]
+    jobs.cancel(app.session_state["atlas_jobs"][key])
+    assert states(whole(app.run())) == ["making", "ready"], "cancelled by another session: asked for again"
+    app.session_state["atlas_stopped"] = {key}
+    jobs.cancel(app.session_state["atlas_jobs"][key])
+    assert states(whole(app.run())) == ["stopped", "ready"]
+    assert spec(app)["panes"][0]["note"] == "Cancelled." and spec(app)["panes"][0]["again"]
+    assert not any(job.active for job in jobs.jobs(lane=jobs.TASKS_LANE)), "looking does not ask for it again"
+
+
+def test_what_has_no_map_is_a_sentence_and_the_rest_goes_on(store):
+    app = opened(space_2=panes.PIXELS, map_2="latent")
+    assert states(app) == ["ready", "stopped"] and "no latent code" in spec(app)["panes"][1]["note"]
+
+
+def test_comparisons_set_all_panes(store):
+    app = opened()
+    app.selectbox(key="preset").set_value("perplexity").run()
+    assert [p["sub"] for p in spec(whole(app))["panes"]] == [f"t-SNE, perplexity {p}, seed 0" for p in (2, 30, 100)]
+    app.selectbox(key="preset").set_value("road").run()
+    assert [p["sub"].split(",")[0] for p in spec(whole(app))["panes"]] == ["t-SNE", "t-SNE", "PCA-50 → t-SNE"]
+    assert app.selectbox(key="space_2").value == panes.PIXELS
+    app.button(key="show_perplexity").click().run()
+    assert spec(whole(app))["panes"][2]["sub"] == "t-SNE, perplexity 100, seed 0"
+
+
+def test_colours(store):
+    app = opened(space_1=store["ae"], space_2=store["vae"])
+    assert spec(app)["shade"] is None
+    names = app.selectbox(key="colour").options
+    assert len(names) == 5, "class, changed, two errors, one KL: a plain autoencoder has none"
+    x = atlas.images("mnist-5k", 300).astype(np.float32) / 255
+    for name, wanted in (("changed-1-2", None), (f"error-{store['ae']}", x), (f"kl-{store['vae']}", None)):
+        app.selectbox(key="colour").set_value(name).run()
+        shade = spec(whole(app))["shade"]
+        assert shade["low"] < shade["high"] and parcel(app, "atlas")[1]["shade"].shape == (300,)
+        assert shade["unit"] == ("of 10 neighbours" if wanted is None and "changed" in name else "nats")
+
+
+def test_changed_neighbours_are_counted():
+    map_ = lambda points: type("Map", (), {"xy": points})  # noqa: E731
+    points = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    look = lambda key, xy: atlas.Look(None, type("R", (), {"key": key}), map=map_(xy))  # noqa: E731
+    same, _unit = atlas.shade("changed-1-2", [look("a", points), look("b", 3 * points + 1)], "", 60)
+    assert not same.any()
+    other, _unit = atlas.shade("changed-1-2", [look("a", points), look("c", points[::-1])], "", 60)
+    assert 0 < other.mean() <= 10
+    assert atlas.shade("changed-1-2", [look("a", points), atlas.Look(None)], "", 60) is None
+
+
+def test_aligning_turns_the_second_map_onto_the_first(store):
+    app = opened(space_1=store["vae"], map_1="pca", space_2=store["vae"], map_2="latent")
+    before = [xy(app, i) for i in (0, 1)]
+    app.toggle(key="align").set_value(True).run()
+    after = [xy(whole(app), i) for i in (0, 1)]
+    np.testing.assert_array_equal(after[0], before[0])
+    np.testing.assert_allclose(after[1], embeddings.procrustes(before[1], before[0]), atol=1e-5)
+    assert len({tuple(p["frame"]) for p in spec(app)["panes"]}) == 1, "one frame for both"
+
+
+def test_planes_decode_exactly_also_when_they_are_turned(store):
+    app = opened(space_1=store["vae"], map_1="pca", space_2=store["vae"], map_2="latent", align=True)
+    z, dims = codes(store["vae"]), list(panes.strongest(store["vae"]))
+    for pane in (0, 1):
+        origin, u, v = parcel(app, "atlas")[1][f"lift{pane}"]
+        x, y = xy(app, pane)[7]
+        lifted = origin + x * u + y * v
+        if pane:
+            wanted = z.mean(0)
+            wanted[dims] = z[7, dims]
+        else:
+            centred = z - z.mean(0)
+            axes = np.linalg.svd(centred, full_matrices=False)[2][:2]
+            wanted = z.mean(0) + (centred[7] @ axes.T) @ axes
+        np.testing.assert_allclose(lifted, wanted, atol=1e-4)
+
+
+def test_a_selection_is_shown_with_the_mean_codes(store):
+    app = opened(space_1=store["ae"], space_2=store["vae"])
+    assert headings(app) == []
+    brushed(app, selected=np.array([3, 5, 8], np.int32))
+    assert "3 selected" in headings(app)
+    alts = [i.caption for i in app.get("imgs") if i.caption] if app.get("imgs") else []
+    assert alts == [] or any("Mean" in c for c in alts)
+    app.selectbox(key="count").set_value(500).run()
+    assert headings(whole(app)) == [], "of other points nothing is selected"
+
+
+def test_neighbours_in_pixels_spaces_and_maps(store):
+    app = opened(space_1=store["ae"], space_2=store["vae"], map_2="latent")
+    brushed(app, point=12)
+    assert headings(app)[0].startswith("The 10 nearest of ") and headings(app)[0].endswith("number 12")
+    assert app.query_params["point"] in ("12", ["12"])
+    looks = [atlas.look_at(panes.Choice(store[f], m), "mnist-5k", 300) for f, m in (("ae", "pca"), ("vae", "latent"))]
+    rows = brushing.neighbour_rows(looks, "mnist-5k", 300, 12, None, [None, None])
+    assert [r.title.split(":")[0] for r in rows][3:] == ["Map 1", "Map 2"] and len(rows) == 5
+    x = atlas.images("mnist-5k", 300).reshape(300, -1).astype(float)
+    true = np.argsort(((x - x[12]) ** 2).sum(1))
+    assert rows[0].near.tolist() == true[1:11].tolist() and rows[0].pixels is None
+    for row in rows[1:]:
+        assert 12 not in row.near and row.pixels == brushing.share(row.near, rows[0].near)
+    assert rows[4].space == brushing.share(rows[4].near, rows[2].near)
+
+
+def test_jaccard():
+    a = np.arange(10)
+    assert brushing.share(a, a[::-1]) == 1 and brushing.share(a, a + 10) == 0
+    assert brushing.share(a, a + 5) == pytest.approx(5 / 15)
+
+
+def test_the_point_comes_from_the_link_if_it_is_one(store):
+    for text, wanted in (("7", 7), ("300", -1), ("-1", -1), ("x", -1), ("9" * 30, -1)):
+        app = AppTest.from_file("../app.py", default_timeout=60).run()
+        app.session_state["count"], app.session_state["map_1"], app.session_state["map_2"] = 300, "pca", "pca"
+        app.query_params["point"] = text
+        assert whole(app.switch_page(PAGE).run()).session_state["atlas"].point == wanted
+
+
+def test_a_digit_of_ones_own_lands_in_every_map(store):
+    mine = atlas.images("mnist-5k", 300)[42].astype(np.float32) / 255
+    app = opened(space_1=store["vae"], space_2=panes.PIXELS, guest_own=mine)
+    for i, pane in enumerate(spec(app)["panes"]):
+        np.testing.assert_allclose(pane["own"], xy(app, i)[42], atol=1e-3)
+    assert headings(app) == ["The 10 nearest of your own digit"]
+    assert parcel(app, "atlas")[1]["own"].shape == (784,)
+    looks = [atlas.look_at(panes.Choice(panes.RANDOM, "pca"), "mnist-5k", 300)]
+    assert brushing.places(looks, mine) == [None], "random codes know no digit"
+
+
+def test_files_to_take_along(store):
+    looks = [atlas.look_at(panes.Choice(store["vae"], "pca"), "mnist-5k", 300)]
+    rows = brushing.csv(looks, atlas.labels("mnist-5k", 300)).splitlines()
+    assert len(rows) == 301 and float(rows[1].split(",")[2]) == pytest.approx(looks[0].xy[0, 0], abs=1e-4)
+    with zipfile.ZipFile(io.BytesIO(brushing.projector(looks[0], "mnist-5k", 300))) as archive:
+        names = archive.namelist()
+        assert {"vectors.tsv", "metadata.tsv"} <= set(names) and any(n.endswith(".png") for n in names)
+        assert len(archive.read("vectors.tsv").splitlines()) == 300
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        {"selected": "all"}, {"selected": [1, 300]}, {"selected": [-1]}, {"selected": [1.5]}, {"selected": [True]},
+        {"selected": list(range(300)) * 2}, {"point": 300}, {"point": -2}, {"point": "3"}, {"n": -1}, {"n": "x"},
+        {"cancel": 9}, {"make": "0"}, {"cancel": True}, {},
+    ],
+)  # fmt: skip
+def test_what_is_no_letter_changes_nothing(payload, monkeypatch):
+    state = {}
+    monkeypatch.setattr(atlas.st, "session_state", state)
+    monkeypatch.setattr(atlas.st, "query_params", {})
+    atlas.heard(payload, [], "mnist-5k", 300)
+    now = state["atlas"]
+    assert (len(now.selected), now.point, now.n) == (0, -1, 0)
+
+
+def test_letters_select_choose_cancel_and_ask_again(monkeypatch):
+    state = {"atlas_jobs": {"k": 17}}
+    cancelled = []
+    monkeypatch.setattr(atlas.st, "session_state", state)
+    monkeypatch.setattr(atlas.st, "query_params", {})
+    monkeypatch.setattr(jobs, "cancel", cancelled.append)
+    looks = [atlas.Look(None), atlas.Look(None, type("R", (), {"key": "k"}))]
+    atlas.heard({"selected": [5, 2, 5], "n": 4}, looks, "mnist-5k", 300)
+    atlas.heard({"point": 8, "cancel": 1}, looks, "mnist-5k", 300)
+    now = state["atlas"]
+    assert (now.selected.tolist(), now.point, now.n, cancelled) == ([2, 5], 8, 4, [17])
+    atlas.heard({"make": 1}, looks, "mnist-5k", 300)
+    assert state["atlas_jobs"] == {} and not state["atlas_stopped"]

@@ -1,26 +1,17 @@
-"""What the pages draw of whole spaces: the grid of a manifold, strips of traversals, maps with their quality."""
+"""What the page of sliders draws of a whole space: the grid of a manifold, strips of traversals."""
 
 import io
-from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
-from aevae import checkpoints, embeddings
 from aevae.latent import traversal
-from aevae.metrics import neighbours
 from aevae.ui import loaders, pictures
 from aevae.ui.bank import Bank
-from aevae.ui.i18n import _
 
-PIXELS = "pixels"  # the space of the raw pictures, beside the runs
 MARK = (68, 121, 207)
-NEAREST = 10  # neighbours that vote and that are counted
 GUTTER = 48  # pixels left of a strip, for its name
-
-
-# -- sliders ---------------------------------------------------------------------------------------------------------
 
 
 def grid_lines(bank: Bank, dims: tuple[int, int], n: int, by_prior: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -81,79 +72,3 @@ def strips(bank: Bank, z: np.ndarray, dims: list[int], steps: int = 11, scale: i
     file = io.BytesIO()
     out.save(file, "PNG", compress_level=1)
     return file.getvalue()
-
-
-# -- embeddings ------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class Pane:
-    """A map xy (N, 2) with its quality: k-NN accuracy in map and space (0..1), trustworthiness, seconds it took."""
-
-    xy: np.ndarray
-    seconds: float
-    cached: bool
-    accuracy: float
-    accuracy_space: float
-    trustworthiness: float
-    dims: tuple[int, int]
-
-
-def space_codes(space: str, n: int, dataset: str) -> np.ndarray:
-    """(n, D): the first test pictures as pixels, or as codes of the run of that name; the same rows for all."""
-    if space == PIXELS:
-        return loaders.test_digits(dataset)[0][:n].reshape(n, -1)
-    return loaders.codes(space, dataset)[:n]
-
-
-def pane(space: str, method: str, n: int, dataset: str = "mnist-5k", **parameters) -> Pane:
-    """The map of the first n test pictures in a space. Raises ValueError, in one sentence, where there is none."""
-    checksum, dims = "", (0, 1)
-    if space != PIXELS:
-        checksum = checkpoints.find_run(space).state.get("checksums", {}).get("model.safetensors", "")
-        dims = _strongest(space)
-    elif method == "latent":
-        raise ValueError("raw pixels have no latent code: choose PCA, t-SNE or UMAP for them")
-    if method == "latent":
-        parameters["dims"] = dims
-    return _pane(space, checksum, method, n, dataset, tuple(sorted(parameters.items())))
-
-
-def _strongest(name: str) -> tuple[int, int]:
-    order = loaders.latent_summary(name)["order"]
-    return (int(order[0]), int(order[1])) if len(order) > 1 else (0, 1)
-
-
-@st.cache_data(max_entries=128, show_spinner=False)
-def _pane(space: str, checksum: str, method: str, n: int, dataset: str, parameters: tuple) -> Pane:
-    codes, labels = space_codes(space, n, dataset), loaders.test_digits(dataset)[1][:n]
-    drawn = embeddings.cached_embed(codes, method, **dict(parameters))
-    return Pane(
-        xy=drawn.xy,
-        seconds=drawn.seconds,
-        cached=drawn.cached,
-        accuracy=neighbours.knn_accuracy(drawn.xy, labels, NEAREST),
-        accuracy_space=neighbours.knn_accuracy(codes, labels, NEAREST),
-        trustworthiness=neighbours.trustworthiness(codes, drawn.xy, NEAREST),
-        dims=dict(parameters).get("dims", (0, 1)),
-    )
-
-
-def quality_note(pane: Pane) -> str:
-    """The numbers under a map."""
-    return _(
-        "10-NN accuracy **{:.1%}** (before mapping {:.1%}) · trustworthiness **{:.3f}** · {:.1f} s to draw{}"
-    ).format(
-        pane.accuracy,
-        pane.accuracy_space,
-        pane.trustworthiness,
-        pane.seconds,
-        _(", kept from earlier") if pane.cached else "",
-    )
-
-
-def first_two() -> list[str]:
-    """A plain autoencoder and a VAE with the largest codes there are, so that the first look compares something."""
-    largest = sorted(loaders.finished(), key=lambda run: -run.latent_dim)
-    found = [next((r.name for r in largest if r.family == family), None) for family in ("ae", "vae")]
-    return [name for name in found if name] or [run.name for run in largest[:2]]

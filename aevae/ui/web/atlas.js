@@ -41,11 +41,11 @@ class Atlas {
     this.scale = el("div", { class: "scale" });
     this.field = el("div", { class: "field" });
     this.count = el("p", { class: "count" });
-    this.table = el("table", { class: "aloud" });
+    this.table = el("table");
     this.aloud = el("div", { class: "aloud", "aria-live": "polite" });
     const tools = el("div", { class: "tools" }, this.lassoTool, this.moveTool, this.none, this.png);
     this.root = el("div", { class: "atlas" }, el("div", { class: "head" }, this.classes, this.scale, tools), this.field,
-      this.count, this.table, this.aloud);
+      this.count, el("div", { class: "aloud" }, this.table), this.aloud);
     root.append(this.root);
   }
 
@@ -54,6 +54,7 @@ class Atlas {
     Object.assign(this, { spec, labels: arrays.labels });
     if (before?.key !== spec.key) this.open(spec);
     this.theme();
+    this.totals = countByClass(new Uint8Array(this.labels.length).fill(1), this.labels, spec.classes.length);
     this.codes = spec.shade ? arrays.shade : arrays.labels;
     this.colours = spec.classes.map((_, c) => spec.colours[c % spec.colours.length]);
     const plain = () => Uint32Array.from(this.colours, (c) => pixelOf(parseColour(c.back)));
@@ -325,7 +326,8 @@ class Atlas {
     const { texts, classes } = this.spec;
     const parts = this.counts.flatMap((n, c) => (n ? [`${classes[c]} × ${n}`] : []));
     this.count.textContent = this.any ? `${fill(texts.selected, { count: total })} ${parts.join(" · ")}` : texts.hint;
-    [...this.classes.children].forEach((b, c) => b.setAttribute("aria-pressed", this.counts[c] > 0));
+    const whole = (c) => this.any && this.counts[c] === this.totals[c];
+    [...this.classes.children].forEach((b, c) => b.setAttribute("aria-pressed", whole(c)));
     if (!hand) this.list();
     for (const pane of this.panes) this.touch(pane, hand);
   }

@@ -38,16 +38,10 @@ export class Pane {
     this.stop = button("", () => this.atlas.ask("cancel", this.number));
     this.bar = el("progress", { max: 1 });
     this.message = el("div", { class: "message" }, this.words, this.bar, this.again, this.stop);
-    this.stage = el("div", { class: "stage" }, this.base, this.over, this.message, this.tip);
+    const tools = el("div", { class: "tools" }, this.closer, this.wider, this.whole, this.morph);
+    this.stage = el("div", { class: "stage" }, this.base, this.over, this.message, tools, this.tip);
     this.foot = el("p", { class: "numbers" });
-    this.root = el(
-      "figure",
-      {},
-      el("figcaption", {}, el("span", { class: "name" }, this.title, this.sub),
-        el("span", { class: "tools" }, this.morph, this.wider, this.whole, this.closer)),
-      this.stage,
-      this.foot,
-    );
+    this.root = el("figure", {}, el("figcaption", {}, this.title, this.sub), this.stage, this.foot);
     const on = { pointerdown: "pressed", pointermove: "moved", pointerup: "lifted", pointercancel: "dropped" };
     for (const [event, act] of Object.entries(on)) this.over[`on${event}`] = (e) => this[act](e);
     this.over.onpointerleave = () => this.press || this.leave();
