@@ -1,0 +1,253 @@
+"""Numbers of runs: what can be asked, what is kept, and what is refused with a sentence."""
+
+import dataclasses
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from aevae import checkpoints, metrics, runs
+from aevae.metrics import METRICS, evaluation, task
+from aevae.metrics.metric import Metric, Sample
+from tests.conftest import tiny_config
+
+FEW = 60
+
+
+def test_every_metric_says_what_it_is():
+    for name, metric in METRICS.items():
+        assert metric.name == name and metric.title and metric.formula.count("{") == metric.formula.count("}")
+        assert metric.better in ("", "lower", "higher") and metric.cost in ("quick", "slow")
+        assert metric.unit or name == "mean_activation"
+
+
+def test_every_family_gives_numbers_or_a_sentence(zoo):
+    for family, name in zoo.items():
+        run = runs.load_run(name)
+        refused = {m.name: said for m in METRICS.values() if (said := m.applies(run))}
+        assert all(len(said.split()) > 3 for said in refused.values())
+        assert {m: METRICS[m].applies(run.info) for m in refused} == refused, "the listing says the same"
+        assert ("nll" in refused) == (family not in NLL), family
+        quick = metrics.evaluate(run, ["quick"], n=110)
+        assert {m for m in METRICS if METRICS[m].cost == "quick" and m not in refused} <= set(quick)
+        assert quick["objective"] == runs.evaluate(run.model, run.config.data, run.device, limit=110)["objective"]
+
+
+NLL = {"vae", "beta_vae", "iwae", "skip_vae", "ml_vae", "variational_auto_decoder"}
+
+
+@pytest.mark.parametrize("family", ["ae", "vae", "k_sparse", "vq_vae", "contractive"])
+def test_the_slow_ones_of_a_family(zoo, family):
+    run = runs.load_run(zoo[family])
+    names = [m.name for m in METRICS.values() if not m.applies(run) and m.key != "aevae.metrics.samples.samples"]
+    options = {"samples": 3} if "nll" in names else {}
+    found = metrics.evaluate(run, names, n=FEW, options=options)
+    assert set(names) <= set(found)
+    assert 0 <= found["knn_accuracy"] <= 1 and 0 <= found["linear_probe"] <= 1
+    assert len(found["denoising_psnr_by_noise"]) == 11
+    if "jacobian_norm" in names:
+        size = min(50, run.latent_dim)
+        spectrum = found["jacobian_spectrum"]
+        assert len(spectrum) == size and spectrum == sorted(spectrum, reverse=True)
+        assert found["jacobian_norm"] >= spectrum[0] - 1e-6
+    if family == "contractive":
+        assert found["jacobian_norm"] ** 2 == pytest.approx(found["jacobian"], rel=0.05), "root of nearly equal squares"
+
+
+def test_the_jacobian_of_a_linear_code_is_its_matrix(zoo):
+    run = runs.load_run(zoo["linear_ae"])
+    found = metrics.evaluate(run, ["jacobian_norm", "jacobian_spectrum"], n=5)
+    weight = next(p for name, p in run.model.named_parameters() if p.shape == (run.latent_dim, 784))
+    assert found["jacobian_norm"] == pytest.approx(float(weight.norm()), rel=1e-5)
+    assert found["jacobian_spectrum"] == pytest.approx(torch.linalg.svdvals(weight).tolist(), rel=1e-4)
+
+
+def test_the_bound_tightens_and_information_is_bounded(store):
+    run = runs.load_run(store["vae"])
+    bounds = [metrics.evaluate(run, ["nll"], n=200, options={"samples": k}) for k in (2, 20, 200)]
+    for wider, closer in ((0, 1), (1, 2)):
+        assert bounds[closer]["nll"] <= bounds[wider]["nll"] + 3 * bounds[wider]["nll_se"]
+    basics = metrics.evaluate(run, ["quick"])
+    assert bounds[0]["nll"] <= -metrics.evaluate(run, ["elbo"], n=200)["elbo"] + 3 * bounds[0]["nll_se"]
+    assert -0.05 <= basics["index_code_mi"] <= min(basics["kl"], math.log(1000)) + 0.05
+    parts = basics["index_code_mi"] + basics["total_correlation"] + basics["dimensionwise_kl"]
+    assert parts == pytest.approx(sum(basics["kl_per_dim"]), abs=1e-3)
+    assert basics["bits_per_dim"] == pytest.approx(-basics["elbo"] / 784 / math.log(2))
+
+
+def test_the_parts_of_the_kl_are_those_of_gaussians():
+    """q(z) Gaussian with a known correlation: each part has a closed form."""
+    from aevae.models.aggregate import decompose
+
+    draw = torch.Generator().manual_seed(0)
+    n, within = 2000, 0.5
+    factor = torch.tensor([[1.0, 0], [0.8, 0.6]])
+    mu = torch.randn(n, 2, generator=draw) @ factor.T
+    logvar = torch.full((n, 2), math.log(within))
+    kl = 0.5 * (mu.square() + within - 1 - math.log(within)).mean(0)
+    found = decompose(mu, logvar, torch.randn(n, 2, generator=draw), kl)
+    total = factor @ factor.T + within * torch.eye(2)
+    variance = total.diagonal()
+    information = 0.5 * math.log(float(torch.linalg.det(total)) / within**2)
+    correlation = 0.5 * float(variance.log().sum() - torch.linalg.det(total).log())
+    each = 0.5 * float((variance - 1 - variance.log()).sum())
+    assert list(found.values()) == pytest.approx([information, correlation, each], abs=0.08)
+
+
+def test_what_is_found_is_kept(store, monkeypatch):
+    run = runs.load_run(store["vae"])
+    first = metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW)
+    told = []
+    again = metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, on_progress=lambda *a: told.append(a))
+    assert again == first and not told, "read, not computed"
+    assert metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, seed=1)["nll"] != first["nll"]
+    assert "nll" not in checkpoints.find_run(run.name).metrics["mnist-5k"], "only what was asked with the defaults"
+    monkeypatch.setattr(evaluation, "SCHEMA", evaluation.SCHEMA + 1)
+    metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, on_progress=lambda *a: told.append(a))
+    assert told, "stale numbers are found anew"
+
+
+def test_the_defaults_stand_among_the_numbers_of_the_run(store):
+    info = checkpoints.find_run(store["ae"])
+    assert metrics.missing(info, ["sse", "jacobian_norm", "nll"]) == ["jacobian_norm"], "nll: an ae has none"
+    found = metrics.evaluate(runs.load_run(info.name), ["jacobian_norm"])
+    after = checkpoints.find_run(info.name)
+    assert after.metrics["mnist-5k"]["jacobian_norm"] == found["jacobian_norm"]
+    assert after.metrics["mnist-5k"]["sse"] == info.metrics["mnist-5k"]["sse"]
+    assert metrics.missing(after, ["sse", "jacobian_norm"]) == []
+
+
+def test_a_shipped_run_stays_as_it_is(store, tmp_path, monkeypatch):
+    info = checkpoints.find_run(store["ae"])
+    shelf = tmp_path / "pretrained" / info.name
+    shutil.copytree(info.path, shelf)
+    shutil.rmtree(info.path)
+    monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
+    before = (shelf / "metrics.json").read_bytes()
+    run = runs.load_run(info.name)
+    found = metrics.evaluate(run, ["jacobian_norm"])
+    assert run.info.shipped and (shelf / "metrics.json").read_bytes() == before
+    assert checkpoints.find_run(info.name).metrics["mnist-5k"]["jacobian_norm"] == found["jacobian_norm"]
+    (kept,) = (tmp_path / "cache" / "metrics").glob("*.json")
+    kept.write_text("{")
+    assert "jacobian_norm" not in checkpoints.find_run(info.name).metrics["mnist-5k"], "a damaged note is no note"
+    assert metrics.evaluate(runs.load_run(info.name), ["jacobian_norm"]) == found
+
+
+def diverge(name):
+    """Weights that are no numbers, and a checksum that agrees."""
+    info = checkpoints.find_run(name)
+    file = info.path / "model.safetensors"
+    weights = load_file(file)
+    key = next(iter(k for k, v in weights.items() if v.numel() > 1 and v.is_floating_point()))
+    weights[key] = weights[key] * float("nan")
+    save_file(weights, file)
+    state = json.loads((info.path / "state.json").read_text())
+    state["checksums"]["model.safetensors"] = checkpoints.checksum(file)
+    (info.path / "state.json").write_text(json.dumps(state))
+    return runs.load_run(name)
+
+
+@pytest.mark.parametrize("metric", ["sse", "active_units", "nll", "knn_accuracy", "frechet_distance"])
+def test_a_model_that_is_not_a_number_has_no_numbers(store, metric):
+    run = diverge(store["vae"])
+    with pytest.raises(ValueError, match="has diverged: what it says is not a number"):
+        metrics.evaluate(run, [metric], n=FEW)
+
+
+def test_a_value_that_is_not_a_number_is_refused(store, monkeypatch):
+    bad = Metric("bad", "bad", "", "", lambda run, data, seed: {"bad": math.inf})
+    monkeypatch.setitem(METRICS, "bad", bad)
+    with pytest.raises(ValueError, match="diverged"):
+        metrics.evaluate(runs.load_run(store["ae"]), ["bad"])
+
+
+def test_refusals(store, monkeypatch):
+    vae, ae = (runs.load_run(store[f]) for f in ("vae", "ae"))
+    for run, names, more, words in (
+        (ae, ["nll"], {}, "ae has no prior"),
+        (ae, ["kl"], {}, "ae has no kl"),
+        (vae, ["fid"], {}, "metric must be one of"),
+        (vae, ["nll"], {"options": {"samples": 0}}, "samples must be in 1..100000, got 0"),
+        (vae, ["nll"], {"options": {"samples": True}}, "samples must be in 1..100000"),
+        (vae, ["nll"], {"options": {"k": 3}}, "no.* option 'k'"),
+        (vae, ["nll"], {"n": -1}, "n must be 0 or more, got -1"),
+        (vae, ["mig"], {}, "trained on sprites"),
+        (vae, ["interpolation_distance"], {}, "trained on lines"),
+        (vae, ["linear_probe"], {"n": 5}, "two classes|at least 20 pictures"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            metrics.evaluate(run, names, **more)
+    from aevae import datasets
+
+    full = datasets.load(vae.config.data)
+    empty = dataclasses.replace(full, test=full.test.take(slice(0)))
+    monkeypatch.setattr(datasets, "load", lambda config: empty)
+    with pytest.raises(ValueError, match="mnist-5k has no test pictures"):
+        metrics.evaluate(vae, ["sse"], n=7)
+
+
+def test_it_stops_and_keeps_what_was_found(store):
+    run = runs.load_run(store["vae"])
+    asked = iter([False] * 3 + [True] * 100)
+    found = metrics.evaluate(run, ["sse", "nll"], n=FEW, options={"samples": 50}, should_stop=lambda: next(asked))
+    assert "sse" in found and "nll" not in found
+    asked = iter([False] * 3 + [True] * 100)
+    request = {"run": run.name, "metrics": ["nll"], "n": FEW}
+    assert not task.work(request, lambda news: None, lambda: next(asked))
+    told = []
+    assert task.work(request | {"options": {"samples": 2}}, told.append, lambda: False)
+    assert all(0 <= news["fraction"] <= 1 and news["text"] for news in told) and json.dumps(told)
+    with pytest.raises(ValueError, match="no run"):
+        task.work({"run": "nothing", "metrics": ["nll"]}, told.append, lambda: False)
+
+
+def test_the_readers_of_codes():
+    """Codes that are the class are read by both readers; codes that are noise by none."""
+    from aevae.datasets.base import Split
+    from aevae.metrics import codes
+
+    labels = np.arange(400) % 4
+    sample = Sample(Split(np.zeros((400, 1, 28, 28), np.uint8), labels))
+
+    class Run:
+        name = "made"
+
+    for told, low, high in ((np.eye(4)[labels], 0.99, 1), (np.zeros((400, 4)), 0, 0.4)):
+        noise = 0.1 * np.random.default_rng(0).normal(size=(400, 4))
+        sample._posterior["made"] = torch.tensor(told + noise), None
+        for reader, name in ((codes.probe, "linear_probe"), (codes.neighbours, "knn_accuracy")):
+            assert low <= reader(Run, sample, 0)[name] <= high
+
+
+def test_disentanglement_and_walks_of_trained_runs(store, monkeypatch):
+    from aevae.config import DataConfig
+    from aevae.metrics import disentanglement
+
+    for name, small in (("TREES", 1), ("TAUGHT", 300), ("VOTES", 40)):
+        monkeypatch.setattr(disentanglement, name, small)
+
+    for dataset, names in (("sprites", ["mig", "sap", "factor_vae"]), ("lines", ["interpolation_distance"])):
+        config = dataclasses.replace(tiny_config("vae"), data=DataConfig(dataset, limit=200))
+        run = runs.load_run(runs.train_or_load(config, "cpu").name)
+        found = metrics.evaluate(run, names)
+        assert set(found) == set(names) and all(0 <= value <= 1 for value in found.values())
+
+
+def test_pca_is_that_of_scikit_learn():
+    from sklearn.decomposition import PCA
+
+    from aevae.models.linear_ae import pca
+
+    x = np.random.default_rng(0).normal(size=(300, 50)) @ np.random.default_rng(1).normal(size=(50, 50))
+    theirs = PCA(5).fit(x)
+    mean, components = (t.numpy() for t in pca(torch.tensor(x), 5))
+    assert np.allclose(mean, theirs.mean_) and np.allclose(
+        np.abs(components @ theirs.components_.T), np.eye(5), atol=1e-8
+    )
+    ours = x - mean - (x - mean) @ components.T @ components
+    assert np.square(ours).sum() == pytest.approx(np.square(x - theirs.inverse_transform(theirs.transform(x))).sum())
