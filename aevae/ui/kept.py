@@ -1,0 +1,61 @@
+"""Numbers that move in the browser and that Python only keeps: in the session, and in the address.
+
+Streamlit binds its own widgets to the address by itself; these are for what a live module sends.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+
+import streamlit as st
+
+Range = tuple[float, float, float]  # default, least, most; all whole: whole numbers only
+
+
+def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
+    """Key -> number, from the session, else from the address, else the default; the address is told."""
+    found = {}
+    for key, bounds in ranges.items():
+        if key not in st.session_state:
+            st.session_state[key] = _read(st.query_params.get(key, ""), bounds)
+        found[key] = _within(st.session_state[key], bounds)
+        if found[key] != bounds[0]:
+            st.query_params[key] = f"{found[key]:g}"
+        elif key in st.query_params:
+            del st.query_params[key]
+    return found
+
+
+def taker(names: Mapping[str, str], ranges: Mapping[str, Range]) -> Callable[[dict], None]:
+    """What `live.mount` calls with a payload: its numbers go into the session, if all are there and in range.
+
+    names: name in the payload -> key in the session.
+    """
+
+    def take(payload: dict) -> None:
+        came = {key: payload.get(name) for name, key in names.items()}
+        if all(_fits(value, ranges[key]) for key, value in came.items()):
+            st.session_state.update({key: _within(value, ranges[key]) for key, value in came.items()})
+
+    return take
+
+
+def _is_whole(bounds: Range) -> bool:
+    return all(isinstance(v, int) for v in bounds)
+
+
+def _fits(value, bounds: Range) -> bool:
+    kinds = (int,) if _is_whole(bounds) else (int, float)
+    return type(value) in kinds and math.isfinite(value) and bounds[1] <= value <= bounds[2]
+
+
+def _within(value: float, bounds: Range) -> float:
+    """Another run may allow less than the one before."""
+    return min(max(value, bounds[1]), bounds[2])
+
+
+def _read(text: str, bounds: Range) -> float:
+    try:
+        value = int(text) if _is_whole(bounds) else float(text)
+    except ValueError:
+        return bounds[0]
+    return value if _fits(value, bounds) else bounds[0]

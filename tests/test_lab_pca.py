@@ -1,0 +1,74 @@
+"""The lab PCA: what the browser turns is PCA or the run; the numbers it shows are those of the pictures."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from streamlit.testing.v1 import AppTest
+
+from aevae import jobs
+from aevae.blob import unpack
+from aevae.latent import rotation
+from aevae.ui import loaders
+
+PAGE = "pages/autoencoders/02_pca.py"
+
+
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+
+
+def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
+    found = (unpack(element.proto.bytes) for element in app.get("bidi_component"))
+    return {header["module"]: (header["spec"], arrays) for header, arrays in found}
+
+
+def test_both_bases_are_what_they_say(page):
+    x = loaders.test_digits()[0].reshape(-1, 784)
+    train = loaders.dataset().train.images.reshape(-1, 784) / 255
+    pca = PCA(10, svd_solver="full").fit(train)
+    spec, arrays = parcels(page)["rotate"]
+    assert spec["full"] == pytest.approx(np.square(x - pca.inverse_transform(pca.transform(x))).sum(1).mean(), rel=1e-5)
+    shown = arrays["digits"].reshape(10, 784)
+    ours = arrays["offset"] + arrays["codes"].reshape(10, 10) @ arrays["columns"].reshape(10, 784)
+    assert np.allclose(ours, pca.inverse_transform(pca.transform(shown)), atol=1e-4)
+    page.segmented_control(key="basis").set_value("linear_ae").run()
+    assert not page.exception
+    spec, arrays = parcels(page)["rotate"]
+    run = loaders.run(page.selectbox(key="linear").value)
+    ours = arrays["offset"] + arrays["codes"].reshape(10, 10) @ arrays["columns"].reshape(10, 784)
+    assert np.allclose(ours.clip(0, 1), run.reconstruct(shown.reshape(-1, 1, 28, 28)).reshape(10, 784), atol=1e-4)
+
+
+def test_the_address_restores_the_view(page):
+    for key, value in {"pca_turn": "33", "pca_keep": "4", "pca_digit": "7", "outliers": "6", "far_x": "1.5"}.items():
+        del page.session_state[key]
+        page.query_params[key] = value
+    page.run()
+    shown = parcels(page)
+    assert [shown["rotate"][0][name] for name in ("turn", "keep", "chosen")] == [33, 4, 7]
+    assert shown["outliers"][0]["at"] == {"count": 6, "x": 1.5, "y": 2.2}
+
+
+@pytest.mark.parametrize("nonsense", ["91", "-1", "x", "1.5"])
+def test_nonsense_in_the_address_is_the_default(page, nonsense):
+    del page.session_state["pca_turn"]
+    page.query_params["pca_turn"] = nonsense
+    page.run()
+    assert not page.exception and parcels(page)["rotate"][0]["turn"] == 0 and "pca_turn" not in page.query_params
+
+
+def test_errors_of_parts_of_a_code():
+    draw = np.random.default_rng(0)
+    x, offset, columns, codes = draw.normal(size=(50, 9)), draw.normal(size=9), draw.normal(size=(3, 9)), None
+    codes = draw.normal(size=(50, 3))
+    parts = rotation.moments(x, offset, columns, codes)
+    m = draw.normal(size=(3, 3))
+    expected = np.square(x - offset - (codes - codes @ m.T) @ columns).sum(1).mean()
+    assert rotation.error_without(m, parts) == pytest.approx(expected)
+    assert rotation.error_without(np.zeros((3, 3)), parts) == pytest.approx(parts["full"])
+    a = rotation.skew(5)
+    assert np.allclose(a, -a.T) and np.linalg.norm(a, 2) == pytest.approx(1) and rotation.skew(1) == 0
