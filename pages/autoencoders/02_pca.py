@@ -145,8 +145,8 @@ lab.end(
         _("Keep all numbers and turn. Then keep 4, turn again, and watch the error."),
         _("Switch to the trained network and keep 4 of its numbers: why is it so much worse than PCA's 4?"),
         _(
-            "The known failure: *a linear decoder with absolute error is PCA*. Drag the outliers about, or take more of them "
-            "the line of the absolute error is another one."
+            "The known failure: *a linear decoder with absolute error is PCA*. Drag the outliers about, or "
+            "take more of them: the line of the absolute error is another one."
         ),
     ],
     formula=r"\begin{gathered}\min\ \frac1N\sum_i\lVert x_i-W_d(W_ex_i+b_e)-b_d\rVert^2=\sum_{j>d}\lambda_j\\"
