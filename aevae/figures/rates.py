@@ -88,7 +88,7 @@ def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int 
     (x0, x1), (y0, y1) = (_around([o.x for o in outcomes], 0.22), _around([o.recon for o in outcomes]))
     if rated:
         x0 = max(x0, 0.0)
-        _bounds(out, x0, x1, y0, y1)
+        bounds(out, x0, x1, y0, y1)
     named: list[tuple[str, float, float]] = []
     lines = list(dict.fromkeys(outcome.line for outcome in outcomes))
     for i, line in enumerate(lines):
@@ -123,7 +123,7 @@ def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float)
     return label
 
 
-def _bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
+def bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
     """Faint lines recon + KL = constant across the picture, each named at its right end."""
     for total in bound_values(x0 + y0, x1 + y1):
         left, right = max(x0, total - y1), min(x1, total - y0)

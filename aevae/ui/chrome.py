@@ -78,6 +78,14 @@ _PLAIN = (
         "embeddings",
         "Do digits of one class live together in the latent space?",
     ),
+    PageInfo(
+        "pages/explore/compare.py",
+        "Explore",
+        "Compare",
+        ":material/balance:",
+        "compare",
+        "Which model is better, and at what?",
+    ),
 )
 
 

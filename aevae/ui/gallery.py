@@ -4,16 +4,16 @@ What a run says of itself (names, configs, numbers) may come from anywhere: it i
 """
 
 import math
-import shlex
 from collections.abc import Sequence
 
 import streamlit as st
 
 from aevae import checkpoints, exchange, worker
 from aevae.checkpoints import RunInfo
-from aevae.config import PRESETS, RunConfig, preset
+from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves, with_unit
 from aevae.figures.palette import family_title
+from aevae.report import command
 from aevae.ui import forms, jobpanel, loaders, pictures, state
 from aevae.ui.i18n import _
 
@@ -273,24 +273,6 @@ def config_of(run: RunInfo) -> RunConfig | None:
         return RunConfig.from_dict(run.config)
     except (ValueError, TypeError, AttributeError):
         return None
-
-
-def command(config: RunConfig) -> str:
-    """The command line that makes this run: what differs from the defaults and from the recipe."""
-    raw, words = config.to_dict(), []
-    default = RunConfig(
-        type(config.data)(), type(config.model)(), preset(PRESETS[0], config.data, type(config.model))
-    ).to_dict()
-    named = ("latent_dim", "beta", "epochs", "batch_size", "lr")
-    for part in ("model", "train", "data"):
-        for key, value in raw[part].items():
-            if key in ("family", "name", "digest") or value == default[part].get(key):
-                continue
-            text = str(value).lower() if isinstance(value, bool) else str(value)
-            words += [f"--{key}".replace("_", "-"), text] if key in named else ["--set", f"{key}={text}"]
-    seed = ["--seed", str(config.seed)] if config.seed else []
-    start = ["python", "-m", "aevae", "train", "--family", config.model.family, "--dataset", config.data.name]
-    return shlex.join([*start, *words, *seed])
 
 
 # -- several runs ----------------------------------------------------------------------------------------------------

@@ -1,0 +1,37 @@
+"""Which dimension of one code says what which dimension of another says."""
+
+import numpy as np
+
+
+def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Pearson's r of every column of a (N, D) with every column of b (N, E), over the same N pictures: (D, E).
+
+    0 where a column does not change. Raises ValueError where the two are not codes of the same two or more pictures.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.ndim != 2 or b.ndim != 2 or len(a) != len(b) or len(a) < 2:
+        raise ValueError(f"codes of the same two or more pictures are needed, got shapes {a.shape} and {b.shape}")
+    return np.clip(_standardised(a).T @ _standardised(b), -1, 1)
+
+
+def _standardised(codes: np.ndarray) -> np.ndarray:
+    """Columns of mean 0 and length 1; one that does not change becomes 0."""
+    centred = codes - codes.mean(0)
+    length = np.linalg.norm(centred, axis=0)
+    still = length <= 1e-6 * (1 + np.abs(codes).max(0, initial=0)) * np.sqrt(len(codes))
+    return np.where(still, 0, centred / np.where(still, 1, length))
+
+
+def match(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The partner in b (N, E) of each dimension of a (N, D), each at most once, so that the sum of |r| is largest.
+
+    Returns the partners (D,) int64, -1 where there are too few, and r (D,) with its sign, 0 without a partner.
+    The assignment problem (Kuhn 1955), solved by scipy.
+    """
+    from scipy.optimize import linear_sum_assignment
+
+    r = correlations(a, b)  # (D, E)
+    rows, columns = linear_sum_assignment(-np.abs(r))
+    partners, strength = np.full(len(r), -1), np.zeros(len(r))
+    partners[rows], strength[rows] = columns, r[rows, columns]
+    return partners, strength

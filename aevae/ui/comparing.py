@@ -1,0 +1,255 @@
+"""The Compare page: which runs, the table of their numbers, and the queue that finds those that are missing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from aevae import comparison, jobs, metrics
+from aevae.checkpoints import RunInfo
+from aevae.comparison import describe, numbers_of
+from aevae.figures.palette import family_title
+from aevae.figures.static import safe
+from aevae.jobs import Job, QueueBroken
+from aevae.ui import loaders, state
+from aevae.ui.i18n import _
+
+DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"
+KIND = "evaluate"
+FIRST = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # columns that the table begins with
+MOST = 6  # models side by side
+BETTER, WORSE = "rgba(0, 114, 178, 0.25)", "rgba(213, 94, 0, 0.25)"
+LOOK = 1.0  # seconds between two looks at the queue
+_ASKED, _SAID = "compare_asked", "compare_said"  # session: what was put on the queue by itself; what went wrong
+
+
+# -- which -----------------------------------------------------------------------------------------------------------
+
+
+def finished() -> list[RunInfo]:
+    """All finished runs, whatever their models take."""
+    return [run for run in loaders.runs() if run.status == "finished"]
+
+
+def first_choice(runs: Sequence[RunInfo]) -> list[str]:
+    """A plain AE, the VAE and the beta-VAE where they are: of each the widest code."""
+    widest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}
+    return [widest[family] for family in ("vae", "beta_vae", "ae", "vq_vae") if family in widest] or [runs[0].name]
+
+
+def pick_dataset(found: Sequence[RunInfo]) -> str:
+    """The data set whose test pictures the numbers are of; first the one that most runs have."""
+    counts = {name: sum(name in run.metrics for run in found) for run in found for name in run.metrics}
+    return st.selectbox(
+        _("Test pictures of"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",
+        width=170, help=_("What was measured on other pictures does not compare."),
+    )  # fmt: skip
+
+
+def pick_families(found: Sequence[RunInfo]) -> list[RunInfo]:
+    """The runs of the chosen families; all if none is chosen."""
+    families = list(dict.fromkeys(run.family for run in found))
+    chosen = st.multiselect(
+        _("Families"), families, format_func=family_title, key=FAMILY, wrap=True, bind="query-params",
+        placeholder=_("all"), width=250,
+    )  # fmt: skip
+    return [run for run in found if run.family in chosen] if chosen else list(found)
+
+
+def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
+    """The columns of the table."""
+    there = dict.fromkeys(name for run in found for name in numbers_of(run, dataset))
+    known = [name for name in metrics.METRICS if any(not comparison.unfit(name, run) for run in found)]
+    return st.multiselect(
+        _("Numbers"), list(dict.fromkeys([*FIRST, *there, *known])), default=FIRST, key=NUMBERS, wrap=True,
+        format_func=comparison.title, bind="query-params",
+        help=_("Those that nobody has asked for yet are found for the chosen models."),
+    )  # fmt: skip
+
+
+def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
+    """The run that the others are compared with, or None."""
+    labels = state.run_labels(found)
+    name = st.selectbox(
+        _("Differences to"), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
+        placeholder=_("nobody: the numbers themselves"), bind="query-params", width=290,
+    )  # fmt: skip
+    return next((run for run in found if run.name == name), None)
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+def table(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str, names: Sequence[str], pin: RunInfo | None):
+    """A row per run, the chosen first: whether it is chosen, its label, and these numbers (NaN: it has none).
+
+    With `pin` the rows of the others are their differences to its. A pandas.DataFrame, indexed by the runs' names.
+    """
+    import pandas as pd
+
+    labels, base = state.run_labels(found), numbers_of(pin, dataset) if pin else {}
+    rows, places = {}, {name: i for i, name in enumerate(chosen)}
+    for run in sorted(found, key=lambda run: places.get(run.name, len(places))):
+        values = numbers_of(run, dataset)
+        if pin is not None and run.name != pin.name:
+            values = {k: v - base[k] for k, v in values.items() if k in base}
+        cells = {name: float(values.get(name, np.nan)) for name in names}
+        rows[run.name] = {"chosen": run.name in chosen, "model": labels[run.name], **cells}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["chosen", "model", *names])
+
+
+def verdict(name: str, difference: float, alike: bool = True) -> int:
+    """1: better by so much; -1: worse; 0: neither, or the two do not compare (`alike`: one likelihood of a pixel)."""
+    if not np.isfinite(difference) or (not alike and name in comparison.OF_LIKELIHOOD):
+        return 0
+    return comparison.gain(describe(name), difference, 0.0)
+
+
+def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunInfo | None) -> None:
+    """The table with units in its heads; differences are blue where they are better, orange where they are worse."""
+    config = {
+        "chosen": st.column_config.CheckboxColumn(_("chosen"), width="small"),
+        "model": st.column_config.TextColumn(_("model"), width=270, pinned=True),
+    }
+    for metric in map(describe, names):
+        config[metric.name] = st.column_config.NumberColumn(comparison.head(metric))
+    styled = frame.style.format(dict.fromkeys(names, "{:,.5g}"), na_rep="–")
+    if pin is not None:
+        others = [name for name in frame.index if name != pin.name]
+        kinds = {run.name: comparison.likelihood(run) for run in found}
+        styled = styled.format(dict.fromkeys(names, "{:+,.4g}"), na_rep="–", subset=(others, list(names)))
+        styled = styled.apply(_tints, axis=1, subset=(others, list(names)), kinds=kinds, pin=pin.name)
+    st.dataframe(
+        styled,
+        hide_index=True,
+        column_config=config,
+        key="compare_table",
+        placeholder="–",
+        height=40 + 35 * min(max(len(frame), 1), 10),
+    )
+    if pin is not None:
+        st.caption(
+            _("Differences to **{}**, whose own numbers stand in its row. Blue: better, orange: worse.").format(
+                state.plain(frame.loc[pin.name, "model"])
+            )
+        )
+
+
+def _tints(row, kinds: dict[str, str], pin: str) -> list[str]:
+    """The background of each cell of a row of differences."""
+    colours = {1: f"background-color: {BETTER}", -1: f"background-color: {WORSE}"}
+    alike = kinds.get(row.name) == kinds.get(pin)
+    return [colours.get(verdict(name, value, alike), "") for name, value in row.items()]
+
+
+def formulas(names: Sequence[str]) -> None:
+    """What the numbers of the table are, one click away."""
+    senses = {"lower": _("lower is better"), "higher": _("higher is better")}
+    with st.popover(_("What these numbers are"), icon=":material/function:", key="compare_formulas"):
+        for metric in map(describe, names):
+            said = [f"**{metric.title}**", metric.unit, senses.get(metric.better, "")]
+            st.markdown(" · ".join(filter(None, said)))
+            if metric.formula:
+                st.latex(metric.formula)
+
+
+def table_csv(frame, names: Sequence[str]) -> str:
+    """The table with all digits; the heads have the units, the first column the run's name."""
+    out = frame.drop(columns="chosen").rename(columns={name: comparison.head(describe(name)) for name in names})
+    out["model"] = [safe(text) for text in out["model"]]
+    return out.to_csv(index_label="run")
+
+
+# -- numbers that are missing ----------------------------------------------------------------------------------------
+
+
+def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[str, dict[str, list[str]]]:
+    """Run -> cost ("quick", "slow") -> numbers that it could have and has not, on this data set."""
+    asked = [name for name in names if name in metrics.METRICS]
+    found: dict[str, dict[str, list[str]]] = {}
+    for run in chosen:
+        has = numbers_of(run, dataset)
+        for name in metrics.missing(run, asked, dataset):
+            if name not in has:
+                found.setdefault(run.name, {}).setdefault(metrics.METRICS[name].cost, []).append(name)
+    return found
+
+
+def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> None:
+    """Quick numbers are asked for at once, slow ones by a button; what is under way is shown until it is there."""
+    lacking = gaps(chosen, names, dataset)
+    asked = st.session_state.setdefault(_ASKED, set())
+    quick = {run: costs["quick"] for run, costs in lacking.items() if "quick" in costs}
+    new = {run: wanted for run, wanted in quick.items() if (run, dataset, *wanted) not in asked}
+    if new:
+        asked.update((run, dataset, *wanted) for run, wanted in new.items())
+        ask(new, dataset)
+    slow = {run: costs["slow"] for run, costs in lacking.items() if "slow" in costs}
+    active = _tasks()
+    if slow and not any(job.active for job in active):
+        titles = dict.fromkeys(comparison.title(name) for wanted in slow.values() for name in wanted)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.button(
+                _("Compute {} for {} models").format(", ".join(titles), len(slow)), key="compare_compute",
+                icon=":material/calculate:", on_click=ask, args=(slow, dataset),
+            )  # fmt: skip
+            st.caption(_("Takes from seconds to minutes; the page can be left meanwhile."))
+    if problem := st.session_state.pop(_SAID, ""):
+        st.error(problem)
+    if any(job.active for job in active):
+        _under_way()
+    for job in active:
+        if job.state == "failed" and job.run in {run.name for run in chosen}:
+            st.warning(f"{state.plain(state.label_of(job.run))}: {state.plain(job.error)}")
+
+
+def ask(wanted: dict[str, list[str]], dataset: str) -> None:
+    """Put it on the queue (also as a callback)."""
+    try:
+        for run, names in wanted.items():
+            jobs.submit_task(KIND, run, {"run": run, "metrics": names, "dataset": dataset})
+        jobs.ensure_worker(jobs.TASKS_LANE)
+    except (QueueBroken, OSError) as problem:
+        st.session_state[_SAID] = str(problem)
+
+
+def _tasks() -> list[Job]:
+    """Evaluations that wait, run, or failed lately: of each run the newest."""
+    try:
+        listing = [job for job in jobs.jobs(lane=jobs.TASKS_LANE) if job.kind == KIND]
+    except QueueBroken:
+        return []
+    newest = {job.run: job for job in sorted(listing, key=lambda job: job.id)}
+    return [job for job in newest.values() if job.state in ("queued", "running", "failed")]
+
+
+@st.fragment(run_every=LOOK)
+def _under_way() -> None:
+    """Progress and Cancel of each evaluation; the page is drawn anew when one more is done."""
+    active = [job for job in _tasks() if job.active]
+    before = st.session_state.get("compare_under_way")
+    st.session_state["compare_under_way"] = len(active)
+    if not active or (before is not None and len(active) < before):
+        st.session_state.pop("compare_under_way", None)
+        loaders.runs.clear()
+        st.rerun()
+    jobs.ensure_worker(jobs.TASKS_LANE)
+    for job in active:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(width="stretch"):
+                text = job.progress.get("text") or _("waits")
+                st.progress(
+                    min(max(float(job.progress.get("fraction", 0)), 0.0), 1.0),
+                    f"{state.plain(state.label_of(job.run))}: {text}",
+                )
+            st.button(
+                _("Cancel"), key=f"compare_cancel_{job.id}", icon=":material/stop:", on_click=_cancel, args=(job.id,),
+                disabled=job.cancel,
+            )  # fmt: skip
+
+
+def _cancel(number: int) -> None:
+    try:
+        jobs.cancel(number)
+    except (QueueBroken, OSError, ValueError) as problem:
+        st.session_state[_SAID] = str(problem)

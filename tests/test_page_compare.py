@@ -1,0 +1,348 @@
+"""The Compare page: each control changes what it says it changes."""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from conftest import _own_store, train_all
+from streamlit.testing.v1 import AppTest
+
+from aevae import checkpoints, comparison, jobs, metrics, paths
+from aevae.runs import load_run
+from aevae.ui import comparing, contrasts, loaders, state
+
+PAGE = "pages/explore/compare.py"
+
+
+def page(**query: str | list[str]) -> AppTest:
+    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
+    at.switch_page(PAGE)
+    for key, value in query.items():
+        at.query_params[key] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def pick(at: AppTest, kind: str, key: str):
+    return next(widget for widget in getattr(at, kind) if widget.key == key)
+
+
+def see(at: AppTest, view: str) -> AppTest:
+    pick(at, "button_group", "compare_view").set_value(view).run()
+    assert not at.exception
+    return at
+
+
+def numbers(at: AppTest):
+    return at.dataframe[0].value
+
+
+def charts(at: AppTest) -> list[str]:
+    return [chart.proto.spec if hasattr(chart, "proto") else chart.spec for chart in at.get("plotly_chart")]
+
+
+def said(at: AppTest) -> str:
+    return " ".join(caption.value for caption in at.caption)
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list:
+    """What is put on the queue; no worker is started."""
+    found = []
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    monkeypatch.setattr(comparing.jobs, "submit_task", lambda kind, name, request: found.append((kind, name, request)))
+    return found
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+def test_an_empty_store_says_what_to_do(empty_store):
+    at = page()
+    assert "no trained model" in at.info[0].value
+    assert not at.dataframe
+
+
+def test_the_table_has_every_run_and_its_numbers(store, asked):
+    at = page()
+    frame = numbers(at)
+    assert set(frame.index) == set(store.values())
+    for name in store.values():
+        known = checkpoints.find_run(name).metrics["mnist-5k"]
+        for column in comparing.FIRST:
+            assert frame.loc[name, column] == pytest.approx(known.get(column, np.nan), nan_ok=True)
+    assert asked == []
+
+
+def test_chosen_models_stand_first(store, asked):
+    at = page()
+    pick(at, "multiselect", state.MODELS).set_value([store["denoising"], store["ae"]]).run()
+    frame = numbers(at)
+    assert list(frame.index[:2]) == [store["denoising"], store["ae"]]
+    assert frame["chosen"].tolist() == [True, True, False, False]
+    labels = state.run_labels(comparing.finished())
+    at = page(models=[labels[store["denoising"]], labels[store["vae"]]])  # by the link
+    assert list(numbers(at).index[:2]) == [store["denoising"], store["vae"]]
+
+
+def test_families_filter_rows_and_numbers_choose_columns(store, asked):
+    at = page()
+    pick(at, "multiselect", comparing.FAMILY).set_value(["vae", "beta_vae"]).run()
+    assert set(numbers(at).index) == {store["vae"], store["beta_vae"]}
+    pick(at, "multiselect", comparing.NUMBERS).set_value(["bce", "kl"]).run()
+    assert numbers(at).columns.tolist() == ["chosen", "model", "bce", "kl"]
+    at = page(compare_family="VAE", compare_numbers="PSNR")  # by the link
+    assert numbers(at).index.tolist() == [store["vae"]] and numbers(at).columns.tolist()[2:] == ["psnr"]
+
+
+def test_the_data_set_of_the_numbers(store, asked):
+    info = checkpoints.find_run(store["vae"])
+    checkpoints.write_json(info.path / "metrics.json", info.metrics | {"kmnist": {"sse": 7.25, "kl": 1.0}})
+    loaders.runs.clear()
+    at = page()
+    assert len(numbers(at)) == 4
+    pick(at, "selectbox", comparing.DATASET).set_value("kmnist").run()
+    assert numbers(at).index.tolist() == [store["vae"]] and numbers(at)["sse"].tolist() == [7.25]
+
+
+def test_a_reference_turns_numbers_into_differences(store, asked):
+    at = page()
+    before = numbers(at)
+    pick(at, "selectbox", comparing.PIN).set_value(store["vae"]).run()
+    assert not at.exception
+    after = numbers(at)
+    assert after.loc[store["vae"], "sse"] == before.loc[store["vae"], "sse"]
+    difference = before.loc[store["beta_vae"], "sse"] - before.loc[store["vae"], "sse"]
+    assert after.loc[store["beta_vae"], "sse"] == pytest.approx(difference)
+    assert np.isnan(after.loc[store["ae"], "kl"]) and "Differences to" in said(at)
+
+
+def test_better_and_worse_have_the_sign_of_the_number():
+    assert [comparing.verdict("sse", d) for d in (-1, 0, 2, np.nan)] == [1, 0, -1, 0]
+    assert [comparing.verdict("psnr", d) for d in (-1, 2)] == [-1, 1]
+    assert comparing.verdict("kl", 5) == 0
+    assert comparing.verdict("recon", -300, alike=False) == 0  # other pixels, other nats
+    assert comparing.verdict("sse", -3, alike=False) == 1
+
+
+def test_the_csv_has_units_and_all_digits(store, asked):
+    runs = comparing.finished()
+    frame = comparing.table(runs, [], "mnist-5k", ["recon"], None)
+    head, *lines = comparing.table_csv(frame, ["recon"]).splitlines()
+    assert head == "run,model,recon ↓ (nats / image)"
+    known = checkpoints.find_run(store["ae"]).metrics["mnist-5k"]["recon"]
+    assert any(line.startswith(store["ae"]) and line.endswith(str(known)) for line in lines)
+
+
+def test_every_formula_is_one_click_away(store, asked):
+    at = page(compare_numbers="KL")
+    assert comparison.describe("kl").formula in at.latex[0].value
+
+
+# -- numbers that are missing ----------------------------------------------------------------------------------------
+
+
+def test_quick_numbers_are_asked_for_at_once_and_once(store, asked):
+    at = page()
+    assert asked == []
+    pick(at, "multiselect", comparing.NUMBERS).set_value(["bits_per_dim"]).run()
+    requests = [{"run": store[f], "metrics": ["bits_per_dim"], "dataset": "mnist-5k"} for f in ("vae", "beta_vae")]
+    assert [request for _, _, request in asked] == requests  # an AE has no ELBO
+    assert {(kind, name) for kind, name, _ in asked} == {("evaluate", store["vae"]), ("evaluate", store["beta_vae"])}
+    at.run()
+    assert len(asked) == 2
+
+
+def test_slow_numbers_wait_for_the_button(store, asked):
+    at = page()
+    pick(at, "multiselect", comparing.NUMBERS).set_value(["recon", "nll"]).run()
+    assert asked == [] and not at.exception
+    button = pick(at, "button", "compare_compute")
+    assert button.label == "Compute NLL for 2 models"  # an AE has none
+    button.click().run()
+    assert {name for _, name, _ in asked} == {store["vae"], store["beta_vae"]}
+    assert all(request["metrics"] == ["nll"] for _, _, request in asked)
+
+
+def test_progress_cancel_and_failure_are_shown(store, monkeypatch):
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    job = jobs.submit_task("evaluate", store["vae"], {"run": store["vae"], "metrics": ["nll"], "dataset": "mnist-5k"})
+    at = page()
+    assert pick(at, "button", f"compare_cancel_{job.id}")
+    pick(at, "button", f"compare_cancel_{job.id}").click().run()
+    assert jobs.get(job.id).state == "cancelled" or jobs.get(job.id).cancel
+    with jobs.opened() as db:
+        db.execute("UPDATE jobs SET state = 'failed', cancel = 0, error = 'it has diverged' WHERE id = ?", (job.id,))
+    at = page()
+    assert any("it has diverged" in warning.value for warning in at.warning)
+
+
+def test_the_queue_finds_what_is_missing(store):
+    """Through the function that the worker calls: asked, worked off, in the table."""
+    from aevae.metrics import task
+
+    name, wanted = store["vae"], ["bits_per_dim"]
+    assert comparing.gaps([checkpoints.find_run(name)], wanted, "mnist-5k") == {name: {"quick": wanted}}
+    told = []
+    assert task.work({"run": name, "metrics": wanted, "dataset": "mnist-5k"}, told.append, lambda: False)
+    loaders.runs.clear()
+    info = checkpoints.find_run(name)
+    assert comparing.gaps([info], wanted, "mnist-5k") == {}
+    numbers = comparison.numbers_of(info, "mnist-5k")
+    assert numbers["bits_per_dim"] == pytest.approx(-numbers["elbo"] / 784 / np.log(2), rel=0.05)
+    assert all(0 <= word["fraction"] <= 1 and word["text"] for word in told)
+
+
+def test_a_number_that_a_model_cannot_have_is_not_asked_for(store):
+    info = checkpoints.find_run(store["ae"])
+    assert metrics.METRICS["nll"].applies(info) and comparing.gaps([info], ["nll"], "mnist-5k") == {}
+
+
+# -- views -----------------------------------------------------------------------------------------------------------
+
+
+def test_rate_and_distortion_of_the_table(store, asked):
+    at = page()
+    (spec,) = charts(at)
+    assert "ELBO" in spec and "best of these runs" in spec
+    pick(at, "button_group", "compare_upwards").set_value("sse").run()
+    assert not at.exception
+    assert "ELBO −" not in charts(at)[0] and "Gaussian" in charts(at)[0]
+    pick(at, "multiselect", comparing.FAMILY).set_value(["ae"]).run()
+    assert not charts(at) and "None of these models has a KL" in at.info[0].value
+
+
+def test_other_likelihoods_are_left_out_of_the_nats(store, asked, monkeypatch):
+    monkeypatch.setattr(comparison, "likelihood", lambda run: run.family)
+    at = page()
+    assert "left out" in said(at)
+    pick(at, "button_group", "compare_upwards").set_value("sse").run()
+    assert "left out" not in said(at)
+
+
+def test_kl_over_training_follows_the_slider(store, asked):
+    at = see(page(), "kl")
+    assert len(charts(at)) == 2 and "no KL per dimension" in said(at)
+    film = load_run(store["vae"]).film
+    kl = comparison.film_kl(film).sum(1)
+    assert f"{kl[-1]:.1f} nats in all" in said(at)
+    slider = pick(at, "select_slider", "compare_epoch")
+    assert len(slider.options) == len(film["epoch"])
+    before = charts(at)
+    slider.set_value(0.0).run()
+    assert f"{kl[0]:.1f} nats in all" in said(at) and charts(at) != before
+
+
+def test_dimensions_are_paired_and_follow_the_digit(store, asked):
+    at = see(page(), "dims")
+
+    def strips() -> str:
+        return next(body for e in at.get("html") if 'class="strips"' in (body := e.proto.body))
+
+    names = [store[family] for family in ("vae", "beta_vae", "ae")]
+    runs, codes = [load_run(name) for name in names], [loaders.codes(name) for name in names]
+    dims = [int(d) for d in runs[0].latent_summary()["order"]]
+    walks = comparison.aligned(runs, codes, 0, dims, contrasts.STEPS)
+    assert strips().count("<img") == sum(strip is not None for walk in walks for strip in walk) == 9
+    assert all(f"z{strip.dim} <i>r = {strip.r:+.2f}" in strips() for strip in walks[1])
+    before = strips()
+    pick(at, "number_input", state.DIGIT).set_value(33).run()
+    assert strips() != before
+
+
+def test_best_and_worst_are_of_the_shown_digits(store, asked):
+    at = see(page(), "errors")
+    run = load_run(store["vae"])
+    images = loaders.test_digits()[0]
+    middle = np.median(comparison.squared_errors(images, run.reconstruct(images)))
+    assert any(f"in the middle: {middle:.1f}" in text.value for text in at.markdown)
+    assert len(at.get("image")) == 2 * 3
+
+
+def test_samples_follow_the_seed(store, asked):
+    at = see(page(), "samples")
+    assert len(at.get("image")) == 2 and "no prior" in said(at)
+
+    def shown() -> list[str]:
+        return [element.value[0] for element in at.get("image")]
+
+    before = shown()
+    pick(at, "number_input", state.SEED).set_value(5).run()
+    assert all(new != old for new, old in zip(shown(), before, strict=True))
+
+
+@pytest.fixture(scope="session")
+def made_odd(tmp_path_factory) -> tuple:
+    return train_all(tmp_path_factory.mktemp("odd"), ("vq_vae", "auto_decoder", "k_sparse"))
+
+
+@pytest.fixture
+def odd(made_odd, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
+    """Families that lack something: an encoder, a prior, a smooth code."""
+    yield from _own_store(made_odd, tmp_path, monkeypatch)
+
+
+def test_codebooks_have_samples_but_no_dimensions(odd, asked):
+    at = page()
+    pick(at, "multiselect", state.MODELS).set_value([odd["vq_vae"]]).run()
+    see(at, "dims")
+    assert "codebook" in said(at) and not any('class="strips"' in e.proto.body for e in at.get("html"))
+    see(at, "samples")
+    assert len(at.get("image")) == 1
+    see(at, "kl")
+    assert not charts(at) and "no KL per dimension" in said(at)
+
+
+def test_every_view_takes_odd_families(odd, asked):
+    at = page()
+    pick(at, "multiselect", state.MODELS).set_value(list(odd.values())).run()
+    for view in ("rates", "kl", "dims", "errors", "samples"):
+        see(at, view)
+        assert not at.error and not at.warning
+
+
+def test_a_damaged_run_is_named_and_the_others_work(store, asked):
+    weights = checkpoints.find_run(store["vae"]).path / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-9] ^= 4
+    weights.write_bytes(data)
+    at = see(page(), "samples")
+    assert any("checksum" in warning.value for warning in at.warning)
+    assert len(at.get("image")) == 1
+
+
+@pytest.mark.parametrize(
+    "query", [{"compare_view": "?"}, {"compare_pin": "x"}, {"compare_set": "../.."}, {"compare_numbers": "<b>"}]
+)
+def test_nonsense_in_the_link_is_ignored(store, asked, query):
+    assert len(numbers(page(**query))) == 4
+
+
+# -- taking it away --------------------------------------------------------------------------------------------------
+
+
+def test_the_report_and_every_file_can_be_taken(store, asked):
+    at = page()
+    keys = {button.proto.id.rpartition("-")[2] for button in at.get("download_button")}
+    assert {"compare_report", "compare_numbers_csv", "compare_rates_svg", "compare_rates_csv"} <= keys
+    see(at, "dims")
+    assert "compare_dimensions_png" in {b.proto.id.rpartition("-")[2] for b in at.get("download_button")}
+    info = dataclasses.replace(checkpoints.find_run(store["vae"]))
+    assert contrasts.report.report([info], "mnist-5k").startswith("<!doctype html>")
+    assert contrasts.rows_csv(("a", "b"), [("=1", 2)]) == "a,b\n'=1,2\n"
+
+
+def test_it_opens_quickly_without_torch(store, asked):
+    """Numbers and the trade-off are JSON: no model is opened for them."""
+    page()
+    opened = loaders.run
+    try:
+        loaders.run = None  # nobody may call it
+        began = time.perf_counter()
+        page()
+        assert time.perf_counter() - began < 5
+    finally:
+        loaders.run = opened
