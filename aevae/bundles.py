@@ -1,0 +1,106 @@
+"""Small trained models for the labs, several in one file: `checkpoints/labs/<name>.safetensors`.
+
+A bundle is a lesson's worth of models that differ in one thing. Weights are whole numbers of 8 bits with a scale for
+each row, so that ten models take what one run of the shelf does; numbers are measured on the models as they are read.
+`scripts/make_labs.py` makes the files.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aevae import paths
+from aevae.config import RunConfig
+
+ROUNDED = 1000  # numbers in a matrix that is worth rounding
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of a bundle. numbers: what was measured of it; history (E, ...) arrays by name, one row per epoch."""
+
+    name: str
+    config: RunConfig
+    numbers: dict
+    history: dict[str, np.ndarray]
+    weights: dict[str, np.ndarray]
+
+    def model(self):
+        """The torch model, in eval mode; nobody may change it."""
+        import torch
+
+        from aevae.models import build_model
+
+        model = build_model(self.config.model)
+        model.load_state_dict({k: torch.tensor(v) for k, v in self.weights.items()})
+        return model.eval().requires_grad_(False)
+
+
+def folder() -> Path:
+    return paths.ROOT / "checkpoints" / "labs"
+
+
+def names() -> list[str]:
+    return sorted(file.stem for file in folder().glob("*.safetensors"))
+
+
+def load(name: str) -> dict[str, Member]:
+    """The members of a bundle, by name, in their order. Raises ValueError, in one sentence."""
+    from safetensors import SafetensorError, safe_open
+
+    path = folder() / f"{name}.safetensors"
+    try:
+        with safe_open(path, "numpy") as file:
+            header = json.loads(file.metadata()["members"])
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
+    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
+        raise ValueError(
+            f"the lab's models {path.name} are missing or damaged; scripts/make_labs.py makes them"
+        ) from error
+    return {m["name"]: _member(m, arrays) for m in header}
+
+
+def _member(entry: dict, arrays: dict[str, np.ndarray]) -> Member:
+    name = entry["name"]
+    mine = {key[len(name) + 1 :]: value for key, value in arrays.items() if key.startswith(f"{name}/")}
+    weights = {key[2:]: unrounded(value, mine.get(f"s:{key[2:]}")) for key, value in mine.items() if key[:2] == "w:"}
+    history = {key[2:]: value for key, value in mine.items() if key[:2] == "h:"}
+    return Member(name, RunConfig.from_dict(entry["config"]), entry["numbers"], history, weights)
+
+
+def save(name: str, members: list[Member]) -> Path:
+    """Write a bundle."""
+    from safetensors.numpy import save_file
+
+    arrays: dict[str, np.ndarray] = {}
+    for m in members:
+        for key, value in m.weights.items():
+            values, scale = rounded(value)
+            arrays[f"{m.name}/w:{key}"] = values
+            if scale is not None:
+                arrays[f"{m.name}/s:{key}"] = scale
+        arrays |= {f"{m.name}/h:{key}": np.ascontiguousarray(value) for key, value in m.history.items()}
+    header = [{"name": m.name, "config": m.config.to_dict(), "numbers": m.numbers} for m in members]
+    path = folder() / f"{name}.safetensors"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    save_file(arrays, path, {"members": json.dumps(header)})
+    return path
+
+
+def rounded(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    """int8 values and a float32 scale per row (R, 1) of a large matrix (R, ...); a small array as float16, and None."""
+    weight = np.asarray(weight, np.float32)
+    if weight.ndim < 2 or weight.size < ROUNDED:
+        return np.ascontiguousarray(weight.astype(np.float16)), None
+    rows = weight.reshape(len(weight), -1)
+    scale = np.maximum(np.abs(rows).max(1, keepdims=True), 1e-12) / 127
+    return np.rint(rows / scale).astype(np.int8).reshape(weight.shape), scale.astype(np.float32)
+
+
+def unrounded(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
+    """float32 array out of `rounded`."""
+    if scale is None:
+        return values.astype(np.float32)
+    return (values.reshape(len(values), -1).astype(np.float32) * scale).reshape(values.shape)

@@ -1,0 +1,153 @@
+// Two densities on a line: p stays, q is moved by hand or slides down one of the two divergences.
+import { onFrame, outbox, stillness } from "./core.js";
+import { el, fill, svg } from "./dom.js";
+import { descend, kl, klNormal, logMixture } from "./gaussian.js";
+
+const WIDTH = 640;
+const HEIGHT = 240;
+const FOOT = 22;
+const STEPS = 400;
+
+/** Path of a density over [low, high] as an SVG `d`, `unit` the density that fills the height. */
+export function curve(parts, low, high, unit, points = 240) {
+  const out = [];
+  for (let i = 0; i <= points; i++) {
+    const x = low + ((high - low) * i) / points;
+    const y = Math.min(1.2, Math.exp(logMixture(x, parts)) / unit);
+    out.push(`${((i / points) * WIDTH).toFixed(1)},${(HEIGHT - FOOT - y * (HEIGHT - FOOT - 8)).toFixed(1)}`);
+  }
+  return `M${out.join("L")}`;
+}
+
+export function mount({ root, send }) {
+  const box = root.appendChild(el("div", { class: "divergence" }));
+  const out = outbox(send);
+  let now = null;
+  let q = null;
+  let running = 0;
+  let parts = null;
+
+  const stop = () => {
+    cancelAnimationFrame(running);
+    running = 0;
+  };
+  const post = () => out.later(() => ({ m: q.m, s: q.s }));
+  const cost = (kind) => {
+    const { p } = now;
+    return kind === "forward" ? (m, s) => kl(p, [{ w: 1, m, s }], 200) : (m, s) => kl([{ w: 1, m, s }], p, 200);
+  };
+
+  function slide(kind) {
+    stop();
+    const f = cost(kind);
+    let left = STEPS;
+    const step = () => {
+      const { m, s, rest } = descend(f, q);
+      q = { m, s };
+      return rest || --left <= 0;
+    };
+    if (stillness()) {
+      while (!step());
+      show();
+      return post();
+    }
+    const frame = () => {
+      const done = step() || step();
+      show();
+      running = done ? 0 : requestAnimationFrame(frame);
+      if (done) post();
+    };
+    running = requestAnimationFrame(frame);
+  }
+
+  const show = onFrame(() => {
+    const { p, low, high, least, most, unit, texts } = now;
+    const mine = [{ w: 1, ...q }];
+    parts.q.setAttribute("d", curve(mine, low, high, unit));
+    const forward = kl(p, mine);
+    const reverse = kl(mine, p);
+    parts.forward.textContent = fill(texts.nats, { value: forward.toFixed(forward < 100 ? 3 : 0) });
+    parts.reverse.textContent = fill(texts.nats, { value: reverse.toFixed(reverse < 100 ? 3 : 0) });
+    parts.m.value = q.m;
+    parts.s.value = Math.log(q.s / least) / Math.log(most / least);
+    parts.mSaid.textContent = `μ = ${q.m.toFixed(now.digits)}`;
+    parts.sSaid.textContent = `σ = ${q.s.toFixed(now.digits)}`;
+    parts.m.setAttribute("aria-valuetext", parts.mSaid.textContent);
+    parts.s.setAttribute("aria-valuetext", parts.sSaid.textContent);
+    if (p.length === 1) parts.check.textContent = fill(texts.closed, { value: klNormal(q.m, q.s, p[0].m, p[0].s).toFixed(3) });
+  });
+
+  function build() {
+    const { p, low, high, unit, texts, digits } = now;
+    parts = { q: svg("path", { class: "q" }) };
+    const ticks = Array.from({ length: 5 }, (_, i) => {
+      const label = svg("text", { x: (i / 4) * WIDTH, y: HEIGHT - 5, "text-anchor": ["start", "middle", "middle", "middle", "end"][i] });
+      label.textContent = (low + ((high - low) * i) / 4).toFixed(Math.min(digits, 2));
+      return label;
+    });
+    const plot = svg(
+      "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.plot },
+      svg("path", { class: "p", d: `${curve(p, low, high, unit)}L${WIDTH},${HEIGHT - FOOT}L0,${HEIGHT - FOOT}Z` }),
+      parts.q, svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }), ...ticks,
+    );
+    const aim = (event) => {
+      stop();
+      const at = plot.getBoundingClientRect();
+      q = { ...q, m: low + (high - low) * Math.min(1, Math.max(0, (event.clientX - at.left) / at.width)) };
+      show();
+    };
+    plot.onpointerdown = (event) => {
+      plot.setPointerCapture(event.pointerId);
+      aim(event);
+    };
+    plot.onpointermove = (event) => plot.hasPointerCapture(event.pointerId) && aim(event);
+    plot.onpointerup = post;
+    const range = (label, min, max, set) =>
+      el("input", {
+        type: "range", min, max, step: (max - min) / 500, "aria-label": label,
+        oninput(event) {
+          stop();
+          set(+event.target.value);
+          show();
+        },
+        onchange: post,
+      });
+    parts.m = range("μ", low, high, (m) => (q = { ...q, m }));
+    parts.s = range("σ", 0, 1, (v) => (q = { ...q, s: now.least * (now.most / now.least) ** v }));
+    parts.mSaid = el("output");
+    parts.sSaid = el("output");
+    parts.check = el("div", { class: "check" });
+    const kind = (name, label) => {
+      parts[name] = el("output");
+      return el(
+        "div", { class: "kind" }, el("span", { textContent: label }), parts[name],
+        el("button", { type: "button", textContent: texts.slide, title: `${texts.slide} ${label}`, onclick: () => slide(name) }),
+      );
+    };
+    box.replaceChildren(
+      plot,
+      el("div", { class: "key" }, el("span", { class: "of-p", textContent: texts.p }), el("span", { class: "of-q", textContent: texts.q })),
+      el("label", {}, parts.m, parts.mSaid), el("label", {}, parts.s, parts.sSaid),
+      el("div", { class: "kinds" }, kind("forward", "KL(p ‖ q)"), kind("reverse", "KL(q ‖ p)")), parts.check,
+    );
+  }
+
+  return {
+    update(spec) {
+      const fresh = now === null || now.key !== spec.key;
+      now = spec;
+      if (fresh) {
+        stop();
+        q = { ...spec.start };
+        build();
+      }
+      show();
+    },
+    destroy() {
+      stop();
+      show.cancel();
+      out.close();
+      box.remove();
+    },
+  };
+}

@@ -1,0 +1,101 @@
+"""The lab ELBO: the three forms are one number, and every control changes what it says."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from aevae.blob import unpack
+from aevae.metrics.bound import bound
+from aevae.models import build_model, family_class
+from aevae.runs import load_run, shown_images
+
+PAGE = "pages/variational/01_elbo.py"
+
+
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+
+
+def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
+    found = {}
+    for element in app.get("bidi_component"):
+        header, arrays = unpack(element.proto.bytes)
+        found[header["module"]] = header["spec"], arrays
+    return found
+
+
+def table(app: AppTest) -> str:
+    (found,) = [m.value for m in app.markdown if "| form |" in m.value]
+    return found
+
+
+def test_the_forms_agree_and_log_p_is_what_quadrature_says(monkeypatch):
+    """A model of two numbers: the integral over z is a sum over a grid."""
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+    run = load_run("vae-mnist-3242a1832f4f")
+    x = torch.tensor(shown_images(run.shown)[7:8])
+    found = bound(run.model, x, draws=3000)
+    one, two, three = found.forms
+    assert one == pytest.approx(two, abs=0.2) and one == pytest.approx(three, abs=0.2)
+    assert found.gap >= 0 and found.log_p > one
+    at = torch.linspace(-4, 4, 161)
+    z = torch.cartesian_prod(at, at)
+    with torch.inference_mode():
+        mu, logvar = run.model.posterior(x)
+        near = ((z - mu).abs() < 1.5).all(1)  # elsewhere the digit is not
+        z = z[near]
+        log = -run.model.nll(x.expand(len(z), -1, -1, -1), run.model.params(z)).double()
+    log = log - 0.5 * z.double().square().sum(1) - math.log(2 * math.pi)
+    exact = float(log.logsumexp(0)) + 2 * math.log(0.05)
+    assert found.log_p == pytest.approx(exact, abs=0.3)
+
+
+def test_where_the_decoder_ignores_the_code_the_bound_is_exact():
+    """p(x|z) = p(x) and q = p(z): KL and gap are 0, and one draw is as good as many."""
+    model = build_model(family_class("vae").Config(hidden=4, latent_dim=3), 0)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.zero_()
+    found = bound(model, torch.rand(1, 1, 28, 28), draws=50)
+    assert found.kl == 0 and found.gap == pytest.approx(0, abs=1e-3)
+    assert found.likelihood == pytest.approx(-784 * math.log(2), abs=1e-2)
+    assert found.spread_closed == pytest.approx(0, abs=1e-3)
+    assert found.entropy == pytest.approx(1.5 * math.log(2 * math.pi * math.e), abs=1e-5)
+    assert found.effective == pytest.approx(50, rel=1e-3)
+
+
+def test_model_and_digit_change_the_parcel_and_the_numbers(page):
+    assert not page.exception
+    spec, arrays = parcels(page)["posterior"]
+    assert len(arrays["mu"]) == 2 and arrays["eps"].size == 2 * spec["most"]
+    first = table(page)
+    page.number_input(key="digit").set_value(3).run()
+    assert table(page) != first
+    other = parcels(page)["posterior"][1]
+    assert not np.allclose(other["x"], arrays["x"])
+    wide = next(o for o in page.selectbox(key="elbo_model").options if "d=20" in o)
+    page.selectbox(key="elbo_model").set_value("vae-mnist-28dc00af31c5").run()
+    assert wide and len(parcels(page)["posterior"][1]["mu"]) == 20
+
+
+def test_the_target_changes_p(page):
+    assert len(parcels(page)["divergence"][0]["p"]) == 2
+    page.segmented_control(key="target").set_value("narrow").run()
+    (part,) = parcels(page)["divergence"][0]["p"]
+    assert part == {"w": 1.0, "m": 0.0, "s": 0.01}
+
+
+def test_the_address_brings_the_hand_back(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+    app = AppTest.from_file("../app.py", default_timeout=120).run()
+    app.query_params["q_a"], app.query_params["q_draws"], app.query_params["q_b"] = "1.5", "3", "nan"
+    app.switch_page(PAGE).run()
+    start = parcels(app)["posterior"][0]["start"]
+    assert start == {"a": 1.5, "b": 0.0, "spread": 1.0, "draws": 3}
