@@ -1,0 +1,86 @@
+"""Codes that are found instead of encoded: by descent, the decoder being what it is."""
+
+import numpy as np
+
+NEAR = 200  # learnt codes that a search in the browser may begin at
+STEPS, RATE = 100, 0.1  # of a search from an encoder's code: steps of Adam, and the first rate
+RELEARN, RELEARN_RATE = 40, 3e-3  # of a decoder that learns, too
+
+
+def layers(run) -> dict[str, np.ndarray]:
+    """An auto-decoder of two layers as arrays: w1 (D, H), b1 (H,), w2 (H, 784), b2 (784,), codes (n, D) it has learnt.
+
+    Raises ValueError, in one sentence, for a decoder of another kind.
+    """
+    config = run.config.model
+    if config.network != "mlp" or config.likelihood not in ("gaussian", "bernoulli"):
+        raise ValueError(f"{run.name} has a decoder that is not searched in the browser")
+    first, _relu, second, _shape, shift = run.model.decoder
+    arrays = {
+        "w1": first.weight.T,
+        "b1": first.bias,
+        "w2": second.weight.T,
+        "b2": second.bias + shift.by.flatten(),
+        "codes": run.model.known(min(NEAR, len(run.model.codes.weight)))[0],
+    }
+    return {name: array.detach().cpu().numpy().astype(np.float32) for name, array in arrays.items()}
+
+
+def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarray | None = None) -> np.ndarray:
+    """Codes (N, D) that an auto-decoder finds for pictures (N, 1, 28, 28); mask (1, 1, 28, 28): 1 where they are seen.
+
+    start (N, D): where the search begins; None: at the learnt code that fits best.
+    """
+    import torch
+
+    give = [None if a is None else torch.tensor(a, device=run.device) for a in (images, mask, start)]
+    return run.model.split(run.model.fit(*give))[0].cpu().numpy()
+
+
+def gap(run, images: np.ndarray, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The amortisation gap of an autoencoder: what its own decoder could do, were the code searched for.
+
+    Returns nats per picture with the encoder's code (N,), with the code found from there on (N,), never more, and the
+    pictures decoded from that (N, 1, 28, 28). Cremer et al. 2018, arXiv:1801.03558.
+    """
+    import torch
+
+    from aevae.models.auto_decoder import refine
+
+    model, x = run.model, torch.tensor(images, device=run.device)
+
+    def cost(z: torch.Tensor, _step: int) -> torch.Tensor:
+        return model.nll(x, model.params(z))
+
+    start = model.encode(x)
+    size = start.std(0).mean().clamp(min=1e-3)  # the scale of a plain code is anybody's guess
+    found = refine(cost, start, steps, RATE * float(size))
+    with torch.no_grad():
+        return cost(start, -1).cpu().numpy(), cost(found, -1).cpu().numpy(), model.decode(found).cpu().numpy()
+
+
+def learn(run, new: np.ndarray, old: np.ndarray, everything: bool) -> tuple[np.ndarray, np.ndarray]:
+    """An auto-decoder learns pictures `new` (N, 1, 28, 28): what it then makes of them, and of `old` (M, 1, 28, 28).
+
+    Their codes are found with the decoder frozen; `everything`: then decoder and codes go on learning `new`, and
+    nothing else. Codes of `old` are those from before. The run stays as it is.
+    """
+    import copy
+
+    import torch
+
+    x, was = (torch.tensor(a, device=run.device) for a in (new, old))
+    model = copy.deepcopy(run.model)
+    codes, known = (model.split(model.fit(part))[0].clone() for part in (x, was))
+    if everything:
+        free = [codes.requires_grad_(), *model.decoder.requires_grad_(True).parameters()]
+        moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in free]
+        for step in range(1, RELEARN + 1):
+            slopes = torch.autograd.grad(model.nll(x, model.params(codes)).mean(), free)
+            with torch.no_grad():  # Adam, Kingma & Ba 2015
+                for p, slope, (mean, square) in zip(free, slopes, moments, strict=True):
+                    mean.lerp_(slope, 0.1)
+                    square.lerp_(slope**2, 0.001)
+                    p -= RELEARN_RATE * mean / (1 - 0.9**step) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
+    with torch.no_grad():
+        return model.decode(codes).cpu().numpy(), model.decode(known).cpu().numpy()

@@ -1,0 +1,130 @@
+"""The lab No encoder: codes found by descent, in the browser and by the server, and what each control changes."""
+
+import json
+import os
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from pretend import Mounted
+from streamlit.testing.v1 import AppTest
+
+from aevae import paths
+from aevae.latent import fitting
+from aevae.metrics.reconstruction import sse
+from aevae.ui import loaders
+
+PAGE = "pages/beyond/03_no_encoder.py"
+NODE = shutil.which("node")
+
+
+@pytest.fixture(scope="module")
+def run():
+    return loaders.run(loaders.finished(("auto_decoder",))[0].name)
+
+
+def page(**query: str) -> AppTest:
+    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
+    at.switch_page(PAGE)
+    for key, value in query.items():
+        at.query_params[key] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def images(at: AppTest) -> list[str]:
+    return [image.url for element in at.get("image") for image in element.proto.imgs]
+
+
+def test_the_decoder_as_arrays(run):
+    net, z = fitting.layers(run), run.model.known(5)[0].numpy()
+    hidden = np.maximum(z @ net["w1"] + net["b1"], 0)
+    assert np.allclose(np.clip(hidden @ net["w2"] + net["b2"], 0, 1), run.decode(z).reshape(5, -1), atol=1e-5)
+    assert np.array_equal(net["codes"][:5], z)
+
+
+@pytest.mark.skipif(NODE is None, reason="needs node (Debian: apt install nodejs)")
+def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
+    x, draw = loaders.test_digits()[0][:3], np.random.default_rng(0)
+    start = run.model.known(3)[0].numpy()
+    masks = [np.ones((1, 1, 28, 28), np.float32), (draw.random((1, 1, 28, 28)) < 0.5).astype(np.float32)]
+    cases = [(x[i : i + 1], m, start[i : i + 1]) for i in range(3) for m in masks]
+    model = run.config.model
+    letter = {
+        "variance": model.sigma**2, "l2": model.l2, "ball": model.ball, "steps": model.fit_steps,
+        "rate": run.model.fit_rate,
+        "arrays": {name: array.ravel().tolist() for name, array in fitting.layers(run).items()},
+        "cases": [dict(zip(("x", "mask", "start"), (a.ravel().tolist() for a in c), strict=True)) for c in cases],
+    }  # fmt: skip
+    file = tmp_path / "fit.json"
+    file.write_text(json.dumps(letter))
+    test = [NODE, "--test", str(paths.ROOT / "tests" / "test_fit.mjs")]
+    subprocess.run(test, env=os.environ | {"AEVAE_FIT": str(file)}, check=True, capture_output=True, timeout=60)
+    found = json.loads((tmp_path / "fit.json.found").read_text())
+    for z, (one, mask, begin) in zip(found, cases, strict=True):
+        assert np.abs(np.array(z) - fitting.fit(run, one, mask, begin)[0]).max() < 5e-3
+        assert np.linalg.norm(z) <= 1 + 1e-6
+
+
+def test_a_search_from_an_encoder_is_never_worse():
+    run = loaders.run(loaders.finished(("ae",))[0].name)
+    encoded, searched, best = fitting.gap(run, loaders.test_digits()[0][:8], steps=20)
+    assert (searched <= encoded).all() and searched.mean() < encoded.mean() - 0.5
+    assert best.shape == (8, 1, 28, 28)
+
+
+def test_codes_alone_forget_nothing(run):
+    x = loaders.test_digits()[0]
+    old, new = x[:3], np.rot90(x[3:6], 1, (2, 3)).copy()
+    before = run.decode(fitting.fit(run, old))
+    new_after, old_after = fitting.learn(run, new, old, False)
+    assert np.array_equal(old_after, before)
+    new_all, old_all = fitting.learn(run, new, old, True)
+    assert sse(new, new_all).mean() < sse(new, new_after).mean() / 2
+    assert sse(old, old_all).mean() > 1.15 * sse(old, old_after).mean()
+    assert np.array_equal(run.decode(fitting.fit(run, old)), before)  # the run stays as it is
+
+
+def test_digit_start_and_cover_reach_the_browser(monkeypatch):
+    browser = Mounted(monkeypatch, "fit")
+    lower = "A" * 65 + "P" + "_" * 65  # the first 392 of 784 bits are 0
+    at = page(digit="9", covered=lower)
+    at.segmented_control(key="start").set_value("nearest").run()
+    assert browser.arrays["mask"].tolist() == [1] * 392 + [0] * 392
+    assert browser.spec["model"]["start"] == "nearest" and browser.spec["model"]["ball"] is True
+    key = browser.spec["key"]
+    at.segmented_control(key="start").set_value("middle").run()
+    assert browser.spec["model"]["start"] == "middle" and browser.spec["key"] != key
+    clean = browser.arrays["clean"].copy()
+    at.number_input(key="digit").set_value(10).run()
+    assert not np.array_equal(browser.arrays["clean"], clean)
+    browser.send(at, covered="A" * 131)
+    assert "covered" not in at.query_params and browser.arrays["mask"].all()
+    browser.send(at, covered=lower)
+    assert at.query_params["covered"] == lower
+    for bad in (7, "x" * 131 + "!", "short", "é" * 131):
+        browser.send(at, covered=bad)
+        assert browser.arrays["mask"].shape == (784,)
+
+
+def test_what_may_change_changes_the_old_digits():
+    at = page()
+    new, old, best = images(at)
+    at.segmented_control(key="change").set_value("all").run()
+    assert images(at)[0] != new and images(at)[1] != old and images(at)[2] == best
+    assert len(at.get("plotly_chart")) == 1 and float(at.metric[0].value.split()[0]) > 0
+
+
+def test_without_a_browser_the_server_searches(monkeypatch):
+    from aevae.ui import live
+
+    monkeypatch.setattr(live, "trouble", lambda names: "No.")
+    plain, *_ = images(page())
+    covered, *_ = images(page(covered="A" * 65 + "P" + "_" * 65))
+    assert plain != covered
+
+
+def test_an_empty_store_says_what_to_do(empty_store):
+    assert "No trained Auto-decoder" in page().info[0].value
