@@ -3,18 +3,33 @@
 import numpy as np
 
 UNITS = {"sse": "squared error / image", "bce": "nats / image", "psnr": "dB"}
+ROWS = 500  # pictures held in double precision at once
 EPSILON = 1e-7  # keeps the logarithm finite where a decoder says exactly 0 or 1
 
 
 def sse(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
     """Squared error summed over pixels (N,)."""
-    return np.square(x.astype(np.float64) - x_hat).reshape(len(x), -1).sum(1)
+    return _by_rows(lambda x, x_hat: np.square(x - x_hat), x, x_hat)
 
 
 def bce(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
     """Cross-entropy summed over pixels (N,), in nats."""
-    p = np.clip(x_hat.astype(np.float64), EPSILON, 1 - EPSILON)
-    return -(x * np.log(p) + (1 - x) * np.log1p(-p)).reshape(len(x), -1).sum(1)
+
+    def entropy(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
+        p = np.clip(x_hat, EPSILON, 1 - EPSILON)
+        return -(x * np.log(p) + (1 - x) * np.log1p(-p))
+
+    return _by_rows(entropy, x, x_hat)
+
+
+def _by_rows(cost, x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
+    """Sum of cost(x, x_hat) over each picture (N,), in double precision, a few at a time."""
+    sums = np.empty(len(x))
+    for first in range(0, len(x), ROWS):
+        rows = slice(first, first + ROWS)
+        part = cost(x[rows].astype(np.float64), x_hat[rows].astype(np.float64))
+        sums[rows] = part.reshape(len(part), -1).sum(1)
+    return sums
 
 
 def psnr(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:

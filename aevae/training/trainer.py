@@ -21,6 +21,7 @@ from aevae.training.steps import optimizers, stepper, sum_type
 
 TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
 REPORT_SECONDS = 0.25  # a StepDone at most this often
+ROWS = 4096  # training pictures summed at once
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,8 @@ class Trainer:
             part if isinstance(part, Tensor) else torch.tensor(part).to(device) for part in (train, test)
         )
         if config.centre:
-            model.start_from(self.train.sum(0).div(255 * len(self.train)).to(device, torch.float32))
+            total = sum(part.sum(0) for part in self.train.split(ROWS))  # of all at once would be eight times the data
+            model.start_from(total.div(255 * len(self.train)).to(device, torch.float32))
         self.optimizers = optimizers(model, config, device)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.step = 0
