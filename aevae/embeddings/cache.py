@@ -2,7 +2,7 @@
 
 A map is `<cache_dir>/embeddings/<sha256>.npz`, its newest frame while it is drawn `<sha256>.frame.npz`, both written
 under a temporary name and renamed. The cache is only ever a saving: where it can not be read or written, the map is
-drawn again and nobody is told. What is shipped lies in `<pretrained_dir>/maps`, and is only read.
+drawn again and nobody is told. What is shipped lies in `maps` beside the shipped runs, and is only read.
 """
 
 import contextlib
@@ -76,7 +76,7 @@ def write(key: str, drawn: Map) -> None:
 
 def shipped(identity: str, n: int) -> Map | None:
     """The map of that request which came with the project; its places are rounded to float16."""
-    return _read(pretrained_dir() / "maps" / f"{identity[:16]}.npz", n)
+    return _read(pretrained_dir().parent / "maps" / f"{identity[:16]}.npz", n)
 
 
 def read_frame(key: str, n: int) -> Frame | None:

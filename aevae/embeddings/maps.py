@@ -97,8 +97,8 @@ class MapRequest:
     @classmethod
     def from_dict(cls, raw: dict) -> "MapRequest":
         """The request of `to_dict`. Raises ValueError for anything else."""
-        names = {f.name for f in dataclasses.fields(cls)}
-        if not isinstance(raw, dict) or "space" not in raw or not set(raw) <= names:
+        names = [f.name for f in dataclasses.fields(cls)]
+        if not isinstance(raw, dict) or "space" not in raw or not set(raw) <= set(names):
             raise ValueError(f"a map is asked for by {', '.join(names)}, got {raw!r}")
         parameters = raw.get("parameters")
         if isinstance(parameters, dict) and isinstance(parameters.get("dims"), list):
@@ -269,7 +269,7 @@ def place(request: MapRequest, codes: np.ndarray) -> np.ndarray:
     elif request.method == "tsne":
         xy = tsne.place(base.map.xy, base.points, base.reduce(new))
     else:
-        xy = umaps.place(_model(request, base.map.xy.tobytes()), base.reduce(new))
+        xy = umaps.place(base.map.xy, base.points, request.config, base.reduce(new))
     return np.ascontiguousarray(xy, np.float32)
 
 

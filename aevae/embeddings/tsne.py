@@ -74,7 +74,12 @@ def place(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
     distance, index = neighbours.nearest(new, codes, min(MEDIAN, len(codes)))
     k = min(3 * PLACED, len(codes))
     attraction = affinity.joint_probabilities_nn(
-        index[:, :k], distance[:, :k], [min(PLACED, k / 3)], symmetrize=False, n_reference_samples=len(codes)
+        index[:, :k],
+        distance[:, :k],
+        [min(PLACED, k / 3)],
+        symmetrize=False,
+        normalization="point-wise",
+        n_reference_samples=len(codes),
     )
     none = affinity.PrecomputedAffinities(csr_matrix((len(xy), len(xy))), normalize=False)  # the map stays as it is
     fixed = TSNEEmbedding(xy.astype(np.float64), none, negative_gradient_method="bh")

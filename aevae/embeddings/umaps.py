@@ -16,6 +16,9 @@ from aevae.embeddings.methods import EmbedConfig, Watch, checked, near, start
 
 FEW = 10_000  # points up to which the library takes 500 rounds, beyond it 200
 ROUNDS = 500, 200
+PLACING = 100  # rounds in which a new point finds its place
+CLIP = 4.0  # of a force, as in the library
+REPULSIONS = 5  # for each attraction
 BEAT = 0.2  # seconds between two looks, about
 
 # One at a time in this process: numba's fallback threading layer ends the process when two threads enter it.
@@ -101,12 +104,55 @@ def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: Non
         transform_seed=config.seed,
         n_jobs=1,
     )
-    with warnings.catch_warnings():  # that it has no index for new points: `fixed` mends that
+    with warnings.catch_warnings():  # that it has no index for new points: `place` needs none
         warnings.simplefilter("ignore")
         return model.fit(codes)
 
 
 # -- the finished map ------------------------------------------------------------------------------------------------
+
+
+def place(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.ndarray) -> np.ndarray:
+    """Where new codes (M, D) belong in the finished map xy (N, 2) of codes (N, D): (M, 2), each by itself.
+
+    The library's transform in expectation instead of by random draws, and so without its compiler: from the mean of the
+    nearest, by membership, 100 rounds of attraction to them and of repulsion from all.
+    """
+    from umap.umap_ import find_ab_params
+
+    from aevae.metrics import neighbours
+
+    a, b = find_ab_params(1.0, config.min_dist)
+    distance, index = neighbours.nearest(new, codes, min(config.n_neighbors, len(codes)))
+    member = memberships(distance)  # (M, k)
+    fixed = xy.astype(np.float64)
+    places = []
+    for members, near_by in zip(member, fixed[index], strict=True):
+        y = near_by[0] if members[0] == 1 else (members / members.sum()) @ near_by  # 1: the very same code
+        for done in range(PLACING):
+            difference = y - near_by
+            squared = np.maximum(np.square(difference).sum(1), 1e-12)
+            pull = 2 * a * b * squared ** (b - 1) / (1 + a * squared**b)
+            step = -(members * pull) @ difference
+            difference = y - fixed
+            squared = np.square(difference).sum(1)
+            push = 2 * b / ((0.001 + squared) * (1 + a * squared**b))
+            each = np.clip(push[:, None] * difference, -CLIP, CLIP)
+            step = step + REPULSIONS * members.sum() * each.mean(0)
+            y = y + 0.25 * (1 - done / PLACING) * np.clip(step, -CLIP, CLIP)
+        places.append(y)
+    return np.stack(places)
+
+
+def memberships(distance: np.ndarray) -> np.ndarray:
+    """How far each of the k nearest (M, k), nearest first, belongs: exp(-d / sigma), summing to log2(k)."""
+    wanted = np.log2(max(distance.shape[1], 2))
+    low, high = np.zeros((len(distance), 1)), np.full((len(distance), 1), max(distance.max() * 64, 1e-6))
+    for _ in range(64):
+        sigma = (low + high) / 2
+        much = np.exp(-distance / np.maximum(sigma, 1e-300)).sum(1, keepdims=True) > wanted
+        low, high = np.where(much, low, sigma), np.where(much, sigma, high)
+    return np.exp(-distance / np.maximum(high, 1e-12))
 
 
 def fixed(codes: np.ndarray, config: EmbedConfig, xy: np.ndarray):
@@ -115,15 +161,7 @@ def fixed(codes: np.ndarray, config: EmbedConfig, xy: np.ndarray):
         model = _graph(codes, config)
     model.embedding_ = np.ascontiguousarray(xy, np.float32)
     model.n_epochs = None
-    model._small_data = True  # new points: distances to all, instead of the index that is not there
-    del model._knn_search_index
     return model
-
-
-def place(model, new: np.ndarray) -> np.ndarray:
-    """Where new codes (M, D) belong: (M, 2), each by itself, whoever comes with it."""
-    with _turn():
-        return np.concatenate([model.transform(code[None]) for code in np.ascontiguousarray(new, np.float32)])
 
 
 def inverse(model, places: np.ndarray) -> np.ndarray:
@@ -143,9 +181,8 @@ def aligned_umap(codes: Sequence[np.ndarray], **parameters) -> list[np.ndarray]:
     from umap import AlignedUMAP
 
     if len(codes) < 2 or len({len(c) for c in codes}) > 1:
-        raise ValueError(
-            f"aligned maps need two or more arrays of as many codes, got lengths {[len(c) for c in codes]}"
-        )
+        lengths = ", ".join(str(len(c)) for c in codes)
+        raise ValueError(f"aligned maps need two or more arrays of as many codes, got lengths {lengths}")
     arrays, configs = zip(*(checked(c, "umap", **parameters) for c in codes), strict=True)
     config, same = configs[0], {i: i for i in range(len(arrays[0]))}
     method = AlignedUMAP(

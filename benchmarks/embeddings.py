@@ -1,0 +1,131 @@
+"""How long a map takes, and how good it is: ours beside scikit-learn and openTSNE as they come, and UMAP.
+
+    python -m benchmarks.embeddings [--run NAME] [--n 2000 10000] [--rounds 1] [--only ours,sklearn]
+
+Codes are those of the test pictures of MNIST, beyond 10,000 with training pictures after them. Each round draws every
+map once, each in a fresh process (so that the first call of UMAP is a first call), one after another; medians are
+shown. Quality: `aevae.metrics.neighbours.map_quality`.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+WAYS = ("ours", "sklearn", "openTSNE", "umap")
+SIZES = (2000, 5000, 10_000, 20_000, 70_000)
+RUN = "vae-mnist-28dc00af31c5"
+
+
+def codes(name: str, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes (n, D) float32 and labels (n,)."""
+    from aevae import datasets
+    from aevae.config import DataConfig
+    from aevae.runs import load_run
+
+    data, run = datasets.load(DataConfig("mnist")), load_run(name)
+    images = np.concatenate([data.test.images, data.train.images])[:n]
+    labels = np.concatenate([data.test.labels, data.train.labels])[:n]
+    parts = [run.encode(images[i : i + 1000].astype(np.float32) / 255) for i in range(0, n, 1000)]
+    return np.concatenate(parts), labels
+
+
+def draw(way: str, z: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+    """A map (n, 2), and the seconds it took by name."""
+    if way == "ours":
+        import openTSNE  # noqa: F401  (no way pays for its imports)
+
+        from aevae.embeddings import embed
+
+        return timed("ours", lambda: embed(z, "tsne"))
+    if way == "sklearn":
+        from sklearn.manifold import TSNE
+
+        return timed("sklearn", lambda: TSNE(random_state=0).fit_transform(z))
+    if way == "openTSNE":
+        from openTSNE import TSNE
+
+        return timed("openTSNE", lambda: np.asarray(TSNE(random_state=0).fit(z)))
+    import umap  # noqa: F401
+
+    from aevae.embeddings import embed
+
+    xy, first = timed("umap first", lambda: embed(z, "umap"))
+    return xy, first | timed("umap warm", lambda: embed(z, "umap"))[1]
+
+
+def timed(name: str, function) -> tuple[np.ndarray, dict[str, float]]:
+    """What it returns, and {name: seconds}."""
+    began = time.perf_counter()
+    xy = function()
+    return xy, {name: time.perf_counter() - began}
+
+
+def alone(way: str, file: Path) -> dict:
+    """`draw` in a process of its own, with the quality of the map."""
+    from aevae.metrics.neighbours import map_quality
+
+    stored = np.load(file)
+    xy, seconds = draw(way, stored["z"])
+    quality = map_quality(stored["z"], xy, stored["labels"])
+    return {"seconds": seconds} | {k: quality[k] for k in ("knn_accuracy", "trustworthiness")}
+
+
+def measure(run: str, n: int, rounds: int, ways: list[str]) -> list[dict]:
+    """A row for each kind of call: way, n, seconds (median), times scikit-learn's, knn_accuracy, trustworthiness."""
+    found: dict[str, list[float]] = {}
+    quality: dict[str, dict] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "codes.npz"
+        z, labels = codes(run, n)
+        np.savez(file, z=z, labels=labels)
+        for turn in range(rounds):
+            for way in ways:
+                print(f"n {n}, round {turn + 1} of {rounds}: {way} ...", end="\r", file=sys.stderr, flush=True)
+                said = subprocess.run(
+                    [sys.executable, "-m", "benchmarks.embeddings", "--alone", way, str(file)],
+                    stdout=subprocess.PIPE, check=True, text=True,
+                ).stdout  # fmt: skip
+                news = json.loads(said.splitlines()[-1])
+                for name, seconds in news.pop("seconds").items():
+                    found.setdefault(name, []).append(seconds)
+                    quality[name] = news
+    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
+    theirs = medians.get("sklearn", float("nan"))
+    return [{"way": k, "n": n, "seconds": s, "faster": theirs / s, **quality[k]} for k, s in medians.items()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", default=RUN)
+    parser.add_argument("--n", type=int, nargs="+", default=SIZES)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--only", default=",".join(WAYS), help=f"some of {', '.join(WAYS)}")
+    parser.add_argument("--alone", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.alone:
+        print(json.dumps(alone(args.alone[0], Path(args.alone[1]))))
+        return
+    ways = [way for way in args.only.split(",") if way]
+    if not set(ways) <= set(WAYS):
+        parser.error(f"--only takes some of {', '.join(WAYS)}")
+    print(f"codes of {args.run}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '-')}")
+    print(f"{'n':>7}  {'way':<11}{'seconds':>9}{'times':>7}{'10-NN':>8}{'trust':>8}")
+    for n in args.n:
+        for row in measure(args.run, n, args.rounds, ways):
+            print(
+                f"{n:>7}  {row['way']:<11}{row['seconds']:>9.1f}{row['faster']:>7.1f}"
+                f"{row['knn_accuracy']:>8.3f}{row['trustworthiness']:>8.4f}",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()

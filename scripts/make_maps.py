@@ -1,0 +1,52 @@
+"""Makes the maps that are shipped, those of the comparisons that the page offers: `python scripts/make_maps.py`.
+
+1,000 test digits of mnist-5k, in the two largest codes that are shipped and in pixels. Written into checkpoints/maps,
+each a few kilobytes: places rounded to float16, by the identity of the request (which holds the run's checksum).
+"""
+
+import numpy as np
+
+from aevae import checkpoints, paths
+from aevae.embeddings import MapRequest, make
+
+
+def requests() -> list[MapRequest]:
+    """What a page opens on, and what its comparisons ask for."""
+    runs = sorted(
+        (run for run in checkpoints.list_runs() if run.shipped and run.latent_dim), key=lambda r: -r.latent_dim
+    )
+    ae, vae = (next(run for run in runs if run.family == family) for family in ("ae", "vae"))
+
+    def of(run, method: str, **parameters) -> MapRequest:
+        checksum = run.state["checksums"]["model.safetensors"]
+        return MapRequest(run.name, checksum, method=method, parameters=parameters)
+
+    return [
+        *(of(run, method) for run in (ae, vae) for method in ("tsne", "umap")),
+        *(of(run, "tsne", perplexity=p) for run in (ae, vae) for p in (2.0, 100.0)),
+        *(of(run, "tsne", seed=1) for run in (ae, vae)),
+        *(MapRequest("pixels", method="tsne", via=via) for via in ("", "pca50")),
+        MapRequest("random", method="tsne"),
+    ]
+
+
+def main() -> None:
+    folder = paths.pretrained_dir().parent / "maps"
+    folder.mkdir(exist_ok=True)
+    for old in folder.glob("*.npz"):
+        old.unlink()
+    for request in requests():
+        made = make(request)
+        numbers = {name: np.float32(value) for name, value in made.quality.items() if value is not None}
+        np.savez_compressed(
+            folder / f"{request.identity[:16]}.npz",
+            xy=made.xy.astype(np.float16),
+            labels=made.labels.astype(np.uint8),
+            seconds=np.float32(made.seconds),
+            **numbers,
+        )
+        print(f"{request.space} by {request.via} {request.method}: {made.seconds:.1f} s", flush=True)
+
+
+if __name__ == "__main__":
+    main()
