@@ -1,6 +1,6 @@
 """Peak resident memory of a training run on full MNIST, in a process of its own.
 
-    python -m benchmarks.memory [--family vae] [--epochs 1]
+python -m benchmarks.memory [--family vae] [--epochs 1]
 """
 
 import argparse
