@@ -56,12 +56,19 @@ def basics(run, data: Sample, seed: int, samples: int = 1) -> Values:
     return values
 
 
+def _own(family: str) -> dict[str, str]:
+    """Name -> unit of what only this family measures."""
+    from aevae.models import family_class
+
+    return family_class(family).units
+
+
 def _has(name: str):
-    """Runs keep these numbers from their training."""
+    """Runs keep these numbers from their training; what their family measures besides may have come later."""
 
     def needs(info) -> str:
         kept = info.metrics.get(info.dataset, {})
-        return "" if not kept or name in kept else f"{info.family} has no {name}"
+        return "" if not kept or name in kept or name in _own(info.family) else f"{info.family} has no {name}"
 
     return needs
 

@@ -85,6 +85,10 @@ def evaluate(
         for done, group in enumerate(todo):  # noqa: B007 (beat reads it)
             beat(0.0)
             found |= _compute(run, sample, group[0], data.name, n, seed, options)
+            if absent := [m.name for m in group if m.name in names and m.name not in found]:
+                raise ValueError(
+                    f"{run.name} has no {', '.join(absent)}: it does not fit its options or these pictures"
+                )
     return _asked(found, names)
 
 
