@@ -1,0 +1,27 @@
+"""Pictures of numbers that may be negative: orange above 0, blue beneath, black at 0 (as `web/signed.js` has them)."""
+
+import numpy as np
+
+ABOVE = (255, 158, 44)
+BELOW = (72, 150, 255)
+
+
+def tint(values: np.ndarray, scale: float | np.ndarray | None = None) -> np.ndarray:
+    """uint8 (..., 3) of values (...); `scale`, by default the largest size, is as bright as can be."""
+    values = np.asarray(values, np.float64)
+    scale = (np.abs(values).max() or 1.0) if scale is None else scale
+    part = np.clip(np.abs(values) / scale, 0, 1)[..., None]
+    return np.rint(np.where(values[..., None] < 0, BELOW, ABOVE) * part).astype(np.uint8)
+
+
+def sheet(pictures: np.ndarray, columns: int, scale: int = 2, gap: int = 2) -> np.ndarray:
+    """RGBA uint8 of pictures (N, H, W), each tinted to its own largest size, `columns` in a row, with clear gaps."""
+    n, h, w = pictures.shape
+    rows = -(-n // columns)
+    out = np.zeros((rows * (h * scale + gap) - gap, columns * (w * scale + gap) - gap, 4), np.uint8)
+    for i, picture in enumerate(pictures):
+        y, x = (i // columns) * (h * scale + gap), (i % columns) * (w * scale + gap)
+        big = tint(picture).repeat(scale, 0).repeat(scale, 1)
+        out[y : y + h * scale, x : x + w * scale, :3] = big
+        out[y : y + h * scale, x : x + w * scale, 3] = 255
+    return out
