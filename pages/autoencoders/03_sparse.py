@@ -78,7 +78,7 @@ def fewer() -> None:
     left, right = st.columns([1.15, 1], gap="medium")
     with left:
         st.image(
-            signed.sheet(stored[chosen]["filters"], 12), width="stretch",
+            signed.sheet(stored[chosen]["filters"], 10), width="stretch",
             caption=_("The 60 most used units. Orange: ink, blue: less ink."),
             alt=_("What sixty units of a k-sparse autoencoder draw, {}").format(titles[chosen]),
         )  # fmt: skip
@@ -172,7 +172,7 @@ if not problem:
 lab.end(
     notice=[
         _("Each unit draws a stroke or a curve; a digit is a handful of them, added up. No two digits use the same."),
-        _("Many units allowed: short local strokes. Few: whole prototypes, since each must say more by itself."),
+        _("Many units allowed: specks and bits of stroke. Few: whole prototypes, since each must say more by itself."),
         _("KL forbids silence as well as noise: ρ̂ = 0 costs as surely as ρ̂ = 1. L1 only ever asks for less."),
     ],
     tries=[
