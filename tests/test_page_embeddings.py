@@ -10,7 +10,7 @@ from test_page_sliders import parcel
 
 from aevae import embeddings, jobs
 from aevae.embeddings import task
-from aevae.ui import atlas, brushing, panes
+from aevae.ui import aligning, atlas, brushing, panes, shading
 
 PAGE = "pages/explore/embeddings.py"
 
@@ -175,25 +175,45 @@ def test_changed_neighbours_are_counted():
     map_ = lambda points: type("Map", (), {"xy": points})  # noqa: E731
     points = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
     look = lambda key, xy: atlas.Look(None, type("R", (), {"key": key}), map=map_(xy))  # noqa: E731
-    same, _unit = atlas.shade("changed-1-2", [look("a", points), look("b", 3 * points + 1)], "", 60)
+    same, _unit = shading.shade("changed-1-2", [look("a", points), look("b", 3 * points + 1)], "", 60)
     assert not same.any()
-    other, _unit = atlas.shade("changed-1-2", [look("a", points), look("c", points[::-1])], "", 60)
+    other, _unit = shading.shade("changed-1-2", [look("a", points), look("c", points[::-1])], "", 60)
     assert 0 < other.mean() <= 10
-    assert atlas.shade("changed-1-2", [look("a", points), atlas.Look(None)], "", 60) is None
+    assert shading.shade("changed-1-2", [look("a", points), atlas.Look(None)], "", 60) is None
 
 
 def test_aligning_turns_the_second_map_onto_the_first(store):
     app = opened(space_1=store["vae"], map_1="pca", space_2=store["vae"], map_2="latent")
     before = [xy(app, i) for i in (0, 1)]
-    app.toggle(key="align").set_value(True).run()
+    app.segmented_control(key="align").set_value("first").run()
     after = [xy(whole(app), i) for i in (0, 1)]
     np.testing.assert_array_equal(after[0], before[0])
     np.testing.assert_allclose(after[1], embeddings.procrustes(before[1], before[0]), atol=1e-5)
     assert len({tuple(p["frame"]) for p in spec(app)["panes"]}) == 1, "one frame for both"
 
 
+def test_umaps_are_drawn_together(store, monkeypatch):
+    app = opened(align="umap")
+    assert any("must be by UMAP" in c.value for c in app.caption) and states(app) == ["ready", "ready"]
+    asked = []
+
+    def drawn(points, **parameters):
+        asked.append(parameters)
+        return [z[:, :2] + i for i, z in enumerate(points)]
+
+    monkeypatch.setattr(embeddings, "aligned_umap", drawn)
+    pair = [panes.Choice(store[f], "umap", (("n_neighbors", 9), ("min_dist", 0.2), ("seed", 0))) for f in ("ae", "vae")]
+    requests = [panes.request_of(choice, "mnist-5k", 300) for choice in pair]
+    made = embeddings.Map(np.zeros((300, 2), np.float32), 1.0, labels=atlas.labels("mnist-5k", 300))
+    looks = [atlas.Look(c, r, "ready", xy=made.xy, map=made) for c, r in zip(pair, requests, strict=True)]
+    found = aligning.together([*looks, atlas.Look(None)])
+    assert asked == [requests[0].parameters] and len({look.identity for look in found[:2]}) == 2
+    np.testing.assert_array_equal(found[1].xy, codes(store["vae"])[:, :2] + 1)
+    assert found[0].map.quality["continuity"] > 0 and brushing.places(found[:2], np.zeros((1, 28, 28))) == [None, None]
+
+
 def test_planes_decode_exactly_also_when_they_are_turned(store):
-    app = opened(space_1=store["vae"], map_1="pca", space_2=store["vae"], map_2="latent", align=True)
+    app = opened(space_1=store["vae"], map_1="pca", space_2=store["vae"], map_2="latent", align="first")
     z, dims = codes(store["vae"]), list(panes.strongest(store["vae"]))
     for pane in (0, 1):
         origin, u, v = parcel(app, "atlas")[1][f"lift{pane}"]

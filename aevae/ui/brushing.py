@@ -28,9 +28,12 @@ def own_digit(dataset: str) -> np.ndarray | None:
 
 def places(looks: Sequence[Look], own: np.ndarray | None) -> list[np.ndarray | None]:
     """Where the own digit lies in each map, (2,) in its units; None where there is no map or no place."""
-    return [
-        None if own is None or look.map is None else _place(look.request.key, own.tobytes(), look) for look in looks
-    ]
+    return [None if own is None or look.map is None or look.mark else _placed(look, own) for look in looks]
+
+
+def _placed(look: Look, own: np.ndarray) -> np.ndarray | None:
+    with st.spinner(_("Placing your digit …")):
+        return _place(look.request.key, own.tobytes(), look)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)

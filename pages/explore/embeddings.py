@@ -2,24 +2,29 @@
 
 import streamlit as st
 
-from aevae.ui import atlas, brushing, chrome, panes
+from aevae.ui import aligning, atlas, brushing, chrome, mapview, panes, shading
 from aevae.ui.i18n import _
 
 
-def desk(choices: list, dataset: str, n: int, colour: str, align: bool, own) -> None:
+def desk(choices: list, dataset: str, n: int, colour: str, align: str, own) -> None:
     """The maps and what is brushed in them; looks again by itself while a map is being made."""
     looks = [atlas.look_at(choice, dataset, n) for choice in choices]
     if st.session_state["atlas_waits"] != atlas.waiting(looks):
         st.rerun()  # which begins or ends the looking
+    if align == aligning.TOGETHER:
+        try:
+            looks = aligning.together(looks)
+        except ValueError as problem:
+            st.caption(str(problem))
     places = brushing.places(looks, own)
-    atlas.show(looks, dataset, n, colour=colour, align=align, own=own, places=places)
+    mapview.show(looks, dataset, n, colour=colour, align=align, own=own, places=places)
     brushing.downloads(looks, dataset, n)
     now = atlas.brush(dataset, n)
     if len(now.selected):
         brushing.show_selection(looks, dataset, n, now.selected)
     if now.point >= 0 or own is not None:
         brushing.show_neighbours(looks, dataset, n, now.point, own, places)
-    atlas.send_sheets(looks, dataset, n)
+    mapview.send_sheets(looks, dataset, n)
 
 
 chrome.page(_("Embeddings"), _("Do digits of one class live together in the latent space?"))
@@ -28,13 +33,18 @@ if not panes.runs():
     st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
 choices, dataset, n = panes.choose()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    found = atlas.shades(choices)
+    found = shading.shades(choices)
     colour = st.selectbox(
         _("Colour by"), list(found), format_func=found.get, key="colour", width=400, bind="query-params"
     )
-    align = st.toggle(
-        _("Align with the first map"), key="align", bind="query-params",
-        help=_("Each map is turned, mirrored, scaled and shifted onto the first (Procrustes); nothing is stretched."),
+    turned = aligning.ways()
+    align = st.segmented_control(
+        _("Alignment"), list(turned), default=aligning.FREE, required=True, format_func=turned.get, key="align",
+        bind="query-params",
+        help=_(
+            "Onto the first: each map is turned, mirrored, scaled and shifted (Procrustes), nothing is stretched. "
+            "UMAPs together: drawn anew so that the same digit is near itself in all."
+        ),
     )  # fmt: skip
 here = st.container()
 own = brushing.own_digit(dataset)

@@ -94,7 +94,9 @@ class Atlas {
     const style = getComputedStyle(this.root), get = (name) => style.getPropertyValue(`--st-${name}`).trim() || "gray";
     Object.assign(this, { ink: get("text-color"), accent: get("primary-color"), font: get("font") });
     this.paperText = get("background-color");
-    this.paper = pixelOf(parseColour(this.paperText));
+    const paper = parseColour(this.paperText);
+    this.paper = pixelOf(paper);
+    this.opacity = paper[0] + paper[1] + paper[2] < 384 ? 0.95 : 0.78; // of points: dark ones sink into dark paper
   }
 
   /** Pictures, and of each model codes and program, come when they come. */

@@ -151,7 +151,7 @@ export class Pane {
         raster.paint(this.points, place, codes, palette, stamps, 0.16, step, selected, 0);
         raster.paint(this.points, place, codes, palette, stamps, 0.95, step, selected, 1);
       } else {
-        raster.paint(this.points, place, codes, palette, stamps, 0.78, step);
+        raster.paint(this.points, place, codes, palette, stamps, this.atlas.opacity, step);
       }
     }
     this.base.getContext("2d").putImageData(this.image, -RIM, -RIM);

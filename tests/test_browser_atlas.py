@@ -1,0 +1,196 @@
+"""Maps in a real Chromium: what is pointed at, brushed and drawn shows in all panes; the view outlives a rerun."""
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_browser import Server, Tab, browser  # noqa: F401 (the fixture)
+
+from aevae import datasets, embeddings
+from aevae.config import DataConfig
+from aevae.ui.digits import pack_picture
+from aevae.ui.mapview import frame_of
+from aevae.ui.panes import first_two
+
+pytestmark = pytest.mark.browser
+ADDRESS = "embeddings?map_1=PCA&map_2=PCA&count=300"
+N, MARGIN = 300, 14
+IMAGE = "(c) => c.toDataURL()"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AEVAE_CACHE", str(tmp_path_factory.mktemp("maps")))
+        server = Server(tmp_path_factory.mktemp("atlas") / "runs")
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def maps() -> list[np.ndarray]:
+    """Both maps as they are shown."""
+    asked = [embeddings.MapRequest(name, n=N, method="pca") for name in first_two()]
+    return [embeddings.embed(embeddings.codes_of(request), "pca") for request in asked]
+
+
+@pytest.fixture
+def tab(browser, server):  # noqa: F811
+    tab = ready(Tab(browser).open(f"{server.url}/{ADDRESS}"))
+    yield tab
+    tab.close()
+
+
+def ready(tab: Tab) -> Tab:
+    tab.page.locator(".atlas canvas.base").nth(1).wait_for()
+    tab.page.wait_for_timeout(1200)
+    return tab
+
+
+def picture(tab: Tab, pane: int, layer: str) -> np.ndarray:
+    """Canvas (H, W, 4) of a pane."""
+    return pixels_in(tab.page.locator(f".atlas canvas.{layer}").nth(pane))
+
+
+def pixels_in(canvas) -> np.ndarray:
+    png = base64.b64decode(canvas.evaluate(IMAGE).partition(",")[2])
+    return np.array(Image.open(io.BytesIO(png)).convert("RGBA"))
+
+
+def pixels_of(tab: Tab, pane: int, xy: np.ndarray, frame=None) -> np.ndarray:
+    """Where places (N, 2) of a map lie in its pane, whole and unmoved, in CSS pixels."""
+    side = tab.page.locator(".atlas canvas.over").nth(pane).bounding_box()["width"]
+    cx, cy, half = frame or frame_of(xy)
+    unit = (xy - [cx, cy]) / half * [1, -1]
+    return side / 2 + unit * (side / 2 - MARGIN)
+
+
+def at(tab: Tab, pane: int, place) -> tuple[float, float]:
+    box = tab.page.locator(".atlas canvas.over").nth(pane).bounding_box()
+    return box["x"] + float(place[0]), box["y"] + float(place[1])
+
+
+def lonely(places: np.ndarray) -> int:
+    """The point that is farthest from its nearest neighbour, away from the tools in the corner."""
+    apart = np.linalg.norm(places[:, None] - places[None], axis=2) + 1e9 * np.eye(len(places))
+    return int((apart.min(1) * (places[:, 1] > 60)).argmax())
+
+
+def test_pointing_lights_up_the_same_digit_everywhere(tab, maps):
+    places = [pixels_of(tab, pane, xy) for pane, xy in enumerate(maps)]
+    i = lonely(places[0])
+    before = picture(tab, 1, "over")
+    tab.page.mouse.move(*at(tab, 0, places[0][i]))
+    tab.page.locator(".atlas .tip").first.wait_for()
+    tab.page.wait_for_timeout(150)
+    assert tab.page.locator(".atlas .tip").first.inner_text().strip().endswith(f"number {i}")
+    np.testing.assert_array_equal(pixels_in(tab.page.locator(".atlas .tip canvas").first)[..., 0], digits()[i, 0])
+    changed = np.argwhere((picture(tab, 1, "over") != before).any(2))[:, ::-1]
+    np.testing.assert_allclose(changed.mean(0), places[1][i], atol=1.5), "the ring of the other pane is around it"
+    tab.page.mouse.move(5, 5)
+    tab.page.wait_for_timeout(150)
+    np.testing.assert_array_equal(picture(tab, 1, "over"), before)
+    tab.sound()
+
+
+def digits() -> np.ndarray:
+    return datasets.load(DataConfig("mnist-5k")).test.images[:N]
+
+
+def test_a_lasso_selects_the_same_in_all_and_python_hears(tab, maps):
+    places = pixels_of(tab, 0, maps[0])
+    faded = picture(tab, 1, "base")
+    low, high = np.quantile(places, 0.35, axis=0), np.quantile(places, 0.75, axis=0)
+    inside = ((places > low) & (places < high)).all(1)
+    corners = [low, [high[0], low[1]], high, [low[0], high[1]], [low[0], low[1] + 2]]
+    tab.page.mouse.move(*at(tab, 0, corners[0]))
+    tab.page.mouse.down()
+    for corner in corners[1:]:
+        tab.page.mouse.move(*at(tab, 0, corner), steps=6)
+    tab.page.wait_for_timeout(150)
+    while_drawing = tab.page.locator(".atlas .count").inner_text()
+    assert tab.page.get_by_role("heading", name="selected").count() == 0, "Python hears when the hand lets go"
+    assert (picture(tab, 1, "base") != faded).any(), "the other pane follows at once"
+    tab.page.mouse.up()
+    count = int(re.match(r"(\d+) selected", while_drawing)[1])
+    near_edge = (np.abs(places[:, None] - np.array([low, high])).min((1, 2)) < 3).sum()
+    assert abs(count - inside.sum()) <= near_edge
+    tab.page.get_by_role("heading", name=f"{count} selected", exact=True).wait_for()
+    assert tab.rest().page.locator(".atlas table tr").count() == count + 1
+    tab.page.get_by_role("button", name="Clear", exact=True).click()
+    tab.page.get_by_role("heading", name="selected").wait_for(state="detached")
+    np.testing.assert_array_equal(picture(tab, 1, "base"), faded)
+    tab.rest().sound()
+
+
+def test_the_view_outlives_reruns_and_pages(tab, maps):
+    places = pixels_of(tab, 0, maps[0])
+    start = [picture(tab, pane, "base") for pane in (0, 1)]
+    tab.page.mouse.move(*at(tab, 0, places.mean(0)))
+    tab.page.mouse.wheel(0, -400)
+    tab.page.wait_for_timeout(400)
+    zoomed = picture(tab, 0, "base")
+    assert (zoomed != start[0]).any()
+    np.testing.assert_array_equal(picture(tab, 1, "base"), start[1]), "each pane has a view of its own"
+    tab.page.mouse.click(*at(tab, 1, pixels_of(tab, 1, maps[1])[7]))  # a letter, and a rerun
+    tab.page.get_by_role("heading", name="The 10 nearest of").wait_for()
+    assert "point=" in tab.rest().page.url
+    np.testing.assert_array_equal(picture(tab, 0, "base"), zoomed)
+    tab.go("Denoise").go("Embeddings")
+    np.testing.assert_array_equal(picture(ready(tab), 0, "base"), zoomed)
+    tab.page.get_by_role("button", name="All of it").first.click()
+    tab.page.wait_for_timeout(300)
+    np.testing.assert_array_equal(picture(tab, 0, "base"), start[0])
+    tab.sound()
+
+
+def test_keys_go_from_point_to_point_and_choose(tab):
+    tab.page.locator(".atlas canvas.over").first.focus()
+    tab.page.keyboard.press("ArrowRight")
+    first = tab.page.locator(".atlas .tip").first.inner_text()
+    tab.page.keyboard.press("ArrowRight")
+    second = tab.page.locator(".atlas .tip").first.inner_text()
+    assert first != second and "number" in second
+    tab.page.keyboard.press("Enter")
+    number = re.search(r"number (\d+)", second)[1]
+    tab.page.get_by_role("heading", name=re.compile(rf"The 10 nearest of .*number {number}$")).wait_for()
+    tab.rest().sound()
+
+
+def test_one_map_goes_over_into_the_other_and_back(tab):
+    before = [picture(tab, pane, "base") for pane in (0, 1)]
+    button = tab.page.get_by_role("button", name="Go over into the next map: who moves?").first
+    button.click()
+    tab.page.wait_for_timeout(1800)
+    assert "Map 2:" in tab.page.locator(".atlas figcaption strong").first.inner_text()
+    np.testing.assert_array_equal(picture(tab, 0, "base"), before[1])
+    button.click()
+    tab.page.wait_for_timeout(1800)
+    np.testing.assert_array_equal(picture(tab, 0, "base"), before[0])
+    tab.sound()
+
+
+def test_a_digit_of_ones_own_appears_in_every_map(browser, server, maps):  # noqa: F811
+    own = pack_picture(digits()[42].astype(np.float32) / 255)
+    tab = ready(Tab(browser).open(f"{server.url}/{ADDRESS}&guest_own={own}"))
+    for pane, xy in enumerate(maps):
+        x, y = np.round(pixels_of(tab, pane, xy)[42]).astype(int)
+        stamp = picture(tab, pane, "over")[max(y - 12, 0) : y + 12, max(x - 12, 0) : x + 12]
+        assert (stamp[..., 3] == 255).all() and (stamp[..., 0] == stamp[..., 1]).mean() > 0.9, "a grey picture is there"
+    tab.page.get_by_role("heading", name="The 10 nearest of your own digit").wait_for()
+    tab.sound()
+    tab.close()
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "dark"), (390, "light")])
+def test_wide_and_narrow_light_and_dark(browser, server, width, scheme):  # noqa: F811
+    tab = ready(Tab(browser, width, 844, scheme).open(f"{server.url}/{ADDRESS}"))
+    tab.sound()
+    paper = picture(tab, 0, "base")[2, 2, :3].mean()
+    assert (paper < 60) == (scheme == "dark")
+    boxes = [tab.page.locator(".atlas canvas.over").nth(i).bounding_box() for i in (0, 1)]
+    assert (boxes[1]["y"] > boxes[0]["y"] + 200) == (width == 390), "on a phone one stands above the other"
+    tab.close()
