@@ -61,3 +61,10 @@ def test_a_new_lab_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "pages" / "beyond" / "08_untitled.py").write_text("x = 1\n")
     with pytest.raises(ValueError, match=r'08_untitled.py must begin with "Title: question"'):
         lab.found()
+
+
+def test_the_lab_of_the_readme_works(shipped):
+    recipe = (paths.ROOT / "README.md").read_text("utf-8").split("### Adding a lab")[1].split("## ")[0]
+    lines = [line[4:] for line in recipe.splitlines() if line.startswith("    ") or not line]
+    app = AppTest.from_string("\n".join(lines).strip(), default_timeout=120).run()
+    assert not app.exception and app.title[0].value == "Holes" and app.get("image") and app.get("latex")
