@@ -47,7 +47,7 @@ def test_the_forms_agree_and_log_p_is_what_quadrature_says(monkeypatch):
     at = torch.linspace(-4, 4, 161)
     z = torch.cartesian_prod(at, at)
     with torch.inference_mode():
-        mu, logvar = run.model.posterior(x)
+        mu = run.model.encode(x)
         near = ((z - mu).abs() < 1.5).all(1)  # elsewhere the digit is not
         z = z[near]
         log = -run.model.nll(x.expand(len(z), -1, -1, -1), run.model.params(z)).double()

@@ -145,7 +145,7 @@ lab.end(
     tries=[
         _("Drag q into the middle of the plane: KL is near its least, and the digit is lost."),
         _("Shrink σ to × 0.01: no noise, hardly a better picture, and a KL that a plain AE never pays."),
-        _("Take p = N(0, 0.01²) and set σ = 0.02: a prior that narrow makes thousands of nats of a harmless code."),
+_("Take p = N(0, 0.01²) and pull μ to 0.08, which N(0, 1) would not notice: more than 30 nats."),
     ],
     formula=r"\begin{aligned}\log p(x)\ge\mathrm{ELBO}&=\mathbb E_q\log p(x|z)-\mathrm{KL}(q(z|x)\Vert p(z))\\"
     r"&=\log p(x)-\mathrm{KL}(q(z|x)\Vert p(z|x))\\&=\mathbb E_q\log p(x,z)+H(q)\end{aligned}",

@@ -1,0 +1,87 @@
+// A slider through a few frames; a frame is rows of pictures, each with a name and a bar.
+import { PIXELS, onFrame, outbox } from "./core.js";
+import { el } from "./dom.js";
+
+/** Where row r, column c of frame f begins in pictures of (F, rows, columns, 784). */
+export const placeOf = (f, r, c, rows, columns) => ((f * rows + r) * columns + c) * PIXELS;
+
+function paintBytes(canvas, bytes) {
+  const g = canvas.getContext("2d");
+  const image = (canvas.image ??= g.createImageData(28, 28));
+  for (let i = 0; i < PIXELS; i++) {
+    image.data.fill(bytes[i], 4 * i, 4 * i + 3);
+    image.data[4 * i + 3] = 255;
+  }
+  g.putImageData(image, 0, 0);
+}
+
+export function mount({ root, send }) {
+  const box = root.appendChild(el("div", { class: "frames" }));
+  const out = outbox(send);
+  let now = null;
+  let parts = null;
+
+  const show = onFrame(() => {
+    const { spec, arrays } = now;
+    const f = +parts.slider.value;
+    const frame = spec.frames[f];
+    parts.said.textContent = frame.label;
+    parts.slider.setAttribute("aria-valuetext", frame.label);
+    parts.note.textContent = frame.note;
+    frame.rows.forEach(({ name, bar }, r) => {
+      const row = parts.rows[r];
+      row.name.textContent = name;
+      row.bar.style.width = `${100 * Math.min(1, bar)}%`;
+      row.bar.hidden = bar === 0;
+      row.canvases.forEach((canvas, c) => {
+        const at = placeOf(f, r, c, frame.rows.length, row.canvases.length);
+        paintBytes(canvas, arrays.pictures.subarray(at, at + PIXELS));
+      });
+    });
+  });
+
+  function build() {
+    const { spec, arrays } = now;
+    const [, rows, columns] = arrays.pictures.shape;
+    parts = {
+      slider: el("input", {
+        type: "range", min: 0, max: spec.frames.length - 1, step: 1, "aria-label": spec.texts.slider,
+        oninput: () => show(), onchange: () => out.post({ frame: +parts.slider.value }),
+      }),
+      said: el("output"),
+      note: el("div", { class: "note" }),
+      rows: Array.from({ length: rows }, () => ({
+        name: el("span"),
+        bar: el("i"),
+        canvases: Array.from({ length: columns }, () => el("canvas", { class: "digit", width: 28, height: 28 })),
+      })),
+    };
+    parts.slider.value = spec.frame;
+    box.replaceChildren(
+      el("label", {}, el("span", { textContent: spec.texts.slider }), parts.slider, parts.said), parts.note,
+      ...parts.rows.map(({ name, bar, canvases }) => {
+        const digits = el("div", { class: "digits", role: "img", "aria-label": spec.texts.pictures }, ...canvases);
+        digits.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
+        return el("div", { class: "row" }, el("div", { class: "name" }, name, el("div", { class: "track" }, bar)), digits);
+      }),
+    );
+  }
+
+  return {
+    update(spec, arrays) {
+      const fresh = now === null || now.spec.key !== spec.key;
+      const kept = parts && now.spec.frames.length === spec.frames.length ? +parts.slider.value : null;
+      now = { spec, arrays };
+      if (fresh) {
+        build();
+        if (kept !== null) parts.slider.value = kept;
+      }
+      show();
+    },
+    destroy() {
+      show.cancel();
+      out.close();
+      box.remove();
+    },
+  };
+}
