@@ -1,0 +1,64 @@
+"""What a model of sequences believes after each frame, and the futures it draws from there."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Futures:
+    """Of one sequence; S numbers of frames seen (1..S), F futures, K jumps of `jump` frames each.
+
+    believed uint8 (S, 28, 28): the mean state after s frames, decoded. drawn uint8 (S, F, K, 28, 28): frames
+    s + jump, s + 2 jump, ... of each future. place (S, F, K) int64: by how many pixels the first frame must be rolled
+    to the right to look most like them, -14..13. true (T,): the same of the frames themselves.
+    """
+
+    jump: int
+    believed: np.ndarray
+    drawn: np.ndarray
+    place: np.ndarray
+    true: np.ndarray
+
+    def near(self, seen: int) -> np.ndarray:
+        """Share of the futures after `seen` frames that are within a pixel of the truth at each jump: (K',).
+
+        K': jumps for which the truth is known.
+        """
+        at = seen - 1 + self.jump * np.arange(1, self.place.shape[2] + 1)
+        at = at[at < len(self.true)]
+        away = (self.place[seen - 1, :, : len(at)] - self.true[at] + 14) % 28 - 14
+        return (np.abs(away) <= 1).mean(axis=0)
+
+
+def futures(run, frames: np.ndarray, most: int, count: int, steps: int, jump: int, seed: int = 0) -> Futures:
+    """Futures of a sequence uint8 (T, 1, 28, 28) after its first 1 .. `most` frames. The same seed, the same futures.
+
+    Raises ValueError for a jump that the model has not learnt.
+    """
+    import torch
+
+    from aevae.models.td_vae import circular_shift
+
+    model, chance = run.model, torch.Generator(run.device).manual_seed(seed)
+    x = torch.tensor(frames, device=run.device).float().div_(255).unsqueeze(0)  # (1, T, 1, 28, 28)
+    with torch.inference_mode():
+        belief = model.beliefs(x)[0]
+        believed = model.decode(model.believe(belief[:most])[0])
+        seen = (x[:, :t].expand(count, -1, -1, -1, -1) for t in range(1, most + 1))
+        drawn = [model.roll_out(part, steps, chance, jump) for part in seen]
+        pictures = torch.stack(drawn)  # (S, F, K, 1, 28, 28)
+        place = circular_shift(pictures.flatten(0, 2), x[0, :1].expand(pictures[..., 0, 0, 0].numel(), -1, -1, -1))
+        true = circular_shift(x[0], x[0, :1].expand(x.shape[1], -1, -1, -1))
+    return Futures(
+        jump,
+        as_bytes(believed[:, 0]),
+        as_bytes(pictures[:, :, :, 0]),
+        place.unflatten(0, pictures.shape[:3]).cpu().numpy(),
+        true.cpu().numpy(),
+    )
+
+
+def as_bytes(pictures) -> np.ndarray:
+    """uint8 of a tensor of pictures in [0, 1]."""
+    return pictures.mul(255).round().byte().cpu().numpy()

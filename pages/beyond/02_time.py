@@ -1,0 +1,132 @@
+"""Time: Where will the digit be, and is that certain?
+
+icon: schedule
+"""
+
+import numpy as np
+import streamlit as st
+
+from aevae.datasets import moving_digits
+from aevae.latent import futures
+from aevae.ui import digits, lab, live, loaders, pictures, state
+from aevae.ui.i18n import _
+
+MOST, COUNT, AHEAD = 8, 6, 12  # frames seen at most; futures; frames that they reach
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def foretold(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Futures:
+    return futures.futures(loaders.run(name), frames, MOST, COUNT, AHEAD // jump, jump, seed)
+
+
+def take(payload: dict) -> None:
+    seen = payload.get("seen")
+    if type(seen) is int and 1 <= seen <= MOST:
+        st.query_params["seen"] = str(seen)
+
+
+def seen_now() -> int:
+    text = st.query_params.get("seen", "")
+    return int(text) if text.isdigit() and len(text) < 3 and 1 <= int(text) <= MOST else 1
+
+
+def show(frames: np.ndarray, told: futures.Futures, key: str) -> None:
+    """The truth, what is believed and the futures, playing."""
+    seen = seen_now()
+    if problem := live.trouble([]):
+        st.caption(problem)
+        shown = np.concatenate([frames[seen - 1 : seen + AHEAD : told.jump, 0][None], np.insert(
+            told.drawn[seen - 1], 0, told.believed[seen - 1], axis=1)])  # fmt: skip
+        pictures.show(shown, width="stretch", alt=_("The truth, and futures beneath it, frame by frame"))
+        return
+    live.mount(
+        "futures",
+        "futures",
+        {
+            "key": key,
+            "shape": f"{told.drawn.shape}",
+            "seen": seen,
+            "jump": told.jump,
+            "near": [round(told.near(s)[0] * COUNT) for s in range(1, MOST + 1)],
+            "texts": {
+                "seen": _("Frames seen"),
+                "said": _("{seen} seen: {near} of {count} first jumps within a pixel"),
+                "truth": _("truth"),
+                "belief": _("belief"),
+                "future": _("future {number}"),
+                "now": _("Time"),
+                "before": _("frame {frame}, seen"),
+                "after": _("frame {frame}, {ahead} ahead of what was seen"),
+                "play": _("▶ Play"),
+                "pause": _("❚❚ Pause"),
+                "chart": _("Pixels to the right of the first frame, against the frame: seen ●, truth ○, futures red"),
+            },
+        },
+        {
+            "true": frames.reshape(-1),
+            "column": told.true.astype(np.int32),
+            "believed": told.believed,
+            "drawn": told.drawn,
+            "place": told.place.astype(np.int32),
+        },
+        height=620,
+        on_send=take,
+    )
+
+
+lab.begin(__doc__)
+runs = loaders.finished(("td_vae",), input="sequence")
+if not runs:
+    st.info(_("No trained TD-VAE here yet. Train one first; it takes some minutes."))
+    st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
+    st.stop()
+labels = state.run_labels(runs)
+left, right = st.columns([2, 3], gap="large")
+with left:
+    name = st.selectbox(_("Model"), list(labels), format_func=labels.get, key="td_vae", bind="query-params")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        most = loaders.run(name).config.model.max_jump
+        jump = st.segmented_control(
+            _("Frames in a jump"), [j for j in (1, 2, 3, 4, 6) if j <= most], default=1, required=True, key="jump",
+            bind="query-params",
+        )  # fmt: skip
+        seed = st.number_input(_("Seed"), 0, 9999, 0, key="futures_seed", width=130, bind="query-params")
+    image, _label, number = digits.pick_digit(default=5, models=[])
+digit = pictures.to_bytes(image)[None]
+moves = moving_digits.motion(digit)
+frames = moving_digits.sequences(digit, moves)[0]
+with right, st.spinner(_("Drawing futures ...")):
+    told = foretold(name, frames, int(jump), int(seed))
+    show(frames, told, f"{name} {number} {int(digit.sum())} {jump} {seed}")
+seen, values = seen_now(), loaders.run(name).metrics["moving-digits"]
+way = _("left") if moves.direction[0] < 0 else _("right")
+lab.end(
+    notice=[
+        _("After one frame nobody can know the way: futures go left and right. (This digit goes {}.)").format(way),
+        _("After two frames they agree. What is uncertain is drawn, not blurred: each future is one sharp story."),
+        _("A jump needs no frames between: the state of frame t + dt is drawn at one go, then decoded."),
+    ],
+    tries=[
+        _("Move **Frames seen** from 1 to 2 and watch the fan of red points fold up."),
+        _("Jump by 4 and by 1 to the same frame: which one arrives nearer?"),
+        _("Leave one frame seen and let the futures run on: a wrong way is never noticed, errors add up (it fails)."),
+    ],
+    formula=r"\mathcal L=-\log p(x_{t_2}\mid z_2)+\mathrm{KL}\big(q(z_1\mid z_2,b_{t_1},b_{t_2})\,\Vert\,p_B(z_1\mid "
+    r"b_{t_1})\big)+\log p_B(z_2\mid b_{t_2})-\log p(z_2\mid z_1,\,t_2-t_1)",
+    numbers=_(
+        "This digit, {} seen: **{:.0%}** of first jumps within a pixel. This run on 1,000 sequences: recon **{:.1f}**, "
+        "smoothing **{:.1f}**, transition **{:.1f}** nats; 4 frames ahead **{:.0%}** within a pixel, 2 seen; with "
+        "one seen {:.0%} of drawn ones go left, {:.0%} right."
+    ).format(
+        seen, told.near(seen)[0], values["recon"], values["smoothing"], values["transition"], values["near_2"],
+        values["left_1"], values["right_1"],
+    ),
+    more=_(
+        "An LSTM sums up frames $x_1 \\dots x_t$ in a **belief** $b_t$; $p_B(z\\mid b_t)$ says which states are "
+        "possible. Training picks two times $t_1 < t_2$, infers the later state $z_2$, asks what $z_1$ must have been "
+        "(*smoothing* $q$), and wants $p_B$ to have expected that $z_1$ and the **transition** to lead from it to "
+        "$z_2$. The last two terms together may be negative: one draw of a difference of logs. The world here: "
+        "28 columns that close to a ring, one digit, one pixel a frame, left or right for ever."
+    ),
+    sources="Gregor et al. 2019",
+)  # fmt: skip

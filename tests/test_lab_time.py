@@ -1,0 +1,92 @@
+"""The lab Time: futures drawn from a seed, and a page whose controls change them."""
+
+import numpy as np
+import pytest
+from pretend import Mounted
+from streamlit.testing.v1 import AppTest
+
+from aevae import paths
+from aevae.datasets import moving_digits
+from aevae.latent.futures import Futures, futures
+from aevae.ui import loaders
+
+PAGE = "pages/beyond/02_time.py"
+
+
+@pytest.fixture(scope="module")
+def run():
+    return loaders.run(loaders.finished(("td_vae",), input="sequence")[0].name)
+
+
+def walk(number: int) -> tuple[np.ndarray, int]:
+    digit = loaders.dataset().test.images[number : number + 1]
+    moves = moving_digits.motion(digit)
+    return moving_digits.sequences(digit, moves)[0], int(moves.direction[0])
+
+
+def page(**query: str) -> AppTest:
+    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
+    at.switch_page(PAGE)
+    for key, value in query.items():
+        at.query_params[key] = value
+    at.run()
+    assert not at.exception
+    return at
+
+
+def test_the_share_that_is_near_goes_round():
+    place = np.array([[[1, -14], [3, 13]]])  # one frame seen, two futures, two jumps of 13
+    told = Futures(13, np.zeros(0), np.zeros(0), place, np.array([0, *[9] * 12, 1, *[9] * 12, -14]))
+    assert told.near(1).tolist() == [0.5, 1.0]  # 13 and -14 are neighbours
+
+
+def test_after_two_frames_futures_agree_on_the_way(run):
+    ways = {1: [], 2: []}
+    for number in range(12):
+        frames, direction = walk(number)
+        told = futures(run, frames, 2, 6, 1, 4)
+        assert np.array_equal(told.true[:5], direction * np.arange(5))
+        assert told.drawn.shape == (2, 6, 1, 28, 28) and told.place.shape == (2, 6, 1)
+        for seen in ways:
+            ways[seen].append(told.near(seen)[-1])
+    assert 0.2 < np.mean(ways[1]) < 0.7 < np.mean(ways[2])
+
+
+def test_seed_and_jump(run):
+    frames, _direction = walk(0)
+    one, again, other = (futures(run, frames, 2, 3, 2, 2, seed) for seed in (0, 0, 1))
+    assert np.array_equal(one.drawn, again.drawn) and not np.array_equal(one.drawn, other.drawn)
+    assert np.array_equal(one.believed, other.believed)
+    with pytest.raises(ValueError, match="jump must be"):
+        futures(run, frames, 1, 1, 1, 99)
+
+
+def test_each_control_reaches_the_browser(monkeypatch):
+    browser = Mounted(monkeypatch, "futures")
+    at = page(digit="3", seen="2")
+    assert browser.spec["seen"] == 2 and browser.arrays["drawn"].shape == (8, 6, 12, 28, 28)
+    first, key = browser.arrays["drawn"], browser.spec["key"]
+    at.segmented_control(key="jump").set_value(4).run()
+    assert browser.arrays["drawn"].shape == (8, 6, 3, 28, 28) and browser.spec["jump"] == 4
+    at.segmented_control(key="jump").set_value(1).run()
+    at.number_input(key="futures_seed").set_value(3).run()
+    assert browser.spec["key"] != key and not np.array_equal(browser.arrays["drawn"], first)
+    at.number_input(key="digit").set_value(4).run()
+    assert np.array_equal(browser.arrays["true"].reshape(20, 1, 28, 28), walk(4)[0])
+    browser.send(at, seen=5)
+    assert at.query_params["seen"] == "5" and browser.spec["seen"] == 5
+    for bad in (0, 99, "3", True, None):
+        browser.send(at, seen=bad)
+        assert browser.spec["seen"] == 5
+
+
+def test_without_a_browser_the_server_draws(monkeypatch):
+    from aevae.ui import live
+
+    monkeypatch.setattr(live, "trouble", lambda names: "No.")
+    one, other = (page(seen=seen).get("image")[0].proto.imgs[0].url for seen in ("1", "2"))
+    assert one != other
+
+
+def test_an_empty_store_says_what_to_do(empty_store):
+    assert "No trained TD-VAE" in page().info[0].value
