@@ -116,6 +116,15 @@ def test_bernoulli_pixels_are_weighed_as_the_models_own_likelihood_says():
     assert torch.allclose(got, -pixels + p.log_prob(z).sum(2) - q.log_prob(z).sum(2), atol=2e-3)
 
 
+def test_the_quick_sum_of_softplus_is_the_sum():
+    from aevae.metrics.nll import softplus_sum
+
+    for scale in (0.0, 1.0, 30.0, 300.0):
+        logits = scale * torch.randn(5, 784, generator=torch.Generator().manual_seed(0))
+        exact = torch.nn.functional.softplus(logits.double()).sum(1)
+        assert torch.allclose(softplus_sum(logits).double(), exact, rtol=1e-6, atol=1e-3)
+
+
 @pytest.mark.parametrize("samples", [0, -1, 100_001])
 def test_k_must_be_a_number_of_draws(samples):
     model = LinearGaussian()

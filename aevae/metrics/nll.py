@@ -11,7 +11,7 @@ from aevae.metrics.metric import LOWER, Metric, Sample, Values, with_density
 
 SAMPLES = 500
 MOST = 100_000
-ROWS = 1000  # codes decoded at a time: 3 MB of pixels, which a processor's cache holds
+ROWS = 500  # codes decoded at a time: 1.5 MB of pixels, which a processor's cache holds
 
 
 class Weights(NamedTuple):
@@ -69,14 +69,23 @@ def log_weights(model, x, mu, logvar, count: int, generator):
 
 def _log_likelihood(model, x, z):
     """log p(x|z) (B, K) of x (B, 1, 28, 28) and z (B, K, D)."""
-    import torch
-
     params = model.params(z.flatten(0, 1))
     if model.config.likelihood != "bernoulli":
         return -model.nll(x.repeat_interleave(z.shape[1], 0), params).view(z.shape[:2])
-    logits = params.view(*z.shape[:2], -1)  # x . logits - sum softplus(logits): a product, and one pass over pixels
+    logits = params.view(*z.shape[:2], -1)  # x . logits - sum softplus(logits)
     lit = (logits @ x.flatten(1).unsqueeze(2)).squeeze(2)
-    return lit - torch.nn.functional.softplus(logits).sum(2)
+    return lit - softplus_sum(logits)
+
+
+def softplus_sum(logits):
+    """sum log(1 + exp l) over the last dimension, a multiple of 112: of logits (..., 784) in a third of the time.
+
+    log(1 + exp l) = (l + |l|) / 2 + log(1 + exp -|l|), and one logarithm serves a product of 112 factors, which are at
+    most 2: float32 reaches 2^128.
+    """
+    size = logits.abs()
+    positive = (logits.sum(-1) + size.sum(-1)) / 2
+    return positive + size.neg_().exp_().add_(1).unflatten(-1, (-1, 112)).prod(-1).log_().sum(-1)
 
 
 def nll(run, data: Sample, seed: int, samples: int = SAMPLES) -> Values:
