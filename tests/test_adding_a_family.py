@@ -18,7 +18,7 @@ from aevae.paths import ROOT
 from aevae.program import program
 from aevae.runs import load_run, train_or_load
 
-EXPLORE = ("denoise", "sliders", "interpolate", "embeddings")
+EXPLORE = ("denoise", "sliders", "interpolate", "embeddings", "compare")
 PAGES = ("lab/train", "lab/models", "lab/home", *(f"explore/{page}" for page in EXPLORE))
 
 

@@ -81,7 +81,7 @@ def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
 
 
 def table(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str, names: Sequence[str], pin: RunInfo | None):
-    """A row per run, the chosen first: whether it is chosen, its label, and these numbers (NaN: it has none).
+    """A row per run, the chosen first: its label, these numbers (NaN: it has none), and whether it is chosen.
 
     With `pin` the rows of the others are their differences to its. A pandas.DataFrame, indexed by the runs' names.
     """
@@ -94,8 +94,8 @@ def table(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str, names: 
         if pin is not None and run.name != pin.name:
             values = {k: v - base[k] for k, v in values.items() if k in base}
         cells = {name: float(values.get(name, np.nan)) for name in names}
-        rows[run.name] = {"chosen": run.name in chosen, "model": labels[run.name], **cells}
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["chosen", "model", *names])
+        rows[run.name] = {"model": labels[run.name], **cells, "chosen": run.name in chosen}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["model", *names, "chosen"])
 
 
 def verdict(name: str, difference: float, alike: bool = True) -> int:
@@ -109,7 +109,7 @@ def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunIn
     """The table with units in its heads; differences are blue where they are better, orange where they are worse."""
     config = {
         "chosen": st.column_config.CheckboxColumn(_("chosen"), width="small"),
-        "model": st.column_config.TextColumn(_("model"), width=270, pinned=True),
+        "model": st.column_config.TextColumn(_("model"), width=220, pinned=True),
     }
     for metric in map(describe, names):
         config[metric.name] = st.column_config.NumberColumn(comparison.head(metric))
@@ -198,8 +198,10 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
         st.error(problem)
     if any(job.active for job in active):
         _under_way()
+    shown = {run.name for run in chosen}
     for job in active:
-        if job.state == "failed" and job.run in {run.name for run in chosen}:
+        wanted = job.config.get("metrics", ())
+        if job.state == "failed" and job.run in shown and set(wanted) & set(names):
             st.warning(f"{state.plain(state.label_of(job.run))}: {state.plain(job.error)}")
 
 
