@@ -4,7 +4,8 @@
 
 Codes are those of the test pictures of MNIST, beyond 10,000 with training pictures after them. Each round draws every
 map once, each in a fresh process (so that the first call of UMAP is a first call), one after another; medians are
-shown. Quality: `aevae.metrics.neighbours.map_quality`.
+shown, of the clock and of the processor, which other programs of a busy machine disturb less. Quality:
+`aevae.metrics.neighbours.map_quality`.
 """
 
 import argparse
@@ -37,7 +38,7 @@ def codes(name: str, n: int) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(parts), labels
 
 
-def draw(way: str, z: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
+def draw(way: str, z: np.ndarray) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
     """A map (n, 2), and the seconds it took by name."""
     if way == "ours":
         import openTSNE  # noqa: F401  (no way pays for its imports)
@@ -61,11 +62,11 @@ def draw(way: str, z: np.ndarray) -> tuple[np.ndarray, dict[str, float]]:
     return xy, first | timed("umap warm", lambda: embed(z, "umap"))[1]
 
 
-def timed(name: str, function) -> tuple[np.ndarray, dict[str, float]]:
-    """What it returns, and {name: seconds}."""
-    began = time.perf_counter()
+def timed(name: str, function) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
+    """What it returns, and {name: (seconds, seconds of processor)}."""
+    began, spent = time.perf_counter(), time.process_time()
     xy = function()
-    return xy, {name: time.perf_counter() - began}
+    return xy, {name: (time.perf_counter() - began, time.process_time() - spent)}
 
 
 def alone(way: str, file: Path) -> dict:
@@ -79,8 +80,8 @@ def alone(way: str, file: Path) -> dict:
 
 
 def measure(run: str, n: int, rounds: int, ways: list[str]) -> list[dict]:
-    """A row for each kind of call: way, n, seconds (median), times scikit-learn's, knn_accuracy, trustworthiness."""
-    found: dict[str, list[float]] = {}
+    """A row for each kind of call: way, n, median seconds, how many times faster than scikit-learn, quality."""
+    found: dict[str, list[list[float]]] = {}
     quality: dict[str, dict] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "codes.npz"
@@ -97,9 +98,12 @@ def measure(run: str, n: int, rounds: int, ways: list[str]) -> list[dict]:
                 for name, seconds in news.pop("seconds").items():
                     found.setdefault(name, []).append(seconds)
                     quality[name] = news
-    medians = {name: statistics.median(seconds) for name, seconds in found.items()}
-    theirs = medians.get("sklearn", float("nan"))
-    return [{"way": k, "n": n, "seconds": s, "faster": theirs / s, **quality[k]} for k, s in medians.items()]
+    medians = {name: [statistics.median(kind) for kind in zip(*times, strict=True)] for name, times in found.items()}
+    theirs = medians.get("sklearn", [float("nan")] * 2)
+    return [
+        {"way": k, "n": n, "seconds": s, "cpu": c, "faster": theirs[0] / s, "faster_cpu": theirs[1] / c, **quality[k]}
+        for k, (s, c) in medians.items()
+    ]
 
 
 def main() -> None:
@@ -117,11 +121,12 @@ def main() -> None:
     if not set(ways) <= set(WAYS):
         parser.error(f"--only takes some of {', '.join(WAYS)}")
     print(f"codes of {args.run}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '-')}")
-    print(f"{'n':>7}  {'way':<11}{'seconds':>9}{'times':>7}{'10-NN':>8}{'trust':>8}")
+    print(f"{'n':>7}  {'way':<11}{'seconds':>9}{'times':>7}{'cpu s':>9}{'times':>7}{'10-NN':>8}{'trust':>8}")
     for n in args.n:
         for row in measure(args.run, n, args.rounds, ways):
             print(
                 f"{n:>7}  {row['way']:<11}{row['seconds']:>9.1f}{row['faster']:>7.1f}"
+                f"{row['cpu']:>9.1f}{row['faster_cpu']:>7.1f}"
                 f"{row['knn_accuracy']:>8.3f}{row['trustworthiness']:>8.4f}",
                 flush=True,
             )
