@@ -15,7 +15,7 @@ from aevae.ui import loaders
 from aevae.ui.i18n import _
 from aevae.ui.panes import Choice, request_of, title_of
 
-BEAT = 0.7  # seconds between two looks at a map that is being made
+BEAT = 1.0  # seconds between two looks at a map that is being made
 QUICK = {"latent", "pca"}  # made at once, as long as there are few points
 FEW = 1000
 NEAREST = 10
@@ -76,7 +76,8 @@ def look_at(choice: Choice, dataset: str, n: int) -> Look:
         request = request_of(choice, dataset, n)
         kept = embeddings.kept(request)
         if kept is None and request.method in QUICK and n <= FEW:
-            kept = embeddings.make(request, lambda news: None, lambda: False)
+            with st.spinner(_("Drawing {} …").format(title_of(choice.space)), show_time=True):
+                kept = embeddings.make(request)
     except ValueError as problem:
         return Look(choice, note=str(problem))
     if kept is not None:
@@ -116,13 +117,17 @@ def _ended(job: jobs.Job) -> str:
     return job.error or _("The map was made, but could not be kept on this disk.")
 
 
-def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -> None:
-    """desk(choices, dataset, n, ...) as a fragment, which runs again and again while one of the maps is being made."""
+def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -> list[Look]:
+    """desk(choices, dataset, n, ...) as a fragment, which runs again and again while one of the maps is being made.
+
+    Returns the panes as they are now.
+    """
     looks = [look_at(choice, dataset, n) for choice in choices]
     _forget_others(looks)
     waits = waiting(looks)
     st.session_state["atlas_waits"] = waits
     st.fragment(desk, run_every=BEAT if waits else None)(choices, dataset, n, *rest)
+    return looks
 
 
 def _forget_others(looks: Sequence[Look]) -> None:

@@ -24,7 +24,6 @@ def desk(choices: list, dataset: str, n: int, colour: str, align: str, own) -> N
         brushing.show_selection(looks, dataset, n, now.selected)
     if now.point >= 0 or own is not None:
         brushing.show_neighbours(looks, dataset, n, now.point, own, places)
-    mapview.send_sheets(looks, dataset, n)
 
 
 chrome.page(_("Embeddings"), _("Do digits of one class live together in the latent space?"))
@@ -49,7 +48,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
 here = st.container()
 own = brushing.own_digit(dataset)
 with here:
-    atlas.keep_looking(desk, choices, dataset, n, colour, align, own)
+    looks = atlas.keep_looking(desk, choices, dataset, n, colour, align, own)
 chrome.explain(
     _("What a map of t-SNE or UMAP does not tell"),
     _(
@@ -82,3 +81,4 @@ chrome.try_this(
     ],
     _("Four things to try"),
 )
+mapview.send_sheets(looks, dataset, n)  # last: the maps do not wait for them
