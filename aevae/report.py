@@ -32,7 +32,7 @@ h1, h2, h3 { line-height: 1.25; margin: 2.2rem 0 0.6rem; } h1 { margin-top: 0; }
 h2 { border-top: 1px solid var(--line); padding-top: 1.2rem; }
 table { border-collapse: collapse; font-size: 0.9rem; } .wide { overflow-x: auto; }
 th, td { padding: 0.25rem 0.7rem; border-bottom: 1px solid var(--line); text-align: right; vertical-align: bottom; }
-th:first-child, td:first-child { text-align: left; } th { font-weight: 600; }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; } th { font-weight: 600; }
 td.best { font-weight: 700; } .quiet, figcaption { color: var(--quiet); font-size: 0.9rem; }
 pre { overflow-x: auto; padding: 0.7rem; border: 1px solid var(--line); border-radius: 4px; white-space: pre-wrap;
   overflow-wrap: anywhere; }
@@ -200,6 +200,8 @@ def _pictures(runs: Sequence, names: dict[str, str]) -> list[str]:
         rows = [np.concatenate([images[list(i)], x_hat[list(i)]]) for i in comparison.extremes(errors, SHOWN)]
         said = f"{names[run.name]}: squared error {errors.min():.1f} at best, {np.median(errors):.1f} in the middle, "
         said += f"{errors.max():.1f} at worst, on {len(images):,} test pictures of {run.shown.name}."
+        if run.config.data.name == "mnist" and run.shown.name == "mnist-5k" and not run.config.data.leave_out_5k:
+            said += " It has seen these pictures: it was trained on all of MNIST."
         pair = [sheet(row, len(row) // 2) for row in rows]
         alts = [f"The {which} reconstructions of {names[run.name]} under the digits" for which in ("best", "worst")]
         parts.append(_figure(" ".join(picture(p, alt) for p, alt in zip(pair, alts, strict=True)), said))

@@ -94,6 +94,8 @@ def test_families_filter_rows_and_numbers_choose_columns(store, asked):
     assert set(numbers(at).index) == {store["vae"], store["beta_vae"]}
     pick(at, "multiselect", comparing.NUMBERS).set_value(["bce", "kl"]).run()
     assert numbers(at).columns.tolist() == ["model", "bce", "kl", "chosen"]
+    options = pick(at, "multiselect", comparing.NUMBERS).options
+    assert {"NLL", "bits per dimension"} <= set(options) and "KL per dimension" not in options  # it has no column
     at = page(compare_family="VAE", compare_numbers="PSNR")  # by the link
     assert numbers(at).index.tolist() == [store["vae"]] and numbers(at).columns.tolist()[1:-1] == ["psnr"]
 

@@ -1,6 +1,7 @@
 """The report: one file with everything in it, which asks for nothing and believes nobody."""
 
 import base64
+import dataclasses
 import io
 import json
 import re
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from aevae import checkpoints, cli, report
+from aevae.config import DataConfig
 from aevae.runs import load_run
 
 
@@ -98,6 +100,17 @@ def test_the_commands_make_the_same_run_again(store):
         again = cli.build_config(args.family, cli._settings(args), args.seed, args.preset)
         assert again.fingerprint == config.fingerprint
         assert report.command(config) in Page(report.report(infos([name]))).text
+
+
+def test_seen_pictures_are_called_so(store):
+    """A run on all of MNIST has the shown digits among its training pictures."""
+    run = load_run(store["ae"])
+    names = {run.name: "AE"}
+    assert "has seen" not in "".join(report._pictures([run], names))
+    run.config = dataclasses.replace(run.config, data=DataConfig("mnist"))
+    assert run.shown.name == "mnist-5k" and "has seen" in "".join(report._pictures([run], names))
+    run.config = dataclasses.replace(run.config, data=DataConfig("mnist", leave_out_5k=True))
+    assert "has seen" not in "".join(report._pictures([run], names))
 
 
 def test_names_and_options_cannot_carry_markup(store):

@@ -59,7 +59,9 @@ def pick_families(found: Sequence[RunInfo]) -> list[RunInfo]:
 def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     """The columns of the table."""
     there = dict.fromkeys(name for run in found for name in numbers_of(run, dataset))
-    known = [name for name in metrics.METRICS if any(not comparison.unfit(name, run) for run in found)]
+    lists = {k for run in found for k, value in run.metrics.get(dataset, {}).items() if isinstance(value, list)}
+    fit = (name for name in metrics.METRICS if any(not comparison.unfit(name, run) for run in found))
+    known = [name for name in fit if name not in lists]
     return st.multiselect(
         _("Numbers"), list(dict.fromkeys([*FIRST, *there, *known])), default=FIRST, key=NUMBERS, wrap=True,
         format_func=comparison.title, bind="query-params",

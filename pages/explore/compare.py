@@ -48,6 +48,9 @@ else:
         contrasts.errors(opened, shown)
     else:
         contrasts.samples(opened)
+    if view in ("dims", "errors"):
+        for note in dict.fromkeys(filter(None, (state.seen_note(run, shown) for run in opened))):
+            st.caption(note)
 
 chrome.explain(
     _("What compares with what"),
