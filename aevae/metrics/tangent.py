@@ -1,0 +1,41 @@
+"""What the encoder of a trained model feels at a picture, and how its decoder stretches a plane of codes.
+
+Rifai et al. 2011 (NIPS), The manifold tangent classifier; Goodfellow et al. 2016, section 14.6.
+"""
+
+import numpy as np
+import torch
+
+from aevae.metrics.geometry import jacobians, metric
+
+
+def felt(model, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Singular values (D,), falling, and directions (D, 784), orthonormal rows, of the encoder's Jacobian there.
+
+    picture: (1, 28, 28). A step of size e along direction k moves the code by e times value k.
+    """
+    x = torch.tensor(np.asarray(picture, np.float32)).to(next(model.parameters())).view(1, -1)
+    jacobian = jacobians(lambda rows: model.encode(rows.unflatten(1, (1, 28, 28))), x)[0]  # (D, 784)
+    _, s, v = torch.linalg.svd(jacobian, full_matrices=False)
+    return s.cpu().numpy(), v.cpu().numpy()
+
+
+def plane_metric(model, box: tuple[float, float, float, float], side: int) -> np.ndarray:
+    """G = J^T J of a decoder of two numbers on a lattice: (side, side, 3) float32 of G11, G12, G22.
+
+    box: x0, x1, y0, y1; row i lies at y0 + i (y1 - y0) / (side - 1), column j likewise in x.
+    """
+    x0, x1, y0, y1 = box
+    x, y = np.meshgrid(np.linspace(x0, x1, side), np.linspace(y0, y1, side))
+    z = torch.tensor(np.stack([x, y], -1).reshape(-1, 2)).to(next(model.parameters()))
+    parts = [metric(jacobians(lambda codes: model.decode(codes), rows)) for rows in z.split(512)]
+    g = torch.cat(parts).cpu().numpy()
+    return np.stack([g[:, 0, 0], g[:, 0, 1], g[:, 1, 1]], 1).reshape(side, side, 3).astype(np.float32)
+
+
+def moved(run, picture: np.ndarray, direction: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """How far the code of picture + step * direction is from the picture's, for each step (S,): (S,)."""
+    flat = np.asarray(picture, np.float32).reshape(-1)
+    pictures = flat + np.concatenate([[0.0], steps])[:, None].astype(np.float32) * direction
+    codes = run.encode(pictures.reshape(-1, 1, 28, 28))
+    return np.linalg.norm(codes[1:] - codes[0], axis=1)

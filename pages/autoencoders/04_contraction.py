@@ -1,0 +1,205 @@
+"""Contraction and tangents: Along which directions does a code feel that the picture moves?
+
+icon: explore
+"""
+
+import numpy as np
+import streamlit as st
+
+from aevae.figures.layout import figure
+from aevae.figures.palette import CLASS_COLOURS, family_colour, family_title
+from aevae.latent import planes
+from aevae.ui import digits, kept, lab, live, loaders, pictures, state
+from aevae.ui.i18n import _
+
+FAMILIES = ("ae", "denoising", "contractive")
+SHOWN, REACH, SIDE = 6, 8.0, 48
+PUSH = {"push": (30, -80, 80)}  # tenths
+ENDS = {"a_x": (150, 10, 990), "a_y": (200, 10, 990), "b_x": (850, 10, 990), "b_y": (800, 10, 990)}  # thousandths
+STEPS = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def felt(name: str, number: int) -> dict:
+    """At a test digit: spectrum and directions of the encoder's Jacobian, in units of the usual distance of codes."""
+    from aevae.metrics import tangent
+
+    run, picture, codes = loaders.run(name), loaders.test_digits()[0][number], loaders.codes(name)
+    values, directions = tangent.felt(run.model, picture)
+    unit = planes.usual_distance(codes)
+    blind = planes.unfelt(directions, seed=number)
+    directions = planes.adding_ink(directions)
+    ways = {"felt": directions[0], "unfelt": blind}
+    moved = {way: tangent.moved(run, picture, v, STEPS) / unit for way, v in ways.items()}
+    return {"values": values / unit, "directions": directions[:SHOWN], "blind": blind, "moved": moved}
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def stretched(name: str) -> dict:
+    """The plane of a run of two numbers: its box, metric on a lattice and codes in it."""
+    from aevae.metrics import tangent
+
+    codes = loaders.codes(name)
+    box = planes.box_around(codes)
+    return {"box": box, "metric": tangent.plane_metric(loaders.run(name).model, box, SIDE), "codes": codes}
+
+
+def spectra(names: list[str], number: int) -> None:
+    """Singular values of the Jacobians, and how far codes move."""
+    left, right = st.columns(2, gap="medium")
+    values = figure(_("direction"), _("code moves / step (usual distances)"), 330)
+    moved = figure(_("size of the step"), _("code moves (usual distances)"), 330)
+    for name in names:
+        family = loaders.run(name).config.model.family
+        of, colour = felt(name, number), family_colour(family)
+        values.add_scatter(
+            x=list(range(1, len(of["values"]) + 1)), y=of["values"].tolist(), name=family_title(family),
+            mode="lines+markers", marker={"size": 4}, line={"color": colour, "width": 2},
+        )  # fmt: skip
+        for way, dash in (("felt", "solid"), ("unfelt", "dot")):
+            moved.add_scatter(
+                x=STEPS.tolist(), y=of["moved"][way].tolist(), mode="lines+markers", showlegend=way == "felt",
+                name=family_title(family), line={"color": colour, "width": 2, "dash": dash}, marker={"size": 5},
+            )  # fmt: skip
+    titles = {"spectrum": _("How much each direction is felt"), "moved": _("A step along, and across")}
+    for out, where, key in ((values, left, "spectrum"), (moved, right, "moved")):
+        where.markdown(f"**{titles[key]}**")
+        out.update_yaxes(type="log", dtick=1, range=[-4, 1.6], exponentformat="power")
+        where.plotly_chart(out, key=key, config={"displayModeBar": False})
+    st.caption(
+        _(
+            "Right: solid along the direction that is felt most, dotted along one of noise across all that is felt. "
+            "A usual distance is that between the codes of two test digits."
+        )
+    )
+
+
+def pushed(name: str, number: int) -> None:
+    """The digit moves along tangents, in the browser."""
+    of, picture = felt(name, number), loaders.test_digits()[0][number]
+    rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
+    names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:SHOWN])]
+    if problem := live.trouble([]):
+        st.caption(problem)
+        moved = picture.reshape(-1) + 3 * rows
+        return pictures.show(moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit pushed along seven directions"))
+    return live.mount(
+        "tangents",
+        "tangents",
+        {
+            "names": [*names, _("not felt")],
+            "push": kept.numbers(PUSH)["push"],
+            "reach": REACH,
+            "plays": False,
+            "texts": {"push": _("Push"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
+        },
+        {"x": picture.reshape(-1), "directions": rows.astype(np.float32).ravel()},
+        shape={"height": 340, "narrow": 480},
+        on_send=kept.taker({"push": "push"}, PUSH),
+    )
+
+
+def plane() -> None:
+    """Magnification of a plane of codes, and two ways through it."""
+    st.subheader(_("The decoder stretches its plane"), anchor=False)
+    flat = [run.name for run in loaders.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
+    if not flat:
+        return st.info(_("Train a model with two numbers to see its plane."))
+    labels = state.run_labels(loaders.finished())
+    name = st.selectbox(_("Plane of"), flat, key="plane_of", bind="query-params", format_func=labels.get, width=420)
+    with st.spinner(_("Measuring the plane")):
+        of = stretched(name)
+    shade = planes.shade(of["metric"])
+    if problem := live.trouble([name]):
+        st.caption(problem)
+        return pictures.show(shade[None, ::-1], 1, scale=8, alt=_("How much the decoder stretches each place"))
+    x0, x1, y0, y1 = of["box"]
+    cell = np.array([(x1 - x0) / (SIDE - 1), (y1 - y0) / (SIDE - 1)])  # codes from one lattice point to the next
+    scaled = of["metric"] * [cell[0] ** 2, cell[0] * cell[1], cell[1] ** 2]
+    at = (of["codes"] - [x0, y0]) / [x1 - x0, y1 - y0]
+    inside = ((at > 0) & (at < 1)).all(1)
+    return live.mount(
+        "geodesic",
+        "geodesic",
+        {
+            "key": name,
+            "side": SIDE,
+            "box": list(map(float, of["box"])),
+            "unit": 1.0,
+            "ends": list(kept.numbers(ENDS).values()),
+            "palette": list(CLASS_COLOURS),
+            "texts": {
+                "straight": _("Straight (dashed): the pictures change by {length} in all"),
+                "geodesic": _("Geodesic (solid): {length}"),
+                "verdict": _(
+                    "The geodesic is {percent} % shorter. Drag A and B. The darker a place, the more pictures change."
+                ),
+                "handle": _("End {name}; arrow keys move it"),
+                "alongStraight": _("Decoded along the straight way"),
+                "alongGeodesic": _("Decoded along the geodesic"),
+            },
+        },
+        {
+            "metric": scaled.astype(np.float32).ravel(),
+            "shade": shade.astype(np.float32).ravel(),
+            "points": at[inside].astype(np.float32).ravel(),
+            "classes": loaders.test_digits()[1][inside].astype(np.int32),
+        },
+        programs=[name],
+        shape={"height": 500, "narrow": 680},
+        on_send=kept.taker({"ax": "a_x", "ay": "a_y", "bx": "b_x", "by": "b_y"}, ENDS),
+    )
+
+
+lab.begin(__doc__)
+runs = loaders.finished(FAMILIES)
+left, right = st.columns(2, vertical_alignment="top")
+with right:
+    _picture, _label, number = digits.pick_digit(upload=False, label=_("Digit"), default=0)
+with left:
+    name = state.pick_model("felt_by", families=FAMILIES, prefer=("denoising",), label=_("Directions felt by"))
+largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
+names = list(dict.fromkeys([*largest.values(), name]))
+with st.spinner(_("Jacobians")):
+    mine = felt(name, number)
+count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
+left.metric(
+    _("directions felt, of the {} that its code could feel").format(len(mine["values"])), count,
+    help=_("Those along which the code moves at least a tenth as much as along the first."),
+)  # fmt: skip
+pushed(name, number)
+spectra(names, number)
+plane()
+total = float(np.square(mine["values"]).sum())
+lab.end(
+    notice=[
+        _("Of 784 directions a code can feel at most as many as it has numbers; along all others it stands still."),
+        _("The denoising code feels strokes that grow, bend and move; the contractive one smooth patches, ever less."),
+        _("Dark seams of the plane are borders between kinds of digits: there a small step changes the picture much."),
+    ],
+    tries=[
+        _("Press **Play** and read the directions: thicker, longer, tilted? The last one, noise, no code feels."),
+        _("Drag A and B into two digits of one colour, then of two: when does the geodesic leave the straight way?"),
+        _(
+            "The known failure: choose the **AE**. Its first direction is the border, where no digit has ink, so that "
+            "nothing ever trained its weights there: a faint grey frame throws the code farther than another digit."
+        ),
+    ],
+    formula=r"\begin{gathered}\min\ \mathbb E\big[-\log p(x\mid g(f(x)))\big]+\lambda\,\mathbb E\lVert J_f(x)"
+    r"\rVert_F^2,\qquad \lVert J_f\rVert_F^2=\sum_k s_k^2\\ G=J_g^\top J_g,\qquad \text{length}=\int\!\sqrt{\dot "
+    r"z^\top G\,\dot z}\,dt\end{gathered}",
+    numbers=_(
+        "At this digit, in usual distances: ‖J‖² = Σ s² = **{:.3f}**, of which the first direction is {:.0%}."
+    ).format(total, float(mine["values"][0] ** 2) / total),
+    more=_(
+        "Codes have no scale of their own: half a code and twice a decoder is the same model. So steps of codes are "
+        "counted here in *usual distances*, the mean distance between the codes of two test digits. (This is also why "
+        "the contractive AE ties its weights: else it would shrink f, grow g, and gain nothing.)\n\n"
+        "The rows of $V^\\top$ in $J_f=USV^\\top$ are the directions in the space of pictures; the first few span the "
+        "tangent plane of the digits at this one. A denoising AE contracts too, for another reason: it must answer the "
+        "same to a picture and to its noisy neighbours.\n\n"
+        "Through the decoder a step $dz$ moves the picture by $\\sqrt{dz^\\top G\\,dz}$; $\\sqrt{\\det G}$ says by "
+        "how much an area grows. The geodesic is found over a lattice of 48 × 48 and then drawn tight."
+    ),
+    sources="Rifai et al. 2011 · Arvanitidis et al. 2018 · Goodfellow et al. 2016, 14.6",
+)
