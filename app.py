@@ -2,12 +2,14 @@
 
 import streamlit as st
 
-from aevae.ui import chrome, live
+from aevae.ui import chrome, gate, live
 
 if st.runtime.exists():  # in a session
     st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
     chrome.start()
-    st.navigation(chrome.pages(), expanded=True).run()
+    page = st.navigation(chrome.pages(), expanded=True)
+    gate.door()
+    page.run()
 else:  # before the first session
     chrome.announce()
     app = st.App(__file__, routes=live.routes())

@@ -268,6 +268,25 @@ def active(fingerprint: str) -> Job | None:
     return next((job for job in jobs(MOST_ACTIVE) if job.active and job.fingerprint == fingerprint), None)
 
 
+def _lock_file():
+    return paths.runs_dir() / ".locks" / "training-locked"
+
+
+def lock(on: bool) -> None:
+    """Tell pages (with `locked`) not to take new runs for a while; what waits and runs goes on."""
+    file = _lock_file()
+    if on:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    else:
+        file.unlink(missing_ok=True)
+
+
+def locked() -> bool:
+    """Has `lock` been asked for?"""
+    return _lock_file().exists()
+
+
 def prune(keep: int = 200) -> None:
     """Forget all but the last ended jobs (the runs stay)."""
     with opened() as db:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import importlib
 import logging
+import sys
 import threading
 import time
 from collections.abc import Sequence
@@ -112,6 +113,10 @@ def announce() -> None:
     Else it looks for pages directly in the folder `pages` until some session has built the menu, and greets the first
     visitor who opens /sliders on a fresh server with "Page not found".
     """
+    from aevae.ui import gate
+
+    if problem := gate.exposed(st.get_option("server.address")):
+        print(f"WARNING: {problem}", file=sys.stderr, flush=True)
     log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     level = log.level
     log.setLevel(logging.ERROR)  # it warns that there is no session, which is the point

@@ -14,7 +14,7 @@ from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves, with_unit
 from aevae.figures.palette import family_title
 from aevae.report import command
-from aevae.ui import forms, jobpanel, loaders, pictures, state
+from aevae.ui import forms, gate, jobpanel, loaders, pictures, state
 from aevae.ui.i18n import _
 
 PER_PAGE = 12
@@ -238,7 +238,11 @@ def _actions(run: RunInfo) -> None:
         if not run.shipped:
             with st.popover(_("Delete"), icon=":material/delete:", key="models_delete_popover"):
                 st.markdown(_("The run and all its files go for good."))
-                st.button(_("Delete for good"), key="models_delete", type="primary", on_click=_delete, args=(run,))
+                closed = not gate.is_teacher()
+                st.button(
+                    _("Delete for good"), key="models_delete", type="primary", on_click=_delete, args=(run,),
+                    disabled=closed, help=gate.refusal() if closed else None,
+                )  # fmt: skip
 
 
 def _command(run: RunInfo) -> None:
@@ -257,6 +261,8 @@ def _go_to_train(config: RunConfig, *, start: bool) -> None:
 
 def _delete(run: RunInfo) -> None:
     try:
+        if not gate.is_teacher():
+            raise ValueError(gate.refusal())
         checkpoints.delete_run(run)
         st.session_state[_SAID] = ("success", _("{} is deleted.").format(state.plain(run.name)))
         st.session_state.pop(RUN, None)
@@ -343,6 +349,9 @@ def number_table(runs: Sequence[RunInfo], labels: dict[str, str]) -> list[dict]:
 
 def bring_in() -> None:
     """A zip of an exported run, checked wholly before anything is kept."""
+    if not gate.is_teacher():
+        st.info(gate.refusal())
+        return
     st.markdown(_("A zip that **Export** made, here or on another computer. It is checked before anything is kept."))
     file = st.file_uploader(_("A run as zip"), type=["zip"], key="models_zip")
     if file is not None and st.button(_("Bring it in"), key="models_import", type="primary"):

@@ -20,7 +20,7 @@ from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.jobs import Job, QueueBroken
-from aevae.ui import filming, forms, live, loaders, pictures, state
+from aevae.ui import filming, forms, gate, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 BEAT = 1.0  # seconds between two looks while something trains
@@ -49,7 +49,11 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str) -> None:
     """Queue a run, or several as one sweep, and watch (a callback). A queue that cannot be used is told on the page."""
     several = [configs] if isinstance(configs, RunConfig) else list(configs)
     try:
-        jobs.submit_all(several, device)
+        if problem := gate.may_train(len(several)):
+            st.session_state["train_problem"] = problem
+            return
+        began = time.time()
+        gate.remember(job for job in jobs.submit_all(several, device) if job.created >= began)
         jobs.ensure_worker()
     except (QueueBroken, OSError) as problem:
         st.session_state["train_problem"] = str(problem)
@@ -280,15 +284,20 @@ def cancel_button(numbers: Sequence[int], key: str, stopping: bool = False, titl
     """Cancels these jobs. stopping: they are being stopped already."""
     st.button(
         title or _("Cancel"), key=key, icon=":material/stop:", on_click=_tell, args=(jobs.cancel, *numbers),
-        disabled=stopping,
+        disabled=stopping or not gate.may_handle(numbers),
         help=_("Stops between two steps; what is learnt so far is kept, and Resume goes on from there."),
     )  # fmt: skip
 
 
 def _tell(action, *numbers: int) -> None:
-    """Cancel or resume jobs (a callback)."""
+    """Cancel, resume, pace or advance jobs (a callback)."""
     try:
-        action(*numbers)
+        refused = gate.may_train(1) if action is jobs.resume else "" if gate.may_handle(numbers) else gate.refusal()
+        if refused:
+            raise ValueError(refused)
+        began, done = time.time(), action(*numbers)
+        if isinstance(done, Job) and done.created >= began:
+            gate.remember([done])
         jobs.ensure_worker()
     except (QueueBroken, ValueError, OSError) as problem:
         st.session_state["train_problem"] = str(problem)
@@ -346,15 +355,16 @@ def _reins(job: Job) -> None:
     paces = {"pause": _("Pause"), "crawl": _("1 step / s"), "slow": "5 / s", "brisk": "20 / s", "go": _("Full speed")}
     signs = {"pause": ":material/pause:", "go": ":material/fast_forward:"}
     with st.container(horizontal=True, gap="small", key="train_reins"):
+        closed = not gate.may_handle([job.id])
         for name, title in paces.items():
             st.button(
-                title, key=f"train_pace_{name}", icon=signs.get(name), on_click=_tell,
+                title, disabled=closed, key=f"train_pace_{name}", icon=signs.get(name), on_click=_tell,
                 args=(partial(jobs.pace, name=name), job.id), type="primary" if job.pace == name else "secondary",
             )  # fmt: skip
             if name == "pause":
                 for by, words in (("step", _("One step")), ("epoch", _("One epoch"))):
                     st.button(
-                        words, key=f"train_advance_{by}", icon=":material/skip_next:", on_click=_tell,
+                        words, disabled=closed, key=f"train_advance_{by}", icon=":material/skip_next:", on_click=_tell,
                         args=(partial(_advance, by=by), job.id),
                         help=_("Goes so far, and pauses there."),
                     )  # fmt: skip

@@ -6,13 +6,12 @@ icon: compress
 import numpy as np
 import streamlit as st
 
-from aevae import jobs
 from aevae.config import DataConfig, RunConfig, preset
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
-from aevae.ui import lab, live, loaders, pictures, state
+from aevae.ui import jobpanel, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 MOST = 64  # components
@@ -116,6 +115,15 @@ def holes(runs: list) -> None:
     )
 
 
+def train(sizes: list[int]) -> None:
+    """Queue an AE of each size (a callback)."""
+    from aevae.models import family_class  # torch
+
+    config, data = family_class("ae").Config, DataConfig("mnist-5k")
+    recipe = preset("fast", data, config)
+    jobpanel.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
+
+
 def missing(runs: list) -> None:
     """Train the sizes that are not there."""
     have = {run.latent_dim for run in runs if run.family == "ae"}
@@ -123,14 +131,14 @@ def missing(runs: list) -> None:
     if wanted and st.button(
         _("Train an AE with {} numbers").format(", ".join(map(str, wanted))), key="train_sizes",
         icon=":material/model_training:", help=_("On the 4,000 training digits that came with the lab."),
+        on_click=train, args=(wanted,),
     ):  # fmt: skip
-        from aevae.models import family_class  # torch
-
-        config, data = family_class("ae").Config, DataConfig("mnist-5k")
-        recipe = preset("fast", data, config)
-        jobs.submit_all([RunConfig(data, config(latent_dim=d), recipe) for d in wanted])
-        jobs.ensure_worker()
-        st.page_link("pages/lab/train.py", label=_("They train on the page Train"), icon=":material/model_training:")
+        if problem := st.session_state.pop("train_problem", None):
+            st.error(problem)
+        else:
+            st.page_link(
+                "pages/lab/train.py", label=_("They train on the page Train"), icon=":material/model_training:"
+            )
 
 
 lab.begin(__doc__)

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from aevae.ui import chrome, lab, loaders, pictures
+from aevae.ui import chrome, gate, lab, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.state import plain, run_labels
 
@@ -85,6 +85,8 @@ st.markdown(
         "then see what those numbers mean. Everything here runs on this computer, with real digits."
     )
 )
+if problem := gate.exposed(st.get_option("server.address")):
+    st.warning(problem)
 strip()
 cards()
 finished = loaders.finished()

@@ -1,0 +1,139 @@
+"""Who may do what on a server that a class shares.
+
+Where a passcode is set (AEVAE_PASSCODE, or `passcode` in .streamlit/secrets.toml), everybody may look, drag and queue
+so many runs; cancelling others' jobs, deleting, importing and locking ask for it. Where none is set, everybody may all.
+What a page offers and what a callback does both ask here: a button that is not drawn is no protection.
+"""
+
+import hmac
+import os
+import time
+from collections.abc import Iterable
+
+import streamlit as st
+
+from aevae import jobs
+from aevae.ui.i18n import _
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+LONGEST = 60.0  # seconds between two tries
+MOST_ADDRESSES = 1000  # whose wrong tries are remembered
+_TEACHER, _OWN = "gate_teacher", "gate_own_jobs"
+_tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
+
+
+def passcode() -> str:
+    """The teacher's; "" where none is set."""
+    if found := os.environ.get("AEVAE_PASSCODE", ""):
+        return found
+    try:
+        return str(st.secrets.get("passcode", ""))
+    except (FileNotFoundError, st.errors.StreamlitSecretNotFoundError):
+        return ""
+
+
+def queued_at_most() -> int:
+    """Runs that one session may have waiting or running without the passcode (AEVAE_QUEUE_EACH, 1)."""
+    wanted = os.environ.get("AEVAE_QUEUE_EACH", "")
+    return int(wanted) if wanted.isdigit() else 1
+
+
+def is_teacher() -> bool:
+    """May this session do everything?"""
+    code = passcode()
+    return not code or st.session_state.get(_TEACHER) == code  # another code set since: said again
+
+
+def enter(said: str, now: float | None = None) -> str:
+    """Take a passcode: "" if it is right, else one sentence. After each wrong one the next waits twice as long."""
+    now = time.monotonic() if now is None else now
+    address = str(getattr(st.context, "ip_address", None))
+    wrong, until = _tries.get(address, (0, 0.0))
+    if now < until:
+        return _("Too many wrong tries; wait {:.0f} seconds.").format(until - now + 0.5)
+    code = passcode()
+    if code and hmac.compare_digest(said.encode(), code.encode()):
+        _tries.pop(address, None)
+        st.session_state[_TEACHER] = code
+        return ""
+    if len(_tries) >= MOST_ADDRESSES:
+        _tries.pop(next(iter(_tries)))
+    _tries[address] = (wrong + 1, now + min(2.0**wrong, LONGEST))
+    return _("This is not the passcode.")
+
+
+def leave() -> None:
+    """Be one of the class again."""
+    st.session_state.pop(_TEACHER, None)
+
+
+# -- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def may_handle(numbers: Iterable[int]) -> bool:
+    """Cancel, pause or resume these jobs: one's own, or with the passcode."""
+    return is_teacher() or set(numbers) <= st.session_state.get(_OWN, set())
+
+
+def may_train(runs: int) -> str:
+    """ "" if this session may queue so many runs now, else one sentence."""
+    if is_teacher():
+        return ""
+    if jobs.locked():
+        return _("The teacher has locked training for now.")
+    own = st.session_state.get(_OWN, set())
+    waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MOST_ACTIVE))
+    if waiting + runs > queued_at_most():
+        return _("Here everybody may have {} run(s) waiting or running at a time.").format(queued_at_most())
+    return ""
+
+
+def remember(queued: Iterable[jobs.Job]) -> None:
+    """These jobs are this session's own."""
+    st.session_state[_OWN] = st.session_state.get(_OWN, set()) | {job.id for job in queued}
+
+
+def refusal() -> str:
+    """Why a thing is not done."""
+    return _("This asks for the teacher's passcode.")
+
+
+# -- the door --------------------------------------------------------------------------------------------------------
+
+
+def door() -> None:
+    """At the foot of the menu, where a passcode is set: come in as the teacher; lock training; leave."""
+    if not passcode():
+        return
+    with st.sidebar.popover(_("Teacher"), icon=":material/school:", key="gate"):
+        if is_teacher():
+            st.toggle(
+                _("Lock training"), jobs.locked(), key="gate_lock", on_change=_lock,
+                help=_("Nobody else can queue a run; what waits and runs goes on."),
+            )  # fmt: skip
+            st.button(_("Leave"), key="gate_leave", on_click=leave)
+        else:
+            st.text_input(_("Passcode"), type="password", key="gate_code", on_change=_knock, autocomplete="off")
+            if problem := st.session_state.pop("gate_problem", ""):
+                st.error(problem)
+
+
+def _knock() -> None:
+    said = st.session_state.pop("gate_code", "")
+    if said:
+        st.session_state["gate_problem"] = enter(said)
+
+
+def _lock() -> None:
+    if is_teacher():
+        jobs.lock(bool(st.session_state.get("gate_lock")))
+
+
+def exposed(address: str | None) -> str:
+    """One sentence where a server listens to others without a passcode; "" else."""
+    if passcode() or (address or "") in LOCAL:
+        return ""
+    return _(
+        "This server can be reached by others, and no passcode is set: whoever reaches it may train, cancel and "
+        "delete. Set AEVAE_PASSCODE, or listen on localhost."
+    )

@@ -1,0 +1,139 @@
+"""The passcode: what a class may do without it, what asks for it, and that tries are slowed down."""
+
+import pytest
+from conftest import tiny_config
+from streamlit.testing.v1 import AppTest
+
+from aevae import checkpoints, jobs, runs
+from aevae.ui import gate, loaders
+
+CODE = "four swans"
+TRIES = (("a", 0), ("b", 0.5), ("b", 1.1), ("c", 2.5), (CODE, 2.9), (CODE, 3.2))
+
+
+@pytest.fixture
+def guarded(empty_store, monkeypatch):
+    monkeypatch.setenv("AEVAE_PASSCODE", CODE)
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    gate._tries.clear()
+    loaders.runs.clear()
+    return empty_store
+
+
+def page(path: str = "pages/lab/train.py", **link: str) -> AppTest:
+    app = AppTest.from_file("../app.py", default_timeout=120).run()
+    for key, value in link.items():
+        app.query_params[key] = value
+    return app.switch_page(path).run()
+
+
+def come_in(app: AppTest, code: str = CODE) -> AppTest:
+    return app.text_input(key="gate_code").set_value(code).run()
+
+
+def keys(app: AppTest) -> set[str]:
+    return {button.key for button in app.button}
+
+
+def test_without_a_passcode_there_is_no_door_and_everybody_may_all(empty_store, monkeypatch):
+    monkeypatch.delenv("AEVAE_PASSCODE", raising=False)
+    app = page()
+    assert "gate_code" not in {box.key for box in app.text_input} and not app.exception
+    assert gate.is_teacher() and gate.may_train(99) == "" and gate.may_handle([1, 2, 3])
+
+
+def test_a_session_queues_one_run_and_the_teacher_as_many_as_wanted(guarded):
+    app = page()
+    app.button(key="train_start").click().run()
+    assert len(jobs.jobs()) == 1 and not app.error
+    app.number_input(key="train_latent_dim").set_value(7).run()
+    app.button(key="train_start").click().run()
+    assert [e.value for e in app.error] == ["Here everybody may have 1 run(s) waiting or running at a time."]
+    assert len(jobs.jobs()) == 1
+    come_in(app).button(key="train_start").click().run()
+    assert len(jobs.jobs()) == 2 and not app.error
+
+
+def test_one_cancels_ones_own_and_the_teacher_everybodys(guarded):
+    others = jobs.submit(tiny_config("ae"))
+    app = page()
+    button = f"train_cancel_{others.id}" if f"train_cancel_{others.id}" in keys(app) else "train_cancel"
+    assert app.button(key=button).disabled
+    app.button(key="train_start").click().run()
+    (mine,) = (job for job in jobs.jobs() if job.id != others.id)
+    app.button(key="train_cancel").click().run()
+    assert jobs.get(mine.id).state == "cancelled" and jobs.get(others.id).state == "queued"
+    come_in(app)
+    button = f"train_cancel_{others.id}" if f"train_cancel_{others.id}" in keys(app) else "train_cancel"
+    app.button(key=button).click().run()
+    assert jobs.get(others.id).state == "cancelled"
+
+
+def test_a_button_that_is_pressed_all_the_same_does_nothing(guarded):
+    """A browser can send what the page would not."""
+    others = jobs.submit(tiny_config("ae"))
+    code = "from aevae import jobs\nfrom aevae.ui import jobpanel\nimport streamlit as st\n"
+    app = AppTest.from_string(
+        code + f"jobpanel._tell(jobs.cancel, {others.id})\nst.text(st.session_state.train_problem)"
+    )
+    assert app.run().text[0].value == "This asks for the teacher's passcode."
+    assert jobs.get(others.id).state == "queued"
+
+
+def test_the_teacher_locks_training(guarded):
+    teacher, student = come_in(page()), page()
+    teacher.toggle(key="gate_lock").set_value(True).run()
+    assert jobs.locked()
+    student.button(key="train_start").click().run()
+    assert [e.value for e in student.error] == ["The teacher has locked training for now."] and not jobs.jobs()
+    teacher.button(key="train_start").click().run()
+    assert len(jobs.jobs()) == 1
+    teacher.toggle(key="gate_lock").set_value(False).run()
+    assert not jobs.locked()
+    student.button(key="train_start").click().run()
+    assert not student.error
+
+
+def test_deleting_and_importing_ask_for_it(guarded):
+    name = runs.train_or_load(tiny_config("ae")).name
+    loaders.runs.clear()
+    assert gate.refusal() in [i.value for i in page("pages/lab/models.py", view="import").info]
+    app = page("pages/lab/models.py", run=name)
+    assert app.button(key="models_delete").disabled
+    come_in(app)
+    assert not app.button(key="models_delete").disabled
+    app.button(key="models_delete").click().run()
+    assert checkpoints.finished_run(name) is None
+
+
+def test_wrong_tries_wait_longer_each_time(guarded):
+    said = [gate.enter(word, 1000 + at).split(";")[0] for word, at in TRIES]
+    wrong, wait = "This is not the passcode.", "Too many wrong tries"
+    assert said == [wrong, wait, wrong, wait, wait, ""]
+    assert not gate._tries
+
+
+def test_leaving_and_another_code(guarded, monkeypatch):
+    app = come_in(page())
+    assert "gate_leave" in keys(app)
+    monkeypatch.setenv("AEVAE_PASSCODE", "another one")
+    app.run()
+    assert "gate_leave" not in keys(app), "the code was changed: said again"
+    monkeypatch.setenv("AEVAE_PASSCODE", CODE)
+    app.run().button(key="gate_leave").click().run()
+    assert "gate_leave" not in keys(app)
+
+
+@pytest.mark.parametrize(
+    ("address", "code", "said"),
+    [
+        ("0.0.0.0", "", True),
+        ("", "", True),
+        ("localhost", "", False),
+        ("127.0.0.1", "", False),
+        ("0.0.0.0", "x", False),
+    ],
+)
+def test_an_open_server_says_so(monkeypatch, address, code, said):
+    monkeypatch.setenv("AEVAE_PASSCODE", code)
+    assert bool(gate.exposed(address)) is said
