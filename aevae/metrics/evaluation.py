@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from aevae.metrics.metric import QUICK, Metric, Sample, Stopped, Values, diverged
+from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, Values, diverged
 from aevae.metrics.registry import METRICS
 
 SCHEMA = 1  # of what the numbers mean: raised when one is computed otherwise, and all are found anew
@@ -54,6 +54,7 @@ def evaluate(
     """
     from aevae import datasets
     from aevae.runs import FITTED
+    from aevae.training.device import set_threads
 
     names, options = list(names), dict(options or {})
     data = data or run.config.data
@@ -65,11 +66,16 @@ def evaluate(
     todo = []
     for group in groups:
         entry = known.get(_key(group[0], n, seed, options))
-        found |= entry["values"] if entry else {}
-        todo += [] if entry else [group]
+        if entry:
+            found |= entry["values"]
+            _must_have(run, group, names, found)
+        else:
+            todo.append(group)
     if not todo:
         return _asked(found, names)
     _must_be_finite(run)
+    if any(metric.cost == SLOW for group in todo for metric in group):
+        set_threads()  # two threads beside other busy processes take longer than one
     test = datasets.load(data).test.take(slice(n or (None if run.model.has_encoder else FITTED)))
     if not len(test):
         raise ValueError(f"{data.name} has no test pictures to measure on")
@@ -85,11 +91,13 @@ def evaluate(
         for done, group in enumerate(todo):  # noqa: B007 (beat reads it)
             beat(0.0)
             found |= _compute(run, sample, group[0], data.name, n, seed, options)
-            if absent := [m.name for m in group if m.name in names and m.name not in found]:
-                raise ValueError(
-                    f"{run.name} has no {', '.join(absent)}: it does not fit its options or these pictures"
-                )
+            _must_have(run, group, names, found)
     return _asked(found, names)
+
+
+def _must_have(run, group: list[Metric], names: list[str], values: Values) -> None:
+    if absent := [metric.name for metric in group if metric.name in names and metric.name not in values]:
+        raise ValueError(f"{run.name} has no {', '.join(absent)} with its options, or of so few pictures")
 
 
 def _asked(values: Values, names: list[str]) -> Values:
