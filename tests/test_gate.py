@@ -97,7 +97,7 @@ def test_the_teacher_locks_training(guarded):
 def test_deleting_and_importing_ask_for_it(guarded):
     name = runs.train_or_load(tiny_config("ae")).name
     loaders.runs.clear()
-    assert gate.refusal() in [i.value for i in page("pages/lab/models.py", view="import").info]
+    assert gate.refusal() in [i.value for i in page("pages/lab/models.py", view="Bring in").info]
     app = page("pages/lab/models.py", run=name)
     assert app.button(key="models_delete").disabled
     come_in(app)
