@@ -11,6 +11,7 @@ from test_browser import Server, Tab, browser  # noqa: F401 (the fixture)
 
 from aevae import datasets, embeddings
 from aevae.config import DataConfig
+from aevae.runs import load_run
 from aevae.ui.digits import pack_picture
 from aevae.ui.mapview import frame_of
 from aevae.ui.panes import first_two
@@ -181,6 +182,38 @@ def test_a_digit_of_ones_own_appears_in_every_map(browser, server, maps):  # noq
         stamp = picture(tab, pane, "over")[max(y - 12, 0) : y + 12, max(x - 12, 0) : x + 12]
         assert (stamp[..., 3] == 255).all() and (stamp[..., 0] == stamp[..., 1]).mean() > 0.9, "a grey picture is there"
     tab.page.get_by_role("heading", name="The 10 nearest of your own digit").wait_for()
+    tab.sound()
+    tab.close()
+
+
+def test_empty_space_is_what_the_decoder_draws_there(tab, maps):
+    name, frame = first_two()[0], frame_of(maps[0])
+    side = tab.page.locator(".atlas canvas.over").first.bounding_box()["width"]
+    spot = np.array([10.0, 10.0])
+    assert np.linalg.norm(pixels_of(tab, 0, maps[0]) - spot, axis=1).min() > 20
+    corner = (spot - side / 2) / (side / 2 - MARGIN) * [1, -1] * frame[2] + frame[:2]
+    request = embeddings.MapRequest(name, n=N, method="pca")
+    z, how = embeddings.inverse(request, corner[None], embeddings.codes_of(request))
+    for _ in range(60):  # the model comes after the maps
+        tab.page.mouse.move(*at(tab, 0, spot + 1))
+        tab.page.mouse.move(*at(tab, 0, spot))
+        tab.page.wait_for_timeout(500)
+        if tab.page.locator(".atlas .tip").first.is_visible():
+            break
+    assert how == "exact" and tab.page.locator(".atlas .tip").first.inner_text().strip() == "decoded here, exactly"
+    shown = pixels_in(tab.page.locator(".atlas .tip canvas").first)[..., 0].astype(int)
+    wanted = np.rint(255 * load_run(name).decode(z)[0, 0])
+    assert np.abs(shown - wanted).max() <= 3, "the pointer's place is rounded to a hundredth of a pixel"
+    tab.sound()
+
+
+def test_a_map_that_is_being_made_is_cancelled_and_asked_for_again(browser, server):  # noqa: F811
+    tab = ready(Tab(browser).open(f"{server.url}/embeddings?map_2=PCA&perplexity_1=23"))
+    tab.page.get_by_role("button", name="Cancel", exact=True).click()
+    tab.page.get_by_text("Cancelled.", exact=True).wait_for()
+    tab.page.get_by_role("button", name="Make it", exact=True).click()
+    tab.page.get_by_role("button", name="Cancel", exact=True).click()
+    tab.page.get_by_text("Cancelled.", exact=True).wait_for()
     tab.sound()
     tab.close()
 
