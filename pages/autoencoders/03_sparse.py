@@ -155,10 +155,10 @@ with left:
     with st.spinner(_("Opening the model")):
         of = drawn_by(name)
     run = loaders.run(name)
-    cells = st.columns(3)
-    cells[0].metric(_("units on / digit"), f"{of['on'].sum(1).mean():.0f}", help=_("On average, of 1,000 test digits."))
-    cells[1].metric(_("dead units"), int((of["used"] == 0).sum()), help=_("On for none of 1,000 test digits."))
-    cells[2].metric(_("squared error"), f"{of['error']:.1f}", help=_("Per test digit."))
+    with st.container(horizontal=True, gap="large"):
+        st.metric(_("units on / digit"), f"{of['on'].sum(1).mean():.0f}", help=_("On average, of 1,000 test digits."))
+        st.metric(_("dead units"), int((of["used"] == 0).sum()), help=_("On for none of 1,000 test digits."))
+        st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Per test digit."))
 with right:
     digit, _label, number = digits.pick_digit(upload=False, label=_("Digit"))
 if problem := live.trouble([]):

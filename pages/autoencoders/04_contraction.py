@@ -132,7 +132,7 @@ def plane() -> None:
                 "straight": _("Straight (dashed): the pictures change by {length} in all"),
                 "geodesic": _("Geodesic (solid): {length}"),
                 "verdict": _(
-                    "The geodesic is {percent} % shorter. Drag A and B. The darker a place, the more pictures change."
+                    "The geodesic is {percent} % shorter. Drag A and B. The more colour, the more pictures change."
                 ),
                 "handle": _("End {name}; arrow keys move it"),
                 "alongStraight": _("Decoded along the straight way"),
@@ -160,7 +160,7 @@ with left:
     name = state.pick_model("felt_by", families=FAMILIES, prefer=("denoising",), label=_("Directions felt by"))
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
 names = list(dict.fromkeys([*largest.values(), name]))
-with st.spinner(_("Jacobians")):
+with st.spinner(_("What the code feels")):
     mine = felt(name, number)
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
 left.metric(
@@ -168,14 +168,15 @@ left.metric(
     help=_("Those along which the code moves at least a tenth as much as along the first."),
 )  # fmt: skip
 pushed(name, number)
-spectra(names, number)
+with st.spinner(_("What other codes feel")):
+    spectra(names, number)
 plane()
 total = float(np.square(mine["values"]).sum())
 lab.end(
     notice=[
         _("Of 784 directions a code can feel at most as many as it has numbers; along all others it stands still."),
         _("The denoising code feels strokes that grow, bend and move; the contractive one smooth patches, ever less."),
-        _("Dark seams of the plane are borders between kinds of digits: there a small step changes the picture much."),
+        _("Strong seams of the plane are borders between kinds of digits: there a small step changes the picture much."),
     ],
     tries=[
         _("Press **Play** and read the directions: thicker, longer, tilted? The last one, noise, no code feels."),

@@ -4,7 +4,7 @@ import { el, fill } from "./dom.js";
 import { paintSigned, reach, tint } from "./signed.js";
 
 const STRONGEST = 8; // units that are shown one by one
-const DIM = 3.5; // times darker is a unit that is off
+const DIM = 2.5; // times darker is a unit that is off
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
