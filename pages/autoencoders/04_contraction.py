@@ -176,7 +176,7 @@ lab.end(
     notice=[
         _("Of 784 directions a code can feel at most as many as it has numbers; along all others it stands still."),
         _("The denoising code feels strokes that grow, bend and move; the contractive one smooth patches, ever less."),
-        _("Strong seams of the plane are borders between kinds of digits: there a small step changes the picture much."),
+        _("Strong seams of the plane are borders between kinds of digits: a small step changes the picture much."),
     ],
     tries=[
         _("Press **Play** and read the directions: thicker, longer, tilted? The last one, noise, no code feels."),
