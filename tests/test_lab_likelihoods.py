@@ -1,0 +1,118 @@
+"""The lab Likelihoods: draws have their moments, the linear VAE is probabilistic PCA, controls do what they say."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from streamlit.testing.v1 import AppTest
+
+from aevae import bundles
+from aevae.blob import unpack
+from aevae.latent import components, linear_vae, pixels
+
+PAGE = "pages/variational/04_likelihoods.py"
+KINDS = ("bernoulli", "continuous_bernoulli", "gaussian", "gaussian_learned", "categorical")
+
+
+@pytest.fixture
+def page(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+
+
+def parcel(app: AppTest) -> tuple[dict, dict]:
+    found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
+    ((header, arrays),) = [each for each in found if each[0].get("module") == "frames"]
+    return header["spec"], arrays
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_draws_have_the_mean_and_the_deviation_that_the_likelihood_says(kind):
+    model = bundles.load("likelihoods")[kind].model()
+    z = np.random.default_rng(0).standard_normal((1, 8)).astype(np.float32)
+    draws = pixels.drawn(model, np.repeat(z, 1500, 0)).reshape(1500, 784)
+    with torch.inference_mode():
+        params = model.params(torch.tensor(z))
+        mean = (params if "gaussian" in kind else model.mean(params)).numpy().reshape(784)
+    stray = pixels.strays(model, z).reshape(784)
+    error = stray / math.sqrt(1500) + 5e-4
+    assert (np.abs(draws.mean(0) - mean) < 6 * error).all()
+    clear = stray > 0.15
+    assert np.allclose(draws.std(0)[clear], stray[clear], rtol=0.25)
+    if kind == "bernoulli":
+        assert set(np.unique(draws)) <= {0.0, 1.0}
+    if kind == "categorical":
+        assert set(np.round(np.unique(draws) * 3).astype(int)) <= {0, 1, 2, 3}
+
+
+def test_a_continuous_bernoulli_of_logit_0_is_uniform():
+    model = bundles.load("likelihoods")["continuous_bernoulli"].model()
+    for parameter in model.parameters():
+        parameter.zero_()
+    model.decoder[-1].by.zero_()
+    assert np.allclose(pixels.strays(model, np.zeros((1, 8))), math.sqrt(1 / 12), atol=1e-6)
+    draws = pixels.drawn(model, np.zeros((1, 8)))
+    assert abs(draws.mean() - 0.5) < 0.05 and draws.min() >= 0 and draws.max() <= 1
+
+
+def test_the_decoders_share_one_encoder_and_the_learnt_sigma_is_the_best_one():
+    members = bundles.load("likelihoods")
+    first = members["bernoulli"].weights
+    for member in members.values():
+        assert all(
+            np.array_equal(member.weights[k], first[k]) for k in first if k.startswith(("encoder", "mu", "logvar"))
+        )
+    learnt, fixed = members["gaussian_learned"].numbers, members["gaussian"].numbers
+    assert learnt["recon"] < fixed["recon"] - 500
+    s2 = math.exp(float(members["gaussian_learned"].model().pixel_variance_log()))
+    sse = 2 * s2 * (learnt["recon"] - 392 * math.log(2 * math.pi * s2))
+    assert s2 == pytest.approx(sse / 784, rel=0.1)
+
+
+def test_the_linear_vae_is_probabilistic_pca():
+    """Its ELBO is log p(x) under N(mean, W W^T + s2 I), exactly."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 5)) * [3, 2, 1, 0.3, 0.1] + 1
+    found, s2 = components.fit(x, 5), 0.5
+    lam = found.variance
+    assert linear_vae.active(lam, s2).tolist() == [True, True, True, False, False]
+    back = linear_vae.reconstructed(x, found.mean, found.axes, lam, s2)
+    w = found.axes.T * np.sqrt(np.clip(lam - s2, 0, None))  # (P, D)
+    m = w.T @ w + s2 * np.eye(5)
+    mu = np.linalg.solve(m, w.T @ (x - found.mean).T).T
+    assert np.allclose(back, found.mean + mu @ w.T)
+    var = s2 * np.diag(np.linalg.inv(m))
+    kl = 0.5 * (mu**2 + var - 1 - np.log(var)).sum(1)
+    assert kl.mean() == pytest.approx(linear_vae.rate(lam, s2))
+    noise = (var * (w**2).sum(0)).sum()
+    recon = ((x - back) ** 2).sum(1) / (2 * s2) + noise / (2 * s2) + 2.5 * math.log(2 * math.pi * s2)
+    c = w @ w.T + s2 * np.eye(5)
+    d = x - found.mean
+    log_p = -0.5 * ((d @ np.linalg.inv(c) * d).sum(1) + np.linalg.slogdet(2 * math.pi * c)[1])
+    assert np.allclose(-(recon + kl), log_p)
+    everything = linear_vae.reconstructed(x, found.mean, found.axes, lam, 1e-9)
+    assert np.allclose(everything, x, atol=1e-5)
+    nothing = linear_vae.sampled(rng.standard_normal((3, 5)), found.mean, found.axes, lam, 100.0)
+    assert np.allclose(nothing, found.mean)
+
+
+def test_the_likelihood_and_the_digit_change_the_pictures(page):
+    assert not page.exception and len(page.get("image")) == 5
+    page.selectbox(key="likelihood").set_value("gaussian_learned").run()
+    (one,) = page.get("image")
+    assert any("Gaussian, σ learnt: " not in m.value and "σ learnt" in m.value for m in page.markdown)
+    before = one.proto.imgs[0].url
+    page.number_input(key="digit").set_value(3).run()
+    assert page.get("image")[0].proto.imgs[0].url != before
+
+
+def test_the_slider_of_sigma_ends_in_collapse(page):
+    spec, arrays = parcel(page)
+    pictures = arrays["pictures"].astype(int)  # (F, 3, 10, 784)
+    assert spec["frame"] == 5 and "σ = 0.707" in spec["frames"][5]["label"]
+    assert np.ptp(pictures[-1, 1], axis=0).max() == 0, "MSE a pixel + KL: one picture for all"
+    errors = np.square(pictures[:, 1] - pictures[:, 0]).sum((1, 2))
+    assert (np.diff(errors) >= 0).all()
+    assert "SSE + 784 · KL: 0 directions" in spec["frames"][-1]["note"]
