@@ -38,11 +38,6 @@ def describe(name: str) -> Metric:
     return METRICS.get(name) or Metric(name, title(name), _family_units().get(name, ""), "", dict)
 
 
-def unfit(name: str, run: RunInfo) -> str:
-    """Why this number cannot be had of a run: one sentence; "" where it can."""
-    return METRICS[name].applies(run) if name in METRICS else ""
-
-
 def title(name: str) -> str:
     return METRICS[name].title if name in METRICS else name.replace("_", " ")
 

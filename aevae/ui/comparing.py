@@ -60,8 +60,7 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     """The columns of the table."""
     there = dict.fromkeys(name for run in found for name in numbers_of(run, dataset))
     lists = {k for run in found for k, value in run.metrics.get(dataset, {}).items() if isinstance(value, list)}
-    fit = (name for name in metrics.METRICS if any(not comparison.unfit(name, run) for run in found))
-    known = [name for name in fit if name not in lists]
+    known = [name for name in metrics.METRICS if name not in lists]
     return st.multiselect(
         _("Numbers"), list(dict.fromkeys([*FIRST, *there, *known])), default=FIRST, key=NUMBERS, wrap=True,
         format_func=comparison.title, bind="query-params",
@@ -167,7 +166,7 @@ def table_csv(frame, names: Sequence[str]) -> str:
 
 def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[str, dict[str, list[str]]]:
     """Run -> cost ("quick", "slow") -> numbers that it could have and has not, on this data set."""
-    asked = [name for name in names if name in metrics.METRICS]
+    asked = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: found by the training
     found: dict[str, dict[str, list[str]]] = {}
     for run in chosen:
         has = numbers_of(run, dataset)
