@@ -142,7 +142,7 @@ MISTAKES = (
     Mistake("constant", "likelihoods", "kl_narrow_prior", rounded_constant, "nats", 2),
     Mistake("aggregate", "collapse", "aggregate_is_not_each", unequal_posteriors, "probability", 0),
     Mistake("joint", "bounds", "three_forms", posterior_for_joint, "nats", 1),
-    Mistake("mean", "bounds", "mean_or_sum", lambda: 784.0 - 1.0, "too much weight on the KL", 2),
+    Mistake("mean", "bounds", "mean_or_sum", lambda: 784.0 - 1.0, "excess weight of the KL", 2),
     Mistake("letters", "bounds", "joint_form", swapped_letters, "nats", 0),
     Mistake("samples", "bounds", "mean_of_logs", log_of_mean, "nats", 1),
     Mistake("underfit", "decoders", "amortisation", shortcut, "nats / image", 2),

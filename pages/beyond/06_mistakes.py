@@ -22,7 +22,9 @@ def exercises() -> dict[str, dict]:
     return {
         "mae": {
             "title": _("Linear decoder"),
-            "claim": _("An autoencoder with a linear decoder, trained on the **mean absolute error**, is PCA."),
+            "claim": _("An autoencoder with a linear decoder g that minimises")
+            + r" $\frac1N\sum_i\lVert x_i-g(f(x_i))\rVert_1$ " + _("is PCA."),
+            "put_right": r"\min_{f,g}\ \frac1N\sum_i\lVert x_i-g(f(x_i))\rVert_2^2,\quad g\ \mathrm{linear}",
             "answers": [_("Nothing"), _("The error must be squared"), _("The encoder must be linear, too")],
             "why": _("PCA is the least *squared* error. The absolute error cares less for what lies far out and finds "
                      "another subspace. The encoder need not be linear: with squares the best code is linear anyway."),
@@ -31,6 +33,7 @@ def exercises() -> dict[str, dict]:
             "title": _("A narrow prior"),
             "claim": r"$\mathrm{KL}\big(\mathcal N(\mu,\sigma^2)\Vert\mathcal N(0,0.01^2)\big)"
             r"=5000(\mu^2+\sigma^2)-\log\sigma-5$",
+            "put_right": r"5000(\mu^2+\sigma^2)-\log\sigma+\log 0.01-\tfrac12",
             "answers": [_("The factor 5000"), _("The sign of log σ"), _("The constant")],
             "why": _("The constant is log 0.01 - 1/2 = -5.105170. Rounding it moves no gradient, but the KL of equal "
                      "distributions is then not 0, and no longer a KL."),
@@ -39,6 +42,7 @@ def exercises() -> dict[str, dict]:
             "title": _("The goal of the KL"),
             "claim": _("A VAE wants")
             + r" $p(z)=\sum_x p(z\mid x)\,p(x)=\sum_x \mathcal N(0,1)\,p(x)=\mathcal N(0,1)$.",
+            "put_right": r"q(z)=\frac1N\sum_i q(z\mid x_i)\approx p(z)",
             "answers": [
                 _("It says that every posterior is the prior"),
                 _("The sum must be a product"),
@@ -50,13 +54,16 @@ def exercises() -> dict[str, dict]:
         "joint": {
             "title": _("Energy and entropy"),
             "claim": r"$\mathrm{ELBO}=\mathbb E_q\log p(z\mid x)+H(q)$",
+            "put_right": r"\mathbb E_q\log p(z,x)+H(q)=\mathbb E_q\log p(x\mid z)-\mathrm{KL}(q\Vert p(z))",
             "answers": [_("The sign of H(q)"), _("It must be p(z, x)"), _("It must be p(x | z)")],
-            "why": _("$\\mathbb E_q\\log p(z,x)+H(q)$: the joint. With $p(z\\mid x)$ one has minus a KL, at most 0, "
+            "why": _("The joint stands there. With $p(z\\mid x)$ one has minus a KL, at most 0, "
                      "and $\\log p(x)$ is lost."),
         },
         "mean": {
             "title": "MSE + KL",
-            "claim": _("The VAE loss is MSE + KL: the squared error, **mean** over pixels, plus the KL."),
+            "claim": _("The VAE minimises")
+            + r" $\frac1{784}\sum_p(x_p-\hat x_p)^2+\mathrm{KL}\big(q(z\mid x)\Vert p(z)\big)$.",
+            "put_right": r"\sum_p(x_p-\hat x_p)^2+\beta\,\mathrm{KL},\quad\beta=1",
             "answers": [_("MSE is no likelihood"), _("The KL must be averaged"), _("It is a β-VAE with β = 784")],
             "why": _("The sum of squares + KL is a Gaussian decoder with σ² = 1/2 and β = 1. The mean over 784 pixels "
                      "makes the first term 784 times smaller, so the KL weighs 784 times: near-certain collapse."),
@@ -65,6 +72,8 @@ def exercises() -> dict[str, dict]:
             "title": _("Who is p, who is q?"),
             "claim": r"$\mathrm{KL}\big(p(x)\,p(z\mid x)\,\Vert\,q(z)\,q(x\mid z)\big)$ "
             + _("is minimised over the **posterior of the model** p(z | x)."),
+            "put_right": r"\mathrm{KL}\big(\tilde p(x)\,q(z\mid x)\Vert p(z)\,p(x\mid z)\big)"
+            r"=-\mathbb E\,\mathrm{ELBO}-H(\tilde p)",
             "answers": [
                 _("Here p(z | x) is the encoder, the model is q"),
                 _("The KL must be turned round"),
@@ -77,6 +86,7 @@ def exercises() -> dict[str, dict]:
         "samples": {
             "title": _("R samples"),
             "claim": r"$\mathrm{ELBO}\approx\log\frac1R\sum_{r=1}^R\frac{p(x,z_r)}{q(z_r\mid x)},\quad z_r\sim q$",
+            "put_right": r"\frac1R\sum_{r=1}^R\log\frac{p(x,z_r)}{q(z_r\mid x)}",
             "answers": [_("Nothing"), _("It must be the mean of the logs"), _("The z must be drawn from p")],
             "why": _("The ELBO's estimator is the *mean of logs*. The log of a mean is another bound, that of IWAE: "
                      "higher, and nearer to log p(x) with every further sample."),
@@ -85,14 +95,15 @@ def exercises() -> dict[str, dict]:
             "title": _("Underfitted"),
             "claim": _("An autoencoder is underfitted against an auto-decoder: **train it longer** and its codes are "
                        "as good as those found by a search."),
+            "put_right": r"\min_z\ell(g(z),x)\ \le\ \ell\big(g(f(x)),x\big)",
             "answers": [
                 _("It is overfitted"),
                 _("A search is worse than an encoder"),
                 _("One encoder for all pictures leaves a gap"),
             ],
-            "why": _("The precise statement is the *amortisation gap*: for every picture "
-                     "$\\min_z\\ell(g(z),x)\\le\\ell(g(f(x)),x)$. One function f must answer for all pictures; longer "
-                     "training narrows the gap and need not close it."),
+            "why": _("The precise statement is the *amortisation gap*: for every picture a search ends no worse than an "
+                     "encoder. One function f must answer for all pictures; longer training narrows the gap and need "
+                     "not close it."),
         },
     }  # fmt: skip
 
@@ -121,11 +132,11 @@ def spectrum():
     train = loaders.dataset().train.images
     variances = components.fit(train.reshape(len(train), -1) / 255, SHOWN).variance
     beta = st.select_slider(_("β"), BETAS, 784, key="weight", bind="query-params")
-    out = figure(_("direction of the data"), _("variance"), 320)
-    out.add_bar(x=np.arange(1, SHOWN + 1), y=variances, marker_color=family_colour("vae"), showlegend=False)
     name = _("β = {}: {} directions kept").format(beta, mistakes.kept(variances, beta))
-    out.add_hline(y=beta / 2, line={"color": "#D55E00", "dash": "dot"}, annotation_text=name)
-    out.update_yaxes(type="log")
+    out = figure(_("direction of the data"), _("variance"), 320, name)
+    out.add_bar(x=np.arange(1, SHOWN + 1), y=variances, marker_color=family_colour("vae"), showlegend=False)
+    out.add_hline(y=beta / 2, line={"color": "#D55E00", "dash": "dot"})
+    out.update_yaxes(type="log", dtick=1)
     return out
 
 
@@ -168,13 +179,14 @@ with st.container(border=True):
     elif answer == mistake.right:
         st.session_state[f"right_{key}"] = True
         st.success(text["why"], icon=":material/check:")
+        st.latex(text["put_right"])
     else:
         st.error(_("No. Look at what the check leaves over, and try again."), icon=":material/close:")
 if answer is not None:
     with st.spinner(_("The check runs, in double precision ...")):
         claimed, (name, residual, tolerance) = settled(key)
     left, right = st.columns(2, gap="medium")
-    left.metric(_("As it is written, it misses by"), f"{claimed:.4g} {mistake.unit}", border=True)
+    left.metric(_("As it is written, it misses by ({})").format(_(mistake.unit)), f"{claimed:.4g}", border=True)
     right.metric(_("Put right, the check leaves"), f"{abs(residual):.1e}", border=True)
     st.caption(_("Check: {} (tolerance {:g})").format(name, tolerance))
     if key in FIGURES:
