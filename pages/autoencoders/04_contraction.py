@@ -6,8 +6,8 @@ icon: explore
 import numpy as np
 import streamlit as st
 
-from aevae.figures.layout import figure
-from aevae.figures.palette import CLASS_COLOURS, family_colour, family_title
+from aevae.figures import felt as figures
+from aevae.figures.palette import CLASS_COLOURS
 from aevae.latent import planes
 from aevae.ui import digits, kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
@@ -47,25 +47,17 @@ def stretched(name: str) -> dict:
 def spectra(names: list[str], number: int) -> None:
     """Singular values of the Jacobians, and how far codes move."""
     left, right = st.columns(2, gap="medium")
-    values = figure(_("direction"), _("code moves / step (usual distances)"), 330)
-    moved = figure(_("size of the step"), _("code moves (usual distances)"), 330)
-    for name in names:
-        family = loaders.run(name).config.model.family
-        of, colour = felt(name, number), family_colour(family)
-        values.add_scatter(
-            x=list(range(1, len(of["values"]) + 1)), y=of["values"].tolist(), name=family_title(family),
-            mode="lines+markers", marker={"size": 4}, line={"color": colour, "width": 2},
-        )  # fmt: skip
-        for way, dash in (("felt", "solid"), ("unfelt", "dot")):
-            moved.add_scatter(
-                x=STEPS.tolist(), y=of["moved"][way].tolist(), mode="lines+markers", showlegend=way == "felt",
-                name=family_title(family), line={"color": colour, "width": 2, "dash": dash}, marker={"size": 5},
-            )  # fmt: skip
-    titles = {"spectrum": _("How much each direction is felt"), "moved": _("A step along, and across")}
-    for out, where, key in ((values, left, "spectrum"), (moved, right, "moved")):
-        where.markdown(f"**{titles[key]}**")
-        out.update_yaxes(type="log", dtick=1, range=[-4, 1.6], exponentformat="power")
-        where.plotly_chart(out, key=key, config={"displayModeBar": False})
+    found = {loaders.run(name).config.model.family: felt(name, number) for name in names}
+    with left:
+        st.markdown(f"**{_('How much each direction is felt')}**")
+        values = {family: of["values"] for family, of in found.items()}
+        out = figures.spectra(values, _("direction"), _("code moves / step (usual distances)"))
+        st.plotly_chart(out, key="spectrum", config={"displayModeBar": False})
+    with right:
+        st.markdown(f"**{_('A step along, and across')}**")
+        ways = {family: of["moved"] for family, of in found.items()}
+        out = figures.moved(STEPS, ways, _("size of the step"), _("code moves (usual distances)"))
+        st.plotly_chart(out, key="moved", config={"displayModeBar": False})
     st.caption(
         _(
             "Right: solid along the direction that is felt most, dotted along one of noise across all that is felt. "
@@ -159,7 +151,7 @@ with right:
 with left:
     name = state.pick_model("felt_by", families=FAMILIES, prefer=("denoising",), label=_("Directions felt by"))
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
-names = list(dict.fromkeys([*largest.values(), name]))
+names = list((largest | {loaders.run(name).config.model.family: name}).values())
 with st.spinner(_("What the code feels")):
     mine = felt(name, number)
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())

@@ -1,0 +1,39 @@
+"""What codes feel of a picture: spectra of Jacobians, and how far codes move."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import plotly.graph_objects as go
+
+from aevae.figures.layout import figure
+from aevae.figures.palette import family_colour, family_title
+
+SHOWN = [-4, 1.6]  # powers of ten
+
+
+def spectra(values: Mapping[str, np.ndarray], x_title: str, y_title: str) -> go.Figure:
+    """Singular values (D,) of the encoder of each family, falling."""
+    out = figure(x_title, y_title, 330)
+    for family, s in values.items():
+        out.add_scatter(
+            x=list(range(1, len(s) + 1)), y=s.tolist(), name=family_title(family), mode="lines+markers",
+            marker={"size": 4}, line={"color": family_colour(family), "width": 2},
+        )  # fmt: skip
+    return _powers(out)
+
+
+def moved(steps: np.ndarray, ways: Mapping[str, Mapping[str, np.ndarray]], x_title: str, y_title: str) -> go.Figure:
+    """How far the code of each family is after steps (S,) along what it feels (solid) and does not (dotted)."""
+    out = figure(x_title, y_title, 330)
+    for family, distances in ways.items():
+        for way, dash in (("felt", "solid"), ("unfelt", "dot")):
+            out.add_scatter(
+                x=steps.tolist(), y=distances[way].tolist(), mode="lines+markers", name=family_title(family),
+                showlegend=way == "felt", line={"color": family_colour(family), "width": 2, "dash": dash},
+                marker={"size": 5},
+            )  # fmt: skip
+    return _powers(out)
+
+
+def _powers(out: go.Figure) -> go.Figure:
+    return out.update_yaxes(type="log", dtick=1, range=SHOWN, exponentformat="power")
