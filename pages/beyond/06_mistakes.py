@@ -101,8 +101,8 @@ def exercises() -> dict[str, dict]:
                 _("A search is worse than an encoder"),
                 _("One encoder for all pictures leaves a gap"),
             ],
-            "why": _("The precise statement is the *amortisation gap*: for every picture a search ends no worse than an "
-                     "encoder. One function f must answer for all pictures; longer training narrows the gap and need "
+            "why": _("The precise statement is the *amortisation gap*: for every picture a search ends no worse than "
+                     "an encoder. One f must answer for all pictures; longer training narrows the gap and need "
                      "not close it."),
         },
     }  # fmt: skip
