@@ -1,6 +1,6 @@
 """Makes checkpoints/labs/: small models for the labs, each bundle a few models that differ in one thing.
 
-    AEVAE_DATA=/where/MNIST/is python scripts/make_labs.py [beta] [collapse] [likelihoods] [classes] [classifier]
+    AEVAE_DATA=/where/MNIST/is python scripts/make_labs.py [beta] [collapse] [likelihoods] [classes] [reader]
 
 Trained on MNIST less the 1,000 test digits that the pages show; those are the test set. A minute or less a bundle.
 """
@@ -14,6 +14,7 @@ import torch
 from aevae import bundles, datasets
 from aevae.bundles import Member
 from aevae.config import DataConfig, RunConfig, TrainConfig
+from aevae.metrics import class_densities as classes_metric
 from aevae.metrics.evidence import evidence, posterior
 from aevae.models import build_model, family_class
 from aevae.training.device import set_threads
@@ -126,10 +127,31 @@ def classes() -> list[Member]:
     return out
 
 
+def reader() -> None:
+    """784-64-10, taught to tell digits apart: what the ten densities are compared with."""
+    images, labels = pictures(60_000)
+    x, y = torch.tensor(images).flatten(1).float() / 255, torch.tensor(labels)
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
+    optimizer, steps = torch.optim.Adam(net.parameters()), 6 * -(-len(x) // 128)
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=steps)
+    for _ in range(6):
+        for rows in torch.randperm(len(x)).split(128):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
+            optimizer.step()
+            plan.step()
+    weights = dict(zip(("w1", "b1", "w2", "b2"), (p.detach().numpy() for p in net.parameters()), strict=True))
+    print(classes_metric.save_reader(weights), flush=True)
+
+
 BUNDLES = {"beta": beta, "collapse": collapse, "likelihoods": likelihoods, "classes": classes}
 
 if __name__ == "__main__":
     set_threads()
-    for name in sys.argv[1:] or BUNDLES:
+    for name in sys.argv[1:] or (*BUNDLES, "reader"):
+        if name == "reader":
+            reader()
+            continue
         path = bundles.save(name, BUNDLES[name]())
         print(path, f"{path.stat().st_size:,} bytes", flush=True)
