@@ -1,4 +1,4 @@
-"""The lab Generative classifier: scores are the models' own, Bayes is LDA where it must be, controls do what they say."""
+"""The lab Generative classifier: scores are the models' own, Bayes is LDA where it must be, controls act."""
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def test_with_gaussian_densities_the_rule_is_lda():
 
 
 def test_the_known_failure_black_is_more_probable_than_digits(digits):
-    x, labels = digits
+    x, _labels = digits
     net, noise = densities.layers(), densities.noise(4, 8)
     black = densities.scores(net, np.zeros((1, 784), np.float32), noise).max()
     real = densities.scores(net, x[:200], noise).max(1)
