@@ -4,14 +4,13 @@ import numpy as np
 
 
 def skew(d: int, seed: int = 0) -> np.ndarray:
-    """A (d, d) with A^T = -A: exp(t A) is a rotation, and t, in radians, the angle of the plane that turns fastest.
+    """A (d, d) with A^T = -A: exp(t A) turns d // 2 random planes, orthogonal to each other, by t radians each.
 
-    d = 1: nothing to turn, 0.
+    d odd: one random axis stays.
     """
-    a = np.random.default_rng(seed).normal(size=(d, d))
-    a = a - a.T
-    largest = np.linalg.norm(a, 2)
-    return a / largest if largest else a
+    basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0]
+    a, b = basis[:, : d // 2], basis[:, d // 2 : 2 * (d // 2)]
+    return b @ a.T - a @ b.T
 
 
 def moments(x: np.ndarray, offset: np.ndarray, columns: np.ndarray, codes: np.ndarray) -> dict:

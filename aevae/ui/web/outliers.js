@@ -82,7 +82,7 @@ export function mount({ root, send }) {
     at.count = +slider.value;
     show();
   };
-  slider.onchange = () => out.post(rounded());
+  slider.onchange = () => out.later(rounded);
   const canvas = el("canvas", { tabIndex: 0, role: "application" });
   const what = el("span", { class: "what" }), said = el("output"), legend = el("div", { class: "legend", role: "status" });
   box.append(el("label", { class: "knob" }, what, slider, said), canvas, legend);

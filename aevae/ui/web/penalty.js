@@ -41,7 +41,7 @@ export function mount({ root, send }) {
   const box = root.appendChild(el("div", { class: "penalty" }));
   const out = outbox(send);
   const show = onFrame(draw);
-  const post = () => out.post({ rho: +rho.slider.value, hat: +hat.slider.value });
+  const post = () => out.later(() => ({ rho: +rho.slider.value, hat: +hat.slider.value }));
   const knob = () => {
     const slider = el("input", { type: "range", min: 0.01, max: 0.99, step: 0.01, oninput: show, onchange: post });
     const what = el("span", { class: "what" }), said = el("output");

@@ -82,7 +82,7 @@ export function mount({ root, send }) {
   let now = null, tiles = [], pairs = [], chosen = 0, buffers = null;
   const show = onFrame(draw);
   const state = () => ({ turn: +turn.slider.value, keep: +keep.slider.value, chosen });
-  const on = { move: show, rest: () => out.post(state()) };
+  const on = { move: show, rest: () => out.later(state) };
   const turn = knob(90, 0, on), keep = knob(10, 1, on);
   const verdict = el("div", { class: "verdict", role: "status" });
 

@@ -18,7 +18,7 @@ export function mount({ root, send }) {
   const box = root.appendChild(el("div", { class: "tangents" }));
   const out = outbox(send);
   const show = onFrame(draw);
-  const post = () => out.post({ push: Math.round(+slider.value * 10) });
+  const post = () => out.later(() => ({ push: Math.round(+slider.value * 10) }));
   const slider = el("input", { type: "range", step: 0.1, oninput: () => (stop(), show()), onchange: post });
   const what = el("span", { class: "what" }), said = el("output");
   const button = el("button", { type: "button", class: "play", onclick: () => (playing ? stop() : play()) });

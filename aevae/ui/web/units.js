@@ -38,7 +38,7 @@ export function mount({ root, send }) {
   const box = root.appendChild(el("div", { class: "units" }));
   const out = outbox(send);
   const show = onFrame(draw);
-  const slider = el("input", { type: "range", min: 0, step: 1, oninput: show, onchange: () => out.post({ kept: +slider.value }) });
+  const slider = el("input", { type: "range", min: 0, step: 1, oninput: show, onchange: () => out.later(() => ({ kept: +slider.value })) });
   const what = el("span", { class: "what" }), said = el("output"), verdict = el("div", { class: "verdict", role: "status" });
   const digit = () => el("canvas", { class: "digit", width: SIDE, height: SIDE });
   const clean = digit(), made = digit(), sheet = el("canvas", { class: "sheet", role: "img" });
