@@ -98,7 +98,7 @@ frames = moving_digits.sequences(digit, moves)[0]
 with right, st.spinner(_("Drawing futures ...")):
     told = foretold(name, frames, int(jump), int(seed))
     show(frames, told, f"{name} {number} {int(digit.sum())} {jump} {seed}")
-seen, values = seen_now(), loaders.run(name).metrics["moving-digits"]
+seen, values = seen_now(), next(iter(loaders.run(name).metrics.values()))
 way = _("left") if moves.direction[0] < 0 else _("right")
 lab.end(
     notice=[
