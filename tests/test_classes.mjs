@@ -20,7 +20,7 @@ test("affine, softmax, log-mean-exp", () => {
 });
 
 test("a VAE that ignores its code: the bound is log p(x), whatever is drawn", () => {
-  const zeros = (...shape) => shaped(new Array(shape.reduce((a, b) => a * b, 1)).fill(0), shape);
+  const zeros = (...shape) => shaped(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
   const net = {
     w1: zeros(2, 3, 4), b1: zeros(2, 3), wm: zeros(2, 1, 3), bm: zeros(2, 1), wv: zeros(2, 1, 3), bv: zeros(2, 1),
     w2: zeros(2, 3, 1), b2: zeros(2, 3), w3: zeros(2, 4, 3), b3: shaped([0, 0, 0, 0, 2, 2, 2, 2], [2, 4]),

@@ -87,7 +87,7 @@ def test_the_walks_are_those_of_the_models(app):
 
 
 def test_address_and_toggle(app):
-    app.query_params["beta"] = "6"
+    app.query_params["beta_at"] = "6"
     app.switch_page(PAGE).run()
     assert parcel(app)[0]["frame"] == 6
     assert any(m.value.startswith("β = 16:") for m in app.markdown)

@@ -99,10 +99,10 @@ def test_every_control_changes_what_it_says(page):
     spec, arrays = parcel(page)
     assert tuple(arrays["w1"].shape) == (10, 24, 784)
     assert len(spec["usual"]) == 10 and spec["draws"] == 4
-    page.pills(key="kind").set_value("black").run()
+    page.pills(key="picture_kind").set_value("black").run()
     dark, changed = parcel(page)
     assert not changed["x"].any() and dark["key"] != spec["key"]
-    page.pills(key="kind").set_value("digit").run()
+    page.pills(key="picture_kind").set_value("digit").run()
     page.number_input(key="digit").set_value(3).run()
     assert not np.allclose(parcel(page)[1]["x"], arrays["x"])
 
@@ -111,6 +111,6 @@ def test_the_address_brings_the_draws_back(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
     app = AppTest.from_file("../app.py", default_timeout=120).run()
-    app.query_params["draws"] = "9"
+    app.query_params["class_draws"] = "9"
     app.switch_page(PAGE).run()
     assert parcel(app)[0]["draws"] == 9 and any("R = 9" in m.value for m in app.markdown)

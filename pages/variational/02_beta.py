@@ -49,8 +49,8 @@ def drawn(x: np.ndarray) -> int:
     """The walks of every β under one slider; returns which β it rests at."""
     found = sweep()
     frames, kls = traversals(np.ascontiguousarray(x, np.float32).tobytes())
-    at = {"beta": (4, 0, len(found) - 1)}
-    now = int(kept.numbers(at)["beta"])
+    at = {"beta_at": (4, 0, len(found) - 1)}
+    now = int(kept.numbers(at)["beta_at"])
     said = [
         {
             "label": f"β = {member.name}",
@@ -70,7 +70,7 @@ def drawn(x: np.ndarray) -> int:
         return now
     texts = {"slider": _("Weight of the KL"), "pictures": _("A walk along one number of the code, from −3 to 3")}
     spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
-    live.mount("frames", "frames", spec, {"pictures": frames}, height=390, on_send=kept.taker({"frame": "beta"}, at))
+    live.mount("frames", "frames", spec, {"pictures": frames}, height=390, on_send=kept.taker({"frame": "beta_at"}, at))
     return now
 
 

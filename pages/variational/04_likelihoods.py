@@ -34,9 +34,9 @@ def titles() -> dict[str, str]:
 FORMULAS = {
     "bernoulli": r"-\log p(x|z)=-\sum_i x_i\log p_i+(1-x_i)\log(1-p_i)",
     "continuous_bernoulli": r"-\log p(x|z)=-\sum_i x_i\log p_i+(1-x_i)\log(1-p_i)+\log C(p_i)",
-    "gaussian": r"-\log p(x|z)=\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+392\log 2\pi\sigma^2,\quad\sigma^2=\tfrac12",
-    "gaussian_learned": r"-\log p(x|z)=\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+392\log 2\pi\sigma^2,"
-    r"\quad\hat\sigma^2=\tfrac{\mathrm{SSE}}{784}",
+    "gaussian": r"-\log p(x|z)=\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+392\log 2\pi\sigma^2\\\sigma^2=\tfrac12",
+    "gaussian_learned": r"-\log p(x|z)=\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+392\log 2\pi\sigma^2"
+    r"\\\hat\sigma^2=\tfrac{\mathrm{SSE}}{784}",
     "categorical": r"-\log p(x|z)=-\sum_i\log\operatorname{softmax}(\ell_i)_{k(x_i)}",
 }
 
@@ -111,7 +111,7 @@ def hidden_beta() -> int:
         said.append(
             {
                 "label": f"σ = {sigma:.3g}",
-                "note": _("SSE + {:.3g} · KL: {} directions used, {:.1f} nats").format(2 * s2, used, cost),
+                "note": _("SSE + {:.3g} · KL: directions used {}, {:.1f} nats").format(2 * s2, used, cost),
                 "rows": [
                     {"name": _("digits"), "bar": 0},
                     {"name": _("back"), "bar": used / DIRECTIONS},
@@ -119,8 +119,8 @@ def hidden_beta() -> int:
                 ],
             }
         )
-    at = {"sigma": (HALF, 0, len(SIGMAS) - 1)}
-    now = int(kept.numbers(at)["sigma"])
+    at = {"sigma_at": (HALF, 0, len(SIGMAS) - 1)}
+    now = int(kept.numbers(at)["sigma_at"])
     bytes_ = np.rint(np.clip(np.stack(frames), 0, 1) * 255).astype(np.uint8)
     if problem := live.trouble([]):
         st.caption(problem)
@@ -128,7 +128,9 @@ def hidden_beta() -> int:
         return now
     texts = {"slider": "σ", "pictures": _("Ten digits, what the best linear VAE gives back, and what it draws")}
     spec = {"key": "sigma", "frame": now, "frames": said, "texts": texts}
-    live.mount("frames", "sigmas", spec, {"pictures": bytes_}, height=240, on_send=kept.taker({"frame": "sigma"}, at))
+    live.mount(
+        "frames", "sigmas", spec, {"pictures": bytes_}, height=240, on_send=kept.taker({"frame": "sigma_at"}, at)
+    )
     return now
 
 

@@ -42,8 +42,8 @@ def judged() -> dict:
 def bars(x: np.ndarray, measured: dict) -> int:
     """The picture and what both say of it, live; returns the number of draws."""
     (net, reader), width = nets(), nets()[0]["wm"].shape[1]
-    at = {"draws": (JUDGED, 1, MOST)}
-    draws = int(kept.numbers(at)["draws"])
+    at = {"class_draws": (JUDGED, 1, MOST)}
+    draws = int(kept.numbers(at)["class_draws"])
     if problem := live.trouble([]):
         st.caption(problem)
         pictures.show(x, 1, scale=6, alt=_("The picture"))
@@ -78,7 +78,7 @@ def bars(x: np.ndarray, measured: dict) -> int:
         },
         weights | {"x": x.reshape(-1).astype(np.float32), "eps": densities.noise(MOST, width)},
         height=350,
-        on_send=kept.taker({"draws": "draws"}, at),
+        on_send=kept.taker({"draws": "class_draws"}, at),
     )  # fmt: skip
     return draws
 
@@ -89,8 +89,8 @@ kinds = {
     "stripes": _("stripes"), "noise": _("noise"), "black": _("black"),
 }  # fmt: skip
 kind = st.pills(
-    _("Picture"), list(kinds), default="digit", required=True, key="kind", bind="query-params", format_func=kinds.get,
-    wrap=True,
+    _("Picture"), list(kinds), default="digit", required=True, key="picture_kind", bind="query-params",
+    format_func=kinds.get, wrap=True,
 )  # fmt: skip
 images, _labels = loaders.test_digits()
 left, right = st.columns([2, 5], gap="medium")
