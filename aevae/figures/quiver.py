@@ -1,0 +1,47 @@
+"""Arrows in a plane, over points of classes."""
+
+import numpy as np
+import plotly.graph_objects as go
+
+from aevae.figures.layout import figure
+from aevae.figures.palette import class_colour
+
+
+def segments(places: np.ndarray, arrows: np.ndarray, head: float = 0.3) -> tuple[list, list]:
+    """x and y of one broken line that draws every arrow (N, 2) at its place (N, 2), heads too."""
+    ends = places + arrows
+    across = np.stack([-arrows[:, 1], arrows[:, 0]], 1)
+    wings = [ends - head * arrows + side * 0.5 * head * across for side in (1, -1)]
+    gap = np.full_like(ends, np.nan)
+    line = np.stack([places, ends, wings[0], ends, wings[1], gap], 1).reshape(-1, 2)
+    return tuple([None if np.isnan(v) else round(float(v), 3) for v in column] for column in line.T)
+
+
+def quiver(
+    places: np.ndarray,
+    arrows: np.ndarray,
+    points: np.ndarray,
+    labels: np.ndarray,
+    names: tuple[str, str, str],
+    colour: str,
+) -> go.Figure:
+    """Arrows over points (N, 2) coloured by class.
+
+    An arrow is as long as the places are apart, or shorter if it is below four fifths of all. names: of the axes and of
+    the arrows.
+    """
+    out = figure(names[0], names[1], 540)
+    for label in np.unique(labels):
+        mine = points[labels == label].round(2)
+        out.add_scatter(
+            x=mine[:, 0].tolist(), y=mine[:, 1].tolist(), mode="markers", name=str(label),
+            marker={"size": 5, "opacity": 0.55, "color": class_colour(int(label))},
+        )  # fmt: skip
+    step = np.ptp(places[:, 0]) / (np.sqrt(len(places)) - 1)
+    sizes = np.linalg.norm(arrows, axis=1)
+    x, y = segments(places, arrows * (step / np.maximum(sizes, np.quantile(sizes, 0.8)))[:, None])
+    out.add_scatter(x=x, y=y, mode="lines", name=names[2], line={"color": colour, "width": 2}, hoverinfo="skip")
+    edge = 1.1 * np.abs(places).max()
+    out.update_xaxes(range=[-edge, edge], constrain="domain")
+    out.update_yaxes(range=[-edge, edge], scaleanchor="x", constrain="domain")
+    return out
