@@ -37,6 +37,13 @@ def test_perplexity_and_use():
     assert codebook.use(np.array([[[0, 1], [1, 3]]]), 5).tolist() == [0.25, 0.5, 0, 0.25, 0]
 
 
+def test_edits_as_text():
+    assert codebook.edits_text([[3, 17], [24, 99]]) == "3:17,24:99" and codebook.edits_text([]) == ""
+    assert codebook.read_edits("3:17,24:99,48:500,49:1", 49, 128) == [[3, 17], [24, 99]]
+    assert [codebook.edits_text(bad) for bad in ("3:1", [[1, True]], [[1, -2]], [[1]], [[1, 2]] * 500)] == [None] * 5
+    assert [codebook.read_edits(bad, 49, 128) for bad in ("", "x", "1:2,", "-1:2")] == [[]] * 4
+
+
 def test_a_picture_through_its_map_is_its_reconstruction(runs):
     x = loaders.test_digits()[0][:3]
     for run in runs.values():

@@ -38,6 +38,12 @@ def images(at: AppTest) -> list[str]:
     return [image.url for element in at.get("image") for image in element.proto.imgs]
 
 
+def test_masks():
+    assert fitting.unpack_mask("Bw" + "A" * 129).tolist() == [0, 0, 0] + [1] * 781  # as tests/test_fit.mjs packs it
+    for text in ("", "A", "A" * 130, "!" * 131, "é" * 131, "A" * 2000):
+        assert fitting.unpack_mask(text).tolist() == [1] * 784
+
+
 def test_the_decoder_as_arrays(run):
     net, z = fitting.layers(run), run.model.known(5)[0].numpy()
     hidden = np.maximum(z @ net["w1"] + net["b1"], 0)

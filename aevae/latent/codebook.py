@@ -3,9 +3,12 @@
 A map is int64 (N, side, side) of numbers 0..K-1; a model has one for each level, the top one first.
 """
 
+import re
+
 import numpy as np
 
 PATCH = 3  # cells across what `atlas` shows of a vector
+EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:number, as an address keeps them
 
 
 def maps(run, images: np.ndarray) -> list[np.ndarray]:
@@ -58,6 +61,22 @@ def atlas(run, indices: list[np.ndarray], level: int = 0) -> np.ndarray:
     sums = np.zeros((count, PATCH * cell, PATCH * cell), np.float32)
     np.add.at(sums, chosen.ravel(), around.reshape(-1, *sums.shape[1:]))
     return sums / np.maximum(np.bincount(chosen.ravel(), minlength=count), 1)[:, None, None]
+
+
+def edits_text(edits) -> str | None:
+    """Changes [[cell, number], ...] of a map as text for an address; None for anything else."""
+    if not isinstance(edits, list) or not all(
+        isinstance(e, list) and [type(n) for n in e] == [int, int] for e in edits
+    ):
+        return None
+    text = ",".join(f"{cell}:{number}" for cell, number in edits)
+    return text if not text or EDITS.fullmatch(text) else None
+
+
+def read_edits(text: str, cells: int, count: int) -> list[list[int]]:
+    """The changes in such a text that fit a map of `cells` cells and `count` vectors."""
+    found = [[int(n) for n in part.split(":")] for part in text.split(",")] if EDITS.fullmatch(text) else []
+    return [[cell, number] for cell, number in found if cell < cells and number < count]
 
 
 def draw(run, count: int, seed: int, prior: str = "learnt") -> list[np.ndarray]:

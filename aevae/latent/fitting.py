@@ -1,10 +1,25 @@
 """Codes that are found instead of encoded: by descent, the decoder being what it is."""
 
+import base64
+import binascii
+
 import numpy as np
 
 NEAR = 200  # learnt codes that a search in the browser may begin at
 STEPS, RATE = 100, 0.1  # of a search from an encoder's code: steps of Adam, and the first rate
 RELEARN, RELEARN_RATE = 40, 3e-3  # of a decoder that learns, too
+
+
+def unpack_mask(text: str) -> np.ndarray:
+    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered. text: 784 bits, the first of a byte its lowest, in
+    base64 without its ends; any other text covers nothing.
+    """
+    try:
+        covered = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        covered = b""
+    bits = np.unpackbits(np.frombuffer(covered, np.uint8), bitorder="little") if len(covered) == 98 else np.zeros(784)
+    return (1 - bits).astype(np.uint8)
 
 
 def layers(run) -> dict[str, np.ndarray]:

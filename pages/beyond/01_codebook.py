@@ -5,7 +5,6 @@ icon: grid_view
 
 import hashlib
 import math
-import re
 
 import numpy as np
 import streamlit as st
@@ -17,7 +16,6 @@ from aevae.ui import digits, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 SAMPLES = 20
-EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:number, as the address keeps them
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -52,20 +50,16 @@ def edits(picture: str, cells: int, count: int) -> list[list[int]]:
     if st.session_state.setdefault("cells_of", picture) != picture:
         st.session_state["cells_of"] = picture
         st.query_params.pop("cells", None)
-    text = st.query_params.get("cells", "")
-    found = [[int(n) for n in part.split(":")] for part in text.split(",")] if EDITS.fullmatch(text) else []
-    return [[cell, number] for cell, number in found if cell < cells and number < count]
+    return codebook.read_edits(st.query_params.get("cells", ""), cells, count)
 
 
 def take(payload: dict) -> None:
     """The browser's edits go into the address."""
-    sent = payload.get("edits")
-    if isinstance(sent, list) and all(isinstance(e, list) and [type(n) for n in e] == [int, int] for e in sent):
-        text = ",".join(f"{cell}:{number}" for cell, number in sent)
-        if EDITS.fullmatch(text):
-            st.query_params["cells"] = text
-        elif not text:
-            st.query_params.pop("cells", None)
+    text = codebook.edits_text(payload.get("edits"))
+    if text:
+        st.query_params["cells"] = text
+    elif text == "":
+        st.query_params.pop("cells", None)
 
 
 def editor(name: str, image: np.ndarray) -> None:

@@ -3,8 +3,6 @@
 icon: search
 """
 
-import base64
-import binascii
 import hashlib
 
 import numpy as np
@@ -21,30 +19,18 @@ ENCODED = ("ae", "deep_ae", "vae", "iwae")  # whose decoders may be asked for a 
 MANY, NEW = 60, 10  # digits of the gap's chart; digits that are learnt, too
 
 
-def covered() -> str:
-    """784 bits as text, 1 where a pixel is covered; from the address, "" for none."""
-    text = st.query_params.get("covered", "")
-    try:
-        return text if len(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))) == 98 else ""
-    except (binascii.Error, ValueError):
-        return ""
-
-
-def mask_of(text: str) -> np.ndarray:
-    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered."""
-    if not text:
-        return np.ones(784, np.uint8)
-    packed = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    return 1 - np.unpackbits(np.frombuffer(packed, np.uint8), bitorder="little")
+def mask() -> np.ndarray:
+    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered; from the address."""
+    return fitting.unpack_mask(st.query_params.get("covered", ""))
 
 
 def take(payload: dict) -> None:
     """The browser's cover goes into the address."""
     text = payload.get("covered")
-    if isinstance(text, str) and len(text) < 200 and text.isascii():
+    if isinstance(text, str) and not fitting.unpack_mask(text).all():
         st.query_params["covered"] = text
-        if not covered() or mask_of(text).all():
-            st.query_params.pop("covered", None)
+    elif isinstance(text, str):
+        st.query_params.pop("covered", None)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -76,9 +62,9 @@ def search(name: str, image: np.ndarray, start: str) -> None:
     model = run.config.model
     if problem := (found if isinstance(found, str) else live.trouble([])):
         st.caption(problem)
-        mask = mask_of(covered()).reshape(1, 1, 28, 28).astype(np.float32)
+        seen = mask().reshape(1, 1, 28, 28).astype(np.float32)
         begin = np.zeros((1, run.latent_dim), np.float32) if start == "middle" else None
-        shown = np.stack([image * mask[0], run.decode(fitting.fit(run, image[None], mask, begin))[0], image])
+        shown = np.stack([image * seen[0], run.decode(fitting.fit(run, image[None], seen, begin))[0], image])
         pictures.show(shown, 3, scale=6, alt=_("What is seen, what is found, the whole digit"))
         return
     live.mount(
@@ -112,7 +98,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
                 "said": _("Step {step}: squared error {seen} seen, {hidden} covered"),
             },
         },
-        found | {"clean": image.reshape(-1), "mask": mask_of(covered())},
+        found | {"clean": image.reshape(-1), "mask": mask()},
         height=430,
         on_send=take,
     )
