@@ -1,8 +1,9 @@
 """Makes checkpoints/labs/: small models for the labs, each bundle a few models that differ in one thing.
 
-    AEVAE_DATA=/where/MNIST/is PYTHONPATH=. python scripts/make_labs.py [beta] [collapse] [likelihoods] [classes] [reader]
+    AEVAE_DATA=/where/MNIST/is PYTHONPATH=. python scripts/make_labs.py [beta] [collapse] [likelihoods] ...
 
-Trained on MNIST less the 1,000 test digits that the pages show; those are the test set. One to three minutes a bundle on one core.
+Trained on MNIST less the 1,000 test digits that the pages show; those are the test set. One to three
+minutes a bundle on one core.
 """
 
 import dataclasses
