@@ -1,6 +1,6 @@
 """Makes aevae/latent/filters.safetensors: what the units of k-sparse autoencoders draw, from k = 70 down to 10.
 
-    python scripts/make_filters.py [--epochs 40]
+    python scripts/make_filters.py [--epochs 20]
 
 Four that begin with 100 units and come down to k, and one that keeps 10 from the first step on (`10-cold`). Trained on
 the 4,000 digits that come with the lab; the SHOWN most used columns of each, as int8 with the largest size at 127, and
@@ -24,7 +24,7 @@ OUT = Path(__file__).resolve().parent.parent / "aevae" / "latent" / "filters.saf
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--epochs", type=int, default=40)
+    parser.add_argument("--epochs", type=int, default=20)
     epochs = parser.parse_args().epochs
     data = DataConfig("mnist-5k")
     x = datasets.load(data).test.images.astype(np.float32) / 255
