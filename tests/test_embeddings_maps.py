@@ -17,7 +17,7 @@ import aevae.embeddings as maps
 from aevae import paths
 from aevae.embeddings import cache, task, tsne, umaps
 from aevae.embeddings import maps as engine
-from aevae.embeddings.methods import near
+from aevae.embeddings.methods import EmbedConfig, near
 from aevae.metrics import neighbours
 
 N = 150
@@ -424,3 +424,30 @@ def test_procrustes_undoes_turning_mirroring_scaling_and_shifting():
 def test_aligned_maps_need_pairs():
     with pytest.raises(ValueError, match="two or more arrays of as many codes, got lengths 30, 20"):
         maps.aligned_umap([np.zeros((30, 3)), np.zeros((20, 3))])
+
+
+def test_a_map_that_is_given_up_blocks_no_progress_bar_of_others():
+    """The library's bar would keep the lock of all bars of the process, and the next one would wait for ever."""
+    from tqdm import tqdm
+
+    codes = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+
+    class GivenUp(Exception):
+        pass
+
+    def watch(at, of, xy):
+        if at > 2:
+            raise GivenUp
+
+    with pytest.raises(GivenUp):
+        umaps.draw(codes, EmbedConfig("umap", n_neighbors=5), watch)
+    free = []
+
+    def another():
+        with tqdm.get_lock():
+            free.append(True)
+
+    thread = threading.Thread(target=another, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert free

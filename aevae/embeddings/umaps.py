@@ -51,20 +51,34 @@ def _draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
     edges = model.graph_.tocoo()
     drawn = edges.data >= edges.data.max() / rounds  # weaker ones would not have their turn once
     xy = np.ascontiguousarray(model.embedding_, np.float32)  # changed in place, round by round
-    return optimize_layout_euclidean(
-        xy,
-        xy,
-        edges.row[drawn],
-        edges.col[drawn],
-        rounds,
-        len(codes),
-        make_epochs_per_sample(edges.data[drawn], rounds),
-        model._a,
-        model._b,
-        np.random.RandomState(config.seed).randint(INT32_MIN, INT32_MAX, 3).astype(np.int64),
-        tqdm_kwds=_Rounds(xy, rounds, watch).bar(),
-        move_other=True,
-    )
+    with _bar_unlocked():
+        return optimize_layout_euclidean(
+            xy,
+            xy,
+            edges.row[drawn],
+            edges.col[drawn],
+            rounds,
+            len(codes),
+            make_epochs_per_sample(edges.data[drawn], rounds),
+            model._a,
+            model._b,
+            np.random.RandomState(config.seed).randint(INT32_MIN, INT32_MAX, 3).astype(np.int64),
+            tqdm_kwds=_Rounds(xy, rounds, watch).bar(),
+            move_other=True,
+        )
+
+
+@contextlib.contextmanager
+def _bar_unlocked():
+    """A progress bar whose file raises, as when a map is given up, keeps the lock of all bars: give it back."""
+    try:
+        yield
+    except BaseException:
+        from tqdm import tqdm
+
+        with contextlib.suppress(AssertionError, RuntimeError):  # it is not ours
+            tqdm.get_lock().release()
+        raise
 
 
 class _Rounds:
