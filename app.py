@@ -9,7 +9,7 @@ if st.runtime.exists():  # in a session
     chrome.start()
     page = st.navigation(chrome.pages(), expanded=True)
     gate.door()
-    page.run()
+    chrome.run(page)
 else:  # before the first session
     chrome.announce()
     app = st.App(__file__, routes=live.routes())

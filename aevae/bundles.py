@@ -5,6 +5,7 @@ each row, so that ten models take what one run of the shelf does; numbers are me
 `scripts/make_labs.py` makes the files.
 """
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,10 @@ from aevae import paths
 from aevae.config import RunConfig
 
 ROUNDED = 1000  # numbers in a matrix that is worth rounding
+
+
+class Missing(ValueError):
+    """What should have come with the lab is not there, or damaged."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +33,16 @@ class Member:
     weights: dict[str, np.ndarray]
 
     def model(self):
-        """The torch model, in eval mode; nobody may change it."""
+        """The torch model, in eval mode; nobody may change it. Raises Missing where weights do not fit their config."""
         import torch
 
         from aevae.models import build_model
 
         model = build_model(self.config.model)
-        model.load_state_dict({k: torch.tensor(v) for k, v in self.weights.items()})
+        try:
+            model.load_state_dict({k: torch.tensor(v) for k, v in self.weights.items()})
+        except RuntimeError as error:
+            raise Missing(f"the lab's model {self.name} does not fit its description") from error
         return model.eval().requires_grad_(False)
 
 
@@ -46,8 +54,17 @@ def names() -> list[str]:
     return sorted(file.stem for file in folder().glob("*.safetensors"))
 
 
+def checksum(name: str) -> str:
+    """Of a bundle's file, 16 hexadecimal digits. Raises Missing."""
+    path = folder() / f"{name}.safetensors"
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    except OSError as error:
+        raise _missing(path) from error
+
+
 def load(name: str) -> dict[str, Member]:
-    """The members of a bundle, by name, in their order. Raises ValueError, in one sentence."""
+    """The members of a bundle, by name, in their order. Raises Missing, in one sentence."""
     from safetensors import SafetensorError, safe_open
 
     path = folder() / f"{name}.safetensors"
@@ -55,11 +72,24 @@ def load(name: str) -> dict[str, Member]:
         with safe_open(path, "numpy") as file:
             header = json.loads(file.metadata()["members"])
             arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (not a dict)
-    except (OSError, SafetensorError, KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(
-            f"the lab's models {path.name} are missing or damaged; scripts/make_labs.py makes them"
-        ) from error
-    return {m["name"]: _member(m, arrays) for m in header}
+        return {m["name"]: _member(m, arrays) for m in header}
+    except (OSError, SafetensorError, LookupError, TypeError, ValueError) as error:
+        raise _missing(path) from error
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file that came with the lab. Raises Missing."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise _missing(path) from error
+
+
+def _missing(path: Path) -> Missing:
+    return Missing(f"{path.name}, which came with the lab, is missing or damaged; scripts/ has what makes it")
 
 
 def _member(entry: dict, arrays: dict[str, np.ndarray]) -> Member:

@@ -3,9 +3,10 @@
 import ast
 
 import pytest
+import streamlit as st
 from streamlit.testing.v1 import AppTest
 
-from aevae import paths
+from aevae import bundles, paths
 from aevae.ui import chrome, lab
 
 LABS = [page for page in chrome.all_pages() if page.section in lab.SECTIONS.values()]
@@ -33,6 +34,16 @@ def test_a_lab_opens_on_what_is_shipped(shipped, page):
     assert notice.count("\n") >= 1 and notice.startswith("- ")
     assert tries.startswith("1. ") and "\n3. " in tries and "\n4. " not in tries
     assert app.get("latex") or "$" in "".join(said), "the formula"
+
+
+@pytest.mark.parametrize("name", ["beta", "collapse", "likelihoods", "classifier"])
+def test_a_lab_without_its_models_says_so(shipped, monkeypatch, tmp_path, name):
+    monkeypatch.setattr(bundles, "folder", lambda: tmp_path)
+    st.cache_resource.clear()  # models that another test has opened
+    app = AppTest.from_file("../app.py", default_timeout=120).run()
+    app.switch_page(next(page.path for page in LABS if page.url_path == name)).run()
+    (said,) = app.error
+    assert "missing or damaged" in said.value and not app.exception
 
 
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)

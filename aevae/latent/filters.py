@@ -5,16 +5,17 @@ from pathlib import Path
 
 import numpy as np
 
+from aevae import bundles
+
 SETTINGS = ("70", "40", "25", "10", "10-cold")
 
 
 @functools.cache
 def stored() -> dict[str, dict]:
     """Setting -> filters (60, 28, 28) in -1..1, each to its own largest size, the most used first; used (200,), the
-    share of test digits that turns each unit on, falling; dead: how many none turns on; sse: squared error / digit."""
-    from safetensors.numpy import load_file
-
-    arrays = load_file(Path(__file__).with_name("filters.safetensors"))
+    share of test digits that turns each unit on, falling; dead: how many none turns on; sse: squared error / digit.
+    Raises `bundles.Missing`."""
+    arrays = bundles.read(Path(__file__).with_name("filters.safetensors"))
     return {
         name: {
             "filters": arrays[f"filters-{name}"].reshape(-1, 28, 28).astype(np.float32) / 127,

@@ -56,17 +56,11 @@ def noise(draws: int, width: int) -> np.ndarray:
 
 
 def reader() -> dict[str, np.ndarray]:
-    """Weights of the net 784-64-10, float32; see SHAPES. Raises ValueError."""
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        found = load_file(bundles.folder() / "reader.safetensors")
-        out = {name: bundles.unrounded(found[name], found.get(f"{name}.scale")) for name in SHAPES}
-    except (OSError, SafetensorError, KeyError) as error:
-        raise ValueError("the lab's reader is missing or damaged; scripts/make_labs.py makes it") from error
-    if any(out[name].shape != shape for name, shape in SHAPES.items()):
-        raise ValueError("the lab's reader has other shapes than it should; scripts/make_labs.py makes it")
+    """Weights of the net 784-64-10, float32; see SHAPES. Raises `bundles.Missing`."""
+    found = bundles.read(bundles.folder() / "reader.safetensors")
+    out = {name: bundles.unrounded(found[name], found.get(f"{name}.scale")) for name in SHAPES if name in found}
+    if {name: value.shape for name, value in out.items()} != SHAPES:
+        raise bundles.Missing("the lab's reader has other shapes than it should; scripts/make_labs.py makes it")
     return out
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from aevae import bundles
 from aevae.metrics.score import Mixture
 
 SIGMAS = (0.15, 1.0)
@@ -86,15 +87,10 @@ def train(name: str, steps: int = 10_000, batch: int = 512, seed: int = 0) -> nn
 
 @functools.cache
 def weights(name: str) -> dict[str, np.ndarray]:
-    """Kept weights of a toy's denoiser, float32: "0.weight" (64, 3) ... "4.bias" (2,)."""
-    from safetensors.numpy import load_file
-
+    """Kept weights of a toy's denoiser, float32: "0.weight" (64, 3) ... "4.bias" (2,). Raises `bundles.Missing`."""
     prefix = f"{name}."
-    return {
-        key[len(prefix) :]: value.astype(np.float32)
-        for key, value in load_file(STORE).items()
-        if key.startswith(prefix)
-    }
+    found = bundles.read(STORE)
+    return {key[len(prefix) :]: value.astype(np.float32) for key, value in found.items() if key.startswith(prefix)}
 
 
 @functools.cache

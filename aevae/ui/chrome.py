@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from aevae import bundles
 from aevae.ui.i18n import _
 
 WARM_UP_AFTER = 3.0  # seconds; the first page is on the screen by then
@@ -124,6 +125,14 @@ def announce() -> None:
         st.navigation(pages())
     finally:
         log.setLevel(level)
+
+
+def run(page) -> None:
+    """Run a page of the menu. What is missing of the lab itself is said in a sentence; other errors go through."""
+    try:
+        page.run()
+    except bundles.Missing as problem:
+        st.error(_("This page cannot be shown: {}.").format(str(problem)), icon=":material/error:")
 
 
 def page(title: str, question: str) -> None:
