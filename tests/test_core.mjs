@@ -299,5 +299,6 @@ test("paint writes rounded, clamped grey", () => {
 test("mathematics", () => {
   assert.deepEqual([...lerp([0, 2], [1, 4], 0.5)], [0.5, 3]);
   assert.ok(Math.abs(logPrior([1, 2]) + 2.5 + Math.log(2 * Math.PI)) < 1e-12);
+  assert.ok(Math.abs(logPrior([0.1, 0.2], 0.1) + 2.5 + Math.log(2 * Math.PI * 0.01)) < 1e-12);
   assert.equal(stillness(), false);
 });

@@ -57,11 +57,13 @@ test("place and time are each other's inverse", () => {
 
 test("the box is square, holds the last frame, and leaves out a wild point", () => {
   const points = (scale, far) => ({ xy: Float32Array.from({ length: 2000 }, (_, i) => scale * Math.sin(i * 12.9898)).fill(far, 0, 2) });
-  const [x0, x1, y0, y1] = boxOf([points(1, 0), points(3, 500)], false);
+  const [x0, x1, y0, y1] = boxOf([points(1, 0), points(3, 500)], 0);
   near(x1 - x0, y1 - y0, 1e-4);
   assert.ok(x0 < -2.9 && x1 > 2.9 && x1 < 5);
-  const prior = boxOf([points(0.1, 0)], true);
-  assert.ok(prior[0] <= -2.2 && prior[1] >= 2.2, "two standard deviations of the prior are on the map");
+  for (const std of [1, 3]) {
+    const prior = boxOf([points(0.1, 0)], std);
+    assert.ok(prior[0] <= -2.2 * std && prior[1] >= 2.2 * std, "two standard deviations of the prior are on the map");
+  }
 });
 
 test("a span leaves out the outermost", () => {

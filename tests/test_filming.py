@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from conftest import of_pictures
+from conftest import of_pictures, tiny_config
 from safetensors.numpy import load_file, save_file
 
 from aevae import checkpoints
 from aevae.blob import pack
 from aevae.models import FAMILIES
+from aevae.runs import train_or_load
 from aevae.ui import filming
 
 
@@ -32,6 +33,19 @@ def test_a_film_of_every_family_travels(zoo, family):
     column = filming.terms(film).index("recon")
     assert np.allclose(arrays["0.terms"][:, column], film["term.recon"])
     assert len(pack({}, arrays)) < 4 * (40_000 + 64 * info.latent_dim), "tens of kilobytes a frame, whatever the code"
+
+
+@pytest.mark.parametrize(("family", "circles"), [("vae", 1.0), ("ae", 0.0), ("vq_vae", 0.0), ("auto_decoder", 0.0)])
+def test_circles_are_drawn_of_a_gaussian_prior_alone(zoo, family, circles):
+    info = film_of(zoo[family])
+    spec = filming._spec(info, filming.read(info), False, ("#000", 0))
+    assert spec["prior"] == circles
+
+
+def test_circles_have_the_radius_of_the_prior(store):
+    info = film_of(train_or_load(tiny_config("vae", prior_std=0.1), "cpu").name)
+    spec = filming._spec(info, filming.read(info), False, ("#000", 0))
+    assert spec["prior"] == 0.1 and "N(0, 0.1² I)" in spec["circles"]
 
 
 def test_an_old_film_is_counted(store):

@@ -2,9 +2,13 @@
 
 import numpy as np
 import pytest
+import torch
+from conftest import tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae.blob import unpack
+from aevae.latent import sampling
+from aevae.runs import train_or_load
 from aevae.ui import bank as banks
 from aevae.ui import desk, maps
 
@@ -66,8 +70,8 @@ def test_a_code_survives_the_link():
 
 def test_sliders_reach_every_code():
     codes = np.random.default_rng(0).normal(5, [[1, 20, 0]], (500, 3)).astype(np.float32)
-    for has_prior in (True, False):
-        near, far = banks.nominal_range(codes.mean(0), codes.std(0), has_prior)
+    for prior_std in (1.0, 0.1, 0.0):
+        near, far = banks.nominal_range(codes.mean(0), codes.std(0), prior_std)
         low, high = banks.reach(codes, near, far)
         assert (low <= codes.min(0)).all() and (high >= codes.max(0)).all()
         assert (low <= near).all() and (high >= far).all() and (high > low).all()
@@ -85,6 +89,10 @@ def test_fitted_draws_have_mean_and_covariance_of_the_codes():
 def test_density_of_the_prior():
     here, typical = banks.prior_density(np.zeros(2, np.float32))
     assert here == pytest.approx(-np.log(2 * np.pi)) and typical == pytest.approx(here - 1)
+    z = np.random.default_rng(0).normal(size=(4000, 3)) * 0.1
+    each = [banks.prior_density(one, 0.1) for one in z]
+    assert np.mean([here for here, _ in each]) == pytest.approx(each[0][1], abs=0.05)
+    assert each[0][0] == pytest.approx(torch.distributions.Normal(0, 0.1).log_prob(torch.tensor(z[0])).sum().item())
 
 
 def test_cells_and_places_agree():
@@ -213,6 +221,23 @@ def test_the_gauge_holds_nine_of_ten_draws_of_the_prior(store):
     low, high = desk.gauge(banks.open_bank(store["vae"]))["prior"]
     norms = np.linalg.norm(np.random.default_rng(0).standard_normal((50_000, 3)), axis=1)
     assert ((norms >= low) & (norms <= high)).mean() == pytest.approx(0.9, abs=0.01)
+
+
+def test_another_prior_is_the_measure_of_everything(store):
+    """s0 = 0.1: range, comfortable range, draws, grid lines and the gauge are a tenth of those of N(0, I)."""
+    narrow = banks.open_bank(train_or_load(tiny_config("vae", prior_std=0.1), "cpu").name)
+    unit = banks.open_bank(store["vae"])
+    assert (narrow.prior, unit.prior) == (0.1, 1.0)
+    assert narrow.far == pytest.approx(0.1 * unit.far) and desk.comfort(narrow)[1] == pytest.approx(np.full(3, 0.2))
+    lines = [maps.grid_lines(bank, (0, 1), 7, by_prior=True)[0] for bank in (narrow, unit)]
+    assert lines[0] == pytest.approx(0.1 * lines[1])
+    gauges = [desk.gauge(bank) for bank in (narrow, unit)]
+    assert gauges[0]["prior"] == pytest.approx([0.1 * norm for norm in gauges[1]["prior"]])
+    assert (gauges[0]["std"], gauges[1]["std"]) == (0.1, 1.0)
+    app = opened(narrow.name).button(key="start_prior").click().run()
+    drawn = banks.parse_code(whole(app).session_state["z"], 3)
+    assert drawn == pytest.approx(0.1 * sampling.prior(1, 3, 1)[0], abs=1e-3)
+    assert "N(0, 0.1² I)" in banks.norm_note(drawn, narrow)
 
 
 def test_models_beside(store):

@@ -3,11 +3,16 @@
 import numpy as np
 
 
-def prior(n: int, latent_dim: int, seed: int = 0) -> np.ndarray:
-    """`n` draws of N(0, I): (n, D) float32, the same for the same seed. Raises ValueError for sizes that are not."""
+def prior(n: int, latent_dim: int, seed: int = 0, std: float = 1.0) -> np.ndarray:
+    """`n` draws of N(0, std^2 I): (n, D) float32, the same for the same seed. Raises ValueError for wrong sizes."""
     if n < 0 or latent_dim < 1:
         raise ValueError(f"n must be 0 or more and latent_dim 1 or more, got {n} and {latent_dim}")
-    return np.random.default_rng(seed).standard_normal((n, latent_dim), dtype=np.float32)
+    return np.float32(std) * np.random.default_rng(seed).standard_normal((n, latent_dim), dtype=np.float32)
+
+
+def prior_name(std: float) -> str:
+    """`N(0, I)`, or `N(0, 0.1² I)`."""
+    return "N(0, I)" if std == 1 else f"N(0, {std:g}² I)"
 
 
 def class_means(codes: np.ndarray, labels: np.ndarray) -> dict[int, np.ndarray]:

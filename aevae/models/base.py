@@ -43,7 +43,7 @@ class Model(nn.Module):
 
     Config = ModelConfig
     has_encoder = True
-    generative = False  # True: the code has a prior N(0, I), so decoded draws are samples of the model
+    generative = False  # True: the code has a prior, so decoded draws of it are samples of the model
     latent = "continuous"  # or "discrete"
     input = "image"  # or "sequence"
     levels = 1
@@ -177,6 +177,11 @@ class Model(nn.Module):
         For a code without a prior they show what lies where no code was.
         """
         return noise
+
+    @property
+    def prior_scale(self) -> float:
+        """s0 of the prior N(0, s0^2 I) of the code; 0: it has none, or another kind of prior."""
+        return float(self.generative and self.latent == "continuous")
 
     def known(self, count: int) -> tuple[Tensor, Tensor | None]:
         """Mean and log variance of the codes learnt for the first `count` training pictures; without an encoder."""

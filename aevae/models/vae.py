@@ -83,6 +83,10 @@ class VAE(Model):
     def prior(self, noise: Tensor) -> Tensor:
         return self.prior_std * noise
 
+    @property
+    def prior_scale(self) -> float:
+        return self.config.prior_std
+
     def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:
         return losses.gaussian_kl_per_dim(mu / self.prior_std, logvar - 2 * self.prior_std.log())
 

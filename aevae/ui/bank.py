@@ -11,13 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from aevae.latent.sampling import prior
+from aevae.latent.sampling import prior, prior_name
 from aevae.ui import loaders
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT
 
 CODE, DRAW, DIM_X, DIM_Y = "z", "draw", "dim_x", "dim_y"
-PRIOR_REACH = 3.0  # standard deviations of N(0, 1) that a slider covers at least
+PRIOR_REACH = 3.0  # standard deviations of the prior that a slider covers at least
 LONGEST = 12_000  # characters of a code in the URL
 _OWNER = "z_model"  # whose code it is
 _DIGIT_SEEN = "z_digit"  # the digit that was chosen when the code was last set
@@ -34,7 +34,7 @@ class Bank:
     name: str
     family: str
     dataset: str
-    prior: bool  # N(0, I) is part of the model
+    prior: float  # s0 of the prior N(0, s0^2 I); 0: the model has none
     codes: np.ndarray
     labels: np.ndarray
     order: np.ndarray
@@ -78,14 +78,13 @@ def open_bank(name: str) -> Bank:
     run = loaders.run(name)
     shown = run.shown.name
     codes, summary = loaders.codes(name, shown), loaders.latent_summary(name)
-    has_prior = bool(run.model.generative)
-    near, far = nominal_range(summary["mean"], summary["std"], has_prior)
+    near, far = nominal_range(summary["mean"], summary["std"], run.model.prior_scale)
     low, high = reach(codes, near, far)
     return Bank(
         name=name,
         family=run.info.family,
         dataset=shown,
-        prior=has_prior,
+        prior=run.model.prior_scale,
         codes=codes,
         labels=loaders.test_digits(shown)[1],
         order=summary["order"],
@@ -107,10 +106,10 @@ def decode_view(run, z: np.ndarray) -> np.ndarray:
 # -- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def nominal_range(mean: np.ndarray, std: np.ndarray, has_prior: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Per dimension (D,), low and high: +-3 under a prior N(0, 1), else mean +- 3 std of the codes (float64)."""
-    if has_prior:
-        return np.full(len(mean), -PRIOR_REACH), np.full(len(mean), PRIOR_REACH)
+def nominal_range(mean: np.ndarray, std: np.ndarray, prior_std: float) -> tuple[np.ndarray, np.ndarray]:
+    """Per dimension (D,), low and high: +-3 s0 under a prior N(0, s0^2), else mean +- 3 std of the codes (float64)."""
+    if prior_std:
+        return np.full(len(mean), -PRIOR_REACH * prior_std), np.full(len(mean), PRIOR_REACH * prior_std)
     width = 3 * np.maximum(np.asarray(std, np.float64), 1e-3 * max(1e-3, float(np.max(std))))
     return mean - width, mean + width
 
@@ -151,11 +150,11 @@ def fitted_draw(codes: np.ndarray, seed: int) -> np.ndarray:
     return (codes.mean(0, dtype=np.float64) + mixed).astype(np.float32)
 
 
-def prior_density(z: np.ndarray) -> tuple[float, float]:
-    """log N(z; 0, I) of a code (D,), and its mean over draws of N(0, I), -D/2 (log 2 pi + 1). Nats."""
+def prior_density(z: np.ndarray, prior_std: float = 1.0) -> tuple[float, float]:
+    """log N(z; 0, s0^2 I) of a code (D,), and its mean over draws of it, -D/2 (log 2 pi s0^2 + 1). Nats."""
     d = len(z)
-    constant = -0.5 * d * math.log(2 * math.pi)
-    return constant - 0.5 * float(np.square(z, dtype=np.float64).sum()), constant - 0.5 * d
+    constant = -d * math.log(math.sqrt(2 * math.pi) * prior_std)
+    return constant - 0.5 * float(np.square(z / prior_std, dtype=np.float64).sum()), constant - 0.5 * d
 
 
 # -- the code in the session -----------------------------------------------------------------------------------------
@@ -197,10 +196,13 @@ def place(dims: tuple[int, int], xy: tuple[float, float], bank: Bank) -> None:
 
 
 def draw(bank: Bank, fitted: bool, next_one: bool = True) -> None:
-    """A random code: of N(0, I), or of the Gaussian fitted to the codes. The seed counts up, and the page shows it."""
+    """A random code: of the prior (without one of N(0, I)), or of the Gaussian fitted to the codes.
+
+    The seed counts up, and the page shows it.
+    """
     st.session_state[DRAW] = st.session_state.get(DRAW, 0) + next_one
     seed = st.session_state[DRAW]
-    set_code(fitted_draw(bank.codes, seed) if fitted else prior(1, bank.latent_dim, seed)[0], bank)
+    set_code(fitted_draw(bank.codes, seed) if fitted else prior(1, bank.latent_dim, seed, bank.prior or 1)[0], bank)
 
 
 def settle(bank: Bank) -> None:
@@ -277,7 +279,8 @@ def start_buttons(bank: Bank) -> None:
         )  # fmt: skip
         st.button(
             _("Random draw"), key="start_prior", icon=":material/casino:", on_click=draw, args=(bank, False),
-            help=_("A draw of N(0, I), the prior") if bank.prior else _("A draw of N(0, I); this model has no prior"),
+            help=_("A draw of {}, the prior").format(prior_name(bank.prior)) if bank.prior
+            else _("A draw of N(0, I); this model has no prior"),
         )  # fmt: skip
         if not bank.prior:
             st.button(
@@ -304,8 +307,8 @@ def norm_note(z: np.ndarray, bank: Bank) -> str:
         return _("‖z‖ = **{:.2f}**; {}. This model has no prior: nothing says which codes are likely.").format(
             norm, digits
         )
-    here, typical = prior_density(z)
+    here, typical = prior_density(z, bank.prior)
     return _(
-        "‖z‖ = **{:.2f}**; a draw of the prior has about √{} = {:.2f}, and {}. "
+        "‖z‖ = **{:.2f}**; a draw of the prior {} has about {:.2f}, and {}. "
         "log p(z) = **{:.1f}** nats; the mean over draws is {:.1f}."
-    ).format(norm, bank.latent_dim, math.sqrt(bank.latent_dim), digits, here, typical)
+    ).format(norm, prior_name(bank.prior), bank.prior * math.sqrt(bank.latent_dim), digits, here, typical)

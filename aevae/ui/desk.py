@@ -150,7 +150,7 @@ def believable(z, latent_dim: int) -> np.ndarray | None:
 def comfort(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     """Middle and half width (D,) of the comfortable range: two standard deviations of the prior, else of the codes."""
     if bank.prior:
-        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT)
+        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT * bank.prior)
     return bank.codes.mean(0, dtype=np.float64), COMFORT * bank.codes.std(0, dtype=np.float64)
 
 
@@ -159,8 +159,9 @@ def gauge(bank: Bank) -> dict:
     from scipy.special import gammaincinv
 
     codes = np.quantile(np.linalg.norm(bank.codes, axis=1), BAND).tolist()
-    prior = np.sqrt(2 * gammaincinv(bank.latent_dim / 2, BAND)).tolist() if bank.prior else None  # chi distribution
-    return {"codes": codes, "prior": prior, "end": 1.5 * max(codes[1], prior[1] if prior else 0.0, 1e-6)}
+    prior = bank.prior * np.sqrt(2 * gammaincinv(bank.latent_dim / 2, BAND))  # chi distribution
+    end = 1.5 * max(codes[1], prior[1], 1e-6)
+    return {"codes": codes, "prior": prior.tolist() if bank.prior else None, "std": bank.prior, "end": end}
 
 
 def _room(bank: Bank, models: int) -> dict[str, int]:

@@ -12,6 +12,7 @@ import streamlit as st
 from aevae.checkpoints import RunInfo
 from aevae.config import TrainConfig
 from aevae.figures import palette
+from aevae.latent.sampling import prior_name
 from aevae.ui import live, loaders, state
 from aevae.ui.i18n import _
 
@@ -181,6 +182,7 @@ def _stamp(info: RunInfo) -> int:
 def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tuple[str, int]) -> dict:
     colour, dash = style
     dim = film["codes"].shape[2]
+    prior = _prior_std(info)
     return {
         "name": info.name,
         "label": state.run_label(info),
@@ -189,7 +191,10 @@ def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tupl
         "channel": f"film:{info.name}",
         "classes": _classes(info.dataset),
         "live": growing,
-        "prior": "std" in film or _generative(info.family),
+        "prior": prior,
+        "circles": _(
+            "circles: 1 and 2 standard deviations of the prior {}; thick: the picture followed, μ and 1 σ"
+        ).format(prior_name(prior)),
         "plane": _plane_words(dim, growing),
         "terms": terms(film),
         "network": _network(info, dim),
@@ -227,10 +232,12 @@ def _network(info: RunInfo, dim: int) -> list[str]:
     return [" → ".join(down), " → ".join(reversed(down))]
 
 
-def _generative(family: str) -> bool:
-    from aevae.models import FAMILIES, family_class
-
-    return family in FAMILIES and bool(family_class(family).generative)
+def _prior_std(info: RunInfo) -> float:
+    """s0 of the prior N(0, s0^2 I) of the code; 0: it has none, or another kind of prior."""
+    if not info.traits["generative"] or info.traits["latent"] != "continuous":
+        return 0.0
+    value = info.config.get("model", {}).get("prior_std", 1.0)
+    return float(value) if isinstance(value, int | float) else 1.0
 
 
 def _objective(info: RunInfo) -> str:
@@ -259,7 +266,6 @@ def texts() -> dict[str, str]:
         "speed": _("Speed"),
         "time": _("Time"),
         "cloud": _("Codes of {} test pictures, coloured by class"),
-        "prior": _("circles: 1 and 2 standard deviations of the prior N(0, I); thick: the picture followed, μ and 1 σ"),
         "pictures": _("test pictures, and what the model makes of them"),
         "samples": _("random codes, decoded"),
         "choose": _("Follow picture {}, class {}"),

@@ -17,7 +17,7 @@ GUTTER = 48  # pixels left of a strip, for its name
 def grid_lines(bank: Bank, dims: tuple[int, int], n: int, by_prior: bool) -> tuple[np.ndarray, np.ndarray]:
     """Values of two dimensions at the lines of a grid, both (n,) rising: even, or with equal prior mass between."""
     if by_prior:
-        line = traversal.prior_grid(n)[0, :, 0]
+        line = np.float32(bank.prior) * traversal.prior_grid(n)[0, :, 0]
         return line, line
     return tuple(np.linspace(bank.near[d], bank.far[d], n, dtype=np.float32) for d in dims)
 

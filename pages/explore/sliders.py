@@ -145,8 +145,11 @@ def strips(bank: banks.Bank, z: np.ndarray) -> None:
         output_format="PNG",
         width="content",
     )
-    reach = _("−3 to 3") if bank.prior else _("three standard deviations below to above the mean code")
-    st.caption(_("Each row moves one number of z ({}), strongest first; the line marks where z is.").format(reach))
+    centre = _("0") if bank.prior else _("the mean code")
+    st.caption(
+        _("Each row moves one number of z (three standard deviations of {} below to above {}), strongest first; "
+          "the line marks where z is.").format(_("the prior") if bank.prior else _("the codes"), centre)
+    )  # fmt: skip
 
 
 chrome.page(_("Latent sliders"), _("What does each number of the code mean?"))

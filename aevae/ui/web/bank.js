@@ -316,7 +316,7 @@ class Bank {
     const { gauge, texts } = this.spec;
     const length = norm(z);
     this.norm.textContent = length.toFixed(2);
-    this.density.textContent = logPrior(z).toFixed(1);
+    this.density.textContent = logPrior(z, gauge.std).toFixed(1);
     this.needle.style.setProperty("--at", part(length, 0, gauge.end));
     const where = beside(length, gauge.codes);
     this.gauge.classList.toggle("outside", where > 0);

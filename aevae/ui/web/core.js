@@ -410,9 +410,9 @@ export function lerp(a, b, t, out = new Float32Array(a.length)) {
   return out;
 }
 
-/** log N(z; 0, I) in nats. */
-export function logPrior(z) {
+/** log N(z; 0, std^2 I) in nats. */
+export function logPrior(z, std = 1) {
   let sum = 0;
-  for (const v of z) sum += v * v;
-  return -0.5 * (sum + z.length * Math.log(2 * Math.PI));
+  for (const v of z) sum += (v / std) ** 2;
+  return -0.5 * (sum + z.length * Math.log(2 * Math.PI * std * std));
 }

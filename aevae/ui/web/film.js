@@ -78,11 +78,14 @@ export function span(xy, share) {
   });
 }
 
-/** The square [x0, x1, y0, y1] that holds nearly all points of the last frame, and most of every other. */
+/**
+ * The square [x0, x1, y0, y1] that holds nearly all points of the last frame, and most of every other.
+ * prior: standard deviation of the prior, whose circles are on it, too; 0: none.
+ */
 export function boxOf(frames, prior) {
   const spans = frames.map((frame) => (frame.most ??= span(frame.xy, 0.06)));
   spans.push(span(frames[frames.length - 1].xy, 0.003));
-  if (prior) spans.push([-2.2, 2.2, -2.2, 2.2]);
+  if (prior) spans.push([-2.2, 2.2, -2.2, 2.2].map((v) => v * prior));
   const [x0, x1, y0, y1] = [Math.min, Math.max, Math.min, Math.max].map((f, i) => f(...spans.map((s) => s[i])));
   const side = Math.max(x1 - x0, y1 - y0, 1e-6) * 1.08; // the same scale both ways
   const [cx, cy] = [(x0 + x1) / 2, (y0 + y1) / 2];
@@ -207,7 +210,7 @@ function drawCloud(canvas, view, colours, ink) {
     g.globalAlpha = 0.45;
     for (const r of [1, 2]) {
       g.beginPath();
-      g.arc(sx(0), sy(0), r * unit, 0, 2 * Math.PI);
+      g.arc(sx(0), sy(0), r * view.prior * unit, 0, 2 * Math.PI);
       g.stroke();
     }
   }
@@ -315,7 +318,7 @@ class RunView {
     const shape = JSON.stringify([spec.label, spec.colour, spec.classes, spec.network, spec.objective, !this.film[0].std, texts, this.dim]);
     if (shape !== this.shape) this.build(texts);
     this.shape = shape;
-    this.planeText.textContent = `${texts.cloud.replace("{}", this.labels.length)} · ${spec.plane}${spec.prior ? ` · ${texts.prior}` : ""}`;
+    this.planeText.textContent = `${texts.cloud.replace("{}", this.labels.length)} · ${spec.plane}${spec.prior ? ` · ${spec.circles}` : ""}`;
     for (let k = 0; k < FOLLOWED; k++) grey(this.pairs[k].original, this.original, k * PIXELS);
   }
 
