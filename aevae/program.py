@@ -28,11 +28,13 @@ class Unsupported(ValueError):
     """A model computes something the browser's core does not know."""
 
 
-def program(model: Model) -> bytes:
+def program(model: Model, params: bool = False) -> bytes:
     """The blob (`aevae.blob`) of a model in eval mode. Raises Unsupported, in one sentence.
 
-    header: format, family, latent_dim, dtype of the weights, functions {encode, decode}: {input, outputs, shapes, ops}.
+    header: format, family, latent_dim, prior (s0 of N(0, s0^2 I); 0: none), dtype of the weights, functions {encode,
+    decode}: {input, outputs, shapes, ops}.
     encode: x (784 or 1, 28, 28) -> mu and, where the code is a distribution, logvar; decode: z (D) -> picture.
+    params: with a third function, params: z (D) -> natural parameters of the pixels.
     """
     if getattr(model, "input", "image") != "image":
         raise Unsupported(f"the family {model.config.family} takes {model.input}s, not single pictures")
@@ -40,11 +42,14 @@ def program(model: Model) -> bytes:
     functions = {"decode": _function(model, _Decoder(model), (model.config.latent_dim,), weights)}
     if model.has_encoder:
         functions["encode"] = _function(model, _Encoder(model), SHAPE, weights)
+    if params:
+        functions["params"] = _function(model, _Params(model), (model.config.latent_dim,), weights)
     half = half_is_enough(model)
     header = {
         "format": FORMAT,
         "family": model.config.family,
         "latent_dim": model.config.latent_dim,
+        "prior": model.prior_scale,
         "dtype": "float16" if half else "float32",
         "functions": functions,
     }
@@ -108,6 +113,11 @@ class _Decoder(nn.Module):
 class _Encoder(_Decoder):
     def forward(self, x):
         return self.model.posterior(x)
+
+
+class _Params(_Decoder):
+    def forward(self, z):
+        return self.model.params(z)
 
 
 def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np.ndarray]) -> dict:

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import test from "node:test";
-import { Program, Trouble, channel, lerp, load, logPrior, onFrame, paint, stillness, unpack } from "../aevae/ui/web/core.js";
+import {
+  Program, Trouble, channel, lerp, load, logPrior, onDrawing, onFrame, paint, stamp, stillness, unpack,
+} from "../aevae/ui/web/core.js";
 import { fromHalf } from "../aevae/ui/web/loader.js";
 import { Matrices } from "../aevae/ui/web/matrix.js";
 
@@ -294,6 +296,28 @@ test("paint writes rounded, clamped grey", () => {
   assert.deepEqual([...image.data.subarray(0, 4)], [255, 255, 255, 255]);
   assert.deepEqual([0, 1, 2, 3, 4, 5].map((i) => image.data[4 * i]), [255, 128, 0, 255, 254, 0]);
   assert.equal(put.length, 2);
+});
+
+test("stamp: bytes as well, at a place", () => {
+  const image = { data: new Uint8ClampedArray(4 * 784) };
+  const put = [];
+  const g = { createImageData: () => image, putImageData: (i, x, y) => put.push([x, y]) };
+  stamp(g, Uint8Array.from({ length: 784 }, (_, i) => i % 256), 28, 56, 255);
+  assert.deepEqual([0, 1, 200, 255].map((i) => image.data[4 * i]), [0, 1, 200, 255]);
+  assert.deepEqual(put, [[28, 56]]);
+});
+
+test("onDrawing tells of pictures with ink, and of their end", () => {
+  const came = [];
+  const off = onDrawing("hand", (pixels) => came.push(pixels));
+  const pixels = new Float32Array(784);
+  for (const value of [{ pixels }, { pixels: new Float32Array(3).fill(1) }, null, { pixels: Float32Array.from(pixels).fill(1, 5, 6) }])
+    channel("picture:hand").set(value);
+  assert.deepEqual(came.slice(0, 3), [null, null, null]);
+  assert.equal(came[3][5], 1);
+  off();
+  channel("picture:hand").set({ pixels });
+  assert.equal(came.length, 4);
 });
 
 test("mathematics", () => {

@@ -10,7 +10,7 @@ import pytest
 import streamlit as st
 from starlette.applications import Starlette
 
-from aevae import blob, checkpoints
+from aevae import blob, bundles, checkpoints
 from aevae.ui import live
 
 IMMUTABLE = "public, max-age=31536000, immutable"
@@ -88,6 +88,33 @@ def test_a_program_has_one_name(store):
         assert get(f"/live/{name}/{file}")[0] == 404
     assert get(f"/live/../{name}/config.json")[0] == 404
     assert get("/" + live.address(name), "POST")[0] == 405
+
+
+def test_a_model_of_a_lab_is_served_with_the_natural_parameters_of_its_pixels(monkeypatch, tmp_path):
+    names = live.lab_models("likelihoods")
+    assert names[0] == "lab.likelihoods.bernoulli" and "lab.beta.0.1" in live.lab_models("beta")
+    address = live.address("lab.likelihoods.categorical")
+    status, headers, body = get("/" + address)
+    assert status == 200 and headers["cache-control"] == IMMUTABLE
+    header, _ = blob.unpack(body)
+    made = header["functions"]["params"]
+    assert made["shapes"][made["outputs"][0]] == [4, 28, 28], "logits of four levels"
+    assert get("/" + live.address("lab.beta.0.1"))[0] == 200
+    file = address.rpartition("/")[2]
+    for place in (
+        "lab.likelihoods.nothing",
+        "lab.likelihoods.",
+        "lab.likelihoods",
+        "lab.",
+        "lab.nothing.x",
+        "lab.../x",
+    ):
+        assert get(f"/live/{place}/{file}")[0] == 404
+    assert get("/live/lab.likelihoods.categorical/" + live.address("lab.beta.0.1").rpartition("/")[2])[0] == 404
+    monkeypatch.setattr(bundles, "folder", lambda: tmp_path)
+    assert get("/" + address)[0] == 404
+    with pytest.raises(bundles.Missing, match="missing or damaged"):
+        live.address("lab.likelihoods.categorical")
 
 
 def test_an_unfinished_run_has_no_program(store):

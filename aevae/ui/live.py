@@ -7,7 +7,6 @@ sentence, and the page draws its server version instead.
 
 import functools
 import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,11 +15,12 @@ import numpy as np
 import streamlit as st
 
 import aevae
-from aevae import checkpoints
+from aevae import bundles, checkpoints
 from aevae.blob import pack
 from aevae.ui import loaders
 from aevae.ui.i18n import _
 
+LAB = "lab."  # begins the name of a model that came with a lab
 _WEB = Path(__file__).parent / "web"
 _TROUBLE = "live_trouble"  # session: run name or "" for all -> code
 _WHEN = "live_trouble_when"  # session: when the last one was reported
@@ -55,7 +55,8 @@ def mount(
     """Put `web/<module>.js` on the page.
 
     spec: JSON data, arrays: float32, float16, int32, uint16 or uint8; both handed to the module's `update`.
-    programs: names of runs whose encoder and decoder it gets, in this order. height: pixels kept free, always.
+    programs: names of runs, or of a lab's models, whose encoder and decoder it gets, in this order. height: pixels
+    kept free, always.
     shape: a box that is kept free until the module draws: aspect (wide / high), width and height at most, narrow (the
     height in a column of less than 620 pixels), foot (pixels beneath).
     on_send(payload): called before the page runs with what the module sent; it comes from outside and is not to be
@@ -84,9 +85,12 @@ def mount(
 
 
 def address(name: str) -> str:
-    """Where the browser finds the program of a finished run, relative to the page. Raises ValueError."""
+    """Where the browser finds the program of a finished run, or of a lab's model ("lab.<bundle>.<model>"), relative to
+    the page. Raises ValueError."""
+    if bundle := _bundle(name):
+        return f"live/{name}/{_name(bundles.checksum(bundle))}"
     info = checkpoints.find_run(name)
-    return f"live/{info.name}/{_name(info)}"
+    return f"live/{info.name}/{_name(_checksum(info))}"
 
 
 def trouble(names: Sequence[str]) -> str | None:
@@ -132,9 +136,19 @@ def _report(payload: dict) -> None:
         st.session_state[_WHEN] = time.monotonic()
 
 
-def _name(info) -> str:
+def lab_models(bundle: str) -> list[str]:
+    """Names, for `mount`, of a bundle's models. Raises `bundles.Missing`."""
+    return [f"{LAB}{bundle}.{member}" for member in bundles.load(bundle)]
+
+
+def _bundle(name: str) -> str:
+    """Of which bundle a model is, or "" for a run."""
+    return name.removeprefix(LAB).partition(".")[0] if name.startswith(LAB) else ""
+
+
+def _name(checksum: str) -> str:
     """A file name that changes with the weights and with what makes a program of them."""
-    return hashlib.sha256(_MAKER + _checksum(info).encode()).hexdigest()[:16] + ".bin"
+    return hashlib.sha256(_MAKER + checksum.encode()).hexdigest()[:16] + ".bin"
 
 
 def _checksum(info) -> str:
@@ -155,6 +169,15 @@ def _program(path: str, checksum: str) -> bytes | str:
         return program(load_run(path).model)
     except Unsupported as reason:
         return str(reason)
+
+
+@functools.lru_cache(maxsize=32)
+def _lab_program(name: str, checksum: str) -> bytes:
+    """The program of a lab's model. Raises ValueError, KeyError."""
+    from aevae.program import program
+
+    bundle = _bundle(name)
+    return program(bundles.load(bundle)[name.removeprefix(f"{LAB}{bundle}.")].model(), params=True)
 
 
 # -- routes ----------------------------------------------------------------------------------------------------------
@@ -190,10 +213,17 @@ def _module(version: str, file: str) -> tuple[bytes, str] | None:
 
 def _weights(name: str, file: str) -> tuple[bytes, str] | None:
     try:
-        info = checkpoints.finished_run(name) if checkpoints.NAME.fullmatch(name) else None
-        if info is None or file != _name(info):
-            return None
-        blob = _program_of(info)
-    except (ValueError, OSError, json.JSONDecodeError):
+        blob = _lab_weights(name, file) if name.startswith(LAB) else _run_weights(name, file)
+    except (ValueError, OSError, KeyError):
         return None
     return (blob, "application/octet-stream") if isinstance(blob, bytes) else None
+
+
+def _run_weights(name: str, file: str) -> bytes | str | None:
+    info = checkpoints.finished_run(name) if checkpoints.NAME.fullmatch(name) else None
+    return _program_of(info) if info and file == _name(_checksum(info)) else None
+
+
+def _lab_weights(name: str, file: str) -> bytes | None:
+    checksum = bundles.checksum(_bundle(name)) if _bundle(name) in bundles.names() else ""
+    return _lab_program(name, checksum) if checksum and file == _name(checksum) else None

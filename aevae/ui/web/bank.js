@@ -1,8 +1,8 @@
 // The bank of latent sliders: a row per number of the code, the pictures of all chosen models, and where z lies.
 // Every move decodes at once; Python hears of it when the hand lets go.
 
-import { channel, logPrior, onFrame, outbox, paint, PIXELS, SIDE } from "./core.js";
-import { el, fill } from "./dom.js";
+import { channel, logPrior, onFrame, outbox, paint, SIDE, stamp } from "./core.js";
+import { el, figures } from "./dom.js";
 import { changed, clip, idleWork, keeperOf, pictureOf } from "./latent.js";
 
 const ME = "bank";
@@ -141,13 +141,7 @@ class Row {
     const z = Float32Array.from(bank.z);
     z[dim] = bank.low[dim] + (i / (this.n - 1)) * (bank.high[dim] - bank.low[dim]);
     const pixels = bank.programs[0].decode(z);
-    const g = this.film.getContext("2d");
-    const image = (bank.stamp ??= g.createImageData(SIDE, SIDE));
-    for (let p = 0; p < PIXELS; p++) {
-      image.data[4 * p] = image.data[4 * p + 1] = image.data[4 * p + 2] = pixels[p] * 255;
-      image.data[4 * p + 3] = 255;
-    }
-    g.putImageData(image, left(i, this.n, this.width), 0);
+    stamp(this.film.getContext("2d"), pixels, left(i, this.n, this.width), 0);
     return true;
   }
 }
@@ -191,7 +185,7 @@ class Bank {
     Object.assign(this, { softLow: arrays.soft_low, softHigh: arrays.soft_high });
     for (const name of ["low", "high", "step"]) this[name] = Float64Array.from(this[name], (v) => +v.toPrecision(6));
     if (first) this.open(spec, arrays);
-    if (models !== this.models) this.hang(spec.models);
+    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
     this.models = models;
     this.keeper.offer(arrays.z, spec.read);
     this.take(this.keeper.live ?? arrays.z);
@@ -274,18 +268,6 @@ class Bank {
   }
 
   // -- the pictures and the gauge
-
-  hang(models) {
-    this.canvases = models.map(() => el("canvas", { class: "digit", role: "img", width: SIDE, height: SIDE }));
-    const figures = models.map((model, i) => {
-      this.canvases[i].setAttribute("aria-label", fill(this.spec.texts.picture, { model: model.label }));
-      const dot = el("i", { class: "dot" });
-      dot.style.background = model.colour;
-      return el("figure", {}, this.canvases[i], el("figcaption", { title: model.label }, dot, model.label));
-    });
-    this.figures.replaceChildren(...figures);
-    this.figures.dataset.many = models.length > 1;
-  }
 
   stage() {
     const { gauge, texts } = this.spec;

@@ -1,5 +1,5 @@
 // Ten densities and one net look at a picture: bars of log p(x|c) and of p(c|x), while it is drawn.
-import { channel, onFrame, outbox, paint, PIXELS } from "./core.js";
+import { onDrawing, onFrame, outbox, paint } from "./core.js";
 import { el, fill } from "./dom.js";
 
 const CLASSES = 10;
@@ -143,8 +143,8 @@ export function mount({ root, send }) {
       now = { spec, arrays };
       if (fresh) {
         build();
-        off = channel(`picture:${spec.picker}`).on((value) => {
-          picture = value?.pixels?.length === PIXELS && value.pixels.some(Boolean) ? value.pixels : null;
+        off = onDrawing(spec.picker, (pixels) => {
+          picture = pixels;
           show();
         });
       }

@@ -253,6 +253,7 @@ export class Program {
       if (header.format !== 1) throw new Trouble("weights", `format ${header.format}`);
       this.latentDim = header.latent_dim;
       this.family = header.family;
+      this.prior = header.prior; // std of the code's prior N(0, std^2 I); 0: it has none
       this.functions = {};
       const weights = { arrays, matrices: new Matrices(arrays) };
       for (const [name, f] of Object.entries(header.functions)) this.functions[name] = compile(f, weights);
@@ -265,6 +266,11 @@ export class Program {
   /** z (D) -> picture (784) in [0, 1]. */
   decode(z) {
     return this.functions.decode(z)[0];
+  }
+
+  /** z (D) -> natural parameters of the pixels (784, or L x 784); models of the labs have them. */
+  params(z) {
+    return this.functions.params(z)[0];
   }
 
   /** x (784) in [0, 1] -> {mu (D), logvar (D) or null}. */
@@ -324,16 +330,20 @@ async function fetchProgram(url, run) {
 // ---- what modules share ---------------------------------------------------------------------------------------------
 
 /** Draw 784 pixels in [0, 1] into a canvas of 28 x 28 (CSS makes it large: image-rendering: pixelated). */
-export function paint(canvas, pixels) {
+export function paint(canvas, pixels, white = 1) {
   if (canvas.width !== SIDE || canvas.height !== SIDE) canvas.width = canvas.height = SIDE;
-  const g = canvas.getContext("2d");
-  const image = (canvas.image ??= g.createImageData(SIDE, SIDE));
+  stamp(canvas.getContext("2d"), pixels, 0, 0, white);
+}
+
+/** 784 pixels in [0, white] into a canvas' context, the upper left one at x, y. */
+export function stamp(g, pixels, x, y, white = 1) {
+  const image = (g.image ??= g.createImageData(SIDE, SIDE));
   for (let i = 0; i < PIXELS; i++) {
-    const v = pixels[i] * 255;
+    const v = (pixels[i] * 255) / white;
     image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = v; // clamped and rounded
     image.data[4 * i + 3] = 255;
   }
-  g.putImageData(image, 0, 0);
+  g.putImageData(image, x, y);
 }
 
 /** `fn` at most once per animation frame, however often the result is called. */
@@ -399,6 +409,15 @@ export function channel(name) {
     });
   }
   return channels.get(name);
+}
+
+/**
+ * What is drawn by hand for the picker `key`: fn(784 pixels in [0, 1], or null where nothing is). -> off
+ */
+export function onDrawing(key, fn) {
+  return channel(`picture:${key}`).on((value) => {
+    fn(value?.pixels?.length === PIXELS && value.pixels.some(Boolean) ? value.pixels : null);
+  });
 }
 
 /** Does the reader want no motion that was not asked for? */

@@ -26,3 +26,18 @@ export function svg(tag, attributes = {}, ...children) {
 export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
 }
+
+/** A canvas for each model {label, colour}, its name beneath, in place of what `box` held; `text`: "... {model} ...". */
+export function figures(box, models, text) {
+  const canvases = models.map(({ label }) =>
+    el("canvas", { class: "digit", role: "img", width: 28, height: 28, "aria-label": fill(text, { model: label }) }),
+  );
+  const made = models.map(({ label, colour }, i) => {
+    const dot = el("i", { class: "dot" });
+    dot.style.background = colour;
+    return el("figure", {}, canvases[i], el("figcaption", { title: label }, dot, label));
+  });
+  box.replaceChildren(...made);
+  box.dataset.many = models.length > 1;
+  return canvases;
+}

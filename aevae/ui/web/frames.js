@@ -1,19 +1,9 @@
 // A slider through a few frames; a frame is rows of pictures, each with a name and a bar.
-import { PIXELS, onFrame, outbox } from "./core.js";
+import { PIXELS, onFrame, outbox, paint } from "./core.js";
 import { el } from "./dom.js";
 
 /** Where row r, column c of frame f begins in pictures of (F, rows, columns, 784). */
 export const placeOf = (f, r, c, rows, columns) => ((f * rows + r) * columns + c) * PIXELS;
-
-function paintBytes(canvas, bytes) {
-  const g = canvas.getContext("2d");
-  const image = (canvas.image ??= g.createImageData(28, 28));
-  for (let i = 0; i < PIXELS; i++) {
-    image.data.fill(bytes[i], 4 * i, 4 * i + 3);
-    image.data[4 * i + 3] = 255;
-  }
-  g.putImageData(image, 0, 0);
-}
 
 export function mount({ root, send }) {
   const box = root.appendChild(el("div", { class: "frames" }));
@@ -35,7 +25,7 @@ export function mount({ root, send }) {
       row.bar.hidden = bar === 0;
       row.canvases.forEach((canvas, c) => {
         const at = placeOf(f, r, c, frame.rows.length, row.canvases.length);
-        paintBytes(canvas, arrays.pictures.subarray(at, at + PIXELS));
+        paint(canvas, arrays.pictures.subarray(at, at + PIXELS), 255);
       });
     });
   });

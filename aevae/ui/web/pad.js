@@ -1,8 +1,8 @@
 // The latent pad: a plane of the latent space that decodes where the pointer is. Behind it the codes of real digits or
 // what the model draws there; above it the posterior of the chosen digit, pinned pictures, and a path that is replayed.
 
-import { channel, onFrame, outbox, paint, PIXELS, SIDE } from "./core.js";
-import { el, fill } from "./dom.js";
+import { channel, onFrame, outbox, paint, PIXELS, SIDE, stamp } from "./core.js";
+import { el, figures } from "./dom.js";
 import {
   along, cells, changed, clip, distance, ellipse, frameFor, idleWork, keeperOf, lengthOf, lift, outline, pictureOf,
   planeOf, planeThrough, project, resample, shadowOf, span, ticks,
@@ -109,7 +109,7 @@ class Pad {
     const models = spec.models.map((m) => m.label).join();
     Object.assign(this, { spec, programs, ...arrays });
     if (spec.run !== this.run) this.open(spec);
-    if (models !== this.models) this.hang(spec.models);
+    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
     this.models = models;
     const place = JSON.stringify([spec.run, spec.mode, spec.mode === "dims" ? spec.dims : spec.three]);
     if (place !== this.place) this.halt();
@@ -181,18 +181,6 @@ class Pad {
     this.play.textContent = this.playing ? texts.pause : texts.play;
     this.play.disabled = this.noPath.disabled = !this.kept.path;
     this.noPins.disabled = !this.kept.pins.length;
-  }
-
-  hang(models) {
-    this.canvases = models.map(() => el("canvas", { class: "digit", role: "img", width: SIDE, height: SIDE }));
-    const figures = models.map((model, i) => {
-      this.canvases[i].setAttribute("aria-label", fill(this.spec.texts.picture, { model: model.label }));
-      const dot = el("i", { class: "dot" });
-      dot.style.background = model.colour;
-      return el("figure", {}, this.canvases[i], el("figcaption", { title: model.label }, dot, model.label));
-    });
-    this.figures.replaceChildren(...figures);
-    this.figures.dataset.many = models.length > 1;
   }
 
   // -- where things are
@@ -441,13 +429,7 @@ class Pad {
     const [column, row] = this.order[this.cell++];
     const place = [this.across.value((column + 0.5) / n), this.up.value(1 - (row + 0.5) / n)];
     const pixels = this.programs[0].decode(lift(this.plane, place, this.z));
-    const g = this.sheet.getContext("2d");
-    const image = (this.stamp ??= g.createImageData(SIDE, SIDE));
-    for (let p = 0; p < PIXELS; p++) {
-      image.data[4 * p] = image.data[4 * p + 1] = image.data[4 * p + 2] = pixels[p] * 255;
-      image.data[4 * p + 3] = 255;
-    }
-    g.putImageData(image, column * SIDE, row * SIDE);
+    stamp(this.sheet.getContext("2d"), pixels, column * SIDE, row * SIDE);
     return true;
   }
 

@@ -1,16 +1,14 @@
 // The posterior q(z|x) of one digit on a plane of the code: move it, stretch it, and the same noise gives other codes.
-import { channel, onFrame, outbox, paint, PIXELS } from "./core.js";
+import { onDrawing, onFrame, outbox, paint } from "./core.js";
 import { el, fill, svg } from "./dom.js";
 import { crossEntropy, klToPrior, reparameterise } from "./gaussian.js";
 
 const SIZE = 320;
 const REACH = 4; // units of the prior from the middle to the edge
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
-const px = (v) => (SIZE * (v + REACH)) / (2 * REACH);
-const unit = (v) => (2 * REACH * v) / SIZE - REACH;
 
-/** {recon of each draw, mean recon, kl} of q = N(mu, std^2) with the draws' noise eps (R, D). */
-export function terms(decode, x, mu, std, eps, draws) {
+/** {recon of each draw, mean recon, kl} of q = N(mu, std^2) with the draws' noise eps (R, D); prior: its std. */
+export function terms(decode, x, mu, std, eps, draws, prior = 1) {
   const width = mu.length;
   const recons = [];
   const z = new Float32Array(width);
@@ -18,13 +16,15 @@ export function terms(decode, x, mu, std, eps, draws) {
     reparameterise(mu, std, eps.subarray(r * width, (r + 1) * width), z);
     recons.push(crossEntropy(x, decode(z, r)));
   }
-  return { recons, recon: recons.reduce((a, b) => a + b, 0) / draws, kl: klToPrior(mu, std) };
+  return { recons, recon: recons.reduce((a, b) => a + b, 0) / draws, kl: klToPrior(mu, std, prior) };
 }
 
 export function mount({ root, send }) {
   const box = root.appendChild(el("div", { class: "posterior" }));
   const out = outbox(send);
   let now = null;
+  const px = (v) => (SIZE * (v / now.program.prior + REACH)) / (2 * REACH);
+  const unit = (v) => ((2 * REACH * v) / SIZE - REACH) * now.program.prior;
   let state = null; // {a, b, spread, draws}
   let parts = null;
   let picture = null; // drawn by hand
@@ -59,12 +59,13 @@ export function mount({ root, send }) {
         paint(parts.canvases[r], back);
         return back;
       },
-      x, mu, std, arrays.eps, state.draws,
+      x, mu, std, arrays.eps, state.draws, program.prior,
     );
     parts.canvases.forEach((canvas, r) => (canvas.hidden = r >= state.draws));
-    const base = terms((z) => program.decode(z), x, own.mu, own.std, arrays.eps, state.draws);
+    const base = terms((z) => program.decode(z), x, own.mu, own.std, arrays.eps, state.draws, program.prior);
     for (const [ring, k] of [[parts.one, 1], [parts.two, 2]]) {
-      for (const [name, value] of Object.entries({ cx: px(mu[i]), cy: px(-mu[j]), rx: (k * std[i] * SIZE) / (2 * REACH), ry: (k * std[j] * SIZE) / (2 * REACH) }))
+      const rx = px(k * std[i]) - px(0), ry = px(k * std[j]) - px(0);
+      for (const [name, value] of Object.entries({ cx: px(mu[i]), cy: px(-mu[j]), rx, ry }))
         ring.setAttribute(name, value);
     }
     parts.dots.forEach((dot, r) => {
@@ -137,7 +138,8 @@ export function mount({ root, send }) {
       const step = ARROWS[event.key];
       if (!step) return;
       event.preventDefault();
-      change({ a: state.a + 0.1 * step[0], b: state.b + 0.1 * step[1] });
+      const by = 0.1 * now.program.prior;
+      change({ a: state.a + by * step[0], b: state.b + by * step[1] });
       out.later(() => state);
     };
     parts.spread = el("input", {
@@ -182,10 +184,9 @@ export function mount({ root, send }) {
       if (fresh) {
         state = { ...spec.start };
         off();
-        const shared = channel(`picture:${spec.picker}`);
         picture = null;
-        off = shared.on((value) => {
-          picture = value?.pixels?.length === PIXELS && value.pixels.some(Boolean) ? value.pixels : null;
+        off = onDrawing(spec.picker, (pixels) => {
+          picture = pixels;
           show();
         });
         build();
