@@ -154,6 +154,8 @@ test("what is said of a code", () => {
   assert.equal(kl([0, 0], [0, 0]), 0);
   assert.ok(Math.abs(kl([1], [1]) - (Math.E - 1) / 2) < 1e-12);
   assert.equal(codeNote({ mu: [1, 1], logvar: [0, 0] }), "KL 1.0 nats");
+  const narrow = [2 * Math.log(0.1), 2 * Math.log(0.1)];
+  assert.equal(codeNote({ mu: [0.1, 0.1], logvar: narrow }, 0.1), "KL 1.0 nats"); // all in units of the prior
   assert.equal(codeNote({ mu: [3, 4], logvar: null }), "‖z‖ 5.0");
 });
 

@@ -50,6 +50,7 @@ test("reparameterisation, KL to the prior and cross-entropy", () => {
   assert.deepEqual([...reparameterise([1, 2], [0.5, 2], [2, -1])], [2, 0]);
   near(klToPrior([0, 0], [1, 1]), 0);
   near(klToPrior([1, 1], [1, 1]), 1);
+  near(klToPrior([0.1, 0.1], [0.1, 0.1], 0.1), 1);
   near(crossEntropy(new Float32Array(784).fill(0.3), new Float32Array(784).fill(0.5)), 784 * Math.LN2, 1e-6);
   const found = terms((z) => [z[0] > 0 ? 0.5 : 0.25], [1], Float32Array.of(0), Float32Array.of(1), Float32Array.of(1, -1), 2);
   near(found.recon, (Math.log(2) + Math.log(4)) / 2, 1e-9);

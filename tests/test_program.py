@@ -23,6 +23,7 @@ class Decoder(nn.Module):
     """A model that is only a decoder: `net` from a code of `latent_dim` numbers to anything."""
 
     has_encoder = False
+    prior_scale = 0.0
 
     def __init__(self, latent_dim: int, net: nn.Module):
         super().__init__()
@@ -74,6 +75,13 @@ def test_every_family_has_a_program_that_the_browser_knows(family, network, like
         encode = header["functions"]["encode"]
         shapes = [encode["shapes"][i] for i in encode["outputs"] if i is not None]
         assert shapes in ([[size]], [[size]] * 2)
+
+
+def test_the_prior_travels():
+    priors = {"vae": 1.0, "ae": 0.0, "vq_vae": 0.0, "variational_auto_decoder": 1.0}
+    assert {family: unpack(program(small(family)))[0]["prior"] for family in priors} == priors
+    narrow = build_model(family_class("vae").Config(latent_dim=3, hidden=16, prior_std=0.1)).requires_grad_(False)
+    assert unpack(program(narrow))[0]["prior"] == 0.1
 
 
 def test_the_weights_of_both_ways_travel_once():

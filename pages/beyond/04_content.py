@@ -33,8 +33,8 @@ def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Styles (ACROSS, style), and the pictures they are of: none where they are drawn."""
     chance, run, images = np.random.default_rng(seed), loaders.run(name), loaders.test_digits()[0]
     if kind == "drawn":
-        drawn = chance.standard_normal((ACROSS, run.config.model.style_dim)).astype(np.float32)
-        return drawn, np.zeros((0, 28, 28), np.uint8)
+        drawn = run.model.prior_scale * chance.standard_normal((ACROSS, run.config.model.style_dim))
+        return drawn.astype(np.float32), np.zeros((0, 28, 28), np.uint8)
     chosen = images[chance.choice(len(images), ACROSS, replace=False)]
     return groups.styles(run, chosen), pictures.to_bytes(chosen[:, 0])
 
@@ -100,7 +100,7 @@ lab.begin(__doc__)
 left, right = st.columns([1, 2], gap="large")
 with left:
     name = state.pick_model("ml_vae", families=("ml_vae",))
-    kinds = {"digits": _("of digits"), "drawn": _("from N(0, I)")}
+    kinds = {"digits": _("of digits"), "drawn": _("from the prior")}
     kind = st.segmented_control(
         _("Styles"), list(kinds), default="digits", required=True, key="styles", bind="query-params",
         format_func=kinds.get,
@@ -125,7 +125,7 @@ lab.end(
     tries=[
         _("Set **Content** to one draw and move the slider from 1 to 16: the rows come to rest."),
         _("With one picture find a row that is wrong. How many pictures does it take to mend it?"),
-        _("Draw styles from N(0, I), look for a column that changes the digit: class leaks into style (it fails)."),
+        _("Draw styles from the prior, look for a column that changes the digit: class leaks into style (it fails)."),
     ],
     formula=r"q(c\mid x_1\dots x_n)\ \propto\ \prod_{i=1}^n \mathcal N(c;\mu_i,\sigma_i^2)\quad\Rightarrow\quad "
     r"\frac1{\sigma^2}=\sum_i\frac1{\sigma_i^2},\qquad \mu=\sigma^2\sum_i\frac{\mu_i}{\sigma_i^2}",

@@ -216,16 +216,17 @@ export class Drawing {
   }
 }
 
-/** KL(N(mu, diag exp logvar) || N(0, I)) in nats; Kingma & Welling 2014, appendix B. */
-export function kl(mu, logvar) {
+/** KL(N(mu, diag exp logvar) || N(0, std^2 I)) in nats; Kingma & Welling 2014, appendix B. */
+export function kl(mu, logvar, std = 1) {
+  const v = std * std;
   let sum = 0;
-  for (let i = 0; i < mu.length; i++) sum += Math.exp(logvar[i]) + mu[i] * mu[i] - 1 - logvar[i];
+  for (let i = 0; i < mu.length; i++) sum += (Math.exp(logvar[i]) + mu[i] * mu[i]) / v - 1 - logvar[i] + Math.log(v);
   return sum / 2;
 }
 
 /** What is said of a code: its KL where it has a variance, else its length. */
-export function codeNote({ mu, logvar }) {
-  return logvar ? `KL ${kl(mu, logvar).toFixed(1)} nats` : `‖z‖ ${Math.hypot(...mu).toFixed(1)}`;
+export function codeNote({ mu, logvar }, std) {
+  return logvar ? `KL ${kl(mu, logvar, std).toFixed(1)} nats` : `‖z‖ ${Math.hypot(...mu).toFixed(1)}`;
 }
 
 // ---- the page --------------------------------------------------------------------------------------------------------
@@ -481,7 +482,7 @@ class Board {
       const program = this.programs[i];
       const code = bytes && program.encode(pixels);
       paint(canvas, code ? program.decode(code.mu) : pixels);
-      note.textContent = code ? codeNote(code) : "";
+      note.textContent = code ? codeNote(code, program.prior) : "";
     });
   }
 

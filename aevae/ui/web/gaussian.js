@@ -52,10 +52,10 @@ export function descend(cost, { m, s }, rate = 0.08, reach = 0.08) {
   return { m: m - dm * s, s: s * Math.exp(-ds), rest: Math.hypot(dm, ds) < 1e-5 };
 }
 
-/** KL of each latent to N(0, 1), summed: mu, std (D). */
-export function klToPrior(mu, std) {
+/** KL of each latent to N(0, prior^2), summed: mu, std (D). */
+export function klToPrior(mu, std, prior = 1) {
   let sum = 0;
-  for (let i = 0; i < mu.length; i++) sum += 0.5 * (mu[i] ** 2 + std[i] ** 2 - 1) - Math.log(std[i]);
+  for (let i = 0; i < mu.length; i++) sum += klNormal(mu[i], std[i], 0, prior);
   return sum;
 }
 
