@@ -95,6 +95,13 @@ class DataConfig(Validated):
         "leave the 1,000 test digits of mnist-5k out of training, so that pages may show them as unseen",
         when=("name", ("mnist",)),
     )
+    binarise: str = option(
+        "none",
+        "black and white pixels: threshold (white from 128 on), or stochastic (white as often as the grey says, "
+        "drawn anew at each step; the test pictures once)",
+        choices=("none", "threshold", "stochastic"),
+        added=True,
+    )
     digest: str = option("", "content of an own folder of pictures (filled in by itself)")
 
 

@@ -149,11 +149,11 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
     data = datasets.load(configs[0].data)
     _must_fit(configs[0], data)
     train, test = (torch.tensor(split.images).to(device) for split in (data.train, data.test))
-    recorders = []
+    recorders, drawn = [], configs[0].data.binarise == "stochastic"
     for config in configs:
         labels = (data.train.labels, data.test.labels)
         model = build_model(config.model, config.seed)
-        trainer = Trainer(model, train, test, config.train, config.seed, device, labels)
+        trainer = Trainer(model, train, test, config.train, config.seed, device, labels, drawn)
         recorders.append(Recorder(config, trainer, data.test if model.has_encoder else data.train))
         if not force:
             recorders[-1].resume()
@@ -400,7 +400,7 @@ class Run:
     @property
     def shown(self) -> DataConfig:
         """The data set whose test pictures a page shows for this run."""
-        return SHOWN.get(self.config.data.name, self.config.data)
+        return shown_of(self.config.data)
 
     @cached_property
     def film(self) -> dict[str, np.ndarray]:
@@ -460,6 +460,12 @@ class Run:
         }
 
 
+def shown_of(data: DataConfig) -> DataConfig:
+    """The data set whose test pictures stand for those of `data` on a page."""
+    shown = SHOWN.get(data.name)
+    return dataclasses.replace(shown, binarise=data.binarise) if shown else data
+
+
 def shown_images(data: DataConfig, count: int = 1000) -> np.ndarray:
     """The first test pictures of a data set as float32 (N, 1, 28, 28) in [0, 1]."""
     return datasets.load(data).test.images[:count].astype(np.float32) / 255
@@ -493,7 +499,7 @@ def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, li
 
 def evaluate_model(config: RunConfig, model, device: torch.device) -> dict[str, dict]:
     """The numbers of metrics.json: on the run's own test set, and on the shown one where that is another."""
-    sets = {d.name: d for d in (config.data, SHOWN.get(config.data.name, config.data))}
+    sets = {d.name: d for d in (config.data, shown_of(config.data))}
     return {name: evaluate(model, data, device) for name, data in sets.items()}
 
 

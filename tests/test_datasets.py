@@ -137,6 +137,26 @@ def test_limit_takes_the_first_training_pictures_only():
     assert len(load(DataConfig(limit=10**6)).train) == 4000
 
 
+def test_black_and_white_pictures():
+    """threshold: by the grey alone. stochastic: as often white as the grey says, the same in every call, and the
+    training pictures keep their greys for who draws anew."""
+    grey = load(DataConfig("mnist-5k"))
+    cut = load(DataConfig("mnist-5k", binarise="threshold"))
+    for part in ("train", "test"):
+        expected = np.where(getattr(grey, part).images > 127, 255, 0)
+        assert np.array_equal(getattr(cut, part).images, expected)
+    drawn = load(DataConfig("mnist-5k", binarise="stochastic"))
+    assert np.array_equal(drawn.train.images, grey.train.images)
+    assert np.array_equal(drawn.test.images, load(DataConfig("mnist-5k", binarise="stochastic")).test.images)
+    before, after = grey.test.images.ravel(), drawn.test.images.ravel()
+    assert set(np.unique(after)) == {0, 255}
+    assert not after[before == 0].any()
+    assert after[before == 255].all()
+    some = (before > 0) & (before < 255)
+    p = before[some] / 255
+    assert abs((after[some] / 255 - p).sum()) < 4 * np.sqrt((p * (1 - p)).sum())
+
+
 def test_loaded_arrays_are_shared_and_read_only():
     first, again = load(DataConfig()), load(DataConfig())
     assert first is again

@@ -64,6 +64,28 @@ def test_side_by_side_equals_alone(family, network):
     assert not torch.allclose(weights(team[0]), weights(team[1]), atol=1e-2)
 
 
+def test_drawn_pixels_are_drawn_anew_at_each_step_by_each_its_own_noise():
+    def drawn(seed):
+        model = build_model(family_class("vae").Config(latent_dim=3, hidden=16), seed)
+        return Trainer(model, DIGITS, DIGITS[:20], RECIPE, seed, CPU, drawn=True)
+
+    one, index = drawn(0), torch.arange(len(DIGITS))
+    looks = torch.stack([one.pictures(index) for _ in range(200)])
+    assert set(looks.unique().tolist()) == {0.0, 1.0}
+    grey = torch.tensor(DIGITS).float() / 255
+    sure = (grey == 0) | (grey == 1)
+    assert torch.equal(looks[0][sure], grey[sure])
+    assert looks[:, ~sure].std(0).max() > 0.4
+    assert abs(float((looks.mean(0) - grey)[~sure].mean())) < 0.005  # 4 standard errors
+    alone = [drawn(seed) for seed in (0, 1)]
+    for each in alone:
+        assert each.fit()
+    team = [drawn(seed) for seed in (0, 1)]
+    assert fit(team)
+    for one, other in zip(alone, team, strict=True):
+        assert near(weights(one), weights(other))
+
+
 def test_each_keeps_its_own_knob():
     """beta = 0 and beta = 50 side by side: what the KL costs is not shared."""
     team = [trainer("beta_vae", beta=beta) for beta in (0.0, 50.0)]

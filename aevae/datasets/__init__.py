@@ -67,7 +67,7 @@ def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
     """
     _check(config)
     if _is_own(config):
-        return _limited(_load_own(config), config.limit)
+        return _in_black_and_white(_limited(_load_own(config), config.limit), config.binarise)
     source = SOURCES[config.name]
     source.fetch(on_progress)
     try:
@@ -77,7 +77,7 @@ def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
         dataset = _read(source)
     if config.leave_out_5k:
         dataset = _without_5k(dataset)
-    return _limited(dataset, config.limit)
+    return _in_black_and_white(_limited(dataset, config.limit), config.binarise)
 
 
 def _is_own(config: DataConfig) -> bool:
@@ -145,3 +145,18 @@ def _keep_mask(stamp) -> np.ndarray:
 def _limited(dataset: Dataset, limit: int) -> Dataset:
     """The first `limit` training pictures; 0 takes all. A view: no picture is copied."""
     return dataclasses.replace(dataset, train=dataset.train.take(slice(limit))) if limit else dataset
+
+
+def _in_black_and_white(dataset: Dataset, how: str) -> Dataset:
+    """Pixels 0 or 255. Drawn ones (stochastic) are the same in every call; who trains draws from the grey ones."""
+    if how == "none":
+        return dataset
+    if how == "threshold":
+        return dataclasses.replace(dataset, train=_white(dataset.train, 128), test=_white(dataset.test, 128))
+    draws = np.random.default_rng(0).integers(1, 256, dataset.test.images.shape, np.uint8)  # P(draw <= v) = v / 255
+    return dataclasses.replace(dataset, test=_white(dataset.test, draws))
+
+
+def _white(split: Split, least: int | np.ndarray) -> Split:
+    """White where the grey is at least so much."""
+    return Split((split.images >= least).view(np.uint8) * np.uint8(255), split.labels)

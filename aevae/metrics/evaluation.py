@@ -9,6 +9,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, Values, diverged
@@ -57,7 +58,8 @@ def evaluate(
     from aevae.training.device import set_threads
 
     names, options = list(names), dict(options or {})
-    data = data or run.config.data
+    # a model of black and white pictures is asked of such
+    data = replace(data, binarise=run.config.data.binarise) if data else run.config.data
     groups = _groups(choose(run, names), options)
     if n < 0:
         raise ValueError(f"n must be 0 or more, got {n}")

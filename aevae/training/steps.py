@@ -204,8 +204,7 @@ class Together(Alone):
             }  # fmt: skip
 
     def gradients(self, index: Tensor, epoch: float | Tensor) -> Tensor:
-        lead = self.trainers[0]
-        x = lead.train.index_select(0, index.reshape(-1)).float().div_(255).unflatten(0, index.shape)  # (M, B, ...)
+        x = torch.stack([t.pictures(each) for t, each in zip(self.trainers, index, strict=True)])  # (M, B, ...)
         draws = prepare(self._draws(x[0]), [t.noise for t in self.trainers], x)
 
         def one(parameters, buffers, x, draws):

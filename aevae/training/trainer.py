@@ -49,12 +49,15 @@ class TrainingDiverged(ArithmeticError):
 class Trainer:
     """One run in the making: Adam on shuffled mini-batches of `train` (uint8 (N, 1, 28, 28), or sequences
     (N, T, 1, 28, 28)), a pass over `test` after each epoch; `labels`: theirs, int64, for families that want them.
-    The steps themselves, of one model or of several side by side, are in `aevae.training.steps`."""
+    drawn: a step sees each training pixel black or white, white with the probability that its grey says. The steps
+    themselves, of one model or of several side by side, are in `aevae.training.steps`."""
 
-    def __init__(self, model: Model, train, test, config: TrainConfig, seed: int, device: torch.device, labels=None):
+    def __init__(
+        self, model: Model, train, test, config: TrainConfig, seed: int, device: torch.device, labels=None, drawn=False
+    ):
         model.begin(len(train))
         self.model = model.to(device)
-        self.config, self.seed, self.device = config, seed, device
+        self.config, self.seed, self.device, self.drawn = config, seed, device, drawn
         self.labels = [torch.tensor(part).to(device) for part in labels or ()]
         # copies: the data set stays as it is; what is on the device already is shared by those who train side by side
         self.train, self.test = (
@@ -155,9 +158,14 @@ class Trainer:
                 sums[name] = sums.get(name, 0.0) + float(term) * len(part)
         return {name: total / len(every) for name, total in sums.items()}
 
+    def pictures(self, index: Tensor) -> Tensor:
+        """The training pictures `index` (B,) as a step sees them, float32 in [0, 1]."""
+        x = self.train.index_select(0, index).float().div_(255)
+        return torch.rand(x.shape, generator=self.noise, device=x.device).lt(x).float() if self.drawn else x
+
     def loss(self, index: Tensor, epoch: float | Tensor) -> Loss:
         """Objective of the training pictures `index` (B,)."""
-        x = self.train.index_select(0, index).float().div_(255)
+        x = self.pictures(index)
         told = {"index": index} if "index" in self.model.wants else {}
         if "labels" in self.model.wants:
             told["labels"] = self.labels[0].index_select(0, index)
