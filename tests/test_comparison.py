@@ -10,7 +10,7 @@ from scipy.spatial import ConvexHull
 
 from aevae import checkpoints, comparison, tradeoff
 from aevae.comparison import describe
-from aevae.figures import compare, latent_bars, layout, loss_curves, map_figure
+from aevae.figures import compare, latent_bars, layout, loss_curves
 from aevae.figures.static import safe, to_csv, to_svg
 from aevae.latent import alignment
 from aevae.runs import load_run
@@ -250,7 +250,6 @@ def test_every_figure_of_ours_is_drawn():
     for figure in (
         loss_curves({"vae-x": history}, "recon"),
         compare.trade_off([compare.Point("a", "vae", 1, 2), compare.Point("b", "vae", 2, 1)], "y"),
-        map_figure(draws(20, 2), np.arange(20) % 3),
         layout.figure("x", "y"),
     ):
         root = ET.fromstring(to_svg(figure))

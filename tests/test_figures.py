@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from aevae.figures import error_curve, latent_bars, loss_curves, map_figure
+from aevae.figures import error_curve, latent_bars, loss_curves
 from aevae.figures.palette import (
     CLASS_COLOURS,
     FALLBACK,
@@ -75,20 +75,6 @@ def test_loss_curves_draw_test_solid_and_train_dashed():
     assert figure.layout.template.layout.paper_bgcolor == "rgba(0,0,0,0)"
     assert not loss_curves({"ae-mnist-2": HISTORY}, "kl").data  # a family without the term draws nothing
     assert not loss_curves({}, "recon").data
-
-
-@pytest.mark.parametrize("n, kind", [(30, "scatter"), (2500, "scattergl")])
-def test_the_map_keeps_every_point_and_one_scale(n, kind):
-    xy = np.random.default_rng(0).normal(size=(n, 2)).astype(np.float32)
-    labels = np.arange(n) % 3
-    figure = map_figure(xy, labels, "a map")
-    assert {trace.type for trace in figure.data} == {kind}
-    rows = np.concatenate([trace.customdata for trace in figure.data])
-    drawn = np.concatenate([np.column_stack([trace.x, trace.y]) for trace in figure.data])
-    assert sorted(rows.tolist()) == list(range(n))
-    np.testing.assert_allclose(drawn, xy[rows])
-    assert [trace.marker.color for trace in figure.data] == list(CLASS_COLOURS[:3])
-    assert figure.layout.yaxis.scaleanchor == "x"
 
 
 def test_bars_grey_out_what_is_not_used():

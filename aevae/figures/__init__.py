@@ -3,6 +3,5 @@
 from aevae.figures.bars import latent_bars
 from aevae.figures.curves import loss_curves
 from aevae.figures.lines import error_curve
-from aevae.figures.scatter import map_figure
 
-__all__ = ["error_curve", "latent_bars", "loss_curves", "map_figure"]
+__all__ = ["error_curve", "latent_bars", "loss_curves"]
