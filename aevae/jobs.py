@@ -6,20 +6,24 @@ known by its free lock, not by a clock. States: queued -> running -> done | fail
 """
 
 import contextlib
+import dataclasses
 import hashlib
+import itertools
 import json
 import math
 import os
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from aevae import paths
+from aevae import logs, paths
 from aevae.config import RunConfig
 
 TRAIN = "train"  # the kind of job that is a RunConfig
@@ -28,6 +32,9 @@ KINDS = {"map": "aevae.embeddings.task:work", "evaluate": "aevae.metrics.task:wo
 PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
 PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
 MOST_ACTIVE = 10_000  # jobs looked through for the one that waits or runs
+WAIT = 10  # seconds, at most, for others to be done with the queue
+DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 MIGRATIONS = (  # from user_version 0 to 1, from 1 to 2, ...
     """
@@ -51,7 +58,8 @@ ALTER TABLE jobs ADD COLUMN told REAL NOT NULL DEFAULT 0""",
 class Job:
     """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left; before
     that, while data are fetched, loading (text) and part (0..1). `pace`: one of PACES, last `told` at this time;
-    `ask_step`, `ask_epoch`: steps and epochs that a paused job is asked to go. `position` 1 is next in its lane. Jobs
+    `ask_step`, `ask_epoch`: steps and epochs that a paused job is asked to go. `position` 1 is next in its lane, and
+    begins in about `starts_in` seconds (listings only; None: nobody knows, since something before it is paused). Jobs
     of one `sweep` are taken by the worker at once, and trained side by side where that can be. Of another `kind` than
     "train": `config` is the request, `run` a name for people, `progress` what the task said last."""
 
@@ -78,10 +86,18 @@ class Job:
     sweep: str = ""
     kind: str = TRAIN
     position: int = 0
+    starts_in: float | None = None
 
     @property
     def active(self) -> bool:
         return self.state in ("queued", "running")
+
+    @property
+    def part(self) -> float:
+        """How much of it is done, 0..1."""
+        steps = self.progress.get("steps")
+        part = self.progress.get("step", 0) / steps if steps else self.progress.get("fraction", 0.0)
+        return min(max(float(part), 0.0), 1.0)
 
 
 class QueueBroken(RuntimeError):
@@ -89,33 +105,118 @@ class QueueBroken(RuntimeError):
 
 
 @contextlib.contextmanager
-def opened():
-    """A connection inside one immediate transaction; creates the queue if need be."""
-    root = paths.runs_dir()
+def opened(write: bool = True):
+    """A connection inside one transaction; creates the queue if need be.
+
+    write: False to look only; then nobody waits for anybody, and a store that cannot be written will do. A damaged
+    queue is set aside, and a new one begins (see `set_aside`). Raises QueueBroken.
+    """
+    file = paths.runs_dir() / "queue.sqlite"
     connection = None
     try:
-        root.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(root / "queue.sqlite", timeout=10, isolation_level=None)
-        connection.row_factory = sqlite3.Row
-        version = _version(connection)
-        if version == 0:
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("BEGIN IMMEDIATE")
-        if version != len(MIGRATIONS):
-            _migrate(connection)
+        connection = _connect(file, write)
         yield connection
         connection.execute("COMMIT")
-    except (sqlite3.OperationalError, sqlite3.DatabaseError) as error:
-        if isinstance(error, sqlite3.IntegrityError):
-            raise
-        raise QueueBroken(
-            f"the queue {root / 'queue.sqlite'} cannot be used ({error}); free some disk space or move it away"
-        ) from error
+    except sqlite3.IntegrityError:
+        raise
+    except sqlite3.DatabaseError as error:
+        if _code(error) in DAMAGED:
+            _replace(file)
+        raise QueueBroken(_why(file, error)) from error
     except OSError as error:
-        raise QueueBroken(f"the store {root} cannot be written: {error.strerror}") from error
+        raise QueueBroken(_unwritable(error.strerror)) from error
     finally:
         if connection is not None:
             connection.close()  # rolls back what was not committed
+
+
+def _connect(file: Path, write: bool) -> sqlite3.Connection:
+    if write:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
+    except sqlite3.DatabaseError as error:
+        if _code(error) in DAMAGED:
+            _replace(file)
+            return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
+        if write or _code(error) not in UNWRITABLE:
+            raise
+        # SQLite looks into a queue by way of a file beside it, which cannot be made here; nobody else can change it
+        return _begun(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", isolation_level=None, uri=True), write)
+
+
+def _begun(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
+    """The same connection, in a transaction, and the file of the newest schema. Closed on failure."""
+    connection.row_factory = sqlite3.Row
+    connection.text_factory = lambda text: text.decode("utf-8", "replace")
+    try:
+        version = _version(connection)
+        if version == 0:
+            connection.execute("PRAGMA journal_mode = WAL")
+        old = version != len(MIGRATIONS)
+        connection.execute("BEGIN IMMEDIATE" if write or old else "BEGIN")
+        if old:
+            _migrate(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
+
+
+def _why(file: Path, error: sqlite3.Error) -> str:
+    """What is wrong with the queue, and what to do."""
+    code = _code(error)
+    if code in DAMAGED:
+        return f"the queue {file} was damaged; a new one begins, so ask once more"
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return f"the queue {file} is held by another program; try again in a moment"
+    if code in UNWRITABLE:
+        return _unwritable(str(error))
+    return f"the queue {file} cannot be used ({error}); free some disk space or move it away"
+
+
+def _unwritable(reason: str | None) -> str:
+    return (
+        f"the store {paths.runs_dir()} cannot be written ({reason}): what is there can be looked at, but nothing can "
+        "be trained, changed or deleted until it can"
+    )
+
+
+def _replace(file: Path) -> None:
+    """Set a damaged queue aside; of several processes that see the damage one does it."""
+    with _lock("queue").acquire(timeout=WAIT):
+        if _sound(file):
+            return
+        aside = file.with_name(time.strftime("queue-damaged-%Y%m%d-%H%M%S.sqlite"))
+        for end in ("-wal", "-shm", ""):  # the log first: it must not be taken for that of the new queue
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(f"{file}{end}", f"{aside}{end}")
+        logs.event("queue-damaged", kept=aside.name)
+
+
+def _sound(file: Path) -> bool:
+    if not file.exists():
+        return True
+    with contextlib.closing(sqlite3.connect(file, timeout=WAIT)) as connection:
+        try:
+            return connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
+        except sqlite3.DatabaseError as error:
+            return _code(error) not in DAMAGED
+
+
+def set_aside() -> str:
+    """One sentence while a damaged queue lies in the store, else ""."""
+    aside = sorted(paths.runs_dir().glob("queue-damaged-*.sqlite"))
+    if not aside:
+        return ""
+    return (
+        "the queue was damaged, so a new one has begun: no run is lost, but jobs that waited are; queue them again. "
+        f"The damaged one is {aside[-1]}; this is said until that file is deleted"
+    )
 
 
 def _version(connection: sqlite3.Connection) -> int:
@@ -136,25 +237,40 @@ def _migrate(connection: sqlite3.Connection) -> None:
 def job_of(row: sqlite3.Row, position: int = 0) -> Job:
     """The job that a row of the table `jobs` tells of."""
     values = dict(row)
-    values["config"], values["progress"] = json.loads(values["config"]), json.loads(values["progress"])
+    values["config"], values["progress"] = _object(values["config"]), _object(values["progress"])
     values["cancel"] = bool(values["cancel"])
     return Job(**values, position=position)
+
+
+def _object(text: str) -> dict:
+    """A JSON object; what is none any more is an empty one, which no worker takes for a request."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
 
 
 # -- what a page or a command asks -----------------------------------------------------------------------------------
 
 
-def submit(config: RunConfig, device: str = "auto") -> Job:
-    """Put a run on the queue. The same run is there once: asked again, the waiting or running job comes back."""
-    return submit_all([config], device)[0]
+def submit(config: RunConfig, device: str = "auto", seconds: float | None = None) -> Job:
+    """Put a run on the queue. The same run is there once: asked again, the waiting or running job comes back.
+
+    seconds: what it is expected to take, for those who wait behind it.
+    """
+    return submit_all([config], device, seconds)[0]
 
 
-def submit_all(configs: Sequence[RunConfig], device: str = "auto") -> list[Job]:
-    """Put runs on the queue, several as one sweep; see `submit`."""
+def submit_all(configs: Sequence[RunConfig], device: str = "auto", seconds: float | None = None) -> list[Job]:
+    """Put runs on the queue, several as one sweep, which takes so many seconds; see `submit`."""
     names = "".join(config.name for config in configs)
     sweep = hashlib.sha256(names.encode()).hexdigest()[:12] if len(configs) > 1 else ""
+    begin = json.dumps({} if seconds is None else {"seconds_left": round(seconds, 1)})
     with opened() as db:
-        numbers = [_enter(db, (c.fingerprint, c.name, json.dumps(c.to_dict()), device, sweep, TRAIN)) for c in configs]
+        numbers = [
+            _enter(db, (c.fingerprint, c.name, json.dumps(c.to_dict()), device, sweep, TRAIN), begin) for c in configs
+        ]
     return [get(number) for number in numbers]
 
 
@@ -174,18 +290,20 @@ def submit_task(kind: str, name: str, request: dict) -> Job:
     return get(number)
 
 
-def _enter(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str]) -> int:
+def _enter(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], progress: str = "{}") -> int:
     """Number of the active job of this fingerprint, which may be a new one made of `values`."""
     row = db.execute(
         "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", values[:1]
     ).fetchone()
     if row:
         return row["id"]
-    return db.execute(
-        "INSERT INTO jobs (fingerprint, run, config, device, sweep, kind, state, created) "
-        "VALUES (?, ?, ?, ?, ?, ?, 'queued', ?)",
-        (*values, time.time()),
+    number = db.execute(
+        "INSERT INTO jobs (fingerprint, run, config, device, sweep, kind, progress, state, created) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
+        (*values, progress, time.time()),
     ).lastrowid
+    logs.event("queued", job=number, kind=values[-1], run=values[0])
+    return number
 
 
 def resume(number: int) -> Job:
@@ -195,7 +313,7 @@ def resume(number: int) -> Job:
         raise ValueError(f"there is no job {number}")
     if job.kind != TRAIN:
         return submit_task(job.kind, job.run, job.config)
-    return submit(RunConfig.from_dict(job.config), job.device)
+    return submit(RunConfig.from_dict(job.config), job.device, job.progress.get("seconds_left"))
 
 
 def cancel(*numbers: int) -> None:
@@ -226,7 +344,8 @@ def advance(number: int, by: str) -> None:
 def _tell(number: int, change: str, *values) -> None:
     with opened() as db:
         db.execute(
-            f"UPDATE jobs SET {change}, told = ? WHERE id = ? AND state IN ('queued', 'running')",
+            f"UPDATE jobs SET {change}, told = max(?, 0.001 + (SELECT max(told) FROM jobs)) "  # whatever clocks do
+            "WHERE id = ? AND state IN ('queued', 'running')",
             (*values, time.time(), number),
         )
 
@@ -235,7 +354,7 @@ def get(number: int) -> Job | None:
     """The job of this number, or None."""
     if not (paths.runs_dir() / "queue.sqlite").exists():
         return None
-    with opened() as db:
+    with opened(write=False) as db:
         row = db.execute("SELECT * FROM jobs WHERE id = ?", (number,)).fetchone()
         before = db.execute(
             "SELECT count(*) FROM jobs JOIN jobs AS this ON this.id = ? WHERE jobs.state = 'queued' "
@@ -252,20 +371,51 @@ def jobs(limit: int = 50, lane: str = TRAIN) -> list[Job]:
     """
     if not (paths.runs_dir() / "queue.sqlite").exists():
         return []
-    with opened() as db:
+    with opened(write=False) as db:
         rows = db.execute(
             "SELECT * FROM jobs WHERE (kind = 'train') = ? "
             "ORDER BY CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, "
             "CASE WHEN state IN ('running', 'queued') THEN id ELSE -coalesce(ended, 0) END LIMIT ?",
             (lane != TASKS_LANE, limit),
         ).fetchall()
-    waiting = [row["id"] for row in rows if row["state"] == "queued"]
-    return [job_of(row, waiting.index(row["id"]) + 1 if row["id"] in waiting else 0) for row in rows]
+    waiting = itertools.count(1)
+    return _forecast([job_of(row, next(waiting) if row["state"] == "queued" else 0) for row in rows])
+
+
+def _forecast(listing: list[Job]) -> list[Job]:
+    """The same, with `starts_in`: what runs and waits before a job takes so long. A sweep runs side by side, as one."""
+    ahead, sweeps, found = 0.0, set(), []
+    for job in listing:
+        found.append(dataclasses.replace(job, starts_in=ahead) if job.state == "queued" else job)
+        if not job.active or job.sweep in sweeps:
+            continue
+        sweeps |= {job.sweep} - {""}
+        left = job.progress.get("seconds_left") if job.pace == "go" else None
+        ahead = None if ahead is None or left is None else ahead + left
+    return found
 
 
 def active(fingerprint: str) -> Job | None:
     """The queued or running job of this run."""
-    return next((job for job in jobs(MOST_ACTIVE) if job.active and job.fingerprint == fingerprint), None)
+    if not (paths.runs_dir() / "queue.sqlite").exists():
+        return None
+    with opened(write=False) as db:
+        row = db.execute(
+            "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", (fingerprint,)
+        ).fetchone()
+    return get(row["id"]) if row else None
+
+
+def _any_active(lane: str) -> bool:
+    if not (paths.runs_dir() / "queue.sqlite").exists():
+        return False
+    with opened(write=False) as db:
+        return bool(
+            db.execute(
+                "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') AND (kind = 'train') = ? LIMIT 1",
+                (lane != TASKS_LANE,),
+            ).fetchone()
+        )
 
 
 def _lock_file():
@@ -302,9 +452,13 @@ def prune(keep: int = 200) -> None:
 
 def slot(lane: str) -> FileLock:
     """What the worker of a lane holds."""
+    return _lock(f"worker-{lane.replace(':', '-')}")
+
+
+def _lock(name: str) -> FileLock:
     locks = paths.runs_dir() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"worker-{lane.replace(':', '-')}.lock")
+    return FileLock(locks / f"{name}.lock")
 
 
 def worker_alive(lane: str = "auto") -> bool:
@@ -317,23 +471,62 @@ def worker_alive(lane: str = "auto") -> bool:
 
 
 _spawned: dict[str, subprocess.Popen] = {}
+_spawning = threading.Lock()  # thirty sessions ask in one second
+_ending = threading.Event()  # this process is about to end, and starts no more workers
 
 
 def ensure_worker(lane: str = "auto") -> None:
     """Start a worker process if jobs wait (or were left running) and none is there. Cheap; call it at every look.
 
-    lane: the device that trains, or TASKS_LANE.
+    lane: the device that trains, or TASKS_LANE. Raises QueueBroken.
     """
+    with _spawning:
+        _ensure_worker(lane)
+
+
+def _ensure_worker(lane: str) -> None:
     for ended in [key for key, process in _spawned.items() if process.poll() is not None]:  # which reaps it
         del _spawned[ended]
-    if lane in _spawned or not any(job.active for job in jobs(lane=lane)) or worker_alive(lane):
+    if _ending.is_set() or lane in _spawned or not _any_active(lane):
         return
-    log = paths.runs_dir() / "worker.log"
-    with open(log, "ab") as out:
-        _spawned[lane] = subprocess.Popen(
-            [sys.executable, "-m", "aevae", "worker", "--device", lane, "--parent", str(os.getpid())],
-            cwd=paths.ROOT,
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=out,
+    try:
+        if worker_alive(lane):
+            return
+        with open(paths.runs_dir() / "worker.log", "ab") as out:
+            _spawned[lane] = subprocess.Popen(
+                [sys.executable, "-m", "aevae", "worker", "--device", lane, "--parent", str(os.getpid())],
+                cwd=paths.ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=out,
+            )
+    except OSError as error:
+        raise QueueBroken(_unwritable(error.strerror)) from error
+
+
+def end_workers(grace: float) -> None:
+    """End the workers that this process started, for good; jobs of one that takes longer than `grace` seconds to come
+    to the end of a step wait again, as if it had."""
+    _ending.set()
+    started = dict(_spawned)
+    for process in started.values():
+        process.terminate()
+    end = time.monotonic() + grace
+    for lane, process in started.items():
+        try:
+            process.wait(max(end - time.monotonic(), 0))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            with contextlib.suppress(QueueBroken):
+                give_back(lane)
+
+
+def give_back(lane: str) -> None:
+    """What a lane left running in order waits again (or is cancelled, if that was asked for)."""
+    with opened() as db:
+        db.execute(
+            "UPDATE jobs SET state = iif(cancel, 'cancelled', 'queued'), attempts = attempts - 1 "
+            "WHERE state = 'running' AND slot = ?",
+            (lane,),
         )
