@@ -23,6 +23,10 @@ from aevae.config import RunConfig
 from aevae.jobs import KINDS, PACES, PATIENCE, TASKS_LANE, TRAIN, Job, QueueBroken, job_of, opened, slot
 
 ATTEMPTS = 2  # a job whose worker died this often fails
+DIED = (
+    f"its worker died {ATTEMPTS} times, perhaps for want of memory (a smaller batch or network takes less); "
+    "see worker.log in the store; what it had learnt is kept"
+)
 BEAT = 0.5  # seconds between two looks of a worker at its own row
 IDLE_EXIT = 600  # a worker without a parent ends after so long without a job; None: never
 PEEK = 0.1  # seconds between two looks at the row of a job that is paused or slowed
@@ -66,8 +70,15 @@ class Worker:
     def _serve(self) -> None:
         idle = time.monotonic()
         while not self.stop.is_set():
-            self._recover()
-            jobs = self._claim()
+            try:
+                self._recover()
+                jobs = self._claim()
+            except QueueBroken as problem:  # held by somebody, or on a full disk: that may pass
+                if self.once:
+                    raise
+                print(problem, file=sys.stderr, flush=True)
+                self.stop.wait(10 * BEAT)
+                continue
             if jobs:
                 self._train(jobs) if jobs[0].kind == TRAIN else self._do(jobs[0])
                 idle = time.monotonic()
@@ -92,7 +103,7 @@ class Worker:
             db.execute(
                 "UPDATE jobs SET state = 'failed', ended = ?, error = ? WHERE state = 'running' AND slot = ? "
                 "AND attempts >= ?",
-                (time.time(), f"its worker died {ATTEMPTS} times; see worker.log in the store", lane, ATTEMPTS),
+                (time.time(), DIED, lane, ATTEMPTS),
             )
             db.execute("UPDATE jobs SET state = 'queued' WHERE state = 'running' AND slot = ?", (lane,))
 
@@ -222,11 +233,12 @@ class Worker:
 
     def _beat(self, jobs: list[Job], news: "list[Progress]", reins: "Reins", over: threading.Event) -> None:
         """The heart of running jobs: tells the queue how far they are, and them what people ask of them."""
-        begun, beaten, told = time.time(), 0.0, None
+        beaten, told = -math.inf, None
+        heard = time.monotonic()  # when somebody last said a word
         ids = [job.id for job in jobs]
         these = f"id IN ({', '.join('?' * len(ids))})"
         while True:
-            now = time.time()
+            now = time.monotonic()  # the clock may be set meanwhile
             with contextlib.suppress(QueueBroken), opened() as db:
                 rows = db.execute(f"SELECT * FROM jobs WHERE {these} ORDER BY told DESC", ids).fetchall()
                 if rows:  # else somebody took the queue away; the runs are worth their end
@@ -236,17 +248,18 @@ class Worker:
                     if now - beaten >= BEAT or any(changed.get(i) != raw for raw, i in fresh):
                         beaten = now
                         db.executemany(
-                            "UPDATE jobs SET beat = ?, progress = ? WHERE id = ?", [(now, raw, i) for raw, i in fresh]
+                            "UPDATE jobs SET beat = ?, progress = ? WHERE id = ?",
+                            [(time.time(), raw, i) for raw, i in fresh],
                         )
                     row = rows[0]  # the one that was spoken to last speaks for all
                     if row["told"] != told:
-                        told = row["told"]
+                        told, heard = row["told"], now
                         reins.tell(row["pace"], row["ask_step"], row["ask_epoch"])
                         db.execute(
                             f"UPDATE jobs SET pace = ?, ask_step = 0, ask_epoch = 0 WHERE {these}", (row["pace"], *ids)
                         )
-                    elif row["pace"] != "go" and now - max(told, begun) > PATIENCE:
-                        db.execute(f"UPDATE jobs SET pace = 'go', told = ? WHERE {these}", (now, *ids))
+                    elif row["pace"] != "go" and now - heard > PATIENCE:
+                        db.execute(f"UPDATE jobs SET pace = 'go', told = told + 1 WHERE {these}", ids)
             if over.wait(BEAT if reins.pace == "go" else PEEK):
                 return
 
@@ -340,15 +353,20 @@ class Progress:
         self.now = {**self.now, **figures}
 
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, for this user, in a file
+NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "can't start new thread")
+
+
 def sentence(problem: BaseException) -> str:
     """An error in words a student can use."""
-    if isinstance(problem, OSError) and problem.errno == errno.ENOSPC:
+    code, text = getattr(problem, "errno", None), str(problem)
+    if code in FULL or "No space left on device" in text:
         return "the disk is full; free some space and resume, nothing finished is lost"
-    if isinstance(problem, (MemoryError,)) or "out of memory" in str(problem).lower():
+    if isinstance(problem, MemoryError) or code == errno.ENOMEM or any(words in text.lower() for words in NO_MEMORY):
         return "out of memory; take a smaller batch or network"
     if isinstance(problem, OSError):
         return f"{problem.strerror or problem}: {problem.filename or 'the store'}"
-    return str(problem) or type(problem).__name__
+    return text or type(problem).__name__
 
 
 def run_worker(device: str, parent: int | None, once: bool) -> int:

@@ -236,7 +236,10 @@ def _under_way() -> None:
         st.session_state.pop("compare_under_way", None)
         loaders.runs.clear()
         st.rerun()
-    jobs.ensure_worker(jobs.TASKS_LANE)
+    try:
+        jobs.ensure_worker(jobs.TASKS_LANE)
+    except QueueBroken as problem:
+        st.error(str(problem))
     for job in active:
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width="stretch"):

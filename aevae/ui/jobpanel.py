@@ -160,6 +160,8 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
     """
     if problem := st.session_state.pop("train_problem", None):
         st.error(problem)
+    if aside := jobs.set_aside():
+        st.warning(aside)
     watched()
     try:
         active = _active(jobs.jobs(LISTED))
@@ -177,8 +179,11 @@ def _active(listing: list[Job]) -> list[int]:
 def _live(detail: Callable[[list[Job]], set[str]]) -> None:
     try:
         jobs.ensure_worker()
+    except QueueBroken as problem:  # which may still be looked at
+        st.error(str(problem))
+    try:
         listing = jobs.jobs(LISTED)
-    except (QueueBroken, OSError) as problem:
+    except QueueBroken as problem:
         st.error(str(problem))
         return
     if _active(listing) != st.session_state.get(_ACTIVE):
