@@ -1,8 +1,12 @@
 """The lab: `streamlit run app.py`. The same file is the server (once) and the script of every session."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # thirty sessions share the cores; the worker counts its own
+
 import streamlit as st
 
-from aevae.ui import chrome, gate, live
+from aevae.ui import chrome, gate, live, watch
 
 if st.runtime.exists():  # in a session
     st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
@@ -12,4 +16,10 @@ if st.runtime.exists():  # in a session
     chrome.run(page)
 else:  # before the first session
     chrome.announce()
-    app = st.App(__file__, routes=live.routes())
+    app = st.App(
+        __file__,
+        routes=[*live.routes(), *watch.routes()],
+        middleware=watch.middleware(),
+        lifespan=watch.lifespan,
+        on_script_error=watch.page_failed,
+    )

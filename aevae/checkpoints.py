@@ -294,10 +294,9 @@ def _folders(root: Path) -> list[Path]:
 
 def find_run(reference: str) -> RunInfo:
     """The run of a name, a unique prefix of a fingerprint, or a path. Raises ValueError with one sentence."""
+    if run := _named(reference):
+        return run
     runs = list_runs()
-    for run in runs:
-        if run.name == reference:
-            return run
     if re.fullmatch(r"[0-9a-f]{2,12}", reference):
         found = [run for run in runs if run.fingerprint.startswith(reference)]
         if len(found) > 1:
@@ -311,12 +310,22 @@ def find_run(reference: str) -> RunInfo:
 
 def finished_run(name: str) -> RunInfo | None:
     """The finished run of this name, shipped or own; None if there is none."""
+    run = _named(name)
+    return run if run and run.status == "finished" else None
+
+
+def _named(name: str) -> RunInfo | None:
+    """The run of exactly this name, shipped or own, a finished one first; no other folder is looked into."""
+    if not NAME.fullmatch(name):
+        return None
+    found = None
     for root, shipped in ((paths.pretrained_dir(), True), (paths.runs_dir(), False)):
         if (root / name / "config.json").exists():
             run = read_run(root / name, shipped)
             if run.status == "finished":
                 return run
-    return None
+            found = found or run
+    return found
 
 
 # -- changing --------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """What all pages share: the list of pages, the header, the foot, and what happens once when the server starts."""
 
-import contextlib
 import functools
+import gc
 import importlib
 import logging
 import sys
@@ -105,7 +105,19 @@ def pages() -> dict[str, list]:
     for i, page in enumerate(all_pages()):
         entry = st.Page(page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0)
         menu.setdefault(_(page.section) if page.section else "", []).append(entry)
+    menu[_("Lab")].append(_server_page())
     return menu
+
+
+def _server_page():
+    """How the server is doing: in the menu for a teacher who has come in, else only under its address."""
+    from aevae.ui import gate
+
+    seen = st.runtime.exists() and bool(gate.passcode()) and gate.is_teacher()
+    return st.Page(
+        "pages/lab/server.py", title=_("Server"), icon=":material/monitor_heart:", url_path="server",
+        visibility="visible" if seen else "hidden",
+    )  # fmt: skip
 
 
 def announce() -> None:
@@ -156,15 +168,14 @@ def explain(title: str, markdown: str, expanded: bool = False) -> None:
 
 @st.cache_resource(show_spinner=False)
 def start() -> bool:
-    """Once per server process: take up jobs that wait, and fetch torch into memory while the first page is read."""
-    from aevae import jobs
-
-    with contextlib.suppress(jobs.QueueBroken, OSError):  # the Train page says what is wrong with the queue
-        jobs.ensure_worker()
+    """Once per server process: fetch into memory what most pages need, while the first one is read."""
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return True
 
 
 def _warm_up() -> None:
     time.sleep(WARM_UP_AFTER)
-    importlib.import_module("torch")
+    for name in ("torch", "plotly.graph_objects"):
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # what was imported stays: else each full collection looks through 300,000 objects, and all wait for it

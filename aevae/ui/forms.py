@@ -479,12 +479,18 @@ def _cost_of_one(config: RunConfig, device: str) -> tuple[int, float]:
 @st.cache_data(max_entries=500, show_spinner=False)
 def _pace(model: str, batch: int, device: str, _config: RunConfig) -> tuple[int, float]:
     """Parameters, and seconds per training picture, by a few real steps with the threads that a worker takes."""
+    import torch
+
     from aevae import runs
     from aevae.training.device import set_threads
 
-    set_threads(spare=1)  # as the worker does
     train = TrainConfig(epochs=1, batch_size=batch)
-    found = runs.estimate(dataclasses.replace(_config, train=train), device, pictures=batch)
+    own = torch.get_num_threads()
+    set_threads(spare=1)  # as the worker does
+    try:
+        found = runs.estimate(dataclasses.replace(_config, train=train), device, pictures=batch)
+    finally:
+        torch.set_num_threads(own)
     return found.parameters, found.seconds / batch
 
 

@@ -22,8 +22,8 @@ from aevae.figures.palette import family_title
 from aevae.jobs import Job, QueueBroken
 from aevae.ui import filming, forms, gate, live, loaders, pictures, state
 from aevae.ui.i18n import _
+from aevae.ui.watch import beat
 
-BEAT = 1.0  # seconds between two looks while something trains
 LISTED = 500  # jobs looked at
 ROWS = 12  # active jobs listed
 STEP_WAIT = 0.7  # seconds that a press of One step waits for the worker
@@ -53,7 +53,8 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str) -> None:
             st.session_state["train_problem"] = problem
             return
         began = time.time()
-        gate.remember(job for job in jobs.submit_all(several, device) if job.created >= began)
+        queued = jobs.submit_all(several, device, _expected(several, device))
+        gate.remember(job for job in queued if job.created >= began)
         jobs.ensure_worker()
     except (QueueBroken, OSError) as problem:
         st.session_state["train_problem"] = str(problem)
@@ -62,6 +63,14 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str) -> None:
         watch(several[0].name)
     else:
         watch_together([config.fingerprint for config in several])
+
+
+def _expected(configs: Sequence[RunConfig], device: str) -> float | None:
+    """Seconds that these runs will take, as the form has told; None where nobody can say."""
+    try:
+        return forms.cost(configs, device)[1]
+    except ValueError:
+        return None
 
 
 def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
@@ -154,7 +163,7 @@ def stage() -> bool:
 
 
 def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
-    """Draw it. It looks again every second while a job waits or runs, and runs the page once when one ends.
+    """Draw it. It looks again (`watch.beat`) while a job waits or runs, and runs the page once when one ends.
 
     detail: draws what is watched, above the queue, and returns the names of its runs; by default one run.
     """
@@ -169,7 +178,7 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
         st.error(str(problem))
         return
     st.session_state[_ACTIVE] = active
-    st.fragment(_live, run_every=BEAT if active else None)(detail or _one)
+    st.fragment(_live, run_every=beat() if active else None)(detail or _one)
 
 
 def _active(listing: list[Job]) -> list[int]:
@@ -274,7 +283,8 @@ def label(job: Job) -> str:
 def state_text(job: Job) -> str:
     """Where a job is, in words."""
     if job.state == "queued":
-        return _("waits, number {} in the queue").format(job.position)
+        place = _("waits, number {} in the queue").format(job.position)
+        return place if job.starts_in is None else _("{}, begins in {}").format(place, forms.duration(job.starts_in))
     if job.state == "running":
         if job.cancel:
             return _("is being stopped")

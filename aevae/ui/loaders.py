@@ -12,10 +12,10 @@ SHOWN = 1000  # test pictures a page works with
 
 def runs() -> list[RunInfo]:
     """Every run in the store, whatever its status; JSON only. At most two seconds old (`runs.clear()`: now)."""
-    return _runs(str(paths.runs_dir()), str(paths.pretrained_dir()))
+    return list(_runs(str(paths.runs_dir()), str(paths.pretrained_dir())))
 
 
-@st.cache_data(ttl=2, max_entries=4, show_spinner=False)
+@st.cache_resource(ttl=2, max_entries=4, show_spinner=False)  # shared, not copied for each who asks
 def _runs(own: str, shipped: str) -> list[RunInfo]:
     return checkpoints.list_runs()
 

@@ -254,6 +254,13 @@ def text() -> bytes:
     return generate_latest(registry)
 
 
+def middleware() -> list:
+    """For `st.App`: the one that counts."""
+    from starlette.middleware import Middleware
+
+    return [Middleware(Watch)]
+
+
 def routes() -> list:
     """For `st.App`: `/metrics`."""
     from starlette.responses import Response

@@ -1,0 +1,79 @@
+"""Server: how the class is doing, for whoever looks after it. The numbers are those of `/metrics`."""
+
+import statistics
+
+import streamlit as st
+
+from aevae import jobs
+from aevae.ui import chrome, gate, jobpanel, watch
+from aevae.ui.i18n import _
+
+BEAT = 5.0  # seconds between two looks
+MEGABYTE = 1 << 20
+
+
+def numbers() -> None:
+    """This process, now and in the last minutes."""
+    seconds = watch.counts.recent()
+    with st.container(horizontal=True):
+        st.metric(_("open sessions"), watch.counts.sessions, width="content")
+        st.metric(_("presses in five minutes"), len(seconds), width="content")
+        if seconds:
+            median, slow = statistics.median(seconds), seconds[int(0.95 * len(seconds))]
+            st.metric(_("answer, median"), f"{median:.2f} s", width="content")
+            st.metric(_("answer, 95 of 100 within"), f"{slow:.2f} s", width="content")
+        st.metric(_("errors since the start"), watch.counts.errors, width="content")
+        st.metric(_("memory of the server"), f"{watch.memory() / MEGABYTE:,.0f} MB", width="content")
+        for number, (used, total) in enumerate(watch.gpus()):
+            text = f"{used / MEGABYTE:,.0f} / {total / MEGABYTE:,.0f} MB"
+            st.metric(_("memory of GPU {}").format(number), text, width="content")
+
+
+def queue() -> None:
+    """What runs and waits, in both lanes."""
+    st.subheader(_("Queue"), anchor=False)
+    try:
+        listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(jobpanel.LISTED, lane)]
+    except jobs.QueueBroken as problem:
+        st.error(str(problem))
+        return
+    active = [job for job in listing if job.active]
+    if not active:
+        st.caption(_("Nothing runs and nothing waits."))
+        return
+    lines = [f"| {_('job')} | {_('what')} | {_('where it is')} |", "|---:|:---|:---|"]
+    for job in active[: jobpanel.ROWS]:
+        what = jobpanel.label(job) if job.kind == jobs.TRAIN else job.run
+        lines.append(f"| {job.id} | {jobpanel.state.plain(what)} | {jobpanel.state_text(job)} |")
+    st.markdown("\n".join(lines))
+    if len(active) > jobpanel.ROWS:
+        st.caption(_("and {} more").format(len(active) - jobpanel.ROWS))
+
+
+def caches() -> None:
+    """What all sessions share."""
+    lines = [f"| {_('cache')} | {_('holds')} | {_('found there')} | {_('made anew')} |", "|:---|---:|---:|---:|"]
+    for cache in watch.caches():
+        held = _("{:,} entries").format(cache["held"]) if cache["unit"] == "entries" else f"{cache['held']:,} B"
+        lines.append(f"| `{cache['name']}` | {held} | {cache['hit']:,} | {cache['miss']:,} |")
+    with st.expander(_("Caches"), key="server_caches"):
+        st.markdown("\n".join(lines))
+
+
+def look() -> None:
+    numbers()
+    queue()
+    caches()
+
+
+chrome.page(_("Server"), _("How is the class doing?"))
+if not gate.is_teacher():
+    st.info(gate.refusal())
+    st.stop()
+st.fragment(look, run_every=watch.beat(BEAT))()
+st.caption(
+    _(
+        "Numbers of this server process; the queue is that of all. Prometheus finds them at `/metrics`; "
+        "`/_stcore/health` says whether the server lives."
+    )
+)
