@@ -481,37 +481,32 @@ def ensure_worker(lane: str = "auto") -> None:
     lane: the device that trains, or TASKS_LANE. Raises QueueBroken.
     """
     with _spawning:
-        _ensure_worker(lane)
-
-
-def _ensure_worker(lane: str) -> None:
-    for ended in [key for key, process in _spawned.items() if process.poll() is not None]:  # which reaps it
-        del _spawned[ended]
-    if _ending.is_set() or lane in _spawned or not _any_active(lane):
-        return
-    try:
-        if worker_alive(lane):
-            return
-        with open(paths.runs_dir() / "worker.log", "ab") as out:
-            _spawned[lane] = subprocess.Popen(
-                [sys.executable, "-m", "aevae", "worker", "--device", lane, "--parent", str(os.getpid())],
-                cwd=paths.ROOT,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-            )
-    except OSError as error:
-        raise QueueBroken(_unwritable(error.strerror)) from error
+        for ended in [key for key, process in _spawned.items() if process.poll() is not None]:  # which reaps it
+            del _spawned[ended]
+        try:
+            if _ending.is_set() or lane in _spawned or not _any_active(lane) or worker_alive(lane):
+                return
+            with open(paths.runs_dir() / "worker.log", "ab") as out:
+                _spawned[lane] = subprocess.Popen(
+                    [sys.executable, "-m", "aevae", "worker", "--device", lane, "--parent", str(os.getpid())],
+                    cwd=paths.ROOT,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=out,
+                )
+        except OSError as error:
+            raise QueueBroken(_unwritable(error.strerror)) from error
 
 
 def end_workers(grace: float) -> None:
     """End the workers that this process started, for good; jobs of one that takes longer than `grace` seconds to come
     to the end of a step wait again, as if it had."""
     _ending.set()
+    end = time.monotonic() + grace
+    _spawning.acquire(timeout=grace / 4)  # one that is being started is known then
     started = dict(_spawned)
     for process in started.values():
         process.terminate()
-    end = time.monotonic() + grace
     for lane, process in started.items():
         try:
             process.wait(max(end - time.monotonic(), 0))
