@@ -6,7 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # thirty sessions share the cores
 
 import streamlit as st
 
-from aevae.ui import chrome, gate, live, watch
+from aevae.ui import chrome, gate, live, serving, watch
 
 if st.runtime.exists():  # in a session
     st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
@@ -19,7 +19,7 @@ else:  # before the first session
     app = st.App(
         __file__,
         routes=[*live.routes(), *watch.routes()],
-        middleware=watch.middleware(),
-        lifespan=watch.lifespan,
+        middleware=[*serving.middleware(), *watch.middleware()],
+        lifespan=serving.lifespan,
         on_script_error=watch.page_failed,
     )
