@@ -92,7 +92,7 @@ def test_a_preview_that_is_no_picture_breaks_nothing(shelf):
 def test_every_page_is_announced_once_and_none_lies_directly_in_pages():
     assert not list((ROOT / "pages").glob("*.py"))  # Streamlit's old discovery would run them without app.py
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/*.py")}
-    assert files == {page.path for page in chrome.all_pages()}
+    assert files == {page.path for page in (*chrome.all_pages(), chrome.SERVER)}
     assert len({page.url_path for page in chrome.all_pages()}) == len(chrome.all_pages())
 
 

@@ -90,6 +90,10 @@ _PLAIN = (
     ),
 )
 
+SERVER = PageInfo(  # in the menu for a teacher who has come in, else only under its address
+    "pages/lab/server.py", "Lab", "Server", ":material/monitor_heart:", "server", "How is the class doing?"
+)
+
 
 @functools.cache
 def all_pages() -> tuple[PageInfo, ...]:
@@ -105,19 +109,19 @@ def pages() -> dict[str, list]:
     for i, page in enumerate(all_pages()):
         entry = st.Page(page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0)
         menu.setdefault(_(page.section) if page.section else "", []).append(entry)
-    menu[_("Lab")].append(_server_page())
+    menu[_(SERVER.section)].append(
+        st.Page(
+            SERVER.path, title=_(SERVER.title), icon=SERVER.icon, url_path=SERVER.url_path,
+            visibility="visible" if _teaches() else "hidden",
+        )
+    )  # fmt: skip
     return menu
 
 
-def _server_page():
-    """How the server is doing: in the menu for a teacher who has come in, else only under its address."""
+def _teaches() -> bool:
     from aevae.ui import gate
 
-    seen = st.runtime.exists() and bool(gate.passcode()) and gate.is_teacher()
-    return st.Page(
-        "pages/lab/server.py", title=_("Server"), icon=":material/monitor_heart:", url_path="server",
-        visibility="visible" if seen else "hidden",
-    )  # fmt: skip
+    return st.runtime.exists() and bool(gate.passcode()) and gate.is_teacher()
 
 
 def announce() -> None:
