@@ -43,7 +43,7 @@ def draw(x: Tensor, kind: str, generator: Generator) -> Tensor:
 def apply(x: Tensor, kind: str, level: float, noise: Tensor, clip: bool = True) -> Tensor:
     """x (B, C, H, W) in [0, 1] spoilt by a draw of `draw`; level 0 returns x itself.
 
-    `clip` keeps Gaussian noise inside [0, 1]; without it the score identity of SYSTEMS holds (Vincent 2011).
+    `clip` keeps Gaussian noise inside [0, 1]; without it the score identity of denoising holds (Vincent 2011).
     Raises ValueError for an unknown kind or a level outside 0..1.
     """
     _check(kind, level)

@@ -23,6 +23,10 @@ SUBJECTS = (
     "sparse",
     "contraction",
     "manifold",
+    "classes",
+    "factors",
+    "paths",
+    "maps",
 )
 CHECKS: list[tuple[str, Callable, float]] = []
 

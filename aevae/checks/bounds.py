@@ -1,4 +1,4 @@
-"""Likelihoods of a pixel, bounds on log p(x) and their estimators. Sources: SYSTEMS sections 0, 8, 12, 24, 26."""
+"""Likelihoods of a pixel, bounds on log p(x) and estimators. Sources: Kingma & Welling 2014; Burda et al. 2016."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Vector quantisation and priors over maps of numbers. Sources: SYSTEMS sections 15, 16."""
+"""Vector quantisation and priors over maps of numbers. Sources: van den Oord et al. 2016, 2017; Razavi et al. 2019."""
 
 import dataclasses
 import itertools
@@ -215,3 +215,24 @@ def two_costs():
 
     vq.maps(x, quantise)
     return (vq.loss(x).terms["commit"] - sum(losses.sse(*pair) for pair in pairs).mean()).abs()
+
+
+@check("VQ-VAE-2 of one level (its bottom says nothing) is the VQ-VAE of these layers, loss and gradient", 1e-9)
+def one_level():
+    two, one, x = model(VQVAE2Config(**SMALL, codebook="gradient")), model(codebook="gradient"), pictures()
+    with torch.no_grad():
+        for silent in (*two.to_bottom.parameters(), two.quantisers[1].codebook.vectors, two.priors[1].head[-1].weight):
+            silent.zero_()  # z_e = 0 = every vector, so the first is chosen
+        two.priors[1].head[-1].bias.copy_(torch.eye(12)[0] * 1e4)  # and that is sure
+    wide = two.decoder[0]
+    narrow = torch.nn.Conv2d(32, 32, 3, 1, 1).double()
+    narrow.weight.data, narrow.bias = wide.weight[:, :32].detach(), wide.bias
+    one.encoder = torch.nn.Sequential(two.encoder, two.to_top)
+    one.decoder = torch.nn.Sequential(two.up_top, narrow, *two.decoder[1:])
+    one.quantisers[0], one.priors[0] = two.quantisers[0], two.priors[0]
+    shared, sides = [p for p in one.parameters() if p is not narrow.weight], []
+    for vq, weight in ((one, narrow.weight), (two, wide.weight)):
+        loss = vq.loss(x).total
+        slope, *slopes = torch.autograd.grad(loss, [weight, *shared])
+        sides.append([loss.detach(), slope[:, :32], *slopes])
+    return max((a - b).abs().max() for a, b in zip(*sides, strict=True))

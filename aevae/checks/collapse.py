@@ -1,4 +1,4 @@
-"""What a code holds, how it collapses, and the remedies. Sources: SYSTEMS sections 0, 13, 14, 19."""
+"""What a code holds, how it collapses, and the remedies. Sources: Chen et al. 2018; Dieng et al. 2019."""
 
 import math
 

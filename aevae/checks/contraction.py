@@ -1,4 +1,4 @@
-"""The encoder's Jacobian and its norm. Sources: SYSTEMS section 7; Rifai et al. 2011; Hutchinson 1990."""
+"""The encoder's Jacobian and its norm. Sources: Rifai et al. 2011; Hutchinson 1990."""
 
 import torch
 from torch import Tensor, nn

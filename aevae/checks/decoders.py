@@ -1,4 +1,4 @@
-"""Codes that are learnt without an encoder. Sources: SYSTEMS sections 2, 18."""
+"""Codes that are learnt without an encoder. Sources: Bojanowski et al. 2018; Zadeh et al. 2019."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Warping a picture by a flow. Source: SYSTEMS section 21. align_corners: the grid of F = 0 is the pixels' own."""
+"""Warping a picture by a flow. Source: Yeh et al. 2016. align_corners: the grid of F = 0 is the pixels' own."""
 
 import math
 

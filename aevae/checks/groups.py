@@ -1,4 +1,4 @@
-"""Codes that a group shares. Source: SYSTEMS section 20."""
+"""Codes that a group shares. Source: Bouchacourt et al. 2018."""
 
 import torch
 

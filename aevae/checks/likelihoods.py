@@ -1,4 +1,4 @@
-"""Divergences, likelihoods, bounds, noise. Sources: SYSTEMS sections 4, 8, 12, 13."""
+"""Divergences, likelihoods, bounds, noise. Sources: Kingma & Welling 2014; Vincent et al. 2010."""
 
 import math
 

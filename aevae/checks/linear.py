@@ -1,4 +1,4 @@
-"""Linear autoencoders, PCA, depth. Sources: SYSTEMS sections 1 to 3; Eckart & Young 1936; Baldi & Hornik 1989."""
+"""Linear autoencoders, PCA, depth. Sources: Eckart & Young 1936; Baldi & Hornik 1989."""
 
 import math
 
@@ -56,6 +56,15 @@ def identity_is_exact():
         for layer in (model.code, model.decoder[0]):
             layer.weight.copy_(torch.eye(784)), layer.bias.zero_()
     return (model.decode(model.encode(x)) - x).abs().max()
+
+
+@check("an autoencoder's code has no unit: z c with g(. / c) leaves the picture as it was", 1e-12)
+def scale_is_free():
+    model, x = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3).double(), digits().double()
+    before, z = model(x).params, model.encode(x)
+    with torch.no_grad():
+        model.code.weight.mul_(3), model.code.bias.mul_(3), model.decoder[0].weight.div_(3)
+    return max((model(x).params - before).abs().max(), (model.encode(x) - 3 * z).abs().max()).detach()
 
 
 @check("PCA's error is the sum of the eigenvalues left out, and a linear autoencoder attains it in any basis", 1e-9)

@@ -1,4 +1,4 @@
-"""Scores, tangents, latent variables summed out. Sources: SYSTEMS sections 9, 10, 24; Vincent 2011."""
+"""Scores, tangents, latent variables summed out. Source: Vincent 2011."""
 
 import math
 

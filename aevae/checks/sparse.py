@@ -1,4 +1,4 @@
-"""Sparse codes. Sources: SYSTEMS sections 5 and 6; Ng 2011; Makhzani & Frey 2014, arXiv:1312.5663."""
+"""Sparse codes. Sources: Ng 2011; Makhzani & Frey 2014, arXiv:1312.5663."""
 
 import math
 

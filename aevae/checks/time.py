@@ -1,4 +1,4 @@
-"""States in time: TD-VAE's terms, and a linear world where the exact answer is Kalman's. Source: SYSTEMS section 17."""
+"""States in time: TD-VAE's terms, and a linear world where the exact answer is Kalman's. Source: Gregor et al. 2019."""
 
 import math
 

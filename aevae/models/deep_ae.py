@@ -1,8 +1,11 @@
 """Deep autoencoder 784-1000-500-250-d and its mirror: min E[-log p(x | g(f(x)))] through eight layers.
 
-Hinton & Salakhutdinov 2006, Science 313:504, with linear codes. The paper had logistic units and needed a stack of
-restricted Boltzmann machines to begin from; with rectified units and He's starting weights (He et al. 2015,
-arXiv:1502.01852) the gradient reaches the first layer from the start. Differs from the autoencoder in its depth.
+Hinton & Salakhutdinov 2006, Science 313:504, with linear codes. Differs from the autoencoder in its depth.
+
+The paper had logistic units and needed a stack of restricted Boltzmann machines to begin from, trained layer by layer.
+That stack is left out: with rectified units and He's starting weights (He et al. 2015, arXiv:1502.01852) the gradient
+reaches the first layer from the start, and `numbers` says so (`gradient_ratio`). What the stack was needed for can be
+seen: `unit` logistic with `init` narrow stays near the mean picture.
 """
 
 import copy
