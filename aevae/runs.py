@@ -5,6 +5,7 @@
 
 import contextlib
 import dataclasses
+import hashlib
 import io
 import itertools
 import json
@@ -145,7 +146,7 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
     """Train runs of one group; those that stand at the same step go side by side."""
     set_threads()
     keep_memory()
-    started = time.time()
+    started = time.monotonic()
     data = datasets.load(configs[0].data)
     _must_fit(configs[0], data)
     train, test = (torch.tensor(split.images).to(device) for split in (data.train, data.test))
@@ -162,7 +163,7 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
         team = [i for i, recorder in enumerate(recorders) if recorder.trainer.step == step and i not in results]
         tell = lambda i, event, team=team: on_event(team[i], event)  # noqa: E731
         ended = _fit([recorders[i] for i in team], tell, should_stop, watched)
-        seconds = time.time() - started
+        seconds = time.monotonic() - started
         for i in team:
             reason = recorders[i].trainer.diverged
             whole = ended and reason is None
@@ -201,10 +202,10 @@ def _fit(recorders: "list[Recorder]", on_event, should_stop, watched) -> bool:
                 recorder.newest(every)
                 if every:
                     on_event(i, recorder.trainer.news())
-        began = time.time()
+        began = time.monotonic()
         stop = should_stop()
         for recorder in recorders:
-            recorder.since += time.time() - began  # whoever is asked may wait: that is no time of training
+            recorder.since += time.monotonic() - began  # whoever is asked may wait: that is no time of training
         return stop
 
     return fit([recorder.trainer for recorder in recorders], listen, between)
@@ -220,9 +221,11 @@ class Recorder:
         if trainer.model.input == "image":
             self.film = Film(actors.images, actors.labels, config.model.latent_dim)
             self.filmed = schedule(config.train, trainer.steps_per_epoch, config.model.latent_dim)
-        self.created, self.seconds, self.since = time.time(), 0.0, time.time()
+        self.created, self.seconds, self.since = time.time(), 0.0, time.monotonic()
         self.shown, self.next_look = -1, 0.0  # step in now.safetensors; when the next is due
-        self._now.unlink(missing_ok=True)  # of a run that crashed
+        self._now.unlink(missing_ok=True)  # of a run that crashed, as are files that never got their name
+        for file in self.folder.glob(".*"):
+            file.unlink(missing_ok=True)
 
     @property
     def _now(self) -> Path:
@@ -232,9 +235,9 @@ class Recorder:
         """Take up the state on disk, if it is whole and of this model; else begin anew."""
         try:
             with safe_open(self.folder / "state.safetensors", "pt") as file:
-                meta = json.loads(file.metadata()["meta"])
+                said, meta = file.metadata(), json.loads(file.metadata()["meta"])
                 tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
-            if meta["fingerprint"] != self.config.fingerprint:
+            if meta["fingerprint"] != self.config.fingerprint or said["sha256"] != _digest(tensors, said["meta"]):
                 return
             film = self._saved_film(meta["trainer"]["step"])
             self.trainer.load_state(tensors, meta["trainer"])
@@ -302,7 +305,7 @@ class Recorder:
 
     def pause(self) -> None:
         """Keep all that resume needs."""
-        now = time.time()
+        now = time.monotonic()  # the clock may be set meanwhile
         self.seconds, self.since = self.seconds + now - self.since, now
         tensors, meta = self.trainer.state()
         meta = {
@@ -312,7 +315,9 @@ class Recorder:
             "seconds": self.seconds,
             "threads": torch.get_num_threads(),
         }
-        checkpoints.write_atomic(self.folder / "state.safetensors", save(tensors, {"meta": json.dumps(meta)}))
+        said = json.dumps(meta)
+        state = save(tensors, {"meta": said, "sha256": _digest(tensors, said)})
+        checkpoints.write_atomic(self.folder / "state.safetensors", state)
         self._mark()
 
     def finish(self, metrics: dict) -> None:
@@ -359,6 +364,15 @@ def picture(rows: Sequence[np.ndarray]) -> bytes:
     return out.getvalue()
 
 
+def _digest(tensors: dict[str, torch.Tensor], said: str) -> str:
+    """sha256 over all that a state says."""
+    found = hashlib.sha256(said.encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return found.hexdigest()
+
+
 def _checksums(folder: Path) -> dict[str, str]:
     files = (folder / name for name in ("model.safetensors", "film.safetensors"))
     return {file.name: checkpoints.checksum(file) for file in files if file.exists()}
@@ -383,15 +397,18 @@ class Run:
     def _open(self) -> torch.nn.Module:
         path = self.path / "model.safetensors"
         checkpoints.check_safetensors(path)
-        expected = self.info.state.get("checksums", {}).get(path.name)
-        if self.info.status == "finished" and expected != checkpoints.checksum(path):
-            raise DamagedRun(f"{self.name} is damaged: the checksum of {path.name} does not match")
+        self._check_sum(path)
         model = build_model(self.config.model)
         try:
             model.load_state_dict({k: v.float() for k, v in load_file(path).items()})
         except (RuntimeError, SafetensorError) as error:
             raise DamagedRun(f"{self.name} is damaged: the weights do not fit its config") from error
         return model
+
+    def _check_sum(self, path: Path) -> None:
+        expected = self.info.state.get("checksums", {}).get(path.name)
+        if self.info.status == "finished" and expected != checkpoints.checksum(path):
+            raise DamagedRun(f"{self.name} is damaged: the checksum of {path.name} does not match")
 
     @property
     def latent_dim(self) -> int:
@@ -404,8 +421,11 @@ class Run:
 
     @cached_property
     def film(self) -> dict[str, np.ndarray]:
-        """The frames of `aevae.training.film`."""
-        return load_arrays(self.path / "film.safetensors")
+        """The frames of `aevae.training.film`. Raises DamagedRun."""
+        path = self.path / "film.safetensors"
+        checkpoints.check_safetensors(path)
+        self._check_sum(path)
+        return load_arrays(path)
 
     def _tensor(self, array: np.ndarray, shape: tuple) -> torch.Tensor:
         with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below

@@ -121,9 +121,18 @@ def _gaussian(dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
         return None
 
 
+def _film_kl(run) -> np.ndarray | None:
+    """KL over training (E, D); None where there is none, or where the film is damaged, which is said."""
+    try:
+        return comparison.film_kl(run.film)
+    except ValueError as problem:
+        st.warning(str(problem))
+        return None
+
+
 def kl_over_training(runs: Sequence) -> None:
     """KL of each dimension, a chart per model, at an epoch of the film."""
-    films = {run.name: kl for run in runs if (kl := comparison.film_kl(run.film)) is not None}
+    films = {run.name: kl for run in runs if (kl := _film_kl(run)) is not None}
     rated = [run for run in runs if run.name in films]
     if rated:
         times = sorted({float(t) for run in rated for t in run.film["epoch"]})

@@ -5,10 +5,12 @@ trained its film travels now and then and the newest frame (now.safetensors) by 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
 
+from aevae import checkpoints
 from aevae.checkpoints import RunInfo
 from aevae.config import TrainConfig
 from aevae.figures import palette
@@ -32,7 +34,8 @@ def read(info: RunInfo, file: str = "film.safetensors") -> dict[str, np.ndarray]
     path = info.path / file
     try:
         stat = path.stat()
-        return _read(str(path), stat.st_mtime_ns, stat.st_size, _counted(info))
+        expected = info.state.get("checksums", {}).get(file) if info.status == "finished" else None
+        return _read(str(path), stat.st_mtime_ns, stat.st_size, _counted(info), expected)
     except OSError:
         return None
 
@@ -46,11 +49,15 @@ def _counted(info: RunInfo) -> tuple[int, ...]:
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
-def _read(path: str, stamp: int, size: int, epochs: tuple[int, ...]) -> dict[str, np.ndarray] | None:
+def _read(
+    path: str, stamp: int, size: int, epochs: tuple[int, ...], expected: str | None
+) -> dict[str, np.ndarray] | None:
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
     try:
+        if expected and expected != checkpoints.checksum(Path(path)):
+            return None
         arrays = load_file(path)
         frames = len(arrays["recon"])
         if "epoch" not in arrays:
@@ -157,6 +164,8 @@ def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
     """One or two runs side by side in step. `running`: the first is being trained. Without a film: nothing."""
     films = [(info, film) for info in runs[:2] if (film := read(info)) is not None]
     if not films or films[0][0] is not runs[0]:
+        if runs[0].status == "finished" and (runs[0].path / "film.safetensors").exists():
+            st.warning(_("The film of this run is damaged. The model itself is whole; trained again, it has one."))
         return
     arrays, specs, plane = {}, [], None
     styles = palette.model_styles([info.name for info, _film in films])
