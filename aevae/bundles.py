@@ -45,6 +45,15 @@ class Member:
             raise Missing(f"the lab's model {self.name} does not fit its description") from error
         return model.eval().requires_grad_(False)
 
+    def posterior_and_prior(self, x: np.ndarray, eps: np.ndarray) -> np.ndarray:
+        """Pictures (2 N, 1, 28, 28): of codes mu + std eps of the digit x (1, 28, 28), then of the codes eps (N, D)."""
+        import torch
+
+        model, noise = self.model(), torch.tensor(eps)
+        with torch.inference_mode():
+            mu, logvar = model.posterior(torch.tensor(x[None]))
+            return model.decode(torch.cat([mu + (0.5 * logvar).exp() * noise, noise])).numpy()
+
 
 def folder() -> Path:
     return paths.ROOT / "checkpoints" / "labs"

@@ -1,5 +1,7 @@
 """Functions of the training time, so that a resumed run finds again where it was."""
 
+import numpy as np
+
 
 def warmup(epoch, length: float):
     """Linear rise from 0 at the start to 1 after `length` epochs; 1 throughout where `length` is 0.
@@ -20,6 +22,14 @@ def cyclic(epoch, rise: float, cycles: int):
         return 1.0
     end = 2 * rise * cycles
     return _at_most(1.0, _at_most(end, epoch) % (2 * rise) / rise + (epoch >= end))
+
+
+def weights(model, epochs: float, points: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Epochs 0..`epochs` and the weight that the KL has there, each (points,), of a config with `warmup_epochs`."""
+    at = np.linspace(0, epochs, points)
+    if model.anneal == "cyclic":
+        return at, np.array([cyclic(e, model.warmup_epochs, model.cycles) for e in at])
+    return at, np.array([warmup(e, model.warmup_epochs) for e in at])
 
 
 def _at_most(limit: float, value):

@@ -16,6 +16,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from aevae.blob import pack, unpack
+from aevae.latent import pixels
+from aevae.models import build_model, family_class
 from aevae.models.base import ContinuousMean, ExpectedLevel
 from aevae.models.blocks import Codebook, TopK
 from aevae.paths import ROOT
@@ -90,7 +92,26 @@ def export(folder, name: str, model) -> None:
 
 
 @torch.inference_mode()
+def export_pixels(folder) -> None:
+    """For each likelihood <pixels-kind>.bin: natural parameters, a picture, noise; deviations, draws and nats."""
+    uniform, normal = pixels.noise(1)
+    draw = torch.Generator().manual_seed(4)
+    for kind in ("bernoulli", "continuous_bernoulli", "gaussian", "categorical"):
+        config = family_class("vae").Config(likelihood=kind, hidden=4, latent_dim=2, sigma=0.3**0.5, grey_levels=4)
+        model = build_model(config)
+        params = 3 * torch.randn(1, config.maps, 28, 28, generator=draw)
+        params[..., :2, :] *= 1e-3  # where series stand in
+        x = torch.rand(1, 1, 28, 28, generator=draw)
+        noise = torch.tensor(uniform), torch.tensor(normal)
+        answers = {"params": params, "x": x, "u": noise[0], "n": noise[1], "nll": model.nll(x, params)}
+        answers |= {"stray": pixels._strays(model, params), "drawn": pixels._drawn(model, params, *noise)}
+        flat = {name: value.reshape(-1).float().numpy() for name, value in answers.items()}
+        (folder / f"pixels-{kind}.bin").write_bytes(pack({}, flat))
+
+
+@torch.inference_mode()
 def export_all(folder) -> None:
+    export_pixels(folder)
     for name, (size, net) in CASES.items():
         torch.manual_seed(3)
         for layer in net.modules():

@@ -22,9 +22,9 @@ def page(monkeypatch, tmp_path):
     return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
 
 
-def parcel(app: AppTest) -> tuple[dict, dict]:
+def parcel(app: AppTest, module: str = "frames") -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if each[0].get("module") == "frames"]
+    ((header, arrays),) = [each for each in found if each[0].get("module") == module]
     return header["spec"], arrays
 
 
@@ -32,7 +32,7 @@ def parcel(app: AppTest) -> tuple[dict, dict]:
 def test_draws_have_the_mean_and_the_deviation_that_the_likelihood_says(kind):
     model = bundles.load("likelihoods")[kind].model()
     z = np.random.default_rng(0).standard_normal((1, 8)).astype(np.float32)
-    draws = pixels.drawn(model, np.repeat(z, 1500, 0)).reshape(1500, 784)
+    draws = pixels.drawn(model, np.repeat(z, 1500, 0), *pixels.noise(1500)).reshape(1500, 784)
     with torch.inference_mode():
         params = model.params(torch.tensor(z))
         mean = (params if "gaussian" in kind else model.mean(params)).numpy().reshape(784)
@@ -53,7 +53,7 @@ def test_a_continuous_bernoulli_of_logit_0_is_uniform():
         parameter.zero_()
     model.decoder[-1].by.zero_()
     assert np.allclose(pixels.strays(model, np.zeros((1, 8))), math.sqrt(1 / 12), atol=1e-6)
-    draws = pixels.drawn(model, np.zeros((1, 8)))
+    draws = pixels.drawn(model, np.zeros((1, 8)), *pixels.noise(1))
     assert abs(draws.mean() - 0.5) < 0.05 and draws.min() >= 0 and draws.max() <= 1
 
 
@@ -98,14 +98,40 @@ def test_the_linear_vae_is_probabilistic_pca():
     assert np.allclose(nothing, found.mean)
 
 
-def test_the_likelihood_and_the_digit_change_the_pictures(page):
-    assert not page.exception and len(page.get("image")) == 5
+def test_the_browser_gets_five_decoders_of_the_chosen_digit(page):
+    assert not page.exception
+    spec, arrays = parcel(page, "decoders")
+    assert [model["kind"] for model in spec["models"]] == [KINDS[0], KINDS[1], "gaussian", "gaussian", "categorical"]
+    assert spec["models"][2]["variance"] == pytest.approx(0.5) and spec["models"][3]["variance"] < 0.1
+    assert spec["models"][4]["count"] == 4 and spec["shown"] == [0, 1, 2, 3, 4] and len(spec["dims"]) == 3
     page.selectbox(key="likelihood").set_value("gaussian_learned").run()
-    (one,) = page.get("image")
-    assert any("Gaussian, σ learnt: " not in m.value and "σ learnt" in m.value for m in page.markdown)
-    before = one.proto.imgs[0].url
+    one, _arrays = parcel(page, "decoders")
+    assert one["shown"] == [3] and one["key"] != spec["key"]
+    assert any("This digit, Gaussian, σ learnt: " in m.value for m in page.markdown)
     page.number_input(key="digit").set_value(3).run()
-    assert page.get("image")[0].proto.imgs[0].url != before
+    assert not np.allclose(parcel(page, "decoders")[1]["x"], arrays["x"])
+
+
+def test_the_address_moves_the_code_and_the_numbers_follow(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+    app = AppTest.from_file("../app.py", default_timeout=120).run()
+    app.switch_page(PAGE).run()
+    before = [m.value for m in app.markdown if "This digit" in m.value]
+    app.session_state["step0"] = 3.0
+    app.run()
+    assert parcel(app, "decoders")[0]["steps"] == [3.0, 0.0, 0.0] and app.query_params["step0"] in ("3", ["3"])
+    assert [m.value for m in app.markdown if "This digit" in m.value] != before
+
+
+def test_a_browser_that_cannot_gets_pictures_of_the_server(page):
+    page.session_state["live_trouble"] = {"": "browser"}
+    page.run()
+    assert not page.exception and len(page.get("image")) == 6
+    before = [image.proto.imgs[0].url for image in page.get("image")]
+    page.number_input(key="digit").set_value(3).run()
+    after = [image.proto.imgs[0].url for image in page.get("image")]
+    assert all(a != b for a, b in zip(before[:5], after[:5], strict=True)) and after[5] == before[5]
 
 
 def test_the_slider_of_sigma_ends_in_collapse(page):

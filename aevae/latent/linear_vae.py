@@ -28,3 +28,13 @@ def reconstructed(x: np.ndarray, mean: np.ndarray, axes: np.ndarray, variances: 
 def sampled(noise: np.ndarray, mean: np.ndarray, axes: np.ndarray, variances: np.ndarray, s2: float) -> np.ndarray:
     """Mean pictures (N, P) of codes `noise` (N, D) drawn from N(0, I)."""
     return mean + (noise * np.sqrt(np.clip(np.asarray(variances) - s2, 0, None))) @ axes
+
+
+def ladder(x: np.ndarray, noise: np.ndarray, data, sigmas: tuple[float, ...]) -> np.ndarray:
+    """For each sigma of the pixels: pictures x (N, P), given back, drawn with `noise` (N, D). uint8 (F, 3, N, P).
+
+    data: mean, axes and variance of the training pictures (`components.Components`).
+    """
+    fits = [(data.mean, data.axes, data.variance, sigma**2) for sigma in sigmas]
+    rows = np.stack([np.stack([x, reconstructed(x, *fit), sampled(noise, *fit)]) for fit in fits])
+    return np.rint(np.clip(rows, 0, 1) * 255).astype(np.uint8)

@@ -1,31 +1,46 @@
-"""Pixels of p(x|z): what a decoder's likelihood draws, and how far a pixel strays. torch inside the functions."""
+"""Pixels of p(x|z): what a decoder's likelihood draws, and how far a pixel strays. torch inside the functions.
+
+`web/pixels.js` computes the same in the browser.
+"""
 
 import numpy as np
 
 
-def drawn(model, z: np.ndarray, seed: int = 0) -> np.ndarray:
-    """One picture x ~ p(x|z) for each code z (N, D): float32 (N, 1, 28, 28), as the likelihood draws it.
+def noise(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """What `count` pictures are drawn with, float32 (N, 1, 28, 28): uniform in [0, 1), and normal."""
+    chance = np.random.default_rng(seed)
+    shape = (count, 1, 28, 28)
+    return chance.random(shape, np.float32), chance.standard_normal(shape, np.float32)
 
-    A Gaussian's may leave [0, 1].
-    """
+
+def means(model, z: np.ndarray) -> np.ndarray:
+    """The mean pictures of codes z (N, D): float32 (N, 1, 28, 28) in [0, 1]."""
     import torch
 
-    from aevae.noise import normal
+    with torch.inference_mode():
+        return model.decode(torch.tensor(np.asarray(z, np.float32))).numpy()
 
-    generator = torch.Generator().manual_seed(seed)
+
+def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.ndarray:
+    """One picture x ~ p(x|z) for each code z (N, D) with that noise: float32 (N, 1, 28, 28). A Gaussian's may leave
+    [0, 1]."""
+    import torch
+
     with torch.inference_mode():
         params = model.params(torch.tensor(np.asarray(z, np.float32)))  # (N, maps, 28, 28)
-        kind = model.config.likelihood
-        if kind == "categorical":
-            level = _levels(params, generator)
-            return (level.float() / (params.shape[1] - 1)).numpy()
-        if kind.startswith("gaussian"):
-            logvar = torch.as_tensor(model.pixel_variance_log(), dtype=params.dtype)
-            return (params + (0.5 * logvar).exp() * normal(params.shape, generator, params)).numpy()
-        u = torch.rand(params.shape, generator=generator)
-        if kind == "bernoulli":
-            return (u < params.sigmoid()).float().numpy()
-        return _continuous(params, u).numpy()
+        return _drawn(model, params, torch.tensor(uniform), torch.tensor(normal)).numpy()
+
+
+def _drawn(model, params, u, n):
+    kind = model.config.likelihood
+    if kind == "bernoulli":
+        return (u < params.sigmoid()).float()
+    if kind == "continuous_bernoulli":
+        return _continuous(params, u)
+    if kind == "categorical":
+        below = params.softmax(1).cumsum(1)[:, :-1]  # (N, L - 1, 28, 28)
+        return (u > below).sum(1, keepdim=True).float() / (params.shape[1] - 1)
+    return params + _deviation(model, params) * n
 
 
 def strays(model, z: np.ndarray) -> np.ndarray:
@@ -33,32 +48,33 @@ def strays(model, z: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        params = model.params(torch.tensor(np.asarray(z, np.float32)))
-        kind = model.config.likelihood
-        if kind == "categorical":
-            level = torch.linspace(0, 1, params.shape[1]).view(1, -1, 1, 1)
-            p = params.softmax(1)
-            mean = (p * level).sum(1, keepdim=True)
-            return (p * (level - mean).square()).sum(1, keepdim=True).sqrt().numpy()
-        if kind.startswith("gaussian"):
-            logvar = torch.as_tensor(model.pixel_variance_log(), dtype=params.dtype)
-            return (0.5 * logvar).exp().expand_as(params).clone().numpy()
-        if kind == "bernoulli":
-            return (params.sigmoid() * (-params).sigmoid()).sqrt().numpy()
-        eta = params.double()
-        near = eta.abs() < 1e-2
-        safe = torch.where(near, 1.0, eta)
-        variance = torch.where(near, 1 / 12 - eta**2 / 240, 1 / safe**2 - 1 / (4 * torch.sinh(safe / 2) ** 2))
-        return variance.sqrt().float().numpy()  # the second derivative of log C(eta)
+        return _strays(model, model.params(torch.tensor(np.asarray(z, np.float32)))).numpy()
 
 
-def _levels(logits, generator):
-    """A level of each pixel (N, 1, 28, 28) int64, drawn by softmax(logits (N, L, 28, 28))."""
+def _strays(model, params):
     import torch
 
-    below = logits.softmax(1).cumsum(1)[:, :-1]  # (N, L - 1, 28, 28)
-    u = torch.rand((len(logits), 1, *logits.shape[2:]), generator=generator)
-    return (u > below).sum(1, keepdim=True)
+    kind = model.config.likelihood
+    if kind == "bernoulli":
+        return (params.sigmoid() * (-params).sigmoid()).sqrt()
+    if kind == "categorical":
+        level = torch.linspace(0, 1, params.shape[1]).view(1, -1, 1, 1)
+        p = params.softmax(1)
+        mean = (p * level).sum(1, keepdim=True)
+        return (p * (level - mean).square()).sum(1, keepdim=True).sqrt()
+    if kind.startswith("gaussian"):
+        return _deviation(model, params).expand_as(params).clone()
+    eta = params.double()
+    near = eta.abs() < 1e-2
+    safe = torch.where(near, 1.0, eta)
+    variance = torch.where(near, 1 / 12 - eta**2 / 240, 1 / safe**2 - 1 / (4 * torch.sinh(safe / 2) ** 2))
+    return variance.sqrt().float()  # the second derivative of log C(eta)
+
+
+def _deviation(model, params):
+    import torch
+
+    return (0.5 * torch.as_tensor(model.pixel_variance_log(), dtype=params.dtype)).exp()
 
 
 def _continuous(logits, u):

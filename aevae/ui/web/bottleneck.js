@@ -42,7 +42,7 @@ export function mount({ root, send }) {
   let rows = null;
   let values = null;
   const out = outbox(send);
-  const slider = el("input", { type: "range", min: 1, step: 1, oninput: () => show(), onchange: () => out.post({ k: +slider.value }) });
+  const slider = el("input", { type: "range", min: 1, step: 1, oninput: () => show(), onchange: () => out.later(() => ({ k: +slider.value })) });
   const said = el("output");
   const show = onFrame(() => {
     const k = +slider.value;

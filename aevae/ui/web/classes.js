@@ -106,7 +106,7 @@ export function mount({ root, send }) {
       canvas: el("canvas", { class: "digit", width: 28, height: 28, role: "img", "aria-label": texts.picture }),
       draws: el("input", {
         type: "range", min: 1, max: most, step: 1, "aria-label": texts.draws,
-        oninput: () => show(), onchange: () => out.post({ draws: +parts.draws.value }),
+        oninput: () => show(), onchange: () => out.later(() => ({ draws: +parts.draws.value })),
       }),
       said: el("output"),
       verdict: el("div", { class: "verdict" }),

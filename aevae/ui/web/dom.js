@@ -41,3 +41,11 @@ export function figures(box, models, text) {
   box.dataset.many = models.length > 1;
   return canvases;
 }
+
+/** A row of `count` pictures under its title: {node, says (beside the title), canvases}. */
+export function pictureRow(title, count, label) {
+  const canvases = Array.from({ length: count }, () => el("canvas", { class: "digit", width: 28, height: 28 }));
+  const says = el("span");
+  const digits = el("div", { class: "digits", role: "img", "aria-label": label }, ...canvases);
+  return { node: el("div", { class: "row" }, el("div", { class: "says" }, el("b", {}, title), says), digits), says, canvases };
+}

@@ -67,7 +67,7 @@ class View {
     const { spec } = this;
     this.slider = el("input", { type: "range", min: -spec.most, max: spec.most, step: 0.02, value: spec.amount, "aria-label": spec.texts.slider });
     this.slider.oninput = () => this.render();
-    this.slider.onchange = () => this.out.post({ amount: +this.slider.value });
+    this.slider.onchange = () => this.out.later(() => ({ amount: +this.slider.value }));
     this.said = el("output");
     this.shown = Object.fromEntries(NAMES.map((name) => [name, el("canvas", { class: "digit", width: SIDE, height: SIDE })]));
     this.captions = Object.fromEntries(NAMES.map((name) => [name, el("figcaption")]));

@@ -36,7 +36,7 @@ export function mount({ root, send }) {
     parts = {
       slider: el("input", {
         type: "range", min: 0, max: spec.frames.length - 1, step: 1, "aria-label": spec.texts.slider,
-        oninput: () => show(), onchange: () => out.post({ frame: +parts.slider.value }),
+        oninput: () => show(), onchange: () => out.later(() => ({ frame: +parts.slider.value })),
       }),
       said: el("output"),
       note: el("div", { class: "note" }),

@@ -30,7 +30,7 @@ export function mount({ root, send }) {
   let picture = null; // drawn by hand
   let off = () => {};
 
-  const post = () => out.post(state);
+  const post = () => out.later(() => state);
   const change = (more) => {
     state = { ...state, ...more };
     show();
@@ -140,7 +140,7 @@ export function mount({ root, send }) {
       event.preventDefault();
       const by = 0.1 * now.program.prior;
       change({ a: state.a + by * step[0], b: state.b + by * step[1] });
-      out.later(() => state);
+      post();
     };
     parts.spread = el("input", {
       type: "range", min: -2, max: 1, step: 0.01, "aria-label": texts.spread,

@@ -39,7 +39,7 @@ class View {
     const canvas = () => el("canvas", { class: "digit", width: SIDE, height: SIDE });
     this.slider = el("input", { type: "range", min: 1, max: most, step: 1, value: spec.count, "aria-label": texts.slider });
     this.slider.oninput = () => this.render();
-    this.slider.onchange = () => this.out.post({ count: +this.slider.value });
+    this.slider.onchange = () => this.out.later(() => ({ count: +this.slider.value }));
     this.said = el("output");
     this.heads = Array.from({ length: across }, canvas);
     this.members = Array.from({ length: groups }, canvas);

@@ -1,0 +1,120 @@
+"""One encoder, five decoders: the models of the lab Likelihoods, and what `web/decoders.js` gets."""
+
+import math
+import zlib
+
+import numpy as np
+import streamlit as st
+
+from aevae import bundles
+from aevae.latent import pixels
+from aevae.metrics.reconstruction import sse
+from aevae.ui import kept, live, loaders, pictures
+from aevae.ui.i18n import _
+
+DRAWS, MOVED, REACH = 4, 3, 6.0  # pictures drawn; numbers of the code that may be moved, and how far
+STEPS = {f"step{i}": (0.0, -REACH, REACH) for i in range(MOVED)}
+WIDEST = math.sqrt(0.5)  # a deviation that is shown white
+
+
+def titles() -> dict[str, str]:
+    return {
+        "bernoulli": _("Bernoulli"),
+        "continuous_bernoulli": _("continuous Bernoulli"),
+        "gaussian": _("Gaussian, σ² = 1/2"),
+        "gaussian_learned": _("Gaussian, σ learnt"),
+        "categorical": _("categorical, 4 levels"),
+    }
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def decoders() -> dict:
+    """One encoder, five decoders: torch models by name."""
+    return {name: member.model() for name, member in bundles.load("likelihoods").items()}
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def strongest() -> list[int]:
+    """The numbers of the code that say most of 1,000 test digits."""
+    import torch
+
+    from aevae.metrics.evidence import posterior
+
+    _mu, kl = posterior(decoders()["bernoulli"], torch.tensor(loaders.test_digits()[0]))
+    return np.argsort(-kl.mean(0).numpy(), kind="stable")[:MOVED].tolist()
+
+
+def said(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
+    """Of a decoder: -log p(x|z) of the digit in nats, squared error of the mean, and a Gaussian's sigma^2."""
+    import torch
+
+    model = decoders()[kind]
+    with torch.inference_mode():
+        params, picture = model.params(torch.tensor(z)), torch.tensor(x[None])
+        mean = params if kind.startswith("gaussian") else model.mean(params)  # a Gaussian's as it is, not cut to 0..1
+        log = model.pixel_variance_log() if kind.startswith("gaussian") else 0.0
+        error = float(sse(x[None], mean.numpy())[0])
+        return {"nats": float(model.nll(picture, params)[0]), "error": error, "variance": math.exp(float(log))}
+
+
+def code(x: np.ndarray) -> np.ndarray:
+    """The code (1, 8) that all five decoders read: the digit's, moved as the sliders say."""
+    import torch
+
+    with torch.inference_mode():
+        z = decoders()["bernoulli"].encode(torch.tensor(x[None])).numpy()
+    z[0, strongest()] += np.array(list(kept.numbers(STEPS).values()), np.float32)
+    return z
+
+
+def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
+    """Of the chosen decoder, or of all: the mean, draws of the pixels, and how far each strays; in the browser."""
+    names = list(titles())
+    shown = names if chosen == "all" else [chosen]
+    uniform, normal = pixels.noise(DRAWS, seed=1)
+    if problem := live.trouble([]):
+        st.caption(problem)
+        for name in shown:
+            model = decoders()[name]
+            drawn = pixels.drawn(model, np.repeat(z, DRAWS, 0), uniform, normal)
+            stray = np.minimum(pixels.strays(model, z) / WIDEST, 1)
+            back = np.concatenate([pixels.means(model, z), np.clip(drawn, 0, 1), stray])
+            pictures.show(back, DRAWS + 2, alt=_("{}: mean, draws of the pixels, deviation").format(titles()[name]))
+        return
+    models = [
+        {
+            "title": titles()[name],
+            "kind": "gaussian" if name.startswith("gaussian") else name,
+            "variance": said(name, x, z)["variance"],
+            "count": decoders()[name].config.maps,
+        }
+        for name in names
+    ]
+    live.mount(
+        "decoders",
+        "decoders",
+        {
+            "key": f"{chosen}|{zlib.crc32(x.tobytes())}",
+            "picker": "digit",
+            "models": models,
+            "shown": [names.index(name) for name in shown],
+            "draws": DRAWS,
+            "dims": strongest(),
+            "steps": list(kept.numbers(STEPS).values()),
+            "reach": REACH,
+            "widest": WIDEST,
+            "texts": {
+                "number": _("Number {number} of the code"),
+                "back": _("Back to the digit"),
+                "mean": _("mean"),
+                "draw": _("draw"),
+                "stray": _("deviation"),
+                "says": _("{nats} nats = {bits} bits a pixel · squared error {error}"),
+                "pictures": _("{title}: mean picture, draws of the pixels, standard deviation of each pixel"),
+            },
+        },
+        {"x": x.reshape(-1).astype(np.float32), "uniform": uniform.ravel(), "normal": normal.ravel()},
+        programs=[f"{live.LAB}likelihoods.{name}" for name in names],
+        shape={"height": 190 * len(shown) + 80, "narrow": 120 * len(shown) + 200},
+        on_send=kept.taker({name: name for name in STEPS}, STEPS),
+    )

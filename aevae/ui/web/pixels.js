@@ -1,0 +1,102 @@
+// What a likelihood says of pixels, given the decoder's natural parameters: mean, deviation, draws, -log p(x|z).
+// The same as aevae/latent/pixels.py and aevae/losses.py, for one picture; a categorical pixel has L logits, map by map.
+
+const softplus = (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
+const sigmoid = (v) => 1 / (1 + Math.exp(-v));
+const LOG_2PI = Math.log(2 * Math.PI);
+const NEAR = 1e-2; // of a continuous Bernoulli's logit to 0: there a series
+
+/** log C of a continuous Bernoulli, of its logit. */
+function logNormaliser(eta) {
+  return Math.abs(eta) < NEAR ? Math.LN2 + (eta * eta) / 12 : Math.log(eta / Math.tanh(eta / 2));
+}
+
+/** Where the distribution function of a continuous Bernoulli is u. */
+function continuousDraw(eta, u) {
+  const a = -Math.abs(eta); // of a rising density the mirrored draw: then nothing overflows
+  const falling = a > -1e-4 ? u : Math.log1p(u * Math.expm1(a)) / a;
+  return eta > 0 ? 1 - falling : falling;
+}
+
+function continuousVariance(eta) {
+  if (Math.abs(eta) < NEAR) return 1 / 12 - (eta * eta) / 240;
+  return 1 / (eta * eta) - 1 / (4 * Math.sinh(eta / 2) ** 2);
+}
+
+const binary = { draw: (eta, u) => Number(u < sigmoid(eta)), stray: (eta) => Math.sqrt(sigmoid(eta) * sigmoid(-eta)) };
+const PIXEL = {
+  bernoulli: { ...binary, nll: (eta, x) => softplus(eta) - x * eta },
+  continuous_bernoulli: {
+    draw: continuousDraw,
+    stray: (eta) => Math.sqrt(continuousVariance(eta)),
+    nll: (eta, x) => softplus(eta) - x * eta - logNormaliser(eta),
+  },
+  gaussian: {
+    draw: (mean, _, n, v) => mean + Math.sqrt(v) * n,
+    stray: (_, v) => Math.sqrt(v),
+    nll: (mean, x, v) => 0.5 * ((x - mean) ** 2 / v + Math.log(v) + LOG_2PI),
+  },
+};
+
+/** Shares of the levels of pixel i, into `out`. */
+function levels(logits, i, out) {
+  const pixels = logits.length / out.length;
+  let most = -Infinity, total = 0;
+  for (let l = 0; l < out.length; l++) most = Math.max(most, logits[l * pixels + i]);
+  for (let l = 0; l < out.length; l++) total += out[l] = Math.exp(logits[l * pixels + i] - most);
+  for (let l = 0; l < out.length; l++) out[l] /= total;
+  return out;
+}
+
+function categorical(count) {
+  const p = new Float64Array(count), top = count - 1;
+  return {
+    draw(logits, i, u) {
+      levels(logits, i, p);
+      let level = 0;
+      for (let below = p[0]; level < top && u > below; below += p[++level]);
+      return level / top;
+    },
+    stray(logits, i) {
+      levels(logits, i, p);
+      let mean = 0, square = 0;
+      for (let l = 0; l < count; l++) {
+        mean += (p[l] * l) / top;
+        square += p[l] * (l / top) ** 2;
+      }
+      return Math.sqrt(Math.max(square - mean * mean, 0));
+    },
+    nll: (logits, i, x) => -Math.log(levels(logits, i, p)[Math.round(x * top)]),
+  };
+}
+
+/**
+ * A likelihood: kind (both Gaussians are "gaussian"), variance of a Gaussian pixel, count of levels.
+ * draw(params, u, n, out): pixels drawn with uniform or normal noise (784 each); stray(params, out): deviations;
+ * nll(params, x): nats.
+ */
+export function likelihood(kind, { variance = 0, count = 0 } = {}) {
+  const plain = PIXEL[kind];
+  const each = plain
+    ? {
+        draw: (params, i, u, n) => plain.draw(params[i], u, n, variance),
+        stray: (params, i) => plain.stray(params[i], variance),
+        nll: (params, i, x) => plain.nll(params[i], x, variance),
+      }
+    : categorical(count);
+  return {
+    draw(params, u, n, out) {
+      for (let i = 0; i < out.length; i++) out[i] = each.draw(params, i, u[i], n[i]);
+      return out;
+    },
+    stray(params, out) {
+      for (let i = 0; i < out.length; i++) out[i] = each.stray(params, i);
+      return out;
+    },
+    nll(params, x) {
+      let sum = 0;
+      for (let i = 0; i < x.length; i++) sum += each.nll(params, i, x[i]);
+      return sum;
+    },
+  };
+}
