@@ -3,9 +3,10 @@
 Software rendering; for three shipped models the page Latent sliders is opened and its first slider dragged to and fro
 for some seconds. Prints a markdown table. decode, encode: milliseconds of one picture in the page, p50 and p95 of 200
 samples of 5. frames/s: animation frames in which the picture was painted while dragging; busy: what the page's main
-thread computed for each, everything included. latency: from the pointer's event to the end of the frame that painted
-it. sent: WebSocket messages of the page during the drag. weights: bytes. All of it needs a machine with nothing else to
-do; needs playwright and chromium.
+thread computed for each, everything included. next frame: share of the slider's moves whose picture stood in the very
+next frame of the page. latency: from the pointer's event to the end of the frame that painted it, with the wait for
+that frame in it, 16.7 ms at most at 60 Hz. sent: WebSocket messages of the page during the drag. weights: bytes. All of
+it needs a machine with nothing else to do; needs playwright and chromium.
 """
 
 import asyncio
@@ -20,7 +21,7 @@ from playwright.async_api import CDPSession, Page, async_playwright
 
 from aevae import checkpoints
 from aevae.ui import live
-from benchmarks.startup import serve
+from benchmarks.startup import serve, wait_for
 
 KINDS = (("mlp", 2), ("mlp", 20), ("conv", 16))
 SECONDS = 5
@@ -30,6 +31,7 @@ COLUMNS = (
     "encode (ms)",
     "frames/s",
     "busy (ms / frame)",
+    "next frame",
     "latency (ms)",
     "sent",
     "weights (bytes)",
@@ -52,8 +54,9 @@ TIMES = """async ([core, url, size]) => {
   };
 }"""
 WATCH = """() => {
-  const seen = (window.seen = { frames: new Set(), latency: [], ticks: 0 });
-  let moved = 0, frame = 0;
+  const seen = (window.seen = { frames: new Set(), latency: [], ticks: 0, moves: 0, next: 0 });
+  let moved = 0, frame = 0, turned = [];  // turned: frames after which the slider got another value
+  addEventListener("input", () => { turned.push(frame); seen.moves++; }, true);
   addEventListener("pointermove", (event) => { moved = event.timeStamp; }, true);
   const tick = () => { frame++; seen.ticks++; requestAnimationFrame(tick); };
   requestAnimationFrame(tick);
@@ -64,20 +67,11 @@ WATCH = """() => {
   CanvasRenderingContext2D.prototype.putImageData = function (...args) {
     put.apply(this, args);
     seen.frames.add(frame);
+    seen.next += turned.filter((since) => frame - since <= 1).length;
+    turned = [];
     if (moved) { since = moved; moved = 0; done.port2.postMessage(0); }
   };
 }"""
-
-
-def wait_for(url: str, seconds: float = 60) -> None:
-    """Until the server answers. Raises TimeoutError."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            return urllib.request.urlopen(url + "/_stcore/health", timeout=1).close()
-        except OSError:
-            time.sleep(0.1)
-    raise TimeoutError(f"no answer from {url}")
 
 
 def shipped(network: str, latent_dim: int) -> checkpoints.RunInfo:
@@ -141,13 +135,14 @@ async def measured(page: Page, url: str, network: str, latent_dim: int) -> str:
     seconds, computed = await drag(page)
     during = len(sent) - before
     await page.mouse.up()
-    frames, latency = await page.evaluate("[seen.frames.size, seen.latency]")
+    frames, latency, share = await page.evaluate("[seen.frames.size, seen.latency, seen.next / seen.moves]")
     cells = (
         f"{network} d={latent_dim}",
         quantiles(times["decode"]),
         quantiles(times["encode"]),
         f"{frames / seconds:.0f}",
         f"{1000 * computed / frames:.1f}",
+        f"{100 * share:.1f} %",
         quantiles(latency),
         str(during),
         f"{len(urllib.request.urlopen(program).read()):,}",

@@ -1,6 +1,7 @@
 """Seconds from starting the server to a page at rest, in a real Chromium: `python -m benchmarks.startup`.
 
-Every page is opened cold, by a deep link on a fresh server, three times; medians. Needs playwright and chromium.
+Every page is opened cold, by a deep link on a fresh server, three times; medians. `--labs`: every lab instead, on one
+warm server (torch in its memory), each in a new tab: the first time, and again. Needs playwright and chromium.
 """
 
 import os
@@ -18,6 +19,8 @@ from playwright.sync_api import sync_playwright
 
 from aevae.paths import ROOT
 
+READ = "document.querySelector('[data-testid=stMain]')?.innerText.includes('Three things to try')"  # ends a lab
+WARM = 15  # seconds until a server that has greeted somebody holds torch in its memory
 PAGES = ("", "train", "models", "denoise", "sliders", "interpolate", "embeddings")
 IDLE = "document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'"
 DRAWN = "document.querySelectorAll('[data-testid=stMain] [data-testid=stElementContainer]').length > 2"
@@ -44,17 +47,23 @@ def serve() -> tuple[subprocess.Popen, str]:
     ), f"http://127.0.0.1:{port}"
 
 
+def wait_for(url: str, seconds: float = 60) -> None:
+    """Until the server answers. Raises TimeoutError."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        try:
+            return urllib.request.urlopen(url + "/_stcore/health", timeout=1).close()
+        except OSError:
+            time.sleep(0.02)
+    raise TimeoutError(f"no answer from {url}")
+
+
 def opened(browser, path: str) -> tuple[float, float]:
     """(seconds to a healthy server, seconds to a page at rest) from the start of the process."""
     started = time.perf_counter()
     process, url = serve()
     try:
-        while True:
-            try:
-                urllib.request.urlopen(url + "/_stcore/health", timeout=1).read()
-                break
-            except OSError:
-                time.sleep(0.02)
+        wait_for(url)
         healthy = time.perf_counter() - started
         page = browser.new_page()
         page.goto(f"{url}/{path}")
@@ -67,12 +76,43 @@ def opened(browser, path: str) -> tuple[float, float]:
         process.wait()
 
 
+def labs(browser) -> None:
+    """Print the table of the labs."""
+    from aevae.ui import lab
+
+    process, url = serve()
+    try:
+        wait_for(url)
+        seconds(browser, url, "", DRAWN)
+        time.sleep(WARM)
+        print("| lab | first (s) | again (s) |\n|---|---|---|")
+        for page in lab.found():
+            first, *more = (seconds(browser, url, page.url_path, READ) for _ in range(4))
+            print(f"| {page.url_path} | {first:.1f} | {statistics.median(more):.1f} |", flush=True)
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait()
+
+
+def seconds(browser, url: str, path: str, drawn: str) -> float:
+    """From the address to a page at rest, in a new tab."""
+    page = browser.new_page()
+    started = time.perf_counter()
+    page.goto(f"{url}/{path}")
+    page.wait_for_function(f"{IDLE} && {drawn}", timeout=120_000, polling=50)
+    ready = time.perf_counter() - started
+    page.close()
+    return ready
+
+
 def main(rounds: int = 3) -> None:
     with sync_playwright() as p:
         browser = p.chromium.launch(
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
+        if "--labs" in sys.argv:
+            return labs(browser)
         print("| page | server healthy (s) | page at rest (s) |\n|---|---|---|")
         for path in PAGES:
             healthy, ready = zip(*(opened(browser, path) for _ in range(rounds)), strict=True)
