@@ -121,6 +121,8 @@ def _inspect_film(run) -> None:
     checkpoints.check_safetensors(run.path / "film.safetensors")
     try:
         film = run.film
+    except DamagedRun:
+        raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedRun("film.safetensors cannot be read") from error
     times, pictures = film.get("epoch", np.array(run.config.train.film_epochs, np.float32)), (16, 28, 28)

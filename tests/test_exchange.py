@@ -1,6 +1,8 @@
 """Runs that travel: what goes out comes in; what is not sound stays out and writes nothing."""
 
+import hashlib
 import io
+import json
 import stat
 import zipfile
 
@@ -41,6 +43,13 @@ def test_round_trip(store, packed):
         exchange.unpack(data)
 
 
+def _filmed(files: dict, inside: dict, film: bytes) -> dict:
+    """With another film, and its checksum."""
+    state = json.loads(files[inside["state.json"]])
+    state["checksums"]["film.safetensors"] = hashlib.sha256(film).hexdigest()
+    return files | {inside["film.safetensors"]: film, inside["state.json"]: json.dumps(state).encode()}
+
+
 def _spoilt(name: str, files: dict, kind: str) -> dict:
     inside = {k.split("/")[1]: k for k in files}
     if kind == "walks out":
@@ -79,12 +88,12 @@ def _spoilt(name: str, files: dict, kind: str) -> dict:
         from safetensors.numpy import load, save
 
         film = load(files[inside["film.safetensors"]])
-        return files | {inside["film.safetensors"]: save(film | {"sample": film["sample"][:, :3].copy()})}
+        return _filmed(files, inside, save(film | {"sample": film["sample"][:, :3].copy()}))
     if kind == "film out of order":
         from safetensors.numpy import load, save
 
         film = load(files[inside["film.safetensors"]])
-        return files | {inside["film.safetensors"]: save(film | {"epoch": film["epoch"][::-1].copy()})}
+        return _filmed(files, inside, save(film | {"epoch": film["epoch"][::-1].copy()}))
     raise AssertionError(kind)
 
 
