@@ -13,6 +13,7 @@ import numpy as np
 
 from aevae import checkpoints, events, paths
 from aevae.checkpoints import NAME, DamagedRun, RunInfo
+from aevae.datasets.images import directory_bytes
 
 FILES = (
     "config.json",
@@ -25,6 +26,7 @@ FILES = (
 )
 NEEDED = ("config.json", "state.json", "model.safetensors", "history.jsonl")
 MAX_BYTES = 300_000_000  # of all files of a run, unpacked
+MAX_DIRECTORY = 65_536  # bytes of a zip's list of members
 
 
 def pack(run: RunInfo) -> bytes:
@@ -61,6 +63,8 @@ def unpack(data: bytes) -> str:
 
 
 def _read(data: bytes) -> tuple[str, dict[str, bytes]]:
+    if (directory_bytes(io.BytesIO(data)) or 0) > MAX_DIRECTORY:  # opening reads the whole list into objects
+        raise ValueError("the zip lists more files than a run has")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
         members = [m for m in archive.infolist() if not m.is_dir()]

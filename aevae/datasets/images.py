@@ -33,6 +33,7 @@ TEST_SHARE = 0.2
 MAX_FILES = 20_000
 MAX_FILE_BYTES = 20_000_000
 MAX_TOTAL_BYTES = 500_000_000
+MAX_STORED_BYTES = 5_000_000_000  # of all uploaded zips together
 MAX_PIXELS = 40_000_000  # of one picture; 160 MB while it is decoded
 MAX_CLASSES = 1000
 MAX_RATIO = 200  # uncompressed : compressed of one member of a zip ...
@@ -252,18 +253,24 @@ def _check_directory(source: Path | BinaryIO, label: str) -> None:
 
 
 def _check_end(file: BinaryIO, label: str) -> None:
-    size = file.seek(0, os.SEEK_END)
-    if size > MAX_TOTAL_BYTES:
+    if file.seek(0, os.SEEK_END) > MAX_TOTAL_BYTES:
         raise ValueError(f"{label} has more than {MAX_TOTAL_BYTES // 10**6} MB")
+    if (directory := directory_bytes(file)) is None:
+        raise ValueError(f"{label} is not a zip file")
+    if directory > MAX_DIRECTORY_BYTES:
+        raise ValueError(f"{label} lists too many files; at most {MAX_FILES} pictures are taken")
+
+
+def directory_bytes(file: BinaryIO) -> float | None:
+    """Size of a zip's list of members, inf of a 64-bit one; None: it is no zip."""
+    size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - 65_535 - 22 - 20))
     tail = file.read()
     plain = len(tail) - 22
     at = plain if tail[plain : plain + 4] == b"PK\5\6" and tail[-2:] == b"\0\0" else tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) < at + 22:
-        raise ValueError(f"{label} is not a zip file")
-    (directory,) = struct.unpack_from("<I", tail, at + 12)
-    if directory > MAX_DIRECTORY_BYTES or tail[max(0, at - 20) : at].startswith(b"PK\6\7"):
-        raise ValueError(f"{label} lists too many files; at most {MAX_FILES} pictures are taken")
+        return None
+    return math.inf if tail[max(0, at - 20) : at].startswith(b"PK\6\7") else struct.unpack_from("<I", tail, at + 12)[0]
 
 
 def _checked_members(archive: zipfile.ZipFile, label: str) -> list[zipfile.ZipInfo]:
@@ -579,11 +586,20 @@ def store_upload(data: bytes, name: str) -> str:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():  # who comes first names it
+            _check_room(path.parent, len(data), label)
             _write(path.with_suffix(".json"), json.dumps({"title": label}).encode())
             _write(path, data)
     except OSError as error:
         raise ValueError(f"{label} could not be stored in {path.parent} ({error.strerror})") from None
     return f"{PREFIX}{path}"
+
+
+def _check_room(folder: Path, more: int, label: str) -> None:
+    if sum(file.stat().st_size for file in folder.glob("*.zip")) + more > MAX_STORED_BYTES:
+        raise ValueError(
+            f"{label} is not stored: uploaded pictures take {MAX_STORED_BYTES // 10**9} GB already; "
+            f"whoever runs this lab can delete some of {folder}"
+        )
 
 
 def _shown(name: str) -> str:
