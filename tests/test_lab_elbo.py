@@ -88,7 +88,17 @@ def test_the_target_changes_p(page):
     assert len(parcels(page)["divergence"][0]["p"]) == 2
     page.segmented_control(key="target").set_value("narrow").run()
     (part,) = parcels(page)["divergence"][0]["p"]
-    assert part == {"w": 1.0, "m": 0.0, "s": 0.01}
+    assert part == {"w": 1.0, "m": 0.0, "s": 0.01} and not parcels(page)["divergence"][0]["free"]
+
+
+def test_p_may_be_any_gaussian_and_the_address_knows_it(page):
+    page.segmented_control(key="target").set_value("any").run()
+    spec, _arrays = parcels(page)["divergence"]
+    assert spec["free"] and spec["p"] == [{"w": 1.0, "m": 0.0, "s": 1.0}]
+    page.session_state["p_mean"], page.session_state["p_spread"] = -1.5, 0.4
+    page.run()
+    assert parcels(page)["divergence"][0]["p"] == [{"w": 1.0, "m": -1.5, "s": 0.4}]
+    assert page.query_params["p_mean"] in ("-1.5", ["-1.5"]) and page.query_params["p_spread"] in ("0.4", ["0.4"])
 
 
 def test_the_address_brings_the_hand_back(monkeypatch, tmp_path):

@@ -15,9 +15,9 @@ from aevae.ui.i18n import _
 MOST = 16  # draws
 MOVED = {"q_a": (0.0, -20.0, 20.0), "q_b": (0.0, -20.0, 20.0), "q_spread": (1.0, 0.01, 10.0), "q_draws": (8, 1, MOST)}
 FAMILIES = ("vae", "beta_vae", "skip_vae", "iwae")
-TARGETS = {  # p: its parts, the stretch of the line, the least and the largest sigma of q, where q begins
+TARGETS = {  # p, or where it begins; the stretch of the line; the least and the largest sigma; where q begins; height
     "two": ([(0.5, -2.0, 0.5), (0.5, 2.0, 0.5)], (-6, 6), (0.2, 5), (0.6, 1.0), 0.5),
-    "unit": ([(1.0, 0.0, 1.0)], (-4, 4), (0.1, 4), (1.5, 0.5), 0.8),
+    "any": ([(1.0, 0.0, 1.0)], (-4, 4), (0.2, 4), (1.5, 0.5), 0.8),
     "narrow": ([(1.0, 0.0, 0.01)], (-0.08, 0.08), (0.002, 0.05), (0.03, 0.02), 40.0),
 }
 
@@ -78,7 +78,7 @@ def posterior(name: str, x: np.ndarray) -> None:
 def divergence() -> None:
     """Forward and reverse KL, by hand."""
     st.subheader(_("Two ways to be near"), anchor=False)
-    titles = {"two": _("two bumps"), "unit": "N(0, 1)", "narrow": "N(0, 0.01²)"}
+    titles = {"two": _("two bumps"), "any": _("a Gaussian"), "narrow": "N(0, 0.01²)"}
     target = st.segmented_control(
         "p", list(TARGETS), default="two", required=True, key="target", bind="query-params", format_func=titles.get
     )
@@ -87,27 +87,34 @@ def divergence() -> None:
         return
     parts, (low, high), (least, most), (m, s), unit = TARGETS[target]
     ranges = {f"m_{target}": (m, low, high), f"s_{target}": (s, least / 10, 10 * most)}
+    names = {"m": f"m_{target}", "s": f"s_{target}"}
+    if free := target == "any":
+        ranges |= {"p_mean": (0.0, low, high), "p_spread": (1.0, least / 10, 10 * most)}
+        names |= {"pm": "p_mean", "ps": "p_spread"}
     at = kept.numbers(ranges)
+    if free:
+        parts = [(1.0, at["p_mean"], at["p_spread"])]
     live.mount(
         "divergence",
         "divergence",
         {
             "key": target,
+            "free": free,
             "p": [{"w": w, "m": mean, "s": std} for w, mean, std in parts],
             "low": low, "high": high, "least": least, "most": most, "unit": unit,
             "digits": 4 if target == "narrow" else 2,
             "start": {"m": at[f"m_{target}"], "s": at[f"s_{target}"]},
             "texts": {
                 "plot": _("Densities of p and q; drag to move the mean of q."),
-                "p": _("p, which stays"),
+                "p": _("p, which the sliders move, too") if free else _("p, which stays"),
                 "q": _("q = N(μ, σ²), which you drag"),
                 "nats": _("{value} nats"),
                 "slide": _("Slide down"),
                 "closed": _("In closed form KL(q ‖ p) = {value} nats."),
             },
         },
-        height=430,
-        on_send=kept.taker({"m": f"m_{target}", "s": f"s_{target}"}, ranges),
+        height=490 if free else 430,
+        on_send=kept.taker(names, ranges),
     )  # fmt: skip
 
 
@@ -145,7 +152,7 @@ lab.end(
     tries=[
         _("Drag q into the middle of the plane: KL is near its least, and the digit is lost."),
         _("Shrink σ to × 0.01: no noise, hardly a better picture, and a KL that a plain AE never pays."),
-_("Take p = N(0, 0.01²) and pull μ to 0.08, which N(0, 1) would not notice: more than 30 nats."),
+        _("Take p = N(0, 0.01²) and pull μ to 0.08, which N(0, 1) would not notice: more than 30 nats."),
     ],
     formula=r"\begin{aligned}\log p(x)\ge\mathrm{ELBO}&=\mathbb E_q\log p(x|z)-\mathrm{KL}(q(z|x)\Vert p(z))\\"
     r"&=\log p(x)-\mathrm{KL}(q(z|x)\Vert p(z|x))\\&=\mathbb E_q\log p(x,z)+H(q)\end{aligned}",

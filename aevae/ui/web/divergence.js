@@ -1,4 +1,4 @@
-// Two densities on a line: p stays, q is moved by hand or slides down one of the two divergences.
+// Two densities on a line: q is moved by hand or slides down one of the two divergences; p stays, or is one to move, too.
 import { onFrame, outbox, stillness } from "./core.js";
 import { el, fill, svg } from "./dom.js";
 import { descend, kl, klNormal, logMixture } from "./gaussian.js";
@@ -23,6 +23,7 @@ export function mount({ root, send }) {
   const box = root.appendChild(el("div", { class: "divergence" }));
   const out = outbox(send);
   let now = null;
+  let p = null;
   let q = null;
   let running = 0;
   let parts = null;
@@ -31,9 +32,8 @@ export function mount({ root, send }) {
     cancelAnimationFrame(running);
     running = 0;
   };
-  const post = () => out.later(() => ({ m: q.m, s: q.s }));
+  const post = () => out.later(() => (now.free ? { ...q, pm: p[0].m, ps: p[0].s } : { ...q }));
   const cost = (kind) => {
-    const { p } = now;
     return kind === "forward" ? (m, s) => kl(p, [{ w: 1, m, s }], 200) : (m, s) => kl([{ w: 1, m, s }], p, 200);
   };
 
@@ -61,25 +61,53 @@ export function mount({ root, send }) {
   }
 
   const show = onFrame(() => {
-    const { p, low, high, least, most, unit, texts } = now;
+    const { low, high, unit, texts } = now;
     const mine = [{ w: 1, ...q }];
+    parts.p.setAttribute("d", `${curve(p, low, high, unit)}L${WIDTH},${HEIGHT - FOOT}L0,${HEIGHT - FOOT}Z`);
     parts.q.setAttribute("d", curve(mine, low, high, unit));
     const forward = kl(p, mine);
     const reverse = kl(mine, p);
     parts.forward.textContent = fill(texts.nats, { value: forward.toFixed(forward < 100 ? 3 : 0) });
     parts.reverse.textContent = fill(texts.nats, { value: reverse.toFixed(reverse < 100 ? 3 : 0) });
-    parts.m.value = q.m;
-    parts.s.value = Math.log(q.s / least) / Math.log(most / least);
-    parts.mSaid.textContent = `μ = ${q.m.toFixed(now.digits)}`;
-    parts.sSaid.textContent = `σ = ${q.s.toFixed(now.digits)}`;
-    parts.m.setAttribute("aria-valuetext", parts.mSaid.textContent);
-    parts.s.setAttribute("aria-valuetext", parts.sSaid.textContent);
+    for (const knob of parts.knobs) knob.show();
     if (p.length === 1) parts.check.textContent = fill(texts.closed, { value: klNormal(q.m, q.s, p[0].m, p[0].s).toFixed(3) });
   });
 
+  /** Two sliders, for mean and deviation of the Gaussian that get() gives and set() takes. */
+  function knobs(get, set, of) {
+    const { low, high, least, most, digits } = now;
+    const knob = (name, min, max, read, write) => {
+      const said = el("output");
+      const input = el("input", {
+        type: "range", min, max, step: (max - min) / 500, "aria-label": of + name,
+        oninput() {
+          stop();
+          set({ ...get(), ...write(+input.value) });
+          show();
+        },
+        onchange: post,
+      });
+      const text = () => `${of}${name} = ${get()[name === "μ" ? "m" : "s"].toFixed(digits)}`;
+      return {
+        input,
+        said,
+        show() {
+          input.value = read(get());
+          said.textContent = text();
+          input.setAttribute("aria-valuetext", text());
+        },
+      };
+    };
+    const scale = Math.log(most / least);
+    return [
+      knob("μ", low, high, ({ m }) => m, (m) => ({ m })),
+      knob("σ", 0, 1, ({ s }) => Math.log(s / least) / scale, (v) => ({ s: least * Math.exp(v * scale) })),
+    ];
+  }
+
   function build() {
-    const { p, low, high, unit, texts, digits } = now;
-    parts = { q: svg("path", { class: "q" }) };
+    const { low, high, texts, digits, free } = now;
+    parts = { p: svg("path", { class: "p" }), q: svg("path", { class: "q" }) };
     const ticks = Array.from({ length: 5 }, (_, i) => {
       const label = svg("text", { x: (i / 4) * WIDTH, y: HEIGHT - 5, "text-anchor": ["start", "middle", "middle", "middle", "end"][i] });
       label.textContent = (low + ((high - low) * i) / 4).toFixed(Math.min(digits, 2));
@@ -87,8 +115,7 @@ export function mount({ root, send }) {
     });
     const plot = svg(
       "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.plot },
-      svg("path", { class: "p", d: `${curve(p, low, high, unit)}L${WIDTH},${HEIGHT - FOOT}L0,${HEIGHT - FOOT}Z` }),
-      parts.q, svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }), ...ticks,
+      parts.p, parts.q, svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }), ...ticks,
     );
     const aim = (event) => {
       stop();
@@ -102,20 +129,8 @@ export function mount({ root, send }) {
     };
     plot.onpointermove = (event) => plot.hasPointerCapture(event.pointerId) && aim(event);
     plot.onpointerup = post;
-    const range = (label, min, max, set) =>
-      el("input", {
-        type: "range", min, max, step: (max - min) / 500, "aria-label": label,
-        oninput(event) {
-          stop();
-          set(+event.target.value);
-          show();
-        },
-        onchange: post,
-      });
-    parts.m = range("μ", low, high, (m) => (q = { ...q, m }));
-    parts.s = range("σ", 0, 1, (v) => (q = { ...q, s: now.least * (now.most / now.least) ** v }));
-    parts.mSaid = el("output");
-    parts.sSaid = el("output");
+    const of = (name) => (free ? `${name}: ` : "");
+    parts.knobs = [...knobs(() => q, (to) => (q = to), of("q")), ...(free ? knobs(() => p[0], (to) => (p = [to]), of("p")) : [])];
     parts.check = el("div", { class: "check" });
     const kind = (name, label) => {
       parts[name] = el("output");
@@ -127,7 +142,7 @@ export function mount({ root, send }) {
     box.replaceChildren(
       plot,
       el("div", { class: "key" }, el("span", { class: "of-p", textContent: texts.p }), el("span", { class: "of-q", textContent: texts.q })),
-      el("label", {}, parts.m, parts.mSaid), el("label", {}, parts.s, parts.sSaid),
+      ...parts.knobs.map(({ input, said }) => el("label", {}, input, said)),
       el("div", { class: "kinds" }, kind("forward", "KL(p ‖ q)"), kind("reverse", "KL(q ‖ p)")), parts.check,
     );
   }
@@ -139,6 +154,7 @@ export function mount({ root, send }) {
       if (fresh) {
         stop();
         q = { ...spec.start };
+        p = spec.p;
         build();
       }
       show();
