@@ -1,0 +1,365 @@
+"""Thirty pupils on one server: `python -m benchmarks.class_of_thirty`, on a machine with nothing else to do.
+
+Three parts, each with its table; `--only` takes one.
+
+lesson    30 sessions (`benchmarks.seat`), each every 3 to 10 s: another page, a digit, a slider let go, noise, a
+          brush in a map; one training runs all the while, and a real Chromium drags a slider. Printed: answers' median
+          and p95, errors, lost sessions, frames a second, the training's pace beside its pace alone, memory, who had
+          the cores.
+presses   30 sessions press Train within 5 s, half of them for the same run. Printed: jobs, what runs, what waits, and
+          how long pages answer while everybody watches.
+sessions  500 sessions, ten at a time, open the app, look at two pages and close. Printed: the server's memory.
+
+Clients and Chromium (software rendering) run on the machine that they measure, which makes the figures worse than those
+of a class with machines of its own. Linux only.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import random
+import re
+import shutil
+import signal
+import statistics
+import tempfile
+import time
+import urllib.request
+from collections import Counter
+from pathlib import Path
+
+from aevae import jobs
+from aevae.blob import unpack
+from aevae.config import DataConfig, RunConfig, TrainConfig
+from benchmarks.seat import Lost, Seat
+
+PAGES = ("", "models", "denoise", "sliders", "interpolate", "embeddings", "compare", "train", "pca", "elbo", "codebook")
+PAUSE = (3.0, 10.0)  # seconds between two presses of one pupil
+WANDER = 0.3  # part of the presses that lead to another page
+ARRIVAL = 10.0  # seconds in which all come in
+ALONE = 15.0  # seconds in which the training's pace alone is measured
+WITHIN = 5.0  # seconds in which all press Train
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+# -- what pupils do --------------------------------------------------------------------------------------------------
+
+
+def a_code(element, draw: random.Random) -> dict:
+    """A slider of the bank, dragged and let go."""
+    _header, arrays = unpack(element.bytes)
+    z = [float(v) for v in arrays["z"]]
+    z[draw.randrange(len(z))] = draw.uniform(-2, 2)
+    return {"z": z, "n": draw.randrange(1 << 40)}
+
+
+def a_cell(element, draw: random.Random) -> dict:
+    """One of the digits of a sheet."""
+    x0, x1, y0, y1 = unpack(element.bytes)[0]["spec"]["extent"]
+    return {"x": draw.uniform(min(x0, x1), max(x0, x1)), "y": draw.uniform(min(y0, y1), max(y0, y1))}
+
+
+def some_points(element, draw: random.Random) -> dict:
+    """A lasso in a map."""
+    return {"selected": sorted(draw.sample(range(500), 40)), "point": draw.randrange(500), "n": draw.randrange(1 << 40)}
+
+
+DEEDS = {  # key of a widget -> what is done there
+    "digit": lambda element, draw: draw.randrange(1000),
+    "digit_grid": a_cell,
+    "bank_live": a_code,
+    "noise_live": lambda element, draw: {"level": round(draw.random(), 2), "n": draw.randrange(1 << 40)},
+    "scrub_live": lambda element, draw: {"at": [round(draw.random(), 2)], "n": draw.randrange(1 << 40)},
+    "steps": lambda element, draw: draw.randrange(3, 16),
+    "compare_view": lambda element, draw: draw.choice(element.options).content,
+    "atlas_view": some_points,
+    "train_epochs": lambda element, draw: draw.randrange(1, 20),
+    "models_family": lambda element, draw: draw.choice(element.options).content,
+}
+
+
+async def lesson(seat: Seat, draw: random.Random, end: float) -> None:
+    """What one pupil does until `end` (of time.monotonic). Raises Lost."""
+    await asyncio.sleep(draw.uniform(0, ARRIVAL))
+    await seat.sit(draw.choice(PAGES))
+    while time.monotonic() < end:
+        await asyncio.sleep(draw.uniform(*PAUSE))
+        deeds = [key for key in DEEDS if key in seat.elements]
+        if not deeds or draw.random() < WANDER:
+            await seat.go(draw.choice([path for path in PAGES if seat.pages[path] != seat.page]))
+        else:
+            key = draw.choice(deeds)
+            await seat.do(key, DEEDS[key](seat.elements[key][1], draw))
+
+
+# -- the server ------------------------------------------------------------------------------------------------------
+
+
+def metrics(url: str) -> dict[str, float]:
+    """`/metrics`: name with labels -> number."""
+    lines = urllib.request.urlopen(f"{url}/metrics", timeout=60).read().decode().splitlines()
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines if line[0] != "#")}
+
+
+def memory(url: str) -> float:
+    """MB that the server holds."""
+    return metrics(url)["aevae_memory_bytes"] / 2**20
+
+
+def cpu(pid: int) -> float:
+    """Seconds that a process has computed; 0 for one that is gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / TICK
+
+
+def children(pid: int) -> list[int]:
+    """Processes that this one started, and theirs."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, task.read_text().split()):
+                found += [child, *children(child)]
+    return found
+
+
+def training(seed: int = 0, epochs: int = 500) -> RunConfig:
+    """One that lasts longer than any lesson here."""
+    from aevae.models import family_class
+
+    return RunConfig(DataConfig("mnist-5k"), family_class("vae").Config(), TrainConfig(epochs=epochs), seed)
+
+
+class Pace:
+    """Steps a second of a running job, between two looks."""
+
+    def __init__(self, number: int):
+        self.number, self.before = number, None
+
+    def look(self) -> float:
+        now = time.monotonic(), jobs.get(self.number).progress.get("step", 0)
+        before, self.before = self.before, now
+        return (now[1] - before[1]) / (now[0] - before[0]) if before else 0.0
+
+
+async def begun(number: int) -> None:
+    """Until the job has made its first steps."""
+    while not jobs.get(number).progress.get("step"):
+        await asyncio.sleep(0.2)
+        if not jobs.get(number).active:
+            raise RuntimeError(jobs.get(number).error)
+
+
+# -- a real browser --------------------------------------------------------------------------------------------------
+
+
+async def drags(url: str, end: float, rates: list[float]) -> None:
+    """Drag the first slider of a page in Chromium again and again; frames a second of each drag."""
+    from playwright.async_api import async_playwright
+
+    from benchmarks.live import drag, shipped
+
+    async with async_playwright() as p:
+        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = await p.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
+        page = await browser.new_page(viewport={"width": 1280, "height": 900})
+        await page.goto(f"{url}/sliders?model={shipped('mlp', 20).name}")
+        await page.locator(".live input[type=range]").first.wait_for(timeout=60_000)
+        await page.wait_for_timeout(3000)
+        while time.monotonic() < end:
+            seconds, _busy = await drag(page)
+            await page.mouse.up()
+            rates.append(await page.evaluate("seen.frames.size") / seconds)
+            await page.wait_for_timeout(3000)
+        await browser.close()
+
+
+# -- the three parts -------------------------------------------------------------------------------------------------
+
+
+def quantile(values: list[float], part: float) -> float:
+    values = sorted(values)
+    return values[min(int(part * len(values)), len(values) - 1)]
+
+
+def table(rows: list[tuple[str, str]]) -> None:
+    print("\n| measured | |\n|---|---|")
+    for row in rows:
+        print(f"| {row[0]} | {row[1]} |", flush=True)
+
+
+async def hold_lesson(url: str, pid: int, pupils: int, seconds: float, chromium: int, trains: bool) -> None:
+    """Part 1."""
+    job = jobs.submit(training()) if trains else None
+    alone = together = 0.0
+    if job:
+        await begun(job.id)
+        pace = Pace(job.id)
+        pace.look()
+        await asyncio.sleep(ALONE)
+        alone = pace.look()
+    draw = random.Random(0)
+    seats = [Seat(url) for _ in range(pupils)]
+    start = time.monotonic()
+    end, rates, lost = start + seconds, [], []
+
+    async def attend(seat: Seat, seed: int) -> None:
+        try:
+            await lesson(seat, random.Random(seed), end)
+        except Lost as problem:
+            lost.append(str(problem))
+        finally:
+            await seat.leave()
+
+    before = {name: cpu(p) for name, p in (("server", pid), ("clients", os.getpid()))}
+    browsers = [asyncio.create_task(drags(url, end, rates)) for _ in range(chromium)]
+    pupils_ = [asyncio.create_task(attend(seat, draw.randrange(1 << 30))) for seat in seats]
+    await asyncio.sleep(seconds * 0.9)
+    if job:
+        together = pace.look()
+    used = {name: cpu(p) for name, p in (("server", pid), ("clients", os.getpid()))}
+    workers = sum(cpu(child) for child in children(pid))
+    size, wall = memory(url), time.monotonic() - start
+    await asyncio.gather(*pupils_, *browsers)
+    answers = [(what, s) for seat in seats for what, s in seat.seconds]
+    pressed = [s for what, s in answers if what != "open"]
+    opened = [s for what, s in answers if what == "open"]
+    errors = Counter(error for seat in seats for error in seat.errors)
+    share = {name: (used[name] - before[name]) / wall for name in used}
+    rows = [
+        (f"sessions, presses in {seconds:.0f} s", f"{pupils}, {len(pressed)}"),
+        ("answer, median / p95 (s)", f"{statistics.median(pressed):.2f} / {quantile(pressed, 0.95):.2f}"),
+        ("coming in, median / p95 (s)", f"{statistics.median(opened):.2f} / {quantile(opened, 0.95):.2f}"),
+        ("errors, lost sessions", f"{sum(errors.values())}, {len(lost)}"),
+        ("memory of the server (MB)", f"{size:.0f}"),
+        ("cores: server, its workers since the start, clients",
+         f"{share['server']:.2f}, {workers / (wall + ALONE):.2f}, {share['clients']:.2f}"),
+    ]  # fmt: skip
+    if rates:
+        rows.append(
+            ("frames / s of a drag in Chromium, median / least", f"{statistics.median(rates):.0f} / {min(rates):.0f}")
+        )
+    if job:
+        rows.append(
+            (
+                "training (steps / s): alone, in the lesson",
+                f"{alone:.0f}, {together:.0f} ({alone / max(together, 1e-9):.1f} times as long)",
+            )
+        )
+        jobs.cancel(job.id)
+    table(rows)
+    for kind in sorted({what for what, _ in answers}):
+        found = [s for what, s in answers if what == kind]
+        print(f"    {kind}: {len(found)}, {statistics.median(found):.2f} / {quantile(found, 0.95):.2f} s")
+    for problem, count in [*errors.most_common(8), *Counter(lost).most_common(4)]:
+        print(f"    {count} x {problem}")
+
+
+async def press_train(url: str, pupils: int) -> None:
+    """Part 2."""
+    seats = [Seat(url) for _ in range(pupils)]
+    for seat in seats:
+        await seat.sit("train")
+    for i, seat in enumerate(seats[pupils // 2 :], 1):
+        await seat.do("train_seed", i)
+    draw, began = random.Random(1), time.monotonic()
+
+    async def press(seat: Seat) -> float:
+        await asyncio.sleep(draw.uniform(0, WITHIN))
+        return await seat.do("train_start", what="press Train")
+
+    pressed = await asyncio.gather(*(press(seat) for seat in seats))
+    took = time.monotonic() - began
+    running: list[int] = []
+    waits: list[float] = []
+    for _ in range(10):
+        listing = jobs.jobs(500)
+        running.append(sum(job.state == "running" for job in listing))
+        seat = draw.choice(seats)
+        waits.append(await seat.go(draw.choice(("denoise", "sliders"))))
+        await seat.go("train")
+        await asyncio.sleep(0.3)
+    told = [text for seat in seats for text in seat.texts if re.search(r"number \d+ in the queue, begins in", text)]
+    table(
+        [
+            (f"presses in {took:.1f} s", f"{len(pressed)}, {pupils // 2} of them for one run"),
+            ("jobs; running at once, at most", f"{len(listing)}; {max(running)}"),
+            ("answer to the press, median / slowest (s)", f"{statistics.median(pressed):.2f} / {max(pressed):.2f}"),
+            ("pages while all watch, median / slowest (s)", f"{statistics.median(waits):.2f} / {max(waits):.2f}"),
+            ("sessions that read where they stand and when it begins", str(len({id(t) for t in told}))),
+            ("errors", str(sum(len(seat.errors) for seat in seats))),
+        ]
+    )
+    jobs.cancel(*(job.id for job in jobs.jobs(500) if job.active))
+    for seat in seats:
+        for error in seat.errors:
+            print("   ", error)
+        await seat.leave()
+
+
+async def come_and_go(url: str, sessions: int) -> None:
+    """Part 3."""
+    sizes, errors = [(0, memory(url))], 0
+
+    async def visit(number: int) -> int:
+        seat, draw = Seat(url), random.Random(number)
+        await seat.sit()
+        await seat.go(draw.choice(PAGES[1:]))
+        await seat.leave()
+        return len(seat.errors)
+
+    print("\n| sessions opened and closed | memory of the server (MB) |\n|---|---|")
+    for first in range(0, sessions, 10):
+        errors += sum(await asyncio.gather(*(visit(first + i) for i in range(10))))
+        if (first + 10) % max(sessions // 10, 10) == 0:
+            sizes.append((first + 10, memory(url)))
+            print(f"| {first + 10} | {sizes[-1][1]:.0f} |", flush=True)
+    print(f"    errors: {errors}")
+
+
+async def report(url: str, pid: int, asked: argparse.Namespace) -> None:
+    warm = Seat(url)
+    await warm.sit()
+    for path in PAGES:
+        await warm.go(path)  # first visits import and compute what stays
+    await warm.leave()
+    if asked.only in ("", "lesson"):
+        await hold_lesson(url, pid, asked.pupils, asked.seconds, asked.chromium, not asked.no_training)
+    if asked.only in ("", "presses"):
+        await press_train(url, asked.pupils)
+    if asked.only in ("", "sessions"):
+        await come_and_go(url, asked.sessions)
+
+
+def main() -> None:
+    ask = argparse.ArgumentParser(prog="python -m benchmarks.class_of_thirty", description=__doc__.partition("\n")[0])
+    ask.add_argument("--pupils", type=int, default=30)
+    ask.add_argument("--seconds", type=float, default=120, help="of the lesson")
+    ask.add_argument("--chromium", type=int, default=1, help="real browsers in the lesson")
+    ask.add_argument("--sessions", type=int, default=500, help="that open and close in the third part")
+    ask.add_argument("--no-training", action="store_true", help="in the lesson")
+    ask.add_argument("--only", choices=("lesson", "presses", "sessions"), default="")
+    ask.add_argument("--url", default="", help="a server that runs already (with this AEVAE_RUNS, and --pid)")
+    ask.add_argument("--pid", type=int, default=0)
+    asked = ask.parse_args()
+    if asked.url:
+        return asyncio.run(report(asked.url, asked.pid, asked))
+    with tempfile.TemporaryDirectory() as store:
+        os.environ["AEVAE_RUNS"] = store
+        from benchmarks.live import wait_for
+        from benchmarks.startup import serve
+
+        process, url = serve()
+        try:
+            wait_for(url)
+            asyncio.run(report(url, process.pid, asked))
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            process.wait()
+
+
+if __name__ == "__main__":
+    main()
