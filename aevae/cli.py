@@ -216,10 +216,17 @@ def _through(args, verb: str) -> dict:
     if verb == "encode" and array.size and not (0 <= array.min() and array.max() <= 1):
         raise Wrong(f"images must be in 0..1, got {array.min():g}..{array.max():g}")
     run = runs.load_run(args.run, args.device)
+    if verb == "encode":
+        _say_if_searched(run)
     out = getattr(run, verb)(array)
     with open(args.out, "wb") as file:  # an open file: numpy would add its own ending to a name
         np.save(file, out)
     return {"run": run.name, "out": args.out, "shape": list(out.shape)}
+
+
+def _say_if_searched(run) -> None:
+    if not run.model.has_encoder:
+        _say(f"{run.config.model.family} has no encoder: each code is searched for, which takes a while")
 
 
 def embed(args) -> dict:
@@ -238,6 +245,7 @@ def embed(args) -> dict:
     index = np.arange(args.n)
     fit = {"tsne": {"perplexity": min(30.0, embeddings.largest_perplexity(args.n))}}
     fit["umap"] = {"n_neighbors": min(15, args.n - 1)}
+    _say_if_searched(run)
     z, labels = run.encode(test.images[: args.n].astype(np.float32) / 255), test.labels[: args.n]
     found = embeddings.cached_embed(z, args.method, seed=args.seed, **fit.get(args.method, {}))
     numbers = {

@@ -33,6 +33,7 @@ JOB = "job"  # in the URL: name of the watched run
 SWEEP = "sweep"  # in the URL: fingerprints of the runs that are watched together
 SWEEP_LINK = re.compile(r"[0-9a-f]{12}(-[0-9a-f]{12}){0,199}")
 _WATCHED, _TOGETHER, _ACTIVE = "train_job", "train_together", "train_active"  # session
+LABS = {"sequence": "pages/beyond/02_time.py", "pair": "pages/beyond/05_flow.py"}  # input -> where it is shown
 SIGNS = {
     "queued": ":material/hourglass_empty:",
     "running": ":material/play_circle:",
@@ -49,7 +50,8 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str) -> None:
     """Queue a run, or several as one sweep, and watch (a callback). A queue that cannot be used is told on the page."""
     several = [configs] if isinstance(configs, RunConfig) else list(configs)
     try:
-        if problem := gate.may_train(len(several)):
+        refused = next(filter(None, (gate.may_read(config.data.name) for config in several)), "")
+        if problem := refused or gate.may_train(len(several)):
             st.session_state["train_problem"] = problem
             return
         began = time.time()
@@ -141,7 +143,11 @@ def open_in(page: str, name: str) -> None:
 
 
 def open_buttons(name: str, key: str) -> None:
-    """Buttons that lead to the exploring pages with this run."""
+    """Buttons that lead to the exploring pages with this run; to its lab where it takes no single pictures."""
+    lab = LABS.get(checkpoints.find_run(name).traits["input"])
+    if lab:
+        st.page_link(lab, label=_("Open its lab"), icon=":material/science:")
+        return
     with st.container(horizontal=True, gap="small", width="content"):
         for page, title, icon in (
             ("sliders", _("Open in Latent sliders"), ":material/tune:"),

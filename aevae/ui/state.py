@@ -64,6 +64,7 @@ def pick_model(
     runs = _runs_or_stop(families)
     labels = run_labels(loaders.finished())
     _name_to_label(key, labels)
+    _say_why_not(key, runs)
     order = sorted(range(len(runs)), key=lambda i: (_rank(runs[i].family, prefer), i))
     return st.selectbox(
         label or _("Model"),
@@ -138,9 +139,32 @@ def _name_to_label(key: str, labels: dict[str, str]) -> None:
     asked = st.query_params.get(key, "")
     if key in st.session_state or len(asked) < 6:
         return
-    hits = [name for name in labels if name == asked or name.rpartition("-")[2].startswith(asked)]
+    hits = [name for name in labels if _means(asked, name)]
     if len(hits) == 1:
         st.session_state[key] = hits[0]
+
+
+def _means(asked: str, name: str) -> bool:
+    return name == asked or name.rpartition("-")[2].startswith(asked)
+
+
+def _say_why_not(key: str, offered: list[RunInfo]) -> None:
+    """On the first look: a word if the link asks for a run that this page cannot show."""
+    asked, names = st.query_params.get(key, ""), [run.name for run in offered]
+    if key in st.session_state or len(asked) < 6:
+        return
+    for run in loaders.runs():
+        if _means(asked, run.name) and run.name not in names:
+            st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
+
+
+def _why_not(run: RunInfo) -> str:
+    if run.status != "finished":
+        return _("this run is {}").format(run.status)
+    takes = {"sequence": _("sequences of pictures"), "pair": _("pairs of pictures")}.get(run.traits["input"])
+    if takes:
+        return _("it takes {}, and here single pictures are encoded").format(takes)
+    return _("this page is about other families")
 
 
 def seen_note(run, dataset: str = "mnist-5k") -> str | None:

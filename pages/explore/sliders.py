@@ -170,6 +170,7 @@ if loaders.run(name).info.traits["latent"] == "discrete":
         )
     )
     st.page_link("pages/explore/interpolate.py", label=_("Interpolate"), icon=":material/conversion_path:")
+    st.page_link("pages/beyond/01_codebook.py", label=_("The lab of the codebook"), icon=":material/grid_on:")
     st.stop()
 with others:
     compared = desk.pick_beside(opened)
