@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import zipfile
 import zlib
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -39,10 +40,11 @@ def pack(run: RunInfo) -> bytes:
     return out.getvalue()
 
 
-def unpack(data: bytes) -> str:
+def unpack(data: bytes, refused: Callable[[str], str] = lambda dataset: "") -> str:
     """Take the run in a zip into the store; returns its name. Nothing is written unless all of it is sound.
 
-    Raises ValueError with one sentence: no zip, too large, files that are no part of a run, damaged, already here.
+    refused(name of its data set): "", or why a run of it is not taken: pages show pictures of it. Raises ValueError
+    with one sentence: no zip, too large, files that are no part of a run, damaged, already here.
     """
     name, files = _read(data)
     if checkpoints.finished_run(name):
@@ -54,7 +56,7 @@ def unpack(data: bytes) -> str:
         folder.mkdir()
         for file, content in files.items():
             checkpoints.write_atomic(folder / file, content)
-        _inspect(folder)
+        _inspect(folder, refused)
         with checkpoints.run_lock(name):
             if (root / name).exists():  # an unfinished or damaged run gives way to the finished one
                 shutil.move(root / name, Path(hidden) / "old")
@@ -93,7 +95,7 @@ def _read(data: bytes) -> tuple[str, dict[str, bytes]]:
     return name, files
 
 
-def _inspect(folder: Path) -> None:
+def _inspect(folder: Path, refused: Callable[[str], str]) -> None:
     """Open the run as a page would. Raises ValueError where anything is wrong."""
     from aevae import runs
 
@@ -103,6 +105,8 @@ def _inspect(folder: Path) -> None:
     run = runs.Run(info)
     if run.config.name != run.name:
         raise DamagedRun(f"config.json is of the run {run.config.name}")
+    if problem := refused(run.config.data.name):
+        raise ValueError(problem)
     if run.model.input == "image":
         _inspect_film(run)
     preview = folder / "preview.png"

@@ -78,6 +78,14 @@ def path_of(name: str) -> Path:
     return path
 
 
+def in_data_folder(name: str) -> bool:
+    """Do these pictures lie below `data_dir()`, where uploads go? Links are followed; what is missing lies nowhere."""
+    try:
+        return path_of(name).is_relative_to(data_dir().resolve())
+    except ValueError:
+        return False
+
+
 def absolute(name: str) -> str:
     """`images:<path>` with a path that means the same in every process; links stay links."""
     return PREFIX + os.path.abspath(path_of(name) if "~" in name else name.removeprefix(PREFIX))

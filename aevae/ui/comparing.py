@@ -1,5 +1,6 @@
 """The Compare page: which runs, the table of their numbers, and the queue that finds those that are missing."""
 
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +12,7 @@ from aevae.comparison import describe, numbers_of
 from aevae.figures.palette import family_title
 from aevae.figures.static import safe
 from aevae.jobs import Job, QueueBroken
-from aevae.ui import loaders, state
+from aevae.ui import gate, loaders, state
 from aevae.ui.i18n import _
 
 DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"
@@ -209,8 +210,10 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
 def ask(wanted: dict[str, list[str]], dataset: str) -> None:
     """Put it on the queue (also as a callback)."""
     try:
+        began = time.time()
         for run, names in wanted.items():
-            jobs.submit_task(KIND, run, {"run": run, "metrics": names, "dataset": dataset})
+            job = jobs.submit_task(KIND, run, {"run": run, "metrics": names, "dataset": dataset})
+            gate.remember([job] if job.created >= began else [])
         jobs.ensure_worker(jobs.TASKS_LANE)
     except (QueueBroken, OSError) as problem:
         st.session_state[_SAID] = str(problem)
@@ -250,12 +253,14 @@ def _under_way() -> None:
                 )
             st.button(
                 _("Cancel"), key=f"compare_cancel_{job.id}", icon=":material/stop:", on_click=_cancel, args=(job.id,),
-                disabled=job.cancel,
+                disabled=job.cancel or not gate.may_handle([job.id]),
             )  # fmt: skip
 
 
 def _cancel(number: int) -> None:
     try:
+        if not gate.may_handle([number]):
+            raise ValueError(gate.refusal())
         jobs.cancel(number)
     except (QueueBroken, OSError, ValueError) as problem:
         st.session_state[_SAID] = str(problem)

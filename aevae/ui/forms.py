@@ -20,6 +20,7 @@ import streamlit as st
 
 from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, check, option, parse, preset
 from aevae.figures.palette import family_title
+from aevae.ui import gate
 from aevae.ui.i18n import _
 from aevae.ui.state import plain
 
@@ -433,7 +434,11 @@ def _own_pictures() -> str | None:
         _("or a folder or zip on the computer that runs the lab"), key=PATH, max_chars=500, bind="query-params",
         persist_state="session",
     ).strip()  # fmt: skip
-    return f"images:{os.path.abspath(os.path.expanduser(path))}" if path else None
+    name = f"images:{os.path.abspath(os.path.expanduser(path))}" if path else None
+    if name and (problem := gate.may_read(name)):
+        st.error(problem)
+        return None
+    return name
 
 
 def _store_zip() -> None:

@@ -361,7 +361,7 @@ def bring_in() -> None:
 
 def _unpack(data: bytes) -> None:
     try:
-        name = exchange.unpack(data)
+        name = exchange.unpack(data, gate.may_read)
     except (ValueError, OSError) as problem:
         st.error(_("Refused: {}.").format(state.plain(worker.sentence(problem))))
         return

@@ -88,6 +88,20 @@ def may_train(runs: int) -> str:
     return ""
 
 
+def may_read(dataset: str) -> str:
+    """ "" if this session may name this data set, else one sentence.
+
+    `images:<path>` reads what the server can read. That is for whoever sits at it: where others reach the server, it
+    asks for the passcode, but for pictures in the data folder, where uploads go.
+    """
+    from aevae.datasets import images
+
+    own = dataset.startswith(images.PREFIX)
+    if not own or (is_teacher() and not exposed(st.get_option("server.address"))) or images.in_data_folder(dataset):
+        return ""
+    return _("A place on the server asks for the teacher's passcode; bring the pictures as a zip instead.")
+
+
 def remember(queued: Iterable[jobs.Job]) -> None:
     """These jobs are this session's own."""
     st.session_state[_OWN] = st.session_state.get(_OWN, set()) | {job.id for job in queued}
