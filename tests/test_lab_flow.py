@@ -82,7 +82,7 @@ def test_each_control_reaches_the_browser(monkeypatch):
     at.number_input(key="digit").set_value(10).run()
     assert url(at) != warped
     browser.send(at, amount=1.5)
-    assert at.query_params["amount"] == "1.50" and browser.spec["amount"] == 1.5
+    assert at.query_params["amount"] == "1.5" and browser.spec["amount"] == 1.5
     for bad in (3, float("nan"), "1", None, True):
         browser.send(at, amount=bad)
         assert browser.spec["amount"] == 1.5

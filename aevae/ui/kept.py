@@ -1,4 +1,4 @@
-"""Numbers that move in the browser and that Python only keeps: in the session, and in the address.
+"""Numbers and texts that change in the browser and that Python only keeps: in the session, and in the address.
 
 Streamlit binds its own widgets to the address by itself; these are for what a live module sends.
 """
@@ -18,11 +18,25 @@ def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
         if key not in st.session_state:
             st.session_state[key] = _read(st.query_params.get(key, ""), bounds)
         found[key] = _within(st.session_state[key], bounds)
-        if found[key] != bounds[0]:
-            st.query_params[key] = f"{found[key]:g}"
-        elif key in st.query_params:
-            del st.query_params[key]
+        _tell(key, f"{found[key]:g}" if found[key] != bounds[0] else "")
     return found
+
+
+def text(key: str, fits: Callable[[str], bool]) -> str:
+    """A text, from the session, else from the address if it fits there, else ""; the address is told."""
+    if key not in st.session_state:
+        asked = st.query_params.get(key, "")
+        st.session_state[key] = asked if fits(asked) else ""
+    _tell(key, st.session_state[key])
+    return st.session_state[key]
+
+
+def _tell(key: str, said: str) -> None:
+    """The address says it; of a default nothing."""
+    if said:
+        st.query_params[key] = said
+    else:
+        st.query_params.pop(key, None)
 
 
 def taker(names: Mapping[str, str], ranges: Mapping[str, Range]) -> Callable[[dict], None]:

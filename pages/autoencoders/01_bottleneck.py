@@ -11,10 +11,11 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
-from aevae.ui import jobpanel, lab, live, loaders, pictures, state
+from aevae.ui import jobpanel, kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 MOST = 64  # components
+KEPT = {"kept": (8, 1, MOST)}
 FAMILIES = ("ae", "deep_ae")  # deterministic, and free to use their numbers as they like
 SIZES = (2, 4, 8, 16, 32)
 DRAWS = 40
@@ -52,7 +53,7 @@ def chart(runs: list, left: np.ndarray, k: int):
     return out
 
 
-def through(runs: list, found: components.Components, left: np.ndarray) -> None:
+def through(runs: list, found: components.Components, left: np.ndarray, k: int) -> None:
     """Ten digits through the slider's bottleneck, decoded in the browser."""
     images, labels = loaders.test_digits()
     chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
@@ -62,17 +63,12 @@ def through(runs: list, found: components.Components, left: np.ndarray) -> None:
     back = [loaders.run(name).reconstruct(images[chosen]).reshape(-1) for name in names]
     codes = found.codes(images[chosen].reshape(10, -1))
 
-    def take(payload: dict) -> None:
-        k = payload.get("k")
-        if type(k) is int and 1 <= k <= MOST:
-            st.session_state["kept"] = k
-
     live.mount(
         "bottleneck",
         "bottleneck",
         {
             "key": "|".join(names),
-            "k": st.session_state["kept"],
+            "k": k,
             "left": left.tolist(),
             "sizes": sizes,
             "names": [_("{}: squared error {:.1f}").format(state.label_of(n), error_of(n)) for n in names],
@@ -92,7 +88,7 @@ def through(runs: list, found: components.Components, left: np.ndarray) -> None:
             "pictures": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
         },
         height=330,
-        on_send=take,
+        on_send=kept.taker({"k": "kept"}, KEPT),
     )  # fmt: skip
 
 
@@ -142,15 +138,12 @@ def missing(runs: list) -> None:
 
 
 lab.begin(__doc__)
-if "kept" not in st.session_state:
-    asked = st.query_params.get("kept", "")
-    st.session_state["kept"] = int(asked) if asked.isdigit() and 1 <= int(asked) <= MOST else 8
-st.query_params["kept"] = str(st.session_state["kept"])
+k = kept.numbers(KEPT)["kept"]
 runs = [run for run in loaders.finished(FAMILIES) if run.dataset in ("mnist", "mnist-5k")]
 found = principal()
 left = found.errors(loaders.test_digits()[0].reshape(-1, 784))
-through(runs, found, left)
-st.plotly_chart(chart(runs, left, st.session_state["kept"]), key="sizes", config={"displayModeBar": False})
+through(runs, found, left, k)
+st.plotly_chart(chart(runs, left, k), key="sizes", config={"displayModeBar": False})
 missing(runs)
 holes(runs)
 lab.end(
@@ -166,7 +159,7 @@ lab.end(
     ],
     formula=r"\min_{f,\,g}\ \frac1N\sum_i \lVert x_i - g(f(x_i))\rVert^2,\qquad f:\mathbb R^{784}\to\mathbb R^{d}",
     numbers=_("PCA with d = {}: **{:.1f}**; left of the total variance {:.1f}: **{:.0%}**.").format(
-        st.session_state["kept"], left[st.session_state["kept"]], left[0], left[st.session_state["kept"]] / left[0]
+        k, left[k], left[0], left[k] / left[0]
     ),
     more=_(
         "The best *linear* autoencoder is PCA: keep the d directions of largest variance. A network with bends in it "

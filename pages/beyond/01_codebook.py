@@ -12,7 +12,7 @@ import streamlit as st
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.latent import codebook
-from aevae.ui import digits, lab, live, loaders, pictures, state
+from aevae.ui import digits, kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 SAMPLES = 20
@@ -48,18 +48,15 @@ def two_levels(name: str, a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
 def edits(picture: str, cells: int, count: int) -> list[list[int]]:
     """Changes of this picture's map, from the address; those of another picture are forgotten."""
     if st.session_state.setdefault("cells_of", picture) != picture:
-        st.session_state["cells_of"] = picture
-        st.query_params.pop("cells", None)
-    return codebook.read_edits(st.query_params.get("cells", ""), cells, count)
+        st.session_state.update({"cells_of": picture, "cells": ""})
+    return codebook.read_edits(kept.text("cells", lambda text: bool(codebook.EDITS.fullmatch(text))), cells, count)
 
 
 def take(payload: dict) -> None:
-    """The browser's edits go into the address."""
+    """The browser's edits."""
     text = codebook.edits_text(payload.get("edits"))
-    if text:
-        st.query_params["cells"] = text
-    elif text == "":
-        st.query_params.pop("cells", None)
+    if text is not None:
+        st.session_state["cells"] = text
 
 
 def editor(name: str, image: np.ndarray) -> None:

@@ -8,10 +8,11 @@ import streamlit as st
 
 from aevae.datasets import moving_digits
 from aevae.latent import futures
-from aevae.ui import digits, lab, live, loaders, pictures, state
+from aevae.ui import digits, kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 MOST, COUNT, AHEAD = 8, 6, 12  # frames seen at most; futures; frames that they reach
+SEEN = {"seen": (1, 1, MOST)}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -19,20 +20,8 @@ def foretold(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Fut
     return futures.futures(loaders.run(name), frames, MOST, COUNT, AHEAD // jump, jump, seed)
 
 
-def take(payload: dict) -> None:
-    seen = payload.get("seen")
-    if type(seen) is int and 1 <= seen <= MOST:
-        st.query_params["seen"] = str(seen)
-
-
-def seen_now() -> int:
-    text = st.query_params.get("seen", "")
-    return int(text) if text.isdigit() and len(text) < 3 and 1 <= int(text) <= MOST else 1
-
-
-def show(frames: np.ndarray, told: futures.Futures, key: str) -> None:
+def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None:
     """The truth, what is believed and the futures, playing."""
-    seen = seen_now()
     if problem := live.trouble([]):
         st.caption(problem)
         shown = np.concatenate([frames[seen - 1 : seen + AHEAD : told.jump, 0][None], np.insert(
@@ -70,7 +59,7 @@ def show(frames: np.ndarray, told: futures.Futures, key: str) -> None:
             "place": told.place.astype(np.int32),
         },
         height=620,
-        on_send=take,
+        on_send=kept.taker({"seen": "seen"}, SEEN),
     )
 
 
@@ -97,8 +86,9 @@ moves = moving_digits.motion(digit)
 frames = moving_digits.sequences(digit, moves)[0]
 with right, st.spinner(_("Drawing futures ...")):
     told = foretold(name, frames, int(jump), int(seed))
-    show(frames, told, f"{name} {number} {int(digit.sum())} {jump} {seed}")
-seen, values = seen_now(), next(iter(loaders.run(name).metrics.values()))
+    seen = kept.numbers(SEEN)["seen"]
+    show(frames, told, seen, f"{name} {number} {int(digit.sum())} {jump} {seed}")
+values = next(iter(loaders.run(name).metrics.values()))
 way = _("left") if moves.direction[0] < 0 else _("right")
 lab.end(
     notice=[

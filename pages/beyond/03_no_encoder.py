@@ -12,7 +12,7 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.latent import fitting
 from aevae.metrics.reconstruction import sse
-from aevae.ui import digits, lab, live, loaders, pictures, state
+from aevae.ui import digits, kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 ENCODED = ("ae", "deep_ae", "vae", "iwae")  # whose decoders may be asked for a better code than the encoder's
@@ -20,17 +20,20 @@ MANY, NEW = 60, 10  # digits of the gap's chart; digits that are learnt, too
 
 
 def mask() -> np.ndarray:
-    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered; from the address."""
-    return fitting.unpack_mask(st.query_params.get("covered", ""))
+    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered."""
+    return fitting.unpack_mask(kept.text("covered", covers))
+
+
+def covers(text: str) -> bool:
+    """Does such a text cover something?"""
+    return not fitting.unpack_mask(text).all()
 
 
 def take(payload: dict) -> None:
-    """The browser's cover goes into the address."""
+    """The browser's cover."""
     text = payload.get("covered")
-    if isinstance(text, str) and not fitting.unpack_mask(text).all():
-        st.query_params["covered"] = text
-    elif isinstance(text, str):
-        st.query_params.pop("covered", None)
+    if isinstance(text, str):
+        st.session_state["covered"] = text if covers(text) else ""
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)

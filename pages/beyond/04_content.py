@@ -9,10 +9,11 @@ import streamlit as st
 from aevae.figures.layout import figure
 from aevae.figures.palette import class_colour
 from aevae.latent import groups
-from aevae.ui import lab, live, loaders, pictures, state
+from aevae.ui import kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 MOST, ACROSS = 16, 7  # pictures of a group at most; styles
+COUNT = {"count": (1, 1, MOST)}
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -39,20 +40,9 @@ def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return groups.styles(run, chosen), pictures.to_bytes(chosen[:, 0])
 
 
-def take(payload: dict) -> None:
-    count = payload.get("count")
-    if type(count) is int and 1 <= count <= MOST:
-        st.query_params["count"] = str(count)
-
-
-def count_now() -> int:
-    text = st.query_params.get("count", "")
-    return int(text) if text.isdigit() and len(text) < 3 and 1 <= int(text) <= MOST else 1
-
-
 def swap(name: str, kind: str, spread: bool, seed: int) -> None:
     """The grid: contents down, styles across."""
-    shelf, (style, heads), n = contents(name), styles(name, kind, seed), count_now()
+    shelf, (style, heads), n = contents(name), styles(name, kind, seed), kept.numbers(COUNT)["count"]
     if problem := live.trouble([name]):
         st.caption(problem)
         content = shelf["mu"][:, n - 1] + spread * np.sqrt(shelf["variance"][:, n - 1]) * shelf["eps"]
@@ -76,7 +66,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
         shelf | {"styles": style, "heads": heads},
         programs=[name],
         shape={"height": 650, "narrow": 440},
-        on_send=take,
+        on_send=kept.taker({"count": "count"}, COUNT),
     )
 
 

@@ -4,16 +4,16 @@ icon: air
 """
 
 import hashlib
-import math
 
 import numpy as np
 import streamlit as st
 
 from aevae.latent import flows
-from aevae.ui import digits, lab, live, loaders, pictures, state
+from aevae.ui import digits, kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 MANY = 300  # pictures that a direction is the mean over
+AMOUNT = {"amount": (1.0, -float(flows.MOST), float(flows.MOST))}
 PAINTERS = ("vae", "iwae", "ae", "deep_ae")
 
 
@@ -32,24 +32,10 @@ def exact(kind: str) -> np.ndarray:
     return flows.exact(kind)
 
 
-def take(payload: dict) -> None:
-    amount = payload.get("amount")
-    if type(amount) in (int, float) and math.isfinite(amount) and abs(amount) <= flows.MOST:
-        st.query_params["amount"] = f"{amount:.2f}"
-
-
-def amount_now() -> float:
-    try:
-        amount = float(st.query_params.get("amount", 1.0))
-    except ValueError:
-        amount = 1.0
-    return amount if abs(amount) <= flows.MOST else 1.0
-
-
 def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
     """The change by warping, exactly, and by painting."""
     learnt = flows.edits(loaders.run(name), image, directions(name)[kind])
-    step, amount = painted(painter, kind), amount_now()
+    step, amount = painted(painter, kind), kept.numbers(AMOUNT)["amount"]
     if problem := live.trouble([painter]):
         st.caption(problem)
         z = loaders.run(painter).encode(image[None]) + np.float32(amount) * step
@@ -82,7 +68,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
         },
         programs=[painter],
         shape={"height": 470, "narrow": 700},
-        on_send=take,
+        on_send=kept.taker({"amount": "amount"}, AMOUNT),
     )
 
 

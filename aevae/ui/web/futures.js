@@ -61,7 +61,7 @@ class View {
       this.render();
     };
     this.seen.onchange = () => {
-      this.out.post({ seen: +this.seen.value });
+      this.out.later(() => ({ seen: +this.seen.value }));
       if (!stillness()) this.run();
     };
     this.clock = el("input", { type: "range", min: 0, step: 1, "aria-label": texts.now });

@@ -1,0 +1,63 @@
+"""What live modules send is kept: in the session, in the address, and never outside its range."""
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+
+def script():
+    import streamlit as st
+
+    from aevae.ui import kept
+
+    ranges = {"k": (8, 1, 64), "x": (0.0, -1.0, 1.0)}
+    st.session_state["found"] = kept.numbers(ranges) | {"cells": kept.text("cells", str.isdigit)}
+    st.session_state["take"] = kept.taker({"k": "k", "by": "x"}, ranges)
+
+
+def opened(**query: str) -> AppTest:
+    app = AppTest.from_function(script)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def address(app: AppTest) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else value[0] for key, value in app.query_params.items()}
+
+
+def test_a_default_stands_in_no_address():
+    app = opened()
+    assert app.session_state["found"] == {"k": 8, "x": 0.0, "cells": ""} and address(app) == {}
+
+
+def test_the_address_is_believed_where_it_fits():
+    app = opened(k="16", x="-0.5", cells="12")
+    assert app.session_state["found"] == {"k": 16, "x": -0.5, "cells": "12"}
+    assert address(app) == {"k": "16", "x": "-0.5", "cells": "12"}
+
+
+@pytest.mark.parametrize("bad", ["0", "65", "x", "", "8.5", "nan", "1e400", "-inf"])
+def test_and_else_the_default_is(bad):
+    app = opened(k=bad, x=bad if bad != "0" else "2", cells="no")
+    assert app.session_state["found"] == {"k": 8, "x": 0.0, "cells": ""} and address(app) == {}
+
+
+def test_the_session_goes_before_the_address():
+    app = opened(k="16", cells="3")
+    app.session_state["k"], app.session_state["cells"] = 9, "77"
+    app.run()
+    assert address(app) == {"k": "9", "cells": "77"}
+
+
+def test_what_a_browser_sends_is_taken_whole_or_not_at_all():
+    app = opened()
+    take = app.session_state["take"]
+    for bad in ({}, {"k": 3}, {"k": 3, "by": 2}, {"k": 3.5, "by": 0}, {"k": True, "by": 0}, {"k": "3", "by": 0},
+                {"k": 3, "by": float("nan")}, {"k": 3, "by": None}, {"k": [3], "by": 0}):  # fmt: skip
+        with pytest.MonkeyPatch.context() as patch:
+            state = {}
+            patch.setattr("streamlit.session_state", state)
+            take(bad)
+            assert state == {}, bad
+            take({"k": 3, "by": 1, "more": 5})
+            assert state == {"k": 3, "x": 1}
