@@ -129,8 +129,9 @@ class Turn:
 def page_failed(problem: Exception) -> None:
     """`on_script_error` of the app: an error that no page has put into words is counted and logged, then shown."""
     counts.errors += 1
-    here = [frame for frame in traceback.extract_tb(problem.__traceback__) if str(paths.ROOT) in frame.filename]
-    at = f"{Path(here[-1].filename).relative_to(paths.ROOT)}:{here[-1].lineno}" if here else "?"
+    frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(problem.__traceback__)]
+    own = [(f, line) for f, line in frames if f.is_relative_to(paths.ROOT) and "site-packages" not in f.parts]
+    at = f"{own[-1][0].relative_to(paths.ROOT)}:{own[-1][1]}" if own else "?"
     logs.event("page_failed", error=type(problem).__name__, at=at)
 
 
@@ -235,10 +236,8 @@ class Collector:
         yield gauge("jobs", "Jobs in the queue; failed: among the last that ended", rows, ("lane", "state"))
         parts = [((job.id, job.kind), job.part) for job in running]
         yield gauge("job_done_ratio", "How much of a running job is done", parts, ("job", "kind"))
-        pace = [
-            ((job.id, job.kind), job.progress.get("images_per_s") or 0) for job in running if job.kind == jobs.TRAIN
-        ]
-        yield gauge("job_images_per_second", "Pace of a running training", pace, ("job", "kind"))
+        pace = [((job.id,), job.progress["images_per_s"]) for job in running if job.progress.get("images_per_s")]
+        yield gauge("job_images_per_second", "Pace of a running training", pace, ("job",))
         alive = [((lane,), int(jobs.worker_alive(lane))) for lane in LANES]
         yield gauge("worker_up", "Is there a worker?", alive, ("lane",))
         free = next((f for f in (paths.runs_dir(), *paths.runs_dir().parents) if f.is_dir()), None)
