@@ -97,3 +97,10 @@ def test_places():
     directions = np.eye(3)[:2]
     assert np.allclose(np.abs(planes.unfelt(directions)), [0, 0, 1])
     assert planes.adding_ink(np.array([[1.0, -3], [2, 1]])).tolist() == [[-1, 3], [2, 1]]
+
+
+def test_a_digit_of_ones_own_is_felt_too(page):
+    before = [chart.proto.spec for chart in page.get("plotly_chart")]
+    page.session_state["digit_own"] = np.eye(28, dtype=np.float32)[None]
+    page.run()
+    assert not page.exception and [chart.proto.spec for chart in page.get("plotly_chart")] != before

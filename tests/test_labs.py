@@ -60,6 +60,14 @@ def test_the_address_restores_a_lab(page):
                 assert isinstance(bound, ast.Constant) and bound.value == "query-params", f"line {call.lineno}"
 
 
+@pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
+def test_a_lab_that_takes_a_digit_takes_ones_own(page):
+    tree = ast.parse((paths.ROOT / page.path).read_text("utf-8"))
+    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+        if isinstance(call.func, ast.Attribute) and call.func.attr == "pick_digit":
+            assert not {word.arg for word in call.keywords} & {"upload", "ways"}, f"line {call.lineno}"
+
+
 def test_a_new_lab_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "pages" / "beyond").mkdir(parents=True)
     (tmp_path / "pages" / "beyond" / "07_two_words.py").write_text('"""Two words: Why?\n\nicon: waves\n"""\n')

@@ -3,6 +3,8 @@
 icon: blur_linear
 """
 
+import zlib
+
 import numpy as np
 import streamlit as st
 
@@ -31,7 +33,7 @@ def drawn_by(name: str) -> dict:
     return {"offset": offset, "columns": columns, "mean": h.mean(0), "used": on.mean(0), "on": on, "error": error}
 
 
-def one_digit(name: str, of: dict, digit: np.ndarray, number: int | None) -> None:
+def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
     """The digit as a sum of units, in the browser."""
     run = loaders.run(name)
     d = run.latent_dim
@@ -41,7 +43,8 @@ def one_digit(name: str, of: dict, digit: np.ndarray, number: int | None) -> Non
         "units",
         "units",
         {
-            "key": f"{name}-{number}",
+            "key": f"{name}-{zlib.crc32(digit.tobytes())}",
+            "picker": "digit",
             "units": d,
             "kept": kept.numbers(bounds)["units_kept"],
             "sigmoid": run.config.model.likelihood == "bernoulli",
@@ -61,6 +64,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray, number: int | None) -> Non
             "digit": digit.reshape(-1).astype(np.float32),
             "shown": np.argsort(-of["used"], kind="stable").astype(np.int32),
         },
+        programs=[name],
         shape={"height": 620, "narrow": 720},
         on_send=kept.taker({"kept": "units_kept"}, bounds),
     )
@@ -160,12 +164,12 @@ with left:
         st.metric(_("dead units"), int((of["used"] == 0).sum()), help=_("On for none of 1,000 test digits."))
         st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Per test digit."))
 with right:
-    digit, _label, number = digits.pick_digit(upload=False, label=_("Digit"))
-if problem := live.trouble([]):
+    digit, _label, _number = digits.pick_digit(models=())
+if problem := live.trouble([name]):
     st.caption(problem)
     pictures.show(np.stack([digit, run.reconstruct(digit[None])[0]]), 2, alt=_("A digit and what its units make of it"))
 else:
-    one_digit(name, of, digit, number)
+    one_digit(name, of, digit)
 fewer()
 if not problem:
     penalty(name, of)

@@ -3,6 +3,8 @@
 icon: explore
 """
 
+import zlib
+
 import numpy as np
 import streamlit as st
 
@@ -20,14 +22,15 @@ STEPS = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def felt(name: str, number: int) -> dict:
-    """At a test digit: spectrum and directions of the encoder's Jacobian, in units of the usual distance of codes."""
+def felt(name: str, pixels: bytes) -> dict:
+    """At a digit, float32: spectrum and directions of the encoder's Jacobian, in usual distances of codes."""
     from aevae.metrics import tangent
 
-    run, picture, codes = loaders.run(name), loaders.test_digits()[0][number], loaders.codes(name)
+    run, codes, picture = loaders.run(name), loaders.codes(name), np.frombuffer(bytearray(pixels), np.float32)
+    picture = picture.reshape(1, 28, 28)
     values, directions = tangent.felt(run.model, picture)
     unit = planes.usual_distance(codes)
-    blind = planes.unfelt(directions, seed=number)
+    blind = planes.unfelt(directions, seed=zlib.crc32(pixels))
     directions = planes.adding_ink(directions)
     ways = {"felt": directions[0], "unfelt": blind}
     moved = {way: tangent.moved(run, picture, v, STEPS) / unit for way, v in ways.items()}
@@ -44,10 +47,10 @@ def stretched(name: str) -> dict:
     return {"box": box, "metric": tangent.plane_metric(loaders.run(name).model, box, SIDE), "codes": codes}
 
 
-def spectra(names: list[str], number: int) -> None:
+def spectra(names: list[str], pixels: bytes) -> None:
     """Singular values of the Jacobians, and how far codes move."""
     left, right = st.columns(2, gap="medium")
-    found = {loaders.run(name).config.model.family: felt(name, number) for name in names}
+    found = {loaders.run(name).config.model.family: felt(name, pixels) for name in names}
     with left:
         st.markdown(f"**{_('How much each direction is felt')}**")
         values = {family: of["values"] for family, of in found.items()}
@@ -66,9 +69,9 @@ def spectra(names: list[str], number: int) -> None:
     )
 
 
-def pushed(name: str, number: int) -> None:
+def pushed(name: str, picture: np.ndarray) -> None:
     """The digit moves along tangents, in the browser."""
-    of, picture = felt(name, number), loaders.test_digits()[0][number]
+    of = felt(name, picture.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
     names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:SHOWN])]
     if problem := live.trouble([]):
@@ -147,21 +150,22 @@ lab.begin(__doc__)
 runs = loaders.finished(FAMILIES)
 left, right = st.columns(2, vertical_alignment="top")
 with right:
-    _picture, _label, number = digits.pick_digit(upload=False, label=_("Digit"), default=0)
+    picture, _label, _number = digits.pick_digit(models=())
+picture = np.ascontiguousarray(picture, np.float32)
 with left:
     name = state.pick_model("felt_by", families=FAMILIES, prefer=("denoising",), label=_("Directions felt by"))
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
 names = list((largest | {loaders.run(name).config.model.family: name}).values())
 with st.spinner(_("What the code feels")):
-    mine = felt(name, number)
+    mine = felt(name, picture.tobytes())
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
 left.metric(
     _("directions felt, of the {} that its code could feel").format(len(mine["values"])), count,
     help=_("Those along which the code moves at least a tenth as much as along the first."),
 )  # fmt: skip
-pushed(name, number)
+pushed(name, picture)
 with st.spinner(_("What other codes feel")):
-    spectra(names, number)
+    spectra(names, picture.tobytes())
 plane()
 total = float(np.square(mine["values"]).sum())
 lab.end(

@@ -132,7 +132,7 @@ lab.begin(__doc__)
 left, right = st.columns([2, 5], gap="medium")
 with left:
     name = choose()
-    x, label, number = digits.pick_digit(default=7, ways=("pick", "draw"), models=())
+    x, label, number = digits.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening the model")):
     if problem := live.trouble([name]):
         st.caption(problem)

@@ -99,7 +99,7 @@ def rates(now: int) -> None:
 lab.begin(__doc__)
 left, right = st.columns([2, 5], gap="medium")
 with left:
-    x, label, number = digits.pick_digit(default=7, upload=False)
+    x, label, number = digits.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening seven models")):
     now = drawn(x)
 st.subheader(_("Rate and distortion"), anchor=False)

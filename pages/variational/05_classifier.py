@@ -95,7 +95,7 @@ kind = st.pills(
 images, _labels = loaders.test_digits()
 left, right = st.columns([2, 5], gap="medium")
 with left:
-    picked, _label, number = digits.pick_digit(default=7, ways=("pick", "draw"), models=())
+    picked, _label, number = digits.pick_digit(default=7, models=())
 x = densities.strange(kind, picked, images[((number or 0) + 1) % len(images)])
 with right, st.spinner(_("Asking ten densities about 1,000 digits")):
     measured = judged()

@@ -1,5 +1,5 @@
 // One digit as a sum of units: all filters as one picture, those that are on lit, and the digit out of the strongest k.
-import { PIXELS, SIDE, onFrame, outbox, paint } from "./core.js";
+import { PIXELS, SIDE, onDrawing, onFrame, outbox, paint } from "./core.js";
 import { el, fill } from "./dom.js";
 import { paintSigned, reach, tint } from "./signed.js";
 
@@ -62,6 +62,8 @@ export function mount({ root, send }) {
   );
   const picture = new Float32Array(PIXELS);
   let now = null, order = [], wide = 0;
+  let drawn = null; // {digit, h} of what is drawn by hand
+  let off = () => {};
   const watch = new ResizeObserver(() => {
     if (box.clientWidth !== wide) show();
   });
@@ -69,22 +71,30 @@ export function mount({ root, send }) {
 
   function draw() {
     if (!now || !box.clientWidth) return;
-    const { spec, arrays } = now, { texts } = spec;
+    const { spec, arrays } = now, { texts } = spec, { digit, h } = drawn ?? arrays;
     const k = Math.min(+slider.value, order.length), kept = order.slice(0, k);
-    summed(arrays.offset, arrays.filters, arrays.h, kept, spec.sigmoid, picture);
-    paint(clean, arrays.digit);
+    summed(arrays.offset, arrays.filters, h, kept, spec.sigmoid, picture);
+    paint(clean, digit);
     paint(made, picture);
     parts.forEach(({ canvas, name, box: part }, i) => {
       part.classList.toggle("off", i >= k);
       if (i >= order.length) return;
       const u = order[i];
       paintSigned(canvas, arrays.filters.subarray(u * PIXELS, (u + 1) * PIXELS));
-      name.textContent = `× ${arrays.h[u].toFixed(1)}`;
+      name.textContent = `× ${h[u].toFixed(1)}`;
     });
     said.textContent = fill(texts.of, { k, on: order.length });
     slider.setAttribute("aria-valuetext", said.textContent);
-    verdict.textContent = fill(texts.verdict, { error: squared(picture, arrays.digit).toFixed(1), k });
+    verdict.textContent = fill(texts.verdict, { error: squared(picture, digit).toFixed(1), k });
     gallery(new Set(kept));
+  }
+
+  /** Somebody draws: all units that are on. */
+  function follow(digit) {
+    drawn = digit && { digit, h: Float32Array.from(now.program.encode(digit).mu) };
+    order = ranked((drawn ?? now.arrays).h);
+    slider.max = slider.value = order.length;
+    show();
   }
 
   function gallery(kept) {
@@ -103,10 +113,12 @@ export function mount({ root, send }) {
   }
 
   return {
-    update(spec, arrays) {
+    update(spec, arrays, [program]) {
       const fresh = now === null || now.spec.key !== spec.key;
-      now = { spec, arrays };
-      order = ranked(arrays.h);
+      if (!now) off = onDrawing(spec.picker, follow);
+      now = { spec, arrays, program };
+      if (fresh) drawn = null;
+      order = ranked((drawn ?? arrays).h);
       what.textContent = spec.texts.slider;
       names.clean.textContent = spec.texts.clean;
       names.made.textContent = spec.texts.made;
@@ -119,6 +131,7 @@ export function mount({ root, send }) {
       show();
     },
     destroy() {
+      off();
       show.cancel();
       out.close();
       watch.disconnect();
