@@ -79,6 +79,14 @@ def sigmoid_contraction(h: Tensor, weight: Tensor) -> Tensor:
     return (h * (1 - h)).square() @ weight.square().sum(1)
 
 
+def sigmoid_contraction_change(h: Tensor, h_near: Tensor, weight: Tensor) -> Tensor:
+    """||J(x) - J(x')||_F^2 of h = sigmoid(W x + b) with codes h at x and h_near at x', both (B, D). Returns (B,).
+
+    The derivatives of a unit share a direction, W_j: only their sizes h_j (1 - h_j) differ.
+    """
+    return (h * (1 - h) - h_near * (1 - h_near)).square() @ weight.square().sum(1)
+
+
 def two_layer_contraction(w1: Tensor, w2: Tensor, slope1: Tensor, slope2: Tensor | None = None) -> Tensor:
     """||dh/dx||_F^2 of h = s2(W2 s1(W1 x)) (B,), from the slopes of the units: J = D2 W2 D1 W1.
 

@@ -12,8 +12,8 @@ from aevae.ui import live
 
 pytestmark = pytest.mark.browser
 SHELF = paths.ROOT / "checkpoints" / "pretrained"
-ELSEWHERE = ("td_vae-", "flow_vae-")  # sequences and pairs stay on the server
-SHIPPED = sorted(p.parent.name for p in SHELF.glob("*/config.json") if not p.parent.name.startswith(ELSEWHERE))
+ALL = (checkpoints.read_run(path.parent) for path in SHELF.glob("*/config.json"))
+SHIPPED = sorted(run.name for run in ALL if run.traits["input"] == "image")  # sequences and pairs stay on the server
 WITH_SLIDERS = next(name for name in SHIPPED if name.startswith("vae-"))
 CORE = f"/live/{live.VERSION}/core.js"
 COMPUTE = """async ([core, url, x, z]) => {

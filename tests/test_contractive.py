@@ -65,6 +65,15 @@ def test_a_huge_lambda_makes_the_code_constant(digits):
     assert model.encode(x).std(0).mean() < 0.01
 
 
+def test_cae_h_keeps_the_slope_alike_nearby(digits):
+    x, changes = digits[1].float() / 255, []
+    for hessian in (0.0, 30.0):
+        model = trained(ContractiveConfig(latent_dim=16, lam=0.0, hessian=hessian), digits, epochs=4)
+        changes.append(model.change(x, model.encode(x), torch.Generator().manual_seed(0)).mean())
+    assert changes[1] < 0.5 * changes[0]
+    assert model.change(x, model.encode(x), None).abs().max() == 0
+
+
 @pytest.mark.parametrize("network", ["shallow", "mlp", "conv"])
 def test_a_test_pass_has_the_same_penalty(network):
     """Inference mode records no gradients; the norm of the Jacobian is there all the same."""

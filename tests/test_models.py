@@ -69,6 +69,13 @@ def test_all_randomness_comes_from_the_generator(family):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+@pytest.mark.parametrize(("family", "network"), sorted({variant[:2] for variant in variants()}))
+def test_no_layer_acts_otherwise_in_training(family, network):
+    """Neither dropout nor a norm over the batch: a bound or a Jacobian is of the same function in both modes."""
+    moody = (torch.nn.modules.dropout._DropoutNd, torch.nn.modules.batchnorm._BatchNorm)
+    assert not any(isinstance(layer, moody) for layer in make(family, **fitting(family, network=network)).modules())
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_look_changes_nothing(family):
     """The loss in eval mode leaves weights, codebooks and gradients as they were."""

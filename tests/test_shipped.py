@@ -1,10 +1,12 @@
 """The shipped runs load, reproduce their stored numbers, and fit into the repository."""
 
+import numpy as np
 import pytest
 
-from aevae import checkpoints, datasets, paths
+from aevae import checkpoints, datasets, paths, runs
 from aevae.config import DataConfig
 from aevae.models import FAMILIES
+from aevae.ui import filming
 
 RUNS = sorted(f.name for f in (paths.ROOT / "checkpoints" / "pretrained").iterdir() if f.is_dir())
 
@@ -46,6 +48,19 @@ def test_stored_numbers(name):
     fresh = evaluate(run.model, DataConfig(run.shown.name), run.device)
     for metric, value in stored.items():
         assert fresh[metric] == pytest.approx(value, rel=1e-3, abs=1e-4), metric
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_film_is_shipped_of_what_takes_single_pictures(name):
+    info = checkpoints.find_run(name)
+    film = filming.read(info)
+    assert (film is None) == (info.traits["input"] != "image")
+    if film is None:
+        assert (info.path / "preview.png").stat().st_size > 200, "a sheet stands for it"
+        return
+    assert 2 <= len(film["epoch"]) <= runs.SHIPPED_FRAMES and film["epoch"][-1] == info.epochs
+    arrays = filming.parcel(film, filming.plane_of(film["codes"][-1]))
+    assert arrays["0.mu"].shape[2] == info.latent_dim and all(np.isfinite(a).all() for a in arrays.values())
 
 
 @pytest.mark.mnist

@@ -32,6 +32,27 @@ def closed_form():
     return against_jacobian(make())
 
 
+@check("||J(x) - J(x')||^2 of one sigmoid layer in closed form is that of the two Jacobians, relative", 1e-10)
+def change_in_closed_form():
+    model, x = make(), digits(5).double()
+    near = x + 0.3 * randn(*x.shape)
+    one, other = (jacobians(lambda r: model.encode(r.unflatten(1, (1, 28, 28))), t.flatten(1)) for t in (x, near))
+    found = losses.sigmoid_contraction_change(model.encode(x), model.encode(near), model.code[0].weight)
+    return (found / (one - other).square().sum((1, 2)) - 1).abs().max().detach()
+
+
+@check("CAE+H: E||J(x) - J(x + std eps)||^2 / std^2 is the norm of all second derivatives, std -> 0, relative", 0.05)
+def change_is_curvature():
+    model, x = make(hessian_std=1e-3, hessian=1.0), digits(1).double()
+    with torch.no_grad():
+        weight, h = model.code[0].weight, model.encode(x)
+        drawn = model.change(x.expand(4000, -1, -1, -1), h.expand(4000, -1), rng())
+        curvature = (h * (1 - h) * (1 - 2 * h)).square() @ weight.square().sum(
+            1
+        ).square()  # d2h_j / dx2 = s'' W_j W_j^T
+    return (drawn.mean() / curvature[0] - 1).abs()
+
+
 @check("||df/dx||^2 of two layers as a trace is that of the Jacobian", 1e-10)
 def trace_form():
     return against_jacobian(make(network="mlp"))

@@ -3,7 +3,8 @@
 Rifai et al. 2011 (ICML), eq. 4. The norm of all derivatives of the code, not of the reconstruction, and not the
 gradient of their sum. Closed form for one sigmoid layer, a trace for two layers, one vector-Jacobian product with
 random signs for convolutions (Hutchinson 1990): without bias, never the Jacobian itself. Without tied weights f may
-shrink and g grow, and nothing is gained. Differs from the autoencoder in the penalty.
+shrink and g grow, and nothing is gained. Differs from the autoencoder in the penalty. CAE+H (Rifai et al. 2011, ECML)
+adds the change of J nearby, + gamma E||J_f(x) - J_f(x + eps)||_F^2 / std^2: a second derivative, without ever one.
 """
 
 import math
@@ -18,7 +19,7 @@ from aevae import losses
 from aevae.config import likelihoods, option
 from aevae.models import blocks
 from aevae.models.ae import AEConfig, Autoencoder
-from aevae.noise import uniform
+from aevae.noise import normal, uniform
 from aevae.outputs import Loss
 
 LOOKED_AT = 1000  # test pictures of which the norm is reported
@@ -43,6 +44,17 @@ class ContractiveConfig(AEConfig):
         "the decoder's matrix is the encoder's transposed; off: f may shrink and g grow, at no gain",
         when=("network", ("shallow",)),
     )
+    hessian: float = option(
+        0.0,
+        "gamma: weight of E||J(x) - J(x + eps)||^2 / std^2, which keeps the slope alike nearby, too (CAE+H); 0: none",
+        min=0.0,
+        max=1000.0,
+        when=("network", ("shallow",)),
+        added=True,
+    )
+    hessian_std: float = option(
+        0.1, "standard deviation of eps", min=1e-3, max=1.0, log=True, when=("network", ("shallow",)), added=True
+    )
 
 
 class ContractiveAutoencoder(Autoencoder):
@@ -66,9 +78,18 @@ class ContractiveAutoencoder(Autoencoder):
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         z, norm = self.code_and_norm(x, generator)
-        recon, contraction = self.nll(x, self.params(z)).mean(), self.lam * norm.mean()
-        terms = {"recon": recon.detach(), "contraction": contraction.detach()}
-        return Loss(total=recon + contraction, terms=terms)
+        terms = {"recon": self.nll(x, self.params(z)).mean(), "contraction": self.lam * norm.mean()}
+        if self.config.hessian and self.config.network == "shallow":
+            terms["hessian"] = self.config.hessian * self.change(x, z, generator).mean()
+        return Loss(total=sum(terms.values()), terms={name: term.detach() for name, term in terms.items()})
+
+    def change(self, x: Tensor, z: Tensor, generator: Generator | None) -> Tensor:
+        """||J(x) - J(x + eps)||_F^2 / std^2 (B,) of one sigmoid layer with codes z; without a generator eps = 0."""
+        if generator is None:
+            return torch.zeros_like(z[:, 0])
+        near = self.encode(x + self.config.hessian_std * normal(x.shape, generator, x))
+        change = losses.sigmoid_contraction_change(z, near, self.code[0].weight)
+        return change / self.config.hessian_std**2
 
     def code_and_norm(self, x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
         """z (B, D) and ||dz/dx||_F^2 (B,) at x (B, 1, 28, 28), in the cheapest way this network allows.
