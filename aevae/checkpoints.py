@@ -27,6 +27,7 @@ from aevae import paths
 from aevae.config import SCHEMA, fingerprint
 
 NAME = re.compile(r"[a-z0-9_]+-[a-z0-9-]+-[0-9a-f]{12}")
+TERM = re.compile(r"[\w .@-]{1,60}")  # of a loss or a metric
 TRAITS = {"input": "image", "latent": "continuous", "has_encoder": True, "generative": False, "levels": 1}
 MAX_JSON = 20_000_000  # bytes; a config or history larger than this is not ours
 
@@ -149,7 +150,16 @@ def read_history(folder: Path) -> list[dict]:
         raise DamagedRun("history.jsonl cannot be read") from error
     if not all(isinstance(line, dict) and isinstance(line.get("test"), dict) for line in lines):
         raise DamagedRun("history.jsonl has a line without test numbers")
+    for line in lines:
+        _check_terms(path.name, line["test"], line.get("train"))
     return lines
+
+
+def _check_terms(file: str, *numbers) -> None:
+    """Has each number a name that can be shown? Raises DamagedRun."""
+    for names in numbers:
+        if isinstance(names, dict) and not all(TERM.fullmatch(name) for name in names):
+            raise DamagedRun(f"{file} has a number with a name that is none")
 
 
 def check_safetensors(path: Path) -> None:
@@ -218,6 +228,8 @@ def read_run(folder: Path, shipped: bool = False) -> RunInfo:
             raise DamagedRun(f"config.json has schema {config.get('schema')!r}, this program reads {SCHEMA}")
         if _fingerprint(config) != folder.name.rpartition("-")[2]:
             raise DamagedRun("config.json does not match the fingerprint in the folder's name")
+        if not NAME.fullmatch(folder.name):
+            raise DamagedRun("the folder's name is not that of a run")
         _check_types("config.json", config, _CONFIG)
         state = read_json(folder / "state.json") if (folder / "state.json").exists() else {}
         _check_types("state.json", state, _STATE)
@@ -246,6 +258,7 @@ def _metrics_files(run: RunInfo) -> list[Path]:
 def _read_metrics(file: Path) -> dict:
     metrics = read_json(file) if file.exists() else {}
     _check_types(file.name, metrics, dict.fromkeys(metrics, dict))
+    _check_terms(file.name, *metrics.values())
     return metrics
 
 

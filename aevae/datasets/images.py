@@ -140,7 +140,12 @@ def _classes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
     if len(classes) > MAX_CLASSES:
         raise ValueError(f"at most {MAX_CLASSES} sub-folders can be classes, got {len(classes)}")
     number = {name: k for k, name in enumerate(classes)}
-    return classes, np.array([number[name] for name in below], dtype=np.int64)
+    return tuple(map(_class_title, classes)), np.array([number[name] for name in below], dtype=np.int64)
+
+
+def _class_title(name: str) -> str:
+    """A folder's name without the signs that a page would read as markup, at most 60 characters."""
+    return re.sub(r"[^\w .,()=+-]", "", name)[:60].strip() or "?"
 
 
 def _shared_length(parents: list[tuple[str, ...]]) -> int:

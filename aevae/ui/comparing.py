@@ -197,7 +197,7 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
             )  # fmt: skip
             st.caption(_("Takes from seconds to minutes; the page can be left meanwhile."))
     if problem := st.session_state.pop(_SAID, ""):
-        st.error(problem)
+        st.error(state.literal(problem))
     if any(job.active for job in active):
         _under_way()
     shown = {run.name for run in chosen}
@@ -242,7 +242,7 @@ def _under_way() -> None:
     try:
         jobs.ensure_worker(jobs.TASKS_LANE)
     except QueueBroken as problem:
-        st.error(str(problem))
+        st.error(state.literal(problem))
     for job in active:
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width="stretch"):

@@ -126,7 +126,7 @@ def _film_kl(run) -> np.ndarray | None:
     try:
         return comparison.film_kl(run.film)
     except ValueError as problem:
-        st.warning(str(problem))
+        st.warning(state.literal(problem))
         return None
 
 

@@ -14,7 +14,7 @@ import streamlit as st
 
 from aevae.ui import canvas, live, loaders, pictures
 from aevae.ui.i18n import _
-from aevae.ui.state import DIGIT, MODEL, MODELS, label_of
+from aevae.ui.state import DIGIT, MODEL, MODELS, label_of, literal
 
 COLUMNS, ROWS = 10, 4
 PIXELS = 28 * 28
@@ -189,7 +189,7 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
         )
         st.caption(_("Browsers open the camera only for pages that come from localhost or by https."))
     if problem := st.session_state.get(f"{key}_problem"):
-        st.error(problem)
+        st.error(literal(problem))
     own = st.session_state.get(f"{key}_own")
     if own is not None:
         _show_own(own)

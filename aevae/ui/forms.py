@@ -22,7 +22,7 @@ from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, che
 from aevae.figures.palette import family_title
 from aevae.ui import gate
 from aevae.ui.i18n import _
-from aevae.ui.state import plain
+from aevae.ui.state import literal, plain
 
 OWN = "own pictures"  # the last choice of data sets
 FIRST = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")  # the other fields are folded away
@@ -89,7 +89,7 @@ def run_form() -> tuple[list[RunConfig], str]:
         device = _choice(DEVICE, _("Device"), devices(), str, help=_("where to train; the run is the same request"))
     lists, seeds, problem = _several(model_class.Config, values)
     for sentence in st.session_state.get(_WRONG, {}).values():
-        st.warning(_("In the link: {}. The default is taken.").format(sentence))
+        st.warning(_("In the link: {}. The default is taken.").format(literal(sentence)))
     try:
         if problem:
             raise problem
@@ -252,7 +252,7 @@ def _several(config_class: type, values: dict) -> tuple[dict[str, list], int, Va
 
 
 def _sentence(problem: Exception) -> str:
-    text = str(problem)
+    text = literal(problem)
     return text[:1].upper() + text[1:]
 
 

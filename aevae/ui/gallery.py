@@ -374,7 +374,7 @@ def said() -> None:
     """The sentence about what was just done."""
     kind, text = st.session_state.pop(_SAID, (None, ""))
     if kind:
-        {"success": st.success, "error": st.error}[kind](text)
+        {"success": st.success, "error": st.error}[kind](state.literal(text))
 
 
 # -- numbers and texts -----------------------------------------------------------------------------------------------

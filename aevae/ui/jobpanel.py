@@ -174,14 +174,14 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
     detail: draws what is watched, above the queue, and returns the names of its runs; by default one run.
     """
     if problem := st.session_state.pop("train_problem", None):
-        st.error(problem)
+        st.error(state.literal(problem))
     if aside := jobs.set_aside():
-        st.warning(aside)
+        st.warning(state.literal(aside))
     watched()
     try:
         active = _active(jobs.jobs(LISTED))
     except QueueBroken as problem:
-        st.error(str(problem))
+        st.error(state.literal(problem))
         return
     st.session_state[_ACTIVE] = active
     st.fragment(_live, run_every=beat() if active else None)(detail or _one)
@@ -195,11 +195,11 @@ def _live(detail: Callable[[list[Job]], set[str]]) -> None:
     try:
         jobs.ensure_worker()
     except QueueBroken as problem:  # which may still be looked at
-        st.error(str(problem))
+        st.error(state.literal(problem))
     try:
         listing = jobs.jobs(LISTED)
     except QueueBroken as problem:
-        st.error(str(problem))
+        st.error(state.literal(problem))
         return
     if _active(listing) != st.session_state.get(_ACTIVE):
         loaders.runs.clear()
@@ -435,14 +435,14 @@ def _ended(name: str, info: RunInfo | None) -> None:
         st.success(_("Finished: {} epochs in {}.").format(info.epochs, forms.duration(info.state.get("seconds", 0))))
         open_buttons(name, "train_open")
     else:
-        reason = f": {info.reason}" if info.reason else ""
+        reason = f": {state.literal(info.reason)}" if info.reason else ""
         st.warning(_("This run is {}{}.").format(info.status, reason))
 
 
 def _stopped(job: Job, info: RunInfo | None) -> None:
     epochs = info.epochs if info else 0
     if job.state == "failed":
-        st.error(_("Failed: {}").format(job.error))
+        st.error(_("Failed: {}").format(state.literal(job.error)))
         if job.trace:
             with st.expander(_("Details for whoever mends it"), key="train_trace"):
                 st.code(job.trace, language=None)

@@ -6,6 +6,7 @@ import streamlit as st
 
 from aevae.ui import loaders
 from aevae.ui.i18n import _
+from aevae.ui.state import literal
 
 DEFAULT = "mnist-5k"  # comes with the installation
 
@@ -17,7 +18,7 @@ def open_runs(names: Sequence[str]) -> list:
         try:
             opened.append(loaders.run(name))
         except ValueError as problem:
-            st.warning(str(problem))
+            st.warning(literal(problem))
     if not opened:
         st.info(_("None of the chosen models can be opened. Choose another one."))
         st.stop()
@@ -34,6 +35,6 @@ def common_set(runs: Sequence) -> str:
     try:
         images, _labels = loaders.test_digits(name)
     except (ValueError, OSError) as problem:
-        st.warning(str(problem))
+        st.warning(literal(problem))
         return DEFAULT
     return name if len(images) > 1 else DEFAULT

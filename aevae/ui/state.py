@@ -23,20 +23,25 @@ def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
 def run_label(run: RunInfo) -> str:
     """Family, code size, what sets it apart, data set; two runs may share it."""
     model = run.config.get("model", {})
-    parts = [family_title(run.family), f"d={run.latent_dim}"]
+    parts = [family_title(plain(run.family)), f"d={run.latent_dim}"]
     if model.get("network", "mlp") != "mlp":
-        parts.append(model["network"])
+        parts.append(plain(str(model["network"])))
     if "beta" in model:
         parts.append(f"β={model['beta']:g}")
     if "noise" in model:
-        parts.append(f"{model['noise'].replace('_', ' ')} {model.get('noise_level', 0):g}")
-    parts.append(run.dataset.split(":")[0])
+        parts.append(f"{plain(model['noise']).replace('_', ' ')} {model.get('noise_level', 0):g}")
+    parts.append(plain(run.dataset.split(":")[0]))
     return " · ".join([*parts, _("shipped")] if run.shipped else parts)
 
 
 def plain(text: str) -> str:
     """A text from outside without the signs that markdown reads."""
     return re.sub(r"[^\w .,()=·/-]", "", text)
+
+
+def literal(text) -> str:
+    """A sentence that may quote what came from outside, for markdown: each of its signs stands as it was written."""
+    return re.sub(r"([\\`*$~<>\[\]])", r"\\\1", str(text))
 
 
 def label_of(name: str) -> str:

@@ -89,7 +89,7 @@ def offer(configs: Sequence[RunConfig], device: str) -> None:
         with st.spinner(_("Timing a few steps ..."), show_time=False):
             parameters, seconds = forms.cost(missing or configs[:1], device)
     except (QueueBroken, ValueError) as problem:
-        st.error(str(problem))
+        st.error(state.literal(problem))
         return
     with st.container(horizontal=True):
         st.metric(_("runs"), len(configs), width="content")
@@ -284,7 +284,9 @@ def _progress(found: Sequence[Member]) -> None:
         st.success(_("Finished: {} runs.").format(len(found)))
     for error in dict.fromkeys(m.job.error for m in left if m.job and m.job.error):
         some = [names_of(found)[m.name] for m in left if m.job and m.job.error == error]
-        st.error(_("Failed: {} ({})").format(error, "; ".join(some[:4]) + (" ..." if len(some) > 4 else "")))
+        st.error(
+            _("Failed: {} ({})").format(state.literal(error), "; ".join(some[:4]) + (" ..." if len(some) > 4 else ""))
+        )
     if left:
         with st.container(horizontal=True, vertical_alignment="center"):
             st.info(_("{} of {} runs were stopped; what they learnt is kept.").format(len(left), len(found)))

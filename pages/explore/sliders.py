@@ -159,7 +159,7 @@ with model:
 try:
     opened = banks.open_bank(name)
 except ValueError as problem:
-    st.error(str(problem))
+    st.error(state.literal(problem))
     st.stop()
 if loaders.run(name).info.traits["latent"] == "discrete":
     st.info(

@@ -4,7 +4,7 @@ import streamlit as st
 
 from aevae.ui import chrome, gate, lab, loaders, pictures
 from aevae.ui.i18n import _
-from aevae.ui.state import plain, run_labels
+from aevae.ui.state import literal, plain, run_labels
 
 DIGITS = 36
 LISTED = 12  # models in the table
@@ -15,7 +15,7 @@ def strip() -> None:
     try:
         images, _labels = loaders.test_digits()
     except ValueError as problem:
-        st.warning(str(problem))
+        st.warning(literal(problem))
         return
     pictures.show(
         images[:DIGITS],

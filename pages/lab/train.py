@@ -4,6 +4,7 @@ import streamlit as st
 
 from aevae.ui import chrome, forms, jobpanel, sweeping
 from aevae.ui.i18n import _
+from aevae.ui.state import literal
 
 
 def before(config, device: str) -> None:
@@ -12,7 +13,7 @@ def before(config, device: str) -> None:
         with st.spinner(_("Timing a few steps ..."), show_time=False):
             parameters, seconds = forms.cost([config], device)
     except ValueError as problem:
-        st.error(str(problem))
+        st.error(literal(problem))
         return
     with st.container(horizontal=True):
         st.metric(_("parameters"), f"{parameters:,}", width="content")
