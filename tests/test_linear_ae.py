@@ -8,6 +8,7 @@ import torch
 from aevae import datasets, losses
 from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
+from aevae.models.ae import AEConfig
 from aevae.models.deep_ae import DeepAEConfig
 from aevae.models.linear_ae import LinearAEConfig, pca, principal_angles
 from aevae.program import program
@@ -53,6 +54,33 @@ def test_without_centring_and_with_too_high_a_rate_it_is_missed(digits):
     """Provoked: Adam at a rate of 1 leaves the plane where it fell."""
     model = trained(LinearAEConfig(latent_dim=2), digits, epochs=2, lr=1.0, centre=False)
     assert error(model, digits) > 1.2 * exact(digits, 2)
+
+
+def test_an_autoencoder_beats_pca_and_more_numbers_say_more(digits):
+    """On the digits that both were fitted to."""
+    few, errors = digits[0][:500], []
+    for d in (2, 8, 32):
+        config = AEConfig(latent_dim=d, hidden=256, likelihood="gaussian")
+        errors.append(error(trained(config, (few, few), epochs=40, batch_size=50), (few, few)))
+        assert errors[-1] < exact((few, few), d)
+    assert errors[2] < errors[1] < errors[0]
+
+
+@pytest.mark.mnist
+def test_known_constants_of_mnist(mnist):
+    """What every number of the lab is measured by: pixels, the mean picture, the entropy of grey, PCA."""
+    data = datasets.load(DataConfig("mnist"))
+    train, test = (torch.tensor(part.images).flatten(1).double() / 255 for part in (data.train, data.test))
+    assert float(train.mean()) == pytest.approx(0.130660, abs=1e-6)
+    assert float(train.std()) == pytest.approx(0.308108, abs=1e-6)
+    assert float(train.var(0, correction=0).sum()) == pytest.approx(52.725, abs=1e-3)
+    mean = train.mean(0).clamp(1e-7, 1 - 1e-7)
+    constant = losses.bernoulli_nll(test, mean.logit().expand_as(test)).mean()
+    floor = (torch.special.entr(test) + torch.special.entr(1 - test)).sum(1).mean()
+    assert float(constant) == pytest.approx(205.8, abs=0.1) and float(floor) == pytest.approx(45.53, abs=0.01)
+    mean, components = pca(train, 30)
+    left = losses.sse(test - mean, (test - mean) @ components.T @ components).mean()
+    assert float(left) == pytest.approx(13.866, abs=1e-3)
 
 
 def test_any_basis_of_the_plane_is_as_good():

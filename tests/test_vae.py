@@ -131,6 +131,13 @@ def test_rate_falls_and_distortion_rises_with_beta():
     assert rates[-1] < 0.1, "every code the same: total collapse"
 
 
+@pytest.mark.parametrize(("beta", "latent_dim", "norm"), [(4.0, 10, 40 / 784), (1.0, 784, 1.0)])
+def test_beta_is_said_per_pixel_too(beta, latent_dim, norm):
+    model = build_model(family_class("beta_vae").Config(beta=beta, latent_dim=latent_dim, hidden=8))
+    found = model.numbers(torch.rand(3, 1, 28, 28), torch.zeros(3), torch.Generator())
+    assert found["beta_norm"] == pytest.approx(norm)
+
+
 def test_provoke_no_kl():
     """Beta 0: noise costs bits, so q shrinks towards a point, as the notes say of a VAE without its KL."""
     _, (free, held) = trained(beta=(0.0, 1.0))

@@ -3,7 +3,8 @@
 No encoder: codes are learnt like weights. Bojanowski et al. 2018 (GLO), arXiv:1707.05776, eq. 1, with ||z_i|| <= 1 and
 a faster learning rate for the codes; Park et al. 2019 (DeepSDF), arXiv:1901.05103, eq. 9 adds l2 ||z||^2. With a linear
 g it is matrix factorisation. The code of a new picture is found by optimising it, g being frozen: so there is no
-amortisation gap, min_z -log p(x|z) <= -log p(x|f(x)) whatever an encoder f says.
+amortisation gap, min_z -log p(x|z) <= -log p(x|f(x)) whatever an encoder f says. GLO's distance between Laplacian
+pyramids is left out: the likelihoods of the house stand in its place (`gaussian` is its squared error).
 """
 
 import math

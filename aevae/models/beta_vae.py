@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from aevae.config import option
+from aevae.models import blocks
 from aevae.models.aggregate import minibatch_total_correlation
 from aevae.models.vae import VAE, VAEConfig
 from aevae.schedules import warmup
@@ -59,6 +60,7 @@ class BetaVAE(VAE):
     objective = "-log p(x|z) + beta KL(q(z|x) || N(0, I))"
     paper = "Higgins et al. 2017"
     knobs = (*VAE.knobs, "beta", "capacity", "gamma")
+    units: ClassVar[dict[str, str]] = VAE.units | {"beta_norm": "beta D / 784"}
 
     @property
     def kl_weight(self) -> Tensor:
@@ -84,3 +86,10 @@ class BetaVAE(VAE):
             cost = self.annealed(epoch) * kl + (self.beta - 1) * self.annealed(epoch) * correlation
             return cost, {"total_correlation": correlation}
         return super().code_cost(kl, z, mu, logvar, epoch)
+
+    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        """beta_norm: beta for a code of as many numbers as there are pixels (Higgins et al. 2017, section 3)."""
+        values = super().numbers(x, labels, generator)
+        if self.config.penalty == "capacity":
+            return values
+        return values | {"beta_norm": self.config.beta * self.config.latent_dim / blocks.PIXELS}
