@@ -13,7 +13,7 @@ from collections import OrderedDict
 from aevae import jobs, logs
 from aevae.ui import watch
 
-GRACE = 2.0  # seconds that a worker has to come to the end of a step
+GRACE = 1.5  # seconds that a worker has to come to the end of a step
 UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
 MOST_SESSIONS = 10_000  # whose uploads are remembered
 
