@@ -2,6 +2,7 @@
 
 import math
 import zlib
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -90,35 +91,51 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
     if mode == "dims" and dims[0] == dims[1]:
         st.info(_("Choose two different dimensions."))
         return
-    spec = {
-        "run": bank.name,
-        "key": DIGIT,
-        "models": _models([bank.name, *beside]),
-        "mode": mode,
-        "dims": list(dims),
-        "three": [zlib.crc32(picture.tobytes()) for picture in corners],
-        "behind": behind,
-        "grid": GRID,
-        "classes": [str(c) for c in range(int(bank.labels.max()) + 1)],
-        "palette": list(CLASS_COLOURS),
-        "posterior": _posterior(bank, label),
-        "texts": _pad_texts(bank),
-    }
-    arrays = {
-        "codes": _light(bank.codes),
-        "labels": bank.labels.astype(np.uint8),
-        "low": bank.low.astype(np.float32),
-        "high": bank.high.astype(np.float32),
-        "picture": pictures.to_bytes(picture).ravel(),
-    }
+    arrays = {"picture": pictures.to_bytes(picture).ravel()}
     if mode == "dims":
         arrays["xs"], arrays["ys"] = maps.grid_lines(bank, dims, GRID, not even)
     else:
         arrays["three"] = loaders.run(bank.name).encode(corners)
         arrays["three_pictures"] = pictures.to_bytes(corners)[:, 0]
+    choice = {
+        "mode": mode,
+        "dims": list(dims),
+        "three": [zlib.crc32(picture.tobytes()) for picture in corners],
+        "behind": behind,
+        "posterior": _posterior(bank, label),
+    }
+    _mount_pad(bank, choice, arrays, beside, lambda payload: receive(payload, bank, "pad"))
+
+
+def plane(bank: Bank, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
+    """The pad of a code of two numbers by itself, at z (2,); on_send gets {z, n}."""
+    behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
+    xs, ys = maps.grid_lines(bank, (0, 1), GRID, False)
+    choice = {"mode": "dims", "dims": [0, 1], "three": [], "behind": behind, "posterior": ""}
+    arrays = {"picture": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
+    _mount_pad(bank, choice, arrays, [], on_send)
+
+
+def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_send: Callable[[dict], None]) -> None:
+    spec = {
+        "run": bank.name,
+        "key": DIGIT,
+        "models": _models([bank.name, *beside]),
+        "grid": GRID,
+        "classes": [str(c) for c in range(int(bank.labels.max()) + 1)],
+        "palette": list(CLASS_COLOURS),
+        "read": {"pad": st.session_state.get(READ, {}).get("pad", 0)},
+        "texts": _pad_texts(bank),
+    }
+    arrays |= {
+        "codes": _light(bank.codes),
+        "labels": bank.labels.astype(np.uint8),
+        "low": bank.low.astype(np.float32),
+        "high": bank.high.astype(np.float32),
+    }
     live.mount(
-        "pad", "pad_live", spec, arrays, programs=[bank.name, *beside], shape={"height": 460, "narrow": 640},
-        on_send=lambda payload: receive(payload, bank, "pad"),
+        "pad", "pad_live", spec | choice, arrays, programs=[bank.name, *beside],
+        shape={"height": 460, "narrow": 640}, on_send=on_send,
     )  # fmt: skip
 
 
@@ -127,12 +144,17 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
 
 def receive(payload: dict, bank: Bank, who: str) -> None:
     """A letter of the browser: {z: D numbers, n: which letter}. What does not fit is dropped."""
-    n = payload.get("n")
-    if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53:
-        st.session_state[READ] = {**st.session_state.get(READ, {}), who: n}
+    read(payload, who)
     z = believable(payload.get("z"), bank.latent_dim)
     if z is not None:
         banks.set_code(z, bank)
+
+
+def read(payload: dict, who: str) -> None:
+    """Remember which letter was the last."""
+    n = payload.get("n")
+    if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53:
+        st.session_state[READ] = {**st.session_state.get(READ, {}), who: n}
 
 
 def believable(z, latent_dim: int) -> np.ndarray | None:

@@ -11,7 +11,8 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
-from aevae.ui import jobpanel, kept, lab, live, loaders, pictures, state
+from aevae.ui import bank as banks
+from aevae.ui import desk, jobpanel, kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 MOST = 64  # components
@@ -92,13 +93,33 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
     )  # fmt: skip
 
 
-def holes(runs: list) -> None:
-    """What a code drawn at random decodes to, from where digits are and from where they need not be."""
+def plane(name: str) -> None:
+    """The plane of a code of two numbers, decoded where the pointer is."""
+    bank = banks.open_bank(name)
+    middle = bank.codes.mean(0)
+    ranges = {
+        key: (float(middle[i]), float(bank.low[i]), float(bank.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
+    }
+    take = kept.taker({key: key for key in ranges}, ranges)
+
+    def taken(payload: dict) -> None:
+        desk.read(payload, "pad")
+        z = desk.believable(payload.get("z"), 2)
+        if z is not None:
+            take(dict(zip(ranges, map(float, banks.clip(z, bank)), strict=True)))
+
+    desk.plane(bank, np.array(list(kept.numbers(ranges).values())), taken)
+
+
+def holes() -> None:
+    """What lies between the codes: in the plane, and where codes are drawn at random."""
     st.subheader(_("Holes"), anchor=False)
-    name = state.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Draw random codes of"))
+    name = state.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Codes of"))
     run, codes = loaders.run(name), loaders.codes(name)
+    if run.latent_dim == 2 and not live.trouble([name]):
+        plane(name)
     where = st.segmented_control(
-        _("From"), ["prior", "box"], default="box", required=True, key="holes_from", bind="query-params",
+        _("Random codes from"), ["prior", "box"], default="box", required=True, key="holes_from", bind="query-params",
         format_func={"prior": "N(0, I)", "box": _("the box around the codes")}.get,
     )  # fmt: skip
     if where == "prior":
@@ -145,7 +166,13 @@ left = found.errors(loaders.test_digits()[0].reshape(-1, 784))
 through(runs, found, left, k)
 st.plotly_chart(chart(runs, left, k), key="sizes", config={"displayModeBar": False})
 missing(runs)
-holes(runs)
+holes()
+told = _("With {} numbers PCA leaves a squared error of **{:.1f}**, {:.0%} of the variance {:.1f}.").format(
+    k, left[k], left[k] / left[0], left[0]
+)
+if fits := [run for run in runs if run.latent_dim <= k]:
+    best = min(fits, key=lambda run: error_of(run.name))
+    told += " " + _("{}, with {}: **{:.1f}**.").format(family_title(best.family), best.latent_dim, error_of(best.name))
 lab.end(
     notice=[
         _("With few numbers the network beats PCA by far: it may bend its surface, PCA only lays a flat one."),
@@ -155,12 +182,13 @@ lab.end(
     tries=[
         _("Move the slider to 2. Which digits does PCA confuse, which the AE?"),
         _("Find the number of components with which PCA equals the AE of two numbers."),
-        _("Under **Holes**, draw from N(0, I) with an AE, then with a VAE: one of them was never told where to live."),
+        _(
+            "The known failure: under **Holes** point between the clusters of an AE's plane, where no digit is, or "
+            "draw codes from N(0, I). Then take a VAE of two numbers: it was told where to live."
+        ),
     ],
     formula=r"\min_{f,\,g}\ \frac1N\sum_i \lVert x_i - g(f(x_i))\rVert^2,\qquad f:\mathbb R^{784}\to\mathbb R^{d}",
-    numbers=_("PCA with d = {}: **{:.1f}**; left of the total variance {:.1f}: **{:.0%}**.").format(
-        k, left[k], left[0], left[k] / left[0]
-    ),
+    numbers=told,
     more=_(
         "The best *linear* autoencoder is PCA: keep the d directions of largest variance. A network with bends in it "
         "can follow a curved sheet of digits, so that two of its numbers say more than two of PCA's. The error falls "

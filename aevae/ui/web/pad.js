@@ -116,12 +116,13 @@ class Pad {
     this.place = place;
     if (!kept.has(place)) kept.set(place, { pins: [], path: null });
     this.kept = kept.get(place);
+    if (arrays.z) this.keeper.offer(arrays.z, spec.read); // where no bank says what the code is
     this.z = this.keeper.live;
     this.plane = this.planeNow();
     this.words();
     this.canvas.setAttribute("aria-label", spec.texts.label);
     this.root.classList.toggle("flat", !this.plane);
-    this.believe(Float32Array.from(this.picture, (v) => v / 255));
+    this.believe(this.chosen());
     this.scatter();
     this.cell = 0;
     this.growing.start();
@@ -466,15 +467,22 @@ class Pad {
     return { z: Array.from(this.z, (v) => Number(v.toPrecision(6))) };
   }
 
+  /** The chosen digit (784), or null where none is. */
+  chosen() {
+    return this.picture.length ? Float32Array.from(this.picture, (v) => v / 255) : null;
+  }
+
   /** The posterior of a picture (784). */
   believe(pixels) {
+    this.belief = null;
+    if (!pixels) return;
     const { mu, logvar } = this.programs[0].encode(pixels);
     this.belief = { mu: Float64Array.from(mu), logvar: logvar && Float64Array.from(logvar) };
   }
 
   /** Somebody draws the digit: its posterior walks. */
   drawn(value) {
-    this.believe(value?.pixels ?? Float32Array.from(this.picture, (v) => v / 255));
+    this.believe(value?.pixels ?? this.chosen());
     this.frame();
   }
 
