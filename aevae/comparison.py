@@ -65,9 +65,10 @@ def gain(metric: Metric, value: float, reference: float) -> int:
 
 
 def likelihood(run: RunInfo) -> str:
-    """Of its pixels: what is OF_LIKELIHOOD compares between runs of the same one alone."""
+    """Of its pixels, black and white ones apart from grey: what is OF_LIKELIHOOD compares between runs of one alone."""
     value = run.config.get("model", {}).get("likelihood", "bernoulli")
-    return value if isinstance(value, str) else ""
+    pixels = run.config.get("data", {}).get("binarise", "none")
+    return ", ".join(part for part in (value, pixels) if isinstance(part, str) and part != "none")
 
 
 def beta(run: RunInfo) -> float:

@@ -14,6 +14,7 @@ from aevae.figures import compare, latent_bars, layout, loss_curves
 from aevae.figures.static import safe, to_csv, to_svg
 from aevae.latent import alignment
 from aevae.runs import load_run
+from aevae.ui import comparing
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -182,6 +183,16 @@ def test_kin_differ_in_beta_and_seed_alone(store):
     kin, stranger = (checkpoints.RunInfo("x", info.path, "finished", config=config) for config in (other, wider))
     assert comparison.kinship(kin) == comparison.kinship(info) != comparison.kinship(stranger)
     assert (comparison.beta(kin), comparison.likelihood(kin)) == (0.5, "bernoulli")
+
+
+def test_black_and_white_pixels_do_not_compare_with_grey_ones(store):
+    """Their NLL is another number, though both are Bernoulli; a squared error is one."""
+    grey = checkpoints.find_run(store["vae"])
+    config = {**grey.config, "data": {**grey.config["data"], "binarise": "threshold"}}
+    binary = checkpoints.RunInfo("x", grey.path, "finished", config=config)
+    assert comparison.likelihood(grey) == "bernoulli" != comparison.likelihood(binary)
+    alike = comparison.likelihood(grey) == comparison.likelihood(binary)
+    assert [comparing.verdict(name, -5.0, alike) for name in ("recon", "nll", "sse")] == [0, 0, 1]
 
 
 # -- film and pictures -----------------------------------------------------------------------------------------------
