@@ -33,6 +33,7 @@ def test_a_lab_opens_on_what_is_shipped(shipped, page):
     notice, tries = (said[said.index(f"**{head}**") + 1] for head in ("What to notice", "Three things to try"))
     assert notice.count("\n") >= 1 and notice.startswith("- ")
     assert tries.startswith("1. ") and "\n3. " in tries and "\n4. " not in tries
+    assert tries.count("The known failure") == 1
     assert app.get("latex") or "$" in "".join(said), "the formula"
 
 

@@ -184,7 +184,7 @@ lab.end(
         _("Go from k = 70 to k = 10 and watch strokes become digits."),
         _("The known failure: allow only 10 *from the first step*. Those that never win never learn: count the dead."),
     ],
-    formula=r"\min\ \lVert x-\hat x\rVert^2+\lambda\sum_j|h_j|\quad\text{or}\quad"
+    formula=r"\min\ -\log p(x\mid h)+\lambda\sum_j|h_j|\quad\text{or}\quad"
     r"+\,\beta\sum_j\mathrm{KL}(\rho\,\Vert\,\hat\rho_j)\quad\text{or}\quad h=\mathrm{top}_k(W^\top x+b)",
     numbers=in_numbers(run, of),
     more=_(

@@ -145,7 +145,7 @@ with right:
     st.markdown(
         _(
             "A small autoencoder saw points with Gaussian noise of size σ and had to return them clean. Where it "
-            "points from x is where the data are: its **arrow** is the slope of the log density, times σ²."
+            "points from x is where the data are: its **arrow** is the slope of the log density, times σ² (drawn: σ)."
         )
     )
     chart(name)

@@ -172,7 +172,7 @@ lab.end(
     tries=[
         _("Open a 9 or a 0: choose a cell on its stroke and put the first vector of the codebook there."),
         _("Choose one cell in the black and try vectors along the codebook. How far does one cell reach?"),
-        _("Draw new maps with **each cell for itself**: the right words as often as ever, and no digit (it fails)."),
+        _("The known failure: new maps with **each cell for itself**: the right words as often as ever, no digit."),
     ],
     formula=r"\mathcal L=-\log p(x\mid z_q)+\lVert \mathrm{sg}[z_e]-e_k\rVert^2+b\,\lVert z_e-\mathrm{sg}[e_k]\rVert^2,"
     r"\qquad k=\arg\min_j\lVert z_e-e_j\rVert,\quad z_q=e_k",

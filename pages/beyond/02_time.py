@@ -99,7 +99,7 @@ lab.end(
     tries=[
         _("Move **Frames seen** from 1 to 2 and watch the fan of red points fold up."),
         _("Jump by 4 and by 1 to the same frame: which one arrives nearer?"),
-        _("Leave one frame seen and let the futures run on: a wrong way is never noticed, errors add up (it fails)."),
+        _("The known failure: one frame seen, let the futures run on: a wrong way is never noticed, errors add up."),
     ],
     formula=r"\mathcal L=-\log p(x_{t_2}\mid z_2)+\mathrm{KL}\big(q(z_1\mid z_2,b_{t_1},b_{t_2})\,\Vert\,p_B(z_1\mid "
     r"b_{t_1})\big)+\log p_B(z_2\mid b_{t_2})-\log p(z_2\mid z_1,\,t_2-t_1)",

@@ -115,7 +115,7 @@ lab.end(
     tries=[
         _("Set **Content** to one draw and move the slider from 1 to 16: the rows come to rest."),
         _("With one picture find a row that is wrong. How many pictures does it take to mend it?"),
-        _("Draw styles from the prior, look for a column that changes the digit: class leaks into style (it fails)."),
+        _("The known failure: draw styles from the prior. A column that changes the digit: class leaked into style."),
     ],
     formula=r"q(c\mid x_1\dots x_n)\ \propto\ \prod_{i=1}^n \mathcal N(c;\mu_i,\sigma_i^2)\quad\Rightarrow\quad "
     r"\frac1{\sigma^2}=\sum_i\frac1{\sigma_i^2},\qquad \mu=\sigma^2\sum_i\frac{\mu_i}{\sigma_i^2}",

@@ -119,7 +119,7 @@ lab.end(
         _("Go to ± 2, further than training went: the grid shows where the learnt flow stops being a true {}.").format(
             titles[kind]
         ),
-        _("Take a 0 and warp it into all ten: a flow moves ink and never makes any, a 0 is no 8 (it fails)."),
+        _("The known failure: warp a 0 into all ten. A flow moves ink and never makes any: a 0 is no 8."),
     ],
     formula=r"\hat x(p)=x_s\big(p+F(p)\big),\quad F=g(z),\qquad \mathcal L=-\log p(x_t\mid\hat x)+"
     r"\mathrm{KL}\big(q(z\mid x_s,x_t)\Vert\mathcal N(0,I)\big)+w\lVert\nabla F\rVert^2",

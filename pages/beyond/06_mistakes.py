@@ -200,7 +200,7 @@ lab.end(
     ],
     tries=[
         _("Say for every mistake what a training run would do that believed it. Which ones would nobody notice?"),
-        _("**MSE + KL**: how large may β be before the chart keeps no direction at all (collapse)?"),
+        _("The known failure, collapse: **MSE + KL**. How large may β be before the chart keeps no direction at all?"),
         _("Run `python -m aevae check` and find these eight among all identities."),
     ],
     more=_(

@@ -8,6 +8,7 @@ import zlib
 import numpy as np
 import streamlit as st
 
+from aevae.comparison import likelihood
 from aevae.metrics.bound import DRAWS, bound
 from aevae.ui import digits, kept, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
@@ -120,7 +121,8 @@ def divergence() -> None:
 
 def choose() -> str:
     """A model whose code is a distribution: by default one with two numbers, of which the plane shows all."""
-    runs = sorted(loaders.finished(FAMILIES), key=lambda run: (run.latent_dim != 2, run.family != "vae"))
+    runs = [run for run in loaders.finished(FAMILIES) if likelihood(run).startswith("bernoulli")]  # as the bars are
+    runs = sorted(runs, key=lambda run: (run.latent_dim != 2, run.family != "vae"))
     if not runs:
         state.pick_model("elbo_model", families=FAMILIES)  # says what is missing, and stops
     return st.selectbox(
@@ -151,7 +153,10 @@ lab.end(
     ],
     tries=[
         _("Drag q into the middle of the plane: KL is near its least, and the digit is lost."),
-        _("Shrink σ to × 0.01: no noise, hardly a better picture, and a KL that a plain AE never pays."),
+        _(
+            "The known failure: shrink σ to × 0.01, as a plain AE does. No noise, hardly a better picture, and a KL "
+            "that grows without end."
+        ),
         _("Take p = N(0, 0.01²) and pull μ to 0.08, which N(0, 1) would not notice: more than 30 nats."),
     ],
     formula=r"\begin{aligned}\log p(x)\ge\mathrm{ELBO}&=\mathbb E_q\log p(x|z)-\mathrm{KL}(q(z|x)\Vert p(z))\\"

@@ -113,7 +113,7 @@ lab.end(
         _("The curve bends: the first nats of code save many of picture, the last ones hardly any. β is its slope."),
     ],
     tries=[
-        _("Go to β = 16. What do all digits become? Their code says almost nothing: the posterior has collapsed."),
+        _("The known failure: go to β = 16. Digits become one picture, their code says nearly nothing (collapse)."),
         _("Go to β = 0.1. The picture is at its sharpest, but the ELBO is worse than at 1: the code is dear."),
         _("Find the smallest β at which one of the rows no longer moves. How long is its bar?"),
     ],

@@ -111,7 +111,7 @@ lab.end(
     ],
     tries=[
         _("Choose **negative**, then **turned by 90°**: who is sure, and who knows that it does not know?"),
-        _("Choose **black**. Its density beats that of real digits: likelihood is no measure of what is usual."),
+        _("The known failure: **black** has a higher density than real digits. Likelihood does not measure the usual."),
         _("**Draw** a 4 and close it slowly into a 9. When do the bars cross, and when does the net change its mind?"),
     ],
     formula=r"\begin{gathered}\hat c=\arg\max_c\,[\log p(x|c)+\log p(c)]\\"
