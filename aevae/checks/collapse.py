@@ -102,6 +102,14 @@ def batch_correlation():
     return (found - exact["total_correlation"]).abs()
 
 
+@check("beta 0 is an autoencoder whose code is drawn: loss and gradient of -log p(x|z) alone", 1e-12)
+def no_weight():
+    x, vae = digits().double(), model("beta_vae", beta=0.0)
+    alone = vae.nll(x, vae.params(sample(*vae.posterior(x), rng(1)))).mean()
+    loss = vae.loss(x, generator=rng(1)).total
+    return max(float((loss - alone).abs().detach()), furthest(gradients(vae, loss), gradients(vae, alone)))
+
+
 @check("beta-TCVAE at beta 1 is the VAE, loss and gradient, bit for bit", 0)
 def tc_is_vae():
     return same_loss("beta_vae", {"penalty": "total_correlation", "beta": 1.0}, "vae", {})
