@@ -33,7 +33,13 @@ PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}
 PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
 MOST_ACTIVE = 10_000  # jobs looked through for the one that waits or runs
 WAIT = 10  # seconds, at most, for others to be done with the queue
-DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+DAMAGED = (  # perhaps: then the file is looked through. No question asked here is wrong in a sound one
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+    sqlite3.SQLITE_CONSTRAINT,
+    sqlite3.SQLITE_MISMATCH,
+)
 UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 MIGRATIONS = (  # from user_version 0 to 1, from 1 to 2, ...
@@ -117,12 +123,9 @@ def opened(write: bool = True):
         connection = _connect(file, write)
         yield connection
         connection.execute("COMMIT")
-    except sqlite3.IntegrityError:
-        raise
     except sqlite3.DatabaseError as error:
-        if _code(error) in DAMAGED:
-            _replace(file)
-        raise QueueBroken(_why(file, error)) from error
+        replaced = _code(error) in DAMAGED and _replace(file)
+        raise QueueBroken(_why(file, error, replaced)) from error
     except OSError as error:
         raise QueueBroken(_unwritable(error.strerror)) from error
     finally:
@@ -136,8 +139,7 @@ def _connect(file: Path, write: bool) -> sqlite3.Connection:
     try:
         return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
     except sqlite3.DatabaseError as error:
-        if _code(error) in DAMAGED:
-            _replace(file)
+        if _code(error) in DAMAGED and _replace(file):
             return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
         if write or _code(error) not in UNWRITABLE:
             raise
@@ -167,10 +169,10 @@ def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
 
 
-def _why(file: Path, error: sqlite3.Error) -> str:
+def _why(file: Path, error: sqlite3.Error, replaced: bool) -> str:
     """What is wrong with the queue, and what to do."""
     code = _code(error)
-    if code in DAMAGED:
+    if replaced:
         return f"the queue {file} was damaged; a new one begins, so ask once more"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"the queue {file} is held by another program; try again in a moment"
@@ -186,26 +188,30 @@ def _unwritable(reason: str | None) -> str:
     )
 
 
-def _replace(file: Path) -> None:
-    """Set a damaged queue aside; of several processes that see the damage one does it."""
+def _replace(file: Path) -> bool:
+    """Set the queue aside if it is damaged; of several processes that see the damage one does it."""
     with _lock("queue").acquire(timeout=WAIT):
         if _sound(file):
-            return
+            return False
         aside = file.with_name(time.strftime("queue-damaged-%Y%m%d-%H%M%S.sqlite"))
         for end in ("-wal", "-shm", ""):  # the log first: it must not be taken for that of the new queue
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{file}{end}", f"{aside}{end}")
         logs.event("queue-damaged", kept=aside.name)
+        return True
 
 
 def _sound(file: Path) -> bool:
+    """Is it whole, and does it have what every question asks for?"""
     if not file.exists():
         return True
-    with contextlib.closing(sqlite3.connect(file, timeout=WAIT)) as connection:
-        try:
+    columns = ", ".join(f.name for f in dataclasses.fields(Job) if f.name not in ("position", "starts_in"))
+    try:
+        with contextlib.closing(_begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), True)) as connection:
+            connection.execute(f"SELECT {columns} FROM jobs LIMIT 1")
             return connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-        except sqlite3.DatabaseError as error:
-            return _code(error) not in DAMAGED
+    except sqlite3.DatabaseError as error:
+        return _code(error) not in DAMAGED
 
 
 def set_aside() -> str:
