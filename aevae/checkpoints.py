@@ -19,6 +19,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -209,20 +210,37 @@ def _check_types(file: str, found: dict, types: dict) -> None:
             _check_types(file, found.get(key, {}), kind)
 
 
-def _size(folder: Path) -> int:
-    """Bytes of the files; a temporary one may be gone before it is asked."""
-    total = 0
-    for file in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            total += file.stat().st_size
-    return total
+def _stamp(file: os.DirEntry | Path) -> tuple[str, int, int, int, int] | None:
+    """What changes with a file: name, size, inode, times; None if it is not there (any more)."""
+    try:
+        stat = file.stat()
+    except FileNotFoundError:
+        return None
+    return file.name, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 def read_run(folder: Path, shipped: bool = False) -> RunInfo:
-    """What the folder says of itself; a damaged one is returned as such, with the reason."""
+    """What the folder says of itself; a damaged one is returned as such, with the reason.
+
+    Read anew when one of its files has changed: thirty sessions ask for fifty runs. Nobody may change what comes back.
+    """
+    try:
+        with os.scandir(folder) as files:
+            stamps = tuple(filter(None, map(_stamp, files)))
+        run = _read_run(folder, shipped, stamps)
+        return replace(run, metrics=read_metrics(run)) if run.status == "finished" else run
+    except DamagedRun as error:
+        return replace(run, status="damaged", reason=str(error))
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        return RunInfo(folder.name, folder, "damaged", reason, shipped=shipped)
+
+
+@lru_cache(maxsize=1000)
+def _read_run(folder: Path, shipped: bool, stamps: tuple) -> RunInfo:
+    """The same without its numbers."""
     info = dict(name=folder.name, path=folder, shipped=shipped)
     try:
-        size = _size(folder)
         config = read_json(folder / "config.json")
         if config.get("schema") != SCHEMA:
             raise DamagedRun(f"config.json has schema {config.get('schema')!r}, this program reads {SCHEMA}")
@@ -233,13 +251,12 @@ def read_run(folder: Path, shipped: bool = False) -> RunInfo:
         _check_types("config.json", config, _CONFIG)
         state = read_json(folder / "state.json") if (folder / "state.json").exists() else {}
         _check_types("state.json", state, _STATE)
-        info |= dict(config=config, state=state, size=size)
+        info |= dict(config=config, state=state, size=sum(stamp[1] for stamp in stamps))
         if not state.get("finished"):
             return RunInfo(status="unfinished", **info)
         check_safetensors(folder / "model.safetensors")
         read_history(folder)
-        run = RunInfo(status="finished", **info)
-        return replace(run, metrics=read_metrics(run))
+        return RunInfo(status="finished", **info)
     except DamagedRun as error:
         return RunInfo(status="damaged", reason=str(error), **info)
     except OSError as error:
@@ -262,13 +279,19 @@ def _read_metrics(file: Path) -> dict:
     return metrics
 
 
+@lru_cache(maxsize=1000)
+def _known_metrics(file: Path, stamp: tuple | None) -> dict:
+    """The same, read anew when the file has changed."""
+    return _read_metrics(file)
+
+
 def read_metrics(run: RunInfo) -> dict[str, dict]:
     """Data set -> metric -> number, as they are on disk now. Raises DamagedRun."""
     first, *later = _metrics_files(run)
-    metrics = _read_metrics(first)
+    metrics = dict(_known_metrics(first, _stamp(first)))
     for file in later:
         with contextlib.suppress(DamagedRun):  # what is only kept can be found again
-            for name, numbers in _read_metrics(file).items():
+            for name, numbers in _known_metrics(file, _stamp(file)).items():
                 metrics[name] = metrics.get(name, {}) | numbers
     return metrics
 
