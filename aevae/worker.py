@@ -206,8 +206,8 @@ class Worker:
                         state = "cancelled"
                     db.execute(
                         "UPDATE jobs SET state = ?, error = ?, trace = ?, progress = ?, ended = ?, "
-                        "attempts = attempts - (? = 'queued') WHERE id = ?",
-                        (state, error, trace, json.dumps(progress.now), time.time(), state, job.id),
+                        "attempts = attempts - (? = 'queued') WHERE id = ? AND fingerprint = ?",
+                        (state, error, trace, json.dumps(progress.now), time.time(), state, job.id, job.fingerprint),
                     )
                 return
             except QueueBroken as problem:
@@ -235,13 +235,16 @@ class Worker:
         """The heart of running jobs: tells the queue how far they are, and them what people ask of them."""
         beaten, told = -math.inf, None
         heard = time.monotonic()  # when somebody last said a word
-        ids = [job.id for job in jobs]
+        ids, mine = [job.id for job in jobs], {(job.id, job.fingerprint) for job in jobs}
         these = f"id IN ({', '.join('?' * len(ids))})"
         while True:
             now = time.monotonic()  # the clock may be set meanwhile
             with contextlib.suppress(QueueBroken), opened() as db:
                 rows = db.execute(f"SELECT * FROM jobs WHERE {these} ORDER BY told DESC", ids).fetchall()
-                if rows:  # else somebody took the queue away; the runs are worth their end
+                rows = [row for row in rows if (row["id"], row["fingerprint"]) in mine]  # a new queue counts from 1
+                if not rows:  # somebody took the queue away; the runs are worth their end
+                    reins.tell("go")
+                else:
                     self.cancelled.update(row["id"] for row in rows if row["cancel"])
                     changed = {row["id"]: row["progress"] for row in rows}
                     fresh = [(json.dumps(p.now), i) for i, p in zip(ids, news, strict=True)]
