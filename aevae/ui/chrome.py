@@ -1,5 +1,6 @@
 """What all pages share: the list of pages, the header, the foot, and what happens once when the server starts."""
 
+import atexit
 import functools
 import gc
 import importlib
@@ -183,3 +184,4 @@ def _warm_up() -> None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # what was imported stays: else each full collection looks through 300,000 objects, and all wait for it
+    atexit.register(gc.unfreeze)

@@ -1,5 +1,9 @@
 """Cached, bounded, read-only access to runs and data sets for all sessions. Nobody may change what comes from here."""
 
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 import streamlit as st
 
@@ -7,20 +11,36 @@ from aevae import checkpoints, paths
 from aevae.checkpoints import RunInfo
 from aevae.config import DataConfig
 
+T = TypeVar("T")
 SHOWN = 1000  # test pictures a page works with
+FRESH = 2.0  # seconds that a listing is taken for true
+
+
+_listings: dict[tuple[str, str], tuple[float, list[RunInfo], dict]] = {}  # store -> when, runs, what was made of them
 
 
 def runs() -> list[RunInfo]:
     """Every run in the store, whatever its status; JSON only. At most two seconds old (`runs.clear()`: now)."""
-    return list(_runs(str(paths.runs_dir()), str(paths.pretrained_dir())))
+    return list(_listing()[1])
 
 
-@st.cache_resource(ttl=2, max_entries=4, show_spinner=False)  # shared, not copied for each who asks
-def _runs(own: str, shipped: str) -> list[RunInfo]:
-    return checkpoints.list_runs()
+runs.clear = _listings.clear
 
 
-runs.clear = _runs.clear
+def once(what: str, make: Callable[[], T]) -> T:
+    """`make()` of the runs as they are listed now: made once for all sessions as long as the listing stands."""
+    made = _listing()[2]
+    if what not in made:
+        made[what] = make()
+    return made[what]
+
+
+def _listing() -> tuple[float, list[RunInfo], dict]:
+    store = str(paths.runs_dir()), str(paths.pretrained_dir())
+    known = _listings.get(store)
+    if known is None or time.monotonic() - known[0] > FRESH:
+        known = _listings[store] = time.monotonic(), checkpoints.list_runs(), {}
+    return known
 
 
 def finished(families: tuple[str, ...] | None = None, input: str = "image") -> list[RunInfo]:

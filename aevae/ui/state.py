@@ -8,7 +8,7 @@ import streamlit as st
 from aevae.checkpoints import RunInfo
 from aevae.figures.palette import family_title
 from aevae.ui import loaders
-from aevae.ui.i18n import _
+from aevae.ui.i18n import _, language
 
 MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "seed", "noise", "level", "dims"
 
@@ -46,7 +46,8 @@ def literal(text) -> str:
 
 def label_of(name: str) -> str:
     """The label of a run, as every picker shows it."""
-    return run_labels(loaders.finished()).get(name, name)
+    labels = loaders.once(f"labels, {language()}", lambda: run_labels(loaders.finished()))
+    return labels.get(name, name)
 
 
 def colour_families(names: Sequence[str]) -> dict[str, str]:
