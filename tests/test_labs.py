@@ -47,11 +47,18 @@ def test_a_lab_without_its_models_says_so(shipped, monkeypatch, tmp_path, name):
     assert "missing or damaged" in said.value and not app.exception
 
 
+def calls(page: chrome.PageInfo) -> list[ast.Call]:
+    """Every call that the page's file makes, and the file that it leans on."""
+    file = paths.ROOT / page.path
+    beside = paths.ROOT / "aevae" / "ui" / "labs" / f"{file.stem[3:]}.py"
+    trees = [ast.parse(path.read_text("utf-8")) for path in (file, beside) if path.exists()]
+    return [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
+
+
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
 def test_the_address_restores_a_lab(page):
     """Every widget of the page has a key and is bound to the URL."""
-    tree = ast.parse((paths.ROOT / page.path).read_text("utf-8"))
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    for call in calls(page):
         name = call.func.attr if isinstance(call.func, ast.Attribute) else ""
         if name in STATEFUL:
             given = {word.arg: word.value for word in call.keywords}
@@ -63,8 +70,7 @@ def test_the_address_restores_a_lab(page):
 
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
 def test_a_lab_that_takes_a_digit_takes_ones_own(page):
-    tree = ast.parse((paths.ROOT / page.path).read_text("utf-8"))
-    for call in (node for node in ast.walk(tree) if isinstance(node, ast.Call)):
+    for call in calls(page):
         if isinstance(call.func, ast.Attribute) and call.func.attr == "pick_digit":
             assert not {word.arg for word in call.keywords} & {"upload", "ways"}, f"line {call.lineno}"
 

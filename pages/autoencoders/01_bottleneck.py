@@ -3,176 +3,30 @@
 icon: compress
 """
 
-import numpy as np
 import streamlit as st
 
-from aevae.config import DataConfig, RunConfig, preset
-from aevae.figures.layout import figure
-from aevae.figures.palette import FALLBACK, family_colour, family_title
-from aevae.latent import components, sampling
-from aevae.metrics.reconstruction import sse
-from aevae.ui import bank as banks
-from aevae.ui import desk, jobpanel, kept, lab, live, loaders, pictures, state
+from aevae.figures.palette import family_title
+from aevae.ui import kept, lab, loaders
 from aevae.ui.i18n import _
-
-MOST = 64  # components
-KEPT = {"kept": (8, 1, MOST)}
-FAMILIES = ("ae", "deep_ae")  # deterministic, and free to use their numbers as they like
-SIZES = (2, 4, 8, 16, 32)
-DRAWS = 40
-
-
-@st.cache_resource(max_entries=1, show_spinner=False)
-def principal() -> components.Components:
-    """Of the training digits of mnist-5k."""
-    train = loaders.dataset().train.images
-    return components.fit(train.reshape(len(train), -1) / 255, MOST)
-
-
-@st.cache_data(max_entries=64, show_spinner=False)
-def error_of(name: str) -> float:
-    """Squared error per test picture of a run."""
-    images = loaders.test_digits()[0]
-    return float(sse(images, loaders.run(name).reconstruct(images)).mean())
-
-
-def chart(runs: list, left: np.ndarray, k: int):
-    """Error against the size of the code: PCA's line, and a point for each run."""
-    out = figure(_("numbers in the code"), _("squared error / image"), 360)
-    out.add_scatter(
-        x=list(range(1, len(left))), y=left[1:].tolist(), name="PCA", mode="lines", line={"color": FALLBACK, "width": 2}
-    )
-    for family in dict.fromkeys(run.family for run in runs):
-        points = [(run.latent_dim, error_of(run.name)) for run in runs if run.family == family]
-        out.add_scatter(
-            x=[d for d, _error in points], y=[error for _d, error in points], name=family_title(family), mode="markers",
-            marker={"size": 11, "color": family_colour(family)}, hovertemplate="%{x}: %{y:.1f}",
-        )  # fmt: skip
-    out.add_vline(x=k, line={"color": FALLBACK, "width": 1, "dash": "dot"})
-    out.update_xaxes(type="log", tickvals=[1, 2, 4, 8, 16, 32, 64])
-    out.update_yaxes(rangemode="tozero")
-    return out
-
-
-def through(runs: list, found: components.Components, left: np.ndarray, k: int) -> None:
-    """Ten digits through the slider's bottleneck, decoded in the browser."""
-    images, labels = loaders.test_digits()
-    chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
-    best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # the last one stays
-    sizes = sorted(best)
-    names = [best[d].name for d in sizes]
-    back = [loaders.run(name).reconstruct(images[chosen]).reshape(-1) for name in names]
-    codes = found.codes(images[chosen].reshape(10, -1))
-
-    live.mount(
-        "bottleneck",
-        "bottleneck",
-        {
-            "key": "|".join(names),
-            "k": k,
-            "left": left.tolist(),
-            "sizes": sizes,
-            "names": [_("{}: squared error {:.1f}").format(state.label_of(n), error_of(n)) for n in names],
-            "texts": {
-                "slider": _("Numbers kept"),
-                "kept": _("{k} numbers"),
-                "clean": _("Ten digits"),
-                "pca": _("PCA: squared error {error}"),
-                "none": _("No trained model is that small"),
-            },
-        },
-        {
-            "mean": found.mean.astype(np.float32),
-            "axes": found.axes.astype(np.float32),
-            "coefficients": codes.astype(np.float32),
-            "digits": images[chosen].reshape(-1),
-            "pictures": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
-        },
-        height=330,
-        on_send=kept.taker({"k": "kept"}, KEPT),
-    )  # fmt: skip
-
-
-def plane(name: str) -> None:
-    """The plane of a code of two numbers, decoded where the pointer is."""
-    bank = banks.open_bank(name)
-    middle = bank.codes.mean(0)
-    ranges = {
-        key: (float(middle[i]), float(bank.low[i]), float(bank.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
-    }
-    take = kept.taker({key: key for key in ranges}, ranges)
-
-    def taken(payload: dict) -> None:
-        desk.read(payload, "pad")
-        z = desk.believable(payload.get("z"), 2)
-        if z is not None:
-            take(dict(zip(ranges, map(float, banks.clip(z, bank)), strict=True)))
-
-    desk.plane(bank, np.array(list(kept.numbers(ranges).values())), taken)
-
-
-def holes() -> None:
-    """What lies between the codes: in the plane, and where codes are drawn at random."""
-    st.subheader(_("Holes"), anchor=False)
-    name = state.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Codes of"))
-    run, codes = loaders.run(name), loaders.codes(name)
-    if run.latent_dim == 2 and not live.trouble([name]):
-        plane(name)
-    where = st.segmented_control(
-        _("Random codes from"), ["prior", "box"], default="box", required=True, key="holes_from", bind="query-params",
-        format_func={"prior": "N(0, I)", "box": _("the box around the codes")}.get,
-    )  # fmt: skip
-    if where == "prior":
-        z = sampling.prior(DRAWS, run.latent_dim)
-    else:
-        low, high = codes.min(0), codes.max(0)
-        z = (low + np.random.default_rng(0).random((DRAWS, run.latent_dim)) * (high - low)).astype(np.float32)
-    pictures.show(
-        run.decode(z), columns=20, width="stretch", alt=_("Random codes, decoded: some are digits, others are not")
-    )
-
-
-def train(sizes: list[int]) -> None:
-    """Queue an AE of each size (a callback)."""
-    from aevae.models import family_class  # torch
-
-    config, data = family_class("ae").Config, DataConfig("mnist-5k")
-    recipe = preset("fast", data, config)
-    jobpanel.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
-
-
-def missing(runs: list) -> None:
-    """Train the sizes that are not there."""
-    have = {run.latent_dim for run in runs if run.family == "ae"}
-    wanted = [d for d in SIZES if d not in have]
-    if wanted and st.button(
-        _("Train an AE with {} numbers").format(", ".join(map(str, wanted))), key="train_sizes",
-        icon=":material/model_training:", help=_("On the 4,000 training digits that came with the lab."),
-        on_click=train, args=(wanted,),
-    ):  # fmt: skip
-        if problem := st.session_state.pop("train_problem", None):
-            st.error(problem)
-        else:
-            st.page_link(
-                "pages/lab/train.py", label=_("They train on the page Train"), icon=":material/model_training:"
-            )
-
+from aevae.ui.labs import bottleneck as parts
 
 lab.begin(__doc__)
-k = kept.numbers(KEPT)["kept"]
-runs = [run for run in loaders.finished(FAMILIES) if run.dataset in ("mnist", "mnist-5k")]
-found = principal()
+k = kept.numbers(parts.KEPT)["kept"]
+runs = [run for run in loaders.finished(parts.FAMILIES) if run.dataset in ("mnist", "mnist-5k")]
+found = parts.principal()
 left = found.errors(loaders.test_digits()[0].reshape(-1, 784))
-through(runs, found, left, k)
-st.plotly_chart(chart(runs, left, k), key="sizes", config={"displayModeBar": False})
-missing(runs)
-holes()
+parts.through(runs, found, left, k)
+st.plotly_chart(parts.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
+parts.missing(runs)
+parts.holes()
 told = _("With {} numbers PCA leaves a squared error of **{:.1f}**, {:.0%} of the variance {:.1f}.").format(
     k, left[k], left[k] / left[0], left[0]
 )
 if fits := [run for run in runs if run.latent_dim <= k]:
-    best = min(fits, key=lambda run: error_of(run.name))
-    told += " " + _("{}, with {}: **{:.1f}**.").format(family_title(best.family), best.latent_dim, error_of(best.name))
+    best = min(fits, key=lambda run: parts.error_of(run.name))
+    told += " " + _("{}, with {}: **{:.1f}**.").format(
+        family_title(best.family), best.latent_dim, parts.error_of(best.name)
+    )
 lab.end(
     notice=[
         _("With few numbers the network beats PCA by far: it may bend its surface, PCA only lays a flat one."),

@@ -3,161 +3,19 @@
 icon: blur_linear
 """
 
-import zlib
-
 import numpy as np
 import streamlit as st
 
-from aevae.figures import signed
-from aevae.figures.layout import figure
-from aevae.figures.palette import FALLBACK, family_colour
-from aevae.latent import filters
-from aevae.metrics.reconstruction import sse
-from aevae.ui import digits, kept, lab, live, loaders, pictures, state
+from aevae.ui import digits, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
-
-FAMILIES = ("k_sparse", "sparse", "sparse_kl")
-CURVE = {"rho": (0.25, 0.01, 0.99), "rho_hat": (0.6, 0.01, 0.99)}
-
-
-@st.cache_resource(max_entries=6, show_spinner=False)
-def drawn_by(name: str) -> dict:
-    """Of a run: offset (784,), filters (D, 784), mean (D,) and share of digits (D,) of each unit, squared error."""
-    from aevae.metrics import linear
-
-    run, images = loaders.run(name), loaders.test_digits()[0]
-    offset, columns = linear.columns(run.model)
-    h = loaders.codes(name)
-    on = h > 0.5 if run.config.model.family == "sparse_kl" else h != 0
-    error = float(sse(images, run.reconstruct(images)).mean())
-    return {"offset": offset, "columns": columns, "mean": h.mean(0), "used": on.mean(0), "on": on, "error": error}
-
-
-def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
-    """The digit as a sum of units, in the browser."""
-    run = loaders.run(name)
-    d = run.latent_dim
-    h = run.encode(digit[None])[0]
-    bounds = {"units_kept": (-1, -1, d)}
-    live.mount(
-        "units",
-        "units",
-        {
-            "key": f"{name}-{zlib.crc32(digit.tobytes())}",
-            "picker": "digit",
-            "units": d,
-            "kept": kept.numbers(bounds)["units_kept"],
-            "sigmoid": run.config.model.likelihood == "bernoulli",
-            "texts": {
-                "slider": _("Units kept"),
-                "of": _("{k} of {on} on"),
-                "clean": _("digit"),
-                "made": _("out of units"),
-                "verdict": _("Squared error of this digit with its {k} strongest units: {error}"),
-                "sheet": _("All {} units, the most used first; those that draw this digit are lit").format(d),
-            },
-        },
-        {
-            "offset": of["offset"].astype(np.float32),
-            "filters": of["columns"].astype(np.float16).ravel(),
-            "h": h.astype(np.float32),
-            "digit": digit.reshape(-1).astype(np.float32),
-            "shown": np.argsort(-of["used"], kind="stable").astype(np.int32),
-        },
-        programs=[name],
-        shape={"height": 620, "narrow": 720},
-        on_send=kept.taker({"kept": "units_kept"}, bounds),
-    )
-
-
-def fewer() -> None:
-    """What units draw when fewer and fewer are allowed, and which of them die."""
-    st.subheader(_("From 70 units to 10"), anchor=False)
-    titles = {name: f"k = {name}" for name in filters.SETTINGS} | {"10-cold": _("k = 10 from the first step")}
-    chosen = st.segmented_control(
-        _("Units allowed for each digit, of 200"), filters.SETTINGS, default="70", required=True, key="allowed",
-        bind="query-params", format_func=titles.get, wrap=True,
-    )  # fmt: skip
-    stored = filters.stored()
-    left, right = st.columns([1.15, 1], gap="medium")
-    with left:
-        st.image(
-            signed.sheet(stored[chosen]["filters"], 10), width="stretch",
-            caption=_("The 60 most used units. Orange: ink, blue: less ink."),
-            alt=_("What sixty units of a k-sparse autoencoder draw, {}").format(titles[chosen]),
-        )  # fmt: skip
-    with right:
-        out = figure(_("unit, the most used first"), _("% of test digits that turn it on"), 330)
-        for name in sorted(filters.SETTINGS, key=lambda name: name == chosen):
-            mine = name == chosen
-            line = {"color": family_colour("k_sparse") if mine else FALLBACK, "width": 3 if mine else 1}
-            out.add_scatter(
-                y=(100 * stored[name]["used"]).round(2).tolist(), x=list(range(1, 201)), name=titles[name],
-                mode="lines", line=line, opacity=1 if mine else 0.6, showlegend=mine,
-            )  # fmt: skip
-        out.update_yaxes(rangemode="tozero")
-        st.plotly_chart(out, key="use", config={"displayModeBar": False})
-    st.markdown(
-        _(
-            "**{}**: squared error {:.1f} per test digit, **{} of 200 units dead** (no test digit turns them on)."
-        ).format(titles[chosen], stored[chosen]["sse"], stored[chosen]["dead"])
-    )
-
-
-def penalty(name: str, of: dict) -> None:
-    """The KL of a unit, dragged."""
-    st.subheader(_("What it costs a unit to speak"), anchor=False)
-    found = kept.numbers(CURVE)
-    family = loaders.run(name).config.model.family
-    live.mount(
-        "penalty",
-        "penalty",
-        {
-            "rho": found["rho"],
-            "hat": found["rho_hat"],
-            "texts": {
-                "rho": _("ρ wanted"),
-                "hat": _("ρ̂ of a unit"),
-                "picture": _("KL in nats over ρ̂; drag to move ρ̂"),
-                "verdict": _("KL(ρ ‖ ρ̂) = {cost} nats, slope {slope}: the penalty pushes against the slope."),
-            },
-        },
-        {"units": (of["mean"] if family == "sparse_kl" else np.zeros(0)).astype(np.float32)},
-        shape={"height": 400, "narrow": 280},
-        on_send=kept.taker({"rho": "rho", "hat": "rho_hat"}, CURVE),
-    )
-    if family == "sparse_kl":
-        st.caption(_("Bars: the mean activations of the units of the model above; it was asked for ρ = {:g}.").format(
-            loaders.run(name).config.model.rho))  # fmt: skip
-    else:
-        st.caption(_("Choose the Sparse AE (KL) above to see where its units lie."))
-
-
-def in_numbers(run, of: dict) -> str:
-    """The penalty of this run, as a formula with its numbers."""
-    model, error = run.config.model, of["error"]
-    if model.family == "sparse":
-        size = float(np.abs(loaders.codes(run.name)).sum(1).mean())
-        return _("This run: squared error {:.1f}, λ Σ|h| = {:g} × {:.1f} = **{:.1f}** per digit.").format(
-            error, model.lam, size, model.lam * size
-        )
-    if model.family == "sparse_kl":
-        rho, hat = model.rho, of["mean"]
-        total = float((rho * np.log(rho / hat) + (1 - rho) * np.log((1 - rho) / (1 - hat))).sum())
-        return _("This run: β Σ KL(ρ ‖ ρ̂) = {:g} × {:.2f} = **{:.2f}** nats; ρ = {:g}, mean ρ̂ = {:.3f}.").format(
-            model.beta, total, model.beta * total, rho, hat.mean()
-        )
-    return _("This run: k = **{}** of {} units, squared error **{:.1f}** per digit.").format(
-        model.k, model.latent_dim, error
-    )
-
+from aevae.ui.labs import sparse as parts
 
 lab.begin(__doc__)
 left, right = st.columns(2, vertical_alignment="top")
 with left:
-    name = state.pick_model("sparse", families=FAMILIES, prefer=FAMILIES, label=_("Sparse autoencoder"))
+    name = state.pick_model("sparse", families=parts.FAMILIES, prefer=parts.FAMILIES, label=_("Sparse autoencoder"))
     with st.spinner(_("Opening the model")):
-        of = drawn_by(name)
+        of = parts.drawn_by(name)
     run = loaders.run(name)
     with st.container(horizontal=True, gap="large"):
         st.metric(_("units on / digit"), f"{of['on'].sum(1).mean():.0f}", help=_("On average, of 1,000 test digits."))
@@ -169,10 +27,10 @@ if problem := live.trouble([name]):
     st.caption(problem)
     pictures.show(np.stack([digit, run.reconstruct(digit[None])[0]]), 2, alt=_("A digit and what its units make of it"))
 else:
-    one_digit(name, of, digit)
-fewer()
+    parts.one_digit(name, of, digit)
+parts.fewer()
 if not problem:
-    penalty(name, of)
+    parts.penalty(name, of)
 lab.end(
     notice=[
         _("Each unit draws a stroke or a curve; a digit is a handful of them, added up. No two digits use the same."),
@@ -186,7 +44,7 @@ lab.end(
     ],
     formula=r"\min\ -\log p(x\mid h)+\lambda\sum_j|h_j|\quad\text{or}\quad"
     r"+\,\beta\sum_j\mathrm{KL}(\rho\,\Vert\,\hat\rho_j)\quad\text{or}\quad h=\mathrm{top}_k(W^\top x+b)",
-    numbers=in_numbers(run, of),
+    numbers=parts.in_numbers(run, of),
     more=_(
         "**L1** is the negative logarithm of a Laplace prior on h. It has a loophole: make every $h_j$ a hundred times "
         "smaller and every column of the decoder a hundred times larger; the picture is the same, the penalty gone. "

@@ -3,170 +3,34 @@
 icon: explore
 """
 
-import zlib
-
 import numpy as np
 import streamlit as st
 
-from aevae.figures import felt as figures
-from aevae.figures.palette import CLASS_COLOURS
-from aevae.latent import planes
-from aevae.ui import digits, kept, lab, live, loaders, pictures, state
+from aevae.ui import digits, lab, loaders, state
 from aevae.ui.i18n import _
-
-FAMILIES = ("ae", "denoising", "contractive")
-SHOWN, REACH, SIDE = 6, 8.0, 48
-PUSH = {"push": (30, -80, 80)}  # tenths
-ENDS = {"a_x": (150, 10, 990), "a_y": (200, 10, 990), "b_x": (850, 10, 990), "b_y": (800, 10, 990)}  # thousandths
-STEPS = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
-
-
-@st.cache_resource(max_entries=64, show_spinner=False)
-def felt(name: str, pixels: bytes) -> dict:
-    """At a digit, float32: spectrum and directions of the encoder's Jacobian, in usual distances of codes."""
-    from aevae.metrics import tangent
-
-    run, codes, picture = loaders.run(name), loaders.codes(name), np.frombuffer(bytearray(pixels), np.float32)
-    picture = picture.reshape(1, 28, 28)
-    values, directions = tangent.felt(run.model, picture)
-    unit = planes.usual_distance(codes)
-    blind = planes.unfelt(directions, seed=zlib.crc32(pixels))
-    directions = planes.adding_ink(directions)
-    ways = {"felt": directions[0], "unfelt": blind}
-    moved = {way: tangent.moved(run, picture, v, STEPS) / unit for way, v in ways.items()}
-    return {"values": values / unit, "directions": directions[:SHOWN], "blind": blind, "moved": moved}
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def stretched(name: str) -> dict:
-    """The plane of a run of two numbers: its box, metric on a lattice and codes in it."""
-    from aevae.metrics import tangent
-
-    codes = loaders.codes(name)
-    box = planes.box_around(codes)
-    return {"box": box, "metric": tangent.plane_metric(loaders.run(name).model, box, SIDE), "codes": codes}
-
-
-def spectra(names: list[str], pixels: bytes) -> None:
-    """Singular values of the Jacobians, and how far codes move."""
-    left, right = st.columns(2, gap="medium")
-    found = {loaders.run(name).config.model.family: felt(name, pixels) for name in names}
-    with left:
-        st.markdown(f"**{_('How much each direction is felt')}**")
-        values = {family: of["values"] for family, of in found.items()}
-        out = figures.spectra(values, _("direction"), _("code moves / step (usual distances)"))
-        st.plotly_chart(out, key="spectrum", config={"displayModeBar": False})
-    with right:
-        st.markdown(f"**{_('A step along, and across')}**")
-        ways = {family: of["moved"] for family, of in found.items()}
-        out = figures.moved(STEPS, ways, _("size of the step"), _("code moves (usual distances)"))
-        st.plotly_chart(out, key="moved", config={"displayModeBar": False})
-    st.caption(
-        _(
-            "Right: solid along the direction that is felt most, dotted along one of noise across all that is felt. "
-            "A usual distance is that between the codes of two test digits."
-        )
-    )
-
-
-def pushed(name: str, picture: np.ndarray) -> None:
-    """The digit moves along tangents, in the browser."""
-    of = felt(name, picture.tobytes())
-    rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
-    names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:SHOWN])]
-    if problem := live.trouble([]):
-        st.caption(problem)
-        moved = picture.reshape(-1) + 3 * rows
-        return pictures.show(moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit pushed along seven directions"))
-    return live.mount(
-        "tangents",
-        "tangents",
-        {
-            "names": [*names, _("not felt")],
-            "push": kept.numbers(PUSH)["push"],
-            "reach": REACH,
-            "plays": False,
-            "texts": {"push": _("Push"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
-        },
-        {"x": picture.reshape(-1), "directions": rows.astype(np.float32).ravel()},
-        shape={"height": 340, "narrow": 480},
-        on_send=kept.taker({"push": "push"}, PUSH),
-    )
-
-
-def plane() -> None:
-    """Magnification of a plane of codes, and two ways through it."""
-    st.subheader(_("The decoder stretches its plane"), anchor=False)
-    flat = [run.name for run in loaders.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
-    if not flat:
-        return st.info(_("Train a model with two numbers to see its plane."))
-    labels = state.run_labels(loaders.finished())
-    name = st.selectbox(_("Plane of"), flat, key="plane_of", bind="query-params", format_func=labels.get, width=420)
-    with st.spinner(_("Measuring the plane")):
-        of = stretched(name)
-    shade = planes.shade(of["metric"])
-    if problem := live.trouble([name]):
-        st.caption(problem)
-        return pictures.show(shade[None, ::-1], 1, scale=8, alt=_("How much the decoder stretches each place"))
-    x0, x1, y0, y1 = of["box"]
-    cell = np.array([(x1 - x0) / (SIDE - 1), (y1 - y0) / (SIDE - 1)])  # codes from one lattice point to the next
-    scaled = of["metric"] * [cell[0] ** 2, cell[0] * cell[1], cell[1] ** 2]
-    at = (of["codes"] - [x0, y0]) / [x1 - x0, y1 - y0]
-    inside = ((at > 0) & (at < 1)).all(1)
-    return live.mount(
-        "geodesic",
-        "geodesic",
-        {
-            "key": name,
-            "side": SIDE,
-            "box": list(map(float, of["box"])),
-            "unit": 1.0,
-            "ends": list(kept.numbers(ENDS).values()),
-            "palette": list(CLASS_COLOURS),
-            "texts": {
-                "straight": _("Straight (dashed): the pictures change by {length} in all"),
-                "geodesic": _("Geodesic (solid): {length}"),
-                "verdict": _(
-                    "The geodesic is {percent} % shorter. Drag A and B. The more colour, the more pictures change."
-                ),
-                "handle": _("End {name}; arrow keys move it"),
-                "alongStraight": _("Decoded along the straight way"),
-                "alongGeodesic": _("Decoded along the geodesic"),
-            },
-        },
-        {
-            "metric": scaled.astype(np.float32).ravel(),
-            "shade": shade.astype(np.float32).ravel(),
-            "points": at[inside].astype(np.float32).ravel(),
-            "classes": loaders.test_digits()[1][inside].astype(np.int32),
-        },
-        programs=[name],
-        shape={"height": 500, "narrow": 680},
-        on_send=kept.taker({"ax": "a_x", "ay": "a_y", "bx": "b_x", "by": "b_y"}, ENDS),
-    )
-
+from aevae.ui.labs import contraction as parts
 
 lab.begin(__doc__)
-runs = loaders.finished(FAMILIES)
+runs = loaders.finished(parts.FAMILIES)
 left, right = st.columns(2, vertical_alignment="top")
 with right:
     picture, _label, _number = digits.pick_digit(models=())
 picture = np.ascontiguousarray(picture, np.float32)
 with left:
-    name = state.pick_model("felt_by", families=FAMILIES, prefer=("denoising",), label=_("Directions felt by"))
+    name = state.pick_model("felt_by", families=parts.FAMILIES, prefer=("denoising",), label=_("Directions felt by"))
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
 names = list((largest | {loaders.run(name).config.model.family: name}).values())
 with st.spinner(_("What the code feels")):
-    mine = felt(name, picture.tobytes())
+    mine = parts.felt(name, picture.tobytes())
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
 left.metric(
     _("directions felt, of the {} that its code could feel").format(len(mine["values"])), count,
     help=_("Those along which the code moves at least a tenth as much as along the first."),
 )  # fmt: skip
-pushed(name, picture)
+parts.pushed(name, picture)
 with st.spinner(_("What other codes feel")):
-    spectra(names, picture.tobytes())
-plane()
+    parts.spectra(names, picture.tobytes())
+parts.plane()
 total = float(np.square(mine["values"]).sum())
 lab.end(
     notice=[

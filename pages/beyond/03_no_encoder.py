@@ -3,153 +3,11 @@
 icon: search
 """
 
-import hashlib
-
-import numpy as np
 import streamlit as st
 
-from aevae.figures.layout import figure
-from aevae.figures.palette import FALLBACK, family_colour
-from aevae.latent import fitting
-from aevae.metrics.reconstruction import sse
-from aevae.ui import digits, kept, lab, live, loaders, pictures, state
+from aevae.ui import digits, lab, loaders, state
 from aevae.ui.i18n import _
-
-ENCODED = ("ae", "deep_ae", "vae", "iwae")  # whose decoders may be asked for a better code than the encoder's
-MANY, NEW = 60, 10  # digits of the gap's chart; digits that are learnt, too
-
-
-def mask() -> np.ndarray:
-    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered."""
-    return fitting.unpack_mask(kept.text("covered", covers))
-
-
-def covers(text: str) -> bool:
-    """Does such a text cover something?"""
-    return not fitting.unpack_mask(text).all()
-
-
-def take(payload: dict) -> None:
-    """The browser's cover."""
-    text = payload.get("covered")
-    if isinstance(text, str):
-        st.session_state["covered"] = text if covers(text) else ""
-
-
-@st.cache_resource(max_entries=3, show_spinner=False)
-def weights(name: str) -> dict[str, np.ndarray] | str:
-    """The decoder and learnt codes for the browser, or why not."""
-    try:
-        return fitting.layers(loaders.run(name))
-    except ValueError as problem:
-        return str(problem)
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def gaps(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return fitting.gap(loaders.run(name), loaders.test_digits()[0][:MANY])
-
-
-@st.cache_data(max_entries=8, show_spinner=False)
-def learnt(name: str, everything: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Old digits, new ones (digits on their side), and both afterwards."""
-    images = loaders.test_digits()[0]
-    old, new = images[:NEW], np.rot90(images[NEW : 2 * NEW], 1, (2, 3)).copy()
-    new_after, old_after = fitting.learn(loaders.run(name), new, old, everything)
-    return old, new, old_after, new_after
-
-
-def search(name: str, image: np.ndarray, start: str) -> None:
-    """The code of a digit, found step by step."""
-    run, found = loaders.run(name), weights(name)
-    model = run.config.model
-    if problem := (found if isinstance(found, str) else live.trouble([])):
-        st.caption(problem)
-        seen = mask().reshape(1, 1, 28, 28).astype(np.float32)
-        begin = np.zeros((1, run.latent_dim), np.float32) if start == "middle" else None
-        shown = np.stack([image * seen[0], run.decode(fitting.fit(run, image[None], seen, begin))[0], image])
-        pictures.show(shown, 3, scale=6, alt=_("What is seen, what is found, the whole digit"))
-        return
-    live.mount(
-        "fit",
-        "fit",
-        {
-            "run": name,
-            "key": hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12] + start,
-            "picture": state.DIGIT,
-            "model": {
-                "variance": model.sigma**2 if model.likelihood == "gaussian" else 0,
-                "l2": model.l2,
-                "ball": model.ball,
-                "steps": model.fit_steps,
-                "rate": run.model.fit_rate,
-                "start": start,
-            },
-            "texts": {
-                "seen": _("What is seen: rub to cover it"),
-                "found": _("What the code found decodes to"),
-                "whole": _("The whole digit, which nobody told"),
-                "covers": _("Cover"),
-                "none": _("nothing"),
-                "lower": _("lower half"),
-                "right": _("right half"),
-                "most": _("all but a spot"),
-                "play": _("▶ Search"),
-                "step": _("Step of the search"),
-                "curve": _("-log p of what is seen (nats), step by step"),
-                "code": _("The code's {} numbers").format(run.latent_dim),
-                "said": _("Step {step}: squared error {seen} seen, {hidden} covered"),
-            },
-        },
-        found | {"clean": image.reshape(-1), "mask": mask()},
-        height=430,
-        on_send=take,
-    )
-
-
-def amortisation(number: int) -> None:
-    """What an encoder loses by answering at once."""
-    st.subheader(_("What an encoder loses by answering at once"), anchor=False)
-    name = state.pick_model("gap", families=ENCODED, prefer=("ae",), label=_("Autoencoder"))
-    with st.spinner(_("Searching codes for {} digits ...").format(MANY)):
-        encoded, searched, best = gaps(name)
-    left, right = st.columns([3, 2], gap="large")
-    out = figure(_("with the encoder's code (nats)"), _("with the code found (nats)"), 320)
-    ends = [0, float(encoded.max()) * 1.05]
-    out.add_scatter(x=ends, y=ends, mode="lines", line={"color": FALLBACK, "dash": "dot"}, hoverinfo="skip")
-    out.add_scatter(
-        x=encoded, y=searched, mode="markers", marker={"color": family_colour(loaders.run(name).info.family)},
-        customdata=np.arange(MANY), hovertemplate="%{customdata}: %{x:.1f} → %{y:.1f}<extra></extra>",
-    )  # fmt: skip
-    out.update_layout(showlegend=False)
-    left.plotly_chart(out, key="gaps", config={"displayModeBar": False})
-    i = number if number < MANY else int((encoded - searched).argmax())
-    x = loaders.test_digits()[0][i : i + 1]
-    shown = np.concatenate([x, loaders.run(name).reconstruct(x), best[i : i + 1]])
-    with right:
-        pictures.show(shown, 3, scale=4, width="stretch", alt=_("A digit, by the encoder, and by a search"))
-        st.caption(_("Digit {}: as it is, g(f(x)), g(z*).").format(i))
-        st.metric(_("Amortisation gap, mean of {}").format(MANY), f"{(encoded - searched).mean():.1f} nats")
-
-
-def memory(name: str) -> None:
-    """New pictures, with and without forgetting."""
-    st.subheader(_("Learn ten digits lying on their side"), anchor=False)
-    titles = {"codes": _("only their codes"), "all": _("the decoder, too")}
-    what = st.segmented_control(
-        _("What may change"), list(titles), default="codes", required=True, key="change", bind="query-params",
-        format_func=titles.get,
-    )  # fmt: skip
-    with st.spinner(_("Learning ...")):
-        old, new, old_after, new_after = learnt(name, what == "all")
-    left, right = st.columns(2, gap="medium")
-    with left:
-        pictures.show(np.concatenate([new, new_after]), NEW, width="stretch", alt=_("New digits, and as learnt"))
-        st.caption(_("New ones, and what is made of them: squared error {:.1f}").format(sse(new, new_after).mean()))
-    with right:
-        pictures.show(np.concatenate([old, old_after]), NEW, width="stretch", alt=_("Old digits, and afterwards"))
-        st.caption(_("Old ones, by their old codes: squared error {:.1f}").format(sse(old, old_after).mean()))
-
+from aevae.ui.labs import no_encoder as parts
 
 lab.begin(__doc__)
 left, right = st.columns([2, 3], gap="large")
@@ -162,10 +20,10 @@ with left:
     )  # fmt: skip
     image, _label, number = digits.pick_digit(default=5, models=[])
 with right, st.spinner(_("Opening the decoder ...")):
-    search(name, image, start)
-memory(name)
-if loaders.finished(ENCODED):
-    amortisation(MANY if number is None else number)
+    parts.search(name, image, start)
+parts.memory(name)
+if loaders.finished(parts.ENCODED):
+    parts.amortisation(parts.MANY if number is None else number)
 found = loaders.run(name).metrics
 numbers = found.get("mnist-5k") or next(iter(found.values()))
 lab.end(

@@ -3,165 +3,15 @@
 icon: fact_check
 """
 
-import numpy as np
 import streamlit as st
 
 from aevae import mistakes
-from aevae.figures.layout import figure
-from aevae.figures.palette import FALLBACK, family_colour
-from aevae.latent import components
-from aevae.ui import lab, loaders
+from aevae.ui import lab
 from aevae.ui.i18n import _
-
-SHOWN = 50  # directions of the data in the chart
-BETAS = (1, 2, 5, 10, 20, 50, 100, 784)
-
-
-def exercises() -> dict[str, dict]:
-    """Of each mistake: title, statement, three answers, and why. The right one is told by `mistakes.MISTAKES`."""
-    return {
-        "mae": {
-            "title": _("Linear decoder"),
-            "claim": _("An autoencoder with a linear decoder g that minimises")
-            + r" $\frac1N\sum_i\lVert x_i-g(f(x_i))\rVert_1$ " + _("is PCA."),
-            "put_right": r"\min_{f,g}\ \frac1N\sum_i\lVert x_i-g(f(x_i))\rVert_2^2,\quad g\ \mathrm{linear}",
-            "answers": [_("Nothing"), _("The error must be squared"), _("The encoder must be linear, too")],
-            "why": _("PCA is the least *squared* error. The absolute error cares less for what lies far out and finds "
-                     "another subspace. The encoder need not be linear: with squares the best code is linear anyway."),
-        },
-        "constant": {
-            "title": _("A narrow prior"),
-            "claim": r"$\mathrm{KL}\big(\mathcal N(\mu,\sigma^2)\Vert\mathcal N(0,0.01^2)\big)"
-            r"=5000(\mu^2+\sigma^2)-\log\sigma-5$",
-            "put_right": r"5000(\mu^2+\sigma^2)-\log\sigma+\log 0.01-\tfrac12",
-            "answers": [_("The factor 5000"), _("The sign of log σ"), _("The constant")],
-            "why": _("The constant is log 0.01 - 1/2 = -5.105170. Rounding it moves no gradient, but the KL of equal "
-                     "distributions is then not 0, and no longer a KL."),
-        },
-        "aggregate": {
-            "title": _("The goal of the KL"),
-            "claim": _("A VAE wants")
-            + r" $p(z)=\sum_x p(z\mid x)\,p(x)=\sum_x \mathcal N(0,1)\,p(x)=\mathcal N(0,1)$.",
-            "put_right": r"q(z)=\frac1N\sum_i q(z\mid x_i)\approx p(z)",
-            "answers": [
-                _("It says that every posterior is the prior"),
-                _("The sum must be a product"),
-                _("The prior cannot be N(0, 1)"),
-            ],
-            "why": _("The middle step sets *every* posterior to the prior: total collapse, a code that says nothing. "
-                     "What is wanted is weaker: their **mean** should be near the prior, each may be elsewhere."),
-        },
-        "joint": {
-            "title": _("Energy and entropy"),
-            "claim": r"$\mathrm{ELBO}=\mathbb E_q\log p(z\mid x)+H(q)$",
-            "put_right": r"\mathbb E_q\log p(z,x)+H(q)=\mathbb E_q\log p(x\mid z)-\mathrm{KL}(q\Vert p(z))",
-            "answers": [_("The sign of H(q)"), _("It must be p(z, x)"), _("It must be p(x | z)")],
-            "why": _("The joint stands there. With $p(z\\mid x)$ one has minus a KL, at most 0, "
-                     "and $\\log p(x)$ is lost."),
-        },
-        "mean": {
-            "title": "MSE + KL",
-            "claim": _("The VAE minimises")
-            + r" $\frac1{784}\sum_p(x_p-\hat x_p)^2+\mathrm{KL}\big(q(z\mid x)\Vert p(z)\big)$.",
-            "put_right": r"\sum_p(x_p-\hat x_p)^2+\beta\,\mathrm{KL},\quad\beta=1",
-            "answers": [_("MSE is no likelihood"), _("The KL must be averaged"), _("It is a β-VAE with β = 784")],
-            "why": _("The sum of squares + KL is a Gaussian decoder with σ² = 1/2 and β = 1. The mean over 784 pixels "
-                     "makes the first term 784 times smaller, so the KL weighs 784 times: near-certain collapse."),
-        },
-        "letters": {
-            "title": _("Who is p, who is q?"),
-            "claim": r"$\mathrm{KL}\big(p(x)\,p(z\mid x)\,\Vert\,q(z)\,q(x\mid z)\big)$ "
-            + _("is minimised over the **posterior of the model** p(z | x)."),
-            "put_right": r"\mathrm{KL}\big(\tilde p(x)\,q(z\mid x)\Vert p(z)\,p(x\mid z)\big)"
-            r"=-\mathbb E\,\mathrm{ELBO}-H(\tilde p)",
-            "answers": [
-                _("Here p(z | x) is the encoder, the model is q"),
-                _("The KL must be turned round"),
-                _("One may not take a KL of joints"),
-            ],
-            "why": _("The formula is right with its own letters: p(z | x) names the encoder, q(z) q(x | z) the "
-                     "model, the reverse of this house. Read with the model's true posterior, the KL is KL(p(x) ‖ "
-                     "model(x)) and no encoder is left in it to learn."),
-        },
-        "samples": {
-            "title": _("R samples"),
-            "claim": r"$\mathrm{ELBO}\approx\log\frac1R\sum_{r=1}^R\frac{p(x,z_r)}{q(z_r\mid x)},\quad z_r\sim q$",
-            "put_right": r"\frac1R\sum_{r=1}^R\log\frac{p(x,z_r)}{q(z_r\mid x)}",
-            "answers": [_("Nothing"), _("It must be the mean of the logs"), _("The z must be drawn from p")],
-            "why": _("The ELBO's estimator is the *mean of logs*. The log of a mean is another bound, that of IWAE: "
-                     "higher, and nearer to log p(x) with every further sample."),
-        },
-        "underfit": {
-            "title": _("Underfitted"),
-            "claim": _("An autoencoder is underfitted against an auto-decoder: **train it longer** and its codes are "
-                       "as good as those found by a search."),
-            "put_right": r"\min_z\ell(g(z),x)\ \le\ \ell\big(g(f(x)),x\big)",
-            "answers": [
-                _("It is overfitted"),
-                _("A search is worse than an encoder"),
-                _("One encoder for all pictures leaves a gap"),
-            ],
-            "why": _("The precise statement is the *amortisation gap*: for every picture a search ends no worse than "
-                     "an encoder. One f must answer for all pictures; longer training narrows the gap and need "
-                     "not close it."),
-        },
-    }  # fmt: skip
-
-
-@st.cache_data(max_entries=16, show_spinner=False)
-def settled(key: str) -> tuple[float, tuple[str, float, float]]:
-    """What the wrong statement leaves over, and the check: both run now, once."""
-    mistake = next(m for m in mistakes.MISTAKES if m.key == key)
-    return mistake.claimed(), mistake.settle()
-
-
-def lines():
-    """Two best lines through points of which some lie far out."""
-    points = mistakes.outliers()
-    out = figure("x₁", "x₂", 320)
-    out.add_scatter(x=points[:, 0], y=points[:, 1], mode="markers", marker={"color": FALLBACK, "size": 5}, name="x")
-    names = (_("squared error: PCA"), _("absolute error"))
-    for name, line, colour in zip(names, mistakes.best_lines(points), ("#0072B2", "#D55E00"), strict=True):
-        x, y = 9 * np.stack([-line, line]).T
-        out.add_scatter(x=x, y=y, mode="lines", name=name, line={"color": colour, "width": 3})
-    return out
-
-
-def spectrum():
-    """Variances of the data, and how large one must be for a linear VAE with sigma^2 = 1/2 to keep it: beta / 2."""
-    train = loaders.dataset().train.images
-    variances = components.fit(train.reshape(len(train), -1) / 255, SHOWN).variance
-    beta = st.select_slider(_("β"), BETAS, 784, key="weight", bind="query-params")
-    name = _("β = {}: {} directions kept").format(beta, mistakes.kept(variances, beta))
-    out = figure(_("direction of the data"), _("variance"), 320, name)
-    out.add_bar(x=np.arange(1, SHOWN + 1), y=variances, marker_color=family_colour("vae"), showlegend=False)
-    out.add_hline(y=beta / 2, line={"color": "#D55E00", "dash": "dot"})
-    out.update_yaxes(type="log", dtick=1)
-    return out
-
-
-def bounds():
-    """The log of a mean against the number of samples."""
-    counts = (1, 2, 5, 10, 50)
-    values, log_p = mistakes.bounds_by_samples(counts)
-    out = figure(_("samples R"), _("nats"), 320)
-    out.add_scatter(x=counts, y=values, name=_("log of the mean"), line={"color": family_colour("iwae"), "width": 3})
-    out.add_hline(y=values[0], line={"color": family_colour("vae")}, annotation_text=_("mean of the logs: ELBO"))
-    out.add_hline(y=log_p, line={"color": FALLBACK, "dash": "dot"}, annotation_text="log p(x)")
-    out.update_xaxes(type="log", tickvals=list(counts))
-    return out
-
-
-FIGURES = {"mae": lines, "mean": spectrum, "samples": bounds}
-
-
-def solved(texts: dict[str, dict]) -> int:
-    """How many have been answered rightly in this session."""
-    return sum(st.session_state.get(f"right_{key}", False) for key in texts)
-
+from aevae.ui.labs import mistakes as parts
 
 lab.begin(__doc__)
-texts = exercises()
+texts = parts.exercises()
 numbers = {key: i for i, key in enumerate(texts, 1)}
 key = st.pills(
     _("Mistake"), list(texts), default="mae", required=True, key="mistake", bind="query-params", wrap=True,
@@ -184,14 +34,14 @@ with st.container(border=True):
         st.error(_("No. Look at what the check leaves over, and try again."), icon=":material/close:")
 if answer is not None:
     with st.spinner(_("The check runs, in double precision ...")):
-        claimed, (name, residual, tolerance) = settled(key)
+        claimed, (name, residual, tolerance) = parts.settled(key)
     left, right = st.columns(2, gap="medium")
     left.metric(_("As it is written, it misses by ({})").format(_(mistake.unit)), f"{claimed:.4g}", border=True)
     right.metric(_("Put right, the check leaves"), f"{abs(residual):.1e}", border=True)
     st.caption(_("Check: {} (tolerance {:g})").format(name, tolerance))
-    if key in FIGURES:
-        st.plotly_chart(FIGURES[key](), key=f"figure_{key}", config={"displayModeBar": False})
-st.progress(solved(texts) / len(texts), text=_("{} of {} found").format(solved(texts), len(texts)))
+    if key in parts.FIGURES:
+        st.plotly_chart(parts.FIGURES[key](), key=f"figure_{key}", config={"displayModeBar": False})
+st.progress(parts.solved(texts) / len(texts), text=_("{} of {} found").format(parts.solved(texts), len(texts)))
 lab.end(
     notice=[
         _("All eight stand in lecture notes or on well-known pages. Most are a term, a sign or a unit."),

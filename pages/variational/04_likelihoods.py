@@ -9,8 +9,9 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import components, linear_vae, sampling
-from aevae.ui import decoding, digits, kept, lab, live, loaders, pictures
+from aevae.ui import digits, kept, lab, live, loaders, pictures
 from aevae.ui.i18n import _
+from aevae.ui.labs import likelihoods as parts
 
 MEAN_MSE = math.sqrt(392)  # sigma at which SSE / (2 sigma^2) is SSE / 784
 SIGMAS = (0.05, 0.1, 0.2, 0.3, 0.5, math.sqrt(0.5), 1.0, 1.4, 1.8, 2.2, 2.5, MEAN_MSE)
@@ -64,7 +65,7 @@ def hidden_beta() -> int:
 
 
 lab.begin(__doc__)
-titles = decoding.titles()
+titles = parts.titles()
 left, right = st.columns([2, 5], gap="medium")
 with left:
     chosen = st.selectbox(
@@ -73,11 +74,11 @@ with left:
     )  # fmt: skip
     x, _label, _number = digits.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening five decoders")):
-    z = decoding.code(x)
-    decoding.rows(x, z, chosen)
+    z = parts.code(x)
+    parts.rows(x, z, chosen)
 now = hidden_beta()
 name = "gaussian" if chosen == "all" else chosen
-numbers, s2, found = decoding.said(name, x, z), SIGMAS[now] ** 2, principal()
+numbers, s2, found = parts.said(name, x, z), SIGMAS[now] ** 2, principal()
 told = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
 )

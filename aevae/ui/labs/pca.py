@@ -1,0 +1,112 @@
+"""The lab PCA and the linear AE: both bases, and what `web/rotate.js` and `web/outliers.js` get."""
+
+import numpy as np
+import streamlit as st
+
+from aevae.figures.palette import CLASS_COLOURS, family_colour
+from aevae.latent import components, rotation
+from aevae.ui import kept, live, loaders
+from aevae.ui.i18n import _
+
+BASES = ("pca", "linear_ae")
+OUTLIERS = 12
+CLOUD = {"outliers": (8, 0, OUTLIERS), "far_x": (-3.2, -4.6, 4.6), "far_y": (2.2, -2.8, 2.8)}
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def affine(name: str, d: int) -> dict:
+    """Both bases of a run's size: offset, columns (D, P), codes of the test digits; and how their planes lie."""
+    from aevae.metrics import linear
+
+    train = loaders.dataset().train.images
+    found = components.fit(train.reshape(len(train), -1) / 255, d)
+    offset, columns = linear.columns(loaders.run(name).model)
+    x = loaders.test_digits()[0].reshape(-1, 784)
+    return {
+        "pca": (found.mean, found.axes, found.codes(x)),
+        "linear_ae": (offset, columns, loaders.codes(name)),
+        "angles": linear.angles(columns, found.axes),
+        "errors": found.errors(x),
+    }
+
+
+def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
+    """Directions and digits, turned in the browser. The numbers of `rotation.moments`."""
+    images, labels = loaders.test_digits()
+    ten = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
+    offset, columns, codes = both[basis]
+    parts = rotation.moments(images.reshape(-1, 784), offset, columns, codes)
+    found = kept.numbers(ranges)
+    live.mount(
+        "rotate",
+        "rotate",
+        {
+            "key": f"{basis}-{d}",
+            "d": d,
+            "count": 10,
+            "labels": list(range(10)),
+            "turn": found["pca_turn"],
+            "keep": found["pca_keep"],
+            "chosen": found["pca_digit"],
+            "full": parts["full"],
+            "texts": {
+                "turn": _("Turn the code"),
+                "keep": _("Numbers kept"),
+                "of": _("{k} of {d}"),
+                "directions": _(
+                    "What each number adds to the picture (orange: ink, blue: less), and how much of it the framed "
+                    "digit has"
+                ),
+                "choose": _("Show the code of the {digit}"),
+                "nothing": _("Squared error {error} per test digit, at every angle: turning loses nothing."),
+                "lost": _("Squared error {error} with the first {k} numbers; not turned it is {straight}."),
+            },
+        },
+        {
+            "offset": offset.astype(np.float32),
+            "columns": columns.astype(np.float32),
+            "codes": codes[ten].astype(np.float32),
+            "digits": images[ten].reshape(-1),
+            "skew": rotation.skew(d).astype(np.float32).ravel(),
+            **{name: parts[name].astype(np.float32).ravel() for name in ("second", "gram", "cross")},
+        },
+        shape={"height": 400, "narrow": 640},
+        on_send=kept.taker({"turn": "pca_turn", "keep": "pca_keep", "chosen": "pca_digit"}, ranges),
+    )
+    return found | parts
+
+
+def absolute() -> None:
+    """Two lines through points with outliers."""
+    st.subheader(_("Squared error against absolute error"), anchor=False)
+    st.markdown(
+        _(
+            "A linear code of **one** number for points of the plane is a line. Drag the cloud of outliers (or use the "
+            "arrow keys): only one of the two lines follows."
+        )
+    )
+    draw = np.random.default_rng(3)
+    turn = np.deg2rad(20)
+    offsets = draw.normal(0, 0.2, (OUTLIERS, 2))
+    points = draw.normal(size=(60, 2)) * [1.7, 0.28] @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
+    found = kept.numbers(CLOUD)
+    live.mount(
+        "outliers",
+        "cloud",
+        {
+            "at": {"count": found["outliers"], "x": found["far_x"], "y": found["far_y"]},
+            "colours": {
+                "outlier": CLASS_COLOURS[4], "squared": family_colour("linear_ae"), "absolute": family_colour("vae")
+            },
+            "texts": {
+                "outliers": _("Outliers"),
+                "of": _("{n} of {all} points"),
+                "squared": _("squared error = PCA: {degrees}° from the line without outliers"),
+                "absolute": _("absolute error: {degrees}°"),
+                "plane": _("Points, outliers and two lines; arrow keys move the outliers"),
+            },
+        },
+        {"points": points.astype(np.float32).ravel(), "offsets": offsets.astype(np.float32).ravel()},
+        shape={"height": 590, "narrow": 370},
+        on_send=kept.taker({"count": "outliers", "x": "far_x", "y": "far_y"}, CLOUD),
+    )  # fmt: skip

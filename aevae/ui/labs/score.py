@@ -1,0 +1,119 @@
+"""The lab Score field: densities, learnt fields, and what `web/score.js` gets."""
+
+import numpy as np
+import streamlit as st
+
+from aevae.figures.layout import figure
+from aevae.figures.palette import FALLBACK, family_colour
+from aevae.figures.quiver import quiver
+from aevae.latent import components, slices
+from aevae.ui import kept, live, loaders, state
+from aevae.ui.i18n import _
+
+RANGE = {"score_sigma": (55, 0, 100)}  # of the slider: 0 the least, 100 the most
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def toy(name: str) -> dict:
+    """A density, and the network that was trained on it."""
+    from aevae.metrics import toys
+
+    p = toys.mixture(name)
+    parts = np.concatenate([p.means.numpy(), p.stds.numpy()[:, None], p.weights.numpy()[:, None]], 1)
+    same = {"half": toys.HALF, "finer": toys.FINER, "sigmas": toys.SIGMAS}
+    return same | {"parts": parts.astype(np.float32), "weights": toys.weights(name)}
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def curve(name: str) -> dict[str, list]:
+    """Relative error and cosine of the learnt field over sigma."""
+    from aevae.metrics import toys
+
+    sigmas = np.geomspace(*toys.SIGMAS, 13)
+    found = [toys.fidelity(name, float(sigma)) for sigma in sigmas]
+    return {"sigma": sigmas.tolist()} | {key: [one[key] for one in found] for key in found[0]}
+
+
+def field(name: str, follow: str, of: dict) -> None:
+    """Density, arrows and walkers, in the browser."""
+    live.mount(
+        "score",
+        "score",
+        {
+            "key": name,
+            "follow": follow,
+            "half": of["half"],
+            "finer": of["finer"],
+            "sigmas": list(of["sigmas"]),
+            "sigma": kept.numbers(RANGE)["score_sigma"],
+            "modes": name == "three",
+            "colour": family_colour("denoising"),
+            "texts": {
+                "sigma": _("Noise"),
+                "walk": _("Walk"),
+                "pause": _("Pause"),
+                "anneal": _("Anneal from much noise"),
+                "scatter": _("Scatter"),
+                "learnt": _("learnt: (r(x) − x) / σ"),
+                "truth": _("true: σ ∇ log p_σ(x)"),
+                "walkers": _("walkers"),
+                "picture": _("Density, arrows of the learnt and of the true score, and walkers"),
+                "agree": _(
+                    "Learnt against true: {near} % off where the data are (cosine {cosine}), {far} % off elsewhere."
+                ),
+                "shares": _("Walkers nearest to the three: {walkers} %; the density has {truth} %."),
+            },
+        },
+        {"parts": of["parts"].ravel(), **{key: value.ravel() for key, value in of["weights"].items()}},
+        shape={"height": 760, "narrow": 640},
+        on_send=kept.taker({"sigma": "score_sigma"}, RANGE),
+    )
+
+
+def chart(name: str) -> None:
+    """How wrong the learnt field is, where the data are and elsewhere."""
+    found = curve(name)
+    out = figure(_("σ"), _("error of the learnt field (%)"), 320)
+    for key, title, colour in (
+        ("near", _("where the data are"), family_colour("denoising")),
+        ("far", _("elsewhere"), FALLBACK),
+    ):
+        out.add_scatter(
+            x=found["sigma"], y=[100 * v for v in found[f"{key}_error"]], name=title, mode="lines+markers",
+            line={"color": colour, "width": 2},
+        )  # fmt: skip
+    out.update_xaxes(type="log", tickvals=[0.15, 0.3, 0.5, 1.0])
+    out.update_yaxes(rangemode="tozero")
+    st.plotly_chart(out, key="fidelity", config={"displayModeBar": False})
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def cut(name: str) -> tuple:
+    """The plane of the two largest principal components: places, where a run pulls them, and test digits on it."""
+    train = loaders.dataset().train.images
+    plane = components.fit(train.reshape(len(train), -1) / 255, 2)
+    run = loaders.run(name)
+
+    def reconstruct(x: np.ndarray) -> np.ndarray:
+        return run.reconstruct(x.reshape(-1, 1, 28, 28)).reshape(-1, 784)
+
+    images, labels = loaders.test_digits()
+    on_plane = plane.codes(images[:400].reshape(-1, 784))
+    return *slices.pulled(reconstruct, plane.mean, plane.axes, 7.0, 17), on_plane, labels[:400]
+
+
+def pictures_too() -> None:
+    """The same arrows among pictures, on a plane through them."""
+    st.subheader(_("A slice of MNIST"), anchor=False)
+    name = state.pick_model("slice", families=("denoising", "ae"), prefer=("denoising",), label=_("Reconstructed by"))
+    with st.spinner(_("Reconstructing the plane")):
+        found = cut(name)
+    family = loaders.run(name).config.model.family
+    names = (_("first principal component"), _("second principal component"), _("g(f(x)) − x"))
+    st.plotly_chart(quiver(*found, names, family_colour(family)), key="slice_plot", config={"displayModeBar": False})
+    st.caption(
+        _(
+            "Arrows: what of g(f(x)) − x lies in the plane through the mean digit; points: 400 test digits, projected. "
+            "784 dimensions have no room for a true score here, and clipped noise keeps the identity only roughly."
+        )
+    )
