@@ -31,7 +31,7 @@ FAMILIES = {
 def family_class(name: str) -> type:
     """The model class of a family; its `Config` is the config class. Raises ValueError for an unknown name."""
     if not isinstance(name, str) or name not in FAMILIES:
-        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {name}")
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {str(name)[:60]}")
     module, _, attribute = FAMILIES[name].partition(":")
     return getattr(import_module(module), attribute)
 
