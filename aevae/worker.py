@@ -18,7 +18,7 @@ import traceback
 
 from filelock import Timeout
 
-from aevae import checkpoints
+from aevae import checkpoints, logs
 from aevae.config import RunConfig
 from aevae.jobs import KINDS, PACES, PATIENCE, TASKS_LANE, TRAIN, Job, QueueBroken, job_of, opened, slot
 
@@ -127,13 +127,15 @@ class Worker:
                 "started = coalesce(started, ?), beat = ? WHERE id = ?",
                 [(self.device, now, now, row["id"]) for row in rows],
             )
+        for row in rows:
+            logs.event("running", job=row["id"], kind=row["kind"], lane=self.device)
         return [job_of(row) for row in rows]
 
     def _train(self, jobs: list[Job]) -> None:
         """Train. Cancelling one of a sweep stops all between two steps; the others wait again, and go on from there."""
         self.cancelled.clear()
         reins, over = Reins(), threading.Event()
-        news = [Progress(lambda: time.monotonic() - reins.waited) for _ in jobs]
+        news = [Progress(lambda: time.monotonic() - reins.waited, job.progress.get("seconds_left")) for job in jobs]
         heart = threading.Thread(target=self._beat, args=(jobs, news, reins, over), daemon=True)
         heart.start()
         ends, trace = [("failed", "")] * len(jobs), ""
@@ -152,7 +154,7 @@ class Worker:
             configs = [RunConfig.from_dict(job.config) for job in jobs]
             datasets.load(configs[0].data, on_progress=self._loading(news))  # a download is seen
             for progress in news:
-                progress.now = {}
+                progress.begin()
             stop = lambda: reins.wait(self._should_stop)  # noqa: E731
             results = runs.sweep(configs, device, hear, stop, watched=reins.watched)
             ends = [self._ended(job, result) for job, result in zip(jobs, results, strict=True)]
@@ -209,6 +211,7 @@ class Worker:
                         "attempts = attempts - (? = 'queued') WHERE id = ? AND fingerprint = ?",
                         (state, error, trace, json.dumps(progress.now), time.time(), state, job.id, job.fingerprint),
                     )
+                logs.event(state, job=job.id, kind=job.kind)
                 return
             except QueueBroken as problem:
                 print(f"job {job.id} is {state}: {problem}", file=sys.stderr, flush=True)
@@ -327,12 +330,17 @@ class Reins:
 
 
 class Progress:
-    """Listener that keeps the newest figures of a job as JSON data. `clock`: seconds spent at work."""
+    """Listener that keeps the newest figures of a job as JSON data. `clock`: seconds spent at work; `expected`: how
+    many it will take, until there are measured ones."""
 
-    def __init__(self, clock=time.monotonic):
-        self.now: dict = {}
-        self._clock = clock
+    def __init__(self, clock=time.monotonic, expected: float | None = None):
+        self._clock, self._expected = clock, expected
         self._first: tuple[float, int] | None = None
+        self.begin()
+
+    def begin(self) -> None:
+        """What is known before the first step."""
+        self.now: dict = {} if self._expected is None else {"seconds_left": self._expected}
 
     def loading(self, part: float, text: str) -> None:
         """The data set is being fetched: `part` in 0..1."""
