@@ -1,17 +1,101 @@
-"""Every lab in a real Chromium: light, dark, on a phone, without overflow, error box or request to another host."""
+"""Every lab in a real Chromium: light, dark, on a phone, without overflow, error box or request to another host; and
+what moves there moves in the page."""
 
+import numpy as np
 import pytest
 from test_browser import Tab, browser, shared_server  # noqa: F401
+from test_browser_live import CORE
 from test_labs import LABS
 
+from aevae import bundles
+from aevae.ui import live
+
 pytestmark = pytest.mark.browser
+STILL = {"codebook", "no-encoder", "mistakes"}  # nothing there hangs on a slider from the beginning
+MOVES = """async (input) => {
+  const root = input.closest(".live");
+  const look = () => root.innerHTML + [...root.querySelectorAll("canvas")].map((c) => c.toDataURL()).join();
+  const before = look(), middle = (+input.min + +input.max) / 2;
+  input.value = +input.value > middle ? input.min : input.max;
+  input.dispatchEvent(new Event("input", { bubbles: true, composed: true }));
+  for (let i = 0; i < 3; i++) await new Promise(requestAnimationFrame);
+  return look() !== before;
+}"""
+COMPUTE = """async ([core, url, x]) => {
+  const program = await (await import(core)).load(url);
+  return x.map((x) => {
+    const mu = Float32Array.from(program.encode(x).mu);
+    return [[...mu], [...program.decode(mu)], [...program.params(mu)]];
+  });
+}"""
+PIXELS = "(row) => [...row.querySelectorAll('canvas')].map((c) => c.toDataURL())"
 
 
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
-def test_a_lab_is_sound(browser, shared_server, page):  # noqa: F811
+def test_a_lab_is_sound_and_moves(browser, shared_server, page):  # noqa: F811
     for width, scheme in ((1280, "light"), (390, "dark")):
-        tab = Tab(browser, width, 900, scheme).open(f"{shared_server.url}/{page.url_path}")
+        tab, sent = Tab(browser, width, 900, scheme), []
+        tab.page.on("websocket", lambda socket, sent=sent: socket.on("framesent", sent.append))
+        tab.open(f"{shared_server.url}/{page.url_path}")
         tab.page.get_by_text("Three things to try").wait_for()
         tab.rest().sound()
         assert tab.page.locator("h1").inner_text() == page.title
+        if page.url_path not in STILL:
+            slider = tab.page.locator(".live input[type=range]").first
+            slider.wait_for()
+            before = len(sent)
+            assert slider.evaluate(MOVES) and len(sent) == before
         tab.close()
+
+
+@pytest.mark.parametrize("bundle", ["collapse", "likelihoods"])
+def test_a_model_of_a_lab_computes_what_pytorch_computes(browser, shared_server, bundle):  # noqa: F811
+    import torch
+
+    tab = Tab(browser)
+    tab.page.goto(shared_server.url + "/_stcore/health")
+    x = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    for name, member in bundles.load(bundle).items():
+        model, url = member.model(), "/" + live.address(f"{live.LAB}{bundle}.{name}")
+        mu, pictures, params = zip(*tab.page.evaluate(COMPUTE, [CORE, url, x.reshape(4, 784).tolist()]), strict=True)
+        with torch.inference_mode():
+            z = model.encode(x)
+            assert np.abs(np.array(mu) - z.numpy()).max() <= 1e-3
+            assert np.abs(np.array(pictures) - model.decode(z).numpy().reshape(4, 784)).max() <= 1 / 255
+            wanted = model.params(z).numpy().reshape(4, -1)
+            assert np.abs(np.array(params) - wanted).max() <= 5e-3 * np.abs(wanted).max()
+    tab.close()
+
+
+def test_a_collapsed_decoder_stands_still_on_the_way_to_the_prior(browser, shared_server):  # noqa: F811
+    tab = Tab(browser).open(f"{shared_server.url}/collapse?remedy=skips+%28Skip-VAE%29")
+    slider, rows = tab.page.locator(".live .draws input"), tab.page.locator(".live .draws .digits")
+    slider.wait_for()
+    assert rows.count() == 2
+    before = [rows.nth(i).evaluate(PIXELS) for i in range(2)]
+    assert slider.evaluate(MOVES)
+    plain, skips = (rows.nth(i).evaluate(PIXELS) for i in range(2))
+    assert len(set(before[0] + plain)) <= 3, "one picture, but for a grey level"
+    assert len(set(skips)) == 6 and not set(skips) & set(before[1])
+    slider.press("ArrowLeft")
+    tab.page.wait_for_url("**drawn_from=99**")
+    tab.close()
+
+
+def test_five_decoders_follow_one_code_and_it_is_in_the_address(browser, shared_server):  # noqa: F811
+    tab = Tab(browser).open(f"{shared_server.url}/likelihoods")
+    slider, rows = tab.page.locator(".live .decoders input").first, tab.page.locator(".live .decoders .row")
+    slider.wait_for()
+    before = [rows.nth(i).evaluate(PIXELS) for i in range(5)]
+    said = rows.first.inner_text()
+    slider.press("End")
+    tab.page.wait_for_url("**step0=6**")
+    after = [rows.nth(i).evaluate(PIXELS) for i in range(5)]
+    for a, b, steady in zip(before, after, (False, False, True, True, False), strict=True):
+        assert all(x != y for x, y in zip(a[:5], b[:5], strict=True))
+        assert (a[5] == b[5]) == steady, "a Gaussian's deviation knows nothing of z"
+    assert rows.first.inner_text() != said
+    tab.page.get_by_role("button", name="Back to the digit").click()
+    tab.page.wait_for_url(lambda url: "step0" not in url)
+    assert rows.first.evaluate(PIXELS) == before[0]
+    tab.close()

@@ -17,6 +17,10 @@ class Components:
     variance: np.ndarray
     left: np.ndarray
 
+    def first(self, count: int) -> "Components":
+        """The first `count` of them."""
+        return Components(self.mean, self.axes[:count], self.variance[:count], self.left[: count + 1])
+
     def codes(self, x: np.ndarray) -> np.ndarray:
         """(N, P) -> (N, K)."""
         return (x - self.mean) @ self.axes.T
@@ -42,4 +46,4 @@ def fit(x: np.ndarray, count: int) -> Components:
     values, axes = values[::-1], vectors.T[::-1]
     axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1))
     left = values.sum() - np.concatenate([[0.0], np.cumsum(values)])
-    return Components(mean, axes[:count], values[:count], left[: count + 1].clip(0))
+    return Components(mean, axes, values, left.clip(0)).first(count)

@@ -10,6 +10,8 @@ import streamlit as st
 from aevae import checkpoints, paths
 from aevae.checkpoints import RunInfo
 from aevae.config import DataConfig
+from aevae.latent import components
+from aevae.latent.components import Components
 
 T = TypeVar("T")
 SHOWN = 1000  # test pictures a page works with
@@ -88,6 +90,17 @@ def _test_digits(name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 test_digits.__test__ = False  # a loader, not a test
+
+
+def principal(count: int) -> Components:
+    """The first `count` principal components of the 4,000 training digits of mnist-5k; found once, whoever asks."""
+    return _principal().first(count)
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def _principal() -> Components:
+    train = dataset().train.images
+    return components.fit(train.reshape(len(train), -1) / 255, train[0].size)
 
 
 def codes(run_name: str, name: str = "mnist-5k") -> np.ndarray:

@@ -13,7 +13,7 @@ from aevae.ui.labs import bottleneck as parts
 lab.begin(__doc__)
 k = kept.numbers(parts.KEPT)["kept"]
 runs = [run for run in loaders.finished(parts.FAMILIES) if run.dataset in ("mnist", "mnist-5k")]
-found = parts.principal()
+found = loaders.principal(parts.MOST)
 left = found.errors(loaders.test_digits()[0].reshape(-1, 784))
 parts.through(runs, found, left, k)
 st.plotly_chart(parts.chart(runs, left, k), key="sizes", config={"displayModeBar": False})

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import streamlit as st
 
-from aevae.latent import components, linear_vae, sampling
+from aevae.latent import linear_vae, sampling
 from aevae.ui import digits, kept, lab, live, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.labs import likelihoods as parts
@@ -28,16 +28,10 @@ FORMULAS = {
 }
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def principal() -> components.Components:
-    train = loaders.dataset().train.images
-    return components.fit(train.reshape(len(train), -1) / 255, DIRECTIONS)
-
-
 def hidden_beta() -> int:
     """The best linear VAE at every sigma, under one slider; returns where it rests."""
     st.subheader(_("The β in σ"), anchor=False)
-    found, (images, labels) = principal(), loaders.test_digits()
+    found, (images, labels) = loaders.principal(DIRECTIONS), loaders.test_digits()
     x = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]].reshape(10, -1)
     shown = linear_vae.ladder(x, sampling.prior(10, DIRECTIONS, seed=3), found, SIGMAS)
     frames = []
@@ -78,7 +72,7 @@ with right, st.spinner(_("Opening five decoders")):
     parts.rows(x, z, chosen)
 now = hidden_beta()
 name = "gaussian" if chosen == "all" else chosen
-numbers, s2, found = parts.said(name, x, z), SIGMAS[now] ** 2, principal()
+numbers, s2, found = parts.said(name, x, z), SIGMAS[now] ** 2, loaders.principal(DIRECTIONS)
 told = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
 )

@@ -19,13 +19,6 @@ SIZES = (2, 4, 8, 16, 32)
 DRAWS = 40
 
 
-@st.cache_resource(max_entries=1, show_spinner=False)
-def principal() -> components.Components:
-    """Of the training digits of mnist-5k."""
-    train = loaders.dataset().train.images
-    return components.fit(train.reshape(len(train), -1) / 255, MOST)
-
-
 @st.cache_data(max_entries=64, show_spinner=False)
 def error_of(name: str) -> float:
     """Squared error per test picture of a run."""

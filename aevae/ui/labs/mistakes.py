@@ -6,7 +6,6 @@ import streamlit as st
 from aevae import mistakes
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
-from aevae.latent import components
 from aevae.ui import loaders
 from aevae.ui.i18n import _
 
@@ -126,8 +125,7 @@ def lines():
 
 def spectrum():
     """Variances of the data, and how large one must be for a linear VAE with sigma^2 = 1/2 to keep it: beta / 2."""
-    train = loaders.dataset().train.images
-    variances = components.fit(train.reshape(len(train), -1) / 255, SHOWN).variance
+    variances = loaders.principal(SHOWN).variance
     beta = st.select_slider(_("β"), BETAS, 784, key="weight", bind="query-params")
     name = _("β = {}: {} directions kept").format(beta, mistakes.kept(variances, beta))
     out = figure(_("direction of the data"), _("variance"), 320, name)

@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.figures.palette import CLASS_COLOURS, family_colour
-from aevae.latent import components, rotation
+from aevae.latent import rotation
 from aevae.ui import kept, live, loaders
 from aevae.ui.i18n import _
 
@@ -18,8 +18,7 @@ def affine(name: str, d: int) -> dict:
     """Both bases of a run's size: offset, columns (D, P), codes of the test digits; and how their planes lie."""
     from aevae.metrics import linear
 
-    train = loaders.dataset().train.images
-    found = components.fit(train.reshape(len(train), -1) / 255, d)
+    found = loaders.principal(d)
     offset, columns = linear.columns(loaders.run(name).model)
     x = loaders.test_digits()[0].reshape(-1, 784)
     return {

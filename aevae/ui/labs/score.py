@@ -6,7 +6,7 @@ import streamlit as st
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.figures.quiver import quiver
-from aevae.latent import components, slices
+from aevae.latent import slices
 from aevae.ui import kept, live, loaders, state
 from aevae.ui.i18n import _
 
@@ -90,8 +90,7 @@ def chart(name: str) -> None:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def cut(name: str) -> tuple:
     """The plane of the two largest principal components: places, where a run pulls them, and test digits on it."""
-    train = loaders.dataset().train.images
-    plane = components.fit(train.reshape(len(train), -1) / 255, 2)
+    plane = loaders.principal(2)
     run = loaders.run(name)
 
     def reconstruct(x: np.ndarray) -> np.ndarray:
