@@ -15,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import jobs, logs, paths
 from aevae.ui import gate, jobpanel, watch
+from aevae.worker import Worker
 
 PASSCODE = "four swans"
 NVIDIA = "#!/bin/sh\necho '1024, 81559'\necho '0, 81559'\n"
@@ -154,6 +155,13 @@ def test_a_job_is_logged_by_its_number(empty_store, capsys):
     assert capsys.readouterr().err.endswith(f"Z queued job={job.id} kind=train run={job.fingerprint}\n")
     assert jobs.submit(tiny_config("ae")).id == job.id
     assert capsys.readouterr().err == "", "asked again, nothing happened"
+
+
+def test_a_worker_logs_what_it_takes_and_how_it_ends(empty_store, capsys):
+    jobs.submit(tiny_config("ae"))
+    assert Worker(once=True).run() == 0
+    lines = [line.partition("Z ")[2] for line in capsys.readouterr().err.splitlines()]
+    assert lines[1:] == ["running job=1 kind=train lane=auto", "done job=1 kind=train"]
 
 
 def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch):
