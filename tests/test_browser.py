@@ -100,7 +100,7 @@ class Tab:
     def __init__(self, browser, width=1280, height=900, scheme="light"):
         context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
         self.page = context.new_page()
-        self.page.set_default_timeout(60_000)
+        self.page.set_default_timeout(180_000)  # of a machine that has much else to do
         self.outside, self.crashes = [], []
         self.page.on("request", lambda r: self.outside.append(r.url) if not LOCAL.match(r.url) else None)
         self.page.on("pageerror", lambda e: self.crashes.append(str(e)))
