@@ -4,6 +4,7 @@ import io
 import lzma
 import os
 import shutil
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -14,7 +15,7 @@ import numpy as np
 
 from aevae import checkpoints, events, paths
 from aevae.checkpoints import NAME, DamagedRun, RunInfo
-from aevae.datasets.images import directory_bytes
+from aevae.datasets.images import directory_bytes, quote
 
 FILES = (
     "config.json",
@@ -69,8 +70,8 @@ def _read(data: bytes) -> tuple[str, dict[str, bytes]]:
         raise ValueError("the zip lists more files than a run has")
     try:
         archive = zipfile.ZipFile(io.BytesIO(data))
-        members = [m for m in archive.infolist() if not m.is_dir()]
-    except (zipfile.BadZipFile, ValueError, NotImplementedError, OSError) as error:
+        members = [m for m in archive.infolist() if not m.filename.endswith("/")]
+    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OSError) as error:
         raise ValueError("this is not a zip file") from error
     if sum(m.file_size for m in members) > MAX_BYTES:
         raise ValueError(f"the zip unpacks to more than {MAX_BYTES // 1_000_000} MB")
@@ -81,14 +82,14 @@ def _read(data: bytes) -> tuple[str, dict[str, bytes]]:
     for member in members:
         file = member.filename.removeprefix(f"{name}/")
         if file not in FILES or member.external_attr >> 28 == 0xA or file in files:  # 0xA: a symbolic link
-            raise ValueError(f"{member.filename!r} is no part of a run")
+            raise ValueError(f"{quote(member.filename)} is no part of a run")
         try:
             with archive.open(member) as source:
                 files[file] = source.read(member.file_size + 1)
         except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError) as error:
-            raise ValueError(f"{member.filename} in the zip is damaged") from error
+            raise ValueError(f"{quote(member.filename)} in the zip is damaged") from error
         if len(files[file]) != member.file_size:
-            raise ValueError(f"{member.filename} in the zip is not as long as it says")
+            raise ValueError(f"{quote(member.filename)} in the zip is not as long as it says")
     missing = [f for f in NEEDED if f not in files]
     if missing:
         raise ValueError(f"the run in the zip lacks {', '.join(missing)}")

@@ -172,7 +172,7 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
     return _folder_files(path) if path.is_dir() else _zip_files(path, path.name)
 
 
-def _quote(name: str) -> str:
+def quote(name: str) -> str:
     """A name from outside in a sentence: no line breaks, not endless."""
     return repr(name if len(name) <= 80 else f"{name[:60]}...{name[-15:]}")
 
@@ -196,7 +196,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, Path]]:
             raise ValueError(f"{folder} holds more than {MAX_FILES} files")
         for name in sorted(folders):
             if os.path.islink(os.path.join(here, name)):
-                raise ValueError(f"{_quote(name)} in {folder} is a link; own pictures must be plain files")
+                raise ValueError(f"{quote(name)} in {folder} is a link; own pictures must be plain files")
         for name in sorted(files):
             place = Path(here, name)
             relative = place.relative_to(folder).as_posix()
@@ -209,13 +209,13 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
     for name, place in _walk(folder):
         status = place.lstat()
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{_quote(name)} in {folder} is a link or a device; own pictures must be plain files")
+            raise ValueError(f"{quote(name)} in {folder} is a link or a device; own pictures must be plain files")
         _check_size(name, status.st_size)
         try:
             with open(place, "rb") as file:
                 content = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
-            raise ValueError(f"{_quote(name)} in {folder} cannot be read ({error.strerror})") from None
+            raise ValueError(f"{quote(name)} in {folder} cannot be read ({error.strerror})") from None
         _check_size(name, len(content))
         total += len(content)
         _check_total(folder, total)
@@ -224,7 +224,7 @@ def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
 
 def _check_size(name: str, size: int) -> None:
     if size > MAX_FILE_BYTES:
-        raise ValueError(f"{_quote(name)} has more than {MAX_FILE_BYTES // 10**6} MB")
+        raise ValueError(f"{quote(name)} has more than {MAX_FILE_BYTES // 10**6} MB")
 
 
 def _check_total(where: Path | str, total: int) -> None:
@@ -294,10 +294,10 @@ def _checked_members(archive: zipfile.ZipFile, label: str) -> list[zipfile.ZipIn
     members = {}
     for info in infos:
         _check_member(info, label)
-        if info.is_dir() or _is_litter(info.filename):
+        if info.filename.endswith("/") or _is_litter(info.filename):
             continue
         if info.filename in members:
-            raise ValueError(f"{label} holds {_quote(info.filename)} twice")
+            raise ValueError(f"{label} holds {quote(info.filename)} twice")
         members[info.filename] = info
     _check_total(label, sum(info.file_size for info in members.values()))
     return [members[name] for name in sorted(members)]
@@ -307,16 +307,16 @@ def _check_member(info: zipfile.ZipInfo, label: str) -> None:
     name = info.orig_filename  # before zipfile cuts it at a NUL
     kind = stat.S_IFMT(info.external_attr >> 16)
     if name.startswith("/") or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
-        raise ValueError(f"{label} holds {_quote(name)}, a name that leads out of its folder")
+        raise ValueError(f"{label} holds {quote(name)}, a name that leads out of its folder")
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ValueError(f"{label} holds {_quote(name)}, a link or a device; own pictures must be plain files")
+        raise ValueError(f"{label} holds {quote(name)}, a link or a device; own pictures must be plain files")
     if info.flag_bits & 0x1:
-        raise ValueError(f"{_quote(name)} in {label} is locked with a password")
+        raise ValueError(f"{quote(name)} in {label} is locked with a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{_quote(name)} in {label} is packed in an unusual way; only plain zip files are taken")
+        raise ValueError(f"{quote(name)} in {label} is packed in an unusual way; only plain zip files are taken")
     _check_size(name, info.file_size)
     if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
-        raise ValueError(f"{_quote(name)} in {label} unpacks to more than {MAX_RATIO} times its size")
+        raise ValueError(f"{quote(name)} in {label} unpacks to more than {MAX_RATIO} times its size")
 
 
 def check_zip(source: Path | str | BinaryIO, label: str = "") -> int:
@@ -346,7 +346,7 @@ def decode(content: bytes, name: str) -> np.ndarray:
     from PIL import Image
 
     if content[:4] == b"PK\3\4":
-        raise ValueError(f"{_quote(name)} is a zip inside; only pictures are taken")
+        raise ValueError(f"{quote(name)} is a zip inside; only pictures are taken")
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             pixels = image.width * image.height
@@ -357,9 +357,7 @@ def decode(content: bytes, name: str) -> np.ndarray:
         _refuse_pixels(name)
     except Exception as error:  # a decoder fed with garbage may raise anything at all
         reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})"
-        raise ValueError(
-            f"{_quote(name)} is not a picture that can be read{reason}; {', '.join(FORMATS)} are"
-        ) from None
+        raise ValueError(f"{quote(name)} is not a picture that can be read{reason}; {', '.join(FORMATS)} are") from None
 
 
 class _TooManyPixels(ValueError):
@@ -368,7 +366,7 @@ class _TooManyPixels(ValueError):
 
 def _refuse_pixels(name: str, pixels: int | None = None):
     got = f", got {pixels / 1e6:.0f}" if pixels else ""
-    raise _TooManyPixels(f"{_quote(name)} must have at most {MAX_PIXELS // 10**6} million pixels{got}") from None
+    raise _TooManyPixels(f"{quote(name)} must have at most {MAX_PIXELS // 10**6} million pixels{got}") from None
 
 
 def _grey(image) -> np.ndarray:
@@ -444,7 +442,7 @@ def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarra
         return (255 - grey if np.median(_border(grey)) > 127 else grey)[None]
     digit = mnist_like(ink_of(grey))
     if digit is None:
-        raise ValueError(f"no digit is to be seen in {_quote(name)}: strong strokes on plain paper do best")
+        raise ValueError(f"no digit is to be seen in {quote(name)}: strong strokes on plain paper do best")
     return digit[None]
 
 
