@@ -53,7 +53,8 @@ class RunInfo:
 
     @property
     def family(self) -> str:
-        return self.config.get("model", {}).get("family", self.name.split("-")[0])
+        family = self.config.get("model", {}).get("family", self.name.split("-")[0])
+        return family if re.fullmatch(r"\w{1,40}", family) else "unknown"
 
     @property
     def dataset(self) -> str:
