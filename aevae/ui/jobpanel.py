@@ -483,7 +483,7 @@ def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str)
     found = terms(histories)
     for row in range(0, len(found), 2):
         for column, term in zip(st.columns(2), found[row : row + 2], strict=False):
-            chart = loss_curves(histories, term, families=families, height=260)
+            chart = loaders.drawn(loss_curves, histories, term, families=families, height=260)
             column.plotly_chart(chart, key=f"{key}_{term}", config={"displayModeBar": False})
 
 

@@ -1,5 +1,6 @@
 """Cached, bounded, read-only access to runs and data sets for all sessions. Nobody may change what comes from here."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -62,6 +63,18 @@ def _run(path: str, checksum: str):
     from aevae.runs import load_run
 
     return load_run(path)
+
+
+def drawn(make: Callable, *args, **options):
+    """The figure `make(*args, **options)` of `aevae.figures`, drawn once for all who see it; arguments are JSON data or
+    arrays. To draw one takes longer than all else on many pages."""
+    written = json.dumps([args, options], default=np.ndarray.tolist)
+    return _drawn(f"{make.__module__}.{make.__name__}", written, make, args, options)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False)
+def _drawn(name: str, written: str, _make: Callable, _args: tuple, _options: dict):
+    return _make(*_args, **_options)
 
 
 def dataset(name: str = "mnist-5k"):

@@ -56,8 +56,9 @@ with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(
     curves = {labels[run.name]: denoising.model_curve(run, kind, seed, dataset) for run in runs}
     curves[_("noisy input")] = denoising.input_curve(kind, seed, dataset)
 st.plotly_chart(
-    figures.error_curve(
-        denoising.LEVELS, curves, "squared error / image", families=state.colour_families(names), mark=spoiling.level,
+    loaders.drawn(
+        figures.error_curve, denoising.LEVELS, curves, "squared error / image",
+        families=state.colour_families(names), mark=spoiling.level,
         level_name=_("noise level ({})").format(denoising.noise_titles()[kind]),
     ),
     key="denoise_curve",

@@ -29,8 +29,9 @@ def two(images, spaces: list, kinds: list[str], steps: int, names: list[str]) ->
         rows = [(s.title, t) for t, s, k in interpolating.routes(spaces, [kind]) if k == kind or s is spaces[0]]
         column.markdown(PATHS[kind])
         column.plotly_chart(
-            figures.error_curve(
-                [i / (steps - 1) for i in range(steps)], {name: walks[title].holes for name, title in rows},
+            loaders.drawn(
+                figures.error_curve, [i / (steps - 1) for i in range(steps)],
+                {name: walks[title].holes for name, title in rows},
                 _("distance / typical spacing"), level_name=_("part of the way from a to b"),
                 families=state.colour_families(names), height=320,
             ),
