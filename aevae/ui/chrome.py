@@ -1,6 +1,7 @@
 """What all pages share: the list of pages, the header, the foot, and what happens once when the server starts."""
 
 import atexit
+import contextlib
 import functools
 import gc
 import importlib
@@ -146,10 +147,21 @@ def announce() -> None:
 
 def run(page) -> None:
     """Run a page of the menu. What is missing of the lab itself is said in a sentence; other errors go through."""
+    _forget_empty()
     try:
         page.run()
     except bundles.Missing as problem:
         st.error(_("This page cannot be shown: {}.").format(str(problem)), icon=":material/error:")
+
+
+def _forget_empty() -> None:
+    """`?paths=` would choose nothing, even where Streamlit asks for a choice (1.67): such a link loses it."""
+    empty = [name for name, value in st.query_params.items() if not value]
+    for name in empty:
+        with contextlib.suppress(st.errors.StreamlitAPIException):  # it is a widget's by now, and the widget's affair
+            del st.query_params[name]
+    if len(empty) > sum(not value for value in st.query_params.values()):
+        st.rerun()  # widgets read the address as it was when the run began
 
 
 def page(title: str, question: str) -> None:
