@@ -1,0 +1,596 @@
+"""Hostile input, made up by rule (hypothesis, the same each time) and by hand: it ends in one sentence, or in nothing.
+
+No path leaves the store, no pickle is read, no markup of a name or file reaches a page, sizes hold.
+"""
+
+import asyncio
+import dataclasses
+import hashlib
+import io
+import json
+import pickle
+import random
+import re
+import struct
+import tomllib
+import zipfile
+from html.parser import HTMLParser
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from conftest import tiny_config
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from aevae import checkpoints, comparison, datasets, exchange, jobs, paths, report
+from aevae.config import DataConfig, RunConfig, fingerprint
+from aevae.datasets import images
+from aevae.models import FAMILIES, family_class
+from aevae.runs import train_or_load
+from aevae.ui import contrasts, gate, interpolating, loaders, serving, state
+
+FUZZ = {"derandomize": True, "deadline": None, "database": None}
+MARK = "![pwn](http://evil.example/x.png)<img src=x onerror=alert(1)>[go](javascript:alert(1))"
+MARKUP = re.compile(r"(?<!\\)\]\((?:http://evil|javascript)|(?<!\\)<(?:img|script)")  # signs that do not stand as text
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.just(10**400) | st.text(max_size=12) | st.just(MARK),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch):
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    monkeypatch.delenv("AEVAE_PASSCODE", raising=False)
+
+
+def one_sentence(problem: ValueError) -> None:
+    assert str(problem) and "\n" not in str(problem) and len(str(problem)) < 1000
+
+
+# -- pages -----------------------------------------------------------------------------------------------------------
+
+QUIET = ("id", "key", "element_hash", "url", "form_id")  # of an element: fields that nobody sees
+LITERAL = ("code", "json", "arrow_data_frame", "bidi_component", "text", "selectbox", "multiselect", "text_input")
+
+
+def texts(proto, only=()) -> list[str]:
+    """Every text in a message."""
+    found = []
+    for field, value in proto.ListFields():
+        if field.name in QUIET or (only and field.name not in only):
+            continue
+        for each in value if isinstance(value, list | tuple) or hasattr(value, "append") else [value]:
+            if isinstance(each, str):
+                found.append(each)
+            elif hasattr(each, "ListFields"):
+                found += texts(each)
+    return found
+
+
+def markup(app: AppTest) -> list[str]:
+    """What of a page would be read as markup though it came from outside."""
+    found = []
+    for node in app._tree:
+        if getattr(node, "proto", None) is not None and node.type != "html":  # that is ours, see below
+            found += texts(node.proto, ("label", "help") if node.type in LITERAL else ())
+    return [text for text in found if MARKUP.search(text)]
+
+
+def opened(path: str, link: dict[str, str]) -> AppTest:
+    loaders.runs.clear()
+    app = AppTest.from_file(paths.ROOT / "app.py", default_timeout=120).run()
+    for name, value in link.items():
+        app.query_params[name] = value
+    app.switch_page(path).run()
+    assert not app.exception, app.exception[0].stack_trace
+    assert markup(app) == []
+    return app
+
+
+def test_the_check_sees_markup():
+    calls = ("markdown(t)", "error(t)", "button(t)", "pills('x', [t])", "code(t)", "text(t)", "selectbox('y', [t])")
+    code = "\n".join(["import streamlit as st", *(f"st.{call}" for call in calls)])
+    app = AppTest.from_string(f"t = {MARK!r}\n{code}").run()
+    assert len(markup(app)) == 4
+    assert markup(AppTest.from_string(f"t = {state.literal(MARK)!r}\n{code}").run()) == []
+
+
+WORDS = sorted(
+    {
+        word
+        for file in (*(paths.ROOT / "aevae" / "ui").glob("*.py"), *(paths.ROOT / "pages").rglob("*.py"))
+        for word in re.findall(r'"([a-z][a-z0-9_]{2,30})"', file.read_text(encoding="utf-8"))
+    }
+    | {f"train_{f.name}" for family in FAMILIES for f in dataclasses.fields(family_class(family).Config)}
+    | {f"train_list_{f.name}" for family in FAMILIES for f in dataclasses.fields(family_class(family).Config)}
+)
+VALUES = (
+    MARK, "nan", "-1", "1e999", "9" * 400, "\0", "../../etc/passwd", "", "💥" * 50, "[]", "1,2,,x",
+    "images:/etc/passwd", "0", "true", "0.5", "a" * 5000, "%00%2e%2e", "{}", "0123456789ab", "０",
+)  # fmt: skip
+
+
+def link(seed: int, **fixed: str) -> dict[str, str]:
+    """A value for every parameter that any page may have, and for many that none has."""
+    draw = random.Random(seed)
+    return {word: draw.choice(VALUES) for word in WORDS} | fixed
+
+
+@pytest.mark.parametrize(
+    ("path", "fixed"),
+    [
+        ("pages/lab/home.py", {}),
+        ("pages/lab/train.py", {}),
+        ("pages/lab/train.py", {"job": "vae-mnist-0123456789ab"}),
+        ("pages/lab/models.py", {}),
+        ("pages/lab/models.py", {"view": "One run"}),
+        ("pages/explore/denoise.py", {}),
+        ("pages/explore/sliders.py", {}),
+        ("pages/explore/interpolate.py", {}),
+        ("pages/explore/embeddings.py", {}),
+        ("pages/explore/compare.py", {}),
+    ],
+    ids=lambda value: value.rpartition("/")[2] if isinstance(value, str) else "-".join(value),
+)
+def test_an_address_with_anything_in_it_opens(store, path, fixed):
+    opened(path, link(len(path) + len(fixed), **fixed))
+
+
+@pytest.mark.parametrize(
+    "name", ["beyond/01_codebook", "beyond/03_no_encoder", "beyond/05_flow", "variational/01_elbo"]
+)
+def test_an_address_of_a_lab_with_anything_in_it_opens(tmp_path, monkeypatch, name):
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    opened(f"pages/{name}.py", link(len(name)))
+
+
+# -- names -----------------------------------------------------------------------------------------------------------
+
+
+def run_folder(config: dict, **files) -> str:
+    """An unfinished run folder in the store that says this of itself."""
+    name = f"vae-mnist-{fingerprint(config)}"
+    folder = paths.runs_dir() / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for file, value in ({"config": config} | files).items():
+        (folder / f"{file}.json").write_text(json.dumps(value))
+    return name
+
+
+def test_what_a_run_says_of_itself_is_text(store):
+    plain = tiny_config("vae").to_dict()
+    parts = [("model", "family"), ("model", "network"), ("model", "noise"), ("data", "name")]
+    names = [run_folder(plain | {part: plain[part] | {key: MARK}}, state={"epoch": 1}) for part, key in parts]
+    finished = paths.runs_dir() / store["vae"]
+    for file, change in (("metrics.json", {MARK: {"sse": 1.0}}), ("metrics.json", {"mnist-5k": {MARK: 1.0}})):
+        whole = (finished / file).read_text()
+        (finished / file).write_text(json.dumps(change))
+        opened("pages/lab/models.py", {"run": store["vae"]})
+        opened("pages/lab/home.py", {})
+        (finished / file).write_text(whole)
+    with open(finished / "history.jsonl", "a", encoding="utf-8") as file:
+        file.write(json.dumps({"epoch": 2, "step": 8, "train": {MARK: 1.0}, "test": {MARK: 1.0}}) + "\n")
+    for hostile in (MARK.replace("/", "|"), f"{MARK.replace('/', '|')}-x-{fingerprint(plain)}"):
+        (paths.runs_dir() / hostile).mkdir()
+        (paths.runs_dir() / hostile / "config.json").write_text(json.dumps(plain))
+    listed = {run.name: run.status for run in checkpoints.list_runs()}
+    assert [listed[name] for name in names] == ["unfinished"] * 4 and listed[store["vae"]] == "damaged"
+    assert [status for name, status in listed.items() if "pwn" in name] == ["damaged"] * 2
+    opened("pages/lab/models.py", {})
+    for name in names:
+        opened("pages/lab/models.py", {"run": name})
+
+
+def test_classes_named_by_a_stranger_are_text(empty_store, tmp_path):
+    folder = tmp_path / MARK.replace("/", "|")
+    for i in range(8):
+        place = folder / (MARK.replace("/", "|") if i % 2 else "plain")
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((28, 28), 30 * i, np.uint8)).save(place / f"{i}.png")
+    data = datasets.resolve(DataConfig(f"images:{folder}"))
+    assert all("<" not in name and "[" not in name for name in datasets.load(data).classes)
+    run = train_or_load(dataclasses.replace(tiny_config("ae"), data=data), "cpu").name
+    for path in ("pages/explore/denoise.py", "pages/lab/models.py"):
+        opened(path, {"models": run, "run": run})
+
+
+def test_a_sentence_about_a_file_is_text(empty_store, tmp_path):
+    job = jobs.submit(tiny_config("ae"))
+    with jobs.opened() as db:
+        db.execute("UPDATE jobs SET state = 'failed', error = ?, trace = ?", (f"{MARK} is no picture", MARK))
+    app = opened("pages/lab/train.py", {"job": job.run, "train_path": str(tmp_path / MARK.replace("/", "|"))})
+    assert any("pwn" in error.value for error in app.error), "it is said, as it was written"
+
+
+class Tags(HTMLParser):
+    def __init__(self, page: str):
+        super().__init__()
+        self.found: set[tuple[str, str]] = set()
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found |= {(tag, name) for name, _ in attrs} | {(tag, "")}
+
+
+@settings(max_examples=40, **FUZZ)
+@given(st.text(max_size=30) | st.sampled_from([MARK, '"><script>', "' onerror=x '", "</style><b>"]))
+def test_html_of_ours_has_no_tag_of_theirs(text):
+    strip = comparison.Strip(0, 0.5, np.zeros((3, 1, 28, 28), np.float32))
+    walk = SimpleNamespace(images=np.zeros((1, 1, 28, 28), np.float32), holes=np.zeros(1), nearest=np.zeros(1, int))
+    for make in (
+        lambda words: contrasts.strips_html([words], [[strip]]),
+        lambda words: interpolating.steps_html(walk, titles=[words]),
+        lambda words: report._figure("", words),
+    ):
+        assert Tags(make(text)).found == Tags(make("plain")).found
+
+
+def test_a_report_has_no_tag_of_theirs(store, monkeypatch):
+    info = checkpoints.find_run(store["vae"])
+    plain = Tags(report.report([info])).found
+    config = info.config | {"data": info.config["data"] | {"name": "mnist-5k"}}
+    spoilt = dataclasses.replace(info, config=config, metrics={"mnist-5k": info.metrics["mnist-5k"], MARK: {MARK: 1.0}})
+    monkeypatch.setattr(comparison, "titles", lambda infos: {i.name: MARK for i in infos})
+    assert Tags(report.report([spoilt])).found <= plain | {("p", "class")}
+
+
+def test_nothing_writes_html_but_what_is_known():
+    sources = [*(paths.ROOT / "aevae").rglob("*.py"), *(paths.ROOT / "pages").rglob("*.py"), paths.ROOT / "app.py"]
+    written = {file.relative_to(paths.ROOT).as_posix(): file.read_text(encoding="utf-8") for file in sources}
+    assert not [name for name, text in written.items() if "unsafe_allow_html" in text or "components.html" in text]
+    assert not [name for name, text in written.items() if re.search(r"\b(pickle|dill|joblib)\b|torch\.load\b", text)]
+    calls = {call for text in written.values() for call in re.findall(r"\bst\.html\((.+)\)", text)}
+    hidden = 'f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>"'
+    assert calls == {hidden, "strips_html(labels, walks)", "steps_html(steps, columns, titles)"}
+    scripts = "\n".join(file.read_text(encoding="utf-8") for file in (paths.ROOT / "aevae/ui/web").glob("*.js"))
+    assert not re.search(r"outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", scripts)
+    for value in re.findall(r"innerHTML\s*=\s*([^;]+);", scripts):
+        assert re.fullmatch(r"(?:\s*'[^']*'|`[^`$]*(?:\$\{ICONS\[name\]\}[^`$]*)*`)", value.strip()), value
+
+
+# -- configs ---------------------------------------------------------------------------------------------------------
+
+PLACES = [(), ("seed",), ("schema",), *((part,) for part in ("data", "model", "train"))]
+PLACES += [(part, key) for part in ("data", "model", "train") for key in tiny_config("beta_vae").to_dict()[part]]
+PLACES += [("model", "unknown"), ("data", MARK)]
+
+
+def put(raw: dict, place: tuple[str, ...], value):
+    """The same with another value there."""
+    if not place:
+        return value
+    return raw | {place[0]: put(raw.get(place[0], {}), place[1:], value)}
+
+
+@settings(max_examples=300, **FUZZ)
+@given(st.sampled_from(PLACES), JSON)
+def test_a_config_is_one_or_a_sentence(place, value):
+    raw = put(tiny_config("beta_vae").to_dict(), place, value)
+    try:
+        config = RunConfig.from_dict(raw)
+    except ValueError as problem:
+        return one_sentence(problem)
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert checkpoints.NAME.fullmatch(config.name) or "name" in place
+    if not checkpoints.NAME.fullmatch(config.name):
+        with pytest.raises(ValueError, match="not the name of a run"):
+            checkpoints.run_folder(config.name)
+
+
+def test_a_run_folder_may_say_anything(store):
+    @settings(max_examples=60, **FUZZ)
+    @given(st.sampled_from(PLACES[3:]), JSON, JSON, JSON)
+    def fuzz(place, value, said, numbers):
+        raw = put(tiny_config("beta_vae").to_dict(), place, value)
+        try:
+            name = run_folder(raw, state=said, metrics=numbers)
+        except ValueError:  # what Python itself cannot write is no file
+            return
+        info = {run.name: run for run in checkpoints.list_runs()}[name]
+        assert info.status in ("unfinished", "damaged", "finished")
+        assert info.family is not None and info.dataset is not None and info.traits and info.epochs + info.created >= 0
+        assert not MARKUP.search(state.run_label(info)) and "\n" not in info.reason
+        assert isinstance(info.latent_dim, int)
+
+    fuzz()
+    opened("pages/lab/models.py", {})
+
+
+# -- zips of runs ----------------------------------------------------------------------------------------------------
+
+NAMES = st.sampled_from(
+    [
+        "../evil",
+        "../../evil",
+        "/etc/evil",
+        "C:\\evil",
+        "a\\..\\..\\evil",
+        "evil\0.json",
+        "",
+        ".",
+        "..",
+        "con",
+        "x" * 300,
+    ]
+) | st.text(max_size=20)
+
+
+@pytest.fixture
+def packed(store, monkeypatch, tmp_path):
+    """(name, its files) of a run, an empty store, and no way to read a pickle."""
+    name = store["vae"]
+    with zipfile.ZipFile(io.BytesIO(exchange.pack(checkpoints.find_run(name)))) as archive:
+        files = {member.filename: archive.read(member) for member in archive.infolist()}
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere" / "runs"))
+    for module, function in ((pickle, "load"), (pickle, "loads"), (torch, "load")):
+        monkeypatch.setattr(module, function, lambda *_, **__: pytest.fail("a pickle is read"))
+    return name, files
+
+
+def zipped(files) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files:
+            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
+    return out.getvalue()
+
+
+def written(root) -> list[str]:
+    return sorted(str(f.relative_to(root)) for f in root.rglob("*") if f.is_file() and ".locks" not in f.parts)
+
+
+def refuse_or_take(data: bytes, name: str, root) -> None:
+    """Nothing is written outside, and in the store the run or nothing."""
+    before = written(root)
+    try:
+        assert exchange.unpack(data) == name
+    except ValueError as problem:
+        one_sentence(problem)
+        assert written(root) == before
+    else:
+        assert checkpoints.finished_run(name).status == "finished"
+        assert {f.split("/")[2] for f in set(written(root)) - set(before)} == {name}
+        checkpoints.delete_run(checkpoints.find_run(name))
+
+
+def test_zips_of_runs_with_anything_in_them(packed, tmp_path):
+    name, files = packed
+    whole = zipped(files.items())
+    member = st.sampled_from(sorted(files))
+
+    @settings(max_examples=60, **FUZZ)
+    @given(NAMES, st.binary(max_size=50), st.booleans())
+    def names(odd, content, inside):
+        refuse_or_take(zipped([*files.items(), (f"{name}/{odd}" if inside else odd, content)]), name, tmp_path)
+
+    @settings(max_examples=60, **FUZZ)
+    @given(st.integers(0, len(whole) - 1), st.binary(min_size=1, max_size=6))
+    def bytes_of_the_zip(at, content):
+        refuse_or_take(whole[:at] + content + whole[at + len(content) :], name, tmp_path)
+
+    @settings(max_examples=40, **FUZZ)
+    @given(member, st.integers(0, 10**6), st.binary(max_size=6), st.booleans())
+    def bytes_of_a_file(which, at, content, cut):
+        old = files[which]
+        at %= len(old)
+        new = old[:at] if cut else old[:at] + content + old[at + len(content) :]
+        refuse_or_take(zipped((files | {which: new}).items()), name, tmp_path)
+
+    @settings(max_examples=40, **FUZZ)
+    @given(st.sampled_from(["config.json", "state.json", "metrics.json", "history.jsonl"]), JSON)
+    def texts_of_a_file(which, value):
+        try:
+            new = json.dumps(value).encode()
+        except ValueError:
+            return
+        refuse_or_take(zipped((files | {f"{name}/{which}": new}).items()), name, tmp_path)
+
+    names()
+    bytes_of_the_zip()
+    bytes_of_a_file()
+    texts_of_a_file()
+
+
+class Bomb:
+    def __reduce__(self):
+        return pytest.fail, ("a pickle was run",)
+
+
+@pytest.mark.parametrize("which", ["model.safetensors", "film.safetensors"])
+def test_a_pickle_in_place_of_arrays_is_refused_unread(packed, tmp_path, which):
+    name, files = packed
+    out = io.BytesIO()
+    torch.save({"weights": Bomb()}, out)
+    state_json = json.loads(files[f"{name}/state.json"])
+    for content in (out.getvalue(), pickle.dumps(Bomb())):
+        state_json["checksums"][which] = hashlib.sha256(content).hexdigest()
+        spoilt = files | {f"{name}/{which}": content, f"{name}/state.json": json.dumps(state_json).encode()}
+        with pytest.raises(ValueError, match="safetensors"):
+            exchange.unpack(zipped(spoilt.items()))
+    assert not checkpoints.list_runs()
+
+
+def test_zips_that_grow_are_refused_before_they_do(packed):
+    name, files = packed
+    with pytest.raises(ValueError, match="lists more files than a run has"):
+        exchange.unpack(zipped((f"{name}/{i}", b"") for i in range(3000)))
+    whole = zipped(files.items())
+    first = whole.index(b"PK\1\2") + 24  # where the list says how large the first file is
+    for size, words in ((exchange.MAX_BYTES + 1, "unpacks to more than 300 MB"), (10, "in the zip")):
+        with pytest.raises(ValueError, match=words):
+            exchange.unpack(whole[:first] + struct.pack("<I", size) + whole[first + 4 :])
+    assert not checkpoints.list_runs()
+
+
+# -- pictures --------------------------------------------------------------------------------------------------------
+
+
+def picture(kind: str) -> bytes:
+    out = io.BytesIO()
+    grey = (np.add.outer(np.arange(40), np.arange(30)) * 3).astype(np.uint8)
+    Image.fromarray(grey).save(out, kind)
+    return out.getvalue()
+
+
+PICTURES = {kind: picture(kind) for kind in images.FORMATS}
+
+
+@settings(max_examples=200, **FUZZ)
+@given(st.sampled_from(images.FORMATS), st.integers(0, 10**6), st.binary(max_size=8), st.booleans(), st.booleans())
+@pytest.mark.filterwarnings("ignore")
+def test_a_picture_is_one_or_a_sentence(kind, at, content, cut, digit):
+    whole = PICTURES[kind]
+    at %= len(whole)
+    spoilt = whole[:at] + content + (b"" if cut else whole[at + len(content) :])
+    try:
+        read = (images.read_digit if digit else images.read_picture)(spoilt, name=MARK)
+    except ValueError as problem:
+        return one_sentence(problem)
+    assert read.shape == (1, 28, 28) and read.dtype == np.uint8
+
+
+def test_zips_of_pictures_with_any_names(tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+
+    @settings(max_examples=80, **FUZZ)
+    @given(NAMES, NAMES)
+    def fuzz(odd, title):
+        data = zipped([("a/1.png", PICTURES["PNG"]), ("b/2.png", PICTURES["BMP"]), (f"{odd}.png", PICTURES["GIF"])])
+        try:
+            name = datasets.store_upload(data, title)
+        except ValueError as problem:
+            return one_sentence(problem)
+        assert re.fullmatch(r"[0-9a-f]{12}\.zip", name.rpartition("/")[2]) and images.in_data_folder(name)
+        assert not MARKUP.search(images.title(images.path_of(name)))
+        assert len(datasets.load(DataConfig(name)).classes) >= 2
+
+    fuzz()
+    assert {f.rpartition("/")[0] for f in written(tmp_path)} == {"data/images"}
+
+
+def test_stored_pictures_have_a_limit_in_all(tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    pair = zipped([("1.png", PICTURES["PNG"]), ("2.png", PICTURES["BMP"])])
+    assert datasets.store_upload(pair, "one.zip")
+    monkeypatch.setattr(images, "MAX_STORED_BYTES", len(pair) + 10)
+    assert datasets.store_upload(pair, "the same again.zip")
+    with pytest.raises(ValueError, match="not stored"):
+        datasets.store_upload(zipped([("1.png", PICTURES["GIF"]), ("2.png", PICTURES["BMP"])]), "another.zip")
+
+
+# -- uploads ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_session_uploads_so_much_and_no_more(monkeypatch):
+    from starlette.exceptions import HTTPException
+
+    monkeypatch.setenv("AEVAE_UPLOAD_EACH", "1")
+    took = []
+
+    async def server(scope, receive, send):
+        body = b""
+        while (message := await receive())["more_body"]:
+            body += message["body"]
+        took.append(len(body + message["body"]))
+
+    async def put_file(session: str, size: int, method="PUT"):
+        left = [bytes(100_000)] * (size // 100_000)
+
+        async def receive():
+            return {"type": "http.request", "body": left.pop(), "more_body": bool(left)}
+
+        path = f"/_stcore/upload_file/{session}/file"
+        await uploads({"type": "http", "method": method, "path": path}, receive, None)
+
+    uploads = serving.Uploads(server)
+    asyncio.run(put_file("a", 600_000))
+    asyncio.run(put_file("b", 600_000))
+    with pytest.raises(HTTPException) as refused:
+        asyncio.run(put_file("a", 600_000))
+    assert refused.value.status_code == 413 and took == [600_000] * 2
+    asyncio.run(put_file("a", 600_000, "POST"))  # no upload
+    monkeypatch.setattr(serving, "MOST_SESSIONS", 1)
+    asyncio.run(put_file("c", 100_000))
+    assert list(uploads.taken) == ["c"]
+
+
+def test_a_file_has_a_limit():
+    config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["server"]["maxUploadSize"] * 1_000_000 <= images.MAX_TOTAL_BYTES
+    assert config["server"].get("enableXsrfProtection", True)
+
+
+# -- places on the server --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def places(empty_store, tmp_path, monkeypatch):
+    """images:<path> by where it lies."""
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    found = {"elsewhere": tmp_path / "private", "below": tmp_path / "data" / "images" / "mine"}
+    for folder in found.values():
+        folder.mkdir(parents=True)
+        for i in range(2):
+            Image.fromarray(np.full((28, 28), 90 * i, np.uint8)).save(folder / f"{i}.png")
+    (tmp_path / "data" / "linked").symlink_to(found["elsewhere"])
+    found |= {"linked": tmp_path / "data" / "linked", "dots": tmp_path / "data" / ".." / "private"}
+    found |= {"nowhere": tmp_path / "nothing", "odd": "\0"}
+    return {name: f"images:{path}" for name, path in found.items()}
+
+
+def allowed(places: dict[str, str]) -> set[str]:
+    return {name for name, place in places.items() if not gate.may_read(place)}
+
+
+def test_a_place_on_the_server_asks_for_the_passcode(places, monkeypatch):
+    monkeypatch.setattr(gate.st, "get_option", lambda name: "localhost")
+    assert allowed(places) == set(places), "who sits at it reads it anyway"
+    monkeypatch.setattr(gate.st, "get_option", lambda name: "0.0.0.0")
+    assert allowed(places) == {"below"}, "open to all, and no passcode is set"
+    monkeypatch.setenv("AEVAE_PASSCODE", "four swans")
+    assert allowed(places) == {"below"} and gate.may_read("mnist") == ""
+    monkeypatch.setitem(gate.st.session_state, "gate_teacher", "four swans")
+    assert allowed(places) == set(places)
+
+
+def test_the_train_page_reads_no_other_place_for_a_student(places, monkeypatch):
+    monkeypatch.setenv("AEVAE_PASSCODE", "four swans")
+    link = {"train_data": "own pictures", "train_path": places["elsewhere"].partition(":")[2]}
+    app = opened("pages/lab/train.py", link)
+    assert any("passcode" in error.value for error in app.error) and "train_start" not in [b.key for b in app.button]
+    app = opened("pages/lab/train.py", link | {"train_path": places["below"].partition(":")[2]})
+    assert "train_start" in [b.key for b in app.button]
+
+
+def test_a_button_pressed_by_hand_queues_no_other_place(places, monkeypatch):
+    monkeypatch.setenv("AEVAE_PASSCODE", "four swans")
+    code = "\n".join([
+        "import dataclasses",
+        "from conftest import tiny_config",
+        "from aevae.config import DataConfig",
+        "from aevae.ui import jobpanel",
+        f"data = DataConfig({places['elsewhere']!r}, digest='0' * 12)",
+        "jobpanel.submit(dataclasses.replace(tiny_config('ae'), data=data), 'cpu')",
+        "import streamlit as st",
+        "st.text(st.session_state.train_problem)",
+    ])  # fmt: skip
+    assert "passcode" in AppTest.from_string(code).run().text[0].value and not jobs.jobs()
+
+
+def test_a_run_that_would_show_another_place_is_not_taken_in(places, tmp_path, monkeypatch):
+    data = datasets.resolve(DataConfig(places["elsewhere"]))
+    run = train_or_load(dataclasses.replace(tiny_config("ae"), data=data), "cpu").name
+    whole = exchange.pack(checkpoints.find_run(run))
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "another"))
+    monkeypatch.setattr(gate.st, "get_option", lambda name: "0.0.0.0")
+    with pytest.raises(ValueError, match="passcode"):
+        exchange.unpack(whole, gate.may_read)
+    assert not checkpoints.list_runs()
+    monkeypatch.setattr(gate.st, "get_option", lambda name: "localhost")
+    assert exchange.unpack(whole, gate.may_read) == run
