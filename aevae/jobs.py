@@ -31,6 +31,7 @@ TASKS_LANE = "tasks"  # the lane of all other kinds
 KINDS = {"map": "aevae.embeddings.task:work", "evaluate": "aevae.metrics.task:work"}  # see `submit_task`
 PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
 PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
+MOST_TASKS = 300  # that wait: of thirty people ten each
 MOST_ACTIVE = 10_000  # jobs looked through for the one that waits or runs
 WAIT = 10  # seconds, at most, for others to be done with the queue
 DAMAGED = (  # perhaps: then the file is looked through. No question asked here is wrong in a sound one
@@ -285,13 +286,16 @@ def submit_task(kind: str, name: str, request: dict) -> Job:
 
     The same kind and request is there once, as with `submit`. work returns whether it finished (False: it was
     stopped), raises ValueError with one sentence for what cannot be; what it tells (JSON data) is `Job.progress`.
-    name: for people. Raises ValueError for an unknown kind.
+    name: for people. Raises ValueError for an unknown kind, QueueBroken where too many wait.
     """
     if kind not in KINDS:
         raise ValueError(f"a task is one of {', '.join(KINDS)}, got {kind}")
     written = json.dumps(request, sort_keys=True)
     fingerprint = hashlib.sha256(f"{kind} {written}".encode()).hexdigest()[:12]
     with opened() as db:
+        waiting = "SELECT count(*) FROM jobs WHERE kind != 'train' AND state = 'queued' AND fingerprint != ?"
+        if db.execute(waiting, (fingerprint,)).fetchone()[0] >= MOST_TASKS:
+            raise QueueBroken(f"{MOST_TASKS} maps and evaluations wait already; try again when some are done")
         number = _enter(db, (fingerprint, name, written, "cpu", "", kind))
     return get(number)
 

@@ -622,6 +622,16 @@ def test_the_same_task_is_there_once_and_another_waits_behind_it(tasks):
     assert jobs.submit_task("map", "counting", {"to": 3, "rest": 0}).id > other.id, "done: asked again, done again"
 
 
+def test_so_many_tasks_wait_and_no_more(tasks, monkeypatch):
+    monkeypatch.setattr(jobs, "MOST_TASKS", 2)
+    first, _ = (jobs.submit_task("map", "counting", {"to": to}) for to in (1, 2))
+    assert jobs.submit_task("map", "counting", {"to": 1}).id == first.id
+    with pytest.raises(jobs.QueueBroken, match="2 maps and evaluations wait already"):
+        jobs.submit_task("map", "counting", {"to": 3})
+    tasks()
+    assert jobs.submit_task("map", "counting", {"to": 3}).state == "queued"
+
+
 def test_trainings_and_tasks_do_not_wait_for_each_other(tasks):
     training = jobs.submit(tiny_config("ae"))
     task = jobs.submit_task("map", "counting", {"to": 1})
