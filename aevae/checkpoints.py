@@ -256,7 +256,8 @@ def _read_run(folder: Path, shipped: bool, stamps: tuple) -> RunInfo:
         if not state.get("finished"):
             return RunInfo(status="unfinished", **info)
         check_safetensors(folder / "model.safetensors")
-        read_history(folder)
+        if len(read_history(folder)) <= state.get("epoch", 0):
+            raise DamagedRun("history.jsonl lacks epochs")
         return RunInfo(status="finished", **info)
     except DamagedRun as error:
         return RunInfo(status="damaged", reason=str(error), **info)
