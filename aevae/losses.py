@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -18,7 +17,29 @@ def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
     For grey x in [0, 1] this is the cross-entropy, a pseudo-likelihood: its floor is the entropy of the grey pixels,
     not 0. Kingma & Welling 2014, arXiv:1312.6114, appendix C.1.
     """
-    return F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
+    return _BernoulliNLL.apply(x, logits)
+
+
+class _BernoulliNLL(torch.autograd.Function):
+    """log(1 + exp(l)) - x l, l the logits, with its slope p - x written out: in fewer passes over the pixels."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, logits: Tensor) -> Tensor:
+        # log(1 + exp(-|l|)) is right to 6e-8 nats, as the sum over pixels is at best; log1p takes four times as long
+        nll = logits.abs().neg_().exp_().add_(1).log_()
+        return nll.add_(logits.relu()).sub_(x * logits).flatten(1).sum(1)
+
+    @staticmethod
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, slope: Tensor) -> tuple[Tensor | None, Tensor]:
+        x, logits = ctx.saved_tensors
+        slope = slope.view(-1, *[1] * (x.ndim - 1))
+        return -logits * slope if ctx.needs_input_grad[0] else None, (logits.sigmoid() - x) * slope
 
 
 def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float) -> Tensor:

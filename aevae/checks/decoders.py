@@ -12,7 +12,7 @@ from aevae.config import TrainConfig
 from aevae.models import build_model, family_class
 from aevae.models.auto_decoder import refine
 from aevae.models.base import Model
-from aevae.training.steps import optimizers
+from aevae.training.optimizers import optimizers
 
 
 def make(family: str = "auto_decoder", pictures: int = 12, **options) -> Model:

@@ -1,4 +1,4 @@
-"""What one training step does, of one model or of several side by side, and how a GPU takes it as one piece.
+"""What one training step does, of one model or of several side by side, and how a device takes it as one piece.
 
 Everything that differs between devices and numbers of models is here; the loop (`aevae.training.trainer.fit`) sees a
 function that takes the numbers of a batch's pictures, (M, B), and moves every trainer one step on.
@@ -7,84 +7,17 @@ function that takes the numbers of a batch's pictures, (M, B), and moves every t
 import contextlib
 import copy
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from aevae.config import TrainConfig
 from aevae.noise import Noted, Prepared, prepare
+from aevae.training.optimizers import Adam
+from aevae.training.tape import Tape, Unforeseen
 
 WARM_UP = 3  # steps on a side stream before a CUDA graph is captured
-
-
-class Adam(torch.optim.Adam):
-    """torch's Adam, whose `advance` calls the fused kernel without the bookkeeping around it.
-
-    The same numbers; on a small network the bookkeeping is a tenth of a step. Where torch has no such kernel, or a
-    parameter got no gradient, `advance` is `step`.
-    """
-
-    def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, device: torch.device, scale: float = 1.0):
-        self.scale = scale  # of the learning rate
-        cuda = device.type == "cuda"  # there step counter and rate live on the device, for graphs
-        lr = torch.tensor(config.lr, device=device) if cuda else config.lr
-        fused = device.type in ("cpu", "cuda")
-        super().__init__(parameters, lr, (0.9, config.beta2), fused=fused, capturable=cuda)
-        self._slots: tuple[list, ...] | None = None  # parameters, moments, squared moments, step counters
-
-    def load_state_dict(self, state_dict: dict) -> None:
-        super().load_state_dict(state_dict)
-        self._slots = None
-
-    @torch.no_grad()
-    def advance(self) -> None:
-        """One step, after which there are no gradients."""
-        (group,) = self.param_groups
-        gradients = [p.grad for p in group["params"]]
-        complete = all(g is not None for g in gradients)
-        if self._slots is None or not complete:
-            self.step()
-            if group["fused"] and hasattr(torch, "_fused_adam_") and complete:
-                slots = [self.state[p] for p in group["params"]]
-                self._slots = group["params"], *([s[k] for s in slots] for k in ("exp_avg", "exp_avg_sq", "step"))
-        else:
-            parameters, moments, squares, steps = self._slots
-            beta1, beta2 = group["betas"]
-            torch._foreach_add_(steps, 1)
-            torch._fused_adam_(
-                parameters, gradients, moments, squares, [], steps,
-                lr=group["lr"], beta1=beta1, beta2=beta2, eps=group["eps"],
-                weight_decay=0.0, amsgrad=False, maximize=False,
-            )  # fmt: skip
-        for p in group["params"]:
-            p.grad = None
-
-
-class RowAdam(torch.optim.SparseAdam):
-    """torch's SparseAdam under the surface of `Adam`: rows that no picture of the batch looked up stay as they are."""
-
-    def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, scale: float):
-        self.scale = scale
-        super().__init__(list(parameters), config.lr * scale, (0.9, config.beta2))
-
-    def advance(self) -> None:
-        """One step, after which there are no gradients."""
-        self.step()
-        self.zero_grad()
-
-
-def optimizers(model, config: TrainConfig, device: torch.device) -> dict[str, Adam | RowAdam]:
-    """What moves the parameters of `model.parameter_groups()`: "adam", and "rows" where there are such."""
-    made: dict[str, Adam | RowAdam] = {}
-    for group in model.parameter_groups():
-        scale = group.get("scale", 1.0)
-        if group.get("rows"):
-            made["rows"] = RowAdam(group["params"], config, scale)
-        else:
-            made["adam"] = Adam(group["params"], config, device, scale)
-    return made
 
 
 def sum_type(device: torch.device) -> torch.dtype:
@@ -95,7 +28,12 @@ def sum_type(device: torch.device) -> torch.dtype:
 def stepper(trainers: Sequence) -> Callable[[Tensor], None]:
     """The step function of these trainers, the quickest that this device and these models allow."""
     steps = Alone(trainers[0]) if len(trainers) == 1 else Together(trainers)
-    return Graphed(steps) if trainers[0].device.type == "cuda" else steps
+    lead = trainers[0]
+    if lead.device.type == "cuda":
+        return Graphed(steps)
+    if lead.device.type == "cpu" and lead.model.batched and lead.config.precision == "float32":
+        steps.work = Recorded(steps)
+    return steps
 
 
 class Alone:
@@ -105,17 +43,18 @@ class Alone:
         self.trainers = [trainer]
         self.optimizers = list(trainer.optimizers.values())
         self.sums: Tensor | None = None  # (T, M)
+        self.work = self.gradients
 
     def __call__(self, index: Tensor) -> None:
         """index (M, B): which pictures."""
         lead = self.trainers[0]
-        self.run(index, lead.step / lead.steps_per_epoch, lead.rate)
+        self.run(index, torch.tensor(lead.step / lead.steps_per_epoch, device=lead.device), lead.rate)
         self.count()
 
-    def run(self, index: Tensor, epoch: float | Tensor, rate: float | Tensor) -> None:
-        """Gradients, the check, Adam, the sums. Numbers may be tensors that a graph reads anew each time."""
+    def run(self, index: Tensor, epoch: Tensor, rate: float | Tensor) -> None:
+        """Gradients, the check, Adam, the sums. Numbers are tensors where a graph reads them anew each time."""
         with self.precision():
-            values = self.gradients(index, epoch)  # (T, M)
+            values = self.work(index, epoch)  # (T, M)
         self.check(values)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
@@ -128,12 +67,24 @@ class Alone:
             trainer.model.after_step()
         self.add(values * index.shape[1])
 
-    def gradients(self, index: Tensor, epoch: float | Tensor) -> Tensor:
+    def gradients(self, index: Tensor, epoch: Tensor) -> Tensor:
+        """Terms and objective (T, M) of these pictures, and their gradients, left with the parameters."""
         trainer = self.trainers[0]
         loss = trainer.loss(index[0], epoch)
-        loss.total.backward()
+        self.slope(loss.total)
         trainer.term_names = [*loss.terms, "objective"]
         return torch.stack([*loss.terms.values(), loss.total.detach()]).unsqueeze(1)
+
+    @property
+    def parameters(self) -> list[Tensor]:
+        return [p for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]]
+
+    def slope(self, total: Tensor) -> None:
+        """`total.backward()`, which on a tape would copy every gradient. Adam's kernel wants them laid out as p."""
+        parameters = self.parameters
+        for p, slope in zip(parameters, torch.autograd.grad(total, parameters, allow_unused=True), strict=True):
+            dense = slope is not None and slope.layout == torch.strided
+            p.grad = slope.contiguous() if dense and p.is_contiguous() else slope
 
     def precision(self):
         """bfloat16 inside products where the config asks for it; weights, losses and Adam stay float32."""
@@ -175,18 +126,18 @@ class Together(Alone):
     """
 
     def __init__(self, trainers: Sequence):
-        self.trainers, self.sums = list(trainers), None
+        self.trainers, self.sums, self.work = list(trainers), None, self.gradients
         lead = trainers[0]
         self.shape = _Loss(copy.deepcopy(lead.model).to("meta")).train()
-        self.parameters = {
+        self.stacked = {
             name: nn.Parameter(torch.stack([t.model.get_parameter(name).detach() for t in trainers]))
             for name, _ in lead.model.named_parameters()
         }
         self.buffers = {
             name: torch.stack([t.model.get_buffer(name) for t in trainers]) for name, _ in lead.model.named_buffers()
         }
-        self.optimizers = [Adam(self.parameters.values(), lead.config, lead.device)]
-        for name, stacked in self.parameters.items():
+        self.optimizers = [Adam(self.stacked.values(), lead.config, lead.device)]
+        for name, stacked in self.stacked.items():
             self._share(name, stacked)
         self.asked: dict[int, list] = {}  # batch size -> what a step draws
 
@@ -211,8 +162,8 @@ class Together(Alone):
             named = {f"model.{k}": v for k, v in (parameters | buffers).items()}
             return functional_call(self.shape, named, (x, Prepared(draws), epoch))
 
-        totals, terms = vmap(one)(self.parameters, self.buffers, x, draws)
-        totals.sum().backward()
+        totals, terms = vmap(one)(self.stacked, self.buffers, x, draws)
+        self.slope(totals.sum())
         for trainer in self.trainers:
             trainer.term_names = [*terms, "objective"]
         return torch.stack([*terms.values(), totals.detach()])
@@ -253,6 +204,63 @@ def _fresh(p: Tensor) -> dict[str, Tensor]:
         "exp_avg": torch.zeros_like(p),
         "exp_avg_sq": torch.zeros_like(p),
     }
+
+
+class Recorded:
+    """Gradients of full batches on a CPU, played back from a tape (`aevae.training.tape`).
+
+    The second batch is noted down; the third is played, and done as it is written, too. If one bit differs then, or if
+    something shows that a tape cannot hold, all goes on as it is written, and `launch` of the trainers says why.
+    """
+
+    def __init__(self, steps: Alone):
+        lead = steps.trainers[0]
+        self.steps, self.tape, self.seen, self.reason = steps, None, 0, ""
+        self.index = torch.zeros(len(steps.trainers), lead.config.batch_size, dtype=torch.int64)
+        self.epoch = torch.zeros(())
+
+    def __call__(self, index: Tensor, epoch: Tensor) -> Tensor:
+        if index.shape != self.index.shape or self.reason:
+            return self.steps.gradients(index, epoch)
+        self.seen += 1
+        if self.seen == 1:
+            return self.steps.gradients(index, epoch)
+        self.index.copy_(index)
+        self.epoch.copy_(epoch)
+        return self._begin() if self.seen <= 3 else self._play()
+
+    def _play(self) -> Tensor:
+        self.tape.play()
+        values, *slopes = self.tape.results
+        for p, slope in zip(self.steps.parameters, slopes, strict=True):
+            p.grad = slope
+        return values
+
+    def _begin(self) -> Tensor:
+        noises = [trainer.noise for trainer in self.steps.trainers]
+        before = [noise.get_state() for noise in noises]
+        try:
+            if self.tape is None:
+                self.tape = Tape(self._written)
+                return self.tape.results[0]
+            self._play()
+        except Unforeseen as error:
+            self.reason = str(error)
+        for noise, state in zip(noises, before, strict=True):
+            noise.set_state(state)
+        written = self._written()
+        if not self.reason and not all(map(torch.equal, self.tape.results, written)):
+            self.reason = "played back, a step gives other numbers"
+        for trainer in self.steps.trainers:
+            trainer.launch = f"eager: {self.reason}" if self.reason else "recorded"
+        return written[0]
+
+    def _written(self) -> tuple[Tensor, ...]:
+        values = self.steps.gradients(self.index, self.epoch)
+        slopes = [p.grad for p in self.steps.parameters]
+        if self.tape is None and any(slope is None for slope in slopes):
+            raise Unforeseen("a parameter has no gradient")
+        return values, *slopes
 
 
 class Graphed:

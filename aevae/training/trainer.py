@@ -17,7 +17,8 @@ from aevae.models.base import Model
 from aevae.models.blocks import batches
 from aevae.outputs import Loss
 from aevae.schedules import one_cycle
-from aevae.training.steps import optimizers, stepper, sum_type
+from aevae.training.optimizers import optimizers
+from aevae.training.steps import stepper, sum_type
 
 TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
 REPORT_SECONDS = 0.25  # a StepDone at most this often
@@ -73,7 +74,7 @@ class Trainer:
         self.term_names: list[str] = []
         self.epoch_seconds = 0.0
         self.history: list[dict] = []
-        self.launch = "eager"  # or graph: how steps reach the device
+        self.launch = "eager"  # or recorded, or graph: how steps reach the device
         self.diverged: TrainingDiverged | None = None  # while others, trained side by side, go on
 
     @property

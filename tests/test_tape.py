@@ -1,0 +1,189 @@
+"""A step played back is the step as it is written, to the bit; what cannot be played back is not."""
+
+import dataclasses
+
+import pytest
+import torch
+import torch.nn.functional as F
+from conftest import fitting
+
+from aevae import datasets, losses
+from aevae.config import DataConfig, TrainConfig
+from aevae.models import FAMILIES, build_model, family_class
+from aevae.training import steps
+from aevae.training.optimizers import Adam
+from aevae.training.tape import Tape, Unforeseen
+from aevae.training.trainer import Trainer, fit
+
+CPU = torch.device("cpu")
+DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::44][:90]
+RECIPE = TrainConfig(epochs=3, batch_size=32, lr=3e-3)  # two full batches an epoch and a smaller one
+
+
+def trainers(family, count=1, recipe=RECIPE):
+    config = family_class(family).Config(**fitting(family, latent_dim=3, hidden=16))
+    return [Trainer(build_model(config, s), DIGITS, DIGITS[:20], recipe, s, CPU) for s in range(count)]
+
+
+def state(trainer):
+    return {k: v for k, v in trainer.state()[0].items() if k != "sums"}
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("family", [name for name in FAMILIES if family_class(name).batched])
+def test_played_back_is_as_written(family, count, monkeypatch):
+    """Weights, moments and the noise generator at the end, one alone and two side by side."""
+    played = trainers(family, count)
+    fit(played)
+    monkeypatch.setattr(steps, "Recorded", lambda work: work.gradients)
+    written = trainers(family, count)
+    fit(written)
+    assert {t.launch for t in played} == {"recorded"} and {t.launch for t in written} == {"eager"}
+    for one, other in zip(played, written, strict=True):
+        mine, theirs = state(one), state(other)
+        assert mine.keys() == theirs.keys() and all(torch.equal(mine[k], theirs[k]) for k in mine)
+        assert [line["test"] for line in one.history] == [line["test"] for line in other.history]
+
+
+def spoilt(change):
+    """A trainer whose loss does something else besides, in every step."""
+    (trainer,) = trainers("ae")
+    real, calls = trainer.model.loss, []
+
+    def loss(x, **told):
+        calls.append(1)
+        found = real(x, **told)
+        return dataclasses.replace(found, total=found.total * change(found, len(calls)))
+
+    trainer.model.loss = loss
+    return trainer
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda loss, calls: 1.0 if loss.total.item() > 0 else 2.0, "eager: aten._local_scalar_dense"),
+        (lambda loss, calls: len(loss.total.reshape(1).nonzero()), "eager: aten.nonzero"),
+        (lambda loss, calls: 1.0 + 0.1 * calls, "eager: played back, a step gives other numbers"),  # seen by the proof
+    ],
+)
+def test_what_a_tape_cannot_hold_goes_on_as_written(change, reason, monkeypatch):
+    tried = spoilt(change)
+    assert tried.fit() and tried.launch.startswith(reason)
+    monkeypatch.setattr(steps, "Recorded", lambda work: work.gradients)
+    written = spoilt(change)
+    written.fit()
+    if "played" not in reason:  # which called the loss once more than there are steps
+        assert all(torch.equal(v, state(written)[k]) for k, v in state(tried).items())
+
+
+def test_convolutions_and_half_precision_are_not_recorded():
+    config = family_class("ae").Config(latent_dim=3, network="conv")
+    conv = Trainer(build_model(config, 0), DIGITS, DIGITS[:20], RECIPE, 0, CPU)
+    conv.fit()
+    assert "convolution" in conv.launch and "cannot be told where to write" in conv.launch
+    (mixed,) = trainers("ae", recipe=dataclasses.replace(RECIPE, precision="bfloat16"))
+    mixed.fit()
+    assert mixed.launch == "eager"
+
+
+def test_a_tape_reads_what_lies_there_now():
+    x, noise = torch.arange(6.0).reshape(2, 3), torch.Generator().manual_seed(1)
+
+    def work():
+        drawn = torch.randn(2, 3, generator=noise)
+        return ((x.T @ x).relu().sum(0) * 2, (x + drawn).mul_(3).view(3, 2)[1], x.max(dim=1).values)
+
+    tape = Tape(work)
+    x.copy_(torch.tensor([[-1.0, 5, 2], [0, 1, 7]]))
+    again = noise.get_state()
+    tape.play()
+    played = [t.clone() for t in tape.results]
+    noise.set_state(again)
+    assert all(torch.equal(a, b) for a, b in zip(played, work(), strict=True))
+
+
+def test_memory_is_used_again_and_results_are_not_written_over():
+    x = torch.rand(300, 300)
+
+    def work():
+        y = x + 1  # is read again at the end
+        for _ in range(5):
+            z = (y * 2).exp().neg().T @ x
+            y = y + z.sigmoid().t()
+        return y, z, x * y
+
+    tape = Tape(work)
+    tensors = [value for _, args, kwargs in tape.lines for value in (*args, *kwargs.values())]
+    places = {value.data_ptr() for value in tensors if isinstance(value, torch.Tensor)}
+    assert len(places) <= 8 < len(tape.lines)
+    x.uniform_(-1, 1)
+    tape.play()
+    assert all(torch.equal(a, b) for a, b in zip(tape.results, work(), strict=True))
+
+
+def test_sparse_gradients_are_refused():
+    table = torch.nn.Embedding(5, 2, sparse=True)
+
+    def work():
+        return torch.autograd.grad(table(torch.tensor([1, 2])).sum(), table.weight)
+
+    with pytest.raises(Unforeseen, match="is not dense"):
+        Tape(work)
+
+
+# -- Adam ------------------------------------------------------------------------------------------------------------
+
+
+def test_adam_is_torchs():
+    """... and moments of a unit that died long ago are 0, not subnormal, while no weight is another."""
+    draw = torch.Generator().manual_seed(0)
+    ours = [torch.nn.Parameter(torch.randn(4, 3, generator=draw)), torch.nn.Parameter(torch.randn(5, generator=draw))]
+    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
+    mine, other = Adam(ours, RECIPE, CPU), torch.optim.Adam(theirs, RECIPE.lr, (0.9, RECIPE.beta2))
+    subnormal = 0
+    for step in range(1100):
+        for a, b in zip(ours, theirs, strict=True):
+            a.grad = torch.randn(a.shape, generator=draw)
+            if step > 50:
+                a.grad[0] = 0  # dead from now on
+            b.grad = a.grad.clone()
+        mine.advance()
+        other.step()
+        moments = [mine.state[p]["exp_avg"].abs() for p in ours]
+        assert not any(((m > 0) & (m < torch.finfo(torch.float32).tiny)).any() for m in moments)
+        subnormal += sum(
+            int(((m != 0) & (m.abs() < torch.finfo(torch.float32).tiny)).sum())
+            for m in (other.state[p]["exp_avg"] for p in theirs)
+        )
+    assert subnormal > 0, "without the sweep there were some"
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
+    assert not mine.state[ours[0]]["exp_avg"][0].any() and mine.state[ours[0]]["exp_avg"][1].all()
+
+
+# -- the fused NLL ---------------------------------------------------------------------------------------------------
+
+
+def test_nll_and_its_slope_are_those_of_the_parts():
+    draw = torch.Generator().manual_seed(0)
+    x = torch.rand(6, 1, 28, 28, generator=draw)
+    logits = (30 * torch.randn(6, 1, 28, 28, generator=draw)).requires_grad_()
+    written = F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
+    found = losses.bernoulli_nll(x, logits)
+    assert torch.allclose(found, written, rtol=1e-6)
+    slopes = [torch.autograd.grad(value.square().sum(), logits, retain_graph=True)[0] for value in (written, found)]
+    assert torch.allclose(*slopes, rtol=1e-5)
+
+
+def test_nll_has_all_derivatives():
+    draw = torch.Generator().manual_seed(0)
+    x, logits = (torch.rand(2, 1, 3, 2, generator=draw, dtype=torch.float64).requires_grad_() for _ in range(2))
+    assert torch.autograd.gradcheck(losses.bernoulli_nll, (x, logits))
+    assert torch.autograd.gradgradcheck(losses.bernoulli_nll, (x, logits))
+
+
+def test_nll_of_certain_pixels_is_finite():
+    x, logits = torch.tensor([[0.0, 1.0, 0.0, 1.0]]), torch.tensor([[1e4, -1e4, -1e4, 1e4]], requires_grad=True)
+    nll = losses.bernoulli_nll(x, logits)
+    nll.sum().backward()
+    assert nll.tolist() == [2e4] and logits.grad.tolist() == [[1, -1, 0, 0]]
