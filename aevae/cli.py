@@ -10,6 +10,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, parse, preset
@@ -109,7 +110,7 @@ def train(args) -> dict:
     from aevae import checkpoints, datasets, runs
 
     config = dataclasses.replace(config, data=datasets.resolve(config.data))
-    datasets.load(config.data, on_progress=lambda part, text: _say(f"{text} {part:.0%}", end="\r"))
+    datasets.load(config.data, on_progress=_progress())
     result = runs.train_or_load(config, args.device, on_event=_tell, force=args.force)
     info = checkpoints.find_run(result.name)
     return {
@@ -136,9 +137,7 @@ def sweep(args) -> dict:
     from aevae import checkpoints, datasets, runs
 
     began = time.monotonic()
-    datasets.load(
-        datasets.resolve(configs[0].data), on_progress=lambda part, text: _say(f"{text} {part:.0%}", end="\r")
-    )
+    datasets.load(datasets.resolve(configs[0].data), on_progress=_progress())
     results = runs.sweep(configs, args.device, lambda i, event: _tell(event, f"{i + 1:3}  "), force=args.force)
     told = []
     for (point, seed), result in zip(asked, results, strict=True):
@@ -152,6 +151,20 @@ def sweep(args) -> dict:
 
 def _say(text: str, end: str = "\n") -> None:
     print(text, file=sys.stderr, end=end, flush=True)
+
+
+def _progress() -> Callable[[float, str], None]:
+    """Says how far something is, in one line of a terminal that is written over; to a file or pipe it says nothing."""
+    last = ""
+
+    def say(part: float, text: str) -> None:
+        nonlocal last
+        line = f"{part:4.0%} {text:<60}"
+        if line != last and sys.stderr.isatty():
+            _say(line, end="\r")
+        last = line
+
+    return say
 
 
 def _tell(event, who: str = "") -> None:
@@ -178,7 +191,7 @@ def evaluate(args) -> dict:
         n=args.n,
         seed=args.seed,
         options={} if args.samples is None else {"samples": args.samples},
-        on_progress=lambda part, text: _say(f"{part:4.0%} {text:<60}", end="\r"),
+        on_progress=_progress(),
         data=data,
     )
     units = dict.fromkeys(values, "") | {k: u for k, u in runs.units_of(run).items() if k in values}

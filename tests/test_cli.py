@@ -284,3 +284,15 @@ def test_module_runs_without_streamlit_or_torch(store):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_progress_is_for_terminals_and_told_when_it_changes(monkeypatch, capsys):
+    from aevae import cli
+
+    say = cli._progress()
+    say(0.5, "half")
+    assert capsys.readouterr().err == "", "a log is no terminal"
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    for part in (0.5, 0.501, 0.504, 0.51):
+        say(part, "half")
+    assert capsys.readouterr().err.split() == ["51%", "half"]
