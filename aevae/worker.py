@@ -45,6 +45,7 @@ class Worker:
         self.device, self.parent, self.once = device, parent, once
         self.stop = threading.Event()  # end the process; the job goes back to the queue
         self.cancelled: set[int] = set()  # end these jobs
+        self.worn = False  # it was out of memory: what was being imported then is broken, what is free is in pieces
 
     def run(self) -> int:
         """Exit code: 0 at the end, 3 if another worker has the device. Raises ValueError for a device not here."""
@@ -82,6 +83,8 @@ class Worker:
             if jobs:
                 self._train(jobs) if jobs[0].kind == TRAIN else self._do(jobs[0])
                 idle = time.monotonic()
+                if self.worn and self.parent is not None:
+                    return  # the server starts another
             elif self.once or (self.parent is None and time.monotonic() - idle > IDLE_EXIT):
                 return
             else:
@@ -160,8 +163,8 @@ class Worker:
             ends = [self._ended(job, result) for job, result in zip(jobs, results, strict=True)]
         except _Stopped:
             ends = [(self._stopped(job), "") for job in jobs]
-        except Exception as problem:
-            error, trace = sentence(problem), traceback.format_exc()
+        except BaseException as problem:  # what panics in Rust is no Exception
+            error, trace = self._sentence(problem), traceback.format_exc()
             print(trace, file=sys.stderr, flush=True)
             kept = [checkpoints.finished_run(job.run) for job in jobs]  # of a sweep some may be whole
             ends = [("done", "") if run else ("failed", error) for run in kept]
@@ -182,8 +185,8 @@ class Worker:
             work = getattr(importlib.import_module(module), function)
             if not work(task.config, news.say, self._should_stop):
                 state = self._stopped(task)
-        except Exception as problem:
-            state, error, trace = "failed", sentence(problem), traceback.format_exc()
+        except BaseException as problem:
+            state, error, trace = "failed", self._sentence(problem), traceback.format_exc()
             print(trace, file=sys.stderr, flush=True)
         over.set()
         heart.join()
@@ -217,6 +220,14 @@ class Worker:
                 print(f"job {job.id} is {state}: {problem}", file=sys.stderr, flush=True)
                 if self.stop.wait(10 * BEAT):
                     raise
+
+    def _sentence(self, problem: BaseException) -> str:
+        """What went wrong, in words. Raises what means that the process is to end."""
+        if isinstance(problem, SystemExit | KeyboardInterrupt):
+            raise problem
+        said = sentence(problem)
+        self.worn = self.worn or said == OUT_OF_MEMORY or not isinstance(problem, Exception)
+        return said
 
     def _should_stop(self) -> bool:
         return self.stop.is_set() or bool(self.cancelled)
@@ -364,8 +375,16 @@ class Progress:
         self.now = {**self.now, **figures}
 
 
+OUT_OF_MEMORY = "out of memory; take a smaller batch or network"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # no room on the disk, for this user, in a file
-NO_MEMORY = ("out of memory", "can't allocate memory", "cannot allocate memory", "can't start new thread")
+NO_MEMORY = (  # as torch, the system, threads, libraries being loaded, and Rust say it
+    "out of memory",
+    "can't allocate memory",
+    "cannot allocate memory",
+    "can't start new thread",
+    "failed to map segment",
+    "memory allocation",
+)
 
 
 def sentence(problem: BaseException) -> str:
@@ -374,7 +393,9 @@ def sentence(problem: BaseException) -> str:
     if code in FULL or "No space left on device" in text:
         return "the disk is full; free some space and resume, nothing finished is lost"
     if isinstance(problem, MemoryError) or code == errno.ENOMEM or any(words in text.lower() for words in NO_MEMORY):
-        return "out of memory; take a smaller batch or network"
+        return OUT_OF_MEMORY
+    if not isinstance(problem, Exception):  # a panic of safetensors
+        return f"a library gave up ({text}), most likely for want of memory; take a smaller batch or network"
     if isinstance(problem, OSError):
         return f"{problem.strerror or problem}: {problem.filename or 'the store'}"
     return text or type(problem).__name__
