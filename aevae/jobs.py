@@ -142,9 +142,9 @@ def _connect(file: Path, write: bool) -> sqlite3.Connection:
     except sqlite3.DatabaseError as error:
         if _code(error) in DAMAGED and _replace(file):
             return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
-        if write or _code(error) not in UNWRITABLE:
+        if write or _code(error) not in (*UNWRITABLE, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise
-        # SQLite looks into a queue by way of a file beside it, which cannot be made here; nobody else can change it
+        # SQLite looks into a queue by way of a file beside it, which cannot be made here; nor can anybody change it
         return _begun(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", isolation_level=None, uri=True), write)
 
 
