@@ -75,7 +75,7 @@ def _choose_way(key: str, label: str | None, ways: Sequence[str]) -> str:
         format_func=titles.get,
         key=f"{key}_how",
         label_visibility="visible" if label else "collapsed",
-        wrap=label is not None,  # named where several stand side by side, in narrow columns
+        wrap=True,  # columns are narrow
         persist_state="session",
         on_change=_way_changed,
         args=(key,),

@@ -17,7 +17,7 @@ with left:
     with st.spinner(_("Opening the model")):
         of = parts.drawn_by(name)
     run = loaders.run(name)
-    with st.container(horizontal=True, gap="large"):
+    with st.container(horizontal=True, gap="small"):
         st.metric(_("units on / digit"), f"{of['on'].sum(1).mean():.0f}", help=_("On average, of 1,000 test digits."))
         st.metric(_("dead units"), int((of["used"] == 0).sum()), help=_("On for none of 1,000 test digits."))
         st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Per test digit."))

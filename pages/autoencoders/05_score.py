@@ -40,7 +40,7 @@ with right:
     st.markdown(
         _(
             "A **walker** steps along the arrow and adds noise (Langevin): in the long run walkers are spread like "
-            "p_σ. The network never saw the density, only points."
+            "$p_σ$. The network never saw the density, only points."
         )
     )
     found = parts.curve(name)

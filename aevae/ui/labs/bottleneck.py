@@ -13,7 +13,7 @@ from aevae.ui import desk, jobpanel, kept, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 MOST = 64  # components
-KEPT = {"kept": (8, 1, MOST)}
+KEPT = {"kept": (4, 1, MOST)}
 FAMILIES = ("ae", "deep_ae")  # deterministic, and free to use their numbers as they like
 SIZES = (2, 4, 8, 16, 32)
 DRAWS = 40

@@ -10,6 +10,9 @@ export function moved(mu, dims, steps) {
   return z;
 }
 
+/** A number with the sign that is as wide as a digit. */
+const signed = (v, digits) => v.toFixed(digits).replace("-", "−");
+
 /** Squared error of a picture. */
 export function squared(x, back) {
   let sum = 0;
@@ -34,7 +37,7 @@ export function mount({ root, send }) {
     const x = picture ?? arrays.x, by = steps();
     const z = moved(programs[0].encode(x).mu, spec.dims, by);
     parts.sliders.forEach(({ said, input }, i) => {
-      said.textContent = `${by[i] < 0 ? "−" : "+"}${Math.abs(by[i]).toFixed(1)}`;
+      said.textContent = by[i] > 0 ? `+${by[i].toFixed(1)}` : signed(by[i], 1);
       input.setAttribute("aria-valuetext", said.textContent);
     });
     parts.back.disabled = by.every((step) => step === 0);
@@ -48,8 +51,9 @@ export function mount({ root, send }) {
       }
       paint(canvases[1 + spec.draws], family.stray(params, buffer), spec.widest);
       const nats = family.nll(params, x);
+      const bits = nats / PIXELS / Math.LN2;
       says.textContent = fill(spec.texts.says, {
-        nats: nats.toFixed(0), bits: (nats / PIXELS / Math.LN2).toFixed(2), error: squared(x, mean).toFixed(1),
+        nats: signed(nats, 0), bits: signed(bits, 2), error: squared(x, mean).toFixed(1),
       });
     }
   });
