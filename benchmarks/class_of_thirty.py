@@ -38,7 +38,7 @@ PAGES = ("", "models", "denoise", "sliders", "interpolate", "embeddings", "compa
 PAUSE = (3.0, 10.0)  # seconds between two presses of one pupil
 WANDER = 0.3  # part of the presses that lead to another page
 ARRIVAL = 10.0  # seconds in which all come in
-ALONE = 15.0  # seconds in which the training's pace alone is measured
+ALONE = 10.0  # seconds in which the training's pace alone is measured
 WITHIN = 5.0  # seconds in which all press Train
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -116,6 +116,12 @@ def cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def busy() -> float:
+    """Seconds that all cores together have been busy."""
+    user, nice, system, _idle, _waits, irq, soft, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    return (user + nice + system + irq + soft + steal) / TICK
+
+
 def children(pid: int) -> list[int]:
     """Processes that this one started, and theirs."""
     found = []
@@ -191,6 +197,24 @@ def table(rows: list[tuple[str, str]]) -> None:
         print(f"| {row[0]} | {row[1]} |", flush=True)
 
 
+class Cores:
+    """Who has computed how much since the beginning, in cores."""
+
+    def __init__(self, server: int):
+        self.server = server
+        self.began, self.before = time.monotonic(), self._now()
+
+    def _now(self) -> dict[str, float]:
+        now = {"server": cpu(self.server), "worker": sum(map(cpu, children(self.server))), "clients": cpu(os.getpid())}
+        now["Chromium"] = sum(map(cpu, children(os.getpid())))
+        now["Chromium"] -= now["server"] + now["worker"]  # the server is a child, too
+        return now | {"others": busy() - sum(now.values())}
+
+    def look(self) -> dict[str, float]:
+        now, seconds = self._now(), time.monotonic() - self.began
+        return {name: (now[name] - self.before[name]) / seconds for name in now}
+
+
 async def hold_lesson(url: str, pid: int, pupils: int, seconds: float, chromium: int, trains: bool) -> None:
     """Part 1."""
     job = jobs.submit(training()) if trains else None
@@ -203,8 +227,7 @@ async def hold_lesson(url: str, pid: int, pupils: int, seconds: float, chromium:
         alone = pace.look()
     draw = random.Random(0)
     seats = [Seat(url) for _ in range(pupils)]
-    start = time.monotonic()
-    end, rates, lost = start + seconds, [], []
+    cores, end, rates, lost = Cores(pid), time.monotonic() + seconds, [], []
 
     async def attend(seat: Seat, seed: int) -> None:
         try:
@@ -214,41 +237,29 @@ async def hold_lesson(url: str, pid: int, pupils: int, seconds: float, chromium:
         finally:
             await seat.leave()
 
-    before = {name: cpu(p) for name, p in (("server", pid), ("clients", os.getpid()))}
-    browsers = [asyncio.create_task(drags(url, end, rates)) for _ in range(chromium)]
-    pupils_ = [asyncio.create_task(attend(seat, draw.randrange(1 << 30))) for seat in seats]
-    await asyncio.sleep(seconds * 0.9)
-    if job:
-        together = pace.look()
-    used = {name: cpu(p) for name, p in (("server", pid), ("clients", os.getpid()))}
-    workers = sum(cpu(child) for child in children(pid))
-    size, wall = memory(url), time.monotonic() - start
-    await asyncio.gather(*pupils_, *browsers)
+    tasks = [asyncio.create_task(drags(url, end, rates)) for _ in range(chromium)]
+    tasks += [asyncio.create_task(attend(seat, draw.randrange(1 << 30))) for seat in seats]
+    await asyncio.sleep(seconds * 0.95)
+    together, used, size = pace.look() if job else 0.0, cores.look(), memory(url)
+    await asyncio.gather(*tasks)
     answers = [(what, s) for seat in seats for what, s in seat.seconds]
     pressed = [s for what, s in answers if what != "open"]
     opened = [s for what, s in answers if what == "open"]
     errors = Counter(error for seat in seats for error in seat.errors)
-    share = {name: (used[name] - before[name]) / wall for name in used}
     rows = [
         (f"sessions, presses in {seconds:.0f} s", f"{pupils}, {len(pressed)}"),
         ("answer, median / p95 (s)", f"{statistics.median(pressed):.2f} / {quantile(pressed, 0.95):.2f}"),
         ("coming in, median / p95 (s)", f"{statistics.median(opened):.2f} / {quantile(opened, 0.95):.2f}"),
         ("errors, lost sessions", f"{sum(errors.values())}, {len(lost)}"),
         ("memory of the server (MB)", f"{size:.0f}"),
-        ("cores: server, its workers since the start, clients",
-         f"{share['server']:.2f}, {workers / (wall + ALONE):.2f}, {share['clients']:.2f}"),
-    ]  # fmt: skip
+        ("cores taken", ", ".join(f"{name} {part:.2f}" for name, part in used.items())),
+    ]
     if rates:
         rows.append(
             ("frames / s of a drag in Chromium, median / least", f"{statistics.median(rates):.0f} / {min(rates):.0f}")
         )
     if job:
-        rows.append(
-            (
-                "training (steps / s): alone, in the lesson",
-                f"{alone:.0f}, {together:.0f} ({alone / max(together, 1e-9):.1f} times as long)",
-            )
-        )
+        rows.append(("training, steps / s: alone, in the lesson", f"{alone:.0f}, {together:.0f}"))
         jobs.cancel(job.id)
     table(rows)
     for kind in sorted({what for what, _ in answers}):
@@ -282,14 +293,14 @@ async def press_train(url: str, pupils: int) -> None:
         waits.append(await seat.go(draw.choice(("denoise", "sliders"))))
         await seat.go("train")
         await asyncio.sleep(0.3)
-    told = [text for seat in seats for text in seat.texts if re.search(r"number \d+ in the queue, begins in", text)]
+    told = [seat for seat in seats if re.search(r"number \d+ in the queue, begins in", "\n".join(seat.texts))]
     table(
         [
             (f"presses in {took:.1f} s", f"{len(pressed)}, {pupils // 2} of them for one run"),
             ("jobs; running at once, at most", f"{len(listing)}; {max(running)}"),
             ("answer to the press, median / slowest (s)", f"{statistics.median(pressed):.2f} / {max(pressed):.2f}"),
             ("pages while all watch, median / slowest (s)", f"{statistics.median(waits):.2f} / {max(waits):.2f}"),
-            ("sessions that read where they stand and when it begins", str(len({id(t) for t in told}))),
+            ("sessions that read where they stand and when it begins", str(len(told))),
             ("errors", str(sum(len(seat.errors) for seat in seats))),
         ]
     )
