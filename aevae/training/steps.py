@@ -39,16 +39,19 @@ def stepper(trainers: Sequence) -> Callable[[Tensor], None]:
 class Alone:
     """The step of one trainer."""
 
+    sums: Tensor | None = None  # (T, M)
+    epoch: Tensor | None = None
+
     def __init__(self, trainer):
         self.trainers = [trainer]
         self.optimizers = list(trainer.optimizers.values())
-        self.sums: Tensor | None = None  # (T, M)
-        self.work = self.gradients
 
     def __call__(self, index: Tensor) -> None:
         """index (M, B): which pictures."""
         lead = self.trainers[0]
-        self.run(index, torch.tensor(lead.step / lead.steps_per_epoch, device=lead.device), lead.rate)
+        if self.epoch is None:
+            self.epoch = torch.zeros((), device=lead.device)
+        self.run(index, self.epoch.fill_(lead.step / lead.steps_per_epoch), lead.rate)
         self.count()
 
     def run(self, index: Tensor, epoch: Tensor, rate: float | Tensor) -> None:
@@ -65,7 +68,11 @@ class Alone:
             optimizer.advance()
         for trainer in self.trainers:
             trainer.model.after_step()
-        self.add(values * index.shape[1])
+        self.add(values, index.shape[1])
+
+    def work(self, index: Tensor, epoch: Tensor) -> Tensor:
+        """`gradients`, or what stands in for it."""
+        return self.gradients(index, epoch)
 
     def gradients(self, index: Tensor, epoch: Tensor) -> Tensor:
         """Terms and objective (T, M) of these pictures, and their gradients, left with the parameters."""
@@ -95,7 +102,7 @@ class Alone:
 
     def check(self, values: Tensor) -> None:
         """Stops at the first number that is none. Off the CPU asking would stall the device: asked at a report."""
-        if self.trainers[0].device.type != "cpu":
+        if self.trainers[0].device.type != "cpu" or math.isfinite(values.sum()):
             return
         for trainer, column in zip(self.trainers, values.T.tolist(), strict=True):
             if trainer.diverged is None and not all(map(math.isfinite, column)):
@@ -104,14 +111,14 @@ class Alone:
     def left_out(self, trainer, column: list[float]) -> None:
         trainer.must_be_finite(column, trainer.term_names)
 
-    def add(self, weighted: Tensor) -> None:
+    def add(self, values: Tensor, pictures: int) -> None:
         if self.sums is None:
-            self.sums = torch.zeros(weighted.shape, dtype=sum_type(weighted.device), device=weighted.device)
+            self.sums = torch.zeros(values.shape, dtype=sum_type(values.device), device=values.device)
             for i, trainer in enumerate(self.trainers):
                 if trainer.sums is not None:  # of an epoch that was interrupted
                     self.sums[:, i] = trainer.sums
                 trainer.sums = self.sums[:, i]
-        self.sums += weighted
+        self.sums.add_(values, alpha=pictures)
 
     def count(self) -> None:
         for trainer in self.trainers:
@@ -126,7 +133,7 @@ class Together(Alone):
     """
 
     def __init__(self, trainers: Sequence):
-        self.trainers, self.sums, self.work = list(trainers), None, self.gradients
+        self.trainers = list(trainers)
         lead = trainers[0]
         self.shape = _Loss(copy.deepcopy(lead.model).to("meta")).train()
         self.stacked = {
@@ -275,7 +282,8 @@ class Graphed:
         device = steps.trainers[0].device
         self.warm = WARM_UP
         self.stream = torch.cuda.Stream(device)
-        self.index: Tensor | None = None
+        lead = steps.trainers[0]
+        self.index = torch.zeros(len(steps.trainers), lead.config.batch_size, dtype=torch.int64, device=device)
         self.epoch = torch.zeros((), device=device)
         self.rate = torch.zeros((), device=device)
 
@@ -283,8 +291,6 @@ class Graphed:
         lead = self.steps.trainers[0]
         self.epoch.fill_(lead.step / lead.steps_per_epoch)
         self.rate.fill_(lead.rate)
-        if self.index is None:
-            self.index = index.clone()
         if index.shape != self.index.shape or self.reason:
             self.steps.run(index, self.epoch, self.rate)
         elif self.warm:
