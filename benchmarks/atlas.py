@@ -43,7 +43,7 @@ START = """async ([panes, n]) => {
   const texts = new Proxy({}, { get: (_, name) => name === "columns" ? [] : String(name) });
   const colour = (c) => ({ back: `#${(c * 1500000 + 2000000).toString(16).padStart(6, "0")}`, text: "#000000" });
   const spec = { key: `${panes} ${n}`, points: "", panes: looks, classes: [..."0123456789"], shade: null, texts,
-    colours: Array.from({ length: 10 }, (_, c) => colour(c)), pictures: "pictures", point: -1, n: 0 };
+    colours: Array.from({ length: 10 }, (_, c) => colour(c)), pictures: "pictures", point: -1, views: [], n: 0 };
   const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   await frame();
   const began = performance.now();

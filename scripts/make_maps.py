@@ -1,8 +1,11 @@
 """Makes the maps that are shipped, those of the comparisons that the page offers: `python scripts/make_maps.py`.
 
 1,000 test digits of mnist-5k, in the two largest codes that are shipped and in pixels. Written into checkpoints/maps,
-each a few kilobytes: places rounded to float16, by the identity of the request (which holds the run's checksum).
+each a few kilobytes: places rounded to float16, by the identity of the request (which holds the run's checksum). What
+is there already stays: empty the folder to have all of them drawn anew.
 """
+
+import dataclasses
 
 import numpy as np
 
@@ -21,7 +24,10 @@ def requests() -> list[MapRequest]:
         checksum = run.state["checksums"]["model.safetensors"]
         return MapRequest(run.name, checksum, method=method, parameters=parameters)
 
+    pair = of(ae, "umap"), of(vae, "umap")
+    together = tuple((each.space, each.checksum) for each in pair)
     return [
+        *(dataclasses.replace(each, together=together) for each in pair),
         *(of(run, method) for run in (ae, vae) for method in ("tsne", "umap")),
         *(of(run, "tsne", perplexity=p) for run in (ae, vae) for p in (2.0, 100.0)),
         *(of(run, "tsne", seed=1) for run in (ae, vae)),
@@ -33,13 +39,16 @@ def requests() -> list[MapRequest]:
 def main() -> None:
     folder = paths.pretrained_dir().parent / "maps"
     folder.mkdir(exist_ok=True)
-    for old in folder.glob("*.npz"):
+    wanted = {folder / f"{request.identity[:16]}.npz": request for request in requests()}
+    for old in set(folder.glob("*.npz")) - set(wanted):
         old.unlink()
-    for request in requests():
+    for file, request in wanted.items():
+        if file.exists():
+            continue
         made = make(request)
         numbers = {name: np.float32(value) for name, value in made.quality.items() if value is not None}
         np.savez_compressed(
-            folder / f"{request.identity[:16]}.npz",
+            file,
             xy=made.xy.astype(np.float16),
             labels=made.labels.astype(np.uint8),
             seconds=np.float32(made.seconds),

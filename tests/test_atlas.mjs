@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  countByClass, discs, ease, Grid, growLasso, indicesOf, panBy, parseColour, pixelOf, ramp, Raster, scaleOf, toPixels,
+  between, countByClass, discs, ease, Grid, growLasso, indicesOf, panBy, parseColour, pixelOf, ramp, Raster, scaleOf, toPixels,
   toPlace, toSquare, WHOLE, withClass, ZOOM, zoomAt,
 } from "../aevae/ui/web/cloud.js";
 
@@ -53,6 +53,8 @@ test("the grid finds the nearest point as trying all of them does, inside and ou
         if (d < least) [least, best] = [d, i];
       }
       assert.equal(grid.nearest(x, y), best);
+      const all = Array.from({ length: n }, (_, i) => [(points[2 * i] - x) ** 2 + (points[2 * i + 1] - y) ** 2, i]);
+      assert.deepEqual(grid.few(x, y, 5), all.sort(([a, i], [b, j]) => a - b || i - j).slice(0, 5));
       const far = Math.sqrt(least);
       assert.equal(grid.nearest(x, y, far * 0.99), -1);
       assert.equal(grid.nearest(x, y, far * 1.01), best);
@@ -67,6 +69,15 @@ test("the grid stands points that are all one, on a line, none, or no numbers", 
   assert.equal(new Grid(line).nearest(41, 5), 20);
   const holes = Float32Array.of(NaN, 0, 1, 1, NaN, NaN);
   assert.equal(new Grid(holes).nearest(0, 0), 1);
+});
+
+test("a place between points has the mean of their codes, the nearer the more; on a point, that point's", () => {
+  const codes = Float32Array.of(0, 10, 4, 20, 8, 30);
+  const near = (a, b) => a.forEach((v, k) => assert.ok(Math.abs(v - b[k]) < 1e-5, `${a} is not ${b}`));
+  near(between([[1, 0], [9, 1]], codes, 2), [1, 12.5]);
+  near(between([[0, 2], [4, 0]], codes, 2), [8, 30]);
+  assert.equal(between([], codes, 2), null);
+  assert.equal(between([[1, 3]], codes, 2), null, "a point whose code did not come");
 });
 
 test("arrow keys go to a point in that direction, and stay where there is none", () => {

@@ -14,7 +14,7 @@ import aevae.embeddings as maps
 from aevae.embeddings import cache
 from aevae.metrics.neighbours import knn_accuracy, trustworthiness
 
-SMALL = {"latent": {}, "pca": {}, "tsne": {"perplexity": 20.0}, "umap": {}}
+SMALL = {"latent": {}, "pca": {}, "tsne": {"perplexity": 20.0}}  # UMAP, which must be compiled: test_umap.py
 N = 150
 
 
@@ -44,7 +44,7 @@ def files(folder):
 # -- maps --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", maps.METHODS)
+@pytest.mark.parametrize("method", SMALL)
 def test_same_seed_same_map_bit_for_bit(codes, method):
     xy = maps.embed(codes, method, seed=3, **SMALL[method])
     assert xy.shape == (N, 2) and xy.dtype == np.float32 and xy.flags.c_contiguous and np.isfinite(xy).all()
@@ -52,25 +52,21 @@ def test_same_seed_same_map_bit_for_bit(codes, method):
     assert np.array_equal(xy, maps.embed(codes.copy(), method, seed=3, **SMALL[method]))
 
 
-@pytest.mark.parametrize("method", ["tsne", "umap"])
-def test_another_seed_is_another_map(codes, method):
-    one, other = (maps.embed(codes, method, seed=s, **SMALL[method]) for s in (0, 1))
+def test_another_seed_is_another_map(codes):
+    one, other = (maps.embed(codes, "tsne", seed=s, **SMALL["tsne"]) for s in (0, 1))
     assert not np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("method", ["tsne", "umap"])
-def test_codes_that_repeat_give_one_map_all_the_same(codes, method):
+def test_codes_that_repeat_give_one_map_all_the_same(codes):
     """Many identical codes: the graph falls into pieces."""
     few = np.repeat(codes[:30, 20:21], 5, axis=0).round()
-    parameters = SMALL[method] | ({"n_neighbors": 4} if method == "umap" else {})
-    one, again = (maps.embed(few, method, **parameters) for _ in range(2))
+    one, again = (maps.embed(few, "tsne", **SMALL["tsne"]) for _ in range(2))
     assert np.isfinite(one).all() and np.array_equal(one, again)
 
 
-@pytest.mark.parametrize("method", ["tsne", "umap"])
-def test_neighbours_are_kept_better_than_by_pca(codes, method):
+def test_neighbours_are_kept_better_than_by_pca(codes):
     labels = load_digits().target[:N]
-    xy, flat = maps.embed(codes, method, **SMALL[method]), maps.embed(codes, "pca")
+    xy, flat = maps.embed(codes, "tsne", **SMALL["tsne"]), maps.embed(codes, "pca")
     assert trustworthiness(codes, xy) > max(0.9, trustworthiness(codes, flat))
     assert knn_accuracy(xy, labels) > max(0.8, knn_accuracy(flat, labels))
 
@@ -100,16 +96,16 @@ def test_latent_shows_two_columns_as_they_are(codes):
     assert np.array_equal(one[:, 0], codes[:, 20]) and not one[:, 1].any()
 
 
-@pytest.mark.parametrize("method", maps.METHODS)
+@pytest.mark.parametrize("method", SMALL)
 @pytest.mark.parametrize("shape", [(5, 1), (5, 3), (40, 1)])
 def test_the_smallest_maps(method, shape):
     n = shape[0]
     x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
-    xy = maps.embed(x, method, perplexity=maps.largest_perplexity(n), n_neighbors=min(15, n - 1))
+    xy = maps.embed(x, method, perplexity=maps.largest_perplexity(n))
     assert xy.shape == (n, 2) and np.isfinite(xy).all()
 
 
-@pytest.mark.parametrize("method", maps.METHODS)
+@pytest.mark.parametrize("method", SMALL)
 def test_collapsed_codes_still_make_a_map(method):
     xy = maps.embed(np.ones((40, 3)), method, perplexity=10.0)
     assert np.isfinite(xy).all()
@@ -168,7 +164,7 @@ def test_import_is_light():
 # -- cache -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("method", ["pca", "tsne", "umap"])
+@pytest.mark.parametrize("method", ["pca", "tsne"])
 def test_a_hit_is_the_identical_array(codes, method, folder, drawn):
     first = maps.cached_embed(codes, method, **SMALL[method])
     second = maps.cached_embed(codes.copy(), method, **SMALL[method])
@@ -179,7 +175,14 @@ def test_a_hit_is_the_identical_array(codes, method, folder, drawn):
     assert len(files(folder)) == 1 and not list(folder.glob("*.tmp"))
 
 
-def test_any_change_that_matters_misses(codes, folder, drawn):
+def test_any_change_that_matters_misses(codes, folder, monkeypatch):
+    drawn = []
+
+    def draw(codes, config):
+        drawn.append(config.method)
+        return np.zeros((len(codes), 2), np.float32), None
+
+    monkeypatch.setattr(cache, "draw", draw)
     other = codes.copy()
     other[7, 7] += 1e-3
     reshaped = codes.reshape(-1, 32)  # the same bytes

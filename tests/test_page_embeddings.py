@@ -1,16 +1,21 @@
 """Embeddings: every widget changes what it says, a wrong pane leaves the others, and maps come from the queue."""
 
+import dataclasses
 import io
 import zipfile
 
 import numpy as np
 import pytest
+from conftest import tiny_config
 from streamlit.testing.v1 import AppTest
 from test_page_sliders import parcel
 
-from aevae import embeddings, jobs
-from aevae.embeddings import task
-from aevae.ui import aligning, atlas, brushing, panes, shading
+from aevae import datasets, embeddings, jobs
+from aevae.config import DataConfig
+from aevae.embeddings import task, umaps
+from aevae.metrics import neighbours
+from aevae.runs import train_or_load
+from aevae.ui import atlas, brush, brushing, loaders, panes, shading
 
 PAGE = "pages/explore/embeddings.py"
 
@@ -24,7 +29,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def opened(**values) -> AppTest:
     """The page with quick maps of 300 digits, unless told otherwise."""
-    app = AppTest.from_file("../app.py", default_timeout=120).run()
+    app = AppTest.from_file("../app.py", default_timeout=120)
     for key, value in ({"count": 300, "map_1": "pca", "map_2": "pca"} | values).items():
         app.session_state[key] = value
     return whole(app.switch_page(PAGE).run())
@@ -171,6 +176,16 @@ def test_colours(store):
         assert shade["unit"] == ("of 10 neighbours" if wanted is None and "changed" in name else "nats")
 
 
+def test_neighbours_in_the_plane_are_found_by_a_tree():
+    points = np.random.default_rng(0).normal(size=(400, 2))
+    true = neighbours.nearest(points, points, 10, own=np.arange(400))[1]
+    assert np.array_equal(np.sort(shading.nearest_in_plane(points, 10)), np.sort(true))
+    same = shading.nearest_in_plane(np.zeros((50, 2)), 10)
+    assert same.shape == (50, 10) and not (same == np.arange(50)[:, None]).any(), "no point is its own neighbour"
+    with pytest.raises(ValueError, match="more than 10 digits"):
+        shading.nearest_in_plane(points[:10], 10)
+
+
 def test_changed_neighbours_are_counted():
     map_ = lambda points: type("Map", (), {"xy": points})  # noqa: E731
     points = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
@@ -192,24 +207,41 @@ def test_aligning_turns_the_second_map_onto_the_first(store):
     assert len({tuple(p["frame"]) for p in spec(app)["panes"]}) == 1, "one frame for both"
 
 
-def test_umaps_are_drawn_together(store, monkeypatch):
+def test_umaps_are_drawn_together_by_one_job(store, monkeypatch):
     app = opened(align="umap")
     assert any("must be by UMAP" in c.value for c in app.caption) and states(app) == ["ready", "ready"]
-    asked = []
+    app = opened(align="umap", panes=3, space_1=store["ae"], map_1="umap", space_2=store["vae"], map_2="umap",
+                 map_3="pca", neighbours_1=9, neighbours_2=20)  # fmt: skip
+    assert states(app) == ["making", "making", "ready"]
+    assert {p["sub"] for p in spec(app)["panes"][:2]} == {"UMAP, neighbours 9, least distance 0.1, seed 0, together"}
+    (job,) = jobs.jobs(lane=jobs.TASKS_LANE)
+    assert [space for space, _checksum in job.config["together"]] == [store["ae"], store["vae"]]
+    monkeypatch.setattr(task, "warm", lambda: None)
+    drawn = lambda points, config, watch: [z[:, :2] + i for i, z in enumerate(points)]  # noqa: E731
+    monkeypatch.setattr(umaps, "draw_together", drawn)
+    assert task.work(job.config, lambda news: None, lambda: False)
+    assert states(whole(app.run())) == ["ready"] * 3, "one drawing made both"
+    for i, family in enumerate(("ae", "vae")):
+        np.testing.assert_array_equal(xy(app, i), codes(store[family])[:, :2] + i)
+    assert len({tuple(p["frame"]) for p in spec(app)["panes"]}) == 1, "one frame for all"
+    looks = [atlas.look_at(panes.Choice(store["ae"], "umap", (("n_neighbors", 9),), (store["ae"], store["vae"])),
+                           "mnist-5k", 300)]  # fmt: skip
+    assert brushing.places(looks, atlas.images("mnist-5k", 300)[3] / np.float32(255))[0].shape == (2,)
 
-    def drawn(points, **parameters):
-        asked.append(parameters)
-        return [z[:, :2] + i for i, z in enumerate(points)]
 
-    monkeypatch.setattr(embeddings, "aligned_umap", drawn)
-    pair = [panes.Choice(store[f], "umap", (("n_neighbors", 9), ("min_dist", 0.2), ("seed", 0))) for f in ("ae", "vae")]
-    requests = [panes.request_of(choice, "mnist-5k", 300) for choice in pair]
-    made = embeddings.Map(np.zeros((300, 2), np.float32), 1.0, labels=atlas.labels("mnist-5k", 300))
-    looks = [atlas.Look(c, r, "ready", xy=made.xy, map=made) for c, r in zip(pair, requests, strict=True)]
-    found = aligning.together([*looks, atlas.Look(None)])
-    assert asked == [requests[0].parameters] and len({look.identity for look in found[:2]}) == 2
-    np.testing.assert_array_equal(found[1].xy, codes(store["vae"])[:, :2] + 1)
-    assert found[0].map.quality["continuity"] > 0 and brushing.places(found[:2], np.zeros((1, 28, 28))) == [None, None]
+def test_maps_that_are_drawn_together_are_given_up_together(store):
+    app = opened(align="umap", space_1=store["ae"], map_1="umap", space_2=store["vae"], map_2="umap")
+    (key,) = app.session_state["atlas_jobs"]
+    looks = [atlas.Look(None, request) for request in together_of(store)]
+    assert {look.errand.key for look in looks} == {key}
+    app.session_state["atlas_stopped"] = {key}
+    jobs.cancel(app.session_state["atlas_jobs"][key])
+    assert states(whole(app.run())) == ["stopped"] * 2 and all(p["again"] for p in spec(app)["panes"])
+
+
+def together_of(store) -> tuple[embeddings.MapRequest, ...]:
+    parameters, spaces = (("n_neighbors", 15), ("min_dist", 0.1), ("seed", 0)), (store["ae"], store["vae"])
+    return panes.request_of(panes.Choice(store["vae"], "umap", parameters, spaces), "mnist-5k", 300).group
 
 
 def test_planes_decode_exactly_also_when_they_are_turned(store):
@@ -262,12 +294,17 @@ def test_jaccard():
     assert brushing.share(a, a + 5) == pytest.approx(5 / 15)
 
 
-def test_the_point_comes_from_the_link_if_it_is_one(store):
-    for text, wanted in (("7", 7), ("300", -1), ("-1", -1), ("x", -1), ("9" * 30, -1)):
-        app = AppTest.from_file("../app.py", default_timeout=60).run()
-        app.session_state["count"], app.session_state["map_1"], app.session_state["map_2"] = 300, "pca", "pca"
-        app.query_params["point"] = text
-        assert whole(app.switch_page(PAGE).run()).session_state["atlas"].point == wanted
+def test_what_the_link_says_is_brushed(store):
+    rows = np.array([3, 5, 8], np.int32)
+    app = AppTest.from_file("../app.py", default_timeout=60)
+    app.session_state["count"], app.session_state["map_1"], app.session_state["map_2"] = 300, "pca", "pca"
+    for name, text in {"point": "7", "selected": brush.pack(rows, 300), "view": "0.5_-0.25_3~0_0_1"}.items():
+        app.query_params[name] = text
+    whole(app.switch_page(PAGE).run())
+    header, arrays = parcel(app, "atlas")
+    assert header["point"] == 7 and header["views"] == [[0.5, -0.25, 3], [0, 0, 1]]
+    np.testing.assert_array_equal(arrays["selected"], rows)
+    assert headings(app)[0] == "3 selected" and headings(app)[1].endswith("number 7")
 
 
 def test_a_digit_of_ones_own_lands_in_every_map(store):
@@ -291,33 +328,78 @@ def test_files_to_take_along(store):
         assert len(archive.read("vectors.tsv").splitlines()) == 300
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [
-        {"selected": "all"}, {"selected": [1, 300]}, {"selected": [-1]}, {"selected": [1.5]}, {"selected": [True]},
-        {"selected": list(range(300)) * 2}, {"point": 300}, {"point": -2}, {"point": "3"}, {"n": -1}, {"n": "x"},
-        {"cancel": 9}, {"make": "0"}, {"cancel": True}, {},
-    ],
-)  # fmt: skip
-def test_what_is_no_letter_changes_nothing(payload, monkeypatch):
-    state = {}
+def test_letters_give_maps_up_and_ask_again(monkeypatch):
+    state, cancelled = {"atlas_jobs": {"k": 17}}, []
     monkeypatch.setattr(atlas.st, "session_state", state)
-    monkeypatch.setattr(atlas.st, "query_params", {})
-    atlas.heard(payload, [], "mnist-5k", 300)
-    now = state["atlas"]
-    assert (len(now.selected), now.point, now.n) == (0, -1, 0)
-
-
-def test_letters_select_choose_cancel_and_ask_again(monkeypatch):
-    state = {"atlas_jobs": {"k": 17}}
-    cancelled = []
-    monkeypatch.setattr(atlas.st, "session_state", state)
-    monkeypatch.setattr(atlas.st, "query_params", {})
     monkeypatch.setattr(jobs, "cancel", cancelled.append)
-    looks = [atlas.Look(None), atlas.Look(None, type("R", (), {"key": "k"}))]
-    atlas.heard({"selected": [5, 2, 5], "n": 4}, looks, "mnist-5k", 300)
-    atlas.heard({"point": 8, "cancel": 1}, looks, "mnist-5k", 300)
-    now = state["atlas"]
-    assert (now.selected.tolist(), now.point, now.n, cancelled) == ([2, 5], 8, 4, [17])
-    atlas.heard({"make": 1}, looks, "mnist-5k", 300)
+    request = type("R", (), {"key": "k"})
+    request.group = (request,)
+    looks = [atlas.Look(None), atlas.Look(None, request)]
+    for payload in ({"cancel": 9}, {"make": "0"}, {"cancel": True}, {"cancel": 0}, {"cancel": -1}, {}):
+        atlas.answer(payload, looks)
+    assert not cancelled and state["atlas_jobs"] == {"k": 17}
+    atlas.answer({"cancel": 1}, looks)
+    assert cancelled == [17] and state["atlas_stopped"] == {"k"}
+    atlas.answer({"make": 1}, looks)
     assert state["atlas_jobs"] == {} and not state["atlas_stopped"]
+
+
+# -- bad input: a sentence in the pane, the others go on ------------------------------------------------------------
+
+
+def test_a_perplexity_that_is_too_large(store):
+    app = opened(map_2="tsne", perplexity_2=900.0)
+    assert states(app) == ["ready", "stopped"] and not jobs.jobs(lane=jobs.TASKS_LANE)
+    assert spec(app)["panes"][1]["note"] == "perplexity must be in 1..99.6 for 300 codes, got 900"
+    app.number_input(key="perplexity_2").set_value(50.0).run()
+    assert states(whole(app)) == ["ready", "making"]
+
+
+def test_codes_that_are_no_numbers(store, monkeypatch):
+    from aevae.runs import Run
+
+    encode = Run.encode
+    bad = lambda self, x: encode(self, x) * (np.nan if self.name == store["vae"] else 1)  # noqa: E731
+    monkeypatch.setattr(Run, "encode", bad)
+    app = opened(space_1=store["vae"], space_2=store["ae"], map_1="pca")
+    assert states(app) == ["stopped", "ready"] and "NaN or infinity in 300 of 300" in spec(app)["panes"][0]["note"]
+    brushed(app, selected=np.array([3, 5], np.int32), point=7)
+    assert headings(app) == ["2 selected", f"The 10 nearest of {atlas.labels('mnist-5k', 300)[7]}, number 7"]
+    app.selectbox(key="map_1").set_value("tsne").run()
+    assert states(whole(app)) == ["making", "ready"], "the queue will say it"
+    app.selectbox(key="colour").set_value(f"error-{store['vae']}").run()
+    said = [c.value for c in whole(app).caption]
+    assert spec(app)["shade"] is None and any("not finite" in text for text in said), said
+
+
+@pytest.mark.parametrize("same", ["class", "picture"])
+def test_digits_of_one_class_and_all_the_same(store, monkeypatch, same):
+    load = datasets.load
+
+    def alike(config, *args, **more):
+        data = load(config, *args, **more)
+        test = data.test
+        if same == "picture":
+            test = dataclasses.replace(test, images=np.repeat(test.images[:1], len(test.images), 0))
+        else:
+            test = dataclasses.replace(test, labels=np.full_like(test.labels, 3))
+        return dataclasses.replace(data, test=test)
+
+    monkeypatch.setattr(datasets, "load", alike)
+    app = opened(space_1=store["vae"], space_2=panes.PIXELS, colour="changed-1-2")
+    assert states(app) == ["ready"] * 2 and np.isfinite(xy(app, 0)).all()
+    for pane in spec(app)["panes"]:
+        assert pane["frame"][2] > 0 and len(pane["numbers"]) == 6
+    brushed(app, selected=np.arange(300, dtype=np.int32), point=7)
+    assert headings(app)[0] == "300 selected"
+
+
+def test_a_model_of_another_data_set(store):
+    name = train_or_load(dataclasses.replace(tiny_config("ae"), data=DataConfig("lines", limit=200)), "cpu").name
+    loaders.runs.clear()
+    app = opened(space_1=name, space_2=store["ae"])
+    assert states(app) == ["ready"] * 2 and "trained on lines" in spec(app)["panes"][0]["warnings"][0]
+    assert spec(app)["panes"][1]["warnings"] == [] and spec(app)["points"] == "mnist-5k:300"
+    app.selectbox(key="space_2").set_value(panes.PIXELS).run()
+    assert spec(whole(app))["points"] == "lines:300", "of one data set its own pictures are shown"
+    assert spec(app)["panes"][0]["warnings"] == []

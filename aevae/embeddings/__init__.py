@@ -5,7 +5,6 @@ from aevae.embeddings.align import procrustes
 from aevae.embeddings.cache import Frame, Map, cached_embed
 from aevae.embeddings.maps import MapRequest, Stopped, codes_of, frame, inverse, kept, make, place
 from aevae.embeddings.methods import METHODS, EmbedConfig, embed, largest_perplexity
-from aevae.embeddings.umaps import aligned_umap
 
 __all__ = [
     "METHODS",
@@ -14,7 +13,6 @@ __all__ = [
     "Map",
     "MapRequest",
     "Stopped",
-    "aligned_umap",
     "cached_embed",
     "codes_of",
     "embed",

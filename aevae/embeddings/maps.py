@@ -18,7 +18,7 @@ import numpy as np
 from aevae.config import DataConfig, build
 from aevae.embeddings import cache
 from aevae.embeddings.cache import Frame, Map
-from aevae.embeddings.methods import EmbedConfig, checked, draw, plane
+from aevae.embeddings.methods import EmbedConfig, checked, draw, must_fit, plane
 
 PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs
 RANDOM_DIM = 20  # of the control: codes that know nothing of the pictures
@@ -27,8 +27,8 @@ COMPONENTS = 50  # of "pca50"
 VIA = {"": "", "pca50": f"the first {COMPONENTS} principal components"}
 BLOCK = 1000  # pictures encoded between two looks whether to stop
 FRAME_EVERY = 0.4  # seconds
-INVERTED = 2000, 64  # points and numbers of a code up to which UMAP's inverse takes no minutes
-NEAREST = 5  # codes whose mean stands for a place without an inverse
+NEAREST = 5  # codes whose mean stands for a place of a map that bends (atlas.js does the same)
+TOGETHER = 8  # maps drawn together, at most
 
 
 class Stopped(Exception):
@@ -41,7 +41,8 @@ class MapRequest:
 
     space: "pixels", "random" or a run's name, whose weights have this `checksum` ("": whatever they are now).
     parameters: fields of EmbedConfig; what has no effect on the method is dropped. via: "pca50" takes t-SNE and UMAP
-    of the first 50 principal components.
+    of the first 50 principal components. together: (space, checksum) of two or more spaces, this one among them, whose
+    maps by UMAP are drawn as one, so that the same picture lies near itself in all; () draws this map alone.
     """
 
     space: str
@@ -52,6 +53,7 @@ class MapRequest:
     method: str = "pca"
     parameters: dict = field(default_factory=dict)
     via: str = ""
+    together: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self):
         for name in ("space", "checksum", "dataset", "part", "method", "via"):
@@ -68,7 +70,24 @@ class MapRequest:
             raise ValueError(f"via must be empty, or pca50 before t-SNE and UMAP, got {self.via} before {self.method}")
         if self.method == "latent" and self.space == PIXELS:
             raise ValueError("raw pixels have no latent code: choose PCA, t-SNE or UMAP for them")
+        must_fit(config, self.n)
+        self._check_together()
         object.__setattr__(self, "parameters", {k: v for k, v in config.effective().items() if k != "method"})
+
+    def _check_together(self) -> None:
+        if self.together == ():
+            return
+        pairs = isinstance(self.together, tuple) and all(
+            isinstance(pair, tuple) and len(pair) == 2 and all(isinstance(text, str) for text in pair)
+            for pair in self.together
+        )
+        if not pairs or (self.space, self.checksum) not in self.together:
+            raise ValueError(f"together must be pairs of space and checksum, this one among them, got {self.together}")
+        spaces = {space for space, _ in self.together}
+        if not len(spaces) == len(self.together) <= TOGETHER or len(spaces) < 2:
+            raise ValueError(f"2..{TOGETHER} different spaces are drawn together, got {len(spaces)}")
+        if self.method != "umap" or self.via:
+            raise ValueError("maps are drawn together by umap alone, without pca50 before it")
 
     def __hash__(self):
         return hash(self.identity)
@@ -77,6 +96,12 @@ class MapRequest:
     def config(self) -> EmbedConfig:
         """How it is drawn."""
         return build(EmbedConfig, {**self.parameters, "method": self.method})
+
+    @cached_property
+    def group(self) -> tuple["MapRequest", ...]:
+        """The requests whose maps are made by one drawing, always in the same order; mostly this one alone."""
+        one_each = (dataclasses.replace(self, space=space, checksum=checksum) for space, checksum in self.together)
+        return tuple(one_each) or (self,)
 
     @cached_property
     def identity(self) -> str:
@@ -91,8 +116,9 @@ class MapRequest:
         return hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict:
-        """As plain JSON data."""
-        return json.loads(json.dumps(dataclasses.asdict(self)))
+        """As plain JSON data; a map that is drawn alone does not speak of others."""
+        raw = json.loads(json.dumps(dataclasses.asdict(self)))
+        return raw if self.together else {name: value for name, value in raw.items() if name != "together"}
 
     @classmethod
     def from_dict(cls, raw: dict) -> "MapRequest":
@@ -103,6 +129,8 @@ class MapRequest:
         parameters = raw.get("parameters")
         if isinstance(parameters, dict) and isinstance(parameters.get("dims"), list):
             raw = raw | {"parameters": parameters | {"dims": tuple(parameters["dims"])}}
+        if isinstance(raw.get("together"), list):
+            raw = raw | {"together": tuple(tuple(pair) if isinstance(pair, list) else pair for pair in raw["together"])}
         return cls(**raw)
 
 
@@ -131,33 +159,50 @@ def make(
     tell: Callable[[dict], None] = lambda news: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Map:
-    """The map, made here unless it is kept; who asks for one that is being made waits for it.
+    """The map, made here unless it is kept, with those drawn together with it; who asks meanwhile waits for it.
 
     tell({"stage": "codes" | "map" | "numbers", "iteration": .., "of": ..}). Raises ValueError, in one sentence, where
     there is no such map, and Stopped when should_stop() says so, which is asked about every half second.
     """
     from aevae.metrics import neighbours
 
-    watch = _Watching(request, tell, should_stop)
-    with cache.turn(request.key, watch.look):
+    group, watch = request.group, _Watching(request, tell, should_stop)
+    with cache.turn(group[0].key, watch.look):
         found = kept(request)
         if found:
             return found
         try:
             watch.enter("codes")
-            labels, codes = _labels(request), codes_of(request, watch.look)
+            labels, codes = _labels(request), [codes_of(each, watch.look) for each in group]
             watch.enter("map")
             began = time.perf_counter()
-            points, config = checked(_components(request, codes)(codes), request.method, **request.parameters)
-            xy, kl = draw(points, config, watch)
+            points = [_points(each, z) for each, z in zip(group, codes, strict=True)]
+            if len(group) > 1:
+                from aevae.embeddings import umaps
+
+                maps, kl = umaps.draw_together(points, request.config, watch), None
+            else:
+                xy, kl = draw(points[0], request.config, watch)
+                maps = [xy]
             seconds = time.perf_counter() - began
             watch.enter("numbers")
-            quality = neighbours.map_quality(codes, xy, labels) | {"kl": kl}
-            made = Map(xy, seconds, labels=labels, quality=quality)
-            cache.write(request.key, made)
+            for each, z, xy in zip(group, codes, maps, strict=True):
+                made = Map(xy, seconds, labels=labels, quality=neighbours.map_quality(z, xy, labels) | {"kl": kl})
+                cache.write(each.key, made)
+                if each == request:
+                    found = made
         finally:
-            cache.drop_frame(request.key)
-    return made
+            for each in group:
+                cache.drop_frame(each.key)
+    return found
+
+
+def _points(request: MapRequest, codes: np.ndarray) -> np.ndarray:
+    """What the method is given. Raises ValueError, which says of which space it speaks where there are several."""
+    try:
+        return checked(_components(request, codes)(codes), request.method, **request.parameters)[0]
+    except ValueError as problem:
+        raise ValueError(f"{request.space}: {problem}" if request.together else str(problem)) from problem
 
 
 class _Watching:
@@ -180,7 +225,9 @@ class _Watching:
         self.look()
         now = time.monotonic()
         if xy is not None and now >= self.next_frame:
-            cache.write_frame(self.request.key, Frame(xy.astype(np.float32), iteration, of))
+            maps = np.reshape(xy, (len(self.request.group), -1, 2)).astype(np.float32)
+            for each, places in zip(self.request.group, maps, strict=True):
+                cache.write_frame(each.key, Frame(places, iteration, of))
             self.tell({"stage": self.stage, "iteration": iteration, "of": of})
             self.next_frame = max(now + FRAME_EVERY, 11 * time.monotonic() - 10 * now)  # a tenth of the time at most
 
@@ -276,10 +323,9 @@ def place(request: MapRequest, codes: np.ndarray) -> np.ndarray:
 def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, str]:
     """Codes (M, D) float32 of places (M, 2) of the map, and how they were found.
 
-    codes (N, D): `codes_of(request)`. "exact": on the plane that latent and PCA show; "umap inverse transform", for
-    maps of few points; "nearest codes": the mean of the five nearest points' codes, weighted by nearness.
+    codes (N, D): `codes_of(request)`. "exact": on the plane that latent and PCA show; "nearest codes": t-SNE and UMAP
+    have no way back of their own, so the mean of the five nearest points' codes, weighted by nearness.
     """
-    from aevae.embeddings import umaps
     from aevae.metrics import neighbours
 
     places, codes = np.asarray(xy, np.float64), np.asarray(codes, np.float32)
@@ -289,10 +335,6 @@ def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.
         origin, axes = _plane(request, codes)
         return (origin + places @ axes.T).astype(np.float32), "exact"
     drawn = _finished(request)
-    if request.method == "umap" and not request.via and codes.shape <= INVERTED and codes.shape[1] <= INVERTED[1]:
-        found = umaps.inverse(_model(request, drawn.xy.tobytes()), places)
-        if np.isfinite(found).all():
-            return found.astype(np.float32), "umap inverse transform"
     distance, index = neighbours.nearest(places, drawn.xy, min(NEAREST, len(drawn.xy)))
     weight = 1 / (distance + 1e-9)
     weight /= weight.sum(1, keepdims=True)
@@ -326,12 +368,3 @@ def _plane(request: MapRequest, codes: np.ndarray) -> tuple[np.ndarray, np.ndarr
         origin, axes = codes.mean(0, dtype=np.float64), np.eye(codes.shape[1])[:, dims]
         origin[dims] = 0.0
     return origin, np.pad(axes, ((0, 0), (0, 2 - axes.shape[1])))
-
-
-@lru_cache(maxsize=4)
-def _model(request: MapRequest, xy: bytes):
-    """UMAP's model of a finished map."""
-    from aevae.embeddings import umaps
-
-    base = _base(request)
-    return umaps.fixed(base.points, request.config, np.frombuffer(xy, np.float32).reshape(-1, 2))

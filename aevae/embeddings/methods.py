@@ -74,17 +74,22 @@ def checked(codes: np.ndarray, method: str, **parameters) -> tuple[np.ndarray, E
     if codes.ndim != 2 or codes.shape[1] < 1:
         raise ValueError(f"codes must have shape (N, D), got shape {codes.shape}")
     n, latent_dim = codes.shape
-    if n < FEWEST:
-        raise ValueError(f"a map needs at least {FEWEST} codes, got {n}")
+    must_fit(config, n)
     if not np.isfinite(codes).all():
         raise ValueError(f"codes must be finite numbers, got NaN or infinity in {_bad_rows(codes)} of {n}")
     if method == "latent" and latent_dim > 1 and max(config.dims) >= latent_dim:
         raise ValueError(f"dims must be in 0..{latent_dim - 1}, got {config.dims[0]} and {config.dims[1]}")
-    if method == "tsne" and config.perplexity > (n - 1) / 3:
-        raise ValueError(f"perplexity must be in 1..{largest_perplexity(n)} for {n} codes, got {config.perplexity:g}")
-    if method == "umap" and config.n_neighbors > n - 1:
-        raise ValueError(f"n_neighbors must be in 2..{n - 1} for {n} codes, got {config.n_neighbors}")
     return codes, config
+
+
+def must_fit(config: EmbedConfig, n: int) -> None:
+    """Raises ValueError where n points are too few for this map."""
+    if n < FEWEST:
+        raise ValueError(f"a map needs at least {FEWEST} codes, got {n}")
+    if config.method == "tsne" and config.perplexity > (n - 1) / 3:
+        raise ValueError(f"perplexity must be in 1..{largest_perplexity(n)} for {n} codes, got {config.perplexity:g}")
+    if config.method == "umap" and config.n_neighbors > n - 1:
+        raise ValueError(f"n_neighbors must be in 2..{n - 1} for {n} codes, got {config.n_neighbors}")
 
 
 def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: None) -> tuple[np.ndarray, float | None]:

@@ -1,10 +1,11 @@
-"""UMAP (McInnes, Healy & Melville 2018, arXiv:1802.03426) by umap-learn, told while it is drawn; places and inverses.
+"""UMAP (McInnes, Healy & Melville 2018, arXiv:1802.03426) by umap-learn, told while it is drawn; several as one.
 
 The neighbours are exact and found here: the library's own search takes longer to compile than to run. The start is
 that of t-SNE: the library's spectral one draws unseeded numbers where the graph falls into pieces (umap-learn 0.5.12).
 """
 
 import contextlib
+import functools
 import math
 import threading
 import warnings
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from aevae.embeddings.align import procrustes
 from aevae.embeddings.methods import EmbedConfig, Watch, checked, near, start
 
 FEW = 10_000  # points up to which the library takes 500 rounds, beyond it 200
@@ -20,6 +22,8 @@ PLACING = 100  # rounds in which a new point finds its place
 CLIP = 4.0  # of a force, as in the library
 REPULSIONS = 5  # for each attraction
 BEAT = 0.2  # seconds between two looks, about
+TOGETHER = 200  # rounds of maps that are drawn together
+PULL = 0.01  # towards a point's places in the other maps, as in the library
 
 # One at a time in this process: numba's fallback threading layer ends the process when two threads enter it.
 _ONE_AT_A_TIME = threading.Lock()
@@ -169,42 +173,63 @@ def memberships(distance: np.ndarray) -> np.ndarray:
     return np.exp(-distance / np.maximum(high, 1e-12))
 
 
-def fixed(codes: np.ndarray, config: EmbedConfig, xy: np.ndarray):
-    """The library's model of a finished map xy (N, 2) of codes (N, D), as if it had drawn it itself."""
-    with _turn():
-        model = _graph(codes, config)
-    model.embedding_ = np.ascontiguousarray(xy, np.float32)
-    model.n_epochs = None
-    return model
-
-
-def inverse(model, places: np.ndarray) -> np.ndarray:
-    """Codes (M, D) that would lie at these places (M, 2)."""
-    with _turn():
-        return model.inverse_transform(np.ascontiguousarray(places, np.float32))
-
-
 # -- several maps ----------------------------------------------------------------------------------------------------
 
 
-def aligned_umap(codes: Sequence[np.ndarray], **parameters) -> list[np.ndarray]:
-    """One map (N, 2) float32 for each array of codes (N, D), drawn together: the same row is near itself in all.
+def draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
+    """A map (N, 2) float32 of each of two or more arrays of codes (N, D), drawn in turns: row i is near itself in all.
 
-    parameters: n_neighbors, min_dist, seed of EmbedConfig. Raises ValueError with one sentence.
+    What the library's AlignedUMAP makes small: each map's own objective, and for each point a pull towards its places
+    in the other maps, the stronger the more of its neighbours are the same there. `watch` hears all maps.
     """
-    from umap import AlignedUMAP
+    with _turn(watch):
+        return _draw_together(points, config, watch)
 
-    if len(codes) < 2 or len({len(c) for c in codes}) > 1:
-        lengths = ", ".join(str(len(c)) for c in codes)
-        raise ValueError(f"aligned maps need two or more arrays of as many codes, got lengths {lengths}")
-    arrays, configs = zip(*(checked(c, "umap", **parameters) for c in codes), strict=True)
-    config, same = configs[0], {i: i for i in range(len(arrays[0]))}
-    method = AlignedUMAP(
-        n_neighbors=config.n_neighbors, min_dist=config.min_dist, random_state=config.seed, init="random"
+
+def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
+    from numba.typed import List
+    from umap.aligned_umap import build_neighborhood_similarities
+    from umap.umap_ import INT32_MAX, INT32_MIN, make_epochs_per_sample
+
+    models = [_graph(codes, config, watch) for codes in points]
+    n, many = len(points[0]), len(points)
+    same = np.full((many, 2 * many + 1, n), -1, np.int32)  # [i, many + o]: rows of map i + o, -1 where there is none
+    for i in range(many):
+        for other in range(many):
+            if other != i:
+                same[i, many + other - i] = np.arange(n)
+    graphs = [model.graph_.tocsr() for model in models]
+    alike = build_neighborhood_similarities(
+        List([graph.indptr for graph in graphs]), List([graph.indices for graph in graphs]), same
     )
-    with _turn():
-        maps = method.fit(list(arrays), relations=[same] * (len(arrays) - 1)).embeddings_
-    return [np.ascontiguousarray(xy, np.float32) for xy in maps]
+    first = np.ascontiguousarray(models[0].embedding_, np.float32)
+    maps = [first, *(procrustes(model.embedding_, first) for model in models[1:])]  # changed in place, round by round
+    edges = [graph.tocoo() for graph in graphs]
+    edges = [(e.row[kept], e.col[kept], e.data[kept]) for e in edges for kept in [e.data >= e.data.max() / TOGETHER]]
+    due = [make_epochs_per_sample(weight, TOGETHER) for _, _, weight in edges]
+    apart = [(each / REPULSIONS).astype(np.float32) for each in due]
+    drawn, heads, tails = List(maps), List([e[0] for e in edges]), List([e[1] for e in edges])
+    due, apart, next_apart = List(due), List(apart), List([each.copy() for each in apart])
+    next_due = List([each.astype(np.float32) for each in due])
+    draws = np.random.RandomState(config.seed).randint(INT32_MIN, INT32_MAX, 3).astype(np.int64)
+    go, speed = _round_together(), 1.0
+    for done in range(TOGETHER):
+        watch(done, TOGETHER, np.stack(maps))
+        go(
+            drawn, drawn, heads, tails, due, models[0]._a, models[0]._b, alike, same, draws,
+            1.0, PULL, 2, True, speed, apart, next_apart, next_due, done,
+        )  # fmt: skip
+        speed = 1.0 - done / TOGETHER
+    return maps
+
+
+@functools.cache
+def _round_together():
+    """The library's round over several maps, compiled once in a process; its own loop compiles it at every call."""
+    import numba
+    from umap.layouts import _optimize_layout_aligned_euclidean_single_epoch
+
+    return numba.njit(_optimize_layout_aligned_euclidean_single_epoch, fastmath=True)
 
 
 def warm() -> None:

@@ -1,7 +1,6 @@
 """The maps of the chosen panes beside each other: taken from where they are kept, or made by the queue meanwhile.
 
-`aevae.ui.mapview` shows them by the component `web/atlas.js`.
-What is chosen and brushed there is kept in the session under "atlas", the chosen point also in the link (`?point=`).
+`aevae.ui.mapview` shows them by the component `web/atlas.js`; `aevae.ui.brush` keeps what is chosen there.
 """
 
 from collections.abc import Sequence
@@ -19,15 +18,13 @@ BEAT = 1.0  # seconds between two looks at a map that is being made
 QUICK = {"latent", "pca"}  # made at once, as long as there are few points
 FEW = 1000
 NEAREST = 10
-_STATE = "atlas"  # session: what is brushed
-_JOBS, _STOPPED = "atlas_jobs", "atlas_stopped"  # session: request's key -> number of its job; keys cancelled here
+_JOBS, _STOPPED = "atlas_jobs", "atlas_stopped"  # session: errand's key -> number of its job; keys cancelled here
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
     """A pane as it is now. state: "ready" (map is there), "making" (part: 0..1 or None), "stopped" (note says why;
-    `again`: it may be asked for again). xy (N, 2) or None; map: its numbers, once it is ready. mark: what sets this map
-    apart; "": its request."""
+    `again`: it may be asked for again). xy (N, 2) or None; map: its numbers, once it is ready."""
 
     choice: Choice
     request: object = None
@@ -37,12 +34,11 @@ class Look:
     again: bool = False
     xy: np.ndarray | None = None
     map: object = None
-    mark: str = ""
 
     @property
-    def identity(self) -> str:
-        """Of the same identity, the same map."""
-        return self.mark or self.request.key
+    def errand(self) -> embeddings.MapRequest:
+        """What the queue is asked for: of maps that are drawn together the first, in whichever pane it is."""
+        return self.request.group[0]
 
 
 # -- the points ------------------------------------------------------------------------------------------------------
@@ -88,13 +84,14 @@ def look_at(choice: Choice, dataset: str, n: int) -> Look:
         return Look(choice, request, note=str(problem))
 
 
-def _on_its_way(choice: Choice, request) -> Look:
-    numbers = st.session_state.setdefault(_JOBS, {})
-    job = jobs.get(numbers[request.key]) if request.key in numbers else None
-    elsewhere = job and job.state == "cancelled" and request.key not in st.session_state.get(_STOPPED, ())
+def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
+    look = Look(choice, request)
+    numbers, key = st.session_state.setdefault(_JOBS, {}), look.errand.key
+    job = jobs.get(numbers[key]) if key in numbers else None
+    elsewhere = job and job.state == "cancelled" and key not in st.session_state.get(_STOPPED, ())
     if job is None or elsewhere:  # somebody who no longer wanted it has cancelled it
-        job = jobs.submit_task("map", f"{title_of(choice.space)}: {choice.settings}", request.to_dict())
-        numbers[request.key] = job.id
+        job = jobs.submit_task("map", f"{title_of(choice.space)}: {choice.settings}", look.errand.to_dict())
+        numbers[key] = job.id
     jobs.ensure_worker(jobs.TASKS_LANE)
     frame = embeddings.frame(request)
     xy = None if frame is None else np.asarray(frame.xy, np.float32)
@@ -133,7 +130,7 @@ def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -
 def _forget_others(looks: Sequence[Look]) -> None:
     """Maps that this session has asked for and no longer shows are made for nobody; who wants them asks again."""
     numbers = st.session_state.get(_JOBS, {})
-    for key in set(numbers) - {look.request.key for look in looks if look.request}:
+    for key in set(numbers) - {look.errand.key for look in looks if look.request}:
         jobs.cancel(numbers.pop(key))
 
 
@@ -142,51 +139,14 @@ def waiting(looks: Sequence[Look]) -> bool:
     return any(look.state == "making" for look in looks)
 
 
-# -- what is brushed -------------------------------------------------------------------------------------------------
-
-
-@dataclass
-class Brush:
-    """points: data set and number of digits it belongs to; selected: rows, rising; point: the chosen row or -1;
-    n: number of the browser's last letter."""
-
-    points: str
-    selected: np.ndarray
-    point: int = -1
-    n: int = 0
-
-
-def brush(dataset: str, n: int) -> Brush:
-    """What is brushed among these points; nothing, but for the point of the link, where they are others."""
-    points, known = f"{dataset}:{n}", st.session_state.get(_STATE)
-    if known is None or known.points != points:
-        asked = st.query_params.get("point", "") if known is None else ""
-        point = int(asked) if asked.isdecimal() and len(asked) < 9 and int(asked) < n else -1
-        known = Brush(points, np.zeros(0, np.int32), point, known.n if known else 0)
-        st.session_state[_STATE] = known
-    if known.point < 0:
-        st.query_params.pop("point", None)
-    elif st.query_params.get("point") != str(known.point):
-        st.query_params["point"] = str(known.point)
-    return known
-
-
-def heard(payload: dict, looks: Sequence[Look], dataset: str, n: int) -> None:
-    """What the component sends; it comes from outside, and what is none of this is ignored."""
-    now = brush(dataset, n)
-    chosen, point, letter = payload.get("selected"), payload.get("point"), payload.get("n")
-    if isinstance(chosen, list) and len(chosen) <= n and all(type(i) is int and 0 <= i < n for i in chosen):
-        now.selected = np.unique(np.array(chosen, np.int32))
-    if type(point) is int and -1 <= point < n:
-        now.point = point
-    if type(letter) is int and letter >= 0:
-        now.n = letter
+def answer(payload: dict, looks: Sequence[Look]) -> None:
+    """What the component asks for a pane's map, by its number: that it be given up, or made after all."""
+    numbers, stopped = st.session_state.setdefault(_JOBS, {}), st.session_state.setdefault(_STOPPED, set())
     for what in ("cancel", "make"):
         number = payload.get(what)
         if type(number) is not int or not 0 <= number < len(looks) or looks[number].request is None:
             continue
-        key = looks[number].request.key
-        numbers, stopped = st.session_state.setdefault(_JOBS, {}), st.session_state.setdefault(_STOPPED, set())
+        key = looks[number].errand.key
         if what == "cancel" and key in numbers:
             stopped.add(key)
             jobs.cancel(numbers[key])

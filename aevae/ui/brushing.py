@@ -1,5 +1,6 @@
 """What the maps page shows of one digit and of many: neighbours in each space and map, mean codes, files."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ def own_digit(dataset: str) -> np.ndarray | None:
 
 def places(looks: Sequence[Look], own: np.ndarray | None) -> list[np.ndarray | None]:
     """Where the own digit lies in each map, (2,) in its units; None where there is no map or no place."""
-    return [None if own is None or look.map is None or look.mark else _placed(look, own) for look in looks]
+    return [None if own is None or look.map is None else _placed(look, own) for look in looks]
 
 
 def _placed(look: Look, own: np.ndarray) -> np.ndarray | None:
@@ -71,32 +72,39 @@ class Row:
 def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> list[Row]:
     """Neighbours of the own digit, or of the chosen row: in the pixels, in each space, in each map that is there."""
     k = min(NEAREST, n - 1)
+    who = str(point) if own is None else hashlib.sha256(own.tobytes()).hexdigest()
+
+    def near(place: str, bank: np.ndarray, guest: np.ndarray | None) -> np.ndarray:
+        return _nearest(f"{dataset}:{n} {place}", who, k, bank[[point]] if own is None else guest, bank)
+
     x = atlas.images(dataset, n).reshape(n, -1)
-    pixels = _nearest(x if own is None else own.reshape(1, -1) * 255, x, point, own, k)
+    pixels = near(PIXELS, x, None if own is None else own.reshape(1, -1) * 255)
     rows, spaces = [Row(title_of(PIXELS), pixels)], {PIXELS: pixels}
     for look in looks:
         space = look.choice.space
         if space not in spaces and look.request is not None:
-            bank = atlas.codes(look)
-            z = bank if own is None else own_code(space, own)
-            if z is None:
+            bank, guest = atlas.codes(look), None if own is None else own_code(space, own)
+            if own is not None and guest is None:
                 continue
-            spaces[space] = _nearest(z, bank, point, own, k)
+            if not (np.isfinite(bank).all() and (guest is None or np.isfinite(guest).all())):  # its pane says why
+                continue
+            spaces[space] = near(f"{space} {look.request.checksum}", bank, guest)
             rows.append(Row(title_of(space), spaces[space], share(spaces[space], pixels)))
     for i, (look, place) in enumerate(zip(looks, places, strict=True), 1):
         if look.map is None or (own is not None and place is None):
             continue
-        near = _nearest(look.map.xy if own is None else np.asarray(place)[None], look.map.xy, point, own, k)
+        there = near(look.request.key, look.map.xy, None if own is None else np.asarray(place)[None])
         title = _("Map {}: {}, {}").format(i, title_of(look.choice.space), look.choice.settings)
-        there = spaces.get(look.choice.space)
-        rows.append(Row(title, near, share(near, pixels), None if there is None else share(near, there)))
+        space = spaces.get(look.choice.space)
+        rows.append(Row(title, there, share(there, pixels), None if space is None else share(there, space)))
     return rows
 
 
-def _nearest(points: np.ndarray, bank: np.ndarray, point: int, own, k: int) -> np.ndarray:
-    if own is not None:
-        return neighbours.nearest(points, bank, k)[1][0]
-    return neighbours.nearest(points[point : point + 1], bank, k, own=np.array([point]))[1][0]
+@st.cache_data(max_entries=512, show_spinner=False)
+def _nearest(place: str, who: str, k: int, _point: np.ndarray, _bank: np.ndarray) -> np.ndarray:
+    """Rows (k,) of the bank (N, D) nearest to a point (1, D): a row of it by number, or a guest."""
+    own = np.array([int(who)]) if who.isdecimal() else None
+    return neighbours.nearest(_point, _bank, k, own=own)[1][0]
 
 
 def share(a: np.ndarray, b: np.ndarray) -> float:
@@ -139,7 +147,8 @@ def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.nda
     means = [(_("Mean of the pixels"), x.mean(0, keepdims=True) / 255)]
     for name, look in runs.items():
         z = atlas.codes(look)[selected].mean(0, keepdims=True)
-        means.append((_("Mean code of {}").format(title_of(name)), loaders.run(name).decode(z)))
+        if np.isfinite(z).all():
+            means.append((_("Mean code of {}").format(title_of(name)), loaders.run(name).decode(z)))
     with st.container(horizontal=True, gap="medium"):
         for title, picture in means:
             pictures.show(picture, 1, scale=4, alt=title, caption=title, width=150)

@@ -13,7 +13,8 @@ from aevae import checkpoints, embeddings
 from aevae.figures.palette import class_colour, text_on
 from aevae.ui import live, loaders, pictures, state
 from aevae.ui.aligning import FIRST, FREE, affine, aligned, carried
-from aevae.ui.atlas import QUICK, Look, brush, codes, heard, images, labels
+from aevae.ui.atlas import QUICK, Look, answer, codes, images, labels
+from aevae.ui.brush import brush, heard
 from aevae.ui.i18n import _
 from aevae.ui.panes import title_of
 from aevae.ui.shading import SHADES, shade, shades
@@ -33,6 +34,11 @@ def show(
 ) -> None:
     """The component. own: a picture (1, 28, 28) of the reader's, `places`: where it lies in each map, or None."""
     now = brush(dataset, n)
+
+    def told(payload: dict) -> None:
+        heard(payload, dataset, n)
+        answer(payload, looks)
+
     maps = aligned(looks) if align == FIRST else [look.xy for look in looks]
     points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
     shared = None if align == FREE else frame_of(np.concatenate(points))
@@ -75,12 +81,13 @@ def show(
             "shade": scale,
             "pictures": f"pictures:{now.points}",
             "point": now.point,
+            "views": [list(view) for view in now.views],
             "n": now.n,
             "texts": _texts(),
         },
         arrays,
         shape={"height": {2: 640, 3: 520}.get(len(looks), 1240), "narrow": 480 * len(looks)},
-        on_send=lambda payload: heard(payload, looks, dataset, n),
+        on_send=told,
     )
     if problem:
         st.caption(problem)
@@ -150,7 +157,7 @@ def _exact(key: str, _look: Look) -> np.ndarray | None:
 
 def _flat(look: Look, xy: np.ndarray | None) -> np.ndarray | None:
     """Origin and both directions (3, D) float32 of the plane of codes that a map shows, in the units of `xy`."""
-    if look.map is None or not look.choice.run or look.request.method not in QUICK or look.mark:
+    if look.map is None or not look.choice.run or look.request.method not in QUICK:
         return None
     corners = _exact(look.request.key, look)
     if corners is None:
@@ -168,10 +175,11 @@ def _texts() -> dict:
                   "selects, plus and minus zoom, 0 shows all, Escape clears."),
         "point": _("{class}, number {number}"),
         "exact": _("decoded here, exactly"),
-        "nearest": _("decoded from the nearest code"),
+        "nearest": _("decoded from the {count} nearest codes"),
         "selected": _("{count} selected:"),
         "hint": _("Draw around points to select them in every map, or click a class; Shift adds. Click a point for its "
                   "neighbours. Where there is none, the decoder shows what lives there."),
+        "listed": _("Listed are the first {count}."),
         "columns": [_("number"), _("class")],
         "classes": _("Classes"),
         "class_help": _("Select this class; with Shift beside the others"),

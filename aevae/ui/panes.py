@@ -26,11 +26,13 @@ TSNE, UMAP = ("perplexity", "map_seed"), ("neighbours", "min_dist", "map_seed")
 
 @dataclass(frozen=True)
 class Choice:
-    """One pane: space (a run's name, PIXELS or RANDOM), method (of METHODS), parameters as the engine names them."""
+    """One pane: space (a run's name, PIXELS or RANDOM), method (of METHODS), parameters as the engine names them;
+    together: the spaces whose maps are drawn as one, this one among them."""
 
     space: str
     method: str
     parameters: tuple[tuple[str, float], ...] = ()
+    together: tuple[str, ...] = ()
 
     @property
     def run(self) -> str:
@@ -43,7 +45,9 @@ class Choice:
         names = {"perplexity": _("perplexity"), "n_neighbors": _("neighbours"), "min_dist": _("least distance")}
         given = [f"{names[k]} {v:g}" for k, v in self.parameters if k in names]
         seed = dict(self.parameters).get("seed")
-        return ", ".join([titles()[self.method], *given, *([_("seed {}").format(seed)] if seed is not None else [])])
+        more = [_("seed {}").format(seed)] if seed is not None else []
+        more += [_("together")] if self.together else []
+        return ", ".join([titles()[self.method], *given, *more])
 
 
 def titles() -> dict[str, str]:
@@ -205,14 +209,20 @@ def use_preset(name: str | None) -> None:
 def request_of(choice: Choice, dataset: str, n: int) -> embeddings.MapRequest:
     """What the engine is asked for. Raises ValueError, in one sentence, for what has no map."""
     method, via = METHODS[choice.method]
-    checksum, parameters = "", dict(choice.parameters)
-    if choice.run:
-        checksum = checkpoints.find_run(choice.run).state.get("checksums", {}).get("model.safetensors", "")
-        if method == "latent":
-            parameters["dims"] = strongest(choice.run)
+    parameters = dict(choice.parameters)
+    if choice.run and method == "latent":
+        parameters["dims"] = strongest(choice.run)
     return embeddings.MapRequest(
-        space=choice.space, checksum=checksum, dataset=dataset, n=n, method=method, parameters=parameters, via=via
-    )
+        space=choice.space, checksum=_checksum(choice.space), dataset=dataset, n=n, method=method,
+        parameters=parameters, via=via, together=tuple((space, _checksum(space)) for space in choice.together),
+    )  # fmt: skip
+
+
+def _checksum(space: str) -> str:
+    """Of the weights of a run as they are now. Raises ValueError where there is no such run."""
+    if space in (PIXELS, RANDOM):
+        return ""
+    return checkpoints.find_run(space).state.get("checksums", {}).get("model.safetensors", "")
 
 
 def strongest(name: str) -> tuple[int, int]:

@@ -6,7 +6,6 @@ import numpy as np
 import streamlit as st
 
 from aevae import checkpoints
-from aevae.metrics import neighbours
 from aevae.ui import loaders
 from aevae.ui.atlas import NEAREST, Look, images
 from aevae.ui.i18n import _
@@ -41,18 +40,34 @@ def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.nd
         pair = [looks[int(i) - 1] for i in which.split("-")]
         if any(look.map is None for look in pair):
             return None
-        near = [_near(look.identity, look.map.xy) for look in pair]
+        near = [_near(look.request.key, look.map.xy) for look in pair]
         kept = (near[0][:, :, None] == near[1][:, None, :]).any(2).sum(1)
         return (NEAREST - kept).astype(np.float32), _("of {} neighbours").format(NEAREST)
     checksum = checkpoints.find_run(which).state.get("checksums", {}).get("model.safetensors", "")
-    if kind == "error":
-        return _errors(which, checksum, dataset, n), _("nats")
-    return _kl(which, checksum, dataset, n), _("nats")
+    try:
+        values = (_errors if kind == "error" else _kl)(which, checksum, dataset, n)
+    except ValueError as problem:
+        raise ValueError(f"{title_of(which)}: {problem}") from problem
+    if not np.isfinite(values).all():
+        raise ValueError(_("{}: NaN or infinity has no colour").format(title_of(which)))
+    return values, _("nats")
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _near(key: str, _xy: np.ndarray) -> np.ndarray:
-    return neighbours.nearest(_xy, _xy, NEAREST, own=np.arange(len(_xy)))[1]
+    return nearest_in_plane(_xy, NEAREST)
+
+
+def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:
+    """(N, k): the k nearest other points of each of N in the plane, by a tree: of ten thousand in a moment."""
+    from scipy.spatial import cKDTree
+
+    if len(xy) <= k:
+        raise ValueError(_("To count {} neighbours there must be more than {} digits.").format(k, k))
+    index = cKDTree(xy).query(xy, k + 1)[1]
+    self = index == np.arange(len(xy))[:, None]
+    self[~self.any(1), -1] = True  # so many lie on one place that the point itself is not among the first
+    return index[~self].reshape(len(xy), k)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
@@ -71,5 +86,5 @@ def _kl(name: str, checksum: str, dataset: str, n: int) -> np.ndarray:
 
     _mu, kl = evidence.posterior(loaders.run(name).model, from_numpy(images(dataset, n).astype(np.float32) / 255))
     if kl is None:
-        raise ValueError(_("The code of {} is a point: it has no KL.").format(title_of(name)))
+        raise ValueError(_("its code is a point, which has no KL"))
     return kl.sum(1).numpy()

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from aevae.ui import aligning, atlas, brushing, chrome, mapview, panes, shading
+from aevae.ui import aligning, atlas, brush, brushing, chrome, mapview, panes, shading
 from aevae.ui.i18n import _
 
 
@@ -11,15 +11,10 @@ def desk(choices: list, dataset: str, n: int, colour: str, align: str, own) -> N
     looks = [atlas.look_at(choice, dataset, n) for choice in choices]
     if st.session_state["atlas_waits"] != atlas.waiting(looks):
         st.rerun()  # which begins or ends the looking
-    if align == aligning.TOGETHER:
-        try:
-            looks = aligning.together(looks)
-        except ValueError as problem:
-            st.caption(str(problem))
     places = brushing.places(looks, own)
     mapview.show(looks, dataset, n, colour=colour, align=align, own=own, places=places)
     brushing.downloads(looks, dataset, n)
-    now = atlas.brush(dataset, n)
+    now = brush.brush(dataset, n)
     if len(now.selected):
         brushing.show_selection(looks, dataset, n, now.selected)
     if now.point >= 0 or own is not None:
@@ -45,6 +40,12 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
             "UMAPs together: drawn anew so that the same digit is near itself in all."
         ),
     )  # fmt: skip
+if align == aligning.TOGETHER:
+    try:
+        choices = aligning.together(choices)
+    except ValueError as problem:
+        st.caption(str(problem))
+brush.follow_link(dataset, n)
 here = st.container()
 own = brushing.own_digit(dataset)
 with here:

@@ -4,8 +4,9 @@
 
 import { channel, onFrame, outbox, PIXELS, stillness } from "./core.js";
 import {
-  countByClass, ease, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass,
+  between, countByClass, ease, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass,
 } from "./cloud.js";
+import { download, picture, tableOf } from "./atlasout.js";
 import { Pane } from "./atlaspane.js";
 import { el, fill } from "./dom.js";
 import { lift } from "./latent.js";
@@ -14,12 +15,14 @@ const MORPH = 900; // ms
 const WHILE_MOVING = 24_000; // points painted a frame while the hand moves
 const REST = 100; // ms after the last move until all points are painted
 const LISTED = 200; // rows of the table of the selection
+const PAUSE = 500; // ms after the last move until Python hears how the maps are looked at
+const NEAREST = 5; // codes whose mean stands for a place between them
 
-const kept = new Map(); // key -> {views, tool}: while the browser page lives
+const inHand = new Map(); // key of an atlas -> the tool in hand, while the browser page lives
 
 class Atlas {
   constructor({ root, send }) {
-    this.box = outbox(send);
+    this.box = outbox((payload) => send({ ...payload, views: this.views() }), PAUSE);
     this.panes = [];
     this.labels = new Uint8Array(0);
     this.selected = new Uint8Array(0);
@@ -36,7 +39,7 @@ class Atlas {
     this.lassoTool = button(() => this.take("lasso"));
     this.moveTool = button(() => this.take("move"));
     this.none = button(() => this.clear());
-    this.png = button(() => this.download());
+    this.png = button(() => download(this.panes, this));
     this.classes = el("div", { class: "classes", role: "group" });
     this.scale = el("div", { class: "scale" });
     this.field = el("div", { class: "field" });
@@ -52,7 +55,7 @@ class Atlas {
   update(spec, arrays) {
     const before = this.spec;
     Object.assign(this, { spec, labels: arrays.labels });
-    if (before?.key !== spec.key) this.open(spec);
+    this.tool = inHand.get(spec.key) ?? "lasso";
     this.theme();
     this.totals = countByClass(new Uint8Array(this.labels.length).fill(1), this.labels, spec.classes.length);
     this.codes = spec.shade ? arrays.shade : arrays.labels;
@@ -61,7 +64,8 @@ class Atlas {
     this.palette = spec.shade ? ramp(spec.shade.ramp) : plain();
     this.ownPicture = arrays.own ? picture(arrays.own) : null;
     const other = this.selected.length !== this.labels.length;
-    if (other || this.box.settled(spec.n)) {
+    const settled = this.box.settled(spec.n);
+    if (other || settled) {
       this.selected = new Uint8Array(this.labels.length);
       for (const i of arrays.selected) this.selected[i] = 1;
       this.point = spec.point;
@@ -69,15 +73,10 @@ class Atlas {
     if (this.hover >= this.labels.length) this.hover = -1;
     this.listen();
     this.hang(spec, arrays, before);
+    if (settled) this.panes.forEach((pane, i) => pane.lookBack(spec.views[i]));
     this.words();
     this.brushed();
     this.layout();
-  }
-
-  open({ key }) {
-    if (!kept.has(key)) kept.set(key, { views: [], tool: "lasso" });
-    this.kept = kept.get(key);
-    this.tool = this.kept.tool;
   }
 
   destroy() {
@@ -113,8 +112,8 @@ class Atlas {
   hang(spec, arrays, before) {
     const anew = this.panes.length !== spec.panes.length;
     if (anew) {
-      this.panes = spec.panes.map((_, i) => new Pane(this, i));
-      this.panes.forEach((pane, i) => (pane.view = this.kept.views[i] ?? WHOLE));
+      const views = this.panes.map((pane) => pane.view);
+      this.panes = spec.panes.map((_, i) => new Pane(this, i, views[i] ?? WHOLE));
       this.field.replaceChildren(...this.panes.map((pane) => pane.root));
       this.field.dataset.panes = spec.panes.length;
       this.shown = this.panes.map((_, i) => i);
@@ -216,8 +215,14 @@ class Atlas {
     if (this.thin) this.later([]);
   }
 
-  keep(pane) {
-    this.kept.views[pane.number] = pane.view;
+  /** A pane is looked at in another way: Python hears of it when the hand rests. */
+  looked() {
+    this.box.later(() => ({}));
+  }
+
+  /** Middle and zoom of each pane. */
+  views() {
+    return this.panes.map(({ view: { x, y, k } }) => [x, y, k]);
   }
 
   // -- what the points are
@@ -246,9 +251,10 @@ class Atlas {
       const z = lift({ origin, u, v }, [cx + half * place[0], cy + half * place[1]], origin);
       return { pixels: sheet.program.decode(z), words: this.spec.texts.exact };
     }
-    const i = pane.index.nearest(...place);
-    if (i < 0 || sheet.codes.length < (i + 1) * d) return null;
-    return { pixels: sheet.program.decode(sheet.codes.subarray(i * d, (i + 1) * d)), words: this.spec.texts.nearest };
+    const z = between(pane.index.few(...place, NEAREST), sheet.codes, d);
+    if (!z) return null;
+    const count = Math.min(NEAREST, this.labels.length);
+    return { pixels: sheet.program.decode(z), words: fill(this.spec.texts.nearest, { count }) };
   }
 
   // -- the brush
@@ -337,9 +343,9 @@ class Atlas {
   /** The selection as a table, for those who hear the page. */
   list() {
     const { texts, classes } = this.spec;
-    const row = (tag, cells) => el("tr", {}, ...cells.map((c) => el(tag, { textContent: c })));
-    const rows = indicesOf(this.selected).slice(0, LISTED).map((i) => row("td", [i, classes[this.labels[i]]]));
-    this.table.replaceChildren(el("caption", { textContent: this.count.textContent }), row("th", texts.columns), ...rows);
+    const chosen = indicesOf(this.selected), more = chosen.length > LISTED ? fill(texts.listed, { count: LISTED }) : "";
+    const rows = chosen.slice(0, LISTED).map((i) => [i, classes[this.labels[i]]]);
+    this.table.replaceChildren(...tableOf(`${this.count.textContent} ${more}`, texts.columns, rows));
     this.table.hidden = !this.any;
   }
 
@@ -384,44 +390,16 @@ class Atlas {
   }
 
   take(tool) {
-    this.tool = this.kept.tool = tool;
+    this.tool = tool;
+    inHand.set(this.spec.key, tool);
     this.lassoTool.setAttribute("aria-pressed", tool === "lasso");
     this.moveTool.setAttribute("aria-pressed", tool === "move");
     this.field.dataset.tool = tool;
-  }
-
-  /** The panes as they are seen, as one PNG. */
-  download() {
-    const side = Math.max(...this.panes.map((p) => p.base.width)), gap = 16, head = 40;
-    const across = Math.min(this.panes.length, 2), down = Math.ceil(this.panes.length / across);
-    const canvas = el("canvas", { width: across * (side + gap) + gap, height: down * (side + head + gap) });
-    const g = canvas.getContext("2d");
-    g.fillStyle = this.paperText;
-    g.fillRect(0, 0, canvas.width, canvas.height);
-    g.fillStyle = this.ink;
-    g.font = `600 18px ${this.font}`;
-    this.panes.forEach((pane, i) => {
-      const x = gap + (i % across) * (side + gap), y = Math.floor(i / across) * (side + head + gap);
-      g.fillText(`${pane.title.textContent} · ${pane.sub.textContent}`, x, y + 28, side);
-      for (const layer of [pane.base, pane.over]) g.drawImage(layer, x, y + head);
-    });
-    canvas.toBlob((blob) => {
-      const url = URL.createObjectURL(blob);
-      el("a", { href: url, download: "aevae-maps.png" }).click();
-      setTimeout(() => URL.revokeObjectURL(url), 10_000);
-    });
   }
 }
 
 function equal(a, b) {
   return a === b || (a.length === b.length && a.every((v, i) => v === b[i] || (v !== v && b[i] !== b[i])));
-}
-
-function picture(pixels) {
-  const canvas = el("canvas", { width: 28, height: 28 }), g = canvas.getContext("2d"), image = g.createImageData(28, 28);
-  for (let p = 0; p < PIXELS; p++) image.data.set([pixels[p], pixels[p], pixels[p], 255], 4 * p);
-  g.putImageData(image, 0, 0);
-  return canvas;
 }
 
 export function mount(ctx) {

@@ -3,7 +3,7 @@
 
 import { paint, SIDE } from "./core.js";
 import {
-  discs, Grid, panBy, radiusFor, Raster, scaleOf, toPixels, toPlace, toSquare, WHOLE, zoomAt,
+  discs, Grid, panBy, radiusFor, Raster, sameView, scaleOf, toPixels, toPlace, toSquare, WHOLE, zoomAt,
 } from "./cloud.js";
 import { el, fill } from "./dom.js";
 
@@ -15,8 +15,8 @@ const SHOWN = 84; // CSS pixels of the picture at the pointer
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 export class Pane {
-  constructor(atlas, number) {
-    Object.assign(this, { atlas, number, view: WHOLE, pointers: new Map(), press: null, points: new Float32Array(0) });
+  constructor(atlas, number, view) {
+    Object.assign(this, { atlas, number, view, pointers: new Map(), press: null, points: new Float32Array(0) });
     this.build();
   }
 
@@ -115,8 +115,16 @@ export class Pane {
 
   look(view) {
     this.view = view;
-    this.atlas.keep(this);
+    this.atlas.looked();
     this.atlas.touch(this, true);
+  }
+
+  /** The view that Python knows, [x, y, zoom]; all of it where it knows none. */
+  lookBack(told) {
+    const view = told ? { x: told[0], y: told[1], k: told[2] } : WHOLE;
+    if (sameView(view, this.view)) return;
+    this.view = view;
+    this.atlas.touch(this);
   }
 
   zoom(factor) {

@@ -59,6 +59,9 @@ function held({ x, y, k }) {
 /** Slow, fast, slow: 0..1 -> 0..1. */
 export const ease = (t) => (t <= 0 ? 0 : t >= 1 ? 1 : t * t * (3 - 2 * t));
 
+/** Are these two views one? */
+export const sameView = (a, b) => a.x === b.x && a.y === b.y && a.k === b.k;
+
 // ---- which point ----------------------------------------------------------------------------------------------------
 
 /** An index of points (2N) by the cells of a square grid; about two points a cell. Points that are NaN are in none. */
@@ -97,23 +100,30 @@ export class Grid {
 
   /** The point nearest to a place, not farther than `far`; -1: none. Of equals the first. */
   nearest(x, y, far = Infinity) {
-    const column = this.line(x, this.x0), row = this.line(y, this.y0);
+    return this.few(x, y, 1, far)[0]?.[1] ?? -1;
+  }
+
+  /** The k points nearest to a place, not farther than `far`: [squared distance, number], nearest first. */
+  few(x, y, k, far = Infinity) {
+    const column = this.line(x, this.x0), row = this.line(y, this.y0), found = [];
     // How far the place lies beside the grid: a ring's points are that much farther away.
     const beside = Math.max(this.x0 - x, x - this.x0 - this.side * this.cell, this.y0 - y,
       y - this.y0 - this.side * this.cell, 0);
-    let best = -1, least = far * far;
+    let least = far * far; // no farther one is wanted
     for (let ring = 0; ring < this.side; ring++) {
       const free = Math.max((ring - 1) * this.cell, beside); // nothing of this ring is nearer
       if (free * free > least) break;
       this.ring(column, row, ring, (i) => {
         const dx = this.points[2 * i] - x, dy = this.points[2 * i + 1] - y, d = dx * dx + dy * dy;
-        if (d < least || (d === least && (best < 0 || i < best))) {
-          least = d;
-          best = i;
-        }
+        if (!(d <= least)) return;
+        let at = found.length;
+        while (at && (found[at - 1][0] > d || (found[at - 1][0] === d && found[at - 1][1] > i))) at--;
+        found.splice(at, 0, [d, i]);
+        if (found.length > k) found.pop();
+        if (found.length === k) least = found[k - 1][0];
       });
     }
-    return best;
+    return found;
   }
 
   /** Call `fn` for each point in the cells at that distance from a cell. */
@@ -146,6 +156,22 @@ export class Grid {
     }
     return best;
   }
+}
+
+/**
+ * The mean code of some points, the nearer the more: found [squared distance, number] of each, codes (N x d). A place
+ * without a code of its own, between those of its neighbours. null where there are no codes.
+ */
+export function between(found, codes, d) {
+  const z = new Float32Array(d);
+  let sum = 0;
+  for (const [squared, i] of found) {
+    if (codes.length < (i + 1) * d) return null;
+    const weight = 1 / (Math.sqrt(squared) + 1e-9);
+    sum += weight;
+    for (let k = 0; k < d; k++) z[k] += weight * codes[i * d + k];
+  }
+  return sum ? z.map((v) => v / sum) : null;
 }
 
 // ---- the lasso ------------------------------------------------------------------------------------------------------

@@ -1,0 +1,206 @@
+"""UMAP, whose library compiles itself: all that is really drawn by it, in one process; alone and several as one."""
+
+import threading
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import aevae.embeddings as maps
+from aevae.embeddings import maps as engine
+from aevae.embeddings import umaps
+from aevae.embeddings.methods import EmbedConfig
+from aevae.metrics.neighbours import knn_accuracy, trustworthiness
+
+N = 150
+DIGITS = load_digits()
+LABELS = DIGITS.target[:N]
+
+
+@pytest.fixture(scope="module")
+def codes() -> np.ndarray:
+    return DIGITS.data[:N].astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def drawn(codes) -> np.ndarray:
+    """The map of these codes by seed 3."""
+    return maps.embed(codes, "umap", seed=3)
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
+    engine._base.cache_clear()
+    return tmp_path / "cache" / "embeddings"
+
+
+def silent(*_) -> None:
+    pass
+
+
+# -- one map ---------------------------------------------------------------------------------------------------------
+
+
+def test_same_seed_same_map_bit_for_bit(codes, drawn):
+    assert drawn.shape == (N, 2) and drawn.dtype == np.float32 and np.isfinite(drawn).all()
+    np.random.seed(1)  # the maps may not hang on the global generator
+    assert np.array_equal(drawn, maps.embed(codes.copy(), "umap", seed=3))
+    assert not np.array_equal(drawn, maps.embed(codes, "umap", seed=4))
+
+
+def test_neighbours_are_kept_better_than_by_pca(codes, drawn):
+    flat = maps.embed(codes, "pca")
+    assert trustworthiness(codes, drawn) > max(0.9, trustworthiness(codes, flat))
+    assert knn_accuracy(drawn, LABELS) > max(0.8, knn_accuracy(flat, LABELS))
+
+
+def test_codes_that_repeat_give_one_map_all_the_same(codes):
+    """Many identical codes: the graph falls into pieces."""
+    few = np.repeat(codes[:30, 20:21], 5, axis=0).round()
+    one, again = (maps.embed(few, "umap", n_neighbors=4) for _ in range(2))
+    assert np.isfinite(one).all() and np.array_equal(one, again)
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (5, 3), (40, 1)])
+def test_the_smallest_maps(shape):
+    x = np.random.default_rng(0).normal(size=shape).astype(np.float32)
+    xy = maps.embed(x, "umap", n_neighbors=min(15, len(x) - 1))
+    assert xy.shape == (len(x), 2) and np.isfinite(xy).all()
+
+
+def test_identical_points_by_the_thousand_still_make_a_map(monkeypatch):
+    monkeypatch.setattr(umaps, "ROUNDS", (30, 30))
+    assert np.isfinite(maps.embed(np.ones((40, 3)), "umap")).all()
+    same = np.repeat(np.random.default_rng(0).normal(size=(3, 4)), 350, axis=0)[:1000]
+    assert np.isfinite(maps.embed(same, "umap")).all()
+
+
+def request_of(space: str = "pixels", **more) -> maps.MapRequest:
+    return maps.MapRequest(space, n=N, method="umap", parameters={"n_neighbors": 10}, **more)
+
+
+def test_it_is_made_once_told_and_kept(own_cache, monkeypatch):
+    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(umaps, "BEAT", 0.0)
+    request, seen = request_of(), []
+
+    def tell(news):
+        if "iteration" in news:
+            seen.append(maps.frame(request))
+
+    made = maps.make(request, tell)
+    again = maps.kept(request)
+    assert again.cached and again.xy.tobytes() == made.xy.tobytes() and made.quality["kl"] is None
+    assert len(seen) > 3 and [f.iteration for f in seen] == sorted({f.iteration for f in seen})
+    gap = [np.linalg.norm(maps.procrustes(f.xy, made.xy) - made.xy) for f in (seen[0], seen[-1])]
+    assert gap[1] < gap[0] and not list(own_cache.glob("*.frame.npz"))
+    own = maps.codes_of(request)[:20]
+    placed = maps.place(request, own)
+    assert np.median(np.linalg.norm(placed - made.xy[:20], axis=1)) < 0.15 * made.xy.std()
+    assert np.array_equal(placed[4:5], maps.place(request, own[4:5])), "whoever comes with it"
+
+
+def test_told_to_stop_it_leaves_nothing_and_blocks_no_bar_of_others(own_cache, monkeypatch):
+    """The library's progress bar would keep the lock of all bars of the process, and the next one wait for ever."""
+    from tqdm import tqdm
+
+    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(umaps, "BEAT", 0.0)
+    request = request_of()
+    with pytest.raises(maps.Stopped):
+        maps.make(request, silent, lambda: maps.frame(request) is not None)
+    assert maps.kept(request) is None and maps.frame(request) is None and not list(own_cache.glob("*.npz"))
+    free = []
+
+    def another():
+        with tqdm.get_lock():
+            free.append(True)
+
+    thread = threading.Thread(target=another, daemon=True)
+    thread.start()
+    thread.join(5)
+    assert free
+
+
+def test_placing_is_what_the_library_does():
+    x, config = DIGITS.data.astype(np.float32), EmbedConfig("umap")
+    codes, new = x[:300], x[300:320]
+    xy, model = maps.embed(codes, "umap"), umaps._graph(codes, config)
+    model.embedding_, model.n_epochs, model._small_data = xy, None, True
+    del model._knn_search_index
+    apart = np.linalg.norm(umaps.place(xy, codes, config, new) - model.transform(new), axis=1)
+    assert np.median(apart) < 0.1 * xy.std()
+
+
+# -- several as one --------------------------------------------------------------------------------------------------
+
+
+def pair(space: str = "pixels") -> maps.MapRequest:
+    return request_of(space, together=(("pixels", ""), ("random", "")))
+
+
+def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
+    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    first, second = pair().group
+    assert (first, second) == (pair(), pair("random")) and pair("random").group == pair().group
+    assert request_of().group == (request_of(),)
+    assert len({r.key for r in (first, second, request_of(), request_of("random"))}) == 4
+    assert maps.MapRequest.from_dict(second.to_dict()) == second and "together" not in request_of().to_dict()
+    seen = []
+
+    def tell(news):
+        if "iteration" in news:
+            frames = [maps.frame(request) for request in (first, second)]
+            assert {(f.iteration, f.of) for f in frames} == {(news["iteration"], umaps.TOGETHER)}
+            seen.append(frames[1].xy)
+
+    made = maps.make(second, tell)
+    assert len(seen) > 3 and made.xy.tobytes() == maps.kept(second).xy.tobytes()
+    assert maps.kept(first).xy.tobytes() != made.xy.tobytes() and maps.kept(first).seconds == made.seconds
+    monkeypatch.setattr(umaps, "draw_together", None)
+    assert maps.make(first).cached and not list(own_cache.glob("*.frame.npz"))
+    assert maps.place(first, maps.codes_of(first)[:3]).shape == (3, 2)
+
+
+def test_a_group_is_given_up_as_one(own_cache, monkeypatch):
+    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    with pytest.raises(maps.Stopped):
+        maps.make(pair(), silent, lambda: maps.frame(pair("random")) is not None)
+    assert not list(own_cache.glob("*.npz")) and not umaps._ONE_AT_A_TIME.locked()
+
+
+def test_who_has_no_map_is_named(own_cache, monkeypatch):
+    monkeypatch.setattr(
+        engine, "codes_of", lambda r, *_: np.full((N, 3), np.nan if r.space == "random" else 1.0, np.float32)
+    )
+    with pytest.raises(ValueError, match=f"^random: codes must be finite numbers, got NaN or infinity in {N} of {N}$"):
+        maps.make(pair())
+
+
+def test_drawn_together_the_same_row_is_near_itself_and_neighbours_stay(codes):
+    turned = codes @ np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
+    several = [codes, turned + 3, 2 * codes]  # one and the same cloud, seen three ways
+    config = EmbedConfig("umap", n_neighbors=10)
+    found = umaps.draw_together(several, config, silent)
+    again = umaps.draw_together(several, config, silent)
+    assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
+    size = found[0].std()
+    for xy in found:
+        assert xy.shape == (N, 2) and xy.dtype == np.float32 and np.isfinite(xy).all()
+        assert trustworthiness(codes, xy) > 0.9
+        assert np.median(np.linalg.norm(xy - found[0], axis=1)) < 0.3 * size
+    assert np.isfinite(umaps.draw_together([np.ones((40, 3), np.float32)] * 2, config, silent)).all()
+
+
+def test_maps_of_different_codes_are_pulled_together(codes, monkeypatch):
+    other = codes + 2 * np.random.default_rng(0).normal(size=codes.shape).astype(np.float32)
+    config = EmbedConfig("umap")
+
+    def apart() -> float:
+        a, b = umaps.draw_together([codes, other], config, silent)
+        return float(np.linalg.norm(a - b, axis=1).mean() / a.std())
+
+    pulled = apart()
+    monkeypatch.setattr(umaps, "PULL", 0.0)
+    assert pulled < 0.8 * apart()
