@@ -90,7 +90,8 @@ async def lesson(seat: Seat, draw: random.Random, end: float) -> None:
             await seat.go(draw.choice([path for path in PAGES if seat.pages[path] != seat.page]))
         else:
             key = draw.choice(deeds)
-            await seat.do(key, DEEDS[key](seat.elements[key][1], draw))
+            here = next(path for path, page in seat.pages.items() if page == seat.page) or "start"
+            await seat.do(key, DEEDS[key](seat.elements[key][1], draw), f"{key} on {here}")
 
 
 # -- the server ------------------------------------------------------------------------------------------------------
@@ -262,9 +263,9 @@ async def hold_lesson(url: str, pid: int, pupils: int, seconds: float, chromium:
         rows.append(("training, steps / s: alone, in the lesson", f"{alone:.0f}, {together:.0f}"))
         jobs.cancel(job.id)
     table(rows)
-    for kind in sorted({what for what, _ in answers}):
-        found = [s for what, s in answers if what == kind]
-        print(f"    {kind}: {len(found)}, {statistics.median(found):.2f} / {quantile(found, 0.95):.2f} s")
+    kinds = {kind: [s for what, s in answers if what == kind] for kind, _ in answers}
+    for kind, found in sorted(kinds.items(), key=lambda item: -sum(item[1])):
+        print(f"    {kind}: {len(found)}, median {statistics.median(found):.2f}, slowest {max(found):.2f} s")
     for problem, count in [*errors.most_common(8), *Counter(lost).most_common(4)]:
         print(f"    {count} x {problem}")
 

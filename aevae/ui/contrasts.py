@@ -83,8 +83,8 @@ def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset
     kind = comparison.likelihood(leader)
     alike = [run for run in rated if term == "sse" or comparison.likelihood(run) == kind]
     bound = _gaussian(dataset) if term == "sse" else None
-    figure = trade_off(
-        report.points(alike, labels, dataset, term, chosen), comparison.head(describe(term)),
+    figure = loaders.drawn(
+        trade_off, report.points(alike, labels, dataset, term, chosen), comparison.head(describe(term)),
         comparison.head(describe("kl")), elbo=term == "recon", bound=bound,
         bound_name=_("best code of a Gaussian with the pictures' covariance"),
         hull_name=_("best of these runs"), others_name=_("other runs of the table"),

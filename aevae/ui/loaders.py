@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TypeVar
 
 import numpy as np
@@ -66,9 +67,9 @@ def _run(path: str, checksum: str):
 
 
 def drawn(make: Callable, *args, **options):
-    """The figure `make(*args, **options)` of `aevae.figures`, drawn once for all who see it; arguments are JSON data or
-    arrays. To draw one takes longer than all else on many pages."""
-    written = json.dumps([args, options], default=np.ndarray.tolist)
+    """The figure `make(*args, **options)` of `aevae.figures`, drawn once for all who see it; arguments are JSON data,
+    arrays or dataclasses. To draw one takes longer than all else on many pages."""
+    written = json.dumps([args, options], default=lambda v: v.tolist() if hasattr(v, "tolist") else asdict(v))
     return _drawn(f"{make.__module__}.{make.__name__}", written, make, args, options)
 
 
