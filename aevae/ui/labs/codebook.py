@@ -35,10 +35,14 @@ def drawn(name: str, prior: str, seed: int) -> np.ndarray:
     return codebook.decode(run, codebook.draw(run, SAMPLES, seed, prior))
 
 
-@st.cache_data(max_entries=24, show_spinner=False)
-def two_levels(name: str, a: int, b: int) -> tuple[np.ndarray, np.ndarray]:
-    run, images = loaders.run(name), loaders.test_digits()[0]
-    return codebook.swapped(run, images[a], images[b]), codebook.lone(run, images[a], 3, 0)
+def mixed(name: str, a: int, b: int) -> np.ndarray:
+    images = loaders.test_digits()[0]
+    return codebook.swapped(loaders.run(name), images[a], images[b])
+
+
+@st.cache_data(max_entries=300, show_spinner=False)  # cell by cell, a third of a second
+def alone(name: str, number: int) -> np.ndarray:
+    return codebook.lone(loaders.run(name), loaders.test_digits()[0][number], 3, 0)
 
 
 def edits(picture: str, cells: int, count: int) -> list[list[int]]:
@@ -131,7 +135,7 @@ def levels(number: int) -> None:
             _("Other digit"), 0, len(loaders.test_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
         )
     with st.spinner(_("Encoding both levels ...")):
-        swapped, alone = two_levels(name, number, int(other))
+        swapped, bottoms = mixed(name, number, int(other)), alone(name, number)
     left, right = st.columns(2, gap="medium")
     with left:
         labels = ["A / A", "A / B", "B / A", "B / B"]
@@ -139,5 +143,5 @@ def levels(number: int) -> None:
         st.caption(_("Top / bottom. Who gives the bottom gives the picture: 14 x 14 cells say nearly all of it."))
     with right:
         labels = ["A / A", _("A / black"), *[_("A / drawn")] * 3]
-        pictures.show(alone, 5, scale=3, labels=labels, width="stretch", alt=_("What the top of A says alone"))
+        pictures.show(bottoms, 5, scale=3, labels=labels, width="stretch", alt=_("What the top of A says alone"))
         st.caption(_("What the top says alone: bottoms drawn given it keep place and slope, not always the digit."))
