@@ -13,7 +13,7 @@ from aevae.models.auto_decoder import refine
 from aevae.training.trainer import Trainer
 
 BOTH = ("auto_decoder", "variational_auto_decoder")
-PICTURES = 240
+PICTURES = 120
 
 
 def make(family="auto_decoder", pictures=20, seed=1, **options):
