@@ -6,6 +6,7 @@ import functools
 import gc
 import importlib
 import logging
+import math
 import sys
 import threading
 import time
@@ -147,21 +148,30 @@ def announce() -> None:
 
 def run(page) -> None:
     """Run a page of the menu. What is missing of the lab itself is said in a sentence; other errors go through."""
-    _forget_empty()
+    _forget_impossible()
     try:
         page.run()
     except bundles.Missing as problem:
         st.error(_("This page cannot be shown: {}.").format(str(problem)), icon=":material/error:")
 
 
-def _forget_empty() -> None:
-    """`?paths=` would choose nothing, even where Streamlit asks for a choice (1.67): such a link loses it."""
-    empty = [name for name, value in st.query_params.items() if not value]
-    for name in empty:
+def _forget_impossible() -> None:
+    """A link loses what Streamlit (1.67) stumbles over: `?paths=` chooses nothing even where a choice is asked for, and
+    `?seed=1e999` is no whole number, which ends the page."""
+    wrong = [name for name in st.query_params if any(map(_impossible, st.query_params.get_all(name)))]
+    there = len(st.query_params)
+    for name in wrong:
         with contextlib.suppress(st.errors.StreamlitAPIException):  # it is a widget's by now, and the widget's affair
             del st.query_params[name]
-    if len(empty) > sum(not value for value in st.query_params.values()):
+    if len(st.query_params) < there:
         st.rerun()  # widgets read the address as it was when the run began
+
+
+def _impossible(value: str) -> bool:
+    try:
+        return not value or math.isinf(float(value))
+    except ValueError:
+        return False
 
 
 def page(title: str, question: str) -> None:
