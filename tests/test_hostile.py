@@ -118,8 +118,7 @@ VALUES = (
 
 def link(seed: int, **fixed: str) -> dict[str, str]:
     """A value for every parameter that any page may have, and for many that none has."""
-    draw = random.Random(seed)
-    return {word: draw.choice(VALUES) for word in WORDS} | fixed
+    return {word: random.Random(f"{seed} {word}").choice(VALUES) for word in WORDS} | fixed
 
 
 @pytest.mark.parametrize(
@@ -167,24 +166,21 @@ def test_what_a_run_says_of_itself_is_text(store):
     plain = tiny_config("vae").to_dict()
     parts = [("model", "family"), ("model", "network"), ("model", "noise"), ("data", "name")]
     names = [run_folder(plain | {part: plain[part] | {key: MARK}}, state={"epoch": 1}) for part, key in parts]
-    finished = paths.runs_dir() / store["vae"]
-    for file, change in (("metrics.json", {MARK: {"sse": 1.0}}), ("metrics.json", {"mnist-5k": {MARK: 1.0}})):
-        whole = (finished / file).read_text()
-        (finished / file).write_text(json.dumps(change))
-        opened("pages/lab/models.py", {"run": store["vae"]})
-        opened("pages/lab/home.py", {})
-        (finished / file).write_text(whole)
-    with open(finished / "history.jsonl", "a", encoding="utf-8") as file:
+    runs = paths.runs_dir()
+    (runs / store["ae"] / "metrics.json").write_text(json.dumps({"mnist-5k": {MARK: 1.0}}))
+    (runs / store["denoising"] / "metrics.json").write_text(json.dumps({MARK: {"sse": 1.0}}))
+    with open(runs / store["vae"] / "history.jsonl", "a", encoding="utf-8") as file:
         file.write(json.dumps({"epoch": 2, "step": 8, "train": {MARK: 1.0}, "test": {MARK: 1.0}}) + "\n")
     for hostile in (MARK.replace("/", "|"), f"{MARK.replace('/', '|')}-x-{fingerprint(plain)}"):
-        (paths.runs_dir() / hostile).mkdir()
-        (paths.runs_dir() / hostile / "config.json").write_text(json.dumps(plain))
+        (runs / hostile).mkdir()
+        (runs / hostile / "config.json").write_text(json.dumps(plain))
     listed = {run.name: run.status for run in checkpoints.list_runs()}
-    assert [listed[name] for name in names] == ["unfinished"] * 4 and listed[store["vae"]] == "damaged"
+    assert [listed[name] for name in names] == ["unfinished"] * 4
+    assert [listed[store[family]] for family in ("ae", "denoising", "vae")] == ["damaged", "finished", "damaged"]
     assert [status for name, status in listed.items() if "pwn" in name] == ["damaged"] * 2
-    opened("pages/lab/models.py", {})
-    for name in names:
-        opened("pages/lab/models.py", {"run": name})
+    opened("pages/lab/home.py", {})
+    for run in ("", store["denoising"], names[0], names[3]):
+        opened("pages/lab/models.py", {"run": run} if run else {})
 
 
 def test_classes_named_by_a_stranger_are_text(empty_store, tmp_path):
