@@ -39,6 +39,12 @@ def norm(model, x):
     return model.numbers(x, torch.zeros(len(x)), torch.Generator())["jacobian"]
 
 
+def spread(model, x):
+    """Sum of the singular values of df/dx in parts of the largest, mean over pictures: how slowly they decay."""
+    values = torch.linalg.svdvals(jacobians(lambda r: model.encode(r.unflatten(1, (1, 28, 28))), x.flatten(1)))
+    return float((values / values[:, :1]).sum(1).mean())
+
+
 @pytest.mark.parametrize("network", ["shallow", "mlp"])
 def test_the_code_contracts(digits, network):
     config = ContractiveConfig(latent_dim=16, hidden=64, network=network)
@@ -47,6 +53,8 @@ def test_the_code_contracts(digits, network):
     free, firm = (trained(dataclasses.replace(config, lam=lam), digits, **options) for lam in (0.0, 3.0))
     assert norm(firm, x) < 0.6 * norm(free, x)
     assert sse(firm, x) < 50  # the mean picture has 52
+    if network == "shallow":
+        assert spread(firm, x[:50]) < spread(free, x[:50])
 
 
 def test_untied_weights_cheat(digits):
