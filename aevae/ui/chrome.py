@@ -18,6 +18,7 @@ import streamlit as st
 from aevae import bundles
 from aevae.ui.i18n import _
 
+SWITCH = 0.001  # seconds of Python after which another session's turn comes; torch asks for a turn after every step
 WARM_UP_AFTER = 3.0  # seconds; the first page is on the screen by then
 
 
@@ -196,6 +197,7 @@ def explain(title: str, markdown: str, expanded: bool = False) -> None:
 @st.cache_resource(show_spinner=False)
 def start() -> bool:
     """Once per server process: fetch into memory what most pages need, while the first one is read."""
+    sys.setswitchinterval(SWITCH)
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return True
 

@@ -98,7 +98,7 @@ def gif(frames: np.ndarray, fps: float = 8, scale: int = 6, pause: float = 0.6) 
 
 def _png(picture: Image.Image) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "PNG")
+    picture.save(out, "PNG", compress_level=1)  # a third larger, made in half the time
     return out.getvalue()
 
 
