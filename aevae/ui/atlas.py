@@ -13,8 +13,8 @@ from aevae import embeddings, jobs
 from aevae.ui import loaders
 from aevae.ui.i18n import _
 from aevae.ui.panes import Choice, request_of, title_of
+from aevae.ui.watch import beat
 
-BEAT = 1.0  # seconds between two looks at a map that is being made
 QUICK = {"latent", "pca"}  # made at once, as long as there are few points
 FEW = 1000
 NEAREST = 10
@@ -123,7 +123,7 @@ def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -
     _forget_others(looks)
     waits = waiting(looks)
     st.session_state["atlas_waits"] = waits
-    st.fragment(desk, run_every=BEAT if waits else None)(choices, dataset, n, *rest)
+    st.fragment(desk, run_every=beat() if waits else None)(choices, dataset, n, *rest)
     return looks
 
 
