@@ -88,18 +88,15 @@ st.markdown(
 if problem := gate.exposed(st.get_option("server.address")):
     st.warning(problem)
 strip()
+chrome.try_this(
+    [
+        _("**Latent sliders**: move one slider from end to end. Does one number change one thing?"),
+        _("**Interpolate**: walk from a 4 to a 9 in an AE and in a VAE. Which path stays a digit all the way?"),
+        _("**Denoise**: raise the noise until you cannot read the digit. Can the model still?"),
+    ],
+    _("Begin with one of these"),
+)
 cards()
 finished = loaders.finished()
 previews(finished)
-left, right = st.columns([3, 2], gap="large")
-with left:
-    table(finished)
-with right:
-    chrome.try_this(
-        [
-            _("**Latent sliders**: move one slider from end to end. Does one number change one thing?"),
-            _("**Interpolate**: walk from a 4 to a 9 in an AE and in a VAE. Which path stays a digit all the way?"),
-            _("**Denoise**: raise the noise until you cannot read the digit. Can the model still?"),
-        ],
-        _("Three things to try"),
-    )
+table(finished)
