@@ -333,7 +333,7 @@ class Atlas {
     this.none.disabled = !this.any && this.point < 0;
     const { texts, classes } = this.spec;
     const parts = this.counts.flatMap((n, c) => (n ? [`${classes[c]} × ${n}`] : []));
-    this.count.textContent = this.any ? `${fill(texts.selected, { count: total })} ${parts.join(" · ")}` : texts.hint;
+    this.count.textContent = this.any ? `${fill(texts.selected, { count: total.toLocaleString("en") })} ${parts.join(" · ")}` : texts.hint;
     const whole = (c) => this.any && this.counts[c] === this.totals[c];
     [...this.classes.children].forEach((b, c) => b.setAttribute("aria-pressed", whole(c)));
     if (!hand) this.list();
