@@ -74,10 +74,10 @@ class Worker:
             try:
                 self._recover()
                 jobs = self._claim()
-            except QueueBroken as problem:  # held by somebody, or on a full disk: that may pass
+            except QueueBroken:  # held by somebody, or on a full disk: that may pass
                 if self.once:
                     raise
-                print(problem, file=sys.stderr, flush=True)
+                logs.event("queue_unusable", lane=self.device)
                 self.stop.wait(10 * BEAT)
                 continue
             if jobs:
@@ -165,7 +165,6 @@ class Worker:
             ends = [(self._stopped(job), "") for job in jobs]
         except BaseException as problem:  # what panics in Rust is no Exception
             error, trace = self._sentence(problem), traceback.format_exc()
-            print(trace, file=sys.stderr, flush=True)
             kept = [checkpoints.finished_run(job.run) for job in jobs]  # of a sweep some may be whole
             ends = [("done", "") if run else ("failed", error) for run in kept]
         over.set()
@@ -187,7 +186,6 @@ class Worker:
                 state = self._stopped(task)
         except BaseException as problem:
             state, error, trace = "failed", self._sentence(problem), traceback.format_exc()
-            print(trace, file=sys.stderr, flush=True)
         over.set()
         heart.join()
         self._end(task, state, error, trace, news)
@@ -216,8 +214,8 @@ class Worker:
                     )
                 logs.event(state, job=job.id, kind=job.kind)
                 return
-            except QueueBroken as problem:
-                print(f"job {job.id} is {state}: {problem}", file=sys.stderr, flush=True)
+            except QueueBroken:
+                logs.event("end_not_written", job=job.id, state=state)
                 if self.stop.wait(10 * BEAT):
                     raise
 

@@ -20,7 +20,7 @@ from aevae import checkpoints, jobs, paths
 from benchmarks.class_of_thirty import metrics
 from benchmarks.seat import Seat
 
-PUPILS = 6
+PUPILS = 4
 
 
 class Class:
