@@ -420,5 +420,8 @@ def test_procrustes_undoes_turning_mirroring_scaling_and_shifting():
     values = np.linalg.svd(np.linalg.lstsq((onto - onto.mean(0)) * [1, 4], stretched, rcond=None)[0])[1]
     assert values[0] == pytest.approx(values[1], rel=1e-5)  # no stretching back
     assert np.allclose(maps.procrustes(np.ones((50, 2)), onto), onto.mean(0), atol=1e-5)
+    other = maps.procrustes(rng.normal(size=(50, 2)), onto)
+    assert np.linalg.norm(other - other.mean(0)) == pytest.approx(np.linalg.norm(onto - onto.mean(0)), rel=1e-5)
+    assert np.linalg.norm(other - onto) < np.linalg.norm(2 * onto.mean(0) - other - onto), "turned the better way"
     with pytest.raises(ValueError, match="same points"):
         maps.procrustes(onto[:3], onto)

@@ -4,9 +4,10 @@ import numpy as np
 
 
 def procrustes(xy: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """xy (N, 2), rotated, perhaps mirrored, scaled as a whole and shifted to lie nearest to `onto` (N, 2): float32.
+    """xy (N, 2), rotated, perhaps mirrored, scaled as a whole and shifted to lie near `onto` (N, 2): float32.
 
-    Least squares over the pairs of rows (Schönemann & Carroll 1970). Raises ValueError where the rows do not pair.
+    Least squares over the pairs of rows of both maps at one size (Schönemann 1966): with the size free, too, a map that has
+    nothing in common with the other would shrink to a point. Raises ValueError where the rows do not pair.
     """
     moved, fixed = np.asarray(xy, np.float64), np.asarray(onto, np.float64)
     if moved.shape != fixed.shape or moved.ndim != 2:
@@ -15,7 +16,7 @@ def procrustes(xy: np.ndarray, onto: np.ndarray) -> np.ndarray:
         raise ValueError("maps must be finite numbers, got NaN or infinity")
     centre = fixed.mean(0)
     moved = moved - moved.mean(0)
-    u, s, vt = np.linalg.svd(moved.T @ (fixed - centre))
-    size = np.square(moved).sum()
-    scale = s.sum() / size if size > 0 else 1.0  # a map that is one point stays one
+    u, _, vt = np.linalg.svd(moved.T @ (fixed - centre))
+    size = np.linalg.norm(moved)
+    scale = np.linalg.norm(fixed - centre) / size if size > 0 else 1.0  # a map that is one point stays one
     return (scale * moved @ (u @ vt) + centre).astype(np.float32)
