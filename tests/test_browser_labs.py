@@ -34,11 +34,18 @@ GREY = """(row) => [...row.querySelectorAll("canvas")].map((canvas) => {
 })"""
 
 
+def letters(tab: Tab) -> list:
+    """A list that grows with every message to the server."""
+    sent: list = []
+    tab.page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
+    return sent
+
+
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
 def test_a_lab_is_sound_and_moves(browser, shared_server, page):  # noqa: F811
     for width, scheme in ((1280, "light"), (390, "dark")):
-        tab, sent = Tab(browser, width, 900, scheme), []
-        tab.page.on("websocket", lambda socket, sent=sent: socket.on("framesent", sent.append))
+        tab = Tab(browser, width, 900, scheme)
+        sent = letters(tab)
         tab.open(f"{shared_server.url}/{page.url_path}")
         tab.page.get_by_text("Three things to try").wait_for()
         tab.rest().sound()
