@@ -24,13 +24,13 @@ EACH = list(dict.fromkeys((family, network) for family, network, _likelihood in 
 def trained(monkeypatch, empty_store, tmp_path):
     """trained(config, *stops): the run, stopped before these steps and resumed, and the model as it was in memory.
 
-    Data sets have 60 test pictures, so that an epoch ends soon.
+    Data sets have 20 test pictures, so that an epoch ends soon.
     """
     load, finish, kept = datasets.load, runs.Recorder.finish, []
 
     def fewer(config, *args, **more):
         data = load(config, *args, **more)
-        return dataclasses.replace(data, test=data.test.take(slice(60)))
+        return dataclasses.replace(data, test=data.test.take(slice(20)))
 
     def keep(recorder, metrics):
         kept.append(copy.deepcopy(recorder.trainer.model))
