@@ -1,6 +1,8 @@
 """A step played back is the step as it is written, to the bit; what cannot be played back is not."""
 
 import dataclasses
+import gc
+import weakref
 
 import pytest
 import torch
@@ -85,6 +87,18 @@ def test_convolutions_and_half_precision_are_not_recorded():
     (mixed,) = trainers("ae", recipe=dataclasses.replace(RECIPE, precision="bfloat16"))
     mixed.fit()
     assert mixed.launch == "eager"
+
+
+def test_the_tape_ends_with_the_training(monkeypatch):
+    (trainer,), kept = trainers("ae"), []
+    real = Tape.play
+    monkeypatch.setattr(Tape, "play", lambda tape: kept.append(weakref.ref(tape)) or real(tape))
+    gc.disable()
+    try:
+        trainer.fit()
+        assert kept and all(ref() is None for ref in kept), "its memory is free at once"
+    finally:
+        gc.enable()
 
 
 def test_a_tape_reads_what_lies_there_now():

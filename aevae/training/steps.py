@@ -7,6 +7,7 @@ function that takes the numbers of a batch's pictures, (M, B), and moves every t
 import contextlib
 import copy
 import math
+import weakref
 from collections.abc import Callable, Sequence
 
 import torch
@@ -222,7 +223,8 @@ class Recorded:
 
     def __init__(self, steps: Alone):
         lead = steps.trainers[0]
-        self.steps, self.tape, self.seen, self.reason = steps, None, 0, ""
+        self.steps = weakref.proxy(steps)  # which holds this: a circle would keep the tape's memory after the end
+        self.tape, self.seen, self.reason = None, 0, ""
         self.index = torch.zeros(len(steps.trainers), lead.config.batch_size, dtype=torch.int64)
         self.epoch = torch.zeros(())
 
