@@ -259,7 +259,7 @@ def samples(runs: Sequence) -> None:
     across = min(ACROSS, len(generative))
     for row in range(0, len(generative), ACROSS):
         for column, run in zip(st.columns(across), generative[row : row + ACROSS], strict=False):
-            drawn = comparison.samples(run, SHEET[0] * SHEET[1], seed)
+            drawn = _drawn(run.name, run.info.state.get("created", 0), int(seed))
             label = state.label_of(run.name)
             with column:
                 st.markdown(f"**{state.plain(label)}**")
@@ -273,6 +273,11 @@ def samples(runs: Sequence) -> None:
         [state.label_of(run.name) for run in runs if run not in generative],
         _("no prior was learnt or asked for, so that there is nothing to draw from."),
     )
+
+
+@st.cache_data(max_entries=64, show_spinner=False)  # a PixelCNN draws cell by cell
+def _drawn(name: str, created: float, seed: int) -> np.ndarray:
+    return comparison.samples(loaders.run(name), SHEET[0] * SHEET[1], seed)
 
 
 def report_button(chosen: Sequence[RunInfo], dataset: str) -> None:
