@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from conftest import tiny_config
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,8 +14,8 @@ from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.testing.v1 import AppTest
 
-from aevae import jobs, logs, paths
-from aevae.ui import gate, jobpanel, watch
+from aevae import checkpoints, jobs, logs, paths
+from aevae.ui import gate, jobpanel, loaders, watch
 from aevae.worker import Worker
 
 PASSCODE = "four swans"
@@ -246,6 +247,43 @@ def test_every_cache_is_bounded():
         if node.args.args and not re.search(r"max_entries=\d+|maxsize=\d+|lru_cache$|lru_cache\(\)$", text)
     ]
     assert {name.partition(":")[0] for name in endless} <= {"aevae/metrics/toys.py"}, "a toy is one of three"
+
+
+def test_a_run_is_read_again_only_when_one_of_its_files_has_changed(store, monkeypatch):
+    before, read = checkpoints.list_runs(), []
+    real = checkpoints.read_json
+    monkeypatch.setattr(checkpoints, "read_json", lambda path: read.append(path.name) or real(path))
+    assert checkpoints.list_runs() == before and read == []
+    info = checkpoints.find_run(store["vae"])
+    checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": {"sse": 7.25}})
+    after = checkpoints.find_run(store["vae"])
+    assert after.metrics == {"mnist-5k": {"sse": 7.25}} and "metrics.json" in read
+    weights = info.path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert checkpoints.find_run(store["vae"]).status == "damaged"
+    assert checkpoints.find_run(store["ae"]).status == "finished"
+
+
+def test_what_is_made_of_a_listing_is_made_once_while_it_stands(store):
+    made = []
+    for _ in range(3):
+        loaders.once("numbers", lambda: made.append(1))
+    assert len(made) == 1
+    loaders.runs.clear()
+    loaders.once("numbers", lambda: made.append(2))
+    assert made == [1, 2]
+
+
+def test_a_figure_is_drawn_once_for_all_who_see_it(empty_store):
+    drawn = []
+
+    def chart(points, title=""):
+        drawn.append((points, title))
+        return len(drawn)
+
+    points = np.arange(3.0)
+    assert [loaders.drawn(chart, points, title=t) for t in ("a", "b", "a")] == [1, 2, 1]
+    assert loaders.drawn(chart, points + 1, title="a") == 3
 
 
 def test_the_server_computes_on_one_thread_a_session():
