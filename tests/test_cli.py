@@ -279,7 +279,8 @@ def test_module_runs_without_streamlit_or_torch(store):
     code = (
         "import sys; sys.modules['streamlit'] = None\n"
         "from aevae.cli import main\n"
-        "main(['runs']); assert not {'torch', 'torchvision', 'sklearn', 'umap', 'openTSNE'} & set(sys.modules)\n"
+        "main(['runs']); crept_in = {'torch', 'torchvision', 'sklearn', 'umap', 'openTSNE'} & set(sys.modules)\n"
+        "assert not crept_in, f'imported for a listing: {crept_in}'\n"
         "import aevae.runs, aevae.jobs, aevae.exchange, aevae.embeddings, aevae.latent, aevae.figures.curves\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=os.environ, capture_output=True, text=True)
