@@ -59,7 +59,7 @@ def run(name: str):
     return _run(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""))
 
 
-@st.cache_resource(max_entries=8, show_spinner=False)
+@st.cache_resource(max_entries=16, show_spinner=False)  # a class looks at more than a few; most take 1 to 10 MB
 def _run(path: str, checksum: str):
     from aevae.runs import load_run
 
