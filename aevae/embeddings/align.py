@@ -6,8 +6,8 @@ import numpy as np
 def procrustes(xy: np.ndarray, onto: np.ndarray) -> np.ndarray:
     """xy (N, 2), rotated, perhaps mirrored, scaled as a whole and shifted to lie near `onto` (N, 2): float32.
 
-    Least squares over the pairs of rows of both maps at one size (Schönemann 1966): with the size free, too, a map that has
-    nothing in common with the other would shrink to a point. Raises ValueError where the rows do not pair.
+    Least squares over the pairs of rows of both maps at one size (Schönemann 1966): with the size free, too, a map that
+    has nothing in common with the other would shrink to a point. Raises ValueError where the rows do not pair.
     """
     moved, fixed = np.asarray(xy, np.float64), np.asarray(onto, np.float64)
     if moved.shape != fixed.shape or moved.ndim != 2:
