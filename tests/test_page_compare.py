@@ -50,9 +50,14 @@ def said(at: AppTest) -> str:
 @pytest.fixture
 def asked(monkeypatch) -> list:
     """What is put on the queue; no worker is started."""
-    found = []
+    found, real = [], jobs.submit_task
+
+    def submit(kind, name, request):
+        found.append((kind, name, request))
+        return real(kind, name, request)
+
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    monkeypatch.setattr(comparing.jobs, "submit_task", lambda kind, name, request: found.append((kind, name, request)))
+    monkeypatch.setattr(comparing.jobs, "submit_task", submit)
     return found
 
 
