@@ -46,35 +46,36 @@ def check(f: dataclasses.Field, value: Any) -> Any:
     if kind is None:
         return value
     if kind is bool and not isinstance(value, bool):
-        raise ValueError(f"{f.name} must be true or false, got {_brief(repr(value))}")
+        raise ValueError(f"{f.name} must be true or false, got {brief(repr(value))}")
     if kind in (int, float):
         value = _number(f, kind, value)
     if kind is str and not isinstance(value, str):
-        raise ValueError(f"{f.name} must be a text, got {_brief(repr(value))}")
+        raise ValueError(f"{f.name} must be a text, got {brief(repr(value))}")
     choices, low, high = (f.metadata.get(k) for k in ("choices", "min", "max"))
     if choices is not None and value not in choices:
-        raise ValueError(f"{f.name} must be one of {', '.join(map(str, choices))}, got {_brief(value)}")
+        raise ValueError(f"{f.name} must be one of {', '.join(map(str, choices))}, got {brief(value)}")
     if (low is not None and value < low) or (high is not None and value > high):
-        raise ValueError(f"{f.name} must be in {low}..{high}, got {_brief(value)}")
+        raise ValueError(f"{f.name} must be in {low}..{high}, got {brief(value)}")
     return value
 
 
 def _number(f: dataclasses.Field, kind: type, value: Any) -> int | float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"{f.name} must be a number, got {_brief(repr(value))}")
+        raise ValueError(f"{f.name} must be a number, got {brief(repr(value))}")
     if value != value or value in (float("inf"), float("-inf")):
-        raise ValueError(f"{f.name} must be a finite number, got {_brief(value)}")
+        raise ValueError(f"{f.name} must be a finite number, got {brief(value)}")
     if kind is int and value != int(value):
-        raise ValueError(f"{f.name} must be a whole number, got {_brief(value)}")
+        raise ValueError(f"{f.name} must be a whole number, got {brief(value)}")
     try:
         return kind(value)
     except OverflowError:
-        raise ValueError(f"{f.name} must be a number that a computer can hold, got {_brief(value)}") from None
+        raise ValueError(f"{f.name} must be a number that a computer can hold, got {brief(value)}") from None
 
 
-def _brief(value: Any) -> str:
+def brief(value: Any) -> str:
     """What came, in a sentence: it may be anything, and endless."""
     text = str(value)
+    text = text if text.isprintable() else repr(text)
     return text if len(text) <= 80 else f"{text[:60]} ... {text[-15:]}"
 
 
@@ -83,13 +84,13 @@ def parse(f: dataclasses.Field, text: str) -> Any:
     kind = type(f.default)
     if kind is bool:
         if text.lower() not in ("true", "false", "1", "0", "yes", "no"):
-            raise ValueError(f"{f.name} must be true or false, got {_brief(repr(text))}")
+            raise ValueError(f"{f.name} must be true or false, got {brief(repr(text))}")
         return text.lower() in ("true", "1", "yes")
     if kind in (int, float):
         try:
             return float(text) if "." in text or "e" in text.lower() or kind is float else int(text)
         except ValueError:
-            raise ValueError(f"{f.name} must be a number, got {_brief(repr(text))}") from None
+            raise ValueError(f"{f.name} must be a number, got {brief(repr(text))}") from None
     return text
 
 
@@ -231,7 +232,7 @@ class RunConfig:
 
     def __post_init__(self):
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed must be a whole number in 0..{2**31 - 1}, got {_brief(self.seed)}")
+            raise ValueError(f"seed must be a whole number in 0..{2**31 - 1}, got {brief(self.seed)}")
 
     def to_dict(self) -> dict:
         """Plain JSON data with the defaults filled in (`plain`)."""
@@ -251,7 +252,7 @@ class RunConfig:
         if not isinstance(raw, dict):
             raise ValueError("a config must be a JSON object")
         if raw.get("schema") != SCHEMA:
-            raise ValueError(f"config schema must be {SCHEMA}, got {_brief(repr(raw.get('schema')))}")
+            raise ValueError(f"config schema must be {SCHEMA}, got {brief(repr(raw.get('schema')))}")
         parts = {k: raw.get(k) for k in ("data", "model", "train")}
         for name, part in parts.items():
             if not isinstance(part, dict):
@@ -297,5 +298,5 @@ def build(config_class: type, values: dict):
     known = [f.name for f in dataclasses.fields(config_class)]
     for key in values:
         if key not in known:
-            raise ValueError(f"unknown option {_brief(repr(key))}; {config_class.__name__} has {', '.join(known)}")
+            raise ValueError(f"unknown option {brief(repr(key))}; {config_class.__name__} has {', '.join(known)}")
     return config_class(**values)

@@ -456,7 +456,7 @@ def test_a_worker_waits_for_a_queue_that_is_held(empty_store, monkeypatch):
     other = sqlite3.connect(empty_store / "queue.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
     told, worker = threading.Event(), Worker()
-    monkeypatch.setattr(worker_module, "print", lambda *_, **__: told.set(), raising=False)
+    monkeypatch.setattr(worker_module.logs, "event", lambda name, **_: name == "queue_unusable" and told.set())
     thread = threading.Thread(target=worker.run)
     thread.start()
     assert told.wait(60) and jobs.get(job.id).state == "queued"
@@ -512,7 +512,7 @@ def test_want_of_memory_fails_the_job_and_the_next_one_runs(empty_store, child):
     job, small = jobs.submit(config, "cpu"), jobs.submit(tiny_config("ae"), "cpu")
     first = tiny_config("ae", seed=1).to_dict()
     while jobs.get(job.id).state in ("queued", "running"):  # a worker may also die of it: then there is another
-        assert ended(child("work_in_little_memory", 250_000_000, first)) in (0, 1, -signal.SIGABRT, -signal.SIGSEGV)
+        assert ended(child("work_in_little_memory", 100_000_000, first)) in (0, 1, -signal.SIGABRT, -signal.SIGSEGV)
     if jobs.get(small.id).state == "queued":
         assert ended(child("work")) == 0
     assert (jobs.get(job.id).state, jobs.get(small.id).state) == ("failed", "done")

@@ -5,6 +5,8 @@ To add one: a file here with its config and model, and a line below. Nothing els
 
 from importlib import import_module
 
+from aevae.config import brief
+
 FAMILIES = {
     "ae": "aevae.models.ae:Autoencoder",
     "linear_ae": "aevae.models.linear_ae:LinearAutoencoder",
@@ -31,7 +33,7 @@ FAMILIES = {
 def family_class(name: str) -> type:
     """The model class of a family; its `Config` is the config class. Raises ValueError for an unknown name."""
     if not isinstance(name, str) or name not in FAMILIES:
-        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {str(name)[:60]}")
+        raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {brief(name)}")
     module, _, attribute = FAMILIES[name].partition(":")
     return getattr(import_module(module), attribute)
 

@@ -313,7 +313,8 @@ def _progress_text(found: Sequence[Member], active: Sequence[Job]) -> str:
 def seconds_left(found: Sequence[Member]) -> float | None:
     """Until all active runs are done, if those that wait go as those that move now; None before that is known."""
     active = [member for member in found if member.job and member.job.active and not member.finished]
-    moving = [member for member in active if member.job.progress.get("seconds_left") is not None and member.part < 1]
+    running = [member for member in active if member.job.state == "running" and member.part < 1]
+    moving = [member for member in running if member.job.progress.get("seconds_left") is not None]
     if not moving or any(member.job.pace != "go" for member in moving):
         return None
     left = max(member.job.progress["seconds_left"] for member in moving)
