@@ -32,13 +32,17 @@ def importance(model, x, mu, logvar, samples: int, generator, beat=lambda part: 
     if not 1 <= samples <= MOST:
         raise ValueError(f"samples must be in 1..{MOST}, got {samples}")
     pictures = max(1, ROWS // samples)
-    parts = []
+    # made beforehand: small results kept one by one between large ones that go would leave holes nothing fits into
+    found = Weights(*(mu.new_empty(len(x), dtype=torch.float64) for _ in Weights._fields))
     with torch.inference_mode():
         for i in range(0, len(x), pictures):
             rows = slice(i, i + pictures)
-            parts.append(_block(model, x[rows], mu[rows], logvar[rows], samples, generator))
+            for whole, part in zip(
+                found, _block(model, x[rows], mu[rows], logvar[rows], samples, generator), strict=True
+            ):
+                whole[rows] = part
             beat(min(1.0, (i + pictures) / len(x)))
-    return Weights(*(torch.cat(each) for each in zip(*parts, strict=True)))
+    return found
 
 
 def _block(model, x, mu, logvar, samples: int, generator):
