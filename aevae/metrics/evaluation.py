@@ -55,7 +55,7 @@ def evaluate(
     """
     from aevae import datasets
     from aevae.runs import FITTED
-    from aevae.training.device import set_threads
+    from aevae.training.device import keep_memory, set_threads
 
     names, options = list(names), dict(options or {})
     # a model of black and white pictures is asked of such
@@ -78,6 +78,7 @@ def evaluate(
     _must_be_finite(run)
     if any(metric.cost == SLOW for group in todo for metric in group):
         set_threads()  # two threads beside other busy processes take longer than one
+        keep_memory()
     test = datasets.load(data).test.take(slice(n or (None if run.model.has_encoder else FITTED)))
     if not len(test):
         raise ValueError(f"{data.name} has no test pictures to measure on")
