@@ -212,7 +212,7 @@ def _one(listing: list[Job]) -> set[str]:
     active = [job for job in listing if job.active]
     name = st.session_state.get(_WATCHED) or (active[0].run if active else None)
     if name is None:
-        st.info(_("Nothing is being trained. Choose on the left, then press Train."))
+        st.info(_("Nothing is being trained. Choose what shall learn, then press Train."))
     else:
         job = next((job for job in listing if job.run == name), None)
         _detail(name, job, look(name))
