@@ -97,7 +97,8 @@ def recipes(only: list[str]) -> None:
             config = build_config(family, {})
             info = checkpoints.find_run(runs.train_or_load(config, "cpu").name)
             cells = (family, config.data.name, config.train.epochs, f"{info.state['seconds']:.0f}")
-            print(f"| {' | '.join(map(str, cells))} | {info.metrics[info.dataset]['sse']:.1f} |", flush=True)
+            error = info.metrics[info.dataset].get("sse")  # a sequence has none
+            print(f"| {' | '.join(map(str, cells))} | {'' if error is None else f'{error:.1f}'} |", flush=True)
 
 
 # -- quality ---------------------------------------------------------------------------------------------------------

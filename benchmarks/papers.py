@@ -143,6 +143,14 @@ ROWS = (
         "rifai", "AE (lambda 0)", "largest", "mean norm of df/dx", number("jacobian_norm"), "contractive",
         SHALLOW | {"lam": "0"}, protocol=SMALL, minutes=1,
     ),
+    *(
+        Row(
+            "rifai", f"DAE ({noise} 0.3)", "between", "mean norm of df/dx", number("jacobian_norm"), "denoising",
+            SHALLOW | {"network": "shallow", "noise": noise, "noise_level": "0.3", "clip": "false", "lr": "5e-3"},
+            protocol=SMALL, minutes=1,
+        )
+        for noise in ("gaussian", "masking")
+    ),
     Row(
         "rifai", "CAE (lambda 0.1)", "smallest", "mean norm of df/dx", number("jacobian_norm"), "contractive",
         SHALLOW | {"lam": "0.1"}, protocol=SMALL, minutes=1,

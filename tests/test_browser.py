@@ -95,11 +95,13 @@ def server(tmp_path):
 
 
 class Tab:
-    """A page that remembers what went wrong on it."""
+    """A page that remembers what went wrong on it; stranger: of a browser that was never here."""
 
-    def __init__(self, browser, width=1280, height=900, scheme="light"):
-        context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    def __init__(self, browser, width=1280, height=900, scheme="light", stranger=False):
+        context = browser.new_context() if stranger or not browser.contexts else browser.contexts[0]
         self.page = context.new_page()
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": height})
         self.page.set_default_timeout(180_000)  # of a machine that has much else to do
         self.outside, self.crashes = [], []
         self.page.on("request", lambda r: self.outside.append(r.url) if not LOCAL.match(r.url) else None)
@@ -107,6 +109,12 @@ class Tab:
 
     def open(self, url: str) -> "Tab":
         self.page.goto(url)
+        return self.rest()
+
+    def become(self, width: int, scheme: str) -> "Tab":
+        """The window of another size, the system of another scheme."""
+        self.page.emulate_media(color_scheme=scheme)
+        self.page.set_viewport_size({"width": width, "height": 900})
         return self.rest()
 
     def rest(self) -> "Tab":
@@ -135,19 +143,19 @@ class Tab:
         assert self.page.evaluate(f"{main}.scrollWidth - {main}.clientWidth") <= 2
 
     def close(self) -> None:
-        self.page.context.close()
+        self.page.close()
 
 
 @pytest.mark.parametrize("path", PAGES)
 def test_cold_deep_link(browser, server, path):
-    """The first visitor of a fresh server comes by a link to this page; wide and dark, then on a phone."""
-    for width, scheme in ((1280, "dark"), (390, "light")):
-        tab = Tab(browser, width, 844, scheme).open(f"{server.url}/{path}")
-        tab.sound()
+    """The first visitor of a fresh server comes by a link to this page, on a phone; then it is wide and dark."""
+    tab = Tab(browser, 390, 844).open(f"{server.url}/{path}")
+    for width, scheme in ((390, "light"), (1280, "dark")):
+        tab.become(width, scheme).sound()
         assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(chrome.all_pages())
         assert tab.page.get_by_text("Page not found").count() == 0
         assert tab.page.locator("h1").count() == 1
-        tab.close()
+    tab.close()
 
 
 def history(store: Path) -> list[dict]:
@@ -181,7 +189,7 @@ def test_the_main_story(browser, server):
     link = tab.page.url
 
     tab.go("Denoise").sound()  # other pages stay usable meanwhile
-    other = Tab(browser).open(link)  # another browser sees the same job
+    other = Tab(browser, stranger=True).open(link)  # another browser sees the same job
     other.page.get_by_role("button", name="Cancel").first.wait_for()
     other.close()
 
@@ -215,7 +223,7 @@ def test_a_finished_run_opens_in_the_pages(browser, server):
     assert "model=AE" in tab.page.url and "mnist-5k" in tab.page.url, "the address opens the same view"
     model = '[data-testid="stSelectbox"] input'
     assert tab.page.locator(model).first.input_value() == "AE · d=20 · mnist-5k"
-    again = Tab(browser).open(tab.page.url)
+    again = Tab(browser, stranger=True).open(tab.page.url)
     again.sound()
     assert again.page.locator(model).first.input_value() == "AE · d=20 · mnist-5k"
     again.close()
@@ -230,7 +238,7 @@ def test_the_choice_outlives_the_page_and_the_browser(browser, server):
     tab.go("Latent sliders").go("Denoise")
     assert "digit=5" in tab.page.url and "level=0.3" in tab.page.url and "noise=masking" in tab.page.url
     tab.sound()
-    again = Tab(browser).open(tab.page.url)
+    again = Tab(browser, stranger=True).open(tab.page.url)
     assert float(again.page.get_by_role("slider", name="Level").input_value()) == 0.3
     tab.close()
     again.close()

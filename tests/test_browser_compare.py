@@ -20,14 +20,14 @@ def server(tmp_path_factory):
 
 
 def test_every_view_fits_and_asks_for_nothing(browser, server):  # noqa: F811
-    for width, scheme in ((1280, "light"), (390, "dark")):
-        tab = Tab(browser, width, 900, scheme).open(f"{server.url}/compare?{PAIR}")
-        tab.page.locator('[data-testid="stDataFrame"]').wait_for()
-        for view in ("KL over training", "Dimensions", "Best and worst", "Samples", "Rate and distortion"):
-            tab.page.get_by_role("radio", name=view).click()
-            tab.rest().sound()
-        tab.page.locator(".js-plotly-plot .point").first.wait_for()
-        tab.close()
+    tab = Tab(browser).open(f"{server.url}/compare?{PAIR}")
+    tab.page.locator('[data-testid="stDataFrame"]').wait_for()
+    for view in ("KL over training", "Dimensions", "Best and worst", "Samples", "Rate and distortion"):
+        tab.page.get_by_role("radio", name=view).click()
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            tab.become(width, scheme).sound()
+    tab.page.locator(".js-plotly-plot .point").first.wait_for()
+    tab.close()
 
 
 def test_a_link_opens_the_same_view(browser, server):  # noqa: F811
@@ -36,7 +36,7 @@ def test_a_link_opens_the_same_view(browser, server):  # noqa: F811
     tab.rest()
     strips = tab.page.locator(".strips img")
     until(lambda: strips.count() == 8, 30)  # six dimensions of the VAE; the AE has two
-    other = Tab(browser).open(tab.page.evaluate("location.href"))
+    other = Tab(browser, stranger=True).open(tab.page.evaluate("location.href"))
     until(lambda: other.page.locator(".strips img").count() == 8, 30)
     assert other.page.locator(".strips").inner_text() == tab.page.locator(".strips").inner_text()
     tab.close()
@@ -77,6 +77,6 @@ def test_report_and_figures_can_be_taken(browser, server):  # noqa: F811
     report.locator("h1").wait_for()
     assert [url for url in asked if not url.startswith("data:")] == []
     assert report.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
-    report.context.close()
+    report.close()
     tab.sound()
     tab.close()

@@ -43,10 +43,11 @@ def letters(tab: Tab) -> list:
 
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
 def test_a_lab_is_sound_and_moves(browser, shared_server, page):  # noqa: F811
+    tab = Tab(browser)
+    sent = letters(tab)
+    tab.open(f"{shared_server.url}/{page.url_path}")
     for width, scheme in ((1280, "light"), (390, "dark")):
-        tab = Tab(browser, width, 900, scheme)
-        sent = letters(tab)
-        tab.open(f"{shared_server.url}/{page.url_path}")
+        tab.become(width, scheme)
         tab.page.get_by_text("Three things to try").wait_for()
         tab.rest().sound()
         assert tab.page.locator("h1").inner_text() == page.title
@@ -55,7 +56,7 @@ def test_a_lab_is_sound_and_moves(browser, shared_server, page):  # noqa: F811
             slider.wait_for()
             before = len(sent)
             assert slider.evaluate(MOVES) and len(sent) == before
-        tab.close()
+    tab.close()
 
 
 @pytest.mark.parametrize("bundle", ["collapse", "likelihoods"])

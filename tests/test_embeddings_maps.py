@@ -70,6 +70,36 @@ def test_exact_gradient_is_that_of_scikit_learn_and_of_autograd(monkeypatch):
     np.testing.assert_allclose(tsne.Exact(p, "cpu")(y, 12 * p)[1] - gradient, 11 * (gradient + push(y)), atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("scale", "spacing", "bound"),
+    [(1e-4, 0.5, 1e-6), (1.0, 0.5, 1e-3), (30.0, 0.5, 0.1), (30.0, 0.25, 5e-3), (300.0, 0.5, 0.1)],
+)
+def test_interpolated_gradient_is_the_exact_one(monkeypatch, scale, spacing, bound):
+    """From the first iteration, all points in one cell, to a map wider than any; error of the push alone, relative."""
+    monkeypatch.setattr(tsne, "SPACING", spacing)
+    p, y = affinities_of(500)
+    y = y * scale
+    kl, gradient = tsne.Interpolated()(y, p, should_eval_error=True)
+    exact_kl, exact = tsne.Exact(p, "cpu")(y, p, should_eval_error=True)
+    repelled = push(y)
+    assert np.linalg.norm(gradient - exact) <= bound * np.linalg.norm(repelled)
+    assert kl == pytest.approx(exact_kl, abs=bound)
+    assert np.abs(gradient.sum(0)).max() <= 1e-6 * np.abs(gradient).sum()  # opposite and equal
+    assert tsne.Interpolated()(y, p)[0] == 0
+    np.testing.assert_array_equal(tsne.Interpolated()(y, p, n_jobs=2)[1], gradient)
+
+
+def test_the_grid_follows_the_map(monkeypatch):
+    p, y = affinities_of(500)
+    gradient, asked, own = tsne.Interpolated(), [], tsne.Interpolated._spectra
+    monkeypatch.setattr(tsne.Interpolated, "_spectra", lambda *a: asked.append(a[1:]) or own(*a))
+    for scale in (0, 1e-3, 1, 30, 1e5):
+        assert np.isfinite(gradient(y * scale, p)[1]).all()
+    sizes, spacings = zip(*asked, strict=True)
+    assert max(sizes) <= 2.1 * tsne.NODES[1] and all(s == 2 ** round(np.log2(s)) for s in spacings)
+    assert spacings[1] < spacings[2] < spacings[3] == tsne.SPACING < spacings[4]
+
+
 def push(y: np.ndarray) -> np.ndarray:
     """The repelling half of the gradient, by its definition."""
     apart = y[:, None] - y[None]
@@ -101,12 +131,17 @@ def test_no_worse_than_scikit_learn():
     assert ours["knn_accuracy"] > theirs["knn_accuracy"] - 0.01
 
 
-def test_with_the_exact_gradient_the_optimiser_gets_as_far(monkeypatch):
+@pytest.mark.parametrize("kind", ["Exact", "Interpolated"])
+def test_with_another_gradient_the_optimiser_gets_as_far(monkeypatch, kind):
     x = load_digits().data[:N].astype(np.float32)
     config = EmbedConfig("tsne", perplexity=20.0)
     monkeypatch.setattr(tsne, "SCHEDULE", {True: (60, 90)})
     near = tsne.draw(x, config, lambda *_: None)[1]
-    monkeypatch.setattr(tsne, "_gradient", lambda p: {"negative_gradient_method": tsne.Exact(p, "cpu")})
+    if kind == "Exact":
+        monkeypatch.setattr(tsne, "_gradient", lambda p: {"negative_gradient_method": tsne.Exact(p, "cpu")})
+    else:
+        monkeypatch.setattr(tsne, "FEW", N - 1)
+        monkeypatch.setattr(tsne, "SCHEDULE", {False: (60, 90)})
     assert tsne.draw(x, config, lambda *_: None)[1] == pytest.approx(near, abs=0.03)
 
 

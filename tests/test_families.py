@@ -80,6 +80,26 @@ def test_stopped_resumed_and_opened_it_is_the_same_run(trained, family, network)
     assert all(torch.equal(value, weights[name]) for name, value in memory.state_dict().items())
     x = torch.rand(16, *memory.shape, generator=torch.Generator().manual_seed(0))
     assert all(torch.equal(a, b) for a, b in zip(said(memory, x), said(whole.model, x), strict=True))
+    assert runs.evaluate_model(whole.config, whole.model, whole.device) == whole.metrics
+    says_what_it_is(whole)
+
+
+def says_what_it_is(run) -> None:
+    """Its listing, preview, numbers and film are those of this model."""
+    assert run.info.status == "finished" and run.info.traits == run.model.traits
+    assert run.info.latent_dim == run.config.model.latent_dim
+    assert (run.path / "preview.png").stat().st_size > 200
+    numbers = run.metrics[run.config.data.name]
+    assert numbers["images"] == 20 and all(np.isfinite(np.ravel(v)).all() for v in numbers.values())
+    pictures = np.random.default_rng(0).random((3, 1, 28, 28), dtype=np.float32)
+    if run.model.input == "image":
+        assert run.encode(pictures).shape == (3, run.latent_dim)
+        frames = len(run.film["step"])
+        assert run.film["recon"].shape == run.film["sample"].shape == (frames, 16, 28, 28)
+        assert run.film["codes"].shape[2] == run.latent_dim
+    else:
+        with pytest.raises(ValueError, match="no single picture has a code in it"):
+            run.encode(pictures)
 
 
 # -- wrong options ---------------------------------------------------------------------------------------------------

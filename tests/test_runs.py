@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from aevae import checkpoints, paths
 from aevae.checkpoints import DamagedRun, read_run
-from aevae.models import FAMILIES, build_model
+from aevae.models import build_model
 from aevae.runs import load_run, train_or_load
 from aevae.training.trainer import EpochDone, StepDone
 
@@ -34,29 +34,6 @@ def digits(n=12):
     return np.random.default_rng(0).random((n, 1, 28, 28), dtype=np.float32)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_what_was_saved_is_what_was_trained(zoo, family):
-    """Opened twice: the same codes, pictures and numbers, bit for bit; and its listing knows what it is like."""
-    run, again = load_run(zoo[family]), load_run(zoo[family])
-    assert run.info.status == "finished" and run.info.traits == run.model.traits
-    assert run.info.latent_dim == run.config.model.latent_dim
-    assert (run.path / "preview.png").stat().st_size > 200
-    weights = again.model.state_dict()
-    assert all(torch.equal(v, weights[k]) for k, v in run.model.state_dict().items())
-    numbers = run.metrics[run.config.data.name]
-    assert numbers["images"] > 0 and all(np.isfinite(np.ravel(v)).all() for v in numbers.values())
-    if run.model.input == "image":
-        z = run.encode(digits(3))
-        assert z.shape == (3, run.latent_dim) and np.array_equal(z, again.encode(digits(3)))
-        assert np.array_equal(run.decode(z), again.decode(z))
-        frames = len(run.film["step"])
-        assert run.film["recon"].shape == run.film["sample"].shape == (frames, 16, 28, 28)
-        assert run.film["codes"].shape[2] == run.latent_dim
-    else:
-        with pytest.raises(ValueError, match="no single picture has a code in it"):
-            run.encode(digits())
-
-
 @pytest.mark.parametrize("family", BASIC)
 def test_round_trip(store, family):
     run = load_run(store[family])
@@ -65,14 +42,6 @@ def test_round_trip(store, family):
     assert run.film["step"].tolist() == [0, 1, 3, 4] and run.film["epoch"].tolist() == [0, 0.25, 0.75, 1]
     assert [r["epoch"] for r in run.history] == [0, 1]
     assert run.metrics["mnist-5k"]["images"] == 1000
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_stored_numbers_are_reproduced(zoo, family):
-    from aevae.runs import evaluate_model
-
-    run = load_run(zoo[family])
-    assert evaluate_model(run.config, run.model, run.device) == run.metrics
 
 
 def test_latent_summary(store):
@@ -305,7 +274,6 @@ def test_a_handful_of_own_pictures(empty_store, tmp_path, monkeypatch, count):
 
 
 def test_exact_pictures_have_a_finite_psnr():
-    import torch
 
     from aevae.config import DataConfig
     from aevae.runs import evaluate

@@ -11,6 +11,7 @@ from typing import ClassVar
 from torch import Generator, Tensor, nn
 
 from aevae.config import ModelConfig
+from aevae.models import blocks
 from aevae.models.base import Model
 from aevae.outputs import Loss
 
@@ -29,6 +30,15 @@ class Autoencoder(Model):
     title = "Autoencoder"
     objective = "-log p(x | g(f(x)))"
     paper = "Hinton & Salakhutdinov 2006"
+
+    def build(self) -> None:
+        if self.config.network != "shallow":
+            return super().build()
+        self.encoder = blocks.flat_encoder()
+        self.code = nn.Sequential(nn.Linear(blocks.PIXELS, self.config.latent_dim), nn.Sigmoid())
+        tied = getattr(self.config, "tied", True)  # else f may shrink and g grow
+        back = blocks.Transposed(self.code[0]) if tied else nn.Linear(self.config.latent_dim, blocks.PIXELS)
+        self.decoder = blocks.flat_decoder(back)
 
     def build_code(self, width: int) -> None:
         self.code = nn.Linear(width, self.config.latent_dim)

@@ -67,15 +67,6 @@ class ContractiveAutoencoder(Autoencoder):
     knobs = ("lam",)
     units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over pictures"}
 
-    def build(self) -> None:
-        config = self.config
-        if config.network != "shallow":
-            return super().build()
-        self.encoder = blocks.flat_encoder()
-        self.code = nn.Sequential(nn.Linear(blocks.PIXELS, config.latent_dim), nn.Sigmoid())
-        back = blocks.Transposed(self.code[0]) if config.tied else nn.Linear(config.latent_dim, blocks.PIXELS)
-        self.decoder = blocks.flat_decoder(back)
-
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         z, norm = self.code_and_norm(x, generator)
         terms = {"recon": self.nll(x, self.params(z)).mean(), "contraction": self.lam * norm.mean()}

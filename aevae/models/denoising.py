@@ -22,6 +22,11 @@ class DenoisingConfig(AEConfig):
     # codes of clean pictures are extrapolated. A high rate makes the encoder's weights grow, and those codes run away:
     # at a peak of 1.6e-2, after ten epochs of mnist, their norm is 97 against 16 of noisy ones, and the error 49.
     recipe: ClassVar[dict] = {"lr": 2e-3}
+    network: str = option(
+        "mlp",
+        "mlp: one hidden layer each way; conv: two strided convolutions; shallow: one sigmoid layer, which is the code",
+        choices=("mlp", "conv", "shallow"),
+    )
     noise: str = option(
         "gaussian",
         "what spoils the input: gaussian, masking, salt_and_pepper, or one covered block",
@@ -33,6 +38,11 @@ class DenoisingConfig(AEConfig):
     clip: bool = option(
         True, "keep noisy pixels in 0..1; off: the score identity of denoising holds", when=("noise", ("gaussian",))
     )
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.network == "shallow" and self.likelihood == "categorical":
+            raise ValueError("likelihood must be of one number a pixel with network=shallow, got categorical")
 
 
 class DenoisingAutoencoder(Autoencoder):
