@@ -204,7 +204,7 @@ def start() -> bool:
 
 def _warm_up() -> None:
     time.sleep(WARM_UP_AFTER)
-    for name in ("torch", "plotly.graph_objects"):
+    for name in ("torch", "plotly.graph_objects", "sympy", "aevae.program"):  # torch traces shapes with sympy
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # what was imported stays: else each full collection looks through 300,000 objects, and all wait for it
