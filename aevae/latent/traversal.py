@@ -3,6 +3,8 @@
 Grids are laid out as pictures: row 0 is the TOP (largest y), column 0 the left (smallest x).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -30,6 +32,22 @@ def traverse(z: np.ndarray, dim: int, values: np.ndarray) -> np.ndarray:
     codes = np.tile(z, (len(values), 1))  # (S, D)
     codes[:, dim] = values
     return codes
+
+
+def walks(model, x: np.ndarray, dims: Sequence[int], steps: int) -> np.ndarray:
+    """One picture x (1, 1, 28, 28) and what a Gaussian model decodes around its code: (1 + dims, steps, 784) float32.
+
+    Row 0: x, then steps - 1 draws of q(z|x), the same noise for every model; then a walk along each of `dims`.
+    """
+    import torch
+
+    with torch.inference_mode():
+        x = torch.tensor(x)
+        mu, logvar = model.posterior(x)
+        eps = torch.randn(steps - 1, mu.shape[1], generator=torch.Generator().manual_seed(0))
+        along = [traverse(mu[0].numpy(), int(j), strip_values(steps)) for j in dims]
+        z = torch.cat([mu + (0.5 * logvar).exp() * eps, torch.tensor(np.concatenate(along))])
+        return torch.cat([x, model.decode(z)]).numpy().reshape(1 + len(along), steps, -1)
 
 
 def plane_grid(z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> np.ndarray:

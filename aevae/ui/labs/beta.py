@@ -1,0 +1,85 @@
+"""The lab β: the models of the sweep, their walks, and what `web/frames.js` gets."""
+
+import numpy as np
+import streamlit as st
+
+from aevae import bundles
+from aevae.figures.rates import Outcome, rate_distortion
+from aevae.latent.traversal import walks
+from aevae.ui import kept, live, loaders, pictures, state
+from aevae.ui.i18n import _
+
+STEPS = 9
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def sweep() -> list[tuple[bundles.Member, object]]:
+    """The models of the sweep, β rising, opened."""
+    return [(member, member.model()) for member in bundles.load("beta").values()]
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def traversals(picture: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Pictures uint8 (F, 1 + D, STEPS, 784) and KL of each number of the code (F, D), most first, for every β.
+
+    The first row: the digit itself, and what draws of its posterior decode to.
+    """
+    x = np.frombuffer(picture, np.float32).reshape(1, 1, 28, 28)
+    frames, kls = [], []
+    for member, model in sweep():
+        kl = member.history["kl_per_dim"][-1]
+        order = np.argsort(-kl, kind="stable")
+        frames.append(pictures.to_bytes(walks(model, x, order, STEPS)))
+        kls.append(kl[order])
+    return np.stack(frames), np.stack(kls)
+
+
+def drawn(x: np.ndarray) -> int:
+    """The walks of every β under one slider; returns which β it rests at."""
+    found = sweep()
+    frames, kls = traversals(np.ascontiguousarray(x, np.float32).tobytes())
+    at = {"beta_at": (4, 0, len(found) - 1)}
+    now = int(kept.numbers(at)["beta_at"])
+    said = [
+        {
+            "label": f"β = {member.name}",
+            "note": _("reconstruction {:.1f} + KL {:.1f} nats; {} of {} numbers used").format(
+                member.numbers["recon"], member.numbers["kl"], int((kl > 0.05).sum()), len(kl)
+            ),
+            "rows": [
+                {"name": _("digit, draws"), "bar": 0},
+                *({"name": _("{:.2f} nats").format(v), "bar": float(v / kls.max())} for v in kl),
+            ],
+        }
+        for (member, _model), kl in zip(found, kls, strict=True)
+    ]
+    if problem := live.trouble([]):
+        st.caption(problem)
+        pictures.show(frames[now].reshape(-1, 28, 28), STEPS, alt=_("Walks along each number of the code"))
+        return now
+    texts = {"slider": _("Weight of the KL"), "pictures": _("A walk along one number of the code, from −3 to 3")}
+    spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
+    live.mount("frames", "frames", spec, {"pictures": frames}, height=390, on_send=kept.taker({"frame": "beta_at"}, at))
+    return now
+
+
+def rates(now: int) -> None:
+    """Every model as a point: what its code costs, against what is left to say."""
+    out = [Outcome(_("sweep"), f"β={m.name}", m.numbers["kl"], m.numbers["recon"]) for m, _model in sweep()]
+    others = []
+    if st.toggle(_("Show the runs of this lab, too"), key="beta_runs", bind="query-params"):
+        for run in loaders.finished(("vae", "beta_vae", "iwae", "skip_vae")):
+            terms = run.metrics.get("mnist-5k", {})
+            if "kl" in terms and run.config["model"].get("likelihood") == "bernoulli":
+                others.append(
+                    Outcome(_("runs"), state.label_of(run.name).partition(" · mnist")[0], terms["kl"], terms["recon"])
+                )
+    chart = rate_distortion([*out, *others], height=420)
+    if others:
+        chart.data[-1].update(mode="markers", text=None)
+    here = out[now]
+    chart.add_scatter(
+        x=[here.x], y=[here.recon], mode="markers", showlegend=False, hoverinfo="skip",
+        marker={"size": 20, "symbol": "circle-open", "line": {"width": 2}, "color": "#D55E00"},
+    )  # fmt: skip
+    st.plotly_chart(chart, key="rates", config={"displayModeBar": False})

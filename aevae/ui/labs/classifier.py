@@ -1,0 +1,80 @@
+"""The lab Generative classifier: ten densities and a net, and what `web/classes.js` gets."""
+
+import zlib
+
+import numpy as np
+import streamlit as st
+
+from aevae.metrics import class_densities as densities
+from aevae.ui import kept, live, loaders, pictures
+from aevae.ui.i18n import _
+
+MOST = 16  # draws
+JUDGED = 4  # draws with which the usual was measured
+RARE = 0.01  # of real digits that score below what is called usual
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def nets() -> tuple[dict, dict]:
+    """Ten VAEs, and the net that reads."""
+    return densities.layers(), densities.reader()
+
+
+@st.cache_resource(max_entries=1, show_spinner=False)
+def judged() -> dict:
+    """Both on the 1,000 test digits: shares of right answers, and the score that few real digits of a class miss."""
+    net, reader = nets()
+    images, labels = loaders.test_digits()
+    x = images.reshape(len(images), -1)
+    found = densities.scores(net, x, densities.noise(JUDGED, net["wm"].shape[1]))
+    of_own = [found[labels == c, c] for c in range(densities.CLASSES)]
+    return {
+        "densities": float((found.argmax(1) == labels).mean()),
+        "net": float((densities.read(reader, x).argmax(1) == labels).mean()),
+        "usual": [float(np.quantile(scores, RARE)) for scores in of_own],
+        "count": len(labels),
+    }
+
+
+def bars(x: np.ndarray, measured: dict) -> int:
+    """The picture and what both say of it, live; returns the number of draws."""
+    (net, reader), width = nets(), nets()[0]["wm"].shape[1]
+    at = {"class_draws": (JUDGED, 1, MOST)}
+    draws = int(kept.numbers(at)["class_draws"])
+    if problem := live.trouble([]):
+        st.caption(problem)
+        pictures.show(x, 1, scale=6, alt=_("The picture"))
+        flat = x.reshape(1, -1)
+        table = densities.scores(net, flat, densities.noise(draws, width))[0]
+        st.bar_chart({"log p(x|c)": table, "p(c|x)": densities.read(reader, flat)[0]})
+        return draws
+    weights = {name: value.astype(np.float16) for name, value in net.items()}
+    weights |= dict(zip(("r1", "s1", "r2", "s2"), (v.astype(np.float16) for v in reader.values()), strict=True))
+    live.mount(
+        "classes",
+        "classes",
+        {
+            "key": f"{zlib.crc32(np.ascontiguousarray(x).tobytes())}",
+            "picker": "digit",
+            "draws": draws,
+            "most_draws": MOST,
+            "least": -400,
+            "most": 0,
+            "usual": measured["usual"],
+            "texts": {
+                "picture": _("What both look at"),
+                "draws": _("Draws of z for each class"),
+                "nats": _("nats"),
+                "net": _("one net, 784-64-10"),
+                "usual": _("Densities: {best}. Net: {other}, {sure} sure. {nats} nats are usual for a {best}."),
+                "low": _(
+                    "Nobody's digit: at best {nats} nats as a {best}, where 99 % of real ones have more than {floor}. "
+                    "The net says {other}, {sure} sure."
+                ),
+            },
+        },
+        weights | {"x": x.reshape(-1).astype(np.float32), "eps": densities.noise(MOST, width)},
+        height=350,
+        on_send=kept.taker({"draws": "class_draws"}, at),
+    )  # fmt: skip
+    return draws

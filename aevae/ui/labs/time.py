@@ -1,0 +1,59 @@
+"""The lab Time: futures, and what `web/futures.js` gets."""
+
+import numpy as np
+import streamlit as st
+
+from aevae.latent import futures
+from aevae.ui import kept, live, loaders, pictures
+from aevae.ui.i18n import _
+
+MOST, COUNT, AHEAD = 8, 6, 12  # frames seen at most; futures; frames that they reach
+SEEN = {"seen": (1, 1, MOST)}
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def foretold(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Futures:
+    return futures.futures(loaders.run(name), frames, MOST, COUNT, AHEAD // jump, jump, seed)
+
+
+def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None:
+    """The truth, what is believed and the futures, playing."""
+    if problem := live.trouble([]):
+        st.caption(problem)
+        shown = np.concatenate([frames[seen - 1 : seen + AHEAD : told.jump, 0][None], np.insert(
+            told.drawn[seen - 1], 0, told.believed[seen - 1], axis=1)])  # fmt: skip
+        pictures.show(shown, width="stretch", alt=_("The truth, and futures beneath it, frame by frame"))
+        return
+    live.mount(
+        "futures",
+        "futures",
+        {
+            "key": key,
+            "shape": f"{told.drawn.shape}",
+            "seen": seen,
+            "jump": told.jump,
+            "near": [round(told.near(s)[0] * COUNT) for s in range(1, MOST + 1)],
+            "texts": {
+                "seen": _("Frames seen"),
+                "said": _("{seen} seen: {near} of {count} first jumps within a pixel"),
+                "truth": _("truth"),
+                "belief": _("belief"),
+                "future": _("future {number}"),
+                "now": _("Time"),
+                "before": _("frame {frame}, seen"),
+                "after": _("frame {frame}, {ahead} ahead of what was seen"),
+                "play": _("▶ Play"),
+                "pause": _("❚❚ Pause"),
+                "chart": _("Pixels to the right of the first frame, against the frame: seen ●, truth ○, futures red"),
+            },
+        },
+        {
+            "true": frames.reshape(-1),
+            "column": told.true.astype(np.int32),
+            "believed": told.believed,
+            "drawn": told.drawn,
+            "place": told.place.astype(np.int32),
+        },
+        height=620,
+        on_send=kept.taker({"seen": "seen"}, SEEN),
+    )
