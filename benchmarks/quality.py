@@ -3,7 +3,8 @@
     python -m benchmarks.quality [--seeds 3] [--device cpu] [--threads 2]
 
 Per seed the classic recipe, in a process of its own, and the preset `fast`, which is so short that it is timed three
-times (median); training time alone, evaluation left out on both sides. The preset was chosen on a validation split (`benchmarks.recipe`), not on these numbers.
+times (median); training time alone, evaluation left out on both sides. The preset was chosen on a validation split
+(`benchmarks.recipe`), not on these numbers.
 """
 
 import argparse
