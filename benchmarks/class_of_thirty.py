@@ -314,22 +314,25 @@ async def press_train(url: str, pupils: int) -> None:
 
 async def come_and_go(url: str, sessions: int) -> None:
     """Part 3."""
-    sizes, errors = [(0, memory(url))], 0
+    sizes, errors = [(0, memory(url))], Counter()
 
-    async def visit(number: int) -> int:
+    async def visit(number: int) -> list[str]:
         seat, draw = Seat(url), random.Random(number)
         await seat.sit()
         await seat.go(draw.choice(PAGES[1:]))
         await seat.leave()
-        return len(seat.errors)
+        return seat.errors
 
     print("\n| sessions opened and closed | memory of the server (MB) |\n|---|---|")
     for first in range(0, sessions, 10):
-        errors += sum(await asyncio.gather(*(visit(first + i) for i in range(10))))
+        for found in await asyncio.gather(*(visit(first + i) for i in range(10))):
+            errors.update(found)
         if (first + 10) % max(sessions // 10, 10) == 0:
             sizes.append((first + 10, memory(url)))
             print(f"| {first + 10} | {sizes[-1][1]:.0f} |", flush=True)
-    print(f"    errors: {errors}")
+    print(f"    errors: {errors.total()}")
+    for problem, count in errors.most_common(8):
+        print(f"    {count} x {problem}")
 
 
 async def report(url: str, pid: int, asked: argparse.Namespace) -> None:
