@@ -1,6 +1,7 @@
 """Every lab has the one shape, opens on what is shipped, and can be linked; and a new one is one file."""
 
 import ast
+import tomllib
 
 import pytest
 import streamlit as st
@@ -94,3 +95,10 @@ def test_the_lab_of_the_readme_works(shipped):
     lines = [line[4:] for line in recipe.splitlines() if line.startswith("    ") or not line]
     app = AppTest.from_string("\n".join(lines).strip(), default_timeout=120).run()
     assert not app.exception and app.title[0].value == "Holes" and app.get("image") and app.get("latex")
+
+
+def test_nothing_parses_scripts_while_others_do():
+    """Python before 3.11.8 fails where two threads build syntax trees at once, as thirty first visitors made it do."""
+    config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text("utf-8"))
+    assert config["runner"]["magicEnabled"] is False
+    assert not [file for file in (paths.ROOT / "aevae" / "ui").rglob("*.py") if "import ast\n" in file.read_text("utf-8")]
