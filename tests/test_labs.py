@@ -101,4 +101,6 @@ def test_nothing_parses_scripts_while_others_do():
     """Python before 3.11.8 fails where two threads build syntax trees at once, as thirty first visitors made it do."""
     config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text("utf-8"))
     assert config["runner"]["magicEnabled"] is False
-    assert not [file for file in (paths.ROOT / "aevae" / "ui").rglob("*.py") if "import ast\n" in file.read_text("utf-8")]
+    assert not [
+        file for file in (paths.ROOT / "aevae" / "ui").rglob("*.py") if "import ast\n" in file.read_text("utf-8")
+    ]
