@@ -1,10 +1,11 @@
 """Seconds from starting the server to a page at rest, in a real Chromium: `python -m benchmarks.startup`.
 
-Every page is opened cold, by a deep link on a fresh server, three times; medians. `--labs`: every lab instead, on one
-warm server (torch in its memory): by the menu, the first time and again, and by its address in a new tab of the same
-browser, where Streamlit's own start is in the time. Needs playwright and chromium.
+Every page is opened cold, by a deep link on a fresh server, three times; medians. `--warm`: every page and lab
+instead, on one server that holds torch in its memory: by the menu, the first time and again, and by its address in a
+new tab of the same browser, where Streamlit's own start is in the time. Needs playwright and chromium.
 """
 
+import json
 import os
 import re
 import shutil
@@ -20,7 +21,6 @@ from playwright.sync_api import sync_playwright
 
 from aevae.paths import ROOT
 
-READ = "document.querySelector('[data-testid=stMain]')?.innerText.includes('Three things to try')"  # ends a lab
 WARM = 15  # seconds until a server that has greeted somebody holds torch in its memory
 PAGES = ("", "train", "models", "denoise", "sliders", "interpolate", "embeddings")
 IDLE = "document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'"
@@ -77,9 +77,9 @@ def opened(browser, path: str) -> tuple[float, float]:
         process.wait()
 
 
-def labs(browser) -> None:
-    """Print the table of the labs."""
-    from aevae.ui import lab
+def warm(browser) -> None:
+    """Print the table of a warm server."""
+    from aevae.ui import chrome
 
     process, url = serve()
     browser = browser.new_context()  # whose tabs share what was fetched
@@ -87,15 +87,20 @@ def labs(browser) -> None:
         wait_for(url)
         seconds(browser, url, "", DRAWN)
         time.sleep(WARM)
-        print("| lab | by the menu, first (s) | again (s) | in a new tab (s) |\n|---|---|---|---|")
+        print("| page | by the menu, first (s) | again (s) | in a new tab (s) |\n|---|---|---|---|")
         tab = browser.new_page()
-        for page in lab.found():
+        for page in chrome.all_pages()[1:]:
             first, *again = (by_menu(tab, url, page.title) for _ in range(4))
-            new = [seconds(browser, url, page.url_path, READ) for _ in range(3)]
+            new = [seconds(browser, url, page.url_path, there(page.title)) for _ in range(3)]
             print(f"| {page.url_path} | {first:.1f} | {median(again):.1f} | {median(new):.1f} |", flush=True)
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
+
+
+def there(title: str) -> str:
+    """Whether this page is the one that is shown."""
+    return f"document.querySelector('h1')?.innerText === {json.dumps(title)}"
 
 
 def by_menu(tab, url: str, title: str) -> float:
@@ -106,7 +111,7 @@ def by_menu(tab, url: str, title: str) -> float:
     link.scroll_into_view_if_needed()
     started = time.perf_counter()
     link.click()
-    tab.wait_for_function(f"{IDLE} && {READ}", timeout=120_000, polling=50)
+    tab.wait_for_function(f"{IDLE} && {there(title)}", timeout=120_000, polling=50)
     return time.perf_counter() - started
 
 
@@ -127,8 +132,8 @@ def main(rounds: int = 3) -> None:
             executable_path=shutil.which("chromium"),
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
-        if "--labs" in sys.argv:
-            return labs(browser)
+        if "--warm" in sys.argv:
+            return warm(browser)
         print("| page | server healthy (s) | page at rest (s) |\n|---|---|---|")
         for path in PAGES:
             healthy, ready = zip(*(opened(browser, path) for _ in range(rounds)), strict=True)

@@ -1,5 +1,5 @@
 // Ten densities and one net look at a picture: bars of log p(x|c) and of p(c|x), while it is drawn.
-import { onDrawing, onFrame, outbox, paint } from "./core.js";
+import { paint, stage } from "./core.js";
 import { el, fill } from "./dom.js";
 
 const CLASSES = 10;
@@ -64,16 +64,10 @@ export function read(net, x) {
   return softmax([...affine(net.r2, 0, net.s2, 0, h, new Float32Array(CLASSES))]);
 }
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "classes" }));
-  const out = outbox(send);
-  let now = null;
+export function mount(ctx) {
   let parts = null;
-  let picture = null;
-  let off = () => {};
 
-  const show = onFrame(() => {
-    const { spec, arrays } = now;
+  function draw({ spec, arrays, picture }) {
     const x = picture ?? arrays.x;
     const draws = +parts.draws.value;
     paint(parts.canvas, x);
@@ -98,15 +92,15 @@ export function mount({ root, send }) {
       best, other, nats: found[best].toFixed(0), floor: spec.usual[best].toFixed(0), sure: percent(net[other]),
     });
     parts.verdict.classList.toggle("low", low);
-  });
+  }
 
-  function build() {
-    const { texts, draws, most_draws: most } = now.spec;
+  function build({ box, out, show, spec: { texts, draws, most_draws: most } }) {
+    const kept = parts?.draws.value;
     parts = {
       canvas: el("canvas", { class: "digit", width: 28, height: 28, role: "img", "aria-label": texts.picture }),
       draws: el("input", {
         type: "range", min: 1, max: most, step: 1, "aria-label": texts.draws,
-        oninput: () => show(), onchange: () => out.later(() => ({ draws: +parts.draws.value })),
+        oninput: show, onchange: () => out.later(() => ({ draws: +parts.draws.value })),
       }),
       said: el("output"),
       verdict: el("div", { class: "verdict" }),
@@ -119,7 +113,7 @@ export function mount({ root, send }) {
         return made;
       }),
     };
-    parts.draws.value = draws;
+    parts.draws.value = kept ?? draws;
     box.replaceChildren(
       el(
         "div", { class: "side" }, parts.canvas,
@@ -136,28 +130,7 @@ export function mount({ root, send }) {
     );
   }
 
-  return {
-    update(spec, arrays) {
-      const fresh = now === null;
-      const other = fresh || now.spec.key !== spec.key;
-      now = { spec, arrays };
-      if (fresh) {
-        build();
-        off = onDrawing(spec.picker, (pixels) => {
-          picture = pixels;
-          show();
-        });
-      }
-      if (other) picture = null;
-      show();
-    },
-    destroy() {
-      off();
-      show.cancel();
-      out.close();
-      box.remove();
-    },
-  };
+  return stage(ctx, "classes", { build, draw });
 }
 
 function percent(v) {

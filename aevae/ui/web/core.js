@@ -420,6 +420,38 @@ export function onDrawing(key, fn) {
   });
 }
 
+/**
+ * The life of a module, which its `mount` returns. What it knows: `box` (an element of class `name`), `out` (an outbox),
+ * the latest `spec`, `arrays` and `programs`, `picture` (drawn by hand, or null), and `show()`, which has it drawn in the
+ * next frame. build(now) is called where `spec.key` is new, draw(now) in a frame after anything has changed.
+ */
+export function stage({ root, send }, name, { build, draw }) {
+  const box = root.appendChild(Object.assign(document.createElement("div"), { className: name }));
+  const now = { box, out: outbox(send), spec: null, picture: null, show: onFrame(() => draw(now)) };
+  let off = () => {};
+  return {
+    update(spec, arrays, programs) {
+      const first = now.spec === null, fresh = now.spec?.key !== spec.key;
+      Object.assign(now, { spec, arrays, programs });
+      if (first && spec.picker) off = onDrawing(spec.picker, (pixels) => {
+        now.picture = pixels;
+        now.show();
+      });
+      if (first || fresh) {
+        now.picture = null;
+        build(now);
+      }
+      now.show();
+    },
+    destroy() {
+      off();
+      now.show.cancel();
+      now.out.close();
+      box.remove();
+    },
+  };
+}
+
 /** Does the reader want no motion that was not asked for? */
 export const stillness = () => globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? false;
 

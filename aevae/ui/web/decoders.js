@@ -1,5 +1,5 @@
 // Several decoders of one code: of each the mean, draws of its pixels and how far they stray, while the code is moved.
-import { PIXELS, onDrawing, onFrame, outbox, paint } from "./core.js";
+import { PIXELS, paint, stage } from "./core.js";
 import { el, fill, pictureRow } from "./dom.js";
 import { likelihood } from "./pixels.js";
 
@@ -20,20 +20,14 @@ export function squared(x, back) {
   return sum;
 }
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "decoders" }));
-  const out = outbox(send);
+export function mount(ctx) {
   const buffer = new Float32Array(PIXELS);
-  let now = null;
   let parts = null;
-  let picture = null; // drawn by hand
-  let off = () => {};
 
   const steps = () => parts.sliders.map(({ input }) => +input.value);
   const letter = () => Object.fromEntries(steps().map((step, i) => [`step${i}`, step]));
 
-  const show = onFrame(() => {
-    const { spec, arrays, programs } = now;
+  function draw({ spec, arrays, programs, picture }) {
     const x = picture ?? arrays.x, by = steps();
     const z = moved(programs[0].encode(x).mu, spec.dims, by);
     parts.sliders.forEach(({ said, input }, i) => {
@@ -56,30 +50,29 @@ export function mount({ root, send }) {
         nats: signed(nats, 0), bits: signed(bits, 2), error: squared(x, mean).toFixed(1),
       });
     }
-  });
+  }
 
-  function slider(d, i) {
-    const { spec } = now;
+  function slider({ spec, show, out }, d, value) {
     const name = fill(spec.texts.number, { number: d + 1 });
     const input = el("input", {
-      type: "range", min: -spec.reach, max: spec.reach, step: 0.1, value: spec.steps[i], "aria-label": name,
-      oninput: () => show(), onchange: () => out.later(letter),
+      type: "range", min: -spec.reach, max: spec.reach, step: 0.1, value, "aria-label": name,
+      oninput: show, onchange: () => out.later(letter),
     });
     return { name, input, said: el("output") };
   }
 
-  function row(model) {
-    const { spec } = now;
+  function row(spec, model) {
     const { kind, title, ...more } = spec.models[model];
     const family = { ...likelihood(kind, more), plain: kind === "gaussian" };
     return { model, family, ...pictureRow(title, spec.draws + 2, fill(spec.texts.pictures, { title })) };
   }
 
-  function build() {
-    const { texts, dims, shown } = now.spec;
+  function build(now) {
+    const { box, out, show, spec } = now, { texts, dims, shown } = spec;
+    const values = parts ? steps() : spec.steps;
     parts = {
-      sliders: dims.map(slider),
-      rows: shown.map(row),
+      sliders: dims.map((d, i) => slider(now, d, values[i])),
+      rows: shown.map((model) => row(spec, model)),
       back: el("button", {
         type: "button", textContent: texts.back,
         onclick() {
@@ -89,7 +82,7 @@ export function mount({ root, send }) {
         },
       }),
     };
-    const heads = [texts.mean, ...Array.from({ length: now.spec.draws }, () => texts.draw), texts.stray];
+    const heads = [texts.mean, ...Array.from({ length: spec.draws }, () => texts.draw), texts.stray];
     box.replaceChildren(
       el(
         "div", { class: "knobs" },
@@ -101,27 +94,5 @@ export function mount({ root, send }) {
     );
   }
 
-  return {
-    update(spec, arrays, programs) {
-      const fresh = now === null || now.spec.key !== spec.key;
-      const kept = parts && steps();
-      now = { spec, arrays, programs };
-      if (fresh) {
-        if (!parts) off = onDrawing(spec.picker, (pixels) => {
-          picture = pixels;
-          show();
-        });
-        picture = null;
-        build();
-        kept?.forEach((step, i) => (parts.sliders[i].input.value = step));
-      }
-      show();
-    },
-    destroy() {
-      off();
-      show.cancel();
-      out.close();
-      box.remove();
-    },
-  };
+  return stage(ctx, "decoders", { build, draw });
 }

@@ -1,5 +1,5 @@
 // Draws of z, decoded: from the posterior of a digit, under one slider, to the prior that knows of no digit.
-import { PIXELS, onDrawing, onFrame, outbox, paint } from "./core.js";
+import { PIXELS, paint, stage } from "./core.js";
 import { el, fill, pictureRow } from "./dom.js";
 import { klToPrior, reparameterise } from "./gaussian.js";
 
@@ -15,23 +15,18 @@ export function apart(a, b) {
   return sum / a.length;
 }
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "draws" }));
-  const out = outbox(send);
-  let now = null;
+export function mount(ctx) {
   let parts = null;
-  let picture = null; // drawn by hand
-  let off = () => {};
 
   /** Codes of q at t, decoded one by one. */
-  function decoded(program, { mu, std }, fn) {
-    const { eps } = now.arrays, width = mu.length;
-    for (let r = 0; r < now.spec.draws; r++) fn(program.decode(reparameterise(mu, std, eps.subarray(r * width, (r + 1) * width))), r);
+  function decoded({ arrays, spec }, program, { mu, std }, fn) {
+    const { eps } = arrays, width = mu.length;
+    for (let r = 0; r < spec.draws; r++) fn(program.decode(reparameterise(mu, std, eps.subarray(r * width, (r + 1) * width))), r);
   }
 
-  const show = onFrame(() => {
+  function draw(now) {
     const { spec, arrays, programs } = now;
-    const x = picture ?? arrays.x, t = +parts.slider.value / 100;
+    const x = now.picture ?? arrays.x, t = +parts.slider.value / 100;
     paint(parts.digit, x);
     parts.slider.setAttribute("aria-valuetext", fill(spec.texts.way, { part: parts.slider.value }));
     programs.forEach((program, i) => {
@@ -40,22 +35,22 @@ export function mount({ root, send }) {
       const q = { mu: Float32Array.from(mu), std: Float32Array.from(logvar, (v) => Math.exp(v / 2)) };
       const means = [new Float32Array(PIXELS), new Float32Array(PIXELS)];
       const sum = (k) => (back) => back.forEach((v, p) => (means[k][p] += v / spec.draws));
-      decoded(program, between(q.mu, q.std, t), (back, r) => paint(row.canvases[r], back));
-      decoded(program, q, sum(0));
-      decoded(program, between(q.mu, q.std, 1), sum(1));
+      decoded(now, program, between(q.mu, q.std, t), (back, r) => paint(row.canvases[r], back));
+      decoded(now, program, q, sum(0));
+      decoded(now, program, between(q.mu, q.std, 1), sum(1));
       row.says.textContent = fill(spec.texts.says, {
         kl: klToPrior(q.mu, q.std).toFixed(2), apart: apart(...means).toFixed(3),
       });
     });
-  });
+  }
 
-  function build() {
-    const { texts, titles, draws, at } = now.spec;
+  function build({ box, out, show, spec: { texts, titles, draws, at } }) {
+    const kept = parts?.slider.value;
     parts = {
       digit: el("canvas", { class: "digit", width: 28, height: 28, role: "img", "aria-label": texts.digit }),
       slider: el("input", {
-        type: "range", min: 0, max: 100, step: 1, value: at, "aria-label": texts.slider,
-        oninput: () => show(), onchange: () => out.later(() => ({ at: +parts.slider.value })),
+        type: "range", min: 0, max: 100, step: 1, value: kept ?? at, "aria-label": texts.slider,
+        oninput: show, onchange: () => out.later(() => ({ at: +parts.slider.value })),
       }),
       rows: titles.map((title) => pictureRow(title, draws, fill(texts.pictures, { title }))),
     };
@@ -68,27 +63,5 @@ export function mount({ root, send }) {
     );
   }
 
-  return {
-    update(spec, arrays, programs) {
-      const fresh = now === null || now.spec.key !== spec.key;
-      const at = parts?.slider.value;
-      now = { spec, arrays, programs };
-      if (fresh) {
-        if (!parts) off = onDrawing(spec.picker, (pixels) => {
-          picture = pixels;
-          show();
-        });
-        picture = null;
-        build();
-        if (at !== undefined) parts.slider.value = at;
-      }
-      show();
-    },
-    destroy() {
-      off();
-      show.cancel();
-      out.close();
-      box.remove();
-    },
-  };
+  return stage(ctx, "draws", { build, draw });
 }

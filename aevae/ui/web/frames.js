@@ -1,18 +1,14 @@
 // A slider through a few frames; a frame is rows of pictures, each with a name and a bar.
-import { PIXELS, onFrame, outbox, paint } from "./core.js";
+import { PIXELS, paint, stage } from "./core.js";
 import { el } from "./dom.js";
 
 /** Where row r, column c of frame f begins in pictures of (F, rows, columns, 784). */
 export const placeOf = (f, r, c, rows, columns) => ((f * rows + r) * columns + c) * PIXELS;
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "frames" }));
-  const out = outbox(send);
-  let now = null;
+export function mount(ctx) {
   let parts = null;
 
-  const show = onFrame(() => {
-    const { spec, arrays } = now;
+  function draw({ spec, arrays }) {
     const f = +parts.slider.value;
     const frame = spec.frames[f];
     parts.said.textContent = frame.label;
@@ -28,15 +24,16 @@ export function mount({ root, send }) {
         paint(canvas, arrays.pictures.subarray(at, at + PIXELS), 255);
       });
     });
-  });
+  }
 
-  function build() {
-    const { spec, arrays } = now;
+  function build({ box, out, show, spec, arrays }) {
+    const last = spec.frames.length - 1;
+    const kept = parts && +parts.slider.max === last ? parts.slider.value : spec.frame;
     const [, rows, columns] = arrays.pictures.shape;
     parts = {
       slider: el("input", {
-        type: "range", min: 0, max: spec.frames.length - 1, step: 1, "aria-label": spec.texts.slider,
-        oninput: () => show(), onchange: () => out.later(() => ({ frame: +parts.slider.value })),
+        type: "range", min: 0, max: last, step: 1, "aria-label": spec.texts.slider,
+        oninput: show, onchange: () => out.later(() => ({ frame: +parts.slider.value })),
       }),
       said: el("output"),
       note: el("div", { class: "note" }),
@@ -46,7 +43,7 @@ export function mount({ root, send }) {
         canvases: Array.from({ length: columns }, () => el("canvas", { class: "digit", width: 28, height: 28 })),
       })),
     };
-    parts.slider.value = spec.frame;
+    parts.slider.value = kept;
     box.replaceChildren(
       el("label", {}, el("span", { textContent: spec.texts.slider }), parts.slider, parts.said), parts.note,
       ...parts.rows.map(({ name, bar, canvases }) => {
@@ -57,21 +54,5 @@ export function mount({ root, send }) {
     );
   }
 
-  return {
-    update(spec, arrays) {
-      const fresh = now === null || now.spec.key !== spec.key;
-      const kept = parts && now.spec.frames.length === spec.frames.length ? +parts.slider.value : null;
-      now = { spec, arrays };
-      if (fresh) {
-        build();
-        if (kept !== null) parts.slider.value = kept;
-      }
-      show();
-    },
-    destroy() {
-      show.cancel();
-      out.close();
-      box.remove();
-    },
-  };
+  return stage(ctx, "frames", { build, draw });
 }

@@ -1,5 +1,5 @@
 // The posterior q(z|x) of one digit on a plane of the code: move it, stretch it, and the same noise gives other codes.
-import { onDrawing, onFrame, outbox, paint } from "./core.js";
+import { paint, stage } from "./core.js";
 import { el, fill, svg } from "./dom.js";
 import { crossEntropy, klToPrior, reparameterise } from "./gaussian.js";
 
@@ -19,32 +19,27 @@ export function terms(decode, x, mu, std, eps, draws, prior = 1) {
   return { recons, recon: recons.reduce((a, b) => a + b, 0) / draws, kl: klToPrior(mu, std, prior) };
 }
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "posterior" }));
-  const out = outbox(send);
+export function mount(ctx) {
   let now = null;
-  const px = (v) => (SIZE * (v / now.program.prior + REACH)) / (2 * REACH);
-  const unit = (v) => ((2 * REACH * v) / SIZE - REACH) * now.program.prior;
+  const px = (v) => (SIZE * (v / now.programs[0].prior + REACH)) / (2 * REACH);
+  const unit = (v) => ((2 * REACH * v) / SIZE - REACH) * now.programs[0].prior;
   let state = null; // {a, b, spread, draws}
   let parts = null;
-  let picture = null; // drawn by hand
-  let off = () => {};
 
-  const post = () => out.later(() => state);
+  const post = () => now.out.later(() => state);
   const change = (more) => {
     state = { ...state, ...more };
-    show();
+    now.show();
   };
 
   /** What the encoder says of the digit: mu, std (D). */
   const encoded = () => {
-    if (!picture) return { mu: now.arrays.mu, std: now.arrays.std };
-    const { mu, logvar } = now.program.encode(picture);
+    if (!now.picture) return { mu: now.arrays.mu, std: now.arrays.std };
+    const { mu, logvar } = now.programs[0].encode(now.picture);
     return { mu: Float32Array.from(mu), std: Float32Array.from(logvar, (v) => Math.exp(v / 2)) };
   };
 
-  const show = onFrame(() => {
-    const { spec, arrays, program } = now;
+  function draw({ spec, arrays, programs: [program], picture }) {
     const [i, j] = spec.plane;
     const x = picture ?? arrays.x;
     const own = encoded();
@@ -84,7 +79,7 @@ export function mount({ root, send }) {
     parts.drawsSaid.textContent = `R = ${state.draws}`;
     parts.spread.setAttribute("aria-valuetext", parts.spreadSaid.textContent);
     parts.back.disabled = !state.a && !state.b && state.spread === 1;
-  });
+  }
 
   function bar({ recon, kl, sum }, found, most) {
     recon.style.width = `${(100 * found.recon) / most}%`;
@@ -104,9 +99,10 @@ export function mount({ root, send }) {
     return [row, made];
   }
 
-  function build() {
-    const { texts } = now.spec;
-    const most = now.spec.most;
+  function build(given) {
+    now = given;
+    const { texts, most, start } = now.spec;
+    state = { ...start };
     parts = { canvases: Array.from({ length: most }, () => el("canvas", { class: "digit", width: 28, height: 28 })) };
     const circle = (name, more) => (parts[name] = svg(more.rx === undefined ? "circle" : "ellipse", { class: name, ...more }));
     parts.dots = Array.from({ length: most }, () => svg("circle", { class: "dot", r: 3.5 }));
@@ -138,7 +134,7 @@ export function mount({ root, send }) {
       const step = ARROWS[event.key];
       if (!step) return;
       event.preventDefault();
-      const by = 0.1 * now.program.prior;
+      const by = 0.1 * now.programs[0].prior;
       change({ a: state.a + by * step[0], b: state.b + by * step[1] });
       post();
     };
@@ -162,7 +158,7 @@ export function mount({ root, send }) {
     const [nowRow, nowBar] = stack(texts.now);
     const [baseRow, baseBar] = stack(texts.base);
     Object.assign(parts, { now: nowBar, base: baseBar });
-    box.replaceChildren(
+    now.box.replaceChildren(
       el(
         "div", { class: "left" }, plane,
         el("label", {}, el("span", { textContent: texts.spread }), parts.spread, parts.spreadSaid),
@@ -177,27 +173,5 @@ export function mount({ root, send }) {
     );
   }
 
-  return {
-    update(spec, arrays, programs) {
-      const fresh = now === null || now.spec.key !== spec.key;
-      now = { spec, arrays, program: programs[0] };
-      if (fresh) {
-        state = { ...spec.start };
-        off();
-        picture = null;
-        off = onDrawing(spec.picker, (pixels) => {
-          picture = pixels;
-          show();
-        });
-        build();
-      }
-      show();
-    },
-    destroy() {
-      off();
-      show.cancel();
-      out.close();
-      box.remove();
-    },
-  };
+  return stage(ctx, "posterior", { build, draw });
 }
