@@ -75,8 +75,9 @@ def test_every_shipped_run_fits_the_page():
         assert blob.unpack(data)[0]["dtype"] == "float16" and len(data) < 2e6
 
 
-def test_weights_are_fetched_once_and_kept_across_reloads(tab, shared_server):
-    asked = []
+def test_weights_are_fetched_once_and_kept_across_reloads(browser, shared_server):
+    tab, asked = Tab(browser, stranger=True), []
+    tab.page.goto(shared_server.url + "/_stcore/health")
     tab.page.on("request", lambda request: asked.append(request.url))
     url = address(SHIPPED[0])
     sizes = """performance.getEntriesByType("resource").filter((e) => e.name.includes("/live/"))
@@ -93,6 +94,7 @@ def test_weights_are_fetched_once_and_kept_across_reloads(tab, shared_server):
     assert {name for name, _, _ in again} == set(first)
     assert all(moved == 0 and there > 0 for _, moved, there in again), again
     assert all(LOCAL.match(u) for u in asked)
+    tab.close()
 
 
 def changed(header_changes=None, op=None) -> bytes:

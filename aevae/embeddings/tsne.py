@@ -141,12 +141,24 @@ class Interpolated:
         field = fft.irfft2(spectrum, s=mass.shape, workers=n_jobs)[:, :side, :side].reshape(3, -1)
         spread = sparse.csr_matrix((weights, nodes, np.arange(0, len(nodes) + 1, 16)), shape=(len(y), side * side))
         total, *push = (spread @ np.ascontiguousarray(part) for part in field)
-        total = total.sum() - len(y)  # a point is not its own neighbour
+        total = total.sum() - self._alone(w)
         gradient = np.stack(push, 1) / -total
         weight, error = _tsne.estimate_positive_gradient_nn(
             P.indices, P.indptr, P.data, y, y, gradient, dof, num_threads=n_jobs, should_eval_error=should_eval_error
         )
         return error + weight * np.log(total) if should_eval_error else 0.0, gradient
+
+    def _alone(self, w: np.ndarray) -> float:
+        """What of the normalisation the points are to themselves, through the grid: w (N, 2, 4), near N."""
+        from scipy import fft
+
+        by = np.arange(-3, 4)  # nodes apart
+        pairs = np.stack(
+            [(w[..., max(0, -k) : 4 - max(0, k)] * w[..., max(0, k) : 4 - max(0, -k)]).sum(-1) for k in by], -1
+        )
+        size = self.grid[0]
+        near = fft.irfft2(self.kernels[0], s=(size, size))[np.ix_(by, by)]  # 1 / (1 + d^2), as the grid knows it
+        return float(((pairs[:, 0] @ near) * pairs[:, 1]).sum())
 
     def _spectra(self, size: int, spacing: float) -> np.ndarray:
         """Of 1 / (1 + d^2) and the two parts of k: (3, size, size // 2 + 1)."""
