@@ -97,10 +97,25 @@ def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
 @pytest.fixture(scope="session")
 def whole_zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """The same of every family."""
+    """The same of every family; trained by one of the test processes, for all of them."""
+    from filelock import FileLock
+
     from aevae.models import FAMILIES
 
-    return train_all(tmp_path_factory.mktemp("zoo"), FAMILIES)
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "zoo"
+    with FileLock(f"{root}.lock"):
+        return train_all(root, FAMILIES)  # whose runs are loaded where they are there
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory):
+    """A server that many tests look at; do not train there."""
+    from test_browser import Server
+
+    server = Server(tmp_path_factory.mktemp("shared") / "runs")
+    yield server
+    server.stop()
 
 
 @pytest.fixture

@@ -146,10 +146,19 @@ class Tab:
         self.page.close()
 
 
-@pytest.mark.parametrize("path", PAGES)
+@pytest.mark.parametrize("path", ["sliders", "compare"])
 def test_cold_deep_link(browser, server, path):
-    """The first visitor of a fresh server comes by a link to this page, on a phone; then it is wide and dark."""
-    tab = Tab(browser, 390, 844).open(f"{server.url}/{path}")
+    """The first visitor of a fresh server comes by a link."""
+    look_at(Tab(browser, 390).open(f"{server.url}/{path}"))
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_deep_link(browser, shared_server, path):
+    look_at(Tab(browser, 390).open(f"{shared_server.url}/{path}"))
+
+
+def look_at(tab: Tab) -> None:
+    """On a phone and light; then wide and dark."""
     for width, scheme in ((390, "light"), (1280, "dark")):
         tab.become(width, scheme).sound()
         assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(chrome.all_pages())
@@ -252,13 +261,6 @@ def test_wrong_addresses_open_the_page(browser, shared_server, path, query):
     tab = Tab(browser).open(f"{shared_server.url}/{path}{query}")
     tab.sound()
     tab.close()
-
-
-@pytest.fixture(scope="module")
-def shared_server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("shared") / "runs")
-    yield server
-    server.stop()
 
 
 def test_no_orphan_after_sigterm(browser, tmp_path):

@@ -5,7 +5,7 @@ import urllib.parse
 
 import numpy as np
 import pytest
-from test_browser import Tab, browser, shared_server, until  # noqa: F401
+from test_browser import Tab, browser, until  # noqa: F401
 
 from aevae import paths
 from aevae.config import DataConfig

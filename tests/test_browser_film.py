@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from test_browser import Tab, browser, server, shared_server, until  # noqa: F401
+from test_browser import Tab, browser, server, until  # noqa: F401
 
 pytestmark = pytest.mark.browser
 CLOUD = "c => c.toDataURL()"

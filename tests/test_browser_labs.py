@@ -3,7 +3,7 @@ what moves there moves in the page."""
 
 import numpy as np
 import pytest
-from test_browser import Tab, browser, shared_server  # noqa: F401
+from test_browser import Tab, browser  # noqa: F401
 from test_browser_live import CORE
 from test_labs import LABS
 
@@ -49,7 +49,7 @@ def test_a_lab_is_sound_and_moves(browser, shared_server, page):  # noqa: F811
     for width, scheme in ((1280, "light"), (390, "dark")):
         tab.become(width, scheme)
         tab.page.get_by_text("Three things to try").wait_for()
-        tab.rest().sound()
+        tab.sound()
         assert tab.page.locator("h1").inner_text() == page.title
         if page.url_path not in STILL:
             slider = tab.page.locator(".live input[type=range]").first

@@ -3,7 +3,7 @@
 
 import numpy as np
 import pytest
-from test_browser import LOCAL, Tab, browser, shared_server  # noqa: F401
+from test_browser import LOCAL, Tab, browser  # noqa: F401
 
 from aevae import blob, checkpoints, paths
 from aevae.program import program

@@ -4,7 +4,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from test_browser import Server, Tab, browser, until  # noqa: F401  (browser: a fixture)
+from test_browser import Tab, browser, until  # noqa: F401  (browser: a fixture)
 
 pytestmark = pytest.mark.browser
 VAE20 = "?model=28dc00af31c5"  # shipped: VAE, d = 20
@@ -13,10 +13,8 @@ SUM = "c => { const d = c.getContext('2d').getImageData(0, 0, 28, 28).data; retu
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("live") / "runs")
-    yield server
-    server.stop()
+def server(shared_server):
+    return shared_server
 
 
 class Desk(Tab):

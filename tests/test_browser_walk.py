@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from test_browser import Server, Tab, browser  # noqa: F401 (the fixture)
+from test_browser import Tab, browser  # noqa: F401 (the fixture)
 
 from aevae import datasets, paths
 from aevae.config import DataConfig
@@ -24,10 +24,8 @@ PIXELS = """(selector) => {
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    server = Server(tmp_path_factory.mktemp("walk") / "runs")
-    yield server
-    server.stop()
+def server(shared_server):
+    return shared_server
 
 
 @pytest.fixture
