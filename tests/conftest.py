@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -87,6 +88,14 @@ def train_all(root: Path, families: Iterable[str]) -> tuple[Path, dict[str, str]
         patch.setenv("AEVAE_RUNS", str(root))
         patch.setenv("AEVAE_PRETRAINED", str(root / "none"))
         return root, {family: train_or_load(tiny_config(family), "cpu").name for family in families}
+
+
+@pytest.fixture(autouse=True)
+def _own_main() -> Iterator[None]:
+    """A page that is tested becomes `__main__` and stays it, and processes begun later would run its file first."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture(scope="session")
