@@ -169,7 +169,8 @@ def test_the_keyboard_draws(hand):
     assert "Pen down" in hand.page.locator(".draw .said").inner_text()
     keys.press("Space")
     keys.press("e")
-    assert hand.page.locator(".draw").get_by_role("button", name="Eraser").get_attribute("aria-pressed") == "true"
+    eraser = hand.page.locator(".draw").get_by_role("button", name="Eraser")
+    until(lambda: eraser.get_attribute("aria-pressed") == "true", 20)
     assert hand.board.get_attribute("aria-label")
     hand.tab.rest()
     assert hand.page.evaluate("document.querySelector('[data-testid=stMain]').scrollTop") < 400  # arrows do not scroll
