@@ -167,8 +167,9 @@ def test_the_keyboard_draws(hand):
         keys.press("ArrowDown")
     until(lambda: hand.own() is not None, 20)  # a pause is enough
     assert "Pen down" in hand.page.locator(".draw .said").inner_text()
-    keys.press("Space")
-    keys.press("e")
+    hand.tab.rest()  # the page has taken the drawing
+    hand.board.press("Space")
+    hand.board.press("e")
     eraser = hand.page.locator(".draw").get_by_role("button", name="Eraser")
     until(lambda: eraser.get_attribute("aria-pressed") == "true", 20)
     assert hand.board.get_attribute("aria-label")
