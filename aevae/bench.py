@@ -8,7 +8,7 @@ import time
 import numpy as np
 import torch
 
-from aevae.config import DataConfig, RunConfig, TrainConfig, preset
+from aevae.config import DataConfig, ModelConfig, TrainConfig, preset
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.steps import stepper
@@ -34,24 +34,20 @@ def bench(device: str = "auto") -> dict:
 
 
 def _row(what: str, device: torch.device, family: str, models: int = 1, apart: bool = False, **options) -> dict:
-    data = DataConfig("mnist")
-    recipe = preset("fast", data)
-    pace = _images_per_second(device, family, recipe, 1 if apart else models, **options)
+    model = family_class(family).Config(**options)
+    recipe = preset("fast", DataConfig("mnist"), model)
+    pace = _images_per_second(device, model, recipe, 1 if apart else models)
     seconds = {}
     for name, pictures in PICTURES.items():
-        epochs = preset("fast", DataConfig(name)).epochs
+        epochs = preset("fast", DataConfig(name), model).epochs
         seconds[name] = round(models * pictures * epochs / pace, 1)
     return {"what": what, "images_per_s": round(pace), "seconds": seconds}
 
 
-def _images_per_second(device: torch.device, family: str, recipe: TrainConfig, models: int, **options) -> float:
+def _images_per_second(device: torch.device, model: ModelConfig, recipe: TrainConfig, models: int) -> float:
     """Pictures that pass through all models together, a second."""
     noise = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 1, 28, 28), dtype=np.uint8)
-    configs = [RunConfig(DataConfig(), family_class(family).Config(**options), recipe, seed) for seed in range(models)]
-    team = [
-        Trainer(build_model(config.model, config.seed), noise, noise[:1], recipe, config.seed, device)
-        for config in configs
-    ]
+    team = [Trainer(build_model(model, seed), noise, noise[:1], recipe, seed, device) for seed in range(models)]
     take, index = stepper(team), torch.stack([trainer.order() for trainer in team])
     for _ in range(5):  # a CUDA graph is captured meanwhile
         take(index)

@@ -90,7 +90,7 @@ def build_config(family: str, settings: dict[str, str], seed: int = 0, recipe: s
         values[part][name] = parse(field, text)
     model = build(parts["model"], values["model"])
     data = build(DataConfig, {"name": model.dataset} | values["data"])
-    return RunConfig(data, model, dataclasses.replace(preset(recipe, data, parts["model"]), **values["train"]), seed)
+    return RunConfig(data, model, dataclasses.replace(preset(recipe, data, model), **values["train"]), seed)
 
 
 def _settings(args) -> dict[str, str]:

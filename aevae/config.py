@@ -145,11 +145,12 @@ LARGE = ("mnist", "fashion-mnist", "kmnist")  # data sets of some 60,000 picture
 PRESETS = ("fast", "classic")
 
 
-def preset(name: str, data: DataConfig, model: type | None = None) -> TrainConfig:
-    """The training recipe of this name for a data set and a config class. Raises ValueError for an unknown name.
+def preset(name: str, data: DataConfig, model: "ModelConfig | type[ModelConfig] | None" = None) -> TrainConfig:
+    """The training recipe of this name for a data set and a model's config, or its class (then with all defaults).
 
     classic: the recipe of the textbooks, Adam at a constant 1e-3, ten epochs. fast: the same quality in a fraction of
-    the steps; a small data set needs more epochs for as many steps (`benchmarks/recipe.py` chose them).
+    the steps; a small data set needs more epochs for as many steps, a convolutional network small batches
+    (`benchmarks/recipe.py` chose them). Raises ValueError for an unknown name.
     """
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name}")
@@ -161,7 +162,8 @@ def preset(name: str, data: DataConfig, model: type | None = None) -> TrainConfi
         return TrainConfig(**own)
     own.pop("epochs", None)
     own |= model.recipe_large if model else {}
-    return TrainConfig(**{"epochs": 3, "batch_size": 256, "lr": 1.6e-2} | own)
+    wide = {} if getattr(model, "network", "mlp") == "conv" else {"batch_size": 400, "lr": 2.2e-2}
+    return TrainConfig(**{"epochs": 3} | wide | own)
 
 
 LIKELIHOODS = {

@@ -17,29 +17,43 @@ def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
     For grey x in [0, 1] this is the cross-entropy, a pseudo-likelihood: its floor is the entropy of the grey pixels,
     not 0. Kingma & Welling 2014, arXiv:1312.6114, appendix C.1.
     """
-    return _BernoulliNLL.apply(x, logits)
+    return _BernoulliNLL.apply(x, logits)[0]
 
 
-class _BernoulliNLL(torch.autograd.Function):
-    """log(1 + exp(l)) - x l, l the logits, with its slope p - x written out: in fewer passes over the pixels."""
+class _SlopeKept(torch.autograd.Function):
+    """A loss whose forward pass returns, as a second result without a slope, what its own slope is made of.
+
+    A slope that is itself derived computes that anew.
+    """
 
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, logits: Tensor) -> Tensor:
-        # log(1 + exp(-|l|)) is right to 6e-8 nats, as the sum over pixels is at best; log1p takes four times as long
-        nll = logits.abs().neg_().exp_().add_(1).log_()
-        return nll.add_(logits.relu()).sub_(x * logits).flatten(1).sum(1)
+    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: tuple[Tensor, Tensor]) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(*inputs, output[1])
+
+
+class _BernoulliNLL(_SlopeKept):
+    """log(1 + exp(l)) - x l, l the logits, with its slope p - x written out: in fewer passes over the pixels."""
 
     @staticmethod
-    def setup_context(ctx, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
+    def forward(x: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
+        p = logits.sigmoid()
+        # log(1 + exp(l)) = relu(l) - log max(p, 1 - p), to 1e-7 nats, as the sum over pixels is at best; softplus and
+        # log1p take four times as long
+        likelier = torch.maximum(p, torch.sub(1, p)).log_()
+        return logits.relu().sub_(likelier).sub_(x * logits).flatten(1).sum(1), p
 
     @staticmethod
-    def backward(ctx, slope: Tensor) -> tuple[Tensor | None, Tensor]:
-        x, logits = ctx.saved_tensors
+    def backward(ctx, slope: Tensor | None, _) -> tuple[Tensor | None, Tensor | None]:
+        if slope is None:
+            return None, None
+        x, logits, p = ctx.saved_tensors
+        p = logits.sigmoid() if torch.is_grad_enabled() else p
         slope = slope.view(-1, *[1] * (x.ndim - 1))
-        return -logits * slope if ctx.needs_input_grad[0] else None, (logits.sigmoid() - x) * slope
+        return -logits * slope if ctx.needs_input_grad[0] else None, (p - x) * slope
 
 
 def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float) -> Tensor:
@@ -53,7 +67,26 @@ def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float) -> Tensor:
 
 def gaussian_kl_per_dim(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mu_j, exp logvar_j) || N(0, 1)) of each latent. mu, logvar: (B, D). Returns (B, D), >= 0."""
-    return 0.5 * (mu.square() + logvar.exp() - logvar - 1)
+    if mu.dtype == torch.bfloat16:  # of products under autocast; a loss stays float32
+        mu, logvar = mu.float(), logvar.float()
+    return _GaussianKL.apply(mu, logvar)[0]
+
+
+class _GaussianKL(_SlopeKept):
+    """(e - logvar + mu^2) / 2 with e = exp(logvar) - 1, and its slopes mu and e / 2."""
+
+    @staticmethod
+    def forward(mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
+        e = logvar.expm1()
+        return (e - logvar).add_(mu.square()).mul_(0.5), e
+
+    @staticmethod
+    def backward(ctx, slope: Tensor | None, _) -> tuple[Tensor | None, Tensor | None]:
+        if slope is None:
+            return None, None
+        mu, logvar, e = ctx.saved_tensors
+        e = logvar.expm1() if torch.is_grad_enabled() else e
+        return slope * mu, slope * e * 0.5
 
 
 def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:

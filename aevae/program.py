@@ -18,7 +18,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from aevae.blob import pack
 from aevae.models.base import ContinuousMean, ExpectedLevel, Model
-from aevae.models.blocks import SHAPE, Codebook, Shift, TopK, Transposed
+from aevae.models.blocks import SHAPE, Codebook, Shift, TopK, Transposed, UpConv
 
 FORMAT = 1
 DECODE_PARITY, ENCODE_PARITY = 0.25 / 255, 2.5e-4  # half precision is taken where it changes no more than this
@@ -202,8 +202,9 @@ def _call(node: fx.Node, name: str) -> dict | None:
         return {"op": "reshape"}
     if name in _ELEMENTWISE and rest in ((), (False,)):  # relu(x, inplace=False)
         return {"op": name}
-    if name in ("clamp", "clip"):
-        bounds = dict(zip(("min", "max"), node.args[1:], strict=False)) | node.kwargs
+    if name in ("clamp", "clip", "hardtanh"):  # the last names its bounds min_val and max_val
+        named = {key.removesuffix("_val"): value for key, value in node.kwargs.items() if key != "inplace"}
+        bounds = dict(zip(("min", "max"), node.args[1:], strict=False)) | named
         return {"op": "clamp", **bounds} if all(isinstance(b, int | float | None) for b in rest) else None
     if node.target in _PAIRWISE and not node.kwargs and all(isinstance(a, fx.Node) for a in node.args):
         return {"op": _PAIRWISE[node.target]}
@@ -249,6 +250,7 @@ _LAYERS = {
     Transposed: lambda layer: ({"op": "linear"}, {"w": layer.weight.T, "b": layer.bias}),
     nn.Conv2d: _conv,
     nn.ConvTranspose2d: _conv_transpose,
+    UpConv: _conv_transpose,
     Shift: lambda layer: ({"op": "shift"}, {"b": layer.by.flatten()}),
     TopK: lambda layer: ({"op": "topk", "k": layer.k}, {}),
     ExpectedLevel: lambda layer: ({"op": "expected_level"}, {}),

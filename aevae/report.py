@@ -46,9 +46,8 @@ img { display: block; margin: 0.5rem 0; }
 def command(config: RunConfig) -> str:
     """The command line that makes this run: what differs from the defaults and from the recipe."""
     raw, words = config.to_dict(), []
-    default = RunConfig(
-        type(config.data)(), type(config.model)(), preset(PRESETS[0], config.data, type(config.model))
-    ).to_dict()
+    recipe = preset(PRESETS[0], config.data, config.model)
+    default = RunConfig(type(config.data)(), type(config.model)(), recipe).to_dict()
     named = ("latent_dim", "beta", "epochs", "batch_size", "lr")
     for part in ("model", "train", "data"):
         for key, value in raw[part].items():

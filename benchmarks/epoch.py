@@ -1,6 +1,6 @@
 """An epoch of the same VAE: ours against the classic recipe, in interleaved turns of two processes.
 
-    python -m benchmarks.epoch [--rounds 10] [--turn 40] [--threads 2]
+    python -m benchmarks.epoch [--rounds 8] [--turn 469] [--threads 2]
 
 Each recipe has a process of its own, so that what ours asks of the C library for its memory is not lent to the other,
 and each has the whole machine while it is its turn. Prints medians, the ratio pair by pair, and which part of the
@@ -88,8 +88,8 @@ def main() -> None:
     from aevae.training.device import busy_cores
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--turn", type=int, default=40, help="steps a turn")
+    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--turn", type=int, default=STEPS, help="steps a turn; by default an epoch")
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
     start = multiprocessing.get_context("spawn")

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from aevae import datasets
-from aevae.config import DataConfig, TrainConfig, parse, preset
+from aevae.config import DataConfig, ModelConfig, TrainConfig, parse, preset
 from aevae.models import build_model, family_class
 from aevae.training.trainer import Trainer
 
@@ -31,12 +31,12 @@ def split(name: str) -> tuple[np.ndarray, np.ndarray]:
     return images[:kept], images[kept:]
 
 
-def recipe(text: str, data: DataConfig) -> TrainConfig:
+def recipe(text: str, data: DataConfig, model: ModelConfig) -> TrainConfig:
     """`fast`, `classic`, or key=value pairs that change `fast`."""
     if "=" not in text:
-        return preset(text, data)
+        return preset(text, data, model)
     pairs = dict(pair.split("=") for pair in text.split(","))
-    return dataclasses.replace(preset("fast", data), **{k: parse(FIELDS[k], v) for k, v in pairs.items()})
+    return dataclasses.replace(preset("fast", data, model), **{k: parse(FIELDS[k], v) for k, v in pairs.items()})
 
 
 def main() -> None:
@@ -56,9 +56,8 @@ def main() -> None:
     for text in args.recipes or ["classic", "fast"]:
         ends = []
         for seed in range(args.seeds):
-            trainer = Trainer(
-                build_model(model, seed), train, chosen_by, recipe(text, data), seed, torch.device("cpu")
-            )  # fmt: skip
+            chosen = recipe(text, data, model)
+            trainer = Trainer(build_model(model, seed), train, chosen_by, chosen, seed, torch.device("cpu"))
             trainer.fit()
             ends.append(trainer.history[-1]["test"]["objective"])
         print(f"| {text} | {statistics.mean(ends):.2f} | {', '.join(f'{v:.2f}' for v in ends)} |", flush=True)

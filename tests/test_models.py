@@ -173,3 +173,18 @@ def test_block_covers_its_share():
 def test_corruption_refuses(kind, level, word):
     with pytest.raises(ValueError, match=word):
         corrupt(digits(1), kind, level, rng())
+
+
+@pytest.mark.parametrize("maps", [1, 3, 7, 8])
+def test_up_convolution_is_the_transposed_convolution(maps):
+    from aevae.models.blocks import UpConv
+
+    torch.manual_seed(0)
+    own = UpConv(5, maps).double()
+    x = torch.randn(3, 5, 4, 6, dtype=torch.float64).requires_grad_()
+    theirs = torch.nn.functional.conv_transpose2d(x, own.weight, own.bias, 2, 1)
+    assert torch.allclose(own(x), theirs, rtol=0, atol=1e-12)
+    draws = torch.randn(theirs.shape, generator=rng(), dtype=torch.float64)
+    slopes = (torch.autograd.grad(out, (x, own.weight, own.bias), draws) for out in (own(x), theirs))
+    for ours, reference in zip(*slopes, strict=True):
+        assert torch.allclose(ours, reference, rtol=0, atol=1e-12)

@@ -86,9 +86,17 @@ def test_drawn_pixels_are_drawn_anew_at_each_step_by_each_its_own_noise():
         assert near(weights(one), weights(other))
 
 
+@pytest.mark.parametrize(("knob", "values"), [("prior_std", (1.0, 2.0)), ("free_bits", (0.0, 0.5))])
+def test_a_knob_that_does_nothing_in_one_works_in_the_other(knob, values):
+    alone, team = ([trainer("vae", **{knob: value}) for value in values] for _ in range(2))
+    fit(team)
+    for one, other in zip(alone, team, strict=True):
+        assert one.fit()
+        assert near(weights(one), weights(other))
+
+
 def test_each_keeps_its_own_knob():
     """beta = 0 and beta = 50 side by side: what the KL costs is not shared."""
-    team = [trainer("beta_vae", beta=beta) for beta in (0.0, 50.0)]
     recipe = dataclasses.replace(RECIPE, epochs=8)
     team = [trainer("beta_vae", recipe=recipe, beta=beta) for beta in (0.0, 50.0)]
     fit(team)
@@ -229,6 +237,9 @@ def test_presets():
     assert classic.schedule == "constant" and not classic.centre
     large, small = preset("fast", DataConfig("mnist")), preset("fast", DataConfig("mnist-5k"))
     assert large.epochs < small.epochs and preset("fast", DataConfig("mnist", limit=1000)) == small == TrainConfig()
+    conv = family_class("vae").Config(network="conv")
+    assert preset("fast", DataConfig("mnist"), conv) == dataclasses.replace(TrainConfig(), epochs=large.epochs)
+    assert preset("fast", DataConfig("mnist"), family_class("vae").Config) == large
     with pytest.raises(ValueError, match="preset must be one of fast, classic, got slow"):
         preset("slow", DataConfig())
 

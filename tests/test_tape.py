@@ -196,6 +196,13 @@ def test_nll_has_all_derivatives():
     assert torch.autograd.gradgradcheck(losses.bernoulli_nll, (x, logits))
 
 
+def test_kl_has_all_derivatives():
+    draw = torch.Generator().manual_seed(0)
+    mu, logvar = (torch.randn(3, 2, generator=draw, dtype=torch.float64).requires_grad_() for _ in range(2))
+    assert torch.autograd.gradcheck(losses.gaussian_kl_per_dim, (mu, logvar))
+    assert torch.autograd.gradgradcheck(losses.gaussian_kl_per_dim, (mu, logvar))
+
+
 def test_nll_of_certain_pixels_is_finite():
     x, logits = torch.tensor([[0.0, 1.0, 0.0, 1.0]]), torch.tensor([[1e4, -1e4, -1e4, 1e4]], requires_grad=True)
     nll = losses.bernoulli_nll(x, logits)

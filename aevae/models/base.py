@@ -52,6 +52,7 @@ class Model(nn.Module):
     batched = True  # several models can be trained as one (torch.func.vmap): no state but weights changes in a step
     test_pictures: int | None = None  # how many of them an epoch's pass looks at, where each is dear; None: all
     knobs: ClassVar[tuple[str, ...]] = ()  # numbers of the config that models trained side by side may differ in
+    varied: frozenset[str] = frozenset()  # those in which they do
     units: ClassVar[dict[str, str]] = {}  # of `numbers`
 
     def __init__(self, config: ModelConfig):
@@ -75,6 +76,10 @@ class Model(nn.Module):
     def build_code(self, width: int) -> None:
         """Make the layers from h (B, width) to the code."""
         raise NotImplementedError
+
+    def is_set(self, knob: str, neutral: float) -> bool:
+        """Whether `knob` has another value than the one at which it does nothing: else its operations are left out."""
+        return knob in self.varied or getattr(self.config, knob) != neutral
 
     def start_from(self, mean: Tensor) -> None:
         """Begin at the mean picture (1, 28, 28) of the training set: encoder input about 0, decoder output about it.

@@ -30,6 +30,7 @@ class MLVAEConfig(VAEConfig):
     """Multi-level VAE (Bouchacourt et al. 2018)."""
 
     family: ClassVar[str] = "ml_vae"
+    recipe_large: ClassVar[dict] = {"batch_size": 256, "lr": 1.6e-2}  # larger groups: a picture alone says less
     latent_dim: ClassVar[int]
     content_dim: int = option(10, "numbers in the content, which a group shares", min=1, max=256)
     style_dim: int = option(10, "numbers in the style of each picture; many let the class leak in", min=1, max=256)
@@ -111,9 +112,10 @@ class MLVAE(VAE):
         z = torch.cat([content[:, first], style], -1)  # one draw of the content for a group: its first picture's
         recon = self.nll_of(x, z).mean()
         content, style = self.parts(self.kl_per_dim(mu, logvar))
-        per_dim = torch.cat([content / size, style], 1)  # the mean over pictures is the sum over groups / B
-        kl, kl_style = per_dim.sum(1).mean(), style.sum(1).mean()
-        weighted = kl + (self.config.style_weight - 1) * kl_style + self.spared(per_dim)
+        # of the content the mean over pictures is the sum over groups / B
+        content, style = (content / size).mean(0), style.mean(0)
+        kl, kl_style = content.sum() + style.sum(), style.sum()
+        weighted = self.charged(torch.cat([content, style])) + (self.config.style_weight - 1) * kl_style
         cost, more = self.code_cost(weighted, z[0], mu, logvar, epoch)
         terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl), "kl_content": kl - kl_style, "kl_style": kl_style}
         return Loss(total=recon + cost, terms={name: term.detach() for name, term in (terms | more).items()})

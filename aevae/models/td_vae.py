@@ -21,12 +21,12 @@ from aevae import losses
 from aevae.config import ModelConfig, option
 from aevae.models.base import BLACK, Model
 from aevae.models.blocks import PIXELS, SHAPE, Shift, batches
+from aevae.models.vae import bounded
 from aevae.noise import normal, uniform
 from aevae.outputs import Loss, Output
 from aevae.schedules import warmup
 
 LENGTH = 20  # frames of a training sequence
-LOGVAR_RANGE = (-10.0, 10.0)
 FUTURES = 20  # drawn for each sequence where their directions are counted
 
 
@@ -66,7 +66,7 @@ class Gated(nn.Module):
     def forward(self, c: Tensor) -> tuple[Tensor, Tensor]:
         value, gate = self.inner(c).chunk(2, dim=1)
         mu, logvar = self.outer(value.tanh() * gate.sigmoid()).chunk(2, dim=1)
-        return mu, logvar.clamp(*LOGVAR_RANGE)
+        return mu, bounded(logvar)
 
 
 class Layered(nn.Module):

@@ -20,7 +20,7 @@ from aevae.noise import normal
 from aevae.outputs import Loss
 from aevae.schedules import cyclic, warmup
 
-LOGVAR_RANGE = (-10.0, 10.0)  # keeps exp(logvar) finite in float16 and the KL from running away
+LOGVAR_RANGE = (-10.0, 10.0)
 AGGREGATE = 1000  # test pictures whose posteriors make up the aggregate one; its cost grows with their square
 
 
@@ -57,6 +57,11 @@ class VAEConfig(ModelConfig):
     )
 
 
+def bounded(logvar: Tensor) -> Tensor:
+    """Log variances in LOGVAR_RANGE: exp(logvar) stays finite in float16, and the KL cannot run away."""
+    return nn.functional.hardtanh(logvar, *LOGVAR_RANGE)  # a clamp, whose slope is one operation instead of five
+
+
 class VAE(Model):
     """q(z|x) and p(z) are Gaussians."""
 
@@ -78,7 +83,7 @@ class VAE(Model):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         h = self.encoder(x)  # (B, width)
-        return self.mu(h), self.logvar(h).clamp(*LOGVAR_RANGE)
+        return self.mu(h), bounded(self.logvar(h))
 
     def prior(self, noise: Tensor) -> Tensor:
         return self.prior_std * noise
@@ -88,16 +93,21 @@ class VAE(Model):
         return self.config.prior_std
 
     def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:
-        return losses.gaussian_kl_per_dim(mu / self.prior_std, logvar - 2 * self.prior_std.log())
+        if self.is_set("prior_std", 1.0):
+            mu, logvar = mu / self.prior_std, logvar - 2 * self.prior_std.log()
+        return losses.gaussian_kl_per_dim(mu, logvar)
 
     def draw(self, mu: Tensor, logvar: Tensor, generator: Generator | None) -> Tensor:
         """`samples` codes of each picture, (R, B, D); z = mu, once, without a generator."""
         if generator is None:
             return mu.unsqueeze(0)
-        return mu + torch.exp(0.5 * logvar) * normal((self.config.samples, *mu.shape), generator, mu)
+        std = torch.exp(0.5 * logvar)
+        return mu.unsqueeze(0) + std.unsqueeze(0) * normal((self.config.samples, *mu.shape), generator, mu)
 
     def nll_of(self, x: Tensor, z: Tensor) -> Tensor:
         """-log p(x|z) (R, B) of codes z (R, B, D), draw by draw: without gradients there is one in memory."""
+        if len(z) == 1:
+            return self.nll(x, self.params(z.squeeze(0))).unsqueeze(0)
         return torch.stack([self.nll(x, self.params(each)) for each in z])
 
     def annealed(self, epoch: float | Tensor) -> float | Tensor:
@@ -105,14 +115,14 @@ class VAE(Model):
         rise = self.config.warmup_epochs
         return warmup(epoch, rise) if self.config.anneal == "linear" else cyclic(epoch, rise, self.config.cycles)
 
-    def spared(self, per_dim: Tensor) -> Tensor:
-        """sum_j max(lambda, KL_j) - KL_j, lambda = free_bits and KL_j the mean over the batch of per_dim (B, D).
+    def charged(self, per_dim: Tensor) -> Tensor:
+        """sum_j max(lambda, KL_j), lambda = free_bits; per_dim (D,): KL_j, the means over the batch.
 
-        With it the slope of the KL of a dimension below lambda cancels, exactly.
-        Kingma et al. 2016, arXiv:1606.04934, eq. 15.
+        A dimension below lambda has no slope. Kingma et al. 2016, arXiv:1606.04934, eq. 15.
         """
-        # 0 at lambda = 0, where rounding may leave KL_j below it
-        return ((self.free_bits > 0) * (self.free_bits - per_dim.mean(0)).relu()).sum()
+        if self.is_set("free_bits", 0.0):
+            per_dim = self.free_bits + (per_dim - self.free_bits).relu()
+        return per_dim.sum()
 
     def code_cost(
         self, kl: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, epoch: float | Tensor
@@ -124,9 +134,9 @@ class VAE(Model):
         mu, logvar = self.posterior(x)
         z = self.draw(mu, logvar, generator)
         recon = self.nll_of(x, z).mean()
-        per_dim = self.kl_per_dim(mu, logvar)
-        kl = per_dim.sum(1).mean()
-        cost, more = self.code_cost(kl + self.spared(per_dim), z[0], mu, logvar, epoch)
+        per_dim = self.kl_per_dim(mu, logvar).mean(0)
+        kl = per_dim.sum()
+        cost, more = self.code_cost(self.charged(per_dim), z[0], mu, logvar, epoch)
         terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl)} | more  # elbo: the true bound, whatever the weight
         return Loss(total=recon + cost, terms={name: term.detach() for name, term in terms.items()})
 

@@ -17,7 +17,7 @@ from aevae import losses
 from aevae.config import likelihoods, option
 from aevae.models.auto_decoder import ELSEWHERE, AutoDecoder, AutoDecoderConfig
 from aevae.models.base import Model, sample
-from aevae.models.vae import LOGVAR_RANGE
+from aevae.models.vae import bounded
 from aevae.outputs import Loss
 from aevae.schedules import warmup
 
@@ -62,7 +62,7 @@ class VariationalAutoDecoder(AutoDecoder):
 
     def project(self, rows: Tensor) -> Tensor:
         mu, logvar = rows.chunk(2, 1)
-        return torch.cat([mu, logvar.clamp(*LOGVAR_RANGE)], 1)
+        return torch.cat([mu, bounded(logvar)], 1)
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         return rows.chunk(2, 1)

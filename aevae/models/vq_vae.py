@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 
 from aevae.config import ModelConfig, option
 from aevae.models.base import Model
-from aevae.models.blocks import Codebook, Shift, batches
+from aevae.models.blocks import Codebook, Shift, UpConv, batches
 from aevae.models.pixel_cnn import PixelCNN
 from aevae.noise import uniform
 from aevae.outputs import Loss
@@ -185,9 +185,9 @@ class VQVAE(Model):
         self.decoder = nn.Sequential(
             nn.Conv2d(size, 64, 3, 1, 1),
             nn.ReLU(),
-            nn.ConvTranspose2d(64, 32, 4, 2, 1),  # (B, 32, 14, 14)
+            UpConv(64, 32),  # (B, 32, 14, 14)
             nn.ReLU(),
-            nn.ConvTranspose2d(32, self.config.maps, 4, 2, 1),  # (B, maps, 28, 28)
+            UpConv(32, self.config.maps),  # (B, maps, 28, 28)
             Shift(self.config.maps),
         )
 

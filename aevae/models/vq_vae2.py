@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from aevae.config import option
-from aevae.models.blocks import Shift
+from aevae.models.blocks import Shift, UpConv
 from aevae.models.pixel_cnn import EMBEDDED
 from aevae.models.vq_vae import VQVAE, VQVAEConfig
 
@@ -42,15 +42,10 @@ class Told(nn.Module):
     def __init__(self, codes: int, features: int):
         super().__init__()
         self.embed = nn.Embedding(codes, EMBEDDED)
-        self.up = nn.Sequential(nn.Conv2d(EMBEDDED, features, 3, 1, 1), nn.ReLU(), up(features, features))
+        self.up = nn.Sequential(nn.Conv2d(EMBEDDED, features, 3, 1, 1), nn.ReLU(), UpConv(features, features))
 
     def forward(self, indices: Tensor) -> Tensor:
         return self.up(self.embed(indices).movedim(-1, 1))
-
-
-def up(maps_in: int, maps_out: int) -> nn.Module:
-    """Maps (B, in, h, w) -> (B, out, 2h, 2w)."""
-    return nn.ConvTranspose2d(maps_in, maps_out, 4, 2, 1)
 
 
 class VQVAE2(VQVAE):
@@ -76,13 +71,13 @@ class VQVAE2(VQVAE):
             nn.ReLU(),
             nn.Conv2d(64, size, 1),
         )
-        self.from_top = nn.Sequential(up(size, 32), nn.ReLU())
+        self.from_top = nn.Sequential(UpConv(size, 32), nn.ReLU())
         self.to_bottom = nn.Conv2d(64, size, 1)  # (B, 4, 14, 14), of h and the top
-        self.up_top = nn.Sequential(up(size, 32), nn.ReLU())
+        self.up_top = nn.Sequential(UpConv(size, 32), nn.ReLU())
         self.decoder = nn.Sequential(
             nn.Conv2d(32 + size, 32, 3, 1, 1),
             nn.ReLU(),
-            up(32, self.config.maps),  # (B, maps, 28, 28)
+            UpConv(32, self.config.maps),  # (B, maps, 28, 28)
             Shift(self.config.maps),
         )
         self.condition = Told(self.config.codes, self.config.prior_width)

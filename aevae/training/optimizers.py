@@ -25,7 +25,7 @@ class Adam(torch.optim.Adam):
         lr = torch.tensor(config.lr, device=device) if cuda else config.lr
         fused = device.type in ("cpu", "cuda")
         super().__init__(parameters, lr, (0.9, config.beta2), fused=fused, capturable=cuda)
-        self._slots: tuple[list, ...] | None = None  # parameters, moments, squared moments, step counters
+        self._slots: tuple[list, ...] | None = None  # parameters, moments, squares, step counters
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
@@ -41,11 +41,15 @@ class Adam(torch.optim.Adam):
             self.step()
             if group["fused"] and hasattr(torch, "_fused_adam_") and complete:
                 slots = [self.state[p] for p in group["params"]]
-                self._slots = group["params"], *([s[k] for s in slots] for k in ("exp_avg", "exp_avg_sq", "step"))
+                moments, squares, steps = ([s[k] for s in slots] for k in ("exp_avg", "exp_avg_sq", "step"))
+                counts = torch.stack(steps)
+                for step, count in zip(steps, counts.unbind(), strict=True):
+                    step.set_(count)  # the counters lie in one piece: to count them one by one takes 2 % of a step
+                self._slots = group["params"], moments, squares, steps, counts
         else:
-            parameters, moments, squares, steps = self._slots
+            parameters, moments, squares, steps, counts = self._slots
             beta1, beta2 = group["betas"]
-            torch._foreach_add_(steps, 1)
+            counts.add_(1)
             torch._fused_adam_(
                 parameters, gradients, moments, squares, [], steps,
                 lr=group["lr"], beta1=beta1, beta2=beta2, eps=group["eps"],

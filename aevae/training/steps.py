@@ -137,6 +137,9 @@ class Together(Alone):
         self.trainers = list(trainers)
         lead = trainers[0]
         self.shape = _Loss(copy.deepcopy(lead.model).to("meta")).train()
+        self.shape.model.varied = frozenset(
+            knob for knob in lead.model.knobs if len({getattr(t.model.config, knob) for t in trainers}) > 1
+        )
         self.stacked = {
             name: nn.Parameter(torch.stack([t.model.get_parameter(name).detach() for t in trainers]))
             for name, _ in lead.model.named_parameters()

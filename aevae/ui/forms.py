@@ -18,7 +18,7 @@ from typing import Any
 
 import streamlit as st
 
-from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, check, option, parse, preset
+from aevae.config import PRESETS, DataConfig, ModelConfig, RunConfig, TrainConfig, build, check, option, parse, preset
 from aevae.figures.palette import family_title
 from aevae.ui import gate
 from aevae.ui.i18n import _
@@ -80,7 +80,8 @@ def run_form() -> tuple[list[RunConfig], str]:
     trains = dataclasses.fields(TrainConfig)
     begun = more.container()  # the training fields stand above those of the data set, which are asked first
     values |= {f.name: _field(f, {"name": data}, more) for f in _data_fields()}
-    begins = _recipe_values(recipe, data, values["limit"], model_class.Config)
+    network = {"network": values["network"]} if "network" in values else {}
+    begins = _recipe_values(recipe, data, values["limit"], model_class.Config(**network))
     for f in trains:
         values[f.name] = _field(f, values, first if f.name in FIRST else begun, begins[f.name])
     for f in dataclasses.fields(Seed):
@@ -176,10 +177,10 @@ def _recipe() -> str:
     )  # fmt: skip
 
 
-def _recipe_values(recipe: str, data: str | None, limit: int, model: type) -> dict[str, Any]:
-    """The training fields as the recipe has them for this data set and family (its config class).
+def _recipe_values(recipe: str, data: str | None, limit: int, model: ModelConfig) -> dict[str, Any]:
+    """The training fields as the recipe has them for this data set, family and network.
 
-    When another recipe, data set or family was chosen since the last look, all of them are set anew.
+    When another recipe, data set, family or network was chosen since the last look, all of them are set anew.
     """
     named = data or DataConfig().name
     values = dataclasses.asdict(preset(recipe, DataConfig(name=named, limit=limit), model))
@@ -361,13 +362,12 @@ def fill(config: RunConfig) -> None:
         st.session_state[key_of(field)] = value
     st.session_state.update({key: "" for key in st.session_state if str(key).startswith(list_key(""))})
     st.session_state[SEEDS] = 1
-    own = type(config.model)
-    recipe = next((r for r in PRESETS if preset(r, config.data, own) == config.train), PRESETS[0])
+    recipe = next((r for r in PRESETS if preset(r, config.data, config.model) == config.train), PRESETS[0])
     st.session_state[RECIPE] = recipe
-    st.session_state[_TAKEN] = (recipe, config.data.name, dataclasses.asdict(preset(recipe, config.data, own)))
+    st.session_state[_TAKEN] = (recipe, config.data.name, dataclasses.asdict(preset(recipe, config.data, config.model)))
     known = name in [row["name"] for row in _catalogue()]
     st.session_state[FAMILY] = config.model.family
-    st.session_state[_BEGUN] = {f.name: f.default for f in dataclasses.fields(own)}
+    st.session_state[_BEGUN] = {f.name: f.default for f in dataclasses.fields(config.model)}
     st.session_state[DATA] = name if known else OWN
     if not known:
         st.session_state[PATH] = name.partition(":")[2]

@@ -108,10 +108,7 @@ def offer(configs: Sequence[RunConfig], device: str) -> None:
         )  # fmt: skip
         return
     title = _("Train {} runs").format(len(missing)) if len(missing) > 1 else _("Train the one that is missing")
-    st.button(
-        title, key="train_start", type="primary", icon=":material/play_arrow:",
-        width="stretch", on_click=jobpanel.submit, args=(configs, device),
-    )  # fmt: skip
+    jobpanel.start_button(title, configs, device)
 
 
 # -- who they are ----------------------------------------------------------------------------------------------------
