@@ -259,7 +259,8 @@ class Worker:
                 else:
                     self.cancelled.update(row["id"] for row in rows if row["cancel"])
                     changed = {row["id"]: row["progress"] for row in rows}
-                    fresh = [(json.dumps(p.now), i) for i, p in zip(ids, news, strict=True)]
+                    held = {"held": True} if reins.stands else {}
+                    fresh = [(json.dumps(p.now | held), i) for i, p in zip(ids, news, strict=True)]
                     if now - beaten >= BEAT or any(changed.get(i) != raw for raw, i in fresh):
                         beaten = now
                         db.executemany(
@@ -293,6 +294,7 @@ class Reins:
     def __init__(self):
         self.pace = "go"
         self.waited = 0.0  # seconds, all in all
+        self.stands = False  # paused, and what was told last is where
         self._steps = self._epochs = 0  # that a paused job may still go
         self._held = False  # at the last look
         self._last = 0.0  # when the last step was let go
@@ -325,7 +327,9 @@ class Reins:
             began = time.monotonic()
             with self._changed:
                 while (seconds := self._left()) > 0 and not stop():
+                    self.stands = self.pace == "pause"
                     self._changed.wait(min(seconds, PEEK))
+                self.stands = False
                 self._last = time.monotonic()
                 self._steps = max(self._steps - 1, 0)
             self.waited += self._last - began

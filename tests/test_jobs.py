@@ -323,7 +323,7 @@ def step(number) -> int:
 
 def stands(number, at) -> bool:
     """Has the job come to this step, and does it stay there?"""
-    until(lambda: step(number) == at, 20)
+    until(lambda: step(number) == at and jobs.get(number).progress.get("held"), 20)
     time.sleep(0.6)
     return step(number) == at
 
@@ -442,6 +442,9 @@ def test_reins_let_go_as_many_as_asked():
     assert not reins.watched() and not reins.wait(lambda: False), "it hurries to the end of the epoch"
     reins.tell("pause")
     assert reins.watched() and passed(reins) == 0, "pause takes back what was asked"
+    seen = []
+    assert reins.watched() and reins.wait(lambda: seen.append(reins.stands) or len(seen) > 2)
+    assert seen[:3] == [False, True, True] and not reins.stands, "what was told last is where it stands"
 
 
 # -- an older file ---------------------------------------------------------------------------------------------------
