@@ -9,6 +9,7 @@ import contextlib
 import json
 import time
 import urllib.request
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -54,6 +55,8 @@ class Seat:
         self._runs = 0
         self._looks: dict[str, asyncio.Task] = {}
         self._fetched: set[str] = set()
+        self._asked = ""  # fragment whose run answers what was asked; none: a run of the page
+        self._under_way: list[str] = []  # fragments that run now; none: the page
         self._finished: asyncio.Future | None = None
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task | None = None
@@ -100,6 +103,15 @@ class Seat:
             self._states[state.id] = state
         return await self._ask(what or key, fragment, [state] if trigger else [])
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Look at the page until it is so."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not condition():
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            raise Lost(f"it did not come in {PATIENCE:.0f} s: {' / '.join(self.texts)[:1000]}") from None
+
     async def leave(self) -> None:
         """Close the tab."""
         for task in self._looks.values():
@@ -115,6 +127,7 @@ class Seat:
 
     async def _ask(self, what: str, fragment: str = "", triggers: list[WidgetState] = (), page_name: str = "") -> float:
         began = time.perf_counter()
+        self._asked = fragment
         self._finished = asyncio.get_running_loop().create_future()
         await self._post(fragment, triggers, page_name)
         try:
@@ -159,7 +172,8 @@ class Seat:
             self._runs += 1
             self._fresh, self._fresh_texts = {}, []
             self.page = message.new_session.page_script_hash
-            if not message.metadata.run.fragment_ids:
+            self._under_way = list(message.metadata.run.fragment_ids)
+            if not self._under_way:
                 for task in self._looks.values():
                     task.cancel()
                 self._looks.clear()
@@ -204,7 +218,8 @@ class Seat:
         self.elements = self._fresh if whole else self.elements | self._fresh
         self.texts = self._fresh_texts if whole else [*self.texts, *self._fresh_texts][-500:]
         self._cached = {h: (m, run) for h, (m, run) in self._cached.items() if self._runs - run <= KEPT}
-        if self._finished and not self._finished.done():
+        answers = whole or self._asked in self._under_way  # else a fragment has looked again by itself
+        if answers and self._finished and not self._finished.done():
             self._finished.set_result(None)
 
     async def _look(self, fragment: str, interval: float) -> None:

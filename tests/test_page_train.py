@@ -13,7 +13,7 @@ import pytest
 from conftest import tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, jobs, paths, worker
+from aevae import checkpoints, jobs, paths, report, worker
 from aevae.blob import unpack
 from aevae.config import DataConfig, RunConfig, TrainConfig, preset
 from aevae.models import FAMILIES, family_class
@@ -99,6 +99,26 @@ def test_every_choice_reaches_the_config(empty_store, family, name, value):
     widget.set_value(value)
     at.run()
     assert getattr(queued(at).model, name) == value
+
+
+@pytest.mark.parametrize(("key", "value"), [("train_seed", 5), ("train_seeds", 3)])
+def test_a_field_that_is_left_by_the_press_counts(empty_store, key, value):
+    """A browser sends what was typed and the press at once: the server has not drawn the form between them."""
+    link = {"train_seeds": 2} if key == "train_seeds" else {}
+    at = page(**link)
+    at.number_input(key=key).set_value(value)
+    press(at, "train_start")
+    seeds = sorted(job.config["seed"] for job in jobs.jobs())
+    assert seeds == ([5] if key == "train_seed" else [0, 1, 2])
+
+
+def test_a_press_outlives_a_page_that_is_drawn_anew(empty_store, monkeypatch):
+    """Somebody else's job comes onto the queue while the press is answered: the panel above the form runs the page."""
+    other, at = tiny_config("ae"), page()
+    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": jobs.submit(other))
+    assert queued(at).fingerprint != other.fingerprint and len(jobs.jobs()) == 2
+    at.run()
+    assert len(jobs.jobs()) == 2, "and it is answered once"
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -204,6 +224,17 @@ def test_a_link_wins_over_the_recipe(empty_store):
 def test_a_link_to_a_data_set_begins_with_its_recipe(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
     assert queued(page(train_data="kmnist")).train == preset("fast", DataConfig("kmnist"))
+
+
+def test_another_network_has_its_own_recipe(empty_store, tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    at = page(train_data="kmnist", train_family="vae")
+    before = at.number_input(key="train_batch_size").value
+    at.button_group(key="train_network").set_value("conv").run()
+    config = queued(at)
+    assert config.train == preset("fast", config.data, config.model) and config.train.batch_size != before
+    words = report.command(config)
+    assert "batch" not in words and "network=conv" in words, "the command line chooses the same"
 
 
 def test_device_is_the_jobs(empty_store):
@@ -343,7 +374,7 @@ def running(empty_store):
     jobs.advance(job.id, "epoch")
     jobs.advance(job.id, "step")
     thread.start()
-    until(lambda: jobs.get(job.id).progress.get("step") == 5)
+    until(lambda: jobs.get(job.id).progress.get("step") == 5 and jobs.get(job.id).progress.get("held"))
     yield job
     jobs.cancel(job.id)
     thread.join()

@@ -191,10 +191,10 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
     if slow and not any(job.active for job in active):
         titles = dict.fromkeys(comparison.title(name) for wanted in slow.values() for name in wanted)
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.button(
-                _("Compute {} for {} models").format(", ".join(titles), len(slow)), key="compare_compute",
-                icon=":material/calculate:", on_click=ask, args=(slow, dataset),
-            )  # fmt: skip
+            title = _("Compute {} for {} models").format(", ".join(titles), len(slow))
+            if st.button(title, key="compare_compute", icon=":material/calculate:"):
+                ask(slow, dataset)
+                st.rerun()
             st.caption(_("Takes from seconds to minutes; the page can be left meanwhile."))
     if problem := st.session_state.pop(_SAID, ""):
         st.error(state.literal(problem))
@@ -208,7 +208,7 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
 
 
 def ask(wanted: dict[str, list[str]], dataset: str) -> None:
-    """Put it on the queue (also as a callback)."""
+    """Put it on the queue."""
     try:
         began = time.time()
         for run, names in wanted.items():

@@ -32,7 +32,7 @@ COLUMNS = 12  # pictures in a row of the sheet
 JOB = "job"  # in the URL: name of the watched run
 SWEEP = "sweep"  # in the URL: fingerprints of the runs that are watched together
 SWEEP_LINK = re.compile(r"[0-9a-f]{12}(-[0-9a-f]{12}){0,199}")
-_WATCHED, _TOGETHER, _ACTIVE = "train_job", "train_together", "train_active"  # session
+_WATCHED, _TOGETHER, _ACTIVE, _PRESSED = "train_job", "train_together", "train_active", "train_pressed"  # session
 LABS = {"sequence": "pages/beyond/02_time.py", "pair": "pages/beyond/05_flow.py"}  # input -> where it is shown
 SIGNS = {
     "queued": ":material/hourglass_empty:",
@@ -46,8 +46,29 @@ SIGNS = {
 # -- what the Train page asks ----------------------------------------------------------------------------------------
 
 
+def start_button(title: str, configs: RunConfig | Sequence[RunConfig], device: str) -> None:
+    """Train what the form says now.
+
+    A callback's arguments are those of the form before a field that the press left, so it only notes the press; and
+    a press that is not noted is lost where the queue draws the page anew before this button is reached.
+    """
+    st.button(title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch", on_click=_press)
+    if pressed():
+        submit(configs, device)
+        st.rerun()
+
+
+def _press() -> None:
+    st.session_state[_PRESSED] = True
+
+
+def pressed() -> bool:
+    """Was Train pressed, and not answered yet? It is now."""
+    return st.session_state.pop(_PRESSED, False)
+
+
 def submit(configs: RunConfig | Sequence[RunConfig], device: str) -> None:
-    """Queue a run, or several as one sweep, and watch (a callback). A queue that cannot be used is told on the page."""
+    """Queue a run, or several as one sweep, and watch it. A queue that cannot be used is told on the page."""
     several = [configs] if isinstance(configs, RunConfig) else list(configs)
     try:
         refused = next(filter(None, (gate.may_read(config.data.name) for config in several)), "")
@@ -400,7 +421,8 @@ def _reins_text(job: Job) -> str:
         return _("Runs at full speed, {}.").format(begun) if begun else _("It will run at full speed.")
     after = _("{} minutes after the last press it goes on at full speed.").format(jobs.PATIENCE // 60)
     if job.pace == "pause":
-        return (_("**Paused** {}.").format(begun) if begun else _("It will wait before its first step.")) + " " + after
+        stands = _("**Paused** {}.") if now.get("held") else _("On its way to where it pauses, {}.")
+        return (stands.format(begun) if begun else _("It will wait before its first step.")) + " " + after
     return (_("**Slowed down**, {}.").format(begun) if begun else _("It will run slowly.")) + " " + after
 
 
@@ -413,7 +435,7 @@ def _advance(number: int, by: str) -> None:
     while by == "step" and job and job.pace == "pause" and time.monotonic() < end:
         time.sleep(0.05)
         job = jobs.get(number)
-        if job and job.progress.get("step") != before:
+        if job and job.progress.get("step") != before and job.progress.get("held"):
             return
 
 

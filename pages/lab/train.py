@@ -30,10 +30,7 @@ def before(config, device: str) -> None:
         if standing == "unfinished":
             st.info(_("This run was begun and stopped after {} epochs; it goes on from there.").format(found.epochs))
         title = _("Resume") if standing == "unfinished" else _("Train")
-        st.button(
-            title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch",
-            on_click=jobpanel.submit, args=(config, device),
-        )  # fmt: skip
+        jobpanel.start_button(title, config, device)
 
 
 chrome.page(_("Train"), _("How does a network learn to squeeze a picture into a few numbers?"))
@@ -52,6 +49,7 @@ with costs:
         before(configs[0], device)
     elif configs:
         sweeping.offer(configs, device)
+jobpanel.pressed()  # of a form that offers no training, a press has nothing to begin
 
 chrome.explain(
     _("What the families learn"),
