@@ -48,6 +48,9 @@ class Hand:
 
     def draw(self, points, lift=True) -> "Hand":
         box = self.board.bounding_box()
+        start = {"x": points[0][0] * box["width"], "y": points[0][1] * box["height"]}
+        self.board.hover(position=start)  # waits until that place is the board's: an expander unfolds in its own time
+        box = self.board.bounding_box()
         places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
         self.page.mouse.move(*places[0])
         self.page.mouse.down()
