@@ -98,6 +98,14 @@ def _own_main() -> Iterator[None]:
     sys.modules["__main__"] = main
 
 
+@pytest.fixture(autouse=True)
+def _own_session() -> Iterator[None]:
+    """What a test leaves in the session of no page: all tests of a process share that one."""
+    yield
+    if "streamlit" in sys.modules:
+        sys.modules["streamlit"].session_state.clear()
+
+
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     """A folder with one tiny finished run of each basic family, made once; do not change it."""
