@@ -5,8 +5,12 @@ import os
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from streamlit.testing.v1 import AppTest
 
 os.environ.setdefault("AEVAE_THREADS", "1")
 os.environ.setdefault("AEVAE_NICE", "0")  # a worker run inside a test would make all the others nice, too
@@ -64,6 +68,24 @@ def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0
         TrainConfig(epochs=epochs, batch_size=batch_size),
         seed,
     )
+
+
+def open_page(path: str, session: dict | None = None, live: bool = True, **query: str | list[str]) -> "AppTest":
+    """A page of the app to somebody who comes by a link: its file from the root, the session, the address.
+
+    Without `live`: in a browser that cannot compute.
+    """
+    from streamlit.testing.v1 import AppTest
+
+    from aevae import paths
+
+    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=120)
+    trouble = {} if live else {"live_trouble": {"": "browser"}}
+    for key, value in ((session or {}) | trouble).items():
+        at.session_state[key] = value
+    for key, value in query.items():
+        at.query_params[key] = value
+    return at.switch_page(path).run()
 
 
 def _use_store(monkeypatch: pytest.MonkeyPatch, runs: Path, pretrained: Path) -> None:

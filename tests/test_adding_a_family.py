@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 from test_page_sliders import parcel
 
@@ -94,10 +94,7 @@ def test_it_is_trained_kept_and_opened(shy):
 
 
 def opened(page: str, **chosen) -> AppTest:
-    at = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60).run()
-    for key, value in chosen.items():
-        at.session_state[key] = value
-    at.switch_page(f"pages/{page}.py").run()
+    at = open_page(f"pages/{page}.py", chosen)
     assert not at.exception and not at.error
     return at
 

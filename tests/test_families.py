@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import fitting, of_pictures, tiny_config, variants
+from conftest import fitting, of_pictures, open_page, tiny_config, variants
 from streamlit.testing.v1 import AppTest
 
 from aevae import cli, datasets, paths, runs
@@ -172,10 +172,7 @@ def test_every_command_answers_or_says_in_a_sentence_why_not(zoo, capsys, tmp_pa
 
 
 def page(name: str, **chosen) -> AppTest:
-    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
-    for key, value in chosen.items():
-        at.session_state[key] = value
-    at.switch_page(f"pages/explore/{name}.py").run()
+    at = open_page(f"pages/explore/{name}.py", chosen)
     assert not at.exception and not at.error
     return at
 
@@ -199,9 +196,7 @@ def test_pages_say_that_a_code_is_searched_for(zoo, name):
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in of_pictures(FAMILIES)])
 def test_links_and_buttons_of_what_takes_no_single_pictures(zoo, family):
-    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
-    at.query_params["model"] = zoo[family]
-    at.switch_page("pages/explore/sliders.py").run()
+    at = open_page("pages/explore/sliders.py", model=zoo[family])
     assert not at.exception and "it takes" in words(at)
     at.query_params["run"] = zoo[family]
     at.switch_page("pages/lab/models.py").run()

@@ -22,7 +22,7 @@ from pathlib import Path
 import faulty
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, datasets, exchange, jobs, paths
@@ -85,10 +85,7 @@ def statuses() -> dict[str, str]:
 
 def page(path: str = "pages/lab/train.py", **link: str) -> AppTest:
     loaders.runs.clear()
-    app = AppTest.from_file(paths.ROOT / "app.py", default_timeout=60).run()
-    for key, value in link.items():
-        app.query_params[key] = value
-    app.switch_page(path).run()
+    app = open_page(path, **link)
     assert not app.exception
     return app
 

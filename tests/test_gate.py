@@ -1,7 +1,7 @@
 """The passcode: what a class may do without it, what asks for it, and that tries are slowed down."""
 
 import pytest
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, jobs, runs
@@ -21,10 +21,7 @@ def guarded(empty_store, monkeypatch):
 
 
 def page(path: str = "pages/lab/train.py", **link: str) -> AppTest:
-    app = AppTest.from_file("../app.py", default_timeout=120).run()
-    for key, value in link.items():
-        app.query_params[key] = value
-    return app.switch_page(path).run()
+    return open_page(path, **link)
 
 
 def come_in(app: AppTest, code: str = CODE) -> AppTest:

@@ -20,7 +20,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -84,10 +84,7 @@ def markup(app: AppTest) -> list[str]:
 
 def opened(path: str, link: dict[str, str]) -> AppTest:
     loaders.runs.clear()
-    app = AppTest.from_file(paths.ROOT / "app.py", default_timeout=120).run()
-    for name, value in link.items():
-        app.query_params[name] = value
-    app.switch_page(path).run()
+    app = open_page(path, **link)
     assert not app.exception, app.exception[0].stack_trace
     assert markup(app) == []
     return app

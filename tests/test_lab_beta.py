@@ -18,7 +18,7 @@ PAGE = "pages/variational/02_beta.py"
 def app(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return AppTest.from_file("../app.py", default_timeout=120).run()
+    return AppTest.from_file("../app.py", default_timeout=120)
 
 
 def parcel(app: AppTest) -> tuple[dict, dict]:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae import bundles, datasets
@@ -23,7 +24,7 @@ def digits():
 def page(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+    return open_page(PAGE)
 
 
 def parcel(app: AppTest) -> tuple[dict, dict]:
@@ -110,7 +111,5 @@ def test_every_control_changes_what_it_says(page):
 def test_the_address_brings_the_draws_back(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    app = AppTest.from_file("../app.py", default_timeout=120).run()
-    app.query_params["class_draws"] = "9"
-    app.switch_page(PAGE).run()
+    app = open_page(PAGE, class_draws="9")
     assert parcel(app)[0]["draws"] == 9 and any("R = 9" in m.value for m in app.markdown)

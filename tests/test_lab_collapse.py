@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae import bundles
@@ -17,7 +18,7 @@ PAGE = "pages/variational/03_collapse.py"
 def page(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+    return open_page(PAGE)
 
 
 def chart(app: AppTest, place: int) -> dict:

@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
+from conftest import open_page
 from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
-from aevae import paths
 from aevae.latent import groups
 from aevae.ui import loaders
 
@@ -18,11 +18,7 @@ def run():
 
 
 def page(**query: str) -> AppTest:
-    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
-    at.switch_page(PAGE)
-    for key, value in query.items():
-        at.query_params[key] = value
-    at.run()
+    at = open_page(PAGE, **query)
     assert not at.exception
     return at
 

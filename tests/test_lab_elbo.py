@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae.blob import unpack
@@ -19,7 +20,7 @@ PAGE = "pages/variational/01_elbo.py"
 def page(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+    return open_page(PAGE)
 
 
 def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
@@ -104,8 +105,6 @@ def test_p_may_be_any_gaussian_and_the_address_knows_it(page):
 def test_the_address_brings_the_hand_back(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    app = AppTest.from_file("../app.py", default_timeout=120).run()
-    app.query_params["q_a"], app.query_params["q_draws"], app.query_params["q_b"] = "1.5", "3", "nan"
-    app.switch_page(PAGE).run()
+    app = open_page(PAGE, q_a="1.5", q_draws="3", q_b="nan")
     start = parcels(app)["posterior"][0]["start"]
     assert start == {"a": 1.5, "b": 0.0, "spread": 1.0, "draws": 3}

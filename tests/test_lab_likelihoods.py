@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae import bundles
@@ -19,7 +20,7 @@ KINDS = ("bernoulli", "continuous_bernoulli", "gaussian", "gaussian_learned", "c
 def page(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+    return open_page(PAGE)
 
 
 def parcel(app: AppTest, module: str = "frames") -> tuple[dict, dict]:
@@ -115,8 +116,7 @@ def test_the_browser_gets_five_decoders_of_the_chosen_digit(page):
 def test_the_address_moves_the_code_and_the_numbers_follow(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
-    app = AppTest.from_file("../app.py", default_timeout=120).run()
-    app.switch_page(PAGE).run()
+    app = open_page(PAGE)
     before = [m.value for m in app.markdown if "This digit" in m.value]
     app.session_state["step0"] = 3.0
     app.run()

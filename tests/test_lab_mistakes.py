@@ -4,19 +4,16 @@ import math
 
 import numpy as np
 import pytest
+from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import mistakes, paths
+from aevae import mistakes
 
 PAGE = "pages/beyond/06_mistakes.py"
 
 
 def page(**query: str) -> AppTest:
-    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
-    at.switch_page(PAGE)
-    for key, value in query.items():
-        at.query_params[key] = value
-    at.run()
+    at = open_page(PAGE, **query)
     assert not at.exception
     return at
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae import jobs
@@ -18,7 +19,7 @@ def page(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    return AppTest.from_file("../app.py", default_timeout=120).run().switch_page(PAGE).run()
+    return open_page(PAGE)
 
 
 def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:

@@ -5,6 +5,7 @@ import tomllib
 
 import pytest
 import streamlit as st
+from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae import bundles, paths
@@ -26,7 +27,7 @@ def shipped(monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
 def test_a_lab_opens_on_what_is_shipped(shipped, page):
-    app = AppTest.from_file("../app.py", default_timeout=120).run().switch_page(page.path).run()
+    app = open_page(page.path)
     assert not app.exception and not app.error and not app.warning
     said = [element.value for element in app.markdown]
     assert [title.value for title in app.title] == [page.title]
@@ -42,8 +43,7 @@ def test_a_lab_opens_on_what_is_shipped(shipped, page):
 def test_a_lab_without_its_models_says_so(shipped, monkeypatch, tmp_path, name):
     monkeypatch.setattr(bundles, "folder", lambda: tmp_path)
     st.cache_resource.clear()  # models that another test has opened
-    app = AppTest.from_file("../app.py", default_timeout=120).run()
-    app.switch_page(next(page.path for page in LABS if page.url_path == name)).run()
+    app = open_page(next(page.path for page in LABS if page.url_path == name))
     (said,) = app.error
     assert "missing or damaged" in said.value and not app.exception
 

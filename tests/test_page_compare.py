@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from conftest import _own_store, train_all
+from conftest import _own_store, open_page, train_all
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, comparison, jobs, metrics, paths
+from aevae import checkpoints, comparison, jobs, metrics
 from aevae.runs import load_run
 from aevae.ui import comparing, contrasts, loaders, state
 
@@ -16,11 +16,7 @@ PAGE = "pages/explore/compare.py"
 
 
 def page(**query: str | list[str]) -> AppTest:
-    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
-    at.switch_page(PAGE)
-    for key, value in query.items():
-        at.query_params[key] = value
-    at.run()
+    at = open_page(PAGE, **query)
     assert not at.exception
     return at
 

@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from conftest import open_page
 from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
@@ -24,13 +25,7 @@ PAGE = "pages/explore/denoise.py"
 
 def page(live: bool = False, **query: str) -> AppTest:
     """The page as the server draws it, or with the live view."""
-    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
-    if not live:
-        at.session_state["live_trouble"] = {"": "browser"}
-    at.switch_page(PAGE)
-    for key, value in query.items():
-        at.query_params[key] = value
-    at.run()
+    at = open_page(PAGE, live=live, **query)
     assert not at.exception
     return at
 

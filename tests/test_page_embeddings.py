@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 from test_page_sliders import parcel
 
@@ -18,6 +18,7 @@ from aevae.runs import train_or_load
 from aevae.ui import atlas, brush, brushing, loaders, panes, shading
 
 PAGE = "pages/explore/embeddings.py"
+QUICK = {"count": 300, "map_1": "pca", "map_2": "pca"}
 
 
 @pytest.fixture(autouse=True)
@@ -29,10 +30,7 @@ def own_cache(tmp_path, monkeypatch):
 
 def opened(**values) -> AppTest:
     """The page with quick maps of 300 digits, unless told otherwise."""
-    app = AppTest.from_file("../app.py", default_timeout=120)
-    for key, value in ({"count": 300, "map_1": "pca", "map_2": "pca"} | values).items():
-        app.session_state[key] = value
-    return whole(app.switch_page(PAGE).run())
+    return whole(open_page(PAGE, QUICK | values))
 
 
 def whole(app: AppTest) -> AppTest:
@@ -296,11 +294,7 @@ def test_jaccard():
 
 def test_what_the_link_says_is_brushed(store):
     rows = np.array([3, 5, 8], np.int32)
-    app = AppTest.from_file("../app.py", default_timeout=60)
-    app.session_state["count"], app.session_state["map_1"], app.session_state["map_2"] = 300, "pca", "pca"
-    for name, text in {"point": "7", "selected": brush.pack(rows, 300), "view": "0.5_-0.25_3~0_0_1"}.items():
-        app.query_params[name] = text
-    whole(app.switch_page(PAGE).run())
+    app = whole(open_page(PAGE, QUICK, point="7", selected=brush.pack(rows, 300), view="0.5_-0.25_3~0_0_1"))
     header, arrays = parcel(app, "atlas")
     assert header["point"] == 7 and header["views"] == [[0.5, -0.25, 3], [0, 0, 1]]
     np.testing.assert_array_equal(arrays["selected"], rows)

@@ -8,6 +8,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from conftest import open_page
 from PIL import Image
 from pretend import Mounted
 from streamlit.testing.v1 import AppTest
@@ -22,11 +23,7 @@ PAGE = "pages/explore/interpolate.py"
 
 
 def page(**query: str) -> AppTest:
-    at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=60).run()
-    at.switch_page(PAGE)
-    for key, value in query.items():
-        at.query_params[key] = value
-    at.run()
+    at = open_page(PAGE, **query)
     assert not at.exception
     return at
 

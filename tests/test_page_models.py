@@ -8,7 +8,7 @@ import time
 import zipfile
 
 import pytest
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, cli, exchange, jobs, paths, runs
@@ -25,10 +25,7 @@ def no_worker(monkeypatch):
 
 
 def page(**link) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=60).run()
-    for name, value in link.items():
-        at.query_params[name] = value
-    at.switch_page("pages/lab/models.py").run()
+    at = open_page("pages/lab/models.py", **link)
     assert not at.exception
     return at
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae.blob import unpack
@@ -17,14 +17,7 @@ PAGE = "pages/explore/sliders.py"
 
 def opened(model: str = "", live: bool = True, **params: str) -> AppTest:
     """The page; without `live` as it is where the browser cannot decode."""
-    app = AppTest.from_file("../app.py", default_timeout=60).run()
-    if model:
-        app.session_state["model"] = model
-    if not live:
-        app.session_state["live_trouble"] = {"": "browser"}
-    for key, value in params.items():
-        app.session_state[key] = value
-    return app.switch_page(PAGE).run()
+    return open_page(PAGE, ({"model": model} if model else {}) | params, live)
 
 
 def served(model: str) -> AppTest:

@@ -10,7 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, jobs, paths, report, worker
@@ -29,10 +29,7 @@ def no_worker(monkeypatch):
 
 
 def page(**link) -> AppTest:
-    at = AppTest.from_file(APP, default_timeout=60).run()
-    for name, value in link.items():
-        at.query_params[name] = value
-    at.switch_page("pages/lab/train.py").run()
+    at = open_page("pages/lab/train.py", **link)
     assert not at.exception
     return at
 
@@ -347,10 +344,7 @@ def player(at: AppTest, which: int = 0) -> tuple[dict, dict]:
 
 
 def test_a_browser_that_cannot_play_gets_a_sheet(store):
-    at = AppTest.from_file(APP, default_timeout=60).run()
-    at.session_state["live_trouble"] = {"": "browser"}
-    at.query_params["job"] = store["vae"]
-    at.switch_page("pages/lab/train.py").run()
+    at = open_page("pages/lab/train.py", live=False, job=store["vae"])
     assert not at.exception and not at.get("bidi_component") and "lacks something" in texts(at.caption)
     slider = next(s for s in at.select_slider if s.label == "Epoch shown")
     assert slider.value == "1"

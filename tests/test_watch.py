@@ -8,11 +8,10 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import tiny_config
+from conftest import open_page, tiny_config
 from prometheus_client.parser import text_string_to_metric_families
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, jobs, logs, paths
 from aevae.ui import gate, jobpanel, loaders, watch
@@ -178,8 +177,8 @@ def test_only_a_teacher_sees_the_server_page(empty_store, counts, monkeypatch):
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
     monkeypatch.setenv("AEVAE_PASSCODE", PASSCODE)
     jobs.submit(tiny_config("ae"))
-    app = AppTest.from_file("../app.py", default_timeout=120).run()
-    assert not app.switch_page("pages/lab/server.py").run().metric
+    app = open_page("pages/lab/server.py")
+    assert not app.metric
     assert [info.value for info in app.info] == [gate.refusal()]
     app.text_input(key="gate_code").set_value(PASSCODE).run()
     assert not app.exception
