@@ -70,7 +70,7 @@ def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0
     )
 
 
-def open_page(path: str, session: dict | None = None, live: bool = True, **query: str | list[str]) -> "AppTest":
+def open_page(path: str, session: dict | None = None, live: bool = True, /, **query: str | list[str]) -> "AppTest":
     """A page of the app to somebody who comes by a link: its file from the root, the session, the address.
 
     Without `live`: in a browser that cannot compute.
@@ -78,6 +78,7 @@ def open_page(path: str, session: dict | None = None, live: bool = True, **query
     from streamlit.testing.v1 import AppTest
 
     from aevae import paths
+    from aevae.ui.chrome import all_pages
 
     at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=120)
     trouble = {} if live else {"live_trouble": {"": "browser"}}
@@ -85,6 +86,8 @@ def open_page(path: str, session: dict | None = None, live: bool = True, **query
         at.session_state[key] = value
     for key, value in query.items():
         at.query_params[key] = value
+    if Path(path).stem.lstrip("0123456789_") not in {page.url_path for page in all_pages()}:
+        at.run()  # until then Streamlit takes a file's name for the page's address
     return at.switch_page(path).run()
 
 

@@ -25,7 +25,7 @@ PAGE = "pages/explore/denoise.py"
 
 def page(live: bool = False, **query: str) -> AppTest:
     """The page as the server draws it, or with the live view."""
-    at = open_page(PAGE, live=live, **query)
+    at = open_page(PAGE, None, live, **query)
     assert not at.exception
     return at
 

@@ -344,7 +344,7 @@ def player(at: AppTest, which: int = 0) -> tuple[dict, dict]:
 
 
 def test_a_browser_that_cannot_play_gets_a_sheet(store):
-    at = open_page("pages/lab/train.py", live=False, job=store["vae"])
+    at = open_page("pages/lab/train.py", None, False, job=store["vae"])
     assert not at.exception and not at.get("bidi_component") and "lacks something" in texts(at.caption)
     slider = next(s for s in at.select_slider if s.label == "Epoch shown")
     assert slider.value == "1"
