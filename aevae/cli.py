@@ -45,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("aevae: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
         return 1
     except Exception as error:
-        from aevae.jobs import sentence
+        from aevae.worker import sentence
 
         print(f"aevae: {sentence(error)}", file=sys.stderr)
         return 1

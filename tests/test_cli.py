@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from aevae import checkpoints, paths
+from aevae import checkpoints, paths, runs
 from aevae.cli import main
 from aevae.config import DataConfig, preset
 
@@ -44,6 +44,18 @@ def test_train(empty_store, capsys):
     assert not forced["cached"] and forced["test"] == first["test"]
     other = asked(capsys, "train", "--family", "beta_vae", "--beta", "3", *TINY, "--seed", 1)
     assert other["run"] != first["run"]
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"), [(MemoryError(), "out of memory"), (OSError(28, "No space left on device"), "disk is full")]
+)
+def test_what_nobody_foresaw_is_one_sentence_too(empty_store, capsys, monkeypatch, problem, words):
+    def fails(*args, **options):
+        raise problem
+
+    monkeypatch.setattr(runs, "train_or_load", fails)
+    out, err = call(capsys, "train", "--family", "ae", *TINY, code=1)
+    assert out == "" and err.startswith("aevae: ") and words in err and err.count("\n") == 1
 
 
 def test_sweep(empty_store, capsys):
