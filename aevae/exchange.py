@@ -15,7 +15,7 @@ import numpy as np
 
 from aevae import checkpoints, events, paths
 from aevae.checkpoints import NAME, DamagedRun, RunInfo
-from aevae.datasets.images import directory_bytes, quote
+from aevae.datasets.archives import directory_bytes, quote
 
 FILES = (
     "config.json",

@@ -18,7 +18,17 @@ from PIL import Image
 
 from aevae import datasets
 from aevae.config import DataConfig
-from aevae.datasets import DataUnavailable, check_zip, images, load, mnist_5k, read_picture, resolve, torchvision_sets
+from aevae.datasets import (
+    DataUnavailable,
+    archives,
+    check_zip,
+    images,
+    load,
+    mnist_5k,
+    read_picture,
+    resolve,
+    torchvision_sets,
+)
 from aevae.paths import data_dir
 
 OFFICIAL = torchvision_sets.available("mnist")
@@ -453,7 +463,7 @@ def huge_png(side: int) -> bytes:
 def test_hostile_single_pictures():
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
     bad = [b"", b"hello", b"GIF89a", png(0)[:50], eps, huge_png(7_000), huge_png(12_000), huge_png(60_000)]
-    bad += [bytes(images.MAX_FILE_BYTES + 1), b"PK\3\4" + bytes(40)]
+    bad += [bytes(archives.MAX_FILE_BYTES + 1), b"PK\3\4" + bytes(40)]
     for content in bad:
         for source in (content, io.BytesIO(content)):
             with pytest.raises(ValueError, match="cat") as error:
@@ -516,12 +526,12 @@ def test_hostile_zips_end_in_one_sentence(tmp_path, own_data):
 def test_limits_on_number_total_and_twins(tmp_path, monkeypatch):
     many = make_zip(tmp_path / "many.zip", shapes())
     folder = make_folder(tmp_path / "many", shapes())
-    monkeypatch.setattr(images, "MAX_FILES", 9)
+    monkeypatch.setattr(archives, "MAX_FILES", 9)
     for place in (many, folder):
         with pytest.raises(ValueError, match="more than 9 files"):
             load(DataConfig(f"images:{place}"))
-    monkeypatch.setattr(images, "MAX_FILES", 100)
-    monkeypatch.setattr(images, "MAX_TOTAL_BYTES", 1_000)
+    monkeypatch.setattr(archives, "MAX_FILES", 100)
+    monkeypatch.setattr(archives, "MAX_TOTAL_BYTES", 1_000)
     for place in (many, folder):
         with pytest.raises(ValueError, match="MB"):
             load(DataConfig(f"images:{place}"))

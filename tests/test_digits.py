@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import paths
 from aevae.config import DataConfig
-from aevae.datasets import images, load
-from aevae.datasets.images import ink_of, mnist_like, read_digit
+from aevae.datasets import archives, load
+from aevae.datasets.handwriting import ink_of, mnist_like, read_digit
 from aevae.ui import digits, live
 
 VAE = paths.ROOT / "checkpoints" / "pretrained" / "vae-mnist-28dc00af31c5"
@@ -159,7 +159,7 @@ def test_an_empty_picture_is_said_to_be_empty(value):
 
 
 def test_hostile_pictures_are_refused_as_ever():
-    for content in (b"", b"hello", bytes(images.MAX_FILE_BYTES + 1), png(np.zeros((5, 5), np.uint8))[:40]):
+    for content in (b"", b"hello", bytes(archives.MAX_FILE_BYTES + 1), png(np.zeros((5, 5), np.uint8))[:40]):
         with pytest.raises(ValueError, match=r"'?cat\.png"):
             read_digit(content, "cat.png")
     for shape in ((1, 1), (1, 3000), (2, 2)):

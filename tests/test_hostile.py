@@ -28,7 +28,7 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, comparison, datasets, exchange, jobs, paths, report
 from aevae.config import DataConfig, RunConfig, fingerprint
-from aevae.datasets import images
+from aevae.datasets import archives, handwriting, images, pictures
 from aevae.models import FAMILIES, family_class
 from aevae.runs import train_or_load
 from aevae.ui import contrasts, gate, interpolating, loaders, serving, state
@@ -431,18 +431,18 @@ def picture(kind: str) -> bytes:
     return out.getvalue()
 
 
-PICTURES = {kind: picture(kind) for kind in images.FORMATS}
+PICTURES = {kind: picture(kind) for kind in pictures.FORMATS}
 
 
 @settings(max_examples=200, **FUZZ)
-@given(st.sampled_from(images.FORMATS), st.integers(0, 10**6), st.binary(max_size=8), st.booleans(), st.booleans())
+@given(st.sampled_from(pictures.FORMATS), st.integers(0, 10**6), st.binary(max_size=8), st.booleans(), st.booleans())
 @pytest.mark.filterwarnings("ignore")
 def test_a_picture_is_one_or_a_sentence(kind, at, content, cut, digit):
     whole = PICTURES[kind]
     at %= len(whole)
     spoilt = whole[:at] + content + (b"" if cut else whole[at + len(content) :])
     try:
-        read = (images.read_digit if digit else images.read_picture)(spoilt, name=MARK)
+        read = (handwriting.read_digit if digit else pictures.read_picture)(spoilt, name=MARK)
     except ValueError as problem:
         return one_sentence(problem)
     assert read.shape == (1, 28, 28) and read.dtype == np.uint8
@@ -515,7 +515,7 @@ def test_a_session_uploads_so_much_and_no_more(monkeypatch):
 
 def test_a_file_has_a_limit():
     config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
-    assert config["server"]["maxUploadSize"] * 1_000_000 <= images.MAX_TOTAL_BYTES
+    assert config["server"]["maxUploadSize"] * 1_000_000 <= archives.MAX_TOTAL_BYTES
     assert config["server"].get("enableXsrfProtection", True)
 
 

@@ -1,8 +1,9 @@
 """Data sets by name: DataConfig in, uint8 pictures 28x28 out. numpy only; torch is not imported.
 
 One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `moving_digits`
-(sequences made from mnist-5k), `sprites` and `lines` (drawn here, with known factors), `images` (a user's own). To add
-one: write a file with a `base.Source` and name it in SOURCES.
+(sequences made from mnist-5k), `sprites` and `lines` (drawn here, with known factors), `images` (a user's own, which
+`archives` reads and `pictures` and `handwriting` bring into form). To add one: write a file with a `base.Source` and
+name it in SOURCES.
 """
 
 import dataclasses
@@ -14,7 +15,8 @@ import numpy as np
 from aevae.config import DataConfig
 from aevae.datasets import images, lines, mnist_5k, moving_digits, sprites, torchvision_sets
 from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Split
-from aevae.datasets.images import check_zip, read_picture, store_upload
+from aevae.datasets.images import check_zip, store_upload
+from aevae.datasets.pictures import read_picture
 
 __all__ = [
     "SOURCES",

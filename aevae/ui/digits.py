@@ -206,7 +206,8 @@ def _show_own(own: np.ndarray) -> None:
 
 
 def _read_own(key: str, widget: str, handwriting: bool) -> None:
-    from aevae.datasets.images import read_digit, read_picture
+    from aevae.datasets.handwriting import read_digit
+    from aevae.datasets.pictures import read_picture
 
     st.session_state.pop(f"{key}_problem", None)
     file = st.session_state.get(widget)

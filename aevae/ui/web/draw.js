@@ -14,7 +14,7 @@ const STEP = 70; // tenths that an arrow key moves; with Shift a tenth of it
 const MOST_UNDO = 200;
 const PAUSE = 300; // ms after the last key
 
-// ---- a bitmap in the form of MNIST: the twin of `mnist_like` in aevae/datasets/images.py -----------------------------
+// ---- a bitmap in the form of MNIST: the twin of `mnist_like` in aevae/datasets/handwriting.py ------------------------
 
 /** Rows and columns that hold ink: {top, bottom, left, right}, ends included; null where there is none. */
 function inkBox(ink, height, width) {
