@@ -20,7 +20,8 @@ from filelock import Timeout
 
 from aevae import checkpoints, logs
 from aevae.config import RunConfig
-from aevae.jobs import KINDS, PACES, PATIENCE, TASKS_LANE, TRAIN, Job, QueueBroken, job_of, opened, slot
+from aevae.jobs import KINDS, PACES, PATIENCE, TASKS_LANE, slot
+from aevae.queuefile import TRAIN, Job, QueueBroken, job_of, opened
 
 ATTEMPTS = 2  # a job whose worker died this often fails
 DIED = (

@@ -12,6 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import cli, datasets, paths, runs
 from aevae.models import FAMILIES, family_class
+from aevae.recorder import Recorder
 
 SMALL = {"codes": 16, "prior_width": 8, "prior_layers": 0, "belief_dim": 8, "block": 8, "fit_steps": 5}
 EACH = list(dict.fromkeys((family, network) for family, network, _likelihood in variants()))
@@ -26,7 +27,7 @@ def trained(monkeypatch, empty_store, tmp_path):
 
     Data sets have 20 test pictures, so that an epoch ends soon.
     """
-    load, finish, kept = datasets.load, runs.Recorder.finish, []
+    load, finish, kept = datasets.load, Recorder.finish, []
 
     def fewer(config, *args, **more):
         data = load(config, *args, **more)
@@ -37,7 +38,7 @@ def trained(monkeypatch, empty_store, tmp_path):
         finish(recorder, metrics)
 
     monkeypatch.setattr(datasets, "load", fewer)
-    monkeypatch.setattr(runs.Recorder, "finish", keep)
+    monkeypatch.setattr(Recorder, "finish", keep)
 
     def train(config, *stops):
         monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / f"runs{len(kept)}"))

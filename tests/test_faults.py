@@ -25,11 +25,12 @@ import torch
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, datasets, exchange, jobs, paths
+from aevae import checkpoints, datasets, exchange, jobs, paths, queuefile
 from aevae import worker as worker_module
 from aevae.checkpoints import DamagedRun
 from aevae.models import build_model
-from aevae.runs import Recorder, load_run, train_or_load
+from aevae.recorder import Recorder
+from aevae.runs import load_run, train_or_load
 from aevae.training.trainer import Trainer
 from aevae.ui import filming, loaders
 from aevae.worker import Worker
@@ -208,7 +209,7 @@ def test_an_import_that_dies_between_write_and_rename_leaves_nothing_half(store,
 def test_what_a_dying_process_told_the_queue_last_was_not_said(empty_store, child):
     job = jobs.submit(tiny_config("ae"), "cpu")
     assert ended(child("finish_all_but_die")) == -signal.SIGKILL
-    assert jobs.get(job.id).state == "queued" and not jobs.set_aside()
+    assert jobs.get(job.id).state == "queued" and not queuefile.set_aside()
     next_job_runs()
     assert jobs.get(job.id).state == "done"
 
@@ -438,7 +439,7 @@ def test_a_run_outlives_its_queue(empty_store, monkeypatch):
     until(lambda: step(job.id) == 0)
     with open(empty_store / "queue.sqlite", "r+b") as file:
         file.write(bytes(8192))
-    until(jobs.set_aside, 20)
+    until(queuefile.set_aside, 20)
     other = jobs.submit(tiny_config("ae"), "cpu")
     assert other.id == job.id, "a new queue counts from 1 again"
     thread.join(60)  # paused as it was: nobody could have let it go on
@@ -448,7 +449,7 @@ def test_a_run_outlives_its_queue(empty_store, monkeypatch):
 
 def test_a_worker_waits_for_a_queue_that_is_held(empty_store, monkeypatch):
     monkeypatch.setattr(worker_module, "BEAT", 0.01)
-    monkeypatch.setattr(jobs, "WAIT", 0.05)
+    monkeypatch.setattr(queuefile, "WAIT", 0.05)
     job = jobs.submit(tiny_config("ae"), "cpu")
     other = sqlite3.connect(empty_store / "queue.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")

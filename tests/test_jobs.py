@@ -14,7 +14,7 @@ import pytest
 from conftest import tiny_config
 from safetensors.numpy import load_file
 
-from aevae import checkpoints, jobs, paths
+from aevae import checkpoints, jobs, paths, queuefile
 from aevae import worker as worker_module
 from aevae.worker import Progress, Reins, Worker, sentence
 
@@ -281,10 +281,10 @@ def test_a_locked_queue_waits_to_be_changed_and_can_be_looked_at(empty_store, mo
     other = sqlite3.connect(empty_store / "queue.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     assert len(jobs.jobs()) == 1
-    monkeypatch.setattr(jobs, "WAIT", 0.1)
+    monkeypatch.setattr(queuefile, "WAIT", 0.1)
     with pytest.raises(jobs.QueueBroken, match="held by another program; try again"):
         jobs.submit(tiny_config("ae", seed=1))
-    monkeypatch.setattr(jobs, "WAIT", 10)
+    monkeypatch.setattr(queuefile, "WAIT", 10)
     threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
     jobs.submit(tiny_config("ae", seed=1))
     assert len(jobs.jobs()) == 2
@@ -474,7 +474,7 @@ def test_a_queue_of_version_1_goes_on(empty_store):
     [t.start() for t in together] and [t.join() for t in together]
     (job,) = jobs.jobs()
     assert (job.run, job.state, job.pace) == (config.name, "queued", "go")
-    assert old.execute("PRAGMA user_version").fetchone() == (len(jobs.MIGRATIONS),)
+    assert old.execute("PRAGMA user_version").fetchone() == (len(queuefile.MIGRATIONS),)
     Worker(once=True).run()
     assert state(job.id) == "done"
 

@@ -13,7 +13,7 @@ import torch
 from conftest import BASIC, tiny_config
 from safetensors.numpy import load_file
 
-from aevae import checkpoints, paths
+from aevae import checkpoints, paths, recorder
 from aevae.checkpoints import DamagedRun, read_run
 from aevae.models import build_model
 from aevae.runs import load_run, train_or_load
@@ -409,9 +409,7 @@ def test_who_looks_on_sees_the_newest_frame_and_changes_nothing(empty_store, tmp
 
 
 def test_the_newest_frame_is_kept_now_and_then(empty_store, monkeypatch):
-    from aevae import runs
-
-    monkeypatch.setattr(runs, "LOOK", 1000.0)
+    monkeypatch.setattr(recorder, "LOOK", 1000.0)
     config, stamps = tiny_config("ae", epochs=3), set()
 
     def look() -> bool:

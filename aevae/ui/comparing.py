@@ -11,7 +11,7 @@ from aevae.checkpoints import RunInfo
 from aevae.comparison import describe, numbers_of
 from aevae.figures.palette import family_title
 from aevae.figures.static import safe
-from aevae.jobs import Job, QueueBroken
+from aevae.queuefile import Job, QueueBroken
 from aevae.ui import gate, loaders, state
 from aevae.ui.i18n import _
 

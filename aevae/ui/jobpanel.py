@@ -19,7 +19,7 @@ from aevae.checkpoints import NAME, RunInfo
 from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
-from aevae.jobs import Job, QueueBroken
+from aevae.queuefile import Job, QueueBroken, set_aside
 from aevae.ui import filming, forms, gate, live, loaders, pictures, state
 from aevae.ui.i18n import _
 from aevae.ui.watch import beat
@@ -196,7 +196,7 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
     """
     if problem := st.session_state.pop("train_problem", None):
         st.error(state.literal(problem))
-    if aside := jobs.set_aside():
+    if aside := set_aside():
         st.warning(state.literal(aside))
     watched()
     try:

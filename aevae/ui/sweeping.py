@@ -14,7 +14,7 @@ from aevae import checkpoints, jobs, paths
 from aevae.checkpoints import NAME, RunInfo
 from aevae.config import RunConfig
 from aevae.figures import rates
-from aevae.jobs import Job, QueueBroken
+from aevae.queuefile import Job, QueueBroken
 from aevae.ui import forms, jobpanel, loaders, state
 from aevae.ui.i18n import _
 
