@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import json
 import math
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -52,7 +53,11 @@ def main(arguments: list[str] | None = None) -> int:
     if isinstance(result, int):
         return result
     if result is not None:
-        _print(result, args.json)
+        try:
+            _print(result, args.json)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `| head` has read enough; Python would try once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

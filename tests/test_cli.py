@@ -253,6 +253,14 @@ def test_a_damaged_run_is_refused(store, capsys):
     assert any("damaged" in r["status"] for r in asked(capsys, "runs")["runs"])
 
 
+def test_who_reads_no_further_gets_no_error():
+    command = [sys.executable, "-m", "aevae", "runs"]
+    process = subprocess.Popen(command, cwd=paths.ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 0
+    process.stderr.close()
+
+
 def test_interrupted_training_goes_on(empty_store):
     """A real process, ended by SIGINT, then the same command."""
     import signal
