@@ -56,6 +56,19 @@ def test_a_list_is_read(name, text, values):
     assert found == values and [type(v) for v in found] == [type(BETA[name].default)] * len(values)
 
 
+@pytest.mark.parametrize(
+    ("link", "open_"), [({}, False), ({"train_list_beta": "1, 4"}, True), ({"train_seeds": "2"}, True)]
+)
+def test_what_the_link_asks_for_is_not_folded_away(empty_store, link, open_):
+    at = page(train_family="beta_vae", **link)
+    folded = lambda: not next(e for e in at.expander if e.label == "Several at once").proto.expanded  # noqa: E731
+    assert folded() != open_
+    at.text_input(key="train_list_latent_dim").set_value("2, 3").run().run()
+    assert not folded()
+    at.text_input(key="train_list_latent_dim").set_value("").run()
+    assert not folded(), "nor while it is being emptied"
+
+
 def test_a_grid_is_every_combination_and_seed():
     config = dataclasses.replace(tiny_config("beta_vae"), seed=3)
     made = forms.grid(config, {"beta": [1.0, 4.0], "latent_dim": [2, 5]}, 2)

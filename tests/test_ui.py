@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import open_page
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -118,6 +119,29 @@ def test_the_first_page_needs_no_torch(shelf):
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True)
     assert done.stdout.strip() == "False", done.stderr[-2000:]
+
+
+# -- links ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "asked", "shown"),
+    [
+        ("explore/sliders", "model", ["@ae"], ["AE · d=3 · mnist-5k"]),
+        ("explore/interpolate", "models", ["@vae", "@ae"], ["VAE · d=3 · mnist-5k", "AE · d=3 · mnist-5k"]),
+        ("explore/embeddings", "space_1", ["@vae"], ["VAE · d=3 · mnist-5k"]),
+        ("explore/embeddings", "map_1", ["umap"], ["UMAP"]),
+        ("explore/denoise", "noise", ["salt_and_pepper"], ["salt and pepper"]),
+        ("lab/train", "train_family", ["beta_vae"], ["β-VAE"]),
+    ],
+)
+def test_an_address_with_own_names_stays_one(store, path, key, asked, shown):
+    """The widget would strike what it does not show out of the address, and the next one to copy it would lose it."""
+    asked = [store[name[1:]] if name[0] == "@" else name for name in asked]
+    at = open_page(f"pages/{path}.py", **{key: asked})
+    assert not at.exception and at.query_params[key] in (shown, *shown[: len(shown) == 1])
+    kept = open_page(f"pages/{path}.py", **{key: shown})
+    assert [kept.session_state[key]] == [at.session_state[key]], "both show the same"
 
 
 # -- choosing a model ------------------------------------------------------------------------------------------------

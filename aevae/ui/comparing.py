@@ -72,6 +72,7 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
 def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
     """The run that the others are compared with, or None."""
     labels = state.run_labels(found)
+    state.adopt_run(PIN, labels)
     name = st.selectbox(
         _("Differences to"), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
         placeholder=_("nobody: the numbers themselves"), bind="query-params", width=290,

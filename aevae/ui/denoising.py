@@ -69,8 +69,8 @@ def pick_noise(seen: bool = True) -> Spoiling:
     Not `seen`: they are on the page without being shown, and hold what the live view sends: ranges, the URL and the
     way over pages have one mechanism.
     """
-    _read_link()
     titles = noise_titles()
+    state.adopt(NOISE, lambda asked: titles.get(asked, asked))  # the kind itself, in any language
     with st.container(key="noise_controls" if seen else UNSEEN, gap="small"):
         if not seen:
             st.html(f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>")
@@ -92,13 +92,6 @@ def pick_noise(seen: bool = True) -> Spoiling:
         if seen and layer is not None:
             st.button(_("Remove the strokes"), key="layer_clear", on_click=st.session_state.pop, args=(LAYER,))
     return Spoiling(kind, float(level), int(seed), int(times), layer)
-
-
-def _read_link() -> None:
-    """A link may name the kind itself, in any language."""
-    asked = st.query_params.get(NOISE)
-    if NOISE not in st.session_state and asked in noise_titles():
-        st.session_state[NOISE] = asked
 
 
 # -- the live view ---------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from aevae.config import PRESETS, DataConfig, ModelConfig, RunConfig, TrainConfi
 from aevae.figures.palette import family_title
 from aevae.ui import gate
 from aevae.ui.i18n import _
-from aevae.ui.state import literal, plain
+from aevae.ui.state import adopt, literal, plain
 
 OWN = "own pictures"  # the last choice of data sets
 FIRST = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")  # the other fields are folded away
@@ -38,6 +38,7 @@ ON_GPU = 16  # so many models of one shape, trained side by side on a GPU, take 
 _WRONG = "train_wrong"  # session: key -> sentence about a value of the link
 _TAKEN = "train_taken"  # session: (recipe, data set, its options) that the training fields were last set to
 _BEGUN = "train_begun"  # session: option -> default of the family that was chosen at the last look
+_UNFOLDED = "train_unfolded"  # session: lists were asked for, by hand or by the link
 
 
 @dataclass(frozen=True)
@@ -227,14 +228,16 @@ def grid(config: RunConfig, lists: dict[str, Sequence], seeds: int = 1) -> list[
 
 def _several(config_class: type, values: dict) -> tuple[dict[str, list], int, ValueError | None]:
     """The lists, the number of seeds, and what is wrong with the first wrong list."""
-    lists, problem = {}, None
-    with st.expander(_("Several at once"), key="train_several"):
+    lists, problem, fields = {}, None, listable(config_class, values)
+    asked = {SEEDS, *(list_key(f.name) for f in fields)} & set(st.query_params)
+    unfolded = bool(asked) or st.session_state.get(_UNFOLDED, False)
+    with st.expander(_("Several at once"), key="train_several", expanded=unfolded):
         st.caption(
             _("Lists such as 0.25, 1, 4 train every combination, {} runs at most, and show them together.").format(
                 MOST_RUNS
             )
         )
-        for f in listable(config_class, values):
+        for f in fields:
             text = st.text_input(
                 _(pretty(f.name)), key=list_key(f.name), max_chars=MOST_LETTERS, help=_(f.metadata["help"]),
                 placeholder=f"{values[f.name]:g}", bind="query-params", persist_state="session",
@@ -249,6 +252,7 @@ def _several(config_class: type, values: dict) -> tuple[dict[str, list], int, Va
             _("seeds of each"), 1, MOST_SEEDS, 1, key=SEEDS, bind="query-params", persist_state="session",
             help=_("the same again with other random choices: how much is luck?"),
         )  # fmt: skip
+    st.session_state[_UNFOLDED] = unfolded or bool(lists) or seeds > 1
     return lists, seeds, problem
 
 
@@ -315,14 +319,12 @@ def pretty(name) -> str:
 
 
 def _adopt_choice(key: str, label: str, options: list, show) -> None:
-    """On the first look: take what the link asks for, by the shown text (the widget does) or the option's own name."""
+    """On the first look: take what the link asks for, by the shown text or the option's own name; else say so."""
+    named = {str(option): show(option) for option in options}
+    adopt(key, lambda asked: named.get(asked, asked))
     asked = st.query_params.get(key)
-    if asked is not None and key not in st.session_state:
-        named = {str(option): option for option in options}
-        if asked in named:
-            st.session_state[key] = named[asked]
-        elif asked not in map(show, options):
-            _note(key, _("{} must be one of {}, got {}").format(label, ", ".join(named), asked[:40]))
+    if asked is not None and key not in st.session_state and asked not in named.values():
+        _note(key, _("{} must be one of {}, got {}").format(label, ", ".join(named), asked[:40]))
 
 
 def _choice(key: str, label: str, options: list, show, *, help: str, default: Any = "") -> Any:

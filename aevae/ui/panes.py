@@ -120,7 +120,8 @@ def _sets(spaces: list[str | None]) -> dict[int, str]:
 def _pane(i: int, column) -> Choice:
     spaces = [*(run.name for run in runs()), PIXELS, RANDOM]
     first = [*first_two(), PIXELS, RANDOM][i - 1]
-    state._name_to_label(f"space_{i}", state.run_labels(runs()))
+    state.adopt_run(f"space_{i}", {run.name: title_of(run.name) for run in runs()})
+    state.adopt(f"map_{i}", lambda asked: titles().get(asked, asked))
     with column:
         space = st.selectbox(
             _("Map {}: space").format(i), spaces, index=spaces.index(first), format_func=title_of, key=f"space_{i}",

@@ -1,7 +1,7 @@
 """Choices that live across pages: one named key each, kept in the URL, so that a link shows the same thing."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import streamlit as st
 
@@ -69,8 +69,8 @@ def pick_model(
     """
     runs = _runs_or_stop(families)
     labels = run_labels(loaders.finished())
-    _name_to_label(key, labels)
     _say_why_not(key, runs)
+    adopt_run(key, {run.name: labels[run.name] for run in runs})
     order = sorted(range(len(runs)), key=lambda i: (_rank(runs[i].family, prefer), i))
     return st.selectbox(
         label or _("Model"),
@@ -99,6 +99,7 @@ def pick_models(
         first = {run.family: run.name for run in reversed(runs)}
         default = [run.name for run in runs if first[run.family] == run.name]
     default = [name for name in default if any(r.name == name for r in runs)][:max_selections]
+    adopt_run(key, {run.name: labels[run.name] for run in runs})
     _forget_other_default(key, default)
     chosen = st.multiselect(
         label or _("Models"),
@@ -140,14 +141,24 @@ def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
     return runs
 
 
-def _name_to_label(key: str, labels: dict[str, str]) -> None:
-    """Let a link name the run itself (?model=vae-mnist-0123456789ab, or its fingerprint) on the first look."""
-    asked = st.query_params.get(key, "")
-    if key in st.session_state or len(asked) < 6:
-        return
-    hits = [name for name in labels if _means(asked, name)]
-    if len(hits) == 1:
-        st.session_state[key] = hits[0]
+def adopt(key: str, shown: Callable[[str], str]) -> None:
+    """On the first look: a link may call an option by a name of its own, where the widget reads and writes what it
+    shows. `shown` says what that is of an unknown name (or gives it back); the page begins anew with such a link.
+    """
+    asked = [] if key in st.session_state else st.query_params.get_all(key)
+    if (found := [shown(name) for name in asked]) != asked:
+        st.query_params[key] = found
+        st.rerun()
+
+
+def adopt_run(key: str, labels: dict[str, str]) -> None:
+    """The same for runs, run name -> label: ?model=vae-mnist-0123456789ab, or the fingerprint or its beginning."""
+
+    def label(asked: str) -> str:
+        hits = [shown for name, shown in labels.items() if len(asked) >= 6 and _means(asked, name)]
+        return hits[0] if len(hits) == 1 else asked
+
+    adopt(key, label)
 
 
 def _means(asked: str, name: str) -> bool:

@@ -122,6 +122,7 @@ def choose() -> str:
     runs = sorted(runs, key=lambda run: (run.latent_dim != 2, run.family != "vae"))
     if not runs:
         state.pick_model("elbo_model", families=FAMILIES)  # says what is missing, and stops
+    state.adopt_run("elbo_model", {run.name: state.label_of(run.name) for run in runs})
     return st.selectbox(
         _("Model"), [run.name for run in runs], format_func=state.label_of, key="elbo_model", bind="query-params"
     )
