@@ -34,12 +34,12 @@ class Ours:
         model = build_model(family_class("vae").Config(), 0)
         self.trainer = Trainer(model, data.train.images, data.test.images[:1], recipe, 0, torch.device("cpu"))
         self.take, self.at = stepper([self.trainer]), 0
-        self.order = self.trainer.order()[None]
+        self.batches = self.trainer.order()[None].split(BATCH, dim=1)
         model.train()
 
     def steps(self, count: int) -> None:
         for _ in range(count):
-            self.take(self.order[:, self.at * BATCH : (self.at + 1) * BATCH])
+            self.take(self.batches[self.at])
             self.at = (self.at + 1) % (STEPS - 1)
 
 

@@ -90,7 +90,7 @@ class AutoDecoder(Model):
 
     def start_from(self, mean: Tensor) -> None:
         """Begin at the mean picture (1, 28, 28) of the training set: decoder output about it."""
-        self.decoder[-1].by.copy_(self.params_of(mean.clamp(BLACK, 1 - BLACK)))
+        self.decoder[-1].start(self.params_of(mean.clamp(BLACK, 1 - BLACK)))
 
     # -- the table --
 

@@ -88,8 +88,8 @@ class Model(nn.Module):
         LeCun et al. 1998, Efficient BackProp, section 4.3.
         """
         mean = mean.clamp(BLACK, 1 - BLACK)
-        self.encoder[0].by.copy_(-mean)
-        self.decoder[-1].by.copy_(self.params_of(mean))
+        self.encoder[0].start(-mean)
+        self.decoder[-1].start(self.params_of(mean))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """q(z|x) of x (B, 1, 28, 28): mean (B, D) and log variance (B, D), or None where the code is a point."""

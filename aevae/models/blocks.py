@@ -15,14 +15,23 @@ MANY_MAPS = 8  # that a transposed convolution ends in: from here on oneDNN's wa
 
 
 class Shift(nn.Module):
-    """x + `by`, a picture that is set before training and not learnt; zero at first."""
+    """x + `by`, a picture that `start` sets before training and nobody learns; at first zero, and nothing is added."""
 
     def __init__(self, maps: int = 1):
         super().__init__()
         self.register_buffer("by", torch.zeros(maps, *SHAPE[1:]))
+        self.moves = False
+
+    def start(self, by: Tensor) -> None:
+        self.by.copy_(by)
+        self.moves = True
+
+    def _load_from_state_dict(self, *args, **kwargs) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.moves = bool(self.by.any())
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.by
+        return x + self.by if self.moves else x.to(self.by.dtype)
 
 
 class UpConv(nn.ConvTranspose2d):
@@ -153,6 +162,12 @@ def flat_encoder(*layers: nn.Module) -> nn.Sequential:
 def flat_decoder(*layers: nn.Module) -> nn.Sequential:
     """These layers, of which the last yields 784 numbers -> parameters of the pixels (B, 1, 28, 28)."""
     return nn.Sequential(*layers, nn.Unflatten(1, SHAPE), Shift())
+
+
+def beside(h: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """What each of the layers makes of h (B, in), (B, out) each, of equal size: as one product."""
+    weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
+    return nn.functional.linear(h, weight, bias).chunk(len(layers), 1)
 
 
 def stack(widths: Sequence[int], unit: type[nn.Module]) -> list[nn.Module]:

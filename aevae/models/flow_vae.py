@@ -85,7 +85,7 @@ class FlowVAE(VAE):
 
     def start_from(self, mean: Tensor) -> None:
         """Begin at the mean picture of the input; the flow begins near 0, whatever the pictures are."""
-        self.encoder[0].by.copy_(-mean)
+        self.encoder[0].start(-mean)
 
     def pair(self, x: Tensor, generator: Generator | None = None, labels: Tensor | None = None) -> Tensor:
         """Sources x (B, 1, 28, 28) and their targets, (B, 2, 28, 28). Where no classes are known, targets are warps.

@@ -171,8 +171,8 @@ class TDVAE(Model):
     def start_from(self, mean: Tensor) -> None:
         """Begin at the mean frame of the training sequences' mean (T, 1, 28, 28)."""
         frame = mean.mean(0).clamp(BLACK, 1 - BLACK)
-        self.encoder[0].by.copy_(-frame)
-        self.decoder[-1].by.copy_(frame.logit())
+        self.encoder[0].start(-frame)
+        self.decoder[-1].start(frame.logit())
 
     def beliefs(self, x: Tensor) -> Tensor:
         """b_t (B, T, belief_dim) after each frame of x (B, T, 1, 28, 28): of the frames up to it and no later one."""

@@ -15,7 +15,7 @@ from aevae import losses
 from aevae.config import ModelConfig, option
 from aevae.models.aggregate import UNITS, decompose
 from aevae.models.base import Model
-from aevae.models.blocks import batches
+from aevae.models.blocks import batches, beside
 from aevae.noise import normal
 from aevae.outputs import Loss
 from aevae.schedules import cyclic, warmup
@@ -83,7 +83,8 @@ class VAE(Model):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         h = self.encoder(x)  # (B, width)
-        return self.mu(h), bounded(self.logvar(h))
+        mu, logvar = beside(h, self.mu, self.logvar)
+        return mu, bounded(logvar)
 
     def prior(self, noise: Tensor) -> Tensor:
         return self.prior_std * noise
@@ -122,7 +123,7 @@ class VAE(Model):
         """
         if self.is_set("free_bits", 0.0):
             per_dim = self.free_bits + (per_dim - self.free_bits).relu()
-        return per_dim.sum()
+        return per_dim.sum(0)
 
     def code_cost(
         self, kl: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, epoch: float | Tensor
@@ -135,7 +136,7 @@ class VAE(Model):
         z = self.draw(mu, logvar, generator)
         recon = self.nll_of(x, z).mean()
         per_dim = self.kl_per_dim(mu, logvar).mean(0)
-        kl = per_dim.sum()
+        kl = per_dim.sum(0)
         cost, more = self.code_cost(self.charged(per_dim), z[0], mu, logvar, epoch)
         terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl)} | more  # elbo: the true bound, whatever the weight
         return Loss(total=recon + cost, terms={name: term.detach() for name, term in terms.items()})

@@ -25,13 +25,13 @@ class Adam(torch.optim.Adam):
         lr = torch.tensor(config.lr, device=device) if cuda else config.lr
         fused = device.type in ("cpu", "cuda")
         super().__init__(parameters, lr, (0.9, config.beta2), fused=fused, capturable=cuda)
-        self._slots: tuple[list, ...] | None = None  # parameters, moments, squares, step counters
+        self._slots: tuple | None = None  # parameters, moments, squares, step counters, these in one piece
+        self._steps = 0  # on a CPU
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
         self._slots = None
 
-    @torch.no_grad()
     def advance(self) -> None:
         """One step, after which there are no gradients."""
         (group,) = self.param_groups
@@ -45,7 +45,9 @@ class Adam(torch.optim.Adam):
                 counts = torch.stack(steps)
                 for step, count in zip(steps, counts.unbind(), strict=True):
                     step.set_(count)  # the counters lie in one piece: to count them one by one takes 2 % of a step
-                self._slots = group["params"], moments, squares, steps, counts
+                # the same memory, of which autograd knows nothing and need not be told
+                self._slots = [p.detach() for p in group["params"]], moments, squares, steps, counts
+                self._steps = int(steps[0]) if counts.device.type == "cpu" else 0
         else:
             parameters, moments, squares, steps, counts = self._slots
             beta1, beta2 = group["betas"]
@@ -55,9 +57,11 @@ class Adam(torch.optim.Adam):
                 lr=group["lr"], beta1=beta1, beta2=beta2, eps=group["eps"],
                 weight_decay=0.0, amsgrad=False, maximize=False,
             )  # fmt: skip
-            if steps[0].device.type == "cpu" and not int(steps[0]) % SWEPT:
-                for moment in (*moments, *squares):
-                    torch.hardshrink(moment, FADED, out=moment)
+            if self._steps:
+                self._steps += 1
+                if not self._steps % SWEPT:
+                    for moment in (*moments, *squares):
+                        torch.hardshrink(moment, FADED, out=moment)
         for p in group["params"]:
             p.grad = None
 

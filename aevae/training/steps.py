@@ -9,6 +9,7 @@ import copy
 import math
 import weakref
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -83,7 +84,7 @@ class Alone:
         trainer.term_names = [*loss.terms, "objective"]
         return torch.stack([*loss.terms.values(), loss.total.detach()]).unsqueeze(1)
 
-    @property
+    @cached_property
     def parameters(self) -> list[Tensor]:
         return [p for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]]
 
@@ -101,15 +102,19 @@ class Alone:
             return contextlib.nullcontext()
         return torch.autocast(lead.device.type, torch.bfloat16)
 
+    @cached_property
+    def on_cpu(self) -> bool:
+        return self.trainers[0].device.type == "cpu"
+
     def check(self, values: Tensor) -> None:
         """Stops at the first number that is none. Off the CPU asking would stall the device: asked at a report."""
-        if self.trainers[0].device.type != "cpu":
+        if not self.on_cpu:
             return
-        for trainer, column in zip(self.trainers, values.T.tolist(), strict=True):
+        for trainer, column in zip(self.trainers, zip(*values.tolist(), strict=True), strict=True):
             if trainer.diverged is None and not all(map(math.isfinite, column)):
                 self.left_out(trainer, column)
 
-    def left_out(self, trainer, column: list[float]) -> None:
+    def left_out(self, trainer, column: Sequence[float]) -> None:
         trainer.must_be_finite(column, trainer.term_names)
 
     def add(self, values: Tensor, pictures: int) -> None:
@@ -188,7 +193,7 @@ class Together(Alone):
             self.asked[len(x)] = noted.asked
         return self.asked[len(x)]
 
-    def left_out(self, trainer, column: list[float]) -> None:
+    def left_out(self, trainer, column: Sequence[float]) -> None:
         try:
             trainer.must_be_finite(column, trainer.term_names)
         except ArithmeticError as problem:
@@ -229,7 +234,6 @@ class Recorded:
         self.steps = weakref.proxy(steps)  # which holds this: a circle would keep the tape's memory after the end
         self.tape, self.seen, self.reason = None, 0, ""
         self.index = torch.zeros(len(steps.trainers), lead.config.batch_size, dtype=torch.int64)
-        self.epoch = torch.zeros(())
 
     def __call__(self, index: Tensor, epoch: Tensor) -> Tensor:
         if index.shape != self.index.shape or self.reason:
@@ -238,7 +242,6 @@ class Recorded:
         if self.seen == 1:
             return self.steps.gradients(index, epoch)
         self.index.copy_(index)
-        self.epoch.copy_(epoch)
         return self._begin() if self.seen <= 3 else self._play()
 
     def _play(self) -> Tensor:
@@ -268,7 +271,7 @@ class Recorded:
         return written[0]
 
     def _written(self) -> tuple[Tensor, ...]:
-        values = self.steps.gradients(self.index, self.epoch)
+        values = self.steps.gradients(self.index, self.steps.epoch)
         slopes = [p.grad for p in self.steps.parameters]
         if self.tape is None and any(slope is None for slope in slopes):
             raise Unforeseen("a parameter has no gradient")

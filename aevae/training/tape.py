@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 UNFORESEEN = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)  # what follows hangs on the numbers
 NO_ARGUMENTS = ("dtype", "layout", "device", "pin_memory", "memory_format")  # of an operation that is told where to
+SHAPES = ("ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_full")  # all that they read
 LARGE = 1 << 16  # bytes: what is smaller stays in a core's cache anyway
 
 
@@ -30,6 +31,9 @@ class Line:
     args: tuple
     kwargs: dict
     fresh: list[Tensor]
+    reads: set[int]  # places
+    writes: set[int]
+    drawn: bool
     pointwise: bool  # it may write to where it reads
 
 
@@ -44,7 +48,9 @@ class Tape:
         lines: list[Line] = []
         with _Noting(lines):
             self.results = work()
-        homes = _homes(lines, {_place(t) for t in self.results})
+        steady = _steady(lines)
+        lines = [line for line in lines if not line.reads | line.writes <= steady]
+        homes = _homes(lines, steady | {_place(t) for t in self.results})
         self.lines = [(line.function, _moved(line.args, homes), _moved(line.kwargs, homes)) for line in lines]
 
     @torch.inference_mode()
@@ -70,26 +76,29 @@ class _Noting(TorchDispatchMode):
         known = {_place(t) for t in _tensors((args, kwargs))}
         fresh = [t for t in _tensors(result) if _place(t) not in known]
         changes = any(a.alias_info is not None and a.alias_info.is_write for a in operation._schema.arguments)
-        if (fresh or changes) and "empty" not in operation._schema.name:
-            again = _again(operation, args, kwargs, result, fresh, changes)
-            self.lines.append(Line(*again, fresh, torch.Tag.pointwise in operation.tags and again[0] is not _copied))
+        name = operation._schema.name.partition("::")[2]
+        if (fresh or changes) and "empty" not in name:
+            again = _again(name, operation, args, kwargs, result, fresh, changes)
+            drawn = torch.Tag.nondeterministic_seeded in operation.tags
+            pointwise = torch.Tag.pointwise in operation.tags and again[0] is not _copied
+            reads, writes = set() if name in SHAPES else known, {_place(t) for t in fresh} | (known if changes else set())
+            self.lines.append(Line(*again, fresh, reads, writes, drawn, pointwise))
         return result
 
 
-def _again(operation, args: tuple, kwargs: dict, result, fresh: list[Tensor], changes: bool) -> tuple:
+def _again(name: str, operation, args: tuple, kwargs: dict, result, fresh: list[Tensor], changes: bool) -> tuple:
     """How to do it again, with its results where they are now: a function, its args and kwargs."""
-    if not fresh:
-        return operation, args, kwargs
-    name = operation._schema.name.partition("::")[2]
+    if not fresh:  # a method is called in half the time
+        return getattr(Tensor, name, operation) if name.endswith("_") else operation, args, kwargs
     if name == "_to_copy":
         return Tensor.copy_, (result, args[0]), {}
     if isinstance(result, Tensor) and not changes:
         kept = {key: value for key, value in kwargs.items() if key not in NO_ARGUMENTS}
         drawn = torch.Tag.nondeterministic_seeded in operation.tags
         # the first is called in half the time
-        for function in (_relu if name == "relu" else getattr(torch, name, None), *_into(operation)):
-            if function is not None and (drawn or _same(function, args, kept, result)):
-                return function, args, kept | {"out": result}
+        for function, place in ((_relu if name == "relu" else getattr(torch, name, None), "out"), *_into(operation)):
+            if function is not None and (drawn or _same(function, args, kept, place, result)):
+                return function, args, kept | {place: result}
     if sum(t.nbytes for t in fresh) > LARGE:
         raise Unforeseen(f"{operation} cannot be told where to write, and to copy would take as long as is won")
     return _copied, (operation, args, kwargs, fresh), {}
@@ -99,29 +108,27 @@ def _relu(x: Tensor, out: Tensor) -> Tensor:
     return torch.clamp_min(x, 0, out=out)
 
 
-def _into(operation) -> Iterator[Callable]:
-    """The operation's own way of writing to a place, called `out` here."""
+def _into(operation) -> Iterator[tuple[Callable, str]]:
+    """The operation's own ways of writing to a place, and what they call it."""
     asked, packet = _names(operation), operation.overloadpacket
     for overload in (getattr(packet, name) for name in packet.overloads()):
         places = [a.name for a in overload._schema.arguments if a.is_out]
         if len(places) == 1 and _names(overload) == asked:
-            yield lambda *args, out, overload=overload, place=places[0], **kwargs: overload(
-                *args, **kwargs, **{place: out}
-            )
+            yield overload, places[0]
 
 
 def _names(overload) -> list[str]:
     return [a.name for a in overload._schema.arguments if not a.is_out and a.name not in NO_ARGUMENTS]
 
 
-def _same(function: Callable, args: tuple, kwargs: dict, result: Tensor) -> bool:
+def _same(function: Callable, args: tuple, kwargs: dict, place: str, result: Tensor) -> bool:
     """Whether it gives this result when told to write to a place of that shape."""
-    place = torch.empty_like(result)
+    there = torch.empty_like(result)
     try:
-        function(*args, **kwargs, out=place)
+        function(*args, **kwargs, **{place: there})
     except (RuntimeError, TypeError):  # it is not what it sounds like, or takes no place
         return False
-    return place.stride() == result.stride() and torch.equal(place, result)
+    return there.stride() == result.stride() and torch.equal(there, result)
 
 
 def _copied(operation, args: tuple, kwargs: dict, places: list[Tensor]) -> None:
@@ -129,6 +136,14 @@ def _copied(operation, args: tuple, kwargs: dict, places: list[Tensor]) -> None:
     new = (t for t in _tensors(operation(*args, **kwargs)) if _place(t) not in known)
     for place, value in zip(places, new, strict=True):
         place.copy_(value)
+
+
+def _steady(lines: list[Line]) -> set[int]:
+    """Places where the same numbers lie each time: of those that no line makes from others that may change."""
+    steady = {_place(t) for line in lines for t in line.fresh}
+    while fickle := {p for line in lines if line.drawn or not line.reads <= steady for p in line.writes & steady}:
+        steady -= fickle
+    return steady
 
 
 # -- memory ----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -77,7 +78,7 @@ class Trainer:
         self.launch = "eager"  # or recorded, or graph: how steps reach the device
         self.diverged: TrainingDiverged | None = None  # while others, trained side by side, go on
 
-    @property
+    @cached_property
     def steps_per_epoch(self) -> int:
         return math.ceil(len(self.train) / self.config.batch_size)
 
@@ -257,14 +258,15 @@ def fit(
 def _epoch(trainers: Sequence[Trainer], take: Callable[[Tensor], None], tell, should_stop) -> bool:
     lead = trainers[0]
     orders = torch.stack([trainer.order() for trainer in trainers])  # (M, N)
+    parts = orders.split(lead.config.batch_size, dim=1)
     for trainer in trainers:
         trainer.model.train()
-    size, told = lead.config.batch_size, 0.0
+    told = 0.0
     for i in range(lead.step % lead.steps_per_epoch, lead.steps_per_epoch):
         if should_stop():
             return False
         began = time.perf_counter()  # whoever is asked may wait: that is no time of training
-        take(orders[:, i * size : (i + 1) * size])
+        take(parts[i])
         if lead.device.type == "cuda" and i + 1 == lead.steps_per_epoch:
             torch.cuda.synchronize(lead.device)  # the launches were quick; the epoch is over when they are done
         now = time.perf_counter()
