@@ -6,7 +6,7 @@ from conftest import fitting, variants
 
 from aevae import losses
 from aevae.corruption import KINDS, corrupt
-from aevae.models import FAMILIES, build_model, family_class
+from aevae.models import FAMILIES, blocks, build_model, family_class
 from aevae.models.blocks import parameter_count
 
 
@@ -173,6 +173,28 @@ def test_block_covers_its_share():
 def test_corruption_refuses(kind, level, word):
     with pytest.raises(ValueError, match=word):
         corrupt(digits(1), kind, level, rng())
+
+
+def test_a_shift_that_is_zero_adds_nothing_and_a_loaded_one_is_there_again():
+    x, by = torch.rand(2, *blocks.SHAPE), torch.rand(blocks.SHAPE)
+    shift, again = blocks.Shift(), blocks.Shift()
+    assert shift(x) is x
+    shift.start(by)
+    assert torch.equal(shift(x), x + by)
+    again.load_state_dict(shift.state_dict())
+    assert torch.equal(again(x), x + by)
+    again.load_state_dict(blocks.Shift().state_dict())
+    assert again(x) is x
+    assert blocks.Shift()(x.bfloat16()).dtype == torch.float32, "a loss of products in half precision stays whole"
+
+
+def test_layers_beside_each_other_are_the_layers():
+    h, layers = torch.rand(5, 7), (torch.nn.Linear(7, 3), torch.nn.Linear(7, 3))
+    together, apart = blocks.beside(h, *layers), [layer(h) for layer in layers]
+    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(together, apart, strict=True))
+    weights = [p for layer in layers for p in layer.parameters()]
+    slopes = [torch.autograd.grad((a * b.exp()).sum(), weights) for a, b in (together, apart)]
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(*slopes, strict=True))
 
 
 @pytest.mark.parametrize("maps", [1, 3, 7, 8])

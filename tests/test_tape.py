@@ -136,6 +136,27 @@ def test_memory_is_used_again_and_results_are_not_written_over():
     assert all(torch.equal(a, b) for a, b in zip(tape.results, work(), strict=True))
 
 
+def test_what_stays_the_same_is_done_once():
+    x, noise = torch.rand(4), torch.Generator().manual_seed(1)
+
+    def work():
+        weight = torch.full_like(x, 3) / 4  # of nothing that changes
+        counted = torch.zeros_like(x)  # begins at 0 again each time
+        counted.add_(x)
+        return weight * x, counted, weight.cumsum(0), torch.rand(4, generator=noise)
+
+    tape = Tape(work)
+    names = [getattr(function, "__name__", str(function)) for function, _, _ in tape.lines]
+    assert not {"full_like", "div", "cumsum"} & set(names) and {"add_", "mul", "rand"} <= set(names)
+    x.uniform_()
+    again = noise.get_state()
+    tape.play()
+    tape.play()
+    noise.set_state(again)
+    work()
+    assert all(torch.equal(a, b) for a, b in zip(tape.results, work(), strict=True))
+
+
 def test_sparse_gradients_are_refused():
     table = torch.nn.Embedding(5, 2, sparse=True)
 
@@ -178,10 +199,14 @@ def test_adam_is_torchs():
 # -- the fused NLL ---------------------------------------------------------------------------------------------------
 
 
-def test_nll_and_its_slope_are_those_of_the_parts():
+@pytest.mark.parametrize(
+    ("spread", "shape"),
+    [(30, (1, 28, 28)), (0.01, (1, 28, 28)), (0.01, (40, 28, 28)), (3, (5, 11))],  # 0.01: the least products there are
+)
+def test_nll_and_its_slope_are_those_of_the_parts(spread, shape):
     draw = torch.Generator().manual_seed(0)
-    x = torch.rand(6, 1, 28, 28, generator=draw)
-    logits = (30 * torch.randn(6, 1, 28, 28, generator=draw)).requires_grad_()
+    x = torch.rand(6, *shape, generator=draw)
+    logits = (spread * torch.randn(6, *shape, generator=draw)).requires_grad_()
     written = F.binary_cross_entropy_with_logits(logits, x, reduction="none").flatten(1).sum(1)
     found = losses.bernoulli_nll(x, logits)
     assert torch.allclose(found, written, rtol=1e-6)

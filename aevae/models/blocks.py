@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from aevae.config import ModelConfig
 
@@ -166,6 +166,8 @@ def flat_decoder(*layers: nn.Module) -> nn.Sequential:
 
 def beside(h: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
     """What each of the layers makes of h (B, in), (B, out) each, of equal size: as one product."""
+    if isinstance(h, fx.Proxy):  # who traces a model sees the layers that it has
+        return tuple(layer(h) for layer in layers)
     weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
     return nn.functional.linear(h, weight, bias).chunk(len(layers), 1)
 

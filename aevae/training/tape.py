@@ -42,6 +42,7 @@ class Tape:
 
     `work` may read and write any tensors, as long as they stay in their places, and draw from torch's generators; what
     it does may depend on them in no other way than through tensor operations. Raises Unforeseen where it shows.
+    What hangs on none of them is done once, so nobody else may write to the results.
     """
 
     def __init__(self, work: Callable[[], tuple[Tensor, ...]]):
@@ -81,7 +82,8 @@ class _Noting(TorchDispatchMode):
             again = _again(name, operation, args, kwargs, result, fresh, changes)
             drawn = torch.Tag.nondeterministic_seeded in operation.tags
             pointwise = torch.Tag.pointwise in operation.tags and again[0] is not _copied
-            reads, writes = set() if name in SHAPES else known, {_place(t) for t in fresh} | (known if changes else set())
+            reads = set() if name in SHAPES else known
+            writes = {_place(t) for t in fresh} | (known if changes else set())
             self.lines.append(Line(*again, fresh, reads, writes, drawn, pointwise))
         return result
 
