@@ -79,6 +79,19 @@ def test_what_a_tape_cannot_hold_goes_on_as_written(change, reason, monkeypatch)
         assert all(torch.equal(v, state(written)[k]) for k, v in state(tried).items())
 
 
+def test_a_tape_that_fails_is_left(monkeypatch):
+    def fails(tape):
+        raise TypeError("add_() has no such argument\nand more")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Tape, "play", fails)
+        (tried,) = trainers("vae")
+        assert tried.fit() and tried.launch == "eager: add_() has no such argument"
+    (played,) = trainers("vae")
+    played.fit()
+    assert all(torch.equal(v, state(played)[k]) for k, v in state(tried).items())
+
+
 def test_convolutions_and_half_precision_are_not_recorded():
     config = family_class("ae").Config(latent_dim=3, network="conv")
     conv = Trainer(build_model(config, 0), DIGITS, DIGITS[:20], RECIPE, 0, CPU)
@@ -194,6 +207,25 @@ def test_adam_is_torchs():
     assert subnormal > 0, "without the sweep there were some"
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
     assert not mine.state[ours[0]]["exp_avg"][0].any() and mine.state[ours[0]]["exp_avg"][1].all()
+
+
+@pytest.mark.parametrize("stop", [698, 699, 700, 701])
+def test_adam_resumed_is_adam(stop):
+    """... whatever step the stop was at: what has faded is gone at the same steps."""
+
+    def moved(stops):
+        draw = torch.Generator().manual_seed(0)
+        p = torch.nn.Parameter(torch.randn(6, generator=draw))
+        adam = Adam([p], RECIPE, CPU)
+        for step in range(750):
+            p.grad = torch.randn(6, generator=draw) * (step < 20)  # then it fades
+            adam.advance()
+            if step + 1 == stops:
+                saved, adam = adam.state_dict(), Adam([p], RECIPE, CPU)
+                adam.load_state_dict(saved)
+        return [p.detach(), *adam.state[p].values()]
+
+    assert all(torch.equal(a, b) for a, b in zip(moved(None), moved(stop), strict=True))
 
 
 # -- the fused NLL ---------------------------------------------------------------------------------------------------

@@ -26,7 +26,8 @@ class Adam(torch.optim.Adam):
         fused = device.type in ("cpu", "cuda")
         super().__init__(parameters, lr, (0.9, config.beta2), fused=fused, capturable=cuda)
         self._slots: tuple | None = None  # parameters, moments, squares, step counters, these in one piece
-        self._steps = 0  # on a CPU
+        self._steps = 0  # that these counters have counted
+        self._sweeps = device.type == "cpu"
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
@@ -39,31 +40,33 @@ class Adam(torch.optim.Adam):
         complete = all(g is not None for g in gradients)
         if self._slots is None or not complete:
             self.step()
-            if group["fused"] and hasattr(torch, "_fused_adam_") and complete:
-                slots = [self.state[p] for p in group["params"]]
-                moments, squares, steps = ([s[k] for s in slots] for k in ("exp_avg", "exp_avg_sq", "step"))
-                counts = torch.stack(steps)
-                for step, count in zip(steps, counts.unbind(), strict=True):
-                    step.set_(count)  # the counters lie in one piece: to count them one by one takes 2 % of a step
-                # the same memory, of which autograd knows nothing and need not be told
-                self._slots = [p.detach() for p in group["params"]], moments, squares, steps, counts
-                self._steps = int(steps[0]) if counts.device.type == "cpu" else 0
+            ready = complete and group["fused"] and hasattr(torch, "_fused_adam_")
+            self._slots = self._found(group["params"]) if ready else None
         else:
             parameters, moments, squares, steps, counts = self._slots
             beta1, beta2 = group["betas"]
             counts.add_(1)
+            self._steps += 1
             torch._fused_adam_(
                 parameters, gradients, moments, squares, [], steps,
                 lr=group["lr"], beta1=beta1, beta2=beta2, eps=group["eps"],
                 weight_decay=0.0, amsgrad=False, maximize=False,
             )  # fmt: skip
-            if self._steps:
-                self._steps += 1
-                if not self._steps % SWEPT:
-                    for moment in (*moments, *squares):
-                        torch.hardshrink(moment, FADED, out=moment)
+        if self._sweeps and self._slots is not None and not self._steps % SWEPT:
+            for moment in (*self._slots[1], *self._slots[2]):
+                torch.hardshrink(moment, FADED, out=moment)
         for p in group["params"]:
             p.grad = None
+
+    def _found(self, parameters: list[Tensor]) -> tuple:
+        slots = [self.state[p] for p in parameters]
+        moments, squares, steps = ([s[k] for s in slots] for k in ("exp_avg", "exp_avg_sq", "step"))
+        counts = torch.stack(steps)
+        for step, count in zip(steps, counts.unbind(), strict=True):
+            step.set_(count)  # the counters lie in one piece: to count them one by one takes 2 % of a step
+        self._steps = int(steps[0]) if self._sweeps else 0
+        # detached: the same memory, of which autograd need not be told
+        return [p.detach() for p in parameters], moments, squares, steps, counts
 
 
 class RowAdam(torch.optim.SparseAdam):

@@ -259,8 +259,8 @@ class Recorded:
                 self.tape = Tape(self._written)
                 return self.tape.results[0]
             self._play()
-        except Unforeseen as error:
-            self.reason = str(error)
+        except (RuntimeError, TypeError) as error:  # Unforeseen is one; the step as it is written has the last word
+            self.reason = str(error).splitlines()[0]
         for noise, state in zip(noises, before, strict=True):
             noise.set_state(state)
         written = self._written()

@@ -80,11 +80,10 @@ class _Noting(TorchDispatchMode):
         name = operation._schema.name.partition("::")[2]
         if (fresh or changes) and "empty" not in name:
             again = _again(name, operation, args, kwargs, result, fresh, changes)
-            drawn = torch.Tag.nondeterministic_seeded in operation.tags
             pointwise = torch.Tag.pointwise in operation.tags and again[0] is not _copied
             reads = set() if name in SHAPES else known
             writes = {_place(t) for t in fresh} | (known if changes else set())
-            self.lines.append(Line(*again, fresh, reads, writes, drawn, pointwise))
+            self.lines.append(Line(*again, fresh, reads, writes, _draws(operation), pointwise))
         return result
 
 
@@ -96,14 +95,17 @@ def _again(name: str, operation, args: tuple, kwargs: dict, result, fresh: list[
         return Tensor.copy_, (result, args[0]), {}
     if isinstance(result, Tensor) and not changes:
         kept = {key: value for key, value in kwargs.items() if key not in NO_ARGUMENTS}
-        drawn = torch.Tag.nondeterministic_seeded in operation.tags
         # the first is called in half the time
         for function, place in ((_relu if name == "relu" else getattr(torch, name, None), "out"), *_into(operation)):
-            if function is not None and (drawn or _same(function, args, kept, place, result)):
+            if function is not None and (_draws(operation) or _same(function, args, kept, place, result)):
                 return function, args, kept | {place: result}
     if sum(t.nbytes for t in fresh) > LARGE:
         raise Unforeseen(f"{operation} cannot be told where to write, and to copy would take as long as is won")
     return _copied, (operation, args, kwargs, fresh), {}
+
+
+def _draws(operation) -> bool:
+    return torch.Tag.nondeterministic_seeded in operation.tags
 
 
 def _relu(x: Tensor, out: Tensor) -> Tensor:
