@@ -22,13 +22,16 @@ def option(
     log=False,
     when: tuple[str, tuple] | None = None,
     added=False,
+    absent=None,
 ):
     """A config field. `choices` or `min..max` bound it; `when=(field, values)` says where it has an effect.
 
-    `added`: it came after runs of its family had been made. Its default is what those runs did, and stays so: at its
-    default it is left out of the canonical JSON, and their fingerprints hold.
+    `absent`: the value that a config without this key means, since the option is younger than the config's format. At
+    that value the key is omitted from the canonical JSON, so existing fingerprints stay valid. `added`: `absent` is the
+    default.
     """
-    meta = dict(help=help, min=min, max=max, choices=choices, log=log, when=when, added=added)
+    absent = default if added else absent
+    meta = dict(help=help, min=min, max=max, choices=choices, log=log, when=when, absent=absent)
     return field(default=default, metadata={k: v for k, v in meta.items() if v is not None and v is not False})
 
 
@@ -128,6 +131,14 @@ class TrainConfig(Validated):
         choices=("one_cycle", "constant"),
     )
     beta2: float = option(0.99, "memory of Adam's second moment", min=0.5, max=0.9999)
+    damping: float = option(
+        1.0,
+        "Adam's epsilon, as a share of the typical gradient of a layer; 0: Adam as published, whose steps are as large "
+        "for the weights of pixels that are almost never lit",
+        min=0.0,
+        max=100.0,
+        absent=0.0,
+    )
     precision: str = option(
         "float32",
         "float32, or bfloat16 for the products inside a step (autocast): quicker on recent GPUs, slower on most CPUs",
@@ -145,25 +156,36 @@ LARGE = ("mnist", "fashion-mnist", "kmnist")  # data sets of some 60,000 picture
 PRESETS = ("fast", "classic")
 
 
-def preset(name: str, data: DataConfig, model: "ModelConfig | type[ModelConfig] | None" = None) -> TrainConfig:
+def preset(
+    name: str, data: DataConfig, model: "ModelConfig | type[ModelConfig] | None" = None, **chosen
+) -> TrainConfig:
     """The training recipe of this name for a data set and a model's config, or its class (then with all defaults).
 
     classic: the recipe of the textbooks, Adam at a constant 1e-3, ten epochs. fast: the same quality in a fraction of
-    the steps; a small data set needs more epochs for as many steps, a convolutional network small batches
-    (`benchmarks/recipe.py` chose them). Raises ValueError for an unknown name.
+    the steps; a small data set needs more epochs for as many steps, a convolutional network small batches.
+    `chosen`: training options that are given; the peak rate of `fast` follows them (`peak_rate`), unless it is given
+    too. Raises ValueError for an unknown name.
     """
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name}")
     if name == "classic":
-        return TrainConfig(epochs=10, batch_size=128, lr=1e-3, schedule="constant", beta2=0.999, centre=False)
+        classic = dict(epochs=10, batch_size=128, lr=1e-3, schedule="constant", beta2=0.999, damping=0.0, centre=False)
+        return TrainConfig(**classic | chosen)
     large = data.name in LARGE and (data.limit or 60_000) >= 20_000
-    own = dict(model.recipe) if model else {}
-    if not large:
-        return TrainConfig(**own)
-    own.pop("epochs", None)
-    own |= model.recipe_large if model else {}
-    wide = {} if getattr(model, "network", "mlp") == "conv" else {"batch_size": 400, "lr": 2.2e-2}
-    return TrainConfig(**{"epochs": 3} | wide | own)
+    conv = getattr(model, "network", "mlp") == "conv"
+    options = {"epochs": 3, "batch_size": TrainConfig.batch_size if conv else 400} if large else {}
+    options |= (model.recipe_large if large else model.recipe) if model else {}
+    found = TrainConfig(**options | chosen)
+    if "lr" in chosen:
+        return found
+    return dataclasses.replace(found, lr=peak_rate(found, model))
+
+
+def peak_rate(train: TrainConfig, model: "ModelConfig | type[ModelConfig] | None" = None) -> float:
+    """Peak learning rate of the recipe `fast`."""
+    conv = getattr(model, "network", "mlp") == "conv"
+    rate = (0.01 if conv else 0.012) * (train.batch_size / 64) ** 0.5
+    return float(f"{rate:.2g}")
 
 
 LIKELIHOODS = {
@@ -262,9 +284,9 @@ class RunConfig:
         model = dict(parts["model"])
         config_class = family_class(model.pop("family", None)).Config
         return cls(
-            data=build(DataConfig, parts["data"]),
-            model=build(config_class, model),
-            train=build(TrainConfig, parts["train"]),
+            data=build(DataConfig, _absent(DataConfig) | parts["data"]),
+            model=build(config_class, _absent(config_class) | model),
+            train=build(TrainConfig, _absent(TrainConfig) | parts["train"]),
             seed=raw.get("seed", 0),
         )
 
@@ -280,13 +302,15 @@ class RunConfig:
 
 
 def plain(part) -> dict:
-    """A part of a config as JSON data; options that were added later and have their default are left out."""
-    fields = dataclasses.fields(part)
-    return {
-        f.name: getattr(part, f.name)
-        for f in fields
-        if not (f.metadata.get("added") and getattr(part, f.name) == f.default)
-    }
+    """A part of a config as JSON data, without the options whose value an absent key means."""
+    values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
+    absent = _absent(part)
+    return {name: value for name, value in values.items() if name not in absent or value != absent[name]}
+
+
+def _absent(part) -> dict[str, Any]:
+    """Values that absent keys of this part of a config (a class or an instance) mean."""
+    return {f.name: f.metadata["absent"] for f in dataclasses.fields(part) if "absent" in f.metadata}
 
 
 def fingerprint(raw: dict) -> str:

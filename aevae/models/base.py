@@ -82,14 +82,14 @@ class Model(nn.Module):
         return knob in self.varied or getattr(self.config, knob) != neutral
 
     def start_from(self, mean: Tensor) -> None:
-        """Begin at the mean picture (1, 28, 28) of the training set: encoder input about 0, decoder output about it.
+        """Begin at the mean image (1, 28, 28) of the training set: encoder inputs of mean 0, decoder outputs near it.
 
         Both are constants, so no function of x becomes unreachable; the first steps need not find them.
-        LeCun et al. 1998, Efficient BackProp, section 4.3.
+        LeCun et al. 1998, Efficient BackProp, section 4.3. Only the decoder's mean is clamped, for finite logits: a
+        pixel that is never lit must enter the encoder as 0, or its weights would act as a bias.
         """
-        mean = mean.clamp(BLACK, 1 - BLACK)
         self.encoder[0].start(-mean)
-        self.decoder[-1].start(self.params_of(mean))
+        self.decoder[-1].start(self.params_of(mean.clamp(BLACK, 1 - BLACK)))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         """q(z|x) of x (B, 1, 28, 28): mean (B, D) and log variance (B, D), or None where the code is a point."""

@@ -170,9 +170,9 @@ class TDVAE(Model):
 
     def start_from(self, mean: Tensor) -> None:
         """Begin at the mean frame of the training sequences' mean (T, 1, 28, 28)."""
-        frame = mean.mean(0).clamp(BLACK, 1 - BLACK)
+        frame = mean.mean(0)
         self.encoder[0].start(-frame)
-        self.decoder[-1].start(frame.logit())
+        self.decoder[-1].start(frame.clamp(BLACK, 1 - BLACK).logit())
 
     def beliefs(self, x: Tensor) -> Tensor:
         """b_t (B, T, belief_dim) after each frame of x (B, T, 1, 28, 28): of the frames up to it and no later one."""

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from aevae.noise import Noted, Prepared, prepare
-from aevae.training.optimizers import Adam
+from aevae.training.optimizers import Adam, empty_slot
 from aevae.training.tape import Tape, Unforeseen
 
 WARM_UP = 3  # steps on a side stream before a CUDA graph is captured
@@ -152,7 +152,7 @@ class Together(Alone):
         self.buffers = {
             name: torch.stack([t.model.get_buffer(name) for t in trainers]) for name, _ in lead.model.named_buffers()
         }
-        self.optimizers = [Adam(self.stacked.values(), lead.config, lead.device)]
+        self.optimizers = [Adam(self.stacked.values(), lead.config, lead.device, models=len(trainers))]
         for name, stacked in self.stacked.items():
             self._share(name, stacked)
         self.asked: dict[int, list] = {}  # batch size -> what a step draws
@@ -160,7 +160,7 @@ class Together(Alone):
     def _share(self, name: str, stacked: nn.Parameter) -> None:
         """Trainers' parameter `name` and its moments become views of the stack's."""
         own = [t.model.get_parameter(name) for t in self.trainers]
-        slots = [t.optimizers["adam"].state.get(p) or _fresh(p) for t, p in zip(self.trainers, own, strict=True)]
+        slots = [t.optimizers["adam"].state.get(p) or empty_slot(p) for t, p in zip(self.trainers, own, strict=True)]
         state = {key: torch.stack([slot[key] for slot in slots]) for key in ("exp_avg", "exp_avg_sq")}
         state["step"] = slots[0]["step"].clone()
         self.optimizers[0].state[stacked] = state
@@ -210,16 +210,6 @@ class _Loss(nn.Module):
     def forward(self, x: Tensor, generator, epoch):
         loss = self.model.loss(x, generator=generator, epoch=epoch)
         return loss.total, loss.terms
-
-
-def _fresh(p: Tensor) -> dict[str, Tensor]:
-    """Adam's slot of a parameter before the first step."""
-    where = p.device if p.device.type == "cuda" else None
-    return {
-        "step": torch.zeros((), dtype=torch.float32, device=where),
-        "exp_avg": torch.zeros_like(p),
-        "exp_avg_sq": torch.zeros_like(p),
-    }
 
 
 class Recorded:
