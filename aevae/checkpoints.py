@@ -3,6 +3,7 @@
 config.json       what was asked for; its fingerprint ends the folder's name
 state.json        how far it is; `finished` is the last thing written, with the checksum of the weights
 model.safetensors weights of the last full epoch       history.jsonl  one line per epoch
+best.safetensors  weights of the epoch with the lowest test objective, with the option `keep_best`: RUN@best
 film.safetensors  small snapshots, see training/film   metrics.json   numbers, by data set
 state.safetensors all that resume needs, of one step; gone once the run is finished
 now.safetensors   a film of the newest frame, while it is being trained and somebody may look on
@@ -30,6 +31,7 @@ from aevae.config import SCHEMA, fingerprint
 NAME = re.compile(r"[a-z0-9_]+-[a-z0-9-]+-[0-9a-f]{12}")
 TERM = re.compile(r"[\w .@-]{1,60}")  # of a loss or a metric
 TRAITS = {"input": "image", "latent": "continuous", "has_encoder": True, "generative": False, "levels": 1}
+BEST, AT_BEST = "best.safetensors", "@best"
 MAX_JSON = 20_000_000  # bytes; a config or history larger than this is not ours
 
 
@@ -46,6 +48,7 @@ class RunInfo:
     metrics: dict = field(default_factory=dict)  # data set -> metric -> number
     size: int = 0  # bytes
     shipped: bool = False
+    weights: str = "model.safetensors"  # the file that is opened
 
     @property
     def fingerprint(self) -> str:
@@ -73,6 +76,19 @@ class RunInfo:
     def epochs(self) -> int:
         """Epochs done."""
         return self.state.get("epoch", 0)
+
+    @property
+    def warning(self) -> str:
+        """A sentence if the test objective ended far above its best (`training.trainer.best`), else ""."""
+        best = self.state.get("best", {})
+        if self.status != "finished" or not best.get("risen"):
+            return ""
+        kept = f"; {self.name}@best has those weights" if (self.path / BEST).exists() else ""
+        return (
+            f"the test objective ended at {best['last']:.1f}, {best['last'] - best['objective']:.1f} nats above its "
+            f"best ({best['objective']:.1f} after epoch {best['epoch']}){kept}. "
+            "Fewer epochs, a smaller learning rate or more training images may prevent this."
+        )
 
     @property
     def created(self) -> float:
@@ -191,7 +207,10 @@ _CONFIG = {  # of what listings read, the type; all else is checked where a run 
     "train": {"epochs": int},
 }
 _TRAITS = {"input": str, "latent": str, "has_encoder": bool, "generative": bool, "levels": int, "latent_dim": int}
-_STATE = {"epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict, "traits": _TRAITS}
+_BEST = {"epoch": int, "objective": _NUMBER, "last": _NUMBER, "risen": bool}
+_STATE = {
+    "epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict, "traits": _TRAITS, "best": _BEST
+}  # fmt: skip
 
 
 def _fingerprint(config: dict) -> str:
@@ -267,9 +286,10 @@ def _read_run(folder: Path, shipped: bool, stamps: tuple) -> RunInfo:
 
 def _metrics_files(run: RunInfo) -> list[Path]:
     """Where its numbers are, and last where new ones go: of a shipped run, which is not written to, the cache."""
-    files = [run.path / "metrics.json"]
-    if run.shipped:
-        weights = str(run.state.get("checksums", {}).get("model.safetensors", ""))[:12]
+    last = run.weights == "model.safetensors"
+    files = [run.path / "metrics.json"] if last else []
+    if run.shipped or not last:
+        weights = str(run.state.get("checksums", {}).get(run.weights, ""))[:12]
         files.append(paths.cache_dir() / "metrics" / f"{run.name}-{weights}.json")
     return files
 
@@ -331,7 +351,16 @@ def _folders(root: Path) -> list[Path]:
 
 
 def find_run(reference: str) -> RunInfo:
-    """The run of a name, a unique prefix of a fingerprint, or a path. Raises ValueError with one sentence."""
+    """The run of a name, a unique prefix of a fingerprint, or a path. Raises ValueError with one sentence.
+
+    With `@best` behind it: the same run with the weights of its best epoch, if it kept them.
+    """
+    if reference.endswith(AT_BEST):
+        run = find_run(reference.removesuffix(AT_BEST))
+        if BEST not in run.state.get("checksums", {}):
+            raise ValueError(f"{run.name} has kept no weights of its best epoch; train it with --set keep_best=true")
+        run = replace(run, weights=BEST)
+        return replace(run, metrics=read_metrics(run))
     if run := _named(reference):
         return run
     runs = list_runs()

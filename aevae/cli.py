@@ -95,7 +95,7 @@ def build_config(family: str, settings: dict[str, str], seed: int = 0, recipe: s
         values[part][name] = parse(field, text)
     model = build(parts["model"], values["model"])
     data = build(DataConfig, {"name": model.dataset} | values["data"])
-    return RunConfig(data, model, dataclasses.replace(preset(recipe, data, model), **values["train"]), seed)
+    return RunConfig(data, model, preset(recipe, data, model, **values["train"]), seed)
 
 
 def _settings(args) -> dict[str, str]:
@@ -118,6 +118,8 @@ def train(args) -> dict:
     datasets.load(config.data, on_progress=_progress())
     result = runs.train_or_load(config, args.device, on_event=_tell, force=args.force)
     info = checkpoints.find_run(result.name)
+    if info.warning:
+        _say(f"{info.name}: {info.warning}")
     return {
         "run": result.name,
         "fingerprint": info.fingerprint,
@@ -149,7 +151,10 @@ def sweep(args) -> dict:
         values = {key: value for key, value in point.items() if len(lists[key]) > 1} | {"seed": seed}
         entry = {"run": result.name, **values, "cached": result.cached}
         if result.finished:
-            entry["test"] = checkpoints.read_history(checkpoints.find_run(result.name).path)[-1]["test"]
+            info = checkpoints.find_run(result.name)
+            entry["test"] = checkpoints.read_history(info.path)[-1]["test"]
+            if info.warning:
+                _say(f"{info.name}: {info.warning}")
         told.append(entry | ({"error": result.error} if result.error else {}))
     return {"runs": told, "seconds": round(time.monotonic() - began, 2)}
 

@@ -139,6 +139,11 @@ class TrainConfig(Validated):
         max=100.0,
         absent=0.0,
     )
+    keep_best: bool = option(
+        False,
+        "keep the weights of the epoch with the lowest test objective, too: RUN@best opens them",
+        added=True,
+    )
     precision: str = option(
         "float32",
         "float32, or bfloat16 for the products inside a step (autocast): quicker on recent GPUs, slower on most CPUs",

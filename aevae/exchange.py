@@ -21,6 +21,7 @@ FILES = (
     "config.json",
     "state.json",
     "model.safetensors",
+    checkpoints.BEST,
     "history.jsonl",
     "film.safetensors",
     "metrics.json",

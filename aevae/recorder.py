@@ -18,7 +18,7 @@ from aevae import __version__, checkpoints, datasets
 from aevae.config import RunConfig
 from aevae.models.blocks import parameter_count
 from aevae.training.film import Film, schedule
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, best
 
 LOOK = 2.0  # seconds between two looks at a run in training
 
@@ -111,8 +111,10 @@ class Recorder:
         elif self.trainer.step in self.filmed:
             self._shoot()
         checkpoints.write_history(self.folder / "history.jsonl", self.trainer.history)
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()}
-        checkpoints.write_atomic(self.folder / "model.safetensors", save(weights))
+        weights = save({k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()})
+        checkpoints.write_atomic(self.folder / "model.safetensors", weights)
+        if self.config.train.keep_best and best(self.trainer.history)["epoch"] == len(self.trainer.history) - 1:
+            checkpoints.write_atomic(self.folder / checkpoints.BEST, weights)
         self.pause()
 
     def pause(self) -> None:
@@ -138,6 +140,7 @@ class Recorder:
         self._mark(
             finished=True,
             parameters=parameter_count(self.trainer.model),
+            best=best(self.trainer.history),
             checksums=checksums(self.folder),
         )
         for name in ("state.safetensors", "now.safetensors"):
@@ -187,5 +190,5 @@ def _digest(tensors: dict[str, torch.Tensor], said: str) -> str:
 
 def checksums(folder: Path) -> dict[str, str]:
     """sha256 of what a run folder holds of weights and film, by file."""
-    files = (folder / name for name in ("model.safetensors", "film.safetensors"))
+    files = (folder / name for name in ("model.safetensors", checkpoints.BEST, "film.safetensors"))
     return {file.name: checkpoints.checksum(file) for file in files if file.exists()}

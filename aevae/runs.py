@@ -226,7 +226,7 @@ class Run:
         self.model = self._open().to(self.device).eval().requires_grad_(False)
 
     def _open(self) -> torch.nn.Module:
-        path = self.path / "model.safetensors"
+        path = self.path / self.info.weights
         checkpoints.check_safetensors(path)
         self._check_sum(path)
         model = build_model(self.config.model)

@@ -67,6 +67,7 @@ class Setting:
 
 def settings() -> list[Setting]:
     """One axis at a time around the default, and the corners where two or three extremes meet."""
+
     def vae(**values) -> Setting:
         known = {f.name for f in dataclasses.fields(Setting)}
         fields = {k: v for k, v in values.items() if k in known}
@@ -90,7 +91,9 @@ def settings() -> list[Setting]:
     ]
     found += [vae(likelihood="gaussian", sigma=s, epochs=10) for s in (0.1, 3.0)]
     found += [vae(family="beta_vae", beta=b) for b in (0.1, 0.5, 4.0, 16.0)]
-    found += [vae(family="iwae", samples=k, binarise="stochastic", latent_dim=50, epochs=n) for k, n in ((5, 3), (5, 50))]
+    found += [
+        vae(family="iwae", samples=k, binarise="stochastic", latent_dim=50, epochs=n) for k, n in ((5, 3), (5, 50))
+    ]
     found += [vae(family="iwae", samples=50, binarise="stochastic", latent_dim=50, epochs=10)]
     found += [vae(family="ae", latent_dim=d, epochs=n) for d, n in ((2, 20), (32, 3), (32, 20), (32, 100), (200, 20))]
     found += [vae(family="ae", latent_dim=32, hidden=1000, epochs=50), vae(family="ae", network="conv", epochs=20)]

@@ -13,7 +13,6 @@ from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.training import steps
-from aevae.training.optimizers import Adam
 from aevae.training.tape import Tape, Unforeseen
 from aevae.training.trainer import Trainer, fit
 
@@ -178,54 +177,6 @@ def test_sparse_gradients_are_refused():
 
     with pytest.raises(Unforeseen, match="is not dense"):
         Tape(work)
-
-
-# -- Adam ------------------------------------------------------------------------------------------------------------
-
-
-def test_adam_is_torchs():
-    """... and moments of a unit that died long ago are 0, not subnormal, while no weight is another."""
-    draw = torch.Generator().manual_seed(0)
-    ours = [torch.nn.Parameter(torch.randn(4, 3, generator=draw)), torch.nn.Parameter(torch.randn(5, generator=draw))]
-    theirs = [torch.nn.Parameter(p.detach().clone()) for p in ours]
-    mine, other = Adam(ours, RECIPE, CPU), torch.optim.Adam(theirs, RECIPE.lr, (0.9, RECIPE.beta2))
-    subnormal = 0
-    for step in range(1100):
-        for a, b in zip(ours, theirs, strict=True):
-            a.grad = torch.randn(a.shape, generator=draw)
-            if step > 50:
-                a.grad[0] = 0  # dead from now on
-            b.grad = a.grad.clone()
-        mine.advance()
-        other.step()
-        moments = [mine.state[p]["exp_avg"].abs() for p in ours]
-        assert not any(((m > 0) & (m < torch.finfo(torch.float32).tiny)).any() for m in moments)
-        subnormal += sum(
-            int(((m != 0) & (m.abs() < torch.finfo(torch.float32).tiny)).sum())
-            for m in (other.state[p]["exp_avg"] for p in theirs)
-        )
-    assert subnormal > 0, "without the sweep there were some"
-    assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(ours, theirs, strict=True))
-    assert not mine.state[ours[0]]["exp_avg"][0].any() and mine.state[ours[0]]["exp_avg"][1].all()
-
-
-@pytest.mark.parametrize("stop", [698, 699, 700, 701])
-def test_adam_resumed_is_adam(stop):
-    """... whatever step the stop was at: what has faded is gone at the same steps."""
-
-    def moved(stops):
-        draw = torch.Generator().manual_seed(0)
-        p = torch.nn.Parameter(torch.randn(6, generator=draw))
-        adam = Adam([p], RECIPE, CPU)
-        for step in range(750):
-            p.grad = torch.randn(6, generator=draw) * (step < 20)  # then it fades
-            adam.advance()
-            if step + 1 == stops:
-                saved, adam = adam.state_dict(), Adam([p], RECIPE, CPU)
-                adam.load_state_dict(saved)
-        return [p.detach(), *adam.state[p].values()]
-
-    assert all(torch.equal(a, b) for a, b in zip(moved(None), moved(stop), strict=True))
 
 
 # -- the fused NLL ---------------------------------------------------------------------------------------------------

@@ -55,7 +55,7 @@ class Adam(torch.optim.Adam):
         """One step, after which there are no gradients."""
         (group,) = self.param_groups
         moving = [p for p in group["params"] if p.grad is not None]
-        if self._slots is None or len(moving) < len(group["params"]):
+        if self._slots is None or not len(moving) == len(self._slots.counts) == len(group["params"]):
             self._slots = self._found(moving)
         slots, gradients = self._slots, [p.grad for p in moving]
         slots.counts.add_(1)

@@ -23,6 +23,7 @@ from aevae.training.steps import stepper, sum_type
 
 TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
 REPORT_SECONDS = 0.25  # a StepDone at most this often
+RISE, RISE_SHARE = 1.0, 0.01  # nats per image, and share of the whole fall, above the best: that is said
 ROWS = 4096  # training pictures summed at once
 
 
@@ -219,6 +220,17 @@ class Trainer:
             optimizer.load_state_dict({**optimizer.state_dict(), "state": slots[name]})
         self.noise, self.sums, self.step = noise, sums, step
         self.history, self.term_names, self.epoch_seconds = list(history), list(names), seconds
+
+
+def best(history: Sequence[dict]) -> dict:
+    """Of a history with at least one line: {"epoch", "objective", "last", "risen"}, objectives on the test images.
+
+    `risen`: it ended more than RISE nats, and more than RISE_SHARE of what training had won, above its best.
+    """
+    objectives = [record["test"]["objective"] for record in history]
+    lowest, last = min(objectives), objectives[-1]
+    risen = last - lowest > max(RISE, RISE_SHARE * (objectives[0] - lowest))
+    return {"epoch": objectives.index(lowest), "objective": lowest, "last": last, "risen": risen}
 
 
 def fit(

@@ -37,6 +37,7 @@ MOST_LETTERS = 400  # of a list
 ON_GPU = 16  # so many models of one shape, trained side by side on a GPU, take the time of one more
 _WRONG = "train_wrong"  # session: key -> sentence about a value of the link
 _TAKEN = "train_taken"  # session: (recipe, data set, its options) that the training fields were last set to
+_RATE = "train_rate"  # session: the learning rate that the recipe last proposed
 _BEGUN = "train_begun"  # session: option -> default of the family that was chosen at the last look
 _UNFOLDED = "train_unfolded"  # session: lists were asked for, by hand or by the link
 
@@ -81,8 +82,7 @@ def run_form() -> tuple[list[RunConfig], str]:
     trains = dataclasses.fields(TrainConfig)
     begun = more.container()  # the training fields stand above those of the data set, which are asked first
     values |= {f.name: _field(f, {"name": data}, more) for f in _data_fields()}
-    network = {"network": values["network"]} if "network" in values else {}
-    begins = _recipe_values(recipe, data, values["limit"], model_class.Config(**network))
+    begins = _recipe_values(recipe, data, values["limit"], _valid_model(model_class.Config, values))
     for f in trains:
         values[f.name] = _field(f, values, first if f.name in FIRST else begun, begins[f.name])
     for f in dataclasses.fields(Seed):
@@ -178,18 +178,40 @@ def _recipe() -> str:
     )  # fmt: skip
 
 
+def _valid_model(config_class: type[ModelConfig], values: dict[str, Any]) -> ModelConfig:
+    """The model config of these values; where they do not fit together, of the network alone."""
+    try:
+        return build(config_class, {f.name: values[f.name] for f in dataclasses.fields(config_class)})
+    except ValueError:
+        return build(config_class, {"network": values["network"]} if "network" in values else {})
+
+
 def _recipe_values(recipe: str, data: str | None, limit: int, model: ModelConfig) -> dict[str, Any]:
     """The training fields as the recipe has them for this data set, family and network.
 
-    When another recipe, data set, family or network was chosen since the last look, all of them are set anew.
+    When another recipe, data set, family or network was chosen since the last run of the page, all are set anew. The
+    learning rate follows what it depends on (`config.peak_rate`) until somebody sets it.
     """
-    named = data or DataConfig().name
-    values = dataclasses.asdict(preset(recipe, DataConfig(name=named, limit=limit), model))
-    mark = (recipe, named, values)
+    config = DataConfig(name=data or DataConfig().name, limit=limit)
+    values, mark = _recipe_mark(recipe, config, model)
     if st.session_state.get(_TAKEN, mark) != mark:
         st.session_state.update({key_of(name): value for name, value in values.items()})
     st.session_state[_TAKEN] = mark
+    chosen = {name: st.session_state.get(key_of(name), value) for name, value in mark[2].items()}
+    try:
+        values["lr"] = preset(recipe, config, model, **chosen).lr
+    except ValueError:  # a value of another field does not fit: the form says so beside it
+        return values
+    if st.session_state.get(key_of("lr"), values["lr"]) == st.session_state.get(_RATE) != values["lr"]:
+        st.session_state[key_of("lr")] = values["lr"]
+    st.session_state[_RATE] = values["lr"]
     return values
+
+
+def _recipe_mark(recipe: str, data: DataConfig, model: ModelConfig) -> tuple[dict[str, Any], tuple]:
+    """The training fields of a recipe, and what tells whether another one has been chosen."""
+    values = dataclasses.asdict(preset(recipe, data, model))
+    return values, (recipe, data.name, {name: value for name, value in values.items() if name != "lr"})
 
 
 # -- several at once -------------------------------------------------------------------------------------------------
@@ -366,7 +388,10 @@ def fill(config: RunConfig) -> None:
     st.session_state[SEEDS] = 1
     recipe = next((r for r in PRESETS if preset(r, config.data, config.model) == config.train), PRESETS[0])
     st.session_state[RECIPE] = recipe
-    st.session_state[_TAKEN] = (recipe, config.data.name, dataclasses.asdict(preset(recipe, config.data, config.model)))
+    st.session_state[_TAKEN] = _recipe_mark(recipe, config.data, config.model)[1]
+    st.session_state[_RATE] = preset(
+        recipe, config.data, config.model, **{k: v for k, v in train.items() if k != "lr"}
+    ).lr
     known = name in [row["name"] for row in _catalogue()]
     st.session_state[FAMILY] = config.model.family
     st.session_state[_BEGUN] = {f.name: f.default for f in dataclasses.fields(config.model)}

@@ -116,6 +116,8 @@ def _card(run: RunInfo, label: str) -> None:
         st.caption(state.plain(run.reason))
     elif numbers:
         st.caption(" · ".join(f"{name} {_said(value)}" for name, value in numbers.items()))
+    if run.warning:
+        st.caption(f":material/warning: {state.literal(run.warning)}")
     total = run.config.get("train", {}).get("epochs", "?")
     st.caption(_("{} of {} epochs · {}").format(run.epochs, total, size(run.size)))
     with st.container(horizontal=True, gap="small"):

@@ -455,6 +455,8 @@ def _ended(name: str, info: RunInfo | None) -> None:
         st.warning(_("This run was trained, but its folder is gone."))
     elif info.status == "finished":
         st.success(_("Finished: {} epochs in {}.").format(info.epochs, forms.duration(info.state.get("seconds", 0))))
+        if info.warning:
+            st.warning(_("But {}").format(state.literal(info.warning)))
         open_buttons(name, "train_open")
     else:
         reason = f": {state.literal(info.reason)}" if info.reason else ""
