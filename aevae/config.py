@@ -124,7 +124,7 @@ class TrainConfig(Validated):
 
     epochs: int = option(20, "passes through the training pictures", min=1, max=1000)
     batch_size: int = option(64, "pictures per step", min=1, max=8192)
-    lr: float = option(5e-3, "learning rate of Adam; of one_cycle: its peak", min=1e-6, max=1.0, log=True)
+    lr: float = option(0.013, "learning rate of Adam; of one_cycle: its peak", min=1e-6, max=1.0, log=True)
     schedule: str = option(
         "one_cycle",
         "one_cycle: the learning rate rises over the first 8 % of the steps and falls to 0; constant: as it is",
@@ -157,7 +157,11 @@ class TrainConfig(Validated):
         return (*range(0, self.epochs, -(-self.epochs // 100)), self.epochs)
 
 
-LARGE = ("mnist", "fashion-mnist", "kmnist")  # data sets of some 60,000 pictures
+IMAGES = {  # training images of data sets; of others the recipe takes those of mnist-5k
+    "mnist": 60_000, "fashion-mnist": 60_000, "kmnist": 60_000, "mnist-5k": 4_000, "sprites": 7_500, "lines": 10_000,
+    "moving-digits": 4_000,
+}  # fmt: skip
+MAX_RATE = 0.04  # of Adam: above it the first steps of wide networks and large batches diverge
 PRESETS = ("fast", "classic")
 
 
@@ -176,21 +180,39 @@ def preset(
     if name == "classic":
         classic = dict(epochs=10, batch_size=128, lr=1e-3, schedule="constant", beta2=0.999, damping=0.0, centre=False)
         return TrainConfig(**classic | chosen)
-    large = data.name in LARGE and (data.limit or 60_000) >= 20_000
+    images = min(IMAGES.get(data.name, IMAGES["mnist-5k"]), data.limit or 1_000_000)
+    large = images >= 20_000
     conv = getattr(model, "network", "mlp") == "conv"
     options = {"epochs": 3, "batch_size": TrainConfig.batch_size if conv else 400} if large else {}
     options |= (model.recipe_large if large else model.recipe) if model else {}
     found = TrainConfig(**options | chosen)
     if "lr" in chosen:
         return found
-    return dataclasses.replace(found, lr=peak_rate(found, model))
+    return dataclasses.replace(found, lr=peak_rate(found, images, model))
 
 
-def peak_rate(train: TrainConfig, model: "ModelConfig | type[ModelConfig] | None" = None) -> float:
-    """Peak learning rate of the recipe `fast`."""
-    conv = getattr(model, "network", "mlp") == "conv"
-    rate = (0.01 if conv else 0.012) * (train.batch_size / 64) ** 0.5
-    return float(f"{rate:.2g}")
+def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | type[ModelConfig] | None" = None) -> float:
+    """Peak learning rate of the recipe `fast`, for so many training `images`.
+
+        min(0.05 (450 / T)^0.4, 0.04) sqrt(B / 400) min(1, (400 / hidden)^0.25) min(1, (20 / latent_dim)^0.15)
+
+    and at most 0.04; T: number of steps, B: batch size, times the family's `rate_factor`. Found on validation splits
+    with `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20 epochs and again to 100,
+    grows with the root of the batch, and wide networks and codes bear less. docs/recipe.md has the tables.
+    """
+    steps = -(-images // train.batch_size) * train.epochs
+    rate = min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * (train.batch_size / 400) ** 0.5
+    if model:
+        rate *= model.rate_factor * min(1.0, (20 / max(_number_of(model, "latent_dim"), 1)) ** 0.15)
+        if getattr(model, "network", "mlp") != "conv":
+            rate *= min(1.0, (400 / max(_number_of(model, "hidden"), 1)) ** 0.25)
+    return float(f"{min(rate, MAX_RATE):.2g}")
+
+
+def _number_of(model: "ModelConfig | type[ModelConfig]", name: str) -> int:
+    """A number of a model's config, or its class; 0 where the family has no such number."""
+    value = getattr(model, name, 0)
+    return value if isinstance(value, int) else 0
 
 
 LIKELIHOODS = {
@@ -221,6 +243,7 @@ class ModelConfig(Validated):
     family: ClassVar[str] = ""
     dataset: ClassVar[str] = "mnist-5k"  # what it learns from where nobody says
     recipe: ClassVar[dict] = {}  # training options in which it differs from the preset `fast`; its epochs are of a
+    rate_factor: ClassVar[float] = 1.0  # of the peak rate of `fast`, beside those of other families
     recipe_large: ClassVar[dict] = {}  # small data set, and in what a large one differs again stands here
     network: str = option(
         "mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv")

@@ -31,7 +31,7 @@ class AutoDecoderConfig(ModelConfig):
     """Auto-decoder (Bojanowski et al. 2018)."""
 
     family: ClassVar[str] = "auto_decoder"
-    recipe: ClassVar[dict] = {"epochs": 25, "batch_size": 64, "lr": 5e-3}  # a code moves once an epoch
+    recipe: ClassVar[dict] = {"epochs": 25, "batch_size": 64}  # a code moves once an epoch
     latent_dim: int = option(32, "numbers in the code z", min=1, max=784)
     likelihood: str = likelihoods("gaussian", without=ELSEWHERE)
     ball: bool = option(True, "keep codes in the unit ball; off: their norms drift, and draws fall beside them")

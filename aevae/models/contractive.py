@@ -30,7 +30,7 @@ class ContractiveConfig(AEConfig):
     """Contractive autoencoder (Rifai et al. 2011)."""
 
     family: ClassVar[str] = "contractive"
-    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128, "lr": 5e-3}
+    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128}
     network: str = option(
         "shallow",
         "shallow: one sigmoid layer, which is the code; mlp: one hidden layer each way; conv: two convolutions",

@@ -30,7 +30,8 @@ class DeepAEConfig(AEConfig):
     """Deep autoencoder (Hinton & Salakhutdinov 2006)."""
 
     family: ClassVar[str] = "deep_ae"
-    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128, "lr": 2e-3}
+    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128}
+    rate_factor: ClassVar[float] = 0.4  # several layers each way
     network: ClassVar[str] = "mlp"
     hidden: ClassVar[int] = 0
     widths: str = option(

@@ -36,7 +36,7 @@ class FlowVAEConfig(VAEConfig):
     """Autoencoded flow (Yeh et al. 2016)."""
 
     family: ClassVar[str] = "flow_vae"
-    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 64, "lr": 3e-3}
+    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 64}
     grey_levels: ClassVar[int] = 16
     likelihood: str = option(
         "gaussian",

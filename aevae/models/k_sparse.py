@@ -26,7 +26,7 @@ class KSparseConfig(LinearAEConfig):
     """k-sparse autoencoder (Makhzani & Frey 2014)."""
 
     family: ClassVar[str] = "k_sparse"
-    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128, "lr": 6e-3}
+    recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128}
     latent_dim: int = option(500, "hidden units, which are the code", min=1, max=1024)
     k: int = option(25, "units kept per picture, 1..latent_dim", min=1, max=1024)
     start_k: int = option(100, "units kept at the beginning, if more than k", min=1, max=1024)

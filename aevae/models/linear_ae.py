@@ -23,7 +23,6 @@ class LinearAEConfig(AEConfig):
     """Linear autoencoder (Baldi & Hornik 1989)."""
 
     family: ClassVar[str] = "linear_ae"
-    recipe: ClassVar[dict] = {"lr": 2e-2}
     network: ClassVar[str] = "linear"
     hidden: ClassVar[int] = 0
     likelihood: str = option(

@@ -30,7 +30,7 @@ class MLVAEConfig(VAEConfig):
     """Multi-level VAE (Bouchacourt et al. 2018)."""
 
     family: ClassVar[str] = "ml_vae"
-    recipe_large: ClassVar[dict] = {"batch_size": 256, "lr": 1.6e-2}  # larger groups: a picture alone says less
+    recipe_large: ClassVar[dict] = {"batch_size": 256}  # larger groups: a picture alone says less
     latent_dim: ClassVar[int]
     content_dim: int = option(10, "numbers in the content, which a group shares", min=1, max=256)
     style_dim: int = option(10, "numbers in the style of each picture; many let the class leak in", min=1, max=256)

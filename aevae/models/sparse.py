@@ -25,7 +25,6 @@ class SparseConfig(LinearAEConfig):
     """Sparse autoencoder with an L1 penalty (Olshausen & Field 1996)."""
 
     family: ClassVar[str] = "sparse"
-    recipe: ClassVar[dict] = {}  # not the high rate of its parent
     latent_dim: int = option(256, "hidden units, which are the code", min=1, max=1024)
     lam: float = option(
         0.3, "lambda: weight of sum |h|, the Laplace prior's; 0: a plain autoencoder", min=0.0, max=100.0

@@ -27,7 +27,7 @@ class KLSparseConfig(LinearAEConfig):
     """Sparse autoencoder with a KL penalty (Ng 2011)."""
 
     family: ClassVar[str] = "sparse_kl"
-    recipe: ClassVar[dict] = {"epochs": 30, "batch_size": 256, "lr": 5e-3}
+    recipe: ClassVar[dict] = {"epochs": 30, "batch_size": 256}
     latent_dim: int = option(256, "hidden units, which are the code", min=1, max=1024)
     likelihood: str = option(
         "bernoulli",

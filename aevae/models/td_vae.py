@@ -36,7 +36,8 @@ class TDVAEConfig(ModelConfig):
 
     family: ClassVar[str] = "td_vae"
     dataset: ClassVar[str] = "moving-digits"
-    recipe: ClassVar[dict] = {"epochs": 50, "batch_size": 16, "lr": 2.5e-3}
+    recipe: ClassVar[dict] = {"epochs": 50, "batch_size": 16}
+    rate_factor: ClassVar[float] = 2.0
     network: ClassVar[str] = "mlp"
     likelihood: ClassVar[str] = "bernoulli"
     sigma: ClassVar[float] = 0.5**0.5

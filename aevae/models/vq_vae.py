@@ -36,7 +36,7 @@ class VQVAEConfig(ModelConfig):
     """Vector-quantised autoencoder (van den Oord et al. 2017)."""
 
     family: ClassVar[str] = "vq_vae"
-    recipe: ClassVar[dict] = {"epochs": 15, "lr": 5e-3}
+    recipe: ClassVar[dict] = {"epochs": 15}
     recipe_large: ClassVar[dict] = {"batch_size": 128}
     network: ClassVar[str] = "conv"
     hidden: ClassVar[int]

@@ -28,7 +28,7 @@ class VQVAE2Config(VQVAEConfig):
     """Two-level VQ-VAE (Razavi et al. 2019)."""
 
     family: ClassVar[str] = "vq_vae2"
-    recipe: ClassVar[dict] = {"epochs": 8, "lr": 5e-3}
+    recipe: ClassVar[dict] = {"epochs": 8}
     sides: ClassVar[tuple[int, ...]] = (7, 14)
     codes: int = option(32, "vectors in each level's codebook, K", min=2, max=1024)
     code_dim: int = option(4, "numbers in a vector, D", min=1, max=64)
