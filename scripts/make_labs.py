@@ -14,7 +14,7 @@ import torch
 
 from aevae import bundles, datasets
 from aevae.bundles import Member
-from aevae.config import DataConfig, RunConfig, TrainConfig
+from aevae.config import DataConfig, RunConfig, TrainConfig, preset
 from aevae.metrics import class_densities
 from aevae.metrics.evidence import evidence, posterior
 from aevae.models import build_model, family_class
@@ -22,7 +22,8 @@ from aevae.training.device import set_threads
 from aevae.training.trainer import Trainer
 
 PICTURES = 20_000  # of the training set
-RECIPE = TrainConfig(epochs=8, batch_size=128, lr=6e-3)
+DATA = DataConfig("mnist", PICTURES, True)
+RECIPE = preset("fast", DATA, epochs=8, batch_size=128)
 BETAS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 DEEP = {
     "plain": {"skips": False},
@@ -72,7 +73,7 @@ def trained(name: str, model, config: RunConfig, train: np.ndarray, test: np.nda
 
 
 def one(name: str, family: str, train, test, recipe: TrainConfig = RECIPE, **options) -> Member:
-    config = RunConfig(DataConfig("mnist", PICTURES, True), family_class(family).Config(**options), recipe)
+    config = RunConfig(DATA, family_class(family).Config(**options), recipe)
     return trained(name, build_model(config.model, 0), config, train, test)
 
 
@@ -85,7 +86,7 @@ def beta() -> list[Member]:
 def collapse() -> list[Member]:
     train = pictures()[0]
     size = {"hidden": 64, "latent_dim": 8, "depth": 8}
-    recipe = dataclasses.replace(RECIPE, epochs=9, lr=2e-3)
+    recipe = preset("fast", DATA, epochs=9, batch_size=128, lr=4e-3)  # eight layers bear no more
     return [one(name, "skip_vae", train, shown(), recipe, **size, **more) for name, more in DEEP.items()]
 
 
@@ -95,9 +96,9 @@ def likelihoods() -> list[Member]:
     size = {"hidden": 64, "latent_dim": 8}
     for kind, more in DECODERS.items():
         config = RunConfig(
-            DataConfig("mnist", PICTURES, True),
+            DATA,
             family_class("vae").Config(likelihood=kind, **size, **more),
-            RECIPE if not out else dataclasses.replace(RECIPE, epochs=4),
+            RECIPE if not out else preset("fast", DATA, epochs=4, batch_size=128),
         )
         model = build_model(config.model, 0)
         if out:
@@ -117,7 +118,7 @@ def classes() -> list[Member]:
     """Ten small VAEs, each of its own class."""
     images, labels = pictures(60_000)
     test = datasets.load(DataConfig("mnist-5k")).test
-    recipe = dataclasses.replace(RECIPE, epochs=10, batch_size=64)
+    recipe = preset("fast", DataConfig("mnist", 5000), epochs=10, batch_size=64)
     out = []
     for c in range(10):
         config = RunConfig(

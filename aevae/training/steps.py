@@ -86,7 +86,8 @@ class Alone:
 
     @cached_property
     def parameters(self) -> list[Tensor]:
-        return [p for optimizer in self.optimizers for group in optimizer.param_groups for p in group["params"]]
+        groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+        return [p for group in groups for p in group["params"] if p.requires_grad]
 
     def slope(self, total: Tensor) -> None:
         """`total.backward()`, which on a tape would copy every gradient. Adam's kernel wants them laid out as p."""
