@@ -21,7 +21,7 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as arrays_bytes
 from safetensors.torch import load_file, save
 
-from aevae import checkpoints, datasets
+from aevae import checkpoints, datasets, spread
 from aevae.checkpoints import DamagedRun, RunInfo
 from aevae.config import DataConfig, RunConfig
 from aevae.metrics import basics, evidence, reconstruction, units
@@ -336,7 +336,8 @@ UNITS = evidence.UNITS | reconstruction.UNITS | units.UNITS
 def units_of(run: Run) -> dict[str, str]:
     """Metric -> unit, of all that `evaluate` may find for this run: terms of its loss in nats, unless it says so."""
     terms = dict.fromkeys(run.history[-1]["test"], "nats / image") if run.history else {}
-    return terms | UNITS | run.model.units
+    terms |= UNITS
+    return spread.units(terms) | terms | run.model.units
 
 
 def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, limit: int = 0, seed: int = 0) -> dict:
