@@ -35,12 +35,13 @@ from benchmarks import results
 
 NOISE = 0.1  # standard deviation
 MEANS = {
-    "model": "", "run": "", "seeds": "d", "recon": ".2f", "KL": ".2f", "−ELBO": ".2f", "squared error": ".2f",
-    "PSNR (dB)": ".2f", f"PSNR at noise {NOISE} (dB)": ".2f", "besides": "",
+    "model": "", "run": "", "seeds": "d", "recon (nats)": ".2f", "KL (nats)": ".2f", "−ELBO (nats)": ".2f",
+    "squared error": ".2f", "PSNR (dB)": ".2f", f"PSNR at noise {NOISE} (dB)": ".2f", "besides": "",
 }  # fmt: skip
 SPREAD = {
-    "model": "", "seeds": "d", "recon: median": ".2f", "ten worst": ".2%", "KL: median": ".2f", "KL: ten worst": ".2%",
-    "largest KL": ".1f", "squared error: median": ".2f", "squared error: ten worst": ".2%",
+    "model": "", "seeds": "d", "recon: median (nats)": ".2f", "recon: ten worst": ".2%", "KL: median (nats)": ".2f",
+    "KL: ten worst": ".2%", "largest KL (nats)": ".1f", "squared error: median": ".2f",
+    "squared error: ten worst": ".2%",
 }  # fmt: skip
 SAID = {  # numbers that only some families have, and how they are written
     "perplexity": "perplexity {:.0f}",
