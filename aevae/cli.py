@@ -17,6 +17,8 @@ from pathlib import Path
 from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, parse, preset
 
 FEWEST_CODES = 21  # what trustworthiness at 10 neighbours needs
+SQUARED_ERROR = ("sse", "sse_median", "sse_worst10")
+DEFAULT_CODES = 1000  # test images of a map: it takes seconds
 NAMED = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")  # options with a flag of their own
 MOST_RUNS = 1000  # of one sweep
 PARTS = {"data": DataConfig, "train": TrainConfig}
@@ -71,7 +73,7 @@ def _print(result: dict, as_json: bool) -> None:
             print(f"{key:<14} {json.dumps(value) if isinstance(value, dict | list) else value}")
         return
     for row in rows:
-        print("  ".join(str(v) for v in row.values() if not isinstance(v, dict)))
+        print("  ".join(str(v) for v in row.values() if not isinstance(v, dict) and v != ""))
 
 
 # -- commands --------------------------------------------------------------------------------------------------------
@@ -127,8 +129,25 @@ def train(args) -> dict:
         "epochs": info.epochs,
         "seconds": round(result.seconds, 2),
         "device": result.device or info.state.get("device", ""),
-        "test": checkpoints.read_history(info.path)[-1]["test"],
+        "test": (test := _tested(info)),
+        "units": {"epochs": "epochs", "seconds": "s"} | _units(test),
     }
+
+
+def _tested(info) -> dict[str, float]:
+    """The test numbers of a finished run's last epoch, and its squared error, which is computed at the end."""
+    from aevae import checkpoints
+
+    last = checkpoints.read_history(info.path)[-1]
+    at_end = info.metrics.get(info.dataset, {})
+    return last["test"] | last.get("spread", {}) | {k: at_end[k] for k in SQUARED_ERROR if k in at_end}
+
+
+def _units(names) -> dict[str, str]:
+    """Number -> unit; "" of a number without one."""
+    from aevae import comparison
+
+    return {name: comparison.describe(name).unit for name in names}
 
 
 def sweep(args) -> dict:
@@ -152,11 +171,12 @@ def sweep(args) -> dict:
         entry = {"run": result.name, **values, "cached": result.cached}
         if result.finished:
             info = checkpoints.find_run(result.name)
-            entry["test"] = checkpoints.read_history(info.path)[-1]["test"]
+            entry["test"] = _tested(info)
             if info.warning:
                 _say(f"{info.name}: {info.warning}")
         told.append(entry | ({"error": result.error} if result.error else {}))
-    return {"runs": told, "seconds": round(time.monotonic() - began, 2)}
+    units = {"seconds": "s"} | _units(dict.fromkeys(name for entry in told for name in entry.get("test", ())))
+    return {"runs": told, "seconds": round(time.monotonic() - began, 2), "units": units}
 
 
 def _say(text: str, end: str = "\n") -> None:
@@ -259,10 +279,11 @@ def embed(args) -> dict:
     from aevae.metrics import neighbours
 
     run = runs.load_run(args.run, args.device)
-    test = datasets.load(run.shown).test
-    args.n = min(1000, len(test.images)) if args.n is None else args.n
+    data = _embedded(run, args.dataset)
+    test = datasets.load(data).test
+    args.n = min(DEFAULT_CODES, len(test.images)) if args.n is None else args.n
     if len(test.images) < FEWEST_CODES:
-        raise Wrong(f"a map needs at least {FEWEST_CODES} test pictures, {run.shown.name} has {len(test.images)}")
+        raise Wrong(f"a map needs at least {FEWEST_CODES} test images, {data.name} has {len(test.images)}")
     if not FEWEST_CODES <= args.n <= len(test.images):
         raise Wrong(f"--n must be in {FEWEST_CODES}..{len(test.images)}, got {args.n}")
     index = np.arange(args.n)
@@ -275,26 +296,47 @@ def embed(args) -> dict:
         "knn_accuracy": neighbours.knn_accuracy(found.xy, labels),
         "trustworthiness": neighbours.trustworthiness(z, found.xy),
     }
+    known = runs.trained_on(run.config.data, data, args.n)
+    if known.any():
+        _say(f"{known.sum():,} of these {args.n:,} images are training images of {run.name}")
     with open(args.out, "wb") as file:
-        np.savez(file, z=z, xy=found.xy, labels=labels, index=index, **numbers)
-    return {"run": run.name, "method": args.method, "n": args.n, "out": args.out, **numbers}
+        np.savez(file, z=z, xy=found.xy, labels=labels, index=index, trained_on=known, **numbers)
+    return {
+        "run": run.name, "method": args.method, "dataset": data.name, "n": args.n, "trained_on": int(known.sum()),
+        "out": args.out, **numbers,
+        "units": {"n": "images", "trained_on": "images", "knn_accuracy": "share of images", "trustworthiness": "0..1"},
+    }  # fmt: skip
+
+
+def _embedded(run, name: str | None) -> DataConfig:
+    """The data set whose test images are mapped: `name`, else the run's own, else the one that pages show for it."""
+    from aevae import datasets
+
+    if name:
+        return dataclasses.replace(DataConfig(name), binarise=run.config.data.binarise)
+    try:
+        datasets.load(run.config.data, on_progress=_progress())
+    except datasets.DataUnavailable as error:
+        if run.shown == run.config.data:
+            raise
+        _say(f"{error}; the map is of the test images of {run.shown.name} instead")
+        return run.shown
+    return run.config.data
 
 
 def list_runs(args) -> dict:
     from aevae import checkpoints
+    from aevae.metrics import METRICS
 
-    return {
-        "runs": [
-            {
-                "run": r.name,
-                "status": r.status + (f" ({r.reason})" if r.reason else ""),
-                "epochs": r.epochs,
-                "shipped": r.shipped,
-                "bytes": r.size,
-            }
-            for r in checkpoints.list_runs()
-        ]
-    }
+    rows = []
+    for run in checkpoints.list_runs():
+        row = {key: getattr(run, key) for key in ("family", "dataset", "latent_dim", "status", "reason", "epochs")}
+        measured = run.metrics.get(run.dataset, {})
+        numbers = {k: v for k in METRICS if isinstance(v := measured.get(k), int | float) and math.isfinite(v)}
+        rows.append({"run": run.name, **row, "shipped": run.shipped, "bytes": run.size, "numbers": numbers})
+    units = {"latent_dim": "numbers in the code", "epochs": "epochs", "bytes": "bytes"}
+    units |= {name: METRICS[name].unit for name in dict.fromkeys(name for row in rows for name in row["numbers"])}
+    return {"runs": rows, "units": units}
 
 
 def families(args) -> dict:
@@ -307,9 +349,8 @@ def families(args) -> dict:
             f.name: {"default": f.default, **{k: v for k, v in f.metadata.items() if k != "when"}}
             for f in dataclasses.fields(cls.Config)
         }
-        rows.append(
-            {"family": name, "title": cls.title, "objective": cls.objective, "paper": cls.paper} | {"options": options}
-        )
+        row = {"name": name, "title": cls.title, "objective": cls.objective, "paper": cls.paper}
+        rows.append(row | {"options": options})
     return {"families": rows}
 
 
@@ -320,10 +361,12 @@ def list_datasets(args) -> dict:
 
 
 def show(args) -> dict:
-    from aevae import checkpoints
+    from aevae import checkpoints, comparison
 
     run = checkpoints.find_run(args.run)
     history = checkpoints.read_history(run.path) if run.status != "damaged" else []
+    last = history[-1] if history else {}
+    parts = (*run.metrics.values(), last.get("train") or {}, last.get("test", {}), last.get("spread") or {})
     return {
         "run": run.name,
         "path": str(run.path),
@@ -332,7 +375,9 @@ def show(args) -> dict:
         "config": run.config,
         "state": run.state,
         "metrics": run.metrics,
-        "last": history[-1] if history else {},
+        "last": last,
+        "units": {"seconds": "s", "images": "images", "images_per_s": "images / s"}
+        | _units(dict.fromkeys(k for part in parts for k in part if k not in ("evaluated", *comparison.NOT_NUMBERS))),
     }
 
 
@@ -358,7 +403,8 @@ def export(args) -> dict:
         worst = exchange.export_onnx(run, out)
         if worst is None:
             _say("not compared with PyTorch: pip install onnxruntime")
-        return {"run": run.name, "format": args.format, "out": str(out), "largest_difference": worst}
+        units = {"largest_difference": "of a pixel in 0..1"}
+        return {"run": run.name, "format": args.format, "out": str(out), "largest_difference": worst, "units": units}
     elif args.format == "tensorboard":
         out = Path(args.out or "tensorboard")
         files = exchange.export_tensorboard(run, out)
@@ -376,7 +422,8 @@ def report(args) -> dict:
     found = [checkpoints.find_run(name) for name in dict.fromkeys(args.run)]
     page = report.report(list({run.name: run for run in found}.values()), dataset=args.dataset or "")
     checkpoints.write_atomic(Path(args.out), page.encode())
-    return {"runs": [run.name for run in found], "out": args.out, "bytes": len(page.encode())}
+    size = len(page.encode())
+    return {"runs": [run.name for run in found], "out": args.out, "bytes": size, "units": {"bytes": "bytes"}}
 
 
 def import_run(args) -> dict:
@@ -391,7 +438,7 @@ def bench(args) -> dict | None:
 
     found = bench.bench(args.device)
     if args.json:
-        return found
+        return found | {"units": {"threads": "threads", "images_per_s": "images / s", "seconds": "s"}}
     print(f"{found['device']}, {found['threads']} threads; preset fast, training alone")
     print(f"{'':<28}{'images / s':>12}" + "".join(f"{name + ' (s)':>15}" for name in bench.PICTURES))
     for row in found["rows"]:
@@ -473,7 +520,8 @@ def _parser() -> argparse.ArgumentParser:
 
     p = with_model("embed", embed, "a map of the test codes")
     p.add_argument("--method", default="tsne", choices=("latent", "pca", "tsne", "umap"))
-    p.add_argument("--n", type=int, help="first so many test pictures; default: 1000, or all if there are fewer")
+    p.add_argument("--dataset", help="whose test images; default: those of the run's own data set")
+    p.add_argument("--n", type=int, help=f"number of test images, up to all; default: the first {DEFAULT_CODES}")
     p.add_argument("--seed", type=int, default=0)
     p.add_argument("--out", required=True)
 

@@ -4,20 +4,28 @@ Arrays and JSON in, arrays out; no torch where only numbers are asked for, no sc
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 
+from aevae import spread
 from aevae.checkpoints import RunInfo
 from aevae.figures.curves import UNITS
 from aevae.figures.palette import family_title
 from aevae.metrics import METRICS, Metric
 from aevae.metrics.metric import HIGHER, LOWER
+from aevae.spread import MEDIAN, WORST
 
+OTHER_TERMS = (  # of the families' losses, beside those that figures know
+    "contraction", "hessian", "l1", "sparsity", "commit", "codebook", "code", "kl_content", "kl_style", "roughness",
+    "smoothing", "transition",
+)  # fmt: skip
 NOT_NUMBERS = ("samples", "seed", "images")  # of a metrics table: how it was measured
-OF_LIKELIHOOD = ("recon", "elbo", "objective", "iwae", "nll", "bits_per_dim")  # compare between runs of the same one
+_OF_LIKELIHOOD = ("recon", "elbo", "objective", "iwae", "nll", "bits_per_dim")
+# numbers that compare between runs of the same likelihood only
+OF_LIKELIHOOD = (*_OF_LIKELIHOOD, *(name + end for name in _OF_LIKELIHOOD for end in (MEDIAN, WORST)))
 
 
 def numbers_of(run: RunInfo, dataset: str) -> dict[str, float]:
@@ -33,6 +41,16 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def with_spread(names: Iterable[str], found: Iterable[Mapping[str, float]]) -> list[str]:
+    """These numbers, each followed by its median and its worst-ten share where a run has them.
+
+    found: the numbers of each run (`numbers_of`).
+    """
+    known = {name for values in found for name in values}
+    beside = ([name, *(end for end in (name + MEDIAN, name + WORST) if end in known)] for name in names)
+    return list(dict.fromkeys(name for group in beside for name in group))
+
+
 def describe(name: str) -> Metric:
     """What a number is; one that only a family knows has no formula, and is neither better nor worse."""
     return METRICS.get(name) or Metric(name, title(name), _family_units().get(name, ""), "", dict)
@@ -46,7 +64,9 @@ def title(name: str) -> str:
 def _family_units() -> dict[str, str]:
     from aevae.models import FAMILIES, family_class
 
-    return UNITS | {name: unit for family in FAMILIES for name, unit in family_class(family).units.items()}
+    terms = dict.fromkeys(OTHER_TERMS, "nats / image") | UNITS
+    families = {name: unit for family in FAMILIES for name, unit in family_class(family).units.items()}
+    return spread.units(terms) | terms | families
 
 
 def head(metric: Metric) -> str:

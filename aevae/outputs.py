@@ -1,6 +1,6 @@
-"""What a model hands back."""
+"""What a model returns."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from torch import Tensor
 
@@ -17,7 +17,12 @@ class Output:
 
 @dataclass(frozen=True)
 class Loss:
-    """`total` is minimised; `terms` are detached means over the batch, in nats per image."""
+    """`total` is minimised; `terms` are detached means over the batch, in nats per image.
+
+    `per_image`, filled in evaluation only: the values (B,) whose mean a term is (`objective`: whose mean `total` is).
+    A term that is a statistic of the batch (total correlation, mean activation, free bits) has none.
+    """
 
     total: Tensor  # scalar, with gradient
     terms: dict[str, Tensor]
+    per_image: dict[str, Tensor] = field(default_factory=dict)

@@ -106,6 +106,7 @@ def common(infos: Sequence[RunInfo]) -> str:
 def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> list[str]:
     found = {info.name: numbers_of(info, dataset) for info in infos}
     columns = [c for c in COLUMNS if any(c in values for values in found.values())]
+    columns = comparison.with_spread(columns, found.values())
     alike = len({comparison.likelihood(info) for info in infos}) == 1
     rows = []
     for info in infos:

@@ -21,7 +21,7 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as arrays_bytes
 from safetensors.torch import load_file, save
 
-from aevae import checkpoints, datasets
+from aevae import checkpoints, datasets, spread
 from aevae.checkpoints import DamagedRun, RunInfo
 from aevae.config import DataConfig, RunConfig
 from aevae.metrics import basics, evidence, reconstruction, units
@@ -322,6 +322,20 @@ def shown_images(data: DataConfig, count: int = 1000) -> np.ndarray:
     return datasets.load(data).test.images[:count].astype(np.float32) / 255
 
 
+def trained_on(trained: DataConfig, tested: DataConfig, count: int) -> np.ndarray:
+    """Which of the first `count` test images of `tested` a run trained on `trained` has seen in training; (N,) bool.
+
+    Compared byte by byte. Without the training set at hand the only overlap between data sets decides: all of
+    mnist-5k lies in the training set of mnist.
+    """
+    images = datasets.load(tested).test.images[:count]
+    if datasets.is_available(trained):
+        seen = {image.tobytes() for image in datasets.load(trained).train.images}
+        return np.array([image.tobytes() in seen for image in images])
+    overlap = (trained.name, tested.name) == ("mnist", "mnist-5k") and not trained.leave_out_5k
+    return np.full(len(images), overlap)
+
+
 def load_run(reference: str, device: str = "cpu") -> Run:
     """Open a run by name, unique prefix of its fingerprint, or path. Raises ValueError (DamagedRun) with the reason."""
     return Run(checkpoints.find_run(reference), device)
@@ -336,7 +350,8 @@ UNITS = evidence.UNITS | reconstruction.UNITS | units.UNITS
 def units_of(run: Run) -> dict[str, str]:
     """Metric -> unit, of all that `evaluate` may find for this run: terms of its loss in nats, unless it says so."""
     terms = dict.fromkeys(run.history[-1]["test"], "nats / image") if run.history else {}
-    return terms | UNITS | run.model.units
+    terms |= UNITS
+    return spread.units(terms) | terms | run.model.units
 
 
 def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, limit: int = 0, seed: int = 0) -> dict:

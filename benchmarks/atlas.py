@@ -17,10 +17,14 @@ import time
 from playwright.async_api import async_playwright
 
 from aevae.ui.live import _WEB
+from benchmarks import results
 
 SIZES = ((2, 10_000), (4, 10_000), (2, 70_000), (4, 70_000))  # panes, points
 SECONDS = 4
-COLUMNS = ("panes x points", "first paint (ms)", "hovering (frames/s)", "lasso", "panning", "zooming")
+COLUMNS = {
+    "panes x points": "", "first paint (ms)": ".0f", "hovering (frames/s)": ".0f", "lasso": ".0f", "panning": ".0f",
+    "zooming": ".0f",
+}  # fmt: skip
 PAGE = """<!doctype html><meta charset="utf-8"><body style="margin: 0; width: 1000px"><div class="live" style="
 --st-text-color: #1D232B; --st-background-color: #FDFCF9; --st-border-color: #DCD8CC; --st-primary-color: #24569E;
 --st-font: sans-serif"></div>"""
@@ -115,16 +119,17 @@ async def report(url: str) -> None:
     async with async_playwright() as p:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = await p.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
+        rows = []
         for panes, n in SIZES:
             page = await browser.new_page(viewport={"width": 1000, "height": 1200})
             await page.goto(url)
             first = await page.evaluate(START, [panes, n])
             session = await page.context.new_cdp_session(page)
             rates = [await moved(page, session, what) for what in ("hovering", "lasso", "panning", "zooming")]
-            print(f"| {panes} x {n:,} | {first:.0f} | {' | '.join(f'{rate:.0f}' for rate in rates)} |", flush=True)
+            rows.append((f"{panes} x {n:,}", first, *rates))
             await page.close()
         await browser.close()
+    results.save("atlas", COLUMNS, rows)
 
 
 def main() -> None:

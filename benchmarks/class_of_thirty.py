@@ -32,6 +32,7 @@ from pathlib import Path
 from aevae import jobs
 from aevae.blob import unpack
 from aevae.config import DataConfig, RunConfig, TrainConfig
+from benchmarks import results
 from benchmarks.seat import Lost, Seat
 
 PAGES = ("", "models", "denoise", "sliders", "interpolate", "embeddings", "compare", "train", "pca", "elbo", "codebook")
@@ -192,10 +193,9 @@ def quantile(values: list[float], part: float) -> float:
     return values[min(int(part * len(values)), len(values) - 1)]
 
 
-def table(rows: list[tuple[str, str]]) -> None:
-    print("\n| measured | |\n|---|---|")
-    for row in rows:
-        print(f"| {row[0]} | {row[1]} |", flush=True)
+def table(part: str, rows: list[tuple[str, str]]) -> None:
+    print()
+    results.save(f"class_of_thirty_{part}", {"what": "", "measured": ""}, rows)
 
 
 class Cores:
@@ -262,7 +262,7 @@ async def hold_lesson(url: str, pid: int, pupils: int, seconds: float, chromium:
     if job:
         rows.append(("training, steps / s: alone, in the lesson", f"{alone:.0f}, {together:.0f}"))
         jobs.cancel(job.id)
-    table(rows)
+    table("lesson", rows)
     kinds = {kind: [s for what, s in answers if what == kind] for kind, _ in answers}
     for kind, found in sorted(kinds.items(), key=lambda item: -sum(item[1])):
         print(f"    {kind}: {len(found)}, median {statistics.median(found):.2f}, slowest {max(found):.2f} s")
@@ -296,6 +296,7 @@ async def press_train(url: str, pupils: int) -> None:
         await asyncio.sleep(0.3)
     told = [seat for seat in seats if re.search(r"number \d+ in the queue, begins in", "\n".join(seat.texts))]
     table(
+        "presses",
         [
             (f"presses in {took:.1f} s", f"{len(pressed)}, {pupils // 2} of them for one run"),
             ("jobs; running at once, at most", f"{len(listing)}; {max(running)}"),
@@ -303,7 +304,7 @@ async def press_train(url: str, pupils: int) -> None:
             ("pages while all watch, median / slowest (s)", f"{statistics.median(waits):.2f} / {max(waits):.2f}"),
             ("sessions that read where they stand and when it begins", str(len(told))),
             ("errors", str(sum(len(seat.errors) for seat in seats))),
-        ]
+        ],
     )
     jobs.cancel(*(job.id for job in jobs.jobs(500) if job.active))
     for seat in seats:
@@ -323,13 +324,14 @@ async def come_and_go(url: str, sessions: int) -> None:
         await seat.leave()
         return seat.errors
 
-    print("\n| sessions opened and closed | memory of the server (MB) |\n|---|---|")
     for first in range(0, sessions, 10):
         for found in await asyncio.gather(*(visit(first + i) for i in range(10))):
             errors.update(found)
         if (first + 10) % max(sessions // 10, 10) == 0:
             sizes.append((first + 10, memory(url)))
-            print(f"| {first + 10} | {sizes[-1][1]:.0f} |", flush=True)
+    print()
+    columns = {"sessions opened and closed": "d", "memory of the server (MB)": ".0f"}
+    results.save("class_of_thirty_sessions", columns, sizes)
     print(f"    errors: {errors.total()}")
     for problem, count in errors.most_common(8):
         print(f"    {count} x {problem}")

@@ -21,6 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import results
+
+COLUMNS = {
+    "points": ",d", "way": "", "clock (s)": ".1f", "times faster than scikit-learn": ".1f", "processor (s)": ".1f",
+    "times less than scikit-learn": ".1f", "10-NN accuracy": ".3f", "trustworthiness": ".4f", "most memory (MB)": ".0f",
+}  # fmt: skip
 WAYS = ("ours", "sklearn", "openTSNE", "umap")
 OURS = ("ours", "umap")
 TWICE = 20_000  # points up to which UMAP is drawn a second time, without its compiler
@@ -111,11 +117,12 @@ def measure(run: str, n: int, rounds: int, ways: list[str]) -> list[dict]:
                     found.setdefault(name, []).append(seconds)
                     quality[name] = news
     medians = {name: [statistics.median(kind) for kind in zip(*times, strict=True)] for name, times in found.items()}
-    theirs = medians.get("sklearn", [float("nan")] * 2)
-    return [
-        {"way": k, "n": n, "seconds": s, "cpu": c, "faster": theirs[0] / s, "faster_cpu": theirs[1] / c, **quality[k]}
-        for k, (s, c) in medians.items()
-    ]
+    rows = []
+    for name, (seconds, cpu) in medians.items():
+        theirs = medians.get("sklearn")
+        times = {"faster": theirs and theirs[0] / seconds, "faster_cpu": theirs and theirs[1] / cpu}
+        rows.append({"way": name, "n": n, "seconds": seconds, "cpu": cpu, **times, **quality[name]})
+    return rows
 
 
 def main() -> None:
@@ -134,16 +141,13 @@ def main() -> None:
     if not set(ways) <= set(WAYS):
         parser.error(f"--only takes some of {', '.join(WAYS)}")
     print(f"codes of {args.run}, {os.cpu_count()} cores, OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '-')}")
-    print(f"{'n':>7}  {'way':<11}{'seconds':>9}{'times':>7}{'cpu s':>9}{'times':>7}{'10-NN':>8}{'trust':>8}{'MB':>7}")
-    for n in args.n:
-        taken = [way for way in ways if way in OURS or n <= args.slow_up_to]
-        for row in measure(args.run, n, args.rounds, taken):
-            print(
-                f"{n:>7}  {row['way']:<11}{row['seconds']:>9.1f}{row['faster']:>7.1f}"
-                f"{row['cpu']:>9.1f}{row['faster_cpu']:>7.1f}"
-                f"{row['knn_accuracy']:>8.3f}{row['trustworthiness']:>8.4f}{row['mb']:>7.0f}",
-                flush=True,
-            )
+    wanted = {n: [way for way in ways if way in OURS or n <= args.slow_up_to] for n in args.n}
+    keys = ("n", "way", "seconds", "faster", "cpu", "faster_cpu", "knn_accuracy", "trustworthiness", "mb")
+    rows = (
+        [row[key] for key in keys] for n, taken in wanted.items() for row in measure(args.run, n, args.rounds, taken)
+    )
+    sizes = [] if args.n == SIZES else map(str, args.n)
+    results.save("_".join(["embeddings", *sizes]), COLUMNS, rows)
 
 
 if __name__ == "__main__":

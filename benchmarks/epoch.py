@@ -13,6 +13,11 @@ import statistics
 import time
 
 BATCH, STEPS = 128, 469  # of an epoch
+COLUMNS = {
+    "recipe": "", "threads": "d", "rounds": "d", "epoch (s), median": ".2f", "least": ".2f", "most": ".2f",
+    "of the matrix products' speed": ".0%", "times faster than classic, median": ".2f", "least times": ".2f",
+    "most times": ".2f",
+}  # fmt: skip
 REST = 0.1  # seconds between turns: the other's threads have gone to sleep by then
 
 
@@ -86,6 +91,7 @@ def serve(name: str, threads: int, pipe) -> None:
 
 def main() -> None:
     from aevae.training.device import busy_cores
+    from benchmarks import results
 
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=8)
@@ -108,13 +114,14 @@ def main() -> None:
     for pipe in pipes.values():
         pipe.send(0)
     print(f"threads {args.threads}, {busy:.1f} cores busy with other things; {args.rounds} rounds of {args.turn} steps")
-    print("| recipe | epoch (s), median [min-max] | of the matrix products' speed |\n|---|---|---|")
     floor = statistics.median(times["matrix products alone"])
+    rows = []
     for name, each in times.items():
         median = statistics.median(each)
-        print(f"| {name} | {median:.2f} [{min(each):.2f}-{max(each):.2f}] | {floor / median:.0%} |")
-    ratios = sorted(a / b for a, b in zip(times["classic"], times["aevae"], strict=True))
-    print(f"ratio: median {statistics.median(ratios):.2f} [{ratios[0]:.2f}-{ratios[-1]:.2f}]")
+        ratios = [a / b for a, b in zip(times["classic"], each, strict=True)]  # of turns next to each other
+        faster = (statistics.median(ratios), min(ratios), max(ratios)) if name == "aevae" else (None,) * 3
+        rows.append((name, args.threads, args.rounds, median, min(each), max(each), floor / median, *faster))
+    results.save(f"epoch_{args.threads}_threads", COLUMNS, rows)
 
 
 if __name__ == "__main__":

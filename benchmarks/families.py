@@ -17,7 +17,7 @@ import os
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
@@ -29,9 +29,19 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.training.device import keep_memory
 from aevae.training.steps import stepper
 from aevae.training.trainer import Trainer
+from benchmarks import results
 
 BATCH = 128
 MOST = 6.0  # times the epoch of `ae`
+SHOWN = ("sse", "sse_median", "sse_worst10", "bce", "kl", "kl_median", "kl_worst10")
+COLUMNS = {
+    "cost": {"family": "", "network": "", "step (ms)": ".1f", "times ae's": ".2f", "note": ""},
+    "recipes": {"family": "", "data set": "", "epochs": "d", "training (s)": ".0f", "squared error": ".1f"},
+    "quality": {
+        "run": "", "training (s)": ".0f", "squared error": ".2f", "its median": ".2f", "its ten worst": ".2%",
+        "cross-entropy": ".2f", "KL": ".2f", "KL: median": ".2f", "KL: ten worst": ".2%", "target": "", "met": "",
+    },
+}  # fmt: skip
 
 
 # -- cost ------------------------------------------------------------------------------------------------------------
@@ -70,8 +80,7 @@ def networks(family: str) -> tuple[str, ...]:
     return field.metadata["choices"] if field else (getattr(config_class, "network", "mlp"),)
 
 
-def cost(rounds: int, turn: int) -> None:
-    print("| family | network | step (ms) | times ae's |\n|---|---|---|---|")
+def cost(rounds: int, turn: int) -> Iterator[tuple]:
     base = {network: Steps("ae", network) for network in ("mlp", "conv")}
     for family in FAMILIES:
         for network in networks(family):
@@ -81,24 +90,21 @@ def cost(rounds: int, turn: int) -> None:
                 (peer.seconds(turn), base["conv" if network == "conv" else "mlp"].seconds(turn)) for _ in range(rounds)
             ]
             ratio = statistics.median(a / b for a, b in pairs)
-            said = "" if ratio <= MOST or family_class(family).input == "sequence" else f" (more than {MOST:g})"
-            milliseconds = 1000 * statistics.median(a for a, _ in pairs)
-            print(f"| {family} | {network} | {milliseconds:.1f} | {ratio:.2f}{said} |", flush=True)
+            said = "" if ratio <= MOST or family_class(family).input == "sequence" else f"more than {MOST:g}"
+            yield family, network, 1000 * statistics.median(a for a, _ in pairs), ratio, said
 
 
 # -- recipes ---------------------------------------------------------------------------------------------------------
 
 
-def recipes(only: list[str]) -> None:
-    print("| family | data set | epochs | training (s) | SSE |\n|---|---|---|---|---|")
+def recipes(only: list[str]) -> Iterator[tuple]:
     with tempfile.TemporaryDirectory() as store:
         os.environ["AEVAE_RUNS"] = store
         for family in only or FAMILIES:
             config = build_config(family, {})
             info = checkpoints.find_run(runs.train_or_load(config, "cpu").name)
-            cells = (family, config.data.name, config.train.epochs, f"{info.state['seconds']:.0f}")
             error = info.metrics[info.dataset].get("sse")  # a sequence has none
-            print(f"| {' | '.join(map(str, cells))} | {'' if error is None else f'{error:.1f}'} |", flush=True)
+            yield family, config.data.name, config.train.epochs, info.state["seconds"], error
 
 
 # -- quality ---------------------------------------------------------------------------------------------------------
@@ -209,8 +215,7 @@ def known_sse(name: str) -> float:
     return sum(float(np.square(run.decode(codes[p]).reshape(-1, 784) - train[p]).sum()) for p in parts) / len(train)
 
 
-def quality(only: list[str]) -> None:
-    print("| run | training (s) | SSE | BCE | KL | asked of it | met |\n|---|---|---|---|---|---|---|")
+def quality(only: list[str]) -> Iterator[tuple]:
     rows: dict[str, dict] = {}
     for row in ROWS:
         if only and row.family not in only:
@@ -218,9 +223,8 @@ def quality(only: list[str]) -> None:
         seconds, numbers = trained(row)
         rows[row.label] = numbers
         said, holds = row.check(numbers, rows)
-        shown = (f"{numbers[k]:.2f}" if k in numbers else "" for k in ("sse", "bce", "kl"))
         met = ("yes" if holds else "NO") if said else ""
-        print(f"| {row.label} | {seconds:.0f} | {' | '.join(shown)} | {said} | {met} |", flush=True)
+        yield row.label, seconds, *map(numbers.get, SHOWN), said, met
 
 
 def main() -> None:
@@ -235,9 +239,10 @@ def main() -> None:
     keep_memory()
     if args.what == "cost":
         torch.set_num_threads(1)
-        cost(args.rounds, args.turn)
+        rows = cost(args.rounds, args.turn)
     else:
-        {"recipes": recipes, "quality": quality}[args.what](args.only)
+        rows = {"recipes": recipes, "quality": quality}[args.what](args.only)
+    results.save("_".join(["families", args.what, *args.only]), COLUMNS[args.what], rows)
 
 
 if __name__ == "__main__":

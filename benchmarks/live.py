@@ -21,21 +21,16 @@ from playwright.async_api import CDPSession, Page, async_playwright
 
 from aevae import checkpoints
 from aevae.ui import live
+from benchmarks import results
 from benchmarks.startup import serve, wait_for
 
 KINDS = (("mlp", 2), ("mlp", 20), ("conv", 16))
 SECONDS = 5
-COLUMNS = (
-    "model",
-    "decode (ms)",
-    "encode (ms)",
-    "frames/s",
-    "busy (ms / frame)",
-    "next frame",
-    "latency (ms)",
-    "sent",
-    "weights (bytes)",
-)
+COLUMNS = {
+    "model": "", "decode, p50 / p95 (ms)": "", "encode, p50 / p95 (ms)": "", "frames/s": ".0f",
+    "busy (ms / frame)": ".1f", "next frame": ".1%", "latency, p50 / p95 (ms)": "", "sent": "d",
+    "weights (bytes)": ",d",
+}  # fmt: skip
 TIMES = """async ([core, url, size]) => {
   const program = await (await import(core)).load(url);
   const times = (f, input) => {
@@ -121,7 +116,7 @@ async def busy(session: CDPSession) -> float:
     return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
 
 
-async def measured(page: Page, url: str, network: str, latent_dim: int) -> str:
+async def measured(page: Page, url: str, network: str, latent_dim: int) -> tuple:
     """One row of the table."""
     run = shipped(network, latent_dim)
     sent: list = []
@@ -136,30 +131,30 @@ async def measured(page: Page, url: str, network: str, latent_dim: int) -> str:
     during = len(sent) - before
     await page.mouse.up()
     frames, latency, share = await page.evaluate("[seen.frames.size, seen.latency, seen.next / seen.moves]")
-    cells = (
+    return (
         f"{network} d={latent_dim}",
         quantiles(times["decode"]),
         quantiles(times["encode"]),
-        f"{frames / seconds:.0f}",
-        f"{1000 * computed / frames:.1f}",
-        f"{100 * share:.1f} %",
+        frames / seconds,
+        1000 * computed / frames,
+        share,
         quantiles(latency),
-        str(during),
-        f"{len(urllib.request.urlopen(program).read()):,}",
+        during,
+        len(urllib.request.urlopen(program).read()),
     )
-    return f"| {' | '.join(cells)} |"
 
 
 async def report(url: str) -> None:
     async with async_playwright() as p:
         flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
         browser = await p.chromium.launch(executable_path=shutil.which("chromium"), args=flags)
-        print(f"| {' | '.join(COLUMNS)} |\n{'|---' * len(COLUMNS)}|")
+        rows = []
         for kind in KINDS:
             page = await browser.new_page(viewport={"width": 1280, "height": 900})
-            print(await measured(page, url, *kind), flush=True)
+            rows.append(await measured(page, url, *kind))
             await page.close()
         await browser.close()
+    results.save("live", COLUMNS, rows)
 
 
 def main() -> None:

@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 
+from benchmarks import results
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -23,7 +25,8 @@ def main() -> None:
     if done.returncode:
         raise SystemExit(done.stderr)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # KiB on Linux, bytes on macOS
-    print(f"{args.family}, {args.epochs} epochs: {peak / (1024 if sys.platform != 'darwin' else 1024**2):.0f} MiB")
+    peak /= 1024 if sys.platform != "darwin" else 1024**2
+    results.save("memory", {"family": "", "epochs": "", "peak (MiB)": ".0f"}, [(args.family, args.epochs, peak)])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,48 @@
-"""The README's table of shipped models, from their stored numbers: `python -m benchmarks.shipped`.
+"""How good the shipped runs are, measured anew from their weights.
 
-The numbers were computed by `scripts/make_pretrained.sh`; `tests/test_shipped.py` computes them again.
+    python -m benchmarks.shipped [--runs DIR ...] [--only FAMILY ...] [--draws 5] [--n N]
+
+Each run is loaded and asked of all test images of its own data set (of a model without an encoder the first 1,000);
+numbers kept in metrics.json are not read. recon, KL and ELBO take `--draws` seeds of the noise that samples z, PSNR at
+noise as many seeds of the noise: after ± stands the standard deviation over these. `--runs DIR`: a folder with runs of
+the same configs and other training seeds (such as checkpoints/runs); runs that differ only in their seed are one row,
+and after ± stands the standard deviation over training seeds. Without ±: one run, and no noise in the number.
+
+Two tables: the means, and beside each mean of a cost its median and the share that the ten worst images have in its
+sum (`aevae.spread`). PSNR at noise 0.1: Gaussian noise of standard deviation 0.1 is added to the images, which are
+clipped to 0..1, encoded and decoded, and compared with the clean ones.
 """
 
-from aevae import checkpoints
-from aevae.figures.palette import family_title
+import argparse
+import dataclasses
+import json
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
+import numpy as np
+import torch
+
+from aevae import checkpoints, datasets, runs
+from aevae.checkpoints import RunInfo
+from aevae.figures.palette import family_title
+from aevae.metrics import basics, evidence, reconstruction
+from aevae.models.blocks import batches
+from aevae.spread import spread
+from aevae.training.device import set_threads
+from benchmarks import results
+
+NOISE = 0.1  # standard deviation
+MEANS = {
+    "model": "", "run": "", "seeds": "d", "recon (nats)": ".2f", "KL (nats)": ".2f", "−ELBO (nats)": ".2f",
+    "squared error": ".2f", "PSNR (dB)": ".2f", f"PSNR at noise {NOISE} (dB)": ".2f", "besides": "",
+}  # fmt: skip
+SPREAD = {
+    "model": "", "seeds": "d", "recon: median (nats)": ".2f", "recon: ten worst": ".2%", "KL: median (nats)": ".2f",
+    "KL: ten worst": ".2%", "largest KL (nats)": ".1f", "squared error: median": ".2f",
+    "squared error: ten worst": ".2%",
+}  # fmt: skip
 SAID = {  # numbers that only some families have, and how they are written
     "perplexity": "perplexity {:.0f}",
     "perplexity_top": "perplexity {:.0f} (top)",
@@ -17,32 +54,109 @@ SAID = {  # numbers that only some families have, and how they are written
     "near_10": "within a pixel after a jump of 4: {:.0%}",
     "warp_sse": "warped {:.1f}",
     "identity_sse": "unwarped {:.1f} (squared error)",
-    "iwae": "L_5 {:.1f}",
+    "iwae": "L_K {:.1f}",
 }
+Values = dict[str, list[float]]  # number -> its value with each seed of the noise; one value without noise
+
+
+def measure(run: runs.Run, draws: int, n: int = 0) -> Values:
+    """Every number of a run on the first n test images of its data set (0: all)."""
+    test = datasets.load(run.config.data).test.take(slice(n or (None if run.model.has_encoder else runs.FITTED)))
+    x = torch.tensor(test.images).to(run.device).float().div_(255)
+    labels = torch.tensor(test.labels).to(run.device)
+    noise = lambda seed: torch.Generator(run.device).manual_seed(seed)  # noqa: E731
+    found: list[dict[str, float]] = []
+    for seed in range(draws):
+        found.append(evidence.evidence(run.model, x, noise(seed), labels=labels))
+        if found[1:] and found[0] == found[1]:  # nothing is sampled
+            found = found[:1]
+            break
+    values = {name: [each[name] for each in found] for name in found[0]}
+    values |= {name: [value] for name, value in run.model.numbers(x, labels, noise(0)).items()}
+    if run.model.input == "image":
+        clean = x.cpu().numpy()
+        errors = reconstruction.sse(clean, reconstructed(run, x))
+        values |= {name: [value] for name, value in ({"sse": float(errors.mean())} | spread({"sse": errors})).items()}
+        values["psnr"] = [psnr(errors)]
+        values["psnr_noise"] = []
+        for seed in range(draws):
+            noisy = (x + NOISE * torch.randn(x.shape, generator=noise(seed), device=x.device)).clamp(0, 1)
+            values["psnr_noise"].append(psnr(reconstruction.sse(clean, reconstructed(run, noisy))))
+    return values
+
+
+@torch.inference_mode()
+def reconstructed(run: runs.Run, x: torch.Tensor) -> np.ndarray:
+    """decode(encode(x)) of x (N, 1, 28, 28)."""
+    return torch.cat([run.model.decode(run.model.encode(part)) for part in batches(x)]).cpu().numpy()
+
+
+def psnr(errors: np.ndarray) -> float:
+    """Mean PSNR in dB of images with these squared errors (N,)."""
+    with np.errstate(divide="ignore"):
+        return float(np.minimum(-10 * np.log10(errors / basics.PIXELS), basics.MOST_PSNR).mean())
+
+
+def groups(shipped: Sequence[RunInfo], others: Sequence[RunInfo]) -> list[list[RunInfo]]:
+    """Each shipped run with the others of the same config but for the seed, one run a seed."""
+    found: dict[str, dict[int, RunInfo]] = {}
+    for run in [*shipped, *others]:
+        key = json.dumps(run.config | {"seed": None}, sort_keys=True)
+        if run.shipped or key in found:
+            found.setdefault(key, {}).setdefault(run.config["seed"], run)
+    return [list(group.values()) for group in found.values()]
+
+
+def runs_in(folder: Path) -> list[RunInfo]:
+    """The finished runs in a folder."""
+    found = [checkpoints.read_run(each) for each in sorted(folder.iterdir()) if (each / "config.json").is_file()]
+    return [run for run in found if run.status == "finished"]
+
+
+def joined(each: Sequence[Values], name: str, sign: int = 1) -> tuple[float, float | None] | None:
+    """Mean and standard deviation of a number: over training seeds, of a single run over the seeds of the noise."""
+    of_runs = [values[name] for values in each if name in values]
+    if not of_runs:
+        return None
+    values = of_runs[0] if len(of_runs) == 1 else list(map(statistics.mean, of_runs))
+    return sign * statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
+
+
+def title(run: RunInfo) -> str:
+    model = run.config["model"]
+    what = f"{family_title(run.family)} d={run.latent_dim}" + (" conv" if model.get("network") == "conv" else "")
+    what += f" β={model['beta']:g}" if run.family == "beta_vae" else ""
+    return what + (f" ({run.dataset})" if run.dataset != "mnist" else "")
 
 
 def main() -> None:
-    print("| model | run | recon | KL | −ELBO | squared error | PSNR (dB) | besides |")
-    print("|---|---|---|---|---|---|---|---|")
-    for run in checkpoints.list_runs():
-        if run.shipped:
-            print("| " + " | ".join(row(run)) + " |")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", type=Path, nargs="*", default=[], metavar="DIR", help="runs of other training seeds")
+    parser.add_argument("--only", nargs="*", default=[], metavar="FAMILY")
+    parser.add_argument("--draws", type=int, default=5, help="seeds of the noise")
+    parser.add_argument("--n", type=int, default=0, help="first so many test images; 0: all")
+    args = parser.parse_args()
+    set_threads()
+    shipped = [run for run in checkpoints.list_runs() if run.shipped and run.family in (args.only or [run.family])]
+    chosen = groups(shipped, [run for folder in args.runs for run in runs_in(folder)])
+    measured: list[tuple[RunInfo, list[Values]]] = []
 
+    def means() -> Iterator[tuple]:
+        for group in chosen:
+            print(f"{group[0].name}, {len(group)} seeds", file=sys.stderr, flush=True)
+            each = [measure(runs.Run(dataclasses.replace(run, metrics={})), args.draws, args.n) for run in group]
+            measured.append((group[0], each))
+            besides = ", ".join(text.format(joined(each, name)[0]) for name, text in SAID.items() if name in each[0])
+            numbers = [joined(each, name) for name in ("sse", "psnr", "psnr_noise")]
+            parts = [joined(each, "recon"), joined(each, "kl"), joined(each, "elbo", -1)]
+            yield title(group[0]), f"`{group[0].fingerprint}`", len(group), *parts, *numbers, besides
 
-def row(run: checkpoints.RunInfo) -> tuple[str, ...]:
-    model, numbers = run.config["model"], run.metrics[run.dataset]
-    what = f"{family_title(run.family)} d={run.latent_dim}" + (" conv" if model.get("network") == "conv" else "")
-    what += f" β={model['beta']:g}" if run.family == "beta_vae" else ""
-    what += f" ({run.dataset})" if run.dataset != "mnist" else ""
-
-    def say(name: str, form: str, sign: int = 1) -> str:
-        return format(sign * numbers[name], form) if name in numbers else "–"
-
-    besides = ", ".join(text.format(numbers[name]) for name, text in SAID.items() if name in numbers)
-    return (
-        what, f"`{run.fingerprint}`", say("recon", ".1f"), say("kl", ".1f"), say("elbo", ".1f", -1), say("sse", ".2f"),
-        say("psnr", ".1f"), besides,
-    )  # fmt: skip
+    names = ["shipped", *args.only, *([f"first_{args.n}"] if args.n else [])]
+    results.save("_".join(names), MEANS, means())
+    print()
+    kinds = ("recon_median", "recon_worst10", "kl_median", "kl_worst10", "kl_max", "sse_median", "sse_worst10")
+    rows = [(title(run), len(each), *(joined(each, kind) for kind in kinds)) for run, each in measured]
+    results.save("_".join([*names, "spread"]), SPREAD, rows)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,6 @@ new tab of the same browser, where Streamlit's own start is in the time. Needs p
 
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -20,8 +19,10 @@ from statistics import median
 from playwright.sync_api import sync_playwright
 
 from aevae.paths import ROOT
+from benchmarks import results
 
 WARM = 15  # seconds until a server that has greeted somebody holds torch in its memory
+WARM_COLUMNS = {"page": "", "by the menu, first (s)": ".1f", "again (s)": ".1f", "in a new tab (s)": ".1f"}
 PAGES = ("", "train", "models", "denoise", "sliders", "interpolate", "embeddings")
 IDLE = "document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'"
 DRAWN = "document.querySelectorAll('[data-testid=stMain] [data-testid=stElementContainer]').length > 2"
@@ -87,12 +88,15 @@ def warm(browser) -> None:
         wait_for(url)
         seconds(browser, url, "", DRAWN)
         time.sleep(WARM)
-        print("| page | by the menu, first (s) | again (s) | in a new tab (s) |\n|---|---|---|---|")
         tab = browser.new_page()
-        for page in chrome.all_pages()[1:]:
-            first, *again = (by_menu(tab, url, page.title) for _ in range(4))
-            new = [seconds(browser, url, page.url_path, there(page.title)) for _ in range(3)]
-            print(f"| {page.url_path} | {first:.1f} | {median(again):.1f} | {median(new):.1f} |", flush=True)
+
+        def rows():
+            for page in chrome.all_pages()[1:]:
+                first, *again = (by_menu(tab, url, page.title) for _ in range(4))
+                new = [seconds(browser, url, page.url_path, there(page.title)) for _ in range(3)]
+                yield page.url_path, first, median(again), median(new)
+
+        results.save("startup_warm", WARM_COLUMNS, rows())
     finally:
         os.killpg(process.pid, signal.SIGTERM)
         process.wait()
@@ -134,11 +138,13 @@ def main(rounds: int = 3) -> None:
         )
         if "--warm" in sys.argv:
             return warm(browser)
-        print("| page | server healthy (s) | page at rest (s) |\n|---|---|---|")
-        for path in PAGES:
-            healthy, ready = zip(*(opened(browser, path) for _ in range(rounds)), strict=True)
-            name = re.sub("^$", "start", path)
-            print(f"| {name} | {median(healthy):.1f} | {median(ready):.1f} |", flush=True)
+
+        def rows():
+            for path in PAGES:
+                healthy, ready = zip(*(opened(browser, path) for _ in range(rounds)), strict=True)
+                yield path or "start", median(healthy), median(ready)
+
+        results.save("startup", {"page": "", "server healthy (s)": ".1f", "page at rest (s)": ".1f"}, rows())
         browser.close()
 
 

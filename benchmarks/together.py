@@ -15,6 +15,13 @@ from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory
 from aevae.training.steps import stepper
 from aevae.training.trainer import Trainer
+from benchmarks import results
+
+COLUMNS = {
+    "models": "d", "steps": "d", "device": "", "threads": "d", "side by side (s)": ".2f",
+    "one after another (s)": ".2f", "one model (s)": ".2f", "side by side / one after another": ".2f",
+    "side by side / one model": ".2f",
+}  # fmt: skip
 
 
 def trainers(data, count: int, device: torch.device) -> list[Trainer]:
@@ -58,9 +65,8 @@ def main() -> None:
         apart = [turn([trainer], take, args.steps) for trainer, take in zip(solo, alone, strict=True)]
         rounds.append((turn(team, together, args.steps), sum(apart), statistics.mean(apart)))
     side, after, one = (statistics.median(column) for column in zip(*rounds[1:], strict=True))
-    print(f"{args.models} models, {args.steps} steps, {args.device}, threads {args.threads}")
-    print(f"side by side {side:.2f} s; one after another {after:.2f} s ({after / side:.2f} times); one {one:.2f} s")
-    print(f"{args.models} models cost {side / one:.2f} times one")
+    row = (args.models, args.steps, args.device, args.threads, side, after, one, side / after, side / one)
+    results.save(f"together_{args.models}_{args.device}", COLUMNS, [row])
 
 
 if __name__ == "__main__":

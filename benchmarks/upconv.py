@@ -14,6 +14,7 @@ from torch import nn
 
 from aevae.models.blocks import UpConv
 from aevae.training.device import keep_memory
+from benchmarks import results
 
 ROUNDS = 20
 
@@ -35,10 +36,8 @@ def main() -> None:
             middle = time.perf_counter()
             torch.autograd.grad(y, (x, *layer.parameters()), torch.ones_like(y))
             times[name].append((1e3 * (middle - began), 1e3 * (time.perf_counter() - middle)))
-    print("| layer | forward (ms) | back (ms) |\n|---|---|---|")
-    for name, each in times.items():
-        forward, back = map(statistics.median, zip(*each, strict=True))
-        print(f"| {name} | {forward:.1f} | {back:.1f} |")
+    rows = [(name, *map(statistics.median, zip(*each, strict=True))) for name, each in times.items()]
+    results.save("upconv", {"layer": "", "forward (ms)": ".1f", "back (ms)": ".1f"}, rows)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,10 @@ from aevae.models import family_class
 
 TINY = "--epochs 1 --latent-dim 3 --batch-size 64 --set hidden=16 --set limit=200".split()
 
+TESTED = {"kl_max"} | {
+    name + end for name in ("recon", "kl", "elbo", "objective", "sse") for end in ("", "_median", "_worst10")
+}
+
 
 def call(capsys, *args, code=0):
     """(last line of stdout, stderr) of a command that must end with `code`."""
@@ -35,9 +39,13 @@ def refused(capsys, *args) -> str:
 
 def test_train(empty_store, capsys):
     first = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY)
-    assert set(first) == {"run", "fingerprint", "cached", "epochs", "seconds", "device", "test"}
+    assert set(first) == {"run", "fingerprint", "cached", "epochs", "seconds", "device", "test", "units"}
     assert (first["cached"], first["epochs"]) == (False, 1)
-    assert set(first["test"]) == {"recon", "kl", "elbo", "objective"}
+    assert set(first["test"]) == TESTED
+    stored = checkpoints.find_run(first["run"]).metrics["mnist-5k"]
+    assert first["test"]["sse"] == stored["sse"] and first["test"]["sse_worst10"] == stored["sse_worst10"]
+    assert set(first["units"]) == {"epochs", "seconds"} | TESTED and all(first["units"].values())
+    assert (first["units"]["sse"], first["units"]["kl_max"]) == ("squared error / image", "nats / image")
     again = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY)
     assert again["cached"] and again["run"] == first["run"] and again["test"] == first["test"]
     forced = asked(capsys, "train", "--family", "beta_vae", "--beta", "2", *TINY, "--force")
@@ -65,7 +73,7 @@ def test_sweep(empty_store, capsys):
     for row in found["runs"]:
         config = checkpoints.finished_run(row["run"]).config
         assert (config["model"]["beta"], config["seed"]) == (float(row["beta"]), row["seed"])
-        assert not row["cached"] and set(row["test"]) == {"recon", "kl", "elbo", "objective"}
+        assert not row["cached"] and set(row["test"]) == TESTED <= set(found["units"])
     again = asked(capsys, *args)
     assert [row["run"] for row in again["runs"]] == [row["run"] for row in found["runs"]]
     assert all(row["cached"] for row in again["runs"])
@@ -93,6 +101,7 @@ def test_bench(capsys, monkeypatch):
     monkeypatch.setattr(bench, "SECONDS", 0.01)
     found = asked(capsys, "bench", "--device", "cpu")
     assert found["device"].startswith("cpu") and found["threads"] >= 1
+    assert set(found["units"]) == {"threads", "images_per_s", "seconds"}
     for row in found["rows"]:
         assert set(row) == {"what", "images_per_s", "seconds"} and row["images_per_s"] > 0
         assert list(row["seconds"]) == ["mnist-5k", "mnist"] and row["seconds"]["mnist"] > 0
@@ -108,7 +117,8 @@ def test_eval(store, capsys):
         set(result["units"]) == set(result["metrics"]) >= {"recon", "kl", "elbo", "sse", "bce", "psnr", "active_units"}
     )
     chosen = asked(capsys, "eval", store["ae"], "--metrics", "sse,psnr", "--limit", 50)
-    assert set(chosen["metrics"]) == {"sse", "psnr"}
+    assert set(chosen["metrics"]) == {"sse", "sse_median", "sse_worst10", "psnr"}
+    assert chosen["units"]["sse_worst10"] == "share of the sum" and all(result["units"].values())
     samples = [
         asked(capsys, "eval", store["vae"], "--metrics", "elbo", "--samples", s)["metrics"]["elbo"] for s in (1, 1, 3)
     ]
@@ -131,11 +141,56 @@ def test_embed(store, capsys, tmp_path):
         assert saved["z"].shape == (60, 3) and saved["xy"].shape == (60, 2)
         assert list(saved["index"]) == list(range(60)) and len(saved["labels"]) == 60
         assert float(saved["trustworthiness"]) == result["trustworthiness"]
+        assert saved["trained_on"].tolist() == [False] * 60 and result["trained_on"] == 0
+    assert result["dataset"] == "mnist-5k" and {"n", "trained_on", "knn_accuracy"} <= set(result["units"])
+
+
+def test_embed_takes_all_test_images(store, capsys, tmp_path):
+    args = ("embed", store["vae"], "--method", "latent", "--out", tmp_path / "map.npz")
+    assert asked(capsys, *args)["n"] == asked(capsys, *args, "--n", 1000)["n"] == 1000
+
+
+@pytest.mark.mnist
+def test_embed_takes_the_test_images_of_the_runs_own_data_set(mnist, store, capsys, tmp_path):
+    """A run trained on MNIST has 10,000 of them, none trained on; the digits of mnist-5k are training digits of it."""
+    full = ("train", "--family", "ae", "--dataset", "mnist", *TINY[:-2], "--preset", "classic")
+    name = asked(capsys, *full)["run"]
+    out = tmp_path / "map.npz"
+    own = asked(capsys, "embed", name, "--method", "pca", "--n", 10_000, "--out", out)
+    assert (own["dataset"], own["n"], own["trained_on"]) == ("mnist", 10_000, 0)
+    with np.load(out) as saved:
+        assert saved["z"].shape == (10_000, 3) and not saved["trained_on"].any()
+    other = asked(capsys, "embed", name, "--method", "pca", "--dataset", "mnist-5k", "--out", out)
+    assert (other["dataset"], other["n"], other["trained_on"]) == ("mnist-5k", 1000, 1000)
+
+
+def test_which_images_were_trained_on(monkeypatch):
+    few = DataConfig("mnist-5k", limit=10)
+    assert not runs.trained_on(few, DataConfig("mnist-5k"), 50).any()
+    from aevae import datasets
+
+    split = datasets.load(few)
+    mixed = dataclasses.replace(split, test=split.train)
+    monkeypatch.setattr(datasets, "load", lambda config: mixed if config.name == "lines" else split)
+    assert runs.trained_on(few, DataConfig("lines"), 5).tolist() == [True] * 5
+    monkeypatch.setattr(datasets, "is_available", lambda config: False)
+    full = DataConfig("mnist")
+    assert runs.trained_on(full, DataConfig("mnist-5k"), 5).all()
+    assert not runs.trained_on(dataclasses.replace(full, leave_out_5k=True), DataConfig("mnist-5k"), 5).any()
 
 
 def test_listings(store, capsys):
-    assert {r["run"] for r in asked(capsys, "runs")["runs"]} == set(store.values())
-    rows = {r["family"]: r for r in asked(capsys, "families")["families"]}
+    listing = asked(capsys, "runs")
+    assert {r["run"] for r in listing["runs"]} == set(store.values())
+    keys = ["run", "family", "dataset", "latent_dim", "status", "reason", "epochs", "shipped", "bytes", "numbers"]
+    for row in listing["runs"]:
+        assert list(row) == keys and row["status"] == "finished" and row["reason"] == ""
+        assert (row["run"], row["dataset"], row["latent_dim"]) == (store[row["family"]], "mnist-5k", 3)
+        stored = checkpoints.find_run(row["run"]).metrics["mnist-5k"]
+        assert row["numbers"]["sse"] == stored["sse"] and row["numbers"].items() <= stored.items()
+        assert {*row["numbers"], "bytes", "epochs", "latent_dim"} <= set(listing["units"])
+    assert all(listing["units"].values()) and listing["units"]["bytes"] == "bytes"
+    rows = {r["name"]: r for r in asked(capsys, "families")["families"]}
     assert rows["beta_vae"]["options"]["beta"]["max"] == 1000.0
     assert "mnist-5k" in {d["name"] for d in asked(capsys, "datasets")["datasets"]}
     for command in ("runs", "families", "datasets"):
@@ -145,6 +200,8 @@ def test_listings(store, capsys):
 def test_show_and_delete(store, capsys):
     shown = asked(capsys, "show", store["ae"])
     assert shown["status"] == "finished" and shown["config"]["model"]["latent_dim"] == 3
+    assert shown["last"]["spread"]["recon_median"] > 0
+    assert {*shown["last"]["test"], *shown["last"]["spread"], "sse", "psnr"} <= set(shown["units"])
     assert asked(capsys, "delete", store["ae"]) == {"deleted": store["ae"]}
     refused(capsys, "show", store["ae"])
 
@@ -251,7 +308,8 @@ def test_out_is_the_very_name_and_a_small_map_is_drawn(store, capsys, tmp_path):
 def test_a_damaged_run_is_refused(store, capsys):
     (paths.runs_dir() / store["vae"] / "model.safetensors").write_bytes(b"x")
     assert "damaged" in refused(capsys, "eval", store["vae"])
-    assert any("damaged" in r["status"] for r in asked(capsys, "runs")["runs"])
+    (row,) = [r for r in asked(capsys, "runs")["runs"] if r["run"] == store["vae"]]
+    assert row["status"] == "damaged" and row["reason"] and row["numbers"] is not None
 
 
 def test_who_reads_no_further_gets_no_error():

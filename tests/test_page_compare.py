@@ -93,8 +93,10 @@ def test_families_filter_rows_and_numbers_choose_columns(store, asked):
     pick(at, "multiselect", comparing.FAMILY).set_value(["vae", "beta_vae"]).run()
     assert set(numbers(at).index) == {store["vae"], store["beta_vae"]}
     pick(at, "multiselect", comparing.NUMBERS).set_value(["bce", "kl"]).run()
-    assert numbers(at).columns.tolist() == ["model", "bce", "kl", "chosen"]
+    columns = ["bce", "bce_median", "bce_worst10", "kl", "kl_median", "kl_worst10"]
+    assert numbers(at).columns.tolist() == ["model", *columns, "chosen"], "a mean has its median and share beside it"
     options = pick(at, "multiselect", comparing.NUMBERS).options
+    assert "KL: largest" in options and not any("median" in option for option in options)
     assert {"NLL", "bits per dimension"} <= set(options) and "KL per dimension" not in options  # it has no column
     at = page(compare_family="VAE", compare_numbers="PSNR")  # by the link
     assert numbers(at).index.tolist() == [store["vae"]] and numbers(at).columns.tolist()[1:-1] == ["psnr"]

@@ -1,5 +1,7 @@
 """The shipped runs load, reproduce their stored numbers, and fit into the repository."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from aevae import checkpoints, datasets, paths, runs
 from aevae.config import DataConfig
 from aevae.models import FAMILIES
 from aevae.ui import filming
+from benchmarks import shipped as table
 
 RUNS = sorted(f.name for f in (paths.ROOT / "checkpoints" / "pretrained").iterdir() if f.is_dir())
 
@@ -81,3 +84,34 @@ def test_shipped_runs_have_not_seen_the_shown_digits(mnist):
     learnt = datasets.load(DataConfig("mnist", leave_out_5k=True)).train.images
     assert len(learnt) == 59_000
     assert not any(image.tobytes() in shown for image in learnt)
+
+
+def test_the_table_of_shipped_runs_is_measured_from_the_weights():
+    """Not one number is read from metrics.json; what is sampled has a spread, what is not has none."""
+    name = next(name for name in RUNS if name.startswith("vae-mnist"))
+    run = runs.load_run(name)
+    run.metrics = None
+    run.config = dataclasses.replace(run.config, data=DataConfig("mnist-5k"))
+    found = table.measure(run, draws=3, n=40)
+    fresh = runs.evaluate(run.model, DataConfig("mnist-5k"), run.device, limit=40)
+    for number in ("recon", "kl", "elbo", "recon_median", "recon_worst10", "sse", "sse_median", "psnr"):
+        assert found[number][0] == pytest.approx(fresh[number], rel=1e-6), number
+    assert len({*found["recon"]}) == len({*found["psnr_noise"]}) == 3
+    assert len(found["sse"]) == 1 and found["kl"] == pytest.approx([found["kl"][0]] * 3)
+    assert max(found["psnr_noise"]) < found["psnr"][0]
+
+
+def test_runs_of_other_seeds_make_one_row():
+    def run(seed: int, beta: float, shipped: bool):
+        config = {"model": {"family": "beta_vae", "beta": beta}, "seed": seed}
+        return checkpoints.RunInfo(f"r{seed}{beta}", paths.ROOT, "finished", config=config, shipped=shipped)
+
+    shelf = [run(0, 4.0, True), run(0, 2.0, True)]
+    others = [run(0, 4.0, False), run(1, 4.0, False), run(2, 4.0, False), run(1, 8.0, False)]
+    joined = table.groups(shelf, others)
+    assert [[info.config["seed"] for info in group] for group in joined] == [[0, 1, 2], [0]]
+    assert joined[0][0].shipped, "seed 0 is the shipped one"
+    each = [{"recon": [1.0, 3.0]}, {"recon": [4.0]}, {"recon": [6.0]}]
+    assert table.joined(each, "recon") == (4.0, 2.0), "over training seeds"
+    assert table.joined(each[:1], "recon", -1) == (-2.0, pytest.approx(2**0.5)), "over seeds of the noise"
+    assert table.joined(each[1:2], "recon") == (4.0, None) and table.joined(each, "kl") is None

@@ -25,6 +25,7 @@ __all__ = [
     "Split",
     "catalogue",
     "check_zip",
+    "is_available",
     "load",
     "read_picture",
     "resolve",
@@ -80,6 +81,11 @@ def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
     if config.leave_out_5k:
         dataset = _without_5k(dataset)
     return _in_black_and_white(_limited(dataset, config.limit), config.binarise)
+
+
+def is_available(config: DataConfig) -> bool:
+    """Whether the files of a named data set are on this machine; True for own images, which are read when needed."""
+    return _is_own(config) or SOURCES[config.name].available()
 
 
 def _is_own(config: DataConfig) -> bool:

@@ -3,6 +3,7 @@
 import math
 
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, Metric, Sample, Values
+from aevae.spread import MEDIAN, SHARE, WORST, spread
 
 MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 picture is exact, and infinity has no mean
 PIXELS = 784
@@ -37,7 +38,8 @@ def _decoded(model, x) -> Values:
         x_hat = torch.cat([model.decode(part) for part in batches(mu.to(x.device))]).cpu().numpy()
     clean = x.cpu().numpy()
     for name in ("sse", "bce"):
-        values[name] = float(getattr(reconstruction, name)(clean, x_hat).mean())
+        each = getattr(reconstruction, name)(clean, x_hat)
+        values |= {name: float(each.mean())} | spread({name: each})
     values["psnr"] = float(np.minimum(reconstruction.psnr(clean, x_hat), MOST_PSNR).mean())
     if kl is not None:
         values["kl_per_dim"] = [round(v, 6) for v in kl.mean(0).tolist()]
@@ -69,6 +71,18 @@ def _has(name: str):
     def needs(info) -> str:
         kept = info.metrics.get(info.dataset, {})
         return "" if not kept or name in kept or name in _own(info.family) else f"{info.family} has no {name}"
+
+    return needs
+
+
+def _has_share(name: str):
+    """A share needs costs that are never negative and have no arbitrary constant in them."""
+
+    def needs(info) -> str:
+        likelihood = info.config.get("model", {}).get("likelihood", "bernoulli")
+        if name in PIXEL_COSTS and likelihood not in DISCRETE:
+            return f"a share needs pixels that have probabilities; {likelihood} has a density"
+        return _has(name)(info)
 
     return needs
 
@@ -110,10 +124,43 @@ _ROWS = (  # name, title, unit, better, formula
     ("class_from_content", "class from content", "share of test pictures", HIGHER, r"\text{linear reader of } c"),
     ("class_from_style", "class from style", "share of test pictures", LOWER, r"\text{linear reader of } s"),
 )
+PIXEL_COSTS = ("recon", "elbo", "iwae")  # costs with -log p(x|z) in them
+SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of costs without a bound
+
+
+def _of(name: str, title: str, unit: str, better: str) -> tuple[Metric, ...]:
+    """The numbers of the single images (`aevae.spread`) beside the mean `name`."""
+    kind = {"compute": basics, "cost": QUICK, "options": {"samples": 1}, "beside": name}
+    symbol = rf"\mathrm{{{name}}}"
+    share = rf"\sum_{{i \in 10\ \text{{largest}}}} c_i \Big/ \sum_i c_i,\ c = {'-' if better == HIGHER else ''}{symbol}"
+    return (
+        Metric(
+            name + MEDIAN, f"{title}: median", unit, rf"\mathrm{{median}}\ {symbol}", needs=_has(name), better=better,
+            **kind,
+        ),
+        Metric(name + WORST, f"{title}: ten worst", SHARE, share, needs=_has_share(name), **kind),
+    )  # fmt: skip
+
+
 METRICS = (
     *(
-        Metric(name, title, unit, formula, basics, _has(name), QUICK, better, {"samples": 1})
+        metric
         for name, title, unit, better, formula in _ROWS
+        for metric in (
+            Metric(name, title, unit, formula, basics, _has(name), QUICK, better, {"samples": 1}),
+            *(_of(name, title, unit, better) if name in SPREAD else ()),
+        )
+    ),
+    Metric(
+        "kl_max",
+        "KL: largest",
+        NATS,
+        r"\max_x \mathrm{KL}(q(z|x) \,\|\, p(z))",
+        basics,
+        _has("kl"),
+        QUICK,
+        options={"samples": 1},
+        beside="kl",
     ),
     Metric(
         "bits_per_dim",

@@ -15,7 +15,7 @@ from typing import Any
 from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, Values, diverged
 from aevae.metrics.registry import METRICS
 
-SCHEMA = 1  # of what the numbers mean: raised when one is computed otherwise, and all are found anew
+SCHEMA = 2  # of what the numbers mean: raised when one is computed otherwise, and all are found anew
 GROUPS = {"all", "quick"}
 Progress = Callable[[float, str], None]
 
@@ -110,7 +110,8 @@ def _asked(values: Values, names: list[str]) -> Values:
     return {
         key: value
         for key, value in values.items()
-        if key in names or (key not in METRICS and any(key.startswith(f"{name}_") for name in names))
+        if key in names
+        or (METRICS[key].beside in names if key in METRICS else any(key.startswith(f"{name}_") for name in names))
     }
 
 

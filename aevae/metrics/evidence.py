@@ -5,25 +5,30 @@ from torch import Generator, Tensor
 
 from aevae.models.base import Model
 from aevae.models.blocks import batches
+from aevae.spread import Tally, spread
 
 UNITS = {"recon": "nats / image", "kl": "nats / image", "elbo": "nats / image", "objective": "nats / image"}
 
 
-@torch.inference_mode()
 def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> dict[str, float]:
     """Mean terms of the model's own loss over x (N, 1, 28, 28), `samples` draws of its noise each.
 
-    labels (N,) int64: their classes, for a family that wants them.
+    With them the numbers of `aevae.spread`. labels (N,) int64: their classes, for a family that wants them.
     """
+    found = tally(model, x, generator, samples, labels)
+    return found.means() | spread(found.per_image(samples), model.density_terms)
+
+
+@torch.inference_mode()
+def tally(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> Tally:
+    """The losses of x (N, 1, 28, 28), `samples` passes one after another; see `evidence`."""
     model.eval()
-    sums: dict[str, float] = {}
+    found = Tally()
     for _ in range(samples):
         for rows in batches(torch.arange(len(x), device=x.device)):
             part, told = x[rows], {"labels": labels[rows]} if "labels" in model.wants and labels is not None else {}
-            loss = model.loss(part, generator=generator, **told)
-            for name, term in {**loss.terms, "objective": loss.total}.items():
-                sums[name] = sums.get(name, 0.0) + float(term) * len(part)
-    return {name: total / (len(x) * samples) for name, total in sums.items()}
+            found.add(model.loss(part, generator=generator, **told), len(part))
+    return found
 
 
 @torch.inference_mode()

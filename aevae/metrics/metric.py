@@ -33,6 +33,7 @@ class Metric:
     cost: str = SLOW
     better: str = ""  # "lower", "higher", or "" where neither is
     options: dict[str, Any] = field(default_factory=dict)
+    beside: str = ""  # the mean of which this number says how it is spread over the images
 
     def applies(self, run) -> str:
         """ "" where this can be asked of a run (Run or RunInfo), else one sentence."""

@@ -51,5 +51,6 @@ class Autoencoder(Model):
         return x
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
-        recon = self.nll(x, self(self.corrupt(x, generator)).params).mean()
-        return Loss(total=recon, terms={"recon": recon.detach()})
+        nll = self.nll(x, self(self.corrupt(x, generator)).params)  # (B,)
+        recon = nll.mean()
+        return Loss(recon, {"recon": recon.detach()}, self.per_image(recon=nll, objective=nll))

@@ -216,10 +216,12 @@ class AutoDecoder(Model):
     ) -> Loss:
         """Of pictures of the training set by their codes; of others (no index) by the codes that `fit` finds."""
         rows = self.fit(x) if index is None else self.look_up(index)
-        recon = self.nll(x, self.params(rows)).mean()
-        code = self.config.l2 * rows.square().sum(1).mean()
+        nll, size = self.nll(x, self.params(rows)), rows.square().sum(1)  # (B,) each
+        recon, code = nll.mean(), self.config.l2 * size.mean()
         terms = {"recon": recon.detach()} | ({"code": code.detach()} if self.config.l2 else {})
-        return Loss(total=recon + code, terms=terms)
+        each = {} if self.training else {"recon": nll, "objective": nll + self.config.l2 * size}
+        each |= {"code": self.config.l2 * size} if each and self.config.l2 else {}
+        return Loss(recon + code, terms, self.per_image(**each))
 
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         """Of the learnt codes: their mean length, and the share that lies at the edge of the ball."""

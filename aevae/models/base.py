@@ -35,6 +35,7 @@ class ContinuousMean(nn.Module):
         return losses.continuous_bernoulli_mean(logits)
 
 
+DISCRETE = ("bernoulli", "categorical")  # likelihoods whose pixels have probabilities, not densities
 MEANS = {"continuous_bernoulli": ContinuousMean, "categorical": ExpectedLevel}  # of more than a sigmoid or a clamp
 
 
@@ -161,6 +162,15 @@ class Model(nn.Module):
         them by these names, None where nobody knows them (test pictures have no index).
         """
         raise NotImplementedError
+
+    @property
+    def density_terms(self) -> tuple[str, ...]:
+        """Terms with -log of a density of the pixels in them: in these a constant depends on a pixel's unit."""
+        return () if self.config.likelihood in DISCRETE else ("recon", "elbo", "iwae", "objective")
+
+    def per_image(self, **values: Tensor) -> dict[str, Tensor]:
+        """`Loss.per_image` of values (B,): detached in evaluation; {} in a training step, which needs only means."""
+        return {} if self.training else {name: value.detach() for name, value in values.items()}
 
     def parameter_groups(self) -> list[dict]:
         """What is learnt: groups {"params": [...], "scale": factor on the learning rate, "rows": bool}.

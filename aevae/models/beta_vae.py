@@ -66,6 +66,10 @@ class BetaVAE(VAE):
     def kl_weight(self) -> Tensor:
         return self.beta
 
+    @property
+    def has_objective_per_image(self) -> bool:
+        return super().has_objective_per_image and self.config.penalty == "beta"
+
     def build(self) -> None:
         super().build()
         if self.config.penalty == "total_correlation":

@@ -69,10 +69,18 @@ class ContractiveAutoencoder(Autoencoder):
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         z, norm = self.code_and_norm(x, generator)
-        terms = {"recon": self.nll(x, self.params(z)).mean(), "contraction": self.lam * norm.mean()}
+        nll = self.nll(x, self.params(z))  # (B,)
+        terms = {"recon": nll.mean(), "contraction": self.lam * norm.mean()}
+        each = {} if self.training else {"recon": nll, "contraction": self.lam * norm}
         if self.config.hessian and self.config.network == "shallow":
-            terms["hessian"] = self.config.hessian * self.change(x, z, generator).mean()
-        return Loss(total=sum(terms.values()), terms={name: term.detach() for name, term in terms.items()})
+            change = self.change(x, z, generator)
+            terms["hessian"] = self.config.hessian * change.mean()
+            each |= {} if self.training else {"hessian": self.config.hessian * change}
+        return Loss(
+            total=sum(terms.values()),
+            terms={name: term.detach() for name, term in terms.items()},
+            per_image=self.per_image(**each, objective=sum(each.values())),
+        )
 
     def change(self, x: Tensor, z: Tensor, generator: Generator | None) -> Tensor:
         """||J(x) - J(x + eps)||_F^2 / std^2 (B,) of one sigmoid layer with codes z; without a generator eps = 0."""

@@ -74,6 +74,8 @@ class FlowVAE(VAE):
         "edges_blurred": "gradient energy of the target blurred over 3 x 3 pixels / of the target",
     }
 
+    has_objective_per_image = False  # the mean roughness of the flows is added
+
     @property
     def wants(self) -> tuple[str, ...]:
         return ("labels",) if self.config.pairs == "class" else ()

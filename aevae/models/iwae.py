@@ -41,12 +41,19 @@ class IWAE(VAE):
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         mu, logvar = self.posterior(x)
         z = self.draw(mu, logvar, generator)  # (K, B, D)
-        nll = self.nll_of(x, z)
-        recon, kl = nll.mean(), self.kl_per_dim(mu, logvar).sum(1).mean()
+        nll = self.nll_of(x, z)  # (K, B)
+        kl_each = self.kl_per_dim(mu, logvar).sum(1)
+        recon, kl = nll.mean(), kl_each.mean()
         elbo = -(recon + kl)
-        bound = elbo if len(z) == 1 else log_mean_exp(self.log_weights(nll, z, mu, logvar)).mean()
+        bound_each = None if len(z) == 1 else log_mean_exp(self.log_weights(nll, z, mu, logvar))
+        bound = elbo if bound_each is None else bound_each.mean()
         terms = {"recon": recon, "kl": kl, "elbo": elbo, "iwae": bound}
-        return Loss(total=-bound, terms={name: term.detach() for name, term in terms.items()})
+        each = {}
+        if not self.training:
+            each = {"recon": nll.mean(0), "kl": kl_each, "elbo": -(nll.mean(0) + kl_each)}
+            each["iwae"] = each["elbo"] if bound_each is None else bound_each
+            each["objective"] = -each["iwae"]
+        return Loss(-bound, {name: term.detach() for name, term in terms.items()}, self.per_image(**each))
 
     def log_weights(self, nll: Tensor, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
         """log p(x, z) - log q(z|x) (K, B). nll: (K, B), z: (K, B, D), mu and logvar: (B, D)."""

@@ -110,15 +110,25 @@ class MLVAE(VAE):
             mu, logvar = torch.cat([c_mu, s_mu], 1), torch.cat([c_logvar, s_logvar], 1)
         content, style = self.parts(self.draw(mu, logvar, generator))  # (R, B, ...)
         z = torch.cat([content[:, first], style], -1)  # one draw of the content for a group: its first picture's
-        recon = self.nll_of(x, z).mean()
+        nll = self.nll_of(x, z)  # (R, B)
+        recon = nll.mean()
         content, style = self.parts(self.kl_per_dim(mu, logvar))
-        # of the content the mean over pictures is the sum over groups / B
-        content, style = (content / size).mean(0), style.mean(0)
+        content = content / size  # the mean over images is then the sum over groups / B
+        each = {} if self.training else self.parts_per_image(nll.mean(0), content.sum(1), style.sum(1), epoch)
+        content, style = content.mean(0), style.mean(0)
         kl, kl_style = content.sum() + style.sum(), style.sum()
         weighted = self.charged(torch.cat([content, style])) + (self.config.style_weight - 1) * kl_style
         cost, more = self.code_cost(weighted, z[0], mu, logvar, epoch)
         terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl), "kl_content": kl - kl_style, "kl_style": kl_style}
-        return Loss(total=recon + cost, terms={name: term.detach() for name, term in (terms | more).items()})
+        return Loss(recon + cost, {name: term.detach() for name, term in (terms | more).items()}, each)
+
+    def parts_per_image(self, recon: Tensor, content: Tensor, style: Tensor, epoch: float) -> dict[str, Tensor]:
+        """`Loss.per_image` of the NLL and the KL of content (an image's share of its group's) and style, (B,) each."""
+        each = self.elbo_per_image(recon, content + style, epoch) | self.per_image(kl_content=content, kl_style=style)
+        if self.has_objective_per_image:
+            weighted = content + self.config.style_weight * style
+            each |= self.per_image(objective=recon + self.annealed(epoch) * weighted)
+        return each
 
     @torch.no_grad()
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:

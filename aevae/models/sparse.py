@@ -64,8 +64,10 @@ class SparseAutoencoder(LinearAutoencoder):
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         out = self(x)
-        recon, l1 = self.nll(x, out.params).mean(), self.lam * losses.l1(out.z).mean()
-        return Loss(total=recon + l1, terms={"recon": recon.detach(), "l1": l1.detach()})
+        nll, size = self.nll(x, out.params), losses.l1(out.z)  # (B,) each
+        recon, l1 = nll.mean(), self.lam * size.mean()
+        each = {} if self.training else {"recon": nll, "l1": self.lam * size, "objective": nll + self.lam * size}
+        return Loss(recon + l1, {"recon": recon.detach(), "l1": l1.detach()}, self.per_image(**each))
 
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         return usage(self, x)

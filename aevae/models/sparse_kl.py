@@ -61,9 +61,11 @@ class KLSparseAutoencoder(LinearAutoencoder):
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         out = self(x)
         rho_hat = out.z.mean(0).clamp(EDGE, 1 - EDGE)  # (D,)
-        recon = self.nll(x, out.params).mean()
+        nll = self.nll(x, out.params)  # (B,)
+        recon = nll.mean()
         sparsity = self.beta * losses.bernoulli_kl(self.rho, rho_hat).sum()
-        return Loss(total=recon + sparsity, terms={"recon": recon.detach(), "sparsity": sparsity.detach()})
+        terms = {"recon": recon.detach(), "sparsity": sparsity.detach()}
+        return Loss(recon + sparsity, terms, self.per_image(recon=nll))
 
     @torch.no_grad()
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:

@@ -223,14 +223,24 @@ class TDVAE(Model):
         z2, *belief2 = self.believe(after, generator)
         c = torch.cat([z2, before, after], dim=1)
         z1, *smoothed = self.smoothing.draw(c, self._eps(z2, generator))
-        recon = self.nll(x[row, t1 + steps], self.params(z2)).mean()
-        smoothing = smoothing_term(smoothed, self.belief.at(before, z1)).mean()
+        nll = self.nll(x[row, t1 + steps], self.params(z2))  # (B * pairs,), as those below
+        recon = nll.mean()
+        smoothed_each = smoothing_term(smoothed, self.belief.at(before, z1))
+        smoothing = smoothed_each.mean()
         moved = self.transition.at(self._moved(z1, steps), z2)
-        transition = transition_term(z2, belief2, moved).mean()
+        moved_each = transition_term(z2, belief2, moved)
+        transition = moved_each.mean()
         cost = smoothing + transition
-        total = recon + warmup(epoch, self.config.warmup_epochs) * cost
+        weight = warmup(epoch, self.config.warmup_epochs)
         terms = {"recon": recon, "smoothing": smoothing, "transition": transition, "elbo": -(recon + cost)}
-        return Loss(total=total, terms={name: term.detach() for name, term in terms.items()})
+        each = {}
+        if not self.training:  # the mean over the pairs of a sequence
+            parts = (part.unflatten(0, (len(x), -1)).mean(1) for part in (nll, smoothed_each, moved_each))
+            each = dict(zip(("recon", "smoothing", "transition"), parts, strict=True))
+            each["elbo"] = -sum(each.values())
+            each["objective"] = each["recon"] + weight * (each["smoothing"] + each["transition"])
+        terms = {name: term.detach() for name, term in terms.items()}
+        return Loss(recon + weight * cost, terms, self.per_image(**each))
 
     def times(self, x: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """Which sequence, t1 ~ U{0..T-1-max_jump} and dt ~ U{1..max_jump}, (B * pairs,) int64 each.

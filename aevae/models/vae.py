@@ -134,12 +134,30 @@ class VAE(Model):
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         mu, logvar = self.posterior(x)
         z = self.draw(mu, logvar, generator)
-        recon = self.nll_of(x, z).mean()
-        per_dim = self.kl_per_dim(mu, logvar).mean(0)
+        nll = self.nll_of(x, z)  # (R, B)
+        recon = nll.mean()
+        kl_each = self.kl_per_dim(mu, logvar)  # (B, D)
+        per_dim = kl_each.mean(0)
         kl = per_dim.sum(0)
         cost, more = self.code_cost(self.charged(per_dim), z[0], mu, logvar, epoch)
         terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl)} | more  # elbo: the true bound, whatever the weight
-        return Loss(total=recon + cost, terms={name: term.detach() for name, term in terms.items()})
+        return Loss(
+            total=recon + cost,
+            terms={name: term.detach() for name, term in terms.items()},
+            per_image={} if self.training else self.elbo_per_image(nll.mean(0), kl_each.sum(1), epoch),
+        )
+
+    @property
+    def has_objective_per_image(self) -> bool:
+        """Whether the objective is a mean over images: free bits are counted on the batch."""
+        return not self.is_set("free_bits", 0.0)
+
+    def elbo_per_image(self, recon: Tensor, kl: Tensor, epoch: float) -> dict[str, Tensor]:
+        """`Loss.per_image` of the NLL and the KL of each image, (B,) each."""
+        each = {"recon": recon, "kl": kl, "elbo": -(recon + kl)}
+        if self.has_objective_per_image:
+            each["objective"] = recon + self.kl_weight * self.annealed(epoch) * kl
+        return self.per_image(**each)
 
     @torch.no_grad()
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:

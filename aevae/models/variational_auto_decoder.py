@@ -94,8 +94,11 @@ class VariationalAutoDecoder(AutoDecoder):
     ) -> Loss:
         mu, logvar = self.split(self.fit(x) if index is None else self.look_up(index))
         z = mu if generator is None else sample(mu, logvar, generator)
-        recon = self.nll(x, self.params(z)).mean()
-        kl = losses.gaussian_kl(mu, logvar).mean()
+        nll, kl_each = self.nll(x, self.params(z)), losses.gaussian_kl(mu, logvar)  # (B,) each
+        recon, kl = nll.mean(), kl_each.mean()
         terms = {"recon": recon, "kl": kl, "elbo": -(recon + kl)}
-        total = recon + warmup(epoch, self.config.warmup_epochs) * kl
-        return Loss(total=total, terms={name: term.detach() for name, term in terms.items()})
+        weight = warmup(epoch, self.config.warmup_epochs)
+        each = {} if self.training else {"recon": nll, "kl": kl_each, "elbo": -(nll + kl_each)}
+        each |= {"objective": nll + weight * kl_each} if each else {}
+        terms = {name: term.detach() for name, term in terms.items()}
+        return Loss(recon + weight * kl, terms, self.per_image(**each))

@@ -252,9 +252,12 @@ class VQVAE(Model):
             pairs.append((z_e, self.look(level, z_e, indices)))
             return straight_through(*pairs[-1])
 
-        recon = self.nll(x, self.paint(self.maps(x, quantise))).mean()
-        commit = sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs).mean()
-        prior = sum(self.prior_nll(indices)).mean()
+        nll = self.nll(x, self.paint(self.maps(x, quantise)))  # (B,), as the next two
+        recon = nll.mean()
+        distance = sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs)
+        commit = distance.mean()
+        code_nll = sum(self.prior_nll(indices))
+        prior = code_nll.mean()
         terms = {"recon": recon, "commit": commit, "prior": prior, "elbo": -(recon + prior)}
         total = recon + self.config.commitment * commit + prior
         if self.config.codebook == "gradient":
@@ -263,7 +266,12 @@ class VQVAE(Model):
         if self.training:
             for quantiser, (z_e, _), k in zip(self.quantisers, pairs, indices, strict=True):
                 quantiser.note(z_e, k, generator)
-        return Loss(total=total, terms={name: term.detach() for name, term in terms.items()})
+        each = {}
+        if not self.training:  # in value the distance of the codebook is that of the encoder
+            each = {"recon": nll, "commit": distance, "prior": code_nll, "elbo": -(nll + code_nll)}
+            each |= {"codebook": distance} if "codebook" in terms else {}
+            each["objective"] = nll + self.config.commitment * distance + code_nll + each.get("codebook", 0.0)
+        return Loss(total, {name: term.detach() for name, term in terms.items()}, self.per_image(**each))
 
     def after_step(self) -> None:
         for quantiser in self.quantisers:

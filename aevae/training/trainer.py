@@ -18,6 +18,7 @@ from aevae.models.base import Model
 from aevae.models.blocks import batches
 from aevae.outputs import Loss
 from aevae.schedules import one_cycle
+from aevae.spread import Tally, spread
 from aevae.training.optimizers import optimizers
 from aevae.training.steps import stepper, sum_type
 
@@ -139,27 +140,30 @@ class Trainer:
             record |= {"train": train_terms, "seconds": round(self.epoch_seconds, 3)}
             record["device"] = str(self.device)
             record["images_per_s"] = round(len(self.train) / max(self.epoch_seconds, 1e-9), 1)
-        record["test"] = self.evaluate()
+        tally = self.test_pass()
+        record["test"] = tally.means()
         self.must_be_finite(record["test"].values(), record["test"])
+        record["spread"] = spread(tally.per_image(), self.model.density_terms)
         self.epoch_seconds = 0.0
         if self.sums is not None:
             self.sums.zero_()
         self.history.append(record)
         return EpochDone(record)
 
-    @torch.inference_mode()
     def evaluate(self) -> dict[str, float]:
-        """Means of the terms over the test pictures, with one draw of all noise, the same each time."""
+        """Means of the terms over the test images."""
+        return self.test_pass().means()
+
+    @torch.inference_mode()
+    def test_pass(self) -> Tally:
+        """Losses of the test images, with one sample of all noise, the same each time."""
         self.model.eval()
-        generator = torch.Generator(self.device).manual_seed(TEST_SEED)
-        sums: dict[str, float] = {}
+        generator, tally = torch.Generator(self.device).manual_seed(TEST_SEED), Tally()
         every = torch.arange(len(self.test), device=self.device)[: self.model.test_pictures]
         for part in batches(every):
             told = {"labels": self.labels[1][part]} if "labels" in self.model.wants else {}
-            loss = self.model.loss(self.test[part].float().div_(255), generator=generator, **told)
-            for name, term in {**loss.terms, "objective": loss.total}.items():
-                sums[name] = sums.get(name, 0.0) + float(term) * len(part)
-        return {name: total / len(every) for name, total in sums.items()}
+            tally.add(self.model.loss(self.test[part].float().div_(255), generator=generator, **told), len(part))
+        return tally
 
     def pictures(self, index: Tensor) -> Tensor:
         """The training pictures `index` (B,) as a step sees them, float32 in [0, 1]."""

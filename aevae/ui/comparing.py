@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from aevae import comparison, jobs, metrics
+from aevae import comparison, jobs, metrics, spread
 from aevae.checkpoints import RunInfo
 from aevae.comparison import describe, numbers_of
 from aevae.figures.palette import family_title
@@ -62,10 +62,12 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     there = dict.fromkeys(name for run in found for name in numbers_of(run, dataset))
     lists = {k for run in found for k, value in run.metrics.get(dataset, {}).items() if isinstance(value, list)}
     known = [name for name in metrics.METRICS if name not in lists]
+    every = dict.fromkeys([*FIRST, *there, *known])
+    means = [name for name in every if not name.endswith((spread.MEDIAN, spread.WORST))]  # those come with their mean
     return st.multiselect(
-        _("Numbers"), list(dict.fromkeys([*FIRST, *there, *known])), default=FIRST, key=NUMBERS, wrap=True,
-        format_func=comparison.title, bind="query-params",
-        help=_("Those that nobody has asked for yet are found for the chosen models."),
+        _("Numbers"), means, default=FIRST, key=NUMBERS, wrap=True, format_func=comparison.title, bind="query-params",
+        help=_("Missing numbers are computed for the chosen models. A mean has its median and the share of its ten "
+               "worst images beside it: one image can spoil a mean."),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from aevae import checkpoints, exchange, worker
+from aevae import checkpoints, exchange, spread, worker
 from aevae.checkpoints import RunInfo
 from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves, with_unit
@@ -32,6 +32,7 @@ UNITS = {
     "active_units": "dimensions",
     "images": "test pictures",
 }
+UNITS |= spread.units(UNITS)
 VIEW, RUN, TEXT, FAMILIES, STATUS, PAGE = "view", "run", "models_text", "models_family", "models_status", "models_page"
 VIEWS = ("gallery", "run", "compare", "import")
 STATUSES = ("finished", "unfinished", "damaged")

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from aevae import comparison
 from aevae.ui import chrome, comparing, contrasts, loaders, state
 from aevae.ui.i18n import _
 
@@ -25,6 +26,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     pin = comparing.pick_reference(found)
 columns = comparing.pick_numbers(found, dataset)
 comparing.find_missing(chosen, columns, dataset)
+columns = comparison.with_spread(columns, [comparison.numbers_of(run, dataset) for run in found])
 frame = comparing.table(found, names, dataset, columns, pin)
 comparing.show_table(frame, found, columns, pin)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
