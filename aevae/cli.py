@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, parse, preset
 
+OPTIONS = ("samples", "temperatures", "chains")  # of metrics
 FEWEST_CODES = 21  # what trustworthiness at 10 neighbours needs
 NAMED = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")  # options with a flag of their own
 MOST_RUNS = 1000  # of one sweep
@@ -186,8 +187,10 @@ def evaluate(args) -> dict:
         raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
     if args.n < 0:
         raise Wrong(f"--n must be at least 0, got {args.n}")
-    if args.samples is not None and args.samples < 1:
-        raise Wrong(f"--samples must be at least 1, got {args.samples}")
+    options = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
+    for name, value in options.items():
+        if value < 1:
+            raise Wrong(f"--{name} must be at least 1, got {value}")
     run = runs.load_run(args.run, args.device)
     data = DataConfig(args.dataset) if args.dataset else run.config.data
     values = metrics.evaluate(
@@ -195,13 +198,12 @@ def evaluate(args) -> dict:
         [m for m in (args.metrics or "").split(",") if m] or ["quick"],
         n=args.n,
         seed=args.seed,
-        options={} if args.samples is None else {"samples": args.samples},
+        options=options,
         on_progress=_progress(),
         data=data,
     )
-    units = dict.fromkeys(values, "") | {k: u for k, u in runs.units_of(run).items() if k in values}
-    units |= {name: metric.unit for name, metric in metrics.METRICS.items() if name in values}
-    return {"run": run.name, "dataset": data.name, "metrics": values, "units": units}
+    units = runs.units_of(run)
+    return {"run": run.name, "dataset": data.name, "metrics": values, "units": {name: units[name] for name in values}}
 
 
 def _array(path: str):
@@ -454,7 +456,9 @@ def _parser() -> argparse.ArgumentParser:
     p = with_model("eval", evaluate, "numbers on the test pictures")
     p.add_argument("--dataset")
     p.add_argument("--metrics", help="comma-separated, or all; default: what takes about a second")
-    p.add_argument("--samples", type=int, help="draws per picture (K of nll: 500; of the others 1)")
+    p.add_argument("--samples", type=int, help="samples of z per image (default: nll 500, the others 1)")
+    p.add_argument("--temperatures", type=int, help="T of ais (default: 500)")
+    p.add_argument("--chains", type=int, help="chains per image of ais (default: 4)")
     p.add_argument("--n", "--limit", type=int, default=0, help="first so many pictures; 0: all")
     p.add_argument("--seed", type=int, default=0)
 

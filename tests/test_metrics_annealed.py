@@ -114,5 +114,5 @@ def test_simulated_images_are_draws_of_the_decoder():
                 784 * (0.5 + 0.5 * math.log(2 * math.pi) + math.log(model.config.sigma)), rel=0.02
             )
     model = build_model(family_class("vae").Config(latent_dim=2, hidden=8, likelihood="categorical"), 0)
-    with pytest.raises(ValueError, match="simulated images need pixels that are bernoulli, .* got categorical"):
+    with pytest.raises(ValueError, match=r"simulated images need pixels that are bernoulli, .* got categorical"):
         annealed.simulate(model, z, torch.Generator())

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from aevae.losses import gaussian_log_prob, log_mean_exp
+from aevae.losses import log_mean_exp
 from aevae.noise import normal, uniform
 
 LEAPFROG_STEPS = 10
@@ -126,9 +126,7 @@ def tune(model, x: Tensor, betas: Tensor, generator: Generator, beat: Callable =
     return torch.stack(steps)
 
 
-def transition(
-    model, x: Tensor, state: State, beta: float, step: Tensor, generator: Generator
-) -> tuple[State, Tensor]:
+def transition(model, x: Tensor, state: State, beta: float, step: Tensor, generator: Generator) -> tuple[State, Tensor]:
     """One HMC transition that leaves p(z) p(x|z)^beta invariant, with step sizes (B,); the acceptance rates (C, B)."""
     variance = prior_std(model) ** 2
     momentum = normal(state.z.shape, generator, state.z)
@@ -144,7 +142,9 @@ def transition(
     acceptance = (energy(state, momentum) - energy(proposal, p)).clamp(max=0).exp().nan_to_num(0.0)
     accepted = uniform(acceptance.shape, generator, acceptance) < acceptance
     pairs = zip(proposal, state, strict=True)
-    return State(*(torch.where(accepted.view(accepted.shape + (1,) * (a.ndim - 2)), a, b) for a, b in pairs)), acceptance
+    return State(
+        *(torch.where(accepted.view(accepted.shape + (1,) * (a.ndim - 2)), a, b) for a, b in pairs)
+    ), acceptance
 
 
 def evaluate_at(model, x: Tensor, z: Tensor) -> State:
