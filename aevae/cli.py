@@ -181,7 +181,7 @@ def _tell(event, who: str = "") -> None:
 
 
 def evaluate(args) -> dict:
-    from aevae import metrics, runs
+    from aevae import comparison, metrics, runs
 
     if not 0 <= args.seed < 2**31:
         raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
@@ -202,6 +202,8 @@ def evaluate(args) -> dict:
         on_progress=_progress(),
         data=data,
     )
+    if comparison.at_ceiling(values):
+        _say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")
     units = runs.units_of(run)
     return {"run": run.name, "dataset": data.name, "metrics": values, "units": {name: units[name] for name in values}}
 

@@ -105,14 +105,11 @@ def _must_have(run, group: list[Metric], names: list[str], values: Values) -> No
 
 
 def _asked(values: Values, names: list[str]) -> Values:
-    """Of what was found together, what was asked for and what goes with it (nll_se with nll)."""
+    """Of what was found together, what was asked for and its extras (nll_se with nll)."""
     if GROUPS & set(names):
         return values
-    return {
-        key: value
-        for key, value in values.items()
-        if key in names or (key not in METRICS and any(key.startswith(f"{name}_") for name in names))
-    }
+    wanted = {*names, *(extra for name in names for extra in METRICS[name].extras)}
+    return {key: value for key, value in values.items() if key in wanted}
 
 
 def _compute(run, sample: Sample, metric: Metric, dataset: str, n: int, seed: int, options: dict) -> Values:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from aevae import checkpoints, comparison, exchange, worker
+from aevae import checkpoints, comparison, exchange, metrics, worker
 from aevae.checkpoints import RunInfo
 from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves, with_unit
@@ -199,10 +199,10 @@ def unit_of(key: str) -> str:
 
 
 def _numbers(run: RunInfo) -> None:
-    for name, values in run.metrics.items():
+    for name in run.metrics:
         rows = [
             {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): unit_of(key)}
-            for key, value in plain_numbers(values).items()
+            for key, value in plain_numbers(metrics.current(run, name)).items()
         ]
         st.caption(_("On the test pictures of {}").format(state.plain(name)))
         st.dataframe(rows, hide_index=True, key=f"models_numbers_{name}")
