@@ -205,7 +205,13 @@ def evaluate(args) -> dict:
     if comparison.at_ceiling(values):
         _say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")
     units = runs.units_of(run)
-    return {"run": run.name, "dataset": data.name, "metrics": values, "units": {name: units[name] for name in values}}
+    return {
+        "run": run.name,
+        "dataset": data.name,
+        "metrics": values,
+        "units": {name: units[name] for name in values},
+        "titles": {name: comparison.describe(name, values).title for name in values},
+    }
 
 
 def _array(path: str):

@@ -160,7 +160,19 @@ METRICS = (
         for name, title, formula, help in _AGGREGATE
     ),
     *(
-        Metric(name, title, unit, formula, pca, _is_linear, SLOW, better, help=FITTED, since=2)
+        Metric(
+            name,
+            title,
+            unit,
+            formula,
+            pca,
+            _is_linear,
+            SLOW,
+            better,
+            help=FITTED,
+            since=2,
+            beside=("sse_unclipped", "pca_sse") if name == "above_pca" else (),
+        )
         for name, title, unit, better, formula in _PCA
     ),
     *(

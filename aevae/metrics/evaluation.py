@@ -105,10 +105,10 @@ def _must_have(run, group: list[Metric], names: list[str], values: Values) -> No
 
 
 def _asked(values: Values, names: list[str]) -> Values:
-    """Of what was found together, what was asked for and its extras (nll_se with nll)."""
+    """Of what was found together, what was asked for, its extras (nll_se with nll) and what is shown beside it."""
     if GROUPS & set(names):
         return values
-    wanted = {*names, *(extra for name in names for extra in METRICS[name].extras)}
+    wanted = {*names, *(other for name in names for other in (*METRICS[name].extras, *METRICS[name].beside))}
     return {key: value for key, value in values.items() if key in wanted}
 
 

@@ -45,7 +45,7 @@ class Metric:
     error: str = ""
     count: tuple[str, str] = ("", "")
     help: str = ""  # one or two sentences: what the number is, and what it is not
-    beside: tuple[str, ...] = ()  # extras that are shown wherever the metric is
+    beside: tuple[str, ...] = ()  # extras, or metrics found together with it, that are shown wherever it is
     since: int = 1  # `evaluation.SCHEMA` at which its meaning changed last
 
     def full_title(self, *found: dict) -> str:
