@@ -3,8 +3,8 @@
 Neal 2001, arXiv:physics/9803008; Wu et al. 2017, arXiv:1611.04273, for decoders. From the prior p(z) to the posterior
 p(z|x) over f_t(z) = p(z) p(x|z)^beta_t, 0 = beta_0 < ... < beta_T = 1, with Hamiltonian Monte Carlo (HMC; Neal 2011,
 arXiv:1206.1901) at each temperature. The weight w of a chain has E w = p(x), so log w is a lower bound of log p(x) in
-the mean. A chain that runs backwards from an exact draw of the posterior has E 1/w = 1 / p(x): an upper bound. That
-draw is known for images simulated by the model, z ~ p(z), x ~ p(x|z): bidirectional Monte Carlo (BDMC; Grosse et al.
+the mean. A chain that runs backwards from an exact sample of the posterior has E 1/w = 1 / p(x): an upper bound. That
+sample is known for images simulated by the model, z ~ p(z), x ~ p(x|z): bidirectional Monte Carlo (BDMC; Grosse et al.
 2015, arXiv:1511.02543).
 
 Shapes: C chains, B images, D latent dimensions, T temperatures after beta_0. All values are in nats.
@@ -26,7 +26,7 @@ PILOT_CHAINS = 2  # of the run that finds the step sizes
 FIRST_STEP = 0.2
 STEP_GAIN = 0.2  # log step size += STEP_GAIN (acceptance - target), after each transition of the pilot run
 SKEW = 4.0  # of the sigmoid schedule (Wu et al. 2017, section 4.2)
-SIMULATED = ("bernoulli", "gaussian", "gaussian_learned", "gaussian_pixel")  # p(x|z) that `simulate` draws from
+SIMULATED = ("bernoulli", "gaussian", "gaussian_learned", "gaussian_pixel")  # p(x|z) that `simulate` samples from
 
 
 class State(NamedTuple):
@@ -78,7 +78,7 @@ def bidirectional(
 def interval(
     model, x: Tensor, z: Tensor, temperatures: int, chains: int, generator: Generator, beat=lambda part: None
 ) -> Interval:
-    """`Interval` of images x (B, 1, 28, 28), of whose posterior z (B, D) is an exact draw.
+    """`Interval` of images x (B, 1, 28, 28), of whose posterior z (B, D) is an exact sample.
 
     Step sizes depend on x alone, so both directions stay unbiased: E w = p(x), E 1/w = 1 / p(x).
     """
@@ -162,7 +162,7 @@ def prior_std(model) -> float:
 
 
 def prior_codes(model, shape: tuple[int, ...], like: Tensor, generator: Generator) -> Tensor:
-    """Draws (*shape, D) of the prior, in the dtype and on the device of `like`."""
+    """Samples (*shape, D) of the prior, in the dtype and on the device of `like`."""
     return prior_std(model) * normal((*shape, model.config.latent_dim), generator, like)
 
 
