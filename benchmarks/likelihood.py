@@ -51,6 +51,7 @@ def main() -> None:
     began = time.monotonic()
     found = annealed.log_p(run.model, x, *path)
     row(f"log p(x), AIS, T = {args.temperatures:,}, {args.chains} chains", found, began)
+    began = time.monotonic()
     row("AIS - importance sampling", found - weights.log_p, began, "above 0: AIS is the tighter bound")
     began = time.monotonic()
     below, above = annealed.bidirectional(run.model, args.simulated, *path)
