@@ -16,6 +16,7 @@ from pathlib import Path
 
 from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, parse, preset
 
+OPTIONS = ("samples", "temperatures", "chains")  # of metrics
 FEWEST_CODES = 21  # what trustworthiness at 10 neighbours needs
 SQUARED_ERROR = ("sse", "sse_median", "sse_worst10")
 DEFAULT_CODES = 1000  # test images of a map: it takes seconds
@@ -205,14 +206,16 @@ def _tell(event, who: str = "") -> None:
 
 
 def evaluate(args) -> dict:
-    from aevae import metrics, runs
+    from aevae import comparison, metrics, runs
 
     if not 0 <= args.seed < 2**31:
         raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
     if args.n < 0:
         raise Wrong(f"--n must be at least 0, got {args.n}")
-    if args.samples is not None and args.samples < 1:
-        raise Wrong(f"--samples must be at least 1, got {args.samples}")
+    options = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
+    for name, value in options.items():
+        if value < 1:
+            raise Wrong(f"--{name} must be at least 1, got {value}")
     run = runs.load_run(args.run, args.device)
     data = DataConfig(args.dataset) if args.dataset else run.config.data
     values = metrics.evaluate(
@@ -220,13 +223,20 @@ def evaluate(args) -> dict:
         [m for m in (args.metrics or "").split(",") if m] or ["quick"],
         n=args.n,
         seed=args.seed,
-        options={} if args.samples is None else {"samples": args.samples},
+        options=options,
         on_progress=_progress(),
         data=data,
     )
-    units = dict.fromkeys(values, "") | {k: u for k, u in runs.units_of(run).items() if k in values}
-    units |= {name: metric.unit for name, metric in metrics.METRICS.items() if name in values}
-    return {"run": run.name, "dataset": data.name, "metrics": values, "units": units}
+    if comparison.at_ceiling(values):
+        _say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")
+    units = runs.units_of(run)
+    return {
+        "run": run.name,
+        "dataset": data.name,
+        "metrics": values,
+        "units": {name: units[name] for name in values},
+        "titles": {name: comparison.describe(name, values).title for name in values},
+    }
 
 
 def _array(path: str):
@@ -506,7 +516,9 @@ def _parser() -> argparse.ArgumentParser:
     p = with_model("eval", evaluate, "numbers on the test pictures")
     p.add_argument("--dataset")
     p.add_argument("--metrics", help="comma-separated, or all; default: what takes about a second")
-    p.add_argument("--samples", type=int, help="draws per picture (K of nll: 500; of the others 1)")
+    p.add_argument("--samples", type=int, help="samples of z per image (default: nll 500, the others 1)")
+    p.add_argument("--temperatures", type=int, help="T of ais (default: 500)")
+    p.add_argument("--chains", type=int, help="chains per image of ais (default: 4)")
     p.add_argument("--n", "--limit", type=int, default=0, help="first so many pictures; 0: all")
     p.add_argument("--seed", type=int, default=0)
 

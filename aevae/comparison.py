@@ -4,8 +4,8 @@ Arrays and JSON in, arrays out; no torch where only numbers are asked for, no sc
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -14,7 +14,7 @@ from aevae import spread
 from aevae.checkpoints import RunInfo
 from aevae.figures.curves import UNITS
 from aevae.figures.palette import family_title
-from aevae.metrics import METRICS, Metric
+from aevae.metrics import EXTRAS, METRICS, Metric, current
 from aevae.metrics.metric import HIGHER, LOWER
 from aevae.spread import MEDIAN, WORST
 
@@ -22,17 +22,18 @@ OTHER_TERMS = (  # of the families' losses, beside those that figures know
     "contraction", "hessian", "l1", "sparsity", "commit", "codebook", "code", "kl_content", "kl_style", "roughness",
     "smoothing", "transition",
 )  # fmt: skip
-NOT_NUMBERS = ("samples", "seed", "images")  # of a metrics table: how it was measured
-_OF_LIKELIHOOD = ("recon", "elbo", "objective", "iwae", "nll", "bits_per_dim")
+NOT_NUMBERS = ("samples", "seed", "images", "schema")  # of a metrics table: how it was measured
+CEILING = 0.1  # nats below log N in which the mutual information is at its ceiling
+_OF_LIKELIHOOD = ("recon", "elbo", "objective", "iwae", "nll", "ais", "bits_per_dim")
 # numbers that compare between runs of the same likelihood only
 OF_LIKELIHOOD = (*_OF_LIKELIHOOD, *(name + end for name in _OF_LIKELIHOOD for end in (MEDIAN, WORST)))
 
 
 def numbers_of(run: RunInfo, dataset: str) -> dict[str, float]:
-    """The finite single numbers of a run on the test pictures of a data set; what is no number is left out."""
+    """The finite single numbers of a run on the test images of a data set, without outdated ones."""
     return {
         name: value
-        for name, value in run.metrics.get(dataset, {}).items()
+        for name, value in current(run, dataset).items()
         if name not in NOT_NUMBERS and _is_number(value) and math.isfinite(value)
     }
 
@@ -41,23 +42,40 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def with_spread(names: Iterable[str], found: Iterable[Mapping[str, float]]) -> list[str]:
-    """These numbers, each followed by its median and its worst-ten share where a run has them.
+def describe(name: str, *found: Mapping) -> Metric:
+    """What a number is; one that only a family knows has no formula, and is neither better nor worse.
 
-    found: the numbers of each run (`numbers_of`).
+    found: numbers of runs. Where they agree on the count behind it (K samples, N images), the title names it.
     """
-    known = {name for values in found for name in values}
-    beside = ([name, *(end for end in (name + MEDIAN, name + WORST) if end in known)] for name in names)
-    return list(dict.fromkeys(name for group in beside for name in group))
-
-
-def describe(name: str) -> Metric:
-    """What a number is; one that only a family knows has no formula, and is neither better nor worse."""
-    return METRICS.get(name) or Metric(name, title(name), _family_units().get(name, ""), "", dict)
+    if name in METRICS:
+        return replace(METRICS[name], title=METRICS[name].full_title(*found))
+    return Metric(name, title(name), EXTRAS[name].unit if name in EXTRAS else _family_units().get(name, ""), "", dict)
 
 
 def title(name: str) -> str:
-    return METRICS[name].title if name in METRICS else name.replace("_", " ")
+    known = METRICS.get(name) or EXTRAS.get(name)
+    return known.title if known else name.replace("_", " ")
+
+
+def with_extras(names: Sequence[str], *found: Mapping) -> list[str]:
+    """These numbers, each with the error and the other values beside it that one of the runs has."""
+    out = []
+    for name in names:
+        beside = METRICS[name].beside if name in METRICS else ()
+        out += [name, *(extra for extra in beside if any(extra in values for values in found))]
+    return list(dict.fromkeys(out))
+
+
+def said(name: str, values: Mapping) -> str:
+    """A number as text, with its standard error where it has one: `98.1 ± 0.25`."""
+    error = values.get(METRICS[name].error) if name in METRICS else None
+    return f"{values[name]:,.6g}" + ("" if error is None else f" ± {error:.2g}")
+
+
+def at_ceiling(values: Mapping) -> bool:
+    """Is the mutual information within CEILING of log N, the largest value that N images can show?"""
+    known = "index_code_mi" in values and "aggregate_images" in values
+    return known and math.log(values["aggregate_images"]) - values["index_code_mi"] < CEILING
 
 
 @cache

@@ -23,6 +23,10 @@ from aevae.figures.static import to_svg
 
 COLUMNS = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # of the first table
 SHOWN, DRAWN, STEPS, DIMS = 10, 20, 9, 6  # best and worst pictures; samples; of a traversal
+CEILING = (
+    "The mutual information is at its ceiling log N: the estimate cannot exceed it, the true value may, and the total "
+    "correlation is then too large."
+)
 STYLE = """
 :root { color-scheme: light dark; --line: #DCD8CC; --quiet: #5F6670; --paper: #FDFCF9; --ink: #1D232B; }
 @media (prefers-color-scheme: dark) { :root { --line: #353B44; --quiet: #A3A9B2; --paper: #14171C; --ink: #E8E6E0; } }
@@ -106,7 +110,7 @@ def common(infos: Sequence[RunInfo]) -> str:
 def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> list[str]:
     found = {info.name: numbers_of(info, dataset) for info in infos}
     columns = [c for c in COLUMNS if any(c in values for values in found.values())]
-    columns = comparison.with_spread(columns, found.values())
+    columns = comparison.with_extras(columns, *found.values())
     alike = len({comparison.likelihood(info) for info in infos}) == 1
     rows = []
     for info in infos:
@@ -117,7 +121,7 @@ def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> l
             text = "–" if value is None else f"{value:,.5g}"
             cells.append(f'<td class="best">{text}</td>' if best else f"<td>{text}</td>")
         rows.append("<tr>" + "".join(cells) + "</tr>")
-    heads = "".join(f"<th>{escape(comparison.head(describe(c)))}</th>" for c in columns)
+    heads = "".join(f"<th>{escape(comparison.head(describe(c, *found.values())))}</th>" for c in columns)
     note = "" if alike else " recon and ELBO compare only between runs with the same likelihood of a pixel."
     return [
         "<h2>Numbers</h2>",
@@ -276,15 +280,18 @@ def _one(info: RunInfo, title: str, run) -> list[str]:
         *(_film(run, title) if run else _preview(info, title)),
     ]
     for dataset, values in info.metrics.items():
+        found = numbers_of(info, dataset)
         rows = "".join(
-            _row(number.title, f"{value:,.6g}", number.unit)
-            for name, value in numbers_of(info, dataset).items()
-            for number in [describe(name)]
+            _row(number.title, comparison.said(name, found), number.unit)
+            for name in found
+            for number in [describe(name, found)]
         )
         how = ", ".join(f"{key} {values[key]}" for key in ("images", "samples", "seed") if key in values)
         head = f"On the test pictures of {dataset} ({how})" if how else f"On the test pictures of {dataset}"
         table = f"<table><tr><th>number</th><th>value</th><th>unit</th></tr>{rows}</table>"
         parts.append(f'<h3>{escape(head)}</h3><div class="wide">{table}</div>')
+        if comparison.at_ceiling(found):
+            parts.append(f'<p class="quiet">{escape(CEILING)}</p>')
     options = "".join(
         _row(f"{part}.{key}" if key else part, str(value))
         for part, fields in info.config.items()
@@ -330,6 +337,6 @@ def _row(*cells: str) -> str:
 
 def _definitions(infos: Sequence[RunInfo]) -> list[str]:
     there = dict.fromkeys(name for info in infos for dataset in info.metrics for name in numbers_of(info, dataset))
-    rows = "".join(_row(number.title, number.unit, number.formula) for number in map(describe, there) if number.formula)
-    table = f"<table><tr><th>number</th><th>unit</th><th>formula (LaTeX)</th></tr>{rows}</table>"
+    rows = "".join(_row(m.title, m.unit, m.formula, m.help) for m in map(describe, there) if m.formula)
+    table = f"<table><tr><th>number</th><th>unit</th><th>formula (LaTeX)</th><th>note</th></tr>{rows}</table>"
     return ["<h2>What the numbers are</h2>", f'<div class="wide">{table}</div>']

@@ -24,7 +24,8 @@ from safetensors.torch import load_file, save
 from aevae import checkpoints, datasets, spread
 from aevae.checkpoints import DamagedRun, RunInfo
 from aevae.config import DataConfig, RunConfig
-from aevae.metrics import basics, evidence, reconstruction, units
+from aevae.metrics import SCHEMA, basics, evidence, linear, units
+from aevae.metrics.metric import HIGHER
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches, parameter_count
 from aevae.recorder import Recorder, checksums
@@ -344,29 +345,56 @@ def load_run(reference: str, device: str = "cpu") -> Run:
 # -- numbers ---------------------------------------------------------------------------------------------------------
 
 FITTED = 1000  # test pictures that a model without an encoder is asked of: it has to fit each code
-UNITS = evidence.UNITS | reconstruction.UNITS | units.UNITS
+UNITS = {
+    "images": "images",
+    "samples": "samples of z / image",
+    "seed": "seed",
+    "schema": "version",
+}  # of how numbers were measured
 
 
 def units_of(run: Run) -> dict[str, str]:
-    """Metric -> unit, of all that `evaluate` may find for this run: terms of its loss in nats, unless it says so."""
+    """Name -> unit of every number of this run: terms of its loss are in nats unless the family says otherwise.
+
+    Where more nats are better (ELBO, L_K), the unit says so: they have the sign of log p(x), the others of -log p(x).
+    """
+    from aevae.metrics import EXTRAS, METRICS
+
     terms = dict.fromkeys(run.history[-1]["test"], "nats / image") if run.history else {}
     terms |= UNITS
-    return spread.units(terms) | terms | run.model.units
+    known = {name: extra.unit for name, extra in EXTRAS.items()}
+    for name, metric in METRICS.items():
+        signed = metric.unit.startswith("nats") and metric.better == HIGHER
+        known[name] = f"{metric.unit}, larger is better" if signed else metric.unit
+    return spread.units(terms) | terms | run.model.units | known | UNITS
 
 
-def evaluate(model, data: DataConfig, device: torch.device, samples: int = 1, limit: int = 0, seed: int = 0) -> dict:
-    """What every run is told at its end (`metrics.basics`), on the test pictures of `data`."""
+def evaluate(
+    model,
+    data: DataConfig,
+    device: torch.device,
+    samples: int = 1,
+    limit: int = 0,
+    seed: int = 0,
+    trained_on: DataConfig | None = None,
+) -> dict:
+    """The numbers of `metrics.basics` on the test images of `data`.
+
+    trained_on: the run's own data set; with it also the numbers that need its training images.
+    """
     test = datasets.load(data).test.take(slice(limit or FITTED if not model.has_encoder else limit or None))
     x = torch.tensor(test.images).to(device).float().div_(255)
     labels = torch.tensor(test.labels).to(device)
     values = basics.measure(model, x, labels, samples, seed)
-    return values | {"images": len(x), "samples": samples, "seed": seed}
+    if trained_on and "above_pca" in model.units:
+        values |= linear.against_pca(model, x, datasets.load(trained_on).train.images)
+    return values | {"images": len(x), "samples": samples, "seed": seed, "schema": SCHEMA}
 
 
 def evaluate_model(config: RunConfig, model, device: torch.device) -> dict[str, dict]:
     """The numbers of metrics.json: on the run's own test set, and on the shown one where that is another."""
     sets = {d.name: d for d in (config.data, shown_of(config.data))}
-    return {name: evaluate(model, data, device) for name, data in sets.items()}
+    return {name: evaluate(model, data, device, trained_on=config.data) for name, data in sets.items()}
 
 
 # -- before training -------------------------------------------------------------------------------------------------

@@ -124,13 +124,10 @@ def below(name: str, bound: float) -> Callable:
     return lambda numbers, rows: (f"{name} < {bound:g}", numbers[name] < bound)
 
 
-def near_pca(d: int) -> Callable:
-    def judge(numbers, rows):
-        exact = pca_sse(d)
-        more = numbers["above_pca"] / exact  # before pixels are cut to 0..1, which takes a tenth off the error shown
-        return f"PCA {exact:.2f}: {more:+.1%}", more <= 0.05
-
-    return judge
+def near_pca(numbers, rows):
+    """Errors on test images, not clipped to [0, 1] as the column SSE is; PCA is fitted to the training set."""
+    ours, exact = numbers["sse_unclipped"], numbers["pca_sse"]
+    return f"not clipped {ours:.2f}, PCA {exact:.2f}: {ours / exact - 1:+.1%}", ours <= 1.05 * exact
 
 
 def pca_sse(d: int, on: str = "test") -> float:
@@ -174,7 +171,7 @@ def jumps(numbers, rows):
 
 
 ROWS = (
-    *(Row(f"linear_ae d={d}", "linear_ae", {"latent_dim": str(d)}, near_pca(d)) for d in (2, 10, 30)),
+    *(Row(f"linear_ae d={d}", "linear_ae", {"latent_dim": str(d)}, near_pca) for d in (2, 10, 30)),
     Row("ae d=32", "ae", {"latent_dim": "32"}),
     Row("deep_ae d=30, 20 epochs", "deep_ae", {"latent_dim": "30", "epochs": "20"}, below("sse", 5.5)),
     *(Row(f, f) for f in ("denoising", "sparse", "sparse_kl", "k_sparse", "contractive")),

@@ -1,5 +1,6 @@
 """Every command: what it prints, and what it refuses with one sentence and exit code 2."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -119,6 +120,10 @@ def test_eval(store, capsys):
     chosen = asked(capsys, "eval", store["ae"], "--metrics", "sse,psnr", "--limit", 50)
     assert set(chosen["metrics"]) == {"sse", "sse_median", "sse_worst10", "psnr"}
     assert chosen["units"]["sse_worst10"] == "share of the sum" and all(result["units"].values())
+    nll = asked(capsys, "eval", store["vae"], "--metrics", "nll", "--samples", 7, "--n", 20)
+    assert nll["titles"]["nll"] == "NLL (upper bound, K = 7)" and all(nll["units"].values())
+    ais = asked(capsys, "eval", store["vae"], "--metrics", "ais", "--temperatures", 2, "--chains", 1, "--n", 20)
+    assert ais["titles"]["ais"] == "NLL by AIS (upper bound, T = 2)" and ais["metrics"]["ais_chains"] == 1
     samples = [
         asked(capsys, "eval", store["vae"], "--metrics", "elbo", "--samples", s)["metrics"]["elbo"] for s in (1, 1, 3)
     ]

@@ -7,6 +7,7 @@ import torch
 
 from aevae import datasets, losses
 from aevae.config import DataConfig, preset
+from aevae.metrics import linear
 from aevae.models import build_model, family_class
 from aevae.models.ae import AEConfig
 from aevae.models.deep_ae import DeepAEConfig
@@ -103,18 +104,39 @@ def test_pca_takes_the_shorter_side_and_says_the_same():
     assert torch.allclose(few[1] @ few[1].T, torch.eye(3, dtype=torch.float64))
 
 
-def test_numbers_say_how_far_from_pca(digits):
-    model, x = build_model(LinearAEConfig(latent_dim=3)), digits[1].float() / 255
-    far = model.numbers(x, torch.zeros(len(x)), torch.Generator())
-    mean, components = pca(x.flatten(1), 3)
+def test_numbers_say_how_far_from_pca_of_the_training_set(digits):
+    train, x = digits[0].numpy(), digits[1].float() / 255
+    model = build_model(LinearAEConfig(latent_dim=3))
+    far = linear.against_pca(model, x, train)
+    mean, components = pca(digits[0].flatten(1).double() / 255, 3)
+    left = x.flatten(1).double() - mean
+    exact = float((left - left @ components.T @ components).square().sum(1).mean())
+    mean, components = mean.float(), components.float()
     with torch.no_grad():
         model.code.weight.copy_(components), model.decoder[0].weight.copy_(components.T)
         model.code.bias.zero_(), model.decoder[0].bias.zero_()
         model.start_from(mean.view(1, 28, 28))
-    near = model.numbers(x, torch.zeros(len(x)), torch.Generator())
+    near = linear.against_pca(model, x, train)
     assert far["above_pca"] > 5 and far["pca_angle"] > 30
+    assert near["pca_sse"] == far["pca_sse"] == pytest.approx(exact, rel=1e-5)
+    assert near["above_pca"] == pytest.approx(near["sse_unclipped"] - near["pca_sse"])
     # the mean is kept off exact black, by half a grey level
     assert near["above_pca"] == pytest.approx(0, abs=5e-3) and near["pca_angle"] < 0.1
+    clipped = float(losses.sse(x, model.decode(model.encode(x)).detach()).mean())
+    assert clipped < near["sse_unclipped"], "clipping to [0, 1] can only help"
+
+
+def test_no_plane_is_below_pca_on_the_training_set(digits):
+    train = digits[0].numpy()
+    model = trained(LinearAEConfig(latent_dim=3), digits, epochs=2)
+    assert linear.against_pca(model, digits[0].float() / 255, train)["above_pca"] > 0
+
+
+def test_pca_in_blocks_is_pca(digits, monkeypatch):
+    monkeypatch.setattr(linear, "ROWS", 77)
+    mean, components = linear.training_pca(digits[0].numpy(), 4)
+    exact = pca(digits[0].flatten(1).double() / 255, 4)
+    assert torch.allclose(mean, exact[0]) and principal_angles(components.T, exact[1].T).max() < 1e-3
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_learned", "laplace", "bernoulli"])

@@ -22,7 +22,10 @@ def test_every_metric_says_what_it_is():
     for name, metric in METRICS.items():
         assert metric.name == name and metric.title and metric.formula.count("{") == metric.formula.count("}")
         assert metric.better in ("", "lower", "higher") and metric.cost in ("quick", "slow")
-        assert metric.unit or name == "mean_activation"
+        assert metric.unit and all(extra.title and extra.unit for extra in metric.extras.values())
+        assert {*filter(None, [metric.error, metric.count[1]])} <= set(metric.extras)
+        together = {m.name for m in METRICS.values() if m.key == metric.key}
+        assert set(metric.beside) <= set(metric.extras) | together
 
 
 def test_every_family_gives_numbers_or_a_sentence(zoo):
@@ -44,7 +47,7 @@ NLL = {"vae", "beta_vae", "iwae", "skip_vae", "ml_vae", "variational_auto_decode
 def test_the_slow_ones_of_a_family(zoo, family):
     run = runs.load_run(zoo[family])
     names = [m.name for m in METRICS.values() if not m.applies(run) and m.key != "aevae.metrics.samples.samples"]
-    options = {"samples": 3} if "nll" in names else {}
+    options = {"samples": 3, "temperatures": 3, "chains": 2} if "nll" in names else {}
     found = metrics.evaluate(run, names, n=FEW, options=options)
     assert set(names) <= set(found)
     assert 0 <= found["knn_accuracy"] <= 1 and 0 <= found["linear_probe"] <= 1
@@ -56,6 +59,91 @@ def test_the_slow_ones_of_a_family(zoo, family):
         assert found["jacobian_norm"] >= spectrum[0] - 1e-6
     if family == "contractive":
         assert found["jacobian_norm"] ** 2 == pytest.approx(found["jacobian"], rel=0.05), "root of nearly equal squares"
+
+
+def test_every_number_has_a_unit(zoo, monkeypatch):
+    """Of every family: what its training found, and every metric that applies to it."""
+    from aevae.metrics import denoising, samples
+
+    for module, name, small in ((samples, "SAMPLES", 40), (samples, "REPEATS", 2), (denoising, "TESTS", TEST)):
+        monkeypatch.setattr(module, name, small)
+    for family, name in zoo.items():
+        run = runs.load_run(name)
+        names = [metric.name for metric in METRICS.values() if not metric.applies(run)]
+        options = {"temperatures": 3, "chains": 2, "samples": 3} if "nll" in names else {}
+        found = {key for values in run.metrics.values() for key in values} | set(run.history[-1]["test"])
+        found |= set(metrics.evaluate(run, ["all"], n=110, options=options))
+        assert found >= set(names), family
+        units = runs.units_of(run)
+        assert [key for key in sorted(found) if not units.get(key)] == [], family
+    assert units_sign(runs.load_run(zoo["iwae"])) == ["elbo", "iwae"]
+
+
+TEST = (("gaussian", 0.1), ("masking", 0.25))
+
+
+def units_sign(run):
+    """The numbers in nats that are larger where the model is better."""
+    return sorted(name for name, unit in runs.units_of(run).items() if unit.endswith("larger is better"))
+
+
+def test_the_error_over_images_is_the_one_that_is_shown(store):
+    from aevae import comparison
+
+    run = runs.load_run(store["vae"])
+    found = metrics.evaluate(run, ["nll"], n=FEW, options={"samples": 20})
+    metric = comparison.describe("nll", found)
+    assert metric.title == "NLL (upper bound, K = 20)"
+    assert comparison.describe("nll", found, {"nll_samples": 3}).title == "NLL (upper bound)", "they differ"
+    assert comparison.said("nll", found) == f"{found['nll']:,.6g} ± {found['nll_se_pictures']:.2g}"
+    assert found["nll_se_pictures"] > found["nll_se"] and 1 <= found["nll_ess"] <= 20
+    assert comparison.with_extras(["sse", "nll"], found) == ["sse", "nll", "nll_se_pictures", "nll_ess"]
+
+
+def test_annealing_is_tighter_than_one_sample(store):
+    run = runs.load_run(store["vae"])
+    found = metrics.evaluate(run, ["ais", "nll"], n=FEW, options={"samples": 1, "temperatures": 60, "chains": 4})
+    assert found["ais"] < found["nll"] and found["ais_images"] == FEW
+    assert found["ais_gap"] > -3 * found["ais_gap_se"] and found["ais_temperatures"] == 60
+    with pytest.raises(ValueError, match=r"temperatures must be in 1\.\.100000, got 0"):
+        metrics.evaluate(run, ["ais"], options={"temperatures": 0})
+
+
+def test_outdated_numbers_are_not_shown(store):
+    """A number whose meaning has changed since the run was made is missing, until it is found anew."""
+    from aevae import comparison
+
+    info = checkpoints.find_run(store["vae"])
+    numbers = dict(info.metrics["mnist-5k"])
+    assert numbers["schema"] == evaluation.SCHEMA and metrics.missing(info, ["total_correlation"]) == []
+    old = {"mnist-5k": {k: v for k, v in numbers.items() if k != "schema"}}
+    checkpoints.write_json(info.path / "metrics.json", old)
+    info = checkpoints.find_run(info.name)
+    shown = comparison.numbers_of(info, "mnist-5k")
+    assert not {"total_correlation", "aggregate_images"} & set(shown) and "sse" in shown
+    assert metrics.missing(info, ["sse", "total_correlation"]) == ["total_correlation"]
+    metrics.evaluate(runs.load_run(info.name), ["total_correlation"])
+    assert "total_correlation" in comparison.numbers_of(checkpoints.find_run(info.name), "mnist-5k")
+
+
+def test_information_at_its_ceiling_is_known():
+    from aevae import comparison
+
+    assert comparison.at_ceiling({"index_code_mi": math.log(1000) - 0.05, "aggregate_images": 1000})
+    assert not comparison.at_ceiling({"index_code_mi": math.log(1000) - 0.05, "aggregate_images": 10_000})
+    assert not comparison.at_ceiling({"index_code_mi": 5.0})
+
+
+def test_more_images_than_samples_of_the_aggregate():
+    """The mixture is of all N posteriors, though its logarithm is averaged over M samples; the sum is still the KL."""
+    from aevae.models import aggregate
+
+    draw = torch.Generator().manual_seed(0)
+    mu, logvar = torch.randn(3000, 2, generator=draw), torch.full((3000, 2), -12.0)
+    eps = torch.randn(1000, 2, generator=draw)
+    found = aggregate.decompose(mu, logvar, eps, torch.tensor([1.0, 2.0]))
+    assert found["index_code_mi"] == pytest.approx(math.log(3000), abs=0.2) and sum(found.values()) == pytest.approx(3)
+    assert aggregate.evenly(10, 3).tolist() == [0, 3, 6] and aggregate.evenly(7, 7).tolist() == [*range(7)]
 
 
 def test_the_jacobian_of_a_linear_code_is_its_matrix(zoo):
@@ -220,8 +308,10 @@ def test_the_readers_of_codes():
     for told, low, high in ((np.eye(4)[labels], 0.99, 1), (np.zeros((400, 4)), 0, 0.4)):
         noise = 0.1 * np.random.default_rng(0).normal(size=(400, 4))
         sample._posterior["made"] = torch.tensor(told + noise), None
-        for reader, name in ((codes.probe, "linear_probe"), (codes.neighbours, "knn_accuracy")):
-            assert low <= reader(Run, sample, 0)[name] <= high
+        for reader, name, tested in ((codes.probe, "linear_probe", 200), (codes.neighbours, "knn_accuracy", 400)):
+            found = reader(Run, sample, 0)
+            assert low <= found[name] <= high
+            assert found[f"{name}_se"] == pytest.approx(math.sqrt(found[name] * (1 - found[name]) / tested))
 
 
 def test_disentanglement_and_walks_of_trained_runs(store, monkeypatch):
@@ -235,7 +325,9 @@ def test_disentanglement_and_walks_of_trained_runs(store, monkeypatch):
         config = dataclasses.replace(tiny_config("vae"), data=DataConfig(dataset, limit=200))
         run = runs.load_run(runs.train_or_load(config, "cpu").name)
         found = metrics.evaluate(run, names)
-        assert set(found) == set(names) and all(0 <= value <= 1 for value in found.values())
+        extras = {"sprites": {"factor_vae_se"}, "lines": set()}[dataset]
+        assert set(found) == set(names) | extras and all(0 <= value <= 1 for value in found.values())
+        assert all(runs.units_of(run)[name] for name in found)
 
 
 def test_pca_is_that_of_scikit_learn():

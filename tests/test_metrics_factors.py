@@ -65,10 +65,10 @@ def walk(steps):
 
 def test_walks_of_true_lines_are_perfect_and_blends_are_not():
     even = np.linspace(0, 1, interpolation.STEPS)
-    distance, smoothness = interpolation.judge(walk(even))
-    assert distance < 1e-4 and smoothness < 5e-3
+    distance, smoothness, count = interpolation.judge(walk(even))
+    assert distance < 1e-4 and smoothness < 5e-3 and count == 10
     jumpy = np.repeat([0.0, 1.0], interpolation.STEPS // 2)
-    distance, smoothness = interpolation.judge(walk(jumpy))
+    distance, smoothness, _ = interpolation.judge(walk(jumpy))
     assert distance < 1e-4 and smoothness == pytest.approx(1 - 1 / 15, abs=1e-3), "true lines, all of the way at once"
     ends = walk([0.0, 1.0])
     blend = ends[:, :1] * (1 - even[:, None, None, None]) + ends[:, 1:] * even[:, None, None, None]
@@ -77,5 +77,17 @@ def test_walks_of_true_lines_are_perfect_and_blends_are_not():
     assert np.all((np.abs(last - first) >= np.pi / 4) & (np.abs(last - first) <= 3 * np.pi / 4))
 
 
-def test_a_walk_that_stands_still_is_not_smooth():
-    assert interpolation.judge(walk(np.zeros(interpolation.STEPS)))[1] == 1
+def test_an_interpolation_that_stands_still_has_no_smoothness():
+    assert np.isnan(interpolation.judge(walk(np.zeros(interpolation.STEPS)))[1])
+
+
+def test_smoothness_is_the_papers():
+    """The largest step over the change between the ends, less that of an even interpolation (ACAI, section 3.2)."""
+    straight, detour, across = [0, 0.2, 0.4, 0.6], [0, 0.6, 0.9, 0.3], [6.2, 6.3 - 2 * np.pi, 0.2, 0.3]
+    still = [1.0, 2.0, 1.5, 1.0]
+    found = interpolation.smoothness(np.array([straight, detour, across, still]))
+    assert found[0] == pytest.approx(0)
+    assert found[1] == pytest.approx(0.6 / 0.3 - 1 / 3), "there and back counts: more than the whole way in one step"
+    turn = 0.2 + 2 * np.pi - 6.3  # past 2 pi, the short way
+    assert found[2] == pytest.approx(turn / (0.3 + 2 * np.pi - 6.2) - 1 / 3)
+    assert np.isnan(found[3])

@@ -36,6 +36,21 @@ def test_digits_are_sure_balanced_and_near_and_noise_is_far(digits):
     assert sum(ones["class_balance_shares"]) == pytest.approx(1)
 
 
+def test_the_floor_is_that_of_real_images(digits):
+    from aevae.metrics.samples import floor
+
+    distance, half = floor(digits[0], 0)
+    assert half == 500 and 0 < distance < judge(torch.nn.functional.avg_pool2d(digits[0], 3, 1, 1))["frechet_distance"]
+    assert floor(digits[0][:200], 0)[0] > distance, "biased upwards, the more so from few images"
+
+
+def test_confidence_is_no_score():
+    from aevae.metrics import METRICS
+
+    noise = torch.rand(1000, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    assert judge(noise)["sample_confidence"] > 0.5 and METRICS["sample_confidence"].better == ""
+
+
 def test_the_distance_of_gaussians_is_the_closed_form():
     eye = torch.eye(3)
     assert frechet(torch.zeros(3), eye, torch.zeros(3), eye) == pytest.approx(0, abs=1e-9)

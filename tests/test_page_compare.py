@@ -97,7 +97,7 @@ def test_families_filter_rows_and_numbers_choose_columns(store, asked):
     assert numbers(at).columns.tolist() == ["model", *columns, "chosen"], "a mean has its median and share beside it"
     options = pick(at, "multiselect", comparing.NUMBERS).options
     assert "KL: largest" in options and not any("median" in option for option in options)
-    assert {"NLL", "bits per dimension"} <= set(options) and "KL per dimension" not in options  # it has no column
+    assert {"NLL (upper bound)", "bits per dimension"} <= set(options) and "KL per dimension" not in options
     at = page(compare_family="VAE", compare_numbers="PSNR")  # by the link
     assert numbers(at).index.tolist() == [store["vae"]] and numbers(at).columns.tolist()[1:-1] == ["psnr"]
 
@@ -135,10 +135,34 @@ def test_better_and_worse_have_the_sign_of_the_number():
 def test_the_csv_has_units_and_all_digits(store, asked):
     runs = comparing.finished()
     frame = comparing.table(runs, [], "mnist-5k", ["recon"], None)
-    head, *lines = comparing.table_csv(frame, ["recon"]).splitlines()
+    head, *lines = comparing.table_csv(frame, runs, ["recon"], "mnist-5k").splitlines()
     assert head == "run,model,recon ↓ (nats / image)"
     known = checkpoints.find_run(store["ae"]).metrics["mnist-5k"]["recon"]
     assert any(line.startswith(store["ae"]) and line.endswith(str(known)) for line in lines)
+
+
+def test_an_error_and_what_belongs_to_it_stand_beside_a_number(store, asked):
+    for family in ("vae", "beta_vae"):
+        info = checkpoints.find_run(store[family])
+        nll = {"nll": 99.5, "nll_se_pictures": 0.8, "nll_se": 0.01, "nll_ess": 12.0, "nll_samples": 500}
+        checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": info.metrics["mnist-5k"] | nll})
+    loaders.runs.clear()
+    at = page(compare_numbers="NLL (upper bound)")
+    assert not at.exception and numbers(at).columns.tolist()[1:-1] == ["nll", "nll_se_pictures", "nll_ess"]
+    runs = comparing.finished()
+    found = comparing.heads(runs, "mnist-5k", ["nll", "total_correlation", "nll_ess"])
+    assert found["nll"] == "NLL (upper bound, K = 500) ↓ (nats / image)"
+    assert found["total_correlation"] == "total correlation (N = 1,000) (nats / image)"
+    assert found["nll_ess"] == "effective sample size of the NLL (of K samples)"
+
+
+def test_information_at_its_ceiling_is_said(store, asked):
+    info = checkpoints.find_run(store["vae"])
+    numbers = info.metrics["mnist-5k"] | {"index_code_mi": 6.85, "aggregate_images": 1000}
+    checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": numbers})
+    loaders.runs.clear()
+    assert any("at its ceiling log N" in c.value for c in page(compare_numbers="mutual information").caption)
+    assert not any("at its ceiling log N" in c.value for c in page(compare_numbers="KL").caption)
 
 
 def test_every_formula_is_one_click_away(store, asked):
@@ -165,7 +189,7 @@ def test_slow_numbers_wait_for_the_button(store, asked):
     pick(at, "multiselect", comparing.NUMBERS).set_value(["recon", "nll"]).run()
     assert asked == [] and not at.exception
     button = pick(at, "button", "compare_compute")
-    assert button.label == "Compute NLL for 2 models"  # an AE has none
+    assert button.label == "Compute NLL (upper bound) for 2 models"  # an AE has none
     button.click().run()
     assert {name for _, name, _ in asked} == {store["vae"], store["beta_vae"]}
     assert all(request["metrics"] == ["nll"] for _, _, request in asked)
@@ -181,7 +205,7 @@ def test_progress_cancel_and_failure_are_shown(store, monkeypatch):
     with jobs.opened() as db:
         db.execute("UPDATE jobs SET state = 'failed', cancel = 0, error = 'it has diverged' WHERE id = ?", (job.id,))
     assert not page().warning  # nobody asks for this number now
-    at = page(compare_numbers="NLL")
+    at = page(compare_numbers="NLL (upper bound)")
     assert any("it has diverged" in warning.value for warning in at.warning)
 
 

@@ -57,7 +57,7 @@ def traversal_moves_one():
 @check("a walk of true lines, evenly turned, is at distance 0 from all lines, and smooth: both numbers", 5e-3)
 def perfect_walk():
     angles = np.linspace([0.3, 2.0], [1.1, 0.5], STEPS, axis=1)  # (2, STEPS)
-    distance, smoothness = judge(np.stack([lines.draw(walk) for walk in angles]))
+    distance, smoothness, _ = judge(np.stack([lines.draw(walk) for walk in angles]))
     jump = judge(lines.draw(np.repeat([0.3, 1.1], STEPS // 2))[None])[1]
     return max(100 * distance, smoothness) if jump > 0.9 else np.inf
 

@@ -3,8 +3,8 @@
 No torch at import.
 """
 
-from aevae.metrics.evaluation import SCHEMA, evaluate, kept, missing
+from aevae.metrics.evaluation import SCHEMA, current, evaluate, kept, missing
 from aevae.metrics.metric import Metric
-from aevae.metrics.registry import METRICS
+from aevae.metrics.registry import EXTRAS, METRICS
 
-__all__ = ["METRICS", "SCHEMA", "Metric", "evaluate", "kept", "missing"]
+__all__ = ["EXTRAS", "METRICS", "SCHEMA", "Metric", "current", "evaluate", "kept", "missing"]

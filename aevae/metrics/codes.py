@@ -1,8 +1,10 @@
-"""What codes tell of the class: a linear reader, and the ten nearest neighbours."""
+"""How well the class can be predicted from the code: by a linear probe, and by the ten nearest neighbours."""
+
+import math
 
 import numpy as np
 
-from aevae.metrics.metric import HIGHER, Metric, Sample, Values, of_pictures
+from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, Values, of_pictures
 
 SHARE = "share of test pictures"
 
@@ -22,7 +24,9 @@ def probe(run, data: Sample, seed: int) -> Values:
     if len(data) < 20:
         raise ValueError(f"a linear reader needs at least 20 pictures, got {len(data)}")
     data.beat(0.0)
-    return {"linear_probe": readable(data.posterior(run)[0], torch.tensor(data.labels))}
+    accuracy = readable(data.posterior(run)[0], torch.tensor(data.labels))
+    tested = len(data) - len(data) // 2
+    return {"linear_probe": accuracy, "linear_probe_se": binomial_error(accuracy, tested)}
 
 
 def neighbours(run, data: Sample, seed: int) -> Values:
@@ -32,16 +36,24 @@ def neighbours(run, data: Sample, seed: int) -> Values:
     _classes(data)
     codes = data.codes(run)
     data.beat(0.0)
-    return {"knn_accuracy": knn_accuracy(codes, data.labels, min(10, len(data) - 1))}
+    accuracy = knn_accuracy(codes, data.labels, min(10, len(data) - 1))
+    return {"knn_accuracy": accuracy, "knn_accuracy_se": binomial_error(accuracy, len(data))}
+
+
+def binomial_error(share: float, count: int) -> float:
+    """Standard error of a share of `count` independent images: sqrt(p (1 - p) / n)."""
+    return math.sqrt(share * (1 - share) / count)
 
 
 METRICS = (
     Metric(
         "linear_probe", "linear probe", SHARE, r"\mathrm{softmax}(W z + b)\ \text{on one half, asked of the other}",
-        probe, of_pictures, better=HIGHER,
+        probe, of_pictures, better=HIGHER, error="linear_probe_se", beside=("linear_probe_se",),
+        extras={"linear_probe_se": Extra("± linear probe, binomial standard error", SHARE)},
     ),
     Metric(
         "knn_accuracy", "10-NN accuracy", SHARE, r"\text{majority of the 10 nearest codes, leave one out}",
-        neighbours, of_pictures, better=HIGHER,
+        neighbours, of_pictures, better=HIGHER, error="knn_accuracy_se", beside=("knn_accuracy_se",),
+        extras={"knn_accuracy_se": Extra("± 10-NN accuracy, binomial standard error", SHARE)},
     ),
 )  # fmt: skip

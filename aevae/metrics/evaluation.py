@@ -17,6 +17,7 @@ from aevae.metrics.registry import METRICS
 
 SCHEMA = 2  # of what the numbers mean: raised when one is computed otherwise, and all are found anew
 GROUPS = {"all", "quick"}
+LIMITS = {"samples": 100_000, "temperatures": 100_000, "chains": 1000}  # options of metrics, each at least 1
 Progress = Callable[[float, str], None]
 
 
@@ -104,15 +105,11 @@ def _must_have(run, group: list[Metric], names: list[str], values: Values) -> No
 
 
 def _asked(values: Values, names: list[str]) -> Values:
-    """Of what was found together, what was asked for and what goes with it (nll_se with nll)."""
+    """Of what was found together, what was asked for, its extras (nll_se with nll) and what is shown beside it."""
     if GROUPS & set(names):
         return values
-    return {
-        key: value
-        for key, value in values.items()
-        if key in names
-        or (METRICS[key].beside in names if key in METRICS else any(key.startswith(f"{name}_") for name in names))
-    }
+    wanted = {*names, *(other for name in names for other in (*METRICS[name].extras, *METRICS[name].beside))}
+    return {key: value for key, value in values.items() if key in wanted}
 
 
 def _compute(run, sample: Sample, metric: Metric, dataset: str, n: int, seed: int, options: dict) -> Values:
@@ -143,8 +140,8 @@ def _groups(metrics: list[Metric], options: dict) -> list[list[Metric]]:
         if name not in taken:
             raise ValueError(f"none of these metrics has an option {name!r}")
     for name, value in options.items():
-        if name == "samples" and (isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100_000):
-            raise ValueError(f"samples must be in 1..100000, got {value}")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LIMITS[name]:
+            raise ValueError(f"{name} must be in 1..{LIMITS[name]}, got {value}")
     return list(groups.values())
 
 
@@ -173,16 +170,27 @@ def _is_entry(entry) -> bool:
     return isinstance(entry, dict) and entry.get("schema") == SCHEMA and isinstance(entry.get("values"), dict)
 
 
+def current(info, dataset: str = "") -> dict:
+    """The numbers of a run (RunInfo) on a data set, without those whose meaning has changed since they were found."""
+    dataset = dataset or info.dataset
+    numbers = info.metrics.get(dataset, {})
+    known = {name for entry in kept(info, dataset).values() for name in entry["values"]}
+    found_by = numbers.get("schema", 1)
+    stale = {m.name for m in METRICS.values() if m.name not in known and found_by < m.since}
+    stale |= {name for m in METRICS.values() if m.name in stale for name in m.extras}
+    return {name: value for name, value in numbers.items() if name not in stale}
+
+
 def missing(info, names: Iterable[str], dataset: str = "") -> list[str]:
     """Those of these metrics that a run (RunInfo) can be asked and has not been, with the defaults."""
     known = kept(info, dataset)
-    numbers = info.metrics.get(dataset or info.dataset, {})
+    numbers = current(info, dataset)
     return [
         metric.name
         for metric in map(METRICS.__getitem__, names)
         if not metric.applies(info)
         and _key(metric, 0, 0, {}) not in known
-        and not (metric.cost == QUICK and metric.name in numbers)  # from the end of the training
+        and metric.name not in numbers  # from the end of the training
     ]
 
 

@@ -1,19 +1,21 @@
-"""Walks between two codes, judged on lines, of which it is known what lies between.
+"""Interpolations between two codes, judged on lines, where the true interpolation is known.
 
-Berthelot et al. 2019 (ACAI), arXiv:1807.07543, section 3.2: each picture of a walk is compared with real lines at many
-angles. Mean distance: how far it is from the nearest, 1 - cosine. Smoothness: how unevenly the nearest line's angle
-goes round, the largest step of the walk less an even one, both in parts of the whole way; 0 is best for both.
+Berthelot et al. 2019 (ACAI), arXiv:1807.07543, section 3.2: each image of an interpolation is compared with real lines
+at many angles. Mean distance: to the nearest line, 1 - cosine. Smoothness: the largest change of the nearest line's
+angle from one image to the next, divided by the change between first and last image, less 1 / (S - 1), which an even
+interpolation has. 0 is best for both; smoothness has no upper bound: a path that goes astray and comes back counts.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-from aevae.metrics.metric import LOWER, Metric, Sample, Values, both, trained_on, with_codes
+from aevae.metrics.metric import LOWER, Extra, Metric, Sample, Values, both, trained_on, with_codes
 
 REAL = 3600  # angles of real lines, a tenth of a degree apart
 STEPS = 16  # pictures of a walk, both ends among them
 WALKS = 200
+STILL = 1e-4  # radians between the ends below which an interpolation has no smoothness, as in the authors' code
 TURNS = (np.pi / 4, 3 * np.pi / 4)  # by how much the ends differ
 
 
@@ -24,8 +26,22 @@ def ends(seed: int, walks: int = WALKS) -> tuple[np.ndarray, np.ndarray]:
     return first, first + draw.choice((-1, 1), walks) * draw.uniform(*TURNS, walks)
 
 
-def judge(pictures: np.ndarray) -> tuple[float, float]:
-    """Mean distance and smoothness of walks (W, S, 1, 28, 28) of pictures in [0, 1]."""
+def smoothness(angles: np.ndarray) -> np.ndarray:
+    """max_n |theta_n+1 - theta_n| / |theta_S - theta_1| - 1 / (S - 1) of angles (W, S) in radians: (W,).
+
+    Angles are unwrapped first: each change is taken the short way round. nan where the ends are alike (STILL).
+    """
+    angles = np.unwrap(angles, axis=1)
+    way = np.abs(angles[:, -1] - angles[:, 0])
+    largest = np.abs(np.diff(angles, axis=1)).max(1)
+    return np.where(way < STILL, np.nan, largest / np.maximum(way, STILL) - 1 / (angles.shape[1] - 1))
+
+
+def judge(pictures: np.ndarray) -> tuple[float, float, int]:
+    """Mean distance, mean smoothness and number of interpolations that have one, of (W, S, 1, 28, 28) in [0, 1].
+
+    The mean leaves out interpolations whose ends are alike, which have no smoothness; it is nan if all are.
+    """
     from aevae.datasets import lines
 
     angles = np.arange(REAL) * 2 * np.pi / REAL
@@ -35,10 +51,9 @@ def judge(pictures: np.ndarray) -> tuple[float, float]:
         near = _unit(walk.reshape(len(walk), -1).astype(np.float64)) @ real.T  # (S, REAL) cosines
         distance.append(1 - near.max(1))
         nearest.append(angles[near.argmax(1)])
-    steps = np.abs((np.diff(np.stack(nearest), axis=1) + np.pi) % (2 * np.pi) - np.pi)  # (W, S - 1), the short way
-    way = np.maximum(steps.sum(1, keepdims=True), 1e-9)  # a walk that stands still has no largest step
-    uneven = np.where(way[:, 0] > 1e-6, (steps / way).max(1) - 1 / steps.shape[1], 1.0)
-    return float(np.mean(distance)), float(uneven.mean())
+    smooth = smoothness(np.stack(nearest))
+    smooth = smooth[~np.isnan(smooth)]
+    return float(np.mean(distance)), float(smooth.mean()) if len(smooth) else np.nan, len(smooth)
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
@@ -58,8 +73,9 @@ def walks(encode: Callable, decode: Callable, seed: int) -> np.ndarray:
 def interpolation(run, data: Sample, seed: int) -> Values:
     """Of straight walks between the codes of lines whose angles differ by 45 to 135 degrees."""
     data.beat(0.0)
-    distance, smoothness = judge(walks(run.encode, run.decode, seed))
-    return {"interpolation_distance": distance, "interpolation_smoothness": smoothness}
+    distance, smooth, count = judge(walks(run.encode, run.decode, seed))
+    values = {"interpolation_distance": distance, "interpolation_walks": count}
+    return values | ({"interpolation_smoothness": smooth} if count else {})
 
 
 _NEEDS = both(with_codes, trained_on("lines"))
@@ -69,8 +85,9 @@ METRICS = (
         r"\tfrac1S \sum_n \min_{\theta} \bigl(1 - \cos(\hat x_n, x_\theta)\bigr)", interpolation, _NEEDS, better=LOWER,
     ),
     Metric(
-        "interpolation_smoothness", "interpolation: smoothness", "share of the way",
-        r"\max_n |\theta_{n+1} - \theta_n| \big/ \textstyle\sum_n |\theta_{n+1} - \theta_n| - \tfrac{1}{S-1}",
-        interpolation, _NEEDS, better=LOWER,
+        "interpolation_smoothness", "interpolation: smoothness", "share of the angle between the ends",
+        r"\max_n |\theta_{n+1} - \theta_n| \big/ |\theta_S - \theta_1| - \tfrac{1}{S-1}",
+        interpolation, _NEEDS, better=LOWER, since=2,
+        extras={"interpolation_walks": Extra("interpolations with a smoothness", "interpolations")},
     ),
 )  # fmt: skip

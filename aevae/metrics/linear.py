@@ -1,9 +1,13 @@
-"""The numbers of an affine decoder: its columns, and how its plane lies to another."""
+"""The numbers of an affine decoder: its columns, and how far it is from PCA."""
 
 import numpy as np
 import torch
 
+from aevae import losses
+from aevae.models.blocks import batches
 from aevae.models.linear_ae import principal_angles
+
+ROWS = 5000  # training images at a time: 16 MB in float32
 
 
 @torch.no_grad()
@@ -19,3 +23,32 @@ def columns(model) -> tuple[np.ndarray, np.ndarray]:
 def angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Degrees (D,), ascending, between the planes that the rows of a and b, both (D, P), span."""
     return principal_angles(torch.tensor(a.T).double(), torch.tensor(b.T).double()).numpy()
+
+
+@torch.no_grad()
+def against_pca(model, x: torch.Tensor, train: np.ndarray) -> dict[str, float]:
+    """Squared error per image of a linear model and of PCA, neither clipped to [0, 1], their difference, the angle.
+
+    x: test images (N, 1, 28, 28); train: the training images that PCA is fitted to, uint8 (M, 1, 28, 28). On test
+    images the model may be better than PCA: then `above_pca` is negative.
+    """
+    mean, components = training_pca(train, model.config.latent_dim)
+    centred = x.flatten(1).double().cpu() - mean
+    exact = float(losses.sse(centred, centred @ components.T @ components).mean())
+    ours = float(torch.cat([losses.sse(part, model.mean_unclamped(part)) for part in batches(x)]).double().mean())
+    angles = principal_angles(model.decoder[0].weight.detach().double().cpu(), components.T)
+    return {"sse_unclipped": ours, "pca_sse": exact, "above_pca": ours - exact, "pca_angle": float(angles.max())}
+
+
+def training_pca(train: np.ndarray, d: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean (P,) and d principal components (d, P), the largest first, of images uint8 (M, 1, 28, 28); float64.
+
+    Sums of x and x x^T over blocks: all of MNIST in float64 would take 376 MB.
+    """
+    first, second = 0.0, 0.0
+    for start in range(0, len(train), ROWS):
+        rows = torch.tensor(train[start : start + ROWS]).flatten(1).float() / 255
+        first, second = first + rows.double().sum(0), second + (rows.T @ rows).double()
+    mean = first / len(train)
+    vectors = torch.linalg.eigh(second / len(train) - mean.outer(mean)).eigenvectors  # ascending
+    return mean, vectors[:, -d:].flip(1).T

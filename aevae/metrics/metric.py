@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,13 +15,21 @@ class Stopped(Exception):
     """Somebody asked to stop."""
 
 
+class Extra(NamedTuple):
+    """Title and unit of a value that is found with a metric: its error, how many samples it took."""
+
+    title: str
+    unit: str
+
+
 @dataclass(frozen=True)
 class Metric:
     """A number of a run, and how it is found.
 
     compute(run, data, seed, **options) -> values, of which one has this metric's name; metrics that have the same
     `compute` are found together. data: `Sample`. applies(info) -> "", or one sentence that says why not (RunInfo or
-    Run). options: what `compute` takes besides, with the defaults.
+    Run). options: what `compute` takes besides, with the defaults. extras: name -> what else `compute` returns; error:
+    the one that is shown after +-; count: (symbol, name) of the value that belongs in the title.
     """
 
     name: str
@@ -33,7 +41,21 @@ class Metric:
     cost: str = SLOW
     better: str = ""  # "lower", "higher", or "" where neither is
     options: dict[str, Any] = field(default_factory=dict)
-    beside: str = ""  # the mean of which this number says how it is spread over the images
+    extras: dict[str, Extra] = field(default_factory=dict)
+    error: str = ""
+    count: tuple[str, str] = ("", "")
+    help: str = ""  # one or two sentences: what the number is, and what it is not
+    beside: tuple[str, ...] = ()  # extras, or metrics found together with it, that are shown wherever it is
+    since: int = 1  # `evaluation.SCHEMA` at which its meaning changed last
+
+    def full_title(self, *found: dict) -> str:
+        """The title with its count in these values, where they agree: `NLL (upper bound, K = 5,000)`."""
+        symbol, name = self.count
+        counts = {values[name] for values in found if name in values}
+        if len(counts) != 1:
+            return self.title
+        text = f"{symbol} = {counts.pop():,}"
+        return f"{self.title[:-1]}, {text})" if self.title.endswith(")") else f"{self.title} ({text})"
 
     def applies(self, run) -> str:
         """ "" where this can be asked of a run (Run or RunInfo), else one sentence."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from aevae import losses
 from aevae.config import option
@@ -34,15 +34,17 @@ class LinearAEConfig(AEConfig):
 
 
 class LinearAutoencoder(Autoencoder):
-    """One matrix each way, with biases. `sse` of `numbers` compares it with the best plane there is."""
+    """One matrix each way, with biases. `metrics.linear.against_pca` compares it with PCA of the training set."""
 
     Config = LinearAEConfig
     title = "Linear autoencoder"
     objective = "||x - W_d (W_e x + b)||^2"
     paper = "Baldi & Hornik 1989"
     units: ClassVar[dict[str, str]] = {
-        "above_pca": "squared error / image above the best plane through these pictures",
-        "pca_angle": "degrees between the two planes at most",
+        "sse_unclipped": "squared error / image, not clipped to [0, 1]",
+        "pca_sse": "squared error / image of PCA of the training set, not clipped",
+        "above_pca": "squared error / image, sse_unclipped - pca_sse",
+        "pca_angle": "degrees, the largest principal angle between the two planes",
     }
 
     def build(self) -> None:
@@ -60,17 +62,8 @@ class LinearAutoencoder(Autoencoder):
     def nll(self, x: Tensor, params: Tensor) -> Tensor:
         return losses.laplace_nll(x, params) if self.config.likelihood == "laplace" else super().nll(x, params)
 
-    @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        flat = x.flatten(1).double().cpu()
-        mean, components = pca(flat, self.config.latent_dim)
-        floor = losses.sse(flat - mean, (flat - mean) @ components.T @ components).mean()
-        ours = losses.sse(x, self.mean_unclamped(x)).mean()
-        angles = principal_angles(self.decoder[0].weight.detach().double().cpu(), components.T)
-        return {"above_pca": float(ours - floor), "pca_angle": float(angles.max())}
-
     def mean_unclamped(self, x: Tensor) -> Tensor:
-        """What a linear model makes of x (B, 1, 28, 28), outside of [0, 1] too: PCA knows no bounds."""
+        """Reconstruction of x (B, 1, 28, 28), not clipped to [0, 1], as PCA's is not."""
         params = self(x).params
         return self.mean(params) if self.config.likelihood == "bernoulli" else params
 

@@ -13,7 +13,7 @@ from torch import Generator, Tensor, nn
 
 from aevae import losses
 from aevae.config import ModelConfig, option
-from aevae.models.aggregate import UNITS, decompose
+from aevae.models import aggregate
 from aevae.models.base import Model
 from aevae.models.blocks import batches, beside
 from aevae.noise import normal
@@ -21,7 +21,6 @@ from aevae.outputs import Loss
 from aevae.schedules import cyclic, warmup
 
 LOGVAR_RANGE = (-10.0, 10.0)
-AGGREGATE = 1000  # test pictures whose posteriors make up the aggregate one; its cost grows with their square
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class VAE(Model):
     paper = "Kingma & Welling 2014"
     generative = True
     knobs = ("prior_std", "free_bits")
-    units = UNITS
+    units = aggregate.UNITS
 
     @property
     def kl_weight(self) -> float | Tensor:
@@ -161,5 +160,8 @@ class VAE(Model):
 
     @torch.no_grad()
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        mu, logvar = (torch.cat(part) for part in zip(*map(self.posterior, batches(x[:AGGREGATE])), strict=True))
-        return decompose(mu, logvar, normal(mu.shape, generator, mu), self.kl_per_dim(mu, logvar).double().mean(0))
+        mu, logvar = (torch.cat(p) for p in zip(*map(self.posterior, batches(x[: aggregate.IMAGES])), strict=True))
+        rows = aggregate.evenly(len(mu), min(len(mu), aggregate.SAMPLES)).to(mu.device)
+        kl = self.kl_per_dim(mu[rows], logvar[rows]).double().mean(0)
+        eps = normal((len(rows), mu.shape[1]), generator, mu)
+        return aggregate.decompose(mu, logvar, eps, kl) | {"aggregate_images": len(mu)}

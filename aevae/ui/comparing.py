@@ -71,6 +71,11 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     )  # fmt: skip
 
 
+def with_extras(names: Sequence[str], found: Sequence[RunInfo], dataset: str) -> list[str]:
+    """The columns for these numbers: beside each its standard error and what else belongs to it."""
+    return comparison.with_extras(names, *(numbers_of(run, dataset) for run in found))
+
+
 def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
     """The run that the others are compared with, or None."""
     labels = state.run_labels(found)
@@ -110,14 +115,20 @@ def verdict(name: str, difference: float, alike: bool = True) -> int:
     return comparison.gain(describe(name), difference, 0.0)
 
 
-def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunInfo | None) -> None:
+def heads(found: Sequence[RunInfo], dataset: str, names: Sequence[str]) -> dict[str, str]:
+    """The head of each column: title, direction, unit, and the count behind the number where all runs share it."""
+    values = [numbers_of(run, dataset) for run in found]
+    return {name: comparison.head(describe(name, *values)) for name in names}
+
+
+def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunInfo | None, dataset: str) -> None:
     """The table with units in its heads; differences are blue where they are better, orange where they are worse."""
     config = {
         "chosen": st.column_config.CheckboxColumn(_("chosen"), width="small"),
         "model": st.column_config.TextColumn(_("model"), width=220, pinned=True),
     }
-    for metric in map(describe, names):
-        config[metric.name] = st.column_config.NumberColumn(comparison.head(metric))
+    for name, text in heads(found, dataset, names).items():
+        config[name] = st.column_config.NumberColumn(text, help=describe(name).help or None)
     styled = frame.style.format(dict.fromkeys(names, "{:,.5g}"), na_rep="–")
     if pin is not None:
         others = [name for name in frame.index if name != pin.name]
@@ -138,6 +149,14 @@ def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunIn
                 state.plain(frame.loc[pin.name, "model"])
             )
         )
+    full = [run.name for run in found if run.name in frame.index and comparison.at_ceiling(numbers_of(run, dataset))]
+    if full and "index_code_mi" in names:
+        st.caption(
+            _(
+                "The mutual information of {} is at its ceiling log N: the estimate cannot exceed it, the true value "
+                "may, and the total correlation is then too large."
+            ).format(", ".join(state.plain(frame.loc[name, "model"]) for name in full))
+        )
 
 
 def _tints(row, kinds: dict[str, str], pin: str) -> list[str]:
@@ -156,11 +175,13 @@ def formulas(names: Sequence[str]) -> None:
             st.markdown(" · ".join(filter(None, said)))
             if metric.formula:
                 st.latex(metric.formula)
+            if metric.help:
+                st.caption(metric.help)
 
 
-def table_csv(frame, names: Sequence[str]) -> str:
+def table_csv(frame, found: Sequence[RunInfo], names: Sequence[str], dataset: str) -> str:
     """The table with all digits; the heads have the units, the first column the run's name."""
-    out = frame.drop(columns="chosen").rename(columns={name: comparison.head(describe(name)) for name in names})
+    out = frame.drop(columns="chosen").rename(columns=heads(found, dataset, names))
     out["model"] = [safe(text) for text in out["model"]]
     return out.to_csv(index_label="run")
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from aevae import checkpoints, exchange, spread, worker
+from aevae import checkpoints, comparison, exchange, metrics, worker
 from aevae.checkpoints import RunInfo
 from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves, with_unit
@@ -19,20 +19,8 @@ from aevae.ui.i18n import _
 
 PER_PAGE = 12
 COLUMNS = 3
-HIDDEN = ("samples", "seed")  # of a metrics table: how it was measured
+HIDDEN = ("samples", "seed", "schema")  # of a metrics table: how it was measured
 KEY_NUMBERS = ("recon", "kl", "elbo", "sse")  # on a card
-UNITS = {
-    "recon": "nats / image",
-    "kl": "nats / image",
-    "elbo": "nats / image",
-    "objective": "nats / image",
-    "bce": "nats / image",
-    "sse": "squared error / image",
-    "psnr": "dB",
-    "active_units": "dimensions",
-    "images": "test pictures",
-}
-UNITS |= spread.units(UNITS)
 VIEW, RUN, TEXT, FAMILIES, STATUS, PAGE = "view", "run", "models_text", "models_family", "models_status", "models_page"
 VIEWS = ("gallery", "run", "compare", "import")
 STATUSES = ("finished", "unfinished", "damaged")
@@ -208,11 +196,15 @@ def one_run(runs: Sequence[RunInfo]) -> None:
         st.json(run.state, expanded=False)
 
 
+def unit_of(key: str) -> str:
+    return "test images" if key == "images" else comparison.describe(key).unit
+
+
 def _numbers(run: RunInfo) -> None:
-    for name, values in run.metrics.items():
+    for name in run.metrics:
         rows = [
-            {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): UNITS.get(key, "")}
-            for key, value in plain_numbers(values).items()
+            {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): unit_of(key)}
+            for key, value in plain_numbers(metrics.current(run, name)).items()
         ]
         st.caption(_("On the test pictures of {}").format(state.plain(name)))
         st.dataframe(rows, hide_index=True, key=f"models_numbers_{name}")
@@ -397,7 +389,7 @@ def plain_numbers(values) -> dict[str, float]:
 def main_numbers(run: RunInfo) -> dict[str, tuple[float, str]]:
     """The few numbers of a card, with units, on the run's own test set."""
     values = plain_numbers(run.metrics.get(run.dataset, {}))
-    return {key: (values[key], UNITS[key]) for key in KEY_NUMBERS if key in values}
+    return {key: (values[key], unit_of(key)) for key in KEY_NUMBERS if key in values}
 
 
 def _said(value: tuple[float, str]) -> str:

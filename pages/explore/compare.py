@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from aevae import comparison
 from aevae.ui import chrome, comparing, contrasts, loaders, state
 from aevae.ui.i18n import _
 
@@ -24,14 +23,14 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     dataset = comparing.pick_dataset(runs)
     found = comparing.pick_families([run for run in runs if dataset in run.metrics])
     pin = comparing.pick_reference(found)
-columns = comparing.pick_numbers(found, dataset)
-comparing.find_missing(chosen, columns, dataset)
-columns = comparison.with_spread(columns, [comparison.numbers_of(run, dataset) for run in found])
+asked = comparing.pick_numbers(found, dataset)
+comparing.find_missing(chosen, asked, dataset)
+columns = comparing.with_extras(asked, found, dataset)
 frame = comparing.table(found, names, dataset, columns, pin)
-comparing.show_table(frame, found, columns, pin)
+comparing.show_table(frame, found, columns, pin, dataset)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     comparing.formulas(columns)
-    contrasts.take("numbers", csv=lambda: comparing.table_csv(frame, columns))
+    contrasts.take("numbers", csv=lambda: comparing.table_csv(frame, found, columns, dataset))
     contrasts.report_button(chosen, dataset)
 
 view = st.segmented_control(

@@ -15,7 +15,11 @@ CLOUD = {"outliers": (8, 0, OUTLIERS), "far_x": (-3.2, -4.6, 4.6), "far_y": (2.2
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def affine(name: str, d: int) -> dict:
-    """Both bases of a run's size: offset, columns (D, P), codes of the test digits; and how their planes lie."""
+    """Both bases of a run's size: offset, columns (D, P), codes of the test digits.
+
+    angles (D,): degrees between their planes; errors (D + 1,): squared error of PCA, fitted to the 4,000 training
+    digits of mnist-5k, on the test digits, with 0..D components and no pixel clipped to [0, 1].
+    """
     from aevae.metrics import linear
 
     found = loaders.principal(d)
