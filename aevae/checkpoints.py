@@ -169,7 +169,7 @@ def read_history(folder: Path) -> list[dict]:
     if not all(isinstance(line, dict) and isinstance(line.get("test"), dict) for line in lines):
         raise DamagedRun("history.jsonl has a line without test numbers")
     for line in lines:
-        _check_terms(path.name, line["test"], line.get("train"))
+        _check_terms(path.name, line["test"], line.get("train"), line.get("spread"))
     return lines
 
 

@@ -141,7 +141,8 @@ def _tested(info) -> dict[str, float]:
 
     last = checkpoints.read_history(info.path)[-1]
     at_end = info.metrics.get(info.dataset, {})
-    return last["test"] | last.get("spread", {}) | {k: at_end[k] for k in SQUARED_ERROR if k in at_end}
+    beside = found if isinstance(found := last.get("spread"), dict) else {}  # none in runs of older programs
+    return last["test"] | beside | {k: at_end[k] for k in SQUARED_ERROR if k in at_end}
 
 
 def _units(names) -> dict[str, str]:
@@ -376,7 +377,9 @@ def show(args) -> dict:
     run = checkpoints.find_run(args.run)
     history = checkpoints.read_history(run.path) if run.status != "damaged" else []
     last = history[-1] if history else {}
-    parts = (*run.metrics.values(), last.get("train") or {}, last.get("test", {}), last.get("spread") or {})
+    parts = [*run.metrics.values(), *(last.get(part) for part in ("train", "test", "spread"))]
+    names = dict.fromkeys(name for part in parts if isinstance(part, dict) for name in part)
+    units = _units(name for name in names if name not in ("evaluated", *comparison.NOT_NUMBERS))
     return {
         "run": run.name,
         "path": str(run.path),
@@ -386,8 +389,7 @@ def show(args) -> dict:
         "state": run.state,
         "metrics": run.metrics,
         "last": last,
-        "units": {"seconds": "s", "images": "images", "images_per_s": "images / s"}
-        | _units(dict.fromkeys(k for part in parts for k in part if k not in ("evaluated", *comparison.NOT_NUMBERS))),
+        "units": units | {"seconds": "s", "images": "images", "images_per_s": "images / s"},
     }
 
 

@@ -72,7 +72,7 @@ class Tally:
         for name, term in {**loss.terms, "objective": loss.total}.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(term) * images
         for name, each in loss.per_image.items():
-            self._values.setdefault(name, []).append(each.double().cpu().numpy())
+            self._values.setdefault(name, []).append(each.cpu().double().numpy())
 
     def means(self) -> dict[str, float]:
         """Mean of each term over the images, and the `objective`."""
