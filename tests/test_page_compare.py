@@ -93,7 +93,7 @@ def test_families_filter_rows_and_numbers_choose_columns(store, asked):
     pick(at, "multiselect", comparing.FAMILY).set_value(["vae", "beta_vae"]).run()
     assert set(numbers(at).index) == {store["vae"], store["beta_vae"]}
     pick(at, "multiselect", comparing.NUMBERS).set_value(["bce", "kl"]).run()
-    columns = ["bce", "bce_median", "bce_worst10", "kl", "kl_median", "kl_worst10"]
+    columns = ["bce", "bce_median", "bce_worst10", "kl", "kl_median", "kl_worst10", "kl_max"]
     assert numbers(at).columns.tolist() == ["model", *columns, "chosen"], "a mean has its median and share beside it"
     options = pick(at, "multiselect", comparing.NUMBERS).options
     assert "KL: largest" in options and not any("median" in option for option in options)

@@ -138,6 +138,11 @@ PIXEL_COSTS = ("recon", "elbo", "iwae")  # costs with -log p(x|z) in them
 SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of costs without a bound
 
 
+def _beside(name: str) -> tuple[str, ...]:
+    """The numbers that stand beside the mean `name`: its median, its share of the ten worst, the largest KL."""
+    return (name + MEDIAN, name + WORST, *(("kl_max",) if name == "kl" else ())) if name in SPREAD else ()
+
+
 def _of(name: str, title: str, unit: str, better: str) -> tuple[Metric, ...]:
     """The numbers of the single images (`aevae.spread`) beside the mean `name`."""
     kind = {"compute": basics, "cost": QUICK, "options": {"samples": 1}}
@@ -221,7 +226,7 @@ METRICS = (
                 QUICK,
                 better,
                 {"samples": 1},
-                beside=(name + MEDIAN, name + WORST) if name in SPREAD else (),
+                beside=_beside(name),
             ),
             *(_of(name, title, unit, better) if name in SPREAD else ()),
         )
