@@ -10,6 +10,7 @@ images, after the last step: rms of the gradient, sqrt(v); the size of a step in
 
 import argparse
 import itertools
+from collections.abc import Iterator
 
 import torch
 
@@ -18,6 +19,7 @@ from aevae.config import DataConfig
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches
 from aevae.training.trainer import Trainer
+from benchmarks import results
 from benchmarks.recipe import SIGMA, Setting, recipe
 
 EDGES = (0, 1, 100, 1_000, 6_000, 60_001)
@@ -60,24 +62,30 @@ def main() -> None:
     lit = torch.tensor((data.train.images > 0).sum(0).reshape(-1))
     x = torch.tensor(data.test.images[:2000]).float().div(255)
     noisy = (x + SIGMA * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))).clamp(0, 1)
-    print("| recipe | lit in | pixels | gradient (rms) | step (learning rates) | largest column | PSNR without (dB) |")
-    print("|---|---|---|---|---|---|---|")
-    for text in args.recipes:
-        trainer, steps = trained(text, args.epochs, data)
-        model = trainer.model.eval()
-        weight = model.encoder[2].weight
-        gradient = trainer.optimizers["adam"].state[weight]["exp_avg_sq"].sqrt()
-        whole = psnr(model, x, noisy)
-        for low, high in itertools.pairwise(EDGES):
-            group = (lit >= low) & (lit < high)
-            kept = weight.detach().clone()
-            weight.data[:, group] = 0
-            without = psnr(model, x, noisy)
-            weight.data.copy_(kept)
-            name = f"{low:,}" if high == low + 1 else f"{low:,}-{high - 1:,}"
-            cells = [text, name, f"{int(group.sum())}", f"{gradient[:, group].square().mean().sqrt():.1e}"]
-            cells += [f"{steps[:, group].mean():.3f}", f"{kept.norm(dim=0)[group].max():.2f}"]
-            print("| " + " | ".join([*cells, f"{without:.1f} (whole: {whole:.1f})"]) + " |", flush=True)
+    columns = {
+        "recipe": "", "lit in (images)": "", "pixels": "", "gradient (rms)": ".1e", "step (learning rates)": ".3f",
+        "largest column": ".2f", "PSNR without (dB)": ".1f", "PSNR (dB)": ".1f",
+    }  # fmt: skip
+    found = (row for text in args.recipes for row in groups(text, args.epochs, data, lit, x, noisy))
+    results.save("first_layer", columns, found)
+
+
+def groups(text: str, epochs: int, data, lit, x, noisy) -> Iterator[list]:
+    """A row for each group of pixels."""
+    trainer, steps = trained(text, epochs, data)
+    model = trainer.model.eval()
+    weight = model.encoder[2].weight
+    gradient = trainer.optimizers["adam"].state[weight]["exp_avg_sq"].sqrt()
+    whole = psnr(model, x, noisy)
+    for low, high in itertools.pairwise(EDGES):
+        group = (lit >= low) & (lit < high)
+        kept = weight.detach().clone()
+        weight.data[:, group] = 0
+        without = psnr(model, x, noisy)
+        weight.data.copy_(kept)
+        name = f"{low:,}" if high == low + 1 else f"{low:,}–{high - 1:,}"
+        sizes = float(gradient[:, group].square().mean().sqrt()), float(steps[:, group].mean())
+        yield [text, name, str(int(group.sum())), *sizes, float(kept.norm(dim=0)[group].max()), without, whole]
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory
 from aevae.training.trainer import Trainer
+from benchmarks import results
 from benchmarks.classic import Classic
 
 SAMPLES = 4  # draws of the noise in the test -ELBO
@@ -77,13 +78,22 @@ def main() -> None:
     torch.set_num_threads(args.threads)
     keep_memory()
     data = datasets.load(DataConfig("mnist"))
-    ratios = []
-    print("| seed | classic: s | -ELBO | fast: s | -ELBO | ratio |\n|---|---|---|---|---|---|")
-    for seed in range(args.seeds):
-        slow, peer, fast, elbo = turns(data, seed, args.device, args.threads, args.epochs)
-        ratios.append(slow / fast)
-        print(f"| {seed} | {slow:.1f} | {peer:.2f} | {fast:.2f} | {elbo:.2f} | {slow / fast:.1f} |", flush=True)
-    print(f"median ratio {statistics.median(ratios):.1f}, threads {args.threads}, {args.device}")
+    columns = {
+        "seed": "",
+        "classic (s)": ".1f",
+        "classic: −ELBO": ".2f",
+        "fast (s)": ".2f",
+        "fast: −ELBO": ".2f",
+        "ratio": ".1f",
+    }
+
+    def rows():
+        for seed in range(args.seeds):
+            slow, peer, fast, elbo = turns(data, seed, args.device, args.threads, args.epochs)
+            yield str(seed), slow, peer, fast, elbo, slow / fast
+
+    found = results.save(f"quality_{args.device}", columns, rows())["rows"]
+    print(f"median ratio {statistics.median(row[-1] for row in found):.1f}, threads {args.threads}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The search behind the preset `fast`: over the range that the form offers, for the worst case as well as the mean.
 
     python -m benchmarks.recipe [--settings WORD ...] [--recipes fast lr=0.01 batch_size=128,damping=0 ...]
-        [--seeds 3] [--split validation] [--device cpu] [--workers 1] [--out FILE]
+        [--seeds 3] [--split validation] [--device cpu] [--workers 1] [--name NAME] [--out FILE]
 
 Each setting (data set, family, network, likelihood, epochs, ...) is trained by each recipe: `fast`, `classic`, or
 `fast` with other values (`lr=x2` doubles its peak rate). Seeds are trained side by side. The validation split is the
@@ -9,18 +9,21 @@ last sixth of the training images (a fifth of mnist-5k); with `--split test` it 
 
 Columns: the objective at the end (nats per image) and its spread over seeds; `rise`: how far it lies above its best
 epoch; `gap`: test minus train; `psnr`: of the decoded mean of images with Gaussian noise of 0.1 against the clean ones
-(dB), less that of the recipe `classic` where it was asked for; `max KL` of one image; `columns`: the largest norm of
+(dB); `max KL` of one image; `columns`: the largest norm of
 the first layer's weights of a never-lit pixel over the median norm of a pixel lit in a tenth of the images or more.
 """
 
 import argparse
+import collections
 import concurrent.futures
 import dataclasses
 import json
 import multiprocessing
+import os
 import statistics
 import sys
 import time
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -31,6 +34,7 @@ from aevae.models import build_model, family_class
 from aevae.models.blocks import batches
 from aevae.training.device import keep_memory
 from aevae.training.trainer import Trainer, TrainingDiverged, fit
+from benchmarks import results
 
 TRAIN_FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
 SIGMA = 0.1  # of the noise in `psnr`
@@ -217,41 +221,58 @@ def _begin(threads: int) -> None:
     keep_memory()
 
 
-def table(rows: list[dict]) -> list[dict]:
-    """Rows by setting and recipe, seeds together: means, and the worst of each column."""
-    groups: dict[tuple, list[dict]] = {}
-    for row in rows:
-        groups.setdefault((row["setting"], row["recipe"]), []).append(row)
-    found = []
-    for (setting, text), each in groups.items():
-        bad = [r for r in each if "objective" not in r]
-        line = {"setting": setting, "recipe": text, "lr": each[0].get("lr"), "failed": len(bad)}
-        if bad:
-            line["why"] = bad[0].get("diverged", bad[0].get("error", ""))
-        good = [r for r in each if "objective" in r]
-        for key in ("objective", "rise", "gap", "psnr", "max_kl", "columns", "rare_columns", "seconds"):
-            values = [r[key] for r in good if key in r]
-            if values:
-                line[key] = statistics.mean(values) if key in ("objective", "seconds") else max(values)
-                if key == "psnr":
-                    line[key] = min(values)
-        if len(good) > 1:
-            line["spread"] = max(r["objective"] for r in good) - min(r["objective"] for r in good)
-        found.append(line)
-    return found
+COLUMNS = {
+    "setting": "", "recipe": "", "peak rate": ".2g", "objective (nats / image)": ".2f", "rise": ".2f", "gap": ".2f",
+    "psnr (dB)": ".1f", "max KL": ".0f", "columns": ".2f", "rare columns": ".2f", "s": ".0f", "failed": "",
+}  # fmt: skip
 
 
-def say(line: dict) -> str:
-    def number(key: str, form: str = ".1f") -> str:
-        return format(line[key], form) if line.get(key) is not None else "-"
+def line(rows: list[dict]) -> list:
+    """The rows of one setting and recipe, seeds together: the objective's mean and spread, the worst of the others."""
+    good = [row for row in rows if "objective" in row]
+    why = "; ".join(row.get("diverged", row.get("error", ""))[:80] for row in rows if "objective" not in row)
+    objectives = [row["objective"] for row in good]
+    spread = statistics.stdev(objectives) if len(good) > 1 else None
+    cells = [
+        rows[0]["setting"],
+        rows[0]["recipe"],
+        rows[0].get("lr"),
+        (statistics.mean(objectives), spread) if good else None,
+    ]
+    for key, worst in (
+        ("rise", max),
+        ("gap", max),
+        ("psnr", min),
+        ("max_kl", max),
+        ("columns", max),
+        ("rare_columns", max),
+    ):
+        values = [row[key] for row in good if key in row]
+        cells.append(worst(values) if values else None)
+    return [*cells, rows[0].get("seconds"), why]
 
-    cells = [line["setting"], line["recipe"], number("lr", ".2g"), number("objective", ".2f"), number("spread", ".2f")]
-    cells += [number("rise", ".2f"), number("gap", ".2f"), number("psnr"), number("max_kl", ".0f")]
-    cells += [number("columns", ".2f"), number("rare_columns", ".2f"), number("seconds"), line.get("why", "")[:60]]
-    return "| " + " | ".join(cells) + " |"
 
-
-HEAD = "| setting | recipe | lr | objective | spread | rise | gap | psnr | max KL | columns | rare | s | failed |"
+def search(jobs: list[tuple], workers: int, threads: int, minutes: float, out: str) -> Iterator[list]:
+    """`measure` of each job in processes of their own; each row to the file `out` too, as a line of JSON."""
+    began, start = time.monotonic(), multiprocessing.get_context("spawn")
+    with (
+        open(out or os.devnull, "a") as file,
+        concurrent.futures.ProcessPoolExecutor(workers, start, _begin, (threads,)) as pool,
+    ):
+        waiting, running = collections.deque(jobs), set()
+        while True:
+            while waiting and len(running) < workers and time.monotonic() - began < minutes * 60:
+                running.add(pool.submit(_job, waiting.popleft()))
+            if not running:
+                break
+            done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+            for future in done:
+                rows = future.result()
+                file.writelines(json.dumps(row) + "\n" for row in rows)
+                file.flush()
+                yield line(rows)
+    if waiting:
+        print(f"time is up: {len(waiting)} of {len(jobs)} were not tried", file=sys.stderr)
 
 
 def main() -> None:
@@ -264,38 +285,15 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--minutes", type=float, default=1e9, help="begin nothing after so long")
-    parser.add_argument("--out", default="")
+    parser.add_argument("--out", default="", help="a file for every single row, as JSON lines")
+    parser.add_argument("--name", default="recipe", help="of the results file")
     args = parser.parse_args()
     chosen = [
         s for s in settings()
         if not args.settings or any(words in (f"={s.name}", *s.name.split()) for words in args.settings)
     ]  # fmt: skip
-    jobs = [(s, text, args.seeds, args.split, args.device) for text in args.recipes for s in chosen]
-    print(HEAD + "\n" + "|---" * HEAD.count(" | ") + "|---|", flush=True)
-    began, start = time.monotonic(), multiprocessing.get_context("spawn")
-    with (
-        open(args.out or "/dev/null", "a") as out,
-        concurrent.futures.ProcessPoolExecutor(args.workers, start, _begin, (args.threads,)) as pool,
-    ):
-        waiting = iter(jobs)
-        running: set = set()
-        while True:
-            while len(running) < args.workers and time.monotonic() - began < args.minutes * 60:
-                job = next(waiting, None)
-                if job is None:
-                    break
-                running.add(pool.submit(_job, job))
-            if not running:
-                break
-            done, running = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in done:
-                rows = future.result()
-                out.writelines(json.dumps(row) + "\n" for row in rows)
-                out.flush()
-                for line in table(rows):
-                    print(say(line), flush=True)
-    if next(waiting, None):
-        print("time is up: not all settings were tried", file=sys.stderr)
+    jobs = [(s, text, args.seeds, args.split, args.device) for s in chosen for text in args.recipes]
+    results.save(args.name, COLUMNS, search(jobs, args.workers, args.threads, args.minutes, args.out))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from aevae.metrics import METRICS
 from aevae.models import FAMILIES
 from aevae.ui import filming
 from benchmarks import shipped as table
+from scripts import make_pretrained
 
 OF_TRAINING_SET = {"sse_unclipped", "pca_sse", "above_pca", "pca_angle"}  # need the images that the run was trained on
 RUNS = sorted(f.name for f in (paths.ROOT / "checkpoints" / "pretrained").iterdir() if f.is_dir())
@@ -34,6 +35,11 @@ def test_what_is_shipped():
     assert {family for family, *_ in kinds()} == set(FAMILIES), "every family has something to open"
     beta = [r.config["model"]["beta"] for r in checkpoints.list_runs() if r.family == "beta_vae"]
     assert 4.0 in beta
+
+
+def test_shipped_runs_are_what_the_script_makes_today():
+    """A recipe that changes changes the fingerprints: then they must be made anew."""
+    assert set(RUNS) == {config.name for config in make_pretrained.configs()}
 
 
 def test_at_most_25_mb():

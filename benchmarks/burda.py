@@ -1,0 +1,74 @@
+"""Density estimation as in Burda et al. 2016: 50 latents, pixels sampled anew at each step, NLL with K = 5,000.
+
+    python -m benchmarks.burda [--epochs 200] [--pair-epochs 30] [--seeds 1] [--threads 2]
+
+A VAE (784-400-50) by the recipe `fast` for `--epochs`; then, for `--pair-epochs` each, a VAE and an IWAE with k = 5.
+NLL: of K = 500 samples on all 10,000 test images, plus the difference that K = 5,000 makes on the first 1,000 of them.
+"""
+
+import argparse
+import math
+
+import torch
+
+from aevae import datasets
+from aevae.config import DataConfig, preset
+from aevae.metrics.nll import importance
+from aevae.metrics.units import active_units
+from aevae.models import build_model, family_class
+from aevae.models.blocks import batches
+from aevae.training.device import keep_memory
+from aevae.training.trainer import Trainer
+from benchmarks import results
+
+DATA = DataConfig("mnist", binarise="stochastic")
+FEW, MANY, IMAGES = 500, 5000, 1000
+COLUMNS = {
+    "model": "", "epochs": "", "seed": "", "training (s)": ".0f", "−ELBO": ".2f", "rise": ".2f",
+    "NLL (K = 500)": ".2f", "NLL (K = 5,000)": ".2f", "active units": ".0f",
+}  # fmt: skip
+
+
+def measured(family: str, epochs: int, seed: int, threads: int) -> list:
+    """Train and measure."""
+    data = datasets.load(DATA)
+    model = build_model(family_class(family).Config(latent_dim=50), seed)
+    recipe = preset("fast", DATA, model.config, epochs=epochs)
+    trainer = Trainer(model, data.train.images, data.test.images, recipe, seed, torch.device("cpu"), drawn=True)
+    torch.set_num_threads(threads)
+    trainer.fit()
+    curve = [-record["test"]["elbo"] for record in trainer.history]
+    model.eval()
+    x = torch.tensor(data.test.images).float().div(255)
+    with torch.inference_mode():
+        mu, logvar = (torch.cat(part) for part in zip(*map(model.posterior, batches(x)), strict=True))
+    few = importance(model, x, mu, logvar, FEW, torch.Generator().manual_seed(0)).log_p
+    part = slice(IMAGES)
+    many = importance(model, x[part], mu[part], logvar[part], MANY, torch.Generator().manual_seed(1)).log_p
+    error = float(few.std()) / math.sqrt(len(few))
+    nll = -float(few.mean()), -float(few.mean() + (many - few[part]).mean())
+    seconds = sum(record.get("seconds", 0.0) for record in trainer.history)
+    name = f"{family} k = {model.config.samples}" if family == "iwae" else family
+    objective = [record["test"]["objective"] for record in trainer.history]
+    row = [name, str(epochs), str(seed), seconds, curve[-1], objective[-1] - min(objective)]
+    return [*row, (nll[0], error), (nll[1], error), int(active_units(mu.numpy()).sum())]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--epochs", type=int, default=200)
+    parser.add_argument("--pair-epochs", type=int, default=30)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    keep_memory()
+    jobs = [("vae", args.epochs)] + [("vae", args.pair_epochs), ("iwae", args.pair_epochs)] * bool(args.pair_epochs)
+    rows = (
+        measured(family, epochs, seed, args.threads) for family, epochs in jobs for seed in range(args.seeds) if epochs
+    )
+    results.save("burda", COLUMNS, rows)
+
+
+if __name__ == "__main__":
+    main()
