@@ -180,6 +180,7 @@ def preset(
     if name == "classic":
         classic = dict(epochs=10, batch_size=128, lr=1e-3, schedule="constant", beta2=0.999, damping=0.0, centre=False)
         return TrainConfig(**classic | chosen)
+    model = model() if isinstance(model, type) else model
     images = min(IMAGES.get(data.name, IMAGES["mnist-5k"]), data.limit or 1_000_000)
     large = images >= 20_000
     conv = getattr(model, "network", "mlp") == "conv"
@@ -191,7 +192,7 @@ def preset(
     return dataclasses.replace(found, lr=peak_rate(found, images, model))
 
 
-def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | type[ModelConfig] | None" = None) -> float:
+def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = None) -> float:
     """Peak learning rate of the recipe `fast`, for so many training `images`.
 
         min(0.05 (450 / T)^0.4, 0.04) sqrt(B / 400) min(1, (400 / hidden)^0.25) min(1, (20 / latent_dim)^0.15)
@@ -203,16 +204,10 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | type[ModelC
     steps = -(-images // train.batch_size) * train.epochs
     rate = min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * (train.batch_size / 400) ** 0.5
     if model:
-        rate *= model.rate_factor * min(1.0, (20 / max(_number_of(model, "latent_dim"), 1)) ** 0.15)
+        rate *= model.rate_factor * min(1.0, (20 / model.latent_dim) ** 0.15)
         if getattr(model, "network", "mlp") != "conv":
-            rate *= min(1.0, (400 / max(_number_of(model, "hidden"), 1)) ** 0.25)
+            rate *= min(1.0, (400 / max(getattr(model, "hidden", 0), 1)) ** 0.25)
     return float(f"{min(rate, MAX_RATE):.2g}")
-
-
-def _number_of(model: "ModelConfig | type[ModelConfig]", name: str) -> int:
-    """A number of a model's config, or its class; 0 where the family has no such number."""
-    value = getattr(model, name, 0)
-    return value if isinstance(value, int) else 0
 
 
 LIKELIHOODS = {

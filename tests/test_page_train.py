@@ -290,6 +290,18 @@ def test_own_pictures_by_path(empty_store, tmp_path):
     assert queued(at).data.name == f"images:{tmp_path / 'mine.zip'}"
 
 
+def test_the_rate_follows_until_somebody_sets_it(empty_store):
+    at = page(train_data="mnist-5k")
+    rate = lambda: at.number_input(key="train_lr").value  # noqa: E731
+    assert rate() == preset("fast", DataConfig()).lr
+    at.number_input(key="train_epochs").set_value(100).run()
+    followed = preset("fast", DataConfig(), epochs=100).lr
+    assert rate() == followed < preset("fast", DataConfig()).lr
+    at.number_input(key="train_lr").set_value(3e-4).run()
+    at.number_input(key="train_epochs").set_value(5).run()
+    assert rate() == 3e-4 and queued(at).train.lr == 3e-4, "what somebody set stays"
+
+
 def test_what_exists_is_opened_not_trained(store):
     config = tiny_config("vae")
     at = page()
@@ -297,6 +309,7 @@ def test_what_exists_is_opened_not_trained(store):
     for name, value in {"latent_dim": 3, "hidden": 16, "limit": 200, "epochs": 1, "batch_size": 64}.items():
         at.session_state[f"train_{name}"] = value
     at.run()
+    at.number_input(key="train_lr").set_value(config.train.lr).run()
     assert "already" in texts(at.success) and "train_start" not in keys(at)
     press(at, "form_watch")
     assert at.query_params["job"] == config.name and at.get("plotly_chart")

@@ -181,7 +181,9 @@ def _recipe() -> str:
 def _valid_model(config_class: type[ModelConfig], values: dict[str, Any]) -> ModelConfig:
     """The model config of these values; where they do not fit together, of the network alone."""
     try:
-        return build(config_class, {f.name: values[f.name] for f in dataclasses.fields(config_class)})
+        return build(
+            config_class, {f.name: values[f.name] for f in dataclasses.fields(config_class) if f.name in values}
+        )
     except ValueError:
         return build(config_class, {"network": values["network"]} if "network" in values else {})
 
