@@ -17,7 +17,7 @@ from aevae.cli import build_config
 from aevae.config import RunConfig
 
 MNIST = {"dataset": "mnist", "leave_out_5k": "true"}
-SMALL = MNIST | {"latent_dim": "10", "hidden": "100", "epochs": "10"}
+SMALL = MNIST | {"latent_dim": "10", "hidden": "100", "epochs": "20"}
 MAIN: list[tuple[str, dict[str, str]]] = [
     ("vae", MNIST | {"latent_dim": "20", "epochs": "20"}),
     ("ae", MNIST | {"latent_dim": "2", "epochs": "20"}),
@@ -28,15 +28,15 @@ MAIN: list[tuple[str, dict[str, str]]] = [
     ("vae", MNIST | {"latent_dim": "16", "network": "conv", "epochs": "5"}),
 ]
 OTHERS: list[tuple[str, dict[str, str]]] = [  # a small run of every other family, so that each can be opened
-    ("linear_ae", MNIST | {"latent_dim": "10", "epochs": "10"}),
+    ("linear_ae", MNIST | {"latent_dim": "10", "epochs": "20"}),
     ("deep_ae", MNIST | {"latent_dim": "10", "widths": "128-64-32", "epochs": "20"}),
-    ("sparse", MNIST | {"latent_dim": "128", "epochs": "10"}),
-    ("sparse_kl", MNIST | {"latent_dim": "128", "epochs": "10"}),
-    ("k_sparse", MNIST | {"latent_dim": "200", "k": "15", "anneal_epochs": "5", "epochs": "10"}),
-    ("contractive", MNIST | {"latent_dim": "128", "epochs": "10"}),
+    ("sparse", MNIST | {"latent_dim": "128", "epochs": "20"}),
+    ("sparse_kl", MNIST | {"latent_dim": "128", "epochs": "20"}),
+    ("k_sparse", MNIST | {"latent_dim": "200", "k": "15", "anneal_epochs": "5", "epochs": "20"}),
+    ("contractive", MNIST | {"latent_dim": "128", "epochs": "20"}),
     ("iwae", SMALL),
     ("skip_vae", SMALL),
-    ("ml_vae", MNIST | {"hidden": "100", "epochs": "10"}),
+    ("ml_vae", MNIST | {"hidden": "100", "epochs": "20"}),
     ("vq_vae", MNIST | {"prior_width": "24", "epochs": "3"}),
     ("vq_vae2", MNIST | {"prior_width": "24", "epochs": "3"}),
     ("auto_decoder", {"latent_dim": "16", "hidden": "100"}),
