@@ -73,7 +73,7 @@ def test_the_rate_follows_epochs_and_batch_until_it_is_given():
     data, model = DataConfig("mnist"), family_class("vae").Config()
     rate = lambda **chosen: preset("fast", data, model, **chosen).lr  # noqa: E731
     assert rate(epochs=3) > rate(epochs=20) > rate(epochs=200)
-    assert rate(batch_size=64) < rate(batch_size=400) < rate(batch_size=1000)
+    assert rate(epochs=20, batch_size=64) < rate(epochs=20, batch_size=400) < rate(epochs=20, batch_size=1000)
     assert rate(epochs=200, lr=0.5) == 0.5
     assert preset("classic", data, model, epochs=200).lr == 1e-3
 
