@@ -48,7 +48,7 @@ def spread(model, x):
 @pytest.mark.parametrize("network", ["shallow", "mlp"])
 def test_the_code_contracts(digits, network):
     config = ContractiveConfig(latent_dim=16, hidden=64, network=network)
-    options = {"epochs": 4, "batch_size": 64, "lr": 3e-2}
+    options = {"epochs": 10, "batch_size": 64, "lr": 3e-2}
     x = digits[1].float() / 255
     free, firm = (trained(dataclasses.replace(config, lam=lam), digits, **options) for lam in (0.0, 3.0))
     assert norm(firm, x) < 0.6 * norm(free, x)
