@@ -89,13 +89,14 @@ def test_stored_numbers_of_pca(mnist):
 
 @pytest.mark.mnist
 def test_the_well_known_number(mnist):
-    """vae d=20, 784-400-20-400-784, Adam 1e-3, batch 128, 10 epochs: a test negative ELBO of about 105.5 nats."""
+    """vae d=20, 784-400-20-400-784: a test negative ELBO of about 101 nats after 20 epochs of `fast` (Adam 1e-3, batch
+    128, ten epochs: 105.5)."""
     from aevae.runs import evaluate, load_run
 
     (name,) = [n for n in RUNS if n.startswith("vae") and checkpoints.find_run(n).config["model"]["latent_dim"] == 20]
     run = load_run(name)
     fresh = evaluate(run.model, DataConfig("mnist"), run.device)
-    assert 104 < -fresh["elbo"] < 106.5
+    assert 100 < -fresh["elbo"] < 101.6
     assert fresh["elbo"] == pytest.approx(run.metrics["mnist"]["elbo"], rel=1e-3)
 
 
