@@ -85,7 +85,7 @@ def test_stored_numbers_of_pca(mnist):
     fresh = evaluate(run.model, DataConfig(run.shown.name), run.device, trained_on=run.config.data)
     assert set(fresh) >= OF_TRAINING_SET
     if stored.get("schema", 1) < METRICS["above_pca"].since:
-        pytest.skip("the shipped run was measured when above_pca meant something else: scripts/make_pretrained.sh")
+        pytest.skip("the shipped run was measured when above_pca meant something else: scripts/make_pretrained.py")
     for metric in OF_TRAINING_SET:
         assert fresh[metric] == pytest.approx(stored[metric], rel=1e-3, abs=1e-4), metric
 

@@ -36,7 +36,7 @@ lab.end(
     notice=[
         _("Of 784 directions a code can feel at most as many as it has numbers; along all others it stands still."),
         _("The denoising code feels strokes that grow, bend and move; the contractive one smooth patches, ever less."),
-        _("Strong seams of the plane are borders between kinds of digits: a small step changes the picture much."),
+        _("The plane is stretched most where many codes are close: a small step there changes the image much."),
     ],
     tries=[
         _("Press **Play** and read the directions: thicker, longer, tilted? The last one, noise, no code feels."),
