@@ -14,7 +14,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from aevae import datasets, runs
-from aevae.config import DataConfig, RunConfig, TrainConfig
+from aevae.config import DataConfig, RunConfig, preset
 from aevae.metrics.linear import columns
 from aevae.models.k_sparse import KSparseConfig
 
@@ -31,7 +31,7 @@ def main() -> None:
     arrays = {}
     for name, k, anneal in (("70", 70, 0.5), ("40", 40, 0.5), ("25", 25, 0.5), ("10", 10, 0.5), ("10-cold", 10, 0.0)):
         model = KSparseConfig(latent_dim=UNITS, k=k, anneal_epochs=anneal * epochs)
-        config = RunConfig(data, model, TrainConfig(epochs=epochs, batch_size=64, lr=2e-3))
+        config = RunConfig(data, model, preset("fast", data, model, epochs=epochs, batch_size=64))
         run = runs.load_run(runs.train_or_load(config, "cpu").name)
         used = (run.encode(x) != 0).mean(0)
         filters = columns(run.model)[1]

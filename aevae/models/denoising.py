@@ -1,4 +1,4 @@
-"""Denoising autoencoder: min E_x E_{x~ ~ C(.|x)}[-log p(x | g(f(x~)))]; spoilt in, clean out.
+"""Denoising autoencoder: min E_x E_{x~ ~ C(.|x)}[-log p(x | g(f(x~)))]; corrupted input, clean target.
 
 Vincent et al. 2008 (ICML) and 2010 (JMLR 11:3371). Differs from the plain autoencoder in what the encoder sees.
 """
@@ -19,9 +19,10 @@ class DenoisingConfig(AEConfig):
 
     family: ClassVar[str] = "denoising"
     rate_factor: ClassVar[float] = 0.5  # at higher rates the codes of clean images drift from those seen in training
-    # A clean picture is none that it was trained on: clipped noise lifts every black pixel by 0.2 in the mean, and the
-    # codes of clean pictures are extrapolated. A high rate makes the encoder's weights grow, and those codes run away:
-    # at a peak of 1.6e-2, after ten epochs of mnist, their norm is 97 against 16 of noisy ones, and the error 49.
+    # It is never trained on a clean image: clipped noise of 0.5 raises a black pixel by 0.2 on average, so the codes of
+    # clean images are extrapolated. The higher the rate, the farther away they are: after five epochs of MNIST at peaks
+    # of 0.019 (this factor), 0.038 and 0.076 their mean norm is 27, 41 and 61 (of noisy images: 13, 15 and 17), and the
+    # squared error of clean images 10.3, 10.7 and 19.0.
     network: str = option(
         "mlp",
         "mlp: one hidden layer each way; conv: two strided convolutions; shallow: one sigmoid layer, which is the code",
@@ -29,7 +30,7 @@ class DenoisingConfig(AEConfig):
     )
     noise: str = option(
         "gaussian",
-        "what spoils the input: gaussian, masking, salt_and_pepper, or one covered block",
+        "what corrupts the input: gaussian, masking, salt_and_pepper, or one covered block",
         choices=tuple(KINDS),
     )
     noise_level: float = option(

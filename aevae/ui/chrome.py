@@ -58,7 +58,7 @@ _PLAIN = (
         "Denoise",
         ":material/blur_off:",
         "denoise",
-        "Which model cleans a spoilt digit, and how much noise can it stand?",
+        "Which model removes the noise from a digit, and how much noise can it remove?",
     ),
     PageInfo(
         "pages/explore/sliders.py",

@@ -220,8 +220,12 @@ def errors(clean: np.ndarray, image: np.ndarray) -> tuple[float, float]:
 
 def errors_text(squared: float, decibel: float) -> str:
     """The two numbers, as they stand under a picture."""
-    shown = f"{decibel:.1f}" if math.isfinite(decibel) else "∞"
-    return f"SSE {squared:.1f}  \nPSNR {shown} dB"
+    return "SSE {:.1f}  \nPSNR {} dB".format(*errors_shown(squared, decibel))
+
+
+def errors_shown(squared: float, decibel: float) -> tuple[float, str]:
+    """SSE, and PSNR as a text: ∞ for equal images."""
+    return squared, f"{decibel:.1f}" if math.isfinite(decibel) else "∞"
 
 
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:

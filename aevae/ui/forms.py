@@ -171,9 +171,11 @@ def _recipe() -> str:
     return _choice(
         RECIPE, _("Recipe"), list(PRESETS), str,
         help=_(
-            "fast: a learning rate that rises and falls, from the mean picture on; as good in a fraction of the steps. "
-            "classic: the recipe of the textbooks, Adam at a constant 0.001, ten epochs. "
-            "Choosing one sets epochs, batch size and the like; what you then change stays."
+            "fast: Adam with damping, which keeps the weights of rarely lit pixels small. The learning rate rises over "
+            "the first 8 % of the steps, then falls to 0. Its peak follows epochs, batch size and width of the network "
+            "until you set it: many epochs or a wide network lower it, a large batch raises it. "
+            "classic: Adam at a constant learning rate of 0.001 for ten epochs, as in textbooks. "
+            "A recipe sets epochs, batch size and the other training options; you can change each of them."
         ),
     )  # fmt: skip
 

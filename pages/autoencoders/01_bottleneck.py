@@ -29,16 +29,17 @@ if fits := [run for run in runs if run.latent_dim <= k]:
     )
 lab.end(
     notice=[
-        _("With few numbers the network beats PCA by far: it may bend its surface, PCA only lays a flat one."),
-        _("With many the gap closes, and what is left to learn is noise of the pen."),
+        _("With few numbers the network beats PCA by far: its surface may be curved, PCA's is flat."),
+        _("With 32 numbers the AE leaves a quarter of PCA's error. PCA needs more than 64 numbers to leave as little."),
         _("A code drawn at random need not be a digit: nobody asked a plain AE to fill its space."),
     ],
     tries=[
         _("Move the slider to 2. Which digits does PCA confuse, which the AE?"),
         _("Find the number of components with which PCA equals the AE of two numbers."),
         _(
-            "The known failure: under **Holes** point between the clusters of an AE's plane, where no digit is, or "
-            "draw codes from N(0, I). Then take a VAE of two numbers: it was told where to live."
+            "The known failure: under **Holes** point between the clusters of an AE's plane, or sample codes from "
+            "N(0, I): nearly all decode to a 3 or an 8. Then choose a VAE of two numbers. Its codes follow N(0, I): "
+            "the samples show more kinds of digits."
         ),
     ],
     formula=r"\min_{f,\,g}\ \frac1N\sum_i \lVert x_i - g(f(x_i))\rVert^2,\qquad f:\mathbb R^{784}\to\mathbb R^{d}",

@@ -33,13 +33,13 @@ else:
     parts.absolute()
 lab.end(
     notice=[
-        _("The network's directions look like nothing in particular, PCA's like strokes: yet both span one plane."),
+        _("The network's directions look like nothing in particular, PCA's like strokes. Both span nearly one plane."),
         _("With all numbers kept the digits do not change by a pixel while the code turns: no basis is *the* basis."),
         _("PCA's own basis is special only in its order: its first k numbers are the best k. Turned ones are not."),
     ],
     tries=[
         _("Keep all numbers and turn. Then keep 4, turn again, and watch the error."),
-        _("Switch to the trained network and keep 4 of its numbers: why is it so much worse than PCA's 4?"),
+        _("Switch to the trained network and keep 4 of its numbers. Why is the error larger than with PCA's 4?"),
         _(
             "The known failure: *a linear decoder with absolute error is PCA*. Drag the outliers about, or "
             "take more of them: the line of the absolute error is another one."

@@ -18,7 +18,11 @@ with left:
         of = parts.drawn_by(name)
     run = loaders.run(name)
     with st.container(horizontal=True, gap="small"):
-        st.metric(_("units on / digit"), f"{of['on'].sum(1).mean():.0f}", help=_("On average, of 1,000 test digits."))
+        st.metric(
+            _("units on / digit"),
+            f"{of['on'].sum(1).mean():.0f}",
+            help=_("Mean of 1,000 test digits. On: above 0.5 in the Sparse AE (KL), not 0 in the others."),
+        )
         st.metric(_("dead units"), int((of["used"] == 0).sum()), help=_("On for none of 1,000 test digits."))
         st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Per test digit."))
 with right:
@@ -33,7 +37,7 @@ if not problem:
     parts.penalty(name, of)
 lab.end(
     notice=[
-        _("Each unit draws a stroke or a curve; a digit is a handful of them, added up. No two digits use the same."),
+        _("Each unit draws a stroke or a curve; a digit is the sum of some of them. Hardly two digits use the same."),
         _("Many units allowed: specks and bits of stroke. Few: whole prototypes, since each must say more by itself."),
         _("KL forbids silence as well as noise: ρ̂ = 0 costs as surely as ρ̂ = 1. L1 only ever asks for less."),
     ],
@@ -49,7 +53,9 @@ lab.end(
         "**L1** is the negative logarithm of a Laplace prior on h. It has a loophole: make every $h_j$ a hundred times "
         "smaller and every column of the decoder a hundred times larger; the picture is the same, the penalty gone. "
         "So the columns are held at length 1.\n\n"
-        "**KL** compares how often a unit is on, over a batch, with ρ. The estimate of ρ̂ needs large batches.\n\n"
+        "**KL** compares the mean of a unit over a batch, ρ̂, with ρ. The estimate needs large batches. It limits the "
+        "mean, not the number of units that a digit uses: here most of a digit lies in many small values, below 0.5."
+        "\n\n"
         "**k-sparse** needs no weight at all: the k largest stay, the rest are 0 and get no gradient. That is why "
         "training starts with many and comes down to k.\n\n"
         "The five networks under *From 70 units to 10* were trained on 4,000 digits, 200 units each."

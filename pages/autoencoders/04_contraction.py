@@ -36,14 +36,14 @@ lab.end(
     notice=[
         _("Of 784 directions a code can feel at most as many as it has numbers; along all others it stands still."),
         _("The denoising code feels strokes that grow, bend and move; the contractive one smooth patches, ever less."),
-        _("Strong seams of the plane are borders between kinds of digits: a small step changes the picture much."),
+        _("The plane is stretched most where many codes are close: a small step there changes the image much."),
     ],
     tries=[
         _("Press **Play** and read the directions: thicker, longer, tilted? The last one, noise, no code feels."),
         _("Drag A and B into two digits of one colour, then of two: when does the geodesic leave the straight way?"),
         _(
-            "The known failure: choose the **AE**. Its first direction is the border, where no digit has ink, so that "
-            "nothing ever trained its weights there: a faint grey frame throws the code farther than another digit."
+            "The known failure: choose the **AE**. Its directions are patches beside the digit and specks, not "
+            "strokes: no term of its objective keeps the code still. Compare ‖J‖² below with the denoising AE's."
         ),
     ],
     formula=r"\begin{gathered}\min\ \mathbb E\big[-\log p(x\mid g(f(x)))\big]+\lambda\,\mathbb E\lVert J_f(x)"

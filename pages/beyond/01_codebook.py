@@ -29,7 +29,7 @@ numbers = run.metrics.get("mnist-5k") or next(iter(run.metrics.values()))
 count, cells = len(shelf["vectors"]), sum(side * side for side in run.config.model.sides)
 lab.end(
     notice=[
-        _("A digit is {} numbers, each one of {} words. One word, black, fills most cells.").format(cells, count),
+        _("A digit is {} numbers, each one of {} words. The most used words paint black.").format(cells, count),
         _("A vector is no tile that is pasted: the decoder sees neighbours, and joins their strokes."),
         _("Words need a grammar: only numbers drawn one after another, each told those before it, make digits."),
     ],

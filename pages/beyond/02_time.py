@@ -40,11 +40,11 @@ way = _("left") if moves.direction[0] < 0 else _("right")
 lab.end(
     notice=[
         _("After one frame nobody can know the way: futures go left and right. (This digit goes {}.)").format(way),
-        _("After two frames they agree. What is uncertain is drawn, not blurred: each future is one sharp story."),
+        _("After two frames most futures agree, after three nearly all. Each future is a sharp sample, not a mean."),
         _("A jump needs no frames between: the state of frame t + dt is drawn at one go, then decoded."),
     ],
     tries=[
-        _("Move **Frames seen** from 1 to 2 and watch the fan of red points fold up."),
+        _("Move **Frames seen** from 1 to 3 and watch the fan of red points fold up."),
         _("Jump by 4 and by 1 to the same frame: which one arrives nearer?"),
         _("The known failure: one frame seen, let the futures run on: a wrong way is never noticed, errors add up."),
     ],

@@ -35,7 +35,7 @@ lab.end(
     tries=[
         _("Cover the lower half of an 8, press **Search** and watch which digits the guess passes through."),
         _("Cover **all but a spot**, rub it elsewhere: how little is enough? What if the guess is sure and wrong?"),
-        _("The known failure: let **the decoder, too** learn the lying digits: learnt best, old ones are lost."),
+        _("The known failure: let **the decoder, too** learn the lying digits. The old digits' error nearly doubles."),
     ],
     formula=r"z^*=\arg\min_{\lVert z\rVert\le 1}\ -\log p\,(x_{\mathrm{seen}}\mid g(z)),\qquad "
     r"\min_z\,-\log p(x\mid g(z))\ \le\ -\log p(x\mid g(f(x)))",

@@ -1,4 +1,4 @@
-"""Denoise: spoil a digit, and see which model cleans it."""
+"""Denoise: corrupt a digit, and see which model removes the noise."""
 
 import streamlit as st
 
@@ -20,7 +20,7 @@ def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
             denoising.card(labels[run.name], cleaned, note, _("What {} makes of it").format(labels[run.name]))
 
 
-chrome.page(_("Denoise"), _("Which model cleans a spoilt digit, and how much noise can it stand?"))
+chrome.page(_("Denoise"), _("Which model removes the noise from a digit, and how much noise can it remove?"))
 controls, picture = st.columns([3, 5], gap="large")
 with controls:
     names = state.pick_models(default=denoising.first_choice(loaders.finished()))
@@ -42,9 +42,9 @@ with picture:
         denoising.show_live(runs, clean, name, spoiling)
     st.caption(
         _(
-            "Against the clean picture. SSE: squared error / image, smaller is better. PSNR: decibels, larger is "
-            "better; ∞ is an exact copy."
-        )
+            "Against the clean image. SSE: squared error / image, smaller is better. PSNR: decibels, larger is "
+            "better; ∞ is an exact copy. For comparison, an all-black image has SSE {:.1f} and PSNR {} dB here."
+        ).format(*denoising.errors_shown(*denoising.errors(clean, clean * 0)))
     )
     for note in dict.fromkeys(filter(None, (state.seen_note(run, dataset) for run in runs))):
         st.caption(note)
@@ -90,22 +90,24 @@ for run in runs:
 chrome.explain(
     _("What is to be seen"),
     _(
-        "A **denoising autoencoder** was shown spoilt digits and asked for the clean ones. It has learnt the way back "
-        "to where digits live, for the noise it was trained on (its name says which). A **plain autoencoder** never "
-        "saw noise: it copies part of it into the code. Its narrow code still throws away much that is no digit, so it "
-        "cleans a little without having been asked to.\n\n"
-        "Where a model's curve lies below the dotted line, its picture is nearer to the clean one than what went in; "
-        "above it, one had better leave the digit alone. At level 0 every model loses a little: that is the price of a "
-        "short code.\n\n"
-        "Applied again and again, the noise is gone after a step or two, and then the picture walks on to a digit that "
-        "the model likes: a clean one, but not always the one that went in."
+        "A **denoising autoencoder** was trained to map noisy digits to clean ones. It removes the noise that it was "
+        "trained on (its name says which). A **plain autoencoder** never saw noise: part of the noise enters its code. "
+        "But a short code has no room for most of it, so the plain autoencoder removes much of a strong noise, too: "
+        "its curve rises more slowly than the dotted line.\n\n"
+        "Where a model's curve lies below the dotted line, its output is closer to the clean digit than its input was. "
+        "Above the line the model does harm. At level 0 every model loses a little: that is the price of a short code. "
+        "The denoising model loses more at level 0 than at a medium level of its own noise: it was never trained on "
+        "a clean digit.\n\n"
+        "Apply the denoising model again and again: one or two steps remove the noise. Then the digit changes: strokes "
+        "become sharper, some break, and an 8 may become a 6. From strong noise a plain autoencoder makes pieces of "
+        "strokes, and a VAE a blurred digit, often the wrong one."
     ),
 )
 chrome.try_this(
     [
-        _("Choose the noise the denoising model was trained on, then another kind. Does it still win?"),
+        _("Choose the noise that the denoising model was trained on, then the other three. Where does it still win?"),
         _("Raise the level until you cannot read the digit. Can the model? Draw another seed: is it sure?"),
         _("Set the level to 0 and apply a model ten times. Which digits stay themselves, which turn into others?"),
-        _("Level 0, black ink: rub out the upper stroke of a 7. Who draws it again? Add a white stroke to a 1."),
+        _("Level 0, black ink: erase the upper stroke of a 7. Which model restores it? Add a white stroke to a 1."),
     ]
 )

@@ -46,7 +46,7 @@ lab.end(
     ],
     tries=[
         _("The known failure: take **nothing**, move the slider, change the digit. Does any picture change?"),
-        _("Take **cyclic annealing**: each new cycle wakes some numbers, the full weight puts them to sleep again."),
+        _("Take **cyclic annealing**: the second cycle wakes seven numbers, and the full weight leaves one of them."),
         _("Compare reconstruction and KL of **free bits** and **skips**: who pays for a full code, who uses it?"),
     ],
     formula=r"\begin{gathered}\mathrm{KL}(q(z|x)\Vert p(z))=0\ \text{for all }x\\"
