@@ -36,10 +36,14 @@ def _at_most(limit: float, value):
     return value.clamp(max=limit) if hasattr(value, "clamp") else min(limit, value)
 
 
-def one_cycle(step: int, steps: int, warm: float = 0.08) -> float:
-    """Share of the peak learning rate in step 0..steps-1: linear up over the first `warm`, then linear to 0.
+WARM_STEPS = 20  # at least: at a full rate, Adam's first steps throw wide networks off
 
+
+def one_cycle(step: int, steps: int, warm: float = 0.08) -> float:
+    """Share of the peak learning rate in step 0..steps-1: linear up, then linear to 0.
+
+    It rises over the first `warm` of the steps, but over WARM_STEPS at least; a run of fewer steps never has the peak.
     Smith & Topin 2019, arXiv:1708.07120 (one cycle, here with a straight way down).
     """
-    rise = max(1.0, warm * steps)
+    rise = max(float(WARM_STEPS), warm * steps)
     return min((step + 1) / rise, (steps - step) / max(1.0, steps - rise))

@@ -107,11 +107,15 @@ def settings() -> list[Setting]:
     found += [vae(**small, latent_dim=d) for d in (2, 200)] + [vae(**small, hidden=1000, latent_dim=50, epochs=100)]
     found += [vae(**small, network="conv"), vae(**small, binarise="stochastic", latent_dim=50, epochs=100)]
     found += [vae(**small, likelihood=kind) for kind in ("gaussian", "gaussian_learned", "categorical")]
+    few = dict(dataset="mnist-5k", batch_size=1000)  # four steps an epoch
+    found += [vae(**few, epochs=n) for n in (1, 3)] + [vae(**few, epochs=3, **{k: v}) for k, v in WIDE.items()]
+    found += [vae(**few, epochs=n, **WIDE) for n in (1, 3, 10)] + [vae(epochs=1, batch_size=1000, **WIDE)]
     found += [vae(**small, family=family) for family in OTHERS]
     found += [vae(family=family, epochs=n) for family in OTHERS for n in (3, 20)]
     return found
 
 
+WIDE = {"hidden": 1000, "latent_dim": 200}
 OTHERS = (
     "ae", "denoising", "sparse", "sparse_kl", "k_sparse", "contractive", "linear_ae", "deep_ae", "iwae", "skip_vae",
     "beta_vae", "ml_vae", "vq_vae", "vq_vae2", "flow_vae", "auto_decoder", "variational_auto_decoder",

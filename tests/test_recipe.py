@@ -44,6 +44,8 @@ def test_the_bound_does_not_rise_and_is_better_than_the_classic_one(measured):
     Setting(dataset="mnist-5k", epochs=8, binarise="stochastic", model=(("latent_dim", 200), ("hidden", 1000))),
     Setting(family="iwae", dataset="mnist-5k", epochs=8, binarise="stochastic", model=(("latent_dim", 50),)),
     Setting(dataset="mnist-5k", epochs=40, batch_size=1000, model=(("latent_dim", 2), ("hidden", 128))),
+    Setting(dataset="mnist-5k", epochs=1, batch_size=1000, model=(("latent_dim", 200), ("hidden", 1000))),
+    Setting(dataset="mnist-5k", epochs=3, batch_size=1000, model=(("latent_dim", 200), ("hidden", 1000))),
     Setting(dataset="mnist-5k", epochs=8, model=(("likelihood", "gaussian"), ("sigma", 0.1))),
     Setting(family="beta_vae", dataset="mnist-5k", epochs=8, model=(("beta", 16.0),)),
 ], ids=lambda setting: setting.name)  # fmt: skip

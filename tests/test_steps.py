@@ -192,7 +192,8 @@ def test_one_cycle_rises_and_falls():
     rates = [one_cycle(step, 1000) for step in range(1000)]
     assert rates[0] == pytest.approx(1 / 80) and max(rates) == 1 and rates.index(1) == 79
     assert rates[-1] == pytest.approx(1 / 920) and sorted(rates[80:], reverse=True) == rates[80:]
-    assert [one_cycle(0, 1), one_cycle(0, 2)] == [1, 1]
+    few = [one_cycle(step, 12) for step in range(12)]
+    assert few == pytest.approx([(step + 1) / 20 for step in range(12)]), "a run of a few steps never has the peak"
 
 
 def test_the_rate_reaches_adam():
