@@ -31,8 +31,8 @@ def option(
     default.
     """
     absent = default if added else absent
-    meta = dict(help=help, min=min, max=max, choices=choices, log=log, when=when, absent=absent)
-    return field(default=default, metadata={k: v for k, v in meta.items() if v is not None and v is not False})
+    meta = dict(help=help, min=min, max=max, choices=choices, log=log or None, when=when, absent=absent)
+    return field(default=default, metadata={k: v for k, v in meta.items() if v is not None})
 
 
 class Validated:

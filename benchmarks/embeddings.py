@@ -31,7 +31,7 @@ WAYS = ("ours", "sklearn", "openTSNE", "umap")
 OURS = ("ours", "umap")
 TWICE = 20_000  # points up to which UMAP is drawn a second time, without its compiler
 SIZES = (2000, 5000, 10_000, 20_000, 70_000)
-RUN = "vae-mnist-502744c3b856"
+RUN = "vae-mnist-7797c7142785"
 
 
 def codes(name: str, n: int) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.browser
 ONE = [(0.52, 0.12), (0.5, 0.5), (0.47, 0.88)]
 THREE = [(0.3, 0.25), (0.45, 0.15), (0.63, 0.2), (0.66, 0.33), (0.5, 0.47), (0.66, 0.6), (0.64, 0.78), (0.45, 0.85),
          (0.28, 0.76)]  # fmt: skip
-MODEL = "vae-mnist-502744c3b856"
+MODEL = "vae-mnist-7797c7142785"
 # What is lit on each small picture (the first is what the model sees), and what is lit on the board.
 LIT = """c => { const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
   let n = 0; for (let i = 0; i < d.length; i += 4) n += d[i]; return n / 255; }"""

@@ -11,7 +11,7 @@ CLOUD = "c => c.toDataURL()"
 
 
 def test_a_shipped_run_replays(browser, shared_server):
-    tab = Tab(browser).open(shared_server.url + "/models?run=502744c3b856")
+    tab = Tab(browser).open(shared_server.url + "/models?run=7797c7142785")
     film = tab.page.locator(".film")
     film.locator(".play").wait_for()
     bar, time, cloud = film.get_by_role("slider", name="Time"), film.locator(".time"), film.locator("canvas.cloud")

@@ -7,8 +7,8 @@ import pytest
 from test_browser import Tab, browser, until  # noqa: F401  (browser: a fixture)
 
 pytestmark = pytest.mark.browser
-VAE20 = "?model=502744c3b856"  # shipped: VAE, d = 20
-PAIR = "?model=fe4ffb4c25ef"  # shipped: AE, d = 32; the denoising AE has codes of the same size
+VAE20 = "?model=7797c7142785"  # shipped: VAE, d = 20
+PAIR = "?model=d97668f0f17f"  # shipped: AE, d = 32; the denoising AE has codes of the same size
 SUM = "c => { const d = c.getContext('2d').getImageData(0, 0, 28, 28).data; return d.reduce((a, b) => a + b, 0) }"
 
 

@@ -19,7 +19,7 @@ from aevae.datasets import archives, load
 from aevae.datasets.handwriting import ink_of, mnist_like, read_digit
 from aevae.ui import digits, live
 
-VAE = paths.ROOT / "checkpoints" / "pretrained" / "vae-mnist-502744c3b856"
+VAE = paths.ROOT / "checkpoints" / "pretrained" / "vae-mnist-7797c7142785"
 
 
 @pytest.fixture(scope="module")
