@@ -149,7 +149,7 @@ def _units(names) -> dict[str, str]:
     """Number -> unit; "" of a number without one."""
     from aevae import comparison
 
-    return {name: comparison.describe(name).unit for name in names}
+    return {name: comparison.describe(name).signed_unit for name in names}
 
 
 def sweep(args) -> dict:
@@ -357,7 +357,7 @@ def families(args) -> dict:
     for name in FAMILIES:
         cls = family_class(name)
         options = {
-            f.name: {"default": f.default, **{k: v for k, v in f.metadata.items() if k != "when"}}
+            f.name: {"default": f.default, **{k: v for k, v in f.metadata.items() if k not in ("when", "absent")}}
             for f in dataclasses.fields(cls.Config)
         }
         row = {"name": name, "title": cls.title, "objective": cls.objective, "paper": cls.paper}

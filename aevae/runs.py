@@ -25,7 +25,6 @@ from aevae import checkpoints, datasets, spread
 from aevae.checkpoints import DamagedRun, RunInfo
 from aevae.config import DataConfig, RunConfig
 from aevae.metrics import SCHEMA, basics, evidence, linear, units
-from aevae.metrics.metric import HIGHER
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches, parameter_count
 from aevae.recorder import Recorder, checksums
@@ -363,9 +362,7 @@ def units_of(run: Run) -> dict[str, str]:
     terms = dict.fromkeys(run.history[-1]["test"], "nats / image") if run.history else {}
     terms |= UNITS
     known = {name: extra.unit for name, extra in EXTRAS.items()}
-    for name, metric in METRICS.items():
-        signed = metric.unit.startswith("nats") and metric.better == HIGHER
-        known[name] = f"{metric.unit}, larger is better" if signed else metric.unit
+    known |= {name: metric.signed_unit for name, metric in METRICS.items()}
     return spread.units(terms) | terms | run.model.units | known | UNITS
 
 

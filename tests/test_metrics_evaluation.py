@@ -76,7 +76,7 @@ def test_every_number_has_a_unit(zoo, monkeypatch):
         assert found >= set(names), family
         units = runs.units_of(run)
         assert [key for key in sorted(found) if not units.get(key)] == [], family
-    assert units_sign(runs.load_run(zoo["iwae"])) == ["elbo", "iwae"]
+    assert units_sign(runs.load_run(zoo["iwae"])) == ["elbo", "elbo_median", "iwae", "iwae_median"]
 
 
 TEST = (("gaussian", 0.1), ("masking", 0.25))

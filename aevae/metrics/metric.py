@@ -57,6 +57,12 @@ class Metric:
         text = f"{symbol} = {counts.pop():,}"
         return f"{self.title[:-1]}, {text})" if self.title.endswith(")") else f"{self.title} ({text})"
 
+    @property
+    def signed_unit(self) -> str:
+        """The unit; of nats with the sign of log p(x) it says that larger is better (the others are of -log p(x))."""
+        signed = self.unit.startswith("nats") and self.better == HIGHER
+        return f"{self.unit}, larger is better" if signed else self.unit
+
     def applies(self, run) -> str:
         """ "" where this can be asked of a run (Run or RunInfo), else one sentence."""
         return self.needs(getattr(run, "info", run))

@@ -20,8 +20,8 @@ class Adam(torch.optim.Adam):
     means of the gradient and of its square, corrected for their start (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1).
     With damping = 0 it is Adam, which gives every weight steps of the same size: the weights of a pixel that is almost
     never lit, whose gradient is a thousandth of its neighbours', grow as fast as theirs. With damping near 1 such
-    weights move in proportion to their gradient. A factor on the loss changes nothing, so one value serves every
-    likelihood. Measured in `benchmarks/first_layer.py` and `benchmarks/recipe.py`.
+    weights move in proportion to their gradient. A factor on the loss changes nothing while gradients stay far above
+    1e-8, so one value serves every likelihood. Measured in `benchmarks/first_layer.py` and `benchmarks/recipe.py`.
 
     `models`: number of models stacked in the first dimension of each parameter; each has its own rms. `advance` calls
     torch's fused kernel without the bookkeeping around it, which takes a tenth of a step of a small network. On a CPU,
