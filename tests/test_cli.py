@@ -347,7 +347,7 @@ def test_interrupted_training_goes_on(empty_store):
         if line.startswith("epoch   3"):
             process.send_signal(signal.SIGINT)
             break
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=180)
     assert process.returncode == 1 and "interrupted" in err and "Traceback" not in err
     done = checkpoints.list_runs()[0].epochs
     assert done >= 3

@@ -40,7 +40,8 @@ def strokes(n=40):
 
 @pytest.mark.parametrize(("family", "likelihood"), OLD)
 def test_new_options_leave_the_old_fingerprints(family, likelihood):
-    config = RunConfig(DataConfig(), family_class(family).Config(likelihood=likelihood))
+    train = TrainConfig(lr=5e-3, damping=0.0)  # the defaults of then
+    config = RunConfig(DataConfig(), family_class(family).Config(likelihood=likelihood), train)
     assert config.fingerprint == OLD[family, likelihood]
     assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
 

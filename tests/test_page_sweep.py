@@ -11,7 +11,7 @@ from conftest import tiny_config
 from test_page_train import keys, page, press, texts
 
 from aevae import checkpoints, jobs, paths, worker
-from aevae.config import DataConfig, RunConfig
+from aevae.config import DataConfig, RunConfig, preset
 from aevae.figures import rates
 from aevae.figures.palette import contrast
 from aevae.models import family_class
@@ -116,7 +116,7 @@ def test_only_numbers_with_an_effect_take_lists(empty_store):
 
 def test_what_is_here_is_not_trained_again(empty_store):
     config = RunConfig(DataConfig(limit=100), family_class("vae").Config(hidden=8, latent_dim=2))
-    config = dataclasses.replace(config, train=dataclasses.replace(config.train, epochs=1))
+    config = dataclasses.replace(config, train=preset("fast", config.data, config.model, epochs=1))
     trained([config])
     link = {"train_family": "vae", "train_limit": "100", "train_hidden": "8", "train_epochs": "1"}
     at = page(**link, train_list_latent_dim="2,3")
