@@ -124,24 +124,31 @@ class TrainConfig(Validated):
 
     epochs: int = option(20, "passes through the training pictures", min=1, max=1000)
     batch_size: int = option(64, "pictures per step", min=1, max=8192)
-    lr: float = option(0.013, "learning rate of Adam; of one_cycle: its peak", min=1e-6, max=1.0, log=True)
+    lr: float = option(
+        0.013,
+        "learning rate of Adam; of one_cycle: its peak. It follows epochs, batch size and network until you set it",
+        min=1e-6,
+        max=1.0,
+        log=True,
+    )
     schedule: str = option(
         "one_cycle",
-        "one_cycle: the learning rate rises over the first 8 % of the steps and falls to 0; constant: as it is",
+        "one_cycle: the learning rate rises over the first 8 % of the steps (20 at least) and falls to 0; "
+        "constant: as it is",
         choices=("one_cycle", "constant"),
     )
     beta2: float = option(0.99, "memory of Adam's second moment", min=0.5, max=0.9999)
     damping: float = option(
         1.0,
-        "Adam's epsilon, as a share of the typical gradient of a layer; 0: Adam as published, whose steps are as large "
-        "for the weights of pixels that are almost never lit",
+        "Adam's epsilon, as a share of the typical gradient of a layer. 0: Adam as published. Larger: weights with a "
+        "small gradient, as of pixels that are almost never lit, move less",
         min=0.0,
         max=100.0,
         absent=0.0,
     )
     keep_best: bool = option(
         False,
-        "keep the weights of the epoch with the lowest test objective, too: RUN@best opens them",
+        "keep the weights of the epoch with the lowest test objective, too. The command line opens them as RUN@best",
         added=True,
     )
     precision: str = option(
@@ -170,8 +177,8 @@ def preset(
 ) -> TrainConfig:
     """The training recipe of this name for a data set and a model's config, or its class (then with all defaults).
 
-    classic: the recipe of the textbooks, Adam at a constant 1e-3, ten epochs. fast: the same quality in a fraction of
-    the steps; a small data set needs more epochs for as many steps, a convolutional network small batches.
+    classic: the recipe of the textbooks, Adam at a constant 1e-3, ten epochs. fast: on MNIST a better bound in a tenth
+    of the steps (docs/recipe.md); on a small data set more epochs, for a convolutional network small batches.
     `chosen`: training options that are given; the peak rate of `fast` follows them (`peak_rate`), unless it is given
     too. Raises ValueError for an unknown name.
     """
@@ -200,7 +207,8 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
 
     T: number of steps, B: batch size; times the family's `rate_factor`. Found on validation splits with
     `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20 epochs and again to 100,
-    grows with the root of the batch, and wide networks and codes bear less. docs/recipe.md has the tables.
+    grows with the root of the batch, and wide networks and codes need smaller ones (`hidden` counts in an MLP only).
+    docs/recipe.md has the tables.
     """
     steps = -(-images // train.batch_size) * train.epochs
     rate = min(min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * (train.batch_size / 400) ** 0.5, MAX_RATE)

@@ -132,7 +132,7 @@ def classes():
     for grouping in ("label", "random"):
         model = make(content_dim=8, style_dim=8, hidden=128, grouping=grouping)
         told = (data.train.labels, data.test.labels)
-        recipe = TrainConfig(epochs=5, batch_size=100)
+        recipe = TrainConfig(epochs=8, batch_size=100)
         Trainer(model, data.train.images, data.test.images[:10], recipe, 0, torch.device("cpu"), told).fit()
         with torch.no_grad():
             values[grouping] = [readable(part, labels) for part in model.eval().parts(model.encode(x))]

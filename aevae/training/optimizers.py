@@ -155,7 +155,8 @@ def empty_slot(p: Tensor) -> dict[str, Tensor]:
 
 
 class RowAdam(torch.optim.SparseAdam):
-    """torch's SparseAdam under the surface of `Adam`: rows that no picture of the batch looked up stay as they are."""
+    """torch's SparseAdam with the interface of `Adam`, without damping: rows that no image of the batch looked up stay
+    as they are."""
 
     def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, scale: float):
         self.scale = scale

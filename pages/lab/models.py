@@ -19,11 +19,15 @@ else:
 chrome.explain(
     _("What the numbers say"),
     _(
-        "All are means over test pictures that the model did not learn from.\n\n"
+        "Means over test images that the model did not learn from, unless named otherwise.\n\n"
         "- `recon`: $-\\log p(x|z)$, what is left to say about a picture once its code is known, in nats.\n"
         "- `kl`: what the code itself costs, in nats. AE and denoising AE have no prior, so they have no `kl`.\n"
         "- `elbo` $= -(\\text{recon} + \\text{kl})$: larger (nearer to zero) is better.\n"
-        "- `sse`: squared error over all 784 pixels; `psnr`: the same in decibels, larger is better.\n\n"
+        "- `sse`: squared error over all 784 pixels; `psnr`: the same in decibels, larger is better.\n"
+        "- `objective`: what the training minimised.\n"
+        "- `..._median`: the middle image; `..._worst10`: the share that the ten worst images have in the sum (of "
+        "1,000 images with equal costs: 0.01); `kl_max`: the largest KL of one image. A mean far from its median hides a few "
+        "images that cost much.\n\n"
         "Compare `recon` and `elbo` only between runs with the same likelihood and data set; `sse` always."
     ),
 )
