@@ -26,8 +26,8 @@ chrome.explain(
         "- `sse`: squared error over all 784 pixels; `psnr`: the same in decibels, larger is better.\n"
         "- `objective`: what the training minimised.\n"
         "- `..._median`: the middle image; `..._worst10`: the share that the ten worst images have in the sum (of "
-        "1,000 images with equal costs: 0.01); `kl_max`: the largest KL of one image. A mean far from its median hides a few "
-        "images that cost much.\n\n"
+        "1,000 images with equal costs: 0.01); `kl_max`: the largest KL of one image. A mean far from its "
+        "median hides a few images that cost much.\n\n"
         "Compare `recon` and `elbo` only between runs with the same likelihood and data set; `sse` always."
     ),
 )
