@@ -81,7 +81,7 @@ class RunInfo:
     def warning(self) -> str:
         """A sentence if the test objective ended far above its best (`training.trainer.best`), else ""."""
         best = self.state.get("best", {})
-        if self.status != "finished" or not best.get("risen"):
+        if self.status != "finished" or not best.get("risen") or not best.keys() >= _BEST.keys():
             return ""
         kept = f"; {self.name}@best has those weights" if (self.path / BEST).exists() else ""
         return (

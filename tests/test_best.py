@@ -51,6 +51,11 @@ def test_a_run_that_ends_above_its_best_says_so_and_keeps_its_best(empty_store, 
     capsys.readouterr()
 
 
+def test_what_somebody_else_wrote_of_the_best_epoch_breaks_nothing(tmp_path):
+    info = checkpoints.RunInfo("vae-mnist-0123456789ab", tmp_path, "finished", state={"best": {"risen": True}})
+    assert info.warning == ""
+
+
 def test_without_the_option_there_is_one_sentence(trained, monkeypatch, capsys):
     folder, names = trained
     monkeypatch.setenv("AEVAE_RUNS", str(folder))
