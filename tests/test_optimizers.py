@@ -128,3 +128,22 @@ def test_adam_resumed_is_adam(stop, damping):
         return [p.detach(), *adam.state[p].values()]
 
     assert all(torch.equal(a, b) for a, b in zip(moved(None), moved(stop), strict=True))
+
+
+def test_the_sum_of_v_is_its_sum():
+    """... also of a state saved before it was kept, and of models upon each other."""
+    draw, recipe = torch.Generator().manual_seed(0), dataclasses.replace(PLAIN, damping=1.0)
+    for models in (None, 3):
+        p = torch.nn.Parameter(torch.zeros(3, 4))
+        adam = Adam([p], recipe, CPU, models=models)
+        for step in range(300):
+            p.grad = torch.randn(3, 4, generator=draw) * 10.0 ** (step % 5 - 2)
+            adam.advance()
+        slot = adam.state[p]
+        known = slot["exp_avg_sq"].sum() if models is None else slot["exp_avg_sq"].sum(1)
+        assert slot["sum_sq"].shape == known.shape
+        assert torch.allclose(slot["sum_sq"], known, rtol=1e-5)
+    saved, one = adam.state_dict(), Adam([p], recipe, CPU)
+    del saved["state"][0]["sum_sq"]
+    one.load_state_dict(saved)
+    assert torch.allclose(one.state[p]["sum_sq"], slot["exp_avg_sq"].sum())

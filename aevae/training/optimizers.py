@@ -48,6 +48,8 @@ class Adam(torch.optim.Adam):
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
+        for slot in self.state.values():
+            slot.setdefault("sum_sq", slot["exp_avg_sq"].sum())  # states that were saved before have none
         self._slots = None
 
     @torch.no_grad()
@@ -65,11 +67,11 @@ class Adam(torch.optim.Adam):
         elif not self.damping:
             self._fused(group, slots.parameters, gradients, slots.moments, slots.squares, slots.steps, group["eps"])
         else:
-            gradients = self._apart(gradients)
-            for i, floor in enumerate(self._floors(group["betas"][1], slots, gradients)):
+            floors, pieces = self._floors(group["betas"][1], slots, gradients), self._apart(gradients)
+            for i, floor in enumerate(floors):
                 one = slice(i, i + 1)
                 self._fused(
-                    group, slots.parameters[one], gradients[one], slots.moments[one], slots.squares[one],
+                    group, slots.parameters[one], pieces[one], slots.moments[one], slots.squares[one],
                     slots.steps[one], group["eps"] + floor,
                 )  # fmt: skip
         if self._on_cpu and not (slots.starts[0] + slots.taken) % SWEPT:
@@ -87,14 +89,21 @@ class Adam(torch.optim.Adam):
         )  # fmt: skip
 
     def _floors(self, beta2: float, slots: "Slots", gradients: list[Tensor]) -> list[float]:
-        """damping rms of each tensor as it will be after this step: v <- beta2 v + (1 - beta2) g^2."""
-        before = torch.stack([v.sum() for v in slots.squares]).tolist()
-        added = torch.stack([torch.dot(g.reshape(-1), g.reshape(-1)) for g in gradients]).tolist()
+        """damping rms of each tensor after this step, model by model."""
+        self._follow(beta2, slots, gradients)
+        totals = torch.stack(slots.totals).flatten().tolist()
         return [
-            self.damping
-            * math.sqrt((beta2 * old + (1 - beta2) * new) / (g.numel() * (1 - beta2 ** (start + slots.taken))))
-            for old, new, g, start in zip(before, added, gradients, slots.starts, strict=True)
+            self.damping * math.sqrt(total / (v.numel() * (1 - beta2 ** (start + slots.taken))))
+            for total, v, start in zip(totals, slots.squares, slots.starts, strict=True)
         ]
+
+    def _follow(self, beta2: float, slots: "Slots", gradients: list[Tensor]) -> None:
+        """The sum of v over each tensor, which needs no look at v: it is the running mean of the sum of g^2."""
+        if self.models is None:
+            new = [torch.dot(flat, flat) for flat in (g.reshape(-1) for g in gradients)]
+        else:
+            new = [torch.linalg.vecdot(flat, flat) for flat in (g.reshape(self.models, -1) for g in gradients)]
+        torch._foreach_lerp_(slots.totals, new, 1 - beta2)
 
     def _written_out(self, group: dict, slots: "Slots", gradients: list[Tensor]) -> None:
         """The same step in operations that every device has, and that a CUDA graph can hold."""
@@ -103,10 +112,13 @@ class Adam(torch.optim.Adam):
         torch._foreach_lerp_(slots.moments, gradients, 1 - beta1)
         torch._foreach_mul_(slots.squares, beta2)
         torch._foreach_addcmul_(slots.squares, gradients, gradients, 1 - beta2)
+        self._follow(beta2, slots, gradients)
         roots = torch._foreach_sqrt(slots.squares)
-        for i, (p, m, v) in enumerate(zip(slots.parameters, slots.moments, slots.squares, strict=True)):
-            axes = tuple(range(v.ndim)) if self.models is None else tuple(range(1, v.ndim))
-            floor = v.mean(axes, keepdim=True).sqrt() if axes else v.sqrt()
+        floors = torch._foreach_sqrt(
+            torch._foreach_div(slots.totals, [p.numel() / (self.models or 1) for p in gradients])
+        )
+        for i, (p, m) in enumerate(zip(slots.parameters, slots.moments, strict=True)):
+            floor = floors[i].reshape(-1, *[1] * (p.ndim - 1)) if self.models else floors[i]
             root = roots[i].add_(floor, alpha=self.damping).div_(second[i]).add_(group["eps"])
             p.sub_(m / root * (group["lr"] / first[i]))
 
@@ -117,7 +129,7 @@ class Adam(torch.optim.Adam):
     def _found(self, moving: list[Tensor]) -> "Slots":
         for p in moving:
             if not self.state[p]:
-                self.state[p] = empty_slot(p)
+                self.state[p] = empty_slot(p, self.models)
         states = [self.state[p] for p in moving]
         counts = torch.stack([state["step"] for state in states])
         for state, count in zip(states, counts.unbind(), strict=True):
@@ -128,29 +140,31 @@ class Adam(torch.optim.Adam):
             parameters, moments, squares = map(self._apart, (parameters, moments, squares))
             steps = [step for step in steps for _ in range(self.models)]
         starts = [int(step) for step in steps] if self._on_cpu else []
-        return Slots(parameters, moments, squares, steps, counts, starts)
+        return Slots(parameters, moments, squares, steps, [state["sum_sq"] for state in states], counts, starts)
 
 
 @dataclass
 class Slots:
-    """What a step of Adam reads and writes: parameters, m, v and the number of steps of each tensor."""
+    """What a step of Adam reads and writes, of each tensor: parameters, m, v, number of steps, sum of v."""
 
     parameters: list[Tensor]
     moments: list[Tensor]
     squares: list[Tensor]
     steps: list[Tensor]  # views of `counts`
+    totals: list[Tensor]  # () or, of stacked models, (M,)
     counts: Tensor
     starts: list[int]  # steps when this was laid out, on a CPU; with `taken` the counts without asking a tensor
     taken: int = 0  # steps since then
 
 
-def empty_slot(p: Tensor) -> dict[str, Tensor]:
-    """Adam's state of a parameter before the first step."""
+def empty_slot(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
+    """Adam's state of a parameter before the first step; `sum_sq`: sum of `exp_avg_sq`."""
     where = p.device if p.device.type == "cuda" else None
     return {
         "step": torch.zeros((), dtype=torch.float32, device=where),
         "exp_avg": torch.zeros_like(p),
         "exp_avg_sq": torch.zeros_like(p),
+        "sum_sq": p.new_zeros(() if models is None else models),
     }
 
 

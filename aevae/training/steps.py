@@ -162,14 +162,14 @@ class Together(Alone):
         """Trainers' parameter `name` and its moments become views of the stack's."""
         own = [t.model.get_parameter(name) for t in self.trainers]
         slots = [t.optimizers["adam"].state.get(p) or empty_slot(p) for t, p in zip(self.trainers, own, strict=True)]
-        state = {key: torch.stack([slot[key] for slot in slots]) for key in ("exp_avg", "exp_avg_sq")}
+        state = {key: torch.stack([slot[key] for slot in slots]) for key in ("exp_avg", "exp_avg_sq", "sum_sq")}
         state["step"] = slots[0]["step"].clone()
         self.optimizers[0].state[stacked] = state
         for i, (trainer, p) in enumerate(zip(self.trainers, own, strict=True)):
             p.data = stacked.data[i]
             trainer.optimizers["adam"].state[p] = {
-                "step": state["step"], "exp_avg": state["exp_avg"][i], "exp_avg_sq": state["exp_avg_sq"][i]
-            }  # fmt: skip
+                key: value if key == "step" else value[i] for key, value in state.items()
+            }
 
     def gradients(self, index: Tensor, epoch: float | Tensor) -> Tensor:
         x = torch.stack([t.pictures(each) for t, each in zip(self.trainers, index, strict=True)])  # (M, B, ...)
