@@ -395,7 +395,7 @@ def test_digest_follows_content_and_load_refuses_what_changed(tmp_path):
     with pytest.raises(ValueError, match="have changed") as error:
         load(known)
     sentence(error)
-    assert 77 in load(changed).train.images or 77 in load(changed).test.images
+    assert 77 in np.concatenate([load(changed).train.images, load(changed).test.images])
 
 
 def test_own_pictures_take_a_limit(tmp_path):
@@ -411,7 +411,7 @@ def test_28_by_28_comes_through_unchanged_and_others_keep_their_aspect():
     shrunk = read_picture(io.BytesIO(png(Image.fromarray(wide))))
     assert shrunk.shape == (1, 28, 28) and shrunk.dtype == np.uint8
     lit = np.argwhere(shrunk[0] > 127)
-    assert np.ptp(lit, axis=0).tolist() == [7, 15] or np.ptp(lit, axis=0).tolist() == [9, 17]
+    assert np.ptp(lit, axis=0).tolist() == [7, 15]
     assert np.array_equal(shrunk[0], shrunk[0, :, ::-1]) and (shrunk[0, :7] == 0).all()
     assert read_picture(png(255, (3000, 1)), invert=False).shape == (1, 28, 28)
 

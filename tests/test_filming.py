@@ -35,7 +35,10 @@ def test_a_film_of_every_family_travels(zoo, family):
     assert ("0.std" in arrays) == ("0.kl_nats" in arrays) == ("std" in film)
     assert {"objective", "recon"} <= set(filming.terms(film)) and filming.terms(film)[0] == "objective"
     encoder, decoder = filming._network(info, info.latent_dim)
-    assert encoder == decoder == "convolutions" or (encoder.startswith("784") and decoder.endswith("784"))
+    if info.family in ("vq_vae", "vq_vae2") or info.config["model"].get("network") == "conv":
+        assert encoder == decoder == "convolutions"
+    else:
+        assert encoder.startswith("784") and decoder.endswith("784")
     assert "?" not in encoder
     assert arrays["0.terms"].shape == (4, len(filming.terms(film)))
     column = filming.terms(film).index("recon")
@@ -109,7 +112,7 @@ def test_planes():
     plane = filming.plane_of(codes)
     assert np.allclose(plane.T @ plane, np.eye(2), atol=1e-6)
     assert abs(plane[1, 0]) > 0.99 and abs(plane[4, 1]) > 0.99, "widest first"
-    assert np.array_equal(plane, filming.plane_of(codes[::-1])) or np.allclose(plane, filming.plane_of(codes[::-1]))
+    assert np.allclose(plane, filming.plane_of(codes[::-1]), atol=1e-6)
     assert np.array_equal(filming.plane_of(codes[:, :2]), np.eye(2))
     assert filming.plane_of(codes[:, :1]).tolist() == [[1, 0]]
     assert np.isfinite(filming.plane_of(np.zeros((20, 5)))).all()
