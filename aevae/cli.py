@@ -21,6 +21,7 @@ FEWEST_CODES = 21  # what trustworthiness at 10 neighbours needs
 SQUARED_ERROR = ("sse", "sse_median", "sse_worst10")
 DEFAULT_CODES = 1000  # test images of a map: it takes seconds
 NAMED = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")  # options with a flag of their own
+DEVICE_HELP = "auto (a GPU that computes, else the CPU), cpu, cuda, cuda:1, mps"
 MOST_RUNS = 1000  # of one sweep
 PARTS = {"data": DataConfig, "train": TrainConfig}
 
@@ -119,6 +120,7 @@ def train(args) -> dict:
 
     config = dataclasses.replace(config, data=datasets.resolve(config.data))
     datasets.load(config.data, on_progress=_progress())
+    _say_device(args)
     result = runs.train_or_load(config, args.device, on_event=_tell, force=args.force)
     info = checkpoints.find_run(result.name)
     if info.warning:
@@ -166,6 +168,7 @@ def sweep(args) -> dict:
 
     began = time.monotonic()
     datasets.load(datasets.resolve(configs[0].data), on_progress=_progress())
+    _say_device(args)
     results = runs.sweep(configs, args.device, lambda i, event: _tell(event, f"{i + 1:3}  "), force=args.force)
     told = []
     for (point, seed), result in zip(asked, results, strict=True):
@@ -183,6 +186,23 @@ def sweep(args) -> dict:
 
 def _say(text: str, end: str = "\n") -> None:
     print(text, file=sys.stderr, end=end, flush=True)
+
+
+def _say_device(args) -> None:
+    """Says why `--device auto` is the CPU if there is a GPU."""
+    from aevae.training.device import gpu_warning
+
+    if args.device == "auto" and (said := gpu_warning()):
+        _say(said)
+
+
+def _open(args):
+    """The run that a command is about, on its device."""
+    from aevae import runs
+
+    run = runs.load_run(args.run, args.device)
+    _say_device(args)
+    return run
 
 
 def _progress() -> Callable[[float, str], None]:
@@ -217,7 +237,7 @@ def evaluate(args) -> dict:
     for name, value in options.items():
         if value < 1:
             raise Wrong(f"--{name} must be at least 1, got {value}")
-    run = runs.load_run(args.run, args.device)
+    run = _open(args)
     data = DataConfig(args.dataset) if args.dataset else run.config.data
     values = metrics.evaluate(
         run,
@@ -262,14 +282,12 @@ def decode(args) -> dict:
 def _through(args, verb: str) -> dict:
     import numpy as np
 
-    from aevae import runs
-
     array = _array(args.input)
     if array.dtype.kind not in "fiu":
         raise Wrong(f"{args.input} must hold numbers, got {array.dtype}")
     if verb == "encode" and array.size and not (0 <= array.min() and array.max() <= 1):
         raise Wrong(f"images must be in 0..1, got {array.min():g}..{array.max():g}")
-    run = runs.load_run(args.run, args.device)
+    run = _open(args)
     if verb == "encode":
         _say_if_searched(run)
     out = getattr(run, verb)(array)
@@ -289,7 +307,7 @@ def embed(args) -> dict:
     from aevae import datasets, embeddings, runs
     from aevae.metrics import neighbours
 
-    run = runs.load_run(args.run, args.device)
+    run = _open(args)
     data = _embedded(run, args.dataset)
     test = datasets.load(data).test
     args.n = min(DEFAULT_CODES, len(test.images)) if args.n is None else args.n
@@ -448,6 +466,7 @@ def bench(args) -> dict | None:
     """This machine's table; the JSON has the same numbers."""
     from aevae import bench
 
+    _say_device(args)
     found = bench.bench(args.device)
     if args.json:
         return found | {"units": {"threads": "threads", "images_per_s": "images / s", "seconds": "s"}}
@@ -496,7 +515,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def with_model(name, function, help):
         p = with_run(name, function, help)
-        p.add_argument("--device", default="auto")
+        p.add_argument("--device", default="auto", help=DEVICE_HELP)
         return p
 
     def with_recipe(p):
@@ -504,7 +523,7 @@ def _parser() -> argparse.ArgumentParser:
         for name in NAMED:
             p.add_argument("--" + name.replace("_", "-"))
         p.add_argument("--seed", type=int, default=0)
-        p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+        p.add_argument("--device", default="auto", help=DEVICE_HELP)
         p.add_argument("--preset", default="fast", choices=PRESETS, help="training options that are not given")
         p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of the family")
         p.add_argument("--force", action="store_true", help="train anew even if it is there")
@@ -556,9 +575,9 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("file")
     command("check", check, "every identity that needs no data, with its residual")
     p = command("bench", bench, "how long the usual trainings take on this machine (a minute)")
-    p.add_argument("--device", default="auto")
+    p.add_argument("--device", default="auto", help=DEVICE_HELP)
     p = command("worker", worker, "serve the queue")
-    p.add_argument("--device", default="auto")
+    p.add_argument("--device", default="auto", help=DEVICE_HELP)
     p.add_argument("--parent", type=int, help="end when this process is gone")
     p.add_argument("--once", action="store_true", help="end when the queue is empty")
     return parser

@@ -45,7 +45,7 @@ ALTER TABLE jobs ADD COLUMN told REAL NOT NULL DEFAULT 0""",
 
 @dataclass(frozen=True)
 class Job:
-    """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left, held (paused, and
+    """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left, note, held (paused, and
     standing at that step); before that, while data are fetched, loading (text) and part (0..1). `pace`: one of
     PACES, last `told` at this time; `ask_step`, `ask_epoch`: steps and epochs that a paused job is asked to go.
     `position` 1 is next in its lane, and begins in about `starts_in` seconds (listings only; None: nobody knows,

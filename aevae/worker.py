@@ -153,12 +153,14 @@ class Worker:
 
         try:
             from aevae import datasets, runs  # torch comes here
+            from aevae.training.device import gpu_warning
 
             device = jobs[0].device if self.device == "auto" else self.device
             configs = [RunConfig.from_dict(job.config) for job in jobs]
             datasets.load(configs[0].data, on_progress=self._loading(news))  # a download is seen
             for progress in news:
                 progress.begin()
+                progress.note = gpu_warning() if device == "auto" else ""
             stop = lambda: reins.wait(self._should_stop)  # noqa: E731
             results = runs.sweep(configs, device, hear, stop, watched=reins.watched)
             ends = [self._ended(job, result) for job, result in zip(jobs, results, strict=True)]
@@ -211,7 +213,7 @@ class Worker:
                     db.execute(
                         "UPDATE jobs SET state = ?, error = ?, trace = ?, progress = ?, ended = ?, "
                         "attempts = attempts - (? = 'queued') WHERE id = ? AND fingerprint = ?",
-                        (state, error, trace, json.dumps(progress.now), time.time(), state, job.id, job.fingerprint),
+                        (state, error, trace, json.dumps(progress.told()), time.time(), state, job.id, job.fingerprint),
                     )
                 logs.event(state, job=job.id, kind=job.kind)
                 return
@@ -261,7 +263,7 @@ class Worker:
                     self.cancelled.update(row["id"] for row in rows if row["cancel"])
                     changed = {row["id"]: row["progress"] for row in rows}
                     held = {"held": True} if reins.stands else {}
-                    fresh = [(json.dumps(p.now | held), i) for i, p in zip(ids, news, strict=True)]
+                    fresh = [(json.dumps(p.told() | held), i) for i, p in zip(ids, news, strict=True)]
                     if now - beaten >= BEAT or any(changed.get(i) != raw for raw, i in fresh):
                         beaten = now
                         db.executemany(
@@ -350,11 +352,16 @@ class Progress:
     def __init__(self, clock=time.monotonic, expected: float | None = None):
         self._clock, self._expected = clock, expected
         self._first: tuple[float, int] | None = None
+        self.note = ""  # one sentence about the device
         self.begin()
 
     def begin(self) -> None:
         """What is known before the first step."""
         self.now: dict = {} if self._expected is None else {"seconds_left": self._expected}
+
+    def told(self) -> dict:
+        """What the queue is told: `now`, and the note if there is one."""
+        return self.now | ({"note": self.note} if self.note else {})
 
     def loading(self, part: float, text: str) -> None:
         """The data set is being fetched: `part` in 0..1."""

@@ -146,7 +146,9 @@ def _cpu() -> str:
 def _gpu() -> str:
     import torch
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    from aevae.training.device import pick_device
+
+    return torch.cuda.get_device_name() if pick_device().type == "cuda" else ""
 
 
 def fill(text: str, folder: Path = FOLDER) -> str:

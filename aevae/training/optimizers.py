@@ -170,7 +170,7 @@ def empty_slot(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
 
 class RowAdam(torch.optim.SparseAdam):
     """torch's SparseAdam with the interface of `Adam`, without damping: rows that no image of the batch looked up stay
-    as they are."""
+    as they are. On a device without sparse tensors gradients are dense, and a row whose gradient is 0 stays."""
 
     def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, scale: float):
         self.scale = scale
@@ -178,8 +178,27 @@ class RowAdam(torch.optim.SparseAdam):
 
     def advance(self) -> None:
         """One step, after which there are no gradients."""
+        (group,) = self.param_groups
+        for p in group["params"]:
+            if p.grad is not None and not p.grad.is_sparse:
+                self._step_dense(p, p.grad, self.state[p], group)
+                p.grad = None
         self.step()
         self.zero_grad()
+
+    @staticmethod
+    @torch.no_grad()
+    def _step_dense(p: Tensor, gradient: Tensor, slot: dict, group: dict) -> None:
+        """SparseAdam's step of the rows of p (N, width) whose gradient is not 0."""
+        beta1, beta2 = group["betas"]
+        if not slot:
+            slot |= {"step": 0, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+        slot["step"] += 1
+        moves = (gradient != 0).any(1, keepdim=True).to(p)  # (N, 1)
+        slot["exp_avg"].lerp_(gradient, (1 - beta1) * moves)
+        slot["exp_avg_sq"].lerp_(gradient.square(), (1 - beta2) * moves)
+        size = group["lr"] * math.sqrt(1 - beta2 ** slot["step"]) / (1 - beta1 ** slot["step"])
+        p.sub_(size * moves * slot["exp_avg"] / (slot["exp_avg_sq"].sqrt() + group["eps"]))
 
 
 def optimizers(model, config: TrainConfig, device: torch.device) -> dict[str, Adam | RowAdam]:

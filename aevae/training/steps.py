@@ -24,7 +24,7 @@ WARM_UP = 3  # steps on a side stream before a CUDA graph is captured
 
 def sum_type(device: torch.device) -> torch.dtype:
     """Of sums over an epoch."""
-    return torch.float32 if device.type == "mps" else torch.float64
+    return torch.float64 if device.type in ("cpu", "cuda") else torch.float32
 
 
 def stepper(trainers: Sequence) -> Callable[[Tensor], None]:

@@ -292,9 +292,9 @@ def _data_fields() -> list[dataclasses.Field]:
     return [f for f in dataclasses.fields(DataConfig) if f.name not in ("name", "digest")]
 
 
-@st.cache_data(show_spinner=False)
+@st.cache_data(ttl=60, show_spinner=False)  # a GPU whose memory was full is tried again
 def devices() -> list[str]:
-    """`auto` and the devices that this machine has."""
+    """`auto` and the devices that this machine has and this PyTorch can compute on."""
     from aevae.training.device import DEVICES, pick_device
 
     found = []
@@ -305,6 +305,14 @@ def devices() -> list[str]:
         except ValueError:
             pass
     return found
+
+
+def device_note(device: str) -> None:
+    """Say why `auto` is the CPU if there is a GPU."""
+    from aevae.training.device import gpu_warning
+
+    if device == "auto" and (said := gpu_warning()):
+        st.warning(literal(said))
 
 
 # -- one field -------------------------------------------------------------------------------------------------------

@@ -389,6 +389,8 @@ def _progress(job: Job) -> None:
             else:
                 st.progress(0.0, _("The worker is getting ready ..."))
         cancel_button([job.id], "train_cancel", job.cancel)
+    if now.get("note"):
+        st.caption(state.literal(str(now["note"])))
     _reins(job)
 
 

@@ -277,6 +277,8 @@ def _progress(found: Sequence[Member]) -> None:
                 st.progress(sum(member.part for member in found) / len(found), _progress_text(found, active))
             stopping = all(job.cancel for job in active)
             jobpanel.cancel_button([job.id for job in active], "train_cancel", stopping, _("Cancel all"))
+        for note in dict.fromkeys(str(job.progress["note"]) for job in active if job.progress.get("note")):
+            st.caption(state.literal(note))
     elif not left:
         st.success(_("Finished: {} runs.").format(len(found)))
     for error in dict.fromkeys(m.job.error for m in left if m.job and m.job.error):

@@ -45,6 +45,7 @@ else:
 with form:
     configs, device = forms.run_form()
 with costs:
+    forms.device_note(device)
     if len(configs) == 1:
         before(configs[0], device)
     elif configs:
