@@ -52,13 +52,9 @@ def start_button(title: str, configs: RunConfig | Sequence[RunConfig], device: s
     A callback's arguments are those of the form before a field that the press left, so it only notes the press; and
     a press that is not noted is lost where the queue draws the page anew before this button is reached.
     """
-    problem = store_problem()
-    if problem:
+    if problem := store_problem():
         st.warning(state.literal(problem))
-    st.button(
-        title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch", on_click=_press,
-        disabled=bool(problem),
-    )  # fmt: skip
+    st.button(title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch", on_click=_press)
     if pressed():
         submit(configs, device)
         st.rerun()
