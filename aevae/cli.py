@@ -23,6 +23,7 @@ DEFAULT_CODES = 1000  # test images of a map: it takes seconds
 NAMED = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")  # options with a flag of their own
 DEVICE_HELP = "auto (a GPU that computes, else the CPU), cpu, cuda, cuda:1, mps"
 MOST_RUNS = 1000  # of one sweep
+AFTER_DIVERGING = "The same command with --resume goes on from the last checkpoint, with --force it begins anew"
 PARTS = {"data": DataConfig, "train": TrainConfig}
 
 
@@ -37,6 +38,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # on Windows a pipe has no beta: it is written as \\u03b2, not a failure
+            stream.reconfigure(errors="backslashreplace")
     try:
         args = _parser().parse_args(arguments)
         result = args.command(args)
@@ -113,7 +117,7 @@ def _settings(args) -> dict[str, str]:
     return settings | {k: v for k in NAMED if (v := getattr(args, k)) is not None}
 
 
-def train(args) -> dict:
+def train(args) -> dict | int:
     config = build_config(args.family, _settings(args), args.seed, args.preset)
 
     from aevae import checkpoints, datasets, runs
@@ -121,7 +125,13 @@ def train(args) -> dict:
     config = dataclasses.replace(config, data=datasets.resolve(config.data))
     datasets.load(config.data, on_progress=_progress())
     _say_device(args)
-    result = runs.train_or_load(config, args.device, on_event=_tell, force=args.force)
+    if args.resume:
+        checkpoints.reopen(config.name)
+    try:
+        result = runs.train_or_load(config, args.device, on_event=_tell, force=args.force)
+    except ArithmeticError as problem:
+        _say(f"aevae: {config.name} diverged: {problem}. {AFTER_DIVERGING}")
+        return 1
     info = checkpoints.find_run(result.name)
     if info.warning:
         _say(f"{info.name}: {info.warning}")
@@ -154,7 +164,7 @@ def _units(names) -> dict[str, str]:
     return {name: comparison.describe(name).signed_unit for name in names}
 
 
-def sweep(args) -> dict:
+def sweep(args) -> dict | int:
     """Every combination of the listed values, times the seeds; what has one shape is trained side by side."""
     lists = {key: text.split(",") for key, text in _settings(args).items()}
     count = math.prod(map(len, lists.values())) * args.seeds
@@ -169,6 +179,8 @@ def sweep(args) -> dict:
     began = time.monotonic()
     datasets.load(datasets.resolve(configs[0].data), on_progress=_progress())
     _say_device(args)
+    for config in configs if args.resume else ():
+        checkpoints.reopen(dataclasses.replace(config, data=datasets.resolve(config.data)).name)
     results = runs.sweep(configs, args.device, lambda i, event: _tell(event, f"{i + 1:3}  "), force=args.force)
     told = []
     for (point, seed), result in zip(asked, results, strict=True):
@@ -181,7 +193,15 @@ def sweep(args) -> dict:
                 _say(f"{info.name}: {info.warning}")
         told.append(entry | ({"error": result.error} if result.error else {}))
     units = {"seconds": "s"} | _units(dict.fromkeys(name for entry in told for name in entry.get("test", ())))
-    return {"runs": told, "seconds": round(time.monotonic() - began, 2), "units": units}
+    found = {"runs": told, "seconds": round(time.monotonic() - began, 2), "units": units}
+    diverged = [result for result in results if result.diverged]
+    if not diverged:
+        return found
+    _print(found, args.json)
+    sys.stdout.flush()
+    _say(f"aevae: {len(diverged)} of {len(results)} runs diverged, {diverged[0].name}: {diverged[0].diverged}")
+    _say(f"aevae: {AFTER_DIVERGING}")
+    return 1
 
 
 def _say(text: str, end: str = "\n") -> None:
@@ -224,6 +244,8 @@ def _tell(event, who: str = "") -> None:
         record = event.record
         terms = "  ".join(f"{k} {v:.2f}" for k, v in record["test"].items())
         _say(f"{who}epoch {record['epoch']:3}  test: {terms}  {record.get('images_per_s', '')}")
+    elif hasattr(event, "reason"):
+        _say(f"{who}{event.reason}")
 
 
 def evaluate(args) -> dict:
@@ -239,6 +261,7 @@ def evaluate(args) -> dict:
             raise Wrong(f"--{name} must be at least 1, got {value}")
     run = _open(args)
     data = DataConfig(args.dataset) if args.dataset else run.config.data
+    unkept: list[Exception] = []
     values = metrics.evaluate(
         run,
         [m for m in (args.metrics or "").split(",") if m] or ["quick"],
@@ -247,7 +270,11 @@ def evaluate(args) -> dict:
         options=options,
         on_progress=_progress(),
         data=data,
+        on_unkept=unkept.append,
     )
+    if unkept:
+        reason = f"{unkept[0].strerror}: {unkept[0].filename}" if isinstance(unkept[0], OSError) else unkept[0]
+        _say(f"these numbers are not kept, since they cannot be written ({reason}); note them down")
     if comparison.at_ceiling(values):
         _say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")
     units = runs.units_of(run)
@@ -526,7 +553,9 @@ def _parser() -> argparse.ArgumentParser:
         p.add_argument("--device", default="auto", help=DEVICE_HELP)
         p.add_argument("--preset", default="fast", choices=PRESETS, help="training options that are not given")
         p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of the family")
-        p.add_argument("--force", action="store_true", help="train anew even if it is there")
+        how = p.add_mutually_exclusive_group()
+        how.add_argument("--force", action="store_true", help="train anew even if it is there")
+        how.add_argument("--resume", action="store_true", help="go on with a run that diverged, from its checkpoint")
 
     p = command("train", train, "train a run, or find it trained; an interrupted one goes on")
     with_recipe(p)

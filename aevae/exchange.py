@@ -16,6 +16,7 @@ import numpy as np
 from aevae import checkpoints, events, paths
 from aevae.checkpoints import NAME, DamagedRun, RunInfo
 from aevae.datasets.archives import directory_bytes, quote
+from aevae.packing import zip_of
 
 FILES = (
     "config.json",
@@ -34,12 +35,8 @@ MAX_DIRECTORY = 65_536  # bytes of a zip's list of members
 
 def pack(run: RunInfo) -> bytes:
     """A finished run as a zip with one folder, its name."""
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name in FILES:
-            if (run.path / name).exists():
-                archive.write(run.path / name, f"{run.name}/{name}")
-    return out.getvalue()
+    files = [run.path / name for name in FILES if (run.path / name).exists()]
+    return zip_of({f"{run.name}/{file.name}": file.read_bytes() for file in files})
 
 
 def unpack(data: bytes, refused: Callable[[str], str] = lambda dataset: "") -> str:

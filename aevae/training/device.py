@@ -121,6 +121,6 @@ def busy_cores(seconds: float = 0.2) -> float:
 
 def _ticks() -> tuple[int, int]:
     """Ticks of all cores since the start: busy, and all. Linux only."""
-    with open("/proc/stat") as file:
+    with open("/proc/stat", encoding="ascii") as file:
         numbers = [int(n) for n in file.readline().split()[1:9]]  # user nice system idle iowait irq softirq steal
     return sum(numbers) - numbers[3] - numbers[4], sum(numbers)

@@ -1,6 +1,7 @@
 """Optimizers."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -202,12 +203,28 @@ class RowAdam(torch.optim.SparseAdam):
 
 
 def optimizers(model, config: TrainConfig, device: torch.device) -> dict[str, Adam | RowAdam]:
-    """What moves the parameters of `model.parameter_groups()`: "adam", and "rows" where there are such."""
+    """What moves the parameters of `model.parameter_groups()`, each group with its own `scale`.
+
+    One name each: "adam", and "rows" of what is looked up row by row; of several of a kind, the later ones are
+    numbered ("adam2"). Raises ValueError unless each trainable parameter is in exactly one group.
+    """
+    groups = model.parameter_groups()
+    _check_groups(model, groups)
     made: dict[str, Adam | RowAdam] = {}
-    for group in model.parameter_groups():
-        scale = group.get("scale", 1.0)
-        if group.get("rows"):
-            made["rows"] = RowAdam(group["params"], config, scale)
-        else:
-            made["adam"] = Adam(group["params"], config, device, scale)
+    for group in groups:
+        kind, scale = "rows" if group.get("rows") else "adam", group.get("scale", 1.0)
+        count = sum(name.startswith(kind) for name in made)
+        made[f"{kind}{count + 1}" if count else kind] = (
+            RowAdam(group["params"], config, scale)
+            if group.get("rows")
+            else Adam(group["params"], config, device, scale)
+        )
     return made
+
+
+def _check_groups(model, groups: list[dict]) -> None:
+    names = {p: name for name, p in model.named_parameters() if p.requires_grad}
+    counts = Counter(p for group in groups for p in group["params"])
+    wrong = [f"{name} is in {counts[p] or 'none'}" for p, name in names.items() if counts[p] != 1]
+    if wrong:
+        raise ValueError(f"each parameter must be in one of the parameter groups, but {', '.join(wrong[:3])}")

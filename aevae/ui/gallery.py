@@ -23,7 +23,7 @@ HIDDEN = ("samples", "seed", "schema")  # of a metrics table: how it was measure
 KEY_NUMBERS = ("recon", "kl", "elbo", "sse")  # on a card
 VIEW, RUN, TEXT, FAMILIES, STATUS, PAGE = "view", "run", "models_text", "models_family", "models_status", "models_page"
 VIEWS = ("gallery", "run", "compare", "import")
-STATUSES = ("finished", "unfinished", "damaged")
+STATUSES = ("finished", "unfinished", "diverged", "damaged")
 _SAID = "models_said"  # session: (kind, sentence) of what was just done
 
 
@@ -101,7 +101,7 @@ def _card(run: RunInfo, label: str) -> None:
     st.markdown(f"**{state.plain(label)}**")
     st.markdown(badge(run))
     numbers = main_numbers(run)
-    if run.status == "damaged":
+    if run.reason:
         st.caption(state.plain(run.reason))
     elif numbers:
         st.caption(" · ".join(f"{name} {_said(value)}" for name, value in numbers.items()))
@@ -121,7 +121,7 @@ def _card(run: RunInfo, label: str) -> None:
 
 def badge(run: RunInfo) -> str:
     """The status of a run as a small coloured sign."""
-    colour = {"finished": "green", "unfinished": "orange", "damaged": "red"}[run.status]
+    colour = {"finished": "green", "unfinished": "orange", "diverged": "red", "damaged": "red"}[run.status]
     signs = f":{colour}-badge[{_(run.status)}]"
     return f"{signs} :blue-badge[{_('shipped')}]" if run.shipped else signs
 
@@ -180,6 +180,8 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     st.markdown(f"{badge(run)} `{state.plain(run.name)}` · {size(run.size)}")
     if run.status == "damaged":
         st.error(_("This run cannot be opened: {}.").format(state.plain(run.reason)))
+    if run.status == "diverged":
+        st.warning(_("Training diverged: {}.").format(state.plain(run.reason)))
     _actions(run)
     jobpanel.film(run, key="models")
     left, right = st.columns([3, 2], gap="large")
@@ -220,7 +222,7 @@ def _actions(run: RunInfo) -> None:
                 icon=":material/download:", on_click="ignore", help=_("A zip that Bring in takes, here or elsewhere."),
             )  # fmt: skip
         if (
-            run.status == "unfinished"
+            run.status in ("unfinished", "diverged")
             and config is not None
             and st.button(_("Resume"), key="models_resume", icon=":material/resume:")
         ):
