@@ -348,7 +348,7 @@ def bring_in() -> None:
     if not gate.is_teacher():
         st.info(gate.refusal())
         return
-    st.markdown(_("A zip that **Export** made, here or on another computer. It is checked before anything is kept."))
+    st.markdown(_("A zip or folder that **Export** made, here or elsewhere. It is checked before anything is kept."))
     file = st.file_uploader(_("A run as zip"), type=["zip"], key="models_zip")
     files = st.file_uploader(_("or as a folder"), key="models_folder", accept_multiple_files="directory")
     if (file or files) and st.button(_("Bring it in"), key="models_import", type="primary"):
