@@ -46,7 +46,7 @@ def problem(platform: Platform, python: str) -> str:
     for package in platform.built:
         command += ["--no-binary", package]
     env = os.environ | {"UV_HTTP_TIMEOUT": "15"}
-    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=SECONDS)
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", env=env, timeout=SECONDS)
     if done.returncode and NO_ANSWER not in done.stderr:
         raise OSError(done.stderr.strip() or f"uv ended with {done.returncode}")
     return done.stderr.strip() if done.returncode else ""
