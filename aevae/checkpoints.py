@@ -1,7 +1,7 @@
 """Runs on disk: a folder of safetensors and JSON, written so that a reader sees the old file or the new one.
 
 config.json       what was asked for; its fingerprint ends the folder's name
-state.json        how far it is; `finished` is the last thing written, with the checksum of the weights
+state.json        how far it is; `finished` is the last thing written, with the checksum of the weights; `diverged`
 model.safetensors weights of the last full epoch       history.jsonl  one line per epoch
 best.safetensors  weights of the epoch with the lowest test objective, with the option `keep_best`: RUN@best
 film.safetensors  small snapshots, see training/film   metrics.json   numbers, by data set
@@ -18,6 +18,7 @@ import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -27,11 +28,14 @@ from filelock import FileLock, Timeout
 
 from aevae import paths
 from aevae.config import SCHEMA, fingerprint
+from aevae.diverged import Diverged
 
 NAME = re.compile(r"[a-z0-9_]+-[a-z0-9-]+-[0-9a-f]{12}")
 TERM = re.compile(r"[\w .@-]{1,60}")  # of a loss or a metric
 TRAITS = {"input": "image", "latent": "continuous", "has_encoder": True, "generative": False, "levels": 1}
 BEST, AT_BEST = "best.safetensors", "@best"
+BUSY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # waits for a reader to be done with a file
+IN_USE = (5, 32)  # Windows: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
 MAX_JSON = 20_000_000  # bytes; a config or history larger than this is not ours
 
 
@@ -41,8 +45,8 @@ class RunInfo:
 
     name: str
     path: Path
-    status: str  # finished | unfinished | damaged
-    reason: str = ""  # why it is damaged
+    status: str  # finished | unfinished | diverged | damaged
+    reason: str = ""  # how it diverged, or why it is damaged
     config: dict = field(default_factory=dict)
     state: dict = field(default_factory=dict)
     metrics: dict = field(default_factory=dict)  # data set -> metric -> number
@@ -112,11 +116,23 @@ def write_atomic(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        _replace(temporary, path)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+
+
+def _replace(temporary: str, path: Path) -> None:
+    """Rename, once nobody reads the old file: Windows refuses until then, which takes a reader milliseconds."""
+    for wait in BUSY_SECONDS:
+        try:
+            return os.replace(temporary, path)
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in IN_USE:
+                raise
+            time.sleep(wait)
+    os.replace(temporary, path)
 
 
 def write_json(path: Path, value) -> None:
@@ -209,7 +225,8 @@ _CONFIG = {  # of what listings read, the type; all else is checked where a run 
 _TRAITS = {"input": str, "latent": str, "has_encoder": bool, "generative": bool, "levels": int, "latent_dim": int}
 _BEST = {"epoch": int, "objective": _NUMBER, "last": _NUMBER, "risen": bool}
 _STATE = {
-    "epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict, "traits": _TRAITS, "best": _BEST
+    "epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict, "traits": _TRAITS, "best": _BEST,
+    "diverged": dict,
 }  # fmt: skip
 
 
@@ -239,12 +256,27 @@ def _stamp(file: os.DirEntry | Path) -> tuple[str, int, int, int, int] | None:
     return file.name, stat.st_size, stat.st_ino, stat.st_mtime_ns, stat.st_ctime_ns
 
 
-def read_run(folder: Path, shipped: bool = False) -> RunInfo:
+def is_shipped(folder: Path) -> bool:
+    """Does this run folder come with the program? Where it lies decides, by whatever path or link it is named."""
+    shelves = {paths.pretrained_dir(), paths.ROOT / "checkpoints" / "pretrained"}
+    places = {folder.absolute().parent, Path(os.path.realpath(folder)).parent}
+    return any(_same(place, shelf) for place in places for shelf in shelves)
+
+
+def _same(one: Path, other: Path) -> bool:
+    try:
+        return one == other or os.path.samefile(one, other)  # which also knows file systems where A is a
+    except OSError:
+        return False
+
+
+def read_run(folder: Path) -> RunInfo:
     """What the folder says of itself; a damaged one is returned as such, with the reason.
 
     Read anew when one of its files has changed: thirty sessions ask for fifty runs. Nobody may change what comes back.
     """
     try:
+        shipped = is_shipped(folder)
         with os.scandir(folder) as files:
             stamps = tuple(filter(None, map(_stamp, files)))
         run = _read_run(folder, shipped, stamps)
@@ -253,7 +285,7 @@ def read_run(folder: Path, shipped: bool = False) -> RunInfo:
         return replace(run, status="damaged", reason=str(error))
     except OSError as error:
         reason = error.strerror or "cannot be read"
-        return RunInfo(folder.name, folder, "damaged", reason, shipped=shipped)
+        return RunInfo(folder.name, folder, "damaged", reason, shipped=is_shipped(folder))
 
 
 @lru_cache(maxsize=1000)
@@ -272,13 +304,15 @@ def _read_run(folder: Path, shipped: bool, stamps: tuple) -> RunInfo:
         state = read_json(folder / "state.json") if (folder / "state.json").exists() else {}
         _check_types("state.json", state, _STATE)
         info |= dict(config=config, state=state, size=sum(stamp[1] for stamp in stamps))
+        if not state.get("finished") and "diverged" in state:
+            return RunInfo(status="diverged", reason=str(Diverged.from_dict(state["diverged"])), **info)
         if not state.get("finished"):
             return RunInfo(status="unfinished", **info)
         check_safetensors(folder / "model.safetensors")
         if len(read_history(folder)) <= state.get("epoch", 0):
             raise DamagedRun("history.jsonl lacks epochs")
         return RunInfo(status="finished", **info)
-    except DamagedRun as error:
+    except ValueError as error:  # DamagedRun among them
         return RunInfo(status="damaged", reason=str(error), **info)
     except OSError as error:
         return RunInfo(status="damaged", reason=error.strerror or "cannot be read", **info)
@@ -321,12 +355,13 @@ def read_metrics(run: RunInfo) -> dict[str, dict]:
 def change_metrics(run: RunInfo, change: Callable[[dict], dict]) -> None:
     """Replace a run's numbers, data set -> metric -> number, by `change` of them. Nobody else writes meanwhile.
 
-    Raises ValueError where the run is being trained.
+    Raises ValueError where the run is being trained, OSError where its place cannot be written.
     """
     file = _metrics_files(run)[-1]
     file.parent.mkdir(parents=True, exist_ok=True)
+    own = file.parent == run.path  # else it is in the cache, which may be writable where the store is not
     try:
-        with run_lock(run.name).acquire(timeout=10):
+        with (run_lock(run.name) if own else FileLock(file.with_suffix(".lock"))).acquire(timeout=10):
             try:
                 metrics = _read_metrics(file)
             except DamagedRun:
@@ -338,7 +373,7 @@ def change_metrics(run: RunInfo, change: Callable[[dict], dict]) -> None:
 
 def list_runs() -> list[RunInfo]:
     """Every run, shipped ones first, then the newest first. A run that is in both places is listed once."""
-    shipped = [read_run(f, shipped=True) for f in _folders(paths.pretrained_dir())]
+    shipped = [read_run(f) for f in _folders(paths.pretrained_dir())]
     names = {run.name for run in shipped if run.status == "finished"}
     own = [read_run(f) for f in _folders(paths.runs_dir()) if f.name not in names]
     return sorted(shipped, key=lambda r: r.name) + sorted(own, key=lambda r: -r.created)
@@ -370,7 +405,7 @@ def find_run(reference: str) -> RunInfo:
             raise ValueError(f"{reference} fits {len(found)} runs: {', '.join(r.name for r in found)}")
         if found:
             return found[0]
-    if os.sep in reference and (Path(reference) / "config.json").is_file():
+    if reference and os.path.isfile(os.path.join(reference, "config.json")):  # with / or \\, as the system reads it
         return read_run(Path(reference).resolve())
     raise ValueError(f"no run {reference!r}; `python -m aevae runs` lists what is here")
 
@@ -381,14 +416,20 @@ def finished_run(name: str) -> RunInfo | None:
     return run if run and run.status == "finished" else None
 
 
+def diverged_run(name: str) -> RunInfo | None:
+    """The run of this name if it diverged and nobody has asked to go on with it since; else None."""
+    run = _named(name)
+    return run if run and run.status == "diverged" else None
+
+
 def _named(name: str) -> RunInfo | None:
     """The run of exactly this name, shipped or own, a finished one first; no other folder is looked into."""
     if not NAME.fullmatch(name):
         return None
     found = None
-    for root, shipped in ((paths.pretrained_dir(), True), (paths.runs_dir(), False)):
+    for root in (paths.pretrained_dir(), paths.runs_dir()):
         if (root / name / "config.json").exists():
-            run = read_run(root / name, shipped)
+            run = read_run(root / name)
             if run.status == "finished":
                 return run
             found = found or run
@@ -412,6 +453,13 @@ def run_lock(name: str) -> FileLock:
     locks = paths.runs_dir() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     return FileLock(locks / f"{name}.lock")
+
+
+def reopen(name: str) -> None:
+    """Let an own run that diverged be gone on with from its last checkpoint; nothing for any other run."""
+    if run := diverged_run(name):
+        with contextlib.suppress(Timeout), run_lock(name).acquire(timeout=0):  # else it is being trained anew already
+            write_json(run.path / "state.json", {key: value for key, value in run.state.items() if key != "diverged"})
 
 
 def delete_run(run: RunInfo) -> None:

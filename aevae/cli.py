@@ -21,7 +21,9 @@ FEWEST_CODES = 21  # what trustworthiness at 10 neighbours needs
 SQUARED_ERROR = ("sse", "sse_median", "sse_worst10")
 DEFAULT_CODES = 1000  # test images of a map: it takes seconds
 NAMED = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")  # options with a flag of their own
+DEVICE_HELP = "auto (a GPU that computes, else the CPU), cpu, cuda, cuda:1, mps"
 MOST_RUNS = 1000  # of one sweep
+AFTER_DIVERGING = "The same command with --resume goes on from the last checkpoint, with --force it begins anew"
 PARTS = {"data": DataConfig, "train": TrainConfig}
 
 
@@ -36,6 +38,9 @@ class Parser(argparse.ArgumentParser):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # on Windows a pipe has no beta: it is written as \\u03b2, not a failure
+            stream.reconfigure(errors="backslashreplace")
     try:
         args = _parser().parse_args(arguments)
         result = args.command(args)
@@ -112,14 +117,21 @@ def _settings(args) -> dict[str, str]:
     return settings | {k: v for k in NAMED if (v := getattr(args, k)) is not None}
 
 
-def train(args) -> dict:
+def train(args) -> dict | int:
     config = build_config(args.family, _settings(args), args.seed, args.preset)
 
     from aevae import checkpoints, datasets, runs
 
     config = dataclasses.replace(config, data=datasets.resolve(config.data))
-    datasets.load(config.data, on_progress=_progress())
-    result = runs.train_or_load(config, args.device, on_event=_tell, force=args.force)
+    _say_notes(datasets.load(config.data, on_progress=_progress()))
+    _say_device(args)
+    if args.resume:
+        checkpoints.reopen(config.name)
+    try:
+        result = runs.train_or_load(config, args.device, on_event=_tell, force=args.force)
+    except ArithmeticError as problem:
+        _say(f"aevae: {config.name} diverged: {problem}. {AFTER_DIVERGING}")
+        return 1
     info = checkpoints.find_run(result.name)
     if info.warning:
         _say(f"{info.name}: {info.warning}")
@@ -152,7 +164,7 @@ def _units(names) -> dict[str, str]:
     return {name: comparison.describe(name).signed_unit for name in names}
 
 
-def sweep(args) -> dict:
+def sweep(args) -> dict | int:
     """Every combination of the listed values, times the seeds; what has one shape is trained side by side."""
     lists = {key: text.split(",") for key, text in _settings(args).items()}
     count = math.prod(map(len, lists.values())) * args.seeds
@@ -165,7 +177,10 @@ def sweep(args) -> dict:
     from aevae import checkpoints, datasets, runs
 
     began = time.monotonic()
-    datasets.load(datasets.resolve(configs[0].data), on_progress=_progress())
+    _say_notes(datasets.load(datasets.resolve(configs[0].data), on_progress=_progress()))
+    _say_device(args)
+    for config in configs if args.resume else ():
+        checkpoints.reopen(dataclasses.replace(config, data=datasets.resolve(config.data)).name)
     results = runs.sweep(configs, args.device, lambda i, event: _tell(event, f"{i + 1:3}  "), force=args.force)
     told = []
     for (point, seed), result in zip(asked, results, strict=True):
@@ -178,11 +193,42 @@ def sweep(args) -> dict:
                 _say(f"{info.name}: {info.warning}")
         told.append(entry | ({"error": result.error} if result.error else {}))
     units = {"seconds": "s"} | _units(dict.fromkeys(name for entry in told for name in entry.get("test", ())))
-    return {"runs": told, "seconds": round(time.monotonic() - began, 2), "units": units}
+    found = {"runs": told, "seconds": round(time.monotonic() - began, 2), "units": units}
+    diverged = [result for result in results if result.diverged]
+    if not diverged:
+        return found
+    _print(found, args.json)
+    sys.stdout.flush()
+    _say(f"aevae: {len(diverged)} of {len(results)} runs diverged, {diverged[0].name}: {diverged[0].diverged}")
+    _say(f"aevae: {AFTER_DIVERGING}")
+    return 1
 
 
 def _say(text: str, end: str = "\n") -> None:
     print(text, file=sys.stderr, end=end, flush=True)
+
+
+def _say_device(args) -> None:
+    """Says why `--device auto` is the CPU if there is a GPU."""
+    from aevae.training.device import gpu_warning
+
+    if args.device == "auto" and (said := gpu_warning()):
+        _say(said)
+
+
+def _open(args):
+    """The run that a command is about, on its device."""
+    from aevae import runs
+
+    run = runs.load_run(args.run, args.device)
+    _say_device(args)
+    return run
+
+
+def _say_notes(data) -> None:
+    """What was guessed, changed or left out when the data set was read."""
+    for note in data.notes:
+        _say(f"{data.name}: {note}")
 
 
 def _progress() -> Callable[[float, str], None]:
@@ -204,10 +250,12 @@ def _tell(event, who: str = "") -> None:
         record = event.record
         terms = "  ".join(f"{k} {v:.2f}" for k, v in record["test"].items())
         _say(f"{who}epoch {record['epoch']:3}  test: {terms}  {record.get('images_per_s', '')}")
+    elif hasattr(event, "reason"):
+        _say(f"{who}{event.reason}")
 
 
 def evaluate(args) -> dict:
-    from aevae import comparison, metrics, runs
+    from aevae import comparison, datasets, metrics, runs
 
     if not 0 <= args.seed < 2**31:
         raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
@@ -217,8 +265,9 @@ def evaluate(args) -> dict:
     for name, value in options.items():
         if value < 1:
             raise Wrong(f"--{name} must be at least 1, got {value}")
-    run = runs.load_run(args.run, args.device)
+    run = _open(args)
     data = DataConfig(args.dataset) if args.dataset else run.config.data
+    unkept: list[Exception] = []
     values = metrics.evaluate(
         run,
         [m for m in (args.metrics or "").split(",") if m] or ["quick"],
@@ -227,7 +276,13 @@ def evaluate(args) -> dict:
         options=options,
         on_progress=_progress(),
         data=data,
+        on_unkept=unkept.append,
     )
+    if unkept:
+        reason = f"{unkept[0].strerror}: {unkept[0].filename}" if isinstance(unkept[0], OSError) else unkept[0]
+        _say(f"these numbers are not kept, since they cannot be written ({reason}); note them down")
+    if data.name.startswith("images:"):
+        _say_notes(datasets.load(data))
     if comparison.at_ceiling(values):
         _say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")
     units = runs.units_of(run)
@@ -262,14 +317,12 @@ def decode(args) -> dict:
 def _through(args, verb: str) -> dict:
     import numpy as np
 
-    from aevae import runs
-
     array = _array(args.input)
     if array.dtype.kind not in "fiu":
         raise Wrong(f"{args.input} must hold numbers, got {array.dtype}")
     if verb == "encode" and array.size and not (0 <= array.min() and array.max() <= 1):
         raise Wrong(f"images must be in 0..1, got {array.min():g}..{array.max():g}")
-    run = runs.load_run(args.run, args.device)
+    run = _open(args)
     if verb == "encode":
         _say_if_searched(run)
     out = getattr(run, verb)(array)
@@ -289,9 +342,11 @@ def embed(args) -> dict:
     from aevae import datasets, embeddings, runs
     from aevae.metrics import neighbours
 
-    run = runs.load_run(args.run, args.device)
+    run = _open(args)
     data = _embedded(run, args.dataset)
-    test = datasets.load(data).test
+    loaded = datasets.load(data)
+    _say_notes(loaded)
+    test = loaded.test
     args.n = min(DEFAULT_CODES, len(test.images)) if args.n is None else args.n
     if len(test.images) < FEWEST_CODES:
         raise Wrong(f"a map needs at least {FEWEST_CODES} test images, {data.name} has {len(test.images)}")
@@ -441,13 +496,17 @@ def report(args) -> dict:
 def import_run(args) -> dict:
     from aevae import exchange
 
-    return {"run": exchange.unpack(Path(args.file).read_bytes())}
+    path = Path(args.file)
+    if not args.file or not (path.is_file() or path.is_dir()):
+        raise Wrong(f"import takes a zip or folder of an exported run, and {args.file!r} is neither")
+    return {"run": exchange.unpack(path)}
 
 
 def bench(args) -> dict | None:
     """This machine's table; the JSON has the same numbers."""
     from aevae import bench
 
+    _say_device(args)
     found = bench.bench(args.device)
     if args.json:
         return found | {"units": {"threads": "threads", "images_per_s": "images / s", "seconds": "s"}}
@@ -496,7 +555,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def with_model(name, function, help):
         p = with_run(name, function, help)
-        p.add_argument("--device", default="auto")
+        p.add_argument("--device", default="auto", help=DEVICE_HELP)
         return p
 
     def with_recipe(p):
@@ -504,10 +563,12 @@ def _parser() -> argparse.ArgumentParser:
         for name in NAMED:
             p.add_argument("--" + name.replace("_", "-"))
         p.add_argument("--seed", type=int, default=0)
-        p.add_argument("--device", default="auto", help="auto, cpu, cuda, mps")
+        p.add_argument("--device", default="auto", help=DEVICE_HELP)
         p.add_argument("--preset", default="fast", choices=PRESETS, help="training options that are not given")
         p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of the family")
-        p.add_argument("--force", action="store_true", help="train anew even if it is there")
+        how = p.add_mutually_exclusive_group()
+        how.add_argument("--force", action="store_true", help="train anew even if it is there")
+        how.add_argument("--resume", action="store_true", help="go on with a run that diverged, from its checkpoint")
 
     p = command("train", train, "train a run, or find it trained; an interrupted one goes on")
     with_recipe(p)
@@ -552,13 +613,13 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("run", metavar="RUN", nargs="+", help="names, prefixes of fingerprints, or paths")
     p.add_argument("--dataset", help="the data set whose test pictures the first table speaks of")
     p.add_argument("--out", required=True)
-    p = command("import", import_run, "bring in a run that `export --format zip` wrote")
-    p.add_argument("file")
+    p = command("import", import_run, "bring in a run that `export` wrote, as a zip or folder")
+    p.add_argument("file", help="a zip or folder, also one that was packed again elsewhere")
     command("check", check, "every identity that needs no data, with its residual")
     p = command("bench", bench, "how long the usual trainings take on this machine (a minute)")
-    p.add_argument("--device", default="auto")
+    p.add_argument("--device", default="auto", help=DEVICE_HELP)
     p = command("worker", worker, "serve the queue")
-    p.add_argument("--device", default="auto")
+    p.add_argument("--device", default="auto", help=DEVICE_HELP)
     p.add_argument("--parent", type=int, help="end when this process is gone")
     p.add_argument("--once", action="store_true", help="end when the queue is empty")
     return parser

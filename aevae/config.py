@@ -196,23 +196,25 @@ def preset(
     found = TrainConfig(**options | chosen)
     if "lr" in chosen:
         return found
-    return dataclasses.replace(found, lr=peak_rate(found, images, model))
+    return dataclasses.replace(found, lr=peak_rate(found, images, model, data.binarise == "stochastic"))
 
 
-def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = None) -> float:
-    """Peak learning rate of the recipe `fast`, for so many training `images`.
+def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = None, sampled: bool = False) -> float:
+    """Peak learning rate of the recipe `fast`, for so many training `images`; `sampled`: pixels anew at each step.
 
         r = min(0.04, min(0.04, 0.05 (450 / T)^0.4) sqrt(B / 400)) min(1, (4000 / L)^0.5), L = T sqrt(B / 400)
         rate = r min(1, (400 / hidden)^0.25) min(1, (20 / latent_dim)^0.15)
 
     T: number of steps, B: batch size; times the family's `rate_factor`. Found on validation splits with
-    `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20 epochs of MNIST and faster in
-    longer runs, which otherwise become sensitive to noise; it grows with the root of the batch, and wide networks and
-    codes need smaller ones (`hidden` counts in an MLP only).
-    docs/recipe.md has the tables.
+    `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20 epochs of MNIST. Longer runs
+    on the same pixels need still smaller ones, or the model becomes sensitive to noise (the factor with L; not where
+    pixels are sampled). It grows with the root of the batch, and wide networks and codes need smaller ones (`hidden`
+    counts in an MLP only). docs/recipe.md has the tables.
     """
     steps, root = -(-images // train.batch_size) * train.epochs, (train.batch_size / 400) ** 0.5
-    rate = min(min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * root, MAX_RATE) * min(1.0, (4000 / (steps * root)) ** 0.5)
+    rate = min(min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * root, MAX_RATE)
+    if not sampled:
+        rate *= min(1.0, (4000 / (steps * root)) ** 0.5)
     if model:
         rate *= model.rate_factor * min(1.0, (20 / model.latent_dim) ** 0.15)
         if getattr(model, "network", "mlp") != "conv":

@@ -18,10 +18,11 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from aevae import logs, paths
+from aevae import checkpoints, logs, paths, processes
 from aevae.config import RunConfig
 from aevae.queuefile import TRAIN, Job, QueueBroken, job_of, lock_of, opened, queue_file, unwritable
 
@@ -30,6 +31,7 @@ KINDS = {"map": "aevae.embeddings.task:work", "evaluate": "aevae.metrics.task:wo
 PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
 PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
 MOST_TASKS = 300  # that wait: of thirty people ten each
+LOOK_SECONDS = 0.05  # between two looks at a worker that is to end
 MOST_ACTIVE = 10_000  # jobs looked through for the one that waits or runs
 
 # -- what a page or a command asks -----------------------------------------------------------------------------------
@@ -91,12 +93,13 @@ def _enter(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], 
 
 
 def resume(number: int) -> Job:
-    """Queue the same run again; it goes on from its checkpoint. Raises ValueError."""
+    """Queue the same run again; it goes on from its checkpoint, even if it diverged. Raises ValueError, OSError."""
     job = get(number)
     if job is None:
         raise ValueError(f"there is no job {number}")
     if job.kind != TRAIN:
         return submit_task(job.kind, job.run, job.config)
+    checkpoints.reopen(job.run)
     return submit(RunConfig.from_dict(job.config), job.device, job.progress.get("seconds_left"))
 
 
@@ -248,6 +251,23 @@ def worker_alive(lane: str = "auto") -> bool:
         return True
 
 
+def address_file(lane: str, parent: int | str) -> Path:
+    """Holds the process number of the worker that serves this lane for this parent process.
+
+    The worker ends in order when the file is removed. So it can be reached however many launchers lie between the
+    two: on Windows the `python.exe` of a virtual environment is one, and a signal would end the launcher alone.
+    """
+    return paths.runs_dir() / ".locks" / f"worker-{lane.replace(':', '-')}-of-{parent}.pid"
+
+
+def _address(lane: str) -> int | None:
+    """Process number of the worker that serves this lane for this process; None if there is none (yet)."""
+    try:
+        return int(address_file(lane, os.getpid()).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return None
+
+
 _spawned: dict[str, subprocess.Popen] = {}
 _spawning = threading.Lock()  # thirty sessions ask in one second
 _ending = threading.Event()  # this process is about to end, and starts no more workers
@@ -264,7 +284,7 @@ def ensure_worker(lane: str = "auto") -> None:
         try:
             if _ending.is_set() or lane in _spawned or not _any_active(lane) or worker_alive(lane):
                 return
-            with open(paths.runs_dir() / "worker.log", "ab") as out:
+            with open(logs.worker_file(), "ab") as out:  # until the worker opens it for itself
                 _spawned[lane] = subprocess.Popen(
                     [sys.executable, "-m", "aevae", "worker", "--device", lane, "--parent", str(os.getpid())],
                     cwd=paths.ROOT,
@@ -282,13 +302,19 @@ def end_workers(grace: float) -> None:
     _ending.set()
     end = time.monotonic() + grace
     _spawning.acquire(timeout=grace / 4)  # one that is being started is known then
-    started = dict(_spawned)
-    for process in started.values():
-        process.terminate()
-    for lane, process in started.items():
-        try:
-            process.wait(max(end - time.monotonic(), 0))
-        except subprocess.TimeoutExpired:
+    started = [(lane, process, _address(lane)) for lane, process in _spawned.items()]
+    for lane, *_ in started:
+        with contextlib.suppress(OSError):
+            address_file(lane, os.getpid()).unlink()
+    for lane, process, worker in started:
+        runs = lambda process=process, worker=worker: (  # noqa: E731
+            process.poll() is None or (worker is not None and processes.is_running(worker))
+        )
+        while runs() and time.monotonic() < end:
+            time.sleep(LOOK_SECONDS)
+        if runs():
+            if worker is not None:
+                processes.kill(worker)
             process.kill()
             process.wait()
             with contextlib.suppress(QueueBroken):

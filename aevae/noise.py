@@ -44,7 +44,8 @@ def _draw(kind, shape, source, like: Tensor) -> Tensor:
     if isinstance(source, Noted):
         source.asked.append((kind, tuple(shape)))
         source = source.generator
-    return kind(tuple(shape), generator=source, device=source.device, dtype=like.dtype).to(like.device)
+    dtype = like.dtype if source.device.type == like.device.type else torch.float32  # not all devices have float64
+    return kind(tuple(shape), generator=source, device=source.device, dtype=dtype).to(like.device).to(like.dtype)
 
 
 def prepare(asked: Sequence[tuple], generators: Sequence[Generator], like: Tensor) -> list[Tensor]:

@@ -1,34 +1,92 @@
 """Where things lie on this machine. Every place can be moved by an environment variable."""
 
+import contextlib
+import errno
 import os
+import stat
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+LIBRARY_CACHES = {  # variable -> folder below `cache_dir`; each library reads its own, most of them when imported
+    "NUMBA_CACHE_DIR": "numba",
+    "MPLCONFIGDIR": "matplotlib",
+    "TRITON_CACHE_DIR": "triton",
+    "TORCHINDUCTOR_CACHE_DIR": "inductor",
+    "TORCH_EXTENSIONS_DIR": "torch_extensions",
+    "TORCH_HOME": "torch",
+}
 
 
-def _place(variable: str, default: Path) -> Path:
-    return Path(os.environ.get(variable) or default).expanduser()
+def _place(variable: str, default: Callable[[], Path]) -> Path:
+    """The folder that an environment variable names, else `default()`. Raises ValueError for ~ without a home."""
+    text = os.environ.get(variable)
+    if not text:
+        return default()
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{variable} is {text}, and this user has no home folder; give a full path") from error
 
 
-def _home() -> Path:
-    return _place("XDG_CACHE_HOME", Path.home() / ".cache") / "aevae"
+def _own_cache() -> Path:
+    """`~/.cache/aevae`; for a user without a home folder, or with one that cannot be written to, `scratch_dir`."""
+    try:
+        path = _place("XDG_CACHE_HOME", lambda: Path.home() / ".cache") / "aevae"
+    except RuntimeError:  # no HOME, and a user id that the system does not know
+        return scratch_dir()
+    nearest = next(filter(os.path.exists, (path, *path.parents)))  # Path.exists raises where it may not look
+    return path if nearest == path or os.access(nearest, os.W_OK | os.X_OK) else scratch_dir()
+
+
+def scratch_dir() -> Path:
+    """A private folder below the system's temporary one, the same in all processes of a user.
+
+    Raises PermissionError if somebody else owns it or can write to it: caches there hold code.
+    """
+    user = os.getuid() if hasattr(os, "getuid") else "user"  # on Windows the temporary folder is the user's own
+    path = Path(tempfile.gettempdir()) / f"aevae-{user}"
+    with contextlib.suppress(FileExistsError):
+        path.mkdir(mode=0o700)
+    found = path.lstat()
+    private = stat.S_ISDIR(found.st_mode) and found.st_uid == user and not found.st_mode & 0o022
+    if user != "user" and not private:
+        raise PermissionError(errno.EACCES, "other users can write there; set AEVAE_DATA and AEVAE_CACHE", str(path))
+    return path
 
 
 def runs_dir() -> Path:
     """Runs trained here (`AEVAE_RUNS`)."""
-    return _place("AEVAE_RUNS", ROOT / "checkpoints" / "runs")
+    return _place("AEVAE_RUNS", lambda: ROOT / "checkpoints" / "runs")
 
 
 def pretrained_dir() -> Path:
     """Runs shipped with the project; read-only (`AEVAE_PRETRAINED`)."""
-    return _place("AEVAE_PRETRAINED", ROOT / "checkpoints" / "pretrained")
+    return _place("AEVAE_PRETRAINED", lambda: ROOT / "checkpoints" / "pretrained")
 
 
 def data_dir() -> Path:
     """Downloaded data sets (`AEVAE_DATA`), in torchvision's layout."""
-    return _place("AEVAE_DATA", _home() / "data")
+    return _place("AEVAE_DATA", lambda: _own_cache() / "data")
 
 
 def cache_dir() -> Path:
     """Results that can be computed again (`AEVAE_CACHE`)."""
-    return _place("AEVAE_CACHE", _home() / "cache")
+    return _place("AEVAE_CACHE", lambda: _own_cache() / "cache")
+
+
+def set_library_caches() -> None:
+    """Point the caches of libraries below `cache_dir`, or below `scratch_dir` if that cannot be written to.
+
+    A variable that is set already stays. To be called before the libraries are imported.
+    """
+    missing = {variable: name for variable, name in LIBRARY_CACHES.items() if not os.environ.get(variable)}
+    for parent in (cache_dir, scratch_dir) if missing else ():
+        with contextlib.suppress(OSError, ValueError):
+            folder = parent() / "libraries"
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):  # mode bits do not tell: read-only disks, root
+                pass
+            os.environ.update({variable: str(folder / name) for variable, name in missing.items()})
+            return

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import sqlite3
+import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,13 +46,13 @@ ALTER TABLE jobs ADD COLUMN told REAL NOT NULL DEFAULT 0""",
 
 @dataclass(frozen=True)
 class Job:
-    """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left, held (paused, and
-    standing at that step); before that, while data are fetched, loading (text) and part (0..1). `pace`: one of
-    PACES, last `told` at this time; `ask_step`, `ask_epoch`: steps and epochs that a paused job is asked to go.
-    `position` 1 is next in its lane, and begins in about `starts_in` seconds (listings only; None: nobody knows,
-    since something before it is paused). Jobs of one `sweep` are taken by the worker at once, and trained side by
-    side where that can be. Of another `kind` than "train": `config` is the request, `run` a name for people,
-    `progress` what the task said last."""
+    """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left, note, held (paused,
+    and standing at that step), begun_anew (a sentence, if it could not go on from its checkpoint); before that, while
+    data are fetched, loading (text) and part (0..1). `pace`: one of PACES, last `told` at this time; `ask_step`,
+    `ask_epoch`: steps and epochs that a paused job is asked to go. `position` 1 is next in its lane, and begins in
+    about `starts_in` seconds (listings only; None: nobody knows, since something before it is paused). Jobs of one
+    `sweep` are taken by the worker at once, and trained side by side where that can be. Of another `kind` than
+    "train": `config` is the request, `run` a name for people, `progress` what the task said last."""
 
     id: int
     fingerprint: str
@@ -182,6 +183,18 @@ def unwritable(reason: str | None) -> str:
         f"the store {paths.runs_dir()} cannot be written ({reason}): what is there can be looked at, but nothing can "
         "be trained, changed or deleted until it can"
     )
+
+
+def store_problem() -> str:
+    """Why nothing can be written to the store, in a sentence; "" if it can be. Leaves no trace."""
+    folder = paths.runs_dir().absolute()
+    while not folder.exists() and folder != folder.parent:  # the store is made when it is needed
+        folder = folder.parent
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return unwritable(error.strerror)
 
 
 def _replace(file: Path) -> bool:

@@ -2,7 +2,10 @@
 
 import hashlib
 import io
+import itertools
 import json
+import os
+import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +17,9 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save as arrays_bytes
 from safetensors.torch import save
 
-from aevae import __version__, checkpoints, datasets
+from aevae import __version__, checkpoints, datasets, logs
 from aevae.config import RunConfig
+from aevae.diverged import Diverged
 from aevae.models.blocks import parameter_count
 from aevae.training.film import Film, schedule
 from aevae.training.trainer import Trainer, best
@@ -43,26 +47,70 @@ class Recorder:
     def _now(self) -> Path:
         return self.folder / "now.safetensors"
 
-    def resume(self) -> None:
-        """Take up the state on disk, if it is whole and of this model; else begin anew."""
+    def resume(self) -> str:
+        """Take up the state on disk. Returns "", or one sentence: why that cannot be, and where all of it lies now.
+
+        Raises OSError where it cannot be read now, but perhaps later.
+        """
         try:
-            with safe_open(self.folder / "state.safetensors", "pt") as file:
-                said, meta = file.metadata(), json.loads(file.metadata()["meta"])
-                tensors = {k: file.get_tensor(k) for k in file.keys()}  # noqa: SIM118 (not a dict)
-            if meta["fingerprint"] != self.config.fingerprint or said["sha256"] != _digest(tensors, said["meta"]):
-                return
-            film = self._saved_film(meta["trainer"]["step"])
-            self.trainer.load_state(tensors, meta["trainer"])
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
-            return
+            self._take_up()
+            return ""
+        except FileNotFoundError:
+            reason = "state.safetensors is missing"
+        except ValueError as problem:
+            reason = str(problem)
+        except (SafetensorError, KeyError, TypeError):
+            reason = "state.safetensors is damaged"
+        if not (self.folder / "state.safetensors").exists() and not self._has_learnt():
+            return ""
+        kept = self._set_aside()
+        logs.event("begun_anew", run=self.config.fingerprint, kept=kept.name)
+        return f"{self.config.name} could not go on ({reason}), so it begins anew; what was there is in {kept}"
+
+    def _take_up(self) -> None:
+        with safe_open(self.folder / "state.safetensors", "pt") as file:
+            said = file.metadata() or {}
+            tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 (not a dict)
+        # copies: Windows does not let a file be replaced while somebody has it in memory
+        if said["sha256"] != _digest(tensors, said["meta"]):
+            raise ValueError("state.safetensors is damaged")
+        meta = json.loads(said["meta"])
+        if meta["fingerprint"] != self.config.fingerprint:
+            raise ValueError("state.safetensors is of another run")
+        film = self._saved_film(meta["trainer"]["step"])
+        self.trainer.load_state(tensors, meta["trainer"])
         self.film, self.created, self.seconds = film, meta["created"], meta["seconds"]
         torch.set_num_threads(meta.get("threads", torch.get_num_threads()))  # else it would round otherwise
+
+    def _has_learnt(self) -> bool:
+        try:
+            return len(checkpoints.read_history(self.folder)) > 1
+        except checkpoints.DamagedRun:
+            return True
+
+    def _set_aside(self) -> Path:
+        """Move all files of the run to a folder inside its own; its config stays, too."""
+        name = time.strftime("set-aside-%Y%m%d-%H%M%S")
+        names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
+        kept = next(folder for each in names if not (folder := self.folder / each).exists())
+        kept.mkdir()
+        for file in [file for file in self.folder.iterdir() if file.is_file()]:
+            if file.name == "config.json":
+                shutil.copyfile(file, kept / file.name)
+            else:
+                os.replace(file, kept / file.name)
+        return kept
 
     def _saved_film(self, step: int) -> Film | None:
         """The film on disk up to `step`. Raises ValueError where it lacks a frame."""
         if self.film is None:
             return None
-        arrays = load_arrays(self.folder / "film.safetensors")
+        try:
+            arrays = load_arrays(self.folder / "film.safetensors")
+        except FileNotFoundError as error:
+            raise ValueError("film.safetensors is missing") from error
+        except SafetensorError as error:
+            raise ValueError("film.safetensors is damaged") from error
         film = Film(self.actors.images, self.actors.labels, self.config.model.latent_dim, arrays)
         film.cut(step)
         if film.steps != [when for when in self.filmed if when <= step]:
@@ -145,6 +193,19 @@ class Recorder:
         )
         for name in ("state.safetensors", "now.safetensors"):
             (self.folder / name).unlink(missing_ok=True)
+
+    def diverge(self, facts: Diverged) -> None:
+        """Note that training ended so, beside the last good checkpoint. A finished run that it was to replace stays."""
+        file = self.folder / "state.json"
+        try:
+            state = checkpoints.read_json(file)
+        except checkpoints.DamagedRun:  # it diverged before the first checkpoint
+            state = {}
+        if not state:
+            checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
+            self._mark(diverged=facts.to_dict())
+        elif not state.get("finished"):
+            checkpoints.write_json(file, state | {"diverged": facts.to_dict()})
 
     def _mark(self, **more) -> None:
         state = {

@@ -24,14 +24,16 @@ from safetensors.torch import load_file, save
 from aevae import checkpoints, datasets, spread
 from aevae.checkpoints import DamagedRun, RunInfo
 from aevae.config import DataConfig, RunConfig
+from aevae.diverged import Diverged
 from aevae.metrics import SCHEMA, basics, evidence, linear, units
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches, parameter_count
 from aevae.recorder import Recorder, checksums
 from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.film import thinned
-from aevae.training.trainer import EpochDone, Trainer, fit
+from aevae.training.trainer import BegunAnew, EpochDone, Trainer, TrainingDiverged, fit
 
+SMALL_RATE = 1e-6  # of the steps that are timed: they take as long, and do not diverge
 SHIPPED_FRAMES = 8  # of a film: enough to watch, and small
 MOST_TOGETHER = 32  # runs trained side by side: their weights and moments are in memory at once
 SHOWN = {"mnist": DataConfig("mnist-5k")}  # pages show these test pictures for runs trained on that set
@@ -46,7 +48,12 @@ class Result:
     cached: bool  # it was there already
     seconds: float = 0.0
     device: str = ""
-    error: str = ""  # why it diverged, among others that did not
+    diverged: Diverged | None = None
+
+    @property
+    def error(self) -> str:
+        """How it diverged, in a sentence; else ""."""
+        return str(self.diverged or "")
 
 
 # -- training --------------------------------------------------------------------------------------------------------
@@ -62,11 +69,15 @@ def train_or_load(
 ) -> Result:
     """Make sure this run exists. The same config is trained once, whoever asks, in however many processes.
 
-    An interrupted run goes on from its checkpoint. `should_stop` ends it between two steps, resumable, and may wait;
+    An interrupted run goes on from its checkpoint; one that diverged does so only after `checkpoints.reopen`, and else
+    diverges without a step. `should_stop` ends it between two steps, resumable, and may wait;
     `force` trains anew. With `watched`, now.safetensors is kept new for those who look on, and while it is true
-    every step is told. Raises ValueError (request), TrainingDiverged (NaN), OSError (disk).
+    every step is told. Raises ValueError (request), TrainingDiverged, OSError (disk).
     """
-    return sweep([config], device, lambda i, event: on_event(event), should_stop, force, watched)[0]
+    result = sweep([config], device, lambda i, event: on_event(event), should_stop, force, watched)[0]
+    if result.diverged:
+        raise TrainingDiverged(result.diverged)
+    return result
 
 
 def sweep(
@@ -80,7 +91,7 @@ def sweep(
     """Make sure these runs exist, each an ordinary run; see `train_or_load`. on_event(i, event) hears of the i-th.
 
     What differs only in seed and in `knobs` of the family is trained side by side, as one batched model
-    (`aevae.training.steps`). A run that diverges among others leaves its reason in its result.
+    (`aevae.training.steps`). A run that diverges, or has before, leaves its reason in its result and on disk.
     """
     where = pick_device(device)
     configs = [dataclasses.replace(config, data=datasets.resolve(config.data)) for config in configs]
@@ -120,6 +131,9 @@ def _ensure(group, device, on_event, should_stop, force: bool, watched) -> dict[
                 return results | {c.name: Result(c.name, False, False) for c in group if c.name not in results}
             if done or (not force and checkpoints.finished_run(config.name)):  # the second: finished while we waited
                 results[config.name] = Result(config.name, finished=True, cached=True)
+            elif not force and (failed := checkpoints.diverged_run(config.name)):
+                facts = Diverged.from_dict(failed.state["diverged"])
+                results[config.name] = Result(config.name, finished=False, cached=True, diverged=facts)
         missing = [i for i, config in enumerate(group) if config.name not in results]
         if missing:
             tell = lambda i, event: on_event(missing[i], event)  # noqa: E731
@@ -154,8 +168,8 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
         model = build_model(config.model, config.seed)
         trainer = Trainer(model, train, test, config.train, config.seed, device, labels, drawn)
         recorders.append(Recorder(config, trainer, data.test if model.has_encoder else data.train))
-        if not force:
-            recorders[-1].resume()
+        if not force and (reason := recorders[-1].resume()):
+            on_event(len(recorders) - 1, BegunAnew(reason))
     results: dict[int, Result] = {}
     for step in sorted({recorder.trainer.step for recorder in recorders}):
         team = [i for i, recorder in enumerate(recorders) if recorder.trainer.step == step and i not in results]
@@ -163,13 +177,16 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
         ended = _fit([recorders[i] for i in team], tell, should_stop, watched)
         seconds = time.monotonic() - started
         for i in team:
-            reason = recorders[i].trainer.diverged
-            whole = ended and reason is None
-            if whole:
+            problem = recorders[i].trainer.diverged
+            whole = ended and problem is None
+            if problem:
+                recorders[i].diverge(problem.facts)
+            elif whole:
                 recorders[i].finish(evaluate_model(configs[i], recorders[i].trainer.model, device))
-            elif reason is None:
+            else:
                 recorders[i].pause()
-            results[i] = Result(configs[i].name, whole, False, seconds, str(device), str(reason or ""))
+            facts = problem.facts if problem else None
+            results[i] = Result(configs[i].name, whole, False, seconds, str(device), facts)
         if not ended:
             break
     return [results.get(i) or Result(config.name, False, False) for i, config in enumerate(configs)]
@@ -185,7 +202,7 @@ def _must_fit(config: RunConfig, data: datasets.Dataset) -> None:
 
 
 def _fit(recorders: list[Recorder], on_event, should_stop, watched) -> bool:
-    """Train, and write down what happens."""
+    """Train, and write down what happens. Returns whether it came to its end, which may be that it diverged."""
 
     def listen(i: int, event) -> None:
         if isinstance(event, EpochDone):
@@ -206,7 +223,11 @@ def _fit(recorders: list[Recorder], on_event, should_stop, watched) -> bool:
             recorder.since += time.monotonic() - began  # whoever is asked may wait: that is no time of training
         return stop
 
-    return fit([recorder.trainer for recorder in recorders], listen, between)
+    try:
+        return fit([recorder.trainer for recorder in recorders], listen, between)
+    except TrainingDiverged as problem:  # of a single one
+        recorders[0].trainer.diverged = problem
+        return True
 
 
 # -- opening ---------------------------------------------------------------------------------------------------------
@@ -412,7 +433,7 @@ def estimate(config: RunConfig, device: str = "auto", pictures: int = 0) -> Esti
     draw, steps, size = np.random.default_rng(0), 4, config.train.batch_size
     noise = draw.integers(0, 256, (size, *model.shape), dtype=np.uint8)
     labels = draw.integers(0, 10, size)
-    recipe = dataclasses.replace(config.train, epochs=steps)
+    recipe = dataclasses.replace(config.train, epochs=steps, lr=SMALL_RATE)
     trainer = Trainer(model, noise, noise[:1], recipe, 0, where, (labels, labels[:1]))
     marks: list[float] = []
     trainer.fit(lambda event: marks.append(time.perf_counter()) if isinstance(event, EpochDone) else None)

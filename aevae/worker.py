@@ -15,12 +15,13 @@ import sys
 import threading
 import time
 import traceback
+from pathlib import Path
 
 from filelock import Timeout
 
-from aevae import checkpoints, logs
+from aevae import checkpoints, logs, processes
 from aevae.config import RunConfig
-from aevae.jobs import KINDS, PACES, PATIENCE, TASKS_LANE, slot
+from aevae.jobs import KINDS, PACES, PATIENCE, TASKS_LANE, address_file, slot
 from aevae.queuefile import TRAIN, Job, QueueBroken, job_of, opened
 
 ATTEMPTS = 2  # a job whose worker died this often fails
@@ -30,7 +31,7 @@ DIED = (
 )
 BEAT = 0.5  # seconds between two looks of a worker at its own row
 IDLE_EXIT = 600  # a worker without a parent ends after so long without a job; None: never
-PEEK = 0.1  # seconds between two looks at the row of a job that is paused or slowed
+PEEK = 0.1  # seconds between two looks at the row of a job that is paused or slowed, and at the server
 _nice = os.environ.get("AEVAE_NICE", "")
 NICE = int(_nice) if _nice.isdigit() else 15  # the interface wins over training where cores are short
 
@@ -59,15 +60,43 @@ class Worker:
         except Timeout:
             print(f"another worker already serves {self.device}", file=sys.stderr)
             return 3
-        with held:
+        with held, self._reachable():
             if threading.current_thread() is threading.main_thread():
                 for name in (signal.SIGTERM, signal.SIGINT):
                     signal.signal(name, lambda *_: self.stop.set())
             if hasattr(os, "nice"):
                 os.nice(NICE)
-            threading.Thread(target=self._watch_parent, daemon=True).start()
             self._serve()
         return 0
+
+    @contextlib.contextmanager
+    def _reachable(self):
+        """As long as it serves, the server that started it can ask it to end; it also ends when that server is gone."""
+        if self.parent is None:
+            yield
+            return
+        file = address_file(self.device, self.parent)
+        over = threading.Event()
+        with contextlib.suppress(OSError):  # on a full or read-only disk it can be killed only
+            for left in file.parent.glob(address_file(self.device, "*").name):  # of workers that crashed
+                left.unlink(missing_ok=True)
+            file.write_text(str(os.getpid()), encoding="ascii")
+        watch = threading.Thread(target=self._watch, args=(file, file.exists(), over), daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            over.set()
+            watch.join()
+            with contextlib.suppress(OSError):
+                file.unlink(missing_ok=True)
+
+    def _watch(self, file: Path, reachable: bool, over: threading.Event) -> None:
+        while processes.is_running(self.parent) and (file.exists() or not reachable):
+            logs.trim_worker_file()
+            if over.wait(PEEK):
+                return
+        self.stop.set()
 
     def _serve(self) -> None:
         idle = time.monotonic()
@@ -153,12 +182,14 @@ class Worker:
 
         try:
             from aevae import datasets, runs  # torch comes here
+            from aevae.training.device import gpu_warning
 
             device = jobs[0].device if self.device == "auto" else self.device
             configs = [RunConfig.from_dict(job.config) for job in jobs]
             datasets.load(configs[0].data, on_progress=self._loading(news))  # a download is seen
             for progress in news:
                 progress.begin()
+                progress.note = gpu_warning() if device == "auto" else ""
             stop = lambda: reins.wait(self._should_stop)  # noqa: E731
             results = runs.sweep(configs, device, hear, stop, watched=reins.watched)
             ends = [self._ended(job, result) for job, result in zip(jobs, results, strict=True)]
@@ -211,7 +242,7 @@ class Worker:
                     db.execute(
                         "UPDATE jobs SET state = ?, error = ?, trace = ?, progress = ?, ended = ?, "
                         "attempts = attempts - (? = 'queued') WHERE id = ? AND fingerprint = ?",
-                        (state, error, trace, json.dumps(progress.now), time.time(), state, job.id, job.fingerprint),
+                        (state, error, trace, json.dumps(progress.told()), time.time(), state, job.id, job.fingerprint),
                     )
                 logs.event(state, job=job.id, kind=job.kind)
                 return
@@ -261,7 +292,7 @@ class Worker:
                     self.cancelled.update(row["id"] for row in rows if row["cancel"])
                     changed = {row["id"]: row["progress"] for row in rows}
                     held = {"held": True} if reins.stands else {}
-                    fresh = [(json.dumps(p.now | held), i) for i, p in zip(ids, news, strict=True)]
+                    fresh = [(json.dumps(p.told() | held), i) for i, p in zip(ids, news, strict=True)]
                     if now - beaten >= BEAT or any(changed.get(i) != raw for raw, i in fresh):
                         beaten = now
                         db.executemany(
@@ -279,14 +310,6 @@ class Worker:
                         db.execute(f"UPDATE jobs SET pace = 'go', told = told + 1 WHERE {these}", ids)
             if over.wait(BEAT if reins.pace == "go" else PEEK):
                 return
-
-    def _watch_parent(self) -> None:
-        """Ends with the server that started it. (os.getppid changes when the parent is gone.)"""
-        if self.parent is None:
-            return
-        while os.getppid() == self.parent:
-            time.sleep(BEAT)
-        self.stop.set()
 
 
 class Reins:
@@ -350,11 +373,16 @@ class Progress:
     def __init__(self, clock=time.monotonic, expected: float | None = None):
         self._clock, self._expected = clock, expected
         self._first: tuple[float, int] | None = None
+        self.note = ""  # one sentence about the device
         self.begin()
 
     def begin(self) -> None:
         """What is known before the first step."""
         self.now: dict = {} if self._expected is None else {"seconds_left": self._expected}
+
+    def told(self) -> dict:
+        """What the queue is told: `now`, and the note if there is one."""
+        return self.now | ({"note": self.note} if self.note else {})
 
     def loading(self, part: float, text: str) -> None:
         """The data set is being fetched: `part` in 0..1."""
@@ -366,6 +394,9 @@ class Progress:
 
     def __call__(self, event) -> None:
         figures = dataclasses.asdict(event)
+        if "reason" in figures:  # it could not go on
+            self.now = {**self.now, "begun_anew": figures["reason"]}
+            return
         if "record" in figures:  # an epoch is over: its line is in the run's history
             self.now = {**self.now, "epochs_done": figures["record"]["epoch"]}
             return
@@ -406,4 +437,5 @@ def sentence(problem: BaseException) -> str:
 
 def run_worker(device: str, parent: int | None, once: bool) -> int:
     """`python -m aevae worker`."""
+    logs.append_to_worker_file()
     return Worker(device, parent, once).run()

@@ -76,7 +76,7 @@ class Files(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path != "/":
             return super().do_GET()
-        style = "".join(p.read_text() for p in sorted(_WEB.glob("*.css")))
+        style = "".join(p.read_text("utf-8") for p in sorted(_WEB.glob("*.css")))
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()

@@ -112,7 +112,7 @@ def memory(url: str) -> float:
 def cpu(pid: int) -> float:
     """Seconds that a process has computed; 0 for one that is gone."""
     try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
         return 0.0
     return (int(fields[11]) + int(fields[12])) / TICK
@@ -120,7 +120,9 @@ def cpu(pid: int) -> float:
 
 def busy() -> float:
     """Seconds that all cores together have been busy."""
-    user, nice, system, _idle, _waits, irq, soft, steal = map(int, Path("/proc/stat").read_text().split()[1:9])
+    user, nice, system, _idle, _waits, irq, soft, steal = map(
+        int, Path("/proc/stat").read_text(encoding="ascii").split()[1:9]
+    )
     return (user + nice + system + irq + soft + steal) / TICK
 
 
@@ -129,7 +131,7 @@ def children(pid: int) -> list[int]:
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
-            for child in map(int, task.read_text().split()):
+            for child in map(int, task.read_text("ascii").split()):
                 found += [child, *children(child)]
     return found
 

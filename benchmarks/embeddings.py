@@ -110,7 +110,7 @@ def measure(run: str, n: int, rounds: int, ways: list[str]) -> list[dict]:
                 print(f"n {n}, round {turn + 1} of {rounds}: {way} ...", end="\r", file=sys.stderr, flush=True)
                 said = subprocess.run(
                     [sys.executable, "-m", "benchmarks.embeddings", "--alone", way, str(file)],
-                    stdout=subprocess.PIPE, check=True, text=True,
+                    stdout=subprocess.PIPE, check=True, encoding="utf-8",
                 ).stdout  # fmt: skip
                 news = json.loads(said.splitlines()[-1])
                 for name, seconds in news.pop("seconds").items():

@@ -21,7 +21,9 @@ def main() -> None:
     command = [sys.executable, "-m", "aevae", "train", "--family", args.family, "--dataset", "mnist", "--device", "cpu"]
     with tempfile.TemporaryDirectory() as store:
         env = os.environ | {"AEVAE_RUNS": store}
-        done = subprocess.run([*command, "--epochs", args.epochs, "--force"], env=env, capture_output=True, text=True)
+        done = subprocess.run(
+            [*command, "--epochs", args.epochs, "--force"], env=env, capture_output=True, encoding="utf-8"
+        )
     if done.returncode:
         raise SystemExit(done.stderr)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss  # KiB on Linux, bytes on macOS

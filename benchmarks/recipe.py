@@ -260,7 +260,7 @@ def search(jobs: list[tuple], workers: int, threads: int, minutes: float, out: s
     """`measure` of each job in processes of their own; each row to the file `out` too, as a line of JSON."""
     began, start = time.monotonic(), multiprocessing.get_context("spawn")
     with (
-        open(out or os.devnull, "a") as file,
+        open(out or os.devnull, "a", encoding="utf-8") as file,
         concurrent.futures.ProcessPoolExecutor(workers, start, _begin, (threads,)) as pool,
     ):
         waiting, running = collections.deque(jobs), set()

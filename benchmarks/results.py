@@ -114,7 +114,7 @@ def commit() -> str:
     """The commit of the working tree; with "+" where files of the program differ from it; "unknown" without git."""
     try:
         git = lambda *words: subprocess.run(  # noqa: E731
-            ["git", *words], cwd=ROOT, capture_output=True, text=True, check=True
+            ["git", *words], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
         ).stdout.strip()
         program = ("aevae", "benchmarks", ":!benchmarks/results")
         changed = git("status", "--porcelain", "--untracked-files=no", "--", *program)
@@ -137,7 +137,7 @@ def machine() -> dict:
 
 def _cpu() -> str:
     try:
-        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
+        found = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text(encoding="utf-8"))
     except OSError:
         found = None
     return found[1].strip() if found else platform.processor() or platform.machine()
@@ -146,7 +146,9 @@ def _cpu() -> str:
 def _gpu() -> str:
     import torch
 
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else ""
+    from aevae.training.device import pick_device
+
+    return torch.cuda.get_device_name() if pick_device().type == "cuda" else ""
 
 
 def fill(text: str, folder: Path = FOLDER) -> str:

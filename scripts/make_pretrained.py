@@ -57,7 +57,7 @@ def train(family: str, settings: dict[str, str], seed: int) -> str:
     command = ["train", "--family", family, "--seed", str(seed), "--device", "cpu", "--json", *pairs]
     environment = os.environ | {"AEVAE_PRETRAINED": "/nonexistent"}  # train what is shipped already, too
     done = subprocess.run(
-        [sys.executable, "-m", "aevae", *command], stdout=subprocess.PIPE, text=True, check=True, env=environment
+        [sys.executable, "-m", "aevae", *command], stdout=subprocess.PIPE, encoding="utf-8", check=True, env=environment
     )
     return json.loads(done.stdout.splitlines()[-1])["run"]
 

@@ -26,7 +26,7 @@ def work_in_little_memory(more: int, config: dict) -> None:
     from aevae.runs import train_or_load
 
     train_or_load(RunConfig.from_dict(config), "cpu")
-    now = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + more, resource.RLIM_INFINITY))
     work()
 

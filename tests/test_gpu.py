@@ -9,10 +9,11 @@ from conftest import fitting
 from aevae import datasets, runs
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
+from aevae.training.device import pick_device
 from aevae.training.optimizers import Adam
 from aevae.training.trainer import Trainer, fit
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+pytestmark = pytest.mark.skipif(pick_device().type != "cuda", reason="no CUDA here")
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train
 RECIPE = TrainConfig(epochs=4, batch_size=32, lr=3e-3)

@@ -13,7 +13,7 @@ from aevae.config import DataConfig, TrainConfig, preset
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.schedules import one_cycle, warmup
 from aevae.training import steps
-from aevae.training.device import busy_cores, set_threads
+from aevae.training.device import busy_cores, pick_device, set_threads
 from aevae.training.trainer import Trainer, TrainingDiverged, fit
 
 CPU = torch.device("cpu")
@@ -351,7 +351,7 @@ def test_a_graph_takes_full_batches_and_falls_back_by_itself(monkeypatch, fails)
     assert one.launch == ("eager: operation not permitted when stream is capturing" if fails else "graph")
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA here")
+@pytest.mark.skipif(pick_device().type != "cuda", reason="no CUDA here")
 def test_graphs_on_a_real_gpu():
     device = torch.device("cuda")
     config = family_class("vae").Config(latent_dim=3, hidden=16)

@@ -2,10 +2,11 @@
 
 import io
 import json
-import zipfile
 from collections.abc import Sequence
 
 import numpy as np
+
+from aevae.packing import zip_of
 
 LARGEST = 8192  # pixels of a side of a sprite that browsers can show
 
@@ -96,10 +97,5 @@ def projector_zip(codes: np.ndarray, labels: np.ndarray, images: np.ndarray, nam
             }
         ]
     }
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("vectors.tsv", vectors_tsv(codes))
-        archive.writestr("metadata.tsv", metadata_tsv(labels))
-        archive.writestr("sprite.png", png)
-        archive.writestr("projector_config.json", json.dumps(config, indent=2))
-    return out.getvalue()
+    files = {"vectors.tsv": vectors_tsv(codes), "metadata.tsv": metadata_tsv(labels), "sprite.png": png}
+    return zip_of(files | {"projector_config.json": json.dumps(config, indent=2)})

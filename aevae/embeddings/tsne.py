@@ -63,10 +63,11 @@ def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch):
 
 def _gradient(P) -> dict:
     """How the gradient of so many points is found here."""
-    import torch
+    from aevae.training.device import pick_device
 
-    if torch.cuda.is_available() and P.shape[0] <= MANY:
-        return {"negative_gradient_method": Exact(P)}
+    device = pick_device()
+    if device.type == "cuda" and P.shape[0] <= MANY:
+        return {"negative_gradient_method": Exact(P, device)}
     if P.shape[0] <= FEW:
         return {"negative_gradient_method": "bh", "theta": THETA}
     return {"negative_gradient_method": Interpolated()}
@@ -171,15 +172,15 @@ class Interpolated:
 
 
 class Exact:
-    """KL(P || Q) and its gradient without approximation, on the GPU if there is one; openTSNE's optimiser calls it.
+    """KL(P || Q) and its gradient without approximation, on a CUDA GPU or the CPU; openTSNE's optimiser calls it.
 
     P: scipy CSR (N, N); in a call only its values may differ (exaggeration). Pairs are taken a tile of rows at a time.
     """
 
-    def __init__(self, P, device: str | None = None):
+    def __init__(self, P, device):
         import torch
 
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = torch.device(device)
         self.kind = torch.float32 if self.device.type == "cuda" else torch.float64
         self.offsets = torch.tensor(P.indptr, dtype=torch.int64, device=self.device)
         self.columns = torch.tensor(P.indices, dtype=torch.int64, device=self.device)
@@ -206,4 +207,4 @@ class Exact:
         if should_eval_error:
             ratio = torch.where(p > 0, p / w, 1.0)  # an affinity that vanished adds nothing
             error = float((p * ratio.log()).sum(dtype=torch.float64) + p.sum(dtype=torch.float64) * total.log())
-        return error, (pull - push / total).double().cpu().numpy()
+        return error, (pull - push / total).cpu().double().numpy()

@@ -39,7 +39,8 @@ def edits(run, image: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
     with torch.inference_mode():
         x = torch.tensor(image, device=run.device).unsqueeze(0)
-        z = run.model.encode(x.expand(-1, 2, -1, -1)) + torch.tensor(np.outer(amounts(), direction), dtype=x.dtype)
+        changes = torch.tensor(np.outer(amounts(), direction), dtype=x.dtype, device=run.device)
+        z = run.model.encode(x.expand(-1, 2, -1, -1)) + changes
         return run.model.flow(z).cpu().numpy()
 
 

@@ -13,12 +13,19 @@ def noise(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return chance.random(shape, np.float32), chance.standard_normal(shape, np.float32)
 
 
+def _tensor(model, array: np.ndarray):
+    """float32, on the device of the model."""
+    import torch
+
+    return torch.tensor(np.asarray(array, np.float32)).to(next(model.parameters()).device)
+
+
 def means(model, z: np.ndarray) -> np.ndarray:
     """The mean pictures of codes z (N, D): float32 (N, 1, 28, 28) in [0, 1]."""
     import torch
 
     with torch.inference_mode():
-        return model.decode(torch.tensor(np.asarray(z, np.float32))).numpy()
+        return model.decode(_tensor(model, z)).cpu().numpy()
 
 
 def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.ndarray:
@@ -27,8 +34,8 @@ def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.n
     import torch
 
     with torch.inference_mode():
-        params = model.params(torch.tensor(np.asarray(z, np.float32)))  # (N, maps, 28, 28)
-        return _drawn(model, params, torch.tensor(uniform), torch.tensor(normal)).numpy()
+        params = model.params(_tensor(model, z))  # (N, maps, 28, 28)
+        return _drawn(model, params, _tensor(model, uniform), _tensor(model, normal)).cpu().numpy()
 
 
 def _drawn(model, params, u, n):
@@ -48,7 +55,7 @@ def strays(model, z: np.ndarray) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        return _strays(model, model.params(torch.tensor(np.asarray(z, np.float32)))).numpy()
+        return _strays(model, model.params(_tensor(model, z))).cpu().numpy()
 
 
 def _strays(model, params):
@@ -58,13 +65,13 @@ def _strays(model, params):
     if kind == "bernoulli":
         return (params.sigmoid() * (-params).sigmoid()).sqrt()
     if kind == "categorical":
-        level = torch.linspace(0, 1, params.shape[1]).view(1, -1, 1, 1)
+        level = torch.linspace(0, 1, params.shape[1], device=params.device).view(1, -1, 1, 1)
         p = params.softmax(1)
         mean = (p * level).sum(1, keepdim=True)
         return (p * (level - mean).square()).sum(1, keepdim=True).sqrt()
     if kind.startswith("gaussian"):
         return _deviation(model, params).expand_as(params).clone()
-    eta = params.double()
+    eta = params.cpu().double()
     near = eta.abs() < 1e-2
     safe = torch.where(near, 1.0, eta)
     variance = torch.where(near, 1 / 12 - eta**2 / 240, 1 / safe**2 - 1 / (4 * torch.sinh(safe / 2) ** 2))
@@ -74,15 +81,16 @@ def _strays(model, params):
 def _deviation(model, params):
     import torch
 
-    return (0.5 * torch.as_tensor(model.pixel_variance_log(), dtype=params.dtype)).exp()
+    return (0.5 * torch.as_tensor(model.pixel_variance_log(), dtype=params.dtype, device=params.device)).exp()
 
 
 def _continuous(logits, u):
     """Where the distribution function of the continuous Bernoulli is u: log(1 + u (e^eta - 1)) / eta."""
     import torch
 
-    eta = -logits.double().abs()  # for a rising density the mirrored draw, 1 - x: then nothing overflows
+    logits, u = logits.cpu().double(), u.cpu().double()
+    eta = -logits.abs()  # for a rising density the mirrored draw, 1 - x: then nothing overflows
     near = eta > -1e-4
     safe = torch.where(near, -1.0, eta)
-    falling = torch.where(near, u.double(), torch.log1p(u.double() * torch.expm1(safe)) / safe)
+    falling = torch.where(near, u, torch.log1p(u * torch.expm1(safe)) / safe)
     return torch.where(logits > 0, 1 - falling, falling).float()

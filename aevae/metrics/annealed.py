@@ -30,7 +30,7 @@ SIMULATED = ("bernoulli", "gaussian", "gaussian_learned", "gaussian_pixel")  # p
 
 
 class State(NamedTuple):
-    """Codes (C, B, D), log p(x|z) (C, B) in float64, and its gradient (C, B, D)."""
+    """Codes (C, B, D), log p(x|z) (C, B), and its gradient (C, B, D). Log p(x|z) is float64, and so on the CPU."""
 
     z: Tensor
     log_likelihood: Tensor
@@ -120,7 +120,7 @@ def tune(model, x: Tensor, betas: Tensor, generator: Generator, beat: Callable =
     steps = [step]
     for t, beta in enumerate(betas.tolist()[1:]):
         state, acceptance = transition(model, x, state, beta, step, generator)
-        step = step * torch.exp(STEP_GAIN * (acceptance.mean(0) - TARGET_ACCEPTANCE)).to(step)
+        step = step * torch.exp(STEP_GAIN * (acceptance.mean(0) - TARGET_ACCEPTANCE)).to(step.dtype).to(step.device)
         steps.append(step)
         beat((t + 1) / (len(betas) - 1))
     return torch.stack(steps)
@@ -137,13 +137,13 @@ def transition(model, x: Tensor, state: State, beta: float, step: Tensor, genera
         proposal = evaluate_at(model, x, proposal.z + size * p)
         p = p + (size if i + 1 < LEAPFROG_STEPS else 0.5 * size) * force(proposal)
     energy = lambda s, m: (  # noqa: E731
-        0.5 * (m.square() + s.z.square() / variance).double().sum(2) - beta * s.log_likelihood
+        0.5 * (m.square() + s.z.square() / variance).cpu().double().sum(2) - beta * s.log_likelihood
     )
     acceptance = (energy(state, momentum) - energy(proposal, p)).clamp(max=0).exp().nan_to_num(0.0)
     accepted = uniform(acceptance.shape, generator, acceptance) < acceptance
     pairs = zip(proposal, state, strict=True)
     return State(
-        *(torch.where(accepted.view(accepted.shape + (1,) * (a.ndim - 2)), a, b) for a, b in pairs)
+        *(torch.where(accepted.view(accepted.shape + (1,) * (a.ndim - 2)).to(a.device), a, b) for a, b in pairs)
     ), acceptance
 
 
@@ -153,7 +153,7 @@ def evaluate_at(model, x: Tensor, z: Tensor) -> State:
         z = z.detach().clone().requires_grad_()
         nll = model.nll(x.repeat(len(z), 1, 1, 1), model.params(z.flatten(0, 1)))
         (gradient,) = torch.autograd.grad(-nll.sum(), z)
-    return State(z.detach(), -nll.detach().double().view(z.shape[:2]), gradient)
+    return State(z.detach(), -nll.detach().cpu().double().view(z.shape[:2]), gradient)
 
 
 def prior_std(model) -> float:

@@ -39,9 +39,9 @@ def bound(model, x, seed: int = 0, draws: int = DRAWS) -> Bound:
         mu, logvar = model.posterior(x)  # (1, D)
         generator = torch.Generator(mu.device).manual_seed(seed)
         z = mu + (0.5 * logvar).exp() * normal((draws, mu.shape[1]), generator, mu)  # (K, D)
-        likelihood = -model.nll(x.expand(draws, -1, -1, -1), model.params(z)).double()  # (K,)
-        prior = gaussian_log_prob(z, 0.0, 2 * model.prior_std.log()).double()
-        log_q = gaussian_log_prob(z, mu, logvar).double()
+        likelihood = -model.nll(x.expand(draws, -1, -1, -1), model.params(z)).cpu().double()  # (K,)
+        prior = gaussian_log_prob(z, 0.0, 2 * model.prior_std.log()).cpu().double()
+        log_q = gaussian_log_prob(z, mu, logvar).cpu().double()
         log_w = likelihood + prior - log_q
         kl = float(model.kl_per_dim(mu, logvar).sum())
         entropy = float(0.5 * (logvar + math.log(2 * math.pi * math.e)).sum())

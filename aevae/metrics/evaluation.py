@@ -47,12 +47,14 @@ def evaluate(
     on_progress: Progress = lambda part, text: None,
     should_stop: Callable[[], bool] = lambda: False,
     data=None,
+    on_unkept: Callable[[Exception], None] | None = None,
 ) -> Values:
     """Values of these metrics (names, "quick" or "all") of an opened run on the first n test pictures; 0: all of them.
 
     A model without an encoder is asked of 1,000 unless n says otherwise. options: of the metrics that have them, e.g.
     {"samples": 500}; data: another DataConfig than the run's. What is known is not computed again; when `should_stop`
-    says so, what was found so far comes back. Raises ValueError with one sentence for what cannot be.
+    says so, what was found so far comes back. Values that cannot be kept on disk come back all the same if somebody
+    listens (`on_unkept`). Raises ValueError with one sentence for what cannot be.
     """
     from aevae import datasets
     from aevae.runs import FITTED
@@ -94,7 +96,14 @@ def evaluate(
     with contextlib.suppress(Stopped):
         for done, group in enumerate(todo):  # noqa: B007 (beat reads it)
             beat(0.0)
-            found |= _compute(run, sample, group[0], data.name, n, seed, options)
+            entry = _compute(run, sample, group[0], seed, options)
+            found |= entry["values"]
+            try:
+                _keep(run.info, data.name, _key(group[0], n, seed, options), entry)
+            except (OSError, ValueError) as problem:  # a read-only store; a run that is being trained
+                if on_unkept is None:
+                    raise
+                on_unkept(problem)
             _must_have(run, group, names, found)
     return _asked(found, names)
 
@@ -112,15 +121,13 @@ def _asked(values: Values, names: list[str]) -> Values:
     return {key: value for key, value in values.items() if key in wanted}
 
 
-def _compute(run, sample: Sample, metric: Metric, dataset: str, n: int, seed: int, options: dict) -> Values:
-    """The values of all metrics that are found together with this one; they are kept."""
+def _compute(run, sample: Sample, metric: Metric, seed: int, options: dict) -> dict:
+    """The entry to be kept of all metrics that are found together with this one."""
     began = time.monotonic()
     values = metric.compute(run, sample, seed, **_options(metric, options))
     if not all(math.isfinite(v) for value in values.values() for v in (value if isinstance(value, list) else [value])):
         raise ValueError(diverged(run.name))
-    entry = {"schema": SCHEMA, "seconds": round(time.monotonic() - began, 2), "values": values}
-    _keep(run.info, dataset, _key(metric, n, seed, options), entry)
-    return values
+    return {"schema": SCHEMA, "seconds": round(time.monotonic() - began, 2), "values": values}
 
 
 def _must_be_finite(run) -> None:

@@ -40,10 +40,10 @@ def metric(jacobian: Tensor) -> Tensor:
 
 def magnification(jacobian: Tensor) -> Tensor:
     """sqrt det G (B,): the area that a decoder makes of a unit area of codes; 0 where it folds."""
-    return torch.linalg.svdvals(jacobian).prod(1)
+    return torch.linalg.svdvals(jacobian.cpu()).prod(1).to(jacobian)
 
 
 def tangents(jacobian: Tensor) -> tuple[Tensor, Tensor]:
     """Orthonormal directions (B, m, n) in which a decoder's J (B, m, n) moves the picture, and how far (B, n)."""
-    u, s, _ = torch.linalg.svd(jacobian, full_matrices=False)
-    return u, s
+    u, s, _ = torch.linalg.svd(jacobian.cpu(), full_matrices=False)
+    return u.to(jacobian), s.to(jacobian)

@@ -19,7 +19,8 @@ def jacobian(run, data: Sample, seed: int) -> Values:
     squares = []
     for x in data.images[:PICTURES].split(25):
         data.beat(0.0)
-        j = jacobians(lambda flat: run.model.encode(flat.view(-1, 1, 28, 28)), x.flatten(1)).double()  # (B, D, 784)
+        j = jacobians(lambda flat: run.model.encode(flat.view(-1, 1, 28, 28)), x.flatten(1))  # (B, D, 784)
+        j = j.cpu().double()
         squares.append(torch.linalg.eigvalsh(j @ j.mT if j.shape[1] < j.shape[2] else j.mT @ j).clamp(min=0))
     values = torch.cat(squares).flip(1).sqrt()  # (N, min(D, 784))
     return {

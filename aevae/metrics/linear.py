@@ -22,7 +22,7 @@ def columns(model) -> tuple[np.ndarray, np.ndarray]:
 
 def angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Degrees (D,), ascending, between the planes that the rows of a and b, both (D, P), span."""
-    return principal_angles(torch.tensor(a.T).double(), torch.tensor(b.T).double()).numpy()
+    return principal_angles(torch.tensor(a.T).cpu().double(), torch.tensor(b.T).cpu().double()).numpy()
 
 
 @torch.no_grad()
@@ -33,10 +33,10 @@ def against_pca(model, x: torch.Tensor, train: np.ndarray) -> dict[str, float]:
     images the model may be better than PCA: then `above_pca` is negative.
     """
     mean, components = training_pca(train, model.config.latent_dim)
-    centred = x.flatten(1).double().cpu() - mean
+    centred = x.flatten(1).cpu().double() - mean
     exact = float(losses.sse(centred, centred @ components.T @ components).mean())
-    ours = float(torch.cat([losses.sse(part, model.mean_unclamped(part)) for part in batches(x)]).double().mean())
-    angles = principal_angles(model.decoder[0].weight.detach().double().cpu(), components.T)
+    ours = float(torch.cat([losses.sse(part, model.mean_unclamped(part)) for part in batches(x)]).cpu().double().mean())
+    angles = principal_angles(model.decoder[0].weight.detach().cpu().double(), components.T)
     return {"sse_unclipped": ours, "pca_sse": exact, "above_pca": ours - exact, "pca_angle": float(angles.max())}
 
 
@@ -48,7 +48,7 @@ def training_pca(train: np.ndarray, d: int) -> tuple[torch.Tensor, torch.Tensor]
     first, second = 0.0, 0.0
     for start in range(0, len(train), ROWS):
         rows = torch.tensor(train[start : start + ROWS]).flatten(1).float() / 255
-        first, second = first + rows.double().sum(0), second + (rows.T @ rows).double()
+        first, second = first + rows.cpu().double().sum(0), second + (rows.T @ rows).cpu().double()
     mean = first / len(train)
     vectors = torch.linalg.eigh(second / len(train) - mean.outer(mean)).eigenvectors  # ascending
     return mean, vectors[:, -d:].flip(1).T

@@ -19,7 +19,9 @@ ROWS = 500  # codes decoded at a time: 1.5 MB of pixels, which a processor's cac
 
 
 class Weights(NamedTuple):
-    """Of each picture: log (1/K) sum w, variance of that (nan for K = 1), effective number of samples. Tensors (N,)."""
+    """Of each picture: log (1/K) sum w, variance of that (nan for K = 1), effective number of samples.
+
+    Tensors (N,), float64, on the CPU."""
 
     log_p: object
     variance: object
@@ -37,7 +39,7 @@ def importance(model, x, mu, logvar, samples: int, generator, beat=lambda part: 
         raise ValueError(f"samples must be in 1..{MOST}, got {samples}")
     pictures = max(1, ROWS // samples)
     # made beforehand: small results kept one by one between large ones that go would leave holes nothing fits into
-    found = Weights(*(mu.new_empty(len(x), dtype=torch.float64) for _ in Weights._fields))
+    found = Weights(*(torch.empty(len(x), dtype=torch.float64) for _ in Weights._fields))
     with torch.inference_mode():
         for i in range(0, len(x), pictures):
             rows = slice(i, i + pictures)
@@ -53,9 +55,9 @@ def _block(model, x, mu, logvar, samples: int, generator):
     """`Weights` of a few pictures, by running sums of w and w^2 in logarithms."""
     import torch
 
-    first = second = mu.new_full((len(x),), -math.inf, dtype=torch.float64)
+    first = second = torch.full((len(x),), -math.inf, dtype=torch.float64)
     for done in range(0, samples, ROWS):
-        log_w = log_weights(model, x, mu, logvar, min(ROWS, samples - done), generator).double()
+        log_w = log_weights(model, x, mu, logvar, min(ROWS, samples - done), generator).cpu().double()
         first = torch.logaddexp(first, log_w.logsumexp(1))
         second = torch.logaddexp(second, (2 * log_w).logsumexp(1))
     effective = (2 * first - second).exp()  # (sum w)^2 / sum w^2, 1..K

@@ -24,11 +24,11 @@ def frechet(mean1, covariance1, mean2, covariance2) -> float:
     """
     import torch
 
-    c1, c2 = covariance1.double(), covariance2.double()
+    c1, c2 = covariance1.cpu().double(), covariance2.cpu().double()
     values, vectors = torch.linalg.eigh(c1)
     root = (vectors * values.clamp(min=0).sqrt()) @ vectors.T
     cross = torch.linalg.eigvalsh(root @ c2 @ root).clamp(min=0).sqrt().sum()
-    apart = (mean1.double() - mean2.double()).square().sum()
+    apart = (mean1.cpu().double() - mean2.cpu().double()).square().sum()
     return max(0.0, float(apart + c1.trace() + c2.trace() - 2 * cross))
 
 
@@ -40,7 +40,7 @@ def judge(pictures) -> Values:
 
     _, mean, covariance = reader()
     features, logits = _read(pictures)
-    share = torch.bincount(logits.argmax(1), minlength=10).double() / len(logits)
+    share = torch.bincount(logits.argmax(1), minlength=10).cpu().double() / len(logits)
     return {
         "sample_confidence": float(logits.softmax(1).max(1).values.mean()),
         "class_balance": float(torch.special.entr(share).sum() / math.log(10)),

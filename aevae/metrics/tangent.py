@@ -16,8 +16,8 @@ def felt(model, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     x = torch.tensor(np.asarray(picture, np.float32)).to(next(model.parameters())).view(1, -1)
     jacobian = jacobians(lambda rows: model.encode(rows.unflatten(1, (1, 28, 28))), x)[0]  # (D, 784)
-    _, s, v = torch.linalg.svd(jacobian, full_matrices=False)
-    return s.cpu().numpy(), v.cpu().numpy()
+    _, s, v = torch.linalg.svd(jacobian.cpu(), full_matrices=False)
+    return s.numpy(), v.numpy()
 
 
 def plane_metric(model, box: tuple[float, float, float, float], side: int) -> np.ndarray:

@@ -30,7 +30,7 @@ def decompose(mu: Tensor, logvar: Tensor, eps: Tensor, kl: Tensor) -> dict[str, 
     overlap the estimate of I is log N, whatever the true I is. All sums are in float64. The noise is scaled to mean
     square 1, which makes E log q(z|x) exact: a collapsed code has 0, 0, 0 without noise.
     """
-    mu, logvar, eps, kl = (t.double().cpu() for t in (mu, logvar, eps, kl))
+    mu, logvar, eps, kl = (t.cpu().double() for t in (mu, logvar, eps, kl))
     rows = evenly(len(mu), len(eps))
     z = mu[rows] + torch.exp(0.5 * logvar[rows]) * eps / eps.square().mean(0).sqrt()
     own = -0.5 * (logvar[rows] + 1 + math.log(2 * math.pi)).mean(0).sum()  # E log q(z|x)

@@ -46,7 +46,8 @@ class AutoDecoderConfig(ModelConfig):
 class Codes(nn.Module):
     """A table of what is learnt for each training picture, `weight` (N, width); it has the size of the one it loads.
 
-    Its gradients are sparse: rows that no picture of a batch looked up are not touched.
+    Its gradients are sparse where the device has such tensors: rows that no picture of a batch looked up are not
+    touched.
     """
 
     def __init__(self, width: int):
@@ -58,7 +59,8 @@ class Codes(nn.Module):
         self.weight = nn.Parameter(rows)
 
     def forward(self, index: Tensor) -> Tensor:
-        return nn.functional.embedding(index, self.weight, sparse=True)
+        sparse = self.weight.device.type in ("cpu", "cuda")
+        return nn.functional.embedding(index, self.weight, sparse=sparse)
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
         saved = state_dict.get(prefix + "weight")
@@ -138,8 +140,8 @@ class AutoDecoder(Model):
         if len(mu) < 2:
             return self.spread(noise)
         jitter = 1e-4 * mu.var(0).mean() + 1e-12  # keeps the factor real where codes fill no D dimensions
-        factor = torch.linalg.cholesky(mu.T.cov().reshape(len(mu.T), -1) + jitter * torch.eye(len(mu.T)).to(mu))
-        return mu.mean(0) + noise @ factor.T
+        covariance = mu.T.cov().reshape(len(mu.T), -1) + jitter * torch.eye(len(mu.T)).to(mu)
+        return mu.mean(0) + noise @ torch.linalg.cholesky(covariance.cpu()).to(mu).T
 
     # -- codes of pictures --
 

@@ -176,7 +176,7 @@ class Model(nn.Module):
         """What is learnt: groups {"params": [...], "scale": factor on the learning rate, "rows": bool}.
 
         `rows`: of these only the rows that a batch looked up move, and only their moments (embeddings with sparse
-        gradients, torch.optim.SparseAdam); the one plain group has no rows.
+        gradients, torch.optim.SparseAdam). Each parameter is in one group.
         """
         return [{"params": list(self.parameters())}]
 

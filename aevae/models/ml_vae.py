@@ -167,7 +167,7 @@ def readable(codes: Tensor, labels: Tensor) -> float:
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    codes, labels = codes.double().cpu().numpy(), labels.cpu().numpy()
+    codes, labels = codes.cpu().double().numpy(), labels.cpu().numpy()
     rare = np.unique(labels, return_counts=True)[1].min() < 2  # one of a class cannot be in both halves
     halves = train_test_split(codes, labels, test_size=0.5, random_state=0, stratify=None if rare else labels)
     reader = make_pipeline(StandardScaler(), LogisticRegression(max_iter=READER_STEPS))

@@ -77,6 +77,6 @@ class SparseAutoencoder(LinearAutoencoder):
 def usage(model: LinearAutoencoder, x: Tensor) -> dict[str, float]:
     """Which units of the code pictures x (N, 1, 28, 28) turn on: mean number, % that is exactly 0, never used."""
     on = torch.cat([model.encode(part) != 0 for part in batches(x)])  # (N, D)
-    each = on.sum(1).double().mean()
+    each = on.sum(1).cpu().double().mean()
     dead = int((~on.any(0)).sum())
     return {"units_on": float(each), "zeros": float(100 * (1 - each / on.shape[1])), "units_dead": dead}

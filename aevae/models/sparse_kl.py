@@ -73,6 +73,6 @@ class KLSparseAutoencoder(LinearAutoencoder):
         on = h > ON
         return {
             "mean_activation": float(h.mean()),
-            "units_on": float(on.sum(1).double().mean()),
+            "units_on": float(on.sum(1).cpu().double().mean()),
             "units_dead": int((~on.any(0)).sum()),
         }

@@ -288,10 +288,10 @@ class TDVAE(Model):
         for name, seen, chance in (("near_2", 2, None), ("near_10", 10, None), ("drawn_2", 2, generator)):
             if seen + longest <= x.shape[1]:
                 away = torch.cat([self._away(part, seen, chance) for part in batches(x)])
-                values[name] = float((away.abs() <= 1).double().mean())
+                values[name] = float((away.abs() <= 1).cpu().double().mean())
         shift = torch.cat([self._ways(part[:, :1], generator) for part in batches(x[:200])])  # (N * FUTURES,)
         for name, way in (("left_1", -1), ("right_1", 1)):
-            values[name] = float(((shift - way * longest).abs() <= 1).double().mean())
+            values[name] = float(((shift - way * longest).abs() <= 1).cpu().double().mean())
         return values
 
     def _away(self, x: Tensor, seen: int, generator: Generator | None) -> Tensor:

@@ -162,6 +162,6 @@ class VAE(Model):
     def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         mu, logvar = (torch.cat(p) for p in zip(*map(self.posterior, batches(x[: aggregate.IMAGES])), strict=True))
         rows = aggregate.evenly(len(mu), min(len(mu), aggregate.SAMPLES)).to(mu.device)
-        kl = self.kl_per_dim(mu[rows], logvar[rows]).double().mean(0)
+        kl = self.kl_per_dim(mu[rows], logvar[rows]).cpu().double().mean(0)
         eps = normal((len(rows), mu.shape[1]), generator, mu)
         return aggregate.decompose(mu, logvar, eps, kl) | {"aggregate_images": len(mu)}

@@ -145,7 +145,8 @@ def squared(a: Tensor, b: Tensor) -> Tensor:
 
 def perplexity(counts: Tensor) -> float:
     """exp of the entropy of how often each vector was chosen, counts (K,): 1 if it is always one, K if all alike."""
-    return float(torch.special.entr(counts.double() / counts.sum()).sum().exp())
+    counts = counts.cpu().double()
+    return float(torch.special.entr(counts / counts.sum()).sum().exp())
 
 
 class VQVAE(Model):

@@ -1,6 +1,7 @@
 """Optimizers."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -170,7 +171,7 @@ def empty_slot(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
 
 class RowAdam(torch.optim.SparseAdam):
     """torch's SparseAdam with the interface of `Adam`, without damping: rows that no image of the batch looked up stay
-    as they are."""
+    as they are. On a device without sparse tensors gradients are dense, and a row whose gradient is 0 stays."""
 
     def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, scale: float):
         self.scale = scale
@@ -178,17 +179,52 @@ class RowAdam(torch.optim.SparseAdam):
 
     def advance(self) -> None:
         """One step, after which there are no gradients."""
+        (group,) = self.param_groups
+        for p in group["params"]:
+            if p.grad is not None and not p.grad.is_sparse:
+                self._step_dense(p, p.grad, self.state[p], group)
+                p.grad = None
         self.step()
         self.zero_grad()
 
+    @staticmethod
+    @torch.no_grad()
+    def _step_dense(p: Tensor, gradient: Tensor, slot: dict, group: dict) -> None:
+        """SparseAdam's step of the rows of p (N, width) whose gradient is not 0."""
+        beta1, beta2 = group["betas"]
+        if not slot:
+            slot |= {"step": 0, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
+        slot["step"] += 1
+        moves = (gradient != 0).any(1, keepdim=True).to(p)  # (N, 1)
+        slot["exp_avg"].lerp_(gradient, (1 - beta1) * moves)
+        slot["exp_avg_sq"].lerp_(gradient.square(), (1 - beta2) * moves)
+        size = group["lr"] * math.sqrt(1 - beta2 ** slot["step"]) / (1 - beta1 ** slot["step"])
+        p.sub_(size * moves * slot["exp_avg"] / (slot["exp_avg_sq"].sqrt() + group["eps"]))
+
 
 def optimizers(model, config: TrainConfig, device: torch.device) -> dict[str, Adam | RowAdam]:
-    """What moves the parameters of `model.parameter_groups()`: "adam", and "rows" where there are such."""
+    """What moves the parameters of `model.parameter_groups()`, each group with its own `scale`.
+
+    One name each: "adam", and "rows" of what is looked up row by row; of several of a kind, the later ones are
+    numbered ("adam2"). Raises ValueError unless each trainable parameter is in exactly one group.
+    """
+    groups = model.parameter_groups()
+    _check_groups(model, groups)
     made: dict[str, Adam | RowAdam] = {}
-    for group in model.parameter_groups():
-        scale = group.get("scale", 1.0)
-        if group.get("rows"):
-            made["rows"] = RowAdam(group["params"], config, scale)
-        else:
-            made["adam"] = Adam(group["params"], config, device, scale)
+    for group in groups:
+        kind, scale = "rows" if group.get("rows") else "adam", group.get("scale", 1.0)
+        count = sum(name.startswith(kind) for name in made)
+        made[f"{kind}{count + 1}" if count else kind] = (
+            RowAdam(group["params"], config, scale)
+            if group.get("rows")
+            else Adam(group["params"], config, device, scale)
+        )
     return made
+
+
+def _check_groups(model, groups: list[dict]) -> None:
+    names = {p: name for name, p in model.named_parameters() if p.requires_grad}
+    counts = Counter(p for group in groups for p in group["params"])
+    wrong = [f"{name} is in {counts[p] or 'none'}" for p, name in names.items() if counts[p] != 1]
+    if wrong:
+        raise ValueError(f"each parameter must be in one of the parameter groups, but {', '.join(wrong[:3])}")

@@ -24,7 +24,7 @@ WARM_UP = 3  # steps on a side stream before a CUDA graph is captured
 
 def sum_type(device: torch.device) -> torch.dtype:
     """Of sums over an epoch."""
-    return torch.float32 if device.type == "mps" else torch.float64
+    return torch.float64 if device.type in ("cpu", "cuda") else torch.float32
 
 
 def stepper(trainers: Sequence) -> Callable[[Tensor], None]:
@@ -153,21 +153,26 @@ class Together(Alone):
         self.buffers = {
             name: torch.stack([t.model.get_buffer(name) for t in trainers]) for name, _ in lead.model.named_buffers()
         }
-        self.optimizers = [Adam(self.stacked.values(), lead.config, lead.device, models=len(trainers))]
-        for name, stacked in self.stacked.items():
-            self._share(name, stacked)
+        self.optimizers = []
+        for key, own in lead.optimizers.items():  # one for each group of parameters
+            moved = {id(p) for p in own.param_groups[0]["params"]}
+            names = [name for name, p in lead.model.named_parameters() if id(p) in moved]
+            parameters = [self.stacked[name] for name in names]
+            self.optimizers.append(Adam(parameters, lead.config, lead.device, own.scale, len(trainers)))
+            for name in names:
+                self._share(name, key, self.stacked[name])
         self.asked: dict[int, list] = {}  # batch size -> what a step draws
 
-    def _share(self, name: str, stacked: nn.Parameter) -> None:
-        """Trainers' parameter `name` and its moments become views of the stack's."""
+    def _share(self, name: str, optimizer: str, stacked: nn.Parameter) -> None:
+        """Trainers' parameter `name` and its moments in this optimizer become views of the stack's."""
         own = [t.model.get_parameter(name) for t in self.trainers]
-        slots = [t.optimizers["adam"].state.get(p) or empty_slot(p) for t, p in zip(self.trainers, own, strict=True)]
+        slots = [t.optimizers[optimizer].state.get(p) or empty_slot(p) for t, p in zip(self.trainers, own, strict=True)]
         state = {key: torch.stack([slot[key] for slot in slots]) for key in ("exp_avg", "exp_avg_sq", "sum_sq")}
         state["step"] = slots[0]["step"].clone()
-        self.optimizers[0].state[stacked] = state
+        self.optimizers[-1].state[stacked] = state
         for i, (trainer, p) in enumerate(zip(self.trainers, own, strict=True)):
             p.data = stacked.data[i]
-            trainer.optimizers["adam"].state[p] = {
+            trainer.optimizers[optimizer].state[p] = {
                 key: value if key == "step" else value[i] for key, value in state.items()
             }
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from aevae.config import TrainConfig
+from aevae.diverged import Diverged, limit_of
 from aevae.models.base import Model
 from aevae.models.blocks import batches
 from aevae.outputs import Loss
@@ -46,8 +47,19 @@ class EpochDone:
     record: dict
 
 
+@dataclass(frozen=True)
+class BegunAnew:
+    """The run was to go on from a checkpoint, which could not be. `reason`: why, and where that is now."""
+
+    reason: str
+
+
 class TrainingDiverged(ArithmeticError):
-    """A loss term is no longer a finite number."""
+    """A loss term is no longer a finite number, or has exploded; `facts` say which and where (a `Diverged`)."""
+
+    def __init__(self, facts: Diverged):
+        super().__init__(str(facts))
+        self.facts = facts
 
 
 class Trainer:
@@ -120,10 +132,15 @@ class Trainer:
         """Raises TrainingDiverged, naming the term and the step."""
         for name, value in zip(names, values, strict=True):
             if not math.isfinite(value):
-                raise TrainingDiverged(
-                    f"{name} became {value} at step {self.step + 1} (epoch {self.step // self.steps_per_epoch + 1}); "
-                    "try a smaller learning rate"
-                )
+                epoch = self.step // self.steps_per_epoch + 1
+                raise TrainingDiverged(Diverged(self.step + 1, epoch, name, value))
+
+    def must_not_explode(self, objective: float) -> None:
+        """Raises TrainingDiverged if this test objective is beyond `diverged.limit_of`."""
+        if self.history:
+            limit = limit_of(self.history[0]["test"]["objective"], math.prod(self.train.shape[1:]))
+            if objective > limit:
+                raise TrainingDiverged(Diverged(self.step, len(self.history), "objective", objective, limit))
 
     def means(self) -> dict[str, float]:
         """Means of the terms over this epoch so far, in nats per image."""
@@ -143,6 +160,7 @@ class Trainer:
         tally = self.test_pass()
         record["test"] = tally.means()
         self.must_be_finite(record["test"].values(), record["test"])
+        self.must_not_explode(record["test"]["objective"])
         record["spread"] = spread(tally.per_image(), self.model.density_terms)
         self.epoch_seconds = 0.0
         if self.sums is not None:
@@ -263,7 +281,7 @@ def fit(
     if not lead.history:
         tell(lambda trainer: trainer.end_epoch({}))
     take = stepper(trainers)
-    while lead.step < lead.steps:
+    while lead.step < lead.steps and any(trainer.diverged is None for trainer in trainers):
         if not _epoch(trainers, take, tell, should_stop):
             tell(Trainer.news)  # which says whether the state that is kept is a good one
             return False
@@ -301,7 +319,8 @@ def _slots(tensors: dict[str, Tensor], optimizer: str) -> dict[int, dict]:
         if key.startswith(f"{optimizer}."):
             _, i, name = key.split(".")
             # copies: the optimizer writes into them; SparseAdam counts its steps in a plain number
-            slots.setdefault(int(i), {})[name] = int(value) if optimizer == "rows" and name == "step" else value.clone()
+            plain = optimizer.startswith("rows") and name == "step"
+            slots.setdefault(int(i), {})[name] = int(value) if plain else value.clone()
     return slots
 
 

@@ -101,9 +101,10 @@ def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
         ahead = job.position - 1
         note = _("Waiting: {} before it").format(ahead) if ahead > 0 else _("Next in the queue")
         return Look(choice, request, "making", note, xy=xy)
+    aside = f" · {job.progress['note']}" if job.progress.get("note") else ""
     if frame is None:
-        return Look(choice, request, "making", _("Preparing …"))
-    note = _("Step {:,} of {:,}").format(frame.iteration, frame.of)
+        return Look(choice, request, "making", _("Preparing …") + aside)
+    note = _("Step {:,} of {:,}").format(frame.iteration, frame.of) + aside
     return Look(choice, request, "making", note, frame.iteration / max(frame.of, 1), xy=xy)
 
 

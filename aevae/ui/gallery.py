@@ -11,6 +11,7 @@ import streamlit as st
 from aevae import checkpoints, comparison, exchange, metrics, worker
 from aevae.checkpoints import RunInfo
 from aevae.config import RunConfig
+from aevae.datasets.archives import Source
 from aevae.figures.curves import loss_curves, with_unit
 from aevae.figures.palette import family_title
 from aevae.report import command
@@ -23,7 +24,7 @@ HIDDEN = ("samples", "seed", "schema")  # of a metrics table: how it was measure
 KEY_NUMBERS = ("recon", "kl", "elbo", "sse")  # on a card
 VIEW, RUN, TEXT, FAMILIES, STATUS, PAGE = "view", "run", "models_text", "models_family", "models_status", "models_page"
 VIEWS = ("gallery", "run", "compare", "import")
-STATUSES = ("finished", "unfinished", "damaged")
+STATUSES = ("finished", "unfinished", "diverged", "damaged")
 _SAID = "models_said"  # session: (kind, sentence) of what was just done
 
 
@@ -101,8 +102,8 @@ def _card(run: RunInfo, label: str) -> None:
     st.markdown(f"**{state.plain(label)}**")
     st.markdown(badge(run))
     numbers = main_numbers(run)
-    if run.status == "damaged":
-        st.caption(state.plain(run.reason))
+    if run.reason:
+        st.caption(state.literal(run.reason) if run.status == "diverged" else state.plain(run.reason))
     elif numbers:
         st.caption(" · ".join(f"{name} {_said(value)}" for name, value in numbers.items()))
     if run.warning:
@@ -121,7 +122,7 @@ def _card(run: RunInfo, label: str) -> None:
 
 def badge(run: RunInfo) -> str:
     """The status of a run as a small coloured sign."""
-    colour = {"finished": "green", "unfinished": "orange", "damaged": "red"}[run.status]
+    colour = {"finished": "green", "unfinished": "orange", "diverged": "red", "damaged": "red"}[run.status]
     signs = f":{colour}-badge[{_(run.status)}]"
     return f"{signs} :blue-badge[{_('shipped')}]" if run.shipped else signs
 
@@ -180,6 +181,8 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     st.markdown(f"{badge(run)} `{state.plain(run.name)}` · {size(run.size)}")
     if run.status == "damaged":
         st.error(_("This run cannot be opened: {}.").format(state.plain(run.reason)))
+    if run.status == "diverged":
+        st.warning(_("Training diverged: {}.").format(state.literal(run.reason)))
     _actions(run)
     jobpanel.film(run, key="models")
     left, right = st.columns([3, 2], gap="large")
@@ -220,7 +223,7 @@ def _actions(run: RunInfo) -> None:
                 icon=":material/download:", on_click="ignore", help=_("A zip that Bring in takes, here or elsewhere."),
             )  # fmt: skip
         if (
-            run.status == "unfinished"
+            run.status in ("unfinished", "diverged")
             and config is not None
             and st.button(_("Resume"), key="models_resume", icon=":material/resume:")
         ):
@@ -343,20 +346,21 @@ def number_table(runs: Sequence[RunInfo], labels: dict[str, str]) -> list[dict]:
 
 
 def bring_in() -> None:
-    """A zip of an exported run, checked wholly before anything is kept."""
+    """A zip or folder of an exported run, checked wholly before anything is kept."""
     if not gate.is_teacher():
         st.info(gate.refusal())
         return
-    st.markdown(_("A zip that **Export** made, here or on another computer. It is checked before anything is kept."))
+    st.markdown(_("A zip or folder that **Export** made, here or elsewhere. It is checked before anything is kept."))
     file = st.file_uploader(_("A run as zip"), type=["zip"], key="models_zip")
-    if file is not None and st.button(_("Bring it in"), key="models_import", type="primary"):
+    files = st.file_uploader(_("or as a folder"), key="models_folder", accept_multiple_files="directory")
+    if (file or files) and st.button(_("Bring it in"), key="models_import", type="primary"):
         with st.spinner(_("Checking ...")):
-            _unpack(file.getvalue())
+            _unpack(file.getvalue() if file else {each.name: each.getvalue() for each in files})
 
 
-def _unpack(data: bytes) -> None:
+def _unpack(source: Source) -> None:
     try:
-        name = exchange.unpack(data, gate.may_read)
+        name = exchange.unpack(source, gate.may_read)
     except (ValueError, OSError) as problem:
         st.error(_("Refused: {}.").format(state.plain(worker.sentence(problem))))
         return

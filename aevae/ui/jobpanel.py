@@ -19,7 +19,7 @@ from aevae.checkpoints import NAME, RunInfo
 from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
-from aevae.queuefile import Job, QueueBroken, set_aside
+from aevae.queuefile import Job, QueueBroken, set_aside, store_problem
 from aevae.ui import filming, forms, gate, live, loaders, pictures, state
 from aevae.ui.i18n import _
 from aevae.ui.watch import beat
@@ -52,6 +52,8 @@ def start_button(title: str, configs: RunConfig | Sequence[RunConfig], device: s
     A callback's arguments are those of the form before a field that the press left, so it only notes the press; and
     a press that is not noted is lost where the queue draws the page anew before this button is reached.
     """
+    if problem := store_problem():
+        st.warning(state.literal(problem))
     st.button(title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch", on_click=_press)
     if pressed():
         submit(configs, device)
@@ -67,8 +69,11 @@ def pressed() -> bool:
     return st.session_state.pop(_PRESSED, False)
 
 
-def submit(configs: RunConfig | Sequence[RunConfig], device: str) -> None:
-    """Queue a run, or several as one sweep, and watch it. A queue that cannot be used is told on the page."""
+def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool = False) -> None:
+    """Queue a run, or several as one sweep, and watch it. A queue that cannot be used is told on the page.
+
+    resume: go on with those that diverged, too, as with a single run.
+    """
     several = [configs] if isinstance(configs, RunConfig) else list(configs)
     try:
         refused = next(filter(None, (gate.may_read(config.data.name) for config in several)), "")
@@ -76,6 +81,8 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str) -> None:
             st.session_state["train_problem"] = problem
             return
         began = time.time()
+        for config in several if resume or len(several) == 1 else ():
+            checkpoints.reopen(config.name)
         queued = jobs.submit_all(several, device, _expected(several, device))
         gate.remember(job for job in queued if job.created >= began)
         jobs.ensure_worker()
@@ -97,7 +104,7 @@ def _expected(configs: Sequence[RunConfig], device: str) -> float | None:
 
 
 def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
-    """Where this very run is: `finished`, `active` (queued or running), `unfinished`, or `new`."""
+    """Where this very run is: `finished`, `active` (queued or running), `unfinished`, `diverged`, or `new`."""
     finished = checkpoints.finished_run(config.name)
     if finished:
         return "finished", finished
@@ -108,7 +115,8 @@ def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
     if job:
         return "active", job
     info = look(config.name)
-    return ("unfinished", info) if info and info.status == "unfinished" and info.state else ("new", None)
+    begun = info and info.status in ("unfinished", "diverged") and info.state
+    return (info.status, info) if begun else ("new", None)
 
 
 def watch(name: str) -> None:
@@ -322,6 +330,14 @@ def state_text(job: Job) -> str:
     return {"done": _("done"), "failed": _("failed"), "cancelled": _("cancelled")}.get(job.state, job.state)
 
 
+def _again(info: RunInfo) -> None:
+    """Go on with a run that has no job here (a callback)."""
+    try:
+        submit(RunConfig.from_dict(info.config), "auto")
+    except ValueError as problem:
+        st.session_state["train_problem"] = str(problem)
+
+
 def cancel_button(numbers: Sequence[int], key: str, stopping: bool = False, title: str = "") -> None:
     """Cancels these jobs. stopping: they are being stopped already."""
     st.button(
@@ -364,10 +380,14 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
     with st.container():  # one element whatever it says, so that the film beneath stays where it is
         if job is None or job.state == "done":
             _ended(name, info)
+            if info and info.status == "diverged":
+                st.button(_("Resume"), key="train_resume", icon=":material/resume:", on_click=_again, args=(info,))
         elif job.active:
             _progress(job)
         else:
             _stopped(job, info)
+        if job and job.progress.get("begun_anew"):
+            st.warning(state.literal(str(job.progress["begun_anew"])))
     if info is None:
         return
     film(info, running=bool(job and job.active))
@@ -389,6 +409,8 @@ def _progress(job: Job) -> None:
             else:
                 st.progress(0.0, _("The worker is getting ready ..."))
         cancel_button([job.id], "train_cancel", job.cancel)
+    if now.get("note"):
+        st.caption(state.literal(str(now["note"])))
     _reins(job)
 
 

@@ -36,8 +36,8 @@ VERSION = hashlib.sha256(b"".join(p.read_bytes() for p in _files("js"))).hexdige
 _COMPONENT = st.components.v2.component(
     "aevae_live",
     html='<div class="live"></div>',
-    css="\n".join(p.read_text() for p in _files("css")),
-    js=(_WEB / "loader.js").read_text(),
+    css="\n".join(p.read_text("utf-8") for p in _files("css")),
+    js=(_WEB / "loader.js").read_text("utf-8"),
 )
 
 

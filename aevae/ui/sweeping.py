@@ -40,9 +40,11 @@ class Member:
 
     @property
     def state(self) -> str:
-        """`finished`, a state of a job, or `unfinished`."""
+        """`finished`, `diverged`, a state of a job, or `unfinished`."""
         if self.finished:
             return "finished"
+        if self.info is not None and self.info.status == "diverged" and not (self.job and self.job.active):
+            return "diverged"
         return self.job.state if self.job else "unfinished"
 
     @property
@@ -72,12 +74,16 @@ def panel() -> None:
 
 
 def standing(configs: Sequence[RunConfig]) -> dict[str, list[RunConfig]]:
-    """Which of these runs are `finished`, `active` (queued or running), or `missing`."""
+    """Which of these runs are `finished`, `active` (queued or running), `diverged`, or `missing`."""
     active = {job.fingerprint for job in jobs.jobs(jobs.MOST_ACTIVE) if job.active}
-    found: dict[str, list[RunConfig]] = {"finished": [], "active": [], "missing": []}
+    found: dict[str, list[RunConfig]] = {"finished": [], "active": [], "diverged": [], "missing": []}
     for config in configs:
-        done = checkpoints.finished_run(config.name)
-        found["finished" if done else "active" if config.fingerprint in active else "missing"].append(config)
+        if checkpoints.finished_run(config.name):
+            found["finished"].append(config)
+        elif config.fingerprint in active:
+            found["active"].append(config)
+        else:
+            found["diverged" if checkpoints.diverged_run(config.name) else "missing"].append(config)
     return found
 
 
@@ -99,9 +105,18 @@ def offer(configs: Sequence[RunConfig], device: str) -> None:
     here = len(found["finished"])
     if here and missing:
         st.caption(_("{} of them are here already and are not trained again.").format(here))
+    if found["diverged"]:
+        st.caption(
+            _("{} of them have diverged and are not trained again; each can be resumed by itself.").format(
+                len(found["diverged"])
+            )
+        )
     if not missing:
         known = _("These runs are all here already, so there is nothing to train.")
-        st.success(known) if here == len(configs) else st.info(_("These runs are on the queue already."))
+        if here + len(found["diverged"]) == len(configs):
+            st.success(known)
+        else:
+            st.info(_("These runs are on the queue already."))
         st.button(
             _("Show them"), key="form_watch", on_click=jobpanel.watch_together,
             args=([config.fingerprint for config in configs],),
@@ -277,6 +292,8 @@ def _progress(found: Sequence[Member]) -> None:
                 st.progress(sum(member.part for member in found) / len(found), _progress_text(found, active))
             stopping = all(job.cancel for job in active)
             jobpanel.cancel_button([job.id for job in active], "train_cancel", stopping, _("Cancel all"))
+        for note in dict.fromkeys(str(job.progress["note"]) for job in active if job.progress.get("note")):
+            st.caption(state.literal(note))
     elif not left:
         st.success(_("Finished: {} runs.").format(len(found)))
     for error in dict.fromkeys(m.job.error for m in left if m.job and m.job.error):
@@ -321,13 +338,13 @@ def seconds_left(found: Sequence[Member]) -> float | None:
 
 
 def _resume(left: Sequence[Member], found: Sequence[Member]) -> None:
-    """Queue again what was stopped, as one sweep (a callback)."""
+    """Queue again what was stopped or diverged, as one sweep (a callback)."""
     try:
         configs = [RunConfig.from_dict(member.config) for member in left]
     except ValueError as problem:
         st.session_state["train_problem"] = str(problem)
         return
-    jobpanel.submit(configs, left[0].job.device if left[0].job else "auto")
+    jobpanel.submit(configs, left[0].job.device if left[0].job else "auto", resume=True)
     jobpanel.watch_together([member.name.rpartition("-")[2] for member in found])
 
 
@@ -416,6 +433,7 @@ def table(found: Sequence[Member]) -> list[dict]:
     differ = varied([member.config for member in found])
     words = {"finished": _("finished"), "queued": _("waits"), "running": _("running"), "failed": _("failed")}
     words |= {"done": _("done"), "cancelled": _("cancelled"), "unfinished": _("unfinished")}
+    words["diverged"] = _("diverged")
     return [
         {SIGNS.get(name, forms.pretty(name)): options(member.config).get(name) for name in differ}
         | {_("seed"): member.config.get("seed", 0), _("state"): words.get(member.state, member.state)}

@@ -178,7 +178,7 @@ def gpus() -> list[tuple[int, int]]:
         return []
     command = [tool, "--query-gpu=memory.used,memory.total", "--format=csv,noheader,nounits"]
     try:
-        out = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+        out = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=5, check=True).stdout
         rows = [line.split(",") for line in out.splitlines() if line.strip()]
         return [(int(used) << 20, int(total) << 20) for used, total in rows]
     except (OSError, ValueError, subprocess.SubprocessError):
@@ -187,7 +187,7 @@ def gpus() -> list[tuple[int, int]]:
 
 def memory() -> int:
     """Bytes that this process holds in memory; 0 where the system does not tell."""
-    with contextlib.suppress(OSError, ValueError), open("/proc/self/statm") as file:
+    with contextlib.suppress(OSError, ValueError), open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 

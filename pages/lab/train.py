@@ -29,7 +29,9 @@ def before(config, device: str) -> None:
     else:
         if standing == "unfinished":
             st.info(_("This run was begun and stopped after {} epochs; it goes on from there.").format(found.epochs))
-        title = _("Resume") if standing == "unfinished" else _("Train")
+        elif standing == "diverged":
+            st.warning(_("This run was trained and diverged: {}.").format(literal(found.reason)))
+        title = _("Train") if standing == "new" else _("Resume")
         jobpanel.start_button(title, config, device)
 
 
@@ -45,6 +47,7 @@ else:
 with form:
     configs, device = forms.run_form()
 with costs:
+    forms.device_note(device)
     if len(configs) == 1:
         before(configs[0], device)
     elif configs:

@@ -1,0 +1,51 @@
+"""Other processes, known by their number; the same on every system, whoever started them."""
+
+import contextlib
+import os
+import signal
+import sys
+from pathlib import Path
+
+
+def is_running(pid: int) -> bool:
+    """Is there a process of this number? One that has ended and only waits to be noticed by its parent is none.
+
+    The process itself is asked for, not the parent of this one: on Windows the `python.exe` of a virtual environment
+    starts the real interpreter as its child, and wrappers (conda run, a shell script) do so everywhere.
+    """
+    if sys.platform == "win32":  # where os.kill(pid, 0) would end it
+        return _is_running_on_windows(pid)
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it is somebody else's
+        pass
+    with contextlib.suppress(OSError, IndexError):  # only Linux has this file: "pid (name) state ..."
+        return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
+    return True
+
+
+def _is_running_on_windows(pid: int) -> bool:
+    import ctypes
+    from ctypes import wintypes
+
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    kernel.OpenProcess.argtypes = (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)
+    kernel.OpenProcess.restype = wintypes.HANDLE
+    kernel.WaitForSingleObject.argtypes = (wintypes.HANDLE, wintypes.DWORD)
+    kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
+    synchronize, access_denied, timed_out = 0x100000, 5, 0x102
+    handle = kernel.OpenProcess(synchronize, False, pid)
+    if not handle:
+        return ctypes.get_last_error() == access_denied
+    try:
+        return kernel.WaitForSingleObject(handle, 0) == timed_out
+    finally:
+        kernel.CloseHandle(handle)
+
+
+def kill(pid: int) -> None:
+    """End this process at once; nothing if there is none."""
+    with contextlib.suppress(OSError):
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows has one way only, and it cannot be refused

@@ -1,0 +1,141 @@
+"""A device for tests that stands for an Apple GPU: its numbers lie on the CPU, but its tensors say that they do not.
+
+It refuses what MPS refuses, on any of its versions: float64, sparse tensors, `torch.linalg`, operands of two devices,
+generators of another device, and numpy.
+"""
+
+import contextlib
+from unittest import mock
+
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_flatten, tree_map_only
+
+DEVICE = torch.device("lazy")  # a kind that PyTorch knows, and has no code for
+MOVES = {"_to_copy", "to", "copy_", "_local_scalar_dense"}  # what takes numbers from one device to another
+BY_INDEX = {"index", "index_put_", "index_put", "_index_put_impl_", "_unsafe_index"}  # indices may lie on the CPU
+DOUBLE = torch.float64, torch.complex128
+REFUSED = "linalg_", "_linalg_", "cholesky"  # some versions know some of them
+NO_FLOAT64 = "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64"
+CPU = torch.device("cpu")
+CpuGenerator = torch.Generator
+
+
+class AwayTensor(torch.Tensor):
+    """A tensor of DEVICE around one of the CPU."""
+
+    __torch_function__ = torch._C._disabled_torch_function_impl
+
+    @staticmethod
+    def __new__(cls, inner: torch.Tensor):
+        return torch.Tensor._make_wrapper_subclass(
+            cls, inner.size(), inner.stride(), inner.storage_offset(), dtype=inner.dtype, device=DEVICE
+        )
+
+    def __init__(self, inner: torch.Tensor):
+        self.inner = inner
+
+    @property
+    def data(self):
+        return self.detach()
+
+    @data.setter
+    def data(self, value):
+        self.inner = value.inner
+
+    def tolist(self):
+        return self.inner.tolist()
+
+    def __repr__(self):
+        return f"AwayTensor({self.inner})"
+
+    @classmethod
+    def __torch_dispatch__(cls, func, types, args=(), kwargs=None):
+        return _run(func, args, kwargs or {})
+
+
+class AwayGenerator(CpuGenerator):
+    """A generator of DEVICE."""
+
+    device = DEVICE
+
+
+class _Generator(CpuGenerator):
+    """`torch.Generator` that knows DEVICE."""
+
+    def __new__(cls, device="cpu"):
+        away = torch.device(device).type == DEVICE.type
+        return AwayGenerator() if away else CpuGenerator(device)
+
+
+class _Calls(TorchFunctionMode):
+    """What operations do not see: whose generator it is, and where `torch.tensor` puts its numbers."""
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = dict(kwargs or {})
+        to_away = _is_away(kwargs.get("device"))
+        generator = kwargs.get("generator")
+        if generator is not None and isinstance(generator, AwayGenerator) != to_away:
+            raise RuntimeError(f"{func.__name__}: the generator is of another device")
+        if func in (torch.tensor, torch.as_tensor) and to_away:
+            return func(*args, **kwargs | {"device": None}).to(DEVICE)
+        return func(*args, **kwargs)
+
+
+class _Operations(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        return _run(func, args, kwargs or {})
+
+
+def _is_away(device) -> bool:
+    return device is not None and torch.device(device).type == DEVICE.type
+
+
+class _Autocast(torch.autocast):
+    """`torch.autocast` that knows DEVICE, and does nothing there."""
+
+    def __init__(self, device_type, *args, **kwargs):
+        super().__init__("cpu" if device_type == DEVICE.type else device_type, *args, **kwargs)
+
+
+@contextlib.contextmanager
+def device():
+    """Within it DEVICE is a device like any other."""
+    patches = mock.patch.multiple(torch, Generator=_Generator, autocast=_Autocast)
+    with patches, _Operations(), _Calls():
+        yield DEVICE
+
+
+def _run(func, args, kwargs):
+    """An operation with operands or a result on DEVICE, done on the CPU if an Apple GPU would do it."""
+    name, flat = func.overloadpacket.__name__, tree_flatten((args, kwargs))[0]
+    tensors = [t for t in flat if isinstance(t, torch.Tensor)]
+    away = [t for t in tensors if isinstance(t, AwayTensor)]
+    target = next((d for d in flat if isinstance(d, torch.device)), None)
+    to_away = bool(away) if target is None else _is_away(target)
+    if not away and not to_away:
+        return func(*args, **kwargs)
+    if name.startswith(REFUSED):
+        raise NotImplementedError(f"{name} is not implemented on this device")
+    here = [t for t in tensors if not isinstance(t, AwayTensor) and t.ndim]
+    if here and away and name not in MOVES | BY_INDEX:
+        raise RuntimeError(f"{name}: all tensors must be on one device, got cpu and {DEVICE}")
+    if away and any(kind in DOUBLE for kind in flat if isinstance(kind, torch.dtype)):
+        raise TypeError(NO_FLOAT64)
+    args, kwargs = tree_map_only(torch.device, lambda device: CPU if _is_away(device) else device, (args, kwargs))
+    inside = tree_map_only(AwayTensor, lambda t: t.inner, (args, kwargs))
+    with torch.inference_mode(False), torch.no_grad():
+        out = func(*inside[0], **inside[1])
+        if func._schema.is_mutable:  # in place: what comes back is what was given
+            given = {id(t.inner): t for t in away}
+            return tree_map_only(torch.Tensor, lambda t: given.get(id(t), t), out)
+        return tree_map_only(torch.Tensor, _wrap, out) if to_away else out
+
+
+def _wrap(t: torch.Tensor) -> torch.Tensor:
+    if t.dtype in DOUBLE:
+        raise TypeError(NO_FLOAT64)
+    if t.layout != torch.strided:
+        raise NotImplementedError("this device has no sparse tensors")
+    return AwayTensor(t)

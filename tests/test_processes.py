@@ -1,0 +1,166 @@
+"""Workers as processes: found, told to end and ended through a launcher, as on Windows; what they print stays short."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+from conftest import tiny_config
+from test_jobs import long_config, state, until
+
+from aevae import checkpoints, jobs, logs, paths, processes
+from aevae.worker import Worker
+
+SERVER = """
+import sys, time
+from aevae import jobs
+sys.executable = sys.argv[1]
+jobs.ensure_worker()
+print(jobs._spawned["auto"].pid, flush=True)
+time.sleep(600)
+"""
+
+
+@pytest.fixture
+def launcher(tmp_path):
+    """What `python.exe` of a virtual environment is on Windows: it starts the real interpreter as its child."""
+    file = tmp_path / "launcher"
+    file.write_text(f'#!/bin/sh\n"{sys.executable}" "$@"\nexit $?\n', encoding="utf-8")
+    file.chmod(0o755)
+    return str(file)
+
+
+@pytest.fixture
+def spawned(monkeypatch):
+    """`jobs` as a server of its own, whose end is not that of this process."""
+    for name, value in (("_spawned", {}), ("_ending", threading.Event()), ("_spawning", threading.Lock())):
+        monkeypatch.setattr(jobs, name, value)
+    yield jobs._spawned
+    for process in jobs._spawned.values():
+        process.kill()
+        process.wait()
+
+
+def test_a_launcher_between_server_and_worker(empty_store, launcher):
+    job = jobs.submit(long_config())
+    server = subprocess.Popen(
+        [sys.executable, "-c", SERVER, launcher], cwd=paths.ROOT, stdout=subprocess.PIPE, encoding="utf-8"
+    )
+    between = int(server.stdout.readline())
+    until(lambda: state(job.id) == "running", 60)
+    worker = int(jobs.address_file("auto", server.pid).read_text(encoding="ascii"))
+    assert worker != between, "the real worker is the launcher's child"
+    server.kill()
+    server.wait()
+    until(lambda: not processes.is_running(worker), 20)
+    assert not jobs.worker_alive() and (state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
+    assert not list((empty_store / ".locks").glob("*.pid"))
+
+
+def test_a_worker_behind_a_launcher_ends_in_order(empty_store, launcher, monkeypatch, spawned):
+    monkeypatch.setattr(sys, "executable", launcher)
+    job = jobs.submit(long_config())
+    jobs.ensure_worker()
+    until(lambda: state(job.id) == "running" and jobs.get(job.id).progress.get("step"), 60)
+    worker = int(jobs.address_file("auto", os.getpid()).read_text(encoding="ascii"))
+    began = time.monotonic()
+    jobs.end_workers(20)
+    assert time.monotonic() - began < 15
+    assert not processes.is_running(worker) and spawned["auto"].poll() == 0
+    assert (state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
+    assert checkpoints.read_run(empty_store / long_config().name).state["step"] > 0
+
+
+def test_a_worker_behind_a_launcher_that_does_not_end_is_killed(empty_store, launcher, spawned):
+    job = jobs.submit(tiny_config("ae"))
+    with jobs.opened() as db:
+        db.execute("UPDATE jobs SET state = 'running', slot = 'auto', attempts = 1")
+    deaf = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
+    process = subprocess.Popen([launcher, "-c", deaf], stdout=subprocess.PIPE)
+    worker = int(process.stdout.readline())
+    file = jobs.address_file("auto", os.getpid())
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(str(worker), encoding="ascii")
+    spawned["auto"] = process
+    jobs.end_workers(0.1)
+    assert process.poll() is not None
+    until(lambda: not processes.is_running(worker), 5)
+    assert (state(job.id), jobs.get(job.id).attempts) == ("queued", 0)
+
+
+def test_a_worker_of_one_lane_leaves_the_address_of_another(empty_store):
+    """Also where the server is process 1, as in a container."""
+    other = jobs.address_file("cuda:1", os.getppid())
+    other.parent.mkdir(parents=True)
+    for file in (other, jobs.address_file("auto", 1)):
+        file.write_text("1", encoding="ascii")
+    Worker(parent=os.getppid(), once=True).run()
+    assert other.exists() and not jobs.address_file("auto", 1).exists(), "the second was left by one that crashed"
+
+
+def test_who_runs():
+    process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    assert processes.is_running(os.getpid()) and processes.is_running(process.pid)
+    process.send_signal(signal.SIGKILL)
+    until(lambda: not processes.is_running(process.pid), 5)
+    assert process.returncode is None, "nobody has asked after it yet"
+    process.wait()
+    assert not processes.is_running(process.pid)
+    processes.kill(process.pid)
+
+
+@pytest.mark.parametrize(
+    ("handle", "error", "waited", "runs"),
+    [(7, 0, 0x102, True), (7, 0, 0, False), (None, 87, None, False), (None, 5, None, True)],
+    ids=["runs", "ended", "never was", "not ours"],
+)
+def test_who_runs_on_windows(monkeypatch, handle, error, waited, runs):
+    class Function:
+        def __init__(self, value):
+            self.value = value
+
+        def __call__(self, *_):
+            return self.value
+
+    class Kernel:
+        def __init__(self, *_, **__):
+            self.OpenProcess, self.WaitForSingleObject = Function(handle), Function(waited)
+            self.CloseHandle = Function(True)
+
+    monkeypatch.setattr(ctypes, "WinDLL", Kernel, raising=False)
+    monkeypatch.setattr(ctypes, "get_last_error", lambda: error, raising=False)
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert processes.is_running(1234) is runs
+
+
+def test_what_workers_print_stays_short(empty_store, monkeypatch):
+    monkeypatch.setattr(logs, "MAX_LOG", 1000)
+    empty_store.mkdir()
+    older = empty_store / "worker.log.1"
+    with open(logs.worker_file(), "ab", buffering=0) as out:
+        for i in range(500):
+            out.write(b"line %4d\n" % i)
+            logs.trim_worker_file()
+            assert sum(file.stat().st_size for file in (logs.worker_file(), older) if file.exists()) <= 2 * 1010
+    assert (older.read_bytes() + logs.worker_file().read_bytes()).endswith(b"line  498\nline  499\n")
+    logs.worker_file().write_bytes(bytes(100_000))  # of an older program
+    logs.trim_worker_file()
+    assert (logs.worker_file().stat().st_size, older.stat().st_size) == (0, 1000)
+
+
+def test_a_worker_cuts_the_file_while_it_prints(empty_store, spawned):
+    empty_store.mkdir()
+    logs.worker_file().write_bytes(b"old\n" * logs.MAX_LOG)
+    job = jobs.submit(tiny_config("ae"))
+    jobs.ensure_worker()
+    until(lambda: state(job.id) == "done", 60)
+    with contextlib.suppress(KeyError):
+        until(lambda: f"done job={job.id}".encode() in logs.worker_file().read_bytes(), 10)
+    assert logs.worker_file().stat().st_size < 10_000 and b"\0" not in logs.worker_file().read_bytes()
+    assert (empty_store / "worker.log.1").stat().st_size == logs.MAX_LOG
+    jobs.end_workers(10)
