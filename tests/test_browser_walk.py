@@ -103,9 +103,13 @@ def fetched(tab: Tab) -> list[str]:
 
 
 def chosen(tab: Tab) -> list:
-    """The runs on the page, in its order, by the addresses of the programs that it fetched."""
-    names = list(dict.fromkeys(url.split("/")[-2] for url in fetched(tab) if url.endswith(".bin")))
-    return [load_run(str(paths.pretrained_dir() / name)) for name in names]
+    """The runs on the page, by the addresses of the programs that it fetched, in the order in which pages begin.
+
+    (The programs are fetched side by side, so the order of the requests tells nothing.)
+    """
+    names = {url.split("/")[-2] for url in fetched(tab) if url.endswith(".bin")}
+    found = [load_run(str(paths.pretrained_dir() / name)) for name in names]
+    return sorted(found, key=lambda run: ("denoising", "ae", "vae").index(run.config.model.family))
 
 
 def test_strokes_change_every_answer_stay_and_are_taken_back(tab, server):
