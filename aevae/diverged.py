@@ -21,7 +21,7 @@ class Diverged:
         value, limit = f"{self.value}", ""
         if math.isfinite(self.value):
             value = f"{self.value:.3g}"
-            limit = f", more than {EXPLODED} times what guessing or the untrained model costs ({self.limit:,.0f})"
+            limit = f", above {self.limit:,.0f}, which is {EXPLODED:,} times what guessing or the untrained model costs"
         where = f"at step {self.step} (epoch {self.epoch})"
         return f"{self.term} became {value} {where}{limit}; try a smaller learning rate"
 

@@ -170,7 +170,8 @@ def absolute(name: str) -> str:
 def digest(name: str) -> str:
     """12 hex digits of sha256 over the sorted names and bytes of the pictures, and over what was changed in reading.
 
-    The same for a folder and for its zip, on every system.
+    The same for a folder and for a zip of what is in it, on every system. Names count from the top: a zip with one
+    folder around all of it is another set.
     """
     return read(name).digest
 

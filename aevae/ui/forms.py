@@ -160,7 +160,7 @@ def _config(model_class: type, data: str | None, trains: set[str], values: dict)
     from aevae import datasets
 
     if not data:
-        raise ValueError(_("choose a zip of pictures, or name a folder"))
+        raise ValueError(_("choose a zip or a folder of pictures"))
     mine = {f.name for f in dataclasses.fields(model_class)}
     return RunConfig(
         datasets.resolve(DataConfig(name=data, **{f.name: values[f.name] for f in _data_fields()})),

@@ -103,7 +103,7 @@ def _card(run: RunInfo, label: str) -> None:
     st.markdown(badge(run))
     numbers = main_numbers(run)
     if run.reason:
-        st.caption(state.literal(run.reason) if run.status == "diverged" else state.plain(run.reason))
+        st.caption(state.literal(run.reason))
     elif numbers:
         st.caption(" · ".join(f"{name} {_said(value)}" for name, value in numbers.items()))
     if run.warning:
@@ -180,7 +180,7 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     st.subheader(state.plain(state.run_labels(runs)[run.name]), anchor=False)
     st.markdown(f"{badge(run)} `{state.plain(run.name)}` · {size(run.size)}")
     if run.status == "damaged":
-        st.error(_("This run cannot be opened: {}.").format(state.plain(run.reason)))
+        st.error(_("This run cannot be opened: {}.").format(state.literal(run.reason)))
     if run.status == "diverged":
         st.warning(_("Training diverged: {}.").format(state.literal(run.reason)))
     _actions(run)
@@ -362,7 +362,7 @@ def _unpack(source: Source) -> None:
     try:
         name = exchange.unpack(source, gate.may_read)
     except (ValueError, OSError) as problem:
-        st.error(_("Refused: {}.").format(state.plain(worker.sentence(problem))))
+        st.error(_("Refused: {}.").format(state.literal(worker.sentence(problem))))
         return
     loaders.runs.clear()
     st.success(_("{} is here now.").format(name))
