@@ -100,6 +100,10 @@ class DamagedRun(ValueError):
     """A run folder that cannot be read; the message says why."""
 
 
+class NoSuchRun(ValueError):
+    """There is no run of this name, or no longer."""
+
+
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -372,7 +376,7 @@ def find_run(reference: str) -> RunInfo:
             return found[0]
     if os.sep in reference and (Path(reference) / "config.json").is_file():
         return read_run(Path(reference).resolve())
-    raise ValueError(f"no run {reference!r}; `python -m aevae runs` lists what is here")
+    raise NoSuchRun(f"no run {reference!r}; `python -m aevae runs` lists what is here")
 
 
 def finished_run(name: str) -> RunInfo | None:

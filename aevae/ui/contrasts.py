@@ -16,7 +16,7 @@ from aevae.comparison import describe
 from aevae.figures import latent_bars
 from aevae.figures.compare import trade_off
 from aevae.figures.static import safe, to_csv, to_svg
-from aevae.ui import digits, loaders, opening, pictures, state
+from aevae.ui import address, digits, loaders, opening, pictures, state
 from aevae.ui.i18n import _
 
 EXTREMES, DIMS, STEPS = 8, 6, 7
@@ -70,8 +70,8 @@ def _without(labels: Sequence[str], why: str) -> None:
 
 def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str) -> None:
     """What the code costs against what it leaves: all runs of the table that have a KL, the chosen ones in colour."""
-    term = st.segmented_control(
-        _("Upwards"), ["recon", "sse"], default="recon", required=True, key="compare_upwards", bind="query-params",
+    term = address.pick(
+        st.segmented_control, _("Upwards"), ["recon", "sse"], default="recon", required=True, key="compare_upwards",
         format_func=lambda name: {"recon": _("nats still to be said"), "sse": _("squared error")}[name],
     )  # fmt: skip
     labels = state.run_labels(loaders.runs())

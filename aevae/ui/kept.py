@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 
 import streamlit as st
 
+from aevae.ui import address
+
 Range = tuple[float, float, float]  # default, least, most; all whole: whole numbers only
 
 
@@ -15,28 +17,19 @@ def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
     """Key -> number, from the session, else from the address, else the default; the address is told."""
     found = {}
     for key, bounds in ranges.items():
-        if key not in st.session_state:
-            st.session_state[key] = _read(st.query_params.get(key, ""), bounds)
+        if (said := address.asked(key)) is not None or key not in st.session_state:
+            st.session_state[key] = _read(said[-1] if said else "", bounds)
         found[key] = _within(st.session_state[key], bounds)
-        _tell(key, f"{found[key]:g}" if found[key] != bounds[0] else "")
+        address.tell(key, *([f"{found[key]:g}"] if found[key] != bounds[0] else []))
     return found
 
 
 def text(key: str, fits: Callable[[str], bool]) -> str:
     """A text, from the session, else from the address if it fits there, else ""; the address is told."""
-    if key not in st.session_state:
-        asked = st.query_params.get(key, "")
-        st.session_state[key] = asked if fits(asked) else ""
-    _tell(key, st.session_state[key])
+    if (said := address.asked(key)) is not None or key not in st.session_state:
+        st.session_state[key] = said[-1] if said and fits(said[-1]) else ""
+    address.tell(key, *filter(None, [st.session_state[key]]))
     return st.session_state[key]
-
-
-def _tell(key: str, said: str) -> None:
-    """The address says it; of a default nothing."""
-    if said:
-        st.query_params[key] = said
-    else:
-        st.query_params.pop(key, None)
 
 
 def taker(names: Mapping[str, str], ranges: Mapping[str, Range]) -> Callable[[dict], None]:
