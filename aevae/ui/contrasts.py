@@ -16,7 +16,7 @@ from aevae.comparison import describe
 from aevae.figures import latent_bars
 from aevae.figures.compare import trade_off
 from aevae.figures.static import safe, to_csv, to_svg
-from aevae.ui import address, digits, loaders, opening, pictures, state
+from aevae.ui import address, digits, kept, loaders, opening, pictures, state
 from aevae.ui.i18n import _
 
 EXTREMES, DIMS, STEPS = 8, 6, 7
@@ -254,7 +254,7 @@ def _reconstructed(name: str, created: float, dataset: str) -> tuple[np.ndarray,
 
 def samples(runs: Sequence) -> None:
     """Draws of each prior, decoded."""
-    seed = st.number_input(_("Seed"), 0, 2**31 - 1, 0, key=state.SEED, width=150, bind="query-params")
+    seed = kept.field(st.number_input, _("Seed"), 0, 2**31 - 1, 0, key=state.SEED, width=150)
     generative = [run for run in runs if run.model.generative]
     across = min(ACROSS, len(generative))
     for row in range(0, len(generative), ACROSS):

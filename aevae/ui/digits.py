@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from aevae.ui import address, canvas, live, loaders, pictures
+from aevae.ui import address, canvas, kept, live, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT, MODEL, MODELS, label_of, literal
 
@@ -99,15 +99,15 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
     """The number of a test picture, from a field and a sheet of pictures."""
     own = st.session_state.get(f"{key}_own")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        number = st.number_input(
+        number = kept.field(
+            st.number_input,
             label or _("Digit"),
-            min_value=0,
-            max_value=len(images) - 1,
-            value=default,
+            0,
+            len(images) - 1,
+            default,
             key=key,
             width=130,
             help=_("Number of the picture among the {:,} test pictures; it is part of the link.").format(len(images)),
-            bind="query-params",
             on_change=_forget_own,
             args=(key,),
         )

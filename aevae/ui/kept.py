@@ -1,6 +1,7 @@
 """Numbers and texts that change in the browser and that Python only keeps: in the session, and in the address.
 
-Streamlit binds its own widgets to the address by itself; these are for what a live module sends.
+Streamlit binds its own widgets to the address by itself; these are for what a live module sends, and for what several
+pages share.
 """
 
 import math
@@ -20,8 +21,23 @@ def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
         if (said := address.asked(key)) is not None or key not in st.session_state:
             st.session_state[key] = _read(said[-1] if said else "", bounds)
         found[key] = _within(st.session_state[key], bounds)
-        address.tell(key, *([f"{found[key]:g}"] if found[key] != bounds[0] else []))
+        address.tell(key, *([f"{found[key]:.10g}"] if found[key] != bounds[0] else []))
     return found
+
+
+def field(widget: Callable, label: str, low, high, default, *more, key: str, **rest):
+    """`widget(label, low, high, default, ...)`, a field for a number or a slider of Streamlit, kept like these.
+
+    For a key that several pages have: Streamlit's own binding takes it for the other page's on the way back.
+    """
+    bounds = (default, low, high)
+    if (said := address.asked(key)) is not None:
+        st.session_state[key] = _read(said[-1] if said else "", bounds)
+    if (known := st.session_state.get(key)) is not None and known != _within(known, bounds):
+        st.session_state[key] = _within(known, bounds)
+    value = widget(label, low, high, default, *more, key=key, persist_state="session", **rest)
+    address.tell(key, *([f"{value:.10g}"] if value != default else []))
+    return value
 
 
 def text(key: str, fits: Callable[[str], bool]) -> str:
