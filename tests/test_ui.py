@@ -218,7 +218,9 @@ GERMAN = {"salt and pepper": "Salz und Pfeffer", "masking": "maskierend", "shipp
 def test_links_hold_across_languages(shelf, monkeypatch, language):
     """Own names always; an English title also where pages speak another language."""
     if language == "de":
-        catalogue = type("Catalogue", (gettext.NullTranslations,), {"gettext": lambda _self, text: GERMAN.get(text, text)})()
+        catalogue = type(
+            "Catalogue", (gettext.NullTranslations,), {"gettext": lambda _self, text: GERMAN.get(text, text)}
+        )()
         monkeypatch.setattr(i18n, "catalogue", lambda _language: catalogue)
     name = put_run(shelf / "shipped", "vae")
     for asked in (name, "VAE · d=20 · mnist · shipped"):
