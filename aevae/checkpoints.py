@@ -104,6 +104,10 @@ class DamagedRun(ValueError):
     """A run folder that cannot be read; the message says why."""
 
 
+class NoSuchRun(ValueError):
+    """There is no run of this name, or no longer."""
+
+
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
@@ -407,7 +411,7 @@ def find_run(reference: str) -> RunInfo:
             return found[0]
     if reference and os.path.isfile(os.path.join(reference, "config.json")):  # with / or \\, as the system reads it
         return read_run(Path(reference).resolve())
-    raise ValueError(f"no run {reference!r}; `python -m aevae runs` lists what is here")
+    raise NoSuchRun(f"no run {reference!r}; `python -m aevae runs` lists what is here")
 
 
 def finished_run(name: str) -> RunInfo | None:

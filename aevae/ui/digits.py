@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from aevae.ui import canvas, live, loaders, pictures
+from aevae.ui import address, canvas, kept, live, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT, MODEL, MODELS, label_of, literal
 
@@ -99,15 +99,15 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
     """The number of a test picture, from a field and a sheet of pictures."""
     own = st.session_state.get(f"{key}_own")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        number = st.number_input(
+        number = kept.field(
+            st.number_input,
             label or _("Digit"),
-            min_value=0,
-            max_value=len(images) - 1,
-            value=default,
+            0,
+            len(images) - 1,
+            default,
             key=key,
             width=130,
             help=_("Number of the picture among the {:,} test pictures; it is part of the link.").format(len(images)),
-            bind="query-params",
             on_change=_forget_own,
             args=(key,),
         )
@@ -344,19 +344,15 @@ def unpack_picture(text: str) -> np.ndarray | None:
 
 
 def _take_from_link(key: str) -> None:
-    """The picture that a link brings, on the first look of a session."""
-    if f"{key}_linked" in st.session_state:
+    """The picture that the address brings."""
+    if (said := address.asked(f"{key}_own")) is None:
         return
-    st.session_state[f"{key}_linked"] = True
-    picture = unpack_picture(st.query_params.get(f"{key}_own", ""))
-    if picture is not None and f"{key}_own" not in st.session_state:
+    picture = unpack_picture(said[-1]) if said else None
+    if picture is not None:
         st.session_state[f"{key}_own"] = picture
+    elif not said:
+        _forget_own(key)
 
 
 def _put_into_link(key: str, own: np.ndarray | None) -> None:
-    name, there = f"{key}_own", st.query_params.get(f"{key}_own")
-    wanted = None if own is None else pack_picture(own)
-    if wanted is None and there is not None:
-        del st.query_params[name]
-    elif wanted != there:
-        st.query_params[name] = wanted
+    address.tell(f"{key}_own", *([] if own is None else [pack_picture(own)]))

@@ -1,4 +1,4 @@
-"""The server as a whole: how it ends, and how much one session may bring.
+"""The server as a whole: how it ends, how much one session may bring, and what the browser runs before all else.
 
 SIGTERM and Ctrl+C end it and its workers within three seconds, with exit code 0; their jobs wait again.
 """
@@ -9,6 +9,7 @@ import signal
 import sys
 import threading
 from collections import OrderedDict
+from pathlib import Path
 
 from aevae import jobs, logs
 from aevae.ui import watch
@@ -79,8 +80,52 @@ class Uploads:
         return message
 
 
+# -- the first page --------------------------------------------------------------------------------------------------
+
+_HISTORY = (Path(__file__).parent / "web" / "history.js").read_bytes()
+_VALIDATORS = (b"accept-encoding", b"if-none-match", b"if-modified-since")  # of the page without the script
+_OF_BODY = (b"content-length", b"etag", b"last-modified")
+
+
+class Opening:
+    """ASGI: puts `web/history.js` into the page that a browser opens, since it must run before Streamlit's own code."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        headers = scope.get("headers", [])
+        if scope["type"] != "http" or not any(k == b"accept" and b"text/html" in v for k, v in headers):
+            return await self.app(scope, receive, send)
+        scope = scope | {"headers": [(k, v) for k, v in headers if k not in _VALIDATORS]}
+        start: dict = {}
+        body = b""
+
+        async def answer(message):
+            nonlocal body
+            if message["type"] == "http.response.start":
+                start.update(message)
+                if not _is_html(message):
+                    await send(message)
+            elif message["type"] != "http.response.body" or not _is_html(start):
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    whole = body.replace(b"<head>", b"<head><script>" + _HISTORY + b"</script>", 1)
+                    kept = [(k, v) for k, v in start["headers"] if k.lower() not in _OF_BODY]
+                    await send(start | {"headers": [*kept, (b"content-length", str(len(whole)).encode())]})
+                    await send({"type": "http.response.body", "body": whole})
+
+        await self.app(scope, receive, answer)
+
+
+def _is_html(start: dict) -> bool:
+    return any(k.lower() == b"content-type" and v.startswith(b"text/html") for k, v in start.get("headers", ()))
+
+
 def middleware() -> list:
     """For `st.App`."""
     from starlette.middleware import Middleware
 
-    return [Middleware(Uploads)]
+    return [Middleware(Uploads), Middleware(Opening)]

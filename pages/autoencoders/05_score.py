@@ -6,19 +6,19 @@ icon: airwave
 import numpy as np
 import streamlit as st
 
-from aevae.ui import lab, live
+from aevae.ui import address, lab, live
 from aevae.ui.i18n import _
 from aevae.ui.labs import score as parts
 
 lab.begin(__doc__)
 with st.container(horizontal=True):
-    name = st.segmented_control(
-        _("Density"), ("three", "ring", "moons", "spiral"), default="ring", required=True, key="toy",
-        bind="query-params",
+    name = address.pick(
+        st.segmented_control, _("Density"), ("three", "ring", "moons", "spiral"), default="ring", required=True,
+        key="toy",
         format_func={"three": _("three heaps"), "ring": _("ring"), "moons": _("moons"), "spiral": _("spiral")}.get,
     )  # fmt: skip
-    follow = st.segmented_control(
-        _("Walkers follow"), ("learnt", "true"), default="learnt", required=True, key="follow", bind="query-params",
+    follow = address.pick(
+        st.segmented_control, _("Walkers follow"), ("learnt", "true"), default="learnt", required=True, key="follow",
         format_func={"learnt": _("the learnt field"), "true": _("the true score")}.get,
     )  # fmt: skip
 with st.spinner(_("Opening the network")):

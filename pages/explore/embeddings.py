@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from aevae.ui import aligning, atlas, brush, brushing, chrome, mapview, panes, shading
+from aevae.ui import address, aligning, atlas, brush, brushing, chrome, mapview, panes, shading
 from aevae.ui.i18n import _
 
 
@@ -28,13 +28,11 @@ if not panes.runs():
 choices, dataset, n = panes.choose()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     found = shading.shades(choices)
-    colour = st.selectbox(
-        _("Colour by"), list(found), format_func=found.get, key="colour", width=400, bind="query-params"
-    )
+    colour = address.pick(st.selectbox, _("Colour by"), list(found), format_func=found.get, key="colour", width=400)
     turned = aligning.ways()
-    align = st.segmented_control(
-        _("Alignment"), list(turned), default=aligning.FREE, required=True, format_func=turned.get, key="align",
-        bind="query-params",
+    align = address.pick(
+        st.segmented_control, _("Alignment"), list(turned), default=aligning.FREE, required=True,
+        format_func=turned.get, key="align",
         help=_(
             "Onto the first: each map is turned, mirrored, scaled and shifted (Procrustes), nothing is stretched. "
             "UMAPs together: drawn anew so that the same digit is near itself in all."

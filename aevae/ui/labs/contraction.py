@@ -98,8 +98,7 @@ def plane() -> None:
     if not flat:
         return st.info(_("Train a model with two numbers to see its plane."))
     labels = state.run_labels(loaders.finished())
-    state.adopt_run("plane_of", labels)
-    name = st.selectbox(_("Plane of"), flat, key="plane_of", bind="query-params", format_func=labels.get, width=420)
+    name = state.pick_run(st.selectbox, _("Plane of"), flat, key="plane_of", format_func=labels.get, width=420)
     with st.spinner(_("Measuring the plane")):
         of = stretched(name)
     shade = planes.shade(of["metric"])
