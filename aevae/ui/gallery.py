@@ -103,7 +103,7 @@ def _card(run: RunInfo, label: str) -> None:
     st.markdown(badge(run))
     numbers = main_numbers(run)
     if run.reason:
-        st.caption(state.plain(run.reason))
+        st.caption(state.literal(run.reason) if run.status == "diverged" else state.plain(run.reason))
     elif numbers:
         st.caption(" · ".join(f"{name} {_said(value)}" for name, value in numbers.items()))
     if run.warning:
@@ -182,7 +182,7 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     if run.status == "damaged":
         st.error(_("This run cannot be opened: {}.").format(state.plain(run.reason)))
     if run.status == "diverged":
-        st.warning(_("Training diverged: {}.").format(state.plain(run.reason)))
+        st.warning(_("Training diverged: {}.").format(state.literal(run.reason)))
     _actions(run)
     jobpanel.film(run, key="models")
     left, right = st.columns([3, 2], gap="large")
