@@ -123,7 +123,7 @@ def train(args) -> dict | int:
     from aevae import checkpoints, datasets, runs
 
     config = dataclasses.replace(config, data=datasets.resolve(config.data))
-    datasets.load(config.data, on_progress=_progress())
+    _say_notes(datasets.load(config.data, on_progress=_progress()))
     _say_device(args)
     if args.resume:
         checkpoints.reopen(config.name)
@@ -177,7 +177,7 @@ def sweep(args) -> dict | int:
     from aevae import checkpoints, datasets, runs
 
     began = time.monotonic()
-    datasets.load(datasets.resolve(configs[0].data), on_progress=_progress())
+    _say_notes(datasets.load(datasets.resolve(configs[0].data), on_progress=_progress()))
     _say_device(args)
     for config in configs if args.resume else ():
         checkpoints.reopen(dataclasses.replace(config, data=datasets.resolve(config.data)).name)
@@ -225,6 +225,12 @@ def _open(args):
     return run
 
 
+def _say_notes(data) -> None:
+    """What was guessed, changed or left out when the data set was read."""
+    for note in data.notes:
+        _say(f"{data.name}: {note}")
+
+
 def _progress() -> Callable[[float, str], None]:
     """Says how far something is, in one line of a terminal that is written over; to a file or pipe it says nothing."""
     last = ""
@@ -249,7 +255,7 @@ def _tell(event, who: str = "") -> None:
 
 
 def evaluate(args) -> dict:
-    from aevae import comparison, metrics, runs
+    from aevae import comparison, datasets, metrics, runs
 
     if not 0 <= args.seed < 2**31:
         raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
@@ -275,6 +281,8 @@ def evaluate(args) -> dict:
     if unkept:
         reason = f"{unkept[0].strerror}: {unkept[0].filename}" if isinstance(unkept[0], OSError) else unkept[0]
         _say(f"these numbers are not kept, since they cannot be written ({reason}); note them down")
+    if data.name.startswith("images:"):
+        _say_notes(datasets.load(data))
     if comparison.at_ceiling(values):
         _say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")
     units = runs.units_of(run)
@@ -336,7 +344,9 @@ def embed(args) -> dict:
 
     run = _open(args)
     data = _embedded(run, args.dataset)
-    test = datasets.load(data).test
+    loaded = datasets.load(data)
+    _say_notes(loaded)
+    test = loaded.test
     args.n = min(DEFAULT_CODES, len(test.images)) if args.n is None else args.n
     if len(test.images) < FEWEST_CODES:
         raise Wrong(f"a map needs at least {FEWEST_CODES} test images, {data.name} has {len(test.images)}")
@@ -486,7 +496,10 @@ def report(args) -> dict:
 def import_run(args) -> dict:
     from aevae import exchange
 
-    return {"run": exchange.unpack(Path(args.file).read_bytes())}
+    path = Path(args.file)
+    if not args.file or not (path.is_file() or path.is_dir()):
+        raise Wrong(f"import takes a zip or folder of an exported run, and {args.file!r} is neither")
+    return {"run": exchange.unpack(path)}
 
 
 def bench(args) -> dict | None:
@@ -600,8 +613,8 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("run", metavar="RUN", nargs="+", help="names, prefixes of fingerprints, or paths")
     p.add_argument("--dataset", help="the data set whose test pictures the first table speaks of")
     p.add_argument("--out", required=True)
-    p = command("import", import_run, "bring in a run that `export --format zip` wrote")
-    p.add_argument("file")
+    p = command("import", import_run, "bring in a run that `export` wrote, as a zip or folder")
+    p.add_argument("file", help="a zip or folder, also one that was packed again elsewhere")
     command("check", check, "every identity that needs no data, with its residual")
     p = command("bench", bench, "how long the usual trainings take on this machine (a minute)")
     p.add_argument("--device", default="auto", help=DEVICE_HELP)

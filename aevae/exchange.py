@@ -1,21 +1,19 @@
 """Runs that travel: a zip out, a checked zip in, a decoder as ONNX, a history for TensorBoard."""
 
-import io
-import lzma
+import json
 import os
 import shutil
-import struct
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
 from aevae import checkpoints, events, paths
 from aevae.checkpoints import NAME, DamagedRun, RunInfo
-from aevae.datasets.archives import directory_bytes, quote
+from aevae.config import RunConfig, brief
+from aevae.datasets import archives
+from aevae.datasets.archives import Source, quote
 from aevae.packing import zip_of
 
 FILES = (
@@ -29,8 +27,7 @@ FILES = (
     "preview.png",
 )
 NEEDED = ("config.json", "state.json", "model.safetensors", "history.jsonl")
-MAX_BYTES = 300_000_000  # of all files of a run, unpacked
-MAX_DIRECTORY = 65_536  # bytes of a zip's list of members
+LIMITS = archives.Limits(files=160, file_bytes=300_000_000, total_bytes=300_000_000)  # litter counts, too
 
 
 def pack(run: RunInfo) -> bytes:
@@ -39,13 +36,14 @@ def pack(run: RunInfo) -> bytes:
     return zip_of({f"{run.name}/{file.name}": file.read_bytes() for file in files})
 
 
-def unpack(data: bytes, refused: Callable[[str], str] = lambda dataset: "") -> str:
-    """Take the run in a zip into the store; returns its name. Nothing is written unless all of it is sound.
+def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -> str:
+    """Take the run in a zip or folder into the store; returns its name. Nothing is written unless all of it is sound.
 
-    refused(name of its data set): "", or why a run of it is not taken: pages show pictures of it. Raises ValueError
-    with one sentence: no zip, too large, files that are no part of a run, damaged, already here.
+    Its files may lie in folders of any name, or in none: the run's name comes from its config. What systems leave in
+    folders is skipped. refused(name of its data set): "", or why a run of it is not taken: pages show pictures of it.
+    Raises ValueError with one sentence: no zip, too large, files that are no part of a run, damaged, already here.
     """
-    name, files = _read(data)
+    name, files = _read(source)
     if checkpoints.finished_run(name):
         raise ValueError(f"{name} is already here")
     root = paths.runs_dir()
@@ -63,35 +61,31 @@ def unpack(data: bytes, refused: Callable[[str], str] = lambda dataset: "") -> s
     return name
 
 
-def _read(data: bytes) -> tuple[str, dict[str, bytes]]:
-    if (directory_bytes(io.BytesIO(data)) or 0) > MAX_DIRECTORY:  # opening reads the whole list into objects
-        raise ValueError("the zip lists more files than a run has")
-    try:
-        archive = zipfile.ZipFile(io.BytesIO(data))
-        members = [m for m in archive.infolist() if not m.filename.endswith("/")]
-    except (zipfile.BadZipFile, struct.error, ValueError, NotImplementedError, OSError) as error:
-        raise ValueError("this is not a zip file") from error
-    if sum(m.file_size for m in members) > MAX_BYTES:
-        raise ValueError(f"the zip unpacks to more than {MAX_BYTES // 1_000_000} MB")
-    folders = {PurePosixPath(m.filename).parts[0] for m in members if "/" in m.filename}
-    if len(folders) != 1 or not NAME.fullmatch(name := folders.pop()):
-        raise ValueError("the zip must hold one run folder, named as `export` names it")
-    files = {}
-    for member in members:
-        file = member.filename.removeprefix(f"{name}/")
-        if file not in FILES or member.external_attr >> 28 == 0xA or file in files:  # 0xA: a symbolic link
-            raise ValueError(f"{quote(member.filename)} is no part of a run")
-        try:
-            with archive.open(member) as source:
-                files[file] = source.read(member.file_size + 1)
-        except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError) as error:
-            raise ValueError(f"{quote(member.filename)} in the zip is damaged") from error
-        if len(files[file]) != member.file_size:
-            raise ValueError(f"{quote(member.filename)} in the zip is not as long as it says")
-    missing = [f for f in NEEDED if f not in files]
-    if missing:
-        raise ValueError(f"the run in the zip lacks {', '.join(missing)}")
+def _read(source: Source) -> tuple[str, dict[str, bytes]]:
+    with archives.opened(source, limits=LIMITS) as incoming:
+        names = [file.name for file in incoming.files]
+        shared = archives.shared_folders(names) if names else 0
+        found = {"/".join(name.split("/")[shared:]): file for name, file in zip(names, incoming.files, strict=True)}
+        for name, file in found.items():
+            if name not in FILES:
+                raise ValueError(f"{quote(file.name)} is no part of a run; a zip or folder must hold one run alone")
+        if missing := [name for name in NEEDED if name not in found]:
+            raise ValueError(f"there is no whole run: {', '.join(missing)} is missing")
+        files = {name: file.read() for name, file in found.items()}
+        folders = names[0].split("/")[:shared]
+    name = _name(files["config.json"])
+    for folder in folders:
+        if NAME.fullmatch(folder) and folder != name:
+            raise ValueError(f"config.json is of the run {name} and does not match its folder {quote(folder)}")
     return name, files
+
+
+def _name(config: bytes) -> str:
+    """The name of the run that has this config.json. Raises ValueError."""
+    try:
+        return RunConfig.from_dict(json.loads(config)).name
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ValueError(f"config.json cannot be read ({brief(str(error))})") from None
 
 
 def _inspect(folder: Path, refused: Callable[[str], str]) -> None:

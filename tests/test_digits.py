@@ -150,6 +150,22 @@ def test_the_edge_of_the_sheet_and_dirt_are_no_ink(test_digits):
         assert likeness(read_digit(png(photo))[0], digit) > 0.75
 
 
+def lined(kind: str, left: float) -> np.ndarray:
+    """How much light (480, 640) the printed lines of this paper leave: thick ones, a little turned."""
+    across, along = (640 * (_X * np.cos(a) + _Y * np.sin(a)) for a in (0.03, 0.03 + np.pi / 2))
+    return np.where((along % 40 < 6) | ((across % 40 < 6) & (kind == "squared")), left, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["squared", "ruled"])
+def test_lines_of_paper_go_or_are_said(test_digits, kind):
+    for k, digit in enumerate(test_digits[:4]):
+        photo = photograph(digit, "even", np.random.default_rng(k))
+        faint, dark = (np.minimum(photo, 230 * lined(kind, left)).astype(np.uint8) for left in (0.6, 0.25))
+        assert likeness(read_digit(png(faint))[0], digit) > 0.75
+        with pytest.raises(ValueError, match="the paper's lines are as dark as the strokes in 'the picture'"):
+            read_digit(png(dark))
+
+
 @pytest.mark.parametrize("value", [0, 90, 255])
 def test_an_empty_picture_is_said_to_be_empty(value):
     rng = np.random.default_rng(5)

@@ -164,6 +164,16 @@ def test_export_and_bring_in(store):
     assert "already here" in texts(at.error)
 
 
+def test_bring_in_a_folder(store):
+    info = checkpoints.find_run(store["vae"])
+    files = [(f"{info.name} (1)/{file.name}", file.read_bytes(), "") for file in info.path.iterdir() if file.is_file()]
+    checkpoints.delete_run(info)
+    at = page(view="Bring in")
+    at.file_uploader(key="models_folder").set_value([f for f in files if f[0].split("/")[1] in exchange.FILES]).run()
+    press(at, "models_import")
+    assert "is here now" in texts(at.success) and checkpoints.finished_run(store["vae"])
+
+
 def test_foreign_zip_is_one_sentence(empty_store):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:

@@ -281,6 +281,22 @@ def test_own_pictures_by_zip(empty_store, tmp_path, monkeypatch):
     assert config.data.name.startswith("images:") and config.data.digest
 
 
+def test_what_was_guessed_and_left_out_is_said(empty_store, tmp_path, monkeypatch):
+    """As a zip and as a folder, which a browser sends file by file."""
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    with zipfile.ZipFile(io.BytesIO(zipped_pictures())) as archive:
+        members = {
+            f"own/{part}/{name}": archive.read(name) for part in ("train", "test") for name in archive.namelist()
+        }
+    members |= {"own/<b>notes.txt": b"x", "own/.DS_Store": b"x"}
+    at = page(train_data="own pictures")
+    at.file_uploader(key="train_folder").set_value([(name, content, "") for name, content in members.items()]).run()
+    assert not at.error and not at.exception
+    said = texts(at.warning)
+    assert "left out 1 of 21 files" in said.lower() and "taken as a split: 10 pictures" in said and "<b>" not in said
+    assert queued(at).data.digest
+
+
 def test_own_pictures_by_path(empty_store, tmp_path):
     at = page(train_data="own pictures")
     at.text_input(key="train_path").set_value(str(tmp_path / "nothing")).run()

@@ -56,10 +56,8 @@ def resolve(config: DataConfig) -> DataConfig:
     if config.digest or not _is_own(config):
         _check(config)
         return config
-    digest = images.digest(config.name)  # first: it says so where nothing is at the path
-    found = dataclasses.replace(config, name=images.absolute(config.name), digest=digest)
-    load(found)  # a picture that cannot be read is named now, not when a job has begun
-    return found
+    digest = images.digest(config.name)  # first: it says so where nothing is at the path, or no picture can be read
+    return dataclasses.replace(config, name=images.absolute(config.name), digest=digest)
 
 
 def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
@@ -110,15 +108,12 @@ def _mend(name: str, damage: ValueError, on_progress: Progress | None) -> None:
 
 
 def _load_own(config: DataConfig) -> Dataset:
-    now = images.digest(config.name)
-    if config.digest and config.digest != now:
-        raise ValueError(f"the pictures of {config.name} have changed: digest was {config.digest}, now it is {now}")
-    return _keep_own(config.name, now)
-
-
-@lru_cache(maxsize=4)
-def _keep_own(name: str, _digest: str) -> Dataset:
-    return images.read(name)
+    found = images.read(config.name)
+    if config.digest and config.digest != found.digest:
+        raise ValueError(
+            f"the pictures of {config.name} have changed: digest was {config.digest}, now it is {found.digest}"
+        )
+    return found
 
 
 def _read(source: Source) -> Dataset:

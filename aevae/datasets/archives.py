@@ -1,32 +1,87 @@
-"""The files of a folder or zip that a user brings, as (name relative to it, bytes).
+"""The one reader of what comes in from outside as a folder or zip: pictures and runs.
 
-All of it is hostile until checked: every limit below ends in one ValueError sentence that names the file. Nothing of a
-zip is ever written to disk.
+All of it is hostile until checked. A name that leads out of its folder, a link and a bomb refuse the whole; one file
+that cannot be read refuses itself alone (`Unreadable`), and who reads decides. Nothing of a zip is written to disk.
 """
 
+import io
 import math
 import os
 import re
 import stat
 import struct
+import unicodedata
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_FILES = 20_000
-MAX_FILE_BYTES = 20_000_000
-MAX_TOTAL_BYTES = 500_000_000
+MAX_FILE_BYTES = 64_000_000  # of one picture: a photograph of 200 megapixels has 50 MB
 MAX_RATIO = 200  # uncompressed : compressed of one member of a zip ...
 RATIO_FROM = 1_000_000  # ... from this size on: small plain drawings do compress that well
-MAX_DIRECTORY_BYTES = 8_000_000  # of a zip's list of members: read whole into memory when the zip is opened
-LITTER = ("thumbs.db", "desktop.ini")  # what systems leave in folders, besides dot files and __MACOSX
+DIRECTORY_ENTRY_BYTES = 400  # of a zip's list of members, which is read whole into memory when the zip is opened
+LITTER_FOLDERS = ("__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir")
+LITTER_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # dot files are litter, too
+
+Source = Path | bytes | BinaryIO | Mapping[str, bytes]  # folder or zip; a zip; a zip; an uploaded folder's files
 
 
-def files_of(path: Path) -> Iterator[tuple[str, bytes]]:
-    """The pictures of a folder or zip, checked, in the order of their names. Raises ValueError."""
-    return _folder_files(path) if path.is_dir() else zip_files(path, path.name)
+@dataclass(frozen=True)
+class Limits:
+    """How much is taken in of one source."""
+
+    files: int
+    file_bytes: int
+    total_bytes: float
+
+
+UPLOAD = Limits(20_000, MAX_FILE_BYTES, 500_000_000)  # what anybody may send to a server
+OWN = Limits(1_000_000, 1_000_000_000, math.inf)  # what the owner of the machine names
+
+
+class Unreadable(ValueError):
+    """One file that cannot be taken, in a sentence; those beside it can."""
+
+
+@dataclass(frozen=True)
+class File:
+    """name: "/" between folders, NFC, so that it is the same from every system. read() raises Unreadable."""
+
+    name: str
+    read: Callable[[], bytes]
+
+
+@dataclass(frozen=True)
+class Incoming:
+    """The files of one source in the order of their names, and sentences about what had to be guessed."""
+
+    files: list[File]
+    notes: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def opened(source: Source, label: str = "", limits: Limits = OWN) -> Iterator[Incoming]:
+    """The files of a folder or zip, checked; what systems leave beside them is skipped. Raises ValueError.
+
+    A zip that holds nothing but one zip stands for that. Of a zip that does not say how its names are written, that is
+    guessed: UTF-8, else the code page of CODE_PAGES that gives the most usual signs, and noted. label names the source
+    in sentences.
+    """
+    label = label or (source.name if isinstance(source, Path) else "the zip")
+    with ExitStack() as stack:
+        if isinstance(source, Mapping):
+            found = _uploaded_files(source, label, limits)
+        elif isinstance(source, Path) and source.is_dir():
+            found = _folder_files(source, limits)
+        else:
+            found = _zip_files(stack, io.BytesIO(source) if isinstance(source, bytes) else source, label, limits)
+        if len(found.files) == 1 and found.files[0].name.lower().endswith(".zip"):
+            found = _zip_files(stack, io.BytesIO(found.files[0].read()), label, limits)
+        yield found
 
 
 def quote(name: str) -> str:
@@ -34,13 +89,48 @@ def quote(name: str) -> str:
     return repr(name if len(name) <= 80 else f"{name[:60]}...{name[-15:]}")
 
 
+def check_size(name: str, size: int, most: int = MAX_FILE_BYTES) -> None:
+    """Raises Unreadable where one file is larger than `most` bytes."""
+    if size > most:
+        raise Unreadable(f"{quote(name)} has more than {most // 10**6} MB")
+
+
+def shared_folders(names: list[str]) -> int:
+    """How many leading folders all of these names have in common."""
+    parents = [name.split("/")[:-1] for name in names]
+    low, high = min(parents), max(parents)  # what these two share, all in between share
+    return next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
+
+
 def _is_litter(name: str) -> bool:
+    *folders, last = name.lower().split("/")
+    hidden = any(part.startswith(".") for part in (*folders, last))
+    return hidden or last in LITTER_FILES or any(part in LITTER_FOLDERS for part in (*folders, last))
+
+
+def _clean(name: str, label: str) -> str:
+    """A name with "/" between its folders, in NFC. Raises ValueError where it leads out of its folder."""
+    name = name.replace("\\", "/")
     parts = name.split("/")
-    return any(part.startswith(".") or part == "__MACOSX" for part in parts) or parts[-1].lower() in LITTER
+    if name.startswith("/") or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in parts:
+        raise ValueError(f"{label} holds {quote(name)}, a name that leads out of its folder")
+    return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
 
 
-def walk(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Every file below `folder` that is not litter, in the order of names. Follows no link."""
+def _refuse_count(label: str, limits: Limits):
+    raise ValueError(f"{label} holds more than {limits.files:,} files")
+
+
+def _check_total(label: Path | str, total: float, limits: Limits) -> None:
+    if total > limits.total_bytes:
+        raise ValueError(f"{label} has more than {limits.total_bytes / 10**6:.0f} MB")
+
+
+# -- folders ---------------------------------------------------------------------------------------------------------
+
+
+def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
+    """Every file below `folder` that is not litter, with its name relative to it in NFC. Follows no link."""
     seen = 0
 
     def refuse(error: OSError):
@@ -49,129 +139,191 @@ def walk(folder: Path) -> Iterator[tuple[str, Path]]:
     for here, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(name for name in folders if not _is_litter(name))
         seen += len(folders) + len(files)
-        if seen > MAX_FILES:
-            raise ValueError(f"{folder} holds more than {MAX_FILES} files")
+        if seen > limits.files:
+            _refuse_count(str(folder), limits)
         for name in sorted(folders):
             if os.path.islink(os.path.join(here, name)):
-                raise ValueError(f"{quote(name)} in {folder} is a link; own pictures must be plain files")
+                raise ValueError(f"{quote(name)} in {folder} is a link; own files must be plain files")
         for name in sorted(files):
             place = Path(here, name)
             relative = place.relative_to(folder).as_posix()
             if not _is_litter(relative):
-                yield relative, place
+                yield unicodedata.normalize("NFC", relative), place
 
 
-def _folder_files(folder: Path) -> Iterator[tuple[str, bytes]]:
-    total = 0
-    for name, place in walk(folder):
+def _folder_files(folder: Path, limits: Limits) -> Incoming:
+    found, total = [], 0
+    for name, place in walk(folder, limits):
         status = place.lstat()
         if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{quote(name)} in {folder} is a link or a device; own pictures must be plain files")
-        check_size(name, status.st_size)
-        try:
-            with open(place, "rb") as file:
-                content = file.read(MAX_FILE_BYTES + 1)
-        except OSError as error:
-            raise ValueError(f"{quote(name)} in {folder} cannot be read ({error.strerror})") from None
-        check_size(name, len(content))
-        total += len(content)
-        _check_total(folder, total)
-        yield name, content
+            raise ValueError(f"{quote(name)} in {folder} is a link or a device; own files must be plain files")
+        total += status.st_size if status.st_size <= limits.file_bytes else 0
+        _check_total(folder, total, limits)
+        found.append(File(name, partial(_read_file, place, name, limits)))
+    return Incoming(sorted(found, key=lambda file: file.name))
 
 
-def check_size(name: str, size: int) -> None:
-    """Raises ValueError where one file is larger than MAX_FILE_BYTES."""
-    if size > MAX_FILE_BYTES:
-        raise ValueError(f"{quote(name)} has more than {MAX_FILE_BYTES // 10**6} MB")
-
-
-def _check_total(where: Path | str, total: int) -> None:
-    if total > MAX_TOTAL_BYTES:
-        raise ValueError(f"{where} has more than {MAX_TOTAL_BYTES // 10**6} MB of pictures")
-
-
-def zip_files(source: Path | BinaryIO, label: str) -> Iterator[tuple[str, bytes]]:
-    """The members of a zip, each checked before it is read. `label` names the zip in sentences."""
+def _read_file(place: Path, name: str, limits: Limits) -> bytes:
     try:
-        _check_directory(source, label)
-        with zipfile.ZipFile(source) as archive:
-            for info in _checked_members(archive, label):
-                with archive.open(info) as member:
-                    content = member.read(MAX_FILE_BYTES + 1)
-                check_size(info.filename, len(content))
-                yield info.filename, content
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        OSError,
-        RuntimeError,
-        UnicodeError,
-        struct.error,
-    ) as error:
+        check_size(name, place.stat().st_size, limits.file_bytes)
+        with open(place, "rb") as file:
+            content = file.read(limits.file_bytes + 1)
+    except OSError as error:
+        raise Unreadable(f"{quote(name)} cannot be read ({error.strerror})") from None
+    check_size(name, len(content), limits.file_bytes)
+    return content
+
+
+def _uploaded_files(contents: Mapping[str, bytes], label: str, limits: Limits) -> Incoming:
+    """Files that a browser sent one by one, each under its name below the chosen folder."""
+    if len(contents) > limits.files:
+        _refuse_count(label, limits)
+    _check_total(label, sum(map(len, contents.values())), limits)
+    named = {name: content for raw, content in contents.items() if not _is_litter(name := _clean(raw, label))}
+
+    def read(name: str) -> bytes:
+        check_size(name, len(named[name]), limits.file_bytes)
+        return named[name]
+
+    return Incoming([File(name, partial(read, name)) for name in sorted(named)])
+
+
+# -- zips ------------------------------------------------------------------------------------------------------------
+
+_DAMAGE = (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError, struct.error)
+
+
+def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Limits) -> Incoming:
+    try:
+        file = stack.enter_context(source.open("rb")) if isinstance(source, Path) else source
+        _check_directory(file, label, limits)
+    except OSError as error:
+        raise ValueError(f"{source} cannot be read ({error.strerror})") from None
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(file))
+    except _DAMAGE as error:
         raise ValueError(f"{label} is not a whole zip file ({error})") from None
+    infos = archive.infolist()
+    if len(infos) > limits.files:
+        _refuse_count(label, limits)
+    names, page = _names(infos)
+    members = {}
+    for info, raw in zip(infos, names, strict=True):
+        name = _clean(raw, label)
+        _check_member(info, name, label)
+        if raw.endswith(("/", "\\")) or _is_litter(name):
+            continue
+        if name in members:
+            raise ValueError(f"{label} holds {quote(name)} twice")
+        members[name] = info
+    _check_total(label, sum(i.file_size for i in members.values() if i.file_size <= limits.file_bytes), limits)
+    notes = [f"{label} does not say how its names are written; they are read as {page}"] if page else []
+    return Incoming([File(n, partial(_read_member, archive, members[n], n, limits)) for n in sorted(members)], notes)
 
 
-def _check_directory(source: Path | BinaryIO, label: str) -> None:
-    """Refuse a zip whose list of members is huge before it is opened, as opening reads the whole list into objects.
+def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limits: Limits) -> bytes:
+    if info.flag_bits & 0x1:
+        raise Unreadable(f"{quote(name)} is locked with a password")
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise Unreadable(f"{quote(name)} is packed in an unusual way; only plain zip files are taken")
+    check_size(name, info.file_size, limits.file_bytes)
+    try:
+        with archive.open(info) as member:
+            content = member.read(info.file_size + 1)
+    except _DAMAGE as error:
+        raise Unreadable(f"{quote(name)} in the zip is damaged ({error})".replace("\n", " ")) from None
+    if len(content) != info.file_size:
+        raise Unreadable(f"{quote(name)} in the zip is not as long as it says")
+    return content
 
-    The end record stands in the last 22 bytes, or before a comment of at most 65,535; a 64-bit one stands before it.
-    """
-    if not isinstance(source, Path):
-        return _check_end(source, label)
-    with open(source, "rb") as file:
-        _check_end(file, label)
+
+def _check_member(info: zipfile.ZipInfo, name: str, label: str) -> None:
+    """By its record alone. Raises ValueError for what no honest zip holds."""
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        raise ValueError(f"{label} holds {quote(name)}, a link or a device; own files must be plain files")
+    if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
+        raise ValueError(f"{quote(name)} in {label} unpacks to more than {MAX_RATIO} times its size")
 
 
-def _check_end(file: BinaryIO, label: str) -> None:
-    if file.seek(0, os.SEEK_END) > MAX_TOTAL_BYTES:
-        raise ValueError(f"{label} has more than {MAX_TOTAL_BYTES // 10**6} MB")
-    if (directory := directory_bytes(file)) is None:
+def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:
+    """Refuse a zip whose list of members is huge before it is opened, as opening reads the whole list into objects."""
+    _check_total(label, file.seek(0, os.SEEK_END), limits)
+    if (size := _directory_bytes(file)) is None:
         raise ValueError(f"{label} is not a zip file")
-    if directory > MAX_DIRECTORY_BYTES:
-        raise ValueError(f"{label} lists too many files; at most {MAX_FILES} pictures are taken")
+    if size > DIRECTORY_ENTRY_BYTES * limits.files:
+        raise ValueError(f"{label} lists too many files; at most {limits.files:,} are taken")
 
 
-def directory_bytes(file: BinaryIO) -> float | None:
-    """Size of a zip's list of members, inf of a 64-bit one; None: it is no zip."""
+def _directory_bytes(file: BinaryIO) -> int | None:
+    """Size of a zip's list of members; None: it is no zip.
+
+    The end record stands in the last 22 bytes, or before a comment of at most 65,535. Of a zip64 a longer one stands
+    before it, with a locator of 20 bytes between the two; zipfile looks there, too.
+    """
     size = file.seek(0, os.SEEK_END)
-    file.seek(max(0, size - 65_535 - 22 - 20))
+    file.seek(max(0, size - 65_535 - 22 - 20 - 56))
     tail = file.read()
     plain = len(tail) - 22
     at = plain if tail[plain : plain + 4] == b"PK\5\6" and tail[-2:] == b"\0\0" else tail.rfind(b"PK\5\6")
     if at < 0 or len(tail) < at + 22:
         return None
-    return math.inf if tail[max(0, at - 20) : at].startswith(b"PK\6\7") else struct.unpack_from("<I", tail, at + 12)[0]
+    if at >= 76 and tail[at - 20 : at - 16] == b"PK\6\7" and tail[at - 76 : at - 72] == b"PK\6\6":
+        return struct.unpack_from("<Q", tail, at - 76 + 40)[0]
+    return struct.unpack_from("<I", tail, at + 12)[0]
 
 
-def _checked_members(archive: zipfile.ZipFile, label: str) -> list[zipfile.ZipInfo]:
-    """The members that are pictures by their record. Raises ValueError at the first that must not be read."""
-    infos = archive.infolist()
-    if len(infos) > MAX_FILES:
-        raise ValueError(f"{label} holds more than {MAX_FILES} files")
-    members = {}
-    for info in infos:
-        _check_member(info, label)
-        if info.filename.endswith("/") or _is_litter(info.filename):
-            continue
-        if info.filename in members:
-            raise ValueError(f"{label} holds {quote(info.filename)} twice")
-        members[info.filename] = info
-    _check_total(label, sum(info.file_size for info in members.values()))
-    return [members[name] for name in sorted(members)]
+# -- names that do not say how they are written ------------------------------------------------------------------------
+
+_ALONE, _ENDS = rb"(?<![A-Za-z])(?:", rb")+(?![A-Za-z])"  # a foreign letter seldom stands in a word of Latin ones
+CODE_PAGES = {  # what is usual in names of each
+    "gbk": rb"[\xb0-\xd7][\xa1-\xfe]",  # the 3,755 most usual Chinese characters
+    "cp932": rb"[\x88-\x97][\x40-\xfc]|\x98[\x40-\x72]|\x82[\x9f-\xf1]|\x83[\x40-\x96]|\x81\x5b",  # kanji and kana
+    "cp1251": rb"[\xc0-\xff\xa8\xb8]",  # Cyrillic of Windows
+    "cp866": rb"[\x80-\xaf\xe0-\xf1]",  # and of its zip folders
+}
+_USUAL = {page: re.compile(_ALONE + signs + _ENDS) for page, signs in CODE_PAGES.items()}
 
 
-def _check_member(info: zipfile.ZipInfo, label: str) -> None:
-    name = info.orig_filename  # before zipfile cuts it at a NUL
-    kind = stat.S_IFMT(info.external_attr >> 16)
-    if name.startswith("/") or "\\" in name or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
-        raise ValueError(f"{label} holds {quote(name)}, a name that leads out of its folder")
-    if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ValueError(f"{label} holds {quote(name)}, a link or a device; own pictures must be plain files")
-    if info.flag_bits & 0x1:
-        raise ValueError(f"{quote(name)} in {label} is locked with a password")
-    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{quote(name)} in {label} is packed in an unusual way; only plain zip files are taken")
-    check_size(name, info.file_size)
-    if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
-        raise ValueError(f"{quote(name)} in {label} unpacks to more than {MAX_RATIO} times its size")
+def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
+    """The members' names, and the code page that was guessed for those that do not say theirs ("": none was)."""
+    raw = [None if i.flag_bits & 0x800 else i.orig_filename.encode("cp437") for i in infos]  # as zipfile decoded it
+    told = [_told_name(info, name) for info, name in zip(infos, raw, strict=True)]
+    foreign = [name for name, known in zip(raw, told, strict=True) if known is None and not name.isascii()]
+    page = _guess_page(foreign) if foreign else "utf-8"
+    names = [name.decode(page) if known is None else known for name, known in zip(raw, told, strict=True)]
+    return names, "" if page == "utf-8" else page
+
+
+def _told_name(info: zipfile.ZipInfo, raw: bytes | None) -> str | None:
+    """The name as the zip says it: by its UTF-8 flag, or in a field beside it (0x7075); None: it does not say."""
+    if raw is None:
+        return info.orig_filename
+    extra = info.extra
+    while len(extra) >= 4:
+        kind, size = struct.unpack_from("<HH", extra)
+        body, extra = extra[4 : 4 + size], extra[4 + size :]
+        if kind == 0x7075 and len(body) > 5 and struct.unpack_from("<I", body, 1)[0] == zlib.crc32(raw):
+            with suppress(UnicodeDecodeError):
+                return body[5:].decode("utf-8")
+    return None
+
+
+def _guess_page(names: list[bytes]) -> str:
+    if _fits(names, "utf-8"):
+        return "utf-8"
+    text = b"\n".join(names)
+    count = sum(byte > 0x7F for byte in text)
+    usual = {
+        page: sum(byte > 0x7F for match in signs.finditer(text) for byte in match.group()) / count
+        for page, signs in _USUAL.items()
+        if _fits(names, page)
+    }
+    best = max(usual, key=usual.get, default="cp437")
+    return best if usual.get(best, 0) > 0.5 else "cp437"
+
+
+def _fits(names: list[bytes], page: str) -> bool:
+    try:
+        return all(name.decode(page) is not None for name in names)
+    except UnicodeDecodeError:
+        return False

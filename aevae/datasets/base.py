@@ -47,13 +47,18 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set whole in memory: the pictures a run learns from and the ones it is judged by."""
+    """A data set whole in memory: the pictures a run learns from and the ones it is judged by.
+
+    notes: sentences about what was guessed, changed or left out in reading. digest: of own pictures, their content.
+    """
 
     name: str
     title: str
     train: Split
     test: Split
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+    digest: str = ""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ FAINT = 24  # ink that takes away less of the light than this, of 255, is no ink
 NOISE = 6  # and so is ink that is nearer to the paper than this many deviations of the paper's noise
 DARK = 50  # of 255; paper is brighter
 MOST_INK = 0.45  # share of a picture; more is no stroke
+MANY = 8  # squares or ends of lines; more than any digit has
+CELL = 2e-4  # of a picture: a square of paper is larger
 SPECK = 0.04  # parts of the ink smaller than this share of the largest are dirt
 
 
@@ -22,14 +24,15 @@ def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarra
     """A drawing, scan or photograph of one digit as uint8 (1, 28, 28), white on black, in the form of MNIST.
 
     Dark ink on light paper or the other way round, in uneven light. A picture of 28 x 28 is taken to be in that form
-    already. Raises ValueError with one sentence, also where no ink is to be seen.
+    already. The lines of squared or ruled paper go where they are fainter than the strokes. Raises ValueError with one
+    sentence, also where no ink is to be seen, or lines as dark as it.
     """
     content = source if isinstance(source, bytes) else source.read(MAX_FILE_BYTES + 1)
     check_size(name, len(content))
     grey = decode(content, name)
     if grey.shape == (SIDE, SIDE):
         return (255 - grey if np.median(border(grey)) > 127 else grey)[None]
-    digit = mnist_like(ink_of(grey))
+    digit = mnist_like(ink_of(grey, name))
     if digit is None:
         raise ValueError(f"no digit is to be seen in {quote(name)}: strong strokes on plain paper do best")
     return digit[None]
@@ -69,12 +72,13 @@ def _shares(size: int, parts: int) -> np.ndarray:
     return covered.clip(0) * (parts / size)
 
 
-def ink_of(grey: np.ndarray) -> np.ndarray:
+def ink_of(grey: np.ndarray, name: str = "the picture") -> np.ndarray:
     """Ink uint8 (h, w), 0 = paper, of a grey picture uint8 (H, W) of a digit; at most 280 pixels a side.
 
     Strokes are few and stand out: of the picture and its negative the one where they do so more is taken. Ink begins at
     half of Otsu's threshold. Specks go, and so does what touches the rim (the edge of the sheet), if something else is
-    there.
+    there. Where lines remain, ink begins at Otsu's threshold between them and the strokes. Raises ValueError if they
+    remain even so.
     """
     from scipy import ndimage
 
@@ -83,9 +87,14 @@ def ink_of(grey: np.ndarray) -> np.ndarray:
     strokes = max((_Strokes(_depth(p)) for p in (picture, 255 - picture)), key=lambda s: s.clear)
     if not strokes.clear:
         return np.zeros(picture.shape, np.uint8)
-    shape = _without_dirt(strokes.shape)
+    shape, threshold = _without_dirt(strokes.shape), strokes.threshold
+    if _has_lines(shape):
+        threshold = _otsu(strokes.depth[shape])
+        shape = _without_dirt(strokes.depth > threshold)
+        if _has_lines(shape):
+            raise ValueError(f"the paper's lines are as dark as the strokes in {quote(name)}: plain paper does best")
     near = ndimage.binary_dilation(shape, iterations=3)  # the soft rims of the strokes
-    low, high = 0.5 * strokes.threshold, np.median(strokes.depth[shape])
+    low, high = 0.5 * threshold, np.median(strokes.depth[shape])
     return np.rint(255 * ((strokes.depth - low) / (high - low)).clip(0, 1) * near).astype(np.uint8)
 
 
@@ -155,6 +164,16 @@ def _otsu(values: np.ndarray) -> float:
     means = sums / np.maximum(below, 1), (sums[-1] - sums) / np.maximum(above, 1)
     between = below * above * (means[0] - means[1]) ** 2.0
     return float(edges[between.argmax() + 1])
+
+
+def _has_lines(strokes: np.ndarray) -> bool:
+    """Whether these are the lines of paper: many squares, or many lines that reach the rim. A digit has two at most."""
+    from scipy import ndimage
+
+    cells = np.bincount(ndimage.label(~strokes)[0].ravel())[1:]
+    rim = np.concatenate([strokes[0], strokes[:, -1], strokes[-1, ::-1], strokes[::-1, 0]])
+    ends = np.count_nonzero(rim & ~np.roll(rim, 1))
+    return ends >= MANY or np.count_nonzero(cells >= CELL * strokes.size) > MANY
 
 
 def _without_dirt(strokes: np.ndarray) -> np.ndarray:

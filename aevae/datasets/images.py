@@ -1,52 +1,144 @@
 """images:<path>: a folder or zip of a user's own pictures as a data set, and the zips that are uploaded."""
 
 import contextlib
+import dataclasses
 import hashlib
 import io
 import json
+import math
 import os
 import re
 import stat
 import tempfile
-from collections.abc import Hashable, Iterator
+import unicodedata
+import zipfile
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
-from aevae.datasets.archives import files_of, walk, zip_files
+from aevae.datasets import folders
+from aevae.datasets.archives import OWN, UPLOAD, File, Limits, Source, Unreadable, opened, quote, walk
 from aevae.datasets.base import Dataset, DataUnavailable, Split
-from aevae.datasets.pictures import decode, shrink
+from aevae.datasets.pictures import is_dim, read_grey, shrink
 from aevae.paths import data_dir
 
 PREFIX = "images:"
 TEST_SHARE = 0.2
 MAX_STORED_BYTES = 5_000_000_000  # of all uploaded zips together
-MAX_CLASSES = 1000
-ONE_CLASS = "pictures"
+MAX_NAMED = 20  # of the files that are left out
 
 
 def read(name: str) -> Dataset:
     """The data set `images:<path>`. Raises ValueError, DataUnavailable where nothing is at the path.
 
     Classes are the sub-folders (below a folder that holds everything); without sub-folders there is one class.
-    The split needs no random numbers: within a class pictures are ordered by sha256 over name and bytes, the first 20 %
-    (rounded, one at least in all) are test. Each split is ordered by that hash read backwards, which mixes the classes.
-    Adding a picture leaves the others nearly as they were.
+    Folders `train` and `test` or their like (`folders.PARTS`), above the classes or below them, are a split, and it is
+    kept: `val` is trained on where there is a `test`, and is the test set where there is none. Else the split needs no
+    random numbers: within a class pictures are ordered by sha256 over name and bytes, the first 20 % (rounded, one at
+    least in all) are test. Each split is ordered by that hash read backwards, which mixes the classes. Adding a picture
+    leaves the others nearly as they were.
+
+    A file that cannot be read is left out. Pictures of which no pixel reaches a quarter of what their kind of file can
+    hold (12 bits of 16, masks of 0 and 1) are stretched, by one factor for all of that kind. `notes` says what was left
+    out, stretched or guessed; whatever of that changes the pictures, their classes or their split is in the digest.
     """
     path = path_of(name)
-    names, keys, images = [], [], []
-    for file, content in files_of(path):
-        images.append(shrink(decode(content, file)))
-        names.append(file)
-        keys.append(_file_key(file, content))
-    _check_count(len(names), path)
-    classes, labels = _classes(names)
-    is_test = _test_mask(labels, np.argsort(keys))
+    return dataclasses.replace(_read(path, stamp(name)), name=name)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path, _stamp: Hashable) -> Dataset:
+    return _gather(path, title(path), path.name if path.is_file() else str(path))
+
+
+@dataclass
+class _Picture:
+    """One that was read. image uint8 (28, 28); white, top: see `pictures.Grey`."""
+
+    file: File
+    key: str
+    image: np.ndarray
+    white: float
+    top: float
+
+
+def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dataset:
+    """Everything of one source. label names it in sentences."""
+    with opened(source, label, limits) as incoming:
+        found, faults = _decoded(incoming.files)
+        stretched = _stretch(found)
+    notes = [*incoming.notes, *_said_left_out(faults, len(found)), *_said_of_range(found, stretched)]
+    changes = [f"left out {name}" for name in faults] + [f"stretched {w:g} {top:g}" for w, top in stretched.items()]
+    if len(found) < 2:
+        why = [f"; {next(iter(faults.values()))}"] if faults else []
+        more = [f", and {len(faults) - 1:,} more"] if len(faults) > 1 else []
+        raise ValueError("".join([f"{label} must hold at least 2 pictures, got {len(found)}", *why, *more]))
+    split = folders.given_split([picture.file.name for picture in found])
+    notes += split.notes
+    changes += ["split"] if split.parts else []
+    if "" in split.parts:
+        found, split = [p for p, part in zip(found, split.parts, strict=True) if part], split.without_loose()
+    classes, labels = folders.classes(split.names)
+    keys = [picture.key for picture in found]
+    parts = np.array(split.parts or ["train"] * len(found))
+    if not split.parts:
+        parts[_test_mask(labels, np.argsort(keys))] = "test"
     order = np.argsort([key[::-1] for key in keys])
-    everything, is_test = Split(np.stack(images)[order][:, None], labels[order]), is_test[order]
-    return Dataset(name, title(path), everything.take(~is_test), everything.take(is_test), classes)
+    everything, parts = Split(np.stack([p.image for p in found])[order][:, None], labels[order]), parts[order]
+    train, test = (everything.take(parts == part) for part in ("train", "test"))
+    return Dataset(PREFIX + label, title, train, test, classes, tuple(notes), _digest_of(found, changes))
+
+
+def _decoded(files: list[File]) -> tuple[list[_Picture], dict[str, str]]:
+    """The pictures among these files; name -> sentence of those that cannot be read."""
+    found, faults = [], {}
+    for file in files:
+        try:
+            content = file.read()
+            grey = read_grey(content, file.name)
+        except Unreadable as fault:
+            faults[file.name] = str(fault)
+        else:
+            key = _file_key(file.name, content)
+            found.append(_Picture(file, key, shrink(grey.to_bytes()), grey.white, grey.top))
+    return found, faults
+
+
+def _stretch(found: list[_Picture]) -> dict[float, float]:
+    """Make pictures brighter that would be nearly black, all of one kind by the same factor. Returns white -> top."""
+    tops = {picture.white: 0.0 for picture in found}
+    for picture in found:
+        tops[picture.white] = max(tops[picture.white], picture.top)
+    dim = {white: top for white, top in tops.items() if is_dim(top, white)}
+    for picture in found:
+        if picture.white in dim:  # decoded once more: how far they reach is known only now
+            grey = read_grey(picture.file.read(), picture.file.name)
+            picture.image = shrink(grey.to_bytes(dim[picture.white]))
+    return dim
+
+
+def _said_left_out(faults: dict[str, str], taken: int) -> list[str]:
+    if not faults:
+        return []
+    more = [f"and {len(faults) - MAX_NAMED:,} more"] if len(faults) > MAX_NAMED else []
+    named = "; ".join([*list(faults.values())[:MAX_NAMED], *more])
+    return [f"left out {len(faults):,} of {taken + len(faults):,} files: {named}"]
+
+
+def _said_of_range(found: list[_Picture], stretched: dict[float, float]) -> list[str]:
+    notes = []
+    for white, top in stretched.items():
+        count = sum(picture.white == white for picture in found)
+        of = "" if white == math.inf else f" of {white:g}"
+        notes.append(f"no pixel of {count:,} pictures is above {top:g}{of}: they are stretched, {top:g} becomes white")
+    dark = [p.file.name for p in found if p.white not in stretched and 0 < p.top < p.white / 16]
+    if dark:
+        notes.append(f"{len(dark):,} pictures stay nearly black beside brighter ones, such as {quote(dark[0])}")
+    return notes
 
 
 def path_of(name: str) -> Path:
@@ -76,21 +168,20 @@ def absolute(name: str) -> str:
 
 
 def digest(name: str) -> str:
-    """12 hex digits of sha256 over the sorted names and bytes: the same for a folder and for its zip."""
-    path = path_of(name)
-    return _digest(path, stamp(name))
+    """12 hex digits of sha256 over the sorted names and bytes of the pictures, and over what was changed in reading.
+
+    The same for a folder and for its zip, on every system.
+    """
+    return read(name).digest
 
 
-@lru_cache(maxsize=32)
-def _digest(path: Path, _stamp: Hashable) -> str:
-    return _digest_of(files_of(path))
-
-
-def _digest_of(files: Iterator[tuple[str, bytes]]) -> str:
+def _digest_of(found: list[_Picture], changes: list[str]) -> str:
     """Names sort the same on every system: as text, with "/" between folders."""
     total = hashlib.sha256()
-    for key in [key for _, key in sorted((name, _file_key(name, content)) for name, content in files)]:
+    for _, key in sorted((picture.file.name, picture.key) for picture in found):
         total.update(bytes.fromhex(key))
+    for change in sorted(changes):
+        total.update(b"\0" + change.encode("utf-8", "surrogateescape"))
     return total.hexdigest()[:12]
 
 
@@ -109,35 +200,6 @@ def _file_key(name: str, content: bytes) -> str:
     return hashlib.sha256(len(name_bytes).to_bytes(4) + name_bytes + content).hexdigest()
 
 
-def _check_count(count: int, path: Path | str) -> None:
-    if count < 2:
-        raise ValueError(f"{path} must hold at least 2 pictures, got {count}")
-
-
-def _classes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Class names, sorted, and the label (N,) int64 of every file."""
-    parents = [PurePosixPath(name).parent.parts for name in names]
-    shared = _shared_length(parents)  # a zip often holds one folder that holds the classes
-    below = [parts[shared] if len(parts) > shared else ONE_CLASS for parts in parents]
-    below = [name.encode("utf-8", "replace").decode() for name in below]
-    classes = tuple(sorted(set(below)))
-    if len(classes) > MAX_CLASSES:
-        raise ValueError(f"at most {MAX_CLASSES} sub-folders can be classes, got {len(classes)}")
-    number = {name: k for k, name in enumerate(classes)}
-    return tuple(map(_class_title, classes)), np.array([number[name] for name in below], dtype=np.int64)
-
-
-def _class_title(name: str) -> str:
-    """A folder's name without the signs that a page would read as markup, at most 60 characters."""
-    return re.sub(r"[^\w .,()=+-]", "", name)[:60].strip() or "?"
-
-
-def _shared_length(parents: list[tuple[str, ...]]) -> int:
-    """How many leading folders all have in common."""
-    low, high = min(parents), max(parents)  # what these two share, all in between share
-    return next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
-
-
 def _test_mask(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
     """bool (N,): in `order`, the first 20 % of every class, or one picture of the largest class if that is none."""
     mask = np.zeros(len(labels), dtype=bool)
@@ -154,29 +216,22 @@ def _test_mask(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 def check_zip(source: Path | str | BinaryIO, label: str = "") -> int:
     """Read a zip of pictures wholly, decoding each, and keep nothing. Returns how many; raises ValueError."""
-    if isinstance(source, str):
-        source = Path(source)
+    source = Path(source) if isinstance(source, str) else source
     label = label or (source.name if isinstance(source, Path) else "the zip")
-    count = 0
-    names = []
-    for name, content in zip_files(source, label):
-        shrink(decode(content, name))
-        names.append(name)
-        count += 1
-    _check_count(count, label)
-    _classes(names)
-    return count
+    found = _gather(source, label, label, UPLOAD)
+    return len(found.train) + len(found.test)
 
 
-def store_upload(data: bytes, name: str) -> str:
-    """Keep an uploaded zip of pictures, after checking it wholly; returns its data set name `images:<path>`.
+def store_upload(data: bytes | Mapping[str, bytes], name: str) -> str:
+    """Keep an uploaded zip or folder of pictures, after checking it; returns its data set name `images:<path>`.
 
-    It lies at `data_dir()/images/<digest>.zip`, beside a small JSON with the name it came under: what a user calls a
-    file never becomes a path. The same pictures again are the same data set. Raises ValueError with one sentence.
+    data: the zip, or the folder's files by their names. It lies at `data_dir()/images/<digest>.zip`, beside a small
+    JSON with the name it came under: what a user calls a file never becomes a path. The same pictures again are the
+    same data set. Raises ValueError with one sentence.
     """
     label = _shown(name)
-    check_zip(io.BytesIO(data), label)
-    key = _digest_of(zip_files(io.BytesIO(data), label))
+    key = _gather(data, label, label, UPLOAD).digest
+    data = data if isinstance(data, bytes) else _packed(data)
     path = data_dir() / "images" / f"{key}.zip"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -189,6 +244,15 @@ def store_upload(data: bytes, name: str) -> str:
     return f"{PREFIX}{path}"
 
 
+def _packed(files: Mapping[str, bytes]) -> bytes:
+    """These files as a zip; pictures do not shrink any more."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+    return out.getvalue()
+
+
 def _check_room(folder: Path, more: int, label: str) -> None:
     if sum(file.stat().st_size for file in folder.glob("*.zip")) + more > MAX_STORED_BYTES:
         raise ValueError(
@@ -198,8 +262,10 @@ def _check_room(folder: Path, more: int, label: str) -> None:
 
 
 def _shown(name: str) -> str:
-    """A name from outside, fit to be shown: its last part, letters, digits and quiet signs, at most 60."""
-    return re.sub(r"[^\w .()-]", "", re.split(r"[/\\]", name)[-1])[:60].strip() or "pictures.zip"
+    """A name from outside, fit to be shown: its last part, letters, marks, digits, quiet signs; at most 60."""
+    last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
+    quiet = "".join(c for c in last if re.match(r"[\w .()-]", c) or unicodedata.category(c)[0] == "M")
+    return quiet[:60].strip() or "pictures.zip"
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -1,62 +1,148 @@
-"""One picture that a user brings: decoded from memory, by the five decoders of FORMATS only, and brought to 28 x 28."""
+"""One picture that a user brings: decoded from memory, by the decoders of FORMATS only, and brought to 28 x 28."""
 
+import importlib.util
 import io
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import BinaryIO
 
 import numpy as np
 
-from aevae.datasets.archives import MAX_FILE_BYTES, check_size, quote
+from aevae.datasets.archives import MAX_FILE_BYTES, Unreadable, check_size, quote
 
 SIDE = 28
-FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP")
-MAX_PIXELS = 40_000_000  # of one picture; 160 MB while it is decoded
+EXTENSIONS = {  # of every format that is known here; of those that this machine cannot read, what to do is said
+    "PNG": ("png", "apng"),
+    "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
+    "GIF": ("gif",),
+    "BMP": ("bmp", "dib"),
+    "WEBP": ("webp",),
+    "TIFF": ("tif", "tiff"),
+    "AVIF": ("avif",),
+    "HEIF": ("heic", "heif", "hif"),
+}
+UPLOADED = [extension for extensions in EXTENSIONS.values() for extension in extensions]
+MAX_PIXELS = 64_000_000  # of one picture while it is decoded; 256 MB
+MAX_JPEG_PIXELS = 250_000_000  # of one whose rows are made small while they are decoded
+DIM = 4  # pictures whose pixels stay below this part of their range are stretched
+
+
+@lru_cache
+def formats() -> tuple[str, ...]:
+    """The formats that this machine reads: HEIF with the package pillow-heif, AVIF with a Pillow that has it."""
+    needs = {"HEIF": "pillow_heif", "AVIF": "PIL._avif"}
+    return tuple(f for f in EXTENSIONS if f not in needs or importlib.util.find_spec(needs[f]) is not None)
+
+
+@dataclass(frozen=True)
+class Grey:
+    """A decoded picture. values (H, W) >= 0; white: what its kind of file calls white (255, 65535; inf: nothing)."""
+
+    values: np.ndarray
+    white: float
+
+    @property
+    def top(self) -> float:
+        return float(self.values.max())
+
+    def to_bytes(self, white: float | None = None) -> np.ndarray:
+        """uint8 (H, W); `white` and all above become 255."""
+        if white is not None:
+            return np.rint(self.values.clip(0, white) * (255 / white)).astype(np.uint8)
+        if self.white == 255:
+            return self.values
+        return (self.values.clip(0, 65_535).astype(np.int64) // 257).astype(np.uint8)
+
+
+def is_dim(top: float, white: float) -> bool:
+    """Whether pictures of this kind would be nearly black: 12 bits in a file of 16, masks of 0 and 1, maps of 0..9."""
+    return 0 < top < white / DIM
 
 
 def decode(content: bytes, name: str) -> np.ndarray:
-    """The grey picture uint8 (H, W) that `content` holds. Raises ValueError naming the file.
+    """The grey picture uint8 (H, W) that `content` holds; a dim one (`is_dim`) is stretched. Raises ValueError."""
+    grey = read_grey(content, name)
+    flat = grey.values.min() == grey.values.max()
+    return grey.to_bytes(None if flat or not is_dim(grey.top, grey.white) else grey.top)
+
+
+def read_grey(content: bytes, name: str) -> Grey:
+    """The picture that `content` holds. Raises Unreadable naming the file.
 
     The first frame, turned as its EXIF says; behind what is transparent comes white for dark drawings, black for light.
     """
     from PIL import Image
 
     if content[:4] == b"PK\3\4":
-        raise ValueError(f"{quote(name)} is a zip inside; only pictures are taken")
+        raise Unreadable(f"{quote(name)} is a zip inside; only pictures are taken")
+    able = formats()
+    if "HEIF" in able:
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    Image.MAX_IMAGE_PIXELS = MAX_JPEG_PIXELS  # Pillow's own limit lies below what phones make
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            pixels = image.width * image.height
-            return _grey(image) if pixels <= MAX_PIXELS else _refuse_pixels(name, pixels)
-    except _TooManyPixels:
+        with Image.open(io.BytesIO(content), formats=able) as image:
+            pixels, most = image.width * image.height, MAX_JPEG_PIXELS if _is_streamed(image, content) else MAX_PIXELS
+            return _grey(image) if pixels <= most else _refuse_pixels(name, most, pixels)
+    except Unreadable:
         raise
     except Image.DecompressionBombError:
-        _refuse_pixels(name)
+        _refuse_pixels(name, MAX_PIXELS)
     except Exception as error:  # a decoder fed with garbage may raise anything at all
-        reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})"
-        raise ValueError(f"{quote(name)} is not a picture that can be read{reason}; {', '.join(FORMATS)} are") from None
+        if hint := _hint(content):
+            raise Unreadable(f"{quote(name)} {hint}") from None
+        reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})".replace("\n", " ")
+        raise Unreadable(f"{quote(name)} is not a picture that can be read{reason}") from None
 
 
-class _TooManyPixels(ValueError):
-    pass
-
-
-def _refuse_pixels(name: str, pixels: int | None = None):
+def _refuse_pixels(name: str, most: int, pixels: int | None = None):
     got = f", got {pixels / 1e6:.0f}" if pixels else ""
-    raise _TooManyPixels(f"{quote(name)} must have at most {MAX_PIXELS // 10**6} million pixels{got}") from None
+    raise Unreadable(f"{quote(name)} must have at most {most // 10**6} million pixels{got}") from None
 
 
-def _grey(image) -> np.ndarray:
+def _is_streamed(image, content: bytes) -> bool:
+    """Whether this is a JPEG of a single scan, as cameras write it: no more than some rows are in memory at a time."""
+    if image.format not in ("JPEG", "MPO") or image.info.get("progressive"):
+        return False
+    at = 2
+    while content[at : at + 1] == b"\xff":
+        if content[at + 1] == 0xDA:  # start of a scan: of how many channels?
+            return content[at + 4] == image.layers
+        at += 2 + int.from_bytes(content[at + 2 : at + 4])
+    return False
+
+
+def _hint(content: bytes) -> str:
+    """What to do about a picture of a known kind that this machine cannot read; "" for any other."""
+    brand = content[8:12] if content[4:8] == b"ftyp" else b""
+    if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1") and "HEIF" not in formats():
+        return (
+            "is a HEIC photograph: the package pillow-heif reads it (pip install pillow-heif), or save it as JPEG "
+            "(iPhone: Settings, Camera, Formats, Most Compatible)"
+        )
+    if brand in (b"avif", b"avis") and "AVIF" not in formats():
+        return "is an AVIF picture: Pillow 11.3 or newer reads it, or save it as PNG"
+    return ""
+
+
+def _grey(image) -> Grey:
     from PIL import Image, ImageOps
 
     image.draft("L", (4 * SIDE, 4 * SIDE))  # lets the JPEG decoder skip what shrinking would throw away
     image = ImageOps.exif_transpose(image)
+    if image.mode == "F":
+        return Grey(np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0).clip(0), np.inf)
     if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's own conversion would cut at 255
-        return (np.asarray(image).astype(np.int64).clip(0, 65_535) // 257).astype(np.uint8)
+        values = np.asarray(image).clip(0)
+        return Grey(values, 65_535 if values.max() <= 65_535 else np.inf)
     if not image.has_transparency_data:
-        return np.asarray(image.convert("L"))
+        return Grey(np.asarray(image.convert("L")), 255)
     grey, alpha = image.convert("RGBA").convert("LA").split()
     weight = np.asarray(alpha, dtype=np.int64)
     dark = (np.asarray(grey) * weight).sum() < 128 * weight.sum()
     behind = Image.new("L", image.size, 255 if dark else 0)
-    return np.asarray(Image.composite(grey, behind, alpha))
+    return Grey(np.asarray(Image.composite(grey, behind, alpha)), 255)
 
 
 def shrink(grey: np.ndarray) -> np.ndarray:

@@ -18,7 +18,6 @@ from aevae.ui.state import DIGIT, MODEL, MODELS, label_of, literal
 
 COLUMNS, ROWS = 10, 4
 PIXELS = 28 * 28
-MAX_BYTES = 5_000_000  # of an own picture
 WAYS = ("pick", "draw", "upload", "camera")
 HANDWRITING = ("mnist", "mnist-5k")  # data sets whose form a digit of one's own is brought into
 
@@ -172,11 +171,14 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
     if how == "draw":
         return _draw(key, models)
     if how == "upload":
+        from aevae.datasets.archives import MAX_FILE_BYTES
+        from aevae.datasets.pictures import UPLOADED
+
         st.file_uploader(
             _("A picture of one digit"),
-            type=["png", "jpg", "jpeg", "webp", "bmp"],
+            type=UPLOADED,
             key=f"{key}_file",
-            max_upload_size=MAX_BYTES // 1_000_000,
+            max_upload_size=MAX_FILE_BYTES // 1_000_000,
             on_change=_read_own,
             args=(key, f"{key}_file", handwriting),
         )
@@ -214,8 +216,6 @@ def _read_own(key: str, widget: str, handwriting: bool) -> None:
     if file is None:
         return _forget_own(key)
     try:
-        if file.size > MAX_BYTES:
-            raise ValueError(_("The picture is larger than 5 MB."))
         read = read_digit if handwriting else read_picture
         st.session_state[f"{key}_own"] = read(file.getvalue()).astype(np.float32) / 255
     except ValueError as problem:

@@ -29,7 +29,8 @@ FIRST = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")  # t
 PROBE = 256  # pictures per timed step, at most: a larger batch costs in proportion
 EPOCH = 0.25  # seconds to write the checkpoint of an epoch
 EVALUATION = 1 / 3  # forward only: what a test picture costs against a training picture
-FAMILY, DATA, DEVICE, PATH, ZIP = "train_family", "train_data", "train_device", "train_path", "train_zip"
+FAMILY, DATA, DEVICE = "train_family", "train_data", "train_device"
+PATH, ZIP, FOLDER = "train_path", "train_zip", "train_folder"  # ways to name own pictures
 RECIPE, SEEDS = "train_recipe", "train_seeds"
 MOST_RUNS = 64  # of one sweep
 MOST_SEEDS = 16
@@ -71,6 +72,7 @@ def run_form() -> tuple[list[RunConfig], str]:
     _begin_as(model_class.Config)
     st.caption(f"{model_class.paper}")
     data = _data_set(model_class)
+    about_data = st.container()
     first = st.container()
     with st.expander(_("More options"), key="train_more"):
         more = st.container()
@@ -96,6 +98,7 @@ def run_form() -> tuple[list[RunConfig], str]:
         if problem:
             raise problem
         config = _config(model_class.Config, data, {f.name for f in trains}, values)
+        _say_notes(config.data, about_data)
         return grid(config, lists, seeds), device
     except ValueError as wrong:
         st.error(_sentence(wrong))
@@ -454,9 +457,25 @@ def _data_label(row: dict) -> str:
     return _("own: {} ({})").format(plain(row["title"]), row["name"].rpartition("/")[2][:6])
 
 
+def _say_notes(data: DataConfig, place) -> None:
+    """What was guessed, changed or left out when own pictures were read."""
+    from aevae import datasets
+
+    if data.name.startswith("images:") and (notes := datasets.load(data).notes):
+        place.warning("\n\n".join(literal(note[:1].upper() + note[1:] + ".") for note in notes))
+
+
 def _own_pictures() -> str | None:
-    st.file_uploader(_("A zip of pictures"), type=["zip"], key=ZIP, on_change=_store_zip)
-    st.caption(_("Sub-folders are the classes. Each picture is made grey, 28 x 28. 20 % become the test set."))
+    st.file_uploader(_("A zip of pictures"), type=["zip"], key=ZIP, on_change=_store_upload, args=(ZIP,))
+    st.file_uploader(
+        _("or a folder of pictures"), key=FOLDER, accept_multiple_files="directory", on_change=_store_upload,
+        args=(FOLDER,),
+    )  # fmt: skip
+    st.caption(
+        _("Sub-folders are the classes. Each picture is made grey, 28 x 28. 20 % become the test set.")
+        + " "
+        + _("Folders named train and test are kept as the training set and the test set.")
+    )
     if problem := st.session_state.get(f"{ZIP}_problem"):
         st.error(problem)
     path = st.text_input(
@@ -470,15 +489,19 @@ def _own_pictures() -> str | None:
     return name
 
 
-def _store_zip() -> None:
+def _store_upload(key: str) -> None:
     from aevae import datasets
 
-    file = st.session_state.get(ZIP)
+    came = st.session_state.get(key)
     st.session_state.pop(f"{ZIP}_problem", None)
-    if file is None:
+    if not came:
         return
     try:
-        st.session_state[DATA] = datasets.store_upload(file.getvalue(), file.name)
+        if key == FOLDER:
+            contents = {file.name: file.getvalue() for file in came}
+            st.session_state[DATA] = datasets.store_upload(contents, came[0].name.partition("/")[0])
+        else:
+            st.session_state[DATA] = datasets.store_upload(came.getvalue(), came.name)
     except ValueError as problem:
         st.session_state[f"{ZIP}_problem"] = _sentence(problem)
 

@@ -11,6 +11,7 @@ import streamlit as st
 from aevae import checkpoints, comparison, exchange, metrics, worker
 from aevae.checkpoints import RunInfo
 from aevae.config import RunConfig
+from aevae.datasets.archives import Source
 from aevae.figures.curves import loss_curves, with_unit
 from aevae.figures.palette import family_title
 from aevae.report import command
@@ -345,20 +346,21 @@ def number_table(runs: Sequence[RunInfo], labels: dict[str, str]) -> list[dict]:
 
 
 def bring_in() -> None:
-    """A zip of an exported run, checked wholly before anything is kept."""
+    """A zip or folder of an exported run, checked wholly before anything is kept."""
     if not gate.is_teacher():
         st.info(gate.refusal())
         return
-    st.markdown(_("A zip that **Export** made, here or on another computer. It is checked before anything is kept."))
+    st.markdown(_("A zip or folder that **Export** made, here or elsewhere. It is checked before anything is kept."))
     file = st.file_uploader(_("A run as zip"), type=["zip"], key="models_zip")
-    if file is not None and st.button(_("Bring it in"), key="models_import", type="primary"):
+    files = st.file_uploader(_("or as a folder"), key="models_folder", accept_multiple_files="directory")
+    if (file or files) and st.button(_("Bring it in"), key="models_import", type="primary"):
         with st.spinner(_("Checking ...")):
-            _unpack(file.getvalue())
+            _unpack(file.getvalue() if file else {each.name: each.getvalue() for each in files})
 
 
-def _unpack(data: bytes) -> None:
+def _unpack(source: Source) -> None:
     try:
-        name = exchange.unpack(data, gate.may_read)
+        name = exchange.unpack(source, gate.may_read)
     except (ValueError, OSError) as problem:
         st.error(_("Refused: {}.").format(state.plain(worker.sentence(problem))))
         return

@@ -1,6 +1,7 @@
 """Choices that live across pages: one named key each, kept in the URL, so that a link shows the same thing."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -36,8 +37,8 @@ def run_label(run: RunInfo) -> str:
 
 
 def plain(text: str) -> str:
-    """A text from outside without the signs that markdown reads."""
-    return re.sub(r"[^\w .,()=·/-]", "", text)
+    """A text from outside without the signs that markdown reads; letters keep their marks."""
+    return "".join(c for c in text if re.match(r"[\w .,()=·/-]", c) or unicodedata.category(c)[0] == "M")
 
 
 def literal(text) -> str:
