@@ -40,7 +40,7 @@ BAD = {
     "array": ["", " ", "nope", LONG],
     "out": ["", " ", "FOLDER", "FOLDER/", "FOLDER/no/a", "FOLDER/no/", "FILE/a", LONG, f"FOLDER/{LONG}",
             "/proc/none/a"],
-    "json": ["=1"], "force": ["=1"], "half": ["=1"], "once": ["=1"],
+    "json": ["=1"], "force": ["=1"], "resume": ["=1"], "half": ["=1"], "once": ["=1"],
 }  # fmt: skip
 BASE = {  # a right request of each command, without the positional argument
     "train": ["--family=beta_vae"], "sweep": ["--family=beta_vae"], "eval": [], "encode": ["--in=IMAGES", "--out=OUT"],
