@@ -112,18 +112,26 @@ class NoSuchRun(ValueError):
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write under a temporary name, flush to disk, rename. On failure (full disk) the old file stays as it was."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write under a temporary name, flush to disk, rename. On failure (full disk) the old file stays as it was.
+
+    An OSError names `path`, not the temporary file.
+    """
+    temporary = None
     try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         _replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+    except BaseException as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename = str(path)
+            del error.filename2
         raise
 
 

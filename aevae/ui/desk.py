@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from aevae.blob import class_numbers
 from aevae.figures.palette import CLASS_COLOURS, family_colour
 from aevae.ui import address, digits, live, loaders, maps, pictures, state
 from aevae.ui import bank as banks
@@ -125,7 +126,7 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
     }
     arrays |= {
         "codes": _light(bank.codes),
-        "labels": bank.labels.astype(np.uint8),
+        "labels": class_numbers(bank.labels),
         "low": bank.low.astype(np.float32),
         "high": bank.high.astype(np.float32),
     }

@@ -10,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from aevae import checkpoints, embeddings
+from aevae.blob import class_numbers
 from aevae.figures.palette import class_colour, text_on
 from aevae.ui import live, loaders, pictures, state
 from aevae.ui.aligning import FIRST, FREE, affine, aligned, carried
@@ -42,7 +43,7 @@ def show(
     maps = aligned(looks) if align == FIRST else [look.xy for look in looks]
     points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
     shared = None if align == FREE else frame_of(np.concatenate(points))
-    arrays = {"labels": labels(dataset, n).astype(np.uint8), "selected": now.selected}
+    arrays = {"labels": class_numbers(labels(dataset, n)), "selected": now.selected}
     arrays |= {f"xy{i}": xy.astype(np.float32) for i, xy in enumerate(maps) if xy is not None}
     for i, look in enumerate(looks):
         if (flat := _flat(look, maps[i])) is not None:
@@ -182,6 +183,10 @@ def _texts() -> dict:
         "listed": _("Listed are the first {count}."),
         "columns": [_("number"), _("class")],
         "classes": _("Classes"),
+        "find": _("Find a class"),
+        "find_help": _("Type a part of its name; Enter selects the class beside the others, or takes it out again"),
+        "no_class": _("No class is called {name}."),
+        "more": _("and {count} more"),
         "class_help": _("Select this class; with Shift beside the others"),
         "lasso": _("Lasso"),
         "lasso_help": _("Drag to select; with Alt or the right button to move"),

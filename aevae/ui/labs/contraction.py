@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 import streamlit as st
 
+from aevae.blob import class_numbers
 from aevae.figures import felt as figures
 from aevae.figures.palette import CLASS_COLOURS
 from aevae.latent import planes
@@ -135,7 +136,7 @@ def plane() -> None:
             "metric": scaled.astype(np.float32).ravel(),
             "shade": shade.astype(np.float32).ravel(),
             "points": at[inside].astype(np.float32).ravel(),
-            "classes": loaders.test_digits()[1][inside].astype(np.int32),
+            "classes": class_numbers(loaders.test_digits()[1][inside]),
         },
         programs=[name],
         shape={"height": 500, "narrow": 680},
