@@ -336,9 +336,28 @@ def test_a_handful_is_of_the_class_asked_for_and_keeps_the_chosen_one():
     assert len(set(some)) == len(some) == 40
     assert 13 in some
     assert {int(labels[i]) for i in some} == {3}
-    assert digits.handful(labels, 3, seed=1, chosen=4)[0] == 4
+    other = next(i for i in range(3, 1000, 10) if i not in some)
+    assert digits.handful(labels, 3, seed=1, chosen=other)[0] == other
+    assert {int(labels[i]) for i in digits.handful(labels, 3, seed=1, chosen=4)} == {3}, "a 4 is not among the 3s"
     assert digits.handful(labels, -1, seed=1, chosen=0) == digits.handful(labels, -1, seed=1, chosen=0)
     assert digits.handful(labels, -1, seed=1, chosen=0) != digits.handful(labels, -1, seed=2, chosen=0)
+
+
+def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
+    grids = []
+    monkeypatch.setattr(digits.canvas, "pick_cell", lambda *_args, **shown: grids.append(shown))
+    at = AppTest.from_function(choose_digit).run()
+    at.pills(key="digit_class").set_value(4).run()
+    label, number = at.text[0].value.split()[-2:]
+    assert label == "4" and grids[-1]["selected"] == 0 and grids[-1]["names"][0] == f"4, number {number}"
+    at.pills(key="digit_class").set_value(-1).run()
+    at.pills(key="digit_class").set_value(4).run()
+    assert at.text[0].value.endswith(f" 4 {number}"), "a digit of the class stays"
+    other = int(grids[-1]["names"][5].split()[-1])
+    at.number_input(key="digit").set_value(other).run()
+    assert grids[-1]["selected"] == 5
+    at.number_input(key="digit").set_value(0).run()
+    assert at.text[0].value.split()[-2] != "4" and grids[-1]["selected"] == -1, "what is not shown is not framed"
 
 
 # -- the plane -------------------------------------------------------------------------------------------------------

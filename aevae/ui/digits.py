@@ -124,6 +124,8 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
         label_visibility="collapsed",
         wrap=True,
         persist_state="session",
+        on_change=_class_chosen,
+        args=(key, labels),
     )
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
     canvas.pick_cell(
@@ -132,7 +134,7 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
         rows=-(-len(shown) // COLUMNS),
         columns=COLUMNS,
         count=len(shown),
-        selected=shown.index(number) if own is None else -1,
+        selected=shown.index(number) if own is None and number in shown else -1,
         names=[_("{}, number {}").format(labels[i], i) for i in shown],
         label=_("Test digits; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
@@ -145,10 +147,17 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
 
 
 def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = ROWS * COLUMNS) -> list[int]:
-    """Numbers of `count` pictures of class `wanted` (-1: all), drawn by `seed`; the chosen one is always among them."""
+    """Numbers of `count` pictures of class `wanted` (-1: all), drawn by `seed`; with the chosen one, if it is of it."""
     pool = np.arange(len(labels)) if wanted < 0 else np.flatnonzero(labels == wanted)
     drawn = pool[np.random.default_rng(seed).permutation(len(pool))][:count].tolist()
-    return drawn if chosen in drawn else [int(chosen), *drawn[: count - 1]]
+    return drawn if chosen in drawn or chosen not in pool else [int(chosen), *drawn[: count - 1]]
+
+
+def _class_chosen(key: str, labels: np.ndarray) -> None:
+    """Choosing a class chooses the first digit of it that is shown, unless one of it is chosen (a callback)."""
+    wanted, number = st.session_state[f"{key}_class"], st.session_state[key]
+    if wanted >= 0 and labels[number] != wanted:
+        st.session_state[key] = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), -1)[0]
 
 
 def _choose(key: str, number: int) -> None:
@@ -227,7 +236,7 @@ def _read_own(key: str, widget: str, handwriting: bool) -> None:
 
 def _draw(key: str, models: list[str]) -> None:
     """The board, with what each model makes of the drawing while it grows (`web/draw.js`)."""
-    if problem := live.trouble([]):
+    if problem := live.trouble([], has_server_version=False):
         st.caption(problem)
         st.caption(_("Pick, upload or photograph a digit instead."))
         return

@@ -272,6 +272,7 @@ def texts() -> dict[str, str]:
         "play": _("Play"),
         "pause": _("Hold"),
         "newest": _("Newest"),
+        "now": _("now"),
         "following": _("follows the training"),
         "speed": _("Speed"),
         "time": _("Time"),

@@ -467,16 +467,16 @@ def _reins(job: Job) -> None:
 
 
 def _reins_text(job: Job) -> str:
-    """How it runs, where it is, and that a pause ends by itself."""
+    """How it runs, and that a pause ends by itself; where it is, the progress bar says alone."""
     now = job.progress
-    begun = _("at step {:,} of {:,}").format(now.get("step", 0), now["steps"]) if now.get("steps") else ""
+    begun = bool(now.get("steps"))
     if job.pace == "go":
-        return _("Runs at full speed, {}.").format(begun) if begun else _("It will run at full speed.")
+        return _("Runs at full speed.") if begun else _("It will run at full speed.")
     after = _("{} minutes after the last press it goes on at full speed.").format(jobs.PATIENCE // 60)
     if job.pace == "pause":
-        stands = _("**Paused** {}.") if now.get("held") else _("On its way to where it pauses, {}.")
-        return (stands.format(begun) if begun else _("It will wait before its first step.")) + " " + after
-    return (_("**Slowed down**, {}.").format(begun) if begun else _("It will run slowly.")) + " " + after
+        stands = _("**Paused.**") if now.get("held") else _("On its way to where it pauses.")
+        return (stands if begun else _("It will wait before its first step.")) + " " + after
+    return (_("**Slowed down.**") if begun else _("It will run slowly.")) + " " + after
 
 
 def _advance(number: int, by: str) -> None:
@@ -495,7 +495,8 @@ def _advance(number: int, by: str) -> None:
 def _pace_text(job: Job) -> str:
     now = job.progress
     epochs = job.config.get("train", {}).get("epochs", 0)
-    parts = [_("epoch {} of {}").format(min(int(now.get("epoch", 0)), epochs), epochs)]
+    parts = [_("{:.2f} of {} epochs").format(epochs * now["step"] / now["steps"], epochs)]
+    parts.append(_("step {:,} of {:,}").format(now["step"], now["steps"]))
     if now.get("images_per_s"):
         parts.append(_("{:,.0f} images / s").format(now["images_per_s"]))
     if now.get("seconds_left") is not None and job.pace == "go":
@@ -583,7 +584,7 @@ def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
 
 def play(runs: Sequence[RunInfo], key: str, *, running: bool = False) -> None:
     """The films of one or two runs in step; in a browser that cannot, a sheet of pictures of each."""
-    problem = live.trouble([])
+    problem = live.trouble([], has_server_version=False)
     if problem is None:
         filming.player(runs, key=f"{key}_film", running=running)
         return

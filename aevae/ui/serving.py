@@ -1,4 +1,5 @@
-"""The server as a whole: how it ends, how much one session may bring, and what the browser runs before all else.
+"""The server as a whole: how it ends, where its routes lie, how much one session may bring, and what the browser runs
+before all else.
 
 SIGTERM and Ctrl+C end it and its workers within three seconds, with exit code 0; their jobs wait again.
 """
@@ -11,8 +12,10 @@ import threading
 from collections import OrderedDict
 from pathlib import Path
 
+import streamlit as st
+
 from aevae import jobs, logs
-from aevae.ui import watch
+from aevae.ui import live, watch
 
 GRACE = 1.5  # seconds that a worker has to come to the end of a step
 UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
@@ -40,6 +43,15 @@ def _end() -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     os._exit(0)  # scripts of sessions may be deep in a computation; what they write appears whole or not at all
+
+
+def routes() -> list:
+    """For `st.App`: all routes of our own, under `server.baseUrlPath` as Streamlit's are."""
+    from starlette.routing import Route
+
+    prefix = st.get_option("server.baseUrlPath").strip("/")
+    base = f"/{prefix}" if prefix else ""
+    return [Route(base + route.path, route.endpoint) for route in (*live.routes(), *watch.routes())]
 
 
 # -- uploads ---------------------------------------------------------------------------------------------------------

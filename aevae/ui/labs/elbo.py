@@ -80,7 +80,7 @@ def divergence() -> None:
     target = address.pick(
         st.segmented_control, "p", list(TARGETS), default="two", required=True, key="target", format_func=titles.get
     )
-    if problem := live.trouble([]):
+    if problem := live.trouble([], has_server_version=False):
         st.caption(problem)
         return
     parts, (low, high), (least, most), (m, s), unit = TARGETS[target]
