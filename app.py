@@ -6,7 +6,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # thirty sessions share the cores
 
 import streamlit as st
 
-from aevae.ui import chrome, gate, live, serving, watch
+from aevae.ui import chrome, gate, serving, watch
 
 if st.runtime.exists():  # in a session
     st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
@@ -18,7 +18,7 @@ else:  # before the first session
     chrome.announce()
     app = st.App(
         __file__,
-        routes=[*live.routes(), *watch.routes()],
+        routes=serving.routes(),
         middleware=[*serving.middleware(), *watch.middleware()],
         lifespan=serving.lifespan,
         on_script_error=watch.page_failed,

@@ -29,6 +29,13 @@ def pack(header: dict, arrays: dict[str, np.ndarray] | None = None) -> bytes:
     return b"".join([struct.pack("<I", len(text)), text, *parts])
 
 
+def class_numbers(labels: np.ndarray) -> np.ndarray:
+    """Classes (N,) in the smallest whole type of DTYPES that holds them all; what is no class is clipped into int32."""
+    numbers = np.clip(np.asarray(labels, np.float64), 0, np.iinfo(np.int32).max).astype(np.int64)
+    most = numbers.max(initial=0)
+    return numbers.astype(next(kind for kind in (np.uint8, np.uint16, np.int32) if most <= np.iinfo(kind).max))
+
+
 def unpack(blob: bytes) -> tuple[dict, dict[str, np.ndarray]]:
     """What `pack` was given: header (with its "arrays" index) and arrays. Raises ValueError for a broken blob."""
     try:

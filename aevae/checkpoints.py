@@ -104,22 +104,34 @@ class DamagedRun(ValueError):
     """A run folder that cannot be read; the message says why."""
 
 
+class NoSuchRun(ValueError):
+    """There is no run of this name, or no longer."""
+
+
 # -- writing ---------------------------------------------------------------------------------------------------------
 
 
 def write_atomic(path: Path, data: bytes) -> None:
-    """Write under a temporary name, flush to disk, rename. On failure (full disk) the old file stays as it was."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    """Write under a temporary name, flush to disk, rename. On failure (full disk) the old file stays as it was.
+
+    An OSError names `path`, not the temporary file.
+    """
+    temporary = None
     try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         _replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
+    except BaseException as error:
+        if temporary:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        if isinstance(error, OSError):
+            error.filename = str(path)
+            del error.filename2
         raise
 
 
@@ -407,7 +419,7 @@ def find_run(reference: str) -> RunInfo:
             return found[0]
     if reference and os.path.isfile(os.path.join(reference, "config.json")):  # with / or \\, as the system reads it
         return read_run(Path(reference).resolve())
-    raise ValueError(f"no run {reference!r}; `python -m aevae runs` lists what is here")
+    raise NoSuchRun(f"no run {reference!r}; `python -m aevae runs` lists what is here")
 
 
 def finished_run(name: str) -> RunInfo | None:

@@ -4,7 +4,10 @@ Exit 0; 2 with one plain sentence on stderr for a wrong request; 1 for a failure
 """
 
 import argparse
+import contextlib
 import dataclasses
+import errno
+import io
 import itertools
 import json
 import math
@@ -14,6 +17,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from aevae import arguments
+from aevae.arguments import MAX_COUNT, MAX_PROCESS, MAX_SEED, Parser, Wrong
 from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, parse, preset
 
 OPTIONS = ("samples", "temperatures", "chains")  # of metrics
@@ -25,48 +30,70 @@ DEVICE_HELP = "auto (a GPU that computes, else the CPU), cpu, cuda, cuda:1, mps"
 MOST_RUNS = 1000  # of one sweep
 AFTER_DIVERGING = "The same command with --resume goes on from the last checkpoint, with --force it begins anew"
 PARTS = {"data": DataConfig, "train": TrainConfig}
+WRONG_PATH = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)  # the request's fault, not the machine's
 
 
-class Wrong(ValueError):
-    """A wrong request; the message is the sentence for the person."""
-
-
-class Parser(argparse.ArgumentParser):
-    def error(self, message: str):
-        raise Wrong(message)
-
-
-def main(arguments: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
-    for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # on Windows a pipe has no beta: it is written as \\u03b2, not a failure
-            stream.reconfigure(errors="backslashreplace")
+    _repair_streams()
     try:
-        args = _parser().parse_args(arguments)
-        result = args.command(args)
-    except ValueError as error:  # wrong values, DamagedRun, DataUnavailable
-        print(f"aevae: {error}", file=sys.stderr)
-        return 2
-    except FileNotFoundError as error:
-        print(f"aevae: there is no file {error.filename}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("aevae: interrupted; the same command goes on from the last checkpoint", file=sys.stderr)
-        return 1
-    except Exception as error:
-        from aevae.worker import sentence
+        code = _run(argv)
+        sys.stdout.flush()
+        return code
+    except OSError as error:  # of stdout
+        with contextlib.suppress(OSError, ValueError):  # Python would try once more at its end
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # `| head` has read enough
+            return 0
+        return _complain(f"the result cannot be written ({error.strerror})", 1)
 
-        print(f"aevae: {sentence(error)}", file=sys.stderr)
-        return 1
+
+def _repair_streams() -> None:
+    """A closed stream (`>&-`) leads nowhere instead of into the next file opened; what it cannot encode is escaped."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 (for the rest of the process)
+        elif mode == "w" and stream.errors == "strict" and hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _run(argv: list[str] | None) -> int:
+    try:
+        args = _parser().parse_args(argv)
+        result = args.command(args)
+    except SystemExit as end:  # --help
+        return end.code or 0
+    except BrokenPipeError:
+        raise
+    except ValueError as error:  # wrong values, DamagedRun, DataUnavailable
+        return _complain(str(error), 2)
+    except KeyboardInterrupt:
+        return _complain("interrupted; the same command goes on from the last checkpoint", 1)
+    except OSError as error:
+        said = {errno.ENOENT: "there is no file {}", errno.EISDIR: "{} is a folder, it must be a file"}.get(error.errno)
+        return _complain(
+            said.format(error.filename) if said else _sentence(error), 2 if error.errno in WRONG_PATH else 1
+        )
+    except Exception as error:
+        return _complain(_sentence(error), 1)
     if isinstance(result, int):
         return result
     if result is not None:
-        try:
-            _print(result, args.json)
-            sys.stdout.flush()
-        except BrokenPipeError:  # `| head` has read enough; Python would try once more at its end
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print(result, args.json)
     return 0
+
+
+def _sentence(error: Exception) -> str:
+    from aevae.worker import sentence
+
+    return sentence(error)
+
+
+def _complain(text: str, code: int) -> int:
+    """One line on stderr, whatever a path or an argument holds; returns the exit code."""
+    _say("aevae: " + "".join(c if c.isprintable() else repr(c)[1:-1] for c in text))
+    return code
 
 
 def _print(result: dict, as_json: bool) -> None:
@@ -205,7 +232,8 @@ def sweep(args) -> dict | int:
 
 
 def _say(text: str, end: str = "\n") -> None:
-    print(text, file=sys.stderr, end=end, flush=True)
+    with contextlib.suppress(OSError):  # nobody reads it (any more): that ends no training
+        print(text, file=sys.stderr, end=end, flush=True)
 
 
 def _say_device(args) -> None:
@@ -257,27 +285,20 @@ def _tell(event, who: str = "") -> None:
 def evaluate(args) -> dict:
     from aevae import comparison, datasets, metrics, runs
 
-    if not 0 <= args.seed < 2**31:
-        raise Wrong(f"--seed must be in 0..{2**31 - 1}, got {args.seed}")
-    if args.n < 0:
-        raise Wrong(f"--n must be at least 0, got {args.n}")
     options = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
-    for name, value in options.items():
-        if value < 1:
-            raise Wrong(f"--{name} must be at least 1, got {value}")
     run = _open(args)
-    data = DataConfig(args.dataset) if args.dataset else run.config.data
     unkept: list[Exception] = []
-    values = metrics.evaluate(
-        run,
-        [m for m in (args.metrics or "").split(",") if m] or ["quick"],
-        n=args.n,
-        seed=args.seed,
-        options=options,
-        on_progress=_progress(),
-        data=data,
-        on_unkept=unkept.append,
-    )
+
+    def measure(data: DataConfig) -> dict:
+        asked = {"n": args.n, "seed": args.seed, "options": options, "data": data, "on_unkept": unkept.append}
+        return metrics.evaluate(run, args.metrics or ["quick"], **asked, on_progress=_progress(), on_left_out=_say)
+
+    data = DataConfig(args.dataset) if args.dataset else run.config.data
+    try:
+        values = measure(data)  # of numbers that are known, no image is needed
+    except datasets.DataUnavailable as error:
+        data = _instead(run, args.dataset, error, "the numbers are")
+        values = measure(data)
     if unkept:
         reason = f"{unkept[0].strerror}: {unkept[0].filename}" if isinstance(unkept[0], OSError) else unkept[0]
         _say(f"these numbers are not kept, since they cannot be written ({reason}); note them down")
@@ -295,17 +316,6 @@ def evaluate(args) -> dict:
     }
 
 
-def _array(path: str):
-    import numpy as np
-
-    try:
-        return np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise Wrong(f"there is no file {path}") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise Wrong(f"{path} is not a .npy array of numbers") from error
-
-
 def encode(args) -> dict:
     return _through(args, "encode")
 
@@ -315,20 +325,29 @@ def decode(args) -> dict:
 
 
 def _through(args, verb: str) -> dict:
-    import numpy as np
+    from aevae import arrays
 
-    array = _array(args.input)
-    if array.dtype.kind not in "fiu":
-        raise Wrong(f"{args.input} must hold numbers, got {array.dtype}")
-    if verb == "encode" and array.size and not (0 <= array.min() and array.max() <= 1):
-        raise Wrong(f"images must be in 0..1, got {array.min():g}..{array.max():g}")
     run = _open(args)
+    shape = (1, 28, 28) if verb == "encode" else (run.latent_dim,)
+    array = arrays.read(args.input, verb, shape, args.array)
     if verb == "encode":
+        array = arrays.as_images(array, _say)
         _say_if_searched(run)
     out = getattr(run, verb)(array)
-    with open(args.out, "wb") as file:  # an open file: numpy would add its own ending to a name
-        np.save(file, out)
+    _save(args.out, out)
     return {"run": run.name, "out": args.out, "shape": list(out.shape)}
+
+
+def _save(path: str, array=None, **arrays) -> None:
+    """Write one array as .npy, or several as .npz, under this very name: numpy would add its own ending."""
+    import numpy as np
+
+    content = io.BytesIO()
+    if arrays:
+        np.savez(content, **arrays)
+    else:
+        np.save(content, array)
+    arguments.write(path, content.getvalue())
 
 
 def _say_if_searched(run) -> None:
@@ -344,9 +363,10 @@ def embed(args) -> dict:
 
     run = _open(args)
     data = _embedded(run, args.dataset)
-    loaded = datasets.load(data)
-    _say_notes(loaded)
-    test = loaded.test
+    dataset = datasets.load(data)
+    _say_notes(dataset)
+    runs.must_fit(run.config.model, dataset)
+    test = dataset.test
     args.n = min(DEFAULT_CODES, len(test.images)) if args.n is None else args.n
     if len(test.images) < FEWEST_CODES:
         raise Wrong(f"a map needs at least {FEWEST_CODES} test images, {data.name} has {len(test.images)}")
@@ -365,8 +385,7 @@ def embed(args) -> dict:
     known = runs.trained_on(run.config.data, data, args.n)
     if known.any():
         _say(f"{known.sum():,} of these {args.n:,} images are training images of {run.name}")
-    with open(args.out, "wb") as file:
-        np.savez(file, z=z, xy=found.xy, labels=labels, index=index, trained_on=known, **numbers)
+    _save(args.out, z=z, xy=found.xy, labels=labels, index=index, trained_on=known, **numbers)
     return {
         "run": run.name, "method": args.method, "dataset": data.name, "n": args.n, "trained_on": int(known.sum()),
         "out": args.out, **numbers,
@@ -383,11 +402,16 @@ def _embedded(run, name: str | None) -> DataConfig:
     try:
         datasets.load(run.config.data, on_progress=_progress())
     except datasets.DataUnavailable as error:
-        if run.shown == run.config.data:
-            raise
-        _say(f"{error}; the map is of the test images of {run.shown.name} instead")
-        return run.shown
+        return _instead(run, name, error, "the map is")
     return run.config.data
+
+
+def _instead(run, name: str | None, error: ValueError, what: str) -> DataConfig:
+    """The data set that pages show for a run, if its own is not here and no other was asked for; it is said."""
+    if name or run.shown == run.config.data:
+        raise error
+    _say(f"{error}; {what} of the test images of {run.shown.name} instead")
+    return run.shown
 
 
 def list_runs(args) -> dict:
@@ -462,33 +486,43 @@ def export(args) -> dict:
     run = checkpoints.find_run(args.run)
     if run.status != "finished":
         raise Wrong(f"{run.name} is {run.status}; only finished runs can be exported")
+    if args.half and args.format != "folder":
+        raise Wrong(f"--half is for --format folder only, got --format {args.format}")
+    fits, default = {
+        "zip": (arguments.target, f"{run.name}.zip"),
+        "onnx": (arguments.target, f"{run.name}.onnx"),
+        "tensorboard": (arguments.folder, "tensorboard"),
+        "folder": (arguments.folder, "."),
+    }[args.format]
+    out = arguments.checked("--out", fits, default if args.out is None else args.out)
+    result = {"run": run.name, "format": args.format, "out": out}
     if args.format == "zip":
-        out = Path(args.out or f"{run.name}.zip")
-        checkpoints.write_atomic(out, exchange.pack(run))
+        arguments.write(out, exchange.pack(run))
     elif args.format == "onnx":
-        out = Path(args.out or f"{run.name}.onnx")
-        worst = exchange.export_onnx(run, out)
+        worst = exchange.export_onnx(run, Path(out))
         if worst is None:
             _say("not compared with PyTorch: pip install onnxruntime")
-        units = {"largest_difference": "of a pixel in 0..1"}
-        return {"run": run.name, "format": args.format, "out": str(out), "largest_difference": worst, "units": units}
+        result |= {"largest_difference": worst, "units": {"largest_difference": "of a pixel in 0..1"}}
     elif args.format == "tensorboard":
-        out = Path(args.out or "tensorboard")
-        files = exchange.export_tensorboard(run, out)
+        files = exchange.export_tensorboard(run, Path(out))
         _say(f"to look at it: tensorboard --logdir {out}   (pip install tensorboard)")
-        return {"run": run.name, "format": args.format, "out": str(out), "files": [str(file) for file in files]}
+        result["files"] = [str(file) for file in files]
     else:
-        out = Path(args.out or ".")
-        runs.export_weights(run, out, half=args.half)
-    return {"run": run.name, "format": args.format, "out": str(out)}
+        for note in runs.export_weights(run, Path(out), half=args.half):
+            _say(note)
+    return result
 
 
 def report(args) -> dict:
     from aevae import checkpoints, report
 
     found = [checkpoints.find_run(name) for name in dict.fromkeys(args.run)]
+    measured = dict.fromkeys(name for run in found for name in run.metrics)
+    if args.dataset and args.dataset not in measured:
+        there = ", ".join(measured) or "no data set"
+        raise Wrong(f"--dataset must be one that a run has numbers of ({there}), got {args.dataset!r}")
     page = report.report(list({run.name: run for run in found}.values()), dataset=args.dataset or "")
-    checkpoints.write_atomic(Path(args.out), page.encode())
+    arguments.write(args.out, page.encode())
     size = len(page.encode())
     return {"runs": [run.name for run in found], "out": args.out, "bytes": size, "units": {"bytes": "bytes"}}
 
@@ -555,15 +589,15 @@ def _parser() -> argparse.ArgumentParser:
 
     def with_model(name, function, help):
         p = with_run(name, function, help)
-        p.add_argument("--device", default="auto", help=DEVICE_HELP)
+        p.add_argument("--device", type=arguments.device, default="auto", help=DEVICE_HELP)
         return p
 
     def with_recipe(p):
         p.add_argument("--family", required=True)
         for name in NAMED:
             p.add_argument("--" + name.replace("_", "-"))
-        p.add_argument("--seed", type=int, default=0)
-        p.add_argument("--device", default="auto", help=DEVICE_HELP)
+        p.add_argument("--seed", type=arguments.whole(0, MAX_SEED), default=0)
+        p.add_argument("--device", type=arguments.device, default="auto", help=DEVICE_HELP)
         p.add_argument("--preset", default="fast", choices=PRESETS, help="training options that are not given")
         p.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of the family")
         how = p.add_mutually_exclusive_group()
@@ -574,31 +608,44 @@ def _parser() -> argparse.ArgumentParser:
     with_recipe(p)
     p = command("sweep", sweep, "train every combination of lists (--set beta=1,4 --set latent_dim=2,10) side by side")
     with_recipe(p)
-    p.add_argument("--seeds", type=int, default=1, help="so many seeds of each, counted from --seed")
+    p.add_argument(
+        "--seeds", type=arguments.whole(0, MAX_COUNT), default=1, help="so many seeds of each, counted from --seed"
+    )
 
     p = with_model("eval", evaluate, "numbers on the test pictures")
-    p.add_argument("--dataset")
-    p.add_argument("--metrics", help="comma-separated, or all; default: what takes about a second")
-    p.add_argument("--samples", type=int, help="samples of z per image (default: nll 500, the others 1)")
-    p.add_argument("--temperatures", type=int, help="T of ais (default: 500)")
-    p.add_argument("--chains", type=int, help="chains per image of ais (default: 4)")
-    p.add_argument("--n", "--limit", type=int, default=0, help="first so many pictures; 0: all")
-    p.add_argument("--seed", type=int, default=0)
+    p.add_argument("--dataset", type=arguments.name)
+    p.add_argument(
+        "--metrics", type=arguments.names, help="comma-separated, or all; default: what takes about a second"
+    )
+    p.add_argument(
+        "--samples", type=arguments.whole(1, MAX_COUNT), help="samples of z per image (default: nll 500, the others 1)"
+    )
+    p.add_argument("--temperatures", type=arguments.whole(1, MAX_COUNT), help="T of ais (default: 500)")
+    p.add_argument("--chains", type=arguments.whole(1, MAX_COUNT), help="chains per image of ais (default: 4)")
+    p.add_argument(
+        "--n", "--limit", type=arguments.whole(0, MAX_COUNT), default=0, help="first so many pictures; 0: all"
+    )
+    p.add_argument("--seed", type=arguments.whole(0, MAX_SEED), default=0)
 
     for name, function, help in (
-        ("encode", encode, "images.npy (N,1,28,28) in 0..1 to codes (N,D)"),
-        ("decode", decode, "codes.npy (N,D) to images (N,1,28,28)"),
+        ("encode", encode, "images (N,1,28,28), .npy or .npz, to codes (N,D)"),
+        ("decode", decode, "codes (N,D), .npy or .npz, to images (N,1,28,28)"),
     ):
         p = with_model(name, function, help)
-        p.add_argument("--in", dest="input", required=True)
-        p.add_argument("--out", required=True)
+        p.add_argument("--in", dest="input", type=arguments.source, required=True)
+        p.add_argument("--array", type=arguments.name, metavar="NAME", help="which one of an .npz that has several")
+        p.add_argument("--out", type=arguments.target, required=True)
 
     p = with_model("embed", embed, "a map of the test codes")
     p.add_argument("--method", default="tsne", choices=("latent", "pca", "tsne", "umap"))
-    p.add_argument("--dataset", help="whose test images; default: those of the run's own data set")
-    p.add_argument("--n", type=int, help=f"number of test images, up to all; default: the first {DEFAULT_CODES}")
-    p.add_argument("--seed", type=int, default=0)
-    p.add_argument("--out", required=True)
+    p.add_argument("--dataset", type=arguments.name, help="whose test images; default: those of the run's own data set")
+    p.add_argument(
+        "--n",
+        type=arguments.whole(1, MAX_COUNT),
+        help=f"number of test images, up to all; default: the first {DEFAULT_CODES}",
+    )
+    p.add_argument("--seed", type=arguments.whole(0, MAX_SEED), default=0)
+    p.add_argument("--out", type=arguments.target, required=True)
 
     command("runs", list_runs, "what is in the store")
     command("families", families, "families, their objectives and options")
@@ -611,15 +658,15 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--out")
     p = command("report", report, "one self-contained HTML page about runs: figures, numbers, configs, commands")
     p.add_argument("run", metavar="RUN", nargs="+", help="names, prefixes of fingerprints, or paths")
-    p.add_argument("--dataset", help="the data set whose test pictures the first table speaks of")
-    p.add_argument("--out", required=True)
+    p.add_argument("--dataset", type=arguments.name, help="the data set whose test pictures the first table speaks of")
+    p.add_argument("--out", type=arguments.target, required=True)
     p = command("import", import_run, "bring in a run that `export` wrote, as a zip or folder")
-    p.add_argument("file", help="a zip or folder, also one that was packed again elsewhere")
+    p.add_argument("file", type=arguments.present, help="a zip or folder, also one that was packed again elsewhere")
     command("check", check, "every identity that needs no data, with its residual")
     p = command("bench", bench, "how long the usual trainings take on this machine (a minute)")
-    p.add_argument("--device", default="auto", help=DEVICE_HELP)
+    p.add_argument("--device", type=arguments.device, default="auto", help=DEVICE_HELP)
     p = command("worker", worker, "serve the queue")
-    p.add_argument("--device", default="auto", help=DEVICE_HELP)
-    p.add_argument("--parent", type=int, help="end when this process is gone")
+    p.add_argument("--device", type=arguments.device, default="auto", help=DEVICE_HELP)
+    p.add_argument("--parent", type=arguments.whole(1, MAX_PROCESS), help="end when this process is gone")
     p.add_argument("--once", action="store_true", help="end when the queue is empty")
     return parser

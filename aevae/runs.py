@@ -23,7 +23,7 @@ from safetensors.torch import load_file, save
 
 from aevae import checkpoints, datasets, spread
 from aevae.checkpoints import DamagedRun, RunInfo
-from aevae.config import DataConfig, RunConfig
+from aevae.config import DataConfig, ModelConfig, RunConfig
 from aevae.diverged import Diverged
 from aevae.metrics import SCHEMA, basics, evidence, linear, units
 from aevae.models import build_model, family_class
@@ -160,7 +160,7 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
     keep_memory()
     started = time.monotonic()
     data = datasets.load(configs[0].data)
-    _must_fit(configs[0], data)
+    must_fit(configs[0].model, data)
     train, test = (torch.tensor(split.images).to(device) for split in (data.train, data.test))
     recorders, drawn = [], configs[0].data.binarise == "stochastic"
     for config in configs:
@@ -192,13 +192,15 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
     return [results.get(i) or Result(config.name, False, False) for i, config in enumerate(configs)]
 
 
-def _must_fit(config: RunConfig, data: datasets.Dataset) -> None:
-    """Raises ValueError where a family of sequences is given pictures, or the other way round."""
-    sequences = family_class(config.model.family).input == "sequence"
+def must_fit(model: ModelConfig, data: datasets.Dataset) -> None:
+    """Raises ValueError where a family of sequences is given single images, or the other way round."""
+    sequences = family_class(model.family).input == "sequence"
     if sequences and data.train.images.ndim != 5:
-        raise ValueError(f"{config.model.family} learns from sequences; take the data set {config.model.dataset}")
+        raise ValueError(
+            f"{model.family} takes sequences, {data.name} has single images; take the data set {model.dataset}"
+        )
     if not sequences and data.train.images.ndim == 5:
-        raise ValueError(f"{data.name} has sequences, and {config.model.family} learns from single pictures")
+        raise ValueError(f"{data.name} has sequences, and {model.family} takes single images")
 
 
 def _fit(recorders: list[Recorder], on_event, should_stop, watched) -> bool:
@@ -447,10 +449,11 @@ def data_size(data: DataConfig) -> int:
     return len(datasets.load(data).train.images)
 
 
-def export_weights(info: RunInfo, target: Path, half: bool) -> None:
+def export_weights(info: RunInfo, target: Path, half: bool) -> list[str]:
     """Copy a finished run into `target`/<name>; its numbers are made anew.
 
     half: weights in half precision, and a film of fewer frames: for runs that are shipped.
+    Returns a sentence for each data set that is not on this machine, so that its numbers could not be made anew.
     """
     run = Run(info)
     folder = target / info.name
@@ -460,10 +463,28 @@ def export_weights(info: RunInfo, target: Path, half: bool) -> None:
     if (info.path / "film.safetensors").exists():
         film = thinned(run.film, SHIPPED_FRAMES) if half else run.film
         checkpoints.write_atomic(folder / "film.safetensors", arrays_bytes(film))
+    before = {k: v.clone() for k, v in run.model.state_dict().items()}
     if half:
         run.model.half().float()
+    unchanged = all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
     weights = {k: (v.half() if half else v).contiguous() for k, v in run.model.state_dict().items()}
     checkpoints.write_atomic(folder / "model.safetensors", save(weights))
-    checkpoints.write_json(folder / "metrics.json", evaluate_model(run.config, run.model, run.device))
+    numbers, notes = _numbers_anew(run, info.metrics if unchanged else {})
+    checkpoints.write_json(folder / "metrics.json", numbers)
     state = info.state | {"checksums": checksums(folder), "traits": run.model.traits}
     checkpoints.write_json(folder / "state.json", state)
+    return notes
+
+
+def _numbers_anew(run: Run, known: dict[str, dict]) -> tuple[dict[str, dict], list[str]]:
+    """What `evaluate_model` finds; of a data set that is not on this machine the `known` numbers, with a sentence."""
+    numbers, notes = {}, []
+    for data in {data.name: data for data in (run.config.data, run.shown)}.values():
+        try:
+            numbers[data.name] = evaluate(run.model, data, run.device, trained_on=run.config.data)
+        except datasets.DataUnavailable as error:
+            kept = {name: value for name, value in known.get(data.name, {}).items() if name != "evaluated"}
+            numbers |= {data.name: kept} if kept else {}
+            what = "are those that the run had" if kept else "are left out: the weights have changed"
+            notes.append(f"{error}; the numbers on {data.name} {what}")
+    return numbers, notes

@@ -10,6 +10,7 @@ import dataclasses
 import numpy as np
 
 from aevae import checkpoints, paths
+from aevae.blob import class_numbers
 from aevae.embeddings import MapRequest, make
 
 
@@ -50,7 +51,7 @@ def main() -> None:
         np.savez_compressed(
             file,
             xy=made.xy.astype(np.float16),
-            labels=made.labels.astype(np.uint8),
+            labels=class_numbers(made.labels),
             seconds=np.float32(made.seconds),
             **numbers,
         )

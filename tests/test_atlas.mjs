@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  between, countByClass, discs, ease, Grid, growLasso, indicesOf, panBy, parseColour, pixelOf, ramp, Raster, scaleOf, toPixels,
+  between, countByClass, discs, ease, findName, Grid, growLasso, indicesOf, panBy, parseColour, pixelOf, ramp, Raster, scaleOf, toPixels,
   toPlace, toSquare, WHOLE, withClass, ZOOM, zoomAt,
 } from "../aevae/ui/web/cloud.js";
 
@@ -167,4 +167,16 @@ test("a class: alone, beside others, and off again", () => {
 
 test("easing begins and ends at rest", () => {
   assert.deepEqual([ease(-1), ease(0), ease(0.5), ease(1), ease(2)], [0, 0, 0.5, 1, 1]);
+});
+
+test("a class is found by its name, by a part that only one has, and not by a part that many have", () => {
+  const names = ["c0", "c00", "C000", "café", "noodle"];
+  assert.deepEqual(["c0", "c00", "c000", "CAF", "dle", "c", "x", ""].map((text) => findName(names, text)), [0, 1, 2, 3, 4, -1, -1, -1]);
+});
+
+test("classes above 255 are counted and selected apart from those below", () => {
+  const labels = Uint16Array.of(0, 256, 0, 256, 299);
+  assert.deepEqual([...withClass(new Uint8Array(5), labels, 0, false)], [1, 0, 1, 0, 0]);
+  const counts = countByClass(Uint8Array.of(1, 1, 1, 1, 1), labels, 300);
+  assert.deepEqual([counts[0], counts[256], counts[299], counts[43]], [2, 2, 1, 0]);
 });

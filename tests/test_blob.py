@@ -1,12 +1,14 @@
 """Arrays and JSON in one blob: out as it went in, and a plain error for what is broken."""
 
 import json
+import re
 import struct
 
 import numpy as np
 import pytest
 
-from aevae.blob import DTYPES, pack, unpack
+from aevae import paths
+from aevae.blob import DTYPES, class_numbers, pack, unpack
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -99,3 +101,30 @@ def test_every_cut_is_noticed():
     for length in range(len(blob)):
         with pytest.raises(ValueError):
             unpack(blob[:length])
+
+
+@pytest.mark.parametrize(
+    ("most", "kind"), [(0, "uint8"), (255, "uint8"), (256, "uint16"), (65_535, "uint16"), (65_536, "int32")]
+)
+def test_classes_travel_whole_however_many_there_are(most, kind):
+    labels = np.array([0, most // 2, most])
+    _, arrays = unpack(pack({}, {"labels": class_numbers(labels)}))
+    assert arrays["labels"].dtype == kind and np.array_equal(arrays["labels"], labels)
+
+
+def test_what_is_no_class_does_not_wrap_into_one():
+    foreign = np.array([-1.0, np.inf, 1e30], np.float32)
+    assert class_numbers(foreign).tolist() == [0, 2**31 - 1, 2**31 - 1] and class_numbers(np.zeros(0)).shape == (0,)
+
+
+def test_no_module_squeezes_classes_into_bytes():
+    """256 classes and more would wrap: `class_numbers` is the one place that chooses the type."""
+    narrow = re.compile(r"(labels?|classes)\b[^#\n]*(astype\((np\.)?\W?u?int(8|16)|% 256|& 255)")
+    found = [
+        f"{path}:{number}"
+        for folder in ("aevae", "pages", "scripts")
+        for path in (paths.ROOT / folder).rglob("*.py")
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        if narrow.search(line)
+    ]
+    assert not found

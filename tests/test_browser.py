@@ -31,18 +31,19 @@ ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 
 
 class Server:
-    """`streamlit run app.py` on a free port, with a store of its own."""
+    """`streamlit run app.py` on a free port, with a store of its own; `base`: `server.baseUrlPath`."""
 
-    def __init__(self, store: Path):
-        self.store = store
+    def __init__(self, store: Path, base: str = ""):
+        self.store, self.base = store, base
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}" + (f"/{base}" if base else "")
         self.start()
 
     def start(self) -> None:
         command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(self.port)]
+        command += ["--server.baseUrlPath", self.base] if self.base else []
         env = os.environ | {"AEVAE_RUNS": str(self.store), "AEVAE_NICE": "5"}
         env.pop("AEVAE_PRETRAINED", None)
         self.process = subprocess.Popen(

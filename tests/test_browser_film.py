@@ -34,17 +34,20 @@ def test_a_job_is_held_stepped_and_let_go(browser, server):
     page = tab.page
     page.get_by_role("button", name="Train", exact=True).click()
     page.get_by_role("button", name="Pause", exact=True).click()
-    said = page.get_by_text(re.compile(r"^Paused at step [\d,]+ of"))
-    said.wait_for()
+    page.get_by_text("Paused.", exact=True).wait_for()
+    said = page.get_by_text(re.compile(r"of 1000 epochs · step [\d,]+ of"))
 
     def step() -> int:
         return int(re.search(r"step ([\d,]+)", said.inner_text()).group(1).replace(",", ""))
 
     before = step()
+    film = page.locator(".film")
+    cloud = film.locator("canvas.cloud")
+    seen = cloud.evaluate(CLOUD)
     page.get_by_role("button", name="One step").click()
     until(lambda: step() == before + 1)
-    film = page.locator(".film")
-    until(lambda: f"step {before + 1}" in film.locator(".time").inner_text() or (before + 1) % 32 == 0)
+    until(lambda: cloud.evaluate(CLOUD) != seen)
+    assert film.locator(".time").inner_text() == "now", "one clock: the page's"
     page.get_by_role("button", name="One epoch").click()
     until(lambda: step() > before + 1 and step() % 32 == 0)
     film.get_by_role("slider", name="Time").press("Home")
@@ -54,8 +57,42 @@ def test_a_job_is_held_stepped_and_let_go(browser, server):
     until(lambda: int(float(film.get_by_role("slider", name="Time").get_attribute("max"))) > ends)
     assert film.locator(".time").inner_text() == "before training", "the hand's place stays while the film grows"
     film.get_by_role("button", name="Newest").click()
-    until(lambda: film.locator(".time").inner_text() != "before training")
+    until(lambda: film.locator(".time").inner_text() == "now")
     page.get_by_role("button", name="Cancel").first.click()
     page.get_by_role("button", name="Resume").first.wait_for()
+    tab.sound()
+    tab.close()
+
+
+SHAPES = """flow => {
+  const box = (e) => e.getBoundingClientRect().toJSON();
+  const arrow = getComputedStyle(flow.querySelector(".arrow"));
+  return { flow: box(flow), digits: [...flow.querySelectorAll("canvas.large")].map(box),
+           parts: [...flow.children].map(box), sideways: arrow.borderLeftColor !== "rgba(0, 0, 0, 0)" };
+}"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("beside", [False, True], ids=["one", "two"])
+def test_the_model_is_drawn_along_its_arrows_and_its_digits_are_square(browser, shared_server, width, beside):
+    tab = Tab(browser, width).open(shared_server.url + "/models?run=7797c7142785")
+    film = tab.page.locator(".film")
+    film.locator(".play").wait_for()
+    if beside:
+        tab.page.get_by_role("combobox", name="Beside it, in step").click()
+        tab.page.get_by_role("option").first.click()
+        film.locator(".run").nth(1).wait_for()
+        tab.rest()
+    for flow in film.locator(".flow").all():
+        flow.scroll_into_view_if_needed()
+        shapes = flow.evaluate(SHAPES)
+        for digit in shapes["digits"]:
+            assert digit["width"] == pytest.approx(digit["height"], rel=0.02) and digit["width"] > 60
+        starts = [(part["left"], part["top"]) for part in shapes["parts"]]
+        axis = 0 if shapes["sideways"] else 1
+        ends = [start[axis] for start in starts]
+        assert ends == sorted(ends) and len(set(ends)) == len(ends), "parts follow each other where the arrows point"
+        if width == 1280 and not beside:
+            assert shapes["sideways"] and shapes["flow"]["width"] > 2 * shapes["flow"]["height"]
     tab.sound()
     tab.close()

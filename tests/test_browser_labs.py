@@ -28,6 +28,16 @@ COMPUTE = """async ([core, url, x]) => {
     return [[...mu], [...program.decode(mu)], [...program.params(mu)]];
   });
 }"""
+# Cells outside a row, pictures without a name, headers without a word: what a screen reader cannot read.
+UNREADABLE = """() => {
+  const all = (root) => [...root.querySelectorAll("*")].flatMap((e) => [e, ...(e.shadowRoot ? all(e.shadowRoot) : [])]);
+  const wrong = (e) => (e.matches("[role=gridcell]") && !e.parentElement.matches("[role=row]"))
+    || (e.matches("[role=row]") && !e.closest("[role=grid], table"))
+    || (e.matches("[role=option]") && !e.closest("[role=listbox]"))
+    || (e.matches(".live [role=img]") && !e.hidden && e.checkVisibility() && !e.getAttribute("aria-label"))
+    || (e.matches("th") && !e.textContent.trim());
+  return all(document.querySelector("[data-testid=stMain]")).filter(wrong).map((e) => e.outerHTML.slice(0, 120));
+}"""
 GREY = """(row) => [...row.querySelectorAll("canvas")].map((canvas) => {
   const { data } = canvas.getContext("2d").getImageData(0, 0, 28, 28);
   return Array.from({ length: 784 }, (_, i) => data[4 * i]);
@@ -50,6 +60,7 @@ def test_a_lab_is_sound_and_moves(browser, shared_server, page):  # noqa: F811
         tab.become(width, scheme)
         tab.page.get_by_text("Three things to try").wait_for()
         tab.sound()
+        assert tab.page.evaluate(UNREADABLE) == []
         assert tab.page.locator("h1").inner_text() == page.title
         if page.url_path not in STILL:
             slider = tab.page.locator(".live input[type=range]").first

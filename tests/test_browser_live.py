@@ -201,7 +201,7 @@ def test_while_the_hand_moves_nothing_is_sent(browser, shared_server):
 @pytest.mark.parametrize(
     ("answer", "sentence"),
     [
-        (lambda route: route.abort(), "The model did not reach the browser."),
+        (lambda route: route.abort(), "A part of this page did not reach the browser."),
         (lambda route: route.fulfill(body=changed()[:-1000]), "do not match their header"),
         (lambda route: route.fulfill(body=changed(op="softmax")), "a layer that the browser's core does not know"),
     ],

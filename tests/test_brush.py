@@ -6,13 +6,21 @@ import zlib
 import numpy as np
 import pytest
 
-from aevae.ui import brush
+from aevae.ui import address, brush
+
+
+class Link(dict):
+    """An address."""
+
+    def get_all(self, name: str) -> list[str]:
+        found = self.get(name, [])
+        return [found] if isinstance(found, str) else list(found)
 
 
 @pytest.fixture
 def page(monkeypatch):
     """(session, link), both empty."""
-    session, link = {}, {}
+    session, link = {}, Link()
     monkeypatch.setattr(brush.st, "session_state", session)
     monkeypatch.setattr(brush.st, "query_params", link)
     return session, link
@@ -71,7 +79,7 @@ def test_what_is_brushed_is_in_the_link_and_comes_back_from_it(page):
     now = session["atlas"]
     assert (now.selected.tolist(), now.point, now.n) == ([2, 5], 7, 4) and set(link) == {"selected", "point", "view"}
     sent = dict(link)
-    session.clear()
+    session.clear()  # somebody else
     brush.follow_link("mnist-5k", 300)
     now = session["atlas"]
     assert (now.selected.tolist(), now.point, now.views) == (
@@ -92,9 +100,12 @@ def test_the_way_back_brings_back_what_was_brushed_then(page):
     assert session["atlas"].selected.tolist() == [9], "the link says what the session wrote: no news"
     link.clear()
     link.update(before)
+    address.arrive("embeddings", back=True)
     brush.follow_link("mnist-5k", 300)
     assert session["atlas"].selected.tolist() == [1, 2] and session["atlas"].point == -1
+    address.arrive("denoise")
     link.clear()
+    address.arrive("embeddings")
     brush.follow_link("mnist-5k", 300)
     assert session["atlas"].selected.tolist() == [1, 2] and link == before, "a page that comes again from the menu"
 

@@ -221,6 +221,56 @@ def test_export_and_import(store, capsys, tmp_path, monkeypatch):
     assert [r["shipped"] for r in asked(capsys, "runs")["runs"]] == [True]
 
 
+@pytest.fixture
+def offline(tmp_path, monkeypatch):
+    """A machine without the large data sets, and without a network."""
+    tv = pytest.importorskip("torchvision.datasets")
+    monkeypatch.setattr(tv.MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("AEVAE_PRETRAINED", str(paths.ROOT / "checkpoints" / "pretrained"))
+
+
+def shipped(family: str) -> str:
+    return next(run.name for run in checkpoints.list_runs() if run.shipped and run.family == family)
+
+
+@pytest.mark.parametrize("family", ["vae", "linear_ae"])
+def test_offline_a_shipped_run_is_measured_on_the_images_that_are_here(empty_store, offline, capsys, family):
+    every = ["--metrics", "all"] if family == "linear_ae" else []
+    out, err = call(capsys, "eval", shipped(family), "--limit", 50, *every, "--json")
+    found = json.loads(out)
+    assert found["dataset"] == "mnist-5k" and found["metrics"]["sse"] > 0
+    assert "the numbers are of the test images of mnist-5k instead" in err
+    assert "above_pca" not in found["metrics"] and ("above_pca, pca_angle: MNIST" in err) == bool(every)
+    assert "could not be downloaded" in refused(capsys, "eval", shipped(family), "--dataset", "mnist")
+
+
+def test_offline_a_shipped_run_is_exported_with_the_numbers_that_it_has(empty_store, offline, capsys, tmp_path):
+    name = shipped("ae")
+    for half in ([], ["--half"]):
+        args = ["export", name, "--format", "folder", "--out", tmp_path / "out", *half]
+        assert "the numbers on mnist are those that the run had" in call(capsys, *args)[1]
+        copy = checkpoints.read_run(tmp_path / "out" / name)
+        assert copy.status == "finished" and copy.metrics["mnist"] == checkpoints.find_run(name).metrics["mnist"]
+        assert copy.metrics["mnist-5k"]["sse"] > 0
+
+
+def test_numbers_of_other_weights_are_not_kept(store, tmp_path, monkeypatch):
+    """Half precision changes what was trained in full: numbers that cannot be made anew are left out."""
+    from aevae import datasets
+
+    def gone(*args, **options):
+        raise datasets.DataUnavailable("no images")
+
+    monkeypatch.setattr(runs, "evaluate", gone)
+    info = checkpoints.find_run(store["vae"])
+    assert runs.export_weights(info, tmp_path, half=False)[0].endswith("are those that the run had")
+    assert checkpoints.read_run(tmp_path / info.name).metrics == info.metrics
+    assert runs.export_weights(info, tmp_path, half=True)[0].endswith("are left out: the weights have changed")
+    assert checkpoints.read_run(tmp_path / info.name).metrics == {}
+
+
 def test_check(capsys):
     rows = asked(capsys, "check")["checks"]
     assert len(rows) > 15 and {r["ok"] for r in rows} == {"ok"}
@@ -245,7 +295,7 @@ def test_check_fails_loudly(capsys, monkeypatch):
         ("train --family vae --epochs 0", "epochs must be in 1..1000, got 0"),
         ("train --family vae --epochs ten", "epochs must be a number, got 'ten'"),
         ("train --family vae --seed -1", "seed must be a whole number"),
-        ("train --family vae --seed x", "invalid int value"),
+        ("train --family vae --seed x", "--seed must be a whole number in 0..2147483647, got x"),
         ("train --family vae --dataset cifar", "cifar"),
         ("train --family vae --dataset images:/nowhere", "/nowhere"),
         ("train --family vae --preset slow", "invalid choice"),
@@ -261,8 +311,8 @@ def test_check_fails_loudly(capsys, monkeypatch):
         ("export RUN --format pickle", "invalid choice"),
         ("eval RUN --metrics fid", "metric must be one of"),
         ("eval AE --metrics kl", "ae has no kl"),
-        ("eval RUN --samples 0", "--samples must be at least 1, got 0"),
-        ("eval RUN --n -1", "--n must be at least 0, got -1"),
+        ("eval RUN --samples 0", "--samples must be a whole number in 1..2147483647, got 0"),
+        ("eval RUN --n -1", "--n/--limit must be a whole number in 0..2147483647, got -1"),
         ("embed RUN --n 2 --out x.npz", "--n must be in 21..1000, got 2"),
         ("embed RUN --method lda --out x.npz", "invalid choice"),
         ("encode RUN --in nowhere.npy --out z.npy", "no file nowhere.npy"),
@@ -270,7 +320,7 @@ def test_check_fails_loudly(capsys, monkeypatch):
         ("import README.md", "not a zip file"),
         ("import nowhere.zip", "nowhere.zip"),
         ("dance", "invalid choice"),
-        ("eval RUN --seed -1", "--seed must be in 0..2147483647, got -1"),
+        ("eval RUN --seed -1", "--seed must be a whole number in 0..2147483647, got -1"),
         ("worker --device cuda:99 --once", "cuda:99 is not available"),
         ("", "required"),
     ],

@@ -299,6 +299,91 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         load(DataConfig("fashion-mnist"))
 
 
+def lay(folder, files: dict, name=lambda part: part, unpack: bool = False):
+    """The files in a folder, under another name, unpacked if wanted."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, content in files.items():
+        plain = name(part.removesuffix(".gz"))
+        (folder / (plain if unpack else f"{plain}.gz")).write_bytes(gzip.decompress(content) if unpack else content)
+
+
+def dotted(part: str) -> str:
+    return part.replace("-idx", ".idx")
+
+
+PLACES = [
+    ("mnist", "."),
+    ("mnist", "raw"),
+    ("mnist", "mnist"),
+    ("mnist", "MNIST"),
+    ("mnist", "Mnist/raw"),
+    ("fashion-mnist", "."),
+    ("fashion-mnist", "fashion-mnist"),
+    ("fashion-mnist", "Fashion_MNIST/raw"),
+    ("kmnist", "kmnist"),
+    ("kmnist", "raw"),
+]
+
+
+@pytest.mark.parametrize(("name", "place"), PLACES)
+@pytest.mark.parametrize("unpack", [False, True])
+def test_files_are_found_under_their_usual_names_in_the_usual_places(own_data, tiny_files, name, place, unpack):
+    assert not torchvision_sets.available(name)
+    lay(own_data / place, tiny_files, dotted, unpack)
+    assert torchvision_sets.available(name)
+    data = load(DataConfig(name))
+    assert data.name == name and len(data.train) == 60_000 and np.array_equal(data.test.labels[:11], [*range(10), 0])
+
+
+@pytest.mark.parametrize(
+    "rename",
+    [
+        lambda part: part.upper(),
+        lambda part: part.replace("t10k", "test"),
+        lambda part: part.replace("-", "_"),
+        lambda part: part.replace("-idx3", "").replace("-idx1", ""),
+        lambda part: f"{part}/{part}",
+    ],
+    ids=["capitals", "test", "underscores", "short", "folder"],
+)
+def test_other_spellings_of_the_four_files(own_data, tiny_files, rename):
+    for part in torchvision_sets.PARTS:
+        (own_data / "MNIST" / rename(part)).parent.mkdir(parents=True, exist_ok=True)
+    lay(own_data / "MNIST", tiny_files, rename, unpack=True)
+    assert len(load(DataConfig("mnist")).test) == 10_000
+
+
+def test_a_folder_without_a_name_serves_the_set_whose_files_it_holds(own_data, tiny_files):
+    """All these sets have the same names of files; the first labels tell MNIST and Fashion-MNIST apart."""
+    for name, known in torchvision_sets.KNOWN.items():
+        if not known.first:
+            continue
+        labels = {
+            f"{part}-labels-idx1-ubyte.gz": gzip.compress(idx(np.resize(np.frombuffer(first, np.uint8), count)))
+            for (part, count), first in zip(torchvision_sets.COUNTS.items(), known.first.values(), strict=True)
+        }
+        lay(own_data, tiny_files | labels)
+        others = [other for other in torchvision_sets.KNOWN if other != name]
+        assert torchvision_sets.available(name) and not any(map(torchvision_sets.available, others))
+
+
+def test_a_damaged_set_in_one_place_gives_way_to_a_whole_one_in_another(own_data, tiny_files):
+    lay(own_data / "MNIST" / "raw", {name: content[:100] for name, content in tiny_files.items()})
+    lay(own_data / "mnist", tiny_files, dotted, unpack=True)
+    assert len(load(DataConfig("mnist")).test) == 10_000
+
+
+def test_what_is_there_and_what_is_missing_is_said(own_data, monkeypatch, tiny_files):
+    tv = pytest.importorskip("torchvision.datasets")
+    monkeypatch.setattr(tv.MNIST, "mirrors", ["http://127.0.0.1:9/"])
+    lay(own_data, {name: content for name, content in tiny_files.items() if "t10k-labels" not in name}, dotted)
+    with pytest.raises(DataUnavailable) as error:
+        load(DataConfig("mnist"))
+    said = sentence(error)
+    assert f"{own_data} has " in said and "train-images.idx3-ubyte.gz" in said
+    assert "missing is t10k-labels-idx1-ubyte)" in said
+
+
 @pytest.mark.mnist
 @needs_mnist
 def test_mnist_leave_out_drops_exactly_the_test_digits_of_5k():

@@ -24,11 +24,11 @@ PUPILS = 4
 
 
 class Class:
-    """Two replicas and the nginx before them."""
+    """Two replicas and the nginx before them; `base`: the path under which they are served."""
 
-    def __init__(self, tmp, nginx: str):
+    def __init__(self, tmp, nginx: str, base: str = ""):
         with ThreadPoolExecutor() as pool:
-            self.replicas = list(pool.map(lambda _: Server(tmp / "runs"), range(2)))
+            self.replicas = list(pool.map(lambda _: Server(tmp / "runs", base), range(2)))
         recipe = (paths.ROOT / "deploy" / "nginx.conf").read_text()
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
@@ -37,6 +37,7 @@ class Class:
             ("listen 80;", f"listen 127.0.0.1:{self.port};"),
             ("127.0.0.1:8501", f"127.0.0.1:{self.replicas[0].port}"),
             ("127.0.0.1:8502", f"127.0.0.1:{self.replicas[1].port}"),
+            ("location / {", f"location /{base}/ {{" if base else "location / {"),
         ):
             assert recipe.count(old) == 1
             recipe = recipe.replace(old, new)
@@ -46,7 +47,7 @@ class Class:
             f"daemon off; {user} pid {tmp}/pid; error_log {tmp}/error.log; events {{}}\n"
             f"http {{ access_log off; {temporary} uwsgi_temp_path {tmp}/u; scgi_temp_path {tmp}/s;\n{recipe}\n}}\n"
         )
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.url = f"http://127.0.0.1:{self.port}" + (f"/{base}" if base else "")
         self.nginx = subprocess.Popen(
             [nginx, "-p", str(tmp), "-e", str(tmp / "early.log"), "-c", str(tmp / "nginx.conf")]
         )
@@ -80,13 +81,19 @@ def until(condition, seconds: float = 90):
     raise AssertionError("it did not happen in time")
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
-    nginx = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if nginx is None:
+@pytest.fixture(scope="session")
+def nginx() -> str:
+    """The program."""
+    found = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if found is None:
         if os.environ.get("CI"):
             pytest.fail("nginx is not installed, and CI must test the recipe")
         pytest.skip("needs nginx (Debian: apt install nginx-light)")
+    return found
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory, nginx):
     tmp = tmp_path_factory.mktemp("class")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AEVAE_RUNS", str(tmp / "runs"))

@@ -5,7 +5,7 @@ from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, jobs, runs
-from aevae.ui import gate, loaders
+from aevae.ui import chrome, gate, loaders
 
 CODE = "four swans"
 TRIES = (("a", 0), ("b", 0.5), ("b", 1.1), ("c", 2.5), (CODE, 2.9), (CODE, 3.2))
@@ -134,3 +134,78 @@ def test_leaving_and_another_code(guarded, monkeypatch):
 def test_an_open_server_says_so(monkeypatch, address, code, said):
     monkeypatch.setenv("AEVAE_PASSCODE", code)
     assert bool(gate.exposed(address)) is said
+
+
+MISTYPED = {  # file -> what the page says of it
+    "passcode = geheim": "Invalid value",
+    "passcode = 0123": "Expected newline",
+    "passcode = 'geheim": "Expected",
+    'passcode = "geheim" "': "Expected newline",
+    "passcode: geheim": "Expected '='",
+    "passcode =": "Invalid value",
+    'passcode = ""': "it is empty",
+    'passcode = "  "': "it is empty",
+    "passcode = true": "no text",
+    'passcode = ["geheim"]': "no text",
+    "passcode = 2026-11-30": "no text",
+    '[aevae]\npasscode = "geheim"': "but [aevae]",
+    '[a.b]\nPASSCODE = "geheim"': "but [a]",
+    'Passcode = "geheim"': "but Passcode",
+    'pascode = "geheim"': "but pascode",
+    'pass_code = "geheim"': "but pass_code",
+    b'passcode = "geh\xe9im"': "utf-8",
+    'passcode = "geheim"'.encode("utf-16"): "utf-8",
+    None: "",  # a link that leads nowhere
+}
+
+
+@pytest.fixture
+def secrets_file(empty_store, monkeypatch, tmp_path):
+    """The place of `secrets.toml`; what Streamlit has read is forgotten before and after."""
+    from streamlit.runtime.secrets import secrets_singleton
+
+    file, known = tmp_path / "secrets.toml", gate.st.get_option
+    monkeypatch.delenv("AEVAE_PASSCODE", raising=False)
+    for module in (gate.st, "streamlit.config"):
+        target = module if not isinstance(module, str) else __import__(module, fromlist=["get_option"])
+        monkeypatch.setattr(target, "get_option", lambda name: [str(file)] if name == "secrets.files" else known(name))
+    secrets_singleton._reset()
+    loaders.runs.clear()
+    yield file
+    secrets_singleton._reset()
+
+
+@pytest.mark.parametrize("text", MISTYPED)
+def test_a_passcode_that_cannot_be_read_closes_the_doors_and_says_so(secrets_file, text, capsys):
+    if text is None:
+        secrets_file.symlink_to("nowhere")
+    else:
+        secrets_file.write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert not gate.is_teacher() and not gate.may_handle([1])
+    assert MISTYPED[text] in gate.problem() and "geheim" not in gate.problem()
+    assert gate.enter("geheim", 5000) == gate.enter(gate.passcode(), 6000) == gate.problem()
+    app = page("pages/lab/home.py")
+    assert any("cannot be read" in box.value for box in app.warning) and not app.exception
+    chrome.announce()
+    assert "WARNING: The passcode in secrets.toml cannot be read" in capsys.readouterr().err
+    assert not any(e.key == "models_delete" and not e.disabled for e in page("pages/lab/models.py").button)
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [('passcode = "geheim"', "geheim"), ("passcode = 1234", "1234"), ('AEVAE_PASSCODE = "geheim"', "geheim"), ("", ""),
+     ('[connections.db]\npassword = "x"', ""), ('[aevae]\ntitle = "x"', "")],
+)  # fmt: skip
+def test_a_passcode_that_can_be_read_is_read(secrets_file, monkeypatch, text, code):
+    monkeypatch.setenv("AEVAE_PASSCODE", "")  # Streamlit copies what stands in the file into the environment
+    secrets_file.write_text(text)
+    assert (gate.passcode(), gate.problem()) == (code, "") == (gate.passcode(), gate.problem())
+
+
+def test_no_file_means_no_passcode_and_one_that_nobody_may_read_means_a_closed_door(secrets_file, monkeypatch):
+    assert gate.is_teacher() and gate.problem() == ""
+    (secrets_file.parent / "secrets.toml.txt").write_text('passcode = "geheim"')
+    assert not gate.is_teacher() and "ends in .txt" in gate.problem()
+    (secrets_file.parent / "secrets.toml.txt").unlink()
+    secrets_file.mkdir()  # to read it fails, whoever asks
+    assert not gate.is_teacher() and "directory" in gate.problem()

@@ -194,7 +194,7 @@ class Sent(dict):
 def receive(store, session, monkeypatch):
     """mount(...) without a browser; -> function that hands it what the page sent, and the list of what on_send got."""
     got, mounted = [], {}
-    monkeypatch.setattr(live, "_COMPONENT", lambda **arguments: mounted.update(arguments))
+    monkeypatch.setattr(live, "_component", lambda module: lambda **arguments: mounted.update(arguments))
     live.mount("core", "here", {"a": 1}, {"z": np.zeros(3, np.float32)}, programs=[store["vae"]], on_send=got.append)
 
     def receive(payload):
@@ -261,7 +261,7 @@ def test_what_did_not_come_is_asked_for_again_after_a_while(store, receive, monk
 
 def test_nobody_listens(store, session, monkeypatch):
     mounted = {}
-    monkeypatch.setattr(live, "_COMPONENT", lambda **arguments: mounted.update(arguments))
+    monkeypatch.setattr(live, "_component", lambda module: lambda **arguments: mounted.update(arguments))
     live.mount("core", "here", {})
     session["here"] = Sent(sent={"z": 1})
     mounted["on_sent_change"]()

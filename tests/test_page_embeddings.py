@@ -15,7 +15,7 @@ from aevae.config import DataConfig
 from aevae.embeddings import task, umaps
 from aevae.metrics import neighbours
 from aevae.runs import train_or_load
-from aevae.ui import atlas, brush, brushing, loaders, panes, shading
+from aevae.ui import atlas, brush, brushing, loaders, mapview, panes, shading
 
 PAGE = "pages/explore/embeddings.py"
 QUICK = {"count": 300, "map_1": "pca", "map_2": "pca"}
@@ -347,6 +347,13 @@ def test_a_perplexity_that_is_too_large(store):
     assert spec(app)["panes"][1]["note"] == "perplexity must be in 1..99.6 for 300 codes, got 900"
     app.number_input(key="perplexity_2").set_value(50.0).run()
     assert states(whole(app)) == ["ready", "making"]
+
+
+def test_numbers_that_are_not_there_yet_take_as_much_room(store):
+    known = spec(opened(space_1=store["vae"], space_2=panes.PIXELS))["panes"][0]["numbers"]
+    blank = mapview.numbers(None)
+    assert [name for name, *_ in blank] == [name for name, *_ in known]
+    assert not any(c.isdecimal() for _name, value, _help in blank for c in value)
 
 
 def test_codes_that_are_no_numbers(store, monkeypatch):

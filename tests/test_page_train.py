@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import re
 import shutil
 import threading
 import time
@@ -403,20 +404,29 @@ def running(empty_store):
     thread.join()
 
 
+def clocks(at) -> list[str]:
+    """Whatever on the page says how far training is."""
+    said = [bar.proto.text for bar in at.get("progress")] + [text.value for text in (*at.markdown, *at.caption)]
+    return [text for text in said if re.search(r"of \d+ epochs|\bepoch \d|\bstep \d", text)]
+
+
 def test_a_running_job_is_watched_and_held(running):
     at = page(job=running.run)
-    assert "**Paused** at step 5 of 12" in texts(at.markdown) and "10 minutes after" in texts(at.markdown)
+    assert "**Paused.**" in texts(at.markdown) and "10 minutes after" in texts(at.markdown)
+    (clock,) = clocks(at)
+    assert clock.startswith("1.25 of 3 epochs · step 5 of 12")
     film, arrays = player(at)
     assert film["spec"]["runs"][0]["live"] and {0, 0.25, 0.75, 1} <= set(arrays["0.epoch"].tolist())
     newest, frame = player(at, 1)
     assert newest["module"] == "filmnow" and newest["spec"]["channel"] == film["spec"]["runs"][0]["channel"]
     assert frame["0.epoch"].tolist() == [1.25] and frame["0.xy"].shape == (1, 1000, 2)
     press(at, "train_advance_step")
-    assert "step 6 of 12" in texts(at.markdown), "a step is on the page at once"
+    (clock,) = clocks(at)
+    assert clock.startswith("1.50 of 3 epochs · step 6 of 12"), "a step is on the page at once"
     press(at, "train_advance_epoch")
     until(lambda: jobs.get(running.id).progress["step"] == 8)
     press(at, "train_pace_slow")
-    assert jobs.get(running.id).pace == "slow" and "**Slowed down**" in texts(at.markdown)
+    assert jobs.get(running.id).pace == "slow" and "**Slowed down.**" in texts(at.markdown)
     press(at, "train_pace_pause")
     assert jobs.get(running.id).pace == "pause" and "left" not in at.get("progress")[0].proto.text
     press(at, "train_pace_go")
@@ -458,7 +468,7 @@ def test_running_job_shows_pace_and_download(empty_store):
 
     assert told(loading="Downloading MNIST: 3.0 of 12 MB", part=0.25) == ["Downloading MNIST: 3.0 of 12 MB"]
     (text,) = told(step=10, steps=20, epoch=3, images_per_s=12345.6, seconds_left=41.0)
-    assert text == "epoch 3 of 5 · 12,346 images / s · about 40 s left"
+    assert text == "2.50 of 5 epochs · step 10 of 20 · 12,346 images / s · about 40 s left"
     assert told() == ["The worker is getting ready ..."]
 
 

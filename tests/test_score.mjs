@@ -1,7 +1,7 @@
 // node --test tests/test_score.mjs: the score of a mixture, a small network, Langevin's walk.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { agreement, annealed, langevin, network, normals, scoreAt, shares, spoilt } from "../aevae/ui/web/score.js";
+import { along, annealed, langevin, network, normals, scoreAt, shares, spoilt } from "../aevae/ui/web/score.js";
 
 const PARTS = [-1, 0, 0.5, 0.7, 1, 0.5, 0.3, 0.3];
 const near = (a, b, far = 1e-6) => assert.ok(Math.abs(a - b) < far, `${a} is not ${b}`);
@@ -39,11 +39,13 @@ test("Langevin's walk comes to the density that it follows", () => {
   near(squares / 59799 - mean * mean, 0.25, 0.03);
 });
 
-test("agreement, annealing, shares", () => {
-  const all = () => true;
-  assert.deepEqual(agreement([1, 0, 0, 2], [1, 0, 0, 2], all), { error: 0, cosine: 1 });
-  near(agreement([1.5, 0, 0, 3], [1, 0, 0, 2], all).error, 0.5);
-  near(agreement([0, 1, 9, 9], [1, 0, 2, 0], (i) => i === 0).cosine, 0);
+test("the words say what the chart shows", () => {
+  const curve = { sigma: [0.1, 0.4, 1.6], near_error: [0.2, 0.6, 0.4] };
+  for (const [s, error] of [[0.1, 0.2], [0.2, 0.4], [0.4, 0.6], [0.8, 0.5], [1.6, 0.4], [0.05, 0.2], [2, 0.4]])
+    near(along(curve, s).near_error, error);
+});
+
+test("annealing, shares", () => {
   near(annealed(0, [0.1, 1]), 1);
   near(annealed(0.5, [0.1, 1]), Math.sqrt(0.1));
   near(annealed(2, [0.1, 1]), 0.1);

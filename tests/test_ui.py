@@ -1,8 +1,11 @@
 """The frame of the app and what all pages share, without a browser."""
 
+import ast
+import gettext
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +20,8 @@ from streamlit.testing.v1 import AppTest
 from aevae import paths
 from aevae.checkpoints import list_runs
 from aevae.config import fingerprint
-from aevae.ui import canvas, chrome, digits, i18n, pictures, state
+from aevae.ui import address as urls
+from aevae.ui import canvas, chrome, digits, i18n, loaders, pictures, state
 
 ROOT = paths.ROOT
 
@@ -135,13 +139,98 @@ def test_the_first_page_needs_no_torch(shelf):
         ("lab/train", "train_family", ["beta_vae"], ["β-VAE"]),
     ],
 )
-def test_an_address_with_own_names_stays_one(store, path, key, asked, shown):
-    """The widget would strike what it does not show out of the address, and the next one to copy it would lose it."""
+def test_an_address_has_own_names_and_titles_are_understood(store, path, key, asked, shown):
+    """Titles change with the language, labels with the other runs of the store: a link would show something else."""
     asked = [store[name[1:]] if name[0] == "@" else name for name in asked]
-    at = open_page(f"pages/{path}.py", **{key: asked})
-    assert not at.exception and at.query_params[key] in (shown, *shown[: len(shown) == 1])
-    kept = open_page(f"pages/{path}.py", **{key: shown})
-    assert [kept.session_state[key]] == [at.session_state[key]], "both show the same"
+    for way in (asked, shown):
+        at = open_page(f"pages/{path}.py", **{key: way})
+        assert not at.exception and address(at, key) == asked
+        assert at.session_state[key] in (asked, asked[0])
+
+
+def test_no_picker_that_shows_titles_is_bound_by_streamlit():
+    """It would write the titles into the address: `address.pick` writes the options' own names."""
+    wrong = []
+    for file in [*(ROOT / "aevae" / "ui").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]:
+        for call in ast.walk(ast.parse(file.read_text())):
+            if isinstance(call, ast.Call) and {"bind", "format_func"} <= {word.arg for word in call.keywords}:
+                wrong.append(f"{file.relative_to(ROOT)}:{call.lineno}")
+    assert wrong == []
+
+
+def test_only_one_place_writes_addresses_and_one_makes_fragments():
+    """What is written elsewhere is not read after Back; a fragment made elsewhere fails where its run is gone."""
+    rules = {r"st\.query_params\[.*\] =|query_params\.(pop|update|clear|from_dict)": {"address.py"},
+             r"st\.fragment": {"redraw.py"}}  # fmt: skip
+    files = [*(ROOT / "aevae" / "ui").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]
+    for rule, places in rules.items():
+        assert {file.name for file in files if re.search(rule, file.read_text())} == places, rule
+
+
+# -- a link and time --------------------------------------------------------------------------------------------------
+
+
+def address(at: AppTest, key: str = "model") -> list[str]:
+    found = at.query_params.get(key, [])
+    return [found] if isinstance(found, str) else list(found)
+
+
+def test_a_link_means_the_same_run_when_another_one_has_its_label(shelf):
+    first = put_run(shelf / "runs", "vae", 1)
+    at = AppTest.from_function(choose_one).run()
+    link = address(at)
+    assert link == [first], "also where it is the default, which changes with the store"
+    second = put_run(shelf / "runs", "vae", 2)
+    loaders.runs.clear()
+    for name in (first, second):
+        at = AppTest.from_function(choose_one)
+        at.query_params["model"] = name
+        assert at.run().text[0].value == name and address(at) == [name]
+    label = state.run_label(next(run for run in list_runs() if run.name == first))
+    at = AppTest.from_function(choose_one)
+    at.query_params["model"] = label
+    assert "several models here are called so" in at.run().info[0].value
+    at = AppTest.from_function(choose_one)
+    at.query_params["model"] = f"{label} · {second[-12:-6]}"
+    assert at.run().text[0].value == second and not at.info
+
+
+def test_a_link_to_a_run_that_is_not_here_says_so(shelf):
+    put_run(shelf / "runs", "vae", 1)
+    at = AppTest.from_function(choose_one)
+    at.query_params["model"] = "vae-mnist-ffffffffffff"
+    assert "there is no such model here" in at.run().info[0].value
+
+
+def test_a_run_that_is_deleted_is_said_to_be(shelf):
+    first, second = put_run(shelf / "runs", "vae", 1), put_run(shelf / "runs", "ae", 2)
+    at = AppTest.from_function(choose_one).run()
+    shutil.rmtree(shelf / "runs" / first)
+    loaders.runs.clear()
+    at.run()
+    assert at.text[0].value == second and "no longer here" in at.info[0].value and address(at) == [second]
+
+
+GERMAN = {"salt and pepper": "Salz und Pfeffer", "masking": "maskierend", "shipped": "mitgeliefert"}
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_links_hold_across_languages(shelf, monkeypatch, language):
+    """Own names always; an English title also where pages speak another language."""
+    if language == "de":
+        catalogue = type(
+            "Catalogue", (gettext.NullTranslations,), {"gettext": lambda _self, text: GERMAN.get(text, text)}
+        )()
+        monkeypatch.setattr(i18n, "catalogue", lambda _language: catalogue)
+    name = put_run(shelf / "shipped", "vae")
+    for asked in (name, "VAE · d=20 · mnist · shipped"):
+        at = AppTest.from_function(choose_one)
+        at.query_params["model"] = asked
+        assert at.run().text[0].value == name and address(at) == [name] and not at.info
+    titles = [text if language == "en" else GERMAN[text] for text in ("salt and pepper", "masking")]
+    show = dict(zip(("salt_and_pepper", "masking"), titles, strict=True)).get
+    for asked in ("salt_and_pepper", "salt and pepper"):
+        assert urls.meant(asked, ["salt_and_pepper", "masking"], show) == "salt_and_pepper"
 
 
 # -- choosing a model ------------------------------------------------------------------------------------------------
@@ -247,9 +336,28 @@ def test_a_handful_is_of_the_class_asked_for_and_keeps_the_chosen_one():
     assert len(set(some)) == len(some) == 40
     assert 13 in some
     assert {int(labels[i]) for i in some} == {3}
-    assert digits.handful(labels, 3, seed=1, chosen=4)[0] == 4
+    other = next(i for i in range(3, 1000, 10) if i not in some)
+    assert digits.handful(labels, 3, seed=1, chosen=other)[0] == other
+    assert {int(labels[i]) for i in digits.handful(labels, 3, seed=1, chosen=4)} == {3}, "a 4 is not among the 3s"
     assert digits.handful(labels, -1, seed=1, chosen=0) == digits.handful(labels, -1, seed=1, chosen=0)
     assert digits.handful(labels, -1, seed=1, chosen=0) != digits.handful(labels, -1, seed=2, chosen=0)
+
+
+def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
+    grids = []
+    monkeypatch.setattr(digits.canvas, "pick_cell", lambda *_args, **shown: grids.append(shown))
+    at = AppTest.from_function(choose_digit).run()
+    at.pills(key="digit_class").set_value(4).run()
+    label, number = at.text[0].value.split()[-2:]
+    assert label == "4" and grids[-1]["selected"] == 0 and grids[-1]["names"][0] == f"4, number {number}"
+    at.pills(key="digit_class").set_value(-1).run()
+    at.pills(key="digit_class").set_value(4).run()
+    assert at.text[0].value.endswith(f" 4 {number}"), "a digit of the class stays"
+    other = int(grids[-1]["names"][5].split()[-1])
+    at.number_input(key="digit").set_value(other).run()
+    assert grids[-1]["selected"] == 5
+    at.number_input(key="digit").set_value(0).run()
+    assert at.text[0].value.split()[-2] != "4" and grids[-1]["selected"] == -1, "what is not shown is not framed"
 
 
 # -- the plane -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """mnist, fashion-mnist, kmnist: the full 60,000 + 10,000 pictures, in torchvision's folder layout under `data_dir()`.
 
+Files that somebody laid there by hand are found under their other usual names, too (`PART`, `_folders`). A download
+goes into torchvision's folder.
+
 The idx files are parsed here, plain or gzipped, without importing torch; torchvision is asked only for the addresses
 and checksums of a download. Format: two zero bytes, type 0x08 (unsigned byte), number of dimensions, each size as
 big-endian 32 bits, then the bytes.
@@ -10,13 +13,14 @@ import hashlib
 import http.client
 import math
 import os
+import re
 import struct
 import tempfile
 import urllib.request
 import zlib
 from collections.abc import Hashable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +44,8 @@ class Known:
     name: str
     title: str
     folder: str  # also the name of torchvision's class
+    also: tuple[str, ...]  # other names of the folder, in small letters and without signs
+    first: dict[str, bytes]  # part -> its first ten labels, as far as known: they tell sets apart
     source: str
     licence: str
     megabytes: int
@@ -57,6 +63,8 @@ KNOWN = {
             "mnist",
             "MNIST",
             "MNIST",
+            ("mnist",),
+            {"train": bytes((5, 0, 4, 1, 9, 2, 1, 3, 1, 4)), "t10k": bytes((7, 2, 1, 0, 4, 1, 4, 9, 5, 9))},
             "torchvision; LeCun, Cortes, Burges: handwritten digits",
             "CC BY-SA 3.0",
             12,
@@ -66,6 +74,8 @@ KNOWN = {
             "fashion-mnist",
             "Fashion-MNIST",
             "FashionMNIST",
+            ("fashionmnist", "fashion"),
+            {"train": bytes((9, 0, 0, 3, 0, 2, 7, 2, 5, 5)), "t10k": bytes((9, 2, 1, 1, 6, 1, 4, 6, 5, 7))},
             "torchvision; Xiao, Rasul, Vollgraf 2017 (arXiv:1708.07747): pictures of clothes",
             "MIT",
             31,
@@ -75,6 +85,8 @@ KNOWN = {
             "kmnist",
             "Kuzushiji-MNIST",
             "KMNIST",
+            ("kmnist", "kuzushijimnist", "kuzushiji"),
+            {},
             "torchvision; Clanuwat et al. 2018 (arXiv:1812.01718): cursive Japanese characters",
             "CC BY-SA 4.0",
             21,
@@ -83,6 +95,11 @@ KNOWN = {
     )
 }
 PARTS = tuple(f"{part}-{kind}" for part in COUNTS for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
+PART = re.compile(r"(train|t10k|test)[-._ ](images|labels)[-._ ](?:idx[13][-._ ])?ubyte(\.gz)?", re.IGNORECASE)
+SHARED = ("raw", "data", "datasets", "files")  # names of folders that say nothing of the set
+
+
+Files = dict[str, list[Path]]  # part -> the files that may be it
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -90,7 +107,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     header = 4 + 4 * len(shape)
     size = math.prod(shape)
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else open(path, "rb") as file:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb") as file:
             content = file.read(header + size + 1)  # one byte more than fits shows a file that is too long
     except (OSError, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path} cannot be read ({error})") from None
@@ -112,40 +129,137 @@ def _times(shape: tuple[int, ...]) -> str:
 def read(name: str) -> Dataset:
     """The data set from its files on disk. Raises DamagedFile or, where a file is missing, DataUnavailable."""
     known = KNOWN[name]
+    damage = None
+    for files in _whole_sets(known):
+        try:
+            return _read_files(known, files)
+        except DamagedFile as error:
+            damage = damage or error
+    raise damage or DataUnavailable(f"{known.title} is not on this machine yet{_there(known)}; {_advice(known)}")
+
+
+def _read_files(known: Known, files: Files) -> Dataset:
     splits = []
     for part, count in COUNTS.items():
-        images = _read_part(known, f"{part}-images-idx3-ubyte", (count, 28, 28))
-        labels = _read_part(known, f"{part}-labels-idx1-ubyte", (count,))
+        images = _read_part(files[f"{part}-images-idx3-ubyte"], (count, 28, 28))
+        labels = _read_part(paths := files[f"{part}-labels-idx1-ubyte"], (count,))
         if labels.max() > 9:
-            raise DamagedFile(f"{part}-labels-idx1-ubyte in {known.raw} has the class {labels.max()}, must be 0..9")
+            raise DamagedFile(f"{paths[0].name} in {paths[0].parent} has the class {labels.max()}, must be 0..9")
         splits.append(Split(images[:, None], labels.astype(np.int64)))
-    return Dataset(name, known.title, *splits, known.classes)
+    return Dataset(known.name, known.title, *splits, known.classes)
 
 
-def _read_part(known: Known, part: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The first of the plain and the gzipped file that is whole."""
+def _read_part(paths: list[Path], shape: tuple[int, ...]) -> np.ndarray:
+    """The first of these files that is whole, e.g. the plain or the gzipped one. Raises DamagedFile."""
     damage = None
-    for path in _present(known, part):
+    for path in paths:
         try:
             return read_idx(path, shape)
         except DamagedFile as error:
             damage = damage or error
-    raise damage or DataUnavailable(f"{known.title} is not on this machine yet; {_advice(known)}")
+    raise damage or DamagedFile("no file is there")
 
 
-def _present(known: Known, part: str) -> list[Path]:
-    return [path for path in (known.raw / part, known.raw / f"{part}.gz") if path.is_file()]
+# -- what is there ---------------------------------------------------------------------------------------------------
+
+
+def _folders(known: Known) -> dict[Path, bool]:
+    """Where the files may lie, each place by itself, and whether its name says that they are of this set:
+    torchvision's folder, others that are named like the set, the data folder itself, `raw`, ..."""
+    root = data_dir()
+    named, shared = [known.raw, known.raw.parent], [root]
+    for folder in _subfolders(root):
+        plain = re.sub(r"[^a-z0-9]", "", folder.name.lower())
+        if plain in known.also:
+            named += [folder, *_subfolders(folder)]
+        elif plain in SHARED:
+            shared.append(folder)
+    return dict.fromkeys(shared, False) | dict.fromkeys(named, True)
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    try:
+        return sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    except OSError:
+        return []
+
+
+def _files(folder: Path) -> Files:
+    """Part -> its files in a folder, the usual name first; also in a folder of the file's own name, as of Kaggle."""
+    found: dict[str, list[Path]] = {}
+    try:
+        paths = sorted(folder.iterdir(), key=lambda path: (path.name not in PARTS, path.suffix == ".gz", path.name))
+    except OSError:
+        return {}
+    for path in paths:
+        match = PART.fullmatch(path.name)
+        if not match:
+            continue
+        split, kind = match[1].lower().replace("test", "t10k"), match[2].lower()
+        part = f"{split}-{kind}-{'idx3' if kind == 'images' else 'idx1'}-ubyte"
+        inner = path / path.name
+        found.setdefault(part, []).extend(file for file in (path, inner) if file.is_file())
+    return {part: files for part, files in found.items() if files}
+
+
+def _present(known: Known) -> dict[Path, Files]:
+    """Folder -> the files of this set in it, torchvision's folder first.
+
+    A folder whose name does not say of which set they are is left out if they are seen to be of another.
+    """
+    found = {folder: (named, _files(folder)) for folder, named in reversed(_folders(known).items())}
+    found = {folder: files for folder, (named, files) in found.items() if files and (named or _may_be(known, files))}
+    return dict(sorted(found.items(), key=lambda item: item[0] != known.raw))
+
+
+def _may_be(known: Known, files: Files) -> bool:
+    """Whether these files are of no other set: all have the same names of files, their first labels differ."""
+    for split in COUNTS:
+        for path in files.get(f"{split}-labels-idx1-ubyte", ())[:1]:
+            first = _first_labels(path, path.stat().st_mtime_ns)
+            if any(first == other.first.get(split) for other in KNOWN.values() if other.name != known.name):
+                return False
+    return True
+
+
+@lru_cache(maxsize=64)
+def _first_labels(path: Path, _stamp: int) -> bytes:
+    try:
+        with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb") as file:
+            return file.read(18)[8:]
+    except (OSError, EOFError, zlib.error):
+        return b""
+
+
+def _whole_sets(known: Known) -> list[Files]:
+    """The places that have all four parts (whole or not: that is seen when they are read)."""
+    return [files for files in _present(known).values() if len(files) == len(PARTS)]
+
+
+def _there(known: Known) -> str:
+    """What of the set is on this machine and what is missing, or where was looked; goes on a sentence."""
+    found = _present(known)
+    if not found:
+        places = f"{known.raw} or {data_dir()}" if data_dir().is_dir() else f"{known.raw}"
+        return f" (no file of it is in {places})"
+    folder, files = max(found.items(), key=lambda item: len(item[1]))
+    names = ", ".join(paths[0].name for paths in files.values())
+    missing = ", ".join(part for part in PARTS if part not in files)
+    return f" ({folder} has {names}" + (f"; missing is {missing})" if missing else ")")
 
 
 def available(name: str) -> bool:
     """Whether all four files are there (whole or not: that is seen when they are read)."""
-    return all(_present(KNOWN[name], part) for part in PARTS)
+    return bool(_whole_sets(KNOWN[name]))
 
 
 def stamp(name: str) -> Hashable:
     """Changes when a file of the data set changes or moves."""
-    paths = [path for part in PARTS for path in _present(KNOWN[name], part)]
+    paths = [path for files in _whole_sets(KNOWN[name]) for part in PARTS for path in files[part]]
     return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
+
+
+# -- download --------------------------------------------------------------------------------------------------------
 
 
 def fetch(name: str, on_progress: Progress | None = None) -> None:
@@ -200,7 +314,7 @@ def _download_parts(known: Known, on_progress: Progress | None) -> None:
 def _is_whole(known: Known, part: str) -> bool:
     count = COUNTS[part.split("-")[0]]
     try:
-        _read_part(known, part, (count, 28, 28) if "images" in part else (count,))
+        _read_part(_files(known.raw).get(part, []), (count, 28, 28) if "images" in part else (count,))
     except ValueError:
         return False
     return True
@@ -223,7 +337,7 @@ def _download_file(known: Known, addresses: list[str], md5: str, path: Path, on_
             reason = f"{address}: {getattr(error, 'reason', error)}"
         finally:
             Path(partial_name).unlink(missing_ok=True)
-    raise DataUnavailable(f"{known.title} could not be downloaded ({reason}); {_advice(known)}")
+    raise DataUnavailable(f"{known.title} could not be downloaded ({reason}){_there(known)}; {_advice(known)}")
 
 
 def _copy(address: str, out, on_bytes) -> str:

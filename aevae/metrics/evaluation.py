@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
+from aevae.config import brief
 from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, Values, diverged
 from aevae.metrics.registry import METRICS
 
@@ -27,11 +28,12 @@ def choose(run, names: Iterable[str]) -> list[Metric]:
     Raises ValueError for a name that is unknown or does not apply, with the reason.
     """
     names = list(names)
+    for name in names:
+        if name not in METRICS and name not in GROUPS:
+            raise ValueError(f"metric must be one of all, quick, {', '.join(METRICS)}, got {brief(name)}")
     if group := GROUPS & set(names):
         return [m for m in METRICS.values() if not m.applies(run) and ("all" in group or m.cost == QUICK)]
     for name in names:
-        if name not in METRICS:
-            raise ValueError(f"metric must be one of all, quick, {', '.join(METRICS)}, got {name}")
         if said := METRICS[name].applies(run):
             raise ValueError(said)
     return [METRICS[name] for name in dict.fromkeys(names)]
@@ -48,16 +50,18 @@ def evaluate(
     should_stop: Callable[[], bool] = lambda: False,
     data=None,
     on_unkept: Callable[[Exception], None] | None = None,
+    on_left_out: Callable[[str], None] = lambda text: None,
 ) -> Values:
     """Values of these metrics (names, "quick" or "all") of an opened run on the first n test pictures; 0: all of them.
 
     A model without an encoder is asked of 1,000 unless n says otherwise. options: of the metrics that have them, e.g.
     {"samples": 500}; data: another DataConfig than the run's. What is known is not computed again; when `should_stop`
-    says so, what was found so far comes back. Values that cannot be kept on disk come back all the same if somebody
+    says so, what was found so far comes back. Of a group, a metric that needs images which are not on this machine is
+    left out; `on_left_out` gets a sentence. Values that cannot be kept on disk come back all the same if somebody
     listens (`on_unkept`). Raises ValueError with one sentence for what cannot be.
     """
     from aevae import datasets
-    from aevae.runs import FITTED
+    from aevae.runs import FITTED, must_fit
     from aevae.training.device import keep_memory, set_threads
 
     names, options = list(names), dict(options or {})
@@ -82,7 +86,9 @@ def evaluate(
     if any(metric.cost == SLOW for group in todo for metric in group):
         set_threads()  # two threads beside other busy processes take longer than one
         keep_memory()
-    test = datasets.load(data).test.take(slice(n or (None if run.model.has_encoder else FITTED)))
+    dataset = datasets.load(data)
+    must_fit(run.config.model, dataset)
+    test = dataset.test.take(slice(n or (None if run.model.has_encoder else FITTED)))
     if not len(test):
         raise ValueError(f"{data.name} has no test pictures to measure on")
 
@@ -96,7 +102,13 @@ def evaluate(
     with contextlib.suppress(Stopped):
         for done, group in enumerate(todo):  # noqa: B007 (beat reads it)
             beat(0.0)
-            entry = _compute(run, sample, group[0], seed, options)
+            try:
+                entry = _compute(run, sample, group[0], seed, options)
+            except datasets.DataUnavailable as error:
+                if not GROUPS & set(names):
+                    raise
+                on_left_out(f"without {', '.join(metric.name for metric in group)}: {error}")
+                continue
             found |= entry["values"]
             try:
                 _keep(run.info, data.name, _key(group[0], n, seed, options), entry)

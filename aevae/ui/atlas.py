@@ -10,7 +10,7 @@ import numpy as np
 import streamlit as st
 
 from aevae import embeddings, jobs
-from aevae.ui import loaders
+from aevae.ui import loaders, redraw
 from aevae.ui.i18n import _
 from aevae.ui.panes import Choice, request_of, title_of
 from aevae.ui.watch import beat
@@ -124,7 +124,7 @@ def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -
     _forget_others(looks)
     waits = waiting(looks)
     st.session_state["atlas_waits"] = waits
-    st.fragment(desk, run_every=beat() if waits else None)(choices, dataset, n, *rest)
+    redraw.fragment(desk, run_every=beat() if waits else None)(choices, dataset, n, *rest)
     return looks
 
 

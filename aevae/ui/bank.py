@@ -4,6 +4,7 @@ The code is a text under the key `z` ("0.12,-1.3"), in the session and in the UR
 length, it means: the code of the chosen digit. Everything drawn from z goes through `decode_view`.
 """
 
+import contextlib
 import math
 import zlib
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from aevae.checkpoints import NoSuchRun
 from aevae.latent.sampling import prior, prior_name
-from aevae.ui import loaders
+from aevae.ui import address, loaders
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT
 
@@ -164,15 +166,15 @@ def digit_code(bank: Bank) -> np.ndarray:
     """The code (D,) of the chosen digit, or of the reader's own picture."""
     own = st.session_state.get(f"{DIGIT}_own")
     if own is not None:
-        return loaders.run(bank.name).encode(own[None])[0]
+        with contextlib.suppress(NoSuchRun):  # deleted elsewhere: the page says so, after this callback
+            return loaders.run(bank.name).encode(own[None])[0]
     number = st.session_state.get(DIGIT, 0)
     return bank.codes[number if 0 <= number < len(bank.codes) else 0]
 
 
 def current_code(bank: Bank) -> np.ndarray:
-    """z (D,) float32, within the range of the sliders: the one in the session or the URL, else the digit's."""
-    state = st.session_state if CODE in st.session_state else st.query_params  # before the text field is first drawn
-    z = parse_code(state.get(CODE, ""), bank.latent_dim)
+    """z (D,) float32, within the range of the sliders: the one in the session, else the digit's."""
+    z = parse_code(st.session_state.get(CODE, ""), bank.latent_dim)
     return clip(digit_code(bank) if z is None else z, bank)
 
 
@@ -206,8 +208,13 @@ def draw(bank: Bank, fitted: bool, next_one: bool = True) -> None:
 
 
 def settle(bank: Bank) -> None:
-    """After the digit is picked: a code of another model gives way, and so does the last one to a new digit."""
+    """After the digit is picked: a code of another model gives way, and so does the last one to a new digit. The code
+    that an address asks for belongs to the model and the digit beside it."""
     state = st.session_state
+    if (said := address.asked(CODE)) is not None:
+        state[CODE] = said[-1] if said else ""
+        state.pop(_OWNER, None)
+        state.pop(_DIGIT_SEEN, None)
     digit = _digit_chosen()
     if state.get(_OWNER) not in (None, bank.name):
         state[CODE] = ""
@@ -248,12 +255,12 @@ def sliders(dims: list[int], z: np.ndarray, bank: Bank, columns: int = 2) -> Non
 
 def choose_dim(label: str, dims: list[int], key: str) -> int:
     """One of `dims`; the first is the default."""
-    return st.selectbox(label, dims, format_func=lambda d: f"z{d}", key=key, width=120, bind="query-params")
+    return address.pick(st.selectbox, label, dims, format_func=lambda d: f"z{d}", key=key, width=120)
 
 
 def code_field(bank: Bank) -> None:
-    """The code as text: to copy, to paste, and the place that the URL is bound to."""
-    st.text_input(
+    """The code as text: to copy, to paste; what stands there, stands in the address."""
+    text = st.text_input(
         _("The code z as text"),
         key=CODE,
         max_chars=LONGEST,
@@ -261,9 +268,9 @@ def code_field(bank: Bank) -> None:
         help=_("{} numbers with commas between. It is part of the link; anything else is ignored.").format(
             bank.latent_dim
         ),
-        bind="query-params",
+        persist_state="session",
     )
-    text = st.session_state.get(CODE, "")
+    address.tell(CODE, *filter(None, [text]))
     if text and parse_code(text, bank.latent_dim) is None:
         st.caption(
             _("This is not a code of {} numbers, so the code of the chosen digit is shown.").format(bank.latent_dim)

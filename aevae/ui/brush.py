@@ -1,8 +1,7 @@
 """What is brushed in the maps: points, one point, and how each pane is looked at. In the session, and in the link.
 
 The link names `selected` (a bit for each point, deflated), `point`, and `view` (middle and zoom of each pane). It is
-written whenever something is brushed, and read where it says something that this session has not written: a link that
-was sent, the way back. A page that is left and comes again without them brings back what the session has.
+written whenever something is brushed. A page that comes again without them brings back what the session has.
 """
 
 import base64
@@ -13,6 +12,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import streamlit as st
+
+from aevae.ui import address
 
 _STATE = "atlas"
 NAMES = ("selected", "point", "view")
@@ -25,32 +26,31 @@ LONGEST = 16_000  # characters of a part of a link that is looked at
 @dataclass
 class Brush:
     """points: data set and number of digits it belongs to; selected: rows, rising; point: the chosen row or -1;
-    views: (x, y, zoom) of each pane, () for all of it; n: the browser's last letter; link: as this session wrote it."""
+    views: (x, y, zoom) of each pane, () for all of it; n: the browser's last letter."""
 
     points: str
     selected: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
     point: int = -1
     views: tuple[tuple[float, float, float], ...] = ()
     n: int = 0
-    link: dict[str, str] = field(default_factory=dict)
 
 
 def brush(dataset: str, n: int) -> Brush:
     """What is brushed among these points; of others, only how they are looked at is kept."""
     points, known = f"{dataset}:{n}", st.session_state.get(_STATE)
     if known is None or known.points != points:
-        known = Brush(points) if known is None else Brush(points, views=known.views, n=known.n, link=known.link)
+        known = Brush(points) if known is None else Brush(points, views=known.views, n=known.n)
         st.session_state[_STATE] = known
     return known
 
 
 def follow_link(dataset: str, n: int) -> None:
-    """Take what the link says if it is news. For the page's own runs: while a letter is heard, the link is behind."""
+    """Take what the address asks for."""
     now = brush(dataset, n)
-    said = {name: st.query_params[name] for name in NAMES if name in st.query_params}
-    if said and said != now.link:
-        now.selected, now.point = unpack(said.get("selected", ""), n), _row(said.get("point", ""), n)
-        now.views = views_of(said.get("view", ""))
+    asked = [address.asked(name) for name in NAMES]
+    if any(said is not None for said in asked):
+        selected, point, view = (said[-1] if said else "" for said in asked)
+        now.selected, now.point, now.views = unpack(selected, n), _row(point, n), views_of(view)
     _write_link(now, n)
 
 
@@ -71,17 +71,9 @@ def heard(payload: dict, dataset: str, n: int) -> None:
 
 
 def _write_link(now: Brush, n: int) -> None:
-    link = {
-        "selected": pack(now.selected, n),
-        "point": str(now.point) if now.point >= 0 else "",
-        "view": view_text(now.views),
-    }
-    now.link = {name: text for name, text in link.items() if text}
-    for name, text in link.items():
-        if not text:
-            st.query_params.pop(name, None)
-        elif st.query_params.get(name) != text:
-            st.query_params[name] = text
+    texts = pack(now.selected, n), str(now.point) if now.point >= 0 else "", view_text(now.views)
+    for name, text in zip(NAMES, texts, strict=True):
+        address.tell(name, *filter(None, [text]))
 
 
 # -- the link --------------------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import streamlit as st
 
+from aevae.blob import class_numbers
 from aevae.figures.palette import CLASS_COLOURS
 from aevae.ui import live
 from aevae.ui.i18n import _
@@ -41,7 +42,7 @@ def plane(
     """The chosen place (x, y) in the units of `extent`, or None before the first choice.
 
     background: PNG, stretched over the extent, pixels kept sharp. extent: (x left, x right, y bottom, y top).
-    points (N, 2) and classes (N,) 0..255: a cloud, coloured by class. marks: dicts x, y, label.
+    points (N, 2) and classes (N,): a cloud, coloured by class. marks: dicts x, y, label.
     height: pixels; None: as high as width and shape ask. equal: one unit is as long in x as in y (as long as the
     background's pixels are square). cell (w, h): the choice snaps to the middle of a cell, and its frame is drawn.
     label: what a screen reader says. names: a text per cell, read out and shown under the plane while pointing.
@@ -60,7 +61,7 @@ def plane(
                 on_pick(xy)
 
     points = np.zeros((0, 2), np.float32) if points is None else np.asarray(points, np.float32)
-    classes = np.zeros(0, np.uint8) if classes is None else np.asarray(classes).astype(np.uint8)
+    classes = class_numbers(np.zeros(0) if classes is None else classes)
     if points.ndim != 2 or points.shape[1] != 2 or len(classes) not in (0, len(points)):
         raise ValueError(f"points must be (N, 2) with N classes or none, got {points.shape} and {classes.shape}")
     x0, x1, y0, y1 = (float(v) for v in extent)

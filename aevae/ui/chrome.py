@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from aevae import bundles
+from aevae import bundles, checkpoints
+from aevae.ui import address, redraw
 from aevae.ui.i18n import _
 
 SWITCH = 0.001  # seconds of Python after which another session's turn comes; torch asks for a turn after every step
@@ -150,8 +151,14 @@ def announce() -> None:
 def run(page) -> None:
     """Run a page of the menu. What is missing of the lab itself is said in a sentence; other errors go through."""
     _forget_impossible()
+    address.begin()
+    redraw.begin()
     try:
         page.run()
+        address.end()
+        redraw.end()
+    except checkpoints.NoSuchRun as problem:
+        redraw.without(problem)
     except bundles.Missing as problem:
         st.error(_("This page cannot be shown: {}.").format(str(problem)), icon=":material/error:")
 

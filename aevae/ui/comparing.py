@@ -12,7 +12,7 @@ from aevae.comparison import describe, numbers_of
 from aevae.figures.palette import family_title
 from aevae.figures.static import safe
 from aevae.queuefile import Job, QueueBroken
-from aevae.ui import gate, loaders, state
+from aevae.ui import address, gate, loaders, redraw, state
 from aevae.ui.i18n import _
 
 DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"
@@ -50,8 +50,8 @@ def pick_dataset(found: Sequence[RunInfo]) -> str:
 def pick_families(found: Sequence[RunInfo]) -> list[RunInfo]:
     """The runs of the chosen families; all if none is chosen."""
     families = list(dict.fromkeys(run.family for run in found))
-    chosen = st.multiselect(
-        _("Families"), families, format_func=family_title, key=FAMILY, wrap=True, bind="query-params",
+    chosen = address.pick(
+        st.multiselect, _("Families"), families, format_func=family_title, key=FAMILY, wrap=True,
         placeholder=_("all"), width=250,
     )  # fmt: skip
     return [run for run in found if run.family in chosen] if chosen else list(found)
@@ -64,8 +64,8 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     known = [name for name in metrics.METRICS if name not in lists]
     every = dict.fromkeys([*FIRST, *there, *known])
     means = [name for name in every if not name.endswith((spread.MEDIAN, spread.WORST))]  # those come with their mean
-    return st.multiselect(
-        _("Numbers"), means, default=FIRST, key=NUMBERS, wrap=True, format_func=comparison.title, bind="query-params",
+    return address.pick(
+        st.multiselect, _("Numbers"), means, default=FIRST, key=NUMBERS, wrap=True, format_func=comparison.title,
         help=_("Missing numbers are computed for the chosen models. A mean has its median and the share of its ten "
                "worst images beside it: one image can spoil a mean."),
     )  # fmt: skip
@@ -79,10 +79,9 @@ def with_extras(names: Sequence[str], found: Sequence[RunInfo], dataset: str) ->
 def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
     """The run that the others are compared with, or None."""
     labels = state.run_labels(found)
-    state.adopt_run(PIN, labels)
-    name = st.selectbox(
-        _("Differences to"), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
-        placeholder=_("nobody: the numbers themselves"), bind="query-params", width=290,
+    name = state.pick_run(
+        st.selectbox, _("Differences to"), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
+        placeholder=_("nobody: the numbers themselves"), width=290,
     )  # fmt: skip
     return next((run for run in found if run.name == name), None)
 
@@ -223,7 +222,7 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
     if problem := st.session_state.pop(_SAID, ""):
         st.error(state.literal(problem))
     if any(job.active for job in active):
-        _under_way()
+        redraw.fragment(_under_way, run_every=LOOK)()
     shown = {run.name for run in chosen}
     for job in active:
         wanted = job.config.get("metrics", ())
@@ -253,7 +252,6 @@ def _tasks() -> list[Job]:
     return [job for job in newest.values() if job.state in ("queued", "running", "failed")]
 
 
-@st.fragment(run_every=LOOK)
 def _under_way() -> None:
     """Progress and Cancel of each evaluation; the page is drawn anew when one more is done."""
     active = [job for job in _tasks() if job.active]

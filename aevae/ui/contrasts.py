@@ -16,7 +16,7 @@ from aevae.comparison import describe
 from aevae.figures import latent_bars
 from aevae.figures.compare import trade_off
 from aevae.figures.static import safe, to_csv, to_svg
-from aevae.ui import digits, loaders, opening, pictures, state
+from aevae.ui import address, digits, kept, loaders, opening, pictures, state
 from aevae.ui.i18n import _
 
 EXTREMES, DIMS, STEPS = 8, 6, 7
@@ -70,8 +70,8 @@ def _without(labels: Sequence[str], why: str) -> None:
 
 def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str) -> None:
     """What the code costs against what it leaves: all runs of the table that have a KL, the chosen ones in colour."""
-    term = st.segmented_control(
-        _("Upwards"), ["recon", "sse"], default="recon", required=True, key="compare_upwards", bind="query-params",
+    term = address.pick(
+        st.segmented_control, _("Upwards"), ["recon", "sse"], default="recon", required=True, key="compare_upwards",
         format_func=lambda name: {"recon": _("nats still to be said"), "sse": _("squared error")}[name],
     )  # fmt: skip
     labels = state.run_labels(loaders.runs())
@@ -254,7 +254,7 @@ def _reconstructed(name: str, created: float, dataset: str) -> tuple[np.ndarray,
 
 def samples(runs: Sequence) -> None:
     """Draws of each prior, decoded."""
-    seed = st.number_input(_("Seed"), 0, 2**31 - 1, 0, key=state.SEED, width=150, bind="query-params")
+    seed = kept.field(st.number_input, _("Seed"), 0, 2**31 - 1, 0, key=state.SEED, width=150)
     generative = [run for run in runs if run.model.generative]
     across = min(ACROSS, len(generative))
     for row in range(0, len(generative), ACROSS):

@@ -13,7 +13,7 @@ from aevae.checkpoints import RunInfo
 from aevae.figures.palette import family_colour
 from aevae.metrics.denoising import draws, error_by_level, lay_over, spoil
 from aevae.metrics.reconstruction import psnr, sse
-from aevae.ui import live, loaders, pictures, state
+from aevae.ui import address, kept, live, loaders, pictures, state
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT, LEVEL, NOISE, SEED
 
@@ -70,18 +70,17 @@ def pick_noise(seen: bool = True) -> Spoiling:
     way over pages have one mechanism.
     """
     titles = noise_titles()
-    state.adopt(NOISE, lambda asked: titles.get(asked, asked))  # the kind itself, in any language
     with st.container(key="noise_controls" if seen else UNSEEN, gap="small"):
         if not seen:
             st.html(f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>")
-        kind = st.pills(
-            _("Noise"), list(titles), default="gaussian", required=True, format_func=titles.get, key=NOISE, wrap=True,
-            bind="query-params",
+        kind = address.pick(
+            st.pills, _("Noise"), list(titles), default="gaussian", required=True, format_func=titles.get, key=NOISE,
+            wrap=True,
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom"):
             level = st.slider(_("Level"), 0.0, 1.0, 0.5, 0.01, key=LEVEL, help=noise_help()[kind], bind="query-params")
-            seed = st.number_input(
-                _("Seed"), 0, MOST_SEED, 0, key=SEED, width=110, bind="query-params",
+            seed = kept.field(
+                st.number_input, _("Seed"), 0, MOST_SEED, 0, key=SEED, width=110,
                 help=_("The same seed draws the same noise again."),
             )  # fmt: skip
         times = st.slider(

@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from aevae.blob import class_numbers
 from aevae.figures.palette import CLASS_COLOURS, family_colour
+from aevae.ui import address, digits, live, loaders, maps, pictures, state
 from aevae.ui import bank as banks
-from aevae.ui import digits, live, loaders, maps, pictures, state
 from aevae.ui.bank import Bank
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT
@@ -28,13 +29,10 @@ def pick_beside(bank: Bank) -> list[str]:
     """Names of at most three other runs with the same code size, which decode the same code; in the URL."""
     others = [r for r in loaders.finished() if r.latent_dim == bank.latent_dim and r.name != bank.name]
     names = [r.name for r in others]
-    if BESIDE in st.session_state:
-        st.session_state[BESIDE] = [n for n in st.session_state[BESIDE] if n in names]
-    labels = state.run_labels(loaders.finished())
-    return st.multiselect(
+    return state.pick_run(
+        st.multiselect,
         _("Beside it"),
         names,
-        format_func=lambda name: labels.get(name, name),
         key=BESIDE,
         max_selections=MOST_BESIDE,
         disabled=not names,
@@ -45,7 +43,6 @@ def pick_beside(bank: Bank) -> list[str]:
             bank.latent_dim
         ),
         wrap=True,
-        bind="query-params",
     )
 
 
@@ -129,7 +126,7 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
     }
     arrays |= {
         "codes": _light(bank.codes),
-        "labels": bank.labels.astype(np.uint8),
+        "labels": class_numbers(bank.labels),
         "low": bank.low.astype(np.float32),
         "high": bank.high.astype(np.float32),
     }
@@ -206,9 +203,9 @@ def _light(codes: np.ndarray) -> np.ndarray:
 
 
 def _choice(label: str, key: str, options: dict[str, str]) -> str:
-    return st.segmented_control(
-        label, list(options), default=next(iter(options)), required=True, format_func=options.get, key=key,
-        bind="query-params",
+    return address.pick(
+        st.segmented_control, label, list(options), default=next(iter(options)), required=True, key=key,
+        format_func=options.get,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from aevae.ui import canvas, live, loaders, pictures
+from aevae.ui import address, canvas, kept, live, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT, MODEL, MODELS, label_of, literal
 
@@ -98,15 +98,15 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
     """The number of a test picture, from a field and a sheet of pictures."""
     own = st.session_state.get(f"{key}_own")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        number = st.number_input(
+        number = kept.field(
+            st.number_input,
             label or _("Digit"),
-            min_value=0,
-            max_value=len(images) - 1,
-            value=default,
+            0,
+            len(images) - 1,
+            default,
             key=key,
             width=130,
             help=_("Number of the picture among the {:,} test pictures; it is part of the link.").format(len(images)),
-            bind="query-params",
             on_change=_forget_own,
             args=(key,),
         )
@@ -124,6 +124,8 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
         label_visibility="collapsed",
         wrap=True,
         persist_state="session",
+        on_change=_class_chosen,
+        args=(key, labels),
     )
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
     canvas.pick_cell(
@@ -132,7 +134,7 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
         rows=-(-len(shown) // COLUMNS),
         columns=COLUMNS,
         count=len(shown),
-        selected=shown.index(number) if own is None else -1,
+        selected=shown.index(number) if own is None and number in shown else -1,
         names=[_("{}, number {}").format(labels[i], i) for i in shown],
         label=_("Test digits; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
@@ -145,10 +147,17 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
 
 
 def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = ROWS * COLUMNS) -> list[int]:
-    """Numbers of `count` pictures of class `wanted` (-1: all), drawn by `seed`; the chosen one is always among them."""
+    """Numbers of `count` pictures of class `wanted` (-1: all), drawn by `seed`; with the chosen one, if it is of it."""
     pool = np.arange(len(labels)) if wanted < 0 else np.flatnonzero(labels == wanted)
     drawn = pool[np.random.default_rng(seed).permutation(len(pool))][:count].tolist()
-    return drawn if chosen in drawn else [int(chosen), *drawn[: count - 1]]
+    return drawn if chosen in drawn or chosen not in pool else [int(chosen), *drawn[: count - 1]]
+
+
+def _class_chosen(key: str, labels: np.ndarray) -> None:
+    """Choosing a class chooses the first digit of it that is shown, unless one of it is chosen (a callback)."""
+    wanted, number = st.session_state[f"{key}_class"], st.session_state[key]
+    if wanted >= 0 and labels[number] != wanted:
+        st.session_state[key] = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), -1)[0]
 
 
 def _choose(key: str, number: int) -> None:
@@ -227,7 +236,7 @@ def _read_own(key: str, widget: str, handwriting: bool) -> None:
 
 def _draw(key: str, models: list[str]) -> None:
     """The board, with what each model makes of the drawing while it grows (`web/draw.js`)."""
-    if problem := live.trouble([]):
+    if problem := live.trouble([], has_server_version=False):
         st.caption(problem)
         st.caption(_("Pick, upload or photograph a digit instead."))
         return
@@ -344,19 +353,15 @@ def unpack_picture(text: str) -> np.ndarray | None:
 
 
 def _take_from_link(key: str) -> None:
-    """The picture that a link brings, on the first look of a session."""
-    if f"{key}_linked" in st.session_state:
+    """The picture that the address brings."""
+    if (said := address.asked(f"{key}_own")) is None:
         return
-    st.session_state[f"{key}_linked"] = True
-    picture = unpack_picture(st.query_params.get(f"{key}_own", ""))
-    if picture is not None and f"{key}_own" not in st.session_state:
+    picture = unpack_picture(said[-1]) if said else None
+    if picture is not None:
         st.session_state[f"{key}_own"] = picture
+    elif not said:
+        _forget_own(key)
 
 
 def _put_into_link(key: str, own: np.ndarray | None) -> None:
-    name, there = f"{key}_own", st.query_params.get(f"{key}_own")
-    wanted = None if own is None else pack_picture(own)
-    if wanted is None and there is not None:
-        del st.query_params[name]
-    elif wanted != there:
-        st.query_params[name] = wanted
+    address.tell(f"{key}_own", *([] if own is None else [pack_picture(own)]))

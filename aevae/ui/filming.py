@@ -11,6 +11,7 @@ import numpy as np
 import streamlit as st
 
 from aevae import checkpoints
+from aevae.blob import class_numbers
 from aevae.checkpoints import RunInfo
 from aevae.config import TrainConfig
 from aevae.figures import palette
@@ -118,7 +119,7 @@ def parcel(film: dict[str, np.ndarray], plane: np.ndarray, before: str = "0.") -
     out |= {
         "xy": np.clip(film["codes"] @ plane, -HALF, HALF).astype(np.float16),
         "mu": np.ascontiguousarray(film["codes"][:, :16]).astype(np.float16),
-        "labels": (film["labels"] % 256).astype(np.uint8),
+        "labels": class_numbers(film["labels"]),
         "plane": plane,
         "terms": np.stack(columns, axis=1) if columns else np.zeros((len(film["epoch"]), 0), np.float32),
     }
@@ -271,6 +272,7 @@ def texts() -> dict[str, str]:
         "play": _("Play"),
         "pause": _("Hold"),
         "newest": _("Newest"),
+        "now": _("now"),
         "following": _("follows the training"),
         "speed": _("Speed"),
         "time": _("Time"),

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +20,9 @@ import streamlit as st
 
 from aevae.config import PRESETS, DataConfig, ModelConfig, RunConfig, TrainConfig, build, check, option, parse, preset
 from aevae.figures.palette import family_title
-from aevae.ui import gate
+from aevae.ui import address, gate
 from aevae.ui.i18n import _
-from aevae.ui.state import adopt, literal, plain
+from aevae.ui.state import literal, plain
 
 OWN = "own pictures"  # the last choice of data sets
 FIRST = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")  # the other fields are folded away
@@ -107,10 +107,9 @@ def run_form() -> tuple[list[RunConfig], str]:
 
 def _family(families: list[str]) -> str:
     """The chosen family. A link may carry its title or its own name."""
-    _adopt_choice(FAMILY, _("family"), families, family_title)
-    return st.selectbox(
-        _("Family"), families, format_func=family_title, key=FAMILY, help=_("what is learnt; see below"),
-        on_change=_forget, args=(FAMILY,), bind="query-params", persist_state="session",
+    return address.pick(
+        st.selectbox, _("Family"), families, format_func=family_title, key=FAMILY, help=_("what is learnt; see below"),
+        on_change=_forget, args=(FAMILY,), unknown=_unknown(FAMILY, _("family"), families),
     )  # fmt: skip
 
 
@@ -355,21 +354,17 @@ def pretty(name) -> str:
     return str(name).replace("_", " ")
 
 
-def _adopt_choice(key: str, label: str, options: list, show) -> None:
-    """On the first look: take what the link asks for, by the shown text or the option's own name; else say so."""
-    named = {str(option): show(option) for option in options}
-    adopt(key, lambda asked: named.get(asked, asked))
-    asked = st.query_params.get(key)
-    if asked is not None and key not in st.session_state and asked not in named.values():
-        _note(key, _("{} must be one of {}, got {}").format(label, ", ".join(named), asked[:40]))
+def _unknown(key: str, label: str, options: list) -> Callable[[str], None]:
+    """What is said of a link that asks for another option."""
+    names = ", ".join(map(str, options))
+    return lambda asked: _note(key, _("{} must be one of {}, got {}").format(label, names, asked[:40]))
 
 
 def _choice(key: str, label: str, options: list, show, *, help: str, default: Any = "") -> Any:
     """One of few options, as a row of buttons."""
-    _adopt_choice(key, label, options, show)
-    return st.segmented_control(
-        label, options, default=default or options[0], required=True, format_func=show, key=key, help=help, wrap=True,
-        on_change=_forget, args=(key,), bind="query-params", persist_state="session",
+    return address.pick(
+        st.segmented_control, label, options, default=default or options[0], required=True, format_func=show, key=key,
+        help=help, wrap=True, on_change=_forget, args=(key,), unknown=_unknown(key, label, options),
     )  # fmt: skip
 
 
@@ -432,16 +427,11 @@ def _data_set(model_class: type) -> str | None:
     if st.session_state.get(DATA, options[0]) not in options:
         st.session_state[DATA] = model_class.Config.dataset
     labels = {name: _data_label(row) for name, row in rows.items()} | {OWN: _("own pictures ...")}
-    asked = st.query_params.get(DATA)
-    if asked is not None and DATA not in st.session_state and asked not in labels.values():
-        if asked == OWN:
-            st.session_state[DATA] = OWN
-        else:
-            named = ", ".join(n for n in rows if ":" not in n)
-            _note(DATA, _("the data set must be one of {}, or own pictures, got {}").format(named, asked[:40]))
-    chosen = st.selectbox(
-        _("Data set"), options, format_func=lambda name: labels.get(name, name), key=DATA, on_change=_forget,
-        args=(DATA,), bind="query-params", persist_state="session",
+    named = ", ".join(n for n in rows if ":" not in n)
+    text = _("the data set must be one of {}, or own pictures, got {}")
+    chosen = address.pick(
+        st.selectbox, _("Data set"), options, format_func=lambda name: labels.get(name, name), key=DATA,
+        on_change=_forget, args=(DATA,), unknown=lambda asked: _note(DATA, text.format(named, asked[:40])),
     )  # fmt: skip
     if chosen == OWN:
         return _own_pictures()

@@ -15,7 +15,7 @@ from aevae.datasets.archives import Source
 from aevae.figures.curves import loss_curves, with_unit
 from aevae.figures.palette import family_title
 from aevae.report import command
-from aevae.ui import forms, gate, jobpanel, loaders, pictures, state
+from aevae.ui import address, forms, gate, jobpanel, loaders, pictures, state
 from aevae.ui.i18n import _
 
 PER_PAGE = 12
@@ -34,12 +34,13 @@ def view_titles() -> dict[str, str]:
 
 def pick_view() -> str:
     """Which part of the page is shown; in the URL, and `?run=` alone shows that run."""
-    if VIEW not in st.session_state and VIEW not in st.query_params and RUN in st.query_params:
-        st.session_state[VIEW] = "run"
-    titles = view_titles()
-    return st.segmented_control(
-        _("View"), VIEWS, default="gallery", required=True, format_func=titles.get, key=VIEW,
-        label_visibility="collapsed", bind="query-params", persist_state="session",
+    if (said := address.asked(RUN)) is not None:
+        st.session_state[RUN] = said[-1] if said else None
+        if said and VIEW not in st.query_params:
+            st.session_state[VIEW] = "run"
+    return address.pick(
+        st.segmented_control, _("View"), VIEWS, default="gallery", required=True, format_func=view_titles().get,
+        key=VIEW, label_visibility="collapsed",
     )  # fmt: skip
 
 
@@ -146,7 +147,6 @@ def choose(name: str) -> None:
     """Show this run in full (a callback)."""
     st.session_state[VIEW] = "run"
     st.session_state[RUN] = name
-    st.query_params[RUN] = name
 
 
 def _toggle_compare(name: str) -> None:
@@ -155,8 +155,8 @@ def _toggle_compare(name: str) -> None:
 
 
 def chosen(runs: Sequence[RunInfo]) -> RunInfo | None:
-    """The run in the URL, else the last one of this session. A wrong name gets a sentence."""
-    asked = st.query_params.get(RUN) or st.session_state.get(RUN)
+    """The run that the address asked for, else the last one of this session. A wrong name gets a sentence."""
+    asked = st.session_state.get(RUN)
     if not asked:
         return None
     hits = [run for run in runs if run.name == asked or (len(asked) >= 6 and run.fingerprint.startswith(asked))]
@@ -164,7 +164,8 @@ def chosen(runs: Sequence[RunInfo]) -> RunInfo | None:
         st.warning(_("There is no run {} here.").format(state.plain(asked[:80])))
         st.session_state.pop(RUN, None)
         return None
-    st.session_state[RUN] = st.query_params[RUN] = hits[0].name
+    st.session_state[RUN] = hits[0].name
+    address.tell(RUN, hits[0].name)
     return hits[0]
 
 
@@ -264,7 +265,6 @@ def _delete(run: RunInfo) -> None:
         checkpoints.delete_run(run)
         st.session_state[_SAID] = ("success", _("{} is deleted.").format(state.plain(run.name)))
         st.session_state.pop(RUN, None)
-        st.query_params.pop(RUN, None)
         st.session_state[VIEW] = "gallery"
     except (ValueError, OSError) as problem:
         st.session_state[_SAID] = ("error", worker.sentence(problem))

@@ -2,40 +2,91 @@
 
 Where a passcode is set (AEVAE_PASSCODE, or `passcode` in .streamlit/secrets.toml), everybody may look, drag and queue
 so many runs; cancelling others' jobs, deleting, importing and locking ask for it. Where none is set, everybody may all.
+A passcode that is set but cannot be read closes the doors: nobody is the teacher until the file is mended.
 What a page offers and what a callback does both ask here: a button that is not drawn is no protection.
 """
 
+import difflib
 import hmac
 import os
+import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import streamlit as st
 
 from aevae import jobs
 from aevae.ui.i18n import _
+from aevae.ui.state import literal
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 LONGEST = 60.0  # seconds between two tries
 MOST_ADDRESSES = 1000  # whose wrong tries are remembered
 _TEACHER, _OWN = "gate_teacher", "gate_own_jobs"
+_NOBODYS = secrets.token_hex()  # stands for a passcode that cannot be read
 _tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
 
 
 def passcode() -> str:
-    """The teacher's; "" where none is set."""
+    """The teacher's; "" where none is set; where it cannot be read (`problem`), a code that nobody knows."""
+    return _read_passcode()[0]
+
+
+def problem() -> str:
+    """One sentence where a passcode is set but cannot be read; "" else."""
+    return _read_passcode()[1]
+
+
+def _read_passcode() -> tuple[str, str]:
+    """The passcode, and what is wrong with it. Only "there is no such file" and "the file is about other things" mean
+    that none is set."""
     if found := os.environ.get("AEVAE_PASSCODE", ""):
-        return found
+        return found, ""
+    wanted = st.get_option("secrets.files")
+    files = [path for path in (*wanted, *(f"{path}.txt" for path in wanted)) if os.path.lexists(path)]
+    if not files:
+        return "", ""
     try:
-        return str(st.secrets.get("passcode", ""))
-    except (FileNotFoundError, st.errors.StreamlitSecretNotFoundError):
+        if set(files) - set(wanted):
+            raise ValueError(_("its name ends in .txt"))  # which Windows hides
+        return _passcode_in(st.secrets.to_dict()), ""
+    except (OSError, ValueError) as error:  # no right to read it, no TOML, no UTF-8, no passcode
+        reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
+        return _NOBODYS, _(
+            "The passcode in {} cannot be read, so nobody can enter as the teacher: {}. "
+            'The line must be: passcode = "your words", above all sections.'
+        ).format(", ".join(dict.fromkeys(map(os.path.basename, files))), " ".join(reason.split()).rstrip("."))
+
+
+def _passcode_in(found: Mapping) -> str:
+    """The passcode among these secrets, "" where they are about other things. Raises ValueError."""
+    name = next((name for name in ("passcode", "AEVAE_PASSCODE") if name in found), None)
+    if name is None:
+        if wrong := [*_misspelt(found, 0.8), *_inside(found)]:
+            raise ValueError(_("there is no passcode, but {}").format(", ".join(wrong)))
         return ""
+    code = found[name]
+    if isinstance(code, bool) or not isinstance(code, str | int) or not str(code).strip():
+        raise ValueError(_("it is empty or no text between quotation marks"))  # and not said: all may read this
+    return str(code)
+
+
+def _misspelt(found: Mapping, alike: float) -> list[str]:
+    """The keys that somebody may have taken for `passcode`; alike: 1: but for capitals and signs."""
+    letters = {str(key): "".join(filter(str.isalpha, str(key).lower())).removeprefix("aevae") for key in found}
+    return [key for key, text in letters.items() if difflib.get_close_matches(text, ["passcode"], cutoff=alike)]
+
+
+def _inside(found: Mapping) -> list[str]:
+    """The sections, at any depth, that have a passcode."""
+    parts = {str(name): part for name, part in found.items() if isinstance(part, Mapping)}
+    return [f"[{name}]" for name, part in parts.items() if _misspelt(part, 1.0) or _inside(part)]
 
 
 def queued_at_most() -> int:
     """Runs that one session may have waiting or running without the passcode (AEVAE_QUEUE_EACH, 1)."""
     wanted = os.environ.get("AEVAE_QUEUE_EACH", "")
-    return int(wanted) if wanted.isdigit() else 1
+    return int(wanted) if wanted.isdecimal() else 1
 
 
 def is_teacher() -> bool:
@@ -45,7 +96,9 @@ def is_teacher() -> bool:
 
 
 def enter(said: str, now: float | None = None) -> str:
-    """Take a passcode: "" if it is right, else one sentence. After each wrong one the next waits twice as long."""
+    """Take a passcode: "" if it is right, else one sentence. After each wrong passcode the delay doubles."""
+    if closed := problem():
+        return closed
     now = time.monotonic() if now is None else now
     address = str(getattr(st.context, "ip_address", None))
     wrong, until = _tries.get(address, (0, 0.0))
@@ -128,8 +181,8 @@ def door() -> None:
             st.button(_("Leave"), key="gate_leave", on_click=leave)
         else:
             st.text_input(_("Passcode"), type="password", key="gate_code", on_change=_knock, autocomplete="off")
-            if problem := st.session_state.pop("gate_problem", ""):
-                st.error(problem)
+            if wrong := st.session_state.pop("gate_problem", "") or problem():
+                st.error(literal(wrong))
 
 
 def _knock() -> None:
@@ -144,7 +197,9 @@ def _lock() -> None:
 
 
 def exposed(address: str | None) -> str:
-    """One sentence where a server listens to others without a passcode; "" else."""
+    """One sentence where a passcode cannot be read, or where a server listens to others without one; "" else."""
+    if closed := problem():
+        return closed
     if passcode() or (address or "") in LOCAL:
         return ""
     return _(

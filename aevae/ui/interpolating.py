@@ -12,7 +12,7 @@ from aevae.checkpoints import RunInfo
 from aevae.figures.palette import family_colour
 from aevae.latent.interpolation import KINDS, bilinear, lerp, nearest_distance, path, slerp, typical_spacing
 from aevae.metrics.neighbours import count_within
-from aevae.ui import digits, live, loaders, pictures, state
+from aevae.ui import digits, live, loaders, pictures, redraw, state
 from aevae.ui.i18n import _
 
 CORNERS = ("a", "b", "c", "d")
@@ -174,7 +174,7 @@ def scrub(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> 
         _scrub_live(spec, arrays, runs)
 
 
-@st.fragment
+@redraw.fragment
 def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> None:
     at = pick_place(len(spec["keys"]), seen=False)
     spec = {**spec, "at": at, "n": st.session_state.get(LETTER, 0)}
@@ -194,7 +194,7 @@ def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> N
     )
 
 
-@st.fragment
+@redraw.fragment
 def _scrub_on_server(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str], problem: str) -> None:
     st.caption(problem)
     at = pick_place(len(images), seen=True)

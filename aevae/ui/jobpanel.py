@@ -20,7 +20,7 @@ from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.queuefile import Job, QueueBroken, set_aside, store_problem
-from aevae.ui import filming, forms, gate, live, loaders, pictures, state
+from aevae.ui import address, filming, forms, gate, live, loaders, pictures, redraw, state
 from aevae.ui.i18n import _
 from aevae.ui.watch import beat
 
@@ -120,39 +120,41 @@ def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
 
 
 def watch(name: str) -> None:
-    """Watch this run, and say so in the URL; the sweep it belongs to stays at hand."""
+    """Watch this run (a callback); the sweep it belongs to stays at hand."""
     together = st.session_state.get(_TOGETHER) or []
     _point(name, together if name.rpartition("-")[2] in together else [])
+    redraw.whole()
 
 
 def watch_together(fingerprints: Sequence[str]) -> None:
-    """Watch these runs as one, and say so in the URL."""
+    """Watch these runs as one (a callback)."""
     _point(None, list(fingerprints))
+    redraw.whole()
 
 
 def _point(name: str | None, together: list[str]) -> None:
     st.session_state[_WATCHED], st.session_state[_TOGETHER] = name, together
-    for key, value in ((JOB, name), (SWEEP, "-".join(together))):
-        if value:
-            st.query_params[key] = value
-        elif key in st.query_params:
-            del st.query_params[key]
 
 
 def watched() -> str | None:
-    """Name of the watched run: from the URL, else the last one of this session. A wrong one gets a sentence."""
-    name, together = st.query_params.get(JOB), st.query_params.get(SWEEP)
+    """Name of the watched run: as the address asks, else the last one of this session; the address is told. A wrong
+    one gets a sentence."""
+    asked = {key: address.asked(key) for key in (JOB, SWEEP)}
+    name, together = (said[-1] if said else None for said in asked.values())
     if name is not None and not NAME.fullmatch(name):
         st.warning(_("The link asks for a job that cannot be: a name looks like vae-mnist-0123456789ab."))
         name = None
     if together is not None and not SWEEP_LINK.fullmatch(together):
         st.warning(_("The link asks for a sweep that cannot be: it is a row of fingerprints of runs."))
         together = None
-    if name or together:
+    if name or together or [] in asked.values():
         _point(name, together.split("-") if together else [])
     else:
         _point(st.session_state.get(_WATCHED), st.session_state.get(_TOGETHER) or [])
-    return st.session_state[_WATCHED]
+    name, several = st.session_state[_WATCHED], st.session_state[_TOGETHER]
+    for key, value in ((JOB, name), (SWEEP, "-".join(several))):
+        address.tell(key, *filter(None, [value]))
+    return name
 
 
 def together() -> list[str]:
@@ -167,8 +169,7 @@ def open_in(page: str, name: str) -> None:
     others = [n for n in st.session_state.get(state.MODELS) or [] if n != name]
     names = [name, *others][:4]
     st.session_state[state.MODEL], st.session_state[state.MODELS] = name, names
-    address = {state.MODEL: state.label_of(name), state.MODELS: [state.label_of(n) for n in names]}
-    st.switch_page(page, query_params=address)
+    st.switch_page(page, query_params={state.MODEL: name, state.MODELS: names})
 
 
 def open_buttons(name: str, key: str) -> None:
@@ -184,6 +185,36 @@ def open_buttons(name: str, key: str) -> None:
         ):
             if st.button(title, key=f"{key}_{page}", icon=icon):
                 open_in(f"pages/explore/{page}.py", name)
+
+
+# -- jobs on other pages ---------------------------------------------------------------------------------------------
+
+
+def under_way(mine: Callable[[Job], bool]) -> bool:
+    """Are there jobs of this kind? Then their progress is drawn, and the page anew when one has ended."""
+    numbers = [job.id for job in _waiting(mine)]
+    if numbers:
+        redraw.fragment(_under_way, run_every=beat())(mine, numbers)
+    return bool(numbers)
+
+
+def _waiting(mine: Callable[[Job], bool]) -> list[Job]:
+    try:
+        return sorted((job for job in jobs.jobs(LISTED) if job.active and mine(job)), key=lambda job: job.id)
+    except QueueBroken:
+        return []
+
+
+def _under_way(mine: Callable[[Job], bool], numbers: list[int]) -> None:
+    active = _waiting(mine)
+    if [job.id for job in active] != numbers:
+        loaders.runs.clear()
+        st.rerun()
+    for job in active:
+        now = job.progress
+        part = min(now["step"] / now["steps"], 1.0) if now.get("steps") else 0.0
+        st.progress(part, f"{label(job)} · {state_text(job)}")
+    st.page_link("pages/lab/train.py", label=_("They train on the page Train"), icon=":material/model_training:")
 
 
 # -- the panel -------------------------------------------------------------------------------------------------------
@@ -213,7 +244,7 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
         st.error(state.literal(problem))
         return
     st.session_state[_ACTIVE] = active
-    st.fragment(_live, run_every=beat() if active else None)(detail or _one)
+    redraw.fragment(_live, run_every=beat() if active else None)(detail or _one)
 
 
 def _active(listing: list[Job]) -> list[int]:
@@ -436,16 +467,16 @@ def _reins(job: Job) -> None:
 
 
 def _reins_text(job: Job) -> str:
-    """How it runs, where it is, and that a pause ends by itself."""
+    """How it runs, and that a pause ends by itself; where it is, the progress bar says alone."""
     now = job.progress
-    begun = _("at step {:,} of {:,}").format(now.get("step", 0), now["steps"]) if now.get("steps") else ""
+    begun = bool(now.get("steps"))
     if job.pace == "go":
-        return _("Runs at full speed, {}.").format(begun) if begun else _("It will run at full speed.")
+        return _("Runs at full speed.") if begun else _("It will run at full speed.")
     after = _("{} minutes after the last press it goes on at full speed.").format(jobs.PATIENCE // 60)
     if job.pace == "pause":
-        stands = _("**Paused** {}.") if now.get("held") else _("On its way to where it pauses, {}.")
-        return (stands.format(begun) if begun else _("It will wait before its first step.")) + " " + after
-    return (_("**Slowed down**, {}.").format(begun) if begun else _("It will run slowly.")) + " " + after
+        stands = _("**Paused.**") if now.get("held") else _("On its way to where it pauses.")
+        return (stands if begun else _("It will wait before its first step.")) + " " + after
+    return (_("**Slowed down.**") if begun else _("It will run slowly.")) + " " + after
 
 
 def _advance(number: int, by: str) -> None:
@@ -464,7 +495,8 @@ def _advance(number: int, by: str) -> None:
 def _pace_text(job: Job) -> str:
     now = job.progress
     epochs = job.config.get("train", {}).get("epochs", 0)
-    parts = [_("epoch {} of {}").format(min(int(now.get("epoch", 0)), epochs), epochs)]
+    parts = [_("{:.2f} of {} epochs").format(epochs * now["step"] / now["steps"], epochs)]
+    parts.append(_("step {:,} of {:,}").format(now["step"], now["steps"]))
     if now.get("images_per_s"):
         parts.append(_("{:,.0f} images / s").format(now["images_per_s"]))
     if now.get("seconds_left") is not None and job.pace == "go":
@@ -493,11 +525,17 @@ def _stopped(job: Job, info: RunInfo | None) -> None:
             with st.expander(_("Details for whoever mends it"), key="train_trace"):
                 st.code(job.trace, language=None)
         if "mnist-5k" in job.error:
-            st.button(_("Take mnist-5k"), key="train_take_5k_failed", on_click=forms.take_embedded)
+            st.button(_("Take mnist-5k"), key="train_take_5k_failed", on_click=_take_embedded)
     else:
         st.info(_("Cancelled after {} epochs; what was learnt is kept.").format(epochs))
     title = _("Resume") if info and info.state else _("Try again")
     st.button(title, key="train_resume", icon=":material/resume:", on_click=_tell, args=(jobs.resume, job.id))
+
+
+def _take_embedded() -> None:
+    """Choose the data set that is always there; the form lies outside of this panel (a callback)."""
+    forms.take_embedded()
+    redraw.whole()
 
 
 def lines(folder: Path) -> list[dict]:
@@ -546,7 +584,7 @@ def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
 
 def play(runs: Sequence[RunInfo], key: str, *, running: bool = False) -> None:
     """The films of one or two runs in step; in a browser that cannot, a sheet of pictures of each."""
-    problem = live.trouble([])
+    problem = live.trouble([], has_server_version=False)
     if problem is None:
         filming.player(runs, key=f"{key}_film", running=running)
         return

@@ -1,12 +1,15 @@
 """Numbers and texts that change in the browser and that Python only keeps: in the session, and in the address.
 
-Streamlit binds its own widgets to the address by itself; these are for what a live module sends.
+Streamlit binds its own widgets to the address by itself; these are for what a live module sends, and for what several
+pages share.
 """
 
 import math
 from collections.abc import Callable, Mapping
 
 import streamlit as st
+
+from aevae.ui import address
 
 Range = tuple[float, float, float]  # default, least, most; all whole: whole numbers only
 
@@ -15,28 +18,34 @@ def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
     """Key -> number, from the session, else from the address, else the default; the address is told."""
     found = {}
     for key, bounds in ranges.items():
-        if key not in st.session_state:
-            st.session_state[key] = _read(st.query_params.get(key, ""), bounds)
+        if (said := address.asked(key)) is not None or key not in st.session_state:
+            st.session_state[key] = _read(said[-1] if said else "", bounds)
         found[key] = _within(st.session_state[key], bounds)
-        _tell(key, f"{found[key]:g}" if found[key] != bounds[0] else "")
+        address.tell(key, *([f"{found[key]:.10g}"] if found[key] != bounds[0] else []))
     return found
+
+
+def field(widget: Callable, label: str, low, high, default, *more, key: str, **rest):
+    """`widget(label, low, high, default, ...)`, a field for a number or a slider of Streamlit, kept like these.
+
+    For a key that several pages have: Streamlit's own binding takes it for the other page's on the way back.
+    """
+    bounds = (default, low, high)
+    if (said := address.asked(key)) is not None:
+        st.session_state[key] = _read(said[-1] if said else "", bounds)
+    if (known := st.session_state.get(key)) is not None and known != _within(known, bounds):
+        st.session_state[key] = _within(known, bounds)
+    value = widget(label, low, high, default, *more, key=key, persist_state="session", **rest)
+    address.tell(key, *([f"{value:.10g}"] if value != default else []))
+    return value
 
 
 def text(key: str, fits: Callable[[str], bool]) -> str:
     """A text, from the session, else from the address if it fits there, else ""; the address is told."""
-    if key not in st.session_state:
-        asked = st.query_params.get(key, "")
-        st.session_state[key] = asked if fits(asked) else ""
-    _tell(key, st.session_state[key])
+    if (said := address.asked(key)) is not None or key not in st.session_state:
+        st.session_state[key] = said[-1] if said and fits(said[-1]) else ""
+    address.tell(key, *filter(None, [st.session_state[key]]))
     return st.session_state[key]
-
-
-def _tell(key: str, said: str) -> None:
-    """The address says it; of a default nothing."""
-    if said:
-        st.query_params[key] = said
-    else:
-        st.query_params.pop(key, None)
 
 
 def taker(names: Mapping[str, str], ranges: Mapping[str, Range]) -> Callable[[dict], None]:

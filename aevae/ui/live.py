@@ -33,12 +33,25 @@ def _files(ending: str) -> list[Path]:
 
 _MAKER = b"".join((Path(aevae.__file__).parent / name).read_bytes() for name in ("program.py", "blob.py"))
 VERSION = hashlib.sha256(b"".join(p.read_bytes() for p in _files("js"))).hexdigest()[:12]
-_COMPONENT = st.components.v2.component(
-    "aevae_live",
-    html='<div class="live"></div>',
-    css="\n".join(p.read_text("utf-8") for p in _files("css")),
-    js=(_WEB / "loader.js").read_text("utf-8"),
-)
+COMMON_STYLES = ("live", "dom")  # of all modules
+BORROWED_STYLES = {"pad": ("bank",), "posterior": ("divergence",), "decoders": ("draws", "divergence")}
+
+
+def styles(module: str) -> tuple[str, ...]:
+    """Names of the style sheets of a module, the weakest first. No module gets those of another, except as said."""
+    names = (*COMMON_STYLES, *BORROWED_STYLES.get(module, ()), module)
+    return tuple(name for name in names if (_WEB / f"{name}.css").exists())
+
+
+@functools.cache
+def _component(module: str) -> Callable:
+    """A component for each module: what it draws lies in a shadow tree with the module's own styles alone."""
+    return st.components.v2.component(
+        f"aevae_{module}",
+        html='<div class="live"></div>',
+        css="\n".join((_WEB / f"{name}.css").read_text("utf-8") for name in styles(module)),
+        js=(_WEB / "loader.js").read_text("utf-8"),
+    )
 
 
 def mount(
@@ -81,7 +94,7 @@ def mount(
         "programs": [{"run": name, "url": address(name)} for name in programs],
         "spec": spec,
     }
-    _COMPONENT(key=key, data=pack(header, arrays), on_sent_change=sent)
+    _component(module)(key=key, data=pack(header, arrays), on_sent_change=sent)
 
 
 def address(name: str) -> str:
@@ -93,12 +106,16 @@ def address(name: str) -> str:
     return f"live/{info.name}/{_name(_checksum(info))}"
 
 
-def trouble(names: Sequence[str]) -> str | None:
-    """One sentence if these runs cannot be decoded in this browser, else None."""
+def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | None:
+    """A message if these runs cannot be decoded in this browser, else None.
+
+    has_server_version: the page then draws the same by the server, which the message says.
+    """
     reported = _reported()
     for name in ("", *names):
         if name in reported:
-            return _texts()[reported[name]]
+            instead = _("The server decodes instead, when you let go.") if has_server_version else ""
+            return " ".join(filter(None, (_texts()[reported[name]], instead)))
     for name in names:
         info = checkpoints.find_run(name)
         if not info.traits["has_encoder"]:
@@ -110,13 +127,12 @@ def trouble(names: Sequence[str]) -> str | None:
 
 
 def _texts() -> dict[str, str]:
-    """Code of a trouble -> what a person reads."""
-    then = " " + _("The server decodes instead, when you let go.")
+    """Code of a trouble -> the message, which holds for every module, whether or not the page has a server version."""
     return {
-        "network": _("The model did not reach the browser.") + then,
-        "weights": _("The weights that came do not match their header.") + then,
-        "layer": _("This model has a layer that the browser's core does not know.") + then,
-        "browser": _("This browser lacks something that live decoding needs.") + then,
+        "network": _("A part of this page did not reach the browser. Reload the page to try again."),
+        "weights": _("The weights that came do not match their header."),
+        "layer": _("This model has a layer that the browser's core does not know."),
+        "browser": _("This browser lacks something that live decoding needs."),
     }
 
 

@@ -4,12 +4,14 @@ Pictures of the digits, codes and programs of the models follow once, by channel
 before them.
 """
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
 
 from aevae import checkpoints, embeddings
+from aevae.blob import class_numbers
 from aevae.figures.palette import class_colour, text_on
 from aevae.ui import live, loaders, pictures, state
 from aevae.ui.aligning import FIRST, FREE, affine, aligned, carried
@@ -42,7 +44,7 @@ def show(
     maps = aligned(looks) if align == FIRST else [look.xy for look in looks]
     points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
     shared = None if align == FREE else frame_of(np.concatenate(points))
-    arrays = {"labels": labels(dataset, n).astype(np.uint8), "selected": now.selected}
+    arrays = {"labels": class_numbers(labels(dataset, n)), "selected": now.selected}
     arrays |= {f"xy{i}": xy.astype(np.float32) for i, xy in enumerate(maps) if xy is not None}
     for i, look in enumerate(looks):
         if (flat := _flat(look, maps[i])) is not None:
@@ -125,14 +127,13 @@ def _pane_spec(look: Look, dataset: str) -> dict:
         "again": look.again,
         "note": look.note,
         "part": look.part,
-        "numbers": numbers(look.map) if look.map is not None else [],
+        "numbers": numbers(look.map),
         "warnings": [note] if note else [],
     }
 
 
 def numbers(kept) -> list[list[str]]:
-    """Name, value and meaning of the numbers under a map."""
-    q = kept.quality
+    """Name, value and meaning of the numbers under a map; None: dashes as wide, so that nothing moves when it comes."""
     found = [
         (_("10-NN accuracy"), "knn_accuracy", "{:.1%}", _("the ten nearest points vote for the right class")),
         (_("before mapping"), "knn_accuracy_space", "{:.1%}", _("the same vote in the space that was mapped")),
@@ -140,8 +141,11 @@ def numbers(kept) -> list[list[str]]:
         (_("continuity"), "continuity", "{:.3f}", _("1: every neighbour in the space is one in the map")),
         (_("neighbours kept"), "neighbourhood_preservation", "{:.1%}", _("of the ten nearest, in the mean")),
     ]
+    q = {key: 0.888 for _name, key, _form, _help in found} if kept is None else kept.quality
     shown = [[name, form.format(q[key]), help] for name, key, form, help in found if q.get(key) is not None]
-    return [*shown, [_("made in"), _("{:.1f} s").format(kept.seconds), _("on the machine that made it")]]
+    seconds = 8.8 if kept is None else kept.seconds
+    shown.append([_("made in"), _("{:.1f} s").format(seconds), _("on the machine that made it")])
+    return [[name, re.sub(r"\d", "–", value) if kept is None else value, help] for name, value, help in shown]
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -182,6 +186,10 @@ def _texts() -> dict:
         "listed": _("Listed are the first {count}."),
         "columns": [_("number"), _("class")],
         "classes": _("Classes"),
+        "find": _("Find a class"),
+        "find_help": _("Type a part of its name; Enter selects the class beside the others, or takes it out again"),
+        "no_class": _("No class is called {name}."),
+        "more": _("and {count} more"),
         "class_help": _("Select this class; with Shift beside the others"),
         "lasso": _("Lasso"),
         "lasso_help": _("Drag to select; with Alt or the right button to move"),

@@ -6,7 +6,7 @@ import streamlit as st
 
 from aevae import checkpoints, datasets, embeddings
 from aevae.checkpoints import RunInfo
-from aevae.ui import loaders, opening, state
+from aevae.ui import address, loaders, opening, state
 from aevae.ui.i18n import _
 
 PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs
@@ -95,13 +95,16 @@ def choose() -> tuple[list[Choice], str, int]:
             format_func=lambda name: found[name][0], placeholder=_("Choose one …"),
             on_change=lambda: use_preset(st.session_state.preset),
         )  # fmt: skip
-        sets = _sets([st.session_state.get(f"space_{i}") for i in range(1, count + 1)])
-        n = st.selectbox(
-            _("Digits"), list(sets), index=list(sets).index(min(1000, max(sets))), format_func="{:,}".format,
-            key="count", width=130, bind="query-params",
+        places = st.container()  # spaces are asked for first: which digits are on offer depends on them
+    panes = [_pane(i, column) for i, column in enumerate(st.columns(count), 1)]
+    sets = _sets([pane.space for pane in panes])
+    with places:
+        n = address.pick(
+            st.selectbox, _("Digits"), list(sets), index=list(sets).index(min(1000, max(sets))), key="count",
+            format_func="{:,}".format, width=130,
             help=_("Up to 1,000: the digits kept back from all models. Above: the test set of MNIST, if it is here."),
         )  # fmt: skip
-    return [_pane(i, column) for i, column in enumerate(st.columns(count), 1)], sets[n], n
+    return panes, sets[n], n
 
 
 def _sets(spaces: list[str | None]) -> dict[int, str]:
@@ -120,17 +123,15 @@ def _sets(spaces: list[str | None]) -> dict[int, str]:
 def _pane(i: int, column) -> Choice:
     spaces = [*(run.name for run in runs()), PIXELS, RANDOM]
     first = [*first_two(), PIXELS, RANDOM][i - 1]
-    state.adopt_run(f"space_{i}", {run.name: title_of(run.name) for run in runs()})
-    state.adopt(f"map_{i}", lambda asked: titles().get(asked, asked))
     with column:
-        space = st.selectbox(
-            _("Map {}: space").format(i), spaces, index=spaces.index(first), format_func=title_of, key=f"space_{i}",
-            bind="query-params",
+        space = state.pick_run(
+            st.selectbox, _("Map {}: space").format(i), spaces, index=spaces.index(first), format_func=title_of,
+            key=f"space_{i}",
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-            method = st.selectbox(
-                _("Method"), list(METHODS), index=list(METHODS).index("tsne"), format_func=titles().get,
-                key=f"map_{i}", bind="query-params",
+            method = address.pick(
+                st.selectbox, _("Method"), list(METHODS), index=list(METHODS).index("tsne"), format_func=titles().get,
+                key=f"map_{i}",
             )  # fmt: skip
             return Choice(space, method, _parameters(i, METHODS[method][0]))
 

@@ -1,4 +1,5 @@
-"""The server as a whole: how it ends, and how much one session may bring.
+"""The server as a whole: how it ends, where its routes lie, how much one session may bring, and what the browser runs
+before all else.
 
 SIGTERM and Ctrl+C end it and its workers within three seconds, with exit code 0; their jobs wait again.
 """
@@ -9,9 +10,12 @@ import signal
 import sys
 import threading
 from collections import OrderedDict
+from pathlib import Path
+
+import streamlit as st
 
 from aevae import jobs, logs
-from aevae.ui import watch
+from aevae.ui import live, watch
 
 GRACE = 1.5  # seconds that a worker has to come to the end of a step
 UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
@@ -39,6 +43,15 @@ def _end() -> None:
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
     os._exit(0)  # scripts of sessions may be deep in a computation; what they write appears whole or not at all
+
+
+def routes() -> list:
+    """For `st.App`: all routes of our own, under `server.baseUrlPath` as Streamlit's are."""
+    from starlette.routing import Route
+
+    prefix = st.get_option("server.baseUrlPath").strip("/")
+    base = f"/{prefix}" if prefix else ""
+    return [Route(base + route.path, route.endpoint) for route in (*live.routes(), *watch.routes())]
 
 
 # -- uploads ---------------------------------------------------------------------------------------------------------
@@ -79,8 +92,52 @@ class Uploads:
         return message
 
 
+# -- the first page --------------------------------------------------------------------------------------------------
+
+_HISTORY = (Path(__file__).parent / "web" / "history.js").read_bytes()
+_VALIDATORS = (b"accept-encoding", b"if-none-match", b"if-modified-since")  # of the page without the script
+_OF_BODY = (b"content-length", b"etag", b"last-modified")
+
+
+class Opening:
+    """ASGI: puts `web/history.js` into the page that a browser opens, since it must run before Streamlit's own code."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        headers = scope.get("headers", [])
+        if scope["type"] != "http" or not any(k == b"accept" and b"text/html" in v for k, v in headers):
+            return await self.app(scope, receive, send)
+        scope = scope | {"headers": [(k, v) for k, v in headers if k not in _VALIDATORS]}
+        start: dict = {}
+        body = b""
+
+        async def answer(message):
+            nonlocal body
+            if message["type"] == "http.response.start":
+                start.update(message)
+                if not _is_html(message):
+                    await send(message)
+            elif message["type"] != "http.response.body" or not _is_html(start):
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    whole = body.replace(b"<head>", b"<head><script>" + _HISTORY + b"</script>", 1)
+                    kept = [(k, v) for k, v in start["headers"] if k.lower() not in _OF_BODY]
+                    await send(start | {"headers": [*kept, (b"content-length", str(len(whole)).encode())]})
+                    await send({"type": "http.response.body", "body": whole})
+
+        await self.app(scope, receive, answer)
+
+
+def _is_html(start: dict) -> bool:
+    return any(k.lower() == b"content-type" and v.startswith(b"text/html") for k, v in start.get("headers", ()))
+
+
 def middleware() -> list:
     """For `st.App`."""
     from starlette.middleware import Middleware
 
-    return [Middleware(Uploads)]
+    return [Middleware(Uploads), Middleware(Opening)]

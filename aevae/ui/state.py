@@ -3,19 +3,20 @@
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import streamlit as st
 
 from aevae.checkpoints import RunInfo
 from aevae.figures.palette import family_title
-from aevae.ui import loaders
+from aevae.ui import address, loaders
 from aevae.ui.i18n import _, language
 
 MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "seed", "noise", "level", "dims"
 
 
 def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
-    """Run name -> what a person reads; unique, since the URL carries it. `VAE · d=20 · mnist · shipped`."""
+    """Run name -> what a person reads, unique; addresses have the name. `VAE · d=20 · mnist · shipped`."""
     plain = {run.name: run_label(run) for run in runs}
     taken = list(plain.values())
     return {n: f"{text} · {n[-12:-6]}" if taken.count(text) > 1 else text for n, text in plain.items()}
@@ -69,19 +70,19 @@ def pick_model(
     prefer: families whose first run is the default. An unknown value in the URL falls back to the default.
     """
     runs = _runs_or_stop(families)
-    labels = run_labels(loaders.finished())
-    _say_why_not(key, runs)
-    adopt_run(key, {run.name: labels[run.name] for run in runs})
     order = sorted(range(len(runs)), key=lambda i: (_rank(runs[i].family, prefer), i))
-    return st.selectbox(
-        label or _("Model"),
-        [run.name for run in runs],
-        index=order[0],
-        format_func=lambda name: labels.get(name, name),
-        key=key,
-        help=help,
-        bind="query-params",
-    )
+    names = [run.name for run in runs]
+    return pick_run(st.selectbox, label or _("Model"), names, index=order[0], key=key, help=help)
+
+
+def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, **rest):
+    """`address.pick` of runs: shown by their labels, in the address by their names, also where they are the default."""
+    labels = {name: (format_func or label_of)(name) for name in names}  # as they are now: the next run has others
+    return address.pick(
+        widget, label, names, key=key, format_func=lambda name: labels.get(name, name), always=True,
+        called=partial(run_called, names=names), unknown=partial(_say_why_not, names=names),
+        gone=_say_gone, **rest,
+    )  # fmt: skip
 
 
 def pick_models(
@@ -95,24 +96,15 @@ def pick_models(
 ) -> list[str]:
     """Names of 1..max_selections finished runs; by default the first run of each family. Stops the page if none."""
     runs = _runs_or_stop(families)
-    labels = run_labels(loaders.finished())
     if default is None:
         first = {run.family: run.name for run in reversed(runs)}
         default = [run.name for run in runs if first[run.family] == run.name]
     default = [name for name in default if any(r.name == name for r in runs)][:max_selections]
-    adopt_run(key, {run.name: labels[run.name] for run in runs})
     _forget_other_default(key, default)
-    chosen = st.multiselect(
-        label or _("Models"),
-        [run.name for run in runs],
-        default=default,
-        format_func=lambda name: labels.get(name, name),
-        key=key,
-        max_selections=max_selections,
-        help=help,
-        wrap=True,
-        bind="query-params",
-    )
+    chosen = pick_run(
+        st.multiselect, label or _("Models"), [run.name for run in runs], default=default, key=key,
+        max_selections=max_selections, help=help, wrap=True,
+    )  # fmt: skip
     if not chosen:
         st.info(_("Choose at least one model."))
         st.stop()
@@ -142,38 +134,37 @@ def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
     return runs
 
 
-def adopt(key: str, shown: Callable[[str], str]) -> None:
-    """On the first look: a link may call an option by a name of its own, where the widget reads and writes what it
-    shows. `shown` says what that is of an unknown name (or gives it back); the page begins anew with such a link.
-    """
-    asked = [] if key in st.session_state else st.query_params.get_all(key)
-    if (found := [shown(name) for name in asked]) != asked:
-        st.query_params[key] = found
-        st.rerun()
-
-
-def adopt_run(key: str, labels: dict[str, str]) -> None:
-    """The same for runs, run name -> label: ?model=vae-mnist-0123456789ab, or the fingerprint or its beginning."""
-
-    def label(asked: str) -> str:
-        hits = [shown for name, shown in labels.items() if len(asked) >= 6 and _means(asked, name)]
-        return hits[0] if len(hits) == 1 else asked
-
-    adopt(key, label)
+def run_called(asked: str, names: Sequence[str]) -> str | None:
+    """The one of these runs that a link calls so: by its name, its fingerprint or the beginning of it, or by a label
+    that no other one has; else None."""
+    labels = {asked, " · ".join(_(part) for part in asked.split(" · "))}
+    hits = [name for name in names if len(asked) >= 6 and _means(asked, name)]
+    if not hits:
+        known = {run.name: run_label(run) for run in loaders.runs() if run.name in names}
+        hits = [n for n, text in known.items() if labels & {text, f"{text} · {n[-12:-6]}"}]
+    return hits[0] if len(hits) == 1 else None
 
 
 def _means(asked: str, name: str) -> bool:
     return name == asked or name.rpartition("-")[2].startswith(asked)
 
 
-def _say_why_not(key: str, offered: list[RunInfo]) -> None:
-    """On the first look: a word if the link asks for a run that this page cannot show."""
-    asked, names = st.query_params.get(key, ""), [run.name for run in offered]
-    if key in st.session_state or len(asked) < 6:
-        return
-    for run in loaders.runs():
-        if _means(asked, run.name) and run.name not in names:
-            st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
+def _say_why_not(asked: str, names: Sequence[str]) -> None:
+    """A sentence where a link asks for a run that this page cannot show, or does not say which."""
+    others = [run for run in loaders.runs() if run.name not in names]
+    other = run_called(asked, [run.name for run in others])
+    for run in others:
+        if run.name == other:
+            return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
+    several = sum(run_label(run) == asked for run in loaders.runs()) > 1
+    reason = _("several models here are called so") if several else _("there is no such model here")
+    st.info(_("The link asks for {}: {}.").format(literal(asked[:80]), reason))
+
+
+def _say_gone(name: str) -> None:
+    """A sentence if a run that was chosen has left the store."""
+    if name not in {run.name for run in loaders.runs()}:
+        st.info(_("{} is no longer here: it was deleted or renamed.").format(name))
 
 
 def _why_not(run: RunInfo) -> str:

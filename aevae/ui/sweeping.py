@@ -424,8 +424,7 @@ def compare(names: Sequence[str]) -> None:
     """Go to the Models page with these runs side by side."""
     loaders.runs.clear()
     st.session_state[state.MODELS], st.session_state["view"] = list(names), "compare"
-    address = {"view": _("Compare"), state.MODELS: [state.label_of(name) for name in names]}
-    st.switch_page("pages/lab/models.py", query_params=address)
+    st.switch_page("pages/lab/models.py", query_params={"view": "compare", state.MODELS: list(names)})
 
 
 def table(found: Sequence[Member]) -> list[dict]:

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import rotation
-from aevae.ui import lab, live, loaders, pictures, state
+from aevae.ui import address, lab, live, loaders, pictures, state
 from aevae.ui.i18n import _
 from aevae.ui.labs import pca as parts
 
@@ -19,8 +19,8 @@ d = loaders.run(name).latent_dim
 with st.spinner(_("Principal components of 4,000 digits")):
     both = parts.affine(name, d)
 with right:
-    basis = st.segmented_control(
-        _("Directions of"), parts.BASES, default="pca", required=True, key="basis", bind="query-params",
+    basis = address.pick(
+        st.segmented_control, _("Directions of"), parts.BASES, default="pca", required=True, key="basis",
         format_func={"pca": _("PCA"), "linear_ae": _("the trained network")}.get,
     )  # fmt: skip
 if problem := live.trouble([]):

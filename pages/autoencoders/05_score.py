@@ -3,29 +3,28 @@
 icon: airwave
 """
 
-import numpy as np
 import streamlit as st
 
-from aevae.ui import lab, live
+from aevae.ui import address, lab, live
 from aevae.ui.i18n import _
 from aevae.ui.labs import score as parts
 
 lab.begin(__doc__)
 with st.container(horizontal=True):
-    name = st.segmented_control(
-        _("Density"), ("three", "ring", "moons", "spiral"), default="ring", required=True, key="toy",
-        bind="query-params",
+    name = address.pick(
+        st.segmented_control, _("Density"), ("three", "ring", "moons", "spiral"), default="ring", required=True,
+        key="toy",
         format_func={"three": _("three heaps"), "ring": _("ring"), "moons": _("moons"), "spiral": _("spiral")}.get,
     )  # fmt: skip
-    follow = st.segmented_control(
-        _("Walkers follow"), ("learnt", "true"), default="learnt", required=True, key="follow", bind="query-params",
+    follow = address.pick(
+        st.segmented_control, _("Walkers follow"), ("learnt", "true"), default="learnt", required=True, key="follow",
         format_func={"learnt": _("the learnt field"), "true": _("the true score")}.get,
     )  # fmt: skip
 with st.spinner(_("Opening the network")):
     of = parts.toy(name)
 left, right = st.columns([1.5, 1], gap="large")
 with left:
-    if problem := live.trouble([]):
+    if problem := live.trouble([], has_server_version=False):
         st.caption(problem)
     else:
         parts.field(name, follow, of)
@@ -43,9 +42,7 @@ with right:
             "$p_σ$. The network never saw the density, only points."
         )
     )
-    found = parts.curve(name)
 parts.pictures_too()
-at = int(np.argmin(np.abs(np.log(found["sigma"]) - np.log(0.2))))
 lab.end(
     notice=[
         _("Arrows point to the data from everywhere, and are shortest on them: there is nothing left to clean."),
@@ -62,10 +59,6 @@ lab.end(
     ],
     formula=r"\begin{gathered}r^*(\tilde x)-\tilde x=\sigma^2\,\nabla\log p_\sigma(\tilde x)\\"
     r"p_\sigma=p*\mathcal N(0,\sigma^2I),\qquad r=g\circ f\end{gathered}",
-    numbers=_(
-        "On this density, at σ = {:.2f}: the learnt field is **{:.0f} %** off where the data are (cosine {:.3f}), and "
-        "{:.0f} % elsewhere."
-    ).format(found["sigma"][at], 100 * found["near_error"][at], found["near_cosine"][at], 100 * found["far_error"][at]),
     more=_(
         "The best denoiser answers with the mean of all clean points that could have given the noisy one, E[x | x̃]; "
         "Tweedie's formula says that this is x̃ + σ² ∇ log p_σ(x̃), exactly, for every σ. So squared error and noise "

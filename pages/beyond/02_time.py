@@ -19,7 +19,7 @@ if not runs:
 labels = state.run_labels(runs)
 left, right = st.columns([2, 3], gap="large")
 with left:
-    name = st.selectbox(_("Model"), list(labels), format_func=labels.get, key="td_vae", bind="query-params")
+    name = state.pick_run(st.selectbox, _("Model"), list(labels), format_func=labels.get, key="td_vae")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         most = loaders.run(name).config.model.max_jump
         jump = st.segmented_control(

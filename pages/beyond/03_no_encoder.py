@@ -5,7 +5,7 @@ icon: search
 
 import streamlit as st
 
-from aevae.ui import digits, lab, loaders, state
+from aevae.ui import address, digits, lab, loaders, state
 from aevae.ui.i18n import _
 from aevae.ui.labs import no_encoder as parts
 
@@ -14,8 +14,8 @@ left, right = st.columns([2, 3], gap="large")
 with left:
     name = state.pick_model("no_encoder", families=("auto_decoder",))
     begins = {"nearest": _("the nearest learnt code"), "middle": _("the middle, 0")}
-    start = st.segmented_control(
-        _("Begin the search at"), list(begins), default="middle", required=True, key="start", bind="query-params",
+    start = address.pick(
+        st.segmented_control, _("Begin the search at"), list(begins), default="middle", required=True, key="start",
         format_func=begins.get,
     )  # fmt: skip
     image, _label, number = digits.pick_digit(default=5, models=[])

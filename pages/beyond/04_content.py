@@ -5,7 +5,7 @@ icon: style
 
 import streamlit as st
 
-from aevae.ui import lab, loaders, state
+from aevae.ui import address, lab, loaders, state
 from aevae.ui.i18n import _
 from aevae.ui.labs import content as parts
 
@@ -14,13 +14,13 @@ left, right = st.columns([1, 2], gap="large")
 with left:
     name = state.pick_model("ml_vae", families=("ml_vae",))
     kinds = {"digits": _("of digits"), "drawn": _("from the prior")}
-    kind = st.segmented_control(
-        _("Styles"), list(kinds), default="digits", required=True, key="styles", bind="query-params",
+    kind = address.pick(
+        st.segmented_control, _("Styles"), list(kinds), default="digits", required=True, key="styles",
         format_func=kinds.get,
     )  # fmt: skip
     ways = {"mean": _("its mean"), "drawn": _("one draw")}
-    way = st.segmented_control(
-        _("Content"), list(ways), default="mean", required=True, key="content", bind="query-params",
+    way = address.pick(
+        st.segmented_control, _("Content"), list(ways), default="mean", required=True, key="content",
         format_func=ways.get,
     )  # fmt: skip
     seed = st.number_input(_("Seed"), 0, 9999, 0, key="styles_seed", width=130, bind="query-params")

@@ -5,7 +5,7 @@ icon: air
 
 import streamlit as st
 
-from aevae.ui import digits, lab, loaders, state
+from aevae.ui import address, digits, lab, loaders, state
 from aevae.ui.i18n import _
 from aevae.ui.labs import flow as parts
 
@@ -18,15 +18,15 @@ with left:
         st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
         st.stop()
     labels = state.run_labels(runs)
-    name = st.selectbox(_("Warps"), list(labels), format_func=labels.get, key="flow_vae", bind="query-params")
+    name = state.pick_run(st.selectbox, _("Warps"), list(labels), format_func=labels.get, key="flow_vae")
     painter = state.pick_model("painter", families=parts.PAINTERS, label=_("Paints"))
     image, _label, number = digits.pick_digit(default=5, models=[])
 with right:
     titles = {
         "slant": _("slant"), "rotation": _("turn"), "scale": _("size"), "right": _("to the right"), "down": _("down"),
     }  # fmt: skip
-    kind = st.segmented_control(
-        _("Change"), list(titles), default="slant", required=True, key="kind", bind="query-params",
+    kind = address.pick(
+        st.segmented_control, _("Change"), list(titles), default="slant", required=True, key="kind",
         format_func=titles.get,
     )  # fmt: skip
     with st.spinner(_("Learning what a change does to codes ...")):

@@ -6,23 +6,23 @@ icon: fact_check
 import streamlit as st
 
 from aevae import mistakes
-from aevae.ui import lab
+from aevae.ui import address, lab
 from aevae.ui.i18n import _
 from aevae.ui.labs import mistakes as parts
 
 lab.begin(__doc__)
 texts = parts.exercises()
 numbers = {key: i for i, key in enumerate(texts, 1)}
-key = st.pills(
-    _("Mistake"), list(texts), default="mae", required=True, key="mistake", bind="query-params", wrap=True,
+key = address.pick(
+    st.pills, _("Mistake"), list(texts), default="mae", required=True, key="mistake", wrap=True,
     format_func=lambda k: f"{numbers[k]} {texts[k]['title']}",
 )  # fmt: skip
 mistake, text = next(m for m in mistakes.MISTAKES if m.key == key), texts[key]
 with st.container(border=True):
     st.markdown(f"#### {text['claim']}")
-    answer = st.radio(
-        _("What is wrong?"), range(3), index=None, format_func=text["answers"].__getitem__, key=f"answer_{key}",
-        bind="query-params",
+    answer = address.pick(
+        st.radio, _("What is wrong?"), range(3), index=None, format_func=text["answers"].__getitem__,
+        key=f"answer_{key}",
     )  # fmt: skip
     if answer is None:
         st.caption(_("Answer, and the check that settles it runs at once."))

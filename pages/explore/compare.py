@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from aevae.ui import chrome, comparing, contrasts, loaders, state
+from aevae.ui import address, chrome, comparing, contrasts, loaders, state
 from aevae.ui.i18n import _
 
 VIEWS = {
@@ -33,9 +33,9 @@ with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     contrasts.take("numbers", csv=lambda: comparing.table_csv(frame, found, columns, dataset))
     contrasts.report_button(chosen, dataset)
 
-view = st.segmented_control(
-    _("View"), list(VIEWS), default="rates", required=True, format_func=VIEWS.get, key="compare_view",
-    label_visibility="collapsed", bind="query-params", persist_state="session",
+view = address.pick(
+    st.segmented_control, _("View"), list(VIEWS), default="rates", required=True, format_func=VIEWS.get,
+    key="compare_view", label_visibility="collapsed",
 )  # fmt: skip
 if view == "rates":
     contrasts.rate_and_distortion(found, names, dataset)

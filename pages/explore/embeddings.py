@@ -2,23 +2,30 @@
 
 import streamlit as st
 
-from aevae.ui import aligning, atlas, brush, brushing, chrome, mapview, panes, shading
+from aevae.ui import address, aligning, atlas, brush, brushing, chrome, mapview, panes, shading
 from aevae.ui.i18n import _
 
 
-def desk(choices: list, dataset: str, n: int, colour: str, align: str, own) -> None:
-    """The maps and what is brushed in them; looks again by itself while a map is being made."""
+def desk(choices: list, dataset: str, n: int, colour: str, align: str) -> None:
+    """The maps, a digit of one's own, and what is brushed in the maps; looks again by itself while a map is being made.
+
+    Whatever comes and goes stands beneath all that a hand may be on.
+    """
     looks = [atlas.look_at(choice, dataset, n) for choice in choices]
     if st.session_state["atlas_waits"] != atlas.waiting(looks):
         st.rerun()  # which begins or ends the looking
-    places = brushing.places(looks, own)
-    mapview.show(looks, dataset, n, colour=colour, align=align, own=own, places=places)
-    brushing.downloads(looks, dataset, n)
-    now = brush.brush(dataset, n)
-    if len(now.selected):
-        brushing.show_selection(looks, dataset, n, now.selected)
-    if now.point >= 0 or own is not None:
-        brushing.show_neighbours(looks, dataset, n, now.point, own, places)
+    maps = st.container()
+    own = brushing.own_digit(dataset)
+    with st.container():
+        places = brushing.places(looks, own)
+        with maps:
+            mapview.show(looks, dataset, n, colour=colour, align=align, own=own, places=places)
+        brushing.downloads(looks, dataset, n)
+        now = brush.brush(dataset, n)
+        if len(now.selected):
+            brushing.show_selection(looks, dataset, n, now.selected)
+        if now.point >= 0 or own is not None:
+            brushing.show_neighbours(looks, dataset, n, now.point, own, places)
 
 
 chrome.page(_("Embeddings"), _("Do digits of one class live together in the latent space?"))
@@ -28,13 +35,11 @@ if not panes.runs():
 choices, dataset, n = panes.choose()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     found = shading.shades(choices)
-    colour = st.selectbox(
-        _("Colour by"), list(found), format_func=found.get, key="colour", width=400, bind="query-params"
-    )
+    colour = address.pick(st.selectbox, _("Colour by"), list(found), format_func=found.get, key="colour", width=400)
     turned = aligning.ways()
-    align = st.segmented_control(
-        _("Alignment"), list(turned), default=aligning.FREE, required=True, format_func=turned.get, key="align",
-        bind="query-params",
+    align = address.pick(
+        st.segmented_control, _("Alignment"), list(turned), default=aligning.FREE, required=True,
+        format_func=turned.get, key="align",
         help=_(
             "Onto the first: each map is turned, mirrored, scaled and shifted (Procrustes), nothing is stretched. "
             "UMAPs together: drawn anew so that the same digit is near itself in all."
@@ -46,10 +51,7 @@ if align == aligning.TOGETHER:
     except ValueError as problem:
         st.caption(str(problem))
 brush.follow_link(dataset, n)
-here = st.container()
-own = brushing.own_digit(dataset)
-with here:
-    looks = atlas.keep_looking(desk, choices, dataset, n, colour, align, own)
+looks = atlas.keep_looking(desk, choices, dataset, n, colour, align)
 chrome.explain(
     _("What a map of t-SNE or UMAP does not tell"),
     _(

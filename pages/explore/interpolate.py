@@ -4,7 +4,7 @@ import streamlit as st
 
 from aevae import figures
 from aevae.latent.interpolation import arithmetic, bilinear, path
-from aevae.ui import chrome, interpolating, loaders, opening, pictures, state
+from aevae.ui import address, chrome, interpolating, loaders, opening, pictures, state
 from aevae.ui.i18n import _
 
 MODES = {"two": _("Two digits"), "four": _("Four corners"), "sum": _("a − b + c")}
@@ -63,12 +63,12 @@ def latent_sum(images, spaces: list, dataset: str) -> None:
 
 chrome.page(_("Interpolate"), _("What lies between two digits?"))
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    mode = st.segmented_control(
-        _("Walk"), list(MODES), default="two", required=True, format_func=MODES.get, key="walk", bind="query-params"
+    mode = address.pick(
+        st.segmented_control, _("Walk"), list(MODES), default="two", required=True, format_func=MODES.get, key="walk"
     )
     if mode != "sum":
-        chosen = st.pills(
-            _("Path"), ["both", *PATHS], default="both", required=True, key="path", bind="query-params",
+        chosen = address.pick(
+            st.pills, _("Path"), ["both", *PATHS], default="both", required=True, key="path",
             format_func=lambda kind: PATHS.get(kind, _("both")),
             help=_("In latent space: the straight line, or a turn about zero that keeps the length of the code."),
         )  # fmt: skip

@@ -4,14 +4,14 @@ import numpy as np
 import streamlit as st
 
 from aevae.ui import bank as banks
-from aevae.ui import canvas, chrome, desk, digits, live, loaders, maps, pictures, state
+from aevae.ui import canvas, chrome, desk, digits, live, loaders, maps, pictures, redraw, state
 from aevae.ui.i18n import _
 
 ROOM = 8  # sliders of the server's version that fit beside the picture; more of them scroll there
 GRID, STRIPS = 15, 16  # pictures a side; rows
 
 
-@st.fragment
+@redraw.fragment
 def bench(bank: banks.Bank, beside: list[str]) -> None:
     """All that follows z."""
     names = [bank.name, *beside]

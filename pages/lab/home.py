@@ -86,7 +86,7 @@ st.markdown(
     )
 )
 if problem := gate.exposed(st.get_option("server.address")):
-    st.warning(problem)
+    st.warning(literal(problem))
 strip()
 chrome.try_this(
     [

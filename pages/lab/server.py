@@ -5,7 +5,7 @@ import statistics
 import streamlit as st
 
 from aevae import jobs
-from aevae.ui import chrome, gate, jobpanel, watch
+from aevae.ui import chrome, gate, jobpanel, redraw, watch
 from aevae.ui.i18n import _
 
 BEAT = 5.0  # seconds between two looks
@@ -70,7 +70,7 @@ chrome.page(_("Server"), _("How is the class doing?"))
 if not gate.is_teacher():
     st.info(gate.refusal())
     st.stop()
-st.fragment(look, run_every=watch.beat(BEAT))()
+redraw.fragment(look, run_every=watch.beat(BEAT))()
 st.caption(
     _(
         "Numbers of this server process; the queue is that of all. Prometheus finds them at `/metrics`; "

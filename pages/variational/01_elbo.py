@@ -44,7 +44,7 @@ lab.end(
     r"&=\log p(x)-\mathrm{KL}(q(z|x)\Vert p(z|x))\\&=\mathbb E_q\log p(x,z)+H(q)\end{aligned}",
     numbers=_(
         "This digit, {draws} draws, in nats:\n\n"
-        "| form | | ELBO |\n|:--|--:|--:|\n"
+        "| form | terms | ELBO |\n|:--|--:|--:|\n"
         "| 1: log-likelihood − KL | {a:.2f} − {b:.2f} | **{one:.2f}** |\n"
         "| 2: log p(x) − gap to the true posterior | {c:.2f} − {d:.2f} | **{two:.2f}** |\n"
         "| 3: log p(x, z) + entropy of q | {e:.2f} + ({f:.2f}) | **{three:.2f}** |\n\n"

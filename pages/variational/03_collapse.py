@@ -7,13 +7,13 @@ import numpy as np
 import streamlit as st
 
 from aevae.metrics.units import THRESHOLD
-from aevae.ui import digits, lab
+from aevae.ui import address, digits, lab
 from aevae.ui.i18n import _
 from aevae.ui.labs import collapse as parts
 
 lab.begin(__doc__)
-chosen = st.segmented_control(
-    _("Remedy"), list(parts.COLOURS), default="plain", required=True, key="remedy", bind="query-params",
+chosen = address.pick(
+    st.segmented_control, _("Remedy"), list(parts.COLOURS), default="plain", required=True, key="remedy",
     format_func=parts.titles().get, wrap=True,
 )  # fmt: skip
 left, right = st.columns([2, 5], gap="medium")
@@ -21,8 +21,8 @@ with left:
     x, _label, _number = digits.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening five models")):
     parts.drawn(chosen, x)
-what = st.segmented_control(
-    _("Over training"), ["active", "kl", "recon"], default="active", required=True, key="over", bind="query-params",
+what = address.pick(
+    st.segmented_control, _("Over training"), ["active", "kl", "recon"], default="active", required=True, key="over",
     format_func={"active": _("numbers used"), "kl": "KL", "recon": _("reconstruction")}.get,
 )  # fmt: skip
 wide, narrow = st.columns([5, 3], gap="medium")

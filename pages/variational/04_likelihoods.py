@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import linear_vae, sampling
-from aevae.ui import digits, kept, lab, live, loaders, pictures
+from aevae.ui import address, digits, kept, lab, live, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.labs import likelihoods as parts
 
@@ -62,8 +62,8 @@ lab.begin(__doc__)
 titles = parts.titles()
 left, right = st.columns([2, 5], gap="medium")
 with left:
-    chosen = st.selectbox(
-        _("Likelihood"), ["all", *titles], key="likelihood", bind="query-params",
+    chosen = address.pick(
+        st.selectbox, _("Likelihood"), ["all", *titles], key="likelihood",
         format_func=lambda name: titles.get(name, _("all five")),
     )  # fmt: skip
     x, _label, _number = digits.pick_digit(default=7, models=())

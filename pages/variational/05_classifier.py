@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.metrics import class_densities as densities
-from aevae.ui import digits, lab, loaders
+from aevae.ui import address, digits, lab, loaders
 from aevae.ui.i18n import _
 from aevae.ui.labs import classifier as parts
 
@@ -16,8 +16,8 @@ kinds = {
     "digit": _("as it is"), "turned": _("turned by 90°"), "negative": _("negative"), "two": _("two at once"),
     "stripes": _("stripes"), "noise": _("noise"), "black": _("black"),
 }  # fmt: skip
-kind = st.pills(
-    _("Picture"), list(kinds), default="digit", required=True, key="picture_kind", bind="query-params",
+kind = address.pick(
+    st.pills, _("Picture"), list(kinds), default="digit", required=True, key="picture_kind",
     format_func=kinds.get, wrap=True,
 )  # fmt: skip
 images, _labels = loaders.test_digits()

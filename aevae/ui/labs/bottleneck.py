@@ -8,8 +8,8 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
+from aevae.ui import address, desk, jobpanel, kept, live, loaders, pictures, state
 from aevae.ui import bank as banks
-from aevae.ui import desk, jobpanel, kept, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 MOST = 64  # components
@@ -108,8 +108,8 @@ def holes() -> None:
     run, codes = loaders.run(name), loaders.codes(name)
     if run.latent_dim == 2 and not live.trouble([name]):
         plane(name)
-    where = st.segmented_control(
-        _("Random codes from"), ["prior", "box"], default="box", required=True, key="holes_from", bind="query-params",
+    where = address.pick(
+        st.segmented_control, _("Random codes from"), ["prior", "box"], default="box", required=True, key="holes_from",
         format_func={"prior": "N(0, I)", "box": _("the box around the codes")}.get,
     )  # fmt: skip
     if where == "prior":
@@ -131,18 +131,21 @@ def train(sizes: list[int]) -> None:
     jobpanel.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
 
 
+def _of_these(model: dict, sizes: list[int]) -> bool:
+    return model.get("family") == "ae" and model.get("latent_dim") in sizes
+
+
 def missing(runs: list) -> None:
     """Train the sizes that are not there."""
     have = {run.latent_dim for run in runs if run.family == "ae"}
     wanted = [d for d in SIZES if d not in have]
-    if wanted and st.button(
-        _("Train an AE with {} numbers").format(", ".join(map(str, wanted))), key="train_sizes",
-        icon=":material/model_training:", help=_("On the 4,000 training digits that came with the lab."),
-        on_click=train, args=(wanted,),
-    ):  # fmt: skip
-        if problem := st.session_state.pop("train_problem", None):
-            st.error(problem)
-        else:
-            st.page_link(
-                "pages/lab/train.py", label=_("They train on the page Train"), icon=":material/model_training:"
-            )
+    if jobpanel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
+        return
+    if wanted:
+        st.button(
+            _("Train an AE with {} numbers").format(", ".join(map(str, wanted))), key="train_sizes",
+            icon=":material/model_training:", help=_("On the 4,000 training digits that came with the lab."),
+            on_click=train, args=(wanted,),
+        )  # fmt: skip
+    if problem := st.session_state.pop("train_problem", None):
+        st.error(state.literal(problem))

@@ -8,7 +8,7 @@ import streamlit as st
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.latent import codebook
-from aevae.ui import kept, live, loaders, pictures, state
+from aevae.ui import address, kept, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 SAMPLES = 20
@@ -116,8 +116,8 @@ def samples(name: str) -> None:
     st.subheader(_("New maps"), anchor=False)
     titles = {"learnt": _("the learnt prior"), "use": _("each cell for itself"), "uniform": _("all vectors alike")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        prior = st.segmented_control(
-            _("Numbers drawn from"), list(titles), default="learnt", required=True, key="numbers", bind="query-params",
+        prior = address.pick(
+            st.segmented_control, _("Numbers drawn from"), list(titles), default="learnt", required=True, key="numbers",
             format_func=titles.get,
         )  # fmt: skip
         seed = st.number_input(_("Seed"), 0, 9999, 0, key="maps_seed", width=130, bind="query-params")

@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 import streamlit as st
 
+from aevae.blob import class_numbers
 from aevae.figures import felt as figures
 from aevae.figures.palette import CLASS_COLOURS
 from aevae.latent import planes
@@ -98,8 +99,7 @@ def plane() -> None:
     if not flat:
         return st.info(_("Train a model with two numbers to see its plane."))
     labels = state.run_labels(loaders.finished())
-    state.adopt_run("plane_of", labels)
-    name = st.selectbox(_("Plane of"), flat, key="plane_of", bind="query-params", format_func=labels.get, width=420)
+    name = state.pick_run(st.selectbox, _("Plane of"), flat, key="plane_of", format_func=labels.get, width=420)
     with st.spinner(_("Measuring the plane")):
         of = stretched(name)
     shade = planes.shade(of["metric"])
@@ -136,7 +136,7 @@ def plane() -> None:
             "metric": scaled.astype(np.float32).ravel(),
             "shade": shade.astype(np.float32).ravel(),
             "points": at[inside].astype(np.float32).ravel(),
-            "classes": loaders.test_digits()[1][inside].astype(np.int32),
+            "classes": class_numbers(loaders.test_digits()[1][inside]),
         },
         programs=[name],
         shape={"height": 500, "narrow": 680},

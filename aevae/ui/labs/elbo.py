@@ -7,7 +7,7 @@ import streamlit as st
 
 from aevae.comparison import likelihood
 from aevae.metrics.bound import bound
-from aevae.ui import kept, live, loaders, state
+from aevae.ui import address, kept, live, loaders, state
 from aevae.ui.i18n import _
 
 MOST = 16  # draws
@@ -77,10 +77,10 @@ def divergence() -> None:
     """Forward and reverse KL, by hand."""
     st.subheader(_("Two ways to be near"), anchor=False)
     titles = {"two": _("two bumps"), "any": _("a Gaussian"), "narrow": "N(0, 0.01²)"}
-    target = st.segmented_control(
-        "p", list(TARGETS), default="two", required=True, key="target", bind="query-params", format_func=titles.get
+    target = address.pick(
+        st.segmented_control, "p", list(TARGETS), default="two", required=True, key="target", format_func=titles.get
     )
-    if problem := live.trouble([]):
+    if problem := live.trouble([], has_server_version=False):
         st.caption(problem)
         return
     parts, (low, high), (least, most), (m, s), unit = TARGETS[target]
@@ -122,7 +122,4 @@ def choose() -> str:
     runs = sorted(runs, key=lambda run: (run.latent_dim != 2, run.family != "vae"))
     if not runs:
         state.pick_model("elbo_model", families=FAMILIES)  # says what is missing, and stops
-    state.adopt_run("elbo_model", {run.name: state.label_of(run.name) for run in runs})
-    return st.selectbox(
-        _("Model"), [run.name for run in runs], format_func=state.label_of, key="elbo_model", bind="query-params"
-    )
+    return state.pick_run(st.selectbox, _("Model"), [run.name for run in runs], key="elbo_model")

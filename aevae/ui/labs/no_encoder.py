@@ -9,7 +9,7 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.latent import fitting
 from aevae.metrics.reconstruction import sse
-from aevae.ui import kept, live, loaders, pictures, state
+from aevae.ui import address, kept, live, loaders, pictures, state
 from aevae.ui.i18n import _
 
 ENCODED = ("ae", "deep_ae", "vae", "iwae")  # whose decoders may be asked for a better code than the encoder's
@@ -133,8 +133,8 @@ def memory(name: str) -> None:
     """New pictures, with and without forgetting."""
     st.subheader(_("Learn ten digits lying on their side"), anchor=False)
     titles = {"codes": _("only their codes"), "all": _("the decoder, too")}
-    what = st.segmented_control(
-        _("What may change"), list(titles), default="codes", required=True, key="change", bind="query-params",
+    what = address.pick(
+        st.segmented_control, _("What may change"), list(titles), default="codes", required=True, key="change",
         format_func=titles.get,
     )  # fmt: skip
     with st.spinner(_("Learning ...")):

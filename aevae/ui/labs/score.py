@@ -45,6 +45,7 @@ def field(name: str, follow: str, of: dict) -> None:
             "half": of["half"],
             "finer": of["finer"],
             "sigmas": list(of["sigmas"]),
+            "curve": curve(name),  # the chart's: one source for both
             "sigma": kept.numbers(RANGE)["score_sigma"],
             "modes": name == "three",
             "colour": family_colour("denoising"),

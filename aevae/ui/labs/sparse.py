@@ -10,7 +10,7 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.latent import filters
 from aevae.metrics.reconstruction import sse
-from aevae.ui import kept, live, loaders
+from aevae.ui import address, kept, live, loaders
 from aevae.ui.i18n import _
 
 FAMILIES = ("k_sparse", "sparse", "sparse_kl")
@@ -71,9 +71,9 @@ def fewer() -> None:
     """What units draw when fewer and fewer are allowed, and which of them die."""
     st.subheader(_("From 70 units to 10"), anchor=False)
     titles = {name: f"k = {name}" for name in filters.SETTINGS} | {"10-cold": _("k = 10 from the first step")}
-    chosen = st.segmented_control(
-        _("Units allowed for each digit, of 200"), filters.SETTINGS, default="70", required=True, key="allowed",
-        bind="query-params", format_func=titles.get, wrap=True,
+    chosen = address.pick(
+        st.segmented_control, _("Units allowed for each digit, of 200"), filters.SETTINGS, default="70", required=True,
+        key="allowed", format_func=titles.get, wrap=True,
     )  # fmt: skip
     stored = filters.stored()
     left, right = st.columns([1.15, 1], gap="medium")

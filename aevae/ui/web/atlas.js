@@ -4,7 +4,7 @@
 
 import { channel, onFrame, outbox, PIXELS, stillness } from "./core.js";
 import {
-  between, countByClass, ease, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass,
+  between, countByClass, ease, findName, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass,
 } from "./cloud.js";
 import { download, picture, tableOf } from "./atlasout.js";
 import { Pane } from "./atlaspane.js";
@@ -16,6 +16,8 @@ const WHILE_MOVING = 24_000; // points painted a frame while the hand moves
 const REST = 100; // ms after the last move until all points are painted
 const LISTED = 200; // rows of the table of the selection
 const PAUSE = 500; // ms after the last move until Python hears how the maps are looked at
+const MANY = 20; // classes that have a button each; of more, one is found by its name
+const COUNTED = 20; // classes that are named beside the number of selected points
 const NEAREST = 5; // codes whose mean stands for a place between them
 
 const inHand = new Map(); // key of an atlas -> the tool in hand, while the browser page lives
@@ -26,7 +28,7 @@ class Atlas {
     this.panes = [];
     this.labels = new Uint8Array(0);
     this.selected = new Uint8Array(0);
-    Object.assign(this, { hover: -1, point: -1, any: false, counts: [], sheets: {}, offs: [], shown: [], moving: 0 });
+    Object.assign(this, { buttons: [], hover: -1, point: -1, any: false, counts: [], sheets: {}, offs: [], shown: [], moving: 0 });
     this.dirty = new Set();
     this.frame = onFrame(() => this.draw());
     this.build(root);
@@ -333,9 +335,10 @@ class Atlas {
     this.none.disabled = !this.any && this.point < 0;
     const { texts, classes } = this.spec;
     const parts = this.counts.flatMap((n, c) => (n ? [`${classes[c]} × ${n}`] : []));
+    if (parts.length > COUNTED) parts.push(fill(texts.more, { count: parts.splice(COUNTED).length }));
     this.count.textContent = this.any ? `${fill(texts.selected, { count: total.toLocaleString("en") })} ${parts.join(" · ")}` : texts.hint;
-    const whole = (c) => this.any && this.counts[c] === this.totals[c];
-    [...this.classes.children].forEach((b, c) => b.setAttribute("aria-pressed", whole(c)));
+    const whole = (c) => this.totals[c] > 0 && this.counts[c] === this.totals[c];
+    this.buttons.forEach((b, c) => b.setAttribute("aria-pressed", whole(c)));
     if (!hand) this.list();
     for (const pane of this.panes) this.touch(pane, hand);
   }
@@ -370,11 +373,7 @@ class Atlas {
     this.lassoTool.title = texts.lasso_help;
     this.take(this.tool);
     this.classes.setAttribute("aria-label", texts.classes);
-    this.classes.replaceChildren(...classes.map((name, c) => {
-      const dot = el("i", { class: "dot" });
-      dot.style.background = shade ? "currentColor" : this.colours[c].back;
-      return el("button", { type: "button", title: texts.class_help, onclick: (e) => this.byClass(c, e.shiftKey) }, dot, name);
-    }));
+    this.offer(classes.length > MANY ? this.finder() : null);
     this.scale.hidden = !shade;
     if (shade) {
       const bar = el("i", { class: "ramp" }), number = (v) => Number(v.toPrecision(3));
@@ -387,6 +386,36 @@ class Atlas {
       pane.sub.textContent = other ? other.sub : pane.spec.sub;
       pane.morph.setAttribute("aria-pressed", Boolean(other));
     });
+  }
+
+  /** A button for each class, or what finds one among many. */
+  offer(finder) {
+    const { texts, shade, classes } = this.spec;
+    this.buttons = finder ? [] : classes.map((name, c) => {
+      const dot = el("i", { class: "dot" });
+      dot.style.background = shade ? "currentColor" : this.colours[c].back;
+      const press = (event) => this.byClass(c, event.shiftKey);
+      return el("button", { type: "button", title: texts.class_help, disabled: !this.totals[c], onclick: press }, dot, name);
+    });
+    if (!finder || finder !== this.classes.firstChild) this.classes.replaceChildren(...(finder ? [finder] : this.buttons));
+  }
+
+  /** A field with the names of the classes that have points here; the same one while these stay, since a hand types. */
+  finder() {
+    const { texts, classes, key } = this.spec, names = classes.filter((_, c) => this.totals[c]), known = JSON.stringify(names);
+    if (known === this.found?.known) return this.found.node;
+    const list = el("datalist", { id: `${key}-classes` }, ...names.map((value) => el("option", { value })));
+    const field = el("input", { type: "search", placeholder: texts.find, title: texts.find_help, "aria-label": texts.find });
+    field.setAttribute("list", list.id);
+    field.onchange = () => {
+      const name = field.value.trim(), at = findName(names, name);
+      if (name && at < 0) this.say((this.count.textContent = fill(texts.no_class, { name })));
+      if (at < 0) return;
+      field.value = "";
+      this.byClass(classes.indexOf(names[at]), true);
+    };
+    this.found = { known, node: el("div", { class: "finder" }, field, list) };
+    return this.found.node;
   }
 
   take(tool) {

@@ -27,11 +27,16 @@ export function largestWithin(sizes, k) {
   return found;
 }
 
-function row(root, count, label) {
+/** A row of digits: {canvases, title(text)}; the title is what one reads above them and hears of them. */
+function row(root, count) {
   const canvases = Array.from({ length: count }, () => el("canvas", { width: 28, height: 28 }));
-  const name = el("div", { class: "name", textContent: label });
-  root.append(el("div", { class: "row" }, name, el("div", { class: "digits", role: "img", "aria-label": label }, ...canvases)));
-  return { canvases, name };
+  const name = el("div", { class: "name", "aria-hidden": "true" }), digits = el("div", { class: "digits", role: "img" }, ...canvases);
+  root.append(el("div", { class: "row" }, name, digits));
+  const title = (text) => {
+    name.textContent = text;
+    digits.setAttribute("aria-label", text);
+  };
+  return { canvases, title };
 }
 
 const draw = (canvases, pixels) => canvases.forEach((canvas, i) => paint(canvas, pixels.subarray(i * PIXELS, (i + 1) * PIXELS)));
@@ -50,10 +55,10 @@ export function mount({ root, send }) {
     said.textContent = fill(spec.texts.kept, { k });
     slider.setAttribute("aria-valuetext", said.textContent);
     draw(rows.pca.canvases, partial(arrays.mean, arrays.axes, arrays.coefficients, k, values));
-    rows.pca.name.textContent = fill(spec.texts.pca, { error: spec.left[k].toFixed(1) });
+    rows.pca.title(fill(spec.texts.pca, { error: spec.left[k].toFixed(1) }));
     const fits = largestWithin(spec.sizes, k);
     rows.run.canvases.forEach((canvas) => canvas.classList.toggle("none", fits < 0));
-    rows.run.name.textContent = fits < 0 ? spec.texts.none : spec.names[fits];
+    rows.run.title(fits < 0 ? spec.texts.none : spec.names[fits]);
     if (fits >= 0) draw(rows.run.canvases, arrays.pictures.subarray(fits * 10 * PIXELS, (fits + 1) * 10 * PIXELS));
   });
   return {
@@ -66,7 +71,8 @@ export function mount({ root, send }) {
         slider.value = spec.k;
         slider.setAttribute("aria-label", spec.texts.slider);
         box.replaceChildren(el("label", { class: "knob" }, slider, said));
-        rows = { clean: row(box, 10, spec.texts.clean), pca: row(box, 10, ""), run: row(box, 10, "") };
+        rows = { clean: row(box, 10), pca: row(box, 10), run: row(box, 10) };
+        rows.clean.title(spec.texts.clean);
         draw(rows.clean.canvases, arrays.digits);
       }
       show();

@@ -314,3 +314,13 @@ export function withClass(selected, labels, which, add) {
   for (let i = 0; i < out.length; i++) if (labels[i] === which) out[i] = on ? 1 : 0;
   return out;
 }
+
+/** Index of the name that a typed text means: that very name, else the only one that has the text in it; -1 for none. */
+export function findName(names, typed) {
+  if (!typed) return -1;
+  const exact = names.indexOf(typed);
+  if (exact >= 0) return exact;
+  const part = typed.toLowerCase(), having = [];
+  for (let i = 0; i < names.length; i++) if (names[i].toLowerCase().includes(part)) having.push(i);
+  return having.length === 1 ? having[0] : having.find((i) => names[i].toLowerCase() === part) ?? -1;
+}

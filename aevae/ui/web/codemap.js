@@ -146,16 +146,19 @@ class View {
     this.reach = el("div", { class: "reach" });
     const shown = (name, ...inside) =>
       el("figure", {}, el("div", { class: "frame" }, this.canvases[name], ...inside), el("figcaption", { textContent: texts[name] }));
-    const map = el("div", { class: "cells", role: "grid", "aria-label": texts.map }, ...this.cells);
+    const rows = Array.from({ length: this.side }, (_, i) =>
+      el("div", { class: "row", role: "row" }, ...this.cells.slice(i * this.side, (i + 1) * this.side)),
+    );
+    const map = el("div", { class: "cells", role: "grid", "aria-label": texts.map }, ...rows);
     map.style.setProperty("--side", this.side);
     map.onpointerleave = () => this.point(null);
     this.onMap = grid(this.cells, () => this.side, { chosen: (i) => this.choose(i), over: () => {} });
     this.said = el("p", { class: "said", role: "status" });
     this.undo = el("button", { type: "button", class: "plain", textContent: texts.undo, onclick: () => this.reset() });
     this.codes = Array.from(arrays.order, (number) =>
-      el("button", { type: "button", role: "gridcell", "aria-label": fill(texts.number, { number }) }, small(arrays.atlas, this.patch, number)),
+      el("button", { type: "button", role: "option", "aria-label": fill(texts.number, { number }) }, small(arrays.atlas, this.patch, number)),
     );
-    const atlas = el("div", { class: "codes", role: "grid", "aria-label": texts.atlas }, ...this.codes);
+    const atlas = el("div", { class: "codes", role: "listbox", "aria-label": texts.atlas }, ...this.codes);
     atlas.onpointerleave = () => this.point(null);
     const columns = () => getComputedStyle(atlas).gridTemplateColumns.split(" ").length;
     this.onCodes = grid(this.codes, columns, { chosen: (i) => this.put(arrays.order[i]), over: (i) => this.point(i) });
@@ -203,10 +206,14 @@ class View {
     const place = (i) => ({ row: Math.floor(i / this.side) + 1, column: (i % this.side) + 1, number: now[i] });
     this.cells.forEach((button, i) => {
       button.classList.toggle("chosen", i === cell);
+      button.setAttribute("aria-selected", i === cell);
       button.classList.toggle("changed", now[i] !== this.base[i]);
       button.setAttribute("aria-label", fill(spec.texts.cell, place(i)));
     });
-    this.codes.forEach((button, i) => button.classList.toggle("chosen", arrays.order[i] === now[cell]));
+    this.codes.forEach((button, i) => {
+      button.classList.toggle("chosen", arrays.order[i] === now[cell]);
+      button.setAttribute("aria-selected", arrays.order[i] === now[cell]);
+    });
     Object.assign(this.reach.style, {
       left: `${(100 * (cell % this.side)) / this.side}%`,
       top: `${(100 * Math.floor(cell / this.side)) / this.side}%`,

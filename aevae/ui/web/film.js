@@ -546,7 +546,7 @@ class Player {
     }
     const [i] = locate(this.times, t);
     const steps = this.views.map((view) => view.now).find((frame) => frame.t === this.times[i])?.step ?? null;
-    this.label.textContent = say(this.times[i], steps, texts);
+    this.label.textContent = this.following ? texts.now : say(this.times[i], steps, texts); // the page tells when that is
     this.bar.value = this.place;
     this.bar.setAttribute("aria-valuetext", this.label.textContent);
     this.bar.style.setProperty("--part", `${(100 * this.place) / Math.max(this.times.length - 1, 1)}%`);

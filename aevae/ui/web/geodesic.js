@@ -236,7 +236,7 @@ export function mount({ root, send }) {
     const px = (u, v) => [u * wide, (1 - v) * wide];
     g.globalAlpha = 0.75;
     for (let i = 0; i < arrays.classes.length; i++) {
-      g.fillStyle = spec.palette[arrays.classes[i]];
+      g.fillStyle = spec.palette[arrays.classes[i] % spec.palette.length];
       g.beginPath();
       g.arc(...px(arrays.points[2 * i], arrays.points[2 * i + 1]), 1.8, 0, 7);
       g.fill();

@@ -4,7 +4,6 @@ import { el, fill } from "./dom.js";
 
 const SHADES = 84; // lattice of the density
 const ARROWS = 23; // lattice of the arrows
-const NEAR = 0.05; // of the largest density: where the data are
 const WALKERS = 240;
 const STEP = 0.35; // of sigma: size of a Langevin step
 const ANNEAL = 420; // steps from the largest sigma to the smallest
@@ -80,17 +79,12 @@ export function normals(uniform = Math.random) {
   };
 }
 
-/** Relative error and mean cosine of vectors a against b (x, y, x, y, ...), of those where `inside` is true. */
-export function agreement(a, b, inside) {
-  let off = 0, size = 0, cosine = 0, count = 0;
-  for (let i = 0; i < a.length; i += 2) {
-    if (!inside(i / 2)) continue;
-    off += (a[i] - b[i]) ** 2 + (a[i + 1] - b[i + 1]) ** 2;
-    size += b[i] ** 2 + b[i + 1] ** 2;
-    cosine += (a[i] * b[i] + a[i + 1] * b[i + 1]) / (Math.hypot(a[i], a[i + 1]) * Math.hypot(b[i], b[i + 1]) || 1);
-    count++;
-  }
-  return count ? { error: Math.sqrt(off / size), cosine: cosine / count } : { error: 0, cosine: 1 };
+/** Of a curve {sigma (rising), name: values, ...} each value at `s`, on straight lines over log sigma, as it is drawn. */
+export function along(curve, s) {
+  const { sigma } = curve;
+  const k = sigma.slice(1, -1).filter((edge) => edge <= s).length;
+  const part = Math.min(Math.max(Math.log(s / sigma[k]) / Math.log(sigma[k + 1] / sigma[k]), 0), 1);
+  return Object.fromEntries(Object.entries(curve).map(([name, v]) => [name, v[k] + part * (v[k + 1] - v[k])]));
 }
 
 /** sigma of part t in 0..1 of an annealing from the largest to the smallest, in equal ratios. */
@@ -205,15 +199,14 @@ export function mount({ root, send }) {
     const image = new ImageData(SHADES, SHADES);
     log.forEach((v, i) => image.data.set([86, 140, 200, 165 * Math.exp(v - most) ** 0.6], 4 * i));
     made.getContext("2d").putImageData(image, 0, 0);
-    const learnt = new Float32Array(2 * ARROWS * ARROWS), truth = learnt.slice(), near = new Uint8Array(ARROWS * ARROWS);
-    for (let n = 0; n < near.length; n++) {
+    const learnt = new Float32Array(2 * ARROWS * ARROWS), truth = learnt.slice();
+    for (let n = 0; n < ARROWS * ARROWS; n++) {
       const x = place(n % ARROWS, ARROWS), y = place(Math.floor(n / ARROWS), ARROWS);
       scoreAt(p, x, y, at);
-      near[n] = at[0] > most + Math.log(NEAR);
       truth.set([at[1] * s, at[2] * s], 2 * n); // in units of sigma
       learnt.set(net(x, y, Math.log(s)), 2 * n);
     }
-    return { key: `${spec.key}|${s}`, p, made, learnt, truth, near, place };
+    return { key: `${spec.key}|${s}`, p, made, learnt, truth, place };
   }
 
   function renew(s) {
@@ -238,7 +231,7 @@ export function mount({ root, send }) {
       g.globalAlpha = name === "truth" ? 0.3 : 1;
       g.lineWidth = width / u;
       g.beginPath();
-      for (let n = 0; n < field.near.length; n++)
+      for (let n = 0; n < ARROWS * ARROWS; n++)
         arrow(g, field.place(n % ARROWS, ARROWS), field.place(Math.floor(n / ARROWS), ARROWS), field[name][2 * n], field[name][2 * n + 1], cell);
       g.stroke();
     }
@@ -255,9 +248,9 @@ export function mount({ root, send }) {
     const time = performance.now();
     if (running && time - spoken < 250) return; // words need not change sixty times a second
     spoken = time;
-    const near = agreement(field.learnt, field.truth, (n) => field.near[n]);
-    const far = agreement(field.learnt, field.truth, (n) => !field.near[n]);
-    const lines = [fill(texts.agree, { near: (100 * near.error).toFixed(0), far: (100 * far.error).toFixed(0), cosine: near.cosine.toFixed(2) })];
+    const off = along(spec.curve, s);
+    const percent = (part) => (100 * part).toFixed(0);
+    const lines = [fill(texts.agree, { near: percent(off.near_error), far: percent(off.far_error), cosine: off.near_cosine.toFixed(2) })];
     if (spec.modes) {
       const parts = arrays.parts, wanted = [];
       for (let k = 3; k < parts.length; k += 4) wanted.push(Math.round(100 * parts[k]));

@@ -1,0 +1,94 @@
+"""A run is deleted elsewhere while a page shows it: whatever is pressed then, a sentence and no error."""
+
+import contextlib
+import functools
+
+import pytest
+from conftest import open_page
+from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
+from streamlit.testing.v1 import AppTest, local_script_runner
+
+from aevae import jobs, paths
+from aevae.ui import loaders
+
+PAGES = {  # page -> the address that shows the runs
+    "explore/sliders": {"model": "vae", "beside": ["ae"]},
+    "explore/denoise": {"models": ["vae", "ae"]},
+    "explore/interpolate": {"models": ["vae", "ae"]},
+    "explore/embeddings": {"space_1": "vae", "space_2": "ae", "map_1": "pca", "map_2": "latent", "count": "300"},
+    "explore/compare": {"models": ["vae", "ae"], "compare_view": "errors"},
+    "lab/models": {"run": "vae"},
+    "lab/train": {"job": "vae"},
+    "autoencoders/01_bottleneck": {"holes": "vae"},
+    "variational/01_elbo": {"elbo_model": "vae"},
+}
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    loaders.runs.clear()
+
+
+def opened(store: dict[str, str], path: str, live: bool) -> AppTest:
+    named = lambda text: store.get(text, text)  # noqa: E731
+    link = {
+        k: [named(v) for v in value] if isinstance(value, list) else named(value) for k, value in PAGES[path].items()
+    }
+    return sound(open_page(f"pages/{path}.py", None, live, **link))
+
+
+def sound(at: AppTest) -> AppTest:
+    assert not at.exception, at.exception[0].value
+    return at
+
+
+@contextlib.contextmanager
+def without(name: str, forgotten: bool):
+    """The run is not in the store; forgotten: the listing of runs knows it already."""
+    folder = paths.runs_dir() / name
+    aside = folder.rename(folder.parent.parent / name)
+    if forgotten:
+        loaders.runs.clear()
+    yield
+    aside.rename(folder)
+    loaders.runs.clear()
+
+
+def rerun_fragment(at: AppTest, number: str) -> AppTest:
+    """As the browser asks for it: with the arguments that it kept."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_script_runner, "RerunData", functools.partial(RerunData, fragment_id=number))
+        return at.run()
+
+
+@pytest.mark.parametrize("live", [True, False])
+@pytest.mark.parametrize("forgotten", [True, False])
+@pytest.mark.parametrize("path", ["explore/sliders", "explore/interpolate", "explore/embeddings", "lab/train"])
+def test_a_fragment_whose_run_is_gone_draws_the_page_anew(store, path, forgotten, live):
+    at = opened(store, path, live)
+    numbers = list(at._fragment_storage._fragments)
+    assert numbers, "the page has a fragment"
+    for number in numbers:
+        with without(store["vae"], forgotten):
+            sound(rerun_fragment(at, number))
+            said = " ".join(box.value for box in (*at.info, *at.warning, *at.error, *at.caption))
+            assert store["vae"] in said or path == "explore/interpolate"  # which has all that it shows
+        at = opened(store, path, live)
+
+
+@pytest.mark.parametrize("path", PAGES)
+def test_whatever_is_pressed(store, path):
+    at = opened(store, path, live=False)
+    keys = [("button", b.key) for b in at.button if not b.disabled and "train" not in b.key]
+    kinds = ("slider", "number_input", "selectbox", "multiselect", "toggle")
+    keys += [(kind, found[0].key) for kind in kinds if (found := list(at.get(kind)))]
+    for kind, key in [*keys, ("", "")]:
+        at = opened(store, path, live=False)
+        with without(store["vae"], forgotten=False):
+            if kind:
+                widget = getattr(at, kind)(key=key)
+                widget = widget.click() if kind == "button" else widget.set_value(widget.value)
+            sound(at.run())
+            sound(at.run())

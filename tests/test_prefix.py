@@ -1,0 +1,146 @@
+"""The app under a path of its own: `server.baseUrlPath`, behind the recipe's nginx, behind a proxy that strips."""
+# ruff: noqa: F811  (fixtures of test_browser and test_deploy are imported by name)
+
+import re
+import signal
+import socket
+import subprocess
+import urllib.error
+import urllib.request
+
+import pytest
+import streamlit as st
+from conftest import open_page
+from test_browser import Server, Tab, browser, until  # noqa: F401
+from test_deploy import Class, nginx  # noqa: F401
+
+from aevae import paths
+from aevae.ui import live, serving, watch
+
+LIVE = ("sliders", "denoise", "interpolate", "embeddings", "bottleneck", "models?run=7797c7142785")
+
+
+# -- routes ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("base", "begins"), [("", ""), ("lab", "/lab"), ("/lab/", "/lab"), ("a/b", "/a/b")])
+def test_each_route_of_our_own_lies_under_the_path_of_the_server(monkeypatch, base, begins):
+    monkeypatch.setattr(st, "get_option", {"server.baseUrlPath": base}.get)
+    own = [route.path for route in (*live.routes(), *watch.routes())]
+    assert [route.path for route in serving.routes()] == [begins + path for path in own]
+
+
+def test_no_route_is_given_to_the_server_without_that_path():
+    assert re.findall(r"routes=(.*),", (paths.ROOT / "app.py").read_text()) == ["serving.routes()"]
+
+
+def test_no_module_asks_for_an_address_from_the_root_of_the_host():
+    for file in live._files("js"):
+        assert not re.search(r"""(fetch|import|URL)\(\s*["'`]/""", file.read_text("utf-8")), file.name
+
+
+# -- in Chromium -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def under_a_path(tmp_path_factory):
+    server = Server(tmp_path_factory.mktemp("path") / "runs", "lab")
+    yield server.url
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def by_the_recipe(tmp_path_factory, nginx):
+    lab = Class(tmp_path_factory.mktemp("recipe"), nginx, "school/lab")
+    yield lab.url
+    lab.stop()
+
+
+@pytest.fixture(scope="module")
+def by_a_proxy_that_strips(tmp_path_factory, nginx, shared_server):
+    """As JupyterHub's: the server knows nothing of the path."""
+    tmp = tmp_path_factory.mktemp("strips")
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        port = s.getsockname()[1]
+    (tmp / "nginx.conf").write_text(
+        f"""daemon off; pid {tmp}/pid; error_log {tmp}/error.log; events {{}}
+        http {{ access_log off; client_body_temp_path {tmp}/c; proxy_temp_path {tmp}/p; fastcgi_temp_path {tmp}/f;
+        uwsgi_temp_path {tmp}/u; scgi_temp_path {tmp}/s;
+        server {{ listen 127.0.0.1:{port}; location /user/me/proxy/ {{ proxy_pass {shared_server.url}/;
+        proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade;
+        proxy_set_header Connection upgrade; }} }} }}"""
+    )
+    process = subprocess.Popen([nginx, "-p", str(tmp), "-e", str(tmp / "early.log"), "-c", str(tmp / "nginx.conf")])
+    url = f"http://127.0.0.1:{port}/user/me/proxy"
+    until(lambda: process.poll() is None and answers(url), 20)
+    yield url
+    process.send_signal(signal.SIGQUIT)
+    process.wait(10)
+
+
+def answers(url: str) -> bool:
+    try:
+        return urllib.request.urlopen(f"{url}/_stcore/health", timeout=1).status == 200
+    except OSError:
+        return False
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("way", ["under_a_path", "by_the_recipe", "by_a_proxy_that_strips"])
+def test_what_is_live_is_live_under_a_path(browser, request, way):
+    url = request.getfixturevalue(way)
+    tab = Tab(browser)
+    wrong = []
+    tab.page.on("response", lambda r: wrong.append(r.url) if r.status >= 400 and "/live/" in r.url else None)
+    for page in LIVE:
+        tab.open(f"{url}/{page}")
+        tab.page.locator(".live :is(canvas, input)").first.wait_for(state="attached")
+        assert tab.page.get_by_text(re.compile("did not reach|server decodes")).count() == 0
+        tab.sound()
+    tab.open(url + "/").go("Latent sliders")  # from page to page without a load
+    tab.page.locator(".live .bank canvas").first.wait_for()
+    assert tab.page.url.startswith(f"{url}/sliders")
+    assert wrong == []
+    tab.close()
+
+
+@pytest.mark.parametrize(("path", "found"), [("/lab/metrics", True), ("/metrics", False)])
+def test_the_numbers_of_the_server_lie_under_its_path(under_a_path, path, found):
+    url = under_a_path.removesuffix("/lab") + path
+    try:
+        text = urllib.request.urlopen(url, timeout=10).read().decode()
+    except urllib.error.HTTPError as refused:
+        text = str(refused.code)
+    assert ("aevae_sessions" in text) == found
+
+
+@pytest.mark.parametrize("path", ["metrics", "_stcore/metrics"])
+def test_behind_the_recipe_a_class_sees_no_numbers_of_the_server_under_a_path_either(by_the_recipe, path):
+    with pytest.raises(urllib.error.HTTPError, match="404"):
+        urllib.request.urlopen(f"{by_the_recipe}/{path}", timeout=10)
+
+
+# -- what is said when a part does not come --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["network", "weights", "layer", "browser"])
+def test_only_a_page_with_a_server_version_promises_one(session_with, code):
+    session_with(code)
+    assert "server" not in live._texts()[code], "the component itself does not know"
+    assert live.trouble([]).startswith(live._texts()[code]) and "The server decodes instead" in live.trouble([])
+    assert live.trouble([], has_server_version=False) == live._texts()[code]
+
+
+@pytest.fixture
+def session_with(monkeypatch):
+    session = {}
+    monkeypatch.setattr(st, "session_state", session)
+    return lambda code: session.update({live._TROUBLE: {"": code}, live._WHEN: float("inf")})
+
+
+@pytest.mark.parametrize("path", ["pages/autoencoders/05_score.py", "pages/explore/embeddings.py"])
+def test_a_page_without_a_server_version_promises_none(store, path):
+    at = open_page(path, {"guest_how": "draw"}, False)
+    said = [text.value for text in (*at.caption, *at.markdown)]
+    assert not at.exception and not any("server decodes instead" in text for text in said)

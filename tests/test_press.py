@@ -1,0 +1,102 @@
+"""A press changes the page, not its address alone: buttons in a fragment, and jobs that a lab begins."""
+
+import pytest
+from conftest import open_page, tiny_config
+from streamlit.testing.v1 import AppTest
+from test_browser import Tab, browser, server  # noqa: F401  (browser, server: fixtures)
+from test_gone import rerun_fragment
+
+from aevae import jobs
+from aevae.ui import loaders
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch):
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+    loaders.runs.clear()
+
+
+def ended(*configs) -> list[jobs.Job]:
+    """Jobs that were cancelled before they began."""
+    made = jobs.submit_all(list(configs), "cpu") if len(configs) > 1 else [jobs.submit(configs[0])]
+    for job in made:
+        jobs.cancel(job.id)
+    return made
+
+
+def press(at: AppTest, key: str) -> AppTest:
+    """As the browser does it: only the fragment of the button runs."""
+    (number,) = at._fragment_storage._fragments
+    at.button(key=key).click()
+    rerun_fragment(at, number)
+    assert not at.exception
+    return at
+
+
+def said(at: AppTest, key: str) -> str:
+    """What the address says."""
+    found = at.query_params.get(key, "")
+    return found if isinstance(found, str) else found[-1]
+
+
+def subheaders(at: AppTest) -> str:
+    return " ".join(box.value for box in at.subheader)
+
+
+def test_watch_shows_the_job_at_once(empty_store):
+    (one,) = ended(tiny_config("ae"))
+    at = open_page("pages/lab/train.py")
+    assert "Autoencoder" not in subheaders(at)
+    press(at, f"train_watch_{one.id}")
+    assert one.run in [box.value for box in at.caption] and said(at, "job") == one.run
+    assert "Train another" in [box.label for box in at.expander], "the page as a whole makes room for it"
+
+
+def test_watch_shows_several_at_once_and_one_after_them(empty_store):
+    several = ended(*(tiny_config("ae", seed=seed) for seed in (1, 2)))
+    (one,) = ended(tiny_config("vae"))
+    at = press(open_page("pages/lab/train.py"), f"train_watch_{several[0].id}")
+    assert "2 runs" in subheaders(at) and said(at, "sweep") == "-".join(job.fingerprint for job in several)
+    press(at, f"train_watch_{one.id}")
+    assert one.run in [box.value for box in at.caption] and said(at, "sweep") == ""
+
+
+def test_the_data_set_that_is_there_is_chosen_in_the_form(empty_store):
+    job = jobs.submit(tiny_config("ae"))
+    with jobs.opened() as db:
+        db.execute(
+            "UPDATE jobs SET state = 'failed', error = 'mnist is not here; take mnist-5k' WHERE id = ?", (job.id,)
+        )
+    at = open_page("pages/lab/train.py", None, True, job=job.run, train_data="mnist")
+    press(at, "train_take_5k_failed")
+    assert at.selectbox(key="train_data").value == "mnist-5k" and at.session_state["train_data"] == "mnist-5k"
+
+
+def test_what_a_lab_trains_is_seen_there(empty_store):
+    at = open_page("pages/autoencoders/01_bottleneck.py")
+    at.button(key="train_sizes").click().run()
+    waiting = jobs.jobs()
+    assert waiting and not at.exception and "train_sizes" not in {button.key for button in at.button}
+    bars = [bar.text if hasattr(bar, "text") else bar.proto.text for bar in at.get("progress")]
+    assert len(bars) == len(waiting) and all("waits" in text for text in bars)
+    jobs.cancel(waiting[0].id)
+    (number,) = (n for n in at._fragment_storage._fragments)
+    rerun_fragment(at, number)
+    assert len(at.get("progress")) == len(waiting) - 1 and not at.exception
+
+
+@pytest.mark.browser
+def test_watch_in_a_browser(browser, server, monkeypatch):  # noqa: F811
+    monkeypatch.setenv("AEVAE_RUNS", str(server.store))
+    (one,), several = ended(tiny_config("vae")), ended(*(tiny_config("ae", seed=seed) for seed in (1, 2)))
+    tab = Tab(browser, stranger=True).open(f"{server.url}/train")
+    tab.page.set_default_timeout(30_000)
+    tab.page.get_by_text("Earlier jobs").click()
+    tab.page.get_by_role("button", name="Watch", exact=True).last.click()
+    tab.page.get_by_text(one.run, exact=True).wait_for()
+    assert f"job={one.run}" in tab.rest().page.url
+    tab.page.get_by_role("button", name="Watch", exact=True).click()
+    tab.page.locator("h3", has_text="2 runs").wait_for()
+    assert "sweep=" + "-".join(job.fingerprint for job in several) in tab.rest().page.url and "job=" not in tab.page.url
+    tab.sound()
+    tab.close()
