@@ -291,7 +291,8 @@ def embed(args) -> dict:
 
     run = runs.load_run(args.run, args.device)
     data = _embedded(run, args.dataset)
-    test = datasets.load(data).test
+    loaded = datasets.load(data)
+    test = loaded.test
     args.n = min(DEFAULT_CODES, len(test.images)) if args.n is None else args.n
     if len(test.images) < FEWEST_CODES:
         raise Wrong(f"a map needs at least {FEWEST_CODES} test images, {data.name} has {len(test.images)}")
@@ -311,7 +312,8 @@ def embed(args) -> dict:
     if known.any():
         _say(f"{known.sum():,} of these {args.n:,} images are training images of {run.name}")
     with open(args.out, "wb") as file:
-        np.savez(file, z=z, xy=found.xy, labels=labels, index=index, trained_on=known, **numbers)
+        names = np.array(loaded.classes)
+        np.savez(file, z=z, xy=found.xy, labels=labels, classes=names, index=index, trained_on=known, **numbers)
     return {
         "run": run.name, "method": args.method, "dataset": data.name, "n": args.n, "trained_on": int(known.sum()),
         "out": args.out, **numbers,

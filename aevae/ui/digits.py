@@ -12,15 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from aevae import datasets
 from aevae.ui import canvas, live, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT, MODEL, MODELS, label_of, literal
 
 COLUMNS, ROWS = 10, 4
+MAX_PILLS = 20  # classes on offer side by side
 PIXELS = 28 * 28
 MAX_BYTES = 5_000_000  # of an own picture
 WAYS = ("pick", "draw", "upload", "camera")
-HANDWRITING = ("mnist", "mnist-5k")  # data sets whose form a digit of one's own is brought into
 
 # What a drawing may be (constants of ui/web/draw.js): strokes {erase, width, points: [x, y, pressure, ...]}
 BOARD = 2800  # x and y: tenths of a pixel of the board
@@ -35,7 +36,7 @@ def pick_digit(
     default: int = 0,
     label: str | None = None,
     upload: bool = True,
-    dataset: str = "mnist-5k",
+    dataset: str = datasets.EMBEDDED,
     models: Sequence[str] | None = None,
     ways: Sequence[str] = WAYS,
 ) -> tuple[np.ndarray, int | None, int | None]:
@@ -49,10 +50,10 @@ def pick_digit(
     _take_from_link(key)
     how = _choose_way(key, label, ways) if upload else "pick"
     if how == "pick":
-        number = _pick(key, images, labels, min(default, len(images) - 1), None if upload else label)
+        number = _pick(key, dataset, min(default, len(images) - 1), None if upload else label)
     else:
         number = min(int(st.session_state.get(key, default)), len(images) - 1)
-        _bring(key, how, dataset in HANDWRITING, _models_of_session() if models is None else list(models))
+        _bring(key, how, dataset in datasets.DIGITS, _models_of_session() if models is None else list(models))
     own = st.session_state.get(f"{key}_own")
     _put_into_link(key, own)
     if own is not None:
@@ -95,8 +96,9 @@ def _way_changed(key: str) -> None:
 # -- pick ------------------------------------------------------------------------------------------------------------
 
 
-def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label: str | None) -> int:
+def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
     """The number of a test picture, from a field and a sheet of pictures."""
+    images, labels = loaders.test_digits(dataset)
     own = st.session_state.get(f"{key}_own")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         number = st.number_input(
@@ -115,17 +117,8 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
             _("Shuffle"), key=f"{key}_shuffle", icon=":material/shuffle:", on_click=_next_handful, args=(key,),
             help=_("Show other pictures"),
         )  # fmt: skip
-    wanted = st.pills(
-        _("Show"),
-        range(-1, int(labels.max()) + 1),
-        default=-1,
-        required=True,
-        format_func=lambda c: _("all") if c < 0 else str(c),
-        key=f"{key}_class",
-        label_visibility="collapsed",
-        wrap=True,
-        persist_state="session",
-    )
+    names = loaders.class_names(dataset)
+    wanted = _pick_class(f"{key}_class", names)
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
     canvas.pick_cell(
         f"{key}_grid",
@@ -134,7 +127,7 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
         columns=COLUMNS,
         count=len(shown),
         selected=shown.index(number) if own is None else -1,
-        names=[_("{}, number {}").format(labels[i], i) for i in shown],
+        names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
         label=_("Test digits; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
         max_width=520,
@@ -145,11 +138,38 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
     return int(number)
 
 
+def _pick_class(key: str, names: Sequence[str]) -> int:
+    """The class of the pictures on offer, by number; -1: all. Many classes stand in a list that searches."""
+    if st.session_state.get(key, -1) >= len(names):  # of another data set
+        del st.session_state[key]
+    options = list(range(-1, len(names)))
+    common = {
+        "format_func": lambda c: _("all") if c < 0 else names[c], "key": key, "label_visibility": "collapsed",
+        "persist_state": "session",
+    }  # fmt: skip
+    if len(names) > MAX_PILLS:
+        return st.selectbox(_("Show"), options, **common)
+    return st.pills(_("Show"), options, default=-1, required=True, wrap=True, **common)
+
+
 def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = ROWS * COLUMNS) -> list[int]:
     """Numbers of `count` pictures of class `wanted` (-1: all), drawn by `seed`; the chosen one is always among them."""
     pool = np.arange(len(labels)) if wanted < 0 else np.flatnonzero(labels == wanted)
     drawn = pool[np.random.default_rng(seed).permutation(len(pool))][:count].tolist()
     return drawn if chosen in drawn else [int(chosen), *drawn[: count - 1]]
+
+
+def first_of(labels: np.ndarray, wanted: Sequence[int], usable: np.ndarray | None = None) -> list[int]:
+    """Default numbers of pictures, one for each wanted class: the first of that class; different ones as long as there
+    are enough, of different classes as long as there are enough. usable: numbers to choose from, by default all."""
+    pool = (np.arange(len(labels)) if usable is None else np.sort(usable)).tolist()
+    found: list[int] = []
+    for c in wanted:
+        taken = {int(labels[i]) for i in found}
+        left = [i for i in pool if i not in found] or pool
+        of_class, of_others = ([i for i in left if labels[i] == c], [i for i in left if int(labels[i]) not in taken])
+        found.append((of_class or of_others or left)[0])
+    return found
 
 
 def _choose(key: str, number: int) -> None:

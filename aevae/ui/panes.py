@@ -6,6 +6,7 @@ import streamlit as st
 
 from aevae import checkpoints, datasets, embeddings
 from aevae.checkpoints import RunInfo
+from aevae.config import DataConfig
 from aevae.ui import loaders, opening, state
 from aevae.ui.i18n import _
 
@@ -99,25 +100,25 @@ def choose() -> tuple[list[Choice], str, int]:
         n = st.selectbox(
             _("Digits"), list(sets), index=list(sets).index(min(1000, max(sets))), format_func="{:,}".format,
             key="count", width=130, bind="query-params",
-            help=_("Up to 1,000: the digits kept back from all models. Above: the test set of MNIST, if it is here."),
+            help=_("Up to 1,000: the digits kept back from all models. Above: the test set of MNIST, if it is here.")
+            if sets[min(sets)] == datasets.EMBEDDED else _("The first test pictures of the data set."),
         )  # fmt: skip
-    return [_pane(i, column) for i, column in enumerate(st.columns(count), 1)], sets[n], n
+    return [_pane(i, column, n) for i, column in enumerate(st.columns(count), 1)], sets[n], n
 
 
 def _sets(spaces: list[str | None]) -> dict[int, str]:
     """Number of digits on offer -> the data set whose first test pictures they are."""
     chosen = [run for run in runs() if run.name in spaces] or [run for run in runs() if run.name in first_two()]
-    own = {{"mnist": "mnist-5k"}.get(run.dataset, run.dataset) for run in chosen}
-    there = {d["name"] for d in datasets.catalogue() if d["available"]}
-    common = own.pop() if len(own) == 1 and own <= there else opening.DEFAULT
+    common = opening.common_set(chosen)
     size = len(loaders.dataset(common).test.images)
     found = {n: common for n in COUNTS if n <= size} or {size: common}
-    if common == opening.DEFAULT and "mnist" in there:
-        found |= {n: "mnist" for n in COUNTS if n > size}
+    more = datasets.larger(common)
+    if more and datasets.is_available(DataConfig(more)):
+        found |= {n: more for n in COUNTS if n > size}
     return found
 
 
-def _pane(i: int, column) -> Choice:
+def _pane(i: int, column, n: int) -> Choice:
     spaces = [*(run.name for run in runs()), PIXELS, RANDOM]
     first = [*first_two(), PIXELS, RANDOM][i - 1]
     state.adopt_run(f"space_{i}", {run.name: title_of(run.name) for run in runs()})
@@ -132,7 +133,7 @@ def _pane(i: int, column) -> Choice:
                 _("Method"), list(METHODS), index=list(METHODS).index("tsne"), format_func=titles().get,
                 key=f"map_{i}", bind="query-params",
             )  # fmt: skip
-            return Choice(space, method, _parameters(i, METHODS[method][0]))
+            return Choice(space, method, fitting(_parameters(i, METHODS[method][0]), n))
 
 
 def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
@@ -159,6 +160,13 @@ def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
             _("Seed"), 0, 2**31 - 1, DEFAULTS["map_seed"], key=f"map_seed_{i}", bind="query-params"
         )
     return tuple(chosen.items())
+
+
+def fitting(parameters: tuple[tuple[str, float], ...], n: int) -> tuple[tuple[str, float], ...]:
+    """The same, with defaults that n points allow; what a person has set stays as it is."""
+    most = {"perplexity": embeddings.largest_perplexity(n), "n_neighbors": n - 1}
+    begun = {"perplexity": DEFAULTS["perplexity"], "n_neighbors": DEFAULTS["neighbours"]}
+    return tuple((k, min(v, max(most[k], 1)) if v == begun.get(k) else v) for k, v in parameters)
 
 
 # -- comparisons -----------------------------------------------------------------------------------------------------
