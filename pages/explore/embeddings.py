@@ -6,9 +6,8 @@ from aevae.ui import aligning, atlas, brush, brushing, chrome, mapview, panes, s
 from aevae.ui.i18n import _
 
 
-def desk(choices: list, dataset: str, n: int, colour: str, align: str, own) -> None:
-    """The maps and what is brushed in them; looks again by itself while a map is being made."""
-    looks = [atlas.look_at(choice, dataset, n) for choice in choices]
+def desk(looks: list, dataset: str, n: int, colour: str, align: str, own) -> None:
+    """The maps and what is brushed in them, as they are now."""
     if st.session_state["atlas_waits"] != atlas.waiting(looks):
         st.rerun()  # which begins or ends the looking
     places = brushing.places(looks, own)
