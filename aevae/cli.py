@@ -385,7 +385,8 @@ def embed(args) -> dict:
     known = runs.trained_on(run.config.data, data, args.n)
     if known.any():
         _say(f"{known.sum():,} of these {args.n:,} images are training images of {run.name}")
-    _save(args.out, z=z, xy=found.xy, labels=labels, index=index, trained_on=known, **numbers)
+    classes = np.array(dataset.classes)
+    _save(args.out, z=z, xy=found.xy, labels=labels, classes=classes, index=index, trained_on=known, **numbers)
     return {
         "run": run.name, "method": args.method, "dataset": data.name, "n": args.n, "trained_on": int(known.sum()),
         "out": args.out, **numbers,

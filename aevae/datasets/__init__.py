@@ -3,7 +3,7 @@
 One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `moving_digits`
 (sequences made from mnist-5k), `sprites` and `lines` (drawn here, with known factors), `images` (a user's own, which
 `archives` reads and `pictures` and `handwriting` bring into form). To add one: write a file with a `base.Source` and
-name it in SOURCES.
+name it in SOURCES. `shown` says which test set a page shows for a run.
 """
 
 import dataclasses
@@ -17,19 +17,29 @@ from aevae.datasets import images, lines, mnist_5k, moving_digits, sprites, torc
 from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Split
 from aevae.datasets.images import check_zip, store_upload
 from aevae.datasets.pictures import read_picture
+from aevae.datasets.shown import DIGITS, EMBEDDED, data_of, larger, relation, same_kind, shown_for, title_of
 
 __all__ = [
+    "DIGITS",
+    "EMBEDDED",
     "SOURCES",
     "DataUnavailable",
     "Dataset",
     "Split",
     "catalogue",
     "check_zip",
+    "classes_of",
+    "data_of",
     "is_available",
+    "larger",
     "load",
     "read_picture",
+    "relation",
     "resolve",
+    "same_kind",
+    "shown_for",
     "store_upload",
+    "title_of",
 ]
 
 SOURCES: dict[str, Source] = {
@@ -86,6 +96,16 @@ def is_available(config: DataConfig) -> bool:
     return _is_own(config) or SOURCES[config.name].available()
 
 
+def classes_of(data: DataConfig) -> tuple[str, ...]:
+    """Names of the classes, by label. Only own images are read for it; () where those are gone or have changed."""
+    if not _is_own(data):
+        return SOURCES[data.name].classes if data.name in SOURCES else ()
+    try:
+        return load(data).classes
+    except (ValueError, OSError):
+        return ()
+
+
 def _is_own(config: DataConfig) -> bool:
     return config.name.startswith(images.PREFIX)
 
@@ -136,7 +156,7 @@ def _without_5k(dataset: Dataset) -> Dataset:
 @lru_cache(maxsize=1)
 def _keep_mask(stamp) -> np.ndarray:
     """bool (60000,): the training digits of MNIST that are not test digits of mnist-5k. Raises ValueError."""
-    unseen = {image.tobytes() for image in SOURCES["mnist-5k"].read().test.images}
+    unseen = {image.tobytes() for image in SOURCES[EMBEDDED].read().test.images}
     mask = np.array([image.tobytes() not in unseen for image in _keep("mnist", stamp).train.images])
     if (~mask).sum() != len(unseen):
         raise ValueError(
