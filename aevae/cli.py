@@ -534,7 +534,10 @@ def import_run(args) -> dict:
     path = Path(args.file)
     if not args.file or not (path.is_file() or path.is_dir()):
         raise Wrong(f"import takes a zip or folder of an exported run, and {args.file!r} is neither")
-    return {"run": exchange.unpack(path)}
+    try:
+        return {"run": exchange.unpack(path)}
+    except ValueError as problem:
+        raise Wrong(f"{args.file} cannot be imported: {problem}") from problem
 
 
 def bench(args) -> dict | None:

@@ -70,7 +70,7 @@ def _read(source: Source) -> tuple[str, dict[str, bytes]]:
             if name not in FILES:
                 raise ValueError(f"{quote(file.name)} is no part of a run; a zip or folder must hold one run alone")
         if missing := [name for name in NEEDED if name not in found]:
-            raise ValueError(f"there is no whole run: {', '.join(missing)} is missing")
+            raise ValueError(f"it holds no whole run, without {', '.join(missing)}")
         files = {name: file.read() for name, file in found.items()}
         folders = names[0].split("/")[:shared]
     name = _name(files["config.json"])
