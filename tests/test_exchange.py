@@ -102,7 +102,7 @@ KINDS = [
     ("another file", "no part of a run"),
     ("two folders", "one run alone"),
     ("other fingerprint", "does not match"),
-    ("no weights", "model.safetensors is missing"),
+    ("no weights", "holds no whole run, without model.safetensors"),
     ("truncated weights", "truncated"),
     ("flipped bit", "checksum"),
     ("other weights", "checksum|do not fit"),
