@@ -250,6 +250,8 @@ def _open(args):
 
     run = runs.load_run(args.run, args.device)
     _say_device(args)
+    if run.info.status == "diverged":
+        _say(f"the training of {run.name} diverged: {run.info.reason}; these are its last good weights")
     return run
 
 

@@ -36,6 +36,14 @@ def pack(run: RunInfo) -> bytes:
     return zip_of({f"{run.name}/{file.name}": file.read_bytes() for file in files})
 
 
+class AlreadyHere(ValueError):
+    """The run `name` is in the store already."""
+
+    def __init__(self, name: str):
+        super().__init__(f"{name} is already here")
+        self.name = name
+
+
 def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -> str:
     """Take the run in a zip or folder into the store; returns its name. Nothing is written unless all of it is sound.
 
@@ -45,7 +53,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
     """
     name, files = _read(source)
     if checkpoints.finished_run(name):
-        raise ValueError(f"{name} is already here")
+        raise AlreadyHere(name)
     root = paths.runs_dir()
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".import-") as hidden:

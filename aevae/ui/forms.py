@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from aevae.config import PRESETS, DataConfig, ModelConfig, RunConfig, TrainConfig, build, check, option, parse, preset
@@ -30,6 +31,7 @@ PATH, ZIP, FOLDER = "train_path", "train_zip", "train_folder"  # ways to name ow
 RECIPE, SEEDS = "train_recipe", "train_seeds"
 MOST_RUNS = 64  # of one sweep
 MOST_SEEDS = 16
+MAX_NAMED = 12  # classes of own images that are named with their counts
 MOST_LETTERS = 400  # of a list
 _WRONG = "train_wrong"  # session: key -> sentence about a value of the link
 _TAKEN = "train_taken"  # session: (recipe, data set, its options) that the training fields were last set to
@@ -90,11 +92,18 @@ def run_form() -> tuple[list[RunConfig], str]:
     for sentence in st.session_state.get(_WRONG, {}).values():
         st.warning(_("In the link: {}. The default is taken.").format(literal(sentence)))
     try:
+        found = _resolved(data, values)
+        if found is None:
+            about_data.info(_("Choose a zip or a folder of images."))
+            return [], device
+        _say_what_was_read(found, about_data)
+    except ValueError as wrong:
+        about_data.error(_sentence(wrong))
+        return [], device
+    try:
         if problem:
             raise problem
-        config = _config(model_class.Config, data, {f.name for f in trains}, values)
-        _say_notes(config.data, about_data)
-        return grid(config, lists, seeds), device
+        return grid(_config(model_class.Config, found, {f.name for f in trains}, values), lists, seeds), device
     except ValueError as wrong:
         st.error(_sentence(wrong))
         return [], device
@@ -149,15 +158,18 @@ def _begin_as(config_class: type) -> None:
     st.session_state[_BEGUN] = own
 
 
-def _config(model_class: type, data: str | None, trains: set[str], values: dict) -> RunConfig:
-    """The config of these values, own pictures known by their content. Raises ValueError."""
+def _resolved(data: str | None, values: dict) -> DataConfig | None:
+    """The data set with its options, own images known by their content; None: not chosen yet. Raises ValueError."""
     from aevae import datasets
 
-    if not data:
-        raise ValueError(_("choose a zip or a folder of pictures"))
+    return datasets.resolve(DataConfig(data, **{f.name: values[f.name] for f in _data_fields()})) if data else None
+
+
+def _config(model_class: type, data: DataConfig, trains: set[str], values: dict) -> RunConfig:
+    """The config of these values. Raises ValueError."""
     mine = {f.name for f in dataclasses.fields(model_class)}
     return RunConfig(
-        datasets.resolve(DataConfig(name=data, **{f.name: values[f.name] for f in _data_fields()})),
+        data,
         build(model_class, {k: v for k, v in values.items() if k in mine}),
         build(TrainConfig, {k: v for k, v in values.items() if k in trains}),
         values["seed"],
@@ -452,12 +464,23 @@ def _data_label(row: dict) -> str:
     return _("own: {} ({})").format(plain(row["title"]), row["name"].rpartition("/")[2][:6])
 
 
-def _say_notes(data: DataConfig, place) -> None:
-    """What was guessed, changed or left out when own pictures were read."""
+def _say_what_was_read(data: DataConfig, place) -> None:
+    """How many own images there are, of which classes; what was guessed, changed or left out."""
     from aevae import datasets
 
-    if data.name.startswith("images:") and (notes := datasets.load(data).notes):
-        place.warning("\n\n".join(literal(note[:1].upper() + note[1:] + ".") for note in notes))
+    if not datasets.is_own(data.name):
+        return
+    read = datasets.load(dataclasses.replace(data, limit=0))
+    counts = np.bincount(np.concatenate([read.train.labels, read.test.labels]), minlength=len(read.classes))
+    named = ", ".join(f"{name} ({n:,})" for name, n in zip(read.classes[:MAX_NAMED], counts, strict=False))
+    more = len(read.classes) - MAX_NAMED
+    place.caption(
+        _("{:,} training and {:,} test images. Classes: {}").format(len(read.train), len(read.test), literal(named))
+        + (_(" and {:,} more").format(more) if more > 0 else "")
+        + "."
+    )
+    if read.notes:
+        place.warning("\n\n".join(literal(note[:1].upper() + note[1:] + ".") for note in read.notes))
 
 
 def _own_pictures() -> str | None:

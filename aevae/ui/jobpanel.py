@@ -95,6 +95,13 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool =
         watch_together([config.fingerprint for config in several])
 
 
+def resumes_at(info: RunInfo) -> str:
+    """What Resume does with a run that diverged."""
+    if not info.epochs:
+        return _("Resume begins anew, at the same learning rate.")
+    return _("Resume goes on after epoch {}, at the same learning rate.").format(info.epochs)
+
+
 def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
     """Where this very run is: `finished`, `active` (queued or running), `unfinished`, `diverged`, or `new`."""
     finished = checkpoints.finished_run(config.name)
@@ -504,6 +511,8 @@ def _ended(name: str, info: RunInfo | None) -> None:
         if info.warning:
             st.warning(_("But {}").format(state.literal(info.warning)))
         open_buttons(name, "train_open")
+    elif info.status == "diverged":
+        st.warning(_("Training diverged: {}.").format(state.literal(info.reason)) + " " + resumes_at(info))
     else:
         reason = f": {state.literal(info.reason)}" if info.reason else ""
         st.warning(_("This run is {}{}.").format(info.status, reason))

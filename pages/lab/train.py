@@ -26,7 +26,11 @@ def before(config, device: str) -> None:
         if standing == "unfinished":
             st.info(_("This run was begun and stopped after {} epochs; it goes on from there.").format(found.epochs))
         elif standing == "diverged":
-            st.warning(_("This run was trained and diverged: {}.").format(literal(found.reason)))
+            st.warning(
+                _("This run was trained and diverged: {}.").format(literal(found.reason))
+                + " "
+                + jobpanel.resumes_at(found)
+            )
         title = _("Train") if standing == "new" else _("Resume")
         jobpanel.start_button(title, config, device)
 
