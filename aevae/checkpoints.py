@@ -201,7 +201,7 @@ def read_history(folder: Path) -> list[dict]:
     try:
         if path.stat().st_size > MAX_JSON:
             raise DamagedRun(f"{path.name} is too large")
-        lines = [_parsed(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
     except (OSError, ValueError, RecursionError) as error:
         if isinstance(error, DamagedRun):
             raise

@@ -304,7 +304,7 @@ def evaluate(args) -> dict:
     if unkept:
         reason = f"{unkept[0].strerror}: {unkept[0].filename}" if isinstance(unkept[0], OSError) else unkept[0]
         _say(f"these numbers are not kept, since they cannot be written ({reason}); note them down")
-    if data.name.startswith("images:"):
+    if datasets.is_own(data.name):
         _say_notes(datasets.load(data))
     if comparison.at_ceiling(values):
         _say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")

@@ -17,7 +17,7 @@ from aevae.datasets import images, lines, mnist_5k, moving_digits, sprites, torc
 from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Split
 from aevae.datasets.images import check_zip, store_upload
 from aevae.datasets.pictures import read_picture
-from aevae.datasets.shown import DIGITS, EMBEDDED, data_of, larger, relation, same_kind, shown_for, title_of
+from aevae.datasets.shown import DIGITS, EMBEDDED, data_of, is_own, larger, relation, same_kind, shown_for, title_of
 
 __all__ = [
     "DIGITS",
@@ -31,6 +31,7 @@ __all__ = [
     "classes_of",
     "data_of",
     "is_available",
+    "is_own",
     "larger",
     "load",
     "read_picture",
@@ -63,7 +64,7 @@ def resolve(config: DataConfig) -> DataConfig:
 
     Raises ValueError for an unknown name or pictures that cannot be read.
     """
-    if config.digest or not _is_own(config):
+    if config.digest or not is_own(config.name):
         _check(config)
         return config
     digest = images.digest(config.name)  # first: it says so where nothing is at the path, or no picture can be read
@@ -77,7 +78,7 @@ def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
     Raises ValueError (DataUnavailable where the files cannot be had) with one sentence.
     """
     _check(config)
-    if _is_own(config):
+    if is_own(config.name):
         return _in_black_and_white(_limited(_load_own(config), config.limit), config.binarise)
     source = SOURCES[config.name]
     source.fetch(on_progress)
@@ -93,12 +94,12 @@ def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
 
 def is_available(config: DataConfig) -> bool:
     """Whether the files of a named data set are on this machine; True for own images, which are read when needed."""
-    return _is_own(config) or SOURCES[config.name].available()
+    return is_own(config.name) or SOURCES[config.name].available()
 
 
 def classes_of(data: DataConfig) -> tuple[str, ...]:
     """Names of the classes, by label. Only own images are read for it; () where those are gone or have changed."""
-    if not _is_own(data):
+    if not is_own(data.name):
         return SOURCES[data.name].classes if data.name in SOURCES else ()
     try:
         return load(data).classes
@@ -106,17 +107,13 @@ def classes_of(data: DataConfig) -> tuple[str, ...]:
         return ()
 
 
-def _is_own(config: DataConfig) -> bool:
-    return config.name.startswith(images.PREFIX)
-
-
 def _check(config: DataConfig) -> None:
-    if not _is_own(config) and config.name not in SOURCES:
+    if not is_own(config.name) and config.name not in SOURCES:
         names = ", ".join(SOURCES)
         raise ValueError(f"data set must be one of {names}, or {images.PREFIX}<folder or zip>, got {config.name!r}")
     if config.leave_out_5k and config.name != "mnist":
         raise ValueError(f"leave_out_5k is for the data set mnist only, got {config.name}")
-    if config.digest and not _is_own(config):
+    if config.digest and not is_own(config.name):
         raise ValueError(f"digest is for own pictures ({images.PREFIX}<path>) only, got {config.name}")
 
 

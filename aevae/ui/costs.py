@@ -10,7 +10,7 @@ import streamlit as st
 from aevae import estimates, jobs
 from aevae.config import RunConfig
 from aevae.queuefile import QueueBroken
-from aevae.ui import state
+from aevae.ui import redraw, state
 from aevae.ui.forms import duration
 from aevae.ui.i18n import _
 from aevae.ui.watch import beat
@@ -86,7 +86,7 @@ def show(configs: Sequence[RunConfig], device: str, several: bool = False) -> No
         problem = _ask(found.missing, device)
         waits = bool(found.missing) and not problem
         st.session_state[_SHOWN] = not waits
-        st.fragment(_takes, run_every=beat() if waits else None)(configs, device)
+        redraw.fragment(_takes, run_every=beat() if waits else None)(configs, device)
     if problem:
         st.caption(_("How long it takes could not be measured: {}").format(state.literal(problem)))
 
