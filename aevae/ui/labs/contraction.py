@@ -6,7 +6,6 @@ import numpy as np
 import streamlit as st
 
 from aevae.figures import felt as figures
-from aevae.figures.palette import CLASS_COLOURS
 from aevae.latent import planes
 from aevae.ui import kept, live, loaders, pictures, state
 from aevae.ui.i18n import _
@@ -120,7 +119,6 @@ def plane() -> None:
             "box": list(map(float, of["box"])),
             "unit": 1.0,
             "ends": list(kept.numbers(ENDS).values()),
-            "palette": list(CLASS_COLOURS),
             "texts": {
                 "straight": _("Straight (dashed): the pictures change by {length} in all"),
                 "geodesic": _("Geodesic (solid): {length}"),

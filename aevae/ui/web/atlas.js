@@ -8,7 +8,7 @@ import {
 } from "./cloud.js";
 import { download, picture, tableOf } from "./atlasout.js";
 import { Pane } from "./atlaspane.js";
-import { el, fill } from "./dom.js";
+import { classColours, el, fill } from "./dom.js";
 import { lift } from "./latent.js";
 
 const MORPH = 900; // ms
@@ -59,8 +59,9 @@ class Atlas {
     this.theme();
     this.totals = countByClass(new Uint8Array(this.labels.length).fill(1), this.labels, spec.classes.length);
     this.codes = spec.shade ? arrays.shade : arrays.labels;
-    this.colours = spec.classes.map((_, c) => spec.colours[c % spec.colours.length]);
-    const plain = () => Uint32Array.from(this.colours, (c) => pixelOf(parseColour(c.back)));
+    const colours = classColours(this.root);
+    this.colours = spec.classes.map((_, c) => colours[c % colours.length]);
+    const plain = () => Uint32Array.from(this.colours, (c) => pixelOf(parseColour(c)));
     this.palette = spec.shade ? ramp(spec.shade.ramp) : plain();
     this.ownPicture = arrays.own ? picture(arrays.own) : null;
     const other = this.selected.length !== this.labels.length;
@@ -95,7 +96,7 @@ class Atlas {
     this.paperText = get("background-color");
     const paper = parseColour(this.paperText);
     this.paper = pixelOf(paper);
-    this.opacity = paper[0] + paper[1] + paper[2] < 384 ? 0.95 : 0.78; // of points: dark ones sink into dark paper
+    this.opacity = 0.95; // of points: fainter ones would have too little contrast
   }
 
   /** Pictures, and of each model codes and program, come when they come. */
@@ -372,7 +373,7 @@ class Atlas {
     this.classes.setAttribute("aria-label", texts.classes);
     this.classes.replaceChildren(...classes.map((name, c) => {
       const dot = el("i", { class: "dot" });
-      dot.style.background = shade ? "currentColor" : this.colours[c].back;
+      dot.style.background = shade ? "currentColor" : this.colours[c];
       return el("button", { type: "button", title: texts.class_help, onclick: (e) => this.byClass(c, e.shiftKey) }, dot, name);
     }));
     this.scale.hidden = !shade;
