@@ -6,19 +6,20 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # thirty sessions share the cores
 
 import streamlit as st
 
-from aevae.ui import chrome, gate, live, serving, watch
+from aevae.ui import chrome, gate, live, serving, teacher, watch
 
 if st.runtime.exists():  # in a session
-    st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
     chrome.start()
     page = st.navigation(chrome.pages(), expanded=True)
+    st.set_page_config(page_title=chrome.tab_title(page.title), page_icon="✍️", layout="wide")
+    chrome.frame(gate.ticket())
     gate.door()
     chrome.run(page)
 else:  # before the first session
     chrome.announce()
     app = st.App(
         __file__,
-        routes=[*live.routes(), *watch.routes()],
+        routes=[*live.routes(), *teacher.routes(), *watch.routes()],
         middleware=[*serving.middleware(), *watch.middleware()],
         lifespan=serving.lifespan,
         on_script_error=watch.page_failed,

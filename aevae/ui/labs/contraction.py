@@ -92,7 +92,7 @@ def pushed(name: str, picture: np.ndarray) -> None:
 
 def plane() -> None:
     """Magnification of a plane of codes, and two ways through it."""
-    st.subheader(_("The decoder stretches its plane"), anchor=False)
+    st.header(_("The decoder stretches its plane"), anchor=False)
     flat = [run.name for run in loaders.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
     if not flat:
         return st.info(_("Train a model with two numbers to see its plane."))

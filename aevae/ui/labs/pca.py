@@ -81,7 +81,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
 
 def absolute() -> None:
     """Two lines through points with outliers."""
-    st.subheader(_("Squared error against absolute error"), anchor=False)
+    st.header(_("Squared error against absolute error"), anchor=False)
     st.markdown(
         _(
             "A linear code of **one** number for points of the plane is a line. Drag the cloud of outliers (or use the "

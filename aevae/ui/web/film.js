@@ -370,7 +370,7 @@ class RunView {
       h("p", { class: "note" }, texts.samples),
     );
     this.when = h("span", { class: "when" });
-    const title = h("h4", {}, h("i", { style: `background:${spec.colour}` }), spec.label, this.when);
+    const title = h("h3", {}, h("i", { style: `background:${spec.colour}` }), spec.label, this.when);
     this.root.replaceChildren(
       title,
       h("div", { class: "stage" }, h("div", { class: "map" }, this.cloud, this.legend, this.planeText), pictures),
