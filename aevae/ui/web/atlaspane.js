@@ -30,7 +30,7 @@ export class Pane {
     this.wider = button("−", () => this.zoom(1 / 1.5));
     this.whole = button("⤢", () => this.look(WHOLE));
     this.base = el("canvas", { class: "base" });
-    this.over = el("canvas", { class: "over", tabIndex: 0, role: "application" });
+    this.over = el("canvas", { class: "over", tabIndex: 0, role: "application", "data-finger": "tap" });
     this.digit = el("canvas", { class: "digit", width: SIDE, height: SIDE });
     this.tipText = el("span");
     this.tip = el("div", { class: "tip", hidden: true }, this.digit, this.tipText);

@@ -72,7 +72,7 @@ class Pad {
   }
 
   build(root) {
-    this.canvas = el("canvas", { class: "field", tabIndex: 0, role: "application" });
+    this.canvas = el("canvas", { class: "field", tabIndex: 0, role: "application", "data-finger": "tap" });
     this.aloud = el("div", { class: "aloud", "aria-live": "polite" });
     this.stage = el("div", { class: "stage" }, this.canvas, this.aloud);
     this.figures = el("div", { class: "figures" });

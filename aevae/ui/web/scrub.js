@@ -219,6 +219,7 @@ class View {
 
   /** Drag a picture (from where one is) or a profile (to where the pointer is). */
   hold(node, plane, relative) {
+    node.dataset.finger = plane ? "tap" : "across";
     let start = null;
     const move = (event) => {
       const box = node.getBoundingClientRect();
