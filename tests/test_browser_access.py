@@ -1,11 +1,13 @@
 """Who cannot see all colours, has a keyboard, a phone or a small projector: the app in a real Chromium."""
 
+# ruff: noqa: F811
+
 import os
 import re
 from importlib.resources import files
 
 import pytest
-from test_browser import Tab, browser  # noqa: F401
+from test_browser import Server, Tab, browser  # noqa: F401
 
 from aevae import paths
 from aevae.ui import chrome
@@ -14,7 +16,6 @@ pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
 PATHS = ["", *(page.url_path for page in chrome.all_pages()[1:]), chrome.SERVER.url_path]
 TOP = "document.querySelector('[data-testid=stMain]').scrollTop"
-MODEL = "vae-mnist"
 
 # What axe-core finds in Streamlit (1.67) itself: (rule, what the element's HTML begins with) -> why it is left.
 STREAMLITS = {
@@ -48,7 +49,7 @@ def violations(page, axe: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_axe_finds_nothing_of_ours(browser, shared_server, axe, path):  # noqa: F811
+def test_axe_finds_nothing_of_ours(browser, shared_server, axe, path):
     tab = Tab(browser, 1280, 720).open(f"{shared_server.url}/{path}")
     for scheme in ("light", "dark"):
         tab.page.emulate_media(color_scheme=scheme)
@@ -57,7 +58,7 @@ def test_axe_finds_nothing_of_ours(browser, shared_server, axe, path):  # noqa: 
     tab.close()
 
 
-def test_each_page_has_a_title_of_its_own(browser, shared_server):  # noqa: F811
+def test_each_page_has_a_title_of_its_own(browser, shared_server):
     tab = Tab(browser).open(shared_server.url)
     assert tab.page.title() == "aevae"
     titles = []
@@ -72,7 +73,7 @@ def test_each_page_has_a_title_of_its_own(browser, shared_server):  # noqa: F811
 # -- the theme's colours -----------------------------------------------------------------------------------------------
 
 
-def test_classes_change_with_the_theme(browser, shared_server):  # noqa: F811
+def test_classes_change_with_the_theme(browser, shared_server):
     """Dots of the legend, in the page that is open."""
     from aevae.figures.palette import CLASS_COLOURS
 
@@ -88,7 +89,7 @@ def test_classes_change_with_the_theme(browser, shared_server):  # noqa: F811
     tab.close()
 
 
-def test_charts_show_the_colours_of_classes(browser, shared_server):  # noqa: F811
+def test_charts_show_the_colours_of_classes(browser, shared_server):
     """Streamlit puts the theme's in place of the placeholders."""
     from aevae.figures.palette import CLASS_COLOURS
 
@@ -107,7 +108,7 @@ def test_charts_show_the_colours_of_classes(browser, shared_server):  # noqa: F8
 
 
 @pytest.mark.parametrize(("path", "name"), [("compare", "What these numbers are"), ("embeddings", "Settings of map 1")])
-def test_pop_ups_fit_a_small_projector(browser, shared_server, path, name):  # noqa: F811
+def test_pop_ups_fit_a_small_projector(browser, shared_server, path, name):
     tab = Tab(browser, 1280, 720).open(f"{shared_server.url}/{path}")
     fits(tab.page, name)
     tab.close()
@@ -132,6 +133,70 @@ def fits(page, name: str) -> None:
         body.wait_for(state="detached")
         button.evaluate("b => b.scrollIntoView({block: 'end'})")
         page.wait_for_timeout(300)
+
+
+# -- a teacher stays in ------------------------------------------------------------------------------------------------
+
+CODE = "four swans"
+
+
+@pytest.fixture
+def guarded(tmp_path, monkeypatch):
+    monkeypatch.setenv("AEVAE_PASSCODE", CODE)
+    server = Server(tmp_path / "runs")
+    yield server
+    server.stop()
+
+
+def door(tab):
+    """Open the teacher's pop-up; it is a teacher's, if one can leave there."""
+    tab.rest().page.get_by_role("button", name="Teacher").click()
+    tab.page.locator('[data-testid="stPopoverBody"] :is(input, button)').first.wait_for()
+    return tab.page.locator('[data-testid="stPopoverBody"]').get_by_role("button", name="Leave")
+
+
+def test_a_teacher_stays_in_for_the_browsers_session(browser, guarded):
+    tab = Tab(browser, 1280, 720, stranger=True).open(guarded.url)
+    fits(tab.page, "Teacher")
+    leave = door(tab)
+    assert leave.count() == 0
+    tab.page.get_by_label("Passcode").fill(CODE)
+    with tab.page.expect_response(re.compile("/teacher/")) as answer:
+        tab.page.keyboard.press("Enter")
+    assert answer.value.status == 204
+    leave.wait_for()
+    tab.page.keyboard.press("Escape")
+    fits(tab.page, "Teacher")
+    (cookie,) = (c for c in tab.page.context.cookies() if c["name"].startswith("aevae_teacher"))
+    assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and cookie["expires"] == -1
+    assert CODE not in cookie["value"] and len(cookie["value"]) >= 43
+    used = tab.page.request.post(answer.value.url)
+    assert used.status == 404, "a ticket is good once"
+
+    tab.open(guarded.url + "/train")
+    door(tab).wait_for()
+    forger = Tab(browser, stranger=True)
+    forged = cookie["value"][:-1] + ("A" if cookie["value"][-1] != "A" else "B")
+    forger.page.context.add_cookies([{"name": cookie["name"], "value": forged, "url": guarded.url}])
+    assert door(forger.open(guarded.url)).count() == 0
+    forger.close()
+
+    second = Tab(browser)
+    second.page.close()
+    second.page = tab.page.context.new_page()
+    second.open(guarded.url)
+    door(tab.open(guarded.url)).click()
+    tab.page.get_by_label("Passcode").wait_for()
+    assert door(tab.open(guarded.url)).count() == 0, "after Leave a reload stays out"
+    assert door(second.open(guarded.url)).count() == 0, "in every tab"
+
+    tab.page.get_by_label("Passcode").fill(CODE)
+    with tab.page.expect_response(re.compile("/teacher/")):
+        tab.page.keyboard.press("Enter")
+    guarded.stop()
+    guarded.start()
+    assert door(tab.open(guarded.url)).count() == 0, "a token ends with its server"
+    tab.close()
 
 
 # -- a phone -----------------------------------------------------------------------------------------------------------
@@ -179,7 +244,7 @@ class Phone:
 
 
 @pytest.fixture
-def phone(browser, shared_server):  # noqa: F811
+def phone(browser, shared_server):
     opened = []
 
     def open_(path: str) -> Phone:
