@@ -9,7 +9,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.blob import class_numbers
-from aevae.figures.palette import CLASS_COLOURS, family_colour
+from aevae.figures.palette import family_colour
 from aevae.ui import address, digits, live, loaders, maps, pictures, state
 from aevae.ui import bank as banks
 from aevae.ui.bank import Bank
@@ -120,7 +120,6 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
         "models": _models([bank.name, *beside]),
         "grid": GRID,
         "classes": [str(c) for c in range(int(bank.labels.max()) + 1)],
-        "palette": list(CLASS_COLOURS),
         "read": {"pad": st.session_state.get(READ, {}).get("pad", 0)},
         "texts": _pad_texts(bank),
     }
