@@ -23,12 +23,16 @@ SWITCH = 0.001  # seconds of Python after which another session's turn comes; to
 WARM_UP_AFTER = 3.0  # seconds; the first page is on the screen by then
 
 NAME = "aevae"
-# Streamlit writes the chosen pill in the accent colour, which on dark is too dark to read, since white must be read on
-# it, too; it makes a pop-up as high as the room below its button, instead of turning it upwards.
+# Corrections of Streamlit's own styles:
+# - The text of a chosen pill has the accent colour. White text on that colour must be readable, too, so on the dark
+#   theme it is too dark for a text.
+# - `code` in a caption is fainter than the caption.
+# - A pop-up gets the height that is left below its button, instead of opening upwards.
+# - A slider keeps each finger (`web/touch.js` decides which is for the slider).
 STYLE = """
-[data-testid="stBaseButton-segmented_controlActive"] p, [data-testid="stBaseButton-pillsActive"] p {
-  color: light-dark(#24569E, #93B8F2);
-}
+.stButtonGroup [data-selected] p { color: light-dark(#24569E, #93B8F2); }
+.stCaptionContainer code { color: inherit; }
+.stSlider [style*="touch-action"] { touch-action: pan-y !important; }
 @media (min-height: 700px) {
   [data-testid="stPopoverBody"]:has(input, button) { min-height: fit-content; }
 }

@@ -74,5 +74,6 @@ def _exchange(request):
         return Response("not here", 404, media_type="text/plain")
     answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
     https = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
-    answer.set_cookie(cookie_name(), token, httponly=True, samesite="strict", secure=https)  # of this browser session
+    path = request.url.path.partition("/teacher/")[0] or "/"  # not to other servers below the same host name
+    answer.set_cookie(cookie_name(), token, path=path, httponly=True, samesite="strict", secure=https)
     return answer

@@ -1,36 +1,39 @@
-// Fingers. A swipe scrolls the page, wherever it begins: a slider takes the finger once it has moved sideways, or when it
-// was a tap; a plane takes fingers after a tap has woken it, until one touches something else. Modules hear a finger only
-// when it is theirs, as if it had just come down. Mouse, pen and keys are as ever.
+// Touch input. A swipe scrolls the page, wherever it begins. A slider takes the finger once the finger has moved sideways,
+// or when it was a tap. A plane takes fingers after a tap on it, until one touches something else. An element receives
+// the events of a finger only from then on, beginning with a pointerdown. Mouse, pen and keyboard work as before.
 //
-// data-finger="across": something that is moved sideways, as every <input type="range">; "tap": a plane; "awake": one
-// that takes fingers. What each leaves to the browser stands in live.css (touch-action).
+// data-finger="across": an element that is dragged sideways, as every <input type="range">; "tap": a plane; "awake": a
+// plane after the tap. CSS (touch-action) says what each leaves to the browser: live.css for modules, chrome.py for the
+// sliders of Streamlit.
 
 import { el } from "./dom.js";
 
-const SLOP = 8; // CSS pixels that a finger may move and still be a tap
-const TOLD = 2500; // ms
+const MAX_TAP_MOVE = 8; // CSS pixels
+const HINT_MS = 2500;
+const STREAMLIT_SLIDER = '[data-testid="stSlider"] [role="group"] > [style*="touch-action"]';
+const GUARDED = `input[type="range"], [data-finger], ${STREAMLIT_SLIDER}`;
 
-/** Across or up and down? "" while it is too near to say. */
-export function direction(dx, dy, slop = SLOP) {
-  if (Math.hypot(dx, dy) <= slop) return "";
+/** Of a movement: "across", "along" (up or down), or "" for one that is still a tap. */
+export function direction(dx, dy) {
+  if (Math.hypot(dx, dy) <= MAX_TAP_MOVE) return "";
   return Math.abs(dx) > Math.abs(dy) ? "across" : "along";
 }
 
-/** Guard everything below `root`; text(): what is told to whoever swipes over a plane. Gives the function that ends it. */
+/** Guard all elements below `root`. text(): the hint after a swipe over a plane. Returns the function that ends it. */
 export function guard(root, text) {
   const hint = el("span", { class: "finger-hint", role: "status" });
-  let held = null; // {id, target, x, y, before, wanted, moved}: a finger of which it is not known yet whose it is
-  let awake = null, restored = null, resting = 0;
+  let held = null; // {id, target, x, y, before, wanted, moved}: a finger that has neither dragged, scrolled nor tapped yet
+  let awake = null, restored = null, hintTimer = 0;
 
   const swallow = (event) => event.stopImmediatePropagation();
   const asleep = (target) => target?.dataset.finger === "tap";
   const ours = (event) => event.isTrusted && event.pointerType === "touch";
-  const meant = (event) => event.target.closest?.('input[type="range"], [data-finger]');
+  const guardedBy = (event) => event.target.closest?.(GUARDED);
   const isHeld = (event) => held !== null && event.pointerId === held.id;
 
   function down(event) {
     restored = null;
-    const target = ours(event) && meant(event);
+    const target = ours(event) && guardedBy(event);
     if (!target || target === awake) return;
     swallow(event);
     const { pointerId: id, clientX: x, clientY: y } = event;
@@ -39,7 +42,7 @@ export function guard(root, text) {
 
   function move(event) {
     if (!ours(event)) return;
-    if (!isHeld(event)) return asleep(meant(event)) && swallow(event);
+    if (!isHeld(event)) return asleep(guardedBy(event)) && swallow(event);
     const way = direction(event.clientX - held.x, event.clientY - held.y);
     held.moved ||= way !== "";
     if (way === "across" && !asleep(held.target)) return give(event);
@@ -48,7 +51,7 @@ export function guard(root, text) {
 
   function up(event) {
     if (!ours(event)) return;
-    if (!isHeld(event)) return asleep(meant(event)) && swallow(event);
+    if (!isHeld(event)) return asleep(guardedBy(event)) && swallow(event);
     const { target, moved, wanted } = held;
     if (!asleep(target)) {
       give(event);
@@ -60,23 +63,23 @@ export function guard(root, text) {
     }
     swallow(event);
     held = null;
-    if (moved) tell(target);
+    if (moved) showHint(target);
     else wake(target);
   }
 
   function cancel(event) {
     if (!ours(event)) return;
-    if (!isHeld(event)) return asleep(meant(event)) && swallow(event);
+    if (!isHeld(event)) return asleep(guardedBy(event)) && swallow(event);
     swallow(event);
     const { target, before } = held;
     held = null;
-    if (asleep(target)) return tell(target);
+    if (asleep(target)) return showHint(target);
     if (target.type !== "range") return;
     restored = target;
     target.value = before;
   }
 
-  /** The finger is the element's. */
+  /** Hand the finger to its element. */
   function give(event) {
     const { target } = held;
     held = null;
@@ -85,7 +88,7 @@ export function guard(root, text) {
     target.dispatchEvent(new PointerEvent("pointerdown", { ...said, buttons: 1 }));
   }
 
-  /** A browser moves its sliders at the first touch. */
+  /** Browsers move a slider at the first touch: undo it until the finger is known to mean the slider. */
   function changed(event) {
     if (!event.isTrusted) return;
     if (event.target === restored) {
@@ -110,13 +113,13 @@ export function guard(root, text) {
 
   const elsewhere = (event) => ours(event) && awake && !event.composedPath().includes(awake) && sleep();
 
-  function tell(target) {
+  function showHint(target) {
     const at = target.getBoundingClientRect(), box = root.getBoundingClientRect();
     hint.textContent = text();
     hint.style.cssText = `left: ${at.left - box.left + at.width / 2}px; top: ${at.top - box.top + at.height / 2}px;`;
     root.append(hint);
-    clearTimeout(resting);
-    resting = setTimeout(() => hint.remove(), TOLD);
+    clearTimeout(hintTimer);
+    hintTimer = setTimeout(() => hint.remove(), HINT_MS);
   }
 
   const listeners = { pointerdown: down, pointermove: move, pointerup: up, pointercancel: cancel, input: changed, change: changed };
@@ -125,6 +128,6 @@ export function guard(root, text) {
   return () => {
     for (const [name, listener] of Object.entries(listeners)) root.removeEventListener(name, listener, true);
     document.removeEventListener("pointerdown", elsewhere, true);
-    clearTimeout(resting);
+    clearTimeout(hintTimer);
   };
 }
