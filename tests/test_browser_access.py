@@ -10,6 +10,7 @@ import pytest
 from test_browser import Server, Tab, browser  # noqa: F401
 
 from aevae import paths
+from aevae.figures.palette import CLASS_COLOURS
 from aevae.ui import chrome
 
 pytestmark = pytest.mark.browser
@@ -79,49 +80,43 @@ def test_no_two_pages_have_one_title():
 
 def test_classes_change_with_the_theme(browser, shared_server):
     """Dots of the legend, in the page that is open."""
-    from aevae.figures.palette import CLASS_COLOURS
-
     tab = Tab(browser).open(f"{shared_server.url}/sliders")
-    dots = (
-        "[...document.querySelectorAll('.pad .legend .dot')].slice(0, 10).map(d => getComputedStyle(d).backgroundColor)"
-    )
+    dots = tab.page.locator(".pad .legend .dot")
+    dots.nth(9).wait_for()
     for scheme in ("light", "dark", "light"):
         tab.page.emulate_media(color_scheme=scheme)
-        rgb = [tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in CLASS_COLOURS[scheme]]
-        wanted = [f"rgb({r}, {g}, {b})" for r, g, b in rgb]
-        tab.page.wait_for_function(f"wanted => JSON.stringify({dots}) === JSON.stringify(wanted)", arg=wanted)
+        tab.page.wait_for_timeout(1000)
+        shown = dots.evaluate_all("dots => dots.slice(0, 10).map(dot => getComputedStyle(dot).backgroundColor)")
+        wanted = (tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in CLASS_COLOURS[scheme])
+        assert shown == [f"rgb({r}, {g}, {b})" for r, g, b in wanted], scheme
     tab.close()
 
 
-def test_charts_show_the_colours_of_classes(browser, shared_server):
+@pytest.mark.parametrize("scheme", CLASS_COLOURS)
+def test_charts_show_the_colours_of_classes(browser, shared_server, scheme):
     """Streamlit puts the theme's in place of the placeholders."""
-    from aevae.figures.palette import CLASS_COLOURS
-
-    tab = Tab(browser).open(f"{shared_server.url}/content")
+    tab = Tab(browser, scheme=scheme).open(f"{shared_server.url}/content")
+    tab.page.locator(".js-plotly-plot .scatterlayer").first.wait_for()
     lines = (
         "[...document.querySelectorAll('.js-plotly-plot')].flatMap(p => p.data.map(t => t.line?.color?.toUpperCase()))"
     )
-    tab.page.locator(".js-plotly-plot").first.wait_for()
-    for scheme in ("light", "dark"):
-        tab.page.emulate_media(color_scheme=scheme)
-        tab.page.wait_for_function(f"c => c.every(one => {lines}.includes(one))", arg=list(CLASS_COLOURS[scheme]))
+    assert set(CLASS_COLOURS[scheme]) <= set(tab.page.evaluate(lines))
     tab.close()
 
 
 # -- pop-ups -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("path", "name"), [("compare", "What these numbers are"), ("embeddings", "Settings of map 1")])
-def test_pop_ups_fit_a_small_projector(browser, shared_server, path, name):
+@pytest.mark.parametrize(("path", "key"), [("compare", "compare_formulas"), ("embeddings", "settings_1")])
+def test_pop_ups_fit_a_small_projector(browser, shared_server, path, key):
     tab = Tab(browser, 1280, 720).open(f"{shared_server.url}/{path}")
-    fits(tab.page, name)
+    fits(tab.page, key)
     tab.close()
 
 
-def fits(page, name: str) -> None:
-    """The pop-up of this button is inside the window, wherever the button stands, and can be read to its end."""
-    button = page.locator('[data-testid="stPopover"] button', has_text=name)
-    button = button.first if button.count() else page.get_by_role("button", name=name).first
+def fits(page, key: str) -> None:
+    """The pop-up with this key is inside the window, wherever its button stands, and can be read to its end."""
+    button = page.locator(f".st-key-{key} button").first
     button.scroll_into_view_if_needed()
     for _ in range(2):  # as it comes into view, and at the lower edge
         button.click()
@@ -161,7 +156,7 @@ def door(tab):
 
 def test_a_teacher_stays_in_for_the_browsers_session(browser, guarded):
     tab = Tab(browser, 1280, 720, stranger=True).open(guarded.url)
-    fits(tab.page, "Teacher")
+    fits(tab.page, "gate")
     leave = door(tab)
     assert leave.count() == 0
     tab.page.get_by_label("Passcode").fill(CODE)
@@ -170,7 +165,7 @@ def test_a_teacher_stays_in_for_the_browsers_session(browser, guarded):
     assert answer.value.status == 204
     leave.wait_for()
     tab.page.keyboard.press("Escape")
-    fits(tab.page, "Teacher")
+    fits(tab.page, "gate")
     (cookie,) = (c for c in tab.page.context.cookies() if c["name"].startswith("aevae_teacher"))
     assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and cookie["expires"] == -1
     assert CODE not in cookie["value"] and len(cookie["value"]) >= 43

@@ -94,7 +94,7 @@ def class_colour(label: int) -> str:
     """Colour of a class in a chart; they repeat after ten.
 
     A placeholder: Streamlit's page replaces "#000001" ... "#000010" by `chartCategoricalColors` of the theme that is
-    shown, also when the theme changes.
+    shown. (After a change of the theme a chart keeps its colours until it is drawn anew.)
     """
     return f"#{label % 10 + 1:06d}"
 

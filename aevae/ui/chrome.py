@@ -31,7 +31,7 @@ NAME = "aevae"
 # - A slider keeps each finger (`web/touch.js` decides which is for the slider).
 STYLE = """
 .stButtonGroup [data-selected] p { color: light-dark(#24569E, #93B8F2); }
-.stCaptionContainer code { color: inherit; }
+[data-testid="stCaptionContainer"] code { color: inherit; background: none; }
 .stSlider [style*="touch-action"] { touch-action: pan-y !important; }
 @media (min-height: 700px) {
   [data-testid="stPopoverBody"]:has(input, button) { min-height: fit-content; }
