@@ -8,14 +8,15 @@ import time
 import numpy as np
 import torch
 
-from aevae.config import DataConfig, ModelConfig, TrainConfig, preset
+from aevae.config import IMAGES, DataConfig, ModelConfig, TrainConfig, preset
+from aevae.datasets.shown import EMBEDDED, FULL
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.steps import stepper
 from aevae.training.trainer import Trainer
 
 SECONDS = 4.0  # of each measurement
-PICTURES = {"mnist-5k": 4_000, "mnist": 60_000}
+PICTURES = {name: IMAGES[name] for name in (EMBEDDED, FULL)}
 
 
 def bench(device: str = "auto") -> dict:
@@ -35,7 +36,7 @@ def bench(device: str = "auto") -> dict:
 
 def _row(what: str, device: torch.device, family: str, models: int = 1, apart: bool = False, **options) -> dict:
     model = family_class(family).Config(**options)
-    recipe = preset("fast", DataConfig("mnist"), model)
+    recipe = preset("fast", DataConfig(FULL), model)
     pace = _images_per_second(device, model, recipe, 1 if apart else models)
     seconds = {}
     for name, pictures in PICTURES.items():

@@ -14,6 +14,7 @@ No torch here: listing a hundred runs costs a hundred small JSON files.
 import contextlib
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -164,12 +165,23 @@ def checksum(path: Path) -> str:
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
+def _parsed(text: str | bytes):
+    """JSON as it is written here: NaN, infinities and what overflows to one are no numbers. Raises ValueError."""
+
+    def finite(number: str) -> float:
+        if not math.isfinite(value := float(number)):
+            raise ValueError(f"{number} is not finite")
+        return value
+
+    return json.loads(text, parse_float=finite, parse_constant=finite)
+
+
 def read_json(path: Path) -> dict:
     """A JSON object. Raises DamagedRun with the reason."""
     try:
         if path.stat().st_size > MAX_JSON:
             raise DamagedRun(f"{path.name} is too large")
-        value = json.loads(path.read_bytes())
+        value = _parsed(path.read_bytes())
     except FileNotFoundError:
         raise DamagedRun(f"{path.name} is missing") from None
     except (OSError, ValueError, RecursionError) as error:

@@ -250,6 +250,8 @@ def _open(args):
 
     run = runs.load_run(args.run, args.device)
     _say_device(args)
+    if run.info.status == "diverged":
+        _say(f"the training of {run.name} diverged: {run.info.reason}; these are its last good weights")
     return run
 
 
@@ -302,7 +304,7 @@ def evaluate(args) -> dict:
     if unkept:
         reason = f"{unkept[0].strerror}: {unkept[0].filename}" if isinstance(unkept[0], OSError) else unkept[0]
         _say(f"these numbers are not kept, since they cannot be written ({reason}); note them down")
-    if data.name.startswith("images:"):
+    if datasets.is_own(data.name):
         _say_notes(datasets.load(data))
     if comparison.at_ceiling(values):
         _say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")
@@ -385,7 +387,8 @@ def embed(args) -> dict:
     known = runs.trained_on(run.config.data, data, args.n)
     if known.any():
         _say(f"{known.sum():,} of these {args.n:,} images are training images of {run.name}")
-    _save(args.out, z=z, xy=found.xy, labels=labels, index=index, trained_on=known, **numbers)
+    classes = np.array(dataset.classes)
+    _save(args.out, z=z, xy=found.xy, labels=labels, classes=classes, index=index, trained_on=known, **numbers)
     return {
         "run": run.name, "method": args.method, "dataset": data.name, "n": args.n, "trained_on": int(known.sum()),
         "out": args.out, **numbers,
@@ -533,7 +536,10 @@ def import_run(args) -> dict:
     path = Path(args.file)
     if not args.file or not (path.is_file() or path.is_dir()):
         raise Wrong(f"import takes a zip or folder of an exported run, and {args.file!r} is neither")
-    return {"run": exchange.unpack(path)}
+    try:
+        return {"run": exchange.unpack(path)}
+    except ValueError as problem:
+        raise Wrong(f"{args.file} cannot be imported: {problem}") from problem
 
 
 def bench(args) -> dict | None:

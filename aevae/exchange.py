@@ -36,6 +36,14 @@ def pack(run: RunInfo) -> bytes:
     return zip_of({f"{run.name}/{file.name}": file.read_bytes() for file in files})
 
 
+class AlreadyHere(ValueError):
+    """The run `name` is in the store already."""
+
+    def __init__(self, name: str):
+        super().__init__(f"{name} is already here")
+        self.name = name
+
+
 def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -> str:
     """Take the run in a zip or folder into the store; returns its name. Nothing is written unless all of it is sound.
 
@@ -45,7 +53,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
     """
     name, files = _read(source)
     if checkpoints.finished_run(name):
-        raise ValueError(f"{name} is already here")
+        raise AlreadyHere(name)
     root = paths.runs_dir()
     root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=root, prefix=".import-") as hidden:
@@ -70,7 +78,7 @@ def _read(source: Source) -> tuple[str, dict[str, bytes]]:
             if name not in FILES:
                 raise ValueError(f"{quote(file.name)} is no part of a run; a zip or folder must hold one run alone")
         if missing := [name for name in NEEDED if name not in found]:
-            raise ValueError(f"there is no whole run: {', '.join(missing)} is missing")
+            raise ValueError(f"it holds no whole run, without {', '.join(missing)}")
         files = {name: file.read() for name, file in found.items()}
         folders = names[0].split("/")[:shared]
     name = _name(files["config.json"])

@@ -27,7 +27,11 @@ from aevae.config import RunConfig
 from aevae.queuefile import TRAIN, Job, QueueBroken, job_of, lock_of, opened, queue_file, unwritable
 
 TASKS_LANE = "tasks"  # the lane of all other kinds
-KINDS = {"map": "aevae.embeddings.task:work", "evaluate": "aevae.metrics.task:work"}  # see `submit_task`
+KINDS = {  # see `submit_task`
+    "map": "aevae.embeddings.task:work",
+    "evaluate": "aevae.metrics.task:work",
+    "estimate": "aevae.estimates:work",  # which takes a second, and is taken before the others
+}
 PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
 PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
 MOST_TASKS = 300  # that wait: of thirty people ten each
@@ -66,14 +70,18 @@ def submit_task(kind: str, name: str, request: dict) -> Job:
     """
     if kind not in KINDS:
         raise ValueError(f"a task is one of {', '.join(KINDS)}, got {kind}")
-    written = json.dumps(request, sort_keys=True)
-    fingerprint = hashlib.sha256(f"{kind} {written}".encode()).hexdigest()[:12]
+    written, fingerprint = json.dumps(request, sort_keys=True), task_fingerprint(kind, request)
     with opened() as db:
         waiting = "SELECT count(*) FROM jobs WHERE kind != 'train' AND state = 'queued' AND fingerprint != ?"
         if db.execute(waiting, (fingerprint,)).fetchone()[0] >= MOST_TASKS:
             raise QueueBroken(f"{MOST_TASKS} maps and evaluations wait already; try again when some are done")
         number = _enter(db, (fingerprint, name, written, "cpu", "", kind))
     return get(number)
+
+
+def task_fingerprint(kind: str, request: dict) -> str:
+    """Identity of a task."""
+    return hashlib.sha256(f"{kind} {json.dumps(request, sort_keys=True)}".encode()).hexdigest()[:12]
 
 
 def _enter(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], progress: str = "{}") -> int:
@@ -169,15 +177,47 @@ def jobs(limit: int = 50, lane: str = TRAIN) -> list[Job]:
     return _forecast([job_of(row, next(waiting) if row["state"] == "queued" else 0) for row in rows])
 
 
+def newest(fingerprint: str) -> Job | None:
+    """The newest job of this fingerprint, whatever became of it."""
+    rows = _select("WHERE fingerprint = ? ORDER BY id DESC LIMIT 1", fingerprint)
+    return job_of(rows[0]) if rows else None
+
+
+def ended_trainings(limit: int) -> list[Job]:
+    """Trainings that are done, the newest first."""
+    return [
+        job_of(row) for row in _select("WHERE kind = 'train' AND state = 'done' ORDER BY ended DESC LIMIT ?", limit)
+    ]
+
+
+def _select(rest: str, *values) -> list[sqlite3.Row]:
+    if not queue_file().exists():
+        return []
+    with opened(write=False) as db:
+        return db.execute(f"SELECT * FROM jobs {rest}", values).fetchall()
+
+
+def seconds_left(sweep: Sequence[Job]) -> float | None:
+    """Until these jobs of one sweep are done, whose groups go one after another; None: one is paused, or not known."""
+    groups: dict[int, list[float | None]] = {}
+    for job in sweep:
+        left = job.progress.get("seconds_left") if job.pace == "go" else None
+        groups.setdefault(job.progress.get("group", 0), []).append(left)
+    lefts = [left for group in groups.values() for left in group]
+    return None if None in lefts else sum(max(group) for group in groups.values())
+
+
 def _forecast(listing: list[Job]) -> list[Job]:
-    """The same, with `starts_in`: what runs and waits before a job takes so long. A sweep runs side by side, as one."""
+    """The same, with `starts_in`: what runs and waits before a job takes so long."""
     ahead, sweeps, found = 0.0, set(), []
     for job in listing:
         found.append(dataclasses.replace(job, starts_in=ahead) if job.state == "queued" else job)
         if not job.active or job.sweep in sweeps:
             continue
         sweeps |= {job.sweep} - {""}
-        left = job.progress.get("seconds_left") if job.pace == "go" else None
+        left = seconds_left(
+            [other for other in listing if other.active and other.sweep == job.sweep] if job.sweep else [job]
+        )
         ahead = None if ahead is None or left is None else ahead + left
     return found
 
@@ -224,13 +264,14 @@ def locked() -> bool:
     return _lock_file().exists()
 
 
-def prune(keep: int = 200) -> None:
-    """Forget all but the last ended jobs (the runs stay)."""
+def prune(keep: int = 200, kind: str = "") -> None:
+    """Forget all but the last ended jobs (of this kind; the runs stay)."""
+    ended = "state NOT IN ('queued', 'running') AND (? IN ('', kind))"
     with opened() as db:
         db.execute(
-            "DELETE FROM jobs WHERE state NOT IN ('queued', 'running') AND id NOT IN "
-            "(SELECT id FROM jobs WHERE state NOT IN ('queued', 'running') ORDER BY ended DESC LIMIT ?)",
-            (keep,),
+            f"DELETE FROM jobs WHERE {ended} AND id NOT IN "
+            f"(SELECT id FROM jobs WHERE {ended} ORDER BY ended DESC LIMIT ?)",
+            (kind, kind, keep),
         )
 
 

@@ -13,7 +13,7 @@ from html import escape
 
 import numpy as np
 
-from aevae import __version__, checkpoints, comparison
+from aevae import __version__, checkpoints, comparison, datasets
 from aevae.checkpoints import RunInfo
 from aevae.comparison import describe, numbers_of
 from aevae.config import PRESETS, RunConfig, preset
@@ -204,7 +204,7 @@ def _pictures(runs: Sequence, names: dict[str, str]) -> list[str]:
         rows = [np.concatenate([images[list(i)], x_hat[list(i)]]) for i in comparison.extremes(errors, SHOWN)]
         said = f"{names[run.name]}: squared error {errors.min():.1f} at best, {np.median(errors):.1f} in the middle, "
         said += f"{errors.max():.1f} at worst, on {len(images):,} test pictures of {run.shown.name}."
-        if run.config.data.name == "mnist" and run.shown.name == "mnist-5k" and not run.config.data.leave_out_5k:
+        if datasets.relation(run.config.data, run.shown.name) == datasets.shown.SEEN:
             said += " It has seen these pictures: it was trained on all of MNIST."
         pair = [sheet(row, len(row) // 2) for row in rows]
         alts = [f"The {which} reconstructions of {names[run.name]} under the digits" for which in ("best", "worst")]

@@ -36,7 +36,6 @@ from aevae.training.trainer import BegunAnew, EpochDone, Trainer, TrainingDiverg
 SMALL_RATE = 1e-6  # of the steps that are timed: they take as long, and do not diverge
 SHIPPED_FRAMES = 8  # of a film: enough to watch, and small
 MOST_TOGETHER = 32  # runs trained side by side: their weights and moments are in memory at once
-SHOWN = {"mnist": DataConfig("mnist-5k")}  # pages show these test pictures for runs trained on that set
 
 
 @dataclass(frozen=True)
@@ -271,7 +270,7 @@ class Run:
     @property
     def shown(self) -> DataConfig:
         """The data set whose test pictures a page shows for this run."""
-        return shown_of(self.config.data)
+        return datasets.shown_for(self.config.data)
 
     @cached_property
     def film(self) -> dict[str, np.ndarray]:
@@ -334,12 +333,6 @@ class Run:
         }
 
 
-def shown_of(data: DataConfig) -> DataConfig:
-    """The data set whose test pictures stand for those of `data` on a page."""
-    shown = SHOWN.get(data.name)
-    return dataclasses.replace(shown, binarise=data.binarise) if shown else data
-
-
 def shown_images(data: DataConfig, count: int = 1000) -> np.ndarray:
     """The first test pictures of a data set as float32 (N, 1, 28, 28) in [0, 1]."""
     return datasets.load(data).test.images[:count].astype(np.float32) / 255
@@ -355,8 +348,7 @@ def trained_on(trained: DataConfig, tested: DataConfig, count: int) -> np.ndarra
     if datasets.is_available(trained):
         seen = {image.tobytes() for image in datasets.load(trained).train.images}
         return np.array([image.tobytes() in seen for image in images])
-    overlap = (trained.name, tested.name) == ("mnist", "mnist-5k") and not trained.leave_out_5k
-    return np.full(len(images), overlap)
+    return np.full(len(images), datasets.relation(trained, tested.name) == datasets.shown.SEEN)
 
 
 def load_run(reference: str, device: str = "cpu") -> Run:
@@ -413,7 +405,7 @@ def evaluate(
 
 def evaluate_model(config: RunConfig, model, device: torch.device) -> dict[str, dict]:
     """The numbers of metrics.json: on the run's own test set, and on the shown one where that is another."""
-    sets = {d.name: d for d in (config.data, shown_of(config.data))}
+    sets = {d.name: d for d in (config.data, datasets.shown_for(config.data))}
     return {name: evaluate(model, data, device, trained_on=config.data) for name, data in sets.items()}
 
 

@@ -31,6 +31,7 @@ DIED = (
 )
 BEAT = 0.5  # seconds between two looks of a worker at its own row
 IDLE_EXIT = 600  # a worker without a parent ends after so long without a job; None: never
+TRUST = 0.1  # an estimate counts as much as this part of the steps
 PEEK = 0.1  # seconds between two looks at the row of a job that is paused or slowed, and at the server
 _nice = os.environ.get("AEVAE_NICE", "")
 NICE = int(_nice) if _nice.isdigit() else 15  # the interface wins over training where cores are short
@@ -147,7 +148,8 @@ class Worker:
         lane = (self.device in ("auto", TASKS_LANE), self.device)
         same = "sweep = ? AND sweep != '' AND device = ?"
         with opened() as db:
-            first = db.execute(f"SELECT * FROM jobs WHERE {mine} ORDER BY id LIMIT 1", lane).fetchone()
+            order = "ORDER BY kind != 'estimate', id LIMIT 1"  # somebody waits for it before a form
+            first = db.execute(f"SELECT * FROM jobs WHERE {mine} {order}", lane).fetchone()
             if first is None:
                 return []
             rows = db.execute(
@@ -167,7 +169,7 @@ class Worker:
     def _train(self, jobs: list[Job]) -> None:
         """Train. Cancelling one of a sweep stops all between two steps; the others wait again, and go on from there."""
         self.cancelled.clear()
-        reins, over = Reins(), threading.Event()
+        reins, over, spent = Reins(), threading.Event(), -time.monotonic()
         news = [Progress(lambda: time.monotonic() - reins.waited, job.progress.get("seconds_left")) for job in jobs]
         heart = threading.Thread(target=self._beat, args=(jobs, news, reins, over), daemon=True)
         heart.start()
@@ -186,13 +188,15 @@ class Worker:
 
             device = jobs[0].device if self.device == "auto" else self.device
             configs = [RunConfig.from_dict(job.config) for job in jobs]
+            spent += time.monotonic()
             datasets.load(configs[0].data, on_progress=self._loading(news))  # a download is seen
             for progress in news:
-                progress.begin()
                 progress.note = gpu_warning() if device == "auto" else ""
+            groups = self._expect(configs, device, jobs, news)
             stop = lambda: reins.wait(self._should_stop)  # noqa: E731
             results = runs.sweep(configs, device, hear, stop, watched=reins.watched)
             ends = [self._ended(job, result) for job, result in zip(jobs, results, strict=True)]
+            self._learn(configs, device, news, groups, spent + time.monotonic() - reins.waited)
         except _Stopped:
             ends = [(self._stopped(job), "") for job in jobs]
         except BaseException as problem:  # what panics in Rust is no Exception
@@ -203,6 +207,31 @@ class Worker:
         heart.join()
         for job, (state, error), progress in zip(jobs, ends, news, strict=True):
             self._end(job, state, error, trace if error else "", progress)
+
+    def _expect(
+        self, configs: list[RunConfig], device: str, jobs: list[Job], news: "list[Progress]"
+    ) -> list[list[int]]:
+        """Tell each job its group and what that is expected to take. The groups, as numbers of jobs, in their order."""
+        from aevae import estimates
+
+        found = estimates.groups(configs, device)
+        for number, (rows, seconds) in enumerate(found):
+            for i in rows:
+                told = jobs[i].progress.get("seconds_left")  # of all groups together
+                news[i].begin(told and told / len(found) if seconds is None else seconds, number)
+        return [rows for rows, _seconds in found]
+
+    def _learn(self, configs: list[RunConfig], device: str, news: "list[Progress]", groups, seconds: float) -> None:
+        """Keep with the first job of each group what it took, of `seconds` in all; it corrects later estimates."""
+        from aevae import estimates
+        from aevae.training.device import pick_device
+
+        beside = max(seconds - sum(news[rows[0]].trained for rows in groups), 0.0) / len(groups)
+        for rows in groups:
+            if news[rows[0]].trained:
+                group, whole = [configs[i] for i in rows], news[rows[0]].trained_whole
+                with contextlib.suppress(QueueBroken):
+                    news[rows[0]].now["took"] = estimates.took(group, device, str(pick_device(device)), whole, beside)
 
     def _do(self, task: Job) -> None:
         """Work off a task; see `jobs.submit_task`."""
@@ -371,14 +400,30 @@ class Progress:
     many it will take, until there are measured ones."""
 
     def __init__(self, clock=time.monotonic, expected: float | None = None):
-        self._clock, self._expected = clock, expected
+        self._clock = clock
         self._first: tuple[float, int] | None = None
+        self._last = (0.0, 0)
         self.note = ""  # one sentence about the device
-        self.begin()
+        self.begin(expected)
 
-    def begin(self) -> None:
-        """What is known before the first step."""
-        self.now: dict = {} if self._expected is None else {"seconds_left": self._expected}
+    def begin(self, expected: float | None = None, group: int = 0) -> None:
+        """What is known before the first step. group: which of those of a sweep that are trained one after another."""
+        self._expected = expected
+        self.now: dict = (
+            {} if expected is None else {"seconds_left": round(expected, 1), "expected": round(expected, 1)}
+        )
+        self.now |= {"group": group} if group else {}
+
+    @property
+    def trained(self) -> float:
+        """Seconds from the first step to the last end of an epoch."""
+        return max(self._last[0] - self._first[0], 0.0) if self._first else 0.0
+
+    @property
+    def trained_whole(self) -> float:
+        """The same for all steps, of which this job may have made the last ones only."""
+        steps = self._last[1] - self._first[1] if self._first else 0
+        return self.trained * self._last[1] / steps if steps > 0 else 0.0
 
     def told(self) -> dict:
         """What the queue is told: `now`, and the note if there is one."""
@@ -399,14 +444,22 @@ class Progress:
             return
         if "record" in figures:  # an epoch is over: its line is in the run's history
             self.now = {**self.now, "epochs_done": figures["record"]["epoch"]}
+            self._last = self._clock(), figures["record"].get("step", 0)
             return
         now, step = self._clock(), figures["step"]
         self._first = self._first or (now, step)
         if step > self._first[1]:  # the pace of this worker, tests and checkpoints included
-            pace = (now - self._first[0]) / (step - self._first[1])
-            figures["seconds_left"] = round(pace * (figures["steps"] - step), 1)
+            steps = figures["steps"] - self._first[1]
+            part, elapsed = (step - self._first[1]) / steps, now - self._first[0]
+            figures["seconds_left"] = round((1 - part) * self._whole(part, elapsed, steps / figures["steps"]), 1)
         figures["images_per_s"] = round(figures["images_per_s"], 1)
         self.now = {**self.now, **figures}
+
+    def _whole(self, part: float, elapsed: float, share: float) -> float:
+        """Seconds for all steps of this job, a `share` of those of the run; the estimate gives way to what is seen."""
+        if self._expected is None:
+            return elapsed / part
+        return (TRUST * self._expected * share + elapsed) / (TRUST + part)
 
 
 OUT_OF_MEMORY = "out of memory; take a smaller batch or network"

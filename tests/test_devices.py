@@ -296,7 +296,8 @@ def test_the_queue_shows_what_a_job_says_of_its_device(empty_store, monkeypatch)
     assert "no GPU" in [c.value for c in at.caption]
 
 
-def test_a_map_is_made_without_the_gpu_and_says_why(old_gpu, monkeypatch):
+def test_a_map_is_made_without_the_gpu_and_says_why(old_gpu, monkeypatch, tmp_path):
+    monkeypatch.setenv("AEVAE_CACHE", str(tmp_path))
     monkeypatch.setattr(task, "warm", lambda: None)
     news = []
     request = embeddings.MapRequest(space="random", n=40, method="tsne", parameters={"perplexity": 5.0, "seed": 99})

@@ -82,6 +82,9 @@ def test_the_command_line_says_what_to_do(bad, capsys):
     assert "kl became nan" in said and "--resume" in said and "--force" in said and "Traceback" not in said
     assert command("train") == 1 and "epoch " not in capsys.readouterr().err.split("aevae:")[0]
     bad()
+    (run,) = checkpoints.list_runs()
+    assert cli.main(["eval", run.name, "--n", "100"]) == 0
+    assert f"the training of {run.name} diverged: kl became nan" in capsys.readouterr().err
     assert command("train") == 1, "mended or not, nobody has asked"
     assert command("train", "--resume") == 0
     assert [run.status for run in checkpoints.list_runs()] == ["finished"]

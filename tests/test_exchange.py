@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import io
 import json
+import re
 import stat
 import zipfile
 
@@ -79,6 +80,11 @@ def _spoilt(name: str, files: dict, kind: str) -> dict:
         return files | {inside["config.json"]: b"[" * 100_000}
     if kind == "unfinished":
         return files | {inside["state.json"]: b"{}"}
+    if kind in ("not a number", "overflows"):
+        number = {"not a number": b"NaN", "overflows": b"1e999"}[kind]
+        return files | {
+            inside["state.json"]: re.sub(rb'"seconds": [^,\n]+', b'"seconds": ' + number, files[inside["state.json"]])
+        }
     if kind == "no film":
         return files | {inside["film.safetensors"]: b"\0" * 64}
     if kind == "another family's name":
@@ -102,13 +108,15 @@ KINDS = [
     ("another file", "no part of a run"),
     ("two folders", "one run alone"),
     ("other fingerprint", "does not match"),
-    ("no weights", "model.safetensors is missing"),
+    ("no weights", "holds no whole run, without model.safetensors"),
     ("truncated weights", "truncated"),
     ("flipped bit", "checksum"),
     ("other weights", "checksum|do not fit"),
     ("no picture", "not a picture"),
     ("wild config", "config.json"),
     ("unfinished", "unfinished"),
+    ("not a number", "state.json cannot be read"),
+    ("overflows", "state.json cannot be read"),
     ("no film", "film.safetensors"),
     ("another family's name", "config.json is of the run"),
     ("film of other pictures", "other pictures"),

@@ -653,7 +653,7 @@ def test_a_task_that_cannot_be_says_why_and_the_next_goes_on(tasks):
     tasks()
     assert (jobs.get(bad.id).state, jobs.get(bad.id).error) == ("failed", "perplexity is too large")
     assert "ValueError" in jobs.get(bad.id).trace and jobs.get(good.id).state == "done"
-    with pytest.raises(ValueError, match="a task is one of map, evaluate, got dig"):
+    with pytest.raises(ValueError, match="a task is one of map, evaluate, estimate, got dig"):
         jobs.submit_task("dig", "", {})
 
 

@@ -79,6 +79,7 @@ def test_the_metric_is_what_small_steps_change(page):
 
 
 def test_the_address_restores_the_view(page):
+    del page.session_state["address_visit"]  # somebody else comes
     for key, value in {"push": "-25", "a_x": "300", "b_y": "700"}.items():
         del page.session_state[key]
         page.query_params[key] = value

@@ -161,7 +161,9 @@ def test_export_and_bring_in(store):
     press(at, "models_import")
     assert "is here now" in texts(at.success) and checkpoints.finished_run(store["vae"])
     press(at, "models_import")
-    assert "already here" in texts(at.error)
+    assert "is here already" in texts(at.info) and not at.error
+    press(at, "models_import_show")
+    assert at.query_params["run"] == store["vae"]
 
 
 def test_bring_in_a_folder(store):

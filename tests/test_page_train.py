@@ -14,11 +14,11 @@ import pytest
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, jobs, paths, report, worker
+from aevae import checkpoints, estimates, jobs, paths, report, worker
 from aevae.blob import unpack
 from aevae.config import DataConfig, RunConfig, TrainConfig, preset
 from aevae.models import FAMILIES, family_class
-from aevae.ui import forms, jobpanel
+from aevae.ui import costs, forms, jobpanel
 
 APP = paths.ROOT / "app.py"
 
@@ -273,11 +273,12 @@ def zipped_pictures() -> bytes:
 def test_own_pictures_by_zip(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
     at = page(train_data="own pictures")
-    assert "Choose a zip" in texts(at.error) and "train_start" not in keys(at)
+    assert "Choose a zip" in texts(at.info) and not at.error and "train_start" not in keys(at)
     at.file_uploader(key="train_zip").set_value(("digits.zip", b"no zip", "application/zip")).run()
     assert "not a zip" in texts(at.error)
     at.file_uploader(key="train_zip").set_value(("digits.zip", zipped_pictures(), "application/zip")).run()
     assert not at.error and not at.exception
+    assert "8 training and 2 test images. Classes: a (5), b (5)." in texts(at.caption)
     config = queued(at)
     assert config.data.name.startswith("images:") and config.data.digest
 
@@ -525,13 +526,15 @@ def test_fill_is_the_inverse_of_the_form(empty_store):
 
 
 def test_cost_scales_and_knows_sizes(empty_store):
-    assert forms.pictures(DataConfig()) == (4000, 1000)
-    assert forms.pictures(DataConfig("mnist", leave_out_5k=True)) == (59000, 10000)
-    assert forms.pictures(DataConfig(limit=100)) == (100, 1000)
-    parameters, seconds = forms.cost([tiny_config("ae")], "cpu")
-    assert parameters == 784 * 16 + 16 + 16 * 3 + 3 + 3 * 16 + 16 + 16 * 784 + 784
-    more = forms.cost([tiny_config("ae", epochs=10)], "cpu")
-    assert more == (parameters, pytest.approx(10 * seconds))
+    assert estimates.images(DataConfig()) == (4000, 1000)
+    assert estimates.images(DataConfig("mnist", leave_out_5k=True)) == (59000, 10000)
+    assert estimates.images(DataConfig(limit=100)) == (100, 1000)
+    found = costs.cost([tiny_config("ae")], "cpu")
+    assert found.parameters == 784 * 16 + 16 + 16 * 3 + 3 + 3 * 16 + 16 + 16 * 784 + 784 and found.seconds is None
+    estimates.ask(tiny_config("ae"), "cpu")
+    worker.Worker(jobs.TASKS_LANE, once=True).run()
+    few, many = (costs.cost([tiny_config("ae", epochs=e)], "cpu").seconds - estimates.START_SECONDS for e in (1, 10))
+    assert many == pytest.approx(10 * few, rel=0.2)
 
 
 @pytest.mark.parametrize(

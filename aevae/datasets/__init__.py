@@ -3,7 +3,7 @@
 One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `moving_digits`
 (sequences made from mnist-5k), `sprites` and `lines` (drawn here, with known factors), `images` (a user's own, which
 `archives` reads and `pictures` and `handwriting` bring into form). To add one: write a file with a `base.Source` and
-name it in SOURCES.
+name it in SOURCES. `shown` says which test set a page shows for a run.
 """
 
 import dataclasses
@@ -17,19 +17,30 @@ from aevae.datasets import images, lines, mnist_5k, moving_digits, sprites, torc
 from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Split
 from aevae.datasets.images import check_zip, store_upload
 from aevae.datasets.pictures import read_picture
+from aevae.datasets.shown import DIGITS, EMBEDDED, data_of, is_own, larger, relation, same_kind, shown_for, title_of
 
 __all__ = [
+    "DIGITS",
+    "EMBEDDED",
     "SOURCES",
     "DataUnavailable",
     "Dataset",
     "Split",
     "catalogue",
     "check_zip",
+    "classes_of",
+    "data_of",
     "is_available",
+    "is_own",
+    "larger",
     "load",
     "read_picture",
+    "relation",
     "resolve",
+    "same_kind",
+    "shown_for",
     "store_upload",
+    "title_of",
 ]
 
 SOURCES: dict[str, Source] = {
@@ -53,7 +64,7 @@ def resolve(config: DataConfig) -> DataConfig:
 
     Raises ValueError for an unknown name or pictures that cannot be read.
     """
-    if config.digest or not _is_own(config):
+    if config.digest or not is_own(config.name):
         _check(config)
         return config
     digest = images.digest(config.name)  # first: it says so where nothing is at the path, or no picture can be read
@@ -67,7 +78,7 @@ def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
     Raises ValueError (DataUnavailable where the files cannot be had) with one sentence.
     """
     _check(config)
-    if _is_own(config):
+    if is_own(config.name):
         return _in_black_and_white(_limited(_load_own(config), config.limit), config.binarise)
     source = SOURCES[config.name]
     source.fetch(on_progress)
@@ -83,20 +94,26 @@ def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
 
 def is_available(config: DataConfig) -> bool:
     """Whether the files of a named data set are on this machine; True for own images, which are read when needed."""
-    return _is_own(config) or SOURCES[config.name].available()
+    return is_own(config.name) or SOURCES[config.name].available()
 
 
-def _is_own(config: DataConfig) -> bool:
-    return config.name.startswith(images.PREFIX)
+def classes_of(data: DataConfig) -> tuple[str, ...]:
+    """Names of the classes, by label. Only own images are read for it; () where those are gone or have changed."""
+    if not is_own(data.name):
+        return SOURCES[data.name].classes if data.name in SOURCES else ()
+    try:
+        return load(data).classes
+    except (ValueError, OSError):
+        return ()
 
 
 def _check(config: DataConfig) -> None:
-    if not _is_own(config) and config.name not in SOURCES:
+    if not is_own(config.name) and config.name not in SOURCES:
         names = ", ".join(SOURCES)
         raise ValueError(f"data set must be one of {names}, or {images.PREFIX}<folder or zip>, got {config.name!r}")
     if config.leave_out_5k and config.name != "mnist":
         raise ValueError(f"leave_out_5k is for the data set mnist only, got {config.name}")
-    if config.digest and not _is_own(config):
+    if config.digest and not is_own(config.name):
         raise ValueError(f"digest is for own pictures ({images.PREFIX}<path>) only, got {config.name}")
 
 
@@ -136,7 +153,7 @@ def _without_5k(dataset: Dataset) -> Dataset:
 @lru_cache(maxsize=1)
 def _keep_mask(stamp) -> np.ndarray:
     """bool (60000,): the training digits of MNIST that are not test digits of mnist-5k. Raises ValueError."""
-    unseen = {image.tobytes() for image in SOURCES["mnist-5k"].read().test.images}
+    unseen = {image.tobytes() for image in SOURCES[EMBEDDED].read().test.images}
     mask = np.array([image.tobytes() not in unseen for image in _keep("mnist", stamp).train.images])
     if (~mask).sum() != len(unseen):
         raise ValueError(

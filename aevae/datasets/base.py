@@ -78,6 +78,7 @@ class Source:
     stamp: Callable[[], Hashable]
     read: Callable[[], Dataset]
     fetch: Callable[[Progress | None], None]
+    classes: tuple[str, ...] = ()  # by label; as `read` gives them
     input: str = "image"  # or "sequence"
 
     def facts(self) -> dict:

@@ -15,6 +15,7 @@ WIDTH = 1.0  # pixels from the middle of the line to where its ink ends
 CENTRE = 13.5
 TRAIN, TEST = 10_000, 2_000
 SECTORS = 8
+CLASSES = tuple(f"{360 * i // SECTORS}°" for i in range(SECTORS))
 
 
 def angles(count: int) -> np.ndarray:
@@ -38,7 +39,7 @@ def read() -> Dataset:
     """10,000 + 2,000 pictures; the classes are the eighths of the circle in which the lines lie."""
     every = angles(TRAIN + TEST)
     train, test = (_split(part) for part in (every[:TRAIN], every[TRAIN:]))
-    return Dataset(NAME, TITLE, train, test, tuple(f"{360 * i // SECTORS}°" for i in range(SECTORS)))
+    return Dataset(NAME, TITLE, train, test, CLASSES)
 
 
 def _split(angle: np.ndarray) -> Split:
@@ -56,4 +57,5 @@ SOURCE = Source(
     stamp=lambda: 0,
     read=read,
     fetch=lambda on_progress: None,
+    classes=CLASSES,
 )

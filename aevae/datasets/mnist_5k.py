@@ -130,4 +130,5 @@ SOURCE = Source(
     stamp=_stamp,
     read=read,
     fetch=_fetch,
+    classes=CLASSES,
 )

@@ -72,4 +72,5 @@ SOURCE = Source(
     stamp=mnist_5k.SOURCE.stamp,
     read=read,
     fetch=mnist_5k.SOURCE.fetch,
+    classes=mnist_5k.CLASSES,
 )

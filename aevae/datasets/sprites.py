@@ -90,4 +90,5 @@ SOURCE = Source(
     stamp=lambda: 0,
     read=read,
     fetch=lambda on_progress: None,
+    classes=SHAPES,
 )

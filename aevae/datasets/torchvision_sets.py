@@ -374,6 +374,7 @@ SOURCES = tuple(
         stamp=partial(stamp, known.name),
         read=partial(read, known.name),
         fetch=partial(fetch, known.name),
+        classes=known.classes,
     )
     for known in KNOWN.values()
 )

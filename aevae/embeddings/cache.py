@@ -15,6 +15,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from aevae.paths import cache_dir, pretrained_dir
 
 KEEP = 500  # files; beyond it those unused for longest go
 FRAME = ".frame"  # at the end of the key under which a frame is kept
+TOUCH = 3600.0  # seconds after which a file that is read is marked as used
 LOOK = 0.4  # seconds between two looks while another one draws
 PATIENCE = 900.0  # seconds to wait for another session's map before drawing an own one
 # What a file with any byte changed makes numpy and zipfile raise (RuntimeError: a bit says "encrypted").
@@ -107,10 +109,20 @@ def _file(key: str) -> Path:
 def _arrays(file: Path) -> dict[str, np.ndarray]:
     """What is in a file; nothing where there is none or it is damaged."""
     try:
-        with np.load(file, allow_pickle=False) as stored:
-            return dict(stored)
+        status = file.stat()
+        return dict(_loaded(file, status.st_ino, status.st_mtime_ns, status.st_size))
     except DAMAGE:
         return {}
+
+
+@lru_cache(maxsize=64)  # a map of 10,000 points takes 200 kB
+def _loaded(file: Path, *_stamp: int) -> dict[str, np.ndarray]:
+    """The arrays in a file, read-only, as long as it stays the same."""
+    with np.load(file, allow_pickle=False) as stored:
+        arrays = dict(stored)
+    for array in arrays.values():
+        array.setflags(write=False)
+    return arrays
 
 
 def _is_map(xy: np.ndarray, n: int) -> bool:
@@ -130,7 +142,8 @@ def _read(file: Path, n: int) -> Map | None:
     if not _is_map(xy, n) or labels.shape not in ((n,), (0,)):
         return None
     with contextlib.suppress(OSError):  # a read-only cache prunes nothing either
-        os.utime(file)  # used now: the pruning spares it
+        if time.time() - file.stat().st_mtime > TOUCH:
+            os.utime(file)  # used lately: the pruning spares it
     return Map(xy, seconds, cached=True, labels=labels, quality=quality)
 
 

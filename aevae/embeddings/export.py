@@ -12,7 +12,8 @@ LARGEST = 8192  # pixels of a side of a sprite that browsers can show
 
 
 def csv(maps: Sequence[np.ndarray], labels: np.ndarray, names: Sequence[str] = ()) -> str:
-    """A row for each point: its number, class, and x and y in each map. maps: each (N, 2); labels: (N,).
+    """A row for each point: its number, class, and x and y in each map. maps: each (N, 2); labels: (N,), numbers or
+    names of classes.
 
     names: of the maps, for the columns `x_<name>`; by default they are numbered from 1. Raises ValueError.
     """
@@ -26,7 +27,7 @@ def csv(maps: Sequence[np.ndarray], labels: np.ndarray, names: Sequence[str] = (
     columns = np.concatenate([np.asarray(xy) for xy in maps], axis=1) if maps else np.zeros((len(labels), 0))
     lines = [",".join(head)]
     lines += [
-        ",".join([str(i), str(label), *map(_number, row)])
+        ",".join([str(i), _quoted(label), *map(_number, row)])
         for i, (label, row) in enumerate(zip(labels, columns, strict=True))
     ]
     return "\n".join(lines) + "\n"
@@ -35,6 +36,12 @@ def csv(maps: Sequence[np.ndarray], labels: np.ndarray, names: Sequence[str] = (
 def _cell(text: str) -> str:
     """A name that is one cell of any table."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+
+
+def _quoted(label) -> str:
+    """A class as one cell of a CSV."""
+    text = str(label)
+    return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
 
 
 def _number(value) -> str:
@@ -50,7 +57,7 @@ def metadata_tsv(labels: np.ndarray, more: dict[str, np.ndarray] | None = None) 
     """index, label and `more` columns (N,) with a head: the projector wants one where there are two columns or more."""
     columns = {"index": np.arange(len(labels)), "label": np.asarray(labels), **(more or {})}
     lines = ["\t".join(map(_cell, columns))]
-    lines += ["\t".join(map(str, row)) for row in zip(*columns.values(), strict=True)]
+    lines += ["\t".join(" ".join(str(v).split()) for v in row) for row in zip(*columns.values(), strict=True)]
     return "\n".join(lines) + "\n"
 
 

@@ -47,7 +47,7 @@ class MapRequest:
 
     space: str
     checksum: str = ""
-    dataset: str = "mnist-5k"
+    dataset: str = DataConfig.name
     part: str = "test"
     n: int = 1000
     method: str = "pca"
@@ -138,7 +138,7 @@ def _digest(dataset: str) -> str:
     """Of a person's own pictures, whose name says nothing of their content."""
     from aevae import datasets
 
-    return datasets.resolve(DataConfig(dataset)).digest if dataset.startswith("images:") else ""
+    return datasets.images.digest(dataset) if datasets.shown.is_own(dataset) else ""
 
 
 # -- asking and making -----------------------------------------------------------------------------------------------

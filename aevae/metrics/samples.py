@@ -10,6 +10,7 @@ other half of the test images, with as many images in each half.
 
 import math
 
+from aevae.datasets import DIGITS
 from aevae.metrics.metric import HIGHER, LOWER, Extra, Metric, Sample, Values, both, generative, trained_on
 
 SAMPLES = 2000  # of the prior, in each repetition
@@ -105,7 +106,7 @@ def samples(run, data: Sample, seed: int) -> Values:
 
 
 DISTANCE = "squared feature distance"
-_NEEDS = both(generative, trained_on("mnist", "mnist-5k"))
+_NEEDS = both(generative, trained_on(*DIGITS))
 METRICS = (
     Metric(
         "sample_confidence", "confidence in samples (no score)", "probability",

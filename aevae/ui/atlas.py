@@ -73,7 +73,8 @@ def look_at(choice: Choice, dataset: str, n: int) -> Look:
         kept = embeddings.kept(request)
         if kept is None and request.method in QUICK and n <= FEW:
             with st.spinner(_("Drawing {} …").format(title_of(choice.space)), show_time=True):
-                kept = embeddings.make(request)
+                made = embeddings.make(request)
+            kept = embeddings.kept(request) or made  # as all later looks will have it
     except ValueError as problem:
         return Look(choice, note=str(problem))
     if kept is not None:
@@ -116,15 +117,20 @@ def _ended(job: jobs.Job) -> str:
 
 
 def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -> list[Look]:
-    """desk(choices, dataset, n, ...) as a fragment, which runs again and again while one of the maps is being made.
+    """desk(looks, dataset, n, ...) as a fragment, which looks again and again while one of the maps is being made.
 
     Returns the panes as they are now.
     """
     looks = [look_at(choice, dataset, n) for choice in choices]
+    first = [looks]  # the fragment begins with what was seen already
+
+    def again() -> None:
+        desk(first.pop() if first else [look_at(choice, dataset, n) for choice in choices], dataset, n, *rest)
+
     _forget_others(looks)
     waits = waiting(looks)
     st.session_state["atlas_waits"] = waits
-    redraw.fragment(desk, run_every=beat() if waits else None)(choices, dataset, n, *rest)
+    redraw.fragment(again, run_every=beat() if waits else None)()
     return looks
 
 

@@ -102,7 +102,7 @@ def open_bank(name: str) -> Bank:
 
 def decode_view(run, z: np.ndarray) -> np.ndarray:
     """The picture float32 (28, 28) in [0, 1] of one code z (D,): the only way from a code to the large picture."""
-    return run.decode(np.asarray(z, np.float32)[None])[0, 0]
+    return loaders.applied(run, "decode", z[None])[0, 0]
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------
@@ -167,7 +167,7 @@ def digit_code(bank: Bank) -> np.ndarray:
     own = st.session_state.get(f"{DIGIT}_own")
     if own is not None:
         with contextlib.suppress(NoSuchRun):  # deleted elsewhere: the page says so, after this callback
-            return loaders.run(bank.name).encode(own[None])[0]
+            return loaders.applied(loaders.run(bank.name), "encode", own[None])[0]
     number = st.session_state.get(DIGIT, 0)
     return bank.codes[number if 0 <= number < len(bank.codes) else 0]
 

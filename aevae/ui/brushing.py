@@ -8,6 +8,7 @@ import numpy as np
 import streamlit as st
 
 from aevae import embeddings
+from aevae.figures.static import safe
 from aevae.metrics import neighbours
 from aevae.ui import atlas, digits, loaders, pictures
 from aevae.ui.atlas import NEAREST, Look
@@ -52,7 +53,7 @@ def own_code(space: str, own: np.ndarray) -> np.ndarray | None:
     """(1, D): the own digit in a space; None for random codes, that know no digit."""
     if space == RANDOM:
         return None
-    return own.reshape(1, -1) if space == PIXELS else loaders.run(space).encode(own[None])
+    return own.reshape(1, -1) if space == PIXELS else loaders.applied(loaders.run(space), "encode", own[None])
 
 
 # -- neighbours ------------------------------------------------------------------------------------------------------
@@ -148,7 +149,7 @@ def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.nda
     for name, look in runs.items():
         z = atlas.codes(look)[selected].mean(0, keepdims=True)
         if np.isfinite(z).all():
-            means.append((_("Mean code of {}").format(title_of(name)), loaders.run(name).decode(z)))
+            means.append((_("Mean code of {}").format(title_of(name)), loaders.applied(loaders.run(name), "decode", z)))
     with st.container(horizontal=True, gap="medium"):
         for title, picture in means:
             pictures.show(picture, 1, scale=4, alt=title, caption=title, width=150)
@@ -169,10 +170,10 @@ def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
     ready = [look for look in looks if look.map is not None]
     if not ready:
         return
-    label = atlas.labels(dataset, n)
+    names = class_names(dataset, n)
     with st.popover(_("Download"), icon=":material/download:", key="take_along"):
         st.download_button(
-            _("Maps as CSV"), lambda: csv(ready, label), "aevae-maps.csv", "text/csv", key="maps_csv",
+            _("Maps as CSV"), lambda: csv(ready, names), "aevae-maps.csv", "text/csv", key="maps_csv",
             icon=":material/download:", on_click="ignore", help=_("A row a digit: number, class, x and y in each map"),
         )  # fmt: skip
         for name, look in {look.choice.space: look for look in ready}.items():
@@ -184,11 +185,16 @@ def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
             )  # fmt: skip
 
 
-def csv(looks: Sequence[Look], label: np.ndarray) -> str:
+def class_names(dataset: str, n: int) -> np.ndarray:
+    """(n,) how the class of each picture is called."""
+    return np.array(loaders.class_names(dataset))[atlas.labels(dataset, n)]
+
+
+def csv(looks: Sequence[Look], names: np.ndarray) -> str:
     """number, class, and x and y of each map; one line a digit."""
-    return embeddings.export.csv([look.map.xy for look in looks], label)
+    return embeddings.export.csv([look.map.xy for look in looks], [safe(str(name)) for name in names])
 
 
 def projector(look: Look, dataset: str, n: int) -> bytes:
     """A zip of the TSV pair and the sprite."""
-    return embeddings.export.projector_zip(atlas.codes(look), atlas.labels(dataset, n), atlas.images(dataset, n))
+    return embeddings.export.projector_zip(atlas.codes(look), class_names(dataset, n), atlas.images(dataset, n))

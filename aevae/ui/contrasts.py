@@ -225,12 +225,12 @@ def _strip(strip: comparison.Strip | None, leads: bool) -> str:
 def errors(runs: Sequence, dataset: str) -> None:
     """What each model reconstructs best and worst."""
     images, labels = loaders.test_digits(dataset)
-    rows = []
+    names, rows = loaders.class_names(dataset), []
     for run in runs:
         label = state.label_of(run.name)
         with st.spinner(_("Reconstructing the test digits ...")):
             x_hat, error = _reconstructed(run.name, run.info.state.get("created", 0), dataset)
-        rows += [(label, i, int(labels[i]), float(error[i])) for i in range(len(error))]
+        rows += [(label, i, names[labels[i]], float(error[i])) for i in range(len(error))]
         st.markdown(f"**{state.plain(label)}** · " + _("squared error in the middle: {:.1f}").format(np.median(error)))
         for column, chosen, title in zip(
             st.columns(2), comparison.extremes(error, EXTREMES), (_("Best"), _("Worst")), strict=True

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
+from aevae import datasets
 from aevae.checkpoints import RunInfo
 from aevae.figures.palette import family_colour
-from aevae.metrics.denoising import draws, error_by_level, lay_over, spoil
+from aevae.metrics.denoising import apply_again, draws, error_by_level, lay_over, spoil
 from aevae.metrics.reconstruction import psnr, sse
 from aevae.ui import address, kept, live, loaders, pictures, state
 from aevae.ui.i18n import _
@@ -227,6 +228,14 @@ def errors_shown(squared: float, decibel: float) -> tuple[float, str]:
     return squared, f"{decibel:.1f}" if math.isfinite(decibel) else "∞"
 
 
+def walk(run, noisy: np.ndarray) -> np.ndarray:
+    """The noisy image (1, 28, 28), then what a run makes of it, applied 1 to `MOST` times: (MOST + 1, 1, 28, 28).
+
+    Computed once for all who look at it.
+    """
+    return apply_again(lambda images: loaders.applied(run, "reconstruct", images), noisy[None], MOST)[:, 0]
+
+
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
     """One picture (1, 28, 28), its numbers and its name beneath."""
     with st.container(width=SIDE + 12, gap="xsmall"):
@@ -234,7 +243,7 @@ def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
         st.markdown(f"**{title}**  \n{note}")
 
 
-def input_curve(kind: str, seed: int, dataset: str = "mnist-5k") -> np.ndarray:
+def input_curve(kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
     """Error of the noise itself at `LEVELS` (L,), squared error / image."""
     return _input_curve(kind, seed, dataset)
 
@@ -244,7 +253,7 @@ def _input_curve(kind: str, seed: int, dataset: str) -> np.ndarray:
     return error_by_level(lambda images: images, loaders.test_digits(dataset)[0][:DIGITS], kind, LEVELS, seed)
 
 
-def model_curve(run, kind: str, seed: int, dataset: str = "mnist-5k") -> np.ndarray:
+def model_curve(run, kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
     """Error at `LEVELS` (L,) of what a run makes of spoilt test pictures, squared error / image."""
     checksum = run.info.state.get("checksums", {}).get("model.safetensors")
     return _model_curve(run, str(run.path), checksum, kind, seed, dataset)

@@ -8,6 +8,7 @@ from functools import partial
 import numpy as np
 import streamlit as st
 
+from aevae import datasets
 from aevae.blob import class_numbers
 from aevae.figures.palette import family_colour
 from aevae.ui import address, digits, live, loaders, maps, pictures, state
@@ -19,6 +20,7 @@ from aevae.ui.state import DIGIT
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
 READ = "z_read"  # session: component -> number of its last letter
 GRID = 15  # pictures a side of the manifold
+FIRST_CORNERS = (0, 1, 7)  # classes of the three digits of a plane at first
 COMFORT = 2.0  # standard deviations
 MOST_BESIDE = 3
 FEW = 4  # sliders that stand in one column
@@ -92,7 +94,7 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
     if mode == "dims":
         arrays["xs"], arrays["ys"] = maps.grid_lines(bank, dims, GRID, not even)
     else:
-        arrays["three"] = loaders.run(bank.name).encode(corners)
+        arrays["three"] = loaders.applied(loaders.run(bank.name), "encode", corners)
         arrays["three_pictures"] = pictures.to_bytes(corners)[:, 0]
     choice = {
         "mode": mode,
@@ -114,12 +116,13 @@ def plane(bank: Bank, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
 
 
 def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_send: Callable[[dict], None]) -> None:
+    names = list(loaders.class_names(bank.dataset))
     spec = {
         "run": bank.name,
         "key": DIGIT,
         "models": _models([bank.name, *beside]),
         "grid": GRID,
-        "classes": [str(c) for c in range(int(bank.labels.max()) + 1)],
+        "classes": names if len(names) <= digits.MAX_PILLS else [],
         "read": {"pad": st.session_state.get(READ, {}).get("pad", 0)},
         "texts": _pad_texts(bank),
     }
@@ -228,9 +231,9 @@ def _spacing() -> str:
 
 
 def _corners(bank: Bank) -> np.ndarray:
-    """Three pictures (3, 1, 28, 28); by default of three classes."""
-    labels = loaders.test_digits(bank.dataset)[1]
-    first = [int(np.argmax(labels == c)) for c in (0, 1, 7)]
+    """Three pictures (3, 1, 28, 28); by default of three classes, with three codes, as far as there are so many."""
+    usable = np.unique(bank.codes, axis=0, return_index=True)[1]
+    first = digits.first_of(loaders.test_digits(bank.dataset)[1], FIRST_CORNERS, usable)
     with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):
         pick = partial(digits.pick_digit, dataset=bank.dataset, models=())
         chosen = []
@@ -254,12 +257,13 @@ def _models(names: list[str]) -> list[dict]:
 
 
 def _posterior(bank: Bank, label: int | None) -> str:
-    whose = _("your picture") if label is None else _("the chosen {}").format(label)
+    names = loaders.class_names(bank.dataset)
+    whose = _("your picture") if label is None else _("the chosen {}").format(names[label])
     return _("q(z|x) of {}: 1 and 2 σ").format(whose) if bank.prior else ""
 
 
 def _bank_texts(bank: Bank) -> dict:
-    codes = _("digits") if bank.dataset.startswith("mnist") else _("pictures")
+    codes = _("digits") if bank.dataset in datasets.DIGITS else _("pictures")
     return {
         "row": _("Double click: back to the value of the chosen digit"),
         "outside": _("outside the usual range"),
@@ -287,7 +291,9 @@ def _pad_texts(bank: Bank) -> dict:
         "label": _("A plane of the latent space. Arrows move, Enter pins a picture, P plays the path."),
         "help": _("Move to decode. Click to pin a picture, click it to unpin. Press and drag to draw a path."),
         "fade": _("Points fade with their distance from the plane."),
-        "flat": _("Choose three different digits."),
+        "flat": _("Choose three different digits.")
+        if len(np.unique(bank.codes, axis=0)) > 2
+        else _("No plane here: the test images have fewer than three different codes."),
         "picture": _("The picture that {model} decodes from z"),
         "path": _("Path and pins"),
         "play": _("▶ Play"),

@@ -12,14 +12,15 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from aevae import datasets
 from aevae.ui import address, canvas, kept, live, loaders, pictures
 from aevae.ui.i18n import _
 from aevae.ui.state import DIGIT, MODEL, MODELS, label_of, literal
 
 COLUMNS, ROWS = 10, 4
+MAX_PILLS = 20  # classes on offer side by side
 PIXELS = 28 * 28
 WAYS = ("pick", "draw", "upload", "camera")
-HANDWRITING = ("mnist", "mnist-5k")  # data sets whose form a digit of one's own is brought into
 
 # What a drawing may be (constants of ui/web/draw.js): strokes {erase, width, points: [x, y, pressure, ...]}
 BOARD = 2800  # x and y: tenths of a pixel of the board
@@ -34,7 +35,7 @@ def pick_digit(
     default: int = 0,
     label: str | None = None,
     upload: bool = True,
-    dataset: str = "mnist-5k",
+    dataset: str = datasets.EMBEDDED,
     models: Sequence[str] | None = None,
     ways: Sequence[str] = WAYS,
 ) -> tuple[np.ndarray, int | None, int | None]:
@@ -48,10 +49,10 @@ def pick_digit(
     _take_from_link(key)
     how = _choose_way(key, label, ways) if upload else "pick"
     if how == "pick":
-        number = _pick(key, images, labels, min(default, len(images) - 1), None if upload else label)
+        number = _pick(key, dataset, min(default, len(images) - 1), None if upload else label)
     else:
         number = min(int(st.session_state.get(key, default)), len(images) - 1)
-        _bring(key, how, dataset in HANDWRITING, _models_of_session() if models is None else list(models))
+        _bring(key, how, dataset in datasets.DIGITS, _models_of_session() if models is None else list(models))
     own = st.session_state.get(f"{key}_own")
     _put_into_link(key, own)
     if own is not None:
@@ -94,8 +95,9 @@ def _way_changed(key: str) -> None:
 # -- pick ------------------------------------------------------------------------------------------------------------
 
 
-def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label: str | None) -> int:
+def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
     """The number of a test picture, from a field and a sheet of pictures."""
+    images, labels = loaders.test_digits(dataset)
     own = st.session_state.get(f"{key}_own")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         number = kept.field(
@@ -114,19 +116,8 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
             _("Shuffle"), key=f"{key}_shuffle", icon=":material/shuffle:", on_click=_next_handful, args=(key,),
             help=_("Show other pictures"),
         )  # fmt: skip
-    wanted = st.pills(
-        _("Show"),
-        range(-1, int(labels.max()) + 1),
-        default=-1,
-        required=True,
-        format_func=lambda c: _("all") if c < 0 else str(c),
-        key=f"{key}_class",
-        label_visibility="collapsed",
-        wrap=True,
-        persist_state="session",
-        on_change=_class_chosen,
-        args=(key, labels),
-    )
+    names = loaders.class_names(dataset)
+    wanted = _pick_class(key, names, labels)
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
     canvas.pick_cell(
         f"{key}_grid",
@@ -135,7 +126,7 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
         columns=COLUMNS,
         count=len(shown),
         selected=shown.index(number) if own is None and number in shown else -1,
-        names=[_("{}, number {}").format(labels[i], i) for i in shown],
+        names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
         label=_("Test digits; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
         max_width=520,
@@ -144,6 +135,21 @@ def _pick(key: str, images: np.ndarray, labels: np.ndarray, default: int, label:
         _show_own(own)
         st.button(_("Back to the digits"), key=f"{key}_back", on_click=_forget_own, args=(key,), type="tertiary")
     return int(number)
+
+
+def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
+    """The class of the pictures on offer, by number; -1: all. Many classes stand in a list that searches."""
+    field = f"{key}_class"
+    if st.session_state.get(field, -1) >= len(names):  # of another data set
+        del st.session_state[field]
+    options = list(range(-1, len(names)))
+    common = {
+        "format_func": lambda c: _("all") if c < 0 else names[c], "key": field, "label_visibility": "collapsed",
+        "persist_state": "session", "on_change": _class_chosen, "args": (key, labels),
+    }  # fmt: skip
+    if len(names) > MAX_PILLS:
+        return st.selectbox(_("Show"), options, **common)
+    return st.pills(_("Show"), options, default=-1, required=True, wrap=True, **common)
 
 
 def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = ROWS * COLUMNS) -> list[int]:
@@ -156,8 +162,21 @@ def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int 
 def _class_chosen(key: str, labels: np.ndarray) -> None:
     """Choosing a class chooses the first digit of it that is shown, unless one of it is chosen (a callback)."""
     wanted, number = st.session_state[f"{key}_class"], st.session_state[key]
-    if wanted >= 0 and labels[number] != wanted:
+    if wanted in labels and labels[number] != wanted:
         st.session_state[key] = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), -1)[0]
+
+
+def first_of(labels: np.ndarray, wanted: Sequence[int], usable: np.ndarray | None = None) -> list[int]:
+    """Default numbers of pictures, one for each wanted class: the first of that class; different ones as long as there
+    are enough, of different classes as long as there are enough. usable: numbers to choose from, by default all."""
+    pool = (np.arange(len(labels)) if usable is None else np.sort(usable)).tolist()
+    found: list[int] = []
+    for c in wanted:
+        taken = {int(labels[i]) for i in found}
+        left = [i for i in pool if i not in found] or pool
+        of_class, of_others = ([i for i in left if labels[i] == c], [i for i in left if int(labels[i]) not in taken])
+        found.append((of_class or of_others or left)[0])
+    return found
 
 
 def _choose(key: str, number: int) -> None:

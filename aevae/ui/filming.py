@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from aevae import checkpoints
+from aevae import checkpoints, datasets
 from aevae.blob import class_numbers
 from aevae.checkpoints import RunInfo
 from aevae.config import TrainConfig
@@ -199,7 +199,7 @@ def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tupl
         "colour": colour,
         "dash": dash,
         "channel": f"film:{info.name}",
-        "classes": _classes(info.dataset),
+        "classes": list(datasets.classes_of(datasets.data_of(info.config))),
         "live": growing,
         "prior": prior,
         "circles": _(
@@ -210,14 +210,6 @@ def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tupl
         "network": _network(info, dim),
         "objective": _objective(info),
     }
-
-
-def _classes(dataset: str) -> list[str]:
-    """Names of the classes, where they are known without the pictures."""
-    from aevae.datasets.torchvision_sets import KNOWN
-
-    known = KNOWN.get(dataset.removesuffix("-5k"))
-    return list(known.classes) if known else []
 
 
 def _plane_words(dim: int, growing: bool) -> str:

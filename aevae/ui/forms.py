@@ -8,7 +8,6 @@ the form is a sweep, every combination of the listed values with every seed.
 
 import dataclasses
 import itertools
-import json
 import math
 import os
 import re
@@ -16,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from aevae.config import PRESETS, DataConfig, ModelConfig, RunConfig, TrainConfig, build, check, option, parse, preset
@@ -26,16 +26,13 @@ from aevae.ui.state import literal, plain
 
 OWN = "own pictures"  # the last choice of data sets
 FIRST = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")  # the other fields are folded away
-PROBE = 256  # pictures per timed step, at most: a larger batch costs in proportion
-EPOCH = 0.25  # seconds to write the checkpoint of an epoch
-EVALUATION = 1 / 3  # forward only: what a test picture costs against a training picture
 FAMILY, DATA, DEVICE = "train_family", "train_data", "train_device"
 PATH, ZIP, FOLDER = "train_path", "train_zip", "train_folder"  # ways to name own pictures
 RECIPE, SEEDS = "train_recipe", "train_seeds"
 MOST_RUNS = 64  # of one sweep
 MOST_SEEDS = 16
+MAX_NAMED = 12  # classes of own images that are named with their counts
 MOST_LETTERS = 400  # of a list
-ON_GPU = 16  # so many models of one shape, trained side by side on a GPU, take the time of one more
 _WRONG = "train_wrong"  # session: key -> sentence about a value of the link
 _TAKEN = "train_taken"  # session: (recipe, data set, its options) that the training fields were last set to
 _RATE = "train_rate"  # session: the learning rate that the recipe last proposed
@@ -95,11 +92,18 @@ def run_form() -> tuple[list[RunConfig], str]:
     for sentence in st.session_state.get(_WRONG, {}).values():
         st.warning(_("In the link: {}. The default is taken.").format(literal(sentence)))
     try:
+        found = _resolved(data, values)
+        if found is None:
+            about_data.info(_("Choose a zip or a folder of images."))
+            return [], device
+        _say_what_was_read(found, about_data)
+    except ValueError as wrong:
+        about_data.error(_sentence(wrong))
+        return [], device
+    try:
         if problem:
             raise problem
-        config = _config(model_class.Config, data, {f.name for f in trains}, values)
-        _say_notes(config.data, about_data)
-        return grid(config, lists, seeds), device
+        return grid(_config(model_class.Config, found, {f.name for f in trains}, values), lists, seeds), device
     except ValueError as wrong:
         st.error(_sentence(wrong))
         return [], device
@@ -154,15 +158,18 @@ def _begin_as(config_class: type) -> None:
     st.session_state[_BEGUN] = own
 
 
-def _config(model_class: type, data: str | None, trains: set[str], values: dict) -> RunConfig:
-    """The config of these values, own pictures known by their content. Raises ValueError."""
+def _resolved(data: str | None, values: dict) -> DataConfig | None:
+    """The data set with its options, own images known by their content; None: not chosen yet. Raises ValueError."""
     from aevae import datasets
 
-    if not data:
-        raise ValueError(_("choose a zip or a folder of pictures"))
+    return datasets.resolve(DataConfig(data, **{f.name: values[f.name] for f in _data_fields()})) if data else None
+
+
+def _config(model_class: type, data: DataConfig, trains: set[str], values: dict) -> RunConfig:
+    """The config of these values. Raises ValueError."""
     mine = {f.name for f in dataclasses.fields(model_class)}
     return RunConfig(
-        datasets.resolve(DataConfig(name=data, **{f.name: values[f.name] for f in _data_fields()})),
+        data,
         build(model_class, {k: v for k, v in values.items() if k in mine}),
         build(TrainConfig, {k: v for k, v in values.items() if k in trains}),
         values["seed"],
@@ -448,7 +455,7 @@ def _data_set(model_class: type) -> str | None:
 
 def take_embedded() -> None:
     """Choose the data set that is always there (a callback)."""
-    st.session_state[DATA] = "mnist-5k"
+    st.session_state[DATA] = DataConfig.name
 
 
 def _data_label(row: dict) -> str:
@@ -457,12 +464,23 @@ def _data_label(row: dict) -> str:
     return _("own: {} ({})").format(plain(row["title"]), row["name"].rpartition("/")[2][:6])
 
 
-def _say_notes(data: DataConfig, place) -> None:
-    """What was guessed, changed or left out when own pictures were read."""
+def _say_what_was_read(data: DataConfig, place) -> None:
+    """How many own images there are, of which classes; what was guessed, changed or left out."""
     from aevae import datasets
 
-    if data.name.startswith("images:") and (notes := datasets.load(data).notes):
-        place.warning("\n\n".join(literal(note[:1].upper() + note[1:] + ".") for note in notes))
+    if not datasets.is_own(data.name):
+        return
+    read = datasets.load(dataclasses.replace(data, limit=0))
+    counts = np.bincount(np.concatenate([read.train.labels, read.test.labels]), minlength=len(read.classes))
+    named = ", ".join(f"{name} ({n:,})" for name, n in zip(read.classes[:MAX_NAMED], counts, strict=False))
+    more = len(read.classes) - MAX_NAMED
+    place.caption(
+        _("{:,} training and {:,} test images. Classes: {}").format(len(read.train), len(read.test), literal(named))
+        + (_(" and {:,} more").format(more) if more > 0 else "")
+        + "."
+    )
+    if read.notes:
+        place.warning("\n\n".join(literal(note[:1].upper() + note[1:] + ".") for note in read.notes))
 
 
 def _own_pictures() -> str | None:
@@ -507,63 +525,6 @@ def _store_upload(key: str) -> None:
 
 
 # -- what it will cost -----------------------------------------------------------------------------------------------
-
-
-def cost(configs: Sequence[RunConfig], device: str) -> tuple[int, float]:
-    """Parameters of the largest model, and seconds to train all on this machine (nothing else running, data at hand).
-
-    On a CPU runs of one shape, side by side, take as long as one after another; on a GPU far less.
-    """
-    from aevae import runs
-    from aevae.training.device import pick_device
-
-    where = pick_device(device)
-    largest, total = 0, 0.0
-    for group in runs.side_by_side(configs, where):
-        parameters, seconds = _cost_of_one(group[0], device)
-        times = len(group) if where.type == "cpu" else 1 + (len(group) - 1) / (ON_GPU - 1)
-        largest, total = max(largest, parameters), total + seconds * times
-    return largest, total
-
-
-def _cost_of_one(config: RunConfig, device: str) -> tuple[int, float]:
-    model = json.dumps(config.to_dict()["model"], sort_keys=True)
-    parameters, seconds = _pace(model, min(config.train.batch_size, PROBE), device, config)
-    train, test = pictures(config.data)
-    return parameters, config.train.epochs * (seconds * (train + EVALUATION * test) + EPOCH)
-
-
-@st.cache_data(max_entries=500, show_spinner=False)
-def _pace(model: str, batch: int, device: str, _config: RunConfig) -> tuple[int, float]:
-    """Parameters, and seconds per training picture, by a few real steps with the threads that a worker takes."""
-    import torch
-
-    from aevae import runs
-    from aevae.training.device import set_threads
-
-    train = TrainConfig(epochs=1, batch_size=batch)
-    own = torch.get_num_threads()
-    set_threads(spare=1)  # as the worker does
-    try:
-        found = runs.estimate(dataclasses.replace(_config, train=train), device, pictures=batch)
-    finally:
-        torch.set_num_threads(own)
-    return found.parameters, found.seconds / batch
-
-
-def pictures(data: DataConfig) -> tuple[int, int]:
-    """Training and test pictures of a data set: as the catalogue says, or counted. Raises ValueError."""
-    from aevae import datasets
-
-    size = next((row["size"] for row in _catalogue() if row["name"] == data.name), "")
-    counts = re.search(r"([\d,]+) \+ ([\d,]+) pictures", size)
-    if counts:
-        train, test = (int(text.replace(",", "")) for text in counts.groups())
-        train -= 1000 if data.leave_out_5k else 0
-    else:
-        loaded = datasets.load(dataclasses.replace(data, limit=0))
-        train, test = len(loaded.train), len(loaded.test)
-    return min(train, data.limit or train), test
 
 
 def duration(seconds: float) -> str:

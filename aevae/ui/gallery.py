@@ -183,7 +183,7 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     if run.status == "damaged":
         st.error(_("This run cannot be opened: {}.").format(state.literal(run.reason)))
     if run.status == "diverged":
-        st.warning(_("Training diverged: {}.").format(state.literal(run.reason)))
+        st.warning(_("Training diverged: {}.").format(state.literal(run.reason)) + " " + jobpanel.resumes_at(run))
     _actions(run)
     jobpanel.film(run, key="models")
     left, right = st.columns([3, 2], gap="large")
@@ -361,11 +361,14 @@ def bring_in() -> None:
 def _unpack(source: Source) -> None:
     try:
         name = exchange.unpack(source, gate.may_read)
+        loaders.runs.clear()
+        st.success(_("{} is here now.").format(name))
+    except exchange.AlreadyHere as problem:
+        name = problem.name
+        st.info(_("{} is here already.").format(name))
     except (ValueError, OSError) as problem:
         st.error(_("Refused: {}.").format(state.literal(worker.sentence(problem))))
         return
-    loaders.runs.clear()
-    st.success(_("{} is here now.").format(name))
     st.button(_("Show"), key="models_import_show", on_click=choose, args=(name,))
 
 

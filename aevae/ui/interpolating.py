@@ -4,10 +4,12 @@ import base64
 import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import streamlit as st
 
+from aevae import datasets
 from aevae.checkpoints import RunInfo
 from aevae.figures.palette import family_colour
 from aevae.latent.interpolation import KINDS, bilinear, lerp, nearest_distance, path, slerp, typical_spacing
@@ -36,6 +38,7 @@ class Space:
     bank: np.ndarray  # (1000, D): codes of the test digits
     spacing: float  # median distance of a real code to the next one
     kinds: tuple[str, ...] = KINDS  # paths that make sense in it
+    mark: tuple = ()  # identity of the bank: what is measured in it is kept under it
     run: str = ""  # whose codes these are; "" for the pixels
     colour: str = ""
 
@@ -46,14 +49,28 @@ class Space:
 
     def holes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distance of codes (S, D) to the nearest real one, in spacings, float32 (S,), and which one that is (S,)."""
-        distance, index = nearest_distance(codes, self.bank)
+        distance, index, _count = self._measured(codes)
         # Where all codes are one (a collapsed model) there is no scale to judge by.
         holes = distance / self.spacing if self.spacing > 0 else np.full(len(distance), np.nan)
         return holes.astype(np.float32), index
 
     def near(self, codes: np.ndarray) -> np.ndarray:
         """How many real codes lie within one spacing of codes (S, D): uint16 (S,)."""
-        return count_within(codes, self.bank, self.spacing).astype(np.uint16)
+        return self._measured(codes)[2].astype(np.uint16)
+
+    def _measured(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        codes = np.ascontiguousarray(codes, np.float32)
+        return _measured(self.mark, self.spacing, codes.shape, codes.tobytes(), self.bank)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _measured(mark: tuple, spacing: float, shape: tuple, content: bytes, _bank: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Of codes (S, D): distance to the nearest of the bank, which that is, how many lie within the spacing; (S,)."""
+    codes = np.frombuffer(content, np.float32).reshape(shape)
+    found = (*nearest_distance(codes, _bank), count_within(codes, _bank, spacing))
+    for array in found:
+        array.setflags(write=False)
+    return found
 
 
 @dataclass(frozen=True)
@@ -65,7 +82,7 @@ class Steps:
     nearest: np.ndarray
 
 
-def pixel_space(dataset: str = "mnist-5k") -> Space:
+def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
     """The pictures themselves as codes of 784 numbers: a walk in it is the plain blend."""
     bank = loaders.test_digits(dataset)[0].reshape(-1, 784)
     return Space(
@@ -75,17 +92,18 @@ def pixel_space(dataset: str = "mnist-5k") -> Space:
         bank,
         _pixel_spacing(dataset),
         ("linear",),
+        ("pixels", dataset, len(bank)),
     )
 
 
-def model_space(run, dataset: str = "mnist-5k") -> Space:
+def model_space(run, dataset: str = datasets.EMBEDDED) -> Space:
     """The codes of an opened run."""
     checksum = run.info.state.get("checksums", {}).get("model.safetensors")
     bank = loaders.codes(run.name, dataset)
     spacing = _code_spacing(bank, str(run.path), checksum, dataset)
     return Space(
-        state.label_of(run.name), run.encode, run.decode, bank, spacing,
-        run=run.name, colour=family_colour(run.info.family),
+        state.label_of(run.name), partial(loaders.applied, run, "encode"), partial(loaders.applied, run, "decode"),
+        bank, spacing, mark=(str(run.path), checksum, dataset), run=run.name, colour=family_colour(run.info.family),
     )  # fmt: skip
 
 
@@ -121,20 +139,18 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
     return [run.name for run in pairs[0]] if pairs else [run.name for run in runs[:2]]
 
 
-def pick_corners(count: int, dataset: str = "mnist-5k") -> np.ndarray:
+def pick_corners(count: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
     """`count` digits (count, 1, 28, 28), chosen in pickers that are folded away: the walk is the picture of the page.
 
     Their numbers are in the URL as digit_a .. digit_d. (Not in popovers: those of Streamlit 1.67 close at once when
     they are the first to need a widget.)
     """
-    labels = loaders.test_digits(dataset)[1]
+    first = digits.first_of(loaders.test_digits(dataset)[1], FIRST[:count])
     images = []
     with st.expander(_("Choose the digits"), icon=":material/apps:", key="corners"):
         for row in range(0, count, 2):
             columns = st.columns(2, gap="large")
-            for column, letter, wanted in zip(columns, CORNERS[row:count], FIRST[row:count], strict=False):
-                of_class = np.flatnonzero(labels == wanted)
-                default = int(of_class[0]) if len(of_class) else min(CORNERS.index(letter), len(labels) - 1)
+            for column, letter, default in zip(columns, CORNERS[row:count], first[row:count], strict=False):
                 with column:
                     images.append(
                         digits.pick_digit(
@@ -352,7 +368,7 @@ def side_by_side(walks: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
     return np.concatenate(parts, axis=2)
 
 
-def show_sum(row: Steps, result: Steps, dataset: str = "mnist-5k") -> None:
+def show_sum(row: Steps, result: Steps, dataset: str = datasets.EMBEDDED) -> None:
     """The pictures a, b, c and a - b + c of one space, and which real digit the result is nearest to."""
     test = loaders.dataset(dataset)
     images = np.concatenate([row.images, result.images])

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from aevae import checkpoints, jobs, paths
+from aevae import checkpoints, datasets, jobs, paths
 from aevae.checkpoints import NAME, RunInfo
 from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.queuefile import Job, QueueBroken, set_aside, store_problem
-from aevae.ui import address, filming, forms, gate, live, loaders, pictures, redraw, state
+from aevae.ui import address, costs, filming, forms, gate, live, loaders, pictures, redraw, state
 from aevae.ui.i18n import _
 from aevae.ui.watch import beat
 
@@ -83,7 +83,7 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool =
         began = time.time()
         for config in several if resume or len(several) == 1 else ():
             checkpoints.reopen(config.name)
-        queued = jobs.submit_all(several, device, _expected(several, device))
+        queued = jobs.submit_all(several, device, costs.expected(several, device))
         gate.remember(job for job in queued if job.created >= began)
         jobs.ensure_worker()
     except (QueueBroken, OSError) as problem:
@@ -95,12 +95,11 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool =
         watch_together([config.fingerprint for config in several])
 
 
-def _expected(configs: Sequence[RunConfig], device: str) -> float | None:
-    """Seconds that these runs will take, as the form has told; None where nobody can say."""
-    try:
-        return forms.cost(configs, device)[1]
-    except ValueError:
-        return None
+def resumes_at(info: RunInfo) -> str:
+    """What Resume does with a run that diverged."""
+    if not info.epochs:
+        return _("Resume begins anew, at the same learning rate.")
+    return _("Resume goes on after epoch {}, at the same learning rate.").format(info.epochs)
 
 
 def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
@@ -512,6 +511,8 @@ def _ended(name: str, info: RunInfo | None) -> None:
         if info.warning:
             st.warning(_("But {}").format(state.literal(info.warning)))
         open_buttons(name, "train_open")
+    elif info.status == "diverged":
+        st.warning(_("Training diverged: {}.").format(state.literal(info.reason)) + " " + resumes_at(info))
     else:
         reason = f": {state.literal(info.reason)}" if info.reason else ""
         st.warning(_("This run is {}{}.").format(info.status, reason))
@@ -524,8 +525,8 @@ def _stopped(job: Job, info: RunInfo | None) -> None:
         if job.trace:
             with st.expander(_("Details for whoever mends it"), key="train_trace"):
                 st.code(job.trace, language=None)
-        if "mnist-5k" in job.error:
-            st.button(_("Take mnist-5k"), key="train_take_5k_failed", on_click=_take_embedded)
+        if datasets.EMBEDDED in job.error:
+            st.button(_("Take {}").format(datasets.EMBEDDED), key="train_take_5k_failed", on_click=_take_embedded)
     else:
         st.info(_("Cancelled after {} epochs; what was learnt is kept.").format(epochs))
     title = _("Resume") if info and info.state else _("Try again")

@@ -43,7 +43,7 @@ def styles(module: str) -> tuple[str, ...]:
     return tuple(name for name in names if (_WEB / f"{name}.css").exists())
 
 
-@functools.cache
+@functools.lru_cache(maxsize=64)
 def _component(module: str) -> Callable:
     """A component for each module: what it draws lies in a shadow tree with the module's own styles alone."""
     return st.components.v2.component(

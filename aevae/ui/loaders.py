@@ -9,14 +9,14 @@ from typing import TypeVar
 import numpy as np
 import streamlit as st
 
-from aevae import checkpoints, paths
+from aevae import checkpoints, datasets, paths
 from aevae.checkpoints import RunInfo
 from aevae.config import DataConfig
 from aevae.latent import components
 from aevae.latent.components import Components
 
 T = TypeVar("T")
-SHOWN = 1000  # test pictures a page works with
+MAX_SHOWN = 1000  # test pictures a page works with
 FRESH = 2.0  # seconds that a listing is taken for true
 
 
@@ -78,32 +78,35 @@ def _drawn(name: str, written: str, _make: Callable, _args: tuple, _options: dic
     return _make(*_args, **_options)
 
 
-def dataset(name: str = "mnist-5k"):
+def dataset(name: str = datasets.EMBEDDED):
     """A data set, whole in memory (`aevae.datasets.Dataset`). Raises ValueError with one sentence."""
     return _dataset(name)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _dataset(name: str):
-    from aevae import datasets
-
     return datasets.load(DataConfig(name))
 
 
-def test_digits(name: str = "mnist-5k") -> tuple[np.ndarray, np.ndarray]:
+def test_digits(name: str = datasets.EMBEDDED) -> tuple[np.ndarray, np.ndarray]:
     """The first 1,000 test pictures, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
     return _test_digits(name)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def _test_digits(name: str) -> tuple[np.ndarray, np.ndarray]:
-    test = dataset(name).test.take(slice(SHOWN))
+    test = dataset(name).test.take(slice(MAX_SHOWN))
     images = test.images.astype(np.float32) / 255
     images.setflags(write=False)
     return images, test.labels
 
 
 test_digits.__test__ = False  # a loader, not a test
+
+
+def class_names(name: str) -> tuple[str, ...]:
+    """How the classes of a data set are called, by label."""
+    return datasets.classes_of(DataConfig(name)) or dataset(name).classes
 
 
 def principal(count: int) -> Components:
@@ -117,7 +120,7 @@ def _principal() -> Components:
     return components.fit(train.reshape(len(train), -1) / 255, train[0].size)
 
 
-def codes(run_name: str, name: str = "mnist-5k") -> np.ndarray:
+def codes(run_name: str, name: str = datasets.EMBEDDED) -> np.ndarray:
     """Codes float32 (N, D) of `test_digits(name)` under a run; row i belongs to picture i."""
     info = checkpoints.find_run(run_name)
     return _codes(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""), name)
@@ -128,6 +131,26 @@ def _codes(path: str, checksum: str, name: str) -> np.ndarray:
     z = _run(path, checksum).encode(test_digits(name)[0])
     z.setflags(write=False)
     return z
+
+
+def applied(run, what: str, array: np.ndarray) -> np.ndarray:
+    """`run.encode`, `decode` or `reconstruct` (`what`) of an array (N, ...), read-only; computed once for all."""
+    checksum = run.info.state.get("checksums", {}).get("model.safetensors", "")
+    array = np.ascontiguousarray(array, np.float32)
+    return _applied(str(run.path), checksum, what, array.shape, array.tobytes(), run)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)  # of at most 225 images, 700 kB
+def _applied(path: str, checksum: str, what: str, shape: tuple[int, ...], content: bytes, _run) -> np.ndarray:
+    out = getattr(_run, what)(np.frombuffer(content, np.float32).reshape(shape))
+    out.setflags(write=False)
+    return out
+
+
+def shown_numbers(run_name: str) -> dict:
+    """The numbers of a run on its shown test pictures."""
+    info = checkpoints.find_run(run_name)
+    return datasets.shown.shown_numbers(info.metrics, datasets.data_of(info.config))
 
 
 def latent_summary(run_name: str) -> dict:

@@ -56,7 +56,7 @@ def strips(bank: Bank, z: np.ndarray, dims: list[int], steps: int = 11, scale: i
     """
     values = {d: np.linspace(bank.near[d], bank.far[d], steps, dtype=np.float32) for d in dims}
     codes = np.concatenate([traversal.traverse(z, d, values[d]) for d in dims])
-    images = loaders.run(bank.name).decode(codes)[:, 0]  # (rows * steps, 28, 28)
+    images = loaders.applied(loaders.run(bank.name), "decode", codes)[:, 0]  # (rows * steps, 28, 28)
     side, gap = images.shape[1] * scale, 4
     body = pictures.to_bytes(images).repeat(scale, 1).repeat(scale, 2)
     out = Image.new("RGBA", (GUTTER + steps * (side + gap) - gap, len(dims) * (side + gap)), (0, 0, 0, 0))

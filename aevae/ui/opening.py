@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from aevae import datasets
 from aevae.ui import loaders
 from aevae.ui.i18n import _
 from aevae.ui.state import literal
 
-DEFAULT = "mnist-5k"  # comes with the installation
+DEFAULT = datasets.EMBEDDED
 
 
 def open_runs(names: Sequence[str]) -> list:
@@ -26,12 +27,14 @@ def open_runs(names: Sequence[str]) -> list:
 
 
 def common_set(runs: Sequence) -> str:
-    """The data set whose test pictures all these runs show.
+    """The data set whose test images all these runs (Run or RunInfo) show.
 
-    mnist-5k where they differ, where its files are not here, or where it has no two test pictures to compare.
+    The embedded one where they differ, where its files are not here, or where it has no two test images to compare.
     """
-    names = {run.shown.name for run in runs}
-    name = names.pop() if len(names) == 1 else DEFAULT
+    trained = [datasets.data_of(getattr(run, "info", run).config) for run in runs]
+    name = datasets.shown_for(trained[0]).name if trained else DEFAULT
+    if not all(datasets.same_kind(data, name) for data in trained):
+        return DEFAULT
     try:
         images, _labels = loaders.test_digits(name)
     except (ValueError, OSError) as problem:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from aevae import checkpoints, datasets, embeddings
 from aevae.checkpoints import RunInfo
+from aevae.config import DataConfig
 from aevae.ui import address, loaders, opening, state
 from aevae.ui.i18n import _
 
@@ -97,30 +98,31 @@ def choose() -> tuple[list[Choice], str, int]:
         )  # fmt: skip
         places = st.container()  # spaces are asked for first: which digits are on offer depends on them
     panes = [_pane(i, column) for i, column in enumerate(st.columns(count), 1)]
-    sets = _sets([pane.space for pane in panes])
+    sets = _sets([space for space, _method, _values in panes])
     with places:
         n = address.pick(
             st.selectbox, _("Digits"), list(sets), index=list(sets).index(min(1000, max(sets))), key="count",
             format_func="{:,}".format, width=130,
-            help=_("Up to 1,000: the digits kept back from all models. Above: the test set of MNIST, if it is here."),
+            help=_("Up to 1,000: the digits kept back from all models. Above: the test set of MNIST, if it is here.")
+            if sets[min(sets)] == datasets.EMBEDDED else _("The first test pictures of the data set."),
         )  # fmt: skip
-    return panes, sets[n], n
+    return [Choice(space, method, fitting(values, n)) for space, method, values in panes], sets[n], n
 
 
 def _sets(spaces: list[str | None]) -> dict[int, str]:
     """Number of digits on offer -> the data set whose first test pictures they are."""
     chosen = [run for run in runs() if run.name in spaces] or [run for run in runs() if run.name in first_two()]
-    own = {{"mnist": "mnist-5k"}.get(run.dataset, run.dataset) for run in chosen}
-    there = {d["name"] for d in datasets.catalogue() if d["available"]}
-    common = own.pop() if len(own) == 1 and own <= there else opening.DEFAULT
+    common = opening.common_set(chosen)
     size = len(loaders.dataset(common).test.images)
     found = {n: common for n in COUNTS if n <= size} or {size: common}
-    if common == opening.DEFAULT and "mnist" in there:
-        found |= {n: "mnist" for n in COUNTS if n > size}
+    more = datasets.larger(common)
+    if more and datasets.is_available(DataConfig(more)):
+        found |= {n: more for n in COUNTS if n > size}
     return found
 
 
-def _pane(i: int, column) -> Choice:
+def _pane(i: int, column) -> tuple[str, str, tuple[tuple[str, float], ...]]:
+    """The space, the method and its parameters as they are set."""
     spaces = [*(run.name for run in runs()), PIXELS, RANDOM]
     first = [*first_two(), PIXELS, RANDOM][i - 1]
     with column:
@@ -133,7 +135,7 @@ def _pane(i: int, column) -> Choice:
                 st.selectbox, _("Method"), list(METHODS), index=list(METHODS).index("tsne"), format_func=titles().get,
                 key=f"map_{i}",
             )  # fmt: skip
-            return Choice(space, method, _parameters(i, METHODS[method][0]))
+            return space, method, _parameters(i, METHODS[method][0])
 
 
 def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
@@ -160,6 +162,13 @@ def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
             _("Seed"), 0, 2**31 - 1, DEFAULTS["map_seed"], key=f"map_seed_{i}", bind="query-params"
         )
     return tuple(chosen.items())
+
+
+def fitting(parameters: tuple[tuple[str, float], ...], n: int) -> tuple[tuple[str, float], ...]:
+    """The same, with defaults that n points allow; what a person has set stays as it is."""
+    most = {"perplexity": embeddings.largest_perplexity(n), "n_neighbors": n - 1}
+    begun = {"perplexity": DEFAULTS["perplexity"], "n_neighbors": DEFAULTS["neighbours"]}
+    return tuple((k, min(v, max(most[k], 1)) if v == begun.get(k) else v) for k, v in parameters)
 
 
 # -- comparisons -----------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from functools import partial
 
 import streamlit as st
 
+from aevae import datasets
 from aevae.checkpoints import RunInfo
 from aevae.figures.palette import family_title
 from aevae.ui import address, loaders
@@ -176,20 +177,19 @@ def _why_not(run: RunInfo) -> str:
     return _("this page is about other families")
 
 
-def seen_note(run, dataset: str = "mnist-5k") -> str | None:
+def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
     """One sentence if the run (RunInfo or Run) knows the shown test pictures, or was trained on other things."""
-    data = getattr(run, "info", run).config.get("data", {})
-    trained = data.get("name", "")
-    if dataset == "mnist-5k" and trained == "mnist" and not data.get("leave_out_5k"):
+    trained = datasets.data_of(getattr(run, "info", run).config)
+    relation = datasets.relation(trained, dataset)
+    if relation == datasets.shown.SEEN:
         return _("This model was trained on all of MNIST, and the digits shown here are among its training pictures.")
-    if trained.split(":")[0] not in (dataset, dataset.removesuffix("-5k")):
-        return _("This model was trained on {}; the pictures shown here are of another kind.").format(
-            trained.split(":")[0]
-        )
+    if relation == datasets.shown.FOREIGN:
+        title = plain(datasets.title_of(trained.name))
+        return _("This model was trained on {}; the pictures shown here are of another kind.").format(title)
     return None
 
 
-def caption_seen(run, dataset: str = "mnist-5k") -> None:
+def caption_seen(run, dataset: str = datasets.EMBEDDED) -> None:
     """Write `seen_note` under a picture, where there is something to say."""
     note = seen_note(run, dataset)
     if note:

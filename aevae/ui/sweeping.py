@@ -15,7 +15,7 @@ from aevae.checkpoints import NAME, RunInfo
 from aevae.config import RunConfig
 from aevae.figures import rates
 from aevae.queuefile import Job, QueueBroken
-from aevae.ui import forms, jobpanel, loaders, state
+from aevae.ui import costs, forms, jobpanel, loaders, state
 from aevae.ui.i18n import _
 
 SIGNS = {"latent_dim": "d", "beta": "β"}  # of options; the others go by their name
@@ -92,16 +92,13 @@ def offer(configs: Sequence[RunConfig], device: str) -> None:
     try:
         found = standing(configs)
         missing = found["missing"]
-        with st.spinner(_("Timing a few steps ..."), show_time=False):
-            parameters, seconds = forms.cost(missing or configs[:1], device)
+        with st.container(horizontal=True):
+            st.metric(_("runs"), len(configs), width="content")
+            if missing:
+                costs.show(missing, device, several=True)
     except (QueueBroken, ValueError) as problem:
         st.error(state.literal(problem))
         return
-    with st.container(horizontal=True):
-        st.metric(_("runs"), len(configs), width="content")
-        st.metric(_("parameters"), f"{parameters:,}", width="content", help=_("of the largest of the models"))
-        if missing:
-            st.metric(_("training takes"), forms.duration(seconds), width="content")
     here = len(found["finished"])
     if here and missing:
         st.caption(_("{} of them are here already and are not trained again.").format(here))
@@ -325,16 +322,22 @@ def _progress_text(found: Sequence[Member], active: Sequence[Job]) -> str:
 
 
 def seconds_left(found: Sequence[Member]) -> float | None:
-    """Until all active runs are done, if those that wait go as those that move now; None before that is known."""
+    """Until all active runs are done: those that wait are as much slower than expected as those that move now; where
+    nothing was expected of them, they go as those. None before that is known."""
     active = [member for member in found if member.job and member.job.active and not member.finished]
     running = [member for member in active if member.job.state == "running" and member.part < 1]
-    moving = [member for member in running if member.job.progress.get("seconds_left") is not None]
-    if not moving or any(member.job.pace != "go" for member in moving):
+    known = [member for member in running if member.job.progress.get("seconds_left") is not None]
+    if not known or any(member.job.pace != "go" for member in known):
         return None
-    left = max(member.job.progress["seconds_left"] for member in moving)
-    part = min(member.part for member in moving)
-    waiting = sum(1 - member.part for member in active if member not in moving)
-    return left + waiting * left / (1 - part) / len(moving)
+    moving = [member for member in known if member.part > 0]
+    if not moving:
+        return jobs.seconds_left([member.job for member in known])
+    left, part = jobs.seconds_left([member.job for member in moving]), min(member.part for member in moving)
+    planned = [member for member in known if member not in moving]
+    told = max(member.job.progress.get("expected") or 0 for member in moving)
+    slower = left / (1 - part) / told if told else 1.0
+    waiting = sum(1 - member.part for member in active if member not in known)
+    return left + slower * jobs.seconds_left([m.job for m in planned]) + waiting * left / (1 - part) / len(moving)
 
 
 def _resume(left: Sequence[Member], found: Sequence[Member]) -> None:

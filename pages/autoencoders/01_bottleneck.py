@@ -5,6 +5,7 @@ icon: compress
 
 import streamlit as st
 
+from aevae import datasets
 from aevae.figures.palette import family_title
 from aevae.ui import kept, lab, loaders
 from aevae.ui.i18n import _
@@ -12,7 +13,7 @@ from aevae.ui.labs import bottleneck as parts
 
 lab.begin(__doc__)
 k = kept.numbers(parts.KEPT)["kept"]
-runs = [run for run in loaders.finished(parts.FAMILIES) if run.dataset in ("mnist", "mnist-5k")]
+runs = [run for run in loaders.finished(parts.FAMILIES) if run.dataset in datasets.DIGITS]
 found = loaders.principal(parts.MOST)
 left = found.errors(loaders.test_digits()[0].reshape(-1, 784))
 parts.through(runs, found, left, k)

@@ -25,7 +25,7 @@ st.plotly_chart(parts.usage(name), key="usage", config={"displayModeBar": False}
 parts.samples(name)
 if loaders.finished(("vq_vae2",)):
     parts.levels(5 if number is None else number)
-numbers = run.metrics.get("mnist-5k") or next(iter(run.metrics.values()))
+numbers = loaders.shown_numbers(name)
 count, cells = len(shelf["vectors"]), sum(side * side for side in run.config.model.sides)
 lab.end(
     notice=[

@@ -28,7 +28,7 @@ with right, st.spinner(_("Looking at ten groups ...")):
     parts.swap(name, kind, way == "drawn", int(seed))
 st.header(_("Evidence adds up"), anchor=False)
 st.plotly_chart(parts.accumulating(name), key="evidence", config={"displayModeBar": False})
-numbers = loaders.run(name).metrics.get("mnist-5k") or next(iter(loaders.run(name).metrics.values()))
+numbers = loaders.shown_numbers(name)
 lab.end(
     notice=[
         _("A row keeps its digit, a column its hand; but a strong hand (that of a bold 0) can drown the digit."),

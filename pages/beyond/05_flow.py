@@ -32,7 +32,7 @@ with right:
     with st.spinner(_("Learning what a change does to codes ...")):
         parts.change(name, painter, kind, image)
 parts.ten(name, image)
-values = loaders.run(name).metrics.get("mnist-5k") or next(iter(loaders.run(name).metrics.values()))
+values = loaders.shown_numbers(name)
 lab.end(
     notice=[
         _("The model that warps never paints: it says for every pixel where in the source to look."),

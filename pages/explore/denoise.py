@@ -3,7 +3,6 @@
 import streamlit as st
 
 from aevae import figures
-from aevae.metrics.denoising import apply_again
 from aevae.ui import chrome, denoising, live, loaders, opening, pictures, state
 from aevae.ui.digits import pick_digit
 from aevae.ui.i18n import _
@@ -33,7 +32,7 @@ with controls:
 labels = {run.name: state.label_of(run.name) for run in runs}
 name = _("own picture") if label is None else _("a {}").format(loaders.dataset(dataset).classes[label])
 noisy = spoiling.spoil(clean)
-walks = {run.name: apply_again(run.reconstruct, noisy[None], denoising.MOST)[:, 0] for run in runs}
+walks = {run.name: denoising.walk(run, noisy) for run in runs}
 with picture:
     if trouble:
         cards(runs, clean, name, noisy, walks, spoiling.times)

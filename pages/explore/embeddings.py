@@ -6,12 +6,11 @@ from aevae.ui import address, aligning, atlas, brush, brushing, chrome, mapview,
 from aevae.ui.i18n import _
 
 
-def desk(choices: list, dataset: str, n: int, colour: str, align: str) -> None:
-    """The maps, a digit of one's own, and what is brushed in the maps; looks again by itself while a map is being made.
+def desk(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
+    """The maps, a digit of one's own, and what is brushed in the maps, as they are now.
 
     Whatever comes and goes stands beneath all that a hand may be on.
     """
-    looks = [atlas.look_at(choice, dataset, n) for choice in choices]
     if st.session_state["atlas_waits"] != atlas.waiting(looks):
         st.rerun()  # which begins or ends the looking
     maps = st.container()

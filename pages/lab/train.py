@@ -2,22 +2,13 @@
 
 import streamlit as st
 
-from aevae.ui import chrome, forms, jobpanel, sweeping
+from aevae.ui import chrome, costs, forms, jobpanel, sweeping
 from aevae.ui.i18n import _
 from aevae.ui.state import literal
 
 
 def before(config, device: str) -> None:
-    """Parameters and time; then the button that fits: Train, Watch, Resume, or open what is there."""
-    try:
-        with st.spinner(_("Timing a few steps ..."), show_time=False):
-            parameters, seconds = forms.cost([config], device)
-    except ValueError as problem:
-        st.error(literal(problem))
-        return
-    with st.container(horizontal=True):
-        st.metric(_("parameters"), f"{parameters:,}", width="content")
-        st.metric(_("training takes"), forms.duration(seconds), width="content")
+    """What fits: open what is there, watch what is under way, or the cost and Train or Resume."""
     standing, found = jobpanel.standing(config)
     if standing == "finished":
         st.success(_("This very run is here already, so there is nothing to train."))
@@ -27,26 +18,35 @@ def before(config, device: str) -> None:
         st.info(_("This very run is on the queue already."))
         st.button(_("Watch it"), key="form_watch", on_click=jobpanel.watch, args=(found.run,))
     else:
+        try:
+            costs.show([config], device)
+        except ValueError as problem:
+            st.error(literal(problem))
+            return
         if standing == "unfinished":
             st.info(_("This run was begun and stopped after {} epochs; it goes on from there.").format(found.epochs))
         elif standing == "diverged":
-            st.warning(_("This run was trained and diverged: {}.").format(literal(found.reason)))
+            st.warning(
+                _("This run was trained and diverged: {}.").format(literal(found.reason))
+                + " "
+                + jobpanel.resumes_at(found)
+            )
         title = _("Train") if standing == "new" else _("Resume")
         jobpanel.start_button(title, config, device)
 
 
 chrome.page(_("Train"), _("How does a network learn to squeeze a picture into a few numbers?"))
-if jobpanel.stage():  # what is watched has the page; the form is folded above it, and drawn last: it times some steps
+if jobpanel.stage():  # what is watched has the page; the form is folded above it, and drawn last
     folded = st.expander(_("Train another"), icon=":material/add:", key="train_another")
     sweeping.panel()
-    form, costs = folded.columns([3, 2], gap="large")
+    form, facts = folded.columns([3, 2], gap="large")
 else:
-    form, costs = st.columns([2, 3], gap="large")
-    with costs:
+    form, facts = st.columns([2, 3], gap="large")
+    with facts:
         sweeping.panel()
 with form:
     configs, device = forms.run_form()
-with costs:
+with facts:
     forms.device_note(device)
     if len(configs) == 1:
         before(configs[0], device)

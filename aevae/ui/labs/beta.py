@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from aevae import bundles
+from aevae import bundles, datasets
 from aevae.figures.rates import Outcome, rate_distortion
 from aevae.latent.traversal import walks
 from aevae.ui import kept, live, loaders, pictures, state
@@ -69,7 +69,7 @@ def rates(now: int) -> None:
     others = []
     if st.toggle(_("Show the runs of this lab, too"), key="beta_runs", bind="query-params"):
         for run in loaders.finished(("vae", "beta_vae", "iwae", "skip_vae")):
-            terms = run.metrics.get("mnist-5k", {})
+            terms = run.metrics.get(datasets.EMBEDDED, {})
             if "kl" in terms and run.config["model"].get("likelihood") == "bernoulli":
                 others.append(
                     Outcome(_("runs"), state.label_of(run.name).partition(" · mnist")[0], terms["kl"], terms["recon"])

@@ -126,7 +126,7 @@ def train(sizes: list[int]) -> None:
     """Queue an AE of each size (a callback)."""
     from aevae.models import family_class  # torch
 
-    config, data = family_class("ae").Config, DataConfig("mnist-5k")
+    config, data = family_class("ae").Config, DataConfig()
     recipe = preset("fast", data, config)
     jobpanel.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
 
