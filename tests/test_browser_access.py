@@ -68,6 +68,7 @@ def test_a_page_has_its_title_and_axe_finds_nothing_of_ours(tour, shared_server,
         tour.page.emulate_media(color_scheme=scheme)
         tour.page.wait_for_timeout(300)  # colours fade
         assert violations(tour.page, axe, **options) == [], scheme
+    tour.sound()
 
 
 def test_no_two_pages_have_one_title():
