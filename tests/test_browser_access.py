@@ -327,7 +327,7 @@ def test_a_plane_takes_the_finger_after_a_tap(phone, path):
     assert hand.page.locator(".finger-hint").inner_text()
     hand.into_view(plane)
     hand.tap(plane)
-    assert plane.get_attribute("data-finger") == "awake"
+    assert plane.get_attribute("data-finger") == "awake" and hand.page.locator(".finger-hint").count() == 0
     top = hand.top
     hand.swipe(plane, 40, -60)
     assert hand.top == top, "awake: the plane has the finger"

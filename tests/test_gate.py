@@ -269,3 +269,28 @@ def test_tokens_are_bounded(cookie):
     for _ in range(teacher.MAX_TOKENS + 5):
         teacher.admit(CODE)
     assert len(teacher._tokens) == teacher.MAX_TOKENS
+
+
+@pytest.mark.parametrize(("base", "path"), [("", "/"), ("lab", "/lab")])
+def test_the_cookie_is_of_this_server_alone(cookie, monkeypatch, base, path):
+    from starlette.requests import Request
+
+    from aevae.ui import serving
+
+    known = teacher.st.get_option
+    monkeypatch.setattr("streamlit.get_option", lambda name: base if name == "server.baseUrlPath" else known(name))
+    (route,) = (route for route in serving.routes() if "/teacher/" in route.path)
+    assert route.methods == {"POST"} and route.path.startswith(path)
+    token, ticket = teacher.admit(CODE)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "https",
+        "server": ("host", 443),
+        "query_string": b"",
+        "headers": [],
+    }
+    scope |= {"path": route.path.replace("{ticket}", ticket), "path_params": {"ticket": ticket}}
+    said = route.endpoint(Request(scope)).headers["set-cookie"].split("; ")
+    assert said[0] == f"{teacher.cookie_name()}={token}"
+    assert {"HttpOnly", "SameSite=strict", "Secure", f"Path={path}"} == set(said[1:])

@@ -102,6 +102,7 @@ export function guard(root, text) {
 
   function wake(target) {
     sleep();
+    hint.remove();
     awake = target;
     target.dataset.finger = "awake";
   }
