@@ -6,22 +6,22 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # thirty sessions share the cores
 
 import streamlit as st
 
-from aevae.ui import chrome, gate, serving, watch
+from aevae.ui.frame import access, layout, monitoring, server
 
 if st.runtime.exists():  # in a session
     st.set_page_config(page_icon="✍️", layout="wide")  # first: else a page's icon is fetched from the network
-    chrome.start()
-    page = st.navigation(chrome.pages(), expanded=True)
-    st.set_page_config(page_title=chrome.tab_title(page.title))
-    chrome.frame(gate.ticket())
-    gate.door()
-    chrome.run(page)
+    layout.start()
+    page = st.navigation(layout.pages(), expanded=True)
+    st.set_page_config(page_title=layout.tab_title(page.title))
+    layout.frame(access.ticket())
+    access.door()
+    layout.run(page)
 else:  # before the first session
-    chrome.announce()
+    layout.announce()
     app = st.App(
         __file__,
-        routes=serving.routes(),
-        middleware=[*serving.middleware(), *watch.middleware()],
-        lifespan=serving.lifespan,
-        on_script_error=watch.page_failed,
+        routes=server.routes(),
+        middleware=[*server.middleware(), *monitoring.middleware()],
+        lifespan=server.lifespan,
+        on_script_error=monitoring.page_failed,
     )

@@ -127,7 +127,7 @@ def folder(text: str) -> str:
 
 def write(path: str | Path, content: bytes) -> None:
     """Write a `target`. A file is replaced at once and a link to it stays a link; a device or pipe is written to."""
-    from aevae import checkpoints
+    from aevae.store import checkpoints
 
     path = Path(path)
     if path.exists() and not path.is_file():

@@ -85,7 +85,7 @@ def _run(argv: list[str] | None) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    from aevae.worker import sentence
+    from aevae.queue.worker import sentence
 
     return sentence(error)
 
@@ -147,7 +147,8 @@ def _settings(args) -> dict[str, str]:
 def train(args) -> dict | int:
     config = build_config(args.family, _settings(args), args.seed, args.preset)
 
-    from aevae import checkpoints, datasets, runs
+    from aevae import datasets, runs
+    from aevae.store import checkpoints
 
     config = dataclasses.replace(config, data=datasets.resolve(config.data))
     _say_notes(datasets.load(config.data, on_progress=_progress()))
@@ -176,7 +177,7 @@ def train(args) -> dict | int:
 
 def _tested(info) -> dict[str, float]:
     """The test numbers of a finished run's last epoch, and its squared error, which is computed at the end."""
-    from aevae import checkpoints
+    from aevae.store import checkpoints
 
     last = checkpoints.read_history(info.path)[-1]
     at_end = info.metrics.get(info.dataset, {})
@@ -186,7 +187,7 @@ def _tested(info) -> dict[str, float]:
 
 def _units(names) -> dict[str, str]:
     """Number -> unit; "" of a number without one."""
-    from aevae import comparison
+    from aevae.reporting import comparison
 
     return {name: comparison.describe(name).signed_unit for name in names}
 
@@ -201,7 +202,8 @@ def sweep(args) -> dict | int:
     asked = [(point, seed) for point in points for seed in range(args.seed, args.seed + args.seeds)]
     configs = [build_config(args.family, point, seed, args.preset) for point, seed in asked]
 
-    from aevae import checkpoints, datasets, runs
+    from aevae import datasets, runs
+    from aevae.store import checkpoints
 
     began = time.monotonic()
     _say_notes(datasets.load(datasets.resolve(configs[0].data), on_progress=_progress()))
@@ -285,7 +287,8 @@ def _tell(event, who: str = "") -> None:
 
 
 def evaluate(args) -> dict:
-    from aevae import comparison, datasets, metrics, runs
+    from aevae import datasets, metrics, runs
+    from aevae.reporting import comparison
 
     options = {name: value for name in OPTIONS if (value := getattr(args, name)) is not None}
     run = _open(args)
@@ -327,7 +330,7 @@ def decode(args) -> dict:
 
 
 def _through(args, verb: str) -> dict:
-    from aevae import arrays
+    from aevae.exchange import arrays
 
     run = _open(args)
     shape = (1, 28, 28) if verb == "encode" else (run.latent_dim,)
@@ -418,8 +421,8 @@ def _instead(run, name: str | None, error: ValueError, what: str) -> DataConfig:
 
 
 def list_runs(args) -> dict:
-    from aevae import checkpoints
     from aevae.metrics import METRICS
+    from aevae.store import checkpoints
 
     rows = []
     for run in checkpoints.list_runs():
@@ -454,7 +457,8 @@ def list_datasets(args) -> dict:
 
 
 def show(args) -> dict:
-    from aevae import checkpoints, comparison
+    from aevae.reporting import comparison
+    from aevae.store import checkpoints
 
     run = checkpoints.find_run(args.run)
     history = checkpoints.read_history(run.path) if run.status != "damaged" else []
@@ -476,7 +480,7 @@ def show(args) -> dict:
 
 
 def delete(args) -> dict:
-    from aevae import checkpoints
+    from aevae.store import checkpoints
 
     run = checkpoints.find_run(args.run)
     checkpoints.delete_run(run)
@@ -484,7 +488,9 @@ def delete(args) -> dict:
 
 
 def export(args) -> dict:
-    from aevae import checkpoints, exchange, runs
+    from aevae import runs
+    from aevae.exchange import run_archive
+    from aevae.store import checkpoints
 
     run = checkpoints.find_run(args.run)
     if run.status != "finished":
@@ -500,14 +506,14 @@ def export(args) -> dict:
     out = arguments.checked("--out", fits, default if args.out is None else args.out)
     result = {"run": run.name, "format": args.format, "out": out}
     if args.format == "zip":
-        arguments.write(out, exchange.pack(run))
+        arguments.write(out, run_archive.pack(run))
     elif args.format == "onnx":
-        worst = exchange.export_onnx(run, Path(out))
+        worst = run_archive.export_onnx(run, Path(out))
         if worst is None:
             _say("not compared with PyTorch: pip install onnxruntime")
         result |= {"largest_difference": worst, "units": {"largest_difference": "of a pixel in 0..1"}}
     elif args.format == "tensorboard":
-        files = exchange.export_tensorboard(run, Path(out))
+        files = run_archive.export_tensorboard(run, Path(out))
         _say(f"to look at it: tensorboard --logdir {out}   (pip install tensorboard)")
         result["files"] = [str(file) for file in files]
     else:
@@ -517,7 +523,8 @@ def export(args) -> dict:
 
 
 def report(args) -> dict:
-    from aevae import checkpoints, report
+    from aevae.reporting import report
+    from aevae.store import checkpoints
 
     found = [checkpoints.find_run(name) for name in dict.fromkeys(args.run)]
     measured = dict.fromkeys(name for run in found for name in run.metrics)
@@ -531,20 +538,20 @@ def report(args) -> dict:
 
 
 def import_run(args) -> dict:
-    from aevae import exchange
+    from aevae.exchange import run_archive
 
     path = Path(args.file)
     if not args.file or not (path.is_file() or path.is_dir()):
         raise Wrong(f"import takes a zip or folder of an exported run, and {args.file!r} is neither")
     try:
-        return {"run": exchange.unpack(path)}
+        return {"run": run_archive.unpack(path)}
     except ValueError as problem:
         raise Wrong(f"{args.file} cannot be imported: {problem}") from problem
 
 
 def bench(args) -> dict | None:
     """This machine's table; the JSON has the same numbers."""
-    from aevae import bench
+    from aevae.runs import bench
 
     _say_device(args)
     found = bench.bench(args.device)
@@ -570,7 +577,7 @@ def check(args) -> dict | int:
 
 
 def worker(args) -> int:
-    from aevae.worker import run_worker
+    from aevae.queue.worker import run_worker
 
     return run_worker(args.device, args.parent, args.once)
 

@@ -16,7 +16,7 @@ import time
 
 from playwright.async_api import async_playwright
 
-from aevae.ui.live import _WEB
+from aevae.ui.live.component import ROOMS, STYLES
 from benchmarks import results
 
 SIZES = ((2, 10_000), (4, 10_000), (2, 70_000), (4, 70_000))  # panes, points
@@ -29,8 +29,8 @@ PAGE = """<!doctype html><meta charset="utf-8"><body style="margin: 0; width: 10
 --st-text-color: #1D232B; --st-background-color: #FDFCF9; --st-border-color: #DCD8CC; --st-primary-color: #24569E;
 --st-font: sans-serif"></div>"""
 START = """async ([panes, n]) => {
-  const { mount } = await import("/atlas.js");
-  const { channel } = await import("/core.js");
+  const { mount } = await import("/embeddings/atlas.js");
+  const { channel } = await import("/live/core.js");
   const root = document.querySelector(".live");
   const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(6.2832 * Math.random());
   const labels = Uint8Array.from({ length: n }, (_, i) => i % 10);
@@ -76,7 +76,7 @@ class Files(http.server.SimpleHTTPRequestHandler):
     def do_GET(self):
         if self.path != "/":
             return super().do_GET()
-        style = "".join(p.read_text("utf-8") for p in sorted(_WEB.glob("*.css")))
+        style = "".join(p.read_text("utf-8") for p in STYLES.values())
         self.send_response(200)
         self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()
@@ -133,7 +133,7 @@ async def report(url: str) -> None:
 
 
 def main() -> None:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(_WEB)))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Files, directory=str(ROOMS)))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         asyncio.run(report(f"http://127.0.0.1:{server.server_port}/"))

@@ -29,9 +29,9 @@ import urllib.request
 from collections import Counter
 from pathlib import Path
 
-from aevae import jobs
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
 from aevae.config import DataConfig, RunConfig, TrainConfig
+from aevae.queue import jobs
 from benchmarks import results
 from benchmarks.seat import Lost, Seat
 

@@ -22,10 +22,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import torch
 
-from aevae import checkpoints, datasets, runs
+from aevae import datasets, runs
 from aevae.cli import build_config
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
+from aevae.store import checkpoints
 from aevae.training.device import keep_memory
 from aevae.training.steps import stepper
 from aevae.training.trainer import Trainer

@@ -19,8 +19,8 @@ import urllib.request
 
 from playwright.async_api import CDPSession, Page, async_playwright
 
-from aevae import checkpoints
-from aevae.ui import live
+from aevae.store import checkpoints
+from aevae.ui.live import component
 from benchmarks import results
 from benchmarks.startup import serve, wait_for
 
@@ -124,8 +124,8 @@ async def measured(page: Page, url: str, network: str, latent_dim: int) -> tuple
     await page.goto(f"{url}/sliders?model={run.name}")
     await page.locator(".live input[type=range]").first.wait_for(timeout=60_000)
     await page.wait_for_timeout(3000)  # the pictures along the sliders
-    program = f"{url}/{live.address(run.name)}"
-    times = await page.evaluate(TIMES, [f"{url}/live/{live.VERSION}/core.js", program, latent_dim])
+    program = f"{url}/{component.address(run.name)}"
+    times = await page.evaluate(TIMES, [f"{url}/live/{component.VERSION}/live/core.js", program, latent_dim])
     before = len(sent)
     seconds, computed = await drag(page)
     during = len(sent) - before

@@ -16,9 +16,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from aevae import checkpoints, datasets, metrics, runs
+from aevae import datasets, metrics, runs
 from aevae.cli import build_config
 from aevae.config import DataConfig
+from aevae.store import checkpoints
 from benchmarks import results
 from benchmarks.families import pca_sse
 

@@ -24,12 +24,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from aevae import checkpoints, datasets, runs
-from aevae.checkpoints import RunInfo
+from aevae import datasets, runs
 from aevae.figures.palette import family_title
 from aevae.metrics import basics, evidence, reconstruction
 from aevae.models.blocks import batches
 from aevae.spread import spread
+from aevae.store import checkpoints
+from aevae.store.checkpoints import RunInfo
 from aevae.training.device import set_threads
 from benchmarks import results
 

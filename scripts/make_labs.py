@@ -12,12 +12,13 @@ import sys
 import numpy as np
 import torch
 
-from aevae import bundles, datasets
-from aevae.bundles import Member
+from aevae import datasets
 from aevae.config import DataConfig, RunConfig, TrainConfig, preset
 from aevae.metrics import class_densities
 from aevae.metrics.evidence import evidence, posterior
 from aevae.models import build_model, family_class
+from aevae.store import bundles
+from aevae.store.bundles import Member
 from aevae.training.device import set_threads
 from aevae.training.trainer import Trainer
 

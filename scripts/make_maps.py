@@ -9,9 +9,10 @@ import dataclasses
 
 import numpy as np
 
-from aevae import checkpoints, paths
-from aevae.blob import class_numbers
+from aevae import paths
+from aevae.browser.blob import class_numbers
 from aevae.embeddings import MapRequest, make
+from aevae.store import checkpoints
 
 
 def requests() -> list[MapRequest]:

@@ -15,7 +15,7 @@ def begin(env: dict[str, str], name: str, args: tuple) -> None:
 
 def work() -> None:
     """Be the worker until the queue is empty."""
-    from aevae.worker import Worker
+    from aevae.queue.worker import Worker
 
     sys.exit(Worker(once=True).run())
 
@@ -39,7 +39,7 @@ def work_on_small_files(most: int) -> None:
 
 def take_in(file: str, renames: int) -> None:
     """Import a run from a zip, and die before it renames for the so-many-th time."""
-    from aevae import exchange
+    from aevae.exchange import run_archive
 
     real, left = os.replace, [renames]
 
@@ -50,12 +50,12 @@ def take_in(file: str, renames: int) -> None:
         real(a, b)
 
     os.replace = replace
-    exchange.unpack(Path(file).read_bytes())
+    run_archive.unpack(Path(file).read_bytes())
 
 
 def finish_all_but_die() -> None:
     """Say of every job that it is done, and die before that is said for good."""
-    from aevae import jobs
+    from aevae.queue import jobs
 
     with jobs.opened() as db:
         db.execute("UPDATE jobs SET state = 'done'")

@@ -7,14 +7,14 @@ from streamlit.testing.v1 import AppTest
 
 
 class Mounted:
-    """What `live.mount` was last asked for by `module`; a button stands for the browser and sends `payload`."""
+    """What `component.mount` was last asked for by `module`; a button stands for the browser and sends `payload`."""
 
     def __init__(self, monkeypatch, module: str):
-        from aevae.ui import live
+        from aevae.ui.live import component
 
         self.module, self.payload = module, {}
-        self._real = live.mount
-        monkeypatch.setattr(live, "mount", self._mount)
+        self._real = component.mount
+        monkeypatch.setattr(component, "mount", self._mount)
 
     def _mount(self, module, key, spec, arrays=None, *, programs=(), on_send=None, **more):
         if module != self.module:

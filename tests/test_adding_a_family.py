@@ -11,16 +11,17 @@ from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 from test_page_sliders import parcel
 
-from aevae import checks, cli, jobs, models
-from aevae.blob import unpack
+from aevae import checks, cli, models
+from aevae.browser.blob import unpack
+from aevae.browser.program import program
 from aevae.config import option
 from aevae.figures import palette
 from aevae.models.ae import AEConfig, Autoencoder
 from aevae.outputs import Loss
 from aevae.paths import ROOT
-from aevae.program import program
+from aevae.queue import jobs
 from aevae.runs import load_run, train_or_load
-from aevae.ui import chrome
+from aevae.ui.frame import layout
 
 
 # 1. A frozen config that inherits the nearest parent's, and a class that overrides what differs.
@@ -136,7 +137,7 @@ def test_it_is_compared(shy):
 
 
 @pytest.mark.parametrize(
-    "page", [page for page in chrome.all_pages() if page.url_path in ("contraction", "bottleneck")]
+    "page", [page for page in layout.all_pages() if page.url_path in ("contraction", "bottleneck")]
 )
 def test_a_lab_is_not_disturbed_by_it(shy, page, monkeypatch):
     monkeypatch.delenv("AEVAE_PRETRAINED")

@@ -13,8 +13,9 @@ import threading
 import numpy as np
 import pytest
 
-from aevae import checkpoints, cli, paths
+from aevae import cli, paths
 from aevae.cli import main
+from aevae.store import checkpoints
 
 LONG = "x" * 5000
 NUMBERS = ["", " ", "-1", "1.5", "nan", "inf", "1e3", "ten", "0x10", "9" * 30, "9" * 5000, "\udcff", "1\n2", "½"]

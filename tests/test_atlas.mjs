@@ -4,7 +4,7 @@ import test from "node:test";
 import {
   between, countByClass, discs, ease, findName, Grid, growLasso, indicesOf, panBy, parseColour, pixelOf, ramp, Raster, scaleOf,
   textOn, toPixels, toPlace, toSquare, WHOLE, withClass, ZOOM, zoomAt,
-} from "../aevae/ui/web/cloud.js";
+} from "../aevae/ui/embeddings/cloud.js";
 
 const near = (a, b, tolerance = 1e-9) => assert.ok(Math.abs(a - b) <= tolerance, `${a} is not ${b}`);
 const size = { w: 400, h: 300 };

@@ -1,9 +1,9 @@
 // node --test tests/test_bank.mjs: the parts of the bank that need no browser, and the keeper of the code.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { beside, count, decimals, left, norm, part, parted, reset } from "../aevae/ui/web/bank.js";
-import { channel, outbox } from "../aevae/ui/web/core.js";
-import { changed, clip, keeperOf, pictureOf, same } from "../aevae/ui/web/latent.js";
+import { beside, count, decimals, left, norm, part, parted, reset } from "../aevae/ui/sliders/bank.js";
+import { channel, outbox } from "../aevae/ui/live/core.js";
+import { changed, clip, keeperOf, pictureOf, same } from "../aevae/ui/sliders/latent.js";
 
 test("dimensions keep their order, the dead ones apart", () => {
   assert.deepEqual(parted(Int32Array.of(3, 0, 2, 1), 3), { open: [3, 0, 2], folded: [1] });

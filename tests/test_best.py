@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 from conftest import tiny_config
 
-from aevae import checkpoints, cli, runs
+from aevae import cli, runs
+from aevae.store import checkpoints
 from aevae.training.trainer import best
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aevae import paths
-from aevae.blob import DTYPES, class_numbers, pack, unpack
+from aevae.browser.blob import DTYPES, class_numbers, pack, unpack
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

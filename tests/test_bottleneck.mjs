@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { largestWithin, partial } from "../aevae/ui/web/bottleneck.js";
+import { largestWithin, partial } from "../aevae/ui/labs/web/bottleneck.js";
 
 test("the first k components, weighted, on top of the mean", () => {
   const mean = Float32Array.of(1, 2, 3);

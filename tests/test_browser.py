@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from aevae import paths
-from aevae.ui import chrome, lab
+from aevae.ui.frame import layout
+from aevae.ui.labs import template
 
 pytestmark = pytest.mark.browser
-PAGES = ("", *(page.url_path for page in chrome.all_pages()[1:] if page.section not in lab.SECTIONS.values()))
+PAGES = ("", *(page.url_path for page in layout.all_pages()[1:] if page.section not in template.SECTIONS.values()))
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -162,7 +163,7 @@ def look_at(tab: Tab) -> None:
     """On a phone and light; then wide and dark."""
     for width, scheme in ((390, "light"), (1280, "dark")):
         tab.become(width, scheme).sound()
-        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(chrome.all_pages())
+        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(layout.all_pages())
         assert tab.page.get_by_text("Page not found").count() == 0
         assert tab.page.locator("h1").count() == 1
     tab.close()

@@ -11,11 +11,11 @@ from test_browser import Server, Tab, browser  # noqa: F401
 
 from aevae import paths
 from aevae.figures.palette import CLASS_COLOURS
-from aevae.ui import chrome
+from aevae.ui.frame import layout
 
 pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
-WEB = paths.ROOT / "aevae/ui/web"
+UI = paths.ROOT / "aevae/ui"
 TOP = "document.querySelector('[data-testid=stMain]').scrollTop"
 
 # What axe-core finds in Streamlit (1.67) itself: (rule, what the element's HTML begins with) -> why it is left.
@@ -57,13 +57,13 @@ def tour(browser, shared_server):
     tab.close()
 
 
-@pytest.mark.parametrize("page", [*chrome.all_pages(), chrome.SERVER], ids=lambda page: page.url_path)
+@pytest.mark.parametrize("page", [*layout.all_pages(), layout.SERVER], ids=lambda page: page.url_path)
 def test_a_page_has_its_title_and_axe_finds_nothing_of_ours(tour, shared_server, axe, page):
-    if page in chrome.all_pages()[1:]:
+    if page in layout.all_pages()[1:]:
         tour.go(page.title)
     else:
-        tour.open(f"{shared_server.url}/{page.url_path if page is chrome.SERVER else ''}")
-    assert tour.page.title() == ("aevae" if page is chrome.all_pages()[0] else f"{page.title} · aevae")
+        tour.open(f"{shared_server.url}/{page.url_path if page is layout.SERVER else ''}")
+    assert tour.page.title() == ("aevae" if page is layout.all_pages()[0] else f"{page.title} · aevae")
     for scheme, options in (("dark", {"runOnly": "color-contrast"}), ("light", {})):
         tour.page.emulate_media(color_scheme=scheme)
         tour.page.wait_for_timeout(300)  # colours fade
@@ -72,7 +72,7 @@ def test_a_page_has_its_title_and_axe_finds_nothing_of_ours(tour, shared_server,
 
 
 def test_no_two_pages_have_one_title():
-    titles = [chrome.tab_title(page.title) for page in (*chrome.all_pages(), chrome.SERVER)]
+    titles = [layout.tab_title(page.title) for page in (*layout.all_pages(), layout.SERVER)]
     assert len(set(titles)) == len(titles)
 
 
@@ -337,7 +337,7 @@ def test_a_plane_takes_the_finger_after_a_tap(phone, path):
 
 def test_nothing_else_takes_fingers_for_itself():
     """`touch-action: none` holds the page fast; the board that was opened to draw on may, and small handles."""
-    takers = {f.name for f in WEB.glob("*.css") if "touch-action: none" in f.read_text("utf-8")}
+    takers = {f.name for f in UI.rglob("*.css") if "touch-action: none" in f.read_text("utf-8")}
     assert takers == {"live.css", "draw.css", "geodesic.css"}
 
 
@@ -345,7 +345,7 @@ HANDLES = {"geodesic": "two small handles", "draw": "a board that was opened to 
 
 
 def test_whatever_is_dragged_declares_which_fingers_it_takes():
-    for file in WEB.glob("*.js"):
+    for file in UI.rglob("*.js"):
         text = file.read_text("utf-8")
         dragged = re.search(r"(?<!input)\.onpointerdown|pointerdown:", text)
         if dragged and file.stem not in (*HANDLES, "touch"):
@@ -353,7 +353,7 @@ def test_whatever_is_dragged_declares_which_fingers_it_takes():
 
 
 def test_on_a_phone_no_box_within_the_page_scrolls():
-    for file in WEB.glob("*.css"):
+    for file in UI.rglob("*.css"):
         for rule in re.findall(r"[^{}]*\{[^{}]*overflow-y: auto[^{}]*\}", file.read_text("utf-8")):
             name = rule.split("{")[0].split("*/")[-1].strip()
             assert re.search(

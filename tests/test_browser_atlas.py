@@ -12,9 +12,9 @@ from test_browser import Server, Tab, browser  # noqa: F401 (the fixture)
 from aevae import datasets, embeddings
 from aevae.config import DataConfig
 from aevae.runs import load_run
-from aevae.ui.digits import pack_picture
-from aevae.ui.mapview import frame_of
-from aevae.ui.panes import first_two
+from aevae.ui.digit.picker import pack_picture
+from aevae.ui.embeddings.map_view import frame_of
+from aevae.ui.embeddings.panes import first_two
 
 pytestmark = pytest.mark.browser
 ADDRESS = "embeddings?map_1=PCA&map_2=PCA&count=300"

@@ -12,14 +12,14 @@ import pytest
 from test_browser import browser  # noqa: F401 (the fixture)
 
 from aevae import paths
-from aevae.blob import class_numbers, pack
-from aevae.ui import mapview
+from aevae.browser.blob import class_numbers, pack
+from aevae.ui.embeddings import map_view
 
 pytestmark = pytest.mark.browser
 EACH = 2  # points of a class
 PAGE = """<!doctype html><meta charset="utf-8"><style>{style}</style><div class="live"></div><script type="module">
-import {{ mount }} from "/atlas.js";
-import {{ unpack }} from "/loader.js";
+import {{ mount }} from "/embeddings/atlas.js";
+import {{ unpack }} from "/live/loader.js";
 window.sent = [];
 const view = mount({{ root: document.querySelector(".live"), send: (payload) => window.sent.push(payload) }});
 const blob = new Uint8Array(await (await fetch("/blob")).arrayBuffer());
@@ -34,18 +34,18 @@ def blob(classes: list[str]) -> bytes:
     labels = np.repeat(np.arange(len(classes) - 1), EACH)
     xy = np.random.default_rng(0).standard_normal((len(labels), 2)).astype(np.float32)
     pane = {"title": "Map", "sub": "", "run": "", "state": "ready", "again": False, "note": "", "part": 0}
-    pane |= {"numbers": [], "warnings": [], "frame": mapview.frame_of(xy), "own": None}
+    pane |= {"numbers": [], "warnings": [], "frame": map_view.frame_of(xy), "own": None}
     spec = {
         "key": "atlas", "points": "test:1", "panes": [pane], "classes": classes, "shade": None,
-        "pictures": "pictures:test:1", "point": -1, "views": [], "n": 0, "texts": mapview._texts(),
+        "pictures": "pictures:test:1", "point": -1, "views": [], "n": 0, "texts": map_view._texts(),
     }  # fmt: skip
     return pack(spec, {"labels": class_numbers(labels), "selected": np.zeros(0, np.int32), "xy0": xy})
 
 
 @pytest.fixture
 def opened(browser, request):  # noqa: F811
-    folder = paths.ROOT / "aevae" / "ui" / "web"
-    style = "".join((folder / name).read_text() for name in ("live.css", "atlas.css"))
+    folder = paths.ROOT / "aevae" / "ui"
+    style = "".join((folder / name).read_text() for name in ("live/live.css", "embeddings/atlas.css"))
     answers = {"/": ("text/html", PAGE.format(style=style).encode()), "/blob": ("x", blob(request.param))}
 
     class Handler(http.server.SimpleHTTPRequestHandler):

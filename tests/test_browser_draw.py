@@ -10,7 +10,7 @@ from test_browser import Tab, browser, until  # noqa: F401
 from aevae import paths
 from aevae.config import DataConfig
 from aevae.datasets import load
-from aevae.ui.digits import unpack_picture
+from aevae.ui.digit.picker import unpack_picture
 
 pytestmark = pytest.mark.browser
 ONE = [(0.52, 0.12), (0.5, 0.5), (0.47, 0.88)]

@@ -7,8 +7,8 @@ from test_browser import Tab, browser  # noqa: F401
 from test_browser_live import CORE
 from test_labs import LABS
 
-from aevae import bundles
-from aevae.ui import live
+from aevae.store import bundles
+from aevae.ui.live import component
 
 pytestmark = pytest.mark.browser
 STILL = {"codebook", "no-encoder", "mistakes"}  # nothing there hangs on a slider from the beginning
@@ -78,7 +78,7 @@ def test_a_model_of_a_lab_computes_what_pytorch_computes(browser, shared_server,
     tab.page.goto(shared_server.url + "/_stcore/health")
     x = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     for name, member in bundles.load(bundle).items():
-        model, url = member.model(), "/" + live.address(f"{live.LAB}{bundle}.{name}")
+        model, url = member.model(), "/" + component.address(f"{component.LAB}{bundle}.{name}")
         mu, pictures, params = zip(*tab.page.evaluate(COMPUTE, [CORE, url, x.reshape(4, 784).tolist()]), strict=True)
         with torch.inference_mode():
             z = model.encode(x)

@@ -5,17 +5,19 @@ import numpy as np
 import pytest
 from test_browser import LOCAL, Tab, browser  # noqa: F401
 
-from aevae import blob, checkpoints, paths
-from aevae.program import program
+from aevae import paths
+from aevae.browser import blob
+from aevae.browser.program import program
 from aevae.runs import load_run, shown_images
-from aevae.ui import live
+from aevae.store import checkpoints
+from aevae.ui.live import component
 
 pytestmark = pytest.mark.browser
 SHELF = paths.ROOT / "checkpoints" / "pretrained"
 ALL = (checkpoints.read_run(path.parent) for path in SHELF.glob("*/config.json"))
 SHIPPED = sorted(run.name for run in ALL if run.traits["input"] == "image")  # sequences and pairs stay on the server
 WITH_SLIDERS = next(name for name in SHIPPED if name.startswith("vae-"))
-CORE = f"/live/{live.VERSION}/core.js"
+CORE = f"/live/{component.VERSION}/live/core.js"
 COMPUTE = """async ([core, url, x, z]) => {
   const { load } = await import(core);
   const program = await load(url);
@@ -49,7 +51,7 @@ def address(name: str) -> str:
     """URL of a shipped run's program on the test's server."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("AEVAE_PRETRAINED", raising=False)
-        return "/" + live.address(name)
+        return "/" + component.address(name)
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -12,7 +12,7 @@ from aevae.config import DataConfig
 from aevae.latent.interpolation import slerp
 from aevae.metrics.denoising import lay_over, spoil
 from aevae.runs import load_run
-from aevae.ui.denoising import read_layer
+from aevae.ui.denoise.denoise_view import read_layer
 
 pytestmark = pytest.mark.browser
 ROOT = """[...document.querySelectorAll('*')].map((e) => e.shadowRoot?.querySelector('.%s')).find(Boolean)"""

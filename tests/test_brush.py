@@ -6,7 +6,8 @@ import zlib
 import numpy as np
 import pytest
 
-from aevae.ui import address, brush
+from aevae.ui.embeddings import selection
+from aevae.ui.shared import address
 
 
 class Link(dict):
@@ -21,8 +22,8 @@ class Link(dict):
 def page(monkeypatch):
     """(session, link), both empty."""
     session, link = {}, Link()
-    monkeypatch.setattr(brush.st, "session_state", session)
-    monkeypatch.setattr(brush.st, "query_params", link)
+    monkeypatch.setattr(selection.st, "session_state", session)
+    monkeypatch.setattr(selection.st, "query_params", link)
     return session, link
 
 
@@ -33,14 +34,14 @@ RNG = np.random.default_rng(0)
 @pytest.mark.parametrize("part", [0.0, 0.01, 0.1, 0.5, 1.0])
 def test_a_selection_goes_through_the_link(n, part):
     rows = np.flatnonzero(RNG.random(n) < part).astype(np.int32)
-    text = brush.pack(rows, n)
+    text = selection.pack(rows, n)
     assert len(text) <= n / 6 + 16 and (text == "") == (len(rows) == 0)
     assert (
         base64.urlsafe_b64encode(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))).decode().rstrip("=") == text
     )
-    np.testing.assert_array_equal(brush.unpack(text, n), rows)
+    np.testing.assert_array_equal(selection.unpack(text, n), rows)
     if len(rows):
-        assert not len(brush.unpack(text, n + 8)), "of other points nothing is selected"
+        assert not len(selection.unpack(text, n + 8)), "of other points nothing is selected"
 
 
 def deflated(content: bytes) -> str:
@@ -54,14 +55,14 @@ def deflated(content: bytes) -> str:
 )  # fmt: skip
 def test_what_is_no_selection_of_300_selects_nothing(text):
     """Among them one of too few, of too many and of 100,000 times too many points, bits beyond the last, a cut one."""
-    assert not len(brush.unpack(text, 300))
+    assert not len(selection.unpack(text, 300))
 
 
 @pytest.mark.parametrize(
     "views", [((0.25, -0.5, 3.0), (0.0, 0.0, 1.0)), ((-1.0, 1.0, 400.0),), ((0.12346, 0.0, 0.5),) * 4]
 )
 def test_views_go_through_the_link(views):
-    assert brush.views_of(brush.view_text(views)) == views
+    assert selection.views_of(selection.view_text(views)) == views
 
 
 @pytest.mark.parametrize(
@@ -70,61 +71,61 @@ def test_views_go_through_the_link(views):
      "~".join(["0_0_2"] * 9), "0" * 20_000],
 )  # fmt: skip
 def test_what_is_no_view_shows_all(text):
-    assert brush.views_of(text) == ()
+    assert selection.views_of(text) == ()
 
 
 def test_what_is_brushed_is_in_the_link_and_comes_back_from_it(page):
     session, link = page
-    brush.heard({"selected": [5, 2, 5], "point": 7, "views": [[0.5, 0, 2], [0, 0, 1]], "n": 4}, "mnist-5k", 300)
+    selection.heard({"selected": [5, 2, 5], "point": 7, "views": [[0.5, 0, 2], [0, 0, 1]], "n": 4}, "mnist-5k", 300)
     now = session["atlas"]
     assert (now.selected.tolist(), now.point, now.n) == ([2, 5], 7, 4) and set(link) == {"selected", "point", "view"}
     sent = dict(link)
     session.clear()  # somebody else
-    brush.follow_link("mnist-5k", 300)
+    selection.follow_link("mnist-5k", 300)
     now = session["atlas"]
     assert (now.selected.tolist(), now.point, now.views) == (
         [2, 5],
         7,
         ((0.5, 0.0, 2.0), (0.0, 0.0, 1.0)),
     ) and link == sent
-    brush.heard({"selected": [], "point": -1, "views": [[0, 0, 1]] * 2}, "mnist-5k", 300)
+    selection.heard({"selected": [], "point": -1, "views": [[0, 0, 1]] * 2}, "mnist-5k", 300)
     assert link == {} and session["atlas"].views == ()
 
 
 def test_the_way_back_brings_back_what_was_brushed_then(page):
     session, link = page
-    brush.heard({"selected": [1, 2]}, "mnist-5k", 300)
+    selection.heard({"selected": [1, 2]}, "mnist-5k", 300)
     before = dict(link)
-    brush.heard({"selected": [9], "point": 3}, "mnist-5k", 300)
-    brush.follow_link("mnist-5k", 300)
+    selection.heard({"selected": [9], "point": 3}, "mnist-5k", 300)
+    selection.follow_link("mnist-5k", 300)
     assert session["atlas"].selected.tolist() == [9], "the link says what the session wrote: no news"
     link.clear()
     link.update(before)
     address.arrive("embeddings", back=True)
-    brush.follow_link("mnist-5k", 300)
+    selection.follow_link("mnist-5k", 300)
     assert session["atlas"].selected.tolist() == [1, 2] and session["atlas"].point == -1
     address.arrive("denoise")
     link.clear()
     address.arrive("embeddings")
-    brush.follow_link("mnist-5k", 300)
+    selection.follow_link("mnist-5k", 300)
     assert session["atlas"].selected.tolist() == [1, 2] and link == before, "a page that comes again from the menu"
 
 
 def test_a_letter_is_not_undone_by_a_link_that_is_behind(page):
     session, link = page
-    brush.heard({"selected": [1]}, "mnist-5k", 300)
+    selection.heard({"selected": [1]}, "mnist-5k", 300)
     behind = dict(link)
-    brush.heard({"selected": [2]}, "mnist-5k", 300)
+    selection.heard({"selected": [2]}, "mnist-5k", 300)
     link.clear()
     link.update(behind)  # as the browser still had it when it sent the next letter
-    brush.heard({"point": 4}, "mnist-5k", 300)
-    assert session["atlas"].selected.tolist() == [2] and brush.brush("mnist-5k", 300).point == 4
+    selection.heard({"point": 4}, "mnist-5k", 300)
+    assert session["atlas"].selected.tolist() == [2] and selection.brush("mnist-5k", 300).point == 4
 
 
 def test_of_other_points_only_the_views_are_kept(page):
     session, link = page
-    brush.heard({"selected": [1], "point": 2, "views": [[0, 0, 2]], "n": 9}, "mnist-5k", 300)
-    brush.follow_link("mnist-5k", 500)
+    selection.heard({"selected": [1], "point": 2, "views": [[0, 0, 2]], "n": 9}, "mnist-5k", 300)
+    selection.follow_link("mnist-5k", 500)
     now = session["atlas"]
     assert (len(now.selected), now.point, now.views, now.n) == (0, -1, ((0.0, 0.0, 2.0),), 9) and set(link) == {"view"}
 
@@ -132,7 +133,7 @@ def test_of_other_points_only_the_views_are_kept(page):
 @pytest.mark.parametrize(("text", "point"), [("7", 7), ("300", -1), ("-1", -1), ("x", -1), ("9" * 30, -1), ("٣", 3)])
 def test_the_point_of_a_link(page, text, point):
     page[1]["point"] = text
-    brush.follow_link("mnist-5k", 300)
+    selection.follow_link("mnist-5k", 300)
     assert page[0]["atlas"].point == point
 
 
@@ -146,6 +147,6 @@ def test_the_point_of_a_link(page, text, point):
     ],
 )  # fmt: skip
 def test_what_is_no_letter_changes_nothing(payload, page):
-    brush.heard(payload, "mnist-5k", 300)
+    selection.heard(payload, "mnist-5k", 300)
     now = page[0]["atlas"]
     assert (len(now.selected), now.point, now.n, now.views) == (0, -1, 0, ()) and page[1] == {}

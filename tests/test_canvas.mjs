@@ -1,7 +1,7 @@
 // node --test tests/test_canvas.mjs: the parts of the plane that need no browser.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { cellIndex, fit, heightFor, snap, step } from "../aevae/ui/web/plane.js";
+import { cellIndex, fit, heightFor, snap, step } from "../aevae/ui/digit/plane.js";
 
 test("a place snaps to the middle of its cell and never leaves the extent", () => {
   const extent = [0, 10, 0, 4];

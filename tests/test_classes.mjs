@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { affine, densities, logMeanExp, read, softmax } from "../aevae/ui/web/classes.js";
+import { affine, densities, logMeanExp, read, softmax } from "../aevae/ui/labs/web/classes.js";
 
 const near = (a, b, by = 1e-6) => assert.ok(Math.abs(a - b) <= by, `${a} is not ${b}`);
 

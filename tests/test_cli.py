@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 
-from aevae import checkpoints, paths, runs
+from aevae import paths, runs
 from aevae.cli import main
 from aevae.config import DataConfig, plain, preset
 from aevae.models import family_class
+from aevae.store import checkpoints
 
 TINY = "--epochs 1 --latent-dim 3 --batch-size 64 --set hidden=16 --set limit=200".split()
 
@@ -97,7 +98,7 @@ def test_preset_gives_what_is_not_given(empty_store, capsys):
 
 
 def test_bench(capsys, monkeypatch):
-    from aevae import bench
+    from aevae.runs import bench
 
     monkeypatch.setattr(bench, "SECONDS", 0.01)
     found = asked(capsys, "bench", "--device", "cpu")
@@ -415,7 +416,8 @@ def test_module_runs_without_streamlit_or_torch(store):
         "from aevae.cli import main\n"
         "main(['runs']); crept_in = {'torch', 'torchvision', 'sklearn', 'umap', 'openTSNE'} & set(sys.modules)\n"
         "assert not crept_in, f'imported for a listing: {crept_in}'\n"
-        "import aevae.runs, aevae.jobs, aevae.exchange, aevae.embeddings, aevae.latent, aevae.figures.curves\n"
+        "import aevae.runs, aevae.queue.jobs, aevae.exchange.run_archive, aevae.embeddings, aevae.latent\n"
+        "import aevae.figures.curves\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,7 @@
 // node --test tests/test_codemap.mjs: maps of numbers, without a browser.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { editsBetween, indicesOf, lookUp, mosaic, moved, withEdits } from "../aevae/ui/web/codemap.js";
+import { editsBetween, indicesOf, lookUp, mosaic, moved, withEdits } from "../aevae/ui/labs/web/codemap.js";
 
 const VECTORS = Float32Array.of(0, 0, 1, 0, 0, 1); // K = 3, D = 2
 

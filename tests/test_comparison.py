@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from aevae import checkpoints, comparison, tradeoff
-from aevae.comparison import describe
 from aevae.figures import compare, latent_bars, layout, loss_curves
 from aevae.figures.static import safe, to_csv, to_svg
 from aevae.latent import alignment
+from aevae.reporting import comparison, tradeoff
+from aevae.reporting.comparison import describe
 from aevae.runs import load_run
-from aevae.ui import comparing
+from aevae.store import checkpoints
+from aevae.ui.compare import table
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -192,7 +193,7 @@ def test_black_and_white_pixels_do_not_compare_with_grey_ones(store):
     binary = checkpoints.RunInfo("x", grey.path, "finished", config=config)
     assert comparison.likelihood(grey) == "bernoulli" != comparison.likelihood(binary)
     alike = comparison.likelihood(grey) == comparison.likelihood(binary)
-    assert [comparing.verdict(name, -5.0, alike) for name in ("recon", "nll", "sse")] == [0, 0, 1]
+    assert [table.verdict(name, -5.0, alike) for name in ("recon", "nll", "sse")] == [0, 0, 1]
 
 
 # -- film and pictures -----------------------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from aevae import datasets, losses
+from aevae.browser.program import program
 from aevae.config import DataConfig, preset
 from aevae.metrics.geometry import jacobians
 from aevae.models import build_model
 from aevae.models.contractive import ContractiveConfig, by_products
 from aevae.models.denoising import DenoisingConfig
-from aevae.program import program
 from aevae.training.trainer import Trainer
 
 CPU = torch.device("cpu")

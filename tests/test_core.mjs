@@ -5,15 +5,15 @@ import { readFile, readdir } from "node:fs/promises";
 import test from "node:test";
 import {
   Program, Trouble, channel, lerp, load, logPrior, onDrawing, onFrame, paint, stamp, stillness, unpack,
-} from "../aevae/ui/web/core.js";
-import { fromHalf } from "../aevae/ui/web/loader.js";
-import { Matrices } from "../aevae/ui/web/matrix.js";
+} from "../aevae/ui/live/core.js";
+import { fromHalf } from "../aevae/ui/live/loader.js";
+import { Matrices } from "../aevae/ui/live/matrix.js";
 
 const folder = process.env.AEVAE_FIXTURES;
 const skip = folder ? false : "run by pytest tests/test_js.py, which exports what PyTorch computes";
 const bytes = async (name) => new Uint8Array(await readFile(`${folder}/${name}`));
 
-/** A blob as aevae/blob.py packs it. */
+/** A blob as aevae/browser/blob.py packs it. */
 function pack(header, arrays = {}) {
   const index = {};
   const parts = [];

@@ -7,11 +7,16 @@ import numpy as np
 import pytest
 from conftest import open_page, tiny_config
 
-from aevae import datasets, jobs
+from aevae import datasets
 from aevae.config import DataConfig
 from aevae.datasets.base import Dataset, Source, Split
 from aevae.embeddings import methods
-from aevae.ui import digits, interpolating, live, loaders, panes
+from aevae.queue import jobs
+from aevae.ui.digit import picker
+from aevae.ui.embeddings import panes
+from aevae.ui.interpolate import path_view
+from aevae.ui.live import component
+from aevae.ui.shared import cached
 
 CLASSES, IMAGES = (1, 2, 3, 300), (1, 4, 1000)
 SETS = [f"odd-{classes}-{images}" for classes, images in itertools.product(CLASSES, IMAGES)]
@@ -52,7 +57,7 @@ def runs(tmp_path_factory):
             patch.setitem(datasets.SOURCES, name, source(name))
         st.cache_data.clear()
         st.cache_resource.clear()
-        loaders.runs.clear()
+        cached.runs.clear()
         found = {}
         for name in (*SETS, SPRITES):
             configs = [tiny_config(family, limit=64) for family in ("ae", "vae")]
@@ -61,14 +66,14 @@ def runs(tmp_path_factory):
         yield found
     st.cache_data.clear()
     st.cache_resource.clear()
-    loaders.runs.clear()
+    cached.runs.clear()
 
 
 @pytest.fixture
 def mounted(monkeypatch):
     found = {}
     monkeypatch.setattr(
-        live, "mount", lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})
+        component, "mount", lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})
     )
     return found
 
@@ -89,7 +94,7 @@ def test_the_plane_through_three_digits(runs, mounted, name):
     at = open_page("pages/explore/sliders.py", model=run, plane="through three digits")
     assert not at.exception
     spec, arrays = mounted["pad_live"]
-    if len(np.unique(loaders.codes(run, name), axis=0)) > 2:
+    if len(np.unique(cached.codes(run, name), axis=0)) > 2:
         assert len(set(spec["three"])) == 3 and plane_height(arrays["three"]) > 0
     else:
         assert "fewer than three" in spec["texts"]["flat"], "why there is no plane"
@@ -101,11 +106,11 @@ def test_pages_of_digits(runs, mounted, name, page, walk):
     query = {"walk": walk} if walk else {}
     at = open_page(f"pages/explore/{page}.py", models=runs[name], **query)
     assert not at.exception
-    shown = name if len(loaders.test_digits(name)[0]) > 1 else datasets.EMBEDDED
+    shown = name if len(cached.test_digits(name)[0]) > 1 else datasets.EMBEDDED
     assert ("of another kind" in said(at)) == (shown != name), "what is shown is said"
     if page == "interpolate":
-        numbers = [at.session_state[f"digit_{letter}"] for letter in interpolating.CORNERS]
-        assert len(set(numbers)) == min(4, len(loaders.test_digits(shown)[0])), "different ones to begin with"
+        numbers = [at.session_state[f"digit_{letter}"] for letter in path_view.CORNERS]
+        assert len(set(numbers)) == min(4, len(cached.test_digits(shown)[0])), "different ones to begin with"
 
 
 @pytest.mark.parametrize("name", FEW)
@@ -136,9 +141,9 @@ def test_labs_where_such_a_run_can_be_chosen(runs, mounted, monkeypatch, name):
     from aevae import paths
 
     own = set(runs[name])
-    whole = loaders.finished
+    whole = cached.finished
     monkeypatch.setattr(
-        loaders, "finished", lambda *a, **k: [run for run in whole(*a, **k) if run.name in own]
+        cached, "finished", lambda *a, **k: [run for run in whole(*a, **k) if run.name in own]
     )  # the only ones
     for file in sorted(paths.ROOT.glob("pages/*/0*.py")):
         at = open_page(file.relative_to(paths.ROOT).as_posix())
@@ -149,7 +154,7 @@ def test_labs_where_such_a_run_can_be_chosen(runs, mounted, monkeypatch, name):
 @pytest.mark.parametrize("wanted", [(0, 1, 7), (1, 7, 0, 4), (9, 9)])
 def test_first_of(classes, images, wanted):
     labels = np.arange(images) % classes
-    found = digits.first_of(labels, wanted)
+    found = picker.first_of(labels, wanted)
     assert len(found) == len(wanted) and all(0 <= i < images for i in found)
     assert len(set(found)) == min(len(wanted), images), "different ones, as long as there are enough"
     if len(set(wanted)) == len(wanted):

@@ -16,7 +16,9 @@ import pytest
 from conftest import tiny_config
 from test_browser import Server
 
-from aevae import checkpoints, jobs, paths
+from aevae import paths
+from aevae.queue import jobs
+from aevae.store import checkpoints
 from benchmarks.class_of_thirty import metrics
 from benchmarks.seat import Seat
 

@@ -11,17 +11,18 @@ import pytest
 import torch
 from conftest import fitting, open_page, tiny_config
 
-from aevae import cli, embeddings, jobs, metrics, paths, runs, worker
+from aevae import cli, embeddings, metrics, paths, runs
 from aevae.config import TrainConfig
-from aevae.embeddings import task, tsne
+from aevae.embeddings import tsne
 from aevae.latent import fitting as searches
 from aevae.latent import flows, futures, groups, pixels
 from aevae.metrics import bound, samples, tangent
 from aevae.models import FAMILIES, build_model, family_class
+from aevae.queue import jobs, map_task, worker
 from aevae.training import device
 from aevae.training.optimizers import RowAdam
 from aevae.training.trainer import Trainer, fit
-from aevae.ui import forms
+from aevae.ui.train import form
 
 FEW = {"samples": 3, "temperatures": 2, "chains": 1}  # options of metrics
 NO_CODE = "CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors might be ..."
@@ -282,7 +283,7 @@ def test_the_train_page_says_why_and_trains_all_the_same(old_gpu, empty_store, m
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
     at = open_page("pages/lab/train.py")
     assert not at.exception and SENTENCE in [w.value.replace("\\", "") for w in at.warning]
-    assert forms.devices() == ["auto", "cpu"]
+    assert form.devices() == ["auto", "cpu"]
     at.button(key="train_start").click().run()
     assert not at.exception and len(jobs.jobs()) == 1
 
@@ -298,10 +299,10 @@ def test_the_queue_shows_what_a_job_says_of_its_device(empty_store, monkeypatch)
 
 def test_a_map_is_made_without_the_gpu_and_says_why(old_gpu, monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path))
-    monkeypatch.setattr(task, "warm", lambda: None)
+    monkeypatch.setattr(map_task, "warm", lambda: None)
     news = []
     request = embeddings.MapRequest(space="random", n=40, method="tsne", parameters={"perplexity": 5.0, "seed": 99})
-    assert task.work(request.to_dict(), news.append, lambda: False)
+    assert map_task.work(request.to_dict(), news.append, lambda: False)
     assert news and {told["note"] for told in news} == {SENTENCE}
     assert "negative_gradient_method" in tsne._gradient(np.zeros((40, 40)))
 

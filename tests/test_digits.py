@@ -17,7 +17,8 @@ from aevae import paths
 from aevae.config import DataConfig
 from aevae.datasets import archives, load
 from aevae.datasets.handwriting import ink_of, mnist_like, read_digit
-from aevae.ui import digits, live
+from aevae.ui.digit import picker as digits
+from aevae.ui.live import component
 
 VAE = paths.ROOT / "checkpoints" / "pretrained" / "vae-mnist-7797c7142785"
 
@@ -204,7 +205,7 @@ def test_a_shipped_model_knows_photographed_digits(test_digits):
 def choose():
     import streamlit as st
 
-    from aevae.ui import digits
+    from aevae.ui.digit import picker as digits
 
     for payload in st.session_state.pop("sent", []):
         digits._take_drawing("digit", payload)
@@ -319,7 +320,7 @@ def test_the_limits_themselves_are_a_drawing(empty_store):
 
 def test_the_board_gets_the_models_it_is_told_or_those_of_the_session(store, monkeypatch):
     asked = []
-    monkeypatch.setattr(live, "mount", lambda module, key, spec, **more: asked.append((module, spec, more)))
+    monkeypatch.setattr(component, "mount", lambda module, key, spec, **more: asked.append((module, spec, more)))
     at = way(picker(shown_models=[store["ae"], store["vae"]]), "draw")
     module, spec, more = asked[-1]
     assert (module, spec["key"], more["programs"]) == ("draw", "digit", [store["ae"], store["vae"]])

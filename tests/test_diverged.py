@@ -8,11 +8,13 @@ import pytest
 import torch
 from conftest import open_page, tiny_config
 
-from aevae import checkpoints, cli, jobs, runs
-from aevae.diverged import EXPLODED, Diverged, limit_of
+from aevae import cli, runs
 from aevae.models.vae import VAE
+from aevae.queue import jobs
+from aevae.queue.worker import Worker
+from aevae.store import checkpoints
+from aevae.store.diverged import EXPLODED, Diverged, limit_of
 from aevae.training.trainer import BegunAnew, TrainingDiverged
-from aevae.worker import Worker
 
 CONFIG = tiny_config("vae", epochs=3)  # of four steps each
 COMMAND = "--family vae --epochs 3 --set limit=200 --batch-size 64 --latent-dim 3 --set hidden=16 --device cpu"
@@ -172,7 +174,7 @@ def test_pages_say_it_and_ask(bad, monkeypatch):
 
 
 def test_a_sweep_on_the_page_leaves_it_out(bad):
-    from aevae.ui import sweeping
+    from aevae.ui.train import sweep as sweeping
 
     with pytest.raises(TrainingDiverged):
         runs.train_or_load(CONFIG, "cpu")
@@ -257,7 +259,7 @@ def test_a_job_says_it_too(empty_store, monkeypatch):
 
 
 def test_a_state_that_cannot_be_read_now_is_not_given_up(empty_store, monkeypatch):
-    from aevae import recorder
+    from aevae.store import recorder
 
     info = interrupted(CONFIG)
     before = {file.name: file.read_bytes() for file in info.path.iterdir()}

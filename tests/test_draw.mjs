@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
-import { BOARD, Drawing, MOST_POINTS, MOST_STROKES, codeNote, dab, kl, mnistLike } from "../aevae/ui/web/draw.js";
+import { BOARD, Drawing, MOST_POINTS, MOST_STROKES, codeNote, dab, kl, mnistLike } from "../aevae/ui/digit/draw.js";
 
 const sum = (values) => values.reduce((a, b) => a + b, 0);
 

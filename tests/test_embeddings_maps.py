@@ -14,10 +14,11 @@ from sklearn.neighbors import KNeighborsClassifier, NearestNeighbors
 
 import aevae.embeddings as maps
 from aevae import paths
-from aevae.embeddings import cache, task, tsne, umaps
+from aevae.embeddings import cache, tsne, umaps
 from aevae.embeddings import maps as engine
 from aevae.embeddings.methods import EmbedConfig, near
 from aevae.metrics import neighbours
+from aevae.queue import map_task
 
 N = 150
 SMALL = {"latent": {}, "pca": {}, "tsne": {"perplexity": 20.0}, "umap": {"n_neighbors": 10}}
@@ -368,12 +369,12 @@ def test_a_damaged_frame_is_no_frame(own_cache):
 
 
 def test_the_task_of_the_queue(monkeypatch):
-    monkeypatch.setattr(task, "warm", lambda: None)
+    monkeypatch.setattr(map_task, "warm", lambda: None)
     request = asked("pca", "random")
-    assert task.work(request.to_dict(), silent, lambda: True) is False
-    assert task.work(request.to_dict(), silent, lambda: False) is True and maps.kept(request)
+    assert map_task.work(request.to_dict(), silent, lambda: True) is False
+    assert map_task.work(request.to_dict(), silent, lambda: False) is True and maps.kept(request)
     with pytest.raises(ValueError, match="method must be one of"):
-        task.work(request.to_dict() | {"method": "lda"}, silent, lambda: False)
+        map_task.work(request.to_dict() | {"method": "lda"}, silent, lambda: False)
 
 
 def test_shipped_maps_are_found_and_small():

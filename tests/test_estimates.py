@@ -9,10 +9,11 @@ import pytest
 import torch
 from conftest import open_page, tiny_config
 
-from aevae import estimates, jobs, paths, queuefile
+from aevae import paths
 from aevae.config import DataConfig
-from aevae.ui import costs, forms
-from aevae.worker import Progress, Worker
+from aevae.queue import estimates, jobs, queuefile
+from aevae.queue.worker import Progress, Worker
+from aevae.ui.train import costs, form
 
 PACE = 1e-4  # seconds per image
 
@@ -82,7 +83,7 @@ def test_what_is_no_longer_wanted_is_given_up(empty_store):
 
 
 def test_train_asks_first_whether_the_run_exists(store, monkeypatch):
-    from aevae import checkpoints
+    from aevae.store import checkpoints
 
     monkeypatch.setattr(costs, "cost", lambda *args: pytest.fail("it exists: nothing is to be estimated"))
     raw = checkpoints.find_run(store["ae"]).config
@@ -90,7 +91,7 @@ def test_train_asks_first_whether_the_run_exists(store, monkeypatch):
     from aevae.config import RunConfig
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(forms, "run_form", lambda: ([RunConfig.from_dict(raw)], "cpu"))
+        patch.setattr(form, "run_form", lambda: ([RunConfig.from_dict(raw)], "cpu"))
         at = open_page("pages/lab/train.py")
     assert not at.exception and any("is here already" in s.value for s in at.success)
 
@@ -107,7 +108,7 @@ def test_a_timing_that_fails_says_so_and_the_button_stays(empty_store):
 def test_the_worker_times_before_it_draws_maps(empty_store, monkeypatch):
     order = []
     monkeypatch.setitem(jobs.KINDS, "map", f"{__name__}:noted_map")
-    monkeypatch.setattr("aevae.estimates.work", lambda asked, tell, stop: order.append("estimate") or True)
+    monkeypatch.setattr("aevae.queue.estimates.work", lambda asked, tell, stop: order.append("estimate") or True)
     globals()["noted_map"] = lambda asked, tell, stop: order.append("map") or True
     jobs.submit_task("map", "a map", {"n": 1})
     estimates.ask(tiny_config("ae"), "cpu")

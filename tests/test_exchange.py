@@ -11,8 +11,10 @@ import zipfile
 import numpy as np
 import pytest
 
-from aevae import checkpoints, events, exchange, paths
+from aevae import paths
+from aevae.exchange import events, run_archive
 from aevae.runs import load_run
+from aevae.store import checkpoints
 
 
 def members(data: bytes) -> dict[str, bytes]:
@@ -32,17 +34,17 @@ def pack(files: dict[str, bytes]) -> bytes:
 def packed(store, monkeypatch, tmp_path) -> tuple[str, bytes]:
     """(name, zip) of a run, and a store that is empty."""
     name = store["vae"]
-    data = exchange.pack(checkpoints.find_run(name))
+    data = run_archive.pack(checkpoints.find_run(name))
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere"))
     return name, data
 
 
 def test_round_trip(store, packed):
     name, data = packed
-    assert exchange.unpack(data) == name
+    assert run_archive.unpack(data) == name
     assert load_run(name).decode(np.zeros((1, 3), np.float32)).shape == (1, 1, 28, 28)
     with pytest.raises(ValueError, match="already here"):
-        exchange.unpack(data)
+        run_archive.unpack(data)
 
 
 def _filmed(files: dict, inside: dict, film: bytes) -> dict:
@@ -128,7 +130,7 @@ KINDS = [
 def test_unsound_zips_stay_out(packed, kind, words):
     name, data = packed
     with pytest.raises(ValueError, match=words) as error:
-        exchange.unpack(pack(_spoilt(name, members(data), kind)))
+        run_archive.unpack(pack(_spoilt(name, members(data), kind)))
     assert "\n" not in str(error.value)
     left = [f for f in paths.runs_dir().rglob("*") if f.is_file() and ".locks" not in f.parts]
     assert left == []
@@ -137,12 +139,12 @@ def test_unsound_zips_stay_out(packed, kind, words):
 @pytest.mark.parametrize("data", [b"", b"PK", b"GIF89a", b"\0" * 1000])
 def test_no_zip(empty_store, data):
     with pytest.raises(ValueError):
-        exchange.unpack(data)
+        run_archive.unpack(data)
 
 
 def test_cut_zip(packed):
     with pytest.raises(ValueError):
-        exchange.unpack(packed[1][: len(packed[1]) // 2])
+        run_archive.unpack(packed[1][: len(packed[1]) // 2])
 
 
 def test_a_spoilt_stream_is_named(packed):
@@ -150,15 +152,15 @@ def test_a_spoilt_stream_is_named(packed):
     at = data.index(b"PK\3\4") + 30 + int.from_bytes(data[26:28], "little")
     data[at : at + 8] = b"\xff" * 8
     with pytest.raises(ValueError, match="in the zip is damaged"):
-        exchange.unpack(bytes(data))
+        run_archive.unpack(bytes(data))
 
 
 def test_bomb(packed, monkeypatch):
-    monkeypatch.setattr(exchange, "LIMITS", dataclasses.replace(exchange.LIMITS, total_bytes=1_000_000))
+    monkeypatch.setattr(run_archive, "LIMITS", dataclasses.replace(run_archive.LIMITS, total_bytes=1_000_000))
     with pytest.raises(ValueError, match="has more than 1 MB"):
-        exchange.unpack(pack({"x/y": bytes(900_000), "x/z": bytes(900_000)}))
+        run_archive.unpack(pack({"x/y": bytes(900_000), "x/z": bytes(900_000)}))
     with pytest.raises(ValueError, match="unpacks to more than 200 times its size"):
-        exchange.unpack(pack({"x/y": bytes(2_000_000)}))
+        run_archive.unpack(pack({"x/y": bytes(2_000_000)}))
 
 
 def test_symbolic_link(packed):
@@ -169,7 +171,7 @@ def test_symbolic_link(packed):
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(link, "/etc/passwd")
     with pytest.raises(ValueError, match="a link or a device"):
-        exchange.unpack(out.getvalue())
+        run_archive.unpack(out.getvalue())
 
 
 def test_half_precision_decodes_the_same_pictures(store, tmp_path):
@@ -191,7 +193,7 @@ def test_onnx(zoo, tmp_path, family):
     import onnxruntime
 
     out = tmp_path / "decoder.onnx"
-    worst = exchange.export_onnx(checkpoints.find_run(zoo[family]), out)
+    worst = run_archive.export_onnx(checkpoints.find_run(zoo[family]), out)
     run = load_run(zoo[family])
     z = np.random.default_rng(1).standard_normal((5, run.latent_dim), dtype=np.float32)
     (x_hat,) = onnxruntime.InferenceSession(str(out)).run(None, {"z": z})
@@ -201,14 +203,14 @@ def test_onnx(zoo, tmp_path, family):
 
 def test_what_makes_no_picture_of_one_code_has_no_onnx(zoo, tmp_path):
     with pytest.raises(ValueError, match="takes sequences"):
-        exchange.export_onnx(checkpoints.find_run(zoo["td_vae"]), tmp_path / "decoder.onnx")
+        run_archive.export_onnx(checkpoints.find_run(zoo["td_vae"]), tmp_path / "decoder.onnx")
     assert list(tmp_path.glob("*.onnx")) == []
 
 
 def test_a_decoder_that_differs_is_not_written(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(exchange, "_difference", lambda onnx, run: float("nan"))
+    monkeypatch.setattr(run_archive, "_difference", lambda onnx, run: float("nan"))
     with pytest.raises(ValueError, match="differs from PyTorch's"):
-        exchange.export_onnx(checkpoints.find_run(store["ae"]), tmp_path / "decoder.onnx")
+        run_archive.export_onnx(checkpoints.find_run(store["ae"]), tmp_path / "decoder.onnx")
     assert list(tmp_path.glob("*.onnx")) == []
 
 
@@ -223,7 +225,7 @@ def test_the_checksum_is_castagnolis():
 def test_tensorboard_reads_the_history(store, tmp_path):
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     info = checkpoints.find_run(store["vae"])
-    exchange.export_tensorboard(info, tmp_path)
+    run_archive.export_tensorboard(info, tmp_path)
     history = checkpoints.read_history(info.path)
     for part in ("train", "test"):
         found = reader.EventAccumulator(str(tmp_path / info.name / part)).Reload()
@@ -240,7 +242,7 @@ def test_tensorboard_reads_the_history(store, tmp_path):
 def test_a_spoilt_event_file_is_noticed(store, tmp_path):
     """What TensorBoard reads is checked by it: were our checksums wrong, it would read nothing."""
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
-    (train, _test) = exchange.export_tensorboard(checkpoints.find_run(store["ae"]), tmp_path)
+    (train, _test) = run_archive.export_tensorboard(checkpoints.find_run(store["ae"]), tmp_path)
     data = bytearray(train.read_bytes())
     data[-6] ^= 1
     train.write_bytes(data)
@@ -249,15 +251,15 @@ def test_a_spoilt_event_file_is_noticed(store, tmp_path):
 
 def test_exported_again_the_files_are_the_same(store, tmp_path):
     info = checkpoints.find_run(store["vae"])
-    first = {file: file.read_bytes() for file in exchange.export_tensorboard(info, tmp_path)}
-    assert {file: file.read_bytes() for file in exchange.export_tensorboard(info, tmp_path)} == first
+    first = {file: file.read_bytes() for file in run_archive.export_tensorboard(info, tmp_path)}
+    assert {file: file.read_bytes() for file in run_archive.export_tensorboard(info, tmp_path)} == first
 
 
 def test_a_history_of_strange_things_is_exported_without_them(store, tmp_path):
     info = checkpoints.find_run(store["vae"])
     with open(info.path / "history.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": "x", "train": [], "seconds": null, "test": {"recon": "1", "kl": true}}\n')
-    assert len(exchange.export_tensorboard(info, tmp_path)) == 2
+    assert len(run_archive.export_tensorboard(info, tmp_path)) == 2
     (info.path / "history.jsonl").write_text("")
     with pytest.raises(ValueError, match="no history"):
-        exchange.export_tensorboard(info, tmp_path)
+        run_archive.export_tensorboard(info, tmp_path)

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import cli, datasets, paths, runs
 from aevae.models import FAMILIES, family_class
-from aevae.recorder import Recorder
+from aevae.store.recorder import Recorder
 
 SMALL = {"codes": 16, "prior_width": 8, "prior_layers": 0, "belief_dim": 8, "block": 8, "fit_steps": 5}
 EACH = list(dict.fromkeys((family, network) for family, network, _likelihood in variants()))

@@ -25,18 +25,22 @@ import torch
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, datasets, exchange, jobs, paths, queuefile
-from aevae import worker as worker_module
-from aevae.checkpoints import DamagedRun
+from aevae import datasets, paths
+from aevae.exchange import run_archive
 from aevae.models import build_model
-from aevae.recorder import Recorder
+from aevae.queue import jobs, queuefile
+from aevae.queue import worker as worker_module
+from aevae.queue.worker import Worker
 from aevae.runs import load_run, train_or_load
+from aevae.store import checkpoints
+from aevae.store.checkpoints import DamagedRun
+from aevae.store.recorder import Recorder
 from aevae.training.trainer import Trainer
-from aevae.ui import filming, loaders
-from aevae.worker import Worker
+from aevae.ui.film import film_view
+from aevae.ui.shared import cached
 
 FORKS = multiprocessing.get_context("forkserver")  # a process that has imported torch already: a worker in no time
-FORKS.set_forkserver_preload(["torch._dynamo", "aevae.runs", "aevae.worker", "aevae.exchange"])
+FORKS.set_forkserver_preload(["torch._dynamo", "aevae.runs", "aevae.queue.worker", "aevae.exchange.run_archive"])
 SPOTS = 50  # where a file is cut, and where a bit of it is flipped
 
 
@@ -85,7 +89,7 @@ def statuses() -> dict[str, str]:
 
 
 def page(path: str = "pages/lab/train.py", **link: str) -> AppTest:
-    loaders.runs.clear()
+    cached.runs.clear()
     app = open_page(path, **link)
     assert not app.exception
     return app
@@ -198,7 +202,7 @@ def test_a_worker_that_does_not_end_is_killed_and_its_job_waits_again(empty_stor
 def test_an_import_that_dies_between_write_and_rename_leaves_nothing_half(store, tmp_path, monkeypatch, child):
     name = store["vae"]
     file = tmp_path / "run.zip"
-    file.write_bytes(exchange.pack(checkpoints.find_run(name)))
+    file.write_bytes(run_archive.pack(checkpoints.find_run(name)))
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere"))
     for renames in range(1, 9):  # seven files and their folder
         assert ended(child("take_in", str(file), renames)) == -signal.SIGKILL
@@ -289,7 +293,7 @@ def test_a_store_on_a_read_only_disk(small_store):
         app = page("pages/lab/models.py", run=kept)
         app.button(key="models_delete").click().run()
         assert not app.exception and "Read-only file system" in said(app)
-        assert kept in [run.name for run in loaders.runs()]
+        assert kept in [run.name for run in cached.runs()]
         page("pages/explore/sliders.py")
     finally:
         remount("rw")
@@ -352,7 +356,7 @@ def test_damaged_weights_and_films_are_noticed(store, damage):
             (folder / name).write_bytes(spoilt)
             with pytest.raises(DamagedRun, match=name):
                 load_run(store["vae"]).film  # noqa: B018
-            assert name == "model.safetensors" or filming.read(checkpoints.find_run(store["vae"])) is None
+            assert name == "model.safetensors" or film_view.read(checkpoints.find_run(store["vae"])) is None
         if name == "film.safetensors":
             assert "film of this run is damaged" in said(page("pages/lab/models.py", run=store["vae"]))
         else:

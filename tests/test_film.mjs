@@ -1,7 +1,7 @@
 // node --test tests/test_film.mjs: time, joining and geometry of the film player.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { boxOf, ellipse, framesOf, join, locate, placeOf, range, say, short, span, timeAt, timeline } from "../aevae/ui/web/film.js";
+import { boxOf, ellipse, framesOf, join, locate, placeOf, range, say, short, span, timeAt, timeline } from "../aevae/ui/film/film.js";
 
 const near = (a, b, tolerance = 1e-6) => assert.ok(Math.abs(a - b) < tolerance, `${a} is not ${b}`);
 const texts = { untrained: "before", step: "step {}", epoch: "epoch {}" };

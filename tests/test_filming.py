@@ -5,11 +5,11 @@ import pytest
 from conftest import of_pictures, tiny_config
 from safetensors.numpy import load_file, save_file
 
-from aevae import checkpoints
-from aevae.blob import pack
+from aevae.browser.blob import pack
 from aevae.models import FAMILIES
 from aevae.runs import train_or_load
-from aevae.ui import filming
+from aevae.store import checkpoints
+from aevae.ui.film import film_view
 
 
 def film_of(name):
@@ -27,21 +27,21 @@ def write(arrays, path):
 @pytest.mark.parametrize("family", of_pictures(FAMILIES))
 def test_a_film_of_every_family_travels(zoo, family):
     info = film_of(zoo[family])
-    film = filming.read(info)
+    film = film_view.read(info)
     assert film["epoch"].tolist() == [0, 0.25, 0.75, 1]
-    arrays = filming.parcel(film, filming.plane_of(film["codes"][-1]))
+    arrays = film_view.parcel(film, film_view.plane_of(film["codes"][-1]))
     actors = len(film["labels"])
     assert arrays["0.xy"].shape == (4, actors, 2) and arrays["0.mu"].shape == (4, 16, info.latent_dim)
     assert ("0.std" in arrays) == ("0.kl_nats" in arrays) == ("std" in film)
-    assert {"objective", "recon"} <= set(filming.terms(film)) and filming.terms(film)[0] == "objective"
-    encoder, decoder = filming._network(info, info.latent_dim)
+    assert {"objective", "recon"} <= set(film_view.terms(film)) and film_view.terms(film)[0] == "objective"
+    encoder, decoder = film_view._network(info, info.latent_dim)
     if info.family in ("vq_vae", "vq_vae2") or info.config["model"].get("network") == "conv":
         assert encoder == decoder == "convolutions"
     else:
         assert encoder.startswith("784") and decoder.endswith("784")
     assert "?" not in encoder
-    assert arrays["0.terms"].shape == (4, len(filming.terms(film)))
-    column = filming.terms(film).index("recon")
+    assert arrays["0.terms"].shape == (4, len(film_view.terms(film)))
+    column = film_view.terms(film).index("recon")
     assert np.allclose(arrays["0.terms"][:, column], film["term.recon"])
     assert len(pack({}, arrays)) < 4 * (40_000 + 64 * info.latent_dim), "tens of kilobytes a frame, whatever the code"
 
@@ -49,13 +49,13 @@ def test_a_film_of_every_family_travels(zoo, family):
 @pytest.mark.parametrize(("family", "circles"), [("vae", 1.0), ("ae", 0.0), ("vq_vae", 0.0), ("auto_decoder", 0.0)])
 def test_circles_are_drawn_of_a_gaussian_prior_alone(zoo, family, circles):
     info = film_of(zoo[family])
-    spec = filming._spec(info, filming.read(info), False, ("#000", 0))
+    spec = film_view._spec(info, film_view.read(info), False, ("#000", 0))
     assert spec["prior"] == circles
 
 
 def test_circles_have_the_radius_of_the_prior(store):
     info = film_of(train_or_load(tiny_config("vae", prior_std=0.1), "cpu").name)
-    spec = filming._spec(info, filming.read(info), False, ("#000", 0))
+    spec = film_view._spec(info, film_view.read(info), False, ("#000", 0))
     assert spec["prior"] == 0.1 and "N(0, 0.1² I)" in spec["circles"]
 
 
@@ -63,9 +63,9 @@ def test_an_old_film_is_counted(store):
     path = film_of(store["vae"]).path / "film.safetensors"
     new = load_file(path)
     write({k: new[k][[0, 3]] for k in ("recon", "sample", "codes")} | {k: new[k] for k in ("original", "labels")}, path)
-    film = filming.read(film_of(store["vae"]))
-    assert film["epoch"].tolist() == [0, 1] and "std" not in film and filming.terms(film) == []
-    assert filming.parcel(film, filming.plane_of(film["codes"][-1]))["0.terms"].shape == (2, 0)
+    film = film_view.read(film_of(store["vae"]))
+    assert film["epoch"].tolist() == [0, 1] and "std" not in film and film_view.terms(film) == []
+    assert film_view.parcel(film, film_view.plane_of(film["codes"][-1]))["0.terms"].shape == (2, 0)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_foreign_film_is_no_film(store, name, change):
     else:
         arrays[name] = change(arrays[name])
     write(arrays, path)
-    assert filming.read(film_of(store["vae"])) is None
+    assert film_view.read(film_of(store["vae"])) is None
 
 
 def test_numbers_that_are_none_do_not_travel(store):
@@ -101,25 +101,25 @@ def test_numbers_that_are_none_do_not_travel(store):
     arrays["codes"][0, 0] = np.inf
     arrays["recon_nats"][1, 2] = np.nan
     write(arrays, path)
-    film = filming.read(film_of(store["vae"]))
-    sent = filming.parcel(film, filming.plane_of(film["codes"][-1]))
+    film = film_view.read(film_of(store["vae"]))
+    sent = film_view.parcel(film, film_view.plane_of(film["codes"][-1]))
     assert all(np.isfinite(a).all() for a in sent.values())
 
 
 def test_planes():
     draw = np.random.default_rng(0)
     codes = draw.normal(size=(500, 6)) * [1, 9, 1, 1, 4, 1] + 3
-    plane = filming.plane_of(codes)
+    plane = film_view.plane_of(codes)
     assert np.allclose(plane.T @ plane, np.eye(2), atol=1e-6)
     assert abs(plane[1, 0]) > 0.99 and abs(plane[4, 1]) > 0.99, "widest first"
-    assert np.allclose(plane, filming.plane_of(codes[::-1]), atol=1e-6)
-    assert np.array_equal(filming.plane_of(codes[:, :2]), np.eye(2))
-    assert filming.plane_of(codes[:, :1]).tolist() == [[1, 0]]
-    assert np.isfinite(filming.plane_of(np.zeros((20, 5)))).all()
+    assert np.allclose(plane, film_view.plane_of(codes[::-1]), atol=1e-6)
+    assert np.array_equal(film_view.plane_of(codes[:, :2]), np.eye(2))
+    assert film_view.plane_of(codes[:, :1]).tolist() == [[1, 0]]
+    assert np.isfinite(film_view.plane_of(np.zeros((20, 5)))).all()
 
 
 def test_a_growing_film_travels_seldom():
-    sent = [filming.shown_frames(n) for n in range(1, 108)]
+    sent = [film_view.shown_frames(n) for n in range(1, 108)]
     assert all(n >= s >= 0.8 * n - 1 for n, s in enumerate(sent, 1)), "it never lags by more than a fifth"
     assert sent[:8] == [1, 2, 3, 4, 5, 6, 7, 8] and len(set(sent)) < 22
     assert sum(sorted(set(sent))) < 6 * 107, "all that travels is a few films"

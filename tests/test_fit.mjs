@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import test from "node:test";
-import { brush, cover, costOf, decode, inBall, nearest, pack, search } from "../aevae/ui/web/fit.js";
+import { brush, cover, costOf, decode, inBall, nearest, pack, search } from "../aevae/ui/labs/web/fit.js";
 
 /** A decoder of one number: every pixel is z, as long as z > -1. */
 const NET = {

@@ -1,7 +1,7 @@
 // node --test tests/test_flow.mjs: warps with known answers.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { energy, flowAt, lines, warp } from "../aevae/ui/web/flow.js";
+import { energy, flowAt, lines, warp } from "../aevae/ui/labs/web/flow.js";
 
 const picture = Float32Array.from({ length: 784 }, (_, p) => ((p * 37) % 101) / 100);
 const flow = (right, down) => new Float32Array(1568).fill(right, 0, 784).fill(down, 784);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { placeOf } from "../aevae/ui/web/frames.js";
+import { placeOf } from "../aevae/ui/labs/web/frames.js";
 
 test("pictures of frames lie row by row, column by column", () => {
   assert.equal(placeOf(0, 0, 0, 3, 5), 0);

@@ -1,7 +1,7 @@
 // node --test tests/test_futures.mjs: which jump is shown when, and where futures stand.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { fan, jumpAt, wrapped } from "../aevae/ui/web/futures.js";
+import { fan, jumpAt, wrapped } from "../aevae/ui/labs/web/futures.js";
 
 test("a future moves when its next jump is made", () => {
   assert.deepEqual([0, 1, 2, 3].map((now) => jumpAt(now, 2, 1)), [-2, -1, 0, 1]);

@@ -4,8 +4,11 @@ import pytest
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, jobs, runs
-from aevae.ui import chrome, gate, loaders, teacher
+from aevae import runs
+from aevae.queue import jobs
+from aevae.store import checkpoints
+from aevae.ui.frame import access, layout, teacher
+from aevae.ui.shared import cached
 
 CODE = "four swans"
 TRIES = (("a", 0), ("b", 0.5), ("b", 1.1), ("c", 2.5), (CODE, 2.9), (CODE, 3.2))
@@ -15,8 +18,8 @@ TRIES = (("a", 0), ("b", 0.5), ("b", 1.1), ("c", 2.5), (CODE, 2.9), (CODE, 3.2))
 def guarded(empty_store, monkeypatch):
     monkeypatch.setenv("AEVAE_PASSCODE", CODE)
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    gate._tries.clear()
-    loaders.runs.clear()
+    access._tries.clear()
+    cached.runs.clear()
     return empty_store
 
 
@@ -36,7 +39,7 @@ def test_without_a_passcode_there_is_no_door_and_everybody_may_all(empty_store, 
     monkeypatch.delenv("AEVAE_PASSCODE", raising=False)
     app = page()
     assert "gate_code" not in {box.key for box in app.text_input} and not app.exception
-    assert gate.is_teacher() and gate.may_train(99) == "" and gate.may_handle([1, 2, 3])
+    assert access.is_teacher() and access.may_train(99) == "" and access.may_handle([1, 2, 3])
 
 
 def test_a_session_queues_one_run_and_the_teacher_as_many_as_wanted(guarded):
@@ -93,8 +96,8 @@ def test_the_teacher_locks_training(guarded):
 
 def test_deleting_and_importing_ask_for_it(guarded):
     name = runs.train_or_load(tiny_config("ae")).name
-    loaders.runs.clear()
-    assert gate.refusal() in [i.value for i in page("pages/lab/models.py", view="Bring in").info]
+    cached.runs.clear()
+    assert access.refusal() in [i.value for i in page("pages/lab/models.py", view="Bring in").info]
     app = page("pages/lab/models.py", run=name)
     assert app.button(key="models_delete").disabled
     come_in(app)
@@ -104,10 +107,10 @@ def test_deleting_and_importing_ask_for_it(guarded):
 
 
 def test_wrong_tries_wait_longer_each_time(guarded):
-    said = [gate.enter(word, 1000 + at).split(";")[0] for word, at in TRIES]
+    said = [access.enter(word, 1000 + at).split(";")[0] for word, at in TRIES]
     wrong, wait = "This is not the passcode.", "Too many wrong tries"
     assert said == [wrong, wait, wrong, wait, wait, ""]
-    assert not gate._tries
+    assert not access._tries
 
 
 def test_leaving_and_another_code(guarded, monkeypatch):
@@ -133,7 +136,7 @@ def test_leaving_and_another_code(guarded, monkeypatch):
 )
 def test_an_open_server_says_so(monkeypatch, address, code, said):
     monkeypatch.setenv("AEVAE_PASSCODE", code)
-    assert bool(gate.exposed(address)) is said
+    assert bool(access.exposed(address)) is said
 
 
 MISTYPED = {  # file -> what the page says of it
@@ -164,13 +167,13 @@ def secrets_file(empty_store, monkeypatch, tmp_path):
     """The place of `secrets.toml`; what Streamlit has read is forgotten before and after."""
     from streamlit.runtime.secrets import secrets_singleton
 
-    file, known = tmp_path / "secrets.toml", gate.st.get_option
+    file, known = tmp_path / "secrets.toml", access.st.get_option
     monkeypatch.delenv("AEVAE_PASSCODE", raising=False)
-    for module in (gate.st, "streamlit.config"):
+    for module in (access.st, "streamlit.config"):
         target = module if not isinstance(module, str) else __import__(module, fromlist=["get_option"])
         monkeypatch.setattr(target, "get_option", lambda name: [str(file)] if name == "secrets.files" else known(name))
     secrets_singleton._reset()
-    loaders.runs.clear()
+    cached.runs.clear()
     yield file
     secrets_singleton._reset()
 
@@ -181,12 +184,12 @@ def test_a_passcode_that_cannot_be_read_closes_the_doors_and_says_so(secrets_fil
         secrets_file.symlink_to("nowhere")
     else:
         secrets_file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    assert not gate.is_teacher() and not gate.may_handle([1])
-    assert MISTYPED[text] in gate.problem() and "geheim" not in gate.problem()
-    assert gate.enter("geheim", 5000) == gate.enter(gate.passcode(), 6000) == gate.problem()
+    assert not access.is_teacher() and not access.may_handle([1])
+    assert MISTYPED[text] in access.problem() and "geheim" not in access.problem()
+    assert access.enter("geheim", 5000) == access.enter(access.passcode(), 6000) == access.problem()
     app = page("pages/lab/home.py")
     assert any("cannot be read" in box.value for box in app.warning) and not app.exception
-    chrome.announce()
+    layout.announce()
     assert "WARNING: The passcode in secrets.toml cannot be read" in capsys.readouterr().err
     assert not any(e.key == "models_delete" and not e.disabled for e in page("pages/lab/models.py").button)
 
@@ -199,16 +202,16 @@ def test_a_passcode_that_cannot_be_read_closes_the_doors_and_says_so(secrets_fil
 def test_a_passcode_that_can_be_read_is_read(secrets_file, monkeypatch, text, code):
     monkeypatch.setenv("AEVAE_PASSCODE", "")  # Streamlit copies what stands in the file into the environment
     secrets_file.write_text(text)
-    assert (gate.passcode(), gate.problem()) == (code, "") == (gate.passcode(), gate.problem())
+    assert (access.passcode(), access.problem()) == (code, "") == (access.passcode(), access.problem())
 
 
 def test_no_file_means_no_passcode_and_one_that_nobody_may_read_means_a_closed_door(secrets_file, monkeypatch):
-    assert gate.is_teacher() and gate.problem() == ""
+    assert access.is_teacher() and access.problem() == ""
     (secrets_file.parent / "secrets.toml.txt").write_text('passcode = "geheim"')
-    assert not gate.is_teacher() and "ends in .txt" in gate.problem()
+    assert not access.is_teacher() and "ends in .txt" in access.problem()
     (secrets_file.parent / "secrets.toml.txt").unlink()
     secrets_file.mkdir()  # to read it fails, whoever asks
-    assert not gate.is_teacher() and "directory" in gate.problem()
+    assert not access.is_teacher() and "directory" in access.problem()
 
 
 # -- what the browser keeps --------------------------------------------------------------------------------------------
@@ -275,11 +278,11 @@ def test_tokens_are_bounded(cookie):
 def test_the_cookie_is_of_this_server_alone(cookie, monkeypatch, base, path):
     from starlette.requests import Request
 
-    from aevae.ui import serving
+    from aevae.ui.frame import server
 
     known = teacher.st.get_option
     monkeypatch.setattr("streamlit.get_option", lambda name: base if name == "server.baseUrlPath" else known(name))
-    (route,) = (route for route in serving.routes() if "/teacher/" in route.path)
+    (route,) = (route for route in server.routes() if "/teacher/" in route.path)
     assert route.methods == {"POST"} and route.path.startswith(path)
     token, ticket = teacher.admit(CODE)
     scope = {

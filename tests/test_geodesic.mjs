@@ -1,8 +1,8 @@
 // node --test tests/test_geodesic.mjs: ways through a plane with a metric, and pushes along tangents.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { evenly, geodesic, metricAt, straight, wayLength } from "../aevae/ui/web/geodesic.js";
-import { pushed, swing } from "../aevae/ui/web/tangents.js";
+import { evenly, geodesic, metricAt, straight, wayLength } from "../aevae/ui/labs/web/geodesic.js";
+import { pushed, swing } from "../aevae/ui/labs/web/tangents.js";
 
 const SIDE = 24;
 const lattice = (f) => Float32Array.from({ length: 3 * SIDE * SIDE }, (_, i) => {

@@ -8,8 +8,9 @@ from conftest import open_page
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest, local_script_runner
 
-from aevae import jobs, paths
-from aevae.ui import loaders
+from aevae import paths
+from aevae.queue import jobs
+from aevae.ui.shared import cached
 
 PAGES = {  # page -> the address that shows the runs
     "explore/sliders": {"model": "vae", "beside": ["ae"]},
@@ -28,7 +29,7 @@ PAGES = {  # page -> the address that shows the runs
 def no_worker(monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    loaders.runs.clear()
+    cached.runs.clear()
 
 
 def opened(store: dict[str, str], path: str, live: bool) -> AppTest:
@@ -50,10 +51,10 @@ def without(name: str, forgotten: bool):
     folder = paths.runs_dir() / name
     aside = folder.rename(folder.parent.parent / name)
     if forgotten:
-        loaders.runs.clear()
+        cached.runs.clear()
     yield
     aside.rename(folder)
-    loaders.runs.clear()
+    cached.runs.clear()
 
 
 def rerun_fragment(at: AppTest, number: str) -> AppTest:

@@ -26,12 +26,20 @@ from hypothesis import strategies as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, comparison, datasets, exchange, jobs, paths, report
+from aevae import datasets, paths
 from aevae.config import DataConfig, RunConfig, fingerprint
 from aevae.datasets import archives, handwriting, images, pictures
+from aevae.exchange import run_archive
 from aevae.models import FAMILIES, family_class
+from aevae.queue import jobs
+from aevae.reporting import comparison, report
 from aevae.runs import train_or_load
-from aevae.ui import contrasts, gate, interpolating, loaders, serving, state
+from aevae.store import checkpoints
+from aevae.ui.compare import views
+from aevae.ui.frame import access
+from aevae.ui.frame import server as serving
+from aevae.ui.interpolate import path_view
+from aevae.ui.shared import cached, run_picker
 
 FUZZ = {"derandomize": True, "deadline": None, "database": None}
 MARK = "![pwn](http://evil.example/x.png)<img src=x onerror=alert(1)>[go](javascript:alert(1))"
@@ -83,7 +91,7 @@ def markup(app: AppTest) -> list[str]:
 
 
 def opened(path: str, link: dict[str, str]) -> AppTest:
-    loaders.runs.clear()
+    cached.runs.clear()
     app = open_page(path, **link)
     assert not app.exception, app.exception[0].stack_trace
     assert markup(app) == []
@@ -95,7 +103,7 @@ def test_the_check_sees_markup():
     code = "\n".join(["import streamlit as st", *(f"st.{call}" for call in calls)])
     app = AppTest.from_string(f"t = {MARK!r}\n{code}").run()
     assert len(markup(app)) == 4
-    assert markup(AppTest.from_string(f"t = {state.literal(MARK)!r}\n{code}").run()) == []
+    assert markup(AppTest.from_string(f"t = {run_picker.literal(MARK)!r}\n{code}").run()) == []
 
 
 WORDS = sorted(
@@ -217,8 +225,8 @@ def test_html_of_ours_has_no_tag_of_theirs(text):
     strip = comparison.Strip(0, 0.5, np.zeros((3, 1, 28, 28), np.float32))
     walk = SimpleNamespace(images=np.zeros((1, 1, 28, 28), np.float32), holes=np.zeros(1), nearest=np.zeros(1, int))
     for make in (
-        lambda words: contrasts.strips_html([words], [[strip]]),
-        lambda words: interpolating.steps_html(walk, titles=[words]),
+        lambda words: views.strips_html([words], [[strip]]),
+        lambda words: path_view.steps_html(walk, titles=[words]),
         lambda words: report._figure("", words),
     ):
         assert Tags(make(text)).found == Tags(make("plain")).found
@@ -241,7 +249,7 @@ def test_nothing_writes_html_but_what_is_known():
     calls = {call for text in written.values() for call in re.findall(r"\bst\.html\((.+)\)", text)}
     hidden = 'f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>"'
     assert calls == {hidden, "strips_html(labels, walks)", "steps_html(steps, columns, titles)"}
-    scripts = "\n".join(file.read_text(encoding="utf-8") for file in (paths.ROOT / "aevae/ui/web").glob("*.js"))
+    scripts = "\n".join(file.read_text(encoding="utf-8") for file in (paths.ROOT / "aevae/ui").rglob("*.js"))
     assert not re.search(r"outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function", scripts)
     for value in re.findall(r"innerHTML\s*=\s*([^;]+);", scripts):
         assert re.fullmatch(r"(?:\s*'[^']*'|`[^`$]*(?:\$\{ICONS\[name\]\}[^`$]*)*`)", value.strip()), value
@@ -288,7 +296,7 @@ def test_a_run_folder_may_say_anything(store):
         info = {run.name: run for run in checkpoints.list_runs()}[name]
         assert info.status in ("unfinished", "damaged", "finished")
         assert info.family is not None and info.dataset is not None and info.traits and info.epochs + info.created >= 0
-        assert not MARKUP.search(state.run_label(info)) and "\n" not in info.reason
+        assert not MARKUP.search(run_picker.run_label(info)) and "\n" not in info.reason
         assert isinstance(info.latent_dim, int)
 
     fuzz()
@@ -318,7 +326,7 @@ NAMES = st.sampled_from(
 def packed(store, monkeypatch, tmp_path):
     """(name, its files) of a run, an empty store, and no way to read a pickle."""
     name = store["vae"]
-    with zipfile.ZipFile(io.BytesIO(exchange.pack(checkpoints.find_run(name)))) as archive:
+    with zipfile.ZipFile(io.BytesIO(run_archive.pack(checkpoints.find_run(name)))) as archive:
         files = {member.filename: archive.read(member) for member in archive.infolist()}
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere" / "runs"))
     for module, function in ((pickle, "load"), (pickle, "loads"), (torch, "load")):
@@ -342,7 +350,7 @@ def refuse_or_take(data: bytes, name: str, root) -> None:
     """Nothing is written outside, and in the store the run or nothing."""
     before = written(root)
     try:
-        assert exchange.unpack(data) == name
+        assert run_archive.unpack(data) == name
     except ValueError as problem:
         one_sentence(problem)
         assert written(root) == before
@@ -405,19 +413,19 @@ def test_a_pickle_in_place_of_arrays_is_refused_unread(packed, tmp_path, which):
         state_json["checksums"][which] = hashlib.sha256(content).hexdigest()
         spoilt = files | {f"{name}/{which}": content, f"{name}/state.json": json.dumps(state_json).encode()}
         with pytest.raises(ValueError, match="safetensors"):
-            exchange.unpack(zipped(spoilt.items()))
+            run_archive.unpack(zipped(spoilt.items()))
     assert not checkpoints.list_runs()
 
 
 def test_zips_that_grow_are_refused_before_they_do(packed):
     name, files = packed
     with pytest.raises(ValueError, match="lists too many files; at most 160"):
-        exchange.unpack(zipped((f"{name}/{i}", b"") for i in range(3000)))
+        run_archive.unpack(zipped((f"{name}/{i}", b"") for i in range(3000)))
     whole = zipped(files.items())
     first = whole.index(b"PK\1\2") + 24  # where the list says how large the first file is
     for size, words in ((300_000_001, "unpacks to more than 200 times its size"), (10, "in the zip")):
         with pytest.raises(ValueError, match=words):
-            exchange.unpack(whole[:first] + struct.pack("<I", size) + whole[first + 4 :])
+            run_archive.unpack(whole[:first] + struct.pack("<I", size) + whole[first + 4 :])
     assert not checkpoints.list_runs()
 
 
@@ -538,17 +546,17 @@ def places(empty_store, tmp_path, monkeypatch):
 
 
 def allowed(places: dict[str, str]) -> set[str]:
-    return {name for name, place in places.items() if not gate.may_read(place)}
+    return {name for name, place in places.items() if not access.may_read(place)}
 
 
 def test_a_place_on_the_server_asks_for_the_passcode(places, monkeypatch):
-    monkeypatch.setattr(gate.st, "get_option", lambda name: "localhost")
+    monkeypatch.setattr(access.st, "get_option", lambda name: "localhost")
     assert allowed(places) == set(places), "who sits at it reads it anyway"
-    monkeypatch.setattr(gate.st, "get_option", lambda name: "0.0.0.0")
+    monkeypatch.setattr(access.st, "get_option", lambda name: "0.0.0.0")
     assert allowed(places) == {"below"}, "open to all, and no passcode is set"
     monkeypatch.setenv("AEVAE_PASSCODE", "four swans")
-    assert allowed(places) == {"below"} and gate.may_read("mnist") == ""
-    monkeypatch.setitem(gate.st.session_state, "gate_teacher", "four swans")
+    assert allowed(places) == {"below"} and access.may_read("mnist") == ""
+    monkeypatch.setitem(access.st.session_state, "gate_teacher", "four swans")
     assert allowed(places) == set(places)
 
 
@@ -579,11 +587,11 @@ def test_a_button_pressed_by_hand_queues_no_other_place(places, monkeypatch):
 def test_a_run_that_would_show_another_place_is_not_taken_in(places, tmp_path, monkeypatch):
     data = datasets.resolve(DataConfig(places["elsewhere"]))
     run = train_or_load(dataclasses.replace(tiny_config("ae"), data=data), "cpu").name
-    whole = exchange.pack(checkpoints.find_run(run))
+    whole = run_archive.pack(checkpoints.find_run(run))
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "another"))
-    monkeypatch.setattr(gate.st, "get_option", lambda name: "0.0.0.0")
+    monkeypatch.setattr(access.st, "get_option", lambda name: "0.0.0.0")
     with pytest.raises(ValueError, match="passcode"):
-        exchange.unpack(whole, gate.may_read)
+        run_archive.unpack(whole, access.may_read)
     assert not checkpoints.list_runs()
-    monkeypatch.setattr(gate.st, "get_option", lambda name: "localhost")
-    assert exchange.unpack(whole, gate.may_read) == run
+    monkeypatch.setattr(access.st, "get_option", lambda name: "localhost")
+    assert run_archive.unpack(whole, access.may_read) == run

@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from aevae import checkpoints, datasets, exchange
+from aevae import datasets
 from aevae.cli import main
 from aevae.config import DataConfig
 from aevae.datasets import archives, folders, handwriting, images, load, pictures, read_picture, resolve
+from aevae.exchange import run_archive
 from aevae.runs import export_weights
+from aevae.store import checkpoints
 
 FUZZ = {"derandomize": True, "deadline": None, "database": None}
 LITTER = {
@@ -107,7 +109,7 @@ def said(data) -> str:
 def run(store, monkeypatch, tmp_path) -> tuple[str, dict[str, bytes]]:
     """(name, files) of a run, and a store that is empty."""
     info = checkpoints.find_run(store["vae"])
-    with zipfile.ZipFile(io.BytesIO(exchange.pack(info))) as archive:
+    with zipfile.ZipFile(io.BytesIO(run_archive.pack(info))) as archive:
         files = {m.filename.split("/")[1]: archive.read(m) for m in archive.infolist()}
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere"))
     return info.name, files
@@ -140,7 +142,7 @@ def test_a_run_that_was_packed_again_comes_in(run, how, tmp_path, capsys):
     assert main(["import", str(file)]) == 0, capsys.readouterr().err
     assert checkpoints.finished_run(name)
     checkpoints.delete_run(checkpoints.find_run(name))
-    assert exchange.unpack(file.read_bytes()) == name
+    assert run_archive.unpack(file.read_bytes()) == name
 
 
 def test_a_run_comes_in_as_a_folder(run, tmp_path, capsys):
@@ -152,7 +154,7 @@ def test_a_run_comes_in_as_a_folder(run, tmp_path, capsys):
         checkpoints.delete_run(checkpoints.find_run(name))
         assert main(["import", str(tmp_path / "exported" / name)]) == 0, capsys.readouterr().err
         checkpoints.delete_run(checkpoints.find_run(name))
-    assert exchange.unpack(below(name, files)) == name
+    assert run_archive.unpack(below(name, files)) == name
 
 
 @pytest.mark.parametrize("argument", ["", "nowhere", "nowhere.zip"])
@@ -168,7 +170,7 @@ def test_a_backslash_leads_nowhere(run):
     up = ("..\\evil", "a\\..\\..\\evil", "a/../../evil")
     for evil in (*up, "\\evil", "\\\\server\\share\\evil", "C:\\evil", "/evil"):
         with pytest.raises(ValueError, match="leads out of its folder"):
-            exchange.unpack(pack(below(name, files) | {evil: b"x"}))
+            run_archive.unpack(pack(below(name, files) | {evil: b"x"}))
 
 
 SOURCE = {f"{c}/{k}.png": photo(10 * i + k) for i, c in enumerate(("cat", "dog")) for k in range(3)}

@@ -14,9 +14,11 @@ import pytest
 from conftest import tiny_config
 from safetensors.numpy import load_file
 
-from aevae import checkpoints, jobs, paths, queuefile
-from aevae import worker as worker_module
-from aevae.worker import Progress, Reins, Worker, sentence
+from aevae import paths
+from aevae.queue import jobs, queuefile
+from aevae.queue import worker as worker_module
+from aevae.queue.worker import Progress, Reins, Worker, sentence
+from aevae.store import checkpoints
 
 
 def long_config(seed=0):

@@ -1,7 +1,7 @@
 """The browser's modules under `node --test`, against arrays that PyTorch computed.
 
-Every case is two files: <name>.program (aevae.program) and <name>.answers, a blob of z with decode(z), and x with
-encode(x) where there is an encoder.
+Every case is two files: <name>.program (aevae.browser.program) and <name>.answers, a blob of z with decode(z), and x
+with encode(x) where there is an encoder.
 """
 
 import os
@@ -15,13 +15,13 @@ from test_program import VARIANTS, Decoder, Function, small
 from torch import nn
 from torch.nn import functional as F
 
-from aevae.blob import pack, unpack
+from aevae.browser.blob import pack, unpack
+from aevae.browser.program import program
 from aevae.latent import pixels
 from aevae.models import build_model, family_class
 from aevae.models.base import ContinuousMean, ExpectedLevel
 from aevae.models.blocks import Codebook, TopK
 from aevae.paths import ROOT
-from aevae.program import program
 
 NODE = shutil.which("node")
 

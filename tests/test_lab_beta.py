@@ -5,11 +5,12 @@ import pytest
 import torch
 from streamlit.testing.v1 import AppTest
 
-from aevae import bundles, datasets
-from aevae.blob import unpack
-from aevae.bundles import rounded, unrounded
+from aevae import datasets
+from aevae.browser.blob import unpack
 from aevae.config import DataConfig
 from aevae.metrics.evidence import evidence
+from aevae.store import bundles
+from aevae.store.bundles import rounded, unrounded
 
 PAGE = "pages/variational/02_beta.py"
 

@@ -7,9 +7,10 @@ from pretend import Mounted
 from sklearn.decomposition import PCA
 from streamlit.testing.v1 import AppTest
 
-from aevae import datasets, jobs
-from aevae.blob import unpack
+from aevae import datasets
+from aevae.browser.blob import unpack
 from aevae.config import DataConfig
+from aevae.queue import jobs
 
 PAGE = "pages/autoencoders/01_bottleneck.py"
 

@@ -6,10 +6,11 @@ import torch
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import bundles, datasets
-from aevae.blob import unpack
+from aevae import datasets
+from aevae.browser.blob import unpack
 from aevae.config import DataConfig
 from aevae.metrics import class_densities as densities
+from aevae.store import bundles
 
 PAGE = "pages/variational/05_classifier.py"
 

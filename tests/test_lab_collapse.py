@@ -8,8 +8,8 @@ import torch
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import bundles
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
+from aevae.store import bundles
 
 PAGE = "pages/variational/03_collapse.py"
 

@@ -7,14 +7,14 @@ from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
 from aevae.latent import groups
-from aevae.ui import loaders
+from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/04_content.py"
 
 
 @pytest.fixture(scope="module")
 def run():
-    return loaders.run(loaders.finished(("ml_vae",))[0].name)
+    return cached.run(cached.finished(("ml_vae",))[0].name)
 
 
 def page(**query: str) -> AppTest:
@@ -24,7 +24,7 @@ def page(**query: str) -> AppTest:
 
 
 def test_evidence_adds_up(run):
-    images, labels = loaders.test_digits()
+    images, labels = cached.test_digits()
     group = groups.group_of(labels, 3, 5)
     assert set(labels[group]) == {3}
     mu, variance = groups.evidence(run, images[group])
@@ -38,7 +38,7 @@ def test_evidence_adds_up(run):
 def test_codes_cross(run):
     z = groups.crossed(np.array([[1, 2], [3, 4]]), np.array([[5], [6], [7]]))
     assert z.shape == (2, 3, 3) and z[1, 2].tolist() == [3, 4, 7] and z[0, 0].tolist() == [1, 2, 5]
-    images = loaders.test_digits()[0][:2]
+    images = cached.test_digits()[0][:2]
     code = run.encode(images)
     size = run.config.model.content_dim
     assert np.array_equal(groups.styles(run, images), code[:, size:])
@@ -68,9 +68,9 @@ def test_each_control_reaches_the_browser(monkeypatch):
 
 
 def test_without_a_browser_the_server_draws(monkeypatch):
-    from aevae.ui import live
+    from aevae.ui.live import component
 
-    monkeypatch.setattr(live, "trouble", lambda names: "No.")
+    monkeypatch.setattr(component, "trouble", lambda names: "No.")
     one, other = (page(count=count).get("image")[0].proto.imgs[0].url for count in ("1", "9"))
     assert one != other
 

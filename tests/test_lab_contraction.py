@@ -6,11 +6,11 @@ import torch
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import jobs
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
 from aevae.latent import planes
 from aevae.metrics import tangent
-from aevae.ui import loaders
+from aevae.queue import jobs
+from aevae.ui.shared import cached
 
 PAGE = "pages/autoencoders/04_contraction.py"
 
@@ -29,11 +29,11 @@ def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
 
 
 def run_of(family: str, **wanted):
-    return loaders.run(next(r.name for r in loaders.finished((family,)) if wanted.items() <= r.config["model"].items()))
+    return cached.run(next(r.name for r in cached.finished((family,)) if wanted.items() <= r.config["model"].items()))
 
 
 def test_what_is_felt_moves_the_code_and_what_is_not_does_not(page):
-    run, picture = run_of("contractive"), loaders.test_digits()[0][0]
+    run, picture = run_of("contractive"), cached.test_digits()[0][0]
     values, directions = tangent.felt(run.model, picture)
     assert np.allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-4) and (np.diff(values) <= 0).all()
     for k in (0, 5):
@@ -67,7 +67,7 @@ def test_model_and_digit_change_the_directions(page):
 def test_the_metric_is_what_small_steps_change(page):
     spec, arrays = parcels(page)["geodesic"]
     side, (x0, x1, y0, y1) = spec["side"], spec["box"]
-    run = next(loaders.run(r.name) for r in loaders.finished() if r.name == spec["key"])
+    run = next(cached.run(r.name) for r in cached.finished() if r.name == spec["key"])
     metric = arrays["metric"].reshape(side, side, 3)
     i, j, h = 20, 30, 1e-3  # row, column; a part of a cell
     cell = np.array([(x1 - x0), (y1 - y0)]) / (side - 1)

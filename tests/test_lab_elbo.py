@@ -8,7 +8,7 @@ import torch
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
 from aevae.metrics.bound import bound
 from aevae.models import build_model, family_class
 from aevae.runs import load_run, shown_images

@@ -7,14 +7,14 @@ from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
 from aevae.latent import flows
-from aevae.ui import loaders
+from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/05_flow.py"
 
 
 @pytest.fixture(scope="module")
 def run():
-    return loaders.run(loaders.finished(("flow_vae",), input="pair")[0].name)
+    return cached.run(cached.finished(("flow_vae",), input="pair")[0].name)
 
 
 def page(**query: str) -> AppTest:
@@ -31,12 +31,12 @@ def test_the_exact_flow_shifts():
     flow = flows.exact("right")
     assert flow.shape == (flows.STEPS, 2, 28, 28)
     assert np.allclose(flow[:, 0], -3 * flows.amounts()[:, None, None]) and np.abs(flow[:, 1]).max() < 1e-5
-    x = loaders.test_digits()[0][:1]
+    x = cached.test_digits()[0][:1]
     assert np.allclose(flows.changed(x, "right")[..., 3:], x[..., :-3], atol=1e-5)
 
 
 def test_a_learnt_direction_turns_and_its_opposite_turns_back(run):
-    x = loaders.test_digits()[0]
+    x = cached.test_digits()[0]
     ways = flows.directions(run, x[:100])
     assert set(ways) == set(flows.KINDS)
     learnt, true = flows.edits(run, x[5], ways["right"]), flows.exact("right")
@@ -48,7 +48,7 @@ def test_a_learnt_direction_turns_and_its_opposite_turns_back(run):
 
 def test_a_flow_creates_no_ink(run):
     black = np.zeros((1, 28, 28), np.float32)
-    assert not flows.onto(run, black, loaders.test_digits()[0][:3]).any()
+    assert not flows.onto(run, black, cached.test_digits()[0][:3]).any()
 
 
 def test_edges():
@@ -58,7 +58,7 @@ def test_edges():
 
 
 def test_a_painter_s_direction(run):
-    painter, x = loaders.run(loaders.finished(("vae",))[0].name), loaders.test_digits()[0][:50]
+    painter, x = cached.run(cached.finished(("vae",))[0].name), cached.test_digits()[0][:50]
     step = flows.painted(painter, x, "slant")
     mean = painter.encode(x).mean(0) + step
     assert np.allclose(mean, painter.encode(flows.changed(x, "slant")).mean(0), atol=1e-4)
@@ -73,7 +73,7 @@ def test_each_control_reaches_the_browser(monkeypatch):
     assert not np.array_equal(browser.arrays["learnt"], slant)
     painter, warped = browser.programs, url(at)
     choice = at.selectbox(key="painter")
-    choice.set_value(next(option for option in loaders.finished(("ae",))).name).run()
+    choice.set_value(next(option for option in cached.finished(("ae",))).name).run()
     assert browser.programs != painter and url(at) == warped
     at.number_input(key="digit").set_value(10).run()
     assert url(at) != warped
@@ -85,9 +85,9 @@ def test_each_control_reaches_the_browser(monkeypatch):
 
 
 def test_without_a_browser_the_server_draws(monkeypatch):
-    from aevae.ui import live
+    from aevae.ui.live import component
 
-    monkeypatch.setattr(live, "trouble", lambda names: "No." if names else None)
+    monkeypatch.setattr(component, "trouble", lambda names: "No." if names else None)
     assert url(page(amount="1")) != url(page(amount="-1"))
     page(amount="nan"), page(amount="x")
 

@@ -8,9 +8,9 @@ import torch
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import bundles
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
 from aevae.latent import components, linear_vae, pixels
+from aevae.store import bundles
 
 PAGE = "pages/variational/04_likelihoods.py"
 KINDS = ("bernoulli", "continuous_bernoulli", "gaussian", "gaussian_learned", "categorical")

@@ -7,7 +7,7 @@ import pytest
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import mistakes
+from aevae.checks import mistakes
 
 PAGE = "pages/beyond/06_mistakes.py"
 

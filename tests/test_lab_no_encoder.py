@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 from aevae import paths
 from aevae.latent import fitting
 from aevae.metrics.reconstruction import sse
-from aevae.ui import loaders
+from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/03_no_encoder.py"
 NODE = shutil.which("node")
@@ -22,7 +22,7 @@ NODE = shutil.which("node")
 
 @pytest.fixture(scope="module")
 def run():
-    return loaders.run(loaders.finished(("auto_decoder",))[0].name)
+    return cached.run(cached.finished(("auto_decoder",))[0].name)
 
 
 def page(**query: str) -> AppTest:
@@ -50,7 +50,7 @@ def test_the_decoder_as_arrays(run):
 
 @pytest.mark.skipif(NODE is None, reason="needs node (Debian: apt install nodejs)")
 def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
-    x, draw = loaders.test_digits()[0][:3], np.random.default_rng(0)
+    x, draw = cached.test_digits()[0][:3], np.random.default_rng(0)
     start = run.model.known(3)[0].numpy()
     masks = [np.ones((1, 1, 28, 28), np.float32), (draw.random((1, 1, 28, 28)) < 0.5).astype(np.float32)]
     cases = [(x[i : i + 1], m, start[i : i + 1]) for i in range(3) for m in masks]
@@ -72,14 +72,14 @@ def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
 
 
 def test_a_search_from_an_encoder_is_never_worse():
-    run = loaders.run(loaders.finished(("ae",))[0].name)
-    encoded, searched, best = fitting.gap(run, loaders.test_digits()[0][:8], steps=20)
+    run = cached.run(cached.finished(("ae",))[0].name)
+    encoded, searched, best = fitting.gap(run, cached.test_digits()[0][:8], steps=20)
     assert (searched <= encoded).all() and searched.mean() < encoded.mean() - 0.5
     assert best.shape == (8, 1, 28, 28)
 
 
 def test_codes_alone_forget_nothing(run):
-    x = loaders.test_digits()[0]
+    x = cached.test_digits()[0]
     old, new = x[:3], np.rot90(x[3:6], 1, (2, 3)).copy()
     before = run.decode(fitting.fit(run, old))
     new_after, old_after = fitting.learn(run, new, old, False)
@@ -121,9 +121,9 @@ def test_what_may_change_changes_the_old_digits():
 
 
 def test_without_a_browser_the_server_searches(monkeypatch):
-    from aevae.ui import live
+    from aevae.ui.live import component
 
-    monkeypatch.setattr(live, "trouble", lambda names: "No.")
+    monkeypatch.setattr(component, "trouble", lambda names: "No.")
     plain, *_ = images(page())
     covered, *_ = images(page(covered="A" * 65 + "P" + "_" * 65))
     assert plain != covered

@@ -6,10 +6,10 @@ from conftest import open_page
 from sklearn.decomposition import PCA
 from streamlit.testing.v1 import AppTest
 
-from aevae import jobs
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
 from aevae.latent import rotation
-from aevae.ui import loaders
+from aevae.queue import jobs
+from aevae.ui.shared import cached
 
 PAGE = "pages/autoencoders/02_pca.py"
 
@@ -28,8 +28,8 @@ def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
 
 
 def test_both_bases_are_what_they_say(page):
-    x = loaders.test_digits()[0].reshape(-1, 784)
-    train = loaders.dataset().train.images.reshape(-1, 784) / 255
+    x = cached.test_digits()[0].reshape(-1, 784)
+    train = cached.dataset().train.images.reshape(-1, 784) / 255
     pca = PCA(10, svd_solver="full").fit(train)
     spec, arrays = parcels(page)["rotate"]
     assert spec["full"] == pytest.approx(np.square(x - pca.inverse_transform(pca.transform(x))).sum(1).mean(), rel=1e-5)
@@ -39,7 +39,7 @@ def test_both_bases_are_what_they_say(page):
     page.segmented_control(key="basis").set_value("linear_ae").run()
     assert not page.exception
     spec, arrays = parcels(page)["rotate"]
-    run = loaders.run(page.selectbox(key="linear").value)
+    run = cached.run(page.selectbox(key="linear").value)
     ours = arrays["offset"] + arrays["codes"].reshape(10, 10) @ arrays["columns"].reshape(10, 784)
     assert np.allclose(ours.clip(0, 1), run.reconstruct(shown.reshape(-1, 1, 28, 28)).reshape(10, 784), atol=1e-4)
 

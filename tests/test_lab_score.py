@@ -6,11 +6,11 @@ import torch
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import jobs
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
 from aevae.figures.quiver import segments
 from aevae.latent import slices
 from aevae.metrics import toys
+from aevae.queue import jobs
 
 PAGE = "pages/autoencoders/05_score.py"
 

@@ -5,11 +5,11 @@ import pytest
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import jobs
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
 from aevae.figures import signed
 from aevae.latent import filters
-from aevae.ui import loaders
+from aevae.queue import jobs
+from aevae.ui.shared import cached
 
 PAGE = "pages/autoencoders/03_sparse.py"
 
@@ -41,10 +41,10 @@ def test_a_digit_is_the_sum_of_its_units(page, family):
     spec, arrays = parcels(page)["units"]
     total = arrays["offset"] + arrays["h"] @ arrays["filters"].reshape(spec["units"], 784).astype(np.float32)
     made = 1 / (1 + np.exp(-total)) if spec["sigmoid"] else total.clip(0, 1)
-    images, _labels = loaders.test_digits()
+    images, _labels = cached.test_digits()
     assert np.array_equal(arrays["digit"], images[page.number_input(key="digit").value].reshape(-1))
-    (name,) = (run.name for run in loaders.finished() if spec["key"].startswith(run.name))
-    assert np.abs(made - loaders.run(name).reconstruct(arrays["digit"].reshape(1, 1, 28, 28)).reshape(-1)).max() < 0.02
+    (name,) = (run.name for run in cached.finished() if spec["key"].startswith(run.name))
+    assert np.abs(made - cached.run(name).reconstruct(arrays["digit"].reshape(1, 1, 28, 28)).reshape(-1)).max() < 0.02
     assert sorted(arrays["shown"].tolist()) == list(range(spec["units"]))
     assert len(parcels(page)["penalty"][1]["units"]) == (spec["units"] if family.endswith("(KL)") else 0)
 

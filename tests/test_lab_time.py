@@ -8,18 +8,18 @@ from streamlit.testing.v1 import AppTest
 
 from aevae.datasets import moving_digits
 from aevae.latent.futures import Futures, futures
-from aevae.ui import loaders
+from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/02_time.py"
 
 
 @pytest.fixture(scope="module")
 def run():
-    return loaders.run(loaders.finished(("td_vae",), input="sequence")[0].name)
+    return cached.run(cached.finished(("td_vae",), input="sequence")[0].name)
 
 
 def walk(number: int) -> tuple[np.ndarray, int]:
-    digit = loaders.dataset().test.images[number : number + 1]
+    digit = cached.dataset().test.images[number : number + 1]
     moves = moving_digits.motion(digit)
     return moving_digits.sequences(digit, moves)[0], int(moves.direction[0])
 
@@ -77,9 +77,9 @@ def test_each_control_reaches_the_browser(monkeypatch):
 
 
 def test_without_a_browser_the_server_draws(monkeypatch):
-    from aevae.ui import live
+    from aevae.ui.live import component
 
-    monkeypatch.setattr(live, "trouble", lambda names: "No.")
+    monkeypatch.setattr(component, "trouble", lambda names: "No.")
     one, other = (page(seen=seen).get("image")[0].proto.imgs[0].url for seen in ("1", "2"))
     assert one != other
 

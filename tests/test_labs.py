@@ -9,10 +9,12 @@ import streamlit as st
 from conftest import open_page
 from streamlit.testing.v1 import AppTest
 
-from aevae import bundles, paths
-from aevae.ui import chrome, lab
+from aevae import paths
+from aevae.store import bundles
+from aevae.ui.frame import layout
+from aevae.ui.labs import template
 
-LABS = [page for page in chrome.all_pages() if page.section in lab.SECTIONS.values()]
+LABS = [page for page in layout.all_pages() if page.section in template.SECTIONS.values()]
 STATEFUL = {
     "button", "checkbox", "multiselect", "number_input", "pills", "radio", "segmented_control", "select_slider",
     "selectbox", "slider", "text_input", "toggle",
@@ -52,7 +54,7 @@ def test_a_lab_without_its_models_says_so(shipped, monkeypatch, tmp_path, name):
     assert "missing or damaged" in said.value and not app.exception
 
 
-def calls(page: chrome.PageInfo) -> list[ast.Call]:
+def calls(page: layout.PageInfo) -> list[ast.Call]:
     """Every call that the page's file makes, and the file that it leans on."""
     file = paths.ROOT / page.path
     beside = paths.ROOT / "aevae" / "ui" / "labs" / f"{file.stem[3:]}.py"
@@ -84,14 +86,14 @@ def test_a_new_lab_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "pages" / "beyond").mkdir(parents=True)
     (tmp_path / "pages" / "beyond" / "07_two_words.py").write_text('"""Two words: Why?\n\nicon: waves\n"""\n')
     monkeypatch.setattr(paths, "ROOT", tmp_path)
-    assert lab.found() == (
-        chrome.PageInfo(
+    assert template.found() == (
+        layout.PageInfo(
             "pages/beyond/07_two_words.py", "Beyond", "Two words", ":material/waves:", "two-words", "Why?"
         ),
     )  # fmt: skip
     (tmp_path / "pages" / "beyond" / "08_untitled.py").write_text("x = 1\n")
     with pytest.raises(ValueError, match=r'08_untitled.py must begin with "Title: question"'):
-        lab.found()
+        template.found()
 
 
 def test_the_lab_of_the_readme_works(shipped):

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from aevae import datasets, losses
+from aevae.browser.program import program
 from aevae.config import DataConfig, preset
 from aevae.metrics import linear
 from aevae.models import build_model, family_class
 from aevae.models.ae import AEConfig
 from aevae.models.deep_ae import DeepAEConfig
 from aevae.models.linear_ae import LinearAEConfig, pca, principal_angles
-from aevae.program import program
 from aevae.training.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -10,8 +10,9 @@ import pytest
 import streamlit as st
 from starlette.applications import Starlette
 
-from aevae import blob, bundles, checkpoints
-from aevae.ui import live
+from aevae.browser import blob
+from aevae.store import bundles, checkpoints
+from aevae.ui.live import component
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 
@@ -34,7 +35,7 @@ def get(path: str, method: str = "GET") -> tuple[int, dict, bytes]:
         "query_string": b"",
         "headers": [],
     }
-    asyncio.run(Starlette(routes=live.routes())(scope, receive, send))
+    asyncio.run(Starlette(routes=component.routes())(scope, receive, send))
     headers = {k.decode(): v.decode() for k, v in sent[0]["headers"]}
     return sent[0]["status"], headers, b"".join(m.get("body", b"") for m in sent[1:])
 
@@ -43,8 +44,8 @@ def get(path: str, method: str = "GET") -> tuple[int, dict, bytes]:
 
 
 def test_modules_are_served_under_an_immutable_name():
-    for path in live._files("js"):
-        status, headers, body = get(f"/live/{live.VERSION}/{path.name}")
+    for path in component.MODULES.values():
+        status, headers, body = get(f"/live/{component.VERSION}/{path.relative_to(component.ROOMS).as_posix()}")
         assert status == 200 and body == path.read_bytes()
         assert headers["cache-control"] == IMMUTABLE and headers["x-content-type-options"] == "nosniff"
         assert headers["content-type"].startswith("text/javascript")
@@ -52,7 +53,7 @@ def test_modules_are_served_under_an_immutable_name():
 
 def test_a_program_is_served_under_an_immutable_name(store):
     for name in store.values():
-        address = live.address(name)
+        address = component.address(name)
         assert re.fullmatch(rf"live/{name}/[0-9a-f]{{16}}\.bin", address)
         status, headers, body = get("/" + address)
         assert status == 200 and headers["cache-control"] == IMMUTABLE
@@ -62,44 +63,60 @@ def test_a_program_is_served_under_an_immutable_name(store):
 
 
 def test_the_name_of_the_modules_follows_their_content():
-    assert re.fullmatch(r"[0-9a-f]{12}", live.VERSION)
-    assert get(f"/live/{'0' * 12}/core.js")[0] == 404
+    assert re.fullmatch(r"[0-9a-f]{12}", component.VERSION)
+    assert get(f"/live/{'0' * 12}/live/core.js")[0] == 404
 
 
 @pytest.mark.parametrize(
     "file",
-    ["live.css", "nothing.js", "..", "../live.py", "..%2Flive.py", "core.js/", "core.js\0", "CORE.JS", "core", ""],
+    [
+        "live/live.css",
+        "live/nothing.js",
+        "..",
+        "../live/core.js",
+        "live/component.py",
+        "..%2Fcomponent.py",
+        "core.js",
+        "sliders/core.js",
+        "live/core.js/",
+        "live/core.js\0",
+        "live/CORE.JS",
+        "live/core",
+        "live/../live/core.js",
+        "live",
+        "",
+    ],
 )
 def test_only_modules_are_served(file):
-    status, headers, _ = get(f"/live/{live.VERSION}/{file}")
+    status, headers, _ = get(f"/live/{component.VERSION}/{file}")
     assert status in (404, 307) and "immutable" not in headers.get("cache-control", "")
 
 
 @pytest.mark.parametrize("place", ["..", ".", "%2e%2e", "vae-mnist-5k-000000000000", "vae", "\0", "a" * 5000, "é"])
 def test_only_runs_have_programs(store, place):
-    file = live.address(store["vae"]).rpartition("/")[2]
+    file = component.address(store["vae"]).rpartition("/")[2]
     assert get(f"/live/{place}/{file}")[0] == 404
 
 
 def test_a_program_has_one_name(store):
     name = store["vae"]
-    other = live.address(store["ae"]).rpartition("/")[2]
+    other = component.address(store["ae"]).rpartition("/")[2]
     for file in (other, "0" * 16 + ".bin", ".bin", "model.safetensors", "..", "config.json", "../config.json"):
         assert get(f"/live/{name}/{file}")[0] == 404
     assert get(f"/live/../{name}/config.json")[0] == 404
-    assert get("/" + live.address(name), "POST")[0] == 405
+    assert get("/" + component.address(name), "POST")[0] == 405
 
 
 def test_a_model_of_a_lab_is_served_with_the_natural_parameters_of_its_pixels(monkeypatch, tmp_path):
-    names = live.lab_models("likelihoods")
-    assert names[0] == "lab.likelihoods.bernoulli" and "lab.beta.0.1" in live.lab_models("beta")
-    address = live.address("lab.likelihoods.categorical")
+    names = component.lab_models("likelihoods")
+    assert names[0] == "lab.likelihoods.bernoulli" and "lab.beta.0.1" in component.lab_models("beta")
+    address = component.address("lab.likelihoods.categorical")
     status, headers, body = get("/" + address)
     assert status == 200 and headers["cache-control"] == IMMUTABLE
     header, _ = blob.unpack(body)
     made = header["functions"]["params"]
     assert made["shapes"][made["outputs"][0]] == [4, 28, 28], "logits of four levels"
-    assert get("/" + live.address("lab.beta.0.1"))[0] == 200
+    assert get("/" + component.address("lab.beta.0.1"))[0] == 200
     file = address.rpartition("/")[2]
     for place in (
         "lab.likelihoods.nothing",
@@ -110,16 +127,16 @@ def test_a_model_of_a_lab_is_served_with_the_natural_parameters_of_its_pixels(mo
         "lab.../x",
     ):
         assert get(f"/live/{place}/{file}")[0] == 404
-    assert get("/live/lab.likelihoods.categorical/" + live.address("lab.beta.0.1").rpartition("/")[2])[0] == 404
+    assert get("/live/lab.likelihoods.categorical/" + component.address("lab.beta.0.1").rpartition("/")[2])[0] == 404
     monkeypatch.setattr(bundles, "folder", lambda: tmp_path)
     assert get("/" + address)[0] == 404
     with pytest.raises(bundles.Missing, match="missing or damaged"):
-        live.address("lab.likelihoods.categorical")
+        component.address("lab.likelihoods.categorical")
 
 
 def test_an_unfinished_run_has_no_program(store):
     name = store["vae"]
-    address = live.address(name)
+    address = component.address(name)
     path = checkpoints.find_run(name).path
     state = json.loads((path / "state.json").read_text())
     (path / "state.json").write_text(json.dumps(state | {"finished": False}))
@@ -129,26 +146,26 @@ def test_an_unfinished_run_has_no_program(store):
 
 def test_a_damaged_or_deleted_run_has_no_program(store):
     damaged, deleted = store["vae"], store["ae"]
-    addresses = live.address(damaged), live.address(deleted)
+    addresses = component.address(damaged), component.address(deleted)
     weights = checkpoints.find_run(damaged).path / "model.safetensors"
     data = bytearray(weights.read_bytes())
     data[-1] ^= 1
     weights.write_bytes(data)
     shutil.rmtree(checkpoints.find_run(deleted).path)
-    live._program.cache_clear()
+    component._program.cache_clear()
     assert [get("/" + address)[0] for address in addresses] == [404, 404]
 
 
 def test_a_program_is_made_once(store, monkeypatch):
-    from aevae import program
+    from aevae.browser import program
 
-    live._program.cache_clear()
+    component._program.cache_clear()
     calls = []
     real = program.program
     monkeypatch.setattr(program, "program", lambda model: (calls.append(model), real(model))[1])
     for _ in range(3):
-        assert get("/" + live.address(store["vae"]))[0] == 200
-    assert live.trouble([store["vae"]]) is None and len(calls) == 1
+        assert get("/" + component.address(store["vae"]))[0] == 200
+    assert component.trouble([store["vae"]]) is None and len(calls) == 1
 
 
 # -- trouble ---------------------------------------------------------------------------------------------------------
@@ -163,24 +180,24 @@ def session(monkeypatch) -> dict:
 
 
 def test_no_trouble_with_what_there_is(store, session):
-    assert live.trouble(list(store.values())) is None
-    assert live.trouble([]) is None
+    assert component.trouble(list(store.values())) is None
+    assert component.trouble([]) is None
 
 
 def test_a_model_that_the_browser_cannot_run(store, session, monkeypatch):
-    from aevae import program
+    from aevae.browser import program
 
     def refuse(model):
         raise program.Unsupported("its layer Softplus is not known to the browser's core")
 
-    live._program.cache_clear()
+    component._program.cache_clear()
     monkeypatch.setattr(program, "program", refuse)
     name = store["vae"]
-    assert live.trouble([name]) == (
+    assert component.trouble([name]) == (
         f"{name} is decoded by the server, when you let go: its layer Softplus is not known to the browser's core."
     )
-    assert get("/" + live.address(name))[0] == 404
-    live._program.cache_clear()
+    assert get("/" + component.address(name))[0] == 404
+    component._program.cache_clear()
 
 
 class Sent(dict):
@@ -194,8 +211,10 @@ class Sent(dict):
 def receive(store, session, monkeypatch):
     """mount(...) without a browser; -> function that hands it what the page sent, and the list of what on_send got."""
     got, mounted = [], {}
-    monkeypatch.setattr(live, "_component", lambda module: lambda **arguments: mounted.update(arguments))
-    live.mount("core", "here", {"a": 1}, {"z": np.zeros(3, np.float32)}, programs=[store["vae"]], on_send=got.append)
+    monkeypatch.setattr(component, "_component", lambda module: lambda **arguments: mounted.update(arguments))
+    component.mount(
+        "core", "here", {"a": 1}, {"z": np.zeros(3, np.float32)}, programs=[store["vae"]], on_send=got.append
+    )
 
     def receive(payload):
         session["here"] = Sent(sent=payload)
@@ -207,8 +226,12 @@ def receive(store, session, monkeypatch):
 
 def test_what_is_mounted(store, receive):
     header, arrays = blob.unpack(receive.data)
-    assert header["module"] == "core" and header["base"] == f"live/{live.VERSION}/" and header["spec"] == {"a": 1}
-    assert header["programs"] == [{"run": store["vae"], "url": live.address(store["vae"])}]
+    assert (
+        header["module"] == "live/core.js"
+        and header["base"] == f"live/{component.VERSION}/"
+        and header["spec"] == {"a": 1}
+    )
+    assert header["programs"] == [{"run": store["vae"], "url": component.address(store["vae"])}]
     assert header["finger"].endswith(".")
     assert set(header["texts"]) == {"network", "weights", "layer", "browser"}
     assert all(text.endswith(".") for text in header["texts"].values())
@@ -223,46 +246,46 @@ def test_what_a_module_sends_reaches_the_page(receive):
 @pytest.mark.parametrize("payload", [None, 7, "text", [1, 2], True, float("nan")])
 def test_what_is_no_message_goes_nowhere(receive, session, payload):
     receive(payload)
-    assert receive.got == [] and live._TROUBLE not in session
+    assert receive.got == [] and component._TROUBLE not in session
 
 
 @pytest.mark.parametrize("code", ["network", "weights", "layer", "browser"])
 def test_reported_trouble_is_said_of_its_run(store, receive, code):
     receive({"trouble": code, "run": store["vae"]})
     assert receive.got == []
-    assert live.trouble([store["vae"]]).endswith("The server decodes instead, when you let go.")
-    assert live.trouble([store["ae"], store["vae"]]) == live.trouble([store["vae"]])
-    assert live.trouble([store["ae"]]) is None
+    assert component.trouble([store["vae"]]).endswith("The server decodes instead, when you let go.")
+    assert component.trouble([store["ae"], store["vae"]]) == component.trouble([store["vae"]])
+    assert component.trouble([store["ae"]]) is None
 
 
 def test_trouble_of_nobody_is_trouble_of_all(store, receive):
     receive({"trouble": "browser", "run": ""})
-    assert live.trouble([store["ae"]]).startswith("This browser lacks") and live.trouble([])
+    assert component.trouble([store["ae"]]).startswith("This browser lacks") and component.trouble([])
 
 
 @pytest.mark.parametrize("code", ["", "else", None, 3, ["network"], {"network": 1}, "__class__", "x" * 10**6])
 def test_an_unknown_trouble_is_ignored(store, receive, session, code):
     receive({"trouble": code, "run": store["vae"]})
-    assert live._TROUBLE not in session and live.trouble([store["vae"]]) is None and receive.got == []
+    assert component._TROUBLE not in session and component.trouble([store["vae"]]) is None and receive.got == []
 
 
 @pytest.mark.parametrize("run", [None, 3, ["a"], {"a": 1}, "../../etc", "x" * 10**6])
 def test_an_unknown_run_is_never_kept(receive, session, run):
     receive({"trouble": "network", "run": run})
-    assert live._reported() == {"": "network"} and len(session[live._TROUBLE]) == 1
+    assert component._reported() == {"": "network"} and len(session[component._TROUBLE]) == 1
 
 
 def test_what_did_not_come_is_asked_for_again_after_a_while(store, receive, monkeypatch):
     receive({"trouble": "network", "run": store["vae"]})
     receive({"trouble": "weights", "run": store["ae"]})
-    assert live.trouble([store["vae"]])
-    monkeypatch.setattr(live, "_PATIENCE", 0.0)
-    assert live.trouble([store["vae"]]) is None and live.trouble([store["ae"]])
+    assert component.trouble([store["vae"]])
+    monkeypatch.setattr(component, "_PATIENCE", 0.0)
+    assert component.trouble([store["vae"]]) is None and component.trouble([store["ae"]])
 
 
 def test_nobody_listens(store, session, monkeypatch):
     mounted = {}
-    monkeypatch.setattr(live, "_component", lambda module: lambda **arguments: mounted.update(arguments))
-    live.mount("core", "here", {})
+    monkeypatch.setattr(component, "_component", lambda module: lambda **arguments: mounted.update(arguments))
+    component.mount("core", "here", {})
     session["here"] = Sent(sent={"z": 1})
     mounted["on_sent_change"]()

@@ -10,9 +10,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from aevae import checkpoints, metrics, runs
-from aevae.metrics import METRICS, evaluation, task
+from aevae import metrics, runs
+from aevae.metrics import METRICS, evaluation
 from aevae.metrics.metric import Metric, Sample
+from aevae.queue import evaluation_task
+from aevae.store import checkpoints
 from tests.conftest import tiny_config
 
 FEW = 60
@@ -88,7 +90,7 @@ def units_sign(run):
 
 
 def test_the_error_over_images_is_the_one_that_is_shown(store):
-    from aevae import comparison
+    from aevae.reporting import comparison
 
     run = runs.load_run(store["vae"])
     found = metrics.evaluate(run, ["nll"], n=FEW, options={"samples": 20})
@@ -111,7 +113,7 @@ def test_annealing_is_tighter_than_one_sample(store):
 
 def test_outdated_numbers_are_not_shown(store):
     """A number whose meaning has changed since the run was made is missing, until it is found anew."""
-    from aevae import comparison
+    from aevae.reporting import comparison
 
     info = checkpoints.find_run(store["vae"])
     numbers = dict(info.metrics["mnist-5k"])
@@ -127,7 +129,7 @@ def test_outdated_numbers_are_not_shown(store):
 
 
 def test_information_at_its_ceiling_is_known():
-    from aevae import comparison
+    from aevae.reporting import comparison
 
     assert comparison.at_ceiling({"index_code_mi": math.log(1000) - 0.05, "aggregate_images": 1000})
     assert not comparison.at_ceiling({"index_code_mi": math.log(1000) - 0.05, "aggregate_images": 10_000})
@@ -286,12 +288,12 @@ def test_it_stops_and_keeps_what_was_found(store):
     assert "sse" in found and "nll" not in found
     asked = iter([False] * 3 + [True] * 100)
     request = {"run": run.name, "metrics": ["nll"], "n": FEW}
-    assert not task.work(request, lambda news: None, lambda: next(asked))
+    assert not evaluation_task.work(request, lambda news: None, lambda: next(asked))
     told = []
-    assert task.work(request | {"options": {"samples": 2}}, told.append, lambda: False)
+    assert evaluation_task.work(request | {"options": {"samples": 2}}, told.append, lambda: False)
     assert all(0 <= news["fraction"] <= 1 and news["text"] for news in told) and json.dumps(told)
     with pytest.raises(ValueError, match="no run"):
-        task.work({"run": "nothing", "metrics": ["nll"]}, told.append, lambda: False)
+        evaluation_task.work({"run": "nothing", "metrics": ["nll"]}, told.append, lambda: False)
 
 
 def test_the_readers_of_codes():

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
-import { blank, brush, errors, isBlank, layOver, pack, spoil, stroked } from "../aevae/ui/web/noise.js";
+import { blank, brush, errors, isBlank, layOver, pack, spoil, stroked } from "../aevae/ui/denoise/noise.js";
 
 const file = process.env.AEVAE_NOISE;
 const skip = file ? false : "run by pytest tests/test_page_denoise.py, which exports what Python computes";

@@ -1,7 +1,7 @@
 // node --test tests/test_outbox.mjs: what waits for an answer is not undone by an older one.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { outbox } from "../aevae/ui/web/core.js";
+import { outbox } from "../aevae/ui/live/core.js";
 
 test("letters are numbered on from what Python has read, and settled when the last one is answered", () => {
   const sent = [];

@@ -4,8 +4,8 @@ import test from "node:test";
 import {
   along, cells, distance, ellipse, frameFor, lengthOf, lift, outline, planeOf, planeThrough, project, resample,
   shadowOf, span, ticks,
-} from "../aevae/ui/web/latent.js";
-import { fade, pinAt, pingPong, spiral } from "../aevae/ui/web/pad.js";
+} from "../aevae/ui/sliders/latent.js";
+import { fade, pinAt, pingPong, spiral } from "../aevae/ui/sliders/pad.js";
 
 const dot = (a, b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
 const near = (a, b, tolerance = 1e-9) => assert.ok(Math.abs(a - b) <= tolerance, `${a} is not ${b}`);

@@ -8,9 +8,13 @@ import pytest
 from conftest import _own_store, open_page, train_all
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, comparison, jobs, metrics
+from aevae import metrics
+from aevae.queue import jobs
+from aevae.reporting import comparison
 from aevae.runs import load_run
-from aevae.ui import comparing, contrasts, loaders, state
+from aevae.store import checkpoints
+from aevae.ui.compare import table, views
+from aevae.ui.shared import cached, run_picker
 
 PAGE = "pages/explore/compare.py"
 
@@ -53,7 +57,7 @@ def asked(monkeypatch) -> list:
         return real(kind, name, request)
 
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    monkeypatch.setattr(comparing.jobs, "submit_task", submit)
+    monkeypatch.setattr(table.jobs, "submit_task", submit)
     return found
 
 
@@ -72,30 +76,30 @@ def test_the_table_has_every_run_and_its_numbers(store, asked):
     assert set(frame.index) == set(store.values())
     for name in store.values():
         known = checkpoints.find_run(name).metrics["mnist-5k"]
-        for column in comparing.FIRST:
+        for column in table.FIRST:
             assert frame.loc[name, column] == pytest.approx(known.get(column, np.nan), nan_ok=True)
     assert asked == []
 
 
 def test_chosen_models_stand_first(store, asked):
     at = page()
-    pick(at, "multiselect", state.MODELS).set_value([store["denoising"], store["ae"]]).run()
+    pick(at, "multiselect", run_picker.MODELS).set_value([store["denoising"], store["ae"]]).run()
     frame = numbers(at)
     assert list(frame.index[:2]) == [store["denoising"], store["ae"]]
     assert frame["chosen"].tolist() == [True, True, False, False]
-    labels = state.run_labels(comparing.finished())
+    labels = run_picker.run_labels(table.finished())
     at = page(models=[labels[store["denoising"]], labels[store["vae"]]])  # by the link
     assert list(numbers(at).index[:2]) == [store["denoising"], store["vae"]]
 
 
 def test_families_filter_rows_and_numbers_choose_columns(store, asked):
     at = page()
-    pick(at, "multiselect", comparing.FAMILY).set_value(["vae", "beta_vae"]).run()
+    pick(at, "multiselect", table.FAMILY).set_value(["vae", "beta_vae"]).run()
     assert set(numbers(at).index) == {store["vae"], store["beta_vae"]}
-    pick(at, "multiselect", comparing.NUMBERS).set_value(["bce", "kl"]).run()
+    pick(at, "multiselect", table.NUMBERS).set_value(["bce", "kl"]).run()
     columns = ["bce", "bce_median", "bce_worst10", "kl", "kl_median", "kl_worst10", "kl_max"]
     assert numbers(at).columns.tolist() == ["model", *columns, "chosen"], "a mean has its median and share beside it"
-    options = pick(at, "multiselect", comparing.NUMBERS).options
+    options = pick(at, "multiselect", table.NUMBERS).options
     assert "KL: largest" in options and not any("median" in option for option in options)
     assert {"NLL (upper bound)", "bits per dimension"} <= set(options) and "KL per dimension" not in options
     at = page(compare_family="VAE", compare_numbers="PSNR")  # by the link
@@ -105,17 +109,17 @@ def test_families_filter_rows_and_numbers_choose_columns(store, asked):
 def test_the_data_set_of_the_numbers(store, asked):
     info = checkpoints.find_run(store["vae"])
     checkpoints.write_json(info.path / "metrics.json", info.metrics | {"kmnist": {"sse": 7.25, "kl": 1.0}})
-    loaders.runs.clear()
+    cached.runs.clear()
     at = page()
     assert len(numbers(at)) == 4
-    pick(at, "selectbox", comparing.DATASET).set_value("kmnist").run()
+    pick(at, "selectbox", table.DATASET).set_value("kmnist").run()
     assert numbers(at).index.tolist() == [store["vae"]] and numbers(at)["sse"].tolist() == [7.25]
 
 
 def test_a_reference_turns_numbers_into_differences(store, asked):
     at = page()
     before = numbers(at)
-    pick(at, "selectbox", comparing.PIN).set_value(store["vae"]).run()
+    pick(at, "selectbox", table.PIN).set_value(store["vae"]).run()
     assert not at.exception
     after = numbers(at)
     assert after.loc[store["vae"], "sse"] == before.loc[store["vae"], "sse"]
@@ -125,17 +129,17 @@ def test_a_reference_turns_numbers_into_differences(store, asked):
 
 
 def test_better_and_worse_have_the_sign_of_the_number():
-    assert [comparing.verdict("sse", d) for d in (-1, 0, 2, np.nan)] == [1, 0, -1, 0]
-    assert [comparing.verdict("psnr", d) for d in (-1, 2)] == [-1, 1]
-    assert comparing.verdict("kl", 5) == 0
-    assert comparing.verdict("recon", -300, alike=False) == 0  # other pixels, other nats
-    assert comparing.verdict("sse", -3, alike=False) == 1
+    assert [table.verdict("sse", d) for d in (-1, 0, 2, np.nan)] == [1, 0, -1, 0]
+    assert [table.verdict("psnr", d) for d in (-1, 2)] == [-1, 1]
+    assert table.verdict("kl", 5) == 0
+    assert table.verdict("recon", -300, alike=False) == 0  # other pixels, other nats
+    assert table.verdict("sse", -3, alike=False) == 1
 
 
 def test_the_csv_has_units_and_all_digits(store, asked):
-    runs = comparing.finished()
-    frame = comparing.table(runs, [], "mnist-5k", ["recon"], None)
-    head, *lines = comparing.table_csv(frame, runs, ["recon"], "mnist-5k").splitlines()
+    runs = table.finished()
+    frame = table.table(runs, [], "mnist-5k", ["recon"], None)
+    head, *lines = table.table_csv(frame, runs, ["recon"], "mnist-5k").splitlines()
     assert head == "run,model,recon ↓ (nats / image)"
     known = checkpoints.find_run(store["ae"]).metrics["mnist-5k"]["recon"]
     assert any(line.startswith(store["ae"]) and line.endswith(str(known)) for line in lines)
@@ -146,11 +150,11 @@ def test_an_error_and_what_belongs_to_it_stand_beside_a_number(store, asked):
         info = checkpoints.find_run(store[family])
         nll = {"nll": 99.5, "nll_se_pictures": 0.8, "nll_se": 0.01, "nll_ess": 12.0, "nll_samples": 500}
         checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": info.metrics["mnist-5k"] | nll})
-    loaders.runs.clear()
+    cached.runs.clear()
     at = page(compare_numbers="NLL (upper bound)")
     assert not at.exception and numbers(at).columns.tolist()[1:-1] == ["nll", "nll_se_pictures", "nll_ess"]
-    runs = comparing.finished()
-    found = comparing.heads(runs, "mnist-5k", ["nll", "total_correlation", "nll_ess"])
+    runs = table.finished()
+    found = table.heads(runs, "mnist-5k", ["nll", "total_correlation", "nll_ess"])
     assert found["nll"] == "NLL (upper bound, K = 500) ↓ (nats / image)"
     assert found["total_correlation"] == "total correlation (N = 1,000) (nats / image)"
     assert found["nll_ess"] == "effective sample size of the NLL (of K samples)"
@@ -160,7 +164,7 @@ def test_information_at_its_ceiling_is_said(store, asked):
     info = checkpoints.find_run(store["vae"])
     numbers = info.metrics["mnist-5k"] | {"index_code_mi": 6.85, "aggregate_images": 1000}
     checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": numbers})
-    loaders.runs.clear()
+    cached.runs.clear()
     assert any("at its ceiling log N" in c.value for c in page(compare_numbers="mutual information").caption)
     assert not any("at its ceiling log N" in c.value for c in page(compare_numbers="KL").caption)
 
@@ -176,7 +180,7 @@ def test_every_formula_is_one_click_away(store, asked):
 def test_quick_numbers_are_asked_for_at_once_and_once(store, asked):
     at = page()
     assert asked == []
-    pick(at, "multiselect", comparing.NUMBERS).set_value(["bits_per_dim"]).run()
+    pick(at, "multiselect", table.NUMBERS).set_value(["bits_per_dim"]).run()
     requests = [{"run": store[f], "metrics": ["bits_per_dim"], "dataset": "mnist-5k"} for f in ("vae", "beta_vae")]
     assert [request for _, _, request in asked] == requests  # an AE has no ELBO
     assert {(kind, name) for kind, name, _ in asked} == {("evaluate", store["vae"]), ("evaluate", store["beta_vae"])}
@@ -186,7 +190,7 @@ def test_quick_numbers_are_asked_for_at_once_and_once(store, asked):
 
 def test_slow_numbers_wait_for_the_button(store, asked):
     at = page()
-    pick(at, "multiselect", comparing.NUMBERS).set_value(["recon", "nll"]).run()
+    pick(at, "multiselect", table.NUMBERS).set_value(["recon", "nll"]).run()
     assert asked == [] and not at.exception
     button = pick(at, "button", "compare_compute")
     assert button.label == "Compute NLL (upper bound) for 2 models"  # an AE has none
@@ -211,15 +215,15 @@ def test_progress_cancel_and_failure_are_shown(store, monkeypatch):
 
 def test_the_queue_finds_what_is_missing(store):
     """Through the function that the worker calls: asked, worked off, in the table."""
-    from aevae.metrics import task
+    from aevae.queue import evaluation_task
 
     name, wanted = store["vae"], ["bits_per_dim"]
-    assert comparing.gaps([checkpoints.find_run(name)], wanted, "mnist-5k") == {name: {"quick": wanted}}
+    assert table.gaps([checkpoints.find_run(name)], wanted, "mnist-5k") == {name: {"quick": wanted}}
     told = []
-    assert task.work({"run": name, "metrics": wanted, "dataset": "mnist-5k"}, told.append, lambda: False)
-    loaders.runs.clear()
+    assert evaluation_task.work({"run": name, "metrics": wanted, "dataset": "mnist-5k"}, told.append, lambda: False)
+    cached.runs.clear()
     info = checkpoints.find_run(name)
-    assert comparing.gaps([info], wanted, "mnist-5k") == {}
+    assert table.gaps([info], wanted, "mnist-5k") == {}
     numbers = comparison.numbers_of(info, "mnist-5k")
     assert numbers["bits_per_dim"] == pytest.approx(-numbers["elbo"] / 784 / np.log(2), rel=0.05)
     assert all(0 <= word["fraction"] <= 1 and word["text"] for word in told)
@@ -227,7 +231,7 @@ def test_the_queue_finds_what_is_missing(store):
 
 def test_a_number_that_a_model_cannot_have_is_not_asked_for(store):
     info = checkpoints.find_run(store["ae"])
-    assert metrics.METRICS["nll"].applies(info) and comparing.gaps([info], ["nll"], "mnist-5k") == {}
+    assert metrics.METRICS["nll"].applies(info) and table.gaps([info], ["nll"], "mnist-5k") == {}
 
 
 # -- views -----------------------------------------------------------------------------------------------------------
@@ -240,7 +244,7 @@ def test_rate_and_distortion_of_the_table(store, asked):
     pick(at, "button_group", "compare_upwards").set_value("sse").run()
     assert not at.exception
     assert "ELBO −" not in charts(at)[0] and "Gaussian" in charts(at)[0]
-    pick(at, "multiselect", comparing.FAMILY).set_value(["ae"]).run()
+    pick(at, "multiselect", table.FAMILY).set_value(["ae"]).run()
     assert not charts(at) and "None of these models has a KL" in at.info[0].value
 
 
@@ -272,20 +276,20 @@ def test_dimensions_are_paired_and_follow_the_digit(store, asked):
         return next(body for e in at.get("html") if 'class="strips"' in (body := e.proto.body))
 
     names = [store[family] for family in ("vae", "beta_vae", "ae")]
-    runs, codes = [load_run(name) for name in names], [loaders.codes(name) for name in names]
+    runs, codes = [load_run(name) for name in names], [cached.codes(name) for name in names]
     dims = [int(d) for d in runs[0].latent_summary()["order"]]
-    walks = comparison.aligned(runs, codes, 0, dims, contrasts.STEPS)
+    walks = comparison.aligned(runs, codes, 0, dims, views.STEPS)
     assert strips().count("<img") == sum(strip is not None for walk in walks for strip in walk) == 9
     assert all(f"z{strip.dim} <i>r = {strip.r:+.2f}" in strips() for strip in walks[1])
     before = strips()
-    pick(at, "number_input", state.DIGIT).set_value(33).run()
+    pick(at, "number_input", run_picker.DIGIT).set_value(33).run()
     assert strips() != before
 
 
 def test_best_and_worst_are_of_the_shown_digits(store, asked):
     at = see(page(), "errors")
     run = load_run(store["vae"])
-    images = loaders.test_digits()[0]
+    images = cached.test_digits()[0]
     middle = np.median(comparison.squared_errors(images, run.reconstruct(images)))
     assert any(f"in the middle: {middle:.1f}" in text.value for text in at.markdown)
     assert len(at.get("image")) == 2 * 3
@@ -299,7 +303,7 @@ def test_samples_follow_the_seed(store, asked):
         return [element.value[0] for element in at.get("image")]
 
     before = shown()
-    pick(at, "number_input", state.SEED).set_value(5).run()
+    pick(at, "number_input", run_picker.SEED).set_value(5).run()
     assert all(new != old for new, old in zip(shown(), before, strict=True))
 
 
@@ -316,7 +320,7 @@ def odd(made_odd, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
 
 def test_codebooks_have_samples_but_no_dimensions(odd, asked):
     at = page()
-    pick(at, "multiselect", state.MODELS).set_value([odd["vq_vae"]]).run()
+    pick(at, "multiselect", run_picker.MODELS).set_value([odd["vq_vae"]]).run()
     see(at, "dims")
     assert "codebook" in said(at) and not any('class="strips"' in e.proto.body for e in at.get("html"))
     see(at, "samples")
@@ -327,7 +331,7 @@ def test_codebooks_have_samples_but_no_dimensions(odd, asked):
 
 def test_every_view_takes_odd_families(odd, asked):
     at = page()
-    pick(at, "multiselect", state.MODELS).set_value(list(odd.values())).run()
+    pick(at, "multiselect", run_picker.MODELS).set_value(list(odd.values())).run()
     for view in ("rates", "kl", "dims", "errors", "samples"):
         see(at, view)
         assert not at.error and not at.warning
@@ -346,7 +350,7 @@ def test_a_damaged_run_is_named_and_the_others_work(store, asked):
 def test_runs_without_any_number_are_no_accident(store, asked):
     for name in store.values():
         (checkpoints.find_run(name).path / "metrics.json").unlink()
-    loaders.runs.clear()
+    cached.runs.clear()
     at = page()
     assert len(numbers(at)) == 0 and not charts(at)
     assert len(see(at, "samples").get("image")) == 2
@@ -369,13 +373,13 @@ def test_the_report_and_every_file_can_be_taken(store, asked):
     see(at, "dims")
     assert "compare_dimensions_png" in {b.proto.id.rpartition("-")[2] for b in at.get("download_button")}
     info = dataclasses.replace(checkpoints.find_run(store["vae"]))
-    assert contrasts.report.report([info], "mnist-5k").startswith("<!doctype html>")
-    assert contrasts.rows_csv(("a", "b"), [("=1", 2)]) == "a,b\n'=1,2\n"
+    assert views.report.report([info], "mnist-5k").startswith("<!doctype html>")
+    assert views.rows_csv(("a", "b"), [("=1", 2)]) == "a,b\n'=1,2\n"
 
 
 def test_it_opens_without_any_model(store, asked, monkeypatch):
     """Numbers and the trade-off are JSON: neither a run nor a family is opened for them, which would load torch."""
     page()
     monkeypatch.setattr("aevae.models.family_class", None)
-    monkeypatch.setattr(loaders, "run", None)
+    monkeypatch.setattr(cached, "run", None)
     assert len(charts(page())) == 1

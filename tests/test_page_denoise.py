@@ -12,13 +12,15 @@ from conftest import open_page
 from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, paths
+from aevae import paths
 from aevae.corruption import KINDS
 from aevae.datasets.base import Dataset, Split
 from aevae.metrics.denoising import apply_again, draws, lay_over, spoil
 from aevae.metrics.reconstruction import psnr, sse
 from aevae.runs import load_run
-from aevae.ui import denoising, loaders
+from aevae.store import checkpoints
+from aevae.ui.denoise import denoise_view
+from aevae.ui.shared import cached
 
 PAGE = "pages/explore/denoise.py"
 
@@ -40,9 +42,9 @@ def pick(at: AppTest, kind: str, key: str):
 
 
 def expected(run, kind="gaussian", level=0.5, seed=0, times=1, digit=1) -> str:
-    clean = loaders.test_digits()[0][digit]
+    clean = cached.test_digits()[0][digit]
     walked = apply_again(run.reconstruct, spoil(clean[None], kind, level, seed), times)[times, 0]
-    return denoising.errors_text(*denoising.errors(clean, walked))
+    return denoise_view.errors_text(*denoise_view.errors(clean, walked))
 
 
 def test_an_empty_store_says_what_to_do(empty_store):
@@ -113,22 +115,22 @@ def test_a_damaged_model_is_named_and_the_others_work(store):
 
 
 def test_the_curve_starts_at_the_plain_reconstruction(store):
-    loaders.test_digits()
+    cached.test_digits()
     run = load_run(store["ae"])
-    clean = loaders.test_digits()[0][: denoising.DIGITS]
-    curve = denoising.model_curve(run, "masking", 0)
-    assert curve.shape == (len(denoising.LEVELS),)
+    clean = cached.test_digits()[0][: denoise_view.DIGITS]
+    curve = denoise_view.model_curve(run, "masking", 0)
+    assert curve.shape == (len(denoise_view.LEVELS),)
     plain = np.square(clean.astype(np.float64) - run.reconstruct(clean)).sum() / len(clean)
     assert curve[0] == pytest.approx(plain, rel=1e-6)
-    assert denoising.input_curve("masking", 0)[0] == 0
+    assert denoise_view.input_curve("masking", 0)[0] == 0
 
 
 def test_first_choice_takes_the_same_code_size(store):
-    runs = loaders.finished()
+    runs = cached.finished()
     families = {run.name: run.family for run in runs}
-    assert [families[name] for name in denoising.first_choice(runs)] == ["denoising", "ae", "vae"]
+    assert [families[name] for name in denoise_view.first_choice(runs)] == ["denoising", "ae", "vae"]
     only = [run for run in runs if run.family == "beta_vae"]
-    assert denoising.first_choice(only) == [only[0].name]
+    assert denoise_view.first_choice(only) == [only[0].name]
 
 
 def test_what_another_page_proposed_is_no_choice_but_a_choice_travels(store):
@@ -162,7 +164,7 @@ def test_the_live_view_takes_the_place_of_the_cards(store, mounted):
     assert mounted.programs == [store[family] for family in ("denoising", "ae", "vae")]
     shown = {key: mounted.spec[key] for key in ("kind", "level", "seed", "times")}
     assert shown == {"kind": "block", "level": 0.2, "seed": 7, "times": 4}
-    assert np.array_equal(mounted.arrays["clean"], loaders.test_digits()[0][12].reshape(-1))
+    assert np.array_equal(mounted.arrays["clean"], cached.test_digits()[0][12].reshape(-1))
     for kind in KINDS:
         assert np.array_equal(mounted.arrays[kind], draws(7)[kind])
     assert "cover" not in mounted.arrays
@@ -176,9 +178,9 @@ def test_what_the_browser_sends_holds_and_stays(store, mounted):
     assert set(mounted.arrays["cover"]) == {255} and set(mounted.arrays["ink"]) == {128}
     assert at.query_params["level"] == "0.37"
     noisy = np.full((1, 1, 28, 28), 128 / 255, np.float32)  # all is covered
-    clean = loaders.test_digits()[0][1]
+    clean = cached.test_digits()[0][1]
     walked = apply_again(load_run(store["ae"]).reconstruct, noisy, 10)
-    after = [denoising.errors(clean, image)[0] for image in walked[:, 0]]
+    after = [denoise_view.errors(clean, image)[0] for image in walked[:, 0]]
     line = next(m.value for m in at.markdown if "SSE" in m.value and "**AE" in m.value)
     assert f"SSE {after[0]:.1f} noisy, {after[1]:.1f} after one, {after[-1]:.1f} after 10" in line
     at.switch_page("pages/explore/sliders.py").run()
@@ -201,24 +203,24 @@ def test_what_the_browser_sends_holds_and_stays(store, mounted):
     ],
 )
 def test_what_makes_no_sense_is_dropped(store, mounted, payload):
-    assert denoising.heard(payload) == {}
+    assert denoise_view.heard(payload) == {}
     at = mounted.send(page(live=True), **payload)
     assert (mounted.spec["kind"], mounted.spec["level"], mounted.spec["seed"]) == ("gaussian", 0.5, 0)
     assert pick(at, "slider", "times").value == 1
 
 
 def test_ink_beyond_its_cover_is_cut_and_an_empty_layer_is_none():
-    assert set(denoising.read_layer(layer_text(10, 255)).ravel()) == {10}
-    assert denoising.read_layer(layer_text(0, 255)) is None
-    assert denoising.read_layer(None) is None
+    assert set(denoise_view.read_layer(layer_text(10, 255)).ravel()) == {10}
+    assert denoise_view.read_layer(layer_text(0, 255)) is None
+    assert denoise_view.read_layer(None) is None
 
 
 def test_strokes_stay_where_the_server_draws_and_can_be_removed(store):
     at = page(level="0")
-    at.session_state[denoising.LAYER] = np.stack([np.full((28, 28), 255, np.uint8), np.zeros((28, 28), np.uint8)])
+    at.session_state[denoise_view.LAYER] = np.stack([np.full((28, 28), 255, np.uint8), np.zeros((28, 28), np.uint8)])
     at.run()
-    clean = loaders.test_digits()[0][1]
-    assert cards(at)[1].endswith(denoising.errors_text(*denoising.errors(clean, np.zeros_like(clean))))
+    clean = cached.test_digits()[0][1]
+    assert cards(at)[1].endswith(denoise_view.errors_text(*denoise_view.errors(clean, np.zeros_like(clean))))
     at.button(key="layer_clear").click().run()
     assert cards(at)[1].endswith("SSE 0.0  \nPSNR ∞ dB")
 
@@ -231,15 +233,15 @@ def test_trouble_is_said_and_the_server_draws(store):
 
 def test_runs_of_one_other_set_show_its_pictures(store, mounted, monkeypatch):
     other = Split(np.full((300, 1, 28, 28), 51, np.uint8), np.zeros(300, np.int64))
-    real = loaders.dataset
+    real = cached.dataset
     boots = Dataset("fashion-mnist", "Fashion", other, other, ("boot",))
-    monkeypatch.setattr(loaders, "dataset", lambda name="mnist-5k": boots if name == "fashion-mnist" else real(name))
+    monkeypatch.setattr(cached, "dataset", lambda name="mnist-5k": boots if name == "fashion-mnist" else real(name))
     folder = checkpoints.find_run(store["vae"]).path
     config = json.loads((folder / "config.json").read_text())
     config["data"] |= {"name": "fashion-mnist", "limit": 0}
     rewrite(folder, config)
-    loaders.runs.clear()
-    name = next(r.name for r in loaders.finished() if r.dataset == "fashion-mnist")
+    cached.runs.clear()
+    name = next(r.name for r in cached.finished() if r.dataset == "fashion-mnist")
     at = page(live=True, models=name)
     at.multiselect(key="models").set_value([name]).run()
     assert not at.exception
@@ -247,7 +249,7 @@ def test_runs_of_one_other_set_show_its_pictures(store, mounted, monkeypatch):
     assert mounted.spec["clean"] == "a boot"
     assert not [c for c in at.caption if "trained on" in c.value]
     at.multiselect(key="models").set_value([name, store["ae"]]).run()
-    assert np.array_equal(mounted.arrays["clean"], loaders.test_digits()[0][1].reshape(-1))
+    assert np.array_equal(mounted.arrays["clean"], cached.test_digits()[0][1].reshape(-1))
     assert [c for c in at.caption if "trained on fashion-mnist" in c.value]
 
 
@@ -262,7 +264,7 @@ def rewrite(folder, config: dict) -> None:
 def test_the_browser_spoils_as_python_does(tmp_path):
     if shutil.which("node") is None:
         pytest.skip("needs node")
-    clean = loaders.test_digits()[0][3:4]
+    clean = cached.test_digits()[0][3:4]
     cases = [
         {"kind": kind, "level": level, "noisy": spoil(clean, kind, level, 5).ravel().tolist()}
         for kind in KINDS

@@ -10,12 +10,14 @@ from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 from test_page_sliders import parcel
 
-from aevae import datasets, embeddings, jobs
+from aevae import datasets, embeddings
 from aevae.config import DataConfig
-from aevae.embeddings import task, umaps
+from aevae.embeddings import umaps
 from aevae.metrics import neighbours
+from aevae.queue import jobs, map_task
 from aevae.runs import train_or_load
-from aevae.ui import atlas, brush, brushing, loaders, mapview, panes, shading
+from aevae.ui.embeddings import colours, details, map_state, map_view, panes, selection
+from aevae.ui.shared import cached
 
 PAGE = "pages/explore/embeddings.py"
 QUICK = {"count": 300, "map_1": "pca", "map_2": "pca"}
@@ -72,7 +74,7 @@ def test_the_same_digits_in_all_panes_with_their_numbers(store):
     header, arrays = parcel(app, "atlas")
     assert states(app) == ["ready"] * 3 and [p["title"].split(" ")[0] for p in header["panes"]][2] == "Raw"
     assert all(arrays[f"xy{i}"].shape == (300, 2) for i in range(3)) and arrays["labels"].shape == (300,)
-    np.testing.assert_array_equal(arrays["labels"], atlas.labels("mnist-5k", 300))
+    np.testing.assert_array_equal(arrays["labels"], map_state.labels("mnist-5k", 300))
     for pane in header["panes"]:
         assert [name for name, *_ in pane["numbers"]][:2] == ["10-NN accuracy", "before mapping"]
     sheet, given = parcel(app, "sheet")
@@ -120,7 +122,7 @@ def test_a_missing_map_is_queued_once_and_shown_when_it_is_there(store):
     assert states(app) == ["ready", "making"] and spec(app)["panes"][1]["note"] == "Next in the queue"
     whole(app.run())
     (job,) = jobs.jobs(lane=jobs.TASKS_LANE)
-    assert task.work(job.config, lambda news: None, lambda: False)
+    assert map_task.work(job.config, lambda news: None, lambda: False)
     assert states(whole(app.run())) == ["ready", "ready"] and xy(app, 1).shape == (300, 2)
 
 
@@ -129,7 +131,7 @@ def test_a_map_on_its_way_is_shown_as_far_as_it_is(store, monkeypatch):
     monkeypatch.setattr(embeddings, "frame", lambda request: half)
     monkeypatch.setattr(jobs.Job, "state", property(lambda job: "running", lambda job, value: None), raising=False)
     choice = panes.Choice(store["vae"], "tsne", (("perplexity", 30.0), ("seed", 0)))
-    look = atlas._on_its_way(choice, panes.request_of(choice, "mnist-5k", 300))
+    look = map_state._on_its_way(choice, panes.request_of(choice, "mnist-5k", 300))
     assert (look.state, look.part, look.note) == ("making", 0.25, "Step 200 of 800") and look.xy is half.xy
 
 
@@ -166,7 +168,7 @@ def test_colours(store):
     assert spec(app)["shade"] is None
     names = app.selectbox(key="colour").options
     assert len(names) == 5, "class, changed, two errors, one KL: a plain autoencoder has none"
-    x = atlas.images("mnist-5k", 300).astype(np.float32) / 255
+    x = map_state.images("mnist-5k", 300).astype(np.float32) / 255
     for name, wanted in (("changed-1-2", None), (f"error-{store['ae']}", x), (f"kl-{store['vae']}", None)):
         app.selectbox(key="colour").set_value(name).run()
         shade = spec(whole(app))["shade"]
@@ -177,22 +179,22 @@ def test_colours(store):
 def test_neighbours_in_the_plane_are_found_by_a_tree():
     points = np.random.default_rng(0).normal(size=(400, 2))
     true = neighbours.nearest(points, points, 10, own=np.arange(400))[1]
-    assert np.array_equal(np.sort(shading.nearest_in_plane(points, 10)), np.sort(true))
-    same = shading.nearest_in_plane(np.zeros((50, 2)), 10)
+    assert np.array_equal(np.sort(colours.nearest_in_plane(points, 10)), np.sort(true))
+    same = colours.nearest_in_plane(np.zeros((50, 2)), 10)
     assert same.shape == (50, 10) and not (same == np.arange(50)[:, None]).any(), "no point is its own neighbour"
     with pytest.raises(ValueError, match="more than 10 digits"):
-        shading.nearest_in_plane(points[:10], 10)
+        colours.nearest_in_plane(points[:10], 10)
 
 
 def test_changed_neighbours_are_counted():
     map_ = lambda points: type("Map", (), {"xy": points})  # noqa: E731
     points = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
-    look = lambda key, xy: atlas.Look(None, type("R", (), {"key": key}), map=map_(xy))  # noqa: E731
-    same, _unit = shading.shade("changed-1-2", [look("a", points), look("b", 3 * points + 1)], "", 60)
+    look = lambda key, xy: map_state.Look(None, type("R", (), {"key": key}), map=map_(xy))  # noqa: E731
+    same, _unit = colours.shade("changed-1-2", [look("a", points), look("b", 3 * points + 1)], "", 60)
     assert not same.any()
-    other, _unit = shading.shade("changed-1-2", [look("a", points), look("c", points[::-1])], "", 60)
+    other, _unit = colours.shade("changed-1-2", [look("a", points), look("c", points[::-1])], "", 60)
     assert 0 < other.mean() <= 10
-    assert shading.shade("changed-1-2", [look("a", points), atlas.Look(None)], "", 60) is None
+    assert colours.shade("changed-1-2", [look("a", points), map_state.Look(None)], "", 60) is None
 
 
 def test_aligning_turns_the_second_map_onto_the_first(store):
@@ -214,23 +216,23 @@ def test_umaps_are_drawn_together_by_one_job(store, monkeypatch):
     assert {p["sub"] for p in spec(app)["panes"][:2]} == {"UMAP, neighbours 9, least distance 0.1, seed 0, together"}
     (job,) = jobs.jobs(lane=jobs.TASKS_LANE)
     assert [space for space, _checksum in job.config["together"]] == [store["ae"], store["vae"]]
-    monkeypatch.setattr(task, "warm", lambda: None)
+    monkeypatch.setattr(map_task, "warm", lambda: None)
     drawn = lambda points, config, watch: [z[:, :2] + i for i, z in enumerate(points)]  # noqa: E731
     monkeypatch.setattr(umaps, "draw_together", drawn)
-    assert task.work(job.config, lambda news: None, lambda: False)
+    assert map_task.work(job.config, lambda news: None, lambda: False)
     assert states(whole(app.run())) == ["ready"] * 3, "one drawing made both"
     for i, family in enumerate(("ae", "vae")):
         np.testing.assert_array_equal(xy(app, i), codes(store[family])[:, :2] + i)
     assert len({tuple(p["frame"]) for p in spec(app)["panes"]}) == 1, "one frame for all"
-    looks = [atlas.look_at(panes.Choice(store["ae"], "umap", (("n_neighbors", 9),), (store["ae"], store["vae"])),
+    looks = [map_state.look_at(panes.Choice(store["ae"], "umap", (("n_neighbors", 9),), (store["ae"], store["vae"])),
                            "mnist-5k", 300)]  # fmt: skip
-    assert brushing.places(looks, atlas.images("mnist-5k", 300)[3] / np.float32(255))[0].shape == (2,)
+    assert details.places(looks, map_state.images("mnist-5k", 300)[3] / np.float32(255))[0].shape == (2,)
 
 
 def test_maps_that_are_drawn_together_are_given_up_together(store):
     app = opened(align="umap", space_1=store["ae"], map_1="umap", space_2=store["vae"], map_2="umap")
     (key,) = app.session_state["atlas_jobs"]
-    looks = [atlas.Look(None, request) for request in together_of(store)]
+    looks = [map_state.Look(None, request) for request in together_of(store)]
     assert {look.errand.key for look in looks} == {key}
     app.session_state["atlas_stopped"] = {key}
     jobs.cancel(app.session_state["atlas_jobs"][key])
@@ -275,26 +277,28 @@ def test_neighbours_in_pixels_spaces_and_maps(store):
     brushed(app, point=12)
     assert headings(app)[0].startswith("The 10 nearest of ") and headings(app)[0].endswith("number 12")
     assert app.query_params["point"] in ("12", ["12"])
-    looks = [atlas.look_at(panes.Choice(store[f], m), "mnist-5k", 300) for f, m in (("ae", "pca"), ("vae", "latent"))]
-    rows = brushing.neighbour_rows(looks, "mnist-5k", 300, 12, None, [None, None])
+    looks = [
+        map_state.look_at(panes.Choice(store[f], m), "mnist-5k", 300) for f, m in (("ae", "pca"), ("vae", "latent"))
+    ]
+    rows = details.neighbour_rows(looks, "mnist-5k", 300, 12, None, [None, None])
     assert [r.title.split(":")[0] for r in rows][3:] == ["Map 1", "Map 2"] and len(rows) == 5
-    x = atlas.images("mnist-5k", 300).reshape(300, -1).astype(float)
+    x = map_state.images("mnist-5k", 300).reshape(300, -1).astype(float)
     true = np.argsort(((x - x[12]) ** 2).sum(1))
     assert rows[0].near.tolist() == true[1:11].tolist() and rows[0].pixels is None
     for row in rows[1:]:
-        assert 12 not in row.near and row.pixels == brushing.share(row.near, rows[0].near)
-    assert rows[4].space == brushing.share(rows[4].near, rows[2].near)
+        assert 12 not in row.near and row.pixels == details.share(row.near, rows[0].near)
+    assert rows[4].space == details.share(rows[4].near, rows[2].near)
 
 
 def test_jaccard():
     a = np.arange(10)
-    assert brushing.share(a, a[::-1]) == 1 and brushing.share(a, a + 10) == 0
-    assert brushing.share(a, a + 5) == pytest.approx(5 / 15)
+    assert details.share(a, a[::-1]) == 1 and details.share(a, a + 10) == 0
+    assert details.share(a, a + 5) == pytest.approx(5 / 15)
 
 
 def test_what_the_link_says_is_brushed(store):
     rows = np.array([3, 5, 8], np.int32)
-    app = whole(open_page(PAGE, QUICK, point="7", selected=brush.pack(rows, 300), view="0.5_-0.25_3~0_0_1"))
+    app = whole(open_page(PAGE, QUICK, point="7", selected=selection.pack(rows, 300), view="0.5_-0.25_3~0_0_1"))
     header, arrays = parcel(app, "atlas")
     assert header["point"] == 7 and header["views"] == [[0.5, -0.25, 3], [0, 0, 1]]
     np.testing.assert_array_equal(arrays["selected"], rows)
@@ -302,21 +306,21 @@ def test_what_the_link_says_is_brushed(store):
 
 
 def test_a_digit_of_ones_own_lands_in_every_map(store):
-    mine = atlas.images("mnist-5k", 300)[42].astype(np.float32) / 255
+    mine = map_state.images("mnist-5k", 300)[42].astype(np.float32) / 255
     app = opened(space_1=store["vae"], space_2=panes.PIXELS, guest_own=mine)
     for i, pane in enumerate(spec(app)["panes"]):
         np.testing.assert_allclose(pane["own"], xy(app, i)[42], atol=1e-3)
     assert headings(app) == ["The 10 nearest of your own digit"]
     assert parcel(app, "atlas")[1]["own"].shape == (784,)
-    looks = [atlas.look_at(panes.Choice(panes.RANDOM, "pca"), "mnist-5k", 300)]
-    assert brushing.places(looks, mine) == [None], "random codes know no digit"
+    looks = [map_state.look_at(panes.Choice(panes.RANDOM, "pca"), "mnist-5k", 300)]
+    assert details.places(looks, mine) == [None], "random codes know no digit"
 
 
 def test_files_to_take_along(store):
-    looks = [atlas.look_at(panes.Choice(store["vae"], "pca"), "mnist-5k", 300)]
-    rows = brushing.csv(looks, atlas.labels("mnist-5k", 300)).splitlines()
+    looks = [map_state.look_at(panes.Choice(store["vae"], "pca"), "mnist-5k", 300)]
+    rows = details.csv(looks, map_state.labels("mnist-5k", 300)).splitlines()
     assert len(rows) == 301 and float(rows[1].split(",")[2]) == pytest.approx(looks[0].xy[0, 0], abs=1e-4)
-    with zipfile.ZipFile(io.BytesIO(brushing.projector(looks[0], "mnist-5k", 300))) as archive:
+    with zipfile.ZipFile(io.BytesIO(details.projector(looks[0], "mnist-5k", 300))) as archive:
         names = archive.namelist()
         assert {"vectors.tsv", "metadata.tsv"} <= set(names) and any(n.endswith(".png") for n in names)
         assert len(archive.read("vectors.tsv").splitlines()) == 300
@@ -324,17 +328,17 @@ def test_files_to_take_along(store):
 
 def test_letters_give_maps_up_and_ask_again(monkeypatch):
     state, cancelled = {"atlas_jobs": {"k": 17}}, []
-    monkeypatch.setattr(atlas.st, "session_state", state)
+    monkeypatch.setattr(map_state.st, "session_state", state)
     monkeypatch.setattr(jobs, "cancel", cancelled.append)
     request = type("R", (), {"key": "k"})
     request.group = (request,)
-    looks = [atlas.Look(None), atlas.Look(None, request)]
+    looks = [map_state.Look(None), map_state.Look(None, request)]
     for payload in ({"cancel": 9}, {"make": "0"}, {"cancel": True}, {"cancel": 0}, {"cancel": -1}, {}):
-        atlas.answer(payload, looks)
+        map_state.answer(payload, looks)
     assert not cancelled and state["atlas_jobs"] == {"k": 17}
-    atlas.answer({"cancel": 1}, looks)
+    map_state.answer({"cancel": 1}, looks)
     assert cancelled == [17] and state["atlas_stopped"] == {"k"}
-    atlas.answer({"make": 1}, looks)
+    map_state.answer({"make": 1}, looks)
     assert state["atlas_jobs"] == {} and not state["atlas_stopped"]
 
 
@@ -351,7 +355,7 @@ def test_a_perplexity_that_is_too_large(store):
 
 def test_numbers_that_are_not_there_yet_take_as_much_room(store):
     known = spec(opened(space_1=store["vae"], space_2=panes.PIXELS))["panes"][0]["numbers"]
-    blank = mapview.numbers(None)
+    blank = map_view.numbers(None)
     assert [name for name, *_ in blank] == [name for name, *_ in known]
     assert not any(c.isdecimal() for _name, value, _help in blank for c in value)
 
@@ -365,7 +369,7 @@ def test_codes_that_are_no_numbers(store, monkeypatch):
     app = opened(space_1=store["vae"], space_2=store["ae"], map_1="pca")
     assert states(app) == ["stopped", "ready"] and "NaN or infinity in 300 of 300" in spec(app)["panes"][0]["note"]
     brushed(app, selected=np.array([3, 5], np.int32), point=7)
-    assert headings(app) == ["2 selected", f"The 10 nearest of {atlas.labels('mnist-5k', 300)[7]}, number 7"]
+    assert headings(app) == ["2 selected", f"The 10 nearest of {map_state.labels('mnist-5k', 300)[7]}, number 7"]
     app.selectbox(key="map_1").set_value("tsne").run()
     assert states(whole(app)) == ["making", "ready"], "the queue will say it"
     app.selectbox(key="colour").set_value(f"error-{store['vae']}").run()
@@ -397,7 +401,7 @@ def test_digits_of_one_class_and_all_the_same(store, monkeypatch, same):
 
 def test_a_model_of_another_data_set(store):
     name = train_or_load(dataclasses.replace(tiny_config("ae"), data=DataConfig("lines", limit=200)), "cpu").name
-    loaders.runs.clear()
+    cached.runs.clear()
     app = opened(space_1=name, space_2=store["ae"])
     assert states(app) == ["ready"] * 2 and "trained on lines" in spec(app)["panes"][0]["warnings"][0]
     assert spec(app)["panes"][1]["warnings"] == [] and spec(app)["points"] == "mnist-5k:300"

@@ -17,7 +17,8 @@ from aevae import paths
 from aevae.latent.interpolation import KINDS, arithmetic, bilinear, lerp, path, slerp
 from aevae.metrics.neighbours import count_within
 from aevae.runs import load_run
-from aevae.ui import interpolating, loaders, pictures
+from aevae.ui.interpolate import path_view
+from aevae.ui.shared import cached, image_sheets
 
 PAGE = "pages/explore/interpolate.py"
 
@@ -38,7 +39,7 @@ def pick(at: AppTest, kind: str, key: str):
 
 
 def digits(*numbers: int) -> np.ndarray:
-    return loaders.test_digits()[0][list(numbers)]
+    return cached.test_digits()[0][list(numbers)]
 
 
 def test_an_empty_store_says_what_to_do(empty_store):
@@ -50,9 +51,9 @@ def test_an_empty_store_says_what_to_do(empty_store):
 def test_two_digits_in_pixels_and_in_both_models(store):
     at = page(digit_a="3", digit_b="5")
     assert len(strips(at)) == 1 + 2 * 2  # the blend; AE and VAE, straight and spherical
-    space = interpolating.model_space(load_run(store["ae"]))
+    space = path_view.model_space(load_run(store["ae"]))
     walked = space.steps(path(*space.encode(digits(3, 5)), 9, "linear"))
-    assert strips(at)[1].strip() == interpolating.steps_html(walked).strip()
+    assert strips(at)[1].strip() == path_view.steps_html(walked).strip()
     assert len(at.get("plotly_chart")) == 2
     assert len(at.get("download_button")) == 1
 
@@ -79,9 +80,9 @@ def test_four_corners(store):
     for i, letter in enumerate("abcd"):
         pick(at, "number_input", f"digit_{letter}").set_value(20 + i).run()
     assert not at.exception
-    space = interpolating.model_space(load_run(store["vae"]))
+    space = path_view.model_space(load_run(store["vae"]))
     sheet = bilinear(space.encode(digits(20, 21, 22, 23)), 4).reshape(16, -1)
-    assert strips(at)[2].strip() == interpolating.steps_html(space.steps(sheet), 4).strip()
+    assert strips(at)[2].strip() == path_view.steps_html(space.steps(sheet), 4).strip()
 
 
 def test_latent_arithmetic(store):
@@ -89,14 +90,14 @@ def test_latent_arithmetic(store):
     pick(at, "button_group", "walk").set_value("sum").run()
     assert not at.exception
     assert len(strips(at)) == 3
-    space = interpolating.model_space(load_run(store["ae"]))
+    space = path_view.model_space(load_run(store["ae"]))
     result = space.steps(arithmetic(*space.encode(digits(3, 5, 8)))[None])
-    assert f"= near a {loaders.test_digits()[1][result.nearest[0]]}" in strips(at)[1]
+    assert f"= near a {cached.test_digits()[1][result.nearest[0]]}" in strips(at)[1]
     assert f"<div>{result.holes[0]:.1f}</div>" in strips(at)[1]
 
 
 def test_a_minus_a_plus_c_is_c(store):
-    space = interpolating.model_space(load_run(store["vae"]))
+    space = path_view.model_space(load_run(store["vae"]))
     a, c = space.encode(digits(3, 8))
     result = space.steps(arithmetic(a, a, c)[None])
     assert result.nearest[0] == 8
@@ -104,7 +105,7 @@ def test_a_minus_a_plus_c_is_c(store):
 
 
 def test_the_ends_are_real_codes_and_far_away_is_a_hole(store):
-    space = interpolating.model_space(load_run(store["ae"]))
+    space = path_view.model_space(load_run(store["ae"]))
     a, b = space.encode(digits(3, 5))
     steps = space.steps(path(a, b, 9))
     assert steps.holes[[0, -1]] == pytest.approx(0, abs=1e-3)
@@ -113,48 +114,48 @@ def test_the_ends_are_real_codes_and_far_away_is_a_hole(store):
 
 
 def test_the_pixel_space_blends(store):
-    space = interpolating.pixel_space()
+    space = path_view.pixel_space()
     a, b = digits(3, 5)
     middle = space.steps(path(*space.encode(digits(3, 5)), 3)).images[1]
     assert middle == pytest.approx((a + b) / 2, abs=1e-6)
-    assert [kind for _, _, kind in interpolating.routes([space], ["spherical"])] == ["linear"]
+    assert [kind for _, _, kind in path_view.routes([space], ["spherical"])] == ["linear"]
 
 
 def test_a_collapsed_model_has_no_scale():
     blank = np.zeros((5, 1, 28, 28), np.float32)
-    space = interpolating.Space("", lambda x: x, lambda z: blank[: len(z)], np.zeros((9, 2), np.float32), 0.0)
+    space = path_view.Space("", lambda x: x, lambda z: blank[: len(z)], np.zeros((9, 2), np.float32), 0.0)
     steps = space.steps(np.zeros((2, 2), np.float32))
     assert np.isnan(steps.holes).all()
-    assert "–" in interpolating.steps_html(steps)
+    assert "–" in path_view.steps_html(steps)
 
 
 def test_titles_cannot_carry_markup():
-    steps = interpolating.Steps(np.zeros((1, 1, 28, 28), np.float32), np.ones(1), np.zeros(1, int))
-    assert "<script>" not in interpolating.steps_html(steps, titles=["<script>"])
+    steps = path_view.Steps(np.zeros((1, 1, 28, 28), np.float32), np.ones(1), np.zeros(1, int))
+    assert "<script>" not in path_view.steps_html(steps, titles=["<script>"])
 
 
 def test_the_animation_shows_all_walks_side_by_side():
     walks = [np.zeros((4, 1, 28, 28), np.float32), np.ones((4, 1, 28, 28), np.float32)]
-    frames = interpolating.side_by_side(walks)
+    frames = path_view.side_by_side(walks)
     assert frames.shape == (4, 28, 28 + 2 + 28)
-    with Image.open(io.BytesIO(pictures.gif(frames, scale=1))) as gif:
+    with Image.open(io.BytesIO(image_sheets.gif(frames, scale=1))) as gif:
         assert gif.size == (58, 28)
         assert gif.format == "GIF"
 
 
 def test_first_choice_is_a_fair_pair(store):
-    families = {run.name: run.family for run in loaders.finished()}
-    assert [families[name] for name in interpolating.first_choice(loaders.finished())] == ["ae", "vae"]
-    assert interpolating.first_choice([]) == []
+    families = {run.name: run.family for run in cached.finished()}
+    assert [families[name] for name in path_view.first_choice(cached.finished())] == ["ae", "vae"]
+    assert path_view.first_choice([]) == []
 
 
 def test_the_link_restores_the_view(store):
     at = page(walk="Four corners", path="spherical", steps="3", digit_c="40", digit_d="41")
     numbers = [pick(at, "number_input", f"digit_{letter}").value for letter in "abcd"]
     assert numbers[2:] == [40, 41]
-    space = interpolating.model_space(load_run(store["vae"]))
+    space = path_view.model_space(load_run(store["vae"]))
     sheet = bilinear(space.encode(digits(*numbers)), 3, "spherical").reshape(9, -1)
-    assert strips(at)[2].strip() == interpolating.steps_html(space.steps(sheet), 3).strip()
+    assert strips(at)[2].strip() == path_view.steps_html(space.steps(sheet), 3).strip()
 
 
 @pytest.mark.parametrize("query", [{"steps": "99"}, {"walk": "?"}, {"digit_a": "-1"}, {"digit_b": "x"}, {"path": "0"}])
@@ -179,7 +180,7 @@ def test_the_scrub_bar_knows_every_route(store, mounted):
     walked = [(r["space"], r["kind"]) for r in mounted.spec["routes"]]
     assert walked == [(0, "linear"), (1, "linear"), (1, "spherical"), (2, "linear"), (2, "spherical")]
     assert np.array_equal(mounted.arrays["ends"], digits(3, 5).reshape(2, -1))
-    space = interpolating.model_space(load_run(store["vae"]))
+    space = path_view.model_space(load_run(store["vae"]))
     codes = space.encode(digits(3, 5))
     assert mounted.arrays["codes_2"] == pytest.approx(codes, abs=1e-6)
     places = path(*codes, 41, "spherical")
@@ -239,7 +240,7 @@ def test_without_a_browser_that_can_the_server_draws_the_place(store):
     assert any("server" in caption.value for caption in at.caption)
     assert len(strips(at)) == 1 + 1 + 2 * 2
     pick(at, "slider", "t").set_value(0.25).run()
-    space = interpolating.model_space(load_run(store["vae"]))
+    space = path_view.model_space(load_run(store["vae"]))
     a, b = space.encode(digits(pick(at, "number_input", "digit_a").value, pick(at, "number_input", "digit_b").value))
     here = space.steps(np.stack([lerp(a, b, 0.25), slerp(a, b, 0.25)]))
     for i in range(2):

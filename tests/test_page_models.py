@@ -11,10 +11,13 @@ import pytest
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, cli, exchange, jobs, paths, runs
-from aevae.blob import unpack
+from aevae import cli, paths, runs
+from aevae.browser.blob import unpack
 from aevae.config import fingerprint
-from aevae.ui import gallery
+from aevae.exchange import run_archive
+from aevae.queue import jobs
+from aevae.store import checkpoints
+from aevae.ui.models import gallery
 
 APP = paths.ROOT / "app.py"
 
@@ -154,7 +157,7 @@ def test_shipped_run_has_no_delete(store):
 
 def test_export_and_bring_in(store):
     info = checkpoints.find_run(store["vae"])
-    data = exchange.pack(info)
+    data = run_archive.pack(info)
     checkpoints.delete_run(info)
     at = page(view="Bring in")
     at.file_uploader(key="models_zip").set_value(("run.zip", data, "application/zip")).run()
@@ -171,7 +174,7 @@ def test_bring_in_a_folder(store):
     files = [(f"{info.name} (1)/{file.name}", file.read_bytes(), "") for file in info.path.iterdir() if file.is_file()]
     checkpoints.delete_run(info)
     at = page(view="Bring in")
-    at.file_uploader(key="models_folder").set_value([f for f in files if f[0].split("/")[1] in exchange.FILES]).run()
+    at.file_uploader(key="models_folder").set_value([f for f in files if f[0].split("/")[1] in run_archive.FILES]).run()
     press(at, "models_import")
     assert "is here now" in texts(at.success) and checkpoints.finished_run(store["vae"])
 

@@ -6,11 +6,11 @@ import torch
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
 from aevae.latent import sampling
 from aevae.runs import train_or_load
-from aevae.ui import bank as banks
-from aevae.ui import desk, maps
+from aevae.ui.sliders import latent_code as banks
+from aevae.ui.sliders import live_view, server_view
 
 PAGE = "pages/explore/sliders.py"
 
@@ -90,8 +90,8 @@ def test_density_of_the_prior():
 
 def test_cells_and_places_agree():
     xs, ys = np.linspace(-3, 3, 7), np.linspace(0, 1, 7)
-    assert [maps.nearest_cell(maps.cell_place(i, xs, ys), xs, ys) for i in range(49)] == list(range(49))
-    assert maps.cell_place(0, xs, ys) == (-3, 1)  # top left
+    assert [server_view.nearest_cell(server_view.cell_place(i, xs, ys), xs, ys) for i in range(49)] == list(range(49))
+    assert server_view.cell_place(0, xs, ys) == (-3, 1)  # top left
 
 
 # -- the page
@@ -178,8 +178,8 @@ def test_a_place_of_the_plane_becomes_the_code(store):
 
     bank = banks.open_bank(store["vae"])
     z = np.array([0.0, 1.0, 2.0], np.float32)
-    xs, ys = maps.grid_lines(bank, (0, 2), 5, by_prior=False)
-    assert maps.grid_sheet(bank, z, (0, 2), xs, ys)[:4] == b"\x89PNG" == maps.strips(bank, z, [0, 1])[:4]
+    xs, ys = server_view.grid_lines(bank, (0, 2), 5, by_prior=False)
+    assert server_view.grid_sheet(bank, z, (0, 2), xs, ys)[:4] == b"\x89PNG" == server_view.strips(bank, z, [0, 1])[:4]
     st.session_state[banks.CODE] = "0,1,2"
     banks.place((0, 2), (1.5, -1.5), bank)
     assert st.session_state[banks.CODE] == "1.5,1,-1.5"
@@ -211,7 +211,7 @@ def test_without_a_prior_the_usual_range_is_that_of_the_codes(store):
 
 
 def test_the_gauge_holds_nine_of_ten_draws_of_the_prior(store):
-    low, high = desk.gauge(banks.open_bank(store["vae"]))["prior"]
+    low, high = live_view.gauge(banks.open_bank(store["vae"]))["prior"]
     norms = np.linalg.norm(np.random.default_rng(0).standard_normal((50_000, 3)), axis=1)
     assert ((norms >= low) & (norms <= high)).mean() == pytest.approx(0.9, abs=0.01)
 
@@ -221,10 +221,12 @@ def test_another_prior_is_the_measure_of_everything(store):
     narrow = banks.open_bank(train_or_load(tiny_config("vae", prior_std=0.1), "cpu").name)
     unit = banks.open_bank(store["vae"])
     assert (narrow.prior, unit.prior) == (0.1, 1.0)
-    assert narrow.far == pytest.approx(0.1 * unit.far) and desk.comfort(narrow)[1] == pytest.approx(np.full(3, 0.2))
-    lines = [maps.grid_lines(bank, (0, 1), 7, by_prior=True)[0] for bank in (narrow, unit)]
+    assert narrow.far == pytest.approx(0.1 * unit.far) and live_view.comfort(narrow)[1] == pytest.approx(
+        np.full(3, 0.2)
+    )
+    lines = [server_view.grid_lines(bank, (0, 1), 7, by_prior=True)[0] for bank in (narrow, unit)]
     assert lines[0] == pytest.approx(0.1 * lines[1])
-    gauges = [desk.gauge(bank) for bank in (narrow, unit)]
+    gauges = [live_view.gauge(bank) for bank in (narrow, unit)]
     assert gauges[0]["prior"] == pytest.approx([0.1 * norm for norm in gauges[1]["prior"]])
     assert (gauges[0]["std"], gauges[1]["std"]) == (0.1, 1.0)
     app = opened(narrow.name).button(key="start_prior").click().run()
@@ -290,9 +292,9 @@ def test_a_chosen_digit_reaches_bank_and_pad(store):
     app.number_input(key="digit").set_value(17).run()
     bank = banks.open_bank(store["vae"])
     np.testing.assert_allclose(parcel(whole(app), "bank")[1]["home"], banks.clip(bank.codes[17], bank), rtol=1e-6)
-    from aevae.ui import loaders
+    from aevae.ui.shared import cached
 
-    picture = loaders.test_digits()[0][17]
+    picture = cached.test_digits()[0][17]
     np.testing.assert_array_equal(parcel(app, "pad")[1]["picture"], np.rint(picture.ravel() * 255))
 
 
@@ -300,10 +302,10 @@ def test_a_letter_sets_the_code_and_is_acknowledged(store):
     import streamlit as st
 
     bank = banks.open_bank(store["vae"])
-    desk.receive({"z": [0.5, -1, 2.0], "n": 3}, bank, "bank")
-    desk.receive({"z": [0.5, -99, 2.0], "n": 4}, bank, "pad")
+    live_view.receive({"z": [0.5, -1, 2.0], "n": 3}, bank, "bank")
+    live_view.receive({"z": [0.5, -99, 2.0], "n": 4}, bank, "pad")
     assert st.session_state["z"].split(",")[0] == "0.5" and float(st.session_state["z"].split(",")[1]) > -99
-    assert st.session_state[desk.READ] == {"bank": 3, "pad": 4}
+    assert st.session_state[live_view.READ] == {"bank": 3, "pad": 4}
 
 
 @pytest.mark.parametrize(
@@ -332,8 +334,8 @@ def test_hostile_letters_change_nothing(store, z):
     bank = banks.open_bank(store["vae"])
     st.session_state["z"] = "0.5,1,2"
     for n in (None, -1, 2.5, "7", True, 2**60, [1]):
-        desk.receive({"z": z, "n": n}, bank, "bank")
-        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(desk.READ, {}).get("bank") in (None, 3)
+        live_view.receive({"z": z, "n": n}, bank, "bank")
+        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(live_view.READ, {}).get("bank") in (None, 3)
 
 
 @pytest.mark.parametrize("model", ["vae", "ae"])

@@ -10,12 +10,14 @@ import pytest
 from conftest import tiny_config
 from test_page_train import keys, page, press, texts
 
-from aevae import checkpoints, jobs, paths, worker
+from aevae import paths
 from aevae.config import DataConfig, RunConfig, preset
 from aevae.figures import rates
 from aevae.figures.palette import contrast
 from aevae.models import family_class
-from aevae.ui import forms, sweeping
+from aevae.queue import jobs, worker
+from aevae.store import checkpoints
+from aevae.ui.train import form, sweep
 
 BETA = {f.name: f for f in dataclasses.fields(family_class("beta_vae").Config)}
 
@@ -52,7 +54,7 @@ def charts(at) -> list[dict]:
      ("hidden", "1e2", [100])],
 )  # fmt: skip
 def test_a_list_is_read(name, text, values):
-    found = forms.parse_list(BETA[name], text)
+    found = form.parse_list(BETA[name], text)
     assert found == values and [type(v) for v in found] == [type(BETA[name].default)] * len(values)
 
 
@@ -71,14 +73,14 @@ def test_what_the_link_asks_for_is_not_folded_away(empty_store, link, open_):
 
 def test_a_grid_is_every_combination_and_seed():
     config = dataclasses.replace(tiny_config("beta_vae"), seed=3)
-    made = forms.grid(config, {"beta": [1.0, 4.0], "latent_dim": [2, 5]}, 2)
+    made = form.grid(config, {"beta": [1.0, 4.0], "latent_dim": [2, 5]}, 2)
     assert [(c.model.beta, c.model.latent_dim, c.seed) for c in made] == [
         (1.0, 2, 3), (1.0, 2, 4), (1.0, 5, 3), (1.0, 5, 4), (4.0, 2, 3), (4.0, 2, 4), (4.0, 5, 3), (4.0, 5, 4),
     ]  # fmt: skip
-    assert forms.grid(config, {}) == [config]
-    assert len(forms.grid(config, {"beta": list(range(8))}, 8)) == 64
+    assert form.grid(config, {}) == [config]
+    assert len(form.grid(config, {"beta": list(range(8))}, 8)) == 64
     with pytest.raises(ValueError, match="at most 64 runs at once, these lists make 72"):
-        forms.grid(config, {"beta": list(range(9))}, 8)
+        form.grid(config, {"beta": list(range(9))}, 8)
 
 
 def test_lists_of_the_form_become_one_sweep(empty_store):
@@ -276,28 +278,28 @@ def test_half_a_run_never_breaks_it(store, file, content):
 
 
 def test_what_varies_and_its_colours():
-    made = forms.grid(tiny_config("beta_vae"), {"latent_dim": [2, 10], "beta": [1.0, 4.0, 16.0]}, 2)
-    found = [sweeping.Member(c.name, c.to_dict(), None, None, []) for c in made]
-    assert sweeping.varied([m.config for m in found]) == ["beta", "latent_dim"]
-    curves = sweeping.curves(found)
+    made = form.grid(tiny_config("beta_vae"), {"latent_dim": [2, 10], "beta": [1.0, 4.0, 16.0]}, 2)
+    found = [sweep.Member(c.name, c.to_dict(), None, None, []) for c in made]
+    assert sweep.varied([m.config for m in found]) == ["beta", "latent_dim"]
+    curves = sweep.curves(found)
     assert {(c.name, c.colour, c.dash) for c in curves} == {
         (f"β = {b:g}, d = {d}", i / 2, j) for i, b in enumerate((1, 4, 16)) for j, d in enumerate((2, 10))
     }
-    assert len(set(sweeping.names_of(found).values())) == 12
+    assert len(set(sweep.names_of(found).values())) == 12
 
 
 def member(part, left=None, state="running", pace="go"):
     progress = {"step": part * 100, "steps": 100} | ({"seconds_left": left} if left is not None else {})
     job = jobs.Job(1, "", "", {}, "cpu", state, 1, "", False, 0, 0, None, 0, progress, "", "", pace)
-    return sweeping.Member("", {}, job, None, [])
+    return sweep.Member("", {}, job, None, [])
 
 
 def test_time_left():
-    assert sweeping.seconds_left([member(0.5, 10.0), member(0.5, 12.0)]) == 12
+    assert sweep.seconds_left([member(0.5, 10.0), member(0.5, 12.0)]) == 12
     # two took 24 s so far as they need; two more, that wait, need as long
-    assert sweeping.seconds_left([member(0.5, 12.0)] * 2 + [member(0, state="queued")] * 2) == pytest.approx(12 + 24)
-    assert sweeping.seconds_left([member(0)]) is None
-    assert sweeping.seconds_left([member(0.5, 12.0, pace="pause")]) is None
+    assert sweep.seconds_left([member(0.5, 12.0)] * 2 + [member(0, state="queued")] * 2) == pytest.approx(12 + 24)
+    assert sweep.seconds_left([member(0)]) is None
+    assert sweep.seconds_left([member(0.5, 12.0, pace="pause")]) is None
 
 
 # -- the figures -----------------------------------------------------------------------------------------------------

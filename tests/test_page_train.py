@@ -14,11 +14,14 @@ import pytest
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import checkpoints, estimates, jobs, paths, report, worker
-from aevae.blob import unpack
+from aevae import paths
+from aevae.browser.blob import unpack
 from aevae.config import DataConfig, RunConfig, TrainConfig, preset
 from aevae.models import FAMILIES, family_class
-from aevae.ui import costs, forms, jobpanel
+from aevae.queue import estimates, jobs, worker
+from aevae.reporting import report
+from aevae.store import checkpoints
+from aevae.ui.train import costs, form, run_panel
 
 APP = paths.ROOT / "app.py"
 
@@ -514,12 +517,12 @@ def test_fill_is_the_inverse_of_the_form(empty_store):
         import streamlit as st
 
         from aevae.config import RunConfig
-        from aevae.ui import forms
+        from aevae.ui.train import form
 
         if "filled" not in st.session_state:
             st.session_state["filled"] = True
-            forms.fill(RunConfig.from_dict(raw))
-        st.session_state["made"] = forms.run_form()[0]
+            form.fill(RunConfig.from_dict(raw))
+        st.session_state["made"] = form.run_form()[0]
 
     at = AppTest.from_function(script, args=(config.to_dict(),), default_timeout=60).run()
     assert not at.exception and at.session_state["made"] == [config]
@@ -543,7 +546,7 @@ def test_cost_scales_and_knows_sizes(empty_store):
      (1500, "about 20 min"), (7300, "about 2 h")],
 )  # fmt: skip
 def test_duration(seconds, text):
-    assert forms.duration(seconds) == text
+    assert form.duration(seconds) == text
 
 
 def test_lines_leave_out_what_is_foreign(tmp_path):
@@ -551,7 +554,7 @@ def test_lines_leave_out_what_is_foreign(tmp_path):
         '{"epoch": 0, "test": {"recon": 1.5, "bad": "x"}}\n{"epoch": "1", "test": {}}\n'
         '{"epoch": 2, "test": {"recon": NaN}, "train": []}\n'
     )
-    assert jobpanel.lines(tmp_path) == [
+    assert run_panel.lines(tmp_path) == [
         {"epoch": 0, "test": {"recon": 1.5}},
         {"epoch": 2, "train": {}, "test": {}},
     ]

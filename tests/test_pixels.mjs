@@ -3,10 +3,10 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
 
-import { moved, squared } from "../aevae/ui/web/decoders.js";
-import { apart, between } from "../aevae/ui/web/draws.js";
-import { likelihood } from "../aevae/ui/web/pixels.js";
-import { unpack } from "../aevae/ui/web/loader.js";
+import { moved, squared } from "../aevae/ui/labs/web/decoders.js";
+import { apart, between } from "../aevae/ui/labs/web/draws.js";
+import { likelihood } from "../aevae/ui/live/pixels.js";
+import { unpack } from "../aevae/ui/live/loader.js";
 
 const folder = process.env.AEVAE_FIXTURES;
 const skip = folder ? false : "run by pytest tests/test_js.py, which exports what PyTorch computes";

@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 from conftest import open_page, tiny_config
 
-from aevae import checkpoints, cli, exchange, paths, queuefile, runs
+from aevae import cli, paths, runs
 from aevae.embeddings import export
-from aevae.packing import zip_of
+from aevae.exchange import run_archive
+from aevae.exchange.packing import zip_of
+from aevae.queue import queuefile
+from aevae.store import checkpoints
 
 EVAL = ["--metrics", "jacobian_norm", "--n", "20", "--device", "cpu", "--json"]
 
@@ -156,13 +159,13 @@ YEARS = {"1970": 0, "2120": 4_733_510_400}
 @pytest.mark.parametrize("year", YEARS)
 def test_a_run_of_any_date_travels(store, year, tmp_path, monkeypatch):
     info = checkpoints.find_run(store["vae"])
-    today = exchange.pack(info)
+    today = run_archive.pack(info)
     for file in info.path.iterdir():
         os.utime(file, (YEARS[year], YEARS[year]))
-    packed = exchange.pack(checkpoints.find_run(store["vae"]))
+    packed = run_archive.pack(checkpoints.find_run(store["vae"]))
     assert packed == today, "the same run is the same bytes"
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "other"))
-    assert exchange.unpack(packed) == info.name
+    assert run_archive.unpack(packed) == info.name
 
 
 @pytest.mark.parametrize("year", YEARS)

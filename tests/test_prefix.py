@@ -15,7 +15,9 @@ from test_browser import Server, Tab, browser, until  # noqa: F401
 from test_deploy import Class, nginx  # noqa: F401
 
 from aevae import paths
-from aevae.ui import live, serving, teacher, watch
+from aevae.ui.frame import monitoring, teacher
+from aevae.ui.frame import server as serving
+from aevae.ui.live import component
 
 LIVE = ("sliders", "denoise", "interpolate", "embeddings", "bottleneck", "models?run=7797c7142785")
 
@@ -26,7 +28,7 @@ LIVE = ("sliders", "denoise", "interpolate", "embeddings", "bottleneck", "models
 @pytest.mark.parametrize(("base", "begins"), [("", ""), ("lab", "/lab"), ("/lab/", "/lab"), ("a/b", "/a/b")])
 def test_each_route_of_our_own_lies_under_the_path_of_the_server(monkeypatch, base, begins):
     monkeypatch.setattr(st, "get_option", {"server.baseUrlPath": base}.get)
-    own = [route.path for route in (*live.routes(), *teacher.routes(), *watch.routes())]
+    own = [route.path for route in (*component.routes(), *teacher.routes(), *monitoring.routes())]
     assert [route.path for route in serving.routes()] == [begins + path for path in own]
 
 
@@ -35,7 +37,7 @@ def test_no_route_is_given_to_the_server_without_that_path():
 
 
 def test_no_module_asks_for_an_address_from_the_root_of_the_host():
-    for file in live._files("js"):
+    for file in component._files("js"):
         assert not re.search(r"""(fetch|import|URL)\(\s*["'`]/""", file.read_text("utf-8")), file.name
 
 
@@ -127,16 +129,18 @@ def test_behind_the_recipe_a_class_sees_no_numbers_of_the_server_under_a_path_ei
 @pytest.mark.parametrize("code", ["network", "weights", "layer", "browser"])
 def test_only_a_page_with_a_server_version_promises_one(session_with, code):
     session_with(code)
-    assert "server" not in live._texts()[code], "the component itself does not know"
-    assert live.trouble([]).startswith(live._texts()[code]) and "The server decodes instead" in live.trouble([])
-    assert live.trouble([], has_server_version=False) == live._texts()[code]
+    assert "server" not in component._texts()[code], "the component itself does not know"
+    assert component.trouble([]).startswith(
+        component._texts()[code]
+    ) and "The server decodes instead" in component.trouble([])
+    assert component.trouble([], has_server_version=False) == component._texts()[code]
 
 
 @pytest.fixture
 def session_with(monkeypatch):
     session = {}
     monkeypatch.setattr(st, "session_state", session)
-    return lambda code: session.update({live._TROUBLE: {"": code}, live._WHEN: float("inf")})
+    return lambda code: session.update({component._TROUBLE: {"": code}, component._WHEN: float("inf")})
 
 
 @pytest.mark.parametrize("path", ["pages/autoencoders/05_score.py", "pages/explore/embeddings.py"])

@@ -6,14 +6,14 @@ from streamlit.testing.v1 import AppTest
 from test_browser import Tab, browser, server  # noqa: F401  (browser, server: fixtures)
 from test_gone import rerun_fragment
 
-from aevae import jobs
-from aevae.ui import loaders
+from aevae.queue import jobs
+from aevae.ui.shared import cached
 
 
 @pytest.fixture(autouse=True)
 def no_worker(monkeypatch):
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    loaders.runs.clear()
+    cached.runs.clear()
 
 
 def ended(*configs) -> list[jobs.Job]:

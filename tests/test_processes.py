@@ -13,8 +13,10 @@ import pytest
 from conftest import tiny_config
 from test_jobs import long_config, state, until
 
-from aevae import checkpoints, jobs, logs, paths, processes
-from aevae.worker import Worker
+from aevae import logs, paths
+from aevae.queue import jobs, processes
+from aevae.queue.worker import Worker
+from aevae.store import checkpoints
 
 SERVER = """
 import sys, time

@@ -11,10 +11,10 @@ from conftest import fitting, of_pictures, variants
 from torch import nn
 from torch.nn import functional as F
 
-from aevae.blob import unpack
+from aevae.browser.blob import unpack
+from aevae.browser.program import DECODE_PARITY, Unsupported, half_is_enough, program
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.paths import ROOT
-from aevae.program import DECODE_PARITY, Unsupported, half_is_enough, program
 
 VARIANTS = [v for v in variants() if v[0] in of_pictures(FAMILIES)]
 
@@ -53,7 +53,7 @@ def small(family: str, network: str = "mlp", likelihood: str = "bernoulli"):
 
 def known_operations() -> set[str]:
     """Names in the table OPS of the browser's core."""
-    text = (ROOT / "aevae" / "ui" / "web" / "core.js").read_text()
+    text = (ROOT / "aevae/ui/live/core.js").read_text()
     table = re.search(r"^const OPS = \{\n(.*?)^\};", text, re.DOTALL | re.MULTILINE)[1]
     return set(re.findall(r"^  (\w+)[,:]", table, re.MULTILINE))
 

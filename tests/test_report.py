@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from aevae import checkpoints, cli, report
+from aevae import cli
 from aevae.config import DataConfig
+from aevae.reporting import report
 from aevae.runs import load_run
+from aevae.store import checkpoints
 
 
 class Page(HTMLParser):

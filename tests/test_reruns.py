@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from conftest import open_page
 
-from aevae import embeddings, jobs, runs
-from aevae.ui import atlas, panes
+from aevae import embeddings, runs
+from aevae.queue import jobs
+from aevae.ui.embeddings import map_state, panes
 
 PAGES = {
     "denoise": "pages/explore/denoise.py",
@@ -63,8 +64,8 @@ def test_a_rerun_that_changes_nothing_computes_nothing(store, counted, tmp_path,
 
 def test_a_look_reads_a_map_once_and_each_map_is_looked_at_once_a_run(store, counted, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
-    looks, look_at = [], atlas.look_at
-    monkeypatch.setattr(atlas, "look_at", lambda *args: looks.append(args) or look_at(*args))
+    looks, look_at = [], map_state.look_at
+    monkeypatch.setattr(map_state, "look_at", lambda *args: looks.append(args) or look_at(*args))
     at = open_page(PAGES["embeddings"], map_1="PCA", map_2="PCA", panes="2")
     assert not at.exception and len(looks) == 2
     looks.clear()

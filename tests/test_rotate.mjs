@@ -1,9 +1,9 @@
 // node --test tests/test_rotate.mjs: matrices of a turned code, lines through points, signed pictures.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { absoluteLine, all, between, median, squaredLine } from "../aevae/ui/web/outliers.js";
-import { dropped, errorWithout, exponential, through, times, transposed, turnedRows } from "../aevae/ui/web/rotate.js";
-import { reach, tint } from "../aevae/ui/web/signed.js";
+import { absoluteLine, all, between, median, squaredLine } from "../aevae/ui/labs/web/outliers.js";
+import { dropped, errorWithout, exponential, through, times, transposed, turnedRows } from "../aevae/ui/labs/web/rotate.js";
+import { reach, tint } from "../aevae/ui/live/signed.js";
 
 const near = (a, b, far = 1e-9) => a.forEach((v, i) => assert.ok(Math.abs(v - b[i]) < far, `${v} is not ${b[i]}`));
 const SKEW = [0, -1, 0.3, 1, 0, -0.2, -0.3, 0.2, 0];

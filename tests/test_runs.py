@@ -13,10 +13,11 @@ import torch
 from conftest import BASIC, tiny_config
 from safetensors.numpy import load_file
 
-from aevae import checkpoints, paths, recorder
-from aevae.checkpoints import DamagedRun, read_run
+from aevae import paths
 from aevae.models import build_model
 from aevae.runs import load_run, train_or_load
+from aevae.store import checkpoints, recorder
+from aevae.store.checkpoints import DamagedRun, read_run
 from aevae.training.trainer import EpochDone, StepDone
 
 FILES = {
@@ -264,8 +265,9 @@ def test_hostile_json_is_damage_not_a_crash(store, name, content):
 def test_a_handful_of_own_pictures(empty_store, tmp_path, monkeypatch, count):
     from PIL import Image
 
-    from aevae import datasets, exchange
+    from aevae import datasets
     from aevae.config import DataConfig
+    from aevae.exchange import run_archive
 
     folder = tmp_path / "pictures"
     folder.mkdir()
@@ -277,9 +279,9 @@ def test_a_handful_of_own_pictures(empty_store, tmp_path, monkeypatch, count):
     config = dataclasses.replace(tiny_config("vae"), data=data)
     run = load_run(train_or_load(config, "cpu").name)
     assert run.film["original"].shape == (16, 28, 28)
-    packed = exchange.pack(run.info)
+    packed = run_archive.pack(run.info)
     checkpoints.delete_run(run.info)
-    assert exchange.unpack(packed) == run.name
+    assert run_archive.unpack(packed) == run.name
 
 
 def test_exact_pictures_have_a_finite_psnr():

@@ -1,7 +1,7 @@
 // node --test tests/test_score.mjs: the score of a mixture, a small network, Langevin's walk.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { along, annealed, langevin, network, normals, scoreAt, shares, spoilt } from "../aevae/ui/web/score.js";
+import { along, annealed, langevin, network, normals, scoreAt, shares, spoilt } from "../aevae/ui/labs/web/score.js";
 
 const PARTS = [-1, 0, 0.5, 0.7, 1, 0.5, 0.3, 0.3];
 const near = (a, b, far = 1e-6) => assert.ok(Math.abs(a - b) < far, `${a} is not ${b}`);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
-import { along, height, nearestSample, pingPong, place, profilePath, slerp } from "../aevae/ui/web/scrub.js";
+import { along, height, nearestSample, pingPong, place, profilePath, slerp } from "../aevae/ui/interpolate/scrub.js";
 
 const file = process.env.AEVAE_WALKS;
 const skip = file ? false : "run by pytest tests/test_page_interpolate.py, which exports what Python computes";

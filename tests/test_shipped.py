@@ -5,10 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
-from aevae import checkpoints, datasets, paths, runs
+from aevae import datasets, paths, runs
 from aevae.config import DataConfig
 from aevae.models import FAMILIES
-from aevae.ui import filming
+from aevae.store import checkpoints
+from aevae.ui.film import film_view
 from benchmarks import shipped as table
 from scripts import make_pretrained
 
@@ -64,13 +65,13 @@ def test_stored_numbers(name):
 @pytest.mark.parametrize("name", RUNS)
 def test_a_film_is_shipped_of_what_takes_single_pictures(name):
     info = checkpoints.find_run(name)
-    film = filming.read(info)
+    film = film_view.read(info)
     assert (film is None) == (info.traits["input"] != "image")
     if film is None:
         assert (info.path / "preview.png").stat().st_size > 200, "a sheet stands for it"
         return
     assert 2 <= len(film["epoch"]) <= runs.SHIPPED_FRAMES and film["epoch"][-1] == info.epochs
-    arrays = filming.parcel(film, filming.plane_of(film["codes"][-1]))
+    arrays = film_view.parcel(film, film_view.plane_of(film["codes"][-1]))
     assert arrays["0.mu"].shape[2] == info.latent_dim and all(np.isfinite(a).all() for a in arrays.values())
 
 

@@ -12,10 +12,14 @@ import pytest
 from conftest import open_page, tiny_config
 from PIL import Image
 
-from aevae import checkpoints, cli, datasets, embeddings, jobs, paths
+from aevae import cli, datasets, embeddings, paths
 from aevae.config import DataConfig
 from aevae.datasets import shown
-from aevae.ui import brushing, filming, loaders, opening, state
+from aevae.queue import jobs
+from aevae.store import checkpoints
+from aevae.ui.embeddings import details
+from aevae.ui.film import film_view
+from aevae.ui.shared import cached, opening, run_picker
 
 ANIMALS = ("Ant", "Bee, small", "=Cat")
 
@@ -53,11 +57,11 @@ def own_run(animals, monkeypatch, tmp_path):
     monkeypatch.setenv("AEVAE_PRETRAINED", str(tmp_path / "none"))
     st.cache_data.clear()
     st.cache_resource.clear()
-    loaders.runs.clear()
+    cached.runs.clear()
     yield animals[2], f"images:{animals[1]}"
     st.cache_data.clear()
     st.cache_resource.clear()
-    loaders.runs.clear()
+    cached.runs.clear()
 
 
 def test_the_rule_is_written_once():
@@ -112,10 +116,10 @@ def test_a_foreign_config_has_a_data_set_all_the_same(raw):
 def test_a_run_of_own_images_shows_its_own(own_run):
     name, data = own_run
     info = checkpoints.find_run(name)
-    assert opening.common_set([info]) == opening.common_set([loaders.run(name)]) == data
-    assert state.seen_note(info, data) is None
-    assert "own pictures (zoo)" in state.seen_note(info, datasets.EMBEDDED)
-    assert tuple(filming._spec(info, filming.read(info), False, ("red", 0))["classes"]) == loaders.class_names(data)
+    assert opening.common_set([info]) == opening.common_set([cached.run(name)]) == data
+    assert run_picker.seen_note(info, data) is None
+    assert "own pictures (zoo)" in run_picker.seen_note(info, datasets.EMBEDDED)
+    assert tuple(film_view._spec(info, film_view.read(info), False, ("red", 0))["classes"]) == cached.class_names(data)
 
 
 @pytest.mark.parametrize("page", ["sliders", "denoise", "interpolate", "embeddings"])
@@ -129,20 +133,20 @@ def test_no_page_calls_own_images_of_another_kind(own_run, mounted, page):
     assert "of another kind" not in said
     if page == "embeddings":
         (spec, _arrays) = mounted["atlas_view"]
-        assert spec["classes"] == list(loaders.class_names(data)) and spec["points"].startswith(data)
+        assert spec["classes"] == list(cached.class_names(data)) and spec["points"].startswith(data)
     else:
         pills = next(p for p in at.get("button_group") if p.key.endswith("_class"))
-        assert list(pills.options)[1:] == list(loaders.class_names(data))
+        assert list(pills.options)[1:] == list(cached.class_names(data))
 
 
 @pytest.fixture
 def mounted(monkeypatch):
     """Key -> (spec, arrays) of what is mounted on a page."""
-    from aevae.ui import live
+    from aevae.ui.live import component
 
     found = {}
     monkeypatch.setattr(
-        live, "mount", lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})
+        component, "mount", lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})
     )
     return found
 
@@ -151,19 +155,19 @@ def test_the_pad_and_the_picker_name_the_classes(own_run, mounted):
     name, data = own_run
     at = open_page("pages/explore/sliders.py", model=name)
     assert not at.exception
-    assert mounted["pad_live"][0]["classes"] == list(loaders.class_names(data))
+    assert mounted["pad_live"][0]["classes"] == list(cached.class_names(data))
     names = mounted["digit_grid"][0]["names"]
-    assert names and all(any(text.startswith(c) for c in loaders.class_names(data)) for text in names)
+    assert names and all(any(text.startswith(c) for c in cached.class_names(data)) for text in names)
 
 
 def test_exports_name_the_classes(own_run, tmp_path, capsys):
     name, data = own_run
-    names = brushing.class_names(data, 24)
-    assert set(names) == set(loaders.class_names(data))
+    names = details.class_names(data, 24)
+    assert set(names) == set(cached.class_names(data))
     look = type("Look", (), {"map": type("Map", (), {"xy": np.zeros((24, 2), np.float32)})})
     import csv
 
-    rows = list(csv.DictReader(io.StringIO(brushing.csv([look], names))))
+    rows = list(csv.DictReader(io.StringIO(details.csv([look], names))))
     assert [row["label"].removeprefix("'") for row in rows] == names.tolist()
     assert not any(row["label"].startswith("=") for row in rows)
     parts = embeddings.export.projector_zip(np.zeros((24, 2)), names, np.zeros((24, 1, 28, 28), np.uint8))
@@ -172,7 +176,7 @@ def test_exports_name_the_classes(own_run, tmp_path, capsys):
     out = tmp_path / "codes.npz"
     assert cli.main(["embed", name, "--method", "pca", "--out", str(out)]) == 0
     kept = np.load(out)
-    assert tuple(kept["classes"]) == loaders.class_names(data)
+    assert tuple(kept["classes"]) == cached.class_names(data)
     assert set(kept["classes"][kept["labels"]]) == set(names)
 
 
@@ -184,4 +188,4 @@ def test_a_name_from_outside_stays_one_line_of_the_projector():
 def test_titles():
     assert datasets.title_of("kmnist") == "kmnist"
     assert datasets.title_of("images:/gone/holiday.zip") == "own pictures (holiday.zip)"
-    assert not re.search(r"[<\[*]", state.plain(datasets.title_of("images:/gone/<b>*[x]")))
+    assert not re.search(r"[<\[*]", run_picker.plain(datasets.title_of("images:/gone/<b>*[x]")))

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from aevae import datasets
+from aevae.browser.program import program
 from aevae.config import DataConfig, TrainConfig, build
 from aevae.metrics.units import active_units
 from aevae.models import build_model, family_class
 from aevae.models.blocks import parameter_count
-from aevae.program import program
 from aevae.training.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from aevae import datasets, losses
+from aevae.browser.program import program
 from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
 from aevae.models.k_sparse import KSparseConfig, largest
 from aevae.models.sparse import SparseConfig
 from aevae.models.sparse_kl import KLSparseConfig
-from aevae.program import program
 from aevae.training.trainer import Trainer
 
 CPU = torch.device("cpu")

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from aevae import checkpoints, comparison, losses, metrics, paths, runs
+from aevae import losses, metrics, paths, runs
 from aevae.config import DataConfig
 from aevae.metrics import METRICS, evidence
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.outputs import Loss
+from aevae.reporting import comparison
 from aevae.spread import Tally, spread, worst_share
+from aevae.store import checkpoints
 from tests.conftest import TINY, fitting
 
 

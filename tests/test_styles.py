@@ -1,15 +1,15 @@
-"""Style sheets of `ui/web`: each styles what its own module draws, and reaches no other module."""
+"""Style sheets: each styles what its own module draws, and reaches no other module."""
 
 import re
 
 import pytest
 
-from aevae.ui import live
+from aevae.ui.live import component
 
-SHEETS = {path.stem: path.read_text("utf-8") for path in live._files("css")}
+SHEETS = {path.stem: path.read_text("utf-8") for path in component.STYLES.values()}
 MOUNT = re.compile(r"^export (function|const) mount\b", re.M)
-MODULES = {path.stem for path in live._files("js") if MOUNT.search(path.read_text("utf-8"))}
-OWN = sorted(set(SHEETS) - set(live.COMMON_STYLES))
+MODULES = {path.stem for path in component.MODULES.values() if MOUNT.search(path.read_text("utf-8"))}
+OWN = sorted(set(SHEETS) - set(component.COMMON_STYLES))
 
 
 def selectors(sheet: str) -> list[str]:
@@ -25,22 +25,28 @@ def roots(selector: str) -> set[str]:
     return set(re.findall(r"\.([\w-]+)", first.group(1) or first.group(2))) if first else set()
 
 
+@pytest.mark.parametrize("ending", ["js", "css"])
+def test_no_two_files_have_one_name(ending):
+    found = [path.stem for path in component.ROOMS.rglob(f"*.{ending}")]
+    assert sorted(found) == sorted(component.files(ending))
+
+
 def test_a_module_is_given_its_own_styles_alone():
     for module in MODULES:
-        given = [name for name in live.styles(module) if name not in live.COMMON_STYLES]
-        assert set(given) <= {module, *live.BORROWED_STYLES.get(module, ())}
+        given = [name for name in component.styles(module) if name not in component.COMMON_STYLES]
+        assert set(given) <= {module, *component.BORROWED_STYLES.get(module, ())}
     assert set(OWN) <= MODULES, "a sheet that no module is given"
-    assert {name for names in live.BORROWED_STYLES.values() for name in names} <= set(OWN)
+    assert {name for names in component.BORROWED_STYLES.values() for name in names} <= set(OWN)
 
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_sheet_begins_each_selector_with_the_root_of_its_module(name):
-    about = {name} | {module for module, names in live.BORROWED_STYLES.items() if name in names}
+    about = {name} | {module for module, names in component.BORROWED_STYLES.items() if name in names}
     for selector in selectors(SHEETS[name]):
         assert roots(selector) and roots(selector) <= about, selector
 
 
-@pytest.mark.parametrize("name", live.COMMON_STYLES)
+@pytest.mark.parametrize("name", component.COMMON_STYLES)
 def test_a_common_sheet_styles_no_module_by_a_name_that_others_use_inside(name):
     for selector in selectors(SHEETS[name]):
         assert selector.startswith((".live", ".live ")), selector
@@ -49,4 +55,4 @@ def test_a_common_sheet_styles_no_module_by_a_name_that_others_use_inside(name):
 
 def test_the_data_flow_of_the_film_is_not_the_lab_of_that_name():
     """Both have a class `flow`; in one sheet the lab's beat the film's."""
-    assert "flow" in live.styles("flow") and "flow" not in live.styles("film")
+    assert "flow" in component.styles("flow") and "flow" not in component.styles("film")

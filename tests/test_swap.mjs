@@ -1,7 +1,7 @@
 // node --test tests/test_swap.mjs: contents and how sure they are.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { contentOf, deviation } from "../aevae/ui/web/swap.js";
+import { contentOf, deviation } from "../aevae/ui/labs/web/swap.js";
 
 const shaped = (values, ...shape) => Object.assign(Float32Array.from(values), { shape });
 const ARRAYS = {

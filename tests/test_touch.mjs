@@ -1,7 +1,7 @@
 // node --test tests/test_touch.mjs: whose a finger is.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { direction } from "../aevae/ui/web/touch.js";
+import { direction } from "../aevae/ui/live/touch.js";
 
 test("a finger means the element across, the page up and down, and neither while it is near", () => {
   assert.equal(direction(0, 0), "");

@@ -18,10 +18,12 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from aevae import paths
-from aevae.checkpoints import list_runs
 from aevae.config import fingerprint
-from aevae.ui import address as urls
-from aevae.ui import canvas, chrome, digits, i18n, loaders, pictures, state
+from aevae.store.checkpoints import list_runs
+from aevae.ui.digit import canvas, picker
+from aevae.ui.frame import i18n, layout
+from aevae.ui.shared import address as urls
+from aevae.ui.shared import cached, image_sheets, run_picker
 
 ROOT = paths.ROOT
 
@@ -73,7 +75,7 @@ def test_the_first_page_works_with_an_empty_store(shelf):
     assert not at.exception
     assert at.title[0].value == "aevae"
     assert "Train one" in texts(at)
-    assert all(page.question in texts(at) for page in chrome.all_pages()[1:])
+    assert all(page.question in texts(at) for page in layout.all_pages()[1:])
 
 
 def test_the_first_page_lists_the_finished_models(shelf):
@@ -98,12 +100,12 @@ def test_a_preview_that_is_no_picture_breaks_nothing(shelf):
 def test_every_page_is_announced_once_and_none_lies_directly_in_pages():
     assert not list((ROOT / "pages").glob("*.py"))  # Streamlit's old discovery would run them without app.py
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/*.py")}
-    assert files == {page.path for page in (*chrome.all_pages(), chrome.SERVER)}
-    assert len({page.url_path for page in chrome.all_pages()}) == len(chrome.all_pages())
+    assert files == {page.path for page in (*layout.all_pages(), layout.SERVER)}
+    assert len({page.url_path for page in layout.all_pages()}) == len(layout.all_pages())
 
 
 def test_the_server_knows_the_menu_before_the_first_session():
-    """Else the first cold deep link is greeted with "Page not found" (see `chrome.announce`)."""
+    """Else the first cold deep link is greeted with "Page not found" (see `layout.announce`)."""
     code = (
         "import app\nfrom streamlit.runtime.pages_manager import PagesManager\n"
         "from streamlit.web.server.app_discovery import discover_asgi_app\nfrom pathlib import Path\n"
@@ -181,12 +183,12 @@ def test_a_link_means_the_same_run_when_another_one_has_its_label(shelf):
     link = address(at)
     assert link == [first], "also where it is the default, which changes with the store"
     second = put_run(shelf / "runs", "vae", 2)
-    loaders.runs.clear()
+    cached.runs.clear()
     for name in (first, second):
         at = AppTest.from_function(choose_one)
         at.query_params["model"] = name
         assert at.run().text[0].value == name and address(at) == [name]
-    label = state.run_label(next(run for run in list_runs() if run.name == first))
+    label = run_picker.run_label(next(run for run in list_runs() if run.name == first))
     at = AppTest.from_function(choose_one)
     at.query_params["model"] = label
     assert "several models here are called so" in at.run().info[0].value
@@ -206,7 +208,7 @@ def test_a_run_that_is_deleted_is_said_to_be(shelf):
     first, second = put_run(shelf / "runs", "vae", 1), put_run(shelf / "runs", "ae", 2)
     at = AppTest.from_function(choose_one).run()
     shutil.rmtree(shelf / "runs" / first)
-    loaders.runs.clear()
+    cached.runs.clear()
     at.run()
     assert at.text[0].value == second and "no longer here" in at.info[0].value and address(at) == [second]
 
@@ -239,7 +241,7 @@ def test_links_hold_across_languages(shelf, monkeypatch, language):
 def choose_one():
     import streamlit as st
 
-    from aevae.ui.state import pick_model
+    from aevae.ui.shared.run_picker import pick_model
 
     st.text(pick_model())
 
@@ -247,7 +249,7 @@ def choose_one():
 def choose_several():
     import streamlit as st
 
-    from aevae.ui.state import pick_models
+    from aevae.ui.shared.run_picker import pick_models
 
     st.text(",".join(pick_models()))
 
@@ -282,7 +284,7 @@ def test_several_models_begin_with_one_of_each_family(shelf):
 
 def test_labels_are_unique(shelf):
     names = [put_run(shelf / "runs", "vae", seed) for seed in (1, 2)]
-    labels = state.run_labels(list_runs())
+    labels = run_picker.run_labels(list_runs())
     assert len(set(labels.values())) == 2
     assert all(name[-12:-6] in labels[name] for name in names)
 
@@ -292,7 +294,7 @@ def test_a_page_says_when_a_model_has_seen_the_digits(shelf):
     put_run(shelf / "runs", seed=2, leave_out=True)
     put_run(shelf / "runs", seed=3, name="mnist-5k")
     put_run(shelf / "runs", seed=4, name="kmnist")
-    notes = [state.seen_note(run) for run in sorted(list_runs(), key=lambda r: r.config["seed"])]
+    notes = [run_picker.seen_note(run) for run in sorted(list_runs(), key=lambda r: r.config["seed"])]
     assert "training pictures" in notes[0]
     assert notes[1] is None
     assert notes[2] is None
@@ -305,14 +307,14 @@ def test_a_page_says_when_a_model_has_seen_the_digits(shelf):
 def choose_digit():
     import streamlit as st
 
-    from aevae.ui.digits import pick_digit
+    from aevae.ui.digit.picker import pick_digit
 
     image, label, index = pick_digit()
     st.text(f"{image.shape} {image.dtype} {label} {index}")
 
 
 def test_the_digit_is_in_the_link():
-    from aevae.ui.loaders import test_digits
+    from aevae.ui.shared.cached import test_digits
 
     images, labels = test_digits()
     assert images.shape == (1000, 1, 28, 28)
@@ -332,20 +334,20 @@ def test_the_digit_is_in_the_link():
 
 def test_a_handful_is_of_the_class_asked_for_and_keeps_the_chosen_one():
     labels = np.arange(1000) % 10
-    some = digits.handful(labels, 3, seed=1, chosen=13)
+    some = picker.handful(labels, 3, seed=1, chosen=13)
     assert len(set(some)) == len(some) == 40
     assert 13 in some
     assert {int(labels[i]) for i in some} == {3}
     other = next(i for i in range(3, 1000, 10) if i not in some)
-    assert digits.handful(labels, 3, seed=1, chosen=other)[0] == other
-    assert {int(labels[i]) for i in digits.handful(labels, 3, seed=1, chosen=4)} == {3}, "a 4 is not among the 3s"
-    assert digits.handful(labels, -1, seed=1, chosen=0) == digits.handful(labels, -1, seed=1, chosen=0)
-    assert digits.handful(labels, -1, seed=1, chosen=0) != digits.handful(labels, -1, seed=2, chosen=0)
+    assert picker.handful(labels, 3, seed=1, chosen=other)[0] == other
+    assert {int(labels[i]) for i in picker.handful(labels, 3, seed=1, chosen=4)} == {3}, "a 4 is not among the 3s"
+    assert picker.handful(labels, -1, seed=1, chosen=0) == picker.handful(labels, -1, seed=1, chosen=0)
+    assert picker.handful(labels, -1, seed=1, chosen=0) != picker.handful(labels, -1, seed=2, chosen=0)
 
 
 def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
     grids = []
-    monkeypatch.setattr(digits.canvas, "pick_cell", lambda *_args, **shown: grids.append(shown))
+    monkeypatch.setattr(picker.canvas, "pick_cell", lambda *_args, **shown: grids.append(shown))
     at = AppTest.from_function(choose_digit).run()
     at.pills(key="digit_class").set_value(4).run()
     label, number = at.text[0].value.split()[-2:]
@@ -366,8 +368,8 @@ def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
 def point_at():
     import streamlit as st
 
-    from aevae.ui.canvas import pick_cell, plane
-    from aevae.ui.pictures import raw_sheet
+    from aevae.ui.digit.canvas import pick_cell, plane
+    from aevae.ui.shared.image_sheets import raw_sheet
 
     st.text(str(plane("map", extent=(-3, 3, -3, 3), label="map")))
     sheet = raw_sheet(st.session_state["pictures"], 4)
@@ -413,22 +415,22 @@ def test_the_javascript_agrees():
 
 def test_a_sheet_keeps_every_pixel():
     images = np.random.default_rng(0).integers(0, 256, (5, 28, 28), dtype=np.uint8)
-    picture = np.array(Image.open(io.BytesIO(pictures.sheet(images, columns=3, scale=2, gap=4))))
+    picture = np.array(Image.open(io.BytesIO(image_sheets.sheet(images, columns=3, scale=2, gap=4))))
     assert picture.shape == (2 * 56 + 4, 3 * 56 + 2 * 4, 4)
     np.testing.assert_array_equal(picture[60::2, 60:116:2, 0], images[4])
     assert picture[57, 0, 3] == 0  # the gap is transparent
-    raw = np.array(Image.open(io.BytesIO(pictures.raw_sheet(images[:, None] / 255.0, 3))))
+    raw = np.array(Image.open(io.BytesIO(image_sheets.raw_sheet(images[:, None] / 255.0, 3))))
     np.testing.assert_array_equal(raw[28:, 28:56], images[4])
     assert not raw[28:, 56:].any()
     rows = np.zeros((2, 3, 28, 28))
-    assert pictures.grid(rows).shape == (2, 3, 28, 28)
+    assert image_sheets.grid(rows).shape == (2, 3, 28, 28)
     with pytest.raises(ValueError, match="pictures must be"):
-        pictures.grid(np.zeros((28, 28)))
+        image_sheets.grid(np.zeros((28, 28)))
 
 
 def test_a_gif_has_its_frames():
     frames = np.linspace(0, 1, 5)[:, None, None, None] * np.ones((1, 1, 28, 28))
-    film = Image.open(io.BytesIO(pictures.gif(frames, fps=10, scale=2)))
+    film = Image.open(io.BytesIO(image_sheets.gif(frames, fps=10, scale=2)))
     assert (film.n_frames, film.size) == (5, (56, 56))
 
 

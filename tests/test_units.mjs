@@ -1,8 +1,8 @@
 // node --test tests/test_units.mjs: sums of units, and the KL between two of them.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { curve, histogram, kl, slope } from "../aevae/ui/web/penalty.js";
-import { columnsFor, ranked, squared, summed } from "../aevae/ui/web/units.js";
+import { curve, histogram, kl, slope } from "../aevae/ui/labs/web/penalty.js";
+import { columnsFor, ranked, squared, summed } from "../aevae/ui/labs/web/units.js";
 
 test("the strongest units first, those that are off not at all", () => {
   assert.deepEqual(ranked(Float32Array.of(0, 2, -3, 0, 2)), [2, 1, 4]);

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from aevae import datasets
+from aevae.browser.program import program
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import build_model, family_class
 from aevae.models.vq_vae import Quantiser, VQVAEConfig, perplexity, proportional
-from aevae.program import program
 from aevae.training.trainer import Trainer
 
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::50]  # 80 of all classes

@@ -13,9 +13,13 @@ from prometheus_client.parser import text_string_to_metric_families
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from aevae import checkpoints, jobs, logs, paths
-from aevae.ui import gate, jobpanel, loaders, watch
-from aevae.worker import Worker
+from aevae import logs, paths
+from aevae.queue import jobs
+from aevae.queue.worker import Worker
+from aevae.store import checkpoints
+from aevae.ui.frame import access, monitoring
+from aevae.ui.shared import cached
+from aevae.ui.train import run_panel
 
 PASSCODE = "four swans"
 NVIDIA = "#!/bin/sh\necho '1024, 81559'\necho '0, 81559'\n"
@@ -23,15 +27,15 @@ NVIDIA = "#!/bin/sh\necho '1024, 81559'\necho '0, 81559'\n"
 
 @pytest.fixture
 def counts(monkeypatch):
-    fresh = watch.Counts()
-    monkeypatch.setattr(watch, "counts", fresh)
+    fresh = monitoring.Counts()
+    monkeypatch.setattr(monitoring, "counts", fresh)
     return fresh
 
 
 @pytest.fixture
 def clock(monkeypatch):
     now = [1000.0]
-    monkeypatch.setattr(watch.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(monitoring.time, "monotonic", lambda: now[0])
     return now
 
 
@@ -47,7 +51,7 @@ def ended(status: int = ForwardMsg.FINISHED_SUCCESSFULLY) -> bytes:
 
 def numbers() -> dict[tuple, float]:
     """(name, labels in their order) -> number, read as Prometheus reads it."""
-    families = text_string_to_metric_families(watch.text().decode())
+    families = text_string_to_metric_families(monitoring.text().decode())
     return {(s.name, *(s.labels[k] for k in sorted(s.labels))): s.value for f in families for s in f.samples}
 
 
@@ -55,7 +59,7 @@ def numbers() -> dict[tuple, float]:
 
 
 def test_an_answer_lasts_from_the_press_to_the_end_of_the_run(counts, clock):
-    turn = watch.Turn()
+    turn = monitoring.Turn()
     for press, wait in ((1000.0, 0.25), (2000.0, 1.2)):
         clock[0] = press
         turn.asked(asked())
@@ -73,7 +77,7 @@ def test_an_answer_lasts_from_the_press_to_the_end_of_the_run(counts, clock):
 
 
 def test_a_run_that_begins_anew_is_no_answer_and_a_second_press_waits_since_the_first(counts, clock):
-    turn = watch.Turn()
+    turn = monitoring.Turn()
     turn.asked(asked())
     clock[0] += 1
     turn.asked(asked())
@@ -84,7 +88,7 @@ def test_a_run_that_begins_anew_is_no_answer_and_a_second_press_waits_since_the_
 
 
 def test_a_page_that_looks_again_is_counted_apart_and_a_press_meanwhile_is_a_press(counts, clock):
-    turn = watch.Turn()
+    turn = monitoring.Turn()
     turn.asked(asked(look=True))
     clock[0] += 3
     turn.answered(ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY))
@@ -99,16 +103,16 @@ def test_a_page_that_looks_again_is_counted_apart_and_a_press_meanwhile_is_a_pre
 
 @pytest.mark.parametrize("letter", [None, b"", b"\xff\xff\xff", BackMsg(stop_script=True).SerializeToString()])
 def test_other_letters_ask_for_nothing(counts, letter):
-    turn = watch.Turn()
+    turn = monitoring.Turn()
     turn.asked(letter)
     turn.answered(ended())
     assert not counts.latest
 
 
 def test_pages_look_again_less_often_where_many_are_open(counts):
-    assert watch.beat() == 1.0
+    assert monitoring.beat() == 1.0
     counts.sessions = 30
-    assert watch.beat() == pytest.approx(30 / watch.LOOKS) and watch.beat(5.0) == 5.0
+    assert monitoring.beat() == pytest.approx(30 / monitoring.LOOKS) and monitoring.beat(5.0) == 5.0
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
@@ -132,19 +136,19 @@ def test_the_queue_in_numbers(empty_store, counts):
 
 def test_memory_of_gpus_is_what_the_driver_says(counts, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert watch.gpus() == []
+    assert monitoring.gpus() == []
     tool = tmp_path / "nvidia-smi"
     for text, found in ((NVIDIA, [(1 << 30, 81559 << 20), (0, 81559 << 20)]), ("#!/bin/sh\necho '[N/A], x'\n", [])):
         tool.write_text(text)
         tool.chmod(0o755)
-        assert watch.gpus() == found
+        assert monitoring.gpus() == found
 
 
 def test_an_error_that_no_page_puts_into_words_is_counted_and_logged_without_its_words(counts, capsys):
     try:
-        gate.passcode.__wrapped__  # noqa: B018
+        access.passcode.__wrapped__  # noqa: B018
     except AttributeError as problem:
-        watch.page_failed(problem)
+        monitoring.page_failed(problem)
     assert counts.errors == 1 and numbers()["aevae_page_errors_total",] == 1
     said = capsys.readouterr().err
     assert re.fullmatch(r"\S+Z page_failed error=AttributeError at=tests/test_watch\.py:\d+\n", said)
@@ -179,7 +183,7 @@ def test_only_a_teacher_sees_the_server_page(empty_store, counts, monkeypatch):
     jobs.submit(tiny_config("ae"))
     app = open_page("pages/lab/server.py")
     assert not app.metric
-    assert [info.value for info in app.info] == [gate.refusal()]
+    assert [info.value for info in app.info] == [access.refusal()]
     app.text_input(key="gate_code").set_value(PASSCODE).run()
     assert not app.exception
     assert {"open sessions", "memory of the server"} <= {metric.label for metric in app.metric}
@@ -196,7 +200,7 @@ def test_a_job_begins_when_all_before_it_have_ended(empty_store):
     with jobs.opened() as db:
         db.execute("UPDATE jobs SET state = 'running', progress = '{\"seconds_left\": 4.5}' WHERE id = 1")
     assert [job.starts_in for job in jobs.jobs()] == [None, 4.5, 24.5]
-    assert jobpanel.state_text(jobs.jobs()[2]) == "waits, number 2 in the queue, begins in about 20 s"
+    assert run_panel.state_text(jobs.jobs()[2]) == "waits, number 2 in the queue, begins in about 20 s"
 
 
 def test_a_sweep_runs_side_by_side_so_it_is_waited_for_once(empty_store):
@@ -212,7 +216,7 @@ def test_nobody_knows_behind_a_job_that_is_paused_or_that_says_nothing(empty_sto
     assert [job.starts_in for job in jobs.jobs()] == [0.0, 10.0, None]
     jobs.pace(first.id, "pause")
     assert [job.starts_in for job in jobs.jobs()] == [0.0, None, None]
-    assert jobpanel.state_text(jobs.jobs()[1]) == "waits, number 2 in the queue"
+    assert run_panel.state_text(jobs.jobs()[1]) == "waits, number 2 in the queue"
 
 
 def test_a_run_that_is_resumed_is_expected_to_take_what_was_left(empty_store):
@@ -266,10 +270,10 @@ def test_a_run_is_read_again_only_when_one_of_its_files_has_changed(store, monke
 def test_what_is_made_of_a_listing_is_made_once_while_it_stands(store):
     made = []
     for _ in range(3):
-        loaders.once("numbers", lambda: made.append(1))
+        cached.once("numbers", lambda: made.append(1))
     assert len(made) == 1
-    loaders.runs.clear()
-    loaders.once("numbers", lambda: made.append(2))
+    cached.runs.clear()
+    cached.once("numbers", lambda: made.append(2))
     assert made == [1, 2]
 
 
@@ -281,8 +285,8 @@ def test_a_figure_is_drawn_once_for_all_who_see_it(empty_store):
         return len(drawn)
 
     points = np.arange(3.0)
-    assert [loaders.drawn(chart, points, title=t) for t in ("a", "b", "a")] == [1, 2, 1]
-    assert loaders.drawn(chart, points + 1, title="a") == 3
+    assert [cached.drawn(chart, points, title=t) for t in ("a", "b", "a")] == [1, 2, 1]
+    assert cached.drawn(chart, points + 1, title="a") == 3
 
 
 def test_the_server_computes_on_one_thread_a_session():

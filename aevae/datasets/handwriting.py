@@ -10,7 +10,7 @@ from aevae.datasets.pictures import SIDE, border, decode
 
 BOX = 20  # MNIST: the ink's box fits in 20 x 20 ...
 CENTRE = 14  # ... and its centre of mass lies in pixel (14, 14), counted from 0
-WORKED = 280  # longest side a photograph is worked at; BOARD of ui/web/draw.js
+WORKED = 280  # longest side a photograph is worked at; BOARD of digit/draw.js
 FAINT = 24  # ink that takes away less of the light than this, of 255, is no ink
 NOISE = 6  # and so is ink that is nearer to the paper than this many deviations of the paper's noise
 DARK = 50  # of 255; paper is brighter

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from aevae.packing import zip_of
+from aevae.exchange.packing import zip_of
 
 LARGEST = 8192  # pixels of a side of a sprite that browsers can show
 

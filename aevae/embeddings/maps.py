@@ -269,7 +269,7 @@ def _labels(request: MapRequest) -> np.ndarray:
 
 def _opened(name: str, checksum: str):
     """The run of that name with these weights."""
-    from aevae import checkpoints
+    from aevae.store import checkpoints
 
     info = checkpoints.find_run(name)
     now = info.state.get("checksums", {}).get("model.safetensors", "")

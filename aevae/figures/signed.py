@@ -1,4 +1,4 @@
-"""Pictures of numbers that may be negative: orange above 0, blue beneath, black at 0 (as `web/signed.js` has them)."""
+"""Pictures of numbers that may be negative: orange above 0, blue beneath, black at 0 (as `live/signed.js` has them)."""
 
 import numpy as np
 

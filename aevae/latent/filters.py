@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aevae import bundles
+from aevae.store import bundles
 
 SETTINGS = ("70", "40", "25", "10", "10-cold")
 

@@ -1,6 +1,6 @@
 """Pixels of p(x|z): what a decoder's likelihood draws, and how far a pixel strays. torch inside the functions.
 
-`web/pixels.js` computes the same in the browser.
+`live/pixels.js` computes the same in the browser.
 """
 
 import numpy as np

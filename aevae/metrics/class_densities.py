@@ -6,7 +6,7 @@ log p(x|c) >= log (1/R) sum_r p(x, z_r | c) / q(z_r | x, c): the ELBO in the mea
 
 import numpy as np
 
-from aevae import bundles
+from aevae.store import bundles
 
 CLASSES = 10
 SHAPES = {"w1": (64, 784), "b1": (64,), "w2": (10, 64), "b2": (10,)}

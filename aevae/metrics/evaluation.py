@@ -179,7 +179,7 @@ def kept(info, dataset: str = "") -> dict[str, dict]:
     """request -> entry of what was found of a run (RunInfo) on a data set; what an older program found is left out."""
     entries = info.metrics.get(dataset or info.dataset, {}).get("evaluated", {})
     if info.path.exists():  # others may have added to it since `info` was read
-        from aevae import checkpoints
+        from aevae.store import checkpoints
 
         entries = checkpoints.read_metrics(info).get(dataset or info.dataset, {}).get("evaluated", {})
     return {key: entry for key, entry in entries.items() if _is_entry(entry)} if isinstance(entries, dict) else {}
@@ -215,7 +215,7 @@ def missing(info, names: Iterable[str], dataset: str = "") -> list[str]:
 
 def _keep(info, dataset: str, key: str, entry: dict) -> None:
     """Add an entry to what is on disk."""
-    from aevae import checkpoints
+    from aevae.store import checkpoints
 
     request = json.loads(key)
     plain = request[1] == 0 and request[2] == 0 and _is_plain(request[0], request[3])

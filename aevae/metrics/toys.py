@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from aevae import bundles
 from aevae.metrics.score import Mixture
+from aevae.store import bundles
 
 SIGMAS = (0.15, 1.0)
 HALF = 3.0  # the plane is -HALF..HALF

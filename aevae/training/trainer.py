@@ -14,12 +14,12 @@ import torch
 from torch import Tensor
 
 from aevae.config import TrainConfig
-from aevae.diverged import Diverged, limit_of
 from aevae.models.base import Model
 from aevae.models.blocks import batches
 from aevae.outputs import Loss
 from aevae.schedules import one_cycle
 from aevae.spread import Tally, spread
+from aevae.store.diverged import Diverged, limit_of
 from aevae.training.optimizers import optimizers
 from aevae.training.steps import stepper, sum_type
 

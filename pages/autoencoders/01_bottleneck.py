@@ -7,15 +7,16 @@ import streamlit as st
 
 from aevae import datasets
 from aevae.figures.palette import family_title
-from aevae.ui import kept, lab, loaders
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import bottleneck as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import cached, url_values
 
-lab.begin(__doc__)
-k = kept.numbers(parts.KEPT)["kept"]
-runs = [run for run in loaders.finished(parts.FAMILIES) if run.dataset in datasets.DIGITS]
-found = loaders.principal(parts.MOST)
-left = found.errors(loaders.test_digits()[0].reshape(-1, 784))
+template.begin(__doc__)
+k = url_values.numbers(parts.KEPT)["kept"]
+runs = [run for run in cached.finished(parts.FAMILIES) if run.dataset in datasets.DIGITS]
+found = cached.principal(parts.MOST)
+left = found.errors(cached.test_digits()[0].reshape(-1, 784))
 parts.through(runs, found, left, k)
 st.plotly_chart(parts.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
 parts.missing(runs)
@@ -28,7 +29,7 @@ if fits := [run for run in runs if run.latent_dim <= k]:
     told += " " + _("{}, with {}: **{:.1f}**.").format(
         family_title(best.family), best.latent_dim, parts.error_of(best.name)
     )
-lab.end(
+template.end(
     notice=[
         _("With few numbers the network beats PCA by far: its surface may be curved, PCA's is flat."),
         _("With 32 numbers the AE leaves a quarter of PCA's error. PCA needs more than 64 numbers to leave as little."),

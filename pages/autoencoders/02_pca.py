@@ -7,15 +7,17 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import rotation
-from aevae.ui import address, lab, live, loaders, pictures, state
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import pca as parts
+from aevae.ui.labs import template
+from aevae.ui.live import component
+from aevae.ui.shared import address, cached, image_sheets, run_picker
 
-lab.begin(__doc__)
+template.begin(__doc__)
 left, right = st.columns([1, 1], vertical_alignment="bottom")
 with left:
-    name = state.pick_model("linear", families=("linear_ae",), label=_("Linear autoencoder"))
-d = loaders.run(name).latent_dim
+    name = run_picker.pick_model("linear", families=("linear_ae",), label=_("Linear autoencoder"))
+d = cached.run(name).latent_dim
 with st.spinner(_("Principal components of 4,000 digits")):
     both = parts.affine(name, d)
 with right:
@@ -23,15 +25,15 @@ with right:
         st.segmented_control, _("Directions of"), parts.BASES, default="pca", required=True, key="basis",
         format_func={"pca": _("PCA"), "linear_ae": _("the trained network")}.get,
     )  # fmt: skip
-if problem := live.trouble([]):
+if problem := component.trouble([]):
     st.caption(problem)
     shown = both[basis][1]
-    pictures.show(0.5 + shown.reshape(-1, 28, 28) / (2 * np.abs(shown).max()), 10, alt=_("The directions"))
-    found = {"full": rotation.moments(loaders.test_digits()[0].reshape(-1, 784), *both[basis])["full"]}
+    image_sheets.show(0.5 + shown.reshape(-1, 28, 28) / (2 * np.abs(shown).max()), 10, alt=_("The directions"))
+    found = {"full": rotation.moments(cached.test_digits()[0].reshape(-1, 784), *both[basis])["full"]}
 else:
     found = parts.turning(both, basis, d, {"pca_turn": (0, 0, 90), "pca_keep": (d, 1, d), "pca_digit": (3, 0, 9)})
     parts.absolute()
-lab.end(
+template.end(
     notice=[
         _("The network's directions look like nothing in particular, PCA's like strokes. Both span nearly one plane."),
         _("With all numbers kept the digits do not change by a pixel while the code turns: no basis is *the* basis."),
@@ -53,7 +55,7 @@ lab.end(
         "one whose eigenvalue has a near neighbour."
     ).format(
         d, both["errors"][d],
-        rotation.moments(loaders.test_digits()[0].reshape(-1, 784), *both["linear_ae"])["full"],
+        rotation.moments(cached.test_digits()[0].reshape(-1, 784), *both["linear_ae"])["full"],
         both["angles"][0], both["angles"][-1],
     ),
     more=_(

@@ -6,17 +6,22 @@ icon: blur_linear
 import numpy as np
 import streamlit as st
 
-from aevae.ui import digits, lab, live, loaders, pictures, state
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import sparse as parts
+from aevae.ui.labs import template
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, run_picker
 
-lab.begin(__doc__)
+template.begin(__doc__)
 left, right = st.columns(2, vertical_alignment="top")
 with left:
-    name = state.pick_model("sparse", families=parts.FAMILIES, prefer=parts.FAMILIES, label=_("Sparse autoencoder"))
+    name = run_picker.pick_model(
+        "sparse", families=parts.FAMILIES, prefer=parts.FAMILIES, label=_("Sparse autoencoder")
+    )
     with st.spinner(_("Opening the model")):
         of = parts.drawn_by(name)
-    run = loaders.run(name)
+    run = cached.run(name)
     with st.container(horizontal=True, gap="small"):
         st.metric(
             _("units on / digit"),
@@ -26,16 +31,18 @@ with left:
         st.metric(_("dead units"), int((of["used"] == 0).sum()), help=_("On for none of 1,000 test digits."))
         st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Per test digit."))
 with right:
-    digit, _label, _number = digits.pick_digit(models=())
-if problem := live.trouble([name]):
+    digit, _label, _number = picker.pick_digit(models=())
+if problem := component.trouble([name]):
     st.caption(problem)
-    pictures.show(np.stack([digit, run.reconstruct(digit[None])[0]]), 2, alt=_("A digit and what its units make of it"))
+    image_sheets.show(
+        np.stack([digit, run.reconstruct(digit[None])[0]]), 2, alt=_("A digit and what its units make of it")
+    )
 else:
     parts.one_digit(name, of, digit)
 parts.fewer()
 if not problem:
     parts.penalty(name, of)
-lab.end(
+template.end(
     notice=[
         _("Each unit draws a stroke or a curve; a digit is the sum of some of them. Hardly two digits use the same."),
         _("Many units allowed: specks and bits of stroke. Few: whole prototypes, since each must say more by itself."),

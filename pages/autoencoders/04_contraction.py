@@ -6,20 +6,24 @@ icon: explore
 import numpy as np
 import streamlit as st
 
-from aevae.ui import digits, lab, loaders, state
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import contraction as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import cached, run_picker
 
-lab.begin(__doc__)
-runs = loaders.finished(parts.FAMILIES)
+template.begin(__doc__)
+runs = cached.finished(parts.FAMILIES)
 left, right = st.columns(2, vertical_alignment="top")
 with right:
-    picture, _label, _number = digits.pick_digit(models=())
+    picture, _label, _number = picker.pick_digit(models=())
 picture = np.ascontiguousarray(picture, np.float32)
 with left:
-    name = state.pick_model("felt_by", families=parts.FAMILIES, prefer=("denoising",), label=_("Directions felt by"))
+    name = run_picker.pick_model(
+        "felt_by", families=parts.FAMILIES, prefer=("denoising",), label=_("Directions felt by")
+    )
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
-names = list((largest | {loaders.run(name).config.model.family: name}).values())
+names = list((largest | {cached.run(name).config.model.family: name}).values())
 with st.spinner(_("What the code feels")):
     mine = parts.felt(name, picture.tobytes())
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
@@ -32,7 +36,7 @@ with st.spinner(_("What other codes feel")):
     parts.spectra(names, picture.tobytes())
 parts.plane()
 total = float(np.square(mine["values"]).sum())
-lab.end(
+template.end(
     notice=[
         _("Of 784 directions a code can feel at most as many as it has numbers; along all others it stands still."),
         _("The denoising code feels strokes that grow, bend and move; the contractive one smooth patches, ever less."),

@@ -5,11 +5,13 @@ icon: airwave
 
 import streamlit as st
 
-from aevae.ui import address, lab, live
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import score as parts
+from aevae.ui.labs import template
+from aevae.ui.live import component
+from aevae.ui.shared import address
 
-lab.begin(__doc__)
+template.begin(__doc__)
 with st.container(horizontal=True):
     name = address.pick(
         st.segmented_control, _("Density"), ("three", "ring", "moons", "spiral"), default="ring", required=True,
@@ -24,7 +26,7 @@ with st.spinner(_("Opening the network")):
     of = parts.toy(name)
 left, right = st.columns([1.5, 1], gap="large")
 with left:
-    if problem := live.trouble([], has_server_version=False):
+    if problem := component.trouble([], has_server_version=False):
         st.caption(problem)
     else:
         parts.field(name, follow, of)
@@ -43,7 +45,7 @@ with right:
         )
     )
 parts.pictures_too()
-lab.end(
+template.end(
     notice=[
         _("Arrows point to the data from everywhere, and are shortest on them: there is nothing left to clean."),
         _("With much noise the arrows see one blurred heap; with little, each place sees only its nearest data."),

@@ -7,27 +7,29 @@ import math
 
 import streamlit as st
 
-from aevae.ui import digits, lab, loaders, state
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import codebook as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import cached, run_picker
 
-lab.begin(__doc__)
+template.begin(__doc__)
 left, right = st.columns([2, 3], gap="large")
 with left:
-    name = state.pick_model("codebook", families=("vq_vae",))
-    image, _label, number = digits.pick_digit(default=5, models=[])
+    name = run_picker.pick_model("codebook", families=("vq_vae",))
+    image, _label, number = picker.pick_digit(default=5, models=[])
 with right, st.spinner(_("Reading the codebook ...")):
     parts.editor(name, image)
-run = loaders.run(name)
+run = cached.run(name)
 shelf = parts.known(name)
 st.header(_("How often each vector is used"), anchor=False)
 st.plotly_chart(parts.usage(name), key="usage", config={"displayModeBar": False})
 parts.samples(name)
-if loaders.finished(("vq_vae2",)):
+if cached.finished(("vq_vae2",)):
     parts.levels(5 if number is None else number)
-numbers = loaders.shown_numbers(name)
+numbers = cached.shown_numbers(name)
 count, cells = len(shelf["vectors"]), sum(side * side for side in run.config.model.sides)
-lab.end(
+template.end(
     notice=[
         _("A digit is {} numbers, each one of {} words. The most used words paint black.").format(cells, count),
         _("A vector is no tile that is pasted: the decoder sees neighbours, and joins their strokes."),

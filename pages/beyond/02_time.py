@@ -6,38 +6,40 @@ icon: schedule
 import streamlit as st
 
 from aevae.datasets import moving_digits
-from aevae.ui import digits, kept, lab, loaders, pictures, state
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
+from aevae.ui.labs import template
 from aevae.ui.labs import time as parts
+from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
-lab.begin(__doc__)
-runs = loaders.finished(("td_vae",), input="sequence")
+template.begin(__doc__)
+runs = cached.finished(("td_vae",), input="sequence")
 if not runs:
     st.info(_("No trained TD-VAE here yet. Train one first; it takes some minutes."))
     st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
     st.stop()
-labels = state.run_labels(runs)
+labels = run_picker.run_labels(runs)
 left, right = st.columns([2, 3], gap="large")
 with left:
-    name = state.pick_run(st.selectbox, _("Model"), list(labels), format_func=labels.get, key="td_vae")
+    name = run_picker.pick_run(st.selectbox, _("Model"), list(labels), format_func=labels.get, key="td_vae")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        most = loaders.run(name).config.model.max_jump
+        most = cached.run(name).config.model.max_jump
         jump = st.segmented_control(
             _("Frames in a jump"), [j for j in (1, 2, 3, 4, 6) if j <= most], default=1, required=True, key="jump",
             bind="query-params",
         )  # fmt: skip
         seed = st.number_input(_("Seed"), 0, 9999, 0, key="futures_seed", width=130, bind="query-params")
-    image, _label, number = digits.pick_digit(default=5, models=[])
-digit = pictures.to_bytes(image)[None]
+    image, _label, number = picker.pick_digit(default=5, models=[])
+digit = image_sheets.to_bytes(image)[None]
 moves = moving_digits.motion(digit)
 frames = moving_digits.sequences(digit, moves)[0]
 with right, st.spinner(_("Drawing futures ...")):
     told = parts.foretold(name, frames, int(jump), int(seed))
-    seen = kept.numbers(parts.SEEN)["seen"]
+    seen = url_values.numbers(parts.SEEN)["seen"]
     parts.show(frames, told, seen, f"{name} {number} {int(digit.sum())} {jump} {seed}")
-values = next(iter(loaders.run(name).metrics.values()))
+values = next(iter(cached.run(name).metrics.values()))
 way = _("left") if moves.direction[0] < 0 else _("right")
-lab.end(
+template.end(
     notice=[
         _("After one frame nobody can know the way: futures go left and right. (This digit goes {}.)").format(way),
         _("After two frames most futures agree, after three nearly all. Each future is a sharp sample, not a mean."),

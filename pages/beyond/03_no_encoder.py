@@ -5,28 +5,30 @@ icon: search
 
 import streamlit as st
 
-from aevae.ui import address, digits, lab, loaders, state
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import no_encoder as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import address, cached, run_picker
 
-lab.begin(__doc__)
+template.begin(__doc__)
 left, right = st.columns([2, 3], gap="large")
 with left:
-    name = state.pick_model("no_encoder", families=("auto_decoder",))
+    name = run_picker.pick_model("no_encoder", families=("auto_decoder",))
     begins = {"nearest": _("the nearest learnt code"), "middle": _("the middle, 0")}
     start = address.pick(
         st.segmented_control, _("Begin the search at"), list(begins), default="middle", required=True, key="start",
         format_func=begins.get,
     )  # fmt: skip
-    image, _label, number = digits.pick_digit(default=5, models=[])
+    image, _label, number = picker.pick_digit(default=5, models=[])
 with right, st.spinner(_("Opening the decoder ...")):
     parts.search(name, image, start)
 parts.memory(name)
-if loaders.finished(parts.ENCODED):
+if cached.finished(parts.ENCODED):
     parts.amortisation(parts.MANY if number is None else number)
-found = loaders.run(name).metrics
-numbers = loaders.shown_numbers(name)
-lab.end(
+found = cached.run(name).metrics
+numbers = cached.shown_numbers(name)
+template.end(
     notice=[
         _("Nobody encodes: the code walks downhill until the decoder paints what is seen."),
         _("What is covered costs nothing, so it is guessed: the decoder knows only digits, and completes one."),
@@ -48,6 +50,6 @@ lab.end(
         "decoder frozen, so nothing that was known can change: learning goes on without forgetting. An encoder is a "
         "shortcut, one guess for all pictures (*amortised* inference); what it loses against the search is its "
         "**amortisation gap**. The search pays in time: {} steps instead of one."
-    ).format(loaders.run(name).config.model.fit_steps),
+    ).format(cached.run(name).config.model.fit_steps),
     sources="Bojanowski et al. 2018; Park et al. 2019; Cremer et al. 2018",
 )

@@ -5,14 +5,15 @@ icon: style
 
 import streamlit as st
 
-from aevae.ui import address, lab, loaders, state
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import content as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import address, cached, run_picker
 
-lab.begin(__doc__)
+template.begin(__doc__)
 left, right = st.columns([1, 2], gap="large")
 with left:
-    name = state.pick_model("ml_vae", families=("ml_vae",))
+    name = run_picker.pick_model("ml_vae", families=("ml_vae",))
     kinds = {"digits": _("of digits"), "drawn": _("from the prior")}
     kind = address.pick(
         st.segmented_control, _("Styles"), list(kinds), default="digits", required=True, key="styles",
@@ -28,8 +29,8 @@ with right, st.spinner(_("Looking at ten groups ...")):
     parts.swap(name, kind, way == "drawn", int(seed))
 st.header(_("Evidence adds up"), anchor=False)
 st.plotly_chart(parts.accumulating(name), key="evidence", config={"displayModeBar": False})
-numbers = loaders.shown_numbers(name)
-lab.end(
+numbers = cached.shown_numbers(name)
+template.end(
     notice=[
         _("A row keeps its digit, a column its hand; but a strong hand (that of a bold 0) can drown the digit."),
         _("Each further picture makes the content surer: precisions add up, so one picture may be odd, sixteen not."),

@@ -5,22 +5,24 @@ icon: air
 
 import streamlit as st
 
-from aevae.ui import address, digits, lab, loaders, state
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import flow as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import address, cached, run_picker
 
-lab.begin(__doc__)
+template.begin(__doc__)
 left, right = st.columns([2, 3], gap="large")
 with left:
-    runs = loaders.finished(("flow_vae",), input="pair")
+    runs = cached.finished(("flow_vae",), input="pair")
     if not runs:
         st.info(_("No trained Flow VAE here yet. Train one first; a small one takes a minute or two."))
         st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
         st.stop()
-    labels = state.run_labels(runs)
-    name = state.pick_run(st.selectbox, _("Warps"), list(labels), format_func=labels.get, key="flow_vae")
-    painter = state.pick_model("painter", families=parts.PAINTERS, label=_("Paints"))
-    image, _label, number = digits.pick_digit(default=5, models=[])
+    labels = run_picker.run_labels(runs)
+    name = run_picker.pick_run(st.selectbox, _("Warps"), list(labels), format_func=labels.get, key="flow_vae")
+    painter = run_picker.pick_model("painter", families=parts.PAINTERS, label=_("Paints"))
+    image, _label, number = picker.pick_digit(default=5, models=[])
 with right:
     titles = {
         "slant": _("slant"), "rotation": _("turn"), "scale": _("size"), "right": _("to the right"), "down": _("down"),
@@ -32,8 +34,8 @@ with right:
     with st.spinner(_("Learning what a change does to codes ...")):
         parts.change(name, painter, kind, image)
 parts.ten(name, image)
-values = loaders.shown_numbers(name)
-lab.end(
+values = cached.shown_numbers(name)
+template.end(
     notice=[
         _("The model that warps never paints: it says for every pixel where in the source to look."),
         _("So the hand stays: your 8 is still your 8. The painter's digit becomes another one that leans."),

@@ -5,12 +5,13 @@ icon: fact_check
 
 import streamlit as st
 
-from aevae import mistakes
-from aevae.ui import address, lab
-from aevae.ui.i18n import _
+from aevae.checks import mistakes
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import mistakes as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import address
 
-lab.begin(__doc__)
+template.begin(__doc__)
 texts = parts.exercises()
 numbers = {key: i for i, key in enumerate(texts, 1)}
 key = address.pick(
@@ -42,7 +43,7 @@ if answer is not None:
     if key in parts.FIGURES:
         st.plotly_chart(parts.FIGURES[key](), key=f"figure_{key}", config={"displayModeBar": False})
 st.progress(parts.solved(texts) / len(texts), text=_("{} of {} found").format(parts.solved(texts), len(texts)))
-lab.end(
+template.end(
     notice=[
         _("All eight stand in lecture notes or on well-known pages. Most are a term, a sign or a unit."),
         _("Each is settled by a number: the wrong statement leaves something over, the right one does not."),

@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from aevae.ui import address, chrome, comparing, contrasts, loaders, state
-from aevae.ui.i18n import _
+from aevae.ui.compare import table, views
+from aevae.ui.frame import layout
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import address, cached, run_picker
 
 VIEWS = {
     "rates": _("Rate and distortion"),
@@ -13,47 +15,47 @@ VIEWS = {
     "samples": _("Samples"),
 }
 
-chrome.page(_("Compare"), _("Which model is better, and at what?"))
-pictured = loaders.finished()
-names = state.pick_models(max_selections=comparing.MOST, default=comparing.first_choice(pictured) if pictured else None)
-runs = comparing.finished()
+layout.page(_("Compare"), _("Which model is better, and at what?"))
+pictured = cached.finished()
+names = run_picker.pick_models(max_selections=table.MOST, default=table.first_choice(pictured) if pictured else None)
+runs = table.finished()
 chosen = sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    dataset = comparing.pick_dataset(runs)
-    found = comparing.pick_families([run for run in runs if dataset in run.metrics])
-    pin = comparing.pick_reference(found)
-asked = comparing.pick_numbers(found, dataset)
-comparing.find_missing(chosen, asked, dataset)
-columns = comparing.with_extras(asked, found, dataset)
-frame = comparing.table(found, names, dataset, columns, pin)
-comparing.show_table(frame, found, columns, pin, dataset)
+    dataset = table.pick_dataset(runs)
+    found = table.pick_families([run for run in runs if dataset in run.metrics])
+    pin = table.pick_reference(found)
+asked = table.pick_numbers(found, dataset)
+table.find_missing(chosen, asked, dataset)
+columns = table.with_extras(asked, found, dataset)
+frame = table.table(found, names, dataset, columns, pin)
+table.show_table(frame, found, columns, pin, dataset)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-    comparing.formulas(columns)
-    contrasts.take("numbers", csv=lambda: comparing.table_csv(frame, found, columns, dataset))
-    contrasts.report_button(chosen, dataset)
+    table.formulas(columns)
+    views.take("numbers", csv=lambda: table.table_csv(frame, found, columns, dataset))
+    views.report_button(chosen, dataset)
 
 view = address.pick(
     st.segmented_control, _("View"), list(VIEWS), default="rates", required=True, format_func=VIEWS.get,
     key="compare_view", label_visibility="collapsed",
 )  # fmt: skip
 if view == "rates":
-    contrasts.rate_and_distortion(found, names, dataset)
+    views.rate_and_distortion(found, names, dataset)
 else:
-    opened, shown = contrasts.open_alike(names)
+    opened, shown = views.open_alike(names)
     if view == "kl":
-        contrasts.kl_over_training(opened)
+        views.kl_over_training(opened)
     elif view == "dims":
-        contrasts.dimensions(opened, shown)
+        views.dimensions(opened, shown)
     elif view == "errors":
-        contrasts.errors(opened, shown)
+        views.errors(opened, shown)
     else:
-        contrasts.samples(opened)
+        views.samples(opened)
     if view in ("dims", "errors"):
-        for note in dict.fromkeys(filter(None, (state.seen_note(run, shown) for run in opened))):
+        for note in dict.fromkeys(filter(None, (run_picker.seen_note(run, shown) for run in opened))):
             st.caption(note)
 
-chrome.explain(
+layout.explain(
     _("What compares with what"),
     _(
         "Numbers are means over test pictures: sums over pixels and dimensions of the code, in nats. `recon`, `ELBO` "
@@ -68,7 +70,7 @@ chrome.explain(
         "says this alone."
     ),
 )
-chrome.try_this(
+layout.try_this(
     [
         _("Take the β-VAE for **Differences to**: where is the VAE better, and what does it pay for that?"),
         _("Choose two VAEs and look at **Dimensions**: which of them found slant, which the thickness of the pen?"),

@@ -3,62 +3,65 @@
 import streamlit as st
 
 from aevae import figures
-from aevae.ui import chrome, denoising, live, loaders, opening, pictures, state
-from aevae.ui.digits import pick_digit
-from aevae.ui.i18n import _
+from aevae.ui.denoise import denoise_view
+from aevae.ui.digit.picker import pick_digit
+from aevae.ui.frame import layout
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, opening, run_picker
 
 
 def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
     """The clean digit, the noisy one and what each model makes of it, as the server draws them."""
     with st.container(horizontal=True, gap="small"):
-        denoising.card(_("clean"), clean, name, _("Clean"))
-        denoising.card(_("noisy"), noisy, denoising.errors_text(*denoising.errors(clean, noisy)), _("Noisy"))
+        denoise_view.card(_("clean"), clean, name, _("Clean"))
+        denoise_view.card(_("noisy"), noisy, denoise_view.errors_text(*denoise_view.errors(clean, noisy)), _("Noisy"))
         for run in runs:
             cleaned = walks[run.name][times]
-            note = denoising.errors_text(*denoising.errors(clean, cleaned))
-            denoising.card(labels[run.name], cleaned, note, _("What {} makes of it").format(labels[run.name]))
+            note = denoise_view.errors_text(*denoise_view.errors(clean, cleaned))
+            denoise_view.card(labels[run.name], cleaned, note, _("What {} makes of it").format(labels[run.name]))
 
 
-chrome.page(_("Denoise"), _("Which model removes the noise from a digit, and how much noise can it remove?"))
+layout.page(_("Denoise"), _("Which model removes the noise from a digit, and how much noise can it remove?"))
 controls, picture = st.columns([3, 5], gap="large")
 with controls:
-    names = state.pick_models(default=denoising.first_choice(loaders.finished()))
+    names = run_picker.pick_models(default=denoise_view.first_choice(cached.finished()))
     runs = opening.open_runs(names)
     dataset = opening.common_set(runs)
-    trouble = live.trouble([run.name for run in runs])
-    spoiling = denoising.pick_noise(seen=trouble is not None)
+    trouble = component.trouble([run.name for run in runs])
+    spoiling = denoise_view.pick_noise(seen=trouble is not None)
     clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
 
-labels = {run.name: state.label_of(run.name) for run in runs}
-name = _("own picture") if label is None else _("a {}").format(loaders.dataset(dataset).classes[label])
+labels = {run.name: run_picker.label_of(run.name) for run in runs}
+name = _("own picture") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
 noisy = spoiling.spoil(clean)
-walks = {run.name: denoising.walk(run, noisy) for run in runs}
+walks = {run.name: denoise_view.walk(run, noisy) for run in runs}
 with picture:
     if trouble:
         cards(runs, clean, name, noisy, walks, spoiling.times)
         st.caption(trouble)
     else:
-        denoising.show_live(runs, clean, name, spoiling)
+        denoise_view.show_live(runs, clean, name, spoiling)
     st.caption(
         _(
             "Against the clean image. SSE: squared error / image, smaller is better. PSNR: decibels, larger is "
             "better; ∞ is an exact copy. For comparison, an all-black image has SSE {:.1f} and PSNR {} dB here."
-        ).format(*denoising.errors_shown(*denoising.errors(clean, clean * 0)))
+        ).format(*denoise_view.errors_shown(*denoise_view.errors(clean, clean * 0)))
     )
-    for note in dict.fromkeys(filter(None, (state.seen_note(run, dataset) for run in runs))):
+    for note in dict.fromkeys(filter(None, (run_picker.seen_note(run, dataset) for run in runs))):
         st.caption(note)
 
 st.header(_("Error against noise level"), anchor=False)
 kind, seed = spoiling.kind, spoiling.seed
-count = min(denoising.DIGITS, len(loaders.test_digits(dataset)[0]))
-with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(denoising.LEVELS))):
-    curves = {labels[run.name]: denoising.model_curve(run, kind, seed, dataset) for run in runs}
-    curves[_("noisy input")] = denoising.input_curve(kind, seed, dataset)
+count = min(denoise_view.DIGITS, len(cached.test_digits(dataset)[0]))
+with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(denoise_view.LEVELS))):
+    curves = {labels[run.name]: denoise_view.model_curve(run, kind, seed, dataset) for run in runs}
+    curves[_("noisy input")] = denoise_view.input_curve(kind, seed, dataset)
 st.plotly_chart(
-    loaders.drawn(
-        figures.error_curve, denoising.LEVELS, curves, "squared error / image",
-        families=state.colour_families(names), mark=spoiling.level,
-        level_name=_("noise level ({})").format(denoising.noise_titles()[kind]),
+    cached.drawn(
+        figures.error_curve, denoise_view.LEVELS, curves, "squared error / image",
+        families=run_picker.colour_families(names), mark=spoiling.level,
+        level_name=_("noise level ({})").format(denoise_view.noise_titles()[kind]),
     ),
     key="denoise_curve",
     config={"displayModeBar": False},
@@ -71,22 +74,22 @@ st.caption(
 st.header(_("Again and again"), anchor=False)
 st.caption(
     _("From the left: the noisy digit, then what the model makes of it after 1 to {} applications.").format(
-        denoising.MOST
+        denoise_view.MOST
     )
 )
 for run in runs:
-    moved = [denoising.errors(clean, image)[0] for image in walks[run.name]]
+    moved = [denoise_view.errors(clean, image)[0] for image in walks[run.name]]
     st.markdown(
         _("**{}** · SSE {:.1f} noisy, {:.1f} after one, {:.1f} after {}").format(
-            labels[run.name], moved[0], moved[1], moved[-1], denoising.MOST
+            labels[run.name], moved[0], moved[1], moved[-1], denoise_view.MOST
         )
     )
-    pictures.show(
-        walks[run.name], denoising.MOST + 1, scale=4, gap=4, width="stretch",
-        alt=_("{}: the noisy digit and {} applications").format(labels[run.name], denoising.MOST),
+    image_sheets.show(
+        walks[run.name], denoise_view.MOST + 1, scale=4, gap=4, width="stretch",
+        alt=_("{}: the noisy digit and {} applications").format(labels[run.name], denoise_view.MOST),
     )  # fmt: skip
 
-chrome.explain(
+layout.explain(
     _("What is to be seen"),
     _(
         "A **denoising autoencoder** was trained to map noisy digits to clean ones. It removes the noise that it was "
@@ -102,7 +105,7 @@ chrome.explain(
         "strokes, and a VAE a blurred digit, often the wrong one."
     ),
 )
-chrome.try_this(
+layout.try_this(
     [
         _("Choose the noise that the denoising model was trained on, then the other three. Where does it still win?"),
         _("Raise the level until you cannot read the digit. Can the model? Draw another seed: is it sure?"),

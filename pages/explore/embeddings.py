@@ -2,8 +2,10 @@
 
 import streamlit as st
 
-from aevae.ui import address, aligning, atlas, brush, brushing, chrome, mapview, panes, shading
-from aevae.ui.i18n import _
+from aevae.ui.embeddings import alignment, colours, details, map_state, map_view, panes, selection
+from aevae.ui.frame import layout
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import address
 
 
 def desk(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
@@ -11,47 +13,47 @@ def desk(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
 
     Whatever comes and goes stands beneath all that a hand may be on.
     """
-    if st.session_state["atlas_waits"] != atlas.waiting(looks):
+    if st.session_state["atlas_waits"] != map_state.waiting(looks):
         st.rerun()  # which begins or ends the looking
     maps = st.container()
-    own = brushing.own_digit(dataset)
+    own = details.own_digit(dataset)
     with st.container():
-        places = brushing.places(looks, own)
+        places = details.places(looks, own)
         with maps:
-            mapview.show(looks, dataset, n, colour=colour, align=align, own=own, places=places)
-        brushing.downloads(looks, dataset, n)
-        now = brush.brush(dataset, n)
+            map_view.show(looks, dataset, n, colour=colour, align=align, own=own, places=places)
+        details.downloads(looks, dataset, n)
+        now = selection.brush(dataset, n)
         if len(now.selected):
-            brushing.show_selection(looks, dataset, n, now.selected)
+            details.show_selection(looks, dataset, n, now.selected)
         if now.point >= 0 or own is not None:
-            brushing.show_neighbours(looks, dataset, n, now.point, own, places)
+            details.show_neighbours(looks, dataset, n, now.point, own, places)
 
 
-chrome.page(_("Embeddings"), _("Do digits of one class live together in the latent space?"))
+layout.page(_("Embeddings"), _("Do digits of one class live together in the latent space?"))
 if not panes.runs():
     st.info(_("There is no trained model here yet, so the maps are of raw pixels."))
     st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
 choices, dataset, n = panes.choose()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    found = shading.shades(choices)
+    found = colours.shades(choices)
     colour = address.pick(st.selectbox, _("Colour by"), list(found), format_func=found.get, key="colour", width=400)
-    turned = aligning.ways()
+    turned = alignment.ways()
     align = address.pick(
-        st.segmented_control, _("Alignment"), list(turned), default=aligning.FREE, required=True,
+        st.segmented_control, _("Alignment"), list(turned), default=alignment.FREE, required=True,
         format_func=turned.get, key="align",
         help=_(
             "Onto the first: each map is turned, mirrored, scaled and shifted (Procrustes), nothing is stretched. "
             "UMAPs together: drawn anew so that the same digit is near itself in all."
         ),
     )  # fmt: skip
-if align == aligning.TOGETHER:
+if align == alignment.TOGETHER:
     try:
-        choices = aligning.together(choices)
+        choices = alignment.together(choices)
     except ValueError as problem:
         st.caption(str(problem))
-brush.follow_link(dataset, n)
-looks = atlas.keep_looking(desk, choices, dataset, n, colour, align)
-chrome.explain(
+selection.follow_link(dataset, n)
+looks = map_state.keep_looking(desk, choices, dataset, n, colour, align)
+layout.explain(
     _("What a map of t-SNE or UMAP does not tell"),
     _(
         "**latent plane** shows two numbers of the code as they are, the two strongest; with a code of two numbers "
@@ -74,7 +76,7 @@ st.button(
     _("Show one model at perplexity 2, 30 and 100"), key="show_perplexity", icon=":material/play_arrow:",
     on_click=panes.use_preset, args=("perplexity",),
 )  # fmt: skip
-chrome.try_this(
+layout.try_this(
     [
         _("Perplexity 2, 30, 100: draw around a clump in the first map. Where do its digits lie in the others?"),
         _("Colour by *neighbours changed*: which digits does one model keep beside others than the second?"),
@@ -83,4 +85,4 @@ chrome.try_this(
     ],
     _("Four things to try"),
 )
-mapview.send_sheets(looks, dataset, n)  # last: the maps do not wait for them
+map_view.send_sheets(looks, dataset, n)  # last: the maps do not wait for them

@@ -4,36 +4,38 @@ import streamlit as st
 
 from aevae import figures
 from aevae.latent.interpolation import arithmetic, bilinear, path
-from aevae.ui import address, chrome, interpolating, loaders, opening, pictures, state
-from aevae.ui.i18n import _
+from aevae.ui.frame import layout
+from aevae.ui.frame.i18n import _
+from aevae.ui.interpolate import path_view
+from aevae.ui.shared import address, cached, image_sheets, opening, run_picker
 
 MODES = {"two": _("Two digits"), "four": _("Four corners"), "sum": _("a − b + c")}
-PATHS = interpolating.ways()
+PATHS = path_view.ways()
 
 
 def two(images, spaces: list, kinds: list[str], steps: int, names: list[str]) -> None:
     """A strip per path from digit a to digit b, the animation and the chart of them all."""
     walks = {}
-    for title, space, kind in interpolating.routes(spaces, kinds):
+    for title, space, kind in path_view.routes(spaces, kinds):
         walks[title] = space.steps(path(*space.encode(images), steps, kind))
         st.markdown(f"**{title}**")
-        interpolating.show_steps(walks[title])
-    interpolating.legend()
+        path_view.show_steps(walks[title])
+    path_view.legend()
     st.download_button(
-        _("Download as GIF"), lambda: pictures.gif(interpolating.side_by_side([w.images for w in walks.values()])),
+        _("Download as GIF"), lambda: image_sheets.gif(path_view.side_by_side([w.images for w in walks.values()])),
         file_name="aevae-walk.gif", mime="image/gif", key="walk_gif", icon=":material/download:",
         on_click="ignore", help=_("All walks side by side, in the order shown here"),
     )  # fmt: skip
     st.header(_("How far from real digits"), anchor=False)
     for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
-        rows = [(s.title, t) for t, s, k in interpolating.routes(spaces, [kind]) if k == kind or s is spaces[0]]
+        rows = [(s.title, t) for t, s, k in path_view.routes(spaces, [kind]) if k == kind or s is spaces[0]]
         column.markdown(PATHS[kind])
         column.plotly_chart(
-            loaders.drawn(
+            cached.drawn(
                 figures.error_curve, [i / (steps - 1) for i in range(steps)],
                 {name: walks[title].holes for name, title in rows},
                 _("distance / typical spacing"), level_name=_("part of the way from a to b"),
-                families=state.colour_families(names), height=320,
+                families=run_picker.colour_families(names), height=320,
             ),
             key=f"walk_{kind}",
             config={"displayModeBar": False},
@@ -42,14 +44,14 @@ def two(images, spaces: list, kinds: list[str], steps: int, names: list[str]) ->
 
 def four(images, spaces: list, kinds: list[str], steps: int) -> None:
     """A sheet per space and kind of path, spanned by the four digits."""
-    sheets = interpolating.routes(spaces, kinds)
+    sheets = path_view.routes(spaces, kinds)
     for row in range(0, len(sheets), 2):
         for column, (title, space, kind) in zip(st.columns(2, gap="medium"), sheets[row : row + 2], strict=False):
             with column:
                 st.markdown(f"**{title}**")
                 sheet = bilinear(space.encode(images), steps, kind)  # (steps, steps, D)
-                interpolating.show_steps(space.steps(sheet.reshape(steps * steps, -1)), columns=steps)
-    interpolating.legend()
+                path_view.show_steps(space.steps(sheet.reshape(steps * steps, -1)), columns=steps)
+    path_view.legend()
 
 
 def latent_sum(images, spaces: list, dataset: str) -> None:
@@ -57,11 +59,11 @@ def latent_sum(images, spaces: list, dataset: str) -> None:
     for space in spaces:
         codes = space.encode(images)
         st.markdown(f"**{space.title}**")
-        interpolating.show_sum(space.steps(codes), space.steps(arithmetic(*codes)[None]), dataset)
-    interpolating.legend()
+        path_view.show_sum(space.steps(codes), space.steps(arithmetic(*codes)[None]), dataset)
+    path_view.legend()
 
 
-chrome.page(_("Interpolate"), _("What lies between two digits?"))
+layout.page(_("Interpolate"), _("What lies between two digits?"))
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     mode = address.pick(
         st.segmented_control, _("Walk"), list(MODES), default="two", required=True, format_func=MODES.get, key="walk"
@@ -74,25 +76,25 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         )  # fmt: skip
         steps = st.slider(_("Steps"), 3, 15, 9, key="steps", width=180, bind="query-params")
         kinds = list(PATHS) if chosen == "both" else [chosen]
-names = state.pick_models(default=interpolating.first_choice(loaders.finished()))
+names = run_picker.pick_models(default=path_view.first_choice(cached.finished()))
 runs = opening.open_runs(names)
 dataset = opening.common_set(runs)
-images = interpolating.pick_corners({"two": 2, "four": 4, "sum": 3}[mode], dataset)
+images = path_view.pick_corners({"two": 2, "four": 4, "sum": 3}[mode], dataset)
 with st.spinner(_("Finding the codes of the test digits ...")):
-    spaces = [interpolating.pixel_space(dataset), *(interpolating.model_space(run, dataset) for run in runs)]
+    spaces = [path_view.pixel_space(dataset), *(path_view.model_space(run, dataset) for run in runs)]
 
 if mode != "sum":
-    interpolating.scrub(images, spaces, kinds)
+    path_view.scrub(images, spaces, kinds)
 if mode == "two":
     two(images, spaces, kinds, steps, names)
 elif mode == "four":
     four(images, spaces, kinds, steps)
 else:
     latent_sum(images, spaces, dataset)
-for note in dict.fromkeys(filter(None, (state.seen_note(run, dataset) for run in runs))):
+for note in dict.fromkeys(filter(None, (run_picker.seen_note(run, dataset) for run in runs))):
     st.caption(note)
 
-chrome.explain(
+layout.explain(
     _("What is to be seen"),
     _(
         "The **pixel blend** lays one digit over the other: half-way there are two ghosts and no digit. A model walks "
@@ -111,7 +113,7 @@ chrome.explain(
         "have length near √d, and the straight line cuts through the unusual middle."
     ),
 )
-chrome.try_this(
+layout.try_this(
     [
         _(
             "Walk from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE of two dimensions. "

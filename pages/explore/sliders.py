@@ -3,9 +3,13 @@
 import numpy as np
 import streamlit as st
 
-from aevae.ui import bank as banks
-from aevae.ui import canvas, chrome, desk, digits, live, loaders, maps, pictures, redraw, state
-from aevae.ui.i18n import _
+from aevae.ui.digit import canvas, picker
+from aevae.ui.frame import layout
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, redraw, run_picker
+from aevae.ui.sliders import latent_code as banks
+from aevae.ui.sliders import live_view, server_view
 
 ROOM = 8  # sliders of the server's version that fit beside the picture; more of them scroll there
 GRID, STRIPS = 15, 16  # pictures a side; rows
@@ -15,24 +19,24 @@ GRID, STRIPS = 15, 16  # pictures a side; rows
 def bench(bank: banks.Bank, beside: list[str]) -> None:
     """All that follows z."""
     names = [bank.name, *beside]
-    trouble = live.trouble(names)
-    walks = digits.draws() and bank.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
+    trouble = component.trouble(names)
+    walks = picker.draws() and bank.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
     board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
     with board, st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
-        picture, label, _number = digits.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
+        picture, label, _number = picker.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
     banks.settle(bank)
     if walk:
         with walk:
-            desk.pad(bank, picture, label, beside)
+            live_view.pad(bank, picture, label, beside)
     banks.start_buttons(bank)
     z = banks.current_code(bank)
     if trouble:
         st.caption(trouble)
         server_bank(bank, z, beside)
     else:
-        desk.bank(bank, z, beside)
+        live_view.bank(bank, z, beside)
     banks.code_field(bank)
-    state.caption_seen(loaders.run(bank.name).info, bank.dataset)
+    run_picker.caption_seen(cached.run(bank.name).info, bank.dataset)
     if walk:
         return
     st.header(_("A plane of the latent space"), anchor=False)
@@ -41,7 +45,7 @@ def bench(bank: banks.Bank, beside: list[str]) -> None:
     elif trouble:
         plane(bank, z)
     else:
-        desk.pad(bank, picture, label, beside)
+        live_view.pad(bank, picture, label, beside)
     if trouble:
         strips(bank, z)
 
@@ -54,10 +58,12 @@ def server_bank(bank: banks.Bank, z: np.ndarray, beside: list[str]) -> None:
     left, right = st.columns([2, 3], gap="large")
     with left:
         for name in [bank.name, *beside]:
-            picture = banks.decode_view(loaders.run(name), z)
-            pictures.show(picture[None], scale=6 if beside else 12, alt=_("The picture that the model decodes from z"))
+            picture = banks.decode_view(cached.run(name), z)
+            image_sheets.show(
+                picture[None], scale=6 if beside else 12, alt=_("The picture that the model decodes from z")
+            )
             if beside:
-                st.caption(state.label_of(name))
+                st.caption(run_picker.label_of(name))
         st.caption(banks.norm_note(z, bank))
     with right:
         slider_bank(bank, z)
@@ -102,14 +108,14 @@ def plane(bank: banks.Bank, z: np.ndarray) -> None:
     dims, here = (x, y), (float(z[x]), float(z[y]))
     left, right = st.columns(2, gap="large")
     with left:
-        xs, ys = maps.grid_lines(bank, dims, GRID, by_prior)
-        places = [maps.cell_place(i, xs, ys) for i in range(GRID * GRID)]
+        xs, ys = server_view.grid_lines(bank, dims, GRID, by_prior)
+        places = [server_view.cell_place(i, xs, ys) for i in range(GRID * GRID)]
         canvas.pick_cell(
             "manifold",
-            maps.grid_sheet(bank, z, dims, xs, ys),
+            server_view.grid_sheet(bank, z, dims, xs, ys),
             GRID,
             GRID,
-            selected=maps.nearest_cell(here, xs, ys),
+            selected=server_view.nearest_cell(here, xs, ys),
             names=[f"z{x} = {a:.2f}, z{y} = {b:.2f}" for a, b in places],
             label=_("Decoded pictures over z{} and z{}; click to take one").format(x, y),
             on_pick=lambda i: banks.place(dims, places[i], bank),
@@ -140,7 +146,7 @@ def strips(bank: banks.Bank, z: np.ndarray) -> None:
     st.header(_("One dimension at a time"), anchor=False)
     rows = (bank.alive or bank.order.tolist())[:STRIPS]
     st.image(
-        maps.strips(bank, z, rows),
+        server_view.strips(bank, z, rows),
         alt=_("One row per dimension: the picture while that number alone is moved through its range"),
         output_format="PNG",
         width="content",
@@ -152,16 +158,16 @@ def strips(bank: banks.Bank, z: np.ndarray) -> None:
     )  # fmt: skip
 
 
-chrome.page(_("Latent sliders"), _("What does each number of the code mean?"))
+layout.page(_("Latent sliders"), _("What does each number of the code mean?"))
 model, others = st.columns(2)
 with model:
-    name = state.pick_model()
+    name = run_picker.pick_model()
 try:
     opened = banks.open_bank(name)
 except ValueError as problem:
-    st.error(state.literal(problem))
+    st.error(run_picker.literal(problem))
     st.stop()
-if loaders.run(name).info.traits["latent"] == "discrete":
+if cached.run(name).info.traits["latent"] == "discrete":
     st.info(
         _(
             "This code is no list of free numbers: each cell of a map holds one of a few learnt vectors, and a number "
@@ -173,9 +179,9 @@ if loaders.run(name).info.traits["latent"] == "discrete":
     st.page_link("pages/beyond/01_codebook.py", label=_("The lab of the codebook"), icon=":material/grid_on:")
     st.stop()
 with others:
-    compared = desk.pick_beside(opened)
+    compared = live_view.pick_beside(opened)
 bench(opened, compared)
-chrome.explain(
+layout.explain(
     _("What a code is, and why some of its numbers do nothing"),
     _("""
 The encoder squeezes a picture of 784 pixels into the few numbers of **z**; the decoder makes a picture of any z, also
@@ -192,7 +198,7 @@ nothing ever told the model to put codes there. *Fitted draw* takes a Gaussian w
 instead, which is a guess of ours and not part of the model.
 """),
 )
-chrome.try_this(
+layout.try_this(
     [
         _("Take a 7 as the start and move the strongest number from end to end. Does one number change one thing?"),
         _("Press **Random draw** ten times with a VAE, then with an AE. Which of them draws digits, and why?"),

@@ -2,9 +2,11 @@
 
 import streamlit as st
 
-from aevae.ui import chrome, gate, lab, loaders, pictures
-from aevae.ui.i18n import _
-from aevae.ui.state import literal, plain, run_labels
+from aevae.ui.frame import access, layout
+from aevae.ui.frame.i18n import _
+from aevae.ui.labs import template
+from aevae.ui.shared import cached, image_sheets
+from aevae.ui.shared.run_picker import literal, plain, run_labels
 
 DIGITS = 36
 LISTED = 12  # models in the table
@@ -13,11 +15,11 @@ LISTED = 12  # models in the table
 def strip() -> None:
     """A row of real digits."""
     try:
-        images, _labels = loaders.test_digits()
+        images, _labels = cached.test_digits()
     except ValueError as problem:
         st.warning(literal(problem))
         return
-    pictures.show(
+    image_sheets.show(
         images[:DIGITS],
         columns=DIGITS // 2,
         alt=_("Two rows of handwritten digits from MNIST, white on black"),
@@ -28,8 +30,8 @@ def strip() -> None:
 def cards() -> None:
     """A card for each page: its question, and the way there. The labs stand under their sections."""
     sections: dict[str, list] = {}
-    for page in chrome.all_pages()[1:]:
-        sections.setdefault(page.section if page.section in lab.SECTIONS.values() else "", []).append(page)
+    for page in layout.all_pages()[1:]:
+        sections.setdefault(page.section if page.section in template.SECTIONS.values() else "", []).append(page)
     for section, listed in sections.items():
         if section:
             st.header(_(section), anchor=False)
@@ -51,7 +53,7 @@ def previews(runs: list) -> None:
     st.caption(_("Above: digits. Middle: what the model makes of them. Below: codes drawn at random, decoded."))
     shown = list(first.values())[:4]
     for column, run in zip(st.columns(4), shown, strict=False):
-        picture = pictures.enlarge((run.path / "preview.png").read_bytes(), 3)
+        picture = image_sheets.enlarge((run.path / "preview.png").read_bytes(), 3)
         if picture:
             column.image(
                 picture,
@@ -78,17 +80,17 @@ def table(runs: list) -> None:
         st.caption(_("{} more on the page Models.").format(len(runs) - LISTED))
 
 
-chrome.page("aevae", _("What do a few numbers know about a handwritten digit?"))
+layout.page("aevae", _("What do a few numbers know about a handwritten digit?"))
 st.markdown(
     _(
         "A laboratory for autoencoders: train a network that squeezes a picture into a few numbers and draws it again, "
         "then see what those numbers mean. Everything here runs on this computer, with real digits."
     )
 )
-if problem := gate.exposed(st.get_option("server.address")):
+if problem := access.exposed(st.get_option("server.address")):
     st.warning(literal(problem))
 strip()
-chrome.try_this(
+layout.try_this(
     [
         _("**Latent sliders**: move one slider from end to end. Does one number change one thing?"),
         _("**Interpolate**: walk from a 4 to a 9 in an AE and in a VAE. Which path stays a digit all the way?"),
@@ -97,6 +99,6 @@ chrome.try_this(
     _("Begin with one of these"),
 )
 cards()
-finished = loaders.finished()
+finished = cached.finished()
 previews(finished)
 table(finished)

@@ -1,11 +1,13 @@
 """Models: all runs, one in full, several compared; out as zip, in as zip."""
 
-from aevae.ui import chrome, gallery, loaders
-from aevae.ui.i18n import _
+from aevae.ui.frame import layout
+from aevae.ui.frame.i18n import _
+from aevae.ui.models import gallery
+from aevae.ui.shared import cached
 
-chrome.page(_("Models"), _("Which models are there, and how good are they?"))
+layout.page(_("Models"), _("Which models are there, and how good are they?"))
 gallery.said()
-runs = loaders.runs()
+runs = cached.runs()
 view = gallery.pick_view()
 if view == "gallery":
     gallery.gallery(runs)
@@ -16,7 +18,7 @@ elif view == "compare":
 else:
     gallery.bring_in()
 
-chrome.explain(
+layout.explain(
     _("What the numbers say"),
     _(
         "Means over test images that the model did not learn from, unless named otherwise.\n\n"
@@ -31,7 +33,7 @@ chrome.explain(
         "Compare `recon` and `elbo` only between runs with the same likelihood and data set; `sse` always."
     ),
 )
-chrome.try_this(
+layout.try_this(
     [
         _("Compare a **VAE** with 2 and one with 20 numbers: which spends more nats on the code, and what for?"),
         _("Show a run, and move the bar over its film: when does a random code first look like a digit?"),

@@ -4,9 +4,11 @@ import statistics
 
 import streamlit as st
 
-from aevae import jobs
-from aevae.ui import chrome, gate, jobpanel, redraw, watch
-from aevae.ui.i18n import _
+from aevae.queue import jobs
+from aevae.ui.frame import access, layout, monitoring
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import redraw
+from aevae.ui.train import run_panel
 
 BEAT = 5.0  # seconds between two looks
 MEGABYTE = 1 << 20
@@ -14,17 +16,17 @@ MEGABYTE = 1 << 20
 
 def numbers() -> None:
     """This process, now and in the last minutes."""
-    seconds = watch.counts.recent()
+    seconds = monitoring.counts.recent()
     with st.container(horizontal=True):
-        st.metric(_("open sessions"), watch.counts.sessions, width="content")
+        st.metric(_("open sessions"), monitoring.counts.sessions, width="content")
         st.metric(_("presses in five minutes"), len(seconds), width="content")
         if seconds:
             median, slow = statistics.median(seconds), seconds[int(0.95 * len(seconds))]
             st.metric(_("answer, median"), f"{median:.2f} s", width="content")
             st.metric(_("answer, 95 of 100 within"), f"{slow:.2f} s", width="content")
-        st.metric(_("errors since the start"), watch.counts.errors, width="content")
-        st.metric(_("memory of the server"), f"{watch.memory() / MEGABYTE:,.0f} MB", width="content")
-        for number, (used, total) in enumerate(watch.gpus()):
+        st.metric(_("errors since the start"), monitoring.counts.errors, width="content")
+        st.metric(_("memory of the server"), f"{monitoring.memory() / MEGABYTE:,.0f} MB", width="content")
+        for number, (used, total) in enumerate(monitoring.gpus()):
             text = f"{used / MEGABYTE:,.0f} / {total / MEGABYTE:,.0f} MB"
             st.metric(_("memory of GPU {}").format(number), text, width="content")
 
@@ -33,7 +35,7 @@ def queue() -> None:
     """What runs and waits, in both lanes."""
     st.header(_("Queue"), anchor=False)
     try:
-        listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(jobpanel.LISTED, lane)]
+        listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(run_panel.LISTED, lane)]
     except jobs.QueueBroken as problem:
         st.error(str(problem))
         return
@@ -42,18 +44,18 @@ def queue() -> None:
         st.caption(_("Nothing runs and nothing waits."))
         return
     lines = [f"| {_('job')} | {_('what')} | {_('where it is')} |", "|---:|:---|:---|"]
-    for job in active[: jobpanel.ROWS]:
-        what = jobpanel.label(job) if job.kind == jobs.TRAIN else job.run
-        lines.append(f"| {job.id} | {jobpanel.state.plain(what)} | {jobpanel.state_text(job)} |")
+    for job in active[: run_panel.ROWS]:
+        what = run_panel.label(job) if job.kind == jobs.TRAIN else job.run
+        lines.append(f"| {job.id} | {run_panel.state.plain(what)} | {run_panel.state_text(job)} |")
     st.markdown("\n".join(lines))
-    if len(active) > jobpanel.ROWS:
-        st.caption(_("and {} more").format(len(active) - jobpanel.ROWS))
+    if len(active) > run_panel.ROWS:
+        st.caption(_("and {} more").format(len(active) - run_panel.ROWS))
 
 
 def caches() -> None:
     """What all sessions share."""
     lines = [f"| {_('cache')} | {_('holds')} | {_('found there')} | {_('made anew')} |", "|:---|---:|---:|---:|"]
-    for cache in watch.caches():
+    for cache in monitoring.caches():
         held = _("{:,} entries").format(cache["held"]) if cache["unit"] == "entries" else f"{cache['held']:,} B"
         lines.append(f"| `{cache['name']}` | {held} | {cache['hit']:,} | {cache['miss']:,} |")
     with st.expander(_("Caches"), key="server_caches"):
@@ -66,11 +68,11 @@ def look() -> None:
     caches()
 
 
-chrome.page(_("Server"), _("How is the class doing?"))
-if not gate.is_teacher():
-    st.info(gate.refusal())
+layout.page(_("Server"), _("How is the class doing?"))
+if not access.is_teacher():
+    st.info(access.refusal())
     st.stop()
-redraw.fragment(look, run_every=watch.beat(BEAT))()
+redraw.fragment(look, run_every=monitoring.beat(BEAT))()
 st.caption(
     _(
         "Numbers of this server process; the queue is that of all. Prometheus finds them at `/metrics`; "

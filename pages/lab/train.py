@@ -2,21 +2,23 @@
 
 import streamlit as st
 
-from aevae.ui import chrome, costs, forms, jobpanel, sweeping
-from aevae.ui.i18n import _
-from aevae.ui.state import literal
+from aevae.ui.frame import layout
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared.run_picker import literal
+from aevae.ui.train import costs, run_panel, sweep
+from aevae.ui.train import form as forms
 
 
 def before(config, device: str) -> None:
     """What fits: open what is there, watch what is under way, or the cost and Train or Resume."""
-    standing, found = jobpanel.standing(config)
+    standing, found = run_panel.standing(config)
     if standing == "finished":
         st.success(_("This very run is here already, so there is nothing to train."))
-        jobpanel.open_buttons(found.name, "form_open")
-        st.button(_("Show how it learnt"), key="form_watch", on_click=jobpanel.watch, args=(found.name,))
+        run_panel.open_buttons(found.name, "form_open")
+        st.button(_("Show how it learnt"), key="form_watch", on_click=run_panel.watch, args=(found.name,))
     elif standing == "active":
         st.info(_("This very run is on the queue already."))
-        st.button(_("Watch it"), key="form_watch", on_click=jobpanel.watch, args=(found.run,))
+        st.button(_("Watch it"), key="form_watch", on_click=run_panel.watch, args=(found.run,))
     else:
         try:
             costs.show([config], device)
@@ -29,21 +31,21 @@ def before(config, device: str) -> None:
             st.warning(
                 _("This run was trained and diverged: {}.").format(literal(found.reason))
                 + " "
-                + jobpanel.resumes_at(found)
+                + run_panel.resumes_at(found)
             )
         title = _("Train") if standing == "new" else _("Resume")
-        jobpanel.start_button(title, config, device)
+        run_panel.start_button(title, config, device)
 
 
-chrome.page(_("Train"), _("How does a network learn to squeeze a picture into a few numbers?"))
-if jobpanel.stage():  # what is watched has the page; the form is folded above it, and drawn last
+layout.page(_("Train"), _("How does a network learn to squeeze a picture into a few numbers?"))
+if run_panel.stage():  # what is watched has the page; the form is folded above it, and drawn last
     folded = st.expander(_("Train another"), icon=":material/add:", key="train_another")
-    sweeping.panel()
+    sweep.panel()
     form, facts = folded.columns([3, 2], gap="large")
 else:
     form, facts = st.columns([2, 3], gap="large")
     with facts:
-        sweeping.panel()
+        sweep.panel()
 with form:
     configs, device = forms.run_form()
 with facts:
@@ -51,10 +53,10 @@ with facts:
     if len(configs) == 1:
         before(configs[0], device)
     elif configs:
-        sweeping.offer(configs, device)
-jobpanel.pressed()  # of a form that offers no training, a press has nothing to begin
+        sweep.offer(configs, device)
+run_panel.pressed()  # of a form that offers no training, a press has nothing to begin
 
-chrome.explain(
+layout.explain(
     _("What the families learn"),
     _(
         "Every family squeezes pictures into a code and draws them again; they differ in what they minimise. $x$ is "
@@ -66,7 +68,7 @@ chrome.explain(
     + "\n\n"
     + forms.objectives(),
 )
-chrome.try_this(
+layout.try_this(
     [
         _("Train a **VAE** with 2 numbers in the code, then one with 20. How far does `recon` fall, and `kl`?"),
         _("Watch the random codes while it trains: when do they begin to look like digits?"),

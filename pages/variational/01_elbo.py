@@ -7,26 +7,29 @@ import numpy as np
 import streamlit as st
 
 from aevae.metrics.bound import DRAWS
-from aevae.ui import digits, lab, live, loaders, pictures
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import elbo as parts
+from aevae.ui.labs import template
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets
 
-lab.begin(__doc__)
+template.begin(__doc__)
 left, right = st.columns([2, 5], gap="medium")
 with left:
     name = parts.choose()
-    x, label, number = digits.pick_digit(default=7, models=())
+    x, label, number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening the model")):
-    if problem := live.trouble([name]):
+    if problem := component.trouble([name]):
         st.caption(problem)
-        pictures.show(loaders.run(name).reconstruct(x[None]), 1, scale=6, alt=_("The digit, decoded from its mean"))
+        image_sheets.show(cached.run(name).reconstruct(x[None]), 1, scale=6, alt=_("The digit, decoded from its mean"))
     else:
         parts.posterior(name, x)
 parts.divergence()
 with st.spinner(_("Drawing from q")):
     found = parts.numbers(name, np.ascontiguousarray(x, np.float32).tobytes())
 likelihood, kl, joint, entropy, log_p, gap, closed, drawn, effective = found
-lab.end(
+template.end(
     notice=[
         _("Move q away from the circle and the digit is drawn badly: reconstruction grows. Shrink σ and KL grows."),
         _("The noise ε does not move, so each code follows μ and σ smoothly: that is why a gradient can pass."),

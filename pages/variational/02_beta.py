@@ -5,21 +5,22 @@ icon: tune
 
 import streamlit as st
 
-from aevae.ui import digits, lab
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import beta as parts
+from aevae.ui.labs import template
 
-lab.begin(__doc__)
+template.begin(__doc__)
 left, right = st.columns([2, 5], gap="medium")
 with left:
-    x, label, number = digits.pick_digit(default=7, models=())
+    x, label, number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening seven models")):
     now = parts.drawn(x)
 st.header(_("Rate and distortion"), anchor=False)
 parts.rates(now)
 member = parts.sweep()[now][0]
 beta, recon, kl = float(member.name), member.numbers["recon"], member.numbers["kl"]
-lab.end(
+template.end(
     notice=[
         _("From left to right each row changes one number of the code; the bar is what that number costs."),
         _("As β rises, numbers fall silent one by one: their rows stop changing, and the digit blurs."),

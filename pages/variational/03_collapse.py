@@ -7,18 +7,20 @@ import numpy as np
 import streamlit as st
 
 from aevae.metrics.units import THRESHOLD
-from aevae.ui import address, digits, lab
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import collapse as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import address
 
-lab.begin(__doc__)
+template.begin(__doc__)
 chosen = address.pick(
     st.segmented_control, _("Remedy"), list(parts.COLOURS), default="plain", required=True, key="remedy",
     format_func=parts.titles().get, wrap=True,
 )  # fmt: skip
 left, right = st.columns([2, 5], gap="medium")
 with left:
-    x, _label, _number = digits.pick_digit(default=7, models=())
+    x, _label, _number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening five models")):
     parts.drawn(chosen, x)
 what = address.pick(
@@ -38,7 +40,7 @@ with narrow:
     st.caption(told)
 kl_per_dim = member.history["kl_per_dim"][-1]
 used = int((member.history["variance"][-1] > THRESHOLD).sum())
-lab.end(
+template.end(
     notice=[
         _("Without a remedy the KL is 0 from the first epoch on: eight layers bury z in noise, so it is dropped."),
         _("Annealing lets the decoder learn to listen while listening is free. The price comes later."),

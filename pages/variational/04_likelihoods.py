@@ -9,9 +9,12 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import linear_vae, sampling
-from aevae.ui import address, digits, kept, lab, live, loaders, pictures
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import likelihoods as parts
+from aevae.ui.labs import template
+from aevae.ui.live import component
+from aevae.ui.shared import address, cached, image_sheets, url_values
 
 MEAN_MSE = math.sqrt(392)  # sigma at which SSE / (2 sigma^2) is SSE / 784
 SIGMAS = (0.05, 0.1, 0.2, 0.3, 0.5, math.sqrt(0.5), 1.0, 1.4, 1.8, 2.2, 2.5, MEAN_MSE)
@@ -31,7 +34,7 @@ FORMULAS = {
 def hidden_beta() -> int:
     """The best linear VAE at every sigma, under one slider; returns where it rests."""
     st.header(_("The β in σ"), anchor=False)
-    found, (images, labels) = loaders.principal(DIRECTIONS), loaders.test_digits()
+    found, (images, labels) = cached.principal(DIRECTIONS), cached.test_digits()
     x = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]].reshape(10, -1)
     shown = linear_vae.ladder(x, sampling.prior(10, DIRECTIONS, seed=3), found, SIGMAS)
     frames = []
@@ -46,19 +49,21 @@ def hidden_beta() -> int:
             }
         )
     at = {"sigma_at": (HALF, 0, len(SIGMAS) - 1)}
-    now = int(kept.numbers(at)["sigma_at"])
-    if problem := live.trouble([]):
+    now = int(url_values.numbers(at)["sigma_at"])
+    if problem := component.trouble([]):
         st.caption(problem)
-        pictures.show(shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and draws of a linear VAE"))
+        image_sheets.show(
+            shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and draws of a linear VAE")
+        )
         return now
     texts = {"slider": "σ", "pictures": _("Ten digits, what the best linear VAE gives back, and what it draws")}
     spec = {"key": "sigma", "frame": now, "frames": frames, "texts": texts}
-    take = kept.taker({"frame": "sigma_at"}, at)
-    live.mount("frames", "sigmas", spec, {"pictures": shown}, height=240, on_send=take)
+    take = url_values.taker({"frame": "sigma_at"}, at)
+    component.mount("frames", "sigmas", spec, {"pictures": shown}, height=240, on_send=take)
     return now
 
 
-lab.begin(__doc__)
+template.begin(__doc__)
 titles = parts.titles()
 left, right = st.columns([2, 5], gap="medium")
 with left:
@@ -66,13 +71,13 @@ with left:
         st.selectbox, _("Likelihood"), ["all", *titles], key="likelihood",
         format_func=lambda name: titles.get(name, _("all five")),
     )  # fmt: skip
-    x, _label, _number = digits.pick_digit(default=7, models=())
+    x, _label, _number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening five decoders")):
     z = parts.code(x)
     parts.rows(x, z, chosen)
 now = hidden_beta()
 name = "gaussian" if chosen == "all" else chosen
-numbers, s2, found = parts.said(name, x, z), SIGMAS[now] ** 2, loaders.principal(DIRECTIONS)
+numbers, s2, found = parts.said(name, x, z), SIGMAS[now] ** 2, cached.principal(DIRECTIONS)
 told = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
 )
@@ -81,7 +86,7 @@ if name.startswith("gaussian"):
     told += " " + _("{:.2f} / (2 · {:.4f}) + 392 log(2π · {:.4f}) = {:.1f}.").format(
         error, own, own, error / (2 * own) + 392 * math.log(2 * math.pi * own)
     )
-lab.end(
+template.end(
     notice=[
         _("One code, five decoders: the means are much alike, what they call a *picture* is not."),
         _("A draw adds the pixels' own noise, each for itself. What is called a VAE's sample is mostly the mean."),

@@ -7,11 +7,13 @@ import numpy as np
 import streamlit as st
 
 from aevae.metrics import class_densities as densities
-from aevae.ui import address, digits, lab, loaders
-from aevae.ui.i18n import _
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
 from aevae.ui.labs import classifier as parts
+from aevae.ui.labs import template
+from aevae.ui.shared import address, cached
 
-lab.begin(__doc__)
+template.begin(__doc__)
 kinds = {
     "digit": _("as it is"), "turned": _("turned by 90°"), "negative": _("negative"), "two": _("two at once"),
     "stripes": _("stripes"), "noise": _("noise"), "black": _("black"),
@@ -20,10 +22,10 @@ kind = address.pick(
     st.pills, _("Picture"), list(kinds), default="digit", required=True, key="picture_kind",
     format_func=kinds.get, wrap=True,
 )  # fmt: skip
-images, _labels = loaders.test_digits()
+images, _labels = cached.test_digits()
 left, right = st.columns([2, 5], gap="medium")
 with left:
-    picked, _label, number = digits.pick_digit(default=7, models=())
+    picked, _label, number = picker.pick_digit(default=7, models=())
 x = densities.strange(kind, picked, images[((number or 0) + 1) % len(images)])
 with right, st.spinner(_("Asking ten densities about 1,000 digits")):
     measured = parts.judged()
@@ -31,7 +33,7 @@ with right, st.spinner(_("Asking ten densities about 1,000 digits")):
 net = parts.nets()[0]
 found = densities.scores(net, x.reshape(1, -1), densities.noise(draws, net["wm"].shape[1]))[0]
 best, second = np.argsort(-found)[:2]
-lab.end(
+template.end(
     notice=[
         _("The longest bar wins. It wins by tens of nats: a share of 100 % means little, the distance says more."),
         _("Each density saw one class only. A new class would be one more model; the net would have to start again."),

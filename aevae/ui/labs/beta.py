@@ -1,13 +1,15 @@
-"""The lab β: the models of the sweep, their walks, and what `web/frames.js` gets."""
+"""The lab β: the models of the sweep, their walks, and what `frames.js` gets."""
 
 import numpy as np
 import streamlit as st
 
-from aevae import bundles, datasets
+from aevae import datasets
 from aevae.figures.rates import Outcome, rate_distortion
 from aevae.latent.traversal import walks
-from aevae.ui import kept, live, loaders, pictures, state
-from aevae.ui.i18n import _
+from aevae.store import bundles
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
 STEPS = 9
 
@@ -29,7 +31,7 @@ def traversals(picture: bytes) -> tuple[np.ndarray, np.ndarray]:
     for member, model in sweep():
         kl = member.history["kl_per_dim"][-1]
         order = np.argsort(-kl, kind="stable")
-        frames.append(pictures.to_bytes(walks(model, x, order, STEPS)))
+        frames.append(image_sheets.to_bytes(walks(model, x, order, STEPS)))
         kls.append(kl[order])
     return np.stack(frames), np.stack(kls)
 
@@ -39,7 +41,7 @@ def drawn(x: np.ndarray) -> int:
     found = sweep()
     frames, kls = traversals(np.ascontiguousarray(x, np.float32).tobytes())
     at = {"beta_at": (4, 0, len(found) - 1)}
-    now = int(kept.numbers(at)["beta_at"])
+    now = int(url_values.numbers(at)["beta_at"])
     said = [
         {
             "label": f"β = {member.name}",
@@ -53,13 +55,15 @@ def drawn(x: np.ndarray) -> int:
         }
         for (member, _model), kl in zip(found, kls, strict=True)
     ]
-    if problem := live.trouble([]):
+    if problem := component.trouble([]):
         st.caption(problem)
-        pictures.show(frames[now].reshape(-1, 28, 28), STEPS, alt=_("Walks along each number of the code"))
+        image_sheets.show(frames[now].reshape(-1, 28, 28), STEPS, alt=_("Walks along each number of the code"))
         return now
     texts = {"slider": _("Weight of the KL"), "pictures": _("A walk along one number of the code, from −3 to 3")}
     spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
-    live.mount("frames", "frames", spec, {"pictures": frames}, height=390, on_send=kept.taker({"frame": "beta_at"}, at))
+    component.mount(
+        "frames", "frames", spec, {"pictures": frames}, height=390, on_send=url_values.taker({"frame": "beta_at"}, at)
+    )
     return now
 
 
@@ -68,11 +72,13 @@ def rates(now: int) -> None:
     out = [Outcome(_("sweep"), f"β={m.name}", m.numbers["kl"], m.numbers["recon"]) for m, _model in sweep()]
     others = []
     if st.toggle(_("Show the runs of this lab, too"), key="beta_runs", bind="query-params"):
-        for run in loaders.finished(("vae", "beta_vae", "iwae", "skip_vae")):
+        for run in cached.finished(("vae", "beta_vae", "iwae", "skip_vae")):
             terms = run.metrics.get(datasets.EMBEDDED, {})
             if "kl" in terms and run.config["model"].get("likelihood") == "bernoulli":
                 others.append(
-                    Outcome(_("runs"), state.label_of(run.name).partition(" · mnist")[0], terms["kl"], terms["recon"])
+                    Outcome(
+                        _("runs"), run_picker.label_of(run.name).partition(" · mnist")[0], terms["kl"], terms["recon"]
+                    )
                 )
     chart = rate_distortion([*out, *others], height=420)
     if others:

@@ -1,4 +1,4 @@
-"""The lab Bottleneck: components, errors, and what `web/bottleneck.js` and the pad get."""
+"""The lab Bottleneck: components, errors, and what `bottleneck.js` and the pad get."""
 
 import numpy as np
 import streamlit as st
@@ -8,9 +8,12 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
-from aevae.ui import address, desk, jobpanel, kept, live, loaders, pictures, state
-from aevae.ui import bank as banks
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
+from aevae.ui.sliders import latent_code as banks
+from aevae.ui.sliders import live_view
+from aevae.ui.train import run_panel
 
 MOST = 64  # components
 KEPT = {"kept": (4, 1, MOST)}
@@ -22,8 +25,8 @@ DRAWS = 40
 @st.cache_data(max_entries=64, show_spinner=False)
 def error_of(name: str) -> float:
     """Squared error per test picture of a run."""
-    images = loaders.test_digits()[0]
-    return float(sse(images, loaders.run(name).reconstruct(images)).mean())
+    images = cached.test_digits()[0]
+    return float(sse(images, cached.run(name).reconstruct(images)).mean())
 
 
 def chart(runs: list, left: np.ndarray, k: int):
@@ -46,15 +49,15 @@ def chart(runs: list, left: np.ndarray, k: int):
 
 def through(runs: list, found: components.Components, left: np.ndarray, k: int) -> None:
     """Ten digits through the slider's bottleneck, decoded in the browser."""
-    images, labels = loaders.test_digits()
+    images, labels = cached.test_digits()
     chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
     best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # the last one stays
     sizes = sorted(best)
     names = [best[d].name for d in sizes]
-    back = [loaders.run(name).reconstruct(images[chosen]).reshape(-1) for name in names]
+    back = [cached.run(name).reconstruct(images[chosen]).reshape(-1) for name in names]
     codes = found.codes(images[chosen].reshape(10, -1))
 
-    live.mount(
+    component.mount(
         "bottleneck",
         "bottleneck",
         {
@@ -62,7 +65,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
             "k": k,
             "left": left.tolist(),
             "sizes": sizes,
-            "names": [_("{}: squared error {:.1f}").format(state.label_of(n), error_of(n)) for n in names],
+            "names": [_("{}: squared error {:.1f}").format(run_picker.label_of(n), error_of(n)) for n in names],
             "texts": {
                 "slider": _("Numbers kept"),
                 "kept": _("{k} numbers"),
@@ -79,7 +82,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
             "pictures": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
         },
         height=330,
-        on_send=kept.taker({"k": "kept"}, KEPT),
+        on_send=url_values.taker({"k": "kept"}, KEPT),
     )  # fmt: skip
 
 
@@ -90,23 +93,23 @@ def plane(name: str) -> None:
     ranges = {
         key: (float(middle[i]), float(bank.low[i]), float(bank.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
     }
-    take = kept.taker({key: key for key in ranges}, ranges)
+    take = url_values.taker({key: key for key in ranges}, ranges)
 
     def taken(payload: dict) -> None:
-        desk.read(payload, "pad")
-        z = desk.believable(payload.get("z"), 2)
+        live_view.read(payload, "pad")
+        z = live_view.believable(payload.get("z"), 2)
         if z is not None:
             take(dict(zip(ranges, map(float, banks.clip(z, bank)), strict=True)))
 
-    desk.plane(bank, np.array(list(kept.numbers(ranges).values())), taken)
+    live_view.plane(bank, np.array(list(url_values.numbers(ranges).values())), taken)
 
 
 def holes() -> None:
     """What lies between the codes: in the plane, and where codes are drawn at random."""
     st.header(_("Holes"), anchor=False)
-    name = state.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Codes of"))
-    run, codes = loaders.run(name), loaders.codes(name)
-    if run.latent_dim == 2 and not live.trouble([name]):
+    name = run_picker.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Codes of"))
+    run, codes = cached.run(name), cached.codes(name)
+    if run.latent_dim == 2 and not component.trouble([name]):
         plane(name)
     where = address.pick(
         st.segmented_control, _("Random codes from"), ["prior", "box"], default="box", required=True, key="holes_from",
@@ -117,7 +120,7 @@ def holes() -> None:
     else:
         low, high = codes.min(0), codes.max(0)
         z = (low + np.random.default_rng(0).random((DRAWS, run.latent_dim)) * (high - low)).astype(np.float32)
-    pictures.show(
+    image_sheets.show(
         run.decode(z), columns=20, width="stretch", alt=_("Random codes, decoded: some are digits, others are not")
     )
 
@@ -128,7 +131,7 @@ def train(sizes: list[int]) -> None:
 
     config, data = family_class("ae").Config, DataConfig()
     recipe = preset("fast", data, config)
-    jobpanel.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
+    run_panel.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
 
 
 def _of_these(model: dict, sizes: list[int]) -> bool:
@@ -139,7 +142,7 @@ def missing(runs: list) -> None:
     """Train the sizes that are not there."""
     have = {run.latent_dim for run in runs if run.family == "ae"}
     wanted = [d for d in SIZES if d not in have]
-    if jobpanel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
+    if run_panel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
         return
     if wanted:
         st.button(
@@ -148,4 +151,4 @@ def missing(runs: list) -> None:
             on_click=train, args=(wanted,),
         )  # fmt: skip
     if problem := st.session_state.pop("train_problem", None):
-        st.error(state.literal(problem))
+        st.error(run_picker.literal(problem))

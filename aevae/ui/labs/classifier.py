@@ -1,4 +1,4 @@
-"""The lab Generative classifier: ten densities and a net, and what `web/classes.js` gets."""
+"""The lab Generative classifier: ten densities and a net, and what `classes.js` gets."""
 
 import zlib
 
@@ -6,8 +6,9 @@ import numpy as np
 import streamlit as st
 
 from aevae.metrics import class_densities as densities
-from aevae.ui import kept, live, loaders, pictures
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, url_values
 
 MOST = 16  # draws
 JUDGED = 4  # draws with which the usual was measured
@@ -24,7 +25,7 @@ def nets() -> tuple[dict, dict]:
 def judged() -> dict:
     """Both on the 1,000 test digits: shares of right answers, and the score that few real digits of a class miss."""
     net, reader = nets()
-    images, labels = loaders.test_digits()
+    images, labels = cached.test_digits()
     x = images.reshape(len(images), -1)
     found = densities.scores(net, x, densities.noise(JUDGED, net["wm"].shape[1]))
     of_own = [found[labels == c, c] for c in range(densities.CLASSES)]
@@ -40,17 +41,17 @@ def bars(x: np.ndarray, measured: dict) -> int:
     """The picture and what both say of it, live; returns the number of draws."""
     (net, reader), width = nets(), nets()[0]["wm"].shape[1]
     at = {"class_draws": (JUDGED, 1, MOST)}
-    draws = int(kept.numbers(at)["class_draws"])
-    if problem := live.trouble([]):
+    draws = int(url_values.numbers(at)["class_draws"])
+    if problem := component.trouble([]):
         st.caption(problem)
-        pictures.show(x, 1, scale=6, alt=_("The picture"))
+        image_sheets.show(x, 1, scale=6, alt=_("The picture"))
         flat = x.reshape(1, -1)
         table = densities.scores(net, flat, densities.noise(draws, width))[0]
         st.bar_chart({"log p(x|c)": table, "p(c|x)": densities.read(reader, flat)[0]})
         return draws
     weights = {name: value.astype(np.float16) for name, value in net.items()}
     weights |= dict(zip(("r1", "s1", "r2", "s2"), (v.astype(np.float16) for v in reader.values()), strict=True))
-    live.mount(
+    component.mount(
         "classes",
         "classes",
         {
@@ -75,6 +76,6 @@ def bars(x: np.ndarray, measured: dict) -> int:
         },
         weights | {"x": x.reshape(-1).astype(np.float32), "eps": densities.noise(MOST, width)},
         height=350,
-        on_send=kept.taker({"draws": "class_draws"}, at),
+        on_send=url_values.taker({"draws": "class_draws"}, at),
     )  # fmt: skip
     return draws

@@ -1,4 +1,4 @@
-"""The lab Codebook: vectors, maps, and what `web/codemap.js` gets."""
+"""The lab Codebook: vectors, maps, and what `codemap.js` gets."""
 
 import hashlib
 
@@ -8,8 +8,9 @@ import streamlit as st
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.latent import codebook
-from aevae.ui import address, kept, live, loaders, pictures, state
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
 
 SAMPLES = 20
 
@@ -17,13 +18,13 @@ SAMPLES = 20
 @st.cache_resource(max_entries=3, show_spinner=False)
 def known(name: str) -> dict[str, np.ndarray]:
     """Of a run: its vectors, what each is used for, how often, and their order by that."""
-    run = loaders.run(name)
-    maps = codebook.maps(run, loaders.test_digits()[0][:300])
+    run = cached.run(name)
+    maps = codebook.maps(run, cached.test_digits()[0][:300])
     share = codebook.use(maps[0], len(codebook.vectors(run)))
     drawn = codebook.atlas(run, [level[:200] for level in maps])
     return {
         "vectors": codebook.vectors(run),
-        "atlas": pictures.to_bytes(drawn),
+        "atlas": image_sheets.to_bytes(drawn),
         "share": share.astype(np.float32),
         "order": np.argsort(-share, kind="stable").astype(np.int32),
     }
@@ -31,25 +32,27 @@ def known(name: str) -> dict[str, np.ndarray]:
 
 @st.cache_data(max_entries=24, show_spinner=False)
 def drawn(name: str, prior: str, seed: int) -> np.ndarray:
-    run = loaders.run(name)
+    run = cached.run(name)
     return codebook.decode(run, codebook.draw(run, SAMPLES, seed, prior))
 
 
 def mixed(name: str, a: int, b: int) -> np.ndarray:
-    images = loaders.test_digits()[0]
-    return codebook.swapped(loaders.run(name), images[a], images[b])
+    images = cached.test_digits()[0]
+    return codebook.swapped(cached.run(name), images[a], images[b])
 
 
 @st.cache_data(max_entries=300, show_spinner=False)  # cell by cell, a third of a second
 def alone(name: str, number: int) -> np.ndarray:
-    return codebook.lone(loaders.run(name), loaders.test_digits()[0][number], 3, 0)
+    return codebook.lone(cached.run(name), cached.test_digits()[0][number], 3, 0)
 
 
 def edits(picture: str, cells: int, count: int) -> list[list[int]]:
     """Changes of this picture's map, from the address; those of another picture are forgotten."""
     if st.session_state.setdefault("cells_of", picture) != picture:
         st.session_state.update({"cells_of": picture, "cells": ""})
-    return codebook.read_edits(kept.text("cells", lambda text: bool(codebook.EDITS.fullmatch(text))), cells, count)
+    return codebook.read_edits(
+        url_values.text("cells", lambda text: bool(codebook.EDITS.fullmatch(text))), cells, count
+    )
 
 
 def take(payload: dict) -> None:
@@ -61,25 +64,25 @@ def take(payload: dict) -> None:
 
 def editor(name: str, image: np.ndarray) -> None:
     """The map of a picture, cell by cell."""
-    run, shelf = loaders.run(name), known(name)
+    run, shelf = cached.run(name), known(name)
     indices = codebook.maps(run, image[None])[0][0]
     picture = hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12]
     changes = edits(picture, indices.size, len(shelf["vectors"]))
-    if problem := live.trouble([name]):
+    if problem := component.trouble([name]):
         st.caption(problem)
         changed = indices.copy().ravel()
         for cell, number in changes:
             changed[cell] = number
         shown = np.stack([image, *codebook.decode(run, [np.stack([indices, changed.reshape(indices.shape)])])])
-        pictures.show(shown, 3, scale=6, alt=_("The digit, its map painted, and the edited map painted"))
+        image_sheets.show(shown, 3, scale=6, alt=_("The digit, its map painted, and the edited map painted"))
         return
-    live.mount(
+    component.mount(
         "codemap",
         "codemap",
         {
             "model": name,
             "key": picture,
-            "picture": state.DIGIT,
+            "picture": run_picker.DIGIT,
             "edits": changes,
             "texts": {
                 "clean": _("The digit"),
@@ -123,25 +126,25 @@ def samples(name: str) -> None:
         seed = st.number_input(_("Seed"), 0, 9999, 0, key="maps_seed", width=130, bind="query-params")
     with st.spinner(_("Drawing cell by cell ...")):
         shown = drawn(name, prior, int(seed))
-    pictures.show(shown, 10, scale=3, width="stretch", alt=_("Digits painted from drawn maps"))
+    image_sheets.show(shown, 10, scale=3, width="stretch", alt=_("Digits painted from drawn maps"))
 
 
 def levels(number: int) -> None:
     """Two maps for one picture: who says what?"""
     st.header(_("Two levels: swap top and bottom"), anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        name = state.pick_model("two_levels", families=("vq_vae2",), label=_("Model of two levels"))
+        name = run_picker.pick_model("two_levels", families=("vq_vae2",), label=_("Model of two levels"))
         other = st.number_input(
-            _("Other digit"), 0, len(loaders.test_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
+            _("Other digit"), 0, len(cached.test_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
         )
     with st.spinner(_("Encoding both levels ...")):
         swapped, bottoms = mixed(name, number, int(other)), alone(name, number)
     left, right = st.columns(2, gap="medium")
     with left:
         labels = ["A / A", "A / B", "B / A", "B / B"]
-        pictures.show(swapped, 4, scale=3, labels=labels, width="stretch", alt=_("A, the two mixtures, B"))
+        image_sheets.show(swapped, 4, scale=3, labels=labels, width="stretch", alt=_("A, the two mixtures, B"))
         st.caption(_("Top / bottom. Who gives the bottom gives the picture: 14 x 14 cells say nearly all of it."))
     with right:
         labels = ["A / A", _("A / black"), *[_("A / drawn")] * 3]
-        pictures.show(bottoms, 5, scale=3, labels=labels, width="stretch", alt=_("What the top of A says alone"))
+        image_sheets.show(bottoms, 5, scale=3, labels=labels, width="stretch", alt=_("What the top of A says alone"))
         st.caption(_("What the top says alone: bottoms drawn given it keep place and slope, not always the digit."))

@@ -1,18 +1,20 @@
-"""The lab Collapse: five models, their training, and what `web/draws.js` gets."""
+"""The lab Collapse: five models, their training, and what `draws.js` gets."""
 
 import zlib
 
 import numpy as np
 import streamlit as st
 
-from aevae import bundles, schedules
+from aevae import schedules
 from aevae.figures.chosen import chosen_curve
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK
 from aevae.latent import sampling
 from aevae.metrics.units import THRESHOLD
-from aevae.ui import kept, live, pictures
-from aevae.ui.i18n import _
+from aevae.store import bundles
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import image_sheets, url_values
 
 COLOURS = {"plain": FALLBACK, "warmup": "#0072B2", "cyclic": "#B0619A", "free_bits": "#A47A08", "skips": "#2F7D22"}
 DRAWS = 6
@@ -38,13 +40,13 @@ def drawn(chosen: str, x: np.ndarray) -> None:
     """Codes of this digit and codes of no digit, decoded with the remedy and without, in the browser."""
     shown = list(dict.fromkeys(["plain", chosen]))
     width = members()[chosen].config.model.latent_dim
-    eps, at = sampling.prior(DRAWS, width, seed=1), kept.numbers(FROM)
-    if problem := live.trouble([]):
+    eps, at = sampling.prior(DRAWS, width, seed=1), url_values.numbers(FROM)
+    if problem := component.trouble([]):
         st.caption(problem)
         back = [members()[name].posterior_and_prior(x, eps) for name in shown]
-        pictures.show(np.concatenate(back), DRAWS, alt=_("Row by row: draws of the posterior, and of the prior"))
+        image_sheets.show(np.concatenate(back), DRAWS, alt=_("Row by row: draws of the posterior, and of the prior"))
         return
-    live.mount(
+    component.mount(
         "draws",
         "draws",
         {
@@ -64,9 +66,9 @@ def drawn(chosen: str, x: np.ndarray) -> None:
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "eps": eps},
-        programs=[f"{live.LAB}collapse.{name}" for name in shown],
+        programs=[f"{component.LAB}collapse.{name}" for name in shown],
         shape={"height": 440, "narrow": 400},
-        on_send=kept.taker({"at": "drawn_from"}, FROM),
+        on_send=url_values.taker({"at": "drawn_from"}, FROM),
     )
 
 

@@ -1,4 +1,4 @@
-"""The lab Content and style: evidence of groups, and what `web/swap.js` gets."""
+"""The lab Content and style: evidence of groups, and what `swap.js` gets."""
 
 import numpy as np
 import streamlit as st
@@ -6,8 +6,9 @@ import streamlit as st
 from aevae.figures.layout import figure
 from aevae.figures.palette import class_colour
 from aevae.latent import groups
-from aevae.ui import kept, live, loaders, pictures
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, url_values
 
 MOST, ACROSS = 16, 7  # pictures of a group at most; styles
 COUNT = {"count": (1, 1, MOST)}
@@ -16,37 +17,37 @@ COUNT = {"count": (1, 1, MOST)}
 @st.cache_resource(max_entries=3, show_spinner=False)
 def contents(name: str) -> dict[str, np.ndarray]:
     """Of ten groups, the digits of a class each: content after 1..MOST pictures, and these pictures."""
-    run, (images, labels) = loaders.run(name), loaders.test_digits()
+    run, (images, labels) = cached.run(name), cached.test_digits()
     members = [groups.group_of(labels, c, MOST) for c in range(10)]
     mu, variance = zip(*(groups.evidence(run, images[group]) for group in members), strict=True)
     return {
         "mu": np.stack(mu),
         "variance": np.stack(variance),
-        "members": pictures.to_bytes(images[np.concatenate(members)][:, 0]),
+        "members": image_sheets.to_bytes(images[np.concatenate(members)][:, 0]),
         "eps": np.random.default_rng(0).standard_normal((10, mu[0].shape[1])).astype(np.float32),
     }
 
 
 def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Styles (ACROSS, style), and the pictures they are of: none where they are drawn."""
-    chance, run, images = np.random.default_rng(seed), loaders.run(name), loaders.test_digits()[0]
+    chance, run, images = np.random.default_rng(seed), cached.run(name), cached.test_digits()[0]
     if kind == "drawn":
         drawn = run.model.prior_scale * chance.standard_normal((ACROSS, run.config.model.style_dim))
         return drawn.astype(np.float32), np.zeros((0, 28, 28), np.uint8)
     chosen = images[chance.choice(len(images), ACROSS, replace=False)]
-    return groups.styles(run, chosen), pictures.to_bytes(chosen[:, 0])
+    return groups.styles(run, chosen), image_sheets.to_bytes(chosen[:, 0])
 
 
 def swap(name: str, kind: str, spread: bool, seed: int) -> None:
     """The grid: contents down, styles across."""
-    shelf, (style, heads), n = contents(name), styles(name, kind, seed), kept.numbers(COUNT)["count"]
-    if problem := live.trouble([name]):
+    shelf, (style, heads), n = contents(name), styles(name, kind, seed), url_values.numbers(COUNT)["count"]
+    if problem := component.trouble([name]):
         st.caption(problem)
         content = shelf["mu"][:, n - 1] + spread * np.sqrt(shelf["variance"][:, n - 1]) * shelf["eps"]
-        z = groups.crossed(content, style).reshape(-1, loaders.run(name).latent_dim)
-        pictures.show(loaders.run(name).decode(z), ACROSS, alt=_("Every content in every style"))
+        z = groups.crossed(content, style).reshape(-1, cached.run(name).latent_dim)
+        image_sheets.show(cached.run(name).decode(z), ACROSS, alt=_("Every content in every style"))
         return
-    live.mount(
+    component.mount(
         "swap",
         "swap",
         {
@@ -63,7 +64,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
         shelf | {"styles": style, "heads": heads},
         programs=[name],
         shape={"height": 650, "narrow": 440},
-        on_send=kept.taker({"count": "count"}, COUNT),
+        on_send=url_values.taker({"count": "count"}, COUNT),
     )
 
 

@@ -1,15 +1,16 @@
-"""The lab Contraction and tangents: what codes feel, and what `web/tangents.js` and `web/geodesic.js` get."""
+"""The lab Contraction and tangents: what codes feel, and what `tangents.js` and `geodesic.js` get."""
 
 import zlib
 
 import numpy as np
 import streamlit as st
 
-from aevae.blob import class_numbers
+from aevae.browser.blob import class_numbers
 from aevae.figures import felt as figures
 from aevae.latent import planes
-from aevae.ui import kept, live, loaders, pictures, state
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
 FAMILIES = ("ae", "denoising", "contractive")
 SHOWN, REACH, SIDE = 6, 8.0, 48
@@ -23,7 +24,7 @@ def felt(name: str, pixels: bytes) -> dict:
     """At a digit, float32: spectrum and directions of the encoder's Jacobian, in usual distances of codes."""
     from aevae.metrics import tangent
 
-    run, codes, picture = loaders.run(name), loaders.codes(name), np.frombuffer(bytearray(pixels), np.float32)
+    run, codes, picture = cached.run(name), cached.codes(name), np.frombuffer(bytearray(pixels), np.float32)
     picture = picture.reshape(1, 28, 28)
     values, directions = tangent.felt(run.model, picture)
     unit = planes.usual_distance(codes)
@@ -39,15 +40,15 @@ def stretched(name: str) -> dict:
     """The plane of a run of two numbers: its box, metric on a lattice and codes in it."""
     from aevae.metrics import tangent
 
-    codes = loaders.codes(name)
+    codes = cached.codes(name)
     box = planes.box_around(codes)
-    return {"box": box, "metric": tangent.plane_metric(loaders.run(name).model, box, SIDE), "codes": codes}
+    return {"box": box, "metric": tangent.plane_metric(cached.run(name).model, box, SIDE), "codes": codes}
 
 
 def spectra(names: list[str], pixels: bytes) -> None:
     """Singular values of the Jacobians, and how far codes move."""
     left, right = st.columns(2, gap="medium")
-    found = {loaders.run(name).config.model.family: felt(name, pixels) for name in names}
+    found = {cached.run(name).config.model.family: felt(name, pixels) for name in names}
     with left:
         st.markdown(f"**{_('How much each direction is felt')}**")
         values = {family: of["values"] for family, of in found.items()}
@@ -71,46 +72,48 @@ def pushed(name: str, picture: np.ndarray) -> None:
     of = felt(name, picture.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
     names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:SHOWN])]
-    if problem := live.trouble([]):
+    if problem := component.trouble([]):
         st.caption(problem)
         moved = picture.reshape(-1) + 3 * rows
-        return pictures.show(moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit pushed along seven directions"))
-    return live.mount(
+        return image_sheets.show(
+            moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit pushed along seven directions")
+        )
+    return component.mount(
         "tangents",
         "tangents",
         {
             "names": [*names, _("not felt")],
-            "push": kept.numbers(PUSH)["push"],
+            "push": url_values.numbers(PUSH)["push"],
             "reach": REACH,
             "plays": False,
             "texts": {"push": _("Push"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
         },
         {"x": picture.reshape(-1), "directions": rows.astype(np.float32).ravel()},
         shape={"height": 340, "narrow": 480},
-        on_send=kept.taker({"push": "push"}, PUSH),
+        on_send=url_values.taker({"push": "push"}, PUSH),
     )
 
 
 def plane() -> None:
     """Magnification of a plane of codes, and two ways through it."""
     st.header(_("The decoder stretches its plane"), anchor=False)
-    flat = [run.name for run in loaders.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
+    flat = [run.name for run in cached.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
     if not flat:
         return st.info(_("Train a model with two numbers to see its plane."))
-    labels = state.run_labels(loaders.finished())
-    name = state.pick_run(st.selectbox, _("Plane of"), flat, key="plane_of", format_func=labels.get, width=420)
+    labels = run_picker.run_labels(cached.finished())
+    name = run_picker.pick_run(st.selectbox, _("Plane of"), flat, key="plane_of", format_func=labels.get, width=420)
     with st.spinner(_("Measuring the plane")):
         of = stretched(name)
     shade = planes.shade(of["metric"])
-    if problem := live.trouble([name]):
+    if problem := component.trouble([name]):
         st.caption(problem)
-        return pictures.show(shade[None, ::-1], 1, scale=8, alt=_("How much the decoder stretches each place"))
+        return image_sheets.show(shade[None, ::-1], 1, scale=8, alt=_("How much the decoder stretches each place"))
     x0, x1, y0, y1 = of["box"]
     cell = np.array([(x1 - x0) / (SIDE - 1), (y1 - y0) / (SIDE - 1)])  # codes from one lattice point to the next
     scaled = of["metric"] * [cell[0] ** 2, cell[0] * cell[1], cell[1] ** 2]
     at = (of["codes"] - [x0, y0]) / [x1 - x0, y1 - y0]
     inside = ((at > 0) & (at < 1)).all(1)
-    return live.mount(
+    return component.mount(
         "geodesic",
         "geodesic",
         {
@@ -118,7 +121,7 @@ def plane() -> None:
             "side": SIDE,
             "box": list(map(float, of["box"])),
             "unit": 1.0,
-            "ends": list(kept.numbers(ENDS).values()),
+            "ends": list(url_values.numbers(ENDS).values()),
             "texts": {
                 "straight": _("Straight (dashed): the pictures change by {length} in all"),
                 "geodesic": _("Geodesic (solid): {length}"),
@@ -134,9 +137,9 @@ def plane() -> None:
             "metric": scaled.astype(np.float32).ravel(),
             "shade": shade.astype(np.float32).ravel(),
             "points": at[inside].astype(np.float32).ravel(),
-            "classes": class_numbers(loaders.test_digits()[1][inside]),
+            "classes": class_numbers(cached.test_digits()[1][inside]),
         },
         programs=[name],
         shape={"height": 500, "narrow": 680},
-        on_send=kept.taker({"ax": "a_x", "ay": "a_y", "bx": "b_x", "by": "b_y"}, ENDS),
+        on_send=url_values.taker({"ax": "a_x", "ay": "a_y", "bx": "b_x", "by": "b_y"}, ENDS),
     )

@@ -1,14 +1,15 @@
-"""The lab ELBO: the bound, and what `web/posterior.js` and `web/divergence.js` get."""
+"""The lab ELBO: the bound, and what `posterior.js` and `divergence.js` get."""
 
 import zlib
 
 import numpy as np
 import streamlit as st
 
-from aevae.comparison import likelihood
 from aevae.metrics.bound import bound
-from aevae.ui import address, kept, live, loaders, state
-from aevae.ui.i18n import _
+from aevae.reporting.comparison import likelihood
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import address, cached, run_picker, url_values
 
 MOST = 16  # draws
 MOVED = {"q_a": (0.0, -20.0, 20.0), "q_b": (0.0, -20.0, 20.0), "q_spread": (1.0, 0.01, 10.0), "q_draws": (8, 1, MOST)}
@@ -25,19 +26,19 @@ def numbers(name: str, picture: bytes):
     import torch
 
     x = torch.tensor(np.frombuffer(picture, np.float32).reshape(1, 1, 28, 28))
-    return tuple(bound(loaders.run(name).model, x))
+    return tuple(bound(cached.run(name).model, x))
 
 
 def posterior(name: str, x: np.ndarray) -> None:
     """The digit's posterior, to be moved, with its bars."""
     import torch
 
-    model = loaders.run(name).model
+    model = cached.run(name).model
     with torch.inference_mode():
         mu, logvar = (t[0].numpy() for t in model.posterior(torch.tensor(x[None])))
-    plane = sorted(int(i) for i in loaders.latent_summary(name)["order"][:2])
-    at = kept.numbers(MOVED)
-    live.mount(
+    plane = sorted(int(i) for i in cached.latent_summary(name)["order"][:2])
+    at = url_values.numbers(MOVED)
+    component.mount(
         "posterior",
         "posterior",
         {
@@ -69,7 +70,7 @@ def posterior(name: str, x: np.ndarray) -> None:
         },
         programs=[name],
         height=430,
-        on_send=kept.taker({key[2:]: key for key in MOVED}, MOVED),
+        on_send=url_values.taker({key[2:]: key for key in MOVED}, MOVED),
     )  # fmt: skip
 
 
@@ -80,7 +81,7 @@ def divergence() -> None:
     target = address.pick(
         st.segmented_control, "p", list(TARGETS), default="two", required=True, key="target", format_func=titles.get
     )
-    if problem := live.trouble([], has_server_version=False):
+    if problem := component.trouble([], has_server_version=False):
         st.caption(problem)
         return
     parts, (low, high), (least, most), (m, s), unit = TARGETS[target]
@@ -89,10 +90,10 @@ def divergence() -> None:
     if free := target == "any":
         ranges |= {"p_mean": (0.0, low, high), "p_spread": (1.0, least / 10, 10 * most)}
         names |= {"pm": "p_mean", "ps": "p_spread"}
-    at = kept.numbers(ranges)
+    at = url_values.numbers(ranges)
     if free:
         parts = [(1.0, at["p_mean"], at["p_spread"])]
-    live.mount(
+    component.mount(
         "divergence",
         "divergence",
         {
@@ -112,14 +113,14 @@ def divergence() -> None:
             },
         },
         height=490 if free else 430,
-        on_send=kept.taker(names, ranges),
+        on_send=url_values.taker(names, ranges),
     )  # fmt: skip
 
 
 def choose() -> str:
     """A model whose code is a distribution: by default one with two numbers, of which the plane shows all."""
-    runs = [run for run in loaders.finished(FAMILIES) if likelihood(run).startswith("bernoulli")]  # as the bars are
+    runs = [run for run in cached.finished(FAMILIES) if likelihood(run).startswith("bernoulli")]  # as the bars are
     runs = sorted(runs, key=lambda run: (run.latent_dim != 2, run.family != "vae"))
     if not runs:
-        state.pick_model("elbo_model", families=FAMILIES)  # says what is missing, and stops
-    return state.pick_run(st.selectbox, _("Model"), [run.name for run in runs], key="elbo_model")
+        run_picker.pick_model("elbo_model", families=FAMILIES)  # says what is missing, and stops
+    return run_picker.pick_run(st.selectbox, _("Model"), [run.name for run in runs], key="elbo_model")

@@ -1,4 +1,4 @@
-"""The lab Flow: directions of a change, and what `web/flow.js` gets."""
+"""The lab Flow: directions of a change, and what `flow.js` gets."""
 
 import hashlib
 
@@ -6,8 +6,9 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import flows
-from aevae.ui import kept, live, loaders, pictures, state
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
 MANY = 300  # pictures that a direction is the mean over
 AMOUNT = {"amount": (1.0, -float(flows.MOST), float(flows.MOST))}
@@ -16,12 +17,12 @@ PAINTERS = ("vae", "iwae", "ae", "deep_ae")
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def directions(name: str) -> dict[str, np.ndarray]:
-    return flows.directions(loaders.run(name), loaders.test_digits()[0][:MANY])
+    return flows.directions(cached.run(name), cached.test_digits()[0][:MANY])
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def painted(name: str, kind: str) -> np.ndarray:
-    return flows.painted(loaders.run(name), loaders.test_digits()[0][:MANY], kind)
+    return flows.painted(cached.run(name), cached.test_digits()[0][:MANY], kind)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -31,20 +32,20 @@ def exact(kind: str) -> np.ndarray:
 
 def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
     """The change by warping, exactly, and by painting."""
-    learnt = flows.edits(loaders.run(name), image, directions(name)[kind])
-    step, amount = painted(painter, kind), kept.numbers(AMOUNT)["amount"]
-    if problem := live.trouble([painter]):
+    learnt = flows.edits(cached.run(name), image, directions(name)[kind])
+    step, amount = painted(painter, kind), url_values.numbers(AMOUNT)["amount"]
+    if problem := component.trouble([painter]):
         st.caption(problem)
-        z = loaders.run(painter).encode(image[None]) + np.float32(amount) * step
-        shown = np.concatenate([image[None], flows.changed(image[None], kind, amount), loaders.run(painter).decode(z)])
-        pictures.show(shown, 3, scale=6, alt=_("The digit, changed exactly, and painted with the change"))
+        z = cached.run(painter).encode(image[None]) + np.float32(amount) * step
+        shown = np.concatenate([image[None], flows.changed(image[None], kind, amount), cached.run(painter).decode(z)])
+        image_sheets.show(shown, 3, scale=6, alt=_("The digit, changed exactly, and painted with the change"))
         return
-    live.mount(
+    component.mount(
         "flow",
         "flow",
         {
             "key": hashlib.sha256(f"{name} {painter} {kind}".encode() + image.tobytes()).hexdigest()[:12],
-            "picture": state.DIGIT,
+            "picture": run_picker.DIGIT,
             "most": flows.MOST,
             "amount": amount,
             "texts": {
@@ -65,17 +66,17 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
         },
         programs=[painter],
         shape={"height": 470, "narrow": 700},
-        on_send=kept.taker({"amount": "amount"}, AMOUNT),
+        on_send=url_values.taker({"amount": "amount"}, AMOUNT),
     )
 
 
 def ten(name: str, image: np.ndarray) -> None:
     """The digit, warped towards one of each class."""
     st.header(_("Warp it into all ten"), anchor=False)
-    images, labels = loaders.test_digits()
+    images, labels = cached.test_digits()
     targets = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]]
-    made = flows.onto(loaders.run(name), image, targets)
-    pictures.show(
+    made = flows.onto(cached.run(name), image, targets)
+    image_sheets.show(
         np.concatenate([targets, made]), 10, scale=3, width="stretch", alt=_("Ten digits, and what warping makes")
     )
     st.caption(_("Above: one of each class. Beneath: your digit, warped to be as like it as this model can."))

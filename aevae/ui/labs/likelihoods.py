@@ -1,4 +1,4 @@
-"""One encoder, five decoders: the models of the lab Likelihoods, and what `web/decoders.js` gets."""
+"""One encoder, five decoders: the models of the lab Likelihoods, and what `decoders.js` gets."""
 
 import math
 import zlib
@@ -6,11 +6,12 @@ import zlib
 import numpy as np
 import streamlit as st
 
-from aevae import bundles
 from aevae.latent import pixels
 from aevae.metrics.reconstruction import sse
-from aevae.ui import kept, live, loaders, pictures
-from aevae.ui.i18n import _
+from aevae.store import bundles
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, url_values
 
 DRAWS, MOVED, REACH = 4, 3, 6.0  # pictures drawn; numbers of the code that may be moved, and how far
 STEPS = {f"step{i}": (0.0, -REACH, REACH) for i in range(MOVED)}
@@ -40,7 +41,7 @@ def strongest() -> list[int]:
 
     from aevae.metrics.evidence import posterior
 
-    _mu, kl = posterior(decoders()["bernoulli"], torch.tensor(loaders.test_digits()[0]))
+    _mu, kl = posterior(decoders()["bernoulli"], torch.tensor(cached.test_digits()[0]))
     return np.argsort(-kl.mean(0).numpy(), kind="stable")[:MOVED].tolist()
 
 
@@ -63,7 +64,7 @@ def code(x: np.ndarray) -> np.ndarray:
 
     with torch.inference_mode():
         z = decoders()["bernoulli"].encode(torch.tensor(x[None])).numpy()
-    z[0, strongest()] += np.array(list(kept.numbers(STEPS).values()), np.float32)
+    z[0, strongest()] += np.array(list(url_values.numbers(STEPS).values()), np.float32)
     return z
 
 
@@ -72,14 +73,14 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
     names = list(titles())
     shown = names if chosen == "all" else [chosen]
     uniform, normal = pixels.noise(DRAWS, seed=1)
-    if problem := live.trouble([]):
+    if problem := component.trouble([]):
         st.caption(problem)
         for name in shown:
             model = decoders()[name]
             drawn = pixels.drawn(model, np.repeat(z, DRAWS, 0), uniform, normal)
             stray = np.minimum(pixels.strays(model, z) / WIDEST, 1)
             back = np.concatenate([pixels.means(model, z), np.clip(drawn, 0, 1), stray])
-            pictures.show(back, DRAWS + 2, alt=_("{}: mean, draws of the pixels, deviation").format(titles()[name]))
+            image_sheets.show(back, DRAWS + 2, alt=_("{}: mean, draws of the pixels, deviation").format(titles()[name]))
         return
     models = [
         {
@@ -90,7 +91,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
         }
         for name in names
     ]
-    live.mount(
+    component.mount(
         "decoders",
         "decoders",
         {
@@ -100,7 +101,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             "shown": [names.index(name) for name in shown],
             "draws": DRAWS,
             "dims": strongest(),
-            "steps": list(kept.numbers(STEPS).values()),
+            "steps": list(url_values.numbers(STEPS).values()),
             "reach": REACH,
             "widest": WIDEST,
             "texts": {
@@ -114,7 +115,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "uniform": uniform.ravel(), "normal": normal.ravel()},
-        programs=[f"{live.LAB}likelihoods.{name}" for name in names],
+        programs=[f"{component.LAB}likelihoods.{name}" for name in names],
         shape={"height": 190 * len(shown) + 80, "narrow": 120 * len(shown) + 200},
-        on_send=kept.taker({name: name for name in STEPS}, STEPS),
+        on_send=url_values.taker({name: name for name in STEPS}, STEPS),
     )

@@ -3,11 +3,11 @@
 import numpy as np
 import streamlit as st
 
-from aevae import mistakes
+from aevae.checks import mistakes
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
-from aevae.ui import loaders
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import cached
 
 SHOWN = 50  # directions of the data in the chart
 BETAS = (1, 2, 5, 10, 20, 50, 100, 784)
@@ -125,7 +125,7 @@ def lines():
 
 def spectrum():
     """Variances of the data, and how large one must be for a linear VAE with sigma^2 = 1/2 to keep it: beta / 2."""
-    variances = loaders.principal(SHOWN).variance
+    variances = cached.principal(SHOWN).variance
     beta = st.select_slider(_("β"), BETAS, 784, key="weight", bind="query-params")
     name = _("β = {}: {} directions kept").format(beta, mistakes.kept(variances, beta))
     out = figure(_("direction of the data"), _("variance"), 320, name)

@@ -1,4 +1,4 @@
-"""The lab No encoder: codes that are searched for, and what `web/fit.js` gets."""
+"""The lab No encoder: codes that are searched for, and what `fit.js` gets."""
 
 import hashlib
 
@@ -9,8 +9,9 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.latent import fitting
 from aevae.metrics.reconstruction import sse
-from aevae.ui import address, kept, live, loaders, pictures, state
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
 
 ENCODED = ("ae", "deep_ae", "vae", "iwae")  # whose decoders may be asked for a better code than the encoder's
 MANY, NEW = 60, 10  # digits of the gap's chart; digits that are learnt, too
@@ -18,7 +19,7 @@ MANY, NEW = 60, 10  # digits of the gap's chart; digits that are learnt, too
 
 def mask() -> np.ndarray:
     """What is seen, uint8 (784,): 1, or 0 where a pixel is covered."""
-    return fitting.unpack_mask(kept.text("covered", covers))
+    return fitting.unpack_mask(url_values.text("covered", covers))
 
 
 def covers(text: str) -> bool:
@@ -37,43 +38,43 @@ def take(payload: dict) -> None:
 def weights(name: str) -> dict[str, np.ndarray] | str:
     """The decoder and learnt codes for the browser, or why not."""
     try:
-        return fitting.layers(loaders.run(name))
+        return fitting.layers(cached.run(name))
     except ValueError as problem:
         return str(problem)
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def gaps(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return fitting.gap(loaders.run(name), loaders.test_digits()[0][:MANY])
+    return fitting.gap(cached.run(name), cached.test_digits()[0][:MANY])
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def learnt(name: str, everything: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Old digits, new ones (digits on their side), and both afterwards."""
-    images = loaders.test_digits()[0]
+    images = cached.test_digits()[0]
     old, new = images[:NEW], np.rot90(images[NEW : 2 * NEW], 1, (2, 3)).copy()
-    new_after, old_after = fitting.learn(loaders.run(name), new, old, everything)
+    new_after, old_after = fitting.learn(cached.run(name), new, old, everything)
     return old, new, old_after, new_after
 
 
 def search(name: str, image: np.ndarray, start: str) -> None:
     """The code of a digit, found step by step."""
-    run, found = loaders.run(name), weights(name)
+    run, found = cached.run(name), weights(name)
     model = run.config.model
-    if problem := (found if isinstance(found, str) else live.trouble([])):
+    if problem := (found if isinstance(found, str) else component.trouble([])):
         st.caption(problem)
         seen = mask().reshape(1, 1, 28, 28).astype(np.float32)
         begin = np.zeros((1, run.latent_dim), np.float32) if start == "middle" else None
         shown = np.stack([image * seen[0], run.decode(fitting.fit(run, image[None], seen, begin))[0], image])
-        pictures.show(shown, 3, scale=6, alt=_("What is seen, what is found, the whole digit"))
+        image_sheets.show(shown, 3, scale=6, alt=_("What is seen, what is found, the whole digit"))
         return
-    live.mount(
+    component.mount(
         "fit",
         "fit",
         {
             "run": name,
             "key": hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12] + start,
-            "picture": state.DIGIT,
+            "picture": run_picker.DIGIT,
             "model": {
                 "variance": model.sigma**2 if model.likelihood == "gaussian" else 0,
                 "l2": model.l2,
@@ -107,7 +108,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
 def amortisation(number: int) -> None:
     """What an encoder loses by answering at once."""
     st.header(_("What an encoder loses by answering at once"), anchor=False)
-    name = state.pick_model("gap", families=ENCODED, prefer=("ae",), label=_("Autoencoder"))
+    name = run_picker.pick_model("gap", families=ENCODED, prefer=("ae",), label=_("Autoencoder"))
     with st.spinner(_("Searching codes for {} digits ...").format(MANY)):
         encoded, searched, best = gaps(name)
     left, right = st.columns([3, 2], gap="large")
@@ -115,16 +116,16 @@ def amortisation(number: int) -> None:
     ends = [0, float(encoded.max()) * 1.05]
     out.add_scatter(x=ends, y=ends, mode="lines", line={"color": FALLBACK, "dash": "dot"}, hoverinfo="skip")
     out.add_scatter(
-        x=encoded, y=searched, mode="markers", marker={"color": family_colour(loaders.run(name).info.family)},
+        x=encoded, y=searched, mode="markers", marker={"color": family_colour(cached.run(name).info.family)},
         customdata=np.arange(MANY), hovertemplate="%{customdata}: %{x:.1f} → %{y:.1f}<extra></extra>",
     )  # fmt: skip
     out.update_layout(showlegend=False)
     left.plotly_chart(out, key="gaps", config={"displayModeBar": False})
     i = number if number < MANY else int((encoded - searched).argmax())
-    x = loaders.test_digits()[0][i : i + 1]
-    shown = np.concatenate([x, loaders.run(name).reconstruct(x), best[i : i + 1]])
+    x = cached.test_digits()[0][i : i + 1]
+    shown = np.concatenate([x, cached.run(name).reconstruct(x), best[i : i + 1]])
     with right:
-        pictures.show(shown, 3, scale=4, width="stretch", alt=_("A digit, by the encoder, and by a search"))
+        image_sheets.show(shown, 3, scale=4, width="stretch", alt=_("A digit, by the encoder, and by a search"))
         st.caption(_("Digit {}: as it is, g(f(x)), g(z*).").format(i))
         st.metric(_("Amortisation gap, mean of {}").format(MANY), f"{(encoded - searched).mean():.1f} nats")
 
@@ -141,8 +142,8 @@ def memory(name: str) -> None:
         old, new, old_after, new_after = learnt(name, what == "all")
     left, right = st.columns(2, gap="medium")
     with left:
-        pictures.show(np.concatenate([new, new_after]), NEW, width="stretch", alt=_("New digits, and as learnt"))
+        image_sheets.show(np.concatenate([new, new_after]), NEW, width="stretch", alt=_("New digits, and as learnt"))
         st.caption(_("New ones, and what is made of them: squared error {:.1f}").format(sse(new, new_after).mean()))
     with right:
-        pictures.show(np.concatenate([old, old_after]), NEW, width="stretch", alt=_("Old digits, and afterwards"))
+        image_sheets.show(np.concatenate([old, old_after]), NEW, width="stretch", alt=_("Old digits, and afterwards"))
         st.caption(_("Old ones, by their old codes: squared error {:.1f}").format(sse(old, old_after).mean()))

@@ -1,12 +1,13 @@
-"""The lab PCA and the linear AE: both bases, and what `web/rotate.js` and `web/outliers.js` get."""
+"""The lab PCA and the linear AE: both bases, and what `rotate.js` and `outliers.js` get."""
 
 import numpy as np
 import streamlit as st
 
 from aevae.figures.palette import family_colour
 from aevae.latent import rotation
-from aevae.ui import kept, live, loaders
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, url_values
 
 BASES = ("pca", "linear_ae")
 OUTLIERS = 12
@@ -22,12 +23,12 @@ def affine(name: str, d: int) -> dict:
     """
     from aevae.metrics import linear
 
-    found = loaders.principal(d)
-    offset, columns = linear.columns(loaders.run(name).model)
-    x = loaders.test_digits()[0].reshape(-1, 784)
+    found = cached.principal(d)
+    offset, columns = linear.columns(cached.run(name).model)
+    x = cached.test_digits()[0].reshape(-1, 784)
     return {
         "pca": (found.mean, found.axes, found.codes(x)),
-        "linear_ae": (offset, columns, loaders.codes(name)),
+        "linear_ae": (offset, columns, cached.codes(name)),
         "angles": linear.angles(columns, found.axes),
         "errors": found.errors(x),
     }
@@ -35,12 +36,12 @@ def affine(name: str, d: int) -> dict:
 
 def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
     """Directions and digits, turned in the browser. The numbers of `rotation.moments`."""
-    images, labels = loaders.test_digits()
+    images, labels = cached.test_digits()
     ten = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
     offset, columns, codes = both[basis]
     parts = rotation.moments(images.reshape(-1, 784), offset, columns, codes)
-    found = kept.numbers(ranges)
-    live.mount(
+    found = url_values.numbers(ranges)
+    component.mount(
         "rotate",
         "rotate",
         {
@@ -74,7 +75,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
             **{name: parts[name].astype(np.float32).ravel() for name in ("second", "gram", "cross")},
         },
         shape={"height": 400, "narrow": 640},
-        on_send=kept.taker({"turn": "pca_turn", "keep": "pca_keep", "chosen": "pca_digit"}, ranges),
+        on_send=url_values.taker({"turn": "pca_turn", "keep": "pca_keep", "chosen": "pca_digit"}, ranges),
     )
     return found | parts
 
@@ -92,8 +93,8 @@ def absolute() -> None:
     turn = np.deg2rad(20)
     offsets = draw.normal(0, 0.2, (OUTLIERS, 2))
     points = draw.normal(size=(60, 2)) * [1.7, 0.28] @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
-    found = kept.numbers(CLOUD)
-    live.mount(
+    found = url_values.numbers(CLOUD)
+    component.mount(
         "outliers",
         "cloud",
         {
@@ -113,5 +114,5 @@ def absolute() -> None:
         },
         {"points": points.astype(np.float32).ravel(), "offsets": offsets.astype(np.float32).ravel()},
         shape={"height": 590, "narrow": 370},
-        on_send=kept.taker({"count": "outliers", "x": "far_x", "y": "far_y"}, CLOUD),
+        on_send=url_values.taker({"count": "outliers", "x": "far_x", "y": "far_y"}, CLOUD),
     )  # fmt: skip

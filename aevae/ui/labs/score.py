@@ -1,4 +1,4 @@
-"""The lab Score field: densities, learnt fields, and what `web/score.js` gets."""
+"""The lab Score field: densities, learnt fields, and what `score.js` gets."""
 
 import numpy as np
 import streamlit as st
@@ -7,8 +7,9 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.figures.quiver import quiver
 from aevae.latent import slices
-from aevae.ui import kept, live, loaders, state
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, run_picker, url_values
 
 RANGE = {"score_sigma": (55, 0, 100)}  # of the slider: 0 the least, 100 the most
 
@@ -36,7 +37,7 @@ def curve(name: str) -> dict[str, list]:
 
 def field(name: str, follow: str, of: dict) -> None:
     """Density, arrows and walkers, in the browser."""
-    live.mount(
+    component.mount(
         "score",
         "score",
         {
@@ -46,7 +47,7 @@ def field(name: str, follow: str, of: dict) -> None:
             "finer": of["finer"],
             "sigmas": list(of["sigmas"]),
             "curve": curve(name),  # the chart's: one source for both
-            "sigma": kept.numbers(RANGE)["score_sigma"],
+            "sigma": url_values.numbers(RANGE)["score_sigma"],
             "modes": name == "three",
             "colour": family_colour("denoising"),
             "texts": {
@@ -67,7 +68,7 @@ def field(name: str, follow: str, of: dict) -> None:
         },
         {"parts": of["parts"].ravel(), **{key: value.ravel() for key, value in of["weights"].items()}},
         shape={"height": 760, "narrow": 640},
-        on_send=kept.taker({"sigma": "score_sigma"}, RANGE),
+        on_send=url_values.taker({"sigma": "score_sigma"}, RANGE),
     )
 
 
@@ -91,13 +92,13 @@ def chart(name: str) -> None:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def cut(name: str) -> tuple:
     """The plane of the two largest principal components: places, where a run pulls them, and test digits on it."""
-    plane = loaders.principal(2)
-    run = loaders.run(name)
+    plane = cached.principal(2)
+    run = cached.run(name)
 
     def reconstruct(x: np.ndarray) -> np.ndarray:
         return run.reconstruct(x.reshape(-1, 1, 28, 28)).reshape(-1, 784)
 
-    images, labels = loaders.test_digits()
+    images, labels = cached.test_digits()
     on_plane = plane.codes(images[:400].reshape(-1, 784))
     return *slices.pulled(reconstruct, plane.mean, plane.axes, 7.0, 17), on_plane, labels[:400]
 
@@ -105,10 +106,12 @@ def cut(name: str) -> tuple:
 def pictures_too() -> None:
     """The same arrows among pictures, on a plane through them."""
     st.header(_("A slice of MNIST"), anchor=False)
-    name = state.pick_model("slice", families=("denoising", "ae"), prefer=("denoising",), label=_("Reconstructed by"))
+    name = run_picker.pick_model(
+        "slice", families=("denoising", "ae"), prefer=("denoising",), label=_("Reconstructed by")
+    )
     with st.spinner(_("Reconstructing the plane")):
         found = cut(name)
-    family = loaders.run(name).config.model.family
+    family = cached.run(name).config.model.family
     names = (_("first principal component"), _("second principal component"), _("g(f(x)) − x"))
     st.plotly_chart(quiver(*found, names, family_colour(family)), key="slice_plot", config={"displayModeBar": False})
     st.caption(

@@ -1,4 +1,4 @@
-"""The lab Sparse: what units draw, and what `web/units.js` and `web/penalty.js` get."""
+"""The lab Sparse: what units draw, and what `units.js` and `penalty.js` get."""
 
 import zlib
 
@@ -10,8 +10,9 @@ from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
 from aevae.latent import filters
 from aevae.metrics.reconstruction import sse
-from aevae.ui import address, kept, live, loaders
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import address, cached, url_values
 
 FAMILIES = ("k_sparse", "sparse", "sparse_kl")
 CURVE = {"rho": (0.25, 0.01, 0.99), "rho_hat": (0.6, 0.01, 0.99)}
@@ -22,9 +23,9 @@ def drawn_by(name: str) -> dict:
     """Of a run: offset (784,), filters (D, 784), mean (D,) and share of digits (D,) of each unit, squared error."""
     from aevae.metrics import linear
 
-    run, images = loaders.run(name), loaders.test_digits()[0]
+    run, images = cached.run(name), cached.test_digits()[0]
     offset, columns = linear.columns(run.model)
-    h = loaders.codes(name)
+    h = cached.codes(name)
     on = h > 0.5 if run.config.model.family == "sparse_kl" else h != 0
     error = float(sse(images, run.reconstruct(images)).mean())
     return {"offset": offset, "columns": columns, "mean": h.mean(0), "used": on.mean(0), "on": on, "error": error}
@@ -32,18 +33,18 @@ def drawn_by(name: str) -> dict:
 
 def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
     """The digit as a sum of units, in the browser."""
-    run = loaders.run(name)
+    run = cached.run(name)
     d = run.latent_dim
     h = run.encode(digit[None])[0]
     bounds = {"units_kept": (-1, -1, d)}
-    live.mount(
+    component.mount(
         "units",
         "units",
         {
             "key": f"{name}-{zlib.crc32(digit.tobytes())}",
             "picker": "digit",
             "units": d,
-            "kept": kept.numbers(bounds)["units_kept"],
+            "kept": url_values.numbers(bounds)["units_kept"],
             "sigmoid": run.config.model.likelihood == "bernoulli",
             "texts": {
                 "slider": _("Units kept"),
@@ -63,7 +64,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
         },
         programs=[name],
         shape={"height": 620, "narrow": 720},
-        on_send=kept.taker({"kept": "units_kept"}, bounds),
+        on_send=url_values.taker({"kept": "units_kept"}, bounds),
     )
 
 
@@ -104,9 +105,9 @@ def fewer() -> None:
 def penalty(name: str, of: dict) -> None:
     """The KL of a unit, dragged."""
     st.header(_("What it costs a unit to speak"), anchor=False)
-    found = kept.numbers(CURVE)
-    family = loaders.run(name).config.model.family
-    live.mount(
+    found = url_values.numbers(CURVE)
+    family = cached.run(name).config.model.family
+    component.mount(
         "penalty",
         "penalty",
         {
@@ -121,11 +122,11 @@ def penalty(name: str, of: dict) -> None:
         },
         {"units": (of["mean"] if family == "sparse_kl" else np.zeros(0)).astype(np.float32)},
         shape={"height": 400, "narrow": 280},
-        on_send=kept.taker({"rho": "rho", "hat": "rho_hat"}, CURVE),
+        on_send=url_values.taker({"rho": "rho", "hat": "rho_hat"}, CURVE),
     )
     if family == "sparse_kl":
         st.caption(_("Bars: the mean activations of the units of the model above; it was asked for ρ = {:g}.").format(
-            loaders.run(name).config.model.rho))  # fmt: skip
+            cached.run(name).config.model.rho))  # fmt: skip
     else:
         st.caption(_("Choose the Sparse AE (KL) above to see where its units lie."))
 
@@ -134,7 +135,7 @@ def in_numbers(run, of: dict) -> str:
     """The penalty of this run, as a formula with its numbers."""
     model, error = run.config.model, of["error"]
     if model.family == "sparse":
-        size = float(np.abs(loaders.codes(run.name)).sum(1).mean())
+        size = float(np.abs(cached.codes(run.name)).sum(1).mean())
         return _("This run: squared error {:.1f}, λ Σ|h| = {:g} × {:.1f} = **{:.1f}** per digit.").format(
             error, model.lam, size, model.lam * size
         )

@@ -1,11 +1,12 @@
-"""The lab Time: futures, and what `web/futures.js` gets."""
+"""The lab Time: futures, and what `futures.js` gets."""
 
 import numpy as np
 import streamlit as st
 
 from aevae.latent import futures
-from aevae.ui import kept, live, loaders, pictures
-from aevae.ui.i18n import _
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, url_values
 
 MOST, COUNT, AHEAD = 8, 6, 12  # frames seen at most; futures; frames that they reach
 SEEN = {"seen": (1, 1, MOST)}
@@ -13,18 +14,18 @@ SEEN = {"seen": (1, 1, MOST)}
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def foretold(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Futures:
-    return futures.futures(loaders.run(name), frames, MOST, COUNT, AHEAD // jump, jump, seed)
+    return futures.futures(cached.run(name), frames, MOST, COUNT, AHEAD // jump, jump, seed)
 
 
 def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None:
     """The truth, what is believed and the futures, playing."""
-    if problem := live.trouble([]):
+    if problem := component.trouble([]):
         st.caption(problem)
         shown = np.concatenate([frames[seen - 1 : seen + AHEAD : told.jump, 0][None], np.insert(
             told.drawn[seen - 1], 0, told.believed[seen - 1], axis=1)])  # fmt: skip
-        pictures.show(shown, width="stretch", alt=_("The truth, and futures beneath it, frame by frame"))
+        image_sheets.show(shown, width="stretch", alt=_("The truth, and futures beneath it, frame by frame"))
         return
-    live.mount(
+    component.mount(
         "futures",
         "futures",
         {
@@ -55,5 +56,5 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
             "place": told.place.astype(np.int32),
         },
         height=620,
-        on_send=kept.taker({"seen": "seen"}, SEEN),
+        on_send=url_values.taker({"seen": "seen"}, SEEN),
     )

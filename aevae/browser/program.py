@@ -1,0 +1,264 @@
+"""A model as a program for the browser: its encoder and decoder as lists of operations, with the weights.
+
+torch.fx follows `model.posterior` and `model.decode` with a placeholder for the picture or the code, so a family needs
+no line of its own here: whatever it computes with the operations below runs in the page (`aevae/ui/live/core.js` knows
+the same ones). Registers hold one sample; shapes are without the batch. Weights lie as the browser reads them fastest:
+as a matrix (in, out); of a convolution (in * kernel, out), of a transposed one (in, out * kernel).
+"""
+
+import copy
+import math
+import operator
+import threading
+
+import numpy as np
+import torch
+from torch import fx, nn
+from torch.fx.passes.shape_prop import ShapeProp
+
+from aevae.browser.blob import pack
+from aevae.models.base import ContinuousMean, ExpectedLevel, Model
+from aevae.models.blocks import SHAPE, Codebook, Shift, TopK, Transposed, UpConv
+
+FORMAT = 1
+DECODE_PARITY, ENCODE_PARITY = 0.25 / 255, 2.5e-4  # half precision is taken where it changes no more than this
+
+
+class Unsupported(ValueError):
+    """A model computes something the browser's core does not know."""
+
+
+def program(model: Model, params: bool = False) -> bytes:
+    """The blob (`aevae.browser.blob`) of a model in eval mode. Raises Unsupported, in one sentence.
+
+    header: format, family, latent_dim, prior (s0 of N(0, s0^2 I); 0: none), dtype of the weights, functions {encode,
+    decode}: {input, outputs, shapes, ops}.
+    encode: x (784 or 1, 28, 28) -> mu and, where the code is a distribution, logvar; decode: z (D) -> picture.
+    params: with a third function, params: z (D) -> natural parameters of the pixels.
+    """
+    if getattr(model, "input", "image") != "image":
+        raise Unsupported(f"the family {model.config.family} takes {model.input}s, not single pictures")
+    weights: dict[str, np.ndarray] = {}
+    functions = {"decode": _function(model, _Decoder(model), (model.config.latent_dim,), weights)}
+    if model.has_encoder:
+        functions["encode"] = _function(model, _Encoder(model), SHAPE, weights)
+    if params:
+        functions["params"] = _function(model, _Params(model), (model.config.latent_dim,), weights)
+    half = half_is_enough(model)
+    header = {
+        "format": FORMAT,
+        "family": model.config.family,
+        "latent_dim": model.config.latent_dim,
+        "prior": model.prior_scale,
+        "dtype": "float16" if half else "float32",
+        "functions": functions,
+    }
+    return pack(header, {name: w.astype(np.float16 if half else np.float32) for name, w in weights.items()})
+
+
+@torch.inference_mode()
+def half_is_enough(model: Model) -> bool:
+    """Whether weights rounded to half precision leave codes and pictures as they are, to a quarter of what is promised.
+
+    Asked of 64 pictures, half of them strokes drawn at random and half noise, and of their codes.
+    """
+    if all(torch.equal(p, p.half().float()) for p in (*model.parameters(), *model.buffers())):
+        return True  # as shipped weights are
+    if any(isinstance(m, TopK | Codebook) for m in model.modules()):
+        return False  # a rounded weight may choose another unit or vector
+    rounded = copy.deepcopy(model)
+    for p in (*rounded.parameters(), *rounded.buffers()):
+        p.data = p.data.half().float()
+        if not bool(p.data.isfinite().all()):
+            return False
+    draw = torch.Generator().manual_seed(0)
+    x = torch.rand(64, *SHAPE, generator=draw)
+    x[:32] = (nn.functional.avg_pool2d(x[:32], 9, 1, 4) - 0.5).mul(12).clamp(0, 1)  # blots
+    z = torch.randn(64, model.config.latent_dim, generator=draw)
+    if model.has_encoder:
+        z = model.encode(x)
+        if not float((rounded.encode(x) - z).abs().max()) <= ENCODE_PARITY:
+            return False
+    return float((rounded.decode(z) - model.decode(z)).abs().max()) <= DECODE_PARITY
+
+
+_one_at_a_time = threading.Lock()
+
+
+class _Tracer(fx.Tracer):
+    """torch.fx replaces nn.Module.__call__ for the whole process while it traces: other threads go their own way."""
+
+    def __init__(self):
+        super().__init__()
+        self.thread = threading.get_ident()
+
+    def is_leaf_module(self, m, name):
+        return isinstance(m, tuple(_LAYERS)) or super().is_leaf_module(m, name)
+
+    def call_module(self, m, forward, args, kwargs):
+        if threading.get_ident() != self.thread:
+            return forward(*args, **kwargs)
+        return super().call_module(m, forward, args, kwargs)
+
+
+class _Decoder(nn.Module):
+    def __init__(self, model: Model):
+        super().__init__()
+        self.model = model
+
+    def forward(self, z):
+        return self.model.decode(z)
+
+
+class _Encoder(_Decoder):
+    def forward(self, x):
+        return self.model.posterior(x)
+
+
+class _Params(_Decoder):
+    def forward(self, z):
+        return self.model.params(z)
+
+
+def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np.ndarray]) -> dict:
+    """One traced function; its weights are added to `weights`."""
+    try:
+        with _one_at_a_time:
+            graph = _Tracer().trace(root)
+    except Exception as error:  # what a tracer cannot follow raises whatever it likes
+        raise Unsupported(
+            f"the family {model.config.family} computes what cannot be followed for the browser"
+        ) from error
+    module = fx.GraphModule(root, graph)
+    with torch.inference_mode():
+        ShapeProp(module).propagate(torch.zeros(1, *shape))
+    registers: dict[fx.Node, int] = {}
+    ops: list[dict] = []
+    outputs: list[int | None] = []
+    for node in graph.nodes:
+        if node.op == "output":
+            results = node.args[0] if isinstance(node.args[0], tuple | list) else (node.args[0],)
+            outputs = [None if r is None else registers[r] for r in results]
+            continue
+        if node.op != "placeholder":
+            ops.append(_operation(node, module, registers, weights) | {"out": len(registers)})
+        registers[node] = len(registers)
+    shapes = [list(node.meta["tensor_meta"].shape[1:]) for node in registers]
+    return {"input": 0, "outputs": outputs, "shapes": shapes, "ops": ops}
+
+
+_ELEMENTWISE = ("relu", "sigmoid", "tanh", "exp")
+_RESHAPES = ("flatten", "reshape", "view", "unflatten")
+_PAIRWISE = {f: f.__name__ for f in (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub)}
+
+
+def _operation(node: fx.Node, module: fx.GraphModule, registers: dict, weights: dict) -> dict:
+    """One line of a program, without its output. Raises Unsupported where the browser would compute another thing."""
+    layer = module.get_submodule(node.target) if node.op == "call_module" else None
+    name = type(layer).__name__ if layer else getattr(node.target, "__name__", str(node.target))
+    entry = _layer(node.target, layer, weights) if layer else _call(node, name)
+    inputs = [a for a in (node.args[0] if name == "cat" else node.args) if isinstance(a, fx.Node)]
+    if entry is None or not _sizes_fit(entry["op"], [_shape(n) for n in inputs], _shape(node)):
+        raise Unsupported(f"its layer {name} is not known to the browser's core")
+    return entry | {"in": [registers[n] for n in inputs]}
+
+
+def _shape(node: fx.Node) -> tuple[int, ...]:
+    return tuple(node.meta["tensor_meta"].shape[1:])
+
+
+def _sizes_fit(op: str, inputs: list[tuple], out: tuple) -> bool:
+    """The browser broadcasts nothing, keeps the batch apart and joins arrays end to end."""
+    if op in ("conv", "conv_transpose"):
+        return True
+    if op == "linear":
+        return len(inputs[0]) == 1
+    if op == "expected_level":
+        return len(inputs[0]) == 3 and out == (1, *inputs[0][1:])
+    if op == "slice":
+        return len(inputs[0]) == len(out) == 1
+    if op == "cat":
+        return all(shape[1:] == out[1:] for shape in inputs) and sum(s[0] for s in inputs) == out[0]
+    return all(math.prod(shape) == math.prod(out) and (op == "reshape" or shape == out) for shape in inputs)
+
+
+def _layer(name: str, layer: nn.Module, weights: dict) -> dict | None:
+    build = _LAYERS.get(type(layer))
+    if build is None:
+        return None
+    entry, tensors = build(layer)
+    for kind, tensor in tensors.items():
+        entry[kind] = f"{name}.{kind}"
+        weights[entry[kind]] = tensor.detach().numpy()
+    return entry
+
+
+def _call(node: fx.Node, name: str) -> dict | None:
+    """A function or method that a forward pass calls; None if the browser has no such operation."""
+    rest = (*node.args[1:], *node.kwargs.values())
+    if node.op == "get_attr":
+        return None
+    if name in _RESHAPES:
+        return {"op": "reshape"}
+    if name in _ELEMENTWISE and rest in ((), (False,)):  # relu(x, inplace=False)
+        return {"op": name}
+    if name in ("clamp", "clip", "hardtanh"):  # the last names its bounds min_val and max_val
+        named = {key.removesuffix("_val"): value for key, value in node.kwargs.items() if key != "inplace"}
+        bounds = dict(zip(("min", "max"), node.args[1:], strict=False)) | named
+        return {"op": "clamp", **bounds} if all(isinstance(b, int | float | None) for b in rest) else None
+    if node.target in _PAIRWISE and not node.kwargs and all(isinstance(a, fx.Node) for a in node.args):
+        return {"op": _PAIRWISE[node.target]}
+    if node.target is operator.getitem and isinstance(node.args[1], tuple) and len(node.args[1]) == 2:
+        every, part = node.args[1]  # z[:, a:b]
+        plain = every == slice(None) and isinstance(part, slice) and part.step in (None, 1) and (part.start or 0) >= 0
+        return {"op": "slice", "start": part.start or 0} if plain else None
+    if node.target is torch.cat and rest in ((1,), (-1,)):
+        return {"op": "cat"}
+    return None
+
+
+def _linear(layer: nn.Linear):
+    return {"op": "linear"}, {"w": layer.weight.T, "b": _bias(layer, layer.out_features)}
+
+
+def _conv(layer: nn.Conv2d):
+    return _kernel(layer, "conv"), {"w": layer.weight.flatten(1).T, "b": _bias(layer, layer.out_channels)}
+
+
+def _conv_transpose(layer: nn.ConvTranspose2d):
+    return _kernel(layer, "conv_transpose"), {"w": layer.weight.flatten(1), "b": _bias(layer, layer.out_channels)}
+
+
+def _kernel(layer, name: str) -> dict:
+    plain = layer.groups == 1 and set(layer.dilation) == {1} and layer.padding_mode == "zeros"
+    if not plain or isinstance(layer.padding, str):
+        raise Unsupported("its convolutions have groups, dilation, or another padding than a number of zeros")
+    return {
+        "op": name,
+        "kernel": list(layer.kernel_size),
+        "stride": list(layer.stride),
+        "padding": list(layer.padding),
+    }
+
+
+def _bias(layer, size: int) -> torch.Tensor:
+    return torch.zeros(size) if layer.bias is None else layer.bias
+
+
+_LAYERS = {
+    nn.Linear: _linear,
+    Transposed: lambda layer: ({"op": "linear"}, {"w": layer.weight.T, "b": layer.bias}),
+    nn.Conv2d: _conv,
+    nn.ConvTranspose2d: _conv_transpose,
+    UpConv: _conv_transpose,
+    Shift: lambda layer: ({"op": "shift"}, {"b": layer.by.flatten()}),
+    TopK: lambda layer: ({"op": "topk", "k": layer.k}, {}),
+    ExpectedLevel: lambda layer: ({"op": "expected_level"}, {}),
+    ContinuousMean: lambda layer: ({"op": "continuous_mean"}, {}),
+    Codebook: lambda layer: ({"op": "codebook"}, {"w": layer.vectors}),
+    nn.ReLU: lambda layer: ({"op": "relu"}, {}),
+    nn.Sigmoid: lambda layer: ({"op": "sigmoid"}, {}),
+    nn.Tanh: lambda layer: ({"op": "tanh"}, {}),
+    nn.Flatten: lambda layer: ({"op": "reshape"}, {}),
+    nn.Unflatten: lambda layer: ({"op": "reshape"}, {}),
+}

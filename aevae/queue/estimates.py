@@ -1,0 +1,160 @@
+"""How long a training takes on this machine: from a few timed steps, corrected by what earlier trainings took.
+
+A page never trains. The worker of the tasks times the steps (`work`), and its answer is the `progress` of that task in
+the queue. After each training the worker of the trainings writes what it took (`took`) beside the job; later estimates
+are corrected by it, on the same device, of the same size or family first. No torch, no Streamlit in the imports.
+"""
+
+import contextlib
+import dataclasses
+import re
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from aevae.config import DataConfig, RunConfig, TrainConfig
+from aevae.queue import jobs
+
+KIND = "estimate"
+MAX_PROBE = 256  # images of a timed step; a larger batch costs in proportion
+TEST_COST = 1 / 3  # forward only: what a test image costs against a training image
+EPOCH_SECONDS, FRAME_SECONDS = 0.25, 0.05  # to write the checkpoint of an epoch; a frame of the film
+START_SECONDS = 4.0  # start of the worker, reading the data, the last evaluation; as long as nothing was measured
+ON_GPU = 16  # so many models of one shape, trained side by side on a GPU, take the time of one more
+MIN_SECONDS = 2.0  # a shorter training says nothing about the next one
+MAX_TRAININGS, NEWEST = 200, 5  # trainings looked through; of one group the newest count
+MAX_KEPT = 500  # timings
+
+
+@dataclass(frozen=True)
+class Pace:
+    """A model as it was timed: its parameters, and seconds per training image."""
+
+    parameters: int
+    seconds: float
+
+
+def request(config: RunConfig, device: str) -> dict:
+    """What the timing of this run depends on, as plain JSON data."""
+    train = TrainConfig(1, min(config.train.batch_size, MAX_PROBE), precision=config.train.precision)
+    return {"device": device, "config": RunConfig(DataConfig(), config.model, train).to_dict()}
+
+
+def size_of(config: RunConfig, device: str) -> str:
+    """Identity of the timing: the same for runs that differ in epochs, data or seed only."""
+    return jobs.task_fingerprint(KIND, request(config, device))
+
+
+def pace(config: RunConfig, device: str) -> Pace | None:
+    """What was timed for such a run; None: nobody has asked for it yet, or it is not there yet."""
+    job = jobs.newest(size_of(config, device))
+    try:
+        return Pace(int(job.progress["parameters"]), float(job.progress["seconds"])) if job.state == "done" else None
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def ask(config: RunConfig, device: str) -> jobs.Job:
+    """Put the timing on the queue. Raises QueueBroken."""
+    return jobs.submit_task(KIND, f"timing of {config.model.family}", request(config, device))
+
+
+def work(asked: dict, tell: Callable[[dict], None], should_stop: Callable[[], bool]) -> bool:
+    """Time a few steps, with the threads that a training takes (a task of the queue)."""
+    import torch
+
+    from aevae import runs
+    from aevae.training.device import set_threads
+
+    config, own = RunConfig.from_dict(asked["config"]), torch.get_num_threads()
+    set_threads(spare=1)
+    try:
+        found = runs.estimate(config, asked["device"], config.train.batch_size)
+    finally:
+        torch.set_num_threads(own)  # of this process: other tasks come after it
+    tell({"parameters": found.parameters, "seconds": found.seconds / config.train.batch_size})
+    jobs.prune(MAX_KEPT, KIND)
+    return not should_stop()
+
+
+# -- seconds ---------------------------------------------------------------------------------------------------------
+
+
+def images(data: DataConfig) -> tuple[int, int]:
+    """Training and test images of a data set: as the catalogue says, or counted. Raises ValueError."""
+    from aevae import datasets
+
+    size = next((row["size"] for row in datasets.catalogue() if row["name"] == data.name), "")
+    counts = re.search(r"([\d,]+) \+ ([\d,]+) pictures", size)
+    if counts:
+        train, test = (int(text.replace(",", "")) for text in counts.groups())
+        train -= 1000 if data.leave_out_5k else 0
+    else:
+        loaded = datasets.load(dataclasses.replace(data, limit=0))
+        train, test = len(loaded.train), len(loaded.test)
+    return min(train, data.limit or train), test
+
+
+def computed(group: Sequence[RunConfig], seconds: float, where: str) -> float:
+    """Seconds for runs that are trained side by side, by the `seconds` per image of one; with tests, checkpoints, film.
+
+    On a CPU they take as long as one after another; on a GPU far less.
+    """
+    train, test = images(group[0].data)
+    recipe, many = group[0].train, len(group)
+    times = many if where.startswith("cpu") else 1 + (many - 1) / (ON_GPU - 1)
+    files = recipe.epochs * EPOCH_SECONDS + len(recipe.film_epochs) * FRAME_SECONDS
+    return recipe.epochs * seconds * (train + TEST_COST * test) * times + files * many
+
+
+def expected(group: Sequence[RunConfig], seconds: float, device: str, where: str) -> float:
+    """Seconds from the start of the job to its end: what is computed, corrected by what such trainings took.
+
+    Raises QueueBroken.
+    """
+    factor, overhead = correction(group[0], device, where)
+    return overhead + factor * computed(group, seconds, where)
+
+
+def groups(configs: Sequence[RunConfig], device: str) -> list[tuple[list[int], float | None]]:
+    """The groups that are trained one after another, as numbers of configs, and what each is expected to take."""
+    from aevae import runs
+    from aevae.training.device import pick_device
+
+    where, numbers = pick_device(device), {config.name: i for i, config in reversed(list(enumerate(configs)))}
+    found = []
+    for group in runs.side_by_side([configs[i] for i in sorted(numbers.values())], where):
+        seconds = None
+        with contextlib.suppress(jobs.QueueBroken):
+            timed = pace(group[0], device)
+            seconds = expected(group, timed.seconds, device, str(where)) if timed else None
+        found.append(([numbers[config.name] for config in group], seconds))
+    return found
+
+
+def correction(config: RunConfig, device: str, where: str) -> tuple[float, float]:
+    """(factor, seconds): trainings took so many times what was computed, and so long beside their steps.
+
+    The medians of the newest trainings on this device: of this size, else of this family, else of any.
+    """
+    known = [job.progress.get("took") for job in jobs.ended_trainings(MAX_TRAININGS)]
+    known = [took for took in known if isinstance(took, dict) and took.get("device") == where]
+    factors = [took for took in known if _positive(took.get("factor"))]
+    same = [took for took in factors if took.get("size") == size_of(config, device)]
+    family = [took for took in factors if took.get("family") == config.model.family]
+    chosen = [took["factor"] for took in (same or family or factors)[:NEWEST]] or [1.0]
+    beside = [took["beside"] for took in known if _positive(took.get("beside"))][:NEWEST] or [START_SECONDS]
+    return statistics.median(chosen), statistics.median(beside)
+
+
+def took(group: Sequence[RunConfig], device: str, where: str, seconds: float, beside: float) -> dict:
+    """What a training took, to be kept with its job: `seconds` for all its epochs, `beside` for all else."""
+    found = {"device": where, "family": group[0].model.family, "size": size_of(group[0], device), "beside": beside}
+    timed = pace(group[0], device)
+    if timed and seconds >= MIN_SECONDS:
+        found["factor"] = round(seconds / computed(group, timed.seconds, where), 4)
+    return found | {"seconds": round(seconds, 2), "beside": round(beside, 2)}
+
+
+def _positive(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9

@@ -1,0 +1,291 @@
+"""The Compare page: which runs, the table of their numbers, and the queue that finds those that are missing."""
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from aevae import metrics, spread
+from aevae.figures.palette import family_title
+from aevae.figures.static import safe
+from aevae.queue import jobs
+from aevae.queue.queuefile import Job, QueueBroken
+from aevae.reporting import comparison
+from aevae.reporting.comparison import describe, numbers_of
+from aevae.store.checkpoints import RunInfo
+from aevae.ui.frame import access
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import address, cached, redraw, run_picker
+
+DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"
+KIND = "evaluate"
+FIRST = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # columns that the table begins with
+MOST = 6  # models side by side
+BETTER, WORSE = "rgba(0, 114, 178, 0.25)", "rgba(213, 94, 0, 0.25)"
+LOOK = 1.0  # seconds between two looks at the queue
+_ASKED, _SAID = "compare_asked", "compare_said"  # session: what was put on the queue by itself; what went wrong
+
+
+# -- which -----------------------------------------------------------------------------------------------------------
+
+
+def finished() -> list[RunInfo]:
+    """All finished runs, whatever their models take."""
+    return [run for run in cached.runs() if run.status == "finished"]
+
+
+def first_choice(runs: Sequence[RunInfo]) -> list[str]:
+    """A plain AE, the VAE and the beta-VAE where they are: of each the widest code."""
+    widest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}
+    return [widest[family] for family in ("vae", "beta_vae", "ae", "vq_vae") if family in widest] or [runs[0].name]
+
+
+def pick_dataset(found: Sequence[RunInfo]) -> str:
+    """The data set whose test pictures the numbers are of; first the one that most runs have."""
+    counts = {name: sum(name in run.metrics for run in found) for run in found for name in run.metrics}
+    return st.selectbox(
+        _("Test pictures of"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",
+        width=170, help=_("What was measured on other pictures does not compare."),
+    )  # fmt: skip
+
+
+def pick_families(found: Sequence[RunInfo]) -> list[RunInfo]:
+    """The runs of the chosen families; all if none is chosen."""
+    families = list(dict.fromkeys(run.family for run in found))
+    chosen = address.pick(
+        st.multiselect, _("Families"), families, format_func=family_title, key=FAMILY, wrap=True,
+        placeholder=_("all"), width=250,
+    )  # fmt: skip
+    return [run for run in found if run.family in chosen] if chosen else list(found)
+
+
+def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
+    """The columns of the table."""
+    there = dict.fromkeys(name for run in found for name in numbers_of(run, dataset))
+    lists = {k for run in found for k, value in run.metrics.get(dataset, {}).items() if isinstance(value, list)}
+    known = [name for name in metrics.METRICS if name not in lists]
+    every = dict.fromkeys([*FIRST, *there, *known])
+    means = [name for name in every if not name.endswith((spread.MEDIAN, spread.WORST))]  # those come with their mean
+    return address.pick(
+        st.multiselect, _("Numbers"), means, default=FIRST, key=NUMBERS, wrap=True, format_func=comparison.title,
+        help=_("Missing numbers are computed for the chosen models. A mean has its median and the share of its ten "
+               "worst images beside it: one image can spoil a mean."),
+    )  # fmt: skip
+
+
+def with_extras(names: Sequence[str], found: Sequence[RunInfo], dataset: str) -> list[str]:
+    """The columns for these numbers: beside each its standard error and what else belongs to it."""
+    return comparison.with_extras(names, *(numbers_of(run, dataset) for run in found))
+
+
+def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
+    """The run that the others are compared with, or None."""
+    labels = run_picker.run_labels(found)
+    name = run_picker.pick_run(
+        st.selectbox, _("Differences to"), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
+        placeholder=_("nobody: the numbers themselves"), width=290,
+    )  # fmt: skip
+    return next((run for run in found if run.name == name), None)
+
+
+# -- the table -------------------------------------------------------------------------------------------------------
+
+
+def table(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str, names: Sequence[str], pin: RunInfo | None):
+    """A row per run, the chosen first: its label, these numbers (NaN: it has none), and whether it is chosen.
+
+    With `pin` the rows of the others are their differences to its. A pandas.DataFrame, indexed by the runs' names.
+    """
+    import pandas as pd
+
+    labels, base = run_picker.run_labels(found), numbers_of(pin, dataset) if pin else {}
+    rows, places = {}, {name: i for i, name in enumerate(chosen)}
+    for run in sorted(found, key=lambda run: places.get(run.name, len(places))):
+        values = numbers_of(run, dataset)
+        if pin is not None and run.name != pin.name:
+            values = {k: v - base[k] for k, v in values.items() if k in base}
+        cells = {name: float(values.get(name, np.nan)) for name in names}
+        rows[run.name] = {"model": labels[run.name], **cells, "chosen": run.name in chosen}
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["model", *names, "chosen"])
+
+
+def verdict(name: str, difference: float, alike: bool = True) -> int:
+    """1: better by so much; -1: worse; 0: neither, or the two do not compare (`alike`: one likelihood of a pixel)."""
+    if not np.isfinite(difference) or (not alike and name in comparison.OF_LIKELIHOOD):
+        return 0
+    return comparison.gain(describe(name), difference, 0.0)
+
+
+def heads(found: Sequence[RunInfo], dataset: str, names: Sequence[str]) -> dict[str, str]:
+    """The head of each column: title, direction, unit, and the count behind the number where all runs share it."""
+    values = [numbers_of(run, dataset) for run in found]
+    return {name: comparison.head(describe(name, *values)) for name in names}
+
+
+def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunInfo | None, dataset: str) -> None:
+    """The table with units in its heads; differences are blue where they are better, orange where they are worse."""
+    config = {
+        "chosen": st.column_config.CheckboxColumn(_("chosen"), width="small"),
+        "model": st.column_config.TextColumn(_("model"), width=220, pinned=True),
+    }
+    for name, text in heads(found, dataset, names).items():
+        config[name] = st.column_config.NumberColumn(text, help=describe(name).help or None)
+    styled = frame.style.format(dict.fromkeys(names, "{:,.5g}"), na_rep="–")
+    if pin is not None:
+        others = [name for name in frame.index if name != pin.name]
+        kinds = {run.name: comparison.likelihood(run) for run in found}
+        styled = styled.format(dict.fromkeys(names, "{:+,.4g}"), na_rep="–", subset=(others, list(names)))
+        styled = styled.apply(_tints, axis=1, subset=(others, list(names)), kinds=kinds, pin=pin.name)
+    st.dataframe(
+        styled,
+        hide_index=True,
+        column_config=config,
+        key="compare_table",
+        placeholder="–",
+        height=40 + 35 * min(max(len(frame), 1), 10),
+    )
+    if pin is not None:
+        st.caption(
+            _("Differences to **{}**, whose own numbers stand in its row. Blue: better, orange: worse.").format(
+                run_picker.plain(frame.loc[pin.name, "model"])
+            )
+        )
+    full = [run.name for run in found if run.name in frame.index and comparison.at_ceiling(numbers_of(run, dataset))]
+    if full and "index_code_mi" in names:
+        st.caption(
+            _(
+                "The mutual information of {} is at its ceiling log N: the estimate cannot exceed it, the true value "
+                "may, and the total correlation is then too large."
+            ).format(", ".join(run_picker.plain(frame.loc[name, "model"]) for name in full))
+        )
+
+
+def _tints(row, kinds: dict[str, str], pin: str) -> list[str]:
+    """The background of each cell of a row of differences."""
+    colours = {1: f"background-color: {BETTER}", -1: f"background-color: {WORSE}"}
+    alike = kinds.get(row.name) == kinds.get(pin)
+    return [colours.get(verdict(name, value, alike), "") for name, value in row.items()]
+
+
+def formulas(names: Sequence[str]) -> None:
+    """What the numbers of the table are, one click away."""
+    senses = {"lower": _("lower is better"), "higher": _("higher is better")}
+    with st.popover(_("What these numbers are"), icon=":material/function:", key="compare_formulas"):
+        for metric in map(describe, names):
+            said = [f"**{metric.title}**", metric.unit, senses.get(metric.better, "")]
+            st.markdown(" · ".join(filter(None, said)))
+            if metric.formula:
+                st.latex(metric.formula)
+            if metric.help:
+                st.caption(metric.help)
+
+
+def table_csv(frame, found: Sequence[RunInfo], names: Sequence[str], dataset: str) -> str:
+    """The table with all digits; the heads have the units, the first column the run's name."""
+    out = frame.drop(columns="chosen").rename(columns=heads(found, dataset, names))
+    out["model"] = [safe(text) for text in out["model"]]
+    return out.to_csv(index_label="run")
+
+
+# -- numbers that are missing ----------------------------------------------------------------------------------------
+
+
+def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[str, dict[str, list[str]]]:
+    """Run -> cost ("quick", "slow") -> numbers that it could have and has not, on this data set."""
+    asked = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: found by the training
+    found: dict[str, dict[str, list[str]]] = {}
+    for run in chosen:
+        has = numbers_of(run, dataset)
+        for name in metrics.missing(run, asked, dataset):
+            if name not in has:
+                found.setdefault(run.name, {}).setdefault(metrics.METRICS[name].cost, []).append(name)
+    return found
+
+
+def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> None:
+    """Quick numbers are asked for at once, slow ones by a button; what is under way is shown until it is there."""
+    lacking = gaps(chosen, names, dataset)
+    asked = st.session_state.setdefault(_ASKED, set())
+    quick = {run: costs["quick"] for run, costs in lacking.items() if "quick" in costs}
+    new = {run: wanted for run, wanted in quick.items() if (run, dataset, *wanted) not in asked}
+    if new:
+        asked.update((run, dataset, *wanted) for run, wanted in new.items())
+        ask(new, dataset)
+    slow = {run: costs["slow"] for run, costs in lacking.items() if "slow" in costs}
+    active = _tasks()
+    if slow and not any(job.active for job in active):
+        titles = dict.fromkeys(comparison.title(name) for wanted in slow.values() for name in wanted)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            title = _("Compute {} for {} models").format(", ".join(titles), len(slow))
+            if st.button(title, key="compare_compute", icon=":material/calculate:"):
+                ask(slow, dataset)
+                st.rerun()
+            st.caption(_("Takes from seconds to minutes; the page can be left meanwhile."))
+    if problem := st.session_state.pop(_SAID, ""):
+        st.error(run_picker.literal(problem))
+    if any(job.active for job in active):
+        redraw.fragment(_under_way, run_every=LOOK)()
+    shown = {run.name for run in chosen}
+    for job in active:
+        wanted = job.config.get("metrics", ())
+        if job.state == "failed" and job.run in shown and set(wanted) & set(names):
+            st.warning(f"{run_picker.plain(run_picker.label_of(job.run))}: {run_picker.plain(job.error)}")
+
+
+def ask(wanted: dict[str, list[str]], dataset: str) -> None:
+    """Put it on the queue."""
+    try:
+        began = time.time()
+        for run, names in wanted.items():
+            job = jobs.submit_task(KIND, run, {"run": run, "metrics": names, "dataset": dataset})
+            access.remember([job] if job.created >= began else [])
+        jobs.ensure_worker(jobs.TASKS_LANE)
+    except (QueueBroken, OSError) as problem:
+        st.session_state[_SAID] = str(problem)
+
+
+def _tasks() -> list[Job]:
+    """Evaluations that wait, run, or failed lately: of each run the newest."""
+    try:
+        listing = [job for job in jobs.jobs(lane=jobs.TASKS_LANE) if job.kind == KIND]
+    except QueueBroken:
+        return []
+    newest = {job.run: job for job in sorted(listing, key=lambda job: job.id)}
+    return [job for job in newest.values() if job.state in ("queued", "running", "failed")]
+
+
+def _under_way() -> None:
+    """Progress and Cancel of each evaluation; the page is drawn anew when one more is done."""
+    active = [job for job in _tasks() if job.active]
+    before = st.session_state.get("compare_under_way")
+    st.session_state["compare_under_way"] = len(active)
+    if not active or (before is not None and len(active) < before):
+        st.session_state.pop("compare_under_way", None)
+        cached.runs.clear()
+        st.rerun()
+    try:
+        jobs.ensure_worker(jobs.TASKS_LANE)
+    except QueueBroken as problem:
+        st.error(run_picker.literal(problem))
+    for job in active:
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(width="stretch"):
+                text = job.progress.get("text") or _("waits")
+                st.progress(
+                    min(max(float(job.progress.get("fraction", 0)), 0.0), 1.0),
+                    f"{run_picker.plain(run_picker.label_of(job.run))}: {text}",
+                )
+            st.button(
+                _("Cancel"), key=f"compare_cancel_{job.id}", icon=":material/stop:", on_click=_cancel, args=(job.id,),
+                disabled=job.cancel or not access.may_handle([job.id]),
+            )  # fmt: skip
+
+
+def _cancel(number: int) -> None:
+    try:
+        if not access.may_handle([number]):
+            raise ValueError(access.refusal())
+        jobs.cancel(number)
+    except (QueueBroken, OSError, ValueError) as problem:
+        st.session_state[_SAID] = str(problem)

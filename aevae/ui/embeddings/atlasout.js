@@ -1,0 +1,42 @@
+// What the atlas gives out: its panes as one picture to take along, what is selected as a table, bytes as a picture.
+
+import { PIXELS } from "../live/core.js";
+import { el } from "../live/dom.js";
+
+const GAP = 16, HEAD = 40; // pixels between panes, and above each for its title
+
+/** Save the panes as they are seen, two beside each other, with their titles: one PNG. */
+export function download(panes, { paperText, ink, font }) {
+  const side = Math.max(...panes.map((pane) => pane.base.width));
+  const across = Math.min(panes.length, 2), down = Math.ceil(panes.length / across);
+  const canvas = el("canvas", { width: across * (side + GAP) + GAP, height: down * (side + HEAD + GAP) });
+  const g = canvas.getContext("2d");
+  g.fillStyle = paperText;
+  g.fillRect(0, 0, canvas.width, canvas.height);
+  g.fillStyle = ink;
+  g.font = `600 18px ${font}`;
+  panes.forEach((pane, i) => {
+    const x = GAP + (i % across) * (side + GAP), y = Math.floor(i / across) * (side + HEAD + GAP);
+    g.fillText(`${pane.title.textContent} · ${pane.sub.textContent}`, x, y + 28, side);
+    for (const layer of [pane.base, pane.over]) g.drawImage(layer, x, y + HEAD);
+  });
+  canvas.toBlob((blob) => {
+    const url = URL.createObjectURL(blob);
+    el("a", { href: url, download: "aevae-maps.png" }).click();
+    setTimeout(() => URL.revokeObjectURL(url), 10_000);
+  });
+}
+
+/** What stands in a <table>: its caption, a row of heads, rows of cells. */
+export function tableOf(caption, heads, rows) {
+  const row = (tag, cells) => el("tr", {}, ...cells.map((c) => el(tag, { textContent: c })));
+  return [el("caption", { textContent: caption.trim() }), row("th", heads), ...rows.map((cells) => row("td", cells))];
+}
+
+/** Grey bytes (784) as a canvas of 28 x 28. */
+export function picture(pixels) {
+  const canvas = el("canvas", { width: 28, height: 28 }), g = canvas.getContext("2d"), image = g.createImageData(28, 28);
+  for (let p = 0; p < PIXELS; p++) image.data.set([pixels[p], pixels[p], pixels[p], 255], 4 * p);
+  g.putImageData(image, 0, 0);
+  return canvas;
+}

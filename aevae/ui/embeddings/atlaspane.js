@@ -1,0 +1,371 @@
+// One pane of the atlas: a map, painted once per view, and above it what follows the hand. It knows its own view; what
+// is selected, hovered and chosen belongs to the atlas, since all panes show the same points.
+
+import { paint, SIDE } from "../live/core.js";
+import {
+  discs, Grid, panBy, parseColour, radiusFor, Raster, sameView, scaleOf, textOn, toPixels, toPlace, toSquare, WHOLE,
+  zoomAt,
+} from "./cloud.js";
+import { el, fill } from "../live/dom.js";
+
+const HIT = 9; // CSS pixels from the pointer to a point that it means
+const SLOW = 4; // CSS pixels that a press may move and still be a click
+const RIM = 40; // device pixels around the raster: more than a disc's radius
+const NOTCH = 1.0018; // zoom of one unit of a wheel
+const SHOWN = 84; // CSS pixels of the picture at the pointer
+const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+
+export class Pane {
+  constructor(atlas, number, view) {
+    Object.assign(this, { atlas, number, view, pointers: new Map(), press: null, points: new Float32Array(0) });
+    this.build();
+  }
+
+  build() {
+    const button = (text, act) => el("button", { type: "button", textContent: text, onclick: act });
+    this.title = el("strong");
+    this.sub = el("span", { class: "sub" });
+    this.morph = button("⇄", () => this.atlas.morph(this.number));
+    this.closer = button("+", () => this.zoom(1.5));
+    this.wider = button("−", () => this.zoom(1 / 1.5));
+    this.whole = button("⤢", () => this.look(WHOLE));
+    this.base = el("canvas", { class: "base" });
+    this.over = el("canvas", { class: "over", tabIndex: 0, role: "application", "data-finger": "tap" });
+    this.digit = el("canvas", { class: "digit", width: SIDE, height: SIDE });
+    this.tipText = el("span");
+    this.tip = el("div", { class: "tip", hidden: true }, this.digit, this.tipText);
+    this.words = el("p");
+    this.again = button("", () => this.atlas.ask("make", this.number));
+    this.stop = button("", () => this.atlas.ask("cancel", this.number));
+    this.bar = el("progress", { max: 1 });
+    this.message = el("div", { class: "message" }, this.words, this.bar, this.again, this.stop);
+    const tools = el("div", { class: "tools" }, this.closer, this.wider, this.whole, this.morph);
+    this.stage = el("div", { class: "stage" }, this.base, this.over, this.message, tools, this.tip);
+    this.foot = el("p", { class: "numbers" });
+    this.root = el("figure", {}, el("figcaption", {}, this.title, this.sub), this.stage, this.foot);
+    const on = { pointerdown: "pressed", pointermove: "moved", pointerup: "lifted", pointercancel: "dropped" };
+    for (const [event, act] of Object.entries(on)) this.over[`on${event}`] = (e) => this[act](e);
+    this.over.onpointerleave = () => this.press || this.leave();
+    this.over.onblur = () => this.leave();
+    this.over.onkeydown = (event) => this.key(event);
+    this.over.oncontextmenu = (event) => event.preventDefault();
+    this.over.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+  }
+
+  /** What Python says about this pane; xy: its points, or undefined while there are none. */
+  update(spec, xy, lift) {
+    const { texts } = this.atlas.spec;
+    Object.assign(this, { spec, lift, xy });
+    this.title.textContent = spec.title;
+    this.sub.textContent = spec.sub;
+    this.over.setAttribute("aria-label", fill(texts.pane, { number: this.number + 1, title: spec.title, sub: spec.sub }));
+    const names = [[this.morph, texts.morph], [this.closer, texts.closer], [this.wider, texts.wider],
+      [this.whole, texts.whole]];
+    for (const [button, text] of names) {
+      button.title = text;
+      button.setAttribute("aria-label", text);
+    }
+    this.morph.hidden = this.atlas.spec.panes.length < 2;
+    this.message.hidden = spec.state === "ready";
+    this.message.dataset.over = xy ? "map" : "";
+    this.words.textContent = spec.note;
+    this.bar.hidden = spec.state !== "making";
+    if (spec.part === null) this.bar.removeAttribute("value");
+    else this.bar.value = spec.part;
+    this.again.hidden = spec.state !== "stopped";
+    this.again.textContent = texts.make;
+    this.stop.hidden = spec.state !== "making";
+    this.stop.textContent = texts.cancel;
+    this.foot.replaceChildren(...spec.numbers.flatMap(([name, value, help]) => [
+      el("span", { title: help }, `${name} `, el("b", { textContent: value })), " ",
+    ]));
+    this.foot.append(...spec.warnings.map((text) => el("small", { textContent: text })));
+  }
+
+  /** Other points, already in the square. */
+  show(points) {
+    this.points = points;
+    this.grid = null;
+    this.medians = null;
+    this.atlas.touch(this);
+  }
+
+  /** This pane's own map in its square. */
+  own() {
+    return this.xy ? toSquare(this.xy, this.spec.frame) : new Float32Array(0);
+  }
+
+  get index() {
+    return (this.grid ??= new Grid(this.points));
+  }
+
+  // -- the view
+
+  layout() {
+    const side = this.stage.clientWidth;
+    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    if (!side || (this.size?.w === side && this.ratio === ratio)) return;
+    this.size = { w: side, h: side };
+    this.ratio = ratio;
+    const pixels = Math.round(side * ratio);
+    for (const c of [this.base, this.over]) c.width = c.height = pixels;
+    this.raster = new Raster(pixels, pixels, RIM);
+    this.image = new ImageData(this.raster.bytes, this.raster.stride, pixels + 2 * RIM);
+    this.atlas.touch(this);
+  }
+
+  look(view) {
+    this.view = view;
+    this.atlas.looked();
+    this.atlas.touch(this, true);
+  }
+
+  /** The view that Python knows, [x, y, zoom]; all of it where it knows none. */
+  lookBack(told) {
+    const view = told ? { x: told[0], y: told[1], k: told[2] } : WHOLE;
+    if (sameView(view, this.view)) return;
+    this.view = view;
+    this.atlas.touch(this);
+  }
+
+  zoom(factor) {
+    this.look(zoomAt(this.view, this.size, this.size.w / 2, this.size.h / 2, factor));
+  }
+
+  wheel(event) {
+    if (!this.points.length) return;
+    event.preventDefault();
+    const lines = event.deltaMode === 1 ? 16 : 1;
+    this.look(zoomAt(this.view, this.size, ...this.pixelOf(event), NOTCH ** (-event.deltaY * lines)));
+  }
+
+  pixelOf(event) {
+    const box = this.over.getBoundingClientRect();
+    return [event.clientX - box.left, event.clientY - box.top];
+  }
+
+  // -- painting
+
+  /** All points, or every `step`-th while the hand moves. */
+  paintBase(step) {
+    if (!this.raster) return;
+    const { labels, codes, palette, paper, selected, any } = this.atlas;
+    const { raster, view, ratio } = this, size = { w: this.size.w * ratio, h: this.size.h * ratio };
+    raster.clear(paper);
+    if (this.points.length === 2 * labels.length) {
+      const scale = scaleOf(view, this.size) * ratio;
+      const place = { ox: size.w / 2 - view.x * scale, oy: size.h / 2 + view.y * scale, scale };
+      const stamps = discs(radiusFor(labels.length, view.k) * ratio);
+      if (any) {
+        raster.paint(this.points, place, codes, palette, stamps, 0.16, step, selected, 0);
+        raster.paint(this.points, place, codes, palette, stamps, 0.95, step, selected, 1);
+      } else {
+        raster.paint(this.points, place, codes, palette, stamps, this.atlas.opacity, step);
+      }
+    }
+    this.base.getContext("2d").putImageData(this.image, -RIM, -RIM);
+  }
+
+  /** What follows the hand. */
+  paintOver() {
+    if (!this.raster) return;
+    const g = this.over.getContext("2d"), { ink, accent, point, hover } = this.atlas;
+    g.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
+    g.clearRect(0, 0, this.size.w, this.size.h);
+    if (!this.points.length) return;
+    this.paintNames(g);
+    if (this.press?.lasso) this.paintLasso(g, this.press.path);
+    if (point >= 0) this.ring(g, this.pixel(point), 8, accent, 2.5);
+    const own = this.spec.own && toSquare(this.spec.own, this.spec.frame);
+    if (own && this.atlas.at(this.number) === this.number) this.paintOwn(g, toPixels(this.view, this.size, ...own));
+    if (hover >= 0) this.ring(g, this.pixel(hover), 6.5, ink, 2);
+  }
+
+  /** Each class by its name, where the middle of its points lies. */
+  paintNames(g) {
+    const { spec, any, moving, labels, colours } = this.atlas;
+    if (spec.shade || moving || spec.classes.length > 12) return;
+    this.medians ??= medians(this.points, labels, spec.classes.length);
+    g.font = `600 13px ${this.atlas.font}`;
+    g.textAlign = "center";
+    g.textBaseline = "middle";
+    this.medians.forEach((place, c) => {
+      if (!place || (any && !this.atlas.counts[c])) return;
+      const [x, y] = toPixels(this.view, this.size, ...place), half = Math.max(g.measureText(spec.classes[c]).width / 2 + 5, 9);
+      g.fillStyle = colours[c];
+      g.beginPath();
+      g.roundRect(x - half, y - 9, 2 * half, 18, 4);
+      g.fill();
+      g.fillStyle = textOn(parseColour(colours[c]));
+      g.fillText(spec.classes[c], x, y + 0.5);
+    });
+  }
+
+  paintLasso(g, path) {
+    const { accent } = this.atlas;
+    g.beginPath();
+    for (const [x, y] of path) g.lineTo(...toPixels(this.view, this.size, x, y));
+    g.closePath();
+    g.fillStyle = accent;
+    g.globalAlpha = 0.1;
+    g.fill();
+    g.globalAlpha = 1;
+    g.lineWidth = 1.5;
+    g.strokeStyle = accent;
+    g.stroke();
+  }
+
+  paintOwn(g, [x, y]) {
+    const side = 30, { accent, paperText, ownPicture } = this.atlas;
+    g.fillStyle = paperText;
+    g.fillRect(x - side / 2 - 4, y - side / 2 - 4, side + 8, side + 8);
+    g.fillStyle = accent;
+    g.fillRect(x - side / 2 - 2.5, y - side / 2 - 2.5, side + 5, side + 5);
+    g.imageSmoothingEnabled = false;
+    if (ownPicture) g.drawImage(ownPicture, x - side / 2, y - side / 2, side, side);
+  }
+
+  pixel(i) {
+    return toPixels(this.view, this.size, this.points[2 * i], this.points[2 * i + 1]);
+  }
+
+  ring(g, [x, y], radius, colour, width) {
+    for (const [line, wide] of [[this.atlas.paperText, width + 3], [colour, width]]) {
+      g.beginPath();
+      g.arc(x, y, radius, 0, 6.2832);
+      g.lineWidth = wide;
+      g.strokeStyle = line;
+      g.stroke();
+    }
+  }
+
+  // -- the hand
+
+  pressed(event) {
+    if (!this.points.length) return;
+    this.over.setPointerCapture(event.pointerId);
+    this.pointers.set(event.pointerId, this.pixelOf(event));
+    if (this.pointers.size > 1) { // two fingers: they move and zoom, nothing is selected
+      if (this.press?.lasso) this.atlas.dropLasso();
+      this.press = { pinch: true, moved: true };
+      return;
+    }
+    const at = this.pixelOf(event), pan = event.button > 0 || event.altKey || this.atlas.tool === "move";
+    const place = toPlace(this.view, this.size, ...at);
+    this.press = { at, last: at, moved: false, lasso: !pan, path: [place], add: event.shiftKey };
+  }
+
+  moved(event) {
+    const at = this.pixelOf(event), press = this.press;
+    if (!press) return event.pointerType === "touch" || this.hoverAt(at);
+    if (press.pinch) return this.pinch(event.pointerId, at);
+    if (!press.moved && Math.hypot(at[0] - press.at[0], at[1] - press.at[1]) <= SLOW) return;
+    if (!press.moved) {
+      press.moved = true;
+      this.leave();
+      if (press.lasso) this.atlas.beginLasso(press.add);
+    }
+    const [dx, dy] = [at[0] - press.last[0], at[1] - press.last[1]];
+    if (!press.lasso) this.look(panBy(this.view, this.size, dx, dy));
+    else if (Math.hypot(dx, dy) < 2) return;
+    else {
+      press.path.push(toPlace(this.view, this.size, ...at));
+      this.atlas.growLasso(this, press.path);
+    }
+    press.last = at;
+  }
+
+  pinch(id, at) {
+    const before = [...this.pointers.values()];
+    this.pointers.set(id, at);
+    const after = [...this.pointers.values()];
+    if (after.length < 2) return;
+    const middle = ([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], far = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+    const [from, to] = [middle(before), middle(after)];
+    const moved = panBy(this.view, this.size, to[0] - from[0], to[1] - from[1]);
+    this.look(zoomAt(moved, this.size, ...to, far(after) / Math.max(far(before), 1)));
+  }
+
+  lifted(event) {
+    this.pointers.delete(event.pointerId);
+    const press = this.press;
+    if (!press || this.pointers.size) return;
+    this.press = null;
+    if (press.pinch || (press.moved && !press.lasso)) return this.atlas.settle();
+    if (press.moved) return this.atlas.endLasso();
+    this.atlas.choose(this.pointAt(press.at), event.shiftKey);
+  }
+
+  dropped(event) {
+    this.pointers.delete(event.pointerId);
+    if (this.press?.lasso && this.press.moved) this.atlas.dropLasso();
+    this.press = null;
+  }
+
+  pointAt(at) {
+    const place = toPlace(this.view, this.size, ...at);
+    const reach = HIT + radiusFor(this.atlas.labels.length, this.view.k);
+    return this.index.nearest(...place, reach / scaleOf(this.view, this.size));
+  }
+
+  hoverAt(at) {
+    if (!this.points.length) return;
+    const i = this.pointAt(at);
+    this.atlas.hoverOn(i);
+    if (i >= 0) this.tell(at, this.atlas.pictureOf(i), this.atlas.wordsOf(i));
+    else this.guess(at);
+  }
+
+  /** Empty space: what the decoder draws there. */
+  guess(at) {
+    const place = toPlace(this.view, this.size, ...at);
+    const found = Math.max(...place.map(Math.abs)) < 1.6 && this.atlas.decodeAt(this, place);
+    if (found) this.tell(at, found.pixels, found.words);
+    else this.tip.hidden = true;
+  }
+
+  tell([x, y], pixels, words) {
+    this.digit.hidden = !pixels;
+    if (pixels) paint(this.digit, pixels);
+    this.tipText.textContent = words;
+    this.tip.hidden = false;
+    const left = x + 18 + SHOWN > this.size.w ? x - 18 - SHOWN : x + 18;
+    const top = Math.min(Math.max(y - SHOWN / 2, 2), this.size.h - SHOWN - 44);
+    this.tip.style.transform = `translate(${Math.round(Math.max(left, 2))}px, ${Math.round(top)}px)`;
+  }
+
+  leave() {
+    this.tip.hidden = true;
+    this.atlas.hoverOn(-1);
+  }
+
+  key(event) {
+    const way = KEYS[event.key], { atlas } = this;
+    if (!this.points.length || event.ctrlKey || event.metaKey) return;
+    if (way) {
+      const from = atlas.hover >= 0 ? atlas.hover : atlas.point;
+      const next = from >= 0 ? this.index.towards(from, way) : this.index.nearest(this.view.x, this.view.y);
+      atlas.hoverOn(next);
+      this.tell(this.pixel(next), atlas.pictureOf(next), atlas.wordsOf(next));
+      atlas.say(atlas.wordsOf(next));
+    } else if (event.key === "Enter" || event.key === " ") atlas.choose(atlas.hover, event.shiftKey);
+    else if (event.key === "Escape") atlas.clear();
+    else if (event.key === "+" || event.key === "=") this.zoom(1.25);
+    else if (event.key === "-") this.zoom(0.8);
+    else if (event.key === "0") this.look(WHOLE);
+    else return;
+    event.preventDefault();
+  }
+}
+
+/** The middle of each class (its median in x and in y), null where it has no points. */
+export function medians(points, labels, classes) {
+  const places = Array.from({ length: classes }, () => [[], []]);
+  for (let i = 0; i < labels.length; i++)
+    if (Number.isFinite(points[2 * i])) {
+      places[labels[i]]?.[0].push(points[2 * i]);
+      places[labels[i]]?.[1].push(points[2 * i + 1]);
+    }
+  const middle = (values) => Float32Array.from(values).sort()[values.length >> 1];
+  return places.map(([x, y]) => (x.length ? [middle(x), middle(y)] : null));
+}

@@ -1,0 +1,90 @@
+"""Colours of the points of a map other than their class: a number of each, by a model or by two maps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from aevae.store import checkpoints
+from aevae.ui.embeddings.map_state import NEAREST, Look, images
+from aevae.ui.embeddings.panes import Choice, title_of
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import cached
+
+SHADES = ("#440154", "#482878", "#3E4A89", "#31688E", "#26828E", "#1F9E89", "#35B779", "#6DCD59", "#B4DE2C", "#FDE725")
+
+
+def shades(choices: Sequence[Choice]) -> dict[str, str]:
+    """Name -> title of what the points can be coloured by."""
+    found = {"class": _("class")}
+    for i in range(len(choices)):
+        for j in range(i + 1, len(choices)):
+            found[f"changed-{i + 1}-{j + 1}"] = _("neighbours changed between maps {} and {}").format(i + 1, j + 1)
+    names = list(dict.fromkeys(c.run for c in choices if c.run))
+    traits = {run.name: run.traits for run in cached.finished()}
+    found |= {f"error-{name}": _("reconstruction error: {}").format(title_of(name)) for name in names}
+    return found | {
+        f"kl-{name}": _("KL: {}").format(title_of(name)) for name in names if traits.get(name, {}).get("generative")
+    }
+
+
+def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.ndarray, str] | None:
+    """Values (N,) and their unit; None for the class, and where a map it needs is not there yet.
+
+    Raises ValueError, in one sentence, where the model has no such number.
+    """
+    kind, _dash, which = name.partition("-")
+    if kind == "class":
+        return None
+    if kind == "changed":
+        pair = [looks[int(i) - 1] for i in which.split("-")]
+        if any(look.map is None for look in pair):
+            return None
+        near = [_near(look.request.key, look.map.xy) for look in pair]
+        kept = (near[0][:, :, None] == near[1][:, None, :]).any(2).sum(1)
+        return (NEAREST - kept).astype(np.float32), _("of {} neighbours").format(NEAREST)
+    checksum = checkpoints.find_run(which).state.get("checksums", {}).get("model.safetensors", "")
+    try:
+        values = (_errors if kind == "error" else _kl)(which, checksum, dataset, n)
+    except ValueError as problem:
+        raise ValueError(f"{title_of(which)}: {problem}") from problem
+    if not np.isfinite(values).all():
+        raise ValueError(_("{}: NaN or infinity has no colour").format(title_of(which)))
+    return values, _("nats")
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _near(key: str, _xy: np.ndarray) -> np.ndarray:
+    return nearest_in_plane(_xy, NEAREST)
+
+
+def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:
+    """(N, k): the k nearest other points of each of N in the plane, by a tree: of ten thousand in a moment."""
+    from scipy.spatial import cKDTree
+
+    if len(xy) <= k:
+        raise ValueError(_("To count {} neighbours there must be more than {} digits.").format(k, k))
+    index = cKDTree(xy).query(xy, k + 1)[1]
+    self = index == np.arange(len(xy))[:, None]
+    self[~self.any(1), -1] = True  # so many lie on one place that the point itself is not among the first
+    return index[~self].reshape(len(xy), k)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _errors(name: str, checksum: str, dataset: str, n: int) -> np.ndarray:
+    from aevae.metrics import reconstruction
+
+    x = images(dataset, n).astype(np.float32) / 255
+    return np.asarray(reconstruction.bce(x, cached.run(name).reconstruct(x)), np.float32)
+
+
+@st.cache_resource(max_entries=24, show_spinner=False)
+def _kl(name: str, checksum: str, dataset: str, n: int) -> np.ndarray:
+    from torch import from_numpy
+
+    from aevae.metrics import evidence
+
+    _mu, kl = evidence.posterior(cached.run(name).model, from_numpy(images(dataset, n).astype(np.float32) / 255))
+    if kl is None:
+        raise ValueError(_("its code is a point, which has no KL"))
+    return kl.sum(1).numpy()

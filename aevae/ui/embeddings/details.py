@@ -1,0 +1,204 @@
+"""What the maps page shows of one digit and of many: neighbours in each space and map, mean codes, files."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from aevae import embeddings
+from aevae.figures.static import safe
+from aevae.metrics import neighbours
+from aevae.ui.digit import picker
+from aevae.ui.embeddings import map_state
+from aevae.ui.embeddings.map_state import NEAREST, Look
+from aevae.ui.embeddings.panes import PIXELS, RANDOM, title_of
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import cached, image_sheets
+
+SHEET, ACROSS = 100, 20  # pictures of a selection, and how many in a row
+
+
+# -- a digit of one's own --------------------------------------------------------------------------------------------
+
+
+def own_digit(dataset: str) -> np.ndarray | None:
+    """A picture (1, 28, 28) that the reader draws, uploads or photographs; None while there is none."""
+    with st.expander(_("A digit of your own: where does it land?"), icon=":material/draw:"):
+        picture, _label, number = picker.pick_digit("guest", ways=picker.WAYS[1:], dataset=dataset, models=[])
+    return picture if number is None else None
+
+
+def places(looks: Sequence[Look], own: np.ndarray | None) -> list[np.ndarray | None]:
+    """Where the own digit lies in each map, (2,) in its units; None where there is no map or no place."""
+    return [None if own is None or look.map is None else _placed(look, own) for look in looks]
+
+
+def _placed(look: Look, own: np.ndarray) -> np.ndarray | None:
+    with st.spinner(_("Placing your digit …")):
+        return _place(look.request.key, own.tobytes(), look)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _place(key: str, own: bytes, _look: Look) -> np.ndarray | None:
+    z = own_code(_look.choice.space, np.frombuffer(own, np.float32).reshape(1, 28, 28))
+    if z is None:
+        return None
+    try:
+        return np.asarray(embeddings.place(_look.request, z), np.float64)[0]
+    except ValueError:
+        return None
+
+
+def own_code(space: str, own: np.ndarray) -> np.ndarray | None:
+    """(1, D): the own digit in a space; None for random codes, that know no digit."""
+    if space == RANDOM:
+        return None
+    return own.reshape(1, -1) if space == PIXELS else cached.applied(cached.run(space), "encode", own[None])
+
+
+# -- neighbours ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    """The nearest digits of one in a space or map: their rows (k,), and what they share with the pixels and, for a map,
+    with the space that it shows: parts of all (Jaccard), or None."""
+
+    title: str
+    near: np.ndarray
+    pixels: float | None = None
+    space: float | None = None
+
+
+def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> list[Row]:
+    """Neighbours of the own digit, or of the chosen row: in the pixels, in each space, in each map that is there."""
+    k = min(NEAREST, n - 1)
+    who = str(point) if own is None else hashlib.sha256(own.tobytes()).hexdigest()
+
+    def near(place: str, bank: np.ndarray, guest: np.ndarray | None) -> np.ndarray:
+        return _nearest(f"{dataset}:{n} {place}", who, k, bank[[point]] if own is None else guest, bank)
+
+    x = map_state.images(dataset, n).reshape(n, -1)
+    pixels = near(PIXELS, x, None if own is None else own.reshape(1, -1) * 255)
+    rows, spaces = [Row(title_of(PIXELS), pixels)], {PIXELS: pixels}
+    for look in looks:
+        space = look.choice.space
+        if space not in spaces and look.request is not None:
+            bank, guest = map_state.codes(look), None if own is None else own_code(space, own)
+            if own is not None and guest is None:
+                continue
+            if not (np.isfinite(bank).all() and (guest is None or np.isfinite(guest).all())):  # its pane says why
+                continue
+            spaces[space] = near(f"{space} {look.request.checksum}", bank, guest)
+            rows.append(Row(title_of(space), spaces[space], share(spaces[space], pixels)))
+    for i, (look, place) in enumerate(zip(looks, places, strict=True), 1):
+        if look.map is None or (own is not None and place is None):
+            continue
+        there = near(look.request.key, look.map.xy, None if own is None else np.asarray(place)[None])
+        title = _("Map {}: {}, {}").format(i, title_of(look.choice.space), look.choice.settings)
+        space = spaces.get(look.choice.space)
+        rows.append(Row(title, there, share(there, pixels), None if space is None else share(there, space)))
+    return rows
+
+
+@st.cache_data(max_entries=512, show_spinner=False)
+def _nearest(place: str, who: str, k: int, _point: np.ndarray, _bank: np.ndarray) -> np.ndarray:
+    """Rows (k,) of the bank (N, D) nearest to a point (1, D): a row of it by number, or a guest."""
+    own = np.array([int(who)]) if who.isdecimal() else None
+    return neighbours.nearest(_point, _bank, k, own=own)[1][0]
+
+
+def share(a: np.ndarray, b: np.ndarray) -> float:
+    """Jaccard: what two sets of rows have in common, as part of all that are in either."""
+    return len(np.intersect1d(a, b)) / len(np.union1d(a, b))
+
+
+def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> None:
+    """One line for each space and map: what it is, the pictures, the overlap."""
+    rows = neighbour_rows(looks, dataset, n, point, own, places)
+    x, classes = map_state.images(dataset, n), cached.dataset(dataset).classes
+    label = map_state.labels(dataset, n)
+    who = _("your own digit") if own is not None else _("{}, number {}").format(classes[label[point]], point)
+    st.header(_("The {} nearest of {}").format(len(rows[0].near), who), anchor=False)
+    image_sheets.show(x[point] if own is None else own, 1, scale=3, alt=who)
+    for row in rows:
+        words = [f"**{row.title}**"]
+        if row.pixels is not None:
+            words.append(_("overlap with the pixels {:.2f}").format(row.pixels))
+        if row.space is not None:
+            words.append(_("with its own space {:.2f}").format(row.space))
+        with st.container(gap="xsmall"):
+            st.markdown(" · ".join(words))
+            names = [str(classes[label[i]]) for i in row.near]
+            image_sheets.show(
+                x[row.near], len(row.near), alt=_("Classes: {}").format(", ".join(names)), width="content"
+            )
+    st.caption(
+        _("Nearest first. Overlap (Jaccard): what two lists of neighbours share, as part of all digits in either; 1: "
+          "the same ones, 0: none in common.")
+    )  # fmt: skip
+
+
+# -- the selection ---------------------------------------------------------------------------------------------------
+
+
+def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.ndarray) -> None:
+    """The selected pictures, their mean picture, and per model what their mean code decodes to."""
+    x, label = map_state.images(dataset, n)[selected], map_state.labels(dataset, n)[selected]
+    st.header(_("{:,} selected").format(len(selected)), anchor=False)
+    runs = {look.choice.run: look for look in looks if look.choice.run and look.request}
+    means = [(_("Mean of the pixels"), x.mean(0, keepdims=True) / 255)]
+    for name, look in runs.items():
+        z = map_state.codes(look)[selected].mean(0, keepdims=True)
+        if np.isfinite(z).all():
+            means.append((_("Mean code of {}").format(title_of(name)), cached.applied(cached.run(name), "decode", z)))
+    with st.container(horizontal=True, gap="medium"):
+        for title, picture in means:
+            image_sheets.show(picture, 1, scale=4, alt=title, caption=title, width=150)
+    shown = slice(SHEET)
+    classes = cached.dataset(dataset).classes
+    counts = np.bincount(label, minlength=len(classes))
+    alt = ", ".join(f"{name}: {count}" for name, count in zip(classes, counts, strict=False) if count)
+    image_sheets.show(x[shown], ACROSS, scale=1 if len(x) > ACROSS else 2, alt=alt)
+    if len(x) > SHEET:
+        st.caption(_("The first {} of them.").format(SHEET))
+
+
+# -- to take along ---------------------------------------------------------------------------------------------------
+
+
+def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
+    """Buttons: the maps as CSV, and per pane what the Embedding Projector reads."""
+    ready = [look for look in looks if look.map is not None]
+    if not ready:
+        return
+    names = class_names(dataset, n)
+    with st.popover(_("Download"), icon=":material/download:", key="take_along"):
+        st.download_button(
+            _("Maps as CSV"), lambda: csv(ready, names), "aevae-maps.csv", "text/csv", key="maps_csv",
+            icon=":material/download:", on_click="ignore", help=_("A row a digit: number, class, x and y in each map"),
+        )  # fmt: skip
+        for name, look in {look.choice.space: look for look in ready}.items():
+            st.download_button(
+                _("{} for the Embedding Projector").format(title_of(name)),
+                lambda look=look: projector(look, dataset, n), f"aevae-projector-{name}.zip", "application/zip",
+                key=f"projector_{name}", icon=":material/download:", on_click="ignore",
+                help=_("Vectors, metadata and a sprite of the pictures, as projector.tensorflow.org reads them"),
+            )  # fmt: skip
+
+
+def class_names(dataset: str, n: int) -> np.ndarray:
+    """(n,) how the class of each picture is called."""
+    return np.array(cached.class_names(dataset))[map_state.labels(dataset, n)]
+
+
+def csv(looks: Sequence[Look], names: np.ndarray) -> str:
+    """number, class, and x and y of each map; one line a digit."""
+    return embeddings.export.csv([look.map.xy for look in looks], [safe(str(name)) for name in names])
+
+
+def projector(look: Look, dataset: str, n: int) -> bytes:
+    """A zip of the TSV pair and the sprite."""
+    return embeddings.export.projector_zip(map_state.codes(look), class_names(dataset, n), map_state.images(dataset, n))

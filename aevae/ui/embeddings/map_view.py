@@ -1,0 +1,208 @@
+"""The component of the maps on the page, and what it is given: points, colours, numbers, words.
+
+Pictures of the digits, codes and programs of the models follow once, by channels (`sheet.js`): the maps are there
+before them.
+"""
+
+import re
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from aevae import embeddings
+from aevae.browser.blob import class_numbers
+from aevae.store import checkpoints
+from aevae.ui.embeddings.alignment import FIRST, FREE, affine, aligned, carried
+from aevae.ui.embeddings.colours import SHADES, shade, shades
+from aevae.ui.embeddings.map_state import QUICK, Look, answer, codes, images, labels
+from aevae.ui.embeddings.panes import title_of
+from aevae.ui.embeddings.selection import brush, heard
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, image_sheets, run_picker
+
+
+def frame_of(xy: np.ndarray) -> list[float]:
+    """Middle and half the side of the square around points (N, 2)."""
+    fine = xy[np.isfinite(xy).all(1)]
+    if not len(fine):
+        return [0.0, 0.0, 1.0]
+    low, high = fine.min(0), fine.max(0)
+    return [*((low + high) / 2).tolist(), float((high - low).max() / 2) or 1.0]
+
+
+def show(
+    looks: Sequence[Look], dataset: str, n: int, *, colour: str, align: str, own: np.ndarray | None, places: list
+) -> None:
+    """The component. own: a picture (1, 28, 28) of the reader's, `places`: where it lies in each map, or None."""
+    now = brush(dataset, n)
+
+    def told(payload: dict) -> None:
+        heard(payload, dataset, n)
+        answer(payload, looks)
+
+    maps = aligned(looks) if align == FIRST else [look.xy for look in looks]
+    points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
+    shared = None if align == FREE else frame_of(np.concatenate(points))
+    arrays = {"labels": class_numbers(labels(dataset, n)), "selected": now.selected}
+    arrays |= {f"xy{i}": xy.astype(np.float32) for i, xy in enumerate(maps) if xy is not None}
+    for i, look in enumerate(looks):
+        if (flat := _flat(look, maps[i])) is not None:
+            arrays[f"lift{i}"] = flat
+    if own is not None:
+        arrays["own"] = image_sheets.to_bytes(own).ravel()
+    scale, problem = None, None
+    try:
+        found = shade(colour, looks, dataset, n)
+    except ValueError as reason:
+        found, problem = None, str(reason)
+    if found is not None:
+        values, unit = found
+        low, high = float(values.min()), max(float(np.quantile(values, 0.98)), float(values.min()) + 1e-6)
+        arrays["shade"] = np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8)
+        title = shades([look.choice for look in looks])[colour]
+        scale = {"title": title, "unit": unit, "low": low, "high": high, "ramp": list(SHADES)}
+    panes = []
+    for look, xy, place in zip(looks, maps, places, strict=True):
+        if place is not None and align == FIRST:
+            place = carried(look.xy, xy, place)
+        panes.append(_pane_spec(look, dataset) | {
+            "frame": shared or frame_of(xy if xy is not None else np.zeros((1, 2))),
+            "own": None if place is None else [float(v) for v in place],
+        })  # fmt: skip
+    classes = cached.dataset(dataset).classes
+    component.mount(
+        "atlas",
+        "atlas_view",
+        {
+            "key": "atlas",
+            "points": now.points,
+            "panes": panes,
+            "classes": list(classes),
+            "shade": scale,
+            "pictures": f"pictures:{now.points}",
+            "point": now.point,
+            "views": [list(view) for view in now.views],
+            "n": now.n,
+            "texts": _texts(),
+        },
+        arrays,
+        shape={"height": {2: 640, 3: 520}.get(len(looks), 1240), "narrow": 480 * len(looks)},
+        on_send=told,
+    )
+    if problem:
+        st.caption(problem)
+
+
+def send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
+    """Pictures, codes and programs, after the maps: the page does not wait for them."""
+    with st.container(gap=None):
+        _send_sheets(looks, dataset, n)
+
+
+def _send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
+    points = f"{dataset}:{n}"
+    component.mount(
+        "sheet", "atlas_pictures", {"channel": f"pictures:{points}"},
+        {"pictures": images(dataset, n).reshape(n, -1)},
+    )  # fmt: skip
+    for look in {look.choice.run: look for look in looks if look.choice.run and look.request}.values():
+        name = look.choice.run
+        if component.trouble([name]):
+            continue
+        component.mount(
+            "sheet", f"atlas_codes_{name}", {"channel": f"codes:{name}"},
+            {"codes": codes(look).astype(np.float16)}, programs=[name],
+        )  # fmt: skip
+
+
+def _pane_spec(look: Look, dataset: str) -> dict:
+    note = run_picker.seen_note(checkpoints.find_run(look.choice.run), dataset) if look.choice.run else None
+    return {
+        "title": title_of(look.choice.space),
+        "sub": look.choice.settings,
+        "run": look.choice.run,
+        "state": "stopped" if look.state == "stopped" else look.state,
+        "again": look.again,
+        "note": look.note,
+        "part": look.part,
+        "numbers": numbers(look.map),
+        "warnings": [note] if note else [],
+    }
+
+
+def numbers(kept) -> list[list[str]]:
+    """Name, value and meaning of the numbers under a map; None: dashes as wide, so that nothing moves when it comes."""
+    found = [
+        (_("10-NN accuracy"), "knn_accuracy", "{:.1%}", _("the ten nearest points vote for the right class")),
+        (_("before mapping"), "knn_accuracy_space", "{:.1%}", _("the same vote in the space that was mapped")),
+        (_("trustworthiness"), "trustworthiness", "{:.3f}", _("1: every neighbour in the map is one in the space")),
+        (_("continuity"), "continuity", "{:.3f}", _("1: every neighbour in the space is one in the map")),
+        (_("neighbours kept"), "neighbourhood_preservation", "{:.1%}", _("of the ten nearest, in the mean")),
+    ]
+    q = {key: 0.888 for _name, key, _form, _help in found} if kept is None else kept.quality
+    shown = [[name, form.format(q[key]), help] for name, key, form, help in found if q.get(key) is not None]
+    seconds = 8.8 if kept is None else kept.seconds
+    shown.append([_("made in"), _("{:.1f} s").format(seconds), _("on the machine that made it")])
+    return [[name, re.sub(r"\d", "–", value) if kept is None else value, help] for name, value, help in shown]
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _exact(key: str, _look: Look) -> np.ndarray | None:
+    """Codes (3, D) at (0, 0), (1, 0), (0, 1) of a map that decodes exactly, else None."""
+    corners = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
+    try:
+        found, how = embeddings.inverse(_look.request, corners, codes(_look))
+    except ValueError:
+        return None
+    return np.asarray(found, np.float32) if how == "exact" else None
+
+
+def _flat(look: Look, xy: np.ndarray | None) -> np.ndarray | None:
+    """Origin and both directions (3, D) float32 of the plane of codes that a map shows, in the units of `xy`."""
+    if look.map is None or not look.choice.run or look.request.method not in QUICK:
+        return None
+    corners = _exact(look.request.key, look)
+    if corners is None:
+        return None
+    back = affine(xy, look.map.xy)  # shown place -> place of the map
+    origin, u, v = corners[0], corners[1] - corners[0], corners[2] - corners[0]
+    plane = back @ np.stack([u, v])  # (3, D)
+    plane[2] += origin
+    return plane[[2, 0, 1]].astype(np.float32)
+
+
+def _texts() -> dict:
+    return {
+        "pane": _("Map {number}: {title}, {sub}. Arrow keys go from point to point, Enter chooses, Shift+Enter "
+                  "selects, plus and minus zoom, 0 shows all, Escape clears."),
+        "point": _("{class}, number {number}"),
+        "exact": _("decoded here, exactly"),
+        "nearest": _("decoded from the {count} nearest codes"),
+        "selected": _("{count} selected:"),
+        "hint": _("Draw around points to select them in every map, or click a class; Shift adds. Click a point for its "
+                  "neighbours. Where there is none, the decoder shows what lives there."),
+        "listed": _("Listed are the first {count}."),
+        "columns": [_("number"), _("class")],
+        "classes": _("Classes"),
+        "find": _("Find a class"),
+        "find_help": _("Type a part of its name; Enter selects the class beside the others, or takes it out again"),
+        "no_class": _("No class is called {name}."),
+        "more": _("and {count} more"),
+        "class_help": _("Select this class; with Shift beside the others"),
+        "lasso": _("Lasso"),
+        "lasso_help": _("Drag to select; with Alt or the right button to move"),
+        "move": _("Move"),
+        "move_help": _("Drag to move; the wheel zooms"),
+        "clear": _("Clear"),
+        "png": _("PNG"),
+        "png_help": _("Download the maps as they are seen"),
+        "morph": _("Go over into the next map: who moves?"),
+        "shows": _("Map {number}: {title}"),
+        "closer": _("Closer"),
+        "wider": _("Farther"),
+        "whole": _("All of it"),
+        "make": _("Make it"),
+        "cancel": _("Cancel"),
+    }  # fmt: skip

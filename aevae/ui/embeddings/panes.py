@@ -1,0 +1,243 @@
+"""What the panes of the maps page are asked to show: a space, a method, its parameters. All of it is in the link."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from aevae import datasets, embeddings
+from aevae.config import DataConfig
+from aevae.store import checkpoints
+from aevae.store.checkpoints import RunInfo
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import address, cached, opening, run_picker
+
+PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs
+METHODS = {  # as the link names them -> method, and what comes before it
+    "latent": ("latent", ""),
+    "pca": ("pca", ""),
+    "tsne": ("tsne", ""),
+    "umap": ("umap", ""),
+    "pca50-tsne": ("tsne", "pca50"),
+    "pca50-umap": ("umap", "pca50"),
+}
+MOST = 4  # panes
+COUNTS = (300, 500, 1000, 2000, 5000, 10_000)
+DEFAULTS = {"perplexity": 30.0, "neighbours": 15, "min_dist": 0.1, "map_seed": 0}
+TSNE, UMAP = ("perplexity", "map_seed"), ("neighbours", "min_dist", "map_seed")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One pane: space (a run's name, PIXELS or RANDOM), method (of METHODS), parameters as the engine names them;
+    together: the spaces whose maps are drawn as one, this one among them."""
+
+    space: str
+    method: str
+    parameters: tuple[tuple[str, float], ...] = ()
+    together: tuple[str, ...] = ()
+
+    @property
+    def run(self) -> str:
+        """Name of the run, or "" for a space without one."""
+        return "" if self.space in (PIXELS, RANDOM) else self.space
+
+    @property
+    def settings(self) -> str:
+        """Method and parameters in a few words."""
+        names = {"perplexity": _("perplexity"), "n_neighbors": _("neighbours"), "min_dist": _("least distance")}
+        given = [f"{names[k]} {v:g}" for k, v in self.parameters if k in names]
+        seed = dict(self.parameters).get("seed")
+        more = [_("seed {}").format(seed)] if seed is not None else []
+        more += [_("together")] if self.together else []
+        return ", ".join([titles()[self.method], *given, *more])
+
+
+def titles() -> dict[str, str]:
+    """Method -> what a person reads."""
+    return {
+        "latent": _("latent plane"),
+        "pca": "PCA",
+        "tsne": "t-SNE",
+        "umap": "UMAP",
+        "pca50-tsne": "PCA-50 → t-SNE",
+        "pca50-umap": "PCA-50 → UMAP",
+    }
+
+
+def title_of(space: str) -> str:
+    """A space as a person reads it."""
+    return {PIXELS: _("Raw pixels"), RANDOM: _("Random codes")}.get(space) or run_picker.label_of(space)
+
+
+def runs() -> list[RunInfo]:
+    """The runs whose codes can be mapped."""
+    return cached.finished()
+
+
+def first_two() -> list[str]:
+    """A plain autoencoder and a VAE with the largest codes there are; where one is missing, what else there is."""
+    largest = sorted((r for r in runs() if r.latent_dim), key=lambda run: -run.latent_dim)
+    found = [next((r.name for r in largest if r.family == family), None) for family in ("ae", "vae")]
+    rest = [r.name for r in largest if r.name not in found]
+    return ([name for name in found if name] + rest + [PIXELS, PIXELS])[:2]
+
+
+# -- controls --------------------------------------------------------------------------------------------------------
+
+
+def choose() -> tuple[list[Choice], str, int]:
+    """The panes, the data set and the number of digits, as the widgets have them."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
+        count = st.segmented_control(
+            _("Maps"), range(2, MOST + 1), default=2, required=True, key="panes", bind="query-params"
+        )
+        found = presets()
+        st.selectbox(
+            _("Comparisons worth a look"), list(found), index=None, key="preset", width=400,
+            format_func=lambda name: found[name][0], placeholder=_("Choose one …"),
+            on_change=lambda: use_preset(st.session_state.preset),
+        )  # fmt: skip
+        places = st.container()  # spaces are asked for first: which digits are on offer depends on them
+    panes = [_pane(i, column) for i, column in enumerate(st.columns(count), 1)]
+    sets = _sets([space for space, _method, _values in panes])
+    with places:
+        n = address.pick(
+            st.selectbox, _("Digits"), list(sets), index=list(sets).index(min(1000, max(sets))), key="count",
+            format_func="{:,}".format, width=130,
+            help=_("Up to 1,000: the digits kept back from all models. Above: the test set of MNIST, if it is here.")
+            if sets[min(sets)] == datasets.EMBEDDED else _("The first test pictures of the data set."),
+        )  # fmt: skip
+    return [Choice(space, method, fitting(values, n)) for space, method, values in panes], sets[n], n
+
+
+def _sets(spaces: list[str | None]) -> dict[int, str]:
+    """Number of digits on offer -> the data set whose first test pictures they are."""
+    chosen = [run for run in runs() if run.name in spaces] or [run for run in runs() if run.name in first_two()]
+    common = opening.common_set(chosen)
+    size = len(cached.dataset(common).test.images)
+    found = {n: common for n in COUNTS if n <= size} or {size: common}
+    more = datasets.larger(common)
+    if more and datasets.is_available(DataConfig(more)):
+        found |= {n: more for n in COUNTS if n > size}
+    return found
+
+
+def _pane(i: int, column) -> tuple[str, str, tuple[tuple[str, float], ...]]:
+    """The space, the method and its parameters as they are set."""
+    spaces = [*(run.name for run in runs()), PIXELS, RANDOM]
+    first = [*first_two(), PIXELS, RANDOM][i - 1]
+    with column:
+        space = run_picker.pick_run(
+            st.selectbox, _("Map {}: space").format(i), spaces, index=spaces.index(first), format_func=title_of,
+            key=f"space_{i}",
+        )  # fmt: skip
+        with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+            method = address.pick(
+                st.selectbox, _("Method"), list(METHODS), index=list(METHODS).index("tsne"), format_func=titles().get,
+                key=f"map_{i}",
+            )  # fmt: skip
+            return space, method, _parameters(i, METHODS[method][0])
+
+
+def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
+    """The method's own parameters, from a popover."""
+    if method not in ("tsne", "umap"):
+        return ()
+    chosen = {}
+    with st.popover("", icon=":material/tune:", key=f"settings_{i}", help=_("Settings of map {}").format(i)):
+        if method == "tsne":
+            chosen["perplexity"] = st.number_input(
+                _("Perplexity"), 1.0, 1000.0, DEFAULTS["perplexity"], 5.0, format="%g", key=f"perplexity_{i}",
+                help=_("About how many neighbours a point heeds; at most a third of the digits."), bind="query-params",
+            )  # fmt: skip
+        else:
+            chosen["n_neighbors"] = st.number_input(
+                _("Neighbours"), 2, 1000, DEFAULTS["neighbours"], key=f"neighbours_{i}", bind="query-params",
+                help=_("Few: fine detail. Many: the large shape. The point itself counts."),
+            )  # fmt: skip
+            chosen["min_dist"] = st.number_input(
+                _("Least distance"), 0.0, 1.0, DEFAULTS["min_dist"], 0.05, key=f"min_dist_{i}", bind="query-params",
+                help=_("How close points may lie in the map."),
+            )  # fmt: skip
+        chosen["seed"] = st.number_input(
+            _("Seed"), 0, 2**31 - 1, DEFAULTS["map_seed"], key=f"map_seed_{i}", bind="query-params"
+        )
+    return tuple(chosen.items())
+
+
+def fitting(parameters: tuple[tuple[str, float], ...], n: int) -> tuple[tuple[str, float], ...]:
+    """The same, with defaults that n points allow; what a person has set stays as it is."""
+    most = {"perplexity": embeddings.largest_perplexity(n), "n_neighbors": n - 1}
+    begun = {"perplexity": DEFAULTS["perplexity"], "n_neighbors": DEFAULTS["neighbours"]}
+    return tuple((k, min(v, max(most[k], 1)) if v == begun.get(k) else v) for k, v in parameters)
+
+
+# -- comparisons -----------------------------------------------------------------------------------------------------
+
+
+def presets() -> dict[str, tuple[str, list[dict]]]:
+    """Name -> title and panes (values of the pane's widgets); those for which the models are here."""
+    largest = sorted((r for r in runs() if r.latent_dim), key=lambda run: -run.latent_dim)
+    of = lambda family, dim=None: next(  # noqa: E731
+        (r.name for r in largest if r.family == family and dim in (None, r.latent_dim)), None
+    )
+    ae, vae, flat, ball = of("ae"), of("vae"), of("ae", 2), of("vae", 2)
+    one = vae or ae
+    size = next((r.latent_dim for r in largest if r.name == ae), 0)
+    pane = lambda space, method, **more: {"space": space, "map": method, **more}  # noqa: E731
+    found = {
+        "two-tsne": (_("AE and VAE by t-SNE"), [pane(ae, "tsne"), pane(vae, "tsne")]),
+        "road": (
+            _("AE → {}-D → t-SNE, raw → t-SNE, PCA-50 → t-SNE").format(size),
+            [pane(ae, "tsne"), pane(PIXELS, "tsne"), pane(PIXELS, "pca50-tsne")],
+        ),
+        "two-umap": (_("AE and VAE by UMAP"), [pane(ae, "umap"), pane(vae, "umap")]),
+        "planes": (_("AE and VAE with codes of two numbers"), [pane(flat, "latent"), pane(ball, "latent")]),
+        "methods": (_("One model: PCA, t-SNE, UMAP"), [pane(one, m) for m in ("pca", "tsne", "umap")]),
+        "perplexity": (
+            _("One model: t-SNE at perplexity 2, 30, 100"),
+            [pane(one, "tsne", perplexity=p) for p in (2.0, 30.0, 100.0)],
+        ),
+        "seeds": (_("One model: t-SNE of two seeds"), [pane(one, "tsne", map_seed=s) for s in (0, 1)]),
+        "control": (_("A control: codes and random codes"), [pane(one, "tsne"), pane(RANDOM, "tsne")]),
+    }
+    return {name: entry for name, entry in found.items() if all(p["space"] for p in entry[1])}
+
+
+def use_preset(name: str | None) -> None:
+    """Set the panes' widgets so (a callback)."""
+    chosen = presets().get(name)
+    if not chosen:
+        return
+    st.session_state["panes"] = len(chosen[1])
+    for i, pane in enumerate(chosen[1], 1):
+        for key, value in {**DEFAULTS, **pane}.items():
+            st.session_state[f"{key}_{i}"] = value
+
+
+# -- requests --------------------------------------------------------------------------------------------------------
+
+
+def request_of(choice: Choice, dataset: str, n: int) -> embeddings.MapRequest:
+    """What the engine is asked for. Raises ValueError, in one sentence, for what has no map."""
+    method, via = METHODS[choice.method]
+    parameters = dict(choice.parameters)
+    if choice.run and method == "latent":
+        parameters["dims"] = strongest(choice.run)
+    return embeddings.MapRequest(
+        space=choice.space, checksum=_checksum(choice.space), dataset=dataset, n=n, method=method,
+        parameters=parameters, via=via, together=tuple((space, _checksum(space)) for space in choice.together),
+    )  # fmt: skip
+
+
+def _checksum(space: str) -> str:
+    """Of the weights of a run as they are now. Raises ValueError where there is no such run."""
+    if space in (PIXELS, RANDOM):
+        return ""
+    return checkpoints.find_run(space).state.get("checksums", {}).get("model.safetensors", "")
+
+
+def strongest(name: str) -> tuple[int, int]:
+    """The two numbers of a run's code that carry most."""
+    order = cached.latent_summary(name)["order"]
+    return (int(order[0]), int(order[1])) if len(order) > 1 else (0, 1)

@@ -1,0 +1,141 @@
+"""What is brushed in the maps: points, one point, and how each pane is looked at. In the session, and in the link.
+
+The link names `selected` (a bit for each point, deflated), `point`, and `view` (middle and zoom of each pane). It is
+written whenever something is brushed. A page that comes again without them brings back what the session has.
+"""
+
+import base64
+import binascii
+import math
+import zlib
+from dataclasses import dataclass, field
+
+import numpy as np
+import streamlit as st
+
+from aevae.ui.shared import address
+
+_STATE = "atlas"
+NAMES = ("selected", "point", "view")
+FARTHEST, CLOSEST = 0.5, 400.0  # zoom, as in cloud.js
+MOST = 8  # views
+WHOLE = (0.0, 0.0, 1.0)
+LONGEST = 16_000  # characters of a part of a link that is looked at
+
+
+@dataclass
+class Brush:
+    """points: data set and number of digits it belongs to; selected: rows, rising; point: the chosen row or -1;
+    views: (x, y, zoom) of each pane, () for all of it; n: the browser's last letter."""
+
+    points: str
+    selected: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    point: int = -1
+    views: tuple[tuple[float, float, float], ...] = ()
+    n: int = 0
+
+
+def brush(dataset: str, n: int) -> Brush:
+    """What is brushed among these points; of others, only how they are looked at is kept."""
+    points, known = f"{dataset}:{n}", st.session_state.get(_STATE)
+    if known is None or known.points != points:
+        known = Brush(points) if known is None else Brush(points, views=known.views, n=known.n)
+        st.session_state[_STATE] = known
+    return known
+
+
+def follow_link(dataset: str, n: int) -> None:
+    """Take what the address asks for."""
+    now = brush(dataset, n)
+    asked = [address.asked(name) for name in NAMES]
+    if any(said is not None for said in asked):
+        selected, point, view = (said[-1] if said else "" for said in asked)
+        now.selected, now.point, now.views = unpack(selected, n), _row(point, n), views_of(view)
+    _write_link(now, n)
+
+
+def heard(payload: dict, dataset: str, n: int) -> None:
+    """What the component sends; it comes from outside, and what is none of this is ignored."""
+    now = brush(dataset, n)
+    chosen, point, letter = payload.get("selected"), payload.get("point"), payload.get("n")
+    if isinstance(chosen, list) and len(chosen) <= n and all(type(i) is int and 0 <= i < n for i in chosen):
+        now.selected = np.unique(np.array(chosen, np.int32))
+    if type(point) is int and -1 <= point < n:
+        now.point = point
+    views = payload.get("views")
+    if isinstance(views, list) and len(views) <= MOST and all(_is_view(view) for view in views):
+        now.views = _told(views)
+    if type(letter) is int and letter >= 0:
+        now.n = letter
+    _write_link(now, n)
+
+
+def _write_link(now: Brush, n: int) -> None:
+    texts = pack(now.selected, n), str(now.point) if now.point >= 0 else "", view_text(now.views)
+    for name, text in zip(NAMES, texts, strict=True):
+        address.tell(name, *filter(None, [text]))
+
+
+# -- the link --------------------------------------------------------------------------------------------------------
+
+
+def pack(selected: np.ndarray, n: int) -> str:
+    """Rows of n points as text for a link, some n / 6 characters at most; "" for none."""
+    if not len(selected):
+        return ""
+    bits = np.zeros(n, np.uint8)
+    bits[selected] = 1
+    deflate = zlib.compressobj(9, zlib.DEFLATED, -15)
+    packed = deflate.compress(np.packbits(bits).tobytes()) + deflate.flush()
+    return base64.urlsafe_b64encode(packed).decode().rstrip("=")
+
+
+def unpack(text: str, n: int) -> np.ndarray:
+    """What `pack` was given; nothing for a text that it did not make of n points."""
+    none, size = np.zeros(0, np.int32), -(-n // 8)
+    if len(text) > LONGEST:
+        return none
+    try:
+        packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        inflate = zlib.decompressobj(-15)
+        content = inflate.decompress(packed, size + 1)
+    except (binascii.Error, ValueError, zlib.error):
+        return none
+    bits = np.unpackbits(np.frombuffer(content, np.uint8))
+    if len(content) != size or not inflate.eof or bits[n:].any():
+        return none
+    return np.flatnonzero(bits).astype(np.int32)
+
+
+def _row(text: str, n: int) -> int:
+    """A row of n points, or -1."""
+    return int(text) if text.isdecimal() and len(text) < 9 and int(text) < n else -1
+
+
+def view_text(views: tuple[tuple[float, float, float], ...]) -> str:
+    """`x_y_zoom` of each pane, `~` between; "" where all is seen everywhere."""
+    return "~".join("_".join(f"{value:.5f}".rstrip("0").rstrip(".") for value in view) for view in views)
+
+
+def views_of(text: str) -> tuple[tuple[float, float, float], ...]:
+    """What `view_text` was given, rounded; () for anything else."""
+    if not text or len(text) > LONGEST:
+        return ()
+    try:
+        views = [[float(value) for value in view.split("_")] for view in text.split("~")]
+    except ValueError:
+        return ()
+    return _told(views) if len(views) <= MOST and all(_is_view(view) for view in views) else ()
+
+
+def _is_view(view) -> bool:
+    """Middle within the square, zoom within its bounds."""
+    if not isinstance(view, list) or len(view) != 3 or any(type(v) not in (int, float) for v in view):
+        return False
+    x, y, zoom = view
+    return all(map(math.isfinite, view)) and max(abs(x), abs(y)) <= 1 and FARTHEST <= zoom <= CLOSEST
+
+
+def _told(views: list) -> tuple[tuple[float, float, float], ...]:
+    told = tuple(tuple(float(value) for value in view) for view in views)
+    return () if all(view == WHOLE for view in told) else told

@@ -1,0 +1,305 @@
+"""Films for the page: read from run folders, made small, and played by `film.js`.
+
+Codes travel as points of one fixed plane, so that a film of a hundred frames is some megabytes. While a run is being
+trained its film travels now and then and the newest frame (now.safetensors) by itself; the browser joins the two.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+from aevae import datasets
+from aevae.browser.blob import class_numbers
+from aevae.config import TrainConfig
+from aevae.figures import palette
+from aevae.latent.sampling import prior_name
+from aevae.store import checkpoints
+from aevae.store.checkpoints import RunInfo
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import cached, run_picker
+
+ROLL = (16, 28, 28)
+HALF = 6e4  # about the largest number in half precision
+GROWTH = 1.25  # while training the film travels again when it is so much longer
+
+
+# -- reading ---------------------------------------------------------------------------------------------------------
+
+
+def read(info: RunInfo, file: str = "film.safetensors") -> dict[str, np.ndarray] | None:
+    """The arrays of `aevae.training.film.Film`, float32 for float16; None where there is none or it is another thing.
+
+    A film of an older version has no times (they are counted) and no sigma and terms.
+    """
+    path = info.path / file
+    try:
+        stat = path.stat()
+        expected = info.state.get("checksums", {}).get(file) if info.status == "finished" else None
+        return _read(str(path), stat.st_mtime_ns, stat.st_size, _counted(info), expected)
+    except OSError:
+        return None
+
+
+def _counted(info: RunInfo) -> tuple[int, ...]:
+    """Epochs that a film without times shows."""
+    try:
+        return TrainConfig(info.config["train"]["epochs"]).film_epochs
+    except (KeyError, TypeError, ValueError):
+        return ()
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _read(
+    path: str, stamp: int, size: int, epochs: tuple[int, ...], expected: str | None
+) -> dict[str, np.ndarray] | None:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        if expected and expected != checkpoints.checksum(Path(path)):
+            return None
+        arrays = load_file(path)
+        frames = len(arrays["recon"])
+        if "epoch" not in arrays:
+            times = epochs[:frames] if frames <= len(epochs) else range(frames)
+            arrays["epoch"] = np.array(times, np.float32)
+        return checked(arrays)
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError, MemoryError):
+        return None
+
+
+def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays that a player needs, in shape and dtype; foreign ones are left out. Raises ValueError, KeyError."""
+    epoch, codes = arrays["epoch"], arrays["codes"]
+    frames = len(epoch)
+    if not frames or epoch.ndim != 1 or not (np.diff(epoch) > 0).all() or not np.isfinite(epoch).all():
+        raise ValueError("the times do not ascend")
+    _, count, dim = codes.shape
+    shapes = {
+        "epoch": (frames,), "step": (frames,), "original": ROLL, "recon": (frames, *ROLL), "sample": (frames, *ROLL),
+        "codes": (frames, count, dim), "labels": (count,), "std": (frames, 16, dim), "recon_nats": (frames, 16),
+        "kl_nats": (frames, 16),
+    }  # fmt: skip
+    shapes |= {name: (frames,) for name in arrays if name.startswith("term.")}
+    pictures = ("original", "recon", "sample")
+    found = {}
+    for name, shape in shapes.items():
+        if name not in arrays and name in ("step", "std", "recon_nats", "kl_nats"):
+            continue
+        if arrays[name].shape != shape or (arrays[name].dtype == np.uint8) != (name in pictures):
+            raise ValueError(f"{name} has another shape or type")
+        kind = np.uint8 if name in pictures else np.float32
+        array = arrays[name].astype(kind, copy=False)
+        found[name] = np.clip(np.nan_to_num(array), -HALF, HALF) if name in ("codes", "std") else np.nan_to_num(array)
+    if count < 16:
+        raise ValueError("the followed pictures have no codes")
+    return found
+
+
+# -- what travels ----------------------------------------------------------------------------------------------------
+
+
+def plane_of(codes: np.ndarray) -> np.ndarray:
+    """Orthonormal (D, 2) for codes (N, D): the dimensions themselves where there are two, else the widest plane."""
+    dim = codes.shape[1]
+    if dim <= 2:
+        return np.eye(dim, 2, dtype=np.float32)
+    _, vectors = np.linalg.eigh(np.cov(codes.astype(np.float64), rowvar=False))
+    axes = vectors[:, :-3:-1]  # of the two largest eigenvalues
+    signs = np.sign(axes[np.abs(axes).argmax(axis=0), (0, 1)])
+    return (axes * signs).astype(np.float32)
+
+
+def parcel(film: dict[str, np.ndarray], plane: np.ndarray, before: str = "0.") -> dict[str, np.ndarray]:
+    """What the browser gets of a film: xy (E, N, 2) on `plane`, mu (E, 16, D), pictures, terms (E, T)."""
+    names = terms(film)
+    columns = [film[f"term.{name}"] for name in names]
+    out = {k: film[k] for k in ("epoch", "original", "recon", "sample", "recon_nats", "kl_nats") if k in film}
+    out |= {
+        "xy": np.clip(film["codes"] @ plane, -HALF, HALF).astype(np.float16),
+        "mu": np.ascontiguousarray(film["codes"][:, :16]).astype(np.float16),
+        "labels": class_numbers(film["labels"]),
+        "plane": plane,
+        "terms": np.stack(columns, axis=1) if columns else np.zeros((len(film["epoch"]), 0), np.float32),
+    }
+    if "std" in film:
+        out["std"] = film["std"].astype(np.float16)
+    if "step" in film:
+        out["step"] = film["step"].astype(np.int32)
+    return {before + name: array for name, array in out.items()}
+
+
+def terms(film: dict[str, np.ndarray]) -> list[str]:
+    """Names of the loss terms of a film."""
+    order = ("objective", "recon", "kl", "elbo")
+    names = [name.removeprefix("term.") for name in film if name.startswith("term.")]
+    return sorted(names, key=lambda name: (order.index(name) if name in order else len(order), name))
+
+
+def shown_frames(frames: int) -> int:
+    """Of a film that grows, how many frames travel: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, ... at most `frames`."""
+    count = 1
+    while (longer := max(count + 1, int(count * GROWTH))) <= frames:
+        count = longer
+    return count
+
+
+def cut(film: dict[str, np.ndarray], frames: int) -> dict[str, np.ndarray]:
+    """The first frames of a film."""
+    return {name: array if name in ("original", "labels") else array[:frames] for name, array in film.items()}
+
+
+@st.cache_resource(max_entries=12, show_spinner=False)
+def _reel(path: str, stamp: object, frames: int, _film: dict) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(arrays, plane) of the first `frames` frames, made once for all sessions. stamp: identity of the run."""
+    film = cut(_film, frames)
+    plane = plane_of(film["codes"][-1])
+    return parcel(film, plane, ""), plane
+
+
+# -- on the page -----------------------------------------------------------------------------------------------------
+
+
+def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
+    """One or two runs side by side in step. `running`: the first is being trained. Without a film: nothing."""
+    films = [(info, film) for info in runs[:2] if (film := read(info)) is not None]
+    if not films or films[0][0] is not runs[0]:
+        if runs[0].status == "finished" and (runs[0].path / "film.safetensors").exists():
+            st.warning(_("The film of this run is damaged. The model itself is whole; trained again, it has one."))
+        return
+    arrays, specs, plane = {}, [], None
+    styles = palette.model_styles([info.name for info, _film in films])
+    for i, (info, film) in enumerate(films):
+        growing = running and i == 0
+        frames = shown_frames(len(film["epoch"])) if growing else len(film["epoch"])
+        stamp = (info.created, _stamp(info)) if not growing else info.created
+        found, axes = _reel(str(info.path), stamp, frames, film)
+        arrays |= {f"{i}.{name}": array for name, array in found.items()}
+        specs.append(_spec(info, film, growing, styles[info.name]))
+        plane = axes if plane is None else plane
+    spec = {"runs": specs, "texts": texts()}
+    component.mount("film", key, spec, arrays, shape={"height": 900})
+    newest = read(runs[0], "now.safetensors") if running else None
+    if newest is not None and newest["codes"].shape[1:] == films[0][1]["codes"].shape[1:]:
+        component.mount("filmnow", f"{key}_now", {"channel": specs[0]["channel"]}, parcel(newest, plane))
+
+
+def _stamp(info: RunInfo) -> int:
+    return (info.path / "film.safetensors").stat().st_mtime_ns
+
+
+def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tuple[str, int]) -> dict:
+    colour, dash = style
+    dim = film["codes"].shape[2]
+    prior = _prior_std(info)
+    return {
+        "name": info.name,
+        "label": run_picker.run_label(info),
+        "colour": colour,
+        "dash": dash,
+        "channel": f"film:{info.name}",
+        "classes": list(datasets.classes_of(datasets.data_of(info.config))),
+        "live": growing,
+        "prior": prior,
+        "circles": _(
+            "circles: 1 and 2 standard deviations of the prior {}; thick: the picture followed, μ and 1 σ"
+        ).format(prior_name(prior)),
+        "plane": _plane_words(dim, growing),
+        "terms": terms(film),
+        "network": _network(info, dim),
+        "objective": _objective(info),
+    }
+
+
+def _plane_words(dim: int, growing: bool) -> str:
+    if dim == 1:
+        return _("the one number of the code, from left to right")
+    if dim == 2:
+        return _("the two numbers of the code as they are")
+    if growing:
+        return _(
+            "{} numbers seen on a plane: the one on which the codes lay widest when the film was last sent"
+        ).format(dim)
+    return _("{} numbers seen on one plane: the one on which the codes lie widest in the last frame").format(dim)
+
+
+def _network(info: RunInfo, dim: int) -> list[str]:
+    """What stands in the encoder and in the decoder."""
+    model = info.config.get("model", {})
+    if info.traits["latent"] == "discrete" or model.get("network") == "conv":
+        return [_("convolutions"), _("convolutions")]
+    hidden = model["widths"].split("-") if "widths" in model else [str(model["hidden"])] if "hidden" in model else []
+    down = ["784", *(hidden if model.get("network", "mlp") == "mlp" else []), str(dim)]
+    return [" → ".join(down), " → ".join(reversed(down))]
+
+
+def _prior_std(info: RunInfo) -> float:
+    """s0 of the prior N(0, s0^2 I) of the code; 0: it has none, or another kind of prior."""
+    if not info.traits["generative"] or info.traits["latent"] != "continuous":
+        return 0.0
+    value = info.config.get("model", {}).get("prior_std", 1.0)
+    return float(value) if isinstance(value, int | float) else 1.0
+
+
+def _objective(info: RunInfo) -> str:
+    """The objective of the family, with the signs and letters of print."""
+    from aevae.models import FAMILIES, family_class
+
+    if info.family not in FAMILIES:
+        return ""
+    text = family_class(info.family).objective
+    for plain, printed in ((" - ", " − "), ("-log", "−log"), ("||", "‖"), (" | ", " | "), ("beta ", "β ")):
+        text = text.replace(plain, printed)
+    weight = info.config.get("model", {}).get("beta")
+    return f"{text},  β = {weight:g}" if isinstance(weight, int | float) and "β" in text else text
+
+
+def texts() -> dict[str, str]:
+    """What the player says."""
+    return {
+        "epoch": _("epoch {}"),
+        "step": _("step {}"),
+        "untrained": _("before training"),
+        "play": _("Play"),
+        "pause": _("Hold"),
+        "newest": _("Newest"),
+        "now": _("now"),
+        "following": _("follows the training"),
+        "speed": _("Speed"),
+        "time": _("Time"),
+        "cloud": _("Codes of {} test pictures, coloured by class"),
+        "pictures": _("test pictures, and what the model makes of them"),
+        "samples": _("random codes, decoded"),
+        "choose": _("Follow picture {}, class {}"),
+        "digit": _("picture x"),
+        "encoder": _("encoder"),
+        "decoder": _("decoder"),
+        "recon": _("reconstruction"),
+        "mu": _("μ"),
+        "sigma": _("σ"),
+        "z": _("z"),
+        "code": _("code z"),
+        "drawn": _("z is μ, give or take σ"),
+        "dims": _("{} numbers"),
+        "recon_nats": _("recon {} nats"),
+        "kl_nats": _("kl {} nats"),
+        "objective": _("it learns to make this small:"),
+        "unit": _("nats / image"),
+        "model": _("The model as a picture"),
+    }
+
+
+def pick_other(info: RunInfo, key: str) -> RunInfo | None:
+    """Another finished run to be shown beside this one, in step; None for none."""
+    others = [run for run in cached.finished() if run.name != info.name]
+    if not others:
+        return None
+    labels = run_picker.run_labels(others)
+    name = st.selectbox(
+        _("Beside it, in step"), [run.name for run in others], index=None, format_func=labels.get, key=key,
+        placeholder=_("compare with another run"), persist_state="session",
+    )  # fmt: skip
+    return next((run for run in others if run.name == name), None)

@@ -1,0 +1,220 @@
+"""Who may do what on a server that a class shares.
+
+Where a passcode is set (AEVAE_PASSCODE, or `passcode` in .streamlit/secrets.toml), everybody may look, drag and queue
+so many runs; cancelling others' jobs, deleting, importing and locking ask for it. Where none is set, everybody may all.
+A passcode that is set but cannot be read closes the doors: nobody is the teacher until the file is mended.
+What a page offers and what a callback does both ask here: a button that is not drawn is no protection.
+"""
+
+import difflib
+import hmac
+import os
+import secrets
+import time
+from collections.abc import Iterable, Mapping
+
+import streamlit as st
+
+from aevae.queue import jobs
+from aevae.ui.frame import teacher
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared.run_picker import literal
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+LONGEST = 60.0  # seconds between two tries
+MOST_ADDRESSES = 1000  # whose wrong tries are remembered
+_TEACHER, _TICKET, _OWN = "gate_teacher", "gate_ticket", "gate_own_jobs"
+_NOBODYS = secrets.token_hex()  # stands for a passcode that cannot be read
+_tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
+
+
+def passcode() -> str:
+    """The teacher's; "" where none is set; where it cannot be read (`problem`), a code that nobody knows."""
+    return _read_passcode()[0]
+
+
+def problem() -> str:
+    """One sentence where a passcode is set but cannot be read; "" else."""
+    return _read_passcode()[1]
+
+
+def _read_passcode() -> tuple[str, str]:
+    """The passcode, and what is wrong with it. Only "there is no such file" and "the file is about other things" mean
+    that none is set."""
+    if found := os.environ.get("AEVAE_PASSCODE", ""):
+        return found, ""
+    wanted = st.get_option("secrets.files")
+    files = [path for path in (*wanted, *(f"{path}.txt" for path in wanted)) if os.path.lexists(path)]
+    if not files:
+        return "", ""
+    try:
+        if set(files) - set(wanted):
+            raise ValueError(_("its name ends in .txt"))  # which Windows hides
+        return _passcode_in(st.secrets.to_dict()), ""
+    except (OSError, ValueError) as error:  # no right to read it, no TOML, no UTF-8, no passcode
+        reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
+        return _NOBODYS, _(
+            "The passcode in {} cannot be read, so nobody can enter as the teacher: {}. "
+            'The line must be: passcode = "your words", above all sections.'
+        ).format(", ".join(dict.fromkeys(map(os.path.basename, files))), " ".join(reason.split()).rstrip("."))
+
+
+def _passcode_in(found: Mapping) -> str:
+    """The passcode among these secrets, "" where they are about other things. Raises ValueError."""
+    name = next((name for name in ("passcode", "AEVAE_PASSCODE") if name in found), None)
+    if name is None:
+        if wrong := [*_misspelt(found, 0.8), *_inside(found)]:
+            raise ValueError(_("there is no passcode, but {}").format(", ".join(wrong)))
+        return ""
+    code = found[name]
+    if isinstance(code, bool) or not isinstance(code, str | int) or not str(code).strip():
+        raise ValueError(_("it is empty or no text between quotation marks"))  # and not said: all may read this
+    return str(code)
+
+
+def _misspelt(found: Mapping, alike: float) -> list[str]:
+    """The keys that somebody may have taken for `passcode`; alike: 1: but for capitals and signs."""
+    letters = {str(key): "".join(filter(str.isalpha, str(key).lower())).removeprefix("aevae") for key in found}
+    return [key for key, text in letters.items() if difflib.get_close_matches(text, ["passcode"], cutoff=alike)]
+
+
+def _inside(found: Mapping) -> list[str]:
+    """The sections, at any depth, that have a passcode."""
+    parts = {str(name): part for name, part in found.items() if isinstance(part, Mapping)}
+    return [f"[{name}]" for name, part in parts.items() if _misspelt(part, 1.0) or _inside(part)]
+
+
+def queued_at_most() -> int:
+    """Runs that one session may have waiting or running without the passcode (AEVAE_QUEUE_EACH, 1)."""
+    wanted = os.environ.get("AEVAE_QUEUE_EACH", "")
+    return int(wanted) if wanted.isdecimal() else 1
+
+
+def is_teacher() -> bool:
+    """May this session do everything?"""
+    code = passcode()
+    return not code or teacher.is_admitted(_token(), code)  # another code set since: said again
+
+
+def _token() -> str:
+    return st.session_state.get(_TEACHER) or teacher.from_cookie()
+
+
+def ticket() -> str:
+    """What the page of a teacher who came in here exchanges for the cookie; "" for others."""
+    return st.session_state.get(_TICKET, "")
+
+
+def enter(said: str, now: float | None = None) -> str:
+    """Take a passcode: "" if it is right, else one sentence. After each wrong passcode the delay doubles."""
+    if closed := problem():
+        return closed
+    now = time.monotonic() if now is None else now
+    address = str(getattr(st.context, "ip_address", None))
+    wrong, until = _tries.get(address, (0, 0.0))
+    if now < until:
+        return _("Too many wrong tries; wait {:.0f} seconds.").format(until - now + 0.5)
+    code = passcode()
+    if code and hmac.compare_digest(said.encode(), code.encode()):
+        _tries.pop(address, None)
+        st.session_state[_TEACHER], st.session_state[_TICKET] = teacher.admit(code)
+        return ""
+    if len(_tries) >= MOST_ADDRESSES:
+        _tries.pop(next(iter(_tries)))
+    _tries[address] = (wrong + 1, now + min(2.0**wrong, LONGEST))
+    return _("This is not the passcode.")
+
+
+def leave() -> None:
+    """Be one of the class again, in every tab of this browser."""
+    teacher.dismiss(_token())
+    for key in (_TEACHER, _TICKET):
+        st.session_state.pop(key, None)
+
+
+# -- what is asked ---------------------------------------------------------------------------------------------------
+
+
+def may_handle(numbers: Iterable[int]) -> bool:
+    """Cancel, pause or resume these jobs: one's own, or with the passcode."""
+    return is_teacher() or set(numbers) <= st.session_state.get(_OWN, set())
+
+
+def may_train(runs: int) -> str:
+    """ "" if this session may queue so many runs now, else one sentence."""
+    if is_teacher():
+        return ""
+    if jobs.locked():
+        return _("The teacher has locked training for now.")
+    own = st.session_state.get(_OWN, set())
+    waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MOST_ACTIVE))
+    if waiting + runs > queued_at_most():
+        return _("Here everybody may have {} run(s) waiting or running at a time.").format(queued_at_most())
+    return ""
+
+
+def may_read(dataset: str) -> str:
+    """ "" if this session may name this data set, else one sentence.
+
+    `images:<path>` reads what the server can read. That is for whoever sits at it: where others reach the server, it
+    asks for the passcode, but for pictures in the data folder, where uploads go.
+    """
+    from aevae.datasets import images
+
+    own = dataset.startswith(images.PREFIX)
+    if not own or (is_teacher() and not exposed(st.get_option("server.address"))) or images.in_data_folder(dataset):
+        return ""
+    return _("A place on the server asks for the teacher's passcode; bring the pictures as a zip instead.")
+
+
+def remember(queued: Iterable[jobs.Job]) -> None:
+    """These jobs are this session's own."""
+    st.session_state[_OWN] = st.session_state.get(_OWN, set()) | {job.id for job in queued}
+
+
+def refusal() -> str:
+    """Why a thing is not done."""
+    return _("This asks for the teacher's passcode.")
+
+
+# -- the door --------------------------------------------------------------------------------------------------------
+
+
+def door() -> None:
+    """At the foot of the menu, where a passcode is set: come in as the teacher; lock training; leave."""
+    if not passcode():
+        return
+    with st.sidebar.popover(_("Teacher"), icon=":material/school:", key="gate"):
+        if is_teacher():
+            st.toggle(
+                _("Lock training"), jobs.locked(), key="gate_lock", on_change=_lock,
+                help=_("Nobody else can queue a run; what waits and runs goes on."),
+            )  # fmt: skip
+            st.button(_("Leave"), key="gate_leave", on_click=leave)
+        else:
+            st.text_input(_("Passcode"), type="password", key="gate_code", on_change=_knock, autocomplete="off")
+            if wrong := st.session_state.pop("gate_problem", "") or problem():
+                st.error(literal(wrong))
+
+
+def _knock() -> None:
+    said = st.session_state.pop("gate_code", "")
+    if said:
+        st.session_state["gate_problem"] = enter(said)
+
+
+def _lock() -> None:
+    if is_teacher():
+        jobs.lock(bool(st.session_state.get("gate_lock")))
+
+
+def exposed(address: str | None) -> str:
+    """One sentence where a passcode cannot be read, or where a server listens to others without one; "" else."""
+    if closed := problem():
+        return closed
+    if passcode() or (address or "") in LOCAL:
+        return ""
+    return _(
+        "This server can be reached by others, and no passcode is set: whoever reaches it may train, cancel and "
+        "delete. Set AEVAE_PASSCODE, or listen on localhost."
+    )

@@ -1,0 +1,146 @@
+"""The server as a whole: how it ends, where its routes lie, how much one session may bring, and what the browser runs
+before all else.
+
+SIGTERM and Ctrl+C end it and its workers within three seconds, with exit code 0; their jobs wait again.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections import OrderedDict
+from pathlib import Path
+
+import streamlit as st
+
+from aevae import logs
+from aevae.queue import jobs
+from aevae.ui.frame import monitoring, teacher
+from aevae.ui.live import component
+
+GRACE = 1.5  # seconds that a worker has to come to the end of a step
+UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
+MOST_SESSIONS = 10_000  # whose uploads are remembered
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app):
+    """For `st.App`. Signals are ours from here on: the web server would wait for its sessions, and die of them."""
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, _leave)
+    async with monitoring.lifespan(app):
+        yield
+
+
+def _leave(*_) -> None:
+    """Not from inside the signal: what it interrupted may hold a lock that is needed."""
+    threading.Thread(target=_end, name="end").start()
+
+
+def _end() -> None:
+    jobs.end_workers(GRACE)
+    logs.event("server_down", pid=os.getpid())
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    os._exit(0)  # scripts of sessions may be deep in a computation; what they write appears whole or not at all
+
+
+def routes() -> list:
+    """For `st.App`: all routes of our own, under `server.baseUrlPath` as Streamlit's are."""
+    from starlette.routing import Route
+
+    prefix = st.get_option("server.baseUrlPath").strip("/")
+    base = f"/{prefix}" if prefix else ""
+    found = (*component.routes(), *teacher.routes(), *monitoring.routes())
+    return [Route(base + route.path, route.endpoint, methods=route.methods) for route in found]
+
+
+# -- uploads ---------------------------------------------------------------------------------------------------------
+
+
+def upload_limit() -> int:
+    """Bytes that one session may upload in all (AEVAE_UPLOAD_EACH, in MB; 256)."""
+    wanted = os.environ.get("AEVAE_UPLOAD_EACH", "")
+    return 1_000_000 * (int(wanted) if wanted.isdecimal() else 256)
+
+
+class Uploads:
+    """ASGI: counts what each session uploads, and answers 413 to what goes beyond `upload_limit`.
+
+    Streamlit limits a file (`maxUploadSize`), not how many of them a session sends.
+    """
+
+    def __init__(self, app):
+        self.app = app
+        self.taken: OrderedDict[str, int] = OrderedDict()  # session -> bytes
+
+    async def __call__(self, scope, receive, send):
+        path = scope.get("path", "")
+        if scope["type"] != "http" or scope.get("method") != "PUT" or UPLOADS not in path:
+            return await self.app(scope, receive, send)
+        session = path.partition(UPLOADS)[2].partition("/")[0]
+        await self.app(scope, lambda: self._counted(session, receive), send)
+
+    async def _counted(self, session: str, receive):
+        from starlette.exceptions import HTTPException
+
+        message = await receive()
+        self.taken[session] = self.taken.pop(session, 0) + len(message.get("body", b""))
+        while len(self.taken) > MOST_SESSIONS:
+            self.taken.popitem(last=False)
+        if self.taken[session] > upload_limit():
+            raise HTTPException(413, "This session has uploaded as much as one may; reload the page.")
+        return message
+
+
+# -- the first page --------------------------------------------------------------------------------------------------
+
+_HISTORY = Path(__file__).with_name("history.js").read_bytes()
+_VALIDATORS = (b"accept-encoding", b"if-none-match", b"if-modified-since")  # of the page without the script
+_OF_BODY = (b"content-length", b"etag", b"last-modified")
+
+
+class Opening:
+    """ASGI: puts `history.js` into the page that a browser opens, since it must run before Streamlit's own code."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        headers = scope.get("headers", [])
+        if scope["type"] != "http" or not any(k == b"accept" and b"text/html" in v for k, v in headers):
+            return await self.app(scope, receive, send)
+        scope = scope | {"headers": [(k, v) for k, v in headers if k not in _VALIDATORS]}
+        start: dict = {}
+        body = b""
+
+        async def answer(message):
+            nonlocal body
+            if message["type"] == "http.response.start":
+                start.update(message)
+                if not _is_html(message):
+                    await send(message)
+            elif message["type"] != "http.response.body" or not _is_html(start):
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if not message.get("more_body"):
+                    whole = body.replace(b"<head>", b"<head><script>" + _HISTORY + b"</script>", 1)
+                    kept = [(k, v) for k, v in start["headers"] if k.lower() not in _OF_BODY]
+                    await send(start | {"headers": [*kept, (b"content-length", str(len(whole)).encode())]})
+                    await send({"type": "http.response.body", "body": whole})
+
+        await self.app(scope, receive, answer)
+
+
+def _is_html(start: dict) -> bool:
+    return any(k.lower() == b"content-type" and v.startswith(b"text/html") for k, v in start.get("headers", ()))
+
+
+def middleware() -> list:
+    """For `st.App`."""
+    from starlette.middleware import Middleware
+
+    return [Middleware(Uploads), Middleware(Opening)]

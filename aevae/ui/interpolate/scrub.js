@@ -1,0 +1,377 @@
+// Interpolate in the page: one place t between two digits (or u, v between four), and what lies there in every space:
+// the pixels themselves, and the codes of each model on the straight line and on the great circle.
+
+import { PIXELS, channel, lerp, onFrame, outbox, paint } from "../live/core.js";
+import { el, fill, svg } from "../live/dom.js";
+
+const PARALLEL = 1e-7; // as aevae/latent/interpolation.py
+const SPEEDS = { slow: 0.12, normal: 0.3, fast: 0.75 }; // ways from a to b in a second
+const HEIGHT = 40; // of a profile, in its own units; its width is 100
+
+// ---- mathematics ----------------------------------------------------------------------------------------------------
+
+/** The point that has gone the part t of the angle from a to b; see aevae/latent/interpolation.py. */
+export function slerp(a, b, t, out = new Float32Array(a.length)) {
+  const normA = Math.hypot(...a), normB = Math.hypot(...b), n = a.length;
+  if (n < 2 || normA === 0 || normB === 0) return lerp(a, b, t, out);
+  const u = Float64Array.from(a, (x) => x / normA);
+  const v = Float64Array.from(b, (x) => x / normB);
+  const along = dot(u, v);
+  let side = v.map((x, i) => x - along * u[i]);
+  const length = Math.hypot(...side);
+  const angle = Math.atan2(length, along);
+  if (length < PARALLEL) {
+    if (along > 0) return lerp(a, b, t, out);
+    let axis = 0;
+    for (let i = 1; i < n; i++) if (Math.abs(u[i]) < Math.abs(u[axis])) axis = i;
+    side = u.map((x, i) => (i === axis) - u[axis] * x);
+  }
+  const size = Math.hypot(...side), norm = (1 - t) * normA + t * normB;
+  const forward = norm * Math.cos(t * angle), sideways = (norm * Math.sin(t * angle)) / size;
+  for (let i = 0; i < n; i++) out[i] = t === 0 ? a[i] : t === 1 ? b[i] : forward * u[i] + sideways * side[i];
+  return out;
+}
+
+function dot(u, v) {
+  let sum = 0;
+  for (let i = 0; i < u.length; i++) sum += u[i] * v[i];
+  return sum;
+}
+
+const WALK = { linear: lerp, spherical: slerp };
+
+/** The code at [t] between two codes, or at [u, v] between four in reading order (bilinear of interpolation.py). */
+export function place(kind, codes, [u, v]) {
+  const walk = WALK[kind];
+  if (codes.length === 2) return walk(codes[0], codes[1], u);
+  return walk(walk(codes[0], codes[2], v), walk(codes[1], codes[3], v), u);
+}
+
+/** Value of an evenly sampled curve at t in 0..1, straight between the samples. */
+export function along(samples, t) {
+  const x = t * (samples.length - 1), i = Math.min(Math.floor(x), samples.length - 2);
+  return samples[i] + (x - i) * (samples[i + 1] - samples[i]);
+}
+
+/** Index of the sample nearest to `at`: [t] on a line of `count`, [u, v] on a sheet of `side` x `side` (rows are v). */
+export function nearestSample(at, count) {
+  if (at.length === 1) return Math.round(at[0] * (count - 1));
+  const side = Math.round(Math.sqrt(count));
+  return Math.round(at[1] * (side - 1)) * side + Math.round(at[0] * (side - 1));
+}
+
+/** t after `seconds` at `speed`, to and fro between 0 and 1: {t, direction}. */
+export function pingPong(t, direction, speed, seconds) {
+  const way = (direction > 0 ? t : 2 - t) + speed * seconds; // 0..1 there, 1..2 back
+  const turned = ((way % 2) + 2) % 2;
+  return turned <= 1 ? { t: turned, direction: 1 } : { t: 2 - turned, direction: -1 };
+}
+
+/** Height 0..1 of a distance in a profile whose top is `cap`: its square root, so that 1 is seen beside 20. */
+export const height = (hole, cap) => Math.sqrt(Math.min(hole, cap) / cap);
+
+/** Points of a profile as an SVG path. Unknown places are left out. */
+export function profilePath(holes, cap) {
+  const points = [];
+  holes.forEach((hole, i) => {
+    if (Number.isFinite(hole)) points.push([(100 * i) / (holes.length - 1), HEIGHT * (1 - height(hole, cap))]);
+  });
+  return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join("");
+}
+
+const clip = (v) => Math.min(1, Math.max(0, v));
+const rounded = (v) => Math.round(100 * v) / 100;
+
+// ---- the view -------------------------------------------------------------------------------------------------------
+
+class View {
+  constructor(ctx) {
+    this.ctx = ctx;
+    this.box = outbox(ctx.send);
+    this.render = onFrame(() => this.draw());
+    this.drawn = []; // pictures that are being drawn, in the place of the ends that Python knows
+    this.direction = 1;
+    this.offs = [];
+  }
+
+  update(spec, arrays, programs) {
+    const same = this.arrays && arrays.ends.length === this.arrays.ends.length;
+    if (!same || arrays.ends.some((v, i) => v !== this.arrays.ends[i])) this.drawn = [];
+    Object.assign(this, { spec, arrays, programs });
+    const shape = JSON.stringify([spec.routes, spec.keys]);
+    if (shape !== this.shape) this.build(shape);
+    const free = this.box.settled(spec.n) && !this.dragging && !this.playing;
+    if (free || this.at.length !== spec.at.length) this.at = spec.at.slice();
+    this.encode();
+    this.profiles();
+    this.render();
+  }
+
+  // -- codes ----------------------------------------------------------------------------------------------------------
+
+  /** Codes of the ends in every space: Python's, or of what is being drawn. */
+  encode() {
+    const count = this.spec.keys.length;
+    this.ends = Array.from({ length: count }, (_, c) => this.drawn[c] ?? row(this.arrays.ends, c, count));
+    this.codes = this.spec.spaces.map(({ program }, s) =>
+      this.ends.map((pixels, c) => {
+        if (program < 0) return pixels;
+        if (!this.drawn[c]) return row(this.arrays[`codes_${s}`], c, count);
+        return Float32Array.from(this.programs[program].encode(pixels).mu);
+      }),
+    );
+    this.view.classList.toggle("stale", this.drawn.some(Boolean));
+    this.ends.forEach((pixels, c) => paint(this.corners[c], pixels));
+  }
+
+  follow() {
+    for (const off of this.offs) off();
+    this.offs = this.spec.keys.map((key, c) =>
+      channel(`picture:${key}`).on((value) => {
+        if (value?.pixels?.length !== PIXELS) return;
+        this.drawn[c] = Float32Array.from(value.pixels);
+        this.encode();
+        this.render();
+      }),
+    );
+  }
+
+  // -- elements -------------------------------------------------------------------------------------------------------
+
+  build(shape) {
+    const { spec } = this, plane = spec.keys.length === 4;
+    this.pause();
+    this.shape = shape;
+    this.dragging = false;
+    this.corners = spec.keys.map((key, c) =>
+      el("canvas", { class: "digit", role: "img", "aria-label": fill(spec.texts.digit, { letter: "abcd"[c] }) }),
+    );
+    const axes = plane ? ["across", "down"] : ["part"];
+    this.ranges = axes.map((name, axis) => this.range(spec.texts[name], axis, plane));
+    this.cards = spec.routes.map((route) => this.card(route, plane));
+    const cardsOf = (s) => this.cards.filter((card) => card.route.space === s);
+    const groups = spec.spaces.map((space, s) => this.group(space, cardsOf(s)));
+    const count = spec.routes.length;
+    const amount = count <= 3 ? "few" : count <= 5 ? "some" : "many";
+    this.aloud = el("div", { class: "aloud", role: "status" });
+    this.view = el(
+      "div", { class: `scrub ${amount} ${plane ? "plane" : "line"}` },
+      plane ? this.planeBar() : this.lineBar(), el("div", { class: "groups" }, ...groups), this.aloud,
+    );
+    this.ctx.root.replaceChildren(this.view);
+    this.follow();
+  }
+
+  lineBar() {
+    const { texts } = this.spec;
+    this.button = el("button", { type: "button" });
+    this.button.onclick = () => (this.playing ? this.rest() : this.play());
+    this.speed = el("select", { "aria-label": texts.speed, title: texts.speed });
+    for (const name of Object.keys(SPEEDS)) this.speed.append(el("option", { value: name }, texts[name]));
+    this.speed.value = "normal";
+    this.output = el("output", {});
+    this.face();
+    const [a, b] = this.corners;
+    const slide = el("div", { class: "slide" }, a, this.ranges[0], b);
+    return el("div", { class: "bar" }, this.button, this.speed, slide, this.output);
+  }
+
+  planeBar() {
+    const { texts } = this.spec;
+    this.output = el("output", {});
+    const fields = this.ranges.map((range, i) => el("label", {}, el("span", {}, [texts.across, texts.down][i]), range));
+    return el("div", { class: "bar" }, el("div", { class: "corners" }, ...this.corners), ...fields, this.output);
+  }
+
+  range(title, axis, plane) {
+    const input = el("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": title });
+    if (!plane) input.title = title;
+    input.onpointerdown = () => (this.dragging = true);
+    input.onpointerup = input.onpointercancel = () => (this.dragging = false);
+    input.oninput = () => {
+      this.pause();
+      this.at[axis] = input.valueAsNumber;
+      this.render();
+    };
+    input.onchange = () => this.tell(!input.matches(":focus-visible"));
+    return input;
+  }
+
+  group(space, cards) {
+    const name = el("span", {}, space.title);
+    if (space.colour) name.prepend(el("i", { class: "family", style: `background: ${space.colour}` }));
+    return el("section", {}, el("h2", {}, name), el("div", { class: "cards" }, ...cards.map((card) => card.figure)));
+  }
+
+  card(route, plane) {
+    const canvas = el("canvas", { class: "digit", role: "img", "aria-label": route.title });
+    const numbers = el("p", { class: "numbers" });
+    const cursor = el("i", { class: "cursor" });
+    const dot = el("i", { class: "dot" });
+    const curve = plane ? el("canvas", {}) : svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none" });
+    const profile = el("div", { class: "profile" }, curve, cursor, dot);
+    curve.setAttribute("aria-hidden", "true");
+    this.hold(profile, plane, false);
+    if (!plane) this.hold(canvas, false, true);
+    const figure = el("figure", {}, canvas, profile, numbers, el("figcaption", {}, route.way));
+    return { route, canvas, numbers, cursor, dot, curve, figure };
+  }
+
+  /** Drag a picture (from where one is) or a profile (to where the pointer is). */
+  hold(node, plane, relative) {
+    node.dataset.finger = plane ? "tap" : "across";
+    let start = null;
+    const move = (event) => {
+      const box = node.getBoundingClientRect();
+      const x = (event.clientX - box.left) / box.width, y = (event.clientY - box.top) / box.height;
+      start ??= relative ? { x, t: this.at[0] } : { x: 0, t: 0 };
+      this.at = plane ? [clip(x), clip(y)] : [clip(start.t + x - start.x)];
+      this.render();
+    };
+    const leave = () => {
+      if (!start) return;
+      start = null;
+      this.dragging = false;
+      this.tell(true);
+    };
+    node.onpointerdown = (event) => {
+      if (event.button !== 0) return;
+      this.pause();
+      this.dragging = true;
+      node.setPointerCapture(event.pointerId);
+      move(event);
+    };
+    node.onpointermove = (event) => start && move(event);
+    node.onpointerup = node.onpointercancel = leave;
+  }
+
+  // -- playing --------------------------------------------------------------------------------------------------------
+
+  play() {
+    this.playing = true;
+    this.face();
+    let before = null;
+    const frame = (now) => {
+      if (!this.playing) return;
+      const seconds = before === null ? 0 : Math.min(0.1, (now - before) / 1000);
+      before = now;
+      const { t, direction } = pingPong(this.at[0], this.direction, SPEEDS[this.speed.value], seconds);
+      this.at = [t];
+      this.direction = direction;
+      this.draw();
+      requestAnimationFrame(frame);
+    };
+    requestAnimationFrame(frame);
+  }
+
+  /** Stop, without a word to Python. */
+  pause() {
+    if (!this.playing) return;
+    this.playing = false;
+    this.face();
+  }
+
+  rest() {
+    this.pause();
+    this.tell(true);
+  }
+
+  face() {
+    const { texts } = this.spec;
+    this.button.textContent = this.playing ? "❚❚" : "\u25B6\uFE0E";
+    this.button.setAttribute("aria-label", this.playing ? texts.pause : texts.play);
+  }
+
+  /** To Python: at once where a hand let go, after a pause where keys are being pressed. */
+  tell(now) {
+    this.at = this.at.map(rounded);
+    this.spoken = true;
+    this.render();
+    const letter = () => ({ at: this.at });
+    if (now) this.box.post(letter());
+    else this.box.later(letter);
+  }
+
+  // -- what changes ---------------------------------------------------------------------------------------------------
+
+  profiles() {
+    const { cap } = this.spec;
+    const ink = getComputedStyle(this.view).color;
+    this.cards.forEach(({ curve }, r) => {
+      const holes = this.arrays[`holes_${r}`], near = this.arrays[`near_${r}`];
+      if (this.at.length === 2) sheetOf(curve, holes, cap, ink);
+      else curve.replaceChildren(...curveOf(holes, near, cap));
+    });
+  }
+
+  draw() {
+    const { at, spec } = this, stale = this.drawn.some(Boolean);
+    this.ranges.forEach((range, i) => (range.value = at[i]));
+    this.output.value = at.map((v) => v.toFixed(2)).join(" · ");
+    this.cards.forEach((card, r) => {
+      const { space, kind } = card.route, { program } = spec.spaces[space];
+      const code = place(kind, this.codes[space], at);
+      paint(card.canvas, program < 0 ? code : this.programs[program].decode(code));
+      const holes = this.arrays[`holes_${r}`], here = nearestSample(at, holes.length);
+      const hole = at.length === 2 ? holes[here] : along(holes, at[0]);
+      const known = Number.isFinite(hole) && !stale;
+      const values = { hole: hole.toFixed(1), near: this.arrays[`near_${r}`][here] };
+      card.numbers.textContent = known ? fill(spec.texts.numbers, values) : "–";
+      card.cursor.style.left = card.dot.style.left = `${100 * at[0]}%`;
+      const up = at.length === 2 ? 1 - at[1] : height(hole, spec.cap);
+      card.dot.style.bottom = `${Number.isFinite(up) ? 100 * up : 0}%`;
+    });
+    if (this.spoken)
+      this.aloud.textContent = this.cards.map((card) => `${card.route.title}: ${card.numbers.textContent}`).join(". ");
+    this.spoken = false;
+  }
+
+  destroy() {
+    this.playing = false;
+    for (const off of this.offs) off();
+    this.box.close();
+    this.render.cancel();
+    this.ctx.root.replaceChildren();
+  }
+}
+
+const row = (array, i, count) => array.subarray((i * array.length) / count, ((i + 1) * array.length) / count);
+
+/** The profile of a way: what is farther than one spacing is strong; beneath, dark where many real codes are near. */
+function curveOf(holes, near, cap) {
+  const line = profilePath(holes, cap);
+  if (!line) return [];
+  const one = HEIGHT * (1 - height(1, cap));
+  const area = `${line}L100 ${HEIGHT}L0 ${HEIGHT}Z`;
+  const most = Math.max(1, ...near), width = 100 / near.length;
+  const cells = Array.from(near, (count, i) => {
+    const opacity = Math.sqrt(count / most);
+    return svg("rect", { class: "near", x: i * width, y: HEIGHT - 3, width: width + 0.1, height: 3, opacity });
+  });
+  return [
+    svg("path", { class: "area", d: area }),
+    svg("svg", { x: 0, y: 0, width: 100, height: one, viewBox: `0 0 100 ${one}`, preserveAspectRatio: "none" },
+      svg("path", { class: "area far", d: area })),
+    svg("line", { class: "one", x1: 0, x2: 100, y1: one, y2: one }),
+    svg("path", { class: "line", d: line }),
+    ...cells,
+  ];
+}
+
+/** A sheet of distances as a picture: faint up to one spacing, strong beyond. */
+function sheetOf(canvas, holes, cap, ink) {
+  const side = Math.round(Math.sqrt(holes.length));
+  canvas.width = canvas.height = side;
+  const g = canvas.getContext("2d");
+  g.fillStyle = ink;
+  holes.forEach((hole, i) => {
+    if (!Number.isFinite(hole)) return;
+    g.globalAlpha = hole <= 1 ? 0.06 * hole : 0.15 + 0.7 * height(hole, cap) ** 2;
+    g.fillRect(i % side, Math.floor(i / side), 1, 1);
+  });
+}
+
+/** spec, arrays: see aevae/ui/interpolate/path_view.py; programs: of the models, in the order of spec.spaces. */
+export function mount(ctx) {
+  return new View(ctx);
+}

@@ -1,0 +1,254 @@
+"""What runs in the page itself: modules of JavaScript, and the models they decode and encode with.
+
+`mount` puts a module on the page. Modules and programs (`aevae.browser.program`) are served by routes of our own, under
+names that change with their content, so that a browser caches them. If a model or a browser cannot run live, `trouble`
+returns a sentence that says so, and the page shows its server version instead.
+"""
+
+import functools
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+
+import aevae
+from aevae.browser.blob import pack
+from aevae.store import bundles, checkpoints
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import cached
+
+LAB = "lab."  # begins the name of a model that came with a lab
+ROOMS = Path(__file__).parents[1]  # each with its JavaScript and its style sheets
+_TROUBLE = "live_trouble"  # session: run name or "" for all -> code
+_WHEN = "live_trouble_when"  # session: when the last one was reported
+_PATIENCE = 60.0  # seconds after which what did not come through the network is asked for again
+
+
+def files(ending: str) -> dict[str, Path]:
+    """Name without ending -> the file, of all rooms; no two have one name."""
+    return {path.stem: path for path in sorted(ROOMS.rglob(f"*.{ending}"))}
+
+
+MODULES, STYLES = files("js"), files("css")
+_MAKER = b"".join((Path(aevae.__file__).parent / "browser" / name).read_bytes() for name in ("program.py", "blob.py"))
+VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in MODULES.values())).hexdigest()[:12]
+COMMON_STYLES = ("live", "dom")  # of all modules
+BORROWED_STYLES = {"pad": ("bank",), "posterior": ("divergence",), "decoders": ("draws", "divergence")}
+
+
+def styles(module: str) -> tuple[str, ...]:
+    """Names of the style sheets of a module, the weakest first. No module gets those of another, except as said."""
+    names = (*COMMON_STYLES, *BORROWED_STYLES.get(module, ()), module)
+    return tuple(name for name in names if name in STYLES)
+
+
+@functools.lru_cache(maxsize=64)
+def _component(module: str) -> Callable:
+    """A component for each module: what it draws lies in a shadow tree with the module's own styles alone."""
+    return st.components.v2.component(
+        f"aevae_{module}",
+        html='<div class="live"></div>',
+        css="\n".join(STYLES[name].read_text("utf-8") for name in styles(module)),
+        js=MODULES["loader"].read_text("utf-8"),
+    )
+
+
+def mount(
+    module: str,
+    key: str,
+    spec: dict,
+    arrays: dict[str, np.ndarray] | None = None,
+    *,
+    programs: Sequence[str] = (),
+    height: int = 0,
+    shape: dict[str, float] | None = None,
+    on_send: Callable[[dict], None] | None = None,
+) -> None:
+    """Put `<module>.js`, of whatever room, on the page.
+
+    spec: JSON data, arrays: float32, float16, int32, uint16 or uint8; both handed to the module's `update`.
+    programs: names of runs, or of a lab's models, whose encoder and decoder it gets, in this order. height: pixels
+    kept free, always.
+    shape: a box that is kept free until the module draws: aspect (wide / high), width and height at most, narrow (the
+    height in a column of less than 620 pixels), foot (pixels beneath).
+    on_send(payload): called before the page runs with what the module sent; it comes from outside and is not to be
+    trusted.
+    """
+
+    def sent() -> None:
+        payload = st.session_state[key].sent
+        if not isinstance(payload, dict):
+            return
+        if "trouble" in payload:
+            _report(payload)
+        elif on_send:
+            on_send(payload)
+
+    header = {
+        "module": _place(MODULES[module]),
+        "base": f"live/{VERSION}/",
+        "texts": _texts(),
+        "finger": _("Tap here first. Then you can draw or drag with your finger."),
+        "height": height,
+        "shape": shape,
+        "programs": [{"run": name, "url": address(name)} for name in programs],
+        "spec": spec,
+    }
+    _component(module)(key=key, data=pack(header, arrays), on_sent_change=sent)
+
+
+def _place(path: Path) -> str:
+    """Of a file in a room: `sliders/pad.js`."""
+    return path.relative_to(ROOMS).as_posix()
+
+
+def address(name: str) -> str:
+    """Where the browser finds the program of a finished run, or of a lab's model ("lab.<bundle>.<model>"), relative to
+    the page. Raises ValueError."""
+    if bundle := _bundle(name):
+        return f"live/{name}/{_name(bundles.checksum(bundle))}"
+    info = checkpoints.find_run(name)
+    return f"live/{info.name}/{_name(_checksum(info))}"
+
+
+def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | None:
+    """A message if these runs cannot be decoded in this browser, else None.
+
+    has_server_version: the page then draws the same by the server, which the message says.
+    """
+    reported = _reported()
+    for name in ("", *names):
+        if name in reported:
+            instead = _("The server decodes instead, when you let go.") if has_server_version else ""
+            return " ".join(filter(None, (_texts()[reported[name]], instead)))
+    for name in names:
+        info = checkpoints.find_run(name)
+        if not info.traits["has_encoder"]:
+            return _("{} has no encoder: the server finds each code by trying, when you let go.").format(name)
+        program = _program_of(info)
+        if isinstance(program, str):
+            return _("{} is decoded by the server, when you let go: {}.").format(name, program)
+    return None
+
+
+def _texts() -> dict[str, str]:
+    """Code of a trouble -> the message, which holds for every module, whether or not the page has a server version."""
+    return {
+        "network": _("A part of this page did not reach the browser. Reload the page to try again."),
+        "weights": _("The weights that came do not match their header."),
+        "layer": _("This model has a layer that the browser's core does not know."),
+        "browser": _("This browser lacks something that live decoding needs."),
+    }
+
+
+def _reported() -> dict[str, str]:
+    """Run name or "" for all -> code, of the troubles that stand."""
+    waited = time.monotonic() - st.session_state.get(_WHEN, 0.0) >= _PATIENCE
+    known = st.session_state.get(_TROUBLE, {})
+    return {name: code for name, code in known.items() if not (waited and code == "network")}
+
+
+def _report(payload: dict) -> None:
+    code, run = payload.get("trouble"), payload.get("run")
+    if isinstance(code, str) and code in _texts():
+        known = {info.name for info in cached.runs()}
+        name = run if isinstance(run, str) and run in known else ""
+        st.session_state[_TROUBLE] = {**_reported(), name: code}
+        st.session_state[_WHEN] = time.monotonic()
+
+
+def lab_models(bundle: str) -> list[str]:
+    """Names, for `mount`, of a bundle's models. Raises `bundles.Missing`."""
+    return [f"{LAB}{bundle}.{member}" for member in bundles.load(bundle)]
+
+
+def _bundle(name: str) -> str:
+    """Of which bundle a model is, or "" for a run."""
+    return name.removeprefix(LAB).partition(".")[0] if name.startswith(LAB) else ""
+
+
+def _name(checksum: str) -> str:
+    """A file name that changes with the weights and with what makes a program of them."""
+    return hashlib.sha256(_MAKER + checksum.encode()).hexdigest()[:16] + ".bin"
+
+
+def _checksum(info) -> str:
+    return info.state.get("checksums", {}).get("model.safetensors", "")
+
+
+def _program_of(info) -> bytes | str:
+    return _program(str(info.path), _checksum(info))
+
+
+@functools.lru_cache(maxsize=32)
+def _program(path: str, checksum: str) -> bytes | str:
+    """The program of a run as it is on disk, or why there is none. (A cache of the process, since routes ask too.)"""
+    from aevae.browser.program import Unsupported, program
+    from aevae.runs import load_run
+
+    try:
+        return program(load_run(path).model)
+    except Unsupported as reason:
+        return str(reason)
+
+
+@functools.lru_cache(maxsize=32)
+def _lab_program(name: str, checksum: str) -> bytes:
+    """The program of a lab's model. Raises ValueError, KeyError."""
+    from aevae.browser.program import program
+
+    bundle = _bundle(name)
+    return program(bundles.load(bundle)[name.removeprefix(f"{LAB}{bundle}.")].model(), params=True)
+
+
+# -- routes ----------------------------------------------------------------------------------------------------------
+
+
+def routes() -> list:
+    """For `st.App`: modules and programs. Names change with the content; browsers keep what they have."""
+    from starlette.routing import Route
+
+    return [Route("/live/{place}/{file:path}", _serve)]
+
+
+def _serve(request):
+    from starlette.responses import Response
+
+    place, file = request.path_params["place"], request.path_params["file"]
+    found = _module(place, file) or _weights(place, file)
+    if found is None:
+        return Response("not here", 404, media_type="text/plain")
+    body, kind = found
+    return Response(
+        body,
+        media_type=kind,
+        headers={"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _module(version: str, file: str) -> tuple[bytes, str] | None:
+    path = MODULES.get(file.rpartition("/")[2].removesuffix(".js"))
+    if version != VERSION or path is None or file != _place(path):
+        return None
+    return path.read_bytes(), "text/javascript"
+
+
+def _weights(name: str, file: str) -> tuple[bytes, str] | None:
+    try:
+        blob = _lab_weights(name, file) if name.startswith(LAB) else _run_weights(name, file)
+    except (ValueError, OSError, KeyError):
+        return None
+    return (blob, "application/octet-stream") if isinstance(blob, bytes) else None
+
+
+def _run_weights(name: str, file: str) -> bytes | str | None:
+    info = checkpoints.finished_run(name) if checkpoints.NAME.fullmatch(name) else None
+    return _program_of(info) if info and file == _name(_checksum(info)) else None
+
+
+def _lab_weights(name: str, file: str) -> bytes | None:
+    checksum = bundles.checksum(_bundle(name)) if _bundle(name) in bundles.names() else ""
+    return _lab_program(name, checksum) if checksum and file == _name(checksum) else None

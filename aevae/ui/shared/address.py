@@ -1,0 +1,160 @@
+"""The address of a page: what it names, and how page and address stay in step.
+
+Everything stands in the address by its own name (`?model=vae-mnist-0123456789ab`, `?noise=masking`), never by the title
+that a person reads: titles change with the language and with the other runs of the store. A link with a title is still
+understood where only one option has it.
+
+The session holds the choices. The address is read once after each arrival (by a link, by the menu, by Back): what this
+session has not written itself is news, and after Back or Forward the address decides alone. From then on it is only
+written. `frame/history.js` lets a browser keep one entry for each page that a person went to.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
+
+from aevae.ui.frame.i18n import _
+
+NONE = "none"  # in the address: nothing is chosen where something is by default
+_VISIT = "address_visit"
+
+
+@dataclass
+class Visit:
+    """Of one session: the page it is on, whether it came by Back or Forward, which keys it has read since (`read`) and
+    written in this run (`written`), and what it wrote last (`told`)."""
+
+    page: str = ""
+    back: bool = False
+    read: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    told: dict[str, list[str]] = field(default_factory=dict)
+
+
+def _visit() -> Visit:
+    return st.session_state.setdefault(_VISIT, Visit())
+
+
+def begin() -> None:
+    """Before a page runs."""
+    context = get_script_run_ctx()
+    arrive(context.page_script_hash, back=bool(getattr(context, "is_history_navigation", False)))
+
+
+def arrive(page: str, back: bool = False) -> None:
+    """On this page; is it another one than before, or one by Back or Forward?"""
+    now = _visit()
+    if back or page != now.page:
+        now.page, now.back, now.read = page, back, set()
+    now.written = set()
+
+
+def end() -> None:
+    """After a page has run: what only the page before it has written goes."""
+    now = _visit()
+    for key in set(now.told) - now.written:
+        del now.told[key]
+        st.query_params.pop(key, None)
+
+
+def asked(key: str) -> list[str] | None:
+    """What the address asks for under `key`, once after each arrival; None: nothing new, the session decides."""
+    now = _visit()
+    if key in now.read:
+        return None
+    now.read.add(key)
+    said = [text for text in st.query_params.get_all(key) if text]
+    return said if now.back or (said and said != now.told.get(key)) else None
+
+
+def tell(key: str, *texts: str) -> None:
+    """The address says so under `key`; without texts it says nothing there."""
+    now, said = _visit(), list(texts)
+    now.written.add(key)
+    if said:
+        now.told[key] = said
+    else:
+        now.told.pop(key, None)
+    if st.query_params.get_all(key) == said:
+        return
+    if said:
+        st.query_params[key] = said
+    else:
+        st.query_params.pop(key, None)
+
+
+def pick(
+    widget: Callable,
+    label: str,
+    options: Sequence,
+    *,
+    key: str,
+    format_func: Callable[..., str] = str,
+    called: Callable[[str], object] | None = None,
+    unknown: Callable[[str], None] | None = None,
+    gone: Callable[[object], None] | None = None,
+    always: bool = False,
+    **rest,
+):
+    """`widget(label, options, ...)` for one of Streamlit's pickers, with the choice in
+    the address by the options' own names, `str(option)`.
+
+    called(text) -> an option that is called so, or None. unknown(text) hears of other texts; gone(option) of what
+    was chosen and is no longer on offer. always: the default stands in the address, too, since it depends on what is in
+    the store.
+    """
+    options, several = list(options), widget is st.multiselect
+    default = rest.get("default", [] if several else None)
+    if widget in (st.selectbox, st.radio):
+        index = rest.get("index", 0)
+        default = options[index] if options and index is not None else None
+    default = list(default or ()) if several else default
+    _choose(key, options, default, several, rest.get("max_selections"), gone, (format_func, called, unknown))
+    value = widget(label, options, key=key, format_func=format_func, persist_state="session", **rest)
+    chosen = value if several else [] if value is None else [value]
+    tell(key, *([] if value == default and not always else map(str, chosen) if chosen else [NONE] if default else []))
+    return value
+
+
+def _choose(key: str, options: list, default, several: bool, most: int | None, gone, names: tuple) -> None:
+    """Set the session to what the address asks for; what is no longer on offer goes."""
+    if (said := asked(key)) is not None:
+        found = _meant_all(said, options, *names)
+        if several and (found or said == [NONE]):
+            st.session_state[key] = found[:most]
+        elif found:
+            st.session_state[key] = found[-1]
+        elif _visit().back:
+            st.session_state[key] = default
+    value = st.session_state.get(key)
+    chosen = (value or []) if several else [] if value is None else [value]
+    if lost := [option for option in chosen if option not in options]:
+        st.session_state[key] = ([option for option in chosen if option in options] or default) if several else default
+        for option in lost if gone else ():
+            gone(option)
+
+
+def _meant_all(said: Sequence[str], options: list, format_func, called, unknown) -> list:
+    """The options that these texts mean, each once."""
+    found = []
+    for text in said:
+        option = meant(text, options, format_func, called)
+        if option is not None and option not in found:
+            found.append(option)
+        elif option is None and unknown and text != NONE:
+            unknown(text)
+    return found
+
+
+def meant(text: str, options: Sequence, format_func: Callable[..., str] = str, called: Callable | None = None):
+    """The option that a link means: by its own name, else by another one, else by a title that only it has, in the
+    reader's language or in English; else None."""
+    for option in options:
+        if str(option) == text:
+            return option
+    if called and (option := called(text)) in options:
+        return option
+    titled = [option for option in options if format_func(option) in (text, _(text))]
+    return titled[0] if len(titled) == 1 else None

@@ -1,0 +1,43 @@
+"""Open the chosen runs; what cannot be opened is named, the rest works."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from aevae import datasets
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import cached
+from aevae.ui.shared.run_picker import literal
+
+DEFAULT = datasets.EMBEDDED
+
+
+def open_runs(names: Sequence[str]) -> list:
+    """The opened runs (`aevae.runs.Run`) in this order. A damaged one is said to be; stops the page if none is left."""
+    opened = []
+    for name in names:
+        try:
+            opened.append(cached.run(name))
+        except ValueError as problem:
+            st.warning(literal(problem))
+    if not opened:
+        st.info(_("None of the chosen models can be opened. Choose another one."))
+        st.stop()
+    return opened
+
+
+def common_set(runs: Sequence) -> str:
+    """The data set whose test images all these runs (Run or RunInfo) show.
+
+    The embedded one where they differ, where its files are not here, or where it has no two test images to compare.
+    """
+    trained = [datasets.data_of(getattr(run, "info", run).config) for run in runs]
+    name = datasets.shown_for(trained[0]).name if trained else DEFAULT
+    if not all(datasets.same_kind(data, name) for data in trained):
+        return DEFAULT
+    try:
+        images, _labels = cached.test_digits(name)
+    except (ValueError, OSError) as problem:
+        st.warning(literal(problem))
+        return DEFAULT
+    return name if len(images) > 1 else DEFAULT

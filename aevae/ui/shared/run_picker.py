@@ -1,0 +1,196 @@
+"""Choices that live across pages: one named key each, kept in the URL, so that a link shows the same thing."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import streamlit as st
+
+from aevae import datasets
+from aevae.figures.palette import family_title
+from aevae.store.checkpoints import RunInfo
+from aevae.ui.frame.i18n import _, language
+from aevae.ui.shared import address, cached
+
+MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "seed", "noise", "level", "dims"
+
+
+def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
+    """Run name -> what a person reads, unique; addresses have the name. `VAE · d=20 · mnist · shipped`."""
+    plain = {run.name: run_label(run) for run in runs}
+    taken = list(plain.values())
+    return {n: f"{text} · {n[-12:-6]}" if taken.count(text) > 1 else text for n, text in plain.items()}
+
+
+def run_label(run: RunInfo) -> str:
+    """Family, code size, what sets it apart, data set; two runs may share it."""
+    model = run.config.get("model", {})
+    parts = [family_title(plain(run.family)), f"d={run.latent_dim}"]
+    if model.get("network", "mlp") != "mlp":
+        parts.append(plain(str(model["network"])))
+    if "beta" in model:
+        parts.append(f"β={model['beta']:g}")
+    if "noise" in model:
+        parts.append(f"{plain(model['noise']).replace('_', ' ')} {model.get('noise_level', 0):g}")
+    parts.append(plain(run.dataset.split(":")[0]))
+    return " · ".join([*parts, _("shipped")] if run.shipped else parts)
+
+
+def plain(text: str) -> str:
+    """A text from outside without the signs that markdown reads; letters keep their marks."""
+    return "".join(c for c in text if re.match(r"[\w .,()=·/-]", c) or unicodedata.category(c)[0] == "M")
+
+
+def literal(text) -> str:
+    """A sentence that may quote what came from outside, for markdown: each of its signs stands as it was written."""
+    return re.sub(r"([\\`*$~<>\[\]])", r"\\\1", str(text))
+
+
+def label_of(name: str) -> str:
+    """The label of a run, as every picker shows it."""
+    labels = cached.once(f"labels, {language()}", lambda: run_labels(cached.finished()))
+    return labels.get(name, name)
+
+
+def colour_families(names: Sequence[str]) -> dict[str, str]:
+    """Label -> family of these runs, the way figures want it."""
+    return {label_of(r.name): r.family for r in cached.finished() if r.name in names}
+
+
+def pick_model(
+    key: str = MODEL,
+    *,
+    families: tuple[str, ...] | None = None,
+    label: str | None = None,
+    prefer: Sequence[str] = ("vae",),
+    help: str | None = None,
+) -> str:
+    """Name of one finished run, of these families or of all. Says so and stops the page if there is none.
+
+    prefer: families whose first run is the default. An unknown value in the URL falls back to the default.
+    """
+    runs = _runs_or_stop(families)
+    order = sorted(range(len(runs)), key=lambda i: (_rank(runs[i].family, prefer), i))
+    names = [run.name for run in runs]
+    return pick_run(st.selectbox, label or _("Model"), names, index=order[0], key=key, help=help)
+
+
+def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, **rest):
+    """`address.pick` of runs: shown by their labels, in the address by their names, also where they are the default."""
+    labels = {name: (format_func or label_of)(name) for name in names}  # as they are now: the next run has others
+    return address.pick(
+        widget, label, names, key=key, format_func=lambda name: labels.get(name, name), always=True,
+        called=partial(run_called, names=names), unknown=partial(_say_why_not, names=names),
+        gone=_say_gone, **rest,
+    )  # fmt: skip
+
+
+def pick_models(
+    key: str = MODELS,
+    *,
+    families: tuple[str, ...] | None = None,
+    label: str | None = None,
+    max_selections: int = 4,
+    default: Sequence[str] | None = None,
+    help: str | None = None,
+) -> list[str]:
+    """Names of 1..max_selections finished runs; by default the first run of each family. Stops the page if none."""
+    runs = _runs_or_stop(families)
+    if default is None:
+        first = {run.family: run.name for run in reversed(runs)}
+        default = [run.name for run in runs if first[run.family] == run.name]
+    default = [name for name in default if any(r.name == name for r in runs)][:max_selections]
+    _forget_other_default(key, default)
+    chosen = pick_run(
+        st.multiselect, label or _("Models"), [run.name for run in runs], default=default, key=key,
+        max_selections=max_selections, help=help, wrap=True,
+    )  # fmt: skip
+    if not chosen:
+        st.info(_("Choose at least one model."))
+        st.stop()
+    return chosen
+
+
+def _forget_other_default(key: str, default: list[str]) -> None:
+    """What another page proposed and nobody changed is no choice: each page begins with its own default."""
+    proposed = st.session_state.get(f"{key}_proposed")
+    if proposed not in (None, default) and st.session_state.get(key) == proposed:
+        del st.session_state[key]
+    st.session_state[f"{key}_proposed"] = default
+
+
+def _rank(family: str, prefer: Sequence[str]) -> int:
+    return prefer.index(family) if family in prefer else len(prefer)
+
+
+def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
+    runs = cached.finished(families)
+    if not runs:
+        which = ", ".join(family_title(f) for f in families) if families else ""
+        text = _("No trained {} here yet.").format(which) if which else _("There is no trained model here yet.")
+        st.info(text + " " + _("Train one first; a small one takes a minute or two."))
+        st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
+        st.stop()
+    return runs
+
+
+def run_called(asked: str, names: Sequence[str]) -> str | None:
+    """The one of these runs that a link calls so: by its name, its fingerprint or the beginning of it, or by a label
+    that no other one has; else None."""
+    labels = {asked, " · ".join(_(part) for part in asked.split(" · "))}
+    hits = [name for name in names if len(asked) >= 6 and _means(asked, name)]
+    if not hits:
+        known = {run.name: run_label(run) for run in cached.runs() if run.name in names}
+        hits = [n for n, text in known.items() if labels & {text, f"{text} · {n[-12:-6]}"}]
+    return hits[0] if len(hits) == 1 else None
+
+
+def _means(asked: str, name: str) -> bool:
+    return name == asked or name.rpartition("-")[2].startswith(asked)
+
+
+def _say_why_not(asked: str, names: Sequence[str]) -> None:
+    """A sentence where a link asks for a run that this page cannot show, or does not say which."""
+    others = [run for run in cached.runs() if run.name not in names]
+    other = run_called(asked, [run.name for run in others])
+    for run in others:
+        if run.name == other:
+            return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
+    several = sum(run_label(run) == asked for run in cached.runs()) > 1
+    reason = _("several models here are called so") if several else _("there is no such model here")
+    st.info(_("The link asks for {}: {}.").format(literal(asked[:80]), reason))
+
+
+def _say_gone(name: str) -> None:
+    """A sentence if a run that was chosen has left the store."""
+    if name not in {run.name for run in cached.runs()}:
+        st.info(_("{} is no longer here: it was deleted or renamed.").format(name))
+
+
+def _why_not(run: RunInfo) -> str:
+    if run.status != "finished":
+        return _("this run is {}").format(run.status)
+    takes = {"sequence": _("sequences of pictures"), "pair": _("pairs of pictures")}.get(run.traits["input"])
+    if takes:
+        return _("it takes {}, and here single pictures are encoded").format(takes)
+    return _("this page is about other families")
+
+
+def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
+    """One sentence if the run (RunInfo or Run) knows the shown test pictures, or was trained on other things."""
+    trained = datasets.data_of(getattr(run, "info", run).config)
+    relation = datasets.relation(trained, dataset)
+    if relation == datasets.shown.SEEN:
+        return _("This model was trained on all of MNIST, and the digits shown here are among its training pictures.")
+    if relation == datasets.shown.FOREIGN:
+        title = plain(datasets.title_of(trained.name))
+        return _("This model was trained on {}; the pictures shown here are of another kind.").format(title)
+    return None
+
+
+def caption_seen(run, dataset: str = datasets.EMBEDDED) -> None:
+    """Write `seen_note` under a picture, where there is something to say."""
+    note = seen_note(run, dataset)
+    if note:
+        st.caption(note)

@@ -1,0 +1,321 @@
+"""The bank of latent sliders: one code z that all sliders, maps and buttons of the page move, and that the URL keeps.
+
+The code is a text under the key `z` ("0.12,-1.3"), in the session and in the URL. Empty, unreadable or of another
+length, it means: the code of the chosen digit. Everything drawn from z goes through `decode_view`.
+"""
+
+import contextlib
+import math
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import streamlit as st
+
+from aevae.latent.sampling import prior, prior_name
+from aevae.store.checkpoints import NoSuchRun
+from aevae.ui.frame.i18n import _
+from aevae.ui.shared import address, cached
+from aevae.ui.shared.run_picker import DIGIT
+
+CODE, DRAW, DIM_X, DIM_Y = "z", "draw", "dim_x", "dim_y"
+PRIOR_REACH = 3.0  # standard deviations of the prior that a slider covers at least
+LONGEST = 12_000  # characters of a code in the URL
+_OWNER = "z_model"  # whose code it is
+_DIGIT_SEEN = "z_digit"  # the digit that was chosen when the code was last set
+
+
+@dataclass(frozen=True, eq=False)
+class Bank:
+    """What the page knows of one run's latent space; arrays in the latent's own numbering, read only.
+
+    codes (N, D) and labels (N,) of the shown test pictures; order (D,) strongest first; score (D,), unit; active (D,)
+    bool; low, high (D,): what the sliders cover; near, far (D,): what strips and grids cover.
+    """
+
+    name: str
+    family: str
+    dataset: str
+    prior: float  # s0 of the prior N(0, s0^2 I); 0: the model has none
+    codes: np.ndarray
+    labels: np.ndarray
+    order: np.ndarray
+    score: np.ndarray
+    unit: str
+    active: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    near: np.ndarray
+    far: np.ndarray
+
+    @property
+    def latent_dim(self) -> int:
+        return len(self.order)
+
+    @property
+    def alive(self) -> list[int]:
+        """The dimensions that carry something, strongest first."""
+        return [d for d in self.order.tolist() if self.active[d]]
+
+    @property
+    def dead(self) -> list[int]:
+        return [d for d in self.order.tolist() if not self.active[d]]
+
+    def step(self, dim: int) -> float:
+        """Step of a slider: about two hundredths of a standard step of the range, a power of ten."""
+        return 10.0 ** (math.floor(math.log10(self.high[dim] - self.low[dim])) - 2)
+
+    def amount(self, dim: int) -> str:
+        """What a dimension carries: `1.2 nats`."""
+        amount = f"{self.score[dim]:.2g}"
+        return _("{} nats").format(amount) if self.prior else _("variance {}").format(amount)
+
+    def label(self, dim: int) -> str:
+        """`z3 · 1.2 nats`."""
+        return f"z{dim} · {self.amount(dim)}"
+
+
+def open_bank(name: str) -> Bank:
+    """The bank of a run. Raises ValueError, in one sentence, where the run or its pictures can not be read."""
+    run = cached.run(name)
+    shown = run.shown.name
+    codes, summary = cached.codes(name, shown), cached.latent_summary(name)
+    near, far = nominal_range(summary["mean"], summary["std"], run.model.prior_scale)
+    low, high = reach(codes, near, far)
+    return Bank(
+        name=name,
+        family=run.info.family,
+        dataset=shown,
+        prior=run.model.prior_scale,
+        codes=codes,
+        labels=cached.test_digits(shown)[1],
+        order=summary["order"],
+        score=summary["score"],
+        unit=summary["score_name"],
+        active=summary["active"],
+        low=low,
+        high=high,
+        near=near,
+        far=far,
+    )
+
+
+def decode_view(run, z: np.ndarray) -> np.ndarray:
+    """The picture float32 (28, 28) in [0, 1] of one code z (D,): the only way from a code to the large picture."""
+    return cached.applied(run, "decode", z[None])[0, 0]
+
+
+# -- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def nominal_range(mean: np.ndarray, std: np.ndarray, prior_std: float) -> tuple[np.ndarray, np.ndarray]:
+    """Per dimension (D,), low and high: +-3 s0 under a prior N(0, s0^2), else mean +- 3 std of the codes (float64)."""
+    if prior_std:
+        return np.full(len(mean), -PRIOR_REACH * prior_std), np.full(len(mean), PRIOR_REACH * prior_std)
+    width = 3 * np.maximum(np.asarray(std, np.float64), 1e-3 * max(1e-3, float(np.max(std))))
+    return mean - width, mean + width
+
+
+def reach(codes: np.ndarray, near: np.ndarray, far: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The range near..far (D,), widened so that every code (N, D) lies in it, ends rounded outwards to two digits."""
+    low, high = np.minimum(near, codes.min(0)), np.maximum(far, codes.max(0))
+    unit = 10.0 ** (np.floor(np.log10(high - low)) - 1)
+    return np.floor(low / unit + 1e-9) * unit, np.ceil(high / unit - 1e-9) * unit
+
+
+def format_code(z: np.ndarray) -> str:
+    """`0.12,-1.3`: four significant digits, finer than any slider step a person can see."""
+    return ",".join(f"{v:.4g}" if v else "0" for v in np.asarray(z, np.float64))
+
+
+def parse_code(text: str, latent_dim: int) -> np.ndarray | None:
+    """The code (D,) float32 in `text`, or None where it is not `latent_dim` finite numbers with commas between."""
+    if not text or len(text) > LONGEST or text.count(",") != latent_dim - 1:
+        return None
+    try:
+        z = np.array([float(part) for part in text.split(",")], np.float64)
+    except ValueError:
+        return None
+    return z.astype(np.float32) if np.isfinite(z).all() and np.abs(z).max() < 1e30 else None
+
+
+def clip(z: np.ndarray, bank: Bank) -> np.ndarray:
+    """z within what the sliders cover."""
+    return np.clip(z, bank.low, bank.high).astype(np.float32)
+
+
+def fitted_draw(codes: np.ndarray, seed: int) -> np.ndarray:
+    """One draw (D,) float32 of the Gaussian with the mean and the full covariance of `codes` (N, D)."""
+    rng = np.random.default_rng(seed)
+    centred = codes.astype(np.float64) - codes.mean(0, dtype=np.float64)
+    mixed = rng.standard_normal(len(codes)) @ centred / math.sqrt(len(codes))  # covariance = centred' centred / N
+    return (codes.mean(0, dtype=np.float64) + mixed).astype(np.float32)
+
+
+def prior_density(z: np.ndarray, prior_std: float = 1.0) -> tuple[float, float]:
+    """log N(z; 0, s0^2 I) of a code (D,), and its mean over draws of it, -D/2 (log 2 pi s0^2 + 1). Nats."""
+    d = len(z)
+    constant = -d * math.log(math.sqrt(2 * math.pi) * prior_std)
+    return constant - 0.5 * float(np.square(z / prior_std, dtype=np.float64).sum()), constant - 0.5 * d
+
+
+# -- the code in the session -----------------------------------------------------------------------------------------
+
+
+def digit_code(bank: Bank) -> np.ndarray:
+    """The code (D,) of the chosen digit, or of the reader's own picture."""
+    own = st.session_state.get(f"{DIGIT}_own")
+    if own is not None:
+        with contextlib.suppress(NoSuchRun):  # deleted elsewhere: the page says so, after this callback
+            return cached.applied(cached.run(bank.name), "encode", own[None])[0]
+    number = st.session_state.get(DIGIT, 0)
+    return bank.codes[number if 0 <= number < len(bank.codes) else 0]
+
+
+def current_code(bank: Bank) -> np.ndarray:
+    """z (D,) float32, within the range of the sliders: the one in the session, else the digit's."""
+    z = parse_code(st.session_state.get(CODE, ""), bank.latent_dim)
+    return clip(digit_code(bank) if z is None else z, bank)
+
+
+def set_code(z: np.ndarray | None, bank: Bank) -> None:
+    """Make z (D,) the code; None: that of the chosen digit. For callbacks: before the widgets are drawn."""
+    st.session_state[CODE] = "" if z is None else format_code(clip(z, bank))
+
+
+def move(dim: int, bank: Bank) -> None:
+    """A slider was released."""
+    z = current_code(bank).copy()
+    z[dim] = st.session_state[slider_key(dim)]
+    set_code(z, bank)
+
+
+def place(dims: tuple[int, int], xy: tuple[float, float], bank: Bank) -> None:
+    """A place of the plane of two dimensions was chosen."""
+    z = current_code(bank).copy()
+    z[list(dims)] = xy
+    set_code(z, bank)
+
+
+def draw(bank: Bank, fitted: bool, next_one: bool = True) -> None:
+    """A random code: of the prior (without one of N(0, I)), or of the Gaussian fitted to the codes.
+
+    The seed counts up, and the page shows it.
+    """
+    st.session_state[DRAW] = st.session_state.get(DRAW, 0) + next_one
+    seed = st.session_state[DRAW]
+    set_code(fitted_draw(bank.codes, seed) if fitted else prior(1, bank.latent_dim, seed, bank.prior or 1)[0], bank)
+
+
+def settle(bank: Bank) -> None:
+    """After the digit is picked: a code of another model gives way, and so does the last one to a new digit. The code
+    that an address asks for belongs to the model and the digit beside it."""
+    state = st.session_state
+    if (said := address.asked(CODE)) is not None:
+        state[CODE] = said[-1] if said else ""
+        state.pop(_OWNER, None)
+        state.pop(_DIGIT_SEEN, None)
+    digit = _digit_chosen()
+    if state.get(_OWNER) not in (None, bank.name):
+        state[CODE] = ""
+        if bank.latent_dim > 1:
+            state[DIM_X], state[DIM_Y] = bank.order[:2].tolist()
+    elif state.get(_DIGIT_SEEN) not in (None, digit):
+        state[CODE] = ""
+    state[_OWNER], state[_DIGIT_SEEN] = bank.name, digit
+
+
+def _digit_chosen() -> tuple[int, int]:
+    own = st.session_state.get(f"{DIGIT}_own")
+    return st.session_state.get(DIGIT, 0), 0 if own is None else zlib.crc32(own.tobytes())
+
+
+# -- widgets ---------------------------------------------------------------------------------------------------------
+
+
+def slider_key(dim: int) -> str:
+    return f"z_{dim}"
+
+
+def sliders(dims: list[int], z: np.ndarray, bank: Bank, columns: int = 2) -> None:
+    """A slider for each of `dims`, row by row; releasing one sets its number of the code."""
+    for start in range(0, len(dims), columns):
+        for column, dim in zip(st.columns(columns), dims[start : start + columns], strict=False):
+            st.session_state[slider_key(dim)] = float(z[dim])
+            column.slider(
+                bank.label(dim),
+                float(bank.low[dim]),
+                float(bank.high[dim]),
+                step=bank.step(dim),
+                key=slider_key(dim),
+                on_change=move,
+                args=(dim, bank),
+            )
+
+
+def choose_dim(label: str, dims: list[int], key: str) -> int:
+    """One of `dims`; the first is the default."""
+    return address.pick(st.selectbox, label, dims, format_func=lambda d: f"z{d}", key=key, width=120)
+
+
+def code_field(bank: Bank) -> None:
+    """The code as text: to copy, to paste; what stands there, stands in the address."""
+    text = st.text_input(
+        _("The code z as text"),
+        key=CODE,
+        max_chars=LONGEST,
+        placeholder=_("empty: the code of the chosen digit"),
+        help=_("{} numbers with commas between. It is part of the link; anything else is ignored.").format(
+            bank.latent_dim
+        ),
+        persist_state="session",
+    )
+    address.tell(CODE, *filter(None, [text]))
+    if text and parse_code(text, bank.latent_dim) is None:
+        st.caption(
+            _("This is not a code of {} numbers, so the code of the chosen digit is shown.").format(bank.latent_dim)
+        )
+
+
+def start_buttons(bank: Bank) -> None:
+    """Zero, a random draw, the code of the chosen digit."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        st.button(
+            _("Zero"), key="start_zero", on_click=set_code, args=(np.zeros(bank.latent_dim), bank),
+            help=_("All numbers 0: the middle of the prior") if bank.prior else _("All numbers 0"),
+        )  # fmt: skip
+        st.button(
+            _("Random draw"), key="start_prior", icon=":material/casino:", on_click=draw, args=(bank, False),
+            help=_("A draw of {}, the prior").format(prior_name(bank.prior)) if bank.prior
+            else _("A draw of N(0, I); this model has no prior"),
+        )  # fmt: skip
+        if not bank.prior:
+            st.button(
+                _("Fitted draw"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(bank, True),
+                help=_("A draw of the Gaussian with the mean and covariance of the test codes"),
+            )  # fmt: skip
+        st.button(
+            _("Chosen digit"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, bank),
+            help=_("The code of the digit chosen above"),
+        )  # fmt: skip
+        st.number_input(
+            _("Seed"), 0, 2**31 - 2, key=DRAW, width=110, bind="query-params",
+            help=_("Each draw counts one up; the same seed gives the same code."),
+            on_change=draw, args=(bank, False, False),
+        )  # fmt: skip
+
+
+def norm_note(z: np.ndarray, bank: Bank) -> str:
+    """Where z lies, in words: its norm and density beside what is typical."""
+    norm = float(np.linalg.norm(z))
+    low, high = np.quantile(np.linalg.norm(bank.codes, axis=1), (0.05, 0.95))
+    digits = _("nine of ten test pictures have {:.2f} to {:.2f}").format(low, high)
+    if not bank.prior:
+        return _("‖z‖ = **{:.2f}**; {}. This model has no prior: nothing says which codes are likely.").format(
+            norm, digits
+        )
+    here, typical = prior_density(z, bank.prior)
+    return _(
+        "‖z‖ = **{:.2f}**; a draw of the prior {} has about {:.2f}, and {}. "
+        "log p(z) = **{:.1f}** nats; the mean over draws is {:.1f}."
+    ).format(norm, prior_name(bank.prior), bank.prior * math.sqrt(bank.latent_dim), digits, here, typical)

@@ -1,0 +1,309 @@
+"""Bank and pad in the browser: what `bank.js` and `pad.js` get, and what of their answers is believed."""
+
+import math
+import zlib
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import streamlit as st
+
+from aevae import datasets
+from aevae.browser.blob import class_numbers
+from aevae.figures.palette import family_colour
+from aevae.ui.digit import picker
+from aevae.ui.frame.i18n import _
+from aevae.ui.live import component
+from aevae.ui.shared import address, cached, image_sheets, run_picker
+from aevae.ui.shared.run_picker import DIGIT
+from aevae.ui.sliders import latent_code as banks
+from aevae.ui.sliders import server_view
+from aevae.ui.sliders.latent_code import Bank
+
+BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
+READ = "z_read"  # session: component -> number of its last letter
+GRID = 15  # pictures a side of the manifold
+FIRST_CORNERS = (0, 1, 7)  # classes of the three digits of a plane at first
+COMFORT = 2.0  # standard deviations
+MOST_BESIDE = 3
+FEW = 4  # sliders that stand in one column
+BAND = (0.05, 0.95)  # quantiles that the gauge shows
+
+
+def pick_beside(bank: Bank) -> list[str]:
+    """Names of at most three other runs with the same code size, which decode the same code; in the URL."""
+    others = [r for r in cached.finished() if r.latent_dim == bank.latent_dim and r.name != bank.name]
+    names = [r.name for r in others]
+    return run_picker.pick_run(
+        st.multiselect,
+        _("Beside it"),
+        names,
+        key=BESIDE,
+        max_selections=MOST_BESIDE,
+        disabled=not names,
+        placeholder=_("the same code, decoded by another model")
+        if names
+        else _("no other model has codes of this size"),
+        help=_("Models with {} numbers in their code. Each has learnt its own meaning of them.").format(
+            bank.latent_dim
+        ),
+        wrap=True,
+    )
+
+
+def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
+    """The live bank with the code z (D,)."""
+    middle, spread = comfort(bank)
+    spec = {
+        "run": bank.name,
+        "key": DIGIT,
+        "models": _models([bank.name, *beside]),
+        "names": [f"z{d}" for d in range(bank.latent_dim)],
+        "amounts": [bank.amount(d) for d in range(bank.latent_dim)],
+        "alive": len(bank.alive),
+        "gauge": gauge(bank),
+        "read": st.session_state.get(READ, {}),
+        "texts": _bank_texts(bank),
+    }
+    arrays = {
+        "order": np.array([*bank.alive, *bank.dead]),
+        "z": z,
+        "home": banks.clip(banks.digit_code(bank), bank),
+        "low": bank.low,
+        "high": bank.high,
+        "step": np.array([bank.step(d) for d in range(bank.latent_dim)]),
+        "soft_low": middle - spread,
+        "soft_high": middle + spread,
+    }
+    kinds = {name: array.astype(np.int32 if name == "order" else np.float32) for name, array in arrays.items()}
+    component.mount(
+        "bank", "bank_live", spec, kinds, programs=[bank.name, *beside], shape=_room(bank, 1 + len(beside)),
+        on_send=lambda payload: receive(payload, bank, "bank"),
+    )  # fmt: skip
+
+
+def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -> None:
+    """The live pad and its choices. picture (1, 28, 28) float in [0, 1]: the chosen digit, of class `label`."""
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        mode = _choice(_("Plane"), PLANE, {"dims": _("of two numbers"), "digits": _("through three digits")})
+        dims = _dims(bank) if mode == "dims" else (0, 0)
+        behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
+        even = mode != "dims" or behind != "pictures" or not bank.prior or _spacing() == "even"
+    corners = _corners(bank) if mode == "digits" else np.zeros((0, 1, 28, 28))
+    if mode == "dims" and dims[0] == dims[1]:
+        st.info(_("Choose two different dimensions."))
+        return
+    arrays = {"picture": image_sheets.to_bytes(picture).ravel()}
+    if mode == "dims":
+        arrays["xs"], arrays["ys"] = server_view.grid_lines(bank, dims, GRID, not even)
+    else:
+        arrays["three"] = cached.applied(cached.run(bank.name), "encode", corners)
+        arrays["three_pictures"] = image_sheets.to_bytes(corners)[:, 0]
+    choice = {
+        "mode": mode,
+        "dims": list(dims),
+        "three": [zlib.crc32(picture.tobytes()) for picture in corners],
+        "behind": behind,
+        "posterior": _posterior(bank, label),
+    }
+    _mount_pad(bank, choice, arrays, beside, lambda payload: receive(payload, bank, "pad"))
+
+
+def plane(bank: Bank, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
+    """The pad of a code of two numbers by itself, at z (2,); on_send gets {z, n}."""
+    behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
+    xs, ys = server_view.grid_lines(bank, (0, 1), GRID, False)
+    choice = {"mode": "dims", "dims": [0, 1], "three": [], "behind": behind, "posterior": ""}
+    arrays = {"picture": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
+    _mount_pad(bank, choice, arrays, [], on_send)
+
+
+def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_send: Callable[[dict], None]) -> None:
+    names = list(cached.class_names(bank.dataset))
+    spec = {
+        "run": bank.name,
+        "key": DIGIT,
+        "models": _models([bank.name, *beside]),
+        "grid": GRID,
+        "classes": names if len(names) <= picker.MAX_PILLS else [],
+        "read": {"pad": st.session_state.get(READ, {}).get("pad", 0)},
+        "texts": _pad_texts(bank),
+    }
+    arrays |= {
+        "codes": _light(bank.codes),
+        "labels": class_numbers(bank.labels),
+        "low": bank.low.astype(np.float32),
+        "high": bank.high.astype(np.float32),
+    }
+    component.mount(
+        "pad", "pad_live", spec | choice, arrays, programs=[bank.name, *beside],
+        shape={"height": 460, "narrow": 640}, on_send=on_send,
+    )  # fmt: skip
+
+
+# -- what comes back -------------------------------------------------------------------------------------------------
+
+
+def receive(payload: dict, bank: Bank, who: str) -> None:
+    """A letter of the browser: {z: D numbers, n: which letter}. What does not fit is dropped."""
+    read(payload, who)
+    z = believable(payload.get("z"), bank.latent_dim)
+    if z is not None:
+        banks.set_code(z, bank)
+
+
+def read(payload: dict, who: str) -> None:
+    """Remember which letter was the last."""
+    n = payload.get("n")
+    if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53:
+        st.session_state[READ] = {**st.session_state.get(READ, {}), who: n}
+
+
+def believable(z, latent_dim: int) -> np.ndarray | None:
+    """z as a code (D,) float32 if it is a list of `latent_dim` finite numbers, else None."""
+    if not isinstance(z, list) or len(z) != latent_dim:
+        return None
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e30 for v in z):
+        return None  # NaN is not smaller either
+    return np.array(z, np.float32)
+
+
+# -- numbers ---------------------------------------------------------------------------------------------------------
+
+
+def comfort(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+    """Middle and half width (D,) of the comfortable range: two standard deviations of the prior, else of the codes."""
+    if bank.prior:
+        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT * bank.prior)
+    return bank.codes.mean(0, dtype=np.float64), COMFORT * bank.codes.std(0, dtype=np.float64)
+
+
+def gauge(bank: Bank) -> dict:
+    """Ranges of the norm that hold nine of ten codes, and nine of ten draws of the prior (None without one)."""
+    from scipy.special import gammaincinv
+
+    codes = np.quantile(np.linalg.norm(bank.codes, axis=1), BAND).tolist()
+    prior = bank.prior * np.sqrt(2 * gammaincinv(bank.latent_dim / 2, BAND))  # chi distribution
+    end = 1.5 * max(codes[1], prior[1], 1e-6)
+    return {"codes": codes, "prior": prior.tolist() if bank.prior else None, "std": bank.prior, "end": end}
+
+
+def _room(bank: Bank, models: int) -> dict[str, int]:
+    """Pixels that the bank will take (sliders/bank.css), to be kept free while it loads."""
+    n = len(bank.alive)
+    rows = 72 * n if n <= FEW else 63 * math.ceil(n / 2)
+    rows += 40 if bank.dead else 0
+    gauge_height = 95 if bank.prior else 77
+    pictures_height = 293 if models == 1 else 155 * math.ceil(models / 2)
+    narrow = min(63 * n + (40 if bank.dead else 0), 368)
+    return {"height": max(min(rows, 528) + 45, pictures_height + gauge_height), "narrow": 232 + narrow}
+
+
+def _light(codes: np.ndarray) -> np.ndarray:
+    """Half precision is finer than a point on the screen, where it reaches."""
+    return codes.astype(np.float16 if np.abs(codes).max() < 60_000 else np.float32)
+
+
+# -- choices ---------------------------------------------------------------------------------------------------------
+
+
+def _choice(label: str, key: str, options: dict[str, str]) -> str:
+    return address.pick(
+        st.segmented_control, label, list(options), default=next(iter(options)), required=True, key=key,
+        format_func=options.get,
+    )  # fmt: skip
+
+
+def _dims(bank: Bank) -> tuple[int, int]:
+    order = bank.order.tolist()
+    return banks.choose_dim(_("Across"), order, banks.DIM_X), banks.choose_dim(
+        _("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y
+    )
+
+
+def _spacing() -> str:
+    return st.segmented_control(
+        _("Grid lines"),
+        ["even", "prior"],
+        default="even",
+        required=True,
+        format_func={"even": _("evenly spaced"), "prior": _("equal prior mass")}.get,
+        key="spacing",
+        persist_state="session",
+    )
+
+
+def _corners(bank: Bank) -> np.ndarray:
+    """Three pictures (3, 1, 28, 28); by default of three classes, with three codes, as far as there are so many."""
+    usable = np.unique(bank.codes, axis=0, return_index=True)[1]
+    first = picker.first_of(cached.test_digits(bank.dataset)[1], FIRST_CORNERS, usable)
+    with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):
+        pick = partial(picker.pick_digit, dataset=bank.dataset, models=())
+        chosen = []
+        for column, key, number, title in zip(st.columns(3), THREE, first, _three_titles(), strict=True):
+            with column:
+                chosen.append(pick(key, default=number, label=title)[0])
+    return np.stack(chosen)
+
+
+def _three_titles() -> list[str]:
+    return [_("First"), _("Second"), _("Third")]
+
+
+# -- texts -----------------------------------------------------------------------------------------------------------
+
+
+def _models(names: list[str]) -> list[dict]:
+    families = {run.name: run.family for run in cached.finished()}
+    labels = run_picker.run_labels(cached.finished())
+    return [{"run": n, "label": labels.get(n, n), "colour": family_colour(families.get(n, ""))} for n in names]
+
+
+def _posterior(bank: Bank, label: int | None) -> str:
+    names = cached.class_names(bank.dataset)
+    whose = _("your picture") if label is None else _("the chosen {}").format(names[label])
+    return _("q(z|x) of {}: 1 and 2 σ").format(whose) if bank.prior else ""
+
+
+def _bank_texts(bank: Bank) -> dict:
+    codes = _("digits") if bank.dataset in datasets.DIGITS else _("pictures")
+    return {
+        "row": _("Double click: back to the value of the chosen digit"),
+        "outside": _("outside the usual range"),
+        "none": _("No dimension of this code carries anything: the model ignores its code."),
+        "dead": _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead)),
+        "help": _(
+            "Double click, or Delete, resets a number to the chosen digit (▴). The line beneath is the usual range, "
+            "two standard deviations of {}. Arrows, Home and End move the slider in focus."
+        ).format(_("the prior") if bank.prior else _("the codes")),
+        "picture": _("The picture that {model} decodes from z"),
+        "nats": _("nats"),
+        "draws": _("draws of the prior"),
+        "codes": _("codes of {}").format(codes),
+        "gauge": _("Bars hold nine of ten. ‖z‖ is the distance from 0."),
+        "verdict": [
+            _("nearer to 0 than 19 of 20 {}").format(codes),
+            _("as far out as real {}").format(codes),
+            _("farther out than 19 of 20 {}").format(codes),
+        ],
+    }
+
+
+def _pad_texts(bank: Bank) -> dict:
+    return {
+        "label": _("A plane of the latent space. Arrows move, Enter pins a picture, P plays the path."),
+        "help": _("Move to decode. Click to pin a picture, click it to unpin. Press and drag to draw a path."),
+        "fade": _("Points fade with their distance from the plane."),
+        "flat": _("Choose three different digits.")
+        if len(np.unique(bank.codes, axis=0)) > 2
+        else _("No plane here: the test images have fewer than three different codes."),
+        "picture": _("The picture that {model} decodes from z"),
+        "path": _("Path and pins"),
+        "play": _("▶ Play"),
+        "pause": _("❚❚ Pause"),
+        "speed": _("Speed"),
+        "loop": _("Loop"),
+        "no_path": _("Clear path"),
+        "no_pins": _("Clear pins"),
+        "pinned": _("pinned"),
+    }

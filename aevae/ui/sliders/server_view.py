@@ -1,0 +1,74 @@
+"""What the page of sliders draws of a whole space: the grid of a manifold, strips of traversals."""
+
+import io
+
+import numpy as np
+import streamlit as st
+from PIL import Image, ImageDraw, ImageFont
+
+from aevae.latent import traversal
+from aevae.ui.shared import cached, image_sheets
+from aevae.ui.sliders.latent_code import Bank
+
+MARK = (68, 121, 207)
+GUTTER = 48  # pixels left of a strip, for its name
+
+
+def grid_lines(bank: Bank, dims: tuple[int, int], n: int, by_prior: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Values of two dimensions at the lines of a grid, both (n,) rising: even, or with equal prior mass between."""
+    if by_prior:
+        line = np.float32(bank.prior) * traversal.prior_grid(n)[0, :, 0]
+        return line, line
+    return tuple(np.linspace(bank.near[d], bank.far[d], n, dtype=np.float32) for d in dims)
+
+
+def grid_sheet(bank: Bank, z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> bytes:
+    """PNG (`image_sheets.raw_sheet`) of the decoded plane of `dims` through z (D,): x to the right, y upwards."""
+    rest = z.copy()
+    rest[list(dims)] = 0  # they are overwritten: one cached sheet for all places of the plane
+    return _grid_sheet(bank.name, rest.tobytes(), dims, xs.tobytes(), ys.tobytes())
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _grid_sheet(name: str, rest: bytes, dims: tuple[int, int], xs: bytes, ys: bytes) -> bytes:
+    z, xs, ys = (np.frombuffer(part, np.float32) for part in (rest, xs, ys))
+    codes = traversal.plane_grid(z, dims, xs, ys)  # (n, n, D)
+    images = cached.run(name).decode(codes.reshape(-1, len(z)))
+    return image_sheets.raw_sheet(images, len(xs))
+
+
+def nearest_cell(xy: tuple[float, float], xs: np.ndarray, ys: np.ndarray) -> int:
+    """Number of the grid's picture nearest to (x, y), row by row from the top left."""
+    column, row = np.abs(xs - xy[0]).argmin(), len(ys) - 1 - np.abs(ys - xy[1]).argmin()
+    return int(row * len(xs) + column)
+
+
+def cell_place(index: int, xs: np.ndarray, ys: np.ndarray) -> tuple[float, float]:
+    """(x, y) of the grid's picture with that number."""
+    row, column = divmod(index, len(xs))
+    return float(xs[column]), float(ys[len(ys) - 1 - row])
+
+
+def strips(bank: Bank, z: np.ndarray, dims: list[int], steps: int = 11, scale: int = 2) -> bytes:
+    """PNG with a row per dimension: z (D,) with that one number moved through its range, the rest kept.
+
+    The name of the dimension stands on the left; a line underlines the step that is nearest to z.
+    """
+    values = {d: np.linspace(bank.near[d], bank.far[d], steps, dtype=np.float32) for d in dims}
+    codes = np.concatenate([traversal.traverse(z, d, values[d]) for d in dims])
+    images = cached.applied(cached.run(bank.name), "decode", codes)[:, 0]  # (rows * steps, 28, 28)
+    side, gap = images.shape[1] * scale, 4
+    body = image_sheets.to_bytes(images).repeat(scale, 1).repeat(scale, 2)
+    out = Image.new("RGBA", (GUTTER + steps * (side + gap) - gap, len(dims) * (side + gap)), (0, 0, 0, 0))
+    pen, font = ImageDraw.Draw(out), ImageFont.load_default(14)
+    for row, d in enumerate(dims):
+        top, here = row * (side + gap), int(np.abs(values[d] - z[d]).argmin())
+        pen.text((GUTTER - 10, top + side / 2), f"z{d}", fill=(*image_sheets.GAP, 255), font=font, anchor="rm")
+        for column in range(steps):
+            left = GUTTER + column * (side + gap)
+            out.paste(Image.fromarray(body[row * steps + column]), (left, top))
+            if column == here:
+                pen.rectangle((left, top + side, left + side - 1, top + side + 2), fill=(*MARK, 255))
+    file = io.BytesIO()
+    out.save(file, "PNG", compress_level=1)
+    return file.getvalue()
