@@ -6,18 +6,18 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # thirty sessions share the cores
 
 import streamlit as st
 
-from aevae.ui.frame import access, layout, monitoring, server
+from aevae.ui.frame import access, layout, menu, monitoring, server
 
 if st.runtime.exists():  # in a session
     st.set_page_config(page_icon="✍️", layout="wide")  # first: else a page's icon is fetched from the network
     layout.start()
-    page = st.navigation(layout.pages(), expanded=True)
-    st.set_page_config(page_title=layout.tab_title(page.title))
+    page = st.navigation(menu.pages(), expanded=True)
+    st.set_page_config(page_title=menu.tab_title(page.title))
     layout.frame(access.ticket())
     access.door()
     layout.run(page)
 else:  # before the first session
-    layout.announce()
+    menu.announce()
     app = st.App(
         __file__,
         routes=server.routes(),

@@ -80,7 +80,7 @@ def opened(browser, path: str) -> tuple[float, float]:
 
 def warm(browser) -> None:
     """Print the table of a warm server."""
-    from aevae.ui.frame import layout
+    from aevae.ui.frame import menu
 
     process, url = serve()
     browser = browser.new_context()  # whose tabs share what was fetched
@@ -91,7 +91,7 @@ def warm(browser) -> None:
         tab = browser.new_page()
 
         def rows():
-            for page in layout.all_pages()[1:]:
+            for page in menu.all_pages()[1:]:
                 first, *again = (by_menu(tab, url, page.title) for _ in range(4))
                 new = [seconds(browser, url, page.url_path, there(page.title)) for _ in range(3)]
                 yield page.url_path, first, median(again), median(new)

@@ -21,7 +21,7 @@ from aevae.outputs import Loss
 from aevae.paths import ROOT
 from aevae.queue import jobs
 from aevae.runs import load_run, train_or_load
-from aevae.ui.frame import layout
+from aevae.ui.frame import menu
 
 
 # 1. A frozen config that inherits the nearest parent's, and a class that overrides what differs.
@@ -136,9 +136,7 @@ def test_it_is_compared(shy):
     assert "Shy AE" in words + str([box.options for box in at.multiselect])
 
 
-@pytest.mark.parametrize(
-    "page", [page for page in layout.all_pages() if page.url_path in ("contraction", "bottleneck")]
-)
+@pytest.mark.parametrize("page", [page for page in menu.all_pages() if page.url_path in ("contraction", "bottleneck")])
 def test_a_lab_is_not_disturbed_by_it(shy, page, monkeypatch):
     monkeypatch.delenv("AEVAE_PRETRAINED")
     opened(page.path.removeprefix("pages/").removesuffix(".py"))

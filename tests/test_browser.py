@@ -15,11 +15,10 @@ from pathlib import Path
 import pytest
 
 from aevae import paths
-from aevae.ui.frame import layout
-from aevae.ui.labs import template
+from aevae.ui.frame import menu
 
 pytestmark = pytest.mark.browser
-PAGES = ("", *(page.url_path for page in layout.all_pages()[1:] if page.section not in template.SECTIONS.values()))
+PAGES = ("", *(page.url_path for page in menu.all_pages()[1:] if page.section not in menu.SECTIONS.values()))
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -163,7 +162,7 @@ def look_at(tab: Tab) -> None:
     """On a phone and light; then wide and dark."""
     for width, scheme in ((390, "light"), (1280, "dark")):
         tab.become(width, scheme).sound()
-        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(layout.all_pages())
+        assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(menu.all_pages())
         assert tab.page.get_by_text("Page not found").count() == 0
         assert tab.page.locator("h1").count() == 1
     tab.close()

@@ -11,7 +11,7 @@ from test_browser import Server, Tab, browser  # noqa: F401
 
 from aevae import paths
 from aevae.figures.palette import CLASS_COLOURS
-from aevae.ui.frame import layout
+from aevae.ui.frame import menu
 
 pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
@@ -57,13 +57,13 @@ def tour(browser, shared_server):
     tab.close()
 
 
-@pytest.mark.parametrize("page", [*layout.all_pages(), layout.SERVER], ids=lambda page: page.url_path)
+@pytest.mark.parametrize("page", [*menu.all_pages(), menu.SERVER], ids=lambda page: page.url_path)
 def test_a_page_has_its_title_and_axe_finds_nothing_of_ours(tour, shared_server, axe, page):
-    if page in layout.all_pages()[1:]:
+    if page in menu.all_pages()[1:]:
         tour.go(page.title)
     else:
-        tour.open(f"{shared_server.url}/{page.url_path if page is layout.SERVER else ''}")
-    assert tour.page.title() == ("aevae" if page is layout.all_pages()[0] else f"{page.title} · aevae")
+        tour.open(f"{shared_server.url}/{page.url_path if page is menu.SERVER else ''}")
+    assert tour.page.title() == ("aevae" if page is menu.all_pages()[0] else f"{page.title} · aevae")
     for scheme, options in (("dark", {"runOnly": "color-contrast"}), ("light", {})):
         tour.page.emulate_media(color_scheme=scheme)
         tour.page.wait_for_timeout(300)  # colours fade
@@ -72,7 +72,7 @@ def test_a_page_has_its_title_and_axe_finds_nothing_of_ours(tour, shared_server,
 
 
 def test_no_two_pages_have_one_title():
-    titles = [layout.tab_title(page.title) for page in (*layout.all_pages(), layout.SERVER)]
+    titles = [menu.tab_title(page.title) for page in (*menu.all_pages(), menu.SERVER)]
     assert len(set(titles)) == len(titles)
 
 

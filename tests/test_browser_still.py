@@ -4,7 +4,7 @@
 import pytest
 from test_browser import Tab, browser  # noqa: F401
 
-from aevae.ui.frame import layout
+from aevae.ui.frame import menu
 
 pytestmark = pytest.mark.browser
 SECONDS = 3.0  # after each event
@@ -65,7 +65,7 @@ def use(tab: Tab, number: int) -> tuple[float, str]:
     return moved, f"by {moved:.0f} px"
 
 
-@pytest.mark.parametrize("page", list(layout.all_pages()[1:]), ids=lambda page: page.url_path)
+@pytest.mark.parametrize("page", list(menu.all_pages()[1:]), ids=lambda page: page.url_path)
 def test_what_a_hand_is_on_stays(browser, shared_server, page):
     tab = Tab(browser, height=720)
     tab.open(f"{shared_server.url}/{page.url_path}")

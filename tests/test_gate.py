@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 from aevae import runs
 from aevae.queue import jobs
 from aevae.store import checkpoints
-from aevae.ui.frame import access, layout, teacher
+from aevae.ui.frame import access, menu, teacher
 from aevae.ui.shared import cached
 
 CODE = "four swans"
@@ -189,7 +189,7 @@ def test_a_passcode_that_cannot_be_read_closes_the_doors_and_says_so(secrets_fil
     assert access.enter("geheim", 5000) == access.enter(access.passcode(), 6000) == access.problem()
     app = page("pages/lab/home.py")
     assert any("cannot be read" in box.value for box in app.warning) and not app.exception
-    layout.announce()
+    menu.announce()
     assert "WARNING: The passcode in secrets.toml cannot be read" in capsys.readouterr().err
     assert not any(e.key == "models_delete" and not e.disabled for e in page("pages/lab/models.py").button)
 

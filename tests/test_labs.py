@@ -11,10 +11,9 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import paths
 from aevae.store import bundles
-from aevae.ui.frame import layout
-from aevae.ui.labs import template
+from aevae.ui.frame import menu
 
-LABS = [page for page in layout.all_pages() if page.section in template.SECTIONS.values()]
+LABS = [page for page in menu.all_pages() if page.section in menu.SECTIONS.values()]
 STATEFUL = {
     "button", "checkbox", "multiselect", "number_input", "pills", "radio", "segmented_control", "select_slider",
     "selectbox", "slider", "text_input", "toggle",
@@ -54,7 +53,7 @@ def test_a_lab_without_its_models_says_so(shipped, monkeypatch, tmp_path, name):
     assert "missing or damaged" in said.value and not app.exception
 
 
-def calls(page: layout.PageInfo) -> list[ast.Call]:
+def calls(page: menu.PageInfo) -> list[ast.Call]:
     """Every call that the page's file makes, and the file that it leans on."""
     file = paths.ROOT / page.path
     beside = paths.ROOT / "aevae" / "ui" / "labs" / f"{file.stem[3:]}.py"
@@ -86,14 +85,14 @@ def test_a_new_lab_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "pages" / "beyond").mkdir(parents=True)
     (tmp_path / "pages" / "beyond" / "07_two_words.py").write_text('"""Two words: Why?\n\nicon: waves\n"""\n')
     monkeypatch.setattr(paths, "ROOT", tmp_path)
-    assert template.found() == (
-        layout.PageInfo(
+    assert menu.found() == (
+        menu.PageInfo(
             "pages/beyond/07_two_words.py", "Beyond", "Two words", ":material/waves:", "two-words", "Why?"
         ),
     )  # fmt: skip
     (tmp_path / "pages" / "beyond" / "08_untitled.py").write_text("x = 1\n")
     with pytest.raises(ValueError, match=r'08_untitled.py must begin with "Title: question"'):
-        template.found()
+        menu.found()
 
 
 def test_the_lab_of_the_readme_works(shipped):

@@ -20,8 +20,9 @@ from streamlit.testing.v1 import AppTest
 from aevae import paths
 from aevae.config import fingerprint
 from aevae.store.checkpoints import list_runs
+from aevae.ui import i18n
 from aevae.ui.digit import canvas, picker
-from aevae.ui.frame import i18n, layout
+from aevae.ui.frame import menu
 from aevae.ui.shared import address as urls
 from aevae.ui.shared import cached, image_sheets, run_picker
 
@@ -75,7 +76,7 @@ def test_the_first_page_works_with_an_empty_store(shelf):
     assert not at.exception
     assert at.title[0].value == "aevae"
     assert "Train one" in texts(at)
-    assert all(page.question in texts(at) for page in layout.all_pages()[1:])
+    assert all(page.question in texts(at) for page in menu.all_pages()[1:])
 
 
 def test_the_first_page_lists_the_finished_models(shelf):
@@ -100,12 +101,12 @@ def test_a_preview_that_is_no_picture_breaks_nothing(shelf):
 def test_every_page_is_announced_once_and_none_lies_directly_in_pages():
     assert not list((ROOT / "pages").glob("*.py"))  # Streamlit's old discovery would run them without app.py
     files = {str(path.relative_to(ROOT)) for path in (ROOT / "pages").glob("*/*.py")}
-    assert files == {page.path for page in (*layout.all_pages(), layout.SERVER)}
-    assert len({page.url_path for page in layout.all_pages()}) == len(layout.all_pages())
+    assert files == {page.path for page in (*menu.all_pages(), menu.SERVER)}
+    assert len({page.url_path for page in menu.all_pages()}) == len(menu.all_pages())
 
 
 def test_the_server_knows_the_menu_before_the_first_session():
-    """Else the first cold deep link is greeted with "Page not found" (see `layout.announce`)."""
+    """Else the first cold deep link is greeted with "Page not found" (see `menu.announce`)."""
     code = (
         "import app\nfrom streamlit.runtime.pages_manager import PagesManager\n"
         "from streamlit.web.server.app_discovery import discover_asgi_app\nfrom pathlib import Path\n"

@@ -7,7 +7,7 @@ import streamlit as st
 
 from aevae import datasets
 from aevae.figures.palette import family_title
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import bottleneck as parts
 from aevae.ui.labs import template
 from aevae.ui.shared import cached, url_values

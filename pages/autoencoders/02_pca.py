@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import rotation
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import pca as parts
 from aevae.ui.labs import template
 from aevae.ui.live import component

@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import sparse as parts
 from aevae.ui.labs import template
 from aevae.ui.live import component

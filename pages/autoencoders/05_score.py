@@ -5,7 +5,7 @@ icon: airwave
 
 import streamlit as st
 
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import score as parts
 from aevae.ui.labs import template
 from aevae.ui.live import component

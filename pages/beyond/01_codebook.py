@@ -8,7 +8,7 @@ import math
 import streamlit as st
 
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import codebook as parts
 from aevae.ui.labs import template
 from aevae.ui.shared import cached, run_picker

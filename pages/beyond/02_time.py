@@ -7,7 +7,7 @@ import streamlit as st
 
 from aevae.datasets import moving_digits
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import template
 from aevae.ui.labs import time as parts
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values

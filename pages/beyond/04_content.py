@@ -5,7 +5,7 @@ icon: style
 
 import streamlit as st
 
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import content as parts
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached, run_picker

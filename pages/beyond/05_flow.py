@@ -6,7 +6,7 @@ icon: air
 import streamlit as st
 
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import flow as parts
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached, run_picker

@@ -6,7 +6,7 @@ icon: fact_check
 import streamlit as st
 
 from aevae.checks import mistakes
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import mistakes as parts
 from aevae.ui.labs import template
 from aevae.ui.shared import address

@@ -4,7 +4,7 @@ import streamlit as st
 
 from aevae.ui.compare import table, views
 from aevae.ui.frame import layout
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, run_picker
 
 VIEWS = {
@@ -15,7 +15,7 @@ VIEWS = {
     "samples": _("Samples"),
 }
 
-layout.page(_("Compare"), _("Which model is better, and at what?"))
+layout.page()
 pictured = cached.finished()
 names = run_picker.pick_models(max_selections=table.MOST, default=table.first_choice(pictured) if pictured else None)
 runs = table.finished()

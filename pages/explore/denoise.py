@@ -6,7 +6,7 @@ from aevae import figures
 from aevae.ui.denoise import denoise_view
 from aevae.ui.digit.picker import pick_digit
 from aevae.ui.frame import layout
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, opening, run_picker
 
@@ -22,7 +22,7 @@ def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
             denoise_view.card(labels[run.name], cleaned, note, _("What {} makes of it").format(labels[run.name]))
 
 
-layout.page(_("Denoise"), _("Which model removes the noise from a digit, and how much noise can it remove?"))
+layout.page()
 controls, picture = st.columns([3, 5], gap="large")
 with controls:
     names = run_picker.pick_models(default=denoise_view.first_choice(cached.finished()))

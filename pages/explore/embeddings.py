@@ -4,7 +4,7 @@ import streamlit as st
 
 from aevae.ui.embeddings import alignment, colours, details, map_state, map_view, panes, selection
 from aevae.ui.frame import layout
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import address
 
 
@@ -29,7 +29,7 @@ def desk(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
             details.show_neighbours(looks, dataset, n, now.point, own, places)
 
 
-layout.page(_("Embeddings"), _("Do digits of one class live together in the latent space?"))
+layout.page()
 if not panes.runs():
     st.info(_("There is no trained model here yet, so the maps are of raw pixels."))
     st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")

@@ -5,7 +5,7 @@ import streamlit as st
 from aevae import figures
 from aevae.latent.interpolation import arithmetic, bilinear, path
 from aevae.ui.frame import layout
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.interpolate import path_view
 from aevae.ui.shared import address, cached, image_sheets, opening, run_picker
 
@@ -63,7 +63,7 @@ def latent_sum(images, spaces: list, dataset: str) -> None:
     path_view.legend()
 
 
-layout.page(_("Interpolate"), _("What lies between two digits?"))
+layout.page()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     mode = address.pick(
         st.segmented_control, _("Walk"), list(MODES), default="two", required=True, format_func=MODES.get, key="walk"

@@ -5,7 +5,7 @@ import streamlit as st
 
 from aevae.ui.digit import canvas, picker
 from aevae.ui.frame import layout
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, redraw, run_picker
 from aevae.ui.sliders import latent_code as banks
@@ -158,7 +158,7 @@ def strips(bank: banks.Bank, z: np.ndarray) -> None:
     )  # fmt: skip
 
 
-layout.page(_("Latent sliders"), _("What does each number of the code mean?"))
+layout.page()
 model, others = st.columns(2)
 with model:
     name = run_picker.pick_model()

@@ -2,9 +2,8 @@
 
 import streamlit as st
 
-from aevae.ui.frame import access, layout
-from aevae.ui.frame.i18n import _
-from aevae.ui.labs import template
+from aevae.ui.frame import access, layout, menu
+from aevae.ui.i18n import _
 from aevae.ui.shared import cached, image_sheets
 from aevae.ui.shared.run_picker import literal, plain, run_labels
 
@@ -30,8 +29,8 @@ def strip() -> None:
 def cards() -> None:
     """A card for each page: its question, and the way there. The labs stand under their sections."""
     sections: dict[str, list] = {}
-    for page in layout.all_pages()[1:]:
-        sections.setdefault(page.section if page.section in template.SECTIONS.values() else "", []).append(page)
+    for page in menu.all_pages()[1:]:
+        sections.setdefault(page.section if page.section in menu.SECTIONS.values() else "", []).append(page)
     for section, listed in sections.items():
         if section:
             st.header(_(section), anchor=False)

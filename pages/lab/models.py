@@ -1,11 +1,11 @@
 """Models: all runs, one in full, several compared; out as zip, in as zip."""
 
 from aevae.ui.frame import layout
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.models import gallery
 from aevae.ui.shared import cached
 
-layout.page(_("Models"), _("Which models are there, and how good are they?"))
+layout.page()
 gallery.said()
 runs = cached.runs()
 view = gallery.pick_view()

@@ -6,7 +6,7 @@ import streamlit as st
 
 from aevae.queue import jobs
 from aevae.ui.frame import access, layout, monitoring
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import redraw
 from aevae.ui.train import run_panel
 
@@ -68,7 +68,7 @@ def look() -> None:
     caches()
 
 
-layout.page(_("Server"), _("How is the class doing?"))
+layout.page()
 if not access.is_teacher():
     st.info(access.refusal())
     st.stop()

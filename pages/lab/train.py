@@ -3,7 +3,7 @@
 import streamlit as st
 
 from aevae.ui.frame import layout
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared.run_picker import literal
 from aevae.ui.train import costs, run_panel, sweep
 from aevae.ui.train import form as forms
@@ -37,7 +37,7 @@ def before(config, device: str) -> None:
         run_panel.start_button(title, config, device)
 
 
-layout.page(_("Train"), _("How does a network learn to squeeze a picture into a few numbers?"))
+layout.page()
 if run_panel.stage():  # what is watched has the page; the form is folded above it, and drawn last
     folded = st.expander(_("Train another"), icon=":material/add:", key="train_another")
     sweep.panel()

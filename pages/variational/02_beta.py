@@ -6,7 +6,7 @@ icon: tune
 import streamlit as st
 
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import beta as parts
 from aevae.ui.labs import template
 

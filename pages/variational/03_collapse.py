@@ -8,7 +8,7 @@ import streamlit as st
 
 from aevae.metrics.units import THRESHOLD
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import collapse as parts
 from aevae.ui.labs import template
 from aevae.ui.shared import address

@@ -10,7 +10,7 @@ import streamlit as st
 
 from aevae.latent import linear_vae, sampling
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.labs import likelihoods as parts
 from aevae.ui.labs import template
 from aevae.ui.live import component

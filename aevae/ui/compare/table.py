@@ -15,7 +15,7 @@ from aevae.reporting import comparison
 from aevae.reporting.comparison import describe, numbers_of
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.frame import access
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, redraw, run_picker
 
 DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"

@@ -17,7 +17,7 @@ from aevae.reporting import comparison, report, tradeoff
 from aevae.reporting.comparison import describe
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, image_sheets, opening, run_picker, url_values
 
 EXTREMES, DIMS, STEPS = 8, 6, 7

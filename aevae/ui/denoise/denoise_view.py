@@ -14,7 +14,7 @@ from aevae.figures.palette import family_colour
 from aevae.metrics.denoising import apply_again, draws, error_by_level, lay_over, spoil
 from aevae.metrics.reconstruction import psnr, sse
 from aevae.store.checkpoints import RunInfo
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
 from aevae.ui.shared.run_picker import DIGIT, LEVEL, NOISE, SEED

@@ -11,7 +11,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.browser.blob import class_numbers
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 
 _READ = 19  # pixels of the line under the plane that tells what the pointer shows

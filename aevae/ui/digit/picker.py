@@ -14,7 +14,7 @@ import streamlit as st
 
 from aevae import datasets
 from aevae.ui.digit import canvas
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, url_values
 from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of, literal

@@ -7,7 +7,7 @@ import numpy as np
 
 from aevae import embeddings
 from aevae.ui.embeddings.panes import Choice
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 
 FREE, FIRST, TOGETHER = "free", "first", "umap"
 

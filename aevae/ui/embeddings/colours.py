@@ -8,7 +8,7 @@ import streamlit as st
 from aevae.store import checkpoints
 from aevae.ui.embeddings.map_state import NEAREST, Look, images
 from aevae.ui.embeddings.panes import Choice, title_of
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 
 SHADES = ("#440154", "#482878", "#3E4A89", "#31688E", "#26828E", "#1F9E89", "#35B779", "#6DCD59", "#B4DE2C", "#FDE725")

@@ -14,7 +14,7 @@ from aevae.ui.digit import picker
 from aevae.ui.embeddings import map_state
 from aevae.ui.embeddings.map_state import NEAREST, Look
 from aevae.ui.embeddings.panes import PIXELS, RANDOM, title_of
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import cached, image_sheets
 
 SHEET, ACROSS = 100, 20  # pictures of a selection, and how many in a row

@@ -12,8 +12,8 @@ import streamlit as st
 from aevae import embeddings
 from aevae.queue import jobs
 from aevae.ui.embeddings.panes import Choice, request_of, title_of
-from aevae.ui.frame.i18n import _
 from aevae.ui.frame.monitoring import beat
+from aevae.ui.i18n import _
 from aevae.ui.shared import cached, redraw
 
 QUICK = {"latent", "pca"}  # made at once, as long as there are few points

@@ -18,7 +18,7 @@ from aevae.ui.embeddings.colours import SHADES, shade, shades
 from aevae.ui.embeddings.map_state import QUICK, Look, answer, codes, images, labels
 from aevae.ui.embeddings.panes import title_of
 from aevae.ui.embeddings.selection import brush, heard
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker
 

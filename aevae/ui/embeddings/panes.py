@@ -8,7 +8,7 @@ from aevae import datasets, embeddings
 from aevae.config import DataConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, opening, run_picker
 
 PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs

@@ -17,7 +17,7 @@ from aevae.figures import palette
 from aevae.latent.sampling import prior_name
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, run_picker
 

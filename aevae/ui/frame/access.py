@@ -17,7 +17,7 @@ import streamlit as st
 
 from aevae.queue import jobs
 from aevae.ui.frame import teacher
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared.run_picker import literal
 
 LOCAL = ("localhost", "127.0.0.1", "::1")

@@ -1,28 +1,26 @@
-"""What all pages share: the list of pages, the header, the foot, and what happens once when the server starts."""
+"""What surrounds every page: its head, its folded texts, its styles, and what happens once when the server starts."""
 
 import atexit
 import contextlib
-import functools
 import gc
 import importlib
-import logging
 import math
 import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import streamlit as st
 
 from aevae.store import bundles, checkpoints
-from aevae.ui.frame.i18n import _
+from aevae.ui.frame import menu
+from aevae.ui.i18n import _
 from aevae.ui.shared import address, redraw
 
+_PAGE = "layout_page"  # session: address of the page that runs
 SWITCH = 0.001  # seconds of Python after which another session's turn comes; torch asks for a turn after every step
 WARM_UP_AFTER = 3.0  # seconds; the first page is on the screen by then
 
-NAME = "aevae"
 # Corrections of Streamlit's own styles:
 # - The text of a chosen pill has the accent colour. White text on that colour must be readable, too, so on the dark
 #   theme it is too dark for a text.
@@ -39,136 +37,6 @@ STYLE = """
 """
 
 
-@dataclass(frozen=True)
-class PageInfo:
-    """A page as the menu and the first page announce it. Texts are English; `_()` them where they are shown."""
-
-    path: str
-    section: str
-    title: str
-    icon: str
-    url_path: str
-    question: str
-
-
-_PLAIN = (
-    PageInfo("pages/lab/home.py", "", "Start", ":material/home:", "start", "What can I find out here?"),
-    PageInfo(
-        "pages/lab/train.py",
-        "Lab",
-        "Train",
-        ":material/model_training:",
-        "train",
-        "How does a network learn to squeeze a picture into a few numbers?",
-    ),
-    PageInfo(
-        "pages/lab/models.py",
-        "Lab",
-        "Models",
-        ":material/inventory_2:",
-        "models",
-        "Which models are there, and how good are they?",
-    ),
-    PageInfo(
-        "pages/explore/denoise.py",
-        "Explore",
-        "Denoise",
-        ":material/blur_off:",
-        "denoise",
-        "Which model removes the noise from a digit, and how much noise can it remove?",
-    ),
-    PageInfo(
-        "pages/explore/sliders.py",
-        "Explore",
-        "Latent sliders",
-        ":material/tune:",
-        "sliders",
-        "What does each number of the code mean?",
-    ),
-    PageInfo(
-        "pages/explore/interpolate.py",
-        "Explore",
-        "Interpolate",
-        ":material/conversion_path:",
-        "interpolate",
-        "What lies between two digits?",
-    ),
-    PageInfo(
-        "pages/explore/embeddings.py",
-        "Explore",
-        "Embeddings",
-        ":material/scatter_plot:",
-        "embeddings",
-        "Do digits of one class live together in the latent space?",
-    ),
-    PageInfo(
-        "pages/explore/compare.py",
-        "Explore",
-        "Compare",
-        ":material/balance:",
-        "compare",
-        "Which model is better, and at what?",
-    ),
-)
-
-SERVER = PageInfo(  # in the menu for a teacher who has come in, else only under its address
-    "pages/lab/server.py", "Lab", "Server", ":material/monitor_heart:", "server", "How is the class doing?"
-)
-
-
-@functools.cache
-def all_pages() -> tuple[PageInfo, ...]:
-    """Every page in the order of the menu: these, then the labs."""
-    from aevae.ui.labs import template
-
-    return (*_PLAIN, *template.found())
-
-
-def pages() -> dict[str, list]:
-    """The menu for `st.navigation`: section -> pages; the first page is the default."""
-    menu: dict[str, list] = {}
-    for i, page in enumerate(all_pages()):
-        entry = st.Page(page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0)
-        menu.setdefault(_(page.section) if page.section else "", []).append(entry)
-    menu[_(SERVER.section)].append(
-        st.Page(
-            SERVER.path, title=_(SERVER.title), icon=SERVER.icon, url_path=SERVER.url_path,
-            visibility="visible" if _teaches() else "hidden",
-        )
-    )  # fmt: skip
-    return menu
-
-
-def _teaches() -> bool:
-    from aevae.ui.frame import access
-
-    return st.runtime.exists() and bool(access.passcode()) and access.is_teacher()
-
-
-def announce() -> None:
-    """Tell Streamlit before the first session that the menu is ours.
-
-    Else it looks for pages directly in the folder `pages` until some session has built the menu, and greets the first
-    visitor who opens /sliders on a fresh server with "Page not found".
-    """
-    from aevae.ui.frame import access
-
-    if problem := access.exposed(st.get_option("server.address")):
-        print(f"WARNING: {problem}", file=sys.stderr, flush=True)
-    log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
-    level = log.level
-    log.setLevel(logging.ERROR)  # it warns that there is no session, which is the point
-    try:
-        st.navigation(pages())
-    finally:
-        log.setLevel(level)
-
-
-def tab_title(title: str) -> str:
-    """Title of a page in tabs, history and bookmarks: its own first."""
-    return NAME if title == _(all_pages()[0].title) else f"{title} · {NAME}"
-
-
 def frame(ticket: str = "") -> None:
     """What surrounds every page: the rules of style that no theme holds, and the script that closes the menu on phones.
 
@@ -183,6 +51,7 @@ def frame(ticket: str = "") -> None:
 
 def run(page) -> None:
     """Run a page of the menu. What is missing of the lab itself is said in a sentence; other errors go through."""
+    st.session_state[_PAGE] = page.url_path
     _forget_impossible()
     address.begin()
     redraw.begin()
@@ -215,8 +84,11 @@ def _impossible(value: str) -> bool:
         return False
 
 
-def page(title: str, question: str) -> None:
-    """The head of a page: its title and the one question it answers."""
+def page(title: str = "", question: str = "") -> None:
+    """The head of a page: its title and the one question it answers, by default those that the menu has."""
+    if not title:
+        info = menu.info(st.session_state[_PAGE])
+        title, question = _(info.title), _(info.question)
     st.title(title, anchor=False)
     st.markdown(f"*{question}*")
 

@@ -15,7 +15,7 @@ from aevae.latent.interpolation import KINDS, bilinear, lerp, nearest_distance, 
 from aevae.metrics.neighbours import count_within
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, redraw, run_picker
 

@@ -7,7 +7,7 @@ from aevae import datasets
 from aevae.figures.rates import Outcome, rate_distortion
 from aevae.latent.traversal import walks
 from aevae.store import bundles
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.metrics import class_densities as densities
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 

@@ -12,7 +12,7 @@ from aevae.figures.palette import FALLBACK
 from aevae.latent import sampling
 from aevae.metrics.units import THRESHOLD
 from aevae.store import bundles
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import image_sheets, url_values
 

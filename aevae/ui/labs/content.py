@@ -6,7 +6,7 @@ import streamlit as st
 from aevae.figures.layout import figure
 from aevae.figures.palette import class_colour
 from aevae.latent import groups
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 

@@ -8,7 +8,7 @@ import streamlit as st
 from aevae.browser.blob import class_numbers
 from aevae.figures import felt as figures
 from aevae.latent import planes
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 

@@ -7,7 +7,7 @@ import streamlit as st
 
 from aevae.metrics.bound import bound
 from aevae.reporting.comparison import likelihood
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, run_picker, url_values
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import flows
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 

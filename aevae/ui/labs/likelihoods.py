@@ -9,7 +9,7 @@ import streamlit as st
 from aevae.latent import pixels
 from aevae.metrics.reconstruction import sse
 from aevae.store import bundles
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 

@@ -6,7 +6,7 @@ import streamlit as st
 from aevae.checks import mistakes
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 
 SHOWN = 50  # directions of the data in the chart

@@ -5,7 +5,7 @@ import streamlit as st
 
 from aevae.figures.palette import family_colour
 from aevae.latent import rotation
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, url_values
 

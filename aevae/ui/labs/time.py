@@ -4,7 +4,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.latent import futures
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 

@@ -17,7 +17,7 @@ import streamlit as st
 import aevae
 from aevae.browser.blob import pack
 from aevae.store import bundles, checkpoints
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 
 LAB = "lab."  # begins the name of a model that came with a lab

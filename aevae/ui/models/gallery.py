@@ -20,7 +20,7 @@ from aevae.reporting.report import command
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.frame import access
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, image_sheets, run_picker
 from aevae.ui.train import form, run_panel
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 
 NONE = "none"  # in the address: nothing is chosen where something is by default
 _VISIT = "address_visit"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import streamlit as st
 
 from aevae import datasets
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 from aevae.ui.shared.run_picker import literal
 

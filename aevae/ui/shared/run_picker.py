@@ -10,7 +10,7 @@ import streamlit as st
 from aevae import datasets
 from aevae.figures.palette import family_title
 from aevae.store.checkpoints import RunInfo
-from aevae.ui.frame.i18n import _, language
+from aevae.ui.i18n import _, language
 from aevae.ui.shared import address, cached
 
 MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "seed", "noise", "level", "dims"

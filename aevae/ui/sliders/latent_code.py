@@ -14,7 +14,7 @@ import streamlit as st
 
 from aevae.latent.sampling import prior, prior_name
 from aevae.store.checkpoints import NoSuchRun
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached
 from aevae.ui.shared.run_picker import DIGIT
 

@@ -12,7 +12,7 @@ from aevae import datasets
 from aevae.browser.blob import class_numbers
 from aevae.figures.palette import family_colour
 from aevae.ui.digit import picker
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker
 from aevae.ui.shared.run_picker import DIGIT

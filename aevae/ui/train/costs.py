@@ -10,8 +10,8 @@ import streamlit as st
 from aevae.config import RunConfig
 from aevae.queue import estimates, jobs
 from aevae.queue.queuefile import QueueBroken
-from aevae.ui.frame.i18n import _
 from aevae.ui.frame.monitoring import beat
+from aevae.ui.i18n import _
 from aevae.ui.shared import redraw, run_picker
 from aevae.ui.train.form import duration
 

@@ -21,7 +21,7 @@ import streamlit as st
 from aevae.config import PRESETS, DataConfig, ModelConfig, RunConfig, TrainConfig, build, check, option, parse, preset
 from aevae.figures.palette import family_title
 from aevae.ui.frame import access
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import address
 from aevae.ui.shared.run_picker import literal, plain
 

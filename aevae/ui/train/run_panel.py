@@ -24,8 +24,8 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import NAME, RunInfo
 from aevae.ui.film import film_view
 from aevae.ui.frame import access
-from aevae.ui.frame.i18n import _
 from aevae.ui.frame.monitoring import beat
+from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, redraw, run_picker
 from aevae.ui.train import costs, form

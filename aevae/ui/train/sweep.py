@@ -17,7 +17,7 @@ from aevae.queue import jobs
 from aevae.queue.queuefile import Job, QueueBroken
 from aevae.store import checkpoints
 from aevae.store.checkpoints import NAME, RunInfo
-from aevae.ui.frame.i18n import _
+from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 from aevae.ui.shared import run_picker as state
 from aevae.ui.train import costs, form, run_panel

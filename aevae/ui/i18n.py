@@ -5,7 +5,7 @@ from functools import lru_cache
 from pathlib import Path
 
 DOMAIN = "aevae"
-CATALOGUES = Path(__file__).resolve().parents[2] / "locale"  # <language>/LC_MESSAGES/aevae.mo
+CATALOGUES = Path(__file__).resolve().parents[1] / "locale"  # <language>/LC_MESSAGES/aevae.mo
 
 
 @lru_cache

@@ -1,0 +1,174 @@
+"""The menu: every page there is, with the title and the question that the menu, the first page and its head show."""
+
+import functools
+import inspect
+import logging
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+
+from aevae import paths
+from aevae.ui.frame import access
+from aevae.ui.i18n import _
+
+NAME = "aevae"
+SECTIONS = {"autoencoders": "Autoencoders", "variational": "Variational", "beyond": "Beyond"}  # folder -> menu
+
+
+@dataclass(frozen=True)
+class PageInfo:
+    """A page as the menu and the first page announce it. Texts are English; `_()` them where they are shown."""
+
+    path: str
+    section: str
+    title: str
+    icon: str
+    url_path: str
+    question: str
+
+
+_PLAIN = (
+    PageInfo("pages/lab/home.py", "", "Start", ":material/home:", "start", "What can I find out here?"),
+    PageInfo(
+        "pages/lab/train.py",
+        "Lab",
+        "Train",
+        ":material/model_training:",
+        "train",
+        "How does a network learn to squeeze a picture into a few numbers?",
+    ),
+    PageInfo(
+        "pages/lab/models.py",
+        "Lab",
+        "Models",
+        ":material/inventory_2:",
+        "models",
+        "Which models are there, and how good are they?",
+    ),
+    PageInfo(
+        "pages/explore/denoise.py",
+        "Explore",
+        "Denoise",
+        ":material/blur_off:",
+        "denoise",
+        "Which model removes the noise from a digit, and how much noise can it remove?",
+    ),
+    PageInfo(
+        "pages/explore/sliders.py",
+        "Explore",
+        "Latent sliders",
+        ":material/tune:",
+        "sliders",
+        "What does each number of the code mean?",
+    ),
+    PageInfo(
+        "pages/explore/interpolate.py",
+        "Explore",
+        "Interpolate",
+        ":material/conversion_path:",
+        "interpolate",
+        "What lies between two digits?",
+    ),
+    PageInfo(
+        "pages/explore/embeddings.py",
+        "Explore",
+        "Embeddings",
+        ":material/scatter_plot:",
+        "embeddings",
+        "Do digits of one class live together in the latent space?",
+    ),
+    PageInfo(
+        "pages/explore/compare.py",
+        "Explore",
+        "Compare",
+        ":material/balance:",
+        "compare",
+        "Which model is better, and at what?",
+    ),
+)
+
+SERVER = PageInfo(  # in the menu for a teacher who has come in, else only under its address
+    "pages/lab/server.py", "Lab", "Server", ":material/monitor_heart:", "server", "How is the class doing?"
+)
+
+
+def found() -> tuple[PageInfo, ...]:
+    """Every lab there is, in the order of the menu."""
+    files = (sorted((paths.ROOT / "pages" / section).glob("[0-9][0-9]_*.py")) for section in SECTIONS)
+    return tuple(announced(file) for group in files for file in group)
+
+
+def announced(file: Path) -> PageInfo:
+    """What a lab says of itself. Raises ValueError, in one sentence, for a file that does not."""
+    before, _quotes, rest = file.read_text("utf-8").partition(
+        '"""'
+    )  # no `ast`: not safe in threads before Python 3.11.8
+    doc = "" if before.strip() else inspect.cleandoc(rest.partition('"""')[0])
+    title, question = head(doc, file.name)
+    icon = next((line[5:].strip() for line in doc.splitlines() if line.startswith("icon:")), "science")
+    name, section = file.stem[3:], file.parent.name
+    return PageInfo(
+        f"pages/{section}/{file.name}", SECTIONS[section], title, f":material/{icon}:", name.replace("_", "-"), question
+    )
+
+
+def head(doc: str, name: str = "a lab") -> tuple[str, str]:
+    """Title and question of a lab's docstring. Raises ValueError."""
+    title, colon, question = doc.partition("\n")[0].partition(": ")
+    if not colon or not question:
+        raise ValueError(f'the docstring of {name} must begin with "Title: question"')
+    return title, question
+
+
+@functools.cache
+def all_pages() -> tuple[PageInfo, ...]:
+    """Every page in the order of the menu: these, then the labs."""
+    return (*_PLAIN, *found())
+
+
+def info(url_path: str) -> PageInfo:
+    """What the menu says of the page with this address."""
+    return next(page for page in (*all_pages(), SERVER) if page.url_path == url_path)
+
+
+def pages() -> dict[str, list]:
+    """The menu for `st.navigation`: section -> pages; the first page is the default."""
+    menu: dict[str, list] = {}
+    for i, page in enumerate(all_pages()):
+        entry = st.Page(page.path, title=_(page.title), icon=page.icon, url_path=page.url_path, default=i == 0)
+        menu.setdefault(_(page.section) if page.section else "", []).append(entry)
+    menu[_(SERVER.section)].append(
+        st.Page(
+            SERVER.path, title=_(SERVER.title), icon=SERVER.icon, url_path=SERVER.url_path,
+            visibility="visible" if _teaches() else "hidden",
+        )
+    )  # fmt: skip
+    return menu
+
+
+def _teaches() -> bool:
+    return st.runtime.exists() and bool(access.passcode()) and access.is_teacher()
+
+
+def announce() -> None:
+    """Tell Streamlit before the first session that the menu is ours.
+
+    Else it looks for pages directly in the folder `pages` until some session has built the menu, and greets the first
+    visitor who opens /sliders on a fresh server with "Page not found".
+    """
+    if problem := access.exposed(st.get_option("server.address")):
+        print(f"WARNING: {problem}", file=sys.stderr, flush=True)
+    log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
+    level = log.level
+    log.setLevel(logging.ERROR)  # it warns that there is no session, which is the point
+    try:
+        st.navigation(pages())
+    finally:
+        log.setLevel(level)
+
+
+def tab_title(title: str) -> str:
+    """Title of a page in tabs, history and bookmarks: its own first."""
+    return NAME if title == _(all_pages()[0].title) else f"{title} · {NAME}"
