@@ -19,7 +19,9 @@ from pathlib import Path
 
 from aevae import arguments
 from aevae.arguments import MAX_COUNT, MAX_PROCESS, MAX_SEED, Parser, Wrong
-from aevae.config import PRESETS, DataConfig, RunConfig, TrainConfig, build, parse, preset
+from aevae.config import PRESETS, DataConfig, TrainConfig, build, parse, preset
+from aevae.models import check_input_kind
+from aevae.run_config import RunConfig
 
 OPTIONS = ("samples", "temperatures", "chains")  # of metrics
 FEWEST_CODES = 21  # what trustworthiness at 10 neighbours needs
@@ -370,7 +372,7 @@ def embed(args) -> dict:
     data = _embedded(run, args.dataset)
     dataset = datasets.load(data)
     _say_notes(dataset)
-    runs.must_fit(run.config.model, dataset)
+    check_input_kind(run.config.model, dataset)
     test = dataset.test
     args.n = min(DEFAULT_CODES, len(test.images)) if args.n is None else args.n
     if len(test.images) < FEWEST_CODES:

@@ -4,12 +4,8 @@ One field holds its meaning, range and default once; form, command line, validat
 """
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
-
-SCHEMA = 1  # of the run folder and of the canonical JSON; part of every fingerprint
 
 
 def option(
@@ -286,78 +282,16 @@ class ModelConfig(Validated):
         return self.grey_levels if self.likelihood == "categorical" else 1
 
 
-@dataclass(frozen=True)
-class RunConfig:
-    """Data + model + training + seed: all that decides what a run becomes (the device does not)."""
-
-    data: DataConfig
-    model: ModelConfig
-    train: TrainConfig = TrainConfig()
-    seed: int = 0
-
-    def __post_init__(self):
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
-            raise ValueError(f"seed must be a whole number in 0..{2**31 - 1}, got {brief(self.seed)}")
-
-    def to_dict(self) -> dict:
-        """Plain JSON data with the defaults filled in (`plain`)."""
-        return {
-            "schema": SCHEMA,
-            "data": plain(self.data),
-            "model": {"family": self.model.family, **plain(self.model)},
-            "train": plain(self.train),
-            "seed": self.seed,
-        }
-
-    @classmethod
-    def from_dict(cls, raw: dict) -> "RunConfig":
-        """The config that `to_dict` wrote. Raises ValueError for what does not fit (unknown keys too)."""
-        from aevae.models import family_class  # the registry knows which config class a family has
-
-        if not isinstance(raw, dict):
-            raise ValueError("a config must be a JSON object")
-        if raw.get("schema") != SCHEMA:
-            raise ValueError(f"config schema must be {SCHEMA}, got {brief(repr(raw.get('schema')))}")
-        parts = {k: raw.get(k) for k in ("data", "model", "train")}
-        for name, part in parts.items():
-            if not isinstance(part, dict):
-                raise ValueError(f"config has no part {name!r}")
-        model = dict(parts["model"])
-        config_class = family_class(model.pop("family", None)).Config
-        return cls(
-            data=build(DataConfig, _absent(DataConfig) | parts["data"]),
-            model=build(config_class, _absent(config_class) | model),
-            train=build(TrainConfig, _absent(TrainConfig) | parts["train"]),
-            seed=raw.get("seed", 0),
-        )
-
-    @property
-    def fingerprint(self) -> str:
-        """First 12 hex digits of sha256 over the canonical JSON."""
-        return fingerprint(self.to_dict())
-
-    @property
-    def name(self) -> str:
-        """`<family>-<dataset>-<fingerprint>`: the folder of this run."""
-        return f"{self.model.family}-{self.data.name.split(':')[0]}-{self.fingerprint}"
-
-
 def plain(part) -> dict:
     """A part of a config as JSON data, without the options whose value an absent key means."""
     values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
-    absent = _absent(part)
+    absent = absent_values(part)
     return {name: value for name, value in values.items() if name not in absent or value != absent[name]}
 
 
-def _absent(part) -> dict[str, Any]:
+def absent_values(part) -> dict[str, Any]:
     """Values that absent keys of this part of a config (a class or an instance) mean."""
     return {f.name: f.metadata["absent"] for f in dataclasses.fields(part) if "absent" in f.metadata}
-
-
-def fingerprint(raw: dict) -> str:
-    """Identity of a config as plain JSON data (`RunConfig.to_dict`)."""
-    canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
 def build(config_class: type, values: dict):

@@ -30,8 +30,9 @@ from collections import Counter
 from pathlib import Path
 
 from aevae.browser.blob import unpack
-from aevae.config import DataConfig, RunConfig, TrainConfig
+from aevae.config import DataConfig, TrainConfig
 from aevae.queue import jobs
+from aevae.run_config import RunConfig
 from benchmarks import results
 from benchmarks.seat import Lost, Seat
 

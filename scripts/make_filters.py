@@ -14,9 +14,10 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from aevae import datasets, runs
-from aevae.config import DataConfig, RunConfig, preset
+from aevae.config import DataConfig, preset
 from aevae.metrics.linear import columns
 from aevae.models.k_sparse import KSparseConfig
+from aevae.run_config import RunConfig
 
 UNITS, SHOWN = 200, 60
 OUT = Path(__file__).resolve().parent.parent / "aevae" / "latent" / "filters.safetensors"

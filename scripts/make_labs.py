@@ -13,10 +13,11 @@ import numpy as np
 import torch
 
 from aevae import datasets
-from aevae.config import DataConfig, RunConfig, TrainConfig, preset
+from aevae.config import DataConfig, TrainConfig, preset
 from aevae.metrics import class_densities
 from aevae.metrics.evidence import evidence, posterior
 from aevae.models import build_model, family_class
+from aevae.run_config import RunConfig
 from aevae.store import bundles
 from aevae.store.bundles import Member
 from aevae.training.device import set_threads

@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from aevae.cli import build_config
-from aevae.config import RunConfig
+from aevae.run_config import RunConfig
 
 MNIST = {"dataset": "mnist", "leave_out_5k": "true"}
 SMALL = MNIST | {"latent_dim": "10", "hidden": "100", "epochs": "20"}

@@ -59,8 +59,9 @@ def of_pictures(families: Iterable[str]) -> list[str]:
 
 def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0, batch_size: int = 64, **options):
     """A config that trains in a second on mnist-5k."""
-    from aevae.config import DataConfig, RunConfig, TrainConfig
+    from aevae.config import DataConfig, TrainConfig
     from aevae.models import family_class
+    from aevae.run_config import RunConfig
 
     return RunConfig(
         DataConfig(family_class(family).Config.dataset, limit=limit),

@@ -22,7 +22,7 @@ def work() -> None:
 
 def work_in_little_memory(more: int, config: dict) -> None:
     """The same, with so many bytes more than the program itself takes once it has trained such a run."""
-    from aevae.config import RunConfig
+    from aevae.run_config import RunConfig
     from aevae.runs import train_or_load
 
     train_or_load(RunConfig.from_dict(config), "cpu")

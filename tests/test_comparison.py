@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from scipy.spatial import ConvexHull
 
-from aevae.figures import compare, latent_bars, layout, loss_curves
+from aevae.figures import compare, latent_bars, layout, loss_curves, tradeoff
 from aevae.figures.static import safe, to_csv, to_svg
 from aevae.latent import alignment
-from aevae.reporting import comparison, tradeoff
+from aevae.reporting import comparison
 from aevae.reporting.comparison import describe
 from aevae.runs import load_run
 from aevae.store import checkpoints

@@ -7,8 +7,9 @@ import pytest
 from conftest import fitting
 
 from aevae.cli import build_config
-from aevae.config import DataConfig, RunConfig, TrainConfig, parse, plain
+from aevae.config import DataConfig, TrainConfig, parse, plain
 from aevae.models import FAMILIES, family_class
+from aevae.run_config import RunConfig
 
 
 def config(family="beta_vae", **model) -> RunConfig:

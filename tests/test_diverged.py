@@ -13,7 +13,7 @@ from aevae.models.vae import VAE
 from aevae.queue import jobs
 from aevae.queue.worker import Worker
 from aevae.store import checkpoints
-from aevae.store.diverged import EXPLODED, Diverged, limit_of
+from aevae.training.diverged import EXPLODED, Diverged, limit_of
 from aevae.training.trainer import BegunAnew, TrainingDiverged
 
 CONFIG = tiny_config("vae", epochs=3)  # of four steps each

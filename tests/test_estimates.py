@@ -88,7 +88,7 @@ def test_train_asks_first_whether_the_run_exists(store, monkeypatch):
     monkeypatch.setattr(costs, "cost", lambda *args: pytest.fail("it exists: nothing is to be estimated"))
     raw = checkpoints.find_run(store["ae"]).config
     at = open_page("pages/lab/train.py")
-    from aevae.config import RunConfig
+    from aevae.run_config import RunConfig
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(form, "run_form", lambda: ([RunConfig.from_dict(raw)], "cpu"))

@@ -27,12 +27,13 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from aevae import datasets, paths
-from aevae.config import DataConfig, RunConfig, fingerprint
+from aevae.config import DataConfig
 from aevae.datasets import archives, handwriting, images, pictures
 from aevae.exchange import run_archive
 from aevae.models import FAMILIES, family_class
 from aevae.queue import jobs
 from aevae.reporting import comparison, report
+from aevae.run_config import RunConfig, fingerprint
 from aevae.runs import train_or_load
 from aevae.store import checkpoints
 from aevae.ui.compare import views
@@ -575,9 +576,9 @@ def test_a_button_pressed_by_hand_queues_no_other_place(places, monkeypatch):
         "import dataclasses",
         "from conftest import tiny_config",
         "from aevae.config import DataConfig",
-        "from aevae.ui import jobpanel",
+        "from aevae.ui.train import run_panel",
         f"data = DataConfig({places['elsewhere']!r}, digest='0' * 12)",
-        "jobpanel.submit(dataclasses.replace(tiny_config('ae'), data=data), 'cpu')",
+        "run_panel.submit(dataclasses.replace(tiny_config('ae'), data=data), 'cpu')",
         "import streamlit as st",
         "st.text(st.session_state.train_problem)",
     ])  # fmt: skip

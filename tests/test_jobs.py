@@ -198,7 +198,7 @@ def test_one_worker_per_device(empty_store, worker):
 
 def test_ensure_worker_starts_one_and_it_ends_with_its_parent(empty_store):
     code = (
-        "import time; from aevae import jobs; [jobs.ensure_worker() for _ in range(3)];"
+        "import time; from aevae.queue import jobs; [jobs.ensure_worker() for _ in range(3)];"
         " print(jobs._spawned['auto'].pid);"
         " assert len(jobs._spawned) == 1; import sys; sys.stdout.flush(); time.sleep(60)"
     )

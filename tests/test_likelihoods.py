@@ -8,9 +8,10 @@ import pytest
 import torch
 
 from aevae import losses
-from aevae.config import LIKELIHOODS, DataConfig, RunConfig, TrainConfig
+from aevae.config import LIKELIHOODS, DataConfig, TrainConfig
 from aevae.models import build_model, family_class
 from aevae.models.base import BLACK
+from aevae.run_config import RunConfig
 from aevae.training.trainer import Trainer, fit
 
 CPU = torch.device("cpu")

@@ -255,7 +255,7 @@ def test_runs_of_one_other_set_show_its_pictures(store, mounted, monkeypatch):
 
 def rewrite(folder, config: dict) -> None:
     """Give a finished run another config: its name follows."""
-    from aevae.config import RunConfig
+    from aevae.run_config import RunConfig
 
     (folder / "config.json").write_text(json.dumps(config))
     folder.rename(folder.with_name(RunConfig.from_dict(config).name))

@@ -13,9 +13,9 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import cli, paths, runs
 from aevae.browser.blob import unpack
-from aevae.config import fingerprint
 from aevae.exchange import run_archive
 from aevae.queue import jobs
+from aevae.run_config import fingerprint
 from aevae.store import checkpoints
 from aevae.ui.models import gallery
 

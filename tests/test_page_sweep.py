@@ -11,11 +11,12 @@ from conftest import tiny_config
 from test_page_train import keys, page, press, texts
 
 from aevae import paths
-from aevae.config import DataConfig, RunConfig, preset
+from aevae.config import DataConfig, preset
 from aevae.figures import rates
 from aevae.figures.palette import contrast
 from aevae.models import family_class
 from aevae.queue import jobs, worker
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.ui.train import form, sweep
 

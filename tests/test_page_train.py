@@ -16,10 +16,11 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import paths
 from aevae.browser.blob import unpack
-from aevae.config import DataConfig, RunConfig, TrainConfig, preset
+from aevae.config import DataConfig, TrainConfig, preset
 from aevae.models import FAMILIES, family_class
 from aevae.queue import estimates, jobs, worker
 from aevae.reporting import report
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.ui.train import costs, form, run_panel
 
@@ -516,7 +517,7 @@ def test_fill_is_the_inverse_of_the_form(empty_store):
     def script(raw):
         import streamlit as st
 
-        from aevae.config import RunConfig
+        from aevae.run_config import RunConfig
         from aevae.ui.train import form
 
         if "filled" not in st.session_state:

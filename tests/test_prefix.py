@@ -33,7 +33,7 @@ def test_each_route_of_our_own_lies_under_the_path_of_the_server(monkeypatch, ba
 
 
 def test_no_route_is_given_to_the_server_without_that_path():
-    assert re.findall(r"routes=(.*),", (paths.ROOT / "app.py").read_text()) == ["serving.routes()"]
+    assert re.findall(r"routes=(.*),", (paths.ROOT / "app.py").read_text()) == ["server.routes()"]
 
 
 def test_no_module_asks_for_an_address_from_the_root_of_the_host():

@@ -18,7 +18,7 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from aevae import paths
-from aevae.config import fingerprint
+from aevae.run_config import fingerprint
 from aevae.store.checkpoints import list_runs
 from aevae.ui import i18n
 from aevae.ui.digit import canvas, picker
@@ -118,8 +118,8 @@ def test_the_server_knows_the_menu_before_the_first_session():
 
 def test_the_first_page_needs_no_torch(shelf):
     code = (
-        "from streamlit.testing.v1 import AppTest\nimport sys\nfrom aevae.ui import chrome\n"
-        "chrome.WARM_UP_AFTER = 600\n"
+        "from streamlit.testing.v1 import AppTest\nimport sys\nfrom aevae.ui.frame import layout\n"
+        "layout.WARM_UP_AFTER = 600\n"
         "at = AppTest.from_file('app.py', default_timeout=60).run()\n"
         "assert not at.exception, at.exception\n"
         "print('torch' in sys.modules)"

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from aevae import paths
-from aevae.config import RunConfig, brief
+from aevae.config import brief
 from aevae.datasets import archives
 from aevae.datasets.archives import Source, quote
 from aevae.exchange import events
 from aevae.exchange.packing import zip_of
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import NAME, DamagedRun, RunInfo
 

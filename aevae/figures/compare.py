@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from aevae.figures.layout import figure
 from aevae.figures.palette import MARKERS, model_styles
 from aevae.figures.rates import bounds
-from aevae.reporting.tradeoff import lower_hull
+from aevae.figures.tradeoff import lower_hull
 
 QUIET = "#8E929A"
 HULL = "#7A7F87"

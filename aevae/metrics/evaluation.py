@@ -61,7 +61,7 @@ def evaluate(
     listens (`on_unkept`). Raises ValueError with one sentence for what cannot be.
     """
     from aevae import datasets
-    from aevae.runs import FITTED, must_fit
+    from aevae.models import MAX_SEARCHED_IMAGES, check_input_kind
     from aevae.training.device import keep_memory, set_threads
 
     names, options = list(names), dict(options or {})
@@ -87,8 +87,8 @@ def evaluate(
         set_threads()  # two threads beside other busy processes take longer than one
         keep_memory()
     dataset = datasets.load(data)
-    must_fit(run.config.model, dataset)
-    test = dataset.test.take(slice(n or (None if run.model.has_encoder else FITTED)))
+    check_input_kind(run.config.model, dataset)
+    test = dataset.test.take(slice(n or (None if run.model.has_encoder else MAX_SEARCHED_IMAGES)))
     if not len(test):
         raise ValueError(f"{data.name} has no test pictures to measure on")
 

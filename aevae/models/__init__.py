@@ -7,6 +7,7 @@ from importlib import import_module
 
 from aevae.config import brief
 
+MAX_SEARCHED_IMAGES = 1000  # test images for a model without an encoder, which has to search each code
 FAMILIES = {
     "ae": "aevae.models.ae:Autoencoder",
     "linear_ae": "aevae.models.linear_ae:LinearAutoencoder",
@@ -45,3 +46,15 @@ def build_model(config, seed: int = 0):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return family_class(config.family)(config)
+
+
+def check_input_kind(config, dataset) -> None:
+    """Raises ValueError if a family of sequences is given a data set of single images, or the other way round."""
+    takes_sequences = family_class(config.family).input == "sequence"
+    has_sequences = dataset.train.images.ndim == 5
+    if takes_sequences and not has_sequences:
+        raise ValueError(
+            f"{config.family} takes sequences, {dataset.name} has single images; take the data set {config.dataset}"
+        )
+    if has_sequences and not takes_sequences:
+        raise ValueError(f"{dataset.name} has sequences, and {config.family} takes single images")

@@ -12,8 +12,9 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aevae.config import DataConfig, RunConfig, TrainConfig
+from aevae.config import DataConfig, TrainConfig
 from aevae.queue import jobs
+from aevae.run_config import RunConfig
 
 KIND = "estimate"
 MAX_PROBE = 256  # images of a timed step; a larger batch costs in proportion

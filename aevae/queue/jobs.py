@@ -23,9 +23,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from aevae import logs, paths
-from aevae.config import RunConfig
 from aevae.queue import processes
 from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, lock_of, opened, queue_file, unwritable
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 
 TASKS_LANE = "tasks"  # the lane of all other kinds

@@ -20,10 +20,10 @@ from pathlib import Path
 from filelock import Timeout
 
 from aevae import logs
-from aevae.config import RunConfig
 from aevae.queue import processes
 from aevae.queue.jobs import KINDS, PACES, PATIENCE, TASKS_LANE, address_file, slot
 from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, opened
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 
 ATTEMPTS = 2  # a job whose worker died this often fails

@@ -14,12 +14,13 @@ from html import escape
 import numpy as np
 
 from aevae import __version__, datasets
-from aevae.config import PRESETS, RunConfig, preset
+from aevae.config import PRESETS, preset
 from aevae.figures import latent_bars, loss_curves
 from aevae.figures.compare import Point, trade_off
 from aevae.figures.static import to_svg
 from aevae.reporting import comparison
 from aevae.reporting.comparison import describe, numbers_of
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 

@@ -22,15 +22,16 @@ from safetensors.numpy import save as arrays_bytes
 from safetensors.torch import load_file, save
 
 from aevae import datasets, spread
-from aevae.config import DataConfig, ModelConfig, RunConfig
+from aevae.config import DataConfig
 from aevae.metrics import SCHEMA, basics, evidence, linear, units
-from aevae.models import build_model, family_class
+from aevae.models import MAX_SEARCHED_IMAGES, build_model, check_input_kind, family_class
 from aevae.models.blocks import batches, parameter_count
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import DamagedRun, RunInfo
-from aevae.store.diverged import Diverged
 from aevae.store.recorder import Recorder, checksums
 from aevae.training.device import keep_memory, pick_device, set_threads
+from aevae.training.diverged import Diverged
 from aevae.training.film import thinned
 from aevae.training.trainer import BegunAnew, EpochDone, Trainer, TrainingDiverged, fit
 
@@ -160,7 +161,7 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
     keep_memory()
     started = time.monotonic()
     data = datasets.load(configs[0].data)
-    must_fit(configs[0].model, data)
+    check_input_kind(configs[0].model, data)
     train, test = (torch.tensor(split.images).to(device) for split in (data.train, data.test))
     recorders, drawn = [], configs[0].data.binarise == "stochastic"
     for config in configs:
@@ -190,17 +191,6 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
         if not ended:
             break
     return [results.get(i) or Result(config.name, False, False) for i, config in enumerate(configs)]
-
-
-def must_fit(model: ModelConfig, data: datasets.Dataset) -> None:
-    """Raises ValueError where a family of sequences is given single images, or the other way round."""
-    sequences = family_class(model.family).input == "sequence"
-    if sequences and data.train.images.ndim != 5:
-        raise ValueError(
-            f"{model.family} takes sequences, {data.name} has single images; take the data set {model.dataset}"
-        )
-    if not sequences and data.train.images.ndim == 5:
-        raise ValueError(f"{data.name} has sequences, and {model.family} takes single images")
 
 
 def _fit(recorders: list[Recorder], on_event, should_stop, watched) -> bool:
@@ -359,7 +349,6 @@ def load_run(reference: str, device: str = "cpu") -> Run:
 
 # -- numbers ---------------------------------------------------------------------------------------------------------
 
-FITTED = 1000  # test pictures that a model without an encoder is asked of: it has to fit each code
 UNITS = {
     "images": "images",
     "samples": "samples of z / image",
@@ -395,7 +384,7 @@ def evaluate(
 
     trained_on: the run's own data set; with it also the numbers that need its training images.
     """
-    test = datasets.load(data).test.take(slice(limit or FITTED if not model.has_encoder else limit or None))
+    test = datasets.load(data).test.take(slice(limit or (None if model.has_encoder else MAX_SEARCHED_IMAGES)))
     x = torch.tensor(test.images).to(device).float().div_(255)
     labels = torch.tensor(test.labels).to(device)
     values = basics.measure(model, x, labels, samples, seed)

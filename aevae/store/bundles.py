@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from aevae import paths
-from aevae.config import RunConfig
+from aevae.run_config import RunConfig
 
 ROUNDED = 1000  # numbers in a matrix that is worth rounding
 

@@ -28,8 +28,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from aevae import paths
-from aevae.config import SCHEMA, fingerprint
-from aevae.store.diverged import Diverged
+from aevae.run_config import SCHEMA, fingerprint
+from aevae.training.diverged import Diverged
 
 NAME = re.compile(r"[a-z0-9_]+-[a-z0-9-]+-[0-9a-f]{12}")
 TERM = re.compile(r"[\w .@-]{1,60}")  # of a loss or a metric

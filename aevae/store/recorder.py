@@ -18,10 +18,10 @@ from safetensors.numpy import save as arrays_bytes
 from safetensors.torch import save
 
 from aevae import __version__, datasets, logs
-from aevae.config import RunConfig
 from aevae.models.blocks import parameter_count
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
-from aevae.store.diverged import Diverged
+from aevae.training.diverged import Diverged
 from aevae.training.film import Film, schedule
 from aevae.training.trainer import Trainer, best
 

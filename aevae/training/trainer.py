@@ -19,7 +19,7 @@ from aevae.models.blocks import batches
 from aevae.outputs import Loss
 from aevae.schedules import one_cycle
 from aevae.spread import Tally, spread
-from aevae.store.diverged import Diverged, limit_of
+from aevae.training.diverged import Diverged, limit_of
 from aevae.training.optimizers import optimizers
 from aevae.training.steps import stepper, sum_type
 

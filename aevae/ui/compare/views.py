@@ -10,10 +10,10 @@ import numpy as np
 import plotly.graph_objects as go
 import streamlit as st
 
-from aevae.figures import latent_bars
+from aevae.figures import latent_bars, tradeoff
 from aevae.figures.compare import trade_off
 from aevae.figures.static import safe, to_csv, to_svg
-from aevae.reporting import comparison, report, tradeoff
+from aevae.reporting import comparison, report
 from aevae.reporting.comparison import describe
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.digit import picker

@@ -3,11 +3,12 @@
 import numpy as np
 import streamlit as st
 
-from aevae.config import DataConfig, RunConfig, preset
+from aevae.config import DataConfig, preset
 from aevae.figures.layout import figure
 from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
+from aevae.run_config import RunConfig
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values

@@ -3,7 +3,7 @@
 // the events of a finger only from then on, beginning with a pointerdown. Mouse, pen and keyboard work as before.
 //
 // data-finger="across": an element that is dragged sideways, as every <input type="range">; "tap": a plane; "awake": a
-// plane after the tap. CSS (touch-action) says what each leaves to the browser: live.css for modules, chrome.py for the
+// plane after the tap. CSS (touch-action) says what each leaves to the browser: live.css for modules, layout.py for the
 // sliders of Streamlit.
 
 import { el } from "./dom.js";

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 import streamlit as st
 
 from aevae import metrics
-from aevae.config import RunConfig
 from aevae.datasets.archives import Source
 from aevae.exchange import run_archive
 from aevae.figures.curves import loss_curves, with_unit
@@ -17,6 +16,7 @@ from aevae.figures.palette import family_title
 from aevae.queue import worker
 from aevae.reporting import comparison
 from aevae.reporting.report import command
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.frame import access

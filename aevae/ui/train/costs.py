@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from aevae.config import RunConfig
 from aevae.queue import estimates, jobs
 from aevae.queue.queuefile import QueueBroken
+from aevae.run_config import RunConfig
 from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
 from aevae.ui.shared import redraw, run_picker

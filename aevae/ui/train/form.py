@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from aevae.config import PRESETS, DataConfig, ModelConfig, RunConfig, TrainConfig, build, check, option, parse, preset
+from aevae.config import PRESETS, DataConfig, ModelConfig, TrainConfig, build, check, option, parse, preset
 from aevae.figures.palette import family_title
+from aevae.run_config import RunConfig
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
 from aevae.ui.shared import address

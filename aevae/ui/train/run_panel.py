@@ -15,11 +15,11 @@ import numpy as np
 import streamlit as st
 
 from aevae import datasets, paths
-from aevae.config import RunConfig
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.queue import jobs
 from aevae.queue.queuefile import Job, QueueBroken, set_aside, store_problem
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import NAME, RunInfo
 from aevae.ui.film import film_view

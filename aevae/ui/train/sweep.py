@@ -11,10 +11,10 @@ from pathlib import Path
 import streamlit as st
 
 from aevae import paths
-from aevae.config import RunConfig
 from aevae.figures import rates
 from aevae.queue import jobs
 from aevae.queue.queuefile import Job, QueueBroken
+from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import NAME, RunInfo
 from aevae.ui.i18n import _

@@ -1,0 +1,70 @@
+"""The config of a run: its parts together, their canonical JSON, and the name that follows from it. No torch here."""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from aevae.config import DataConfig, ModelConfig, TrainConfig, absent_values, brief, build, plain
+from aevae.models import family_class  # the registry knows which config class a family has
+
+SCHEMA = 1  # of the run folder and of the canonical JSON; part of every fingerprint
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Data + model + training + seed: all that decides what a run becomes (the device does not)."""
+
+    data: DataConfig
+    model: ModelConfig
+    train: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = 0
+
+    def __post_init__(self):
+        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or not 0 <= self.seed < 2**31:
+            raise ValueError(f"seed must be a whole number in 0..{2**31 - 1}, got {brief(self.seed)}")
+
+    def to_dict(self) -> dict:
+        """Plain JSON data with the defaults filled in (`plain`)."""
+        return {
+            "schema": SCHEMA,
+            "data": plain(self.data),
+            "model": {"family": self.model.family, **plain(self.model)},
+            "train": plain(self.train),
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_dict(cls, raw: dict) -> "RunConfig":
+        """The config that `to_dict` wrote. Raises ValueError for what does not fit (unknown keys too)."""
+        if not isinstance(raw, dict):
+            raise ValueError("a config must be a JSON object")
+        if raw.get("schema") != SCHEMA:
+            raise ValueError(f"config schema must be {SCHEMA}, got {brief(repr(raw.get('schema')))}")
+        parts = {k: raw.get(k) for k in ("data", "model", "train")}
+        for name, part in parts.items():
+            if not isinstance(part, dict):
+                raise ValueError(f"config has no part {name!r}")
+        model = dict(parts["model"])
+        config_class = family_class(model.pop("family", None)).Config
+        return cls(
+            data=build(DataConfig, absent_values(DataConfig) | parts["data"]),
+            model=build(config_class, absent_values(config_class) | model),
+            train=build(TrainConfig, absent_values(TrainConfig) | parts["train"]),
+            seed=raw.get("seed", 0),
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """First 12 hex digits of sha256 over the canonical JSON."""
+        return fingerprint(self.to_dict())
+
+    @property
+    def name(self) -> str:
+        """`<family>-<dataset>-<fingerprint>`: the folder of this run."""
+        return f"{self.model.family}-{self.data.name.split(':')[0]}-{self.fingerprint}"
+
+
+def fingerprint(raw: dict) -> str:
+    """Identity of a config as plain JSON data (`RunConfig.to_dict`)."""
+    canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
