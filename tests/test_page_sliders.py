@@ -283,7 +283,7 @@ def test_a_plane_through_a_digit_of_ones_own(store):
     app = opened(store["vae"], plane="digits", corner_c_own=own)
     arrays = parcel(whole(app), "pad")[1]
     assert (arrays["three_pictures"][2] == 255 * own[0]).all()
-    code = banks.loaders.run(store["vae"]).encode(own[None])[0]
+    code = banks.cached.run(store["vae"]).encode(own[None])[0]
     np.testing.assert_allclose(arrays["three"][2], code, rtol=1e-4, atol=1e-5)
 
 
