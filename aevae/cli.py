@@ -681,7 +681,7 @@ def _parser() -> argparse.ArgumentParser:
     p = command("bench", bench, "how long the usual trainings take on this machine (a minute)")
     p.add_argument("--device", type=arguments.device, default="auto", help=DEVICE_HELP)
     p = command("worker", worker, "serve the queue")
-    p.add_argument("--device", type=arguments.device, default="auto", help=DEVICE_HELP)
+    p.add_argument("--device", type=arguments.lane, default="auto", help=DEVICE_HELP)
     p.add_argument("--parent", type=arguments.whole(1, MAX_PROCESS), help="end when this process is gone")
     p.add_argument("--once", action="store_true", help="end when the queue is empty")
     return parser
