@@ -327,8 +327,8 @@ def ensure_worker(lane: str = "auto") -> None:
                 return
             with open(logs.worker_file(), "ab") as out:  # until the worker opens it for itself
                 _spawned[lane] = subprocess.Popen(
-                    [sys.executable, "-m", "aevae", "worker", "--device", lane, "--parent", str(os.getpid())],
-                    cwd=paths.ROOT,
+                    [sys.executable, "-P", "-m", "aevae", "worker", "--device", lane, "--parent", str(os.getpid())],
+                    env=os.environ | paths.import_path(),
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
