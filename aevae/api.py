@@ -13,8 +13,8 @@ from aevae.runs import Run
 def load_run(reference: str, device: str = "cpu") -> Run:
     """The run with this name, unique prefix of its fingerprint, or path; `NAME@best`: weights of its best epoch.
 
-    A Run has `name`, `config`, `history` (a dict per epoch; 0: before training), `metrics`, `latent_dim`, `model` (a torch module in eval
-    mode), `encode`, `decode` and `reconstruct`. device: auto, cpu, cuda, cuda:1, mps.
+    A Run has `name`, `config`, `history` (a dict per epoch; epoch 0: before training), `metrics`, `latent_dim`, `model`
+    (a torch module in eval mode), `encode`, `decode` and `reconstruct`. device: auto, cpu, cuda, cuda:1, mps.
     Raises ValueError if no run or several runs fit, or if the run is damaged.
     """
     return runs.load_run(reference, device)
