@@ -1,6 +1,7 @@
 """aevae: the latent-space laboratory. Train, keep, explore and compare autoencoders.
 
-In a notebook: `load_run`, `train_or_load`, `encode` and `decode`, which `aevae.api` documents.
+In a notebook: `load_images`, `train_or_load`, `load_run`, `encode`, `decode`, `embed` and `image_grid`, which
+`aevae.api` documents.
 """
 
 import os
@@ -9,9 +10,9 @@ from typing import TYPE_CHECKING
 from aevae.paths import set_library_caches
 
 if TYPE_CHECKING:
-    from aevae.api import decode, encode, load_run, train_or_load
+    from aevae.api import decode, embed, encode, image_grid, load_images, load_run, train_or_load
 
-__all__ = ["decode", "encode", "load_run", "train_or_load"]
+__all__ = ["decode", "embed", "encode", "image_grid", "load_images", "load_run", "train_or_load"]
 __version__ = "0.1.0"
 
 # Libraries read these when they are imported, and all of them are imported later than this package.

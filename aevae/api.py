@@ -1,13 +1,26 @@
-"""The package in a notebook: `aevae.train_or_load`, `load_run`, `encode`, `decode`. Arrays in and out are numpy."""
+"""The package in a notebook: images, runs, codes and maps. Arrays in and out are numpy."""
 
 from collections.abc import Callable
 
 import numpy as np
+from PIL import Image
 
-from aevae import runs
+from aevae import datasets, embeddings, runs
 from aevae.cli import build_config
-from aevae.config import RunConfig
+from aevae.config import DataConfig, RunConfig
 from aevae.runs import Run
+
+
+def load_images(dataset: str = "mnist-5k", part: str = "test") -> tuple[np.ndarray, np.ndarray]:
+    """(images, labels): float32 (N, 1, 28, 28) in 0..1 and int64 (N,). part: train or test.
+
+    dataset: a name that `python -m aevae datasets` lists, or `images:<folder or zip>`. Raises ValueError for another
+    name, or if the images cannot be read.
+    """
+    if part not in ("train", "test"):
+        raise ValueError(f"part must be train or test, got {part!r}")
+    split = getattr(datasets.load(DataConfig(dataset)), part)
+    return split.images.astype(np.float32) / 255, split.labels
 
 
 def load_run(reference: str, device: str = "cpu") -> Run:
@@ -61,6 +74,27 @@ def decode(run: Run | str, codes: np.ndarray) -> np.ndarray:
     run: a Run, or what `load_run` takes. Raises ValueError for another shape or a number that is not finite.
     """
     return _opened(run).decode(codes)
+
+
+def embed(codes: np.ndarray, method: str = "tsne", **parameters) -> np.ndarray:
+    """Positions (N, 2), float32, of codes (N, D) in a map; kept on disk, so the same map is computed once.
+
+    method: latent (two dimensions of the code), pca, tsne or umap. parameters: seed, perplexity (t-SNE), n_neighbors
+    and min_dist (UMAP), dims (latent). Raises ValueError for codes or parameters that do not fit.
+    """
+    return embeddings.cached_embed(codes, method, **parameters).xy
+
+
+def image_grid(images: np.ndarray, columns: int = 10, scale: int = 2) -> Image.Image:
+    """Images (N, 1, height, width) in 0..1 as one grey image with so many columns; a notebook shows it."""
+    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise ValueError(f"images must have shape (N, 1, height, width), got {images.shape}")
+    count, _, height, width = images.shape
+    rows = -(-count // columns)
+    cells = np.zeros((rows * columns, height, width), np.uint8)
+    cells[:count] = np.rint(255 * np.clip(images[:, 0], 0, 1))
+    grid = cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    return Image.fromarray(grid.repeat(scale, 0).repeat(scale, 1))
 
 
 def _opened(run: Run | str) -> Run:

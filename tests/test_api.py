@@ -52,11 +52,25 @@ def test_shapes(store):
         assert codes.dtype == decoded.dtype == np.float32 and 0 <= decoded.min() <= decoded.max() <= 1
 
 
+def test_images_codes_maps_and_grids():
+    images, labels = aevae.load_images()
+    assert images.shape == (1000, 1, 28, 28) and images.dtype == np.float32 and images.max() == 1
+    assert labels.shape == (1000,) and aevae.load_images(part="train")[0].shape[0] == 4000
+    assert aevae.embed(images[:50].reshape(50, -1), "pca").shape == (50, 2)
+    grid = aevae.image_grid(images[:7], columns=5, scale=1)
+    assert grid.size == (5 * 28, 2 * 28)
+    pixels = np.asarray(grid)
+    assert np.array_equal(pixels[28:, 28:56], np.rint(255 * images[6, 0])) and not pixels[28:, 56:].any()
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
         (lambda name: aevae.encode(name, np.zeros((5, 28, 28))), "(N, 1, 28, 28), got (5, 28, 28)"),
         (lambda name: aevae.load_run("nothing"), "nothing"),
+        (lambda name: aevae.load_images("digits"), "digits"),
+        (lambda name: aevae.load_images(part="all"), "part must be train or test, got 'all'"),
+        (lambda name: aevae.image_grid(np.zeros((5, 28, 28))), "(N, 1, height, width), got (5, 28, 28)"),
         (lambda name: aevae.train_or_load("ae", colour=3), "unknown option 'colour'"),
         (lambda name: aevae.train_or_load("ae", epochs=0), "epochs must be in 1..1000, got 0"),
         (lambda name: aevae.train_or_load(tiny_config("ae"), epochs=2), "it takes no options, got epochs"),
