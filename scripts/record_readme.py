@@ -1,6 +1,6 @@
 """Makes docs/sliders.webp, the moving image of the README: a hand drags two sliders, and the digit follows.
 
-    python scripts/record_readme.py [--url http://localhost:8501]
+    python -m scripts.record_readme [--url http://localhost:8501]
 
 Without --url a server is started. Chromium draws each frame at a place of the hand that is set before it, so the image
 shows what a visitor sees, at an even pace. Needs playwright and chromium.
