@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -36,7 +36,7 @@ FLAGS = ["--no-sandbox", "--disable-gpu", "--force-device-scale-factor=1"]
 
 
 @contextlib.contextmanager
-def server() -> Iterator[str]:
+def server() -> Generator[str]:
     """The address of a server with an empty store of its own."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))

@@ -39,6 +39,17 @@ def test_it_runs(notebook, tmp_path):
     assert not done.returncode, done.stderr
 
 
+@pytest.mark.slow
+def test_the_code_of_the_readme_runs(tmp_path):
+    block = (paths.ROOT / "README.md").read_text("utf-8").split("In a notebook")[1].split("\n## ")[0]
+    code = "\n".join(line[4:] for line in block.splitlines() if line.startswith("    "))
+    assert "import aevae" in code
+    code += "\nassert images.shape == (1000, 1, 28, 28) and labels.shape == (1000,) and codes.shape == (1000, 2)"
+    env = os.environ | {"AEVAE_RUNS": str(tmp_path / "runs")}
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=env, capture_output=True, text=True)
+    assert not done.returncode, done.stderr
+
+
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_begins_with_a_title_has_something_to_try_and_stores_no_output(notebook):
     texts = ["".join(cell["source"]) for cell in cells(notebook, "markdown")]
