@@ -9,9 +9,11 @@ import streamlit as st
 from aevae.ui import chrome, gate, serving, watch
 
 if st.runtime.exists():  # in a session
-    st.set_page_config(page_title="aevae", page_icon="✍️", layout="wide")
+    st.set_page_config(page_icon="✍️", layout="wide")  # first: else a page's icon is fetched from the network
     chrome.start()
     page = st.navigation(chrome.pages(), expanded=True)
+    st.set_page_config(page_title=chrome.tab_title(page.title))
+    chrome.frame(gate.ticket())
     gate.door()
     chrome.run(page)
 else:  # before the first session

@@ -168,6 +168,7 @@ IMAGES = {  # training images of data sets; of others the recipe takes those of 
     "mnist": 60_000, "fashion-mnist": 60_000, "kmnist": 60_000, "mnist-5k": 4_000, "sprites": 7_500, "lines": 10_000,
     "moving-digits": 4_000,
 }  # fmt: skip
+LARGE = 20_000  # training images from which on a data set is large
 MAX_RATE = 0.04  # of Adam: above it the first steps of wide networks and large batches diverge
 PRESETS = ("fast", "classic")
 
@@ -189,7 +190,7 @@ def preset(
         return TrainConfig(**classic | chosen)
     model = model() if isinstance(model, type) else model
     images = min(IMAGES.get(data.name, IMAGES["mnist-5k"]), data.limit or 1_000_000)
-    large = images >= 20_000
+    large = images >= LARGE
     conv = getattr(model, "network", "mlp") == "conv"
     options = {"epochs": 3, "batch_size": TrainConfig.batch_size if conv else 400} if large else {}
     options |= (model.recipe_large if large else model.recipe) if model else {}
@@ -205,11 +206,12 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         r = min(0.04, min(0.04, 0.05 (450 / T)^0.4) sqrt(B / 400)) min(1, (4000 / L)^0.5), L = T sqrt(B / 400)
         rate = r min(1, (400 / hidden)^0.25) min(1, (20 / latent_dim)^0.15)
 
-    T: number of steps, B: batch size; times the family's `rate_factor`. Found on validation splits with
-    `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20 epochs of MNIST. Longer runs
-    on the same pixels need still smaller ones, or the model becomes sensitive to noise (the factor with L; not where
-    pixels are sampled). It grows with the root of the batch, and wide networks and codes need smaller ones (`hidden`
-    counts in an MLP only). docs/recipe.md has the tables.
+    T: number of steps, B: batch size; times the family's `rate_factor`. On fewer than LARGE images it is multiplied by
+    the family's `rate_factor_small` and by the likelihood's SMALL_SET_FACTORS, too: these overfit. Found on validation
+    splits with `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20 epochs of MNIST.
+    Longer runs on the same pixels need still smaller ones, or the model becomes sensitive to noise (the factor with L;
+    not where pixels are sampled). It grows with the root of the batch, and wide networks and codes need smaller ones
+    (`hidden` counts in an MLP only). docs/recipe.md has the tables.
     """
     steps, root = -(-images // train.batch_size) * train.epochs, (train.batch_size / 400) ** 0.5
     rate = min(min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * root, MAX_RATE)
@@ -217,11 +219,14 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         rate *= min(1.0, (4000 / (steps * root)) ** 0.5)
     if model:
         rate *= model.rate_factor * min(1.0, (20 / model.latent_dim) ** 0.15)
+        if images < LARGE:
+            rate *= model.rate_factor_small * SMALL_SET_FACTORS.get(model.likelihood, 1.0)
         if getattr(model, "network", "mlp") != "conv":
             rate *= min(1.0, (400 / max(getattr(model, "hidden", 0), 1)) ** 0.25)
     return float(f"{rate:.2g}")
 
 
+SMALL_SET_FACTORS = {"categorical": 0.125, "gaussian_learned": 0.5}  # likelihood -> factor of the peak rate
 LIKELIHOODS = {
     "bernoulli": "cross-entropy",
     "gaussian": "squared error, fixed sigma",
@@ -251,6 +256,7 @@ class ModelConfig(Validated):
     dataset: ClassVar[str] = "mnist-5k"  # what it learns from where nobody says
     recipe: ClassVar[dict] = {}  # training options in which it differs from the preset `fast`; its epochs are of a
     rate_factor: ClassVar[float] = 1.0  # of the peak rate of `fast`, beside those of other families
+    rate_factor_small: ClassVar[float] = 1.0  # besides, on a small data set, which the family overfits
     recipe_large: ClassVar[dict] = {}  # small data set, and in what a large one differs again stands here
     network: str = option(
         "mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv")

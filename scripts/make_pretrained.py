@@ -1,6 +1,6 @@
 """Makes checkpoints/pretrained/: the finished runs that are shipped, trained by the project's own command line.
 
-    AEVAE_DATA=/where/MNIST/is python scripts/make_pretrained.py [--seeds 1] [FAMILY ...]
+    AEVAE_DATA=/where/MNIST/is python -m scripts.make_pretrained [--seeds 1] [FAMILY ...]
 
 The recipe `fast` on the full MNIST less the 1,000 test digits of mnist-5k, which the pages show; families without an
 encoder and of sequences learn from mnist-5k. About an hour on one core. With --seeds 3 the seven main models are

@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import {
-  between, countByClass, discs, ease, findName, Grid, growLasso, indicesOf, panBy, parseColour, pixelOf, ramp, Raster, scaleOf, toPixels,
-  toPlace, toSquare, WHOLE, withClass, ZOOM, zoomAt,
+  between, countByClass, discs, ease, findName, Grid, growLasso, indicesOf, panBy, parseColour, pixelOf, ramp, Raster, scaleOf,
+  textOn, toPixels, toPlace, toSquare, WHOLE, withClass, ZOOM, zoomAt,
 } from "../aevae/ui/web/cloud.js";
 
 const near = (a, b, tolerance = 1e-9) => assert.ok(Math.abs(a - b) <= tolerance, `${a} is not ${b}`);
@@ -122,6 +122,11 @@ test("colours: what the theme writes, and a ramp with both of its ends", () => {
   assert.deepEqual(parseColour("nonsense"), [128, 128, 128]);
   const colours = ramp(["#000000", "#ff0000", "#ffffff"], 5);
   assert.deepEqual([...colours], [[0, 0, 0], [128, 0, 0], [255, 0, 0], [255, 128, 128], [255, 255, 255]].map(pixelOf));
+});
+
+test("a name on a class's colour is black or white, whichever reads better", () => {
+  for (const [colour, ink] of [["#000000", "#FFFFFF"], ["#FFFFFF", "#000000"], ["#FF4300", "#000000"], ["#2100FF", "#FFFFFF"], ["#59FF00", "#000000"]])
+    assert.equal(textOn(parseColour(colour)), ink, colour);
 });
 
 test("a disc covers its area, wherever its middle lies in the pixel", () => {

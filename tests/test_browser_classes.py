@@ -13,7 +13,6 @@ from test_browser import browser  # noqa: F401 (the fixture)
 
 from aevae import paths
 from aevae.blob import class_numbers, pack
-from aevae.figures.palette import class_colour, text_on
 from aevae.ui import mapview
 
 pytestmark = pytest.mark.browser
@@ -36,9 +35,8 @@ def blob(classes: list[str]) -> bytes:
     xy = np.random.default_rng(0).standard_normal((len(labels), 2)).astype(np.float32)
     pane = {"title": "Map", "sub": "", "run": "", "state": "ready", "again": False, "note": "", "part": 0}
     pane |= {"numbers": [], "warnings": [], "frame": mapview.frame_of(xy), "own": None}
-    colours = [{"back": class_colour(c), "text": text_on(class_colour(c))} for c in range(len(classes))]
     spec = {
-        "key": "atlas", "points": "test:1", "panes": [pane], "classes": classes, "colours": colours, "shade": None,
+        "key": "atlas", "points": "test:1", "panes": [pane], "classes": classes, "shade": None,
         "pictures": "pictures:test:1", "point": -1, "views": [], "n": 0, "texts": mapview._texts(),
     }  # fmt: skip
     return pack(spec, {"labels": class_numbers(labels), "selected": np.zeros(0, np.int32), "xy0": xy})

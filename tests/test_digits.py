@@ -340,10 +340,10 @@ def test_without_live_drawing_the_other_ways_stay(store):
     at = way(picker(shown_models=[store["vae"]], live_trouble={"": "browser"}), "draw")
     said = " ".join(c.value for c in at.caption)
     assert "This browser lacks" in said and "upload or photograph" in said
-    assert not at.get("bidi_component")
+    assert not at.main.get("bidi_component")
     assert at.button_group(key="digit_how").options == ["Pick", "Draw", "Upload", "Camera"]
     at = way(picker(shown_models=[store["vae"], store["ae"]], live_trouble={store["vae"]: "weights"}), "draw")
-    assert at.get("bidi_component")  # the other model is drawn with
+    assert at.main.get("bidi_component")  # the other model is drawn with
     assert "do not match their header" in " ".join(c.value for c in at.caption)
 
 

@@ -5,7 +5,7 @@ from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import checkpoints, jobs, runs
-from aevae.ui import chrome, gate, loaders
+from aevae.ui import chrome, gate, loaders, teacher
 
 CODE = "four swans"
 TRIES = (("a", 0), ("b", 0.5), ("b", 1.1), ("c", 2.5), (CODE, 2.9), (CODE, 3.2))
@@ -209,3 +209,88 @@ def test_no_file_means_no_passcode_and_one_that_nobody_may_read_means_a_closed_d
     (secrets_file.parent / "secrets.toml.txt").unlink()
     secrets_file.mkdir()  # to read it fails, whoever asks
     assert not gate.is_teacher() and "directory" in gate.problem()
+
+
+# -- what the browser keeps --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def cookie(guarded, monkeypatch):
+    """What each session's browser brings; change it at will."""
+    brought = {"value": ""}
+    monkeypatch.setattr(teacher, "from_cookie", lambda: brought["value"])
+    monkeypatch.setattr(teacher, "_tokens", {})
+    monkeypatch.setattr(teacher, "_tickets", {})
+    return brought
+
+
+def test_a_session_with_the_cookie_is_the_teachers_and_a_forged_one_opens_nothing(cookie, monkeypatch):
+    come_in(page())
+    (token,) = teacher._tokens
+    assert CODE not in token
+    for value, admitted in ((token, True), ("", False), (CODE, False), (token[:-1], False), (token + "A", False)):
+        cookie["value"] = value
+        assert ("gate_leave" in keys(page())) is admitted, value
+    cookie["value"] = token
+    monkeypatch.setenv("AEVAE_PASSCODE", "another one")
+    assert "gate_leave" not in keys(page()), "the passcode was changed"
+
+
+def test_who_leaves_leaves_every_tab(cookie):
+    app = come_in(page())
+    (cookie["value"],) = teacher._tokens
+    other = page()
+    assert "gate_leave" in keys(other)
+    app.button(key="gate_leave").click().run()
+    assert not teacher._tokens and not teacher._tickets
+    assert "gate_leave" not in keys(app) and "gate_leave" not in keys(other.run()) and "gate_leave" not in keys(page())
+
+
+def test_the_lock_holds_for_whoever_lost_the_cookie(cookie):
+    app = come_in(page())
+    app.toggle(key="gate_lock").set_value(True).run()
+    teacher.dismiss(next(iter(teacher._tokens)))
+    app.run().button(key="train_start").click().run()
+    assert [e.value for e in app.error] == ["The teacher has locked training for now."]
+    jobs.lock(False)
+
+
+def test_a_ticket_is_good_once_and_for_a_minute(cookie):
+    token, ticket = teacher.admit(CODE, now=0)
+    assert teacher.redeem(ticket, now=59) == token and teacher.redeem(ticket, now=59) == ""
+    late = teacher.admit(CODE, now=0)[1]
+    assert teacher.redeem(late, now=61) == "" and not teacher._tickets
+    left, ticket = teacher.admit(CODE, now=100)
+    teacher.dismiss(left)
+    assert teacher.redeem(ticket, now=101) == "" == teacher.redeem("nonsense", now=101)
+
+
+def test_tokens_are_bounded(cookie):
+    for _ in range(teacher.MAX_TOKENS + 5):
+        teacher.admit(CODE)
+    assert len(teacher._tokens) == teacher.MAX_TOKENS
+
+
+@pytest.mark.parametrize(("base", "path"), [("", "/"), ("lab", "/lab")])
+def test_the_cookie_is_of_this_server_alone(cookie, monkeypatch, base, path):
+    from starlette.requests import Request
+
+    from aevae.ui import serving
+
+    known = teacher.st.get_option
+    monkeypatch.setattr("streamlit.get_option", lambda name: base if name == "server.baseUrlPath" else known(name))
+    (route,) = (route for route in serving.routes() if "/teacher/" in route.path)
+    assert route.methods == {"POST"} and route.path.startswith(path)
+    token, ticket = teacher.admit(CODE)
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "scheme": "https",
+        "server": ("host", 443),
+        "query_string": b"",
+        "headers": [],
+    }
+    scope |= {"path": route.path.replace("{ticket}", ticket), "path_params": {"ticket": ticket}}
+    said = route.endpoint(Request(scope)).headers["set-cookie"].split("; ")
+    assert said[0] == f"{teacher.cookie_name()}={token}"
+    assert {"HttpOnly", "SameSite=strict", "Secure", f"Path={path}"} == set(said[1:])

@@ -25,7 +25,7 @@ def page(monkeypatch, tmp_path):
 
 def parcel(app: AppTest) -> tuple[dict, dict]:
     assert not app.exception
-    (element,) = app.get("bidi_component")
+    (element,) = app.main.get("bidi_component")
     header, arrays = unpack(element.proto.bytes)
     return header["spec"], arrays
 

@@ -209,6 +209,7 @@ def test_what_is_mounted(store, receive):
     header, arrays = blob.unpack(receive.data)
     assert header["module"] == "core" and header["base"] == f"live/{live.VERSION}/" and header["spec"] == {"a": 1}
     assert header["programs"] == [{"run": store["vae"], "url": live.address(store["vae"])}]
+    assert header["finger"].endswith(".")
     assert set(header["texts"]) == {"network", "weights", "layer", "browser"}
     assert all(text.endswith(".") for text in header["texts"].values())
     assert arrays["z"].shape == (3,)

@@ -51,7 +51,7 @@ def xy(app: AppTest, pane: int) -> np.ndarray:
 
 
 def headings(app: AppTest) -> list[str]:
-    return [h.value for h in app.subheader]
+    return [h.value for h in app.header]
 
 
 def brushed(app: AppTest, **state) -> AppTest:

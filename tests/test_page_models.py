@@ -209,7 +209,7 @@ def test_hostile_config_is_text(store):
     name = break_config(store["vae"], config)
     at = page(run=name)
     page()
-    assert "<script>" not in texts(at.markdown, at.caption, at.subheader)
+    assert "<script>" not in texts(at.markdown, at.caption, at.header)
 
 
 @pytest.mark.parametrize("part", ["model", "data", "train"])

@@ -15,7 +15,7 @@ from test_browser import Server, Tab, browser, until  # noqa: F401
 from test_deploy import Class, nginx  # noqa: F401
 
 from aevae import paths
-from aevae.ui import live, serving, watch
+from aevae.ui import live, serving, teacher, watch
 
 LIVE = ("sliders", "denoise", "interpolate", "embeddings", "bottleneck", "models?run=7797c7142785")
 
@@ -26,7 +26,7 @@ LIVE = ("sliders", "denoise", "interpolate", "embeddings", "bottleneck", "models
 @pytest.mark.parametrize(("base", "begins"), [("", ""), ("lab", "/lab"), ("/lab/", "/lab"), ("a/b", "/a/b")])
 def test_each_route_of_our_own_lies_under_the_path_of_the_server(monkeypatch, base, begins):
     monkeypatch.setattr(st, "get_option", {"server.baseUrlPath": base}.get)
-    own = [route.path for route in (*live.routes(), *watch.routes())]
+    own = [route.path for route in (*live.routes(), *teacher.routes(), *watch.routes())]
     assert [route.path for route in serving.routes()] == [begins + path for path in own]
 
 

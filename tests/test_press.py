@@ -39,14 +39,14 @@ def said(at: AppTest, key: str) -> str:
     return found if isinstance(found, str) else found[-1]
 
 
-def subheaders(at: AppTest) -> str:
-    return " ".join(box.value for box in at.subheader)
+def headers(at: AppTest) -> str:
+    return " ".join(box.value for box in at.header)
 
 
 def test_watch_shows_the_job_at_once(empty_store):
     (one,) = ended(tiny_config("ae"))
     at = open_page("pages/lab/train.py")
-    assert "Autoencoder" not in subheaders(at)
+    assert "Autoencoder" not in headers(at)
     press(at, f"train_watch_{one.id}")
     assert one.run in [box.value for box in at.caption] and said(at, "job") == one.run
     assert "Train another" in [box.label for box in at.expander], "the page as a whole makes room for it"
@@ -56,7 +56,7 @@ def test_watch_shows_several_at_once_and_one_after_them(empty_store):
     several = ended(*(tiny_config("ae", seed=seed) for seed in (1, 2)))
     (one,) = ended(tiny_config("vae"))
     at = press(open_page("pages/lab/train.py"), f"train_watch_{several[0].id}")
-    assert "2 runs" in subheaders(at) and said(at, "sweep") == "-".join(job.fingerprint for job in several)
+    assert "2 runs" in headers(at) and said(at, "sweep") == "-".join(job.fingerprint for job in several)
     press(at, f"train_watch_{one.id}")
     assert one.run in [box.value for box in at.caption] and said(at, "sweep") == ""
 
@@ -96,7 +96,7 @@ def test_watch_in_a_browser(browser, server, monkeypatch):  # noqa: F811
     tab.page.get_by_text(one.run, exact=True).wait_for()
     assert f"job={one.run}" in tab.rest().page.url
     tab.page.get_by_role("button", name="Watch", exact=True).click()
-    tab.page.locator("h3", has_text="2 runs").wait_for()
+    tab.page.locator("h2", has_text="2 runs").wait_for()
     assert "sweep=" + "-".join(job.fingerprint for job in several) in tab.rest().page.url and "job=" not in tab.page.url
     tab.sound()
     tab.close()

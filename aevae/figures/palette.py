@@ -47,19 +47,38 @@ FAMILY_TITLES = {
 FALLBACK = "#7A7F87"  # of a family that has no colour yet, and of what belongs to no model
 MARKERS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 
-# Ten colours far apart in OKLab for normal sight, deuteranopia and protanopia (Machado et al. 2009).
-CLASS_COLOURS = (
-    "#0489FF",
-    "#A27E02",
-    "#583581",
-    "#9A1A00",
-    "#EB3AA9",
-    "#A3C4F3",
-    "#F89898",
-    "#98D200",
-    "#007367",
-    "#3105E4",
-)
+PAPERS = {"light": "#FDFCF9", "dark": "#14171C"}  # backgrounds of the two themes
+
+# Theme -> colours of the ten classes. A class keeps its hue. On its background each colour has a contrast of at least
+# 3.3:1, and any two are at least 17 apart in OKLab (lightness 0..100) for normal sight, 11 for deuteranopia and
+# protanopia (Machado et al. 2009). The same colours are `chartCategoricalColors` in .streamlit/config.toml: from there
+# charts and modules in the browser take those of the theme that is shown.
+CLASS_COLOURS = {
+    "light": (
+        "#4E85FF",
+        "#003700",
+        "#8500A6",
+        "#FF4300",
+        "#DE37BC",
+        "#370B4E",
+        "#90430B",
+        "#379B64",
+        "#006464",
+        "#2100FF",
+    ),
+    "dark": (
+        "#00B1FF",
+        "#C8F4BC",
+        "#BC2CBC",
+        "#DE1600",
+        "#FF6FB1",
+        "#F4C8FF",
+        "#DEA659",
+        "#59FF00",
+        "#4E7A6F",
+        "#5964FF",
+    ),
+}
 
 
 def family_colour(family: str) -> str:
@@ -72,8 +91,12 @@ def family_title(family: str) -> str:
 
 
 def class_colour(label: int) -> str:
-    """Colour of a class; they repeat after ten."""
-    return CLASS_COLOURS[label % len(CLASS_COLOURS)]
+    """Colour of a class in a chart; they repeat after ten.
+
+    A placeholder: Streamlit's page replaces "#000001" ... "#000010" by `chartCategoricalColors` of the theme that is
+    shown. (After a change of the theme a chart keeps its colours until it is drawn anew.)
+    """
+    return f"#{label % 10 + 1:06d}"
 
 
 def luminance(colour: str) -> float:
@@ -87,11 +110,6 @@ def contrast(a: str, b: str) -> float:
     """Contrast of two colours, 1..21 (WCAG 2)."""
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
-
-
-def text_on(colour: str) -> str:
-    """Black or white, whichever reads better on `colour`."""
-    return max("#000000", "#FFFFFF", key=lambda ink: contrast(ink, colour))
 
 
 def model_styles(names: Iterable[str], families: Mapping[str, str] | None = None) -> dict[str, tuple[str, int]]:

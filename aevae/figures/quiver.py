@@ -35,7 +35,7 @@ def quiver(
         mine = points[labels == label].round(2)
         out.add_scatter(
             x=mine[:, 0].tolist(), y=mine[:, 1].tolist(), mode="markers", name=str(label),
-            marker={"size": 5, "opacity": 0.55, "color": class_colour(int(label))},
+            marker={"size": 5, "opacity": 0.95, "color": class_colour(int(label))},
         )  # fmt: skip
     step = np.ptp(places[:, 0]) / (np.sqrt(len(places)) - 1)
     sizes = np.linalg.norm(arrows, axis=1)

@@ -31,6 +31,7 @@ class VariationalAutoDecoderConfig(AutoDecoderConfig):
     """Variational auto-decoder (Zadeh et al. 2019)."""
 
     family: ClassVar[str] = "variational_auto_decoder"
+    rate_factor: ClassVar[float] = 0.5  # the codes' rate is a multiple of it, and they are noisy
     ball: ClassVar[bool] = False  # the prior takes its place
     l2: ClassVar[float] = 0.0  # likewise
     latent_dim: int = option(20, "numbers in the code z", min=1, max=784)

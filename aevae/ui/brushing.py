@@ -119,7 +119,7 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
     x, classes = atlas.images(dataset, n), loaders.dataset(dataset).classes
     label = atlas.labels(dataset, n)
     who = _("your own digit") if own is not None else _("{}, number {}").format(classes[label[point]], point)
-    st.subheader(_("The {} nearest of {}").format(len(rows[0].near), who), anchor=False)
+    st.header(_("The {} nearest of {}").format(len(rows[0].near), who), anchor=False)
     pictures.show(x[point] if own is None else own, 1, scale=3, alt=who)
     for row in rows:
         words = [f"**{row.title}**"]
@@ -143,7 +143,7 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
 def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.ndarray) -> None:
     """The selected pictures, their mean picture, and per model what their mean code decodes to."""
     x, label = atlas.images(dataset, n)[selected], atlas.labels(dataset, n)[selected]
-    st.subheader(_("{:,} selected").format(len(selected)), anchor=False)
+    st.header(_("{:,} selected").format(len(selected)), anchor=False)
     runs = {look.choice.run: look for look in looks if look.choice.run and look.request}
     means = [(_("Mean of the pixels"), x.mean(0, keepdims=True) / 255)]
     for name, look in runs.items():

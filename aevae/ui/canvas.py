@@ -11,7 +11,6 @@ import numpy as np
 import streamlit as st
 
 from aevae.blob import class_numbers
-from aevae.figures.palette import CLASS_COLOURS
 from aevae.ui import live
 from aevae.ui.i18n import _
 
@@ -79,7 +78,6 @@ def plane(
         "value": [float(v) for v in shown] if shown is not None else None,
         "valueLabel": value_label,
         "picture": f"{zlib.crc32(background):08x}-{len(background)}" if background else "",
-        "palette": list(CLASS_COLOURS),
         "radius": 2.5 if len(points) <= 2000 else 1.8,
         "frame": background is None,
         "read": read,

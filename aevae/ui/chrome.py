@@ -22,6 +22,22 @@ from aevae.ui.i18n import _
 SWITCH = 0.001  # seconds of Python after which another session's turn comes; torch asks for a turn after every step
 WARM_UP_AFTER = 3.0  # seconds; the first page is on the screen by then
 
+NAME = "aevae"
+# Corrections of Streamlit's own styles:
+# - The text of a chosen pill has the accent colour. White text on that colour must be readable, too, so on the dark
+#   theme it is too dark for a text.
+# - `code` in a caption is fainter than the caption.
+# - A pop-up gets the height that is left below its button, instead of opening upwards.
+# - A slider keeps each finger (`web/touch.js` decides which is for the slider).
+STYLE = """
+.stButtonGroup [data-selected] p { color: light-dark(#24569E, #93B8F2); }
+[data-testid="stCaptionContainer"] code { color: inherit; background: none; }
+.stSlider [style*="touch-action"] { touch-action: pan-y !important; }
+@media (min-height: 700px) {
+  [data-testid="stPopoverBody"]:has(input, button) { min-height: fit-content; }
+}
+"""
+
 
 @dataclass(frozen=True)
 class PageInfo:
@@ -146,6 +162,23 @@ def announce() -> None:
         st.navigation(pages())
     finally:
         log.setLevel(level)
+
+
+def tab_title(title: str) -> str:
+    """Title of a page in tabs, history and bookmarks: its own first."""
+    return NAME if title == _(all_pages()[0].title) else f"{title} · {NAME}"
+
+
+def frame(ticket: str = "") -> None:
+    """What surrounds every page: the rules of style that no theme holds, and the script that closes the menu on phones.
+
+    ticket: of a teacher who has just come in (`aevae.ui.teacher`), or "".
+    """
+    from aevae.ui import live
+
+    st.html(f"<style>{STYLE}</style>")
+    with st.sidebar:
+        live.mount("frame", "frame", {"ticket": ticket})
 
 
 def run(page) -> None:

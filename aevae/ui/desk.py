@@ -10,7 +10,7 @@ import streamlit as st
 
 from aevae import datasets
 from aevae.blob import class_numbers
-from aevae.figures.palette import CLASS_COLOURS, family_colour
+from aevae.figures.palette import family_colour
 from aevae.ui import address, digits, live, loaders, maps, pictures, state
 from aevae.ui import bank as banks
 from aevae.ui.bank import Bank
@@ -123,7 +123,6 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
         "models": _models([bank.name, *beside]),
         "grid": GRID,
         "classes": names if len(names) <= digits.MAX_PILLS else [],
-        "palette": list(CLASS_COLOURS),
         "read": {"pad": st.session_state.get(READ, {}).get("pad", 0)},
         "texts": _pad_texts(bank),
     }

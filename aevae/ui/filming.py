@@ -178,7 +178,7 @@ def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
         arrays |= {f"{i}.{name}": array for name, array in found.items()}
         specs.append(_spec(info, film, growing, styles[info.name]))
         plane = axes if plane is None else plane
-    spec = {"runs": specs, "colours": list(palette.CLASS_COLOURS), "texts": texts()}
+    spec = {"runs": specs, "texts": texts()}
     live.mount("film", key, spec, arrays, shape={"height": 900})
     newest = read(runs[0], "now.safetensors") if running else None
     if newest is not None and newest["codes"].shape[1:] == films[0][1]["codes"].shape[1:]:

@@ -178,7 +178,7 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     if run is None:
         st.info(_("Choose a run in the gallery."))
         return
-    st.subheader(state.plain(state.run_labels(runs)[run.name]), anchor=False)
+    st.header(state.plain(state.run_labels(runs)[run.name]), anchor=False)
     st.markdown(f"{badge(run)} `{state.plain(run.name)}` · {size(run.size)}")
     if run.status == "damaged":
         st.error(_("This run cannot be opened: {}.").format(state.literal(run.reason)))

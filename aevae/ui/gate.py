@@ -16,13 +16,14 @@ from collections.abc import Iterable, Mapping
 import streamlit as st
 
 from aevae import jobs
+from aevae.ui import teacher
 from aevae.ui.i18n import _
 from aevae.ui.state import literal
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 LONGEST = 60.0  # seconds between two tries
 MOST_ADDRESSES = 1000  # whose wrong tries are remembered
-_TEACHER, _OWN = "gate_teacher", "gate_own_jobs"
+_TEACHER, _TICKET, _OWN = "gate_teacher", "gate_ticket", "gate_own_jobs"
 _NOBODYS = secrets.token_hex()  # stands for a passcode that cannot be read
 _tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
 
@@ -92,7 +93,16 @@ def queued_at_most() -> int:
 def is_teacher() -> bool:
     """May this session do everything?"""
     code = passcode()
-    return not code or st.session_state.get(_TEACHER) == code  # another code set since: said again
+    return not code or teacher.is_admitted(_token(), code)  # another code set since: said again
+
+
+def _token() -> str:
+    return st.session_state.get(_TEACHER) or teacher.from_cookie()
+
+
+def ticket() -> str:
+    """What the page of a teacher who came in here exchanges for the cookie; "" for others."""
+    return st.session_state.get(_TICKET, "")
 
 
 def enter(said: str, now: float | None = None) -> str:
@@ -107,7 +117,7 @@ def enter(said: str, now: float | None = None) -> str:
     code = passcode()
     if code and hmac.compare_digest(said.encode(), code.encode()):
         _tries.pop(address, None)
-        st.session_state[_TEACHER] = code
+        st.session_state[_TEACHER], st.session_state[_TICKET] = teacher.admit(code)
         return ""
     if len(_tries) >= MOST_ADDRESSES:
         _tries.pop(next(iter(_tries)))
@@ -116,8 +126,10 @@ def enter(said: str, now: float | None = None) -> str:
 
 
 def leave() -> None:
-    """Be one of the class again."""
-    st.session_state.pop(_TEACHER, None)
+    """Be one of the class again, in every tab of this browser."""
+    teacher.dismiss(_token())
+    for key in (_TEACHER, _TICKET):
+        st.session_state.pop(key, None)
 
 
 # -- what is asked ---------------------------------------------------------------------------------------------------

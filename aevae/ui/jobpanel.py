@@ -285,7 +285,7 @@ def _queue(listing: list[Job], shown: set[str]) -> None:
         sets.setdefault(job.sweep or str(job.id), []).append(job)
     active = [rows for rows in sets.values() if any(job.active for job in rows)]
     if active:
-        st.subheader(_("Queue"), anchor=False)
+        st.header(_("Queue"), anchor=False)
         for rows in active[:ROWS]:
             _rows(rows, shown)
         if len(active) > ROWS:
@@ -402,7 +402,7 @@ def look(name: str) -> RunInfo | None:
 
 
 def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
-    st.subheader(label(job) if job else state.run_label(info) if info else name, anchor=False)
+    st.header(label(job) if job else state.run_label(info) if info else name, anchor=False)
     st.caption(name)
     if job is None and info is None:
         st.info(_("There is no such run here, and no job for it."))

@@ -89,6 +89,7 @@ def mount(
         "module": module,
         "base": f"live/{VERSION}/",
         "texts": _texts(),
+        "finger": _("Tap here first. Then you can draw or drag with your finger."),
         "height": height,
         "shape": shape,
         "programs": [{"run": name, "url": address(name)} for name in programs],

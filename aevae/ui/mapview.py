@@ -12,7 +12,6 @@ import streamlit as st
 
 from aevae import checkpoints, embeddings
 from aevae.blob import class_numbers
-from aevae.figures.palette import class_colour, text_on
 from aevae.ui import live, loaders, pictures, state
 from aevae.ui.aligning import FIRST, FREE, affine, aligned, carried
 from aevae.ui.atlas import QUICK, Look, answer, codes, images, labels
@@ -79,7 +78,6 @@ def show(
             "points": now.points,
             "panes": panes,
             "classes": list(classes),
-            "colours": [{"back": class_colour(c), "text": text_on(class_colour(c))} for c in range(len(classes))],
             "shade": scale,
             "pictures": f"pictures:{now.points}",
             "point": now.point,

@@ -15,7 +15,7 @@ from pathlib import Path
 import streamlit as st
 
 from aevae import jobs, logs
-from aevae.ui import live, watch
+from aevae.ui import live, teacher, watch
 
 GRACE = 1.5  # seconds that a worker has to come to the end of a step
 UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
@@ -51,7 +51,8 @@ def routes() -> list:
 
     prefix = st.get_option("server.baseUrlPath").strip("/")
     base = f"/{prefix}" if prefix else ""
-    return [Route(base + route.path, route.endpoint) for route in (*live.routes(), *watch.routes())]
+    found = (*live.routes(), *teacher.routes(), *watch.routes())
+    return [Route(base + route.path, route.endpoint, methods=route.methods) for route in found]
 
 
 # -- uploads ---------------------------------------------------------------------------------------------------------

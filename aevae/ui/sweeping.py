@@ -266,7 +266,7 @@ def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
     if not found:
         st.info(_("None of the runs of this link is here."))
         return set()
-    st.subheader(jobpanel.set_label([member.config for member in found]), anchor=False)
+    st.header(jobpanel.set_label([member.config for member in found]), anchor=False)
     differ = {name: list(_ranks(found, name)) for name in varied([member.config for member in found])}
     words = [f"{SIGNS.get(name, forms.pretty(name))} = {', '.join(values)}" for name, values in differ.items()]
     seeds = len({member.config.get("seed", 0) for member in found})

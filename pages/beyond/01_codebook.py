@@ -20,7 +20,7 @@ with right, st.spinner(_("Reading the codebook ...")):
     parts.editor(name, image)
 run = loaders.run(name)
 shelf = parts.known(name)
-st.subheader(_("How often each vector is used"), anchor=False)
+st.header(_("How often each vector is used"), anchor=False)
 st.plotly_chart(parts.usage(name), key="usage", config={"displayModeBar": False})
 parts.samples(name)
 if loaders.finished(("vq_vae2",)):

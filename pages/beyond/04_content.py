@@ -26,7 +26,7 @@ with left:
     seed = st.number_input(_("Seed"), 0, 9999, 0, key="styles_seed", width=130, bind="query-params")
 with right, st.spinner(_("Looking at ten groups ...")):
     parts.swap(name, kind, way == "drawn", int(seed))
-st.subheader(_("Evidence adds up"), anchor=False)
+st.header(_("Evidence adds up"), anchor=False)
 st.plotly_chart(parts.accumulating(name), key="evidence", config={"displayModeBar": False})
 numbers = loaders.shown_numbers(name)
 lab.end(

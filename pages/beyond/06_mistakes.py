@@ -19,7 +19,7 @@ key = address.pick(
 )  # fmt: skip
 mistake, text = next(m for m in mistakes.MISTAKES if m.key == key), texts[key]
 with st.container(border=True):
-    st.markdown(f"#### {text['claim']}")
+    st.markdown(f"## {text['claim']}")
     answer = address.pick(
         st.radio, _("What is wrong?"), range(3), index=None, format_func=text["answers"].__getitem__,
         key=f"answer_{key}",

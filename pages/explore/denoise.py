@@ -48,7 +48,7 @@ with picture:
     for note in dict.fromkeys(filter(None, (state.seen_note(run, dataset) for run in runs))):
         st.caption(note)
 
-st.subheader(_("Error against noise level"), anchor=False)
+st.header(_("Error against noise level"), anchor=False)
 kind, seed = spoiling.kind, spoiling.seed
 count = min(denoising.DIGITS, len(loaders.test_digits(dataset)[0]))
 with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(denoising.LEVELS))):
@@ -68,7 +68,7 @@ st.caption(
     + (" " + _("Without your strokes.") if spoiling.layer is not None else "")
 )
 
-st.subheader(_("Again and again"), anchor=False)
+st.header(_("Again and again"), anchor=False)
 st.caption(
     _("From the left: the noisy digit, then what the model makes of it after 1 to {} applications.").format(
         denoising.MOST

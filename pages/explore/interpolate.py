@@ -24,7 +24,7 @@ def two(images, spaces: list, kinds: list[str], steps: int, names: list[str]) ->
         file_name="aevae-walk.gif", mime="image/gif", key="walk_gif", icon=":material/download:",
         on_click="ignore", help=_("All walks side by side, in the order shown here"),
     )  # fmt: skip
-    st.subheader(_("How far from real digits"), anchor=False)
+    st.header(_("How far from real digits"), anchor=False)
     for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
         rows = [(s.title, t) for t, s, k in interpolating.routes(spaces, [kind]) if k == kind or s is spaces[0]]
         column.markdown(PATHS[kind])

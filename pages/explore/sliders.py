@@ -35,7 +35,7 @@ def bench(bank: banks.Bank, beside: list[str]) -> None:
     state.caption_seen(loaders.run(bank.name).info, bank.dataset)
     if walk:
         return
-    st.subheader(_("A plane of the latent space"), anchor=False)
+    st.header(_("A plane of the latent space"), anchor=False)
     if bank.latent_dim < 2:
         st.caption(_("This code is a single number; there is no plane to show."))
     elif trouble:
@@ -137,7 +137,7 @@ def plane(bank: banks.Bank, z: np.ndarray) -> None:
 
 def strips(bank: banks.Bank, z: np.ndarray) -> None:
     """One dimension at a time."""
-    st.subheader(_("One dimension at a time"), anchor=False)
+    st.header(_("One dimension at a time"), anchor=False)
     rows = (bank.alive or bank.order.tolist())[:STRIPS]
     st.image(
         maps.strips(bank, z, rows),

@@ -32,7 +32,7 @@ def cards() -> None:
         sections.setdefault(page.section if page.section in lab.SECTIONS.values() else "", []).append(page)
     for section, listed in sections.items():
         if section:
-            st.subheader(_(section), anchor=False)
+            st.header(_(section), anchor=False)
         for row in range(0, len(listed), 3):
             for column, page in zip(st.columns(3), listed[row : row + 3], strict=False):
                 with column.container(border=True, height="stretch"):
@@ -47,7 +47,7 @@ def previews(runs: list) -> None:
     if not first:
         return
     labels = run_labels(runs)
-    st.subheader(_("What they have learnt"), anchor=False)
+    st.header(_("What they have learnt"), anchor=False)
     st.caption(_("Above: digits. Middle: what the model makes of them. Below: codes drawn at random, decoded."))
     shown = list(first.values())[:4]
     for column, run in zip(st.columns(4), shown, strict=False):
@@ -63,7 +63,7 @@ def previews(runs: list) -> None:
 
 def table(runs: list) -> None:
     """The finished models, with what they were trained on."""
-    st.subheader(_("Models that are ready"), anchor=False)
+    st.header(_("Models that are ready"), anchor=False)
     if not runs:
         st.info(_("None yet. Train one: a small one takes a minute or two."))
         return

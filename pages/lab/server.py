@@ -31,7 +31,7 @@ def numbers() -> None:
 
 def queue() -> None:
     """What runs and waits, in both lanes."""
-    st.subheader(_("Queue"), anchor=False)
+    st.header(_("Queue"), anchor=False)
     try:
         listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(jobpanel.LISTED, lane)]
     except jobs.QueueBroken as problem:

@@ -15,7 +15,7 @@ with left:
     x, label, number = digits.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening seven models")):
     now = parts.drawn(x)
-st.subheader(_("Rate and distortion"), anchor=False)
+st.header(_("Rate and distortion"), anchor=False)
 parts.rates(now)
 member = parts.sweep()[now][0]
 beta, recon, kl = float(member.name), member.numbers["recon"], member.numbers["kl"]

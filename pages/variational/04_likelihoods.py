@@ -30,7 +30,7 @@ FORMULAS = {
 
 def hidden_beta() -> int:
     """The best linear VAE at every sigma, under one slider; returns where it rests."""
-    st.subheader(_("The β in σ"), anchor=False)
+    st.header(_("The β in σ"), anchor=False)
     found, (images, labels) = loaders.principal(DIRECTIONS), loaders.test_digits()
     x = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]].reshape(10, -1)
     shown = linear_vae.ladder(x, sampling.prior(10, DIRECTIONS, seed=3), found, SIGMAS)

@@ -103,7 +103,7 @@ def plane(name: str) -> None:
 
 def holes() -> None:
     """What lies between the codes: in the plane, and where codes are drawn at random."""
-    st.subheader(_("Holes"), anchor=False)
+    st.header(_("Holes"), anchor=False)
     name = state.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Codes of"))
     run, codes = loaders.run(name), loaders.codes(name)
     if run.latent_dim == 2 and not live.trouble([name]):

@@ -113,7 +113,7 @@ def usage(name: str):
 
 def samples(name: str) -> None:
     """Maps that no picture was made into."""
-    st.subheader(_("New maps"), anchor=False)
+    st.header(_("New maps"), anchor=False)
     titles = {"learnt": _("the learnt prior"), "use": _("each cell for itself"), "uniform": _("all vectors alike")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
         prior = address.pick(
@@ -128,7 +128,7 @@ def samples(name: str) -> None:
 
 def levels(number: int) -> None:
     """Two maps for one picture: who says what?"""
-    st.subheader(_("Two levels: swap top and bottom"), anchor=False)
+    st.header(_("Two levels: swap top and bottom"), anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = state.pick_model("two_levels", families=("vq_vae2",), label=_("Model of two levels"))
         other = st.number_input(

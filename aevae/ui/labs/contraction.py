@@ -7,7 +7,6 @@ import streamlit as st
 
 from aevae.blob import class_numbers
 from aevae.figures import felt as figures
-from aevae.figures.palette import CLASS_COLOURS
 from aevae.latent import planes
 from aevae.ui import kept, live, loaders, pictures, state
 from aevae.ui.i18n import _
@@ -94,7 +93,7 @@ def pushed(name: str, picture: np.ndarray) -> None:
 
 def plane() -> None:
     """Magnification of a plane of codes, and two ways through it."""
-    st.subheader(_("The decoder stretches its plane"), anchor=False)
+    st.header(_("The decoder stretches its plane"), anchor=False)
     flat = [run.name for run in loaders.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
     if not flat:
         return st.info(_("Train a model with two numbers to see its plane."))
@@ -120,7 +119,6 @@ def plane() -> None:
             "box": list(map(float, of["box"])),
             "unit": 1.0,
             "ends": list(kept.numbers(ENDS).values()),
-            "palette": list(CLASS_COLOURS),
             "texts": {
                 "straight": _("Straight (dashed): the pictures change by {length} in all"),
                 "geodesic": _("Geodesic (solid): {length}"),

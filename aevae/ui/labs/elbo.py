@@ -75,7 +75,7 @@ def posterior(name: str, x: np.ndarray) -> None:
 
 def divergence() -> None:
     """Forward and reverse KL, by hand."""
-    st.subheader(_("Two ways to be near"), anchor=False)
+    st.header(_("Two ways to be near"), anchor=False)
     titles = {"two": _("two bumps"), "any": _("a Gaussian"), "narrow": "N(0, 0.01²)"}
     target = address.pick(
         st.segmented_control, "p", list(TARGETS), default="two", required=True, key="target", format_func=titles.get

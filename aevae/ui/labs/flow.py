@@ -71,7 +71,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
 
 def ten(name: str, image: np.ndarray) -> None:
     """The digit, warped towards one of each class."""
-    st.subheader(_("Warp it into all ten"), anchor=False)
+    st.header(_("Warp it into all ten"), anchor=False)
     images, labels = loaders.test_digits()
     targets = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]]
     made = flows.onto(loaders.run(name), image, targets)

@@ -106,7 +106,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
 
 def amortisation(number: int) -> None:
     """What an encoder loses by answering at once."""
-    st.subheader(_("What an encoder loses by answering at once"), anchor=False)
+    st.header(_("What an encoder loses by answering at once"), anchor=False)
     name = state.pick_model("gap", families=ENCODED, prefer=("ae",), label=_("Autoencoder"))
     with st.spinner(_("Searching codes for {} digits ...").format(MANY)):
         encoded, searched, best = gaps(name)
@@ -131,7 +131,7 @@ def amortisation(number: int) -> None:
 
 def memory(name: str) -> None:
     """New pictures, with and without forgetting."""
-    st.subheader(_("Learn ten digits lying on their side"), anchor=False)
+    st.header(_("Learn ten digits lying on their side"), anchor=False)
     titles = {"codes": _("only their codes"), "all": _("the decoder, too")}
     what = address.pick(
         st.segmented_control, _("What may change"), list(titles), default="codes", required=True, key="change",

@@ -3,7 +3,7 @@
 import numpy as np
 import streamlit as st
 
-from aevae.figures.palette import CLASS_COLOURS, family_colour
+from aevae.figures.palette import family_colour
 from aevae.latent import rotation
 from aevae.ui import kept, live, loaders
 from aevae.ui.i18n import _
@@ -81,7 +81,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
 
 def absolute() -> None:
     """Two lines through points with outliers."""
-    st.subheader(_("Squared error against absolute error"), anchor=False)
+    st.header(_("Squared error against absolute error"), anchor=False)
     st.markdown(
         _(
             "A linear code of **one** number for points of the plane is a line. Drag the cloud of outliers (or use the "
@@ -99,7 +99,9 @@ def absolute() -> None:
         {
             "at": {"count": found["outliers"], "x": found["far_x"], "y": found["far_y"]},
             "colours": {
-                "outlier": CLASS_COLOURS[4], "squared": family_colour("linear_ae"), "absolute": family_colour("vae")
+                "outlier": family_colour("auto_decoder"),
+                "squared": family_colour("linear_ae"),
+                "absolute": family_colour("vae"),
             },
             "texts": {
                 "outliers": _("Outliers"),

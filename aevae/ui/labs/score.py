@@ -104,7 +104,7 @@ def cut(name: str) -> tuple:
 
 def pictures_too() -> None:
     """The same arrows among pictures, on a plane through them."""
-    st.subheader(_("A slice of MNIST"), anchor=False)
+    st.header(_("A slice of MNIST"), anchor=False)
     name = state.pick_model("slice", families=("denoising", "ae"), prefer=("denoising",), label=_("Reconstructed by"))
     with st.spinner(_("Reconstructing the plane")):
         found = cut(name)

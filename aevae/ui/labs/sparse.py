@@ -69,7 +69,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
 
 def fewer() -> None:
     """What units draw when fewer and fewer are allowed, and which of them die."""
-    st.subheader(_("From 70 units to 10"), anchor=False)
+    st.header(_("From 70 units to 10"), anchor=False)
     titles = {name: f"k = {name}" for name in filters.SETTINGS} | {"10-cold": _("k = 10 from the first step")}
     chosen = address.pick(
         st.segmented_control, _("Units allowed for each digit, of 200"), filters.SETTINGS, default="70", required=True,
@@ -103,7 +103,7 @@ def fewer() -> None:
 
 def penalty(name: str, of: dict) -> None:
     """The KL of a unit, dragged."""
-    st.subheader(_("What it costs a unit to speak"), anchor=False)
+    st.header(_("What it costs a unit to speak"), anchor=False)
     found = kept.numbers(CURVE)
     family = loaders.run(name).config.model.family
     live.mount(

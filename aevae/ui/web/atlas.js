@@ -8,7 +8,7 @@ import {
 } from "./cloud.js";
 import { download, picture, tableOf } from "./atlasout.js";
 import { Pane } from "./atlaspane.js";
-import { el, fill } from "./dom.js";
+import { classColours, el, fill } from "./dom.js";
 import { lift } from "./latent.js";
 
 const MORPH = 900; // ms
@@ -61,8 +61,9 @@ class Atlas {
     this.theme();
     this.totals = countByClass(new Uint8Array(this.labels.length).fill(1), this.labels, spec.classes.length);
     this.codes = spec.shade ? arrays.shade : arrays.labels;
-    this.colours = spec.classes.map((_, c) => spec.colours[c % spec.colours.length]);
-    const plain = () => Uint32Array.from(this.colours, (c) => pixelOf(parseColour(c.back)));
+    const colours = classColours(this.root);
+    this.colours = spec.classes.map((_, c) => colours[c % colours.length]);
+    const plain = () => Uint32Array.from(this.colours, (c) => pixelOf(parseColour(c)));
     this.palette = spec.shade ? ramp(spec.shade.ramp) : plain();
     this.ownPicture = arrays.own ? picture(arrays.own) : null;
     const other = this.selected.length !== this.labels.length;
@@ -97,7 +98,7 @@ class Atlas {
     this.paperText = get("background-color");
     const paper = parseColour(this.paperText);
     this.paper = pixelOf(paper);
-    this.opacity = paper[0] + paper[1] + paper[2] < 384 ? 0.95 : 0.78; // of points: dark ones sink into dark paper
+    this.opacity = 0.95; // of points: fainter ones would have too little contrast
   }
 
   /** Pictures, and of each model codes and program, come when they come. */
@@ -393,7 +394,7 @@ class Atlas {
     const { texts, shade, classes } = this.spec;
     this.buttons = finder ? [] : classes.map((name, c) => {
       const dot = el("i", { class: "dot" });
-      dot.style.background = shade ? "currentColor" : this.colours[c].back;
+      dot.style.background = shade ? "currentColor" : this.colours[c];
       const press = (event) => this.byClass(c, event.shiftKey);
       return el("button", { type: "button", title: texts.class_help, disabled: !this.totals[c], onclick: press }, dot, name);
     });

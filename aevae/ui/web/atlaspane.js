@@ -3,7 +3,8 @@
 
 import { paint, SIDE } from "./core.js";
 import {
-  discs, Grid, panBy, radiusFor, Raster, sameView, scaleOf, toPixels, toPlace, toSquare, WHOLE, zoomAt,
+  discs, Grid, panBy, parseColour, radiusFor, Raster, sameView, scaleOf, textOn, toPixels, toPlace, toSquare, WHOLE,
+  zoomAt,
 } from "./cloud.js";
 import { el, fill } from "./dom.js";
 
@@ -29,7 +30,7 @@ export class Pane {
     this.wider = button("−", () => this.zoom(1 / 1.5));
     this.whole = button("⤢", () => this.look(WHOLE));
     this.base = el("canvas", { class: "base" });
-    this.over = el("canvas", { class: "over", tabIndex: 0, role: "application" });
+    this.over = el("canvas", { class: "over", tabIndex: 0, role: "application", "data-finger": "tap" });
     this.digit = el("canvas", { class: "digit", width: SIDE, height: SIDE });
     this.tipText = el("span");
     this.tip = el("div", { class: "tip", hidden: true }, this.digit, this.tipText);
@@ -191,11 +192,11 @@ export class Pane {
     this.medians.forEach((place, c) => {
       if (!place || (any && !this.atlas.counts[c])) return;
       const [x, y] = toPixels(this.view, this.size, ...place), half = Math.max(g.measureText(spec.classes[c]).width / 2 + 5, 9);
-      g.fillStyle = colours[c].back;
+      g.fillStyle = colours[c];
       g.beginPath();
       g.roundRect(x - half, y - 9, 2 * half, 18, 4);
       g.fill();
-      g.fillStyle = colours[c].text;
+      g.fillStyle = textOn(parseColour(colours[c]));
       g.fillText(spec.classes[c], x, y + 0.5);
     });
   }

@@ -229,7 +229,8 @@ class Bank {
   lay({ open, folded }) {
     this.rows = [];
     this.seen = new Set();
-    this.eye = new IntersectionObserver((entries) => this.look(entries), { root: this.rowsBox, rootMargin: "80px" });
+    const scroller = getComputedStyle(this.rowsBox).overflowY === "visible" ? null : this.rowsBox; // null: the page
+    this.eye = new IntersectionObserver((entries) => this.look(entries), { root: scroller, rootMargin: "80px" });
     const place = (dims) => {
       const box = el("div", { class: dims.length > FEW ? "grid" : "grid few" });
       for (const dim of dims) {

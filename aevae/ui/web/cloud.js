@@ -210,6 +210,12 @@ export function parseColour(text) {
   return numbers.length >= 3 ? numbers.slice(0, 3).map(Math.round) : [128, 128, 128];
 }
 
+/** Black or white, whichever has more contrast on [r, g, b] (WCAG 2). */
+export function textOn(colour) {
+  const [r, g, b] = colour.map((c) => (c <= 10 ? c / 3294.6 : ((c / 255 + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#FFFFFF";
+}
+
 /** [r, g, b] as a canvas keeps it in 32 bits (little endian). */
 export const pixelOf = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 

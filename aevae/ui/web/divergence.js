@@ -114,7 +114,7 @@ export function mount({ root, send }) {
       return label;
     });
     const plot = svg(
-      "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.plot },
+      "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.plot, "data-finger": "across" },
       parts.p, parts.q, svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }), ...ticks,
     );
     const aim = (event) => {

@@ -27,6 +27,14 @@ export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
 }
 
+/**
+ * The ten colours of classes in the theme that is shown (.streamlit/config.toml; Streamlit hands them to components).
+ * Read them whenever something is painted: `update` runs again when the theme changes.
+ */
+export function classColours(node) {
+  return getComputedStyle(node).getPropertyValue("--st-chart-categorical-colors").split(",").map((c) => c.trim() || "gray");
+}
+
 /** A canvas for each model {label, colour}, its name beneath, in place of what `box` held; `text`: "... {model} ...". */
 export function figures(box, models, text) {
   const canvases = models.map(({ label }) =>

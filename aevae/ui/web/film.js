@@ -1,6 +1,7 @@
 // The film of one run, or of two in step: the cloud of codes, the digits, the loss terms, and the model as a picture.
 // A place on the bar is a number: whole ones are frames (of all runs together, by epoch), between them points flow.
 import { channel, onFrame, SIDE, PIXELS, stillness } from "./core.js";
+import { classColours } from "./dom.js";
 
 const FOLLOWED = 16;
 const RATE = 5; // frames a second at speed 1
@@ -174,11 +175,11 @@ function inks(root) {
   const get = (name) => style.getPropertyValue(name).trim();
   return {
     text: get("--st-text-color"), line: get("--st-border-color"), accent: get("--st-primary-color"),
-    paper: get("--st-background-color"),
+    paper: get("--st-background-color"), classes: classColours(root),
   };
 }
 
-function drawCloud(canvas, view, colours, ink) {
+function drawCloud(canvas, view, ink) {
   const [g, w, hh] = fit(canvas);
   if (!w) return;
   const [x0, x1, y0, y1] = view.box;
@@ -193,9 +194,9 @@ function drawCloud(canvas, view, colours, ink) {
   g.lineTo(w, sy(0));
   g.stroke();
   const { xy: a } = view.frame, { xy: b } = view.next, f = view.part, size = Math.max(2, w / 130);
-  g.globalAlpha = 0.85;
+  g.globalAlpha = 0.95;
   for (const [colour, points] of view.classes) {
-    g.fillStyle = colours[colour];
+    g.fillStyle = ink.classes[colour];
     g.beginPath();
     for (const i of points) {
       const x = sx(a[2 * i] + f * (b[2 * i] - a[2 * i]));
@@ -307,7 +308,7 @@ class RunView {
     this.name = spec.name;
     this.classes = new Map();
     this.labels.forEach((label, i) => {
-      const colour = label % this.player.spec.colours.length;
+      const colour = label % 10;
       if (!this.classes.has(colour)) this.classes.set(colour, []);
       this.classes.get(colour).push(i);
     });
@@ -315,8 +316,9 @@ class RunView {
     this.off = spec.live ? channel(spec.channel).on((parts) => this.newest(parts)) : () => {};
     if (spec.live && channel(spec.channel).value) this.take(channel(spec.channel).value);
     this.merge();
-    const shape = JSON.stringify([spec.label, spec.colour, spec.classes, spec.network, spec.objective, !this.film[0].std, texts, this.dim]);
-    if (shape !== this.shape) this.build(texts);
+    const colours = classColours(this.player.root);
+    const shape = JSON.stringify([spec.label, spec.colour, spec.classes, spec.network, spec.objective, !this.film[0].std, texts, this.dim, colours]);
+    if (shape !== this.shape) this.build(texts, colours);
     this.shape = shape;
     this.planeText.textContent = `${texts.cloud.replace("{}", this.labels.length)} · ${spec.plane}${spec.prior ? ` · ${spec.circles}` : ""}`;
     for (let k = 0; k < FOLLOWED; k++) grey(this.pairs[k].original, this.original, k * PIXELS);
@@ -347,12 +349,12 @@ class RunView {
     this.reach = { mu: largest(last.mu), std: Math.max(1, last.std ? largest(last.std) : 0) };
   }
 
-  build(texts) {
+  build(texts, colours) {
     const { spec } = this;
     this.cloud = h("canvas", { class: "cloud", role: "img" });
     this.planeText = h("p", { class: "note" });
     this.legend = h("p", { class: "legend" }, ...[...new Set(this.labels)].sort((a, b) => a - b).slice(0, 10).map((label) =>
-      h("span", {}, h("i", { style: `background:${this.player.spec.colours[label % 10]}` }), spec.classes[label] ?? String(label))));
+      h("span", {}, h("i", { style: `background:${colours[label % 10]}` }), spec.classes[label] ?? String(label))));
     this.pairs = Array.from({ length: FOLLOWED }, (_, k) => {
       const original = digit(), recon = digit();
       const name = texts.choose.replace("{}", k + 1).replace("{}", spec.classes[this.labels[k]] ?? this.labels[k]);
@@ -368,7 +370,7 @@ class RunView {
       h("p", { class: "note" }, texts.samples),
     );
     this.when = h("span", { class: "when" });
-    const title = h("h4", {}, h("i", { style: `background:${spec.colour}` }), spec.label, this.when);
+    const title = h("h3", {}, h("i", { style: `background:${spec.colour}` }), spec.label, this.when);
     this.root.replaceChildren(
       title,
       h("div", { class: "stage" }, h("div", { class: "map" }, this.cloud, this.legend, this.planeText), pictures),
@@ -413,7 +415,7 @@ class RunView {
     this.when.textContent = say(frame.t, frame.step, texts);
     drawCloud(this.cloud, {
       box: this.box, prior: this.spec.prior, frame, next, part, classes: this.classes, chosen, oval: std && ellipse(this.plane, std),
-    }, this.player.spec.colours, ink);
+    }, ink);
     for (let k = 0; k < FOLLOWED; k++) {
       grey(this.pairs[k].recon, frame.recon, k * PIXELS);
       grey(this.samples[k], frame.sample, k * PIXELS);

@@ -190,6 +190,7 @@ class View {
 
   /** The hand covers what it passes, or uncovers where it began on something covered. */
   listen(canvas) {
+    canvas.dataset.finger = "tap";
     let seen = null;
     const pass = (event) => {
       const box = canvas.getBoundingClientRect();

@@ -1,7 +1,7 @@
 // A plane of codes, shaded by how much the decoder stretches it, and two ways from a to b: straight, and the shortest in
 // pictures. The metric comes on a lattice; the shortest way is found on it and then drawn tight.
 import { PIXELS, SIDE, onFrame, outbox, paint } from "./core.js";
-import { el, fill } from "./dom.js";
+import { classColours, el, fill } from "./dom.js";
 
 const STOPS = 9; // pictures along a way
 const POINTS = 33; // of a way
@@ -233,10 +233,11 @@ export function mount({ root, send }) {
     const g = canvas.getContext("2d");
     g.drawImage(shade, 0, 0, canvas.width, canvas.height);
     g.setTransform(ratio, 0, 0, ratio, 0, 0);
+    const palette = classColours(box);
     const px = (u, v) => [u * wide, (1 - v) * wide];
-    g.globalAlpha = 0.75;
+    g.globalAlpha = 0.95;
     for (let i = 0; i < arrays.classes.length; i++) {
-      g.fillStyle = spec.palette[arrays.classes[i] % spec.palette.length];
+      g.fillStyle = palette[arrays.classes[i] % palette.length];
       g.beginPath();
       g.arc(...px(arrays.points[2 * i], arrays.points[2 * i + 1]), 1.8, 0, 7);
       g.fill();

@@ -77,7 +77,8 @@ class Host {
     this.busy = true;
     try {
       const from = (name) => import(new URL(`${header.base}${name}.js`, document.baseURI).href);
-      const [core, module] = await Promise.all([from("core"), from(header.module)]);
+      const [core, touch, module] = await Promise.all([from("core"), from("touch"), from(header.module)]);
+      this.unguard ??= touch.guard(this.root, () => header.finger);
       while (this.parcel && !this.gone) {
         const { header, arrays } = this.parcel;
         this.parcel = null;
@@ -111,6 +112,7 @@ class Host {
 
   destroy() {
     this.gone = true;
+    this.unguard?.();
     this.view?.destroy();
   }
 }

@@ -188,7 +188,9 @@ class View {
 
   buildBoard() {
     const { texts } = this.spec;
-    this.canvas = el("canvas", { class: "digit", tabIndex: 0, role: "application", "aria-label": texts.board });
+    this.canvas = el("canvas", {
+      class: "digit", tabIndex: 0, role: "application", "aria-label": texts.board, "data-finger": "tap",
+    });
     this.ring = el("div", { class: "ring" });
     this.size = el("input", { type: "range", min: 0.5, max: 4, step: 0.5, value: 1, "aria-label": texts.size });
     this.size.oninput = () => this.circle();

@@ -83,7 +83,7 @@ export function mount({ root, send }) {
     show();
   };
   slider.onchange = () => out.later(rounded);
-  const canvas = el("canvas", { tabIndex: 0, role: "application" });
+  const canvas = el("canvas", { tabIndex: 0, role: "application", "data-finger": "tap" });
   const what = el("span", { class: "what" }), said = el("output"), legend = el("div", { class: "legend", role: "status" });
   box.append(el("label", { class: "knob" }, what, slider, said), canvas, legend);
   const watch = new ResizeObserver(show);

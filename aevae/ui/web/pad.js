@@ -2,7 +2,7 @@
 // what the model draws there; above it the posterior of the chosen digit, pinned pictures, and a path that is replayed.
 
 import { channel, onFrame, outbox, paint, PIXELS, SIDE, stamp } from "./core.js";
-import { el, figures } from "./dom.js";
+import { classColours, el, figures } from "./dom.js";
 import {
   along, cells, changed, clip, distance, ellipse, frameFor, idleWork, keeperOf, lengthOf, lift, outline, pictureOf,
   planeOf, planeThrough, project, resample, shadowOf, span, ticks,
@@ -72,7 +72,7 @@ class Pad {
   }
 
   build(root) {
-    this.canvas = el("canvas", { class: "field", tabIndex: 0, role: "application" });
+    this.canvas = el("canvas", { class: "field", tabIndex: 0, role: "application", "data-finger": "tap" });
     this.aloud = el("div", { class: "aloud", "aria-live": "polite" });
     this.stage = el("div", { class: "stage" }, this.canvas, this.aloud);
     this.figures = el("div", { class: "figures" });
@@ -167,9 +167,10 @@ class Pad {
     this.noPins.textContent = texts.no_pins;
     this.controls.setAttribute("aria-label", texts.path);
     const names = this.spec.behind === "codes" ? this.spec.classes : [];
+    const palette = classColours(this.root);
     const entries = names.map((name, i) => {
       const dot = el("i", { class: "dot" });
-      dot.style.background = this.spec.palette[i % this.spec.palette.length];
+      dot.style.background = palette[i % palette.length];
       return el("span", {}, dot, name);
     });
     if (this.spec.posterior) entries.push(el("span", {}, el("i", { class: "ring" }), this.spec.posterior));
@@ -204,7 +205,7 @@ class Pad {
       const grid = this.spec.behind === "pictures";
       this.across = grid ? cells(this.xs) : span(this.low[x], this.high[x]);
       this.up = grid ? cells(this.ys) : span(this.low[y], this.high[y]);
-      this.alpha = new Float32Array(n).fill(0.75);
+      this.alpha = new Float32Array(n).fill(0.95);
     } else {
       const corners = [0, 1, 2].map((i) => project(this.plane, this.three.subarray(i * d, (i + 1) * d)));
       const [s0, s1, t0, t1] = frameFor(this.points, corners);
@@ -293,7 +294,7 @@ class Pad {
 
   paintPoints(g) {
     this.within(g);
-    const { palette } = this.spec, r = this.points.length > 2000 ? 1.8 : 2.6;
+    const palette = classColours(this.root), r = this.points.length > 2000 ? 1.8 : 2.6;
     for (const i of this.byDepth) {
       const [x, y] = this.px(this.points[i]);
       g.globalAlpha = this.alpha[i];

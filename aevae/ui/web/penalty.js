@@ -54,7 +54,7 @@ export function mount({ root, send }) {
   const clip = svg("clipPath", { id: "inside" }, svg("rect", { x: px(0), y: BOX.top, width: px(1) - px(0), height: py(0) - BOX.top }));
   const picture = svg(
     "svg",
-    { viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img" },
+    { viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img", "data-finger": "across" },
     clip, axes, bars, wanted, svg("g", { "clip-path": "url(#inside)" }, path, tangent), point,
   );
   const said = el("div", { class: "said", role: "status" });

@@ -3,6 +3,7 @@
 // leaves) at every move, at most once a frame, so that something else in the page can follow without asking Python.
 
 import { onFrame } from "./core.js";
+import { classColours } from "./dom.js";
 
 // ---- pure parts (tested with node) --------------------------------------------------------------------------------
 
@@ -156,11 +157,11 @@ class View {
       g.strokeStyle = this.colour("--st-border-color");
       g.strokeRect(b.x - 0.5, b.y - 0.5, b.w + 1, b.h + 1);
     }
-    const r = h.radius;
-    g.globalAlpha = 0.8;
+    const r = h.radius, palette = classColours(this.root);
+    g.globalAlpha = 0.95;
     for (let i = 0; i < this.points.length / 2; i++) {
       const [x, y] = this.px(this.points[2 * i], this.points[2 * i + 1]);
-      g.fillStyle = this.classes.length ? h.palette[this.classes[i] % h.palette.length] : this.colourOnce();
+      g.fillStyle = this.classes.length ? palette[this.classes[i] % palette.length] : this.colourOnce();
       g.beginPath();
       g.arc(x, y, r, 0, 6.2832);
       g.fill();

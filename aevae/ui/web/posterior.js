@@ -107,7 +107,7 @@ export function mount(ctx) {
     const circle = (name, more) => (parts[name] = svg(more.rx === undefined ? "circle" : "ellipse", { class: name, ...more }));
     parts.dots = Array.from({ length: most }, () => svg("circle", { class: "dot", r: 3.5 }));
     const plane = svg(
-      "svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "application", tabindex: 0, "aria-label": texts.plane },
+      "svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "application", tabindex: 0, "aria-label": texts.plane, "data-finger": "tap" },
       svg("line", { x1: 0, x2: SIZE, y1: SIZE / 2, y2: SIZE / 2 }), svg("line", { y1: 0, y2: SIZE, x1: SIZE / 2, x2: SIZE / 2 }),
       svg("circle", { class: "prior", cx: SIZE / 2, cy: SIZE / 2, r: SIZE / (2 * REACH) }),
       svg("circle", { class: "prior", cx: SIZE / 2, cy: SIZE / 2, r: SIZE / REACH }),

@@ -200,7 +200,7 @@ class View {
   group(space, cards) {
     const name = el("span", {}, space.title);
     if (space.colour) name.prepend(el("i", { class: "family", style: `background: ${space.colour}` }));
-    return el("section", {}, el("h4", {}, name), el("div", { class: "cards" }, ...cards.map((card) => card.figure)));
+    return el("section", {}, el("h2", {}, name), el("div", { class: "cards" }, ...cards.map((card) => card.figure)));
   }
 
   card(route, plane) {
@@ -219,6 +219,7 @@ class View {
 
   /** Drag a picture (from where one is) or a profile (to where the pointer is). */
   hold(node, plane, relative) {
+    node.dataset.finger = plane ? "tap" : "across";
     let start = null;
     const move = (event) => {
       const box = node.getBoundingClientRect();

@@ -1,0 +1,79 @@
+"""A teacher stays in while the browser is open, also after a reload.
+
+Who comes in gets a token: 256 random bits that this process remembers until the teacher leaves, the passcode changes or
+the server ends. The page exchanges a ticket, good once and for a minute, for a cookie with the token, at a route of
+ours: so no script sees the token (HttpOnly), and the passcode is never sent back.
+"""
+
+import hmac
+import secrets
+import time
+
+import streamlit as st
+
+MAX_TOKENS = 1000
+TICKET_SECONDS = 60.0
+_tokens: dict[str, str] = {}  # token -> the passcode that it was given for
+_tickets: dict[str, tuple[str, float]] = {}  # ticket -> (token, when it ends to be good)
+
+
+def admit(passcode: str, now: float | None = None) -> tuple[str, str]:
+    """A new token for whoever knew this passcode, and the ticket for its cookie."""
+    while len(_tokens) >= MAX_TOKENS:
+        _tokens.pop(next(iter(_tokens)))
+    token, ticket = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+    _tokens[token] = passcode
+    _tickets[ticket] = token, (time.monotonic() if now is None else now) + TICKET_SECONDS
+    return token, ticket
+
+
+def is_admitted(token: str, passcode: str) -> bool:
+    """Was this token given for the passcode that is set now, and did nobody leave with it?"""
+    known = _tokens.get(token)
+    return known is not None and hmac.compare_digest(known.encode(), passcode.encode())
+
+
+def dismiss(token: str) -> None:
+    """The token opens nothing any more, in no tab."""
+    _tokens.pop(token, None)
+    for ticket in [ticket for ticket, (its, _end) in _tickets.items() if its == token]:
+        _tickets.pop(ticket, None)
+
+
+def from_cookie() -> str:
+    """The token that the browser brought when this session began; "" for none."""
+    return st.context.cookies.get(cookie_name(), "")
+
+
+def cookie_name() -> str:
+    """Cookies know no ports: two servers of one computer have one each."""
+    return f"aevae_teacher_{st.get_option('server.port')}"
+
+
+def redeem(ticket: str, now: float | None = None) -> str:
+    """The token of a ticket, once; "" for one that is unknown, used or too old."""
+    now = time.monotonic() if now is None else now
+    for old in [name for name, (_token, end) in list(_tickets.items()) if end < now]:
+        _tickets.pop(old, None)
+    token, _end = _tickets.pop(ticket, ("", 0.0))
+    return token if token in _tokens else ""
+
+
+def routes() -> list:
+    """For `st.App`: where the page exchanges its ticket."""
+    from starlette.routing import Route
+
+    return [Route("/teacher/{ticket}", _exchange, methods=["POST"])]
+
+
+def _exchange(request):
+    from starlette.responses import Response
+
+    token = redeem(request.path_params["ticket"])
+    if not token:
+        return Response("not here", 404, media_type="text/plain")
+    answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
+    https = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
+    path = request.url.path.partition("/teacher/")[0] or "/"  # not to other servers below the same host name
+    answer.set_cookie(cookie_name(), token, path=path, httponly=True, samesite="strict", secure=https)
+    return answer

@@ -1,0 +1,40 @@
+// What belongs to all pages: on a phone the menu closes after a choice, and a swipe over a slider or a chart of Streamlit
+// scrolls; a teacher's ticket is exchanged for the cookie.
+
+import { guard } from "./touch.js";
+
+const PHONE = "(max-width: 768px)"; // there Streamlit lays the menu over the page
+const LINK = '[data-testid="stSidebarNavLink"]';
+const CLOSE = '[data-testid="stSidebarCollapseButton"] button';
+
+const exchanged = new Set(); // tickets, each of which the server takes once
+
+function closeMenu(event) {
+  if (!event.target.closest?.(LINK) || !matchMedia(PHONE).matches) return;
+  setTimeout(() => document.querySelector(CLOSE)?.click()); // after Streamlit has followed the link
+}
+
+/** Charts and sliders take each finger at `touchstart`. Without it charts get a tap as a click of the mouse; sliders get
+ * what `guard` hands them. */
+function hideTouch(event) {
+  if (event.target.closest?.(".js-plotly-plot, .stSlider")) event.stopImmediatePropagation();
+}
+
+export function mount({ root }) {
+  root.hidden = true;
+  document.addEventListener("click", closeMenu);
+  document.addEventListener("touchstart", hideTouch, { capture: true, passive: true });
+  const unguard = guard(document, () => "");
+  return {
+    update({ ticket }) {
+      if (!ticket || exchanged.has(ticket)) return;
+      exchanged.add(ticket);
+      fetch(new URL(`teacher/${ticket}`, document.baseURI), { method: "POST" }).catch(() => exchanged.delete(ticket));
+    },
+    destroy() {
+      document.removeEventListener("click", closeMenu);
+      document.removeEventListener("touchstart", hideTouch, true);
+      unguard();
+    },
+  };
+}
