@@ -80,7 +80,12 @@ def pretrained_dir() -> Path:
 
 
 def import_path() -> dict[str, str]:
-    """The environment variable with which another Python imports this same package, whatever its working directory."""
+    """The environment variable with which another Python imports this same package, whatever its working directory.
+
+    An installed package is found without it; site-packages in PYTHONPATH would come before the standard library.
+    """
+    if INSTALLED:
+        return {}
     others = os.environ.get("PYTHONPATH")
     return {"PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *([others] if others else [])])}
 

@@ -184,6 +184,24 @@ def options() -> str:
     return "\n".join(parts)
 
 
+def common() -> str:
+    """The options of training and data, which all families have."""
+    from aevae.config import DataConfig, TrainConfig
+
+    rows = [
+        (
+            f"`{'dataset' if f.name == 'name' else f.name}`",
+            shown(f.default),
+            limits(f.metadata),
+            sentence(f.metadata["help"]),
+        )
+        for config in (DataConfig, TrainConfig)
+        for f in dataclasses.fields(config)
+        if f.name != "digest"
+    ]
+    return table(("option", "default", "values", "meaning"), rows)
+
+
 def shown(value) -> str:
     """A default as the command line takes it."""
     return str(value).lower() if isinstance(value, bool) else f"{value:.4g}" if isinstance(value, float) else str(value)
@@ -265,7 +283,7 @@ def shortened(command: str, most: int = 80) -> str:
 
 PARTS = {
     part.__name__: part
-    for part in (drawing, house, families, options, models, metrics, datasets, pages, results)
+    for part in (drawing, house, families, common, options, models, metrics, datasets, pages, results)
 }  # fmt: skip
 
 

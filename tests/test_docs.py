@@ -71,6 +71,13 @@ def test_a_page_names_no_folder_of_one_machine(page):
     assert not re.search(r"(?<![\w.~])/(work|tmp|home|root|Users)/", page.read_text("utf-8"))
 
 
+def test_one_version():
+    from aevae import __version__
+
+    for file, pattern in (("CITATION.cff", r"^version: (.+)$"), ("CHANGELOG.md", r"^## ([\d.]+)")):
+        assert re.search(pattern, (paths.ROOT / file).read_text("utf-8"), re.MULTILINE)[1] == __version__
+
+
 def test_modules_that_import_each_other_are_one_circle():
     """The drawing finds circles and leaves out what a longer path says."""
     arrows = {"a": {"b", "c"}, "b": {"c"}, "c": {"d"}, "d": {"c"}}
