@@ -339,8 +339,8 @@ def ensure_worker(lane: str = "auto") -> None:
             _next_start[lane] = time.monotonic() + START_SECONDS
             with open(logs.worker_file(), "ab") as out:  # until the worker opens it for itself
                 _spawned[lane] = subprocess.Popen(
-                    [sys.executable, "-m", "aevae", *worker_arguments(lane)],
-                    cwd=paths.ROOT,
+                    [sys.executable, "-P", "-m", "aevae", *worker_arguments(lane)],
+                    env=os.environ | paths.import_path(),
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,
