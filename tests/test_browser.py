@@ -230,7 +230,7 @@ def test_a_finished_run_opens_in_the_pages(browser, server):
     tab.page.get_by_role("button", name="Open in Latent sliders").first.click()
     tab.page.locator("h1", has_text="Latent sliders").wait_for()
     tab.rest().sound()
-    assert "model=AE" in tab.page.url and "mnist-5k" in tab.page.url, "the address opens the same view"
+    assert "model=ae-" in tab.page.url and "mnist-5k" in tab.page.url, "the address opens the same view"
     model = '[data-testid="stSelectbox"] input'
     assert tab.page.locator(model).first.input_value() == "AE · d=20 · mnist-5k"
     again = Tab(browser, stranger=True).open(tab.page.url)

@@ -92,7 +92,7 @@ def test_the_rate_knows_how_many_images_there_are():
     [
         ("vae", {"likelihood": "categorical"}, {}, 1 / 8),
         ("vae", {"likelihood": "gaussian_learned"}, {}, 1 / 2),
-        ("deep_ae", {}, {}, 1 / 4),
+        ("deep_ae", {}, {}, 1 / 2),
     ],
 )
 def test_what_overfits_a_small_data_set_has_a_lower_rate_there(family, options, plain_options, factor, monkeypatch):
