@@ -7,7 +7,7 @@ from aevae.ui.digit import canvas, picker
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import cached, image_sheets, redraw, run_picker
+from aevae.ui.shared import cached, image_sheets, markdown, redraw, run_picker
 from aevae.ui.sliders import latent_code as banks
 from aevae.ui.sliders import live_view, server_view
 
@@ -165,7 +165,7 @@ with model:
 try:
     opened = banks.open_bank(name)
 except ValueError as problem:
-    st.error(run_picker.literal(problem))
+    st.error(markdown.escape(problem))
     st.stop()
 if cached.run(name).info.traits["latent"] == "discrete":
     st.info(

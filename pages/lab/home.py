@@ -4,8 +4,8 @@ import streamlit as st
 
 from aevae.ui.frame import access, layout, menu
 from aevae.ui.i18n import _
-from aevae.ui.shared import cached, image_sheets
-from aevae.ui.shared.run_picker import literal, plain, run_labels
+from aevae.ui.shared import cached, image_sheets, markdown
+from aevae.ui.shared.run_picker import run_labels
 
 DIGITS = 36
 LISTED = 12  # models in the table
@@ -16,7 +16,7 @@ def strip() -> None:
     try:
         images, _labels = cached.test_digits()
     except ValueError as problem:
-        st.warning(literal(problem))
+        st.warning(markdown.escape(problem))
         return
     image_sheets.show(
         images[:DIGITS],
@@ -73,7 +73,7 @@ def table(runs: list) -> None:
     for run in runs[:LISTED]:
         error = run.metrics.get(run.dataset, {}).get("sse")
         number = f"{error:.1f}" if isinstance(error, int | float) else "–"
-        lines.append(f"| {plain(labels[run.name])} | {run.epochs} | {number} |")
+        lines.append(f"| {markdown.strip(labels[run.name])} | {run.epochs} | {number} |")
     st.markdown("\n".join(lines))  # st.dataframe would bring half a second of imports to the first page
     if len(runs) > LISTED:
         st.caption(_("{} more on the page Models.").format(len(runs) - LISTED))
@@ -87,7 +87,7 @@ st.markdown(
     )
 )
 if problem := access.exposed(st.get_option("server.address")):
-    st.warning(literal(problem))
+    st.warning(markdown.escape(problem))
 strip()
 layout.try_this(
     [

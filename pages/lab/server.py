@@ -7,7 +7,7 @@ import streamlit as st
 from aevae.queue import jobs
 from aevae.ui.frame import access, layout, monitoring
 from aevae.ui.i18n import _
-from aevae.ui.shared import redraw
+from aevae.ui.shared import markdown, redraw
 from aevae.ui.train import run_panel
 
 BEAT = 5.0  # seconds between two looks
@@ -46,7 +46,7 @@ def queue() -> None:
     lines = [f"| {_('job')} | {_('what')} | {_('where it is')} |", "|---:|:---|:---|"]
     for job in active[: run_panel.ROWS]:
         what = run_panel.label(job) if job.kind == jobs.TRAIN else job.run
-        lines.append(f"| {job.id} | {run_panel.state.plain(what)} | {run_panel.state_text(job)} |")
+        lines.append(f"| {job.id} | {markdown.strip(what)} | {run_panel.state_text(job)} |")
     st.markdown("\n".join(lines))
     if len(active) > run_panel.ROWS:
         st.caption(_("and {} more").format(len(active) - run_panel.ROWS))

@@ -4,7 +4,7 @@ import streamlit as st
 
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
-from aevae.ui.shared.run_picker import literal
+from aevae.ui.shared import markdown
 from aevae.ui.train import costs, run_panel, sweep
 from aevae.ui.train import form as forms
 
@@ -23,13 +23,13 @@ def before(config, device: str) -> None:
         try:
             costs.show([config], device)
         except ValueError as problem:
-            st.error(literal(problem))
+            st.error(markdown.escape(problem))
             return
         if standing == "unfinished":
             st.info(_("This run was begun and stopped after {} epochs; it goes on from there.").format(found.epochs))
         elif standing == "diverged":
             st.warning(
-                _("This run was trained and diverged: {}.").format(literal(found.reason))
+                _("This run was trained and diverged: {}.").format(markdown.escape(found.reason))
                 + " "
                 + run_panel.resumes_at(found)
             )

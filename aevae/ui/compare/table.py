@@ -16,7 +16,7 @@ from aevae.reporting.comparison import describe, numbers_of
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
-from aevae.ui.shared import address, cached, redraw, run_picker
+from aevae.ui.shared import address, cached, markdown, redraw, run_picker
 
 DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"
 KIND = "evaluate"
@@ -148,7 +148,7 @@ def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunIn
     if pin is not None:
         st.caption(
             _("Differences to **{}**, whose own numbers stand in its row. Blue: better, orange: worse.").format(
-                run_picker.plain(frame.loc[pin.name, "model"])
+                markdown.strip(frame.loc[pin.name, "model"])
             )
         )
     full = [run.name for run in found if run.name in frame.index and comparison.at_ceiling(numbers_of(run, dataset))]
@@ -157,7 +157,7 @@ def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunIn
             _(
                 "The mutual information of {} is at its ceiling log N: the estimate cannot exceed it, the true value "
                 "may, and the total correlation is then too large."
-            ).format(", ".join(run_picker.plain(frame.loc[name, "model"]) for name in full))
+            ).format(", ".join(markdown.strip(frame.loc[name, "model"]) for name in full))
         )
 
 
@@ -223,14 +223,14 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
                 st.rerun()
             st.caption(_("Takes from seconds to minutes; the page can be left meanwhile."))
     if problem := st.session_state.pop(_SAID, ""):
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))
     if any(job.active for job in active):
         redraw.fragment(_under_way, run_every=LOOK)()
     shown = {run.name for run in chosen}
     for job in active:
         wanted = job.config.get("metrics", ())
         if job.state == "failed" and job.run in shown and set(wanted) & set(names):
-            st.warning(f"{run_picker.plain(run_picker.label_of(job.run))}: {run_picker.plain(job.error)}")
+            st.warning(f"{markdown.strip(run_picker.label_of(job.run))}: {markdown.strip(job.error)}")
 
 
 def ask(wanted: dict[str, list[str]], dataset: str) -> None:
@@ -267,14 +267,14 @@ def _under_way() -> None:
     try:
         jobs.ensure_worker(jobs.TASKS_LANE)
     except QueueBroken as problem:
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))
     for job in active:
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width="stretch"):
                 text = job.progress.get("text") or _("waits")
                 st.progress(
                     min(max(float(job.progress.get("fraction", 0)), 0.0), 1.0),
-                    f"{run_picker.plain(run_picker.label_of(job.run))}: {text}",
+                    f"{markdown.strip(run_picker.label_of(job.run))}: {text}",
                 )
             st.button(
                 _("Cancel"), key=f"compare_cancel_{job.id}", icon=":material/stop:", on_click=_cancel, args=(job.id,),

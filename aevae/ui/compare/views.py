@@ -18,7 +18,7 @@ from aevae.reporting.comparison import describe
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.shared import address, cached, image_sheets, opening, run_picker, url_values
+from aevae.ui.shared import address, cached, image_sheets, markdown, opening, run_picker, url_values
 
 EXTREMES, DIMS, STEPS = 8, 6, 7
 ACROSS = 3  # models in a row
@@ -63,7 +63,7 @@ def rows_csv(head: Sequence[str], rows: Sequence[Sequence]) -> str:
 def _without(labels: Sequence[str], why: str) -> None:
     """One sentence for the models that this view has nothing of."""
     if labels:
-        st.caption(f"{run_picker.plain(', '.join(labels))}: {why}")
+        st.caption(f"{markdown.strip(', '.join(labels))}: {why}")
 
 
 # -- the views -------------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ def _film_kl(run) -> np.ndarray | None:
     try:
         return comparison.film_kl(run.film)
     except ValueError as problem:
-        st.warning(run_picker.literal(problem))
+        st.warning(markdown.escape(problem))
         return None
 
 
@@ -151,7 +151,7 @@ def kl_over_training(runs: Sequence) -> None:
             figure = latent_bars(now[order], [f"z{d}" for d in order], family=run.info.family, height=240)
             figure.update_yaxes(range=[0, top])
             with column:
-                st.markdown(f"**{run_picker.plain(run_picker.label_of(run.name))}**")
+                st.markdown(f"**{markdown.strip(run_picker.label_of(run.name))}**")
                 st.caption(_("{:.1f} nats in all").format(now.sum()))
                 chart(figure, f"kl_{run.config.fingerprint}")
     if rated:
@@ -233,7 +233,7 @@ def errors(runs: Sequence, dataset: str) -> None:
             x_hat, error = _reconstructed(run.name, run.info.state.get("created", 0), dataset)
         rows += [(label, i, names[labels[i]], float(error[i])) for i in range(len(error))]
         st.markdown(
-            f"**{run_picker.plain(label)}** · " + _("squared error in the middle: {:.1f}").format(np.median(error))
+            f"**{markdown.strip(label)}** · " + _("squared error in the middle: {:.1f}").format(np.median(error))
         )
         for column, chosen, title in zip(
             st.columns(2), comparison.extremes(error, EXTREMES), (_("Best"), _("Worst")), strict=True
@@ -265,7 +265,7 @@ def samples(runs: Sequence) -> None:
             drawn = _drawn(run.name, run.info.state.get("created", 0), int(seed))
             label = run_picker.label_of(run.name)
             with column:
-                st.markdown(f"**{run_picker.plain(label)}**")
+                st.markdown(f"**{markdown.strip(label)}**")
                 image_sheets.show(drawn, SHEET[1], alt=_("Samples of {}").format(label), width="stretch")
                 take(f"samples_{run.config.fingerprint}", png=lambda drawn=drawn: report.sheet(drawn, SHEET[1]))
     if generative:

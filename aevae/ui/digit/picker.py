@@ -16,8 +16,8 @@ from aevae import datasets
 from aevae.ui.digit import canvas
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import address, cached, image_sheets, url_values
-from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of, literal
+from aevae.ui.shared import address, cached, image_sheets, markdown, url_values
+from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of
 
 COLUMNS, ROWS = 10, 4
 MAX_PILLS = 20  # classes on offer side by side
@@ -221,7 +221,7 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
         )
         st.caption(_("Browsers open the camera only for pages that come from localhost or by https."))
     if problem := st.session_state.get(f"{key}_problem"):
-        st.error(literal(problem))
+        st.error(markdown.escape(problem))
     own = st.session_state.get(f"{key}_own")
     if own is not None:
         _show_own(own)

@@ -18,7 +18,7 @@ import streamlit as st
 from aevae.queue import jobs
 from aevae.ui.frame import teacher
 from aevae.ui.i18n import _
-from aevae.ui.shared.run_picker import literal
+from aevae.ui.shared import markdown
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
 LONGEST = 60.0  # seconds between two tries
@@ -194,7 +194,7 @@ def door() -> None:
         else:
             st.text_input(_("Passcode"), type="password", key="gate_code", on_change=_knock, autocomplete="off")
             if wrong := st.session_state.pop("gate_problem", "") or problem():
-                st.error(literal(wrong))
+                st.error(markdown.escape(wrong))
 
 
 def _knock() -> None:

@@ -11,7 +11,7 @@ from aevae.metrics.reconstruction import sse
 from aevae.run_config import RunConfig
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
+from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker, url_values
 from aevae.ui.sliders import latent_code as banks
 from aevae.ui.sliders import live_view
 from aevae.ui.train import run_panel
@@ -152,4 +152,4 @@ def missing(runs: list) -> None:
             on_click=train, args=(wanted,),
         )  # fmt: skip
     if problem := st.session_state.pop("train_problem", None):
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))

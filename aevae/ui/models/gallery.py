@@ -21,7 +21,7 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
-from aevae.ui.shared import address, cached, image_sheets, run_picker
+from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker
 from aevae.ui.train import form, run_panel
 
 PER_PAGE = 12
@@ -106,15 +106,15 @@ def _card(run: RunInfo, label: str) -> None:
     picture = preview(run)
     if picture:
         st.image(picture, width="stretch", alt=_("Digits, their reconstructions and samples of {}").format(label))
-    st.markdown(f"**{run_picker.plain(label)}**")
+    st.markdown(f"**{markdown.strip(label)}**")
     st.markdown(badge(run))
     numbers = main_numbers(run)
     if run.reason:
-        st.caption(run_picker.literal(run.reason))
+        st.caption(markdown.escape(run.reason))
     elif numbers:
         st.caption(" · ".join(f"{name} {_said(value)}" for name, value in numbers.items()))
     if run.warning:
-        st.caption(f":material/warning: {run_picker.literal(run.warning)}")
+        st.caption(f":material/warning: {markdown.escape(run.warning)}")
     total = run.config.get("train", {}).get("epochs", "?")
     st.caption(_("{} of {} epochs · {}").format(run.epochs, total, size(run.size)))
     with st.container(horizontal=True, gap="small"):
@@ -167,7 +167,7 @@ def chosen(runs: Sequence[RunInfo]) -> RunInfo | None:
         return None
     hits = [run for run in runs if run.name == asked or (len(asked) >= 6 and run.fingerprint.startswith(asked))]
     if len(hits) != 1:
-        st.warning(_("There is no run {} here.").format(run_picker.plain(asked[:80])))
+        st.warning(_("There is no run {} here.").format(markdown.strip(asked[:80])))
         st.session_state.pop(RUN, None)
         return None
     st.session_state[RUN] = hits[0].name
@@ -184,12 +184,12 @@ def one_run(runs: Sequence[RunInfo]) -> None:
     if run is None:
         st.info(_("Choose a run in the gallery."))
         return
-    st.header(run_picker.plain(run_picker.run_labels(runs)[run.name]), anchor=False)
-    st.markdown(f"{badge(run)} `{run_picker.plain(run.name)}` · {size(run.size)}")
+    st.header(markdown.strip(run_picker.run_labels(runs)[run.name]), anchor=False)
+    st.markdown(f"{badge(run)} `{markdown.strip(run.name)}` · {size(run.size)}")
     if run.status == "damaged":
-        st.error(_("This run cannot be opened: {}.").format(run_picker.literal(run.reason)))
+        st.error(_("This run cannot be opened: {}.").format(markdown.escape(run.reason)))
     if run.status == "diverged":
-        st.warning(_("Training diverged: {}.").format(run_picker.literal(run.reason)) + " " + run_panel.resumes_at(run))
+        st.warning(_("Training diverged: {}.").format(markdown.escape(run.reason)) + " " + run_panel.resumes_at(run))
     _actions(run)
     run_panel.film(run, key="models")
     left, right = st.columns([3, 2], gap="large")
@@ -216,7 +216,7 @@ def _numbers(run: RunInfo) -> None:
             {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): unit_of(key)}
             for key, value in plain_numbers(metrics.current(run, name)).items()
         ]
-        st.caption(_("On the test pictures of {}").format(run_picker.plain(name)))
+        st.caption(_("On the test pictures of {}").format(markdown.strip(name)))
         st.dataframe(rows, hide_index=True, key=f"models_numbers_{name}")
 
 
@@ -269,7 +269,7 @@ def _delete(run: RunInfo) -> None:
         if not access.is_teacher():
             raise ValueError(access.refusal())
         checkpoints.delete_run(run)
-        st.session_state[_SAID] = ("success", _("{} is deleted.").format(run_picker.plain(run.name)))
+        st.session_state[_SAID] = ("success", _("{} is deleted.").format(markdown.strip(run.name)))
         st.session_state.pop(RUN, None)
         st.session_state[VIEW] = "gallery"
     except (ValueError, OSError) as problem:
@@ -373,7 +373,7 @@ def _unpack(source: Source) -> None:
         name = problem.name
         st.info(_("{} is here already.").format(name))
     except (ValueError, OSError) as problem:
-        st.error(_("Refused: {}.").format(run_picker.literal(worker.sentence(problem))))
+        st.error(_("Refused: {}.").format(markdown.escape(worker.sentence(problem))))
         return
     st.button(_("Show"), key="models_import_show", on_click=choose, args=(name,))
 
@@ -382,7 +382,7 @@ def said() -> None:
     """The sentence about what was just done."""
     kind, text = st.session_state.pop(_SAID, (None, ""))
     if kind:
-        {"success": st.success, "error": st.error}[kind](run_picker.literal(text))
+        {"success": st.success, "error": st.error}[kind](markdown.escape(text))
 
 
 # -- numbers and texts -----------------------------------------------------------------------------------------------

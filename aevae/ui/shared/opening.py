@@ -6,8 +6,7 @@ import streamlit as st
 
 from aevae import datasets
 from aevae.ui.i18n import _
-from aevae.ui.shared import cached
-from aevae.ui.shared.run_picker import literal
+from aevae.ui.shared import cached, markdown
 
 DEFAULT = datasets.EMBEDDED
 
@@ -19,7 +18,7 @@ def open_runs(names: Sequence[str]) -> list:
         try:
             opened.append(cached.run(name))
         except ValueError as problem:
-            st.warning(literal(problem))
+            st.warning(markdown.escape(problem))
     if not opened:
         st.info(_("None of the chosen models can be opened. Choose another one."))
         st.stop()
@@ -38,6 +37,6 @@ def common_set(runs: Sequence) -> str:
     try:
         images, _labels = cached.test_digits(name)
     except (ValueError, OSError) as problem:
-        st.warning(literal(problem))
+        st.warning(markdown.escape(problem))
         return DEFAULT
     return name if len(images) > 1 else DEFAULT

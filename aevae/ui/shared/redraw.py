@@ -10,8 +10,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from aevae.store.checkpoints import NoSuchRun
-from aevae.ui.shared import cached
-from aevae.ui.shared.run_picker import literal
+from aevae.ui.shared import cached, markdown
 
 _WHOLE, _MISSED = "redraw_whole", "redraw_missed"  # session: a press asked for it; the run that was missed last
 
@@ -50,7 +49,7 @@ def without(problem: NoSuchRun) -> None:
     """Draw the page anew without this run; if it is missed again, say so."""
     cached.runs.clear()
     if st.session_state.get(_MISSED) == str(problem):
-        st.error(literal(problem))
+        st.error(markdown.escape(problem))
         return
     st.session_state[_MISSED] = str(problem)
     st.rerun()

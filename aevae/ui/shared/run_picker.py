@@ -1,7 +1,5 @@
 """Choices that live across pages: one named key each, kept in the URL, so that a link shows the same thing."""
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -11,7 +9,7 @@ from aevae import datasets
 from aevae.figures.palette import family_title
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _, language
-from aevae.ui.shared import address, cached
+from aevae.ui.shared import address, cached, markdown
 
 MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "seed", "noise", "level", "dims"
 
@@ -26,25 +24,15 @@ def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
 def run_label(run: RunInfo) -> str:
     """Family, code size, what sets it apart, data set; two runs may share it."""
     model = run.config.get("model", {})
-    parts = [family_title(plain(run.family)), f"d={run.latent_dim}"]
+    parts = [family_title(markdown.strip(run.family)), f"d={run.latent_dim}"]
     if model.get("network", "mlp") != "mlp":
-        parts.append(plain(str(model["network"])))
+        parts.append(markdown.strip(str(model["network"])))
     if "beta" in model:
         parts.append(f"β={model['beta']:g}")
     if "noise" in model:
-        parts.append(f"{plain(model['noise']).replace('_', ' ')} {model.get('noise_level', 0):g}")
-    parts.append(plain(run.dataset.split(":")[0]))
+        parts.append(f"{markdown.strip(model['noise']).replace('_', ' ')} {model.get('noise_level', 0):g}")
+    parts.append(markdown.strip(run.dataset.split(":")[0]))
     return " · ".join([*parts, _("shipped")] if run.shipped else parts)
-
-
-def plain(text: str) -> str:
-    """A text from outside without the signs that markdown reads; letters keep their marks."""
-    return "".join(c for c in text if re.match(r"[\w .,()=·/-]", c) or unicodedata.category(c)[0] == "M")
-
-
-def literal(text) -> str:
-    """A sentence that may quote what came from outside, for markdown: each of its signs stands as it was written."""
-    return re.sub(r"([\\`*$~<>\[\]])", r"\\\1", str(text))
 
 
 def label_of(name: str) -> str:
@@ -159,7 +147,7 @@ def _say_why_not(asked: str, names: Sequence[str]) -> None:
             return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
     several = sum(run_label(run) == asked for run in cached.runs()) > 1
     reason = _("several models here are called so") if several else _("there is no such model here")
-    st.info(_("The link asks for {}: {}.").format(literal(asked[:80]), reason))
+    st.info(_("The link asks for {}: {}.").format(markdown.escape(asked[:80]), reason))
 
 
 def _say_gone(name: str) -> None:
@@ -184,7 +172,7 @@ def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
     if relation == datasets.shown.SEEN:
         return _("This model was trained on all of MNIST, and the digits shown here are among its training pictures.")
     if relation == datasets.shown.FOREIGN:
-        title = plain(datasets.title_of(trained.name))
+        title = markdown.strip(datasets.title_of(trained.name))
         return _("This model was trained on {}; the pictures shown here are of another kind.").format(title)
     return None
 

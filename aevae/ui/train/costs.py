@@ -12,7 +12,7 @@ from aevae.queue.queuefile import QueueBroken
 from aevae.run_config import RunConfig
 from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
-from aevae.ui.shared import redraw, run_picker
+from aevae.ui.shared import markdown, redraw
 from aevae.ui.train.form import duration
 
 MAX_TIMED = 6  # models of a sweep that are timed; the others lie between them
@@ -88,7 +88,7 @@ def show(configs: Sequence[RunConfig], device: str, several: bool = False) -> No
         st.session_state[_SHOWN] = not waits
         redraw.fragment(_takes, run_every=beat() if waits else None)(configs, device)
     if problem:
-        st.caption(_("How long it takes could not be measured: {}").format(run_picker.literal(problem)))
+        st.caption(_("How long it takes could not be measured: {}").format(markdown.escape(problem)))
 
 
 def _takes(configs: Sequence[RunConfig], device: str) -> None:

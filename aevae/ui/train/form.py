@@ -23,8 +23,7 @@ from aevae.figures.palette import family_title
 from aevae.run_config import RunConfig
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
-from aevae.ui.shared import address
-from aevae.ui.shared.run_picker import literal, plain
+from aevae.ui.shared import address, markdown
 
 OWN = "own pictures"  # the last choice of data sets
 FIRST = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")  # the other fields are folded away
@@ -92,7 +91,7 @@ def run_form() -> tuple[list[RunConfig], str]:
         device = _choice(DEVICE, _("Device"), devices(), str, help=_("where to train; the run is the same request"))
     lists, seeds, problem = _several(model_class.Config, values)
     for sentence in st.session_state.get(_WRONG, {}).values():
-        st.warning(_("In the link: {}. The default is taken.").format(literal(sentence)))
+        st.warning(_("In the link: {}. The default is taken.").format(markdown.escape(sentence)))
     try:
         found = _resolved(data, values)
         if found is None:
@@ -294,7 +293,7 @@ def _several(config_class: type, values: dict) -> tuple[dict[str, list], int, Va
 
 
 def _sentence(problem: Exception) -> str:
-    text = literal(problem)
+    text = markdown.escape(problem)
     return text[:1].upper() + text[1:]
 
 
@@ -323,7 +322,7 @@ def device_note(device: str) -> None:
     from aevae.training.device import gpu_warning
 
     if device == "auto" and (said := gpu_warning()):
-        st.warning(literal(said))
+        st.warning(markdown.escape(said))
 
 
 # -- one field -------------------------------------------------------------------------------------------------------
@@ -445,7 +444,7 @@ def _data_set(model_class: type) -> str | None:
     if chosen == OWN:
         return _own_pictures()
     row = rows[chosen]
-    st.caption(f"{plain(row['title'])} · {row['size']} · {row['licence']}")
+    st.caption(f"{markdown.strip(row['title'])} · {row['size']} · {row['licence']}")
     if not row["available"]:
         st.info(
             _("{} is not on this computer yet: training begins with its download. With no network, take mnist-5k.")
@@ -463,7 +462,7 @@ def take_embedded() -> None:
 def _data_label(row: dict) -> str:
     if ":" not in row["name"]:
         return row["name"]
-    return _("own: {} ({})").format(plain(row["title"]), row["name"].rpartition("/")[2][:6])
+    return _("own: {} ({})").format(markdown.strip(row["title"]), row["name"].rpartition("/")[2][:6])
 
 
 def _say_what_was_read(data: DataConfig, place) -> None:
@@ -477,12 +476,12 @@ def _say_what_was_read(data: DataConfig, place) -> None:
     named = ", ".join(f"{name} ({n:,})" for name, n in zip(read.classes[:MAX_NAMED], counts, strict=False))
     more = len(read.classes) - MAX_NAMED
     place.caption(
-        _("{:,} training and {:,} test images. Classes: {}").format(len(read.train), len(read.test), literal(named))
+        _("{:,} training and {:,} test images. Classes: {}").format(len(read.train), len(read.test), markdown.escape(named))
         + (_(" and {:,} more").format(more) if more > 0 else "")
         + "."
     )
     if read.notes:
-        place.warning("\n\n".join(literal(note[:1].upper() + note[1:] + ".") for note in read.notes))
+        place.warning("\n\n".join(markdown.escape(note[:1].upper() + note[1:] + ".") for note in read.notes))
 
 
 def _own_pictures() -> str | None:

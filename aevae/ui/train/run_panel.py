@@ -27,7 +27,7 @@ from aevae.ui.frame import access
 from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import address, cached, image_sheets, redraw, run_picker
+from aevae.ui.shared import address, cached, image_sheets, markdown, redraw, run_picker
 from aevae.ui.train import costs, form
 
 LISTED = 500  # jobs looked at
@@ -59,7 +59,7 @@ def start_button(title: str, configs: RunConfig | Sequence[RunConfig], device: s
     a press that is not noted is lost where the queue draws the page anew before this button is reached.
     """
     if problem := store_problem():
-        st.warning(run_picker.literal(problem))
+        st.warning(markdown.escape(problem))
     st.button(title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch", on_click=_press)
     if pressed():
         submit(configs, device)
@@ -239,14 +239,14 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
     detail: draws what is watched, above the queue, and returns the names of its runs; by default one run.
     """
     if problem := st.session_state.pop("train_problem", None):
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))
     if aside := set_aside():
-        st.warning(run_picker.literal(aside))
+        st.warning(markdown.escape(aside))
     watched()
     try:
         active = _active(jobs.jobs(LISTED))
     except QueueBroken as problem:
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))
         return
     st.session_state[_ACTIVE] = active
     redraw.fragment(_live, run_every=beat() if active else None)(detail or _one)
@@ -260,11 +260,11 @@ def _live(detail: Callable[[list[Job]], set[str]]) -> None:
     try:
         jobs.ensure_worker()
     except QueueBroken as problem:  # which may still be looked at
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))
     try:
         listing = jobs.jobs(LISTED)
     except QueueBroken as problem:
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))
         return
     if _active(listing) != st.session_state.get(_ACTIVE):
         cached.runs.clear()
@@ -425,7 +425,7 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
         else:
             _stopped(job, info)
         if job and job.progress.get("begun_anew"):
-            st.warning(run_picker.literal(str(job.progress["begun_anew"])))
+            st.warning(markdown.escape(str(job.progress["begun_anew"])))
     if info is None:
         return
     film(info, running=bool(job and job.active))
@@ -448,7 +448,7 @@ def _progress(job: Job) -> None:
                 st.progress(0.0, _("The worker is getting ready ..."))
         cancel_button([job.id], "train_cancel", job.cancel)
     if now.get("note"):
-        st.caption(run_picker.literal(str(now["note"])))
+        st.caption(markdown.escape(str(now["note"])))
     _reins(job)
 
 
@@ -517,19 +517,19 @@ def _ended(name: str, info: RunInfo | None) -> None:
     elif info.status == "finished":
         st.success(_("Finished: {} epochs in {}.").format(info.epochs, form.duration(info.state.get("seconds", 0))))
         if info.warning:
-            st.warning(_("But {}").format(run_picker.literal(info.warning)))
+            st.warning(_("But {}").format(markdown.escape(info.warning)))
         open_buttons(name, "train_open")
     elif info.status == "diverged":
-        st.warning(_("Training diverged: {}.").format(run_picker.literal(info.reason)) + " " + resumes_at(info))
+        st.warning(_("Training diverged: {}.").format(markdown.escape(info.reason)) + " " + resumes_at(info))
     else:
-        reason = f": {run_picker.literal(info.reason)}" if info.reason else ""
+        reason = f": {markdown.escape(info.reason)}" if info.reason else ""
         st.warning(_("This run is {}{}.").format(info.status, reason))
 
 
 def _stopped(job: Job, info: RunInfo | None) -> None:
     epochs = info.epochs if info else 0
     if job.state == "failed":
-        st.error(_("Failed: {}").format(run_picker.literal(job.error)))
+        st.error(_("Failed: {}").format(markdown.escape(job.error)))
         if job.trace:
             with st.expander(_("Details for whoever mends it"), key="train_trace"):
                 st.code(job.trace, language=None)

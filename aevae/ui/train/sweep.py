@@ -18,7 +18,7 @@ from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import NAME, RunInfo
 from aevae.ui.i18n import _
-from aevae.ui.shared import cached
+from aevae.ui.shared import cached, markdown
 from aevae.ui.shared import run_picker as state
 from aevae.ui.train import costs, form, run_panel
 
@@ -101,7 +101,7 @@ def offer(configs: Sequence[RunConfig], device: str) -> None:
             if missing:
                 costs.show(missing, device, several=True)
     except (QueueBroken, ValueError) as problem:
-        st.error(state.literal(problem))
+        st.error(markdown.escape(problem))
         return
     here = len(found["finished"])
     if here and missing:
@@ -186,7 +186,7 @@ def value_label(config: dict, names: Sequence[str]) -> str:
 
 
 def _shown(value: object) -> str:
-    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else state.plain(str(value))
+    return f"{value:g}" if isinstance(value, int | float) and not isinstance(value, bool) else markdown.strip(str(value))
 
 
 def names_of(found: Sequence[Member]) -> dict[str, str]:
@@ -294,13 +294,13 @@ def _progress(found: Sequence[Member]) -> None:
             stopping = all(job.cancel for job in active)
             run_panel.cancel_button([job.id for job in active], "train_cancel", stopping, _("Cancel all"))
         for note in dict.fromkeys(str(job.progress["note"]) for job in active if job.progress.get("note")):
-            st.caption(state.literal(note))
+            st.caption(markdown.escape(note))
     elif not left:
         st.success(_("Finished: {} runs.").format(len(found)))
     for error in dict.fromkeys(m.job.error for m in left if m.job and m.job.error):
         some = [names_of(found)[m.name] for m in left if m.job and m.job.error == error]
         st.error(
-            _("Failed: {} ({})").format(state.literal(error), "; ".join(some[:4]) + (" ..." if len(some) > 4 else ""))
+            _("Failed: {} ({})").format(markdown.escape(error), "; ".join(some[:4]) + (" ..." if len(some) > 4 else ""))
         )
     if left:
         with st.container(horizontal=True, vertical_alignment="center"):
