@@ -72,10 +72,8 @@ def test_one_cancels_ones_own_and_the_teacher_everybodys(guarded):
 def test_a_button_that_is_pressed_all_the_same_does_nothing(guarded):
     """A browser can send what the page would not."""
     others = jobs.submit(tiny_config("ae"))
-    code = "from aevae.queue import jobs\nfrom aevae.ui.train import run_panel\nimport streamlit as st\n"
-    app = AppTest.from_string(
-        code + f"run_panel._tell(jobs.cancel, {others.id})\nst.text(st.session_state.train_problem)"
-    )
+    code = "from aevae.queue import jobs\nfrom aevae.ui.train.jobs import apply_action\nimport streamlit as st\n"
+    app = AppTest.from_string(code + f"apply_action(jobs.cancel, {others.id})\nst.text(st.session_state.train_problem)")
     assert app.run().text[0].value == "This asks for the teacher's passcode."
     assert jobs.get(others.id).state == "queued"
 

@@ -576,9 +576,9 @@ def test_a_button_pressed_by_hand_queues_no_other_place(places, monkeypatch):
         "import dataclasses",
         "from conftest import tiny_config",
         "from aevae.config import DataConfig",
-        "from aevae.ui.train import run_panel",
+        "from aevae.ui.train.jobs import submit",
         f"data = DataConfig({places['elsewhere']!r}, digest='0' * 12)",
-        "run_panel.submit(dataclasses.replace(tiny_config('ae'), data=data), 'cpu')",
+        "submit(dataclasses.replace(tiny_config('ae'), data=data), 'cpu')",
         "import streamlit as st",
         "st.text(st.session_state.train_problem)",
     ])  # fmt: skip

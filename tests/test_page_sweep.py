@@ -18,7 +18,7 @@ from aevae.models import family_class
 from aevae.queue import jobs, worker
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
-from aevae.ui.train import form, sweep
+from aevae.ui.train import fields, form, sweep_runs
 
 BETA = {f.name: f for f in dataclasses.fields(family_class("beta_vae").Config)}
 
@@ -55,7 +55,7 @@ def charts(at) -> list[dict]:
      ("hidden", "1e2", [100])],
 )  # fmt: skip
 def test_a_list_is_read(name, text, values):
-    found = form.parse_list(BETA[name], text)
+    found = fields.parse_list(BETA[name], text)
     assert found == values and [type(v) for v in found] == [type(BETA[name].default)] * len(values)
 
 
@@ -280,27 +280,27 @@ def test_half_a_run_never_breaks_it(store, file, content):
 
 def test_what_varies_and_its_colours():
     made = form.grid(tiny_config("beta_vae"), {"latent_dim": [2, 10], "beta": [1.0, 4.0, 16.0]}, 2)
-    found = [sweep.Member(c.name, c.to_dict(), None, None, []) for c in made]
-    assert sweep.varied([m.config for m in found]) == ["beta", "latent_dim"]
-    curves = sweep.curves(found)
+    found = [sweep_runs.Member(c.name, c.to_dict(), None, None, []) for c in made]
+    assert sweep_runs.varied_options([m.config for m in found]) == ["beta", "latent_dim"]
+    curves = sweep_runs.curves_of(found)
     assert {(c.name, c.colour, c.dash) for c in curves} == {
         (f"β = {b:g}, d = {d}", i / 2, j) for i, b in enumerate((1, 4, 16)) for j, d in enumerate((2, 10))
     }
-    assert len(set(sweep.names_of(found).values())) == 12
+    assert len(set(sweep_runs.labels_of(found).values())) == 12
 
 
 def member(part, left=None, state="running", pace="go"):
     progress = {"step": part * 100, "steps": 100} | ({"seconds_left": left} if left is not None else {})
     job = jobs.Job(1, "", "", {}, "cpu", state, 1, "", False, 0, 0, None, 0, progress, "", "", pace)
-    return sweep.Member("", {}, job, None, [])
+    return sweep_runs.Member("", {}, job, None, [])
 
 
 def test_time_left():
-    assert sweep.seconds_left([member(0.5, 10.0), member(0.5, 12.0)]) == 12
+    assert sweep_runs.seconds_left([member(0.5, 10.0), member(0.5, 12.0)]) == 12
     # two took 24 s so far as they need; two more, that wait, need as long
-    assert sweep.seconds_left([member(0.5, 12.0)] * 2 + [member(0, state="queued")] * 2) == pytest.approx(12 + 24)
-    assert sweep.seconds_left([member(0)]) is None
-    assert sweep.seconds_left([member(0.5, 12.0, pace="pause")]) is None
+    assert sweep_runs.seconds_left([member(0.5, 12.0)] * 2 + [member(0, state="queued")] * 2) == pytest.approx(12 + 24)
+    assert sweep_runs.seconds_left([member(0)]) is None
+    assert sweep_runs.seconds_left([member(0.5, 12.0, pace="pause")]) is None
 
 
 # -- the figures -----------------------------------------------------------------------------------------------------

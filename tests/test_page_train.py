@@ -518,7 +518,6 @@ def test_fill_is_the_inverse_of_the_form(empty_store):
         import streamlit as st
 
         from aevae.run_config import RunConfig
-        from aevae.ui.train import form
 
         if "filled" not in st.session_state:
             st.session_state["filled"] = True
@@ -547,7 +546,7 @@ def test_cost_scales_and_knows_sizes(empty_store):
      (1500, "about 20 min"), (7300, "about 2 h")],
 )  # fmt: skip
 def test_duration(seconds, text):
-    assert form.duration(seconds) == text
+    assert costs.duration(seconds) == text
 
 
 def test_lines_leave_out_what_is_foreign(tmp_path):
@@ -555,7 +554,7 @@ def test_lines_leave_out_what_is_foreign(tmp_path):
         '{"epoch": 0, "test": {"recon": 1.5, "bad": "x"}}\n{"epoch": "1", "test": {}}\n'
         '{"epoch": 2, "test": {"recon": NaN}, "train": []}\n'
     )
-    assert run_panel.lines(tmp_path) == [
+    assert run_panel.read_history(tmp_path) == [
         {"epoch": 0, "test": {"recon": 1.5}},
         {"epoch": 2, "train": {}, "test": {}},
     ]

@@ -8,7 +8,8 @@ from aevae.queue import jobs
 from aevae.ui.frame import access, layout, monitoring
 from aevae.ui.i18n import _
 from aevae.ui.shared import markdown, redraw
-from aevae.ui.train import run_panel
+from aevae.ui.train.jobs import MAX_JOBS, job_label, state_text
+from aevae.ui.train.queue_panel import MAX_ACTIVE_ROWS
 
 BEAT = 5.0  # seconds between two looks
 MEGABYTE = 1 << 20
@@ -35,7 +36,7 @@ def queue() -> None:
     """What runs and waits, in both lanes."""
     st.header(_("Queue"), anchor=False)
     try:
-        listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(run_panel.LISTED, lane)]
+        listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(MAX_JOBS, lane)]
     except jobs.QueueBroken as problem:
         st.error(str(problem))
         return
@@ -44,12 +45,12 @@ def queue() -> None:
         st.caption(_("Nothing runs and nothing waits."))
         return
     lines = [f"| {_('job')} | {_('what')} | {_('where it is')} |", "|---:|:---|:---|"]
-    for job in active[: run_panel.ROWS]:
-        what = run_panel.label(job) if job.kind == jobs.TRAIN else job.run
-        lines.append(f"| {job.id} | {markdown.strip(what)} | {run_panel.state_text(job)} |")
+    for job in active[:MAX_ACTIVE_ROWS]:
+        what = job_label(job) if job.kind == jobs.TRAIN else job.run
+        lines.append(f"| {job.id} | {markdown.strip(what)} | {state_text(job)} |")
     st.markdown("\n".join(lines))
-    if len(active) > run_panel.ROWS:
-        st.caption(_("and {} more").format(len(active) - run_panel.ROWS))
+    if len(active) > MAX_ACTIVE_ROWS:
+        st.caption(_("and {} more").format(len(active) - MAX_ACTIVE_ROWS))
 
 
 def caches() -> None:

@@ -5,20 +5,19 @@ import streamlit as st
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
 from aevae.ui.shared import markdown
-from aevae.ui.train import costs, run_panel, sweep
-from aevae.ui.train import form as forms
+from aevae.ui.train import costs, form, jobs, run_panel, sweep
 
 
 def before(config, device: str) -> None:
     """What fits: open what is there, watch what is under way, or the cost and Train or Resume."""
-    standing, found = run_panel.standing(config)
+    standing, found = jobs.training_state(config)
     if standing == "finished":
         st.success(_("This very run is here already, so there is nothing to train."))
         run_panel.open_buttons(found.name, "form_open")
-        st.button(_("Show how it learnt"), key="form_watch", on_click=run_panel.watch, args=(found.name,))
+        st.button(_("Show how it learnt"), key="form_watch", on_click=jobs.watch, args=(found.name,))
     elif standing == "active":
         st.info(_("This very run is on the queue already."))
-        st.button(_("Watch it"), key="form_watch", on_click=run_panel.watch, args=(found.run,))
+        st.button(_("Watch it"), key="form_watch", on_click=jobs.watch, args=(found.run,))
     else:
         try:
             costs.show([config], device)
@@ -31,30 +30,30 @@ def before(config, device: str) -> None:
             st.warning(
                 _("This run was trained and diverged: {}.").format(markdown.escape(found.reason))
                 + " "
-                + run_panel.resumes_at(found)
+                + jobs.resumes_at(found)
             )
         title = _("Train") if standing == "new" else _("Resume")
-        run_panel.start_button(title, config, device)
+        jobs.start_button(title, config, device)
 
 
 layout.page()
-if run_panel.stage():  # what is watched has the page; the form is folded above it, and drawn last
+if run_panel.has_something_to_show():  # what is watched has the page; the form is folded above it, and drawn last
     folded = st.expander(_("Train another"), icon=":material/add:", key="train_another")
     sweep.panel()
-    form, facts = folded.columns([3, 2], gap="large")
+    left, facts = folded.columns([3, 2], gap="large")
 else:
-    form, facts = st.columns([2, 3], gap="large")
+    left, facts = st.columns([2, 3], gap="large")
     with facts:
         sweep.panel()
-with form:
-    configs, device = forms.run_form()
+with left:
+    configs, device = form.run_form()
 with facts:
-    forms.device_note(device)
+    form.device_note(device)
     if len(configs) == 1:
         before(configs[0], device)
     elif configs:
-        sweep.offer(configs, device)
-run_panel.pressed()  # of a form that offers no training, a press has nothing to begin
+        sweep.offer_training(configs, device)
+jobs.pressed()  # of a form that offers no training, a press has nothing to begin
 
 layout.explain(
     _("What the families learn"),
@@ -66,7 +65,7 @@ layout.explain(
         "larger is better."
     )
     + "\n\n"
-    + forms.objectives(),
+    + form.objectives(),
 )
 layout.try_this(
     [

@@ -14,7 +14,7 @@ from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker, url_values
 from aevae.ui.sliders import latent_code as banks
 from aevae.ui.sliders import live_view
-from aevae.ui.train import run_panel
+from aevae.ui.train import jobs, queue_panel
 
 MOST = 64  # components
 KEPT = {"kept": (4, 1, MOST)}
@@ -132,7 +132,7 @@ def train(sizes: list[int]) -> None:
 
     config, data = family_class("ae").Config, DataConfig()
     recipe = preset("fast", data, config)
-    run_panel.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
+    jobs.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
 
 
 def _of_these(model: dict, sizes: list[int]) -> bool:
@@ -143,7 +143,7 @@ def missing(runs: list) -> None:
     """Train the sizes that are not there."""
     have = {run.latent_dim for run in runs if run.family == "ae"}
     wanted = [d for d in SIZES if d not in have]
-    if run_panel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
+    if queue_panel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
         return
     if wanted:
         st.button(
@@ -151,5 +151,5 @@ def missing(runs: list) -> None:
             icon=":material/model_training:", help=_("On the 4,000 training digits that came with the lab."),
             on_click=train, args=(wanted,),
         )  # fmt: skip
-    if problem := st.session_state.pop("train_problem", None):
+    if problem := st.session_state.pop(jobs.PROBLEM, None):
         st.error(markdown.escape(problem))

@@ -1,6 +1,7 @@
 """What a request will cost, on the Train page: parameters at once, seconds when the tasks' worker has timed them."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from aevae.run_config import RunConfig
 from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
 from aevae.ui.shared import markdown, redraw
-from aevae.ui.train.form import duration
 
 MAX_TIMED = 6  # models of a sweep that are timed; the others lie between them
 _ASKED, _SHOWN = "costs_asked", "costs_shown"  # session: identity of a timing -> number of its job; was it known?
@@ -120,3 +120,15 @@ def _ask(missing: Sequence[RunConfig], device: str) -> str:
     except (QueueBroken, OSError) as error:
         return str(error)
     return problem
+
+
+def duration(seconds: float) -> str:
+    """A time as one says it: `about 40 s`, `about 3 min`, `about 2 h`."""
+    if seconds < 5:
+        return _("a few seconds")
+    scales = ((90, 1, _("about {:g} s")), (5400, 60, _("about {:g} min")), (math.inf, 3600, _("about {:g} h")))
+    for limit, size, text in scales:
+        if seconds < limit:
+            count = seconds / size
+            return text.format(round(count, -1 if count >= 20 else 0 if count >= 2 or size == 1 else 1))
+    raise ValueError(f"seconds must be a finite number, got {seconds}")

@@ -5,7 +5,6 @@ or foreign is left out; nothing here raises for it.
 """
 
 import math
-import re
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -14,158 +13,40 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from aevae import datasets, paths
+from aevae import datasets
 from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.queue import jobs
-from aevae.queue.queuefile import Job, QueueBroken, set_aside, store_problem
-from aevae.run_config import RunConfig
+from aevae.queue.queuefile import Job, QueueBroken, set_aside
 from aevae.store import checkpoints
-from aevae.store.checkpoints import NAME, RunInfo
+from aevae.store.checkpoints import RunInfo
 from aevae.ui.film import film_view
 from aevae.ui.frame import access
 from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import address, cached, image_sheets, markdown, redraw, run_picker
-from aevae.ui.train import costs, form
+from aevae.ui.shared import cached, image_sheets, markdown, redraw, run_picker
+from aevae.ui.train import costs, data_set
+from aevae.ui.train.jobs import (
+    MAX_JOBS,
+    PROBLEM,
+    WATCHED,
+    apply_action,
+    cancel_button,
+    job_label,
+    read_folder,
+    resume_without_job,
+    resumes_at,
+    state_text,
+    together,
+    watched,
+)
+from aevae.ui.train.queue_panel import queue_list
 
-LISTED = 500  # jobs looked at
-ROWS = 12  # active jobs listed
-STEP_WAIT = 0.7  # seconds that a press of One step waits for the worker
-EARLIER = 20  # ended jobs listed
-COLUMNS = 12  # pictures in a row of the sheet
-JOB = "job"  # in the URL: name of the watched run
-SWEEP = "sweep"  # in the URL: fingerprints of the runs that are watched together
-SWEEP_LINK = re.compile(r"[0-9a-f]{12}(-[0-9a-f]{12}){0,199}")
-_WATCHED, _TOGETHER, _ACTIVE, _PRESSED = "train_job", "train_together", "train_active", "train_pressed"  # session
+STEP_WAIT_SECONDS = 0.7  # seconds that a press of One step waits for the worker
+IMAGES_PER_ROW = 12  # pictures in a row of the sheet
 LABS = {"sequence": "pages/beyond/02_time.py", "pair": "pages/beyond/05_flow.py"}  # input -> where it is shown
-SIGNS = {
-    "queued": ":material/hourglass_empty:",
-    "running": ":material/play_circle:",
-    "done": ":material/check_circle:",
-    "failed": ":material/error:",
-    "cancelled": ":material/cancel:",
-}
-
-
-# -- what the Train page asks ----------------------------------------------------------------------------------------
-
-
-def start_button(title: str, configs: RunConfig | Sequence[RunConfig], device: str) -> None:
-    """Train what the form says now.
-
-    A callback's arguments are those of the form before a field that the press left, so it only notes the press; and
-    a press that is not noted is lost where the queue draws the page anew before this button is reached.
-    """
-    if problem := store_problem():
-        st.warning(markdown.escape(problem))
-    st.button(title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch", on_click=_press)
-    if pressed():
-        submit(configs, device)
-        st.rerun()
-
-
-def _press() -> None:
-    st.session_state[_PRESSED] = True
-
-
-def pressed() -> bool:
-    """Was Train pressed, and not answered yet? It is now."""
-    return st.session_state.pop(_PRESSED, False)
-
-
-def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool = False) -> None:
-    """Queue a run, or several as one sweep, and watch it. A queue that cannot be used is told on the page.
-
-    resume: go on with those that diverged, too, as with a single run.
-    """
-    several = [configs] if isinstance(configs, RunConfig) else list(configs)
-    try:
-        refused = next(filter(None, (access.may_read(config.data.name) for config in several)), "")
-        if problem := refused or access.may_train(len(several)):
-            st.session_state["train_problem"] = problem
-            return
-        began = time.time()
-        for config in several if resume or len(several) == 1 else ():
-            checkpoints.reopen(config.name)
-        queued = jobs.submit_all(several, device, costs.expected(several, device))
-        access.remember(job for job in queued if job.created >= began)
-        jobs.ensure_worker()
-    except (QueueBroken, OSError) as problem:
-        st.session_state["train_problem"] = str(problem)
-        return
-    if len(several) == 1:
-        watch(several[0].name)
-    else:
-        watch_together([config.fingerprint for config in several])
-
-
-def resumes_at(info: RunInfo) -> str:
-    """What Resume does with a run that diverged."""
-    if not info.epochs:
-        return _("Resume begins anew, at the same learning rate.")
-    return _("Resume goes on after epoch {}, at the same learning rate.").format(info.epochs)
-
-
-def standing(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
-    """Where this very run is: `finished`, `active` (queued or running), `unfinished`, `diverged`, or `new`."""
-    finished = checkpoints.finished_run(config.name)
-    if finished:
-        return "finished", finished
-    try:
-        job = jobs.active(config.fingerprint)
-    except QueueBroken:
-        job = None
-    if job:
-        return "active", job
-    info = look(config.name)
-    begun = info and info.status in ("unfinished", "diverged") and info.state
-    return (info.status, info) if begun else ("new", None)
-
-
-def watch(name: str) -> None:
-    """Watch this run (a callback); the sweep it belongs to stays at hand."""
-    together = st.session_state.get(_TOGETHER) or []
-    _point(name, together if name.rpartition("-")[2] in together else [])
-    redraw.whole()
-
-
-def watch_together(fingerprints: Sequence[str]) -> None:
-    """Watch these runs as one (a callback)."""
-    _point(None, list(fingerprints))
-    redraw.whole()
-
-
-def _point(name: str | None, together: list[str]) -> None:
-    st.session_state[_WATCHED], st.session_state[_TOGETHER] = name, together
-
-
-def watched() -> str | None:
-    """Name of the watched run: as the address asks, else the last one of this session; the address is told. A wrong
-    one gets a sentence."""
-    asked = {key: address.asked(key) for key in (JOB, SWEEP)}
-    name, together = (said[-1] if said else None for said in asked.values())
-    if name is not None and not NAME.fullmatch(name):
-        st.warning(_("The link asks for a job that cannot be: a name looks like vae-mnist-0123456789ab."))
-        name = None
-    if together is not None and not SWEEP_LINK.fullmatch(together):
-        st.warning(_("The link asks for a sweep that cannot be: it is a row of fingerprints of runs."))
-        together = None
-    if name or together or [] in asked.values():
-        _point(name, together.split("-") if together else [])
-    else:
-        _point(st.session_state.get(_WATCHED), st.session_state.get(_TOGETHER) or [])
-    name, several = st.session_state[_WATCHED], st.session_state[_TOGETHER]
-    for key, value in ((JOB, name), (SWEEP, "-".join(several))):
-        address.tell(key, *filter(None, [value]))
-    return name
-
-
-def together() -> list[str]:
-    """Fingerprints of the runs watched as one, or of the sweep that the watched run was chosen from."""
-    watched()
-    return st.session_state[_TOGETHER]
+_ACTIVE = "train_active"  # session: numbers of the jobs that were active at the last look
 
 
 def open_in(page: str, name: str) -> None:
@@ -192,43 +73,10 @@ def open_buttons(name: str, key: str) -> None:
                 open_in(f"pages/explore/{page}.py", name)
 
 
-# -- jobs on other pages ---------------------------------------------------------------------------------------------
-
-
-def under_way(mine: Callable[[Job], bool]) -> bool:
-    """Are there jobs of this kind? Then their progress is drawn, and the page anew when one has ended."""
-    numbers = [job.id for job in _waiting(mine)]
-    if numbers:
-        redraw.fragment(_under_way, run_every=beat())(mine, numbers)
-    return bool(numbers)
-
-
-def _waiting(mine: Callable[[Job], bool]) -> list[Job]:
-    try:
-        return sorted((job for job in jobs.jobs(LISTED) if job.active and mine(job)), key=lambda job: job.id)
-    except QueueBroken:
-        return []
-
-
-def _under_way(mine: Callable[[Job], bool], numbers: list[int]) -> None:
-    active = _waiting(mine)
-    if [job.id for job in active] != numbers:
-        cached.runs.clear()
-        st.rerun()
-    for job in active:
-        now = job.progress
-        part = min(now["step"] / now["steps"], 1.0) if now.get("steps") else 0.0
-        st.progress(part, f"{label(job)} · {state_text(job)}")
-    st.page_link("pages/lab/train.py", label=_("They train on the page Train"), icon=":material/model_training:")
-
-
-# -- the panel -------------------------------------------------------------------------------------------------------
-
-
-def stage() -> bool:
+def has_something_to_show() -> bool:
     """Is there a run to be shown: one that is watched, or one that waits or runs?"""
     try:
-        return bool(watched() or together() or _active(jobs.jobs(LISTED)))
+        return bool(watched() or together() or _active(jobs.jobs(MAX_JOBS)))
     except QueueBroken:
         return False
 
@@ -238,18 +86,18 @@ def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
 
     detail: draws what is watched, above the queue, and returns the names of its runs; by default one run.
     """
-    if problem := st.session_state.pop("train_problem", None):
+    if problem := st.session_state.pop(PROBLEM, None):
         st.error(markdown.escape(problem))
     if aside := set_aside():
         st.warning(markdown.escape(aside))
     watched()
     try:
-        active = _active(jobs.jobs(LISTED))
+        active = _active(jobs.jobs(MAX_JOBS))
     except QueueBroken as problem:
         st.error(markdown.escape(problem))
         return
     st.session_state[_ACTIVE] = active
-    redraw.fragment(_live, run_every=beat() if active else None)(detail or _one)
+    redraw.fragment(_live, run_every=beat() if active else None)(detail or _watched_run)
 
 
 def _active(listing: list[Job]) -> list[int]:
@@ -262,155 +110,30 @@ def _live(detail: Callable[[list[Job]], set[str]]) -> None:
     except QueueBroken as problem:  # which may still be looked at
         st.error(markdown.escape(problem))
     try:
-        listing = jobs.jobs(LISTED)
+        listing = jobs.jobs(MAX_JOBS)
     except QueueBroken as problem:
         st.error(markdown.escape(problem))
         return
     if _active(listing) != st.session_state.get(_ACTIVE):
         cached.runs.clear()
         st.rerun()
-    _queue(listing, detail(listing))
+    queue_list(listing, detail(listing))
 
 
-def _one(listing: list[Job]) -> set[str]:
+def _watched_run(listing: list[Job]) -> set[str]:
     """The watched run, else the one that is being trained."""
     active = [job for job in listing if job.active]
-    name = st.session_state.get(_WATCHED) or (active[0].run if active else None)
+    name = st.session_state.get(WATCHED) or (active[0].run if active else None)
     if name is None:
         st.info(_("Nothing is being trained. Choose what shall learn, then press Train."))
     else:
         job = next((job for job in listing if job.run == name), None)
-        _detail(name, job, look(name))
+        _detail(name, job, read_folder(name))
     return {name} if name else set()
 
 
-def _queue(listing: list[Job], shown: set[str]) -> None:
-    """What waits and runs, then what has ended; jobs of one sweep in one row."""
-    sets: dict[str, list[Job]] = {}
-    for job in listing:
-        sets.setdefault(job.sweep or str(job.id), []).append(job)
-    active = [rows for rows in sets.values() if any(job.active for job in rows)]
-    if active:
-        st.header(_("Queue"), anchor=False)
-        for rows in active[:ROWS]:
-            _rows(rows, shown)
-        if len(active) > ROWS:
-            st.caption(_("and {} more").format(len(active) - ROWS))
-    ended = [rows for rows in sets.values() if rows not in active and not {job.run for job in rows} <= shown]
-    if ended:
-        with st.expander(_("Earlier jobs"), key="train_earlier"):
-            for rows in ended[:EARLIER]:
-                _rows(rows, set())
-
-
-def _rows(rows: list[Job], shown: set[str]) -> None:
-    """One job, or several of a sweep as one."""
-    if len(rows) == 1:
-        return _row(rows[0], rows[0].run in shown)
-    first, inside = min(rows, key=lambda job: job.id), {job.run for job in rows} <= shown
-    active = [job.id for job in rows if job.active]
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        sign = SIGNS["running" if active else rows[0].state]
-        st.markdown(f"{sign} **{set_label([job.config for job in rows])}** · {counts(rows)}", width="stretch")
-        if not inside:
-            prints = list(dict.fromkeys(job.fingerprint for job in sorted(rows, key=lambda job: job.id)))
-            st.button(
-                _("Watch"), key=f"train_watch_{first.id}", on_click=watch_together, args=(prints,), type="tertiary"
-            )
-        if active and not inside:
-            cancel_button(active, f"train_cancel_{first.id}")
-
-
-def set_label(configs: Sequence[dict]) -> str:
-    """What a person reads of several runs: `β-VAE · mnist · 12 runs`."""
-    families = {family_title(config.get("model", {}).get("family", "")) for config in configs}
-    data = {str(config.get("data", {}).get("name", "")).split(":")[0] for config in configs}
-    return f"{', '.join(sorted(families))} · {', '.join(sorted(data))} · {_('{} runs').format(len(configs))}"
-
-
-def counts(rows: Sequence[Job]) -> str:
-    """How many of these jobs are where: `3 running, 1 done`."""
-    words = {"running": _("running"), "queued": _("waiting"), "done": _("done"), "failed": _("failed")}
-    words["cancelled"] = _("cancelled")
-    found = {word: sum(job.state == name for job in rows) for name, word in words.items()}
-    return ", ".join(f"{count} {word}" for word, count in found.items() if count)
-
-
-def _row(job: Job, shown: bool) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(f"{SIGNS.get(job.state, '')} **{label(job)}** · {state_text(job)}", width="stretch")
-        if not shown:
-            st.button(_("Watch"), key=f"train_watch_{job.id}", on_click=watch, args=(job.run,), type="tertiary")
-        if job.active and not shown:
-            cancel_button([job.id], f"train_cancel_{job.id}", job.cancel)
-
-
-def label(job: Job) -> str:
-    """What a person reads of a job: the label of its run and the seed."""
-    text = run_picker.run_label(RunInfo(job.run, Path(), job.state, config=job.config))
-    return f"{text} · {_('seed')} {job.config.get('seed', 0)}"
-
-
-def state_text(job: Job) -> str:
-    """Where a job is, in words."""
-    if job.state == "queued":
-        place = _("waits, number {} in the queue").format(job.position)
-        return place if job.starts_in is None else _("{}, begins in {}").format(place, form.duration(job.starts_in))
-    if job.state == "running":
-        if job.cancel:
-            return _("is being stopped")
-        steps = job.progress.get("steps") or 0
-        if job.pace == "pause" and steps:
-            return _("paused at {:.0%}").format(job.progress.get("step", 0) / steps)
-        return _("running, {:.0%}").format(job.progress.get("step", 0) / steps) if steps else _("starting")
-    return {"done": _("done"), "failed": _("failed"), "cancelled": _("cancelled")}.get(job.state, job.state)
-
-
-def _again(info: RunInfo) -> None:
-    """Go on with a run that has no job here (a callback)."""
-    try:
-        submit(RunConfig.from_dict(info.config), "auto")
-    except ValueError as problem:
-        st.session_state["train_problem"] = str(problem)
-
-
-def cancel_button(numbers: Sequence[int], key: str, stopping: bool = False, title: str = "") -> None:
-    """Cancels these jobs. stopping: they are being stopped already."""
-    st.button(
-        title or _("Cancel"), key=key, icon=":material/stop:", on_click=_tell, args=(jobs.cancel, *numbers),
-        disabled=stopping or not access.may_handle(numbers),
-        help=_("Stops between two steps; what is learnt so far is kept, and Resume goes on from there."),
-    )  # fmt: skip
-
-
-def _tell(action, *numbers: int) -> None:
-    """Cancel, resume, pace or advance jobs (a callback)."""
-    try:
-        refused = (
-            access.may_train(1) if action is jobs.resume else "" if access.may_handle(numbers) else access.refusal()
-        )
-        if refused:
-            raise ValueError(refused)
-        began, done = time.time(), action(*numbers)
-        if isinstance(done, Job) and done.created >= began:
-            access.remember([done])
-        jobs.ensure_worker()
-    except (QueueBroken, ValueError, OSError) as problem:
-        st.session_state["train_problem"] = str(problem)
-
-
-# -- the watched run -------------------------------------------------------------------------------------------------
-
-
-def look(name: str) -> RunInfo | None:
-    """The folder of a run as it is now, in whatever state; None before there is one."""
-    finished = checkpoints.finished_run(name)
-    folder = paths.runs_dir() / name
-    return finished or (checkpoints.read_run(folder) if (folder / "config.json").exists() else None)
-
-
 def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
-    st.header(label(job) if job else run_picker.run_label(info) if info else name, anchor=False)
+    st.header(job_label(job) if job else run_picker.run_label(info) if info else name, anchor=False)
     st.caption(name)
     if job is None and info is None:
         st.info(_("There is no such run here, and no job for it."))
@@ -419,7 +142,9 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
         if job is None or job.state == "done":
             _ended(name, info)
             if info and info.status == "diverged":
-                st.button(_("Resume"), key="train_resume", icon=":material/resume:", on_click=_again, args=(info,))
+                st.button(
+                    _("Resume"), key="train_resume", icon=":material/resume:", on_click=resume_without_job, args=(info,)
+                )
         elif job.active:
             _progress(job)
         else:
@@ -429,7 +154,7 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
     if info is None:
         return
     film(info, running=bool(job and job.active))
-    history = lines(info.path)
+    history = read_history(info.path)
     if history:
         curves({family_title(info.family): history}, {family_title(info.family): info.family}, f"train_{name}")
 
@@ -449,10 +174,10 @@ def _progress(job: Job) -> None:
         cancel_button([job.id], "train_cancel", job.cancel)
     if now.get("note"):
         st.caption(markdown.escape(str(now["note"])))
-    _reins(job)
+    _pace_buttons(job)
 
 
-def _reins(job: Job) -> None:
+def _pace_buttons(job: Job) -> None:
     """The hand on a job: how fast, or how far. What is on is filled."""
     paces = {"pause": _("Pause"), "crawl": _("1 step / s"), "slow": "5 / s", "brisk": "20 / s", "go": _("Full speed")}
     signs = {"pause": ":material/pause:", "go": ":material/fast_forward:"}
@@ -460,20 +185,20 @@ def _reins(job: Job) -> None:
         closed = not access.may_handle([job.id])
         for name, title in paces.items():
             st.button(
-                title, disabled=closed, key=f"train_pace_{name}", icon=signs.get(name), on_click=_tell,
+                title, disabled=closed, key=f"train_pace_{name}", icon=signs.get(name), on_click=apply_action,
                 args=(partial(jobs.pace, name=name), job.id), type="primary" if job.pace == name else "secondary",
             )  # fmt: skip
             if name == "pause":
                 for by, words in (("step", _("One step")), ("epoch", _("One epoch"))):
                     st.button(
-                        words, disabled=closed, key=f"train_advance_{by}", icon=":material/skip_next:", on_click=_tell,
-                        args=(partial(_advance, by=by), job.id),
+                        words, disabled=closed, key=f"train_advance_{by}", icon=":material/skip_next:",
+                        on_click=apply_action, args=(partial(_advance, by=by), job.id),
                         help=_("Goes so far, and pauses there."),
                     )  # fmt: skip
-    st.markdown(_reins_text(job))
+    st.markdown(_pace_note(job))
 
 
-def _reins_text(job: Job) -> str:
+def _pace_note(job: Job) -> str:
     """How it runs, and that a pause ends by itself; where it is, the progress bar says alone."""
     now = job.progress
     begun = bool(now.get("steps"))
@@ -491,7 +216,7 @@ def _advance(number: int, by: str) -> None:
     job = jobs.get(number)
     before = job.progress.get("step") if job else None
     jobs.advance(number, by)
-    end = time.monotonic() + STEP_WAIT
+    end = time.monotonic() + STEP_WAIT_SECONDS
     while by == "step" and job and job.pace == "pause" and time.monotonic() < end:
         time.sleep(0.05)
         job = jobs.get(number)
@@ -507,7 +232,7 @@ def _pace_text(job: Job) -> str:
     if now.get("images_per_s"):
         parts.append(_("{:,.0f} images / s").format(now["images_per_s"]))
     if now.get("seconds_left") is not None and job.pace == "go":
-        parts.append(_("{} left").format(form.duration(now["seconds_left"])))
+        parts.append(_("{} left").format(costs.duration(now["seconds_left"])))
     return " · ".join([*parts, state_text(job)] if job.cancel else parts)
 
 
@@ -515,7 +240,7 @@ def _ended(name: str, info: RunInfo | None) -> None:
     if info is None:
         st.warning(_("This run was trained, but its folder is gone."))
     elif info.status == "finished":
-        st.success(_("Finished: {} epochs in {}.").format(info.epochs, form.duration(info.state.get("seconds", 0))))
+        st.success(_("Finished: {} epochs in {}.").format(info.epochs, costs.duration(info.state.get("seconds", 0))))
         if info.warning:
             st.warning(_("But {}").format(markdown.escape(info.warning)))
         open_buttons(name, "train_open")
@@ -538,17 +263,17 @@ def _stopped(job: Job, info: RunInfo | None) -> None:
     else:
         st.info(_("Cancelled after {} epochs; what was learnt is kept.").format(epochs))
     title = _("Resume") if info and info.state else _("Try again")
-    st.button(title, key="train_resume", icon=":material/resume:", on_click=_tell, args=(jobs.resume, job.id))
+    st.button(title, key="train_resume", icon=":material/resume:", on_click=apply_action, args=(jobs.resume, job.id))
 
 
 def _take_embedded() -> None:
     """Choose the data set that is always there; the form lies outside of this panel (a callback)."""
-    form.take_embedded()
+    data_set.take_embedded()
     redraw.whole()
 
 
-def lines(folder: Path) -> list[dict]:
-    """The well-formed lines of a run's history; [] where there are none or the file cannot be read."""
+def read_history(folder: Path) -> list[dict]:
+    """The well-formed read_history of a run's history; [] where there are none or the file cannot be read."""
     try:
         history = checkpoints.read_history(folder)
     except checkpoints.DamagedRun:
@@ -580,9 +305,6 @@ def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str)
             column.plotly_chart(chart, key=f"{key}_{term}", config={"displayModeBar": False})
 
 
-# -- the film --------------------------------------------------------------------------------------------------------
-
-
 def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
     """How this run learnt, or learns, with another run beside it if asked for."""
     screen = st.container()
@@ -612,7 +334,7 @@ def _sheet(info: RunInfo, frames: dict[str, np.ndarray], running: bool, key: str
         name = st.select_slider(_("Epoch shown"), names, name, key=f"{key}_epoch_{info.name}_{len(names)}")
     rows = (frames["original"], *(frames[part][names.index(name)] for part in ("recon", "sample")))
     image_sheets.show(
-        np.stack([row[:COLUMNS] for row in rows]), scale=3, gap=4, width="content",
+        np.stack([row[:IMAGES_PER_ROW] for row in rows]), scale=3, gap=4, width="content",
         alt=_("Test pictures, their reconstructions and decoded random codes after epoch {}").format(name),
     )  # fmt: skip
     st.caption(
