@@ -17,7 +17,7 @@ from aevae.exchange import run_archive
 from aevae.queue import jobs
 from aevae.run_config import fingerprint
 from aevae.store import checkpoints
-from aevae.ui.models import gallery
+from aevae.ui.models import compare_view, gallery, run_view
 
 APP = paths.ROOT / "app.py"
 
@@ -237,7 +237,7 @@ def test_command_line_makes_this_very_run(family):
     options = {"latent_dim": 7, "network": "conv", "likelihood": "gaussian", "sigma": 0.3}
     options |= {"beta_vae": {"beta": 2.5, "warmup_epochs": 3.0}, "denoising": {"clip": False}}.get(family, {})
     config = tiny_config(family, epochs=3, seed=5, **options)
-    words = shlex.split(gallery.command(config))
+    words = shlex.split(run_view.command(config))
     args = cli._parser().parse_args(words[3:])
     settings = dict(pair.split("=", 1) for pair in args.set)
     for key in ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr"):
@@ -254,15 +254,15 @@ def test_hundred_runs_are_quick(store):
         shutil.copytree(source, target)
         (target / "config.json").write_text(json.dumps(config.to_dict()))
     at = page()
-    assert len(cards(at)) == gallery.PER_PAGE
+    assert len(cards(at)) == gallery.CARDS_PER_PAGE
     started = time.perf_counter()
     at.number_input(key="models_page").set_value(9).run()
     assert time.perf_counter() - started < 3
-    assert len(cards(at)) == 104 - 8 * gallery.PER_PAGE
+    assert len(cards(at)) == 104 - 8 * gallery.CARDS_PER_PAGE
 
 
 def test_differences_and_flat():
     configs = {"a": {"model": {"beta": 1, "d": 2}}, "b": {"model": {"beta": 4, "d": 2}, "seed": 0}}
-    differ, same = gallery.differences(configs)
+    differ, same = compare_view.differences(configs)
     assert [row["option"] for row in differ] == ["model.beta", "seed"] and differ[1]["a"] == "—"
     assert [row["option"] for row in same] == ["model.d"]

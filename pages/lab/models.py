@@ -2,21 +2,21 @@
 
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
-from aevae.ui.models import gallery
+from aevae.ui.models import compare_view, gallery, import_view, run_view
 from aevae.ui.shared import cached
 
 layout.page()
-gallery.said()
+run_view.report_last_action()
 runs = cached.runs()
 view = gallery.pick_view()
 if view == "gallery":
     gallery.gallery(runs)
 elif view == "run":
-    gallery.one_run(runs)
+    run_view.one_run(runs)
 elif view == "compare":
-    gallery.compare()
+    compare_view.compare()
 else:
-    gallery.bring_in()
+    import_view.import_run()
 
 layout.explain(
     _("What the numbers say"),
