@@ -348,7 +348,9 @@ def test_a_handful_is_of_the_class_asked_for_and_keeps_the_chosen_one():
 
 def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
     grids = []
-    monkeypatch.setattr(picker.canvas, "pick_cell", lambda *_args, **shown: grids.append(shown))
+    monkeypatch.setattr(
+        picker.canvas, "pick_cell", lambda _key, sheet, **shown: grids.append(shown | {"names": sheet.names})
+    )
     at = AppTest.from_function(choose_digit).run()
     at.pills(key="digit_class").set_value(4).run()
     label, number = at.text[0].value.split()[-2:]
@@ -369,12 +371,12 @@ def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
 def point_at():
     import streamlit as st
 
-    from aevae.ui.digit.canvas import pick_cell, plane
+    from aevae.ui.digit.canvas import Plane, Sheet, pick_cell, show_plane
     from aevae.ui.shared.image_sheets import raw_sheet
 
-    st.text(str(plane("map", extent=(-3, 3, -3, 3), label="map")))
-    sheet = raw_sheet(st.session_state["pictures"], 4)
-    st.text(str(pick_cell("cells", sheet, 2, 4, count=6, default=1, label="digits")))
+    st.text(str(show_plane("map", Plane("map", (-3, 3, -3, 3)))))
+    sheet = Sheet(raw_sheet(st.session_state["pictures"], 4), 2, 4, count=6)
+    st.text(str(pick_cell("cells", sheet, default=1, label="digits")))
 
 
 def test_a_choice_outlives_the_page():
@@ -400,7 +402,7 @@ def test_what_the_browser_sends_is_checked(sent):
 
 def test_a_cloud_of_the_wrong_shape_is_refused():
     with pytest.raises(ValueError, match=r"points must be \(N, 2\)"):
-        canvas.plane("bad", points=np.zeros((3, 3)), label="x")
+        canvas.show_plane("bad", canvas.Plane("x", (0, 1, 0, 1), points=np.zeros((3, 3))))
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node")

@@ -110,13 +110,11 @@ def plane(bank: banks.Bank, z: np.ndarray) -> None:
     with left:
         xs, ys = server_view.grid_lines(bank, dims, GRID, by_prior)
         places = [server_view.cell_place(i, xs, ys) for i in range(GRID * GRID)]
+        names = [f"z{x} = {a:.2f}, z{y} = {b:.2f}" for a, b in places]
         canvas.pick_cell(
             "manifold",
-            server_view.grid_sheet(bank, z, dims, xs, ys),
-            GRID,
-            GRID,
+            canvas.Sheet(server_view.grid_sheet(bank, z, dims, xs, ys), GRID, GRID, names=names),
             selected=server_view.nearest_cell(here, xs, ys),
-            names=[f"z{x} = {a:.2f}, z{y} = {b:.2f}" for a, b in places],
             label=_("Decoded pictures over z{} and z{}; click to take one").format(x, y),
             on_pick=lambda i: banks.place(dims, places[i], bank),
             max_width=560,
@@ -125,19 +123,16 @@ def plane(bank: banks.Bank, z: np.ndarray) -> None:
             _("What the model decodes over z{} (across) and z{} (up); all other numbers as set above.").format(x, y)
         )
     with right:
-        canvas.plane(
-            "codes",
+        plane = canvas.Plane(
+            _("Test codes over z{} and z{}; click to decode a place").format(x, y),
+            (bank.low[x], bank.high[x], bank.low[y], bank.high[y]),
             points=bank.codes[:, list(dims)],
             classes=bank.labels,
-            extent=(bank.low[x], bank.high[x], bank.low[y], bank.high[y]),
             equal=False,
-            height=None,
             max_width=560,
-            value=here,
             value_label="z",
-            label=_("Test codes over z{} and z{}; click to decode a place").format(x, y),
-            on_pick=lambda xy: banks.place(dims, xy, bank),
         )
+        canvas.show_plane("codes", plane, value=here, on_pick=lambda xy: banks.place(dims, xy, bank))
         st.caption(_("The codes of {:,} test pictures; a click decodes that place.").format(len(bank.codes)))
 
 

@@ -121,14 +121,17 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
     names = cached.class_names(dataset)
     wanted = _pick_class(key, names, labels)
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
-    canvas.pick_cell(
-        f"{key}_grid",
+    sheet = canvas.Sheet(
         image_sheets.raw_sheet(images[shown], COLUMNS),
         rows=-(-len(shown) // COLUMNS),
         columns=COLUMNS,
         count=len(shown),
-        selected=shown.index(number) if own is None and number in shown else -1,
         names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
+    )
+    canvas.pick_cell(
+        f"{key}_grid",
+        sheet,
+        selected=shown.index(number) if own is None and number in shown else -1,
         label=_("Test digits; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
         max_width=520,

@@ -35,34 +35,66 @@ def frame_of(xy: np.ndarray) -> list[float]:
 def show(
     looks: Sequence[Look], dataset: str, n: int, *, colour: str, align: str, own: np.ndarray | None, places: list
 ) -> None:
-    """The component. own: a picture (1, 28, 28) of the reader's, `places`: where it lies in each map, or None."""
+    """Draw the maps. own: an image (1, 28, 28) of the reader's, `places`: its point in each map, or None."""
     now = brush(dataset, n)
 
-    def told(payload: dict) -> None:
+    def on_send(payload: dict) -> None:
         heard(payload, dataset, n)
         answer(payload, looks)
 
     maps = aligned(looks) if align == FIRST else [look.xy for look in looks]
-    points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
-    shared = None if align == FREE else frame_of(np.concatenate(points))
-    arrays = {"labels": class_numbers(labels(dataset, n)), "selected": now.selected}
-    arrays |= {f"xy{i}": xy.astype(np.float32) for i, xy in enumerate(maps) if xy is not None}
-    for i, look in enumerate(looks):
-        if (flat := _flat(look, maps[i])) is not None:
-            arrays[f"lift{i}"] = flat
+    arrays = _map_arrays(looks, maps) | {"labels": class_numbers(labels(dataset, n)), "selected": now.selected}
     if own is not None:
         arrays["own"] = image_sheets.to_bytes(own).ravel()
     scale, problem = None, None
     try:
-        found = shade(colour, looks, dataset, n)
+        if shaded := _shade(colour, looks, dataset, n):
+            arrays["shade"], scale = shaded
     except ValueError as reason:
-        found, problem = None, str(reason)
-    if found is not None:
-        values, unit = found
-        low, high = float(values.min()), max(float(np.quantile(values, 0.98)), float(values.min()) + 1e-6)
-        arrays["shade"] = np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8)
-        title = shades([look.choice for look in looks])[colour]
-        scale = {"title": title, "unit": unit, "low": low, "high": high, "ramp": list(SHADES)}
+        problem = str(reason)
+    spec = {
+        "key": "atlas",
+        "points": now.points,
+        "panes": _pane_specs(looks, maps, places, dataset, align),
+        "classes": list(cached.dataset(dataset).classes),
+        "shade": scale,
+        "pictures": f"pictures:{now.points}",
+        "point": now.point,
+        "views": [list(view) for view in now.views],
+        "n": now.n,
+        "texts": _texts(),
+    }
+    shape = {"height": {2: 640, 3: 520}.get(len(looks), 1240), "narrow": 480 * len(looks)}
+    component.mount("atlas", "atlas_view", spec, arrays, shape=shape, on_send=on_send)
+    if problem:
+        st.caption(problem)
+
+
+def _map_arrays(looks: Sequence[Look], maps: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
+    """The points of each map, and the plane of codes of those that decode exactly."""
+    arrays = {f"xy{i}": xy.astype(np.float32) for i, xy in enumerate(maps) if xy is not None}
+    for i, look in enumerate(looks):
+        if (flat := _flat(look, maps[i])) is not None:
+            arrays[f"lift{i}"] = flat
+    return arrays
+
+
+def _shade(colour: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.ndarray, dict] | None:
+    """A byte for each point and the legend, where `colour` is a number and not the class. Raises ValueError."""
+    found = shade(colour, looks, dataset, n)
+    if found is None:
+        return None
+    values, unit = found
+    low, high = float(values.min()), max(float(np.quantile(values, 0.98)), float(values.min()) + 1e-6)
+    title = shades([look.choice for look in looks])[colour]
+    scale = {"title": title, "unit": unit, "low": low, "high": high, "ramp": list(SHADES)}
+    return np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8), scale
+
+
+def _pane_specs(looks: Sequence[Look], maps: list, places: list, dataset: str, align: str) -> list[dict]:
+    """What each pane shows around its points. All have one frame unless the maps are free."""
+    points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
+    shared = None if align == FREE else frame_of(np.concatenate(points))
     panes = []
     for look, xy, place in zip(looks, maps, places, strict=True):
         if place is not None and align == FIRST:
@@ -71,28 +103,7 @@ def show(
             "frame": shared or frame_of(xy if xy is not None else np.zeros((1, 2))),
             "own": None if place is None else [float(v) for v in place],
         })  # fmt: skip
-    classes = cached.dataset(dataset).classes
-    component.mount(
-        "atlas",
-        "atlas_view",
-        {
-            "key": "atlas",
-            "points": now.points,
-            "panes": panes,
-            "classes": list(classes),
-            "shade": scale,
-            "pictures": f"pictures:{now.points}",
-            "point": now.point,
-            "views": [list(view) for view in now.views],
-            "n": now.n,
-            "texts": _texts(),
-        },
-        arrays,
-        shape={"height": {2: 640, 3: 520}.get(len(looks), 1240), "narrow": 480 * len(looks)},
-        on_send=told,
-    )
-    if problem:
-        st.caption(problem)
+    return panes
 
 
 def send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:

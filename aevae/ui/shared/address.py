@@ -85,6 +85,19 @@ def tell(key: str, *texts: str) -> None:
         st.query_params.pop(key, None)
 
 
+@dataclass(frozen=True)
+class LinkReader:
+    """How a picker reads a link, beyond the options' own names.
+
+    find(text) -> an option that has this other name, or None. on_unknown(text): called for texts that name no option;
+    on_gone(option): called for a chosen option that is no longer on offer.
+    """
+
+    find: Callable[[str], object] | None = None
+    on_unknown: Callable[[str], object] | None = None
+    on_gone: Callable[[object], object] | None = None
+
+
 def pick(
     widget: Callable,
     label: str,
@@ -92,38 +105,40 @@ def pick(
     *,
     key: str,
     format_func: Callable[..., str] = str,
-    called: Callable[[str], object] | None = None,
-    unknown: Callable[[str], None] | None = None,
-    gone: Callable[[object], None] | None = None,
+    reader: LinkReader = LinkReader(),
     always: bool = False,
     **rest,
 ):
-    """`widget(label, options, ...)` for one of Streamlit's pickers, with the choice in
-    the address by the options' own names, `str(option)`.
+    """The value of `widget(label, options, ...)`, one of Streamlit's pickers, with the choice in the address.
 
-    called(text) -> an option that is called so, or None. unknown(text) hears of other texts; gone(option) of what
-    was chosen and is no longer on offer. always: the default stands in the address, too, since it depends on what is in
-    the store.
+    The address has the options' own names, `str(option)`. always: the address shows the default, too, because the
+    default depends on what is in the store.
     """
     options, several = list(options), widget is st.multiselect
-    default = rest.get("default", [] if several else None)
-    if widget in (st.selectbox, st.radio):
-        index = rest.get("index", 0)
-        default = options[index] if options and index is not None else None
-    default = list(default or ()) if several else default
-    _choose(key, options, default, several, rest.get("max_selections"), gone, (format_func, called, unknown))
+    default = _default(widget, options, rest)
+    _choose(key, options, default, rest.get("max_selections") if several else None, format_func, reader)
     value = widget(label, options, key=key, format_func=format_func, persist_state="session", **rest)
     chosen = value if several else [] if value is None else [value]
     tell(key, *([] if value == default and not always else map(str, chosen) if chosen else [NONE] if default else []))
     return value
 
 
-def _choose(key: str, options: list, default, several: bool, most: int | None, gone, names: tuple) -> None:
-    """Set the session to what the address asks for; what is no longer on offer goes."""
+def _default(widget: Callable, options: list, rest: dict):
+    """What the widget shows before anybody chooses; a list for several."""
+    if widget in (st.selectbox, st.radio):
+        index = rest.get("index", 0)
+        return options[index] if options and index is not None else None
+    default = rest.get("default")
+    return list(default or ()) if widget is st.multiselect else default
+
+
+def _choose(key: str, options: list, default, limit: int | None, format_func, reader: LinkReader) -> None:
+    """Set the session to what the address asks for; what is no longer on offer goes. limit: of a list of choices."""
+    several = isinstance(default, list)
     if (said := asked(key)) is not None:
-        found = _meant_all(said, options, *names)
+        found = _meant_all(said, options, format_func, reader)
         if several and (found or said == [NONE]):
-            st.session_state[key] = found[:most]
+            st.session_state[key] = found[:limit]
         elif found:
             st.session_state[key] = found[-1]
         elif _visit().back:
@@ -132,29 +147,29 @@ def _choose(key: str, options: list, default, several: bool, most: int | None, g
     chosen = (value or []) if several else [] if value is None else [value]
     if lost := [option for option in chosen if option not in options]:
         st.session_state[key] = ([option for option in chosen if option in options] or default) if several else default
-        for option in lost if gone else ():
-            gone(option)
+        for option in lost if reader.on_gone else ():
+            reader.on_gone(option)
 
 
-def _meant_all(said: Sequence[str], options: list, format_func, called, unknown) -> list:
+def _meant_all(said: Sequence[str], options: list, format_func, reader: LinkReader) -> list:
     """The options that these texts mean, each once."""
     found = []
     for text in said:
-        option = meant(text, options, format_func, called)
+        option = meant(text, options, format_func, reader.find)
         if option is not None and option not in found:
             found.append(option)
-        elif option is None and unknown and text != NONE:
-            unknown(text)
+        elif option is None and reader.on_unknown and text != NONE:
+            reader.on_unknown(text)
     return found
 
 
-def meant(text: str, options: Sequence, format_func: Callable[..., str] = str, called: Callable | None = None):
+def meant(text: str, options: Sequence, format_func: Callable[..., str] = str, find: Callable | None = None):
     """The option that a link means: by its own name, else by another one, else by a title that only it has, in the
     reader's language or in English; else None."""
     for option in options:
         if str(option) == text:
             return option
-    if called and (option := called(text)) in options:
+    if find and (option := find(text)) in options:
         return option
     titled = [option for option in options if format_func(option) in (text, _(text))]
     return titled[0] if len(titled) == 1 else None

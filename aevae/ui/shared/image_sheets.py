@@ -64,7 +64,7 @@ def sheet(
 
 
 def raw_sheet(images: np.ndarray, columns: int | None = None) -> bytes:
-    """PNG at one pixel per pixel, no gaps: for `canvas.plane` and `canvas.pick_cell`, which scale it in the browser."""
+    """PNG at one pixel per pixel, no gaps: for `canvas.Plane` and `canvas.Sheet`, which scale it in the browser."""
     cells = grid(images, columns)
     rows, cols, h, w = cells.shape
     return _png(Image.fromarray(np.ascontiguousarray(cells.swapaxes(1, 2).reshape(rows * h, cols * w))))

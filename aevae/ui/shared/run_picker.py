@@ -67,10 +67,10 @@ def pick_model(
 def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, **rest):
     """`address.pick` of runs: shown by their labels, in the address by their names, also where they are the default."""
     labels = {name: (format_func or label_of)(name) for name in names}  # as they are now: the next run has others
+    reader = address.LinkReader(partial(run_called, names=names), partial(_say_why_not, names=names), _say_gone)
     return address.pick(
         widget, label, names, key=key, format_func=lambda name: labels.get(name, name), always=True,
-        called=partial(run_called, names=names), unknown=partial(_say_why_not, names=names),
-        gone=_say_gone, **rest,
+        reader=reader, **rest,
     )  # fmt: skip
 
 

@@ -37,7 +37,7 @@ def pick_data_set(model_class: type) -> str | None:
     chosen = address.pick(
         st.selectbox, _("Data set"), options, format_func=lambda name: labels.get(name, name), key=DATA,
         on_change=forget_problem, args=(DATA,),
-        unknown=lambda asked: note_problem(DATA, text.format(named, asked[:40])),
+        reader=address.LinkReader(on_unknown=lambda value: note_problem(DATA, text.format(named, value[:40]))),
     )  # fmt: skip
     if chosen == OWN:
         return _pick_own_images()

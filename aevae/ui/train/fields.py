@@ -5,7 +5,7 @@ Every field is in the URL as `train_<field>`; the form says so if the value in a
 
 import dataclasses
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import streamlit as st
@@ -102,17 +102,18 @@ def pretty(name) -> str:
     return str(name).replace("_", " ")
 
 
-def unknown_option(key: str, label: str, options: list) -> Callable[[str], None]:
-    """What is said of a link that asks for another option."""
+def unknown_option(key: str, label: str, options: list) -> address.LinkReader:
+    """Notes a problem if the link has a value that is no option."""
     names = ", ".join(map(str, options))
-    return lambda asked: note_problem(key, _("{} must be one of {}, got {}").format(label, names, asked[:40]))
+    text = _("{} must be one of {}, got {}")
+    return address.LinkReader(on_unknown=lambda value: note_problem(key, text.format(label, names, value[:40])))
 
 
 def draw_choice(key: str, label: str, options: list, show, *, help: str, default: Any = "") -> Any:
     """One of few options, as a row of buttons."""
     return address.pick(
         st.segmented_control, label, options, default=default or options[0], required=True, format_func=show, key=key,
-        help=help, wrap=True, on_change=forget_problem, args=(key,), unknown=unknown_option(key, label, options),
+        help=help, wrap=True, on_change=forget_problem, args=(key,), reader=unknown_option(key, label, options),
     )  # fmt: skip
 
 

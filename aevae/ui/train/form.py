@@ -109,7 +109,7 @@ def _family(families: list[str]) -> str:
     """The chosen family. A link may carry its title or its own name."""
     return address.pick(
         st.selectbox, _("Family"), families, format_func=family_title, key=FAMILY, help=_("what is learnt; see below"),
-        on_change=forget_problem, args=(FAMILY,), unknown=unknown_option(FAMILY, _("family"), families),
+        on_change=forget_problem, args=(FAMILY,), reader=unknown_option(FAMILY, _("family"), families),
     )  # fmt: skip
 
 
