@@ -8,26 +8,26 @@ import streamlit as st
 from aevae import datasets
 from aevae.figures.palette import family_title
 from aevae.ui.i18n import _
-from aevae.ui.labs import bottleneck as parts
+from aevae.ui.labs import bottleneck as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import cached, url_values
 
 template.begin(__doc__)
-k = url_values.numbers(parts.KEPT)["kept"]
-runs = [run for run in cached.finished(parts.FAMILIES) if run.dataset in datasets.DIGITS]
-found = cached.principal(parts.MOST)
+k = url_values.numbers(lab.KEPT)["kept"]
+runs = [run for run in cached.finished(lab.FAMILIES) if run.dataset in datasets.DIGITS]
+found = cached.principal(lab.MOST)
 left = found.errors(cached.test_digits()[0].reshape(-1, 784))
-parts.through(runs, found, left, k)
-st.plotly_chart(parts.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
-parts.missing(runs)
-parts.holes()
+lab.through(runs, found, left, k)
+st.plotly_chart(lab.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
+lab.missing(runs)
+lab.holes()
 told = _("With {} numbers PCA leaves a squared error of **{:.1f}**, {:.0%} of the variance {:.1f}.").format(
     k, left[k], left[k] / left[0], left[0]
 )
 if fits := [run for run in runs if run.latent_dim <= k]:
-    best = min(fits, key=lambda run: parts.error_of(run.name))
+    best = min(fits, key=lambda run: lab.error_of(run.name))
     told += " " + _("{}, with {}: **{:.1f}**.").format(
-        family_title(best.family), best.latent_dim, parts.error_of(best.name)
+        family_title(best.family), best.latent_dim, lab.error_of(best.name)
     )
 template.end(
     notice=[

@@ -8,7 +8,7 @@ import streamlit as st
 
 from aevae.latent import rotation
 from aevae.ui.i18n import _
-from aevae.ui.labs import pca as parts
+from aevae.ui.labs import pca as lab
 from aevae.ui.labs import template
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker
@@ -19,10 +19,10 @@ with left:
     name = run_picker.pick_model("linear", families=("linear_ae",), label=_("Linear autoencoder"))
 d = cached.run(name).latent_dim
 with st.spinner(_("Principal components of 4,000 digits")):
-    both = parts.affine(name, d)
+    both = lab.affine(name, d)
 with right:
     basis = address.pick(
-        st.segmented_control, _("Directions of"), parts.BASES, default="pca", required=True, key="basis",
+        st.segmented_control, _("Directions of"), lab.BASES, default="pca", required=True, key="basis",
         format_func={"pca": _("PCA"), "linear_ae": _("the trained network")}.get,
     )  # fmt: skip
 if problem := component.trouble([]):
@@ -31,8 +31,8 @@ if problem := component.trouble([]):
     image_sheets.show(0.5 + shown.reshape(-1, 28, 28) / (2 * np.abs(shown).max()), 10, alt=_("The directions"))
     found = {"full": rotation.moments(cached.test_digits()[0].reshape(-1, 784), *both[basis])["full"]}
 else:
-    found = parts.turning(both, basis, d, {"pca_turn": (0, 0, 90), "pca_keep": (d, 1, d), "pca_digit": (3, 0, 9)})
-    parts.absolute()
+    found = lab.turning(both, basis, d, {"pca_turn": (0, 0, 90), "pca_keep": (d, 1, d), "pca_digit": (3, 0, 9)})
+    lab.absolute()
 template.end(
     notice=[
         _("The network's directions look like nothing in particular, PCA's like strokes. Both span nearly one plane."),

@@ -8,7 +8,7 @@ import streamlit as st
 
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import sparse as parts
+from aevae.ui.labs import sparse as lab
 from aevae.ui.labs import template
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker
@@ -16,11 +16,9 @@ from aevae.ui.shared import cached, image_sheets, run_picker
 template.begin(__doc__)
 left, right = st.columns(2, vertical_alignment="top")
 with left:
-    name = run_picker.pick_model(
-        "sparse", families=parts.FAMILIES, prefer=parts.FAMILIES, label=_("Sparse autoencoder")
-    )
+    name = run_picker.pick_model("sparse", families=lab.FAMILIES, prefer=lab.FAMILIES, label=_("Sparse autoencoder"))
     with st.spinner(_("Opening the model")):
-        of = parts.drawn_by(name)
+        of = lab.drawn_by(name)
     run = cached.run(name)
     with st.container(horizontal=True, gap="small"):
         st.metric(
@@ -38,10 +36,10 @@ if problem := component.trouble([name]):
         np.stack([digit, run.reconstruct(digit[None])[0]]), 2, alt=_("A digit and what its units make of it")
     )
 else:
-    parts.one_digit(name, of, digit)
-parts.fewer()
+    lab.one_digit(name, of, digit)
+lab.fewer()
 if not problem:
-    parts.penalty(name, of)
+    lab.penalty(name, of)
 template.end(
     notice=[
         _("Each unit draws a stroke or a curve; a digit is the sum of some of them. Hardly two digits use the same."),
@@ -55,7 +53,7 @@ template.end(
     ],
     formula=r"\min\ -\log p(x\mid h)+\lambda\sum_j|h_j|\quad\text{or}\quad"
     r"+\,\beta\sum_j\mathrm{KL}(\rho\,\Vert\,\hat\rho_j)\quad\text{or}\quad h=\mathrm{top}_k(W^\top x+b)",
-    numbers=parts.in_numbers(run, of),
+    numbers=lab.in_numbers(run, of),
     more=_(
         "**L1** is the negative logarithm of a Laplace prior on h. It has a loophole: make every $h_j$ a hundred times "
         "smaller and every column of the decoder a hundred times larger; the picture is the same, the penalty gone. "

@@ -8,33 +8,31 @@ import streamlit as st
 
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import contraction as parts
+from aevae.ui.labs import contraction as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import cached, run_picker
 
 template.begin(__doc__)
-runs = cached.finished(parts.FAMILIES)
+runs = cached.finished(lab.FAMILIES)
 left, right = st.columns(2, vertical_alignment="top")
 with right:
     picture, _label, _number = picker.pick_digit(models=())
 picture = np.ascontiguousarray(picture, np.float32)
 with left:
-    name = run_picker.pick_model(
-        "felt_by", families=parts.FAMILIES, prefer=("denoising",), label=_("Directions felt by")
-    )
+    name = run_picker.pick_model("felt_by", families=lab.FAMILIES, prefer=("denoising",), label=_("Directions felt by"))
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
 names = list((largest | {cached.run(name).config.model.family: name}).values())
 with st.spinner(_("What the code feels")):
-    mine = parts.felt(name, picture.tobytes())
+    mine = lab.felt(name, picture.tobytes())
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
 left.metric(
     _("directions felt, of the {} that its code could feel").format(len(mine["values"])), count,
     help=_("Those along which the code moves at least a tenth as much as along the first."),
 )  # fmt: skip
-parts.pushed(name, picture)
+lab.pushed(name, picture)
 with st.spinner(_("What other codes feel")):
-    parts.spectra(names, picture.tobytes())
-parts.plane()
+    lab.spectra(names, picture.tobytes())
+lab.plane()
 total = float(np.square(mine["values"]).sum())
 template.end(
     notice=[

@@ -6,7 +6,7 @@ icon: airwave
 import streamlit as st
 
 from aevae.ui.i18n import _
-from aevae.ui.labs import score as parts
+from aevae.ui.labs import score as lab
 from aevae.ui.labs import template
 from aevae.ui.live import component
 from aevae.ui.shared import address
@@ -23,13 +23,13 @@ with st.container(horizontal=True):
         format_func={"learnt": _("the learnt field"), "true": _("the true score")}.get,
     )  # fmt: skip
 with st.spinner(_("Opening the network")):
-    of = parts.toy(name)
+    of = lab.toy(name)
 left, right = st.columns([1.5, 1], gap="large")
 with left:
     if problem := component.trouble([], has_server_version=False):
         st.caption(problem)
     else:
-        parts.field(name, follow, of)
+        lab.field(name, follow, of)
 with right:
     st.markdown(
         _(
@@ -37,14 +37,14 @@ with right:
             "points from x is where the data are: its **arrow** is the slope of the log density, times σ² (drawn: σ)."
         )
     )
-    parts.chart(name)
+    lab.chart(name)
     st.markdown(
         _(
             "A **walker** steps along the arrow and adds noise (Langevin): in the long run walkers are spread like "
             "$p_σ$. The network never saw the density, only points."
         )
     )
-parts.pictures_too()
+lab.pictures_too()
 template.end(
     notice=[
         _("Arrows point to the data from everywhere, and are shortest on them: there is nothing left to clean."),

@@ -9,7 +9,7 @@ import streamlit as st
 
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import codebook as parts
+from aevae.ui.labs import codebook as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import cached, run_picker
 
@@ -19,14 +19,14 @@ with left:
     name = run_picker.pick_model("codebook", families=("vq_vae",))
     image, _label, number = picker.pick_digit(default=5, models=[])
 with right, st.spinner(_("Reading the codebook ...")):
-    parts.editor(name, image)
+    lab.editor(name, image)
 run = cached.run(name)
-shelf = parts.known(name)
+shelf = lab.known(name)
 st.header(_("How often each vector is used"), anchor=False)
-st.plotly_chart(parts.usage(name), key="usage", config={"displayModeBar": False})
-parts.samples(name)
+st.plotly_chart(lab.usage(name), key="usage", config={"displayModeBar": False})
+lab.samples(name)
 if cached.finished(("vq_vae2",)):
-    parts.levels(5 if number is None else number)
+    lab.levels(5 if number is None else number)
 numbers = cached.shown_numbers(name)
 count, cells = len(shelf["vectors"]), sum(side * side for side in run.config.model.sides)
 template.end(

@@ -9,7 +9,7 @@ from aevae.datasets import moving_digits
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.labs import template
-from aevae.ui.labs import time as parts
+from aevae.ui.labs import time as lab
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
 template.begin(__doc__)
@@ -34,9 +34,9 @@ digit = image_sheets.to_bytes(image)[None]
 moves = moving_digits.motion(digit)
 frames = moving_digits.sequences(digit, moves)[0]
 with right, st.spinner(_("Drawing futures ...")):
-    told = parts.foretold(name, frames, int(jump), int(seed))
-    seen = url_values.numbers(parts.SEEN)["seen"]
-    parts.show(frames, told, seen, f"{name} {number} {int(digit.sum())} {jump} {seed}")
+    told = lab.foretold(name, frames, int(jump), int(seed))
+    seen = url_values.numbers(lab.SEEN)["seen"]
+    lab.show(frames, told, seen, f"{name} {number} {int(digit.sum())} {jump} {seed}")
 values = next(iter(cached.run(name).metrics.values()))
 way = _("left") if moves.direction[0] < 0 else _("right")
 template.end(

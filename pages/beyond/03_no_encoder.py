@@ -7,7 +7,7 @@ import streamlit as st
 
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import no_encoder as parts
+from aevae.ui.labs import no_encoder as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached, run_picker
 
@@ -22,10 +22,10 @@ with left:
     )  # fmt: skip
     image, _label, number = picker.pick_digit(default=5, models=[])
 with right, st.spinner(_("Opening the decoder ...")):
-    parts.search(name, image, start)
-parts.memory(name)
-if cached.finished(parts.ENCODED):
-    parts.amortisation(parts.MANY if number is None else number)
+    lab.search(name, image, start)
+lab.memory(name)
+if cached.finished(lab.ENCODED):
+    lab.amortisation(lab.MANY if number is None else number)
 found = cached.run(name).metrics
 numbers = cached.shown_numbers(name)
 template.end(

@@ -6,7 +6,7 @@ icon: style
 import streamlit as st
 
 from aevae.ui.i18n import _
-from aevae.ui.labs import content as parts
+from aevae.ui.labs import content as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached, run_picker
 
@@ -26,9 +26,9 @@ with left:
     )  # fmt: skip
     seed = st.number_input(_("Seed"), 0, 9999, 0, key="styles_seed", width=130, bind="query-params")
 with right, st.spinner(_("Looking at ten groups ...")):
-    parts.swap(name, kind, way == "drawn", int(seed))
+    lab.swap(name, kind, way == "drawn", int(seed))
 st.header(_("Evidence adds up"), anchor=False)
-st.plotly_chart(parts.accumulating(name), key="evidence", config={"displayModeBar": False})
+st.plotly_chart(lab.accumulating(name), key="evidence", config={"displayModeBar": False})
 numbers = cached.shown_numbers(name)
 template.end(
     notice=[

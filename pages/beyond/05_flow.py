@@ -7,7 +7,7 @@ import streamlit as st
 
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import flow as parts
+from aevae.ui.labs import flow as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached, run_picker
 
@@ -21,7 +21,7 @@ with left:
         st.stop()
     labels = run_picker.run_labels(runs)
     name = run_picker.pick_run(st.selectbox, _("Warps"), list(labels), format_func=labels.get, key="flow_vae")
-    painter = run_picker.pick_model("painter", families=parts.PAINTERS, label=_("Paints"))
+    painter = run_picker.pick_model("painter", families=lab.PAINTERS, label=_("Paints"))
     image, _label, number = picker.pick_digit(default=5, models=[])
 with right:
     titles = {
@@ -32,8 +32,8 @@ with right:
         format_func=titles.get,
     )  # fmt: skip
     with st.spinner(_("Learning what a change does to codes ...")):
-        parts.change(name, painter, kind, image)
-parts.ten(name, image)
+        lab.change(name, painter, kind, image)
+lab.ten(name, image)
 values = cached.shown_numbers(name)
 template.end(
     notice=[

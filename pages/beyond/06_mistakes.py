@@ -7,12 +7,12 @@ import streamlit as st
 
 from aevae.checks import mistakes
 from aevae.ui.i18n import _
-from aevae.ui.labs import mistakes as parts
+from aevae.ui.labs import mistakes as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address
 
 template.begin(__doc__)
-texts = parts.exercises()
+texts = lab.exercises()
 numbers = {key: i for i, key in enumerate(texts, 1)}
 key = address.pick(
     st.pills, _("Mistake"), list(texts), default="mae", required=True, key="mistake", wrap=True,
@@ -35,14 +35,14 @@ with st.container(border=True):
         st.error(_("No. Look at what the check leaves over, and try again."), icon=":material/close:")
 if answer is not None:
     with st.spinner(_("The check runs, in double precision ...")):
-        claimed, (name, residual, tolerance) = parts.settled(key)
+        claimed, (name, residual, tolerance) = lab.settled(key)
     left, right = st.columns(2, gap="medium")
     left.metric(_("As it is written, it misses by ({})").format(_(mistake.unit)), f"{claimed:.4g}", border=True)
     right.metric(_("Put right, the check leaves"), f"{abs(residual):.1e}", border=True)
     st.caption(_("Check: {} (tolerance {:g})").format(name, tolerance))
-    if key in parts.FIGURES:
-        st.plotly_chart(parts.FIGURES[key](), key=f"figure_{key}", config={"displayModeBar": False})
-st.progress(parts.solved(texts) / len(texts), text=_("{} of {} found").format(parts.solved(texts), len(texts)))
+    if key in lab.FIGURES:
+        st.plotly_chart(lab.FIGURES[key](), key=f"figure_{key}", config={"displayModeBar": False})
+st.progress(lab.solved(texts) / len(texts), text=_("{} of {} found").format(lab.solved(texts), len(texts)))
 template.end(
     notice=[
         _("All eight stand in lecture notes or on well-known pages. Most are a term, a sign or a unit."),

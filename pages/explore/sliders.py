@@ -8,15 +8,14 @@ from aevae.ui.frame import layout
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, markdown, redraw, run_picker
-from aevae.ui.sliders import latent_code as banks
-from aevae.ui.sliders import live_view, server_view
+from aevae.ui.sliders import latent_code, live_view, server_view
 
 ROOM = 8  # sliders of the server's version that fit beside the picture; more of them scroll there
 GRID, STRIPS = 15, 16  # pictures a side; rows
 
 
 @redraw.fragment
-def bench(bank: banks.Bank, beside: list[str]) -> None:
+def bench(bank: latent_code.Bank, beside: list[str]) -> None:
     """All that follows z."""
     names = [bank.name, *beside]
     trouble = component.trouble(names)
@@ -24,18 +23,18 @@ def bench(bank: banks.Bank, beside: list[str]) -> None:
     board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
     with board, st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
         picture, label, _number = picker.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
-    banks.settle(bank)
+    latent_code.settle(bank)
     if walk:
         with walk:
             live_view.pad(bank, picture, label, beside)
-    banks.start_buttons(bank)
-    z = banks.current_code(bank)
+    latent_code.start_buttons(bank)
+    z = latent_code.current_code(bank)
     if trouble:
         st.caption(trouble)
         server_bank(bank, z, beside)
     else:
         live_view.bank(bank, z, beside)
-    banks.code_field(bank)
+    latent_code.code_field(bank)
     run_picker.caption_seen(cached.run(bank.name).info, bank.dataset)
     if walk:
         return
@@ -53,26 +52,26 @@ def bench(bank: banks.Bank, beside: list[str]) -> None:
 # -- the server's version: decoded when the hand lets go --------------------------------------------------------------
 
 
-def server_bank(bank: banks.Bank, z: np.ndarray, beside: list[str]) -> None:
+def server_bank(bank: latent_code.Bank, z: np.ndarray, beside: list[str]) -> None:
     """The picture of every model, and the sliders."""
     left, right = st.columns([2, 3], gap="large")
     with left:
         for name in [bank.name, *beside]:
-            picture = banks.decode_view(cached.run(name), z)
+            picture = latent_code.decode_view(cached.run(name), z)
             image_sheets.show(
                 picture[None], scale=6 if beside else 12, alt=_("The picture that the model decodes from z")
             )
             if beside:
                 st.caption(run_picker.label_of(name))
-        st.caption(banks.norm_note(z, bank))
+        st.caption(latent_code.norm_note(z, bank))
     with right:
         slider_bank(bank, z)
 
 
-def slider_bank(bank: banks.Bank, z: np.ndarray) -> None:
+def slider_bank(bank: latent_code.Bank, z: np.ndarray) -> None:
     """The live dimensions; the dead ones folded beneath."""
     with st.container(height=365 if len(bank.alive) > ROOM else "content", border=False, key="bank"):
-        banks.sliders(bank.alive, z, bank)
+        latent_code.sliders(bank.alive, z, bank)
         if not bank.alive:
             st.info(_("No dimension of this code carries anything: the model ignores its code."))
     if bank.dead:
@@ -80,15 +79,15 @@ def slider_bank(bank: banks.Bank, z: np.ndarray) -> None:
         folded = st.expander(text, key="dead", on_change="rerun")
         if folded.open:
             with folded:
-                banks.sliders(bank.dead, z, bank)
+                latent_code.sliders(bank.dead, z, bank)
 
 
-def plane(bank: banks.Bank, z: np.ndarray) -> None:
+def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
     """Two dimensions at once: what the plane decodes to, and where the test digits lie in it."""
     order = bank.order.tolist()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x = banks.choose_dim(_("Across"), order, banks.DIM_X)
-        y = banks.choose_dim(_("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y)
+        x = latent_code.choose_dim(_("Across"), order, latent_code.DIM_X)
+        y = latent_code.choose_dim(_("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y)
         by_prior = (
             bank.prior
             and st.segmented_control(
@@ -116,7 +115,7 @@ def plane(bank: banks.Bank, z: np.ndarray) -> None:
             canvas.Sheet(server_view.grid_sheet(bank, z, dims, xs, ys), GRID, GRID, names=names),
             selected=server_view.nearest_cell(here, xs, ys),
             label=_("Decoded pictures over z{} and z{}; click to take one").format(x, y),
-            on_pick=lambda i: banks.place(dims, places[i], bank),
+            on_pick=lambda i: latent_code.place(dims, places[i], bank),
             max_width=560,
         )
         st.caption(
@@ -132,11 +131,11 @@ def plane(bank: banks.Bank, z: np.ndarray) -> None:
             max_width=560,
             value_label="z",
         )
-        canvas.show_plane("codes", plane, value=here, on_pick=lambda xy: banks.place(dims, xy, bank))
+        canvas.show_plane("codes", plane, value=here, on_pick=lambda xy: latent_code.place(dims, xy, bank))
         st.caption(_("The codes of {:,} test pictures; a click decodes that place.").format(len(bank.codes)))
 
 
-def strips(bank: banks.Bank, z: np.ndarray) -> None:
+def strips(bank: latent_code.Bank, z: np.ndarray) -> None:
     """One dimension at a time."""
     st.header(_("One dimension at a time"), anchor=False)
     rows = (bank.alive or bank.order.tolist())[:STRIPS]
@@ -158,7 +157,7 @@ model, others = st.columns(2)
 with model:
     name = run_picker.pick_model()
 try:
-    opened = banks.open_bank(name)
+    opened = latent_code.open_bank(name)
 except ValueError as problem:
     st.error(markdown.escape(problem))
     st.stop()

@@ -9,7 +9,7 @@ import streamlit as st
 from aevae.metrics.bound import DRAWS
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import elbo as parts
+from aevae.ui.labs import elbo as lab
 from aevae.ui.labs import template
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets
@@ -17,17 +17,17 @@ from aevae.ui.shared import cached, image_sheets
 template.begin(__doc__)
 left, right = st.columns([2, 5], gap="medium")
 with left:
-    name = parts.choose()
+    name = lab.choose()
     x, label, number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening the model")):
     if problem := component.trouble([name]):
         st.caption(problem)
         image_sheets.show(cached.run(name).reconstruct(x[None]), 1, scale=6, alt=_("The digit, decoded from its mean"))
     else:
-        parts.posterior(name, x)
-parts.divergence()
+        lab.posterior(name, x)
+lab.divergence()
 with st.spinner(_("Drawing from q")):
-    found = parts.numbers(name, np.ascontiguousarray(x, np.float32).tobytes())
+    found = lab.numbers(name, np.ascontiguousarray(x, np.float32).tobytes())
 likelihood, kl, joint, entropy, log_p, gap, closed, drawn, effective = found
 template.end(
     notice=[

@@ -7,7 +7,7 @@ import streamlit as st
 
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import beta as parts
+from aevae.ui.labs import beta as lab
 from aevae.ui.labs import template
 
 template.begin(__doc__)
@@ -15,10 +15,10 @@ left, right = st.columns([2, 5], gap="medium")
 with left:
     x, label, number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening seven models")):
-    now = parts.drawn(x)
+    now = lab.drawn(x)
 st.header(_("Rate and distortion"), anchor=False)
-parts.rates(now)
-member = parts.sweep()[now][0]
+lab.rates(now)
+member = lab.sweep()[now][0]
 beta, recon, kl = float(member.name), member.numbers["recon"], member.numbers["kl"]
 template.end(
     notice=[

@@ -9,30 +9,30 @@ import streamlit as st
 from aevae.metrics.units import THRESHOLD
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import collapse as parts
+from aevae.ui.labs import collapse as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address
 
 template.begin(__doc__)
 chosen = address.pick(
-    st.segmented_control, _("Remedy"), list(parts.COLOURS), default="plain", required=True, key="remedy",
-    format_func=parts.titles().get, wrap=True,
+    st.segmented_control, _("Remedy"), list(lab.COLOURS), default="plain", required=True, key="remedy",
+    format_func=lab.titles().get, wrap=True,
 )  # fmt: skip
 left, right = st.columns([2, 5], gap="medium")
 with left:
     x, _label, _number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening five models")):
-    parts.drawn(chosen, x)
+    lab.drawn(chosen, x)
 what = address.pick(
     st.segmented_control, _("Over training"), ["active", "kl", "recon"], default="active", required=True, key="over",
     format_func={"active": _("numbers used"), "kl": "KL", "recon": _("reconstruction")}.get,
 )  # fmt: skip
 wide, narrow = st.columns([5, 3], gap="medium")
-member = parts.members()[chosen]
+member = lab.members()[chosen]
 model = member.config.model
-wide.plotly_chart(parts.over_training(chosen, what), key="training", config={"displayModeBar": False})
+wide.plotly_chart(lab.over_training(chosen, what), key="training", config={"displayModeBar": False})
 with narrow:
-    st.plotly_chart(parts.weight(chosen), key="weight", config={"displayModeBar": False})
+    st.plotly_chart(lab.weight(chosen), key="weight", config={"displayModeBar": False})
     told = _("The decoder has {} layers; ").format(model.depth)
     told += _("each of them sees z. ") if model.skips else _("only the first sees z. ")
     if model.free_bits:
@@ -54,7 +54,7 @@ template.end(
     formula=r"\begin{gathered}\mathrm{KL}(q(z|x)\Vert p(z))=0\ \text{for all }x\\"
     r"\mathrm{AU}=\#\{j:\mathrm{Var}_x(\mathbb E_q[z_j|x])>0.01\}\end{gathered}",
     numbers=_("**{}**: AU = **{}** of {}; KL = {} = **{:.2f}** nats; reconstruction {:.1f}, ELBO **−{:.1f}**.").format(
-        parts.titles()[chosen], used, len(kl_per_dim), " + ".join(f"{v:.2f}" for v in np.sort(kl_per_dim)[::-1]),
+        lab.titles()[chosen], used, len(kl_per_dim), " + ".join(f"{v:.2f}" for v in np.sort(kl_per_dim)[::-1]),
         float(kl_per_dim.sum()), member.numbers["recon"], -member.numbers["elbo"],
     ),
     more=_(

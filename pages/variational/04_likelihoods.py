@@ -11,7 +11,7 @@ import streamlit as st
 from aevae.latent import linear_vae, sampling
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import likelihoods as parts
+from aevae.ui.labs import likelihoods as lab
 from aevae.ui.labs import template
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, url_values
@@ -64,7 +64,7 @@ def hidden_beta() -> int:
 
 
 template.begin(__doc__)
-titles = parts.titles()
+titles = lab.titles()
 left, right = st.columns([2, 5], gap="medium")
 with left:
     chosen = address.pick(
@@ -73,11 +73,11 @@ with left:
     )  # fmt: skip
     x, _label, _number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening five decoders")):
-    z = parts.code(x)
-    parts.rows(x, z, chosen)
+    z = lab.code(x)
+    lab.rows(x, z, chosen)
 now = hidden_beta()
 name = "gaussian" if chosen == "all" else chosen
-numbers, s2, found = parts.said(name, x, z), SIGMAS[now] ** 2, cached.principal(DIRECTIONS)
+numbers, s2, found = lab.said(name, x, z), SIGMAS[now] ** 2, cached.principal(DIRECTIONS)
 told = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
 )

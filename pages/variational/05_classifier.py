@@ -9,7 +9,7 @@ import streamlit as st
 from aevae.metrics import class_densities as densities
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import classifier as parts
+from aevae.ui.labs import classifier as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached
 
@@ -28,9 +28,9 @@ with left:
     picked, _label, number = picker.pick_digit(default=7, models=())
 x = densities.strange(kind, picked, images[((number or 0) + 1) % len(images)])
 with right, st.spinner(_("Asking ten densities about 1,000 digits")):
-    measured = parts.judged()
-    draws = parts.bars(x, measured)
-net = parts.nets()[0]
+    measured = lab.judged()
+    draws = lab.bars(x, measured)
+net = lab.nets()[0]
 found = densities.scores(net, x.reshape(1, -1), densities.noise(draws, net["wm"].shape[1]))[0]
 best, second = np.argsort(-found)[:2]
 template.end(

@@ -12,8 +12,7 @@ from aevae.run_config import RunConfig
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker, url_values
-from aevae.ui.sliders import latent_code as banks
-from aevae.ui.sliders import live_view
+from aevae.ui.sliders import latent_code, live_view
 from aevae.ui.train import jobs, queue_panel
 
 MOST = 64  # components
@@ -89,7 +88,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
 
 def plane(name: str) -> None:
     """The plane of a code of two numbers, decoded where the pointer is."""
-    bank = banks.open_bank(name)
+    bank = latent_code.open_bank(name)
     middle = bank.codes.mean(0)
     ranges = {
         key: (float(middle[i]), float(bank.low[i]), float(bank.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
@@ -100,7 +99,7 @@ def plane(name: str) -> None:
         live_view.read(payload, "pad")
         z = live_view.believable(payload.get("z"), 2)
         if z is not None:
-            take(dict(zip(ranges, map(float, banks.clip(z, bank)), strict=True)))
+            take(dict(zip(ranges, map(float, latent_code.clip(z, bank)), strict=True)))
 
     live_view.plane(bank, np.array(list(url_values.numbers(ranges).values())), taken)
 

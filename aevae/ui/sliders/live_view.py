@@ -16,8 +16,7 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker
 from aevae.ui.shared.run_picker import DIGIT
-from aevae.ui.sliders import latent_code as banks
-from aevae.ui.sliders import server_view
+from aevae.ui.sliders import latent_code, server_view
 from aevae.ui.sliders.latent_code import Bank
 
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
@@ -68,7 +67,7 @@ def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
     arrays = {
         "order": np.array([*bank.alive, *bank.dead]),
         "z": z,
-        "home": banks.clip(banks.digit_code(bank), bank),
+        "home": latent_code.clip(latent_code.digit_code(bank), bank),
         "low": bank.low,
         "high": bank.high,
         "step": np.array([bank.step(d) for d in range(bank.latent_dim)]),
@@ -149,7 +148,7 @@ def receive(payload: dict, bank: Bank, who: str) -> None:
     read(payload, who)
     z = believable(payload.get("z"), bank.latent_dim)
     if z is not None:
-        banks.set_code(z, bank)
+        latent_code.set_code(z, bank)
 
 
 def read(payload: dict, who: str) -> None:
@@ -216,8 +215,8 @@ def _choice(label: str, key: str, options: dict[str, str]) -> str:
 
 def _dims(bank: Bank) -> tuple[int, int]:
     order = bank.order.tolist()
-    return banks.choose_dim(_("Across"), order, banks.DIM_X), banks.choose_dim(
-        _("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y
+    return latent_code.choose_dim(_("Across"), order, latent_code.DIM_X), latent_code.choose_dim(
+        _("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y
     )
 
 
