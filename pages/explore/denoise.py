@@ -19,7 +19,7 @@ def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
         for run in runs:
             cleaned = walks[run.name][times]
             note = denoise_view.errors_text(*denoise_view.errors(clean, cleaned))
-            denoise_view.card(labels[run.name], cleaned, note, _("What {} makes of it").format(labels[run.name]))
+            denoise_view.card(labels[run.name], cleaned, note, _("Output of {}").format(labels[run.name]))
 
 
 layout.page()
@@ -33,7 +33,7 @@ with controls:
     clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
 
 labels = {run.name: run_picker.label_of(run.name) for run in runs}
-name = _("own picture") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
+name = _("own image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
 noisy = spoiling.spoil(clean)
 walks = {run.name: denoise_view.walk(run, noisy) for run in runs}
 with picture:
@@ -67,13 +67,13 @@ st.plotly_chart(
     config={"displayModeBar": False},
 )  # fmt: skip
 st.caption(
-    _("Mean of {} test digits, each model applied once. Upright line: the level chosen now.").format(count)
+    _("Mean over {} test digits, each model applied once. Vertical line: the level chosen now.").format(count)
     + (" " + _("Without your strokes.") if spoiling.layer is not None else "")
 )
 
 st.header(_("Again and again"), anchor=False)
 st.caption(
-    _("From the left: the noisy digit, then what the model makes of it after 1 to {} applications.").format(
+    _("From the left: the noisy digit, then the output of the model after 1 to {} applications.").format(
         denoise_view.MOST
     )
 )
@@ -90,26 +90,26 @@ for run in runs:
     )  # fmt: skip
 
 layout.explain(
-    _("What is to be seen"),
+    _("What you can see"),
     _(
         "A **denoising autoencoder** was trained to map noisy digits to clean ones. It removes the noise that it was "
-        "trained on (its name says which). A **plain autoencoder** never saw noise: part of the noise enters its code. "
-        "But a short code has no room for most of it, so the plain autoencoder removes much of a strong noise, too: "
-        "its curve rises more slowly than the dotted line.\n\n"
-        "Where a model's curve lies below the dotted line, its output is closer to the clean digit than its input was. "
-        "Above the line the model does harm. At level 0 every model loses a little: that is the price of a short code. "
-        "The denoising model loses more at level 0 than at a medium level of its own noise: it was never trained on "
-        "a clean digit.\n\n"
-        "Apply the denoising model again and again: one or two steps remove the noise. Then the digit changes: strokes "
-        "become sharper, some break, and an 8 may become a 6. From strong noise a plain autoencoder makes pieces of "
-        "strokes, and a VAE a blurred digit, often the wrong one."
+        "trained on (its name says which). A **plain autoencoder** never saw noise: part of the noise enters its "
+        "code. But a short code has no room for most of it, so the plain autoencoder removes much of a strong noise, "
+        "too: its curve rises more slowly than the dotted line.\n\n"
+        "Where the curve of a model lies below the dotted line, its output is closer to the clean digit than its "
+        "input was. Above the line the model does harm. At level 0 every model loses a little: that is the price of a "
+        "short code. The denoising model loses more at level 0 than at a medium level of its own noise: it was never "
+        "trained on a clean digit.\n\n"
+        "Apply the denoising model again and again: one or two steps remove the noise. Then the digit changes: "
+        "strokes become sharper, some break, and an 8 may become a 6. From strong noise a plain autoencoder makes "
+        "pieces of strokes, and a VAE makes a blurred digit, often the wrong one."
     ),
 )
 layout.try_this(
     [
         _("Choose the noise that the denoising model was trained on, then the other three. Where does it still win?"),
-        _("Raise the level until you cannot read the digit. Can the model? Draw another seed: is it sure?"),
-        _("Set the level to 0 and apply a model ten times. Which digits stay themselves, which turn into others?"),
+        _("Raise the level until you cannot read the digit. Can the model read it? Take another seed: is it certain?"),
+        _("Set the level to 0 and apply a model ten times. Which digits stay the same, which turn into others?"),
         _("Level 0, black ink: erase the upper stroke of a 7. Which model restores it? Add a white stroke to a 1."),
     ]
 )

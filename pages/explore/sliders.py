@@ -21,7 +21,7 @@ def bench(bank: latent_code.Bank, beside: list[str]) -> None:
     trouble = component.trouble(names)
     walks = picker.draws() and bank.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
     board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
-    with board, st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
+    with board, st.expander(_("Choose a start image"), icon=":material/grid_view:", key="choose"):
         picture, label, _number = picker.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
     latent_code.settle(bank)
     if walk:
@@ -40,7 +40,7 @@ def bench(bank: latent_code.Bank, beside: list[str]) -> None:
         return
     st.header(_("A plane of the latent space"), anchor=False)
     if bank.latent_dim < 2:
-        st.caption(_("This code is a single number; there is no plane to show."))
+        st.caption(_("This code has a single dimension, so there is no plane to show."))
     elif trouble:
         plane(bank, z)
     else:
@@ -59,7 +59,7 @@ def server_bank(bank: latent_code.Bank, z: np.ndarray, beside: list[str]) -> Non
         for name in [bank.name, *beside]:
             picture = latent_code.decode_view(cached.run(name), z)
             image_sheets.show(
-                picture[None], scale=6 if beside else 12, alt=_("The picture that the model decodes from z")
+                picture[None], scale=6 if beside else 12, alt=_("The image that the model decodes from z")
             )
             if beside:
                 st.caption(run_picker.label_of(name))
@@ -73,9 +73,9 @@ def slider_bank(bank: latent_code.Bank, z: np.ndarray) -> None:
     with st.container(height=365 if len(bank.alive) > ROOM else "content", border=False, key="bank"):
         latent_code.sliders(bank.alive, z, bank)
         if not bank.alive:
-            st.info(_("No dimension of this code carries anything: the model ignores its code."))
+            st.info(_("No dimension of this code carries information: the decoder ignores the code."))
     if bank.dead:
-        text = _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead))
+        text = _("{} dead dimensions: the image hardly changes with them").format(len(bank.dead))
         folded = st.expander(text, key="dead", on_change="rerun")
         if folded.open:
             with folded:
@@ -114,12 +114,14 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
             "manifold",
             canvas.Sheet(server_view.grid_sheet(bank, z, dims, xs, ys), GRID, GRID, names=names),
             selected=server_view.nearest_cell(here, xs, ys),
-            label=_("Decoded pictures over z{} and z{}; click to take one").format(x, y),
+            label=_("Decoded images over z{} and z{}; click to choose one").format(x, y),
             on_pick=lambda i: latent_code.place(dims, places[i], bank),
             max_width=560,
         )
         st.caption(
-            _("What the model decodes over z{} (across) and z{} (up); all other numbers as set above.").format(x, y)
+            _(
+                "The decoded images over z{} (horizontal) and z{} (vertical). All other dimensions stay as set above."
+            ).format(x, y)
         )
     with right:
         plane = canvas.Plane(
@@ -132,7 +134,7 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
             value_label="z",
         )
         canvas.show_plane("codes", plane, value=here, on_pick=lambda xy: latent_code.place(dims, xy, bank))
-        st.caption(_("The codes of {:,} test pictures; a click decodes that place.").format(len(bank.codes)))
+        st.caption(_("The codes of {:,} test images; a click decodes that place.").format(len(bank.codes)))
 
 
 def strips(bank: latent_code.Bank, z: np.ndarray) -> None:
@@ -141,14 +143,16 @@ def strips(bank: latent_code.Bank, z: np.ndarray) -> None:
     rows = (bank.alive or bank.order.tolist())[:STRIPS]
     st.image(
         server_view.strips(bank, z, rows),
-        alt=_("One row per dimension: the picture while that number alone is moved through its range"),
+        alt=_("One row per dimension: the images while only this dimension changes"),
         output_format="PNG",
         width="content",
     )
     centre = _("0") if bank.prior else _("the mean code")
     st.caption(
-        _("Each row moves one number of z (three standard deviations of {} below to above {}), strongest first; "
-          "the line marks where z is.").format(_("the prior") if bank.prior else _("the codes"), centre)
+        _(
+            "Each row changes one dimension of z (three standard deviations of {} below to above {}), strongest "
+            "first. The line marks the value in z."
+        ).format(_("the prior") if bank.prior else _("the codes"), centre)
     )  # fmt: skip
 
 
@@ -164,40 +168,42 @@ except ValueError as problem:
 if cached.run(name).info.traits["latent"] == "discrete":
     st.info(
         _(
-            "This code is no list of free numbers: each cell of a map holds one of a few learnt vectors, and a number "
-            "between two of them means nothing. Sliders have nothing to turn here; Interpolate shows where cells jump "
-            "from one vector to the next."
+            "This code has no free dimensions: each cell of a map holds one of a few learnt vectors, and a value "
+            "between two vectors has no meaning. So there is nothing for sliders to change. Interpolate shows where "
+            "cells jump from one vector to the next."
         )
     )
     st.page_link("pages/explore/interpolate.py", label=_("Interpolate"), icon=":material/conversion_path:")
-    st.page_link("pages/beyond/01_codebook.py", label=_("The lab of the codebook"), icon=":material/grid_on:")
+    st.page_link("pages/beyond/01_codebook.py", label=_("The Codebook lab"), icon=":material/grid_on:")
     st.stop()
 with others:
     compared = live_view.pick_beside(opened)
 bench(opened, compared)
 layout.explain(
-    _("What a code is, and why some of its numbers do nothing"),
-    _("""
-The encoder squeezes a picture of 784 pixels into the few numbers of **z**; the decoder makes a picture of any z, also
-of one that no digit ever had. Sliders stand in order of what they carry over the test pictures: for a VAE the **KL
-divergence** of each number to its prior N(0, 1), in nats; for an autoencoder the **variance** of the code.
-
-A VAE pays for every nat. A number that does not earn its price is switched off: its KL is about 0 and the decoder
-ignores it. Such dimensions are called *dead* (here: the variance of their mean over the test pictures is below 0.01;
-without a prior: below a thousandth of the largest).
-
-The prior says where codes are likely. In many dimensions a draw of N(0, I) does not lie near 0 but near a sphere of
-radius √D. A plain autoencoder has **no prior**: draw its code from N(0, I) and you mostly get no digit, because
-nothing ever told the model to put codes there. *Fitted draw* takes a Gaussian with the mean and covariance of its codes
-instead, which is a guess of ours and not part of the model.
-"""),
+    _("What a code is, and why some dimensions do nothing"),
+    _(
+        "The encoder compresses an image of 784 pixels into the few numbers of **z**. The decoder makes an image from "
+        "any z, even if no real digit has this z. The sliders are sorted by the information that they carry over the "
+        "test images. For a VAE this is the **KL divergence** of each dimension from its prior N(0, 1): how many nats "
+        "the dimension costs. For an autoencoder it is the **variance** of the code.\n\n"
+        "A VAE pays for every nat. If a dimension costs more than it improves the reconstruction, training switches "
+        "it off: its KL is about 0 and the decoder ignores it. Such a dimension is *dead* (here: the variance of its "
+        "mean over the test images is below 0.01; without a prior: below a thousandth of the largest).\n\n"
+        "The prior says which codes are likely. In many dimensions a sample of N(0, I) does not lie near 0 but near a "
+        "sphere of radius √D. A plain autoencoder has **no prior**. If you sample its code from N(0, I), you mostly "
+        "get no digit, because its training put no codes there. *Fitted sample* uses a Gaussian with the mean and "
+        "covariance of the test codes instead. This is our guess and not part of the model."
+    ),
 )
 layout.try_this(
     [
-        _("Take a 7 as the start and move the strongest number from end to end. Does one number change one thing?"),
-        _("Press **Random draw** ten times with a VAE, then with an AE. Which of them draws digits, and why?"),
+        _(
+            "Choose a 7 as the start image and move the strongest dimension from end to end. Does one dimension "
+            "change one thing?"
+        ),
+        _("Press **Random sample** ten times with a VAE, then with an AE. Which of them shows digits, and why?"),
         _("Choose the plane through three digits and draw a path from one to the next. Where does it leave the codes?"),
-        _("With a code of two numbers, move slowly between two classes. What does the model think lies there?"),
+        _("With a two-dimensional code, move slowly between two classes. What does the model show there?"),
     ],
     _("Four things to try"),
 )

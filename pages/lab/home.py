@@ -48,8 +48,8 @@ def previews(runs: list) -> None:
     if not first:
         return
     labels = run_labels(runs)
-    st.header(_("What they have learnt"), anchor=False)
-    st.caption(_("Above: digits. Middle: what the model makes of them. Below: codes drawn at random, decoded."))
+    st.header(_("What the models have learnt"), anchor=False)
+    st.caption(_("Top: digits. Middle: their reconstructions. Bottom: random codes, decoded."))
     shown = list(first.values())[:4]
     for column, run in zip(st.columns(4), shown, strict=False):
         picture = image_sheets.enlarge((run.path / "preview.png").read_bytes(), 3)
@@ -58,7 +58,7 @@ def previews(runs: list) -> None:
                 picture,
                 caption=labels[run.name],
                 width="stretch",
-                alt=_("Digits, their reconstructions and samples of {}").format(labels[run.name]),
+                alt=_("Images, their reconstructions and samples of {}").format(labels[run.name]),
             )
 
 
@@ -66,7 +66,7 @@ def table(runs: list) -> None:
     """The finished models, with what they were trained on."""
     st.header(_("Models that are ready"), anchor=False)
     if not runs:
-        st.info(_("None yet. Train one: a small one takes a minute or two."))
+        st.info(_("There are none yet. Train one: a small one takes a minute or two."))
         return
     labels = run_labels(runs)
     lines = [f"| {_('model')} | {_('epochs')} | {_('squared error / image')} |", "|:---|---:|---:|"]
@@ -79,11 +79,12 @@ def table(runs: list) -> None:
         st.caption(_("{} more on the page Models.").format(len(runs) - LISTED))
 
 
-layout.page("aevae", _("What do a few numbers know about a handwritten digit?"))
+layout.page("aevae", _("What do a few numbers say about a handwritten digit?"))
 st.markdown(
     _(
-        "A laboratory for autoencoders: train a network that squeezes a picture into a few numbers and draws it again, "
-        "then see what those numbers mean. Everything here runs on this computer, with real digits."
+        "A laboratory for autoencoders. An autoencoder is a network that compresses an image into a few numbers, the "
+        "code, and reconstructs the image from the code. Train one, then see what its numbers mean. Everything here "
+        "runs on this computer, with real digits."
     )
 )
 if problem := access.exposed(st.get_option("server.address")):
@@ -92,10 +93,10 @@ strip()
 layout.try_this(
     [
         _("**Latent sliders**: move one slider from end to end. Does one number change one thing?"),
-        _("**Interpolate**: walk from a 4 to a 9 in an AE and in a VAE. Which path stays a digit all the way?"),
+        _("**Interpolate**: go from a 4 to a 9 in an AE and in a VAE. Which path shows a digit at every step?"),
         _("**Denoise**: raise the noise until you cannot read the digit. Can the model still?"),
     ],
-    _("Begin with one of these"),
+    _("Start with one of these"),
 )
 cards()
 finished = cached.finished()

@@ -20,11 +20,11 @@ def numbers() -> None:
     seconds = monitoring.counts.recent()
     with st.container(horizontal=True):
         st.metric(_("open sessions"), monitoring.counts.sessions, width="content")
-        st.metric(_("presses in five minutes"), len(seconds), width="content")
+        st.metric(_("interactions in five minutes"), len(seconds), width="content")
         if seconds:
             median, slow = statistics.median(seconds), seconds[int(0.95 * len(seconds))]
-            st.metric(_("answer, median"), f"{median:.2f} s", width="content")
-            st.metric(_("answer, 95 of 100 within"), f"{slow:.2f} s", width="content")
+            st.metric(_("response time, median"), f"{median:.2f} s", width="content")
+            st.metric(_("response time, 95 of 100 within"), f"{slow:.2f} s", width="content")
         st.metric(_("errors since the start"), monitoring.counts.errors, width="content")
         st.metric(_("memory of the server"), f"{monitoring.memory() / MEGABYTE:,.0f} MB", width="content")
         for number, (used, total) in enumerate(monitoring.gpus()):
@@ -42,9 +42,9 @@ def queue() -> None:
         return
     active = [job for job in listing if job.active]
     if not active:
-        st.caption(_("Nothing runs and nothing waits."))
+        st.caption(_("No job runs and no job waits."))
         return
-    lines = [f"| {_('job')} | {_('what')} | {_('where it is')} |", "|---:|:---|:---|"]
+    lines = [f"| {_('job')} | {_('run or task')} | {_('state')} |", "|---:|:---|:---|"]
     for job in active[:MAX_ACTIVE_ROWS]:
         what = job_label(job) if job.kind == jobs.TRAIN else job.run
         lines.append(f"| {job.id} | {markdown.strip(what)} | {state_text(job)} |")
@@ -55,7 +55,7 @@ def queue() -> None:
 
 def caches() -> None:
     """What all sessions share."""
-    lines = [f"| {_('cache')} | {_('holds')} | {_('found there')} | {_('made anew')} |", "|:---|---:|---:|---:|"]
+    lines = [f"| {_('cache')} | {_('size')} | {_('hits')} | {_('misses')} |", "|:---|---:|---:|---:|"]
     for cache in monitoring.caches():
         held = _("{:,} entries").format(cache["held"]) if cache["unit"] == "entries" else f"{cache['held']:,} B"
         lines.append(f"| `{cache['name']}` | {held} | {cache['hit']:,} | {cache['miss']:,} |")
@@ -76,7 +76,7 @@ if not access.is_teacher():
 redraw.fragment(look, run_every=monitoring.beat(BEAT))()
 st.caption(
     _(
-        "Numbers of this server process; the queue is that of all. Prometheus finds them at `/metrics`; "
-        "`/_stcore/health` says whether the server lives."
+        "These are the numbers of this server process; the queue is the queue of all users. Prometheus reads them at "
+        "`/metrics`; `/_stcore/health` shows whether the server is alive."
     )
 )

@@ -45,8 +45,8 @@ def pick_dataset(found: Sequence[RunInfo]) -> str:
     """The data set whose test pictures the numbers are of; first the one that most runs have."""
     counts = {name: sum(name in run.metrics for run in found) for run in found for name in run.metrics}
     return st.selectbox(
-        _("Test pictures of"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",
-        width=170, help=_("What was measured on other pictures does not compare."),
+        _("Test set"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",
+        width=170, help=_("Only numbers of the same test images can be compared."),
     )  # fmt: skip
 
 
@@ -69,8 +69,10 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     means = [name for name in every if not name.endswith((spread.MEDIAN, spread.WORST))]  # those come with their mean
     return address.pick(
         st.multiselect, _("Numbers"), means, default=FIRST, key=NUMBERS, wrap=True, format_func=comparison.title,
-        help=_("Missing numbers are computed for the chosen models. A mean has its median and the share of its ten "
-               "worst images beside it: one image can spoil a mean."),
+        help=_(
+            "If a number of a chosen model is missing, you can compute it here. Beside each mean stand its median and "
+            "the share of the ten worst images, because a few bad images can change a mean a lot."
+        ),
     )  # fmt: skip
 
 
@@ -83,8 +85,10 @@ def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
     """The run that the others are compared with, or None."""
     labels = run_picker.run_labels(found)
     name = run_picker.pick_run(
-        st.selectbox, _("Differences to"), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
-        placeholder=_("nobody: the numbers themselves"), width=290,
+        st.selectbox, _(
+            "Show differences to"
+        ), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
+        placeholder=_("no model: show the numbers"), width=290,
     )  # fmt: skip
     return next((run for run in found if run.name == name), None)
 
@@ -147,16 +151,17 @@ def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunIn
     )
     if pin is not None:
         st.caption(
-            _("Differences to **{}**, whose own numbers stand in its row. Blue: better, orange: worse.").format(
-                markdown.strip(frame.loc[pin.name, "model"])
-            )
+            _(
+                "The table shows differences to **{}**. The row of this model shows its own numbers. Blue: better, "
+                "orange: worse."
+            ).format(markdown.strip(frame.loc[pin.name, "model"]))
         )
     full = [run.name for run in found if run.name in frame.index and comparison.at_ceiling(numbers_of(run, dataset))]
     if full and "index_code_mi" in names:
         st.caption(
             _(
-                "The mutual information of {} is at its ceiling log N: the estimate cannot exceed it, the true value "
-                "may, and the total correlation is then too large."
+                "The mutual information of {} has reached its upper limit log N. The estimate cannot be larger, but "
+                "the true value can. The total correlation is then too large."
             ).format(", ".join(markdown.strip(frame.loc[name, "model"]) for name in full))
         )
 
@@ -171,7 +176,7 @@ def _tints(row, kinds: dict[str, str], pin: str) -> list[str]:
 def formulas(names: Sequence[str]) -> None:
     """What the numbers of the table are, one click away."""
     senses = {"lower": _("lower is better"), "higher": _("higher is better")}
-    with st.popover(_("What these numbers are"), icon=":material/function:", key="compare_formulas"):
+    with st.popover(_("What these numbers mean"), icon=":material/function:", key="compare_formulas"):
         for metric in map(describe, names):
             said = [f"**{metric.title}**", metric.unit, senses.get(metric.better, "")]
             st.markdown(" · ".join(filter(None, said)))
@@ -221,7 +226,7 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
             if st.button(title, key="compare_compute", icon=":material/calculate:"):
                 ask(slow, dataset)
                 st.rerun()
-            st.caption(_("Takes from seconds to minutes; the page can be left meanwhile."))
+            st.caption(_("This takes seconds to minutes. You can leave the page meanwhile."))
     if problem := st.session_state.pop(_SAID, ""):
         st.error(markdown.escape(problem))
     if any(job.active for job in active):
@@ -271,7 +276,7 @@ def _under_way() -> None:
     for job in active:
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width="stretch"):
-                text = job.progress.get("text") or _("waits")
+                text = job.progress.get("text") or _("waiting")
                 st.progress(
                     min(max(float(job.progress.get("fraction", 0)), 0.0), 1.0),
                     f"{markdown.strip(run_picker.label_of(job.run))}: {text}",

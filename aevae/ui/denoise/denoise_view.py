@@ -42,10 +42,10 @@ def noise_titles() -> dict[str, str]:
 def noise_help() -> dict[str, str]:
     """Kind of noise -> what its level means."""
     return {
-        "gaussian": _("standard deviation of what is added to each pixel, in units of the pixel range"),
-        "masking": _("share of the pixels set to black"),
-        "salt_and_pepper": _("share of the pixels set to black or white, half each"),
-        "block": _("share of the picture covered by one black square"),
+        "gaussian": _("standard deviation of the noise that is added to each pixel, in units of the pixel range"),
+        "masking": _("fraction of the pixels that become black"),
+        "salt_and_pepper": _("fraction of the pixels that become black or white, half each"),
+        "block": _("fraction of the image that one black square covers"),
     }
 
 
@@ -80,18 +80,20 @@ def pick_noise(seen: bool = True) -> Spoiling:
             wrap=True,
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            level = st.slider(_("Level"), 0.0, 1.0, 0.5, 0.01, key=LEVEL, help=noise_help()[kind], bind="query-params")
+            level = st.slider(
+                _("Noise level"), 0.0, 1.0, 0.5, 0.01, key=LEVEL, help=noise_help()[kind], bind="query-params"
+            )
             seed = url_values.field(
                 st.number_input, _("Seed"), 0, MOST_SEED, 0, key=SEED, width=110,
-                help=_("The same seed draws the same noise again."),
+                help=_("The same seed gives the same noise again."),
             )  # fmt: skip
         times = st.slider(
             _("Times applied"), 1, MOST, 1, key=TIMES, bind="query-params",
-            help=_("What comes out goes in again: how often?"),
+            help=_("How often the model is applied: each output is the next input."),
         )  # fmt: skip
         layer = st.session_state.get(LAYER)
         if seen and layer is not None:
-            st.button(_("Remove the strokes"), key="layer_clear", on_click=st.session_state.pop, args=(LAYER,))
+            st.button(_("Remove your strokes"), key="layer_clear", on_click=st.session_state.pop, args=(LAYER,))
     return Spoiling(kind, float(level), int(seed), int(times), layer)
 
 
@@ -121,7 +123,7 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) 
             {
                 "run": run.name,
                 "title": labels[run.name],
-                "alt": _("What {} makes of it").format(labels[run.name]),
+                "alt": _("Output of {}").format(labels[run.name]),
                 "colour": family_colour(families[run.name]),
             }
             for run in runs
@@ -137,15 +139,15 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) 
 def _texts() -> dict[str, str]:
     return {
         "kind": _("Noise"),
-        "level": _("Level"),
+        "level": _("Noise level"),
         "times": _("Times applied"),
         "seed": _("Seed"),
-        "again": _("Draw the noise again, with the next seed"),
+        "again": _("New noise: take the next seed"),
         "clean": _("clean"),
-        "own": _("own picture"),
+        "own": _("own image"),
         "noisy": _("noisy"),
-        "board": _("The noisy picture, to draw on. Keys: arrows move the brush, the space bar sets it down or up."),
-        "scribble": _("Scribble on it"),
+        "board": _("The noisy image, to draw on. Keys: arrows move the brush, the space bar sets it down or lifts it."),
+        "scribble": _("Draw on the noisy image"),
         "ink": _("Ink"),
         "white": _("white"),
         "black": _("black"),

@@ -70,7 +70,7 @@ def draws(key: str = DIGIT) -> bool:
 def _choose_way(key: str, label: str | None, ways: Sequence[str]) -> str:
     titles = {"pick": _("Pick"), "draw": _("Draw"), "upload": _("Upload"), "camera": _("Camera")}
     return st.segmented_control(
-        label or _("How to give the digit"),
+        label or _("How to choose the image"),
         ways,
         default=ways[0],
         required=True,
@@ -104,19 +104,19 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         number = url_values.field(
             st.number_input,
-            label or _("Digit"),
+            label or _("Image number"),
             0,
             len(images) - 1,
             default,
             key=key,
             width=130,
-            help=_("Number of the picture among the {:,} test pictures; it is part of the link.").format(len(images)),
+            help=_("Number of the image among the {:,} test images. It is part of the link.").format(len(images)),
             on_change=_forget_own,
             args=(key,),
         )
         st.button(
             _("Shuffle"), key=f"{key}_shuffle", icon=":material/shuffle:", on_click=_next_handful, args=(key,),
-            help=_("Show other pictures"),
+            help=_("Show other images"),
         )  # fmt: skip
     names = cached.class_names(dataset)
     wanted = _pick_class(key, names, labels)
@@ -132,13 +132,13 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
         f"{key}_grid",
         sheet,
         selected=shown.index(number) if own is None and number in shown else -1,
-        label=_("Test digits; arrow keys move, Enter chooses"),
+        label=_("Test images; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
         max_width=520,
     )
     if own is not None:
         _show_own(own)
-        st.button(_("Back to the digits"), key=f"{key}_back", on_click=_forget_own, args=(key,), type="tertiary")
+        st.button(_("Back to the test images"), key=f"{key}_back", on_click=_forget_own, args=(key,), type="tertiary")
     return int(number)
 
 
@@ -208,7 +208,7 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
         from aevae.datasets.pictures import UPLOADED
 
         st.file_uploader(
-            _("A picture of one digit"),
+            _("An image of one digit"),
             type=UPLOADED,
             key=f"{key}_file",
             max_upload_size=MAX_FILE_BYTES // 1_000_000,
@@ -217,12 +217,12 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
         )
     else:
         st.camera_input(
-            _("A photograph of one digit, dark on light paper"),
+            _("A photo of one digit, dark ink on light paper"),
             key=f"{key}_photo",
             on_change=_read_own,
             args=(key, f"{key}_photo", handwriting),
         )
-        st.caption(_("Browsers open the camera only for pages that come from localhost or by https."))
+        st.caption(_("A browser opens the camera only for pages from localhost or over https."))
     if problem := st.session_state.get(f"{key}_problem"):
         st.error(markdown.escape(problem))
     own = st.session_state.get(f"{key}_own")
@@ -230,14 +230,17 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
         _show_own(own)
     else:
         st.caption(
-            _("It is made grey, 28 x 28, white on black, like the digits the models know. It is not stored.")
+            _(
+                "The image becomes grey, 28 x 28 pixels, white on black, like the digits that the models know. It is "
+                "not stored."
+            )
             + " "
-            + _("Until there is one, the page works on the picked digit.")
+            + _("Until you give an image, the page uses the picked one.")
         )
 
 
 def _show_own(own: np.ndarray) -> None:
-    image_sheets.show(own, 1, scale=4, alt=_("Your own picture"), caption=_("What the model sees"))
+    image_sheets.show(own, 1, scale=4, alt=_("Your own image"), caption=_("What the model sees"))
 
 
 def _read_own(key: str, widget: str, handwriting: bool) -> None:
@@ -286,7 +289,7 @@ def _draw(key: str, models: list[str]) -> None:
 
 def _texts() -> dict[str, str]:
     return {
-        "board": _("Board to draw a digit on. Arrow keys move the pen, Space sets it down and lifts it, E: eraser."),
+        "board": _("Drawing board for a digit. Arrow keys move the pen, Space sets it down or lifts it, E: eraser."),
         "hint": _("Draw a digit"),
         "seen": _("What the model sees"),
         "width": _("Width of the pen"),
@@ -299,10 +302,10 @@ def _texts() -> dict[str, str]:
         "erase": _("Eraser."),
         "down": _("Pen down: arrow keys draw."),
         "up": _("Pen up."),
-        "undone": _("Taken back."),
-        "redone": _("Done again."),
+        "undone": _("Undone."),
+        "redone": _("Redone."),
         "cleared": _("Cleared."),
-        "full": _("The drawing is full: take something back, or clear it."),
+        "full": _("The drawing is full. Undo a stroke, or clear the drawing."),
     }
 
 

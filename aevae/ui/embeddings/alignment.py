@@ -14,7 +14,7 @@ FREE, FIRST, TOGETHER = "free", "first", "umap"
 
 def ways() -> dict[str, str]:
     """Name -> what a person reads."""
-    return {FREE: _("as they come"), FIRST: _("onto the first"), TOGETHER: _("UMAPs together")}
+    return {FREE: _("not aligned"), FIRST: _("to the first map"), TOGETHER: _("aligned UMAP")}
 
 
 def together(choices: Sequence[Choice]) -> list[Choice]:
@@ -25,7 +25,9 @@ def together(choices: Sequence[Choice]) -> list[Choice]:
     which = [choice for choice in choices if choice.method == "umap"]
     spaces = tuple(dict.fromkeys(choice.space for choice in which))
     if len(spaces) < 2:
-        raise ValueError(_("To be drawn together, two maps of different spaces must be by UMAP, without PCA before."))
+        raise ValueError(
+            _("Aligned UMAP needs at least two maps of different spaces, all made with UMAP and without PCA.")
+        )
     as_one = {"parameters": which[0].parameters, "together": spaces}
     return [dataclasses.replace(choice, **as_one) if choice in which else choice for choice in choices]
 

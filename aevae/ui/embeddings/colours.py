@@ -49,7 +49,7 @@ def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.nd
     except ValueError as problem:
         raise ValueError(f"{title_of(which)}: {problem}") from problem
     if not np.isfinite(values).all():
-        raise ValueError(_("{}: NaN or infinity has no colour").format(title_of(which)))
+        raise ValueError(_("{}: a value is NaN or infinite, so it has no colour").format(title_of(which)))
     return values, _("nats")
 
 
@@ -63,7 +63,7 @@ def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:
     from scipy.spatial import cKDTree
 
     if len(xy) <= k:
-        raise ValueError(_("To count {} neighbours there must be more than {} digits.").format(k, k))
+        raise ValueError(_("Counting {} neighbours needs more than {} images.").format(k, k))
     index = cKDTree(xy).query(xy, k + 1)[1]
     self = index == np.arange(len(xy))[:, None]
     self[~self.any(1), -1] = True  # so many lie on one place that the point itself is not among the first
@@ -86,5 +86,5 @@ def _kl(name: str, checksum: str, dataset: str, n: int) -> np.ndarray:
 
     _mu, kl = evidence.posterior(cached.run(name).model, from_numpy(images(dataset, n).astype(np.float32) / 255))
     if kl is None:
-        raise ValueError(_("its code is a point, which has no KL"))
+        raise ValueError(_("its code is a point, so it has no KL"))
     return kl.sum(1).numpy()

@@ -25,7 +25,7 @@ SHEET, ACROSS = 100, 20  # pictures of a selection, and how many in a row
 
 def own_digit(dataset: str) -> np.ndarray | None:
     """A picture (1, 28, 28) that the reader draws, uploads or photographs; None while there is none."""
-    with st.expander(_("A digit of your own: where does it land?"), icon=":material/draw:"):
+    with st.expander(_("Add your own digit to the maps"), icon=":material/draw:"):
         picture, _label, number = picker.pick_digit("guest", ways=picker.WAYS[1:], dataset=dataset, models=[])
     return picture if number is None else None
 
@@ -121,14 +121,14 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
     x, classes = map_state.images(dataset, n), cached.dataset(dataset).classes
     label = map_state.labels(dataset, n)
     who = _("your own digit") if own is not None else _("{}, number {}").format(classes[label[point]], point)
-    st.header(_("The {} nearest of {}").format(len(rows[0].near), who), anchor=False)
+    st.header(_("The {} nearest neighbours of {}").format(len(rows[0].near), who), anchor=False)
     image_sheets.show(x[point] if own is None else own, 1, scale=3, alt=who)
     for row in rows:
         words = [f"**{row.title}**"]
         if row.pixels is not None:
-            words.append(_("overlap with the pixels {:.2f}").format(row.pixels))
+            words.append(_("overlap with the neighbours by pixels {:.2f}").format(row.pixels))
         if row.space is not None:
-            words.append(_("with its own space {:.2f}").format(row.space))
+            words.append(_("with the neighbours in its own space {:.2f}").format(row.space))
         with st.container(gap="xsmall"):
             st.markdown(" · ".join(words))
             names = [str(classes[label[i]]) for i in row.near]
@@ -136,8 +136,10 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
                 x[row.near], len(row.near), alt=_("Classes: {}").format(", ".join(names)), width="content"
             )
     st.caption(
-        _("Nearest first. Overlap (Jaccard): what two lists of neighbours share, as part of all digits in either; 1: "
-          "the same ones, 0: none in common.")
+        _(
+            "Nearest first. Overlap (Jaccard index): the number of common neighbours, divided by the number of all "
+            "neighbours in both lists. 1: the same neighbours, 0: none in common."
+        )
     )  # fmt: skip
 
 
@@ -149,11 +151,13 @@ def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.nda
     x, label = map_state.images(dataset, n)[selected], map_state.labels(dataset, n)[selected]
     st.header(_("{:,} selected").format(len(selected)), anchor=False)
     runs = {look.choice.run: look for look in looks if look.choice.run and look.request}
-    means = [(_("Mean of the pixels"), x.mean(0, keepdims=True) / 255)]
+    means = [(_("Mean image"), x.mean(0, keepdims=True) / 255)]
     for name, look in runs.items():
         z = map_state.codes(look)[selected].mean(0, keepdims=True)
         if np.isfinite(z).all():
-            means.append((_("Mean code of {}").format(title_of(name)), cached.applied(cached.run(name), "decode", z)))
+            means.append(
+                (_("Decoded mean code of {}").format(title_of(name)), cached.applied(cached.run(name), "decode", z))
+            )
     with st.container(horizontal=True, gap="medium"):
         for title, picture in means:
             image_sheets.show(picture, 1, scale=4, alt=title, caption=title, width=150)
@@ -163,7 +167,7 @@ def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.nda
     alt = ", ".join(f"{name}: {count}" for name, count in zip(classes, counts, strict=False) if count)
     image_sheets.show(x[shown], ACROSS, scale=1 if len(x) > ACROSS else 2, alt=alt)
     if len(x) > SHEET:
-        st.caption(_("The first {} of them.").format(SHEET))
+        st.caption(_("Only the first {} are shown.").format(SHEET))
 
 
 # -- to take along ---------------------------------------------------------------------------------------------------
@@ -178,14 +182,16 @@ def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
     with st.popover(_("Download"), icon=":material/download:", key="take_along"):
         st.download_button(
             _("Maps as CSV"), lambda: csv(ready, names), "aevae-maps.csv", "text/csv", key="maps_csv",
-            icon=":material/download:", on_click="ignore", help=_("A row a digit: number, class, x and y in each map"),
+            icon=":material/download:", on_click="ignore", help=_(
+                "One row per image: number, class, and x and y in each map"
+            ),
         )  # fmt: skip
         for name, look in {look.choice.space: look for look in ready}.items():
             st.download_button(
                 _("{} for the Embedding Projector").format(title_of(name)),
                 lambda look=look: projector(look, dataset, n), f"aevae-projector-{name}.zip", "application/zip",
                 key=f"projector_{name}", icon=":material/download:", on_click="ignore",
-                help=_("Vectors, metadata and a sprite of the pictures, as projector.tensorflow.org reads them"),
+                help=_("Vectors, metadata and an image sheet for projector.tensorflow.org"),
             )  # fmt: skip
 
 

@@ -73,7 +73,7 @@ def look_at(choice: Choice, dataset: str, n: int) -> Look:
         request = request_of(choice, dataset, n)
         kept = embeddings.kept(request)
         if kept is None and request.method in QUICK and n <= FEW:
-            with st.spinner(_("Drawing {} …").format(title_of(choice.space)), show_time=True):
+            with st.spinner(_("Computing {} …").format(title_of(choice.space)), show_time=True):
                 made = embeddings.make(request)
             kept = embeddings.kept(request) or made  # as all later looks will have it
     except ValueError as problem:
@@ -101,7 +101,7 @@ def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
         return Look(choice, request, note=_ended(job), again=True)
     if job.state == "queued":
         ahead = job.position - 1
-        note = _("Waiting: {} before it").format(ahead) if ahead > 0 else _("Next in the queue")
+        note = _("Waiting: {} before this one").format(ahead) if ahead > 0 else _("Next in the queue")
         return Look(choice, request, "making", note, xy=xy)
     aside = f" · {job.progress['note']}" if job.progress.get("note") else ""
     if frame is None:
@@ -114,7 +114,7 @@ def _ended(job: jobs.Job) -> str:
     """Why there is no map although its job has ended."""
     if job.state == "cancelled":
         return _("Cancelled.")
-    return job.error or _("The map was made, but could not be kept on this disk.")
+    return job.error or _("The map was computed, but it could not be saved on this disk.")
 
 
 def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -> list[Look]:

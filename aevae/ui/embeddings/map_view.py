@@ -146,16 +146,31 @@ def _pane_spec(look: Look, dataset: str) -> dict:
 def numbers(kept) -> list[list[str]]:
     """Name, value and meaning of the numbers under a map; None: dashes as wide, so that nothing moves when it comes."""
     found = [
-        (_("10-NN accuracy"), "knn_accuracy", "{:.1%}", _("the ten nearest points vote for the right class")),
-        (_("before mapping"), "knn_accuracy_space", "{:.1%}", _("the same vote in the space that was mapped")),
-        (_("trustworthiness"), "trustworthiness", "{:.3f}", _("1: every neighbour in the map is one in the space")),
-        (_("continuity"), "continuity", "{:.3f}", _("1: every neighbour in the space is one in the map")),
-        (_("neighbours kept"), "neighbourhood_preservation", "{:.1%}", _("of the ten nearest, in the mean")),
+        (_("10-NN accuracy"), "knn_accuracy", "{:.1%}", _("how often the ten nearest points vote for the right class")),
+        (_("before mapping"), "knn_accuracy_space", "{:.1%}", _("the same vote in the original space, before mapping")),
+        (
+            _("trustworthiness"),
+            "trustworthiness",
+            "{:.3f}",
+            _("1: every neighbour in the map is also a neighbour in the original space"),
+        ),
+        (
+            _("continuity"),
+            "continuity",
+            "{:.3f}",
+            _("1: every neighbour in the original space is also a neighbour in the map"),
+        ),
+        (
+            _("neighbours kept"),
+            "neighbourhood_preservation",
+            "{:.1%}",
+            _("mean fraction of the ten nearest neighbours that stay"),
+        ),
     ]
     q = {key: 0.888 for _name, key, _form, _help in found} if kept is None else kept.quality
     shown = [[name, form.format(q[key]), help] for name, key, form, help in found if q.get(key) is not None]
     seconds = 8.8 if kept is None else kept.seconds
-    shown.append([_("made in"), _("{:.1f} s").format(seconds), _("on the machine that made it")])
+    shown.append([_("computed in"), _("{:.1f} s").format(seconds), _("on the machine that computed the map")])
     return [[name, re.sub(r"\d", "–", value) if kept is None else value, help] for name, value, help in shown]
 
 
@@ -189,31 +204,33 @@ def _texts() -> dict:
         "pane": _("Map {number}: {title}, {sub}. Arrow keys go from point to point, Enter chooses, Shift+Enter "
                   "selects, plus and minus zoom, 0 shows all, Escape clears."),
         "point": _("{class}, number {number}"),
-        "exact": _("decoded here, exactly"),
+        "exact": _("decoded exactly at this point"),
         "nearest": _("decoded from the {count} nearest codes"),
         "selected": _("{count} selected:"),
-        "hint": _("Draw around points to select them in every map, or click a class; Shift adds. Click a point for its "
-                  "neighbours. Where there is none, the decoder shows what lives there."),
-        "listed": _("Listed are the first {count}."),
+        "hint": _(
+            "Draw around points to select them in every map, or click a class; Shift adds to the selection. Click a "
+            "point to see its neighbours. Move over an empty place to see what the decoder makes there."
+        ),
+        "listed": _("Only the first {count} are listed."),
         "columns": [_("number"), _("class")],
         "classes": _("Classes"),
         "find": _("Find a class"),
-        "find_help": _("Type a part of its name; Enter selects the class beside the others, or takes it out again"),
-        "no_class": _("No class is called {name}."),
+        "find_help": _("Type a part of its name. Enter adds the class to the selection, or removes it."),
+        "no_class": _("No class has the name {name}."),
         "more": _("and {count} more"),
-        "class_help": _("Select this class; with Shift beside the others"),
+        "class_help": _("Select this class; Shift adds it to the selection"),
         "lasso": _("Lasso"),
-        "lasso_help": _("Drag to select; with Alt or the right button to move"),
+        "lasso_help": _("Drag to select; drag with Alt or the right button to move"),
         "move": _("Move"),
         "move_help": _("Drag to move; the wheel zooms"),
         "clear": _("Clear"),
         "png": _("PNG"),
-        "png_help": _("Download the maps as they are seen"),
-        "morph": _("Go over into the next map: who moves?"),
+        "png_help": _("Download the maps as you see them"),
+        "morph": _("Change into the next map: which points move?"),
         "shows": _("Map {number}: {title}"),
-        "closer": _("Closer"),
-        "wider": _("Farther"),
-        "whole": _("All of it"),
-        "make": _("Make it"),
+        "closer": _("Zoom in"),
+        "wider": _("Zoom out"),
+        "whole": _("Show all"),
+        "make": _("Compute the map"),
         "cancel": _("Cancel"),
     }  # fmt: skip

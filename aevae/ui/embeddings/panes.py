@@ -44,11 +44,11 @@ class Choice:
     @property
     def settings(self) -> str:
         """Method and parameters in a few words."""
-        names = {"perplexity": _("perplexity"), "n_neighbors": _("neighbours"), "min_dist": _("least distance")}
+        names = {"perplexity": _("perplexity"), "n_neighbors": _("neighbours"), "min_dist": _("minimum distance")}
         given = [f"{names[k]} {v:g}" for k, v in self.parameters if k in names]
         seed = dict(self.parameters).get("seed")
         more = [_("seed {}").format(seed)] if seed is not None else []
-        more += [_("together")] if self.together else []
+        more += [_("aligned")] if self.together else []
         return ", ".join([titles()[self.method], *given, *more])
 
 
@@ -93,7 +93,7 @@ def choose() -> tuple[list[Choice], str, int]:
         )
         found = presets()
         st.selectbox(
-            _("Comparisons worth a look"), list(found), index=None, key="preset", width=400,
+            _("Suggested comparisons"), list(found), index=None, key="preset", width=400,
             format_func=lambda name: found[name][0], placeholder=_("Choose one …"),
             on_change=lambda: use_preset(st.session_state.preset),
         )  # fmt: skip
@@ -102,10 +102,13 @@ def choose() -> tuple[list[Choice], str, int]:
     sets = _sets([space for space, _method, _values in panes])
     with places:
         n = address.pick(
-            st.selectbox, _("Digits"), list(sets), index=list(sets).index(min(1000, max(sets))), key="count",
+            st.selectbox, _("Images"), list(sets), index=list(sets).index(min(1000, max(sets))), key="count",
             format_func="{:,}".format, width=130,
-            help=_("Up to 1,000: the digits kept back from all models. Above: the test set of MNIST, if it is here.")
-            if sets[min(sets)] == datasets.EMBEDDED else _("The first test pictures of the data set."),
+            help=_(
+                "Up to 1,000: test digits that no model was trained on. More: the test set of MNIST, if it is on this "
+                "computer."
+            )
+            if sets[min(sets)] == datasets.EMBEDDED else _("The first test images of the data set."),
         )  # fmt: skip
     return [Choice(space, method, fitting(values, n)) for space, method, values in panes], sets[n], n
 
@@ -148,16 +151,18 @@ def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
         if method == "tsne":
             chosen["perplexity"] = st.number_input(
                 _("Perplexity"), 1.0, 1000.0, DEFAULTS["perplexity"], 5.0, format="%g", key=f"perplexity_{i}",
-                help=_("About how many neighbours a point heeds; at most a third of the digits."), bind="query-params",
+                help=_(
+                    "About how many neighbours count for each point; at most a third of the images."
+                ), bind="query-params",
             )  # fmt: skip
         else:
             chosen["n_neighbors"] = st.number_input(
                 _("Neighbours"), 2, 1000, DEFAULTS["neighbours"], key=f"neighbours_{i}", bind="query-params",
-                help=_("Few: fine detail. Many: the large shape. The point itself counts."),
+                help=_("Few neighbours show fine detail, many show the large shape. The point itself counts as one."),
             )  # fmt: skip
             chosen["min_dist"] = st.number_input(
-                _("Least distance"), 0.0, 1.0, DEFAULTS["min_dist"], 0.05, key=f"min_dist_{i}", bind="query-params",
-                help=_("How close points may lie in the map."),
+                _("Minimum distance"), 0.0, 1.0, DEFAULTS["min_dist"], 0.05, key=f"min_dist_{i}", bind="query-params",
+                help=_("How close points may be in the map."),
             )  # fmt: skip
         chosen["seed"] = st.number_input(
             _("Seed"), 0, 2**31 - 1, DEFAULTS["map_seed"], key=f"map_seed_{i}", bind="query-params"
@@ -186,20 +191,20 @@ def presets() -> dict[str, tuple[str, list[dict]]]:
     size = next((r.latent_dim for r in largest if r.name == ae), 0)
     pane = lambda space, method, **more: {"space": space, "map": method, **more}  # noqa: E731
     found = {
-        "two-tsne": (_("AE and VAE by t-SNE"), [pane(ae, "tsne"), pane(vae, "tsne")]),
+        "two-tsne": (_("AE and VAE, with t-SNE"), [pane(ae, "tsne"), pane(vae, "tsne")]),
         "road": (
             _("AE → {}-D → t-SNE, raw → t-SNE, PCA-50 → t-SNE").format(size),
             [pane(ae, "tsne"), pane(PIXELS, "tsne"), pane(PIXELS, "pca50-tsne")],
         ),
-        "two-umap": (_("AE and VAE by UMAP"), [pane(ae, "umap"), pane(vae, "umap")]),
-        "planes": (_("AE and VAE with codes of two numbers"), [pane(flat, "latent"), pane(ball, "latent")]),
+        "two-umap": (_("AE and VAE, with UMAP"), [pane(ae, "umap"), pane(vae, "umap")]),
+        "planes": (_("AE and VAE with 2-dimensional codes"), [pane(flat, "latent"), pane(ball, "latent")]),
         "methods": (_("One model: PCA, t-SNE, UMAP"), [pane(one, m) for m in ("pca", "tsne", "umap")]),
         "perplexity": (
             _("One model: t-SNE at perplexity 2, 30, 100"),
             [pane(one, "tsne", perplexity=p) for p in (2.0, 30.0, 100.0)],
         ),
-        "seeds": (_("One model: t-SNE of two seeds"), [pane(one, "tsne", map_seed=s) for s in (0, 1)]),
-        "control": (_("A control: codes and random codes"), [pane(one, "tsne"), pane(RANDOM, "tsne")]),
+        "seeds": (_("One model: t-SNE with two seeds"), [pane(one, "tsne", map_seed=s) for s in (0, 1)]),
+        "control": (_("Control: real codes and random codes"), [pane(one, "tsne"), pane(RANDOM, "tsne")]),
     }
     return {name: entry for name, entry in found.items() if all(p["space"] for p in entry[1])}
 

@@ -168,7 +168,9 @@ def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
     films = [(info, film) for info in runs[:2] if (film := read(info)) is not None]
     if not films or films[0][0] is not runs[0]:
         if runs[0].status == "finished" and (runs[0].path / "film.safetensors").exists():
-            st.warning(_("The film of this run is damaged. The model itself is whole; trained again, it has one."))
+            st.warning(
+                _("The film of this run is damaged, but the model is complete. A new training makes a new film.")
+            )
         return
     arrays, specs, plane = {}, [], None
     styles = palette.model_styles([info.name for info, _film in films])
@@ -205,7 +207,7 @@ def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tupl
         "live": growing,
         "prior": prior,
         "circles": _(
-            "circles: 1 and 2 standard deviations of the prior {}; thick: the picture followed, μ and 1 σ"
+            "circles: 1 and 2 standard deviations of the prior {}; thick: posterior of the followed image, μ and 1 σ"
         ).format(prior_name(prior)),
         "plane": _plane_words(dim, growing),
         "terms": terms(film),
@@ -216,14 +218,14 @@ def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tupl
 
 def _plane_words(dim: int, growing: bool) -> str:
     if dim == 1:
-        return _("the one number of the code, from left to right")
+        return _("the only dimension of the code, from left to right")
     if dim == 2:
-        return _("the two numbers of the code as they are")
+        return _("the two dimensions of the code")
     if growing:
         return _(
-            "{} numbers seen on a plane: the one on which the codes lay widest when the film was last sent"
+            "{} dimensions, projected onto the plane in which the codes were spread most at the last update"
         ).format(dim)
-    return _("{} numbers seen on one plane: the one on which the codes lie widest in the last frame").format(dim)
+    return _("{} dimensions, projected onto the plane in which the codes are spread most in the last frame").format(dim)
 
 
 def _network(info: RunInfo, dim: int) -> list[str]:
@@ -264,17 +266,17 @@ def texts() -> dict[str, str]:
         "step": _("step {}"),
         "untrained": _("before training"),
         "play": _("Play"),
-        "pause": _("Hold"),
+        "pause": _("Pause"),
         "newest": _("Newest"),
         "now": _("now"),
         "following": _("follows the training"),
         "speed": _("Speed"),
         "time": _("Time"),
-        "cloud": _("Codes of {} test pictures, coloured by class"),
-        "pictures": _("test pictures, and what the model makes of them"),
-        "samples": _("random codes, decoded"),
-        "choose": _("Follow picture {}, class {}"),
-        "digit": _("picture x"),
+        "cloud": _("Codes of {} test images, coloured by class"),
+        "pictures": _("test images and their reconstructions"),
+        "samples": _("decoded random codes"),
+        "choose": _("Follow image {}, class {}"),
+        "digit": _("image x"),
         "encoder": _("encoder"),
         "decoder": _("decoder"),
         "recon": _("reconstruction"),
@@ -282,13 +284,13 @@ def texts() -> dict[str, str]:
         "sigma": _("σ"),
         "z": _("z"),
         "code": _("code z"),
-        "drawn": _("z is μ, give or take σ"),
+        "drawn": _("z is μ plus noise of size σ"),
         "dims": _("{} numbers"),
         "recon_nats": _("recon {} nats"),
         "kl_nats": _("kl {} nats"),
-        "objective": _("it learns to make this small:"),
+        "objective": _("training makes this small:"),
         "unit": _("nats / image"),
-        "model": _("The model as a picture"),
+        "model": _("The model as a diagram"),
     }
 
 
@@ -299,7 +301,7 @@ def pick_other(info: RunInfo, key: str) -> RunInfo | None:
         return None
     labels = run_picker.run_labels(others)
     name = st.selectbox(
-        _("Beside it, in step"), [run.name for run in others], index=None, format_func=labels.get, key=key,
+        _("Second film"), [run.name for run in others], index=None, format_func=labels.get, key=key,
         placeholder=_("compare with another run"), persist_state="session",
     )  # fmt: skip
     return next((run for run in others if run.name == name), None)

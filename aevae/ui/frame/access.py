@@ -54,8 +54,8 @@ def _read_passcode() -> tuple[str, str]:
     except (OSError, ValueError) as error:  # no right to read it, no TOML, no UTF-8, no passcode
         reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
         return _NOBODYS, _(
-            "The passcode in {} cannot be read, so nobody can enter as the teacher: {}. "
-            'The line must be: passcode = "your words", above all sections.'
+            "The passcode in {} cannot be read, so no teacher can log in: {}. The file needs the line passcode = "
+            '"your words" before all sections.'
         ).format(", ".join(dict.fromkeys(map(os.path.basename, files))), " ".join(reason.split()).rstrip("."))
 
 
@@ -68,7 +68,7 @@ def _passcode_in(found: Mapping) -> str:
         return ""
     code = found[name]
     if isinstance(code, bool) or not isinstance(code, str | int) or not str(code).strip():
-        raise ValueError(_("it is empty or no text between quotation marks"))  # and not said: all may read this
+        raise ValueError(_("it is empty, or it is no text in quotation marks"))  # and not said: all may read this
     return str(code)
 
 
@@ -113,7 +113,7 @@ def enter(said: str, now: float | None = None) -> str:
     address = str(getattr(st.context, "ip_address", None))
     wrong, until = _tries.get(address, (0, 0.0))
     if now < until:
-        return _("Too many wrong tries; wait {:.0f} seconds.").format(until - now + 0.5)
+        return _("Too many wrong passcodes. Wait {:.0f} seconds.").format(until - now + 0.5)
     code = passcode()
     if code and hmac.compare_digest(said.encode(), code.encode()):
         _tries.pop(address, None)
@@ -122,7 +122,7 @@ def enter(said: str, now: float | None = None) -> str:
     if len(_tries) >= MOST_ADDRESSES:
         _tries.pop(next(iter(_tries)))
     _tries[address] = (wrong + 1, now + min(2.0**wrong, LONGEST))
-    return _("This is not the passcode.")
+    return _("This passcode is wrong.")
 
 
 def leave() -> None:
@@ -149,7 +149,7 @@ def may_train(runs: int) -> str:
     own = st.session_state.get(_OWN, set())
     waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MOST_ACTIVE))
     if waiting + runs > queued_at_most():
-        return _("Here everybody may have {} run(s) waiting or running at a time.").format(queued_at_most())
+        return _("Each person may have at most {} run(s) waiting or running.").format(queued_at_most())
     return ""
 
 
@@ -164,7 +164,7 @@ def may_read(dataset: str) -> str:
     own = dataset.startswith(images.PREFIX)
     if not own or (is_teacher() and not exposed(st.get_option("server.address"))) or images.in_data_folder(dataset):
         return ""
-    return _("A place on the server asks for the teacher's passcode; bring the pictures as a zip instead.")
+    return _("Only the teacher may read files on the server. Upload the images as a zip instead.")
 
 
 def remember(queued: Iterable[jobs.Job]) -> None:
@@ -174,7 +174,7 @@ def remember(queued: Iterable[jobs.Job]) -> None:
 
 def refusal() -> str:
     """Why a thing is not done."""
-    return _("This asks for the teacher's passcode.")
+    return _("Only the teacher may do this. Enter the passcode under Teacher in the menu.")
 
 
 # -- the door --------------------------------------------------------------------------------------------------------
@@ -188,9 +188,9 @@ def door() -> None:
         if is_teacher():
             st.toggle(
                 _("Lock training"), jobs.locked(), key="gate_lock", on_change=_lock,
-                help=_("Nobody else can queue a run; what waits and runs goes on."),
+                help=_("Nobody else can start a run. Runs that wait or train continue."),
             )  # fmt: skip
-            st.button(_("Leave"), key="gate_leave", on_click=leave)
+            st.button(_("Log out"), key="gate_leave", on_click=leave)
         else:
             st.text_input(_("Passcode"), type="password", key="gate_code", on_change=_knock, autocomplete="off")
             if wrong := st.session_state.pop("gate_problem", "") or problem():
@@ -215,6 +215,6 @@ def exposed(address: str | None) -> str:
     if passcode() or (address or "") in LOCAL:
         return ""
     return _(
-        "This server can be reached by others, and no passcode is set: whoever reaches it may train, cancel and "
-        "delete. Set AEVAE_PASSCODE, or listen on localhost."
+        "Other computers can reach this server, and it has no passcode. Everybody who reaches it may train, cancel "
+        "and delete. Set AEVAE_PASSCODE, or listen on localhost only."
     )

@@ -37,7 +37,7 @@ _PLAIN = (
         "Train",
         ":material/model_training:",
         "train",
-        "How does a network learn to squeeze a picture into a few numbers?",
+        "How does a network learn to compress an image into a few numbers?",
     ),
     PageInfo(
         "pages/lab/models.py",
@@ -77,7 +77,7 @@ _PLAIN = (
         "Embeddings",
         ":material/scatter_plot:",
         "embeddings",
-        "Do digits of one class live together in the latent space?",
+        "Are digits of one class neighbours in the latent space?",
     ),
     PageInfo(
         "pages/explore/compare.py",
@@ -85,11 +85,11 @@ _PLAIN = (
         "Compare",
         ":material/balance:",
         "compare",
-        "Which model is better, and at what?",
+        "Which model is better, and in what?",
     ),
 )
 
-SERVER = PageInfo(  # in the menu for a teacher who has come in, else only under its address
+SERVER = PageInfo(  # in the menu for a logged-in teacher, else only under its address
     "pages/lab/server.py", "Lab", "Server", ":material/monitor_heart:", "server", "How is the class doing?"
 )
 

@@ -121,7 +121,7 @@ def _code_spacing(_bank: np.ndarray, path: str, checksum: str | None, dataset: s
 
 def ways() -> dict[str, str]:
     """Kind of path -> what a person reads."""
-    return {"linear": _("straight line"), "spherical": _("spherical")}
+    return {"linear": _("linear"), "spherical": _("spherical")}
 
 
 def routes(spaces: Sequence[Space], kinds: Sequence[str]) -> list[tuple[str, Space, str]]:
@@ -174,7 +174,7 @@ def pick_place(count: int, seen: bool) -> list[float]:
 
     Not `seen`: the sliders are on the page without being shown, and hold what the live view sends.
     """
-    titles = {"t": _("Part of the way from a to b"), "across": _("Across"), "down": _("Down")}
+    titles = {"t": _("Position between a and b"), "across": _("Across"), "down": _("Down")}
     with st.container(key="place" if seen else UNSEEN, horizontal=True):
         if not seen:
             st.html(f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>")
@@ -199,15 +199,15 @@ def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> N
     component.mount("scrub", "scrub_live", spec, arrays, programs=runs, height=340, on_send=hear)
     st.caption(
         _(
-            "Under each picture: the distance to the nearest real code along the whole way, in typical spacings "
-            "(square-root scale, {:.0f} at the top of each). Dashed line: one spacing; strong: farther than that, a "
-            "hole. The number near: how many of {:,} real codes lie within one spacing; the strip at the bottom is "
-            "dark where they are many."
+            "Below each image: the distance of its code to the nearest real code along the whole path, in typical "
+            "spacings (square-root scale; the top is {:.0f}). Dashed line: one spacing. Strong colour: a hole, "
+            "farther than one spacing. The count “near”: how many of {:,} real codes lie within one spacing. The "
+            "strip at the bottom is dark where this count is high."
         ).format(spec["cap"], spec["total"])
         if len(at) == 1
         else _(
-            "Under each picture: the sheet between the four digits, strong where it is farther than one typical "
-            "spacing from all real codes. The number near: how many of {:,} real codes lie within one spacing."
+            "Below each image: the sheet between the four digits. Strong colour: farther than one typical spacing "
+            "from all real codes. The count “near”: how many of {:,} real codes lie within one spacing."
         ).format(spec["total"])
     )
 
@@ -284,7 +284,7 @@ def _places(codes: np.ndarray, kind: str) -> np.ndarray:
 
 def _texts() -> dict[str, str]:
     return {
-        "part": _("Part of the way from a to b"),
+        "part": _("Position between a and b"),
         "across": _("Across"),
         "down": _("Down"),
         "play": _("Play"),
@@ -353,7 +353,7 @@ def _cell(image: np.ndarray, hole: float, near: int, title: str) -> str:
     known = np.isfinite(hole)
     number = f"{hole:.1f}" if known else "–"
     height = 100 * min(hole, CAP) / CAP if known else 0
-    spoken = html.escape(_("{} spacings from the nearest real code, of digit {}").format(number, near))
+    spoken = html.escape(_("{} spacings from the nearest real code, a digit {}").format(number, near))
     far = ' class="far"' if known and hole > 1 else ""
     below = f"<div>{html.escape(title)}</div>" if title else ""
     return (
@@ -384,7 +384,7 @@ def legend() -> None:
     """What the bars and numbers under the pictures mean."""
     st.caption(
         _(
-            "Under each picture: distance of its code to the nearest code of a real test digit, in typical spacings "
-            "between real codes. Dashed line: 1; strong bar: farther than that, a hole; full bar: {:g} or more."
+            "Below each image: the distance of its code to the nearest code of a real test digit, in typical spacings "
+            "between real codes. Dashed line: 1. Strong bar: a hole, farther than 1. Full bar: {:g} or more."
         ).format(CAP)
     )

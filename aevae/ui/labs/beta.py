@@ -45,11 +45,11 @@ def drawn(x: np.ndarray) -> int:
     said = [
         {
             "label": f"β = {member.name}",
-            "note": _("reconstruction {:.1f} + KL {:.1f} nats; {} of {} numbers used").format(
+            "note": _("reconstruction {:.1f} + KL {:.1f} nats; {} of {} dimensions active").format(
                 member.numbers["recon"], member.numbers["kl"], int((kl > 0.05).sum()), len(kl)
             ),
             "rows": [
-                {"name": _("digit, draws"), "bar": 0},
+                {"name": _("digit, samples"), "bar": 0},
                 *({"name": _("{:.2f} nats").format(v), "bar": float(v / kls.max())} for v in kl),
             ],
         }
@@ -57,9 +57,9 @@ def drawn(x: np.ndarray) -> int:
     ]
     if problem := component.trouble([]):
         st.caption(problem)
-        image_sheets.show(frames[now].reshape(-1, 28, 28), STEPS, alt=_("Walks along each number of the code"))
+        image_sheets.show(frames[now].reshape(-1, 28, 28), STEPS, alt=_("One row per dimension of the code"))
         return now
-    texts = {"slider": _("Weight of the KL"), "pictures": _("A walk along one number of the code, from −3 to 3")}
+    texts = {"slider": _("Weight of the KL"), "pictures": _("One dimension of the code changes from −3 to 3")}
     spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
     component.mount(
         "frames", "frames", spec, {"pictures": frames}, height=390, on_send=url_values.taker({"frame": "beta_at"}, at)
@@ -71,7 +71,7 @@ def rates(now: int) -> None:
     """Every model as a point: what its code costs, against what is left to say."""
     out = [Outcome(_("sweep"), f"β={m.name}", m.numbers["kl"], m.numbers["recon"]) for m, _model in sweep()]
     others = []
-    if st.toggle(_("Show the runs of this lab, too"), key="beta_runs", bind="query-params"):
+    if st.toggle(_("Show the runs of this lab as well"), key="beta_runs", bind="query-params"):
         for run in cached.finished(("vae", "beta_vae", "iwae", "skip_vae")):
             terms = run.metrics.get(datasets.EMBEDDED, {})
             if "kl" in terms and run.config["model"].get("likelihood") == "bernoulli":

@@ -31,7 +31,7 @@ def error_of(name: str) -> float:
 
 def chart(runs: list, left: np.ndarray, k: int):
     """Error against the size of the code: PCA's line, and a point for each run."""
-    out = figure(_("numbers in the code"), _("squared error / image"), 360)
+    out = figure(_("latent dimensions"), _("squared error / image"), 360)
     out.add_scatter(
         x=list(range(1, len(left))), y=left[1:].tolist(), name="PCA", mode="lines", line={"color": FALLBACK, "width": 2}
     )
@@ -67,11 +67,11 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
             "sizes": sizes,
             "names": [_("{}: squared error {:.1f}").format(run_picker.label_of(n), error_of(n)) for n in names],
             "texts": {
-                "slider": _("Numbers kept"),
-                "kept": _("{k} numbers"),
+                "slider": _("Dimensions kept"),
+                "kept": _("{k} dimensions"),
                 "clean": _("Ten digits"),
                 "pca": _("PCA: squared error {error}"),
-                "none": _("No trained model is that small"),
+                "none": _("No trained model has so few dimensions"),
             },
         },
         {
@@ -121,7 +121,7 @@ def holes() -> None:
         low, high = codes.min(0), codes.max(0)
         z = (low + np.random.default_rng(0).random((DRAWS, run.latent_dim)) * (high - low)).astype(np.float32)
     image_sheets.show(
-        run.decode(z), columns=20, width="stretch", alt=_("Random codes, decoded: some are digits, others are not")
+        run.decode(z), columns=20, width="stretch", alt=_("Decoded random codes: some are digits, others are not")
     )
 
 
@@ -146,8 +146,8 @@ def missing(runs: list) -> None:
         return
     if wanted:
         st.button(
-            _("Train an AE with {} numbers").format(", ".join(map(str, wanted))), key="train_sizes",
-            icon=":material/model_training:", help=_("On the 4,000 training digits that came with the lab."),
+            _("Train an AE with latent dimension {}").format(", ".join(map(str, wanted))), key="train_sizes",
+            icon=":material/model_training:", help=_("Training uses the 4,000 digits that come with the lab."),
             on_click=train, args=(wanted,),
         )  # fmt: skip
     if problem := st.session_state.pop(jobs.PROBLEM, None):

@@ -44,7 +44,7 @@ def bars(x: np.ndarray, measured: dict) -> int:
     draws = int(url_values.numbers(at)["class_draws"])
     if problem := component.trouble([]):
         st.caption(problem)
-        image_sheets.show(x, 1, scale=6, alt=_("The picture"))
+        image_sheets.show(x, 1, scale=6, alt=_("The image"))
         flat = x.reshape(1, -1)
         table = densities.scores(net, flat, densities.noise(draws, width))[0]
         st.bar_chart({"log p(x|c)": table, "p(c|x)": densities.read(reader, flat)[0]})
@@ -63,14 +63,16 @@ def bars(x: np.ndarray, measured: dict) -> int:
             "most": 0,
             "usual": measured["usual"],
             "texts": {
-                "picture": _("What both look at"),
-                "draws": _("Draws of z for each class"),
+                "picture": _("What both models see"),
+                "draws": _("Samples of z for each class"),
                 "nats": _("nats"),
-                "net": _("one net, 784-64-10"),
-                "usual": _("Densities: {best}. Net: {other}, {sure} sure. {nats} nats are usual for a {best}."),
+                "net": _("one classifier, 784-64-10"),
+                "usual": _(
+                    "Densities: {best}. Classifier: {other}, {sure} sure. {nats} nats is a usual value for a {best}."
+                ),
                 "low": _(
-                    "Nobody's digit: at best {nats} nats as a {best}, where 99 % of real ones have more than {floor}. "
-                    "The net says {other}, {sure} sure."
+                    "Not a usual digit: at best {nats} nats as a {best}, but 99 % of real ones have more than "
+                    "{floor}. Classifier: {other}, {sure} sure."
                 ),
             },
         },

@@ -23,7 +23,7 @@ FROM = {"drawn_from": (0, 0, 100)}  # of the slider: 0 the digit's posterior, 10
 
 def titles() -> dict[str, str]:
     return {
-        "plain": _("nothing"),
+        "plain": _("no remedy"),
         "warmup": _("KL annealing"),
         "cyclic": _("cyclic annealing"),
         "free_bits": _("free bits"),
@@ -44,7 +44,9 @@ def drawn(chosen: str, x: np.ndarray) -> None:
     if problem := component.trouble([]):
         st.caption(problem)
         back = [members()[name].posterior_and_prior(x, eps) for name in shown]
-        image_sheets.show(np.concatenate(back), DRAWS, alt=_("Row by row: draws of the posterior, and of the prior"))
+        image_sheets.show(
+            np.concatenate(back), DRAWS, alt=_("Row by row: samples from the posterior, and from the prior")
+        )
         return
     component.mount(
         "draws",
@@ -57,12 +59,12 @@ def drawn(chosen: str, x: np.ndarray) -> None:
             "at": at["drawn_from"],
             "texts": {
                 "digit": _("The digit"),
-                "slider": _("Where z is drawn"),
+                "slider": _("Where z is sampled"),
                 "way": _("{part} % of the way from the posterior to the prior"),
                 "posterior": _("q(z|x): codes of this digit"),
-                "prior": _("N(0, I): codes of no digit"),
-                "says": _("KL of this digit {kl} nats; pictures of both ends differ by {apart} a pixel"),
-                "pictures": _("{title}: draws of z, decoded"),
+                "prior": _("N(0, I): codes from the prior"),
+                "says": _("KL of this digit: {kl} nats. Images at both ends differ by {apart} per pixel."),
+                "pictures": _("{title}: samples of z, decoded"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "eps": eps},
@@ -75,7 +77,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
 def over_training(chosen: str, what: str):
     """One number of every remedy over the epochs, the chosen one strong."""
     unit = {
-        "active": _("numbers used, of 8"),
+        "active": _("active dimensions, of 8"),
         "kl": _("KL (nats / image)"),
         "recon": _("reconstruction (nats / image)"),
     }

@@ -55,9 +55,9 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
             "count": n,
             "spread": int(spread),
             "texts": {
-                "slider": _("Pictures of each group"),
-                "said": _("{count} looked at: content known to ±{spread}"),
-                "grid": _("Ten contents down, styles across, each decoded"),
+                "slider": _("Images of each group"),
+                "said": _("Images seen: {count}. Content known to ±{spread}"),
+                "grid": _("Rows: ten contents. Columns: styles. Each pair is decoded."),
                 "corner": _("content ↓ style →"),
             },
         },
@@ -70,7 +70,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
 
 def accumulating(name: str):
     """How sure the content is, against the pictures looked at."""
-    out = figure(_("pictures of the group looked at"), _("deviation of the content"), 340)
+    out = figure(_("images of the group seen"), _("standard deviation of the content"), 340)
     spread = np.sqrt(contents(name)["variance"].mean(axis=2))  # (10, MOST)
     for c, line in enumerate(spread):
         out.add_scatter(

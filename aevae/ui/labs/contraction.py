@@ -50,19 +50,20 @@ def spectra(names: list[str], pixels: bytes) -> None:
     left, right = st.columns(2, gap="medium")
     found = {cached.run(name).config.model.family: felt(name, pixels) for name in names}
     with left:
-        st.markdown(f"**{_('How much each direction is felt')}**")
+        st.markdown(f"**{_('How strongly the code reacts to each direction')}**")
         values = {family: of["values"] for family, of in found.items()}
-        out = figures.spectra(values, _("direction"), _("code moves / step (usual distances)"))
+        out = figures.spectra(values, _("direction"), _("change of the code per step (usual distances)"))
         st.plotly_chart(out, key="spectrum", config={"displayModeBar": False})
     with right:
-        st.markdown(f"**{_('A step along, and across')}**")
+        st.markdown(f"**{_('A step along the strongest direction, and across')}**")
         ways = {family: of["moved"] for family, of in found.items()}
-        out = figures.moved(STEPS, ways, _("size of the step"), _("code moves (usual distances)"))
+        out = figures.moved(STEPS, ways, _("size of the step"), _("change of the code (usual distances)"))
         st.plotly_chart(out, key="moved", config={"displayModeBar": False})
     st.caption(
         _(
-            "Right: solid along the direction that is felt most, dotted along one of noise across all that is felt. "
-            "A usual distance is that between the codes of two test digits."
+            "Right: solid, along the direction with the strongest reaction; dotted, along noise without any of the "
+            "directions that the code reacts to. A usual distance is the mean distance between the codes of two test "
+            "digits."
         )
     )
 
@@ -76,17 +77,17 @@ def pushed(name: str, picture: np.ndarray) -> None:
         st.caption(problem)
         moved = picture.reshape(-1) + 3 * rows
         return image_sheets.show(
-            moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit pushed along seven directions")
+            moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit, changed along seven directions")
         )
     return component.mount(
         "tangents",
         "tangents",
         {
-            "names": [*names, _("not felt")],
+            "names": [*names, _("no reaction")],
             "push": url_values.numbers(PUSH)["push"],
             "reach": REACH,
             "plays": False,
-            "texts": {"push": _("Push"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
+            "texts": {"push": _("Step"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
         },
         {"x": picture.reshape(-1), "directions": rows.astype(np.float32).ravel()},
         shape={"height": 340, "narrow": 480},
@@ -96,10 +97,10 @@ def pushed(name: str, picture: np.ndarray) -> None:
 
 def plane() -> None:
     """Magnification of a plane of codes, and two ways through it."""
-    st.header(_("The decoder stretches its plane"), anchor=False)
+    st.header(_("How the decoder stretches its plane"), anchor=False)
     flat = [run.name for run in cached.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
     if not flat:
-        return st.info(_("Train a model with two numbers to see its plane."))
+        return st.info(_("Train a model with two latent dimensions to see its plane."))
     labels = run_picker.run_labels(cached.finished())
     name = run_picker.pick_run(st.selectbox, _("Plane of"), flat, key="plane_of", format_func=labels.get, width=420)
     with st.spinner(_("Measuring the plane")):
@@ -123,13 +124,14 @@ def plane() -> None:
             "unit": 1.0,
             "ends": list(url_values.numbers(ENDS).values()),
             "texts": {
-                "straight": _("Straight (dashed): the pictures change by {length} in all"),
+                "straight": _("Straight line (dashed): the images change by {length} in total"),
                 "geodesic": _("Geodesic (solid): {length}"),
                 "verdict": _(
-                    "The geodesic is {percent} % shorter. Drag A and B. The more colour, the more pictures change."
+                    "The geodesic, the shortest path, is {percent} % shorter. Drag A and B. More colour: the images "
+                    "change more."
                 ),
-                "handle": _("End {name}; arrow keys move it"),
-                "alongStraight": _("Decoded along the straight way"),
+                "handle": _("End point {name}; arrow keys move it"),
+                "alongStraight": _("Decoded along the straight line"),
                 "alongGeodesic": _("Decoded along the geodesic"),
             },
         },

@@ -48,16 +48,18 @@ def posterior(name: str, x: np.ndarray) -> None:
             "most": MOST,
             "picker": "digit",
             "texts": {
-                "plane": _("Numbers {} and {} of the code. Drag, or use the arrow keys, to move the mean of q.").format(
+                "plane": _(
+                    "Dimensions {} and {} of the code. Drag, or use the arrow keys, to move the mean of q."
+                ).format(
                     plane[0] + 1, plane[1] + 1
                 ),
-                "spread": _("Stretch σ"),
-                "draws": _("Draws R"),
+                "spread": _("Scale σ by"),
+                "draws": _("Samples R"),
                 "times": "× {value}",
-                "back": _("Back to what the encoder says"),
-                "decoded": _("z = μ + σ ε, decoded: the noise ε stays, μ and σ move"),
+                "back": _("Reset q to the encoder"),
+                "decoded": _("z = μ + σ ε, decoded. The noise ε stays the same while μ and σ change."),
                 "recon": _("reconstruction, −log p(x|z)"),
-                "now": _("q as it is now"),
+                "now": _("q now"),
                 "base": _("q of the encoder"),
                 "sum": _("{recon} + {kl} = {sum} nats = −ELBO"),
             },
@@ -76,8 +78,8 @@ def posterior(name: str, x: np.ndarray) -> None:
 
 def divergence() -> None:
     """Forward and reverse KL, by hand."""
-    st.header(_("Two ways to be near"), anchor=False)
-    titles = {"two": _("two bumps"), "any": _("a Gaussian"), "narrow": "N(0, 0.01²)"}
+    st.header(_("The two directions of the KL"), anchor=False)
+    titles = {"two": _("two modes"), "any": _("a Gaussian"), "narrow": "N(0, 0.01²)"}
     target = address.pick(
         st.segmented_control, "p", list(TARGETS), default="two", required=True, key="target", format_func=titles.get
     )
@@ -105,11 +107,11 @@ def divergence() -> None:
             "start": {"m": at[f"m_{target}"], "s": at[f"s_{target}"]},
             "texts": {
                 "plot": _("Densities of p and q; drag to move the mean of q."),
-                "p": _("p, which the sliders move, too") if free else _("p, which stays"),
-                "q": _("q = N(μ, σ²), which you drag"),
+                "p": _("p, set by the sliders") if free else _("p, fixed"),
+                "q": _("q = N(μ, σ²), drag it"),
                 "nats": _("{value} nats"),
-                "slide": _("Slide down"),
-                "closed": _("In closed form KL(q ‖ p) = {value} nats."),
+                "slide": _("Minimise the KL"),
+                "closed": _("In closed form: KL(q ‖ p) = {value} nats."),
             },
         },
         height=490 if free else 430,

@@ -80,7 +80,9 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             drawn = pixels.drawn(model, np.repeat(z, DRAWS, 0), uniform, normal)
             stray = np.minimum(pixels.strays(model, z) / WIDEST, 1)
             back = np.concatenate([pixels.means(model, z), np.clip(drawn, 0, 1), stray])
-            image_sheets.show(back, DRAWS + 2, alt=_("{}: mean, draws of the pixels, deviation").format(titles()[name]))
+            image_sheets.show(
+                back, DRAWS + 2, alt=_("{}: mean, samples of the pixels, standard deviation").format(titles()[name])
+            )
         return
     models = [
         {
@@ -105,13 +107,13 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             "reach": REACH,
             "widest": WIDEST,
             "texts": {
-                "number": _("Number {number} of the code"),
-                "back": _("Back to the digit"),
+                "number": _("Dimension {number} of the code"),
+                "back": _("Reset to the digit"),
                 "mean": _("mean"),
-                "draw": _("draw"),
-                "stray": _("deviation"),
-                "says": _("{nats} nats = {bits} bits a pixel · squared error {error}"),
-                "pictures": _("{title}: mean picture, draws of the pixels, standard deviation of each pixel"),
+                "draw": _("sample"),
+                "stray": _("standard deviation"),
+                "says": _("{nats} nats = {bits} bits per pixel · squared error {error}"),
+                "pictures": _("{title}: mean image, samples of the pixels, standard deviation of each pixel"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "uniform": uniform.ravel(), "normal": normal.ravel()},

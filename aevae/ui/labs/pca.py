@@ -54,16 +54,16 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
             "chosen": found["pca_digit"],
             "full": parts["full"],
             "texts": {
-                "turn": _("Turn the code"),
-                "keep": _("Numbers kept"),
+                "turn": _("Rotate the code"),
+                "keep": _("Dimensions kept"),
                 "of": _("{k} of {d}"),
                 "directions": _(
-                    "What each number adds to the picture (orange: ink, blue: less), and how much of it the framed "
-                    "digit has"
+                    "What each dimension adds to the image (orange: ink, blue: less ink), and how much of it the "
+                    "framed digit has"
                 ),
                 "choose": _("Show the code of the {digit}"),
-                "nothing": _("Squared error {error} per test digit, at every angle: turning loses nothing."),
-                "lost": _("Squared error {error} with the first {k} numbers; not turned it is {straight}."),
+                "nothing": _("Squared error {error} per test digit, at every angle: a rotation loses nothing."),
+                "lost": _("Squared error {error} with the first {k} dimensions; without rotation it is {straight}."),
             },
         },
         {
@@ -82,11 +82,11 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
 
 def absolute() -> None:
     """Two lines through points with outliers."""
-    st.header(_("Squared error against absolute error"), anchor=False)
+    st.header(_("Squared error and absolute error"), anchor=False)
     st.markdown(
         _(
-            "A linear code of **one** number for points of the plane is a line. Drag the cloud of outliers (or use the "
-            "arrow keys): only one of the two lines follows."
+            "A linear code with **one** dimension for points of the plane is a line. Drag the cloud of outliers, or "
+            "use the arrow keys: only one of the two lines follows it."
         )
     )
     draw = np.random.default_rng(3)

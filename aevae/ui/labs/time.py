@@ -23,7 +23,9 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
         st.caption(problem)
         shown = np.concatenate([frames[seen - 1 : seen + AHEAD : told.jump, 0][None], np.insert(
             told.drawn[seen - 1], 0, told.believed[seen - 1], axis=1)])  # fmt: skip
-        image_sheets.show(shown, width="stretch", alt=_("The truth, and futures beneath it, frame by frame"))
+        image_sheets.show(
+            shown, width="stretch", alt=_("The true frames, and the sampled futures below, frame by frame")
+        )
         return
     component.mount(
         "futures",
@@ -36,16 +38,16 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
             "near": [round(told.near(s)[0] * COUNT) for s in range(1, MOST + 1)],
             "texts": {
                 "seen": _("Frames seen"),
-                "said": _("{seen} seen: {near} of {count} first jumps within a pixel"),
+                "said": _("{seen} seen: {near} of {count} first jumps are within one pixel"),
                 "truth": _("truth"),
                 "belief": _("belief"),
                 "future": _("future {number}"),
                 "now": _("Time"),
                 "before": _("frame {frame}, seen"),
-                "after": _("frame {frame}, {ahead} ahead of what was seen"),
+                "after": _("frame {frame}, {ahead} after the last seen frame"),
                 "play": _("▶ Play"),
                 "pause": _("❚❚ Pause"),
-                "chart": _("Pixels to the right of the first frame, against the frame: seen ●, truth ○, futures red"),
+                "chart": _("Pixels to the right of the first frame, by frame: seen ●, truth ○, futures red"),
             },
         },
         {

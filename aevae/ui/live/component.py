@@ -122,15 +122,15 @@ def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | N
     reported = _reported()
     for name in ("", *names):
         if name in reported:
-            instead = _("The server decodes instead, when you let go.") if has_server_version else ""
+            instead = _("The server decodes instead, after each of your moves.") if has_server_version else ""
             return " ".join(filter(None, (_texts()[reported[name]], instead)))
     for name in names:
         info = checkpoints.find_run(name)
         if not info.traits["has_encoder"]:
-            return _("{} has no encoder: the server finds each code by trying, when you let go.").format(name)
+            return _("{} has no encoder. The server searches for each code after each of your moves.").format(name)
         program = _program_of(info)
         if isinstance(program, str):
-            return _("{} is decoded by the server, when you let go: {}.").format(name, program)
+            return _("The server decodes {} after each of your moves: {}.").format(name, program)
     return None
 
 
@@ -138,9 +138,9 @@ def _texts() -> dict[str, str]:
     """Code of a trouble -> the message, which holds for every module, whether or not the page has a server version."""
     return {
         "network": _("A part of this page did not reach the browser. Reload the page to try again."),
-        "weights": _("The weights that came do not match their header."),
-        "layer": _("This model has a layer that the browser's core does not know."),
-        "browser": _("This browser lacks something that live decoding needs."),
+        "weights": _("The received weights do not match their header."),
+        "layer": _("This model has a layer that the browser cannot compute."),
+        "browser": _("This browser lacks a function that live decoding needs."),
     }
 
 

@@ -22,8 +22,8 @@ def compare() -> None:
     if differ:
         st.dataframe(differ, hide_index=True, key="models_differ")
     else:
-        st.caption(_("Nothing: choose two runs at least."))
-    st.markdown(f"**{_('Numbers on the test pictures')}**")
+        st.caption(_("No options differ. Choose at least two runs."))
+    st.markdown(f"**{_('Numbers on the test images')}**")
     st.dataframe(number_table(runs, labels), hide_index=True, key="models_compare_numbers")
     st.markdown(f"**{_('Curves')}**")
     histories = {labels[run.name]: run_panel.read_history(run.path) for run in runs}
@@ -37,9 +37,9 @@ def compare() -> None:
         chart = loss_curves(histories, term, families=families, height=480)
         st.plotly_chart(chart, key="models_compare_curve", config={"displayModeBar": False})
     if len(runs) > 1:
-        st.markdown(f"**{_('How they learnt, the first two in step')}**")
+        st.markdown(f"**{_('How the first two runs learnt, side by side')}**")
         run_panel.play(runs[:2], "models_pair")
-    with st.expander(_("What is the same"), key="models_same"):
+    with st.expander(_("Options that are the same"), key="models_same"):
         st.dataframe(same, hide_index=True, key="models_same_table")
 
 
@@ -68,5 +68,5 @@ def number_table(runs: Sequence[RunInfo], labels: dict[str, str]) -> list[dict]:
     rows = []
     for dataset, key in keys:
         cells = {labels[n]: sets.get(dataset, {}).get(key) for n, sets in found.items()}
-        rows.append({_("test pictures of"): dataset, _("number"): with_unit(key), **cells})
+        rows.append({_("test set"): dataset, _("number"): with_unit(key), **cells})
     return rows

@@ -22,7 +22,7 @@ STATUSES = ("finished", "unfinished", "diverged", "damaged")
 
 
 def view_titles() -> dict[str, str]:
-    return {"gallery": _("Gallery"), "run": _("One run"), "compare": _("Compare"), "import": _("Bring in")}
+    return {"gallery": _("Gallery"), "run": _("One run"), "compare": _("Compare"), "import": _("Import")}
 
 
 def pick_view() -> str:
@@ -41,7 +41,11 @@ def gallery(runs: Sequence[RunInfo]) -> None:
     """Filters, then a page of cards."""
     shown = filtered(runs, *_filters(runs))
     if not shown:
-        st.info(_("No run fits.") if runs else _("There is no run yet. Train one; a small one takes a minute or two."))
+        st.info(
+            _("No run matches the filters. Remove a filter to see more runs.")
+            if runs
+            else _("There is no run yet. Train one; a small one takes a minute or two.")
+        )
         return
     pages = -(-len(shown) // CARDS_PER_PAGE)
     page = 1
@@ -91,7 +95,7 @@ def _search_text(run: RunInfo) -> str:
 def _card(run: RunInfo, label: str) -> None:
     picture = preview(run)
     if picture:
-        st.image(picture, width="stretch", alt=_("Digits, their reconstructions and samples of {}").format(label))
+        st.image(picture, width="stretch", alt=_("Images, their reconstructions and samples of {}").format(label))
     st.markdown(f"**{markdown.strip(label)}**")
     st.markdown(badge(run))
     numbers = main_numbers(run)

@@ -16,10 +16,15 @@ def import_run() -> None:
     if not access.is_teacher():
         st.info(access.refusal())
         return
-    st.markdown(_("A zip or folder that **Export** made, here or elsewhere. It is checked before anything is kept."))
-    file = st.file_uploader(_("A run as zip"), type=["zip"], key="models_zip")
+    st.markdown(
+        _(
+            "Import a zip or folder that **Export** made, on this or another computer. The lab checks the whole run "
+            "before it stores anything."
+        )
+    )
+    file = st.file_uploader(_("A run as a zip"), type=["zip"], key="models_zip")
     files = st.file_uploader(_("or as a folder"), key="models_folder", accept_multiple_files="directory")
-    if (file or files) and st.button(_("Bring it in"), key="models_import", type="primary"):
+    if (file or files) and st.button(_("Import the run"), key="models_import", type="primary"):
         with st.spinner(_("Checking ...")):
             _unpack(file.getvalue() if file else {each.name: each.getvalue() for each in files})
 
@@ -28,11 +33,11 @@ def _unpack(source: Source) -> None:
     try:
         name = run_archive.unpack(source, access.may_read)
         cached.runs.clear()
-        st.success(_("{} is here now.").format(name))
+        st.success(_("{} is imported.").format(name))
     except run_archive.AlreadyHere as problem:
         name = problem.name
-        st.info(_("{} is here already.").format(name))
+        st.info(_("{} is already here.").format(name))
     except (ValueError, OSError) as problem:
-        st.error(_("Refused: {}.").format(markdown.escape(worker.sentence(problem))))
+        st.error(_("The run was not imported: {}.").format(markdown.escape(worker.sentence(problem))))
         return
     st.button(_("Show"), key="models_import_show", on_click=choose, args=(name,))

@@ -71,7 +71,7 @@ def _numbers(run: RunInfo) -> None:
             {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): unit_of(key)}
             for key, value in finite_numbers(metrics.current(run, name)).items()
         ]
-        st.caption(_("On the test pictures of {}").format(markdown.strip(name)))
+        st.caption(_("On the test images of {}").format(markdown.strip(name)))
         st.dataframe(rows, hide_index=True, key=f"models_numbers_{name}")
 
 
@@ -82,7 +82,9 @@ def _actions(run: RunInfo) -> None:
             run_panel.open_buttons(run.name, "models_open")
             st.download_button(
                 _("Export"), lambda: run_archive.pack(run), f"{run.name}.zip", "application/zip", key="models_export",
-                icon=":material/download:", on_click="ignore", help=_("A zip that Bring in takes, here or elsewhere."),
+                icon=":material/download:", on_click="ignore", help=_(
+                    "Downloads a zip. **Import** reads it, on this or another computer."
+                ),
             )  # fmt: skip
         if (
             run.status in ("unfinished", "diverged")
@@ -92,15 +94,15 @@ def _actions(run: RunInfo) -> None:
             _go_to_train(config, start=True)
         if config is not None and st.button(
             _("Train a variation"), key="models_variation", icon=":material/edit:",
-            help=_("Opens the Train page with the form filled in like this run."),
+            help=_("Opens the Train page with the options of this run."),
         ):  # fmt: skip
             _go_to_train(config, start=False)
         if not run.shipped:
             with st.popover(_("Delete"), icon=":material/delete:", key="models_delete_popover"):
-                st.markdown(_("The run and all its files go for good."))
+                st.markdown(_("This deletes the run and all its files. You cannot undo it."))
                 closed = not access.is_teacher()
                 st.button(
-                    _("Delete for good"), key="models_delete", type="primary", on_click=_delete, args=(run,),
+                    _("Delete the run"), key="models_delete", type="primary", on_click=_delete, args=(run,),
                     disabled=closed, help=access.refusal() if closed else None,
                 )  # fmt: skip
 
@@ -108,7 +110,7 @@ def _actions(run: RunInfo) -> None:
 def _command(run: RunInfo) -> None:
     config = config_of(run)
     if config is not None:
-        st.caption(_("The command that makes this run"))
+        st.caption(_("The command that trains this run"))
         st.code(command(config), language="bash", wrap_lines=True)
 
 

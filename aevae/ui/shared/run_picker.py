@@ -116,7 +116,9 @@ def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
     runs = cached.finished(families)
     if not runs:
         which = ", ".join(family_title(f) for f in families) if families else ""
-        text = _("No trained {} here yet.").format(which) if which else _("There is no trained model here yet.")
+        text = (
+            _("There is no trained {} here yet.").format(which) if which else _("There is no trained model here yet.")
+        )
         st.info(text + " " + _("Train one first; a small one takes a minute or two."))
         st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
         st.stop()
@@ -146,23 +148,23 @@ def _say_why_not(asked: str, names: Sequence[str]) -> None:
         if run.name == other:
             return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
     several = sum(run_label(run) == asked for run in cached.runs()) > 1
-    reason = _("several models here are called so") if several else _("there is no such model here")
+    reason = _("several models here have this name") if several else _("there is no such model here")
     st.info(_("The link asks for {}: {}.").format(markdown.escape(asked[:80]), reason))
 
 
 def _say_gone(name: str) -> None:
     """A sentence if a run that was chosen has left the store."""
     if name not in {run.name for run in cached.runs()}:
-        st.info(_("{} is no longer here: it was deleted or renamed.").format(name))
+        st.info(_("{} is not here any more: it was deleted or renamed.").format(name))
 
 
 def _why_not(run: RunInfo) -> str:
     if run.status != "finished":
         return _("this run is {}").format(run.status)
-    takes = {"sequence": _("sequences of pictures"), "pair": _("pairs of pictures")}.get(run.traits["input"])
+    takes = {"sequence": _("sequences of images"), "pair": _("pairs of images")}.get(run.traits["input"])
     if takes:
-        return _("it takes {}, and here single pictures are encoded").format(takes)
-    return _("this page is about other families")
+        return _("its input is {}, and this page encodes single images").format(takes)
+    return _("this page is for other families")
 
 
 def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
@@ -170,10 +172,10 @@ def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
     trained = datasets.data_of(getattr(run, "info", run).config)
     relation = datasets.relation(trained, dataset)
     if relation == datasets.shown.SEEN:
-        return _("This model was trained on all of MNIST, and the digits shown here are among its training pictures.")
+        return _("This model was trained on all of MNIST, so it has seen the digits shown here.")
     if relation == datasets.shown.FOREIGN:
         title = markdown.strip(datasets.title_of(trained.name))
-        return _("This model was trained on {}; the pictures shown here are of another kind.").format(title)
+        return _("This model was trained on {}. The images shown here are of another kind.").format(title)
     return None
 
 

@@ -264,8 +264,8 @@ def code_field(bank: Bank) -> None:
         _("The code z as text"),
         key=CODE,
         max_chars=LONGEST,
-        placeholder=_("empty: the code of the chosen digit"),
-        help=_("{} numbers with commas between. It is part of the link; anything else is ignored.").format(
+        placeholder=_("empty: the code of the chosen image"),
+        help=_("{} numbers, separated by commas. They are part of the link. Other text is ignored.").format(
             bank.latent_dim
         ),
         persist_state="session",
@@ -273,7 +273,7 @@ def code_field(bank: Bank) -> None:
     address.tell(CODE, *filter(None, [text]))
     if text and parse_code(text, bank.latent_dim) is None:
         st.caption(
-            _("This is not a code of {} numbers, so the code of the chosen digit is shown.").format(bank.latent_dim)
+            _("This is not a code of {} numbers. You see the code of the chosen image instead.").format(bank.latent_dim)
         )
 
 
@@ -285,22 +285,22 @@ def start_buttons(bank: Bank) -> None:
             help=_("All numbers 0: the middle of the prior") if bank.prior else _("All numbers 0"),
         )  # fmt: skip
         st.button(
-            _("Random draw"), key="start_prior", icon=":material/casino:", on_click=draw, args=(bank, False),
-            help=_("A draw of {}, the prior").format(prior_name(bank.prior)) if bank.prior
-            else _("A draw of N(0, I); this model has no prior"),
+            _("Random sample"), key="start_prior", icon=":material/casino:", on_click=draw, args=(bank, False),
+            help=_("A sample of {}, the prior").format(prior_name(bank.prior)) if bank.prior
+            else _("A sample of N(0, I); this model has no prior"),
         )  # fmt: skip
         if not bank.prior:
             st.button(
-                _("Fitted draw"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(bank, True),
-                help=_("A draw of the Gaussian with the mean and covariance of the test codes"),
+                _("Fitted sample"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(bank, True),
+                help=_("A sample of a Gaussian with the mean and covariance of the test codes"),
             )  # fmt: skip
         st.button(
-            _("Chosen digit"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, bank),
-            help=_("The code of the digit chosen above"),
+            _("Chosen image"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, bank),
+            help=_("The code of the image chosen above"),
         )  # fmt: skip
         st.number_input(
             _("Seed"), 0, 2**31 - 2, key=DRAW, width=110, bind="query-params",
-            help=_("Each draw counts one up; the same seed gives the same code."),
+            help=_("Each sample raises the seed by one. The same seed gives the same code."),
             on_change=draw, args=(bank, False, False),
         )  # fmt: skip
 
@@ -309,13 +309,13 @@ def norm_note(z: np.ndarray, bank: Bank) -> str:
     """Where z lies, in words: its norm and density beside what is typical."""
     norm = float(np.linalg.norm(z))
     low, high = np.quantile(np.linalg.norm(bank.codes, axis=1), (0.05, 0.95))
-    digits = _("nine of ten test pictures have {:.2f} to {:.2f}").format(low, high)
+    digits = _("for nine of ten test images it is {:.2f} to {:.2f}").format(low, high)
     if not bank.prior:
-        return _("‖z‖ = **{:.2f}**; {}. This model has no prior: nothing says which codes are likely.").format(
+        return _("‖z‖ = **{:.2f}**; {}. This model has no prior, so it does not say which codes are likely.").format(
             norm, digits
         )
     here, typical = prior_density(z, bank.prior)
     return _(
-        "‖z‖ = **{:.2f}**; a draw of the prior {} has about {:.2f}, and {}. "
-        "log p(z) = **{:.1f}** nats; the mean over draws is {:.1f}."
+        "‖z‖ = **{:.2f}**; a sample of the prior {} has about {:.2f}, and {}. log p(z) = **{:.1f}** nats; its mean "
+        "over samples is {:.1f}."
     ).format(norm, prior_name(bank.prior), bank.prior * math.sqrt(bank.latent_dim), digits, here, typical)

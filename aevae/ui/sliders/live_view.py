@@ -35,7 +35,7 @@ def pick_beside(bank: Bank) -> list[str]:
     names = [r.name for r in others]
     return run_picker.pick_run(
         st.multiselect,
-        _("Beside it"),
+        _("Second model"),
         names,
         key=BESIDE,
         max_selections=MOST_BESIDE,
@@ -43,7 +43,7 @@ def pick_beside(bank: Bank) -> list[str]:
         placeholder=_("the same code, decoded by another model")
         if names
         else _("no other model has codes of this size"),
-        help=_("Models with {} numbers in their code. Each has learnt its own meaning of them.").format(
+        help=_("Models with {} latent dimensions. Each model has learnt its own meaning of each dimension.").format(
             bank.latent_dim
         ),
         wrap=True,
@@ -84,9 +84,9 @@ def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
 def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -> None:
     """The live pad and its choices. picture (1, 28, 28) float in [0, 1]: the chosen digit, of class `label`."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        mode = _choice(_("Plane"), PLANE, {"dims": _("of two numbers"), "digits": _("through three digits")})
+        mode = _choice(_("Plane"), PLANE, {"dims": _("of two dimensions"), "digits": _("through three digits")})
         dims = _dims(bank) if mode == "dims" else (0, 0)
-        behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
+        behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
         even = mode != "dims" or behind != "pictures" or not bank.prior or _spacing() == "even"
     corners = _corners(bank) if mode == "digits" else np.zeros((0, 1, 28, 28))
     if mode == "dims" and dims[0] == dims[1]:
@@ -110,7 +110,7 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
 
 def plane(bank: Bank, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
     """The pad of a code of two numbers by itself, at z (2,); on_send gets {z, n}."""
-    behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
+    behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
     xs, ys = server_view.grid_lines(bank, (0, 1), GRID, False)
     choice = {"mode": "dims", "dims": [0, 1], "three": [], "behind": behind, "posterior": ""}
     arrays = {"picture": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
@@ -260,26 +260,26 @@ def _models(names: list[str]) -> list[dict]:
 
 def _posterior(bank: Bank, label: int | None) -> str:
     names = cached.class_names(bank.dataset)
-    whose = _("your picture") if label is None else _("the chosen {}").format(names[label])
+    whose = _("your image") if label is None else _("the chosen {}").format(names[label])
     return _("q(z|x) of {}: 1 and 2 σ").format(whose) if bank.prior else ""
 
 
 def _bank_texts(bank: Bank) -> dict:
-    codes = _("digits") if bank.dataset in datasets.DIGITS else _("pictures")
+    codes = _("digits") if bank.dataset in datasets.DIGITS else _("images")
     return {
-        "row": _("Double click: back to the value of the chosen digit"),
+        "row": _("Double click: back to the value of the chosen image"),
         "outside": _("outside the usual range"),
-        "none": _("No dimension of this code carries anything: the model ignores its code."),
-        "dead": _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead)),
+        "none": _("No dimension of this code carries information: the decoder ignores the code."),
+        "dead": _("{} dead dimensions: the image hardly changes with them").format(len(bank.dead)),
         "help": _(
-            "Double click, or Delete, resets a number to the chosen digit (▴). The line beneath is the usual range, "
-            "two standard deviations of {}. Arrows, Home and End move the slider in focus."
+            "Double click, or Delete, resets a dimension to the chosen image (▴). The line below is the usual range, "
+            "two standard deviations of {}. Arrow keys, Home and End move the slider in focus."
         ).format(_("the prior") if bank.prior else _("the codes")),
-        "picture": _("The picture that {model} decodes from z"),
+        "picture": _("The image that {model} decodes from z"),
         "nats": _("nats"),
-        "draws": _("draws of the prior"),
+        "draws": _("samples of the prior"),
         "codes": _("codes of {}").format(codes),
-        "gauge": _("Bars hold nine of ten. ‖z‖ is the distance from 0."),
+        "gauge": _("A bar covers nine of ten codes. ‖z‖ is the distance from 0."),
         "verdict": [
             _("nearer to 0 than 19 of 20 {}").format(codes),
             _("as far out as real {}").format(codes),
@@ -290,13 +290,13 @@ def _bank_texts(bank: Bank) -> dict:
 
 def _pad_texts(bank: Bank) -> dict:
     return {
-        "label": _("A plane of the latent space. Arrows move, Enter pins a picture, P plays the path."),
-        "help": _("Move to decode. Click to pin a picture, click it to unpin. Press and drag to draw a path."),
+        "label": _("A plane of the latent space. Arrows move, Enter pins an image, P plays the path."),
+        "help": _("Move to decode. Click to pin an image, click it again to unpin. Press and drag to draw a path."),
         "fade": _("Points fade with their distance from the plane."),
         "flat": _("Choose three different digits.")
         if len(np.unique(bank.codes, axis=0)) > 2
         else _("No plane here: the test images have fewer than three different codes."),
-        "picture": _("The picture that {model} decodes from z"),
+        "picture": _("The image that {model} decodes from z"),
         "path": _("Path and pins"),
         "play": _("▶ Play"),
         "pause": _("❚❚ Pause"),

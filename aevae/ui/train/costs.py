@@ -88,7 +88,7 @@ def show(configs: Sequence[RunConfig], device: str, several: bool = False) -> No
         st.session_state[_SHOWN] = not waits
         redraw.fragment(_takes, run_every=beat() if waits else None)(configs, device)
     if problem:
-        st.caption(_("How long it takes could not be measured: {}").format(markdown.escape(problem)))
+        st.caption(_("The training time could not be measured: {}").format(markdown.escape(problem)))
 
 
 def _takes(configs: Sequence[RunConfig], device: str) -> None:
@@ -96,9 +96,9 @@ def _takes(configs: Sequence[RunConfig], device: str) -> None:
     if seconds is not None and not st.session_state.get(_SHOWN):
         st.rerun()  # which ends the looking
     st.metric(
-        _("training takes"), "…" if seconds is None else duration(seconds), width="content",
-        help=_("A few steps are being timed. You need not wait for it.") if seconds is None
-        else _("Timed on this computer, and corrected by what earlier trainings took here."),
+        _("training time"), "…" if seconds is None else duration(seconds), width="content",
+        help=_("The lab measures a few steps. You can start the training now.") if seconds is None
+        else _("Measured on this computer, and corrected by the time of earlier trainings."),
     )  # fmt: skip
 
 

@@ -31,7 +31,7 @@ def pick_data_set(model_class: type) -> str | None:
     options = [*rows, OWN] if wanted == "image" else [*rows]
     if st.session_state.get(DATA, options[0]) not in options:
         st.session_state[DATA] = model_class.Config.dataset
-    labels = {name: _data_label(row) for name, row in rows.items()} | {OWN: _("own pictures ...")}
+    labels = {name: _data_label(row) for name, row in rows.items()} | {OWN: _("own images ...")}
     named = ", ".join(n for n in rows if ":" not in n)
     text = _("the data set must be one of {}, or own pictures, got {}")
     chosen = address.pick(
@@ -45,10 +45,10 @@ def pick_data_set(model_class: type) -> str | None:
     st.caption(f"{markdown.strip(row['title'])} · {row['size']} · {row['licence']}")
     if not row["available"]:
         st.info(
-            _("{} is not on this computer yet: training begins with its download. With no network, take mnist-5k.")
+            _("{} is not on this computer yet, so training begins with its download. Without a network, use mnist-5k.")
             .format(chosen)
         )  # fmt: skip
-        st.button(_("Take mnist-5k"), key="train_take_5k", on_click=take_embedded)
+        st.button(_("Use mnist-5k"), key="train_take_5k", on_click=take_embedded)
     return chosen
 
 
@@ -85,15 +85,15 @@ def describe_own_images(data: DataConfig, place) -> None:
 
 
 def _pick_own_images() -> str | None:
-    st.file_uploader(_("A zip of pictures"), type=["zip"], key=ZIP, on_change=_store_upload, args=(ZIP,))
+    st.file_uploader(_("A zip of images"), type=["zip"], key=ZIP, on_change=_store_upload, args=(ZIP,))
     st.file_uploader(
-        _("or a folder of pictures"), key=FOLDER, accept_multiple_files="directory", on_change=_store_upload,
+        _("or a folder of images"), key=FOLDER, accept_multiple_files="directory", on_change=_store_upload,
         args=(FOLDER,),
     )  # fmt: skip
     st.caption(
-        _("Sub-folders are the classes. Each picture is made grey, 28 x 28. 20 % become the test set.")
+        _("The sub-folders are the classes. Each image becomes grey, 28 x 28 pixels. 20 % become the test set.")
         + " "
-        + _("Folders named train and test are kept as the training set and the test set.")
+        + _("Folders named train and test stay the training set and the test set.")
     )
     if problem := st.session_state.get(f"{ZIP}_problem"):
         st.error(problem)

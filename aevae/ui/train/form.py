@@ -83,10 +83,16 @@ def run_form() -> tuple[list[RunConfig], str]:
     for f in dataclasses.fields(Seed):
         values[f.name] = draw_field(f, values, more)
     with more:
-        device = draw_choice(DEVICE, _("Device"), devices(), str, help=_("where to train; the run is the same request"))
+        device = draw_choice(
+            DEVICE,
+            _("Device"),
+            devices(),
+            str,
+            help=_("the processor that trains; the fingerprint of the run does not depend on it"),
+        )
     lists, seeds, problem = _lists_and_seeds(model_class.Config, values)
     for sentence in st.session_state.get(LINK_PROBLEMS, {}).values():
-        st.warning(_("In the link: {}. The default is taken.").format(markdown.escape(sentence)))
+        st.warning(_("Wrong value in the link: {}. The default is used instead.").format(markdown.escape(sentence)))
     try:
         found = _resolved(data, values)
         if found is None:
@@ -108,7 +114,9 @@ def run_form() -> tuple[list[RunConfig], str]:
 def _family(families: list[str]) -> str:
     """The chosen family. A link may carry its title or its own name."""
     return address.pick(
-        st.selectbox, _("Family"), families, format_func=family_title, key=FAMILY, help=_("what is learnt; see below"),
+        st.selectbox, _("Family"), families, format_func=family_title, key=FAMILY, help=_(
+            "the kind of model; the table below explains each family"
+        ),
         on_change=forget_problem, args=(FAMILY,), reader=unknown_option(FAMILY, _("family"), families),
     )  # fmt: skip
 
@@ -210,7 +218,7 @@ def grid(config: RunConfig, lists: dict[str, Sequence], seeds: int = 1) -> list[
     """Every combination of the listed values of model fields, with so many seeds each. Raises ValueError."""
     count = math.prod(map(len, lists.values())) * seeds
     if count > MAX_RUNS:
-        raise ValueError(_("at most {} runs at once, these lists make {}").format(MAX_RUNS, count))
+        raise ValueError(_("a sweep may have at most {} runs, these lists give {}").format(MAX_RUNS, count))
     return [
         dataclasses.replace(
             config, model=dataclasses.replace(config.model, **dict(zip(lists, point, strict=True))), seed=seed
@@ -225,11 +233,12 @@ def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list],
     lists, problem, fields = {}, None, listable(config_class, values)
     asked = {SEEDS, *(list_key(f.name) for f in fields)} & set(st.query_params)
     unfolded = bool(asked) or st.session_state.get(_UNFOLDED, False)
-    with st.expander(_("Several at once"), key="train_several", expanded=unfolded):
+    with st.expander(_("Several runs at once"), key="train_several", expanded=unfolded):
         st.caption(
-            _("Lists such as 0.25, 1, 4 train every combination, {} runs at most, and show them together.").format(
-                MAX_RUNS
-            )
+            _(
+                "Write lists such as 0.25, 1, 4. The lab trains every combination, at most {} runs, and shows the "
+                "runs together."
+            ).format(MAX_RUNS)
         )
         for f in fields:
             text = st.text_input(
@@ -243,8 +252,8 @@ def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list],
             else:
                 lists |= {f.name: found} if found else {}
         seeds = st.number_input(
-            _("seeds of each"), 1, MAX_SEEDS, 1, key=SEEDS, bind="query-params", persist_state="session",
-            help=_("the same again with other random choices: how much is luck?"),
+            _("seeds per combination"), 1, MAX_SEEDS, 1, key=SEEDS, bind="query-params", persist_state="session",
+            help=_("the same training with other random choices: how much is luck?"),
         )  # fmt: skip
     st.session_state[_UNFOLDED] = unfolded or bool(lists) or seeds > 1
     return lists, seeds, problem

@@ -79,8 +79,8 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool =
 def resumes_at(info: RunInfo) -> str:
     """What Resume does with a run that diverged."""
     if not info.epochs:
-        return _("Resume begins anew, at the same learning rate.")
-    return _("Resume goes on after epoch {}, at the same learning rate.").format(info.epochs)
+        return _("Resume starts again from the beginning, with the same learning rate.")
+    return _("Resume continues after epoch {}, with the same learning rate.").format(info.epochs)
 
 
 def training_state(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
@@ -122,10 +122,10 @@ def watched() -> str | None:
     asked = {key: address.asked(key) for key in (JOB, SWEEP)}
     name, together = (said[-1] if said else None for said in asked.values())
     if name is not None and not NAME.fullmatch(name):
-        st.warning(_("The link asks for a job that cannot be: a name looks like vae-mnist-0123456789ab."))
+        st.warning(_("The link has no valid job. A job name looks like vae-mnist-0123456789ab."))
         name = None
     if together is not None and not SWEEP_LINK.fullmatch(together):
-        st.warning(_("The link asks for a sweep that cannot be: it is a row of fingerprints of runs."))
+        st.warning(_("The link has no valid sweep. A sweep is a list of fingerprints of runs."))
         together = None
     if name or together or [] in asked.values():
         _point(name, together.split("-") if together else [])
@@ -167,11 +167,11 @@ def job_label(job: Job) -> str:
 def state_text(job: Job) -> str:
     """Where a job is, in words."""
     if job.state == "queued":
-        place = _("waits, number {} in the queue").format(job.position)
-        return place if job.starts_in is None else _("{}, begins in {}").format(place, costs.duration(job.starts_in))
+        place = _("waiting, number {} in the queue").format(job.position)
+        return place if job.starts_in is None else _("{}, starts in {}").format(place, costs.duration(job.starts_in))
     if job.state == "running":
         if job.cancel:
-            return _("is being stopped")
+            return _("stopping")
         steps = job.progress.get("steps") or 0
         if job.pace == "pause" and steps:
             return _("paused at {:.0%}").format(job.progress.get("step", 0) / steps)
@@ -192,7 +192,7 @@ def cancel_button(numbers: Sequence[int], key: str, stopping: bool = False, titl
     st.button(
         title or _("Cancel"), key=key, icon=":material/stop:", on_click=apply_action, args=(jobs.cancel, *numbers),
         disabled=stopping or not access.may_handle(numbers),
-        help=_("Stops between two steps; what is learnt so far is kept, and Resume goes on from there."),
+        help=_("Stops the run after the current step. The progress is saved, and Resume continues from there."),
     )  # fmt: skip
 
 

@@ -125,7 +125,7 @@ def _watched_run(listing: list[Job]) -> set[str]:
     active = [job for job in listing if job.active]
     name = st.session_state.get(WATCHED) or (active[0].run if active else None)
     if name is None:
-        st.info(_("Nothing is being trained. Choose what shall learn, then press Train."))
+        st.info(_("Nothing is being trained. Choose a model and a data set, then press Train."))
     else:
         job = next((job for job in listing if job.run == name), None)
         _detail(name, job, read_folder(name))
@@ -136,7 +136,7 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
     st.header(job_label(job) if job else run_picker.run_label(info) if info else name, anchor=False)
     st.caption(name)
     if job is None and info is None:
-        st.info(_("There is no such run here, and no job for it."))
+        st.info(_("This run does not exist here, and no job trains it."))
         return
     with st.container():  # one element whatever it says, so that the film beneath stays where it is
         if job is None or job.state == "done":
@@ -193,7 +193,7 @@ def _pace_buttons(job: Job) -> None:
                     st.button(
                         words, disabled=closed, key=f"train_advance_{by}", icon=":material/skip_next:",
                         on_click=apply_action, args=(partial(_advance, by=by), job.id),
-                        help=_("Goes so far, and pauses there."),
+                        help=_("Trains this far, then pauses."),
                     )  # fmt: skip
     st.markdown(_pace_note(job))
 
@@ -203,12 +203,12 @@ def _pace_note(job: Job) -> str:
     now = job.progress
     begun = bool(now.get("steps"))
     if job.pace == "go":
-        return _("Runs at full speed.") if begun else _("It will run at full speed.")
-    after = _("{} minutes after the last press it goes on at full speed.").format(jobs.PATIENCE // 60)
+        return _("The run trains at full speed.") if begun else _("The run will train at full speed.")
+    after = _("{} minutes after your last press it continues at full speed.").format(jobs.PATIENCE // 60)
     if job.pace == "pause":
-        stands = _("**Paused.**") if now.get("held") else _("On its way to where it pauses.")
-        return (stands if begun else _("It will wait before its first step.")) + " " + after
-    return (_("**Slowed down.**") if begun else _("It will run slowly.")) + " " + after
+        stands = _("**Paused.**") if now.get("held") else _("It trains on to the next pause.")
+        return (stands if begun else _("It will pause before its first step.")) + " " + after
+    return (_("**Slowed down.**") if begun else _("It will train slowly.")) + " " + after
 
 
 def _advance(number: int, by: str) -> None:
@@ -238,11 +238,11 @@ def _pace_text(job: Job) -> str:
 
 def _ended(name: str, info: RunInfo | None) -> None:
     if info is None:
-        st.warning(_("This run was trained, but its folder is gone."))
+        st.warning(_("This run was trained, but its folder was deleted."))
     elif info.status == "finished":
         st.success(_("Finished: {} epochs in {}.").format(info.epochs, costs.duration(info.state.get("seconds", 0))))
         if info.warning:
-            st.warning(_("But {}").format(markdown.escape(info.warning)))
+            st.warning(_("Warning: {}").format(markdown.escape(info.warning)))
         open_buttons(name, "train_open")
     elif info.status == "diverged":
         st.warning(_("Training diverged: {}.").format(markdown.escape(info.reason)) + " " + resumes_at(info))
@@ -256,12 +256,12 @@ def _stopped(job: Job, info: RunInfo | None) -> None:
     if job.state == "failed":
         st.error(_("Failed: {}").format(markdown.escape(job.error)))
         if job.trace:
-            with st.expander(_("Details for whoever mends it"), key="train_trace"):
+            with st.expander(_("Details for developers"), key="train_trace"):
                 st.code(job.trace, language=None)
         if datasets.EMBEDDED in job.error:
-            st.button(_("Take {}").format(datasets.EMBEDDED), key="train_take_5k_failed", on_click=_take_embedded)
+            st.button(_("Use {}").format(datasets.EMBEDDED), key="train_take_5k_failed", on_click=_take_embedded)
     else:
-        st.info(_("Cancelled after {} epochs; what was learnt is kept.").format(epochs))
+        st.info(_("Cancelled after {} epochs. The progress is saved.").format(epochs))
     title = _("Resume") if info and info.state else _("Try again")
     st.button(title, key="train_resume", icon=":material/resume:", on_click=apply_action, args=(jobs.resume, job.id))
 
@@ -335,9 +335,9 @@ def _sheet(info: RunInfo, frames: dict[str, np.ndarray], running: bool, key: str
     rows = (frames["original"], *(frames[part][names.index(name)] for part in ("recon", "sample")))
     image_sheets.show(
         np.stack([row[:IMAGES_PER_ROW] for row in rows]), scale=3, gap=4, width="content",
-        alt=_("Test pictures, their reconstructions and decoded random codes after epoch {}").format(name),
+        alt=_("Test images, their reconstructions and decoded random codes after epoch {}").format(name),
     )  # fmt: skip
     st.caption(
-        _("After epoch {}. Above: test pictures. Middle: what the model makes of them. Below: random codes, decoded.")
+        _("After epoch {}. Top: test images. Middle: their reconstructions. Bottom: decoded random codes.")
         .format(name)
     )  # fmt: skip

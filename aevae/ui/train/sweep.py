@@ -89,32 +89,32 @@ def offer_training(configs: Sequence[RunConfig], device: str) -> None:
         return
     here = len(found["finished"])
     if here and missing:
-        st.caption(_("{} of them are here already and are not trained again.").format(here))
+        st.caption(_("{} of them are already here and will not be trained again.").format(here))
     if found["diverged"]:
         st.caption(
-            _("{} of them have diverged and are not trained again; each can be resumed by itself.").format(
+            _("{} of them have diverged and will not be trained again. You can resume each of them.").format(
                 len(found["diverged"])
             )
         )
     if not missing:
-        known = _("These runs are all here already, so there is nothing to train.")
+        known = _("All these runs are already here, so there is nothing to train.")
         if here + len(found["diverged"]) == len(configs):
             st.success(known)
         else:
-            st.info(_("These runs are on the queue already."))
+            st.info(_("These runs are already in the queue."))
         st.button(
             _("Show them"), key="form_watch", on_click=watch_together,
             args=([config.fingerprint for config in configs],),
         )  # fmt: skip
         return
-    title = _("Train {} runs").format(len(missing)) if len(missing) > 1 else _("Train the one that is missing")
+    title = _("Train {} runs").format(len(missing)) if len(missing) > 1 else _("Train the missing run")
     start_button(title, configs, device)
 
 
 def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
     found = members_of(fingerprints, listing)
     if not found:
-        st.info(_("None of the runs of this link is here."))
+        st.info(_("None of the runs in this link is here."))
         return set()
     st.header(sweep_label([member.config for member in found]), anchor=False)
     differ = {name: list(rank_values(found, name)) for name in varied_options([member.config for member in found])}
@@ -122,7 +122,7 @@ def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
     seeds = len({member.config.get("seed", 0) for member in found})
     st.caption(" · ".join([*words, _("{} seeds").format(seeds)] if seeds > 1 else words))
     if len(found) < len(set(fingerprints)):
-        st.caption(_("{} of the runs of this link are not here.").format(len(set(fingerprints)) - len(found)))
+        st.caption(_("{} of the runs in this link are not here.").format(len(set(fingerprints)) - len(found)))
     _progress(found)
     _outcome(found)
     _curves(found)
@@ -150,7 +150,7 @@ def _progress(found: Sequence[Member]) -> None:
         )
     if left:
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.info(_("{} of {} runs were stopped; what they learnt is kept.").format(len(left), len(found)))
+            st.info(_("{} of {} runs were stopped. Their progress is saved.").format(len(left), len(found)))
             st.button(_("Resume"), key="train_resume", icon=":material/resume:", on_click=_resume, args=(left, found))
 
 
@@ -168,7 +168,7 @@ def _progress_text(found: Sequence[Member], active: Sequence[Job]) -> str:
         parts.append(_("{} left").format(costs.duration(seconds)))
     elif not pace:
         parts.append(counts(active))
-    return " · ".join([*parts, _("is being stopped")] if any(job.cancel for job in active) else parts)
+    return " · ".join([*parts, _("stopping")] if any(job.cancel for job in active) else parts)
 
 
 def _resume(left: Sequence[Member], found: Sequence[Member]) -> None:
@@ -187,7 +187,7 @@ def _curves(found: Sequence[Member]) -> None:
     if not terms:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{_('Curves on the test pictures')}**", width="content")
+        st.markdown(f"**{_('Curves on the test images')}**", width="content")
         term = st.segmented_control(
             _("Term"), terms, default=terms[0], required=True, key=TERM, label_visibility="collapsed",
             persist_state="session", wrap=True,
@@ -195,23 +195,25 @@ def _curves(found: Sequence[Member]) -> None:
     chart = rates.curve_family(curves_of(found), term)
     st.plotly_chart(chart, key="train_sweep_curves", config={"displayModeBar": False})
     if len({member.config.get("seed", 0) for member in found}) > 1:
-        st.caption(_("Thin: each seed. Strong: their mean."))
+        st.caption(_("Thin lines: each seed. Thick line: their mean."))
 
 
 def _outcome(found: Sequence[Member]) -> None:
     rows, title = outcomes(found)
     if len(rows) < 2:
         return
-    st.markdown(f"**{_('recon against {}').format(title) if title else _('Rate and distortion')}**")
+    st.markdown(f"**{_('recon and {}').format(title) if title else _('Rate and distortion')}**")
     chart = rates.rate_distortion(rows, title)
     st.plotly_chart(chart, key="train_sweep_rates", config={"displayModeBar": False})
     if title:
-        st.caption(_("What is left to say about a test picture, in nats, against the option: lower is better."))
+        st.caption(
+            _("The reconstruction cost of a test image, in nats, for each value of the option. Lower is better.")
+        )
     else:
         st.caption(
             _(
-                "To the right: nats that the code costs. Upwards: nats still to be said once the code is known. "
-                "On a dotted line the ELBO is the same; the further down on the left, the better."
+                "To the right: the nats that the code costs (rate). Upwards: the nats that the image costs when its "
+                "code is known (distortion). On a dotted line the ELBO is the same; lower left is better."
             )
         )
 
@@ -226,7 +228,7 @@ def _single_run(found: Sequence[Member]) -> None:
         st.session_state.pop(CHOSEN_RUN, None)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         name = st.selectbox(
-            _("One of them"), names, format_func=labels.get, key=CHOSEN_RUN, persist_state="session", width=280
+            _("Run of this sweep"), names, format_func=labels.get, key=CHOSEN_RUN, persist_state="session", width=280
         )
         member = next(member for member in found if member.name == name)
         if member.info or member.job:

@@ -216,7 +216,7 @@ def evenly_chosen(found: Sequence[Member]) -> list[str]:
 def result_rows(found: Sequence[Member]) -> list[dict]:
     """A row per run: what sets it apart, where it is, how it ended."""
     differ = varied_options([member.config for member in found])
-    words = {"finished": _("finished"), "queued": _("waits"), "running": _("running"), "failed": _("failed")}
+    words = {"finished": _("finished"), "queued": _("waiting"), "running": _("running"), "failed": _("failed")}
     words |= {"done": _("done"), "cancelled": _("cancelled"), "unfinished": _("unfinished")}
     words["diverged"] = _("diverged")
     return [
