@@ -212,7 +212,7 @@ def test_keys_go_from_point_to_point_choose_select_and_zoom(tab):
 
 def test_one_map_goes_over_into_the_other_and_back(tab):
     before = [picture(tab, pane, "base") for pane in (0, 1)]
-    button = tab.page.get_by_role("button", name="Go over into the next map: who moves?").first
+    button = tab.page.get_by_role("button", name="Change into the next map: which points move?").first
     button.click()
     tab.page.wait_for_timeout(1800)
     assert "Map 2:" in tab.page.locator(".atlas figcaption strong").first.inner_text()
@@ -248,7 +248,9 @@ def test_empty_space_is_what_the_decoder_draws_there(tab, maps):
         tab.page.wait_for_timeout(500)
         if tab.page.locator(".atlas .tip").first.is_visible():
             break
-    assert how == "exact" and tab.page.locator(".atlas .tip").first.inner_text().strip() == "decoded here, exactly"
+    assert (
+        how == "exact" and tab.page.locator(".atlas .tip").first.inner_text().strip() == "decoded exactly at this point"
+    )
     shown = pixels_in(tab.page.locator(".atlas .tip canvas").first)[..., 0].astype(int)
     wanted = np.rint(255 * load_run(name).decode(z)[0, 0])
     assert np.abs(shown - wanted).max() <= 3, "the pointer's place is rounded to a hundredth of a pixel"
@@ -258,7 +260,7 @@ def test_a_map_that_is_being_made_is_cancelled_and_asked_for_again(browser, serv
     tab = ready(Tab(browser).open(f"{server.url}/embeddings?map_2=PCA&perplexity_1=23"))
     tab.page.get_by_role("button", name="Cancel", exact=True).click()
     tab.page.get_by_text("Cancelled.", exact=True).wait_for()
-    tab.page.get_by_role("button", name="Make it", exact=True).click()
+    tab.page.get_by_role("button", name="Compute the map", exact=True).click()
     tab.page.get_by_role("button", name="Cancel", exact=True).click()
     tab.page.get_by_text("Cancelled.", exact=True).wait_for()
     tab.sound()

@@ -34,7 +34,7 @@ class Hand:
         return self.unfold().choose("Draw")
 
     def unfold(self) -> "Hand":
-        self.page.locator('[data-testid="stExpander"] summary', has_text="Choose a digit").click()
+        self.page.locator('[data-testid="stExpander"] summary', has_text="Choose a start image").click()
         return self
 
     def choose(self, way: str) -> "Hand":

@@ -92,7 +92,7 @@ def test_a_four_can_be_drawn_on_the_page_of_maps(browser, shared_server):
     """It takes two strokes; what the first one brings must not take the board away."""
     tab = Tab(browser, height=720)
     tab.open(f"{shared_server.url}/embeddings?count=300&perplexity_1=17&perplexity_2=19")  # being made meanwhile
-    tab.page.get_by_text("A digit of your own").click()
+    tab.page.get_by_text("Add your own digit to the maps").click()
     board = tab.page.locator(".draw canvas.ink")
     board.wait_for()
     board.scroll_into_view_if_needed()

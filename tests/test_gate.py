@@ -48,7 +48,7 @@ def test_a_session_queues_one_run_and_the_teacher_as_many_as_wanted(guarded):
     assert len(jobs.jobs()) == 1 and not app.error
     app.number_input(key="train_latent_dim").set_value(7).run()
     app.button(key="train_start").click().run()
-    assert [e.value for e in app.error] == ["Here everybody may have 1 run(s) waiting or running at a time."]
+    assert [e.value for e in app.error] == ["Each person may have at most 1 run(s) waiting or running."]
     assert len(jobs.jobs()) == 1
     come_in(app).button(key="train_start").click().run()
     assert len(jobs.jobs()) == 2 and not app.error
@@ -74,7 +74,7 @@ def test_a_button_that_is_pressed_all_the_same_does_nothing(guarded):
     others = jobs.submit(tiny_config("ae"))
     code = "from aevae.queue import jobs\nfrom aevae.ui.train.jobs import apply_action\nimport streamlit as st\n"
     app = AppTest.from_string(code + f"apply_action(jobs.cancel, {others.id})\nst.text(st.session_state.train_problem)")
-    assert app.run().text[0].value == "This asks for the teacher's passcode."
+    assert app.run().text[0].value == "Only the teacher may do this. Enter the passcode under Teacher in the menu."
     assert jobs.get(others.id).state == "queued"
 
 
@@ -95,7 +95,7 @@ def test_the_teacher_locks_training(guarded):
 def test_deleting_and_importing_ask_for_it(guarded):
     name = runs.train_or_load(tiny_config("ae")).name
     cached.runs.clear()
-    assert access.refusal() in [i.value for i in page("pages/lab/models.py", view="Bring in").info]
+    assert access.refusal() in [i.value for i in page("pages/lab/models.py", view="Import").info]
     app = page("pages/lab/models.py", run=name)
     assert app.button(key="models_delete").disabled
     come_in(app)
@@ -106,7 +106,7 @@ def test_deleting_and_importing_ask_for_it(guarded):
 
 def test_wrong_tries_wait_longer_each_time(guarded):
     said = [access.enter(word, 1000 + at).split(";")[0] for word, at in TRIES]
-    wrong, wait = "This is not the passcode.", "Too many wrong tries"
+    wrong, wait = "This passcode is wrong.", "Too many wrong passcodes"
     assert said == [wrong, wait, wrong, wait, wait, ""]
     assert not access._tries
 

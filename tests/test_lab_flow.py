@@ -93,4 +93,4 @@ def test_without_a_browser_the_server_draws(monkeypatch):
 
 
 def test_an_empty_store_says_what_to_do(empty_store):
-    assert "No trained Flow VAE" in page().info[0].value
+    assert "There is no trained Flow VAE" in page().info[0].value

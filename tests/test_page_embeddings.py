@@ -104,8 +104,8 @@ def codes(name: str, n: int = 300) -> np.ndarray:
     [
         ("tsne", "perplexity_1", 5.0, "t-SNE, perplexity 5, seed 0"),
         ("tsne", "map_seed_1", 3, "t-SNE, perplexity 30, seed 3"),
-        ("umap", "neighbours_1", 7, "UMAP, neighbours 7, least distance 0.1, seed 0"),
-        ("umap", "min_dist_1", 0.5, "UMAP, neighbours 15, least distance 0.5, seed 0"),
+        ("umap", "neighbours_1", 7, "UMAP, neighbours 7, minimum distance 0.1, seed 0"),
+        ("umap", "min_dist_1", 0.5, "UMAP, neighbours 15, minimum distance 0.5, seed 0"),
         ("pca50-tsne", "perplexity_1", 9.0, "PCA-50 → t-SNE, perplexity 9, seed 0"),
     ],
 )
@@ -209,11 +209,11 @@ def test_aligning_turns_the_second_map_onto_the_first(store):
 
 def test_umaps_are_drawn_together_by_one_job(store, monkeypatch):
     app = opened(align="umap")
-    assert any("must be by UMAP" in c.value for c in app.caption) and states(app) == ["ready", "ready"]
+    assert any("all made with UMAP" in c.value for c in app.caption) and states(app) == ["ready", "ready"]
     app = opened(align="umap", panes=3, space_1=store["ae"], map_1="umap", space_2=store["vae"], map_2="umap",
                  map_3="pca", neighbours_1=9, neighbours_2=20)  # fmt: skip
     assert states(app) == ["making", "making", "ready"]
-    assert {p["sub"] for p in spec(app)["panes"][:2]} == {"UMAP, neighbours 9, least distance 0.1, seed 0, together"}
+    assert {p["sub"] for p in spec(app)["panes"][:2]} == {"UMAP, neighbours 9, minimum distance 0.1, seed 0, aligned"}
     (job,) = jobs.jobs(lane=jobs.TASKS_LANE)
     assert [space for space, _checksum in job.config["together"]] == [store["ae"], store["vae"]]
     monkeypatch.setattr(map_task, "warm", lambda: None)
@@ -267,7 +267,7 @@ def test_a_selection_is_shown_with_the_mean_codes(store):
     brushed(app, selected=np.array([3, 5, 8], np.int32))
     assert "3 selected" in headings(app)
     captions = [caption for image in app.get("image") for caption in image.captions if caption]
-    assert captions[0] == "Mean of the pixels" and [c.startswith("Mean code of ") for c in captions[1:]] == [True] * 2
+    assert captions[0] == "Mean image" and [c.startswith("Mean code of ") for c in captions[1:]] == [True] * 2
     app.selectbox(key="count").set_value(500).run()
     assert headings(whole(app)) == [], "of other points nothing is selected"
 

@@ -1,4 +1,4 @@
-"""Several at once on the Train page: lists become runs, watched as one, ending as a picture of what a code buys."""
+"""Several runs at once on the Train page: lists become runs, watched as one, ending as a picture of what a code buys."""
 
 import dataclasses
 import json
@@ -64,7 +64,7 @@ def test_a_list_is_read(name, text, values):
 )
 def test_what_the_link_asks_for_is_not_folded_away(empty_store, link, open_):
     at = page(train_family="beta_vae", **link)
-    folded = lambda: not next(e for e in at.expander if e.label == "Several at once").proto.expanded  # noqa: E731
+    folded = lambda: not next(e for e in at.expander if e.label == "Several runs at once").proto.expanded  # noqa: E731
     assert folded() != open_
     at.text_input(key="train_list_latent_dim").set_value("2, 3").run().run()
     assert not folded()
@@ -80,7 +80,7 @@ def test_a_grid_is_every_combination_and_seed():
     ]  # fmt: skip
     assert form.grid(config, {}) == [config]
     assert len(form.grid(config, {"beta": list(range(8))}, 8)) == 64
-    with pytest.raises(ValueError, match="at most 64 runs at once, these lists make 72"):
+    with pytest.raises(ValueError, match="at most 64 runs, these lists give 72"):
         form.grid(config, {"beta": list(range(9))}, 8)
 
 
@@ -103,7 +103,7 @@ def test_lists_of_the_form_become_one_sweep(empty_store):
     ("lists", "sentence"),
     [({"beta": "1, x"}, "Beta must be a number, got 'x'"), ({"beta": "1, -1"}, "Beta must be in 0.0..1000.0, got -1.0"),
      ({"latent_dim": "2, 2.5"}, "Latent_dim must be a whole number, got 2.5"),
-     ({"hidden": ",".join(map(str, range(1, 66)))}, "At most 64 runs at once, these lists make 65")],
+     ({"hidden": ",".join(map(str, range(1, 66)))}, "A sweep may have at most 64 runs, these lists give 65")],
 )  # fmt: skip
 def test_a_wrong_list_is_one_sentence(empty_store, lists, sentence):
     at = page(train_family="beta_vae", **{f"train_list_{name}": text for name, text in lists.items()})
@@ -123,10 +123,7 @@ def test_what_is_here_is_not_trained_again(empty_store):
     trained([config])
     link = {"train_family": "vae", "train_limit": "100", "train_hidden": "8", "train_epochs": "1"}
     at = page(**link, train_list_latent_dim="2,3")
-    assert (
-        "1 of them are here" in texts(at.caption)
-        and at.button(key="train_start").label == "Train the one that is missing"
-    )
+    assert "1 of them are here" in texts(at.caption) and at.button(key="train_start").label == "Train the missing run"
     trained([dataclasses.replace(config, model=dataclasses.replace(config.model, latent_dim=3))])
     at.run()
     assert "train_start" not in keys(at) and "nothing to train" in texts(at.success)
@@ -255,7 +252,7 @@ def test_a_sweep_is_one_row_of_the_queue(empty_store):
 
 @pytest.mark.parametrize(
     ("link", "kind", "words"),
-    [("../../etc", "warning", "a sweep that cannot be"), ("0123456789ab-0123456789ac", "info", "None of the runs")],
+    [("../../etc", "warning", "no valid sweep"), ("0123456789ab-0123456789ac", "info", "None of the runs")],
 )
 def test_a_sweep_that_cannot_be(empty_store, link, kind, words):
     assert words in texts(getattr(page(sweep=link), kind))

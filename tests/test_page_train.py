@@ -380,7 +380,7 @@ def player(at: AppTest, which: int = 0) -> tuple[dict, dict]:
 
 def test_a_browser_that_cannot_play_gets_a_sheet(store):
     at = open_page("pages/lab/train.py", None, False, job=store["vae"])
-    assert not at.exception and not at.main.get("bidi_component") and "lacks something" in texts(at.caption)
+    assert not at.exception and not at.main.get("bidi_component") and "lacks a function" in texts(at.caption)
     slider = next(s for s in at.select_slider if s.label == "Epoch shown")
     assert slider.value == "1"
     slider.set_value("0.25").run()

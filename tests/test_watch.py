@@ -200,7 +200,7 @@ def test_a_job_begins_when_all_before_it_have_ended(empty_store):
     with jobs.opened() as db:
         db.execute("UPDATE jobs SET state = 'running', progress = '{\"seconds_left\": 4.5}' WHERE id = 1")
     assert [job.starts_in for job in jobs.jobs()] == [None, 4.5, 24.5]
-    assert state_text(jobs.jobs()[2]) == "waits, number 2 in the queue, begins in about 20 s"
+    assert state_text(jobs.jobs()[2]) == "waiting, number 2 in the queue, starts in about 20 s"
 
 
 def test_a_sweep_runs_side_by_side_so_it_is_waited_for_once(empty_store):
@@ -216,7 +216,7 @@ def test_nobody_knows_behind_a_job_that_is_paused_or_that_says_nothing(empty_sto
     assert [job.starts_in for job in jobs.jobs()] == [0.0, 10.0, None]
     jobs.pace(first.id, "pause")
     assert [job.starts_in for job in jobs.jobs()] == [0.0, None, None]
-    assert state_text(jobs.jobs()[1]) == "waits, number 2 in the queue"
+    assert state_text(jobs.jobs()[1]) == "waiting, number 2 in the queue"
 
 
 def test_a_run_that_is_resumed_is_expected_to_take_what_was_left(empty_store):
