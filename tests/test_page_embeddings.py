@@ -275,7 +275,7 @@ def test_a_selection_is_shown_with_the_mean_codes(store):
 def test_neighbours_in_pixels_spaces_and_maps(store):
     app = opened(space_1=store["ae"], space_2=store["vae"], map_2="latent")
     brushed(app, point=12)
-    assert headings(app)[0].startswith("The 10 nearest of ") and headings(app)[0].endswith("number 12")
+    assert headings(app)[0].startswith("The 10 nearest neighbours of ") and headings(app)[0].endswith("number 12")
     assert app.query_params["point"] in ("12", ["12"])
     looks = [
         map_state.look_at(panes.Choice(store[f], m), "mnist-5k", 300) for f, m in (("ae", "pca"), ("vae", "latent"))
@@ -310,7 +310,7 @@ def test_a_digit_of_ones_own_lands_in_every_map(store):
     app = opened(space_1=store["vae"], space_2=panes.PIXELS, guest_own=mine)
     for i, pane in enumerate(spec(app)["panes"]):
         np.testing.assert_allclose(pane["own"], xy(app, i)[42], atol=1e-3)
-    assert headings(app) == ["The 10 nearest of your own digit"]
+    assert headings(app) == ["The 10 nearest neighbours of your own digit"]
     assert parcel(app, "atlas")[1]["own"].shape == (784,)
     looks = [map_state.look_at(panes.Choice(panes.RANDOM, "pca"), "mnist-5k", 300)]
     assert details.places(looks, mine) == [None], "random codes know no digit"
@@ -369,7 +369,10 @@ def test_codes_that_are_no_numbers(store, monkeypatch):
     app = opened(space_1=store["vae"], space_2=store["ae"], map_1="pca")
     assert states(app) == ["stopped", "ready"] and "NaN or infinity in 300 of 300" in spec(app)["panes"][0]["note"]
     brushed(app, selected=np.array([3, 5], np.int32), point=7)
-    assert headings(app) == ["2 selected", f"The 10 nearest of {map_state.labels('mnist-5k', 300)[7]}, number 7"]
+    assert headings(app) == [
+        "2 selected",
+        f"The 10 nearest neighbours of {map_state.labels('mnist-5k', 300)[7]}, number 7",
+    ]
     app.selectbox(key="map_1").set_value("tsne").run()
     assert states(whole(app)) == ["making", "ready"], "the queue will say it"
     app.selectbox(key="colour").set_value(f"error-{store['vae']}").run()

@@ -1,4 +1,4 @@
-"""Several runs at once on the Train page: lists become runs, watched as one, ending as a picture of what a code buys."""
+"""Several runs at once on the Train page: lists become runs, watched as one, with their rate and distortion."""
 
 import dataclasses
 import json

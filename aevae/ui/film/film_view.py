@@ -266,7 +266,7 @@ def texts() -> dict[str, str]:
         "step": _("step {}"),
         "untrained": _("before training"),
         "play": _("Play"),
-        "pause": _("Pause"),
+        "pause": _("Stop"),
         "newest": _("Newest"),
         "now": _("now"),
         "following": _("follows the training"),
