@@ -377,7 +377,7 @@ def test_a_picture_travels_in_the_link(empty_store, test_digits):
 def test_every_picture_fits_in_the_link():
     noise = np.random.default_rng(8).integers(0, 256, (1, 28, 28)).astype(np.float32) / 255
     text = digits.pack_picture(noise)
-    assert len(text) <= digits.LONGEST_LINK
+    assert len(text) <= digits.MAX_LINK_CHARACTERS
     np.testing.assert_array_equal(digits.unpack_picture(text), noise)
 
 

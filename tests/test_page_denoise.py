@@ -203,7 +203,7 @@ def test_what_the_browser_sends_holds_and_stays(store, mounted):
     ],
 )
 def test_what_makes_no_sense_is_dropped(store, mounted, payload):
-    assert denoise_view.heard(payload) == {}
+    assert denoise_view.state_of(payload) == {}
     at = mounted.send(page(live=True), **payload)
     assert (mounted.spec["kind"], mounted.spec["level"], mounted.spec["seed"]) == ("gaussian", 0.5, 0)
     assert pick(at, "slider", "times").value == 1

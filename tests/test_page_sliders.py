@@ -304,7 +304,7 @@ def test_a_letter_sets_the_code_and_is_acknowledged(store):
     live_view.receive({"z": [0.5, -1, 2.0], "n": 3}, bank, "bank")
     live_view.receive({"z": [0.5, -99, 2.0], "n": 4}, bank, "pad")
     assert st.session_state["z"].split(",")[0] == "0.5" and float(st.session_state["z"].split(",")[1]) > -99
-    assert st.session_state[live_view.READ] == {"bank": 3, "pad": 4}
+    assert st.session_state[live_view.LAST_MESSAGES] == {"bank": 3, "pad": 4}
 
 
 @pytest.mark.parametrize(
@@ -334,7 +334,10 @@ def test_hostile_letters_change_nothing(store, z):
     st.session_state["z"] = "0.5,1,2"
     for n in (None, -1, 2.5, "7", True, 2**60, [1]):
         live_view.receive({"z": z, "n": n}, bank, "bank")
-        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(live_view.READ, {}).get("bank") in (None, 3)
+        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(live_view.LAST_MESSAGES, {}).get("bank") in (
+            None,
+            3,
+        )
 
 
 @pytest.mark.parametrize("model", ["vae", "ae"])

@@ -74,19 +74,19 @@ st.caption(
 st.header(_("Again and again"), anchor=False)
 st.caption(
     _("From the left: the noisy digit, then the output of the model after 1 to {} applications.").format(
-        denoise_view.MOST
+        denoise_view.MAX_TIMES
     )
 )
 for run in runs:
     moved = [denoise_view.errors(clean, image)[0] for image in walks[run.name]]
     st.markdown(
         _("**{}** · SSE {:.1f} noisy, {:.1f} after one, {:.1f} after {}").format(
-            labels[run.name], moved[0], moved[1], moved[-1], denoise_view.MOST
+            labels[run.name], moved[0], moved[1], moved[-1], denoise_view.MAX_TIMES
         )
     )
     image_sheets.show(
-        walks[run.name], denoise_view.MOST + 1, scale=4, gap=4, width="stretch",
-        alt=_("{}: the noisy digit and {} applications").format(labels[run.name], denoise_view.MOST),
+        walks[run.name], denoise_view.MAX_TIMES + 1, scale=4, gap=4, width="stretch",
+        alt=_("{}: the noisy digit and {} applications").format(labels[run.name], denoise_view.MAX_TIMES),
     )  # fmt: skip
 
 layout.explain(

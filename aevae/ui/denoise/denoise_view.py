@@ -17,14 +17,15 @@ from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
+from aevae.ui.shared.message import SEQUENCE_NUMBER, Integer, Number, OneOf, valid_fields
 from aevae.ui.shared.run_picker import DIGIT, LEVEL, NOISE, SEED
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
 DIGITS = 200  # test digits behind a point of the curve
 SIDE = 112  # pixels on the screen: four for each of the picture's
-MOST = 10  # applications
-MOST_SEED = 2**31 - 1
-TIMES, LAYER, LETTER = "times", "noise_layer", "noise_letter"  # session: strokes; number of the last letter read
+MAX_TIMES = 10  # applications
+MAX_SEED = 2**31 - 1
+TIMES, LAYER, LAST_MESSAGE = "times", "noise_layer", "noise_letter"  # session; strokes; sequence number
 LAYER_CHARS = 4 * -(-2 * 784 // 3)  # of base64
 UNSEEN = "noise_unseen"
 
@@ -84,11 +85,11 @@ def pick_noise(seen: bool = True) -> Spoiling:
                 _("Noise level"), 0.0, 1.0, 0.5, 0.01, key=LEVEL, help=noise_help()[kind], bind="query-params"
             )
             seed = url_values.field(
-                st.number_input, _("Seed"), 0, MOST_SEED, 0, key=SEED, width=110,
+                st.number_input, _("Seed"), 0, MAX_SEED, 0, key=SEED, width=110,
                 help=_("The same seed gives the same noise again."),
             )  # fmt: skip
         times = st.slider(
-            _("Times applied"), 1, MOST, 1, key=TIMES, bind="query-params",
+            _("Times applied"), 1, MAX_TIMES, 1, key=TIMES, bind="query-params",
             help=_("How often the model is applied: each output is the next input."),
         )  # fmt: skip
         layer = st.session_state.get(LAYER)
@@ -114,9 +115,9 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) 
         "level": spoiling.level,
         "seed": spoiling.seed,
         "times": spoiling.times,
-        "most": MOST,
-        "most_seed": MOST_SEED,
-        "n": st.session_state.get(LETTER, 0),
+        "most": MAX_TIMES,
+        "most_seed": MAX_SEED,
+        "n": st.session_state.get(LAST_MESSAGE, 0),
         "key": DIGIT,
         "clean": name,
         "models": [
@@ -133,7 +134,9 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) 
     arrays = {"clean": np.asarray(clean, np.float32).reshape(-1), **_draws(spoiling.seed)}
     if spoiling.layer is not None:
         arrays |= dict(zip(("cover", "ink"), spoiling.layer.reshape(2, -1), strict=True))
-    component.mount("noise", "noise_live", spec, arrays, programs=[run.name for run in runs], height=480, on_send=hear)
+    component.mount(
+        "noise", "noise_live", spec, arrays, programs=[run.name for run in runs], height=480, on_send=receive
+    )
 
 
 def _texts() -> dict[str, str]:
@@ -163,32 +166,25 @@ def _draws(seed: int) -> dict[str, np.ndarray]:
     return draws(seed)
 
 
-def hear(payload: dict) -> None:
-    """Take over what the browser sent, as far as it makes sense; each field stands for itself."""
-    for key, value in heard(payload).items():
-        st.session_state[key] = value
+def receive(payload: dict) -> None:
+    """Handle a message of the browser: each field that fits goes into the session."""
+    st.session_state.update(state_of(payload))
 
 
-def heard(payload: dict) -> dict:
-    """State key -> value of the fields of a payload that are what they should be."""
-    out = {}
-    if payload.get("kind") in tuple(noise_titles()):
-        out[NOISE] = payload["kind"]
-    level = payload.get("level")
-    if _number(level) and 0 <= level <= 1:
-        out[LEVEL] = round(float(level), 2)
-    for field, key, low, high in (("seed", SEED, 0, MOST_SEED), ("times", TIMES, 1, MOST), ("n", LETTER, 0, 2**53)):
-        value = payload.get(field)
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            out[key] = value
+def state_of(payload: dict) -> dict:
+    """State key -> value of the fields of a message that fit."""
+    schema = {
+        "kind": OneOf(tuple(noise_titles())), "level": Number(0, 1), "seed": Integer(0, MAX_SEED),
+        "times": Integer(1, MAX_TIMES), "n": SEQUENCE_NUMBER,
+    }  # fmt: skip
+    keys = {"kind": NOISE, "level": LEVEL, "seed": SEED, "times": TIMES, "n": LAST_MESSAGE}
+    found = {keys[name]: value for name, value in valid_fields(payload, schema).items()}
+    if LEVEL in found:
+        found[LEVEL] = round(float(found[LEVEL]), 2)
     if "layer" in payload:
         with contextlib.suppress(ValueError):
-            out[LAYER] = read_layer(payload["layer"])
-    return out
-
-
-def _number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            found[LAYER] = read_layer(payload["layer"])
+    return found
 
 
 def read_layer(text: str | None) -> np.ndarray | None:
@@ -232,11 +228,11 @@ def errors_shown(squared: float, decibel: float) -> tuple[float, str]:
 
 
 def walk(run, noisy: np.ndarray) -> np.ndarray:
-    """The noisy image (1, 28, 28), then what a run makes of it, applied 1 to `MOST` times: (MOST + 1, 1, 28, 28).
+    """The noisy image, then the output of a run after 1 to `MAX_TIMES` applications; cached for all sessions.
 
-    Computed once for all who look at it.
+    noisy: (1, 28, 28). Returns (MAX_TIMES + 1, 1, 28, 28).
     """
-    return apply_again(lambda images: cached.applied(run, "reconstruct", images), noisy[None], MOST)[:, 0]
+    return apply_again(lambda images: cached.applied(run, "reconstruct", images), noisy[None], MAX_TIMES)[:, 0]
 
 
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:

@@ -14,6 +14,7 @@ import streamlit as st
 from aevae.browser.blob import class_numbers
 from aevae.ui.i18n import _
 from aevae.ui.live import component
+from aevae.ui.shared.message import Number, valid_fields
 
 READOUT_PIXELS = 19  # height of the line under the plane that shows the coordinates or the name under the pointer
 MAX_LARGE_POINTS = 2000  # a larger cloud has smaller points
@@ -173,12 +174,8 @@ def pick_cell(
     return index if index is not None and index < count else None
 
 
-def _inside(payload, extent) -> tuple[float, float] | None:
+def _inside(payload: dict, extent: tuple[float, float, float, float]) -> Point | None:
     """The point that the browser sent; None unless it is two numbers inside the extent."""
-    try:
-        x, y = float(payload["x"]), float(payload["y"])
-    except (TypeError, KeyError, ValueError):
-        return None
     x0, x1, y0, y1 = extent
-    fits = min(x0, x1) <= x <= max(x0, x1) and min(y0, y1) <= y <= max(y0, y1)
-    return (x, y) if fits else None
+    found = valid_fields(payload, {"x": Number(min(x0, x1), max(x0, x1)), "y": Number(min(y0, y1), max(y0, y1))})
+    return (float(found["x"]), float(found["y"])) if len(found) == 2 else None

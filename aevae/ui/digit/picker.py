@@ -17,6 +17,7 @@ from aevae.ui.digit import canvas
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, markdown, url_values
+from aevae.ui.shared.message import AnyOf, Boolean, Integer, ListOf, Record, Repeated, valid_fields
 from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of
 
 COLUMNS, ROWS = 10, 4
@@ -24,11 +25,17 @@ MAX_PILLS = 20  # classes on offer side by side
 PIXELS = 28 * 28
 WAYS = ("pick", "draw", "upload", "camera")
 
-# What a drawing may be (constants of digit/draw.js): strokes {erase, width, points: [x, y, pressure, ...]}
+# A drawing, with the limits of digit/draw.js. A captured pointer may leave the board by the board's own size.
 BOARD = 2800  # x and y: tenths of a pixel of the board
-MOST_STROKES, MOST_POINTS = 200, 20_000
+MAX_STROKES, MAX_POINTS = 200, 20_000
 WIDTHS = (8, 48)
-LONGEST_LINK = 1200  # characters of a picture in the link; 784 bytes that do not shrink need 1,060
+PLACE, PRESSURE, GREY = Integer(-BOARD, 2 * BOARD), Integer(0, 100), Integer(0, 255)
+STROKE = {"erase": Boolean(), "width": Integer(*WIDTHS), "points": Repeated((PLACE, PLACE, PRESSURE), MAX_POINTS)}
+DRAWING = {
+    "strokes": ListOf(Record(STROKE), 0, MAX_STROKES),
+    "pixels": AnyOf((ListOf(GREY, 0, 0), ListOf(GREY, PIXELS, PIXELS))),
+}
+MAX_LINK_CHARACTERS = 1200  # characters of a picture in the link; 784 bytes that do not shrink need 1,060
 
 
 def pick_digit(
@@ -317,9 +324,12 @@ def _models_of_session() -> list[str]:
 
 
 def _take_drawing(key: str, payload: dict) -> None:
-    """What the board sends when the hand rests. A drawing without ink is none; what is no drawing is ignored."""
-    pixels, strokes = payload.get("pixels"), payload.get("strokes")
-    if not (_are_strokes(strokes) and (pixels == [] or _are_pixels(pixels))):
+    """Store the drawing that the board sends when the pen rests; an empty board removes the own image."""
+    found = valid_fields(payload, DRAWING)
+    if len(found) < len(DRAWING):
+        return
+    pixels, strokes = found["pixels"], found["strokes"]
+    if sum(len(stroke["points"]) for stroke in strokes) > 3 * MAX_POINTS:
         return
     own = np.array(pixels, np.float32).reshape(1, 28, 28) / 255 if any(pixels) else None
     st.session_state[f"{key}_drawing"] = {"strokes": strokes, "own": own}
@@ -327,32 +337,6 @@ def _take_drawing(key: str, payload: dict) -> None:
         _forget_own(key)
     else:
         st.session_state[f"{key}_own"] = own
-
-
-def _are_whole(values, low: int, high: int) -> bool:
-    return isinstance(values, list) and all(type(v) is int and low <= v <= high for v in values)
-
-
-def _are_pixels(values) -> bool:
-    return isinstance(values, list) and len(values) == PIXELS and _are_whole(values, 0, 255)
-
-
-def _are_strokes(values) -> bool:
-    """Within the limits above; a captured pointer may leave the board by its own size."""
-    if not isinstance(values, list) or len(values) > MOST_STROKES or not all(isinstance(s, dict) for s in values):
-        return False
-    points = [stroke.get("points") for stroke in values]
-    if not all(isinstance(p, list) and p and len(p) % 3 == 0 for p in points):
-        return False
-    if sum(map(len, points)) > 3 * MOST_POINTS:
-        return False
-    places = all(_are_whole(p[0::3] + p[1::3], -BOARD, 2 * BOARD) and _are_whole(p[2::3], 0, 100) for p in points)
-    return places and all(
-        set(stroke) == {"erase", "width", "points"}
-        and type(stroke["erase"]) is bool
-        and _are_whole([stroke["width"]], *WIDTHS)
-        for stroke in values
-    )
 
 
 # -- the link --------------------------------------------------------------------------------------------------------
@@ -366,7 +350,7 @@ def pack_picture(picture: np.ndarray) -> str:
 
 def unpack_picture(text: str) -> np.ndarray | None:
     """What `pack_picture` was given, float32 (1, 28, 28); None for anything else."""
-    if len(text) > LONGEST_LINK:
+    if len(text) > MAX_LINK_CHARACTERS:
         return None
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)

@@ -15,6 +15,7 @@ from aevae.ui.embeddings.panes import Choice, request_of, title_of
 from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached, redraw
+from aevae.ui.shared.message import Integer, valid_fields
 
 QUICK = {"latent", "pca"}  # made at once, as long as there are few points
 FEW = 1000
@@ -150,9 +151,9 @@ def waiting(looks: Sequence[Look]) -> bool:
 def answer(payload: dict, looks: Sequence[Look]) -> None:
     """What the component asks for a pane's map, by its number: that it be given up, or made after all."""
     numbers, stopped = st.session_state.setdefault(_JOBS, {}), st.session_state.setdefault(_STOPPED, set())
-    for what in ("cancel", "make"):
-        number = payload.get(what)
-        if type(number) is not int or not 0 <= number < len(looks) or looks[number].request is None:
+    pane = Integer(0, len(looks) - 1)
+    for what, number in valid_fields(payload, {"cancel": pane, "make": pane}).items():
+        if looks[number].request is None:
             continue
         key = looks[number].errand.key
         if what == "cancel" and key in numbers:

@@ -17,7 +17,7 @@ from aevae.ui.embeddings.alignment import FIRST, FREE, affine, aligned, carried
 from aevae.ui.embeddings.colours import SHADES, shade, shades
 from aevae.ui.embeddings.map_state import QUICK, Look, answer, codes, images, labels
 from aevae.ui.embeddings.panes import title_of
-from aevae.ui.embeddings.selection import brush, heard
+from aevae.ui.embeddings.selection import brush, receive
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker
@@ -39,7 +39,7 @@ def show(
     now = brush(dataset, n)
 
     def on_send(payload: dict) -> None:
-        heard(payload, dataset, n)
+        receive(payload, dataset, n)
         answer(payload, looks)
 
     maps = aligned(looks) if align == FIRST else [look.xy for look in looks]

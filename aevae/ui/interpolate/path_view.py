@@ -18,6 +18,7 @@ from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, redraw, run_picker
+from aevae.ui.shared.message import SEQUENCE_NUMBER, ListOf, Number, valid_fields
 
 CORNERS = ("a", "b", "c", "d")
 FIRST = (1, 7, 0, 4)  # classes of the four digits at first; the way from 1 to 7 shows a hole well
@@ -26,7 +27,7 @@ PLACES = 41  # along a route, where distances are measured for the live view
 SHEET = 15  # the same on each side of a sheet
 PLACE = {2: ("t",), 4: ("across", "down")}  # number of digits -> state keys of the place between them; in the URL
 WALKS = {"linear": lerp, "spherical": slerp}
-LETTER = "scrub_letter"  # session: number of the last letter read
+LAST_MESSAGE = "scrub_letter"  # session: sequence number of the last message
 UNSEEN = "place_unseen"
 
 
@@ -195,8 +196,8 @@ def scrub(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> 
 @redraw.fragment
 def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> None:
     at = pick_place(len(spec["keys"]), seen=False)
-    spec = {**spec, "at": at, "n": st.session_state.get(LETTER, 0)}
-    component.mount("scrub", "scrub_live", spec, arrays, programs=runs, height=340, on_send=hear)
+    spec = {**spec, "at": at, "n": st.session_state.get(LAST_MESSAGE, 0)}
+    component.mount("scrub", "scrub_live", spec, arrays, programs=runs, height=340, on_send=receive)
     st.caption(
         _(
             "Below each image: the distance of its code to the nearest real code along the whole path, in typical "
@@ -298,19 +299,14 @@ def _texts() -> dict[str, str]:
     }
 
 
-def hear(payload: dict) -> None:
-    """Take over the place that the browser sent, if it is one."""
-    at, letter = payload.get("at"), payload.get("n")
-    keys = PLACE.get(2 * len(at), ()) if isinstance(at, list) else ()
-    if keys and all(_part(value) for value in at):
-        for key, value in zip(keys, at, strict=True):
-            st.session_state[key] = round(float(value), 2)
-    if isinstance(letter, int) and not isinstance(letter, bool) and 0 <= letter <= 2**53:
-        st.session_state[LETTER] = letter
-
-
-def _part(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+def receive(payload: dict) -> None:
+    """Handle a message of the browser, {at: position between the digits, n: sequence number}."""
+    found = valid_fields(payload, {"at": ListOf(Number(0, 1), 1, 2), "n": SEQUENCE_NUMBER})
+    at = found.get("at", [])
+    for key, value in zip(PLACE.get(2 * len(at), ()), at, strict=True):
+        st.session_state[key] = round(float(value), 2)
+    if "n" in found:
+        st.session_state[LAST_MESSAGE] = found["n"]
 
 
 # -- steps on the page: pictures that wrap, each with a bar and a number that stay readable at every width -------------

@@ -96,8 +96,7 @@ def plane(name: str) -> None:
     take = url_values.taker({key: key for key in ranges}, ranges)
 
     def taken(payload: dict) -> None:
-        live_view.read(payload, "pad")
-        z = live_view.believable(payload.get("z"), 2)
+        z = live_view.receive_code(payload, 2, "pad")
         if z is not None:
             take(dict(zip(ranges, map(float, latent_code.clip(z, bank)), strict=True)))
 

@@ -4,12 +4,12 @@ Streamlit binds its own widgets to the address by itself; these are for what a l
 pages share.
 """
 
-import math
 from collections.abc import Callable, Mapping
 
 import streamlit as st
 
 from aevae.ui.shared import address
+from aevae.ui.shared.message import Integer, Number, valid_fields
 
 Range = tuple[float, float, float]  # default, least, most; all whole: whole numbers only
 
@@ -55,9 +55,9 @@ def taker(names: Mapping[str, str], ranges: Mapping[str, Range]) -> Callable[[di
     """
 
     def take(payload: dict) -> None:
-        came = {key: payload.get(name) for name, key in names.items()}
-        if all(_fits(value, ranges[key]) for key, value in came.items()):
-            st.session_state.update({key: _within(value, ranges[key]) for key, value in came.items()})
+        found = valid_fields(payload, {name: _kind(ranges[key]) for name, key in names.items()})
+        if len(found) == len(names):
+            st.session_state.update({names[name]: value for name, value in found.items()})
 
     return take
 
@@ -66,9 +66,8 @@ def _is_whole(bounds: Range) -> bool:
     return all(isinstance(v, int) for v in bounds)
 
 
-def _fits(value, bounds: Range) -> bool:
-    kinds = (int,) if _is_whole(bounds) else (int, float)
-    return type(value) in kinds and math.isfinite(value) and bounds[1] <= value <= bounds[2]
+def _kind(bounds: Range) -> Integer | Number:
+    return Integer(*bounds[1:]) if _is_whole(bounds) else Number(*bounds[1:])
 
 
 def _within(value: float, bounds: Range) -> float:
@@ -81,4 +80,4 @@ def _read(text: str, bounds: Range) -> float:
         value = int(text) if _is_whole(bounds) else float(text)
     except ValueError:
         return bounds[0]
-    return value if _fits(value, bounds) else bounds[0]
+    return value if _kind(bounds).fits(value) else bounds[0]

@@ -15,12 +15,14 @@ from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker
+from aevae.ui.shared.message import SEQUENCE_NUMBER, ListOf, Number, valid_fields
 from aevae.ui.shared.run_picker import DIGIT
 from aevae.ui.sliders import latent_code, server_view
 from aevae.ui.sliders.latent_code import Bank
 
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
-READ = "z_read"  # session: component -> number of its last letter
+LAST_MESSAGES = "z_read"  # session: component -> sequence number of its last message
+MAX_CODE = 1e30  # of a number of the code; float32 holds it
 GRID = 15  # pictures a side of the manifold
 FIRST_CORNERS = (0, 1, 7)  # classes of the three digits of a plane at first
 COMFORT = 2.0  # standard deviations
@@ -61,7 +63,7 @@ def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
         "amounts": [bank.amount(d) for d in range(bank.latent_dim)],
         "alive": len(bank.alive),
         "gauge": gauge(bank),
-        "read": st.session_state.get(READ, {}),
+        "read": st.session_state.get(LAST_MESSAGES, {}),
         "texts": _bank_texts(bank),
     }
     arrays = {
@@ -125,7 +127,7 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
         "models": _models([bank.name, *beside]),
         "grid": GRID,
         "classes": names if len(names) <= picker.MAX_PILLS else [],
-        "read": {"pad": st.session_state.get(READ, {}).get("pad", 0)},
+        "read": {"pad": st.session_state.get(LAST_MESSAGES, {}).get("pad", 0)},
         "texts": _pad_texts(bank),
     }
     arrays |= {
@@ -143,28 +145,20 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
 # -- what comes back -------------------------------------------------------------------------------------------------
 
 
-def receive(payload: dict, bank: Bank, who: str) -> None:
-    """A letter of the browser: {z: D numbers, n: which letter}. What does not fit is dropped."""
-    read(payload, who)
-    z = believable(payload.get("z"), bank.latent_dim)
+def receive(payload: dict, bank: Bank, component_name: str) -> None:
+    """Handle a message of the browser, {z: D numbers, n: sequence number}; fields that do not fit are ignored."""
+    z = receive_code(payload, bank.latent_dim, component_name)
     if z is not None:
         latent_code.set_code(z, bank)
 
 
-def read(payload: dict, who: str) -> None:
-    """Remember which letter was the last."""
-    n = payload.get("n")
-    if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53:
-        st.session_state[READ] = {**st.session_state.get(READ, {}), who: n}
-
-
-def believable(z, latent_dim: int) -> np.ndarray | None:
-    """z as a code (D,) float32 if it is a list of `latent_dim` finite numbers, else None."""
-    if not isinstance(z, list) or len(z) != latent_dim:
-        return None
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e30 for v in z):
-        return None  # NaN is not smaller either
-    return np.array(z, np.float32)
+def receive_code(payload: dict, latent_dim: int, component_name: str) -> np.ndarray | None:
+    """The code (D,) float32 of a message, None without one; the session keeps the message's sequence number."""
+    z = ListOf(Number(-MAX_CODE, MAX_CODE), latent_dim, latent_dim)
+    found = valid_fields(payload, {"z": z, "n": SEQUENCE_NUMBER})
+    if "n" in found:
+        st.session_state[LAST_MESSAGES] = {**st.session_state.get(LAST_MESSAGES, {}), component_name: found["n"]}
+    return np.array(found["z"], np.float32) if "z" in found else None
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------
