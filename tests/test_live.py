@@ -279,7 +279,7 @@ def test_what_did_not_come_is_asked_for_again_after_a_while(store, receive, monk
     receive({"trouble": "network", "run": store["vae"]})
     receive({"trouble": "weights", "run": store["ae"]})
     assert component.trouble([store["vae"]])
-    monkeypatch.setattr(component, "_PATIENCE", 0.0)
+    monkeypatch.setattr(component, "_RETRY_SECONDS", 0.0)
     assert component.trouble([store["vae"]]) is None and component.trouble([store["ae"]])
 
 

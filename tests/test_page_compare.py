@@ -278,7 +278,7 @@ def test_dimensions_are_paired_and_follow_the_digit(store, asked):
     names = [store[family] for family in ("vae", "beta_vae", "ae")]
     runs, codes = [load_run(name) for name in names], [cached.codes(name) for name in names]
     dims = [int(d) for d in runs[0].latent_summary()["order"]]
-    walks = comparison.aligned(runs, codes, 0, dims, views.STEPS)
+    walks = comparison.aligned(runs, codes, 0, dims, views.NUM_STEPS)
     assert strips().count("<img") == sum(strip is not None for walk in walks for strip in walk) == 9
     assert all(f"z{strip.dim} <i>r = {strip.r:+.2f}" in strips() for strip in walks[1])
     before = strips()
@@ -289,7 +289,7 @@ def test_dimensions_are_paired_and_follow_the_digit(store, asked):
 def test_best_and_worst_are_of_the_shown_digits(store, asked):
     at = see(page(), "errors")
     run = load_run(store["vae"])
-    images = cached.test_digits()[0]
+    images = cached.shown_digits()[0]
     middle = np.median(comparison.squared_errors(images, run.reconstruct(images)))
     assert any(f"median squared error: {middle:.1f}" in text.value for text in at.markdown)
     assert len(at.get("image")) == 2 * 3

@@ -293,7 +293,7 @@ def test_a_chosen_digit_reaches_bank_and_pad(store):
     np.testing.assert_allclose(parcel(whole(app), "bank")[1]["home"], latent_code.clip(bank.codes[17], bank), rtol=1e-6)
     from aevae.ui.shared import cached
 
-    picture = cached.test_digits()[0][17]
+    picture = cached.shown_digits()[0][17]
     np.testing.assert_array_equal(parcel(app, "pad")[1]["picture"], np.rint(picture.ravel() * 255))
 
 

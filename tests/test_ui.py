@@ -119,7 +119,7 @@ def test_the_server_knows_the_menu_before_the_first_session():
 def test_the_first_page_needs_no_torch(shelf):
     code = (
         "from streamlit.testing.v1 import AppTest\nimport sys\nfrom aevae.ui.frame import layout\n"
-        "layout.WARM_UP_AFTER = 600\n"
+        "layout.WARM_UP_AFTER_SECONDS = 600\n"
         "at = AppTest.from_file('app.py', default_timeout=60).run()\n"
         "assert not at.exception, at.exception\n"
         "print('torch' in sys.modules)"
@@ -315,9 +315,9 @@ def choose_digit():
 
 
 def test_the_digit_is_in_the_link():
-    from aevae.ui.shared.cached import test_digits
+    from aevae.ui.shared.cached import shown_digits
 
-    images, labels = test_digits()
+    images, labels = shown_digits()
     assert images.shape == (1000, 1, 28, 28)
     assert (images.min(), images.max()) == (0, 1)
     at = AppTest.from_function(choose_digit)

@@ -112,7 +112,7 @@ def test_other_letters_ask_for_nothing(counts, letter):
 def test_pages_look_again_less_often_where_many_are_open(counts):
     assert monitoring.beat() == 1.0
     counts.sessions = 30
-    assert monitoring.beat() == pytest.approx(30 / monitoring.LOOKS) and monitoring.beat(5.0) == 5.0
+    assert monitoring.beat() == pytest.approx(30 / monitoring.POLLS_PER_SECOND) and monitoring.beat(5.0) == 5.0
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------

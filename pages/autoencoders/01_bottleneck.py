@@ -15,8 +15,8 @@ from aevae.ui.shared import cached, url_values
 template.begin(__doc__)
 k = url_values.numbers(lab.KEPT)["kept"]
 runs = [run for run in cached.finished(lab.FAMILIES) if run.dataset in datasets.DIGITS]
-found = cached.principal(lab.MOST)
-left = found.errors(cached.test_digits()[0].reshape(-1, 784))
+found = cached.principal(lab.MAX_COMPONENTS)
+left = found.errors(cached.shown_digits()[0].reshape(-1, 784))
 lab.through(runs, found, left, k)
 st.plotly_chart(lab.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
 lab.missing(runs)

@@ -29,7 +29,7 @@ if problem := component.trouble([]):
     st.caption(problem)
     shown = both[basis][1]
     image_sheets.show(0.5 + shown.reshape(-1, 28, 28) / (2 * np.abs(shown).max()), 10, alt=_("The directions"))
-    found = {"full": rotation.moments(cached.test_digits()[0].reshape(-1, 784), *both[basis])["full"]}
+    found = {"full": rotation.moments(cached.shown_digits()[0].reshape(-1, 784), *both[basis])["full"]}
 else:
     found = lab.turning(both, basis, d, {"pca_turn": (0, 0, 90), "pca_keep": (d, 1, d), "pca_digit": (3, 0, 9)})
     lab.absolute()
@@ -64,7 +64,7 @@ template.end(
         "largest angle, because its eigenvalue has a near neighbour."
     ).format(
         d, both["errors"][d],
-        rotation.moments(cached.test_digits()[0].reshape(-1, 784), *both["linear_ae"])["full"],
+        rotation.moments(cached.shown_digits()[0].reshape(-1, 784), *both["linear_ae"])["full"],
         both["angles"][0], both["angles"][-1],
     ),
     more=_(

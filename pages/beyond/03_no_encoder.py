@@ -25,7 +25,7 @@ with right, st.spinner(_("Opening the decoder ...")):
     lab.search(name, image, start)
 lab.memory(name)
 if cached.finished(lab.ENCODED):
-    lab.amortisation(lab.MANY if number is None else number)
+    lab.amortisation(lab.NUM_GAP_DIGITS if number is None else number)
 found = cached.run(name).metrics
 numbers = cached.shown_numbers(name)
 template.end(

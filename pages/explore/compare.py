@@ -17,7 +17,8 @@ VIEWS = {
 
 layout.page()
 pictured = cached.finished()
-names = run_picker.pick_models(max_selections=table.MOST, default=table.first_choice(pictured) if pictured else None)
+default = table.first_choice(pictured) if pictured else None
+names = run_picker.pick_models(max_selections=table.MAX_MODELS, default=default)
 runs = table.finished()
 chosen = sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
 

@@ -53,7 +53,7 @@ with picture:
 
 st.header(_("Error against noise level"), anchor=False)
 kind, seed = spoiling.kind, spoiling.seed
-count = min(denoise_view.DIGITS, len(cached.test_digits(dataset)[0]))
+count = min(denoise_view.NUM_CURVE_IMAGES, len(cached.shown_digits(dataset)[0]))
 with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(denoise_view.LEVELS))):
     curves = {labels[run.name]: denoise_view.model_curve(run, kind, seed, dataset) for run in runs}
     curves[_("noisy input")] = denoise_view.input_curve(kind, seed, dataset)

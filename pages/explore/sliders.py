@@ -10,8 +10,8 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, markdown, redraw, run_picker
 from aevae.ui.sliders import latent_code, live_view, server_view
 
-ROOM = 8  # sliders of the server's version that fit beside the picture; more of them scroll there
-GRID, STRIPS = 15, 16  # pictures a side; rows
+MAX_UNSCROLLED_SLIDERS = 8  # sliders of the server's version that fit beside the picture; more of them scroll there
+GRID_SIDE, MAX_STRIPS = 15, 16  # pictures a side; rows
 
 
 @redraw.fragment
@@ -70,7 +70,7 @@ def server_bank(bank: latent_code.Bank, z: np.ndarray, beside: list[str]) -> Non
 
 def slider_bank(bank: latent_code.Bank, z: np.ndarray) -> None:
     """The live dimensions; the dead ones folded beneath."""
-    with st.container(height=365 if len(bank.alive) > ROOM else "content", border=False, key="bank"):
+    with st.container(height=365 if len(bank.alive) > MAX_UNSCROLLED_SLIDERS else "content", border=False, key="bank"):
         latent_code.sliders(bank.alive, z, bank)
         if not bank.alive:
             st.info(_("No dimension of this code carries information: the decoder ignores the code."))
@@ -107,12 +107,12 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
     dims, here = (x, y), (float(z[x]), float(z[y]))
     left, right = st.columns(2, gap="large")
     with left:
-        xs, ys = server_view.grid_lines(bank, dims, GRID, by_prior)
-        places = [server_view.cell_place(i, xs, ys) for i in range(GRID * GRID)]
+        xs, ys = server_view.grid_lines(bank, dims, GRID_SIDE, by_prior)
+        places = [server_view.cell_place(i, xs, ys) for i in range(GRID_SIDE * GRID_SIDE)]
         names = [f"z{x} = {a:.2f}, z{y} = {b:.2f}" for a, b in places]
         canvas.pick_cell(
             "manifold",
-            canvas.Sheet(server_view.grid_sheet(bank, z, dims, xs, ys), GRID, GRID, names=names),
+            canvas.Sheet(server_view.grid_sheet(bank, z, dims, xs, ys), GRID_SIDE, GRID_SIDE, names=names),
             selected=server_view.nearest_cell(here, xs, ys),
             label=_("Decoded images over z{} and z{}; click to choose one").format(x, y),
             on_pick=lambda i: latent_code.place(dims, places[i], bank),
@@ -140,7 +140,7 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
 def strips(bank: latent_code.Bank, z: np.ndarray) -> None:
     """One dimension at a time."""
     st.header(_("One dimension at a time"), anchor=False)
-    rows = (bank.alive or bank.order.tolist())[:STRIPS]
+    rows = (bank.alive or bank.order.tolist())[:MAX_STRIPS]
     st.image(
         server_view.strips(bank, z, rows),
         alt=_("One row per dimension: the images while only this dimension changes"),

@@ -7,20 +7,20 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import cached, image_sheets, markdown
 from aevae.ui.shared.run_picker import run_labels
 
-DIGITS = 36
-LISTED = 12  # models in the table
+NUM_IMAGES = 36
+MAX_ROWS = 12  # models in the table
 
 
 def strip() -> None:
     """A row of real digits."""
     try:
-        images, _labels = cached.test_digits()
+        images, _labels = cached.shown_digits()
     except ValueError as problem:
         st.warning(markdown.escape(problem))
         return
     image_sheets.show(
-        images[:DIGITS],
-        columns=DIGITS // 2,
+        images[:NUM_IMAGES],
+        columns=NUM_IMAGES // 2,
         alt=_("Two rows of handwritten digits from MNIST, white on black"),
         width="stretch",
     )
@@ -70,13 +70,13 @@ def table(runs: list) -> None:
         return
     labels = run_labels(runs)
     lines = [f"| {_('model')} | {_('epochs')} | {_('squared error / image')} |", "|:---|---:|---:|"]
-    for run in runs[:LISTED]:
+    for run in runs[:MAX_ROWS]:
         error = run.metrics.get(run.dataset, {}).get("sse")
         number = f"{error:.1f}" if isinstance(error, int | float) else "–"
         lines.append(f"| {markdown.strip(labels[run.name])} | {run.epochs} | {number} |")
     st.markdown("\n".join(lines))  # st.dataframe would bring half a second of imports to the first page
-    if len(runs) > LISTED:
-        st.caption(_("{} more on the page Models.").format(len(runs) - LISTED))
+    if len(runs) > MAX_ROWS:
+        st.caption(_("{} more on the page Models.").format(len(runs) - MAX_ROWS))
 
 
 layout.page("aevae", _("What do a few numbers say about a handwritten digit?"))

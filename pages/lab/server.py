@@ -11,7 +11,7 @@ from aevae.ui.shared import markdown, redraw
 from aevae.ui.train.jobs import MAX_JOBS, job_label, state_text
 from aevae.ui.train.queue_panel import MAX_ACTIVE_ROWS
 
-BEAT = 5.0  # seconds between two looks
+POLL_SECONDS = 5.0  # seconds between two looks
 MEGABYTE = 1 << 20
 
 
@@ -73,7 +73,7 @@ layout.page()
 if not access.is_teacher():
     st.info(access.refusal())
     st.stop()
-redraw.fragment(look, run_every=monitoring.beat(BEAT))()
+redraw.fragment(look, run_every=monitoring.beat(POLL_SECONDS))()
 st.caption(
     _(
         "These are the numbers of this server process; the queue is the queue of all users. Prometheus reads them at "

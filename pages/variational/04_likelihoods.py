@@ -18,8 +18,8 @@ from aevae.ui.shared import address, cached, image_sheets, url_values
 
 MEAN_MSE = math.sqrt(392)  # sigma at which SSE / (2 sigma^2) is SSE / 784
 SIGMAS = (0.05, 0.1, 0.2, 0.3, 0.5, math.sqrt(0.5), 1.0, 1.4, 1.8, 2.2, 2.5, MEAN_MSE)
-HALF = 5  # which of them is the square root of 1/2
-DIRECTIONS = 300
+HALF_INDEX = 5  # which of them is the square root of 1/2
+NUM_DIRECTIONS = 300
 BINARY = r"-\log p(x|z)=-\sum_i x_i\log p_i+(1-x_i)\log(1-p_i)"
 GAUSSIAN = r"-\log p(x|z)=\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+392\log 2\pi\sigma^2\\"
 FORMULAS = {
@@ -34,9 +34,9 @@ FORMULAS = {
 def hidden_beta() -> int:
     """The best linear VAE at every sigma, under one slider; returns where it rests."""
     st.header(_("The β in σ"), anchor=False)
-    found, (images, labels) = cached.principal(DIRECTIONS), cached.test_digits()
+    found, (images, labels) = cached.principal(NUM_DIRECTIONS), cached.shown_digits()
     x = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]].reshape(10, -1)
-    shown = linear_vae.ladder(x, sampling.prior(10, DIRECTIONS, seed=3), found, SIGMAS)
+    shown = linear_vae.ladder(x, sampling.prior(10, NUM_DIRECTIONS, seed=3), found, SIGMAS)
     frames = []
     for sigma in SIGMAS:
         used, cost = linear_vae.active(found.variance, sigma**2).sum(), linear_vae.rate(found.variance, sigma**2)
@@ -45,10 +45,10 @@ def hidden_beta() -> int:
             {
                 "label": f"σ = {sigma:.3g}",
                 "note": _("SSE + {:.3g} · KL: {} directions used, {:.1f} nats").format(2 * sigma**2, used, cost),
-                "rows": [{"name": n, "bar": float(used) / DIRECTIONS * (k == "back")} for k, n in names.items()],
+                "rows": [{"name": n, "bar": float(used) / NUM_DIRECTIONS * (k == "back")} for k, n in names.items()],
             }
         )
-    at = {"sigma_at": (HALF, 0, len(SIGMAS) - 1)}
+    at = {"sigma_at": (HALF_INDEX, 0, len(SIGMAS) - 1)}
     now = int(url_values.numbers(at)["sigma_at"])
     if problem := component.trouble([]):
         st.caption(problem)
@@ -77,7 +77,7 @@ with right, st.spinner(_("Opening five decoders")):
     lab.rows(x, z, chosen)
 now = hidden_beta()
 name = "gaussian" if chosen == "all" else chosen
-numbers, s2, found = lab.said(name, x, z), SIGMAS[now] ** 2, cached.principal(DIRECTIONS)
+numbers, s2, found = lab.said(name, x, z), SIGMAS[now] ** 2, cached.principal(NUM_DIRECTIONS)
 told = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
 )

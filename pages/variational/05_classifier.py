@@ -22,7 +22,7 @@ kind = address.pick(
     st.pills, _("Image"), list(kinds), default="digit", required=True, key="picture_kind",
     format_func=kinds.get, wrap=True,
 )  # fmt: skip
-images, _labels = cached.test_digits()
+images, _labels = cached.shown_digits()
 left, right = st.columns([2, 5], gap="medium")
 with left:
     picked, _label, number = picker.pick_digit(default=7, models=())

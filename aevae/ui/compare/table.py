@@ -21,9 +21,9 @@ from aevae.ui.shared import address, cached, markdown, redraw, run_picker
 DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"
 KIND = "evaluate"
 FIRST = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # columns that the table begins with
-MOST = 6  # models side by side
+MAX_MODELS = 6  # models side by side
 BETTER, WORSE = "rgba(0, 114, 178, 0.25)", "rgba(213, 94, 0, 0.25)"
-LOOK = 1.0  # seconds between two looks at the queue
+POLL_SECONDS = 1.0  # seconds between two looks at the queue
 _ASKED, _SAID = "compare_asked", "compare_said"  # session: what was put on the queue by itself; what went wrong
 
 
@@ -230,7 +230,7 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
     if problem := st.session_state.pop(_SAID, ""):
         st.error(markdown.escape(problem))
     if any(job.active for job in active):
-        redraw.fragment(_under_way, run_every=LOOK)()
+        redraw.fragment(_under_way, run_every=POLL_SECONDS)()
     shown = {run.name for run in chosen}
     for job in active:
         wanted = job.config.get("metrics", ())

@@ -20,9 +20,9 @@ from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, image_sheets, markdown, opening, run_picker, url_values
 
-EXTREMES, DIMS, STEPS = 8, 6, 7
-ACROSS = 3  # models in a row
-SHEET = (5, 8)  # samples: rows and columns
+NUM_EXTREMES, MAX_DIMS, NUM_STEPS = 8, 6, 7
+MODELS_PER_ROW = 3  # models in a row
+SAMPLE_GRID = (5, 8)  # samples: rows and columns
 _GRID = (
     "<style>.strips{overflow-x:auto}.strips table{border-collapse:collapse}"
     ".strips th,.strips td{padding:2px 14px 6px 0;text-align:left;font-weight:400;"
@@ -125,7 +125,7 @@ def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset
 @st.cache_data(max_entries=4, show_spinner=False)
 def _gaussian(dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
     try:
-        return tradeoff.gaussian_bound(cached.test_digits(dataset)[0])
+        return tradeoff.gaussian_bound(cached.shown_digits(dataset)[0])
     except (ValueError, OSError):
         return None
 
@@ -150,9 +150,9 @@ def kl_over_training(runs: Sequence) -> None:
             persist_state="session",
         ) if len(times) > 1 else times[0]  # fmt: skip
         top = 1.05 * max(float(kl.max()) for kl in films.values())
-    across = min(ACROSS, len(rated))
-    for row in range(0, len(rated), ACROSS):
-        for column, run in zip(st.columns(across), rated[row : row + ACROSS], strict=False):
+    across = min(MODELS_PER_ROW, len(rated))
+    for row in range(0, len(rated), MODELS_PER_ROW):
+        for column, run in zip(st.columns(across), rated[row : row + MODELS_PER_ROW], strict=False):
             kl = films[run.name]
             now = kl[comparison.frame_at(run.film["epoch"], epoch)]
             order = np.argsort(-kl[-1], kind="stable")
@@ -183,11 +183,11 @@ def dimensions(runs: Sequence, dataset: str) -> None:
         _image, _label, number = picker.pick_digit(upload=False, dataset=dataset, label=_("Start image"))
         with st.spinner(_("Encoding the test images ...")):
             codes = [cached.codes(run.name, dataset) for run in smooth]
-            dims = [int(d) for d in cached.latent_summary(smooth[0].name)["order"][:DIMS]]
-            walks = comparison.aligned(smooth, codes, number, dims, STEPS)
+            dims = [int(d) for d in cached.latent_summary(smooth[0].name)["order"][:MAX_DIMS]]
+            walks = comparison.aligned(smooth, codes, number, dims, NUM_STEPS)
         labels = [run_picker.label_of(run.name) for run in smooth]
         st.html(strips_html(labels, walks))
-        blank = np.full((STEPS, 1, 28, 28), np.nan, np.float32)
+        blank = np.full((NUM_STEPS, 1, 28, 28), np.nan, np.float32)
         flat = [strip.images if strip else blank for row in zip(*walks, strict=True) for strip in row]
         pairs = [
             (label, f"z{dims[i]}", f"z{strip.dim}", round(strip.r, 4))
@@ -197,7 +197,7 @@ def dimensions(runs: Sequence, dataset: str) -> None:
         ]
         head = ("model", f"dimension of {labels[0]}", "dimension", "r")
         take(
-            "dimensions", png=lambda: report.sheet(np.concatenate(flat), STEPS * len(smooth)),
+            "dimensions", png=lambda: report.sheet(np.concatenate(flat), NUM_STEPS * len(smooth)),
             csv=lambda: rows_csv(head, pairs),
         )  # fmt: skip
         st.caption(
@@ -235,7 +235,7 @@ def _strip(strip: comparison.Strip | None, leads: bool) -> str:
 
 def errors(runs: Sequence, dataset: str) -> None:
     """What each model reconstructs best and worst."""
-    images, labels = cached.test_digits(dataset)
+    images, labels = cached.shown_digits(dataset)
     names, rows = cached.class_names(dataset), []
     for run in runs:
         label = run_picker.label_of(run.name)
@@ -244,7 +244,7 @@ def errors(runs: Sequence, dataset: str) -> None:
         rows += [(label, i, names[labels[i]], float(error[i])) for i in range(len(error))]
         st.markdown(f"**{markdown.strip(label)}** · " + _("median squared error: {:.1f}").format(np.median(error)))
         for column, chosen, title in zip(
-            st.columns(2), comparison.extremes(error, EXTREMES), (_("Best"), _("Worst")), strict=True
+            st.columns(2), comparison.extremes(error, NUM_EXTREMES), (_("Best"), _("Worst")), strict=True
         ):
             with column:
                 image_sheets.show(
@@ -258,7 +258,7 @@ def errors(runs: Sequence, dataset: str) -> None:
 
 @st.cache_data(max_entries=12, show_spinner=False)
 def _reconstructed(name: str, created: float, dataset: str) -> tuple[np.ndarray, np.ndarray]:
-    images = cached.test_digits(dataset)[0]
+    images = cached.shown_digits(dataset)[0]
     x_hat = cached.run(name).decode(cached.codes(name, dataset))
     return x_hat, comparison.squared_errors(images, x_hat)
 
@@ -267,15 +267,15 @@ def samples(runs: Sequence) -> None:
     """Draws of each prior, decoded."""
     seed = url_values.field(st.number_input, _("Seed"), 0, 2**31 - 1, 0, key=run_picker.SEED, width=150)
     generative = [run for run in runs if run.model.generative]
-    across = min(ACROSS, len(generative))
-    for row in range(0, len(generative), ACROSS):
-        for column, run in zip(st.columns(across), generative[row : row + ACROSS], strict=False):
+    across = min(MODELS_PER_ROW, len(generative))
+    for row in range(0, len(generative), MODELS_PER_ROW):
+        for column, run in zip(st.columns(across), generative[row : row + MODELS_PER_ROW], strict=False):
             drawn = _drawn(run.name, run.info.state.get("created", 0), int(seed))
             label = run_picker.label_of(run.name)
             with column:
                 st.markdown(f"**{markdown.strip(label)}**")
-                image_sheets.show(drawn, SHEET[1], alt=_("Samples of {}").format(label), width="stretch")
-                take(f"samples_{run.config.fingerprint}", png=lambda drawn=drawn: report.sheet(drawn, SHEET[1]))
+                image_sheets.show(drawn, SAMPLE_GRID[1], alt=_("Samples of {}").format(label), width="stretch")
+                take(f"samples_{run.config.fingerprint}", png=lambda drawn=drawn: report.sheet(drawn, SAMPLE_GRID[1]))
     if generative:
         st.caption(
             _(
@@ -291,7 +291,7 @@ def samples(runs: Sequence) -> None:
 
 @st.cache_data(max_entries=64, show_spinner=False)  # a PixelCNN draws cell by cell
 def _drawn(name: str, created: float, seed: int) -> np.ndarray:
-    return comparison.samples(cached.run(name), SHEET[0] * SHEET[1], seed)
+    return comparison.samples(cached.run(name), SAMPLE_GRID[0] * SAMPLE_GRID[1], seed)
 
 
 def report_button(chosen: Sequence[RunInfo], dataset: str) -> None:

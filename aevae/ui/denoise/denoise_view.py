@@ -21,8 +21,8 @@ from aevae.ui.shared.message import SEQUENCE_NUMBER, Integer, Number, OneOf, val
 from aevae.ui.shared.run_picker import DIGIT, LEVEL, NOISE, SEED
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
-DIGITS = 200  # test digits behind a point of the curve
-SIDE = 112  # pixels on the screen: four for each of the picture's
+NUM_CURVE_IMAGES = 200  # test digits behind a point of the curve
+DISPLAY_PIXELS = 112  # pixels on the screen: four for each of the picture's
 MAX_TIMES = 10  # applications
 MAX_SEED = 2**31 - 1
 TIMES, LAYER, LAST_MESSAGE = "times", "noise_layer", "noise_letter"  # session; strokes; sequence number
@@ -237,8 +237,8 @@ def walk(run, noisy: np.ndarray) -> np.ndarray:
 
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
     """One picture (1, 28, 28), its numbers and its name beneath."""
-    with st.container(width=SIDE + 12, gap="xsmall"):
-        st.image(image_sheets.sheet(image, 1, scale=8), width=SIDE, alt=alt, output_format="PNG")
+    with st.container(width=DISPLAY_PIXELS + 12, gap="xsmall"):
+        st.image(image_sheets.sheet(image, 1, scale=8), width=DISPLAY_PIXELS, alt=alt, output_format="PNG")
         st.markdown(f"**{title}**  \n{note}")
 
 
@@ -249,7 +249,7 @@ def input_curve(kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.nd
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _input_curve(kind: str, seed: int, dataset: str) -> np.ndarray:
-    return error_by_level(lambda images: images, cached.test_digits(dataset)[0][:DIGITS], kind, LEVELS, seed)
+    return error_by_level(lambda images: images, cached.shown_digits(dataset)[0][:NUM_CURVE_IMAGES], kind, LEVELS, seed)
 
 
 def model_curve(run, kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
@@ -260,4 +260,4 @@ def model_curve(run, kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _model_curve(_run, path: str, checksum: str | None, kind: str, seed: int, dataset: str) -> np.ndarray:
-    return error_by_level(_run.reconstruct, cached.test_digits(dataset)[0][:DIGITS], kind, LEVELS, seed)
+    return error_by_level(_run.reconstruct, cached.shown_digits(dataset)[0][:NUM_CURVE_IMAGES], kind, LEVELS, seed)

@@ -20,9 +20,9 @@ from aevae.ui.shared import address, cached, image_sheets, markdown, url_values
 from aevae.ui.shared.message import AnyOf, Boolean, Integer, ListOf, Record, Repeated, valid_fields
 from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of
 
-COLUMNS, ROWS = 10, 4
+NUM_COLUMNS, NUM_ROWS = 10, 4
 MAX_PILLS = 20  # classes on offer side by side
-PIXELS = 28 * 28
+NUM_PIXELS = 28 * 28
 WAYS = ("pick", "draw", "upload", "camera")
 
 # A drawing, with the limits of digit/draw.js. A captured pointer may leave the board by the board's own size.
@@ -33,7 +33,7 @@ PLACE, PRESSURE, GREY = Integer(-BOARD, 2 * BOARD), Integer(0, 100), Integer(0, 
 STROKE = {"erase": Boolean(), "width": Integer(*WIDTHS), "points": Repeated((PLACE, PLACE, PRESSURE), MAX_POINTS)}
 DRAWING = {
     "strokes": ListOf(Record(STROKE), 0, MAX_STROKES),
-    "pixels": AnyOf((ListOf(GREY, 0, 0), ListOf(GREY, PIXELS, PIXELS))),
+    "pixels": AnyOf((ListOf(GREY, 0, 0), ListOf(GREY, NUM_PIXELS, NUM_PIXELS))),
 }
 MAX_LINK_CHARACTERS = 1200  # characters of a picture in the link; 784 bytes that do not shrink need 1,060
 
@@ -54,7 +54,7 @@ def pick_digit(
     key share the digit. upload: whether the reader may bring one. models: names of runs whose reconstructions are
     shown beside the drawing while it grows; None: the models chosen in this session. ways: those of WAYS on offer.
     """
-    images, labels = cached.test_digits(dataset)
+    images, labels = cached.shown_digits(dataset)
     _take_from_link(key)
     how = _choose_way(key, label, ways) if upload else "pick"
     if how == "pick":
@@ -106,7 +106,7 @@ def _way_changed(key: str) -> None:
 
 def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
     """The number of a test picture, from a field and a sheet of pictures."""
-    images, labels = cached.test_digits(dataset)
+    images, labels = cached.shown_digits(dataset)
     own = st.session_state.get(f"{key}_own")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         number = url_values.field(
@@ -129,9 +129,9 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
     wanted = _pick_class(key, names, labels)
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
     sheet = canvas.Sheet(
-        image_sheets.raw_sheet(images[shown], COLUMNS),
-        rows=-(-len(shown) // COLUMNS),
-        columns=COLUMNS,
+        image_sheets.raw_sheet(images[shown], NUM_COLUMNS),
+        rows=-(-len(shown) // NUM_COLUMNS),
+        columns=NUM_COLUMNS,
         count=len(shown),
         names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
     )
@@ -164,7 +164,7 @@ def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
     return st.pills(_("Show"), options, default=-1, required=True, wrap=True, **common)
 
 
-def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = ROWS * COLUMNS) -> list[int]:
+def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = NUM_ROWS * NUM_COLUMNS) -> list[int]:
     """Numbers of `count` pictures of class `wanted` (-1: all), drawn by `seed`; with the chosen one, if it is of it."""
     pool = np.arange(len(labels)) if wanted < 0 else np.flatnonzero(labels == wanted)
     drawn = pool[np.random.default_rng(seed).permutation(len(pool))][:count].tolist()
@@ -355,10 +355,10 @@ def unpack_picture(text: str) -> np.ndarray | None:
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         inflate = zlib.decompressobj()
-        content = inflate.decompress(packed, PIXELS + 1)
+        content = inflate.decompress(packed, NUM_PIXELS + 1)
     except (binascii.Error, ValueError, zlib.error):
         return None
-    if len(content) != PIXELS or not inflate.eof or not any(content):
+    if len(content) != NUM_PIXELS or not inflate.eof or not any(content):
         return None
     return np.frombuffer(content, np.uint8).reshape(1, 28, 28).astype(np.float32) / 255
 

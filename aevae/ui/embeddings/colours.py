@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.store import checkpoints
-from aevae.ui.embeddings.map_state import NEAREST, Look, images
+from aevae.ui.embeddings.map_state import NUM_NEIGHBOURS, Look, images
 from aevae.ui.embeddings.panes import Choice, title_of
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached
@@ -42,7 +42,7 @@ def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.nd
             return None
         near = [_near(look.request.key, look.map.xy) for look in pair]
         kept = (near[0][:, :, None] == near[1][:, None, :]).any(2).sum(1)
-        return (NEAREST - kept).astype(np.float32), _("of {} neighbours").format(NEAREST)
+        return (NUM_NEIGHBOURS - kept).astype(np.float32), _("of {} neighbours").format(NUM_NEIGHBOURS)
     checksum = checkpoints.find_run(which).state.get("checksums", {}).get("model.safetensors", "")
     try:
         values = (_errors if kind == "error" else _kl)(which, checksum, dataset, n)
@@ -55,7 +55,7 @@ def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.nd
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _near(key: str, _xy: np.ndarray) -> np.ndarray:
-    return nearest_in_plane(_xy, NEAREST)
+    return nearest_in_plane(_xy, NUM_NEIGHBOURS)
 
 
 def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:

@@ -12,12 +12,12 @@ from aevae.figures.static import safe
 from aevae.metrics import neighbours
 from aevae.ui.digit import picker
 from aevae.ui.embeddings import map_state
-from aevae.ui.embeddings.map_state import NEAREST, Look
+from aevae.ui.embeddings.map_state import NUM_NEIGHBOURS, Look
 from aevae.ui.embeddings.panes import PIXELS, RANDOM, title_of
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached, image_sheets
 
-SHEET, ACROSS = 100, 20  # pictures of a selection, and how many in a row
+MAX_SHEET_IMAGES, IMAGES_PER_ROW = 100, 20  # pictures of a selection, and how many in a row
 
 
 # -- a digit of one's own --------------------------------------------------------------------------------------------
@@ -74,7 +74,7 @@ class Row:
 
 def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> list[Row]:
     """Neighbours of the own digit, or of the chosen row: in the pixels, in each space, in each map that is there."""
-    k = min(NEAREST, n - 1)
+    k = min(NUM_NEIGHBOURS, n - 1)
     who = str(point) if own is None else hashlib.sha256(own.tobytes()).hexdigest()
 
     def near(place: str, bank: np.ndarray, guest: np.ndarray | None) -> np.ndarray:
@@ -161,13 +161,13 @@ def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.nda
     with st.container(horizontal=True, gap="medium"):
         for title, picture in means:
             image_sheets.show(picture, 1, scale=4, alt=title, caption=title, width=150)
-    shown = slice(SHEET)
+    shown = slice(MAX_SHEET_IMAGES)
     classes = cached.dataset(dataset).classes
     counts = np.bincount(label, minlength=len(classes))
     alt = ", ".join(f"{name}: {count}" for name, count in zip(classes, counts, strict=False) if count)
-    image_sheets.show(x[shown], ACROSS, scale=1 if len(x) > ACROSS else 2, alt=alt)
-    if len(x) > SHEET:
-        st.caption(_("Only the first {} are shown.").format(SHEET))
+    image_sheets.show(x[shown], IMAGES_PER_ROW, scale=1 if len(x) > IMAGES_PER_ROW else 2, alt=alt)
+    if len(x) > MAX_SHEET_IMAGES:
+        st.caption(_("Only the first {} are shown.").format(MAX_SHEET_IMAGES))
 
 
 # -- to take along ---------------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from aevae.ui.shared import cached, redraw
 from aevae.ui.shared.message import Integer, valid_fields
 
 QUICK = {"latent", "pca"}  # made at once, as long as there are few points
-FEW = 1000
-NEAREST = 10
+MAX_QUICK_POINTS = 1000
+NUM_NEIGHBOURS = 10
 _JOBS, _STOPPED = "atlas_jobs", "atlas_stopped"  # session: errand's key -> number of its job; keys cancelled here
 
 
@@ -73,7 +73,7 @@ def look_at(choice: Choice, dataset: str, n: int) -> Look:
     try:
         request = request_of(choice, dataset, n)
         kept = embeddings.kept(request)
-        if kept is None and request.method in QUICK and n <= FEW:
+        if kept is None and request.method in QUICK and n <= MAX_QUICK_POINTS:
             with st.spinner(_("Computing {} …").format(title_of(choice.space)), show_time=True):
                 made = embeddings.make(request)
             kept = embeddings.kept(request) or made  # as all later looks will have it

@@ -20,7 +20,7 @@ METHODS = {  # as the link names them -> method, and what comes before it
     "pca50-tsne": ("tsne", "pca50"),
     "pca50-umap": ("umap", "pca50"),
 }
-MOST = 4  # panes
+MAX_PANES = 4  # panes
 COUNTS = (300, 500, 1000, 2000, 5000, 10_000)
 DEFAULTS = {"perplexity": 30.0, "neighbours": 15, "min_dist": 0.1, "map_seed": 0}
 TSNE, UMAP = ("perplexity", "map_seed"), ("neighbours", "min_dist", "map_seed")
@@ -89,7 +89,7 @@ def choose() -> tuple[list[Choice], str, int]:
     """The panes, the data set and the number of digits, as the widgets have them."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         count = st.segmented_control(
-            _("Maps"), range(2, MOST + 1), default=2, required=True, key="panes", bind="query-params"
+            _("Maps"), range(2, MAX_PANES + 1), default=2, required=True, key="panes", bind="query-params"
         )
         found = presets()
         st.selectbox(

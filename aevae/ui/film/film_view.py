@@ -21,9 +21,9 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, run_picker
 
-ROLL = (16, 28, 28)
-HALF = 6e4  # about the largest number in half precision
-GROWTH = 1.25  # while training the film travels again when it is so much longer
+ROLL_SHAPE = (16, 28, 28)
+MAX_HALF = 6e4  # about the largest number in half precision
+RESEND_GROWTH = 1.25  # while training the film travels again when it is so much longer
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -79,7 +79,8 @@ def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         raise ValueError("the times do not ascend")
     _, count, dim = codes.shape
     shapes = {
-        "epoch": (frames,), "step": (frames,), "original": ROLL, "recon": (frames, *ROLL), "sample": (frames, *ROLL),
+        "epoch": (frames,), "step": (frames,), "original": ROLL_SHAPE, "recon": (frames, *ROLL_SHAPE),
+        "sample": (frames, *ROLL_SHAPE),
         "codes": (frames, count, dim), "labels": (count,), "std": (frames, 16, dim), "recon_nats": (frames, 16),
         "kl_nats": (frames, 16),
     }  # fmt: skip
@@ -92,10 +93,10 @@ def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         if arrays[name].shape != shape or (arrays[name].dtype == np.uint8) != (name in pictures):
             raise ValueError(f"{name} has another shape or type")
         kind = np.uint8 if name in pictures else np.float32
-        array = arrays[name].astype(kind, copy=False)
-        found[name] = np.clip(np.nan_to_num(array), -HALF, HALF) if name in ("codes", "std") else np.nan_to_num(array)
+        array = np.nan_to_num(arrays[name].astype(kind, copy=False))
+        found[name] = np.clip(array, -MAX_HALF, MAX_HALF) if name in ("codes", "std") else array
     if count < 16:
-        raise ValueError("the followed pictures have no codes")
+        raise ValueError("the followed images have no codes")
     return found
 
 
@@ -119,7 +120,7 @@ def parcel(film: dict[str, np.ndarray], plane: np.ndarray, before: str = "0.") -
     columns = [film[f"term.{name}"] for name in names]
     out = {k: film[k] for k in ("epoch", "original", "recon", "sample", "recon_nats", "kl_nats") if k in film}
     out |= {
-        "xy": np.clip(film["codes"] @ plane, -HALF, HALF).astype(np.float16),
+        "xy": np.clip(film["codes"] @ plane, -MAX_HALF, MAX_HALF).astype(np.float16),
         "mu": np.ascontiguousarray(film["codes"][:, :16]).astype(np.float16),
         "labels": class_numbers(film["labels"]),
         "plane": plane,
@@ -142,7 +143,7 @@ def terms(film: dict[str, np.ndarray]) -> list[str]:
 def shown_frames(frames: int) -> int:
     """Of a film that grows, how many frames travel: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, ... at most `frames`."""
     count = 1
-    while (longer := max(count + 1, int(count * GROWTH))) <= frames:
+    while (longer := max(count + 1, int(count * RESEND_GROWTH))) <= frames:
         count = longer
     return count
 

@@ -21,8 +21,8 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import markdown
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
-LONGEST = 60.0  # seconds between two tries
-MOST_ADDRESSES = 1000  # whose wrong tries are remembered
+MAX_DELAY_SECONDS = 60.0  # seconds between two tries
+MAX_ADDRESSES = 1000  # whose wrong tries are remembered
 _TEACHER, _TICKET, _OWN = "gate_teacher", "gate_ticket", "gate_own_jobs"
 _NOBODYS = secrets.token_hex()  # stands for a passcode that cannot be read
 _tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
@@ -119,9 +119,9 @@ def enter(said: str, now: float | None = None) -> str:
         _tries.pop(address, None)
         st.session_state[_TEACHER], st.session_state[_TICKET] = teacher.admit(code)
         return ""
-    if len(_tries) >= MOST_ADDRESSES:
+    if len(_tries) >= MAX_ADDRESSES:
         _tries.pop(next(iter(_tries)))
-    _tries[address] = (wrong + 1, now + min(2.0**wrong, LONGEST))
+    _tries[address] = (wrong + 1, now + min(2.0**wrong, MAX_DELAY_SECONDS))
     return _("This passcode is wrong.")
 
 

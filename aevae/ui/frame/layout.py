@@ -18,8 +18,8 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import address, redraw
 
 _PAGE = "layout_page"  # session: address of the page that runs
-SWITCH = 0.001  # seconds of Python after which another session's turn comes; torch asks for a turn after every step
-WARM_UP_AFTER = 3.0  # seconds; the first page is on the screen by then
+SWITCH_SECONDS = 0.001  # of Python before another session's turn; torch asks for a turn after every step
+WARM_UP_AFTER_SECONDS = 3.0  # seconds; the first page is on the screen by then
 
 # Corrections of Streamlit's own styles:
 # - The text of a chosen pill has the accent colour. White text on that colour must be readable, too, so on the dark
@@ -109,13 +109,13 @@ def explain(title: str, markdown: str, expanded: bool = False) -> None:
 @st.cache_resource(show_spinner=False)
 def start() -> bool:
     """Once per server process: fetch into memory what most pages need, while the first one is read."""
-    sys.setswitchinterval(SWITCH)
+    sys.setswitchinterval(SWITCH_SECONDS)
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return True
 
 
 def _warm_up() -> None:
-    time.sleep(WARM_UP_AFTER)
+    time.sleep(WARM_UP_AFTER_SECONDS)
     for name in ("torch", "plotly.graph_objects", "sympy", "aevae.browser.program"):  # torch traces shapes with sympy
         importlib.import_module(name)
     gc.collect()

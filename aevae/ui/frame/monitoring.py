@@ -21,13 +21,13 @@ import streamlit as st
 from aevae import logs, paths
 from aevae.queue import jobs
 
-BOUNDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)  # seconds; of the histogram
+HISTOGRAM_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)  # seconds; of the histogram
 PRESS, LOOK = "press", "look"  # a person did something; a page looked again by itself
-SHORT = 400  # bytes; the letter that ends a run is shorter
-REMEMBERED = 5000  # answers
-RECENT = 300.0  # seconds
-LOOKS = 8  # a second, of all pages that look again by themselves
-KEEP = 2.0  # seconds between two looks at jobs that nobody looks at
+MAX_END_BYTES = 400  # bytes; the letter that ends a run is shorter
+MAX_RESPONSES = 5000  # answers
+RECENT_SECONDS = 300.0  # seconds
+POLLS_PER_SECOND = 8  # a second, of all pages that look again by themselves
+KEEPER_SECONDS = 2.0  # seconds between two looks at jobs that nobody looks at
 LANES = ("auto", jobs.TASKS_LANE)
 
 
@@ -37,19 +37,19 @@ class Counts:
     def __init__(self):
         self.sessions = 0
         self.errors = 0
-        self.answers = {asked: [0] * (len(BOUNDS) + 1) for asked in (PRESS, LOOK)}  # by bound, the last: longer
+        self.answers = {asked: [0] * (len(HISTOGRAM_SECONDS) + 1) for asked in (PRESS, LOOK)}  # per bound
         self.seconds = dict.fromkeys((PRESS, LOOK), 0.0)
-        self.latest: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)  # (when, seconds) of presses
+        self.latest: deque[tuple[float, float]] = deque(maxlen=MAX_RESPONSES)  # (when, seconds) of presses
 
     def answered(self, asked: str, seconds: float) -> None:
-        self.answers[asked][bisect.bisect_left(BOUNDS, seconds)] += 1
+        self.answers[asked][bisect.bisect_left(HISTOGRAM_SECONDS, seconds)] += 1
         self.seconds[asked] += seconds
         if asked == PRESS:
             self.latest.append((time.monotonic(), seconds))
 
     def recent(self) -> list[float]:
         """Seconds of the presses of the last minutes, rising."""
-        since = time.monotonic() - RECENT
+        since = time.monotonic() - RECENT_SECONDS
         return sorted(seconds for when, seconds in list(self.latest) if when >= since)
 
 
@@ -58,7 +58,7 @@ counts = Counts()
 
 def beat(seconds: float = 1.0) -> float:
     """Seconds between two looks of a page that looks again by itself: longer where many do."""
-    return max(seconds, counts.sessions / LOOKS)
+    return max(seconds, counts.sessions / POLLS_PER_SECOND)
 
 
 # -- before Streamlit ------------------------------------------------------------------------------------------------
@@ -117,7 +117,7 @@ class Turn:
         """A letter to the browser. A run that ended only to begin anew is no answer."""
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-        if not letter or not self.what or len(letter) > SHORT:
+        if not letter or not self.what or len(letter) > MAX_END_BYTES:
             return
         forward = ForwardMsg.FromString(letter)
         if forward.WhichOneof("type") != "script_finished":
@@ -151,7 +151,7 @@ async def _keep() -> None:
         for lane in LANES:
             with contextlib.suppress(jobs.QueueBroken, OSError):  # the Train page says what is wrong with the queue
                 await asyncio.to_thread(jobs.ensure_worker, lane)
-        await asyncio.sleep(KEEP)
+        await asyncio.sleep(KEEPER_SECONDS)
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ class Collector:
         )
         for asked, numbers in counts.answers.items():
             sums = [sum(numbers[: i + 1]) for i in range(len(numbers))]
-            bounds = [*map(str, BOUNDS), "+Inf"]
+            bounds = [*map(str, HISTOGRAM_SECONDS), "+Inf"]
             answers.add_metric([asked], list(zip(bounds, sums, strict=True)), counts.seconds[asked])
         yield answers
         yield from self._queue(gauge)

@@ -19,9 +19,9 @@ from aevae.queue import jobs
 from aevae.ui.frame import monitoring, teacher
 from aevae.ui.live import component
 
-GRACE = 1.5  # seconds that a worker has to come to the end of a step
+GRACE_SECONDS = 1.5  # seconds that a worker has to come to the end of a step
 UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
-MOST_SESSIONS = 10_000  # whose uploads are remembered
+MAX_SESSIONS = 10_000  # whose uploads are remembered
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +40,7 @@ def _leave(*_) -> None:
 
 
 def _end() -> None:
-    jobs.end_workers(GRACE)
+    jobs.end_workers(GRACE_SECONDS)
     logs.event("server_down", pid=os.getpid())
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -88,7 +88,7 @@ class Uploads:
 
         message = await receive()
         self.taken[session] = self.taken.pop(session, 0) + len(message.get("body", b""))
-        while len(self.taken) > MOST_SESSIONS:
+        while len(self.taken) > MAX_SESSIONS:
             self.taken.popitem(last=False)
         if self.taken[session] > upload_limit():
             raise HTTPException(413, "This session has uploaded as much as one may; reload the page.")

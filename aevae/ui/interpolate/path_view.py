@@ -21,12 +21,12 @@ from aevae.ui.shared import cached, image_sheets, redraw, run_picker
 from aevae.ui.shared.message import SEQUENCE_NUMBER, ListOf, Number, valid_fields
 
 CORNERS = ("a", "b", "c", "d")
-FIRST = (1, 7, 0, 4)  # classes of the four digits at first; the way from 1 to 7 shows a hole well
-CAP = 4.0  # spacings at which a bar is full
-PLACES = 41  # along a route, where distances are measured for the live view
-SHEET = 15  # the same on each side of a sheet
+DEFAULT_CLASSES = (1, 7, 0, 4)  # classes of the four digits at first; the way from 1 to 7 shows a hole well
+FULL_BAR_SPACINGS = 4.0  # spacings at which a bar is full
+NUM_PATH_POINTS = 41  # along a route, where distances are measured for the live view
+SHEET_SIDE = 15  # the same on each side of a sheet
 PLACE = {2: ("t",), 4: ("across", "down")}  # number of digits -> state keys of the place between them; in the URL
-WALKS = {"linear": lerp, "spherical": slerp}
+PATH_FUNCTIONS = {"linear": lerp, "spherical": slerp}
 LAST_MESSAGE = "scrub_letter"  # session: sequence number of the last message
 UNSEEN = "place_unseen"
 
@@ -87,7 +87,7 @@ class Steps:
 
 def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
     """The pictures themselves as codes of 784 numbers: a walk in it is the plain blend."""
-    bank = cached.test_digits(dataset)[0].reshape(-1, 784)
+    bank = cached.shown_digits(dataset)[0].reshape(-1, 784)
     return Space(
         _("Pixel blend"),
         lambda images: images.reshape(len(images), -1),
@@ -112,7 +112,7 @@ def model_space(run, dataset: str = datasets.EMBEDDED) -> Space:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _pixel_spacing(dataset: str) -> float:
-    return typical_spacing(cached.test_digits(dataset)[0].reshape(-1, 784))
+    return typical_spacing(cached.shown_digits(dataset)[0].reshape(-1, 784))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -148,7 +148,7 @@ def pick_corners(count: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
     Their numbers are in the URL as digit_a .. digit_d. (Not in popovers: those of Streamlit 1.67 close at once when
     they are the first to need a widget.)
     """
-    first = picker.first_of(cached.test_digits(dataset)[1], FIRST[:count])
+    first = picker.first_of(cached.shown_digits(dataset)[1], DEFAULT_CLASSES[:count])
     images = []
     with st.expander(_("Choose the digits"), icon=":material/apps:", key="corners"):
         for row in range(0, count, 2):
@@ -226,7 +226,7 @@ def _scrub_on_server(images: np.ndarray, spaces: Sequence[Space], kinds: Sequenc
 
 def _code_at(kind: str, codes: np.ndarray, at: Sequence[float]) -> np.ndarray:
     """(1, D): the code at [t] between two, or at [across, down] between four in reading order."""
-    walk = WALKS[kind]
+    walk = PATH_FUNCTIONS[kind]
     if len(codes) == 2:
         return walk(codes[0], codes[1], at[0])[None]
     return walk(walk(codes[0], codes[2], at[1]), walk(codes[1], codes[3], at[1]), at[0])[None]
@@ -236,7 +236,8 @@ def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]
     """What the live view needs: spec without the place, and arrays.
 
     images: (2 or 4, 1, 28, 28). arrays: ends (C, 784); for each model codes_<space> (C, D); for each route
-    holes_<route> float32 and near_<route> uint16, at `PLACES` places along it or `SHEET` x `SHEET` of the sheet.
+    holes_<route> float32 and near_<route> uint16, at `NUM_PATH_POINTS` places along it, or at
+    `SHEET_SIDE` x `SHEET_SIDE` of the sheet.
     """
     titles, models = ways(), [space.run for space in spaces if space.run]
     shown = routes(spaces, kinds)
@@ -271,16 +272,16 @@ def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]
 
 
 def _top(holes: Sequence[np.ndarray]) -> float:
-    """Spacings at the top of all profiles: the farthest place, but `CAP` at least."""
+    """Spacings at the top of all profiles: the farthest place, but `FULL_BAR_SPACINGS` at least."""
     known = np.concatenate(holes)
-    return float(max(CAP, known[np.isfinite(known)].max(initial=0)))
+    return float(max(FULL_BAR_SPACINGS, known[np.isfinite(known)].max(initial=0)))
 
 
 def _places(codes: np.ndarray, kind: str) -> np.ndarray:
     """Codes (P, D) along the way between two, or over the sheet between four."""
     if len(codes) == 2:
-        return path(*codes, PLACES, kind)
-    return bilinear(codes, SHEET, kind).reshape(SHEET * SHEET, -1)
+        return path(*codes, NUM_PATH_POINTS, kind)
+    return bilinear(codes, SHEET_SIDE, kind).reshape(SHEET_SIDE * SHEET_SIDE, -1)
 
 
 def _texts() -> dict[str, str]:
@@ -329,7 +330,8 @@ _STYLE = """<style>
 def show_steps(steps: Steps, columns: int | None = None, titles: Sequence[str] = ()) -> None:
     """Pictures in a row (it wraps on a phone), or in a sheet of `columns`; the bar beneath is the distance.
 
-    Full height: `CAP` spacings; dashed: one spacing; strong: farther than that. titles: a word under each number.
+    Full height: `FULL_BAR_SPACINGS` spacings; dashed: one spacing; strong: farther than that. titles: a word under each
+    number.
     """
     st.html(steps_html(steps, columns, titles))
 
@@ -348,13 +350,14 @@ def _cell(image: np.ndarray, hole: float, near: int, title: str) -> str:
     png = base64.b64encode(image_sheets.raw_sheet(image, 1)).decode()
     known = np.isfinite(hole)
     number = f"{hole:.1f}" if known else "–"
-    height = 100 * min(hole, CAP) / CAP if known else 0
+    height = 100 * min(hole, FULL_BAR_SPACINGS) / FULL_BAR_SPACINGS if known else 0
     spoken = html.escape(_("{} spacings from the nearest real code, a digit {}").format(number, near))
     far = ' class="far"' if known and hole > 1 else ""
     below = f"<div>{html.escape(title)}</div>" if title else ""
+    one = 100 / FULL_BAR_SPACINGS  # % of the bar: one spacing
     return (
         f'<figure title="{spoken}"><img src="data:image/png;base64,{png}" alt="{spoken}">'
-        f'<div class="bar"><i{far} style="height: {height:.0f}%"></i><b style="bottom: {100 / CAP:.0f}%"></b></div>'
+        f'<div class="bar"><i{far} style="height: {height:.0f}%"></i><b style="bottom: {one:.0f}%"></b></div>'
         f"<div>{number}</div>{below}</figure>"
     )
 
@@ -382,5 +385,5 @@ def legend() -> None:
         _(
             "Below each image: the distance of its code to the nearest code of a real test digit, in typical spacings "
             "between real codes. Dashed line: 1. Strong bar: a hole, farther than 1. Full bar: {:g} or more."
-        ).format(CAP)
+        ).format(FULL_BAR_SPACINGS)
     )

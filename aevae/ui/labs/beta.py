@@ -11,7 +11,7 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
-STEPS = 9
+NUM_STEPS = 9
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -31,7 +31,7 @@ def traversals(picture: bytes) -> tuple[np.ndarray, np.ndarray]:
     for member, model in sweep():
         kl = member.history["kl_per_dim"][-1]
         order = np.argsort(-kl, kind="stable")
-        frames.append(image_sheets.to_bytes(walks(model, x, order, STEPS)))
+        frames.append(image_sheets.to_bytes(walks(model, x, order, NUM_STEPS)))
         kls.append(kl[order])
     return np.stack(frames), np.stack(kls)
 
@@ -57,7 +57,7 @@ def drawn(x: np.ndarray) -> int:
     ]
     if problem := component.trouble([]):
         st.caption(problem)
-        image_sheets.show(frames[now].reshape(-1, 28, 28), STEPS, alt=_("One row per dimension of the code"))
+        image_sheets.show(frames[now].reshape(-1, 28, 28), NUM_STEPS, alt=_("One row per dimension of the code"))
         return now
     texts = {"slider": _("Weight of the KL"), "pictures": _("One dimension of the code changes from −3 to 3")}
     spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}

@@ -15,17 +15,17 @@ from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker,
 from aevae.ui.sliders import latent_code, live_view
 from aevae.ui.train import jobs, queue_panel
 
-MOST = 64  # components
-KEPT = {"kept": (4, 1, MOST)}
+MAX_COMPONENTS = 64  # components
+KEPT = {"kept": (4, 1, MAX_COMPONENTS)}
 FAMILIES = ("ae", "deep_ae")  # deterministic, and free to use their numbers as they like
 SIZES = (2, 4, 8, 16, 32)
-DRAWS = 40
+NUM_SAMPLES = 40
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def error_of(name: str) -> float:
     """Squared error per test picture of a run."""
-    images = cached.test_digits()[0]
+    images = cached.shown_digits()[0]
     return float(sse(images, cached.run(name).reconstruct(images)).mean())
 
 
@@ -49,7 +49,7 @@ def chart(runs: list, left: np.ndarray, k: int):
 
 def through(runs: list, found: components.Components, left: np.ndarray, k: int) -> None:
     """Ten digits through the slider's bottleneck, decoded in the browser."""
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
     best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # the last one stays
     sizes = sorted(best)
@@ -115,10 +115,10 @@ def holes() -> None:
         format_func={"prior": "N(0, I)", "box": _("the box around the codes")}.get,
     )  # fmt: skip
     if where == "prior":
-        z = sampling.prior(DRAWS, run.latent_dim)
+        z = sampling.prior(NUM_SAMPLES, run.latent_dim)
     else:
         low, high = codes.min(0), codes.max(0)
-        z = (low + np.random.default_rng(0).random((DRAWS, run.latent_dim)) * (high - low)).astype(np.float32)
+        z = (low + np.random.default_rng(0).random((NUM_SAMPLES, run.latent_dim)) * (high - low)).astype(np.float32)
     image_sheets.show(
         run.decode(z), columns=20, width="stretch", alt=_("Decoded random codes: some are digits, others are not")
     )

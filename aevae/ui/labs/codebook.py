@@ -12,14 +12,14 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
 
-SAMPLES = 20
+NUM_SAMPLES = 20
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def known(name: str) -> dict[str, np.ndarray]:
     """Of a run: its vectors, what each is used for, how often, and their order by that."""
     run = cached.run(name)
-    maps = codebook.maps(run, cached.test_digits()[0][:300])
+    maps = codebook.maps(run, cached.shown_digits()[0][:300])
     share = codebook.use(maps[0], len(codebook.vectors(run)))
     drawn = codebook.atlas(run, [level[:200] for level in maps])
     return {
@@ -33,17 +33,17 @@ def known(name: str) -> dict[str, np.ndarray]:
 @st.cache_data(max_entries=24, show_spinner=False)
 def drawn(name: str, prior: str, seed: int) -> np.ndarray:
     run = cached.run(name)
-    return codebook.decode(run, codebook.draw(run, SAMPLES, seed, prior))
+    return codebook.decode(run, codebook.draw(run, NUM_SAMPLES, seed, prior))
 
 
 def mixed(name: str, a: int, b: int) -> np.ndarray:
-    images = cached.test_digits()[0]
+    images = cached.shown_digits()[0]
     return codebook.swapped(cached.run(name), images[a], images[b])
 
 
 @st.cache_data(max_entries=300, show_spinner=False)  # cell by cell, a third of a second
 def alone(name: str, number: int) -> np.ndarray:
-    return codebook.lone(cached.run(name), cached.test_digits()[0][number], 3, 0)
+    return codebook.lone(cached.run(name), cached.shown_digits()[0][number], 3, 0)
 
 
 def edits(picture: str, cells: int, count: int) -> list[list[int]]:
@@ -140,7 +140,7 @@ def levels(number: int) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = run_picker.pick_model("two_levels", families=("vq_vae2",), label=_("Model with two levels"))
         other = st.number_input(
-            _("Other digit"), 0, len(cached.test_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
+            _("Other digit"), 0, len(cached.shown_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
         )
     with st.spinner(_("Encoding both levels ...")):
         swapped, bottoms = mixed(name, number, int(other)), alone(name, number)

@@ -17,7 +17,7 @@ from aevae.ui.live import component
 from aevae.ui.shared import image_sheets, url_values
 
 COLOURS = {"plain": FALLBACK, "warmup": "#0072B2", "cyclic": "#B0619A", "free_bits": "#A47A08", "skips": "#2F7D22"}
-DRAWS = 6
+NUM_SAMPLES = 6
 FROM = {"drawn_from": (0, 0, 100)}  # of the slider: 0 the digit's posterior, 100 the prior
 
 
@@ -40,12 +40,12 @@ def drawn(chosen: str, x: np.ndarray) -> None:
     """Codes of this digit and codes of no digit, decoded with the remedy and without, in the browser."""
     shown = list(dict.fromkeys(["plain", chosen]))
     width = members()[chosen].config.model.latent_dim
-    eps, at = sampling.prior(DRAWS, width, seed=1), url_values.numbers(FROM)
+    eps, at = sampling.prior(NUM_SAMPLES, width, seed=1), url_values.numbers(FROM)
     if problem := component.trouble([]):
         st.caption(problem)
         back = [members()[name].posterior_and_prior(x, eps) for name in shown]
         image_sheets.show(
-            np.concatenate(back), DRAWS, alt=_("Row by row: samples from the posterior, and from the prior")
+            np.concatenate(back), NUM_SAMPLES, alt=_("Row by row: samples from the posterior, and from the prior")
         )
         return
     component.mount(
@@ -54,7 +54,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
         {
             "key": f"{chosen}|{zlib.crc32(x.tobytes())}",
             "picker": "digit",
-            "draws": DRAWS,
+            "draws": NUM_SAMPLES,
             "titles": [titles()[name] for name in shown],
             "at": at["drawn_from"],
             "texts": {

@@ -13,10 +13,10 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
 FAMILIES = ("ae", "denoising", "contractive")
-SHOWN, REACH, SIDE = 6, 8.0, 48
+NUM_DIRECTIONS, MAX_STEP, GRID_SIDE = 6, 8.0, 48
 PUSH = {"push": (30, -80, 80)}  # tenths
 ENDS = {"a_x": (150, 10, 990), "a_y": (200, 10, 990), "b_x": (850, 10, 990), "b_y": (800, 10, 990)}  # thousandths
-STEPS = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
+STEP_SIZES = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -31,8 +31,8 @@ def felt(name: str, pixels: bytes) -> dict:
     blind = planes.unfelt(directions, seed=zlib.crc32(pixels))
     directions = planes.adding_ink(directions)
     ways = {"felt": directions[0], "unfelt": blind}
-    moved = {way: tangent.moved(run, picture, v, STEPS) / unit for way, v in ways.items()}
-    return {"values": values / unit, "directions": directions[:SHOWN], "blind": blind, "moved": moved}
+    moved = {way: tangent.moved(run, picture, v, STEP_SIZES) / unit for way, v in ways.items()}
+    return {"values": values / unit, "directions": directions[:NUM_DIRECTIONS], "blind": blind, "moved": moved}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -42,7 +42,7 @@ def stretched(name: str) -> dict:
 
     codes = cached.codes(name)
     box = planes.box_around(codes)
-    return {"box": box, "metric": tangent.plane_metric(cached.run(name).model, box, SIDE), "codes": codes}
+    return {"box": box, "metric": tangent.plane_metric(cached.run(name).model, box, GRID_SIDE), "codes": codes}
 
 
 def spectra(names: list[str], pixels: bytes) -> None:
@@ -57,7 +57,7 @@ def spectra(names: list[str], pixels: bytes) -> None:
     with right:
         st.markdown(f"**{_('A step along the strongest direction, and across')}**")
         ways = {family: of["moved"] for family, of in found.items()}
-        out = figures.moved(STEPS, ways, _("size of the step"), _("change of the code (usual distances)"))
+        out = figures.moved(STEP_SIZES, ways, _("size of the step"), _("change of the code (usual distances)"))
         st.plotly_chart(out, key="moved", config={"displayModeBar": False})
     st.caption(
         _(
@@ -72,7 +72,7 @@ def pushed(name: str, picture: np.ndarray) -> None:
     """The digit moves along tangents, in the browser."""
     of = felt(name, picture.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
-    names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:SHOWN])]
+    names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
     if problem := component.trouble([]):
         st.caption(problem)
         moved = picture.reshape(-1) + 3 * rows
@@ -85,7 +85,7 @@ def pushed(name: str, picture: np.ndarray) -> None:
         {
             "names": [*names, _("no reaction")],
             "push": url_values.numbers(PUSH)["push"],
-            "reach": REACH,
+            "reach": MAX_STEP,
             "plays": False,
             "texts": {"push": _("Step"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
         },
@@ -110,7 +110,7 @@ def plane() -> None:
         st.caption(problem)
         return image_sheets.show(shade[None, ::-1], 1, scale=8, alt=_("How much the decoder stretches each place"))
     x0, x1, y0, y1 = of["box"]
-    cell = np.array([(x1 - x0) / (SIDE - 1), (y1 - y0) / (SIDE - 1)])  # codes from one lattice point to the next
+    cell = np.array([(x1 - x0) / (GRID_SIDE - 1), (y1 - y0) / (GRID_SIDE - 1)])  # codes per grid step
     scaled = of["metric"] * [cell[0] ** 2, cell[0] * cell[1], cell[1] ** 2]
     at = (of["codes"] - [x0, y0]) / [x1 - x0, y1 - y0]
     inside = ((at > 0) & (at < 1)).all(1)
@@ -119,7 +119,7 @@ def plane() -> None:
         "geodesic",
         {
             "key": name,
-            "side": SIDE,
+            "side": GRID_SIDE,
             "box": list(map(float, of["box"])),
             "unit": 1.0,
             "ends": list(url_values.numbers(ENDS).values()),
@@ -139,7 +139,7 @@ def plane() -> None:
             "metric": scaled.astype(np.float32).ravel(),
             "shade": shade.astype(np.float32).ravel(),
             "points": at[inside].astype(np.float32).ravel(),
-            "classes": class_numbers(cached.test_digits()[1][inside]),
+            "classes": class_numbers(cached.shown_digits()[1][inside]),
         },
         programs=[name],
         shape={"height": 500, "narrow": 680},

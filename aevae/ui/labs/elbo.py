@@ -11,8 +11,9 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, run_picker, url_values
 
-MOST = 16  # draws
-MOVED = {"q_a": (0.0, -20.0, 20.0), "q_b": (0.0, -20.0, 20.0), "q_spread": (1.0, 0.01, 10.0), "q_draws": (8, 1, MOST)}
+MAX_SAMPLES = 16  # draws
+PLACE = (0.0, -20.0, 20.0)
+MOVED = {"q_a": PLACE, "q_b": PLACE, "q_spread": (1.0, 0.01, 10.0), "q_draws": (8, 1, MAX_SAMPLES)}
 FAMILIES = ("vae", "beta_vae", "skip_vae", "iwae")
 TARGETS = {  # p, or where it begins; the stretch of the line; the least and the largest sigma; where q begins; height
     "two": ([(0.5, -2.0, 0.5), (0.5, 2.0, 0.5)], (-6, 6), (0.2, 5), (0.6, 1.0), 0.5),
@@ -45,7 +46,7 @@ def posterior(name: str, x: np.ndarray) -> None:
             "key": f"{name}|{zlib.crc32(x.tobytes())}",
             "start": {key: at[f"q_{key}"] for key in ("a", "b", "spread", "draws")},
             "plane": plane,
-            "most": MOST,
+            "most": MAX_SAMPLES,
             "picker": "digit",
             "texts": {
                 "plane": _(
@@ -68,7 +69,7 @@ def posterior(name: str, x: np.ndarray) -> None:
             "x": x.reshape(-1).astype(np.float32),
             "mu": mu,
             "std": np.exp(0.5 * logvar),
-            "eps": np.random.default_rng(0).standard_normal((MOST, len(mu))).astype(np.float32),
+            "eps": np.random.default_rng(0).standard_normal((MAX_SAMPLES, len(mu))).astype(np.float32),
         },
         programs=[name],
         height=430,

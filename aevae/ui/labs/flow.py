@@ -10,19 +10,19 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
-MANY = 300  # pictures that a direction is the mean over
+NUM_DIRECTION_IMAGES = 300  # pictures that a direction is the mean over
 AMOUNT = {"amount": (1.0, -float(flows.MOST), float(flows.MOST))}
 PAINTERS = ("vae", "iwae", "ae", "deep_ae")
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def directions(name: str) -> dict[str, np.ndarray]:
-    return flows.directions(cached.run(name), cached.test_digits()[0][:MANY])
+    return flows.directions(cached.run(name), cached.shown_digits()[0][:NUM_DIRECTION_IMAGES])
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def painted(name: str, kind: str) -> np.ndarray:
-    return flows.painted(cached.run(name), cached.test_digits()[0][:MANY], kind)
+    return flows.painted(cached.run(name), cached.shown_digits()[0][:NUM_DIRECTION_IMAGES], kind)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -73,7 +73,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
 def ten(name: str, image: np.ndarray) -> None:
     """The digit, warped towards one of each class."""
     st.header(_("Warp it into all ten digits"), anchor=False)
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     targets = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]]
     made = flows.onto(cached.run(name), image, targets)
     image_sheets.show(

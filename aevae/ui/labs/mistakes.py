@@ -9,7 +9,7 @@ from aevae.figures.palette import FALLBACK, family_colour
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 
-SHOWN = 50  # directions of the data in the chart
+NUM_DIRECTIONS = 50  # directions of the data in the chart
 BETAS = (1, 2, 5, 10, 20, 50, 100, 784)
 
 
@@ -149,11 +149,11 @@ def lines():
 
 def spectrum():
     """Variances of the data, and how large one must be for a linear VAE with sigma^2 = 1/2 to keep it: beta / 2."""
-    variances = cached.principal(SHOWN).variance
+    variances = cached.principal(NUM_DIRECTIONS).variance
     beta = st.select_slider(_("β"), BETAS, 784, key="weight", bind="query-params")
     name = _("β = {}: {} directions kept").format(beta, mistakes.kept(variances, beta))
     out = figure(_("direction of the data"), _("variance"), 320, name)
-    out.add_bar(x=np.arange(1, SHOWN + 1), y=variances, marker_color=family_colour("vae"), showlegend=False)
+    out.add_bar(x=np.arange(1, NUM_DIRECTIONS + 1), y=variances, marker_color=family_colour("vae"), showlegend=False)
     out.add_hline(y=beta / 2, line={"color": "#D55E00", "dash": "dot"})
     out.update_yaxes(type="log", dtick=1)
     return out

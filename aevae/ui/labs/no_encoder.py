@@ -14,7 +14,7 @@ from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
 
 ENCODED = ("ae", "deep_ae", "vae", "iwae")  # whose decoders may be asked for a better code than the encoder's
-MANY, NEW = 60, 10  # digits of the gap's chart; digits that are learnt, too
+NUM_GAP_DIGITS, NUM_NEW_DIGITS = 60, 10  # digits of the gap's chart; digits that are learnt, too
 
 
 def mask() -> np.ndarray:
@@ -45,14 +45,14 @@ def weights(name: str) -> dict[str, np.ndarray] | str:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def gaps(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return fitting.gap(cached.run(name), cached.test_digits()[0][:MANY])
+    return fitting.gap(cached.run(name), cached.shown_digits()[0][:NUM_GAP_DIGITS])
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def learnt(name: str, everything: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Old digits, new ones (digits on their side), and both afterwards."""
-    images = cached.test_digits()[0]
-    old, new = images[:NEW], np.rot90(images[NEW : 2 * NEW], 1, (2, 3)).copy()
+    images = cached.shown_digits()[0]
+    old, new = images[:NUM_NEW_DIGITS], np.rot90(images[NUM_NEW_DIGITS : 2 * NUM_NEW_DIGITS], 1, (2, 3)).copy()
     new_after, old_after = fitting.learn(cached.run(name), new, old, everything)
     return old, new, old_after, new_after
 
@@ -109,7 +109,7 @@ def amortisation(number: int) -> None:
     """What an encoder loses by answering at once."""
     st.header(_("What an encoder loses against a search"), anchor=False)
     name = run_picker.pick_model("gap", families=ENCODED, prefer=("ae",), label=_("Autoencoder"))
-    with st.spinner(_("Searching codes for {} digits ...").format(MANY)):
+    with st.spinner(_("Searching codes for {} digits ...").format(NUM_GAP_DIGITS)):
         encoded, searched, best = gaps(name)
     left, right = st.columns([3, 2], gap="large")
     out = figure(_("with the code of the encoder (nats)"), _("with the code of the search (nats)"), 320)
@@ -117,17 +117,17 @@ def amortisation(number: int) -> None:
     out.add_scatter(x=ends, y=ends, mode="lines", line={"color": FALLBACK, "dash": "dot"}, hoverinfo="skip")
     out.add_scatter(
         x=encoded, y=searched, mode="markers", marker={"color": family_colour(cached.run(name).info.family)},
-        customdata=np.arange(MANY), hovertemplate="%{customdata}: %{x:.1f} → %{y:.1f}<extra></extra>",
+        customdata=np.arange(NUM_GAP_DIGITS), hovertemplate="%{customdata}: %{x:.1f} → %{y:.1f}<extra></extra>",
     )  # fmt: skip
     out.update_layout(showlegend=False)
     left.plotly_chart(out, key="gaps", config={"displayModeBar": False})
-    i = number if number < MANY else int((encoded - searched).argmax())
-    x = cached.test_digits()[0][i : i + 1]
+    i = number if number < NUM_GAP_DIGITS else int((encoded - searched).argmax())
+    x = cached.shown_digits()[0][i : i + 1]
     shown = np.concatenate([x, cached.run(name).reconstruct(x), best[i : i + 1]])
     with right:
         image_sheets.show(shown, 3, scale=4, width="stretch", alt=_("A digit, by the encoder, and by the search"))
         st.caption(_("Digit {}: original, g(f(x)), g(z*).").format(i))
-        st.metric(_("Amortisation gap, mean of {}").format(MANY), f"{(encoded - searched).mean():.1f} nats")
+        st.metric(_("Amortisation gap, mean of {}").format(NUM_GAP_DIGITS), f"{(encoded - searched).mean():.1f} nats")
 
 
 def memory(name: str) -> None:
@@ -143,13 +143,16 @@ def memory(name: str) -> None:
     left, right = st.columns(2, gap="medium")
     with left:
         image_sheets.show(
-            np.concatenate([new, new_after]), NEW, width="stretch", alt=_("New digits and their reconstructions")
+            np.concatenate([new, new_after]),
+            NUM_NEW_DIGITS,
+            width="stretch",
+            alt=_("New digits and their reconstructions"),
         )
         st.caption(_("New digits and their reconstructions: squared error {:.1f}").format(sse(new, new_after).mean()))
     with right:
         image_sheets.show(
             np.concatenate([old, old_after]),
-            NEW,
+            NUM_NEW_DIGITS,
             width="stretch",
             alt=_("Old digits and their reconstructions afterwards"),
         )

@@ -10,8 +10,8 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, url_values
 
 BASES = ("pca", "linear_ae")
-OUTLIERS = 12
-CLOUD = {"outliers": (8, 0, OUTLIERS), "far_x": (-3.2, -4.6, 4.6), "far_y": (2.2, -2.8, 2.8)}
+MAX_OUTLIERS = 12
+CLOUD = {"outliers": (8, 0, MAX_OUTLIERS), "far_x": (-3.2, -4.6, 4.6), "far_y": (2.2, -2.8, 2.8)}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -25,7 +25,7 @@ def affine(name: str, d: int) -> dict:
 
     found = cached.principal(d)
     offset, columns = linear.columns(cached.run(name).model)
-    x = cached.test_digits()[0].reshape(-1, 784)
+    x = cached.shown_digits()[0].reshape(-1, 784)
     return {
         "pca": (found.mean, found.axes, found.codes(x)),
         "linear_ae": (offset, columns, cached.codes(name)),
@@ -36,7 +36,7 @@ def affine(name: str, d: int) -> dict:
 
 def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
     """Directions and digits, turned in the browser. The numbers of `rotation.moments`."""
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     ten = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
     offset, columns, codes = both[basis]
     parts = rotation.moments(images.reshape(-1, 784), offset, columns, codes)
@@ -91,7 +91,7 @@ def absolute() -> None:
     )
     draw = np.random.default_rng(3)
     turn = np.deg2rad(20)
-    offsets = draw.normal(0, 0.2, (OUTLIERS, 2))
+    offsets = draw.normal(0, 0.2, (MAX_OUTLIERS, 2))
     points = draw.normal(size=(60, 2)) * [1.7, 0.28] @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
     found = url_values.numbers(CLOUD)
     component.mount(

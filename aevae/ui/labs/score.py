@@ -101,7 +101,7 @@ def cut(name: str) -> tuple:
     def reconstruct(x: np.ndarray) -> np.ndarray:
         return run.reconstruct(x.reshape(-1, 1, 28, 28)).reshape(-1, 784)
 
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     on_plane = plane.codes(images[:400].reshape(-1, 784))
     return *slices.pulled(reconstruct, plane.mean, plane.axes, 7.0, 17), on_plane, labels[:400]
 

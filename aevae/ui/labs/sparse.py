@@ -23,7 +23,7 @@ def drawn_by(name: str) -> dict:
     """Of a run: offset (784,), filters (D, 784), mean (D,) and share of digits (D,) of each unit, squared error."""
     from aevae.metrics import linear
 
-    run, images = cached.run(name), cached.test_digits()[0]
+    run, images = cached.run(name), cached.shown_digits()[0]
     offset, columns = linear.columns(run.model)
     h = cached.codes(name)
     on = h > 0.5 if run.config.model.family == "sparse_kl" else h != 0

@@ -24,7 +24,7 @@ LAB = "lab."  # begins the name of a model that came with a lab
 ROOMS = Path(__file__).parents[1]  # each with its JavaScript and its style sheets
 _TROUBLE = "live_trouble"  # session: run name or "" for all -> code
 _WHEN = "live_trouble_when"  # session: when the last one was reported
-_PATIENCE = 60.0  # seconds after which what did not come through the network is asked for again
+_RETRY_SECONDS = 60.0  # seconds after which what did not come through the network is asked for again
 
 
 def files(ending: str) -> dict[str, Path]:
@@ -146,7 +146,7 @@ def _texts() -> dict[str, str]:
 
 def _reported() -> dict[str, str]:
     """Run name or "" for all -> code, of the troubles that stand."""
-    waited = time.monotonic() - st.session_state.get(_WHEN, 0.0) >= _PATIENCE
+    waited = time.monotonic() - st.session_state.get(_WHEN, 0.0) >= _RETRY_SECONDS
     known = st.session_state.get(_TROUBLE, {})
     return {name: code for name, code in known.items() if not (waited and code == "network")}
 

@@ -17,8 +17,8 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 
 T = TypeVar("T")
-MAX_SHOWN = 1000  # test pictures a page works with
-FRESH = 2.0  # seconds that a listing is taken for true
+MAX_SHOWN_IMAGES = 1000  # test pictures a page works with
+LISTING_SECONDS = 2.0  # seconds that a listing is taken for true
 
 
 _listings: dict[tuple[str, str], tuple[float, list[RunInfo], dict]] = {}  # store -> when, runs, what was made of them
@@ -43,7 +43,7 @@ def once(what: str, make: Callable[[], T]) -> T:
 def _listing() -> tuple[float, list[RunInfo], dict]:
     store = str(paths.runs_dir()), str(paths.pretrained_dir())
     known = _listings.get(store)
-    if known is None or time.monotonic() - known[0] > FRESH:
+    if known is None or time.monotonic() - known[0] > LISTING_SECONDS:
         known = _listings[store] = time.monotonic(), checkpoints.list_runs(), {}
     return known
 
@@ -89,20 +89,17 @@ def _dataset(name: str):
     return datasets.load(DataConfig(name))
 
 
-def test_digits(name: str = datasets.EMBEDDED) -> tuple[np.ndarray, np.ndarray]:
+def shown_digits(name: str = datasets.EMBEDDED) -> tuple[np.ndarray, np.ndarray]:
     """The first 1,000 test pictures, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
-    return _test_digits(name)
+    return _shown_digits(name)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _test_digits(name: str) -> tuple[np.ndarray, np.ndarray]:
-    test = dataset(name).test.take(slice(MAX_SHOWN))
+def _shown_digits(name: str) -> tuple[np.ndarray, np.ndarray]:
+    test = dataset(name).test.take(slice(MAX_SHOWN_IMAGES))
     images = test.images.astype(np.float32) / 255
     images.setflags(write=False)
     return images, test.labels
-
-
-test_digits.__test__ = False  # a loader, not a test
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -122,14 +119,14 @@ def _principal() -> Components:
 
 
 def codes(run_name: str, name: str = datasets.EMBEDDED) -> np.ndarray:
-    """Codes float32 (N, D) of `test_digits(name)` under a run; row i belongs to picture i."""
+    """Codes float32 (N, D) of `shown_digits(name)` under a run; row i belongs to picture i."""
     info = checkpoints.find_run(run_name)
     return _codes(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""), name)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _codes(path: str, checksum: str, name: str) -> np.ndarray:
-    z = _run(path, checksum).encode(test_digits(name)[0])
+    z = _run(path, checksum).encode(shown_digits(name)[0])
     z.setflags(write=False)
     return z
 

@@ -35,7 +35,7 @@ def common_set(runs: Sequence) -> str:
     if not all(datasets.same_kind(data, name) for data in trained):
         return DEFAULT
     try:
-        images, _labels = cached.test_digits(name)
+        images, _labels = cached.shown_digits(name)
     except (ValueError, OSError) as problem:
         st.warning(markdown.escape(problem))
         return DEFAULT

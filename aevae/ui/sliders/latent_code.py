@@ -19,8 +19,8 @@ from aevae.ui.shared import address, cached
 from aevae.ui.shared.run_picker import DIGIT
 
 CODE, DRAW, DIM_X, DIM_Y = "z", "draw", "dim_x", "dim_y"
-PRIOR_REACH = 3.0  # standard deviations of the prior that a slider covers at least
-LONGEST = 12_000  # characters of a code in the URL
+PRIOR_STDS = 3.0  # standard deviations of the prior that a slider covers at least
+MAX_CODE_CHARACTERS = 12_000  # characters of a code in the URL
 _OWNER = "z_model"  # whose code it is
 _DIGIT_SEEN = "z_digit"  # the digit that was chosen when the code was last set
 
@@ -88,7 +88,7 @@ def open_bank(name: str) -> Bank:
         dataset=shown,
         prior=run.model.prior_scale,
         codes=codes,
-        labels=cached.test_digits(shown)[1],
+        labels=cached.shown_digits(shown)[1],
         order=summary["order"],
         score=summary["score"],
         unit=summary["score_name"],
@@ -111,7 +111,7 @@ def decode_view(run, z: np.ndarray) -> np.ndarray:
 def nominal_range(mean: np.ndarray, std: np.ndarray, prior_std: float) -> tuple[np.ndarray, np.ndarray]:
     """Per dimension (D,), low and high: +-3 s0 under a prior N(0, s0^2), else mean +- 3 std of the codes (float64)."""
     if prior_std:
-        return np.full(len(mean), -PRIOR_REACH * prior_std), np.full(len(mean), PRIOR_REACH * prior_std)
+        return np.full(len(mean), -PRIOR_STDS * prior_std), np.full(len(mean), PRIOR_STDS * prior_std)
     width = 3 * np.maximum(np.asarray(std, np.float64), 1e-3 * max(1e-3, float(np.max(std))))
     return mean - width, mean + width
 
@@ -130,7 +130,7 @@ def format_code(z: np.ndarray) -> str:
 
 def parse_code(text: str, latent_dim: int) -> np.ndarray | None:
     """The code (D,) float32 in `text`, or None where it is not `latent_dim` finite numbers with commas between."""
-    if not text or len(text) > LONGEST or text.count(",") != latent_dim - 1:
+    if not text or len(text) > MAX_CODE_CHARACTERS or text.count(",") != latent_dim - 1:
         return None
     try:
         z = np.array([float(part) for part in text.split(",")], np.float64)
@@ -263,7 +263,7 @@ def code_field(bank: Bank) -> None:
     text = st.text_input(
         _("The code z as text"),
         key=CODE,
-        max_chars=LONGEST,
+        max_chars=MAX_CODE_CHARACTERS,
         placeholder=_("empty: the code of the chosen image"),
         help=_("{} numbers, separated by commas. They are part of the link. Other text is ignored.").format(
             bank.latent_dim

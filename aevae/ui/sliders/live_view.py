@@ -23,12 +23,12 @@ from aevae.ui.sliders.latent_code import Bank
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
 LAST_MESSAGES = "z_read"  # session: component -> sequence number of its last message
 MAX_CODE = 1e30  # of a number of the code; float32 holds it
-GRID = 15  # pictures a side of the manifold
+GRID_SIDE = 15  # pictures a side of the manifold
 FIRST_CORNERS = (0, 1, 7)  # classes of the three digits of a plane at first
-COMFORT = 2.0  # standard deviations
-MOST_BESIDE = 3
-FEW = 4  # sliders that stand in one column
-BAND = (0.05, 0.95)  # quantiles that the gauge shows
+COMFORT_STDS = 2.0  # standard deviations
+MAX_BESIDE = 3
+MAX_SINGLE_COLUMN = 4  # sliders that stand in one column
+GAUGE_QUANTILES = (0.05, 0.95)  # quantiles that the gauge shows
 
 
 def pick_beside(bank: Bank) -> list[str]:
@@ -40,7 +40,7 @@ def pick_beside(bank: Bank) -> list[str]:
         _("Second model"),
         names,
         key=BESIDE,
-        max_selections=MOST_BESIDE,
+        max_selections=MAX_BESIDE,
         disabled=not names,
         placeholder=_("the same code, decoded by another model")
         if names
@@ -96,7 +96,7 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
         return
     arrays = {"picture": image_sheets.to_bytes(picture).ravel()}
     if mode == "dims":
-        arrays["xs"], arrays["ys"] = server_view.grid_lines(bank, dims, GRID, not even)
+        arrays["xs"], arrays["ys"] = server_view.grid_lines(bank, dims, GRID_SIDE, not even)
     else:
         arrays["three"] = cached.applied(cached.run(bank.name), "encode", corners)
         arrays["three_pictures"] = image_sheets.to_bytes(corners)[:, 0]
@@ -113,7 +113,7 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
 def plane(bank: Bank, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
     """The pad of a code of two numbers by itself, at z (2,); on_send gets {z, n}."""
     behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
-    xs, ys = server_view.grid_lines(bank, (0, 1), GRID, False)
+    xs, ys = server_view.grid_lines(bank, (0, 1), GRID_SIDE, False)
     choice = {"mode": "dims", "dims": [0, 1], "three": [], "behind": behind, "posterior": ""}
     arrays = {"picture": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
     _mount_pad(bank, choice, arrays, [], on_send)
@@ -125,7 +125,7 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
         "run": bank.name,
         "key": DIGIT,
         "models": _models([bank.name, *beside]),
-        "grid": GRID,
+        "grid": GRID_SIDE,
         "classes": names if len(names) <= picker.MAX_PILLS else [],
         "read": {"pad": st.session_state.get(LAST_MESSAGES, {}).get("pad", 0)},
         "texts": _pad_texts(bank),
@@ -167,16 +167,16 @@ def receive_code(payload: dict, latent_dim: int, component_name: str) -> np.ndar
 def comfort(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     """Middle and half width (D,) of the comfortable range: two standard deviations of the prior, else of the codes."""
     if bank.prior:
-        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT * bank.prior)
-    return bank.codes.mean(0, dtype=np.float64), COMFORT * bank.codes.std(0, dtype=np.float64)
+        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT_STDS * bank.prior)
+    return bank.codes.mean(0, dtype=np.float64), COMFORT_STDS * bank.codes.std(0, dtype=np.float64)
 
 
 def gauge(bank: Bank) -> dict:
     """Ranges of the norm that hold nine of ten codes, and nine of ten draws of the prior (None without one)."""
     from scipy.special import gammaincinv
 
-    codes = np.quantile(np.linalg.norm(bank.codes, axis=1), BAND).tolist()
-    prior = bank.prior * np.sqrt(2 * gammaincinv(bank.latent_dim / 2, BAND))  # chi distribution
+    codes = np.quantile(np.linalg.norm(bank.codes, axis=1), GAUGE_QUANTILES).tolist()
+    prior = bank.prior * np.sqrt(2 * gammaincinv(bank.latent_dim / 2, GAUGE_QUANTILES))  # chi distribution
     end = 1.5 * max(codes[1], prior[1], 1e-6)
     return {"codes": codes, "prior": prior.tolist() if bank.prior else None, "std": bank.prior, "end": end}
 
@@ -184,7 +184,7 @@ def gauge(bank: Bank) -> dict:
 def _room(bank: Bank, models: int) -> dict[str, int]:
     """Pixels that the bank will take (sliders/bank.css), to be kept free while it loads."""
     n = len(bank.alive)
-    rows = 72 * n if n <= FEW else 63 * math.ceil(n / 2)
+    rows = 72 * n if n <= MAX_SINGLE_COLUMN else 63 * math.ceil(n / 2)
     rows += 40 if bank.dead else 0
     gauge_height = 95 if bank.prior else 77
     pictures_height = 293 if models == 1 else 155 * math.ceil(models / 2)
@@ -229,7 +229,7 @@ def _spacing() -> str:
 def _corners(bank: Bank) -> np.ndarray:
     """Three pictures (3, 1, 28, 28); by default of three classes, with three codes, as far as there are so many."""
     usable = np.unique(bank.codes, axis=0, return_index=True)[1]
-    first = picker.first_of(cached.test_digits(bank.dataset)[1], FIRST_CORNERS, usable)
+    first = picker.first_of(cached.shown_digits(bank.dataset)[1], FIRST_CORNERS, usable)
     with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):
         pick = partial(picker.pick_digit, dataset=bank.dataset, models=())
         chosen = []

@@ -82,7 +82,7 @@ def has_something_to_show() -> bool:
 
 
 def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
-    """Draw it. It looks again (`watch.beat`) while a job waits or runs, and runs the page once when one ends.
+    """Draw it. It looks again (`monitoring.beat`) while a job waits or runs, and runs the page once when one ends.
 
     detail: draws what is watched, above the queue, and returns the names of its runs; by default one run.
     """
