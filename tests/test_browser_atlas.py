@@ -12,7 +12,7 @@ from test_browser import Server, Tab, browser  # noqa: F401 (the fixture)
 from aevae import datasets, embeddings
 from aevae.config import DataConfig
 from aevae.runs import load_run
-from aevae.ui.digit.picker import pack_picture
+from aevae.ui.digit.picker import pack_image
 from aevae.ui.embeddings.map_view import frame_of
 from aevae.ui.embeddings.panes import first_two
 
@@ -223,7 +223,7 @@ def test_one_map_goes_over_into_the_other_and_back(tab):
 
 
 def test_a_digit_of_ones_own_appears_in_every_map(browser, server, maps):  # noqa: F811
-    own = pack_picture(digits()[42].astype(np.float32) / 255)
+    own = pack_image(digits()[42].astype(np.float32) / 255)
     tab = ready(Tab(browser).open(f"{server.url}/{ADDRESS}&guest_own={own}"))
     for pane, xy in enumerate(maps):
         x, y = np.round(pixels_of(tab, pane, xy)[42]).astype(int)

@@ -16,22 +16,22 @@ template.begin(__doc__)
 runs = cached.finished(lab.FAMILIES)
 left, right = st.columns(2, vertical_alignment="top")
 with right:
-    picture, _label, _number = picker.pick_digit(models=())
-picture = np.ascontiguousarray(picture, np.float32)
+    image, _label, _number = picker.pick_digit(models=())
+image = np.ascontiguousarray(image, np.float32)
 with left:
     name = run_picker.pick_model("felt_by", families=lab.FAMILIES, prefer=("denoising",), label=_("Directions of"))
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
 names = list((largest | {cached.run(name).config.model.family: name}).values())
 with st.spinner(_("Directions that the code reacts to")):
-    mine = lab.felt(name, picture.tobytes())
+    mine = lab.felt(name, image.tobytes())
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
 left.metric(
     _("strong directions, of {} possible").format(len(mine["values"])), count,
     help=_("Directions along which the code moves at least a tenth as much as along the first."),
 )  # fmt: skip
-lab.pushed(name, picture)
+lab.pushed(name, image)
 with st.spinner(_("Directions of other codes")):
-    lab.spectra(names, picture.tobytes())
+    lab.spectra(names, image.tobytes())
 lab.plane()
 total = float(np.square(mine["values"]).sum())
 template.end(

@@ -45,7 +45,7 @@ with right:
             "the density $p_σ$. The network never saw the density, only points."
         )
     )
-lab.pictures_too()
+lab.images_too()
 template.end(
     notice=[
         _(

@@ -1,4 +1,4 @@
-"""Compare: the same numbers, pictures and dimensions of several models, side by side."""
+"""Compare: the same numbers, images and dimensions of several models, side by side."""
 
 import streamlit as st
 
@@ -16,8 +16,8 @@ VIEWS = {
 }
 
 layout.page()
-pictured = cached.finished()
-default = table.first_choice(pictured) if pictured else None
+image_runs = cached.finished()
+default = table.first_choice(image_runs) if image_runs else None
 names = run_picker.pick_models(max_selections=table.MAX_MODELS, default=default)
 runs = table.finished()
 chosen = sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))

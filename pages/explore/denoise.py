@@ -23,7 +23,7 @@ def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
 
 
 layout.page()
-controls, picture = st.columns([3, 5], gap="large")
+controls, view = st.columns([3, 5], gap="large")
 with controls:
     names = run_picker.pick_models(default=denoise_view.first_choice(cached.finished()))
     runs = opening.open_runs(names)
@@ -36,7 +36,7 @@ labels = {run.name: run_picker.label_of(run.name) for run in runs}
 name = _("own image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
 noisy = spoiling.spoil(clean)
 walks = {run.name: denoise_view.walk(run, noisy) for run in runs}
-with picture:
+with view:
     if trouble:
         cards(runs, clean, name, noisy, walks, spoiling.times)
         st.caption(trouble)

@@ -10,8 +10,8 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, markdown, redraw, run_picker
 from aevae.ui.sliders import latent_code, live_view, server_view
 
-MAX_UNSCROLLED_SLIDERS = 8  # sliders of the server's version that fit beside the picture; more of them scroll there
-GRID_SIDE, MAX_STRIPS = 15, 16  # pictures a side; rows
+MAX_UNSCROLLED_SLIDERS = 8  # sliders of the server's version that fit beside the image; more of them scroll there
+GRID_SIDE, MAX_STRIPS = 15, 16  # images a side; rows
 
 
 @redraw.fragment
@@ -22,11 +22,11 @@ def bench(bank: latent_code.Bank, beside: list[str]) -> None:
     walks = picker.draws() and bank.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
     board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
     with board, st.expander(_("Choose a start image"), icon=":material/grid_view:", key="choose"):
-        picture, label, _number = picker.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
+        image, label, _number = picker.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
     latent_code.settle(bank)
     if walk:
         with walk:
-            live_view.pad(bank, picture, label, beside)
+            live_view.pad(bank, image, label, beside)
     latent_code.start_buttons(bank)
     z = latent_code.current_code(bank)
     if trouble:
@@ -44,7 +44,7 @@ def bench(bank: latent_code.Bank, beside: list[str]) -> None:
     elif trouble:
         plane(bank, z)
     else:
-        live_view.pad(bank, picture, label, beside)
+        live_view.pad(bank, image, label, beside)
     if trouble:
         strips(bank, z)
 
@@ -53,14 +53,12 @@ def bench(bank: latent_code.Bank, beside: list[str]) -> None:
 
 
 def server_bank(bank: latent_code.Bank, z: np.ndarray, beside: list[str]) -> None:
-    """The picture of every model, and the sliders."""
+    """The image of every model, and the sliders."""
     left, right = st.columns([2, 3], gap="large")
     with left:
         for name in [bank.name, *beside]:
-            picture = latent_code.decode_view(cached.run(name), z)
-            image_sheets.show(
-                picture[None], scale=6 if beside else 12, alt=_("The image that the model decodes from z")
-            )
+            image = latent_code.decode_view(cached.run(name), z)
+            image_sheets.show(image[None], scale=6 if beside else 12, alt=_("The image that the model decodes from z"))
             if beside:
                 st.caption(run_picker.label_of(name))
         st.caption(latent_code.norm_note(z, bank))

@@ -43,8 +43,8 @@ def cards() -> None:
 
 def previews(runs: list) -> None:
     """The preview of the widest model of each family: originals, reconstructions, samples."""
-    with_picture = [run for run in runs if (run.path / "preview.png").is_file()]
-    first = {run.family: run for run in sorted(with_picture, key=lambda run: run.latent_dim)}
+    with_image = [run for run in runs if (run.path / "preview.png").is_file()]
+    first = {run.family: run for run in sorted(with_image, key=lambda run: run.latent_dim)}
     if not first:
         return
     labels = run_labels(runs)
@@ -52,10 +52,10 @@ def previews(runs: list) -> None:
     st.caption(_("Top: digits. Middle: their reconstructions. Bottom: random codes, decoded."))
     shown = list(first.values())[:4]
     for column, run in zip(st.columns(4), shown, strict=False):
-        picture = image_sheets.enlarge((run.path / "preview.png").read_bytes(), 3)
-        if picture:
+        png = image_sheets.enlarge((run.path / "preview.png").read_bytes(), 3)
+        if png:
             column.image(
-                picture,
+                png,
                 caption=labels[run.name],
                 width="stretch",
                 alt=_("Images, their reconstructions and samples of {}").format(labels[run.name]),

@@ -42,7 +42,7 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def pick_dataset(found: Sequence[RunInfo]) -> str:
-    """The data set whose test pictures the numbers are of; first the one that most runs have."""
+    """The data set whose test images the numbers are of; first the one that most runs have."""
     counts = {name: sum(name in run.metrics for run in found) for run in found for name in run.metrics}
     return st.selectbox(
         _("Test set"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",

@@ -1,4 +1,4 @@
-"""The pictures of the Compare page, one function a view; each can be taken away as SVG, PNG or CSV."""
+"""The images of the Compare page, one function a view; each can be taken away as SVG, PNG or CSV."""
 
 import base64
 import csv
@@ -304,6 +304,6 @@ def report_button(chosen: Sequence[RunInfo], dataset: str) -> None:
 
 
 def open_alike(names: Sequence[str]) -> tuple[list, str]:
-    """The opened runs and the data set whose pictures all of them show."""
+    """The opened runs and the data set whose images all of them show."""
     runs = opening.open_runs(names)
     return runs, opening.common_set(runs)

@@ -1,4 +1,4 @@
-"""Parts of the Denoise page: the choice of noise, the live view, pictures with their errors, cached error curves."""
+"""Parts of the Denoise page: the choice of noise, the live view, images with their errors, cached error curves."""
 
 import base64
 import contextlib
@@ -22,7 +22,7 @@ from aevae.ui.shared.run_picker import DIGIT, LEVEL, NOISE, SEED
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
 NUM_CURVE_IMAGES = 200  # test digits behind a point of the curve
-DISPLAY_PIXELS = 112  # pixels on the screen: four for each of the picture's
+DISPLAY_PIXELS = 112  # pixels on the screen: four for each of the image's
 MAX_TIMES = 10  # applications
 MAX_SEED = 2**31 - 1
 TIMES, LAYER, LAST_MESSAGE = "times", "noise_layer", "noise_letter"  # session; strokes; sequence number
@@ -61,7 +61,7 @@ class Spoiling:
     layer: np.ndarray | None  # uint8 (2, 28, 28), see metrics.denoising.lay_over
 
     def spoil(self, clean: np.ndarray) -> np.ndarray:
-        """The noisy picture (1, 28, 28) of a clean one, strokes included."""
+        """The noisy image (1, 28, 28) of a clean one, strokes included."""
         noisy = spoil(clean[None], self.kind, self.level, self.seed)
         return (noisy if self.layer is None else lay_over(noisy, self.layer))[0]
 
@@ -200,7 +200,7 @@ def read_layer(text: str | None) -> np.ndarray | None:
     return np.stack([cover, np.minimum(cover, ink)]) if cover.any() else None
 
 
-# -- pictures and errors ---------------------------------------------------------------------------------------------
+# -- images and errors ---------------------------------------------------------------------------------------------
 
 
 def first_choice(runs: Sequence[RunInfo]) -> list[str]:
@@ -213,12 +213,12 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def errors(clean: np.ndarray, image: np.ndarray) -> tuple[float, float]:
-    """SSE (squared error / image) and PSNR (dB) of one picture (1, 28, 28) against the clean one."""
+    """SSE (squared error / image) and PSNR (dB) of one image (1, 28, 28) against the clean one."""
     return float(sse(clean[None], image[None])[0]), float(psnr(clean[None], image[None])[0])
 
 
 def errors_text(squared: float, decibel: float) -> str:
-    """The two numbers, as they stand under a picture."""
+    """The two numbers, as they stand under an image."""
     return "SSE {:.1f}  \nPSNR {} dB".format(*errors_shown(squared, decibel))
 
 
@@ -236,7 +236,7 @@ def walk(run, noisy: np.ndarray) -> np.ndarray:
 
 
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
-    """One picture (1, 28, 28), its numbers and its name beneath."""
+    """One image (1, 28, 28), its numbers and its name beneath."""
     with st.container(width=DISPLAY_PIXELS + 12, gap="xsmall"):
         st.image(image_sheets.sheet(image, 1, scale=8), width=DISPLAY_PIXELS, alt=alt, output_format="PNG")
         st.markdown(f"**{title}**  \n{note}")
@@ -253,7 +253,7 @@ def _input_curve(kind: str, seed: int, dataset: str) -> np.ndarray:
 
 
 def model_curve(run, kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
-    """Error at `LEVELS` (L,) of what a run makes of spoilt test pictures, squared error / image."""
+    """Error at `LEVELS` (L,) of what a run makes of spoilt test images, squared error / image."""
     checksum = run.info.state.get("checksums", {}).get("model.safetensors")
     return _model_curve(run, str(run.path), checksum, kind, seed, dataset)
 

@@ -35,7 +35,7 @@ DRAWING = {
     "strokes": ListOf(Record(STROKE), 0, MAX_STROKES),
     "pixels": AnyOf((ListOf(GREY, 0, 0), ListOf(GREY, NUM_PIXELS, NUM_PIXELS))),
 }
-MAX_LINK_CHARACTERS = 1200  # characters of a picture in the link; 784 bytes that do not shrink need 1,060
+MAX_LINK_CHARACTERS = 1200  # characters of an image in the link; 784 bytes that do not shrink need 1,060
 
 
 def pick_digit(
@@ -48,9 +48,9 @@ def pick_digit(
     models: Sequence[str] | None = None,
     ways: Sequence[str] = WAYS,
 ) -> tuple[np.ndarray, int | None, int | None]:
-    """The chosen picture (float32 (1, 28, 28) in [0, 1]), its label and its number among the test pictures.
+    """The chosen image (float32 (1, 28, 28) in [0, 1]), its label and its number among the test images.
 
-    Number and label are None for an own picture. The number is in the URL (`?digit=123`); pages that use the same
+    Number and label are None for an own image. The number is in the URL (`?digit=123`); pages that use the same
     key share the digit. upload: whether the reader may bring one. models: names of runs whose reconstructions are
     shown beside the drawing while it grows; None: the models chosen in this session. ways: those of WAYS on offer.
     """
@@ -105,7 +105,7 @@ def _way_changed(key: str) -> None:
 
 
 def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
-    """The number of a test picture, from a field and a sheet of pictures."""
+    """The number of a test image, from a field and a sheet of images."""
     images, labels = cached.shown_digits(dataset)
     own = st.session_state.get(f"{key}_own")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
@@ -150,7 +150,7 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
 
 
 def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
-    """The class of the pictures on offer, by number; -1: all. Many classes stand in a list that searches."""
+    """The class of the images on offer, by number; -1: all. Many classes stand in a list that searches."""
     field = f"{key}_class"
     if st.session_state.get(field, -1) >= len(names):  # of another data set
         del st.session_state[field]
@@ -165,7 +165,7 @@ def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
 
 
 def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = NUM_ROWS * NUM_COLUMNS) -> list[int]:
-    """Numbers of `count` pictures of class `wanted` (-1: all), drawn by `seed`; with the chosen one, if it is of it."""
+    """Numbers of `count` images of class `wanted` (-1: all), drawn by `seed`; with the chosen one, if it is of it."""
     pool = np.arange(len(labels)) if wanted < 0 else np.flatnonzero(labels == wanted)
     drawn = pool[np.random.default_rng(seed).permutation(len(pool))][:count].tolist()
     return drawn if chosen in drawn or chosen not in pool else [int(chosen), *drawn[: count - 1]]
@@ -179,7 +179,7 @@ def _class_chosen(key: str, labels: np.ndarray) -> None:
 
 
 def first_of(labels: np.ndarray, wanted: Sequence[int], usable: np.ndarray | None = None) -> list[int]:
-    """Default numbers of pictures, one for each wanted class: the first of that class; different ones as long as there
+    """Default numbers of images, one for each wanted class: the first of that class; different ones as long as there
     are enough, of different classes as long as there are enough. usable: numbers to choose from, by default all."""
     pool = (np.arange(len(labels)) if usable is None else np.sort(usable)).tolist()
     found: list[int] = []
@@ -342,14 +342,14 @@ def _take_drawing(key: str, payload: dict) -> None:
 # -- the link --------------------------------------------------------------------------------------------------------
 
 
-def pack_picture(picture: np.ndarray) -> str:
-    """A picture float32 (1, 28, 28) of whole 255ths as text for a link, some 250 characters; lossless."""
-    packed = zlib.compress(image_sheets.to_bytes(picture).tobytes(), 9)
+def pack_image(image: np.ndarray) -> str:
+    """An image float32 (1, 28, 28) of whole 255ths as text for a link, some 250 characters; lossless."""
+    packed = zlib.compress(image_sheets.to_bytes(image).tobytes(), 9)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def unpack_picture(text: str) -> np.ndarray | None:
-    """What `pack_picture` was given, float32 (1, 28, 28); None for anything else."""
+def unpack_image(text: str) -> np.ndarray | None:
+    """What `pack_image` was given, float32 (1, 28, 28); None for anything else."""
     if len(text) > MAX_LINK_CHARACTERS:
         return None
     try:
@@ -364,15 +364,15 @@ def unpack_picture(text: str) -> np.ndarray | None:
 
 
 def _take_from_link(key: str) -> None:
-    """The picture that the address brings."""
+    """The image that the address brings."""
     if (said := address.asked(f"{key}_own")) is None:
         return
-    picture = unpack_picture(said[-1]) if said else None
-    if picture is not None:
-        st.session_state[f"{key}_own"] = picture
+    image = unpack_image(said[-1]) if said else None
+    if image is not None:
+        st.session_state[f"{key}_own"] = image
     elif not said:
         _forget_own(key)
 
 
 def _put_into_link(key: str, own: np.ndarray | None) -> None:
-    address.tell(f"{key}_own", *([] if own is None else [pack_picture(own)]))
+    address.tell(f"{key}_own", *([] if own is None else [pack_image(own)]))

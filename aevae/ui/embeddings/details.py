@@ -17,17 +17,17 @@ from aevae.ui.embeddings.panes import PIXELS, RANDOM, title_of
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached, image_sheets
 
-MAX_SHEET_IMAGES, IMAGES_PER_ROW = 100, 20  # pictures of a selection, and how many in a row
+MAX_SHEET_IMAGES, IMAGES_PER_ROW = 100, 20  # images of a selection, and how many in a row
 
 
 # -- a digit of one's own --------------------------------------------------------------------------------------------
 
 
 def own_digit(dataset: str) -> np.ndarray | None:
-    """A picture (1, 28, 28) that the reader draws, uploads or photographs; None while there is none."""
+    """An image (1, 28, 28) that the reader draws, uploads or photographs; None while there is none."""
     with st.expander(_("Add your own digit to the maps"), icon=":material/draw:"):
-        picture, _label, number = picker.pick_digit("guest", ways=picker.WAYS[1:], dataset=dataset, models=[])
-    return picture if number is None else None
+        image, _label, number = picker.pick_digit("guest", ways=picker.WAYS[1:], dataset=dataset, models=[])
+    return image if number is None else None
 
 
 def places(looks: Sequence[Look], own: np.ndarray | None) -> list[np.ndarray | None]:
@@ -116,7 +116,7 @@ def share(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> None:
-    """One line for each space and map: what it is, the pictures, the overlap."""
+    """One line for each space and map: what it is, the images, the overlap."""
     rows = neighbour_rows(looks, dataset, n, point, own, places)
     x, classes = map_state.images(dataset, n), cached.dataset(dataset).classes
     label = map_state.labels(dataset, n)
@@ -147,7 +147,7 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
 
 
 def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.ndarray) -> None:
-    """The selected pictures, their mean picture, and per model what their mean code decodes to."""
+    """The selected images, their mean image, and per model what their mean code decodes to."""
     x, label = map_state.images(dataset, n)[selected], map_state.labels(dataset, n)[selected]
     st.header(_("{:,} selected").format(len(selected)), anchor=False)
     runs = {look.choice.run: look for look in looks if look.choice.run and look.request}
@@ -159,8 +159,8 @@ def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.nda
                 (_("Decoded mean code of {}").format(title_of(name)), cached.applied(cached.run(name), "decode", z))
             )
     with st.container(horizontal=True, gap="medium"):
-        for title, picture in means:
-            image_sheets.show(picture, 1, scale=4, alt=title, caption=title, width=150)
+        for title, image in means:
+            image_sheets.show(image, 1, scale=4, alt=title, caption=title, width=150)
     shown = slice(MAX_SHEET_IMAGES)
     classes = cached.dataset(dataset).classes
     counts = np.bincount(label, minlength=len(classes))
@@ -196,7 +196,7 @@ def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
 
 
 def class_names(dataset: str, n: int) -> np.ndarray:
-    """(n,) how the class of each picture is called."""
+    """(n,) how the class of each image is called."""
     return np.array(cached.class_names(dataset))[map_state.labels(dataset, n)]
 
 

@@ -47,7 +47,7 @@ class Look:
 
 
 def images(dataset: str, n: int) -> np.ndarray:
-    """The first n test pictures, uint8 (n, 1, 28, 28)."""
+    """The first n test images, uint8 (n, 1, 28, 28)."""
     return cached.dataset(dataset).test.images[:n]
 
 

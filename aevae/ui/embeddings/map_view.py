@@ -1,6 +1,6 @@
 """The component of the maps on the page, and what it is given: points, colours, numbers, words.
 
-Pictures of the digits, codes and programs of the models follow once, by channels (`sheet.js`): the maps are there
+Images of the digits, codes and programs of the models follow once, by channels (`sheet.js`): the maps are there
 before them.
 """
 
@@ -107,7 +107,7 @@ def _pane_specs(looks: Sequence[Look], maps: list, places: list, dataset: str, a
 
 
 def send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
-    """Pictures, codes and programs, after the maps: the page does not wait for them."""
+    """Images, codes and programs, after the maps: the page does not wait for them."""
     with st.container(gap=None):
         _send_sheets(looks, dataset, n)
 

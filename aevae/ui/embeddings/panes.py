@@ -114,7 +114,7 @@ def choose() -> tuple[list[Choice], str, int]:
 
 
 def _sets(spaces: list[str | None]) -> dict[int, str]:
-    """Number of digits on offer -> the data set whose first test pictures they are."""
+    """Number of digits on offer -> the data set whose first test images they are."""
     chosen = [run for run in runs() if run.name in spaces] or [run for run in runs() if run.name in first_two()]
     common = opening.common_set(chosen)
     size = len(cached.dataset(common).test.images)

@@ -85,14 +85,14 @@ def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         "kl_nats": (frames, 16),
     }  # fmt: skip
     shapes |= {name: (frames,) for name in arrays if name.startswith("term.")}
-    pictures = ("original", "recon", "sample")
+    images = ("original", "recon", "sample")
     found = {}
     for name, shape in shapes.items():
         if name not in arrays and name in ("step", "std", "recon_nats", "kl_nats"):
             continue
-        if arrays[name].shape != shape or (arrays[name].dtype == np.uint8) != (name in pictures):
+        if arrays[name].shape != shape or (arrays[name].dtype == np.uint8) != (name in images):
             raise ValueError(f"{name} has another shape or type")
-        kind = np.uint8 if name in pictures else np.float32
+        kind = np.uint8 if name in images else np.float32
         array = np.nan_to_num(arrays[name].astype(kind, copy=False))
         found[name] = np.clip(array, -MAX_HALF, MAX_HALF) if name in ("codes", "std") else array
     if count < 16:
@@ -115,7 +115,7 @@ def plane_of(codes: np.ndarray) -> np.ndarray:
 
 
 def parcel(film: dict[str, np.ndarray], plane: np.ndarray, before: str = "0.") -> dict[str, np.ndarray]:
-    """What the browser gets of a film: xy (E, N, 2) on `plane`, mu (E, 16, D), pictures, terms (E, T)."""
+    """What the browser gets of a film: xy (E, N, 2) on `plane`, mu (E, 16, D), images, terms (E, T)."""
     names = terms(film)
     columns = [film[f"term.{name}"] for name in names]
     out = {k: film[k] for k in ("epoch", "original", "recon", "sample", "recon_nats", "kl_nats") if k in film}

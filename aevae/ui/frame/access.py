@@ -157,7 +157,7 @@ def may_read(dataset: str) -> str:
     """ "" if this session may name this data set, else one sentence.
 
     `images:<path>` reads what the server can read. That is for whoever sits at it: where others reach the server, it
-    asks for the passcode, but for pictures in the data folder, where uploads go.
+    asks for the passcode, but for images in the data folder, where uploads go.
     """
     from aevae.datasets import images
 

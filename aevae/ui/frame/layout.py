@@ -101,7 +101,7 @@ def try_this(texts: Sequence[str], title: str | None = None) -> None:
 
 
 def explain(title: str, markdown: str, expanded: bool = False) -> None:
-    """An explanation, folded beneath the picture. LaTeX between $ signs works."""
+    """An explanation, folded beneath the image. LaTeX between $ signs works."""
     with st.expander(title, expanded=expanded):
         st.markdown(markdown)
 

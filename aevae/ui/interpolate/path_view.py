@@ -78,7 +78,7 @@ def _measured(mark: tuple, spacing: float, shape: tuple, content: bytes, _bank: 
 
 @dataclass(frozen=True)
 class Steps:
-    """Pictures (S, 1, 28, 28), distance to the nearest real code in spacings (S,), and whose code that is (S,)."""
+    """Images (S, 1, 28, 28), distance to the nearest real code in spacings (S,), and whose code that is (S,)."""
 
     images: np.ndarray
     holes: np.ndarray
@@ -86,7 +86,7 @@ class Steps:
 
 
 def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
-    """The pictures themselves as codes of 784 numbers: a walk in it is the plain blend."""
+    """The images themselves as codes of 784 numbers: a walk in it is the plain blend."""
     bank = cached.shown_digits(dataset)[0].reshape(-1, 784)
     return Space(
         _("Pixel blend"),
@@ -143,7 +143,7 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def pick_corners(count: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
-    """`count` digits (count, 1, 28, 28), chosen in pickers that are folded away: the walk is the picture of the page.
+    """`count` digits (count, 1, 28, 28), chosen in pickers that are folded away: the walk is the image of the page.
 
     Their numbers are in the URL as digit_a .. digit_d. (Not in popovers: those of Streamlit 1.67 close at once when
     they are the first to need a widget.)
@@ -310,7 +310,7 @@ def receive(payload: dict) -> None:
         st.session_state[LAST_MESSAGE] = found["n"]
 
 
-# -- steps on the page: pictures that wrap, each with a bar and a number that stay readable at every width -------------
+# -- steps on the page: images that wrap, each with a bar and a number that stay readable at every width -------------
 
 _STYLE = """<style>
 .steps { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 5.2rem)); gap: 0.55rem 0.2rem; }
@@ -328,7 +328,7 @@ _STYLE = """<style>
 
 
 def show_steps(steps: Steps, columns: int | None = None, titles: Sequence[str] = ()) -> None:
-    """Pictures in a row (it wraps on a phone), or in a sheet of `columns`; the bar beneath is the distance.
+    """Images in a row (it wraps on a phone), or in a sheet of `columns`; the bar beneath is the distance.
 
     Full height: `FULL_BAR_SPACINGS` spacings; dashed: one spacing; strong: farther than that. titles: a word under each
     number.
@@ -370,7 +370,7 @@ def side_by_side(walks: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
 
 
 def show_sum(row: Steps, result: Steps, dataset: str = datasets.EMBEDDED) -> None:
-    """The pictures a, b, c and a - b + c of one space, and which real digit the result is nearest to."""
+    """The images a, b, c and a - b + c of one space, and which real digit the result is nearest to."""
     test = cached.dataset(dataset)
     images = np.concatenate([row.images, result.images])
     holes = np.concatenate([row.holes, result.holes])
@@ -380,7 +380,7 @@ def show_sum(row: Steps, result: Steps, dataset: str = datasets.EMBEDDED) -> Non
 
 
 def legend() -> None:
-    """What the bars and numbers under the pictures mean."""
+    """What the bars and numbers under the images mean."""
     st.caption(
         _(
             "Below each image: the distance of its code to the nearest code of a real test digit, in typical spacings "

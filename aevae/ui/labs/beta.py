@@ -21,12 +21,12 @@ def sweep() -> list[tuple[bundles.Member, object]]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def traversals(picture: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 (F, 1 + D, STEPS, 784) and KL of each number of the code (F, D), most first, for every β.
+def traversals(image: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (F, 1 + D, STEPS, 784) and KL of each number of the code (F, D), most first, for every β.
 
     The first row: the digit itself, and what draws of its posterior decode to.
     """
-    x = np.frombuffer(picture, np.float32).reshape(1, 1, 28, 28)
+    x = np.frombuffer(image, np.float32).reshape(1, 1, 28, 28)
     frames, kls = [], []
     for member, model in sweep():
         kl = member.history["kl_per_dim"][-1]

@@ -24,7 +24,7 @@ NUM_SAMPLES = 40
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def error_of(name: str) -> float:
-    """Squared error per test picture of a run."""
+    """Squared error per test image of a run."""
     images = cached.shown_digits()[0]
     return float(sse(images, cached.run(name).reconstruct(images)).mean())
 

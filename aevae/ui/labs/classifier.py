@@ -38,7 +38,7 @@ def judged() -> dict:
 
 
 def bars(x: np.ndarray, measured: dict) -> int:
-    """The picture and what both say of it, live; returns the number of draws."""
+    """The image and what both say of it, live; returns the number of draws."""
     (net, reader), width = nets(), nets()[0]["wm"].shape[1]
     at = {"class_draws": (NUM_REFERENCE_SAMPLES, 1, MAX_SAMPLES)}
     draws = int(url_values.numbers(at)["class_draws"])

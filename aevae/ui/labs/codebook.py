@@ -46,10 +46,10 @@ def alone(name: str, number: int) -> np.ndarray:
     return codebook.lone(cached.run(name), cached.shown_digits()[0][number], 3, 0)
 
 
-def edits(picture: str, cells: int, count: int) -> list[list[int]]:
-    """Changes of this picture's map, from the address; those of another picture are forgotten."""
-    if st.session_state.setdefault("cells_of", picture) != picture:
-        st.session_state.update({"cells_of": picture, "cells": ""})
+def edits(image_key: str, cells: int, count: int) -> list[list[int]]:
+    """Changes of this image's map, from the address; those of another image are forgotten."""
+    if st.session_state.setdefault("cells_of", image_key) != image_key:
+        st.session_state.update({"cells_of": image_key, "cells": ""})
     return codebook.read_edits(
         url_values.text("cells", lambda text: bool(codebook.EDITS.fullmatch(text))), cells, count
     )
@@ -63,11 +63,11 @@ def take(payload: dict) -> None:
 
 
 def editor(name: str, image: np.ndarray) -> None:
-    """The map of a picture, cell by cell."""
+    """The map of an image, cell by cell."""
     run, shelf = cached.run(name), known(name)
     indices = codebook.maps(run, image[None])[0][0]
-    picture = hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12]
-    changes = edits(picture, indices.size, len(shelf["vectors"]))
+    image_key = hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12]
+    changes = edits(image_key, indices.size, len(shelf["vectors"]))
     if problem := component.trouble([name]):
         st.caption(problem)
         changed = indices.copy().ravel()
@@ -81,7 +81,7 @@ def editor(name: str, image: np.ndarray) -> None:
         "codemap",
         {
             "model": name,
-            "key": picture,
+            "key": image_key,
             "picture": run_picker.DIGIT,
             "edits": changes,
             "texts": {
@@ -118,7 +118,7 @@ def usage(name: str):
 
 
 def samples(name: str) -> None:
-    """Maps that no picture was made into."""
+    """Maps that no image was made into."""
     st.header(_("New index maps"), anchor=False)
     titles = {"learnt": _("the learnt prior"), "use": _("each cell independently"), "uniform": _("uniform")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -135,7 +135,7 @@ def samples(name: str) -> None:
 
 
 def levels(number: int) -> None:
-    """Two maps for one picture: who says what?"""
+    """Two maps for one image: who says what?"""
     st.header(_("Two levels: swap top and bottom"), anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = run_picker.pick_model("two_levels", families=("vq_vae2",), label=_("Model with two levels"))

@@ -10,13 +10,13 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-MAX_GROUP, NUM_STYLES = 16, 7  # pictures of a group at most; styles
+MAX_GROUP, NUM_STYLES = 16, 7  # images of a group at most; styles
 COUNT = {"count": (1, 1, MAX_GROUP)}
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def contents(name: str) -> dict[str, np.ndarray]:
-    """Of ten groups, the digits of a class each: content after 1..MOST pictures, and these pictures."""
+    """Of ten groups, the digits of a class each: content after 1..MAX_GROUP images, and these images."""
     run, (images, labels) = cached.run(name), cached.shown_digits()
     members = [groups.group_of(labels, c, MAX_GROUP) for c in range(10)]
     mu, variance = zip(*(groups.evidence(run, images[group]) for group in members), strict=True)
@@ -29,7 +29,7 @@ def contents(name: str) -> dict[str, np.ndarray]:
 
 
 def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Styles (ACROSS, style), and the pictures they are of: none where they are drawn."""
+    """Styles (NUM_STYLES, style), and the images they are of: none where they are drawn."""
     chance, run, images = np.random.default_rng(seed), cached.run(name), cached.shown_digits()[0]
     if kind == "drawn":
         drawn = run.model.prior_scale * chance.standard_normal((NUM_STYLES, run.config.model.style_dim))
@@ -69,7 +69,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
 
 
 def accumulating(name: str):
-    """How sure the content is, against the pictures looked at."""
+    """How sure the content is, against the images looked at."""
     out = figure(_("images of the group seen"), _("standard deviation of the content"), 340)
     spread = np.sqrt(contents(name)["variance"].mean(axis=2))  # (10, MOST)
     for c, line in enumerate(spread):

@@ -24,14 +24,14 @@ def felt(name: str, pixels: bytes) -> dict:
     """At a digit, float32: spectrum and directions of the encoder's Jacobian, in usual distances of codes."""
     from aevae.metrics import tangent
 
-    run, codes, picture = cached.run(name), cached.codes(name), np.frombuffer(bytearray(pixels), np.float32)
-    picture = picture.reshape(1, 28, 28)
-    values, directions = tangent.felt(run.model, picture)
+    run, codes, image = cached.run(name), cached.codes(name), np.frombuffer(bytearray(pixels), np.float32)
+    image = image.reshape(1, 28, 28)
+    values, directions = tangent.felt(run.model, image)
     unit = planes.usual_distance(codes)
     blind = planes.unfelt(directions, seed=zlib.crc32(pixels))
     directions = planes.adding_ink(directions)
     ways = {"felt": directions[0], "unfelt": blind}
-    moved = {way: tangent.moved(run, picture, v, STEP_SIZES) / unit for way, v in ways.items()}
+    moved = {way: tangent.moved(run, image, v, STEP_SIZES) / unit for way, v in ways.items()}
     return {"values": values / unit, "directions": directions[:NUM_DIRECTIONS], "blind": blind, "moved": moved}
 
 
@@ -68,14 +68,14 @@ def spectra(names: list[str], pixels: bytes) -> None:
     )
 
 
-def pushed(name: str, picture: np.ndarray) -> None:
+def pushed(name: str, image: np.ndarray) -> None:
     """The digit moves along tangents, in the browser."""
-    of = felt(name, picture.tobytes())
+    of = felt(name, image.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
     names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
     if problem := component.trouble([]):
         st.caption(problem)
-        moved = picture.reshape(-1) + 3 * rows
+        moved = image.reshape(-1) + 3 * rows
         return image_sheets.show(
             moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit, changed along seven directions")
         )
@@ -89,7 +89,7 @@ def pushed(name: str, picture: np.ndarray) -> None:
             "plays": False,
             "texts": {"push": _("Step"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
         },
-        {"x": picture.reshape(-1), "directions": rows.astype(np.float32).ravel()},
+        {"x": image.reshape(-1), "directions": rows.astype(np.float32).ravel()},
         shape={"height": 340, "narrow": 480},
         on_send=url_values.taker({"push": "push"}, PUSH),
     )

@@ -23,10 +23,10 @@ TARGETS = {  # p, or where it begins; the stretch of the line; the least and the
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def numbers(name: str, picture: bytes):
+def numbers(name: str, image: bytes):
     import torch
 
-    x = torch.tensor(np.frombuffer(picture, np.float32).reshape(1, 1, 28, 28))
+    x = torch.tensor(np.frombuffer(image, np.float32).reshape(1, 1, 28, 28))
     return tuple(bound(cached.run(name).model, x))
 
 

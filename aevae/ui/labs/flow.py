@@ -10,7 +10,7 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
-NUM_DIRECTION_IMAGES = 300  # pictures that a direction is the mean over
+NUM_DIRECTION_IMAGES = 300  # images that a direction is the mean over
 AMOUNT = {"amount": (1.0, -float(flows.MOST), float(flows.MOST))}
 PAINTERS = ("vae", "iwae", "ae", "deep_ae")
 

@@ -13,7 +13,7 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-NUM_SAMPLES, MAX_MOVED_DIMS, MAX_STEP = 4, 3, 6.0  # pictures drawn; numbers of the code that may be moved, and how far
+NUM_SAMPLES, MAX_MOVED_DIMS, MAX_STEP = 4, 3, 6.0  # images drawn; numbers of the code that may be moved, and how far
 STEPS = {f"step{i}": (0.0, -MAX_STEP, MAX_STEP) for i in range(MAX_MOVED_DIMS)}
 WHITE_DEVIATION = math.sqrt(0.5)  # a deviation that is shown white
 
@@ -51,11 +51,11 @@ def said(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
 
     model = decoders()[kind]
     with torch.inference_mode():
-        params, picture = model.params(torch.tensor(z)), torch.tensor(x[None])
+        params, image = model.params(torch.tensor(z)), torch.tensor(x[None])
         mean = params if kind.startswith("gaussian") else model.mean(params)  # a Gaussian's as it is, not cut to 0..1
         log = model.pixel_variance_log() if kind.startswith("gaussian") else 0.0
         error = float(sse(x[None], mean.numpy())[0])
-        return {"nats": float(model.nll(picture, params)[0]), "error": error, "variance": math.exp(float(log))}
+        return {"nats": float(model.nll(image, params)[0]), "error": error, "variance": math.exp(float(log))}
 
 
 def code(x: np.ndarray) -> np.ndarray:

@@ -131,7 +131,7 @@ def amortisation(number: int) -> None:
 
 
 def memory(name: str) -> None:
-    """New pictures, with and without forgetting."""
+    """New images, with and without forgetting."""
     st.header(_("Learn ten rotated digits"), anchor=False)
     titles = {"codes": _("only their codes"), "all": _("the decoder as well")}
     what = address.pick(

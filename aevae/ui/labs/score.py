@@ -106,8 +106,8 @@ def cut(name: str) -> tuple:
     return *slices.pulled(reconstruct, plane.mean, plane.axes, 7.0, 17), on_plane, labels[:400]
 
 
-def pictures_too() -> None:
-    """The same arrows among pictures, on a plane through them."""
+def images_too() -> None:
+    """The same arrows among images, on a plane through them."""
     st.header(_("A slice of MNIST"), anchor=False)
     name = run_picker.pick_model(
         "slice", families=("denoising", "ae"), prefer=("denoising",), label=_("Reconstructed by")

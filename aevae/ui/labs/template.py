@@ -1,11 +1,11 @@
-"""The one shape of a lab page: a question, a picture with two or three controls, what to notice, what to try, formula.
+"""The one shape of a lab page: a question, an image with two or three controls, what to notice, what to try, formula.
 
 A lab is one file `pages/<section>/<two digits>_<name>.py`. The first line of its docstring is "Title: question", the
 second paragraph may hold "icon: <Material symbol>"; from these the menu and the first page know it without running it.
 The digits give its place in the section, the name is its address. The page calls
 
     lab.begin(__doc__)      title and question
-    ...                     controls (bound to the URL) and picture
+    ...                     controls (bound to the URL) and image
     lab.end(notice, tries)  what to notice, three things to try (one provokes the known failure), the formula
 """
 
@@ -31,7 +31,7 @@ def end(
     more: str = "",
     sources: str = "",
 ) -> None:
-    """What stands beneath the picture. Texts are markdown and have passed `_()`.
+    """What stands beneath the image. Texts are markdown and have passed `_()`.
 
     notice: what there is to see. tries: three things to do; one of them provokes the known failure. formula: LaTeX.
     numbers: the same with this run's numbers, LaTeX or markdown. more: the explanation, folded. sources: papers.

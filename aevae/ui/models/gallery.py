@@ -93,9 +93,9 @@ def _search_text(run: RunInfo) -> str:
 
 
 def _card(run: RunInfo, label: str) -> None:
-    picture = preview(run)
-    if picture:
-        st.image(picture, width="stretch", alt=_("Images, their reconstructions and samples of {}").format(label))
+    png = preview(run)
+    if png:
+        st.image(png, width="stretch", alt=_("Images, their reconstructions and samples of {}").format(label))
     st.markdown(f"**{markdown.strip(label)}**")
     st.markdown(badge(run))
     numbers = main_numbers(run)
@@ -125,7 +125,7 @@ def badge(run: RunInfo) -> str:
 
 
 def preview(run: RunInfo, scale: int = 3) -> bytes | None:
-    """The preview of a run as PNG with sharp pixels; None where there is none or it is no picture."""
+    """The preview of a run as PNG with sharp pixels; None where there is none or it is no image."""
     path = run.path / "preview.png"
     try:
         return _preview(str(path), path.stat().st_mtime_ns, scale)

@@ -17,7 +17,7 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 
 T = TypeVar("T")
-MAX_SHOWN_IMAGES = 1000  # test pictures a page works with
+MAX_SHOWN_IMAGES = 1000  # test images a page works with
 LISTING_SECONDS = 2.0  # seconds that a listing is taken for true
 
 
@@ -90,7 +90,7 @@ def _dataset(name: str):
 
 
 def shown_digits(name: str = datasets.EMBEDDED) -> tuple[np.ndarray, np.ndarray]:
-    """The first 1,000 test pictures, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
+    """The first 1,000 test images, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
     return _shown_digits(name)
 
 
@@ -119,7 +119,7 @@ def _principal() -> Components:
 
 
 def codes(run_name: str, name: str = datasets.EMBEDDED) -> np.ndarray:
-    """Codes float32 (N, D) of `shown_digits(name)` under a run; row i belongs to picture i."""
+    """Codes float32 (N, D) of `shown_digits(name)` under a run; row i belongs to image i."""
     info = checkpoints.find_run(run_name)
     return _codes(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""), name)
 
@@ -146,7 +146,7 @@ def _applied(path: str, checksum: str, what: str, shape: tuple[int, ...], conten
 
 
 def shown_numbers(run_name: str) -> dict:
-    """The numbers of a run on its shown test pictures."""
+    """The numbers of a run on its shown test images."""
     info = checkpoints.find_run(run_name)
     return datasets.shown.shown_numbers(info.metrics, datasets.data_of(info.config))
 

@@ -168,7 +168,7 @@ def _why_not(run: RunInfo) -> str:
 
 
 def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
-    """One sentence if the run (RunInfo or Run) knows the shown test pictures, or was trained on other things."""
+    """One sentence if the run (RunInfo or Run) knows the shown test images, or was trained on other things."""
     trained = datasets.data_of(getattr(run, "info", run).config)
     relation = datasets.relation(trained, dataset)
     if relation == datasets.shown.SEEN:
@@ -180,7 +180,7 @@ def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
 
 
 def caption_seen(run, dataset: str = datasets.EMBEDDED) -> None:
-    """Write `seen_note` under a picture, where there is something to say."""
+    """Write `seen_note` under an image, where there is something to say."""
     note = seen_note(run, dataset)
     if note:
         st.caption(note)

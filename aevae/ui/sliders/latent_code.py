@@ -29,7 +29,7 @@ _DIGIT_SEEN = "z_digit"  # the digit that was chosen when the code was last set
 class Bank:
     """What the page knows of one run's latent space; arrays in the latent's own numbering, read only.
 
-    codes (N, D) and labels (N,) of the shown test pictures; order (D,) strongest first; score (D,), unit; active (D,)
+    codes (N, D) and labels (N,) of the shown test images; order (D,) strongest first; score (D,), unit; active (D,)
     bool; low, high (D,): what the sliders cover; near, far (D,): what strips and grids cover.
     """
 
@@ -76,7 +76,7 @@ class Bank:
 
 
 def open_bank(name: str) -> Bank:
-    """The bank of a run. Raises ValueError, in one sentence, where the run or its pictures can not be read."""
+    """The bank of a run. Raises ValueError, in one sentence, where the run or its images can not be read."""
     run = cached.run(name)
     shown = run.shown.name
     codes, summary = cached.codes(name, shown), cached.latent_summary(name)
@@ -101,7 +101,7 @@ def open_bank(name: str) -> Bank:
 
 
 def decode_view(run, z: np.ndarray) -> np.ndarray:
-    """The picture float32 (28, 28) in [0, 1] of one code z (D,): the only way from a code to the large picture."""
+    """The image float32 (28, 28) in [0, 1] of one code z (D,): the only way from a code to the large image."""
     return cached.applied(run, "decode", z[None])[0, 0]
 
 
@@ -163,7 +163,7 @@ def prior_density(z: np.ndarray, prior_std: float = 1.0) -> tuple[float, float]:
 
 
 def digit_code(bank: Bank) -> np.ndarray:
-    """The code (D,) of the chosen digit, or of the reader's own picture."""
+    """The code (D,) of the chosen digit, or of the reader's own image."""
     own = st.session_state.get(f"{DIGIT}_own")
     if own is not None:
         with contextlib.suppress(NoSuchRun):  # deleted elsewhere: the page says so, after this callback

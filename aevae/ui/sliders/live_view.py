@@ -23,7 +23,7 @@ from aevae.ui.sliders.latent_code import Bank
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
 LAST_MESSAGES = "z_read"  # session: component -> sequence number of its last message
 MAX_CODE = 1e30  # of a number of the code; float32 holds it
-GRID_SIDE = 15  # pictures a side of the manifold
+GRID_SIDE = 15  # images a side of the manifold
 FIRST_CORNERS = (0, 1, 7)  # classes of the three digits of a plane at first
 COMFORT_STDS = 2.0  # standard deviations
 MAX_BESIDE = 3
@@ -83,8 +83,8 @@ def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
     )  # fmt: skip
 
 
-def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -> None:
-    """The live pad and its choices. picture (1, 28, 28) float in [0, 1]: the chosen digit, of class `label`."""
+def pad(bank: Bank, image: np.ndarray, label: int | None, beside: list[str]) -> None:
+    """The live pad and its choices. image (1, 28, 28) float in [0, 1]: the chosen digit, of class `label`."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         mode = _choice(_("Plane"), PLANE, {"dims": _("of two dimensions"), "digits": _("through three digits")})
         dims = _dims(bank) if mode == "dims" else (0, 0)
@@ -94,7 +94,7 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
     if mode == "dims" and dims[0] == dims[1]:
         st.info(_("Choose two different dimensions."))
         return
-    arrays = {"picture": image_sheets.to_bytes(picture).ravel()}
+    arrays = {"picture": image_sheets.to_bytes(image).ravel()}
     if mode == "dims":
         arrays["xs"], arrays["ys"] = server_view.grid_lines(bank, dims, GRID_SIDE, not even)
     else:
@@ -103,7 +103,7 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
     choice = {
         "mode": mode,
         "dims": list(dims),
-        "three": [zlib.crc32(picture.tobytes()) for picture in corners],
+        "three": [zlib.crc32(image.tobytes()) for image in corners],
         "behind": behind,
         "posterior": _posterior(bank, label),
     }
@@ -187,9 +187,9 @@ def _room(bank: Bank, models: int) -> dict[str, int]:
     rows = 72 * n if n <= MAX_SINGLE_COLUMN else 63 * math.ceil(n / 2)
     rows += 40 if bank.dead else 0
     gauge_height = 95 if bank.prior else 77
-    pictures_height = 293 if models == 1 else 155 * math.ceil(models / 2)
+    images_height = 293 if models == 1 else 155 * math.ceil(models / 2)
     narrow = min(63 * n + (40 if bank.dead else 0), 368)
-    return {"height": max(min(rows, 528) + 45, pictures_height + gauge_height), "narrow": 232 + narrow}
+    return {"height": max(min(rows, 528) + 45, images_height + gauge_height), "narrow": 232 + narrow}
 
 
 def _light(codes: np.ndarray) -> np.ndarray:
@@ -227,7 +227,7 @@ def _spacing() -> str:
 
 
 def _corners(bank: Bank) -> np.ndarray:
-    """Three pictures (3, 1, 28, 28); by default of three classes, with three codes, as far as there are so many."""
+    """Three images (3, 1, 28, 28); by default of three classes, with three codes, as far as there are so many."""
     usable = np.unique(bank.codes, axis=0, return_index=True)[1]
     first = picker.first_of(cached.shown_digits(bank.dataset)[1], FIRST_CORNERS, usable)
     with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):

@@ -38,13 +38,13 @@ def _grid_sheet(name: str, rest: bytes, dims: tuple[int, int], xs: bytes, ys: by
 
 
 def nearest_cell(xy: tuple[float, float], xs: np.ndarray, ys: np.ndarray) -> int:
-    """Number of the grid's picture nearest to (x, y), row by row from the top left."""
+    """Number of the grid's image nearest to (x, y), row by row from the top left."""
     column, row = np.abs(xs - xy[0]).argmin(), len(ys) - 1 - np.abs(ys - xy[1]).argmin()
     return int(row * len(xs) + column)
 
 
 def cell_place(index: int, xs: np.ndarray, ys: np.ndarray) -> tuple[float, float]:
-    """(x, y) of the grid's picture with that number."""
+    """(x, y) of the grid's image with that number."""
     row, column = divmod(index, len(xs))
     return float(xs[column]), float(ys[len(ys) - 1 - row])
 

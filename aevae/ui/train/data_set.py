@@ -14,7 +14,7 @@ from aevae.ui.train.fields import forget_problem, note_problem, problem_text
 
 OWN = "own pictures"  # the last choice of data sets
 DATA = "train_data"
-PATH, ZIP, FOLDER = "train_path", "train_zip", "train_folder"  # ways to name own pictures
+PATH, ZIP, FOLDER = "train_path", "train_zip", "train_folder"  # ways to name own images
 MAX_NAMED = 12  # classes of own images that are named with their counts
 
 
@@ -25,7 +25,7 @@ def catalogue() -> list[dict]:
 
 
 def pick_data_set(model_class: type) -> str | None:
-    """Name of the chosen data set, one that the family can learn from; None while own pictures are not chosen yet."""
+    """Name of the chosen data set, one that the family can learn from; None while own images are not chosen yet."""
     wanted = "sequence" if model_class.input == "sequence" else "image"
     rows = {row["name"]: row for row in catalogue() if row.get("input", "image") == wanted}
     options = [*rows, OWN] if wanted == "image" else [*rows]

@@ -1,4 +1,4 @@
-"""The queue and one run being watched: progress, curves and pictures, live while something trains.
+"""The queue and one run being watched: progress, curves and images, live while something trains.
 
 All of it is read from the queue and from run folders that another process is writing. Whatever is missing, half there
 or foreign is left out; nothing here raises for it.
@@ -44,7 +44,7 @@ from aevae.ui.train.jobs import (
 from aevae.ui.train.queue_panel import queue_list
 
 STEP_WAIT_SECONDS = 0.7  # seconds that a press of One step waits for the worker
-IMAGES_PER_ROW = 12  # pictures in a row of the sheet
+IMAGES_PER_ROW = 12  # images in a row of the sheet
 LABS = {"sequence": "pages/beyond/02_time.py", "pair": "pages/beyond/05_flow.py"}  # input -> where it is shown
 _ACTIVE = "train_active"  # session: numbers of the jobs that were active at the last look
 
@@ -59,7 +59,7 @@ def open_in(page: str, name: str) -> None:
 
 
 def open_buttons(name: str, key: str) -> None:
-    """Buttons that lead to the exploring pages with this run; to its lab where it takes no single pictures."""
+    """Buttons that lead to the exploring pages with this run; to its lab where it takes no single images."""
     lab = LABS.get(checkpoints.find_run(name).traits["input"])
     if lab:
         st.page_link(lab, label=_("Open its lab"), icon=":material/science:")
@@ -314,7 +314,7 @@ def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
 
 
 def play(runs: Sequence[RunInfo], key: str, *, running: bool = False) -> None:
-    """The films of one or two runs in step; in a browser that cannot, a sheet of pictures of each."""
+    """The films of one or two runs in step; in a browser that cannot, a sheet of images of each."""
     problem = component.trouble([], has_server_version=False)
     if problem is None:
         film_view.player(runs, key=f"{key}_film", running=running)

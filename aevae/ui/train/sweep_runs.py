@@ -177,7 +177,7 @@ def _is_number(member: Member, name: str) -> bool:
 
 
 def final_numbers(member: Member) -> dict[str, float]:
-    """recon and, of a model that has it, kl of a finished run on its own test pictures; {} without them."""
+    """recon and, of a model that has it, kl of a finished run on its own test images; {} without them."""
     if not member.finished:
         return {}
     found = member.info.metrics.get(member.config.get("data", {}).get("name"), {})
