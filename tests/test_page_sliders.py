@@ -9,6 +9,7 @@ from streamlit.testing.v1 import AppTest
 from aevae.browser.blob import unpack
 from aevae.latent import sampling
 from aevae.runs import train_or_load
+from aevae.ui.shared import cached
 from aevae.ui.sliders import latent_code, live_view, server_view
 
 PAGE = "pages/explore/sliders.py"
@@ -282,7 +283,7 @@ def test_a_plane_through_a_digit_of_ones_own(store):
     app = opened(store["vae"], plane="digits", corner_c_own=own)
     arrays = parcel(whole(app), "pad")[1]
     assert (arrays["three_pictures"][2] == 255 * own[0]).all()
-    code = latent_code.loaders.run(store["vae"]).encode(own[None])[0]
+    code = cached.run(store["vae"]).encode(own[None])[0]
     np.testing.assert_allclose(arrays["three"][2], code, rtol=1e-4, atol=1e-5)
 
 
