@@ -67,7 +67,7 @@ def server_bank(bank: latent_code.Bank, z: np.ndarray, beside: list[str]) -> Non
 
 
 def slider_bank(bank: latent_code.Bank, z: np.ndarray) -> None:
-    """The live dimensions; the dead ones folded beneath."""
+    """A slider for each active dimension; dead ones are folded below."""
     with st.container(height=365 if len(bank.alive) > MAX_UNSCROLLED_SLIDERS else "content", border=False, key="bank"):
         latent_code.sliders(bank.alive, z, bank)
         if not bank.alive:

@@ -1,4 +1,4 @@
-"""Start: what this is, what is there, where to go. No torch."""
+"""Start: the lab, its models, and the way to each page. No torch."""
 
 import streamlit as st
 
@@ -27,7 +27,7 @@ def strip() -> None:
 
 
 def cards() -> None:
-    """A card for each page: its question, and the way there. The labs stand under their sections."""
+    """A card for each page: its question and a link. Labs are under their sections."""
     sections: dict[str, list] = {}
     for page in menu.all_pages()[1:]:
         sections.setdefault(page.section if page.section in menu.SECTIONS.values() else "", []).append(page)

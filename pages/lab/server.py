@@ -1,4 +1,4 @@
-"""Server: how the class is doing, for whoever looks after it. The numbers are those of `/metrics`."""
+"""Server: how the class is doing, for the teacher. The numbers are those of `/metrics`."""
 
 import statistics
 

@@ -9,7 +9,7 @@ from aevae.ui.train import costs, form, jobs, run_panel, sweep
 
 
 def before(config, device: str) -> None:
-    """What fits: open what is there, watch what is under way, or the cost and Train or Resume."""
+    """Offer what fits: open a finished run, watch a running one, or show the cost with Train or Resume."""
     standing, found = jobs.training_state(config)
     if standing == "finished":
         st.success(_("This run is already here, so there is nothing to train."))

@@ -209,7 +209,7 @@ def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[
 
 
 def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> None:
-    """Quick numbers are asked for at once, slow ones by a button; what is under way is shown until it is there."""
+    """Submit quick numbers at once and offer a button for slow ones; show the progress until they are there."""
     lacking = gaps(chosen, names, dataset)
     asked = st.session_state.setdefault(_ASKED, set())
     quick = {run: costs["quick"] for run, costs in lacking.items() if "quick" in costs}
@@ -261,7 +261,7 @@ def _tasks() -> list[Job]:
 
 
 def _under_way() -> None:
-    """Progress and Cancel of each evaluation; the page is drawn anew when one more is done."""
+    """Progress and Cancel of each evaluation; the page runs again after each finished one."""
     active = [job for job in _tasks() if job.active]
     before = st.session_state.get("compare_under_way")
     st.session_state["compare_under_way"] = len(active)

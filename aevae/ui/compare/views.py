@@ -36,7 +36,7 @@ _GRID = (
 
 
 def chart(figure: go.Figure, key: str) -> None:
-    """A chart whose camera gives PNG, with its SVG and CSV beneath."""
+    """A chart whose camera exports PNG, with its SVG and CSV below."""
     camera = {"format": "png", "scale": 3, "filename": f"aevae-{key}"}
     config = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": camera}
     st.plotly_chart(figure, key=f"compare_{key}", config=config)
@@ -44,7 +44,7 @@ def chart(figure: go.Figure, key: str) -> None:
 
 
 def take(key: str, **files) -> None:
-    """Small buttons: svg, png, csv -> a function that makes the file when it is asked for."""
+    """Small download buttons; svg, png, csv: functions that make the file on demand."""
     kinds = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
     with st.container(horizontal=True, gap="small"):
         for kind, make in files.items():
@@ -131,7 +131,7 @@ def _gaussian(dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _film_kl(run) -> np.ndarray | None:
-    """KL over training (E, D); None where there is none, or where the film is damaged, which is said."""
+    """KL over training (E, D); None without one, or (with a message) if the film is damaged."""
     try:
         return comparison.film_kl(run.film)
     except ValueError as problem:

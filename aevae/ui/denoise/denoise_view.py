@@ -52,7 +52,7 @@ def noise_help() -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Spoiling:
-    """What is done to the digit, and how often the models are applied."""
+    """The corruption of the digit, and how often the models are applied."""
 
     kind: str
     level: float  # 0..1
@@ -218,7 +218,7 @@ def errors(clean: np.ndarray, image: np.ndarray) -> tuple[float, float]:
 
 
 def errors_text(squared: float, decibel: float) -> str:
-    """The two numbers, as they stand under an image."""
+    """SSE and PSNR as the text under an image."""
     return "SSE {:.1f}  \nPSNR {} dB".format(*errors_shown(squared, decibel))
 
 
@@ -236,7 +236,7 @@ def walk(run, noisy: np.ndarray) -> np.ndarray:
 
 
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
-    """One image (1, 28, 28), its numbers and its name beneath."""
+    """Draw one image (1, 28, 28) with its numbers and its name below."""
     with st.container(width=DISPLAY_PIXELS + 12, gap="xsmall"):
         st.image(image_sheets.sheet(image, 1, scale=8), width=DISPLAY_PIXELS, alt=alt, output_format="PNG")
         st.markdown(f"**{title}**  \n{note}")
@@ -253,7 +253,7 @@ def _input_curve(kind: str, seed: int, dataset: str) -> np.ndarray:
 
 
 def model_curve(run, kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
-    """Error at `LEVELS` (L,) of what a run makes of spoilt test images, squared error / image."""
+    """Squared error / image of a run's outputs for corrupted test images, at each of `LEVELS` (L,)."""
     checksum = run.info.state.get("checksums", {}).get("model.safetensors")
     return _model_curve(run, str(run.path), checksum, kind, seed, dataset)
 

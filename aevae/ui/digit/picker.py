@@ -70,7 +70,7 @@ def pick_digit(
 
 
 def draws(key: str = DIGIT) -> bool:
-    """Whether the digit is being drawn by hand."""
+    """Whether the reader draws the digit."""
     return st.session_state.get(f"{key}_how") == "draw"
 
 
@@ -150,7 +150,7 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
 
 
 def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
-    """The class of the images on offer, by number; -1: all. Many classes stand in a list that searches."""
+    """The class of the images on offer, by number; -1: all. Many classes are in a list with search."""
     field = f"{key}_class"
     if st.session_state.get(field, -1) >= len(names):  # of another data set
         del st.session_state[field]
@@ -165,7 +165,7 @@ def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
 
 
 def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = NUM_ROWS * NUM_COLUMNS) -> list[int]:
-    """Numbers of `count` images of class `wanted` (-1: all), drawn by `seed`; with the chosen one, if it is of it."""
+    """Numbers of `count` images of class `wanted` (-1: all), sampled with `seed`; they include `chosen` if it fits."""
     pool = np.arange(len(labels)) if wanted < 0 else np.flatnonzero(labels == wanted)
     drawn = pool[np.random.default_rng(seed).permutation(len(pool))][:count].tolist()
     return drawn if chosen in drawn or chosen not in pool else [int(chosen), *drawn[: count - 1]]

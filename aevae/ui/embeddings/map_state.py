@@ -39,7 +39,7 @@ class Look:
 
     @property
     def errand(self) -> embeddings.MapRequest:
-        """What the queue is asked for: of maps that are drawn together the first, in whichever pane it is."""
+        """The queue's task for this pane; aligned maps share the task of their first map."""
         return self.request.group[0]
 
 
@@ -137,7 +137,7 @@ def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -
 
 
 def _forget_others(looks: Sequence[Look]) -> None:
-    """Maps that this session has asked for and no longer shows are made for nobody; who wants them asks again."""
+    """Cancel the tasks of maps that this session no longer shows."""
     numbers = st.session_state.get(_JOBS, {})
     for key in set(numbers) - {look.errand.key for look in looks if look.request}:
         jobs.cancel(numbers.pop(key))
@@ -149,7 +149,7 @@ def waiting(looks: Sequence[Look]) -> bool:
 
 
 def answer(payload: dict, looks: Sequence[Look]) -> None:
-    """What the component asks for a pane's map, by its number: that it be given up, or made after all."""
+    """Handle a message of the component: cancel a pane's map, or compute it after all."""
     numbers, stopped = st.session_state.setdefault(_JOBS, {}), st.session_state.setdefault(_STOPPED, set())
     pane = Integer(0, len(looks) - 1)
     for what, number in valid_fields(payload, {"cancel": pane, "make": pane}).items():

@@ -1,4 +1,4 @@
-"""What the panes of the maps page are asked to show: a space, a method, its parameters. All of it is in the link."""
+"""The choices of each pane of the maps page: a space, a method, its parameters. All of them are in the link."""
 
 from dataclasses import dataclass
 
@@ -224,7 +224,7 @@ def use_preset(name: str | None) -> None:
 
 
 def request_of(choice: Choice, dataset: str, n: int) -> embeddings.MapRequest:
-    """What the engine is asked for. Raises ValueError, in one sentence, for what has no map."""
+    """The request of a pane's map. Raises ValueError with one sentence if there is no such map."""
     method, via = METHODS[choice.method]
     parameters = dict(choice.parameters)
     if choice.run and method == "latent":

@@ -37,7 +37,7 @@ class Brush:
 
 
 def brush(dataset: str, n: int) -> Brush:
-    """What is brushed among these points; of others, only how they are looked at is kept."""
+    """The selection among these points; for other points only the views are kept."""
     points, known = f"{dataset}:{n}", st.session_state.get(_STATE)
     if known is None or known.points != points:
         known = Brush(points) if known is None else Brush(points, views=known.views, n=known.n)
@@ -46,7 +46,7 @@ def brush(dataset: str, n: int) -> Brush:
 
 
 def follow_link(dataset: str, n: int) -> None:
-    """Take what the address asks for."""
+    """Take the selection from the address."""
     now = brush(dataset, n)
     asked = [address.asked(name) for name in NAMES]
     if any(said is not None for said in asked):

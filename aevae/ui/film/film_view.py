@@ -230,7 +230,7 @@ def _plane_words(dim: int, growing: bool) -> str:
 
 
 def _network(info: RunInfo, dim: int) -> list[str]:
-    """What stands in the encoder and in the decoder."""
+    """The layers of the encoder and of the decoder, as text."""
     model = info.config.get("model", {})
     if info.traits["latent"] == "discrete" or model.get("network") == "conv":
         return [_("convolutions"), _("convolutions")]
@@ -261,7 +261,7 @@ def _objective(info: RunInfo) -> str:
 
 
 def texts() -> dict[str, str]:
-    """What the player says."""
+    """The texts of the player."""
     return {
         "epoch": _("epoch {}"),
         "step": _("step {}"),

@@ -29,7 +29,7 @@ _tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the ne
 
 
 def passcode() -> str:
-    """The teacher's; "" where none is set; where it cannot be read (`problem`), a code that nobody knows."""
+    """The teacher's passcode; "" if none is set; a random one if it cannot be read (`problem`)."""
     return _read_passcode()[0]
 
 

@@ -50,7 +50,7 @@ def frame(ticket: str = "") -> None:
 
 
 def run(page) -> None:
-    """Run a page of the menu. What is missing of the lab itself is said in a sentence; other errors go through."""
+    """Run a page of the menu. If a part of the lab is missing, show a message; other errors go through."""
     st.session_state[_PAGE] = page.url_path
     _forget_impossible()
     address.begin()
@@ -101,7 +101,7 @@ def try_this(texts: Sequence[str], title: str | None = None) -> None:
 
 
 def explain(title: str, markdown: str, expanded: bool = False) -> None:
-    """An explanation, folded beneath the image. LaTeX between $ signs works."""
+    """A folded explanation below the image. LaTeX between $ signs works."""
     with st.expander(title, expanded=expanded):
         st.markdown(markdown)
 

@@ -101,7 +101,7 @@ def found() -> tuple[PageInfo, ...]:
 
 
 def announced(file: Path) -> PageInfo:
-    """What a lab says of itself. Raises ValueError, in one sentence, for a file that does not."""
+    """The menu entry of a lab, from its docstring. Raises ValueError with one sentence if the docstring is wrong."""
     before, _quotes, rest = file.read_text("utf-8").partition(
         '"""'
     )  # no `ast`: not safe in threads before Python 3.11.8
@@ -129,7 +129,7 @@ def all_pages() -> tuple[PageInfo, ...]:
 
 
 def info(url_path: str) -> PageInfo:
-    """What the menu says of the page with this address."""
+    """The menu entry of the page with this address."""
     return next(page for page in (*all_pages(), SERVER) if page.url_path == url_path)
 
 

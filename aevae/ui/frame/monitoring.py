@@ -94,13 +94,13 @@ class Watch:
 
 
 class Turn:
-    """One session: what was asked and not answered yet."""
+    """The open requests of one session."""
 
     def __init__(self):
         self.what, self.since = "", 0.0
 
     def asked(self, letter: bytes | None) -> None:
-        """A letter from the browser. What is asked while a run goes on is answered by the run after it."""
+        """Handle a message from the browser. A request during a run is answered by the next run."""
         from google.protobuf.message import DecodeError
         from streamlit.proto.BackMsg_pb2 import BackMsg
 
@@ -114,7 +114,7 @@ class Turn:
             self.what, self.since = LOOK if back.rerun_script.is_auto_rerun else PRESS, time.monotonic()
 
     def answered(self, letter: bytes | None) -> None:
-        """A letter to the browser. A run that ended only to begin anew is no answer."""
+        """Handle a message to the browser. A run that ended only to start again is no response."""
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
         if not letter or not self.what or len(letter) > MAX_END_BYTES:
@@ -138,7 +138,7 @@ def page_failed(problem: Exception) -> None:
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    """While the server runs, whatever waits in the queue has a worker, whoever queued it and whoever looks on."""
+    """While the server runs, keep a worker alive for every queue that has jobs."""
     logs.event("server_up", pid=os.getpid())
     keeper = asyncio.create_task(_keep())
     yield
@@ -158,7 +158,7 @@ async def _keep() -> None:
 
 
 def caches() -> list[dict]:
-    """Of every cache of this process: name, held (how many, or bytes, as `unit` says), hits, misses."""
+    """Name, size (entries or bytes, see `unit`), hits and misses of every cache of this process."""
     families = ["cache_memory_bytes", "cache_lookups"]
     stats = st.runtime.get_instance().stats_mgr.get_stats(families) if st.runtime.exists() else {}
     found: dict[str, dict] = {}
@@ -173,7 +173,7 @@ def caches() -> list[dict]:
 
 
 def gpus() -> list[tuple[int, int]]:
-    """(bytes used, bytes there are) of every NVIDIA GPU, by the driver's own tool; [] where there is none."""
+    """(bytes used, bytes in total) of every NVIDIA GPU, from nvidia-smi; [] without one."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -194,7 +194,7 @@ def memory() -> int:
 
 
 class Collector:
-    """Everything of this file as families of Prometheus, made when they are asked for."""
+    """All numbers of this module as Prometheus metric families, made on demand."""
 
     def collect(self) -> Iterator:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily

@@ -68,7 +68,7 @@ def drawn(x: np.ndarray) -> int:
 
 
 def rates(now: int) -> None:
-    """Every model as a point: what its code costs, against what is left to say."""
+    """Every model as a point: KL against reconstruction."""
     out = [Outcome(_("sweep"), f"β={m.name}", m.numbers["kl"], m.numbers["recon"]) for m, _model in sweep()]
     others = []
     if st.toggle(_("Show the runs of this lab as well"), key="beta_runs", bind="query-params"):

@@ -135,7 +135,7 @@ def samples(name: str) -> None:
 
 
 def levels(number: int) -> None:
-    """Two maps for one image: who says what?"""
+    """Two maps for one image: what each level decides."""
     st.header(_("Two levels: swap top and bottom"), anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = run_picker.pick_model("two_levels", families=("vq_vae2",), label=_("Model with two levels"))

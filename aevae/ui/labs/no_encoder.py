@@ -18,7 +18,7 @@ NUM_GAP_DIGITS, NUM_NEW_DIGITS = 60, 10  # digits of the gap's chart; digits tha
 
 
 def mask() -> np.ndarray:
-    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered."""
+    """The visible pixels, uint8 (784,): 1, or 0 for a covered pixel."""
     return fitting.unpack_mask(url_values.text("covered", covers))
 
 

@@ -19,7 +19,7 @@ def foretold(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Fut
 
 
 def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None:
-    """The truth, what is believed and the futures, playing."""
+    """Play the true frames, the beliefs and the sampled futures."""
     if problem := component.trouble([]):
         st.caption(problem)
         shown = np.concatenate([frames[seen - 1 : seen + NUM_FUTURE_FRAMES : told.jump, 0][None], np.insert(

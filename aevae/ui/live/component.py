@@ -40,7 +40,7 @@ BORROWED_STYLES = {"pad": ("bank",), "posterior": ("divergence",), "decoders": (
 
 
 def styles(module: str) -> tuple[str, ...]:
-    """Names of the style sheets of a module, the weakest first. No module gets those of another, except as said."""
+    """Names of the style sheets of a module, the weakest first. Modules share none but those listed above."""
     names = (*COMMON_STYLES, *BORROWED_STYLES.get(module, ()), module)
     return tuple(name for name in names if name in STYLES)
 
@@ -145,7 +145,7 @@ def _texts() -> dict[str, str]:
 
 
 def _reported() -> dict[str, str]:
-    """Run name or "" for all -> code, of the troubles that stand."""
+    """The current problems: run name, or "" for all -> code."""
     waited = time.monotonic() - st.session_state.get(_WHEN, 0.0) >= _RETRY_SECONDS
     known = st.session_state.get(_TROUBLE, {})
     return {name: code for name, code in known.items() if not (waited and code == "network")}
@@ -185,7 +185,7 @@ def _program_of(info) -> bytes | str:
 
 @functools.lru_cache(maxsize=32)
 def _program(path: str, checksum: str) -> bytes | str:
-    """The program of a run as it is on disk, or why there is none. (A cache of the process, since routes ask too.)"""
+    """The program of a run on disk, or the reason why there is none; cached per process because routes need it."""
     from aevae.browser.program import Unsupported, program
     from aevae.runs import load_run
 

@@ -125,7 +125,7 @@ def badge(run: RunInfo) -> str:
 
 
 def preview(run: RunInfo, scale: int = 3) -> bytes | None:
-    """The preview of a run as PNG with sharp pixels; None where there is none or it is no image."""
+    """The preview of a run as PNG with sharp pixels; None without a valid preview."""
     path = run.path / "preview.png"
     try:
         return _preview(str(path), path.stat().st_mtime_ns, scale)

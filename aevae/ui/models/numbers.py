@@ -36,5 +36,5 @@ def number_text(value: tuple[float, str]) -> str:
 
 
 def size_text(count: int) -> str:
-    """Bytes as one says them."""
+    """A number of bytes as text: `4.2 MB`, `12 kB`."""
     return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"

@@ -23,7 +23,7 @@ _LAST_ACTION = "models_said"  # session: (kind, sentence) of what was just done
 
 
 def _chosen_run(runs: Sequence[RunInfo]) -> RunInfo | None:
-    """The run that the address asked for, else the last one of this session. A wrong name gets a sentence."""
+    """The run in the address, else the last one of this session; a wrong name gives a message."""
     asked = st.session_state.get(RUN)
     if not asked:
         return None

@@ -60,7 +60,7 @@ def end() -> None:
 
 
 def asked(key: str) -> list[str] | None:
-    """What the address asks for under `key`, once after each arrival; None: nothing new, the session decides."""
+    """The values of `key` in the address, once after each arrival; None: nothing new, the session decides."""
     now = _visit()
     if key in now.read:
         return None
@@ -70,7 +70,7 @@ def asked(key: str) -> list[str] | None:
 
 
 def tell(key: str, *texts: str) -> None:
-    """The address says so under `key`; without texts it says nothing there."""
+    """Write the values of `key` into the address; without values remove the key."""
     now, said = _visit(), list(texts)
     now.written.add(key)
     if said:

@@ -1,4 +1,4 @@
-"""Cached, bounded, read-only access to runs and data sets for all sessions. Nobody may change what comes from here."""
+"""Cached, bounded, read-only access to runs and data sets for all sessions. Callers must not change the results."""
 
 import json
 import time
@@ -33,7 +33,7 @@ runs.clear = _listings.clear
 
 
 def once(what: str, make: Callable[[], T]) -> T:
-    """`make()` of the runs as they are listed now: made once for all sessions as long as the listing stands."""
+    """`make()` of the listed runs; computed once for all sessions until the listing changes."""
     made = _listing()[2]
     if what not in made:
         made[what] = make()
@@ -108,7 +108,7 @@ def class_names(name: str) -> tuple[str, ...]:
 
 
 def principal(count: int) -> Components:
-    """The first `count` principal components of the 4,000 training digits of mnist-5k; found once, whoever asks."""
+    """The first `count` principal components of the 4,000 training digits of mnist-5k; cached for all sessions."""
     return _principal().first(count)
 
 

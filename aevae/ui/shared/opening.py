@@ -12,7 +12,7 @@ DEFAULT = datasets.EMBEDDED
 
 
 def open_runs(names: Sequence[str]) -> list:
-    """The opened runs (`aevae.runs.Run`) in this order. A damaged one is said to be; stops the page if none is left."""
+    """The opened runs (`aevae.runs.Run`) in this order; a message names damaged ones; stops the page without any."""
     opened = []
     for name in names:
         try:

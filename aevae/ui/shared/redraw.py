@@ -46,7 +46,7 @@ def end() -> None:
 
 
 def without(problem: NoSuchRun) -> None:
-    """Draw the page anew without this run; if it is missed again, say so."""
+    """Run the page again without this run; if it is still missing, show a message."""
     cached.runs.clear()
     if st.session_state.get(_MISSED) == str(problem):
         st.error(markdown.escape(problem))

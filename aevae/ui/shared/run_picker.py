@@ -101,7 +101,7 @@ def pick_models(
 
 
 def _forget_other_default(key: str, default: list[str]) -> None:
-    """What another page proposed and nobody changed is no choice: each page begins with its own default."""
+    """Drop a default that another page proposed and nobody changed: each page starts with its own default."""
     proposed = st.session_state.get(f"{key}_proposed")
     if proposed not in (None, default) and st.session_state.get(key) == proposed:
         del st.session_state[key]
@@ -141,7 +141,7 @@ def _means(asked: str, name: str) -> bool:
 
 
 def _say_why_not(asked: str, names: Sequence[str]) -> None:
-    """A sentence where a link asks for a run that this page cannot show, or does not say which."""
+    """A message if a link names a run that this page cannot show, or names none clearly."""
     others = [run for run in cached.runs() if run.name not in names]
     other = run_called(asked, [run.name for run in others])
     for run in others:

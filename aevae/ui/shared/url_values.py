@@ -15,7 +15,7 @@ Range = tuple[float, float, float]  # default, least, most; all whole: whole num
 
 
 def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
-    """Key -> number, from the session, else from the address, else the default; the address is told."""
+    """Key -> number, from the session, else from the address, else the default; updates the address."""
     found = {}
     for key, bounds in ranges.items():
         if (said := address.asked(key)) is not None or key not in st.session_state:
@@ -41,7 +41,7 @@ def field(widget: Callable, label: str, low, high, default, *more, key: str, **r
 
 
 def text(key: str, fits: Callable[[str], bool]) -> str:
-    """A text, from the session, else from the address if it fits there, else ""; the address is told."""
+    """A text from the session, else from the address if it fits, else ""; updates the address."""
     if (said := address.asked(key)) is not None or key not in st.session_state:
         st.session_state[key] = said[-1] if said and fits(said[-1]) else ""
     address.tell(key, *filter(None, [st.session_state[key]]))

@@ -259,7 +259,7 @@ def choose_dim(label: str, dims: list[int], key: str) -> int:
 
 
 def code_field(bank: Bank) -> None:
-    """The code as text: to copy, to paste; what stands there, stands in the address."""
+    """A field with the code as text, to copy and paste; it is in the address."""
     text = st.text_input(
         _("The code z as text"),
         key=CODE,
@@ -306,7 +306,7 @@ def start_buttons(bank: Bank) -> None:
 
 
 def norm_note(z: np.ndarray, bank: Bank) -> str:
-    """Where z lies, in words: its norm and density beside what is typical."""
+    """The norm and density of z, in words, and what is typical."""
     norm = float(np.linalg.norm(z))
     low, high = np.quantile(np.linalg.norm(bank.codes, axis=1), (0.05, 0.95))
     digits = _("for nine of ten test images it is {:.2f} to {:.2f}").format(low, high)

@@ -68,7 +68,7 @@ def _parameters(model: str, _config: RunConfig) -> int:
 
 
 def expected(configs: Sequence[RunConfig], device: str) -> float | None:
-    """Seconds that these runs will take, as the form says; None where nobody can say."""
+    """Seconds that these runs will take, as the form shows; None if unknown."""
     try:
         return cost(configs, device).seconds
     except ValueError:
@@ -103,7 +103,7 @@ def _takes(configs: Sequence[RunConfig], device: str) -> None:
 
 
 def _ask(missing: Sequence[RunConfig], device: str) -> str:
-    """Have these runs timed, and give up what this session asked for before. Returns what is wrong, or ""."""
+    """Submit timings of these runs and cancel this session's earlier ones. Returns the problem, or ""."""
     asked, problem = st.session_state.setdefault(_ASKED, {}), ""
     wanted = {estimates.size_of(config, device): config for config in missing}
     try:
@@ -123,7 +123,7 @@ def _ask(missing: Sequence[RunConfig], device: str) -> str:
 
 
 def duration(seconds: float) -> str:
-    """A time as one says it: `about 40 s`, `about 3 min`, `about 2 h`."""
+    """A duration as text: `about 40 s`, `about 3 min`, `about 2 h`."""
     if seconds < 5:
         return _("a few seconds")
     scales = ((90, 1, _("about {:g} s")), (5400, 60, _("about {:g} min")), (math.inf, 3600, _("about {:g} h")))

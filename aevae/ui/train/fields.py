@@ -118,7 +118,7 @@ def draw_choice(key: str, label: str, options: list, show, *, help: str, default
 
 
 def _check_link(key: str, f: dataclasses.Field) -> None:
-    """On the first look: say so if the link asks for what does not fit. (The widget itself takes what fits.)"""
+    """On the first run of the page: note a problem if the link's value does not fit."""
     asked = st.query_params.get(key)
     if asked is None or key in st.session_state:
         return

@@ -57,7 +57,7 @@ class Seed:
 
 
 def run_form() -> tuple[list[RunConfig], str]:
-    """Draw the form; returns its configs, several of a sweep, and the device. []: the page says what is wrong."""
+    """Draw the form; returns its configs (several for a sweep) and the device. []: the page shows the problem."""
     from aevae.models import FAMILIES, family_class
 
     family = _family(list(FAMILIES))
@@ -122,7 +122,7 @@ def _family(families: list[str]) -> str:
 
 
 def objectives() -> str:
-    """A table of all families, as Markdown: what each minimises, and who says so."""
+    """A Markdown table of all families: objective and paper."""
     from aevae.models import FAMILIES, family_class
 
     rows = [f"| {_('Family')} | {_('minimises')} | {_('source')} |", "|---|---|---|"]
@@ -133,7 +133,7 @@ def objectives() -> str:
 
 
 def _follow_family_defaults(config_class: type) -> None:
-    """Another family was chosen: options that stand at the last one's default begin at its own."""
+    """After a change of family, options at the old family's default take the new family's default."""
     fields = dataclasses.fields(config_class)
     own, last = {f.name: f.default for f in fields}, st.session_state.get(_BEGUN, {})
     for f in fields:
@@ -229,7 +229,7 @@ def grid(config: RunConfig, lists: dict[str, Sequence], seeds: int = 1) -> list[
 
 
 def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list], int, ValueError | None]:
-    """The lists, the number of seeds, and what is wrong with the first wrong list."""
+    """The lists, the number of seeds, and the problem of the first wrong list."""
     lists, problem, fields = {}, None, listable(config_class, values)
     asked = {SEEDS, *(list_key(f.name) for f in fields)} & set(st.query_params)
     unfolded = bool(asked) or st.session_state.get(_UNFOLDED, False)

@@ -1,4 +1,4 @@
-"""Submitting, watching and cancelling runs, and what the queue says about each of them, in words."""
+"""Submitting, watching and cancelling runs, and the state of each job as text."""
 
 import re
 import time

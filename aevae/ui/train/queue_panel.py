@@ -32,7 +32,7 @@ SIGNS = {
 
 
 def under_way(mine: Callable[[Job], bool]) -> bool:
-    """Are there jobs of this kind? Then their progress is drawn, and the page anew when one has ended."""
+    """Whether there are jobs of this kind; draws their progress, and runs the page again when one has ended."""
     numbers = [job.id for job in _waiting(mine)]
     if numbers:
         redraw.fragment(_under_way, run_every=beat())(mine, numbers)

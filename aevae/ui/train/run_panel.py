@@ -178,7 +178,7 @@ def _progress(job: Job) -> None:
 
 
 def _pace_buttons(job: Job) -> None:
-    """The hand on a job: how fast, or how far. What is on is filled."""
+    """Buttons for the pace of a job and for single steps. The current pace is filled."""
     paces = {"pause": _("Pause"), "crawl": _("1 step / s"), "slow": "5 / s", "brisk": "20 / s", "go": _("Full speed")}
     signs = {"pause": ":material/pause:", "go": ":material/fast_forward:"}
     with st.container(horizontal=True, gap="small", key="train_reins"):
@@ -199,7 +199,7 @@ def _pace_buttons(job: Job) -> None:
 
 
 def _pace_note(job: Job) -> str:
-    """How it runs, and that a pause ends by itself; where it is, the progress bar says alone."""
+    """The pace of a job in words, and that a pause ends by itself."""
     now = job.progress
     begun = bool(now.get("steps"))
     if job.pace == "go":
@@ -306,7 +306,7 @@ def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str)
 
 
 def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
-    """How this run learnt, or learns, with another run beside it if asked for."""
+    """The film of this run, with a second run beside it if the reader chooses one."""
     screen = st.container()
     other = film_view.pick_other(info, f"{key}_beside") if film_view.read(info) and not component.trouble([]) else None
     with screen:

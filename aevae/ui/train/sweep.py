@@ -76,7 +76,7 @@ def runs_by_state(configs: Sequence[RunConfig]) -> dict[str, list[RunConfig]]:
 
 
 def offer_training(configs: Sequence[RunConfig], device: str) -> None:
-    """How many runs, how long, and the button that fits: train them, or show what is there."""
+    """The number of runs, the time, and the button that fits: train them, or show the existing ones."""
     try:
         found = runs_by_state(configs)
         missing = found["missing"]
