@@ -233,7 +233,7 @@ def test_links_hold_across_languages(shelf, monkeypatch, language):
     titles = [text if language == "en" else GERMAN[text] for text in ("salt and pepper", "masking")]
     show = dict(zip(("salt_and_pepper", "masking"), titles, strict=True)).get
     for asked in ("salt_and_pepper", "salt and pepper"):
-        assert urls.meant(asked, ["salt_and_pepper", "masking"], show) == "salt_and_pepper"
+        assert urls.match_option(asked, ["salt_and_pepper", "masking"], show) == "salt_and_pepper"
 
 
 # -- choosing a model ------------------------------------------------------------------------------------------------

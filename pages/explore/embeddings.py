@@ -1,4 +1,4 @@
-"""Embeddings: the same digits in two to four maps beside each other, with one brush for all."""
+"""Embeddings: the same images in two to four maps side by side, with one selection for all."""
 
 import streamlit as st
 
@@ -9,12 +9,12 @@ from aevae.ui.shared import address
 
 
 def desk(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
-    """The maps, a digit of one's own, and what is brushed in the maps, as they are now.
+    """Draw the maps, the reader's own digit, and the selection.
 
-    Whatever comes and goes stands beneath all that a hand may be on.
+    Elements that come and go are below all controls, so that no control moves under the pointer.
     """
     if st.session_state["atlas_waits"] != map_state.waiting(looks):
-        st.rerun()  # which begins or ends the looking
+        st.rerun()  # starts or stops the polling
     maps = st.container()
     own = details.own_digit(dataset)
     with st.container():

@@ -365,7 +365,7 @@ def unpack_image(text: str) -> np.ndarray | None:
 
 def _take_from_link(key: str) -> None:
     """The image that the address brings."""
-    if (said := address.asked(f"{key}_own")) is None:
+    if (said := address.read_new(f"{key}_own")) is None:
         return
     image = unpack_image(said[-1]) if said else None
     if image is not None:
@@ -375,4 +375,4 @@ def _take_from_link(key: str) -> None:
 
 
 def _put_into_link(key: str, own: np.ndarray | None) -> None:
-    address.tell(f"{key}_own", *([] if own is None else [pack_image(own)]))
+    address.write(f"{key}_own", *([] if own is None else [pack_image(own)]))

@@ -48,7 +48,7 @@ def brush(dataset: str, n: int) -> Brush:
 def follow_link(dataset: str, n: int) -> None:
     """Take the selection from the address."""
     now = brush(dataset, n)
-    asked = [address.asked(name) for name in NAMES]
+    asked = [address.read_new(name) for name in NAMES]
     if any(said is not None for said in asked):
         selected, point, view = (said[-1] if said else "" for said in asked)
         now.selected, now.point, now.views = unpack(selected, n), _row(point, n), views_of(view)
@@ -71,7 +71,7 @@ def receive(payload: dict, dataset: str, n: int) -> None:
 def _write_link(now: Brush, n: int) -> None:
     texts = pack(now.selected, n), str(now.point) if now.point >= 0 else "", view_text(now.views)
     for name, text in zip(NAMES, texts, strict=True):
-        address.tell(name, *filter(None, [text]))
+        address.write(name, *filter(None, [text]))
 
 
 # -- the link --------------------------------------------------------------------------------------------------------

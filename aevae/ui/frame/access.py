@@ -1,9 +1,9 @@
-"""Who may do what on a server that a class shares.
+"""Permissions on a server that a class shares.
 
-Where a passcode is set (AEVAE_PASSCODE, or `passcode` in .streamlit/secrets.toml), everybody may look, drag and queue
-so many runs; cancelling others' jobs, deleting, importing and locking ask for it. Where none is set, everybody may all.
-A passcode that is set but cannot be read closes the doors: nobody is the teacher until the file is mended.
-What a page offers and what a callback does both ask here: a button that is not drawn is no protection.
+If a passcode is set (AEVAE_PASSCODE, or `passcode` in .streamlit/secrets.toml), everybody may look, drag and queue a
+limited number of runs. Only the teacher, who knows the passcode, may cancel others' jobs, delete, import and lock. If
+no passcode is set, everybody may do everything. If the passcode cannot be read, nobody can log in as the teacher until
+the file is repaired. Both the page and the callback check permissions, because a hidden button is no protection.
 """
 
 import difflib
@@ -24,7 +24,7 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 MAX_DELAY_SECONDS = 60.0  # seconds between two tries
 MAX_ADDRESSES = 1000  # whose wrong tries are remembered
 _TEACHER, _TICKET, _OWN = "gate_teacher", "gate_ticket", "gate_own_jobs"
-_NOBODYS = secrets.token_hex()  # stands for a passcode that cannot be read
+_NOBODYS = secrets.token_hex()  # replaces a passcode that cannot be read
 _tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
 
 
@@ -34,13 +34,12 @@ def passcode() -> str:
 
 
 def problem() -> str:
-    """One sentence where a passcode is set but cannot be read; "" else."""
+    """One sentence if a passcode is set but cannot be read; else ""."""
     return _read_passcode()[1]
 
 
 def _read_passcode() -> tuple[str, str]:
-    """The passcode, and what is wrong with it. Only "there is no such file" and "the file is about other things" mean
-    that none is set."""
+    """The passcode, and the problem with it. Only a missing file, or one without this key, means that none is set."""
     if found := os.environ.get("AEVAE_PASSCODE", ""):
         return found, ""
     wanted = st.get_option("secrets.files")
@@ -126,13 +125,13 @@ def enter(said: str, now: float | None = None) -> str:
 
 
 def leave() -> None:
-    """Be one of the class again, in every tab of this browser."""
+    """Log out, in every tab of this browser."""
     teacher.dismiss(_token())
     for key in (_TEACHER, _TICKET):
         st.session_state.pop(key, None)
 
 
-# -- what is asked ---------------------------------------------------------------------------------------------------
+# -- permissions -----------------------------------------------------------------------------------------------------
 
 
 def may_handle(numbers: Iterable[int]) -> bool:
@@ -156,8 +155,8 @@ def may_train(runs: int) -> str:
 def may_read(dataset: str) -> str:
     """ "" if this session may name this data set, else one sentence.
 
-    `images:<path>` reads what the server can read. That is for whoever sits at it: where others reach the server, it
-    asks for the passcode, but for images in the data folder, where uploads go.
+    `images:<path>` reads files of the server. If others can reach the server, only the teacher may do so, except for
+    images in the data folder, where uploads are stored.
     """
     from aevae.datasets import images
 
@@ -173,15 +172,15 @@ def remember(queued: Iterable[jobs.Job]) -> None:
 
 
 def refusal() -> str:
-    """Why a thing is not done."""
+    """The message for an action that only the teacher may do."""
     return _("Only the teacher may do this. Enter the passcode under Teacher in the menu.")
 
 
-# -- the door --------------------------------------------------------------------------------------------------------
+# -- log in and out --------------------------------------------------------------------------------------------------
 
 
 def door() -> None:
-    """At the foot of the menu, where a passcode is set: come in as the teacher; lock training; leave."""
+    """Below the menu, if a passcode is set: log in as the teacher, lock training, log out."""
     if not passcode():
         return
     with st.sidebar.popover(_("Teacher"), icon=":material/school:", key="gate"):
@@ -209,7 +208,7 @@ def _lock() -> None:
 
 
 def exposed(address: str | None) -> str:
-    """One sentence where a passcode cannot be read, or where a server listens to others without one; "" else."""
+    """One sentence if the passcode cannot be read, or if others can reach a server without one; else ""."""
     if closed := problem():
         return closed
     if passcode() or (address or "") in LOCAL:

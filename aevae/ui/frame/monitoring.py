@@ -1,7 +1,7 @@
-"""What the server does, counted: for Prometheus (`/metrics`), for the teacher's page, for how often pages look again.
+"""Counts of this server process: for Prometheus (`/metrics`), for the teacher's page, and for the pages' poll rate.
 
-`Watch` stands before Streamlit and sees every session's letters: a press goes in, the end of the script's run comes
-out, and between the two lie the seconds of an answer. Counts are of this process; the queue is everybody's.
+`Watch` is ASGI middleware before Streamlit. It sees the messages of every session: an interaction goes in, the end of
+the script's run comes out, and the time between them is the response time.
 """
 
 import asyncio
@@ -23,11 +23,11 @@ from aevae.queue import jobs
 
 HISTOGRAM_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)  # seconds; of the histogram
 PRESS, LOOK = "press", "look"  # a person did something; a page looked again by itself
-MAX_END_BYTES = 400  # bytes; the letter that ends a run is shorter
+MAX_END_BYTES = 400  # the message that ends a run is shorter
 MAX_RESPONSES = 5000  # answers
 RECENT_SECONDS = 300.0  # seconds
 POLLS_PER_SECOND = 8  # a second, of all pages that look again by themselves
-KEEPER_SECONDS = 2.0  # seconds between two looks at jobs that nobody looks at
+KEEPER_SECONDS = 2.0  # between two checks that jobs have a worker
 LANES = ("auto", jobs.TASKS_LANE)
 
 
@@ -99,27 +99,27 @@ class Turn:
     def __init__(self):
         self.what, self.since = "", 0.0
 
-    def asked(self, letter: bytes | None) -> None:
+    def asked(self, message: bytes | None) -> None:
         """Handle a message from the browser. A request during a run is answered by the next run."""
         from google.protobuf.message import DecodeError
         from streamlit.proto.BackMsg_pb2 import BackMsg
 
-        if not letter or self.what == PRESS:
+        if not message or self.what == PRESS:
             return
         try:
-            back = BackMsg.FromString(letter)
+            back = BackMsg.FromString(message)
         except DecodeError:
             return
         if back.WhichOneof("type") == "rerun_script":
             self.what, self.since = LOOK if back.rerun_script.is_auto_rerun else PRESS, time.monotonic()
 
-    def answered(self, letter: bytes | None) -> None:
+    def answered(self, message: bytes | None) -> None:
         """Handle a message to the browser. A run that ended only to start again is no response."""
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-        if not letter or not self.what or len(letter) > MAX_END_BYTES:
+        if not message or not self.what or len(message) > MAX_END_BYTES:
             return
-        forward = ForwardMsg.FromString(letter)
+        forward = ForwardMsg.FromString(message)
         if forward.WhichOneof("type") != "script_finished":
             return
         if forward.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:

@@ -27,7 +27,7 @@ def view_titles() -> dict[str, str]:
 
 def pick_view() -> str:
     """Which part of the page is shown; in the URL, and `?run=` alone shows that run."""
-    if (said := address.asked(RUN)) is not None:
+    if (said := address.read_new(RUN)) is not None:
         st.session_state[RUN] = said[-1] if said else None
         if said and VIEW not in st.query_params:
             st.session_state[VIEW] = "run"

@@ -33,7 +33,7 @@ def _chosen_run(runs: Sequence[RunInfo]) -> RunInfo | None:
         st.session_state.pop(RUN, None)
         return None
     st.session_state[RUN] = hits[0].name
-    address.tell(RUN, hits[0].name)
+    address.write(RUN, hits[0].name)
     return hits[0]
 
 

@@ -1,12 +1,12 @@
-"""The address of a page: what it names, and how page and address stay in step.
+"""The address (URL) of a page, and how page and address stay in step.
 
-Everything stands in the address by its own name (`?model=vae-mnist-0123456789ab`, `?noise=masking`), never by the title
-that a person reads: titles change with the language and with the other runs of the store. A link with a title is still
-understood where only one option has it.
+The address holds each choice by its own name (`?model=vae-mnist-0123456789ab`, `?noise=masking`), never by its title,
+because titles change with the language and with the other runs in the store. A link with a title still works if only
+one option has this title.
 
-The session holds the choices. The address is read once after each arrival (by a link, by the menu, by Back): what this
-session has not written itself is news, and after Back or Forward the address decides alone. From then on it is only
-written. `frame/history.js` lets a browser keep one entry for each page that a person went to.
+The session holds the choices. A page reads the address once after each arrival (by a link, by the menu, by Back) and
+takes over the values that this session has not written itself. After Back or Forward the address alone decides. From
+then on the page only writes the address. `frame/history.js` keeps one browser entry for each visited page.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,20 +17,23 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from aevae.ui.i18n import _
 
-NONE = "none"  # in the address: nothing is chosen where something is by default
+NONE = "none"  # in the address: the reader removed the default and chose nothing
 _VISIT = "address_visit"
 
 
 @dataclass
 class Visit:
-    """Of one session: the page it is on, whether it came by Back or Forward, which keys it has read since (`read`) and
-    written in this run (`written`), and what it wrote last (`told`)."""
+    """The current page of a session.
+
+    back: the session came by Back or Forward. read: keys read since the arrival. written: keys written in this run of
+    the page. last_written: key -> values that the session wrote last.
+    """
 
     page: str = ""
     back: bool = False
     read: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
-    told: dict[str, list[str]] = field(default_factory=dict)
+    last_written: dict[str, list[str]] = field(default_factory=dict)
 
 
 def _visit() -> Visit:
@@ -44,7 +47,7 @@ def begin() -> None:
 
 
 def arrive(page: str, back: bool = False) -> None:
-    """On this page; is it another one than before, or one by Back or Forward?"""
+    """Note the arrival on a page, if it is another page than before or came by Back or Forward."""
     now = _visit()
     if back or page != now.page:
         now.page, now.back, now.read = page, back, set()
@@ -52,31 +55,31 @@ def arrive(page: str, back: bool = False) -> None:
 
 
 def end() -> None:
-    """After a page has run: what only the page before it has written goes."""
+    """After a page has run: remove keys that only an earlier page has written."""
     now = _visit()
-    for key in set(now.told) - now.written:
-        del now.told[key]
+    for key in set(now.last_written) - now.written:
+        del now.last_written[key]
         st.query_params.pop(key, None)
 
 
-def asked(key: str) -> list[str] | None:
+def read_new(key: str) -> list[str] | None:
     """The values of `key` in the address, once after each arrival; None: nothing new, the session decides."""
     now = _visit()
     if key in now.read:
         return None
     now.read.add(key)
     said = [text for text in st.query_params.get_all(key) if text]
-    return said if now.back or (said and said != now.told.get(key)) else None
+    return said if now.back or (said and said != now.last_written.get(key)) else None
 
 
-def tell(key: str, *texts: str) -> None:
+def write(key: str, *texts: str) -> None:
     """Write the values of `key` into the address; without values remove the key."""
     now, said = _visit(), list(texts)
     now.written.add(key)
     if said:
-        now.told[key] = said
+        now.last_written[key] = said
     else:
-        now.told.pop(key, None)
+        now.last_written.pop(key, None)
     if st.query_params.get_all(key) == said:
         return
     if said:
@@ -116,10 +119,10 @@ def pick(
     """
     options, several = list(options), widget is st.multiselect
     default = _default(widget, options, rest)
-    _choose(key, options, default, rest.get("max_selections") if several else None, format_func, reader)
+    _update_choice(key, options, default, rest.get("max_selections") if several else None, format_func, reader)
     value = widget(label, options, key=key, format_func=format_func, persist_state="session", **rest)
     chosen = value if several else [] if value is None else [value]
-    tell(key, *([] if value == default and not always else map(str, chosen) if chosen else [NONE] if default else []))
+    write(key, *([] if value == default and not always else map(str, chosen) if chosen else [NONE] if default else []))
     return value
 
 
@@ -132,11 +135,11 @@ def _default(widget: Callable, options: list, rest: dict):
     return list(default or ()) if widget is st.multiselect else default
 
 
-def _choose(key: str, options: list, default, limit: int | None, format_func, reader: LinkReader) -> None:
-    """Set the session to what the address asks for; what is no longer on offer goes. limit: of a list of choices."""
+def _update_choice(key: str, options: list, default, limit: int | None, format_func, reader: LinkReader) -> None:
+    """Set the session to the choice in the address and drop options that no longer exist. limit: number of choices."""
     several = isinstance(default, list)
-    if (said := asked(key)) is not None:
-        found = _meant_all(said, options, format_func, reader)
+    if (said := read_new(key)) is not None:
+        found = _match_options(said, options, format_func, reader)
         if several and (found or said == [NONE]):
             st.session_state[key] = found[:limit]
         elif found:
@@ -151,11 +154,11 @@ def _choose(key: str, options: list, default, limit: int | None, format_func, re
             reader.on_gone(option)
 
 
-def _meant_all(said: Sequence[str], options: list, format_func, reader: LinkReader) -> list:
-    """The options that these texts mean, each once."""
+def _match_options(said: Sequence[str], options: list, format_func, reader: LinkReader) -> list:
+    """The options that these texts name, each once."""
     found = []
     for text in said:
-        option = meant(text, options, format_func, reader.find)
+        option = match_option(text, options, format_func, reader.find)
         if option is not None and option not in found:
             found.append(option)
         elif option is None and reader.on_unknown and text != NONE:
@@ -163,9 +166,12 @@ def _meant_all(said: Sequence[str], options: list, format_func, reader: LinkRead
     return found
 
 
-def meant(text: str, options: Sequence, format_func: Callable[..., str] = str, find: Callable | None = None):
-    """The option that a link means: by its own name, else by another one, else by a title that only it has, in the
-    reader's language or in English; else None."""
+def match_option(text: str, options: Sequence, format_func: Callable[..., str] = str, find: Callable | None = None):
+    """The option that a link names; None without one.
+
+    In this order: by its own name, by another name (`find`), by a title that no other option has, in the reader's
+    language or in English.
+    """
     for option in options:
         if str(option) == text:
             return option

@@ -18,10 +18,10 @@ def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
     """Key -> number, from the session, else from the address, else the default; updates the address."""
     found = {}
     for key, bounds in ranges.items():
-        if (said := address.asked(key)) is not None or key not in st.session_state:
+        if (said := address.read_new(key)) is not None or key not in st.session_state:
             st.session_state[key] = _read(said[-1] if said else "", bounds)
         found[key] = _within(st.session_state[key], bounds)
-        address.tell(key, *([f"{found[key]:.10g}"] if found[key] != bounds[0] else []))
+        address.write(key, *([f"{found[key]:.10g}"] if found[key] != bounds[0] else []))
     return found
 
 
@@ -31,20 +31,20 @@ def field(widget: Callable, label: str, low, high, default, *more, key: str, **r
     For a key that several pages have: Streamlit's own binding takes it for the other page's on the way back.
     """
     bounds = (default, low, high)
-    if (said := address.asked(key)) is not None:
+    if (said := address.read_new(key)) is not None:
         st.session_state[key] = _read(said[-1] if said else "", bounds)
     if (known := st.session_state.get(key)) is not None and known != _within(known, bounds):
         st.session_state[key] = _within(known, bounds)
     value = widget(label, low, high, default, *more, key=key, persist_state="session", **rest)
-    address.tell(key, *([f"{value:.10g}"] if value != default else []))
+    address.write(key, *([f"{value:.10g}"] if value != default else []))
     return value
 
 
 def text(key: str, fits: Callable[[str], bool]) -> str:
     """A text from the session, else from the address if it fits, else ""; updates the address."""
-    if (said := address.asked(key)) is not None or key not in st.session_state:
+    if (said := address.read_new(key)) is not None or key not in st.session_state:
         st.session_state[key] = said[-1] if said and fits(said[-1]) else ""
-    address.tell(key, *filter(None, [st.session_state[key]]))
+    address.write(key, *filter(None, [st.session_state[key]]))
     return st.session_state[key]
 
 

@@ -208,10 +208,12 @@ def draw(bank: Bank, fitted: bool, next_one: bool = True) -> None:
 
 
 def settle(bank: Bank) -> None:
-    """After the digit is picked: a code of another model gives way, and so does the last one to a new digit. The code
-    that an address asks for belongs to the model and the digit beside it."""
+    """Replace the code after another model or another image was chosen.
+
+    A code in the address belongs to the model and the image in the same address.
+    """
     state = st.session_state
-    if (said := address.asked(CODE)) is not None:
+    if (said := address.read_new(CODE)) is not None:
         state[CODE] = said[-1] if said else ""
         state.pop(_OWNER, None)
         state.pop(_DIGIT_SEEN, None)
@@ -270,7 +272,7 @@ def code_field(bank: Bank) -> None:
         ),
         persist_state="session",
     )
-    address.tell(CODE, *filter(None, [text]))
+    address.write(CODE, *filter(None, [text]))
     if text and parse_code(text, bank.latent_dim) is None:
         st.caption(
             _("This is not a code of {} numbers. You see the code of the chosen image instead.").format(bank.latent_dim)

@@ -28,10 +28,10 @@ PROBLEM = "train_problem"  # session: why the last request failed
 
 
 def start_button(title: str, configs: RunConfig | Sequence[RunConfig], device: str) -> None:
-    """Train what the form says now.
+    """The Train button, which submits the form's current configs.
 
-    A callback's arguments are those of the form before a field that the press left, so it only notes the press; and
-    a press that is not noted is lost where the queue draws the page anew before this button is reached.
+    The callback only notes the click, for two reasons: its arguments are older than a field that lost focus by this
+    click, and without the note the click is lost if the queue reruns the page before this line.
     """
     if problem := store_problem():
         st.warning(markdown.escape(problem))
@@ -46,14 +46,14 @@ def _press() -> None:
 
 
 def pressed() -> bool:
-    """Was Train pressed, and not answered yet? It is now."""
+    """Whether Train was clicked since the last call."""
     return st.session_state.pop(_PRESSED, False)
 
 
 def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool = False) -> None:
-    """Queue a run, or several as one sweep, and watch it. A queue that cannot be used is told on the page.
+    """Queue a run, or several as one sweep, and watch it. If the queue cannot be used, the page shows the problem.
 
-    resume: go on with those that diverged, too, as with a single run.
+    resume: continue diverged runs, too, as for a single run.
     """
     several = [configs] if isinstance(configs, RunConfig) else list(configs)
     try:
@@ -117,9 +117,11 @@ def _point(name: str | None, together: list[str]) -> None:
 
 
 def watched() -> str | None:
-    """Name of the watched run: as the address asks, else the last one of this session; the address is told. A wrong
-    one gets a sentence."""
-    asked = {key: address.asked(key) for key in (JOB, SWEEP)}
+    """Name of the watched run: from the address, else the last one of this session; updates the address.
+
+    A wrong name in the address gives a message.
+    """
+    asked = {key: address.read_new(key) for key in (JOB, SWEEP)}
     name, together = (said[-1] if said else None for said in asked.values())
     if name is not None and not NAME.fullmatch(name):
         st.warning(_("The link has no valid job. A job name looks like vae-mnist-0123456789ab."))
@@ -133,7 +135,7 @@ def watched() -> str | None:
         _point(st.session_state.get(WATCHED), st.session_state.get(_TOGETHER) or [])
     name, several = st.session_state[WATCHED], st.session_state[_TOGETHER]
     for key, value in ((JOB, name), (SWEEP, "-".join(several))):
-        address.tell(key, *filter(None, [value]))
+        address.write(key, *filter(None, [value]))
     return name
 
 

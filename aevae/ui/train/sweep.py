@@ -1,7 +1,7 @@
-"""Several runs watched as one: their progress, the family of their curves, and where they ended.
+"""A sweep: several runs watched together, with their progress, their curves and their results.
 
-The runs are known by their fingerprints (in the URL); whatever queue entries and folders there are belong to them,
-whoever asked for them. So sweeps may share runs, be resumed in part, and be looked at long after.
+The URL holds the fingerprints of the runs. All jobs and folders with these fingerprints belong to the sweep, no matter
+who submitted them. So sweeps may share runs, be resumed in part, and be opened long after the training.
 """
 
 from collections.abc import Sequence
