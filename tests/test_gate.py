@@ -105,7 +105,7 @@ def test_deleting_and_importing_ask_for_it(guarded):
 
 
 def test_wrong_tries_wait_longer_each_time(guarded):
-    said = [access.enter(word, 1000 + at).split(";")[0] for word, at in TRIES]
+    said = [access.log_in(word, 1000 + at).split(";")[0] for word, at in TRIES]
     wrong, wait = "This passcode is wrong.", "Too many wrong passcodes"
     assert said == [wrong, wait, wrong, wait, wait, ""]
     assert not access._tries
@@ -134,7 +134,7 @@ def test_leaving_and_another_code(guarded, monkeypatch):
 )
 def test_an_open_server_says_so(monkeypatch, address, code, said):
     monkeypatch.setenv("AEVAE_PASSCODE", code)
-    assert bool(access.exposed(address)) is said
+    assert bool(access.exposure_problem(address)) is said
 
 
 MISTYPED = {  # file -> what the page says of it
@@ -184,7 +184,7 @@ def test_a_passcode_that_cannot_be_read_closes_the_doors_and_says_so(secrets_fil
         secrets_file.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert not access.is_teacher() and not access.may_handle([1])
     assert MISTYPED[text] in access.problem() and "geheim" not in access.problem()
-    assert access.enter("geheim", 5000) == access.enter(access.passcode(), 6000) == access.problem()
+    assert access.log_in("geheim", 5000) == access.log_in(access.passcode(), 6000) == access.problem()
     app = page("pages/lab/home.py")
     assert any("cannot be read" in box.value for box in app.warning) and not app.exception
     menu.announce()

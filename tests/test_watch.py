@@ -62,11 +62,11 @@ def test_an_answer_lasts_from_the_press_to_the_end_of_the_run(counts, clock):
     turn = monitoring.Turn()
     for press, wait in ((1000.0, 0.25), (2000.0, 1.2)):
         clock[0] = press
-        turn.asked(asked())
-        turn.answered(ForwardMsg(ref_hash="x").SerializeToString())
+        turn.on_request(asked())
+        turn.on_response(ForwardMsg(ref_hash="x").SerializeToString())
         clock[0] += wait
-        turn.answered(ended())
-    turn.answered(ended())  # nobody asked
+        turn.on_response(ended())
+    turn.on_response(ended())  # nobody asked
     assert sorted(seconds for _when, seconds in counts.latest) == pytest.approx([0.25, 1.2])
     found = numbers()
     bucket = {bound: found["aevae_answer_seconds_bucket", "press", str(bound)] for bound in (0.2, 0.3, 1.0, 1.5)}
@@ -78,34 +78,34 @@ def test_an_answer_lasts_from_the_press_to_the_end_of_the_run(counts, clock):
 
 def test_a_run_that_begins_anew_is_no_answer_and_a_second_press_waits_since_the_first(counts, clock):
     turn = monitoring.Turn()
-    turn.asked(asked())
+    turn.on_request(asked())
     clock[0] += 1
-    turn.asked(asked())
-    turn.answered(ended(ForwardMsg.FINISHED_EARLY_FOR_RERUN))
+    turn.on_request(asked())
+    turn.on_response(ended(ForwardMsg.FINISHED_EARLY_FOR_RERUN))
     clock[0] += 1
-    turn.answered(ended())
+    turn.on_response(ended())
     assert [seconds for _when, seconds in counts.latest] == [2.0]
 
 
 def test_a_page_that_looks_again_is_counted_apart_and_a_press_meanwhile_is_a_press(counts, clock):
     turn = monitoring.Turn()
-    turn.asked(asked(look=True))
+    turn.on_request(asked(look=True))
     clock[0] += 3
-    turn.answered(ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY))
+    turn.on_response(ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY))
     assert numbers()["aevae_answer_seconds_sum", "look"] == 3 and not counts.latest
-    turn.asked(asked(look=True))
+    turn.on_request(asked(look=True))
     clock[0] += 3
-    turn.asked(asked())
+    turn.on_request(asked())
     clock[0] += 1
-    turn.answered(ended())
+    turn.on_response(ended())
     assert [seconds for _when, seconds in counts.latest] == [1.0]
 
 
 @pytest.mark.parametrize("letter", [None, b"", b"\xff\xff\xff", BackMsg(stop_script=True).SerializeToString()])
 def test_other_letters_ask_for_nothing(counts, letter):
     turn = monitoring.Turn()
-    turn.asked(letter)
-    turn.answered(ended())
+    turn.on_request(letter)
+    turn.on_response(ended())
     assert not counts.latest
 
 

@@ -87,7 +87,7 @@ st.markdown(
         "runs on this computer, with real digits."
     )
 )
-if problem := access.exposed(st.get_option("server.address")):
+if problem := access.exposure_problem(st.get_option("server.address")):
     st.warning(markdown.escape(problem))
 strip()
 layout.try_this(

@@ -104,7 +104,7 @@ def ticket() -> str:
     return st.session_state.get(_TICKET, "")
 
 
-def enter(said: str, now: float | None = None) -> str:
+def log_in(said: str, now: float | None = None) -> str:
     """Take a passcode: "" if it is right, else one sentence. After each wrong passcode the delay doubles."""
     if closed := problem():
         return closed
@@ -124,7 +124,7 @@ def enter(said: str, now: float | None = None) -> str:
     return _("This passcode is wrong.")
 
 
-def leave() -> None:
+def log_out() -> None:
     """Log out, in every tab of this browser."""
     teacher.dismiss(_token())
     for key in (_TEACHER, _TICKET):
@@ -161,7 +161,11 @@ def may_read(dataset: str) -> str:
     from aevae.datasets import images
 
     own = dataset.startswith(images.PREFIX)
-    if not own or (is_teacher() and not exposed(st.get_option("server.address"))) or images.in_data_folder(dataset):
+    if (
+        not own
+        or (is_teacher() and not exposure_problem(st.get_option("server.address")))
+        or images.in_data_folder(dataset)
+    ):
         return ""
     return _("Only the teacher may read files on the server. Upload the images as a zip instead.")
 
@@ -179,7 +183,7 @@ def refusal() -> str:
 # -- log in and out --------------------------------------------------------------------------------------------------
 
 
-def door() -> None:
+def login_panel() -> None:
     """Below the menu, if a passcode is set: log in as the teacher, lock training, log out."""
     if not passcode():
         return
@@ -189,17 +193,19 @@ def door() -> None:
                 _("Lock training"), jobs.locked(), key="gate_lock", on_change=_lock,
                 help=_("Nobody else can start a run. Runs that wait or train continue."),
             )  # fmt: skip
-            st.button(_("Log out"), key="gate_leave", on_click=leave)
+            st.button(_("Log out"), key="gate_leave", on_click=log_out)
         else:
-            st.text_input(_("Passcode"), type="password", key="gate_code", on_change=_knock, autocomplete="off")
+            st.text_input(
+                _("Passcode"), type="password", key="gate_code", on_change=_submit_passcode, autocomplete="off"
+            )
             if wrong := st.session_state.pop("gate_problem", "") or problem():
                 st.error(markdown.escape(wrong))
 
 
-def _knock() -> None:
+def _submit_passcode() -> None:
     said = st.session_state.pop("gate_code", "")
     if said:
-        st.session_state["gate_problem"] = enter(said)
+        st.session_state["gate_problem"] = log_in(said)
 
 
 def _lock() -> None:
@@ -207,7 +213,7 @@ def _lock() -> None:
         jobs.lock(bool(st.session_state.get("gate_lock")))
 
 
-def exposed(address: str | None) -> str:
+def exposure_problem(address: str | None) -> str:
     """One sentence if the passcode cannot be read, or if others can reach a server without one; else ""."""
     if closed := problem():
         return closed

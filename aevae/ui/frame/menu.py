@@ -158,7 +158,7 @@ def announce() -> None:
     Else it looks for pages directly in the folder `pages` until some session has built the menu, and greets the first
     visitor who opens /sliders on a fresh server with "Page not found".
     """
-    if problem := access.exposed(st.get_option("server.address")):
+    if problem := access.exposure_problem(st.get_option("server.address")):
         print(f"WARNING: {problem}", file=sys.stderr, flush=True)
     log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     level = log.level

@@ -41,10 +41,10 @@ class Counts:
         self.seconds = dict.fromkeys((PRESS, LOOK), 0.0)
         self.latest: deque[tuple[float, float]] = deque(maxlen=MAX_RESPONSES)  # (when, seconds) of presses
 
-    def answered(self, asked: str, seconds: float) -> None:
-        self.answers[asked][bisect.bisect_left(HISTOGRAM_SECONDS, seconds)] += 1
-        self.seconds[asked] += seconds
-        if asked == PRESS:
+    def add_response(self, kind: str, seconds: float) -> None:
+        self.answers[kind][bisect.bisect_left(HISTOGRAM_SECONDS, seconds)] += 1
+        self.seconds[kind] += seconds
+        if kind == PRESS:
             self.latest.append((time.monotonic(), seconds))
 
     def recent(self) -> list[float]:
@@ -75,20 +75,20 @@ class Watch:
             return await self.app(scope, receive, send)
         turn = Turn()
 
-        async def heard():
+        async def receive_and_count():
             message = await receive()
             if message["type"] == "websocket.receive":
-                turn.asked(message.get("bytes"))
+                turn.on_request(message.get("bytes"))
             return message
 
-        async def said(message):
+        async def send_and_count(message):
             await send(message)
             if message["type"] == "websocket.send":
-                turn.answered(message.get("bytes"))
+                turn.on_response(message.get("bytes"))
 
         counts.sessions += 1
         try:
-            await self.app(scope, heard, said)
+            await self.app(scope, receive_and_count, send_and_count)
         finally:
             counts.sessions -= 1
 
@@ -99,7 +99,7 @@ class Turn:
     def __init__(self):
         self.what, self.since = "", 0.0
 
-    def asked(self, message: bytes | None) -> None:
+    def on_request(self, message: bytes | None) -> None:
         """Handle a message from the browser. A request during a run is answered by the next run."""
         from google.protobuf.message import DecodeError
         from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -113,7 +113,7 @@ class Turn:
         if back.WhichOneof("type") == "rerun_script":
             self.what, self.since = LOOK if back.rerun_script.is_auto_rerun else PRESS, time.monotonic()
 
-    def answered(self, message: bytes | None) -> None:
+    def on_response(self, message: bytes | None) -> None:
         """Handle a message to the browser. A run that ended only to start again is no response."""
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
@@ -123,7 +123,7 @@ class Turn:
         if forward.WhichOneof("type") != "script_finished":
             return
         if forward.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-            counts.answered(self.what, time.monotonic() - self.since)
+            counts.add_response(self.what, time.monotonic() - self.since)
             self.what = ""
 
 
