@@ -12,7 +12,7 @@ from aevae.ui.shared import cached, image_sheets, opening, run_picker
 
 
 def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
-    """The clean digit, the noisy one and what each model makes of it, as the server draws them."""
+    """The clean digit, the noisy one and the output of each model, drawn by the server."""
     with st.container(horizontal=True, gap="small"):
         denoise_view.card(_("clean"), clean, name, _("Clean"))
         denoise_view.card(_("noisy"), noisy, denoise_view.errors_text(*denoise_view.errors(clean, noisy)), _("Noisy"))

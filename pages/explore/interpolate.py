@@ -55,7 +55,7 @@ def four(images, spaces: list, kinds: list[str], steps: int) -> None:
 
 
 def latent_sum(images, spaces: list, dataset: str) -> None:
-    """a, b and c as each space has them, and the image of a - b + c."""
+    """a, b and c in each space, and the decoded a - b + c."""
     for space in spaces:
         codes = space.encode(images)
         st.markdown(f"**{space.title}**")

@@ -1,4 +1,4 @@
-"""Latent sliders: one code, moved by sliders, on a plane, by draws. The browser decodes while the hand moves."""
+"""Latent sliders: one code, changed by sliders, on a plane, or by sampling. The browser decodes during the movement."""
 
 import numpy as np
 import streamlit as st
@@ -16,7 +16,7 @@ GRID_SIDE, MAX_STRIPS = 15, 16  # images a side; rows
 
 @redraw.fragment
 def bench(bank: latent_code.Bank, beside: list[str]) -> None:
-    """All that follows z."""
+    """Everything below the choice of the model."""
     names = [bank.name, *beside]
     trouble = component.trouble(names)
     walks = picker.draws() and bank.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
@@ -81,7 +81,7 @@ def slider_bank(bank: latent_code.Bank, z: np.ndarray) -> None:
 
 
 def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
-    """Two dimensions at once: what the plane decodes to, and where the test digits lie in it."""
+    """Two dimensions at once: decoded images over the plane, and the test codes in it."""
     order = bank.order.tolist()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = latent_code.choose_dim(_("Across"), order, latent_code.DIM_X)

@@ -63,7 +63,7 @@ def previews(runs: list) -> None:
 
 
 def table(runs: list) -> None:
-    """The finished models, with what they were trained on."""
+    """The finished models and their data sets."""
     st.header(_("Models that are ready"), anchor=False)
     if not runs:
         st.info(_("There are none yet. Train one: a small one takes a minute or two."))

@@ -16,7 +16,7 @@ MEGABYTE = 1 << 20
 
 
 def numbers() -> None:
-    """This process, now and in the last minutes."""
+    """Numbers of this process, now and in the last minutes."""
     seconds = monitoring.counts.recent()
     with st.container(horizontal=True):
         st.metric(_("open sessions"), monitoring.counts.sessions, width="content")
@@ -33,7 +33,7 @@ def numbers() -> None:
 
 
 def queue() -> None:
-    """What runs and waits, in both lanes."""
+    """The jobs that run and wait, in both lanes."""
     st.header(_("Queue"), anchor=False)
     try:
         listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(MAX_JOBS, lane)]
@@ -54,7 +54,7 @@ def queue() -> None:
 
 
 def caches() -> None:
-    """What all sessions share."""
+    """The caches that all sessions share."""
     lines = [f"| {_('cache')} | {_('size')} | {_('hits')} | {_('misses')} |", "|:---|---:|---:|---:|"]
     for cache in monitoring.caches():
         held = _("{:,} entries").format(cache["held"]) if cache["unit"] == "entries" else f"{cache['held']:,} B"

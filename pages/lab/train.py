@@ -1,4 +1,4 @@
-"""Train: choose a run, see what it will cost, put it on the queue, watch it learn."""
+"""Train: choose a run, see its cost, queue it, watch it learn."""
 
 import streamlit as st
 

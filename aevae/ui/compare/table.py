@@ -1,4 +1,4 @@
-"""The Compare page: which runs, the table of their numbers, and the queue that finds those that are missing."""
+"""The Compare page: the choice of runs, the table of their numbers, and the queue that computes missing ones."""
 
 import time
 from collections.abc import Sequence
@@ -31,18 +31,18 @@ _ASKED, _SAID = "compare_asked", "compare_said"  # session: what was put on the 
 
 
 def finished() -> list[RunInfo]:
-    """All finished runs, whatever their models take."""
+    """All finished runs, for every kind of input."""
     return [run for run in cached.runs() if run.status == "finished"]
 
 
 def first_choice(runs: Sequence[RunInfo]) -> list[str]:
-    """A plain AE, the VAE and the beta-VAE where they are: of each the widest code."""
+    """The widest plain AE, VAE and beta-VAE, if they exist."""
     widest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}
     return [widest[family] for family in ("vae", "beta_vae", "ae", "vq_vae") if family in widest] or [runs[0].name]
 
 
 def pick_dataset(found: Sequence[RunInfo]) -> str:
-    """The data set whose test images the numbers are of; first the one that most runs have."""
+    """The data set whose test images the numbers refer to; first the one that most runs have."""
     counts = {name: sum(name in run.metrics for run in found) for run in found for name in run.metrics}
     return st.selectbox(
         _("Test set"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",
@@ -77,7 +77,7 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
 
 
 def with_extras(names: Sequence[str], found: Sequence[RunInfo], dataset: str) -> list[str]:
-    """The columns for these numbers: beside each its standard error and what else belongs to it."""
+    """The columns for these numbers; each brings its standard error and related columns."""
     return comparison.with_extras(names, *(numbers_of(run, dataset) for run in found))
 
 
@@ -115,20 +115,20 @@ def table(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str, names: 
 
 
 def verdict(name: str, difference: float, alike: bool = True) -> int:
-    """1: better by so much; -1: worse; 0: neither, or the two do not compare (`alike`: one likelihood of a pixel)."""
+    """1: better by this difference; -1: worse; 0: neither, or not comparable (`alike`: same likelihood of a pixel)."""
     if not np.isfinite(difference) or (not alike and name in comparison.OF_LIKELIHOOD):
         return 0
     return comparison.gain(describe(name), difference, 0.0)
 
 
 def heads(found: Sequence[RunInfo], dataset: str, names: Sequence[str]) -> dict[str, str]:
-    """The head of each column: title, direction, unit, and the count behind the number where all runs share it."""
+    """The head of each column: title, direction, unit, and the number of samples if all runs share it."""
     values = [numbers_of(run, dataset) for run in found]
     return {name: comparison.head(describe(name, *values)) for name in names}
 
 
 def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunInfo | None, dataset: str) -> None:
-    """The table with units in its heads; differences are blue where they are better, orange where they are worse."""
+    """The table with units in its heads; better differences are blue, worse ones orange."""
     config = {
         "chosen": st.column_config.CheckboxColumn(_("chosen"), width="small"),
         "model": st.column_config.TextColumn(_("model"), width=220, pinned=True),
@@ -174,7 +174,7 @@ def _tints(row, kinds: dict[str, str], pin: str) -> list[str]:
 
 
 def formulas(names: Sequence[str]) -> None:
-    """What the numbers of the table are, one click away."""
+    """The meaning of the numbers of the table, folded."""
     senses = {"lower": _("lower is better"), "higher": _("higher is better")}
     with st.popover(_("What these numbers mean"), icon=":material/function:", key="compare_formulas"):
         for metric in map(describe, names):
@@ -187,7 +187,7 @@ def formulas(names: Sequence[str]) -> None:
 
 
 def table_csv(frame, found: Sequence[RunInfo], names: Sequence[str], dataset: str) -> str:
-    """The table with all digits; the heads have the units, the first column the run's name."""
+    """The table as CSV with full precision; the heads have the units, the first column the run's name."""
     out = frame.drop(columns="chosen").rename(columns=heads(found, dataset, names))
     out["model"] = [safe(text) for text in out["model"]]
     return out.to_csv(index_label="run")
@@ -197,7 +197,7 @@ def table_csv(frame, found: Sequence[RunInfo], names: Sequence[str], dataset: st
 
 
 def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[str, dict[str, list[str]]]:
-    """Run -> cost ("quick", "slow") -> numbers that it could have and has not, on this data set."""
+    """Run -> cost ("quick", "slow") -> numbers that the run could have on this data set but lacks."""
     asked = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: found by the training
     found: dict[str, dict[str, list[str]]] = {}
     for run in chosen:
@@ -239,7 +239,7 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
 
 
 def ask(wanted: dict[str, list[str]], dataset: str) -> None:
-    """Put it on the queue."""
+    """Queue the evaluation."""
     try:
         began = time.time()
         for run, names in wanted.items():
@@ -251,7 +251,7 @@ def ask(wanted: dict[str, list[str]], dataset: str) -> None:
 
 
 def _tasks() -> list[Job]:
-    """Evaluations that wait, run, or failed lately: of each run the newest."""
+    """The newest evaluation of each run that waits, runs, or failed recently."""
     try:
         listing = [job for job in jobs.jobs(lane=jobs.TASKS_LANE) if job.kind == KIND]
     except QueueBroken:

@@ -1,4 +1,4 @@
-"""The images of the Compare page, one function a view; each can be taken away as SVG, PNG or CSV."""
+"""The views of the Compare page, one function each; each exports SVG, PNG or CSV."""
 
 import base64
 import csv
@@ -61,7 +61,7 @@ def rows_csv(head: Sequence[str], rows: Sequence[Sequence]) -> str:
 
 
 def _without(labels: Sequence[str], why: str) -> None:
-    """One sentence for the models that this view has nothing of."""
+    """One sentence for the models that this view cannot show."""
     if labels:
         st.caption(f"{markdown.strip(', '.join(labels))}: {why}")
 
@@ -70,7 +70,7 @@ def _without(labels: Sequence[str], why: str) -> None:
 
 
 def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str) -> None:
-    """What the code costs against what it leaves: all runs of the table that have a KL, the chosen ones in colour."""
+    """Rate against distortion: all runs of the table that have a KL, the chosen ones in colour."""
     term = address.pick(
         st.segmented_control, _(
             "Vertical axis"
@@ -177,7 +177,7 @@ def kl_over_training(runs: Sequence) -> None:
 
 
 def dimensions(runs: Sequence, dataset: str) -> None:
-    """Walks along the dimensions of the first model, and along those of the others that say most nearly the same."""
+    """Traversals of the first model's dimensions, and of the best matching dimensions of the others."""
     smooth = [run for run in runs if run.model.latent == "continuous"]
     if smooth:
         _image, _label, number = picker.pick_digit(upload=False, dataset=dataset, label=_("Start image"))
@@ -234,7 +234,7 @@ def _strip(strip: comparison.Strip | None, leads: bool) -> str:
 
 
 def errors(runs: Sequence, dataset: str) -> None:
-    """What each model reconstructs best and worst."""
+    """The best and the worst reconstructions of each model."""
     images, labels = cached.shown_digits(dataset)
     names, rows = cached.class_names(dataset), []
     for run in runs:
@@ -264,7 +264,7 @@ def _reconstructed(name: str, created: float, dataset: str) -> tuple[np.ndarray,
 
 
 def samples(runs: Sequence) -> None:
-    """Draws of each prior, decoded."""
+    """Decoded samples of each prior."""
     seed = url_values.field(st.number_input, _("Seed"), 0, 2**31 - 1, 0, key=run_picker.SEED, width=150)
     generative = [run for run in runs if run.model.generative]
     across = min(MODELS_PER_ROW, len(generative))

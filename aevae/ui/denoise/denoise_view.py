@@ -31,7 +31,7 @@ UNSEEN = "noise_unseen"
 
 
 def noise_titles() -> dict[str, str]:
-    """Kind of noise -> what a person reads."""
+    """Kind of noise -> its title."""
     return {
         "gaussian": _("Gaussian"),
         "masking": _("masking"),
@@ -41,7 +41,7 @@ def noise_titles() -> dict[str, str]:
 
 
 def noise_help() -> dict[str, str]:
-    """Kind of noise -> what its level means."""
+    """Kind of noise -> the meaning of its level."""
     return {
         "gaussian": _("standard deviation of the noise that is added to each pixel, in units of the pixel range"),
         "masking": _("fraction of the pixels that become black"),
@@ -204,7 +204,7 @@ def read_layer(text: str | None) -> np.ndarray | None:
 
 
 def first_choice(runs: Sequence[RunInfo]) -> list[str]:
-    """What to compare first: a denoising model, a plain AE with the same code size if there is one, and a VAE."""
+    """The models to compare first: a denoising model, a plain AE with the same code size if there is one, and a VAE."""
     cleaner = next((run for run in runs if run.family == "denoising"), None)
     plain = [run for run in runs if run.family == "ae"]
     plain.sort(key=lambda run: cleaner is not None and run.latent_dim != cleaner.latent_dim)

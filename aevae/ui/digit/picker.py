@@ -92,7 +92,7 @@ def _choose_way(key: str, label: str | None, ways: Sequence[str]) -> str:
 
 
 def _way_changed(key: str) -> None:
-    """Picking means a test digit again; drawing means the drawing, if there is one."""
+    """On a change of input: Pick goes back to a test image, Draw to the last drawing (a callback)."""
     st.session_state.pop(f"{key}_problem", None)
     how, drawing = st.session_state[f"{key}_how"], st.session_state.get(f"{key}_drawing")
     if how == "pick":
@@ -172,7 +172,7 @@ def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int 
 
 
 def _class_chosen(key: str, labels: np.ndarray) -> None:
-    """Choosing a class chooses the first digit of it that is shown, unless one of it is chosen (a callback)."""
+    """Choose the first shown image of a class, unless the chosen image is of this class (a callback)."""
     wanted, number = st.session_state[f"{key}_class"], st.session_state[key]
     if wanted in labels and labels[number] != wanted:
         st.session_state[key] = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), -1)[0]
@@ -269,7 +269,7 @@ def _read_own(key: str, widget: str, handwriting: bool) -> None:
 
 
 def _draw(key: str, models: list[str]) -> None:
-    """The board, with what each model makes of the drawing while it grows (`draw.js`)."""
+    """The drawing board, with the reconstruction by each model during the drawing (`draw.js`)."""
     if problem := component.trouble([], has_server_version=False):
         st.caption(problem)
         st.caption(_("Pick, upload or photograph a digit instead."))
@@ -317,7 +317,7 @@ def _texts() -> dict[str, str]:
 
 
 def _models_of_session() -> list[str]:
-    """Those the reader has chosen on this page or the one before; finished ones only."""
+    """The finished runs that the reader has chosen on this page or the one before."""
     chosen = st.session_state.get(MODELS) or [st.session_state.get(MODEL)]
     known = {run.name for run in cached.finished()}
     return [name for name in chosen if name in known]
@@ -349,7 +349,7 @@ def pack_image(image: np.ndarray) -> str:
 
 
 def unpack_image(text: str) -> np.ndarray | None:
-    """What `pack_image` was given, float32 (1, 28, 28); None for anything else."""
+    """The inverse of `pack_image`, float32 (1, 28, 28); None for any other text."""
     if len(text) > MAX_LINK_CHARACTERS:
         return None
     try:
@@ -364,7 +364,7 @@ def unpack_image(text: str) -> np.ndarray | None:
 
 
 def _take_from_link(key: str) -> None:
-    """The image that the address brings."""
+    """Take the image from the address."""
     if (said := address.read_new(f"{key}_own")) is None:
         return
     image = unpack_image(said[-1]) if said else None

@@ -1,4 +1,4 @@
-"""Colours of the points of a map other than their class: a number of each, by a model or by two maps."""
+"""Colours of the points of a map: one number per point, by a model or by two maps."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ SHADES = ("#440154", "#482878", "#3E4A89", "#31688E", "#26828E", "#1F9E89", "#35
 
 
 def shades(choices: Sequence[Choice]) -> dict[str, str]:
-    """Name -> title of what the points can be coloured by."""
+    """Name -> title of each possible colouring."""
     found = {"class": _("class")}
     for i in range(len(choices)):
         for j in range(i + 1, len(choices)):

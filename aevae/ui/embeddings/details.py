@@ -1,4 +1,4 @@
-"""What the maps page shows of one digit and of many: neighbours in each space and map, mean codes, files."""
+"""Details of one image or of a selection: neighbours in each space and map, mean codes, files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def own_digit(dataset: str) -> np.ndarray | None:
 
 
 def places(looks: Sequence[Look], own: np.ndarray | None) -> list[np.ndarray | None]:
-    """Where the own digit lies in each map, (2,) in its units; None where there is no map or no place."""
+    """The point (2,) of the own digit in each map; None without a map or without a point."""
     return [None if own is None or look.map is None else _placed(look, own) for look in looks]
 
 
@@ -52,7 +52,7 @@ def _place(key: str, own: bytes, _look: Look) -> np.ndarray | None:
 
 
 def own_code(space: str, own: np.ndarray) -> np.ndarray | None:
-    """(1, D): the own digit in a space; None for random codes, that know no digit."""
+    """The own digit in a space, (1, D); None for random codes, which have no encoder."""
     if space == RANDOM:
         return None
     return own.reshape(1, -1) if space == PIXELS else cached.applied(cached.run(space), "encode", own[None])
@@ -73,7 +73,7 @@ class Row:
 
 
 def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> list[Row]:
-    """Neighbours of the own digit, or of the chosen row: in the pixels, in each space, in each map that is there."""
+    """Neighbours of the own digit, or of the chosen row: in the pixels, in each space, in each finished map."""
     k = min(NUM_NEIGHBOURS, n - 1)
     who = str(point) if own is None else hashlib.sha256(own.tobytes()).hexdigest()
 
@@ -111,12 +111,12 @@ def _nearest(place: str, who: str, k: int, _point: np.ndarray, _bank: np.ndarray
 
 
 def share(a: np.ndarray, b: np.ndarray) -> float:
-    """Jaccard: what two sets of rows have in common, as part of all that are in either."""
+    """The Jaccard index of two sets of rows: size of the intersection over size of the union."""
     return len(np.intersect1d(a, b)) / len(np.union1d(a, b))
 
 
 def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> None:
-    """One line for each space and map: what it is, the images, the overlap."""
+    """One line for each space and map: its name, the images, the overlap."""
     rows = neighbour_rows(looks, dataset, n, point, own, places)
     x, classes = map_state.images(dataset, n), cached.dataset(dataset).classes
     label = map_state.labels(dataset, n)
@@ -147,7 +147,7 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
 
 
 def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.ndarray) -> None:
-    """The selected images, their mean image, and per model what their mean code decodes to."""
+    """The selected images, their mean image, and their decoded mean code under each model."""
     x, label = map_state.images(dataset, n)[selected], map_state.labels(dataset, n)[selected]
     st.header(_("{:,} selected").format(len(selected)), anchor=False)
     runs = {look.choice.run: look for look in looks if look.choice.run and look.request}
@@ -174,7 +174,7 @@ def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.nda
 
 
 def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
-    """Buttons: the maps as CSV, and per pane what the Embedding Projector reads."""
+    """Download buttons: the maps as CSV, and per pane the files of the Embedding Projector."""
     ready = [look for look in looks if look.map is not None]
     if not ready:
         return
@@ -196,12 +196,12 @@ def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
 
 
 def class_names(dataset: str, n: int) -> np.ndarray:
-    """(n,) how the class of each image is called."""
+    """The class name of each image, (n,)."""
     return np.array(cached.class_names(dataset))[map_state.labels(dataset, n)]
 
 
 def csv(looks: Sequence[Look], names: np.ndarray) -> str:
-    """number, class, and x and y of each map; one line a digit."""
+    """CSV: number, class, and x and y of each map; one line per image."""
     return embeddings.export.csv([look.map.xy for look in looks], [safe(str(name)) for name in names])
 
 

@@ -69,7 +69,7 @@ def _codes(space: str, checksum: str, dataset: str, n: int, _request) -> np.ndar
 
 
 def look_at(choice: Choice, dataset: str, n: int) -> Look:
-    """The pane's map: kept, quickly made, or on its way."""
+    """The map of a pane: from the cache, quickly computed, or queued."""
     try:
         request = request_of(choice, dataset, n)
         kept = embeddings.kept(request)
@@ -112,7 +112,7 @@ def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
 
 
 def _ended(job: jobs.Job) -> str:
-    """Why there is no map although its job has ended."""
+    """The reason why a finished job has left no map."""
     if job.state == "cancelled":
         return _("Cancelled.")
     return job.error or _("The map was computed, but it could not be saved on this disk.")
@@ -144,7 +144,7 @@ def _forget_others(looks: Sequence[Look]) -> None:
 
 
 def waiting(looks: Sequence[Look]) -> bool:
-    """Is any of these still on its way?"""
+    """Whether any of these maps is being computed."""
     return any(look.state == "making" for look in looks)
 
 

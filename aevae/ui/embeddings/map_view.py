@@ -92,7 +92,7 @@ def _shade(colour: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np
 
 
 def _pane_specs(looks: Sequence[Look], maps: list, places: list, dataset: str, align: str) -> list[dict]:
-    """What each pane shows around its points. All have one frame unless the maps are free."""
+    """The spec of each pane. All share one frame unless the maps are not aligned."""
     points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
     shared = None if align == FREE else frame_of(np.concatenate(points))
     panes = []
@@ -107,7 +107,7 @@ def _pane_specs(looks: Sequence[Look], maps: list, places: list, dataset: str, a
 
 
 def send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
-    """Images, codes and programs, after the maps: the page does not wait for them."""
+    """Send images, codes and programs after the maps: the page does not wait for them."""
     with st.container(gap=None):
         _send_sheets(looks, dataset, n)
 

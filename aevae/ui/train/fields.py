@@ -69,7 +69,7 @@ def problem_text(problem: Exception) -> str:
 
 
 def draw_field(f: dataclasses.Field, others: dict, place, default: Any = None) -> Any:
-    """The value of one field; its default, with nothing drawn, where it has no effect beside the `others`.
+    """The value of one field; its default, without a widget, if it has no effect beside the `others`.
 
     default: where a recipe has another than the field.
     """
@@ -103,7 +103,7 @@ def pretty(name) -> str:
 
 
 def unknown_option(key: str, label: str, options: list) -> address.LinkReader:
-    """Notes a problem if the link has a value that is no option."""
+    """A reader that notes a problem if the link has a value that is no option."""
     names = ", ".join(map(str, options))
     text = _("{} must be one of {}, got {}")
     return address.LinkReader(on_unknown=lambda value: note_problem(key, text.format(label, names, value[:40])))

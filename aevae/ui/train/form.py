@@ -177,7 +177,7 @@ def _recipe() -> str:
 
 
 def _valid_model(config_class: type[ModelConfig], values: dict[str, Any]) -> ModelConfig:
-    """The model config of these values; where they do not fit together, of the network alone."""
+    """The model config of these values; if they do not fit together, of the network alone."""
     try:
         return build(
             config_class, {f.name: values[f.name] for f in dataclasses.fields(config_class) if f.name in values}
@@ -209,7 +209,7 @@ def _recipe_values(recipe: str, data: str | None, limit: int, model: ModelConfig
 
 
 def _recipe_mark(recipe: str, data: DataConfig, model: ModelConfig) -> tuple[dict[str, Any], tuple]:
-    """The training fields of a recipe, and what tells whether another one has been chosen."""
+    """The training fields of a recipe, and a mark that changes with recipe or data set."""
     values = dataclasses.asdict(preset(recipe, data, model))
     return values, (recipe, data.name, {name: value for name, value in values.items() if name != "lr"})
 
@@ -260,13 +260,13 @@ def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list],
 
 
 def _data_fields() -> list[dataclasses.Field]:
-    """Fields of DataConfig that a person sets; the name has its own widget and the digest fills itself in."""
+    """Fields of DataConfig that the reader sets; the name has its own widget, and the digest is computed."""
     return [f for f in dataclasses.fields(DataConfig) if f.name not in ("name", "digest")]
 
 
 @st.cache_data(ttl=60, show_spinner=False)  # a GPU whose memory was full is tried again
 def devices() -> list[str]:
-    """`auto` and the devices that this machine has and this PyTorch can compute on."""
+    """`auto` and the devices that this machine has and this PyTorch can use."""
     from aevae.training.device import DEVICES, pick_device
 
     found = []
@@ -280,7 +280,7 @@ def devices() -> list[str]:
 
 
 def device_note(device: str) -> None:
-    """Say why `auto` is the CPU if there is a GPU."""
+    """Explain why `auto` is the CPU although there is a GPU."""
     from aevae.training.device import gpu_warning
 
     if device == "auto" and (said := gpu_warning()):

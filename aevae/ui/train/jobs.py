@@ -77,14 +77,14 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool =
 
 
 def resumes_at(info: RunInfo) -> str:
-    """What Resume does with a run that diverged."""
+    """The effect of Resume on a run that diverged."""
     if not info.epochs:
         return _("Resume starts again from the beginning, with the same learning rate.")
     return _("Resume continues after epoch {}, with the same learning rate.").format(info.epochs)
 
 
 def training_state(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
-    """Where this very run is: `finished`, `active` (queued or running), `unfinished`, `diverged`, or `new`."""
+    """The state of this run: `finished`, `active` (queued or running), `unfinished`, `diverged`, or `new`."""
     finished = checkpoints.finished_run(config.name)
     if finished:
         return "finished", finished
@@ -100,14 +100,14 @@ def training_state(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
 
 
 def watch(name: str) -> None:
-    """Watch this run (a callback); the sweep it belongs to stays at hand."""
+    """Watch this run (a callback); its sweep stays available."""
     together = st.session_state.get(_TOGETHER) or []
     _point(name, together if name.rpartition("-")[2] in together else [])
     redraw.whole()
 
 
 def watch_together(fingerprints: Sequence[str]) -> None:
-    """Watch these runs as one (a callback)."""
+    """Watch these runs together (a callback)."""
     _point(None, list(fingerprints))
     redraw.whole()
 
@@ -140,20 +140,20 @@ def watched() -> str | None:
 
 
 def together() -> list[str]:
-    """Fingerprints of the runs watched as one, or of the sweep that the watched run was chosen from."""
+    """Fingerprints of the runs watched together, or of the sweep of the watched run."""
     watched()
     return st.session_state[_TOGETHER]
 
 
 def sweep_label(configs: Sequence[dict]) -> str:
-    """What a person reads of several runs: `β-VAE · mnist · 12 runs`."""
+    """The label of several runs: `β-VAE · mnist · 12 runs`."""
     families = {family_title(config.get("model", {}).get("family", "")) for config in configs}
     data = {str(config.get("data", {}).get("name", "")).split(":")[0] for config in configs}
     return f"{', '.join(sorted(families))} · {', '.join(sorted(data))} · {_('{} runs').format(len(configs))}"
 
 
 def counts(rows: Sequence[Job]) -> str:
-    """How many of these jobs are where: `3 running, 1 done`."""
+    """The number of jobs in each state: `3 running, 1 done`."""
     words = {"running": _("running"), "queued": _("waiting"), "done": _("done"), "failed": _("failed")}
     words["cancelled"] = _("cancelled")
     found = {word: sum(job.state == name for job in rows) for name, word in words.items()}
@@ -161,13 +161,13 @@ def counts(rows: Sequence[Job]) -> str:
 
 
 def job_label(job: Job) -> str:
-    """What a person reads of a job: the label of its run and the seed."""
+    """The label of a job: the label of its run and the seed."""
     text = run_picker.run_label(RunInfo(job.run, Path(), job.state, config=job.config))
     return f"{text} · {_('seed')} {job.config.get('seed', 0)}"
 
 
 def state_text(job: Job) -> str:
-    """Where a job is, in words."""
+    """The state of a job in words."""
     if job.state == "queued":
         place = _("waiting, number {} in the queue").format(job.position)
         return place if job.starts_in is None else _("{}, starts in {}").format(place, costs.duration(job.starts_in))
@@ -182,7 +182,7 @@ def state_text(job: Job) -> str:
 
 
 def resume_without_job(info: RunInfo) -> None:
-    """Go on with a run that has no job here (a callback)."""
+    """Resume a run that has no job here (a callback)."""
     try:
         submit(RunConfig.from_dict(info.config), "auto")
     except ValueError as problem:
@@ -190,7 +190,7 @@ def resume_without_job(info: RunInfo) -> None:
 
 
 def cancel_button(numbers: Sequence[int], key: str, stopping: bool = False, title: str = "") -> None:
-    """Cancels these jobs. stopping: they are being stopped already."""
+    """A button that cancels these jobs. stopping: they are already stopping."""
     st.button(
         title or _("Cancel"), key=key, icon=":material/stop:", on_click=apply_action, args=(jobs.cancel, *numbers),
         disabled=stopping or not access.may_handle(numbers),
@@ -215,7 +215,7 @@ def apply_action(action, *numbers: int) -> None:
 
 
 def read_folder(name: str) -> RunInfo | None:
-    """The folder of a run as it is now, in whatever state; None before there is one."""
+    """The stored run in its current state; None before it has a folder."""
     finished = checkpoints.finished_run(name)
     folder = paths.runs_dir() / name
     return finished or (checkpoints.read_run(folder) if (folder / "config.json").exists() else None)

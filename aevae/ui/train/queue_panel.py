@@ -1,4 +1,4 @@
-"""The list of jobs: what waits, runs and has ended; and the progress of jobs on other pages."""
+"""The queue: active jobs, ended jobs, and the progress of jobs on other pages."""
 
 from collections.abc import Callable
 
@@ -59,7 +59,7 @@ def _under_way(mine: Callable[[Job], bool], numbers: list[int]) -> None:
 
 
 def queue_list(listing: list[Job], shown: set[str]) -> None:
-    """What waits and runs, then what has ended; jobs of one sweep in one row."""
+    """Active jobs, then ended ones; the jobs of one sweep share a row."""
     sets: dict[str, list[Job]] = {}
     for job in listing:
         sets.setdefault(job.sweep or str(job.id), []).append(job)
@@ -78,7 +78,7 @@ def queue_list(listing: list[Job], shown: set[str]) -> None:
 
 
 def _job_rows(rows: list[Job], shown: set[str]) -> None:
-    """One job, or several of a sweep as one."""
+    """The row of one job, or of several jobs of a sweep."""
     if len(rows) == 1:
         return _job_row(rows[0], rows[0].run in shown)
     first, inside = min(rows, key=lambda job: job.id), {job.run for job in rows} <= shown

@@ -50,7 +50,7 @@ _ACTIVE = "train_active"  # session: numbers of the jobs that were active at the
 
 
 def open_in(page: str, name: str) -> None:
-    """Go to an exploring page with this run chosen, in the session and in the address."""
+    """Go to a page with this run chosen, in the session and in the address."""
     cached.runs.clear()
     others = [n for n in st.session_state.get(run_picker.MODELS) or [] if n != name]
     names = [name, *others][:4]
@@ -59,7 +59,7 @@ def open_in(page: str, name: str) -> None:
 
 
 def open_buttons(name: str, key: str) -> None:
-    """Buttons that lead to the exploring pages with this run; to its lab where it takes no single images."""
+    """Buttons that open this run on other pages; its lab if its input is not a single image."""
     lab = LABS.get(checkpoints.find_run(name).traits["input"])
     if lab:
         st.page_link(lab, label=_("Open its lab"), icon=":material/science:")
@@ -74,7 +74,7 @@ def open_buttons(name: str, key: str) -> None:
 
 
 def has_something_to_show() -> bool:
-    """Is there a run to be shown: one that is watched, or one that waits or runs?"""
+    """Whether there is a run to show: a watched one, or one that waits or runs."""
     try:
         return bool(watched() or together() or _active(jobs.jobs(MAX_JOBS)))
     except QueueBroken:
@@ -121,7 +121,7 @@ def _live(detail: Callable[[list[Job]], set[str]]) -> None:
 
 
 def _watched_run(listing: list[Job]) -> set[str]:
-    """The watched run, else the one that is being trained."""
+    """Show the watched run, else the one that is being trained; returns its name."""
     active = [job for job in listing if job.active]
     name = st.session_state.get(WATCHED) or (active[0].run if active else None)
     if name is None:
@@ -212,7 +212,7 @@ def _pace_note(job: Job) -> str:
 
 
 def _advance(number: int, by: str) -> None:
-    """Let the job go so far; a step is waited for, so that the page shows it at once."""
+    """Let the job train one step or epoch; wait for a step, so that the page shows it at once."""
     job = jobs.get(number)
     before = job.progress.get("step") if job else None
     jobs.advance(number, by)
@@ -267,13 +267,13 @@ def _stopped(job: Job, info: RunInfo | None) -> None:
 
 
 def _take_embedded() -> None:
-    """Choose the data set that is always there; the form lies outside of this panel (a callback)."""
+    """Choose mnist-5k, which is always there; the form lies outside of this panel (a callback)."""
     data_set.take_embedded()
     redraw.whole()
 
 
 def read_history(folder: Path) -> list[dict]:
-    """The well-formed read_history of a run's history; [] where there are none or the file cannot be read."""
+    """The well-formed lines of a run's history; [] without any, or if the file cannot be read."""
     try:
         history = checkpoints.read_history(folder)
     except checkpoints.DamagedRun:
@@ -292,12 +292,12 @@ def _numbers(terms) -> dict[str, float]:
 
 
 def terms(histories: dict[str, list[dict]]) -> list[str]:
-    """The loss terms that any of these histories has, in the order of their first line."""
+    """The loss terms of these histories, in the order of their first line."""
     return list(dict.fromkeys(t for history in histories.values() for line in history for t in line.get("test", ())))
 
 
 def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str) -> None:
-    """A chart for every loss term that these histories have, test and train."""
+    """A chart with test and train curves for every loss term of these histories."""
     found = terms(histories)
     for row in range(0, len(found), 2):
         for column, term in zip(st.columns(2), found[row : row + 2], strict=False):
@@ -314,7 +314,7 @@ def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
 
 
 def play(runs: Sequence[RunInfo], key: str, *, running: bool = False) -> None:
-    """The films of one or two runs in step; in a browser that cannot, a sheet of images of each."""
+    """The films of one or two runs, synchronised; a sheet of images of each if the browser cannot play them."""
     problem = component.trouble([], has_server_version=False)
     if problem is None:
         film_view.player(runs, key=f"{key}_film", running=running)
@@ -327,7 +327,7 @@ def play(runs: Sequence[RunInfo], key: str, *, running: bool = False) -> None:
 
 
 def _sheet(info: RunInfo, frames: dict[str, np.ndarray], running: bool, key: str) -> None:
-    """Originals, reconstructions and samples of one frame: the newest while training, afterwards the chosen one."""
+    """Originals, reconstructions and samples of one frame: the newest during training, afterwards the chosen one."""
     names = [f"{epoch:.4g}" for epoch in frames["epoch"]]
     name = names[-1]
     if not running and len(names) > 1:

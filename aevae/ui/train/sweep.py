@@ -48,7 +48,7 @@ CHOSEN_RUN, TERM = "train_sweep_one", "train_sweep_term"
 
 
 def panel() -> None:
-    """The runs that are watched as one, else the panel of a single run, with the way back to the others."""
+    """The runs watched together, else the panel of a single run with a button back to the others."""
     fingerprints = together()
     if watched() is None and fingerprints:
         run_panel.panel(lambda listing: _detail(fingerprints, listing))
@@ -62,7 +62,7 @@ def panel() -> None:
 
 
 def runs_by_state(configs: Sequence[RunConfig]) -> dict[str, list[RunConfig]]:
-    """Which of these runs are `finished`, `active` (queued or running), `diverged`, or `missing`."""
+    """The runs by state: `finished`, `active` (queued or running), `diverged`, `missing`."""
     active = {job.fingerprint for job in jobs.jobs(jobs.MOST_ACTIVE) if job.active}
     found: dict[str, list[RunConfig]] = {"finished": [], "active": [], "diverged": [], "missing": []}
     for config in configs:
@@ -172,7 +172,7 @@ def _progress_text(found: Sequence[Member], active: Sequence[Job]) -> str:
 
 
 def _resume(left: Sequence[Member], found: Sequence[Member]) -> None:
-    """Queue again what was stopped or diverged, as one sweep (a callback)."""
+    """Queue stopped and diverged runs again, as one sweep (a callback)."""
     try:
         configs = [RunConfig.from_dict(member.config) for member in left]
     except ValueError as problem:
@@ -219,7 +219,7 @@ def _outcome(found: Sequence[Member]) -> None:
 
 
 def _single_run(found: Sequence[Member]) -> None:
-    """All numbers, and one of them to be watched, stopped or opened."""
+    """A table of all runs, and one of them to watch, cancel or open."""
     labels = labels_of(found)
     with st.expander(_("Each run in numbers"), key="train_sweep_each"):
         st.dataframe(result_rows(found), hide_index=True, key="train_sweep_table")

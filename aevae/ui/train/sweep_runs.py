@@ -1,4 +1,4 @@
-"""The runs of a sweep: which they are, in which options they differ, how far they are, and where they ended."""
+"""The runs of a sweep: their differing options, their progress and their results."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Member:
 
     @property
     def part(self) -> float:
-        """How much of it is done, 0..1."""
+        """The finished fraction, 0..1."""
         if self.finished:
             return 1.0
         at = self.job.progress if self.job and self.job.progress.get("steps") else self.info.state if self.info else {}
@@ -55,7 +55,7 @@ class Member:
 
 
 def members_of(fingerprints: Sequence[str], listing: Sequence[Job]) -> list[Member]:
-    """The runs of these fingerprints that a job or a folder knows, in their order."""
+    """The runs of these fingerprints that have a job or a folder, in this order."""
     newest = {job.fingerprint: job for job in sorted(listing, key=lambda job: job.id)}
     names = {fingerprint: job.run for fingerprint, job in newest.items()}
     if any(fingerprint not in names for fingerprint in fingerprints):
@@ -72,7 +72,7 @@ def members_of(fingerprints: Sequence[str], listing: Sequence[Job]) -> list[Memb
 
 
 def _folder(name: str) -> tuple[RunInfo | None, list[dict]]:
-    """The run's folder and history, read again only when they changed."""
+    """The run's folder and history, read again only after a change."""
     roots = (paths.pretrained_dir(), paths.runs_dir())
     stamps = tuple(_modified_ns(root / name / file) for root in roots for file in _CHANGING_FILES)
     return _read(name, str(roots), stamps)
@@ -116,7 +116,7 @@ def _shown(value: object) -> str:
 
 
 def labels_of(found: Sequence[Member]) -> dict[str, str]:
-    """Run name -> what sets it apart from the others."""
+    """Run name -> the options (and seed) in which it differs from the others."""
     differ = varied_options([member.config for member in found])
     seeds = len({member.config.get("seed", 0) for member in found}) > 1
     labels = {}
@@ -148,7 +148,7 @@ def rank_values(found: Sequence[Member], name: str) -> dict[str, int]:
 
 
 def outcomes(found: Sequence[Member]) -> tuple[list[rates.Outcome], str]:
-    """Where finished runs ended, and the title of the x-axis: "" for the KL, else the option it shows."""
+    """The results of finished runs, and the title of the x-axis: "" for the KL, else an option."""
     ended = [(member, numbers) for member in found if (numbers := final_numbers(member))]
     differ = varied_options([member.config for member in found])
     rated = bool(ended) and all("kl" in numbers for _member, numbers in ended)
@@ -177,7 +177,7 @@ def _is_number(member: Member, name: str) -> bool:
 
 
 def final_numbers(member: Member) -> dict[str, float]:
-    """recon and, of a model that has it, kl of a finished run on its own test images; {} without them."""
+    """recon and, if the model has it, kl of a finished run on its own test images; else {}."""
     if not member.finished:
         return {}
     found = member.info.metrics.get(member.config.get("data", {}).get("name"), {})
@@ -205,7 +205,7 @@ def seconds_left(found: Sequence[Member]) -> float | None:
 
 
 def evenly_chosen(found: Sequence[Member]) -> list[str]:
-    """At most four of these runs, of one seed where there are several, evenly from the first to the last."""
+    """At most four of these runs, of one seed if possible, evenly from the first to the last."""
     seed = min(member.config.get("seed", 0) for member in found)
     same = [member.name for member in found if member.config.get("seed", 0) == seed]
     names = same if len(same) > 1 else [member.name for member in found]
@@ -214,7 +214,7 @@ def evenly_chosen(found: Sequence[Member]) -> list[str]:
 
 
 def result_rows(found: Sequence[Member]) -> list[dict]:
-    """A row per run: what sets it apart, where it is, how it ended."""
+    """A row per run: its options, its state and its results."""
     differ = varied_options([member.config for member in found])
     words = {"finished": _("finished"), "queued": _("waiting"), "running": _("running"), "failed": _("failed")}
     words |= {"done": _("done"), "cancelled": _("cancelled"), "unfinished": _("unfinished")}
