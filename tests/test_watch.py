@@ -285,8 +285,8 @@ def test_a_figure_is_drawn_once_for_all_who_see_it(empty_store):
         return len(drawn)
 
     points = np.arange(3.0)
-    assert [cached.drawn(chart, points, title=t) for t in ("a", "b", "a")] == [1, 2, 1]
-    assert cached.drawn(chart, points + 1, title="a") == 3
+    assert [cached.figure(chart, points, title=t) for t in ("a", "b", "a")] == [1, 2, 1]
+    assert cached.figure(chart, points + 1, title="a") == 3
 
 
 def test_the_server_computes_on_one_thread_a_session():

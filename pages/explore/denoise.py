@@ -58,7 +58,7 @@ with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(
     curves = {labels[run.name]: denoise_view.model_curve(run, kind, seed, dataset) for run in runs}
     curves[_("noisy input")] = denoise_view.input_curve(kind, seed, dataset)
 st.plotly_chart(
-    cached.drawn(
+    cached.figure(
         figures.error_curve, denoise_view.LEVELS, curves, "squared error / image",
         families=run_picker.colour_families(names), mark=spoiling.level,
         level_name=_("noise level ({})").format(denoise_view.noise_titles()[kind]),

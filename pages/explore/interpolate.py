@@ -31,7 +31,7 @@ def two(images, spaces: list, kinds: list[str], steps: int, names: list[str]) ->
         rows = [(s.title, t) for t, s, k in path_view.routes(spaces, [kind]) if k == kind or s is spaces[0]]
         column.markdown(PATHS[kind])
         column.plotly_chart(
-            cached.drawn(
+            cached.figure(
                 figures.error_curve, [i / (steps - 1) for i in range(steps)],
                 {name: walks[title].holes for name, title in rows},
                 _("distance / typical spacing"), level_name=_("position between a and b"),

@@ -1,7 +1,7 @@
-"""The digit that a page works on: picked from real test digits, drawn, uploaded or photographed.
+"""The image that a page works on: picked from the test images, drawn, uploaded or photographed.
 
-What the reader brings is kept in the session under `<key>_own` and, packed, in the link (`?digit_own=`). It wins over
-the picked digit until a digit is picked again. A drawing's strokes stay too, under `<key>_drawing`.
+The session keeps the reader's own image under `<key>_own`; the link has it packed (`?digit_own=`). It replaces the
+picked image until the reader picks again. The session also keeps a drawing's strokes, under `<key>_drawing`.
 """
 
 import base64

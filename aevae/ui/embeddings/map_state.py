@@ -25,8 +25,11 @@ _JOBS, _STOPPED = "atlas_jobs", "atlas_stopped"  # session: errand's key -> numb
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A pane as it is now. state: "ready" (map is there), "making" (part: 0..1 or None), "stopped" (note says why;
-    `again`: it may be asked for again). xy (N, 2) or None; map: its numbers, once it is ready."""
+    """The current state of a pane.
+
+    state: "ready" (the map exists), "making" (part: the finished fraction, or None), "stopped" (note: the reason;
+    again: it may be requested again). xy: (N, 2) or None. map: its numbers, once it is ready.
+    """
 
     choice: Choice
     request: object = None
@@ -119,12 +122,12 @@ def _ended(job: jobs.Job) -> str:
 
 
 def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -> list[Look]:
-    """desk(looks, dataset, n, ...) as a fragment, which looks again and again while one of the maps is being made.
+    """Run desk(looks, dataset, n, ...) as a fragment that polls while a map is being computed.
 
-    Returns the panes as they are now.
+    Returns the current state of the panes.
     """
     looks = [look_at(choice, dataset, n) for choice in choices]
-    first = [looks]  # the fragment begins with what was seen already
+    first = [looks]  # the first run of the fragment reuses it
 
     def again() -> None:
         desk(first.pop() if first else [look_at(choice, dataset, n) for choice in choices], dataset, n, *rest)

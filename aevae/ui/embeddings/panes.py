@@ -28,8 +28,11 @@ TSNE, UMAP = ("perplexity", "map_seed"), ("neighbours", "min_dist", "map_seed")
 
 @dataclass(frozen=True)
 class Choice:
-    """One pane: space (a run's name, PIXELS or RANDOM), method (of METHODS), parameters as the engine names them;
-    together: the spaces whose maps are drawn as one, this one among them."""
+    """The choices of one pane.
+
+    space: a run's name, PIXELS or RANDOM. method: one of METHODS. parameters: with the engine's names. together: the
+    spaces whose maps are aligned with this one, including its own.
+    """
 
     space: str
     method: str

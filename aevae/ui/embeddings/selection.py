@@ -1,7 +1,7 @@
-"""What is brushed in the maps: points, one point, and how each pane is looked at. In the session, and in the link.
+"""The selection in the maps: selected points, one chosen point, and the view of each pane; in the session and the link.
 
-The link names `selected` (a bit for each point, deflated), `point`, and `view` (middle and zoom of each pane). It is
-written whenever something is brushed. A page that comes again without them brings back what the session has.
+The link has `selected` (a bit for each point, deflated), `point`, and `view` (centre and zoom of each pane). Each change
+updates the link. If the page opens without them, it restores the session's selection.
 """
 
 import base64
@@ -26,8 +26,11 @@ MAX_LINK_CHARACTERS = 16_000  # a longer part of a link is ignored
 
 @dataclass
 class Brush:
-    """points: data set and number of digits it belongs to; selected: rows, rising; point: the chosen row or -1;
-    views: (x, y, zoom) of each pane, () for all of it; n: sequence number of the browser's last message."""
+    """The selection in the maps of one set of points.
+
+    points: data set and number of images. selected: sorted rows. point: the chosen row or -1. views: (x, y, zoom) of
+    each pane, () if all show everything. n: sequence number of the browser's last message.
+    """
 
     points: str
     selected: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))

@@ -1,7 +1,7 @@
-"""Films for the page: read from run folders, made small, and played by `film.js`.
+"""Films of a training: read from the run folder, compressed, and played by `film.js`.
 
-Codes travel as points of one fixed plane, so that a film of a hundred frames is some megabytes. While a run is being
-trained its film travels now and then and the newest frame (now.safetensors) by itself; the browser joins the two.
+Codes are sent as points of one fixed plane, so a film of a hundred frames takes a few megabytes. During a training the
+whole film is sent from time to time, and the newest frame (now.safetensors) separately; the browser joins the two.
 """
 
 from collections.abc import Sequence
@@ -30,9 +30,9 @@ RESEND_GROWTH = 1.25  # while training the film travels again when it is so much
 
 
 def read(info: RunInfo, file: str = "film.safetensors") -> dict[str, np.ndarray] | None:
-    """The arrays of `aevae.training.film.Film`, float32 for float16; None where there is none or it is another thing.
+    """The arrays of `aevae.training.film.Film`, float32 for float16; None without a valid film.
 
-    A film of an older version has no times (they are counted) and no sigma and terms.
+    A film of an older version has no times (frames are counted instead), no sigma and no terms.
     """
     path = info.path / file
     try:

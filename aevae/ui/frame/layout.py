@@ -1,4 +1,4 @@
-"""What surrounds every page: its head, its folded texts, its styles, and what happens once when the server starts."""
+"""The layout of every page: head, folded texts, styles; and the start of the server."""
 
 import atexit
 import contextlib
@@ -38,9 +38,9 @@ STYLE = """
 
 
 def frame(ticket: str = "") -> None:
-    """What surrounds every page: the rules of style that no theme holds, and the script that closes the menu on phones.
+    """The style rules that a theme cannot hold, and the script that closes the menu on phones.
 
-    ticket: of a teacher who has just come in (`aevae.ui.frame.teacher`), or "".
+    ticket: of a teacher who has just logged in (`aevae.ui.frame.teacher`), or "".
     """
     from aevae.ui.live import component
 
@@ -66,8 +66,8 @@ def run(page) -> None:
 
 
 def _forget_impossible() -> None:
-    """A link loses what Streamlit (1.67) stumbles over: `?paths=` chooses nothing even where a choice is asked for, and
-    `?seed=1e999` is no whole number, which ends the page."""
+    """Remove values from the link that break Streamlit 1.67: `?paths=` clears a required choice, and `?seed=1e999`, which
+    is no whole number, ends the page."""
     wrong = [name for name in st.query_params if any(map(_impossible, st.query_params.get_all(name)))]
     there = len(st.query_params)
     for name in wrong:

@@ -1,7 +1,6 @@
-"""The server as a whole: how it ends, where its routes lie, how much one session may bring, and what the browser runs
-before all else.
+"""The server: shutdown, routes, the upload limit of a session, and the script that the browser runs first.
 
-SIGTERM and Ctrl+C end it and its workers within three seconds, with exit code 0; their jobs wait again.
+SIGTERM and Ctrl+C end the server and its workers within three seconds, with exit code 0; their jobs are requeued.
 """
 
 import contextlib
@@ -67,9 +66,9 @@ def upload_limit() -> int:
 
 
 class Uploads:
-    """ASGI: counts what each session uploads, and answers 413 to what goes beyond `upload_limit`.
+    """ASGI middleware: counts the uploads of each session and answers 413 beyond `upload_limit`.
 
-    Streamlit limits a file (`maxUploadSize`), not how many of them a session sends.
+    Streamlit limits the size of a file (`maxUploadSize`), not the number of files.
     """
 
     def __init__(self, app):

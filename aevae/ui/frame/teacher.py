@@ -1,8 +1,8 @@
-"""A teacher stays in while the browser is open, also after a reload.
+"""A teacher stays logged in while the browser is open, also after a reload.
 
-Who comes in gets a token: 256 random bits that this process remembers until the teacher leaves, the passcode changes or
-the server ends. The page exchanges a ticket, good once and for a minute, for a cookie with the token, at a route of
-ours: so no script sees the token (HttpOnly), and the passcode is never sent back.
+A login creates a token: 256 random bits that this process keeps until the teacher logs out, the passcode changes or the
+server ends. The page exchanges a ticket (valid once, for a minute) for a cookie with the token at a route of the lab.
+So no script sees the token (HttpOnly), and the passcode is never sent back.
 """
 
 import hmac

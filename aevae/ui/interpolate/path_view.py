@@ -1,4 +1,4 @@
-"""Parts of the Interpolate page: spaces to walk in, steps with their distance to real codes, and how they are shown."""
+"""Parts of the Interpolate page: spaces, steps with their distance to real codes, and their views."""
 
 import base64
 import html
@@ -143,7 +143,7 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def pick_corners(count: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
-    """`count` digits (count, 1, 28, 28), chosen in pickers that are folded away: the walk is the image of the page.
+    """`count` digits (count, 1, 28, 28), chosen in folded pickers, because the path is the main image of the page.
 
     Their numbers are in the URL as digit_a .. digit_d. (Not in popovers: those of Streamlit 1.67 close at once when
     they are the first to need a widget.)
@@ -233,7 +233,7 @@ def _code_at(kind: str, codes: np.ndarray, at: Sequence[float]) -> np.ndarray:
 
 
 def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> tuple[dict, dict[str, np.ndarray]]:
-    """What the live view needs: spec without the place, and arrays.
+    """The spec (without the position) and the arrays of the live view.
 
     images: (2 or 4, 1, 28, 28). arrays: ends (C, 784); for each model codes_<space> (C, D); for each route
     holes_<route> float32 and near_<route> uint16, at `NUM_PATH_POINTS` places along it, or at
@@ -328,7 +328,7 @@ _STYLE = """<style>
 
 
 def show_steps(steps: Steps, columns: int | None = None, titles: Sequence[str] = ()) -> None:
-    """Images in a row (it wraps on a phone), or in a sheet of `columns`; the bar beneath is the distance.
+    """Images in a row (it wraps on a phone), or in a sheet of `columns`; the bar below is the distance.
 
     Full height: `FULL_BAR_SPACINGS` spacings; dashed: one spacing; strong: farther than that. titles: a word under each
     number.

@@ -22,7 +22,7 @@ def sweep() -> list[tuple[bundles.Member, object]]:
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def traversals(image: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (F, 1 + D, STEPS, 784) and KL of each number of the code (F, D), most first, for every β.
+    """Images uint8 (F, 1 + D, NUM_STEPS, 784) and KL of each number of the code (F, D), most first, for every β.
 
     The first row: the digit itself, and what draws of its posterior decode to.
     """
@@ -62,7 +62,12 @@ def drawn(x: np.ndarray) -> int:
     texts = {"slider": _("Weight of the KL"), "pictures": _("One dimension of the code changes from −3 to 3")}
     spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
     component.mount(
-        "frames", "frames", spec, {"pictures": frames}, height=390, on_send=url_values.taker({"frame": "beta_at"}, at)
+        "frames",
+        "frames",
+        spec,
+        {"pictures": frames},
+        height=390,
+        on_send=url_values.number_handler({"frame": "beta_at"}, at),
     )
     return now
 

@@ -82,7 +82,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
             "pictures": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
         },
         height=330,
-        on_send=url_values.taker({"k": "kept"}, KEPT),
+        on_send=url_values.number_handler({"k": "kept"}, KEPT),
     )  # fmt: skip
 
 
@@ -93,7 +93,7 @@ def plane(name: str) -> None:
     ranges = {
         key: (float(middle[i]), float(bank.low[i]), float(bank.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
     }
-    take = url_values.taker({key: key for key in ranges}, ranges)
+    take = url_values.number_handler({key: key for key in ranges}, ranges)
 
     def taken(payload: dict) -> None:
         z = live_view.receive_code(payload, 2, "pad")

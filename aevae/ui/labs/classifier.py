@@ -78,6 +78,6 @@ def bars(x: np.ndarray, measured: dict) -> int:
         },
         weights | {"x": x.reshape(-1).astype(np.float32), "eps": densities.noise(MAX_SAMPLES, width)},
         height=350,
-        on_send=url_values.taker({"draws": "class_draws"}, at),
+        on_send=url_values.number_handler({"draws": "class_draws"}, at),
     )  # fmt: skip
     return draws

@@ -70,7 +70,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
         {"x": x.reshape(-1).astype(np.float32), "eps": eps},
         programs=[f"{component.LAB}collapse.{name}" for name in shown],
         shape={"height": 440, "narrow": 400},
-        on_send=url_values.taker({"at": "drawn_from"}, FROM),
+        on_send=url_values.number_handler({"at": "drawn_from"}, FROM),
     )
 
 

@@ -64,7 +64,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
         shelf | {"styles": style, "heads": heads},
         programs=[name],
         shape={"height": 650, "narrow": 440},
-        on_send=url_values.taker({"count": "count"}, COUNT),
+        on_send=url_values.number_handler({"count": "count"}, COUNT),
     )
 
 

@@ -91,7 +91,7 @@ def pushed(name: str, image: np.ndarray) -> None:
         },
         {"x": image.reshape(-1), "directions": rows.astype(np.float32).ravel()},
         shape={"height": 340, "narrow": 480},
-        on_send=url_values.taker({"push": "push"}, PUSH),
+        on_send=url_values.number_handler({"push": "push"}, PUSH),
     )
 
 
@@ -143,5 +143,5 @@ def plane() -> None:
         },
         programs=[name],
         shape={"height": 500, "narrow": 680},
-        on_send=url_values.taker({"ax": "a_x", "ay": "a_y", "bx": "b_x", "by": "b_y"}, ENDS),
+        on_send=url_values.number_handler({"ax": "a_x", "ay": "a_y", "bx": "b_x", "by": "b_y"}, ENDS),
     )

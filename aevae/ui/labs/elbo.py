@@ -73,7 +73,7 @@ def posterior(name: str, x: np.ndarray) -> None:
         },
         programs=[name],
         height=430,
-        on_send=url_values.taker({key[2:]: key for key in MOVED}, MOVED),
+        on_send=url_values.number_handler({key[2:]: key for key in MOVED}, MOVED),
     )  # fmt: skip
 
 
@@ -116,7 +116,7 @@ def divergence() -> None:
             },
         },
         height=490 if free else 430,
-        on_send=url_values.taker(names, ranges),
+        on_send=url_values.number_handler(names, ranges),
     )  # fmt: skip
 
 

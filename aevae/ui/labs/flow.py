@@ -66,7 +66,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
         },
         programs=[painter],
         shape={"height": 470, "narrow": 700},
-        on_send=url_values.taker({"amount": "amount"}, AMOUNT),
+        on_send=url_values.number_handler({"amount": "amount"}, AMOUNT),
     )
 
 

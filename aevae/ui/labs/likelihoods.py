@@ -121,5 +121,5 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
         {"x": x.reshape(-1).astype(np.float32), "uniform": uniform.ravel(), "normal": normal.ravel()},
         programs=[f"{component.LAB}likelihoods.{name}" for name in names],
         shape={"height": 190 * len(shown) + 80, "narrow": 120 * len(shown) + 200},
-        on_send=url_values.taker({name: name for name in STEPS}, STEPS),
+        on_send=url_values.number_handler({name: name for name in STEPS}, STEPS),
     )

@@ -75,7 +75,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
             **{name: parts[name].astype(np.float32).ravel() for name in ("second", "gram", "cross")},
         },
         shape={"height": 400, "narrow": 640},
-        on_send=url_values.taker({"turn": "pca_turn", "keep": "pca_keep", "chosen": "pca_digit"}, ranges),
+        on_send=url_values.number_handler({"turn": "pca_turn", "keep": "pca_keep", "chosen": "pca_digit"}, ranges),
     )
     return found | parts
 
@@ -114,5 +114,5 @@ def absolute() -> None:
         },
         {"points": points.astype(np.float32).ravel(), "offsets": offsets.astype(np.float32).ravel()},
         shape={"height": 590, "narrow": 370},
-        on_send=url_values.taker({"count": "outliers", "x": "far_x", "y": "far_y"}, CLOUD),
+        on_send=url_values.number_handler({"count": "outliers", "x": "far_x", "y": "far_y"}, CLOUD),
     )  # fmt: skip

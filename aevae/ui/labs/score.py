@@ -71,7 +71,7 @@ def field(name: str, follow: str, of: dict) -> None:
         },
         {"parts": of["parts"].ravel(), **{key: value.ravel() for key, value in of["weights"].items()}},
         shape={"height": 760, "narrow": 640},
-        on_send=url_values.taker({"sigma": "score_sigma"}, RANGE),
+        on_send=url_values.number_handler({"sigma": "score_sigma"}, RANGE),
     )
 
 

@@ -64,7 +64,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
         },
         programs=[name],
         shape={"height": 620, "narrow": 720},
-        on_send=url_values.taker({"kept": "units_kept"}, bounds),
+        on_send=url_values.number_handler({"kept": "units_kept"}, bounds),
     )
 
 
@@ -122,7 +122,7 @@ def penalty(name: str, of: dict) -> None:
         },
         {"units": (of["mean"] if family == "sparse_kl" else np.zeros(0)).astype(np.float32)},
         shape={"height": 400, "narrow": 280},
-        on_send=url_values.taker({"rho": "rho", "hat": "rho_hat"}, CURVE),
+        on_send=url_values.number_handler({"rho": "rho", "hat": "rho_hat"}, CURVE),
     )
     if family == "sparse_kl":
         st.caption(_("Bars: the mean activations of the units of the model above. Its target was ρ = {:g}.").format(

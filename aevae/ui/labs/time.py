@@ -59,5 +59,5 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
             "place": told.place.astype(np.int32),
         },
         height=620,
-        on_send=url_values.taker({"seen": "seen"}, SEEN),
+        on_send=url_values.number_handler({"seen": "seen"}, SEEN),
     )

@@ -1,8 +1,8 @@
-"""What runs in the page itself: modules of JavaScript, and the models they decode and encode with.
+"""JavaScript modules in the page, and the models that they decode and encode with.
 
-`mount` puts a module on the page. Modules and programs (`aevae.browser.program`) are served by routes of our own, under
-names that change with their content, so that a browser caches them. If a model or a browser cannot run live, `trouble`
-returns a sentence that says so, and the page shows its server version instead.
+`mount` puts a module on the page. The lab's own routes serve modules and programs (`aevae.browser.program`) under names
+that change with their content, so a browser can cache them. If a model or a browser cannot run live, `trouble` returns
+a message, and the page shows its server version instead.
 """
 
 import functools
@@ -67,15 +67,14 @@ def mount(
     shape: dict[str, float] | None = None,
     on_send: Callable[[dict], None] | None = None,
 ) -> None:
-    """Put `<module>.js`, of whatever room, on the page.
+    """Put `<module>.js`, of any room, on the page.
 
     spec: JSON data, arrays: float32, float16, int32, uint16 or uint8; both handed to the module's `update`.
     programs: names of runs, or of a lab's models, whose encoder and decoder it gets, in this order. height: pixels
     kept free, always.
     shape: a box that is kept free until the module draws: aspect (wide / high), width and height at most, narrow (the
     height in a column of less than 620 pixels), foot (pixels beneath).
-    on_send(payload): called before the page runs with what the module sent; it comes from outside and is not to be
-    trusted.
+    on_send(payload): called before the page runs with the module's message, which must be checked (`shared.message`).
     """
 
     def sent() -> None:
@@ -106,8 +105,10 @@ def _place(path: Path) -> str:
 
 
 def address(name: str) -> str:
-    """Where the browser finds the program of a finished run, or of a lab's model ("lab.<bundle>.<model>"), relative to
-    the page. Raises ValueError."""
+    """The address, relative to the page, of the program of a finished run or of a lab's model ("lab.<bundle>.<model>").
+
+    Raises ValueError.
+    """
     if bundle := _bundle(name):
         return f"live/{name}/{_name(bundles.checksum(bundle))}"
     info = checkpoints.find_run(name)
@@ -117,7 +118,7 @@ def address(name: str) -> str:
 def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | None:
     """A message if these runs cannot be decoded in this browser, else None.
 
-    has_server_version: the page then draws the same by the server, which the message says.
+    has_server_version: the server then draws the same, and the message says it.
     """
     reported = _reported()
     for name in ("", *names):

@@ -67,9 +67,11 @@ def _run(path: str, checksum: str):
     return load_run(path)
 
 
-def drawn(make: Callable, *args, **options):
-    """The figure `make(*args, **options)` of `aevae.figures`, drawn once for all who see it; arguments are JSON data,
-    arrays or dataclasses. To draw one takes longer than all else on many pages."""
+def figure(make: Callable, *args, **options):
+    """The figure `make(*args, **options)` of `aevae.figures`, cached for all sessions.
+
+    Arguments are JSON data, arrays or dataclasses. A figure takes longer than everything else on many pages.
+    """
     written = json.dumps([args, options], default=lambda v: v.tolist() if hasattr(v, "tolist") else asdict(v))
     return _drawn(f"{make.__module__}.{make.__name__}", written, make, args, options)
 

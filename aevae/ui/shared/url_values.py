@@ -1,7 +1,6 @@
-"""Numbers and texts that change in the browser and that Python only keeps: in the session, and in the address.
+"""Numbers and texts that change in the browser and that Python only stores, in the session and in the address.
 
-Streamlit binds its own widgets to the address by itself; these are for what a live module sends, and for what several
-pages share.
+Streamlit binds its own widgets to the address. This module is for values of live modules and of several pages.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,9 +25,9 @@ def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
 
 
 def field(widget: Callable, label: str, low, high, default, *more, key: str, **rest):
-    """`widget(label, low, high, default, ...)`, a field for a number or a slider of Streamlit, kept like these.
+    """The value of `widget(label, low, high, default, ...)`, one of Streamlit's number fields or sliders.
 
-    For a key that several pages have: Streamlit's own binding takes it for the other page's on the way back.
+    For a key that several pages share: Streamlit's own binding confuses the pages after Back.
     """
     bounds = (default, low, high)
     if (said := address.read_new(key)) is not None:
@@ -48,18 +47,18 @@ def text(key: str, fits: Callable[[str], bool]) -> str:
     return st.session_state[key]
 
 
-def taker(names: Mapping[str, str], ranges: Mapping[str, Range]) -> Callable[[dict], None]:
-    """What `live.mount` calls with a payload: its numbers go into the session, if all are there and in range.
+def number_handler(names: Mapping[str, str], ranges: Mapping[str, Range]) -> Callable[[dict], None]:
+    """A handler for `component.mount`: stores the message's numbers in the session if all are there and in range.
 
-    names: name in the payload -> key in the session.
+    names: name in the message -> key in the session.
     """
 
-    def take(payload: dict) -> None:
+    def store_numbers(payload: dict) -> None:
         found = valid_fields(payload, {name: _kind(ranges[key]) for name, key in names.items()})
         if len(found) == len(names):
             st.session_state.update({names[name]: value for name, value in found.items()})
 
-    return take
+    return store_numbers
 
 
 def _is_whole(bounds: Range) -> bool:

@@ -1,7 +1,7 @@
-"""The bank of latent sliders: one code z that all sliders, maps and buttons of the page move, and that the URL keeps.
+"""The latent code z of the sliders page, which all its sliders, maps and buttons change.
 
-The code is a text under the key `z` ("0.12,-1.3"), in the session and in the URL. Empty, unreadable or of another
-length, it means: the code of the chosen digit. Everything drawn from z goes through `decode_view`.
+The code is a text under the key `z` ("0.12,-1.3"), in the session and in the URL. An empty or invalid text means: the
+code of the chosen image. Every image of z comes from `decode_view`.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _DIGIT_SEEN = "z_digit"  # the digit that was chosen when the code was last set
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """What the page knows of one run's latent space; arrays in the latent's own numbering, read only.
+    """The latent space of one run; arrays in the order of the dimensions, read only.
 
     codes (N, D) and labels (N,) of the shown test images; order (D,) strongest first; score (D,), unit; active (D,)
     bool; low, high (D,): what the sliders cover; near, far (D,): what strips and grids cover.

@@ -1,7 +1,7 @@
-"""The queue and one run being watched: progress, curves and images, live while something trains.
+"""The panel of the watched run: progress, curves and film, live during the training; the queue below.
 
-All of it is read from the queue and from run folders that another process is writing. Whatever is missing, half there
-or foreign is left out; nothing here raises for it.
+The panel reads the queue and run folders while another process writes them. It skips missing, partial or foreign
+content and raises nothing for it.
 """
 
 import math
@@ -82,9 +82,9 @@ def has_something_to_show() -> bool:
 
 
 def panel(detail: Callable[[list[Job]], set[str]] | None = None) -> None:
-    """Draw it. It looks again (`monitoring.beat`) while a job waits or runs, and runs the page once when one ends.
+    """Draw the panel. It polls (`monitoring.beat`) while a job waits or runs, and reruns the page when one ends.
 
-    detail: draws what is watched, above the queue, and returns the names of its runs; by default one run.
+    detail: draws the watched runs above the queue and returns their names; by default one run.
     """
     if problem := st.session_state.pop(PROBLEM, None):
         st.error(markdown.escape(problem))
@@ -301,7 +301,7 @@ def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str)
     found = terms(histories)
     for row in range(0, len(found), 2):
         for column, term in zip(st.columns(2), found[row : row + 2], strict=False):
-            chart = cached.drawn(loss_curves, histories, term, families=families, height=260)
+            chart = cached.figure(loss_curves, histories, term, families=families, height=260)
             column.plotly_chart(chart, key=f"{key}_{term}", config={"displayModeBar": False})
 
 
