@@ -1,7 +1,7 @@
 """The selection in the maps: selected points, one chosen point, and the view of each pane; in the session and the link.
 
-The link has `selected` (a bit for each point, deflated), `point`, and `view` (centre and zoom of each pane). Each change
-updates the link. If the page opens without them, it restores the session's selection.
+The link has `selected` (a bit for each point, deflated), `point`, and `view` (centre and zoom of each pane). Each
+change updates the link. If the page opens without them, it restores the session's selection.
 """
 
 import base64

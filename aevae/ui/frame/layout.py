@@ -66,8 +66,8 @@ def run(page) -> None:
 
 
 def _forget_impossible() -> None:
-    """Remove values from the link that break Streamlit 1.67: `?paths=` clears a required choice, and `?seed=1e999`, which
-    is no whole number, ends the page."""
+    """Remove values from the link that break Streamlit 1.67: `?paths=` clears a required choice, and
+    `?seed=1e999`, which is no whole number, ends the page."""
     wrong = [name for name in st.query_params if any(map(_impossible, st.query_params.get_all(name)))]
     there = len(st.query_params)
     for name in wrong:
