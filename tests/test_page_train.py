@@ -22,7 +22,7 @@ from aevae.queue import estimates, jobs, worker
 from aevae.reporting import report
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
-from aevae.ui.train import costs, form, run_panel
+from aevae.ui.train import costs, run_panel
 
 APP = paths.ROOT / "app.py"
 
@@ -518,6 +518,7 @@ def test_fill_is_the_inverse_of_the_form(empty_store):
         import streamlit as st
 
         from aevae.run_config import RunConfig
+        from aevae.ui.train import form
 
         if "filled" not in st.session_state:
             st.session_state["filled"] = True
