@@ -182,7 +182,7 @@ def test_neighbours_in_the_plane_are_found_by_a_tree():
     assert np.array_equal(np.sort(colours.nearest_in_plane(points, 10)), np.sort(true))
     same = colours.nearest_in_plane(np.zeros((50, 2)), 10)
     assert same.shape == (50, 10) and not (same == np.arange(50)[:, None]).any(), "no point is its own neighbour"
-    with pytest.raises(ValueError, match="more than 10 digits"):
+    with pytest.raises(ValueError, match="more than 10 images"):
         colours.nearest_in_plane(points[:10], 10)
 
 
