@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from aevae.config import brief
+from aevae.queue.jobs import TASKS_LANE
 
 MAX_SEED = MAX_COUNT = 2**31 - 1
 MAX_PROCESS = 2**32 - 1  # the largest process id of any system
@@ -70,6 +71,11 @@ def device(text: str) -> str:
     if not DEVICE.fullmatch(text):
         raise Wrong(f"must be one of auto, cpu, cuda, cuda:<number>, mps, got {brief(repr(text))}")
     return text
+
+
+def lane(text: str) -> str:
+    """What a worker serves: a device, or the tasks."""
+    return text if text == TASKS_LANE else device(text)
 
 
 # -- files -----------------------------------------------------------------------------------------------------------

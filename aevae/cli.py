@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from aevae import arguments
+from aevae import arguments, launch
 from aevae.arguments import MAX_COUNT, MAX_PROCESS, MAX_SEED, Parser, Wrong
 from aevae.config import PRESETS, DataConfig, TrainConfig, build, parse, preset
 from aevae.models import check_input_kind
@@ -61,7 +61,10 @@ def _repair_streams() -> None:
 
 
 def _run(argv: list[str] | None) -> int:
+    argv = sys.argv[1:] if argv is None else argv
     try:
+        if argv[:1] == ["app"]:  # what follows is Streamlit's to read
+            return launch.run_app(argv[1:])
         args = _parser().parse_args(argv)
         result = args.command(args)
     except SystemExit as end:  # --help
@@ -662,6 +665,7 @@ def _parser() -> argparse.ArgumentParser:
     p.add_argument("--seed", type=arguments.whole(0, MAX_SEED), default=0)
     p.add_argument("--out", type=arguments.target, required=True)
 
+    commands.add_parser("app", help="open the lab in the browser; flags of `streamlit run` may follow")
     command("runs", list_runs, "what is in the store")
     command("families", families, "families, their objectives and options")
     command("datasets", list_datasets, "data sets, sources, licences")
@@ -681,7 +685,7 @@ def _parser() -> argparse.ArgumentParser:
     p = command("bench", bench, "how long the usual trainings take on this machine (a minute)")
     p.add_argument("--device", type=arguments.device, default="auto", help=DEVICE_HELP)
     p = command("worker", worker, "serve the queue")
-    p.add_argument("--device", type=arguments.device, default="auto", help=DEVICE_HELP)
+    p.add_argument("--device", type=arguments.lane, default="auto", help=DEVICE_HELP)
     p.add_argument("--parent", type=arguments.whole(1, MAX_PROCESS), help="end when this process is gone")
     p.add_argument("--once", action="store_true", help="end when the queue is empty")
     return parser

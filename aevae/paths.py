@@ -8,7 +8,9 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+PACKAGE = Path(__file__).resolve().parent
+INSTALLED = (PACKAGE / "_app").is_dir()  # a wheel carries app.py, pages and checkpoints there
+ROOT = PACKAGE / "_app" if INSTALLED else PACKAGE.parent  # the folder of app.py, pages and checkpoints
 LIBRARY_CACHES = {  # variable -> folder below `cache_dir`; each library reads its own, most of them when imported
     "NUMBA_CACHE_DIR": "numba",
     "MPLCONFIGDIR": "matplotlib",
@@ -30,10 +32,13 @@ def _place(variable: str, default: Callable[[], Path]) -> Path:
         raise ValueError(f"{variable} is {text}, and this user has no home folder; give a full path") from error
 
 
-def _own_cache() -> Path:
-    """`~/.cache/aevae`; for a user without a home folder, or with one that cannot be written to, `scratch_dir`."""
+def _user_dir(variable: str, below_home: str) -> Path:
+    """`aevae` in the folder that an XDG variable names, by default in `~/<below_home>`.
+
+    For a user without a home folder, or with one that cannot be written to, `scratch_dir`.
+    """
     try:
-        path = _place("XDG_CACHE_HOME", lambda: Path.home() / ".cache") / "aevae"
+        path = _place(variable, lambda: Path.home() / below_home) / "aevae"
     except RuntimeError:  # no HOME, and a user id that the system does not know
         return scratch_dir()
     nearest = next(filter(os.path.exists, (path, *path.parents)))  # Path.exists raises where it may not look
@@ -56,9 +61,17 @@ def scratch_dir() -> Path:
     return path
 
 
+def _user_cache() -> Path:
+    return _user_dir("XDG_CACHE_HOME", ".cache")
+
+
+def _default_runs() -> Path:
+    return _user_dir("XDG_DATA_HOME", ".local/share") / "runs" if INSTALLED else ROOT / "checkpoints" / "runs"
+
+
 def runs_dir() -> Path:
-    """Runs trained here (`AEVAE_RUNS`)."""
-    return _place("AEVAE_RUNS", lambda: ROOT / "checkpoints" / "runs")
+    """Runs trained here (`AEVAE_RUNS`): by default in the checkout, of an installed wheel in `~/.local/share/aevae`."""
+    return _place("AEVAE_RUNS", _default_runs)
 
 
 def pretrained_dir() -> Path:
@@ -66,14 +79,25 @@ def pretrained_dir() -> Path:
     return _place("AEVAE_PRETRAINED", lambda: ROOT / "checkpoints" / "pretrained")
 
 
+def import_path() -> dict[str, str]:
+    """The environment variable with which another Python imports this same package, whatever its working directory.
+
+    An installed package is found without it; site-packages in PYTHONPATH would come before the standard library.
+    """
+    if INSTALLED:
+        return {}
+    others = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([str(PACKAGE.parent), *([others] if others else [])])}
+
+
 def data_dir() -> Path:
     """Downloaded data sets (`AEVAE_DATA`), in torchvision's layout."""
-    return _place("AEVAE_DATA", lambda: _own_cache() / "data")
+    return _place("AEVAE_DATA", lambda: _user_cache() / "data")
 
 
 def cache_dir() -> Path:
     """Results that can be computed again (`AEVAE_CACHE`)."""
-    return _place("AEVAE_CACHE", lambda: _own_cache() / "cache")
+    return _place("AEVAE_CACHE", lambda: _user_cache() / "cache")
 
 
 def set_library_caches() -> None:

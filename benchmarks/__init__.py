@@ -1,1 +1,1 @@
-"""Measurements behind the README's figures; none is a test."""
+"""Measurements behind the figures in docs; none is a test."""

@@ -9,7 +9,7 @@ import contextlib
 import json
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from urllib.parse import urlsplit
 
 from streamlit.proto.BackMsg_pb2 import BackMsg
@@ -125,7 +125,9 @@ class Seat:
 
     # -- letters -------------------------------------------------------------------------------------------------------
 
-    async def _ask(self, what: str, fragment: str = "", triggers: list[WidgetState] = (), page_name: str = "") -> float:
+    async def _ask(
+        self, what: str, fragment: str = "", triggers: Sequence[WidgetState] = (), page_name: str = ""
+    ) -> float:
         began = time.perf_counter()
         self._asked = fragment
         self._finished = asyncio.get_running_loop().create_future()

@@ -1,9 +1,9 @@
-"""Can every platform that the README promises install the requirements? Asked of package metadata, with `uv`.
+"""Can every platform that docs/deploy.md promises install the requirements? Asked of package metadata, with `uv`.
 
     python scripts/check_platforms.py
 
 Nothing is installed, and no package is downloaded. Exit 0; 1 with the reason for a platform that fails, or for one that
-the README calls unsupported and that could be supported; 2 if uv or the package index does not answer.
+docs/deploy.md calls unsupported and that could be supported; 2 if uv or the package index does not answer.
 """
 
 import os
@@ -20,7 +20,7 @@ NO_ANSWER = "No solution found"  # what uv says if a platform cannot be served; 
 
 
 class Platform(NamedTuple):
-    """A row of the README's table."""
+    """A row of the table in docs/deploy.md."""
 
     title: str
     target: str  # as uv calls it
@@ -66,7 +66,7 @@ def main() -> int:
         failed += wrong
         print(f"{'FAILED' if wrong else 'ok':<7} {platform.title}, Python {python}: {'no' if text else 'installs'}")
         if wrong:
-            print(text or "the README says that it is not supported", file=sys.stderr)
+            print(text or "docs/deploy.md says that it is not supported", file=sys.stderr)
     return int(failed > 0)
 
 

@@ -47,7 +47,7 @@ BASE = {  # a right request of each command, without the positional argument
     "train": ["--family=beta_vae"], "sweep": ["--family=beta_vae"], "eval": [], "encode": ["--in=IMAGES", "--out=OUT"],
     "decode": ["--in=CODES", "--out=OUT"], "embed": ["--method=pca", "--out=OUT"], "runs": [], "families": [],
     "datasets": [], "show": [], "delete": [], "export": [], "report": ["--out=OUT"], "import": [], "check": [],
-    "bench": [], "worker": [],
+    "bench": [], "worker": [], "app": [],
 }  # fmt: skip
 
 

@@ -95,8 +95,8 @@ def test_a_new_lab_is_one_file(tmp_path, monkeypatch):
         menu.found()
 
 
-def test_the_lab_of_the_readme_works(shipped):
-    recipe = (paths.ROOT / "README.md").read_text("utf-8").split("### Adding a lab")[1].split("## ")[0]
+def test_the_lab_of_the_recipe_works(shipped):
+    recipe = (paths.ROOT / "docs" / "adding.md").read_text("utf-8").split("## Adding a lab")[1].split("\n## ")[0]
     lines = [line[4:] for line in recipe.splitlines() if line.startswith("    ") or not line]
     app = AppTest.from_string("\n".join(lines).strip(), default_timeout=120).run()
     assert not app.exception and app.title[0].value == "Holes" and app.get("image") and app.get("latex")

@@ -13,14 +13,14 @@ import pytest
 from conftest import tiny_config
 from test_jobs import long_config, state, until
 
-from aevae import logs, paths
-from aevae.queue import jobs, processes
+from aevae import cli, logs, paths
+from aevae.queue import estimates, jobs, processes
 from aevae.queue.worker import Worker
 from aevae.store import checkpoints
 
 SERVER = """
 import sys, time
-from aevae import jobs
+from aevae.queue import jobs
 sys.executable = sys.argv[1]
 jobs.ensure_worker()
 print(jobs._spawned["auto"].pid, flush=True)
@@ -40,12 +40,42 @@ def launcher(tmp_path):
 @pytest.fixture
 def spawned(monkeypatch):
     """`jobs` as a server of its own, whose end is not that of this process."""
-    for name, value in (("_spawned", {}), ("_ending", threading.Event()), ("_spawning", threading.Lock())):
+    for name, value in (
+        ("_spawned", {}),
+        ("_next_start", {}),
+        ("_ending", threading.Event()),
+        ("_spawning", threading.Lock()),
+    ):
         monkeypatch.setattr(jobs, name, value)
     yield jobs._spawned
     for process in jobs._spawned.values():
         process.kill()
         process.wait()
+
+
+@pytest.mark.parametrize("lane", ["auto", "cpu", "cuda:1", jobs.TASKS_LANE])
+def test_the_command_line_takes_what_a_worker_is_begun_with(lane):
+    assert cli._parser().parse_args(jobs.worker_arguments(lane)).device == lane
+
+
+@pytest.mark.parametrize("lane", ["cpu", jobs.TASKS_LANE])
+def test_a_worker_of_each_lane_serves(empty_store, spawned, lane):
+    job = jobs.submit(tiny_config("ae"), "cpu") if lane == "cpu" else estimates.ask(tiny_config("ae"), "cpu")
+    jobs.ensure_worker(lane)
+    until(lambda: state(job.id) == "done", 60)
+
+
+def test_a_worker_that_cannot_begin_is_not_begun_at_every_look(empty_store, spawned, monkeypatch):
+    begun = []
+    real = subprocess.Popen
+    dies = [sys.executable, "-c", "raise SystemExit(2)"]
+    monkeypatch.setattr(jobs.subprocess, "Popen", lambda command, **rest: begun.append(command) or real(dies, **rest))
+    jobs.submit(tiny_config("ae"))
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        jobs.ensure_worker()
+        time.sleep(0.02)
+    assert len(begun) == 1
 
 
 def test_a_launcher_between_server_and_worker(empty_store, launcher):

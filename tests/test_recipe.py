@@ -87,6 +87,22 @@ def test_the_rate_knows_how_many_images_there_are():
     assert preset("fast", DataConfig(), None).lr == TrainConfig().lr
 
 
+@pytest.mark.parametrize(
+    ("family", "options", "plain_options", "factor"),
+    [
+        ("vae", {"likelihood": "categorical"}, {}, 1 / 8),
+        ("vae", {"likelihood": "gaussian_learned"}, {}, 1 / 2),
+        ("deep_ae", {}, {}, 1 / 4),
+    ],
+)
+def test_what_overfits_a_small_data_set_has_a_lower_rate_there(family, options, plain_options, factor, monkeypatch):
+    rate = lambda name, chosen: preset("fast", DataConfig(name), family_class(family).Config(**chosen), epochs=20).lr  # noqa: E731
+    small, large = rate("mnist-5k", options), rate("mnist", options)
+    monkeypatch.setattr(family_class(family).Config, "rate_factor_small", 1.0)
+    assert small == pytest.approx(factor * rate("mnist-5k", plain_options), rel=0.05)
+    assert large == rate("mnist", plain_options)
+
+
 def test_every_setting_of_the_search_is_a_valid_request():
     names = [setting.name for setting in settings()]
     assert len(names) == len(set(names))

@@ -37,7 +37,7 @@ def train(model: Model, x: Tensor, steps: int, batch: int = 0, lr: float = 0.02)
     made = optimizers(model, TrainConfig(lr=lr), torch.device("cpu"))
     index = torch.arange(batch or len(x))
     for step in range(steps):
-        model.loss(x[index], generator=rng(step), index=index).total.backward()
+        model.loss(x[index], generator=rng(step), index=index).total.backward()  # ty: ignore[unknown-argument]
         for optimizer in made.values():
             optimizer.param_groups[0]["lr"] = lr * optimizer.scale * (1 - step / steps)
             optimizer.advance()
@@ -104,7 +104,7 @@ def variational_is_vae():
     model, x = make("variational_auto_decoder"), digits()
     model.decoder = vae.decoder
     model.codes.fill(torch.cat(vae.posterior(x), 1).detach())
-    ours = model.loss(x, generator=rng(), index=torch.arange(len(x)))
+    ours = model.loss(x, generator=rng(), index=torch.arange(len(x)))  # ty: ignore[unknown-argument]
     return (ours.total - vae.loss(x, generator=rng()).total).abs().detach()
 
 
@@ -115,7 +115,7 @@ def only_the_batch():
     made = optimizers(model, TrainConfig(), torch.device("cpu"))
     before, still = model.codes.weight.detach().clone(), 0.0
     for batch in (torch.arange(6), torch.arange(3)):
-        model.loss(x[batch], index=batch).total.backward()
+        model.loss(x[batch], index=batch).total.backward()  # ty: ignore[unknown-argument]
         for optimizer in made.values():
             optimizer.advance()
         model.after_step()

@@ -13,7 +13,7 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -64,7 +64,7 @@ class Incoming:
 
 
 @contextmanager
-def opened(source: Source, label: str = "", limits: Limits = OWN) -> Iterator[Incoming]:
+def opened(source: Source, label: str = "", limits: Limits = OWN) -> Generator[Incoming]:
     """The files of a folder or zip, checked; what systems leave beside them is skipped. Raises ValueError.
 
     A zip that holds nothing but one zip stands for that. Of a zip that does not say how its names are written, that is

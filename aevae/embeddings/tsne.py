@@ -123,7 +123,7 @@ class Interpolated:
 
     def __call__(self, embedding, P, dof=1, should_eval_error=False, n_jobs=1, **_) -> tuple[float, np.ndarray]:
         """KL in nats (0 unless asked for) and a quarter of its gradient (N, 2), the scale that openTSNE uses."""
-        from openTSNE import _tsne
+        from openTSNE import _tsne  # ty: ignore[missing-module-member]
         from scipy import fft, sparse
 
         y = np.asarray(embedding)

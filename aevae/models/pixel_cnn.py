@@ -103,7 +103,7 @@ class PixelCNN(nn.Module):
             for j in range(u.shape[2]):
                 h = self.first.at(given[0], i, j) + condition[:, :, i : i + 1, j : j + 1]
                 for gate, below in zip(self.gates, given[1:], strict=True):
-                    gate.conv.put(below, i, j, h[:, :, 0, 0])
+                    gate.conv.put(below, i, j, h[:, :, 0, 0])  # ty: ignore[too-many-positional-arguments]
                     h = gate.mix(h, gate.conv.at(below, i, j))
                 indices[:, i, j] = inverse_cdf(self.head(h)[:, :, 0, 0], u[:, i, j])
                 self.first.put(given[0], i, j, self.embed(indices[:, i, j]))

@@ -234,7 +234,7 @@ class VQVAE(Model):
         """The nearest vectors of z_e; their numbers are added to `found`."""
         codebook = self.quantisers[level].codebook
         with torch.autocast(z_e.device.type, enabled=False):  # near vectors must not become equal
-            found.append(codebook.indices(z_e.detach().to(codebook.vectors.dtype)))
+            found.append(codebook.indices(z_e.detach().to(codebook.vectors.dtype)))  # ty: ignore[too-many-positional-arguments]
         return codebook.look_up(found[-1])
 
     def codes_of(self, indices: Sequence[Tensor]) -> Tensor:

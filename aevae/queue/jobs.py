@@ -37,6 +37,7 @@ KINDS = {  # see `submit_task`
 PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
 PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
 MOST_TASKS = 300  # that wait: of thirty people ten each
+START_SECONDS = 3.0  # at least, between two starts of a worker in one lane
 LOOK_SECONDS = 0.05  # between two looks at a worker that is to end
 MOST_ACTIVE = 10_000  # jobs looked through for the one that waits or runs
 
@@ -312,8 +313,14 @@ def _address(lane: str) -> int | None:
 
 
 _spawned: dict[str, subprocess.Popen] = {}
+_next_start: dict[str, float] = {}  # lane -> when the next worker may begin (time.monotonic)
 _spawning = threading.Lock()  # thirty sessions ask in one second
 _ending = threading.Event()  # this process is about to end, and starts no more workers
+
+
+def worker_arguments(lane: str) -> list[str]:
+    """Of the command line, for a worker of this process."""
+    return ["worker", "--device", lane, "--parent", str(os.getpid())]
 
 
 def ensure_worker(lane: str = "auto") -> None:
@@ -327,10 +334,13 @@ def ensure_worker(lane: str = "auto") -> None:
         try:
             if _ending.is_set() or lane in _spawned or not _any_active(lane) or worker_alive(lane):
                 return
+            if time.monotonic() < _next_start.get(lane, 0.0):  # one that cannot begin is not begun at every look
+                return
+            _next_start[lane] = time.monotonic() + START_SECONDS
             with open(logs.worker_file(), "ab") as out:  # until the worker opens it for itself
                 _spawned[lane] = subprocess.Popen(
-                    [sys.executable, "-m", "aevae", "worker", "--device", lane, "--parent", str(os.getpid())],
-                    cwd=paths.ROOT,
+                    [sys.executable, "-P", "-m", "aevae", *worker_arguments(lane)],
+                    env=os.environ | paths.import_path(),
                     stdin=subprocess.DEVNULL,
                     stdout=out,
                     stderr=out,

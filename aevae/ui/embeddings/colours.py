@@ -60,7 +60,7 @@ def _near(key: str, _xy: np.ndarray) -> np.ndarray:
 
 def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:
     """(N, k): the k nearest other points of each of N in the plane, by a tree: of ten thousand in a moment."""
-    from scipy.spatial import cKDTree
+    from scipy.spatial import cKDTree  # ty: ignore[missing-module-member]
 
     if len(xy) <= k:
         raise ValueError(_("Counting {} neighbours needs more than {} images.").format(k, k))

@@ -127,12 +127,17 @@ class Turn:
             self.what = ""
 
 
+def _is_own(file: Path) -> bool:
+    """Whether a file belongs to the project: to the package, or to the checkout without its virtual environment."""
+    return file.is_relative_to(paths.PACKAGE) or (file.is_relative_to(paths.ROOT) and "site-packages" not in file.parts)
+
+
 def page_failed(problem: Exception) -> None:
     """`on_script_error` of the app: an error that no page has put into words is counted and logged, then shown."""
     counts.errors += 1
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(problem.__traceback__)]
-    own = [(f, line) for f, line in frames if f.is_relative_to(paths.ROOT) and "site-packages" not in f.parts]
-    at = f"{own[-1][0].relative_to(paths.ROOT)}:{own[-1][1]}" if own else "?"
+    own = [(f, line) for f, line in frames if _is_own(f)]
+    at = f"{own[-1][0].relative_to(paths.PACKAGE.parent)}:{own[-1][1]}" if own else "?"
     logs.event("page_failed", error=type(problem).__name__, at=at)
 
 

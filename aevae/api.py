@@ -1,0 +1,102 @@
+"""The package in a notebook: images, runs, codes and maps. Arrays in and out are numpy."""
+
+from collections.abc import Callable
+
+import numpy as np
+from PIL import Image
+
+from aevae import datasets, embeddings, runs
+from aevae.cli import build_config
+from aevae.config import DataConfig
+from aevae.run_config import RunConfig
+from aevae.runs import Run
+
+
+def load_images(dataset: str = "mnist-5k", part: str = "test") -> tuple[np.ndarray, np.ndarray]:
+    """(images, labels): float32 (N, 1, 28, 28) in 0..1 and int64 (N,). part: train or test.
+
+    dataset: a name that `python -m aevae datasets` lists, or `images:<folder or zip>`. Raises ValueError for another
+    name, or if the images cannot be read.
+    """
+    if part not in ("train", "test"):
+        raise ValueError(f"part must be train or test, got {part!r}")
+    split = getattr(datasets.load(DataConfig(dataset)), part)
+    return split.images.astype(np.float32) / 255, split.labels
+
+
+def load_run(reference: str, device: str = "cpu") -> Run:
+    """The run with this name, unique prefix of its fingerprint, or path; `NAME@best`: weights of its best epoch.
+
+    A Run has `name`, `config`, `history` (a dict per epoch; epoch 0: before training), `metrics`, `latent_dim`, `model`
+    (a torch module in eval mode), `encode`, `decode` and `reconstruct`. device: auto, cpu, cuda, cuda:1, mps.
+    Raises ValueError if no run or several runs fit, or if the run is damaged.
+    """
+    return runs.load_run(reference, device)
+
+
+def train_or_load(
+    request: str | RunConfig,
+    *,
+    seed: int = 0,
+    preset: str = "fast",
+    device: str = "auto",
+    on_event: Callable = lambda event: None,
+    **options,
+) -> Run:
+    """The run of this request: loaded if the store has it, else trained, kept in the store and opened.
+
+    request: a family with `options` such as `dataset="mnist-5k", latent_dim=2, epochs=5` (all of them:
+    `python -m aevae families`), or a complete RunConfig. preset: the values of training options that are not given.
+    on_event(event) is called during training; after each epoch, `event.record` is the line of the history.
+    Raises ValueError for a request that does not fit, ArithmeticError if the training diverges.
+    """
+    if isinstance(request, str):
+        config = build_config(request, {name: str(value) for name, value in options.items()}, seed, preset)
+    elif options:
+        raise ValueError(f"a RunConfig is complete; it takes no options, got {', '.join(options)}")
+    else:
+        config = request
+    return load_run(runs.train_or_load(config, device, on_event).name, "cpu" if device == "auto" else device)
+
+
+def encode(run: Run | str, images: np.ndarray) -> np.ndarray:
+    """Latent codes (N, latent_dim), float32, of images (N, 1, 28, 28) in 0..1.
+
+    The codes of a variational model are the means of q(z|x). A model without an encoder searches for its codes, which
+    takes seconds. run: a Run, or what `load_run` takes. Raises ValueError for another shape or a number that is not
+    finite.
+    """
+    return _opened(run).encode(images)
+
+
+def decode(run: Run | str, codes: np.ndarray) -> np.ndarray:
+    """Mean images (N, 1, 28, 28), float32 in 0..1, of latent codes (N, latent_dim).
+
+    run: a Run, or what `load_run` takes. Raises ValueError for another shape or a number that is not finite.
+    """
+    return _opened(run).decode(codes)
+
+
+def embed(codes: np.ndarray, method: str = "tsne", **parameters) -> np.ndarray:
+    """Positions (N, 2), float32, of codes (N, D) in a map; kept on disk, so the same map is computed once.
+
+    method: latent (two dimensions of the code), pca, tsne or umap. parameters: seed, perplexity (t-SNE), n_neighbors
+    and min_dist (UMAP), dims (latent). Raises ValueError for codes or parameters that do not fit.
+    """
+    return embeddings.cached_embed(codes, method, **parameters).xy
+
+
+def image_grid(images: np.ndarray, columns: int = 10, scale: int = 2) -> Image.Image:
+    """Images (N, 1, height, width) in 0..1 as one grey image with so many columns; a notebook shows it."""
+    if images.ndim != 4 or images.shape[1] != 1 or not len(images):
+        raise ValueError(f"images must have shape (N, 1, height, width), got {images.shape}")
+    count, _, height, width = images.shape
+    rows = -(-count // columns)
+    cells = np.zeros((rows * columns, height, width), np.uint8)
+    cells[:count] = np.rint(255 * np.clip(images[:, 0], 0, 1))
+    grid = cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    return Image.fromarray(grid.repeat(scale, 0).repeat(scale, 1))
+
+
+def _opened(run: Run | str) -> Run:
+    return load_run(run) if isinstance(run, str) else run

@@ -1,0 +1,32 @@
+"""Build hooks: dependencies come from requirements.txt, and a wheel carries the app and all that ships with it."""
+
+from pathlib import Path
+
+from hatchling.builders.hooks.plugin.interface import BuildHookInterface
+from hatchling.metadata.plugin.interface import MetadataHookInterface
+
+ONNX = "onnxscript", "onnxruntime"  # of requirements-dev.txt: what `export --format onnx` needs
+APP = "app.py", "pages", ".streamlit/config.toml", "checkpoints/pretrained", "checkpoints/labs", "checkpoints/maps"
+
+
+def requirements(file: Path) -> list[str]:
+    """The requirements of a file, without comments and without the files that it includes."""
+    lines = (line.partition("#")[0].strip() for line in file.read_text("utf-8").splitlines())
+    return [line for line in lines if line and not line.startswith("-")]
+
+
+class Dependencies(MetadataHookInterface):
+    """Fills `dependencies` and `optional-dependencies`, which pyproject.toml calls dynamic."""
+
+    def update(self, metadata: dict) -> None:
+        dev = requirements(Path(self.root) / "requirements-dev.txt")
+        metadata["dependencies"] = requirements(Path(self.root) / "requirements.txt")
+        metadata["optional-dependencies"] = {"dev": dev, "onnx": [line for line in dev if line.startswith(ONNX)]}
+
+
+class App(BuildHookInterface):
+    """In a wheel the app lies in aevae/_app, which is then `paths.ROOT`; an editable install uses the checkout's."""
+
+    def initialize(self, version: str, build_data: dict) -> None:
+        if version == "standard":
+            build_data["force_include"] |= {part: f"aevae/_app/{part}" for part in APP}

@@ -1,0 +1,49 @@
+"""requirements.lock fixes a version of everything that requirements.txt asks for."""
+
+import re
+
+import pytest
+from packaging.markers import default_environment
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from aevae import paths
+
+SYSTEMS = {
+    "Linux": {"sys_platform": "linux", "platform_system": "Linux", "platform_machine": "x86_64"},
+    "macOS": {"sys_platform": "darwin", "platform_system": "Darwin", "platform_machine": "arm64"},
+    "Windows": {"sys_platform": "win32", "platform_system": "Windows", "platform_machine": "AMD64"},
+}
+
+
+def requirements(file: str) -> list[Requirement]:
+    lines = (line.partition("#")[0].strip() for line in (paths.ROOT / file).read_text("utf-8").splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def locked(system: str, python: str) -> dict[str, str]:
+    """Name -> version that the lock installs there. A package locked twice for one environment is a fault."""
+    environment = default_environment() | SYSTEMS[system]
+    environment |= {"python_version": python, "python_full_version": f"{python}.0"}
+    found: dict[str, str] = {}
+    for requirement in requirements("requirements.lock"):
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            (pin,) = requirement.specifier
+            name = canonicalize_name(requirement.name)
+            assert pin.operator == "==" and name not in found, requirement
+            found[name] = pin.version
+    return found
+
+
+@pytest.mark.parametrize("python", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_the_lock_satisfies_the_ranges(system, python):
+    versions = locked(system, python)
+    for requirement in requirements("requirements.txt"):
+        assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
+
+
+def test_the_lock_says_its_command():
+    head = (paths.ROOT / "requirements.lock").read_text("utf-8").partition("==")[0]
+    command = re.search(r"uv pip compile requirements\.txt .*-o requirements\.lock", head)
+    assert command and command[0] in (paths.ROOT / "CONTRIBUTING.md").read_text("utf-8")
