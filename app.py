@@ -14,7 +14,7 @@ if st.runtime.exists():  # in a session
     page = st.navigation(menu.pages(), expanded=True)
     st.set_page_config(page_title=menu.tab_title(page.title))
     layout.frame(access.ticket())
-    access.door()
+    access.login_panel()
     layout.run(page)
 else:  # before the first session
     menu.announce()

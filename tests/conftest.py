@@ -79,7 +79,7 @@ def open_page(path: str, session: dict | None = None, live: bool = True, /, **qu
     from streamlit.testing.v1 import AppTest
 
     from aevae import paths
-    from aevae.ui.frame.layout import all_pages
+    from aevae.ui.frame.menu import all_pages
 
     at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=120)
     trouble = {} if live else {"live_trouble": {"": "browser"}}

@@ -244,12 +244,12 @@ def test_a_finished_run_opens_in_the_pages(browser, server):
 
 def test_the_choice_outlives_the_page_and_the_browser(browser, server):
     tab = Tab(browser).open(server.url + "/denoise?digit=5&noise=masking&level=0.3")
-    assert float(tab.page.get_by_role("slider", name="Level").input_value()) == 0.3
+    assert float(tab.page.get_by_role("slider", name="Noise level").input_value()) == 0.3
     tab.go("Latent sliders").go("Denoise")
     assert "digit=5" in tab.page.url and "level=0.3" in tab.page.url and "noise=masking" in tab.page.url
     tab.sound()
     again = Tab(browser, stranger=True).open(tab.page.url)
-    assert float(again.page.get_by_role("slider", name="Level").input_value()) == 0.3
+    assert float(again.page.get_by_role("slider", name="Noise level").input_value()) == 0.3
     tab.close()
     again.close()
 

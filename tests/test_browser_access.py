@@ -152,7 +152,7 @@ def door(tab):
     """Open the teacher's pop-up; it is a teacher's, if one can leave there."""
     tab.rest().page.get_by_role("button", name="Teacher").click()
     tab.page.locator('[data-testid="stPopoverBody"] :is(input, button)').first.wait_for()
-    return tab.page.locator('[data-testid="stPopoverBody"]').get_by_role("button", name="Leave")
+    return tab.page.locator('[data-testid="stPopoverBody"]').get_by_role("button", name="Log out")
 
 
 def test_a_teacher_stays_in_for_the_browsers_session(browser, guarded):

@@ -12,7 +12,7 @@ from test_browser import Server, Tab, browser  # noqa: F401 (the fixture)
 from aevae import datasets, embeddings
 from aevae.config import DataConfig
 from aevae.runs import load_run
-from aevae.ui.digit.picker import pack_picture
+from aevae.ui.digit.picker import pack_image
 from aevae.ui.embeddings.map_view import frame_of
 from aevae.ui.embeddings.panes import first_two
 
@@ -53,7 +53,7 @@ def tab(opened):
     if clear.is_enabled():
         clear.click()
     for pane in (0, 1):
-        page.get_by_role("button", name="All of it").nth(pane).click()
+        page.get_by_role("button", name="Show all").nth(pane).click()
     page.get_by_role("heading", name=re.compile("selected|nearest of")).first.wait_for(state="detached")
     page.mouse.move(5, 5)
     page.wait_for_timeout(800)  # till Python knows of it
@@ -155,7 +155,7 @@ def test_what_is_seen_and_brushed_outlives_reruns_pages_links_and_the_way_back(t
     assert (zoomed != start[0]).any()
     np.testing.assert_array_equal(picture(tab, 1, "base"), start[1]), "each pane has a view of its own"
     page.mouse.click(*at(tab, 1, pixels_of(tab, 1, maps[1])[7]))  # a letter, and a rerun
-    page.get_by_role("heading", name="The 10 nearest of").wait_for()
+    page.get_by_role("heading", name="The 10 nearest neighbours of").wait_for()
     assert "point=" in tab.rest().page.url
     np.testing.assert_array_equal(picture(tab, 0, "base"), zoomed)
     page.locator(".atlas .classes button").nth(3).click()
@@ -167,7 +167,7 @@ def test_what_is_seen_and_brushed_outlives_reruns_pages_links_and_the_way_back(t
     np.testing.assert_array_equal(picture(tab, 0, "base"), brushed)
     other = ready(Tab(browser).open(link))
     assert other.page.locator(".atlas .count").inner_text() == words
-    assert other.page.get_by_role("heading", name="The 10 nearest of").count() == 1
+    assert other.page.get_by_role("heading", name="The 10 nearest neighbours of").count() == 1
     assert (picture(other, 0, "base") != brushed).any(2).mean() < 0.02, "a link rounds"
     other.page.locator(".atlas .classes button").nth(4).click()
     other.page.wait_for_function("(link) => location.href !== link", arg=link)
@@ -190,7 +190,7 @@ def test_keys_go_from_point_to_point_choose_select_and_zoom(tab):
     assert page.locator(".atlas [aria-live]").inner_text() == second.strip()
     number = re.search(r"number (\d+)", second)[1]
     keys.press("Enter")
-    page.get_by_role("heading", name=re.compile(rf"The 10 nearest of .*number {number}$")).wait_for()
+    page.get_by_role("heading", name=re.compile(rf"The 10 nearest neighbours of .*number {number}$")).wait_for()
     whole = picture(tab, 0, "base")
     keys.press("+")
     page.wait_for_timeout(300)
@@ -213,7 +213,7 @@ def test_keys_go_from_point_to_point_choose_select_and_zoom(tab):
 
 def test_one_map_goes_over_into_the_other_and_back(tab):
     before = [picture(tab, pane, "base") for pane in (0, 1)]
-    button = tab.page.get_by_role("button", name="Go over into the next map: who moves?").first
+    button = tab.page.get_by_role("button", name="Change into the next map: which points move?").first
     button.click()
     tab.page.wait_for_timeout(1800)
     assert "Map 2:" in tab.page.locator(".atlas figcaption strong").first.inner_text()
@@ -224,13 +224,13 @@ def test_one_map_goes_over_into_the_other_and_back(tab):
 
 
 def test_a_digit_of_ones_own_appears_in_every_map(browser, server, maps):  # noqa: F811
-    own = pack_picture(digits()[42].astype(np.float32) / 255)
+    own = pack_image(digits()[42].astype(np.float32) / 255)
     tab = ready(Tab(browser).open(f"{server.url}/{ADDRESS}&guest_own={own}"))
     for pane, xy in enumerate(maps):
         x, y = np.round(pixels_of(tab, pane, xy)[42]).astype(int)
         stamp = picture(tab, pane, "over")[max(y - 12, 0) : y + 12, max(x - 12, 0) : x + 12]
         assert (stamp[..., 3] == 255).all() and (stamp[..., 0] == stamp[..., 1]).mean() > 0.9, "a grey picture is there"
-    tab.page.get_by_role("heading", name="The 10 nearest of your own digit").wait_for()
+    tab.page.get_by_role("heading", name="The 10 nearest neighbours of your own digit").wait_for()
     tab.sound()
     tab.close()
 
@@ -249,7 +249,8 @@ def test_empty_space_is_what_the_decoder_draws_there(tab, maps):
         tab.page.wait_for_timeout(500)
         if tab.page.locator(".atlas .tip").first.is_visible():
             break
-    assert how == "exact" and tab.page.locator(".atlas .tip").first.inner_text().strip() == "decoded here, exactly"
+    tip = tab.page.locator(".atlas .tip").first
+    assert how == "exact" and tip.inner_text().strip() == "decoded exactly at this point"
     shown = pixels_in(tab.page.locator(".atlas .tip canvas").first)[..., 0].astype(int)
     wanted = np.rint(255 * load_run(name).decode(z)[0, 0])
     assert np.abs(shown - wanted).max() <= 3, "the pointer's place is rounded to a hundredth of a pixel"
@@ -259,7 +260,7 @@ def test_a_map_that_is_being_made_is_cancelled_and_asked_for_again(browser, serv
     tab = ready(Tab(browser).open(f"{server.url}/embeddings?map_2=PCA&perplexity_1=23"))
     tab.page.get_by_role("button", name="Cancel", exact=True).click()
     tab.page.get_by_text("Cancelled.", exact=True).wait_for()
-    tab.page.get_by_role("button", name="Make it", exact=True).click()
+    tab.page.get_by_role("button", name="Compute the map", exact=True).click()
     tab.page.get_by_role("button", name="Cancel", exact=True).click()
     tab.page.get_by_text("Cancelled.", exact=True).wait_for()
     tab.sound()

@@ -92,7 +92,7 @@ def test_a_class_among_many_is_found_by_its_name(opened):
     assert said.inner_text() == "2 selected: c256 × 2"
     field.fill("zebra")
     field.press("Enter")
-    assert said.inner_text() == "No class is called zebra."
+    assert said.inner_text() == "No class has the name zebra."
     field.fill("c2")
     opened.evaluate("window.show()")  # Python draws the page again while a hand types
     assert field.input_value() == "c2" and field.evaluate("(e) => e === document.activeElement")

@@ -10,7 +10,7 @@ from test_browser import Tab, browser, until  # noqa: F401
 from aevae import paths
 from aevae.config import DataConfig
 from aevae.datasets import load
-from aevae.ui.digit.picker import unpack_picture
+from aevae.ui.digit.picker import unpack_image
 
 pytestmark = pytest.mark.browser
 ONE = [(0.52, 0.12), (0.5, 0.5), (0.47, 0.88)]
@@ -34,7 +34,7 @@ class Hand:
         return self.unfold().choose("Draw")
 
     def unfold(self) -> "Hand":
-        self.page.locator('[data-testid="stExpander"] summary', has_text="Choose a digit").click()
+        self.page.locator('[data-testid="stExpander"] summary', has_text="Choose a start image").click()
         return self
 
     def choose(self, way: str) -> "Hand":
@@ -83,7 +83,7 @@ class Hand:
     def own(self) -> np.ndarray | None:
         """The picture that the page works on, from its link."""
         query = urllib.parse.parse_qs(urllib.parse.urlsplit(self.page.evaluate("location.href")).query)
-        return unpack_picture(query["digit_own"][0]) if "digit_own" in query else None
+        return unpack_image(query["digit_own"][0]) if "digit_own" in query else None
 
 
 @pytest.fixture

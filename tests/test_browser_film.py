@@ -23,7 +23,7 @@ def test_a_shipped_run_replays(browser, shared_server):
     until(lambda: cloud.evaluate(CLOUD) != last)
     film.get_by_role("button", name="Play").click()
     until(lambda: time.inner_text() != "before training")
-    film.get_by_role("button", name=re.compile("^Follow picture 3")).click()
+    film.get_by_role("button", name=re.compile("^Follow image 3")).click()
     until(lambda: film.locator(".pair").nth(2).get_attribute("aria-pressed") == "true")
     tab.sound()
     tab.close()
@@ -52,7 +52,7 @@ def test_a_job_is_held_stepped_and_let_go(browser, server):
     until(lambda: step() > before + 1 and step() % 32 == 0)
     film.get_by_role("slider", name="Time").press("Home")
     page.get_by_role("button", name="Full speed").click()
-    page.get_by_text("Runs at full speed").wait_for()
+    page.get_by_text("The run trains at full speed").wait_for()
     ends = int(float(film.get_by_role("slider", name="Time").get_attribute("max")))
     until(lambda: int(float(film.get_by_role("slider", name="Time").get_attribute("max"))) > ends)
     assert film.locator(".time").inner_text() == "before training", "the hand's place stays while the film grows"
@@ -79,7 +79,7 @@ def test_the_model_is_drawn_along_its_arrows_and_its_digits_are_square(browser, 
     film = tab.page.locator(".film")
     film.locator(".play").wait_for()
     if beside:
-        tab.page.get_by_role("combobox", name="Beside it, in step").click()
+        tab.page.get_by_role("combobox", name="Second film").click()
         tab.page.get_by_role("option").first.click()
         film.locator(".run").nth(1).wait_for()
         tab.rest()

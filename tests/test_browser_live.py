@@ -205,7 +205,7 @@ def test_while_the_hand_moves_nothing_is_sent(browser, shared_server):
     [
         (lambda route: route.abort(), "A part of this page did not reach the browser."),
         (lambda route: route.fulfill(body=changed()[:-1000]), "do not match their header"),
-        (lambda route: route.fulfill(body=changed(op="softmax")), "a layer that the browser's core does not know"),
+        (lambda route: route.fulfill(body=changed(op="softmax")), "a layer that the browser cannot compute"),
     ],
 )
 def test_the_server_takes_over_by_itself(browser, shared_server, answer, sentence):

@@ -157,7 +157,7 @@ def test_the_pad_moves_the_sliders_pins_and_replays(browser, server):  # noqa: F
     mouse.move(*tab.at(field, 0.8, 0.5))
     tab.shown()
     assert tab.picture(".bank") != shown
-    tab.page.get_by_text("what it decodes", exact=True).click()
+    tab.page.get_by_text("decoded images", exact=True).click()
     tab.rest().sound()
     tab.close()
 
@@ -185,7 +185,7 @@ def layer(body: bytes) -> bytes:
     "what, spoil, sentence",
     [
         (r"/live/.*\.bin$", lambda body: body[: len(body) // 2], "do not match their header"),
-        (r"/live/.*\.bin$", layer, "layer that the browser's core does not know"),
+        (r"/live/.*\.bin$", layer, "layer that the browser cannot compute"),
         (r"/live/.*/bank\.js$", None, "did not reach the browser"),
     ],
     ids=["cut", "layer", "missing"],

@@ -71,7 +71,7 @@ def test_the_level_moves_pictures_before_it_is_let_go(tab, server):
     tab.open(f"{server.url}/denoise?seed=3&digit=12")
     ready(tab, "noise")
     before, quiet = pictures(tab, "noise"), len(tab.said)
-    slider = tab.page.get_by_role("slider", name="Level")
+    slider = tab.page.get_by_role("slider", name="Noise level")
     drag(tab, slider.bounding_box(), 0.5, 0.2)
     during = pictures(tab, "noise")
     assert len(tab.said) == quiet, "nothing is sent while the hand moves"
@@ -177,7 +177,7 @@ def test_the_scrub_bar_moves_all_pictures_and_writes_the_link(tab, server):
     ready(tab, "scrub")
     before, quiet = pictures(tab, "scrub"), len(tab.said)
     assert len(before) == 5
-    drag(tab, tab.page.get_by_role("slider", name="Part of the way").bounding_box(), 0.5, 0.25)
+    drag(tab, tab.page.get_by_role("slider", name="Position between a and b").bounding_box(), 0.5, 0.25)
     during = pictures(tab, "scrub")
     assert len(tab.said) == quiet
     assert all((a != b).any() for a, b in zip(before, during, strict=True))
@@ -201,7 +201,7 @@ def test_the_scrub_bar_moves_all_pictures_and_writes_the_link(tab, server):
 def test_a_picture_is_dragged_and_play_moves_the_place(tab, server):
     tab.open(f"{server.url}/interpolate")
     ready(tab, "scrub")
-    place = lambda: float(tab.page.get_by_role("slider", name="Part of the way").input_value())  # noqa: E731
+    place = lambda: float(tab.page.get_by_role("slider", name="Position between a and b").input_value())  # noqa: E731
     picture = tab.page.locator(".scrub figure canvas.digit").nth(1)
     picture.scroll_into_view_if_needed()
     drag(tab, picture.bounding_box(), 0.5, 0.75)

@@ -76,7 +76,7 @@ def test_what_is_no_view_shows_all(text):
 
 def test_what_is_brushed_is_in_the_link_and_comes_back_from_it(page):
     session, link = page
-    selection.heard({"selected": [5, 2, 5], "point": 7, "views": [[0.5, 0, 2], [0, 0, 1]], "n": 4}, "mnist-5k", 300)
+    selection.receive({"selected": [5, 2, 5], "point": 7, "views": [[0.5, 0, 2], [0, 0, 1]], "n": 4}, "mnist-5k", 300)
     now = session["atlas"]
     assert (now.selected.tolist(), now.point, now.n) == ([2, 5], 7, 4) and set(link) == {"selected", "point", "view"}
     sent = dict(link)
@@ -88,15 +88,15 @@ def test_what_is_brushed_is_in_the_link_and_comes_back_from_it(page):
         7,
         ((0.5, 0.0, 2.0), (0.0, 0.0, 1.0)),
     ) and link == sent
-    selection.heard({"selected": [], "point": -1, "views": [[0, 0, 1]] * 2}, "mnist-5k", 300)
+    selection.receive({"selected": [], "point": -1, "views": [[0, 0, 1]] * 2}, "mnist-5k", 300)
     assert link == {} and session["atlas"].views == ()
 
 
 def test_the_way_back_brings_back_what_was_brushed_then(page):
     session, link = page
-    selection.heard({"selected": [1, 2]}, "mnist-5k", 300)
+    selection.receive({"selected": [1, 2]}, "mnist-5k", 300)
     before = dict(link)
-    selection.heard({"selected": [9], "point": 3}, "mnist-5k", 300)
+    selection.receive({"selected": [9], "point": 3}, "mnist-5k", 300)
     selection.follow_link("mnist-5k", 300)
     assert session["atlas"].selected.tolist() == [9], "the link says what the session wrote: no news"
     link.clear()
@@ -113,18 +113,18 @@ def test_the_way_back_brings_back_what_was_brushed_then(page):
 
 def test_a_letter_is_not_undone_by_a_link_that_is_behind(page):
     session, link = page
-    selection.heard({"selected": [1]}, "mnist-5k", 300)
+    selection.receive({"selected": [1]}, "mnist-5k", 300)
     behind = dict(link)
-    selection.heard({"selected": [2]}, "mnist-5k", 300)
+    selection.receive({"selected": [2]}, "mnist-5k", 300)
     link.clear()
     link.update(behind)  # as the browser still had it when it sent the next letter
-    selection.heard({"point": 4}, "mnist-5k", 300)
+    selection.receive({"point": 4}, "mnist-5k", 300)
     assert session["atlas"].selected.tolist() == [2] and selection.brush("mnist-5k", 300).point == 4
 
 
 def test_of_other_points_only_the_views_are_kept(page):
     session, link = page
-    selection.heard({"selected": [1], "point": 2, "views": [[0, 0, 2]], "n": 9}, "mnist-5k", 300)
+    selection.receive({"selected": [1], "point": 2, "views": [[0, 0, 2]], "n": 9}, "mnist-5k", 300)
     selection.follow_link("mnist-5k", 500)
     now = session["atlas"]
     assert (len(now.selected), now.point, now.views, now.n) == (0, -1, ((0.0, 0.0, 2.0),), 9) and set(link) == {"view"}
@@ -147,6 +147,6 @@ def test_the_point_of_a_link(page, text, point):
     ],
 )  # fmt: skip
 def test_what_is_no_letter_changes_nothing(payload, page):
-    selection.heard(payload, "mnist-5k", 300)
+    selection.receive(payload, "mnist-5k", 300)
     now = page[0]["atlas"]
     assert (len(now.selected), now.point, now.n, now.views) == (0, -1, 0, ()) and page[1] == {}

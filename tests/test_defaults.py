@@ -106,11 +106,11 @@ def test_pages_of_digits(runs, mounted, name, page, walk):
     query = {"walk": walk} if walk else {}
     at = open_page(f"pages/explore/{page}.py", models=runs[name], **query)
     assert not at.exception
-    shown = name if len(cached.test_digits(name)[0]) > 1 else datasets.EMBEDDED
+    shown = name if len(cached.shown_digits(name)[0]) > 1 else datasets.EMBEDDED
     assert ("of another kind" in said(at)) == (shown != name), "what is shown is said"
     if page == "interpolate":
         numbers = [at.session_state[f"digit_{letter}"] for letter in path_view.CORNERS]
-        assert len(set(numbers)) == min(4, len(cached.test_digits(shown)[0])), "different ones to begin with"
+        assert len(set(numbers)) == min(4, len(cached.shown_digits(shown)[0])), "different ones to begin with"
 
 
 @pytest.mark.parametrize("name", FEW)

@@ -376,9 +376,9 @@ def test_a_picture_travels_in_the_link(empty_store, test_digits):
 
 def test_every_picture_fits_in_the_link():
     noise = np.random.default_rng(8).integers(0, 256, (1, 28, 28)).astype(np.float32) / 255
-    text = digits.pack_picture(noise)
-    assert len(text) <= digits.LONGEST_LINK
-    np.testing.assert_array_equal(digits.unpack_picture(text), noise)
+    text = digits.pack_image(noise)
+    assert len(text) <= digits.MAX_LINK_CHARACTERS
+    np.testing.assert_array_equal(digits.unpack_image(text), noise)
 
 
 def hostile_links() -> list[str]:
@@ -393,7 +393,7 @@ def hostile_links() -> list[str]:
 
 @pytest.mark.parametrize("text", hostile_links())
 def test_a_wrong_link_is_ignored(empty_store, text):
-    assert digits.unpack_picture(text) is None
+    assert digits.unpack_image(text) is None
     at = AppTest.from_function(choose)
     at.query_params["digit_own"] = text
     at.run()

@@ -174,12 +174,12 @@ def test_pages_say_it_and_ask(bad, monkeypatch):
 
 
 def test_a_sweep_on_the_page_leaves_it_out(bad):
-    from aevae.ui.train import sweep as sweeping
+    from aevae.ui.train import sweep
 
     with pytest.raises(TrainingDiverged):
         runs.train_or_load(CONFIG, "cpu")
     other = tiny_config("vae", epochs=3, seed=1)
-    found = sweeping.standing([CONFIG, other])
+    found = sweep.runs_by_state([CONFIG, other])
     assert found["diverged"] == [CONFIG] and found["missing"] == [other]
 
 

@@ -172,7 +172,7 @@ def test_a_server_killed_while_it_trains_and_one_ended_in_order(empty_store, ser
     first.wait()
     until(lambda: not workers_of(first.pid))
     assert (jobs.get(job.id).state, jobs.get(job.id).attempts) == ("queued", 0)
-    assert checkpoints.read_run(empty_store / config.name).state["step"] > 0, "it goes on from there"
+    assert checkpoints.read_run(empty_store / config.name).state["step"] > 0, "Resume continues from there"
     second = server()
     until(lambda: jobs.get(job.id).state == "running", 120)
     second.send_signal(signal.SIGTERM)

@@ -48,7 +48,7 @@ def test_a_session_queues_one_run_and_the_teacher_as_many_as_wanted(guarded):
     assert len(jobs.jobs()) == 1 and not app.error
     app.number_input(key="train_latent_dim").set_value(7).run()
     app.button(key="train_start").click().run()
-    assert [e.value for e in app.error] == ["Here everybody may have 1 run(s) waiting or running at a time."]
+    assert [e.value for e in app.error] == ["Each person may have at most 1 run(s) waiting or running."]
     assert len(jobs.jobs()) == 1
     come_in(app).button(key="train_start").click().run()
     assert len(jobs.jobs()) == 2 and not app.error
@@ -72,11 +72,9 @@ def test_one_cancels_ones_own_and_the_teacher_everybodys(guarded):
 def test_a_button_that_is_pressed_all_the_same_does_nothing(guarded):
     """A browser can send what the page would not."""
     others = jobs.submit(tiny_config("ae"))
-    code = "from aevae.queue import jobs\nfrom aevae.ui.train import run_panel\nimport streamlit as st\n"
-    app = AppTest.from_string(
-        code + f"run_panel._tell(jobs.cancel, {others.id})\nst.text(st.session_state.train_problem)"
-    )
-    assert app.run().text[0].value == "This asks for the teacher's passcode."
+    code = "from aevae.queue import jobs\nfrom aevae.ui.train.jobs import apply_action\nimport streamlit as st\n"
+    app = AppTest.from_string(code + f"apply_action(jobs.cancel, {others.id})\nst.text(st.session_state.train_problem)")
+    assert app.run().text[0].value == "Only the teacher may do this. Enter the passcode under Teacher in the menu."
     assert jobs.get(others.id).state == "queued"
 
 
@@ -97,7 +95,7 @@ def test_the_teacher_locks_training(guarded):
 def test_deleting_and_importing_ask_for_it(guarded):
     name = runs.train_or_load(tiny_config("ae")).name
     cached.runs.clear()
-    assert access.refusal() in [i.value for i in page("pages/lab/models.py", view="Bring in").info]
+    assert access.refusal() in [i.value for i in page("pages/lab/models.py", view="Import").info]
     app = page("pages/lab/models.py", run=name)
     assert app.button(key="models_delete").disabled
     come_in(app)
@@ -107,8 +105,8 @@ def test_deleting_and_importing_ask_for_it(guarded):
 
 
 def test_wrong_tries_wait_longer_each_time(guarded):
-    said = [access.enter(word, 1000 + at).split(";")[0] for word, at in TRIES]
-    wrong, wait = "This is not the passcode.", "Too many wrong tries"
+    said = [access.log_in(word, 1000 + at).split(";")[0] for word, at in TRIES]
+    wrong, wait = "This passcode is wrong.", "Too many wrong passcodes"
     assert said == [wrong, wait, wrong, wait, wait, ""]
     assert not access._tries
 
@@ -136,7 +134,7 @@ def test_leaving_and_another_code(guarded, monkeypatch):
 )
 def test_an_open_server_says_so(monkeypatch, address, code, said):
     monkeypatch.setenv("AEVAE_PASSCODE", code)
-    assert bool(access.exposed(address)) is said
+    assert bool(access.exposure_problem(address)) is said
 
 
 MISTYPED = {  # file -> what the page says of it
@@ -186,7 +184,7 @@ def test_a_passcode_that_cannot_be_read_closes_the_doors_and_says_so(secrets_fil
         secrets_file.write_bytes(text if isinstance(text, bytes) else text.encode())
     assert not access.is_teacher() and not access.may_handle([1])
     assert MISTYPED[text] in access.problem() and "geheim" not in access.problem()
-    assert access.enter("geheim", 5000) == access.enter(access.passcode(), 6000) == access.problem()
+    assert access.log_in("geheim", 5000) == access.log_in(access.passcode(), 6000) == access.problem()
     app = page("pages/lab/home.py")
     assert any("cannot be read" in box.value for box in app.warning) and not app.exception
     menu.announce()

@@ -113,4 +113,4 @@ def test_one_module_asks_for_the_home():
     question = re.compile(r"Path\.home|expanduser|getpass|XDG_|_CACHE_DIR\"|MPLCONFIGDIR|TORCH_HOME")
     files = [*(paths.ROOT / "aevae").rglob("*.py"), *(paths.ROOT / "pages").rglob("*.py"), paths.ROOT / "app.py"]
     asks = {Path(file).relative_to(paths.ROOT).as_posix() for file in files if question.search(file.read_text())}
-    assert asks <= {"aevae/paths.py", "aevae/datasets/images.py", "aevae/ui/train/form.py"}, "and what people type"
+    assert asks <= {"aevae/paths.py", "aevae/datasets/images.py", "aevae/ui/train/data_set.py"}, "and what people type"

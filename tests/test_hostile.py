@@ -40,7 +40,7 @@ from aevae.ui.compare import views
 from aevae.ui.frame import access
 from aevae.ui.frame import server as serving
 from aevae.ui.interpolate import path_view
-from aevae.ui.shared import cached, run_picker
+from aevae.ui.shared import cached, markdown, run_picker
 
 FUZZ = {"derandomize": True, "deadline": None, "database": None}
 MARK = "![pwn](http://evil.example/x.png)<img src=x onerror=alert(1)>[go](javascript:alert(1))"
@@ -104,7 +104,7 @@ def test_the_check_sees_markup():
     code = "\n".join(["import streamlit as st", *(f"st.{call}" for call in calls)])
     app = AppTest.from_string(f"t = {MARK!r}\n{code}").run()
     assert len(markup(app)) == 4
-    assert markup(AppTest.from_string(f"t = {run_picker.literal(MARK)!r}\n{code}").run()) == []
+    assert markup(AppTest.from_string(f"t = {markdown.escape(MARK)!r}\n{code}").run()) == []
 
 
 WORDS = sorted(
@@ -581,9 +581,9 @@ def test_a_button_pressed_by_hand_queues_no_other_place(places, monkeypatch):
         "import dataclasses",
         "from conftest import tiny_config",
         "from aevae.config import DataConfig",
-        "from aevae.ui.train import run_panel",
+        "from aevae.ui.train.jobs import submit",
         f"data = DataConfig({places['elsewhere']!r}, digest='0' * 12)",
-        "run_panel.submit(dataclasses.replace(tiny_config('ae'), data=data), 'cpu')",
+        "submit(dataclasses.replace(tiny_config('ae'), data=data), 'cpu')",
         "import streamlit as st",
         "st.text(st.session_state.train_problem)",
     ])  # fmt: skip

@@ -11,7 +11,7 @@ def script():
 
     ranges = {"k": (8, 1, 64), "x": (0.0, -1.0, 1.0)}
     st.session_state["found"] = url_values.numbers(ranges) | {"cells": url_values.text("cells", str.isdigit)}
-    st.session_state["take"] = url_values.taker({"k": "k", "by": "x"}, ranges)
+    st.session_state["take"] = url_values.number_handler({"k": "k", "by": "x"}, ranges)
 
 
 def opened(**query: str) -> AppTest:

@@ -41,7 +41,7 @@ def test_edits_as_text():
 
 
 def test_a_picture_through_its_map_is_its_reconstruction(runs):
-    x = cached.test_digits()[0][:3]
+    x = cached.shown_digits()[0][:3]
     for run in runs.values():
         maps = codebook.maps(run, x)
         assert [level.shape[1] for level in maps] == list(run.config.model.sides)
@@ -49,7 +49,7 @@ def test_a_picture_through_its_map_is_its_reconstruction(runs):
 
 
 def test_the_atlas_is_the_mean_of_what_a_vector_helps_to_paint(runs):
-    run, x = runs["vq_vae"], cached.test_digits()[0][:1]
+    run, x = runs["vq_vae"], cached.shown_digits()[0][:1]
     maps = codebook.maps(run, x)
     atlas, painted = codebook.atlas(run, maps), codebook.decode(run, maps)[0, 0]
     for number in range(len(atlas)):
@@ -74,7 +74,7 @@ def test_draws(runs):
 
 
 def test_swapping_equal_digits_changes_nothing(runs):
-    run, x = runs["vq_vae2"], cached.test_digits()[0]
+    run, x = runs["vq_vae2"], cached.shown_digits()[0]
     same = codebook.swapped(run, x[5], x[5])
     assert np.ptp(same, axis=0).max() == 0
     mixed = codebook.swapped(run, x[5], x[9])

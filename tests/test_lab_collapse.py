@@ -53,7 +53,7 @@ def test_a_collapsed_decoder_draws_one_picture():
 def test_the_remedy_changes_models_numbers_and_schedule(page):
     assert not page.exception
     (plain, _arrays), flat = parcel(page), chart(page, 1)
-    assert [p["run"] for p in plain["programs"]] == ["lab.collapse.plain"] and plain["spec"]["titles"] == ["nothing"]
+    assert [p["run"] for p in plain["programs"]] == ["lab.collapse.plain"] and plain["spec"]["titles"] == ["no remedy"]
     assert any("AU = **0** of 8" in m.value for m in page.markdown)
     page.segmented_control(key="remedy").set_value("skips").run()
     assert any("AU = **8** of 8" in m.value for m in page.markdown)

@@ -24,7 +24,7 @@ def page(**query: str) -> AppTest:
 
 
 def test_evidence_adds_up(run):
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     group = groups.group_of(labels, 3, 5)
     assert set(labels[group]) == {3}
     mu, variance = groups.evidence(run, images[group])
@@ -38,7 +38,7 @@ def test_evidence_adds_up(run):
 def test_codes_cross(run):
     z = groups.crossed(np.array([[1, 2], [3, 4]]), np.array([[5], [6], [7]]))
     assert z.shape == (2, 3, 3) and z[1, 2].tolist() == [3, 4, 7] and z[0, 0].tolist() == [1, 2, 5]
-    images = cached.test_digits()[0][:2]
+    images = cached.shown_digits()[0][:2]
     code = run.encode(images)
     size = run.config.model.content_dim
     assert np.array_equal(groups.styles(run, images), code[:, size:])

@@ -33,7 +33,7 @@ def run_of(family: str, **wanted):
 
 
 def test_what_is_felt_moves_the_code_and_what_is_not_does_not(page):
-    run, picture = run_of("contractive"), cached.test_digits()[0][0]
+    run, picture = run_of("contractive"), cached.shown_digits()[0][0]
     values, directions = tangent.felt(run.model, picture)
     assert np.allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-4) and (np.diff(values) <= 0).all()
     for k in (0, 5):

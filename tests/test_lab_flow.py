@@ -31,12 +31,12 @@ def test_the_exact_flow_shifts():
     flow = flows.exact("right")
     assert flow.shape == (flows.STEPS, 2, 28, 28)
     assert np.allclose(flow[:, 0], -3 * flows.amounts()[:, None, None]) and np.abs(flow[:, 1]).max() < 1e-5
-    x = cached.test_digits()[0][:1]
+    x = cached.shown_digits()[0][:1]
     assert np.allclose(flows.changed(x, "right")[..., 3:], x[..., :-3], atol=1e-5)
 
 
 def test_a_learnt_direction_turns_and_its_opposite_turns_back(run):
-    x = cached.test_digits()[0]
+    x = cached.shown_digits()[0]
     ways = flows.directions(run, x[:100])
     assert set(ways) == set(flows.KINDS)
     learnt, true = flows.edits(run, x[5], ways["right"]), flows.exact("right")
@@ -48,7 +48,7 @@ def test_a_learnt_direction_turns_and_its_opposite_turns_back(run):
 
 def test_a_flow_creates_no_ink(run):
     black = np.zeros((1, 28, 28), np.float32)
-    assert not flows.onto(run, black, cached.test_digits()[0][:3]).any()
+    assert not flows.onto(run, black, cached.shown_digits()[0][:3]).any()
 
 
 def test_edges():
@@ -58,7 +58,7 @@ def test_edges():
 
 
 def test_a_painter_s_direction(run):
-    painter, x = cached.run(cached.finished(("vae",))[0].name), cached.test_digits()[0][:50]
+    painter, x = cached.run(cached.finished(("vae",))[0].name), cached.shown_digits()[0][:50]
     step = flows.painted(painter, x, "slant")
     mean = painter.encode(x).mean(0) + step
     assert np.allclose(mean, painter.encode(flows.changed(x, "slant")).mean(0), atol=1e-4)
@@ -93,4 +93,4 @@ def test_without_a_browser_the_server_draws(monkeypatch):
 
 
 def test_an_empty_store_says_what_to_do(empty_store):
-    assert "No trained Flow VAE" in page().info[0].value
+    assert "There is no trained Flow VAE" in page().info[0].value

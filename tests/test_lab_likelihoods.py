@@ -141,4 +141,4 @@ def test_the_slider_of_sigma_ends_in_collapse(page):
     assert np.ptp(pictures[-1, 1], axis=0).max() == 0, "MSE a pixel + KL: one picture for all"
     errors = np.square(pictures[:, 1] - pictures[:, 0]).sum((1, 2))
     assert (np.diff(errors) >= 0).all()
-    assert "SSE + 784 · KL: directions used 0" in spec["frames"][-1]["note"]
+    assert "SSE + 784 · KL: 0 directions used" in spec["frames"][-1]["note"]

@@ -50,7 +50,7 @@ def test_the_decoder_as_arrays(run):
 
 @pytest.mark.skipif(NODE is None, reason="needs node (Debian: apt install nodejs)")
 def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
-    x, draw = cached.test_digits()[0][:3], np.random.default_rng(0)
+    x, draw = cached.shown_digits()[0][:3], np.random.default_rng(0)
     start = run.model.known(3)[0].numpy()
     masks = [np.ones((1, 1, 28, 28), np.float32), (draw.random((1, 1, 28, 28)) < 0.5).astype(np.float32)]
     cases = [(x[i : i + 1], m, start[i : i + 1]) for i in range(3) for m in masks]
@@ -73,13 +73,13 @@ def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
 
 def test_a_search_from_an_encoder_is_never_worse():
     run = cached.run(cached.finished(("ae",))[0].name)
-    encoded, searched, best = fitting.gap(run, cached.test_digits()[0][:8], steps=20)
+    encoded, searched, best = fitting.gap(run, cached.shown_digits()[0][:8], steps=20)
     assert (searched <= encoded).all() and searched.mean() < encoded.mean() - 0.5
     assert best.shape == (8, 1, 28, 28)
 
 
 def test_codes_alone_forget_nothing(run):
-    x = cached.test_digits()[0]
+    x = cached.shown_digits()[0]
     old, new = x[:3], np.rot90(x[3:6], 1, (2, 3)).copy()
     before = run.decode(fitting.fit(run, old))
     new_after, old_after = fitting.learn(run, new, old, False)

@@ -28,7 +28,7 @@ def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
 
 
 def test_both_bases_are_what_they_say(page):
-    x = cached.test_digits()[0].reshape(-1, 784)
+    x = cached.shown_digits()[0].reshape(-1, 784)
     train = cached.dataset().train.images.reshape(-1, 784) / 255
     pca = PCA(10, svd_solver="full").fit(train)
     spec, arrays = parcels(page)["rotate"]

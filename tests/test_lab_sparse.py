@@ -41,7 +41,7 @@ def test_a_digit_is_the_sum_of_its_units(page, family):
     spec, arrays = parcels(page)["units"]
     total = arrays["offset"] + arrays["h"] @ arrays["filters"].reshape(spec["units"], 784).astype(np.float32)
     made = 1 / (1 + np.exp(-total)) if spec["sigmoid"] else total.clip(0, 1)
-    images, _labels = cached.test_digits()
+    images, _labels = cached.shown_digits()
     assert np.array_equal(arrays["digit"], images[page.number_input(key="digit").value].reshape(-1))
     (name,) = (run.name for run in cached.finished() if spec["key"].startswith(run.name))
     assert np.abs(made - cached.run(name).reconstruct(arrays["digit"].reshape(1, 1, 28, 28)).reshape(-1)).max() < 0.02

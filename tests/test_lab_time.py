@@ -85,4 +85,4 @@ def test_without_a_browser_the_server_draws(monkeypatch):
 
 
 def test_an_empty_store_says_what_to_do(empty_store):
-    assert "No trained TD-VAE" in page().info[0].value
+    assert "There is no trained TD-VAE" in page().info[0].value

@@ -194,7 +194,7 @@ def test_a_model_that_the_browser_cannot_run(store, session, monkeypatch):
     monkeypatch.setattr(program, "program", refuse)
     name = store["vae"]
     assert component.trouble([name]) == (
-        f"{name} is decoded by the server, when you let go: its layer Softplus is not known to the browser's core."
+        f"The server decodes {name} after each of your moves: its layer Softplus is not known to the browser's core."
     )
     assert get("/" + component.address(name))[0] == 404
     component._program.cache_clear()
@@ -253,7 +253,7 @@ def test_what_is_no_message_goes_nowhere(receive, session, payload):
 def test_reported_trouble_is_said_of_its_run(store, receive, code):
     receive({"trouble": code, "run": store["vae"]})
     assert receive.got == []
-    assert component.trouble([store["vae"]]).endswith("The server decodes instead, when you let go.")
+    assert component.trouble([store["vae"]]).endswith("The server decodes instead, after each of your moves.")
     assert component.trouble([store["ae"], store["vae"]]) == component.trouble([store["vae"]])
     assert component.trouble([store["ae"]]) is None
 
@@ -279,7 +279,7 @@ def test_what_did_not_come_is_asked_for_again_after_a_while(store, receive, monk
     receive({"trouble": "network", "run": store["vae"]})
     receive({"trouble": "weights", "run": store["ae"]})
     assert component.trouble([store["vae"]])
-    monkeypatch.setattr(component, "_PATIENCE", 0.0)
+    monkeypatch.setattr(component, "_RETRY_SECONDS", 0.0)
     assert component.trouble([store["vae"]]) is None and component.trouble([store["ae"]])
 
 

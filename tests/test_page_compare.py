@@ -125,7 +125,7 @@ def test_a_reference_turns_numbers_into_differences(store, asked):
     assert after.loc[store["vae"], "sse"] == before.loc[store["vae"], "sse"]
     difference = before.loc[store["beta_vae"], "sse"] - before.loc[store["vae"], "sse"]
     assert after.loc[store["beta_vae"], "sse"] == pytest.approx(difference)
-    assert np.isnan(after.loc[store["ae"], "kl"]) and "Differences to" in said(at)
+    assert np.isnan(after.loc[store["ae"], "kl"]) and "differences to" in said(at)
 
 
 def test_better_and_worse_have_the_sign_of_the_number():
@@ -261,12 +261,12 @@ def test_kl_over_training_follows_the_slider(store, asked):
     assert len(charts(at)) == 2 and "no KL per dimension" in said(at)
     film = load_run(store["vae"]).film
     kl = comparison.film_kl(film).sum(1)
-    assert f"{kl[-1]:.1f} nats in all" in said(at)
+    assert f"{kl[-1]:.1f} nats in total" in said(at)
     slider = pick(at, "select_slider", "compare_epoch")
     assert len(slider.options) == len(film["epoch"])
     before = charts(at)
     slider.set_value(0.0).run()
-    assert f"{kl[0]:.1f} nats in all" in said(at) and charts(at) != before
+    assert f"{kl[0]:.1f} nats in total" in said(at) and charts(at) != before
 
 
 def test_dimensions_are_paired_and_follow_the_digit(store, asked):
@@ -278,7 +278,7 @@ def test_dimensions_are_paired_and_follow_the_digit(store, asked):
     names = [store[family] for family in ("vae", "beta_vae", "ae")]
     runs, codes = [load_run(name) for name in names], [cached.codes(name) for name in names]
     dims = [int(d) for d in runs[0].latent_summary()["order"]]
-    walks = comparison.aligned(runs, codes, 0, dims, views.STEPS)
+    walks = comparison.aligned(runs, codes, 0, dims, views.NUM_STEPS)
     assert strips().count("<img") == sum(strip is not None for walk in walks for strip in walk) == 9
     assert all(f"z{strip.dim} <i>r = {strip.r:+.2f}" in strips() for strip in walks[1])
     before = strips()
@@ -289,9 +289,9 @@ def test_dimensions_are_paired_and_follow_the_digit(store, asked):
 def test_best_and_worst_are_of_the_shown_digits(store, asked):
     at = see(page(), "errors")
     run = load_run(store["vae"])
-    images = cached.test_digits()[0]
+    images = cached.shown_digits()[0]
     middle = np.median(comparison.squared_errors(images, run.reconstruct(images)))
-    assert any(f"in the middle: {middle:.1f}" in text.value for text in at.markdown)
+    assert any(f"median squared error: {middle:.1f}" in text.value for text in at.markdown)
     assert len(at.get("image")) == 2 * 3
 
 

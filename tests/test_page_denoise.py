@@ -42,7 +42,7 @@ def pick(at: AppTest, kind: str, key: str):
 
 
 def expected(run, kind="gaussian", level=0.5, seed=0, times=1, digit=1) -> str:
-    clean = cached.test_digits()[0][digit]
+    clean = cached.shown_digits()[0][digit]
     walked = apply_again(run.reconstruct, spoil(clean[None], kind, level, seed), times)[times, 0]
     return denoise_view.errors_text(*denoise_view.errors(clean, walked))
 
@@ -115,9 +115,9 @@ def test_a_damaged_model_is_named_and_the_others_work(store):
 
 
 def test_the_curve_starts_at_the_plain_reconstruction(store):
-    cached.test_digits()
+    cached.shown_digits()
     run = load_run(store["ae"])
-    clean = cached.test_digits()[0][: denoise_view.DIGITS]
+    clean = cached.shown_digits()[0][: denoise_view.NUM_CURVE_IMAGES]
     curve = denoise_view.model_curve(run, "masking", 0)
     assert curve.shape == (len(denoise_view.LEVELS),)
     plain = np.square(clean.astype(np.float64) - run.reconstruct(clean)).sum() / len(clean)
@@ -164,7 +164,7 @@ def test_the_live_view_takes_the_place_of_the_cards(store, mounted):
     assert mounted.programs == [store[family] for family in ("denoising", "ae", "vae")]
     shown = {key: mounted.spec[key] for key in ("kind", "level", "seed", "times")}
     assert shown == {"kind": "block", "level": 0.2, "seed": 7, "times": 4}
-    assert np.array_equal(mounted.arrays["clean"], cached.test_digits()[0][12].reshape(-1))
+    assert np.array_equal(mounted.arrays["clean"], cached.shown_digits()[0][12].reshape(-1))
     for kind in KINDS:
         assert np.array_equal(mounted.arrays[kind], draws(7)[kind])
     assert "cover" not in mounted.arrays
@@ -178,7 +178,7 @@ def test_what_the_browser_sends_holds_and_stays(store, mounted):
     assert set(mounted.arrays["cover"]) == {255} and set(mounted.arrays["ink"]) == {128}
     assert at.query_params["level"] == "0.37"
     noisy = np.full((1, 1, 28, 28), 128 / 255, np.float32)  # all is covered
-    clean = cached.test_digits()[0][1]
+    clean = cached.shown_digits()[0][1]
     walked = apply_again(load_run(store["ae"]).reconstruct, noisy, 10)
     after = [denoise_view.errors(clean, image)[0] for image in walked[:, 0]]
     line = next(m.value for m in at.markdown if "SSE" in m.value and "**AE" in m.value)
@@ -203,7 +203,7 @@ def test_what_the_browser_sends_holds_and_stays(store, mounted):
     ],
 )
 def test_what_makes_no_sense_is_dropped(store, mounted, payload):
-    assert denoise_view.heard(payload) == {}
+    assert denoise_view.state_of(payload) == {}
     at = mounted.send(page(live=True), **payload)
     assert (mounted.spec["kind"], mounted.spec["level"], mounted.spec["seed"]) == ("gaussian", 0.5, 0)
     assert pick(at, "slider", "times").value == 1
@@ -219,7 +219,7 @@ def test_strokes_stay_where_the_server_draws_and_can_be_removed(store):
     at = page(level="0")
     at.session_state[denoise_view.LAYER] = np.stack([np.full((28, 28), 255, np.uint8), np.zeros((28, 28), np.uint8)])
     at.run()
-    clean = cached.test_digits()[0][1]
+    clean = cached.shown_digits()[0][1]
     assert cards(at)[1].endswith(denoise_view.errors_text(*denoise_view.errors(clean, np.zeros_like(clean))))
     at.button(key="layer_clear").click().run()
     assert cards(at)[1].endswith("SSE 0.0  \nPSNR ∞ dB")
@@ -249,7 +249,7 @@ def test_runs_of_one_other_set_show_its_pictures(store, mounted, monkeypatch):
     assert mounted.spec["clean"] == "a boot"
     assert not [c for c in at.caption if "trained on" in c.value]
     at.multiselect(key="models").set_value([name, store["ae"]]).run()
-    assert np.array_equal(mounted.arrays["clean"], cached.test_digits()[0][1].reshape(-1))
+    assert np.array_equal(mounted.arrays["clean"], cached.shown_digits()[0][1].reshape(-1))
     assert [c for c in at.caption if "trained on fashion-mnist" in c.value]
 
 
@@ -264,7 +264,7 @@ def rewrite(folder, config: dict) -> None:
 def test_the_browser_spoils_as_python_does(tmp_path):
     if shutil.which("node") is None:
         pytest.skip("needs node")
-    clean = cached.test_digits()[0][3:4]
+    clean = cached.shown_digits()[0][3:4]
     cases = [
         {"kind": kind, "level": level, "noisy": spoil(clean, kind, level, 5).ravel().tolist()}
         for kind in KINDS

@@ -104,8 +104,8 @@ def codes(name: str, n: int = 300) -> np.ndarray:
     [
         ("tsne", "perplexity_1", 5.0, "t-SNE, perplexity 5, seed 0"),
         ("tsne", "map_seed_1", 3, "t-SNE, perplexity 30, seed 3"),
-        ("umap", "neighbours_1", 7, "UMAP, neighbours 7, least distance 0.1, seed 0"),
-        ("umap", "min_dist_1", 0.5, "UMAP, neighbours 15, least distance 0.5, seed 0"),
+        ("umap", "neighbours_1", 7, "UMAP, neighbours 7, minimum distance 0.1, seed 0"),
+        ("umap", "min_dist_1", 0.5, "UMAP, neighbours 15, minimum distance 0.5, seed 0"),
         ("pca50-tsne", "perplexity_1", 9.0, "PCA-50 → t-SNE, perplexity 9, seed 0"),
     ],
 )
@@ -182,7 +182,7 @@ def test_neighbours_in_the_plane_are_found_by_a_tree():
     assert np.array_equal(np.sort(colours.nearest_in_plane(points, 10)), np.sort(true))
     same = colours.nearest_in_plane(np.zeros((50, 2)), 10)
     assert same.shape == (50, 10) and not (same == np.arange(50)[:, None]).any(), "no point is its own neighbour"
-    with pytest.raises(ValueError, match="more than 10 digits"):
+    with pytest.raises(ValueError, match="more than 10 images"):
         colours.nearest_in_plane(points[:10], 10)
 
 
@@ -209,11 +209,11 @@ def test_aligning_turns_the_second_map_onto_the_first(store):
 
 def test_umaps_are_drawn_together_by_one_job(store, monkeypatch):
     app = opened(align="umap")
-    assert any("must be by UMAP" in c.value for c in app.caption) and states(app) == ["ready", "ready"]
+    assert any("all made with UMAP" in c.value for c in app.caption) and states(app) == ["ready", "ready"]
     app = opened(align="umap", panes=3, space_1=store["ae"], map_1="umap", space_2=store["vae"], map_2="umap",
                  map_3="pca", neighbours_1=9, neighbours_2=20)  # fmt: skip
     assert states(app) == ["making", "making", "ready"]
-    assert {p["sub"] for p in spec(app)["panes"][:2]} == {"UMAP, neighbours 9, least distance 0.1, seed 0, together"}
+    assert {p["sub"] for p in spec(app)["panes"][:2]} == {"UMAP, neighbours 9, minimum distance 0.1, seed 0, aligned"}
     (job,) = jobs.jobs(lane=jobs.TASKS_LANE)
     assert [space for space, _checksum in job.config["together"]] == [store["ae"], store["vae"]]
     monkeypatch.setattr(map_task, "warm", lambda: None)
@@ -267,7 +267,7 @@ def test_a_selection_is_shown_with_the_mean_codes(store):
     brushed(app, selected=np.array([3, 5, 8], np.int32))
     assert "3 selected" in headings(app)
     captions = [caption for image in app.get("image") for caption in image.captions if caption]
-    assert captions[0] == "Mean of the pixels" and [c.startswith("Mean code of ") for c in captions[1:]] == [True] * 2
+    assert captions[0] == "Mean image" and [c.startswith("Mean code of ") for c in captions[1:]] == [True] * 2
     app.selectbox(key="count").set_value(500).run()
     assert headings(whole(app)) == [], "of other points nothing is selected"
 
@@ -275,7 +275,7 @@ def test_a_selection_is_shown_with_the_mean_codes(store):
 def test_neighbours_in_pixels_spaces_and_maps(store):
     app = opened(space_1=store["ae"], space_2=store["vae"], map_2="latent")
     brushed(app, point=12)
-    assert headings(app)[0].startswith("The 10 nearest of ") and headings(app)[0].endswith("number 12")
+    assert headings(app)[0].startswith("The 10 nearest neighbours of ") and headings(app)[0].endswith("number 12")
     assert app.query_params["point"] in ("12", ["12"])
     looks = [
         map_state.look_at(panes.Choice(store[f], m), "mnist-5k", 300) for f, m in (("ae", "pca"), ("vae", "latent"))
@@ -310,7 +310,7 @@ def test_a_digit_of_ones_own_lands_in_every_map(store):
     app = opened(space_1=store["vae"], space_2=panes.PIXELS, guest_own=mine)
     for i, pane in enumerate(spec(app)["panes"]):
         np.testing.assert_allclose(pane["own"], xy(app, i)[42], atol=1e-3)
-    assert headings(app) == ["The 10 nearest of your own digit"]
+    assert headings(app) == ["The 10 nearest neighbours of your own digit"]
     assert parcel(app, "atlas")[1]["own"].shape == (784,)
     looks = [map_state.look_at(panes.Choice(panes.RANDOM, "pca"), "mnist-5k", 300)]
     assert details.places(looks, mine) == [None], "random codes know no digit"
@@ -369,7 +369,10 @@ def test_codes_that_are_no_numbers(store, monkeypatch):
     app = opened(space_1=store["vae"], space_2=store["ae"], map_1="pca")
     assert states(app) == ["stopped", "ready"] and "NaN or infinity in 300 of 300" in spec(app)["panes"][0]["note"]
     brushed(app, selected=np.array([3, 5], np.int32), point=7)
-    assert headings(app) == ["2 selected", f"The 10 nearest of {map_state.labels('mnist-5k', 300)[7]}, number 7"]
+    assert headings(app) == [
+        "2 selected",
+        f"The 10 nearest neighbours of {map_state.labels('mnist-5k', 300)[7]}, number 7",
+    ]
     app.selectbox(key="map_1").set_value("tsne").run()
     assert states(whole(app)) == ["making", "ready"], "the queue will say it"
     app.selectbox(key="colour").set_value(f"error-{store['vae']}").run()

@@ -39,7 +39,7 @@ def pick(at: AppTest, kind: str, key: str):
 
 
 def digits(*numbers: int) -> np.ndarray:
-    return cached.test_digits()[0][list(numbers)]
+    return cached.shown_digits()[0][list(numbers)]
 
 
 def test_an_empty_store_says_what_to_do(empty_store):
@@ -92,7 +92,7 @@ def test_latent_arithmetic(store):
     assert len(strips(at)) == 3
     space = path_view.model_space(load_run(store["ae"]))
     result = space.steps(arithmetic(*space.encode(digits(3, 5, 8)))[None])
-    assert f"= near a {cached.test_digits()[1][result.nearest[0]]}" in strips(at)[1]
+    assert f"= near a {cached.shown_digits()[1][result.nearest[0]]}" in strips(at)[1]
     assert f"<div>{result.holes[0]:.1f}</div>" in strips(at)[1]
 
 

@@ -17,7 +17,7 @@ from aevae.exchange import run_archive
 from aevae.queue import jobs
 from aevae.run_config import fingerprint
 from aevae.store import checkpoints
-from aevae.ui.models import gallery
+from aevae.ui.models import compare_view, gallery, run_view
 
 APP = paths.ROOT / "app.py"
 
@@ -86,7 +86,7 @@ def test_filters(store):
     assert cards(at) == [store["beta_vae"]]
     at.text_input(key="models_text").set_value("").run()
     at.button_group(key="models_status").set_value("damaged").run()
-    assert cards(at) == [] and "No run fits" in texts(at.info)
+    assert cards(at) == [] and "No run matches" in texts(at.info)
 
 
 def test_damaged_and_unfinished_say_so(store):
@@ -134,7 +134,7 @@ def test_variation_fills_the_form(store):
 def test_delete_asks_first_then_is_gone(store):
     name = store["denoising"]
     at = page(run=name)
-    assert "Delete for good" in [b.label for b in at.button]
+    assert "Delete the run" in [b.label for b in at.button]
     assert (paths.runs_dir() / name).exists()
     press(at, "models_delete")
     assert not (paths.runs_dir() / name).exists()
@@ -159,12 +159,12 @@ def test_export_and_bring_in(store):
     info = checkpoints.find_run(store["vae"])
     data = run_archive.pack(info)
     checkpoints.delete_run(info)
-    at = page(view="Bring in")
+    at = page(view="Import")
     at.file_uploader(key="models_zip").set_value(("run.zip", data, "application/zip")).run()
     press(at, "models_import")
-    assert "is here now" in texts(at.success) and checkpoints.finished_run(store["vae"])
+    assert "is imported" in texts(at.success) and checkpoints.finished_run(store["vae"])
     press(at, "models_import")
-    assert "is here already" in texts(at.info) and not at.error
+    assert "is already here" in texts(at.info) and not at.error
     press(at, "models_import_show")
     assert at.query_params["run"] == store["vae"]
 
@@ -173,21 +173,21 @@ def test_bring_in_a_folder(store):
     info = checkpoints.find_run(store["vae"])
     files = [(f"{info.name} (1)/{file.name}", file.read_bytes(), "") for file in info.path.iterdir() if file.is_file()]
     checkpoints.delete_run(info)
-    at = page(view="Bring in")
+    at = page(view="Import")
     at.file_uploader(key="models_folder").set_value([f for f in files if f[0].split("/")[1] in run_archive.FILES]).run()
     press(at, "models_import")
-    assert "is here now" in texts(at.success) and checkpoints.finished_run(store["vae"])
+    assert "is imported" in texts(at.success) and checkpoints.finished_run(store["vae"])
 
 
 def test_foreign_zip_is_one_sentence(empty_store):
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("../../evil.py", "x")
-    at = page(view="Bring in")
+    at = page(view="Import")
     for data in (out.getvalue(), b"no zip at all"):
         at.file_uploader(key="models_zip").set_value(("run.zip", data, "application/zip")).run()
         press(at, "models_import")
-        assert len(at.error) == 1 and at.error[0].value.startswith("Refused:")
+        assert len(at.error) == 1 and at.error[0].value.startswith("The run was not imported:")
     assert not [f for f in paths.runs_dir().glob("*") if not f.name.startswith(".")]
 
 
@@ -237,7 +237,7 @@ def test_command_line_makes_this_very_run(family):
     options = {"latent_dim": 7, "network": "conv", "likelihood": "gaussian", "sigma": 0.3}
     options |= {"beta_vae": {"beta": 2.5, "warmup_epochs": 3.0}, "denoising": {"clip": False}}.get(family, {})
     config = tiny_config(family, epochs=3, seed=5, **options)
-    words = shlex.split(gallery.command(config))
+    words = shlex.split(run_view.command(config))
     args = cli._parser().parse_args(words[3:])
     settings = dict(pair.split("=", 1) for pair in args.set)
     for key in ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr"):
@@ -254,15 +254,15 @@ def test_hundred_runs_are_quick(store):
         shutil.copytree(source, target)
         (target / "config.json").write_text(json.dumps(config.to_dict()))
     at = page()
-    assert len(cards(at)) == gallery.PER_PAGE
+    assert len(cards(at)) == gallery.CARDS_PER_PAGE
     started = time.perf_counter()
     at.number_input(key="models_page").set_value(9).run()
     assert time.perf_counter() - started < 3
-    assert len(cards(at)) == 104 - 8 * gallery.PER_PAGE
+    assert len(cards(at)) == 104 - 8 * gallery.CARDS_PER_PAGE
 
 
 def test_differences_and_flat():
     configs = {"a": {"model": {"beta": 1, "d": 2}}, "b": {"model": {"beta": 4, "d": 2}, "seed": 0}}
-    differ, same = gallery.differences(configs)
+    differ, same = compare_view.differences(configs)
     assert [row["option"] for row in differ] == ["model.beta", "seed"] and differ[1]["a"] == "—"
     assert [row["option"] for row in same] == ["model.d"]

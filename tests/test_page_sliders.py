@@ -9,8 +9,8 @@ from streamlit.testing.v1 import AppTest
 from aevae.browser.blob import unpack
 from aevae.latent import sampling
 from aevae.runs import train_or_load
-from aevae.ui.sliders import latent_code as banks
-from aevae.ui.sliders import live_view, server_view
+from aevae.ui.shared import cached
+from aevae.ui.sliders import latent_code, live_view, server_view
 
 PAGE = "pages/explore/sliders.py"
 
@@ -52,20 +52,20 @@ def whole(app: AppTest) -> AppTest:
 
 @pytest.mark.parametrize("text", ["", "1,2", "1,2,3,4", "1,nan,3", "1,inf,3", "a,b,c", "1;2;3", "1,,3", "1e99,0,0"])
 def test_what_is_no_code_of_three_numbers_is_refused(text):
-    assert banks.parse_code(text, 3) is None
+    assert latent_code.parse_code(text, 3) is None
 
 
 def test_a_code_survives_the_link():
     z = np.array([0.12, -1.3, 0.0], np.float32)
-    assert banks.format_code(z) == "0.12,-1.3,0"
-    np.testing.assert_allclose(banks.parse_code(banks.format_code(z), 3), z)
+    assert latent_code.format_code(z) == "0.12,-1.3,0"
+    np.testing.assert_allclose(latent_code.parse_code(latent_code.format_code(z), 3), z)
 
 
 def test_sliders_reach_every_code():
     codes = np.random.default_rng(0).normal(5, [[1, 20, 0]], (500, 3)).astype(np.float32)
     for prior_std in (1.0, 0.1, 0.0):
-        near, far = banks.nominal_range(codes.mean(0), codes.std(0), prior_std)
-        low, high = banks.reach(codes, near, far)
+        near, far = latent_code.nominal_range(codes.mean(0), codes.std(0), prior_std)
+        low, high = latent_code.reach(codes, near, far)
         assert (low <= codes.min(0)).all() and (high >= codes.max(0)).all()
         assert (low <= near).all() and (high >= far).all() and (high > low).all()
 
@@ -73,17 +73,17 @@ def test_sliders_reach_every_code():
 def test_fitted_draws_have_mean_and_covariance_of_the_codes():
     rng = np.random.default_rng(1)
     codes = (rng.normal(size=(300, 2)) @ [[2, 1], [0, 0.5]] + [4, -1]).astype(np.float32)
-    draws = np.stack([banks.fitted_draw(codes, seed) for seed in range(4000)])
+    draws = np.stack([latent_code.fitted_draw(codes, seed) for seed in range(4000)])
     np.testing.assert_allclose(draws.mean(0), codes.mean(0), atol=0.12)
     np.testing.assert_allclose(np.cov(draws.T), np.cov(codes.T), atol=0.25)
-    np.testing.assert_array_equal(banks.fitted_draw(codes, 7), draws[7])
+    np.testing.assert_array_equal(latent_code.fitted_draw(codes, 7), draws[7])
 
 
 def test_density_of_the_prior():
-    here, typical = banks.prior_density(np.zeros(2, np.float32))
+    here, typical = latent_code.prior_density(np.zeros(2, np.float32))
     assert here == pytest.approx(-np.log(2 * np.pi)) and typical == pytest.approx(here - 1)
     z = np.random.default_rng(0).normal(size=(4000, 3)) * 0.1
-    each = [banks.prior_density(one, 0.1) for one in z]
+    each = [latent_code.prior_density(one, 0.1) for one in z]
     assert np.mean([here for here, _ in each]) == pytest.approx(each[0][1], abs=0.05)
     assert each[0][0] == pytest.approx(torch.distributions.Normal(0, 0.1).log_prob(torch.tensor(z[0])).sum().item())
 
@@ -105,17 +105,17 @@ def test_empty_store_says_where_to_train(empty_store):
 @pytest.mark.parametrize("family", ["ae", "denoising", "vae", "beta_vae"])
 def test_every_family_has_its_bank(store, family):
     app = open_dead(whole(served(store[family])))
-    bank = banks.open_bank(store[family])
+    bank = latent_code.open_bank(store[family])
     assert len(code(whole(app))) == 3
-    np.testing.assert_allclose(code(app), banks.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(code(app), latent_code.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("live", [True, False])
 def test_start_buttons_and_seed(store, live):
     app = opened(store["ae"], live)
-    bank = banks.open_bank(store["ae"])
+    bank = latent_code.open_bank(store["ae"])
     zero = app.button(key="start_zero").click().run().session_state["z"]
-    assert zero == banks.format_code(banks.clip(np.zeros(3), bank))
+    assert zero == latent_code.format_code(latent_code.clip(np.zeros(3), bank))
     first = app.button(key="start_prior").click().run().session_state["z"]
     second = app.button(key="start_prior").click().run().session_state["z"]
     assert first != second and app.number_input(key="draw").value == 2
@@ -166,7 +166,7 @@ def test_the_code_outlives_the_page(store):
 def test_pair_of_dimensions_and_grid(store):
     app = served(store["vae"])
     x, y = app.selectbox(key="dim_x"), app.selectbox(key="dim_y")
-    assert [x.value, y.value] == banks.open_bank(store["vae"]).order[:2].tolist()
+    assert [x.value, y.value] == latent_code.open_bank(store["vae"]).order[:2].tolist()
     app.segmented_control(key="spacing").set_value("prior").run()
     whole(app)
     app.selectbox(key="dim_x").set_value(y.value).run()
@@ -176,13 +176,13 @@ def test_pair_of_dimensions_and_grid(store):
 def test_a_place_of_the_plane_becomes_the_code(store):
     import streamlit as st
 
-    bank = banks.open_bank(store["vae"])
+    bank = latent_code.open_bank(store["vae"])
     z = np.array([0.0, 1.0, 2.0], np.float32)
     xs, ys = server_view.grid_lines(bank, (0, 2), 5, by_prior=False)
     assert server_view.grid_sheet(bank, z, (0, 2), xs, ys)[:4] == b"\x89PNG" == server_view.strips(bank, z, [0, 1])[:4]
-    st.session_state[banks.CODE] = "0,1,2"
-    banks.place((0, 2), (1.5, -1.5), bank)
-    assert st.session_state[banks.CODE] == "1.5,1,-1.5"
+    st.session_state[latent_code.CODE] = "0,1,2"
+    latent_code.place((0, 2), (1.5, -1.5), bank)
+    assert st.session_state[latent_code.CODE] == "1.5,1,-1.5"
 
 
 # -- live
@@ -190,12 +190,12 @@ def test_a_place_of_the_plane_becomes_the_code(store):
 
 def test_the_browser_gets_the_bank(store):
     app = whole(opened(store["vae"]))
-    bank = banks.open_bank(store["vae"])
+    bank = latent_code.open_bank(store["vae"])
     spec, arrays = parcel(app, "bank")
     assert sorted(arrays["order"]) == [0, 1, 2] and spec["alive"] == len(bank.alive)
     assert arrays["order"][: spec["alive"]].tolist() == bank.alive
-    np.testing.assert_allclose(arrays["z"], banks.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(arrays["home"], banks.clip(bank.codes[0], bank), rtol=1e-6)
+    np.testing.assert_allclose(arrays["z"], latent_code.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(arrays["home"], latent_code.clip(bank.codes[0], bank), rtol=1e-6)
     np.testing.assert_allclose([arrays["soft_low"], arrays["soft_high"]], [[-2] * 3, [2] * 3])
     assert [m["run"] for m in spec["models"]] == [store["vae"]]
     assert not [s for s in app.slider if s.key and s.key.startswith("z_")]
@@ -205,21 +205,21 @@ def test_the_browser_gets_the_bank(store):
 
 def test_without_a_prior_the_usual_range_is_that_of_the_codes(store):
     spec, arrays = parcel(opened(store["ae"]), "bank")
-    codes = banks.open_bank(store["ae"]).codes
+    codes = latent_code.open_bank(store["ae"]).codes
     np.testing.assert_allclose(arrays["soft_high"], codes.mean(0) + 2 * codes.std(0), rtol=1e-4)
     assert spec["gauge"]["prior"] is None
 
 
 def test_the_gauge_holds_nine_of_ten_draws_of_the_prior(store):
-    low, high = live_view.gauge(banks.open_bank(store["vae"]))["prior"]
+    low, high = live_view.gauge(latent_code.open_bank(store["vae"]))["prior"]
     norms = np.linalg.norm(np.random.default_rng(0).standard_normal((50_000, 3)), axis=1)
     assert ((norms >= low) & (norms <= high)).mean() == pytest.approx(0.9, abs=0.01)
 
 
 def test_another_prior_is_the_measure_of_everything(store):
     """s0 = 0.1: range, comfortable range, draws, grid lines and the gauge are a tenth of those of N(0, I)."""
-    narrow = banks.open_bank(train_or_load(tiny_config("vae", prior_std=0.1), "cpu").name)
-    unit = banks.open_bank(store["vae"])
+    narrow = latent_code.open_bank(train_or_load(tiny_config("vae", prior_std=0.1), "cpu").name)
+    unit = latent_code.open_bank(store["vae"])
     assert (narrow.prior, unit.prior) == (0.1, 1.0)
     assert narrow.far == pytest.approx(0.1 * unit.far) and live_view.comfort(narrow)[1] == pytest.approx(
         np.full(3, 0.2)
@@ -230,9 +230,9 @@ def test_another_prior_is_the_measure_of_everything(store):
     assert gauges[0]["prior"] == pytest.approx([0.1 * norm for norm in gauges[1]["prior"]])
     assert (gauges[0]["std"], gauges[1]["std"]) == (0.1, 1.0)
     app = opened(narrow.name).button(key="start_prior").click().run()
-    drawn = banks.parse_code(whole(app).session_state["z"], 3)
+    drawn = latent_code.parse_code(whole(app).session_state["z"], 3)
     assert drawn == pytest.approx(0.1 * sampling.prior(1, 3, 1)[0], abs=1e-3)
-    assert "N(0, 0.1² I)" in banks.norm_note(drawn, narrow)
+    assert "N(0, 0.1² I)" in latent_code.norm_note(drawn, narrow)
 
 
 def test_models_beside(store):
@@ -250,7 +250,7 @@ def test_models_beside(store):
 
 def test_the_pad_follows_its_choices(store):
     app = whole(opened(store["vae"]))
-    bank = banks.open_bank(store["vae"])
+    bank = latent_code.open_bank(store["vae"])
     spec, arrays = parcel(app, "pad")
     assert spec["dims"] == bank.order[:2].tolist() and spec["behind"] == "codes"
     np.testing.assert_allclose(arrays["codes"], bank.codes, atol=5e-3)
@@ -265,7 +265,7 @@ def test_the_pad_follows_its_choices(store):
 
 def test_a_plane_through_three_digits(store):
     app = opened(store["vae"], plane="digits")
-    bank = banks.open_bank(store["vae"])
+    bank = latent_code.open_bank(store["vae"])
     spec, arrays = parcel(whole(app), "pad")
     numbers = [app.number_input(key=f"corner_{letter}").value for letter in "abc"]
     assert len(set(spec["three"])) == 3 and [bank.labels[i] for i in numbers] == [0, 1, 7]
@@ -283,29 +283,29 @@ def test_a_plane_through_a_digit_of_ones_own(store):
     app = opened(store["vae"], plane="digits", corner_c_own=own)
     arrays = parcel(whole(app), "pad")[1]
     assert (arrays["three_pictures"][2] == 255 * own[0]).all()
-    code = banks.cached.run(store["vae"]).encode(own[None])[0]
+    code = cached.run(store["vae"]).encode(own[None])[0]
     np.testing.assert_allclose(arrays["three"][2], code, rtol=1e-4, atol=1e-5)
 
 
 def test_a_chosen_digit_reaches_bank_and_pad(store):
     app = opened(store["vae"])
     app.number_input(key="digit").set_value(17).run()
-    bank = banks.open_bank(store["vae"])
-    np.testing.assert_allclose(parcel(whole(app), "bank")[1]["home"], banks.clip(bank.codes[17], bank), rtol=1e-6)
+    bank = latent_code.open_bank(store["vae"])
+    np.testing.assert_allclose(parcel(whole(app), "bank")[1]["home"], latent_code.clip(bank.codes[17], bank), rtol=1e-6)
     from aevae.ui.shared import cached
 
-    picture = cached.test_digits()[0][17]
+    picture = cached.shown_digits()[0][17]
     np.testing.assert_array_equal(parcel(app, "pad")[1]["picture"], np.rint(picture.ravel() * 255))
 
 
 def test_a_letter_sets_the_code_and_is_acknowledged(store):
     import streamlit as st
 
-    bank = banks.open_bank(store["vae"])
+    bank = latent_code.open_bank(store["vae"])
     live_view.receive({"z": [0.5, -1, 2.0], "n": 3}, bank, "bank")
     live_view.receive({"z": [0.5, -99, 2.0], "n": 4}, bank, "pad")
     assert st.session_state["z"].split(",")[0] == "0.5" and float(st.session_state["z"].split(",")[1]) > -99
-    assert st.session_state[live_view.READ] == {"bank": 3, "pad": 4}
+    assert st.session_state[live_view.LAST_MESSAGES] == {"bank": 3, "pad": 4}
 
 
 @pytest.mark.parametrize(
@@ -331,11 +331,14 @@ def test_a_letter_sets_the_code_and_is_acknowledged(store):
 def test_hostile_letters_change_nothing(store, z):
     import streamlit as st
 
-    bank = banks.open_bank(store["vae"])
+    bank = latent_code.open_bank(store["vae"])
     st.session_state["z"] = "0.5,1,2"
     for n in (None, -1, 2.5, "7", True, 2**60, [1]):
         live_view.receive({"z": z, "n": n}, bank, "bank")
-        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(live_view.READ, {}).get("bank") in (None, 3)
+        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(live_view.LAST_MESSAGES, {}).get("bank") in (
+            None,
+            3,
+        )
 
 
 @pytest.mark.parametrize("model", ["vae", "ae"])

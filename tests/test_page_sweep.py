@@ -1,4 +1,4 @@
-"""Several at once on the Train page: lists become runs, watched as one, ending as a picture of what a code buys."""
+"""Several runs at once on the Train page: lists become runs, watched as one, with their rate and distortion."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ from aevae.models import family_class
 from aevae.queue import jobs, worker
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
-from aevae.ui.train import form, sweep
+from aevae.ui.train import fields, form, sweep_runs
 
 BETA = {f.name: f for f in dataclasses.fields(family_class("beta_vae").Config)}
 
@@ -55,7 +55,7 @@ def charts(at) -> list[dict]:
      ("hidden", "1e2", [100])],
 )  # fmt: skip
 def test_a_list_is_read(name, text, values):
-    found = form.parse_list(BETA[name], text)
+    found = fields.parse_list(BETA[name], text)
     assert found == values and [type(v) for v in found] == [type(BETA[name].default)] * len(values)
 
 
@@ -64,7 +64,7 @@ def test_a_list_is_read(name, text, values):
 )
 def test_what_the_link_asks_for_is_not_folded_away(empty_store, link, open_):
     at = page(train_family="beta_vae", **link)
-    folded = lambda: not next(e for e in at.expander if e.label == "Several at once").proto.expanded  # noqa: E731
+    folded = lambda: not next(e for e in at.expander if e.label == "Several runs at once").proto.expanded  # noqa: E731
     assert folded() != open_
     at.text_input(key="train_list_latent_dim").set_value("2, 3").run().run()
     assert not folded()
@@ -80,7 +80,7 @@ def test_a_grid_is_every_combination_and_seed():
     ]  # fmt: skip
     assert form.grid(config, {}) == [config]
     assert len(form.grid(config, {"beta": list(range(8))}, 8)) == 64
-    with pytest.raises(ValueError, match="at most 64 runs at once, these lists make 72"):
+    with pytest.raises(ValueError, match="at most 64 runs, these lists give 72"):
         form.grid(config, {"beta": list(range(9))}, 8)
 
 
@@ -103,7 +103,7 @@ def test_lists_of_the_form_become_one_sweep(empty_store):
     ("lists", "sentence"),
     [({"beta": "1, x"}, "Beta must be a number, got 'x'"), ({"beta": "1, -1"}, "Beta must be in 0.0..1000.0, got -1.0"),
      ({"latent_dim": "2, 2.5"}, "Latent_dim must be a whole number, got 2.5"),
-     ({"hidden": ",".join(map(str, range(1, 66)))}, "At most 64 runs at once, these lists make 65")],
+     ({"hidden": ",".join(map(str, range(1, 66)))}, "A sweep may have at most 64 runs, these lists give 65")],
 )  # fmt: skip
 def test_a_wrong_list_is_one_sentence(empty_store, lists, sentence):
     at = page(train_family="beta_vae", **{f"train_list_{name}": text for name, text in lists.items()})
@@ -123,10 +123,8 @@ def test_what_is_here_is_not_trained_again(empty_store):
     trained([config])
     link = {"train_family": "vae", "train_limit": "100", "train_hidden": "8", "train_epochs": "1"}
     at = page(**link, train_list_latent_dim="2,3")
-    assert (
-        "1 of them are here" in texts(at.caption)
-        and at.button(key="train_start").label == "Train the one that is missing"
-    )
+    assert "1 of them are already here" in texts(at.caption)
+    assert at.button(key="train_start").label == "Train the missing run"
     trained([dataclasses.replace(config, model=dataclasses.replace(config.model, latent_dim=3))])
     at.run()
     assert "train_start" not in keys(at) and "nothing to train" in texts(at.success)
@@ -255,7 +253,7 @@ def test_a_sweep_is_one_row_of_the_queue(empty_store):
 
 @pytest.mark.parametrize(
     ("link", "kind", "words"),
-    [("../../etc", "warning", "a sweep that cannot be"), ("0123456789ab-0123456789ac", "info", "None of the runs")],
+    [("../../etc", "warning", "no valid sweep"), ("0123456789ab-0123456789ac", "info", "None of the runs")],
 )
 def test_a_sweep_that_cannot_be(empty_store, link, kind, words):
     assert words in texts(getattr(page(sweep=link), kind))
@@ -264,7 +262,7 @@ def test_a_sweep_that_cannot_be(empty_store, link, kind, words):
 def test_what_is_missing_of_a_link_is_said(store):
     name = store["vae"]
     at = page(sweep=f"{name[-12:]}-0123456789ab")
-    assert "1 of the runs of this link are not here" in texts(at.caption)
+    assert "1 of the runs in this link are not here" in texts(at.caption)
 
 
 @pytest.mark.parametrize("file", ["history.jsonl", "metrics.json", "config.json", "state.json", "model.safetensors"])
@@ -280,27 +278,27 @@ def test_half_a_run_never_breaks_it(store, file, content):
 
 def test_what_varies_and_its_colours():
     made = form.grid(tiny_config("beta_vae"), {"latent_dim": [2, 10], "beta": [1.0, 4.0, 16.0]}, 2)
-    found = [sweep.Member(c.name, c.to_dict(), None, None, []) for c in made]
-    assert sweep.varied([m.config for m in found]) == ["beta", "latent_dim"]
-    curves = sweep.curves(found)
+    found = [sweep_runs.Member(c.name, c.to_dict(), None, None, []) for c in made]
+    assert sweep_runs.varied_options([m.config for m in found]) == ["beta", "latent_dim"]
+    curves = sweep_runs.curves_of(found)
     assert {(c.name, c.colour, c.dash) for c in curves} == {
         (f"β = {b:g}, d = {d}", i / 2, j) for i, b in enumerate((1, 4, 16)) for j, d in enumerate((2, 10))
     }
-    assert len(set(sweep.names_of(found).values())) == 12
+    assert len(set(sweep_runs.labels_of(found).values())) == 12
 
 
 def member(part, left=None, state="running", pace="go"):
     progress = {"step": part * 100, "steps": 100} | ({"seconds_left": left} if left is not None else {})
     job = jobs.Job(1, "", "", {}, "cpu", state, 1, "", False, 0, 0, None, 0, progress, "", "", pace)
-    return sweep.Member("", {}, job, None, [])
+    return sweep_runs.Member("", {}, job, None, [])
 
 
 def test_time_left():
-    assert sweep.seconds_left([member(0.5, 10.0), member(0.5, 12.0)]) == 12
+    assert sweep_runs.seconds_left([member(0.5, 10.0), member(0.5, 12.0)]) == 12
     # two took 24 s so far as they need; two more, that wait, need as long
-    assert sweep.seconds_left([member(0.5, 12.0)] * 2 + [member(0, state="queued")] * 2) == pytest.approx(12 + 24)
-    assert sweep.seconds_left([member(0)]) is None
-    assert sweep.seconds_left([member(0.5, 12.0, pace="pause")]) is None
+    assert sweep_runs.seconds_left([member(0.5, 12.0)] * 2 + [member(0, state="queued")] * 2) == pytest.approx(12 + 24)
+    assert sweep_runs.seconds_left([member(0)]) is None
+    assert sweep_runs.seconds_left([member(0.5, 12.0, pace="pause")]) is None
 
 
 # -- the figures -----------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from aevae.queue import estimates, jobs, worker
 from aevae.reporting import report
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
-from aevae.ui.train import costs, form, run_panel
+from aevae.ui.train import costs, run_panel
 
 APP = paths.ROOT / "app.py"
 
@@ -380,7 +380,7 @@ def player(at: AppTest, which: int = 0) -> tuple[dict, dict]:
 
 def test_a_browser_that_cannot_play_gets_a_sheet(store):
     at = open_page("pages/lab/train.py", None, False, job=store["vae"])
-    assert not at.exception and not at.main.get("bidi_component") and "lacks something" in texts(at.caption)
+    assert not at.exception and not at.main.get("bidi_component") and "lacks a function" in texts(at.caption)
     slider = next(s for s in at.select_slider if s.label == "Epoch shown")
     assert slider.value == "1"
     slider.set_value("0.25").run()
@@ -547,7 +547,7 @@ def test_cost_scales_and_knows_sizes(empty_store):
      (1500, "about 20 min"), (7300, "about 2 h")],
 )  # fmt: skip
 def test_duration(seconds, text):
-    assert form.duration(seconds) == text
+    assert costs.duration(seconds) == text
 
 
 def test_lines_leave_out_what_is_foreign(tmp_path):
@@ -555,7 +555,7 @@ def test_lines_leave_out_what_is_foreign(tmp_path):
         '{"epoch": 0, "test": {"recon": 1.5, "bad": "x"}}\n{"epoch": "1", "test": {}}\n'
         '{"epoch": 2, "test": {"recon": NaN}, "train": []}\n'
     )
-    assert run_panel.lines(tmp_path) == [
+    assert run_panel.read_history(tmp_path) == [
         {"epoch": 0, "test": {"recon": 1.5}},
         {"epoch": 2, "train": {}, "test": {}},
     ]

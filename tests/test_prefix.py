@@ -37,7 +37,7 @@ def test_no_route_is_given_to_the_server_without_that_path():
 
 
 def test_no_module_asks_for_an_address_from_the_root_of_the_host():
-    for file in component._files("js"):
+    for file in component.MODULES.values():
         assert not re.search(r"""(fetch|import|URL)\(\s*["'`]/""", file.read_text("utf-8")), file.name
 
 

@@ -19,7 +19,7 @@ from aevae.queue import jobs
 from aevae.store import checkpoints
 from aevae.ui.embeddings import details
 from aevae.ui.film import film_view
-from aevae.ui.shared import cached, opening, run_picker
+from aevae.ui.shared import cached, markdown, opening, run_picker
 
 ANIMALS = ("Ant", "Bee, small", "=Cat")
 
@@ -188,4 +188,4 @@ def test_a_name_from_outside_stays_one_line_of_the_projector():
 def test_titles():
     assert datasets.title_of("kmnist") == "kmnist"
     assert datasets.title_of("images:/gone/holiday.zip") == "own pictures (holiday.zip)"
-    assert not re.search(r"[<\[*]", run_picker.plain(datasets.title_of("images:/gone/<b>*[x]")))
+    assert not re.search(r"[<\[*]", markdown.strip(datasets.title_of("images:/gone/<b>*[x]")))

@@ -119,7 +119,7 @@ def test_the_server_knows_the_menu_before_the_first_session():
 def test_the_first_page_needs_no_torch(shelf):
     code = (
         "from streamlit.testing.v1 import AppTest\nimport sys\nfrom aevae.ui.frame import layout\n"
-        "layout.WARM_UP_AFTER = 600\n"
+        "layout.WARM_UP_AFTER_SECONDS = 600\n"
         "at = AppTest.from_file('app.py', default_timeout=60).run()\n"
         "assert not at.exception, at.exception\n"
         "print('torch' in sys.modules)"
@@ -192,7 +192,7 @@ def test_a_link_means_the_same_run_when_another_one_has_its_label(shelf):
     label = run_picker.run_label(next(run for run in list_runs() if run.name == first))
     at = AppTest.from_function(choose_one)
     at.query_params["model"] = label
-    assert "several models here are called so" in at.run().info[0].value
+    assert "several models here have this name" in at.run().info[0].value
     at = AppTest.from_function(choose_one)
     at.query_params["model"] = f"{label} · {second[-12:-6]}"
     assert at.run().text[0].value == second and not at.info
@@ -211,7 +211,7 @@ def test_a_run_that_is_deleted_is_said_to_be(shelf):
     shutil.rmtree(shelf / "runs" / first)
     cached.runs.clear()
     at.run()
-    assert at.text[0].value == second and "no longer here" in at.info[0].value and address(at) == [second]
+    assert at.text[0].value == second and "not here any more" in at.info[0].value and address(at) == [second]
 
 
 GERMAN = {"salt and pepper": "Salz und Pfeffer", "masking": "maskierend", "shipped": "mitgeliefert"}
@@ -233,7 +233,7 @@ def test_links_hold_across_languages(shelf, monkeypatch, language):
     titles = [text if language == "en" else GERMAN[text] for text in ("salt and pepper", "masking")]
     show = dict(zip(("salt_and_pepper", "masking"), titles, strict=True)).get
     for asked in ("salt_and_pepper", "salt and pepper"):
-        assert urls.meant(asked, ["salt_and_pepper", "masking"], show) == "salt_and_pepper"
+        assert urls.match_option(asked, ["salt_and_pepper", "masking"], show) == "salt_and_pepper"
 
 
 # -- choosing a model ------------------------------------------------------------------------------------------------
@@ -296,7 +296,7 @@ def test_a_page_says_when_a_model_has_seen_the_digits(shelf):
     put_run(shelf / "runs", seed=3, name="mnist-5k")
     put_run(shelf / "runs", seed=4, name="kmnist")
     notes = [run_picker.seen_note(run) for run in sorted(list_runs(), key=lambda r: r.config["seed"])]
-    assert "training pictures" in notes[0]
+    assert "has seen the digits" in notes[0]
     assert notes[1] is None
     assert notes[2] is None
     assert "kmnist" in notes[3]
@@ -315,9 +315,9 @@ def choose_digit():
 
 
 def test_the_digit_is_in_the_link():
-    from aevae.ui.shared.cached import test_digits
+    from aevae.ui.shared.cached import shown_digits
 
-    images, labels = test_digits()
+    images, labels = shown_digits()
     assert images.shape == (1000, 1, 28, 28)
     assert (images.min(), images.max()) == (0, 1)
     at = AppTest.from_function(choose_digit)
@@ -348,7 +348,9 @@ def test_a_handful_is_of_the_class_asked_for_and_keeps_the_chosen_one():
 
 def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
     grids = []
-    monkeypatch.setattr(picker.canvas, "pick_cell", lambda *_args, **shown: grids.append(shown))
+    monkeypatch.setattr(
+        picker.canvas, "pick_cell", lambda _key, sheet, **shown: grids.append(shown | {"names": sheet.names})
+    )
     at = AppTest.from_function(choose_digit).run()
     at.pills(key="digit_class").set_value(4).run()
     label, number = at.text[0].value.split()[-2:]
@@ -369,12 +371,12 @@ def test_choosing_a_class_chooses_its_first_digit(monkeypatch):
 def point_at():
     import streamlit as st
 
-    from aevae.ui.digit.canvas import pick_cell, plane
+    from aevae.ui.digit.canvas import Plane, Sheet, pick_cell, show_plane
     from aevae.ui.shared.image_sheets import raw_sheet
 
-    st.text(str(plane("map", extent=(-3, 3, -3, 3), label="map")))
-    sheet = raw_sheet(st.session_state["pictures"], 4)
-    st.text(str(pick_cell("cells", sheet, 2, 4, count=6, default=1, label="digits")))
+    st.text(str(show_plane("map", Plane("map", (-3, 3, -3, 3)))))
+    sheet = Sheet(raw_sheet(st.session_state["pictures"], 4), 2, 4, count=6)
+    st.text(str(pick_cell("cells", sheet, default=1, label="digits")))
 
 
 def test_a_choice_outlives_the_page():
@@ -390,9 +392,7 @@ def test_a_choice_outlives_the_page():
     assert at.run().text[1].value == "None"
 
 
-@pytest.mark.parametrize(
-    "sent", [None, "x", {"x": 1}, {"x": "a", "y": 0}, {"x": float("nan"), "y": 0}, {"x": 9, "y": 0}]
-)
+@pytest.mark.parametrize("sent", [{}, {"x": 1}, {"x": "a", "y": 0}, {"x": float("nan"), "y": 0}, {"x": 9, "y": 0}])
 def test_what_the_browser_sends_is_checked(sent):
     assert canvas._inside(sent, (-3, 3, 3, -3)) is None
     assert canvas._inside({"x": 1, "y": 2}, (-3, 3, 3, -3)) == (1.0, 2.0)
@@ -400,7 +400,7 @@ def test_what_the_browser_sends_is_checked(sent):
 
 def test_a_cloud_of_the_wrong_shape_is_refused():
     with pytest.raises(ValueError, match=r"points must be \(N, 2\)"):
-        canvas.plane("bad", points=np.zeros((3, 3)), label="x")
+        canvas.show_plane("bad", canvas.Plane("x", (0, 1, 0, 1), points=np.zeros((3, 3))))
 
 
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node")

@@ -19,7 +19,7 @@ from aevae.queue.worker import Worker
 from aevae.store import checkpoints
 from aevae.ui.frame import access, monitoring
 from aevae.ui.shared import cached
-from aevae.ui.train import run_panel
+from aevae.ui.train.jobs import state_text
 
 PASSCODE = "four swans"
 NVIDIA = "#!/bin/sh\necho '1024, 81559'\necho '0, 81559'\n"
@@ -62,11 +62,11 @@ def test_an_answer_lasts_from_the_press_to_the_end_of_the_run(counts, clock):
     turn = monitoring.Turn()
     for press, wait in ((1000.0, 0.25), (2000.0, 1.2)):
         clock[0] = press
-        turn.asked(asked())
-        turn.answered(ForwardMsg(ref_hash="x").SerializeToString())
+        turn.on_request(asked())
+        turn.on_response(ForwardMsg(ref_hash="x").SerializeToString())
         clock[0] += wait
-        turn.answered(ended())
-    turn.answered(ended())  # nobody asked
+        turn.on_response(ended())
+    turn.on_response(ended())  # nobody asked
     assert sorted(seconds for _when, seconds in counts.latest) == pytest.approx([0.25, 1.2])
     found = numbers()
     bucket = {bound: found["aevae_answer_seconds_bucket", "press", str(bound)] for bound in (0.2, 0.3, 1.0, 1.5)}
@@ -78,41 +78,41 @@ def test_an_answer_lasts_from_the_press_to_the_end_of_the_run(counts, clock):
 
 def test_a_run_that_begins_anew_is_no_answer_and_a_second_press_waits_since_the_first(counts, clock):
     turn = monitoring.Turn()
-    turn.asked(asked())
+    turn.on_request(asked())
     clock[0] += 1
-    turn.asked(asked())
-    turn.answered(ended(ForwardMsg.FINISHED_EARLY_FOR_RERUN))
+    turn.on_request(asked())
+    turn.on_response(ended(ForwardMsg.FINISHED_EARLY_FOR_RERUN))
     clock[0] += 1
-    turn.answered(ended())
+    turn.on_response(ended())
     assert [seconds for _when, seconds in counts.latest] == [2.0]
 
 
 def test_a_page_that_looks_again_is_counted_apart_and_a_press_meanwhile_is_a_press(counts, clock):
     turn = monitoring.Turn()
-    turn.asked(asked(look=True))
+    turn.on_request(asked(look=True))
     clock[0] += 3
-    turn.answered(ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY))
+    turn.on_response(ended(ForwardMsg.FINISHED_FRAGMENT_RUN_SUCCESSFULLY))
     assert numbers()["aevae_answer_seconds_sum", "look"] == 3 and not counts.latest
-    turn.asked(asked(look=True))
+    turn.on_request(asked(look=True))
     clock[0] += 3
-    turn.asked(asked())
+    turn.on_request(asked())
     clock[0] += 1
-    turn.answered(ended())
+    turn.on_response(ended())
     assert [seconds for _when, seconds in counts.latest] == [1.0]
 
 
 @pytest.mark.parametrize("letter", [None, b"", b"\xff\xff\xff", BackMsg(stop_script=True).SerializeToString()])
 def test_other_letters_ask_for_nothing(counts, letter):
     turn = monitoring.Turn()
-    turn.asked(letter)
-    turn.answered(ended())
+    turn.on_request(letter)
+    turn.on_response(ended())
     assert not counts.latest
 
 
 def test_pages_look_again_less_often_where_many_are_open(counts):
     assert monitoring.beat() == 1.0
     counts.sessions = 30
-    assert monitoring.beat() == pytest.approx(30 / monitoring.LOOKS) and monitoring.beat(5.0) == 5.0
+    assert monitoring.beat() == pytest.approx(30 / monitoring.POLLS_PER_SECOND) and monitoring.beat(5.0) == 5.0
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
@@ -200,7 +200,7 @@ def test_a_job_begins_when_all_before_it_have_ended(empty_store):
     with jobs.opened() as db:
         db.execute("UPDATE jobs SET state = 'running', progress = '{\"seconds_left\": 4.5}' WHERE id = 1")
     assert [job.starts_in for job in jobs.jobs()] == [None, 4.5, 24.5]
-    assert run_panel.state_text(jobs.jobs()[2]) == "waits, number 2 in the queue, begins in about 20 s"
+    assert state_text(jobs.jobs()[2]) == "waiting, number 2 in the queue, starts in about 20 s"
 
 
 def test_a_sweep_runs_side_by_side_so_it_is_waited_for_once(empty_store):
@@ -216,7 +216,7 @@ def test_nobody_knows_behind_a_job_that_is_paused_or_that_says_nothing(empty_sto
     assert [job.starts_in for job in jobs.jobs()] == [0.0, 10.0, None]
     jobs.pace(first.id, "pause")
     assert [job.starts_in for job in jobs.jobs()] == [0.0, None, None]
-    assert run_panel.state_text(jobs.jobs()[1]) == "waits, number 2 in the queue"
+    assert state_text(jobs.jobs()[1]) == "waiting, number 2 in the queue"
 
 
 def test_a_run_that_is_resumed_is_expected_to_take_what_was_left(empty_store):
@@ -285,8 +285,8 @@ def test_a_figure_is_drawn_once_for_all_who_see_it(empty_store):
         return len(drawn)
 
     points = np.arange(3.0)
-    assert [cached.drawn(chart, points, title=t) for t in ("a", "b", "a")] == [1, 2, 1]
-    assert cached.drawn(chart, points + 1, title="a") == 3
+    assert [cached.figure(chart, points, title=t) for t in ("a", "b", "a")] == [1, 2, 1]
+    assert cached.figure(chart, points + 1, title="a") == 3
 
 
 def test_the_server_computes_on_one_thread_a_session():

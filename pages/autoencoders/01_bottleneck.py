@@ -8,48 +8,57 @@ import streamlit as st
 from aevae import datasets
 from aevae.figures.palette import family_title
 from aevae.ui.i18n import _
-from aevae.ui.labs import bottleneck as parts
+from aevae.ui.labs import bottleneck as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import cached, url_values
 
 template.begin(__doc__)
-k = url_values.numbers(parts.KEPT)["kept"]
-runs = [run for run in cached.finished(parts.FAMILIES) if run.dataset in datasets.DIGITS]
-found = cached.principal(parts.MOST)
-left = found.errors(cached.test_digits()[0].reshape(-1, 784))
-parts.through(runs, found, left, k)
-st.plotly_chart(parts.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
-parts.missing(runs)
-parts.holes()
-told = _("With {} numbers PCA leaves a squared error of **{:.1f}**, {:.0%} of the variance {:.1f}.").format(
+k = url_values.numbers(lab.KEPT)["kept"]
+runs = [run for run in cached.finished(lab.FAMILIES) if run.dataset in datasets.DIGITS]
+found = cached.principal(lab.MAX_COMPONENTS)
+left = found.errors(cached.shown_digits()[0].reshape(-1, 784))
+lab.through(runs, found, left, k)
+st.plotly_chart(lab.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
+lab.missing(runs)
+lab.holes()
+told = _("With {} dimensions, PCA leaves a squared error of **{:.1f}**. This is {:.0%} of the variance {:.1f}.").format(
     k, left[k], left[k] / left[0], left[0]
 )
 if fits := [run for run in runs if run.latent_dim <= k]:
-    best = min(fits, key=lambda run: parts.error_of(run.name))
+    best = min(fits, key=lambda run: lab.error_of(run.name))
     told += " " + _("{}, with {}: **{:.1f}**.").format(
-        family_title(best.family), best.latent_dim, parts.error_of(best.name)
+        family_title(best.family), best.latent_dim, lab.error_of(best.name)
     )
 template.end(
     notice=[
-        _("With few numbers the network beats PCA by far: its surface may be curved, PCA's is flat."),
-        _("With 32 numbers the AE leaves a quarter of PCA's error. PCA needs more than 64 numbers to leave as little."),
-        _("A code drawn at random need not be a digit: nobody asked a plain AE to fill its space."),
+        _(
+            "With few dimensions the network is far better than PCA: its surface may be curved, the surface of PCA is "
+            "flat."
+        ),
+        _(
+            "With 32 dimensions the AE leaves a quarter of PCA's error. PCA needs more than 64 dimensions to leave as "
+            "little."
+        ),
+        _(
+            "A random code need not decode to a digit: no term in the objective of a plain AE fills the space between "
+            "its codes."
+        ),
     ],
     tries=[
-        _("Move the slider to 2. Which digits does PCA confuse, which the AE?"),
-        _("Find the number of components with which PCA equals the AE of two numbers."),
+        _("Move the slider to 2. Which digits does PCA confuse? Which digits does the AE confuse?"),
+        _("Find the number of components with which PCA is as good as the AE with two dimensions."),
         _(
-            "The known failure: under **Holes** point between the clusters of an AE's plane, or sample codes from "
-            "N(0, I): nearly all decode to a 3 or an 8. Then choose a VAE of two numbers. Its codes follow N(0, I): "
-            "the samples show more kinds of digits."
+            "The known failure: under **Holes**, point between the clusters of an AE's plane, or sample codes from "
+            "N(0, I): nearly all decode to a 3 or an 8. Then choose a VAE with two dimensions. Its codes follow N(0, "
+            "I): the samples show more kinds of digits."
         ),
     ],
     formula=r"\min_{f,\,g}\ \frac1N\sum_i \lVert x_i - g(f(x_i))\rVert^2,\qquad f:\mathbb R^{784}\to\mathbb R^{d}",
     numbers=told,
     more=_(
-        "The best *linear* autoencoder is PCA: keep the d directions of largest variance. A network with bends in it "
-        "can follow a curved sheet of digits, so that two of its numbers say more than two of PCA's. The error falls "
-        "with d in both; how fast tells how many ways digits differ in."
+        "The best *linear* autoencoder is PCA: it keeps the d directions of largest variance. A network with "
+        "nonlinear layers can follow a curved sheet of digits, so two of its dimensions say more than two of PCA's. "
+        "The error falls with d in both. The speed of this fall shows in how many ways digits differ."
     ),
     sources="Baldi & Hornik 1989; Hinton & Salakhutdinov 2006",
 )

@@ -1,4 +1,4 @@
-"""PCA and the linear AE: What does a network without bends find?
+"""PCA and the linear AE: What does a network without nonlinear layers learn?
 
 icon: 360
 """
@@ -8,7 +8,7 @@ import streamlit as st
 
 from aevae.latent import rotation
 from aevae.ui.i18n import _
-from aevae.ui.labs import pca as parts
+from aevae.ui.labs import pca as lab
 from aevae.ui.labs import template
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker
@@ -19,55 +19,64 @@ with left:
     name = run_picker.pick_model("linear", families=("linear_ae",), label=_("Linear autoencoder"))
 d = cached.run(name).latent_dim
 with st.spinner(_("Principal components of 4,000 digits")):
-    both = parts.affine(name, d)
+    both = lab.affine(name, d)
 with right:
     basis = address.pick(
-        st.segmented_control, _("Directions of"), parts.BASES, default="pca", required=True, key="basis",
+        st.segmented_control, _("Directions of"), lab.BASES, default="pca", required=True, key="basis",
         format_func={"pca": _("PCA"), "linear_ae": _("the trained network")}.get,
     )  # fmt: skip
 if problem := component.trouble([]):
     st.caption(problem)
     shown = both[basis][1]
     image_sheets.show(0.5 + shown.reshape(-1, 28, 28) / (2 * np.abs(shown).max()), 10, alt=_("The directions"))
-    found = {"full": rotation.moments(cached.test_digits()[0].reshape(-1, 784), *both[basis])["full"]}
+    found = {"full": rotation.moments(cached.shown_digits()[0].reshape(-1, 784), *both[basis])["full"]}
 else:
-    found = parts.turning(both, basis, d, {"pca_turn": (0, 0, 90), "pca_keep": (d, 1, d), "pca_digit": (3, 0, 9)})
-    parts.absolute()
+    found = lab.turning(both, basis, d, {"pca_turn": (0, 0, 90), "pca_keep": (d, 1, d), "pca_digit": (3, 0, 9)})
+    lab.absolute()
 template.end(
     notice=[
-        _("The network's directions look like nothing in particular, PCA's like strokes. Both span nearly one plane."),
-        _("With all numbers kept the digits do not change by a pixel while the code turns: no basis is *the* basis."),
-        _("PCA's own basis is special only in its order: its first k numbers are the best k. Turned ones are not."),
+        _(
+            "The directions of the network have no clear shape; the directions of PCA look like strokes. Both span "
+            "nearly the same plane."
+        ),
+        _(
+            "If all dimensions are kept, the digits do not change by a pixel while the code rotates: no basis is "
+            "*the* basis."
+        ),
+        _(
+            "Only the order makes the basis of PCA special: its first k dimensions are the best k. After a rotation "
+            "they are not."
+        ),
     ],
     tries=[
-        _("Keep all numbers and turn. Then keep 4, turn again, and watch the error."),
-        _("Switch to the trained network and keep 4 of its numbers. Why is the error larger than with PCA's 4?"),
+        _("Keep all dimensions and rotate. Then keep 4, rotate again, and watch the error."),
+        _("Switch to the trained network and keep 4 of its dimensions. Why is the error larger than with PCA's 4?"),
         _(
-            "The known failure: *a linear decoder with absolute error is PCA*. Drag the outliers about, or "
-            "take more of them: the line of the absolute error is another one."
+            "The known failure: *a linear decoder with absolute error is PCA*. Drag the outliers, or add more of "
+            "them: the line of the absolute error is another one."
         ),
     ],
     formula=r"\begin{gathered}\min\ \frac1N\sum_i\lVert x_i-W_d(W_ex_i+b_e)-b_d\rVert^2=\sum_{j>d}\lambda_j\\"
     r"W_d\,z=(W_dQ)(Q^{-1}z)\end{gathered}",
     numbers=_(
         "Squared error per image with d = {}, on 1,000 test digits, no pixel clipped to [0, 1]: PCA **{:.2f}**, this "
-        "network **{:.2f}**. The angles between the two planes go from {:.0f}° to {:.0f}°: the last direction is the "
-        "one whose eigenvalue has a near neighbour."
+        "network **{:.2f}**. The angles between the two planes go from {:.0f}° to {:.0f}°. The last direction has the "
+        "largest angle, because its eigenvalue has a near neighbour."
     ).format(
         d, both["errors"][d],
-        rotation.moments(cached.test_digits()[0].reshape(-1, 784), *both["linear_ae"])["full"],
+        rotation.moments(cached.shown_digits()[0].reshape(-1, 784), *both["linear_ae"])["full"],
         both["angles"][0], both["angles"][-1],
     ),
     more=_(
-        "Of all planes of dimension d the one through the mean along the d directions of largest variance leaves the "
-        "least squared error (Eckart & Young). A linear autoencoder can do no better, has no bad minima, and reaches "
-        "it; but its loss does not see the basis, so it stops at any $W_dQ$. Only the *decoder* need be linear: for a "
-        "plane the best code is the projection, which is linear too.\n\n"
-        "It is the **squared** error that makes it PCA. The absolute error asks for a median where the square asks for "
-        "a mean, and a median does not care how far away a few points are.\n\n"
+        "Of all planes of dimension d, one leaves the least squared error: the plane through the mean along the d "
+        "directions of largest variance (Eckart & Young). A linear autoencoder can do no better. It has no bad "
+        "minima, so it reaches this plane. But its loss does not depend on the basis, so it stops at any $W_dQ$. Only "
+        "the *decoder* must be linear: for a plane, the best code is the projection, which is linear too.\n\n"
+        "The **squared** error makes it PCA. The squared error leads to a mean, the absolute error to a median, and a "
+        "median does not depend on how far away a few points are.\n\n"
         "Here PCA is fitted to 4,000 digits, and the network was trained on its own training set. On digits that "
-        "neither of them saw, either can have the smaller error. The number *above PCA* of a run compares it with PCA "
-        "of the run's own training set."
+        "neither of them has seen, either can have the smaller error. The number *above PCA* of a run compares it "
+        "with PCA of the run's own training set."
     ),
     sources="Eckart & Young 1936 · Baldi & Hornik 1989",
 )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Contraction and tangents: Along which directions does a code feel that the picture moves?
+"""Contraction and tangents: To which changes of an image does its code react?
 
 icon: explore
 """
@@ -8,63 +8,75 @@ import streamlit as st
 
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import contraction as parts
+from aevae.ui.labs import contraction as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import cached, run_picker
 
 template.begin(__doc__)
-runs = cached.finished(parts.FAMILIES)
+runs = cached.finished(lab.FAMILIES)
 left, right = st.columns(2, vertical_alignment="top")
 with right:
-    picture, _label, _number = picker.pick_digit(models=())
-picture = np.ascontiguousarray(picture, np.float32)
+    image, _label, _number = picker.pick_digit(models=())
+image = np.ascontiguousarray(image, np.float32)
 with left:
-    name = run_picker.pick_model(
-        "felt_by", families=parts.FAMILIES, prefer=("denoising",), label=_("Directions felt by")
-    )
+    name = run_picker.pick_model("felt_by", families=lab.FAMILIES, prefer=("denoising",), label=_("Directions of"))
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
 names = list((largest | {cached.run(name).config.model.family: name}).values())
-with st.spinner(_("What the code feels")):
-    mine = parts.felt(name, picture.tobytes())
+with st.spinner(_("Directions that the code reacts to")):
+    mine = lab.felt(name, image.tobytes())
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
 left.metric(
-    _("directions felt, of the {} that its code could feel").format(len(mine["values"])), count,
-    help=_("Those along which the code moves at least a tenth as much as along the first."),
+    _("strong directions, of {} possible").format(len(mine["values"])), count,
+    help=_("Directions along which the code moves at least a tenth as much as along the first."),
 )  # fmt: skip
-parts.pushed(name, picture)
-with st.spinner(_("What other codes feel")):
-    parts.spectra(names, picture.tobytes())
-parts.plane()
+lab.pushed(name, image)
+with st.spinner(_("Directions of other codes")):
+    lab.spectra(names, image.tobytes())
+lab.plane()
 total = float(np.square(mine["values"]).sum())
 template.end(
     notice=[
-        _("Of 784 directions a code can feel at most as many as it has numbers; along all others it stands still."),
-        _("The denoising code feels strokes that grow, bend and move; the contractive one smooth patches, ever less."),
-        _("The plane is stretched most where many codes are close: a small step there changes the image much."),
+        _(
+            "In 784 dimensions a code reacts to at most as many directions as it has numbers. Along all others it "
+            "does not move."
+        ),
+        _(
+            "The denoising code reacts to strokes that grow, bend and move. The contractive code reacts to smooth "
+            "patches."
+        ),
+        _("The plane is stretched most where many codes are close: there a small step changes the image much."),
     ],
     tries=[
-        _("Press **Play** and read the directions: thicker, longer, tilted? The last one, noise, no code feels."),
-        _("Drag A and B into two digits of one colour, then of two: when does the geodesic leave the straight way?"),
+        _(
+            "Press **Play** and look at the directions: thicker, longer, slanted? No code reacts to the last one, "
+            "noise."
+        ),
+        _(
+            "Drag A and B to two digits of one colour, then of two colours: when does the geodesic leave the straight "
+            "line?"
+        ),
         _(
             "The known failure: choose the **AE**. Its directions are patches beside the digit and specks, not "
-            "strokes: no term of its objective keeps the code still. Compare ‖J‖² below with the denoising AE's."
+            "strokes: no term of its objective keeps the code fixed. Compare ‖J‖² below with the value of the "
+            "denoising AE."
         ),
     ],
     formula=r"\begin{gathered}\min\ \mathbb E\big[-\log p(x\mid g(f(x)))\big]+\lambda\,\mathbb E\lVert J_f(x)"
     r"\rVert_F^2,\qquad \lVert J_f\rVert_F^2=\sum_k s_k^2\\ G=J_g^\top J_g,\qquad \text{length}=\int\!\sqrt{\dot "
     r"z^\top G\,\dot z}\,dt\end{gathered}",
     numbers=_(
-        "At this digit, in usual distances: ‖J‖² = Σ s² = **{:.3f}**, of which the first direction is {:.0%}."
+        "At this digit, in usual distances: ‖J‖² = Σ s² = **{:.3f}**. The first direction has {:.0%} of it."
     ).format(total, float(mine["values"][0] ** 2) / total),
     more=_(
-        "Codes have no scale of their own: half a code and twice a decoder is the same model. So steps of codes are "
-        "counted here in *usual distances*, the mean distance between the codes of two test digits. (This is also why "
-        "the contractive AE ties its weights: else it would shrink f, grow g, and gain nothing.)\n\n"
-        "The rows of $V^\\top$ in $J_f=USV^\\top$ are the directions in the space of pictures; the first few span the "
-        "tangent plane of the digits at this one. A denoising AE contracts too, for another reason: it must answer the "
-        "same to a picture and to its noisy neighbours.\n\n"
-        "Through the decoder a step $dz$ moves the picture by $\\sqrt{dz^\\top G\\,dz}$; $\\sqrt{\\det G}$ says by "
-        "how much an area grows. The geodesic is found over a lattice of 48 × 48 and then drawn tight."
+        "Codes have no scale of their own: half the code with twice the decoder weights is the same model. Therefore "
+        "this page counts steps of codes in *usual distances*: one is the mean distance between the codes of two test "
+        "digits. (For this reason the contractive AE ties its weights. Otherwise it would shrink f, grow g, and gain "
+        "nothing.)\n\n"
+        "The rows of $V^\\top$ in $J_f=USV^\\top$ are the directions in image space. The first few span the tangent "
+        "plane of the digits at this digit. A denoising AE contracts too, for another reason: it must give the same "
+        "output for an image and for its noisy neighbours.\n\n"
+        "Through the decoder, a step $dz$ moves the image by $\\sqrt{dz^\\top G\\,dz}$; $\\sqrt{\\det G}$ is the "
+        "factor by which an area grows. The geodesic is found on a grid of 48 × 48 points and then made shorter."
     ),
     sources="Rifai et al. 2011 · Arvanitidis et al. 2018 · Goodfellow et al. 2016, 14.6",
 )

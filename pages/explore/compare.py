@@ -1,4 +1,4 @@
-"""Compare: the same numbers, pictures and dimensions of several models, side by side."""
+"""Compare: the same numbers, images and dimensions of several models, side by side."""
 
 import streamlit as st
 
@@ -16,8 +16,9 @@ VIEWS = {
 }
 
 layout.page()
-pictured = cached.finished()
-names = run_picker.pick_models(max_selections=table.MOST, default=table.first_choice(pictured) if pictured else None)
+image_runs = cached.finished()
+default = table.first_choice(image_runs) if image_runs else None
+names = run_picker.pick_models(max_selections=table.MAX_MODELS, default=default)
 runs = table.finished()
 chosen = sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
 
@@ -56,24 +57,27 @@ else:
             st.caption(note)
 
 layout.explain(
-    _("What compares with what"),
+    _("Which numbers can be compared"),
     _(
-        "Numbers are means over test pictures: sums over pixels and dimensions of the code, in nats. `recon`, `ELBO` "
-        "and `NLL` compare only between models that say the same kind of thing of a pixel (Bernoulli, Gaussian ...): "
-        "a density can be as large as it likes. The squared error always compares.\n\n"
-        "**Rate and distortion.** A code can cost more nats (KL, the rate) and leave fewer unsaid (recon, the "
-        "distortion). Models on one dotted line are equally good as a bound on $\\log p(x)$, and yet spend "
-        "it differently: what a good code is, this sum does not say (Alemi et al. 2018, *Fixing a Broken ELBO*).\n\n"
-        "**Dimensions.** Two models that learnt the same thing may have put it at other places, and upside down. "
-        "So the dimensions are paired first: of all one-to-one pairings the one with the largest sum of "
-        "|correlation| over the test digits (the assignment problem). A small r means: no number of the other code "
-        "says this alone."
+        "The numbers are means over test images: sums over pixels and over dimensions of the code, in nats. Compare "
+        "`recon`, `ELBO` and `NLL` only between models with the same likelihood of a pixel (Bernoulli, Gaussian ...), "
+        "because a density has no upper limit. You can always compare the squared error.\n\n"
+        "**Rate and distortion.** A code with more nats (KL, the rate) can leave a smaller reconstruction cost "
+        "(recon, the distortion). Models on one dotted line have the same bound on $\\log p(x)$, but they divide it "
+        "differently. This sum does not say which code is good (Alemi et al. 2018, *Fixing a Broken ELBO*).\n\n"
+        "**Dimensions.** Two models can learn the same thing in different dimensions and with opposite sign. So the "
+        "page first pairs the dimensions: of all one-to-one pairings it takes the one with the largest sum of "
+        "|correlation| over the test digits (the assignment problem). A small r means: no single dimension of the "
+        "other code says the same."
     ),
 )
 layout.try_this(
     [
-        _("Take the β-VAE for **Differences to**: where is the VAE better, and what does it pay for that?"),
-        _("Choose two VAEs and look at **Dimensions**: which of them found slant, which the thickness of the pen?"),
-        _("**Best and worst**: are the worst pictures of all models the same ones?"),
+        _("Choose the β-VAE in **Show differences to**: where is the VAE better, and what is the price?"),
+        _(
+            "Choose two VAEs and look at **Dimensions**: which dimension is the slant, which is the thickness of the "
+            "pen?"
+        ),
+        _("**Best and worst**: are the worst images the same for all models?"),
     ]
 )

@@ -12,18 +12,18 @@ from aevae.ui.shared import cached, image_sheets, opening, run_picker
 
 
 def cards(runs: list, clean, name: str, noisy, walks: dict, times: int) -> None:
-    """The clean digit, the noisy one and what each model makes of it, as the server draws them."""
+    """The clean digit, the noisy one and the output of each model, drawn by the server."""
     with st.container(horizontal=True, gap="small"):
         denoise_view.card(_("clean"), clean, name, _("Clean"))
         denoise_view.card(_("noisy"), noisy, denoise_view.errors_text(*denoise_view.errors(clean, noisy)), _("Noisy"))
         for run in runs:
             cleaned = walks[run.name][times]
             note = denoise_view.errors_text(*denoise_view.errors(clean, cleaned))
-            denoise_view.card(labels[run.name], cleaned, note, _("What {} makes of it").format(labels[run.name]))
+            denoise_view.card(labels[run.name], cleaned, note, _("Output of {}").format(labels[run.name]))
 
 
 layout.page()
-controls, picture = st.columns([3, 5], gap="large")
+controls, view = st.columns([3, 5], gap="large")
 with controls:
     names = run_picker.pick_models(default=denoise_view.first_choice(cached.finished()))
     runs = opening.open_runs(names)
@@ -33,10 +33,10 @@ with controls:
     clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
 
 labels = {run.name: run_picker.label_of(run.name) for run in runs}
-name = _("own picture") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
+name = _("own image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
 noisy = spoiling.spoil(clean)
 walks = {run.name: denoise_view.walk(run, noisy) for run in runs}
-with picture:
+with view:
     if trouble:
         cards(runs, clean, name, noisy, walks, spoiling.times)
         st.caption(trouble)
@@ -53,12 +53,12 @@ with picture:
 
 st.header(_("Error against noise level"), anchor=False)
 kind, seed = spoiling.kind, spoiling.seed
-count = min(denoise_view.DIGITS, len(cached.test_digits(dataset)[0]))
+count = min(denoise_view.NUM_CURVE_IMAGES, len(cached.shown_digits(dataset)[0]))
 with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(denoise_view.LEVELS))):
     curves = {labels[run.name]: denoise_view.model_curve(run, kind, seed, dataset) for run in runs}
     curves[_("noisy input")] = denoise_view.input_curve(kind, seed, dataset)
 st.plotly_chart(
-    cached.drawn(
+    cached.figure(
         figures.error_curve, denoise_view.LEVELS, curves, "squared error / image",
         families=run_picker.colour_families(names), mark=spoiling.level,
         level_name=_("noise level ({})").format(denoise_view.noise_titles()[kind]),
@@ -67,49 +67,49 @@ st.plotly_chart(
     config={"displayModeBar": False},
 )  # fmt: skip
 st.caption(
-    _("Mean of {} test digits, each model applied once. Upright line: the level chosen now.").format(count)
+    _("Mean over {} test digits, each model applied once. Vertical line: the level chosen now.").format(count)
     + (" " + _("Without your strokes.") if spoiling.layer is not None else "")
 )
 
 st.header(_("Again and again"), anchor=False)
 st.caption(
-    _("From the left: the noisy digit, then what the model makes of it after 1 to {} applications.").format(
-        denoise_view.MOST
+    _("From the left: the noisy digit, then the output of the model after 1 to {} applications.").format(
+        denoise_view.MAX_TIMES
     )
 )
 for run in runs:
     moved = [denoise_view.errors(clean, image)[0] for image in walks[run.name]]
     st.markdown(
         _("**{}** · SSE {:.1f} noisy, {:.1f} after one, {:.1f} after {}").format(
-            labels[run.name], moved[0], moved[1], moved[-1], denoise_view.MOST
+            labels[run.name], moved[0], moved[1], moved[-1], denoise_view.MAX_TIMES
         )
     )
     image_sheets.show(
-        walks[run.name], denoise_view.MOST + 1, scale=4, gap=4, width="stretch",
-        alt=_("{}: the noisy digit and {} applications").format(labels[run.name], denoise_view.MOST),
+        walks[run.name], denoise_view.MAX_TIMES + 1, scale=4, gap=4, width="stretch",
+        alt=_("{}: the noisy digit and {} applications").format(labels[run.name], denoise_view.MAX_TIMES),
     )  # fmt: skip
 
 layout.explain(
-    _("What is to be seen"),
+    _("What you can see"),
     _(
         "A **denoising autoencoder** was trained to map noisy digits to clean ones. It removes the noise that it was "
-        "trained on (its name says which). A **plain autoencoder** never saw noise: part of the noise enters its code. "
-        "But a short code has no room for most of it, so the plain autoencoder removes much of a strong noise, too: "
-        "its curve rises more slowly than the dotted line.\n\n"
-        "Where a model's curve lies below the dotted line, its output is closer to the clean digit than its input was. "
-        "Above the line the model does harm. At level 0 every model loses a little: that is the price of a short code. "
-        "The denoising model loses more at level 0 than at a medium level of its own noise: it was never trained on "
-        "a clean digit.\n\n"
-        "Apply the denoising model again and again: one or two steps remove the noise. Then the digit changes: strokes "
-        "become sharper, some break, and an 8 may become a 6. From strong noise a plain autoencoder makes pieces of "
-        "strokes, and a VAE a blurred digit, often the wrong one."
+        "trained on (its name says which). A **plain autoencoder** never saw noise: part of the noise enters its "
+        "code. But a short code has no room for most of it, so the plain autoencoder removes much of a strong noise, "
+        "too: its curve rises more slowly than the dotted line.\n\n"
+        "Where the curve of a model lies below the dotted line, its output is closer to the clean digit than its "
+        "input was. Above the line the model does harm. At level 0 every model loses a little: that is the price of a "
+        "short code. The denoising model loses more at level 0 than at a medium level of its own noise: it was never "
+        "trained on a clean digit.\n\n"
+        "Apply the denoising model again and again: one or two steps remove the noise. Then the digit changes: "
+        "strokes become sharper, some break, and an 8 may become a 6. From strong noise a plain autoencoder makes "
+        "pieces of strokes, and a VAE makes a blurred digit, often the wrong one."
     ),
 )
 layout.try_this(
     [
         _("Choose the noise that the denoising model was trained on, then the other three. Where does it still win?"),
-        _("Raise the level until you cannot read the digit. Can the model? Draw another seed: is it sure?"),
-        _("Set the level to 0 and apply a model ten times. Which digits stay themselves, which turn into others?"),
+        _("Raise the level until you cannot read the digit. Can the model read it? Take another seed: is it certain?"),
+        _("Set the level to 0 and apply a model ten times. Which digits stay the same, which turn into others?"),
         _("Level 0, black ink: erase the upper stroke of a 7. Which model restores it? Add a white stroke to a 1."),
     ]
 )

@@ -1,4 +1,4 @@
-"""Embeddings: the same digits in two to four maps beside each other, with one brush for all."""
+"""Embeddings: the same images in two to four maps side by side, with one selection for all."""
 
 import streamlit as st
 
@@ -9,12 +9,12 @@ from aevae.ui.shared import address
 
 
 def desk(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
-    """The maps, a digit of one's own, and what is brushed in the maps, as they are now.
+    """Draw the maps, the reader's own digit, and the selection.
 
-    Whatever comes and goes stands beneath all that a hand may be on.
+    Elements that come and go are below all controls, so that no control moves under the pointer.
     """
     if st.session_state["atlas_waits"] != map_state.waiting(looks):
-        st.rerun()  # which begins or ends the looking
+        st.rerun()  # starts or stops the polling
     maps = st.container()
     own = details.own_digit(dataset)
     with st.container():
@@ -42,8 +42,8 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.segmented_control, _("Alignment"), list(turned), default=alignment.FREE, required=True,
         format_func=turned.get, key="align",
         help=_(
-            "Onto the first: each map is turned, mirrored, scaled and shifted (Procrustes), nothing is stretched. "
-            "UMAPs together: drawn anew so that the same digit is near itself in all."
+            "To the first map: each map is rotated, mirrored, scaled and shifted (Procrustes), but not stretched. "
+            "Aligned UMAP: new maps in which the same digit has nearly the same place."
         ),
     )  # fmt: skip
 if align == alignment.TOGETHER:
@@ -54,22 +54,22 @@ if align == alignment.TOGETHER:
 selection.follow_link(dataset, n)
 looks = map_state.keep_looking(desk, choices, dataset, n, colour, align)
 layout.explain(
-    _("What a map of t-SNE or UMAP does not tell"),
+    _("What a map of t-SNE or UMAP does not show"),
     _(
-        "**latent plane** shows two numbers of the code as they are, the two strongest; with a code of two numbers "
-        "that is everything. **PCA** turns and projects: its distances are never larger than the true ones. "
-        "**t-SNE** and **UMAP** bend: they keep *who is near whom* and give up the rest.\n\n"
-        "- The **distance between two clusters** says little; another seed or perplexity moves them.\n"
-        "- The **size of a cluster** says nothing: dense ones are blown up, thin ones drawn together.\n"
-        "- **Clusters can be made of nothing**: a small perplexity breaks an even cloud into clumps. Random codes, "
+        "**latent plane** shows the two strongest dimensions of the code, unchanged; a code with two dimensions is "
+        "shown completely. **PCA** rotates and projects: its distances are never larger than the true ones. **t-SNE** "
+        "and **UMAP** bend the space: they keep *which points are near each other* and lose the rest.\n\n"
+        "- The **distance between two clusters** says little; another seed or perplexity changes it.\n"
+        "- The **size of a cluster** says nothing: dense clusters become larger, thin ones smaller.\n"
+        "- **Clusters can appear from nothing**: a small perplexity breaks an even cloud into clumps. Random codes, "
         "as a control, show it.\n"
-        "- Axes have no meaning and no unit, so none are drawn.\n\n"
-        "Trust what stays when seed and perplexity change. Colours come from the labels; neither the models nor the "
-        "maps have seen a label.\n\n"
+        "- The axes have no meaning and no unit, so the maps have none.\n\n"
+        "Trust only what stays when seed and perplexity change. The colours are the labels; neither the models nor "
+        "the maps have seen a label.\n\n"
         "**10-NN accuracy**: how often the ten nearest points vote for the right class. **Trustworthiness** is 1 if "
-        "every neighbour in the map is one in the space that was mapped, **continuity** if every neighbour in that "
-        "space is one in the map; **neighbours kept**: how many of the ten nearest stay. The last three compare a map "
-        "with its own space, not one model with another."
+        "every neighbour in the map is also a neighbour in the original space. **Continuity** is 1 if every neighbour "
+        "in the original space is also a neighbour in the map. **Neighbours kept**: how many of the ten nearest stay. "
+        "The last three compare a map with its own space, not one model with another."
     ),
 )
 st.button(
@@ -79,9 +79,9 @@ st.button(
 layout.try_this(
     [
         _("Perplexity 2, 30, 100: draw around a clump in the first map. Where do its digits lie in the others?"),
-        _("Colour by *neighbours changed*: which digits does one model keep beside others than the second?"),
-        _("Press ⇄ over a map: it goes over into the next one. Which class moves as a whole, which falls apart?"),
-        _("Draw a 4 that is nearly a 9. Where does it land, and whose neighbour is it in each map?"),
+        _("Colour by *neighbours changed*: which digits have other neighbours in the second model?"),
+        _("Press ⇄ over a map: it changes into the next one. Which class moves as a whole, which falls apart?"),
+        _("Draw a 4 that is nearly a 9. Where does it appear, and which digits are its neighbours in each map?"),
     ],
     _("Four things to try"),
 )

@@ -24,17 +24,17 @@ def two(images, spaces: list, kinds: list[str], steps: int, names: list[str]) ->
     st.download_button(
         _("Download as GIF"), lambda: image_sheets.gif(path_view.side_by_side([w.images for w in walks.values()])),
         file_name="aevae-walk.gif", mime="image/gif", key="walk_gif", icon=":material/download:",
-        on_click="ignore", help=_("All walks side by side, in the order shown here"),
+        on_click="ignore", help=_("All paths side by side, in the order shown here"),
     )  # fmt: skip
     st.header(_("How far from real digits"), anchor=False)
     for kind, column in zip(kinds, st.columns(len(kinds)), strict=True):
         rows = [(s.title, t) for t, s, k in path_view.routes(spaces, [kind]) if k == kind or s is spaces[0]]
         column.markdown(PATHS[kind])
         column.plotly_chart(
-            cached.drawn(
+            cached.figure(
                 figures.error_curve, [i / (steps - 1) for i in range(steps)],
                 {name: walks[title].holes for name, title in rows},
-                _("distance / typical spacing"), level_name=_("part of the way from a to b"),
+                _("distance / typical spacing"), level_name=_("position between a and b"),
                 families=run_picker.colour_families(names), height=320,
             ),
             key=f"walk_{kind}",
@@ -55,7 +55,7 @@ def four(images, spaces: list, kinds: list[str], steps: int) -> None:
 
 
 def latent_sum(images, spaces: list, dataset: str) -> None:
-    """a, b and c as each space has them, and the picture of a - b + c."""
+    """a, b and c in each space, and the decoded a - b + c."""
     for space in spaces:
         codes = space.encode(images)
         st.markdown(f"**{space.title}**")
@@ -66,13 +66,22 @@ def latent_sum(images, spaces: list, dataset: str) -> None:
 layout.page()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     mode = address.pick(
-        st.segmented_control, _("Walk"), list(MODES), default="two", required=True, format_func=MODES.get, key="walk"
+        st.segmented_control,
+        _("Path type"),
+        list(MODES),
+        default="two",
+        required=True,
+        format_func=MODES.get,
+        key="walk",
     )
     if mode != "sum":
         chosen = address.pick(
             st.pills, _("Path"), ["both", *PATHS], default="both", required=True, key="path",
             format_func=lambda kind: PATHS.get(kind, _("both")),
-            help=_("In latent space: the straight line, or a turn about zero that keeps the length of the code."),
+            help=_(
+                "In latent space: linear is the straight line; spherical is a rotation around zero that keeps the "
+                "length of the code."
+            ),
         )  # fmt: skip
         steps = st.slider(_("Steps"), 3, 15, 9, key="steps", width=180, bind="query-params")
         kinds = list(PATHS) if chosen == "both" else [chosen]
@@ -80,7 +89,7 @@ names = run_picker.pick_models(default=path_view.first_choice(cached.finished())
 runs = opening.open_runs(names)
 dataset = opening.common_set(runs)
 images = path_view.pick_corners({"two": 2, "four": 4, "sum": 3}[mode], dataset)
-with st.spinner(_("Finding the codes of the test digits ...")):
+with st.spinner(_("Encoding the test images ...")):
     spaces = [path_view.pixel_space(dataset), *(path_view.model_space(run, dataset) for run in runs)]
 
 if mode != "sum":
@@ -95,31 +104,32 @@ for note in dict.fromkeys(filter(None, (run_picker.seen_note(run, dataset) for r
     st.caption(note)
 
 layout.explain(
-    _("What is to be seen"),
+    _("What you can see"),
     _(
-        "The **pixel blend** lays one digit over the other: half-way there are two ghosts and no digit. A model walks "
-        "between the *codes* and draws what lies there.\n\n"
-        "A plain **AE** was never asked to fill its latent space: between the codes of real digits are regions where "
-        "it has never decoded anything, holes, and a path may fall into one. A **VAE** is pressed towards one ball "
-        "around zero, so that its codes lie closer to each other and paths meet "
-        "fewer and smaller holes: not on each path, but on the average of many.\n\n"
-        "The number under a step is the distance of its code to the nearest code of 1,000 test digits, in units of the "
-        "*typical spacing*: the median distance of a real code to its own nearest neighbour. At 0 the step is a real "
-        "code; up to 1 it is as near to one as they are to each other; a step at 3 stands in a hole. Compare numbers "
-        "between models with codes of equal size: with two dimensions holes are easy to see; with twenty or more all "
-        "codes are far from each other, so that no step can be many spacings away, and the picture says more than the "
-        "number. The pixel blend shows it: never far by this measure, and yet no digit.\n\n"
-        "The **spherical** path (slerp) keeps the length of the code: where codes have a prior N(0, I), typical codes "
-        "have length near √d, and the straight line cuts through the unusual middle."
+        "The **pixel blend** lays one digit over the other: halfway there are two ghosts and no digit. A model moves "
+        "between the *codes* and decodes each step.\n\n"
+        "No term in the objective of a plain **AE** fills its latent space. Between the codes of real digits there "
+        "are regions where it has never decoded anything. These are holes, and a path may cross one. The KL of a "
+        "**VAE** pulls its codes into one ball around zero. So its codes lie closer together, and paths meet fewer "
+        "and smaller holes: not each path, but the average of many.\n\n"
+        "The number under a step is the distance of its code to the nearest code of 1,000 test digits, in units of "
+        "the *typical spacing*: the median distance of a real code to its own nearest neighbour. At 0 the step is a "
+        "real code. Up to 1 it is as near to a real code as real codes are to each other. A step at 3 is in a hole. "
+        "Compare numbers only between models with codes of equal size: with two dimensions holes are easy to see; "
+        "with twenty or more, all codes are far from each other, so no step can be many spacings away, and the image "
+        "says more than the number. The pixel blend shows it: it is never far by this measure, and yet it is no "
+        "digit.\n\n"
+        "The **spherical** path (slerp) keeps the length of the code. Where codes have the prior N(0, I), typical "
+        "codes have a length near √d, and the straight line crosses the unusual middle."
     ),
 )
 layout.try_this(
     [
         _(
-            "Walk from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE of two dimensions. "
-            "Where are the strong bars?"
+            "Go from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE with two dimensions. Where are the strong "
+            "bars?"
         ),
-        _("Take models with more dimensions. What is drawn half-way: two ghosts, or one digit?"),
+        _("Choose models with more dimensions. What do they show halfway: two ghosts, or one digit?"),
         _("a − b + c: choose an upright and a slanted 1 as a and b, and an upright 7 as c. What do you expect?"),
     ]
 )

@@ -1,4 +1,4 @@
-"""Latent sliders: one code, moved by sliders, on a plane, by draws. The browser decodes while the hand moves."""
+"""Latent sliders: one code, changed by sliders, on a plane, or by sampling. The browser decodes during the movement."""
 
 import numpy as np
 import streamlit as st
@@ -7,45 +7,44 @@ from aevae.ui.digit import canvas, picker
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import cached, image_sheets, redraw, run_picker
-from aevae.ui.sliders import latent_code as banks
-from aevae.ui.sliders import live_view, server_view
+from aevae.ui.shared import cached, image_sheets, markdown, redraw, run_picker
+from aevae.ui.sliders import latent_code, live_view, server_view
 
-ROOM = 8  # sliders of the server's version that fit beside the picture; more of them scroll there
-GRID, STRIPS = 15, 16  # pictures a side; rows
+MAX_UNSCROLLED_SLIDERS = 8  # sliders of the server's version that fit beside the image; more of them scroll there
+GRID_SIDE, MAX_STRIPS = 15, 16  # images a side; rows
 
 
 @redraw.fragment
-def bench(bank: banks.Bank, beside: list[str]) -> None:
-    """All that follows z."""
+def bench(bank: latent_code.Bank, beside: list[str]) -> None:
+    """Everything below the choice of the model."""
     names = [bank.name, *beside]
     trouble = component.trouble(names)
     walks = picker.draws() and bank.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
     board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
-    with board, st.expander(_("Choose a digit to start from"), icon=":material/grid_view:", key="choose"):
-        picture, label, _number = picker.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
-    banks.settle(bank)
+    with board, st.expander(_("Choose a start image"), icon=":material/grid_view:", key="choose"):
+        image, label, _number = picker.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
+    latent_code.settle(bank)
     if walk:
         with walk:
-            live_view.pad(bank, picture, label, beside)
-    banks.start_buttons(bank)
-    z = banks.current_code(bank)
+            live_view.pad(bank, image, label, beside)
+    latent_code.start_buttons(bank)
+    z = latent_code.current_code(bank)
     if trouble:
         st.caption(trouble)
         server_bank(bank, z, beside)
     else:
         live_view.bank(bank, z, beside)
-    banks.code_field(bank)
+    latent_code.code_field(bank)
     run_picker.caption_seen(cached.run(bank.name).info, bank.dataset)
     if walk:
         return
     st.header(_("A plane of the latent space"), anchor=False)
     if bank.latent_dim < 2:
-        st.caption(_("This code is a single number; there is no plane to show."))
+        st.caption(_("This code has a single dimension, so there is no plane to show."))
     elif trouble:
         plane(bank, z)
     else:
-        live_view.pad(bank, picture, label, beside)
+        live_view.pad(bank, image, label, beside)
     if trouble:
         strips(bank, z)
 
@@ -53,42 +52,40 @@ def bench(bank: banks.Bank, beside: list[str]) -> None:
 # -- the server's version: decoded when the hand lets go --------------------------------------------------------------
 
 
-def server_bank(bank: banks.Bank, z: np.ndarray, beside: list[str]) -> None:
-    """The picture of every model, and the sliders."""
+def server_bank(bank: latent_code.Bank, z: np.ndarray, beside: list[str]) -> None:
+    """The image of every model, and the sliders."""
     left, right = st.columns([2, 3], gap="large")
     with left:
         for name in [bank.name, *beside]:
-            picture = banks.decode_view(cached.run(name), z)
-            image_sheets.show(
-                picture[None], scale=6 if beside else 12, alt=_("The picture that the model decodes from z")
-            )
+            image = latent_code.decode_view(cached.run(name), z)
+            image_sheets.show(image[None], scale=6 if beside else 12, alt=_("The image that the model decodes from z"))
             if beside:
                 st.caption(run_picker.label_of(name))
-        st.caption(banks.norm_note(z, bank))
+        st.caption(latent_code.norm_note(z, bank))
     with right:
         slider_bank(bank, z)
 
 
-def slider_bank(bank: banks.Bank, z: np.ndarray) -> None:
-    """The live dimensions; the dead ones folded beneath."""
-    with st.container(height=365 if len(bank.alive) > ROOM else "content", border=False, key="bank"):
-        banks.sliders(bank.alive, z, bank)
+def slider_bank(bank: latent_code.Bank, z: np.ndarray) -> None:
+    """A slider for each active dimension; dead ones are folded below."""
+    with st.container(height=365 if len(bank.alive) > MAX_UNSCROLLED_SLIDERS else "content", border=False, key="bank"):
+        latent_code.sliders(bank.alive, z, bank)
         if not bank.alive:
-            st.info(_("No dimension of this code carries anything: the model ignores its code."))
+            st.info(_("No dimension of this code carries information: the decoder ignores the code."))
     if bank.dead:
-        text = _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead))
+        text = _("{} dead dimensions: the image hardly changes with them").format(len(bank.dead))
         folded = st.expander(text, key="dead", on_change="rerun")
         if folded.open:
             with folded:
-                banks.sliders(bank.dead, z, bank)
+                latent_code.sliders(bank.dead, z, bank)
 
 
-def plane(bank: banks.Bank, z: np.ndarray) -> None:
-    """Two dimensions at once: what the plane decodes to, and where the test digits lie in it."""
+def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
+    """Two dimensions at once: decoded images over the plane, and the test codes in it."""
     order = bank.order.tolist()
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        x = banks.choose_dim(_("Across"), order, banks.DIM_X)
-        y = banks.choose_dim(_("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y)
+        x = latent_code.choose_dim(_("Across"), order, latent_code.DIM_X)
+        y = latent_code.choose_dim(_("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y)
         by_prior = (
             bank.prior
             and st.segmented_control(
@@ -108,53 +105,52 @@ def plane(bank: banks.Bank, z: np.ndarray) -> None:
     dims, here = (x, y), (float(z[x]), float(z[y]))
     left, right = st.columns(2, gap="large")
     with left:
-        xs, ys = server_view.grid_lines(bank, dims, GRID, by_prior)
-        places = [server_view.cell_place(i, xs, ys) for i in range(GRID * GRID)]
+        xs, ys = server_view.grid_lines(bank, dims, GRID_SIDE, by_prior)
+        places = [server_view.cell_place(i, xs, ys) for i in range(GRID_SIDE * GRID_SIDE)]
+        names = [f"z{x} = {a:.2f}, z{y} = {b:.2f}" for a, b in places]
         canvas.pick_cell(
             "manifold",
-            server_view.grid_sheet(bank, z, dims, xs, ys),
-            GRID,
-            GRID,
+            canvas.Sheet(server_view.grid_sheet(bank, z, dims, xs, ys), GRID_SIDE, GRID_SIDE, names=names),
             selected=server_view.nearest_cell(here, xs, ys),
-            names=[f"z{x} = {a:.2f}, z{y} = {b:.2f}" for a, b in places],
-            label=_("Decoded pictures over z{} and z{}; click to take one").format(x, y),
-            on_pick=lambda i: banks.place(dims, places[i], bank),
+            label=_("Decoded images over z{} and z{}; click to choose one").format(x, y),
+            on_pick=lambda i: latent_code.place(dims, places[i], bank),
             max_width=560,
         )
         st.caption(
-            _("What the model decodes over z{} (across) and z{} (up); all other numbers as set above.").format(x, y)
+            _(
+                "The decoded images over z{} (horizontal) and z{} (vertical). All other dimensions stay as set above."
+            ).format(x, y)
         )
     with right:
-        canvas.plane(
-            "codes",
+        plane = canvas.Plane(
+            _("Test codes over z{} and z{}; click to decode a place").format(x, y),
+            (bank.low[x], bank.high[x], bank.low[y], bank.high[y]),
             points=bank.codes[:, list(dims)],
             classes=bank.labels,
-            extent=(bank.low[x], bank.high[x], bank.low[y], bank.high[y]),
             equal=False,
-            height=None,
             max_width=560,
-            value=here,
             value_label="z",
-            label=_("Test codes over z{} and z{}; click to decode a place").format(x, y),
-            on_pick=lambda xy: banks.place(dims, xy, bank),
         )
-        st.caption(_("The codes of {:,} test pictures; a click decodes that place.").format(len(bank.codes)))
+        canvas.show_plane("codes", plane, value=here, on_pick=lambda xy: latent_code.place(dims, xy, bank))
+        st.caption(_("The codes of {:,} test images; a click decodes that place.").format(len(bank.codes)))
 
 
-def strips(bank: banks.Bank, z: np.ndarray) -> None:
+def strips(bank: latent_code.Bank, z: np.ndarray) -> None:
     """One dimension at a time."""
     st.header(_("One dimension at a time"), anchor=False)
-    rows = (bank.alive or bank.order.tolist())[:STRIPS]
+    rows = (bank.alive or bank.order.tolist())[:MAX_STRIPS]
     st.image(
         server_view.strips(bank, z, rows),
-        alt=_("One row per dimension: the picture while that number alone is moved through its range"),
+        alt=_("One row per dimension: the images while only this dimension changes"),
         output_format="PNG",
         width="content",
     )
     centre = _("0") if bank.prior else _("the mean code")
     st.caption(
-        _("Each row moves one number of z (three standard deviations of {} below to above {}), strongest first; "
-          "the line marks where z is.").format(_("the prior") if bank.prior else _("the codes"), centre)
+        _(
+            "Each row changes one dimension of z (three standard deviations of {} below to above {}), strongest "
+            "first. The line marks the value in z."
+        ).format(_("the prior") if bank.prior else _("the codes"), centre)
     )  # fmt: skip
 
 
@@ -163,47 +159,49 @@ model, others = st.columns(2)
 with model:
     name = run_picker.pick_model()
 try:
-    opened = banks.open_bank(name)
+    opened = latent_code.open_bank(name)
 except ValueError as problem:
-    st.error(run_picker.literal(problem))
+    st.error(markdown.escape(problem))
     st.stop()
 if cached.run(name).info.traits["latent"] == "discrete":
     st.info(
         _(
-            "This code is no list of free numbers: each cell of a map holds one of a few learnt vectors, and a number "
-            "between two of them means nothing. Sliders have nothing to turn here; Interpolate shows where cells jump "
-            "from one vector to the next."
+            "This code has no free dimensions: each cell of a map holds one of a few learnt vectors, and a value "
+            "between two vectors has no meaning. So there is nothing for sliders to change. Interpolate shows where "
+            "cells jump from one vector to the next."
         )
     )
     st.page_link("pages/explore/interpolate.py", label=_("Interpolate"), icon=":material/conversion_path:")
-    st.page_link("pages/beyond/01_codebook.py", label=_("The lab of the codebook"), icon=":material/grid_on:")
+    st.page_link("pages/beyond/01_codebook.py", label=_("The Codebook lab"), icon=":material/grid_on:")
     st.stop()
 with others:
     compared = live_view.pick_beside(opened)
 bench(opened, compared)
 layout.explain(
-    _("What a code is, and why some of its numbers do nothing"),
-    _("""
-The encoder squeezes a picture of 784 pixels into the few numbers of **z**; the decoder makes a picture of any z, also
-of one that no digit ever had. Sliders stand in order of what they carry over the test pictures: for a VAE the **KL
-divergence** of each number to its prior N(0, 1), in nats; for an autoencoder the **variance** of the code.
-
-A VAE pays for every nat. A number that does not earn its price is switched off: its KL is about 0 and the decoder
-ignores it. Such dimensions are called *dead* (here: the variance of their mean over the test pictures is below 0.01;
-without a prior: below a thousandth of the largest).
-
-The prior says where codes are likely. In many dimensions a draw of N(0, I) does not lie near 0 but near a sphere of
-radius √D. A plain autoencoder has **no prior**: draw its code from N(0, I) and you mostly get no digit, because
-nothing ever told the model to put codes there. *Fitted draw* takes a Gaussian with the mean and covariance of its codes
-instead, which is a guess of ours and not part of the model.
-"""),
+    _("What a code is, and why some dimensions do nothing"),
+    _(
+        "The encoder compresses an image of 784 pixels into the few numbers of **z**. The decoder makes an image from "
+        "any z, even if no real digit has this z. The sliders are sorted by the information that they carry over the "
+        "test images. For a VAE this is the **KL divergence** of each dimension from its prior N(0, 1): how many nats "
+        "the dimension costs. For an autoencoder it is the **variance** of the code.\n\n"
+        "A VAE pays for every nat. If a dimension costs more than it improves the reconstruction, training switches "
+        "it off: its KL is about 0 and the decoder ignores it. Such a dimension is *dead* (here: the variance of its "
+        "mean over the test images is below 0.01; without a prior: below a thousandth of the largest).\n\n"
+        "The prior says which codes are likely. In many dimensions a sample of N(0, I) does not lie near 0 but near a "
+        "sphere of radius √D. A plain autoencoder has **no prior**. If you sample its code from N(0, I), you mostly "
+        "get no digit, because its training put no codes there. *Fitted sample* uses a Gaussian with the mean and "
+        "covariance of the test codes instead. This is our guess and not part of the model."
+    ),
 )
 layout.try_this(
     [
-        _("Take a 7 as the start and move the strongest number from end to end. Does one number change one thing?"),
-        _("Press **Random draw** ten times with a VAE, then with an AE. Which of them draws digits, and why?"),
+        _(
+            "Choose a 7 as the start image and move the strongest dimension from end to end. Does one dimension "
+            "change one thing?"
+        ),
+        _("Press **Random sample** ten times with a VAE, then with an AE. Which of them shows digits, and why?"),
         _("Choose the plane through three digits and draw a path from one to the next. Where does it leave the codes?"),
-        _("With a code of two numbers, move slowly between two classes. What does the model think lies there?"),
+        _("With a two-dimensional code, move slowly between two classes. What does the model show there?"),
     ],
     _("Four things to try"),
 )

@@ -1,33 +1,33 @@
-"""Start: what this is, what is there, where to go. No torch."""
+"""Start: the lab, its models, and the way to each page. No torch."""
 
 import streamlit as st
 
 from aevae.ui.frame import access, layout, menu
 from aevae.ui.i18n import _
-from aevae.ui.shared import cached, image_sheets
-from aevae.ui.shared.run_picker import literal, plain, run_labels
+from aevae.ui.shared import cached, image_sheets, markdown
+from aevae.ui.shared.run_picker import run_labels
 
-DIGITS = 36
-LISTED = 12  # models in the table
+NUM_IMAGES = 36
+MAX_ROWS = 12  # models in the table
 
 
 def strip() -> None:
     """A row of real digits."""
     try:
-        images, _labels = cached.test_digits()
+        images, _labels = cached.shown_digits()
     except ValueError as problem:
-        st.warning(literal(problem))
+        st.warning(markdown.escape(problem))
         return
     image_sheets.show(
-        images[:DIGITS],
-        columns=DIGITS // 2,
+        images[:NUM_IMAGES],
+        columns=NUM_IMAGES // 2,
         alt=_("Two rows of handwritten digits from MNIST, white on black"),
         width="stretch",
     )
 
 
 def cards() -> None:
-    """A card for each page: its question, and the way there. The labs stand under their sections."""
+    """A card for each page: its question and a link. Labs are under their sections."""
     sections: dict[str, list] = {}
     for page in menu.all_pages()[1:]:
         sections.setdefault(page.section if page.section in menu.SECTIONS.values() else "", []).append(page)
@@ -43,59 +43,60 @@ def cards() -> None:
 
 def previews(runs: list) -> None:
     """The preview of the widest model of each family: originals, reconstructions, samples."""
-    with_picture = [run for run in runs if (run.path / "preview.png").is_file()]
-    first = {run.family: run for run in sorted(with_picture, key=lambda run: run.latent_dim)}
+    with_image = [run for run in runs if (run.path / "preview.png").is_file()]
+    first = {run.family: run for run in sorted(with_image, key=lambda run: run.latent_dim)}
     if not first:
         return
     labels = run_labels(runs)
-    st.header(_("What they have learnt"), anchor=False)
-    st.caption(_("Above: digits. Middle: what the model makes of them. Below: codes drawn at random, decoded."))
+    st.header(_("What the models have learnt"), anchor=False)
+    st.caption(_("Top: digits. Middle: their reconstructions. Bottom: random codes, decoded."))
     shown = list(first.values())[:4]
     for column, run in zip(st.columns(4), shown, strict=False):
-        picture = image_sheets.enlarge((run.path / "preview.png").read_bytes(), 3)
-        if picture:
+        png = image_sheets.enlarge((run.path / "preview.png").read_bytes(), 3)
+        if png:
             column.image(
-                picture,
+                png,
                 caption=labels[run.name],
                 width="stretch",
-                alt=_("Digits, their reconstructions and samples of {}").format(labels[run.name]),
+                alt=_("Images, their reconstructions and samples of {}").format(labels[run.name]),
             )
 
 
 def table(runs: list) -> None:
-    """The finished models, with what they were trained on."""
+    """The finished models and their data sets."""
     st.header(_("Models that are ready"), anchor=False)
     if not runs:
-        st.info(_("None yet. Train one: a small one takes a minute or two."))
+        st.info(_("There are none yet. Train one: a small one takes a minute or two."))
         return
     labels = run_labels(runs)
     lines = [f"| {_('model')} | {_('epochs')} | {_('squared error / image')} |", "|:---|---:|---:|"]
-    for run in runs[:LISTED]:
+    for run in runs[:MAX_ROWS]:
         error = run.metrics.get(run.dataset, {}).get("sse")
         number = f"{error:.1f}" if isinstance(error, int | float) else "–"
-        lines.append(f"| {plain(labels[run.name])} | {run.epochs} | {number} |")
+        lines.append(f"| {markdown.strip(labels[run.name])} | {run.epochs} | {number} |")
     st.markdown("\n".join(lines))  # st.dataframe would bring half a second of imports to the first page
-    if len(runs) > LISTED:
-        st.caption(_("{} more on the page Models.").format(len(runs) - LISTED))
+    if len(runs) > MAX_ROWS:
+        st.caption(_("{} more on the page Models.").format(len(runs) - MAX_ROWS))
 
 
-layout.page("aevae", _("What do a few numbers know about a handwritten digit?"))
+layout.page("aevae", _("What do a few numbers say about a handwritten digit?"))
 st.markdown(
     _(
-        "A laboratory for autoencoders: train a network that squeezes a picture into a few numbers and draws it again, "
-        "then see what those numbers mean. Everything here runs on this computer, with real digits."
+        "A laboratory for autoencoders. An autoencoder is a network that compresses an image into a few numbers, the "
+        "code, and reconstructs the image from the code. Train one, then see what its numbers mean. Everything here "
+        "runs on this computer, with real digits."
     )
 )
-if problem := access.exposed(st.get_option("server.address")):
-    st.warning(literal(problem))
+if problem := access.exposure_problem(st.get_option("server.address")):
+    st.warning(markdown.escape(problem))
 strip()
 layout.try_this(
     [
         _("**Latent sliders**: move one slider from end to end. Does one number change one thing?"),
-        _("**Interpolate**: walk from a 4 to a 9 in an AE and in a VAE. Which path stays a digit all the way?"),
+        _("**Interpolate**: go from a 4 to a 9 in an AE and in a VAE. Which path shows a digit at every step?"),
         _("**Denoise**: raise the noise until you cannot read the digit. Can the model still?"),
     ],
-    _("Begin with one of these"),
+    _("Start with one of these"),
 )
 cards()
 finished = cached.finished()

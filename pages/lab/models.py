@@ -2,41 +2,41 @@
 
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
-from aevae.ui.models import gallery
+from aevae.ui.models import compare_view, gallery, import_view, run_view
 from aevae.ui.shared import cached
 
 layout.page()
-gallery.said()
+run_view.report_last_action()
 runs = cached.runs()
 view = gallery.pick_view()
 if view == "gallery":
     gallery.gallery(runs)
 elif view == "run":
-    gallery.one_run(runs)
+    run_view.one_run(runs)
 elif view == "compare":
-    gallery.compare()
+    compare_view.compare()
 else:
-    gallery.bring_in()
+    import_view.import_run()
 
 layout.explain(
-    _("What the numbers say"),
+    _("What the numbers mean"),
     _(
-        "Means over test images that the model did not learn from, unless named otherwise.\n\n"
-        "- `recon`: $-\\log p(x|z)$, what is left to say about a picture once its code is known, in nats.\n"
-        "- `kl`: what the code itself costs, in nats. AE and denoising AE have no prior, so they have no `kl`.\n"
+        "The numbers are means over test images that the model did not learn from, unless stated otherwise.\n\n"
+        "- `recon`: $-\\log p(x|z)$, the cost of an image when its code is known, in nats.\n"
+        "- `kl`: the cost of the code, in nats. AE and denoising AE have no prior, so they have no `kl`.\n"
         "- `elbo` $= -(\\text{recon} + \\text{kl})$: larger (nearer to zero) is better.\n"
         "- `sse`: squared error over all 784 pixels; `psnr`: the same in decibels, larger is better.\n"
         "- `objective`: what the training minimised.\n"
-        "- `..._median`: the middle image; `..._worst10`: the share that the ten worst images have in the sum (of "
-        "1,000 images with equal costs: 0.01); `kl_max`: the largest KL of one image. A mean far from its "
-        "median hides a few images that cost much.\n\n"
+        "- `..._median`: the middle image; `..._worst10`: the share of the ten worst images in the sum (of 1,000 "
+        "images with equal costs: 0.01); `kl_max`: the largest KL of one image. If a mean is far from its median, a "
+        "few images cost much.\n\n"
         "Compare `recon` and `elbo` only between runs with the same likelihood and data set; `sse` always."
     ),
 )
 layout.try_this(
     [
-        _("Compare a **VAE** with 2 and one with 20 numbers: which spends more nats on the code, and what for?"),
-        _("Show a run, and move the bar over its film: when does a random code first look like a digit?"),
+        _("Compare a **VAE** with 2 dimensions and one with 20: which code costs more nats, and what does it improve?"),
+        _("Show a run and move the bar of its film: when does a random code first look like a digit?"),
         _("Press **Train a variation**, change one option, train, and compare the two."),
     ],
     _("Three things to try"),

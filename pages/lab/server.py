@@ -1,4 +1,4 @@
-"""Server: how the class is doing, for whoever looks after it. The numbers are those of `/metrics`."""
+"""Server: how the class is doing, for the teacher. The numbers are those of `/metrics`."""
 
 import statistics
 
@@ -7,23 +7,24 @@ import streamlit as st
 from aevae.queue import jobs
 from aevae.ui.frame import access, layout, monitoring
 from aevae.ui.i18n import _
-from aevae.ui.shared import redraw
-from aevae.ui.train import run_panel
+from aevae.ui.shared import markdown, redraw
+from aevae.ui.train.jobs import MAX_JOBS, job_label, state_text
+from aevae.ui.train.queue_panel import MAX_ACTIVE_ROWS
 
-BEAT = 5.0  # seconds between two looks
+POLL_SECONDS = 5.0  # seconds between two looks
 MEGABYTE = 1 << 20
 
 
 def numbers() -> None:
-    """This process, now and in the last minutes."""
+    """Numbers of this process, now and in the last minutes."""
     seconds = monitoring.counts.recent()
     with st.container(horizontal=True):
         st.metric(_("open sessions"), monitoring.counts.sessions, width="content")
-        st.metric(_("presses in five minutes"), len(seconds), width="content")
+        st.metric(_("interactions in five minutes"), len(seconds), width="content")
         if seconds:
             median, slow = statistics.median(seconds), seconds[int(0.95 * len(seconds))]
-            st.metric(_("answer, median"), f"{median:.2f} s", width="content")
-            st.metric(_("answer, 95 of 100 within"), f"{slow:.2f} s", width="content")
+            st.metric(_("response time, median"), f"{median:.2f} s", width="content")
+            st.metric(_("response time, 95 of 100 within"), f"{slow:.2f} s", width="content")
         st.metric(_("errors since the start"), monitoring.counts.errors, width="content")
         st.metric(_("memory of the server"), f"{monitoring.memory() / MEGABYTE:,.0f} MB", width="content")
         for number, (used, total) in enumerate(monitoring.gpus()):
@@ -32,29 +33,29 @@ def numbers() -> None:
 
 
 def queue() -> None:
-    """What runs and waits, in both lanes."""
+    """The jobs that run and wait, in both lanes."""
     st.header(_("Queue"), anchor=False)
     try:
-        listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(run_panel.LISTED, lane)]
+        listing = [job for lane in (jobs.TRAIN, jobs.TASKS_LANE) for job in jobs.jobs(MAX_JOBS, lane)]
     except jobs.QueueBroken as problem:
         st.error(str(problem))
         return
     active = [job for job in listing if job.active]
     if not active:
-        st.caption(_("Nothing runs and nothing waits."))
+        st.caption(_("No job runs and no job waits."))
         return
-    lines = [f"| {_('job')} | {_('what')} | {_('where it is')} |", "|---:|:---|:---|"]
-    for job in active[: run_panel.ROWS]:
-        what = run_panel.label(job) if job.kind == jobs.TRAIN else job.run
-        lines.append(f"| {job.id} | {run_panel.state.plain(what)} | {run_panel.state_text(job)} |")
+    lines = [f"| {_('job')} | {_('run or task')} | {_('state')} |", "|---:|:---|:---|"]
+    for job in active[:MAX_ACTIVE_ROWS]:
+        what = job_label(job) if job.kind == jobs.TRAIN else job.run
+        lines.append(f"| {job.id} | {markdown.strip(what)} | {state_text(job)} |")
     st.markdown("\n".join(lines))
-    if len(active) > run_panel.ROWS:
-        st.caption(_("and {} more").format(len(active) - run_panel.ROWS))
+    if len(active) > MAX_ACTIVE_ROWS:
+        st.caption(_("and {} more").format(len(active) - MAX_ACTIVE_ROWS))
 
 
 def caches() -> None:
-    """What all sessions share."""
-    lines = [f"| {_('cache')} | {_('holds')} | {_('found there')} | {_('made anew')} |", "|:---|---:|---:|---:|"]
+    """The caches that all sessions share."""
+    lines = [f"| {_('cache')} | {_('size')} | {_('hits')} | {_('misses')} |", "|:---|---:|---:|---:|"]
     for cache in monitoring.caches():
         held = _("{:,} entries").format(cache["held"]) if cache["unit"] == "entries" else f"{cache['held']:,} B"
         lines.append(f"| `{cache['name']}` | {held} | {cache['hit']:,} | {cache['miss']:,} |")
@@ -72,10 +73,10 @@ layout.page()
 if not access.is_teacher():
     st.info(access.refusal())
     st.stop()
-redraw.fragment(look, run_every=monitoring.beat(BEAT))()
+redraw.fragment(look, run_every=monitoring.beat(POLL_SECONDS))()
 st.caption(
     _(
-        "Numbers of this server process; the queue is that of all. Prometheus finds them at `/metrics`; "
-        "`/_stcore/health` says whether the server lives."
+        "These are the numbers of this server process; the queue is the queue of all users. Prometheus reads them at "
+        "`/metrics`; `/_stcore/health` shows whether the server is alive."
     )
 )

@@ -1,80 +1,84 @@
-"""Train: choose a run, see what it will cost, put it on the queue, watch it learn."""
+"""Train: choose a run, see its cost, queue it, watch it learn."""
 
 import streamlit as st
 
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
-from aevae.ui.shared.run_picker import literal
-from aevae.ui.train import costs, run_panel, sweep
-from aevae.ui.train import form as forms
+from aevae.ui.shared import markdown
+from aevae.ui.train import costs, form, jobs, run_panel, sweep
 
 
 def before(config, device: str) -> None:
-    """What fits: open what is there, watch what is under way, or the cost and Train or Resume."""
-    standing, found = run_panel.standing(config)
+    """Offer what fits: open a finished run, watch a running one, or show the cost with Train or Resume."""
+    standing, found = jobs.training_state(config)
     if standing == "finished":
-        st.success(_("This very run is here already, so there is nothing to train."))
+        st.success(_("This run is already here, so there is nothing to train."))
         run_panel.open_buttons(found.name, "form_open")
-        st.button(_("Show how it learnt"), key="form_watch", on_click=run_panel.watch, args=(found.name,))
+        st.button(_("Show its training"), key="form_watch", on_click=jobs.watch, args=(found.name,))
     elif standing == "active":
-        st.info(_("This very run is on the queue already."))
-        st.button(_("Watch it"), key="form_watch", on_click=run_panel.watch, args=(found.run,))
+        st.info(_("This run is already in the queue."))
+        st.button(_("Watch it"), key="form_watch", on_click=jobs.watch, args=(found.run,))
     else:
         try:
             costs.show([config], device)
         except ValueError as problem:
-            st.error(literal(problem))
+            st.error(markdown.escape(problem))
             return
         if standing == "unfinished":
-            st.info(_("This run was begun and stopped after {} epochs; it goes on from there.").format(found.epochs))
+            st.info(
+                _("This run was started and stopped after {} epochs. Resume continues from there.").format(found.epochs)
+            )
         elif standing == "diverged":
             st.warning(
-                _("This run was trained and diverged: {}.").format(literal(found.reason))
+                _("This run was trained and diverged: {}.").format(markdown.escape(found.reason))
                 + " "
-                + run_panel.resumes_at(found)
+                + jobs.resumes_at(found)
             )
         title = _("Train") if standing == "new" else _("Resume")
-        run_panel.start_button(title, config, device)
+        jobs.start_button(title, config, device)
 
 
 layout.page()
-if run_panel.stage():  # what is watched has the page; the form is folded above it, and drawn last
-    folded = st.expander(_("Train another"), icon=":material/add:", key="train_another")
+if run_panel.has_something_to_show():  # what is watched has the page; the form is folded above it, and drawn last
+    folded = st.expander(_("Train another model"), icon=":material/add:", key="train_another")
     sweep.panel()
-    form, facts = folded.columns([3, 2], gap="large")
+    left, facts = folded.columns([3, 2], gap="large")
 else:
-    form, facts = st.columns([2, 3], gap="large")
+    left, facts = st.columns([2, 3], gap="large")
     with facts:
         sweep.panel()
-with form:
-    configs, device = forms.run_form()
+with left:
+    configs, device = form.run_form()
 with facts:
-    forms.device_note(device)
+    form.device_note(device)
     if len(configs) == 1:
         before(configs[0], device)
     elif configs:
-        sweep.offer(configs, device)
-run_panel.pressed()  # of a form that offers no training, a press has nothing to begin
+        sweep.offer_training(configs, device)
+jobs.pressed()  # of a form that offers no training, a press has nothing to begin
 
 layout.explain(
     _("What the families learn"),
     _(
-        "Every family squeezes pictures into a code and draws them again; they differ in what they minimise. $x$ is "
-        "the picture, $f$ the encoder, $g$ the decoder, $z$ the code, $q(z|x)$ a cloud of codes, $p(x|z)$ the "
-        "likelihood of a picture. All terms are in **nats per image**: `recon` is $-\\log p(x|z)$ summed over the "
-        "pixels, `kl` is summed over the code. `elbo` is $-(\\text{recon} + \\text{kl})$: a bound on $\\log p(x)$, "
-        "larger is better."
+        "Every family compresses images into a code and reconstructs them; the families differ in what they minimise. "
+        "$x$ is the image, $f$ the encoder, $g$ the decoder, $z$ the code, $q(z|x)$ a distribution over codes, "
+        "$p(x|z)$ the likelihood of an image. All terms are in **nats per image**: `recon` is $-\\log p(x|z)$ summed "
+        "over the pixels, `kl` is summed over the code. `elbo` is $-(\\text{recon} + \\text{kl})$: a bound on $\\log "
+        "p(x)$, larger is better."
     )
     + "\n\n"
-    + forms.objectives(),
+    + form.objectives(),
 )
 layout.try_this(
     [
-        _("Train a **VAE** with 2 numbers in the code, then one with 20. How far does `recon` fall, and `kl`?"),
-        _("Watch the random codes while it trains: when do they begin to look like digits?"),
+        _("Train a **VAE** with 2 latent dimensions, then one with 20. How far does `recon` fall, and `kl`?"),
+        _("Watch the random codes during the training: when do they first look like digits?"),
         _("Train all of MNIST, press **Pause**, then **One step** ten times. What does a network learn first?"),
-        _("Open **Several at once**, give a **β-VAE** the list 0.25, 1, 4, 16: what does a nat of code buy?"),
-        _("Press **Cancel** in the middle, look at another page, come back and press **Resume**. What was lost?"),
+        _(
+            "Open **Several runs at once** and give a **β-VAE** the list 0.25, 1, 4, 16: what does a nat of code "
+            "improve?"
+        ),
+        _("Press **Cancel** in the middle, open another page, come back and press **Resume**. What was lost?"),
     ],
     _("Five things to try"),
 )

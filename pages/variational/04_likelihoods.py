@@ -1,4 +1,4 @@
-"""Likelihoods: What does a decoder say of a pixel, and why does MSE + KL hide a β?
+"""Likelihoods: What does a decoder say about a pixel, and why does MSE + KL hide a β?
 
 icon: blur_on
 """
@@ -11,15 +11,15 @@ import streamlit as st
 from aevae.latent import linear_vae, sampling
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import likelihoods as parts
+from aevae.ui.labs import likelihoods as lab
 from aevae.ui.labs import template
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, url_values
 
 MEAN_MSE = math.sqrt(392)  # sigma at which SSE / (2 sigma^2) is SSE / 784
 SIGMAS = (0.05, 0.1, 0.2, 0.3, 0.5, math.sqrt(0.5), 1.0, 1.4, 1.8, 2.2, 2.5, MEAN_MSE)
-HALF = 5  # which of them is the square root of 1/2
-DIRECTIONS = 300
+HALF_INDEX = 5  # which of them is the square root of 1/2
+NUM_DIRECTIONS = 300
 BINARY = r"-\log p(x|z)=-\sum_i x_i\log p_i+(1-x_i)\log(1-p_i)"
 GAUSSIAN = r"-\log p(x|z)=\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+392\log 2\pi\sigma^2\\"
 FORMULAS = {
@@ -34,37 +34,37 @@ FORMULAS = {
 def hidden_beta() -> int:
     """The best linear VAE at every sigma, under one slider; returns where it rests."""
     st.header(_("The β in σ"), anchor=False)
-    found, (images, labels) = cached.principal(DIRECTIONS), cached.test_digits()
+    found, (images, labels) = cached.principal(NUM_DIRECTIONS), cached.shown_digits()
     x = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]].reshape(10, -1)
-    shown = linear_vae.ladder(x, sampling.prior(10, DIRECTIONS, seed=3), found, SIGMAS)
+    shown = linear_vae.ladder(x, sampling.prior(10, NUM_DIRECTIONS, seed=3), found, SIGMAS)
     frames = []
     for sigma in SIGMAS:
         used, cost = linear_vae.active(found.variance, sigma**2).sum(), linear_vae.rate(found.variance, sigma**2)
-        names = {"digits": _("digits"), "back": _("back"), "drawn": _("drawn")}
+        names = {"digits": _("digits"), "back": _("reconstructed"), "drawn": _("sampled")}
         frames.append(
             {
                 "label": f"σ = {sigma:.3g}",
-                "note": _("SSE + {:.3g} · KL: directions used {}, {:.1f} nats").format(2 * sigma**2, used, cost),
-                "rows": [{"name": n, "bar": float(used) / DIRECTIONS * (k == "back")} for k, n in names.items()],
+                "note": _("SSE + {:.3g} · KL: {} directions used, {:.1f} nats").format(2 * sigma**2, used, cost),
+                "rows": [{"name": n, "bar": float(used) / NUM_DIRECTIONS * (k == "back")} for k, n in names.items()],
             }
         )
-    at = {"sigma_at": (HALF, 0, len(SIGMAS) - 1)}
+    at = {"sigma_at": (HALF_INDEX, 0, len(SIGMAS) - 1)}
     now = int(url_values.numbers(at)["sigma_at"])
     if problem := component.trouble([]):
         st.caption(problem)
         image_sheets.show(
-            shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and draws of a linear VAE")
+            shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and samples of a linear VAE")
         )
         return now
-    texts = {"slider": "σ", "pictures": _("Ten digits, what the best linear VAE gives back, and what it draws")}
+    texts = {"slider": "σ", "pictures": _("Ten digits, the reconstructions of the best linear VAE, and its samples")}
     spec = {"key": "sigma", "frame": now, "frames": frames, "texts": texts}
-    take = url_values.taker({"frame": "sigma_at"}, at)
+    take = url_values.number_handler({"frame": "sigma_at"}, at)
     component.mount("frames", "sigmas", spec, {"pictures": shown}, height=240, on_send=take)
     return now
 
 
 template.begin(__doc__)
-titles = parts.titles()
+titles = lab.titles()
 left, right = st.columns([2, 5], gap="medium")
 with left:
     chosen = address.pick(
@@ -73,11 +73,11 @@ with left:
     )  # fmt: skip
     x, _label, _number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening five decoders")):
-    z = parts.code(x)
-    parts.rows(x, z, chosen)
+    z = lab.code(x)
+    lab.rows(x, z, chosen)
 now = hidden_beta()
 name = "gaussian" if chosen == "all" else chosen
-numbers, s2, found = parts.said(name, x, z), SIGMAS[now] ** 2, cached.principal(DIRECTIONS)
+numbers, s2, found = lab.said(name, x, z), SIGMAS[now] ** 2, cached.principal(NUM_DIRECTIONS)
 told = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
 )
@@ -88,31 +88,39 @@ if name.startswith("gaussian"):
     )
 template.end(
     notice=[
-        _("One code, five decoders: the means are much alike, what they call a *picture* is not."),
-        _("A draw adds the pixels' own noise, each for itself. What is called a VAE's sample is mostly the mean."),
-        _("Nats of a density (Gaussian, continuous) may be negative and compare with no others."),
+        _("One code, five decoders: their means are much alike, but their samples are not."),
+        _("A sample adds independent noise to each pixel. Papers usually show the mean as the sample of a VAE."),
+        _(
+            "Nats of a density (Gaussian, continuous) may be negative and can only be compared with nats of the same "
+            "density."
+        ),
     ],
     tries=[
-        _("Move a number of the code: all five means turn into another digit together. Whose nats rise fastest?"),
-        _("Take the Gaussian with σ² = 1/2, which is plain squared error: how noisy does it believe digits are? Let "
-          "σ be learnt instead: the same squared error, and hundreds of nats better."),
-        _("The known failure: push **The β in σ** to its end, MSE a pixel + KL. Every direction is dearer than what "
-          "it explains, and all digits become one."),
+        _("Change a dimension of the code: all five means turn into another digit together. Whose nats rise fastest?"),
+        _(
+            "Choose the Gaussian with σ² = 1/2, which is plain squared error: how noisy are digits in this model? "
+            "Then choose the learnt σ: the same squared error, and hundreds of nats better."
+        ),
+        _(
+            "The known failure: move **The β in σ** to its end, MSE per pixel + KL. Every direction costs more than "
+            "it explains, and all digits become one."
+        ),
     ],
     formula=r"\begin{gathered}" + FORMULAS[name] + r"\\\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+\mathrm{KL}\ \propto\ "
     r"\mathrm{SSE}+\underbrace{2\sigma^2}_{\beta}\,\mathrm{KL}\end{gathered}",
     numbers=told + "\n\n" + _(
-        "σ = {:.3g}: β = **{:.3g}**; of the directions with variance {:.2f}, {:.2f}, {:.2f}, … those above σ² = {:.3g} "
-        "are used: **{}**."
+        "σ = {:.3g}: β = **{:.3g}**; of the directions with variance {:.2f}, {:.2f}, {:.2f}, … the model uses those "
+        "above σ² = {:.3g}: **{}**."
     ).format(math.sqrt(s2), 2 * s2, *found.variance[:3], s2, int(linear_vae.active(found.variance, s2).sum())),
     more=_(
-        "*VAE loss = MSE + KL* is a Gaussian decoder with a variance that nobody chose. Summed over pixels it means "
-        "σ² = 1/2. Averaged over them it means σ² = 392, or β = 784 on top of the sum: for a digit the loss of all "
-        "detail is then cheaper than one nat of code, and the posterior collapses. The slider shows it without any "
-        "training: of a *linear* VAE the optimum is known, and it keeps exactly the principal directions whose "
-        "variance exceeds σ².\n\nThe five decoders read the same, frozen encoder (8 numbers), so that only the "
-        "likelihood differs. The noise of the draws stays while the code moves. "
-        "A grey pixel under a Bernoulli is a pseudo-likelihood: its best is not 0 but the entropy of the greys."
+        "*VAE loss = MSE + KL* is a Gaussian decoder with an implicit variance. The sum over pixels means σ² "
+        "= 1/2. The mean over pixels means σ² = 392, or β = 784 on top of the sum: then the loss of all detail costs "
+        "less than one nat of code, and the posterior collapses. The slider shows this without any training: for a "
+        "*linear* VAE the optimum is known, and it keeps exactly the principal directions whose variance is larger "
+        "than σ².\n\n"
+        "The five decoders use the same frozen encoder (8 dimensions), so only the likelihood differs. The noise of "
+        "the samples stays the same while the code changes. A grey pixel under a Bernoulli is a pseudo-likelihood: "
+        "its best value is not 0 but the entropy of the greys."
     ),
     sources="Kingma & Welling 2014; Loaiza-Ganem & Cunningham 2019; Rybkin et al. 2021; Lucas et al. 2019",
 )  # fmt: skip

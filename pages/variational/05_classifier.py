@@ -1,4 +1,4 @@
-"""Generative classifier: Can ten densities tell ten digits apart, and what do they know that a net does not?
+"""Generative classifier: Can ten densities classify ten digits, and what do they know that a classifier does not?
 
 icon: stacked_bar_chart
 """
@@ -9,56 +9,68 @@ import streamlit as st
 from aevae.metrics import class_densities as densities
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.labs import classifier as parts
+from aevae.ui.labs import classifier as lab
 from aevae.ui.labs import template
 from aevae.ui.shared import address, cached
 
 template.begin(__doc__)
 kinds = {
-    "digit": _("as it is"), "turned": _("turned by 90°"), "negative": _("negative"), "two": _("two at once"),
+    "digit": _("as it is"), "turned": _("rotated by 90°"), "negative": _("negative"), "two": _("two digits at once"),
     "stripes": _("stripes"), "noise": _("noise"), "black": _("black"),
 }  # fmt: skip
 kind = address.pick(
-    st.pills, _("Picture"), list(kinds), default="digit", required=True, key="picture_kind",
+    st.pills, _("Image"), list(kinds), default="digit", required=True, key="picture_kind",
     format_func=kinds.get, wrap=True,
 )  # fmt: skip
-images, _labels = cached.test_digits()
+images, _labels = cached.shown_digits()
 left, right = st.columns([2, 5], gap="medium")
 with left:
     picked, _label, number = picker.pick_digit(default=7, models=())
 x = densities.strange(kind, picked, images[((number or 0) + 1) % len(images)])
-with right, st.spinner(_("Asking ten densities about 1,000 digits")):
-    measured = parts.judged()
-    draws = parts.bars(x, measured)
-net = parts.nets()[0]
+with right, st.spinner(_("Computing ten densities of 1,000 digits")):
+    measured = lab.judged()
+    draws = lab.bars(x, measured)
+net = lab.nets()[0]
 found = densities.scores(net, x.reshape(1, -1), densities.noise(draws, net["wm"].shape[1]))[0]
 best, second = np.argsort(-found)[:2]
 template.end(
     notice=[
-        _("The longest bar wins. It wins by tens of nats: a share of 100 % means little, the distance says more."),
-        _("Each density saw one class only. A new class would be one more model; the net would have to start again."),
-        _("The net must choose: of a negative it is as sure as of a digit. Ten empty bars say: this is none of mine."),
+        _("The longest bar wins, by tens of nats. So a share of 100 % means little; the distance says more."),
+        _(
+            "Each density saw only one class. A new class needs one more model; the classifier would need a new "
+            "training."
+        ),
+        _(
+            "The classifier must choose: it is as sure of a negative as of a digit. Ten short bars say: this is none "
+            "of my classes."
+        ),
     ],
     tries=[
-        _("Choose **negative**, then **turned by 90°**: who is sure, and who knows that it does not know?"),
-        _("The known failure: **black** has a higher density than real digits. Likelihood does not measure the usual."),
-        _("**Draw** a 4 and close it slowly into a 9. When do the bars cross, and when does the net change its mind?"),
+        _("Choose **negative**, then **rotated by 90°**: which model is sure, and which shows that it does not know?"),
+        _(
+            "The known failure: **black** has a higher density than real digits. A high likelihood does not mean that "
+            "an image is usual."
+        ),
+        _(
+            "**Draw** a 4 and close it slowly into a 9. When do the bars cross, and when does the classifier change "
+            "its answer?"
+        ),
     ],
     formula=r"\begin{gathered}\hat c=\arg\max_c\,[\log p(x|c)+\log p(c)]\\"
     r"\log p(x|c)\ \ge\ \log\tfrac1R\sum_{r=1}^R\frac{p(x,z_r|c)}{q(z_r|x,c)}\end{gathered}",
     numbers=_(
-        "This picture, R = {}: best **{}** with **{:.1f}** nats, then {} with {:.1f}. Of {:,} test digits the "
-        "densities name **{:.1%}**, the net **{:.1%}**."
+        "This image, R = {}: best **{}** with **{:.1f}** nats, then {} with {:.1f}. Of {:,} test digits the densities "
+        "classify **{:.1%}** correctly, the classifier **{:.1%}**."
     ).format(
         draws, best, found[best], second, found[second], measured["count"], measured["densities"], measured["net"]
     ),
     more=_(
-        "A *discriminative* model learns p(c|x): where one class ends and the next begins, and nothing of what lies "
-        "far from both. A *generative* one learns p(x|c), what digits of a class look like, and gets p(c|x) by Bayes. "
-        "Here each density is a VAE of 24 hidden units and 8 numbers, so that log p(x|c) is only bounded; with more "
-        "draws the bound rises. The classes are equally frequent, so p(c) drops out.\n\n"
-        "A density is not a test for the unusual: a picture simpler than any digit, all black, may be more probable "
-        "than every digit there is. Being *too* probable is unusual as well."
+        "A *discriminative* model learns p(c|x): where one class ends and the next begins. It learns nothing about "
+        "images far from both. A *generative* model learns p(x|c), how digits of a class look, and gets p(c|x) with "
+        "Bayes' rule. Here each density is a VAE with 24 hidden units and 8 latent dimensions, so log p(x|c) is only "
+        "bounded; more samples raise the bound. The classes are equally frequent, so p(c) drops out.\n\n"
+        "A density is not a test for unusual images: an image that is simpler than any digit, all black, may be more "
+        "probable than every digit. An image that is *too* probable is unusual as well."
     ),
     sources="Ng & Jordan 2002; Kingma & Welling 2014; Burda et al. 2016; Nalisnick et al. 2019",
 )

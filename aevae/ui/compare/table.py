@@ -1,4 +1,4 @@
-"""The Compare page: which runs, the table of their numbers, and the queue that finds those that are missing."""
+"""The Compare page: the choice of runs, the table of their numbers, and the queue that computes missing ones."""
 
 import time
 from collections.abc import Sequence
@@ -16,14 +16,14 @@ from aevae.reporting.comparison import describe, numbers_of
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
-from aevae.ui.shared import address, cached, redraw, run_picker
+from aevae.ui.shared import address, cached, markdown, redraw, run_picker
 
 DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"
 KIND = "evaluate"
 FIRST = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # columns that the table begins with
-MOST = 6  # models side by side
+MAX_MODELS = 6  # models side by side
 BETTER, WORSE = "rgba(0, 114, 178, 0.25)", "rgba(213, 94, 0, 0.25)"
-LOOK = 1.0  # seconds between two looks at the queue
+POLL_SECONDS = 1.0  # seconds between two looks at the queue
 _ASKED, _SAID = "compare_asked", "compare_said"  # session: what was put on the queue by itself; what went wrong
 
 
@@ -31,22 +31,22 @@ _ASKED, _SAID = "compare_asked", "compare_said"  # session: what was put on the 
 
 
 def finished() -> list[RunInfo]:
-    """All finished runs, whatever their models take."""
+    """All finished runs, for every kind of input."""
     return [run for run in cached.runs() if run.status == "finished"]
 
 
 def first_choice(runs: Sequence[RunInfo]) -> list[str]:
-    """A plain AE, the VAE and the beta-VAE where they are: of each the widest code."""
+    """The widest plain AE, VAE and beta-VAE, if they exist."""
     widest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}
     return [widest[family] for family in ("vae", "beta_vae", "ae", "vq_vae") if family in widest] or [runs[0].name]
 
 
 def pick_dataset(found: Sequence[RunInfo]) -> str:
-    """The data set whose test pictures the numbers are of; first the one that most runs have."""
+    """The data set whose test images the numbers refer to; first the one that most runs have."""
     counts = {name: sum(name in run.metrics for run in found) for run in found for name in run.metrics}
     return st.selectbox(
-        _("Test pictures of"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",
-        width=170, help=_("What was measured on other pictures does not compare."),
+        _("Test set"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",
+        width=170, help=_("Only numbers of the same test images can be compared."),
     )  # fmt: skip
 
 
@@ -69,13 +69,15 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     means = [name for name in every if not name.endswith((spread.MEDIAN, spread.WORST))]  # those come with their mean
     return address.pick(
         st.multiselect, _("Numbers"), means, default=FIRST, key=NUMBERS, wrap=True, format_func=comparison.title,
-        help=_("Missing numbers are computed for the chosen models. A mean has its median and the share of its ten "
-               "worst images beside it: one image can spoil a mean."),
+        help=_(
+            "If a number of a chosen model is missing, you can compute it here. Beside each mean stand its median and "
+            "the share of the ten worst images, because a few bad images can change a mean a lot."
+        ),
     )  # fmt: skip
 
 
 def with_extras(names: Sequence[str], found: Sequence[RunInfo], dataset: str) -> list[str]:
-    """The columns for these numbers: beside each its standard error and what else belongs to it."""
+    """The columns for these numbers; each brings its standard error and related columns."""
     return comparison.with_extras(names, *(numbers_of(run, dataset) for run in found))
 
 
@@ -83,8 +85,10 @@ def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
     """The run that the others are compared with, or None."""
     labels = run_picker.run_labels(found)
     name = run_picker.pick_run(
-        st.selectbox, _("Differences to"), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
-        placeholder=_("nobody: the numbers themselves"), width=290,
+        st.selectbox, _(
+            "Show differences to"
+        ), [run.name for run in found], index=None, format_func=labels.get, key=PIN,
+        placeholder=_("no model: show the numbers"), width=290,
     )  # fmt: skip
     return next((run for run in found if run.name == name), None)
 
@@ -111,20 +115,20 @@ def table(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str, names: 
 
 
 def verdict(name: str, difference: float, alike: bool = True) -> int:
-    """1: better by so much; -1: worse; 0: neither, or the two do not compare (`alike`: one likelihood of a pixel)."""
+    """1: better by this difference; -1: worse; 0: neither, or not comparable (`alike`: same likelihood of a pixel)."""
     if not np.isfinite(difference) or (not alike and name in comparison.OF_LIKELIHOOD):
         return 0
     return comparison.gain(describe(name), difference, 0.0)
 
 
 def heads(found: Sequence[RunInfo], dataset: str, names: Sequence[str]) -> dict[str, str]:
-    """The head of each column: title, direction, unit, and the count behind the number where all runs share it."""
+    """The head of each column: title, direction, unit, and the number of samples if all runs share it."""
     values = [numbers_of(run, dataset) for run in found]
     return {name: comparison.head(describe(name, *values)) for name in names}
 
 
 def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunInfo | None, dataset: str) -> None:
-    """The table with units in its heads; differences are blue where they are better, orange where they are worse."""
+    """The table with units in its heads; better differences are blue, worse ones orange."""
     config = {
         "chosen": st.column_config.CheckboxColumn(_("chosen"), width="small"),
         "model": st.column_config.TextColumn(_("model"), width=220, pinned=True),
@@ -147,17 +151,18 @@ def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunIn
     )
     if pin is not None:
         st.caption(
-            _("Differences to **{}**, whose own numbers stand in its row. Blue: better, orange: worse.").format(
-                run_picker.plain(frame.loc[pin.name, "model"])
-            )
+            _(
+                "The table shows differences to **{}**. The row of this model shows its own numbers. Blue: better, "
+                "orange: worse."
+            ).format(markdown.strip(frame.loc[pin.name, "model"]))
         )
     full = [run.name for run in found if run.name in frame.index and comparison.at_ceiling(numbers_of(run, dataset))]
     if full and "index_code_mi" in names:
         st.caption(
             _(
-                "The mutual information of {} is at its ceiling log N: the estimate cannot exceed it, the true value "
-                "may, and the total correlation is then too large."
-            ).format(", ".join(run_picker.plain(frame.loc[name, "model"]) for name in full))
+                "The mutual information of {} has reached its upper limit log N. The estimate cannot be larger, but "
+                "the true value can. The total correlation is then too large."
+            ).format(", ".join(markdown.strip(frame.loc[name, "model"]) for name in full))
         )
 
 
@@ -169,9 +174,9 @@ def _tints(row, kinds: dict[str, str], pin: str) -> list[str]:
 
 
 def formulas(names: Sequence[str]) -> None:
-    """What the numbers of the table are, one click away."""
+    """The meaning of the numbers of the table, folded."""
     senses = {"lower": _("lower is better"), "higher": _("higher is better")}
-    with st.popover(_("What these numbers are"), icon=":material/function:", key="compare_formulas"):
+    with st.popover(_("What these numbers mean"), icon=":material/function:", key="compare_formulas"):
         for metric in map(describe, names):
             said = [f"**{metric.title}**", metric.unit, senses.get(metric.better, "")]
             st.markdown(" · ".join(filter(None, said)))
@@ -182,7 +187,7 @@ def formulas(names: Sequence[str]) -> None:
 
 
 def table_csv(frame, found: Sequence[RunInfo], names: Sequence[str], dataset: str) -> str:
-    """The table with all digits; the heads have the units, the first column the run's name."""
+    """The table as CSV with full precision; the heads have the units, the first column the run's name."""
     out = frame.drop(columns="chosen").rename(columns=heads(found, dataset, names))
     out["model"] = [safe(text) for text in out["model"]]
     return out.to_csv(index_label="run")
@@ -192,7 +197,7 @@ def table_csv(frame, found: Sequence[RunInfo], names: Sequence[str], dataset: st
 
 
 def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[str, dict[str, list[str]]]:
-    """Run -> cost ("quick", "slow") -> numbers that it could have and has not, on this data set."""
+    """Run -> cost ("quick", "slow") -> numbers that the run could have on this data set but lacks."""
     asked = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: found by the training
     found: dict[str, dict[str, list[str]]] = {}
     for run in chosen:
@@ -204,7 +209,7 @@ def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[
 
 
 def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> None:
-    """Quick numbers are asked for at once, slow ones by a button; what is under way is shown until it is there."""
+    """Submit quick numbers at once and offer a button for slow ones; show the progress until they are there."""
     lacking = gaps(chosen, names, dataset)
     asked = st.session_state.setdefault(_ASKED, set())
     quick = {run: costs["quick"] for run, costs in lacking.items() if "quick" in costs}
@@ -221,20 +226,20 @@ def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) 
             if st.button(title, key="compare_compute", icon=":material/calculate:"):
                 ask(slow, dataset)
                 st.rerun()
-            st.caption(_("Takes from seconds to minutes; the page can be left meanwhile."))
+            st.caption(_("This takes seconds to minutes. You can leave the page meanwhile."))
     if problem := st.session_state.pop(_SAID, ""):
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))
     if any(job.active for job in active):
-        redraw.fragment(_under_way, run_every=LOOK)()
+        redraw.fragment(_under_way, run_every=POLL_SECONDS)()
     shown = {run.name for run in chosen}
     for job in active:
         wanted = job.config.get("metrics", ())
         if job.state == "failed" and job.run in shown and set(wanted) & set(names):
-            st.warning(f"{run_picker.plain(run_picker.label_of(job.run))}: {run_picker.plain(job.error)}")
+            st.warning(f"{markdown.strip(run_picker.label_of(job.run))}: {markdown.strip(job.error)}")
 
 
 def ask(wanted: dict[str, list[str]], dataset: str) -> None:
-    """Put it on the queue."""
+    """Queue the evaluation."""
     try:
         began = time.time()
         for run, names in wanted.items():
@@ -246,7 +251,7 @@ def ask(wanted: dict[str, list[str]], dataset: str) -> None:
 
 
 def _tasks() -> list[Job]:
-    """Evaluations that wait, run, or failed lately: of each run the newest."""
+    """The newest evaluation of each run that waits, runs, or failed recently."""
     try:
         listing = [job for job in jobs.jobs(lane=jobs.TASKS_LANE) if job.kind == KIND]
     except QueueBroken:
@@ -256,7 +261,7 @@ def _tasks() -> list[Job]:
 
 
 def _under_way() -> None:
-    """Progress and Cancel of each evaluation; the page is drawn anew when one more is done."""
+    """Progress and Cancel of each evaluation; the page runs again after each finished one."""
     active = [job for job in _tasks() if job.active]
     before = st.session_state.get("compare_under_way")
     st.session_state["compare_under_way"] = len(active)
@@ -267,14 +272,14 @@ def _under_way() -> None:
     try:
         jobs.ensure_worker(jobs.TASKS_LANE)
     except QueueBroken as problem:
-        st.error(run_picker.literal(problem))
+        st.error(markdown.escape(problem))
     for job in active:
         with st.container(horizontal=True, vertical_alignment="center"):
             with st.container(width="stretch"):
-                text = job.progress.get("text") or _("waits")
+                text = job.progress.get("text") or _("waiting")
                 st.progress(
                     min(max(float(job.progress.get("fraction", 0)), 0.0), 1.0),
-                    f"{run_picker.plain(run_picker.label_of(job.run))}: {text}",
+                    f"{markdown.strip(run_picker.label_of(job.run))}: {text}",
                 )
             st.button(
                 _("Cancel"), key=f"compare_cancel_{job.id}", icon=":material/stop:", on_click=_cancel, args=(job.id,),

@@ -1,4 +1,4 @@
-"""The pictures of the Compare page, one function a view; each can be taken away as SVG, PNG or CSV."""
+"""The views of the Compare page, one function each; each exports SVG, PNG or CSV."""
 
 import base64
 import csv
@@ -18,11 +18,11 @@ from aevae.reporting.comparison import describe
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
-from aevae.ui.shared import address, cached, image_sheets, opening, run_picker, url_values
+from aevae.ui.shared import address, cached, image_sheets, markdown, opening, run_picker, url_values
 
-EXTREMES, DIMS, STEPS = 8, 6, 7
-ACROSS = 3  # models in a row
-SHEET = (5, 8)  # samples: rows and columns
+NUM_EXTREMES, MAX_DIMS, NUM_STEPS = 8, 6, 7
+MODELS_PER_ROW = 3  # models in a row
+SAMPLE_GRID = (5, 8)  # samples: rows and columns
 _GRID = (
     "<style>.strips{overflow-x:auto}.strips table{border-collapse:collapse}"
     ".strips th,.strips td{padding:2px 14px 6px 0;text-align:left;font-weight:400;"
@@ -36,7 +36,7 @@ _GRID = (
 
 
 def chart(figure: go.Figure, key: str) -> None:
-    """A chart whose camera gives PNG, with its SVG and CSV beneath."""
+    """A chart whose camera exports PNG, with its SVG and CSV below."""
     camera = {"format": "png", "scale": 3, "filename": f"aevae-{key}"}
     config = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": camera}
     st.plotly_chart(figure, key=f"compare_{key}", config=config)
@@ -44,7 +44,7 @@ def chart(figure: go.Figure, key: str) -> None:
 
 
 def take(key: str, **files) -> None:
-    """Small buttons: svg, png, csv -> a function that makes the file when it is asked for."""
+    """Small download buttons; svg, png, csv: functions that make the file on demand."""
     kinds = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
     with st.container(horizontal=True, gap="small"):
         for kind, make in files.items():
@@ -61,73 +61,81 @@ def rows_csv(head: Sequence[str], rows: Sequence[Sequence]) -> str:
 
 
 def _without(labels: Sequence[str], why: str) -> None:
-    """One sentence for the models that this view has nothing of."""
+    """One sentence for the models that this view cannot show."""
     if labels:
-        st.caption(f"{run_picker.plain(', '.join(labels))}: {why}")
+        st.caption(f"{markdown.strip(', '.join(labels))}: {why}")
 
 
 # -- the views -------------------------------------------------------------------------------------------------------
 
 
 def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str) -> None:
-    """What the code costs against what it leaves: all runs of the table that have a KL, the chosen ones in colour."""
+    """Rate against distortion: all runs of the table that have a KL, the chosen ones in colour."""
     term = address.pick(
-        st.segmented_control, _("Upwards"), ["recon", "sse"], default="recon", required=True, key="compare_upwards",
-        format_func=lambda name: {"recon": _("nats still to be said"), "sse": _("squared error")}[name],
+        st.segmented_control, _(
+            "Vertical axis"
+        ), ["recon", "sse"], default="recon", required=True, key="compare_upwards",
+        format_func=lambda name: {"recon": _("reconstruction (nats)"), "sse": _("squared error")}[name],
     )  # fmt: skip
     labels = run_picker.run_labels(cached.runs())
     rated = [run for run in found if {"kl", term} <= set(comparison.numbers_of(run, dataset))]
     if not rated:
-        st.info(_("None of these models has a KL: a code without a prior costs no nats that could be counted."))
+        st.info(
+            _(
+                "None of these models has a KL divergence, so this chart is empty. Only a "
+                "code with a prior has a rate: "
+                "the nats that the code costs."
+            )
+        )
         return
     leader = next((run for run in rated if run.name in chosen), rated[0])
     kind = comparison.likelihood(leader)
     alike = [run for run in rated if term == "sse" or comparison.likelihood(run) == kind]
     bound = _gaussian(dataset) if term == "sse" else None
-    figure = cached.drawn(
+    figure = cached.figure(
         trade_off, report.points(alike, labels, dataset, term, chosen), comparison.head(describe(term)),
         comparison.head(describe("kl")), elbo=term == "recon", bound=bound,
-        bound_name=_("best code of a Gaussian with the pictures' covariance"),
-        hull_name=_("best of these runs"), others_name=_("other runs of the table"),
+        bound_name=_("best possible for a Gaussian with the covariance of the images"),
+        hull_name=_("best of these runs"), others_name=_("other runs in the table"),
     )  # fmt: skip
     chart(figure, "rates")
     if term == "recon":
         st.caption(
             _(
-                "On a dotted line the ELBO is the same; the further down on the left, the better. Dashed: the true "
-                "trade-off of these runs, their lower hull. Its slope says what one nat more of code saves; a model "
-                "trained with weight β on the KL is to stop where that slope is β."
+                "On a dotted line the ELBO is the same; lower left is better. Dashed: the best trade-off that these "
+                "runs reach (their lower hull). Its slope says how many nats of distortion one more nat of rate "
+                "saves. A model that was trained with weight β on the KL should lie where this slope is β."
             )
         )
     else:
         st.caption(
             _(
                 "Squared error of the decoded mean code. Dotted: the rate-distortion function of a Gaussian with the "
-                "covariance of these pictures, the hardest source of all with that covariance."
+                "covariance of these images. No other source with this covariance is harder to code."
             )
         )
     _without(
         [labels[run.name] for run in rated if run not in alike],
-        _("left out, since nats of pixels with another likelihood do not compare."),
+        _("not shown, because nats under another likelihood cannot be compared."),
     )
     others = [labels[run.name] for run in found if run.name in chosen and run not in rated]
-    _without(others, _("no KL of this code is known, so that there is no rate."))
+    _without(others, _("not shown, because the KL (the rate) of this code is not known."))
 
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _gaussian(dataset: str) -> tuple[np.ndarray, np.ndarray] | None:
     try:
-        return tradeoff.gaussian_bound(cached.test_digits(dataset)[0])
+        return tradeoff.gaussian_bound(cached.shown_digits(dataset)[0])
     except (ValueError, OSError):
         return None
 
 
 def _film_kl(run) -> np.ndarray | None:
-    """KL over training (E, D); None where there is none, or where the film is damaged, which is said."""
+    """KL over training (E, D); None without one, or (with a message) if the film is damaged."""
     try:
         return comparison.film_kl(run.film)
     except ValueError as problem:
-        st.warning(run_picker.literal(problem))
+        st.warning(markdown.escape(problem))
         return None
 
 
@@ -142,43 +150,44 @@ def kl_over_training(runs: Sequence) -> None:
             persist_state="session",
         ) if len(times) > 1 else times[0]  # fmt: skip
         top = 1.05 * max(float(kl.max()) for kl in films.values())
-    across = min(ACROSS, len(rated))
-    for row in range(0, len(rated), ACROSS):
-        for column, run in zip(st.columns(across), rated[row : row + ACROSS], strict=False):
+    across = min(MODELS_PER_ROW, len(rated))
+    for row in range(0, len(rated), MODELS_PER_ROW):
+        for column, run in zip(st.columns(across), rated[row : row + MODELS_PER_ROW], strict=False):
             kl = films[run.name]
             now = kl[comparison.frame_at(run.film["epoch"], epoch)]
             order = np.argsort(-kl[-1], kind="stable")
             figure = latent_bars(now[order], [f"z{d}" for d in order], family=run.info.family, height=240)
             figure.update_yaxes(range=[0, top])
             with column:
-                st.markdown(f"**{run_picker.plain(run_picker.label_of(run.name))}**")
-                st.caption(_("{:.1f} nats in all").format(now.sum()))
+                st.markdown(f"**{markdown.strip(run_picker.label_of(run.name))}**")
+                st.caption(_("{:.1f} nats in total").format(now.sum()))
                 chart(figure, f"kl_{run.config.fingerprint}")
     if rated:
         st.caption(
             _(
-                "Mean over the 16 pictures that the film follows; dimensions in the order of the end. "
-                "A bar at 0 is a dimension that says nothing: the posterior has collapsed to the prior."
+                "Mean over the 16 images that the film follows. The dimensions stand in the order of the last epoch. "
+                "A bar at 0 is a dimension without information: its posterior is equal to the prior (posterior "
+                "collapse)."
             )
         )
     _without(
         [run_picker.label_of(run.name) for run in runs if run.name not in films],
-        _("no KL per dimension, since the code is a point or has another prior."),
+        _("no KL per dimension, because the code is a point or has another prior."),
     )
 
 
 def dimensions(runs: Sequence, dataset: str) -> None:
-    """Walks along the dimensions of the first model, and along those of the others that say most nearly the same."""
+    """Traversals of the first model's dimensions, and of the best matching dimensions of the others."""
     smooth = [run for run in runs if run.model.latent == "continuous"]
     if smooth:
-        _image, _label, number = picker.pick_digit(upload=False, dataset=dataset, label=_("The digit to start from"))
-        with st.spinner(_("Finding the codes of the test digits ...")):
+        _image, _label, number = picker.pick_digit(upload=False, dataset=dataset, label=_("Start image"))
+        with st.spinner(_("Encoding the test images ...")):
             codes = [cached.codes(run.name, dataset) for run in smooth]
-            dims = [int(d) for d in cached.latent_summary(smooth[0].name)["order"][:DIMS]]
-            walks = comparison.aligned(smooth, codes, number, dims, STEPS)
+            dims = [int(d) for d in cached.latent_summary(smooth[0].name)["order"][:MAX_DIMS]]
+            walks = comparison.aligned(smooth, codes, number, dims, NUM_STEPS)
         labels = [run_picker.label_of(run.name) for run in smooth]
         st.html(strips_html(labels, walks))
-        blank = np.full((STEPS, 1, 28, 28), np.nan, np.float32)
+        blank = np.full((NUM_STEPS, 1, 28, 28), np.nan, np.float32)
         flat = [strip.images if strip else blank for row in zip(*walks, strict=True) for strip in row]
         pairs = [
             (label, f"z{dims[i]}", f"z{strip.dim}", round(strip.r, 4))
@@ -188,19 +197,20 @@ def dimensions(runs: Sequence, dataset: str) -> None:
         ]
         head = ("model", f"dimension of {labels[0]}", "dimension", "r")
         take(
-            "dimensions", png=lambda: report.sheet(np.concatenate(flat), STEPS * len(smooth)),
+            "dimensions", png=lambda: report.sheet(np.concatenate(flat), NUM_STEPS * len(smooth)),
             csv=lambda: rows_csv(head, pairs),
         )  # fmt: skip
         st.caption(
             _(
-                "From left to right one number of the code moves over ±2.5 standard deviations, the others stay. "
-                "Partners have the largest correlations r in all that a one-to-one pairing allows, over {:,} digits; "
-                "where r is negative, the walk goes the other way."
+                "Each row changes one dimension of the code over ±2.5 standard deviations, from left to right. The "
+                "other dimensions stay fixed. Dimensions of two models are paired one to one, so that their "
+                "correlations r over {:,} images are as large as possible in total. If r is negative, the row runs in "
+                "the opposite direction."
             ).format(len(codes[0]))
         )
     _without(
         [run_picker.label_of(run.name) for run in runs if run not in smooth],
-        _("the code is of whole vectors from a codebook, so that no single number can be moved."),
+        _("not shown: its code consists of whole codebook vectors, so no single dimension can change."),
     )
 
 
@@ -218,69 +228,70 @@ def _strip(strip: comparison.Strip | None, leads: bool) -> str:
     if strip is None:
         return f"<td><i>{html.escape(_('no partner left'))}</i></td>"
     png = base64.b64encode(image_sheets.raw_sheet(strip.images, len(strip.images))).decode()
-    said = html.escape(_("a walk along dimension {}").format(strip.dim))
+    said = html.escape(_("the images along dimension {}").format(strip.dim))
     how = "" if leads else f" <i>r = {strip.r:+.2f}</i>"
     return f'<td>z{strip.dim}{how}<img src="data:image/png;base64,{png}" alt="{said}"></td>'
 
 
 def errors(runs: Sequence, dataset: str) -> None:
-    """What each model reconstructs best and worst."""
-    images, labels = cached.test_digits(dataset)
+    """The best and the worst reconstructions of each model."""
+    images, labels = cached.shown_digits(dataset)
     names, rows = cached.class_names(dataset), []
     for run in runs:
         label = run_picker.label_of(run.name)
-        with st.spinner(_("Reconstructing the test digits ...")):
+        with st.spinner(_("Reconstructing the test images ...")):
             x_hat, error = _reconstructed(run.name, run.info.state.get("created", 0), dataset)
         rows += [(label, i, names[labels[i]], float(error[i])) for i in range(len(error))]
-        st.markdown(
-            f"**{run_picker.plain(label)}** · " + _("squared error in the middle: {:.1f}").format(np.median(error))
-        )
+        st.markdown(f"**{markdown.strip(label)}** · " + _("median squared error: {:.1f}").format(np.median(error)))
         for column, chosen, title in zip(
-            st.columns(2), comparison.extremes(error, EXTREMES), (_("Best"), _("Worst")), strict=True
+            st.columns(2), comparison.extremes(error, NUM_EXTREMES), (_("Best"), _("Worst")), strict=True
         ):
             with column:
                 image_sheets.show(
                     np.concatenate([images[chosen], x_hat[chosen]]), len(chosen), caption=title, width="stretch",
                     labels=[*[""] * len(chosen), *(f"{error[i]:.1f}" for i in chosen)],
-                    alt=_("{} reconstructions of {}, below the digits").format(title, label),
+                    alt=_("{} reconstructions of {}, below the original images").format(title, label),
                 )  # fmt: skip
     take("errors", csv=lambda: rows_csv(("model", "picture", "class", "squared error / image"), rows))
-    st.caption(_("Above: the digit. Below: what the model makes of it, with the squared error of the whole picture."))
+    st.caption(_("Top: the original image. Bottom: its reconstruction, with the squared error of the whole image."))
 
 
 @st.cache_data(max_entries=12, show_spinner=False)
 def _reconstructed(name: str, created: float, dataset: str) -> tuple[np.ndarray, np.ndarray]:
-    images = cached.test_digits(dataset)[0]
+    images = cached.shown_digits(dataset)[0]
     x_hat = cached.run(name).decode(cached.codes(name, dataset))
     return x_hat, comparison.squared_errors(images, x_hat)
 
 
 def samples(runs: Sequence) -> None:
-    """Draws of each prior, decoded."""
+    """Decoded samples of each prior."""
     seed = url_values.field(st.number_input, _("Seed"), 0, 2**31 - 1, 0, key=run_picker.SEED, width=150)
     generative = [run for run in runs if run.model.generative]
-    across = min(ACROSS, len(generative))
-    for row in range(0, len(generative), ACROSS):
-        for column, run in zip(st.columns(across), generative[row : row + ACROSS], strict=False):
+    across = min(MODELS_PER_ROW, len(generative))
+    for row in range(0, len(generative), MODELS_PER_ROW):
+        for column, run in zip(st.columns(across), generative[row : row + MODELS_PER_ROW], strict=False):
             drawn = _drawn(run.name, run.info.state.get("created", 0), int(seed))
             label = run_picker.label_of(run.name)
             with column:
-                st.markdown(f"**{run_picker.plain(label)}**")
-                image_sheets.show(drawn, SHEET[1], alt=_("Samples of {}").format(label), width="stretch")
-                take(f"samples_{run.config.fingerprint}", png=lambda drawn=drawn: report.sheet(drawn, SHEET[1]))
+                st.markdown(f"**{markdown.strip(label)}**")
+                image_sheets.show(drawn, SAMPLE_GRID[1], alt=_("Samples of {}").format(label), width="stretch")
+                take(f"samples_{run.config.fingerprint}", png=lambda drawn=drawn: report.sheet(drawn, SAMPLE_GRID[1]))
     if generative:
         st.caption(
-            _("Codes drawn from each model's own prior, N(0, I) or the PixelCNN of a codebook, decoded. Nobody chose.")
+            _(
+                "Each code is sampled from the prior of its model (N(0, I), or the PixelCNN of a codebook model) and "
+                "decoded. Nobody selected the samples."
+            )
         )
     _without(
         [run_picker.label_of(run.name) for run in runs if run not in generative],
-        _("no prior was learnt or asked for, so that there is nothing to draw from."),
+        _("no samples, because the model has no prior."),
     )
 
 
 @st.cache_data(max_entries=64, show_spinner=False)  # a PixelCNN draws cell by cell
 def _drawn(name: str, created: float, seed: int) -> np.ndarray:
-    return comparison.samples(cached.run(name), SHEET[0] * SHEET[1], seed)
+    return comparison.samples(cached.run(name), SAMPLE_GRID[0] * SAMPLE_GRID[1], seed)
 
 
 def report_button(chosen: Sequence[RunInfo], dataset: str) -> None:
@@ -288,11 +299,11 @@ def report_button(chosen: Sequence[RunInfo], dataset: str) -> None:
     st.download_button(
         _("Report"), lambda: report.report(chosen, dataset), "aevae-report.html", "text/html", key="compare_report",
         icon=":material/description:", on_click="ignore", type="primary",
-        help=_("One page to keep or hand in: figures, numbers, configs, and the commands that make it again."),
+        help=_("One page to keep or hand in: figures, numbers, configs, and the commands that reproduce them."),
     )  # fmt: skip
 
 
 def open_alike(names: Sequence[str]) -> tuple[list, str]:
-    """The opened runs and the data set whose pictures all of them show."""
+    """The opened runs and the data set whose images all of them show."""
     runs = opening.open_runs(names)
     return runs, opening.common_set(runs)

@@ -1,4 +1,4 @@
-"""Parts of the Denoise page: the choice of noise, the live view, pictures with their errors, cached error curves."""
+"""Parts of the Denoise page: the choice of noise, the live view, images with their errors, cached error curves."""
 
 import base64
 import contextlib
@@ -17,20 +17,21 @@ from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
+from aevae.ui.shared.message import SEQUENCE_NUMBER, Integer, Number, OneOf, valid_fields
 from aevae.ui.shared.run_picker import DIGIT, LEVEL, NOISE, SEED
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
-DIGITS = 200  # test digits behind a point of the curve
-SIDE = 112  # pixels on the screen: four for each of the picture's
-MOST = 10  # applications
-MOST_SEED = 2**31 - 1
-TIMES, LAYER, LETTER = "times", "noise_layer", "noise_letter"  # session: strokes; number of the last letter read
+NUM_CURVE_IMAGES = 200  # test digits behind a point of the curve
+DISPLAY_PIXELS = 112  # pixels on the screen: four for each of the image's
+MAX_TIMES = 10  # applications
+MAX_SEED = 2**31 - 1
+TIMES, LAYER, LAST_MESSAGE = "times", "noise_layer", "noise_letter"  # session; strokes; sequence number
 LAYER_CHARS = 4 * -(-2 * 784 // 3)  # of base64
 UNSEEN = "noise_unseen"
 
 
 def noise_titles() -> dict[str, str]:
-    """Kind of noise -> what a person reads."""
+    """Kind of noise -> its title."""
     return {
         "gaussian": _("Gaussian"),
         "masking": _("masking"),
@@ -40,18 +41,18 @@ def noise_titles() -> dict[str, str]:
 
 
 def noise_help() -> dict[str, str]:
-    """Kind of noise -> what its level means."""
+    """Kind of noise -> the meaning of its level."""
     return {
-        "gaussian": _("standard deviation of what is added to each pixel, in units of the pixel range"),
-        "masking": _("share of the pixels set to black"),
-        "salt_and_pepper": _("share of the pixels set to black or white, half each"),
-        "block": _("share of the picture covered by one black square"),
+        "gaussian": _("standard deviation of the noise that is added to each pixel, in units of the pixel range"),
+        "masking": _("fraction of the pixels that become black"),
+        "salt_and_pepper": _("fraction of the pixels that become black or white, half each"),
+        "block": _("fraction of the image that one black square covers"),
     }
 
 
 @dataclass(frozen=True)
 class Spoiling:
-    """What is done to the digit, and how often the models are applied."""
+    """The corruption of the digit, and how often the models are applied."""
 
     kind: str
     level: float  # 0..1
@@ -60,7 +61,7 @@ class Spoiling:
     layer: np.ndarray | None  # uint8 (2, 28, 28), see metrics.denoising.lay_over
 
     def spoil(self, clean: np.ndarray) -> np.ndarray:
-        """The noisy picture (1, 28, 28) of a clean one, strokes included."""
+        """The noisy image (1, 28, 28) of a clean one, strokes included."""
         noisy = spoil(clean[None], self.kind, self.level, self.seed)
         return (noisy if self.layer is None else lay_over(noisy, self.layer))[0]
 
@@ -80,18 +81,20 @@ def pick_noise(seen: bool = True) -> Spoiling:
             wrap=True,
         )  # fmt: skip
         with st.container(horizontal=True, vertical_alignment="bottom"):
-            level = st.slider(_("Level"), 0.0, 1.0, 0.5, 0.01, key=LEVEL, help=noise_help()[kind], bind="query-params")
+            level = st.slider(
+                _("Noise level"), 0.0, 1.0, 0.5, 0.01, key=LEVEL, help=noise_help()[kind], bind="query-params"
+            )
             seed = url_values.field(
-                st.number_input, _("Seed"), 0, MOST_SEED, 0, key=SEED, width=110,
-                help=_("The same seed draws the same noise again."),
+                st.number_input, _("Seed"), 0, MAX_SEED, 0, key=SEED, width=110,
+                help=_("The same seed gives the same noise again."),
             )  # fmt: skip
         times = st.slider(
-            _("Times applied"), 1, MOST, 1, key=TIMES, bind="query-params",
-            help=_("What comes out goes in again: how often?"),
+            _("Times applied"), 1, MAX_TIMES, 1, key=TIMES, bind="query-params",
+            help=_("How often the model is applied: each output is the next input."),
         )  # fmt: skip
         layer = st.session_state.get(LAYER)
         if seen and layer is not None:
-            st.button(_("Remove the strokes"), key="layer_clear", on_click=st.session_state.pop, args=(LAYER,))
+            st.button(_("Remove your strokes"), key="layer_clear", on_click=st.session_state.pop, args=(LAYER,))
     return Spoiling(kind, float(level), int(seed), int(times), layer)
 
 
@@ -112,16 +115,16 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) 
         "level": spoiling.level,
         "seed": spoiling.seed,
         "times": spoiling.times,
-        "most": MOST,
-        "most_seed": MOST_SEED,
-        "n": st.session_state.get(LETTER, 0),
+        "most": MAX_TIMES,
+        "most_seed": MAX_SEED,
+        "n": st.session_state.get(LAST_MESSAGE, 0),
         "key": DIGIT,
         "clean": name,
         "models": [
             {
                 "run": run.name,
                 "title": labels[run.name],
-                "alt": _("What {} makes of it").format(labels[run.name]),
+                "alt": _("Output of {}").format(labels[run.name]),
                 "colour": family_colour(families[run.name]),
             }
             for run in runs
@@ -131,21 +134,23 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) 
     arrays = {"clean": np.asarray(clean, np.float32).reshape(-1), **_draws(spoiling.seed)}
     if spoiling.layer is not None:
         arrays |= dict(zip(("cover", "ink"), spoiling.layer.reshape(2, -1), strict=True))
-    component.mount("noise", "noise_live", spec, arrays, programs=[run.name for run in runs], height=480, on_send=hear)
+    component.mount(
+        "noise", "noise_live", spec, arrays, programs=[run.name for run in runs], height=480, on_send=receive
+    )
 
 
 def _texts() -> dict[str, str]:
     return {
         "kind": _("Noise"),
-        "level": _("Level"),
+        "level": _("Noise level"),
         "times": _("Times applied"),
         "seed": _("Seed"),
-        "again": _("Draw the noise again, with the next seed"),
+        "again": _("New noise: take the next seed"),
         "clean": _("clean"),
-        "own": _("own picture"),
+        "own": _("own image"),
         "noisy": _("noisy"),
-        "board": _("The noisy picture, to draw on. Keys: arrows move the brush, the space bar sets it down or up."),
-        "scribble": _("Scribble on it"),
+        "board": _("The noisy image, to draw on. Keys: arrows move the brush, the space bar sets it down or lifts it."),
+        "scribble": _("Draw on the noisy image"),
         "ink": _("Ink"),
         "white": _("white"),
         "black": _("black"),
@@ -161,32 +166,25 @@ def _draws(seed: int) -> dict[str, np.ndarray]:
     return draws(seed)
 
 
-def hear(payload: dict) -> None:
-    """Take over what the browser sent, as far as it makes sense; each field stands for itself."""
-    for key, value in heard(payload).items():
-        st.session_state[key] = value
+def receive(payload: dict) -> None:
+    """Handle a message of the browser: each field that fits goes into the session."""
+    st.session_state.update(state_of(payload))
 
 
-def heard(payload: dict) -> dict:
-    """State key -> value of the fields of a payload that are what they should be."""
-    out = {}
-    if payload.get("kind") in tuple(noise_titles()):
-        out[NOISE] = payload["kind"]
-    level = payload.get("level")
-    if _number(level) and 0 <= level <= 1:
-        out[LEVEL] = round(float(level), 2)
-    for field, key, low, high in (("seed", SEED, 0, MOST_SEED), ("times", TIMES, 1, MOST), ("n", LETTER, 0, 2**53)):
-        value = payload.get(field)
-        if isinstance(value, int) and not isinstance(value, bool) and low <= value <= high:
-            out[key] = value
+def state_of(payload: dict) -> dict:
+    """State key -> value of the fields of a message that fit."""
+    schema = {
+        "kind": OneOf(tuple(noise_titles())), "level": Number(0, 1), "seed": Integer(0, MAX_SEED),
+        "times": Integer(1, MAX_TIMES), "n": SEQUENCE_NUMBER,
+    }  # fmt: skip
+    keys = {"kind": NOISE, "level": LEVEL, "seed": SEED, "times": TIMES, "n": LAST_MESSAGE}
+    found = {keys[name]: value for name, value in valid_fields(payload, schema).items()}
+    if LEVEL in found:
+        found[LEVEL] = round(float(found[LEVEL]), 2)
     if "layer" in payload:
         with contextlib.suppress(ValueError):
-            out[LAYER] = read_layer(payload["layer"])
-    return out
-
-
-def _number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            found[LAYER] = read_layer(payload["layer"])
+    return found
 
 
 def read_layer(text: str | None) -> np.ndarray | None:
@@ -202,11 +200,11 @@ def read_layer(text: str | None) -> np.ndarray | None:
     return np.stack([cover, np.minimum(cover, ink)]) if cover.any() else None
 
 
-# -- pictures and errors ---------------------------------------------------------------------------------------------
+# -- images and errors ---------------------------------------------------------------------------------------------
 
 
 def first_choice(runs: Sequence[RunInfo]) -> list[str]:
-    """What to compare first: a denoising model, a plain AE with the same code size if there is one, and a VAE."""
+    """The models to compare first: a denoising model, a plain AE with the same code size if there is one, and a VAE."""
     cleaner = next((run for run in runs if run.family == "denoising"), None)
     plain = [run for run in runs if run.family == "ae"]
     plain.sort(key=lambda run: cleaner is not None and run.latent_dim != cleaner.latent_dim)
@@ -215,12 +213,12 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def errors(clean: np.ndarray, image: np.ndarray) -> tuple[float, float]:
-    """SSE (squared error / image) and PSNR (dB) of one picture (1, 28, 28) against the clean one."""
+    """SSE (squared error / image) and PSNR (dB) of one image (1, 28, 28) against the clean one."""
     return float(sse(clean[None], image[None])[0]), float(psnr(clean[None], image[None])[0])
 
 
 def errors_text(squared: float, decibel: float) -> str:
-    """The two numbers, as they stand under a picture."""
+    """SSE and PSNR as the text under an image."""
     return "SSE {:.1f}  \nPSNR {} dB".format(*errors_shown(squared, decibel))
 
 
@@ -230,17 +228,17 @@ def errors_shown(squared: float, decibel: float) -> tuple[float, str]:
 
 
 def walk(run, noisy: np.ndarray) -> np.ndarray:
-    """The noisy image (1, 28, 28), then what a run makes of it, applied 1 to `MOST` times: (MOST + 1, 1, 28, 28).
+    """The noisy image, then the output of a run after 1 to `MAX_TIMES` applications; cached for all sessions.
 
-    Computed once for all who look at it.
+    noisy: (1, 28, 28). Returns (MAX_TIMES + 1, 1, 28, 28).
     """
-    return apply_again(lambda images: cached.applied(run, "reconstruct", images), noisy[None], MOST)[:, 0]
+    return apply_again(lambda images: cached.applied(run, "reconstruct", images), noisy[None], MAX_TIMES)[:, 0]
 
 
 def card(title: str, image: np.ndarray, note: str, alt: str) -> None:
-    """One picture (1, 28, 28), its numbers and its name beneath."""
-    with st.container(width=SIDE + 12, gap="xsmall"):
-        st.image(image_sheets.sheet(image, 1, scale=8), width=SIDE, alt=alt, output_format="PNG")
+    """Draw one image (1, 28, 28) with its numbers and its name below."""
+    with st.container(width=DISPLAY_PIXELS + 12, gap="xsmall"):
+        st.image(image_sheets.sheet(image, 1, scale=8), width=DISPLAY_PIXELS, alt=alt, output_format="PNG")
         st.markdown(f"**{title}**  \n{note}")
 
 
@@ -251,15 +249,15 @@ def input_curve(kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.nd
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def _input_curve(kind: str, seed: int, dataset: str) -> np.ndarray:
-    return error_by_level(lambda images: images, cached.test_digits(dataset)[0][:DIGITS], kind, LEVELS, seed)
+    return error_by_level(lambda images: images, cached.shown_digits(dataset)[0][:NUM_CURVE_IMAGES], kind, LEVELS, seed)
 
 
 def model_curve(run, kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
-    """Error at `LEVELS` (L,) of what a run makes of spoilt test pictures, squared error / image."""
+    """Squared error / image of a run's outputs for corrupted test images, at each of `LEVELS` (L,)."""
     checksum = run.info.state.get("checksums", {}).get("model.safetensors")
     return _model_curve(run, str(run.path), checksum, kind, seed, dataset)
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
 def _model_curve(_run, path: str, checksum: str | None, kind: str, seed: int, dataset: str) -> np.ndarray:
-    return error_by_level(_run.reconstruct, cached.test_digits(dataset)[0][:DIGITS], kind, LEVELS, seed)
+    return error_by_level(_run.reconstruct, cached.shown_digits(dataset)[0][:NUM_CURVE_IMAGES], kind, LEVELS, seed)

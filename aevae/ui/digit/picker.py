@@ -1,7 +1,7 @@
-"""The digit that a page works on: picked from real test digits, drawn, uploaded or photographed.
+"""The image that a page works on: picked from the test images, drawn, uploaded or photographed.
 
-What the reader brings is kept in the session under `<key>_own` and, packed, in the link (`?digit_own=`). It wins over
-the picked digit until a digit is picked again. A drawing's strokes stay too, under `<key>_drawing`.
+The session keeps the reader's own image under `<key>_own`; the link has it packed (`?digit_own=`). It replaces the
+picked image until the reader picks again. The session also keeps a drawing's strokes, under `<key>_drawing`.
 """
 
 import base64
@@ -16,19 +16,26 @@ from aevae import datasets
 from aevae.ui.digit import canvas
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import address, cached, image_sheets, url_values
-from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of, literal
+from aevae.ui.shared import address, cached, image_sheets, markdown, url_values
+from aevae.ui.shared.message import AnyOf, Boolean, Integer, ListOf, Record, Repeated, valid_fields
+from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of
 
-COLUMNS, ROWS = 10, 4
+NUM_COLUMNS, NUM_ROWS = 10, 4
 MAX_PILLS = 20  # classes on offer side by side
-PIXELS = 28 * 28
+NUM_PIXELS = 28 * 28
 WAYS = ("pick", "draw", "upload", "camera")
 
-# What a drawing may be (constants of digit/draw.js): strokes {erase, width, points: [x, y, pressure, ...]}
+# A drawing, with the limits of digit/draw.js. A captured pointer may leave the board by the board's own size.
 BOARD = 2800  # x and y: tenths of a pixel of the board
-MOST_STROKES, MOST_POINTS = 200, 20_000
+MAX_STROKES, MAX_POINTS = 200, 20_000
 WIDTHS = (8, 48)
-LONGEST_LINK = 1200  # characters of a picture in the link; 784 bytes that do not shrink need 1,060
+PLACE, PRESSURE, GREY = Integer(-BOARD, 2 * BOARD), Integer(0, 100), Integer(0, 255)
+STROKE = {"erase": Boolean(), "width": Integer(*WIDTHS), "points": Repeated((PLACE, PLACE, PRESSURE), MAX_POINTS)}
+DRAWING = {
+    "strokes": ListOf(Record(STROKE), 0, MAX_STROKES),
+    "pixels": AnyOf((ListOf(GREY, 0, 0), ListOf(GREY, NUM_PIXELS, NUM_PIXELS))),
+}
+MAX_LINK_CHARACTERS = 1200  # characters of an image in the link; 784 bytes that do not shrink need 1,060
 
 
 def pick_digit(
@@ -41,13 +48,13 @@ def pick_digit(
     models: Sequence[str] | None = None,
     ways: Sequence[str] = WAYS,
 ) -> tuple[np.ndarray, int | None, int | None]:
-    """The chosen picture (float32 (1, 28, 28) in [0, 1]), its label and its number among the test pictures.
+    """The chosen image (float32 (1, 28, 28) in [0, 1]), its label and its number among the test images.
 
-    Number and label are None for an own picture. The number is in the URL (`?digit=123`); pages that use the same
+    Number and label are None for an own image. The number is in the URL (`?digit=123`); pages that use the same
     key share the digit. upload: whether the reader may bring one. models: names of runs whose reconstructions are
     shown beside the drawing while it grows; None: the models chosen in this session. ways: those of WAYS on offer.
     """
-    images, labels = cached.test_digits(dataset)
+    images, labels = cached.shown_digits(dataset)
     _take_from_link(key)
     how = _choose_way(key, label, ways) if upload else "pick"
     if how == "pick":
@@ -63,14 +70,14 @@ def pick_digit(
 
 
 def draws(key: str = DIGIT) -> bool:
-    """Whether the digit is being drawn by hand."""
+    """Whether the reader draws the digit."""
     return st.session_state.get(f"{key}_how") == "draw"
 
 
 def _choose_way(key: str, label: str | None, ways: Sequence[str]) -> str:
     titles = {"pick": _("Pick"), "draw": _("Draw"), "upload": _("Upload"), "camera": _("Camera")}
     return st.segmented_control(
-        label or _("How to give the digit"),
+        label or _("How to choose the image"),
         ways,
         default=ways[0],
         required=True,
@@ -85,7 +92,7 @@ def _choose_way(key: str, label: str | None, ways: Sequence[str]) -> str:
 
 
 def _way_changed(key: str) -> None:
-    """Picking means a test digit again; drawing means the drawing, if there is one."""
+    """On a change of input: Pick goes back to a test image, Draw to the last drawing (a callback)."""
     st.session_state.pop(f"{key}_problem", None)
     how, drawing = st.session_state[f"{key}_how"], st.session_state.get(f"{key}_drawing")
     if how == "pick":
@@ -98,49 +105,52 @@ def _way_changed(key: str) -> None:
 
 
 def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
-    """The number of a test picture, from a field and a sheet of pictures."""
-    images, labels = cached.test_digits(dataset)
+    """The number of a test image, from a field and a sheet of images."""
+    images, labels = cached.shown_digits(dataset)
     own = st.session_state.get(f"{key}_own")
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         number = url_values.field(
             st.number_input,
-            label or _("Digit"),
+            label or _("Image number"),
             0,
             len(images) - 1,
             default,
             key=key,
             width=130,
-            help=_("Number of the picture among the {:,} test pictures; it is part of the link.").format(len(images)),
+            help=_("Number of the image among the {:,} test images. It is part of the link.").format(len(images)),
             on_change=_forget_own,
             args=(key,),
         )
         st.button(
             _("Shuffle"), key=f"{key}_shuffle", icon=":material/shuffle:", on_click=_next_handful, args=(key,),
-            help=_("Show other pictures"),
+            help=_("Show other images"),
         )  # fmt: skip
     names = cached.class_names(dataset)
     wanted = _pick_class(key, names, labels)
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
+    sheet = canvas.Sheet(
+        image_sheets.raw_sheet(images[shown], NUM_COLUMNS),
+        rows=-(-len(shown) // NUM_COLUMNS),
+        columns=NUM_COLUMNS,
+        count=len(shown),
+        names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
+    )
     canvas.pick_cell(
         f"{key}_grid",
-        image_sheets.raw_sheet(images[shown], COLUMNS),
-        rows=-(-len(shown) // COLUMNS),
-        columns=COLUMNS,
-        count=len(shown),
+        sheet,
         selected=shown.index(number) if own is None and number in shown else -1,
-        names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
-        label=_("Test digits; arrow keys move, Enter chooses"),
+        label=_("Test images; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
         max_width=520,
     )
     if own is not None:
         _show_own(own)
-        st.button(_("Back to the digits"), key=f"{key}_back", on_click=_forget_own, args=(key,), type="tertiary")
+        st.button(_("Back to the test images"), key=f"{key}_back", on_click=_forget_own, args=(key,), type="tertiary")
     return int(number)
 
 
 def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
-    """The class of the pictures on offer, by number; -1: all. Many classes stand in a list that searches."""
+    """The class of the images on offer, by number; -1: all. Many classes are in a list with search."""
     field = f"{key}_class"
     if st.session_state.get(field, -1) >= len(names):  # of another data set
         del st.session_state[field]
@@ -154,22 +164,22 @@ def _pick_class(key: str, names: Sequence[str], labels: np.ndarray) -> int:
     return st.pills(_("Show"), options, default=-1, required=True, wrap=True, **common)
 
 
-def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = ROWS * COLUMNS) -> list[int]:
-    """Numbers of `count` pictures of class `wanted` (-1: all), drawn by `seed`; with the chosen one, if it is of it."""
+def handful(labels: np.ndarray, wanted: int, seed: int, chosen: int, count: int = NUM_ROWS * NUM_COLUMNS) -> list[int]:
+    """Numbers of `count` images of class `wanted` (-1: all), sampled with `seed`; they include `chosen` if it fits."""
     pool = np.arange(len(labels)) if wanted < 0 else np.flatnonzero(labels == wanted)
     drawn = pool[np.random.default_rng(seed).permutation(len(pool))][:count].tolist()
     return drawn if chosen in drawn or chosen not in pool else [int(chosen), *drawn[: count - 1]]
 
 
 def _class_chosen(key: str, labels: np.ndarray) -> None:
-    """Choosing a class chooses the first digit of it that is shown, unless one of it is chosen (a callback)."""
+    """Choose the first shown image of a class, unless the chosen image is of this class (a callback)."""
     wanted, number = st.session_state[f"{key}_class"], st.session_state[key]
     if wanted in labels and labels[number] != wanted:
         st.session_state[key] = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), -1)[0]
 
 
 def first_of(labels: np.ndarray, wanted: Sequence[int], usable: np.ndarray | None = None) -> list[int]:
-    """Default numbers of pictures, one for each wanted class: the first of that class; different ones as long as there
+    """Default numbers of images, one for each wanted class: the first of that class; different ones as long as there
     are enough, of different classes as long as there are enough. usable: numbers to choose from, by default all."""
     pool = (np.arange(len(labels)) if usable is None else np.sort(usable)).tolist()
     found: list[int] = []
@@ -205,7 +215,7 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
         from aevae.datasets.pictures import UPLOADED
 
         st.file_uploader(
-            _("A picture of one digit"),
+            _("An image of one digit"),
             type=UPLOADED,
             key=f"{key}_file",
             max_upload_size=MAX_FILE_BYTES // 1_000_000,
@@ -214,27 +224,30 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
         )
     else:
         st.camera_input(
-            _("A photograph of one digit, dark on light paper"),
+            _("A photo of one digit, dark ink on light paper"),
             key=f"{key}_photo",
             on_change=_read_own,
             args=(key, f"{key}_photo", handwriting),
         )
-        st.caption(_("Browsers open the camera only for pages that come from localhost or by https."))
+        st.caption(_("A browser opens the camera only for pages from localhost or over https."))
     if problem := st.session_state.get(f"{key}_problem"):
-        st.error(literal(problem))
+        st.error(markdown.escape(problem))
     own = st.session_state.get(f"{key}_own")
     if own is not None:
         _show_own(own)
     else:
         st.caption(
-            _("It is made grey, 28 x 28, white on black, like the digits the models know. It is not stored.")
+            _(
+                "The image becomes grey, 28 x 28 pixels, white on black, like the digits that the models know. It is "
+                "not stored."
+            )
             + " "
-            + _("Until there is one, the page works on the picked digit.")
+            + _("Until you give an image, the page uses the picked one.")
         )
 
 
 def _show_own(own: np.ndarray) -> None:
-    image_sheets.show(own, 1, scale=4, alt=_("Your own picture"), caption=_("What the model sees"))
+    image_sheets.show(own, 1, scale=4, alt=_("Your own image"), caption=_("What the model sees"))
 
 
 def _read_own(key: str, widget: str, handwriting: bool) -> None:
@@ -256,7 +269,7 @@ def _read_own(key: str, widget: str, handwriting: bool) -> None:
 
 
 def _draw(key: str, models: list[str]) -> None:
-    """The board, with what each model makes of the drawing while it grows (`draw.js`)."""
+    """The drawing board, with the reconstruction by each model during the drawing (`draw.js`)."""
     if problem := component.trouble([], has_server_version=False):
         st.caption(problem)
         st.caption(_("Pick, upload or photograph a digit instead."))
@@ -283,7 +296,7 @@ def _draw(key: str, models: list[str]) -> None:
 
 def _texts() -> dict[str, str]:
     return {
-        "board": _("Board to draw a digit on. Arrow keys move the pen, Space sets it down and lifts it, E: eraser."),
+        "board": _("Drawing board for a digit. Arrow keys move the pen, Space sets it down or lifts it, E: eraser."),
         "hint": _("Draw a digit"),
         "seen": _("What the model sees"),
         "width": _("Width of the pen"),
@@ -296,24 +309,27 @@ def _texts() -> dict[str, str]:
         "erase": _("Eraser."),
         "down": _("Pen down: arrow keys draw."),
         "up": _("Pen up."),
-        "undone": _("Taken back."),
-        "redone": _("Done again."),
+        "undone": _("Undone."),
+        "redone": _("Redone."),
         "cleared": _("Cleared."),
-        "full": _("The drawing is full: take something back, or clear it."),
+        "full": _("The drawing is full. Undo a stroke, or clear the drawing."),
     }
 
 
 def _models_of_session() -> list[str]:
-    """Those the reader has chosen on this page or the one before; finished ones only."""
+    """The finished runs that the reader has chosen on this page or the one before."""
     chosen = st.session_state.get(MODELS) or [st.session_state.get(MODEL)]
     known = {run.name for run in cached.finished()}
     return [name for name in chosen if name in known]
 
 
 def _take_drawing(key: str, payload: dict) -> None:
-    """What the board sends when the hand rests. A drawing without ink is none; what is no drawing is ignored."""
-    pixels, strokes = payload.get("pixels"), payload.get("strokes")
-    if not (_are_strokes(strokes) and (pixels == [] or _are_pixels(pixels))):
+    """Store the drawing that the board sends when the pen rests; an empty board removes the own image."""
+    found = valid_fields(payload, DRAWING)
+    if len(found) < len(DRAWING):
+        return
+    pixels, strokes = found["pixels"], found["strokes"]
+    if sum(len(stroke["points"]) for stroke in strokes) > 3 * MAX_POINTS:
         return
     own = np.array(pixels, np.float32).reshape(1, 28, 28) / 255 if any(pixels) else None
     st.session_state[f"{key}_drawing"] = {"strokes": strokes, "own": own}
@@ -323,66 +339,40 @@ def _take_drawing(key: str, payload: dict) -> None:
         st.session_state[f"{key}_own"] = own
 
 
-def _are_whole(values, low: int, high: int) -> bool:
-    return isinstance(values, list) and all(type(v) is int and low <= v <= high for v in values)
-
-
-def _are_pixels(values) -> bool:
-    return isinstance(values, list) and len(values) == PIXELS and _are_whole(values, 0, 255)
-
-
-def _are_strokes(values) -> bool:
-    """Within the limits above; a captured pointer may leave the board by its own size."""
-    if not isinstance(values, list) or len(values) > MOST_STROKES or not all(isinstance(s, dict) for s in values):
-        return False
-    points = [stroke.get("points") for stroke in values]
-    if not all(isinstance(p, list) and p and len(p) % 3 == 0 for p in points):
-        return False
-    if sum(map(len, points)) > 3 * MOST_POINTS:
-        return False
-    places = all(_are_whole(p[0::3] + p[1::3], -BOARD, 2 * BOARD) and _are_whole(p[2::3], 0, 100) for p in points)
-    return places and all(
-        set(stroke) == {"erase", "width", "points"}
-        and type(stroke["erase"]) is bool
-        and _are_whole([stroke["width"]], *WIDTHS)
-        for stroke in values
-    )
-
-
 # -- the link --------------------------------------------------------------------------------------------------------
 
 
-def pack_picture(picture: np.ndarray) -> str:
-    """A picture float32 (1, 28, 28) of whole 255ths as text for a link, some 250 characters; lossless."""
-    packed = zlib.compress(image_sheets.to_bytes(picture).tobytes(), 9)
+def pack_image(image: np.ndarray) -> str:
+    """An image float32 (1, 28, 28) of whole 255ths as text for a link, some 250 characters; lossless."""
+    packed = zlib.compress(image_sheets.to_bytes(image).tobytes(), 9)
     return base64.urlsafe_b64encode(packed).decode().rstrip("=")
 
 
-def unpack_picture(text: str) -> np.ndarray | None:
-    """What `pack_picture` was given, float32 (1, 28, 28); None for anything else."""
-    if len(text) > LONGEST_LINK:
+def unpack_image(text: str) -> np.ndarray | None:
+    """The inverse of `pack_image`, float32 (1, 28, 28); None for any other text."""
+    if len(text) > MAX_LINK_CHARACTERS:
         return None
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
         inflate = zlib.decompressobj()
-        content = inflate.decompress(packed, PIXELS + 1)
+        content = inflate.decompress(packed, NUM_PIXELS + 1)
     except (binascii.Error, ValueError, zlib.error):
         return None
-    if len(content) != PIXELS or not inflate.eof or not any(content):
+    if len(content) != NUM_PIXELS or not inflate.eof or not any(content):
         return None
     return np.frombuffer(content, np.uint8).reshape(1, 28, 28).astype(np.float32) / 255
 
 
 def _take_from_link(key: str) -> None:
-    """The picture that the address brings."""
-    if (said := address.asked(f"{key}_own")) is None:
+    """Take the image from the address."""
+    if (said := address.read_new(f"{key}_own")) is None:
         return
-    picture = unpack_picture(said[-1]) if said else None
-    if picture is not None:
-        st.session_state[f"{key}_own"] = picture
+    image = unpack_image(said[-1]) if said else None
+    if image is not None:
+        st.session_state[f"{key}_own"] = image
     elif not said:
         _forget_own(key)
 
 
 def _put_into_link(key: str, own: np.ndarray | None) -> None:
-    address.tell(f"{key}_own", *([] if own is None else [pack_picture(own)]))
+    address.write(f"{key}_own", *([] if own is None else [pack_image(own)]))

@@ -1,4 +1,4 @@
-"""Maps brought to the same side: turned onto the first one, or drawn together by aligned UMAP."""
+"""Alignment of maps: Procrustes onto the first one, or aligned UMAP."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -13,8 +13,8 @@ FREE, FIRST, TOGETHER = "free", "first", "umap"
 
 
 def ways() -> dict[str, str]:
-    """Name -> what a person reads."""
-    return {FREE: _("as they come"), FIRST: _("onto the first"), TOGETHER: _("UMAPs together")}
+    """Name -> title."""
+    return {FREE: _("not aligned"), FIRST: _("to the first map"), TOGETHER: _("aligned UMAP")}
 
 
 def together(choices: Sequence[Choice]) -> list[Choice]:
@@ -25,25 +25,27 @@ def together(choices: Sequence[Choice]) -> list[Choice]:
     which = [choice for choice in choices if choice.method == "umap"]
     spaces = tuple(dict.fromkeys(choice.space for choice in which))
     if len(spaces) < 2:
-        raise ValueError(_("To be drawn together, two maps of different spaces must be by UMAP, without PCA before."))
+        raise ValueError(
+            _("Aligned UMAP needs at least two maps of different spaces, all made with UMAP and without PCA.")
+        )
     as_one = {"parameters": which[0].parameters, "together": spaces}
     return [dataclasses.replace(choice, **as_one) if choice in which else choice for choice in choices]
 
 
 def aligned(looks: Sequence) -> list[np.ndarray | None]:
-    """The maps turned onto the first one that is there: rotated, mirrored, scaled and shifted, never stretched."""
+    """The maps, rotated, mirrored, scaled and shifted onto the first one, but not stretched."""
     first = next((look.xy for look in looks if look.xy is not None), None)
     fit = lambda xy: xy if xy is first or xy is None else embeddings.procrustes(xy, first)  # noqa: E731
     return [fit(look.xy) for look in looks]
 
 
 def affine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """(3, 2): [x y 1] of `a` times it is `b`, in the sense of least squares."""
+    """The affine map (3, 2) that takes [x y 1] of `a` nearest to `b`, by least squares."""
     if a is b:
         return np.array([[1, 0], [0, 1], [0, 0]], np.float64)
     return np.linalg.lstsq(np.column_stack([a, np.ones(len(a))]).astype(np.float64), b, rcond=None)[0]
 
 
 def carried(a: np.ndarray, b: np.ndarray, place) -> np.ndarray:
-    """A place among points `a` where `a` was turned into `b`."""
+    """A point of the map `a`, moved as `a` was moved onto `b`."""
     return np.append(place, 1.0) @ affine(a, b)

@@ -1,4 +1,4 @@
-"""Colours of the points of a map other than their class: a number of each, by a model or by two maps."""
+"""Colours of the points of a map: one number per point, by a model or by two maps."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.store import checkpoints
-from aevae.ui.embeddings.map_state import NEAREST, Look, images
+from aevae.ui.embeddings.map_state import NUM_NEIGHBOURS, Look, images
 from aevae.ui.embeddings.panes import Choice, title_of
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached
@@ -15,7 +15,7 @@ SHADES = ("#440154", "#482878", "#3E4A89", "#31688E", "#26828E", "#1F9E89", "#35
 
 
 def shades(choices: Sequence[Choice]) -> dict[str, str]:
-    """Name -> title of what the points can be coloured by."""
+    """Name -> title of each possible colouring."""
     found = {"class": _("class")}
     for i in range(len(choices)):
         for j in range(i + 1, len(choices)):
@@ -42,20 +42,20 @@ def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.nd
             return None
         near = [_near(look.request.key, look.map.xy) for look in pair]
         kept = (near[0][:, :, None] == near[1][:, None, :]).any(2).sum(1)
-        return (NEAREST - kept).astype(np.float32), _("of {} neighbours").format(NEAREST)
+        return (NUM_NEIGHBOURS - kept).astype(np.float32), _("of {} neighbours").format(NUM_NEIGHBOURS)
     checksum = checkpoints.find_run(which).state.get("checksums", {}).get("model.safetensors", "")
     try:
         values = (_errors if kind == "error" else _kl)(which, checksum, dataset, n)
     except ValueError as problem:
         raise ValueError(f"{title_of(which)}: {problem}") from problem
     if not np.isfinite(values).all():
-        raise ValueError(_("{}: NaN or infinity has no colour").format(title_of(which)))
+        raise ValueError(_("{}: a value is NaN or infinite, so it has no colour").format(title_of(which)))
     return values, _("nats")
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _near(key: str, _xy: np.ndarray) -> np.ndarray:
-    return nearest_in_plane(_xy, NEAREST)
+    return nearest_in_plane(_xy, NUM_NEIGHBOURS)
 
 
 def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:
@@ -63,7 +63,7 @@ def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:
     from scipy.spatial import cKDTree  # ty: ignore[missing-module-member]
 
     if len(xy) <= k:
-        raise ValueError(_("To count {} neighbours there must be more than {} digits.").format(k, k))
+        raise ValueError(_("Counting {} neighbours needs more than {} images.").format(k, k))
     index = cKDTree(xy).query(xy, k + 1)[1]
     self = index == np.arange(len(xy))[:, None]
     self[~self.any(1), -1] = True  # so many lie on one place that the point itself is not among the first
@@ -86,5 +86,5 @@ def _kl(name: str, checksum: str, dataset: str, n: int) -> np.ndarray:
 
     _mu, kl = evidence.posterior(cached.run(name).model, from_numpy(images(dataset, n).astype(np.float32) / 255))
     if kl is None:
-        raise ValueError(_("its code is a point, which has no KL"))
+        raise ValueError(_("its code is a point, so it has no KL"))
     return kl.sum(1).numpy()

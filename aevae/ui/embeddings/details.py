@@ -1,4 +1,4 @@
-"""What the maps page shows of one digit and of many: neighbours in each space and map, mean codes, files."""
+"""Details of one image or of a selection: neighbours in each space and map, mean codes, files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -12,26 +12,26 @@ from aevae.figures.static import safe
 from aevae.metrics import neighbours
 from aevae.ui.digit import picker
 from aevae.ui.embeddings import map_state
-from aevae.ui.embeddings.map_state import NEAREST, Look
+from aevae.ui.embeddings.map_state import NUM_NEIGHBOURS, Look
 from aevae.ui.embeddings.panes import PIXELS, RANDOM, title_of
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached, image_sheets
 
-SHEET, ACROSS = 100, 20  # pictures of a selection, and how many in a row
+MAX_SHEET_IMAGES, IMAGES_PER_ROW = 100, 20  # images of a selection, and how many in a row
 
 
 # -- a digit of one's own --------------------------------------------------------------------------------------------
 
 
 def own_digit(dataset: str) -> np.ndarray | None:
-    """A picture (1, 28, 28) that the reader draws, uploads or photographs; None while there is none."""
-    with st.expander(_("A digit of your own: where does it land?"), icon=":material/draw:"):
-        picture, _label, number = picker.pick_digit("guest", ways=picker.WAYS[1:], dataset=dataset, models=[])
-    return picture if number is None else None
+    """An image (1, 28, 28) that the reader draws, uploads or photographs; None while there is none."""
+    with st.expander(_("Add your own digit to the maps"), icon=":material/draw:"):
+        image, _label, number = picker.pick_digit("guest", ways=picker.WAYS[1:], dataset=dataset, models=[])
+    return image if number is None else None
 
 
 def places(looks: Sequence[Look], own: np.ndarray | None) -> list[np.ndarray | None]:
-    """Where the own digit lies in each map, (2,) in its units; None where there is no map or no place."""
+    """The point (2,) of the own digit in each map; None without a map or without a point."""
     return [None if own is None or look.map is None else _placed(look, own) for look in looks]
 
 
@@ -52,7 +52,7 @@ def _place(key: str, own: bytes, _look: Look) -> np.ndarray | None:
 
 
 def own_code(space: str, own: np.ndarray) -> np.ndarray | None:
-    """(1, D): the own digit in a space; None for random codes, that know no digit."""
+    """The own digit in a space, (1, D); None for random codes, which have no encoder."""
     if space == RANDOM:
         return None
     return own.reshape(1, -1) if space == PIXELS else cached.applied(cached.run(space), "encode", own[None])
@@ -73,8 +73,8 @@ class Row:
 
 
 def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> list[Row]:
-    """Neighbours of the own digit, or of the chosen row: in the pixels, in each space, in each map that is there."""
-    k = min(NEAREST, n - 1)
+    """Neighbours of the own digit, or of the chosen row: in the pixels, in each space, in each finished map."""
+    k = min(NUM_NEIGHBOURS, n - 1)
     who = str(point) if own is None else hashlib.sha256(own.tobytes()).hexdigest()
 
     def near(place: str, bank: np.ndarray, guest: np.ndarray | None) -> np.ndarray:
@@ -111,24 +111,24 @@ def _nearest(place: str, who: str, k: int, _point: np.ndarray, _bank: np.ndarray
 
 
 def share(a: np.ndarray, b: np.ndarray) -> float:
-    """Jaccard: what two sets of rows have in common, as part of all that are in either."""
+    """The Jaccard index of two sets of rows: size of the intersection over size of the union."""
     return len(np.intersect1d(a, b)) / len(np.union1d(a, b))
 
 
 def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own, places: Sequence) -> None:
-    """One line for each space and map: what it is, the pictures, the overlap."""
+    """One line for each space and map: its name, the images, the overlap."""
     rows = neighbour_rows(looks, dataset, n, point, own, places)
     x, classes = map_state.images(dataset, n), cached.dataset(dataset).classes
     label = map_state.labels(dataset, n)
     who = _("your own digit") if own is not None else _("{}, number {}").format(classes[label[point]], point)
-    st.header(_("The {} nearest of {}").format(len(rows[0].near), who), anchor=False)
+    st.header(_("The {} nearest neighbours of {}").format(len(rows[0].near), who), anchor=False)
     image_sheets.show(x[point] if own is None else own, 1, scale=3, alt=who)
     for row in rows:
         words = [f"**{row.title}**"]
         if row.pixels is not None:
-            words.append(_("overlap with the pixels {:.2f}").format(row.pixels))
+            words.append(_("overlap with the neighbours by pixels {:.2f}").format(row.pixels))
         if row.space is not None:
-            words.append(_("with its own space {:.2f}").format(row.space))
+            words.append(_("with the neighbours in its own space {:.2f}").format(row.space))
         with st.container(gap="xsmall"):
             st.markdown(" · ".join(words))
             names = [str(classes[label[i]]) for i in row.near]
@@ -136,8 +136,10 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
                 x[row.near], len(row.near), alt=_("Classes: {}").format(", ".join(names)), width="content"
             )
     st.caption(
-        _("Nearest first. Overlap (Jaccard): what two lists of neighbours share, as part of all digits in either; 1: "
-          "the same ones, 0: none in common.")
+        _(
+            "Nearest first. Overlap (Jaccard index): the number of common neighbours, divided by the number of all "
+            "neighbours in both lists. 1: the same neighbours, 0: none in common."
+        )
     )  # fmt: skip
 
 
@@ -145,32 +147,34 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
 
 
 def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.ndarray) -> None:
-    """The selected pictures, their mean picture, and per model what their mean code decodes to."""
+    """The selected images, their mean image, and their decoded mean code under each model."""
     x, label = map_state.images(dataset, n)[selected], map_state.labels(dataset, n)[selected]
     st.header(_("{:,} selected").format(len(selected)), anchor=False)
     runs = {look.choice.run: look for look in looks if look.choice.run and look.request}
-    means = [(_("Mean of the pixels"), x.mean(0, keepdims=True) / 255)]
+    means = [(_("Mean image"), x.mean(0, keepdims=True) / 255)]
     for name, look in runs.items():
         z = map_state.codes(look)[selected].mean(0, keepdims=True)
         if np.isfinite(z).all():
-            means.append((_("Mean code of {}").format(title_of(name)), cached.applied(cached.run(name), "decode", z)))
+            means.append(
+                (_("Decoded mean code of {}").format(title_of(name)), cached.applied(cached.run(name), "decode", z))
+            )
     with st.container(horizontal=True, gap="medium"):
-        for title, picture in means:
-            image_sheets.show(picture, 1, scale=4, alt=title, caption=title, width=150)
-    shown = slice(SHEET)
+        for title, image in means:
+            image_sheets.show(image, 1, scale=4, alt=title, caption=title, width=150)
+    shown = slice(MAX_SHEET_IMAGES)
     classes = cached.dataset(dataset).classes
     counts = np.bincount(label, minlength=len(classes))
     alt = ", ".join(f"{name}: {count}" for name, count in zip(classes, counts, strict=False) if count)
-    image_sheets.show(x[shown], ACROSS, scale=1 if len(x) > ACROSS else 2, alt=alt)
-    if len(x) > SHEET:
-        st.caption(_("The first {} of them.").format(SHEET))
+    image_sheets.show(x[shown], IMAGES_PER_ROW, scale=1 if len(x) > IMAGES_PER_ROW else 2, alt=alt)
+    if len(x) > MAX_SHEET_IMAGES:
+        st.caption(_("Only the first {} are shown.").format(MAX_SHEET_IMAGES))
 
 
 # -- to take along ---------------------------------------------------------------------------------------------------
 
 
 def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
-    """Buttons: the maps as CSV, and per pane what the Embedding Projector reads."""
+    """Download buttons: the maps as CSV, and per pane the files of the Embedding Projector."""
     ready = [look for look in looks if look.map is not None]
     if not ready:
         return
@@ -178,24 +182,26 @@ def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
     with st.popover(_("Download"), icon=":material/download:", key="take_along"):
         st.download_button(
             _("Maps as CSV"), lambda: csv(ready, names), "aevae-maps.csv", "text/csv", key="maps_csv",
-            icon=":material/download:", on_click="ignore", help=_("A row a digit: number, class, x and y in each map"),
+            icon=":material/download:", on_click="ignore", help=_(
+                "One row per image: number, class, and x and y in each map"
+            ),
         )  # fmt: skip
         for name, look in {look.choice.space: look for look in ready}.items():
             st.download_button(
                 _("{} for the Embedding Projector").format(title_of(name)),
                 lambda look=look: projector(look, dataset, n), f"aevae-projector-{name}.zip", "application/zip",
                 key=f"projector_{name}", icon=":material/download:", on_click="ignore",
-                help=_("Vectors, metadata and a sprite of the pictures, as projector.tensorflow.org reads them"),
+                help=_("Vectors, metadata and an image sheet for projector.tensorflow.org"),
             )  # fmt: skip
 
 
 def class_names(dataset: str, n: int) -> np.ndarray:
-    """(n,) how the class of each picture is called."""
+    """The class name of each image, (n,)."""
     return np.array(cached.class_names(dataset))[map_state.labels(dataset, n)]
 
 
 def csv(looks: Sequence[Look], names: np.ndarray) -> str:
-    """number, class, and x and y of each map; one line a digit."""
+    """CSV: number, class, and x and y of each map; one line per image."""
     return embeddings.export.csv([look.map.xy for look in looks], [safe(str(name)) for name in names])
 
 

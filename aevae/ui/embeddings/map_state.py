@@ -15,17 +15,21 @@ from aevae.ui.embeddings.panes import Choice, request_of, title_of
 from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached, redraw
+from aevae.ui.shared.message import Integer, valid_fields
 
 QUICK = {"latent", "pca"}  # made at once, as long as there are few points
-FEW = 1000
-NEAREST = 10
+MAX_QUICK_POINTS = 1000
+NUM_NEIGHBOURS = 10
 _JOBS, _STOPPED = "atlas_jobs", "atlas_stopped"  # session: errand's key -> number of its job; keys cancelled here
 
 
 @dataclass(frozen=True, eq=False)
 class Look:
-    """A pane as it is now. state: "ready" (map is there), "making" (part: 0..1 or None), "stopped" (note says why;
-    `again`: it may be asked for again). xy (N, 2) or None; map: its numbers, once it is ready."""
+    """The current state of a pane.
+
+    state: "ready" (the map exists), "making" (part: the finished fraction, or None), "stopped" (note: the reason;
+    again: it may be requested again). xy: (N, 2) or None. map: its numbers, once it is ready.
+    """
 
     choice: Choice
     request: object = None
@@ -38,7 +42,7 @@ class Look:
 
     @property
     def errand(self) -> embeddings.MapRequest:
-        """What the queue is asked for: of maps that are drawn together the first, in whichever pane it is."""
+        """The queue's task for this pane; aligned maps share the task of their first map."""
         return self.request.group[0]
 
 
@@ -46,7 +50,7 @@ class Look:
 
 
 def images(dataset: str, n: int) -> np.ndarray:
-    """The first n test pictures, uint8 (n, 1, 28, 28)."""
+    """The first n test images, uint8 (n, 1, 28, 28)."""
     return cached.dataset(dataset).test.images[:n]
 
 
@@ -68,12 +72,12 @@ def _codes(space: str, checksum: str, dataset: str, n: int, _request) -> np.ndar
 
 
 def look_at(choice: Choice, dataset: str, n: int) -> Look:
-    """The pane's map: kept, quickly made, or on its way."""
+    """The map of a pane: from the cache, quickly computed, or queued."""
     try:
         request = request_of(choice, dataset, n)
         kept = embeddings.kept(request)
-        if kept is None and request.method in QUICK and n <= FEW:
-            with st.spinner(_("Drawing {} …").format(title_of(choice.space)), show_time=True):
+        if kept is None and request.method in QUICK and n <= MAX_QUICK_POINTS:
+            with st.spinner(_("Computing {} …").format(title_of(choice.space)), show_time=True):
                 made = embeddings.make(request)
             kept = embeddings.kept(request) or made  # as all later looks will have it
     except ValueError as problem:
@@ -101,7 +105,7 @@ def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
         return Look(choice, request, note=_ended(job), again=True)
     if job.state == "queued":
         ahead = job.position - 1
-        note = _("Waiting: {} before it").format(ahead) if ahead > 0 else _("Next in the queue")
+        note = _("Waiting: {} before this one").format(ahead) if ahead > 0 else _("Next in the queue")
         return Look(choice, request, "making", note, xy=xy)
     aside = f" · {job.progress['note']}" if job.progress.get("note") else ""
     if frame is None:
@@ -111,19 +115,19 @@ def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
 
 
 def _ended(job: jobs.Job) -> str:
-    """Why there is no map although its job has ended."""
+    """The reason why a finished job has left no map."""
     if job.state == "cancelled":
         return _("Cancelled.")
-    return job.error or _("The map was made, but could not be kept on this disk.")
+    return job.error or _("The map was computed, but it could not be saved on this disk.")
 
 
 def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -> list[Look]:
-    """desk(looks, dataset, n, ...) as a fragment, which looks again and again while one of the maps is being made.
+    """Run desk(looks, dataset, n, ...) as a fragment that polls while a map is being computed.
 
-    Returns the panes as they are now.
+    Returns the current state of the panes.
     """
     looks = [look_at(choice, dataset, n) for choice in choices]
-    first = [looks]  # the fragment begins with what was seen already
+    first = [looks]  # the first run of the fragment reuses it
 
     def again() -> None:
         desk(first.pop() if first else [look_at(choice, dataset, n) for choice in choices], dataset, n, *rest)
@@ -136,23 +140,23 @@ def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -
 
 
 def _forget_others(looks: Sequence[Look]) -> None:
-    """Maps that this session has asked for and no longer shows are made for nobody; who wants them asks again."""
+    """Cancel the tasks of maps that this session no longer shows."""
     numbers = st.session_state.get(_JOBS, {})
     for key in set(numbers) - {look.errand.key for look in looks if look.request}:
         jobs.cancel(numbers.pop(key))
 
 
 def waiting(looks: Sequence[Look]) -> bool:
-    """Is any of these still on its way?"""
+    """Whether any of these maps is being computed."""
     return any(look.state == "making" for look in looks)
 
 
 def answer(payload: dict, looks: Sequence[Look]) -> None:
-    """What the component asks for a pane's map, by its number: that it be given up, or made after all."""
+    """Handle a message of the component: cancel a pane's map, or compute it after all."""
     numbers, stopped = st.session_state.setdefault(_JOBS, {}), st.session_state.setdefault(_STOPPED, set())
-    for what in ("cancel", "make"):
-        number = payload.get(what)
-        if type(number) is not int or not 0 <= number < len(looks) or looks[number].request is None:
+    pane = Integer(0, len(looks) - 1)
+    for what, number in valid_fields(payload, {"cancel": pane, "make": pane}).items():
+        if looks[number].request is None:
             continue
         key = looks[number].errand.key
         if what == "cancel" and key in numbers:

@@ -1,6 +1,6 @@
 """The component of the maps on the page, and what it is given: points, colours, numbers, words.
 
-Pictures of the digits, codes and programs of the models follow once, by channels (`sheet.js`): the maps are there
+Images of the digits, codes and programs of the models follow once, by channels (`sheet.js`): the maps are there
 before them.
 """
 
@@ -17,7 +17,7 @@ from aevae.ui.embeddings.alignment import FIRST, FREE, affine, aligned, carried
 from aevae.ui.embeddings.colours import SHADES, shade, shades
 from aevae.ui.embeddings.map_state import QUICK, Look, answer, codes, images, labels
 from aevae.ui.embeddings.panes import title_of
-from aevae.ui.embeddings.selection import brush, heard
+from aevae.ui.embeddings.selection import brush, receive
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker
@@ -35,34 +35,66 @@ def frame_of(xy: np.ndarray) -> list[float]:
 def show(
     looks: Sequence[Look], dataset: str, n: int, *, colour: str, align: str, own: np.ndarray | None, places: list
 ) -> None:
-    """The component. own: a picture (1, 28, 28) of the reader's, `places`: where it lies in each map, or None."""
+    """Draw the maps. own: an image (1, 28, 28) of the reader's, `places`: its point in each map, or None."""
     now = brush(dataset, n)
 
-    def told(payload: dict) -> None:
-        heard(payload, dataset, n)
+    def on_send(payload: dict) -> None:
+        receive(payload, dataset, n)
         answer(payload, looks)
 
     maps = aligned(looks) if align == FIRST else [look.xy for look in looks]
-    points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
-    shared = None if align == FREE else frame_of(np.concatenate(points))
-    arrays = {"labels": class_numbers(labels(dataset, n)), "selected": now.selected}
-    arrays |= {f"xy{i}": xy.astype(np.float32) for i, xy in enumerate(maps) if xy is not None}
-    for i, look in enumerate(looks):
-        if (flat := _flat(look, maps[i])) is not None:
-            arrays[f"lift{i}"] = flat
+    arrays = _map_arrays(looks, maps) | {"labels": class_numbers(labels(dataset, n)), "selected": now.selected}
     if own is not None:
         arrays["own"] = image_sheets.to_bytes(own).ravel()
     scale, problem = None, None
     try:
-        found = shade(colour, looks, dataset, n)
+        if shaded := _shade(colour, looks, dataset, n):
+            arrays["shade"], scale = shaded
     except ValueError as reason:
-        found, problem = None, str(reason)
-    if found is not None:
-        values, unit = found
-        low, high = float(values.min()), max(float(np.quantile(values, 0.98)), float(values.min()) + 1e-6)
-        arrays["shade"] = np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8)
-        title = shades([look.choice for look in looks])[colour]
-        scale = {"title": title, "unit": unit, "low": low, "high": high, "ramp": list(SHADES)}
+        problem = str(reason)
+    spec = {
+        "key": "atlas",
+        "points": now.points,
+        "panes": _pane_specs(looks, maps, places, dataset, align),
+        "classes": list(cached.dataset(dataset).classes),
+        "shade": scale,
+        "pictures": f"pictures:{now.points}",
+        "point": now.point,
+        "views": [list(view) for view in now.views],
+        "n": now.n,
+        "texts": _texts(),
+    }
+    shape = {"height": {2: 640, 3: 520}.get(len(looks), 1240), "narrow": 480 * len(looks)}
+    component.mount("atlas", "atlas_view", spec, arrays, shape=shape, on_send=on_send)
+    if problem:
+        st.caption(problem)
+
+
+def _map_arrays(looks: Sequence[Look], maps: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
+    """The points of each map, and the plane of codes of those that decode exactly."""
+    arrays = {f"xy{i}": xy.astype(np.float32) for i, xy in enumerate(maps) if xy is not None}
+    for i, look in enumerate(looks):
+        if (flat := _flat(look, maps[i])) is not None:
+            arrays[f"lift{i}"] = flat
+    return arrays
+
+
+def _shade(colour: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.ndarray, dict] | None:
+    """A byte for each point and the legend, where `colour` is a number and not the class. Raises ValueError."""
+    found = shade(colour, looks, dataset, n)
+    if found is None:
+        return None
+    values, unit = found
+    low, high = float(values.min()), max(float(np.quantile(values, 0.98)), float(values.min()) + 1e-6)
+    title = shades([look.choice for look in looks])[colour]
+    scale = {"title": title, "unit": unit, "low": low, "high": high, "ramp": list(SHADES)}
+    return np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8), scale
+
+
+def _pane_specs(looks: Sequence[Look], maps: list, places: list, dataset: str, align: str) -> list[dict]:
+    """The spec of each pane. All share one frame unless the maps are not aligned."""
+    points = [xy for xy in maps if xy is not None] or [np.zeros((1, 2))]
+    shared = None if align == FREE else frame_of(np.concatenate(points))
     panes = []
     for look, xy, place in zip(looks, maps, places, strict=True):
         if place is not None and align == FIRST:
@@ -71,32 +103,11 @@ def show(
             "frame": shared or frame_of(xy if xy is not None else np.zeros((1, 2))),
             "own": None if place is None else [float(v) for v in place],
         })  # fmt: skip
-    classes = cached.dataset(dataset).classes
-    component.mount(
-        "atlas",
-        "atlas_view",
-        {
-            "key": "atlas",
-            "points": now.points,
-            "panes": panes,
-            "classes": list(classes),
-            "shade": scale,
-            "pictures": f"pictures:{now.points}",
-            "point": now.point,
-            "views": [list(view) for view in now.views],
-            "n": now.n,
-            "texts": _texts(),
-        },
-        arrays,
-        shape={"height": {2: 640, 3: 520}.get(len(looks), 1240), "narrow": 480 * len(looks)},
-        on_send=told,
-    )
-    if problem:
-        st.caption(problem)
+    return panes
 
 
 def send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
-    """Pictures, codes and programs, after the maps: the page does not wait for them."""
+    """Send images, codes and programs after the maps: the page does not wait for them."""
     with st.container(gap=None):
         _send_sheets(looks, dataset, n)
 
@@ -135,16 +146,31 @@ def _pane_spec(look: Look, dataset: str) -> dict:
 def numbers(kept) -> list[list[str]]:
     """Name, value and meaning of the numbers under a map; None: dashes as wide, so that nothing moves when it comes."""
     found = [
-        (_("10-NN accuracy"), "knn_accuracy", "{:.1%}", _("the ten nearest points vote for the right class")),
-        (_("before mapping"), "knn_accuracy_space", "{:.1%}", _("the same vote in the space that was mapped")),
-        (_("trustworthiness"), "trustworthiness", "{:.3f}", _("1: every neighbour in the map is one in the space")),
-        (_("continuity"), "continuity", "{:.3f}", _("1: every neighbour in the space is one in the map")),
-        (_("neighbours kept"), "neighbourhood_preservation", "{:.1%}", _("of the ten nearest, in the mean")),
+        (_("10-NN accuracy"), "knn_accuracy", "{:.1%}", _("how often the ten nearest points vote for the right class")),
+        (_("before mapping"), "knn_accuracy_space", "{:.1%}", _("the same vote in the original space, before mapping")),
+        (
+            _("trustworthiness"),
+            "trustworthiness",
+            "{:.3f}",
+            _("1: every neighbour in the map is also a neighbour in the original space"),
+        ),
+        (
+            _("continuity"),
+            "continuity",
+            "{:.3f}",
+            _("1: every neighbour in the original space is also a neighbour in the map"),
+        ),
+        (
+            _("neighbours kept"),
+            "neighbourhood_preservation",
+            "{:.1%}",
+            _("mean fraction of the ten nearest neighbours that stay"),
+        ),
     ]
     q = {key: 0.888 for _name, key, _form, _help in found} if kept is None else kept.quality
     shown = [[name, form.format(q[key]), help] for name, key, form, help in found if q.get(key) is not None]
     seconds = 8.8 if kept is None else kept.seconds
-    shown.append([_("made in"), _("{:.1f} s").format(seconds), _("on the machine that made it")])
+    shown.append([_("computed in"), _("{:.1f} s").format(seconds), _("on the machine that computed the map")])
     return [[name, re.sub(r"\d", "–", value) if kept is None else value, help] for name, value, help in shown]
 
 
@@ -178,31 +204,33 @@ def _texts() -> dict:
         "pane": _("Map {number}: {title}, {sub}. Arrow keys go from point to point, Enter chooses, Shift+Enter "
                   "selects, plus and minus zoom, 0 shows all, Escape clears."),
         "point": _("{class}, number {number}"),
-        "exact": _("decoded here, exactly"),
+        "exact": _("decoded exactly at this point"),
         "nearest": _("decoded from the {count} nearest codes"),
         "selected": _("{count} selected:"),
-        "hint": _("Draw around points to select them in every map, or click a class; Shift adds. Click a point for its "
-                  "neighbours. Where there is none, the decoder shows what lives there."),
-        "listed": _("Listed are the first {count}."),
+        "hint": _(
+            "Draw around points to select them in every map, or click a class; Shift adds to the selection. Click a "
+            "point to see its neighbours. Move over an empty place to see what the decoder makes there."
+        ),
+        "listed": _("Only the first {count} are listed."),
         "columns": [_("number"), _("class")],
         "classes": _("Classes"),
         "find": _("Find a class"),
-        "find_help": _("Type a part of its name; Enter selects the class beside the others, or takes it out again"),
-        "no_class": _("No class is called {name}."),
+        "find_help": _("Type a part of its name. Enter adds the class to the selection, or removes it."),
+        "no_class": _("No class has the name {name}."),
         "more": _("and {count} more"),
-        "class_help": _("Select this class; with Shift beside the others"),
+        "class_help": _("Select this class; Shift adds it to the selection"),
         "lasso": _("Lasso"),
-        "lasso_help": _("Drag to select; with Alt or the right button to move"),
+        "lasso_help": _("Drag to select; drag with Alt or the right button to move"),
         "move": _("Move"),
         "move_help": _("Drag to move; the wheel zooms"),
         "clear": _("Clear"),
         "png": _("PNG"),
-        "png_help": _("Download the maps as they are seen"),
-        "morph": _("Go over into the next map: who moves?"),
+        "png_help": _("Download the maps as you see them"),
+        "morph": _("Change into the next map: which points move?"),
         "shows": _("Map {number}: {title}"),
-        "closer": _("Closer"),
-        "wider": _("Farther"),
-        "whole": _("All of it"),
-        "make": _("Make it"),
+        "closer": _("Zoom in"),
+        "wider": _("Zoom out"),
+        "whole": _("Show all"),
+        "make": _("Compute the map"),
         "cancel": _("Cancel"),
     }  # fmt: skip

@@ -1,4 +1,4 @@
-"""What the panes of the maps page are asked to show: a space, a method, its parameters. All of it is in the link."""
+"""The choices of each pane of the maps page: a space, a method, its parameters. All of them are in the link."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ METHODS = {  # as the link names them -> method, and what comes before it
     "pca50-tsne": ("tsne", "pca50"),
     "pca50-umap": ("umap", "pca50"),
 }
-MOST = 4  # panes
+MAX_PANES = 4  # panes
 COUNTS = (300, 500, 1000, 2000, 5000, 10_000)
 DEFAULTS = {"perplexity": 30.0, "neighbours": 15, "min_dist": 0.1, "map_seed": 0}
 TSNE, UMAP = ("perplexity", "map_seed"), ("neighbours", "min_dist", "map_seed")
@@ -28,8 +28,11 @@ TSNE, UMAP = ("perplexity", "map_seed"), ("neighbours", "min_dist", "map_seed")
 
 @dataclass(frozen=True)
 class Choice:
-    """One pane: space (a run's name, PIXELS or RANDOM), method (of METHODS), parameters as the engine names them;
-    together: the spaces whose maps are drawn as one, this one among them."""
+    """The choices of one pane.
+
+    space: a run's name, PIXELS or RANDOM. method: one of METHODS. parameters: with the engine's names. together: the
+    spaces whose maps are aligned with this one, including its own.
+    """
 
     space: str
     method: str
@@ -44,11 +47,11 @@ class Choice:
     @property
     def settings(self) -> str:
         """Method and parameters in a few words."""
-        names = {"perplexity": _("perplexity"), "n_neighbors": _("neighbours"), "min_dist": _("least distance")}
+        names = {"perplexity": _("perplexity"), "n_neighbors": _("neighbours"), "min_dist": _("minimum distance")}
         given = [f"{names[k]} {v:g}" for k, v in self.parameters if k in names]
         seed = dict(self.parameters).get("seed")
         more = [_("seed {}").format(seed)] if seed is not None else []
-        more += [_("together")] if self.together else []
+        more += [_("aligned")] if self.together else []
         return ", ".join([titles()[self.method], *given, *more])
 
 
@@ -89,11 +92,11 @@ def choose() -> tuple[list[Choice], str, int]:
     """The panes, the data set and the number of digits, as the widgets have them."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         count = st.segmented_control(
-            _("Maps"), range(2, MOST + 1), default=2, required=True, key="panes", bind="query-params"
+            _("Maps"), range(2, MAX_PANES + 1), default=2, required=True, key="panes", bind="query-params"
         )
         found = presets()
         st.selectbox(
-            _("Comparisons worth a look"), list(found), index=None, key="preset", width=400,
+            _("Suggested comparisons"), list(found), index=None, key="preset", width=400,
             format_func=lambda name: found[name][0], placeholder=_("Choose one …"),
             on_change=lambda: use_preset(st.session_state.preset),
         )  # fmt: skip
@@ -102,16 +105,19 @@ def choose() -> tuple[list[Choice], str, int]:
     sets = _sets([space for space, _method, _values in panes])
     with places:
         n = address.pick(
-            st.selectbox, _("Digits"), list(sets), index=list(sets).index(min(1000, max(sets))), key="count",
+            st.selectbox, _("Images"), list(sets), index=list(sets).index(min(1000, max(sets))), key="count",
             format_func="{:,}".format, width=130,
-            help=_("Up to 1,000: the digits kept back from all models. Above: the test set of MNIST, if it is here.")
-            if sets[min(sets)] == datasets.EMBEDDED else _("The first test pictures of the data set."),
+            help=_(
+                "Up to 1,000: test digits that no model was trained on. More: the test set of MNIST, if it is on this "
+                "computer."
+            )
+            if sets[min(sets)] == datasets.EMBEDDED else _("The first test images of the data set."),
         )  # fmt: skip
     return [Choice(space, method, fitting(values, n)) for space, method, values in panes], sets[n], n
 
 
 def _sets(spaces: list[str | None]) -> dict[int, str]:
-    """Number of digits on offer -> the data set whose first test pictures they are."""
+    """Number of digits on offer -> the data set whose first test images they are."""
     chosen = [run for run in runs() if run.name in spaces] or [run for run in runs() if run.name in first_two()]
     common = opening.common_set(chosen)
     size = len(cached.dataset(common).test.images)
@@ -148,16 +154,18 @@ def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
         if method == "tsne":
             chosen["perplexity"] = st.number_input(
                 _("Perplexity"), 1.0, 1000.0, DEFAULTS["perplexity"], 5.0, format="%g", key=f"perplexity_{i}",
-                help=_("About how many neighbours a point heeds; at most a third of the digits."), bind="query-params",
+                help=_(
+                    "About how many neighbours count for each point; at most a third of the images."
+                ), bind="query-params",
             )  # fmt: skip
         else:
             chosen["n_neighbors"] = st.number_input(
                 _("Neighbours"), 2, 1000, DEFAULTS["neighbours"], key=f"neighbours_{i}", bind="query-params",
-                help=_("Few: fine detail. Many: the large shape. The point itself counts."),
+                help=_("Few neighbours show fine detail, many show the large shape. The point itself counts as one."),
             )  # fmt: skip
             chosen["min_dist"] = st.number_input(
-                _("Least distance"), 0.0, 1.0, DEFAULTS["min_dist"], 0.05, key=f"min_dist_{i}", bind="query-params",
-                help=_("How close points may lie in the map."),
+                _("Minimum distance"), 0.0, 1.0, DEFAULTS["min_dist"], 0.05, key=f"min_dist_{i}", bind="query-params",
+                help=_("How close points may be in the map."),
             )  # fmt: skip
         chosen["seed"] = st.number_input(
             _("Seed"), 0, 2**31 - 1, DEFAULTS["map_seed"], key=f"map_seed_{i}", bind="query-params"
@@ -186,20 +194,20 @@ def presets() -> dict[str, tuple[str, list[dict]]]:
     size = next((r.latent_dim for r in largest if r.name == ae), 0)
     pane = lambda space, method, **more: {"space": space, "map": method, **more}  # noqa: E731
     found = {
-        "two-tsne": (_("AE and VAE by t-SNE"), [pane(ae, "tsne"), pane(vae, "tsne")]),
+        "two-tsne": (_("AE and VAE, with t-SNE"), [pane(ae, "tsne"), pane(vae, "tsne")]),
         "road": (
             _("AE → {}-D → t-SNE, raw → t-SNE, PCA-50 → t-SNE").format(size),
             [pane(ae, "tsne"), pane(PIXELS, "tsne"), pane(PIXELS, "pca50-tsne")],
         ),
-        "two-umap": (_("AE and VAE by UMAP"), [pane(ae, "umap"), pane(vae, "umap")]),
-        "planes": (_("AE and VAE with codes of two numbers"), [pane(flat, "latent"), pane(ball, "latent")]),
+        "two-umap": (_("AE and VAE, with UMAP"), [pane(ae, "umap"), pane(vae, "umap")]),
+        "planes": (_("AE and VAE with 2-dimensional codes"), [pane(flat, "latent"), pane(ball, "latent")]),
         "methods": (_("One model: PCA, t-SNE, UMAP"), [pane(one, m) for m in ("pca", "tsne", "umap")]),
         "perplexity": (
             _("One model: t-SNE at perplexity 2, 30, 100"),
             [pane(one, "tsne", perplexity=p) for p in (2.0, 30.0, 100.0)],
         ),
-        "seeds": (_("One model: t-SNE of two seeds"), [pane(one, "tsne", map_seed=s) for s in (0, 1)]),
-        "control": (_("A control: codes and random codes"), [pane(one, "tsne"), pane(RANDOM, "tsne")]),
+        "seeds": (_("One model: t-SNE with two seeds"), [pane(one, "tsne", map_seed=s) for s in (0, 1)]),
+        "control": (_("Control: real codes and random codes"), [pane(one, "tsne"), pane(RANDOM, "tsne")]),
     }
     return {name: entry for name, entry in found.items() if all(p["space"] for p in entry[1])}
 
@@ -219,7 +227,7 @@ def use_preset(name: str | None) -> None:
 
 
 def request_of(choice: Choice, dataset: str, n: int) -> embeddings.MapRequest:
-    """What the engine is asked for. Raises ValueError, in one sentence, for what has no map."""
+    """The request of a pane's map. Raises ValueError with one sentence if there is no such map."""
     method, via = METHODS[choice.method]
     parameters = dict(choice.parameters)
     if choice.run and method == "latent":

@@ -1,12 +1,11 @@
-"""What is brushed in the maps: points, one point, and how each pane is looked at. In the session, and in the link.
+"""The selection in the maps: selected points, one chosen point, and the view of each pane; in the session and the link.
 
-The link names `selected` (a bit for each point, deflated), `point`, and `view` (middle and zoom of each pane). It is
-written whenever something is brushed. A page that comes again without them brings back what the session has.
+The link has `selected` (a bit for each point, deflated), `point`, and `view` (centre and zoom of each pane). Each
+change updates the link. If the page opens without them, it restores the session's selection.
 """
 
 import base64
 import binascii
-import math
 import zlib
 from dataclasses import dataclass, field
 
@@ -14,19 +13,24 @@ import numpy as np
 import streamlit as st
 
 from aevae.ui.shared import address
+from aevae.ui.shared.message import SEQUENCE_NUMBER, Integer, ListOf, Number, Row, valid_fields
 
 _STATE = "atlas"
 NAMES = ("selected", "point", "view")
-FARTHEST, CLOSEST = 0.5, 400.0  # zoom, as in cloud.js
-MOST = 8  # views
+MIN_ZOOM, MAX_ZOOM = 0.5, 400.0  # as in the component
+MAX_VIEWS = 8
+VIEWS = ListOf(Row((Number(-1, 1), Number(-1, 1), Number(MIN_ZOOM, MAX_ZOOM))), 0, MAX_VIEWS)  # x, y, zoom
 WHOLE = (0.0, 0.0, 1.0)
-LONGEST = 16_000  # characters of a part of a link that is looked at
+MAX_LINK_CHARACTERS = 16_000  # a longer part of a link is ignored
 
 
 @dataclass
 class Brush:
-    """points: data set and number of digits it belongs to; selected: rows, rising; point: the chosen row or -1;
-    views: (x, y, zoom) of each pane, () for all of it; n: the browser's last letter."""
+    """The selection in the maps of one set of points.
+
+    points: data set and number of images. selected: sorted rows. point: the chosen row or -1. views: (x, y, zoom) of
+    each pane, () if all show everything. n: sequence number of the browser's last message.
+    """
 
     points: str
     selected: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
@@ -36,7 +40,7 @@ class Brush:
 
 
 def brush(dataset: str, n: int) -> Brush:
-    """What is brushed among these points; of others, only how they are looked at is kept."""
+    """The selection among these points; for other points only the views are kept."""
     points, known = f"{dataset}:{n}", st.session_state.get(_STATE)
     if known is None or known.points != points:
         known = Brush(points) if known is None else Brush(points, views=known.views, n=known.n)
@@ -45,35 +49,32 @@ def brush(dataset: str, n: int) -> Brush:
 
 
 def follow_link(dataset: str, n: int) -> None:
-    """Take what the address asks for."""
+    """Take the selection from the address."""
     now = brush(dataset, n)
-    asked = [address.asked(name) for name in NAMES]
+    asked = [address.read_new(name) for name in NAMES]
     if any(said is not None for said in asked):
         selected, point, view = (said[-1] if said else "" for said in asked)
         now.selected, now.point, now.views = unpack(selected, n), _row(point, n), views_of(view)
     _write_link(now, n)
 
 
-def heard(payload: dict, dataset: str, n: int) -> None:
-    """What the component sends; it comes from outside, and what is none of this is ignored."""
+def receive(payload: dict, dataset: str, n: int) -> None:
+    """Handle a message of the component; fields that do not fit are ignored."""
     now = brush(dataset, n)
-    chosen, point, letter = payload.get("selected"), payload.get("point"), payload.get("n")
-    if isinstance(chosen, list) and len(chosen) <= n and all(type(i) is int and 0 <= i < n for i in chosen):
-        now.selected = np.unique(np.array(chosen, np.int32))
-    if type(point) is int and -1 <= point < n:
-        now.point = point
-    views = payload.get("views")
-    if isinstance(views, list) and len(views) <= MOST and all(_is_view(view) for view in views):
-        now.views = _told(views)
-    if type(letter) is int and letter >= 0:
-        now.n = letter
+    schema = {"selected": ListOf(Integer(0, n - 1), 0, n), "point": Integer(-1, n - 1), "n": SEQUENCE_NUMBER}
+    found = valid_fields(payload, schema | {"views": VIEWS})
+    if "selected" in found:
+        now.selected = np.unique(np.array(found["selected"], np.int32))
+    if "views" in found:
+        now.views = _views(found["views"])
+    now.point, now.n = found.get("point", now.point), found.get("n", now.n)
     _write_link(now, n)
 
 
 def _write_link(now: Brush, n: int) -> None:
     texts = pack(now.selected, n), str(now.point) if now.point >= 0 else "", view_text(now.views)
     for name, text in zip(NAMES, texts, strict=True):
-        address.tell(name, *filter(None, [text]))
+        address.write(name, *filter(None, [text]))
 
 
 # -- the link --------------------------------------------------------------------------------------------------------
@@ -93,7 +94,7 @@ def pack(selected: np.ndarray, n: int) -> str:
 def unpack(text: str, n: int) -> np.ndarray:
     """What `pack` was given; nothing for a text that it did not make of n points."""
     none, size = np.zeros(0, np.int32), -(-n // 8)
-    if len(text) > LONGEST:
+    if len(text) > MAX_LINK_CHARACTERS:
         return none
     try:
         packed = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -119,23 +120,16 @@ def view_text(views: tuple[tuple[float, float, float], ...]) -> str:
 
 def views_of(text: str) -> tuple[tuple[float, float, float], ...]:
     """What `view_text` was given, rounded; () for anything else."""
-    if not text or len(text) > LONGEST:
+    if not text or len(text) > MAX_LINK_CHARACTERS:
         return ()
     try:
         views = [[float(value) for value in view.split("_")] for view in text.split("~")]
     except ValueError:
         return ()
-    return _told(views) if len(views) <= MOST and all(_is_view(view) for view in views) else ()
+    return _views(views) if VIEWS.fits(views) else ()
 
 
-def _is_view(view) -> bool:
-    """Middle within the square, zoom within its bounds."""
-    if not isinstance(view, list) or len(view) != 3 or any(type(v) not in (int, float) for v in view):
-        return False
-    x, y, zoom = view
-    return all(map(math.isfinite, view)) and max(abs(x), abs(y)) <= 1 and FARTHEST <= zoom <= CLOSEST
-
-
-def _told(views: list) -> tuple[tuple[float, float, float], ...]:
-    told = tuple(tuple(float(value) for value in view) for view in views)
-    return () if all(view == WHOLE for view in told) else told
+def _views(values: list) -> tuple[tuple[float, float, float], ...]:
+    """The views as tuples; () if all show everything."""
+    views = tuple(tuple(float(value) for value in view) for view in values)
+    return () if all(view == WHOLE for view in views) else views

@@ -1,7 +1,7 @@
-"""Films for the page: read from run folders, made small, and played by `film.js`.
+"""Films of a training: read from the run folder, compressed, and played by `film.js`.
 
-Codes travel as points of one fixed plane, so that a film of a hundred frames is some megabytes. While a run is being
-trained its film travels now and then and the newest frame (now.safetensors) by itself; the browser joins the two.
+Codes are sent as points of one fixed plane, so a film of a hundred frames takes a few megabytes. During a training the
+whole film is sent from time to time, and the newest frame (now.safetensors) separately; the browser joins the two.
 """
 
 from collections.abc import Sequence
@@ -21,18 +21,18 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, run_picker
 
-ROLL = (16, 28, 28)
-HALF = 6e4  # about the largest number in half precision
-GROWTH = 1.25  # while training the film travels again when it is so much longer
+ROLL_SHAPE = (16, 28, 28)
+MAX_HALF = 6e4  # about the largest number in half precision
+RESEND_GROWTH = 1.25  # while training the film travels again when it is so much longer
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
 
 
 def read(info: RunInfo, file: str = "film.safetensors") -> dict[str, np.ndarray] | None:
-    """The arrays of `aevae.training.film.Film`, float32 for float16; None where there is none or it is another thing.
+    """The arrays of `aevae.training.film.Film`, float32 for float16; None without a valid film.
 
-    A film of an older version has no times (they are counted) and no sigma and terms.
+    A film of an older version has no times (frames are counted instead), no sigma and no terms.
     """
     path = info.path / file
     try:
@@ -79,23 +79,24 @@ def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         raise ValueError("the times do not ascend")
     _, count, dim = codes.shape
     shapes = {
-        "epoch": (frames,), "step": (frames,), "original": ROLL, "recon": (frames, *ROLL), "sample": (frames, *ROLL),
+        "epoch": (frames,), "step": (frames,), "original": ROLL_SHAPE, "recon": (frames, *ROLL_SHAPE),
+        "sample": (frames, *ROLL_SHAPE),
         "codes": (frames, count, dim), "labels": (count,), "std": (frames, 16, dim), "recon_nats": (frames, 16),
         "kl_nats": (frames, 16),
     }  # fmt: skip
     shapes |= {name: (frames,) for name in arrays if name.startswith("term.")}
-    pictures = ("original", "recon", "sample")
+    images = ("original", "recon", "sample")
     found = {}
     for name, shape in shapes.items():
         if name not in arrays and name in ("step", "std", "recon_nats", "kl_nats"):
             continue
-        if arrays[name].shape != shape or (arrays[name].dtype == np.uint8) != (name in pictures):
+        if arrays[name].shape != shape or (arrays[name].dtype == np.uint8) != (name in images):
             raise ValueError(f"{name} has another shape or type")
-        kind = np.uint8 if name in pictures else np.float32
-        array = arrays[name].astype(kind, copy=False)
-        found[name] = np.clip(np.nan_to_num(array), -HALF, HALF) if name in ("codes", "std") else np.nan_to_num(array)
+        kind = np.uint8 if name in images else np.float32
+        array = np.nan_to_num(arrays[name].astype(kind, copy=False))
+        found[name] = np.clip(array, -MAX_HALF, MAX_HALF) if name in ("codes", "std") else array
     if count < 16:
-        raise ValueError("the followed pictures have no codes")
+        raise ValueError("the followed images have no codes")
     return found
 
 
@@ -114,12 +115,12 @@ def plane_of(codes: np.ndarray) -> np.ndarray:
 
 
 def parcel(film: dict[str, np.ndarray], plane: np.ndarray, before: str = "0.") -> dict[str, np.ndarray]:
-    """What the browser gets of a film: xy (E, N, 2) on `plane`, mu (E, 16, D), pictures, terms (E, T)."""
+    """What the browser gets of a film: xy (E, N, 2) on `plane`, mu (E, 16, D), images, terms (E, T)."""
     names = terms(film)
     columns = [film[f"term.{name}"] for name in names]
     out = {k: film[k] for k in ("epoch", "original", "recon", "sample", "recon_nats", "kl_nats") if k in film}
     out |= {
-        "xy": np.clip(film["codes"] @ plane, -HALF, HALF).astype(np.float16),
+        "xy": np.clip(film["codes"] @ plane, -MAX_HALF, MAX_HALF).astype(np.float16),
         "mu": np.ascontiguousarray(film["codes"][:, :16]).astype(np.float16),
         "labels": class_numbers(film["labels"]),
         "plane": plane,
@@ -142,7 +143,7 @@ def terms(film: dict[str, np.ndarray]) -> list[str]:
 def shown_frames(frames: int) -> int:
     """Of a film that grows, how many frames travel: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, ... at most `frames`."""
     count = 1
-    while (longer := max(count + 1, int(count * GROWTH))) <= frames:
+    while (longer := max(count + 1, int(count * RESEND_GROWTH))) <= frames:
         count = longer
     return count
 
@@ -168,7 +169,9 @@ def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
     films = [(info, film) for info in runs[:2] if (film := read(info)) is not None]
     if not films or films[0][0] is not runs[0]:
         if runs[0].status == "finished" and (runs[0].path / "film.safetensors").exists():
-            st.warning(_("The film of this run is damaged. The model itself is whole; trained again, it has one."))
+            st.warning(
+                _("The film of this run is damaged, but the model is complete. A new training makes a new film.")
+            )
         return
     arrays, specs, plane = {}, [], None
     styles = palette.model_styles([info.name for info, _film in films])
@@ -205,7 +208,7 @@ def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tupl
         "live": growing,
         "prior": prior,
         "circles": _(
-            "circles: 1 and 2 standard deviations of the prior {}; thick: the picture followed, μ and 1 σ"
+            "circles: 1 and 2 standard deviations of the prior {}; thick: posterior of the followed image, μ and 1 σ"
         ).format(prior_name(prior)),
         "plane": _plane_words(dim, growing),
         "terms": terms(film),
@@ -216,18 +219,18 @@ def _spec(info: RunInfo, film: dict[str, np.ndarray], growing: bool, style: tupl
 
 def _plane_words(dim: int, growing: bool) -> str:
     if dim == 1:
-        return _("the one number of the code, from left to right")
+        return _("the only dimension of the code, from left to right")
     if dim == 2:
-        return _("the two numbers of the code as they are")
+        return _("the two dimensions of the code")
     if growing:
         return _(
-            "{} numbers seen on a plane: the one on which the codes lay widest when the film was last sent"
+            "{} dimensions, projected onto the plane in which the codes were spread most at the last update"
         ).format(dim)
-    return _("{} numbers seen on one plane: the one on which the codes lie widest in the last frame").format(dim)
+    return _("{} dimensions, projected onto the plane in which the codes are spread most in the last frame").format(dim)
 
 
 def _network(info: RunInfo, dim: int) -> list[str]:
-    """What stands in the encoder and in the decoder."""
+    """The layers of the encoder and of the decoder, as text."""
     model = info.config.get("model", {})
     if info.traits["latent"] == "discrete" or model.get("network") == "conv":
         return [_("convolutions"), _("convolutions")]
@@ -258,23 +261,23 @@ def _objective(info: RunInfo) -> str:
 
 
 def texts() -> dict[str, str]:
-    """What the player says."""
+    """The texts of the player."""
     return {
         "epoch": _("epoch {}"),
         "step": _("step {}"),
         "untrained": _("before training"),
         "play": _("Play"),
-        "pause": _("Hold"),
+        "pause": _("Stop"),
         "newest": _("Newest"),
         "now": _("now"),
         "following": _("follows the training"),
         "speed": _("Speed"),
         "time": _("Time"),
-        "cloud": _("Codes of {} test pictures, coloured by class"),
-        "pictures": _("test pictures, and what the model makes of them"),
-        "samples": _("random codes, decoded"),
-        "choose": _("Follow picture {}, class {}"),
-        "digit": _("picture x"),
+        "cloud": _("Codes of {} test images, coloured by class"),
+        "pictures": _("test images and their reconstructions"),
+        "samples": _("decoded random codes"),
+        "choose": _("Follow image {}, class {}"),
+        "digit": _("image x"),
         "encoder": _("encoder"),
         "decoder": _("decoder"),
         "recon": _("reconstruction"),
@@ -282,13 +285,13 @@ def texts() -> dict[str, str]:
         "sigma": _("σ"),
         "z": _("z"),
         "code": _("code z"),
-        "drawn": _("z is μ, give or take σ"),
+        "drawn": _("z is μ plus noise of size σ"),
         "dims": _("{} numbers"),
         "recon_nats": _("recon {} nats"),
         "kl_nats": _("kl {} nats"),
-        "objective": _("it learns to make this small:"),
+        "objective": _("training makes this small:"),
         "unit": _("nats / image"),
-        "model": _("The model as a picture"),
+        "model": _("The model as a diagram"),
     }
 
 
@@ -299,7 +302,7 @@ def pick_other(info: RunInfo, key: str) -> RunInfo | None:
         return None
     labels = run_picker.run_labels(others)
     name = st.selectbox(
-        _("Beside it, in step"), [run.name for run in others], index=None, format_func=labels.get, key=key,
+        _("Second film"), [run.name for run in others], index=None, format_func=labels.get, key=key,
         placeholder=_("compare with another run"), persist_state="session",
     )  # fmt: skip
     return next((run for run in others if run.name == name), None)

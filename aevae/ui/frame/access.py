@@ -1,9 +1,9 @@
-"""Who may do what on a server that a class shares.
+"""Permissions on a server that a class shares.
 
-Where a passcode is set (AEVAE_PASSCODE, or `passcode` in .streamlit/secrets.toml), everybody may look, drag and queue
-so many runs; cancelling others' jobs, deleting, importing and locking ask for it. Where none is set, everybody may all.
-A passcode that is set but cannot be read closes the doors: nobody is the teacher until the file is mended.
-What a page offers and what a callback does both ask here: a button that is not drawn is no protection.
+If a passcode is set (AEVAE_PASSCODE, or `passcode` in .streamlit/secrets.toml), everybody may look, drag and queue a
+limited number of runs. Only the teacher, who knows the passcode, may cancel others' jobs, delete, import and lock. If
+no passcode is set, everybody may do everything. If the passcode cannot be read, nobody can log in as the teacher until
+the file is repaired. Both the page and the callback check permissions, because a hidden button is no protection.
 """
 
 import difflib
@@ -18,29 +18,28 @@ import streamlit as st
 from aevae.queue import jobs
 from aevae.ui.frame import teacher
 from aevae.ui.i18n import _
-from aevae.ui.shared.run_picker import literal
+from aevae.ui.shared import markdown
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
-LONGEST = 60.0  # seconds between two tries
-MOST_ADDRESSES = 1000  # whose wrong tries are remembered
+MAX_DELAY_SECONDS = 60.0  # seconds between two tries
+MAX_ADDRESSES = 1000  # whose wrong tries are remembered
 _TEACHER, _TICKET, _OWN = "gate_teacher", "gate_ticket", "gate_own_jobs"
-_NOBODYS = secrets.token_hex()  # stands for a passcode that cannot be read
+_NOBODYS = secrets.token_hex()  # replaces a passcode that cannot be read
 _tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
 
 
 def passcode() -> str:
-    """The teacher's; "" where none is set; where it cannot be read (`problem`), a code that nobody knows."""
+    """The teacher's passcode; "" if none is set; a random one if it cannot be read (`problem`)."""
     return _read_passcode()[0]
 
 
 def problem() -> str:
-    """One sentence where a passcode is set but cannot be read; "" else."""
+    """One sentence if a passcode is set but cannot be read; else ""."""
     return _read_passcode()[1]
 
 
 def _read_passcode() -> tuple[str, str]:
-    """The passcode, and what is wrong with it. Only "there is no such file" and "the file is about other things" mean
-    that none is set."""
+    """The passcode, and the problem with it. Only a missing file, or one without this key, means that none is set."""
     if found := os.environ.get("AEVAE_PASSCODE", ""):
         return found, ""
     wanted = st.get_option("secrets.files")
@@ -54,8 +53,8 @@ def _read_passcode() -> tuple[str, str]:
     except (OSError, ValueError) as error:  # no right to read it, no TOML, no UTF-8, no passcode
         reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
         return _NOBODYS, _(
-            "The passcode in {} cannot be read, so nobody can enter as the teacher: {}. "
-            'The line must be: passcode = "your words", above all sections.'
+            "The passcode in {} cannot be read, so no teacher can log in: {}. The file needs the line passcode = "
+            '"your words" before all sections.'
         ).format(", ".join(dict.fromkeys(map(os.path.basename, files))), " ".join(reason.split()).rstrip("."))
 
 
@@ -68,7 +67,7 @@ def _passcode_in(found: Mapping) -> str:
         return ""
     code = found[name]
     if isinstance(code, bool) or not isinstance(code, str | int) or not str(code).strip():
-        raise ValueError(_("it is empty or no text between quotation marks"))  # and not said: all may read this
+        raise ValueError(_("it is empty, or it is no text in quotation marks"))  # and not said: all may read this
     return str(code)
 
 
@@ -105,7 +104,7 @@ def ticket() -> str:
     return st.session_state.get(_TICKET, "")
 
 
-def enter(said: str, now: float | None = None) -> str:
+def log_in(said: str, now: float | None = None) -> str:
     """Take a passcode: "" if it is right, else one sentence. After each wrong passcode the delay doubles."""
     if closed := problem():
         return closed
@@ -113,26 +112,26 @@ def enter(said: str, now: float | None = None) -> str:
     address = str(getattr(st.context, "ip_address", None))
     wrong, until = _tries.get(address, (0, 0.0))
     if now < until:
-        return _("Too many wrong tries; wait {:.0f} seconds.").format(until - now + 0.5)
+        return _("Too many wrong passcodes. Wait {:.0f} seconds.").format(until - now + 0.5)
     code = passcode()
     if code and hmac.compare_digest(said.encode(), code.encode()):
         _tries.pop(address, None)
         st.session_state[_TEACHER], st.session_state[_TICKET] = teacher.admit(code)
         return ""
-    if len(_tries) >= MOST_ADDRESSES:
+    if len(_tries) >= MAX_ADDRESSES:
         _tries.pop(next(iter(_tries)))
-    _tries[address] = (wrong + 1, now + min(2.0**wrong, LONGEST))
-    return _("This is not the passcode.")
+    _tries[address] = (wrong + 1, now + min(2.0**wrong, MAX_DELAY_SECONDS))
+    return _("This passcode is wrong.")
 
 
-def leave() -> None:
-    """Be one of the class again, in every tab of this browser."""
+def log_out() -> None:
+    """Log out, in every tab of this browser."""
     teacher.dismiss(_token())
     for key in (_TEACHER, _TICKET):
         st.session_state.pop(key, None)
 
 
-# -- what is asked ---------------------------------------------------------------------------------------------------
+# -- permissions -----------------------------------------------------------------------------------------------------
 
 
 def may_handle(numbers: Iterable[int]) -> bool:
@@ -149,22 +148,26 @@ def may_train(runs: int) -> str:
     own = st.session_state.get(_OWN, set())
     waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MOST_ACTIVE))
     if waiting + runs > queued_at_most():
-        return _("Here everybody may have {} run(s) waiting or running at a time.").format(queued_at_most())
+        return _("Each person may have at most {} run(s) waiting or running.").format(queued_at_most())
     return ""
 
 
 def may_read(dataset: str) -> str:
     """ "" if this session may name this data set, else one sentence.
 
-    `images:<path>` reads what the server can read. That is for whoever sits at it: where others reach the server, it
-    asks for the passcode, but for pictures in the data folder, where uploads go.
+    `images:<path>` reads files of the server. If others can reach the server, only the teacher may do so, except for
+    images in the data folder, where uploads are stored.
     """
     from aevae.datasets import images
 
     own = dataset.startswith(images.PREFIX)
-    if not own or (is_teacher() and not exposed(st.get_option("server.address"))) or images.in_data_folder(dataset):
+    if (
+        not own
+        or (is_teacher() and not exposure_problem(st.get_option("server.address")))
+        or images.in_data_folder(dataset)
+    ):
         return ""
-    return _("A place on the server asks for the teacher's passcode; bring the pictures as a zip instead.")
+    return _("Only the teacher may read files on the server. Upload the images as a zip instead.")
 
 
 def remember(queued: Iterable[jobs.Job]) -> None:
@@ -173,34 +176,36 @@ def remember(queued: Iterable[jobs.Job]) -> None:
 
 
 def refusal() -> str:
-    """Why a thing is not done."""
-    return _("This asks for the teacher's passcode.")
+    """The message for an action that only the teacher may do."""
+    return _("Only the teacher may do this. Enter the passcode under Teacher in the menu.")
 
 
-# -- the door --------------------------------------------------------------------------------------------------------
+# -- log in and out --------------------------------------------------------------------------------------------------
 
 
-def door() -> None:
-    """At the foot of the menu, where a passcode is set: come in as the teacher; lock training; leave."""
+def login_panel() -> None:
+    """Below the menu, if a passcode is set: log in as the teacher, lock training, log out."""
     if not passcode():
         return
     with st.sidebar.popover(_("Teacher"), icon=":material/school:", key="gate"):
         if is_teacher():
             st.toggle(
                 _("Lock training"), jobs.locked(), key="gate_lock", on_change=_lock,
-                help=_("Nobody else can queue a run; what waits and runs goes on."),
+                help=_("Nobody else can start a run. Runs that wait or train continue."),
             )  # fmt: skip
-            st.button(_("Leave"), key="gate_leave", on_click=leave)
+            st.button(_("Log out"), key="gate_leave", on_click=log_out)
         else:
-            st.text_input(_("Passcode"), type="password", key="gate_code", on_change=_knock, autocomplete="off")
+            st.text_input(
+                _("Passcode"), type="password", key="gate_code", on_change=_submit_passcode, autocomplete="off"
+            )
             if wrong := st.session_state.pop("gate_problem", "") or problem():
-                st.error(literal(wrong))
+                st.error(markdown.escape(wrong))
 
 
-def _knock() -> None:
+def _submit_passcode() -> None:
     said = st.session_state.pop("gate_code", "")
     if said:
-        st.session_state["gate_problem"] = enter(said)
+        st.session_state["gate_problem"] = log_in(said)
 
 
 def _lock() -> None:
@@ -208,13 +213,13 @@ def _lock() -> None:
         jobs.lock(bool(st.session_state.get("gate_lock")))
 
 
-def exposed(address: str | None) -> str:
-    """One sentence where a passcode cannot be read, or where a server listens to others without one; "" else."""
+def exposure_problem(address: str | None) -> str:
+    """One sentence if the passcode cannot be read, or if others can reach a server without one; else ""."""
     if closed := problem():
         return closed
     if passcode() or (address or "") in LOCAL:
         return ""
     return _(
-        "This server can be reached by others, and no passcode is set: whoever reaches it may train, cancel and "
-        "delete. Set AEVAE_PASSCODE, or listen on localhost."
+        "Other computers can reach this server, and it has no passcode. Everybody who reaches it may train, cancel "
+        "and delete. Set AEVAE_PASSCODE, or listen on localhost only."
     )

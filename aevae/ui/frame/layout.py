@@ -1,4 +1,4 @@
-"""What surrounds every page: its head, its folded texts, its styles, and what happens once when the server starts."""
+"""The layout of every page: head, folded texts, styles; and the start of the server."""
 
 import atexit
 import contextlib
@@ -18,8 +18,8 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import address, redraw
 
 _PAGE = "layout_page"  # session: address of the page that runs
-SWITCH = 0.001  # seconds of Python after which another session's turn comes; torch asks for a turn after every step
-WARM_UP_AFTER = 3.0  # seconds; the first page is on the screen by then
+SWITCH_SECONDS = 0.001  # of Python before another session's turn; torch asks for a turn after every step
+WARM_UP_AFTER_SECONDS = 3.0  # seconds; the first page is on the screen by then
 
 # Corrections of Streamlit's own styles:
 # - The text of a chosen pill has the accent colour. White text on that colour must be readable, too, so on the dark
@@ -38,9 +38,9 @@ STYLE = """
 
 
 def frame(ticket: str = "") -> None:
-    """What surrounds every page: the rules of style that no theme holds, and the script that closes the menu on phones.
+    """The style rules that a theme cannot hold, and the script that closes the menu on phones.
 
-    ticket: of a teacher who has just come in (`aevae.ui.frame.teacher`), or "".
+    ticket: of a teacher who has just logged in (`aevae.ui.frame.teacher`), or "".
     """
     from aevae.ui.live import component
 
@@ -50,7 +50,7 @@ def frame(ticket: str = "") -> None:
 
 
 def run(page) -> None:
-    """Run a page of the menu. What is missing of the lab itself is said in a sentence; other errors go through."""
+    """Run a page of the menu. If a part of the lab is missing, show a message; other errors go through."""
     st.session_state[_PAGE] = page.url_path
     _forget_impossible()
     address.begin()
@@ -66,8 +66,8 @@ def run(page) -> None:
 
 
 def _forget_impossible() -> None:
-    """A link loses what Streamlit (1.67) stumbles over: `?paths=` chooses nothing even where a choice is asked for, and
-    `?seed=1e999` is no whole number, which ends the page."""
+    """Remove values from the link that break Streamlit 1.67: `?paths=` clears a required choice, and
+    `?seed=1e999`, which is no whole number, ends the page."""
     wrong = [name for name in st.query_params if any(map(_impossible, st.query_params.get_all(name)))]
     there = len(st.query_params)
     for name in wrong:
@@ -101,7 +101,7 @@ def try_this(texts: Sequence[str], title: str | None = None) -> None:
 
 
 def explain(title: str, markdown: str, expanded: bool = False) -> None:
-    """An explanation, folded beneath the picture. LaTeX between $ signs works."""
+    """A folded explanation below the image. LaTeX between $ signs works."""
     with st.expander(title, expanded=expanded):
         st.markdown(markdown)
 
@@ -109,13 +109,13 @@ def explain(title: str, markdown: str, expanded: bool = False) -> None:
 @st.cache_resource(show_spinner=False)
 def start() -> bool:
     """Once per server process: fetch into memory what most pages need, while the first one is read."""
-    sys.setswitchinterval(SWITCH)
+    sys.setswitchinterval(SWITCH_SECONDS)
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return True
 
 
 def _warm_up() -> None:
-    time.sleep(WARM_UP_AFTER)
+    time.sleep(WARM_UP_AFTER_SECONDS)
     for name in ("torch", "plotly.graph_objects", "sympy", "aevae.browser.program"):  # torch traces shapes with sympy
         importlib.import_module(name)
     gc.collect()

@@ -37,7 +37,7 @@ _PLAIN = (
         "Train",
         ":material/model_training:",
         "train",
-        "How does a network learn to squeeze a picture into a few numbers?",
+        "How does a network learn to compress an image into a few numbers?",
     ),
     PageInfo(
         "pages/lab/models.py",
@@ -77,7 +77,7 @@ _PLAIN = (
         "Embeddings",
         ":material/scatter_plot:",
         "embeddings",
-        "Do digits of one class live together in the latent space?",
+        "Are digits of one class neighbours in the latent space?",
     ),
     PageInfo(
         "pages/explore/compare.py",
@@ -85,11 +85,11 @@ _PLAIN = (
         "Compare",
         ":material/balance:",
         "compare",
-        "Which model is better, and at what?",
+        "Which model is better, and in what?",
     ),
 )
 
-SERVER = PageInfo(  # in the menu for a teacher who has come in, else only under its address
+SERVER = PageInfo(  # in the menu for a logged-in teacher, else only under its address
     "pages/lab/server.py", "Lab", "Server", ":material/monitor_heart:", "server", "How is the class doing?"
 )
 
@@ -101,7 +101,7 @@ def found() -> tuple[PageInfo, ...]:
 
 
 def announced(file: Path) -> PageInfo:
-    """What a lab says of itself. Raises ValueError, in one sentence, for a file that does not."""
+    """The menu entry of a lab, from its docstring. Raises ValueError with one sentence if the docstring is wrong."""
     before, _quotes, rest = file.read_text("utf-8").partition(
         '"""'
     )  # no `ast`: not safe in threads before Python 3.11.8
@@ -129,7 +129,7 @@ def all_pages() -> tuple[PageInfo, ...]:
 
 
 def info(url_path: str) -> PageInfo:
-    """What the menu says of the page with this address."""
+    """The menu entry of the page with this address."""
     return next(page for page in (*all_pages(), SERVER) if page.url_path == url_path)
 
 
@@ -158,7 +158,7 @@ def announce() -> None:
     Else it looks for pages directly in the folder `pages` until some session has built the menu, and greets the first
     visitor who opens /sliders on a fresh server with "Page not found".
     """
-    if problem := access.exposed(st.get_option("server.address")):
+    if problem := access.exposure_problem(st.get_option("server.address")):
         print(f"WARNING: {problem}", file=sys.stderr, flush=True)
     log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     level = log.level

@@ -1,7 +1,7 @@
-"""What the server does, counted: for Prometheus (`/metrics`), for the teacher's page, for how often pages look again.
+"""Counts of this server process: for Prometheus (`/metrics`), for the teacher's page, and for the pages' poll rate.
 
-`Watch` stands before Streamlit and sees every session's letters: a press goes in, the end of the script's run comes
-out, and between the two lie the seconds of an answer. Counts are of this process; the queue is everybody's.
+`Watch` is ASGI middleware before Streamlit. It sees the messages of every session: an interaction goes in, the end of
+the script's run comes out, and the time between them is the response time.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ import streamlit as st
 from aevae import logs, paths
 from aevae.queue import jobs
 
-BOUNDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)  # seconds; of the histogram
+HISTOGRAM_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)  # seconds; of the histogram
 PRESS, LOOK = "press", "look"  # a person did something; a page looked again by itself
-SHORT = 400  # bytes; the letter that ends a run is shorter
-REMEMBERED = 5000  # answers
-RECENT = 300.0  # seconds
-LOOKS = 8  # a second, of all pages that look again by themselves
-KEEP = 2.0  # seconds between two looks at jobs that nobody looks at
+MAX_END_BYTES = 400  # the message that ends a run is shorter
+MAX_RESPONSES = 5000  # answers
+RECENT_SECONDS = 300.0  # seconds
+POLLS_PER_SECOND = 8  # a second, of all pages that look again by themselves
+KEEPER_SECONDS = 2.0  # between two checks that jobs have a worker
 LANES = ("auto", jobs.TASKS_LANE)
 
 
@@ -37,19 +37,19 @@ class Counts:
     def __init__(self):
         self.sessions = 0
         self.errors = 0
-        self.answers = {asked: [0] * (len(BOUNDS) + 1) for asked in (PRESS, LOOK)}  # by bound, the last: longer
+        self.answers = {asked: [0] * (len(HISTOGRAM_SECONDS) + 1) for asked in (PRESS, LOOK)}  # per bound
         self.seconds = dict.fromkeys((PRESS, LOOK), 0.0)
-        self.latest: deque[tuple[float, float]] = deque(maxlen=REMEMBERED)  # (when, seconds) of presses
+        self.latest: deque[tuple[float, float]] = deque(maxlen=MAX_RESPONSES)  # (when, seconds) of presses
 
-    def answered(self, asked: str, seconds: float) -> None:
-        self.answers[asked][bisect.bisect_left(BOUNDS, seconds)] += 1
-        self.seconds[asked] += seconds
-        if asked == PRESS:
+    def add_response(self, kind: str, seconds: float) -> None:
+        self.answers[kind][bisect.bisect_left(HISTOGRAM_SECONDS, seconds)] += 1
+        self.seconds[kind] += seconds
+        if kind == PRESS:
             self.latest.append((time.monotonic(), seconds))
 
     def recent(self) -> list[float]:
         """Seconds of the presses of the last minutes, rising."""
-        since = time.monotonic() - RECENT
+        since = time.monotonic() - RECENT_SECONDS
         return sorted(seconds for when, seconds in list(self.latest) if when >= since)
 
 
@@ -58,7 +58,7 @@ counts = Counts()
 
 def beat(seconds: float = 1.0) -> float:
     """Seconds between two looks of a page that looks again by itself: longer where many do."""
-    return max(seconds, counts.sessions / LOOKS)
+    return max(seconds, counts.sessions / POLLS_PER_SECOND)
 
 
 # -- before Streamlit ------------------------------------------------------------------------------------------------
@@ -75,55 +75,55 @@ class Watch:
             return await self.app(scope, receive, send)
         turn = Turn()
 
-        async def heard():
+        async def receive_and_count():
             message = await receive()
             if message["type"] == "websocket.receive":
-                turn.asked(message.get("bytes"))
+                turn.on_request(message.get("bytes"))
             return message
 
-        async def said(message):
+        async def send_and_count(message):
             await send(message)
             if message["type"] == "websocket.send":
-                turn.answered(message.get("bytes"))
+                turn.on_response(message.get("bytes"))
 
         counts.sessions += 1
         try:
-            await self.app(scope, heard, said)
+            await self.app(scope, receive_and_count, send_and_count)
         finally:
             counts.sessions -= 1
 
 
 class Turn:
-    """One session: what was asked and not answered yet."""
+    """The open requests of one session."""
 
     def __init__(self):
         self.what, self.since = "", 0.0
 
-    def asked(self, letter: bytes | None) -> None:
-        """A letter from the browser. What is asked while a run goes on is answered by the run after it."""
+    def on_request(self, message: bytes | None) -> None:
+        """Handle a message from the browser. A request during a run is answered by the next run."""
         from google.protobuf.message import DecodeError
         from streamlit.proto.BackMsg_pb2 import BackMsg
 
-        if not letter or self.what == PRESS:
+        if not message or self.what == PRESS:
             return
         try:
-            back = BackMsg.FromString(letter)
+            back = BackMsg.FromString(message)
         except DecodeError:
             return
         if back.WhichOneof("type") == "rerun_script":
             self.what, self.since = LOOK if back.rerun_script.is_auto_rerun else PRESS, time.monotonic()
 
-    def answered(self, letter: bytes | None) -> None:
-        """A letter to the browser. A run that ended only to begin anew is no answer."""
+    def on_response(self, message: bytes | None) -> None:
+        """Handle a message to the browser. A run that ended only to start again is no response."""
         from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-        if not letter or not self.what or len(letter) > SHORT:
+        if not message or not self.what or len(message) > MAX_END_BYTES:
             return
-        forward = ForwardMsg.FromString(letter)
+        forward = ForwardMsg.FromString(message)
         if forward.WhichOneof("type") != "script_finished":
             return
         if forward.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
-            counts.answered(self.what, time.monotonic() - self.since)
+            counts.add_response(self.what, time.monotonic() - self.since)
             self.what = ""
 
 
@@ -143,7 +143,7 @@ def page_failed(problem: Exception) -> None:
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    """While the server runs, whatever waits in the queue has a worker, whoever queued it and whoever looks on."""
+    """While the server runs, keep a worker alive for every queue that has jobs."""
     logs.event("server_up", pid=os.getpid())
     keeper = asyncio.create_task(_keep())
     yield
@@ -156,14 +156,14 @@ async def _keep() -> None:
         for lane in LANES:
             with contextlib.suppress(jobs.QueueBroken, OSError):  # the Train page says what is wrong with the queue
                 await asyncio.to_thread(jobs.ensure_worker, lane)
-        await asyncio.sleep(KEEP)
+        await asyncio.sleep(KEEPER_SECONDS)
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
 
 
 def caches() -> list[dict]:
-    """Of every cache of this process: name, held (how many, or bytes, as `unit` says), hits, misses."""
+    """Name, size (entries or bytes, see `unit`), hits and misses of every cache of this process."""
     families = ["cache_memory_bytes", "cache_lookups"]
     stats = st.runtime.get_instance().stats_mgr.get_stats(families) if st.runtime.exists() else {}
     found: dict[str, dict] = {}
@@ -178,7 +178,7 @@ def caches() -> list[dict]:
 
 
 def gpus() -> list[tuple[int, int]]:
-    """(bytes used, bytes there are) of every NVIDIA GPU, by the driver's own tool; [] where there is none."""
+    """(bytes used, bytes in total) of every NVIDIA GPU, from nvidia-smi; [] without one."""
     tool = shutil.which("nvidia-smi")
     if tool is None:
         return []
@@ -199,7 +199,7 @@ def memory() -> int:
 
 
 class Collector:
-    """Everything of this file as families of Prometheus, made when they are asked for."""
+    """All numbers of this module as Prometheus metric families, made on demand."""
 
     def collect(self) -> Iterator:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -217,7 +217,7 @@ class Collector:
         )
         for asked, numbers in counts.answers.items():
             sums = [sum(numbers[: i + 1]) for i in range(len(numbers))]
-            bounds = [*map(str, BOUNDS), "+Inf"]
+            bounds = [*map(str, HISTOGRAM_SECONDS), "+Inf"]
             answers.add_metric([asked], list(zip(bounds, sums, strict=True)), counts.seconds[asked])
         yield answers
         yield from self._queue(gauge)

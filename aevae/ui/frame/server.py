@@ -1,7 +1,6 @@
-"""The server as a whole: how it ends, where its routes lie, how much one session may bring, and what the browser runs
-before all else.
+"""The server: shutdown, routes, the upload limit of a session, and the script that the browser runs first.
 
-SIGTERM and Ctrl+C end it and its workers within three seconds, with exit code 0; their jobs wait again.
+SIGTERM and Ctrl+C end the server and its workers within three seconds, with exit code 0; their jobs are requeued.
 """
 
 import contextlib
@@ -19,9 +18,9 @@ from aevae.queue import jobs
 from aevae.ui.frame import monitoring, teacher
 from aevae.ui.live import component
 
-GRACE = 1.5  # seconds that a worker has to come to the end of a step
+GRACE_SECONDS = 1.5  # seconds that a worker has to come to the end of a step
 UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
-MOST_SESSIONS = 10_000  # whose uploads are remembered
+MAX_SESSIONS = 10_000  # whose uploads are remembered
 
 
 @contextlib.asynccontextmanager
@@ -40,7 +39,7 @@ def _leave(*_) -> None:
 
 
 def _end() -> None:
-    jobs.end_workers(GRACE)
+    jobs.end_workers(GRACE_SECONDS)
     logs.event("server_down", pid=os.getpid())
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
@@ -67,9 +66,9 @@ def upload_limit() -> int:
 
 
 class Uploads:
-    """ASGI: counts what each session uploads, and answers 413 to what goes beyond `upload_limit`.
+    """ASGI middleware: counts the uploads of each session and answers 413 beyond `upload_limit`.
 
-    Streamlit limits a file (`maxUploadSize`), not how many of them a session sends.
+    Streamlit limits the size of a file (`maxUploadSize`), not the number of files.
     """
 
     def __init__(self, app):
@@ -88,7 +87,7 @@ class Uploads:
 
         message = await receive()
         self.taken[session] = self.taken.pop(session, 0) + len(message.get("body", b""))
-        while len(self.taken) > MOST_SESSIONS:
+        while len(self.taken) > MAX_SESSIONS:
             self.taken.popitem(last=False)
         if self.taken[session] > upload_limit():
             raise HTTPException(413, "This session has uploaded as much as one may; reload the page.")

@@ -1,8 +1,8 @@
-"""A teacher stays in while the browser is open, also after a reload.
+"""A teacher stays logged in while the browser is open, also after a reload.
 
-Who comes in gets a token: 256 random bits that this process remembers until the teacher leaves, the passcode changes or
-the server ends. The page exchanges a ticket, good once and for a minute, for a cookie with the token, at a route of
-ours: so no script sees the token (HttpOnly), and the passcode is never sent back.
+A login creates a token: 256 random bits that this process keeps until the teacher logs out, the passcode changes or the
+server ends. The page exchanges a ticket (valid once, for a minute) for a cookie with the token at a route of the lab.
+So no script sees the token (HttpOnly), and the passcode is never sent back.
 """
 
 import hmac
@@ -18,7 +18,7 @@ _tickets: dict[str, tuple[str, float]] = {}  # ticket -> (token, when it ends to
 
 
 def admit(passcode: str, now: float | None = None) -> tuple[str, str]:
-    """A new token for whoever knew this passcode, and the ticket for its cookie."""
+    """A new token for a session that entered this passcode, and the ticket for its cookie."""
     while len(_tokens) >= MAX_TOKENS:
         _tokens.pop(next(iter(_tokens)))
     token, ticket = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
@@ -28,7 +28,7 @@ def admit(passcode: str, now: float | None = None) -> tuple[str, str]:
 
 
 def is_admitted(token: str, passcode: str) -> bool:
-    """Was this token given for the passcode that is set now, and did nobody leave with it?"""
+    """Whether this token belongs to the current passcode and nobody has logged out with it."""
     known = _tokens.get(token)
     return known is not None and hmac.compare_digest(known.encode(), passcode.encode())
 

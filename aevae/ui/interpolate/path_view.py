@@ -1,4 +1,4 @@
-"""Parts of the Interpolate page: spaces to walk in, steps with their distance to real codes, and how they are shown."""
+"""Parts of the Interpolate page: spaces, steps with their distance to real codes, and their views."""
 
 import base64
 import html
@@ -18,15 +18,16 @@ from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, redraw, run_picker
+from aevae.ui.shared.message import SEQUENCE_NUMBER, ListOf, Number, valid_fields
 
 CORNERS = ("a", "b", "c", "d")
-FIRST = (1, 7, 0, 4)  # classes of the four digits at first; the way from 1 to 7 shows a hole well
-CAP = 4.0  # spacings at which a bar is full
-PLACES = 41  # along a route, where distances are measured for the live view
-SHEET = 15  # the same on each side of a sheet
+DEFAULT_CLASSES = (1, 7, 0, 4)  # classes of the four digits at first; the way from 1 to 7 shows a hole well
+FULL_BAR_SPACINGS = 4.0  # spacings at which a bar is full
+NUM_PATH_POINTS = 41  # along a route, where distances are measured for the live view
+SHEET_SIDE = 15  # the same on each side of a sheet
 PLACE = {2: ("t",), 4: ("across", "down")}  # number of digits -> state keys of the place between them; in the URL
-WALKS = {"linear": lerp, "spherical": slerp}
-LETTER = "scrub_letter"  # session: number of the last letter read
+PATH_FUNCTIONS = {"linear": lerp, "spherical": slerp}
+LAST_MESSAGE = "scrub_letter"  # session: sequence number of the last message
 UNSEEN = "place_unseen"
 
 
@@ -77,7 +78,7 @@ def _measured(mark: tuple, spacing: float, shape: tuple, content: bytes, _bank: 
 
 @dataclass(frozen=True)
 class Steps:
-    """Pictures (S, 1, 28, 28), distance to the nearest real code in spacings (S,), and whose code that is (S,)."""
+    """Images (S, 1, 28, 28), distance to the nearest real code in spacings (S,), and whose code that is (S,)."""
 
     images: np.ndarray
     holes: np.ndarray
@@ -85,8 +86,8 @@ class Steps:
 
 
 def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
-    """The pictures themselves as codes of 784 numbers: a walk in it is the plain blend."""
-    bank = cached.test_digits(dataset)[0].reshape(-1, 784)
+    """The images themselves as codes of 784 numbers: a walk in it is the plain blend."""
+    bank = cached.shown_digits(dataset)[0].reshape(-1, 784)
     return Space(
         _("Pixel blend"),
         lambda images: images.reshape(len(images), -1),
@@ -111,7 +112,7 @@ def model_space(run, dataset: str = datasets.EMBEDDED) -> Space:
 
 @st.cache_data(max_entries=4, show_spinner=False)
 def _pixel_spacing(dataset: str) -> float:
-    return typical_spacing(cached.test_digits(dataset)[0].reshape(-1, 784))
+    return typical_spacing(cached.shown_digits(dataset)[0].reshape(-1, 784))
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -121,7 +122,7 @@ def _code_spacing(_bank: np.ndarray, path: str, checksum: str | None, dataset: s
 
 def ways() -> dict[str, str]:
     """Kind of path -> what a person reads."""
-    return {"linear": _("straight line"), "spherical": _("spherical")}
+    return {"linear": _("linear"), "spherical": _("spherical")}
 
 
 def routes(spaces: Sequence[Space], kinds: Sequence[str]) -> list[tuple[str, Space, str]]:
@@ -142,12 +143,12 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def pick_corners(count: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
-    """`count` digits (count, 1, 28, 28), chosen in pickers that are folded away: the walk is the picture of the page.
+    """`count` digits (count, 1, 28, 28), chosen in folded pickers, because the path is the main image of the page.
 
     Their numbers are in the URL as digit_a .. digit_d. (Not in popovers: those of Streamlit 1.67 close at once when
     they are the first to need a widget.)
     """
-    first = picker.first_of(cached.test_digits(dataset)[1], FIRST[:count])
+    first = picker.first_of(cached.shown_digits(dataset)[1], DEFAULT_CLASSES[:count])
     images = []
     with st.expander(_("Choose the digits"), icon=":material/apps:", key="corners"):
         for row in range(0, count, 2):
@@ -174,7 +175,7 @@ def pick_place(count: int, seen: bool) -> list[float]:
 
     Not `seen`: the sliders are on the page without being shown, and hold what the live view sends.
     """
-    titles = {"t": _("Part of the way from a to b"), "across": _("Across"), "down": _("Down")}
+    titles = {"t": _("Position between a and b"), "across": _("Across"), "down": _("Down")}
     with st.container(key="place" if seen else UNSEEN, horizontal=True):
         if not seen:
             st.html(f"<style>.st-key-{UNSEEN} {{ display: none; }}</style>")
@@ -195,19 +196,19 @@ def scrub(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> 
 @redraw.fragment
 def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> None:
     at = pick_place(len(spec["keys"]), seen=False)
-    spec = {**spec, "at": at, "n": st.session_state.get(LETTER, 0)}
-    component.mount("scrub", "scrub_live", spec, arrays, programs=runs, height=340, on_send=hear)
+    spec = {**spec, "at": at, "n": st.session_state.get(LAST_MESSAGE, 0)}
+    component.mount("scrub", "scrub_live", spec, arrays, programs=runs, height=340, on_send=receive)
     st.caption(
         _(
-            "Under each picture: the distance to the nearest real code along the whole way, in typical spacings "
-            "(square-root scale, {:.0f} at the top of each). Dashed line: one spacing; strong: farther than that, a "
-            "hole. The number near: how many of {:,} real codes lie within one spacing; the strip at the bottom is "
-            "dark where they are many."
+            "Below each image: the distance of its code to the nearest real code along the whole path, in typical "
+            "spacings (square-root scale; the top is {:.0f}). Dashed line: one spacing. Strong colour: a hole, "
+            "farther than one spacing. The count “near”: how many of {:,} real codes lie within one spacing. The "
+            "strip at the bottom is dark where this count is high."
         ).format(spec["cap"], spec["total"])
         if len(at) == 1
         else _(
-            "Under each picture: the sheet between the four digits, strong where it is farther than one typical "
-            "spacing from all real codes. The number near: how many of {:,} real codes lie within one spacing."
+            "Below each image: the sheet between the four digits. Strong colour: farther than one typical spacing "
+            "from all real codes. The count “near”: how many of {:,} real codes lie within one spacing."
         ).format(spec["total"])
     )
 
@@ -225,17 +226,18 @@ def _scrub_on_server(images: np.ndarray, spaces: Sequence[Space], kinds: Sequenc
 
 def _code_at(kind: str, codes: np.ndarray, at: Sequence[float]) -> np.ndarray:
     """(1, D): the code at [t] between two, or at [across, down] between four in reading order."""
-    walk = WALKS[kind]
+    walk = PATH_FUNCTIONS[kind]
     if len(codes) == 2:
         return walk(codes[0], codes[1], at[0])[None]
     return walk(walk(codes[0], codes[2], at[1]), walk(codes[1], codes[3], at[1]), at[0])[None]
 
 
 def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> tuple[dict, dict[str, np.ndarray]]:
-    """What the live view needs: spec without the place, and arrays.
+    """The spec (without the position) and the arrays of the live view.
 
     images: (2 or 4, 1, 28, 28). arrays: ends (C, 784); for each model codes_<space> (C, D); for each route
-    holes_<route> float32 and near_<route> uint16, at `PLACES` places along it or `SHEET` x `SHEET` of the sheet.
+    holes_<route> float32 and near_<route> uint16, at `NUM_PATH_POINTS` places along it, or at
+    `SHEET_SIDE` x `SHEET_SIDE` of the sheet.
     """
     titles, models = ways(), [space.run for space in spaces if space.run]
     shown = routes(spaces, kinds)
@@ -270,21 +272,21 @@ def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]
 
 
 def _top(holes: Sequence[np.ndarray]) -> float:
-    """Spacings at the top of all profiles: the farthest place, but `CAP` at least."""
+    """Spacings at the top of all profiles: the farthest place, but `FULL_BAR_SPACINGS` at least."""
     known = np.concatenate(holes)
-    return float(max(CAP, known[np.isfinite(known)].max(initial=0)))
+    return float(max(FULL_BAR_SPACINGS, known[np.isfinite(known)].max(initial=0)))
 
 
 def _places(codes: np.ndarray, kind: str) -> np.ndarray:
     """Codes (P, D) along the way between two, or over the sheet between four."""
     if len(codes) == 2:
-        return path(*codes, PLACES, kind)
-    return bilinear(codes, SHEET, kind).reshape(SHEET * SHEET, -1)
+        return path(*codes, NUM_PATH_POINTS, kind)
+    return bilinear(codes, SHEET_SIDE, kind).reshape(SHEET_SIDE * SHEET_SIDE, -1)
 
 
 def _texts() -> dict[str, str]:
     return {
-        "part": _("Part of the way from a to b"),
+        "part": _("Position between a and b"),
         "across": _("Across"),
         "down": _("Down"),
         "play": _("Play"),
@@ -298,22 +300,17 @@ def _texts() -> dict[str, str]:
     }
 
 
-def hear(payload: dict) -> None:
-    """Take over the place that the browser sent, if it is one."""
-    at, letter = payload.get("at"), payload.get("n")
-    keys = PLACE.get(2 * len(at), ()) if isinstance(at, list) else ()
-    if keys and all(_part(value) for value in at):
-        for key, value in zip(keys, at, strict=True):
-            st.session_state[key] = round(float(value), 2)
-    if isinstance(letter, int) and not isinstance(letter, bool) and 0 <= letter <= 2**53:
-        st.session_state[LETTER] = letter
+def receive(payload: dict) -> None:
+    """Handle a message of the browser, {at: position between the digits, n: sequence number}."""
+    found = valid_fields(payload, {"at": ListOf(Number(0, 1), 1, 2), "n": SEQUENCE_NUMBER})
+    at = found.get("at", [])
+    for key, value in zip(PLACE.get(2 * len(at), ()), at, strict=True):
+        st.session_state[key] = round(float(value), 2)
+    if "n" in found:
+        st.session_state[LAST_MESSAGE] = found["n"]
 
 
-def _part(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
-
-
-# -- steps on the page: pictures that wrap, each with a bar and a number that stay readable at every width -------------
+# -- steps on the page: images that wrap, each with a bar and a number that stay readable at every width -------------
 
 _STYLE = """<style>
 .steps { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 5.2rem)); gap: 0.55rem 0.2rem; }
@@ -331,9 +328,10 @@ _STYLE = """<style>
 
 
 def show_steps(steps: Steps, columns: int | None = None, titles: Sequence[str] = ()) -> None:
-    """Pictures in a row (it wraps on a phone), or in a sheet of `columns`; the bar beneath is the distance.
+    """Images in a row (it wraps on a phone), or in a sheet of `columns`; the bar below is the distance.
 
-    Full height: `CAP` spacings; dashed: one spacing; strong: farther than that. titles: a word under each number.
+    Full height: `FULL_BAR_SPACINGS` spacings; dashed: one spacing; strong: farther than that. titles: a word under each
+    number.
     """
     st.html(steps_html(steps, columns, titles))
 
@@ -352,13 +350,14 @@ def _cell(image: np.ndarray, hole: float, near: int, title: str) -> str:
     png = base64.b64encode(image_sheets.raw_sheet(image, 1)).decode()
     known = np.isfinite(hole)
     number = f"{hole:.1f}" if known else "–"
-    height = 100 * min(hole, CAP) / CAP if known else 0
-    spoken = html.escape(_("{} spacings from the nearest real code, of digit {}").format(number, near))
+    height = 100 * min(hole, FULL_BAR_SPACINGS) / FULL_BAR_SPACINGS if known else 0
+    spoken = html.escape(_("{} spacings from the nearest real code, a digit {}").format(number, near))
     far = ' class="far"' if known and hole > 1 else ""
     below = f"<div>{html.escape(title)}</div>" if title else ""
+    one = 100 / FULL_BAR_SPACINGS  # % of the bar: one spacing
     return (
         f'<figure title="{spoken}"><img src="data:image/png;base64,{png}" alt="{spoken}">'
-        f'<div class="bar"><i{far} style="height: {height:.0f}%"></i><b style="bottom: {100 / CAP:.0f}%"></b></div>'
+        f'<div class="bar"><i{far} style="height: {height:.0f}%"></i><b style="bottom: {one:.0f}%"></b></div>'
         f"<div>{number}</div>{below}</figure>"
     )
 
@@ -371,7 +370,7 @@ def side_by_side(walks: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
 
 
 def show_sum(row: Steps, result: Steps, dataset: str = datasets.EMBEDDED) -> None:
-    """The pictures a, b, c and a - b + c of one space, and which real digit the result is nearest to."""
+    """The images a, b, c and a - b + c of one space, and which real digit the result is nearest to."""
     test = cached.dataset(dataset)
     images = np.concatenate([row.images, result.images])
     holes = np.concatenate([row.holes, result.holes])
@@ -381,10 +380,10 @@ def show_sum(row: Steps, result: Steps, dataset: str = datasets.EMBEDDED) -> Non
 
 
 def legend() -> None:
-    """What the bars and numbers under the pictures mean."""
+    """What the bars and numbers under the images mean."""
     st.caption(
         _(
-            "Under each picture: distance of its code to the nearest code of a real test digit, in typical spacings "
-            "between real codes. Dashed line: 1; strong bar: farther than that, a hole; full bar: {:g} or more."
-        ).format(CAP)
+            "Below each image: the distance of its code to the nearest code of a real test digit, in typical spacings "
+            "between real codes. Dashed line: 1. Strong bar: a hole, farther than 1. Full bar: {:g} or more."
+        ).format(FULL_BAR_SPACINGS)
     )

@@ -11,7 +11,7 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
-STEPS = 9
+NUM_STEPS = 9
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -21,17 +21,17 @@ def sweep() -> list[tuple[bundles.Member, object]]:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def traversals(picture: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures uint8 (F, 1 + D, STEPS, 784) and KL of each number of the code (F, D), most first, for every β.
+def traversals(image: bytes) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (F, 1 + D, NUM_STEPS, 784) and KL of each number of the code (F, D), most first, for every β.
 
     The first row: the digit itself, and what draws of its posterior decode to.
     """
-    x = np.frombuffer(picture, np.float32).reshape(1, 1, 28, 28)
+    x = np.frombuffer(image, np.float32).reshape(1, 1, 28, 28)
     frames, kls = [], []
     for member, model in sweep():
         kl = member.history["kl_per_dim"][-1]
         order = np.argsort(-kl, kind="stable")
-        frames.append(image_sheets.to_bytes(walks(model, x, order, STEPS)))
+        frames.append(image_sheets.to_bytes(walks(model, x, order, NUM_STEPS)))
         kls.append(kl[order])
     return np.stack(frames), np.stack(kls)
 
@@ -45,11 +45,11 @@ def drawn(x: np.ndarray) -> int:
     said = [
         {
             "label": f"β = {member.name}",
-            "note": _("reconstruction {:.1f} + KL {:.1f} nats; {} of {} numbers used").format(
+            "note": _("reconstruction {:.1f} + KL {:.1f} nats; {} of {} dimensions active").format(
                 member.numbers["recon"], member.numbers["kl"], int((kl > 0.05).sum()), len(kl)
             ),
             "rows": [
-                {"name": _("digit, draws"), "bar": 0},
+                {"name": _("digit, samples"), "bar": 0},
                 *({"name": _("{:.2f} nats").format(v), "bar": float(v / kls.max())} for v in kl),
             ],
         }
@@ -57,21 +57,26 @@ def drawn(x: np.ndarray) -> int:
     ]
     if problem := component.trouble([]):
         st.caption(problem)
-        image_sheets.show(frames[now].reshape(-1, 28, 28), STEPS, alt=_("Walks along each number of the code"))
+        image_sheets.show(frames[now].reshape(-1, 28, 28), NUM_STEPS, alt=_("One row per dimension of the code"))
         return now
-    texts = {"slider": _("Weight of the KL"), "pictures": _("A walk along one number of the code, from −3 to 3")}
+    texts = {"slider": _("Weight of the KL"), "pictures": _("One dimension of the code changes from −3 to 3")}
     spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
     component.mount(
-        "frames", "frames", spec, {"pictures": frames}, height=390, on_send=url_values.taker({"frame": "beta_at"}, at)
+        "frames",
+        "frames",
+        spec,
+        {"pictures": frames},
+        height=390,
+        on_send=url_values.number_handler({"frame": "beta_at"}, at),
     )
     return now
 
 
 def rates(now: int) -> None:
-    """Every model as a point: what its code costs, against what is left to say."""
+    """Every model as a point: KL against reconstruction."""
     out = [Outcome(_("sweep"), f"β={m.name}", m.numbers["kl"], m.numbers["recon"]) for m, _model in sweep()]
     others = []
-    if st.toggle(_("Show the runs of this lab, too"), key="beta_runs", bind="query-params"):
+    if st.toggle(_("Show the runs of this lab as well"), key="beta_runs", bind="query-params"):
         for run in cached.finished(("vae", "beta_vae", "iwae", "skip_vae")):
             terms = run.metrics.get(datasets.EMBEDDED, {})
             if "kl" in terms and run.config["model"].get("likelihood") == "bernoulli":

@@ -11,28 +11,27 @@ from aevae.metrics.reconstruction import sse
 from aevae.run_config import RunConfig
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
-from aevae.ui.sliders import latent_code as banks
-from aevae.ui.sliders import live_view
-from aevae.ui.train import run_panel
+from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker, url_values
+from aevae.ui.sliders import latent_code, live_view
+from aevae.ui.train import jobs, queue_panel
 
-MOST = 64  # components
-KEPT = {"kept": (4, 1, MOST)}
+MAX_COMPONENTS = 64  # components
+KEPT = {"kept": (4, 1, MAX_COMPONENTS)}
 FAMILIES = ("ae", "deep_ae")  # deterministic, and free to use their numbers as they like
 SIZES = (2, 4, 8, 16, 32)
-DRAWS = 40
+NUM_SAMPLES = 40
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def error_of(name: str) -> float:
-    """Squared error per test picture of a run."""
-    images = cached.test_digits()[0]
+    """Squared error per test image of a run."""
+    images = cached.shown_digits()[0]
     return float(sse(images, cached.run(name).reconstruct(images)).mean())
 
 
 def chart(runs: list, left: np.ndarray, k: int):
     """Error against the size of the code: PCA's line, and a point for each run."""
-    out = figure(_("numbers in the code"), _("squared error / image"), 360)
+    out = figure(_("latent dimensions"), _("squared error / image"), 360)
     out.add_scatter(
         x=list(range(1, len(left))), y=left[1:].tolist(), name="PCA", mode="lines", line={"color": FALLBACK, "width": 2}
     )
@@ -50,7 +49,7 @@ def chart(runs: list, left: np.ndarray, k: int):
 
 def through(runs: list, found: components.Components, left: np.ndarray, k: int) -> None:
     """Ten digits through the slider's bottleneck, decoded in the browser."""
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
     best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # the last one stays
     sizes = sorted(best)
@@ -68,11 +67,11 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
             "sizes": sizes,
             "names": [_("{}: squared error {:.1f}").format(run_picker.label_of(n), error_of(n)) for n in names],
             "texts": {
-                "slider": _("Numbers kept"),
-                "kept": _("{k} numbers"),
+                "slider": _("Dimensions kept"),
+                "kept": _("{k} dimensions"),
                 "clean": _("Ten digits"),
                 "pca": _("PCA: squared error {error}"),
-                "none": _("No trained model is that small"),
+                "none": _("No trained model has so few dimensions"),
             },
         },
         {
@@ -83,24 +82,23 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
             "pictures": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
         },
         height=330,
-        on_send=url_values.taker({"k": "kept"}, KEPT),
+        on_send=url_values.number_handler({"k": "kept"}, KEPT),
     )  # fmt: skip
 
 
 def plane(name: str) -> None:
     """The plane of a code of two numbers, decoded where the pointer is."""
-    bank = banks.open_bank(name)
+    bank = latent_code.open_bank(name)
     middle = bank.codes.mean(0)
     ranges = {
         key: (float(middle[i]), float(bank.low[i]), float(bank.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
     }
-    take = url_values.taker({key: key for key in ranges}, ranges)
+    take = url_values.number_handler({key: key for key in ranges}, ranges)
 
     def taken(payload: dict) -> None:
-        live_view.read(payload, "pad")
-        z = live_view.believable(payload.get("z"), 2)
+        z = live_view.receive_code(payload, 2, "pad")
         if z is not None:
-            take(dict(zip(ranges, map(float, banks.clip(z, bank)), strict=True)))
+            take(dict(zip(ranges, map(float, latent_code.clip(z, bank)), strict=True)))
 
     live_view.plane(bank, np.array(list(url_values.numbers(ranges).values())), taken)
 
@@ -117,12 +115,12 @@ def holes() -> None:
         format_func={"prior": "N(0, I)", "box": _("the box around the codes")}.get,
     )  # fmt: skip
     if where == "prior":
-        z = sampling.prior(DRAWS, run.latent_dim)
+        z = sampling.prior(NUM_SAMPLES, run.latent_dim)
     else:
         low, high = codes.min(0), codes.max(0)
-        z = (low + np.random.default_rng(0).random((DRAWS, run.latent_dim)) * (high - low)).astype(np.float32)
+        z = (low + np.random.default_rng(0).random((NUM_SAMPLES, run.latent_dim)) * (high - low)).astype(np.float32)
     image_sheets.show(
-        run.decode(z), columns=20, width="stretch", alt=_("Random codes, decoded: some are digits, others are not")
+        run.decode(z), columns=20, width="stretch", alt=_("Decoded random codes: some are digits, others are not")
     )
 
 
@@ -132,7 +130,7 @@ def train(sizes: list[int]) -> None:
 
     config, data = family_class("ae").Config, DataConfig()
     recipe = preset("fast", data, config)
-    run_panel.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
+    jobs.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
 
 
 def _of_these(model: dict, sizes: list[int]) -> bool:
@@ -143,13 +141,13 @@ def missing(runs: list) -> None:
     """Train the sizes that are not there."""
     have = {run.latent_dim for run in runs if run.family == "ae"}
     wanted = [d for d in SIZES if d not in have]
-    if run_panel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
+    if queue_panel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
         return
     if wanted:
         st.button(
-            _("Train an AE with {} numbers").format(", ".join(map(str, wanted))), key="train_sizes",
-            icon=":material/model_training:", help=_("On the 4,000 training digits that came with the lab."),
+            _("Train an AE with latent dimension {}").format(", ".join(map(str, wanted))), key="train_sizes",
+            icon=":material/model_training:", help=_("Training uses the 4,000 digits that come with the lab."),
             on_click=train, args=(wanted,),
         )  # fmt: skip
-    if problem := st.session_state.pop("train_problem", None):
-        st.error(run_picker.literal(problem))
+    if problem := st.session_state.pop(jobs.PROBLEM, None):
+        st.error(markdown.escape(problem))

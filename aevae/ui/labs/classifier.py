@@ -10,9 +10,9 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-MOST = 16  # draws
-JUDGED = 4  # draws with which the usual was measured
-RARE = 0.01  # of real digits that score below what is called usual
+MAX_SAMPLES = 16  # draws
+NUM_REFERENCE_SAMPLES = 4  # draws with which the usual was measured
+RARE_FRACTION = 0.01  # of real digits that score below what is called usual
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
@@ -25,26 +25,26 @@ def nets() -> tuple[dict, dict]:
 def judged() -> dict:
     """Both on the 1,000 test digits: shares of right answers, and the score that few real digits of a class miss."""
     net, reader = nets()
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     x = images.reshape(len(images), -1)
-    found = densities.scores(net, x, densities.noise(JUDGED, net["wm"].shape[1]))
+    found = densities.scores(net, x, densities.noise(NUM_REFERENCE_SAMPLES, net["wm"].shape[1]))
     of_own = [found[labels == c, c] for c in range(densities.CLASSES)]
     return {
         "densities": float((found.argmax(1) == labels).mean()),
         "net": float((densities.read(reader, x).argmax(1) == labels).mean()),
-        "usual": [float(np.quantile(scores, RARE)) for scores in of_own],
+        "usual": [float(np.quantile(scores, RARE_FRACTION)) for scores in of_own],
         "count": len(labels),
     }
 
 
 def bars(x: np.ndarray, measured: dict) -> int:
-    """The picture and what both say of it, live; returns the number of draws."""
+    """The image and what both say of it, live; returns the number of draws."""
     (net, reader), width = nets(), nets()[0]["wm"].shape[1]
-    at = {"class_draws": (JUDGED, 1, MOST)}
+    at = {"class_draws": (NUM_REFERENCE_SAMPLES, 1, MAX_SAMPLES)}
     draws = int(url_values.numbers(at)["class_draws"])
     if problem := component.trouble([]):
         st.caption(problem)
-        image_sheets.show(x, 1, scale=6, alt=_("The picture"))
+        image_sheets.show(x, 1, scale=6, alt=_("The image"))
         flat = x.reshape(1, -1)
         table = densities.scores(net, flat, densities.noise(draws, width))[0]
         st.bar_chart({"log p(x|c)": table, "p(c|x)": densities.read(reader, flat)[0]})
@@ -58,24 +58,26 @@ def bars(x: np.ndarray, measured: dict) -> int:
             "key": f"{zlib.crc32(np.ascontiguousarray(x).tobytes())}",
             "picker": "digit",
             "draws": draws,
-            "most_draws": MOST,
+            "most_draws": MAX_SAMPLES,
             "least": -400,
             "most": 0,
             "usual": measured["usual"],
             "texts": {
-                "picture": _("What both look at"),
-                "draws": _("Draws of z for each class"),
+                "picture": _("What both models see"),
+                "draws": _("Samples of z for each class"),
                 "nats": _("nats"),
-                "net": _("one net, 784-64-10"),
-                "usual": _("Densities: {best}. Net: {other}, {sure} sure. {nats} nats are usual for a {best}."),
+                "net": _("one classifier, 784-64-10"),
+                "usual": _(
+                    "Densities: {best}. Classifier: {other}, {sure} sure. {nats} nats is a usual value for a {best}."
+                ),
                 "low": _(
-                    "Nobody's digit: at best {nats} nats as a {best}, where 99 % of real ones have more than {floor}. "
-                    "The net says {other}, {sure} sure."
+                    "Not a usual digit: at best {nats} nats as a {best}, but 99 % of real ones have more than "
+                    "{floor}. Classifier: {other}, {sure} sure."
                 ),
             },
         },
-        weights | {"x": x.reshape(-1).astype(np.float32), "eps": densities.noise(MOST, width)},
+        weights | {"x": x.reshape(-1).astype(np.float32), "eps": densities.noise(MAX_SAMPLES, width)},
         height=350,
-        on_send=url_values.taker({"draws": "class_draws"}, at),
+        on_send=url_values.number_handler({"draws": "class_draws"}, at),
     )  # fmt: skip
     return draws

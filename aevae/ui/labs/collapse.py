@@ -17,13 +17,13 @@ from aevae.ui.live import component
 from aevae.ui.shared import image_sheets, url_values
 
 COLOURS = {"plain": FALLBACK, "warmup": "#0072B2", "cyclic": "#B0619A", "free_bits": "#A47A08", "skips": "#2F7D22"}
-DRAWS = 6
+NUM_SAMPLES = 6
 FROM = {"drawn_from": (0, 0, 100)}  # of the slider: 0 the digit's posterior, 100 the prior
 
 
 def titles() -> dict[str, str]:
     return {
-        "plain": _("nothing"),
+        "plain": _("no remedy"),
         "warmup": _("KL annealing"),
         "cyclic": _("cyclic annealing"),
         "free_bits": _("free bits"),
@@ -40,11 +40,13 @@ def drawn(chosen: str, x: np.ndarray) -> None:
     """Codes of this digit and codes of no digit, decoded with the remedy and without, in the browser."""
     shown = list(dict.fromkeys(["plain", chosen]))
     width = members()[chosen].config.model.latent_dim
-    eps, at = sampling.prior(DRAWS, width, seed=1), url_values.numbers(FROM)
+    eps, at = sampling.prior(NUM_SAMPLES, width, seed=1), url_values.numbers(FROM)
     if problem := component.trouble([]):
         st.caption(problem)
         back = [members()[name].posterior_and_prior(x, eps) for name in shown]
-        image_sheets.show(np.concatenate(back), DRAWS, alt=_("Row by row: draws of the posterior, and of the prior"))
+        image_sheets.show(
+            np.concatenate(back), NUM_SAMPLES, alt=_("Row by row: samples from the posterior, and from the prior")
+        )
         return
     component.mount(
         "draws",
@@ -52,30 +54,30 @@ def drawn(chosen: str, x: np.ndarray) -> None:
         {
             "key": f"{chosen}|{zlib.crc32(x.tobytes())}",
             "picker": "digit",
-            "draws": DRAWS,
+            "draws": NUM_SAMPLES,
             "titles": [titles()[name] for name in shown],
             "at": at["drawn_from"],
             "texts": {
                 "digit": _("The digit"),
-                "slider": _("Where z is drawn"),
+                "slider": _("Where z is sampled"),
                 "way": _("{part} % of the way from the posterior to the prior"),
                 "posterior": _("q(z|x): codes of this digit"),
-                "prior": _("N(0, I): codes of no digit"),
-                "says": _("KL of this digit {kl} nats; pictures of both ends differ by {apart} a pixel"),
-                "pictures": _("{title}: draws of z, decoded"),
+                "prior": _("N(0, I): codes from the prior"),
+                "says": _("KL of this digit: {kl} nats. Images at both ends differ by {apart} per pixel."),
+                "pictures": _("{title}: samples of z, decoded"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "eps": eps},
         programs=[f"{component.LAB}collapse.{name}" for name in shown],
         shape={"height": 440, "narrow": 400},
-        on_send=url_values.taker({"at": "drawn_from"}, FROM),
+        on_send=url_values.number_handler({"at": "drawn_from"}, FROM),
     )
 
 
 def over_training(chosen: str, what: str):
     """One number of every remedy over the epochs, the chosen one strong."""
     unit = {
-        "active": _("numbers used, of 8"),
+        "active": _("active dimensions, of 8"),
         "kl": _("KL (nats / image)"),
         "recon": _("reconstruction (nats / image)"),
     }

@@ -10,15 +10,15 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-MOST, ACROSS = 16, 7  # pictures of a group at most; styles
-COUNT = {"count": (1, 1, MOST)}
+MAX_GROUP, NUM_STYLES = 16, 7  # images of a group at most; styles
+COUNT = {"count": (1, 1, MAX_GROUP)}
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def contents(name: str) -> dict[str, np.ndarray]:
-    """Of ten groups, the digits of a class each: content after 1..MOST pictures, and these pictures."""
-    run, (images, labels) = cached.run(name), cached.test_digits()
-    members = [groups.group_of(labels, c, MOST) for c in range(10)]
+    """Of ten groups, the digits of a class each: content after 1..MAX_GROUP images, and these images."""
+    run, (images, labels) = cached.run(name), cached.shown_digits()
+    members = [groups.group_of(labels, c, MAX_GROUP) for c in range(10)]
     mu, variance = zip(*(groups.evidence(run, images[group]) for group in members), strict=True)
     return {
         "mu": np.stack(mu),
@@ -29,12 +29,12 @@ def contents(name: str) -> dict[str, np.ndarray]:
 
 
 def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Styles (ACROSS, style), and the pictures they are of: none where they are drawn."""
-    chance, run, images = np.random.default_rng(seed), cached.run(name), cached.test_digits()[0]
+    """Styles (NUM_STYLES, style), and the images they are of: none where they are drawn."""
+    chance, run, images = np.random.default_rng(seed), cached.run(name), cached.shown_digits()[0]
     if kind == "drawn":
-        drawn = run.model.prior_scale * chance.standard_normal((ACROSS, run.config.model.style_dim))
+        drawn = run.model.prior_scale * chance.standard_normal((NUM_STYLES, run.config.model.style_dim))
         return drawn.astype(np.float32), np.zeros((0, 28, 28), np.uint8)
-    chosen = images[chance.choice(len(images), ACROSS, replace=False)]
+    chosen = images[chance.choice(len(images), NUM_STYLES, replace=False)]
     return groups.styles(run, chosen), image_sheets.to_bytes(chosen[:, 0])
 
 
@@ -45,7 +45,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
         st.caption(problem)
         content = shelf["mu"][:, n - 1] + spread * np.sqrt(shelf["variance"][:, n - 1]) * shelf["eps"]
         z = groups.crossed(content, style).reshape(-1, cached.run(name).latent_dim)
-        image_sheets.show(cached.run(name).decode(z), ACROSS, alt=_("Every content in every style"))
+        image_sheets.show(cached.run(name).decode(z), NUM_STYLES, alt=_("Every content in every style"))
         return
     component.mount(
         "swap",
@@ -55,28 +55,32 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
             "count": n,
             "spread": int(spread),
             "texts": {
-                "slider": _("Pictures of each group"),
-                "said": _("{count} looked at: content known to ±{spread}"),
-                "grid": _("Ten contents down, styles across, each decoded"),
+                "slider": _("Images of each group"),
+                "said": _("Images seen: {count}. Content known to ±{spread}"),
+                "grid": _("Rows: ten contents. Columns: styles. Each pair is decoded."),
                 "corner": _("content ↓ style →"),
             },
         },
         shelf | {"styles": style, "heads": heads},
         programs=[name],
         shape={"height": 650, "narrow": 440},
-        on_send=url_values.taker({"count": "count"}, COUNT),
+        on_send=url_values.number_handler({"count": "count"}, COUNT),
     )
 
 
 def accumulating(name: str):
-    """How sure the content is, against the pictures looked at."""
-    out = figure(_("pictures of the group looked at"), _("deviation of the content"), 340)
+    """How sure the content is, against the images looked at."""
+    out = figure(_("images of the group seen"), _("standard deviation of the content"), 340)
     spread = np.sqrt(contents(name)["variance"].mean(axis=2))  # (10, MOST)
     for c, line in enumerate(spread):
         out.add_scatter(
-            x=np.arange(1, MOST + 1), y=line, name=str(c), mode="lines", line={"color": class_colour(c), "width": 2}
+            x=np.arange(1, MAX_GROUP + 1),
+            y=line,
+            name=str(c),
+            mode="lines",
+            line={"color": class_colour(c), "width": 2},
         )
-    n = np.arange(1, MOST + 1)
+    n = np.arange(1, MAX_GROUP + 1)
     out.add_scatter(
         x=n, y=spread[:, 0].mean() / np.sqrt(n), name="1/√n", mode="lines", line={"color": "#888", "dash": "dot"}
     )

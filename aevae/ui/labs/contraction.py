@@ -13,10 +13,10 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
 FAMILIES = ("ae", "denoising", "contractive")
-SHOWN, REACH, SIDE = 6, 8.0, 48
+NUM_DIRECTIONS, MAX_STEP, GRID_SIDE = 6, 8.0, 48
 PUSH = {"push": (30, -80, 80)}  # tenths
 ENDS = {"a_x": (150, 10, 990), "a_y": (200, 10, 990), "b_x": (850, 10, 990), "b_y": (800, 10, 990)}  # thousandths
-STEPS = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
+STEP_SIZES = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
@@ -24,15 +24,15 @@ def felt(name: str, pixels: bytes) -> dict:
     """At a digit, float32: spectrum and directions of the encoder's Jacobian, in usual distances of codes."""
     from aevae.metrics import tangent
 
-    run, codes, picture = cached.run(name), cached.codes(name), np.frombuffer(bytearray(pixels), np.float32)
-    picture = picture.reshape(1, 28, 28)
-    values, directions = tangent.felt(run.model, picture)
+    run, codes, image = cached.run(name), cached.codes(name), np.frombuffer(bytearray(pixels), np.float32)
+    image = image.reshape(1, 28, 28)
+    values, directions = tangent.felt(run.model, image)
     unit = planes.usual_distance(codes)
     blind = planes.unfelt(directions, seed=zlib.crc32(pixels))
     directions = planes.adding_ink(directions)
     ways = {"felt": directions[0], "unfelt": blind}
-    moved = {way: tangent.moved(run, picture, v, STEPS) / unit for way, v in ways.items()}
-    return {"values": values / unit, "directions": directions[:SHOWN], "blind": blind, "moved": moved}
+    moved = {way: tangent.moved(run, image, v, STEP_SIZES) / unit for way, v in ways.items()}
+    return {"values": values / unit, "directions": directions[:NUM_DIRECTIONS], "blind": blind, "moved": moved}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
@@ -42,7 +42,7 @@ def stretched(name: str) -> dict:
 
     codes = cached.codes(name)
     box = planes.box_around(codes)
-    return {"box": box, "metric": tangent.plane_metric(cached.run(name).model, box, SIDE), "codes": codes}
+    return {"box": box, "metric": tangent.plane_metric(cached.run(name).model, box, GRID_SIDE), "codes": codes}
 
 
 def spectra(names: list[str], pixels: bytes) -> None:
@@ -50,56 +50,57 @@ def spectra(names: list[str], pixels: bytes) -> None:
     left, right = st.columns(2, gap="medium")
     found = {cached.run(name).config.model.family: felt(name, pixels) for name in names}
     with left:
-        st.markdown(f"**{_('How much each direction is felt')}**")
+        st.markdown(f"**{_('How strongly the code reacts to each direction')}**")
         values = {family: of["values"] for family, of in found.items()}
-        out = figures.spectra(values, _("direction"), _("code moves / step (usual distances)"))
+        out = figures.spectra(values, _("direction"), _("change of the code per step (usual distances)"))
         st.plotly_chart(out, key="spectrum", config={"displayModeBar": False})
     with right:
-        st.markdown(f"**{_('A step along, and across')}**")
+        st.markdown(f"**{_('A step along the strongest direction, and across')}**")
         ways = {family: of["moved"] for family, of in found.items()}
-        out = figures.moved(STEPS, ways, _("size of the step"), _("code moves (usual distances)"))
+        out = figures.moved(STEP_SIZES, ways, _("size of the step"), _("change of the code (usual distances)"))
         st.plotly_chart(out, key="moved", config={"displayModeBar": False})
     st.caption(
         _(
-            "Right: solid along the direction that is felt most, dotted along one of noise across all that is felt. "
-            "A usual distance is that between the codes of two test digits."
+            "Right: solid, along the direction with the strongest reaction; dotted, along noise without any of the "
+            "directions that the code reacts to. A usual distance is the mean distance between the codes of two test "
+            "digits."
         )
     )
 
 
-def pushed(name: str, picture: np.ndarray) -> None:
+def pushed(name: str, image: np.ndarray) -> None:
     """The digit moves along tangents, in the browser."""
-    of = felt(name, picture.tobytes())
+    of = felt(name, image.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
-    names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:SHOWN])]
+    names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
     if problem := component.trouble([]):
         st.caption(problem)
-        moved = picture.reshape(-1) + 3 * rows
+        moved = image.reshape(-1) + 3 * rows
         return image_sheets.show(
-            moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit pushed along seven directions")
+            moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit, changed along seven directions")
         )
     return component.mount(
         "tangents",
         "tangents",
         {
-            "names": [*names, _("not felt")],
+            "names": [*names, _("no reaction")],
             "push": url_values.numbers(PUSH)["push"],
-            "reach": REACH,
+            "reach": MAX_STEP,
             "plays": False,
-            "texts": {"push": _("Push"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
+            "texts": {"push": _("Step"), "play": _("Play"), "stop": _("Stop"), "step": _("a step of {step}")},
         },
-        {"x": picture.reshape(-1), "directions": rows.astype(np.float32).ravel()},
+        {"x": image.reshape(-1), "directions": rows.astype(np.float32).ravel()},
         shape={"height": 340, "narrow": 480},
-        on_send=url_values.taker({"push": "push"}, PUSH),
+        on_send=url_values.number_handler({"push": "push"}, PUSH),
     )
 
 
 def plane() -> None:
     """Magnification of a plane of codes, and two ways through it."""
-    st.header(_("The decoder stretches its plane"), anchor=False)
+    st.header(_("How the decoder stretches its plane"), anchor=False)
     flat = [run.name for run in cached.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
     if not flat:
-        return st.info(_("Train a model with two numbers to see its plane."))
+        return st.info(_("Train a model with two latent dimensions to see its plane."))
     labels = run_picker.run_labels(cached.finished())
     name = run_picker.pick_run(st.selectbox, _("Plane of"), flat, key="plane_of", format_func=labels.get, width=420)
     with st.spinner(_("Measuring the plane")):
@@ -109,7 +110,7 @@ def plane() -> None:
         st.caption(problem)
         return image_sheets.show(shade[None, ::-1], 1, scale=8, alt=_("How much the decoder stretches each place"))
     x0, x1, y0, y1 = of["box"]
-    cell = np.array([(x1 - x0) / (SIDE - 1), (y1 - y0) / (SIDE - 1)])  # codes from one lattice point to the next
+    cell = np.array([(x1 - x0) / (GRID_SIDE - 1), (y1 - y0) / (GRID_SIDE - 1)])  # codes per grid step
     scaled = of["metric"] * [cell[0] ** 2, cell[0] * cell[1], cell[1] ** 2]
     at = (of["codes"] - [x0, y0]) / [x1 - x0, y1 - y0]
     inside = ((at > 0) & (at < 1)).all(1)
@@ -118,18 +119,19 @@ def plane() -> None:
         "geodesic",
         {
             "key": name,
-            "side": SIDE,
+            "side": GRID_SIDE,
             "box": list(map(float, of["box"])),
             "unit": 1.0,
             "ends": list(url_values.numbers(ENDS).values()),
             "texts": {
-                "straight": _("Straight (dashed): the pictures change by {length} in all"),
+                "straight": _("Straight line (dashed): the images change by {length} in total"),
                 "geodesic": _("Geodesic (solid): {length}"),
                 "verdict": _(
-                    "The geodesic is {percent} % shorter. Drag A and B. The more colour, the more pictures change."
+                    "The geodesic, the shortest path, is {percent} % shorter. Drag A and B. More colour: the images "
+                    "change more."
                 ),
-                "handle": _("End {name}; arrow keys move it"),
-                "alongStraight": _("Decoded along the straight way"),
+                "handle": _("End point {name}; arrow keys move it"),
+                "alongStraight": _("Decoded along the straight line"),
                 "alongGeodesic": _("Decoded along the geodesic"),
             },
         },
@@ -137,9 +139,9 @@ def plane() -> None:
             "metric": scaled.astype(np.float32).ravel(),
             "shade": shade.astype(np.float32).ravel(),
             "points": at[inside].astype(np.float32).ravel(),
-            "classes": class_numbers(cached.test_digits()[1][inside]),
+            "classes": class_numbers(cached.shown_digits()[1][inside]),
         },
         programs=[name],
         shape={"height": 500, "narrow": 680},
-        on_send=url_values.taker({"ax": "a_x", "ay": "a_y", "bx": "b_x", "by": "b_y"}, ENDS),
+        on_send=url_values.number_handler({"ax": "a_x", "ay": "a_y", "bx": "b_x", "by": "b_y"}, ENDS),
     )

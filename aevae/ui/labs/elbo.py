@@ -11,8 +11,9 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, run_picker, url_values
 
-MOST = 16  # draws
-MOVED = {"q_a": (0.0, -20.0, 20.0), "q_b": (0.0, -20.0, 20.0), "q_spread": (1.0, 0.01, 10.0), "q_draws": (8, 1, MOST)}
+MAX_SAMPLES = 16  # draws
+PLACE = (0.0, -20.0, 20.0)
+MOVED = {"q_a": PLACE, "q_b": PLACE, "q_spread": (1.0, 0.01, 10.0), "q_draws": (8, 1, MAX_SAMPLES)}
 FAMILIES = ("vae", "beta_vae", "skip_vae", "iwae")
 TARGETS = {  # p, or where it begins; the stretch of the line; the least and the largest sigma; where q begins; height
     "two": ([(0.5, -2.0, 0.5), (0.5, 2.0, 0.5)], (-6, 6), (0.2, 5), (0.6, 1.0), 0.5),
@@ -22,10 +23,10 @@ TARGETS = {  # p, or where it begins; the stretch of the line; the least and the
 
 
 @st.cache_data(max_entries=256, show_spinner=False)
-def numbers(name: str, picture: bytes):
+def numbers(name: str, image: bytes):
     import torch
 
-    x = torch.tensor(np.frombuffer(picture, np.float32).reshape(1, 1, 28, 28))
+    x = torch.tensor(np.frombuffer(image, np.float32).reshape(1, 1, 28, 28))
     return tuple(bound(cached.run(name).model, x))
 
 
@@ -45,19 +46,21 @@ def posterior(name: str, x: np.ndarray) -> None:
             "key": f"{name}|{zlib.crc32(x.tobytes())}",
             "start": {key: at[f"q_{key}"] for key in ("a", "b", "spread", "draws")},
             "plane": plane,
-            "most": MOST,
+            "most": MAX_SAMPLES,
             "picker": "digit",
             "texts": {
-                "plane": _("Numbers {} and {} of the code. Drag, or use the arrow keys, to move the mean of q.").format(
+                "plane": _(
+                    "Dimensions {} and {} of the code. Drag, or use the arrow keys, to move the mean of q."
+                ).format(
                     plane[0] + 1, plane[1] + 1
                 ),
-                "spread": _("Stretch σ"),
-                "draws": _("Draws R"),
+                "spread": _("Scale σ by"),
+                "draws": _("Samples R"),
                 "times": "× {value}",
-                "back": _("Back to what the encoder says"),
-                "decoded": _("z = μ + σ ε, decoded: the noise ε stays, μ and σ move"),
+                "back": _("Reset q to the encoder"),
+                "decoded": _("z = μ + σ ε, decoded. The noise ε stays the same while μ and σ change."),
                 "recon": _("reconstruction, −log p(x|z)"),
-                "now": _("q as it is now"),
+                "now": _("q now"),
                 "base": _("q of the encoder"),
                 "sum": _("{recon} + {kl} = {sum} nats = −ELBO"),
             },
@@ -66,18 +69,18 @@ def posterior(name: str, x: np.ndarray) -> None:
             "x": x.reshape(-1).astype(np.float32),
             "mu": mu,
             "std": np.exp(0.5 * logvar),
-            "eps": np.random.default_rng(0).standard_normal((MOST, len(mu))).astype(np.float32),
+            "eps": np.random.default_rng(0).standard_normal((MAX_SAMPLES, len(mu))).astype(np.float32),
         },
         programs=[name],
         height=430,
-        on_send=url_values.taker({key[2:]: key for key in MOVED}, MOVED),
+        on_send=url_values.number_handler({key[2:]: key for key in MOVED}, MOVED),
     )  # fmt: skip
 
 
 def divergence() -> None:
     """Forward and reverse KL, by hand."""
-    st.header(_("Two ways to be near"), anchor=False)
-    titles = {"two": _("two bumps"), "any": _("a Gaussian"), "narrow": "N(0, 0.01²)"}
+    st.header(_("The two directions of the KL"), anchor=False)
+    titles = {"two": _("two modes"), "any": _("a Gaussian"), "narrow": "N(0, 0.01²)"}
     target = address.pick(
         st.segmented_control, "p", list(TARGETS), default="two", required=True, key="target", format_func=titles.get
     )
@@ -105,15 +108,15 @@ def divergence() -> None:
             "start": {"m": at[f"m_{target}"], "s": at[f"s_{target}"]},
             "texts": {
                 "plot": _("Densities of p and q; drag to move the mean of q."),
-                "p": _("p, which the sliders move, too") if free else _("p, which stays"),
-                "q": _("q = N(μ, σ²), which you drag"),
+                "p": _("p, set by the sliders") if free else _("p, fixed"),
+                "q": _("q = N(μ, σ²), drag it"),
                 "nats": _("{value} nats"),
-                "slide": _("Slide down"),
-                "closed": _("In closed form KL(q ‖ p) = {value} nats."),
+                "slide": _("Minimise the KL"),
+                "closed": _("In closed form: KL(q ‖ p) = {value} nats."),
             },
         },
         height=490 if free else 430,
-        on_send=url_values.taker(names, ranges),
+        on_send=url_values.number_handler(names, ranges),
     )  # fmt: skip
 
 

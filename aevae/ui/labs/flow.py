@@ -10,19 +10,19 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
-MANY = 300  # pictures that a direction is the mean over
+NUM_DIRECTION_IMAGES = 300  # images that a direction is the mean over
 AMOUNT = {"amount": (1.0, -float(flows.MOST), float(flows.MOST))}
 PAINTERS = ("vae", "iwae", "ae", "deep_ae")
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def directions(name: str) -> dict[str, np.ndarray]:
-    return flows.directions(cached.run(name), cached.test_digits()[0][:MANY])
+    return flows.directions(cached.run(name), cached.shown_digits()[0][:NUM_DIRECTION_IMAGES])
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def painted(name: str, kind: str) -> np.ndarray:
-    return flows.painted(cached.run(name), cached.test_digits()[0][:MANY], kind)
+    return flows.painted(cached.run(name), cached.shown_digits()[0][:NUM_DIRECTION_IMAGES], kind)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False)
@@ -38,7 +38,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
         st.caption(problem)
         z = cached.run(painter).encode(image[None]) + np.float32(amount) * step
         shown = np.concatenate([image[None], flows.changed(image[None], kind, amount), cached.run(painter).decode(z)])
-        image_sheets.show(shown, 3, scale=6, alt=_("The digit, changed exactly, and painted with the change"))
+        image_sheets.show(shown, 3, scale=6, alt=_("The digit, its exact change, and the change by the decoder"))
         return
     component.mount(
         "flow",
@@ -49,7 +49,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
             "most": flows.MOST,
             "amount": amount,
             "texts": {
-                "slider": _("How much"),
+                "slider": _("Amount"),
                 "said": _("{amount} of a full change"),
                 "source": _("the digit: its edges are 100 %"),
                 "warped": _("warped by the learnt flow: edges {edges} %"),
@@ -66,17 +66,21 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
         },
         programs=[painter],
         shape={"height": 470, "narrow": 700},
-        on_send=url_values.taker({"amount": "amount"}, AMOUNT),
+        on_send=url_values.number_handler({"amount": "amount"}, AMOUNT),
     )
 
 
 def ten(name: str, image: np.ndarray) -> None:
     """The digit, warped towards one of each class."""
-    st.header(_("Warp it into all ten"), anchor=False)
-    images, labels = cached.test_digits()
+    st.header(_("Warp it into all ten digits"), anchor=False)
+    images, labels = cached.shown_digits()
     targets = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]]
     made = flows.onto(cached.run(name), image, targets)
     image_sheets.show(
-        np.concatenate([targets, made]), 10, scale=3, width="stretch", alt=_("Ten digits, and what warping makes")
+        np.concatenate([targets, made]),
+        10,
+        scale=3,
+        width="stretch",
+        alt=_("Ten digits, and the warped digit for each"),
     )
-    st.caption(_("Above: one of each class. Beneath: your digit, warped to be as like it as this model can."))
+    st.caption(_("Top: one digit of each class. Bottom: your digit, warped to be as similar to it as this model can."))

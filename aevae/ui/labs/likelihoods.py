@@ -13,9 +13,9 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-DRAWS, MOVED, REACH = 4, 3, 6.0  # pictures drawn; numbers of the code that may be moved, and how far
-STEPS = {f"step{i}": (0.0, -REACH, REACH) for i in range(MOVED)}
-WIDEST = math.sqrt(0.5)  # a deviation that is shown white
+NUM_SAMPLES, MAX_MOVED_DIMS, MAX_STEP = 4, 3, 6.0  # images drawn; numbers of the code that may be moved, and how far
+STEPS = {f"step{i}": (0.0, -MAX_STEP, MAX_STEP) for i in range(MAX_MOVED_DIMS)}
+WHITE_DEVIATION = math.sqrt(0.5)  # a deviation that is shown white
 
 
 def titles() -> dict[str, str]:
@@ -41,8 +41,8 @@ def strongest() -> list[int]:
 
     from aevae.metrics.evidence import posterior
 
-    _mu, kl = posterior(decoders()["bernoulli"], torch.tensor(cached.test_digits()[0]))
-    return np.argsort(-kl.mean(0).numpy(), kind="stable")[:MOVED].tolist()
+    _mu, kl = posterior(decoders()["bernoulli"], torch.tensor(cached.shown_digits()[0]))
+    return np.argsort(-kl.mean(0).numpy(), kind="stable")[:MAX_MOVED_DIMS].tolist()
 
 
 def said(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
@@ -51,11 +51,11 @@ def said(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
 
     model = decoders()[kind]
     with torch.inference_mode():
-        params, picture = model.params(torch.tensor(z)), torch.tensor(x[None])
+        params, image = model.params(torch.tensor(z)), torch.tensor(x[None])
         mean = params if kind.startswith("gaussian") else model.mean(params)  # a Gaussian's as it is, not cut to 0..1
         log = model.pixel_variance_log() if kind.startswith("gaussian") else 0.0
         error = float(sse(x[None], mean.numpy())[0])
-        return {"nats": float(model.nll(picture, params)[0]), "error": error, "variance": math.exp(float(log))}
+        return {"nats": float(model.nll(image, params)[0]), "error": error, "variance": math.exp(float(log))}
 
 
 def code(x: np.ndarray) -> np.ndarray:
@@ -72,15 +72,19 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
     """Of the chosen decoder, or of all: the mean, draws of the pixels, and how far each strays; in the browser."""
     names = list(titles())
     shown = names if chosen == "all" else [chosen]
-    uniform, normal = pixels.noise(DRAWS, seed=1)
+    uniform, normal = pixels.noise(NUM_SAMPLES, seed=1)
     if problem := component.trouble([]):
         st.caption(problem)
         for name in shown:
             model = decoders()[name]
-            drawn = pixels.drawn(model, np.repeat(z, DRAWS, 0), uniform, normal)
-            stray = np.minimum(pixels.strays(model, z) / WIDEST, 1)
+            drawn = pixels.drawn(model, np.repeat(z, NUM_SAMPLES, 0), uniform, normal)
+            stray = np.minimum(pixels.strays(model, z) / WHITE_DEVIATION, 1)
             back = np.concatenate([pixels.means(model, z), np.clip(drawn, 0, 1), stray])
-            image_sheets.show(back, DRAWS + 2, alt=_("{}: mean, draws of the pixels, deviation").format(titles()[name]))
+            image_sheets.show(
+                back,
+                NUM_SAMPLES + 2,
+                alt=_("{}: mean, samples of the pixels, standard deviation").format(titles()[name]),
+            )
         return
     models = [
         {
@@ -99,23 +103,23 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             "picker": "digit",
             "models": models,
             "shown": [names.index(name) for name in shown],
-            "draws": DRAWS,
+            "draws": NUM_SAMPLES,
             "dims": strongest(),
             "steps": list(url_values.numbers(STEPS).values()),
-            "reach": REACH,
-            "widest": WIDEST,
+            "reach": MAX_STEP,
+            "widest": WHITE_DEVIATION,
             "texts": {
-                "number": _("Number {number} of the code"),
-                "back": _("Back to the digit"),
+                "number": _("Dimension {number} of the code"),
+                "back": _("Reset to the digit"),
                 "mean": _("mean"),
-                "draw": _("draw"),
-                "stray": _("deviation"),
-                "says": _("{nats} nats = {bits} bits a pixel · squared error {error}"),
-                "pictures": _("{title}: mean picture, draws of the pixels, standard deviation of each pixel"),
+                "draw": _("sample"),
+                "stray": _("standard deviation"),
+                "says": _("{nats} nats = {bits} bits per pixel · squared error {error}"),
+                "pictures": _("{title}: mean image, samples of the pixels, standard deviation of each pixel"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "uniform": uniform.ravel(), "normal": normal.ravel()},
         programs=[f"{component.LAB}likelihoods.{name}" for name in names],
         shape={"height": 190 * len(shown) + 80, "narrow": 120 * len(shown) + 200},
-        on_send=url_values.taker({name: name for name in STEPS}, STEPS),
+        on_send=url_values.number_handler({name: name for name in STEPS}, STEPS),
     )

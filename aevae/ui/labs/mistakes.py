@@ -9,21 +9,27 @@ from aevae.figures.palette import FALLBACK, family_colour
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 
-SHOWN = 50  # directions of the data in the chart
+NUM_DIRECTIONS = 50  # directions of the data in the chart
 BETAS = (1, 2, 5, 10, 20, 50, 100, 784)
 
 
 def exercises() -> dict[str, dict]:
-    """Of each mistake: title, statement, three answers, and why. The right one is told by `mistakes.MISTAKES`."""
+    """Of each mistake: title, statement, three answers, and the reason. `mistakes.MISTAKES` has the right answer.
+
+    Longer than 60 lines because it is one table of texts.
+    """
     return {
         "mae": {
             "title": _("Linear decoder"),
-            "claim": _("An autoencoder with a linear decoder g that minimises")
-            + r" $\frac1N\sum_i\lVert x_i-g(f(x_i))\rVert_1$ " + _("is PCA."),
+            "claim": _("An autoencoder with a linear decoder g is PCA if it minimises "
+                       "$\\frac1N\\sum_i\\lVert x_i-g(f(x_i))\\rVert_1$."),
             "put_right": r"\min_{f,g}\ \frac1N\sum_i\lVert x_i-g(f(x_i))\rVert_2^2,\quad g\ \mathrm{linear}",
             "answers": [_("Nothing"), _("The error must be squared"), _("The encoder must be linear, too")],
-            "why": _("PCA is the least *squared* error. The absolute error cares less for what lies far out and finds "
-                     "another subspace. The encoder need not be linear: with squares the best code is linear anyway."),
+            "why": _(
+                "PCA minimises the *squared* error. The absolute error depends less on points that lie far out, and "
+                "it finds another subspace. The encoder need not be linear: with squared error the best code is "
+                "linear anyway."
+            ),
         },
         "constant": {
             "title": _("A narrow prior"),
@@ -31,75 +37,93 @@ def exercises() -> dict[str, dict]:
             r"=5000(\mu^2+\sigma^2)-\log\sigma-5$",
             "put_right": r"5000(\mu^2+\sigma^2)-\log\sigma+\log 0.01-\tfrac12",
             "answers": [_("The factor 5000"), _("The sign of log σ"), _("The constant")],
-            "why": _("The constant is log 0.01 - 1/2 = -5.105170. Rounding it moves no gradient, but the KL of equal "
-                     "distributions is then not 0, and no longer a KL."),
+            "why": _(
+                "The constant is log 0.01 - 1/2 = -5.105170. A rounded constant changes no gradient. But then the KL "
+                "of two equal distributions is not 0, so it is not a KL."
+            ),
         },
         "aggregate": {
-            "title": _("The goal of the KL"),
-            "claim": _("A VAE wants")
-            + r" $p(z)=\sum_x p(z\mid x)\,p(x)=\sum_x \mathcal N(0,1)\,p(x)=\mathcal N(0,1)$.",
+            "title": _("The aim of the KL"),
+            "claim": _("The objective of a VAE requires $p(z)=\\sum_x p(z\\mid x)\\,p(x)"
+                       "=\\sum_x \\mathcal N(0,1)\\,p(x)=\\mathcal N(0,1)$."),
             "put_right": r"q(z)=\frac1N\sum_i q(z\mid x_i)\approx p(z)",
             "answers": [
                 _("It says that every posterior is the prior"),
                 _("The sum must be a product"),
                 _("The prior cannot be N(0, 1)"),
             ],
-            "why": _("The middle step sets *every* posterior to the prior: total collapse, a code that says nothing. "
-                     "What is wanted is weaker: their **mean** should be near the prior, each may be elsewhere."),
+            "why": _(
+                "The middle step sets *every* posterior to the prior. This is total posterior collapse: the code "
+                "carries no information. A VAE needs less: the **mean** of the posteriors should be near the prior, "
+                "and each posterior may be elsewhere."
+            ),
         },
         "joint": {
             "title": _("Energy and entropy"),
             "claim": r"$\mathrm{ELBO}=\mathbb E_q\log p(z\mid x)+H(q)$",
             "put_right": r"\mathbb E_q\log p(z,x)+H(q)=\mathbb E_q\log p(x\mid z)-\mathrm{KL}(q\Vert p(z))",
             "answers": [_("The sign of H(q)"), _("It must be p(z, x)"), _("It must be p(x | z)")],
-            "why": _("The joint stands there. With $p(z\\mid x)$ one has minus a KL, at most 0, "
-                     "and $\\log p(x)$ is lost."),
+            "why": _(
+                "The ELBO contains the joint p(x, z). With $p(z\\mid x)$ the formula is minus a KL, at most 0, and "
+                "$\\log p(x)$ is missing."
+            ),
         },
         "mean": {
             "title": "MSE + KL",
-            "claim": _("The VAE minimises")
-            + r" $\frac1{784}\sum_p(x_p-\hat x_p)^2+\mathrm{KL}\big(q(z\mid x)\Vert p(z)\big)$.",
+            "claim": _("The VAE minimises "
+                       "$\\frac1{784}\\sum_p(x_p-\\hat x_p)^2+\\mathrm{KL}\\big(q(z\\mid x)\\Vert p(z)\\big)$."),
             "put_right": r"\sum_p(x_p-\hat x_p)^2+\beta\,\mathrm{KL},\quad\beta=1",
             "answers": [_("MSE is no likelihood"), _("The KL must be averaged"), _("It is a β-VAE with β = 784")],
-            "why": _("The sum of squares + KL is a Gaussian decoder with σ² = 1/2 and β = 1. The mean over 784 pixels "
-                     "makes the first term 784 times smaller, so the KL weighs 784 times: near-certain collapse."),
+            "why": _(
+                "The sum of squares + KL is a Gaussian decoder with σ² = 1/2 and β = 1. The mean over 784 pixels "
+                "makes the first term 784 times smaller. So the KL has 784 times the weight, and the posterior almost "
+                "certainly collapses."
+            ),
         },
         "letters": {
-            "title": _("Who is p, who is q?"),
-            "claim": r"$\mathrm{KL}\big(p(x)\,p(z\mid x)\,\Vert\,q(z)\,q(x\mid z)\big)$ "
-            + _("is minimised over the **posterior of the model** p(z | x)."),
+            "title": _("Which is p, which is q?"),
+            "claim": _("A VAE minimises "
+                       "$\\mathrm{KL}\\big(p(x)\\,p(z\\mid x)\\,\\Vert\\,q(z)\\,q(x\\mid z)\\big)$ over "
+                       "the **posterior of the model** p(z | x)."),
             "put_right": r"\mathrm{KL}\big(\tilde p(x)\,q(z\mid x)\Vert p(z)\,p(x\mid z)\big)"
             r"=-\mathbb E\,\mathrm{ELBO}-H(\tilde p)",
             "answers": [
                 _("Here p(z | x) is the encoder, the model is q"),
-                _("The KL must be turned round"),
-                _("One may not take a KL of joints"),
+                _("The KL must be reversed"),
+                _("A KL of joints is not allowed"),
             ],
-            "why": _("The formula is right with its own letters: p(z | x) names the encoder, q(z) q(x | z) the "
-                     "model, the reverse of this house. Read with the model's true posterior, the KL is KL(p(x) ‖ "
-                     "model(x)) and no encoder is left in it to learn."),
+            "why": _(
+                "The formula is right in its own notation: there p(z | x) is the encoder and q(z) q(x | z) is the "
+                "model. This lab uses the letters the other way. If p(z | x) is the true posterior of the model, the "
+                "KL is KL(p(x) ‖ model(x)), and the formula contains no encoder that could learn."
+            ),
         },
         "samples": {
             "title": _("R samples"),
             "claim": r"$\mathrm{ELBO}\approx\log\frac1R\sum_{r=1}^R\frac{p(x,z_r)}{q(z_r\mid x)},\quad z_r\sim q$",
             "put_right": r"\frac1R\sum_{r=1}^R\log\frac{p(x,z_r)}{q(z_r\mid x)}",
-            "answers": [_("Nothing"), _("It must be the mean of the logs"), _("The z must be drawn from p")],
-            "why": _("The ELBO's estimator is the *mean of logs*. The log of a mean is another bound, that of IWAE: "
-                     "higher, and nearer to log p(x) with every further sample."),
+            "answers": [_("Nothing"), _("It must be the mean of the logs"), _("The z must be samples of p")],
+            "why": _(
+                "The estimator of the ELBO is the *mean of logs*. The log of a mean is another bound, the one of "
+                "IWAE. It is higher, and each further sample brings it nearer to log p(x)."
+            ),
         },
         "underfit": {
             "title": _("Underfitted"),
-            "claim": _("An autoencoder is underfitted against an auto-decoder: **train it longer** and its codes are "
-                       "as good as those found by a search."),
+            "claim": _(
+                "An autoencoder is worse than an auto-decoder because it is underfitted: **train it longer**, and its "
+                "codes are as good as the codes of a search."
+            ),
             "put_right": r"\min_z\ell(g(z),x)\ \le\ \ell\big(g(f(x)),x\big)",
             "answers": [
                 _("It is overfitted"),
                 _("A search is worse than an encoder"),
-                _("One encoder for all pictures leaves a gap"),
+                _("One encoder for all images leaves a gap"),
             ],
-            "why": _("The precise statement is the *amortisation gap*: for every picture a search ends no worse than "
-                     "an encoder. One f must answer for all pictures; longer training narrows the gap and need "
-                     "not close it."),
+            "why": _(
+                "The exact statement is the *amortisation gap*: for every image, a search ends no worse than an "
+                "encoder. One f must encode all images. Longer training makes the gap smaller, but need not close it."
+            ),
         },
     }  # fmt: skip
 
@@ -125,11 +149,11 @@ def lines():
 
 def spectrum():
     """Variances of the data, and how large one must be for a linear VAE with sigma^2 = 1/2 to keep it: beta / 2."""
-    variances = cached.principal(SHOWN).variance
+    variances = cached.principal(NUM_DIRECTIONS).variance
     beta = st.select_slider(_("β"), BETAS, 784, key="weight", bind="query-params")
     name = _("β = {}: {} directions kept").format(beta, mistakes.kept(variances, beta))
     out = figure(_("direction of the data"), _("variance"), 320, name)
-    out.add_bar(x=np.arange(1, SHOWN + 1), y=variances, marker_color=family_colour("vae"), showlegend=False)
+    out.add_bar(x=np.arange(1, NUM_DIRECTIONS + 1), y=variances, marker_color=family_colour("vae"), showlegend=False)
     out.add_hline(y=beta / 2, line={"color": "#D55E00", "dash": "dot"})
     out.update_yaxes(type="log", dtick=1)
     return out

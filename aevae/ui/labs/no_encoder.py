@@ -14,11 +14,11 @@ from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
 
 ENCODED = ("ae", "deep_ae", "vae", "iwae")  # whose decoders may be asked for a better code than the encoder's
-MANY, NEW = 60, 10  # digits of the gap's chart; digits that are learnt, too
+NUM_GAP_DIGITS, NUM_NEW_DIGITS = 60, 10  # digits of the gap's chart; digits that are learnt, too
 
 
 def mask() -> np.ndarray:
-    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered."""
+    """The visible pixels, uint8 (784,): 1, or 0 for a covered pixel."""
     return fitting.unpack_mask(url_values.text("covered", covers))
 
 
@@ -45,14 +45,14 @@ def weights(name: str) -> dict[str, np.ndarray] | str:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def gaps(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    return fitting.gap(cached.run(name), cached.test_digits()[0][:MANY])
+    return fitting.gap(cached.run(name), cached.shown_digits()[0][:NUM_GAP_DIGITS])
 
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def learnt(name: str, everything: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Old digits, new ones (digits on their side), and both afterwards."""
-    images = cached.test_digits()[0]
-    old, new = images[:NEW], np.rot90(images[NEW : 2 * NEW], 1, (2, 3)).copy()
+    images = cached.shown_digits()[0]
+    old, new = images[:NUM_NEW_DIGITS], np.rot90(images[NUM_NEW_DIGITS : 2 * NUM_NEW_DIGITS], 1, (2, 3)).copy()
     new_after, old_after = fitting.learn(cached.run(name), new, old, everything)
     return old, new, old_after, new_after
 
@@ -66,7 +66,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
         seen = mask().reshape(1, 1, 28, 28).astype(np.float32)
         begin = np.zeros((1, run.latent_dim), np.float32) if start == "middle" else None
         shown = np.stack([image * seen[0], run.decode(fitting.fit(run, image[None], seen, begin))[0], image])
-        image_sheets.show(shown, 3, scale=6, alt=_("What is seen, what is found, the whole digit"))
+        image_sheets.show(shown, 3, scale=6, alt=_("The visible part, the decoded code, the whole digit"))
         return
     component.mount(
         "fit",
@@ -84,19 +84,19 @@ def search(name: str, image: np.ndarray, start: str) -> None:
                 "start": start,
             },
             "texts": {
-                "seen": _("What is seen: rub to cover it"),
-                "found": _("What the code found decodes to"),
-                "whole": _("The whole digit, which nobody told"),
+                "seen": _("The visible part: rub to cover it"),
+                "found": _("The decoded code of the search"),
+                "whole": _("The whole digit, hidden from the search"),
                 "covers": _("Cover"),
                 "none": _("nothing"),
                 "lower": _("lower half"),
                 "right": _("right half"),
-                "most": _("all but a spot"),
+                "most": _("all except a spot"),
                 "play": _("▶ Search"),
                 "step": _("Step of the search"),
-                "curve": _("-log p of what is seen (nats), step by step"),
-                "code": _("The code's {} numbers").format(run.latent_dim),
-                "said": _("Step {step}: squared error {seen} seen, {hidden} covered"),
+                "curve": _("-log p of the visible part (nats), step by step"),
+                "code": _("The {} numbers of the code").format(run.latent_dim),
+                "said": _("Step {step}: squared error {seen} visible, {hidden} covered"),
             },
         },
         found | {"clean": image.reshape(-1), "mask": mask()},
@@ -107,33 +107,33 @@ def search(name: str, image: np.ndarray, start: str) -> None:
 
 def amortisation(number: int) -> None:
     """What an encoder loses by answering at once."""
-    st.header(_("What an encoder loses by answering at once"), anchor=False)
+    st.header(_("What an encoder loses against a search"), anchor=False)
     name = run_picker.pick_model("gap", families=ENCODED, prefer=("ae",), label=_("Autoencoder"))
-    with st.spinner(_("Searching codes for {} digits ...").format(MANY)):
+    with st.spinner(_("Searching codes for {} digits ...").format(NUM_GAP_DIGITS)):
         encoded, searched, best = gaps(name)
     left, right = st.columns([3, 2], gap="large")
-    out = figure(_("with the encoder's code (nats)"), _("with the code found (nats)"), 320)
+    out = figure(_("with the code of the encoder (nats)"), _("with the code of the search (nats)"), 320)
     ends = [0, float(encoded.max()) * 1.05]
     out.add_scatter(x=ends, y=ends, mode="lines", line={"color": FALLBACK, "dash": "dot"}, hoverinfo="skip")
     out.add_scatter(
         x=encoded, y=searched, mode="markers", marker={"color": family_colour(cached.run(name).info.family)},
-        customdata=np.arange(MANY), hovertemplate="%{customdata}: %{x:.1f} → %{y:.1f}<extra></extra>",
+        customdata=np.arange(NUM_GAP_DIGITS), hovertemplate="%{customdata}: %{x:.1f} → %{y:.1f}<extra></extra>",
     )  # fmt: skip
     out.update_layout(showlegend=False)
     left.plotly_chart(out, key="gaps", config={"displayModeBar": False})
-    i = number if number < MANY else int((encoded - searched).argmax())
-    x = cached.test_digits()[0][i : i + 1]
+    i = number if number < NUM_GAP_DIGITS else int((encoded - searched).argmax())
+    x = cached.shown_digits()[0][i : i + 1]
     shown = np.concatenate([x, cached.run(name).reconstruct(x), best[i : i + 1]])
     with right:
-        image_sheets.show(shown, 3, scale=4, width="stretch", alt=_("A digit, by the encoder, and by a search"))
-        st.caption(_("Digit {}: as it is, g(f(x)), g(z*).").format(i))
-        st.metric(_("Amortisation gap, mean of {}").format(MANY), f"{(encoded - searched).mean():.1f} nats")
+        image_sheets.show(shown, 3, scale=4, width="stretch", alt=_("A digit, by the encoder, and by the search"))
+        st.caption(_("Digit {}: original, g(f(x)), g(z*).").format(i))
+        st.metric(_("Amortisation gap, mean of {}").format(NUM_GAP_DIGITS), f"{(encoded - searched).mean():.1f} nats")
 
 
 def memory(name: str) -> None:
-    """New pictures, with and without forgetting."""
-    st.header(_("Learn ten digits lying on their side"), anchor=False)
-    titles = {"codes": _("only their codes"), "all": _("the decoder, too")}
+    """New images, with and without forgetting."""
+    st.header(_("Learn ten rotated digits"), anchor=False)
+    titles = {"codes": _("only their codes"), "all": _("the decoder as well")}
     what = address.pick(
         st.segmented_control, _("What may change"), list(titles), default="codes", required=True, key="change",
         format_func=titles.get,
@@ -142,8 +142,20 @@ def memory(name: str) -> None:
         old, new, old_after, new_after = learnt(name, what == "all")
     left, right = st.columns(2, gap="medium")
     with left:
-        image_sheets.show(np.concatenate([new, new_after]), NEW, width="stretch", alt=_("New digits, and as learnt"))
-        st.caption(_("New ones, and what is made of them: squared error {:.1f}").format(sse(new, new_after).mean()))
+        image_sheets.show(
+            np.concatenate([new, new_after]),
+            NUM_NEW_DIGITS,
+            width="stretch",
+            alt=_("New digits and their reconstructions"),
+        )
+        st.caption(_("New digits and their reconstructions: squared error {:.1f}").format(sse(new, new_after).mean()))
     with right:
-        image_sheets.show(np.concatenate([old, old_after]), NEW, width="stretch", alt=_("Old digits, and afterwards"))
-        st.caption(_("Old ones, by their old codes: squared error {:.1f}").format(sse(old, old_after).mean()))
+        image_sheets.show(
+            np.concatenate([old, old_after]),
+            NUM_NEW_DIGITS,
+            width="stretch",
+            alt=_("Old digits and their reconstructions afterwards"),
+        )
+        st.caption(
+            _("Old digits, decoded from their old codes: squared error {:.1f}").format(sse(old, old_after).mean())
+        )

@@ -10,8 +10,8 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, url_values
 
 BASES = ("pca", "linear_ae")
-OUTLIERS = 12
-CLOUD = {"outliers": (8, 0, OUTLIERS), "far_x": (-3.2, -4.6, 4.6), "far_y": (2.2, -2.8, 2.8)}
+MAX_OUTLIERS = 12
+CLOUD = {"outliers": (8, 0, MAX_OUTLIERS), "far_x": (-3.2, -4.6, 4.6), "far_y": (2.2, -2.8, 2.8)}
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -25,7 +25,7 @@ def affine(name: str, d: int) -> dict:
 
     found = cached.principal(d)
     offset, columns = linear.columns(cached.run(name).model)
-    x = cached.test_digits()[0].reshape(-1, 784)
+    x = cached.shown_digits()[0].reshape(-1, 784)
     return {
         "pca": (found.mean, found.axes, found.codes(x)),
         "linear_ae": (offset, columns, cached.codes(name)),
@@ -36,7 +36,7 @@ def affine(name: str, d: int) -> dict:
 
 def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
     """Directions and digits, turned in the browser. The numbers of `rotation.moments`."""
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     ten = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
     offset, columns, codes = both[basis]
     parts = rotation.moments(images.reshape(-1, 784), offset, columns, codes)
@@ -54,16 +54,16 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
             "chosen": found["pca_digit"],
             "full": parts["full"],
             "texts": {
-                "turn": _("Turn the code"),
-                "keep": _("Numbers kept"),
+                "turn": _("Rotate the code"),
+                "keep": _("Dimensions kept"),
                 "of": _("{k} of {d}"),
                 "directions": _(
-                    "What each number adds to the picture (orange: ink, blue: less), and how much of it the framed "
-                    "digit has"
+                    "What each dimension adds to the image (orange: ink, blue: less ink), and how much of it the "
+                    "framed digit has"
                 ),
                 "choose": _("Show the code of the {digit}"),
-                "nothing": _("Squared error {error} per test digit, at every angle: turning loses nothing."),
-                "lost": _("Squared error {error} with the first {k} numbers; not turned it is {straight}."),
+                "nothing": _("Squared error {error} per test digit, at every angle: a rotation loses nothing."),
+                "lost": _("Squared error {error} with the first {k} dimensions; without rotation it is {straight}."),
             },
         },
         {
@@ -75,23 +75,23 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
             **{name: parts[name].astype(np.float32).ravel() for name in ("second", "gram", "cross")},
         },
         shape={"height": 400, "narrow": 640},
-        on_send=url_values.taker({"turn": "pca_turn", "keep": "pca_keep", "chosen": "pca_digit"}, ranges),
+        on_send=url_values.number_handler({"turn": "pca_turn", "keep": "pca_keep", "chosen": "pca_digit"}, ranges),
     )
     return found | parts
 
 
 def absolute() -> None:
     """Two lines through points with outliers."""
-    st.header(_("Squared error against absolute error"), anchor=False)
+    st.header(_("Squared error and absolute error"), anchor=False)
     st.markdown(
         _(
-            "A linear code of **one** number for points of the plane is a line. Drag the cloud of outliers (or use the "
-            "arrow keys): only one of the two lines follows."
+            "A linear code with **one** dimension for points of the plane is a line. Drag the cloud of outliers, or "
+            "use the arrow keys: only one of the two lines follows it."
         )
     )
     draw = np.random.default_rng(3)
     turn = np.deg2rad(20)
-    offsets = draw.normal(0, 0.2, (OUTLIERS, 2))
+    offsets = draw.normal(0, 0.2, (MAX_OUTLIERS, 2))
     points = draw.normal(size=(60, 2)) * [1.7, 0.28] @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
     found = url_values.numbers(CLOUD)
     component.mount(
@@ -114,5 +114,5 @@ def absolute() -> None:
         },
         {"points": points.astype(np.float32).ravel(), "offsets": offsets.astype(np.float32).ravel()},
         shape={"height": 590, "narrow": 370},
-        on_send=url_values.taker({"count": "outliers", "x": "far_x", "y": "far_y"}, CLOUD),
+        on_send=url_values.number_handler({"count": "outliers", "x": "far_x", "y": "far_y"}, CLOUD),
     )  # fmt: skip

@@ -61,14 +61,17 @@ def field(name: str, follow: str, of: dict) -> None:
                 "walkers": _("walkers"),
                 "picture": _("Density, arrows of the learnt and of the true score, and walkers"),
                 "agree": _(
-                    "Learnt against true: {near} % off where the data are (cosine {cosine}), {far} % off elsewhere."
+                    "The learnt score differs from the true score by {near} % near the data (cosine {cosine}), and by "
+                    "{far} % elsewhere."
                 ),
-                "shares": _("Walkers nearest to the three: {walkers} %; the density has {truth} %."),
+                "shares": _(
+                    "Share of walkers near each of the three clusters: {walkers} %; the density has {truth} %."
+                ),
             },
         },
         {"parts": of["parts"].ravel(), **{key: value.ravel() for key, value in of["weights"].items()}},
         shape={"height": 760, "narrow": 640},
-        on_send=url_values.taker({"sigma": "score_sigma"}, RANGE),
+        on_send=url_values.number_handler({"sigma": "score_sigma"}, RANGE),
     )
 
 
@@ -77,7 +80,7 @@ def chart(name: str) -> None:
     found = curve(name)
     out = figure(_("σ"), _("error of the learnt field (%)"), 320)
     for key, title, colour in (
-        ("near", _("where the data are"), family_colour("denoising")),
+        ("near", _("near the data"), family_colour("denoising")),
         ("far", _("elsewhere"), FALLBACK),
     ):
         out.add_scatter(
@@ -98,13 +101,13 @@ def cut(name: str) -> tuple:
     def reconstruct(x: np.ndarray) -> np.ndarray:
         return run.reconstruct(x.reshape(-1, 1, 28, 28)).reshape(-1, 784)
 
-    images, labels = cached.test_digits()
+    images, labels = cached.shown_digits()
     on_plane = plane.codes(images[:400].reshape(-1, 784))
     return *slices.pulled(reconstruct, plane.mean, plane.axes, 7.0, 17), on_plane, labels[:400]
 
 
-def pictures_too() -> None:
-    """The same arrows among pictures, on a plane through them."""
+def images_too() -> None:
+    """The same arrows among images, on a plane through them."""
     st.header(_("A slice of MNIST"), anchor=False)
     name = run_picker.pick_model(
         "slice", families=("denoising", "ae"), prefer=("denoising",), label=_("Reconstructed by")
@@ -116,7 +119,8 @@ def pictures_too() -> None:
     st.plotly_chart(quiver(*found, names, family_colour(family)), key="slice_plot", config={"displayModeBar": False})
     st.caption(
         _(
-            "Arrows: what of g(f(x)) − x lies in the plane through the mean digit; points: 400 test digits, projected. "
-            "784 dimensions have no room for a true score here, and clipped noise keeps the identity only roughly."
+            "Arrows: the part of g(f(x)) − x that lies in the plane through the mean digit. Points: 400 test digits, "
+            "projected. In 784 dimensions the true score is not known, and clipped noise fulfils the identity only "
+            "roughly."
         )
     )

@@ -23,7 +23,7 @@ def drawn_by(name: str) -> dict:
     """Of a run: offset (784,), filters (D, 784), mean (D,) and share of digits (D,) of each unit, squared error."""
     from aevae.metrics import linear
 
-    run, images = cached.run(name), cached.test_digits()[0]
+    run, images = cached.run(name), cached.shown_digits()[0]
     offset, columns = linear.columns(run.model)
     h = cached.codes(name)
     on = h > 0.5 if run.config.model.family == "sparse_kl" else h != 0
@@ -48,11 +48,11 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
             "sigmoid": run.config.model.likelihood == "bernoulli",
             "texts": {
                 "slider": _("Units kept"),
-                "of": _("{k} of {on} on"),
+                "of": _("{k} of {on} active"),
                 "clean": _("digit"),
-                "made": _("out of units"),
+                "made": _("from its units"),
                 "verdict": _("Squared error of this digit with its {k} strongest units: {error}"),
-                "sheet": _("All {} units, the most used first; those that draw this digit are lit").format(d),
+                "sheet": _("All {} units, most used first. The units of this digit are bright.").format(d),
             },
         },
         {
@@ -64,7 +64,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
         },
         programs=[name],
         shape={"height": 620, "narrow": 720},
-        on_send=url_values.taker({"kept": "units_kept"}, bounds),
+        on_send=url_values.number_handler({"kept": "units_kept"}, bounds),
     )
 
 
@@ -73,7 +73,7 @@ def fewer() -> None:
     st.header(_("From 70 units to 10"), anchor=False)
     titles = {name: f"k = {name}" for name in filters.SETTINGS} | {"10-cold": _("k = 10 from the first step")}
     chosen = address.pick(
-        st.segmented_control, _("Units allowed for each digit, of 200"), filters.SETTINGS, default="70", required=True,
+        st.segmented_control, _("Active units for each digit, of 200"), filters.SETTINGS, default="70", required=True,
         key="allowed", format_func=titles.get, wrap=True,
     )  # fmt: skip
     stored = filters.stored()
@@ -85,7 +85,7 @@ def fewer() -> None:
             alt=_("What sixty units of a k-sparse autoencoder draw, {}").format(titles[chosen]),
         )  # fmt: skip
     with right:
-        out = figure(_("unit, the most used first"), _("% of test digits that turn it on"), 330)
+        out = figure(_("unit, most used first"), _("% of test digits that activate it"), 330)
         for name in sorted(filters.SETTINGS, key=lambda name: name == chosen):
             mine = name == chosen
             line = {"color": family_colour("k_sparse") if mine else FALLBACK, "width": 3 if mine else 1}
@@ -97,14 +97,14 @@ def fewer() -> None:
         st.plotly_chart(out, key="use", config={"displayModeBar": False})
     st.markdown(
         _(
-            "**{}**: squared error {:.1f} per test digit, **{} of 200 units dead** (no test digit turns them on)."
+            "**{}**: squared error {:.1f} per test digit, **{} of 200 units dead** (no test digit activates them)."
         ).format(titles[chosen], stored[chosen]["sse"], stored[chosen]["dead"])
     )
 
 
 def penalty(name: str, of: dict) -> None:
     """The KL of a unit, dragged."""
-    st.header(_("What it costs a unit to speak"), anchor=False)
+    st.header(_("What activity costs a unit"), anchor=False)
     found = url_values.numbers(CURVE)
     family = cached.run(name).config.model.family
     component.mount(
@@ -114,18 +114,18 @@ def penalty(name: str, of: dict) -> None:
             "rho": found["rho"],
             "hat": found["rho_hat"],
             "texts": {
-                "rho": _("ρ wanted"),
+                "rho": _("target ρ"),
                 "hat": _("ρ̂ of a unit"),
                 "picture": _("KL in nats over ρ̂; drag to move ρ̂"),
-                "verdict": _("KL(ρ ‖ ρ̂) = {cost} nats, slope {slope}: the penalty pushes against the slope."),
+                "verdict": _("KL(ρ ‖ ρ̂) = {cost} nats, slope {slope}: the penalty pushes ρ̂ against the slope."),
             },
         },
         {"units": (of["mean"] if family == "sparse_kl" else np.zeros(0)).astype(np.float32)},
         shape={"height": 400, "narrow": 280},
-        on_send=url_values.taker({"rho": "rho", "hat": "rho_hat"}, CURVE),
+        on_send=url_values.number_handler({"rho": "rho", "hat": "rho_hat"}, CURVE),
     )
     if family == "sparse_kl":
-        st.caption(_("Bars: the mean activations of the units of the model above; it was asked for ρ = {:g}.").format(
+        st.caption(_("Bars: the mean activations of the units of the model above. Its target was ρ = {:g}.").format(
             cached.run(name).config.model.rho))  # fmt: skip
     else:
         st.caption(_("Choose the Sparse AE (KL) above to see where its units lie."))

@@ -1,12 +1,12 @@
-"""The one shape of a lab page: a question, a picture with two or three controls, what to notice, what to try, formula.
+"""The template of a lab page: a question, an image with two or three controls, what to notice, what to try, a formula.
 
 A lab is one file `pages/<section>/<two digits>_<name>.py`. The first line of its docstring is "Title: question", the
-second paragraph may hold "icon: <Material symbol>"; from these the menu and the first page know it without running it.
-The digits give its place in the section, the name is its address. The page calls
+second paragraph may hold "icon: <Material symbol>"; the menu and the first page read both without running the page.
+The digits give the position in the section, the name is the address. The page calls
 
-    lab.begin(__doc__)      title and question
-    ...                     controls (bound to the URL) and picture
-    lab.end(notice, tries)  what to notice, three things to try (one provokes the known failure), the formula
+    template.begin(__doc__)      title and question
+    ...                          controls (bound to the URL) and image
+    template.end(notice, tries)  what to notice, three things to try (one provokes the known failure), the formula
 """
 
 from collections.abc import Sequence
@@ -31,10 +31,10 @@ def end(
     more: str = "",
     sources: str = "",
 ) -> None:
-    """What stands beneath the picture. Texts are markdown and have passed `_()`.
+    """The part of the page below the image. Texts are Markdown and have passed `_()`.
 
-    notice: what there is to see. tries: three things to do; one of them provokes the known failure. formula: LaTeX.
-    numbers: the same with this run's numbers, LaTeX or markdown. more: the explanation, folded. sources: papers.
+    notice: observations. tries: three things to do; one of them provokes the known failure. formula: LaTeX. numbers:
+    the formula with this run's numbers, LaTeX or Markdown. more: the folded explanation. sources: papers.
     """
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):

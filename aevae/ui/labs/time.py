@@ -8,22 +8,25 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-MOST, COUNT, AHEAD = 8, 6, 12  # frames seen at most; futures; frames that they reach
-SEEN = {"seen": (1, 1, MOST)}
+MAX_SEEN_FRAMES, NUM_FUTURES, NUM_FUTURE_FRAMES = 8, 6, 12  # frames seen at most; futures; frames that they reach
+SEEN = {"seen": (1, 1, MAX_SEEN_FRAMES)}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def foretold(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Futures:
-    return futures.futures(cached.run(name), frames, MOST, COUNT, AHEAD // jump, jump, seed)
+    jumps = NUM_FUTURE_FRAMES // jump
+    return futures.futures(cached.run(name), frames, MAX_SEEN_FRAMES, NUM_FUTURES, jumps, jump, seed)
 
 
 def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None:
-    """The truth, what is believed and the futures, playing."""
+    """Play the true frames, the beliefs and the sampled futures."""
     if problem := component.trouble([]):
         st.caption(problem)
-        shown = np.concatenate([frames[seen - 1 : seen + AHEAD : told.jump, 0][None], np.insert(
+        shown = np.concatenate([frames[seen - 1 : seen + NUM_FUTURE_FRAMES : told.jump, 0][None], np.insert(
             told.drawn[seen - 1], 0, told.believed[seen - 1], axis=1)])  # fmt: skip
-        image_sheets.show(shown, width="stretch", alt=_("The truth, and futures beneath it, frame by frame"))
+        image_sheets.show(
+            shown, width="stretch", alt=_("The true frames, and the sampled futures below, frame by frame")
+        )
         return
     component.mount(
         "futures",
@@ -33,19 +36,19 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
             "shape": f"{told.drawn.shape}",
             "seen": seen,
             "jump": told.jump,
-            "near": [round(told.near(s)[0] * COUNT) for s in range(1, MOST + 1)],
+            "near": [round(told.near(s)[0] * NUM_FUTURES) for s in range(1, MAX_SEEN_FRAMES + 1)],
             "texts": {
                 "seen": _("Frames seen"),
-                "said": _("{seen} seen: {near} of {count} first jumps within a pixel"),
+                "said": _("{seen} seen: {near} of {count} first jumps are within one pixel"),
                 "truth": _("truth"),
                 "belief": _("belief"),
                 "future": _("future {number}"),
                 "now": _("Time"),
                 "before": _("frame {frame}, seen"),
-                "after": _("frame {frame}, {ahead} ahead of what was seen"),
+                "after": _("frame {frame}, {ahead} after the last seen frame"),
                 "play": _("▶ Play"),
                 "pause": _("❚❚ Pause"),
-                "chart": _("Pixels to the right of the first frame, against the frame: seen ●, truth ○, futures red"),
+                "chart": _("Pixels to the right of the first frame, by frame: seen ●, truth ○, futures red"),
             },
         },
         {
@@ -56,5 +59,5 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
             "place": told.place.astype(np.int32),
         },
         height=620,
-        on_send=url_values.taker({"seen": "seen"}, SEEN),
+        on_send=url_values.number_handler({"seen": "seen"}, SEEN),
     )

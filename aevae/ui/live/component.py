@@ -1,8 +1,8 @@
-"""What runs in the page itself: modules of JavaScript, and the models they decode and encode with.
+"""JavaScript modules in the page, and the models that they decode and encode with.
 
-`mount` puts a module on the page. Modules and programs (`aevae.browser.program`) are served by routes of our own, under
-names that change with their content, so that a browser caches them. If a model or a browser cannot run live, `trouble`
-returns a sentence that says so, and the page shows its server version instead.
+`mount` puts a module on the page. The lab's own routes serve modules and programs (`aevae.browser.program`) under names
+that change with their content, so a browser can cache them. If a model or a browser cannot run live, `trouble` returns
+a message, and the page shows its server version instead.
 """
 
 import functools
@@ -24,7 +24,7 @@ LAB = "lab."  # begins the name of a model that came with a lab
 ROOMS = Path(__file__).parents[1]  # each with its JavaScript and its style sheets
 _TROUBLE = "live_trouble"  # session: run name or "" for all -> code
 _WHEN = "live_trouble_when"  # session: when the last one was reported
-_PATIENCE = 60.0  # seconds after which what did not come through the network is asked for again
+_RETRY_SECONDS = 60.0  # seconds after which what did not come through the network is asked for again
 
 
 def files(ending: str) -> dict[str, Path]:
@@ -40,7 +40,7 @@ BORROWED_STYLES = {"pad": ("bank",), "posterior": ("divergence",), "decoders": (
 
 
 def styles(module: str) -> tuple[str, ...]:
-    """Names of the style sheets of a module, the weakest first. No module gets those of another, except as said."""
+    """Names of the style sheets of a module, the weakest first. Modules share none but those listed above."""
     names = (*COMMON_STYLES, *BORROWED_STYLES.get(module, ()), module)
     return tuple(name for name in names if name in STYLES)
 
@@ -67,15 +67,14 @@ def mount(
     shape: dict[str, float] | None = None,
     on_send: Callable[[dict], None] | None = None,
 ) -> None:
-    """Put `<module>.js`, of whatever room, on the page.
+    """Put `<module>.js`, of any room, on the page.
 
     spec: JSON data, arrays: float32, float16, int32, uint16 or uint8; both handed to the module's `update`.
     programs: names of runs, or of a lab's models, whose encoder and decoder it gets, in this order. height: pixels
     kept free, always.
     shape: a box that is kept free until the module draws: aspect (wide / high), width and height at most, narrow (the
     height in a column of less than 620 pixels), foot (pixels beneath).
-    on_send(payload): called before the page runs with what the module sent; it comes from outside and is not to be
-    trusted.
+    on_send(payload): called before the page runs with the module's message, which must be checked (`shared.message`).
     """
 
     def sent() -> None:
@@ -106,8 +105,10 @@ def _place(path: Path) -> str:
 
 
 def address(name: str) -> str:
-    """Where the browser finds the program of a finished run, or of a lab's model ("lab.<bundle>.<model>"), relative to
-    the page. Raises ValueError."""
+    """The address, relative to the page, of the program of a finished run or of a lab's model ("lab.<bundle>.<model>").
+
+    Raises ValueError.
+    """
     if bundle := _bundle(name):
         return f"live/{name}/{_name(bundles.checksum(bundle))}"
     info = checkpoints.find_run(name)
@@ -117,20 +118,20 @@ def address(name: str) -> str:
 def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | None:
     """A message if these runs cannot be decoded in this browser, else None.
 
-    has_server_version: the page then draws the same by the server, which the message says.
+    has_server_version: the server then draws the same, and the message says it.
     """
     reported = _reported()
     for name in ("", *names):
         if name in reported:
-            instead = _("The server decodes instead, when you let go.") if has_server_version else ""
+            instead = _("The server decodes instead, after each of your moves.") if has_server_version else ""
             return " ".join(filter(None, (_texts()[reported[name]], instead)))
     for name in names:
         info = checkpoints.find_run(name)
         if not info.traits["has_encoder"]:
-            return _("{} has no encoder: the server finds each code by trying, when you let go.").format(name)
+            return _("{} has no encoder. The server searches for each code after each of your moves.").format(name)
         program = _program_of(info)
         if isinstance(program, str):
-            return _("{} is decoded by the server, when you let go: {}.").format(name, program)
+            return _("The server decodes {} after each of your moves: {}.").format(name, program)
     return None
 
 
@@ -138,15 +139,15 @@ def _texts() -> dict[str, str]:
     """Code of a trouble -> the message, which holds for every module, whether or not the page has a server version."""
     return {
         "network": _("A part of this page did not reach the browser. Reload the page to try again."),
-        "weights": _("The weights that came do not match their header."),
-        "layer": _("This model has a layer that the browser's core does not know."),
-        "browser": _("This browser lacks something that live decoding needs."),
+        "weights": _("The received weights do not match their header."),
+        "layer": _("This model has a layer that the browser cannot compute."),
+        "browser": _("This browser lacks a function that live decoding needs."),
     }
 
 
 def _reported() -> dict[str, str]:
-    """Run name or "" for all -> code, of the troubles that stand."""
-    waited = time.monotonic() - st.session_state.get(_WHEN, 0.0) >= _PATIENCE
+    """The current problems: run name, or "" for all -> code."""
+    waited = time.monotonic() - st.session_state.get(_WHEN, 0.0) >= _RETRY_SECONDS
     known = st.session_state.get(_TROUBLE, {})
     return {name: code for name, code in known.items() if not (waited and code == "network")}
 
@@ -185,7 +186,7 @@ def _program_of(info) -> bytes | str:
 
 @functools.lru_cache(maxsize=32)
 def _program(path: str, checksum: str) -> bytes | str:
-    """The program of a run as it is on disk, or why there is none. (A cache of the process, since routes ask too.)"""
+    """The program of a run on disk, or the reason why there is none; cached per process because routes need it."""
     from aevae.browser.program import Unsupported, program
     from aevae.runs import load_run
 

@@ -1,12 +1,12 @@
-"""The address of a page: what it names, and how page and address stay in step.
+"""The address (URL) of a page, and how page and address stay in step.
 
-Everything stands in the address by its own name (`?model=vae-mnist-0123456789ab`, `?noise=masking`), never by the title
-that a person reads: titles change with the language and with the other runs of the store. A link with a title is still
-understood where only one option has it.
+The address holds each choice by its own name (`?model=vae-mnist-0123456789ab`, `?noise=masking`), never by its title,
+because titles change with the language and with the other runs in the store. A link with a title still works if only
+one option has this title.
 
-The session holds the choices. The address is read once after each arrival (by a link, by the menu, by Back): what this
-session has not written itself is news, and after Back or Forward the address decides alone. From then on it is only
-written. `frame/history.js` lets a browser keep one entry for each page that a person went to.
+The session holds the choices. A page reads the address once after each arrival (by a link, by the menu, by Back) and
+takes over the values that this session has not written itself. After Back or Forward the address alone decides. From
+then on the page only writes the address. `frame/history.js` keeps one browser entry for each visited page.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,20 +17,23 @@ from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from aevae.ui.i18n import _
 
-NONE = "none"  # in the address: nothing is chosen where something is by default
+NONE = "none"  # in the address: the reader removed the default and chose nothing
 _VISIT = "address_visit"
 
 
 @dataclass
 class Visit:
-    """Of one session: the page it is on, whether it came by Back or Forward, which keys it has read since (`read`) and
-    written in this run (`written`), and what it wrote last (`told`)."""
+    """The current page of a session.
+
+    back: the session came by Back or Forward. read: keys read since the arrival. written: keys written in this run of
+    the page. last_written: key -> values that the session wrote last.
+    """
 
     page: str = ""
     back: bool = False
     read: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
-    told: dict[str, list[str]] = field(default_factory=dict)
+    last_written: dict[str, list[str]] = field(default_factory=dict)
 
 
 def _visit() -> Visit:
@@ -44,7 +47,7 @@ def begin() -> None:
 
 
 def arrive(page: str, back: bool = False) -> None:
-    """On this page; is it another one than before, or one by Back or Forward?"""
+    """Note the arrival on a page, if it is another page than before or came by Back or Forward."""
     now = _visit()
     if back or page != now.page:
         now.page, now.back, now.read = page, back, set()
@@ -52,37 +55,50 @@ def arrive(page: str, back: bool = False) -> None:
 
 
 def end() -> None:
-    """After a page has run: what only the page before it has written goes."""
+    """After a page has run: remove keys that only an earlier page has written."""
     now = _visit()
-    for key in set(now.told) - now.written:
-        del now.told[key]
+    for key in set(now.last_written) - now.written:
+        del now.last_written[key]
         st.query_params.pop(key, None)
 
 
-def asked(key: str) -> list[str] | None:
-    """What the address asks for under `key`, once after each arrival; None: nothing new, the session decides."""
+def read_new(key: str) -> list[str] | None:
+    """The values of `key` in the address, once after each arrival; None: nothing new, the session decides."""
     now = _visit()
     if key in now.read:
         return None
     now.read.add(key)
     said = [text for text in st.query_params.get_all(key) if text]
-    return said if now.back or (said and said != now.told.get(key)) else None
+    return said if now.back or (said and said != now.last_written.get(key)) else None
 
 
-def tell(key: str, *texts: str) -> None:
-    """The address says so under `key`; without texts it says nothing there."""
+def write(key: str, *texts: str) -> None:
+    """Write the values of `key` into the address; without values remove the key."""
     now, said = _visit(), list(texts)
     now.written.add(key)
     if said:
-        now.told[key] = said
+        now.last_written[key] = said
     else:
-        now.told.pop(key, None)
+        now.last_written.pop(key, None)
     if st.query_params.get_all(key) == said:
         return
     if said:
         st.query_params[key] = said
     else:
         st.query_params.pop(key, None)
+
+
+@dataclass(frozen=True)
+class LinkReader:
+    """How a picker reads a link, beyond the options' own names.
+
+    find(text) -> an option that has this other name, or None. on_unknown(text): called for texts that name no option;
+    on_gone(option): called for a chosen option that is no longer on offer.
+    """
+
+    find: Callable[[str], object] | None = None
+    on_unknown: Callable[[str], object] | None = None
+    on_gone: Callable[[object], object] | None = None
 
 
 def pick(
@@ -92,38 +108,40 @@ def pick(
     *,
     key: str,
     format_func: Callable[..., str] = str,
-    called: Callable[[str], object] | None = None,
-    unknown: Callable[[str], None] | None = None,
-    gone: Callable[[object], None] | None = None,
+    reader: LinkReader = LinkReader(),
     always: bool = False,
     **rest,
 ):
-    """`widget(label, options, ...)` for one of Streamlit's pickers, with the choice in
-    the address by the options' own names, `str(option)`.
+    """The value of `widget(label, options, ...)`, one of Streamlit's pickers, with the choice in the address.
 
-    called(text) -> an option that is called so, or None. unknown(text) hears of other texts; gone(option) of what
-    was chosen and is no longer on offer. always: the default stands in the address, too, since it depends on what is in
-    the store.
+    The address has the options' own names, `str(option)`. always: the address shows the default, too, because the
+    default depends on what is in the store.
     """
     options, several = list(options), widget is st.multiselect
-    default = rest.get("default", [] if several else None)
-    if widget in (st.selectbox, st.radio):
-        index = rest.get("index", 0)
-        default = options[index] if options and index is not None else None
-    default = list(default or ()) if several else default
-    _choose(key, options, default, several, rest.get("max_selections"), gone, (format_func, called, unknown))
+    default = _default(widget, options, rest)
+    _update_choice(key, options, default, rest.get("max_selections") if several else None, format_func, reader)
     value = widget(label, options, key=key, format_func=format_func, persist_state="session", **rest)
     chosen = value if several else [] if value is None else [value]
-    tell(key, *([] if value == default and not always else map(str, chosen) if chosen else [NONE] if default else []))
+    write(key, *([] if value == default and not always else map(str, chosen) if chosen else [NONE] if default else []))
     return value
 
 
-def _choose(key: str, options: list, default, several: bool, most: int | None, gone, names: tuple) -> None:
-    """Set the session to what the address asks for; what is no longer on offer goes."""
-    if (said := asked(key)) is not None:
-        found = _meant_all(said, options, *names)
+def _default(widget: Callable, options: list, rest: dict):
+    """What the widget shows before anybody chooses; a list for several."""
+    if widget in (st.selectbox, st.radio):
+        index = rest.get("index", 0)
+        return options[index] if options and index is not None else None
+    default = rest.get("default")
+    return list(default or ()) if widget is st.multiselect else default
+
+
+def _update_choice(key: str, options: list, default, limit: int | None, format_func, reader: LinkReader) -> None:
+    """Set the session to the choice in the address and drop options that no longer exist. limit: number of choices."""
+    several = isinstance(default, list)
+    if (said := read_new(key)) is not None:
+        found = _match_options(said, options, format_func, reader)
         if several and (found or said == [NONE]):
-            st.session_state[key] = found[:most]
+            st.session_state[key] = found[:limit]
         elif found:
             st.session_state[key] = found[-1]
         elif _visit().back:
@@ -132,29 +150,32 @@ def _choose(key: str, options: list, default, several: bool, most: int | None, g
     chosen = (value or []) if several else [] if value is None else [value]
     if lost := [option for option in chosen if option not in options]:
         st.session_state[key] = ([option for option in chosen if option in options] or default) if several else default
-        for option in lost if gone else ():
-            gone(option)
+        for option in lost if reader.on_gone else ():
+            reader.on_gone(option)
 
 
-def _meant_all(said: Sequence[str], options: list, format_func, called, unknown) -> list:
-    """The options that these texts mean, each once."""
+def _match_options(said: Sequence[str], options: list, format_func, reader: LinkReader) -> list:
+    """The options that these texts name, each once."""
     found = []
     for text in said:
-        option = meant(text, options, format_func, called)
+        option = match_option(text, options, format_func, reader.find)
         if option is not None and option not in found:
             found.append(option)
-        elif option is None and unknown and text != NONE:
-            unknown(text)
+        elif option is None and reader.on_unknown and text != NONE:
+            reader.on_unknown(text)
     return found
 
 
-def meant(text: str, options: Sequence, format_func: Callable[..., str] = str, called: Callable | None = None):
-    """The option that a link means: by its own name, else by another one, else by a title that only it has, in the
-    reader's language or in English; else None."""
+def match_option(text: str, options: Sequence, format_func: Callable[..., str] = str, find: Callable | None = None):
+    """The option that a link names; None without one.
+
+    In this order: by its own name, by another name (`find`), by a title that no other option has, in the reader's
+    language or in English.
+    """
     for option in options:
         if str(option) == text:
             return option
-    if called and (option := called(text)) in options:
+    if find and (option := find(text)) in options:
         return option
     titled = [option for option in options if format_func(option) in (text, _(text))]
     return titled[0] if len(titled) == 1 else None

@@ -1,4 +1,4 @@
-"""Cached, bounded, read-only access to runs and data sets for all sessions. Nobody may change what comes from here."""
+"""Cached, bounded, read-only access to runs and data sets for all sessions. Callers must not change the results."""
 
 import json
 import time
@@ -17,8 +17,8 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 
 T = TypeVar("T")
-MAX_SHOWN = 1000  # test pictures a page works with
-FRESH = 2.0  # seconds that a listing is taken for true
+MAX_SHOWN_IMAGES = 1000  # test images a page works with
+LISTING_SECONDS = 2.0  # seconds that a listing is taken for true
 
 
 _listings: dict[tuple[str, str], tuple[float, list[RunInfo], dict]] = {}  # store -> when, runs, what was made of them
@@ -33,7 +33,7 @@ runs.clear = _listings.clear
 
 
 def once(what: str, make: Callable[[], T]) -> T:
-    """`make()` of the runs as they are listed now: made once for all sessions as long as the listing stands."""
+    """`make()` of the listed runs; computed once for all sessions until the listing changes."""
     made = _listing()[2]
     if what not in made:
         made[what] = make()
@@ -43,7 +43,7 @@ def once(what: str, make: Callable[[], T]) -> T:
 def _listing() -> tuple[float, list[RunInfo], dict]:
     store = str(paths.runs_dir()), str(paths.pretrained_dir())
     known = _listings.get(store)
-    if known is None or time.monotonic() - known[0] > FRESH:
+    if known is None or time.monotonic() - known[0] > LISTING_SECONDS:
         known = _listings[store] = time.monotonic(), checkpoints.list_runs(), {}
     return known
 
@@ -67,9 +67,11 @@ def _run(path: str, checksum: str):
     return load_run(path)
 
 
-def drawn(make: Callable, *args, **options):
-    """The figure `make(*args, **options)` of `aevae.figures`, drawn once for all who see it; arguments are JSON data,
-    arrays or dataclasses. To draw one takes longer than all else on many pages."""
+def figure(make: Callable, *args, **options):
+    """The figure `make(*args, **options)` of `aevae.figures`, cached for all sessions.
+
+    Arguments are JSON data, arrays or dataclasses. A figure takes longer than everything else on many pages.
+    """
     written = json.dumps([args, options], default=lambda v: v.tolist() if hasattr(v, "tolist") else asdict(v))
     return _drawn(f"{make.__module__}.{make.__name__}", written, make, args, options)
 
@@ -89,20 +91,17 @@ def _dataset(name: str):
     return datasets.load(DataConfig(name))
 
 
-def test_digits(name: str = datasets.EMBEDDED) -> tuple[np.ndarray, np.ndarray]:
-    """The first 1,000 test pictures, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
-    return _test_digits(name)
+def shown_digits(name: str = datasets.EMBEDDED) -> tuple[np.ndarray, np.ndarray]:
+    """The first 1,000 test images, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
+    return _shown_digits(name)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _test_digits(name: str) -> tuple[np.ndarray, np.ndarray]:
-    test = dataset(name).test.take(slice(MAX_SHOWN))
+def _shown_digits(name: str) -> tuple[np.ndarray, np.ndarray]:
+    test = dataset(name).test.take(slice(MAX_SHOWN_IMAGES))
     images = test.images.astype(np.float32) / 255
     images.setflags(write=False)
     return images, test.labels
-
-
-test_digits.__test__ = False  # a loader, not a test
 
 
 def class_names(name: str) -> tuple[str, ...]:
@@ -111,7 +110,7 @@ def class_names(name: str) -> tuple[str, ...]:
 
 
 def principal(count: int) -> Components:
-    """The first `count` principal components of the 4,000 training digits of mnist-5k; found once, whoever asks."""
+    """The first `count` principal components of the 4,000 training digits of mnist-5k; cached for all sessions."""
     return _principal().first(count)
 
 
@@ -122,14 +121,14 @@ def _principal() -> Components:
 
 
 def codes(run_name: str, name: str = datasets.EMBEDDED) -> np.ndarray:
-    """Codes float32 (N, D) of `test_digits(name)` under a run; row i belongs to picture i."""
+    """Codes float32 (N, D) of `shown_digits(name)` under a run; row i belongs to image i."""
     info = checkpoints.find_run(run_name)
     return _codes(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""), name)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
 def _codes(path: str, checksum: str, name: str) -> np.ndarray:
-    z = _run(path, checksum).encode(test_digits(name)[0])
+    z = _run(path, checksum).encode(shown_digits(name)[0])
     z.setflags(write=False)
     return z
 
@@ -149,7 +148,7 @@ def _applied(path: str, checksum: str, what: str, shape: tuple[int, ...], conten
 
 
 def shown_numbers(run_name: str) -> dict:
-    """The numbers of a run on its shown test pictures."""
+    """The numbers of a run on its shown test images."""
     info = checkpoints.find_run(run_name)
     return datasets.shown.shown_numbers(info.metrics, datasets.data_of(info.config))
 

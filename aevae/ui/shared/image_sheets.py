@@ -1,4 +1,4 @@
-"""Arrays as pictures, lossless, every pixel a sharp square. Digits stay white on black in both themes: the data are."""
+"""Arrays as images, lossless, every pixel a sharp square. Digits stay white on black in both themes: the data are."""
 
 import io
 from collections.abc import Sequence
@@ -7,11 +7,11 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
-GAP = (127, 127, 127)  # between pictures; readable on light and dark paper
+GAP = (127, 127, 127)  # between images; readable on light and dark paper
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:
-    """uint8 of float pictures in [0, 1] (others are clipped); uint8 stays as it is."""
+    """uint8 of float images in [0, 1] (others are clipped); uint8 stays as it is."""
     images = np.asarray(images)
     return images if images.dtype == np.uint8 else np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
@@ -43,9 +43,9 @@ def sheet(
     gap: int = 2,
     labels: Sequence[str] | None = None,
 ) -> bytes:
-    """PNG of many pictures: (N, H, W) or (N, 1, H, W) in `columns`, or (R, C, H, W). Each pixel is scale x scale.
+    """PNG of many images: (N, H, W) or (N, 1, H, W) in `columns`, or (R, C, H, W). Each pixel is scale x scale.
 
-    gap: transparent pixels between the pictures (after scaling). labels: a short text under each picture, row by row.
+    gap: transparent pixels between the images (after scaling). labels: a short text under each image, row by row.
     """
     cells = grid(images, columns)
     rows, cols, h, w = cells.shape
@@ -55,8 +55,8 @@ def sheet(
     draw, font = ImageDraw.Draw(out), ImageFont.load_default(11)
     for i in range(rows * cols):
         r, c = divmod(i, cols)
-        picture = Image.fromarray(cells[r, c]).resize((w * scale, h * scale), Image.Resampling.NEAREST)
-        out.paste(picture, (c * step_x, r * step_y))
+        tile = Image.fromarray(cells[r, c]).resize((w * scale, h * scale), Image.Resampling.NEAREST)
+        out.paste(tile, (c * step_x, r * step_y))
         if labels and i < len(labels):
             middle = (c * step_x + w * scale / 2, r * step_y + h * scale + below / 2)
             draw.text(middle, str(labels[i]), fill=(*GAP, 255), font=font, anchor="mm")
@@ -64,7 +64,7 @@ def sheet(
 
 
 def raw_sheet(images: np.ndarray, columns: int | None = None) -> bytes:
-    """PNG at one pixel per pixel, no gaps: for `canvas.plane` and `canvas.pick_cell`, which scale it in the browser."""
+    """PNG at one pixel per pixel, no gaps: for `canvas.Plane` and `canvas.Sheet`, which scale it in the browser."""
     cells = grid(images, columns)
     rows, cols, h, w = cells.shape
     return _png(Image.fromarray(np.ascontiguousarray(cells.swapaxes(1, 2).reshape(rows * h, cols * w))))
@@ -81,34 +81,34 @@ def show(
     caption: str | None = None,
     width: str | int = "content",
 ) -> None:
-    """Put a sheet of pictures on the page as one PNG. alt: what a person who cannot see it should know."""
+    """Put a sheet of images on the page as one PNG. alt: what a person who cannot see it should know."""
     st.image(sheet(images, columns, scale, gap, labels), caption=caption, alt=alt, width=width, output_format="PNG")
 
 
 def gif(frames: np.ndarray, fps: float = 8, scale: int = 6, pause: float = 0.6) -> bytes:
-    """Animated GIF, endless, of grey pictures (T, H, W) or (T, 1, H, W); the last one rests `pause` seconds."""
+    """Animated GIF, endless, of grey images (T, H, W) or (T, 1, H, W); the last one rests `pause` seconds."""
     frames = to_bytes(frames).reshape(-1, *np.shape(frames)[-2:])
     size = (frames.shape[2] * scale, frames.shape[1] * scale)
-    pictures = [Image.fromarray(frame).resize(size, Image.Resampling.NEAREST) for frame in frames]
-    times = [round(1000 / fps)] * (len(pictures) - 1) + [round(1000 * pause)]
+    tiles = [Image.fromarray(frame).resize(size, Image.Resampling.NEAREST) for frame in frames]
+    times = [round(1000 / fps)] * (len(tiles) - 1) + [round(1000 * pause)]
     out = io.BytesIO()
-    pictures[0].save(out, "GIF", save_all=True, append_images=pictures[1:], duration=times, loop=0, optimize=False)
+    tiles[0].save(out, "GIF", save_all=True, append_images=tiles[1:], duration=times, loop=0, optimize=False)
     return out.getvalue()
 
 
-def _png(picture: Image.Image) -> bytes:
+def _png(tile: Image.Image) -> bytes:
     out = io.BytesIO()
-    picture.save(out, "PNG", compress_level=1)  # a third larger, made in half the time
+    tile.save(out, "PNG", compress_level=1)  # a third larger, made in half the time
     return out.getvalue()
 
 
 def enlarge(png: bytes, scale: int) -> bytes | None:
-    """The same PNG, `scale` times as large with sharp pixels; None if it is no picture or far too large."""
+    """The same PNG, `scale` times as large with sharp pixels; None if it is no image or far too large."""
     try:
-        picture = Image.open(io.BytesIO(png), formats=["PNG"])
-        if picture.width * picture.height > 1_000_000:
+        tile = Image.open(io.BytesIO(png), formats=["PNG"])
+        if tile.width * tile.height > 1_000_000:
             return None
-        size = (picture.width * scale, picture.height * scale)
-        return _png(picture.resize(size, Image.Resampling.NEAREST))
+        size = (tile.width * scale, tile.height * scale)
+        return _png(tile.resize(size, Image.Resampling.NEAREST))
     except (OSError, ValueError, SyntaxError):
         return None

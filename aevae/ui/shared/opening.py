@@ -6,20 +6,19 @@ import streamlit as st
 
 from aevae import datasets
 from aevae.ui.i18n import _
-from aevae.ui.shared import cached
-from aevae.ui.shared.run_picker import literal
+from aevae.ui.shared import cached, markdown
 
 DEFAULT = datasets.EMBEDDED
 
 
 def open_runs(names: Sequence[str]) -> list:
-    """The opened runs (`aevae.runs.Run`) in this order. A damaged one is said to be; stops the page if none is left."""
+    """The opened runs (`aevae.runs.Run`) in this order; a message names damaged ones; stops the page without any."""
     opened = []
     for name in names:
         try:
             opened.append(cached.run(name))
         except ValueError as problem:
-            st.warning(literal(problem))
+            st.warning(markdown.escape(problem))
     if not opened:
         st.info(_("None of the chosen models can be opened. Choose another one."))
         st.stop()
@@ -36,8 +35,8 @@ def common_set(runs: Sequence) -> str:
     if not all(datasets.same_kind(data, name) for data in trained):
         return DEFAULT
     try:
-        images, _labels = cached.test_digits(name)
+        images, _labels = cached.shown_digits(name)
     except (ValueError, OSError) as problem:
-        st.warning(literal(problem))
+        st.warning(markdown.escape(problem))
         return DEFAULT
     return name if len(images) > 1 else DEFAULT

@@ -1,7 +1,7 @@
-"""When a part of a page is not enough: the page is drawn anew.
+"""Fragments that can run the whole page again.
 
-A fragment keeps its arguments, and meanwhile a run among them may be deleted elsewhere; a press in a fragment may
-change what lies outside of it. Both end the fragment and begin the whole page.
+A fragment keeps its arguments, but a run among them may be deleted elsewhere. A button in a fragment may change
+something outside of it. In both cases the fragment ends and the whole page runs.
 """
 
 import functools
@@ -10,14 +10,13 @@ from collections.abc import Callable
 import streamlit as st
 
 from aevae.store.checkpoints import NoSuchRun
-from aevae.ui.shared import cached
-from aevae.ui.shared.run_picker import literal
+from aevae.ui.shared import cached, markdown
 
-_WHOLE, _MISSED = "redraw_whole", "redraw_missed"  # session: a press asked for it; the run that was missed last
+_WHOLE, _MISSED = "redraw_whole", "redraw_missed"  # session: run the whole page next; the last missing run
 
 
 def fragment(draw: Callable, run_every: float | None = None) -> Callable:
-    """`st.fragment` for all that may keep a run, or whose buttons may call `whole`."""
+    """`st.fragment` for a function that keeps a run, or whose buttons call `whole`."""
 
     @functools.wraps(draw)
     def guarded(*args, **options) -> None:
@@ -32,25 +31,25 @@ def fragment(draw: Callable, run_every: float | None = None) -> Callable:
 
 
 def whole() -> None:
-    """For callbacks: what was pressed changes the page outside of its fragment."""
+    """For callbacks that change the page outside of their fragment: run the whole page."""
     st.session_state[_WHOLE] = True
 
 
 def begin() -> None:
-    """The whole page is being drawn."""
+    """At the start of a run of the whole page."""
     st.session_state.pop(_WHOLE, None)
 
 
 def end() -> None:
-    """It has been drawn."""
+    """At the end of a run of the whole page."""
     st.session_state.pop(_MISSED, None)
 
 
 def without(problem: NoSuchRun) -> None:
-    """Draw the page anew without this run; if it is missed again, say so."""
+    """Run the page again without this run; if it is still missing, show a message."""
     cached.runs.clear()
     if st.session_state.get(_MISSED) == str(problem):
-        st.error(literal(problem))
+        st.error(markdown.escape(problem))
         return
     st.session_state[_MISSED] = str(problem)
     st.rerun()

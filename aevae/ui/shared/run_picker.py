@@ -1,7 +1,5 @@
 """Choices that live across pages: one named key each, kept in the URL, so that a link shows the same thing."""
 
-import re
-import unicodedata
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -11,7 +9,7 @@ from aevae import datasets
 from aevae.figures.palette import family_title
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _, language
-from aevae.ui.shared import address, cached
+from aevae.ui.shared import address, cached, markdown
 
 MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "seed", "noise", "level", "dims"
 
@@ -26,25 +24,15 @@ def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
 def run_label(run: RunInfo) -> str:
     """Family, code size, what sets it apart, data set; two runs may share it."""
     model = run.config.get("model", {})
-    parts = [family_title(plain(run.family)), f"d={run.latent_dim}"]
+    parts = [family_title(markdown.strip(run.family)), f"d={run.latent_dim}"]
     if model.get("network", "mlp") != "mlp":
-        parts.append(plain(str(model["network"])))
+        parts.append(markdown.strip(str(model["network"])))
     if "beta" in model:
         parts.append(f"β={model['beta']:g}")
     if "noise" in model:
-        parts.append(f"{plain(model['noise']).replace('_', ' ')} {model.get('noise_level', 0):g}")
-    parts.append(plain(run.dataset.split(":")[0]))
+        parts.append(f"{markdown.strip(model['noise']).replace('_', ' ')} {model.get('noise_level', 0):g}")
+    parts.append(markdown.strip(run.dataset.split(":")[0]))
     return " · ".join([*parts, _("shipped")] if run.shipped else parts)
-
-
-def plain(text: str) -> str:
-    """A text from outside without the signs that markdown reads; letters keep their marks."""
-    return "".join(c for c in text if re.match(r"[\w .,()=·/-]", c) or unicodedata.category(c)[0] == "M")
-
-
-def literal(text) -> str:
-    """A sentence that may quote what came from outside, for markdown: each of its signs stands as it was written."""
-    return re.sub(r"([\\`*$~<>\[\]])", r"\\\1", str(text))
 
 
 def label_of(name: str) -> str:
@@ -79,10 +67,10 @@ def pick_model(
 def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, **rest):
     """`address.pick` of runs: shown by their labels, in the address by their names, also where they are the default."""
     labels = {name: (format_func or label_of)(name) for name in names}  # as they are now: the next run has others
+    reader = address.LinkReader(partial(run_called, names=names), partial(_say_why_not, names=names), _say_gone)
     return address.pick(
         widget, label, names, key=key, format_func=lambda name: labels.get(name, name), always=True,
-        called=partial(run_called, names=names), unknown=partial(_say_why_not, names=names),
-        gone=_say_gone, **rest,
+        reader=reader, **rest,
     )  # fmt: skip
 
 
@@ -113,7 +101,7 @@ def pick_models(
 
 
 def _forget_other_default(key: str, default: list[str]) -> None:
-    """What another page proposed and nobody changed is no choice: each page begins with its own default."""
+    """Drop a default that another page proposed and nobody changed: each page starts with its own default."""
     proposed = st.session_state.get(f"{key}_proposed")
     if proposed not in (None, default) and st.session_state.get(key) == proposed:
         del st.session_state[key]
@@ -128,7 +116,9 @@ def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
     runs = cached.finished(families)
     if not runs:
         which = ", ".join(family_title(f) for f in families) if families else ""
-        text = _("No trained {} here yet.").format(which) if which else _("There is no trained model here yet.")
+        text = (
+            _("There is no trained {} here yet.").format(which) if which else _("There is no trained model here yet.")
+        )
         st.info(text + " " + _("Train one first; a small one takes a minute or two."))
         st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
         st.stop()
@@ -151,46 +141,46 @@ def _means(asked: str, name: str) -> bool:
 
 
 def _say_why_not(asked: str, names: Sequence[str]) -> None:
-    """A sentence where a link asks for a run that this page cannot show, or does not say which."""
+    """A message if a link names a run that this page cannot show, or names none clearly."""
     others = [run for run in cached.runs() if run.name not in names]
     other = run_called(asked, [run.name for run in others])
     for run in others:
         if run.name == other:
             return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
     several = sum(run_label(run) == asked for run in cached.runs()) > 1
-    reason = _("several models here are called so") if several else _("there is no such model here")
-    st.info(_("The link asks for {}: {}.").format(literal(asked[:80]), reason))
+    reason = _("several models here have this name") if several else _("there is no such model here")
+    st.info(_("The link asks for {}: {}.").format(markdown.escape(asked[:80]), reason))
 
 
 def _say_gone(name: str) -> None:
     """A sentence if a run that was chosen has left the store."""
     if name not in {run.name for run in cached.runs()}:
-        st.info(_("{} is no longer here: it was deleted or renamed.").format(name))
+        st.info(_("{} is not here any more: it was deleted or renamed.").format(name))
 
 
 def _why_not(run: RunInfo) -> str:
     if run.status != "finished":
         return _("this run is {}").format(run.status)
-    takes = {"sequence": _("sequences of pictures"), "pair": _("pairs of pictures")}.get(run.traits["input"])
+    takes = {"sequence": _("sequences of images"), "pair": _("pairs of images")}.get(run.traits["input"])
     if takes:
-        return _("it takes {}, and here single pictures are encoded").format(takes)
-    return _("this page is about other families")
+        return _("its input is {}, and this page encodes single images").format(takes)
+    return _("this page is for other families")
 
 
 def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
-    """One sentence if the run (RunInfo or Run) knows the shown test pictures, or was trained on other things."""
+    """One sentence if the run (RunInfo or Run) knows the shown test images, or was trained on other things."""
     trained = datasets.data_of(getattr(run, "info", run).config)
     relation = datasets.relation(trained, dataset)
     if relation == datasets.shown.SEEN:
-        return _("This model was trained on all of MNIST, and the digits shown here are among its training pictures.")
+        return _("This model was trained on all of MNIST, so it has seen the digits shown here.")
     if relation == datasets.shown.FOREIGN:
-        title = plain(datasets.title_of(trained.name))
-        return _("This model was trained on {}; the pictures shown here are of another kind.").format(title)
+        title = markdown.strip(datasets.title_of(trained.name))
+        return _("This model was trained on {}. The images shown here are of another kind.").format(title)
     return None
 
 
 def caption_seen(run, dataset: str = datasets.EMBEDDED) -> None:
-    """Write `seen_note` under a picture, where there is something to say."""
+    """Write `seen_note` under an image, where there is something to say."""
     note = seen_note(run, dataset)
     if note:
         st.caption(note)

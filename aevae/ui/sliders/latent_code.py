@@ -1,7 +1,7 @@
-"""The bank of latent sliders: one code z that all sliders, maps and buttons of the page move, and that the URL keeps.
+"""The latent code z of the sliders page, which all its sliders, maps and buttons change.
 
-The code is a text under the key `z` ("0.12,-1.3"), in the session and in the URL. Empty, unreadable or of another
-length, it means: the code of the chosen digit. Everything drawn from z goes through `decode_view`.
+The code is a text under the key `z` ("0.12,-1.3"), in the session and in the URL. An empty or invalid text means: the
+code of the chosen image. Every image of z comes from `decode_view`.
 """
 
 import contextlib
@@ -19,17 +19,17 @@ from aevae.ui.shared import address, cached
 from aevae.ui.shared.run_picker import DIGIT
 
 CODE, DRAW, DIM_X, DIM_Y = "z", "draw", "dim_x", "dim_y"
-PRIOR_REACH = 3.0  # standard deviations of the prior that a slider covers at least
-LONGEST = 12_000  # characters of a code in the URL
+PRIOR_STDS = 3.0  # standard deviations of the prior that a slider covers at least
+MAX_CODE_CHARACTERS = 12_000  # characters of a code in the URL
 _OWNER = "z_model"  # whose code it is
 _DIGIT_SEEN = "z_digit"  # the digit that was chosen when the code was last set
 
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """What the page knows of one run's latent space; arrays in the latent's own numbering, read only.
+    """The latent space of one run; arrays in the order of the dimensions, read only.
 
-    codes (N, D) and labels (N,) of the shown test pictures; order (D,) strongest first; score (D,), unit; active (D,)
+    codes (N, D) and labels (N,) of the shown test images; order (D,) strongest first; score (D,), unit; active (D,)
     bool; low, high (D,): what the sliders cover; near, far (D,): what strips and grids cover.
     """
 
@@ -76,7 +76,7 @@ class Bank:
 
 
 def open_bank(name: str) -> Bank:
-    """The bank of a run. Raises ValueError, in one sentence, where the run or its pictures can not be read."""
+    """The bank of a run. Raises ValueError, in one sentence, where the run or its images can not be read."""
     run = cached.run(name)
     shown = run.shown.name
     codes, summary = cached.codes(name, shown), cached.latent_summary(name)
@@ -88,7 +88,7 @@ def open_bank(name: str) -> Bank:
         dataset=shown,
         prior=run.model.prior_scale,
         codes=codes,
-        labels=cached.test_digits(shown)[1],
+        labels=cached.shown_digits(shown)[1],
         order=summary["order"],
         score=summary["score"],
         unit=summary["score_name"],
@@ -101,7 +101,7 @@ def open_bank(name: str) -> Bank:
 
 
 def decode_view(run, z: np.ndarray) -> np.ndarray:
-    """The picture float32 (28, 28) in [0, 1] of one code z (D,): the only way from a code to the large picture."""
+    """The image float32 (28, 28) in [0, 1] of one code z (D,): the only way from a code to the large image."""
     return cached.applied(run, "decode", z[None])[0, 0]
 
 
@@ -111,7 +111,7 @@ def decode_view(run, z: np.ndarray) -> np.ndarray:
 def nominal_range(mean: np.ndarray, std: np.ndarray, prior_std: float) -> tuple[np.ndarray, np.ndarray]:
     """Per dimension (D,), low and high: +-3 s0 under a prior N(0, s0^2), else mean +- 3 std of the codes (float64)."""
     if prior_std:
-        return np.full(len(mean), -PRIOR_REACH * prior_std), np.full(len(mean), PRIOR_REACH * prior_std)
+        return np.full(len(mean), -PRIOR_STDS * prior_std), np.full(len(mean), PRIOR_STDS * prior_std)
     width = 3 * np.maximum(np.asarray(std, np.float64), 1e-3 * max(1e-3, float(np.max(std))))
     return mean - width, mean + width
 
@@ -130,7 +130,7 @@ def format_code(z: np.ndarray) -> str:
 
 def parse_code(text: str, latent_dim: int) -> np.ndarray | None:
     """The code (D,) float32 in `text`, or None where it is not `latent_dim` finite numbers with commas between."""
-    if not text or len(text) > LONGEST or text.count(",") != latent_dim - 1:
+    if not text or len(text) > MAX_CODE_CHARACTERS or text.count(",") != latent_dim - 1:
         return None
     try:
         z = np.array([float(part) for part in text.split(",")], np.float64)
@@ -163,7 +163,7 @@ def prior_density(z: np.ndarray, prior_std: float = 1.0) -> tuple[float, float]:
 
 
 def digit_code(bank: Bank) -> np.ndarray:
-    """The code (D,) of the chosen digit, or of the reader's own picture."""
+    """The code (D,) of the chosen digit, or of the reader's own image."""
     own = st.session_state.get(f"{DIGIT}_own")
     if own is not None:
         with contextlib.suppress(NoSuchRun):  # deleted elsewhere: the page says so, after this callback
@@ -208,10 +208,12 @@ def draw(bank: Bank, fitted: bool, next_one: bool = True) -> None:
 
 
 def settle(bank: Bank) -> None:
-    """After the digit is picked: a code of another model gives way, and so does the last one to a new digit. The code
-    that an address asks for belongs to the model and the digit beside it."""
+    """Replace the code after another model or another image was chosen.
+
+    A code in the address belongs to the model and the image in the same address.
+    """
     state = st.session_state
-    if (said := address.asked(CODE)) is not None:
+    if (said := address.read_new(CODE)) is not None:
         state[CODE] = said[-1] if said else ""
         state.pop(_OWNER, None)
         state.pop(_DIGIT_SEEN, None)
@@ -259,21 +261,21 @@ def choose_dim(label: str, dims: list[int], key: str) -> int:
 
 
 def code_field(bank: Bank) -> None:
-    """The code as text: to copy, to paste; what stands there, stands in the address."""
+    """A field with the code as text, to copy and paste; it is in the address."""
     text = st.text_input(
         _("The code z as text"),
         key=CODE,
-        max_chars=LONGEST,
-        placeholder=_("empty: the code of the chosen digit"),
-        help=_("{} numbers with commas between. It is part of the link; anything else is ignored.").format(
+        max_chars=MAX_CODE_CHARACTERS,
+        placeholder=_("empty: the code of the chosen image"),
+        help=_("{} numbers, separated by commas. They are part of the link. Other text is ignored.").format(
             bank.latent_dim
         ),
         persist_state="session",
     )
-    address.tell(CODE, *filter(None, [text]))
+    address.write(CODE, *filter(None, [text]))
     if text and parse_code(text, bank.latent_dim) is None:
         st.caption(
-            _("This is not a code of {} numbers, so the code of the chosen digit is shown.").format(bank.latent_dim)
+            _("This is not a code of {} numbers. You see the code of the chosen image instead.").format(bank.latent_dim)
         )
 
 
@@ -285,37 +287,37 @@ def start_buttons(bank: Bank) -> None:
             help=_("All numbers 0: the middle of the prior") if bank.prior else _("All numbers 0"),
         )  # fmt: skip
         st.button(
-            _("Random draw"), key="start_prior", icon=":material/casino:", on_click=draw, args=(bank, False),
-            help=_("A draw of {}, the prior").format(prior_name(bank.prior)) if bank.prior
-            else _("A draw of N(0, I); this model has no prior"),
+            _("Random sample"), key="start_prior", icon=":material/casino:", on_click=draw, args=(bank, False),
+            help=_("A sample of {}, the prior").format(prior_name(bank.prior)) if bank.prior
+            else _("A sample of N(0, I); this model has no prior"),
         )  # fmt: skip
         if not bank.prior:
             st.button(
-                _("Fitted draw"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(bank, True),
-                help=_("A draw of the Gaussian with the mean and covariance of the test codes"),
+                _("Fitted sample"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(bank, True),
+                help=_("A sample of a Gaussian with the mean and covariance of the test codes"),
             )  # fmt: skip
         st.button(
-            _("Chosen digit"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, bank),
-            help=_("The code of the digit chosen above"),
+            _("Chosen image"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, bank),
+            help=_("The code of the image chosen above"),
         )  # fmt: skip
         st.number_input(
             _("Seed"), 0, 2**31 - 2, key=DRAW, width=110, bind="query-params",
-            help=_("Each draw counts one up; the same seed gives the same code."),
+            help=_("Each sample raises the seed by one. The same seed gives the same code."),
             on_change=draw, args=(bank, False, False),
         )  # fmt: skip
 
 
 def norm_note(z: np.ndarray, bank: Bank) -> str:
-    """Where z lies, in words: its norm and density beside what is typical."""
+    """The norm and density of z, in words, and what is typical."""
     norm = float(np.linalg.norm(z))
     low, high = np.quantile(np.linalg.norm(bank.codes, axis=1), (0.05, 0.95))
-    digits = _("nine of ten test pictures have {:.2f} to {:.2f}").format(low, high)
+    digits = _("for nine of ten test images it is {:.2f} to {:.2f}").format(low, high)
     if not bank.prior:
-        return _("‖z‖ = **{:.2f}**; {}. This model has no prior: nothing says which codes are likely.").format(
+        return _("‖z‖ = **{:.2f}**; {}. This model has no prior, so it does not say which codes are likely.").format(
             norm, digits
         )
     here, typical = prior_density(z, bank.prior)
     return _(
-        "‖z‖ = **{:.2f}**; a draw of the prior {} has about {:.2f}, and {}. "
-        "log p(z) = **{:.1f}** nats; the mean over draws is {:.1f}."
+        "‖z‖ = **{:.2f}**; a sample of the prior {} has about {:.2f}, and {}. log p(z) = **{:.1f}** nats; its mean "
+        "over samples is {:.1f}."
     ).format(norm, prior_name(bank.prior), bank.prior * math.sqrt(bank.latent_dim), digits, here, typical)

@@ -15,19 +15,20 @@ from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker
+from aevae.ui.shared.message import SEQUENCE_NUMBER, ListOf, Number, valid_fields
 from aevae.ui.shared.run_picker import DIGIT
-from aevae.ui.sliders import latent_code as banks
-from aevae.ui.sliders import server_view
+from aevae.ui.sliders import latent_code, server_view
 from aevae.ui.sliders.latent_code import Bank
 
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
-READ = "z_read"  # session: component -> number of its last letter
-GRID = 15  # pictures a side of the manifold
+LAST_MESSAGES = "z_read"  # session: component -> sequence number of its last message
+MAX_CODE = 1e30  # of a number of the code; float32 holds it
+GRID_SIDE = 15  # images a side of the manifold
 FIRST_CORNERS = (0, 1, 7)  # classes of the three digits of a plane at first
-COMFORT = 2.0  # standard deviations
-MOST_BESIDE = 3
-FEW = 4  # sliders that stand in one column
-BAND = (0.05, 0.95)  # quantiles that the gauge shows
+COMFORT_STDS = 2.0  # standard deviations
+MAX_BESIDE = 3
+MAX_SINGLE_COLUMN = 4  # sliders that stand in one column
+GAUGE_QUANTILES = (0.05, 0.95)  # quantiles that the gauge shows
 
 
 def pick_beside(bank: Bank) -> list[str]:
@@ -36,15 +37,15 @@ def pick_beside(bank: Bank) -> list[str]:
     names = [r.name for r in others]
     return run_picker.pick_run(
         st.multiselect,
-        _("Beside it"),
+        _("Second model"),
         names,
         key=BESIDE,
-        max_selections=MOST_BESIDE,
+        max_selections=MAX_BESIDE,
         disabled=not names,
         placeholder=_("the same code, decoded by another model")
         if names
         else _("no other model has codes of this size"),
-        help=_("Models with {} numbers in their code. Each has learnt its own meaning of them.").format(
+        help=_("Models with {} latent dimensions. Each model has learnt its own meaning of each dimension.").format(
             bank.latent_dim
         ),
         wrap=True,
@@ -62,13 +63,13 @@ def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
         "amounts": [bank.amount(d) for d in range(bank.latent_dim)],
         "alive": len(bank.alive),
         "gauge": gauge(bank),
-        "read": st.session_state.get(READ, {}),
+        "read": st.session_state.get(LAST_MESSAGES, {}),
         "texts": _bank_texts(bank),
     }
     arrays = {
         "order": np.array([*bank.alive, *bank.dead]),
         "z": z,
-        "home": banks.clip(banks.digit_code(bank), bank),
+        "home": latent_code.clip(latent_code.digit_code(bank), bank),
         "low": bank.low,
         "high": bank.high,
         "step": np.array([bank.step(d) for d in range(bank.latent_dim)]),
@@ -82,27 +83,27 @@ def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
     )  # fmt: skip
 
 
-def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -> None:
-    """The live pad and its choices. picture (1, 28, 28) float in [0, 1]: the chosen digit, of class `label`."""
+def pad(bank: Bank, image: np.ndarray, label: int | None, beside: list[str]) -> None:
+    """The live pad and its choices. image (1, 28, 28) float in [0, 1]: the chosen digit, of class `label`."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        mode = _choice(_("Plane"), PLANE, {"dims": _("of two numbers"), "digits": _("through three digits")})
+        mode = _choice(_("Plane"), PLANE, {"dims": _("of two dimensions"), "digits": _("through three digits")})
         dims = _dims(bank) if mode == "dims" else (0, 0)
-        behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
+        behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
         even = mode != "dims" or behind != "pictures" or not bank.prior or _spacing() == "even"
     corners = _corners(bank) if mode == "digits" else np.zeros((0, 1, 28, 28))
     if mode == "dims" and dims[0] == dims[1]:
         st.info(_("Choose two different dimensions."))
         return
-    arrays = {"picture": image_sheets.to_bytes(picture).ravel()}
+    arrays = {"picture": image_sheets.to_bytes(image).ravel()}
     if mode == "dims":
-        arrays["xs"], arrays["ys"] = server_view.grid_lines(bank, dims, GRID, not even)
+        arrays["xs"], arrays["ys"] = server_view.grid_lines(bank, dims, GRID_SIDE, not even)
     else:
         arrays["three"] = cached.applied(cached.run(bank.name), "encode", corners)
         arrays["three_pictures"] = image_sheets.to_bytes(corners)[:, 0]
     choice = {
         "mode": mode,
         "dims": list(dims),
-        "three": [zlib.crc32(picture.tobytes()) for picture in corners],
+        "three": [zlib.crc32(image.tobytes()) for image in corners],
         "behind": behind,
         "posterior": _posterior(bank, label),
     }
@@ -111,8 +112,8 @@ def pad(bank: Bank, picture: np.ndarray, label: int | None, beside: list[str]) -
 
 def plane(bank: Bank, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
     """The pad of a code of two numbers by itself, at z (2,); on_send gets {z, n}."""
-    behind = _choice(_("Behind"), BEHIND, {"codes": _("codes of digits"), "pictures": _("what it decodes")})
-    xs, ys = server_view.grid_lines(bank, (0, 1), GRID, False)
+    behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
+    xs, ys = server_view.grid_lines(bank, (0, 1), GRID_SIDE, False)
     choice = {"mode": "dims", "dims": [0, 1], "three": [], "behind": behind, "posterior": ""}
     arrays = {"picture": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
     _mount_pad(bank, choice, arrays, [], on_send)
@@ -124,9 +125,9 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
         "run": bank.name,
         "key": DIGIT,
         "models": _models([bank.name, *beside]),
-        "grid": GRID,
+        "grid": GRID_SIDE,
         "classes": names if len(names) <= picker.MAX_PILLS else [],
-        "read": {"pad": st.session_state.get(READ, {}).get("pad", 0)},
+        "read": {"pad": st.session_state.get(LAST_MESSAGES, {}).get("pad", 0)},
         "texts": _pad_texts(bank),
     }
     arrays |= {
@@ -144,28 +145,20 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
 # -- what comes back -------------------------------------------------------------------------------------------------
 
 
-def receive(payload: dict, bank: Bank, who: str) -> None:
-    """A letter of the browser: {z: D numbers, n: which letter}. What does not fit is dropped."""
-    read(payload, who)
-    z = believable(payload.get("z"), bank.latent_dim)
+def receive(payload: dict, bank: Bank, component_name: str) -> None:
+    """Handle a message of the browser, {z: D numbers, n: sequence number}; fields that do not fit are ignored."""
+    z = receive_code(payload, bank.latent_dim, component_name)
     if z is not None:
-        banks.set_code(z, bank)
+        latent_code.set_code(z, bank)
 
 
-def read(payload: dict, who: str) -> None:
-    """Remember which letter was the last."""
-    n = payload.get("n")
-    if isinstance(n, int) and not isinstance(n, bool) and 0 <= n < 2**53:
-        st.session_state[READ] = {**st.session_state.get(READ, {}), who: n}
-
-
-def believable(z, latent_dim: int) -> np.ndarray | None:
-    """z as a code (D,) float32 if it is a list of `latent_dim` finite numbers, else None."""
-    if not isinstance(z, list) or len(z) != latent_dim:
-        return None
-    if not all(isinstance(v, int | float) and not isinstance(v, bool) and abs(v) < 1e30 for v in z):
-        return None  # NaN is not smaller either
-    return np.array(z, np.float32)
+def receive_code(payload: dict, latent_dim: int, component_name: str) -> np.ndarray | None:
+    """The code (D,) float32 of a message, None without one; the session keeps the message's sequence number."""
+    z = ListOf(Number(-MAX_CODE, MAX_CODE), latent_dim, latent_dim)
+    found = valid_fields(payload, {"z": z, "n": SEQUENCE_NUMBER})
+    if "n" in found:
+        st.session_state[LAST_MESSAGES] = {**st.session_state.get(LAST_MESSAGES, {}), component_name: found["n"]}
+    return np.array(found["z"], np.float32) if "z" in found else None
 
 
 # -- numbers ---------------------------------------------------------------------------------------------------------
@@ -174,16 +167,16 @@ def believable(z, latent_dim: int) -> np.ndarray | None:
 def comfort(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
     """Middle and half width (D,) of the comfortable range: two standard deviations of the prior, else of the codes."""
     if bank.prior:
-        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT * bank.prior)
-    return bank.codes.mean(0, dtype=np.float64), COMFORT * bank.codes.std(0, dtype=np.float64)
+        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT_STDS * bank.prior)
+    return bank.codes.mean(0, dtype=np.float64), COMFORT_STDS * bank.codes.std(0, dtype=np.float64)
 
 
 def gauge(bank: Bank) -> dict:
     """Ranges of the norm that hold nine of ten codes, and nine of ten draws of the prior (None without one)."""
     from scipy.special import gammaincinv
 
-    codes = np.quantile(np.linalg.norm(bank.codes, axis=1), BAND).tolist()
-    prior = bank.prior * np.sqrt(2 * gammaincinv(bank.latent_dim / 2, BAND))  # chi distribution
+    codes = np.quantile(np.linalg.norm(bank.codes, axis=1), GAUGE_QUANTILES).tolist()
+    prior = bank.prior * np.sqrt(2 * gammaincinv(bank.latent_dim / 2, GAUGE_QUANTILES))  # chi distribution
     end = 1.5 * max(codes[1], prior[1], 1e-6)
     return {"codes": codes, "prior": prior.tolist() if bank.prior else None, "std": bank.prior, "end": end}
 
@@ -191,12 +184,12 @@ def gauge(bank: Bank) -> dict:
 def _room(bank: Bank, models: int) -> dict[str, int]:
     """Pixels that the bank will take (sliders/bank.css), to be kept free while it loads."""
     n = len(bank.alive)
-    rows = 72 * n if n <= FEW else 63 * math.ceil(n / 2)
+    rows = 72 * n if n <= MAX_SINGLE_COLUMN else 63 * math.ceil(n / 2)
     rows += 40 if bank.dead else 0
     gauge_height = 95 if bank.prior else 77
-    pictures_height = 293 if models == 1 else 155 * math.ceil(models / 2)
+    images_height = 293 if models == 1 else 155 * math.ceil(models / 2)
     narrow = min(63 * n + (40 if bank.dead else 0), 368)
-    return {"height": max(min(rows, 528) + 45, pictures_height + gauge_height), "narrow": 232 + narrow}
+    return {"height": max(min(rows, 528) + 45, images_height + gauge_height), "narrow": 232 + narrow}
 
 
 def _light(codes: np.ndarray) -> np.ndarray:
@@ -216,8 +209,8 @@ def _choice(label: str, key: str, options: dict[str, str]) -> str:
 
 def _dims(bank: Bank) -> tuple[int, int]:
     order = bank.order.tolist()
-    return banks.choose_dim(_("Across"), order, banks.DIM_X), banks.choose_dim(
-        _("Up"), [order[1], order[0], *order[2:]], banks.DIM_Y
+    return latent_code.choose_dim(_("Across"), order, latent_code.DIM_X), latent_code.choose_dim(
+        _("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y
     )
 
 
@@ -234,9 +227,9 @@ def _spacing() -> str:
 
 
 def _corners(bank: Bank) -> np.ndarray:
-    """Three pictures (3, 1, 28, 28); by default of three classes, with three codes, as far as there are so many."""
+    """Three images (3, 1, 28, 28); by default of three classes, with three codes, as far as there are so many."""
     usable = np.unique(bank.codes, axis=0, return_index=True)[1]
-    first = picker.first_of(cached.test_digits(bank.dataset)[1], FIRST_CORNERS, usable)
+    first = picker.first_of(cached.shown_digits(bank.dataset)[1], FIRST_CORNERS, usable)
     with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):
         pick = partial(picker.pick_digit, dataset=bank.dataset, models=())
         chosen = []
@@ -261,26 +254,26 @@ def _models(names: list[str]) -> list[dict]:
 
 def _posterior(bank: Bank, label: int | None) -> str:
     names = cached.class_names(bank.dataset)
-    whose = _("your picture") if label is None else _("the chosen {}").format(names[label])
+    whose = _("your image") if label is None else _("the chosen {}").format(names[label])
     return _("q(z|x) of {}: 1 and 2 σ").format(whose) if bank.prior else ""
 
 
 def _bank_texts(bank: Bank) -> dict:
-    codes = _("digits") if bank.dataset in datasets.DIGITS else _("pictures")
+    codes = _("digits") if bank.dataset in datasets.DIGITS else _("images")
     return {
-        "row": _("Double click: back to the value of the chosen digit"),
+        "row": _("Double click: back to the value of the chosen image"),
         "outside": _("outside the usual range"),
-        "none": _("No dimension of this code carries anything: the model ignores its code."),
-        "dead": _("{} dead dimensions: moving them changes next to nothing").format(len(bank.dead)),
+        "none": _("No dimension of this code carries information: the decoder ignores the code."),
+        "dead": _("{} dead dimensions: the image hardly changes with them").format(len(bank.dead)),
         "help": _(
-            "Double click, or Delete, resets a number to the chosen digit (▴). The line beneath is the usual range, "
-            "two standard deviations of {}. Arrows, Home and End move the slider in focus."
+            "Double click, or Delete, resets a dimension to the chosen image (▴). The line below is the usual range, "
+            "two standard deviations of {}. Arrow keys, Home and End move the slider in focus."
         ).format(_("the prior") if bank.prior else _("the codes")),
-        "picture": _("The picture that {model} decodes from z"),
+        "picture": _("The image that {model} decodes from z"),
         "nats": _("nats"),
-        "draws": _("draws of the prior"),
+        "draws": _("samples of the prior"),
         "codes": _("codes of {}").format(codes),
-        "gauge": _("Bars hold nine of ten. ‖z‖ is the distance from 0."),
+        "gauge": _("A bar covers nine of ten codes. ‖z‖ is the distance from 0."),
         "verdict": [
             _("nearer to 0 than 19 of 20 {}").format(codes),
             _("as far out as real {}").format(codes),
@@ -291,13 +284,13 @@ def _bank_texts(bank: Bank) -> dict:
 
 def _pad_texts(bank: Bank) -> dict:
     return {
-        "label": _("A plane of the latent space. Arrows move, Enter pins a picture, P plays the path."),
-        "help": _("Move to decode. Click to pin a picture, click it to unpin. Press and drag to draw a path."),
+        "label": _("A plane of the latent space. Arrows move, Enter pins an image, P plays the path."),
+        "help": _("Move to decode. Click to pin an image, click it again to unpin. Press and drag to draw a path."),
         "fade": _("Points fade with their distance from the plane."),
         "flat": _("Choose three different digits.")
         if len(np.unique(bank.codes, axis=0)) > 2
         else _("No plane here: the test images have fewer than three different codes."),
-        "picture": _("The picture that {model} decodes from z"),
+        "picture": _("The image that {model} decodes from z"),
         "path": _("Path and pins"),
         "play": _("▶ Play"),
         "pause": _("❚❚ Pause"),

@@ -11,7 +11,7 @@ from aevae.ui.shared import cached, image_sheets
 from aevae.ui.sliders.latent_code import Bank
 
 MARK = (68, 121, 207)
-GUTTER = 48  # pixels left of a strip, for its name
+GUTTER_PIXELS = 48  # pixels left of a strip, for its name
 
 
 def grid_lines(bank: Bank, dims: tuple[int, int], n: int, by_prior: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -38,13 +38,13 @@ def _grid_sheet(name: str, rest: bytes, dims: tuple[int, int], xs: bytes, ys: by
 
 
 def nearest_cell(xy: tuple[float, float], xs: np.ndarray, ys: np.ndarray) -> int:
-    """Number of the grid's picture nearest to (x, y), row by row from the top left."""
+    """Number of the grid's image nearest to (x, y), row by row from the top left."""
     column, row = np.abs(xs - xy[0]).argmin(), len(ys) - 1 - np.abs(ys - xy[1]).argmin()
     return int(row * len(xs) + column)
 
 
 def cell_place(index: int, xs: np.ndarray, ys: np.ndarray) -> tuple[float, float]:
-    """(x, y) of the grid's picture with that number."""
+    """(x, y) of the grid's image with that number."""
     row, column = divmod(index, len(xs))
     return float(xs[column]), float(ys[len(ys) - 1 - row])
 
@@ -59,13 +59,13 @@ def strips(bank: Bank, z: np.ndarray, dims: list[int], steps: int = 11, scale: i
     images = cached.applied(cached.run(bank.name), "decode", codes)[:, 0]  # (rows * steps, 28, 28)
     side, gap = images.shape[1] * scale, 4
     body = image_sheets.to_bytes(images).repeat(scale, 1).repeat(scale, 2)
-    out = Image.new("RGBA", (GUTTER + steps * (side + gap) - gap, len(dims) * (side + gap)), (0, 0, 0, 0))
+    out = Image.new("RGBA", (GUTTER_PIXELS + steps * (side + gap) - gap, len(dims) * (side + gap)), (0, 0, 0, 0))
     pen, font = ImageDraw.Draw(out), ImageFont.load_default(14)
     for row, d in enumerate(dims):
         top, here = row * (side + gap), int(np.abs(values[d] - z[d]).argmin())
-        pen.text((GUTTER - 10, top + side / 2), f"z{d}", fill=(*image_sheets.GAP, 255), font=font, anchor="rm")
+        pen.text((GUTTER_PIXELS - 10, top + side / 2), f"z{d}", fill=(*image_sheets.GAP, 255), font=font, anchor="rm")
         for column in range(steps):
-            left = GUTTER + column * (side + gap)
+            left = GUTTER_PIXELS + column * (side + gap)
             out.paste(Image.fromarray(body[row * steps + column]), (left, top))
             if column == here:
                 pen.rectangle((left, top + side, left + side - 1, top + side + 2), fill=(*MARK, 255))

@@ -1,6 +1,7 @@
 """What a request will cost, on the Train page: parameters at once, seconds when the tasks' worker has timed them."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +13,7 @@ from aevae.queue.queuefile import QueueBroken
 from aevae.run_config import RunConfig
 from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
-from aevae.ui.shared import redraw, run_picker
-from aevae.ui.train.form import duration
+from aevae.ui.shared import markdown, redraw
 
 MAX_TIMED = 6  # models of a sweep that are timed; the others lie between them
 _ASKED, _SHOWN = "costs_asked", "costs_shown"  # session: identity of a timing -> number of its job; was it known?
@@ -68,7 +68,7 @@ def _parameters(model: str, _config: RunConfig) -> int:
 
 
 def expected(configs: Sequence[RunConfig], device: str) -> float | None:
-    """Seconds that these runs will take, as the form says; None where nobody can say."""
+    """Seconds that these runs will take, as the form shows; None if unknown."""
     try:
         return cost(configs, device).seconds
     except ValueError:
@@ -88,7 +88,7 @@ def show(configs: Sequence[RunConfig], device: str, several: bool = False) -> No
         st.session_state[_SHOWN] = not waits
         redraw.fragment(_takes, run_every=beat() if waits else None)(configs, device)
     if problem:
-        st.caption(_("How long it takes could not be measured: {}").format(run_picker.literal(problem)))
+        st.caption(_("The training time could not be measured: {}").format(markdown.escape(problem)))
 
 
 def _takes(configs: Sequence[RunConfig], device: str) -> None:
@@ -96,14 +96,14 @@ def _takes(configs: Sequence[RunConfig], device: str) -> None:
     if seconds is not None and not st.session_state.get(_SHOWN):
         st.rerun()  # which ends the looking
     st.metric(
-        _("training takes"), "…" if seconds is None else duration(seconds), width="content",
-        help=_("A few steps are being timed. You need not wait for it.") if seconds is None
-        else _("Timed on this computer, and corrected by what earlier trainings took here."),
+        _("training time"), "…" if seconds is None else duration(seconds), width="content",
+        help=_("The lab measures a few steps. You can start the training now.") if seconds is None
+        else _("Measured on this computer, and corrected by the time of earlier trainings."),
     )  # fmt: skip
 
 
 def _ask(missing: Sequence[RunConfig], device: str) -> str:
-    """Have these runs timed, and give up what this session asked for before. Returns what is wrong, or ""."""
+    """Submit timings of these runs and cancel this session's earlier ones. Returns the problem, or ""."""
     asked, problem = st.session_state.setdefault(_ASKED, {}), ""
     wanted = {estimates.size_of(config, device): config for config in missing}
     try:
@@ -120,3 +120,15 @@ def _ask(missing: Sequence[RunConfig], device: str) -> str:
     except (QueueBroken, OSError) as error:
         return str(error)
     return problem
+
+
+def duration(seconds: float) -> str:
+    """A duration as text: `about 40 s`, `about 3 min`, `about 2 h`."""
+    if seconds < 5:
+        return _("a few seconds")
+    scales = ((90, 1, _("about {:g} s")), (5400, 60, _("about {:g} min")), (math.inf, 3600, _("about {:g} h")))
+    for limit, size, text in scales:
+        if seconds < limit:
+            count = seconds / size
+            return text.format(round(count, -1 if count >= 20 else 0 if count >= 2 or size == 1 else 1))
+    raise ValueError(f"seconds must be a finite number, got {seconds}")

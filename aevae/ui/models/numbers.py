@@ -1,0 +1,40 @@
+"""The numbers of a run: which are shown, and with which unit."""
+
+import math
+
+from aevae.reporting import comparison
+from aevae.store.checkpoints import RunInfo
+
+NOT_SHOWN = ("samples", "seed", "schema")  # of a metrics table: how it was measured
+KEY_NUMBERS = ("recon", "kl", "elbo", "sse")  # on a card
+
+
+def unit_of(key: str) -> str:
+    return "test images" if key == "images" else comparison.describe(key).unit
+
+
+def finite_numbers(values) -> dict[str, float]:
+    """The finite single numbers of a metrics table; lists and foreign things are left out."""
+    if not isinstance(values, dict):
+        return {}
+    return {
+        k: v
+        for k, v in values.items()
+        if k not in NOT_SHOWN and isinstance(v, int | float) and not isinstance(v, bool) and math.isfinite(v)
+    }
+
+
+def main_numbers(run: RunInfo) -> dict[str, tuple[float, str]]:
+    """The few numbers of a card, with units, on the run's own test set."""
+    values = finite_numbers(run.metrics.get(run.dataset, {}))
+    return {key: (values[key], unit_of(key)) for key in KEY_NUMBERS if key in values}
+
+
+def number_text(value: tuple[float, str]) -> str:
+    number, unit = value
+    return f"{number:.1f} {unit}"
+
+
+def size_text(count: int) -> str:
+    """A number of bytes as text: `4.2 MB`, `12 kB`."""
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"
