@@ -13,8 +13,9 @@ import threading
 import numpy as np
 import pytest
 
-from aevae import cli, paths
+from aevae import paths
 from aevae.cli import main
+from aevae.cli.parser import build_parser
 from aevae.store import checkpoints
 
 LONG = "x" * 5000
@@ -52,7 +53,7 @@ BASE = {  # a right request of each command, without the positional argument
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    (choices,) = (a.choices for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (choices,) = (a.choices for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
     return choices
 
 

@@ -19,6 +19,7 @@ from aevae.latent import flows, futures, groups, pixels
 from aevae.metrics import bound, samples, tangent
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.queue import jobs, map_task, worker
+from aevae.runs import opened, training
 from aevae.training import device
 from aevae.training.optimizers import RowAdam
 from aevae.training.trainer import Trainer, fit
@@ -43,7 +44,8 @@ SOURCES = [
 @pytest.fixture
 def apple(monkeypatch):
     """Every device is the one that stands for an Apple GPU."""
-    monkeypatch.setattr(runs, "pick_device", lambda name="auto": away.DEVICE)
+    for module in (opened, training):
+        monkeypatch.setattr(module, "pick_device", lambda name="auto": away.DEVICE)
     monkeypatch.setattr(samples, "SAMPLES", 4)
     monkeypatch.setattr(samples, "REPEATS", 2)
     with away.device() as where:
@@ -291,7 +293,7 @@ def test_the_train_page_says_why_and_trains_all_the_same(old_gpu, empty_store, m
 def test_the_queue_shows_what_a_job_says_of_its_device(empty_store, monkeypatch):
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("""UPDATE jobs SET state = 'running', progress = '{"note": "no GPU"}' WHERE id = ?""", (job.id,))
     at = open_page("pages/lab/train.py")
     assert "no GPU" in [c.value for c in at.caption]

@@ -204,7 +204,7 @@ def test_classes_named_by_a_stranger_are_text(empty_store, tmp_path):
 
 def test_a_sentence_about_a_file_is_text(empty_store, tmp_path):
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'failed', error = ?, trace = ?", (f"{MARK} is no picture", MARK))
     app = opened("pages/lab/train.py", {"job": job.run, "train_path": str(tmp_path / MARK.replace("/", "|"))})
     assert any("pwn" in error.value for error in app.error), "it is said, as it was written"

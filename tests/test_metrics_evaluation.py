@@ -192,12 +192,13 @@ def test_what_is_found_is_kept(store, monkeypatch):
     run = runs.load_run(store["vae"])
     first = metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW)
     told = []
-    again = metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, on_progress=lambda *a: told.append(a))
+    listener = metrics.Listener(lambda *a: told.append(a))
+    again = metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, listener=listener)
     assert again == first and not told, "read, not computed"
     assert metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, seed=1)["nll"] != first["nll"]
     assert "nll" not in checkpoints.find_run(run.name).metrics["mnist-5k"], "only what was asked with the defaults"
     monkeypatch.setattr(evaluation, "SCHEMA", evaluation.SCHEMA + 1)
-    metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, on_progress=lambda *a: told.append(a))
+    metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, listener=listener)
     assert told, "stale numbers are found anew"
 
 
@@ -277,14 +278,16 @@ def test_refusals(store, monkeypatch):
     full = datasets.load(vae.config.data)
     empty = dataclasses.replace(full, test=full.test.take(slice(0)))
     monkeypatch.setattr(datasets, "load", lambda config: empty)
-    with pytest.raises(ValueError, match="mnist-5k has no test pictures"):
+    with pytest.raises(ValueError, match="mnist-5k has no test images"):
         metrics.evaluate(vae, ["sse"], n=7)
 
 
 def test_it_stops_and_keeps_what_was_found(store):
     run = runs.load_run(store["vae"])
     asked = iter([False] * 3 + [True] * 100)
-    found = metrics.evaluate(run, ["sse", "nll"], n=FEW, options={"samples": 50}, should_stop=lambda: next(asked))
+    found = metrics.evaluate(
+        run, ["sse", "nll"], n=FEW, options={"samples": 50}, listener=metrics.Listener(should_stop=lambda: next(asked))
+    )
     assert "sse" in found and "nll" not in found
     asked = iter([False] * 3 + [True] * 100)
     request = {"run": run.name, "metrics": ["nll"], "n": FEW}

@@ -206,7 +206,7 @@ def test_progress_cancel_and_failure_are_shown(store, monkeypatch):
     assert pick(at, "button", f"compare_cancel_{job.id}")
     pick(at, "button", f"compare_cancel_{job.id}").click().run()
     assert jobs.get(job.id).state == "cancelled" or jobs.get(job.id).cancel
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'failed', cancel = 0, error = 'it has diverged' WHERE id = ?", (job.id,))
     assert not page().warning  # nobody asks for this number now
     at = page(compare_numbers="NLL (upper bound)")

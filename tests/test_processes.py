@@ -80,7 +80,7 @@ def test_a_worker_behind_a_launcher_ends_in_order(empty_store, launcher, monkeyp
 
 def test_a_worker_behind_a_launcher_that_does_not_end_is_killed(empty_store, launcher, spawned):
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'running', slot = 'auto', attempts = 1")
     deaf = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     process = subprocess.Popen([launcher, "-c", deaf], stdout=subprocess.PIPE)

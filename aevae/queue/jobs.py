@@ -24,7 +24,7 @@ from filelock import FileLock, Timeout
 
 from aevae import logs, paths
 from aevae.queue import processes
-from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, lock_of, opened, queue_file, unwritable
+from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, named_lock, queue_file, transaction, unwritable
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 
@@ -35,10 +35,10 @@ KINDS = {  # see `submit_task`
     "estimate": "aevae.queue.estimates:work",  # which takes a second, and is taken before the others
 }
 PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
-PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
-MOST_TASKS = 300  # that wait: of thirty people ten each
-LOOK_SECONDS = 0.05  # between two looks at a worker that is to end
-MOST_ACTIVE = 10_000  # jobs looked through for the one that waits or runs
+PAUSE_LIMIT_SECONDS = 600  # seconds without a word after which a paused or slowed job goes on by itself
+MAX_WAITING_TASKS = 300  # that wait: of thirty people ten each
+POLL_SECONDS = 0.05  # between two looks at a worker that is to end
+MAX_ACTIVE_JOBS = 10_000  # jobs looked through for the one that waits or runs
 
 # -- what a page or a command asks -----------------------------------------------------------------------------------
 
@@ -56,9 +56,10 @@ def submit_all(configs: Sequence[RunConfig], device: str = "auto", seconds: floa
     names = "".join(config.name for config in configs)
     sweep = hashlib.sha256(names.encode()).hexdigest()[:12] if len(configs) > 1 else ""
     begin = json.dumps({} if seconds is None else {"seconds_left": round(seconds, 1)})
-    with opened() as db:
+    with transaction() as db:
         numbers = [
-            _enter(db, (c.fingerprint, c.name, json.dumps(c.to_dict()), device, sweep, TRAIN), begin) for c in configs
+            _insert_or_get(db, (c.fingerprint, c.name, json.dumps(c.to_dict()), device, sweep, TRAIN), begin)
+            for c in configs
         ]
     return [get(number) for number in numbers]
 
@@ -73,11 +74,11 @@ def submit_task(kind: str, name: str, request: dict) -> Job:
     if kind not in KINDS:
         raise ValueError(f"a task is one of {', '.join(KINDS)}, got {kind}")
     written, fingerprint = json.dumps(request, sort_keys=True), task_fingerprint(kind, request)
-    with opened() as db:
+    with transaction() as db:
         waiting = "SELECT count(*) FROM jobs WHERE kind != 'train' AND state = 'queued' AND fingerprint != ?"
-        if db.execute(waiting, (fingerprint,)).fetchone()[0] >= MOST_TASKS:
-            raise QueueBroken(f"{MOST_TASKS} maps and evaluations wait already; try again when some are done")
-        number = _enter(db, (fingerprint, name, written, "cpu", "", kind))
+        if db.execute(waiting, (fingerprint,)).fetchone()[0] >= MAX_WAITING_TASKS:
+            raise QueueBroken(f"{MAX_WAITING_TASKS} maps and evaluations wait already; try again when some are done")
+        number = _insert_or_get(db, (fingerprint, name, written, "cpu", "", kind))
     return get(number)
 
 
@@ -86,7 +87,7 @@ def task_fingerprint(kind: str, request: dict) -> str:
     return hashlib.sha256(f"{kind} {json.dumps(request, sort_keys=True)}".encode()).hexdigest()[:12]
 
 
-def _enter(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], progress: str = "{}") -> int:
+def _insert_or_get(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], progress: str = "{}") -> int:
     """Number of the active job of this fingerprint, which may be a new one made of `values`."""
     row = db.execute(
         "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", values[:1]
@@ -116,7 +117,7 @@ def resume(number: int) -> Job:
 def cancel(*numbers: int) -> None:
     """Queued jobs are cancelled at once, running ones between two steps; their checkpoints stay."""
     now = time.time()
-    with opened() as db:
+    with transaction() as db:
         for number in numbers:
             db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (number,))
             db.execute(
@@ -128,18 +129,18 @@ def pace(number: int, name: str) -> None:
     """Let a waiting or running job go at this pace (of PACES), until told otherwise. Raises ValueError."""
     if name not in PACES:
         raise ValueError(f"pace must be one of {', '.join(PACES)}, got {name}")
-    _tell(number, "pace = ?, ask_step = 0, ask_epoch = 0", name)
+    _update_pace(number, "pace = ?, ask_step = 0, ask_epoch = 0", name)
 
 
 def advance(number: int, by: str) -> None:
     """Let a job go one step, or to the end of an epoch (`by` "step" or "epoch"), and pause there. Raises ValueError."""
     if by not in ("step", "epoch"):
         raise ValueError(f"a job advances by step or epoch, got {by}")
-    _tell(number, f"pace = 'pause', ask_{by} = ask_{by} + 1")
+    _update_pace(number, f"pace = 'pause', ask_{by} = ask_{by} + 1")
 
 
-def _tell(number: int, change: str, *values) -> None:
-    with opened() as db:
+def _update_pace(number: int, change: str, *values) -> None:
+    with transaction() as db:
         db.execute(
             f"UPDATE jobs SET {change}, told = max(?, 0.001 + (SELECT max(told) FROM jobs)) "  # whatever clocks do
             "WHERE id = ? AND state IN ('queued', 'running')",
@@ -151,7 +152,7 @@ def get(number: int) -> Job | None:
     """The job of this number, or None."""
     if not queue_file().exists():
         return None
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         row = db.execute("SELECT * FROM jobs WHERE id = ?", (number,)).fetchone()
         before = db.execute(
             "SELECT count(*) FROM jobs JOIN jobs AS this ON this.id = ? WHERE jobs.state = 'queued' "
@@ -168,7 +169,7 @@ def jobs(limit: int = 50, lane: str = TRAIN) -> list[Job]:
     """
     if not queue_file().exists():
         return []
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         rows = db.execute(
             "SELECT * FROM jobs WHERE (kind = 'train') = ? "
             "ORDER BY CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, "
@@ -176,7 +177,7 @@ def jobs(limit: int = 50, lane: str = TRAIN) -> list[Job]:
             (lane != TASKS_LANE, limit),
         ).fetchall()
     waiting = itertools.count(1)
-    return _forecast([job_of(row, next(waiting) if row["state"] == "queued" else 0) for row in rows])
+    return _with_start_times([job_of(row, next(waiting) if row["state"] == "queued" else 0) for row in rows])
 
 
 def newest(fingerprint: str) -> Job | None:
@@ -195,7 +196,7 @@ def ended_trainings(limit: int) -> list[Job]:
 def _select(rest: str, *values) -> list[sqlite3.Row]:
     if not queue_file().exists():
         return []
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         return db.execute(f"SELECT * FROM jobs {rest}", values).fetchall()
 
 
@@ -209,7 +210,7 @@ def seconds_left(sweep: Sequence[Job]) -> float | None:
     return None if None in lefts else sum(max(group) for group in groups.values())
 
 
-def _forecast(listing: list[Job]) -> list[Job]:
+def _with_start_times(listing: list[Job]) -> list[Job]:
     """The same, with `starts_in`: what runs and waits before a job takes so long."""
     ahead, sweeps, found = 0.0, set(), []
     for job in listing:
@@ -228,7 +229,7 @@ def active(fingerprint: str) -> Job | None:
     """The queued or running job of this run."""
     if not queue_file().exists():
         return None
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         row = db.execute(
             "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", (fingerprint,)
         ).fetchone()
@@ -238,7 +239,7 @@ def active(fingerprint: str) -> Job | None:
 def _any_active(lane: str) -> bool:
     if not queue_file().exists():
         return False
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         return bool(
             db.execute(
                 "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') AND (kind = 'train') = ? LIMIT 1",
@@ -269,7 +270,7 @@ def locked() -> bool:
 def prune(keep: int = 200, kind: str = "") -> None:
     """Forget all but the last ended jobs (of this kind; the runs stay)."""
     ended = "state NOT IN ('queued', 'running') AND (? IN ('', kind))"
-    with opened() as db:
+    with transaction() as db:
         db.execute(
             f"DELETE FROM jobs WHERE {ended} AND id NOT IN "
             f"(SELECT id FROM jobs WHERE {ended} ORDER BY ended DESC LIMIT ?)",
@@ -280,15 +281,15 @@ def prune(keep: int = 200, kind: str = "") -> None:
 # -- workers ---------------------------------------------------------------------------------------------------------
 
 
-def slot(lane: str) -> FileLock:
+def lane_lock(lane: str) -> FileLock:
     """What the worker of a lane holds."""
-    return lock_of(f"worker-{lane.replace(':', '-')}")
+    return named_lock(f"worker-{lane.replace(':', '-')}")
 
 
 def worker_alive(lane: str = "auto") -> bool:
     """Does a process hold the slot of this lane?"""
     try:
-        with slot(lane).acquire(timeout=0):
+        with lane_lock(lane).acquire(timeout=0):
             return False
     except Timeout:
         return True
@@ -354,19 +355,19 @@ def end_workers(grace: float) -> None:
             process.poll() is None or (worker is not None and processes.is_running(worker))
         )
         while runs() and time.monotonic() < end:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         if runs():
             if worker is not None:
                 processes.kill(worker)
             process.kill()
             process.wait()
             with contextlib.suppress(QueueBroken):
-                give_back(lane)
+                requeue(lane)
 
 
-def give_back(lane: str) -> None:
+def requeue(lane: str) -> None:
     """What a lane left running in order waits again (or is cancelled, if that was asked for)."""
-    with opened() as db:
+    with transaction() as db:
         db.execute(
             "UPDATE jobs SET state = iif(cancel, 'cancelled', 'queued'), attempts = attempts - 1 "
             "WHERE state = 'running' AND slot = ?",

@@ -16,15 +16,15 @@ from filelock import FileLock
 from aevae import logs, paths
 
 TRAIN = "train"  # the kind of job that is a RunConfig
-WAIT = 10  # seconds, at most, for others to be done with the queue
-DAMAGED = (  # perhaps: then the file is looked through. No question asked here is wrong in a sound one
+LOCK_TIMEOUT_SECONDS = 10  # seconds, at most, for others to be done with the queue
+DAMAGE_ERRORS = (  # perhaps: then the file is looked through. No question asked here is wrong in a sound one
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_CONSTRAINT,
     sqlite3.SQLITE_MISMATCH,
 )
-UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+UNWRITABLE_ERRORS = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 MIGRATIONS = (  # from user_version 0 to 1, from 1 to 2, ...
     """
@@ -100,7 +100,7 @@ def queue_file() -> Path:
     return paths.runs_dir() / "queue.sqlite"
 
 
-def lock_of(name: str) -> FileLock:
+def named_lock(name: str) -> FileLock:
     """A lock that is known by this name beside the queue, and ends with its process."""
     locks = paths.runs_dir() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
@@ -108,7 +108,7 @@ def lock_of(name: str) -> FileLock:
 
 
 @contextlib.contextmanager
-def opened(write: bool = True):
+def transaction(write: bool = True):
     """A connection inside one transaction; creates the queue if need be.
 
     write: False to look only; then nobody waits for anybody, and a store that cannot be written will do. A damaged
@@ -120,8 +120,8 @@ def opened(write: bool = True):
         yield connection
         connection.execute("COMMIT")
     except sqlite3.DatabaseError as error:
-        replaced = _code(error) in DAMAGED and _replace(file)
-        raise QueueBroken(_why(file, error, replaced)) from error
+        replaced = _error_code(error) in DAMAGE_ERRORS and _replace(file)
+        raise QueueBroken(_message(file, error, replaced)) from error
     except OSError as error:
         raise QueueBroken(unwritable(error.strerror)) from error
     finally:
@@ -133,17 +133,17 @@ def _connect(file: Path, write: bool) -> sqlite3.Connection:
     if write:
         file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
+        return _begin(sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None), write)
     except sqlite3.DatabaseError as error:
-        if _code(error) in DAMAGED and _replace(file):
-            return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
-        if write or _code(error) not in (*UNWRITABLE, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        if _error_code(error) in DAMAGE_ERRORS and _replace(file):
+            return _begin(sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None), write)
+        if write or _error_code(error) not in (*UNWRITABLE_ERRORS, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise
         # SQLite looks into a queue by way of a file beside it, which cannot be made here; nor can anybody change it
-        return _begun(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", isolation_level=None, uri=True), write)
+        return _begin(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", isolation_level=None, uri=True), write)
 
 
-def _begun(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
+def _begin(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
     """The same connection, in a transaction, and the file of the newest schema. Closed on failure."""
     connection.row_factory = sqlite3.Row
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
@@ -161,18 +161,18 @@ def _begun(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
     return connection
 
 
-def _code(error: sqlite3.Error) -> int:
+def _error_code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
 
 
-def _why(file: Path, error: sqlite3.Error, replaced: bool) -> str:
+def _message(file: Path, error: sqlite3.Error, replaced: bool) -> str:
     """What is wrong with the queue, and what to do."""
-    code = _code(error)
+    code = _error_code(error)
     if replaced:
         return f"the queue {file} was damaged; a new one begins, so ask once more"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"the queue {file} is held by another program; try again in a moment"
-    if code in UNWRITABLE:
+    if code in UNWRITABLE_ERRORS:
         return unwritable(str(error))
     return f"the queue {file} cannot be used ({error}); free some disk space or move it away"
 
@@ -199,8 +199,8 @@ def store_problem() -> str:
 
 def _replace(file: Path) -> bool:
     """Set the queue aside if it is damaged; of several processes that see the damage one does it."""
-    with lock_of("queue").acquire(timeout=WAIT):
-        if _sound(file):
+    with named_lock("queue").acquire(timeout=LOCK_TIMEOUT_SECONDS):
+        if _is_sound(file):
             return False
         aside = file.with_name(time.strftime("queue-damaged-%Y%m%d-%H%M%S.sqlite"))
         for end in ("-wal", "-shm", ""):  # the log first: it must not be taken for that of the new queue
@@ -210,17 +210,19 @@ def _replace(file: Path) -> bool:
         return True
 
 
-def _sound(file: Path) -> bool:
+def _is_sound(file: Path) -> bool:
     """Is it whole, and does it have what every question asks for?"""
     if not file.exists():
         return True
     columns = ", ".join(f.name for f in dataclasses.fields(Job) if f.name not in ("position", "starts_in"))
     try:
-        with contextlib.closing(_begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), True)) as connection:
+        with contextlib.closing(
+            _begin(sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None), True)
+        ) as connection:
             connection.execute(f"SELECT {columns} FROM jobs LIMIT 1")
             return connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     except sqlite3.DatabaseError as error:
-        return _code(error) not in DAMAGED
+        return _error_code(error) not in DAMAGE_ERRORS
 
 
 def set_aside() -> str:

@@ -4,7 +4,7 @@ Arrays and JSON in, arrays out; no torch where only numbers are asked for, no sc
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -50,6 +50,11 @@ def describe(name: str, *found: Mapping) -> Metric:
     if name in METRICS:
         return replace(METRICS[name], title=METRICS[name].full_title(*found))
     return Metric(name, title(name), EXTRAS[name].unit if name in EXTRAS else _family_units().get(name, ""), "", dict)
+
+
+def units_of(names: Iterable[str]) -> dict[str, str]:
+    """Name -> unit of these numbers; "" for a number without one."""
+    return {name: describe(name).signed_unit for name in names}
 
 
 def title(name: str) -> str:

@@ -147,7 +147,7 @@ def may_train(runs: int) -> str:
     if jobs.locked():
         return _("The teacher has locked training for now.")
     own = st.session_state.get(_OWN, set())
-    waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MOST_ACTIVE))
+    waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MAX_ACTIVE_JOBS))
     if waiting + runs > queued_at_most():
         return _("Here everybody may have {} run(s) waiting or running at a time.").format(queued_at_most())
     return ""

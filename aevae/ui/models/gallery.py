@@ -13,7 +13,7 @@ from aevae.datasets.archives import Source
 from aevae.exchange import run_archive
 from aevae.figures.curves import loss_curves, with_unit
 from aevae.figures.palette import family_title
-from aevae.queue import worker
+from aevae.queue import errors
 from aevae.reporting import comparison
 from aevae.reporting.report import command
 from aevae.run_config import RunConfig
@@ -273,7 +273,7 @@ def _delete(run: RunInfo) -> None:
         st.session_state.pop(RUN, None)
         st.session_state[VIEW] = "gallery"
     except (ValueError, OSError) as problem:
-        st.session_state[_SAID] = ("error", worker.sentence(problem))
+        st.session_state[_SAID] = ("error", errors.user_message(problem))
     cached.runs.clear()
 
 
@@ -373,7 +373,7 @@ def _unpack(source: Source) -> None:
         name = problem.name
         st.info(_("{} is here already.").format(name))
     except (ValueError, OSError) as problem:
-        st.error(_("Refused: {}.").format(run_picker.literal(worker.sentence(problem))))
+        st.error(_("Refused: {}.").format(run_picker.literal(errors.user_message(problem))))
         return
     st.button(_("Show"), key="models_import_show", on_click=choose, args=(name,))
 

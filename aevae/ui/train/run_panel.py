@@ -479,7 +479,7 @@ def _reins_text(job: Job) -> str:
     begun = bool(now.get("steps"))
     if job.pace == "go":
         return _("Runs at full speed.") if begun else _("It will run at full speed.")
-    after = _("{} minutes after the last press it goes on at full speed.").format(jobs.PATIENCE // 60)
+    after = _("{} minutes after the last press it goes on at full speed.").format(jobs.PAUSE_LIMIT_SECONDS // 60)
     if job.pace == "pause":
         stands = _("**Paused.**") if now.get("held") else _("On its way to where it pauses.")
         return (stands if begun else _("It will wait before its first step.")) + " " + after

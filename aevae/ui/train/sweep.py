@@ -79,7 +79,7 @@ def panel() -> None:
 
 def standing(configs: Sequence[RunConfig]) -> dict[str, list[RunConfig]]:
     """Which of these runs are `finished`, `active` (queued or running), `diverged`, or `missing`."""
-    active = {job.fingerprint for job in jobs.jobs(jobs.MOST_ACTIVE) if job.active}
+    active = {job.fingerprint for job in jobs.jobs(jobs.MAX_ACTIVE_JOBS) if job.active}
     found: dict[str, list[RunConfig]] = {"finished": [], "active": [], "diverged": [], "missing": []}
     for config in configs:
         if checkpoints.finished_run(config.name):
