@@ -16,7 +16,7 @@ import pytest
 from aevae import paths
 from aevae.cli import main
 from aevae.cli.parser import build_parser
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 
 LONG = "x" * 5000
 NUMBERS = ["", " ", "-1", "1.5", "nan", "inf", "1e3", "ten", "0x10", "9" * 30, "9" * 5000, "\udcff", "1\n2", "½"]
@@ -152,11 +152,11 @@ def test_sequences_and_single_images_do_not_mix(empty_store, monkeypatch, capsys
 
 def test_an_error_names_the_file_that_was_asked_for_and_not_a_hidden_one(tmp_path):
     with pytest.raises(OSError) as error:
-        checkpoints.write_atomic(tmp_path / "no" / "a.html", b"")
+        files.write_atomic(tmp_path / "no" / "a.html", b"")
     assert str(error.value).endswith(f"{str(tmp_path / 'no' / 'a.html')!r}")
     (tmp_path / "a").mkdir()
     with pytest.raises(OSError) as error:
-        checkpoints.write_atomic(tmp_path / "a", b"")
+        files.write_atomic(tmp_path / "a", b"")
     assert str(error.value).endswith(f"{str(tmp_path / 'a')!r}") and [p.name for p in tmp_path.iterdir()] == ["a"]
 
 

@@ -12,7 +12,7 @@ from aevae import cli, runs
 from aevae.models.vae import VAE
 from aevae.queue import jobs
 from aevae.queue.worker import Worker
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.training.diverged import EXPLODED, Diverged, limit_of
 from aevae.training.trainer import BegunAnew, TrainingDiverged
 
@@ -192,7 +192,7 @@ def test_a_foreign_note_is_damage(bad, told):
     with pytest.raises(TrainingDiverged):
         runs.train_or_load(CONFIG, "cpu")
     file = checkpoints.find_run(CONFIG.name).path / "state.json"
-    file.write_text(json.dumps(checkpoints.read_json(file) | {"diverged": told}), encoding="utf-8")
+    file.write_text(json.dumps(files.read_json(file) | {"diverged": told}), encoding="utf-8")
     assert checkpoints.find_run(CONFIG.name).status == "damaged"
 
 

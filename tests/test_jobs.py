@@ -21,7 +21,7 @@ from aevae.queue.errors import user_message
 from aevae.queue.pace import PaceControl
 from aevae.queue.progress import Progress
 from aevae.queue.worker import Worker
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 
 
 def long_config(seed=0):
@@ -126,14 +126,14 @@ def test_nan_fails_the_job_and_keeps_the_last_good_checkpoint(empty_store, monke
 
 def test_full_disk_fails_the_job(empty_store, monkeypatch):
     job = jobs.submit(tiny_config("ae"))
-    real = checkpoints.write_atomic
+    real = files.write_atomic
 
     def full(path, data):
         if path.name == "model.safetensors":
             raise OSError(28, "No space left on device", str(path))
         real(path, data)
 
-    monkeypatch.setattr(checkpoints, "write_atomic", full)
+    monkeypatch.setattr(files, "write_atomic", full)
     Worker(once=True).run()
     assert jobs.get(job.id).error.startswith("the disk is full")
     assert checkpoints.finished_run(tiny_config("ae").name) is None

@@ -14,7 +14,7 @@ from aevae import metrics, runs
 from aevae.metrics import METRICS, evaluation
 from aevae.metrics.metric import Metric, Sample
 from aevae.queue import evaluation_task
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from tests.conftest import tiny_config
 
 FEW = 60
@@ -119,7 +119,7 @@ def test_outdated_numbers_are_not_shown(store):
     numbers = dict(info.metrics["mnist-5k"])
     assert numbers["schema"] == evaluation.SCHEMA and metrics.missing(info, ["total_correlation"]) == []
     old = {"mnist-5k": {k: v for k, v in numbers.items() if k != "schema"}}
-    checkpoints.write_json(info.path / "metrics.json", old)
+    files.write_json(info.path / "metrics.json", old)
     info = checkpoints.find_run(info.name)
     shown = comparison.numbers_of(info, "mnist-5k")
     assert not {"total_correlation", "aggregate_images"} & set(shown) and "sse" in shown
@@ -238,7 +238,7 @@ def diverge(name):
     weights[key] = weights[key] * float("nan")
     save_file(weights, file)
     state = json.loads((info.path / "state.json").read_text())
-    state["checksums"]["model.safetensors"] = checkpoints.checksum(file)
+    state["checksums"]["model.safetensors"] = files.checksum(file)
     (info.path / "state.json").write_text(json.dumps(state))
     return runs.load_run(name)
 

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from aevae import paths
 from aevae.models import build_model
 from aevae.runs import load_run, train_or_load
-from aevae.store import checkpoints, recorder
+from aevae.store import checkpoints, files, recorder
 from aevae.store.checkpoints import DamagedRun, read_run
 from aevae.training.trainer import EpochDone, StepDone
 
@@ -198,14 +198,14 @@ def test_killed_between_write_and_rename(empty_store, tmp_path, monkeypatch):
 
 def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     target = tmp_path / "metrics.json"
-    checkpoints.write_json(target, {"a": 1})
+    files.write_json(target, {"a": 1})
 
     def full(handle):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoints.write_json(target, {"a": 2})
+        files.write_json(target, {"a": 2})
     assert json.loads(target.read_text()) == {"a": 1}
     assert [f.name for f in tmp_path.iterdir()] == ["metrics.json"]
 

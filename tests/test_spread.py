@@ -11,7 +11,7 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.outputs import Loss
 from aevae.reporting import comparison
 from aevae.spread import Tally, spread, worst_share
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from tests.conftest import TINY, fitting
 
 
@@ -124,7 +124,7 @@ def test_history_has_the_spread_and_old_history_is_read(store):
         assert line["spread"]["kl_median"] <= line["spread"]["kl_max"]
     folder = paths.runs_dir() / run.name
     old = [{k: v for k, v in line.items() if k != "spread"} for line in run.history]
-    checkpoints.write_history(folder / "history.jsonl", old)
+    files.write_history(folder / "history.jsonl", old)
     assert runs.load_run(run.name).history == old
 
 

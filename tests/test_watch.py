@@ -16,7 +16,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from aevae import logs, paths
 from aevae.queue import jobs
 from aevae.queue.worker import Worker
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.ui.frame import access, monitoring
 from aevae.ui.shared import cached
 from aevae.ui.train import run_panel
@@ -258,7 +258,7 @@ def test_a_run_is_read_again_only_when_one_of_its_files_has_changed(store, monke
     monkeypatch.setattr(checkpoints, "read_json", lambda path: read.append(path.name) or real(path))
     assert checkpoints.list_runs() == before and read == []
     info = checkpoints.find_run(store["vae"])
-    checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": {"sse": 7.25}})
+    files.write_json(info.path / "metrics.json", {"mnist-5k": {"sse": 7.25}})
     after = checkpoints.find_run(store["vae"])
     assert after.metrics == {"mnist-5k": {"sse": 7.25}} and "metrics.json" in read
     weights = info.path / "model.safetensors"

@@ -128,13 +128,13 @@ def writable_folder(text: str) -> str:
 
 def write(path: str | Path, content: bytes) -> None:
     """Write a `writable_file`: replace a file in one step (links to it stay links), write into a device or pipe."""
-    from aevae.store import checkpoints
+    from aevae.store import files
 
     path = Path(path)
     if path.exists() and not path.is_file():
         path.write_bytes(content)
     else:
-        checkpoints.write_atomic(path.resolve(), content)
+        files.write_atomic(path.resolve(), content)
 
 
 def _path(text: str) -> Path:

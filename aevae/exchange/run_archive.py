@@ -16,7 +16,7 @@ from aevae.datasets.archives import Source, quote
 from aevae.exchange import events
 from aevae.exchange.packing import zip_of
 from aevae.run_config import RunConfig
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.store.checkpoints import NAME, DamagedRun, RunInfo
 
 FILES = (
@@ -54,7 +54,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
     folders is skipped. refused(name of its data set): "", or why a run of it is not taken: pages show pictures of it.
     Raises ValueError with one sentence: no zip, too large, files that are no part of a run, damaged, already here.
     """
-    name, files = _read(source)
+    name, contents = _read(source)
     if checkpoints.finished_run(name):
         raise AlreadyHere(name)
     root = paths.runs_dir()
@@ -62,8 +62,8 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
     with tempfile.TemporaryDirectory(dir=root, prefix=".import-") as hidden:
         folder = Path(hidden) / name
         folder.mkdir()
-        for file, content in files.items():
-            checkpoints.write_atomic(folder / file, content)
+        for file, content in contents.items():
+            files.write_atomic(folder / file, content)
         _inspect(folder, refused)
         with checkpoints.run_lock(name):
             if (root / name).exists():  # an unfinished or damaged run gives way to the finished one
@@ -130,7 +130,7 @@ def _inspect_film(run) -> None:
     """Has the film the frames that pages read? Raises DamagedRun."""
     from safetensors import SafetensorError
 
-    checkpoints.check_safetensors(run.path / "film.safetensors")
+    files.check_safetensors(run.path / "film.safetensors")
     try:
         film = run.film
     except DamagedRun:
@@ -192,7 +192,7 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
     worst = _difference(written, run)
     if worst is not None and not worst <= AGREE:
         raise ValueError(f"the exported decoder of {info.name} differs from PyTorch's by {worst:.2g} a pixel")
-    checkpoints.write_atomic(out, written)
+    files.write_atomic(out, written)
     return worst
 
 
@@ -230,7 +230,7 @@ def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
     for part, scalars in parts.items():
         path = folder / info.name / part / f"events.out.tfevents.{int(info.created):010d}.aevae"
         path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_atomic(path, events.event_file(scalars, info.created))
+        files.write_atomic(path, events.event_file(scalars, info.created))
         written.append(path)
     return written
 

@@ -9,7 +9,7 @@ from safetensors.torch import save
 from aevae import datasets
 from aevae.runs.numbers import evaluate
 from aevae.runs.opened import Run
-from aevae.store import checkpoints
+from aevae.store import files
 from aevae.store.checkpoints import RunInfo
 from aevae.store.recorder import checksums
 from aevae.training.film import thinned
@@ -27,20 +27,20 @@ def export_weights(info: RunInfo, target: Path, half: bool) -> list[str]:
     folder = target / info.name
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "history.jsonl", "preview.png"):
-        checkpoints.write_atomic(folder / name, (info.path / name).read_bytes())
+        files.write_atomic(folder / name, (info.path / name).read_bytes())
     if (info.path / "film.safetensors").exists():
         film = thinned(run.film, SHIPPED_FRAMES) if half else run.film
-        checkpoints.write_atomic(folder / "film.safetensors", arrays_bytes(film))
+        files.write_atomic(folder / "film.safetensors", arrays_bytes(film))
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
     if half:
         run.model.half().float()
     unchanged = all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
     weights = {k: (v.half() if half else v).contiguous() for k, v in run.model.state_dict().items()}
-    checkpoints.write_atomic(folder / "model.safetensors", save(weights))
+    files.write_atomic(folder / "model.safetensors", save(weights))
     numbers, notes = _numbers_anew(run, info.metrics if unchanged else {})
-    checkpoints.write_json(folder / "metrics.json", numbers)
+    files.write_json(folder / "metrics.json", numbers)
     state = info.state | {"checksums": checksums(folder), "traits": run.model.traits}
-    checkpoints.write_json(folder / "state.json", state)
+    files.write_json(folder / "state.json", state)
     return notes
 
 

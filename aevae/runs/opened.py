@@ -15,7 +15,7 @@ from aevae.metrics import evidence, units
 from aevae.models import build_model
 from aevae.models.blocks import batches
 from aevae.run_config import RunConfig
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.store.checkpoints import DamagedRun, RunInfo
 from aevae.training.device import pick_device
 
@@ -35,7 +35,7 @@ class Run:
 
     def _open(self) -> torch.nn.Module:
         path = self.path / self.info.weights
-        checkpoints.check_safetensors(path)
+        files.check_safetensors(path)
         self._check_sum(path)
         model = build_model(self.config.model)
         try:
@@ -46,7 +46,7 @@ class Run:
 
     def _check_sum(self, path: Path) -> None:
         expected = self.info.state.get("checksums", {}).get(path.name)
-        if self.info.status == "finished" and expected != checkpoints.checksum(path):
+        if self.info.status == "finished" and expected != files.checksum(path):
             raise DamagedRun(f"{self.name} is damaged: the checksum of {path.name} does not match")
 
     @property
@@ -62,7 +62,7 @@ class Run:
     def film(self) -> dict[str, np.ndarray]:
         """The frames of `aevae.training.film`. Raises DamagedRun."""
         path = self.path / "film.safetensors"
-        checkpoints.check_safetensors(path)
+        files.check_safetensors(path)
         self._check_sum(path)
         return load_arrays(path)
 

@@ -20,7 +20,7 @@ from safetensors.torch import save
 from aevae import __version__, datasets, logs
 from aevae.models.blocks import parameter_count
 from aevae.run_config import RunConfig
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.training.diverged import Diverged
 from aevae.training.film import Film, schedule
 from aevae.training.trainer import Trainer, best
@@ -126,15 +126,15 @@ class Recorder:
     def _shoot(self) -> None:
         self.film.add(self._frame())
         arrays = self.film.arrays()
-        checkpoints.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
-        checkpoints.write_atomic(self.folder / "preview.png", preview(arrays))
+        files.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
+        files.write_atomic(self.folder / "preview.png", preview(arrays))
 
     def _sheet(self) -> None:
         x = self.trainer.test[:16].float().div_(255)
         with torch.inference_mode():
             sheet = self.trainer.model.eval().sheet(x)
         rows = sheet.mul(255).round().byte().cpu().numpy()
-        checkpoints.write_atomic(self.folder / "preview.png", picture(rows))
+        files.write_atomic(self.folder / "preview.png", picture(rows))
 
     def _frame(self) -> dict[str, np.ndarray]:
         trainer = self.trainer
@@ -146,24 +146,24 @@ class Recorder:
         if self.film is None or self.trainer.step == self.shown or (not every and began < self.next_look):
             return
         self.shown = self.trainer.step
-        checkpoints.write_atomic(self._now, arrays_bytes(self.film.arrays(self._frame())))
+        files.write_atomic(self._now, arrays_bytes(self.film.arrays(self._frame())))
         ended = time.monotonic()
         self.next_look = ended + max(LOOK, 10 * (ended - began))
 
     def epoch(self) -> None:
         """One more line, perhaps one more frame, one more checkpoint. The state goes last but for the marker."""
         if not self.trainer.step:
-            checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
+            files.write_json(self.folder / "config.json", self.config.to_dict())
             (self.folder / "state.json").unlink(missing_ok=True)  # of a run that is being trained anew
         if self.film is None:
             self._sheet()
         elif self.trainer.step in self.filmed:
             self._shoot()
-        checkpoints.write_history(self.folder / "history.jsonl", self.trainer.history)
+        files.write_history(self.folder / "history.jsonl", self.trainer.history)
         weights = save({k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()})
-        checkpoints.write_atomic(self.folder / "model.safetensors", weights)
+        files.write_atomic(self.folder / "model.safetensors", weights)
         if self.config.train.keep_best and best(self.trainer.history)["epoch"] == len(self.trainer.history) - 1:
-            checkpoints.write_atomic(self.folder / checkpoints.BEST, weights)
+            files.write_atomic(self.folder / checkpoints.BEST, weights)
         self.pause()
 
     def pause(self) -> None:
@@ -180,12 +180,12 @@ class Recorder:
         }
         said = json.dumps(meta)
         state = save(tensors, {"meta": said, "sha256": _digest(tensors, said)})
-        checkpoints.write_atomic(self.folder / "state.safetensors", state)
+        files.write_atomic(self.folder / "state.safetensors", state)
         self._mark()
 
     def finish(self, metrics: dict) -> None:
         """The numbers, then the marker that makes it a finished run."""
-        checkpoints.write_json(self.folder / "metrics.json", metrics)
+        files.write_json(self.folder / "metrics.json", metrics)
         self._mark(
             finished=True,
             parameters=parameter_count(self.trainer.model),
@@ -199,14 +199,14 @@ class Recorder:
         """Note that training ended so, beside the last good checkpoint. A finished run that it was to replace stays."""
         file = self.folder / "state.json"
         try:
-            state = checkpoints.read_json(file)
+            state = files.read_json(file)
         except checkpoints.DamagedRun:  # it diverged before the first checkpoint
             state = {}
         if not state:
-            checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
+            files.write_json(self.folder / "config.json", self.config.to_dict())
             self._mark(diverged=facts.to_dict())
         elif not state.get("finished"):
-            checkpoints.write_json(file, state | {"diverged": facts.to_dict()})
+            files.write_json(file, state | {"diverged": facts.to_dict()})
 
     def _mark(self, **more) -> None:
         state = {
@@ -223,7 +223,7 @@ class Recorder:
             "seconds": round(self.seconds, 2),
             "versions": {"aevae": __version__, "torch": torch.__version__},
         }
-        checkpoints.write_json(self.folder / "state.json", state | more)
+        files.write_json(self.folder / "state.json", state | more)
 
 
 def preview(film: dict[str, np.ndarray], columns: int = 8) -> bytes:
@@ -252,5 +252,5 @@ def _digest(tensors: dict[str, torch.Tensor], said: str) -> str:
 
 def checksums(folder: Path) -> dict[str, str]:
     """sha256 of what a run folder holds of weights and film, by file."""
-    files = (folder / name for name in ("model.safetensors", checkpoints.BEST, "film.safetensors"))
-    return {file.name: checkpoints.checksum(file) for file in files if file.exists()}
+    found = (folder / name for name in ("model.safetensors", checkpoints.BEST, "film.safetensors"))
+    return {file.name: files.checksum(file) for file in found if file.exists()}
