@@ -32,12 +32,14 @@ class Ours:
         from aevae.models import build_model, family_class
         from aevae.training.device import keep_memory
         from aevae.training.steps import stepper
-        from aevae.training.trainer import Trainer
+        from aevae.training.trainer import Trainer, TrainingData
 
         keep_memory()
         data, recipe = datasets.load(DataConfig("mnist")), preset("classic", DataConfig("mnist"))
         model = build_model(family_class("vae").Config(), 0)
-        self.trainer = Trainer(model, data.train.images, data.test.images[:1], recipe, 0, torch.device("cpu"))
+        self.trainer = Trainer(
+            model, TrainingData(data.train.images, data.test.images[:1]), recipe, 0, torch.device("cpu")
+        )
         self.take, self.at = stepper([self.trainer]), 0
         self.batches = self.trainer.order()[None].split(BATCH, dim=1)
         model.train()

@@ -29,7 +29,7 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.store import checkpoints
 from aevae.training.device import keep_memory
 from aevae.training.steps import stepper
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 
 BATCH = 128
@@ -59,7 +59,9 @@ class Steps:
         recipe = TrainConfig(epochs=1000, batch_size=BATCH)
         labels = (data.labels, data.labels[:1])
         model = build_model(config, 0)
-        self.trainer = Trainer(model, data.images, data.images[:1], recipe, 0, torch.device("cpu"), labels)
+        self.trainer = Trainer(
+            model, TrainingData(data.images, data.images[:1], labels), recipe, 0, torch.device("cpu")
+        )
         self.take, self.order = stepper([self.trainer]), itertools.cycle(self._batches(len(data)))
         model.train()
 

@@ -14,7 +14,7 @@ from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory
 from aevae.training.steps import stepper
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 
 COLUMNS = {
@@ -30,7 +30,8 @@ def trainers(data, count: int, device: torch.device) -> list[Trainer]:
     train, test = (torch.tensor(images).to(device) for images in (data.train.images, data.test.images[:1]))
     recipe = preset("fast", DataConfig("mnist"))
     return [
-        Trainer(build_model(family.Config(beta=0.25 * 2**i), i), train, test, recipe, i, device) for i in range(count)
+        Trainer(build_model(family.Config(beta=0.25 * 2**i), i), TrainingData(train, test), recipe, i, device)
+        for i in range(count)
     ]
 
 

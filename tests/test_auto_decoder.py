@@ -10,7 +10,7 @@ from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig, build
 from aevae.models import build_model, family_class
 from aevae.models.auto_decoder import refine
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 BOTH = ("auto_decoder", "variational_auto_decoder")
 PICTURES = 120
@@ -36,7 +36,9 @@ def trained(digits, family="auto_decoder", **options):
     """A model that knows the first PICTURES digits."""
     model = make(family, **{"latent_dim": 8, "hidden": 64} | options)
     recipe = TrainConfig(epochs=40, batch_size=24)
-    Trainer(model, digits[:PICTURES], digits[PICTURES : PICTURES + 2], recipe, 0, torch.device("cpu")).fit()
+    Trainer(
+        model, TrainingData(digits[:PICTURES], digits[PICTURES : PICTURES + 2]), recipe, 0, torch.device("cpu")
+    ).fit()
     return model.eval()
 
 

@@ -22,7 +22,7 @@ from aevae.queue import jobs, map_task, worker
 from aevae.runs import opened, training
 from aevae.training import device
 from aevae.training.optimizers import RowAdam
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 from aevae.ui.train import form
 
 FEW = {"samples": 3, "temperatures": 2, "chains": 1}  # options of metrics
@@ -119,7 +119,9 @@ def test_every_family_trains_and_is_measured_without_float64(family, empty_store
 def _trainer(where, seed=0):
     config = family_class("beta_vae").Config(latent_dim=3, hidden=16)
     images = np.random.default_rng(0).integers(0, 256, (60, 1, 28, 28), np.uint8)
-    return Trainer(build_model(config, seed), images, images[:20], TrainConfig(epochs=2, batch_size=20), seed, where)
+    return Trainer(
+        build_model(config, seed), TrainingData(images, images[:20]), TrainConfig(epochs=2, batch_size=20), seed, where
+    )
 
 
 def test_without_float64_runs_go_side_by_side_and_are_resumed():

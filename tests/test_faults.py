@@ -35,7 +35,7 @@ from aevae.runs import load_run, train_or_load
 from aevae.store import checkpoints
 from aevae.store.checkpoints import DamagedRun
 from aevae.store.recorder import Recorder
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 from aevae.ui.film import film_view
 from aevae.ui.shared import cached
 
@@ -390,10 +390,7 @@ def test_only_a_whole_state_is_taken_up(empty_store):
     def taken_up(content: bytes) -> int:
         file.write_bytes(content)
         images = (data.train.images, data.test.images)
-        trainer = Trainer(
-            build_model(config.model), *images, config.train, 0, torch.device("cpu"),
-            (data.train.labels, data.test.labels),
-        )  # fmt: skip
+        trainer = Trainer(build_model(config.model), TrainingData(*images, (data.train.labels, data.test.labels)), config.train, 0, torch.device("cpu"))  # fmt: skip
         Recorder(config, trainer, data.test).resume()
         return trainer.step
 

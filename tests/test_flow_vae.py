@@ -9,7 +9,7 @@ from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import build_model, family_class
 from aevae.models.flow_vae import CHANGES, affine_flow, changed, partners, roughness, warp
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 Config = family_class("flow_vae").Config
 CPU = torch.device("cpu")
@@ -39,7 +39,9 @@ def train(changes, epochs=8, **options):
     with pytest.MonkeyPatch.context() as patch:
         for kind, most in changes.items():
             patch.setitem(CHANGES, kind, most)
-        Trainer(model, pictures, pictures[:20], TrainConfig(epochs=epochs, batch_size=32, lr=6e-3), 0, CPU).fit()
+        Trainer(
+            model, TrainingData(pictures, pictures[:20]), TrainConfig(epochs=epochs, batch_size=32, lr=6e-3), 0, CPU
+        ).fit()
     return model.eval().requires_grad_(False)
 
 

@@ -12,7 +12,7 @@ from aevae.config import LIKELIHOODS, DataConfig, TrainConfig
 from aevae.models import build_model, family_class
 from aevae.models.base import BLACK
 from aevae.run_config import RunConfig
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 
 CPU = torch.device("cpu")
 OLD = {  # fingerprints of runs made when there were three likelihoods and no options of the VAE but one
@@ -73,7 +73,7 @@ def test_training_begins_at_the_mean_picture(likelihood, network):
 def test_training_from_the_mean_picture_stays_finite_and_helps(likelihood):
     images = strokes()
     recipe = TrainConfig(epochs=3, batch_size=16, lr=2e-3)
-    trainer = Trainer(make(likelihood), images, images, recipe, 0, CPU)
+    trainer = Trainer(make(likelihood), TrainingData(images, images), recipe, 0, CPU)
     assert trainer.fit()
     first, *_, last = (line["test"]["objective"] for line in trainer.history)
     assert math.isfinite(last) and last < first
@@ -82,8 +82,8 @@ def test_training_from_the_mean_picture_stays_finite_and_helps(likelihood):
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_side_by_side(likelihood):
     images, recipe = strokes(), TrainConfig(epochs=1, batch_size=20, lr=1e-3)
-    alone = [Trainer(make(likelihood), images, images, recipe, seed, CPU) for seed in (0, 1)]
-    team = [Trainer(make(likelihood), images, images, recipe, seed, CPU) for seed in (0, 1)]
+    alone = [Trainer(make(likelihood), TrainingData(images, images), recipe, seed, CPU) for seed in (0, 1)]
+    team = [Trainer(make(likelihood), TrainingData(images, images), recipe, seed, CPU) for seed in (0, 1)]
     for each in alone:
         each.fit()
     fit(team)

@@ -13,7 +13,7 @@ from aevae.models import build_model, family_class
 from aevae.models.ae import AEConfig
 from aevae.models.deep_ae import DeepAEConfig
 from aevae.models.linear_ae import LinearAEConfig, pca, principal_angles
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 
@@ -27,7 +27,7 @@ def digits():
 def trained(config, digits, **options):
     train, test = digits
     recipe = preset("fast", DataConfig("mnist-5k"), type(config))
-    trainer = Trainer(build_model(config), train, test, dataclasses.replace(recipe, **options), 0, CPU)
+    trainer = Trainer(build_model(config), TrainingData(train, test), dataclasses.replace(recipe, **options), 0, CPU)
     trainer.fit()
     return trainer.model.eval()
 

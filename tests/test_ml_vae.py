@@ -9,7 +9,7 @@ from aevae import datasets
 from aevae.config import DataConfig, TrainConfig, build
 from aevae.models import build_model
 from aevae.models.ml_vae import MLVAEConfig, pooled, readable
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 
 def make(**options):
@@ -133,7 +133,9 @@ def classes():
         model = make(content_dim=8, style_dim=8, hidden=128, grouping=grouping)
         told = (data.train.labels, data.test.labels)
         recipe = TrainConfig(epochs=8, batch_size=100)
-        Trainer(model, data.train.images, data.test.images[:10], recipe, 0, torch.device("cpu"), told).fit()
+        Trainer(
+            model, TrainingData(data.train.images, data.test.images[:10], told), recipe, 0, torch.device("cpu")
+        ).fit()
         with torch.no_grad():
             values[grouping] = [readable(part, labels) for part in model.eval().parts(model.encode(x))]
     return values

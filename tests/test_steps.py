@@ -14,7 +14,7 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.schedules import one_cycle, warmup
 from aevae.training import steps
 from aevae.training.device import busy_cores, pick_device, set_threads
-from aevae.training.trainer import Trainer, TrainingDiverged, fit
+from aevae.training.trainer import Trainer, TrainingData, TrainingDiverged, fit
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::44][:90]  # of all classes
@@ -23,7 +23,7 @@ RECIPE = TrainConfig(epochs=2, batch_size=32, lr=3e-3)  # 90 = 32 + 32 + 26: the
 
 def trainer(family="vae", seed=0, recipe=RECIPE, **model):
     config = family_class(family).Config(**fitting(family, latent_dim=3, hidden=16) | model)
-    return Trainer(build_model(config, seed), DIGITS, DIGITS[:20], recipe, seed, CPU)
+    return Trainer(build_model(config, seed), TrainingData(DIGITS, DIGITS[:20]), recipe, seed, CPU)
 
 
 def weights(of):
@@ -67,7 +67,7 @@ def test_side_by_side_equals_alone(family, network):
 def test_drawn_pixels_are_drawn_anew_at_each_step_by_each_its_own_noise():
     def drawn(seed):
         model = build_model(family_class("vae").Config(latent_dim=3, hidden=16), seed)
-        return Trainer(model, DIGITS, DIGITS[:20], RECIPE, seed, CPU, drawn=True)
+        return Trainer(model, TrainingData(DIGITS, DIGITS[:20], resample=True), RECIPE, seed, CPU)
 
     one, index = drawn(0), torch.arange(len(DIGITS))
     looks = torch.stack([one.pictures(index) for _ in range(200)])
@@ -356,10 +356,10 @@ def test_graphs_on_a_real_gpu():
     device = torch.device("cuda")
     config = family_class("vae").Config(latent_dim=3, hidden=16)
     recipe = dataclasses.replace(RECIPE, epochs=6)
-    graphed = Trainer(build_model(config, 0), DIGITS, DIGITS[:20], recipe, 0, device)
+    graphed = Trainer(build_model(config, 0), TrainingData(DIGITS, DIGITS[:20]), recipe, 0, device)
     graphed.fit()
     assert graphed.launch == "graph"
-    eager = Trainer(build_model(config, 0), DIGITS, DIGITS[:20], recipe, 0, device)
+    eager = Trainer(build_model(config, 0), TrainingData(DIGITS, DIGITS[:20]), recipe, 0, device)
     take = steps.Alone(eager)
     for _ in range(eager.steps):
         if eager.step % eager.steps_per_epoch == 0:

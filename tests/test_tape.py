@@ -14,7 +14,7 @@ from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.training import steps
 from aevae.training.tape import Tape, Unforeseen
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::44][:90]
@@ -23,7 +23,7 @@ RECIPE = TrainConfig(epochs=3, batch_size=32, lr=3e-3)  # two full batches an ep
 
 def trainers(family, count=1, recipe=RECIPE):
     config = family_class(family).Config(**fitting(family, latent_dim=3, hidden=16))
-    return [Trainer(build_model(config, s), DIGITS, DIGITS[:20], recipe, s, CPU) for s in range(count)]
+    return [Trainer(build_model(config, s), TrainingData(DIGITS, DIGITS[:20]), recipe, s, CPU) for s in range(count)]
 
 
 def state(trainer):
@@ -93,7 +93,7 @@ def test_a_tape_that_fails_is_left(monkeypatch):
 
 def test_convolutions_and_half_precision_are_not_recorded():
     config = family_class("ae").Config(latent_dim=3, network="conv")
-    conv = Trainer(build_model(config, 0), DIGITS, DIGITS[:20], RECIPE, 0, CPU)
+    conv = Trainer(build_model(config, 0), TrainingData(DIGITS, DIGITS[:20]), RECIPE, 0, CPU)
     conv.fit()
     assert "convolution" in conv.launch and "cannot be told where to write" in conv.launch
     (mixed,) = trainers("ae", recipe=dataclasses.replace(RECIPE, precision="bfloat16"))

@@ -12,7 +12,7 @@ from aevae.datasets.moving_digits import Motion, sequences
 from aevae.models import build_model, family_class
 from aevae.models.td_vae import begun_anew, circular_shift, smoothing_term, transition_term
 from aevae.runs import train_or_load
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 Config = family_class("td_vae").Config
 CPU = torch.device("cpu")
@@ -181,7 +181,7 @@ def test_it_learns_to_move_one_digit():
     x = sequences(digit, Motion(np.arange(28), np.ones(28, np.int64)))
     config = Config(latent_dim=6, hidden=48, belief_dim=24, block=48, max_jump=2, pairs=8, warmup_epochs=20.0)
     model = build_model(config, seed=0)
-    Trainer(model, x, x, TrainConfig(epochs=100, batch_size=14, lr=8e-3), 0, CPU).fit()
+    Trainer(model, TrainingData(x, x), TrainConfig(epochs=100, batch_size=14, lr=8e-3), 0, CPU).fit()
     numbers = model.eval().numbers(torch.tensor(x).float() / 255, torch.zeros(28), rng())
     assert numbers["near_10"] > 0.8 and numbers["left_1"] < 0.1, numbers
 

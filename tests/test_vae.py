@@ -9,7 +9,7 @@ from aevae import datasets
 from aevae.config import DataConfig, TrainConfig, build
 from aevae.models import build_model, family_class
 from aevae.schedules import cyclic, warmup
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::13][:300]  # of all classes
@@ -33,7 +33,7 @@ def trained(family="beta_vae", recipe=RECIPE, **options):
     """Trainers side by side, one for each value of the options given as a tuple."""
     count = max(len(v) for v in options.values() if isinstance(v, tuple))
     each = [{k: v[i] if isinstance(v, tuple) else v for k, v in options.items()} for i in range(count)]
-    team = [Trainer(make(family, hidden=64, **o), DIGITS, DIGITS[:100], recipe, 0, CPU) for o in each]
+    team = [Trainer(make(family, hidden=64, **o), TrainingData(DIGITS, DIGITS[:100]), recipe, 0, CPU) for o in each]
     assert fit(team)
     return [t.history[-1]["test"] for t in team], [t.model.eval() for t in team]
 

@@ -11,7 +11,7 @@ from aevae.browser.program import program
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import build_model, family_class
 from aevae.models.vq_vae import Quantiser, VQVAEConfig, perplexity, proportional
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::50]  # 80 of all classes
 FAMILIES = ("vq_vae", "vq_vae2")
@@ -33,7 +33,7 @@ def rng(seed=0):
 
 def trainer(model, epochs=2, batch=16, lr=5e-3):
     recipe = TrainConfig(epochs=epochs, batch_size=batch, lr=lr)
-    return Trainer(model, DIGITS, DIGITS[:20], recipe, 0, CPU)
+    return Trainer(model, TrainingData(DIGITS, DIGITS[:20]), recipe, 0, CPU)
 
 
 def buffers(model):

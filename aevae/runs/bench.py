@@ -13,7 +13,7 @@ from aevae.datasets.shown import EMBEDDED, FULL
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.steps import stepper
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 SECONDS = 4.0  # of each measurement
 PICTURES = {name: IMAGES[name] for name in (EMBEDDED, FULL)}
@@ -48,7 +48,10 @@ def _row(what: str, device: torch.device, family: str, models: int = 1, apart: b
 def _images_per_second(device: torch.device, model: ModelConfig, recipe: TrainConfig, models: int) -> float:
     """Pictures that pass through all models together, a second."""
     noise = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 1, 28, 28), dtype=np.uint8)
-    team = [Trainer(build_model(model, seed), noise, noise[:1], recipe, seed, device) for seed in range(models)]
+    team = [
+        Trainer(build_model(model, seed), TrainingData(noise, noise[:1]), recipe, seed, device)
+        for seed in range(models)
+    ]
     take, index = stepper(team), torch.stack([trainer.order() for trainer in team])
     for _ in range(5):  # a CUDA graph is captured meanwhile
         take(index)

@@ -13,7 +13,7 @@ from aevae.models import build_model
 from aevae.models.blocks import parameter_count
 from aevae.run_config import RunConfig
 from aevae.training.device import pick_device
-from aevae.training.trainer import EpochDone, Trainer
+from aevae.training.trainer import EpochDone, Trainer, TrainingData
 
 SMALL_RATE = 1e-6  # of the steps that are timed: they take as long, and do not diverge
 
@@ -34,7 +34,7 @@ def estimate(config: RunConfig, device: str = "auto", pictures: int = 0) -> Esti
     noise = draw.integers(0, 256, (size, *model.shape), dtype=np.uint8)
     labels = draw.integers(0, 10, size)
     recipe = dataclasses.replace(config.train, epochs=steps, lr=SMALL_RATE)
-    trainer = Trainer(model, noise, noise[:1], recipe, 0, where, (labels, labels[:1]))
+    trainer = Trainer(model, TrainingData(noise, noise[:1], (labels, labels[:1])), recipe, 0, where)
     marks: list[float] = []
     trainer.fit(lambda event: marks.append(time.perf_counter()) if isinstance(event, EpochDone) else None)
     per_step = min(b - a for a, b in itertools.pairwise(marks))

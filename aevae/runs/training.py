@@ -18,7 +18,7 @@ from aevae.store import checkpoints
 from aevae.store.recorder import Recorder
 from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.diverged import Diverged
-from aevae.training.trainer import BegunAnew, EpochDone, Trainer, TrainingDiverged, fit
+from aevae.training.trainer import BegunAnew, EpochDone, Trainer, TrainingData, TrainingDiverged, fit
 
 MOST_TOGETHER = 32  # runs trained side by side: their weights and moments are in memory at once
 
@@ -147,7 +147,7 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, wa
     for config in configs:
         labels = (data.train.labels, data.test.labels)
         model = build_model(config.model, config.seed)
-        trainer = Trainer(model, train, test, config.train, config.seed, device, labels, drawn)
+        trainer = Trainer(model, TrainingData(train, test, labels, drawn), config.train, config.seed, device)
         recorders.append(Recorder(config, trainer, data.test if model.has_encoder else data.train))
         if not force and (reason := recorders[-1].resume()):
             on_event(len(recorders) - 1, BegunAnew(reason))

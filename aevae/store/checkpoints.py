@@ -139,8 +139,8 @@ _CONFIG_TYPES = {  # of the values that listings read; the others are checked wh
 _TRAIT_TYPES = {"input": str, "latent": str, "has_encoder": bool, "generative": bool, "levels": int, "latent_dim": int}
 _BEST_TYPES = {"epoch": int, "objective": _NUMBER, "last": _NUMBER, "risen": bool}
 _STATE_TYPES = {
-    "epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict, "traits": _TRAIT_TYPES, "best": _BEST_TYPES,
-    "diverged": dict,
+    "epoch": int, "created": _NUMBER, "seconds": _NUMBER, "checksums": dict, "traits": _TRAIT_TYPES,
+    "best": _BEST_TYPES, "diverged": dict,
 }  # fmt: skip
 
 
@@ -356,7 +356,7 @@ def reopen(name: str) -> None:
         with (
             contextlib.suppress(Timeout),
             run_lock(name).acquire(timeout=0),
-        ):  # otherwise it is already being trained again
+        ):  # else it is being trained again already
             write_json(run.path / "state.json", {key: value for key, value in run.state.items() if key != "diverged"})
 
 
