@@ -31,7 +31,7 @@ class Ours:
         from aevae.config import DataConfig, preset
         from aevae.models import build_model, family_class
         from aevae.training.device import keep_memory
-        from aevae.training.steps import stepper
+        from aevae.training.steps import make_step_fn
         from aevae.training.trainer import Trainer, TrainingData
 
         keep_memory()
@@ -40,13 +40,13 @@ class Ours:
         self.trainer = Trainer(
             model, TrainingData(data.train.images, data.test.images[:1]), recipe, 0, torch.device("cpu")
         )
-        self.take, self.at = stepper([self.trainer]), 0
+        self.step_fn, self.at = make_step_fn([self.trainer]), 0
         self.batches = self.trainer.order()[None].split(BATCH, dim=1)
         model.train()
 
     def steps(self, count: int) -> None:
         for _ in range(count):
-            self.take(self.batches[self.at])
+            self.step_fn(self.batches[self.at])
             self.at = (self.at + 1) % (STEPS - 1)
 
 

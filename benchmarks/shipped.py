@@ -73,7 +73,7 @@ def measure(run: runs.Run, draws: int, n: int = 0) -> Values:
             found = found[:1]
             break
     values = {name: [each[name] for each in found] for name in found[0]}
-    values |= {name: [value] for name, value in run.model.numbers(x, labels, noise(0)).items()}
+    values |= {name: [value] for name, value in run.model.metrics(x, labels, noise(0)).items()}
     if run.model.input == "image":
         clean = x.cpu().numpy()
         errors = reconstruction.sse(clean, reconstructed(run, x))

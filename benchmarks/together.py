@@ -13,7 +13,7 @@ from aevae import datasets
 from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory
-from aevae.training.steps import stepper
+from aevae.training.steps import make_step_fn
 from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 
@@ -60,7 +60,7 @@ def main() -> None:
     data, device = datasets.load(DataConfig("mnist")), torch.device(args.device)
     team = trainers(data, args.models, device)
     solo = trainers(data, args.models, device)
-    together, alone = stepper(team), [stepper([trainer]) for trainer in solo]
+    together, alone = make_step_fn(team), [make_step_fn([trainer]) for trainer in solo]
     rounds = []
     for _ in range(args.rounds + 1):  # the first warms up
         apart = [turn([trainer], take, args.steps) for trainer, take in zip(solo, alone, strict=True)]

@@ -19,7 +19,7 @@ PICTURES = 120
 def make(family="auto_decoder", pictures=20, seed=1, **options):
     config = family_class(family).Config(**{"latent_dim": 4, "hidden": 24, "fit_steps": 20} | options)
     model = build_model(config, seed)
-    model.begin(pictures)
+    model.setup(pictures)
     return model
 
 
@@ -93,8 +93,8 @@ def test_only_the_rows_of_the_batch_are_projected_and_all_of_them():
 
 def test_without_the_ball_codes_drift_out_of_it(digits, learnt):
     free = trained(digits, ball=False)
-    assert learnt.numbers(None, None, None)["code_norm"] <= 1 + 1e-6
-    drifted = free.numbers(None, None, None)
+    assert learnt.metrics(None, None, None)["code_norm"] <= 1 + 1e-6
+    drifted = free.metrics(None, None, None)
     assert drifted["code_norm"] > 1.3 and "at_edge" not in drifted
 
 
@@ -144,7 +144,7 @@ def test_learning_on_forgets_and_adding_does_not(digits, learnt):
 
     def error(model):
         with torch.inference_mode():
-            return losses.sse(old, model.decode(model.known(40)[0])).mean()
+            return losses.sse(old, model.decode(model.training_codes(40)[0])).mean()
 
     added, goes_on = copy.deepcopy(learnt), copy.deepcopy(learnt)
     codes = added.add(new)
@@ -195,7 +195,7 @@ def test_a_search_that_explodes_keeps_its_start():
 
 def test_a_model_that_learnt_nothing_yet_still_answers():
     model = build_model(family_class("auto_decoder").Config(latent_dim=4, hidden=8, fit_steps=3))
-    assert model.encode(noise(2)).shape == (2, 4) and torch.isfinite(model.prior(torch.randn(3, 4))).all()
+    assert model.encode(noise(2)).shape == (2, 4) and torch.isfinite(model.sample_prior(torch.randn(3, 4))).all()
 
 
 # -- the variational one --
@@ -203,10 +203,10 @@ def test_a_model_that_learnt_nothing_yet_still_answers():
 
 def test_variational_codes_have_a_prior_and_no_ball(digits):
     model = trained(digits, "variational_auto_decoder")
-    mu, logvar = model.known(PICTURES)
+    mu, logvar = model.training_codes(PICTURES)
     assert mu.norm(dim=1).mean() > 1 and logvar.mean() < -0.5
     draws = torch.randn(3, 8)
-    assert torch.equal(model.prior(draws), draws) and model.generative
+    assert torch.equal(model.sample_prior(draws), draws) and model.generative
     with torch.inference_mode():
         terms = model.loss(digits[PICTURES:].float().div(255), generator=torch.Generator().manual_seed(0)).terms
         start = model.cost(digits[PICTURES:].float().div(255), torch.zeros(40, 16), model.noise(1, mu)[-1]).mean()
@@ -218,7 +218,7 @@ def test_log_variances_stay_in_their_range():
     with torch.no_grad():
         model.codes.weight[:, 4:] = 99.0
     model.after_step()
-    assert model.known(3)[1].max() == 10
+    assert model.training_codes(3)[1].max() == 10
 
 
 # -- requests --

@@ -36,7 +36,7 @@ def sse(model, x):
 
 
 def norm(model, x):
-    return model.numbers(x, torch.zeros(len(x)), torch.Generator())["jacobian"]
+    return model.metrics(x, torch.zeros(len(x)), torch.Generator())["jacobian"]
 
 
 def spread(model, x):

@@ -21,7 +21,7 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.queue import jobs, map_task, worker
 from aevae.runs import opened, training
 from aevae.training import device
-from aevae.training.optimizers import RowAdam
+from aevae.training.optimizers import SparseRowAdam
 from aevae.training.trainer import Trainer, TrainingData, fit
 from aevae.ui.train import form
 
@@ -156,11 +156,11 @@ def test_rows_without_sparse_tensors_move_as_those_with():
     start, ends = torch.randn(6, 3, generator=draw), []
     for sparse in (True, False):
         table = torch.nn.Parameter(start.clone())
-        rows = RowAdam([table], recipe, 2.0)
+        rows = SparseRowAdam([table], recipe, 2.0)
         for step in range(8):
             found = torch.nn.functional.embedding(torch.tensor([step % 5, 1, 1]), table, sparse=sparse)
             found.square().sum().backward()
-            rows.advance()
+            rows.step_fused()
         ends.append(table.detach())
     assert torch.allclose(*ends, atol=1e-6) and torch.equal(ends[1][5], start[5])
 

@@ -65,9 +65,9 @@ def said(model, x: torch.Tensor) -> list[torch.Tensor]:
     """Codes and pictures of x, or what a model of sequences or pairs makes of it."""
     with torch.inference_mode():
         if model.input != "image":
-            return [model.sheet(x)]
+            return [model.preview_rows(x)]
         z = model.encode(x)
-        return [z, model.decode(z), model.decode(model.prior(torch.linspace(-1, 1, z.numel()).view_as(z)))]
+        return [z, model.decode(z), model.decode(model.sample_prior(torch.linspace(-1, 1, z.numel()).view_as(z)))]
 
 
 @pytest.mark.parametrize(("family", "network"), EACH)

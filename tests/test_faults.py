@@ -389,8 +389,9 @@ def test_only_a_whole_state_is_taken_up(empty_store):
 
     def taken_up(content: bytes) -> int:
         file.write_bytes(content)
-        images = (data.train.images, data.test.images)
-        trainer = Trainer(build_model(config.model), TrainingData(*images, (data.train.labels, data.test.labels)), config.train, 0, torch.device("cpu"))  # fmt: skip
+        labels = (data.train.labels, data.test.labels)
+        images = TrainingData(data.train.images, data.test.images, labels)
+        trainer = Trainer(build_model(config.model), images, config.train, 0, torch.device("cpu"))
         Recorder(config, trainer, data.test).resume()
         return trainer.step
 

@@ -42,7 +42,7 @@ def test_masks():
 
 
 def test_the_decoder_as_arrays(run):
-    net, z = fitting.layers(run), run.model.known(5)[0].numpy()
+    net, z = fitting.layers(run), run.model.training_codes(5)[0].numpy()
     hidden = np.maximum(z @ net["w1"] + net["b1"], 0)
     assert np.allclose(np.clip(hidden @ net["w2"] + net["b2"], 0, 1), run.decode(z).reshape(5, -1), atol=1e-5)
     assert np.array_equal(net["codes"][:5], z)
@@ -51,7 +51,7 @@ def test_the_decoder_as_arrays(run):
 @pytest.mark.skipif(NODE is None, reason="needs node (Debian: apt install nodejs)")
 def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
     x, draw = cached.test_digits()[0][:3], np.random.default_rng(0)
-    start = run.model.known(3)[0].numpy()
+    start = run.model.training_codes(3)[0].numpy()
     masks = [np.ones((1, 1, 28, 28), np.float32), (draw.random((1, 1, 28, 28)) < 0.5).astype(np.float32)]
     cases = [(x[i : i + 1], m, start[i : i + 1]) for i in range(3) for m in masks]
     model = run.config.model

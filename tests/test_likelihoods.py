@@ -10,7 +10,7 @@ import torch
 from aevae import losses
 from aevae.config import LIKELIHOODS, DataConfig, TrainConfig
 from aevae.models import build_model, family_class
-from aevae.models.base import BLACK
+from aevae.models.base import HALF_GREY_LEVEL
 from aevae.run_config import RunConfig
 from aevae.training.trainer import Trainer, TrainingData, fit
 
@@ -60,13 +60,13 @@ def test_training_begins_at_the_mean_picture(likelihood, network):
     """Whatever the code says at first, the decoder's output is about the mean; a wrong start would be grey."""
     model = make(likelihood, network=network)
     mean = torch.linspace(0, 1, 784).view(1, 28, 28)  # pixels that are always black, and always white, too
-    model.start_from(mean)
+    model.init_from_mean(mean)
     z = torch.zeros(1, 4)
     before = make(likelihood, network=network)
     moved = before.params(z) + model.decoder[-1].by
     assert torch.allclose(model.params(z), moved, atol=1e-4)
     at_start = model.mean(model.decoder[-1].by.unsqueeze(0))[0]
-    assert torch.allclose(at_start, mean.clamp(BLACK, 1 - BLACK), atol=1e-4)
+    assert torch.allclose(at_start, mean.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL), atol=1e-4)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)

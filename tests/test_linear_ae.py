@@ -115,7 +115,7 @@ def test_numbers_say_how_far_from_pca_of_the_training_set(digits):
     with torch.no_grad():
         model.code.weight.copy_(components), model.decoder[0].weight.copy_(components.T)
         model.code.bias.zero_(), model.decoder[0].bias.zero_()
-        model.start_from(mean.view(1, 28, 28))
+        model.init_from_mean(mean.view(1, 28, 28))
     near = linear.against_pca(model, x, train)
     assert far["above_pca"] > 5 and far["pca_angle"] > 30
     assert near["pca_sse"] == far["pca_sse"] == pytest.approx(exact, rel=1e-5)
@@ -143,7 +143,7 @@ def test_pca_in_blocks_is_pca(digits, monkeypatch):
 def test_every_likelihood_begins_at_the_mean_picture(likelihood):
     model = build_model(LinearAEConfig(latent_dim=3, likelihood=likelihood))
     mean = torch.rand(1, 28, 28)
-    model.start_from(mean)
+    model.init_from_mean(mean)
     assert torch.allclose(model.decode(torch.zeros(1, 3))[0], mean, atol=0.05)
     program(model)
 
@@ -179,7 +179,7 @@ def test_deep_learns_and_logistic_units_with_narrow_weights_do_not(digits):
     for unit, init in (("relu", "he"), ("logistic", "narrow")):
         config = DeepAEConfig(widths="200-100-50", unit=unit, init=init)
         fresh = build_model(config)
-        ratios[unit] = fresh.numbers(x[:200], torch.zeros(200), torch.Generator())["gradient_ratio"]
+        ratios[unit] = fresh.metrics(x[:200], torch.zeros(200), torch.Generator())["gradient_ratio"]
         model = trained(config, digits, epochs=4)
         with torch.no_grad():
             errors[unit] = float(losses.sse(x, model.decode(model.encode(x))).mean())

@@ -119,9 +119,9 @@ def test_a_reader_reads_what_is_there():
 
 def test_no_class_is_read_from_few_pictures_or_one_class():
     model = make()
-    assert "class_from_style" not in model.numbers(noise(20), torch.arange(20), rng())
-    assert "class_from_style" not in model.numbers(noise(120), torch.zeros(120), rng())
-    assert "class_from_style" in model.numbers(noise(120), torch.arange(120) % 2, rng())
+    assert "class_from_style" not in model.metrics(noise(20), torch.arange(20), rng())
+    assert "class_from_style" not in model.metrics(noise(120), torch.zeros(120), rng())
+    assert "class_from_style" in model.metrics(noise(120), torch.arange(120) % 2, rng())
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ def numbers(model, digits):
     x = digits[1].float() / 255
     with torch.no_grad():
         error = losses.sse(x, model.decode(model.encode(x))).mean()
-    return {"sse": float(error)} | model.numbers(x, torch.zeros(len(x)), torch.Generator())
+    return {"sse": float(error)} | model.metrics(x, torch.zeros(len(x)), torch.Generator())
 
 
 # -- L1 --------------------------------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def test_drawn_pixels_are_drawn_anew_at_each_step_by_each_its_own_noise():
         return Trainer(model, TrainingData(DIGITS, DIGITS[:20], resample=True), RECIPE, seed, CPU)
 
     one, index = drawn(0), torch.arange(len(DIGITS))
-    looks = torch.stack([one.pictures(index) for _ in range(200)])
+    looks = torch.stack([one.images(index) for _ in range(200)])
     assert set(looks.unique().tolist()) == {0.0, 1.0}
     grey = torch.tensor(DIGITS).float() / 255
     sure = (grey == 0) | (grey == 1)
@@ -174,14 +174,14 @@ def test_prepared_draws_are_those_of_each_generator():
         return torch.Generator().manual_seed(seed)
 
     x = torch.zeros(4, 2)
-    noted = noise.Noted(generator(9))
+    noted = noise.RecordingRng(generator(9))
     noise.normal((4, 2), noted, x), noise.uniform((3,), noted, x)
-    stacked = noise.prepare(noted.asked, [generator(0), generator(1)], x)
+    stacked = noise.predraw(noted.requests, [generator(0), generator(1)], x)
     for m in (0, 1):
         own = generator(m)
         assert torch.equal(stacked[0][m], torch.randn(4, 2, generator=own))
         assert torch.equal(stacked[1][m], torch.rand(3, generator=own))
-    handed = noise.Prepared([s[0] for s in stacked])
+    handed = noise.ReplayRng([s[0] for s in stacked])
     assert torch.equal(noise.normal((4, 2), handed, x), stacked[0][0])
 
 
@@ -323,9 +323,9 @@ def test_a_graph_takes_full_batches_and_falls_back_by_itself(monkeypatch, fails)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
 
     one = trainer()
-    alone = steps.Alone(one)
+    alone = steps.SingleStep(one)
     alone.optimizers[0].param_groups[0]["lr"] = torch.tensor(RECIPE.lr)
-    graphed = steps.Graphed(alone)
+    graphed = steps.CudaGraphStep(alone)
     recording, real = [False], alone.run
 
     def run(index, epoch, rate):
@@ -337,12 +337,12 @@ def test_a_graph_takes_full_batches_and_falls_back_by_itself(monkeypatch, fails)
 
     def captured():
         recording[0] = True
-        steps.Graphed._capture(graphed)
+        steps.CudaGraphStep._capture(graphed)
         recording[0] = False
 
     monkeypatch.setattr(alone, "run", run)
     monkeypatch.setattr(graphed, "_capture", captured)
-    monkeypatch.setattr("aevae.training.trainer.stepper", lambda trainers: graphed)
+    monkeypatch.setattr("aevae.training.trainer.make_step_fn", lambda trainers: graphed)
     one.fit()
     assert near(weights(one), weights(plain))
     assert one.history[-1]["test"] == pytest.approx(plain.history[-1]["test"], rel=1e-5)
@@ -360,10 +360,10 @@ def test_graphs_on_a_real_gpu():
     graphed.fit()
     assert graphed.launch == "graph"
     eager = Trainer(build_model(config, 0), TrainingData(DIGITS, DIGITS[:20]), recipe, 0, device)
-    take = steps.Alone(eager)
+    step_fn = steps.SingleStep(eager)
     for _ in range(eager.steps):
         if eager.step % eager.steps_per_epoch == 0:
             order = eager.order()[None]
         i = eager.step % eager.steps_per_epoch
-        take(order[:, i * 32 : (i + 1) * 32])
+        step_fn(order[:, i * 32 : (i + 1) * 32])
     assert torch.allclose(weights(graphed), weights(eager), atol=1e-3)

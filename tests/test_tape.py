@@ -36,7 +36,7 @@ def test_played_back_is_as_written(family, count, monkeypatch):
     """Weights, moments and the noise generator at the end, one alone and two side by side."""
     played = trainers(family, count)
     fit(played)
-    monkeypatch.setattr(steps, "Recorded", lambda work: work.gradients)
+    monkeypatch.setattr(steps, "TapeStep", lambda work: work.gradients)
     written = trainers(family, count)
     fit(written)
     assert {t.launch for t in played} == {"recorded"} and {t.launch for t in written} == {"eager"}
@@ -71,7 +71,7 @@ def spoilt(change):
 def test_what_a_tape_cannot_hold_goes_on_as_written(change, reason, monkeypatch):
     tried = spoilt(change)
     assert tried.fit() and tried.launch.startswith(reason)
-    monkeypatch.setattr(steps, "Recorded", lambda work: work.gradients)
+    monkeypatch.setattr(steps, "TapeStep", lambda work: work.gradients)
     written = spoilt(change)
     written.fit()
     if "played" not in reason:  # which called the loss once more than there are steps
@@ -140,9 +140,9 @@ def test_memory_is_used_again_and_results_are_not_written_over():
         return y, z, x * y
 
     tape = Tape(work)
-    tensors = [value for _, args, kwargs in tape.lines for value in (*args, *kwargs.values())]
+    tensors = [value for _, args, kwargs in tape.ops for value in (*args, *kwargs.values())]
     places = {value.data_ptr() for value in tensors if isinstance(value, torch.Tensor)}
-    assert len(places) <= 8 < len(tape.lines)
+    assert len(places) <= 8 < len(tape.ops)
     x.uniform_(-1, 1)
     tape.play()
     assert all(torch.equal(a, b) for a, b in zip(tape.results, work(), strict=True))
@@ -158,7 +158,7 @@ def test_what_stays_the_same_is_done_once():
         return weight * x, counted, weight.cumsum(0), torch.rand(4, generator=noise)
 
     tape = Tape(work)
-    names = [getattr(function, "__name__", str(function)) for function, _, _ in tape.lines]
+    names = [getattr(function, "__name__", str(function)) for function, _, _ in tape.ops]
     assert not {"full_like", "div", "cumsum"} & set(names) and {"add_", "mul", "rand"} <= set(names)
     x.uniform_()
     again = noise.get_state()

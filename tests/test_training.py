@@ -146,7 +146,7 @@ def test_epoch_time_is_steps_and_not_waiting():
     assert t.history[-1]["seconds"] < 0.6
     told = [e for e in events if isinstance(e, StepDone)]
     assert (told[0].step, told[0].epoch, told[-1].epoch) == (1, 1, 1)
-    assert t.news() == StepDone(3, 3, 1, {}, 0.0)
+    assert t.progress() == StepDone(3, 3, 1, {}, 0.0)
 
 
 # -- the film --------------------------------------------------------------------------------------------------------

@@ -90,8 +90,8 @@ def batch_means():
     book = Quantiser(VQVAEConfig(codes=5, code_dim=2, decay=0.0, restart=False), cells=400).double()
     z_e = randn(1, 2, 20, 20)
     indices = book.codebook.indices(z_e)
-    book.note(z_e, indices, None)
-    book.learn()
+    book.collect(z_e, indices, None)
+    book.ema_update()
     cells, chose = z_e[0].flatten(1).T, indices.flatten()
     means = torch.stack([cells[chose == k].mean(0) for k in range(5)])
     return (book.codebook.vectors - means).abs().max()
@@ -104,8 +104,8 @@ def memory():
     for t in range(5):
         z_e = randn(2, 2, 10, 10, seed=t)
         indices = book.codebook.indices(z_e)
-        book.note(z_e, indices, None)
-        book.learn()
+        book.collect(z_e, indices, None)
+        book.ema_update()
         one_hot = torch.nn.functional.one_hot(indices.flatten(), 4).double()
         use = 0.9 * use + 0.1 * one_hot.sum(0) / 2
         sums = 0.9 * sums + 0.1 * one_hot.T @ z_e.movedim(1, -1).reshape(-1, 2) / 2
@@ -183,7 +183,7 @@ def uniform_prior():
     vq = model().requires_grad_(False)
     vq.priors[0].head[-1].weight.zero_()
     vq.priors[0].head[-1].bias.zero_()
-    return abs(vq.numbers(pictures(), torch.zeros(4), rng())["prior_bits"] - 49 * math.log2(12))
+    return abs(vq.metrics(pictures(), torch.zeros(4), rng())["prior_bits"] - 49 * math.log2(12))
 
 
 @check("two levels: log p(k) = log p(top) + log p(bottom | top), and the bottom's part depends on the top", 1e-9)

@@ -18,7 +18,7 @@ from aevae.training.optimizers import optimizers
 def make(family: str = "auto_decoder", pictures: int = 12, **options) -> Model:
     """A small model with a table of codes."""
     model = build_model(family_class(family).Config(**{"latent_dim": 4, "hidden": 16, **options}), seed=3)
-    model.begin(pictures)
+    model.setup(pictures)
     return model
 
 
@@ -40,7 +40,7 @@ def train(model: Model, x: Tensor, steps: int, batch: int = 0, lr: float = 0.02)
         model.loss(x[index], generator=rng(step), index=index).total.backward()
         for optimizer in made.values():
             optimizer.param_groups[0]["lr"] = lr * optimizer.scale * (1 - step / steps)
-            optimizer.advance()
+            optimizer.step_fused()
         model.after_step()
     return made
 
@@ -54,10 +54,10 @@ def columns(count: int = 3) -> Tensor:
 def eckart_young():
     x = randn(20, 3, seed=1) @ columns().T * 3 + 0.02 * randn(20, 784, seed=2)
     model = linear("auto_decoder", 0.1 * randn(784, 2, seed=4), ball=False, code_rate=5.0)
-    model.begin(len(x))
+    model.setup(len(x))
     train(model, x.view(-1, 1, 28, 28), 150)
     bound = torch.linalg.svdvals(x)[2:].square().sum()
-    x_hat = model.params(model.known(len(x))[0]).flatten(1)
+    x_hat = model.params(model.training_codes(len(x))[0]).flatten(1)
     return ((x - x_hat).square().sum() / bound - 1).abs().detach()
 
 
@@ -117,7 +117,7 @@ def only_the_batch():
     for batch in (torch.arange(6), torch.arange(3)):
         model.loss(x[batch], index=batch).total.backward()
         for optimizer in made.values():
-            optimizer.advance()
+            optimizer.step_fused()
         model.after_step()
         slots = made["rows"].state[model.codes.weight]
         middle = [v[3:6].clone() for v in (model.codes.weight.detach(), slots["exp_avg"], slots["exp_avg_sq"])]
@@ -152,13 +152,13 @@ def amortisation():
 def frozen():
     model, x = make(fit_steps=5), digits(12)
     train(model, x, 3)
-    before, pictures = {k: v.clone() for k, v in model.state_dict().items()}, model.decode(model.known(12)[0])
+    before, pictures = {k: v.clone() for k, v in model.state_dict().items()}, model.decode(model.training_codes(12)[0])
     model.add(digits(16)[12:])
     after = model.state_dict()
     grown = after["codes.weight"].shape[0] == 16
     after["codes.weight"] = after["codes.weight"][:12]
     changes = [(after[k] - v).abs().max() for k, v in before.items()]
-    changes.append((model.decode(model.known(12)[0]) - pictures).abs().max())
+    changes.append((model.decode(model.training_codes(12)[0]) - pictures).abs().max())
     return max(changes).detach() if grown else math.inf
 
 
@@ -173,7 +173,7 @@ def covered():
 @check("draws of the auto-decoder have mean and covariance of the learnt codes", 1e-4)
 def gaussian_fit():
     model = make(pictures=200).double()
-    mu = model.known(200)[0]
-    mean, factor = model.prior(mu.new_zeros(1, 4)), model.prior(torch.eye(4).double())
+    mu = model.training_codes(200)[0]
+    mean, factor = model.sample_prior(mu.new_zeros(1, 4)), model.sample_prior(torch.eye(4).double())
     covariance = (factor - mean).T @ (factor - mean)
     return max((mean - mu.mean(0)).abs().max(), (covariance - mu.T.cov()).abs().max())

@@ -33,7 +33,7 @@ def at_optimum(x: torch.Tensor, d: int = D):
         model.code.weight.copy_(torch.linalg.inv(q) @ components)
         model.decoder[0].weight.copy_(components.T @ q)
         model.code.bias.zero_(), model.decoder[0].bias.zero_()
-    model.start_from(mean.view(1, 28, 28))
+    model.init_from_mean(mean.view(1, 28, 28))
     return model
 
 

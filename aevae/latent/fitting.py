@@ -36,7 +36,7 @@ def layers(run) -> dict[str, np.ndarray]:
         "b1": first.bias,
         "w2": second.weight.T,
         "b2": second.bias + shift.by.flatten(),
-        "codes": run.model.known(min(NEAR, len(run.model.codes.weight)))[0],
+        "codes": run.model.training_codes(min(NEAR, len(run.model.codes.weight)))[0],
     }
     return {name: array.detach().cpu().numpy().astype(np.float32) for name, array in arrays.items()}
 

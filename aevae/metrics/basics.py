@@ -20,7 +20,7 @@ def measure(model, x, labels, samples: int = 1, seed: int = 0) -> Values:
     from aevae.metrics import evidence
 
     values = evidence.evidence(model, x, torch.Generator(x.device).manual_seed(seed), samples, labels)
-    values |= model.numbers(x, labels, torch.Generator(x.device).manual_seed(seed))
+    values |= model.metrics(x, labels, torch.Generator(x.device).manual_seed(seed))
     return values | (_decoded(model, x) if model.input == "image" else {})
 
 

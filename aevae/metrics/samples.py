@@ -92,7 +92,7 @@ def samples(run, data: Sample, seed: int) -> Values:
             for j in range(0, SAMPLES, BLOCK):
                 data.beat((i + j / SAMPLES) / REPEATS)
                 noise = torch.randn(BLOCK, run.latent_dim, generator=generator, device=generator.device)
-                parts.append(run.model.decode(run.model.prior(noise)).cpu())
+                parts.append(run.model.decode(run.model.sample_prior(noise)).cpu())
         pictures = torch.cat(parts)
         if not bool(torch.isfinite(pictures).all()):
             return {"frechet_distance": math.nan}

@@ -17,7 +17,7 @@ from torch import Generator, Tensor, nn
 
 from aevae.config import ModelConfig, likelihoods, option
 from aevae.models import blocks
-from aevae.models.base import BLACK, Model
+from aevae.models.base import HALF_GREY_LEVEL, Model
 from aevae.outputs import Loss
 
 MOST_STARTS = 1000  # learnt codes whose pictures are compared with a new one
@@ -77,9 +77,9 @@ class AutoDecoder(Model):
     objective = "-log p(x_i | g(z_i)), each z_i learnt"
     paper = "Bojanowski et al. 2018"
     has_encoder = False
-    wants = ("index",)
+    extra_inputs = ("index",)
     batched = False
-    test_pictures = 100
+    max_test_images = 100
     units: ClassVar[dict[str, str]] = {"code_norm": "mean length of the codes", "at_edge": "share of the codes"}
     per_dim = 1  # numbers learnt for each number of the code
     fit_rate = 0.1  # first learning rate of a search for a code
@@ -90,9 +90,9 @@ class AutoDecoder(Model):
         self.codes = Codes(self.per_dim * self.config.latent_dim)
         self.decoder = blocks.decoder(self.config)
 
-    def start_from(self, mean: Tensor) -> None:
+    def init_from_mean(self, mean: Tensor) -> None:
         """Begin at the mean picture (1, 28, 28) of the training set: decoder output about it."""
-        self.decoder[-1].start(self.params_of(mean.clamp(BLACK, 1 - BLACK)))
+        self.decoder[-1].set_offset(self.params_of(mean.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL)))
 
     # -- the table --
 
@@ -104,8 +104,8 @@ class AutoDecoder(Model):
         """Codes (N, D) out of N(0, 1) numbers, where nothing is learnt yet."""
         return noise / math.sqrt(self.config.latent_dim)
 
-    def begin(self, pictures: int) -> None:
-        self.codes.fill(self.first(pictures, torch.Generator().manual_seed(self.seed)).to(self.codes.weight))
+    def setup(self, num_train: int) -> None:
+        self.codes.fill(self.first(num_train, torch.Generator().manual_seed(self.seed)).to(self.codes.weight))
 
     def parameter_groups(self) -> list[dict]:
         """The decoder; and the codes, faster, of which only those of the batch move."""
@@ -130,11 +130,11 @@ class AutoDecoder(Model):
         """Mean (N, D) and log variance (N, D), or None, of rows of the table (N, width)."""
         return rows, None
 
-    def known(self, count: int) -> tuple[Tensor, Tensor | None]:
+    def training_codes(self, count: int) -> tuple[Tensor, Tensor | None]:
         """Of the first `count` training pictures, which are repeated where they are fewer."""
         return self.split(self.codes.weight.detach()[torch.arange(count) % len(self.codes.weight)])
 
-    def prior(self, noise: Tensor) -> Tensor:
+    def sample_prior(self, noise: Tensor) -> Tensor:
         """Draws (B, D) of a Gaussian of full covariance that is fitted to the learnt codes (the paper, section 3.2)."""
         mu = self.split(self.codes.weight.detach())[0]
         if len(mu) < 2:
@@ -225,9 +225,9 @@ class AutoDecoder(Model):
         each |= {"code": self.config.l2 * size} if each and self.config.l2 else {}
         return Loss(recon + code, terms, self.per_image(**each))
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         """Of the learnt codes: their mean length, and the share that lies at the edge of the ball."""
-        norms = self.known(len(self.codes.weight))[0].norm(dim=1)
+        norms = self.training_codes(len(self.codes.weight))[0].norm(dim=1)
         values = {"code_norm": float(norms.mean())}
         return values | ({"at_edge": float((norms > EDGE).float().mean())} if self.config.ball else {})
 

@@ -64,7 +64,7 @@ class ContractiveAutoencoder(Autoencoder):
     title = "Contractive autoencoder"
     objective = "-log p(x | g(f(x))) + lam ||df/dx||^2"
     paper = "Rifai et al. 2011"
-    knobs = ("lam",)
+    batchable_hparams = ("lam",)
     units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over pictures"}
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
@@ -105,7 +105,7 @@ class ContractiveAutoencoder(Autoencoder):
         return by_products([*self.encoder, self.code], x, generator)
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         return {"jacobian": float(self.code_and_norm(x[:LOOKED_AT], generator)[1].mean())}
 
 
@@ -135,7 +135,7 @@ def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | N
 def transposed(layer: nn.Module, x: Tensor, v: Tensor) -> Tensor:
     """v^T J of one layer at x. Raises TypeError for a layer that it does not know."""
     match layer:
-        case blocks.Shift():
+        case blocks.FixedOffset():
             return v
         case nn.Flatten():
             return v.reshape(x.shape)

@@ -4,7 +4,7 @@ Hinton & Salakhutdinov 2006, Science 313:504, with linear codes. Differs from th
 
 The paper had logistic units and needed a stack of restricted Boltzmann machines to begin from, trained layer by layer.
 That stack is left out: with rectified units and He's starting weights (He et al. 2015, arXiv:1502.01852) the gradient
-reaches the first layer from the start, and `numbers` says so (`gradient_ratio`). What the stack was needed for can be
+reaches the first layer from the start, and `metrics` says so (`gradient_ratio`). What the stack was needed for can be
 seen: `unit` logistic with `init` narrow stays near the mean picture.
 """
 
@@ -75,9 +75,9 @@ class DeepAutoencoder(Autoencoder):
 
     def build(self) -> None:
         unit, widths = UNITS[self.config.unit], self.config.layers
-        self.encoder = blocks.flat_encoder(*blocks.stack(widths[:-1], unit), unit())
+        self.encoder = blocks.flat_encoder(*blocks.mlp(widths[:-1], unit), unit())
         self.build_code(widths[-2])
-        self.decoder = blocks.flat_decoder(*blocks.stack(widths[::-1], unit))
+        self.decoder = blocks.flat_decoder(*blocks.mlp(widths[::-1], unit))
         layers = self.linear_layers()
         for layer in layers:
             self._start(layer, linear=layer in (self.code, layers[-1]))
@@ -102,6 +102,6 @@ class DeepAutoencoder(Autoencoder):
             slopes = torch.autograd.grad(own.loss(x.clone()).total, [layer.weight for layer in own.linear_layers()])
         return [float(slope.square().mean().sqrt()) for slope in slopes]
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         first, *_, last = self.gradients(x[:1000])
         return {"gradient_ratio": first / max(last, 1e-30)}

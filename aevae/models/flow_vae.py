@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from aevae import losses
 from aevae.config import option
-from aevae.models.blocks import CONV_FEATURES, PIXELS, Shift, batches, decoder
+from aevae.models.blocks import CONV_FEATURES, PIXELS, FixedOffset, batches, decoder
 from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss, Output
@@ -77,7 +77,7 @@ class FlowVAE(VAE):
     has_objective_per_image = False  # the mean roughness of the flows is added
 
     @property
-    def wants(self) -> tuple[str, ...]:
+    def extra_inputs(self) -> tuple[str, ...]:
         return ("labels",) if self.config.pairs == "class" else ()
 
     def build(self) -> None:
@@ -85,9 +85,9 @@ class FlowVAE(VAE):
         self.build_code(width)
         self.decoder = decoder(self.config)
 
-    def start_from(self, mean: Tensor) -> None:
+    def init_from_mean(self, mean: Tensor) -> None:
         """Begin at the mean picture of the input; the flow begins near 0, whatever the pictures are."""
-        self.encoder[0].start(-mean)
+        self.encoder[0].set_offset(-mean)
 
     def pair(self, x: Tensor, generator: Generator | None = None, labels: Tensor | None = None) -> Tensor:
         """Sources x (B, 1, 28, 28) and their targets, (B, 2, 28, 28). Where no classes are known, targets are warps.
@@ -148,7 +148,7 @@ class FlowVAE(VAE):
         """Pictures x (B, 1, 28, 28) changed by `amount` times a direction (D,) of codes; 0 leaves them nearly so."""
         return self.decode(self.encode(x.expand(-1, 2, -1, -1)) + amount * direction, x)
 
-    def sheet(self, x: Tensor) -> Tensor:
+    def preview_rows(self, x: Tensor) -> Tensor:
         """Sources, targets, warped sources, the flow drawn as a grid; then edits by EDITS: (12, N, 28, 28)."""
         pair = self.pair(x, torch.Generator(x.device).manual_seed(0))
         z = self.encode(pair)
@@ -158,13 +158,13 @@ class FlowVAE(VAE):
         return torch.stack(rows).squeeze(2)
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         """How near warping comes to the targets of x (N, 1, 28, 28), and how much of their edges is kept."""
         pair = self.pair(x, generator, labels)
         source, target = pair.split(1, dim=1)
         warped = torch.cat([self.decode(self.encode(part), part[:, :1]) for part in batches(pair)])
         energy = roughness(target).mean()
-        return super().numbers(pair, labels, generator) | {
+        return super().metrics(pair, labels, generator) | {
             "identity_sse": float(losses.sse(target, source).mean()),
             "warp_sse": float(losses.sse(target, warped).mean()),
             "edges": float(roughness(warped).mean() / energy),
@@ -175,9 +175,9 @@ class FlowVAE(VAE):
 def pair_encoder(network: str, hidden: int) -> tuple[nn.Module, int]:
     """(x_s, x_t) (B, 2, 28, 28) -> h (B, width), like `blocks.encoder` with two maps. The net, its width."""
     if network == "mlp":
-        return nn.Sequential(Shift(), nn.Flatten(), nn.Linear(2 * PIXELS, hidden), nn.ReLU()), hidden
+        return nn.Sequential(FixedOffset(), nn.Flatten(), nn.Linear(2 * PIXELS, hidden), nn.ReLU()), hidden
     net = nn.Sequential(
-        Shift(),
+        FixedOffset(),
         nn.Conv2d(2, 32, 4, 2, 1),  # (B, 32, 14, 14)
         nn.ReLU(),
         nn.Conv2d(32, 64, 4, 2, 1),  # (B, 64, 7, 7)

@@ -36,7 +36,7 @@ class IWAE(VAE):
     title = "IWAE"
     objective = "-log (1/K) sum_k p(x, z_k) / q(z_k|x)"
     paper = "Burda et al. 2016"
-    knobs = ("prior_std",)
+    batchable_hparams = ("prior_std",)
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         mu, logvar = self.posterior(x)

@@ -77,7 +77,7 @@ class KSparseAutoencoder(LinearAutoencoder):
         config = self.config
         return config.most - (config.most - config.k) * warmup(epoch, config.anneal_epochs)
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         return usage(self, x)
 
 

@@ -61,7 +61,7 @@ class MLVAE(VAE):
     title = "ML-VAE"
     objective = "-log p(x|c, s) + KL(q(s|x) || N(0, I)) + KL(q(c|group) || N(0, I)) / |group|"
     paper = "Bouchacourt et al. 2018"
-    wants = ("labels",)
+    extra_inputs = ("labels",)
     batched = False
     units: ClassVar[dict[str, str]] = VAE.units | {
         "class_from_content": "share of test pictures",
@@ -131,8 +131,8 @@ class MLVAE(VAE):
         return each
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        values = super().numbers(x, labels, generator)
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        values = super().metrics(x, labels, generator)
         if len(x) < ENOUGH or len(labels.unique()) < 2:
             return values
         content, style = self.parts(torch.cat([self.encode(part) for part in batches(x)]))

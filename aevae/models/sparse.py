@@ -41,7 +41,7 @@ class SparseAutoencoder(LinearAutoencoder):
     title = "Sparse autoencoder (L1)"
     objective = "-log p(x | g(h)) + lam sum |h|"
     paper = "Olshausen & Field 1996"
-    knobs = ("lam",)
+    batchable_hparams = ("lam",)
     units: ClassVar[dict[str, str]] = {
         "units_on": "units / image that are not 0",
         "zeros": "% of the code that is 0",
@@ -69,7 +69,7 @@ class SparseAutoencoder(LinearAutoencoder):
         each = {} if self.training else {"recon": nll, "l1": self.lam * size, "objective": nll + self.lam * size}
         return Loss(recon + l1, {"recon": recon.detach(), "l1": l1.detach()}, self.per_image(**each))
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         return usage(self, x)
 
 

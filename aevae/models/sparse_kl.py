@@ -46,7 +46,7 @@ class KLSparseAutoencoder(LinearAutoencoder):
     title = "Sparse autoencoder (KL)"
     objective = "-log p(x | g(h)) + beta sum KL(rho || mean h)"
     paper = "Ng 2011"
-    knobs = ("rho", "beta")
+    batchable_hparams = ("rho", "beta")
     units: ClassVar[dict[str, str]] = {
         "mean_activation": "mean of h",
         "units_on": "units / image above 0.5",
@@ -68,7 +68,7 @@ class KLSparseAutoencoder(LinearAutoencoder):
         return Loss(recon + sparsity, terms, self.per_image(recon=nll))
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         h = torch.cat([self.encode(part) for part in batches(x)])  # (N, D)
         on = h > ON
         return {

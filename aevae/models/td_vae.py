@@ -19,8 +19,8 @@ from torch import Generator, Tensor, nn
 
 from aevae import losses
 from aevae.config import ModelConfig, option
-from aevae.models.base import BLACK, Model
-from aevae.models.blocks import PIXELS, SHAPE, Shift, batches
+from aevae.models.base import HALF_GREY_LEVEL, Model
+from aevae.models.blocks import PIXELS, SHAPE, FixedOffset, batches
 from aevae.models.vae import bounded
 from aevae.noise import normal, uniform
 from aevae.outputs import Loss, Output
@@ -153,7 +153,7 @@ class TDVAE(Model):
 
     def build(self) -> None:
         c = self.config
-        self.encoder = nn.Sequential(Shift(), nn.Flatten(), nn.Linear(PIXELS, c.hidden), nn.ReLU())
+        self.encoder = nn.Sequential(FixedOffset(), nn.Flatten(), nn.Linear(PIXELS, c.hidden), nn.ReLU())
         self.memory = nn.LSTM(c.hidden, c.belief_dim, batch_first=True)
         self.belief = Layered(c.belief_dim, c.block, c.latent_dim)
         self.smoothing = Moved(c.latent_dim + 2 * c.belief_dim, c.block, c.latent_dim)
@@ -165,14 +165,14 @@ class TDVAE(Model):
             nn.ReLU(),
             nn.Linear(c.hidden, PIXELS),
             nn.Unflatten(1, SHAPE),
-            Shift(),
+            FixedOffset(),
         )
 
-    def start_from(self, mean: Tensor) -> None:
+    def init_from_mean(self, mean: Tensor) -> None:
         """Begin at the mean frame of the training sequences' mean (T, 1, 28, 28)."""
         frame = mean.mean(0)
-        self.encoder[0].start(-frame)
-        self.decoder[-1].start(frame.clamp(BLACK, 1 - BLACK).logit())
+        self.encoder[0].set_offset(-frame)
+        self.decoder[-1].set_offset(frame.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL).logit())
 
     def beliefs(self, x: Tensor) -> Tensor:
         """b_t (B, T, belief_dim) after each frame of x (B, T, 1, 28, 28): of the frames up to it and no later one."""
@@ -257,7 +257,7 @@ class TDVAE(Model):
         t1 = (share[:, 0] * (length - longest)).long()
         return row, t1, 1 + (share[:, 1] * longest).long()
 
-    def sheet(self, x: Tensor) -> Tensor:
+    def preview_rows(self, x: Tensor) -> Tensor:
         """Seven rows of frames (T columns) for each of the first two sequences of x (N, T, 1, 28, 28).
 
         The truth; what is believed after each frame; what was foretold max_jump frames earlier, at one go (the first
@@ -277,7 +277,7 @@ class TDVAE(Model):
         return torch.stack(rows).squeeze(2)
 
     @torch.inference_mode()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         """How well sequences x (N, T, 1, 28, 28) are foretold, max_jump frames after the last one seen, at one go.
 
         near_k: share of futures, every state its mean, within a pixel of where the digit is, k frames seen; drawn_k:

@@ -68,8 +68,8 @@ class VariationalAutoDecoder(AutoDecoder):
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         return rows.chunk(2, 1)
 
-    def prior(self, noise: Tensor) -> Tensor:
-        return Model.prior(self, noise)
+    def sample_prior(self, noise: Tensor) -> Tensor:
+        return Model.sample_prior(self, noise)
 
     def noise(self, steps: int, like: Tensor) -> list[Tensor]:
         """Of each step one draw (1, D), the same for all pictures: what is found for one depends on no other."""

@@ -22,7 +22,7 @@ from torch import Generator, Tensor, nn
 
 from aevae.config import ModelConfig, option
 from aevae.models.base import Model
-from aevae.models.blocks import Codebook, Shift, UpConv, batches
+from aevae.models.blocks import Codebook, FixedOffset, UpConv, batches
 from aevae.models.pixel_cnn import PixelCNN
 from aevae.noise import uniform
 from aevae.outputs import Loss
@@ -64,7 +64,7 @@ class VQVAEConfig(ModelConfig):
 
 
 class Quantiser(nn.Module):
-    """A codebook that learns: `note` what a training batch was, and `learn` from it after the step."""
+    """A codebook that learns: `collect` a training batch, then `ema_update` after the step."""
 
     def __init__(self, config: VQVAEConfig, cells: int):
         super().__init__()
@@ -76,23 +76,23 @@ class Quantiser(nn.Module):
         self.moving = config.codebook == "ema"
         if self.moving:
             self.register_buffer("sums", self.codebook.vectors * use[:, None])  # of their z_e, likewise
-        self.noted: tuple | None = None
+        self.collected: tuple | None = None
 
     def forward(self, z_e: Tensor) -> Tensor:
         return self.codebook(z_e)
 
-    def note(self, z_e: Tensor, indices: Tensor, generator: Generator | None) -> None:
-        """Keep what `learn` needs of a batch z_e (B, D, h, w), indices (B, h, w)."""
+    def collect(self, z_e: Tensor, indices: Tensor, generator: Generator | None) -> None:
+        """Keep what `ema_update` needs of a batch z_e (B, D, h, w), indices (B, h, w)."""
         flat = z_e.detach().to(self.use.dtype).movedim(1, -1).flatten(0, -2)  # (cells, D)
         draws = uniform(self.use.shape, generator, flat) if self.restart and generator is not None else None
-        self.noted = flat, indices.flatten(), len(z_e), draws
+        self.collected = flat, indices.flatten(), len(z_e), draws
 
     @torch.no_grad()
-    def learn(self) -> None:
+    def ema_update(self) -> None:
         """Follow the batch that was noted, once; nothing where none was."""
-        if self.noted is None:
+        if self.collected is None:
             return
-        (z_e, indices, pictures, draws), self.noted = self.noted, None
+        (z_e, indices, pictures, draws), self.collected = self.collected, None
         vectors = self.codebook.vectors
         chose = (indices[:, None] == torch.arange(len(vectors), device=indices.device)).to(z_e.dtype)  # (cells, K)
         self.use.lerp_(chose.sum(0) / pictures, 1 - self.decay)
@@ -159,7 +159,7 @@ class VQVAE(Model):
     generative = True
     latent = "discrete"
     batched = False  # a step changes codebook and moving averages, too
-    names: ClassVar[tuple[str, ...]] = ("",)  # of the levels: ends of the names in `numbers`
+    names: ClassVar[tuple[str, ...]] = ("",)  # of the levels: ends of the names in `metrics`
     units: ClassVar[dict[str, str]] = {
         "perplexity": "vectors",
         "codes_used": "vectors",
@@ -173,10 +173,10 @@ class VQVAE(Model):
         self.priors = nn.ModuleList(PixelCNN(side, *shape) for side in self.config.sides)
 
     def build_networks(self) -> None:
-        """Make what `maps` and `paint` need."""
+        """Make what `maps` and `decode_vectors` need."""
         size = self.config.code_dim
         self.encoder = nn.Sequential(
-            Shift(),
+            FixedOffset(),
             nn.Conv2d(1, 32, 4, 2, 1),  # (B, 32, 14, 14)
             nn.ReLU(),
             nn.Conv2d(32, 64, 4, 2, 1),  # (B, 64, 7, 7)
@@ -189,7 +189,7 @@ class VQVAE(Model):
             UpConv(64, 32),  # (B, 32, 14, 14)
             nn.ReLU(),
             UpConv(32, self.config.maps),  # (B, maps, 28, 28)
-            Shift(self.config.maps),
+            FixedOffset(self.config.maps),
         )
 
     # -- pictures and maps of vectors
@@ -198,11 +198,11 @@ class VQVAE(Model):
         """Maps z_q (B, D, side, side) of x, a level each, as `quantise(level, z_e)` makes them of the encoder's."""
         return [quantise(0, self.encoder(x))]
 
-    def paint(self, maps: Sequence[Tensor]) -> Tensor:
+    def decode_vectors(self, maps: Sequence[Tensor]) -> Tensor:
         """Natural parameters of p(x|z_q), (B, maps, 28, 28), of the levels' maps."""
         return self.decoder(maps[0])
 
-    def told(self, above: Sequence[Tensor]) -> Tensor | None:
+    def prior_context(self, above: Sequence[Tensor]) -> Tensor | None:
         """What the prior of a level knows of the numbers (B, side, side) of the levels above it."""
         return None
 
@@ -213,7 +213,7 @@ class VQVAE(Model):
 
     def params(self, z: Tensor) -> Tensor:
         """Natural parameters of p(x|z), (B, maps, 28, 28), of z (B, D): of the vectors nearest to it."""
-        return self.paint([quantiser(m) for quantiser, m in zip(self.quantisers, self.split(z), strict=True)])
+        return self.decode_vectors([quantiser(m) for quantiser, m in zip(self.quantisers, self.split(z), strict=True)])
 
     def split(self, z: Tensor) -> list[Tensor]:
         """The levels' maps (B, D, side, side) in z."""
@@ -227,10 +227,10 @@ class VQVAE(Model):
     def indices(self, x: Tensor) -> list[Tensor]:
         """Numbers of the vectors of x (B, 1, 28, 28): a map (B, side, side) int64 of each level."""
         found: list[Tensor] = []
-        self.maps(x, lambda level, z_e: self.look(level, z_e, found))
+        self.maps(x, lambda level, z_e: self.quantize_with_indices(level, z_e, found))
         return found
 
-    def look(self, level: int, z_e: Tensor, found: list[Tensor]) -> Tensor:
+    def quantize_with_indices(self, level: int, z_e: Tensor, found: list[Tensor]) -> Tensor:
         """The nearest vectors of z_e; their numbers are added to `found`."""
         codebook = self.quantisers[level].codebook
         with torch.autocast(z_e.device.type, enabled=False):  # near vectors must not become equal
@@ -250,10 +250,10 @@ class VQVAE(Model):
         pairs: list[tuple[Tensor, Tensor]] = []  # z_e, z_q
 
         def quantise(level: int, z_e: Tensor) -> Tensor:
-            pairs.append((z_e, self.look(level, z_e, indices)))
+            pairs.append((z_e, self.quantize_with_indices(level, z_e, indices)))
             return straight_through(*pairs[-1])
 
-        nll = self.nll(x, self.paint(self.maps(x, quantise)))  # (B,), as the next two
+        nll = self.nll(x, self.decode_vectors(self.maps(x, quantise)))  # (B,), as the next two
         recon = nll.mean()
         distance = sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs)
         commit = distance.mean()
@@ -266,7 +266,7 @@ class VQVAE(Model):
             total = total + terms["codebook"]
         if self.training:
             for quantiser, (z_e, _), k in zip(self.quantisers, pairs, indices, strict=True):
-                quantiser.note(z_e, k, generator)
+                quantiser.collect(z_e, k, generator)
         each = {}
         if not self.training:  # in value the distance of the codebook is that of the encoder
             each = {"recon": nll, "commit": distance, "prior": code_nll, "elbo": -(nll + code_nll)}
@@ -276,13 +276,13 @@ class VQVAE(Model):
 
     def after_step(self) -> None:
         for quantiser in self.quantisers:
-            quantiser.learn()
+            quantiser.ema_update()
 
     # -- the prior
 
     def prior_nll(self, indices: Sequence[Tensor]) -> list[Tensor]:
         """-log p of each level's map given those above, (B,) each, in nats; their sum is -log p(k)."""
-        return [prior.nll(indices[i], self.told(indices[:i])) for i, prior in enumerate(self.priors)]
+        return [prior.nll(indices[i], self.prior_context(indices[:i])) for i, prior in enumerate(self.priors)]
 
     @torch.no_grad()
     def prior_indices(self, noise: Tensor) -> list[Tensor]:
@@ -292,16 +292,16 @@ class VQVAE(Model):
         for side, prior in zip(self.config.sides, self.priors, strict=True):
             end = start + side * side
             u = torch.special.ndtr(noise[:, start:end]).unflatten(1, (side, side))
-            drawn.append(prior.draw(u, self.told(drawn)))
+            drawn.append(prior.draw(u, self.prior_context(drawn)))
             start = end
         return drawn
 
-    def prior(self, noise: Tensor) -> Tensor:
+    def sample_prior(self, noise: Tensor) -> Tensor:
         """Codes z (B, D) drawn from the PixelCNN out of N(0, 1) numbers (B, D), of which each cell takes one."""
         return self.codes_of(self.prior_indices(noise))
 
     @torch.inference_mode()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         """Use of each level's codebook over all of x, and what its map costs under the prior."""
         counts = torch.zeros(self.levels, self.config.codes, device=x.device)
         nats = torch.zeros(self.levels, device=x.device)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from aevae.config import option
-from aevae.models.blocks import Shift, UpConv
+from aevae.models.blocks import FixedOffset, UpConv
 from aevae.models.pixel_cnn import EMBEDDED
 from aevae.models.vq_vae import VQVAE, VQVAEConfig
 
@@ -36,7 +36,7 @@ class VQVAE2Config(VQVAEConfig):
     prior_layers: int = option(2, "gated layers of each PixelCNN after its first", min=0, max=12)
 
 
-class Told(nn.Module):
+class PriorContext(nn.Module):
     """The top map of numbers (B, 7, 7) as a condition of the bottom's prior (B, features, 14, 14)."""
 
     def __init__(self, codes: int, features: int):
@@ -62,7 +62,7 @@ class VQVAE2(VQVAE):
     def build_networks(self) -> None:
         size = self.config.code_dim
         self.encoder = nn.Sequential(
-            Shift(),
+            FixedOffset(),
             nn.Conv2d(1, 32, 4, 2, 1),  # (B, 32, 14, 14)
             nn.ReLU(),
         )
@@ -78,9 +78,9 @@ class VQVAE2(VQVAE):
             nn.Conv2d(32 + size, 32, 3, 1, 1),
             nn.ReLU(),
             UpConv(32, self.config.maps),  # (B, maps, 28, 28)
-            Shift(self.config.maps),
+            FixedOffset(self.config.maps),
         )
-        self.condition = Told(self.config.codes, self.config.prior_width)
+        self.condition = PriorContext(self.config.codes, self.config.prior_width)
 
     def maps(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
         h = self.encoder(x)
@@ -88,9 +88,9 @@ class VQVAE2(VQVAE):
         bottom = quantise(1, self.to_bottom(torch.cat([h, self.from_top(top)], 1)))
         return [top, bottom]
 
-    def paint(self, maps: Sequence[Tensor]) -> Tensor:
+    def decode_vectors(self, maps: Sequence[Tensor]) -> Tensor:
         top, bottom = maps
         return self.decoder(torch.cat([self.up_top(top), bottom], 1))
 
-    def told(self, above: Sequence[Tensor]) -> Tensor | None:
+    def prior_context(self, above: Sequence[Tensor]) -> Tensor | None:
         return self.condition(above[0]) if above else None

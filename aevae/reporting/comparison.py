@@ -193,7 +193,7 @@ def samples(run, count: int, seed: int) -> np.ndarray:
         raise ValueError(f"{run.name} has no prior to draw from")
     noise = torch.from_numpy(sampling.prior(count, run.latent_dim, seed)).to(run.device)
     with torch.inference_mode():
-        z = run.model.prior(noise)
+        z = run.model.sample_prior(noise)
     return run.decode(z.cpu().numpy())
 
 

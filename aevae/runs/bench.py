@@ -1,4 +1,4 @@
-"""What this machine can do: how long the usual trainings take here, measured in a minute on noise.
+"""What this machine can do: how long the usual trainings step_fn here, measured in a minute on noise.
 
 No data set is needed: the time of a step does not depend on what the pictures show.
 """
@@ -12,7 +12,7 @@ from aevae.config import IMAGES, DataConfig, ModelConfig, TrainConfig, preset
 from aevae.datasets.shown import EMBEDDED, FULL
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory, pick_device, set_threads
-from aevae.training.steps import stepper
+from aevae.training.steps import make_step_fn
 from aevae.training.trainer import Trainer, TrainingData
 
 SECONDS = 4.0  # of each measurement
@@ -52,12 +52,12 @@ def _images_per_second(device: torch.device, model: ModelConfig, recipe: TrainCo
         Trainer(build_model(model, seed), TrainingData(noise, noise[:1]), recipe, seed, device)
         for seed in range(models)
     ]
-    take, index = stepper(team), torch.stack([trainer.order() for trainer in team])
+    step_fn, index = make_step_fn(team), torch.stack([trainer.order() for trainer in team])
     for _ in range(5):  # a CUDA graph is captured meanwhile
-        take(index)
+        step_fn(index)
     done, began = 0, time.perf_counter()
     while time.perf_counter() - began < SECONDS:
-        take(index)
+        step_fn(index)
         done += models * recipe.batch_size
         if device.type == "cuda":
             torch.cuda.synchronize(device)

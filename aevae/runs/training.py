@@ -95,7 +95,7 @@ def side_by_side(configs: Sequence[RunConfig], device: torch.device) -> list[lis
     for config in configs:
         raw = config.to_dict()
         family = family_class(config.model.family)
-        for knob in family.knobs:
+        for knob in family.batchable_hparams:
             raw["model"].pop(knob, None)  # one that was added later is not there at its default
         alone = not family.batched or (device.type == "cpu" and getattr(config.model, "network", "") == "conv")
         groups.setdefault(config.name if alone else json.dumps(raw | {"seed": None}), []).append(config)
@@ -188,7 +188,7 @@ def _fit(recorders: list[Recorder], on_event, should_stop, watched) -> bool:
             if watched:
                 recorder.newest(every)
                 if every:
-                    on_event(i, recorder.trainer.news())
+                    on_event(i, recorder.trainer.progress())
         began = time.monotonic()
         stop = should_stop()
         for recorder in recorders:

@@ -132,7 +132,7 @@ class Recorder:
     def _sheet(self) -> None:
         x = self.trainer.test[:16].float().div_(255)
         with torch.inference_mode():
-            sheet = self.trainer.model.eval().sheet(x)
+            sheet = self.trainer.model.eval().preview_rows(x)
         rows = sheet.mul(255).round().byte().cpu().numpy()
         files.write_atomic(self.folder / "preview.png", picture(rows))
 

@@ -59,7 +59,7 @@ def shoot(model: Model, device: torch.device, images: np.ndarray, draws: Tensor)
     mu, logvar = _posterior(model, x)
     roll = x[:ROLL]
     params = model.params(mu[:ROLL])
-    pictures = {"recon": model.mean(params), "sample": model.decode(model.prior(draws.to(device)))}
+    pictures = {"recon": model.mean(params), "sample": model.decode(model.sample_prior(draws.to(device)))}
     frame = {k: v[:, 0].mul(255).round().byte() for k, v in pictures.items()}
     frame |= {"codes": mu.half(), "recon_nats": model.nll(roll, params)}
     if logvar is not None:
@@ -73,7 +73,7 @@ def shoot(model: Model, device: torch.device, images: np.ndarray, draws: Tensor)
 def _posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
     """The codes of x (N, 1, 28, 28); of a model without an encoder: those it has learnt, x being the first pictures."""
     if not model.has_encoder:
-        return model.known(len(x))
+        return model.training_codes(len(x))
     mu, logvar = zip(*(model.posterior(part) for part in batches(x)), strict=True)
     return torch.cat(mu), None if logvar[0] is None else torch.cat(logvar)
 
@@ -81,7 +81,7 @@ def _posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
 def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
     """Mean terms of the model's own loss over x, one draw of its noise."""
     generator = torch.Generator(x.device).manual_seed(SEED)
-    x = x[: model.test_pictures]
+    x = x[: model.max_test_images]
     sums: dict[str, Tensor] = {}
     for rows in batches(torch.arange(len(x), device=x.device)):
         part = x[rows]
@@ -99,7 +99,7 @@ class Film:
     uint8, mean pictures; recon_nats, kl_nats (E, 16) float32, of these pictures at z = mu; std (E, 16, D) float16 of
     q(z|x); codes (E, N, D) float16 of the first N <= 1000 test pictures (at least 16: fewer are repeated), the 16
     first; labels (N,) int64; term.<name> (E,) float32, mean terms over the N. A code that is a point has no std and
-    kl_nats. Samples decode the same 16 draws of the prior (`Model.prior`) in every frame. A model without an
+    kl_nats. Samples decode the same 16 draws of the prior (`Model.sample_prior`) in every frame. A model without an
     encoder is followed on the first pictures of the training set, whose codes it learns.
     """
 
