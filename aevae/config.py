@@ -95,10 +95,10 @@ def parse(f: dataclasses.Field, text: str) -> Any:
 
 @dataclass(frozen=True)
 class DataConfig(Validated):
-    """Which pictures a run learns from."""
+    """Which images a run learns from."""
 
     name: str = option("mnist-5k", "data set: mnist-5k, mnist, fashion-mnist, kmnist, or images:<folder or zip>")
-    limit: int = option(0, "train on the first so many pictures only; 0 takes all", min=0, max=1_000_000)
+    limit: int = option(0, "train on the first so many images only; 0 takes all", min=0, max=1_000_000)
     leave_out_5k: bool = option(
         False,
         "leave the 1,000 test digits of mnist-5k out of training, so that pages may show them as unseen",
@@ -107,19 +107,19 @@ class DataConfig(Validated):
     binarise: str = option(
         "none",
         "black and white pixels: threshold (white from 128 on), or stochastic (white as often as the grey says, "
-        "drawn anew at each step; the test pictures once)",
+        "drawn anew at each step; the test images once)",
         choices=("none", "threshold", "stochastic"),
         added=True,
     )
-    digest: str = option("", "content of an own folder of pictures (filled in by itself)")
+    digest: str = option("", "content of an own folder of images (filled in by itself)")
 
 
 @dataclass(frozen=True)
 class TrainConfig(Validated):
     """How a run learns: Adam on shuffled mini-batches."""
 
-    epochs: int = option(20, "passes through the training pictures", min=1, max=1000)
-    batch_size: int = option(64, "pictures per step", min=1, max=8192)
+    epochs: int = option(20, "passes through the training images", min=1, max=1000)
+    batch_size: int = option(64, "images per step", min=1, max=8192)
     lr: float = option(
         0.013,
         "learning rate of Adam; of one_cycle: its peak. It follows epochs, batch size and network until you set it",
@@ -152,11 +152,11 @@ class TrainConfig(Validated):
         "float32, or bfloat16 for the products inside a step (autocast): quicker on recent GPUs, slower on most CPUs",
         choices=("float32", "bfloat16"),
     )
-    centre: bool = option(True, "begin at the mean training picture: input about 0, output about the mean")
+    centre: bool = option(True, "begin at the mean training image: input about 0, output about the mean")
 
     @property
     def film_epochs(self) -> tuple[int, ...]:
-        """Epochs after which a run keeps pictures: all of a short run, about 100 of a long one, and the last."""
+        """Epochs after which a run keeps images: all of a short run, about 100 of a long one, and the last."""
         return (*range(0, self.epochs, -(-self.epochs // 100)), self.epochs)
 
 

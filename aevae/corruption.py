@@ -1,4 +1,4 @@
-"""Ways to spoil a picture: the C(x~|x) of a denoising autoencoder, and the noise of the Denoise page.
+"""Ways to spoil an image: the C(x~|x) of a denoising autoencoder, and the noise of the Denoise page.
 
 Vincent et al. 2010, JMLR 11:3371, section 3.3 (Gaussian, masking, salt-and-pepper).
 """
@@ -15,7 +15,7 @@ KINDS = {
     "gaussian": "standard deviation of the added noise, in units of the pixel range",
     "masking": "share of the pixels set to 0",
     "salt_and_pepper": "share of the pixels set to 0 or 1, half each",
-    "block": "share of the picture covered by one black square",
+    "block": "share of the image covered by one black square",
 }
 
 
@@ -60,7 +60,7 @@ def apply(x: Tensor, kind: str, level: float, noise: Tensor, clip: bool = True) 
 
 
 def _covered(x: Tensor, level: float, corner: Tensor) -> Tensor:
-    """(B, 1, H, W) bool: the pixels under a square of the part `level` of the picture. corner: (B, 2, 1, 1)."""
+    """(B, 1, H, W) bool: the pixels under a square of the part `level` of the image. corner: (B, 2, 1, 1)."""
     height, width = x.shape[-2:]
     tall, wide = round(height * math.sqrt(level)), round(width * math.sqrt(level))
     top = (corner[:, 0] * (height - tall + 1)).floor()  # (B, 1, 1)

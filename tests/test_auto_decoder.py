@@ -56,7 +56,7 @@ def test_codes_begin_where_the_seed_says_and_nothing_else_is_drawn(family):
     a, b, c = (make(family, seed=seed).codes.weight for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(a, b) and not torch.equal(a, c)
-    assert make().known(20)[0].norm(dim=1).max() <= 1 + 1e-6
+    assert make().training_codes(20)[0].norm(dim=1).max() <= 1 + 1e-6
 
 
 @pytest.mark.parametrize("family", BOTH)
@@ -69,7 +69,7 @@ def test_a_saved_model_brings_the_size_of_its_table(family):
 
 
 def test_codes_of_fewer_pictures_than_a_film_follows_are_repeated():
-    known = make(pictures=5).known(16)[0]
+    known = make(pictures=5).training_codes(16)[0]
     assert torch.equal(known[:5], known[5:10]) and len(known) == 16
 
 
@@ -118,11 +118,11 @@ def test_training_pictures_are_nearer_than_by_pca(digits, learnt):
     centred = x.flatten(1) - x.flatten(1).mean(0)
     pca = torch.linalg.svdvals(centred)[8:].square().sum() / PICTURES
     with torch.inference_mode():
-        assert losses.sse(x, learnt.decode(learnt.known(PICTURES)[0])).mean() < 0.9 * pca
+        assert losses.sse(x, learnt.decode(learnt.training_codes(PICTURES)[0])).mean() < 0.9 * pca
 
 
 def test_a_found_code_is_not_worse_than_the_learnt_one(digits, learnt):
-    x, z = digits[:20].float().div(255), learnt.known(20)[0]
+    x, z = digits[:20].float().div(255), learnt.training_codes(20)[0]
     found = learnt.fit(x, start=z)
     assert (learnt.nll(x, learnt.params(found)) <= learnt.nll(x, learnt.params(z))).all()
     nothing = torch.zeros_like(z)
@@ -149,7 +149,7 @@ def test_learning_on_forgets_and_adding_does_not(digits, learnt):
     added, goes_on = copy.deepcopy(learnt), copy.deepcopy(learnt)
     codes = added.add(new)
     assert error(added) == error(learnt) and len(added.codes.weight) == PICTURES + 40
-    assert torch.equal(added.known(PICTURES + 40)[0][-40:], codes)
+    assert torch.equal(added.training_codes(PICTURES + 40)[0][-40:], codes)
     weights = list(goes_on.decoder.parameters())
     adam = torch.optim.Adam(weights, 5e-3)
     for _ in range(60):

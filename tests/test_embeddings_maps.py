@@ -248,7 +248,7 @@ def test_what_is_no_request_is_one_sentence(raw, words):
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (asked("pca", n=1001), "n must be at most 1000 for the test pictures of mnist-5k, got 1001"),
+        (asked("pca", n=1001), "n must be at most 1000 for the test images of mnist-5k, got 1001"),
         (asked("pca", dataset="cats"), "data set must be one of"),
         (asked("pca", dataset="moving-digits", n=10), "moving-digits has sequences"),
         (asked("pca", space="nobody"), "nobody"),

@@ -269,7 +269,7 @@ def test_refusals(store, monkeypatch):
         (vae, ["nll"], {"n": -1}, "n must be 0 or more, got -1"),
         (vae, ["mig"], {}, "trained on sprites"),
         (vae, ["interpolation_distance"], {}, "trained on lines"),
-        (vae, ["linear_probe"], {"n": 5}, "two classes|at least 20 pictures"),
+        (vae, ["linear_probe"], {"n": 5}, "two classes|at least 20 images"),
     ):
         with pytest.raises(ValueError, match=words):
             metrics.evaluate(run, names, **more)

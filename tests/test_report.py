@@ -111,11 +111,11 @@ def test_seen_pictures_are_called_so(store):
     """A run on all of MNIST has the shown digits among its training pictures."""
     run = load_run(store["ae"])
     names = {run.name: "AE"}
-    assert "has seen" not in "".join(report._pictures([run], names))
+    assert "has seen" not in "".join(report._images([run], names))
     run.config = dataclasses.replace(run.config, data=DataConfig("mnist"))
-    assert run.shown.name == "mnist-5k" and "has seen" in "".join(report._pictures([run], names))
+    assert run.shown.name == "mnist-5k" and "has seen" in "".join(report._images([run], names))
     run.config = dataclasses.replace(run.config, data=DataConfig("mnist", leave_out_5k=True))
-    assert "has seen" not in "".join(report._pictures([run], names))
+    assert "has seen" not in "".join(report._images([run], names))
 
 
 def test_names_and_options_cannot_carry_markup(store):

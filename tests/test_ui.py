@@ -296,7 +296,7 @@ def test_a_page_says_when_a_model_has_seen_the_digits(shelf):
     put_run(shelf / "runs", seed=3, name="mnist-5k")
     put_run(shelf / "runs", seed=4, name="kmnist")
     notes = [run_picker.seen_note(run) for run in sorted(list_runs(), key=lambda r: r.config["seed"])]
-    assert "training pictures" in notes[0]
+    assert "training images" in notes[0]
     assert notes[1] is None
     assert notes[2] is None
     assert "kmnist" in notes[3]

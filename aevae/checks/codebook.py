@@ -23,7 +23,7 @@ def model(config=None, **options):
     return build_model(config or VQVAEConfig(**SMALL | options), seed=3).double()
 
 
-def pictures(count: int = 4) -> Tensor:
+def images(count: int = 4) -> Tensor:
     return digits(count).double()
 
 
@@ -54,7 +54,7 @@ def straight():
 
 @check("the codebook's gradient is 0 on every row that no cell chose, and on no other", 0)
 def used_rows():
-    vq, x = model(codebook="gradient"), pictures()
+    vq, x = model(codebook="gradient"), images()
     vq.loss(x).total.backward()
     moved = vq.quantisers[0].codebook.vectors.grad.abs().sum(1) > 0
     chosen = torch.zeros(12, dtype=torch.bool)
@@ -121,7 +121,7 @@ def laplace():
 
 @check("codebook + b commitment = (1 + b) squared error in value", 1e-9)
 def both_costs():
-    vq, x = model(codebook="gradient", commitment=0.4), pictures()
+    vq, x = model(codebook="gradient", commitment=0.4), images()
     out = vq.loss(x)
     (z_e,) = vq.maps(x, lambda level, z_e: z_e)
     error = losses.sse(z_e, vq.quantisers[0](z_e)).mean()
@@ -130,7 +130,7 @@ def both_costs():
 
 @check("elbo = -(recon + prior): p(x) is no less than its term p(k) p(x|k)", 1e-9)
 def bound():
-    vq, x = model(), pictures()
+    vq, x = model(), images()
     z = vq.encode(x)
     joint = -vq.nll(x, vq.params(z)) - sum(vq.prior_nll(vq.indices(x)))
     return (joint.mean() - vq.loss(x).terms["elbo"]).abs()
@@ -139,7 +139,7 @@ def bound():
 @check("the prior's gradient reaches the prior alone", 0)
 def detached():
     vq = model(codebook="gradient")
-    sum(vq.prior_nll(vq.indices(pictures()))).mean().backward()
+    sum(vq.prior_nll(vq.indices(images()))).mean().backward()
     outside = [p.grad for name, p in vq.named_parameters() if not name.startswith("priors") and p.grad is not None]
     return sum((g.abs().sum() for g in outside), torch.zeros(())) + (vq.priors[0].embed.weight.grad.abs().sum() == 0)
 
@@ -183,12 +183,12 @@ def uniform_prior():
     vq = model().requires_grad_(False)
     vq.priors[0].head[-1].weight.zero_()
     vq.priors[0].head[-1].bias.zero_()
-    return abs(vq.metrics(pictures(), torch.zeros(4), rng())["prior_bits"] - 49 * math.log2(12))
+    return abs(vq.metrics(images(), torch.zeros(4), rng())["prior_bits"] - 49 * math.log2(12))
 
 
 @check("two levels: log p(k) = log p(top) + log p(bottom | top), and the bottom's part depends on the top", 1e-9)
 def two_levels():
-    vq, x = model(VQVAE2Config(**SMALL)), pictures()
+    vq, x = model(VQVAE2Config(**SMALL)), images()
     top, bottom = vq.indices(x)
     p_top, p_bottom = vq.priors[0].nll(top), vq.priors[1].nll(bottom, vq.condition(top))
     other = vq.priors[1].nll(bottom, vq.condition((top + 1) % 12))
@@ -207,7 +207,7 @@ def two_levels_sum():
 @check("two levels: the loss adds both quantisers' costs", 1e-9)
 def two_costs():
     config = dataclasses.replace(VQVAE2Config(**SMALL), commitment=0.4)
-    vq, x, pairs = model(config), pictures(), []
+    vq, x, pairs = model(config), images(), []
 
     def quantise(level, z_e):
         pairs.append((z_e, vq.quantisers[level](z_e)))
@@ -219,7 +219,7 @@ def two_costs():
 
 @check("VQ-VAE-2 of one level (its bottom says nothing) is the VQ-VAE of these layers, loss and gradient", 1e-9)
 def one_level():
-    two, one, x = model(VQVAE2Config(**SMALL, codebook="gradient")), model(codebook="gradient"), pictures()
+    two, one, x = model(VQVAE2Config(**SMALL, codebook="gradient")), model(codebook="gradient"), images()
     with torch.no_grad():
         for silent in (*two.to_bottom.parameters(), two.quantisers[1].codebook.vectors, two.priors[1].head[-1].weight):
             silent.zero_()  # z_e = 0 = every vector, so the first is chosen

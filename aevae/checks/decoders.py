@@ -15,10 +15,10 @@ from aevae.models.base import Model
 from aevae.training.optimizers import optimizers
 
 
-def make(family: str = "auto_decoder", pictures: int = 12, **options) -> Model:
+def make(family: str = "auto_decoder", images: int = 12, **options) -> Model:
     """A small model with a table of codes."""
     model = build_model(family_class(family).Config(**{"latent_dim": 4, "hidden": 16, **options}), seed=3)
-    model.setup(pictures)
+    model.setup(images)
     return model
 
 
@@ -33,7 +33,7 @@ def linear(family: str, weight: Tensor, **options) -> Model:
 
 
 def train(model: Model, x: Tensor, steps: int, batch: int = 0, lr: float = 0.02) -> dict:
-    """Some steps of training on the first `batch` pictures of x, or all, by the model's own optimizers."""
+    """Some steps of training on the first `batch` images of x, or all, by the model's own optimizers."""
     made = optimizers(model, TrainConfig(lr=lr), torch.device("cpu"))
     index = torch.arange(batch or len(x))
     for step in range(steps):
@@ -148,17 +148,17 @@ def amortisation():
     return -min(gap.min() for gap in gaps) if gaps[0].mean() > 0 else math.inf
 
 
-@check("learning new pictures: decoder, old codes and old pictures stay as they were, bit for bit", 0)
+@check("learning new images: decoder, old codes and old images stay as they were, bit for bit", 0)
 def frozen():
     model, x = make(fit_steps=5), digits(12)
     train(model, x, 3)
-    before, pictures = {k: v.clone() for k, v in model.state_dict().items()}, model.decode(model.training_codes(12)[0])
+    before, images = {k: v.clone() for k, v in model.state_dict().items()}, model.decode(model.training_codes(12)[0])
     model.add(digits(16)[12:])
     after = model.state_dict()
     grown = after["codes.weight"].shape[0] == 16
     after["codes.weight"] = after["codes.weight"][:12]
     changes = [(after[k] - v).abs().max() for k, v in before.items()]
-    changes.append((model.decode(model.training_codes(12)[0]) - pictures).abs().max())
+    changes.append((model.decode(model.training_codes(12)[0]) - images).abs().max())
     return max(changes).detach() if grown else math.inf
 
 
@@ -172,7 +172,7 @@ def covered():
 
 @check("draws of the auto-decoder have mean and covariance of the learnt codes", 1e-4)
 def gaussian_fit():
-    model = make(pictures=200).double()
+    model = make(images=200).double()
     mu = model.training_codes(200)[0]
     mean, factor = model.sample_prior(mu.new_zeros(1, 4)), model.sample_prior(torch.eye(4).double())
     covariance = (factor - mean).T @ (factor - mean)

@@ -64,9 +64,9 @@ def perfect_walk():
 
 @check("moving digits: frame t is frame 0 rolled by t pixels, left or right", 0)
 def frames_are_rolled():
-    pictures = (255 * digits(6).numpy()).astype(np.uint8)
-    moves = moving_digits.motion(pictures)
-    found, wrong = moving_digits.sequences(pictures, moves), 0
+    images = (255 * digits(6).numpy()).astype(np.uint8)
+    moves = moving_digits.motion(images)
+    found, wrong = moving_digits.sequences(images, moves), 0
     for frames, way in zip(found, moves.direction, strict=True):
         wrong += sum(int((frames[t] != np.roll(frames[0], way * t, -1)).sum()) for t in range(len(frames)))
     both = len(set(moving_digits.directions(found).tolist())) == 2

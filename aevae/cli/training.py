@@ -113,7 +113,7 @@ def bench(args) -> dict | None:
     if args.json:
         return found | {"units": {"threads": "threads", "images_per_s": "images / s", "seconds": "s"}}
     print(f"{found['device']}, {found['threads']} threads; preset fast, training alone")
-    print(f"{'':<28}{'images / s':>12}" + "".join(f"{name + ' (s)':>15}" for name in bench.PICTURES))
+    print(f"{'':<28}{'images / s':>12}" + "".join(f"{name + ' (s)':>15}" for name in bench.DATASET_IMAGES))
     for row in found["rows"]:
         print(f"{row['what']:<28}{row['images_per_s']:>12,}" + "".join(f"{s:>15}" for s in row["seconds"].values()))
     return None

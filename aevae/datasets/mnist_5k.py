@@ -3,7 +3,7 @@
 The split is fixed and needs no random numbers: within each class the digits are ordered by the sha256 of their 784
 bytes (as hex); the first 100 are test, the other 400 train. Each split is then ordered by the same hash read backwards,
 which mixes the classes (forwards it would not: the classes reach their first 100 at different hashes).
-So it depends on the pictures alone, not on their order in the file nor on a generator that may change between versions.
+So it depends on the images alone, not on their order in the file nor on a generator that may change between versions.
 All 5,000 come from MNIST's own training set.
 """
 

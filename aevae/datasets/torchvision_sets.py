@@ -1,4 +1,4 @@
-"""mnist, fashion-mnist, kmnist: the full 60,000 + 10,000 pictures, in torchvision's folder layout under `data_dir()`.
+"""mnist, fashion-mnist, kmnist: the full 60,000 + 10,000 images, in torchvision's folder layout under `data_dir()`.
 
 Files that somebody laid there by hand are found under their other usual names, too (`PART`, `_folders`). A download
 goes into torchvision's folder.

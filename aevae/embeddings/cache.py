@@ -50,7 +50,7 @@ class Map:
 
     @property
     def index(self) -> np.ndarray:
-        """(N,) number of each point's picture in its part of the data set."""
+        """(N,) number of each point's image in its part of the data set."""
         return np.arange(len(self.xy))
 
 

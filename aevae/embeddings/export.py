@@ -62,7 +62,7 @@ def metadata_tsv(labels: np.ndarray, more: dict[str, np.ndarray] | None = None) 
 
 
 def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
-    """PNG of all pictures, row by row in a square grid, and (width, height) of one of them in pixels.
+    """PNG of all images, row by row in a square grid, and (width, height) of one of them in pixels.
 
     images: uint8 (N, 1, H, W), or float in [0, 1]. What is too many for a sprite that browsers show is drawn smaller.
     """
@@ -89,9 +89,7 @@ def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
 def projector_zip(codes: np.ndarray, labels: np.ndarray, images: np.ndarray, name: str = "codes") -> bytes:
     """vectors.tsv, metadata.tsv, sprite.png, and the projector_config.json that ties them together."""
     if not len(codes) == len(labels) == len(images):
-        raise ValueError(
-            f"as many codes, labels and pictures are needed, got {len(codes)}, {len(labels)}, {len(images)}"
-        )
+        raise ValueError(f"as many codes, labels and images are needed, got {len(codes)}, {len(labels)}, {len(images)}")
     png, size = sprite(images)
     config = {
         "embeddings": [

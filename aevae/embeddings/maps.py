@@ -21,11 +21,11 @@ from aevae.embeddings.cache import Frame, Map
 from aevae.embeddings.methods import EmbedConfig, checked, draw, must_fit, plane
 
 PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs
-RANDOM_DIM = 20  # of the control: codes that know nothing of the pictures
+RANDOM_DIM = 20  # of the control: codes that know nothing of the images
 PARTS = ("test", "train")
 COMPONENTS = 50  # of "pca50"
 VIA = {"": "", "pca50": f"the first {COMPONENTS} principal components"}
-BLOCK = 1000  # pictures encoded between two looks whether to stop
+BLOCK = 1000  # images encoded between two looks whether to stop
 FRAME_EVERY = 0.4  # seconds
 NEAREST = 5  # codes whose mean stands for a place of a map that bends (atlas.js does the same)
 TOGETHER = 8  # maps drawn together, at most
@@ -37,12 +37,12 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class MapRequest:
-    """Which map: the first n pictures of a part of a data set, in a space, by a method. Raises ValueError.
+    """Which map: the first n images of a part of a data set, in a space, by a method. Raises ValueError.
 
     space: "pixels", "random" or a run's name, whose weights have this `checksum` ("": whatever they are now).
     parameters: fields of EmbedConfig; what has no effect on the method is dropped. via: "pca50" takes t-SNE and UMAP
     of the first 50 principal components. together: (space, checksum) of two or more spaces, this one among them, whose
-    maps by UMAP are drawn as one, so that the same picture lies near itself in all; () draws this map alone.
+    maps by UMAP are drawn as one, so that the same image lies near itself in all; () draws this map alone.
     """
 
     space: str
@@ -110,7 +110,7 @@ class MapRequest:
 
     @cached_property
     def key(self) -> str:
-        """sha256 of all that decides the map: the request, the libraries that draw it, the content of own pictures."""
+        """sha256 of all that decides the map: the request, the libraries that draw it, the content of own images."""
         libraries = {name: version(name) for name in cache.LIBRARIES[self.method]}
         all_of_it = [cache.SCHEMA, self.identity, libraries, _digest(self.dataset)]
         return hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest()
@@ -135,7 +135,7 @@ class MapRequest:
 
 
 def _digest(dataset: str) -> str:
-    """Of a person's own pictures, whose name says nothing of their content."""
+    """Of a person's own images, whose name says nothing of their content."""
     from aevae import datasets
 
     return datasets.images.digest(dataset) if datasets.shown.is_own(dataset) else ""
@@ -251,15 +251,15 @@ def codes_of(request: MapRequest, look: Callable[[], None] = lambda: None) -> np
 
 
 def _split(request: MapRequest):
-    """The pictures and labels that the request takes the first of."""
+    """The images and labels that the request takes the first of."""
     from aevae import datasets
 
     split = getattr(datasets.load(DataConfig(request.dataset)), request.part)
     if split.images.ndim != 4:
-        raise ValueError(f"a map is made of single pictures, and {request.dataset} has sequences")
+        raise ValueError(f"a map is made of single images, and {request.dataset} has sequences")
     if request.n > len(split.images):
         most, name = len(split.images), request.dataset
-        raise ValueError(f"n must be at most {most} for the {request.part} pictures of {name}, got {request.n}")
+        raise ValueError(f"n must be at most {most} for the {request.part} images of {name}, got {request.n}")
     return split
 
 

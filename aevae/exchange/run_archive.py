@@ -51,7 +51,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
     """Take the run in a zip or folder into the store; returns its name. Nothing is written unless all of it is sound.
 
     Its files may lie in folders of any name, or in none: the run's name comes from its config. What systems leave in
-    folders is skipped. refused(name of its data set): "", or why a run of it is not taken: pages show pictures of it.
+    folders is skipped. refused(name of its data set): "", or why a run of it is not taken: pages show images of it.
     Raises ValueError with one sentence: no zip, too large, files that are no part of a run, damaged, already here.
     """
     name, contents = _read(source)
@@ -118,12 +118,12 @@ def _inspect(folder: Path, refused: Callable[[str], str]) -> None:
         from PIL import Image
 
         try:
-            with Image.open(preview, formats=("PNG",)) as picture:
-                if max(picture.size) > 4096:
+            with Image.open(preview, formats=("PNG",)) as image:
+                if max(image.size) > 4096:
                     raise DamagedRun("preview.png is too large")
-                picture.load()
+                image.load()
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DamagedRun("preview.png is not a picture") from error
+            raise DamagedRun("preview.png is not an image") from error
 
 
 def _inspect_film(run) -> None:
@@ -137,13 +137,13 @@ def _inspect_film(run) -> None:
         raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedRun("film.safetensors cannot be read") from error
-    times, pictures = film.get("epoch", np.array(run.config.train.film_epochs, np.float32)), (16, 28, 28)
+    times, images = film.get("epoch", np.array(run.config.train.film_epochs, np.float32)), (16, 28, 28)
     frames = len(times) if times.ndim == 1 else 0
     if not frames or times[0] != 0 or times[-1] != run.config.train.epochs or not (np.diff(times) > 0).all():
         raise DamagedRun("film.safetensors has other times than its run")
-    expected = {"original": pictures, "recon": (frames, *pictures), "sample": (frames, *pictures)}
+    expected = {"original": images, "recon": (frames, *images), "sample": (frames, *images)}
     if any(n not in film or film[n].shape != s or film[n].dtype != "uint8" for n, s in expected.items()):
-        raise DamagedRun("film.safetensors has other pictures than a film")
+        raise DamagedRun("film.safetensors has other images than a film")
 
 
 AGREE = 1e-4  # of a pixel in [0, 1]; an exported decoder that differs by more is not written
@@ -152,8 +152,8 @@ AGREE = 1e-4  # of a pixel in [0, 1]; an exported decoder that differs by more i
 def export_onnx(info: RunInfo, out: Path) -> float | None:
     """Write the decoder, z (N, D) -> x_hat (N, 1, 28, 28), as ONNX; N is free.
 
-    Returns by how much its pictures differ from PyTorch's at most, or None where the package `onnxruntime`, which can
-    tell, is not installed. ValueError without the package `onnxscript`, for a decoder that does not make a picture of
+    Returns by how much its images differ from PyTorch's at most, or None where the package `onnxruntime`, which can
+    tell, is not installed. ValueError without the package `onnxscript`, for a decoder that does not make an image of
     one code, and for one that would differ by more than AGREE; then nothing is written.
     """
     import torch
@@ -166,7 +166,7 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
         raise ValueError("ONNX export needs one more package: pip install onnxscript") from None
     run = runs.Run(info)
     if run.model.input != "image":
-        raise ValueError(f"{info.name} takes {run.model.input}s: its decoder makes no picture of one code alone")
+        raise ValueError(f"{info.name} takes {run.model.input}s: its decoder makes no image of one code alone")
 
     class Decoder(torch.nn.Module):
         def __init__(self):

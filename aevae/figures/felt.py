@@ -1,4 +1,4 @@
-"""What codes feel of a picture: spectra of Jacobians, and how far codes move."""
+"""What codes feel of an image: spectra of Jacobians, and how far codes move."""
 
 from collections.abc import Mapping
 

@@ -15,7 +15,7 @@ RAMP = ("#2A78C8", "#7B64D2", "#BE4C9C", "#D6592E", "#A47A08")  # at least 3:1 o
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 FAINT = "rgba(127, 127, 127, 0.35)"
 MOST_NAMED = 10  # curves named in the legend
-NEAR = 0.05  # of the picture: labels closer than this overlap
+NEAR = 0.05  # of the image: labels closer than this overlap
 BOUNDS = 8  # lines of equal ELBO, at most
 
 
@@ -116,7 +116,7 @@ def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int 
 
 
 def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float) -> str:
-    """The label, or nothing where the same one stands already; x, y: place in the picture, 0..1."""
+    """The label, or nothing where the same one stands already; x, y: place in the image, 0..1."""
     if any(label == other and abs(x - u) < NEAR and abs(y - v) < NEAR for other, u, v in named):
         return ""
     named.append((label, x, y))
@@ -124,7 +124,7 @@ def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float)
 
 
 def bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
-    """Faint lines recon + KL = constant across the picture, each named at its right end."""
+    """Faint lines recon + KL = constant across the image, each named at its right end."""
     for total in bound_values(x0 + y0, x1 + y1):
         left, right = max(x0, total - y1), min(x1, total - y0)
         out.add_scatter(

@@ -1,4 +1,4 @@
-"""Maps of numbers: what a model with a codebook makes of pictures, and pictures of maps that no picture was made into.
+"""Maps of numbers: what a model with a codebook makes of images, and images of maps that no image was made into.
 
 A map is int64 (N, side, side) of numbers 0..K-1; a model has one for each level, the top one first.
 """
@@ -12,7 +12,7 @@ EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:number, 
 
 
 def maps(run, images: np.ndarray) -> list[np.ndarray]:
-    """Numbers of the vectors that pictures float32 (N, 1, 28, 28) in [0, 1] are made into."""
+    """Numbers of the vectors that images float32 (N, 1, 28, 28) in [0, 1] are made into."""
     import torch
 
     with torch.inference_mode():
@@ -20,7 +20,7 @@ def maps(run, images: np.ndarray) -> list[np.ndarray]:
 
 
 def decode(run, indices: list[np.ndarray]) -> np.ndarray:
-    """Pictures float32 (N, 1, 28, 28) of each level's numbers (N, side, side)."""
+    """Images float32 (N, 1, 28, 28) of each level's numbers (N, side, side)."""
     import torch
 
     with torch.inference_mode():
@@ -44,14 +44,14 @@ def perplexity(share: np.ndarray) -> float:
 
 
 def background(run) -> list[np.ndarray]:
-    """The maps (1, side, side) of a black picture."""
+    """The maps (1, side, side) of a black image."""
     return maps(run, np.zeros((1, 1, 28, 28), np.float32))
 
 
 def atlas(run, indices: list[np.ndarray], level: int = 0) -> np.ndarray:
     """What each vector is used for: float32 (K, p, p), p = the pixels of `PATCH` cells.
 
-    The mean of what is painted around the cells that chose it, in the pictures of these maps; black where none did.
+    The mean of what is painted around the cells that chose it, in the images of these maps; black where none did.
     """
     count, painted, chosen = len(vectors(run, level)), decode(run, indices)[:, 0], indices[level]
     cell = 28 // chosen.shape[1]
@@ -101,7 +101,7 @@ def draw(run, count: int, seed: int, prior: str = "learnt") -> list[np.ndarray]:
 
 
 def swapped(run, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of two pictures (1, 28, 28) by a model of two levels: (4, 1, 28, 28).
+    """Of two images (1, 28, 28) by a model of two levels: (4, 1, 28, 28).
 
     a, top of a with bottom of b, top of b with bottom of a, b; the first and the last are reconstructions.
     """
@@ -110,9 +110,9 @@ def swapped(run, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def lone(run, image: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """What the top of a picture (1, 28, 28) says alone, by a model of two levels: (2 + draws, 1, 28, 28).
+    """What the top of an image (1, 28, 28) says alone, by a model of two levels: (2 + draws, 1, 28, 28).
 
-    Its reconstruction; its top with the bottom of a black picture; its top with bottoms drawn given it.
+    Its reconstruction; its top with the bottom of a black image; its top with bottoms drawn given it.
     """
     import torch
 

@@ -42,7 +42,7 @@ def layers(run) -> dict[str, np.ndarray]:
 
 
 def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarray | None = None) -> np.ndarray:
-    """Codes (N, D) that an auto-decoder finds for pictures (N, 1, 28, 28); mask (1, 1, 28, 28): 1 where they are seen.
+    """Codes (N, D) that an auto-decoder finds for images (N, 1, 28, 28); mask (1, 1, 28, 28): 1 where they are seen.
 
     start (N, D): where the search begins; None: at the learnt code that fits best.
     """
@@ -55,8 +55,8 @@ def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarr
 def gap(run, images: np.ndarray, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The amortisation gap of an autoencoder: what its own decoder could do, were the code searched for.
 
-    Returns nats per picture with the encoder's code (N,), with the code found from there on (N,), never more, and the
-    pictures decoded from that (N, 1, 28, 28). Cremer et al. 2018, arXiv:1801.03558.
+    Returns nats per image with the encoder's code (N,), with the code found from there on (N,), never more, and the
+    images decoded from that (N, 1, 28, 28). Cremer et al. 2018, arXiv:1801.03558.
     """
     import torch
 
@@ -75,7 +75,7 @@ def gap(run, images: np.ndarray, steps: int = STEPS) -> tuple[np.ndarray, np.nda
 
 
 def learn(run, new: np.ndarray, old: np.ndarray, everything: bool) -> tuple[np.ndarray, np.ndarray]:
-    """An auto-decoder learns pictures `new` (N, 1, 28, 28): what it then makes of them, and of `old` (M, 1, 28, 28).
+    """An auto-decoder learns images `new` (N, 1, 28, 28): what it then makes of them, and of `old` (M, 1, 28, 28).
 
     Their codes are found with the decoder frozen; `everything`: then decoder and codes go on learning `new`, and
     nothing else. Codes of `old` are those from before. The run stays as it is.

@@ -1,10 +1,10 @@
-"""Codes as places: how far apart they usually are, the box they fill, and directions among pictures."""
+"""Codes as places: how far apart they usually are, the box they fill, and directions among images."""
 
 import numpy as np
 
 
 def usual_distance(codes: np.ndarray, pairs: int = 500) -> float:
-    """Mean distance between the codes (N, D) of two different pictures: the unit of a space without a scale."""
+    """Mean distance between the codes (N, D) of two different images: the unit of a space without a scale."""
     draw = np.random.default_rng(0)
     a = draw.integers(0, len(codes), pairs)
     b = (a + draw.integers(1, len(codes), pairs)) % len(codes)

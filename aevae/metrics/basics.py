@@ -5,7 +5,7 @@ import math
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
 from aevae.spread import MEDIAN, SHARE, WORST, spread
 
-MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 picture is exact, and infinity has no mean
+MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 image is exact, and infinity has no mean
 PIXELS = 784
 DISCRETE = ("bernoulli", "categorical")  # pixels with probabilities, not densities
 
@@ -131,8 +131,8 @@ _ROWS = (  # name, title, unit, better, formula
     ("codes_used_top", "codebook used, top", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
     ("codes_used_bottom", "codebook used, bottom", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
     ("prior_bits", "bits of the code", "bits / image", LOWER, r"-\log_2 p(k)"),
-    ("class_from_content", "class from content", "share of test pictures", HIGHER, r"\text{linear reader of } c"),
-    ("class_from_style", "class from style", "share of test pictures", LOWER, r"\text{linear reader of } s"),
+    ("class_from_content", "class from content", "share of test images", HIGHER, r"\text{linear reader of } c"),
+    ("class_from_style", "class from style", "share of test images", LOWER, r"\text{linear reader of } s"),
 )
 PIXEL_COSTS = ("recon", "elbo", "iwae")  # costs with -log p(x|z) in them
 SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of costs without a bound

@@ -1,6 +1,6 @@
 """How much of the noise a model takes away: error against noise level, and what repeated application does.
 
-Pictures are float32 (N, 1, 28, 28) in [0, 1]; `reconstruct` is any function from pictures to pictures of that shape.
+Images are float32 (N, 1, 28, 28) in [0, 1]; `reconstruct` is any function from images to images of that shape.
 The noise is that of training (`aevae.corruption`), drawn from a seed.
 """
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aevae.metrics.metric import HIGHER, Metric, Sample, Values, of_pictures
+from aevae.metrics.metric import HIGHER, Metric, Sample, Values, of_images
 from aevae.metrics.reconstruction import psnr, sse
 
 UNITS = {"sse": "squared error / image"}
@@ -18,7 +18,7 @@ Reconstruct = Callable[[np.ndarray], np.ndarray]
 def spoil(images: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
     """Spoilt copies of images (N, 1, 28, 28), float32 in [0, 1]: the corruption of the denoising autoencoder.
 
-    The same seed, kind and pictures give the same noise; with Gaussian noise another level scales the same draw.
+    The same seed, kind and images give the same noise; with Gaussian noise another level scales the same draw.
     Raises ValueError for an unknown kind or a level outside 0..1.
     """
     import torch
@@ -30,7 +30,7 @@ def spoil(images: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
 
 
 def draws(seed: int) -> dict[str, np.ndarray]:
-    """kind -> the draw with which `spoil` spoils a single picture: float32 (784,), or (2,) for the block's corner.
+    """kind -> the draw with which `spoil` spoils a single image: float32 (784,), or (2,) for the block's corner.
 
     `aevae.corruption.apply` says what a level makes of it; the page does the same in the browser.
     """
@@ -78,7 +78,7 @@ def apply_again(reconstruct: Reconstruct, images: np.ndarray, times: int) -> np.
 
 # -- of a run --------------------------------------------------------------------------------------------------------
 
-PICTURES = 1000
+IMAGES = 1000
 TESTS = (
     ("gaussian", 0.1),
     ("gaussian", 0.25),
@@ -97,9 +97,9 @@ TESTS = (
 def denoising(run, data: Sample, seed: int) -> Values:
     """denoising_psnr: mean over TESTS; denoising_psnr_by_noise: of each, a run's row of the matrix train x test noise.
 
-    On the first 1,000 pictures (100 where there is no encoder and each code is searched for).
+    On the first 1,000 images (100 where there is no encoder and each code is searched for).
     """
-    clean = data.images[: PICTURES if run.model.has_encoder else PICTURES // 10].cpu().numpy()
+    clean = data.images[: IMAGES if run.model.has_encoder else IMAGES // 10].cpu().numpy()
     row = []
     for i, (kind, level) in enumerate(TESTS):
         data.beat(i / len(TESTS))
@@ -109,6 +109,6 @@ def denoising(run, data: Sample, seed: int) -> Values:
 
 _FORMULA = r"\mathrm{PSNR}\bigl(x, g(f(\tilde x))\bigr),\ \tilde x \sim C(\tilde x | x)"
 METRICS = (
-    Metric("denoising_psnr", "denoising PSNR", "dB", _FORMULA, denoising, of_pictures, better=HIGHER),
-    Metric("denoising_psnr_by_noise", "denoising PSNR by noise", "dB", _FORMULA, denoising, of_pictures, better=HIGHER),
+    Metric("denoising_psnr", "denoising PSNR", "dB", _FORMULA, denoising, of_images, better=HIGHER),
+    Metric("denoising_psnr_by_noise", "denoising PSNR by noise", "dB", _FORMULA, denoising, of_images, better=HIGHER),
 )

@@ -14,7 +14,7 @@ import numpy as np
 from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, Values, both, trained_on, with_encoder
 
 BINS = 20  # equal ones from the smallest to the largest number
-VOTES, FIXED = 800, 64  # of the FactorVAE score: votes, and pictures that have one factor in common for each
+VOTES, FIXED = 800, 64  # of the FactorVAE score: votes, and images that have one factor in common for each
 REPEATS = 5  # of the FactorVAE score: seeds of its votes
 USED = 0.01  # of the largest variance: numbers of the code that vary less say nothing
 TREES, DEPTH = 10, 10
@@ -55,7 +55,7 @@ def factor_vae_score(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> f
     """Share of votes that are right: the number of the code that varies least names the factor that was held.
 
     codes (N, D), factors (N, K) whole numbers. Each number is taken in parts of its own deviation; what hardly varies
-    over all pictures has no vote. Half of the votes teach which number names which factor, the others are counted.
+    over all images has no vote. Half of the votes teach which number names which factor, the others are counted.
     """
     draw = np.random.default_rng(seed)
     deviation = codes.std(0)
@@ -130,7 +130,7 @@ def sap(codes: np.ndarray, factors: np.ndarray, kinds: np.ndarray, seed: int = 0
 
 
 def disentanglement(run, data: Sample, seed: int) -> Values:
-    """All of them on all 9,000 sprites, whatever pictures `data` has: the factors must be balanced."""
+    """All of them on all 9,000 sprites, whatever images `data` has: the factors must be balanced."""
     from aevae.datasets import sprites
     from aevae.metrics.metric import diverged
 

@@ -13,7 +13,7 @@ import numpy as np
 from aevae.metrics.metric import LOWER, Extra, Metric, Sample, Values, both, trained_on, with_codes
 
 REAL = 3600  # angles of real lines, a tenth of a degree apart
-STEPS = 16  # pictures of a walk, both ends among them
+STEPS = 16  # images of a walk, both ends among them
 WALKS = 200
 STILL = 1e-4  # radians between the ends below which an interpolation has no smoothness, as in the authors' code
 TURNS = (np.pi / 4, 3 * np.pi / 4)  # by how much the ends differ
@@ -37,7 +37,7 @@ def smoothness(angles: np.ndarray) -> np.ndarray:
     return np.where(way < STILL, np.nan, largest / np.maximum(way, STILL) - 1 / (angles.shape[1] - 1))
 
 
-def judge(pictures: np.ndarray) -> tuple[float, float, int]:
+def judge(images: np.ndarray) -> tuple[float, float, int]:
     """Mean distance, mean smoothness and number of interpolations that have one, of (W, S, 1, 28, 28) in [0, 1].
 
     The mean leaves out interpolations whose ends are alike, which have no smoothness; it is nan if all are.
@@ -47,7 +47,7 @@ def judge(pictures: np.ndarray) -> tuple[float, float, int]:
     angles = np.arange(REAL) * 2 * np.pi / REAL
     real = _unit(lines.draw(angles).reshape(REAL, -1))
     distance, nearest = [], []
-    for walk in pictures:
+    for walk in images:
         near = _unit(walk.reshape(len(walk), -1).astype(np.float64)) @ real.T  # (S, REAL) cosines
         distance.append(1 - near.max(1))
         nearest.append(angles[near.argmax(1)])

@@ -1,4 +1,4 @@
-"""How an encoder moves with its picture: norm and spectrum of df/dx.
+"""How an encoder moves with its image: norm and spectrum of df/dx.
 
 Rifai et al. 2011, section 5.3: contractive codes have the smaller norm, and a spectrum that falls sooner: the few
 large singular values are the directions in which the data go on.
@@ -6,7 +6,7 @@ large singular values are the directions in which the data go on.
 
 from aevae.metrics.metric import Metric, Sample, Values, with_encoder
 
-PICTURES = 100  # of which each has its Jacobian, (D, 784)
+IMAGES = 100  # of which each has its Jacobian, (D, 784)
 SHOWN = 50  # singular values
 
 
@@ -17,7 +17,7 @@ def jacobian(run, data: Sample, seed: int) -> Values:
     from aevae.metrics.geometry import jacobians
 
     squares = []
-    for x in data.images[:PICTURES].split(25):
+    for x in data.images[:IMAGES].split(25):
         data.beat(0.0)
         j = jacobians(lambda flat: run.model.encode(flat.view(-1, 1, 28, 28)), x.flatten(1))  # (B, D, 784)
         j = j.cpu().double()

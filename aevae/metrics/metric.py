@@ -1,4 +1,4 @@
-"""What a metric is, and the pictures that it is asked of. No torch at import: listings ask the registry."""
+"""What a metric is, and the images that it is asked of. No torch at import: listings ask the registry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ class Metric:
 
 
 class Sample:
-    """Test pictures on a device, what a run makes of them (found once), and whoever waits for the numbers.
+    """Test images on a device, what a run makes of them (found once), and whoever waits for the numbers.
 
     images: float32 tensor (N, 1, 28, 28) in [0, 1], or sequences of them; labels: int64 (N,).
     """
@@ -123,18 +123,18 @@ def diverged(name: str) -> str:
 # -- what a run must be like -----------------------------------------------------------------------------------------
 
 
-def of_pictures(info) -> str:
-    """Single pictures have a code in it."""
-    return "" if info.traits["input"] == "image" else f"{info.family} takes no single pictures"
+def of_images(info) -> str:
+    """Single images have a code in it."""
+    return "" if info.traits["input"] == "image" else f"{info.family} takes no single images"
 
 
 def with_codes(info) -> str:
-    """Single pictures have a code of real numbers."""
-    return of_pictures(info) or ("" if info.traits["latent"] == "continuous" else f"{info.family} has discrete codes")
+    """Single images have a code of real numbers."""
+    return of_images(info) or ("" if info.traits["latent"] == "continuous" else f"{info.family} has discrete codes")
 
 
 def with_encoder(info) -> str:
-    """Its code is a smooth function of the picture."""
+    """Its code is a smooth function of the image."""
     return with_codes(info) or ("" if info.traits["has_encoder"] else f"{info.family} has no encoder")
 
 
@@ -146,8 +146,8 @@ def with_density(info) -> str:
 
 
 def generative(info) -> str:
-    """Draws of its prior are pictures."""
-    return of_pictures(info) or ("" if info.traits["generative"] else f"{info.family} has no prior to draw from")
+    """Draws of its prior are images."""
+    return of_images(info) or ("" if info.traits["generative"] else f"{info.family} has no prior to draw from")
 
 
 def trained_on(*names: str) -> Callable[[Any], str]:

@@ -19,7 +19,7 @@ ROWS = 500  # codes decoded at a time: 1.5 MB of pixels, which a processor's cac
 
 
 class Weights(NamedTuple):
-    """Of each picture: log (1/K) sum w, variance of that (nan for K = 1), effective number of samples.
+    """Of each image: log (1/K) sum w, variance of that (nan for K = 1), effective number of samples.
 
     Tensors (N,), float64, on the CPU."""
 
@@ -29,7 +29,7 @@ class Weights(NamedTuple):
 
 
 def importance(model, x, mu, logvar, samples: int, generator, beat=lambda part: None) -> Weights:
-    """Importance weights w = p(x, z) / q(z|x) of K = `samples` draws for each picture; memory does not grow with K.
+    """Importance weights w = p(x, z) / q(z|x) of K = `samples` draws for each image; memory does not grow with K.
 
     x: (N, 1, 28, 28); mu, logvar: (N, D) of q(z|x), from which a generator draws. Raises ValueError for K < 1.
     """
@@ -37,22 +37,22 @@ def importance(model, x, mu, logvar, samples: int, generator, beat=lambda part: 
 
     if not 1 <= samples <= MOST:
         raise ValueError(f"samples must be in 1..{MOST}, got {samples}")
-    pictures = max(1, ROWS // samples)
+    images = max(1, ROWS // samples)
     # made beforehand: small results kept one by one between large ones that go would leave holes nothing fits into
     found = Weights(*(torch.empty(len(x), dtype=torch.float64) for _ in Weights._fields))
     with torch.inference_mode():
-        for i in range(0, len(x), pictures):
-            rows = slice(i, i + pictures)
+        for i in range(0, len(x), images):
+            rows = slice(i, i + images)
             for whole, part in zip(
                 found, _block(model, x[rows], mu[rows], logvar[rows], samples, generator), strict=True
             ):
                 whole[rows] = part
-            beat(min(1.0, (i + pictures) / len(x)))
+            beat(min(1.0, (i + images) / len(x)))
     return found
 
 
 def _block(model, x, mu, logvar, samples: int, generator):
-    """`Weights` of a few pictures, by running sums of w and w^2 in logarithms."""
+    """`Weights` of a few images, by running sums of w and w^2 in logarithms."""
     import torch
 
     first = second = torch.full((len(x),), -math.inf, dtype=torch.float64)
@@ -101,7 +101,7 @@ def softplus_sum(logits):
 def nll(run, data: Sample, seed: int, samples: int = SAMPLES) -> Values:
     """nll: mean over images, with K = nll_samples.
 
-    nll_se_pictures: its standard error over images; nll_se: of the importance sampling alone, for these images.
+    nll_se_images: its standard error over images; nll_se: of the importance sampling alone, for these images.
     nll_ess: effective number of the K samples, (sum w)^2 / sum w^2, mean over images.
     """
     import torch

@@ -33,14 +33,14 @@ def frechet(mean1, covariance1, mean2, covariance2) -> float:
     return max(0.0, float(apart + c1.trace() + c2.trace() - 2 * cross))
 
 
-def judge(pictures) -> Values:
-    """Of pictures (N, 1, 28, 28) in [0, 1], a tensor on the CPU; N at least 2."""
+def judge(images) -> Values:
+    """Of images (N, 1, 28, 28) in [0, 1], a tensor on the CPU; N at least 2."""
     import torch
 
     from aevae.metrics.classifier import reader
 
     _, mean, covariance = reader()
-    features, logits = _read(pictures)
+    features, logits = _read(images)
     share = torch.bincount(logits.argmax(1), minlength=10).cpu().double() / len(logits)
     return {
         "sample_confidence": float(logits.softmax(1).max(1).values.mean()),
@@ -50,14 +50,14 @@ def judge(pictures) -> Values:
     }
 
 
-def _read(pictures):
+def _read(images):
     """Features (N, 64) and logits (N, 10) of images (N, 1, 28, 28) in [0, 1], by the classifier, on the CPU."""
     import torch
 
     from aevae.metrics.classifier import reader
 
     with torch.inference_mode():
-        return tuple(torch.cat(part) for part in zip(*map(reader()[0], pictures.split(1000)), strict=True))
+        return tuple(torch.cat(part) for part in zip(*map(reader()[0], images.split(1000)), strict=True))
 
 
 def floor(images, seed: int) -> tuple[float, int]:
@@ -93,10 +93,10 @@ def samples(run, data: Sample, seed: int) -> Values:
                 data.beat((i + j / SAMPLES) / REPEATS)
                 noise = torch.randn(BLOCK, run.latent_dim, generator=generator, device=generator.device)
                 parts.append(run.model.decode(run.model.sample_prior(noise)).cpu())
-        pictures = torch.cat(parts)
-        if not bool(torch.isfinite(pictures).all()):
+        decoded = torch.cat(parts)
+        if not bool(torch.isfinite(decoded).all()):
             return {"frechet_distance": math.nan}
-        found.append(judge(pictures))
+        found.append(judge(decoded))
     values = {name: np.mean([one[name] for one in found], 0).tolist() for name in found[0]}
     spread = float(np.std([one["frechet_distance"] for one in found], ddof=1))
     values |= {"frechet_distance_sd": spread, "frechet_distance_se": spread / math.sqrt(REPEATS)}

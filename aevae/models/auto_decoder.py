@@ -1,8 +1,8 @@
-"""Auto-decoder: min over the decoder g and one code z_i for each training picture of mean_i -log p(x_i | g(z_i)).
+"""Auto-decoder: min over the decoder g and one code z_i for each training image of mean_i -log p(x_i | g(z_i)).
 
 No encoder: codes are learnt like weights. Bojanowski et al. 2018 (GLO), arXiv:1707.05776, eq. 1, with ||z_i|| <= 1 and
 a faster learning rate for the codes; Park et al. 2019 (DeepSDF), arXiv:1901.05103, eq. 9 adds l2 ||z||^2. With a linear
-g it is matrix factorisation. The code of a new picture is found by optimising it, g being frozen: so there is no
+g it is matrix factorisation. The code of a new image is found by optimising it, g being frozen: so there is no
 amortisation gap, min_z -log p(x|z) <= -log p(x|f(x)) whatever an encoder f says. GLO's distance between Laplacian
 pyramids is left out: the likelihoods of the house stand in its place (`gaussian` is its squared error).
 """
@@ -20,7 +20,7 @@ from aevae.models import blocks
 from aevae.models.base import HALF_GREY_LEVEL, Model
 from aevae.outputs import Loss
 
-MOST_STARTS = 1000  # learnt codes whose pictures are compared with a new one
+MOST_STARTS = 1000  # learnt codes whose images are compared with a new one
 MEMORY = (0.9, 0.99)  # of the moments of such a search
 EDGE = 0.99  # norm from which a code counts as lying at the ball's edge
 ELSEWHERE = ("gaussian_pixel", "categorical")  # likelihoods that are no sum of the same function over the pixels
@@ -39,14 +39,14 @@ class AutoDecoderConfig(ModelConfig):
     code_rate: float = option(
         20.0, "learning rate of the codes, in those of the decoder", min=0.1, max=1000.0, log=True
     )
-    fit_steps: int = option(60, "steps of Adam that find the code of a new picture", min=1, max=5000)
+    fit_steps: int = option(60, "steps of Adam that find the code of a new image", min=1, max=5000)
     restarts: int = option(1, "learnt codes that such a search starts from; the best end counts", min=1, max=50)
 
 
 class Codes(nn.Module):
-    """A table of what is learnt for each training picture, `weight` (N, width); it has the size of the one it loads.
+    """A table of what is learnt for each training image, `weight` (N, width); it has the size of the one it loads.
 
-    Its gradients are sparse where the device has such tensors: rows that no picture of a batch looked up are not
+    Its gradients are sparse where the device has such tensors: rows that no image of a batch looked up are not
     touched.
     """
 
@@ -70,7 +70,7 @@ class Codes(nn.Module):
 
 
 class AutoDecoder(Model):
-    """A decoder and one free code for each training picture."""
+    """A decoder and one free code for each training image."""
 
     Config = AutoDecoderConfig
     title = "Auto-decoder"
@@ -91,14 +91,14 @@ class AutoDecoder(Model):
         self.decoder = blocks.decoder(self.config)
 
     def init_from_mean(self, mean: Tensor) -> None:
-        """Begin at the mean picture (1, 28, 28) of the training set: decoder output about it."""
+        """Begin at the mean image (1, 28, 28) of the training set: decoder output about it."""
         self.decoder[-1].set_offset(self.params_of(mean.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL)))
 
     # -- the table --
 
-    def first(self, pictures: int, generator: Generator) -> Tensor:
-        """Rows (pictures, width) of the table before training: N(0, I / D), in the ball. Section 3.2 of the paper."""
-        return self.project(self.spread(torch.randn(pictures, self.config.latent_dim, generator=generator)))
+    def first(self, images: int, generator: Generator) -> Tensor:
+        """Rows (images, width) of the table before training: N(0, I / D), in the ball. Section 3.2 of the paper."""
+        return self.project(self.spread(torch.randn(images, self.config.latent_dim, generator=generator)))
 
     def spread(self, noise: Tensor) -> Tensor:
         """Codes (N, D) out of N(0, 1) numbers, where nothing is learnt yet."""
@@ -122,7 +122,7 @@ class AutoDecoder(Model):
         self.codes.weight[rows] = self.project(self.codes.weight[rows])
 
     def look_up(self, index: Tensor) -> Tensor:
-        """Rows (B, width) of the training pictures `index` (B,)."""
+        """Rows (B, width) of the training images `index` (B,)."""
         self.moved = index
         return self.codes(index)
 
@@ -131,7 +131,7 @@ class AutoDecoder(Model):
         return rows, None
 
     def training_codes(self, count: int) -> tuple[Tensor, Tensor | None]:
-        """Of the first `count` training pictures, which are repeated where they are fewer."""
+        """Of the first `count` training images, which are repeated where they are fewer."""
         return self.split(self.codes.weight.detach()[torch.arange(count) % len(self.codes.weight)])
 
     def sample_prior(self, noise: Tensor) -> Tensor:
@@ -143,17 +143,17 @@ class AutoDecoder(Model):
         covariance = mu.T.cov().reshape(len(mu.T), -1) + jitter * torch.eye(len(mu.T)).to(mu)
         return mu.mean(0) + noise @ torch.linalg.cholesky(covariance.cpu()).to(mu).T
 
-    # -- codes of pictures --
+    # -- codes of images --
 
     def cost(self, x: Tensor, rows: Tensor, noise: Tensor | None, mask: Tensor | None = None) -> Tensor:
-        """What is minimised, per picture (B,), in nats. rows: (B, width); mask: see `fit`; noise: of a distribution."""
+        """What is minimised, per image (B,), in nats. rows: (B, width); mask: see `fit`; noise: of a distribution."""
         return self.seen(x, self.params(rows), mask) + self.config.l2 * rows.square().sum(1)
 
     def seen(self, x: Tensor, params: Tensor, mask: Tensor | None) -> Tensor:
         """-log p of the pixels of x (B, 1, 28, 28) that `mask` shows; (B,), in nats."""
         if mask is None:
             return self.nll(x, params)
-        pixels = self.nll(x.reshape(-1, 1), params.reshape(-1, 1)).view(x.shape)  # pictures of one pixel each
+        pixels = self.nll(x.reshape(-1, 1), params.reshape(-1, 1)).view(x.shape)  # images of one pixel each
         return (pixels * mask).flatten(1).sum(1)
 
     def noise(self, steps: int, like: Tensor) -> list[Tensor | None]:
@@ -163,7 +163,7 @@ class AutoDecoder(Model):
     def fit(
         self, x: Tensor, mask: Tensor | None = None, start: Tensor | None = None, steps: int = 0, restarts: int = 0
     ) -> Tensor:
-        """Rows (B, width) found for pictures x (B, 1, 28, 28) by optimising them; the model stays as it is.
+        """Rows (B, width) found for images x (B, 1, 28, 28) by optimising them; the model stays as it is.
 
         mask: like x or (1, 1, 28, 28), 1 where a pixel is seen and 0 where it is covered, and completed by the result.
         start: rows to begin at (B, width), else the learnt ones that fit best. The end is never worse than the start.
@@ -188,17 +188,17 @@ class AutoDecoder(Model):
 
     @torch.no_grad()
     def starts(self, x: Tensor, mask: Tensor | None, count: int) -> Tensor:
-        """The learnt rows (count, B, width) whose pictures are nearest to x, best first; 0 where none is learnt."""
+        """The learnt rows (count, B, width) whose images are nearest to x, best first; 0 where none is learnt."""
         rows = self.codes.weight.detach()[:MOST_STARTS]
         if not len(rows):
             return rows.new_zeros(count, len(x), rows.shape[1])
-        pictures = self.decode(self.split(rows)[0]).flatten(1)  # (N, 784)
+        images = self.decode(self.split(rows)[0]).flatten(1)  # (N, 784)
         seen = (torch.ones_like(x) if mask is None else mask.expand_as(x)).flatten(1)
-        far = seen @ pictures.square().T - 2 * (seen * x.flatten(1)) @ pictures.T  # (B, N) up to a constant
+        far = seen @ images.square().T - 2 * (seen * x.flatten(1)) @ images.T  # (B, N) up to a constant
         return rows[far.topk(min(count, len(rows)), largest=False).indices.T]
 
     def add(self, x: Tensor) -> Tensor:
-        """Learn pictures x (B, 1, 28, 28), too: their codes (B, D) become the table's last; nothing else changes."""
+        """Learn images x (B, 1, 28, 28), too: their codes (B, D) become the table's last; nothing else changes."""
         rows = self.fit(x)
         with torch.inference_mode(False), torch.no_grad():
             self.codes.fill(torch.cat([self.codes.weight.detach(), rows]))
@@ -216,7 +216,7 @@ class AutoDecoder(Model):
         epoch: float = math.inf,
         index: Tensor | None = None,
     ) -> Loss:
-        """Of pictures of the training set by their codes; of others (no index) by the codes that `fit` finds."""
+        """Of images of the training set by their codes; of others (no index) by the codes that `fit` finds."""
         rows = self.fit(x) if index is None else self.look_up(index)
         nll, size = self.nll(x, self.params(rows)), rows.square().sum(1)  # (B,) each
         recon, code = nll.mean(), self.config.l2 * size.mean()

@@ -44,7 +44,7 @@ class BetaVAEConfig(VAEConfig):
     )
     gamma: float = option(
         10.0,
-        "cost of a nat above or below C; 1000 in the paper, where runs are long: in short ones it drowns the picture",
+        "cost of a nat above or below C; 1000 in the paper, where runs are long: in short ones it drowns the image",
         min=0.0,
         max=10_000.0,
         when=("penalty", ("capacity",)),
@@ -73,9 +73,7 @@ class BetaVAE(VAE):
     def build(self) -> None:
         super().build()
         if self.config.penalty == "total_correlation":
-            self.register_buffer(
-                "pictures", torch.zeros(())
-            )  # training images; the name is in saved weights
+            self.register_buffer("pictures", torch.zeros(()))  # training images; the name is in saved weights
 
     def setup(self, num_train: int) -> None:
         if self.config.penalty == "total_correlation":

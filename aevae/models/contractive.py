@@ -22,7 +22,7 @@ from aevae.models.ae import AEConfig, Autoencoder
 from aevae.noise import normal, uniform
 from aevae.outputs import Loss
 
-LOOKED_AT = 1000  # test pictures of which the norm is reported
+LOOKED_AT = 1000  # test images of which the norm is reported
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class ContractiveConfig(AEConfig):
 
 
 class ContractiveAutoencoder(Autoencoder):
-    """The code hardly moves where the picture leaves the data, and moves along them because it must."""
+    """The code hardly moves where the image leaves the data, and moves along them because it must."""
 
     Config = ContractiveConfig
     title = "Contractive autoencoder"
     objective = "-log p(x | g(f(x))) + lam ||df/dx||^2"
     paper = "Rifai et al. 2011"
     batchable_hparams = ("lam",)
-    units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over pictures"}
+    units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over images"}
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         z, norm = self.code_and_norm(x, generator)

@@ -5,7 +5,7 @@ Hinton & Salakhutdinov 2006, Science 313:504, with linear codes. Differs from th
 The paper had logistic units and needed a stack of restricted Boltzmann machines to begin from, trained layer by layer.
 That stack is left out: with rectified units and He's starting weights (He et al. 2015, arXiv:1502.01852) the gradient
 reaches the first layer from the start, and `metrics` says so (`gradient_ratio`). What the stack was needed for can be
-seen: `unit` logistic with `init` narrow stays near the mean picture.
+seen: `unit` logistic with `init` narrow stays near the mean image.
 """
 
 import copy
@@ -36,7 +36,7 @@ class DeepAEConfig(AEConfig):
     network: ClassVar[str] = "mlp"
     hidden: ClassVar[int] = 0
     widths: str = option(
-        "1000-500-250", "hidden layers of the encoder, from the picture to the code; the decoder mirrors"
+        "1000-500-250", "hidden layers of the encoder, from the image to the code; the decoder mirrors"
     )
     unit: str = option(
         "relu", "relu, or logistic: the units of 2006, which without pre-training hardly learn", choices=tuple(UNITS)
@@ -60,7 +60,7 @@ class DeepAEConfig(AEConfig):
 
     @property
     def layers(self) -> list[int]:
-        """Widths from the picture to the code."""
+        """Widths from the image to the code."""
         return [blocks.PIXELS, *map(int, self.widths.split("-")), self.latent_dim]
 
 
@@ -92,11 +92,11 @@ class DeepAutoencoder(Autoencoder):
         nn.init.zeros_(layer.bias)
 
     def linear_layers(self) -> list[nn.Linear]:
-        """From the picture to the picture."""
+        """From the image to the image."""
         return [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
 
     def gradients(self, x: Tensor) -> list[float]:
-        """Root mean square of the gradient of each layer's weights, from the picture to the picture, at x (B, ...)."""
+        """Root mean square of the gradient of each layer's weights, from the image to the image, at x (B, ...)."""
         own = copy.deepcopy(self).requires_grad_(True)  # a run's model is frozen
         with torch.inference_mode(False), torch.enable_grad():
             slopes = torch.autograd.grad(own.loss(x.clone()).total, [layer.weight for layer in own.linear_layers()])

@@ -35,7 +35,7 @@ class SparseConfig(LinearAEConfig):
 
 
 class SparseAutoencoder(LinearAutoencoder):
-    """Each picture is the sum of a few of the decoder's columns."""
+    """Each image is the sum of a few of the decoder's columns."""
 
     Config = SparseConfig
     title = "Sparse autoencoder (L1)"
@@ -45,7 +45,7 @@ class SparseAutoencoder(LinearAutoencoder):
     units: ClassVar[dict[str, str]] = {
         "units_on": "units / image that are not 0",
         "zeros": "% of the code that is 0",
-        "units_dead": "units that no picture turned on",
+        "units_dead": "units that no image turned on",
     }
 
     def build(self) -> None:
@@ -75,7 +75,7 @@ class SparseAutoencoder(LinearAutoencoder):
 
 @torch.no_grad()
 def usage(model: LinearAutoencoder, x: Tensor) -> dict[str, float]:
-    """Which units of the code pictures x (N, 1, 28, 28) turn on: mean number, % that is exactly 0, never used."""
+    """Which units of the code images x (N, 1, 28, 28) turn on: mean number, % that is exactly 0, never used."""
     on = torch.cat([model.encode(part) != 0 for part in batches(x)])  # (N, D)
     each = on.sum(1).cpu().double().mean()
     dead = int((~on.any(0)).sum())

@@ -1,7 +1,7 @@
 """Sparse autoencoder by KL: min E[-log p(x | g(h))] + beta sum_j KL(rho || rho_hat_j), h = sigmoid(W_e x + b).
 
 Ng 2011, CS294A lecture notes, Sparse autoencoder. rho_hat_j is the mean of unit j over the batch and rho the mean it
-ought to have: a penalty of the batch, not of a picture, so that batches must be large. Differs from the L1 penalty:
+ought to have: a penalty of the batch, not of an image, so that batches must be large. Differs from the L1 penalty:
 units are asked to be seldom on, and may be fully on when they are.
 """
 
@@ -40,7 +40,7 @@ class KLSparseConfig(LinearAEConfig):
 
 
 class KLSparseAutoencoder(LinearAutoencoder):
-    """Each unit is on for few pictures."""
+    """Each unit is on for few images."""
 
     Config = KLSparseConfig
     title = "Sparse autoencoder (KL)"
@@ -50,7 +50,7 @@ class KLSparseAutoencoder(LinearAutoencoder):
     units: ClassVar[dict[str, str]] = {
         "mean_activation": "mean of h",
         "units_on": "units / image above 0.5",
-        "units_dead": "units that no picture lifted above 0.5",
+        "units_dead": "units that no image lifted above 0.5",
     }
 
     def build_code(self, width: int) -> None:

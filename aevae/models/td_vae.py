@@ -199,7 +199,7 @@ class TDVAE(Model):
         return self.transition.draw(self._moved(z, steps), self._eps(z, generator))[0]
 
     def roll_out(self, x: Tensor, steps: int, generator: Generator | None = None, jump: int = 1) -> Tensor:
-        """Pictures (B, steps, 1, 28, 28) after x (B, T, 1, 28, 28): one future, `jump` frames from each to the next.
+        """Images (B, steps, 1, 28, 28) after x (B, T, 1, 28, 28): one future, `jump` frames from each to the next.
 
         Without generator every state is the mean. Raises ValueError for a jump that was not learnt.
         """
@@ -326,12 +326,12 @@ def begun_anew(x: Tensor, generator: Generator) -> Tensor:
     return x.gather(-1, column[:, None, None, None].expand_as(x))
 
 
-def circular_shift(pictures: Tensor, true: Tensor) -> Tensor:
-    """By how many pixels `true` must be rolled to the right to look most like `pictures`; both (N, 1, 28, 28).
+def circular_shift(images: Tensor, true: Tensor) -> Tensor:
+    """By how many pixels `true` must be rolled to the right to look most like `images`; both (N, 1, 28, 28).
 
     Returns (N,) int64 in -14..13: the highest circular cross-correlation along the rows.
     """
     width = true.shape[-1]
-    spectrum = torch.fft.rfft(pictures) * torch.fft.rfft(true).conj()  # (N, 1, 28, 15)
+    spectrum = torch.fft.rfft(images) * torch.fft.rfft(true).conj()  # (N, 1, 28, 15)
     best = torch.fft.irfft(spectrum, n=width).sum((1, 2)).argmax(1)
     return (best + width // 2) % width - width // 2

@@ -45,7 +45,7 @@ class VAEConfig(ModelConfig):
         when=("anneal", ("cyclic",)),
         added=True,
     )
-    samples: int = option(1, "draws of z for each picture and step; their NLL is averaged", min=1, max=100, added=True)
+    samples: int = option(1, "draws of z for each image and step; their NLL is averaged", min=1, max=100, added=True)
     prior_std: float = option(1.0, "s0 of the prior N(0, s0^2 I)", min=1e-3, max=100.0, log=True, added=True)
     free_bits: float = option(
         0.0,
@@ -98,7 +98,7 @@ class VAE(Model):
         return losses.gaussian_kl_per_dim(mu, logvar)
 
     def draw(self, mu: Tensor, logvar: Tensor, generator: Generator | None) -> Tensor:
-        """`samples` codes of each picture, (R, B, D); z = mu, once, without a generator."""
+        """`samples` codes of each image, (R, B, D); z = mu, once, without a generator."""
         if generator is None:
             return mu.unsqueeze(0)
         std = torch.exp(0.5 * logvar)

@@ -27,7 +27,7 @@ from aevae.models.pixel_cnn import PixelCNN
 from aevae.noise import uniform
 from aevae.outputs import Loss
 
-SMOOTHING = 1e-5  # cells per picture added to each vector's use: Laplace, so that none is divided by 0
+SMOOTHING = 1e-5  # cells per image added to each vector's use: Laplace, so that none is divided by 0
 DEAD = 0.05  # of the use that is a vector's fair share: one used less is begun anew
 
 
@@ -70,9 +70,9 @@ class Quantiser(nn.Module):
         super().__init__()
         self.decay, self.restart = config.decay, config.restart
         self.codebook = Codebook(config.codes, config.code_dim, learnt=config.codebook == "gradient")
-        self.fair = cells / config.codes  # cells per picture that choose a vector, were all used alike
+        self.fair = cells / config.codes  # cells per image that choose a vector, were all used alike
         use = torch.full((config.codes,), 0.0 if config.restart else self.fair)
-        self.register_buffer("use", use)  # cells per picture that chose each vector: moving average
+        self.register_buffer("use", use)  # cells per image that chose each vector: moving average
         self.moving = config.codebook == "ema"
         if self.moving:
             self.register_buffer("sums", self.codebook.vectors * use[:, None])  # of their z_e, likewise
@@ -92,12 +92,12 @@ class Quantiser(nn.Module):
         """Follow the batch that was noted, once; nothing where none was."""
         if self.collected is None:
             return
-        (z_e, indices, pictures, draws), self.collected = self.collected, None
+        (z_e, indices, images, draws), self.collected = self.collected, None
         vectors = self.codebook.vectors
         chose = (indices[:, None] == torch.arange(len(vectors), device=indices.device)).to(z_e.dtype)  # (cells, K)
-        self.use.lerp_(chose.sum(0) / pictures, 1 - self.decay)
+        self.use.lerp_(chose.sum(0) / images, 1 - self.decay)
         if self.moving:
-            self.sums.lerp_(chose.T @ z_e / pictures, 1 - self.decay)
+            self.sums.lerp_(chose.T @ z_e / images, 1 - self.decay)
             vectors.copy_(self.sums / smoothed(self.use)[:, None])
         if draws is not None:
             self._revive(z_e, (z_e - vectors[indices]).square().sum(1), draws)
@@ -139,7 +139,7 @@ def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
 
 
 def squared(a: Tensor, b: Tensor) -> Tensor:
-    """||a - b||^2 summed over cells and numbers, per picture: (B,)."""
+    """||a - b||^2 summed over cells and numbers, per image: (B,)."""
     return (a - b).square().flatten(1).sum(1)
 
 
@@ -192,7 +192,7 @@ class VQVAE(Model):
             FixedOffset(self.config.maps),
         )
 
-    # -- pictures and maps of vectors
+    # -- images and maps of vectors
 
     def maps(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
         """Maps z_q (B, D, side, side) of x, a level each, as `quantise(level, z_e)` makes them of the encoder's."""
@@ -242,7 +242,7 @@ class VQVAE(Model):
         return flat([q.codebook.look_up(k) for q, k in zip(self.quantisers, indices, strict=True)])
 
     def decode_indices(self, indices: Sequence[Tensor]) -> Tensor:
-        """The mean picture (B, 1, 28, 28) of the levels' numbers (B, side, side)."""
+        """The mean image (B, 1, 28, 28) of the levels' numbers (B, side, side)."""
         return self.decode(self.codes_of(indices))
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:

@@ -5,7 +5,7 @@
 and p(k) = p(top) p(bottom | top), a PixelCNN each. Razavi et al. 2019, arXiv:1906.00446, algorithms 1 and 2.
 
 Differs from the VQ-VAE: the costs of both levels' quantisers are added, and the bottom's prior is told the top. The
-paper's networks for 256 x 256 pictures are cut down, PixelSNAIL to gated masked convolutions.
+paper's networks for 256 x 256 images are cut down, PixelSNAIL to gated masked convolutions.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,6 +1,6 @@
 """What this machine can do: how long the usual trainings step_fn here, measured in a minute on noise.
 
-No data set is needed: the time of a step does not depend on what the pictures show.
+No data set is needed: the time of a step does not depend on what the images show.
 """
 
 import time
@@ -16,7 +16,7 @@ from aevae.training.steps import make_step_fn
 from aevae.training.trainer import Trainer, TrainingData
 
 SECONDS = 4.0  # of each measurement
-PICTURES = {name: IMAGES[name] for name in (EMBEDDED, FULL)}
+DATASET_IMAGES = {name: IMAGES[name] for name in (EMBEDDED, FULL)}
 
 
 def bench(device: str = "auto") -> dict:
@@ -39,14 +39,14 @@ def _row(what: str, device: torch.device, family: str, models: int = 1, apart: b
     recipe = preset("fast", DataConfig(FULL), model)
     pace = _images_per_second(device, model, recipe, 1 if apart else models)
     seconds = {}
-    for name, pictures in PICTURES.items():
+    for name, images in DATASET_IMAGES.items():
         epochs = preset("fast", DataConfig(name), model).epochs
-        seconds[name] = round(models * pictures * epochs / pace, 1)
+        seconds[name] = round(models * images * epochs / pace, 1)
     return {"what": what, "images_per_s": round(pace), "seconds": seconds}
 
 
 def _images_per_second(device: torch.device, model: ModelConfig, recipe: TrainConfig, models: int) -> float:
-    """Pictures that pass through all models together, a second."""
+    """Images that pass through all models together, a second."""
     noise = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 1, 28, 28), dtype=np.uint8)
     team = [
         Trainer(build_model(model, seed), TrainingData(noise, noise[:1]), recipe, seed, device)

@@ -26,8 +26,8 @@ class Estimate:
     seconds: float
 
 
-def estimate(config: RunConfig, device: str = "auto", pictures: int = 0) -> Estimate:
-    """Parameters, and seconds by timing a few real steps on noise. `pictures`: training pictures of the data set."""
+def estimate(config: RunConfig, device: str = "auto", images: int = 0) -> Estimate:
+    """Parameters, and seconds by timing a few real steps on noise. `images`: training images of the data set."""
     where = pick_device(device)
     model = build_model(config.model, config.seed)
     draw, steps, size = np.random.default_rng(0), 4, config.train.batch_size
@@ -38,10 +38,10 @@ def estimate(config: RunConfig, device: str = "auto", pictures: int = 0) -> Esti
     marks: list[float] = []
     trainer.fit(lambda event: marks.append(time.perf_counter()) if isinstance(event, EpochDone) else None)
     per_step = min(b - a for a, b in itertools.pairwise(marks))
-    total = -(-pictures // config.train.batch_size) * config.train.epochs
+    total = -(-images // config.train.batch_size) * config.train.epochs
     return Estimate(parameter_count(model), per_step * total)
 
 
 def data_size(data: DataConfig) -> int:
-    """Training pictures of a data set, by loading it."""
+    """Training images of a data set, by loading it."""
     return len(datasets.load(data).train.images)

@@ -55,7 +55,7 @@ class Run:
 
     @property
     def shown(self) -> DataConfig:
-        """The data set whose test pictures a page shows for this run."""
+        """The data set whose test images a page shows for this run."""
         return datasets.shown_for(self.config.data)
 
     @cached_property
@@ -77,7 +77,7 @@ class Run:
 
     def _apply(self, function, array: np.ndarray, shape: tuple, out: tuple) -> np.ndarray:
         if self.model.input != "image":
-            raise ValueError(f"{self.name} takes {self.model.input}s: no single picture has a code in it")
+            raise ValueError(f"{self.name} takes {self.model.input}s: no single image has a code in it")
         x = self._tensor(array, shape)
         with torch.inference_mode():
             parts = [function(part).cpu().numpy() for part in batches(x)]
@@ -88,7 +88,7 @@ class Run:
         return self._apply(self.model.encode, images, (1, 28, 28), (self.latent_dim,))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
-        """Mean pictures (N, 1, 28, 28) in [0, 1] of codes (N, D)."""
+        """Mean images (N, 1, 28, 28) in [0, 1] of codes (N, D)."""
         return self._apply(self.model.decode, z, (self.latent_dim,), (1, 28, 28))
 
     def reconstruct(self, images: np.ndarray) -> np.ndarray:
@@ -97,11 +97,11 @@ class Run:
 
     @cached_property
     def codes(self) -> np.ndarray:
-        """mu (N, D) of the shown test pictures (at most 1,000)."""
+        """mu (N, D) of the shown test images (at most 1,000)."""
         return self.encode(shown_images(self.shown))
 
     def latent_summary(self) -> dict:
-        """What each latent dimension carries on the shown test pictures.
+        """What each latent dimension carries on the shown test images.
 
         order (D,): most first; score (D,), score_name: KL in nats, or the variance of a code without a prior;
         active (D,) bool; mean, std (D,) of the codes.
@@ -120,7 +120,7 @@ class Run:
 
 
 def shown_images(data: DataConfig, count: int = 1000) -> np.ndarray:
-    """The first test pictures of a data set as float32 (N, 1, 28, 28) in [0, 1]."""
+    """The first test images of a data set as float32 (N, 1, 28, 28) in [0, 1]."""
     return datasets.load(data).test.images[:count].astype(np.float32) / 255
 
 

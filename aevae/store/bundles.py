@@ -46,7 +46,7 @@ class Member:
         return model.eval().requires_grad_(False)
 
     def posterior_and_prior(self, x: np.ndarray, eps: np.ndarray) -> np.ndarray:
-        """Pictures (2 N, 1, 28, 28): of codes mu + std eps of the digit x (1, 28, 28), then of the codes eps (N, D)."""
+        """Images (2 N, 1, 28, 28): of codes mu + std eps of the digit x (1, 28, 28), then of the codes eps (N, D)."""
         import torch
 
         model, noise = self.model(), torch.tensor(eps)

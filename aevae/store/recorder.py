@@ -134,7 +134,7 @@ class Recorder:
         with torch.inference_mode():
             sheet = self.trainer.model.eval().preview_rows(x)
         rows = sheet.mul(255).round().byte().cpu().numpy()
-        files.write_atomic(self.folder / "preview.png", picture(rows))
+        files.write_atomic(self.folder / "preview.png", image(rows))
 
     def _frame(self) -> dict[str, np.ndarray]:
         trainer = self.trainer
@@ -228,11 +228,11 @@ class Recorder:
 
 def preview(film: dict[str, np.ndarray], columns: int = 8) -> bytes:
     """PNG: originals, their reconstructions and decoded draws of N(0, I), one row each."""
-    return picture([film["original"][:columns], film["recon"][-1][:columns], film["sample"][-1][:columns]])
+    return image([film["original"][:columns], film["recon"][-1][:columns], film["sample"][-1][:columns]])
 
 
-def picture(rows: Sequence[np.ndarray]) -> bytes:
-    """PNG of rows of pictures, each uint8 (columns, 28, 28)."""
+def image(rows: Sequence[np.ndarray]) -> bytes:
+    """PNG of rows of images, each uint8 (columns, 28, 28)."""
     from PIL import Image
 
     out = io.BytesIO()

@@ -1,4 +1,4 @@
-"""A small film of a run: what fixed test pictures are to the model, at the end of epochs and more often in the first.
+"""A small film of a run: what fixed test images are to the model, at the end of epochs and more often in the first.
 
 A frame is a measurement of the weights as they are: it draws from its own generators and leaves the model as it was,
 so a filmed run is bit for bit the run that nobody filmed.
@@ -12,8 +12,8 @@ from aevae.config import TrainConfig
 from aevae.models.base import Model
 from aevae.models.blocks import batches
 
-ROLL = 16  # pictures followed
-CODES = 1000  # test pictures whose codes are kept
+ROLL = 16  # images followed
+CODES = 1000  # test images whose codes are kept
 FIRST = (1, 3, 10, 30, 100, 300)  # steps of the first epoch with a frame of their own
 ROOM = 16_000_000  # bytes a film should stay under: wide codes are filmed less often ...
 LEAST = 12  # ... but so often at least
@@ -59,8 +59,8 @@ def shoot(model: Model, device: torch.device, images: np.ndarray, draws: Tensor)
     mu, logvar = _posterior(model, x)
     roll = x[:ROLL]
     params = model.params(mu[:ROLL])
-    pictures = {"recon": model.mean(params), "sample": model.decode(model.sample_prior(draws.to(device)))}
-    frame = {k: v[:, 0].mul(255).round().byte() for k, v in pictures.items()}
+    decoded = {"recon": model.mean(params), "sample": model.decode(model.sample_prior(draws.to(device)))}
+    frame = {k: v[:, 0].mul(255).round().byte() for k, v in decoded.items()}
     frame |= {"codes": mu.half(), "recon_nats": model.nll(roll, params)}
     if logvar is not None:
         std, kl = torch.exp(0.5 * logvar[:ROLL]).half(), model.kl_per_dim(mu[:ROLL], logvar[:ROLL])
@@ -71,7 +71,7 @@ def shoot(model: Model, device: torch.device, images: np.ndarray, draws: Tensor)
 
 
 def _posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The codes of x (N, 1, 28, 28); of a model without an encoder: those it has learnt, x being the first pictures."""
+    """The codes of x (N, 1, 28, 28); of a model without an encoder: those it has learnt, x being the first images."""
     if not model.has_encoder:
         return model.training_codes(len(x))
     mu, logvar = zip(*(model.posterior(part) for part in batches(x)), strict=True)
@@ -85,7 +85,7 @@ def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
     sums: dict[str, Tensor] = {}
     for rows in batches(torch.arange(len(x), device=x.device)):
         part = x[rows]
-        told = {} if model.has_encoder else {"index": rows}  # the first training pictures: their codes are learnt
+        told = {} if model.has_encoder else {"index": rows}  # the first training images: their codes are learnt
         loss = model.loss(part, generator=generator, **told)
         for name, term in {**loss.terms, "objective": loss.total}.items():
             sums[name] = sums.get(name, 0.0) + term * len(part)
@@ -96,11 +96,11 @@ class Film:
     """Frames collected one after another; `arrays()` is what the run folder keeps.
 
     step (E,) int64 and epoch (E,) float32, when it was; original (16, 28, 28) uint8; recon and sample (E, 16, 28, 28)
-    uint8, mean pictures; recon_nats, kl_nats (E, 16) float32, of these pictures at z = mu; std (E, 16, D) float16 of
-    q(z|x); codes (E, N, D) float16 of the first N <= 1000 test pictures (at least 16: fewer are repeated), the 16
+    uint8, mean images; recon_nats, kl_nats (E, 16) float32, of these images at z = mu; std (E, 16, D) float16 of
+    q(z|x); codes (E, N, D) float16 of the first N <= 1000 test images (at least 16: fewer are repeated), the 16
     first; labels (N,) int64; term.<name> (E,) float32, mean terms over the N. A code that is a point has no std and
     kl_nats. Samples decode the same 16 draws of the prior (`Model.sample_prior`) in every frame. A model without an
-    encoder is followed on the first pictures of the training set, whose codes it learns.
+    encoder is followed on the first images of the training set, whose codes it learns.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, latent_dim: int, arrays: dict | None = None):

@@ -90,7 +90,7 @@ class SingleStep:
         return [p for group in groups for p in group["params"] if p.requires_grad]
 
     def backward(self, total: Tensor) -> None:
-        """Store the gradients of `total` in the layout that Adam needs; `total.backward()` would copy each on a tape."""
+        """Store the gradients of `total` in Adam's layout; `total.backward()` would copy each of them on a tape."""
         parameters = self.parameters
         for p, gradient in zip(parameters, torch.autograd.grad(total, parameters, allow_unused=True), strict=True):
             dense = gradient is not None and gradient.layout == torch.strided

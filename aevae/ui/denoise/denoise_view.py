@@ -45,7 +45,7 @@ def noise_help() -> dict[str, str]:
         "gaussian": _("standard deviation of what is added to each pixel, in units of the pixel range"),
         "masking": _("share of the pixels set to black"),
         "salt_and_pepper": _("share of the pixels set to black or white, half each"),
-        "block": _("share of the picture covered by one black square"),
+        "block": _("share of the image covered by one black square"),
     }
 
 
