@@ -164,7 +164,7 @@ IMAGES = {  # training images of data sets; of others the recipe takes those of 
     "mnist": 60_000, "fashion-mnist": 60_000, "kmnist": 60_000, "mnist-5k": 4_000, "sprites": 7_500, "lines": 10_000,
     "moving-digits": 4_000,
 }  # fmt: skip
-LARGE = 20_000  # training images from which on a data set is large
+LARGE_SET_IMAGES = 20_000  # training images from which on a data set is large
 MAX_RATE = 0.04  # of Adam: above it the first steps of wide networks and large batches diverge
 PRESETS = ("fast", "classic")
 
@@ -186,7 +186,7 @@ def preset(
         return TrainConfig(**classic | chosen)
     model = model() if isinstance(model, type) else model
     images = min(IMAGES.get(data.name, IMAGES["mnist-5k"]), data.limit or 1_000_000)
-    large = images >= LARGE
+    large = images >= LARGE_SET_IMAGES
     conv = getattr(model, "network", "mlp") == "conv"
     options = {"epochs": 3, "batch_size": TrainConfig.batch_size if conv else 400} if large else {}
     options |= (model.recipe_large if large else model.recipe) if model else {}
@@ -202,10 +202,10 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         r = min(0.04, min(0.04, 0.05 (450 / T)^0.4) sqrt(B / 400)) min(1, (4000 / L)^0.5), L = T sqrt(B / 400)
         rate = r min(1, (400 / hidden)^0.25) min(1, (20 / latent_dim)^0.15)
 
-    T: number of steps, B: batch size; times the family's `rate_factor`. On fewer than LARGE images it is multiplied by
-    the family's `rate_factor_small` and by the likelihood's SMALL_SET_FACTORS, too: these overfit. Found on validation
-    splits with `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20 epochs of MNIST.
-    Longer runs on the same pixels need still smaller ones, or the model becomes sensitive to noise (the factor with L;
+    T: number of steps, B: batch size; times the family's `rate_factor`. On fewer than LARGE_SET_IMAGES images it is
+    also multiplied by the family's `rate_factor_small` and the likelihood's SMALL_SET_FACTORS: these overfit.
+    Found on validation splits with `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20
+    epochs of MNIST. Longer runs on the same pixels need still smaller ones, or the model becomes sensitive to noise (the factor with L;
     not where pixels are sampled). It grows with the root of the batch, and wide networks and codes need smaller ones
     (`hidden` counts in an MLP only). docs/recipe.md has the tables.
     """
@@ -215,7 +215,7 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         rate *= min(1.0, (4000 / (steps * root)) ** 0.5)
     if model:
         rate *= model.rate_factor * min(1.0, (20 / model.latent_dim) ** 0.15)
-        if images < LARGE:
+        if images < LARGE_SET_IMAGES:
             rate *= model.rate_factor_small * SMALL_SET_FACTORS.get(model.likelihood, 1.0)
         if getattr(model, "network", "mlp") != "conv":
             rate *= min(1.0, (400 / max(getattr(model, "hidden", 0), 1)) ** 0.25)

@@ -100,7 +100,7 @@ def test_preset_gives_what_is_not_given(empty_store, capsys):
 def test_bench(capsys, monkeypatch):
     from aevae.runs import bench
 
-    monkeypatch.setattr(bench, "SECONDS", 0.01)
+    monkeypatch.setattr(bench, "MEASURE_SECONDS", 0.01)
     found = asked(capsys, "bench", "--device", "cpu")
     assert found["device"].startswith("cpu") and found["threads"] >= 1
     assert set(found["units"]) == {"threads", "images_per_s", "seconds"}

@@ -46,8 +46,8 @@ def apple(monkeypatch):
     """Every device is the one that stands for an Apple GPU."""
     for module in (opened, training):
         monkeypatch.setattr(module, "pick_device", lambda name="auto": away.DEVICE)
-    monkeypatch.setattr(samples, "SAMPLES", 4)
-    monkeypatch.setattr(samples, "REPEATS", 2)
+    monkeypatch.setattr(samples, "NUM_SAMPLES", 4)
+    monkeypatch.setattr(samples, "NUM_REPEATS", 2)
     with away.device() as where:
         yield where
 

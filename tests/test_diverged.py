@@ -13,7 +13,7 @@ from aevae.models.vae import VAE
 from aevae.queue import jobs
 from aevae.queue.worker import Worker
 from aevae.store import checkpoints, files
-from aevae.training.diverged import EXPLODED, Diverged, limit_of
+from aevae.training.diverged import EXPLODED_FACTOR, Diverged, limit_of
 from aevae.training.trainer import BegunAnew, TrainingDiverged
 
 CONFIG = tiny_config("vae", epochs=3)  # of four steps each
@@ -135,8 +135,8 @@ def test_an_objective_that_exploded_has_diverged(exploding):
 
 def test_the_rule_of_what_has_exploded():
     guess = math.log(2) * 784
-    assert limit_of(50.0, 784) == limit_of(-50.0, 784) == EXPLODED * guess
-    assert limit_of(1e6, 784) == EXPLODED * 1e6
+    assert limit_of(50.0, 784) == limit_of(-50.0, 784) == EXPLODED_FACTOR * guess
+    assert limit_of(1e6, 784) == EXPLODED_FACTOR * 1e6
 
 
 def test_a_job_that_diverged(bad):

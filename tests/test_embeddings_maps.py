@@ -66,7 +66,7 @@ def test_exact_gradient_is_that_of_scikit_learn_and_of_autograd(monkeypatch):
     (torch.tensor(dense)[mask] * (torch.tensor(dense)[mask] / q[mask]).log()).sum().backward()
     np.testing.assert_allclose(4 * gradient, t.grad.numpy(), atol=1e-10)
 
-    monkeypatch.setattr(tsne, "TILE", 7 * len(y))  # tiles that do not divide the rows
+    monkeypatch.setattr(tsne, "TILE_PAIRS", 7 * len(y))  # tiles that do not divide the rows
     np.testing.assert_allclose(tsne.Exact(p, "cpu")(y, p)[1], gradient, atol=1e-14)
     np.testing.assert_allclose(tsne.Exact(p, "cpu")(y, 12 * p)[1] - gradient, 11 * (gradient + push(y)), atol=1e-12)
 
@@ -140,7 +140,7 @@ def test_with_another_gradient_the_optimiser_gets_as_far(monkeypatch, kind):
     if kind == "Exact":
         monkeypatch.setattr(tsne, "_gradient", lambda p: {"negative_gradient_method": tsne.Exact(p, "cpu")})
     else:
-        monkeypatch.setattr(tsne, "FEW", N - 1)
+        monkeypatch.setattr(tsne, "MAX_FEW_POINTS", N - 1)
         monkeypatch.setattr(tsne, "SCHEDULE", {False: (60, 90)})
     assert tsne.draw(x, config, lambda *_: None)[1] == pytest.approx(near, abs=0.03)
 
@@ -171,8 +171,8 @@ def test_many_points_are_asked_by_sample(monkeypatch):
     digits = load_digits()
     x, xy = digits.data, maps.embed(digits.data, "pca")
     whole = neighbours.map_quality(x, xy, digits.target)
-    monkeypatch.setattr(neighbours, "EVERY", 1000)
-    monkeypatch.setattr(neighbours, "ANCHORS", 700)
+    monkeypatch.setattr(neighbours, "MAX_EXACT_POINTS", 1000)
+    monkeypatch.setattr(neighbours, "NUM_ANCHORS", 700)
     some = neighbours.map_quality(x, xy, digits.target)
     assert (whole["anchors"], some["anchors"]) == (1797, 700)
     for name in ("knn_accuracy", "knn_accuracy_space", "trustworthiness", "continuity", "neighbourhood_preservation"):
@@ -306,7 +306,7 @@ def test_made_once_and_kept(method, store, own_cache, monkeypatch):
 
 
 def test_frames_lead_to_the_map_and_say_how_far(monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     request, seen = asked("tsne"), []
 
     def tell(news):
@@ -323,7 +323,7 @@ def test_frames_lead_to_the_map_and_say_how_far(monkeypatch):
 
 
 def test_told_to_stop_it_stops_at_once_and_leaves_nothing(own_cache, monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     request, asked_for = asked("tsne"), []
 
     def should_stop():

@@ -126,7 +126,7 @@ def test_timing_leaves_the_threads_of_the_worker(empty_store):
 
 
 def test_timings_are_bounded(empty_store, monkeypatch):
-    monkeypatch.setattr(estimates, "MAX_KEPT", 3)
+    monkeypatch.setattr(estimates, "MAX_TIMINGS", 3)
     for dim in range(1, 8):
         time_it(tiny_config("ae", latent_dim=dim))
     done = jobs.submit(tiny_config("ae"))

@@ -133,7 +133,7 @@ def test_no_plane_is_below_pca_on_the_training_set(digits):
 
 
 def test_pca_in_blocks_is_pca(digits, monkeypatch):
-    monkeypatch.setattr(linear, "ROWS", 77)
+    monkeypatch.setattr(linear, "BLOCK_IMAGES", 77)
     mean, components = linear.training_pca(digits[0].numpy(), 4)
     exact = pca(digits[0].flatten(1).double() / 255, 4)
     assert torch.allclose(mean, exact[0]) and principal_angles(components.T, exact[1].T).max() < 1e-3

@@ -67,7 +67,7 @@ def test_every_number_has_a_unit(zoo, monkeypatch):
     """Of every family: what its training found, and every metric that applies to it."""
     from aevae.metrics import denoising, samples
 
-    for module, name, small in ((samples, "SAMPLES", 40), (samples, "REPEATS", 2), (denoising, "TESTS", TEST)):
+    for module, name, small in ((samples, "NUM_SAMPLES", 40), (samples, "NUM_REPEATS", 2), (denoising, "TESTS", TEST)):
         monkeypatch.setattr(module, name, small)
     for family, name in zoo.items():
         run = runs.load_run(name)
@@ -323,7 +323,7 @@ def test_disentanglement_and_walks_of_trained_runs(store, monkeypatch):
     from aevae.config import DataConfig
     from aevae.metrics import disentanglement
 
-    for name, small in (("TREES", 1), ("TAUGHT", 300), ("VOTES", 40)):
+    for name, small in (("NUM_TREES", 1), ("MAX_TRAINING_CODES", 300), ("NUM_VOTES", 40)):
         monkeypatch.setattr(disentanglement, name, small)
 
     for dataset, names in (("sprites", ["mig", "sap", "factor_vae"]), ("lines", ["interpolation_distance"])):

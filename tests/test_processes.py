@@ -141,7 +141,7 @@ def test_who_runs_on_windows(monkeypatch, handle, error, waited, runs):
 
 
 def test_what_workers_print_stays_short(empty_store, monkeypatch):
-    monkeypatch.setattr(logs, "MAX_LOG", 1000)
+    monkeypatch.setattr(logs, "MAX_LOG_BYTES", 1000)
     empty_store.mkdir()
     older = empty_store / "worker.log.1"
     with open(logs.worker_file(), "ab", buffering=0) as out:
@@ -157,12 +157,12 @@ def test_what_workers_print_stays_short(empty_store, monkeypatch):
 
 def test_a_worker_cuts_the_file_while_it_prints(empty_store, spawned):
     empty_store.mkdir()
-    logs.worker_file().write_bytes(b"old\n" * logs.MAX_LOG)
+    logs.worker_file().write_bytes(b"old\n" * logs.MAX_LOG_BYTES)
     job = jobs.submit(tiny_config("ae"))
     jobs.ensure_worker()
     until(lambda: state(job.id) == "done", 60)
     with contextlib.suppress(KeyError):
         until(lambda: f"done job={job.id}".encode() in logs.worker_file().read_bytes(), 10)
     assert logs.worker_file().stat().st_size < 10_000 and b"\0" not in logs.worker_file().read_bytes()
-    assert (empty_store / "worker.log.1").stat().st_size == logs.MAX_LOG
+    assert (empty_store / "worker.log.1").stat().st_size == logs.MAX_LOG_BYTES
     jobs.end_workers(10)

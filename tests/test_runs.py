@@ -401,7 +401,7 @@ def test_who_looks_on_sees_the_newest_frame_and_changes_nothing(empty_store, tmp
         assert now["recon"].shape == (1, 16, 28, 28)
         return False
 
-    train_or_load(config, "cpu", events.append, should_stop=look, watched=lambda: True)
+    train_or_load(config, "cpu", events.append, should_stop=look, is_watched=lambda: True)
     assert seen == [(step, step / 4) for step in range(8)], "every step, before the next one"
     assert [e.step for e in events if isinstance(e, StepDone)][:1] == [0]
     files = _files(folder)
@@ -411,14 +411,14 @@ def test_who_looks_on_sees_the_newest_frame_and_changes_nothing(empty_store, tmp
 
 
 def test_the_newest_frame_is_kept_now_and_then(empty_store, monkeypatch):
-    monkeypatch.setattr(recorder, "LOOK", 1000.0)
+    monkeypatch.setattr(recorder, "MIN_FRAME_SECONDS", 1000.0)
     config, stamps = tiny_config("ae", epochs=3), set()
 
     def look() -> bool:
         stamps.add((paths.runs_dir() / config.name / "now.safetensors").stat().st_mtime_ns)
         return False
 
-    train_or_load(config, "cpu", should_stop=look, watched=lambda: False)
+    train_or_load(config, "cpu", should_stop=look, is_watched=lambda: False)
     assert len(stamps) == 1, "at the beginning; the next one is due much later"
 
 

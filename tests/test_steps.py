@@ -346,7 +346,7 @@ def test_a_graph_takes_full_batches_and_falls_back_by_itself(monkeypatch, fails)
     one.fit()
     assert near(weights(one), weights(plain))
     assert one.history[-1]["test"] == pytest.approx(plain.history[-1]["test"], rel=1e-5)
-    full = 2 * 2 - steps.WARM_UP  # two epochs of two full batches, less those before the capture
+    full = 2 * 2 - steps.WARM_UP_STEPS  # two epochs of two full batches, less those before the capture
     assert graph.replays == (0 if fails else full)
     assert one.launch == ("eager: operation not permitted when stream is capturing" if fails else "graph")
 

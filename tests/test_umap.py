@@ -81,8 +81,8 @@ def request_of(space: str = "pixels", **more) -> maps.MapRequest:
 
 
 def test_it_is_made_once_told_and_kept(own_cache, monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
-    monkeypatch.setattr(umaps, "BEAT", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
+    monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     request, seen = request_of(), []
 
     def tell(news):
@@ -105,8 +105,8 @@ def test_told_to_stop_it_leaves_nothing_and_blocks_no_bar_of_others(own_cache, m
     """The library's progress bar would keep the lock of all bars of the process, and the next one wait for ever."""
     from tqdm import tqdm
 
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
-    monkeypatch.setattr(umaps, "BEAT", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
+    monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     request = request_of()
     with pytest.raises(maps.Stopped):
         maps.make(request, silent, lambda: maps.frame(request) is not None)
@@ -141,7 +141,7 @@ def pair(space: str = "pixels") -> maps.MapRequest:
 
 
 def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     first, second = pair().group
     assert (first, second) == (pair(), pair("random")) and pair("random").group == pair().group
     assert request_of().group == (request_of(),)
@@ -152,7 +152,7 @@ def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
     def tell(news):
         if "iteration" in news:
             frames = [maps.frame(request) for request in (first, second)]
-            assert {(f.iteration, f.of) for f in frames} == {(news["iteration"], umaps.TOGETHER)}
+            assert {(f.iteration, f.of) for f in frames} == {(news["iteration"], umaps.ALIGNED_ROUNDS)}
             seen.append(frames[1].xy)
 
     made = maps.make(second, tell)
@@ -164,7 +164,7 @@ def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
 
 
 def test_a_group_is_given_up_as_one(own_cache, monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     with pytest.raises(maps.Stopped):
         maps.make(pair(), silent, lambda: maps.frame(pair("random")) is not None)
     assert not list(own_cache.glob("*.npz")) and not umaps._ONE_AT_A_TIME.locked()

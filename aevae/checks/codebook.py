@@ -11,7 +11,7 @@ from aevae import losses
 from aevae.checks import check, digits, randn, rng
 from aevae.models import build_model
 from aevae.models.blocks import Codebook
-from aevae.models.pixel_cnn import EMBEDDED, PixelCNN, inverse_cdf
+from aevae.models.pixel_cnn import EMBEDDING_DIM, PixelCNN, inverse_cdf
 from aevae.models.vq_vae import Quantiser, VQVAEConfig, perplexity, smoothed, straight_through
 from aevae.models.vq_vae2 import VQVAE2Config
 
@@ -147,7 +147,7 @@ def detached():
 @check("PixelCNN: d out[i] / d in[j] = 0 for every j >= i in raster order, exactly", 0)
 def causality():
     net, side = pixel_cnn(5, 4), 5
-    h = randn(1, EMBEDDED, side, side).requires_grad_()
+    h = randn(1, EMBEDDING_DIM, side, side).requires_grad_()
     out = (net.logits(h) * randn(1, 4, side, side, seed=1)).sum(1).flatten()
     gradients = torch.stack([torch.autograd.grad(o, h, retain_graph=True)[0].abs().sum(1).flatten() for o in out])
     seen = gradients.diagonal(-1)  # of the cell to the left, and of the last one of the row above

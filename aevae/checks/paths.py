@@ -5,7 +5,7 @@ import numpy as np
 from aevae.checks import check, digits, randn
 from aevae.datasets import lines, moving_digits
 from aevae.latent import interpolation, traversal
-from aevae.metrics.interpolation import STEPS, judge
+from aevae.metrics.interpolation import NUM_STEPS, judge
 
 
 def codes(count: int = 50, size: int = 6, seed: int = 0) -> np.ndarray:
@@ -56,9 +56,9 @@ def traversal_moves_one():
 
 @check("a walk of true lines, evenly turned, is at distance 0 from all lines, and smooth: both numbers", 5e-3)
 def perfect_walk():
-    angles = np.linspace([0.3, 2.0], [1.1, 0.5], STEPS, axis=1)  # (2, STEPS)
+    angles = np.linspace([0.3, 2.0], [1.1, 0.5], NUM_STEPS, axis=1)  # (2, NUM_STEPS)
     distance, smoothness, _ = judge(np.stack([lines.draw(walk) for walk in angles]))
-    jump = judge(lines.draw(np.repeat([0.3, 1.1], STEPS // 2))[None])[1]
+    jump = judge(lines.draw(np.repeat([0.3, 1.1], NUM_STEPS // 2))[None])[1]
     return max(100 * distance, smoothness) if jump > 0.9 else np.inf
 
 

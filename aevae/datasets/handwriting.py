@@ -10,12 +10,12 @@ from aevae.datasets.pictures import SIDE, border, decode
 
 BOX = 20  # MNIST: the ink's box fits in 20 x 20 ...
 CENTRE = 14  # ... and its centre of mass lies in pixel (14, 14), counted from 0
-WORKED = 280  # longest side a photograph is worked at; BOARD of digit/draw.js
+MAX_SIDE = 280  # longest side a photograph is worked at; BOARD of digit/draw.js
 FAINT = 24  # ink that takes away less of the light than this, of 255, is no ink
 NOISE = 6  # and so is ink that is nearer to the paper than this many deviations of the paper's noise
 DARK = 50  # of 255; paper is brighter
-MOST_INK = 0.45  # share of an image; more is no stroke
-MANY = 8  # squares or ends of lines; more than any digit has
+MAX_INK_SHARE = 0.45  # share of an image; more is no stroke
+MAX_PARTS = 8  # squares or ends of lines; more than any digit has
 CELL = 2e-4  # of an image: a square of paper is larger
 SPECK = 0.04  # parts of the ink smaller than this share of the largest are dirt
 
@@ -105,7 +105,7 @@ class _Strokes:
         self.depth = depth
         self.threshold = _otsu(depth)
         self.shape = depth > self.threshold
-        self.clear = self._clear() if 0 < self.shape.mean() < MOST_INK else 0.0
+        self.clear = self._clear() if 0 < self.shape.mean() < MAX_INK_SHARE else 0.0
 
     def _clear(self) -> float:
         """Contrast over noise and area; 0 where it may be noise (halves of a Gaussian lie about 3 spreads apart)."""
@@ -148,7 +148,7 @@ def _paper(image: np.ndarray) -> np.ndarray:
 def _reduced(grey: np.ndarray) -> np.ndarray:
     from PIL import Image
 
-    scale = WORKED / max(grey.shape)
+    scale = MAX_SIDE / max(grey.shape)
     if scale >= 1:
         return grey
     size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
@@ -173,7 +173,7 @@ def _has_lines(strokes: np.ndarray) -> bool:
     cells = np.bincount(ndimage.label(~strokes)[0].ravel())[1:]
     rim = np.concatenate([strokes[0], strokes[:, -1], strokes[-1, ::-1], strokes[::-1, 0]])
     ends = np.count_nonzero(rim & ~np.roll(rim, 1))
-    return ends >= MANY or np.count_nonzero(cells >= CELL * strokes.size) > MANY
+    return ends >= MAX_PARTS or np.count_nonzero(cells >= CELL * strokes.size) > MAX_PARTS
 
 
 def _without_dirt(strokes: np.ndarray) -> np.ndarray:

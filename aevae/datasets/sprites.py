@@ -16,7 +16,7 @@ SHAPES = ("square", "ellipse", "heart")
 SIZES = {"shape": 3, "scale": 5, "rotation": 6, "x": 10, "y": 10}  # how many values each factor has
 RADII = np.linspace(5.5, 8.75, SIZES["scale"])  # pixels from the centre to the farthest point
 CENTRE = 9  # pixel in the middle of the first place; the next is one pixel on
-TEST = 1500  # of the 9,000 images
+NUM_TEST = 1500  # of the 9,000 images
 FINE = 8  # points a pixel is asked at, each way
 
 
@@ -58,7 +58,7 @@ def _inside(shape: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 def factors(part: str) -> np.ndarray:
     """The factors (N, 5) int64 of the images of the part "train" or "test", in their order."""
     order = np.random.RandomState(0).permutation(len(every()))  # frozen: the same in every numpy
-    return every()[order[:TEST] if part == "test" else order[TEST:]]
+    return every()[order[:NUM_TEST] if part == "test" else order[NUM_TEST:]]
 
 
 @lru_cache(maxsize=1)

@@ -24,11 +24,11 @@ import numpy as np
 from aevae.embeddings.methods import EmbedConfig, checked, draw
 from aevae.paths import cache_dir, pretrained_dir
 
-KEEP = 500  # files; beyond it those unused for longest go
+MAX_FILES = 500  # files; beyond it those unused for longest go
 FRAME = ".frame"  # at the end of the key under which a frame is kept
-TOUCH = 3600.0  # seconds after which a file that is read is marked as used
-LOOK = 0.4  # seconds between two looks while another one draws
-PATIENCE = 900.0  # seconds to wait for another session's map before drawing an own one
+TOUCH_SECONDS = 3600.0  # seconds after which a file that is read is marked as used
+POLL_SECONDS = 0.4  # seconds between two looks while another one draws
+WAIT_SECONDS = 900.0  # seconds to wait for another session's map before drawing an own one
 # What a file with any byte changed makes numpy and zipfile raise (RuntimeError: a bit says "encrypted").
 DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 SCHEMA = 2  # counts up when this package would draw another map from the same request
@@ -142,7 +142,7 @@ def _read(file: Path, n: int) -> Map | None:
     if not _is_map(xy, n) or labels.shape not in ((n,), (0,)):
         return None
     with contextlib.suppress(OSError):  # a read-only cache prunes nothing either
-        if time.time() - file.stat().st_mtime > TOUCH:
+        if time.time() - file.stat().st_mtime > TOUCH_SECONDS:
             os.utime(file)  # used lately: the pruning spares it
     return Map(xy, seconds, cached=True, labels=labels, quality=quality)
 
@@ -170,13 +170,13 @@ def _store(file: Path, arrays: dict, flush: bool = True) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the files unused for longest, beyond KEEP; what a crash left half-written ages among them."""
+    """Removes the files unused for longest, beyond MAX_FILES; what a crash left half-written ages among them."""
     ages = []
     for entry in os.scandir(folder):
         if entry.name.endswith((".npz", ".tmp")):
             with contextlib.suppress(FileNotFoundError):  # a frame that just went
                 ages.append((entry.stat().st_mtime_ns, entry.path))
-    for _, path in sorted(ages)[: max(0, len(ages) - KEEP)]:
+    for _, path in sorted(ages)[: max(0, len(ages) - MAX_FILES)]:
         Path(path).unlink(missing_ok=True)
 
 
@@ -210,10 +210,10 @@ def _wait(lock, look: Callable[[], None]) -> None:
     """Hold the lock. Raises Timeout, an OSError, where the other one hangs."""
     from filelock import Timeout
 
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            lock.acquire(timeout=LOOK)
+            lock.acquire(timeout=POLL_SECONDS)
             return
         except Timeout:
             look()

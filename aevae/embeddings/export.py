@@ -8,7 +8,7 @@ import numpy as np
 
 from aevae.exchange.packing import zip_of
 
-LARGEST = 8192  # pixels of a side of a sprite that browsers can show
+MAX_SPRITE_SIDE = 8192  # pixels of a side of a sprite that browsers can show
 
 
 def csv(maps: Sequence[np.ndarray], labels: np.ndarray, names: Sequence[str] = ()) -> str:
@@ -73,7 +73,7 @@ def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
         images = (np.clip(images, 0, 1) * 255 + 0.5).astype(np.uint8)
     n, height, width = images.shape
     side = max(1, int(np.ceil(np.sqrt(n))))
-    shrink = -(-side * max(height, width) // LARGEST)  # rounded up
+    shrink = -(-side * max(height, width) // MAX_SPRITE_SIDE)  # rounded up
     if shrink > 1:
         images = images[:, : height // shrink * shrink, : width // shrink * shrink]
         n, height, width = n, height // shrink, width // shrink

@@ -23,12 +23,12 @@ from aevae.embeddings.methods import EmbedConfig, checked, draw, must_fit, plane
 PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs
 RANDOM_DIM = 20  # of the control: codes that know nothing of the images
 PARTS = ("test", "train")
-COMPONENTS = 50  # of "pca50"
-VIA = {"": "", "pca50": f"the first {COMPONENTS} principal components"}
-BLOCK = 1000  # images encoded between two looks whether to stop
-FRAME_EVERY = 0.4  # seconds
-NEAREST = 5  # codes whose mean stands for a place of a map that bends (atlas.js does the same)
-TOGETHER = 8  # maps drawn together, at most
+NUM_COMPONENTS = 50  # of "pca50"
+VIA = {"": "", "pca50": f"the first {NUM_COMPONENTS} principal components"}
+BLOCK_IMAGES = 1000  # images encoded between two looks whether to stop
+FRAME_SECONDS = 0.4  # seconds
+NUM_NEAREST = 5  # codes whose mean stands for a place of a map that bends (atlas.js does the same)
+MAX_ALIGNED_MAPS = 8  # maps drawn together, at most
 
 
 class Stopped(Exception):
@@ -84,8 +84,8 @@ class MapRequest:
         if not pairs or (self.space, self.checksum) not in self.together:
             raise ValueError(f"together must be pairs of space and checksum, this one among them, got {self.together}")
         spaces = {space for space, _ in self.together}
-        if not len(spaces) == len(self.together) <= TOGETHER or len(spaces) < 2:
-            raise ValueError(f"2..{TOGETHER} different spaces are drawn together, got {len(spaces)}")
+        if not len(spaces) == len(self.together) <= MAX_ALIGNED_MAPS or len(spaces) < 2:
+            raise ValueError(f"2..{MAX_ALIGNED_MAPS} different spaces are drawn together, got {len(spaces)}")
         if self.method != "umap" or self.via:
             raise ValueError("maps are drawn together by umap alone, without pca50 before it")
 
@@ -229,7 +229,7 @@ class _Watching:
             for each, places in zip(self.request.group, maps, strict=True):
                 cache.write_frame(each.key, Frame(places, iteration, of))
             self.tell({"stage": self.stage, "iteration": iteration, "of": of})
-            self.next_frame = max(now + FRAME_EVERY, 11 * time.monotonic() - 10 * now)  # a tenth of the time at most
+            self.next_frame = max(now + FRAME_SECONDS, 11 * time.monotonic() - 10 * now)  # a tenth of the time at most
 
 
 # -- the points ------------------------------------------------------------------------------------------------------
@@ -244,9 +244,9 @@ def codes_of(request: MapRequest, look: Callable[[], None] = lambda: None) -> np
         return images.reshape(len(images), -1).astype(np.float32) / 255
     run = _opened(request.space, request.checksum)
     codes = []
-    for first in range(0, len(images), BLOCK):
+    for first in range(0, len(images), BLOCK_IMAGES):
         look()
-        codes.append(run.encode(images[first : first + BLOCK].astype(np.float32) / 255))
+        codes.append(run.encode(images[first : first + BLOCK_IMAGES].astype(np.float32) / 255))
     return np.concatenate(codes)
 
 
@@ -289,7 +289,7 @@ def _components(request: MapRequest, codes: np.ndarray) -> Callable[[np.ndarray]
     """What is done to codes before the method: nothing, or their scores on the principal directions of `codes`."""
     if not request.via or not np.isfinite(codes).all():  # `checked` says what is wrong with these
         return lambda points: points
-    mean, axes = plane(codes, COMPONENTS)
+    mean, axes = plane(codes, NUM_COMPONENTS)
     return lambda points: ((points - mean) @ axes).astype(np.float32)
 
 
@@ -335,7 +335,7 @@ def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.
         origin, axes = _plane(request, codes)
         return (origin + places @ axes.T).astype(np.float32), "exact"
     drawn = _finished(request)
-    distance, index = neighbours.nearest(places, drawn.xy, min(NEAREST, len(drawn.xy)))
+    distance, index = neighbours.nearest(places, drawn.xy, min(NUM_NEAREST, len(drawn.xy)))
     weight = 1 / (distance + 1e-9)
     weight /= weight.sum(1, keepdims=True)
     return np.einsum("mk,mkd->md", weight, codes[index]).astype(np.float32), "nearest codes"

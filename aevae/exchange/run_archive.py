@@ -146,7 +146,7 @@ def _inspect_film(run) -> None:
         raise DamagedRun("film.safetensors has other images than a film")
 
 
-AGREE = 1e-4  # of a pixel in [0, 1]; an exported decoder that differs by more is not written
+MAX_ONNX_DIFFERENCE = 1e-4  # of a pixel in [0, 1]; an exported decoder that differs by more is not written
 
 
 def export_onnx(info: RunInfo, out: Path) -> float | None:
@@ -154,7 +154,7 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
 
     Returns by how much its images differ from PyTorch's at most, or None where the package `onnxruntime`, which can
     tell, is not installed. ValueError without the package `onnxscript`, for a decoder that does not make an image of
-    one code, and for one that would differ by more than AGREE; then nothing is written.
+    one code, and for one that would differ by more than MAX_ONNX_DIFFERENCE; then nothing is written.
     """
     import torch
 
@@ -190,7 +190,7 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
         program.save(str(Path(folder) / "decoder.onnx"), external_data=False)
         written = (Path(folder) / "decoder.onnx").read_bytes()
     worst = _difference(written, run)
-    if worst is not None and not worst <= AGREE:
+    if worst is not None and not worst <= MAX_ONNX_DIFFERENCE:
         raise ValueError(f"the exported decoder of {info.name} differs from PyTorch's by {worst:.2g} a pixel")
     files.write_atomic(out, written)
     return worst

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 
-PATCH = 3  # cells across what `atlas` shows of a vector
+PATCH_CELLS = 3  # cells across what `atlas` shows of a vector
 EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:number, as an address keeps them
 
 
@@ -49,16 +49,18 @@ def background(run) -> list[np.ndarray]:
 
 
 def atlas(run, indices: list[np.ndarray], level: int = 0) -> np.ndarray:
-    """What each vector is used for: float32 (K, p, p), p = the pixels of `PATCH` cells.
+    """What each vector is used for: float32 (K, p, p), p = the pixels of `PATCH_CELLS` cells.
 
     The mean of what is painted around the cells that chose it, in the images of these maps; black where none did.
     """
     count, painted, chosen = len(vectors(run, level)), decode(run, indices)[:, 0], indices[level]
     cell = 28 // chosen.shape[1]
-    margin = (PATCH // 2) * cell
+    margin = (PATCH_CELLS // 2) * cell
     padded = np.pad(painted, ((0, 0), (margin, margin), (margin, margin)))
-    around = np.lib.stride_tricks.sliding_window_view(padded, (PATCH * cell, PATCH * cell), (1, 2))[:, ::cell, ::cell]
-    sums = np.zeros((count, PATCH * cell, PATCH * cell), np.float32)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (PATCH_CELLS * cell, PATCH_CELLS * cell), (1, 2))[
+        :, ::cell, ::cell
+    ]
+    sums = np.zeros((count, PATCH_CELLS * cell, PATCH_CELLS * cell), np.float32)
     np.add.at(sums, chosen.ravel(), around.reshape(-1, *sums.shape[1:]))
     return sums / np.maximum(np.bincount(chosen.ravel(), minlength=count), 1)[:, None, None]
 

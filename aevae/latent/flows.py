@@ -3,11 +3,12 @@
 import numpy as np
 
 KINDS = ("slant", "rotation", "scale", "right", "down")
-MOST, STEPS = 2.0, 17  # the largest amount, in full changes of training; amounts from -MOST to MOST
+MAX_AMOUNT = 2.0  # in full changes of training
+NUM_STEPS = 17  # amounts from -MAX_AMOUNT to MAX_AMOUNT
 
 
 def amounts() -> np.ndarray:
-    return np.linspace(-MOST, MOST, STEPS)
+    return np.linspace(-MAX_AMOUNT, MAX_AMOUNT, NUM_STEPS)
 
 
 def directions(run, images: np.ndarray) -> dict[str, np.ndarray]:
@@ -34,7 +35,7 @@ def changed(images: np.ndarray, kind: str, amount: float = 1.0) -> np.ndarray:
 
 
 def edits(run, image: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Flows (STEPS, 2, 28, 28) that change an image (1, 28, 28) by `amounts()` times a direction (D,) of codes."""
+    """Flows (NUM_STEPS, 2, 28, 28) that change an image (1, 28, 28) by `amounts()` times a direction (D,) of codes."""
     import torch
 
     with torch.inference_mode():
@@ -45,12 +46,12 @@ def edits(run, image: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
 
 def exact(kind: str) -> np.ndarray:
-    """The flows (STEPS, 2, 28, 28) of `amounts()` times the change itself."""
+    """The flows (NUM_STEPS, 2, 28, 28) of `amounts()` times the change itself."""
     import torch
 
     from aevae.models import flow_vae
 
-    parts = torch.zeros(STEPS, len(flow_vae.CHANGES))
+    parts = torch.zeros(NUM_STEPS, len(flow_vae.CHANGES))
     parts[:, list(flow_vae.CHANGES).index(kind)] = torch.tensor(amounts(), dtype=torch.float32)
     return flow_vae.affine_flow(parts).numpy()
 

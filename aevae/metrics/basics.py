@@ -5,7 +5,7 @@ import math
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
 from aevae.spread import MEDIAN, SHARE, WORST, spread
 
-MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 image is exact, and infinity has no mean
+MAX_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 image is exact, and infinity has no mean
 PIXELS = 784
 DISCRETE = ("bernoulli", "categorical")  # pixels with probabilities, not densities
 
@@ -40,7 +40,7 @@ def _decoded(model, x) -> Values:
     for name in ("sse", "bce"):
         each = getattr(reconstruction, name)(clean, x_hat)
         values |= {name: float(each.mean())} | spread({name: each})
-    values["psnr"] = float(np.minimum(reconstruction.psnr(clean, x_hat), MOST_PSNR).mean())
+    values["psnr"] = float(np.minimum(reconstruction.psnr(clean, x_hat), MAX_PSNR).mean())
     if kl is not None:
         values["kl_per_dim"] = [round(v, 6) for v in kl.mean(0).tolist()]
         values["active_units"] = int(units.active_units(mu.numpy()).sum())

@@ -3,7 +3,7 @@
 import math
 from typing import NamedTuple
 
-DRAWS = 500
+NUM_SAMPLES = 500
 
 
 class Bound(NamedTuple):
@@ -25,7 +25,7 @@ class Bound(NamedTuple):
         return self.likelihood - self.kl, self.log_p - self.gap, self.joint + self.entropy
 
 
-def bound(model, x, seed: int = 0, draws: int = DRAWS) -> Bound:
+def bound(model, x, seed: int = 0, draws: int = NUM_SAMPLES) -> Bound:
     """Of one image x (1, 1, 28, 28), a tensor, under a model whose code has a density.
 
     Kingma & Welling 2014, arXiv:1312.6114, eq. 2, 3 and 7; log p(x): Burda et al. 2016, arXiv:1509.00519, eq. 8.

@@ -78,7 +78,7 @@ def apply_again(reconstruct: Reconstruct, images: np.ndarray, times: int) -> np.
 
 # -- of a run --------------------------------------------------------------------------------------------------------
 
-IMAGES = 1000
+NUM_IMAGES = 1000
 TESTS = (
     ("gaussian", 0.1),
     ("gaussian", 0.25),
@@ -99,7 +99,7 @@ def denoising(run, data: Sample, seed: int) -> Values:
 
     On the first 1,000 images (100 where there is no encoder and each code is searched for).
     """
-    clean = data.images[: IMAGES if run.model.has_encoder else IMAGES // 10].cpu().numpy()
+    clean = data.images[: NUM_IMAGES if run.model.has_encoder else NUM_IMAGES // 10].cpu().numpy()
     row = []
     for i, (kind, level) in enumerate(TESTS):
         data.beat(i / len(TESTS))

@@ -3,7 +3,7 @@
 import numpy as np
 
 UNITS = {"sse": "squared error / image", "bce": "nats / image", "psnr": "dB"}
-ROWS = 500  # images held in double precision at once
+BLOCK_IMAGES = 500  # images held in double precision at once
 EPSILON = 1e-7  # keeps the logarithm finite where a decoder says exactly 0 or 1
 
 
@@ -25,8 +25,8 @@ def bce(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
 def _by_rows(cost, x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
     """Sum of cost(x, x_hat) over each image (N,), in double precision, a few at a time."""
     sums = np.empty(len(x))
-    for first in range(0, len(x), ROWS):
-        rows = slice(first, first + ROWS)
+    for first in range(0, len(x), BLOCK_IMAGES):
+        rows = slice(first, first + BLOCK_IMAGES)
         part = cost(x[rows].astype(np.float64), x_hat[rows].astype(np.float64))
         sums[rows] = part.reshape(len(part), -1).sum(1)
     return sums

@@ -12,9 +12,9 @@ from torch import Tensor
 
 PARTS = ("index_code_mi", "total_correlation", "dimensionwise_kl")
 UNITS = dict.fromkeys(PARTS, "nats / image") | {"aggregate_images": "images"}
-IMAGES = 10_000  # N: at most so many images make up q(z)
-SAMPLES = 1000  # codes of q(z), over which its logarithm is averaged
-ELEMENTS = 1 << 18  # densities held at once: 2 MB in float64
+MAX_IMAGES = 10_000  # N: at most so many images make up q(z)
+MAX_SAMPLES = 1000  # codes of q(z), over which its logarithm is averaged
+BLOCK_DENSITIES = 1 << 18  # densities held at once: 2 MB in float64
 
 
 def evenly(images: int, count: int) -> Tensor:
@@ -43,7 +43,7 @@ def _densities(z: Tensor, mu: Tensor, logvar: Tensor):
     """log q(z) (n,) and log q(z_j) (n, D) of z (M, D), n rows at a time; q: the mixture of N(mu_i, exp logvar_i)."""
     mu, scale, shift = mu.T.contiguous(), -0.5 * torch.exp(-logvar).T, -0.5 * (logvar + math.log(2 * math.pi)).T
     scale, shift, images = scale.contiguous(), shift.contiguous(), mu.shape[1]
-    for rows in z.split(max(1, ELEMENTS // images)):
+    for rows in z.split(max(1, BLOCK_DENSITIES // images)):
         joint, single = rows.new_zeros(len(rows), images), []
         for j in range(z.shape[1]):
             each = (rows[:, j, None] - mu[j]).square_().mul_(scale[j]).add_(shift[j])  # (n, N), in place: 1.6 x faster

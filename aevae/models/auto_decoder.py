@@ -20,9 +20,9 @@ from aevae.models import blocks
 from aevae.models.base import HALF_GREY_LEVEL, Model
 from aevae.outputs import Loss
 
-MOST_STARTS = 1000  # learnt codes whose images are compared with a new one
-MEMORY = (0.9, 0.99)  # of the moments of such a search
-EDGE = 0.99  # norm from which a code counts as lying at the ball's edge
+MAX_STARTS = 1000  # learnt codes whose images are compared with a new one
+FIT_BETAS = (0.9, 0.99)  # of the moments of such a search
+EDGE_NORM = 0.99  # norm from which a code counts as lying at the ball's edge
 ELSEWHERE = ("gaussian_pixel", "categorical")  # likelihoods that are no sum of the same function over the pixels
 
 
@@ -189,7 +189,7 @@ class AutoDecoder(Model):
     @torch.no_grad()
     def starts(self, x: Tensor, mask: Tensor | None, count: int) -> Tensor:
         """The learnt rows (count, B, width) whose images are nearest to x, best first; 0 where none is learnt."""
-        rows = self.codes.weight.detach()[:MOST_STARTS]
+        rows = self.codes.weight.detach()[:MAX_STARTS]
         if not len(rows):
             return rows.new_zeros(count, len(x), rows.shape[1])
         images = self.decode(self.split(rows)[0]).flatten(1)  # (N, 784)
@@ -229,7 +229,7 @@ class AutoDecoder(Model):
         """Of the learnt codes: their mean length, and the share that lies at the edge of the ball."""
         norms = self.training_codes(len(self.codes.weight))[0].norm(dim=1)
         values = {"code_norm": float(norms.mean())}
-        return values | ({"at_edge": float((norms > EDGE).float().mean())} if self.config.ball else {})
+        return values | ({"at_edge": float((norms > EDGE_NORM).float().mean())} if self.config.ball else {})
 
 
 def refine(
@@ -249,10 +249,10 @@ def refine(
         z.requires_grad_()
         (slope,) = torch.autograd.grad(cost(z, step).sum(), z)
         z = z.detach()
-        moment = MEMORY[0] * moment + (1 - MEMORY[0]) * slope
+        moment = FIT_BETAS[0] * moment + (1 - FIT_BETAS[0]) * slope
         # one for a whole code: steps scaled number by number would slide along the ball's edge past the optimum
-        square = MEMORY[1] * square + (1 - MEMORY[1]) * slope.square().mean(1, keepdim=True)
-        ahead = moment / (1 - MEMORY[0] ** (step + 1)) / ((square / (1 - MEMORY[1] ** (step + 1))).sqrt() + 1e-8)
+        square = FIT_BETAS[1] * square + (1 - FIT_BETAS[1]) * slope.square().mean(1, keepdim=True)
+        ahead = moment / (1 - FIT_BETAS[0] ** (step + 1)) / ((square / (1 - FIT_BETAS[1] ** (step + 1))).sqrt() + 1e-8)
         z = project(z - rate * (1 - step / steps) * ahead)
     with torch.no_grad():
         better = cost(z, -1) < cost(start, -1)  # False where it is no number

@@ -22,7 +22,7 @@ from aevae.models.ae import AEConfig, Autoencoder
 from aevae.noise import normal, uniform
 from aevae.outputs import Loss
 
-LOOKED_AT = 1000  # test images of which the norm is reported
+MAX_JACOBIAN_IMAGES = 1000  # test images of which the norm is reported
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class ContractiveAutoencoder(Autoencoder):
 
     @torch.no_grad()
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        return {"jacobian": float(self.code_and_norm(x[:LOOKED_AT], generator)[1].mean())}
+        return {"jacobian": float(self.code_and_norm(x[:MAX_JACOBIAN_IMAGES], generator)[1].mean())}
 
 
 def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:

@@ -20,9 +20,9 @@ from aevae.models import blocks
 from aevae.models.ae import AEConfig, Autoencoder
 
 UNITS = {"relu": nn.ReLU, "logistic": nn.Sigmoid}
-NARROW = 0.01  # standard deviation of starting weights in the 1990s
-MOST_LAYERS, WIDEST = 6, 2000
-_WIDTHS = frozenset(map(str, range(1, WIDEST + 1)))
+HISTORIC_INIT_STD = 0.01  # standard deviation of starting weights in the 1990s
+MAX_LAYERS, MAX_WIDTH = 6, 2000
+_WIDTHS = frozenset(map(str, range(1, MAX_WIDTH + 1)))
 
 
 @dataclass(frozen=True)
@@ -52,9 +52,9 @@ class DeepAEConfig(AEConfig):
     def __post_init__(self):
         super().__post_init__()
         parts = self.widths.split("-")
-        if len(parts) > MOST_LAYERS or not all(part in _WIDTHS for part in parts):
+        if len(parts) > MAX_LAYERS or not all(part in _WIDTHS for part in parts):
             raise ValueError(
-                f"widths must be 1 to {MOST_LAYERS} whole numbers in 1..{WIDEST} with dashes between, "
+                f"widths must be 1 to {MAX_LAYERS} whole numbers in 1..{MAX_WIDTH} with dashes between, "
                 f"such as 1000-500-250, got {self.widths[:40]!r}"
             )
 
@@ -88,7 +88,7 @@ class DeepAutoencoder(Autoencoder):
         if self.config.init == "he":
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if rectified else "linear")
         else:
-            nn.init.normal_(layer.weight, std=NARROW)
+            nn.init.normal_(layer.weight, std=HISTORIC_INIT_STD)
         nn.init.zeros_(layer.bias)
 
     def linear_layers(self) -> list[nn.Linear]:

@@ -21,7 +21,7 @@ from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss
 
-ENOUGH = 100  # test images without which no class can be read from anything
+MIN_READER_IMAGES = 100  # test images without which no class can be read from anything
 READER_STEPS = 2000  # of the logistic regression at most
 
 
@@ -133,7 +133,7 @@ class MLVAE(VAE):
     @torch.no_grad()
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         values = super().metrics(x, labels, generator)
-        if len(x) < ENOUGH or len(labels.unique()) < 2:
+        if len(x) < MIN_READER_IMAGES or len(labels.unique()) < 2:
             return values
         content, style = self.parts(torch.cat([self.encode(part) for part in batches(x)]))
         return values | {

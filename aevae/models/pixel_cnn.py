@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EMBEDDED = 16  # numbers by which a code enters
+EMBEDDING_DIM = 16  # numbers by which a code enters
 
 
 class Causal(nn.Conv2d):
@@ -65,8 +65,8 @@ class PixelCNN(nn.Module):
 
     def __init__(self, side: int, codes: int, features: int, layers: int):
         super().__init__()
-        self.embed = nn.Embedding(codes, EMBEDDED)
-        self.first = Causal(EMBEDDED, features, 7, own=False)
+        self.embed = nn.Embedding(codes, EMBEDDING_DIM)
+        self.first = Causal(EMBEDDING_DIM, features, 7, own=False)
         self.place = nn.Parameter(torch.zeros(features, side, side))  # a cell knows where it is
         self.gates = nn.ModuleList(Gate(features) for _ in range(layers))
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(features, codes, 1))
@@ -76,7 +76,7 @@ class PixelCNN(nn.Module):
         return self.logits(self.embed(indices).movedim(-1, 1), told)
 
     def logits(self, h: Tensor, told: Tensor | None = None) -> Tensor:
-        """`forward` of embedded numbers h (B, EMBEDDED, h, w)."""
+        """`forward` of embedded numbers h (B, EMBEDDING_DIM, h, w)."""
         h = self.first(h) + self.condition(told)
         for gate in self.gates:
             h = gate(h)

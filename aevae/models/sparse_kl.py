@@ -19,7 +19,7 @@ from aevae.models.linear_ae import LinearAEConfig, LinearAutoencoder
 from aevae.outputs import Loss
 
 EDGE = 1e-6  # rho_hat keeps away from 0 and 1, where the KL is infinite
-ON = 0.5  # a unit above it counts as on
+ACTIVE_ABOVE = 0.5  # a unit above it counts as on
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class KLSparseAutoencoder(LinearAutoencoder):
     @torch.no_grad()
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         h = torch.cat([self.encode(part) for part in batches(x)])  # (N, D)
-        on = h > ON
+        on = h > ACTIVE_ABOVE
         return {
             "mean_activation": float(h.mean()),
             "units_on": float(on.sum(1).cpu().double().mean()),

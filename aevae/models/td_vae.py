@@ -27,7 +27,7 @@ from aevae.outputs import Loss, Output
 from aevae.schedules import warmup
 
 LENGTH = 20  # frames of a training sequence
-FUTURES = 20  # drawn for each sequence where their directions are counted
+NUM_FUTURES = 20  # drawn for each sequence where their directions are counted
 
 
 @dataclass(frozen=True)
@@ -289,7 +289,7 @@ class TDVAE(Model):
             if seen + longest <= x.shape[1]:
                 away = torch.cat([self._away(part, seen, chance) for part in batches(x)])
                 values[name] = float((away.abs() <= 1).cpu().double().mean())
-        shift = torch.cat([self._ways(part[:, :1], generator) for part in batches(x[:200])])  # (N * FUTURES,)
+        shift = torch.cat([self._ways(part[:, :1], generator) for part in batches(x[:200])])  # (N * NUM_FUTURES,)
         for name, way in (("left_1", -1), ("right_1", 1)):
             values[name] = float(((shift - way * longest).abs() <= 1).cpu().double().mean())
         return values
@@ -300,8 +300,8 @@ class TDVAE(Model):
         return circular_shift(self.roll_out(x[:, :seen], 1, generator, longest)[:, 0], x[:, seen + longest - 1])
 
     def _ways(self, x: Tensor, generator: Generator) -> Tensor:
-        """By how many pixels (N * FUTURES,) the digit of one frame x (N, 1, 1, 28, 28) moved in a jump of max_jump."""
-        first = x.repeat_interleave(FUTURES, 0)
+        """Pixels (N * NUM_FUTURES,) that the digit of one frame x (N, 1, 1, 28, 28) moved in a jump of max_jump."""
+        first = x.repeat_interleave(NUM_FUTURES, 0)
         return circular_shift(self.roll_out(first, 1, generator, self.config.max_jump)[:, 0], first[:, 0])
 
     def _moved(self, z: Tensor, steps: Tensor | int) -> Tensor:

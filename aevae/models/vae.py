@@ -160,8 +160,8 @@ class VAE(Model):
 
     @torch.no_grad()
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        mu, logvar = (torch.cat(p) for p in zip(*map(self.posterior, batches(x[: aggregate.IMAGES])), strict=True))
-        rows = aggregate.evenly(len(mu), min(len(mu), aggregate.SAMPLES)).to(mu.device)
+        mu, logvar = (torch.cat(p) for p in zip(*map(self.posterior, batches(x[: aggregate.MAX_IMAGES])), strict=True))
+        rows = aggregate.evenly(len(mu), min(len(mu), aggregate.MAX_SAMPLES)).to(mu.device)
         kl = self.kl_per_dim(mu[rows], logvar[rows]).cpu().double().mean(0)
         eps = normal((len(rows), mu.shape[1]), generator, mu)
         return aggregate.decompose(mu, logvar, eps, kl) | {"aggregate_images": len(mu)}

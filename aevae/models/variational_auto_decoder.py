@@ -22,7 +22,7 @@ from aevae.outputs import Loss
 from aevae.schedules import warmup
 
 START_LOGVAR = -4.0  # narrow enough that codes of different images are told apart at once
-JUDGES = 8  # pairs of draws that the ends of a search are judged by
+NUM_JUDGES = 8  # pairs of draws that the ends of a search are judged by
 SEED = 0  # of the noise of a search
 
 
@@ -74,7 +74,7 @@ class VariationalAutoDecoder(AutoDecoder):
     def noise(self, steps: int, like: Tensor) -> list[Tensor]:
         """Of each step one draw (1, D), the same for all images: what is found for one depends on no other."""
         generator = torch.Generator(like.device).manual_seed(SEED)
-        shape = (steps + JUDGES, self.config.latent_dim)
+        shape = (steps + NUM_JUDGES, self.config.latent_dim)
         draws = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
         return [*draws[:steps].unsqueeze(1), draws[steps:]]
 

@@ -28,7 +28,7 @@ from aevae.noise import uniform
 from aevae.outputs import Loss
 
 SMOOTHING = 1e-5  # cells per image added to each vector's use: Laplace, so that none is divided by 0
-DEAD = 0.05  # of the use that is a vector's fair share: one used less is begun anew
+DEAD_SHARE = 0.05  # of the use that is a vector's fair share: one used less is begun anew
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,9 @@ class Quantiser(nn.Module):
         At first no vector is used: the first batch begins the codebook. One begun anew has the time in which its use
         halves.
         """
-        dead = self.use < DEAD * self.fair
+        dead = self.use < DEAD_SHARE * self.fair
         new = z_e[proportional(errors, draws)]  # (K, D)
-        self.use.copy_(torch.where(dead, 2 * DEAD * self.fair, self.use))
+        self.use.copy_(torch.where(dead, 2 * DEAD_SHARE * self.fair, self.use))
         self.codebook.vectors.copy_(torch.where(dead[:, None], new, self.codebook.vectors))
         if self.moving:
             self.sums.copy_(torch.where(dead[:, None], new * self.use[:, None], self.sums))

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from aevae.config import option
 from aevae.models.blocks import FixedOffset, UpConv
-from aevae.models.pixel_cnn import EMBEDDED
+from aevae.models.pixel_cnn import EMBEDDING_DIM
 from aevae.models.vq_vae import VQVAE, VQVAEConfig
 
 NAMES = ("_top", "_bottom")
@@ -41,8 +41,8 @@ class PriorContext(nn.Module):
 
     def __init__(self, codes: int, features: int):
         super().__init__()
-        self.embed = nn.Embedding(codes, EMBEDDED)
-        self.up = nn.Sequential(nn.Conv2d(EMBEDDED, features, 3, 1, 1), nn.ReLU(), UpConv(features, features))
+        self.embed = nn.Embedding(codes, EMBEDDING_DIM)
+        self.up = nn.Sequential(nn.Conv2d(EMBEDDING_DIM, features, 3, 1, 1), nn.ReLU(), UpConv(features, features))
 
     def forward(self, indices: Tensor) -> Tensor:
         return self.up(self.embed(indices).movedim(-1, 1))

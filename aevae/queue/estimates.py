@@ -17,14 +17,14 @@ from aevae.queue import jobs
 from aevae.run_config import RunConfig
 
 KIND = "estimate"
-MAX_PROBE = 256  # images of a timed step; a larger batch costs in proportion
+MAX_PROBE_IMAGES = 256  # images of a timed step; a larger batch costs in proportion
 TEST_COST = 1 / 3  # forward only: what a test image costs against a training image
 EPOCH_SECONDS, FRAME_SECONDS = 0.25, 0.05  # to write the checkpoint of an epoch; a frame of the film
 START_SECONDS = 4.0  # start of the worker, reading the data, the last evaluation; as long as nothing was measured
-ON_GPU = 16  # so many models of one shape, trained side by side on a GPU, take the time of one more
+GPU_MODELS_PER_COST = 16  # so many models of one shape, trained side by side on a GPU, take the time of one more
 MIN_SECONDS = 2.0  # a shorter training says nothing about the next one
-MAX_TRAININGS, NEWEST = 200, 5  # trainings looked through; of one group the newest count
-MAX_KEPT = 500  # timings
+MAX_TRAININGS, NUM_NEWEST = 200, 5  # trainings looked through; of one group the newest count
+MAX_TIMINGS = 500  # timings
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Pace:
 
 def request(config: RunConfig, device: str) -> dict:
     """What the timing of this run depends on, as plain JSON data."""
-    train = TrainConfig(1, min(config.train.batch_size, MAX_PROBE), precision=config.train.precision)
+    train = TrainConfig(1, min(config.train.batch_size, MAX_PROBE_IMAGES), precision=config.train.precision)
     return {"device": device, "config": RunConfig(DataConfig(), config.model, train).to_dict()}
 
 
@@ -74,7 +74,7 @@ def work(asked: dict, tell: Callable[[dict], None], should_stop: Callable[[], bo
     finally:
         torch.set_num_threads(own)  # of this process: other tasks come after it
     tell({"parameters": found.parameters, "seconds": found.seconds / config.train.batch_size})
-    jobs.prune(MAX_KEPT, KIND)
+    jobs.prune(MAX_TIMINGS, KIND)
     return not should_stop()
 
 
@@ -103,7 +103,7 @@ def computed(group: Sequence[RunConfig], seconds: float, where: str) -> float:
     """
     train, test = images(group[0].data)
     recipe, many = group[0].train, len(group)
-    times = many if where.startswith("cpu") else 1 + (many - 1) / (ON_GPU - 1)
+    times = many if where.startswith("cpu") else 1 + (many - 1) / (GPU_MODELS_PER_COST - 1)
     files = recipe.epochs * EPOCH_SECONDS + len(recipe.film_epochs) * FRAME_SECONDS
     return recipe.epochs * seconds * (train + TEST_COST * test) * times + files * many
 
@@ -143,8 +143,8 @@ def correction(config: RunConfig, device: str, where: str) -> tuple[float, float
     factors = [took for took in known if _positive(took.get("factor"))]
     same = [took for took in factors if took.get("size") == size_of(config, device)]
     family = [took for took in factors if took.get("family") == config.model.family]
-    chosen = [took["factor"] for took in (same or family or factors)[:NEWEST]] or [1.0]
-    beside = [took["beside"] for took in known if _positive(took.get("beside"))][:NEWEST] or [START_SECONDS]
+    chosen = [took["factor"] for took in (same or family or factors)[:NUM_NEWEST]] or [1.0]
+    beside = [took["beside"] for took in known if _positive(took.get("beside"))][:NUM_NEWEST] or [START_SECONDS]
     return statistics.median(chosen), statistics.median(beside)
 
 

@@ -225,7 +225,7 @@ class Worker:
                     each.note = gpu_warning() if device == "auto" else ""
                 groups = self._set_expected(configs, device, jobs, progress)
                 stop = lambda: pace.wait(self._should_stop)  # noqa: E731
-                results = runs.sweep(configs, device, on_event, stop, watched=pace.is_watched)
+                results = runs.sweep(configs, device, on_event, stop, is_watched=pace.is_watched)
                 ends = [self._state_of(job, result) for job, result in zip(jobs, results, strict=True)]
                 seconds = setup_seconds + time.monotonic() - began - pace.paused_seconds
                 self._save_timings(configs, device, progress, groups, seconds)

@@ -25,7 +25,7 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 
 COLUMNS = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # of the first table
-SHOWN, DRAWN, STEPS, DIMS = 10, 20, 9, 6  # best and worst images; samples; of a traversal
+NUM_EXTREMES, NUM_SAMPLES, NUM_STEPS, NUM_DIMS = 10, 20, 9, 6  # best and worst images; samples; of a traversal
 CEILING = (
     "The mutual information is at its ceiling log N: the estimate cannot exceed it, the true value may, and the total "
     "correlation is then too large."
@@ -204,7 +204,7 @@ def _images(runs: Sequence, names: dict[str, str]) -> list[str]:
         codes[run.name] = run.encode(images)
         x_hat = run.decode(codes[run.name])
         errors = comparison.squared_errors(images, x_hat)
-        rows = [np.concatenate([images[list(i)], x_hat[list(i)]]) for i in comparison.extremes(errors, SHOWN)]
+        rows = [np.concatenate([images[list(i)], x_hat[list(i)]]) for i in comparison.extremes(errors, NUM_EXTREMES)]
         said = f"{names[run.name]}: squared error {errors.min():.1f} at best, {np.median(errors):.1f} in the middle, "
         said += f"{errors.max():.1f} at worst, on {len(images):,} test images of {run.shown.name}."
         if datasets.relation(run.config.data, run.shown.name) == datasets.shown.SEEN:
@@ -216,7 +216,7 @@ def _images(runs: Sequence, names: dict[str, str]) -> list[str]:
     if generative:
         parts.append("<h2>Samples</h2>")
     for run in generative:
-        drawn = sheet(comparison.samples(run, DRAWN, 0), DRAWN // 2)
+        drawn = sheet(comparison.samples(run, NUM_SAMPLES, 0), NUM_SAMPLES // 2)
         parts.append(_figure(image(drawn, f"Samples of {names[run.name]}"), f"{names[run.name]}: seed 0."))
     smooth = [run for run in runs if run.model.latent == "continuous"]
     if smooth and len(sets) == 1:
@@ -225,12 +225,12 @@ def _images(runs: Sequence, names: dict[str, str]) -> list[str]:
 
 
 def _traversals(runs: Sequence, codes: list[np.ndarray], names: dict[str, str]) -> list[str]:
-    dims = [int(d) for d in runs[0].latent_summary()["order"][:DIMS]]
+    dims = [int(d) for d in runs[0].latent_summary()["order"][:NUM_DIMS]]
     parts = ["<h2>What the dimensions do</h2>"]
-    for run, strips in zip(runs, comparison.aligned(runs, codes, 0, dims, STEPS), strict=True):
+    for run, strips in zip(runs, comparison.aligned(runs, codes, 0, dims, NUM_STEPS), strict=True):
         there = [strip for strip in strips if strip is not None]
-        blank = np.full((STEPS, 1, 28, 28), np.nan, np.float32)
-        drawn = sheet(np.concatenate([strip.images if strip else blank for strip in strips]), STEPS)
+        blank = np.full((NUM_STEPS, 1, 28, 28), np.nan, np.float32)
+        drawn = sheet(np.concatenate([strip.images if strip else blank for strip in strips]), NUM_STEPS)
         said = ", ".join(f"z{strip.dim} (r = {strip.r:+.2f})" for strip in there)
         if run is runs[0]:
             said = ", ".join(f"z{strip.dim}" for strip in there) + ", those that carry most"

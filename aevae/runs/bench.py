@@ -1,6 +1,6 @@
-"""What this machine can do: how long the usual trainings step_fn here, measured in a minute on noise.
+"""Speed of the usual trainings on this machine, measured on noise in a minute.
 
-No data set is needed: the time of a step does not depend on what the images show.
+No data set is needed: the time of a step does not depend on the images.
 """
 
 import time
@@ -15,7 +15,7 @@ from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.steps import make_step_fn
 from aevae.training.trainer import Trainer, TrainingData
 
-SECONDS = 4.0  # of each measurement
+MEASURE_SECONDS = 4.0  # of each measurement
 DATASET_IMAGES = {name: IMAGES[name] for name in (EMBEDDED, FULL)}
 
 
@@ -46,7 +46,7 @@ def _row(what: str, device: torch.device, family: str, models: int = 1, apart: b
 
 
 def _images_per_second(device: torch.device, model: ModelConfig, recipe: TrainConfig, models: int) -> float:
-    """Images that pass through all models together, a second."""
+    """Images per second, summed over the models."""
     noise = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 1, 28, 28), dtype=np.uint8)
     team = [
         Trainer(build_model(model, seed), TrainingData(noise, noise[:1]), recipe, seed, device)
@@ -56,7 +56,7 @@ def _images_per_second(device: torch.device, model: ModelConfig, recipe: TrainCo
     for _ in range(5):  # a CUDA graph is captured meanwhile
         step_fn(index)
     done, began = 0, time.perf_counter()
-    while time.perf_counter() - began < SECONDS:
+    while time.perf_counter() - began < MEASURE_SECONDS:
         step_fn(index)
         done += models * recipe.batch_size
         if device.type == "cuda":

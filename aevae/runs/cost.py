@@ -1,4 +1,4 @@
-"""What a training will cost on this machine, before it begins."""
+"""The cost of a training on this machine, before it begins."""
 
 import dataclasses
 import itertools
@@ -15,19 +15,19 @@ from aevae.run_config import RunConfig
 from aevae.training.device import pick_device
 from aevae.training.trainer import EpochDone, Trainer, TrainingData
 
-SMALL_RATE = 1e-6  # of the steps that are timed: they take as long, and do not diverge
+SMALL_RATE = 1e-6  # of the timed steps, which take as long as others and cannot diverge
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a request will cost on this machine."""
+    """Parameters of a model, and seconds of its training on this machine."""
 
     parameters: int
     seconds: float
 
 
 def estimate(config: RunConfig, device: str = "auto", images: int = 0) -> Estimate:
-    """Parameters, and seconds by timing a few real steps on noise. `images`: training images of the data set."""
+    """The estimate, by timing a few real steps on noise. images: number of training images of the data set."""
     where = pick_device(device)
     model = build_model(config.model, config.seed)
     draw, steps, size = np.random.default_rng(0), 4, config.train.batch_size
@@ -43,5 +43,5 @@ def estimate(config: RunConfig, device: str = "auto", images: int = 0) -> Estima
 
 
 def data_size(data: DataConfig) -> int:
-    """Training images of a data set, by loading it."""
+    """Number of training images of a data set, by loading it."""
     return len(datasets.load(data).train.images)

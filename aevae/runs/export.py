@@ -1,4 +1,4 @@
-"""Export of a finished run into a folder, with its numbers computed anew."""
+"""Export of a finished run into a folder; its metrics are computed again."""
 
 from pathlib import Path
 
@@ -14,14 +14,14 @@ from aevae.store.checkpoints import RunInfo
 from aevae.store.recorder import checksums
 from aevae.training.film import thinned
 
-SHIPPED_FRAMES = 8  # of a film: enough to watch, and small
+SHIPPED_FRAMES = 8  # of the film of a shipped run
 
 
 def export_weights(info: RunInfo, target: Path, half: bool) -> list[str]:
-    """Copy a finished run into `target`/<name>; its numbers are made anew.
+    """Copy a finished run into `target`/<name> and compute its metrics again.
 
-    half: weights in half precision, and a film of fewer frames: for runs that are shipped.
-    Returns a sentence for each data set that is not on this machine, so that its numbers could not be made anew.
+    half: weights in half precision and a film of fewer frames, for runs that are shipped. Returns one sentence for each
+    data set that is not on this machine, whose metrics could not be computed.
     """
     run = Run(info)
     folder = target / info.name
@@ -37,15 +37,15 @@ def export_weights(info: RunInfo, target: Path, half: bool) -> list[str]:
     unchanged = all(torch.equal(v, before[k]) for k, v in run.model.state_dict().items())
     weights = {k: (v.half() if half else v).contiguous() for k, v in run.model.state_dict().items()}
     files.write_atomic(folder / "model.safetensors", save(weights))
-    numbers, notes = _numbers_anew(run, info.metrics if unchanged else {})
+    numbers, notes = _evaluate_again(run, info.metrics if unchanged else {})
     files.write_json(folder / "metrics.json", numbers)
     state = info.state | {"checksums": checksums(folder), "traits": run.model.traits}
     files.write_json(folder / "state.json", state)
     return notes
 
 
-def _numbers_anew(run: Run, known: dict[str, dict]) -> tuple[dict[str, dict], list[str]]:
-    """What `evaluate_model` finds; of a data set that is not on this machine the `known` numbers, with a sentence."""
+def _evaluate_again(run: Run, known: dict[str, dict]) -> tuple[dict[str, dict], list[str]]:
+    """`evaluate_model` again; for a data set that is not on this machine the `known` metrics, and a sentence."""
     numbers, notes = {}, []
     for data in {data.name: data for data in (run.config.data, run.shown)}.values():
         try:

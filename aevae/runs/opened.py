@@ -1,4 +1,4 @@
-"""A run of the store, opened: its model in eval mode, arrays in and out."""
+"""An opened run: its model in eval mode, numpy arrays in and out."""
 
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from aevae.training.device import pick_device
 
 
 class Run:
-    """A trained model with its numbers. Arrays in and out are numpy; the model is in eval mode and never changed."""
+    """A trained model with its metrics. Arrays are numpy; the model is in eval mode and must not be changed."""
 
     def __init__(self, info: RunInfo, device: str = "cpu"):
         self.info, self.name, self.path = info, info.name, info.path
@@ -55,7 +55,7 @@ class Run:
 
     @property
     def shown(self) -> DataConfig:
-        """The data set whose test images a page shows for this run."""
+        """The data set whose test images pages show for this run."""
         return datasets.shown_for(self.config.data)
 
     @cached_property
@@ -67,7 +67,7 @@ class Run:
         return load_arrays(path)
 
     def _tensor(self, array: np.ndarray, shape: tuple) -> torch.Tensor:
-        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite and is refused below
+        with np.errstate(over="ignore"):  # values beyond float32 become infinite and are refused below
             array = np.array(array, np.float32)  # a copy: caches are read-only
         if array.shape[1:] != shape:
             raise ValueError(f"{self.name} takes arrays (N, {', '.join(map(str, shape))}), got {array.shape}")
@@ -84,7 +84,7 @@ class Run:
         return np.concatenate(parts) if parts else np.zeros((0, *out), np.float32)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """mu (N, D) of images (N, 1, 28, 28) in [0, 1]. A model without an encoder searches for them: seconds."""
+        """Codes mu (N, D) of images (N, 1, 28, 28) in [0, 1]. Without an encoder they are searched for, in seconds."""
         return self._apply(self.model.encode, images, (1, 28, 28), (self.latent_dim,))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
@@ -97,13 +97,13 @@ class Run:
 
     @cached_property
     def codes(self) -> np.ndarray:
-        """mu (N, D) of the shown test images (at most 1,000)."""
+        """Codes mu (N, D) of the shown test images (at most 1,000)."""
         return self.encode(shown_images(self.shown))
 
     def latent_summary(self) -> dict:
-        """What each latent dimension carries on the shown test images.
+        """How much each latent dimension is used on the shown test images.
 
-        order (D,): most first; score (D,), score_name: KL in nats, or the variance of a code without a prior;
+        order (D,): the most used first; score (D,), score_name: KL in nats, or the variance of a code without a prior;
         active (D,) bool; mean, std (D,) of the codes.
         """
         x = self._tensor(shown_images(self.shown), (1, 28, 28))
@@ -125,10 +125,10 @@ def shown_images(data: DataConfig, count: int = 1000) -> np.ndarray:
 
 
 def trained_on(trained: DataConfig, tested: DataConfig, count: int) -> np.ndarray:
-    """Which of the first `count` test images of `tested` a run trained on `trained` has seen in training; (N,) bool.
+    """Which of the first `count` test images of `tested` are training images of `trained`; bool (N,).
 
-    Compared byte by byte. Without the training set at hand the only overlap between data sets decides: all of
-    mnist-5k lies in the training set of mnist.
+    Images are compared byte by byte. If the training set is not on this machine, the only known overlap decides: all
+    of mnist-5k is in the training set of mnist.
     """
     images = datasets.load(tested).test.images[:count]
     if datasets.is_available(trained):
@@ -138,5 +138,5 @@ def trained_on(trained: DataConfig, tested: DataConfig, count: int) -> np.ndarra
 
 
 def load_run(reference: str, device: str = "cpu") -> Run:
-    """Open a run by name, unique prefix of its fingerprint, or path. Raises ValueError (DamagedRun) with the reason."""
+    """The opened run of a name, unique fingerprint prefix, or path. Raises ValueError (DamagedRun) with the reason."""
     return Run(checkpoints.find_run(reference), device)

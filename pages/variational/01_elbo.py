@@ -6,7 +6,7 @@ icon: balance
 import numpy as np
 import streamlit as st
 
-from aevae.metrics.bound import DRAWS
+from aevae.metrics.bound import NUM_SAMPLES
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.labs import elbo as parts
@@ -55,7 +55,7 @@ template.end(
         "/ √R. log p(x) is itself estimated from the same draws, of which {k:.0f} count{few}."
     ).format(
         few="" if effective > 5 else _(": so few that it is a guess, and too low"),
-        draws=DRAWS, a=likelihood, b=kl, one=likelihood - kl, c=log_p, d=gap, two=log_p - gap, e=joint, f=entropy,
+        draws=NUM_SAMPLES, a=likelihood, b=kl, one=likelihood - kl, c=log_p, d=gap, two=log_p - gap, e=joint, f=entropy,
         three=joint + entropy, s=closed, t=drawn, k=effective,
     ),
     more=_(
