@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 
-def option(
+def option(  # one keyword per property of the field, hence more than eight parameters
     default,
     help: str,
     *,
@@ -205,9 +205,9 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
     T: number of steps, B: batch size; times the family's `rate_factor`. On fewer than LARGE_SET_IMAGES images it is
     also multiplied by the family's `rate_factor_small` and the likelihood's SMALL_SET_FACTORS: these overfit.
     Found on validation splits with `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20
-    epochs of MNIST. Longer runs on the same pixels need still smaller ones, or the model becomes sensitive to noise (the factor with L;
-    not where pixels are sampled). It grows with the root of the batch, and wide networks and codes need smaller ones
-    (`hidden` counts in an MLP only). docs/recipe.md has the tables.
+    epochs of MNIST. Longer runs on the same pixels need even smaller rates, or the model becomes sensitive to noise
+    (the factor with L; not if pixels are sampled). The rate grows with the root of the batch size, and is smaller for
+    wide networks and codes (`hidden` only counts in an MLP). docs/recipe.md has the tables.
     """
     steps, root = -(-images // train.batch_size) * train.epochs, (train.batch_size / 400) ** 0.5
     rate = min(min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * root, MAX_RATE)

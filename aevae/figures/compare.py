@@ -27,7 +27,7 @@ class Point(NamedTuple):
     chosen: bool = True
 
 
-def trade_off(
+def trade_off(  # titles and names of the lines are all optional, hence more than eight parameters
     points: Sequence[Point],
     y_title: str,
     x_title: str = "kl (nats / image)",

@@ -56,9 +56,9 @@ class VariationalAutoDecoder(AutoDecoder):
     per_dim = 2
     fit_rate = 0.2
 
-    def first(self, images: int, generator: Generator) -> Tensor:
+    def initial_rows(self, images: int, generator: Generator) -> Tensor:
         """Rows (images, 2 D): means near 0, and one log variance."""
-        mu = super().first(images, generator)
+        mu = super().initial_rows(images, generator)
         return torch.cat([mu, torch.full_like(mu, START_LOGVAR)], 1)
 
     def project(self, rows: Tensor) -> Tensor:

@@ -1,11 +1,11 @@
-"""VQ-VAE-2: a VQ-VAE of two levels; the top map (7 x 7) is encoded first, the bottom one (14 x 14) given it.
+"""VQ-VAE-2: a VQ-VAE with two levels; the top grid (7 x 7) is encoded first, then the bottom grid (14 x 14).
 
     h = f_bottom(x),  top = VQ(f_top(h)),  bottom = VQ([h, up(top)]),  x_hat = g([up'(top), bottom])
 
 and p(k) = p(top) p(bottom | top), a PixelCNN each. Razavi et al. 2019, arXiv:1906.00446, algorithms 1 and 2.
 
-Differs from the VQ-VAE: the costs of both levels' quantisers are added, and the bottom's prior is told the top. The
-paper's networks for 256 x 256 images are cut down, PixelSNAIL to gated masked convolutions.
+Differs from the VQ-VAE: the losses of both quantisers are added, and the prior of the bottom level is conditioned on
+the top level. The paper's networks for 256 x 256 images are smaller here: gated masked convolutions for PixelSNAIL.
 """
 
 from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ class VQVAE2Config(VQVAEConfig):
 
 
 class PriorContext(nn.Module):
-    """The top map of numbers (B, 7, 7) as a condition of the bottom's prior (B, features, 14, 14)."""
+    """The top level's indices (B, 7, 7) as condition (B, features, 14, 14) of the bottom level's prior."""
 
     def __init__(self, codes: int, features: int):
         super().__init__()
@@ -49,7 +49,7 @@ class PriorContext(nn.Module):
 
 
 class VQVAE2(VQVAE):
-    """Level 0 is the top, level 1 the bottom."""
+    """Two levels: 0 is the top, 1 the bottom."""
 
     Config = VQVAE2Config
     title = "VQ-VAE-2"

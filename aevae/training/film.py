@@ -96,11 +96,11 @@ class Film:
     """Frames in the order of training; `arrays()` is what the run folder stores.
 
     step (E,) int64 and epoch (E,) float32: when the frame was taken; original (16, 28, 28) uint8; recon and
-    sample (E, 16, 28, 28) uint8, mean images; recon_nats, kl_nats (E, 16) float32, of these images at z = mu; std (E, 16, D) float16 of
-    q(z|x); codes (E, N, D) float16 of the first N <= 1000 test images (at least 16: fewer are repeated), the 16
-    first; labels (N,) int64; term.<name> (E,) float32, mean terms over the N. A code that is a point has no std and
-    kl_nats. Samples decode the same 16 samples of the prior (`Model.sample_prior`) in every frame. A model without an
-    encoder is filmed with the first training images, whose codes it learns.
+    sample (E, 16, 28, 28) uint8, mean images; recon_nats, kl_nats (E, 16) float32, of these images at
+    z = mu; std (E, 16, D) float16 of q(z|x); codes (E, N, D) float16 of the first N <= 1000 test images (at least 16:
+    fewer are repeated), the 16 first; labels (N,) int64; term.<name> (E,) float32, mean terms over the N. Codes that
+    are points have no std and kl_nats. Samples decode the same 16 samples of the prior (`Model.sample_prior`) in every
+    frame. A model without an encoder is filmed with the first training images, whose codes it learns.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, latent_dim: int, arrays: dict | None = None):
