@@ -32,7 +32,7 @@ def end(number: int, progress: dict, **values) -> None:
 
 
 def time_it(config, device: str = "cpu", seconds: float = PACE) -> None:
-    end(estimates.ask(config, device).id, {"parameters": 1000, "seconds": seconds})
+    end(estimates.submit(config, device).id, {"parameters": 1000, "seconds": seconds})
 
 
 def train_it(config, seconds: float, beside: float = 3.0, device: str = "cpu") -> None:
@@ -112,7 +112,7 @@ def test_the_worker_times_before_it_draws_maps(empty_store, monkeypatch):
     monkeypatch.setattr("aevae.queue.estimates.work", lambda asked, tell, stop: order.append("estimate") or True)
     globals()["noted_map"] = lambda asked, tell, stop: order.append("map") or True
     jobs.submit_task("map", "a map", {"n": 1})
-    estimates.ask(tiny_config("ae"), "cpu")
+    estimates.submit(tiny_config("ae"), "cpu")
     Worker(jobs.TASKS_LANE, once=True).run()
     assert order == ["estimate", "map"]
 
@@ -217,7 +217,7 @@ def test_rubbish_in_the_history_counts_for_nothing(empty_store, rubbish):
 def test_a_training_writes_down_what_it_took(empty_store, monkeypatch):
     monkeypatch.setattr(estimates, "MIN_SECONDS", 0.0)
     config = tiny_config("ae", epochs=3)
-    estimates.ask(config, "cpu")
+    estimates.submit(config, "cpu")
     Worker(jobs.TASKS_LANE, once=True).run()
     job = jobs.submit(config, "cpu")
     Worker("cpu", once=True).run()

@@ -58,17 +58,19 @@ def _add_device(command: argparse.ArgumentParser) -> None:
 
 
 def _add_training(commands) -> None:
-    command = _add(commands, "train", training.train, "train a run, or find it trained; an interrupted one goes on")
+    command = _add(
+        commands, "train", training.train, "train a run that is not in the store yet; an interrupted run is resumed"
+    )
     _add_config(command)
     command = _add(
         commands,
         "sweep",
         training.sweep,
-        "train every combination of lists (--set beta=1,4 --set latent_dim=2,10) side by side",
+        "train every combination of listed values (--set beta=1,4 --set latent_dim=2,10)",
     )
     _add_config(command)
     command.add_argument(
-        "--seeds", type=whole_number(0, MAX_COUNT), default=1, help="so many seeds of each, counted from --seed"
+        "--seeds", type=whole_number(0, MAX_COUNT), default=1, help="number of seeds per combination, from --seed on"
     )
 
 
@@ -78,17 +80,19 @@ def _add_config(command: argparse.ArgumentParser) -> None:
         command.add_argument("--" + name.replace("_", "-"))
     command.add_argument("--seed", type=whole_number(0, MAX_SEED), default=0)
     _add_device(command)
-    command.add_argument("--preset", default="fast", choices=PRESETS, help="training options that are not given")
+    command.add_argument(
+        "--preset", default="fast", choices=PRESETS, help="source of the training options that are not given"
+    )
     command.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="any other option of the family"
     )
     either = command.add_mutually_exclusive_group()
-    either.add_argument("--force", action="store_true", help="train anew even if it is there")
-    either.add_argument("--resume", action="store_true", help="go on with a run that diverged, from its checkpoint")
+    either.add_argument("--force", action="store_true", help="train again even if the run is in the store")
+    either.add_argument("--resume", action="store_true", help="resume a diverged run from its last checkpoint")
 
 
 def _add_evaluation(commands) -> None:
-    command = _add_with_model(commands, "eval", measuring.evaluate, "numbers on the test images")
+    command = _add_with_model(commands, "eval", measuring.evaluate, "compute metrics on the test images")
     command.add_argument("--dataset", type=non_empty)
     command.add_argument("--metrics", type=name_list, help="comma-separated, or all; default: the fast ones (1 second)")
     command.add_argument(
@@ -104,15 +108,17 @@ def _add_evaluation(commands) -> None:
 
 def _add_arrays(commands) -> None:
     for name, function, help in (
-        ("encode", measuring.encode, "images (N,1,28,28), .npy or .npz, to codes (N,D)"),
-        ("decode", measuring.decode, "codes (N,D), .npy or .npz, to images (N,1,28,28)"),
+        ("encode", measuring.encode, "encode images (N,1,28,28) of an .npy or .npz file to codes (N,D)"),
+        ("decode", measuring.decode, "decode codes (N,D) of an .npy or .npz file to images (N,1,28,28)"),
     ):
         command = _add_with_model(commands, name, function, help)
         command.add_argument("--in", dest="input", type=readable_file, required=True)
-        command.add_argument("--array", type=non_empty, metavar="NAME", help="which one of an .npz that has several")
+        command.add_argument(
+            "--array", type=non_empty, metavar="NAME", help="array of an .npz file with several arrays"
+        )
         command.add_argument("--out", type=writable_file, required=True)
 
-    command = _add_with_model(commands, "embed", measuring.embed, "a map of the test codes")
+    command = _add_with_model(commands, "embed", measuring.embed, "a two-dimensional map of the test codes")
     command.add_argument("--method", default="tsne", choices=("latent", "pca", "tsne", "umap"))
     command.add_argument("--dataset", type=non_empty, help="source of the test images; default: the run's own data set")
     command.add_argument(
@@ -125,13 +131,13 @@ def _add_arrays(commands) -> None:
 
 
 def _add_store(commands) -> None:
-    _add(commands, "runs", store.list_runs, "what is in the store")
-    _add(commands, "families", store.list_families, "families, their objectives and options")
-    _add(commands, "datasets", store.list_datasets, "data sets, sources, licences")
-    _add_with_run(commands, "show", store.show, "config, state and numbers of a run")
-    _add_with_run(commands, "delete", store.delete, "remove an own run")
+    _add(commands, "runs", store.list_runs, "list the runs in the store")
+    _add(commands, "families", store.list_families, "list the families with their objectives and options")
+    _add(commands, "datasets", store.list_datasets, "list the data sets with sources and licences")
+    _add_with_run(commands, "show", store.show, "show config, state and metrics of a run")
+    _add_with_run(commands, "delete", store.delete, "delete an own run")
     command = _add_with_run(
-        commands, "export", store.export, "a run as zip, ONNX decoder, TensorBoard events, or folder"
+        commands, "export", store.export, "export a run as zip, ONNX decoder, TensorBoard events, or folder"
     )
     command.add_argument("--format", default="zip", choices=("zip", "onnx", "tensorboard", "folder"))
     command.add_argument("--half", action="store_true", help="folder: weights in half precision")
@@ -140,20 +146,22 @@ def _add_store(commands) -> None:
         commands,
         "report",
         store.report,
-        "one self-contained HTML page about runs: figures, numbers, configs, commands",
+        "write one self-contained HTML page about runs: figures, metrics, configs, commands",
     )
     command.add_argument("run", metavar="RUN", nargs="+", help="names, prefixes of fingerprints, or paths")
     command.add_argument("--dataset", type=non_empty, help="the data set whose test images the first table is about")
     command.add_argument("--out", type=writable_file, required=True)
-    command = _add(commands, "import", store.import_run, "bring in a run that `export` wrote, as a zip or folder")
-    command.add_argument("file", type=readable_path, help="a zip or folder, also one that was packed again elsewhere")
+    command = _add(commands, "import", store.import_run, "import a run that `export` wrote, as zip or folder")
+    command.add_argument("file", type=readable_path, help="a zip or folder, even if it was packed again")
 
 
 def _add_machine(commands) -> None:
-    _add(commands, "check", measuring.check, "every identity that needs no data, with its residual")
-    command = _add(commands, "bench", training.bench, "how long the usual trainings take on this machine (a minute)")
+    _add(commands, "check", measuring.check, "check every identity that needs no data, and print its residual")
+    command = _add(
+        commands, "bench", training.bench, "measure how long the usual trainings take on this machine (one minute)"
+    )
     _add_device(command)
-    command = _add(commands, "worker", training.worker, "serve the queue")
+    command = _add(commands, "worker", training.worker, "run the jobs of the queue")
     _add_device(command)
-    command.add_argument("--parent", type=whole_number(1, MAX_PROCESS_ID), help="end when this process is gone")
+    command.add_argument("--parent", type=whole_number(1, MAX_PROCESS_ID), help="end when this process has ended")
     command.add_argument("--once", action="store_true", help="end when the queue is empty")

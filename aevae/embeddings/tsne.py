@@ -73,7 +73,7 @@ def _gradient(P) -> dict:
     return {"negative_gradient_method": Interpolated()}
 
 
-def place(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
+def transform(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Where new codes (M, D) belong in the finished map xy (N, 2) of codes (N, D): (M, 2).
 
     openTSNE's way (Poličar, Stražar & Zupan 2019): from the middle of their nearest neighbours each moves by itself.

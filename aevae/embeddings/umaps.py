@@ -130,7 +130,7 @@ def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: Non
 # -- the finished map ------------------------------------------------------------------------------------------------
 
 
-def place(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.ndarray) -> np.ndarray:
+def transform(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.ndarray) -> np.ndarray:
     """Where new codes (M, D) belong in the finished map xy (N, 2) of codes (N, D): (M, 2), each by itself.
 
     The library's transform in expectation instead of by random draws, and so without its compiler: from the mean of the

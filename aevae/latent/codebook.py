@@ -122,8 +122,8 @@ def lone(run, image: np.ndarray, draws: int, seed: int) -> np.ndarray:
     model, side = run.model, bottom.shape[1]
     chance = np.random.default_rng(seed).random((draws, side, side)).astype(np.float32)
     with torch.inference_mode():
-        told = model.prior_context([_tensor(run, np.repeat(top, draws, axis=0))])
-        drawn = model.priors[1].draw(_tensor(run, chance), told).cpu().numpy()
+        context = model.prior_context([_tensor(run, np.repeat(top, draws, axis=0))])
+        drawn = model.priors[1].draw(_tensor(run, chance), context).cpu().numpy()
     return decode(run, [np.repeat(top, 2 + draws, axis=0), np.concatenate([bottom, background(run)[1], drawn])])
 
 
