@@ -39,7 +39,7 @@ LIBRARIES = {"latent": (), "pca": ("numpy",), "tsne": ("openTSNE", "numpy"), "um
 class Map:
     """A map: xy (N, 2) float32; seconds of its computation; whether it came from the cache.
 
-    labels (N,) int64 of the points; quality: numbers shown under the map, see `neighbours.map_quality`, and `kl` in nats.
+    labels (N,) int64 of the points; quality: numbers shown under the map (`neighbours.map_quality`), and `kl` in nats.
     """
 
     xy: np.ndarray
