@@ -277,7 +277,7 @@ class ModelConfig(Validated):
     )
 
     @property
-    def maps(self) -> int:
+    def channels(self) -> int:
         """Numbers that a decoder says of each pixel: the parameters of its distribution."""
         return self.grey_levels if self.likelihood == "categorical" else 1
 

@@ -86,7 +86,7 @@ def _latent(run, images):
             yield from (run.latent_summary()["score"], pixels.means(model, z), pixels.strays(model, z))
             yield pixels.drawn(model, z, *pixels.noise(len(z)))
     if model.input == "image" and model.latent == "continuous" and model.has_encoder:
-        yield from (*tangent.felt(model, images[0]), *searches.gap(run, images, steps=2))
+        yield from (*tangent.jacobian_spectrum(model, images[0]), *searches.gap(run, images, steps=2))
     if model.input == "image" and model.generative and model.latent == "continuous" and model.has_encoder:
         yield np.array(bound.bound(model, torch.tensor(images[:1]).to(run.device), draws=5))
     if family == "auto_decoder":

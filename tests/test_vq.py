@@ -115,7 +115,7 @@ def test_use_is_counted_per_picture_whatever_the_batch():
 
 def test_the_first_batch_begins_the_codebook():
     model, x = make(codes=64), digits(32)
-    (z_e,) = model.maps(x, lambda level, z_e: z_e)
+    (z_e,) = model.quantize_levels(x, lambda level, z_e: z_e)
     far = (z_e - model.quantisers[0](z_e)).square().sum()
     model.loss(x, generator=rng())
     model.after_step()
@@ -216,7 +216,7 @@ def test_half_precision_products_leave_the_choice_exact():
     model, x = make(), digits()
     with torch.autocast("cpu", torch.bfloat16):
         loss = model.loss(x, generator=rng())
-        (z_e,) = model.maps(x, lambda level, z_e: z_e)
+        (z_e,) = model.quantize_levels(x, lambda level, z_e: z_e)
         indices: list = []
         model.quantize_with_indices(0, z_e, indices)
     loss.total.backward()
@@ -245,8 +245,8 @@ def test_both_levels_are_painted_and_a_zeroed_bottom_leaves_gradients_to_the_top
 def test_the_bottom_is_encoded_given_the_top():
     model, x = make("vq_vae2"), digits()
     seen = []
-    model.maps(x, lambda level, z_e: (seen.append(z_e), model.quantisers[level](z_e))[1])
-    model.maps(x, lambda level, z_e: (seen.append(z_e), model.quantisers[level](z_e) + 1)[1])
+    model.quantize_levels(x, lambda level, z_e: (seen.append(z_e), model.quantisers[level](z_e))[1])
+    model.quantize_levels(x, lambda level, z_e: (seen.append(z_e), model.quantisers[level](z_e) + 1)[1])
     assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[1], seen[3])
 
 

@@ -123,7 +123,7 @@ def laplace():
 def both_costs():
     vq, x = model(codebook="gradient", commitment=0.4), images()
     out = vq.loss(x)
-    (z_e,) = vq.maps(x, lambda level, z_e: z_e)
+    (z_e,) = vq.quantize_levels(x, lambda level, z_e: z_e)
     error = losses.sse(z_e, vq.quantisers[0](z_e)).mean()
     return (out.total - out.terms["recon"] - out.terms["prior"] - 1.4 * error).abs()
 
@@ -213,7 +213,7 @@ def two_costs():
         pairs.append((z_e, vq.quantisers[level](z_e)))
         return pairs[-1][1]
 
-    vq.maps(x, quantise)
+    vq.quantize_levels(x, quantise)
     return (vq.loss(x).terms["commit"] - sum(losses.sse(*pair) for pair in pairs).mean()).abs()
 
 

@@ -11,7 +11,7 @@ PATCH_CELLS = 3  # cells across what `atlas` shows of a vector
 EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:number, as an address keeps them
 
 
-def maps(run, images: np.ndarray) -> list[np.ndarray]:
+def indices(run, images: np.ndarray) -> list[np.ndarray]:
     """Numbers of the vectors that images float32 (N, 1, 28, 28) in [0, 1] are made into."""
     import torch
 
@@ -45,7 +45,7 @@ def perplexity(share: np.ndarray) -> float:
 
 def background(run) -> list[np.ndarray]:
     """The maps (1, side, side) of a black image."""
-    return maps(run, np.zeros((1, 1, 28, 28), np.float32))
+    return indices(run, np.zeros((1, 1, 28, 28), np.float32))
 
 
 def atlas(run, indices: list[np.ndarray], level: int = 0) -> np.ndarray:
@@ -107,7 +107,7 @@ def swapped(run, a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     a, top of a with bottom of b, top of b with bottom of a, b; the first and the last are reconstructions.
     """
-    top, bottom = maps(run, np.stack([a, b]))
+    top, bottom = indices(run, np.stack([a, b]))
     return decode(run, [top[[0, 0, 1, 1]], bottom[[0, 1, 0, 1]]])
 
 
@@ -118,7 +118,7 @@ def lone(run, image: np.ndarray, draws: int, seed: int) -> np.ndarray:
     """
     import torch
 
-    top, bottom = maps(run, image[None])
+    top, bottom = indices(run, image[None])
     model, side = run.model, bottom.shape[1]
     chance = np.random.default_rng(seed).random((draws, side, side)).astype(np.float32)
     with torch.inference_mode():

@@ -34,7 +34,7 @@ def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.n
     import torch
 
     with torch.inference_mode():
-        params = model.params(_tensor(model, z))  # (N, maps, 28, 28)
+        params = model.params(_tensor(model, z))  # (N, channels, 28, 28)
         return _drawn(model, params, _tensor(model, uniform), _tensor(model, normal)).cpu().numpy()
 
 

@@ -11,7 +11,7 @@ def usual_distance(codes: np.ndarray, pairs: int = 500) -> float:
     return float(np.linalg.norm(codes[a] - codes[b], axis=1).mean())
 
 
-def unfelt(directions: np.ndarray, seed: int = 0) -> np.ndarray:
+def null_directions(directions: np.ndarray, seed: int = 0) -> np.ndarray:
     """A random direction (P,) of length 1 that is orthogonal to the orthonormal rows (D, P)."""
     v = np.random.default_rng(seed).normal(size=directions.shape[1])
     v = v - directions.T @ (directions @ v)

@@ -9,7 +9,7 @@ import torch
 from aevae.metrics.geometry import jacobians, metric
 
 
-def felt(model, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def jacobian_spectrum(model, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Singular values (D,), falling, and directions (D, 784), orthonormal rows, of the encoder's Jacobian there.
 
     image: (1, 28, 28). A step of size e along direction k moves the code by e times value k.

@@ -128,8 +128,8 @@ class Model(nn.Module):
             return mean.logit()
         if self.config.likelihood not in MEAN_LAYERS:
             return mean
-        many = self.config.maps > 1
-        levels = torch.linspace(0, 1, self.config.maps, device=mean.device).view(-1, 1, 1) if many else 1
+        many = self.config.channels > 1
+        levels = torch.linspace(0, 1, self.config.channels, device=mean.device).view(-1, 1, 1) if many else 1
         bound = 2 / HALF_GREY_LEVEL
         eta = rising_root(lambda eta: self.mean((eta * levels).unsqueeze(0))[0] - mean, -bound, bound, mean)
         return eta * levels

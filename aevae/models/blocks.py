@@ -17,9 +17,9 @@ MIN_ONEDNN_CHANNELS = 8  # outputs of a transposed convolution from which oneDNN
 class FixedOffset(nn.Module):
     """x + `by`: a constant image that `set_offset` sets before training. While it is zero, no operation is run."""
 
-    def __init__(self, maps: int = 1):
+    def __init__(self, channels: int = 1):
         super().__init__()
-        self.register_buffer("by", torch.zeros(maps, *SHAPE[1:]))
+        self.register_buffer("by", torch.zeros(channels, *SHAPE[1:]))
         self.is_nonzero = False
 
     def set_offset(self, by: Tensor) -> None:
@@ -42,8 +42,8 @@ class UpConv(nn.ConvTranspose2d):
     they overlap: oneDNN's algorithm, made for many channels, takes five times as long for one.
     """
 
-    def __init__(self, maps_in: int, maps_out: int):
-        super().__init__(maps_in, maps_out, 4, 2, 1)
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__(channels_in, channels_out, 4, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         if x.device.type != "cpu" or self.out_channels >= MIN_ONEDNN_CHANNELS or torch.compiler.is_exporting():
@@ -118,7 +118,7 @@ class Codebook(nn.Module):
 def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
     """x (B, 1, 28, 28) -> h (B, width). Returns the net and its width.
 
-    mlp: 784-hidden (the encoder of pytorch/examples `vae`); conv: 32 and 64 maps, 4x4 kernels, stride 2.
+    mlp: 784-hidden (the encoder of pytorch/examples `vae`); conv: 32 and 64 channels, 4x4 kernels, stride 2.
     """
     if config.network == "mlp":
         return nn.Sequential(FixedOffset(), nn.Flatten(), nn.Linear(PIXELS, config.hidden), nn.ReLU()), config.hidden
@@ -134,15 +134,15 @@ def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
 
 
 def decoder(config: ModelConfig) -> nn.Module:
-    """z (B, D) -> natural parameters of the pixels (B, maps, 28, 28): the encoder mirrored."""
-    maps = config.maps
+    """z (B, D) -> natural parameters of the pixels (B, channels, 28, 28): the encoder mirrored."""
+    channels = config.channels
     if config.network == "mlp":
         return nn.Sequential(
             nn.Linear(config.latent_dim, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, maps * PIXELS),
-            nn.Unflatten(1, (maps, *SHAPE[1:])),
-            FixedOffset(maps),
+            nn.Linear(config.hidden, channels * PIXELS),
+            nn.Unflatten(1, (channels, *SHAPE[1:])),
+            FixedOffset(channels),
         )
     return nn.Sequential(
         nn.Linear(config.latent_dim, CONV_FEATURES),
@@ -150,8 +150,8 @@ def decoder(config: ModelConfig) -> nn.Module:
         nn.Unflatten(1, (64, 7, 7)),
         UpConv(64, 32),  # (B, 32, 14, 14)
         nn.ReLU(),
-        UpConv(32, maps),  # (B, maps, 28, 28)
-        FixedOffset(maps),
+        UpConv(32, channels),  # (B, channels, 28, 28)
+        FixedOffset(channels),
     )
 
 

@@ -53,7 +53,7 @@ class FlowVAEConfig(VAEConfig):
     )
 
     @property
-    def maps(self) -> int:
+    def channels(self) -> int:
         """A flow has two numbers for each pixel."""
         return 2
 

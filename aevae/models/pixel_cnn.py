@@ -18,9 +18,9 @@ class Causal(nn.Conv2d):
     h (B, in, h, w) -> (B, out, h, w). Rows below the cell are not masked but left out of the kernel.
     """
 
-    def __init__(self, maps_in: int, maps_out: int, size: int, own: bool):
+    def __init__(self, channels_in: int, channels_out: int, size: int, own: bool):
         self.reach = size // 2
-        super().__init__(maps_in, maps_out, (self.reach + 1, size))
+        super().__init__(channels_in, channels_out, (self.reach + 1, size))
         mask = torch.ones(self.reach + 1, size)
         mask[-1, self.reach + own :] = 0
         self.register_buffer("mask", mask, persistent=False)

@@ -60,5 +60,5 @@ class SkipVAE(VAE):
         c = self.config
         self.encoder, width = encoder(c)
         self.build_code(width)
-        layers = SkipLayers(c.latent_dim, c.hidden, c.depth, c.maps * PIXELS, c.skips)
-        self.decoder = nn.Sequential(layers, nn.Unflatten(1, (c.maps, *SHAPE[1:])), FixedOffset(c.maps))
+        layers = SkipLayers(c.latent_dim, c.hidden, c.depth, c.channels * PIXELS, c.skips)
+        self.decoder = nn.Sequential(layers, nn.Unflatten(1, (c.channels, *SHAPE[1:])), FixedOffset(c.channels))

@@ -173,7 +173,7 @@ class VQVAE(Model):
         self.priors = nn.ModuleList(PixelCNN(side, *shape) for side in self.config.sides)
 
     def build_networks(self) -> None:
-        """Create the networks of `maps` and `decode_vectors`."""
+        """Create the networks of `quantize_levels` and `decode_vectors`."""
         size = self.config.code_dim
         self.encoder = nn.Sequential(
             FixedOffset(),
@@ -188,19 +188,19 @@ class VQVAE(Model):
             nn.ReLU(),
             UpConv(64, 32),  # (B, 32, 14, 14)
             nn.ReLU(),
-            UpConv(32, self.config.maps),  # (B, maps, 28, 28)
-            FixedOffset(self.config.maps),
+            UpConv(32, self.config.channels),  # (B, channels, 28, 28)
+            FixedOffset(self.config.channels),
         )
 
     # -- images and grids of vectors
 
-    def maps(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+    def quantize_levels(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
         """Quantised vectors z_q (B, D, side, side) of x, one per level: quantise(level, z_e) of the encoder's z_e."""
         return [quantise(0, self.encoder(x))]
 
-    def decode_vectors(self, maps: Sequence[Tensor]) -> Tensor:
+    def decode_vectors(self, vectors: Sequence[Tensor]) -> Tensor:
         """Natural parameters of p(x|z_q), (B, channels, 28, 28), of the levels' vectors z_q."""
-        return self.decoder(maps[0])
+        return self.decoder(vectors[0])
 
     def prior_context(self, above: Sequence[Tensor]) -> Tensor | None:
         """Condition of a level's prior: computed from the indices (B, side, side) of the levels above; None if none."""
@@ -209,7 +209,7 @@ class VQVAE(Model):
     # -- the common surface
 
     def posterior(self, x: Tensor) -> tuple[Tensor, None]:
-        return flat(self.maps(x, lambda level, z_e: self.quantisers[level](z_e))), None
+        return flat(self.quantize_levels(x, lambda level, z_e: self.quantisers[level](z_e))), None
 
     def params(self, z: Tensor) -> Tensor:
         """Natural parameters of p(x|z), (B, channels, 28, 28), of the codebook vectors nearest to z (B, D)."""
@@ -227,7 +227,7 @@ class VQVAE(Model):
     def indices(self, x: Tensor) -> list[Tensor]:
         """Codebook indices of x (B, 1, 28, 28): (B, side, side) int64 for each level."""
         found: list[Tensor] = []
-        self.maps(x, lambda level, z_e: self.quantize_with_indices(level, z_e, found))
+        self.quantize_levels(x, lambda level, z_e: self.quantize_with_indices(level, z_e, found))
         return found
 
     def quantize_with_indices(self, level: int, z_e: Tensor, found: list[Tensor]) -> Tensor:
@@ -253,7 +253,7 @@ class VQVAE(Model):
             pairs.append((z_e, self.quantize_with_indices(level, z_e, indices)))
             return straight_through(*pairs[-1])
 
-        nll = self.nll(x, self.decode_vectors(self.maps(x, quantise)))  # (B,), as the next two
+        nll = self.nll(x, self.decode_vectors(self.quantize_levels(x, quantise)))  # (B,), as the next two
         recon = nll.mean()
         distance = sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs)
         commit = distance.mean()
@@ -317,6 +317,6 @@ class VQVAE(Model):
         return values
 
 
-def flat(maps: Sequence[Tensor]) -> Tensor:
+def flat(vectors: Sequence[Tensor]) -> Tensor:
     """Vectors (B, D, side, side) of the levels as one code (B, sum of their sizes)."""
-    return torch.cat([m.flatten(1) for m in maps], 1)
+    return torch.cat([m.flatten(1) for m in vectors], 1)

@@ -77,19 +77,19 @@ class VQVAE2(VQVAE):
         self.decoder = nn.Sequential(
             nn.Conv2d(32 + size, 32, 3, 1, 1),
             nn.ReLU(),
-            UpConv(32, self.config.maps),  # (B, maps, 28, 28)
-            FixedOffset(self.config.maps),
+            UpConv(32, self.config.channels),  # (B, channels, 28, 28)
+            FixedOffset(self.config.channels),
         )
         self.condition = PriorContext(self.config.codes, self.config.prior_width)
 
-    def maps(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+    def quantize_levels(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
         h = self.encoder(x)
         top = quantise(0, self.to_top(h))
         bottom = quantise(1, self.to_bottom(torch.cat([h, self.from_top(top)], 1)))
         return [top, bottom]
 
-    def decode_vectors(self, maps: Sequence[Tensor]) -> Tensor:
-        top, bottom = maps
+    def decode_vectors(self, vectors: Sequence[Tensor]) -> Tensor:
+        top, bottom = vectors
         return self.decoder(torch.cat([self.up_top(top), bottom], 1))
 
     def prior_context(self, above: Sequence[Tensor]) -> Tensor | None:
