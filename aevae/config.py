@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 
-def option(
+def option(  # one keyword per property of the field, hence more than eight parameters
     default,
     help: str,
     *,
@@ -95,10 +95,10 @@ def parse(f: dataclasses.Field, text: str) -> Any:
 
 @dataclass(frozen=True)
 class DataConfig(Validated):
-    """Which pictures a run learns from."""
+    """Which images a run learns from."""
 
     name: str = option("mnist-5k", "data set: mnist-5k, mnist, fashion-mnist, kmnist, or images:<folder or zip>")
-    limit: int = option(0, "train on the first so many pictures only; 0 takes all", min=0, max=1_000_000)
+    limit: int = option(0, "train on the first so many images only; 0 takes all", min=0, max=1_000_000)
     leave_out_5k: bool = option(
         False,
         "leave the 1,000 test digits of mnist-5k out of training, so that pages may show them as unseen",
@@ -107,19 +107,19 @@ class DataConfig(Validated):
     binarise: str = option(
         "none",
         "black and white pixels: threshold (white from 128 on), or stochastic (white as often as the grey says, "
-        "drawn anew at each step; the test pictures once)",
+        "drawn anew at each step; the test images once)",
         choices=("none", "threshold", "stochastic"),
         added=True,
     )
-    digest: str = option("", "content of an own folder of pictures (filled in by itself)")
+    digest: str = option("", "content of an own folder of images (filled in by itself)")
 
 
 @dataclass(frozen=True)
 class TrainConfig(Validated):
     """How a run learns: Adam on shuffled mini-batches."""
 
-    epochs: int = option(20, "passes through the training pictures", min=1, max=1000)
-    batch_size: int = option(64, "pictures per step", min=1, max=8192)
+    epochs: int = option(20, "passes through the training images", min=1, max=1000)
+    batch_size: int = option(64, "images per step", min=1, max=8192)
     lr: float = option(
         0.013,
         "learning rate of Adam; of one_cycle: its peak. It follows epochs, batch size and network until you set it",
@@ -152,11 +152,11 @@ class TrainConfig(Validated):
         "float32, or bfloat16 for the products inside a step (autocast): quicker on recent GPUs, slower on most CPUs",
         choices=("float32", "bfloat16"),
     )
-    centre: bool = option(True, "begin at the mean training picture: input about 0, output about the mean")
+    centre: bool = option(True, "begin at the mean training image: input about 0, output about the mean")
 
     @property
     def film_epochs(self) -> tuple[int, ...]:
-        """Epochs after which a run keeps pictures: all of a short run, about 100 of a long one, and the last."""
+        """Epochs after which a run keeps images: all of a short run, about 100 of a long one, and the last."""
         return (*range(0, self.epochs, -(-self.epochs // 100)), self.epochs)
 
 
@@ -164,7 +164,7 @@ IMAGES = {  # training images of data sets; of others the recipe takes those of 
     "mnist": 60_000, "fashion-mnist": 60_000, "kmnist": 60_000, "mnist-5k": 4_000, "sprites": 7_500, "lines": 10_000,
     "moving-digits": 4_000,
 }  # fmt: skip
-LARGE = 20_000  # training images from which on a data set is large
+LARGE_SET_IMAGES = 20_000  # training images from which on a data set is large
 MAX_RATE = 0.04  # of Adam: above it the first steps of wide networks and large batches diverge
 PRESETS = ("fast", "classic")
 
@@ -186,7 +186,7 @@ def preset(
         return TrainConfig(**classic | chosen)
     model = model() if isinstance(model, type) else model
     images = min(IMAGES.get(data.name, IMAGES["mnist-5k"]), data.limit or 1_000_000)
-    large = images >= LARGE
+    large = images >= LARGE_SET_IMAGES
     conv = getattr(model, "network", "mlp") == "conv"
     options = {"epochs": 3, "batch_size": TrainConfig.batch_size if conv else 400} if large else {}
     options |= (model.recipe_large if large else model.recipe) if model else {}
@@ -202,12 +202,12 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         r = min(0.04, min(0.04, 0.05 (450 / T)^0.4) sqrt(B / 400)) min(1, (4000 / L)^0.5), L = T sqrt(B / 400)
         rate = r min(1, (400 / hidden)^0.25) min(1, (20 / latent_dim)^0.15)
 
-    T: number of steps, B: batch size; times the family's `rate_factor`. On fewer than LARGE images it is multiplied by
-    the family's `rate_factor_small` and by the likelihood's SMALL_SET_FACTORS, too: these overfit. Found on validation
-    splits with `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20 epochs of MNIST.
-    Longer runs on the same pixels need still smaller ones, or the model becomes sensitive to noise (the factor with L;
-    not where pixels are sampled). It grows with the root of the batch, and wide networks and codes need smaller ones
-    (`hidden` counts in an MLP only). docs/recipe.md has the tables.
+    T: number of steps, B: batch size; times the family's `rate_factor`. On fewer than LARGE_SET_IMAGES images it is
+    also multiplied by the family's `rate_factor_small` and the likelihood's SMALL_SET_FACTORS: these overfit.
+    Found on validation splits with `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20
+    epochs of MNIST. Longer runs on the same pixels need even smaller rates, or the model becomes sensitive to noise
+    (the factor with L; not if pixels are sampled). The rate grows with the root of the batch size, and is smaller for
+    wide networks and codes (`hidden` only counts in an MLP). docs/recipe.md has the tables.
     """
     steps, root = -(-images // train.batch_size) * train.epochs, (train.batch_size / 400) ** 0.5
     rate = min(min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * root, MAX_RATE)
@@ -215,7 +215,7 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
         rate *= min(1.0, (4000 / (steps * root)) ** 0.5)
     if model:
         rate *= model.rate_factor * min(1.0, (20 / model.latent_dim) ** 0.15)
-        if images < LARGE:
+        if images < LARGE_SET_IMAGES:
             rate *= model.rate_factor_small * SMALL_SET_FACTORS.get(model.likelihood, 1.0)
         if getattr(model, "network", "mlp") != "conv":
             rate *= min(1.0, (400 / max(getattr(model, "hidden", 0), 1)) ** 0.25)
@@ -277,7 +277,7 @@ class ModelConfig(Validated):
     )
 
     @property
-    def maps(self) -> int:
+    def channels(self) -> int:
         """Numbers that a decoder says of each pixel: the parameters of its distribution."""
         return self.grey_levels if self.likelihood == "categorical" else 1
 

@@ -1,4 +1,4 @@
-"""Ways to spoil a picture: the C(x~|x) of a denoising autoencoder, and the noise of the Denoise page.
+"""Corruption of images: the C(x~|x) of a denoising autoencoder, and the noise of the Denoise page.
 
 Vincent et al. 2010, JMLR 11:3371, section 3.3 (Gaussian, masking, salt-and-pepper).
 """
@@ -15,25 +15,25 @@ KINDS = {
     "gaussian": "standard deviation of the added noise, in units of the pixel range",
     "masking": "share of the pixels set to 0",
     "salt_and_pepper": "share of the pixels set to 0 or 1, half each",
-    "block": "share of the picture covered by one black square",
+    "block": "share of the image covered by one black square",
 }
 
 
 def corrupt(x: Tensor, kind: str, level: float, generator: Generator, clip: bool = True) -> Tensor:
-    """A spoilt copy of x: (B, C, H, W) in [0, 1]. Level 0 returns x itself, and draws nothing.
+    """A corrupted copy of x (B, C, H, W) in [0, 1]. Level 0 returns x itself and draws nothing.
 
-    Noise is drawn from `generator` only; what is done with it: `apply`. Raises ValueError for an unknown kind or a
-    level outside 0..1.
+    The noise comes from `generator` alone and is applied by `apply`. Raises ValueError for an unknown kind or a level
+    outside 0..1.
     """
     _check(kind, level)
     return apply(x, kind, level, draw(x, kind, generator), clip) if level else x
 
 
 def draw(x: Tensor, kind: str, generator: Generator) -> Tensor:
-    """What chance has to say about spoiling x (B, C, H, W), the same for every level, in x's dtype and on its device.
+    """The noise for corrupting x (B, C, H, W), the same for every level, with x's dtype and device.
 
     gaussian: N(0, 1) of x's shape; masking, salt_and_pepper: uniform in [0, 1), x's shape; block: uniform
-    (B, 2, 1, 1), where its upper left corner lies between the utmost places. Raises ValueError for an unknown kind.
+    (B, 2, 1, 1), the position of its upper left corner between the extreme ones. Raises ValueError for an unknown kind.
     """
     _check(kind, 0)
     shape = (len(x), 2, 1, 1) if kind == "block" else x.shape
@@ -41,7 +41,7 @@ def draw(x: Tensor, kind: str, generator: Generator) -> Tensor:
 
 
 def apply(x: Tensor, kind: str, level: float, noise: Tensor, clip: bool = True) -> Tensor:
-    """x (B, C, H, W) in [0, 1] spoilt by a draw of `draw`; level 0 returns x itself.
+    """x (B, C, H, W) in [0, 1] corrupted with the noise of `draw`; level 0 returns x itself.
 
     `clip` keeps Gaussian noise inside [0, 1]; without it the score identity of denoising holds (Vincent 2011).
     Raises ValueError for an unknown kind or a level outside 0..1.
@@ -54,13 +54,13 @@ def apply(x: Tensor, kind: str, level: float, noise: Tensor, clip: bool = True) 
         return noisy.clamp(0, 1) if clip else noisy
     if kind == "masking":
         return x * (noise >= level)
-    if kind == "salt_and_pepper":  # below level/2: pepper; from there to level: salt; else untouched
+    if kind == "salt_and_pepper":  # below level/2: pepper; from there to level: salt; otherwise unchanged
         return torch.where(noise < level, (noise >= level / 2).to(x.dtype), x)
     return x * ~_covered(x, level, noise)
 
 
 def _covered(x: Tensor, level: float, corner: Tensor) -> Tensor:
-    """(B, 1, H, W) bool: the pixels under a square of the part `level` of the picture. corner: (B, 2, 1, 1)."""
+    """bool (B, 1, H, W): the pixels under a square that covers the share `level` of the image. corner: (B, 2, 1, 1)."""
     height, width = x.shape[-2:]
     tall, wide = round(height * math.sqrt(level)), round(width * math.sqrt(level))
     top = (corner[:, 0] * (height - tall + 1)).floor()  # (B, 1, 1)

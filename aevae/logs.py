@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from aevae import paths
 
-MAX_LOG = 1_000_000  # bytes of worker.log; worker.log.1 keeps as many older ones
+MAX_LOG_BYTES = 1_000_000  # bytes of worker.log; worker.log.1 keeps as many older ones
 
 
 def event(what: str, **facts: str | int | float) -> None:
@@ -48,14 +48,14 @@ def append_to_worker_file() -> None:
 
 
 def trim_worker_file() -> None:
-    """Move the newest MAX_LOG bytes of worker.log to worker.log.1 if the file has become longer than that."""
+    """Move the newest MAX_LOG_BYTES bytes of worker.log to worker.log.1 if the file has become longer than that."""
     file = worker_file()
     with contextlib.suppress(OSError, Timeout):
-        if file.stat().st_size <= MAX_LOG:
+        if file.stat().st_size <= MAX_LOG_BYTES:
             return
         with FileLock(file.parent / ".locks" / "log.lock").acquire(timeout=0), open(file, "rb+") as log:
             size = log.seek(0, os.SEEK_END)
-            if size > MAX_LOG:  # nobody else was quicker
-                log.seek(size - MAX_LOG)
+            if size > MAX_LOG_BYTES:  # nobody else was quicker
+                log.seek(size - MAX_LOG_BYTES)
                 file.with_name("worker.log.1").write_bytes(log.read())
                 log.truncate(0)

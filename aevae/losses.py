@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-GROUP = 98  # factors of at least 1/2 whose product float32 holds; an eighth of a picture
+GROUP = 98  # factors of at least 1/2 whose product float32 holds; an eighth of an image
 
 
 def sse(x: Tensor, x_hat: Tensor) -> Tensor:
@@ -148,7 +148,7 @@ def two_layer_contraction(w1: Tensor, w2: Tensor, slope1: Tensor, slope2: Tensor
     """||dh/dx||_F^2 of h = s2(W2 s1(W1 x)) (B,), from the slopes of the units: J = D2 W2 D1 W1.
 
     w1: (H, pixels), w2: (D, H), slope1: (B, H), slope2: (B, D); None: linear codes, which is cheaper by a factor D.
-    trace(D2 W2 D1 M D1 W2^T D2) with M = W1 W1^T, which all pictures share.
+    trace(D2 W2 D1 M D1 W2^T D2) with M = W1 W1^T, which all images share.
     """
     half = w1 @ w1.detach().T
     gram = 2 * half - half.detach()  # (H, H), w1 w1^T: its gradient is symmetric, so one side's twice saves a product

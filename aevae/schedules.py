@@ -36,14 +36,14 @@ def _at_most(limit: float, value):
     return value.clamp(max=limit) if hasattr(value, "clamp") else min(limit, value)
 
 
-WARM_STEPS = 20  # at least: with a full rate in its first steps Adam diverges on wide networks
+MIN_WARMUP_STEPS = 20  # at least: with a full rate in its first steps Adam diverges on wide networks
 
 
 def one_cycle(step: int, steps: int, warm: float = 0.08) -> float:
     """Share of the peak learning rate in step 0..steps-1: linear up, then linear to 0.
 
-    It rises over the first `warm` of the steps, but over WARM_STEPS at least: a run of no more steps only rises.
+    It rises over the first `warm` of the steps, but over MIN_WARMUP_STEPS at least: a run of no more steps only rises.
     Smith & Topin 2019, arXiv:1708.07120 (one cycle, here with a straight way down).
     """
-    rise = max(float(WARM_STEPS), warm * steps)
+    rise = max(float(MIN_WARMUP_STEPS), warm * steps)
     return min((step + 1) / rise, (steps - step) / max(1.0, steps - rise))

@@ -18,7 +18,7 @@ from aevae.metrics.units import active_units
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches
 from aevae.training.device import keep_memory
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 
 DATA = DataConfig("mnist", binarise="stochastic")
@@ -34,7 +34,9 @@ def measured(family: str, epochs: int, seed: int, threads: int) -> list:
     data = datasets.load(DATA)
     model = build_model(family_class(family).Config(latent_dim=50), seed)
     recipe = preset("fast", DATA, model.config, epochs=epochs)
-    trainer = Trainer(model, data.train.images, data.test.images, recipe, seed, torch.device("cpu"), drawn=True)
+    trainer = Trainer(
+        model, TrainingData(data.train.images, data.test.images, resample=True), recipe, seed, torch.device("cpu")
+    )
     torch.set_num_threads(threads)
     trainer.fit()
     curve = [-record["test"]["elbo"] for record in trainer.history]

@@ -31,20 +31,22 @@ class Ours:
         from aevae.config import DataConfig, preset
         from aevae.models import build_model, family_class
         from aevae.training.device import keep_memory
-        from aevae.training.steps import stepper
-        from aevae.training.trainer import Trainer
+        from aevae.training.steps import make_step_fn
+        from aevae.training.trainer import Trainer, TrainingData
 
         keep_memory()
         data, recipe = datasets.load(DataConfig("mnist")), preset("classic", DataConfig("mnist"))
         model = build_model(family_class("vae").Config(), 0)
-        self.trainer = Trainer(model, data.train.images, data.test.images[:1], recipe, 0, torch.device("cpu"))
-        self.take, self.at = stepper([self.trainer]), 0
+        self.trainer = Trainer(
+            model, TrainingData(data.train.images, data.test.images[:1]), recipe, 0, torch.device("cpu")
+        )
+        self.step_fn, self.at = make_step_fn([self.trainer]), 0
         self.batches = self.trainer.order()[None].split(BATCH, dim=1)
         model.train()
 
     def steps(self, count: int) -> None:
         for _ in range(count):
-            self.take(self.batches[self.at])
+            self.step_fn(self.batches[self.at])
             self.at = (self.at + 1) % (STEPS - 1)
 
 

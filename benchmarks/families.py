@@ -28,8 +28,8 @@ from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.store import checkpoints
 from aevae.training.device import keep_memory
-from aevae.training.steps import stepper
-from aevae.training.trainer import Trainer
+from aevae.training.steps import make_step_fn
+from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 
 BATCH = 128
@@ -59,8 +59,10 @@ class Steps:
         recipe = TrainConfig(epochs=1000, batch_size=BATCH)
         labels = (data.labels, data.labels[:1])
         model = build_model(config, 0)
-        self.trainer = Trainer(model, data.images, data.images[:1], recipe, 0, torch.device("cpu"), labels)
-        self.take, self.order = stepper([self.trainer]), itertools.cycle(self._batches(len(data)))
+        self.trainer = Trainer(
+            model, TrainingData(data.images, data.images[:1], labels), recipe, 0, torch.device("cpu")
+        )
+        self.step_fn, self.order = make_step_fn([self.trainer]), itertools.cycle(self._batches(len(data)))
         model.train()
 
     def _batches(self, count: int) -> list[torch.Tensor]:
@@ -70,7 +72,7 @@ class Steps:
     def seconds(self, count: int) -> float:
         began = time.perf_counter()
         for _ in range(count):
-            self.take(next(self.order))
+            self.step_fn(next(self.order))
         return (time.perf_counter() - began) / count
 
 
@@ -208,7 +210,7 @@ def known_sse(name: str) -> float:
     """Squared error per training picture of a run that learnt a code for each."""
     run = runs.load_run(name)
     train = datasets.load(run.config.data).train.images.reshape(-1, 784) / 255
-    codes = run.model.known(len(train))[0].numpy()
+    codes = run.model.training_codes(len(train))[0].numpy()
     parts = (slice(i, i + 1000) for i in range(0, len(train), 1000))
     return sum(float(np.square(run.decode(codes[p]).reshape(-1, 784) - train[p]).sum()) for p in parts) / len(train)
 

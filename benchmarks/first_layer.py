@@ -18,7 +18,7 @@ from aevae import datasets
 from aevae.config import DataConfig
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 from benchmarks.recipe import SIGMA, Setting, recipe
 
@@ -31,7 +31,7 @@ def trained(text: str, epochs: int, data) -> tuple[Trainer, torch.Tensor]:
     setting = Setting(epochs=epochs)
     model = build_model(family_class("vae").Config(), 0)
     chosen = recipe(text, setting)
-    trainer = Trainer(model, data.train.images, data.test.images, chosen, 0, torch.device("cpu"))
+    trainer = Trainer(model, TrainingData(data.train.images, data.test.images), chosen, 0, torch.device("cpu"))
     weight, sizes = model.encoder[2].weight, []
 
     def look() -> bool:

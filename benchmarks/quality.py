@@ -18,7 +18,7 @@ from aevae import datasets
 from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 from benchmarks.classic import Classic
 
@@ -30,7 +30,7 @@ def ours(data, seed: int, device: str) -> tuple[float, float]:
     """Seconds and test -ELBO of the preset `fast`."""
     recipe = preset("fast", DataConfig("mnist"))
     model = build_model(family_class("vae").Config(), seed)
-    trainer = Trainer(model, data.train.images, data.test.images, recipe, seed, torch.device(device))
+    trainer = Trainer(model, TrainingData(data.train.images, data.test.images), recipe, seed, torch.device(device))
     trainer.fit()
     seconds = sum(record.get("seconds", 0.0) for record in trainer.history)
     return seconds, trainer.evaluate()["objective"]

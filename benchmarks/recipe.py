@@ -33,7 +33,7 @@ from aevae.config import DataConfig, ModelConfig, TrainConfig, parse, preset
 from aevae.models import build_model, family_class
 from aevae.models.blocks import batches
 from aevae.training.device import keep_memory
-from aevae.training.trainer import Trainer, TrainingDiverged, fit
+from aevae.training.trainer import Trainer, TrainingData, TrainingDiverged, fit
 from benchmarks import results
 
 TRAIN_FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
@@ -159,7 +159,7 @@ def measure(setting: Setting, text: str, seeds: int, part: str, device: str) -> 
     drawn, where = setting.binarise == "stochastic", torch.device(device)
     images = [torch.tensor(each[0]).to(where) for each in (train, held)]
     trainers = [
-        Trainer(build_model(config, seed), *images, chosen, seed, where, (train[1], held[1]), drawn)
+        Trainer(build_model(config, seed), TrainingData(*images, (train[1], held[1]), drawn), chosen, seed, where)
         for seed in range(seeds)
     ]
     teams = [trainers] if trainers[0].model.batched else [[each] for each in trainers]

@@ -27,6 +27,7 @@ import torch
 from aevae import datasets, runs
 from aevae.figures.palette import family_title
 from aevae.metrics import basics, evidence, reconstruction
+from aevae.models import MAX_SEARCHED_IMAGES
 from aevae.models.blocks import batches
 from aevae.spread import spread
 from aevae.store import checkpoints
@@ -62,7 +63,8 @@ Values = dict[str, list[float]]  # number -> its value with each seed of the noi
 
 def measure(run: runs.Run, draws: int, n: int = 0) -> Values:
     """Every number of a run on the first n test images of its data set (0: all)."""
-    test = datasets.load(run.config.data).test.take(slice(n or (None if run.model.has_encoder else runs.FITTED)))
+    limit = n or (None if run.model.has_encoder else MAX_SEARCHED_IMAGES)
+    test = datasets.load(run.config.data).test.take(slice(limit))
     x = torch.tensor(test.images).to(run.device).float().div_(255)
     labels = torch.tensor(test.labels).to(run.device)
     noise = lambda seed: torch.Generator(run.device).manual_seed(seed)  # noqa: E731
@@ -73,7 +75,7 @@ def measure(run: runs.Run, draws: int, n: int = 0) -> Values:
             found = found[:1]
             break
     values = {name: [each[name] for each in found] for name in found[0]}
-    values |= {name: [value] for name, value in run.model.numbers(x, labels, noise(0)).items()}
+    values |= {name: [value] for name, value in run.model.metrics(x, labels, noise(0)).items()}
     if run.model.input == "image":
         clean = x.cpu().numpy()
         errors = reconstruction.sse(clean, reconstructed(run, x))
@@ -95,7 +97,7 @@ def reconstructed(run: runs.Run, x: torch.Tensor) -> np.ndarray:
 def psnr(errors: np.ndarray) -> float:
     """Mean PSNR in dB of images with these squared errors (N,)."""
     with np.errstate(divide="ignore"):
-        return float(np.minimum(-10 * np.log10(errors / basics.PIXELS), basics.MOST_PSNR).mean())
+        return float(np.minimum(-10 * np.log10(errors / basics.PIXELS), basics.MAX_PSNR).mean())
 
 
 def groups(shipped: Sequence[RunInfo], others: Sequence[RunInfo]) -> list[list[RunInfo]]:

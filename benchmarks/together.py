@@ -13,8 +13,8 @@ from aevae import datasets
 from aevae.config import DataConfig, preset
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory
-from aevae.training.steps import stepper
-from aevae.training.trainer import Trainer
+from aevae.training.steps import make_step_fn
+from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 
 COLUMNS = {
@@ -30,7 +30,8 @@ def trainers(data, count: int, device: torch.device) -> list[Trainer]:
     train, test = (torch.tensor(images).to(device) for images in (data.train.images, data.test.images[:1]))
     recipe = preset("fast", DataConfig("mnist"))
     return [
-        Trainer(build_model(family.Config(beta=0.25 * 2**i), i), train, test, recipe, i, device) for i in range(count)
+        Trainer(build_model(family.Config(beta=0.25 * 2**i), i), TrainingData(train, test), recipe, i, device)
+        for i in range(count)
     ]
 
 
@@ -59,7 +60,7 @@ def main() -> None:
     data, device = datasets.load(DataConfig("mnist")), torch.device(args.device)
     team = trainers(data, args.models, device)
     solo = trainers(data, args.models, device)
-    together, alone = stepper(team), [stepper([trainer]) for trainer in solo]
+    together, alone = make_step_fn(team), [make_step_fn([trainer]) for trainer in solo]
     rounds = []
     for _ in range(args.rounds + 1):  # the first warms up
         apart = [turn([trainer], take, args.steps) for trainer, take in zip(solo, alone, strict=True)]

@@ -21,7 +21,7 @@ from aevae.run_config import RunConfig
 from aevae.store import bundles
 from aevae.store.bundles import Member
 from aevae.training.device import set_threads
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 PICTURES = 20_000  # of the training set
 DATA = DataConfig("mnist", PICTURES, True)
@@ -56,7 +56,7 @@ def trained(name: str, model, config: RunConfig, train: np.ndarray, test: np.nda
     """Train, round, and measure what was rounded."""
     x = torch.tensor(test).float() / 255
     history: dict[str, list] = {"epoch": [], "recon": [], "kl": [], "kl_per_dim": [], "variance": []}
-    trainer = Trainer(model, train, test, config.train, config.seed, torch.device("cpu"))
+    trainer = Trainer(model, TrainingData(train, test), config.train, config.seed, torch.device("cpu"))
 
     def look(event) -> None:
         if watch and hasattr(event, "record"):

@@ -11,7 +11,7 @@ import numpy as np
 
 from aevae import paths
 from aevae.browser.blob import class_numbers
-from aevae.embeddings import MapRequest, make
+from aevae.embeddings import MapRequest, make_map
 from aevae.store import checkpoints
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     for file, request in wanted.items():
         if file.exists():
             continue
-        made = make(request)
+        made = make_map(request)
         numbers = {name: np.float32(value) for name, value in made.quality.items() if value is not None}
         np.savez_compressed(
             file,

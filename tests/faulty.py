@@ -57,6 +57,6 @@ def finish_all_but_die() -> None:
     """Say of every job that it is done, and die before that is said for good."""
     from aevae.queue import jobs
 
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'done'")
         os.kill(os.getpid(), signal.SIGKILL)

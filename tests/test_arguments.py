@@ -13,9 +13,10 @@ import threading
 import numpy as np
 import pytest
 
-from aevae import cli, paths
+from aevae import paths
 from aevae.cli import main
-from aevae.store import checkpoints
+from aevae.cli.parser import build_parser
+from aevae.store import checkpoints, files
 
 LONG = "x" * 5000
 NUMBERS = ["", " ", "-1", "1.5", "nan", "inf", "1e3", "ten", "0x10", "9" * 30, "9" * 5000, "\udcff", "1\n2", "½"]
@@ -52,7 +53,7 @@ BASE = {  # a right request of each command, without the positional argument
 
 
 def commands() -> dict[str, argparse.ArgumentParser]:
-    (choices,) = (a.choices for a in cli._parser()._actions if isinstance(a, argparse._SubParsersAction))
+    (choices,) = (a.choices for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction))
     return choices
 
 
@@ -151,11 +152,11 @@ def test_sequences_and_single_images_do_not_mix(empty_store, monkeypatch, capsys
 
 def test_an_error_names_the_file_that_was_asked_for_and_not_a_hidden_one(tmp_path):
     with pytest.raises(OSError) as error:
-        checkpoints.write_atomic(tmp_path / "no" / "a.html", b"")
+        files.write_atomic(tmp_path / "no" / "a.html", b"")
     assert str(error.value).endswith(f"{str(tmp_path / 'no' / 'a.html')!r}")
     (tmp_path / "a").mkdir()
     with pytest.raises(OSError) as error:
-        checkpoints.write_atomic(tmp_path / "a", b"")
+        files.write_atomic(tmp_path / "a", b"")
     assert str(error.value).endswith(f"{str(tmp_path / 'a')!r}") and [p.name for p in tmp_path.iterdir()] == ["a"]
 
 

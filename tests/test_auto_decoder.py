@@ -10,7 +10,7 @@ from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig, build
 from aevae.models import build_model, family_class
 from aevae.models.auto_decoder import refine
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 BOTH = ("auto_decoder", "variational_auto_decoder")
 PICTURES = 120
@@ -19,7 +19,7 @@ PICTURES = 120
 def make(family="auto_decoder", pictures=20, seed=1, **options):
     config = family_class(family).Config(**{"latent_dim": 4, "hidden": 24, "fit_steps": 20} | options)
     model = build_model(config, seed)
-    model.begin(pictures)
+    model.setup(pictures)
     return model
 
 
@@ -36,7 +36,9 @@ def trained(digits, family="auto_decoder", **options):
     """A model that knows the first PICTURES digits."""
     model = make(family, **{"latent_dim": 8, "hidden": 64} | options)
     recipe = TrainConfig(epochs=40, batch_size=24)
-    Trainer(model, digits[:PICTURES], digits[PICTURES : PICTURES + 2], recipe, 0, torch.device("cpu")).fit()
+    Trainer(
+        model, TrainingData(digits[:PICTURES], digits[PICTURES : PICTURES + 2]), recipe, 0, torch.device("cpu")
+    ).fit()
     return model.eval()
 
 
@@ -54,7 +56,7 @@ def test_codes_begin_where_the_seed_says_and_nothing_else_is_drawn(family):
     a, b, c = (make(family, seed=seed).codes.weight for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert torch.equal(a, b) and not torch.equal(a, c)
-    assert make().known(20)[0].norm(dim=1).max() <= 1 + 1e-6
+    assert make().training_codes(20)[0].norm(dim=1).max() <= 1 + 1e-6
 
 
 @pytest.mark.parametrize("family", BOTH)
@@ -67,7 +69,7 @@ def test_a_saved_model_brings_the_size_of_its_table(family):
 
 
 def test_codes_of_fewer_pictures_than_a_film_follows_are_repeated():
-    known = make(pictures=5).known(16)[0]
+    known = make(pictures=5).training_codes(16)[0]
     assert torch.equal(known[:5], known[5:10]) and len(known) == 16
 
 
@@ -91,8 +93,8 @@ def test_only_the_rows_of_the_batch_are_projected_and_all_of_them():
 
 def test_without_the_ball_codes_drift_out_of_it(digits, learnt):
     free = trained(digits, ball=False)
-    assert learnt.numbers(None, None, None)["code_norm"] <= 1 + 1e-6
-    drifted = free.numbers(None, None, None)
+    assert learnt.metrics(None, None, None)["code_norm"] <= 1 + 1e-6
+    drifted = free.metrics(None, None, None)
     assert drifted["code_norm"] > 1.3 and "at_edge" not in drifted
 
 
@@ -116,11 +118,11 @@ def test_training_pictures_are_nearer_than_by_pca(digits, learnt):
     centred = x.flatten(1) - x.flatten(1).mean(0)
     pca = torch.linalg.svdvals(centred)[8:].square().sum() / PICTURES
     with torch.inference_mode():
-        assert losses.sse(x, learnt.decode(learnt.known(PICTURES)[0])).mean() < 0.9 * pca
+        assert losses.sse(x, learnt.decode(learnt.training_codes(PICTURES)[0])).mean() < 0.9 * pca
 
 
 def test_a_found_code_is_not_worse_than_the_learnt_one(digits, learnt):
-    x, z = digits[:20].float().div(255), learnt.known(20)[0]
+    x, z = digits[:20].float().div(255), learnt.training_codes(20)[0]
     found = learnt.fit(x, start=z)
     assert (learnt.nll(x, learnt.params(found)) <= learnt.nll(x, learnt.params(z))).all()
     nothing = torch.zeros_like(z)
@@ -142,12 +144,12 @@ def test_learning_on_forgets_and_adding_does_not(digits, learnt):
 
     def error(model):
         with torch.inference_mode():
-            return losses.sse(old, model.decode(model.known(40)[0])).mean()
+            return losses.sse(old, model.decode(model.training_codes(40)[0])).mean()
 
     added, goes_on = copy.deepcopy(learnt), copy.deepcopy(learnt)
     codes = added.add(new)
     assert error(added) == error(learnt) and len(added.codes.weight) == PICTURES + 40
-    assert torch.equal(added.known(PICTURES + 40)[0][-40:], codes)
+    assert torch.equal(added.training_codes(PICTURES + 40)[0][-40:], codes)
     weights = list(goes_on.decoder.parameters())
     adam = torch.optim.Adam(weights, 5e-3)
     for _ in range(60):
@@ -193,7 +195,7 @@ def test_a_search_that_explodes_keeps_its_start():
 
 def test_a_model_that_learnt_nothing_yet_still_answers():
     model = build_model(family_class("auto_decoder").Config(latent_dim=4, hidden=8, fit_steps=3))
-    assert model.encode(noise(2)).shape == (2, 4) and torch.isfinite(model.prior(torch.randn(3, 4))).all()
+    assert model.encode(noise(2)).shape == (2, 4) and torch.isfinite(model.sample_prior(torch.randn(3, 4))).all()
 
 
 # -- the variational one --
@@ -201,10 +203,10 @@ def test_a_model_that_learnt_nothing_yet_still_answers():
 
 def test_variational_codes_have_a_prior_and_no_ball(digits):
     model = trained(digits, "variational_auto_decoder")
-    mu, logvar = model.known(PICTURES)
+    mu, logvar = model.training_codes(PICTURES)
     assert mu.norm(dim=1).mean() > 1 and logvar.mean() < -0.5
     draws = torch.randn(3, 8)
-    assert torch.equal(model.prior(draws), draws) and model.generative
+    assert torch.equal(model.sample_prior(draws), draws) and model.generative
     with torch.inference_mode():
         terms = model.loss(digits[PICTURES:].float().div(255), generator=torch.Generator().manual_seed(0)).terms
         start = model.cost(digits[PICTURES:].float().div(255), torch.zeros(40, 16), model.noise(1, mu)[-1]).mean()
@@ -216,7 +218,7 @@ def test_log_variances_stay_in_their_range():
     with torch.no_grad():
         model.codes.weight[:, 4:] = 99.0
     model.after_step()
-    assert model.known(3)[1].max() == 10
+    assert model.training_codes(3)[1].max() == 10
 
 
 # -- requests --

@@ -10,7 +10,7 @@ from test_browser import Tab, browser  # noqa: F401 (the fixture)
 from aevae import datasets, paths
 from aevae.config import DataConfig
 from aevae.latent.interpolation import slerp
-from aevae.metrics.denoising import lay_over, spoil
+from aevae.metrics.denoising import corrupt_images, lay_over
 from aevae.runs import load_run
 from aevae.ui.denoise.denoise_view import read_layer
 
@@ -89,7 +89,7 @@ def test_live_answers_are_those_of_the_server(tab, server):
     for kind, level in (("gaussian", 0.5), ("masking", 0.31), ("salt_and_pepper", 0.2), ("block", 0.15)):
         tab.open(f"{server.url}/denoise?seed=3&digit=12&noise={kind}&level={level}")
         ready(tab, "noise")
-        noisy = spoil(clean, kind, level, 3)
+        noisy = corrupt_images(clean, kind, level, 3)
         shown = pictures(tab, "noise")
         assert same(shown[0], noisy) and same(shown[1], clean)
         runs = tab.page.locator(".noise figcaption").all_inner_texts()[2:]
@@ -125,7 +125,7 @@ def test_strokes_change_every_answer_stay_and_are_taken_back(tab, server):
     tab.page.mouse.up()
     layer = sent(tab, quiet)["layer"]
     tab.rest().sound()
-    noisy = lay_over(spoil(digits()[12:13], "gaussian", 0.2, 3), read_layer(layer))
+    noisy = lay_over(corrupt_images(digits()[12:13], "gaussian", 0.2, 3), read_layer(layer))
     assert same(during[0], noisy)
     for picture, run in zip(during[2:], chosen(tab), strict=True):
         assert same(picture, run.reconstruct(noisy))

@@ -100,7 +100,7 @@ def test_preset_gives_what_is_not_given(empty_store, capsys):
 def test_bench(capsys, monkeypatch):
     from aevae.runs import bench
 
-    monkeypatch.setattr(bench, "SECONDS", 0.01)
+    monkeypatch.setattr(bench, "MEASURE_SECONDS", 0.01)
     found = asked(capsys, "bench", "--device", "cpu")
     assert found["device"].startswith("cpu") and found["threads"] >= 1
     assert set(found["units"]) == {"threads", "images_per_s", "seconds"}
@@ -260,11 +260,12 @@ def test_offline_a_shipped_run_is_exported_with_the_numbers_that_it_has(empty_st
 def test_numbers_of_other_weights_are_not_kept(store, tmp_path, monkeypatch):
     """Half precision changes what was trained in full: numbers that cannot be made anew are left out."""
     from aevae import datasets
+    from aevae.runs import export
 
     def gone(*args, **options):
         raise datasets.DataUnavailable("no images")
 
-    monkeypatch.setattr(runs, "evaluate", gone)
+    monkeypatch.setattr(export, "evaluate", gone)
     info = checkpoints.find_run(store["vae"])
     assert runs.export_weights(info, tmp_path, half=False)[0].endswith("are those that the run had")
     assert checkpoints.read_run(tmp_path / info.name).metrics == info.metrics
@@ -424,9 +425,9 @@ def test_module_runs_without_streamlit_or_torch(store):
 
 
 def test_progress_is_for_terminals_and_told_when_it_changes(monkeypatch, capsys):
-    from aevae import cli
+    from aevae.cli import console
 
-    say = cli._progress()
+    say = console.progress_line()
     say(0.5, "half")
     assert capsys.readouterr().err == "", "a log is no terminal"
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)

@@ -60,7 +60,7 @@ def test_fewer_dimensions_leave_some_without_a_partner():
 
 @pytest.mark.parametrize(("a", "b"), [((3, 2), (4, 2)), ((1, 2), (1, 2)), ((3,), (3, 2))])
 def test_codes_of_other_pictures_are_refused(a, b):
-    with pytest.raises(ValueError, match="same two or more pictures"):
+    with pytest.raises(ValueError, match="same two or more images"):
         alignment.match(np.zeros(a), np.zeros(b))
 
 

@@ -12,7 +12,7 @@ from aevae.metrics.geometry import jacobians
 from aevae.models import build_model
 from aevae.models.contractive import ContractiveConfig, by_products
 from aevae.models.denoising import DenoisingConfig
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ def digits():
 
 def trained(config, digits, **options):
     recipe = dataclasses.replace(preset("fast", DataConfig("mnist-5k"), type(config)), **options)
-    trainer = Trainer(build_model(config), *digits, recipe, 0, CPU)
+    trainer = Trainer(build_model(config), TrainingData(*digits), recipe, 0, CPU)
     trainer.fit()
     return trainer.model.eval()
 
@@ -36,7 +36,7 @@ def sse(model, x):
 
 
 def norm(model, x):
-    return model.numbers(x, torch.zeros(len(x)), torch.Generator())["jacobian"]
+    return model.metrics(x, torch.zeros(len(x)), torch.Generator())["jacobian"]
 
 
 def spread(model, x):

@@ -126,7 +126,7 @@ def test_maps(runs, mounted, name):
     for i, pane in enumerate(spec["panes"]):
         drawn = f"xy{i}" in arrays or pane["state"] == "making"
         assert drawn or pane["note"], "an empty pane says why"
-        assert drawn or count < methods.FEWEST, pane["note"]
+        assert drawn or count < methods.MIN_POINTS, pane["note"]
 
 
 @pytest.mark.parametrize("name", FEW)

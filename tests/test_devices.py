@@ -19,9 +19,10 @@ from aevae.latent import flows, futures, groups, pixels
 from aevae.metrics import bound, samples, tangent
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.queue import jobs, map_task, worker
+from aevae.runs import opened, training
 from aevae.training import device
-from aevae.training.optimizers import RowAdam
-from aevae.training.trainer import Trainer, fit
+from aevae.training.optimizers import SparseRowAdam
+from aevae.training.trainer import Trainer, TrainingData, fit
 from aevae.ui.train import form
 
 FEW = {"samples": 3, "temperatures": 2, "chains": 1}  # options of metrics
@@ -43,9 +44,10 @@ SOURCES = [
 @pytest.fixture
 def apple(monkeypatch):
     """Every device is the one that stands for an Apple GPU."""
-    monkeypatch.setattr(runs, "pick_device", lambda name="auto": away.DEVICE)
-    monkeypatch.setattr(samples, "SAMPLES", 4)
-    monkeypatch.setattr(samples, "REPEATS", 2)
+    for module in (opened, training):
+        monkeypatch.setattr(module, "pick_device", lambda name="auto": away.DEVICE)
+    monkeypatch.setattr(samples, "NUM_SAMPLES", 4)
+    monkeypatch.setattr(samples, "NUM_REPEATS", 2)
     with away.device() as where:
         yield where
 
@@ -84,7 +86,7 @@ def _latent(run, images):
             yield from (run.latent_summary()["score"], pixels.means(model, z), pixels.strays(model, z))
             yield pixels.drawn(model, z, *pixels.noise(len(z)))
     if model.input == "image" and model.latent == "continuous" and model.has_encoder:
-        yield from (*tangent.felt(model, images[0]), *searches.gap(run, images, steps=2))
+        yield from (*tangent.jacobian_spectrum(model, images[0]), *searches.gap(run, images, steps=2))
     if model.input == "image" and model.generative and model.latent == "continuous" and model.has_encoder:
         yield np.array(bound.bound(model, torch.tensor(images[:1]).to(run.device), draws=5))
     if family == "auto_decoder":
@@ -117,7 +119,9 @@ def test_every_family_trains_and_is_measured_without_float64(family, empty_store
 def _trainer(where, seed=0):
     config = family_class("beta_vae").Config(latent_dim=3, hidden=16)
     images = np.random.default_rng(0).integers(0, 256, (60, 1, 28, 28), np.uint8)
-    return Trainer(build_model(config, seed), images, images[:20], TrainConfig(epochs=2, batch_size=20), seed, where)
+    return Trainer(
+        build_model(config, seed), TrainingData(images, images[:20]), TrainConfig(epochs=2, batch_size=20), seed, where
+    )
 
 
 def test_without_float64_runs_go_side_by_side_and_are_resumed():
@@ -152,11 +156,11 @@ def test_rows_without_sparse_tensors_move_as_those_with():
     start, ends = torch.randn(6, 3, generator=draw), []
     for sparse in (True, False):
         table = torch.nn.Parameter(start.clone())
-        rows = RowAdam([table], recipe, 2.0)
+        rows = SparseRowAdam([table], recipe, 2.0)
         for step in range(8):
             found = torch.nn.functional.embedding(torch.tensor([step % 5, 1, 1]), table, sparse=sparse)
             found.square().sum().backward()
-            rows.advance()
+            rows.step_fused()
         ends.append(table.detach())
     assert torch.allclose(*ends, atol=1e-6) and torch.equal(ends[1][5], start[5])
 
@@ -291,7 +295,7 @@ def test_the_train_page_says_why_and_trains_all_the_same(old_gpu, empty_store, m
 def test_the_queue_shows_what_a_job_says_of_its_device(empty_store, monkeypatch):
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("""UPDATE jobs SET state = 'running', progress = '{"note": "no GPU"}' WHERE id = ?""", (job.id,))
     at = open_page("pages/lab/train.py")
     assert "no GPU" in [c.value for c in at.caption]

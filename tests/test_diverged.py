@@ -12,8 +12,8 @@ from aevae import cli, runs
 from aevae.models.vae import VAE
 from aevae.queue import jobs
 from aevae.queue.worker import Worker
-from aevae.store import checkpoints
-from aevae.training.diverged import EXPLODED, Diverged, limit_of
+from aevae.store import checkpoints, files
+from aevae.training.diverged import EXPLODED_FACTOR, Diverged, limit_of
 from aevae.training.trainer import BegunAnew, TrainingDiverged
 
 CONFIG = tiny_config("vae", epochs=3)  # of four steps each
@@ -135,8 +135,8 @@ def test_an_objective_that_exploded_has_diverged(exploding):
 
 def test_the_rule_of_what_has_exploded():
     guess = math.log(2) * 784
-    assert limit_of(50.0, 784) == limit_of(-50.0, 784) == EXPLODED * guess
-    assert limit_of(1e6, 784) == EXPLODED * 1e6
+    assert limit_of(50.0, 784) == limit_of(-50.0, 784) == EXPLODED_FACTOR * guess
+    assert limit_of(1e6, 784) == EXPLODED_FACTOR * 1e6
 
 
 def test_a_job_that_diverged(bad):
@@ -192,7 +192,7 @@ def test_a_foreign_note_is_damage(bad, told):
     with pytest.raises(TrainingDiverged):
         runs.train_or_load(CONFIG, "cpu")
     file = checkpoints.find_run(CONFIG.name).path / "state.json"
-    file.write_text(json.dumps(checkpoints.read_json(file) | {"diverged": told}), encoding="utf-8")
+    file.write_text(json.dumps(files.read_json(file) | {"diverged": told}), encoding="utf-8")
     assert checkpoints.find_run(CONFIG.name).status == "damaged"
 
 

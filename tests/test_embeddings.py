@@ -281,7 +281,7 @@ def test_two_sessions_draw_the_same_map_once(codes, folder, drawn):
 
 
 def test_the_files_unused_for_longest_go(codes, folder, monkeypatch):
-    monkeypatch.setattr(cache, "KEEP", 3)
+    monkeypatch.setattr(cache, "MAX_FILES", 3)
     for i in range(3):
         maps.cached_embed(codes + i, "pca")
         for age, file in enumerate(sorted(files(folder), key=os.path.getmtime)):

@@ -53,7 +53,7 @@ def test_the_projector_reads_its_files():
 
 
 def test_a_sprite_of_very_many_is_drawn_smaller(monkeypatch):
-    monkeypatch.setattr(export, "LARGEST", 64)
+    monkeypatch.setattr(export, "MAX_SPRITE_SIDE", 64)
     png, size = export.sprite(IMAGES / 255)
     sheet = np.asarray(Image.open(io.BytesIO(png)))
     assert size == (14, 14) and sheet.shape == (56, 56)

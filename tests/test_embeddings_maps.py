@@ -66,7 +66,7 @@ def test_exact_gradient_is_that_of_scikit_learn_and_of_autograd(monkeypatch):
     (torch.tensor(dense)[mask] * (torch.tensor(dense)[mask] / q[mask]).log()).sum().backward()
     np.testing.assert_allclose(4 * gradient, t.grad.numpy(), atol=1e-10)
 
-    monkeypatch.setattr(tsne, "TILE", 7 * len(y))  # tiles that do not divide the rows
+    monkeypatch.setattr(tsne, "TILE_PAIRS", 7 * len(y))  # tiles that do not divide the rows
     np.testing.assert_allclose(tsne.Exact(p, "cpu")(y, p)[1], gradient, atol=1e-14)
     np.testing.assert_allclose(tsne.Exact(p, "cpu")(y, 12 * p)[1] - gradient, 11 * (gradient + push(y)), atol=1e-12)
 
@@ -140,7 +140,7 @@ def test_with_another_gradient_the_optimiser_gets_as_far(monkeypatch, kind):
     if kind == "Exact":
         monkeypatch.setattr(tsne, "_gradient", lambda p: {"negative_gradient_method": tsne.Exact(p, "cpu")})
     else:
-        monkeypatch.setattr(tsne, "FEW", N - 1)
+        monkeypatch.setattr(tsne, "MAX_FEW_POINTS", N - 1)
         monkeypatch.setattr(tsne, "SCHEDULE", {False: (60, 90)})
     assert tsne.draw(x, config, lambda *_: None)[1] == pytest.approx(near, abs=0.03)
 
@@ -171,8 +171,8 @@ def test_many_points_are_asked_by_sample(monkeypatch):
     digits = load_digits()
     x, xy = digits.data, maps.embed(digits.data, "pca")
     whole = neighbours.map_quality(x, xy, digits.target)
-    monkeypatch.setattr(neighbours, "EVERY", 1000)
-    monkeypatch.setattr(neighbours, "ANCHORS", 700)
+    monkeypatch.setattr(neighbours, "MAX_EXACT_POINTS", 1000)
+    monkeypatch.setattr(neighbours, "NUM_ANCHORS", 700)
     some = neighbours.map_quality(x, xy, digits.target)
     assert (whole["anchors"], some["anchors"]) == (1797, 700)
     for name in ("knn_accuracy", "knn_accuracy_space", "trustworthiness", "continuity", "neighbourhood_preservation"):
@@ -248,7 +248,7 @@ def test_what_is_no_request_is_one_sentence(raw, words):
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        (asked("pca", n=1001), "n must be at most 1000 for the test pictures of mnist-5k, got 1001"),
+        (asked("pca", n=1001), "n must be at most 1000 for the test images of mnist-5k, got 1001"),
         (asked("pca", dataset="cats"), "data set must be one of"),
         (asked("pca", dataset="moving-digits", n=10), "moving-digits has sequences"),
         (asked("pca", space="nobody"), "nobody"),
@@ -257,19 +257,19 @@ def test_what_is_no_request_is_one_sentence(raw, words):
 )
 def test_what_has_no_map_is_one_sentence(request_, words, empty_store, own_cache):
     with pytest.raises(ValueError, match=words) as error:
-        maps.make(request_)
-    assert "\n" not in str(error.value) and maps.kept(request_) is None and not list(own_cache.glob("*.npz"))
+        maps.make_map(request_)
+    assert "\n" not in str(error.value) and maps.find_map(request_) is None and not list(own_cache.glob("*.npz"))
 
 
 def test_codes_that_are_no_numbers_and_weights_that_changed(store, monkeypatch):
     name = store["vae"]
     with pytest.raises(ValueError, match="has been trained anew"):
-        maps.make(asked("pca", name, checksum="0123"))
+        maps.make_map(asked("pca", name, checksum="0123"))
     codes = np.full((N, 3), np.nan, np.float32)
     monkeypatch.setattr(engine, "codes_of", lambda *_: codes)
     for method in ("pca", "tsne", "umap"):
         with pytest.raises(ValueError, match=f"NaN or infinity in {N} of {N}"):
-            maps.make(asked(method, name))
+            maps.make_map(asked(method, name))
 
 
 @pytest.mark.parametrize("method", ["pca", "tsne"])
@@ -277,7 +277,7 @@ def test_thousands_of_identical_points(method, monkeypatch):
     same = np.repeat(np.random.default_rng(0).normal(size=(3, 4)), 350, axis=0)[:1000].astype(np.float32)
     monkeypatch.setattr(engine, "codes_of", lambda *_: same)
     monkeypatch.setattr(tsne, "SCHEDULE", {True: (20, 60)})
-    made = maps.make(asked(method, n=1000))
+    made = maps.make_map(asked(method, n=1000))
     assert np.isfinite(made.xy).all() and all(0 <= v <= 1 for k, v in made.quality.items() if k in QUALITY)
 
 
@@ -290,32 +290,32 @@ QUALITY = ("knn_accuracy", "knn_accuracy_space", "trustworthiness", "continuity"
 @pytest.mark.parametrize("method", DRAWN)
 def test_made_once_and_kept(method, store, own_cache, monkeypatch):
     request = asked(method, store["vae"])
-    assert maps.kept(request) is None
+    assert maps.find_map(request) is None
     news = []
-    made = maps.make(request, news.append)
-    again = maps.kept(maps.MapRequest.from_dict(request.to_dict()))
+    made = maps.make_map(request, news.append)
+    again = maps.find_map(maps.MapRequest.from_dict(request.to_dict()))
     assert again.xy.tobytes() == made.xy.tobytes() and again.cached and not made.cached
     assert np.array_equal(again.labels, made.labels) and np.array_equal(again.index, np.arange(N))
     assert again.seconds == made.seconds and set(QUALITY) <= set(again.quality)
     assert {**again.quality, "kl": None} == {**made.quality, "kl": None}
     assert again.quality.get("kl") == made.quality["kl"] and (made.quality["kl"] is not None) == (method == "tsne")
     assert [n["stage"] for n in news if len(n) == 1] == ["codes", "map", "numbers"]
-    assert maps.frame(request) is None and not list(own_cache.glob("*.frame.npz"))
+    assert maps.newest_frame(request) is None and not list(own_cache.glob("*.frame.npz"))
     monkeypatch.setattr(engine, "draw", None)
-    assert maps.make(request).cached  # nothing is drawn again
+    assert maps.make_map(request).cached  # nothing is drawn again
 
 
 def test_frames_lead_to_the_map_and_say_how_far(monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     request, seen = asked("tsne"), []
 
     def tell(news):
         if "iteration" in news:
-            frame = maps.frame(request)
+            frame = maps.newest_frame(request)
             assert (frame.iteration, frame.of) == (news["iteration"], news["of"])
             seen.append(frame)
 
-    made = maps.make(request, tell)
+    made = maps.make_map(request, tell)
     assert len(seen) > 3 and all(f.xy.shape == (N, 2) and f.xy.dtype == np.float32 for f in seen)
     assert [f.iteration for f in seen] == sorted({f.iteration for f in seen}) and seen[-1].iteration <= seen[0].of
     gap = [np.linalg.norm(maps.procrustes(f.xy, made.xy) - made.xy) for f in (seen[0], seen[-1])]
@@ -323,26 +323,26 @@ def test_frames_lead_to_the_map_and_say_how_far(monkeypatch):
 
 
 def test_told_to_stop_it_stops_at_once_and_leaves_nothing(own_cache, monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     request, asked_for = asked("tsne"), []
 
     def should_stop():
-        if maps.frame(request) is not None:
-            asked_for.append(maps.frame(request).iteration)
+        if maps.newest_frame(request) is not None:
+            asked_for.append(maps.newest_frame(request).iteration)
         return bool(asked_for)
 
     with pytest.raises(maps.Stopped):
-        maps.make(request, silent, should_stop)
+        maps.make_map(request, silent, should_stop)
     assert len(asked_for) == 1, "asked once more, it goes"
-    assert maps.kept(request) is None and maps.frame(request) is None and not list(own_cache.glob("*.npz"))
-    assert maps.make(asked("pca")).xy.shape == (N, 2)  # the lock is free
+    assert maps.find_map(request) is None and maps.newest_frame(request) is None and not list(own_cache.glob("*.npz"))
+    assert maps.make_map(asked("pca")).xy.shape == (N, 2)  # the lock is free
 
 
 def test_two_sessions_make_a_map_once(monkeypatch):
     drawn, draw = [], engine.draw
     monkeypatch.setattr(engine, "draw", lambda *a: drawn.append(1) or draw(*a))
     found = []
-    sessions = [threading.Thread(target=lambda: found.append(maps.make(asked("tsne")))) for _ in range(2)]
+    sessions = [threading.Thread(target=lambda: found.append(maps.make_map(asked("tsne")))) for _ in range(2)]
     for session in sessions:
         session.start()
     for session in sessions:
@@ -353,7 +353,7 @@ def test_two_sessions_make_a_map_once(monkeypatch):
 def test_whoever_waits_can_leave(own_cache):
     request = asked("pca")
     with cache.turn(request.key), pytest.raises(maps.Stopped):
-        maps.make(request, silent, lambda: True)
+        maps.make_map(request, silent, lambda: True)
 
 
 def test_a_damaged_frame_is_no_frame(own_cache):
@@ -361,18 +361,18 @@ def test_a_damaged_frame_is_no_frame(own_cache):
     own_cache.mkdir(parents=True)
     for content in (b"", b"noise" * 30):
         (own_cache / f"{request.key}.frame.npz").write_bytes(content)
-        assert maps.frame(request) is None
+        assert maps.newest_frame(request) is None
     cache.write_frame(request.key, maps.Frame(np.ones((3, 2), np.float32), 1, 2))
-    assert maps.frame(request) is None  # another number of points
+    assert maps.newest_frame(request) is None  # another number of points
     cache.write_frame(request.key, maps.Frame(np.ones((N, 2), np.float32), 1, 2))
-    assert maps.frame(request).of == 2
+    assert maps.newest_frame(request).of == 2
 
 
 def test_the_task_of_the_queue(monkeypatch):
     monkeypatch.setattr(map_task, "warm", lambda: None)
     request = asked("pca", "random")
     assert map_task.work(request.to_dict(), silent, lambda: True) is False
-    assert map_task.work(request.to_dict(), silent, lambda: False) is True and maps.kept(request)
+    assert map_task.work(request.to_dict(), silent, lambda: False) is True and maps.find_map(request)
     with pytest.raises(ValueError, match="method must be one of"):
         map_task.work(request.to_dict() | {"method": "lda"}, silent, lambda: False)
 
@@ -381,7 +381,7 @@ def test_shipped_maps_are_found_and_small():
     folder = paths.ROOT / "checkpoints" / "maps"
     files = list(folder.glob("*.npz"))
     assert files and sum(f.stat().st_size for f in files) < 100_000
-    shipped = maps.kept(maps.MapRequest("pixels", method="tsne"))
+    shipped = maps.find_map(maps.MapRequest("pixels", method="tsne"))
     assert shipped.xy.dtype == np.float32 and len(np.unique(shipped.labels)) == 10
     found = neighbours.map_quality(maps.codes_of(maps.MapRequest("pixels")), shipped.xy, shipped.labels)
     for name in QUALITY:
@@ -394,18 +394,18 @@ def test_shipped_maps_are_found_and_small():
 @pytest.mark.parametrize("method", DRAWN)
 def test_a_point_of_the_map_is_placed_on_itself(method, store):
     request = asked(method, store["vae"])
-    made, codes = maps.make(request), maps.codes_of(request)
-    placed = maps.place(request, codes[:20])
+    made, codes = maps.make_map(request), maps.codes_of(request)
+    placed = maps.transform(request, codes[:20])
     apart = np.linalg.norm(placed - made.xy[:20], axis=1)
     if method in ("latent", "pca"):
         assert apart.max() < 1e-4
     else:
         assert np.median(apart) < 0.15 * made.xy.std()
-    assert np.array_equal(placed[4:5], maps.place(request, codes[4:5]))  # whoever comes with it
-    assert maps.place(request, codes[:0]).shape == (0, 2)
+    assert np.array_equal(placed[4:5], maps.transform(request, codes[4:5]))  # whoever comes with it
+    assert maps.transform(request, codes[:0]).shape == (0, 2)
     for wrong, words in ((codes[:, :2], "have shape"), (codes[:1] * np.nan, "finite")):
         with pytest.raises(ValueError, match=words):
-            maps.place(request, wrong)
+            maps.transform(request, wrong)
 
 
 def test_memberships_sum_to_what_umap_asks_for():
@@ -418,20 +418,20 @@ def test_memberships_sum_to_what_umap_asks_for():
 
 def test_no_place_in_a_map_that_is_not_made():
     with pytest.raises(ValueError, match="not made yet"):
-        maps.place(asked("tsne"), np.zeros((1, 784)))
+        maps.transform(asked("tsne"), np.zeros((1, 784)))
 
 
 def test_ways_back(store):
     request = asked("pca", store["vae"])
-    made, codes = maps.make(request), maps.codes_of(request)
+    made, codes = maps.make_map(request), maps.codes_of(request)
     there, how = maps.inverse(request, made.xy, codes)
     assert how == "exact" and there.shape == codes.shape and there.dtype == np.float32
-    np.testing.assert_allclose(maps.place(request, there), made.xy, atol=1e-4)
+    np.testing.assert_allclose(maps.transform(request, there), made.xy, atol=1e-4)
     request = asked("latent", store["vae"], parameters={"dims": (2, 0)})
     there, how = maps.inverse(request, np.array([[5.0, 6.0]]), codes)
     assert how == "exact" and there[0, [2, 0]].tolist() == [5, 6] and there[0, 1] == pytest.approx(codes[:, 1].mean())
     request = asked("tsne", store["vae"])
-    made = maps.make(request)
+    made = maps.make_map(request)
     there, how = maps.inverse(request, made.xy[:9], codes)
     assert how == "nearest codes"
     np.testing.assert_allclose(there, codes[:9], atol=1e-3)

@@ -114,14 +114,14 @@ KINDS = [
     ("truncated weights", "truncated"),
     ("flipped bit", "checksum"),
     ("other weights", "checksum|do not fit"),
-    ("no picture", "not a picture"),
+    ("no picture", "not an image"),
     ("wild config", "config.json"),
     ("unfinished", "unfinished"),
     ("not a number", "state.json cannot be read"),
     ("overflows", "state.json cannot be read"),
     ("no film", "film.safetensors"),
     ("another family's name", "config.json is of the run"),
-    ("film of other pictures", "other pictures"),
+    ("film of other pictures", "other images"),
     ("film out of order", "other times"),
 ]
 

@@ -65,9 +65,9 @@ def said(model, x: torch.Tensor) -> list[torch.Tensor]:
     """Codes and pictures of x, or what a model of sequences or pairs makes of it."""
     with torch.inference_mode():
         if model.input != "image":
-            return [model.sheet(x)]
+            return [model.preview_rows(x)]
         z = model.encode(x)
-        return [z, model.decode(z), model.decode(model.prior(torch.linspace(-1, 1, z.numel()).view_as(z)))]
+        return [z, model.decode(z), model.decode(model.sample_prior(torch.linspace(-1, 1, z.numel()).view_as(z)))]
 
 
 @pytest.mark.parametrize(("family", "network"), EACH)
@@ -99,7 +99,7 @@ def says_what_it_is(run) -> None:
         assert run.film["recon"].shape == run.film["sample"].shape == (frames, 16, 28, 28)
         assert run.film["codes"].shape[2] == run.latent_dim
     else:
-        with pytest.raises(ValueError, match="no single picture has a code in it"):
+        with pytest.raises(ValueError, match="no single image has a code in it"):
             run.encode(pictures)
 
 
@@ -175,7 +175,7 @@ def test_every_command_answers_or_says_in_a_sentence_why_not(zoo, capsys, tmp_pa
     }
     for metric, (options, problem) in expected.items():
         if metric != "kl" and model.input != "image":
-            problem = "takes no single pictures"
+            problem = "takes no single images"
         code, out, err = command(capsys, "eval", zoo[family], "--metrics", metric, "--n", 30, *options)
         assert code == (2 if problem else 0) and problem in err, err
         assert not problem or (out == "" and f"{family} " in err and err.count("\n") == 1)

@@ -35,7 +35,7 @@ from aevae.runs import load_run, train_or_load
 from aevae.store import checkpoints
 from aevae.store.checkpoints import DamagedRun
 from aevae.store.recorder import Recorder
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 from aevae.ui.film import film_view
 from aevae.ui.shared import cached
 
@@ -119,7 +119,7 @@ def test_a_worker_killed_at_random_steps_makes_the_run_of_one_that_was_not(empty
         until(lambda number=job.id, at=at: step(number) >= at)
         process.kill()
         assert ended(process) == -signal.SIGKILL and statuses().get(config.name) != "finished"
-        if jobs.get(job.id).attempts == worker_module.ATTEMPTS:
+        if jobs.get(job.id).attempts == worker_module.MAX_ATTEMPTS:
             assert ended(child("work")) == 0
             assert "died 2 times" in jobs.get(job.id).error and "memory" in said(page(job=config.name))
             job = jobs.resume(job.id)
@@ -186,7 +186,7 @@ def test_a_server_killed_while_it_trains_and_one_ended_in_order(empty_store, ser
 
 def test_a_worker_that_does_not_end_is_killed_and_its_job_waits_again(empty_store, monkeypatch):
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'running', slot = 'auto', attempts = 1")
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", deaf], stdout=subprocess.PIPE)
@@ -307,7 +307,7 @@ def test_a_store_on_a_read_only_disk(small_store):
 def test_a_clock_that_jumps_changes_nothing_but_what_it_shows(empty_store, monkeypatch):
     real, draw = time.time, random.Random(0)
     monkeypatch.setattr(time, "time", lambda: real() + draw.uniform(-1e8, 1e8))
-    monkeypatch.setattr(worker_module, "BEAT", 0.05)
+    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.05)
     began, config = time.monotonic(), tiny_config("vae", epochs=2)
     job = jobs.submit(config, "cpu")
     jobs.pace(job.id, "pause")
@@ -389,11 +389,9 @@ def test_only_a_whole_state_is_taken_up(empty_store):
 
     def taken_up(content: bytes) -> int:
         file.write_bytes(content)
-        images = (data.train.images, data.test.images)
-        trainer = Trainer(
-            build_model(config.model), *images, config.train, 0, torch.device("cpu"),
-            (data.train.labels, data.test.labels),
-        )  # fmt: skip
+        labels = (data.train.labels, data.test.labels)
+        images = TrainingData(data.train.images, data.test.images, labels)
+        trainer = Trainer(build_model(config.model), images, config.train, 0, torch.device("cpu"))
         Recorder(config, trainer, data.test).resume()
         return trainer.step
 
@@ -433,7 +431,7 @@ def test_a_damaged_queue_is_set_aside_and_the_next_job_is_taken(empty_store):
 
 
 def test_a_run_outlives_its_queue(empty_store, monkeypatch):
-    monkeypatch.setattr(worker_module, "BEAT", 0.05)
+    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.05)
     config = tiny_config("vae", epochs=2)
     job = jobs.submit(config, "cpu")
     jobs.pace(job.id, "pause")
@@ -452,8 +450,8 @@ def test_a_run_outlives_its_queue(empty_store, monkeypatch):
 
 
 def test_a_worker_waits_for_a_queue_that_is_held(empty_store, monkeypatch):
-    monkeypatch.setattr(worker_module, "BEAT", 0.01)
-    monkeypatch.setattr(queuefile, "WAIT", 0.05)
+    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.01)
+    monkeypatch.setattr(queuefile, "LOCK_TIMEOUT_SECONDS", 0.05)
     job = jobs.submit(tiny_config("ae"), "cpu")
     other = sqlite3.connect(empty_store / "queue.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")

@@ -8,7 +8,7 @@ from safetensors.numpy import load_file, save_file
 from aevae.browser.blob import pack
 from aevae.models import FAMILIES
 from aevae.runs import train_or_load
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.ui.film import film_view
 
 
@@ -19,9 +19,9 @@ def film_of(name):
 def write(arrays, path):
     """Another film in place of the run's, with its checksum."""
     save_file(arrays, path)
-    state = checkpoints.read_json(path.with_name("state.json"))
-    state["checksums"][path.name] = checkpoints.checksum(path)
-    checkpoints.write_json(path.with_name("state.json"), state)
+    state = files.read_json(path.with_name("state.json"))
+    state["checksums"][path.name] = files.checksum(path)
+    files.write_json(path.with_name("state.json"), state)
 
 
 @pytest.mark.parametrize("family", of_pictures(FAMILIES))

@@ -9,7 +9,7 @@ from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import build_model, family_class
 from aevae.models.flow_vae import CHANGES, affine_flow, changed, partners, roughness, warp
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 Config = family_class("flow_vae").Config
 CPU = torch.device("cpu")
@@ -39,7 +39,9 @@ def train(changes, epochs=8, **options):
     with pytest.MonkeyPatch.context() as patch:
         for kind, most in changes.items():
             patch.setitem(CHANGES, kind, most)
-        Trainer(model, pictures, pictures[:20], TrainConfig(epochs=epochs, batch_size=32, lr=6e-3), 0, CPU).fit()
+        Trainer(
+            model, TrainingData(pictures, pictures[:20]), TrainConfig(epochs=epochs, batch_size=32, lr=6e-3), 0, CPU
+        ).fit()
     return model.eval().requires_grad_(False)
 
 
@@ -62,9 +64,9 @@ def test_shapes_of_pairs(network):
     assert z.shape == (64, 4) and torch.equal(z, model.encode(pair))
     assert model.flow(z).shape == (64, 2, 28, 28)
     assert model.decode(z).shape == model.decode(z, DIGITS).shape == model(pair).params.shape == DIGITS.shape
-    sheet = model.sheet(DIGITS[:5])
+    sheet = model.preview_rows(DIGITS[:5])
     assert sheet.shape == (12, 5, 28, 28) and sheet.min() >= 0 and sheet.max() <= 1
-    assert torch.equal(sheet, model.sheet(DIGITS[:5]))
+    assert torch.equal(sheet, model.preview_rows(DIGITS[:5]))
 
 
 def test_targets_come_from_the_generator_alone():
@@ -116,7 +118,7 @@ def test_the_loss_is_what_it_says():
 
 def test_pairs_of_a_class():
     model = make(pairs="class")
-    assert model.wants == ("labels",) and make().wants == ()
+    assert model.extra_inputs == ("labels",) and make().extra_inputs == ()
     target = model.pair(DIGITS, rng(), LABELS)[:, 1:]
     same = (target.unsqueeze(1) == DIGITS.unsqueeze(0)).flatten(2).all(2)  # (B, B): which picture it is
     assert (same.sum(1) == 1).all() and not same.diagonal().any()

@@ -11,7 +11,7 @@ from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.training.device import pick_device
 from aevae.training.optimizers import Adam
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 
 pytestmark = pytest.mark.skipif(pick_device().type != "cuda", reason="no CUDA here")
 CPU = torch.device("cpu")
@@ -25,7 +25,11 @@ def trainer(family, device, seed=0, recipe=RECIPE, **model):
     data = datasets.load(DataConfig(config.dataset)).train if config.dataset == "moving-digits" else DIGITS
     images, labels = (data.images[rows], data.labels[rows]) if data is DIGITS else (data.images[:64], data.labels[:64])
     return Trainer(
-        build_model(config, seed), images, images[:20], recipe, seed, torch.device(device), (labels, labels[:20])
+        build_model(config, seed),
+        TrainingData(images, images[:20], (labels, labels[:20])),
+        recipe,
+        seed,
+        torch.device(device),
     )
 
 
@@ -71,7 +75,7 @@ def test_the_step_of_a_gpu_is_that_of_a_cpu(damping, models):
             for parameters, _ in sides:
                 parameters[i].grad = g.to(parameters[i].device)
         for _, adam in sides:
-            adam.advance()
+            adam.step_fused()
     for a, b in zip(sides[0][0], sides[1][0], strict=True):
         assert torch.allclose(a, b.cpu(), atol=1e-5)
 

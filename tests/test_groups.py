@@ -9,7 +9,7 @@ from conftest import tiny_config
 from aevae import datasets
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.models.vae import VAE
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 
 CPU = torch.device("cpu")
 SCALE = 0.25  # of the decoder's rate
@@ -21,7 +21,7 @@ def trainer(family: str = "vae", seed: int = 0, **recipe) -> Trainer:
     labels = (data.train.labels, data.test.labels)
     recipe = dataclasses.replace(config.train, **recipe)
     model = build_model(config.model, seed)
-    return Trainer(model, data.train.images, data.test.images, recipe, seed, CPU, labels)
+    return Trainer(model, TrainingData(data.train.images, data.test.images, labels), recipe, seed, CPU)
 
 
 def weights(of: Trainer) -> dict[str, torch.Tensor]:

@@ -204,7 +204,7 @@ def test_classes_named_by_a_stranger_are_text(empty_store, tmp_path):
 
 def test_a_sentence_about_a_file_is_text(empty_store, tmp_path):
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'failed', error = ?, trace = ?", (f"{MARK} is no picture", MARK))
     app = opened("pages/lab/train.py", {"job": job.run, "train_path": str(tmp_path / MARK.replace("/", "|"))})
     assert any("pwn" in error.value for error in app.error), "it is said, as it was written"
@@ -522,7 +522,7 @@ def test_a_session_uploads_so_much_and_no_more(monkeypatch):
         asyncio.run(put_file("a", 600_000))
     assert refused.value.status_code == 413 and took == [600_000] * 2
     asyncio.run(put_file("a", 600_000, "POST"))  # no upload
-    monkeypatch.setattr(serving, "MOST_SESSIONS", 1)
+    monkeypatch.setattr(serving, "MAX_SESSIONS", 1)
     asyncio.run(put_file("c", 100_000))
     assert list(uploads.taken) == ["c"]
 

@@ -6,7 +6,7 @@ import torch
 from aevae import datasets, losses
 from aevae.config import DataConfig, TrainConfig, build
 from aevae.models import build_model, family_class
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::13][:200]
@@ -25,7 +25,7 @@ def rng(seed=0):
 
 
 def trained(family, **options):
-    trainer = Trainer(make(family, **options), DIGITS, DIGITS[:50], TrainConfig(3, 40, 3e-3), 0, CPU)
+    trainer = Trainer(make(family, **options), TrainingData(DIGITS, DIGITS[:50]), TrainConfig(3, 40, 3e-3), 0, CPU)
     assert trainer.fit()
     return trainer
 

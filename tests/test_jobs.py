@@ -17,8 +17,11 @@ from safetensors.numpy import load_file
 from aevae import paths
 from aevae.queue import jobs, queuefile
 from aevae.queue import worker as worker_module
-from aevae.queue.worker import Progress, Reins, Worker, sentence
-from aevae.store import checkpoints
+from aevae.queue.errors import user_message
+from aevae.queue.pace import PaceControl
+from aevae.queue.progress import Progress
+from aevae.queue.worker import Worker
+from aevae.store import checkpoints, files
 
 
 def long_config(seed=0):
@@ -123,14 +126,14 @@ def test_nan_fails_the_job_and_keeps_the_last_good_checkpoint(empty_store, monke
 
 def test_full_disk_fails_the_job(empty_store, monkeypatch):
     job = jobs.submit(tiny_config("ae"))
-    real = checkpoints.write_atomic
+    real = files.write_atomic
 
     def full(path, data):
         if path.name == "model.safetensors":
             raise OSError(28, "No space left on device", str(path))
         real(path, data)
 
-    monkeypatch.setattr(checkpoints, "write_atomic", full)
+    monkeypatch.setattr(files, "write_atomic", full)
     Worker(once=True).run()
     assert jobs.get(job.id).error.startswith("the disk is full")
     assert checkpoints.finished_run(tiny_config("ae").name) is None
@@ -216,7 +219,7 @@ def test_ensure_worker_starts_one_and_it_ends_with_its_parent(empty_store):
 
 def test_a_job_of_a_dead_worker_of_another_device_goes_on(empty_store):
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'running', slot = 'cpu', attempts = 1")
     Worker("auto", once=True).run()
     assert state(job.id) == "done"
@@ -231,19 +234,19 @@ def test_no_worker_for_a_device_that_is_not_here(empty_store, device):
 
 
 def test_a_queue_taken_away_does_not_end_the_run(empty_store, monkeypatch):
-    monkeypatch.setattr(worker_module, "BEAT", 0.01)
+    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.01)
     config, died = tiny_config("ae", epochs=20), []
     monkeypatch.setattr(threading, "excepthook", died.append)
     job, worker = jobs.submit(config), Worker(once=True)
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("DELETE FROM jobs")
     worker._train([job])
     assert checkpoints.finished_run(config.name) and not died
 
 
 def test_the_end_of_a_job_waits_for_room_on_the_disk(empty_store, monkeypatch):
-    monkeypatch.setattr(worker_module, "BEAT", 0.01)
-    job, real, refusals = jobs.submit(tiny_config("ae")), jobs.opened, iter([True, True])
+    monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.01)
+    job, real, refusals = jobs.submit(tiny_config("ae")), jobs.transaction, iter([True, True])
 
     def full():
         if next(refusals, False):
@@ -251,7 +254,7 @@ def test_the_end_of_a_job_waits_for_room_on_the_disk(empty_store, monkeypatch):
         return real()
 
     worker = Worker(once=True)
-    monkeypatch.setattr(worker_module, "opened", full)
+    monkeypatch.setattr(worker_module, "transaction", full)
     worker._end(job, "failed", "the disk is full", "", Progress())
     assert jobs.get(job.id).error == "the disk is full"
 
@@ -283,10 +286,10 @@ def test_a_locked_queue_waits_to_be_changed_and_can_be_looked_at(empty_store, mo
     other = sqlite3.connect(empty_store / "queue.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN IMMEDIATE")
     assert len(jobs.jobs()) == 1
-    monkeypatch.setattr(queuefile, "WAIT", 0.1)
+    monkeypatch.setattr(queuefile, "LOCK_TIMEOUT_SECONDS", 0.1)
     with pytest.raises(jobs.QueueBroken, match="held by another program; try again"):
         jobs.submit(tiny_config("ae", seed=1))
-    monkeypatch.setattr(queuefile, "WAIT", 10)
+    monkeypatch.setattr(queuefile, "LOCK_TIMEOUT_SECONDS", 10)
     threading.Timer(0.3, lambda: other.execute("COMMIT")).start()
     jobs.submit(tiny_config("ae", seed=1))
     assert len(jobs.jobs()) == 2
@@ -313,7 +316,7 @@ def test_prune_keeps_the_newest(empty_store):
     ],
 )
 def test_errors_in_words(problem, words):
-    assert words in sentence(problem)
+    assert words in user_message(problem)
 
 
 # -- pace ------------------------------------------------------------------------------------------------------------
@@ -403,7 +406,7 @@ def test_cancel_while_paused(empty_store, worker):
 
 
 def test_a_forgotten_pause_ends(empty_store, monkeypatch):
-    monkeypatch.setattr(worker_module, "PATIENCE", 1)
+    monkeypatch.setattr(worker_module, "PAUSE_LIMIT_SECONDS", 1)
     config = tiny_config("ae")
     job = jobs.submit(config)
     jobs.pace(job.id, "pause")
@@ -423,30 +426,30 @@ def test_pace_and_advance_refuse_other_words(empty_store):
     assert jobs.get(job.id).pace == "go", "an ended job has no pace"
 
 
-def test_reins_let_go_as_many_as_asked():
-    def passed(reins) -> int:
+def test_pace_control_allows_as_many_steps_as_requested():
+    def passed(pace) -> int:
         count = 0
         while True:
-            reins.watched()
+            pace.is_watched()
             asked = itertools.count()
-            if reins.wait(lambda asked=asked: next(asked) >= 2):  # that long it would wait
+            if pace.wait(lambda asked=asked: next(asked) >= 2):  # that long it would wait
                 return count
             count += 1
 
-    reins = Reins()
-    assert not reins.watched() and not reins.wait(lambda: False)
-    reins.tell("pause")
-    assert not reins.wait(lambda: False), "unseen, the pause begins a step later"
-    assert passed(reins) == 0
-    reins.tell("pause", steps=3)
-    assert passed(reins) == 3
-    reins.tell("pause", epochs=1)
-    assert not reins.watched() and not reins.wait(lambda: False), "it hurries to the end of the epoch"
-    reins.tell("pause")
-    assert reins.watched() and passed(reins) == 0, "pause takes back what was asked"
+    pace = PaceControl()
+    assert not pace.is_watched() and not pace.wait(lambda: False)
+    pace.set_pace("pause")
+    assert not pace.wait(lambda: False), "unseen, the pause begins a step later"
+    assert passed(pace) == 0
+    pace.set_pace("pause", steps=3)
+    assert passed(pace) == 3
+    pace.set_pace("pause", epochs=1)
+    assert not pace.is_watched() and not pace.wait(lambda: False), "it hurries to the end of the epoch"
+    pace.set_pace("pause")
+    assert pace.is_watched() and passed(pace) == 0, "pause takes back what was asked"
     seen = []
-    assert reins.watched() and reins.wait(lambda: seen.append(reins.stands) or len(seen) > 2)
-    assert seen[:3] == [False, True, True] and not reins.stands, "what was told last is where it stands"
+    assert pace.is_watched() and pace.wait(lambda: seen.append(pace.is_paused) or len(seen) > 2)
+    assert seen[:3] == [False, True, True] and not pace.is_paused, "what was told last is where it stands"
 
 
 # -- an older file ---------------------------------------------------------------------------------------------------
@@ -628,7 +631,7 @@ def test_the_same_task_is_there_once_and_another_waits_behind_it(tasks):
 
 
 def test_so_many_tasks_wait_and_no_more(tasks, monkeypatch):
-    monkeypatch.setattr(jobs, "MOST_TASKS", 2)
+    monkeypatch.setattr(jobs, "MAX_WAITING_TASKS", 2)
     first, _ = (jobs.submit_task("map", "counting", {"to": to}) for to in (1, 2))
     assert jobs.submit_task("map", "counting", {"to": 1}).id == first.id
     with pytest.raises(jobs.QueueBroken, match="2 maps and evaluations wait already"):

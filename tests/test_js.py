@@ -99,7 +99,7 @@ def export_pixels(folder) -> None:
     for kind in ("bernoulli", "continuous_bernoulli", "gaussian", "categorical"):
         config = family_class("vae").Config(likelihood=kind, hidden=4, latent_dim=2, sigma=0.3**0.5, grey_levels=4)
         model = build_model(config)
-        params = 3 * torch.randn(1, config.maps, 28, 28, generator=draw)
+        params = 3 * torch.randn(1, config.channels, 28, 28, generator=draw)
         params[..., :2, :] *= 1e-3  # where series stand in
         x = torch.rand(1, 1, 28, 28, generator=draw)
         noise = torch.tensor(uniform), torch.tensor(normal)

@@ -43,14 +43,14 @@ def test_edits_as_text():
 def test_a_picture_through_its_map_is_its_reconstruction(runs):
     x = cached.shown_digits()[0][:3]
     for run in runs.values():
-        maps = codebook.maps(run, x)
+        maps = codebook.indices(run, x)
         assert [level.shape[1] for level in maps] == list(run.config.model.sides)
         assert np.allclose(codebook.decode(run, maps), run.reconstruct(x), atol=1e-6)
 
 
 def test_the_atlas_is_the_mean_of_what_a_vector_helps_to_paint(runs):
     run, x = runs["vq_vae"], cached.shown_digits()[0][:1]
-    maps = codebook.maps(run, x)
+    maps = codebook.indices(run, x)
     atlas, painted = codebook.atlas(run, maps), codebook.decode(run, maps)[0, 0]
     for number in range(len(atlas)):
         cells = np.argwhere(maps[0][0] == number)

@@ -34,13 +34,13 @@ def run_of(family: str, **wanted):
 
 def test_what_is_felt_moves_the_code_and_what_is_not_does_not(page):
     run, picture = run_of("contractive"), cached.shown_digits()[0][0]
-    values, directions = tangent.felt(run.model, picture)
+    values, directions = tangent.jacobian_spectrum(run.model, picture)
     assert np.allclose(directions @ directions.T, np.eye(len(directions)), atol=1e-4) and (np.diff(values) <= 0).all()
     for k in (0, 5):
         assert tangent.moved(run, picture, directions[k], np.array([0.01]))[0] == pytest.approx(
             0.01 * values[k], rel=0.05
         )
-    blind = planes.unfelt(directions)
+    blind = planes.null_directions(directions)
     assert tangent.moved(run, picture, blind, np.array([0.01]))[0] < 1e-3 * 0.01 * values[0]
     norm = run.model.code_and_norm(torch.tensor(picture[None]), None)[1]
     assert np.square(values).sum() == pytest.approx(float(norm[0]), rel=1e-4)
@@ -97,7 +97,7 @@ def test_places():
     flat[2, 2] = [16, 0, 4]
     assert planes.shade(flat).argmax() == 12
     directions = np.eye(3)[:2]
-    assert np.allclose(np.abs(planes.unfelt(directions)), [0, 0, 1])
+    assert np.allclose(np.abs(planes.null_directions(directions)), [0, 0, 1])
     assert planes.adding_ink(np.array([[1.0, -3], [2, 1]])).tolist() == [[-1, 3], [2, 1]]
 
 

@@ -29,7 +29,7 @@ def url(at: AppTest, place: int = 0) -> str:
 
 def test_the_exact_flow_shifts():
     flow = flows.exact("right")
-    assert flow.shape == (flows.STEPS, 2, 28, 28)
+    assert flow.shape == (flows.NUM_STEPS, 2, 28, 28)
     assert np.allclose(flow[:, 0], -3 * flows.amounts()[:, None, None]) and np.abs(flow[:, 1]).max() < 1e-5
     x = cached.shown_digits()[0][:1]
     assert np.allclose(flows.changed(x, "right")[..., 3:], x[..., :-3], atol=1e-5)

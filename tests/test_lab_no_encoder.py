@@ -42,7 +42,7 @@ def test_masks():
 
 
 def test_the_decoder_as_arrays(run):
-    net, z = fitting.layers(run), run.model.known(5)[0].numpy()
+    net, z = fitting.layers(run), run.model.training_codes(5)[0].numpy()
     hidden = np.maximum(z @ net["w1"] + net["b1"], 0)
     assert np.allclose(np.clip(hidden @ net["w2"] + net["b2"], 0, 1), run.decode(z).reshape(5, -1), atol=1e-5)
     assert np.array_equal(net["codes"][:5], z)

@@ -204,7 +204,7 @@ def test_arithmetic():
 
 
 def test_nearest_distance_is_brute_force(monkeypatch):
-    monkeypatch.setattr(nb, "CHUNK", 1000)  # many blocks
+    monkeypatch.setattr(nb, "BLOCK_DISTANCES", 1000)  # many blocks
     codes, bank = draws(83, 5, 1) + 100, draws(301, 5, 2) + 100
     brute = np.linalg.norm(codes[:, None].astype(np.float64) - bank[None], axis=2)
     distance, index = ip.nearest_distance(codes, bank)
@@ -285,7 +285,7 @@ def test_trustworthiness_of_a_shifted_rescaled_copy_is_one_and_of_a_shuffle_low(
 
 @pytest.mark.parametrize("chunk", [1 << 22, 5000])
 def test_trustworthiness_is_that_of_scikit_learn(digits, monkeypatch, chunk):
-    monkeypatch.setattr(nb, "CHUNK", chunk)
+    monkeypatch.setattr(nb, "BLOCK_DISTANCES", chunk)
     high = digits[0] + 1e-3 * draws(*digits[0].shape).astype(
         np.float64
     )  # no equal distances, where ranks are a matter of taste
@@ -306,7 +306,7 @@ def test_a_fold_is_not_trusted_and_a_tear_not_continuous():
 def test_memory_stays_bounded(monkeypatch):
     import tracemalloc
 
-    monkeypatch.setattr(nb, "CHUNK", 1 << 19)  # 4 MB; all distances at once would be 128 MB
+    monkeypatch.setattr(nb, "BLOCK_DISTANCES", 1 << 19)  # 4 MB; all distances at once would be 128 MB
     x = draws(4000, 2)
     tracemalloc.start()
     try:
@@ -315,4 +315,4 @@ def test_memory_stays_bounded(monkeypatch):
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    assert peak < 5 * 8 * nb.CHUNK  # a few blocks, whatever N is
+    assert peak < 5 * 8 * nb.BLOCK_DISTANCES  # a few blocks, whatever N is

@@ -10,9 +10,9 @@ import torch
 from aevae import losses
 from aevae.config import LIKELIHOODS, DataConfig, TrainConfig
 from aevae.models import build_model, family_class
-from aevae.models.base import BLACK
+from aevae.models.base import HALF_GREY_LEVEL
 from aevae.run_config import RunConfig
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 
 CPU = torch.device("cpu")
 OLD = {  # fingerprints of runs made when there were three likelihoods and no options of the VAE but one
@@ -60,20 +60,20 @@ def test_training_begins_at_the_mean_picture(likelihood, network):
     """Whatever the code says at first, the decoder's output is about the mean; a wrong start would be grey."""
     model = make(likelihood, network=network)
     mean = torch.linspace(0, 1, 784).view(1, 28, 28)  # pixels that are always black, and always white, too
-    model.start_from(mean)
+    model.init_from_mean(mean)
     z = torch.zeros(1, 4)
     before = make(likelihood, network=network)
     moved = before.params(z) + model.decoder[-1].by
     assert torch.allclose(model.params(z), moved, atol=1e-4)
     at_start = model.mean(model.decoder[-1].by.unsqueeze(0))[0]
-    assert torch.allclose(at_start, mean.clamp(BLACK, 1 - BLACK), atol=1e-4)
+    assert torch.allclose(at_start, mean.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL), atol=1e-4)
 
 
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_training_from_the_mean_picture_stays_finite_and_helps(likelihood):
     images = strokes()
     recipe = TrainConfig(epochs=3, batch_size=16, lr=2e-3)
-    trainer = Trainer(make(likelihood), images, images, recipe, 0, CPU)
+    trainer = Trainer(make(likelihood), TrainingData(images, images), recipe, 0, CPU)
     assert trainer.fit()
     first, *_, last = (line["test"]["objective"] for line in trainer.history)
     assert math.isfinite(last) and last < first
@@ -82,8 +82,8 @@ def test_training_from_the_mean_picture_stays_finite_and_helps(likelihood):
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_side_by_side(likelihood):
     images, recipe = strokes(), TrainConfig(epochs=1, batch_size=20, lr=1e-3)
-    alone = [Trainer(make(likelihood), images, images, recipe, seed, CPU) for seed in (0, 1)]
-    team = [Trainer(make(likelihood), images, images, recipe, seed, CPU) for seed in (0, 1)]
+    alone = [Trainer(make(likelihood), TrainingData(images, images), recipe, seed, CPU) for seed in (0, 1)]
+    team = [Trainer(make(likelihood), TrainingData(images, images), recipe, seed, CPU) for seed in (0, 1)]
     for each in alone:
         each.fit()
     fit(team)

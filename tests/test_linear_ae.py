@@ -13,7 +13,7 @@ from aevae.models import build_model, family_class
 from aevae.models.ae import AEConfig
 from aevae.models.deep_ae import DeepAEConfig
 from aevae.models.linear_ae import LinearAEConfig, pca, principal_angles
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 
@@ -27,7 +27,7 @@ def digits():
 def trained(config, digits, **options):
     train, test = digits
     recipe = preset("fast", DataConfig("mnist-5k"), type(config))
-    trainer = Trainer(build_model(config), train, test, dataclasses.replace(recipe, **options), 0, CPU)
+    trainer = Trainer(build_model(config), TrainingData(train, test), dataclasses.replace(recipe, **options), 0, CPU)
     trainer.fit()
     return trainer.model.eval()
 
@@ -115,7 +115,7 @@ def test_numbers_say_how_far_from_pca_of_the_training_set(digits):
     with torch.no_grad():
         model.code.weight.copy_(components), model.decoder[0].weight.copy_(components.T)
         model.code.bias.zero_(), model.decoder[0].bias.zero_()
-        model.start_from(mean.view(1, 28, 28))
+        model.init_from_mean(mean.view(1, 28, 28))
     near = linear.against_pca(model, x, train)
     assert far["above_pca"] > 5 and far["pca_angle"] > 30
     assert near["pca_sse"] == far["pca_sse"] == pytest.approx(exact, rel=1e-5)
@@ -133,7 +133,7 @@ def test_no_plane_is_below_pca_on_the_training_set(digits):
 
 
 def test_pca_in_blocks_is_pca(digits, monkeypatch):
-    monkeypatch.setattr(linear, "ROWS", 77)
+    monkeypatch.setattr(linear, "BLOCK_IMAGES", 77)
     mean, components = linear.training_pca(digits[0].numpy(), 4)
     exact = pca(digits[0].flatten(1).double() / 255, 4)
     assert torch.allclose(mean, exact[0]) and principal_angles(components.T, exact[1].T).max() < 1e-3
@@ -143,7 +143,7 @@ def test_pca_in_blocks_is_pca(digits, monkeypatch):
 def test_every_likelihood_begins_at_the_mean_picture(likelihood):
     model = build_model(LinearAEConfig(latent_dim=3, likelihood=likelihood))
     mean = torch.rand(1, 28, 28)
-    model.start_from(mean)
+    model.init_from_mean(mean)
     assert torch.allclose(model.decode(torch.zeros(1, 3))[0], mean, atol=0.05)
     program(model)
 
@@ -179,7 +179,7 @@ def test_deep_learns_and_logistic_units_with_narrow_weights_do_not(digits):
     for unit, init in (("relu", "he"), ("logistic", "narrow")):
         config = DeepAEConfig(widths="200-100-50", unit=unit, init=init)
         fresh = build_model(config)
-        ratios[unit] = fresh.numbers(x[:200], torch.zeros(200), torch.Generator())["gradient_ratio"]
+        ratios[unit] = fresh.metrics(x[:200], torch.zeros(200), torch.Generator())["gradient_ratio"]
         model = trained(config, digits, epochs=4)
         with torch.no_grad():
             errors[unit] = float(losses.sse(x, model.decode(model.encode(x))).mean())

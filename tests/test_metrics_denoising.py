@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from aevae.corruption import KINDS, apply, corrupt, draw
-from aevae.metrics.denoising import apply_again, draws, error_by_level, lay_over, spoil
+from aevae.metrics.denoising import apply_again, corrupt_images, draws, error_by_level, lay_over
 
 
 @pytest.fixture
@@ -16,25 +16,25 @@ def images() -> np.ndarray:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_noise_is_that_of_training(images, kind):
     trained = corrupt(torch.tensor(images), kind, 0.4, torch.Generator().manual_seed(3)).numpy()
-    noisy = spoil(images, kind, 0.4, 3)
+    noisy = corrupt_images(images, kind, 0.4, 3)
     assert noisy.dtype == np.float32
     assert np.array_equal(noisy, trained)
-    assert np.array_equal(noisy, spoil(images, kind, 0.4, 3))
-    assert not np.array_equal(noisy, spoil(images, kind, 0.4, 4))
+    assert np.array_equal(noisy, corrupt_images(images, kind, 0.4, 3))
+    assert not np.array_equal(noisy, corrupt_images(images, kind, 0.4, 4))
 
 
 def test_level_zero_is_a_copy_that_leaves_the_original_alone(images):
     images.setflags(write=False)
-    copy = spoil(images, "gaussian", 0.0, 0)
+    copy = corrupt_images(images, "gaussian", 0.0, 0)
     copy[:] = 0
     assert images.max() > 0
 
 
 def test_wrong_noise_is_refused(images):
     with pytest.raises(ValueError, match="noise must be one of"):
-        spoil(images, "rain", 0.5, 0)
+        corrupt_images(images, "rain", 0.5, 0)
     with pytest.raises(ValueError, match=r"noise level must be in 0\.\.1, got 2"):
-        spoil(images, "gaussian", 2, 0)
+        corrupt_images(images, "gaussian", 2, 0)
 
 
 def test_masking_loses_the_expected_part_of_the_energy(images):
@@ -73,7 +73,7 @@ def test_a_draw_serves_every_level(images, kind):
     one = torch.tensor(images[:1])
     noise = torch.tensor(draws(3)[kind]).reshape(draw(one, kind, torch.Generator()).shape)
     for level in (0, 0.3, 1):
-        assert np.array_equal(apply(one, kind, level, noise).numpy(), spoil(images[:1], kind, level, 3))
+        assert np.array_equal(apply(one, kind, level, noise).numpy(), corrupt_images(images[:1], kind, level, 3))
     with pytest.raises(ValueError, match=r"noise level must be in 0\.\.1"):
         apply(one, kind, 1.5, noise)
 

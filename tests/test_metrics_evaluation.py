@@ -14,7 +14,7 @@ from aevae import metrics, runs
 from aevae.metrics import METRICS, evaluation
 from aevae.metrics.metric import Metric, Sample
 from aevae.queue import evaluation_task
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from tests.conftest import tiny_config
 
 FEW = 60
@@ -67,7 +67,7 @@ def test_every_number_has_a_unit(zoo, monkeypatch):
     """Of every family: what its training found, and every metric that applies to it."""
     from aevae.metrics import denoising, samples
 
-    for module, name, small in ((samples, "SAMPLES", 40), (samples, "REPEATS", 2), (denoising, "TESTS", TEST)):
+    for module, name, small in ((samples, "NUM_SAMPLES", 40), (samples, "NUM_REPEATS", 2), (denoising, "TESTS", TEST)):
         monkeypatch.setattr(module, name, small)
     for family, name in zoo.items():
         run = runs.load_run(name)
@@ -119,7 +119,7 @@ def test_outdated_numbers_are_not_shown(store):
     numbers = dict(info.metrics["mnist-5k"])
     assert numbers["schema"] == evaluation.SCHEMA and metrics.missing(info, ["total_correlation"]) == []
     old = {"mnist-5k": {k: v for k, v in numbers.items() if k != "schema"}}
-    checkpoints.write_json(info.path / "metrics.json", old)
+    files.write_json(info.path / "metrics.json", old)
     info = checkpoints.find_run(info.name)
     shown = comparison.numbers_of(info, "mnist-5k")
     assert not {"total_correlation", "aggregate_images"} & set(shown) and "sse" in shown
@@ -192,12 +192,13 @@ def test_what_is_found_is_kept(store, monkeypatch):
     run = runs.load_run(store["vae"])
     first = metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW)
     told = []
-    again = metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, on_progress=lambda *a: told.append(a))
+    listener = metrics.Listener(lambda *a: told.append(a))
+    again = metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, listener=listener)
     assert again == first and not told, "read, not computed"
     assert metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, seed=1)["nll"] != first["nll"]
     assert "nll" not in checkpoints.find_run(run.name).metrics["mnist-5k"], "only what was asked with the defaults"
     monkeypatch.setattr(evaluation, "SCHEMA", evaluation.SCHEMA + 1)
-    metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, on_progress=lambda *a: told.append(a))
+    metrics.evaluate(run, ["nll"], options={"samples": 2}, n=FEW, listener=listener)
     assert told, "stale numbers are found anew"
 
 
@@ -237,7 +238,7 @@ def diverge(name):
     weights[key] = weights[key] * float("nan")
     save_file(weights, file)
     state = json.loads((info.path / "state.json").read_text())
-    state["checksums"]["model.safetensors"] = checkpoints.checksum(file)
+    state["checksums"]["model.safetensors"] = files.checksum(file)
     (info.path / "state.json").write_text(json.dumps(state))
     return runs.load_run(name)
 
@@ -268,7 +269,7 @@ def test_refusals(store, monkeypatch):
         (vae, ["nll"], {"n": -1}, "n must be 0 or more, got -1"),
         (vae, ["mig"], {}, "trained on sprites"),
         (vae, ["interpolation_distance"], {}, "trained on lines"),
-        (vae, ["linear_probe"], {"n": 5}, "two classes|at least 20 pictures"),
+        (vae, ["linear_probe"], {"n": 5}, "two classes|at least 20 images"),
     ):
         with pytest.raises(ValueError, match=words):
             metrics.evaluate(run, names, **more)
@@ -277,14 +278,16 @@ def test_refusals(store, monkeypatch):
     full = datasets.load(vae.config.data)
     empty = dataclasses.replace(full, test=full.test.take(slice(0)))
     monkeypatch.setattr(datasets, "load", lambda config: empty)
-    with pytest.raises(ValueError, match="mnist-5k has no test pictures"):
+    with pytest.raises(ValueError, match="mnist-5k has no test images"):
         metrics.evaluate(vae, ["sse"], n=7)
 
 
 def test_it_stops_and_keeps_what_was_found(store):
     run = runs.load_run(store["vae"])
     asked = iter([False] * 3 + [True] * 100)
-    found = metrics.evaluate(run, ["sse", "nll"], n=FEW, options={"samples": 50}, should_stop=lambda: next(asked))
+    found = metrics.evaluate(
+        run, ["sse", "nll"], n=FEW, options={"samples": 50}, listener=metrics.Listener(should_stop=lambda: next(asked))
+    )
     assert "sse" in found and "nll" not in found
     asked = iter([False] * 3 + [True] * 100)
     request = {"run": run.name, "metrics": ["nll"], "n": FEW}
@@ -320,7 +323,7 @@ def test_disentanglement_and_walks_of_trained_runs(store, monkeypatch):
     from aevae.config import DataConfig
     from aevae.metrics import disentanglement
 
-    for name, small in (("TREES", 1), ("TAUGHT", 300), ("VOTES", 40)):
+    for name, small in (("NUM_TREES", 1), ("MAX_TRAINING_CODES", 300), ("NUM_VOTES", 40)):
         monkeypatch.setattr(disentanglement, name, small)
 
     for dataset, names in (("sprites", ["mig", "sap", "factor_vae"]), ("lines", ["interpolation_distance"])):

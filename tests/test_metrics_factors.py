@@ -64,10 +64,10 @@ def walk(steps):
 
 
 def test_walks_of_true_lines_are_perfect_and_blends_are_not():
-    even = np.linspace(0, 1, interpolation.STEPS)
+    even = np.linspace(0, 1, interpolation.NUM_STEPS)
     distance, smoothness, count = interpolation.judge(walk(even))
     assert distance < 1e-4 and smoothness < 5e-3 and count == 10
-    jumpy = np.repeat([0.0, 1.0], interpolation.STEPS // 2)
+    jumpy = np.repeat([0.0, 1.0], interpolation.NUM_STEPS // 2)
     distance, smoothness, _ = interpolation.judge(walk(jumpy))
     assert distance < 1e-4 and smoothness == pytest.approx(1 - 1 / 15, abs=1e-3), "true lines, all of the way at once"
     ends = walk([0.0, 1.0])
@@ -78,7 +78,7 @@ def test_walks_of_true_lines_are_perfect_and_blends_are_not():
 
 
 def test_an_interpolation_that_stands_still_has_no_smoothness():
-    assert np.isnan(interpolation.judge(walk(np.zeros(interpolation.STEPS)))[1])
+    assert np.isnan(interpolation.judge(walk(np.zeros(interpolation.NUM_STEPS)))[1])
 
 
 def test_smoothness_is_the_papers():

@@ -82,7 +82,7 @@ def test_chunks_of_draws_give_what_one_sum_gives(monkeypatch):
 
     model = LinearGaussian()
     mu, logvar = model.posterior(model.x)
-    monkeypatch.setattr(nll, "ROWS", 7)  # 7 + 7 + 6 draws of one picture after the other
+    monkeypatch.setattr(nll, "BLOCK_CODES", 7)  # 7 + 7 + 6 draws of one picture after the other
     generator = torch.Generator().manual_seed(5)
     chunked = importance(model, model.x[:1], mu[:1], logvar[:1] + 0.3, 20, generator)
     generator = torch.Generator().manual_seed(5)

@@ -9,7 +9,7 @@ from aevae import datasets
 from aevae.config import DataConfig, TrainConfig, build
 from aevae.models import build_model
 from aevae.models.ml_vae import MLVAEConfig, pooled, readable
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 
 def make(**options):
@@ -119,9 +119,9 @@ def test_a_reader_reads_what_is_there():
 
 def test_no_class_is_read_from_few_pictures_or_one_class():
     model = make()
-    assert "class_from_style" not in model.numbers(noise(20), torch.arange(20), rng())
-    assert "class_from_style" not in model.numbers(noise(120), torch.zeros(120), rng())
-    assert "class_from_style" in model.numbers(noise(120), torch.arange(120) % 2, rng())
+    assert "class_from_style" not in model.metrics(noise(20), torch.arange(20), rng())
+    assert "class_from_style" not in model.metrics(noise(120), torch.zeros(120), rng())
+    assert "class_from_style" in model.metrics(noise(120), torch.arange(120) % 2, rng())
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,9 @@ def classes():
         model = make(content_dim=8, style_dim=8, hidden=128, grouping=grouping)
         told = (data.train.labels, data.test.labels)
         recipe = TrainConfig(epochs=8, batch_size=100)
-        Trainer(model, data.train.images, data.test.images[:10], recipe, 0, torch.device("cpu"), told).fit()
+        Trainer(
+            model, TrainingData(data.train.images, data.test.images[:10], told), recipe, 0, torch.device("cpu")
+        ).fit()
         with torch.no_grad():
             values[grouping] = [readable(part, labels) for part in model.eval().parts(model.encode(x))]
     return values

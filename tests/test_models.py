@@ -13,7 +13,7 @@ from aevae.models.blocks import parameter_count
 def make(family, **options):
     config = family_class(family).Config(**fitting(family, latent_dim=4, hidden=24) | options)
     model = build_model(config, seed=1)
-    model.begin(20)
+    model.setup(20)
     return model
 
 
@@ -24,7 +24,7 @@ def digits(n=6, shape=(1, 28, 28)):
 def told(model, n=6):
     """What the loss of the first n training pictures is told besides them."""
     known = {"labels": torch.arange(n) % 3, "index": torch.arange(n)}
-    return {k: v for k, v in known.items() if k in model.wants}
+    return {k: v for k, v in known.items() if k in model.extra_inputs}
 
 
 def rng(seed=0):
@@ -50,9 +50,9 @@ def test_contract(family, network, likelihood):
         assert z.shape == (6, model.config.latent_dim) and x_hat.shape == x.shape
         assert x_hat.min() >= 0 and x_hat.max() <= 1
         assert torch.equal(model.encode(x), z), "encode must be deterministic"
-        assert model.decode(model.prior(torch.randn(2, model.config.latent_dim))).shape == (2, 1, 28, 28)
+        assert model.decode(model.sample_prior(torch.randn(2, model.config.latent_dim))).shape == (2, 1, 28, 28)
     assert model.title and model.objective and model.paper
-    assert set(model.numbers(x, torch.arange(6) % 3, rng())) <= set(model.units)
+    assert set(model.metrics(x, torch.arange(6) % 3, rng())) <= set(model.units)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -82,7 +82,7 @@ def test_a_look_changes_nothing(family):
     model = make(family).eval()
     before = {k: v.clone() for k, v in model.state_dict().items()}
     with torch.inference_mode():
-        model.loss(digits(shape=model.shape), generator=rng(), **({} if "index" in model.wants else told(model)))
+        model.loss(digits(shape=model.shape), generator=rng(), **({} if "index" in model.extra_inputs else told(model)))
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
 
@@ -177,20 +177,20 @@ def test_corruption_refuses(kind, level, word):
 
 def test_a_shift_that_is_zero_adds_nothing_and_a_loaded_one_is_there_again():
     x, by = torch.rand(2, *blocks.SHAPE), torch.rand(blocks.SHAPE)
-    shift, again = blocks.Shift(), blocks.Shift()
+    shift, again = blocks.FixedOffset(), blocks.FixedOffset()
     assert shift(x) is x
-    shift.start(by)
+    shift.set_offset(by)
     assert torch.equal(shift(x), x + by)
     again.load_state_dict(shift.state_dict())
     assert torch.equal(again(x), x + by)
-    again.load_state_dict(blocks.Shift().state_dict())
+    again.load_state_dict(blocks.FixedOffset().state_dict())
     assert again(x) is x
-    assert blocks.Shift()(x.bfloat16()).dtype == torch.float32, "a loss of products in half precision stays whole"
+    assert blocks.FixedOffset()(x.bfloat16()).dtype == torch.float32, "a loss of products in half precision stays whole"
 
 
 def test_layers_beside_each_other_are_the_layers():
     h, layers = torch.rand(5, 7), (torch.nn.Linear(7, 3), torch.nn.Linear(7, 3))
-    together, apart = blocks.beside(h, *layers), [layer(h) for layer in layers]
+    together, apart = blocks.parallel_linear(h, *layers), [layer(h) for layer in layers]
     assert all(torch.allclose(a, b, atol=1e-6) for a, b in zip(together, apart, strict=True))
     weights = [p for layer in layers for p in layer.parameters()]
     slopes = [torch.autograd.grad((a * b.exp()).sum(), weights) for a, b in (together, apart)]

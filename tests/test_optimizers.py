@@ -30,7 +30,7 @@ def moved(shape, gradients, damping, scale=1.0, models=None, written_out=False):
     adam._kernel &= not written_out
     for g in gradients:
         p.grad = scale * torch.tensor(g, dtype=torch.float32)
-        adam.advance()
+        adam.step_fused()
     return p.detach()
 
 
@@ -78,7 +78,7 @@ def test_parameters_without_a_gradient_stay_and_the_others_go_on():
         for step, g in enumerate(gradients):
             a.grad = torch.tensor(g[0], dtype=torch.float32)
             b.grad = torch.tensor(g[1], dtype=torch.float32) if step % 3 == 0 else None
-            adam.advance()
+            adam.step_fused()
         assert torch.allclose(a.detach(), moved((4,), gradients[:, 0], damping), atol=1e-6)
         assert torch.allclose(b.detach(), moved((4,), gradients[::3, 1], damping), atol=1e-6)
 
@@ -96,7 +96,7 @@ def test_adam_is_torchs():
             if step > 50:
                 a.grad[0] = 0  # dead from now on
             b.grad = a.grad.clone()
-        mine.advance()
+        mine.step_fused()
         other.step()
         moments = [mine.state[p]["exp_avg"].abs() for p in ours]
         assert not any(((m > 0) & (m < torch.finfo(torch.float32).tiny)).any() for m in moments)
@@ -121,7 +121,7 @@ def test_adam_resumed_is_adam(stop, damping):
         adam = Adam([p], recipe, CPU)
         for step in range(750):
             p.grad = torch.randn(6, generator=draw) * (step < 20)  # then it fades
-            adam.advance()
+            adam.step_fused()
             if step + 1 == stops:
                 saved, adam = adam.state_dict(), Adam([p], recipe, CPU)
                 adam.load_state_dict(saved)
@@ -138,7 +138,7 @@ def test_the_sum_of_v_is_its_sum():
         adam = Adam([p], recipe, CPU, models=models)
         for step in range(300):
             p.grad = torch.randn(3, 4, generator=draw) * 10.0 ** (step % 5 - 2)
-            adam.advance()
+            adam.step_fused()
         slot = adam.state[p]
         known = slot["exp_avg_sq"].sum() if models is None else slot["exp_avg_sq"].sum(1)
         assert slot["sum_sq"].shape == known.shape

@@ -12,7 +12,7 @@ from aevae import metrics
 from aevae.queue import jobs
 from aevae.reporting import comparison
 from aevae.runs import load_run
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.ui.compare import table, views
 from aevae.ui.shared import cached, run_picker
 
@@ -108,7 +108,7 @@ def test_families_filter_rows_and_numbers_choose_columns(store, asked):
 
 def test_the_data_set_of_the_numbers(store, asked):
     info = checkpoints.find_run(store["vae"])
-    checkpoints.write_json(info.path / "metrics.json", info.metrics | {"kmnist": {"sse": 7.25, "kl": 1.0}})
+    files.write_json(info.path / "metrics.json", info.metrics | {"kmnist": {"sse": 7.25, "kl": 1.0}})
     cached.runs.clear()
     at = page()
     assert len(numbers(at)) == 4
@@ -149,7 +149,7 @@ def test_an_error_and_what_belongs_to_it_stand_beside_a_number(store, asked):
     for family in ("vae", "beta_vae"):
         info = checkpoints.find_run(store[family])
         nll = {"nll": 99.5, "nll_se_pictures": 0.8, "nll_se": 0.01, "nll_ess": 12.0, "nll_samples": 500}
-        checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": info.metrics["mnist-5k"] | nll})
+        files.write_json(info.path / "metrics.json", {"mnist-5k": info.metrics["mnist-5k"] | nll})
     cached.runs.clear()
     at = page(compare_numbers="NLL (upper bound)")
     assert not at.exception and numbers(at).columns.tolist()[1:-1] == ["nll", "nll_se_pictures", "nll_ess"]
@@ -163,7 +163,7 @@ def test_an_error_and_what_belongs_to_it_stand_beside_a_number(store, asked):
 def test_information_at_its_ceiling_is_said(store, asked):
     info = checkpoints.find_run(store["vae"])
     numbers = info.metrics["mnist-5k"] | {"index_code_mi": 6.85, "aggregate_images": 1000}
-    checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": numbers})
+    files.write_json(info.path / "metrics.json", {"mnist-5k": numbers})
     cached.runs.clear()
     assert any("at its ceiling log N" in c.value for c in page(compare_numbers="mutual information").caption)
     assert not any("at its ceiling log N" in c.value for c in page(compare_numbers="KL").caption)
@@ -206,7 +206,7 @@ def test_progress_cancel_and_failure_are_shown(store, monkeypatch):
     assert pick(at, "button", f"compare_cancel_{job.id}")
     pick(at, "button", f"compare_cancel_{job.id}").click().run()
     assert jobs.get(job.id).state == "cancelled" or jobs.get(job.id).cancel
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'failed', cancel = 0, error = 'it has diverged' WHERE id = ?", (job.id,))
     assert not page().warning  # nobody asks for this number now
     at = page(compare_numbers="NLL (upper bound)")

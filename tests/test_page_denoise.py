@@ -15,7 +15,7 @@ from streamlit.testing.v1 import AppTest
 from aevae import paths
 from aevae.corruption import KINDS
 from aevae.datasets.base import Dataset, Split
-from aevae.metrics.denoising import apply_again, draws, lay_over, spoil
+from aevae.metrics.denoising import apply_again, corrupt_images, draws, lay_over
 from aevae.metrics.reconstruction import psnr, sse
 from aevae.runs import load_run
 from aevae.store import checkpoints
@@ -43,7 +43,7 @@ def pick(at: AppTest, kind: str, key: str):
 
 def expected(run, kind="gaussian", level=0.5, seed=0, times=1, digit=1) -> str:
     clean = cached.shown_digits()[0][digit]
-    walked = apply_again(run.reconstruct, spoil(clean[None], kind, level, seed), times)[times, 0]
+    walked = apply_again(run.reconstruct, corrupt_images(clean[None], kind, level, seed), times)[times, 0]
     return denoise_view.errors_text(*denoise_view.errors(clean, walked))
 
 
@@ -266,7 +266,7 @@ def test_the_browser_spoils_as_python_does(tmp_path):
         pytest.skip("needs node")
     clean = cached.shown_digits()[0][3:4]
     cases = [
-        {"kind": kind, "level": level, "noisy": spoil(clean, kind, level, 5).ravel().tolist()}
+        {"kind": kind, "level": level, "noisy": corrupt_images(clean, kind, level, 5).ravel().tolist()}
         for kind in KINDS
         for level in (0, 0.01, 0.25, 0.37, 0.5, 0.99, 1)
     ]

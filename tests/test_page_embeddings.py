@@ -128,7 +128,7 @@ def test_a_missing_map_is_queued_once_and_shown_when_it_is_there(store):
 
 def test_a_map_on_its_way_is_shown_as_far_as_it_is(store, monkeypatch):
     half = embeddings.Frame(np.ones((300, 2), np.float32), 200, 800)
-    monkeypatch.setattr(embeddings, "frame", lambda request: half)
+    monkeypatch.setattr(embeddings, "newest_frame", lambda request: half)
     monkeypatch.setattr(jobs.Job, "state", property(lambda job: "running", lambda job, value: None), raising=False)
     choice = panes.Choice(store["vae"], "tsne", (("perplexity", 30.0), ("seed", 0)))
     look = map_state._on_its_way(choice, panes.request_of(choice, "mnist-5k", 300))

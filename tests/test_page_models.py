@@ -11,8 +11,9 @@ import pytest
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
-from aevae import cli, paths, runs
+from aevae import paths, runs
 from aevae.browser.blob import unpack
+from aevae.cli.parser import build_parser
 from aevae.exchange import run_archive
 from aevae.queue import jobs
 from aevae.run_config import fingerprint
@@ -238,7 +239,7 @@ def test_command_line_makes_this_very_run(family):
     options |= {"beta_vae": {"beta": 2.5, "warmup_epochs": 3.0}, "denoising": {"clip": False}}.get(family, {})
     config = tiny_config(family, epochs=3, seed=5, **options)
     words = shlex.split(run_view.command(config))
-    args = cli._parser().parse_args(words[3:])
+    args = build_parser().parse_args(words[3:])
     settings = dict(pair.split("=", 1) for pair in args.set)
     for key in ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr"):
         if getattr(args, key) is not None:

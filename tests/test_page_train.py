@@ -535,7 +535,7 @@ def test_cost_scales_and_knows_sizes(empty_store):
     assert estimates.images(DataConfig(limit=100)) == (100, 1000)
     found = costs.cost([tiny_config("ae")], "cpu")
     assert found.parameters == 784 * 16 + 16 + 16 * 3 + 3 + 3 * 16 + 16 + 16 * 784 + 784 and found.seconds is None
-    estimates.ask(tiny_config("ae"), "cpu")
+    estimates.submit(tiny_config("ae"), "cpu")
     worker.Worker(jobs.TASKS_LANE, once=True).run()
     few, many = (costs.cost([tiny_config("ae", epochs=e)], "cpu").seconds - estimates.START_SECONDS for e in (1, 10))
     assert many == pytest.approx(10 * few, rel=0.2)

@@ -17,7 +17,7 @@ from aevae.embeddings import export
 from aevae.exchange import run_archive
 from aevae.exchange.packing import zip_of
 from aevae.queue import queuefile
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 
 EVAL = ["--metrics", "jacobian_norm", "--n", "20", "--device", "cpu", "--json"]
 
@@ -214,7 +214,7 @@ def test_a_file_is_replaced_once_its_reader_is_done(tmp_path, monkeypatch):
         real(source, target)
 
     monkeypatch.setattr(os, "replace", busy)
-    checkpoints.write_atomic(tmp_path / "file", b"new")
+    files.write_atomic(tmp_path / "file", b"new")
     assert (tmp_path / "file").read_bytes() == b"new"
 
     def forbidden(source, target):
@@ -222,7 +222,7 @@ def test_a_file_is_replaced_once_its_reader_is_done(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", forbidden)
     with pytest.raises(PermissionError):
-        checkpoints.write_atomic(tmp_path / "file", b"newer")
+        files.write_atomic(tmp_path / "file", b"newer")
     assert [file.name for file in tmp_path.iterdir()] == ["file"]
 
 
@@ -281,6 +281,6 @@ def test_a_terminal_without_a_sign_shows_its_number(monkeypatch, capsys):
 
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, encoding="cp1252"))
-    monkeypatch.setattr(cli, "list_datasets", lambda args: {"datasets": [{"name": "\u6570\u5b57"}]})
+    monkeypatch.setattr(cli.store, "list_datasets", lambda args: {"datasets": [{"name": "\u6570\u5b57"}]})
     assert cli.main(["datasets"]) == 0
     assert raw.getvalue().strip() == b"\\u6570\\u5b57"

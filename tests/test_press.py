@@ -63,7 +63,7 @@ def test_watch_shows_several_at_once_and_one_after_them(empty_store):
 
 def test_the_data_set_that_is_there_is_chosen_in_the_form(empty_store):
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute(
             "UPDATE jobs SET state = 'failed', error = 'mnist is not here; take mnist-5k' WHERE id = ?", (job.id,)
         )

@@ -13,7 +13,8 @@ import pytest
 from conftest import tiny_config
 from test_jobs import long_config, state, until
 
-from aevae import cli, logs, paths
+from aevae import logs, paths
+from aevae.cli.parser import build_parser
 from aevae.queue import estimates, jobs, processes
 from aevae.queue.worker import Worker
 from aevae.store import checkpoints
@@ -55,12 +56,12 @@ def spawned(monkeypatch):
 
 @pytest.mark.parametrize("lane", ["auto", "cpu", "cuda:1", jobs.TASKS_LANE])
 def test_the_command_line_takes_what_a_worker_is_begun_with(lane):
-    assert cli._parser().parse_args(jobs.worker_arguments(lane)).device == lane
+    assert build_parser().parse_args(jobs.worker_arguments(lane)).device == lane
 
 
 @pytest.mark.parametrize("lane", ["cpu", jobs.TASKS_LANE])
 def test_a_worker_of_each_lane_serves(empty_store, spawned, lane):
-    job = jobs.submit(tiny_config("ae"), "cpu") if lane == "cpu" else estimates.ask(tiny_config("ae"), "cpu")
+    job = jobs.submit(tiny_config("ae"), "cpu") if lane == "cpu" else estimates.submit(tiny_config("ae"), "cpu")
     jobs.ensure_worker(lane)
     until(lambda: state(job.id) == "done", 60)
 
@@ -110,7 +111,7 @@ def test_a_worker_behind_a_launcher_ends_in_order(empty_store, launcher, monkeyp
 
 def test_a_worker_behind_a_launcher_that_does_not_end_is_killed(empty_store, launcher, spawned):
     job = jobs.submit(tiny_config("ae"))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'running', slot = 'auto', attempts = 1")
     deaf = "import os, time; print(os.getpid(), flush=True); time.sleep(600)"
     process = subprocess.Popen([launcher, "-c", deaf], stdout=subprocess.PIPE)
@@ -171,7 +172,7 @@ def test_who_runs_on_windows(monkeypatch, handle, error, waited, runs):
 
 
 def test_what_workers_print_stays_short(empty_store, monkeypatch):
-    monkeypatch.setattr(logs, "MAX_LOG", 1000)
+    monkeypatch.setattr(logs, "MAX_LOG_BYTES", 1000)
     empty_store.mkdir()
     older = empty_store / "worker.log.1"
     with open(logs.worker_file(), "ab", buffering=0) as out:
@@ -187,12 +188,12 @@ def test_what_workers_print_stays_short(empty_store, monkeypatch):
 
 def test_a_worker_cuts_the_file_while_it_prints(empty_store, spawned):
     empty_store.mkdir()
-    logs.worker_file().write_bytes(b"old\n" * logs.MAX_LOG)
+    logs.worker_file().write_bytes(b"old\n" * logs.MAX_LOG_BYTES)
     job = jobs.submit(tiny_config("ae"))
     jobs.ensure_worker()
     until(lambda: state(job.id) == "done", 60)
     with contextlib.suppress(KeyError):
         until(lambda: f"done job={job.id}".encode() in logs.worker_file().read_bytes(), 10)
     assert logs.worker_file().stat().st_size < 10_000 and b"\0" not in logs.worker_file().read_bytes()
-    assert (empty_store / "worker.log.1").stat().st_size == logs.MAX_LOG
+    assert (empty_store / "worker.log.1").stat().st_size == logs.MAX_LOG_BYTES
     jobs.end_workers(10)

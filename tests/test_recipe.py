@@ -62,7 +62,7 @@ def test_a_pixel_that_is_never_lit_enters_the_encoder_as_zero(family):
         return
     mean = torch.rand(model.shape)
     mean[..., :3, :] = 0
-    model.start_from(mean)
+    model.init_from_mean(mean)
     black = torch.zeros(2, *model.shape).flatten(0, -4)
     seen = model.encoder[0](black[:, :1] if model.encoder[0].by.shape[0] == 1 else black.expand(-1, 2, -1, -1))
     assert not seen[..., :3, :].any() and seen[..., 3:, :].any()

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 
 from aevae import cli
+from aevae.cli.parser import build_parser
+from aevae.cli.settings import read_settings
 from aevae.config import DataConfig
 from aevae.reporting import report
 from aevae.runs import load_run
@@ -99,8 +101,8 @@ def test_the_commands_make_the_same_run_again(store):
         config = load_run(name).config
         words = shlex.split(report.command(config))
         assert words[:4] == ["python", "-m", "aevae", "train"]
-        args = cli._parser().parse_args(words[3:])
-        again = cli.build_config(args.family, cli._settings(args), args.seed, args.preset)
+        args = build_parser().parse_args(words[3:])
+        again = cli.build_config(args.family, read_settings(args), args.seed, args.preset)
         assert again.fingerprint == config.fingerprint
         assert report.command(config) in Page(report.report(infos([name]))).text
 
@@ -109,11 +111,11 @@ def test_seen_pictures_are_called_so(store):
     """A run on all of MNIST has the shown digits among its training pictures."""
     run = load_run(store["ae"])
     names = {run.name: "AE"}
-    assert "has seen" not in "".join(report._pictures([run], names))
+    assert "has seen" not in "".join(report._images([run], names))
     run.config = dataclasses.replace(run.config, data=DataConfig("mnist"))
-    assert run.shown.name == "mnist-5k" and "has seen" in "".join(report._pictures([run], names))
+    assert run.shown.name == "mnist-5k" and "has seen" in "".join(report._images([run], names))
     run.config = dataclasses.replace(run.config, data=DataConfig("mnist", leave_out_5k=True))
-    assert "has seen" not in "".join(report._pictures([run], names))
+    assert "has seen" not in "".join(report._images([run], names))
 
 
 def test_names_and_options_cannot_carry_markup(store):

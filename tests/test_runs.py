@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from aevae import paths
 from aevae.models import build_model
 from aevae.runs import load_run, train_or_load
-from aevae.store import checkpoints, recorder
+from aevae.store import checkpoints, files, recorder
 from aevae.store.checkpoints import DamagedRun, read_run
 from aevae.training.trainer import EpochDone, StepDone
 
@@ -198,14 +198,14 @@ def test_killed_between_write_and_rename(empty_store, tmp_path, monkeypatch):
 
 def test_full_disk_leaves_the_old_file(tmp_path, monkeypatch):
     target = tmp_path / "metrics.json"
-    checkpoints.write_json(target, {"a": 1})
+    files.write_json(target, {"a": 1})
 
     def full(handle):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", full)
     with pytest.raises(OSError, match="No space"):
-        checkpoints.write_json(target, {"a": 2})
+        files.write_json(target, {"a": 2})
     assert json.loads(target.read_text()) == {"a": 1}
     assert [f.name for f in tmp_path.iterdir()] == ["metrics.json"]
 
@@ -401,7 +401,7 @@ def test_who_looks_on_sees_the_newest_frame_and_changes_nothing(empty_store, tmp
         assert now["recon"].shape == (1, 16, 28, 28)
         return False
 
-    train_or_load(config, "cpu", events.append, should_stop=look, watched=lambda: True)
+    train_or_load(config, "cpu", events.append, should_stop=look, is_watched=lambda: True)
     assert seen == [(step, step / 4) for step in range(8)], "every step, before the next one"
     assert [e.step for e in events if isinstance(e, StepDone)][:1] == [0]
     files = _files(folder)
@@ -411,14 +411,14 @@ def test_who_looks_on_sees_the_newest_frame_and_changes_nothing(empty_store, tmp
 
 
 def test_the_newest_frame_is_kept_now_and_then(empty_store, monkeypatch):
-    monkeypatch.setattr(recorder, "LOOK", 1000.0)
+    monkeypatch.setattr(recorder, "MIN_FRAME_SECONDS", 1000.0)
     config, stamps = tiny_config("ae", epochs=3), set()
 
     def look() -> bool:
         stamps.add((paths.runs_dir() / config.name / "now.safetensors").stat().st_mtime_ns)
         return False
 
-    train_or_load(config, "cpu", should_stop=look, watched=lambda: False)
+    train_or_load(config, "cpu", should_stop=look, is_watched=lambda: False)
     assert len(stamps) == 1, "at the beginning; the next one is due much later"
 
 

@@ -10,7 +10,7 @@ from aevae.config import DataConfig, TrainConfig, build
 from aevae.metrics.units import active_units
 from aevae.models import build_model, family_class
 from aevae.models.blocks import parameter_count
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::8][:500]
@@ -53,7 +53,9 @@ def test_provoke_a_deep_decoder_without_skips():
     found = {}
     for skips in (True, False):
         model = build_model(family_class("skip_vae").Config(latent_dim=10, hidden=64, depth=8, skips=skips), 0)
-        trainer = Trainer(model, DIGITS, DIGITS[:200], TrainConfig(epochs=8, batch_size=50, lr=4e-3), 0, CPU)
+        trainer = Trainer(
+            model, TrainingData(DIGITS, DIGITS[:200]), TrainConfig(epochs=8, batch_size=50, lr=4e-3), 0, CPU
+        )
         assert trainer.fit()
         with torch.no_grad():
             mu = model.eval().encode(torch.tensor(DIGITS).float() / 255).numpy()

@@ -12,7 +12,7 @@ from aevae.models import build_model, family_class
 from aevae.models.k_sparse import KSparseConfig, largest
 from aevae.models.sparse import SparseConfig
 from aevae.models.sparse_kl import KLSparseConfig
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 CPU = torch.device("cpu")
 
@@ -25,7 +25,7 @@ def digits():
 
 def trained(config, digits, **options):
     recipe = dataclasses.replace(preset("fast", DataConfig("mnist-5k"), type(config)), **options)
-    trainer = Trainer(build_model(config), *digits, recipe, 0, CPU)
+    trainer = Trainer(build_model(config), TrainingData(*digits), recipe, 0, CPU)
     trainer.fit()
     return trainer.model.eval()
 
@@ -34,7 +34,7 @@ def numbers(model, digits):
     x = digits[1].float() / 255
     with torch.no_grad():
         error = losses.sse(x, model.decode(model.encode(x))).mean()
-    return {"sse": float(error)} | model.numbers(x, torch.zeros(len(x)), torch.Generator())
+    return {"sse": float(error)} | model.metrics(x, torch.zeros(len(x)), torch.Generator())
 
 
 # -- L1 --------------------------------------------------------------------------------------------------------------

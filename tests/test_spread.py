@@ -11,7 +11,7 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.outputs import Loss
 from aevae.reporting import comparison
 from aevae.spread import Tally, spread, worst_share
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from tests.conftest import TINY, fitting
 
 
@@ -90,8 +90,8 @@ OF_THE_BATCH = {  # terms that are no means over images
 def test_each_term_is_the_mean_of_its_values(family, options):
     model = build_model(family_class(family).Config(**fitting(family, **TINY) | options), 0)
     x = torch.rand(12, *model.shape, generator=torch.Generator().manual_seed(0))
-    model.begin(len(x))
-    told = {"labels": torch.arange(12) % 3} if "labels" in model.wants else {}
+    model.setup(len(x))
+    told = {"labels": torch.arange(12) % 3} if "labels" in model.extra_inputs else {}
     loss = model.eval().loss(x, generator=torch.Generator().manual_seed(1), **told)
     values = loss.terms | {"objective": loss.total.detach()}
     for name, each in loss.per_image.items():
@@ -99,7 +99,7 @@ def test_each_term_is_the_mean_of_its_values(family, options):
         assert float(each.mean()) == pytest.approx(float(values[name]), rel=1e-4, abs=1e-4), name
     batch = set().union(*(OF_THE_BATCH.get(key, set()) for key in (family, *options, options.get("penalty"))))
     assert set(loss.per_image) == set(values) - batch
-    told |= {"index": torch.arange(12)} if "index" in model.wants else {}
+    told |= {"index": torch.arange(12)} if "index" in model.extra_inputs else {}
     assert model.train().loss(x, generator=torch.Generator().manual_seed(1), **told).per_image == {}
 
 
@@ -124,7 +124,7 @@ def test_history_has_the_spread_and_old_history_is_read(store):
         assert line["spread"]["kl_median"] <= line["spread"]["kl_max"]
     folder = paths.runs_dir() / run.name
     old = [{k: v for k, v in line.items() if k != "spread"} for line in run.history]
-    checkpoints.write_history(folder / "history.jsonl", old)
+    files.write_history(folder / "history.jsonl", old)
     assert runs.load_run(run.name).history == old
 
 

@@ -14,7 +14,7 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.schedules import one_cycle, warmup
 from aevae.training import steps
 from aevae.training.device import busy_cores, pick_device, set_threads
-from aevae.training.trainer import Trainer, TrainingDiverged, fit
+from aevae.training.trainer import Trainer, TrainingData, TrainingDiverged, fit
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::44][:90]  # of all classes
@@ -23,7 +23,7 @@ RECIPE = TrainConfig(epochs=2, batch_size=32, lr=3e-3)  # 90 = 32 + 32 + 26: the
 
 def trainer(family="vae", seed=0, recipe=RECIPE, **model):
     config = family_class(family).Config(**fitting(family, latent_dim=3, hidden=16) | model)
-    return Trainer(build_model(config, seed), DIGITS, DIGITS[:20], recipe, seed, CPU)
+    return Trainer(build_model(config, seed), TrainingData(DIGITS, DIGITS[:20]), recipe, seed, CPU)
 
 
 def weights(of):
@@ -67,10 +67,10 @@ def test_side_by_side_equals_alone(family, network):
 def test_drawn_pixels_are_drawn_anew_at_each_step_by_each_its_own_noise():
     def drawn(seed):
         model = build_model(family_class("vae").Config(latent_dim=3, hidden=16), seed)
-        return Trainer(model, DIGITS, DIGITS[:20], RECIPE, seed, CPU, drawn=True)
+        return Trainer(model, TrainingData(DIGITS, DIGITS[:20], resample=True), RECIPE, seed, CPU)
 
     one, index = drawn(0), torch.arange(len(DIGITS))
-    looks = torch.stack([one.pictures(index) for _ in range(200)])
+    looks = torch.stack([one.images(index) for _ in range(200)])
     assert set(looks.unique().tolist()) == {0.0, 1.0}
     grey = torch.tensor(DIGITS).float() / 255
     sure = (grey == 0) | (grey == 1)
@@ -174,14 +174,14 @@ def test_prepared_draws_are_those_of_each_generator():
         return torch.Generator().manual_seed(seed)
 
     x = torch.zeros(4, 2)
-    noted = noise.Noted(generator(9))
+    noted = noise.RecordingRng(generator(9))
     noise.normal((4, 2), noted, x), noise.uniform((3,), noted, x)
-    stacked = noise.prepare(noted.asked, [generator(0), generator(1)], x)
+    stacked = noise.predraw(noted.requests, [generator(0), generator(1)], x)
     for m in (0, 1):
         own = generator(m)
         assert torch.equal(stacked[0][m], torch.randn(4, 2, generator=own))
         assert torch.equal(stacked[1][m], torch.rand(3, generator=own))
-    handed = noise.Prepared([s[0] for s in stacked])
+    handed = noise.ReplayRng([s[0] for s in stacked])
     assert torch.equal(noise.normal((4, 2), handed, x), stacked[0][0])
 
 
@@ -323,9 +323,9 @@ def test_a_graph_takes_full_batches_and_falls_back_by_itself(monkeypatch, fails)
     monkeypatch.setattr(torch.cuda, "stream", lambda stream: contextlib.nullcontext())
 
     one = trainer()
-    alone = steps.Alone(one)
+    alone = steps.SingleStep(one)
     alone.optimizers[0].param_groups[0]["lr"] = torch.tensor(RECIPE.lr)
-    graphed = steps.Graphed(alone)
+    graphed = steps.CudaGraphStep(alone)
     recording, real = [False], alone.run
 
     def run(index, epoch, rate):
@@ -337,16 +337,16 @@ def test_a_graph_takes_full_batches_and_falls_back_by_itself(monkeypatch, fails)
 
     def captured():
         recording[0] = True
-        steps.Graphed._capture(graphed)
+        steps.CudaGraphStep._capture(graphed)
         recording[0] = False
 
     monkeypatch.setattr(alone, "run", run)
     monkeypatch.setattr(graphed, "_capture", captured)
-    monkeypatch.setattr("aevae.training.trainer.stepper", lambda trainers: graphed)
+    monkeypatch.setattr("aevae.training.trainer.make_step_fn", lambda trainers: graphed)
     one.fit()
     assert near(weights(one), weights(plain))
     assert one.history[-1]["test"] == pytest.approx(plain.history[-1]["test"], rel=1e-5)
-    full = 2 * 2 - steps.WARM_UP  # two epochs of two full batches, less those before the capture
+    full = 2 * 2 - steps.WARM_UP_STEPS  # two epochs of two full batches, less those before the capture
     assert graph.replays == (0 if fails else full)
     assert one.launch == ("eager: operation not permitted when stream is capturing" if fails else "graph")
 
@@ -356,14 +356,14 @@ def test_graphs_on_a_real_gpu():
     device = torch.device("cuda")
     config = family_class("vae").Config(latent_dim=3, hidden=16)
     recipe = dataclasses.replace(RECIPE, epochs=6)
-    graphed = Trainer(build_model(config, 0), DIGITS, DIGITS[:20], recipe, 0, device)
+    graphed = Trainer(build_model(config, 0), TrainingData(DIGITS, DIGITS[:20]), recipe, 0, device)
     graphed.fit()
     assert graphed.launch == "graph"
-    eager = Trainer(build_model(config, 0), DIGITS, DIGITS[:20], recipe, 0, device)
-    take = steps.Alone(eager)
+    eager = Trainer(build_model(config, 0), TrainingData(DIGITS, DIGITS[:20]), recipe, 0, device)
+    step_fn = steps.SingleStep(eager)
     for _ in range(eager.steps):
         if eager.step % eager.steps_per_epoch == 0:
             order = eager.order()[None]
         i = eager.step % eager.steps_per_epoch
-        take(order[:, i * 32 : (i + 1) * 32])
+        step_fn(order[:, i * 32 : (i + 1) * 32])
     assert torch.allclose(weights(graphed), weights(eager), atol=1e-3)

@@ -14,7 +14,7 @@ from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.training import steps
 from aevae.training.tape import Tape, Unforeseen
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::44][:90]
@@ -23,7 +23,7 @@ RECIPE = TrainConfig(epochs=3, batch_size=32, lr=3e-3)  # two full batches an ep
 
 def trainers(family, count=1, recipe=RECIPE):
     config = family_class(family).Config(**fitting(family, latent_dim=3, hidden=16))
-    return [Trainer(build_model(config, s), DIGITS, DIGITS[:20], recipe, s, CPU) for s in range(count)]
+    return [Trainer(build_model(config, s), TrainingData(DIGITS, DIGITS[:20]), recipe, s, CPU) for s in range(count)]
 
 
 def state(trainer):
@@ -36,7 +36,7 @@ def test_played_back_is_as_written(family, count, monkeypatch):
     """Weights, moments and the noise generator at the end, one alone and two side by side."""
     played = trainers(family, count)
     fit(played)
-    monkeypatch.setattr(steps, "Recorded", lambda work: work.gradients)
+    monkeypatch.setattr(steps, "TapeStep", lambda work: work.gradients)
     written = trainers(family, count)
     fit(written)
     assert {t.launch for t in played} == {"recorded"} and {t.launch for t in written} == {"eager"}
@@ -65,13 +65,13 @@ def spoilt(change):
     [
         (lambda loss, calls: 1.0 if loss.total.item() > 0 else 2.0, "eager: aten._local_scalar_dense"),
         (lambda loss, calls: len(loss.total.reshape(1).nonzero()), "eager: aten.nonzero"),
-        (lambda loss, calls: 1.0 + 0.1 * calls, "eager: played back, a step gives other numbers"),  # seen by the proof
+        (lambda loss, calls: 1.0 + 0.1 * calls, "eager: a replayed step gives other numbers"),  # seen by the proof
     ],
 )
 def test_what_a_tape_cannot_hold_goes_on_as_written(change, reason, monkeypatch):
     tried = spoilt(change)
     assert tried.fit() and tried.launch.startswith(reason)
-    monkeypatch.setattr(steps, "Recorded", lambda work: work.gradients)
+    monkeypatch.setattr(steps, "TapeStep", lambda work: work.gradients)
     written = spoilt(change)
     written.fit()
     if "played" not in reason:  # which called the loss once more than there are steps
@@ -93,9 +93,9 @@ def test_a_tape_that_fails_is_left(monkeypatch):
 
 def test_convolutions_and_half_precision_are_not_recorded():
     config = family_class("ae").Config(latent_dim=3, network="conv")
-    conv = Trainer(build_model(config, 0), DIGITS, DIGITS[:20], RECIPE, 0, CPU)
+    conv = Trainer(build_model(config, 0), TrainingData(DIGITS, DIGITS[:20]), RECIPE, 0, CPU)
     conv.fit()
-    assert "convolution" in conv.launch and "cannot be told where to write" in conv.launch
+    assert "convolution" in conv.launch and "has no out= version" in conv.launch
     (mixed,) = trainers("ae", recipe=dataclasses.replace(RECIPE, precision="bfloat16"))
     mixed.fit()
     assert mixed.launch == "eager"
@@ -140,9 +140,9 @@ def test_memory_is_used_again_and_results_are_not_written_over():
         return y, z, x * y
 
     tape = Tape(work)
-    tensors = [value for _, args, kwargs in tape.lines for value in (*args, *kwargs.values())]
+    tensors = [value for _, args, kwargs in tape.ops for value in (*args, *kwargs.values())]
     places = {value.data_ptr() for value in tensors if isinstance(value, torch.Tensor)}
-    assert len(places) <= 8 < len(tape.lines)
+    assert len(places) <= 8 < len(tape.ops)
     x.uniform_(-1, 1)
     tape.play()
     assert all(torch.equal(a, b) for a, b in zip(tape.results, work(), strict=True))
@@ -158,7 +158,7 @@ def test_what_stays_the_same_is_done_once():
         return weight * x, counted, weight.cumsum(0), torch.rand(4, generator=noise)
 
     tape = Tape(work)
-    names = [getattr(function, "__name__", str(function)) for function, _, _ in tape.lines]
+    names = [getattr(function, "__name__", str(function)) for function, _, _ in tape.ops]
     assert not {"full_like", "div", "cumsum"} & set(names) and {"add_", "mul", "rand"} <= set(names)
     x.uniform_()
     again = noise.get_state()

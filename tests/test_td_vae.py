@@ -12,7 +12,7 @@ from aevae.datasets.moving_digits import Motion, sequences
 from aevae.models import build_model, family_class
 from aevae.models.td_vae import begun_anew, circular_shift, smoothing_term, transition_term
 from aevae.runs import train_or_load
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 Config = family_class("td_vae").Config
 CPU = torch.device("cpu")
@@ -39,7 +39,7 @@ def test_shapes():
         assert model.decode(z).shape == model(X).params.shape == (12, 1, 28, 28)
         assert model.roll_out(X[:, :3], 5, rng()).shape == (12, 5, 1, 28, 28)
         assert model.roll_out(X[:, :3], 0).shape == (12, 0, 1, 28, 28)
-        sheet = model.sheet(X)
+        sheet = model.preview_rows(X)
     assert sheet.shape == (14, 20, 28, 28) and sheet.min() >= 0 and sheet.max() <= 1
     assert torch.equal(sheet[0], X[0, :, 0]) and torch.equal(sheet[7], X[1, :, 0]), "the truth first"
     assert torch.equal(sheet[3, :10], X[0, :10, 0]) and torch.equal(sheet[4:7, :1], X[0, :1, 0].expand(3, 1, 28, 28))
@@ -166,13 +166,13 @@ def test_numbers_of_an_oracle_and_of_one_that_stands_still(monkeypatch):
         return torch.stack([x.roll(int(w) * jump, -1) for x, w in zip(last, way, strict=True)]).unsqueeze(1)
 
     monkeypatch.setattr(model, "roll_out", oracle)
-    numbers = model.numbers(X, torch.zeros(12), rng())
+    numbers = model.metrics(X, torch.zeros(12), rng())
     assert set(numbers) == set(model.units)
     assert numbers["near_2"] == numbers["near_10"] == numbers["drawn_2"] == 1
     assert 0.35 < numbers["left_1"] < 0.65
     assert numbers["left_1"] + numbers["right_1"] == 1
     monkeypatch.setattr(model, "roll_out", lambda seen, steps, generator, jump: seen[:, -1:])
-    assert not any(model.numbers(X, torch.zeros(12), rng()).values())
+    assert not any(model.metrics(X, torch.zeros(12), rng()).values())
 
 
 def test_it_learns_to_move_one_digit():
@@ -181,8 +181,8 @@ def test_it_learns_to_move_one_digit():
     x = sequences(digit, Motion(np.arange(28), np.ones(28, np.int64)))
     config = Config(latent_dim=6, hidden=48, belief_dim=24, block=48, max_jump=2, pairs=8, warmup_epochs=20.0)
     model = build_model(config, seed=0)
-    Trainer(model, x, x, TrainConfig(epochs=100, batch_size=14, lr=8e-3), 0, CPU).fit()
-    numbers = model.eval().numbers(torch.tensor(x).float() / 255, torch.zeros(28), rng())
+    Trainer(model, TrainingData(x, x), TrainConfig(epochs=100, batch_size=14, lr=8e-3), 0, CPU).fit()
+    numbers = model.eval().metrics(torch.tensor(x).float() / 255, torch.zeros(28), rng())
     assert numbers["near_10"] > 0.8 and numbers["left_1"] < 0.1, numbers
 
 

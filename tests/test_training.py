@@ -14,7 +14,7 @@ from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.training.device import pick_device, set_threads
 from aevae.training.film import Film, schedule
-from aevae.training.trainer import EpochDone, StepDone, Trainer, TrainingDiverged
+from aevae.training.trainer import EpochDone, StepDone, Trainer, TrainingData, TrainingDiverged
 
 CPU = torch.device("cpu")
 
@@ -24,7 +24,9 @@ def trainer(family="vae", epochs=2, lr=1e-3, limit=150, seed=0, centre=True, **o
     data, model = datasets.load(DataConfig(own.dataset, limit=limit)), build_model(own, seed)
     config = TrainConfig(epochs=epochs, batch_size=64, lr=lr, centre=centre)
     test = data.test.take(slice(100))
-    return Trainer(model, data.train.images, test.images, config, seed, CPU, labels=(data.train.labels, test.labels))
+    return Trainer(
+        model, TrainingData(data.train.images, test.images, (data.train.labels, test.labels)), config, seed, CPU
+    )
 
 
 def numbers(history):
@@ -144,7 +146,7 @@ def test_epoch_time_is_steps_and_not_waiting():
     assert t.history[-1]["seconds"] < 0.6
     told = [e for e in events if isinstance(e, StepDone)]
     assert (told[0].step, told[0].epoch, told[-1].epoch) == (1, 1, 1)
-    assert t.news() == StepDone(3, 3, 1, {}, 0.0)
+    assert t.progress() == StepDone(3, 3, 1, {}, 0.0)
 
 
 # -- the film --------------------------------------------------------------------------------------------------------

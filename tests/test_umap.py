@@ -81,36 +81,36 @@ def request_of(space: str = "pixels", **more) -> maps.MapRequest:
 
 
 def test_it_is_made_once_told_and_kept(own_cache, monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
-    monkeypatch.setattr(umaps, "BEAT", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
+    monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     request, seen = request_of(), []
 
     def tell(news):
         if "iteration" in news:
-            seen.append(maps.frame(request))
+            seen.append(maps.newest_frame(request))
 
-    made = maps.make(request, tell)
-    again = maps.kept(request)
+    made = maps.make_map(request, tell)
+    again = maps.find_map(request)
     assert again.cached and again.xy.tobytes() == made.xy.tobytes() and made.quality["kl"] is None
     assert len(seen) > 3 and [f.iteration for f in seen] == sorted({f.iteration for f in seen})
     gap = [np.linalg.norm(maps.procrustes(f.xy, made.xy) - made.xy) for f in (seen[0], seen[-1])]
     assert gap[1] < gap[0] and not list(own_cache.glob("*.frame.npz"))
     own = maps.codes_of(request)[:20]
-    placed = maps.place(request, own)
+    placed = maps.transform(request, own)
     assert np.median(np.linalg.norm(placed - made.xy[:20], axis=1)) < 0.15 * made.xy.std()
-    assert np.array_equal(placed[4:5], maps.place(request, own[4:5])), "whoever comes with it"
+    assert np.array_equal(placed[4:5], maps.transform(request, own[4:5])), "whoever comes with it"
 
 
 def test_told_to_stop_it_leaves_nothing_and_blocks_no_bar_of_others(own_cache, monkeypatch):
     """The library's progress bar would keep the lock of all bars of the process, and the next one wait for ever."""
     from tqdm import tqdm
 
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
-    monkeypatch.setattr(umaps, "BEAT", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
+    monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     request = request_of()
     with pytest.raises(maps.Stopped):
-        maps.make(request, silent, lambda: maps.frame(request) is not None)
-    assert maps.kept(request) is None and maps.frame(request) is None and not list(own_cache.glob("*.npz"))
+        maps.make_map(request, silent, lambda: maps.newest_frame(request) is not None)
+    assert maps.find_map(request) is None and maps.newest_frame(request) is None and not list(own_cache.glob("*.npz"))
     free = []
 
     def another():
@@ -129,7 +129,7 @@ def test_placing_is_what_the_library_does():
     xy, model = maps.embed(codes, "umap"), umaps._graph(codes, config)
     model.embedding_, model.n_epochs, model._small_data = xy, None, True
     del model._knn_search_index
-    apart = np.linalg.norm(umaps.place(xy, codes, config, new) - model.transform(new), axis=1)
+    apart = np.linalg.norm(umaps.transform(xy, codes, config, new) - model.transform(new), axis=1)
     assert np.median(apart) < 0.1 * xy.std()
 
 
@@ -141,7 +141,7 @@ def pair(space: str = "pixels") -> maps.MapRequest:
 
 
 def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     first, second = pair().group
     assert (first, second) == (pair(), pair("random")) and pair("random").group == pair().group
     assert request_of().group == (request_of(),)
@@ -151,22 +151,22 @@ def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
 
     def tell(news):
         if "iteration" in news:
-            frames = [maps.frame(request) for request in (first, second)]
-            assert {(f.iteration, f.of) for f in frames} == {(news["iteration"], umaps.TOGETHER)}
+            frames = [maps.newest_frame(request) for request in (first, second)]
+            assert {(f.iteration, f.of) for f in frames} == {(news["iteration"], umaps.ALIGNED_ROUNDS)}
             seen.append(frames[1].xy)
 
-    made = maps.make(second, tell)
-    assert len(seen) > 3 and made.xy.tobytes() == maps.kept(second).xy.tobytes()
-    assert maps.kept(first).xy.tobytes() != made.xy.tobytes() and maps.kept(first).seconds == made.seconds
+    made = maps.make_map(second, tell)
+    assert len(seen) > 3 and made.xy.tobytes() == maps.find_map(second).xy.tobytes()
+    assert maps.find_map(first).xy.tobytes() != made.xy.tobytes() and maps.find_map(first).seconds == made.seconds
     monkeypatch.setattr(umaps, "draw_together", None)
-    assert maps.make(first).cached and not list(own_cache.glob("*.frame.npz"))
-    assert maps.place(first, maps.codes_of(first)[:3]).shape == (3, 2)
+    assert maps.make_map(first).cached and not list(own_cache.glob("*.frame.npz"))
+    assert maps.transform(first, maps.codes_of(first)[:3]).shape == (3, 2)
 
 
 def test_a_group_is_given_up_as_one(own_cache, monkeypatch):
-    monkeypatch.setattr(engine, "FRAME_EVERY", 0.0)
+    monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     with pytest.raises(maps.Stopped):
-        maps.make(pair(), silent, lambda: maps.frame(pair("random")) is not None)
+        maps.make_map(pair(), silent, lambda: maps.newest_frame(pair("random")) is not None)
     assert not list(own_cache.glob("*.npz")) and not umaps._ONE_AT_A_TIME.locked()
 
 
@@ -175,7 +175,7 @@ def test_who_has_no_map_is_named(own_cache, monkeypatch):
         engine, "codes_of", lambda r, *_: np.full((N, 3), np.nan if r.space == "random" else 1.0, np.float32)
     )
     with pytest.raises(ValueError, match=f"^random: codes must be finite numbers, got NaN or infinity in {N} of {N}$"):
-        maps.make(pair())
+        maps.make_map(pair())
 
 
 def test_drawn_together_the_same_row_is_near_itself_and_neighbours_stay(codes):

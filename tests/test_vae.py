@@ -9,7 +9,7 @@ from aevae import datasets
 from aevae.config import DataConfig, TrainConfig, build
 from aevae.models import build_model, family_class
 from aevae.schedules import cyclic, warmup
-from aevae.training.trainer import Trainer, fit
+from aevae.training.trainer import Trainer, TrainingData, fit
 
 CPU = torch.device("cpu")
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::13][:300]  # of all classes
@@ -33,7 +33,7 @@ def trained(family="beta_vae", recipe=RECIPE, **options):
     """Trainers side by side, one for each value of the options given as a tuple."""
     count = max(len(v) for v in options.values() if isinstance(v, tuple))
     each = [{k: v[i] if isinstance(v, tuple) else v for k, v in options.items()} for i in range(count)]
-    team = [Trainer(make(family, hidden=64, **o), DIGITS, DIGITS[:100], recipe, 0, CPU) for o in each]
+    team = [Trainer(make(family, hidden=64, **o), TrainingData(DIGITS, DIGITS[:100]), recipe, 0, CPU) for o in each]
     assert fit(team)
     return [t.history[-1]["test"] for t in team], [t.model.eval() for t in team]
 
@@ -76,7 +76,7 @@ def test_the_batch_size_changes_no_weight(options):
 
 def test_prior_of_another_scale():
     model, noise = make(prior_std=0.5), torch.randn(8, 4, generator=rng())
-    assert torch.equal(model.prior(noise), 0.5 * noise)
+    assert torch.equal(model.sample_prior(noise), 0.5 * noise)
     at_prior = model.kl_per_dim(torch.zeros(1, 4), torch.full((1, 4), 2 * math.log(0.5)))
     assert at_prior.abs().max() < 1e-6
     assert model.kl_per_dim(torch.zeros(1, 4), torch.zeros(1, 4)).min() > 0.5
@@ -134,7 +134,7 @@ def test_rate_falls_and_distortion_rises_with_beta():
 @pytest.mark.parametrize(("beta", "latent_dim", "norm"), [(4.0, 10, 40 / 784), (1.0, 784, 1.0)])
 def test_beta_is_said_per_pixel_too(beta, latent_dim, norm):
     model = build_model(family_class("beta_vae").Config(beta=beta, latent_dim=latent_dim, hidden=8))
-    found = model.numbers(torch.rand(3, 1, 28, 28), torch.zeros(3), torch.Generator())
+    found = model.metrics(torch.rand(3, 1, 28, 28), torch.zeros(3), torch.Generator())
     assert found["beta_norm"] == pytest.approx(norm)
 
 
@@ -186,7 +186,7 @@ def test_total_correlation_is_weighed_alone():
     x, parts = digits().double(), []
     for beta in (1.0, 6.0):
         model = make("beta_vae", penalty="total_correlation", beta=beta).double()
-        model.begin(4000)
+        model.setup(4000)
         parts.append(model.loss(x, generator=rng()))
     assert parts[0].terms == parts[1].terms
     assert torch.isclose(parts[1].total - parts[0].total, 5 * parts[0].terms["total_correlation"])
@@ -195,13 +195,13 @@ def test_total_correlation_is_weighed_alone():
 def test_total_correlation_falls_where_it_costs():
     _, models = trained(penalty="total_correlation", beta=(1.0, 30.0), recipe=TrainConfig(10, 100, 4e-3))
     x = torch.tensor(DIGITS).float() / 255
-    plain, dear = (model.numbers(x, torch.zeros(len(x)), rng())["total_correlation"] for model in models)
+    plain, dear = (model.metrics(x, torch.zeros(len(x)), rng())["total_correlation"] for model in models)
     assert dear < 0.7 * plain
 
 
 def test_the_number_of_pictures_travels_with_the_weights():
     model = make("beta_vae", penalty="total_correlation")
-    model.begin(4000)
+    model.setup(4000)
     copy = make("beta_vae", penalty="total_correlation")
     copy.load_state_dict(model.state_dict())
     assert copy.pictures == 4000
@@ -215,14 +215,14 @@ def test_the_number_of_pictures_travels_with_the_weights():
 def test_three_numbers_make_up_the_kl():
     _, (model,) = trained("vae", free_bits=(0.0,))
     x = torch.tensor(DIGITS).float() / 255
-    found = model.numbers(x, torch.zeros(len(x)), rng())
+    found = model.metrics(x, torch.zeros(len(x)), rng())
     with torch.no_grad():
         kl = float(model.kl_per_dim(*model.posterior(x)).sum(1).mean())
     assert set(found) == set(model.units)
     assert found.pop("aggregate_images") == len(x) == 300
     assert sum(found.values()) == pytest.approx(kl, rel=1e-5)
     assert 0 < found["index_code_mi"] < min(kl, math.log(300)) + 1e-6
-    assert found == {k: v for k, v in model.numbers(x, torch.zeros(len(x)), rng()).items() if k in found}
+    assert found == {k: v for k, v in model.metrics(x, torch.zeros(len(x)), rng()).items() if k in found}
 
 
 # -- refusals --------------------------------------------------------------------------------------------------------

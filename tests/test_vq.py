@@ -11,7 +11,7 @@ from aevae.browser.program import program
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import build_model, family_class
 from aevae.models.vq_vae import Quantiser, VQVAEConfig, perplexity, proportional
-from aevae.training.trainer import Trainer
+from aevae.training.trainer import Trainer, TrainingData
 
 DIGITS = datasets.load(DataConfig("mnist-5k")).train.images[::50]  # 80 of all classes
 FAMILIES = ("vq_vae", "vq_vae2")
@@ -33,7 +33,7 @@ def rng(seed=0):
 
 def trainer(model, epochs=2, batch=16, lr=5e-3):
     recipe = TrainConfig(epochs=epochs, batch_size=batch, lr=lr)
-    return Trainer(model, DIGITS, DIGITS[:20], recipe, 0, CPU)
+    return Trainer(model, TrainingData(DIGITS, DIGITS[:20]), recipe, 0, CPU)
 
 
 def buffers(model):
@@ -57,7 +57,7 @@ def test_surface(family, codebook):
     assert z.shape == (8, model.config.latent_dim) and model.decode(z).shape == x.shape
     assert torch.equal(model.codes_of(model.indices(x)), z)
     assert torch.equal(model.encode(x), z)
-    for name, value in model.numbers(x, torch.zeros(8), rng()).items():
+    for name, value in model.metrics(x, torch.zeros(8), rng()).items():
         assert np.isfinite(value) and name in model.units
     assert model.traits["latent"] == "discrete" and model.traits["levels"] == len(model.indices(x))
 
@@ -76,8 +76,8 @@ def test_decoding_takes_any_code_to_the_nearest_that_means_something(family):
 def test_the_prior_turns_numbers_into_codes(family):
     model = make(family).eval()
     noise = torch.randn(4, model.config.latent_dim, generator=rng())
-    z = model.prior(noise)
-    assert torch.equal(z, model.prior(noise)) and z.shape == noise.shape
+    z = model.sample_prior(noise)
+    assert torch.equal(z, model.sample_prior(noise)) and z.shape == noise.shape
     assert torch.equal(z, model.codes_of(model.prior_indices(noise)))
     assert not torch.equal(z[0], z[1])
 
@@ -115,7 +115,7 @@ def test_use_is_counted_per_picture_whatever_the_batch():
 
 def test_the_first_batch_begins_the_codebook():
     model, x = make(codes=64), digits(32)
-    (z_e,) = model.maps(x, lambda level, z_e: z_e)
+    (z_e,) = model.quantize_levels(x, lambda level, z_e: z_e)
     far = (z_e - model.quantisers[0](z_e)).square().sum()
     model.loss(x, generator=rng())
     model.after_step()
@@ -132,8 +132,8 @@ def test_an_unused_vector_comes_back_and_a_used_one_stays():
     book.sums.copy_(vectors * book.use[:, None])
     z_e = vectors[:3].repeat(33, 1)[:99]
     z_e = torch.cat([z_e, torch.tensor([[0.0, -5.0]])]).T.reshape(1, 2, 10, 10)  # one cell is badly met
-    book.note(z_e, book.codebook.indices(z_e), rng())
-    book.learn()
+    book.collect(z_e, book.codebook.indices(z_e), rng())
+    book.ema_update()
     assert torch.allclose(book.codebook.vectors[3], torch.tensor([0.0, -5.0]))
     assert (book.codebook.vectors[:3] - vectors[:3]).abs().max() < 0.01
     assert book.use[3] > 0.05 * book.fair, "it has time to be found"
@@ -162,7 +162,7 @@ def test_stopped_and_resumed_is_the_same_run(family, codebook):
 
 
 def used(model):
-    return model.numbers(torch.tensor(DIGITS).float() / 255, None, rng())["perplexity"]
+    return model.metrics(torch.tensor(DIGITS).float() / 255, None, rng())["perplexity"]
 
 
 def test_collapse_is_provoked_and_prevented():
@@ -192,7 +192,7 @@ def test_perplexity_is_of_all_pictures_not_a_mean_over_batches(monkeypatch):
     parts = x.split(3)
     monkeypatch.setattr(model, "indices", lambda x: [torch.zeros(len(x), 7, 7).long() + int(x is parts[1])])
     monkeypatch.setattr("aevae.models.vq_vae.batches", lambda x: parts)
-    assert model.numbers(x, None, rng())["perplexity"] == pytest.approx(2)  # one vector in each batch, two in all
+    assert model.metrics(x, None, rng())["perplexity"] == pytest.approx(2)  # one vector in each batch, two in all
     assert perplexity(torch.tensor([3.0, 3.0])) == pytest.approx(2)
 
 
@@ -216,9 +216,9 @@ def test_half_precision_products_leave_the_choice_exact():
     model, x = make(), digits()
     with torch.autocast("cpu", torch.bfloat16):
         loss = model.loss(x, generator=rng())
-        (z_e,) = model.maps(x, lambda level, z_e: z_e)
+        (z_e,) = model.quantize_levels(x, lambda level, z_e: z_e)
         indices: list = []
-        model.look(0, z_e, indices)
+        model.quantize_with_indices(0, z_e, indices)
     loss.total.backward()
     assert torch.isfinite(loss.total)
     assert torch.equal(indices[0], model.quantisers[0].codebook.indices(z_e.float()))
@@ -236,17 +236,17 @@ def test_shapes_of_the_levels():
 def test_both_levels_are_painted_and_a_zeroed_bottom_leaves_gradients_to_the_top():
     model, x = make("vq_vae2"), digits()
     top, bottom = (m.detach().requires_grad_() for m in model.split(model.encode(x)))
-    to_top, to_bottom = torch.autograd.grad(model.nll(x, model.paint([top, bottom])).sum(), (top, bottom))
+    to_top, to_bottom = torch.autograd.grad(model.nll(x, model.decode_vectors([top, bottom])).sum(), (top, bottom))
     assert to_top.abs().sum() > 0 and to_bottom.abs().sum() > 0
-    (alone,) = torch.autograd.grad(model.nll(x, model.paint([top, 0 * bottom])).sum(), top)
+    (alone,) = torch.autograd.grad(model.nll(x, model.decode_vectors([top, 0 * bottom])).sum(), top)
     assert alone.abs().sum() > 0
 
 
 def test_the_bottom_is_encoded_given_the_top():
     model, x = make("vq_vae2"), digits()
     seen = []
-    model.maps(x, lambda level, z_e: (seen.append(z_e), model.quantisers[level](z_e))[1])
-    model.maps(x, lambda level, z_e: (seen.append(z_e), model.quantisers[level](z_e) + 1)[1])
+    model.quantize_levels(x, lambda level, z_e: (seen.append(z_e), model.quantisers[level](z_e))[1])
+    model.quantize_levels(x, lambda level, z_e: (seen.append(z_e), model.quantisers[level](z_e) + 1)[1])
     assert torch.equal(seen[0], seen[2]) and not torch.equal(seen[1], seen[3])
 
 
@@ -266,7 +266,7 @@ def test_two_levels_say_more_than_the_top_alone():
     with torch.no_grad():
         top, bottom = model.split(model.encode(x))
         whole, alone = (
-            model.mean(model.paint([top, b])).sub(x).square().sum() for b in (bottom, torch.zeros_like(bottom))
+            model.mean(model.decode_vectors([top, b])).sub(x).square().sum() for b in (bottom, torch.zeros_like(bottom))
         )
     assert whole < alone
 

@@ -16,7 +16,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from aevae import logs, paths
 from aevae.queue import jobs
 from aevae.queue.worker import Worker
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.ui.frame import access, monitoring
 from aevae.ui.shared import cached
 from aevae.ui.train.jobs import state_text
@@ -120,7 +120,7 @@ def test_pages_look_again_less_often_where_many_are_open(counts):
 
 def test_the_queue_in_numbers(empty_store, counts):
     first, _second = (jobs.submit(tiny_config("ae", seed=seed)) for seed in (0, 1))
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         progress = '{"step": 30, "steps": 120, "images_per_s": 5000}'
         db.execute("UPDATE jobs SET state = 'running', progress = ? WHERE id = ?", (progress, first.id))
     found = numbers()
@@ -129,7 +129,7 @@ def test_the_queue_in_numbers(empty_store, counts):
     assert found["aevae_job_done_ratio", str(first.id), "train"] == 0.25
     assert found["aevae_job_images_per_second", str(first.id)] == 5000
     assert found["aevae_worker_up", "auto"] == 0
-    with jobs.slot("auto"):
+    with jobs.lane_lock("auto"):
         assert numbers()["aevae_worker_up", "auto"] == 1
     assert found["aevae_store_free_bytes",] > 0
 
@@ -197,7 +197,7 @@ def test_a_job_begins_when_all_before_it_have_ended(empty_store):
     for seed, seconds in enumerate((10.0, 20.0, 40.0)):
         jobs.submit(tiny_config("ae", seed=seed), seconds=seconds)
     assert [job.starts_in for job in jobs.jobs()] == [0.0, 10.0, 30.0]
-    with jobs.opened() as db:
+    with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'running', progress = '{\"seconds_left\": 4.5}' WHERE id = 1")
     assert [job.starts_in for job in jobs.jobs()] == [None, 4.5, 24.5]
     assert state_text(jobs.jobs()[2]) == "waiting, number 2 in the queue, starts in about 20 s"
@@ -258,7 +258,7 @@ def test_a_run_is_read_again_only_when_one_of_its_files_has_changed(store, monke
     monkeypatch.setattr(checkpoints, "read_json", lambda path: read.append(path.name) or real(path))
     assert checkpoints.list_runs() == before and read == []
     info = checkpoints.find_run(store["vae"])
-    checkpoints.write_json(info.path / "metrics.json", {"mnist-5k": {"sse": 7.25}})
+    files.write_json(info.path / "metrics.json", {"mnist-5k": {"sse": 7.25}})
     after = checkpoints.find_run(store["vae"])
     assert after.metrics == {"mnist-5k": {"sse": 7.25}} and "metrics.json" in read
     weights = info.path / "model.safetensors"

@@ -18,7 +18,7 @@ from torch.fx.passes.shape_prop import ShapeProp
 
 from aevae.browser.blob import pack
 from aevae.models.base import ContinuousMean, ExpectedLevel, Model
-from aevae.models.blocks import SHAPE, Codebook, Shift, TopK, Transposed, UpConv
+from aevae.models.blocks import SHAPE, Codebook, FixedOffset, TopK, Transposed, UpConv
 
 FORMAT = 1
 DECODE_PARITY, ENCODE_PARITY = 0.25 / 255, 2.5e-4  # half precision is taken where it changes no more than this
@@ -251,7 +251,7 @@ _LAYERS = {
     nn.Conv2d: _conv,
     nn.ConvTranspose2d: _conv_transpose,
     UpConv: _conv_transpose,
-    Shift: lambda layer: ({"op": "shift"}, {"b": layer.by.flatten()}),
+    FixedOffset: lambda layer: ({"op": "shift"}, {"b": layer.by.flatten()}),
     TopK: lambda layer: ({"op": "topk", "k": layer.k}, {}),
     ExpectedLevel: lambda layer: ({"op": "expected_level"}, {}),
     ContinuousMean: lambda layer: ({"op": "continuous_mean"}, {}),

@@ -62,7 +62,7 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def digits(count: int = 8) -> torch.Tensor:
-    """Noise in the shape of pictures, (count, 1, 28, 28) in [0, 1)."""
+    """Noise in the shape of images, (count, 1, 28, 28) in [0, 1)."""
     return torch.rand(count, 1, 28, 28, generator=rng(7))
 
 

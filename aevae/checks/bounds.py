@@ -11,7 +11,7 @@ from aevae import losses
 from aevae.checks import check, digits, randn, rng, same_loss
 from aevae.config import LIKELIHOODS
 from aevae.models import build_model, family_class
-from aevae.models.base import BLACK, sample
+from aevae.models.base import HALF_GREY_LEVEL, sample
 
 
 def model(family: str, **options):
@@ -49,7 +49,7 @@ def categorical_torch():
     return torch.maximum(nll.abs().max(), mean.abs().max())
 
 
-@check("categorical of 2 levels is Bernoulli: NLL on binary pictures, and mean", 1e-10)
+@check("categorical of 2 levels is Bernoulli: NLL on binary images, and mean", 1e-10)
 def two_levels():
     x, logits = (randn(4, 1, 28, 28) > 0).double(), randn(4, 1, 28, 28, seed=1)
     both = torch.cat([torch.zeros_like(logits), logits], 1)
@@ -99,9 +99,9 @@ def continuous_mean():
     return (logits.sigmoid() - slope - losses.continuous_bernoulli_mean(logits)).detach().abs().max()
 
 
-@check("natural parameters of a mean picture decode to it, whatever the likelihood", 1e-9)
+@check("natural parameters of a mean image decode to it, whatever the likelihood", 1e-9)
 def centred():
-    mean = torch.linspace(BLACK, 1 - BLACK, 784, dtype=torch.float64).view(1, 28, 28)
+    mean = torch.linspace(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL, 784, dtype=torch.float64).view(1, 28, 28)
     found = [model("vae", likelihood=kind) for kind in LIKELIHOODS]
     return max((each.mean(each.params_of(mean).unsqueeze(0))[0] - mean).abs().max() for each in found)
 

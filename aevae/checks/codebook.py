@@ -11,7 +11,7 @@ from aevae import losses
 from aevae.checks import check, digits, randn, rng
 from aevae.models import build_model
 from aevae.models.blocks import Codebook
-from aevae.models.pixel_cnn import EMBEDDED, PixelCNN, inverse_cdf
+from aevae.models.pixel_cnn import EMBEDDING_DIM, PixelCNN, inverse_cdf
 from aevae.models.vq_vae import Quantiser, VQVAEConfig, perplexity, smoothed, straight_through
 from aevae.models.vq_vae2 import VQVAE2Config
 
@@ -23,7 +23,7 @@ def model(config=None, **options):
     return build_model(config or VQVAEConfig(**SMALL | options), seed=3).double()
 
 
-def pictures(count: int = 4) -> Tensor:
+def images(count: int = 4) -> Tensor:
     return digits(count).double()
 
 
@@ -54,7 +54,7 @@ def straight():
 
 @check("the codebook's gradient is 0 on every row that no cell chose, and on no other", 0)
 def used_rows():
-    vq, x = model(codebook="gradient"), pictures()
+    vq, x = model(codebook="gradient"), images()
     vq.loss(x).total.backward()
     moved = vq.quantisers[0].codebook.vectors.grad.abs().sum(1) > 0
     chosen = torch.zeros(12, dtype=torch.bool)
@@ -90,8 +90,8 @@ def batch_means():
     book = Quantiser(VQVAEConfig(codes=5, code_dim=2, decay=0.0, restart=False), cells=400).double()
     z_e = randn(1, 2, 20, 20)
     indices = book.codebook.indices(z_e)
-    book.note(z_e, indices, None)
-    book.learn()
+    book.collect(z_e, indices, None)
+    book.ema_update()
     cells, chose = z_e[0].flatten(1).T, indices.flatten()
     means = torch.stack([cells[chose == k].mean(0) for k in range(5)])
     return (book.codebook.vectors - means).abs().max()
@@ -104,8 +104,8 @@ def memory():
     for t in range(5):
         z_e = randn(2, 2, 10, 10, seed=t)
         indices = book.codebook.indices(z_e)
-        book.note(z_e, indices, None)
-        book.learn()
+        book.collect(z_e, indices, None)
+        book.ema_update()
         one_hot = torch.nn.functional.one_hot(indices.flatten(), 4).double()
         use = 0.9 * use + 0.1 * one_hot.sum(0) / 2
         sums = 0.9 * sums + 0.1 * one_hot.T @ z_e.movedim(1, -1).reshape(-1, 2) / 2
@@ -121,16 +121,16 @@ def laplace():
 
 @check("codebook + b commitment = (1 + b) squared error in value", 1e-9)
 def both_costs():
-    vq, x = model(codebook="gradient", commitment=0.4), pictures()
+    vq, x = model(codebook="gradient", commitment=0.4), images()
     out = vq.loss(x)
-    (z_e,) = vq.maps(x, lambda level, z_e: z_e)
+    (z_e,) = vq.quantize_levels(x, lambda level, z_e: z_e)
     error = losses.sse(z_e, vq.quantisers[0](z_e)).mean()
     return (out.total - out.terms["recon"] - out.terms["prior"] - 1.4 * error).abs()
 
 
 @check("elbo = -(recon + prior): p(x) is no less than its term p(k) p(x|k)", 1e-9)
 def bound():
-    vq, x = model(), pictures()
+    vq, x = model(), images()
     z = vq.encode(x)
     joint = -vq.nll(x, vq.params(z)) - sum(vq.prior_nll(vq.indices(x)))
     return (joint.mean() - vq.loss(x).terms["elbo"]).abs()
@@ -139,7 +139,7 @@ def bound():
 @check("the prior's gradient reaches the prior alone", 0)
 def detached():
     vq = model(codebook="gradient")
-    sum(vq.prior_nll(vq.indices(pictures()))).mean().backward()
+    sum(vq.prior_nll(vq.indices(images()))).mean().backward()
     outside = [p.grad for name, p in vq.named_parameters() if not name.startswith("priors") and p.grad is not None]
     return sum((g.abs().sum() for g in outside), torch.zeros(())) + (vq.priors[0].embed.weight.grad.abs().sum() == 0)
 
@@ -147,7 +147,7 @@ def detached():
 @check("PixelCNN: d out[i] / d in[j] = 0 for every j >= i in raster order, exactly", 0)
 def causality():
     net, side = pixel_cnn(5, 4), 5
-    h = randn(1, EMBEDDED, side, side).requires_grad_()
+    h = randn(1, EMBEDDING_DIM, side, side).requires_grad_()
     out = (net.logits(h) * randn(1, 4, side, side, seed=1)).sum(1).flatten()
     gradients = torch.stack([torch.autograd.grad(o, h, retain_graph=True)[0].abs().sum(1).flatten() for o in out])
     seen = gradients.diagonal(-1)  # of the cell to the left, and of the last one of the row above
@@ -183,12 +183,12 @@ def uniform_prior():
     vq = model().requires_grad_(False)
     vq.priors[0].head[-1].weight.zero_()
     vq.priors[0].head[-1].bias.zero_()
-    return abs(vq.numbers(pictures(), torch.zeros(4), rng())["prior_bits"] - 49 * math.log2(12))
+    return abs(vq.metrics(images(), torch.zeros(4), rng())["prior_bits"] - 49 * math.log2(12))
 
 
 @check("two levels: log p(k) = log p(top) + log p(bottom | top), and the bottom's part depends on the top", 1e-9)
 def two_levels():
-    vq, x = model(VQVAE2Config(**SMALL)), pictures()
+    vq, x = model(VQVAE2Config(**SMALL)), images()
     top, bottom = vq.indices(x)
     p_top, p_bottom = vq.priors[0].nll(top), vq.priors[1].nll(bottom, vq.condition(top))
     other = vq.priors[1].nll(bottom, vq.condition((top + 1) % 12))
@@ -207,19 +207,19 @@ def two_levels_sum():
 @check("two levels: the loss adds both quantisers' costs", 1e-9)
 def two_costs():
     config = dataclasses.replace(VQVAE2Config(**SMALL), commitment=0.4)
-    vq, x, pairs = model(config), pictures(), []
+    vq, x, pairs = model(config), images(), []
 
     def quantise(level, z_e):
         pairs.append((z_e, vq.quantisers[level](z_e)))
         return pairs[-1][1]
 
-    vq.maps(x, quantise)
+    vq.quantize_levels(x, quantise)
     return (vq.loss(x).terms["commit"] - sum(losses.sse(*pair) for pair in pairs).mean()).abs()
 
 
 @check("VQ-VAE-2 of one level (its bottom says nothing) is the VQ-VAE of these layers, loss and gradient", 1e-9)
 def one_level():
-    two, one, x = model(VQVAE2Config(**SMALL, codebook="gradient")), model(codebook="gradient"), pictures()
+    two, one, x = model(VQVAE2Config(**SMALL, codebook="gradient")), model(codebook="gradient"), images()
     with torch.no_grad():
         for silent in (*two.to_bottom.parameters(), two.quantisers[1].codebook.vectors, two.priors[1].head[-1].weight):
             silent.zero_()  # z_e = 0 = every vector, so the first is chosen

@@ -80,7 +80,7 @@ def collapsed_parts():
 @check("posteriors may differ and the aggregate still be the prior: the KL is all information", 1e-12)
 def aggregate_is_not_each():
     """Spot the mistake 3: q(z) = p(z) does not need q(z|x) = p(z) for every x."""
-    q = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64)  # two pictures, two codes
+    q = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64)  # two images, two codes
     prior = torch.tensor([0.5, 0.5], dtype=torch.float64)
     kl = (q * (q / prior).log()).sum(1).mean()
     information = (q * (q / q.mean(0)).log()).sum(1).mean()
@@ -201,7 +201,7 @@ def skips_of_zero():
     return (plain.params(z) - skip.params(z)).abs().max()
 
 
-@check("Skip-VAE with all A_l = 0 still has a path from z to the picture; a plain decoder has none", 0)
+@check("Skip-VAE with all A_l = 0 still has a path from z to the image; a plain decoder has none", 0)
 def skip_path():
     slopes = []
     for skips in (True, False):

@@ -93,7 +93,7 @@ def linear_is_weight_decay():
     return (by_products([layer], randn(3, 12), None)[1] - layer.weight.square().sum()).abs().max()
 
 
-@check("untied weights cheat: a code c times smaller costs c^2 less, and the picture stays", 1e-9)
+@check("untied weights cheat: a code c times smaller costs c^2 less, and the image stays", 1e-9)
 def untied_cheat():
     model, x = make(network="mlp"), digits().double()
     before, norm = model(x).params, model.code_and_norm(x, None)[1]

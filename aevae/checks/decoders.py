@@ -15,10 +15,10 @@ from aevae.models.base import Model
 from aevae.training.optimizers import optimizers
 
 
-def make(family: str = "auto_decoder", pictures: int = 12, **options) -> Model:
+def make(family: str = "auto_decoder", images: int = 12, **options) -> Model:
     """A small model with a table of codes."""
     model = build_model(family_class(family).Config(**{"latent_dim": 4, "hidden": 16, **options}), seed=3)
-    model.begin(pictures)
+    model.setup(images)
     return model
 
 
@@ -33,14 +33,14 @@ def linear(family: str, weight: Tensor, **options) -> Model:
 
 
 def train(model: Model, x: Tensor, steps: int, batch: int = 0, lr: float = 0.02) -> dict:
-    """Some steps of training on the first `batch` pictures of x, or all, by the model's own optimizers."""
+    """Some steps of training on the first `batch` images of x, or all, by the model's own optimizers."""
     made = optimizers(model, TrainConfig(lr=lr), torch.device("cpu"))
     index = torch.arange(batch or len(x))
     for step in range(steps):
         model.loss(x[index], generator=rng(step), index=index).total.backward()  # ty: ignore[unknown-argument]
         for optimizer in made.values():
             optimizer.param_groups[0]["lr"] = lr * optimizer.scale * (1 - step / steps)
-            optimizer.advance()
+            optimizer.step_fused()
         model.after_step()
     return made
 
@@ -54,10 +54,10 @@ def columns(count: int = 3) -> Tensor:
 def eckart_young():
     x = randn(20, 3, seed=1) @ columns().T * 3 + 0.02 * randn(20, 784, seed=2)
     model = linear("auto_decoder", 0.1 * randn(784, 2, seed=4), ball=False, code_rate=5.0)
-    model.begin(len(x))
+    model.setup(len(x))
     train(model, x.view(-1, 1, 28, 28), 150)
     bound = torch.linalg.svdvals(x)[2:].square().sum()
-    x_hat = model.params(model.known(len(x))[0]).flatten(1)
+    x_hat = model.params(model.training_codes(len(x))[0]).flatten(1)
     return ((x - x_hat).square().sum() / bound - 1).abs().detach()
 
 
@@ -117,7 +117,7 @@ def only_the_batch():
     for batch in (torch.arange(6), torch.arange(3)):
         model.loss(x[batch], index=batch).total.backward()  # ty: ignore[unknown-argument]
         for optimizer in made.values():
-            optimizer.advance()
+            optimizer.step_fused()
         model.after_step()
         slots = made["rows"].state[model.codes.weight]
         middle = [v[3:6].clone() for v in (model.codes.weight.detach(), slots["exp_avg"], slots["exp_avg_sq"])]
@@ -148,17 +148,17 @@ def amortisation():
     return -min(gap.min() for gap in gaps) if gaps[0].mean() > 0 else math.inf
 
 
-@check("learning new pictures: decoder, old codes and old pictures stay as they were, bit for bit", 0)
+@check("learning new images: decoder, old codes and old images stay as they were, bit for bit", 0)
 def frozen():
     model, x = make(fit_steps=5), digits(12)
     train(model, x, 3)
-    before, pictures = {k: v.clone() for k, v in model.state_dict().items()}, model.decode(model.known(12)[0])
+    before, images = {k: v.clone() for k, v in model.state_dict().items()}, model.decode(model.training_codes(12)[0])
     model.add(digits(16)[12:])
     after = model.state_dict()
     grown = after["codes.weight"].shape[0] == 16
     after["codes.weight"] = after["codes.weight"][:12]
     changes = [(after[k] - v).abs().max() for k, v in before.items()]
-    changes.append((model.decode(model.known(12)[0]) - pictures).abs().max())
+    changes.append((model.decode(model.training_codes(12)[0]) - images).abs().max())
     return max(changes).detach() if grown else math.inf
 
 
@@ -172,8 +172,8 @@ def covered():
 
 @check("draws of the auto-decoder have mean and covariance of the learnt codes", 1e-4)
 def gaussian_fit():
-    model = make(pictures=200).double()
-    mu = model.known(200)[0]
-    mean, factor = model.prior(mu.new_zeros(1, 4)), model.prior(torch.eye(4).double())
+    model = make(images=200).double()
+    mu = model.training_codes(200)[0]
+    mean, factor = model.sample_prior(mu.new_zeros(1, 4)), model.sample_prior(torch.eye(4).double())
     covariance = (factor - mean).T @ (factor - mean)
     return max((mean - mu.mean(0)).abs().max(), (covariance - mu.T.cov()).abs().max())

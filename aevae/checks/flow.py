@@ -1,4 +1,4 @@
-"""Warping a picture by a flow. Source: Yeh et al. 2016. align_corners: the grid of F = 0 is the pixels' own."""
+"""Warping an image by a flow. Source: Yeh et al. 2016. align_corners: the grid of F = 0 is the pixels' own."""
 
 import math
 
@@ -10,7 +10,7 @@ from aevae.models import build_model, family_class
 from aevae.models.flow_vae import CHANGES, affine_flow, partners, roughness, warp
 
 
-def pictures() -> torch.Tensor:
+def images() -> torch.Tensor:
     """(8, 1, 28, 28) in float64 with a black rim of six pixels, as digits have."""
     x = torch.zeros(8, 1, 28, 28, dtype=torch.float64)
     x[:, :, 6:22, 6:22] = digits()[:, :, 6:22, 6:22]
@@ -29,18 +29,18 @@ def turned(kind: str, amount: float) -> torch.Tensor:
     return affine_flow(amounts)
 
 
-@check("a flow of 0 leaves a picture as it is", 1e-12)
+@check("a flow of 0 leaves an image as it is", 1e-12)
 def zero_flow():
     x = torch.rand(8, 1, 28, 28, generator=rng(), dtype=torch.float64)  # up to the rim
     return (warp(x, still()) - x).abs().max()
 
 
-@check("a flow of 0 leaves a picture as it is, in single precision", 5e-6)
+@check("a flow of 0 leaves an image as it is, in single precision", 5e-6)
 def zero_flow_single():
     return (warp(digits(), still().float()) - digits()).abs().max()
 
 
-@check("a constant flow of whole pixels is a shifted picture, black where nothing was", 1e-12)
+@check("a constant flow of whole pixels is a shifted image, black where nothing was", 1e-12)
 def shifted():
     x = torch.rand(8, 1, 28, 28, generator=rng(), dtype=torch.float64)
     expected = torch.zeros_like(x)
@@ -50,13 +50,13 @@ def shifted():
 
 @check("half a pixel is the mean of two", 1e-12)
 def half_a_pixel():
-    x = pictures()
+    x = images()
     return (warp(x, still(right=0.5))[..., :-1] - (x[..., :-1] + x[..., 1:]) / 2).abs().max()
 
 
-@check("a shift and its inverse leave a picture as it was", 1e-12)
+@check("a shift and its inverse leave an image as it was", 1e-12)
 def inverse_shifts():
-    x = pictures()
+    x = images()
     return (warp(warp(x, still(3, -2)), still(-3, 2)) - x).abs().max()
 
 
@@ -74,7 +74,7 @@ def ramp():
 
 @check("a quarter of a turn is torch.rot90", 1e-9)
 def quarter_turn():
-    x = pictures()
+    x = images()
     return (warp(x, turned("rotation", math.pi / 2)) - torch.rot90(x, -1, (2, 3))).abs().max()
 
 
@@ -90,7 +90,7 @@ def slant():
 
 @check("three times as large: every third pixel is the old one", 1e-9)
 def scale():
-    x = pictures()
+    x = images()
     large = warp(x, turned("scale", math.log(3.0)))  # p looks at (p - 13.5) / 3 + 13.5 = p / 3 + 9
     return (large[:, :, 0::3, 0::3][:, :, :9, :9] - x[:, :, 9:18, 9:18]).abs().max()
 
@@ -99,11 +99,11 @@ def scale():
 def no_ink():
     flow = 5 * randn(8, 2, 28, 28)
     black = warp(torch.zeros(8, 1, 28, 28, dtype=torch.float64), flow).abs().max()
-    x = pictures()
+    x = images()
     return max(black, (warp(x, flow).amax((1, 2, 3)) - x.amax((1, 2, 3))).max())
 
 
-@check("partners are of the same class, and another picture where there is one", 0)
+@check("partners are of the same class, and another image where there is one", 0)
 def partners_fit():
     labels = torch.tensor([0, 1, 0, 2, 1, 0, 0])
     wrong = 0
@@ -114,14 +114,14 @@ def partners_fit():
     return wrong
 
 
-@check("where the decoder's flow is 0 the picture costs what the source costs as it is", 1e-9)
+@check("where the decoder's flow is 0 the image costs what the source costs as it is", 1e-9)
 def no_flow_is_identity():
     config = family_class("flow_vae").Config(latent_dim=3, hidden=8)
     model = build_model(config, seed=1).double()
     with torch.no_grad():
         for p in model.decoder.parameters():
             p.zero_()
-        x = pictures()
+        x = images()
         loss = model.loss(x, generator=rng())
         pair = model.pair(x, rng())
     expected = losses.gaussian_nll(pair[:, 1:], x, math.log(0.5)).mean()

@@ -36,7 +36,7 @@ def equal_posteriors():
     return max((mean - mu[0]).abs().max(), (total.exp() * 5 - logvar[0].exp()).abs().max())
 
 
-@check("the order of a group's pictures does not matter to the product", 1e-12)
+@check("the order of a group's images does not matter to the product", 1e-12)
 def any_order():
     mu, logvar = gaussians(7)
     members = (torch.arange(7) % 2 == torch.arange(2).unsqueeze(1)).double()  # two groups
@@ -45,13 +45,13 @@ def any_order():
     return max((a - b).abs().max() for a, b in pairs)
 
 
-@check("each further picture makes the content surer: the largest rise of its variance", 0)
+@check("each further image makes the content surer: the largest rise of its variance", 0)
 def surer():
     _, logvar = make().accumulate(digits().double())
     return logvar.exp().diff(dim=0).max().detach()
 
 
-@check("after all pictures of a group the content is the group's, after one the picture's own", 1e-12)
+@check("after all images of a group the content is the group's, after one the image's own", 1e-12)
 def accumulated():
     model, x = make(), digits().double()
     mu, logvar = (model.parts(t)[0] for t in model.posterior(x))
@@ -73,7 +73,7 @@ def beside_vae(labels: torch.Tensor | None) -> torch.Tensor:
     return max((a - b).abs().max() for a, b in zip(*sides, strict=True))
 
 
-@check("ML-VAE with groups of one picture is the VAE, loss and gradient, up to rounding", 1e-9)
+@check("ML-VAE with groups of one image is the VAE, loss and gradient, up to rounding", 1e-9)
 def one_is_vae():
     return beside_vae(torch.arange(8))
 
@@ -83,7 +83,7 @@ def unlabelled_is_vae():
     return beside_vae(None)
 
 
-@check("the bound of a batch is the sum of its groups' bounds over its pictures, one content for each", 1e-9)
+@check("the bound of a batch is the sum of its groups' bounds over its images, one content for each", 1e-9)
 def group_by_group():
     model, x = make(), digits().double()
     labels = torch.tensor([3, 1, 3, 3, 0, 1, 7, 0])

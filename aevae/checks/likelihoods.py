@@ -65,7 +65,7 @@ def bernoulli_half():
     return (losses.bernoulli_nll(x, torch.zeros_like(x)) - 784 * math.log(2)).abs().max()
 
 
-@check("Bernoulli NLL equals torch.distributions on binary pictures", 1e-9)
+@check("Bernoulli NLL equals torch.distributions on binary images", 1e-9)
 def bernoulli_torch():
     x, logits = (randn(4, 784) > 0).double(), randn(4, 784, seed=1)
     return (losses.bernoulli_nll(x, logits) + Independent(Bernoulli(logits=logits), 1).log_prob(x)).abs().max()
@@ -131,7 +131,7 @@ def table_elbo():
 
 @check("the denoising objective of the worked example is 0.25", 1e-12)
 def denoising_example():
-    # one white pixel each, so that log p of the notes' four reconstructions is -.1, -.2 (picture 1), -.3, -.4 (2)
+    # one white pixel each, so that log p of the notes' four reconstructions is -.1, -.2 (image 1), -.3, -.4 (2)
     p = torch.tensor([[-0.1], [-0.2], [-0.3], [-0.4]], dtype=torch.float64).exp()
     return (losses.bernoulli_nll(torch.ones_like(p), p.logit()).mean() - 0.25).abs()
 

@@ -19,7 +19,7 @@ def linear(d: int = D, seed: int = 0, **options):
 
 
 def data(count: int = 40) -> torch.Tensor:
-    """Pictures (count, 1, 28, 28) near a plane of D dimensions."""
+    """Images (count, 1, 28, 28) near a plane of D dimensions."""
     plane = randn(count, D) @ torch.diag(torch.tensor([9.0, 6.0, 4.0])).double() @ randn(D, 784, seed=1)
     return (0.5 + 0.02 * plane + 0.05 * randn(count, 784, seed=2)).unflatten(1, (1, 28, 28))
 
@@ -33,12 +33,12 @@ def at_optimum(x: torch.Tensor, d: int = D):
         model.code.weight.copy_(torch.linalg.inv(q) @ components)
         model.decoder[0].weight.copy_(components.T @ q)
         model.code.bias.zero_(), model.decoder[0].bias.zero_()
-    model.start_from(mean.view(1, 28, 28))
+    model.init_from_mean(mean.view(1, 28, 28))
     return model
 
 
 def error(model, x: torch.Tensor) -> torch.Tensor:
-    """Mean squared error per picture, as the objective counts it."""
+    """Mean squared error per image, as the objective counts it."""
     with torch.no_grad():
         return model.nll(x, model(x).params).mean() - 392 * math.log(math.pi)
 
@@ -49,7 +49,7 @@ def floor(x: torch.Tensor, d: int = D) -> torch.Tensor:
     return torch.linalg.svdvals(centred)[d:].square().sum() / len(x)
 
 
-@check("a linear autoencoder of 784 codes with identity matrices returns the picture", 1e-12)
+@check("a linear autoencoder of 784 codes with identity matrices returns the image", 1e-12)
 def identity_is_exact():
     model, x = linear(784), digits().double()
     with torch.no_grad():
@@ -58,7 +58,7 @@ def identity_is_exact():
     return (model.decode(model.encode(x)) - x).abs().max()
 
 
-@check("an autoencoder's code has no unit: z c with g(. / c) leaves the picture as it was", 1e-12)
+@check("an autoencoder's code has no unit: z c with g(. / c) leaves the image as it was", 1e-12)
 def scale_is_free():
     model, x = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3).double(), digits().double()
     before, z = model(x).params, model.encode(x)
@@ -154,5 +154,5 @@ def he_keeps_the_scale():
         h = layer(h)
         if isinstance(layer, torch.nn.Linear):
             squares.append(h.square().mean())
-    squares = torch.stack(squares)[1:]  # of what comes in to the units; the picture is no rectified input
+    squares = torch.stack(squares)[1:]  # of what comes in to the units; the image is no rectified input
     return (squares / squares[0] - 1).abs().max()

@@ -117,7 +117,7 @@ def log_of_mean() -> float:
 
 
 def shortcut() -> float:
-    """Nats that a search gains over the encoder of a small autoencoder after 300 full steps on eight pictures."""
+    """Nats that a search gains over the encoder of a small autoencoder after 300 full steps on eight images."""
     import torch
 
     from aevae import checks

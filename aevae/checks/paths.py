@@ -5,7 +5,7 @@ import numpy as np
 from aevae.checks import check, digits, randn
 from aevae.datasets import lines, moving_digits
 from aevae.latent import interpolation, traversal
-from aevae.metrics.interpolation import STEPS, judge
+from aevae.metrics.interpolation import NUM_STEPS, judge
 
 
 def codes(count: int = 50, size: int = 6, seed: int = 0) -> np.ndarray:
@@ -56,17 +56,17 @@ def traversal_moves_one():
 
 @check("a walk of true lines, evenly turned, is at distance 0 from all lines, and smooth: both numbers", 5e-3)
 def perfect_walk():
-    angles = np.linspace([0.3, 2.0], [1.1, 0.5], STEPS, axis=1)  # (2, STEPS)
+    angles = np.linspace([0.3, 2.0], [1.1, 0.5], NUM_STEPS, axis=1)  # (2, NUM_STEPS)
     distance, smoothness, _ = judge(np.stack([lines.draw(walk) for walk in angles]))
-    jump = judge(lines.draw(np.repeat([0.3, 1.1], STEPS // 2))[None])[1]
+    jump = judge(lines.draw(np.repeat([0.3, 1.1], NUM_STEPS // 2))[None])[1]
     return max(100 * distance, smoothness) if jump > 0.9 else np.inf
 
 
 @check("moving digits: frame t is frame 0 rolled by t pixels, left or right", 0)
 def frames_are_rolled():
-    pictures = (255 * digits(6).numpy()).astype(np.uint8)
-    moves = moving_digits.motion(pictures)
-    found, wrong = moving_digits.sequences(pictures, moves), 0
+    images = (255 * digits(6).numpy()).astype(np.uint8)
+    moves = moving_digits.motion(images)
+    found, wrong = moving_digits.sequences(images, moves), 0
     for frames, way in zip(found, moves.direction, strict=True):
         wrong += sum(int((frames[t] != np.roll(frames[0], way * t, -1)).sum()) for t in range(len(frames)))
     both = len(set(moving_digits.directions(found).tolist())) == 2

@@ -137,7 +137,7 @@ def annealing():
     return max(abs(float(model.k_at(epoch)) - k) for epoch, k in line.items())
 
 
-@check("k = 1 with columns of length 1 assigns as spherical k-means: pictures assigned elsewhere", 0)
+@check("k = 1 with columns of length 1 assigns as spherical k-means: images assigned elsewhere", 0)
 def one_unit_is_k_means():
     model, x = make("k_sparse", k=1).double(), digits(40).double()
     with torch.no_grad():

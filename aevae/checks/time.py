@@ -23,7 +23,7 @@ def layered() -> Layered:
         return Layered(3, 5, 7).double()
 
 
-@check("TD-VAE: belief = smoothing = transition, and nothing but the picture costs", 1e-12)
+@check("TD-VAE: belief = smoothing = transition, and nothing but the image costs", 1e-12)
 def all_equal():
     one = randn(9, 6), randn(9, 6, seed=1)
     z = randn(9, 6, seed=2)
@@ -90,10 +90,10 @@ def jumps_add_up():
     return max(*errors, moved)
 
 
-@check("a rolled picture's roll is found, all 28 of them", 0)
+@check("a rolled image's roll is found, all 28 of them", 0)
 def rolls_are_found():
     x = digits(1).expand(28, 1, 28, 28)
-    rolled = torch.stack([picture.roll(i - 14, -1) for i, picture in enumerate(x)])
+    rolled = torch.stack([image.roll(i - 14, -1) for i, image in enumerate(x)])
     return (circular_shift(rolled, x) - torch.arange(-14, 14)).abs().max()
 
 

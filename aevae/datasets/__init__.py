@@ -1,8 +1,8 @@
-"""Data sets by name: DataConfig in, uint8 pictures 28x28 out. numpy only; torch is not imported.
+"""Data sets by name: DataConfig in, uint8 images 28x28 out. numpy only; torch is not imported.
 
 One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `moving_digits`
 (sequences made from mnist-5k), `sprites` and `lines` (drawn here, with known factors), `images` (a user's own, which
-`archives` reads and `pictures` and `handwriting` bring into form). To add one: write a file with a `base.Source` and
+`archives` reads and `images` and `handwriting` bring into form). To add one: write a file with a `base.Source` and
 name it in SOURCES. `shown` says which test set a page shows for a run.
 """
 
@@ -54,20 +54,20 @@ _reading = threading.Lock()  # two sessions that ask at once read a file once
 def catalogue() -> list[dict]:
     """name, title, source, licence, size (text) and available (bool) of every data set; loads nothing.
 
-    The named sets first, then the zips of pictures uploaded here.
+    The named sets first, then the zips of images uploaded here.
     """
     return [source.facts() for source in SOURCES.values()] + images.uploads()
 
 
 def resolve(config: DataConfig) -> DataConfig:
-    """`config` as an identity: own pictures get their absolute path and the digest of their content (unless it is set).
+    """`config` as an identity: own images get their absolute path and the digest of their content (unless it is set).
 
-    Raises ValueError for an unknown name or pictures that cannot be read.
+    Raises ValueError for an unknown name or images that cannot be read.
     """
     if config.digest or not is_own(config.name):
         _check(config)
         return config
-    digest = images.digest(config.name)  # first: it says so where nothing is at the path, or no picture can be read
+    digest = images.digest(config.name)  # first: it says so where nothing is at the path, or no image can be read
     return dataclasses.replace(config, name=images.absolute(config.name), digest=digest)
 
 
@@ -163,7 +163,7 @@ def _keep_mask(stamp) -> np.ndarray:
 
 
 def _limited(dataset: Dataset, limit: int) -> Dataset:
-    """The first `limit` training pictures; 0 takes all. A view: no picture is copied."""
+    """The first `limit` training images; 0 takes all. A view: no image is copied."""
     return dataclasses.replace(dataset, train=dataset.train.take(slice(limit))) if limit else dataset
 
 

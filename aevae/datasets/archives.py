@@ -1,4 +1,4 @@
-"""The one reader of what comes in from outside as a folder or zip: pictures and runs.
+"""The one reader of what comes in from outside as a folder or zip: images and runs.
 
 All of it is hostile until checked. A name that leads out of its folder, a link and a bomb refuse the whole; one file
 that cannot be read refuses itself alone (`Unreadable`), and who reads decides. Nothing of a zip is written to disk.
@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_FILE_BYTES = 64_000_000  # of one picture: a photograph of 200 megapixels has 50 MB
+MAX_FILE_BYTES = 64_000_000  # of one image: a photograph of 200 megapixels has 50 MB
 MAX_RATIO = 200  # uncompressed : compressed of one member of a zip ...
 RATIO_FROM = 1_000_000  # ... from this size on: small plain drawings do compress that well
 DIRECTORY_ENTRY_BYTES = 400  # of a zip's list of members, which is read whole into memory when the zip is opened

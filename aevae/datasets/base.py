@@ -14,7 +14,7 @@ class DataUnavailable(ValueError):
 
 @dataclass(frozen=True)
 class Split:
-    """Pictures and their classes, both read-only since all sessions share them.
+    """Images and their classes, both read-only since all sessions share them.
 
     images: uint8 (N, 1, 28, 28), or sequences of them (N, T, 1, 28, 28), C-contiguous, 0 black to 255 white.
     labels: int64 (N,), index into `Dataset.classes`.
@@ -41,15 +41,15 @@ class Split:
         return len(self.labels)
 
     def take(self, index) -> "Split":
-        """The pictures at `index` (slice, mask or positions)."""
+        """The images at `index` (slice, mask or positions)."""
         return Split(self.images[index], self.labels[index])
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set whole in memory: the pictures a run learns from and the ones it is judged by.
+    """A data set whole in memory: the images a run learns from and the ones it is judged by.
 
-    notes: sentences about what was guessed, changed or left out in reading. digest: of own pictures, their content.
+    notes: sentences about what was guessed, changed or left out in reading. digest: of own images, their content.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the names of folders say about the pictures in them: classes, and a split into training and test pictures."""
+"""What the names of folders say about the images in them: classes, and a split into training and test images."""
 
 import itertools
 import re
@@ -51,7 +51,7 @@ def _part(folder: str) -> str:
 def given_split(names: list[str]) -> GivenSplit:
     """The split that the folders' names tell: all of one level are parts, and there is one to train and one to test.
 
-    Pictures that lie loose beside these folders are in neither part.
+    Images that lie loose beside these folders are in neither part.
     """
     top, notes = shared_folders(names), []
     split = [name.split("/") for name in names]

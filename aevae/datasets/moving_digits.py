@@ -35,7 +35,7 @@ def read() -> Dataset:
 
 
 def motion(digits: np.ndarray) -> Motion:
-    """Start and direction of the sequences made from digits uint8 (N, 1, 28, 28), the pictures of mnist-5k."""
+    """Start and direction of the sequences made from digits uint8 (N, 1, 28, 28), the images of mnist-5k."""
     numbers = [int.from_bytes(hashlib.sha256(NAME.encode() + d.tobytes()).digest(), "big") for d in digits]
     start = np.array([n % WIDTH for n in numbers], np.int64)
     return Motion(start, np.array([n // WIDTH % 2 * 2 - 1 for n in numbers], np.int64))
@@ -51,7 +51,7 @@ def sequences(digits: np.ndarray, moves: Motion) -> np.ndarray:
 
 
 def directions(images: np.ndarray) -> np.ndarray:
-    """-1 (left), +1 (right), or 0 (neither) of each of the sequences (N, T, 1, 28, 28), read off its pictures: (N,)."""
+    """-1 (left), +1 (right), or 0 (neither) of each of the sequences (N, T, 1, 28, 28), read off its images: (N,)."""
     first, second = images[:, 0], images[:, 1]
     right, left = ((np.roll(first, way, axis=-1) == second).all((1, 2, 3)) for way in (1, -1))
     return right.astype(np.int64) - left

@@ -1,4 +1,4 @@
-"""One picture that a user brings: decoded from memory, by the decoders of FORMATS only, and brought to 28 x 28."""
+"""One image that a user brings: decoded from memory, by the decoders of FORMATS only, and brought to 28 x 28."""
 
 import importlib.util
 import io
@@ -22,9 +22,9 @@ EXTENSIONS = {  # of every format that is known here; of those that this machine
     "HEIF": ("heic", "heif", "hif"),
 }
 UPLOADED = [extension for extensions in EXTENSIONS.values() for extension in extensions]
-MAX_PIXELS = 64_000_000  # of one picture while it is decoded; 256 MB
+MAX_PIXELS = 64_000_000  # of one image while it is decoded; 256 MB
 MAX_JPEG_PIXELS = 250_000_000  # of one whose rows are made small while they are decoded
-DIM = 4  # pictures whose pixels stay below this part of their range are stretched
+DIM = 4  # images whose pixels stay below this part of their range are stretched
 
 
 @lru_cache
@@ -36,7 +36,7 @@ def formats() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Grey:
-    """A decoded picture. values (H, W) >= 0; white: what its kind of file calls white (255, 65535; inf: nothing)."""
+    """A decoded image. values (H, W) >= 0; white: what its kind of file calls white (255, 65535; inf: nothing)."""
 
     values: np.ndarray
     white: float
@@ -55,19 +55,19 @@ class Grey:
 
 
 def is_dim(top: float, white: float) -> bool:
-    """Whether pictures of this kind would be nearly black: 12 bits in a file of 16, masks of 0 and 1, maps of 0..9."""
+    """Whether images of this kind would be nearly black: 12 bits in a file of 16, masks of 0 and 1, maps of 0..9."""
     return 0 < top < white / DIM
 
 
 def decode(content: bytes, name: str) -> np.ndarray:
-    """The grey picture uint8 (H, W) that `content` holds; a dim one (`is_dim`) is stretched. Raises ValueError."""
+    """The grey image uint8 (H, W) that `content` holds; a dim one (`is_dim`) is stretched. Raises ValueError."""
     grey = read_grey(content, name)
     flat = grey.values.min() == grey.values.max()
     return grey.to_bytes(None if flat or not is_dim(grey.top, grey.white) else grey.top)
 
 
 def read_grey(content: bytes, name: str) -> Grey:
-    """The picture that `content` holds. Raises Unreadable naming the file.
+    """The image that `content` holds. Raises Unreadable naming the file.
 
     The first frame, turned as its EXIF says; behind what is transparent comes white for dark drawings, black for light.
     """
@@ -114,7 +114,7 @@ def _is_streamed(image, content: bytes) -> bool:
 
 
 def _hint(content: bytes) -> str:
-    """What to do about a picture of a known kind that this machine cannot read; "" for any other."""
+    """What to do about an image of a known kind that this machine cannot read; "" for any other."""
     brand = content[8:12] if content[4:8] == b"ftyp" else b""
     if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1") and "HEIF" not in formats():
         return (
@@ -165,10 +165,10 @@ def border(grey: np.ndarray) -> np.ndarray:
 
 
 def read_picture(source: bytes | BinaryIO, invert: bool | None = None, name: str = "the picture") -> np.ndarray:
-    """One uploaded picture as uint8 (1, 28, 28). Raises ValueError with one sentence.
+    """One uploaded image as uint8 (1, 28, 28). Raises ValueError with one sentence.
 
     Digits of the data sets are white on black. invert: True turns black and white, False leaves them, None turns a
-    picture whose border is bright (median above 127): ink on paper.
+    image whose border is bright (median above 127): ink on paper.
     """
     content = source if isinstance(source, bytes) else source.read(MAX_FILE_BYTES + 1)
     check_size(name, len(content))

@@ -16,7 +16,7 @@ SHAPES = ("square", "ellipse", "heart")
 SIZES = {"shape": 3, "scale": 5, "rotation": 6, "x": 10, "y": 10}  # how many values each factor has
 RADII = np.linspace(5.5, 8.75, SIZES["scale"])  # pixels from the centre to the farthest point
 CENTRE = 9  # pixel in the middle of the first place; the next is one pixel on
-TEST = 1500  # of the 9,000 pictures
+NUM_TEST = 1500  # of the 9,000 images
 FINE = 8  # points a pixel is asked at, each way
 
 
@@ -26,7 +26,7 @@ def every() -> np.ndarray:
 
 
 def draw(factors: np.ndarray) -> np.ndarray:
-    """Pictures uint8 (M, 1, 28, 28), 0 or 255, of factors (M, 5): a pixel is lit where half of it is covered."""
+    """Images uint8 (M, 1, 28, 28), 0 or 255, of factors (M, 5): a pixel is lit where half of it is covered."""
     form, inverse = np.unique(np.asarray(factors)[:, :3], axis=0, return_inverse=True)
     middle = np.stack([_draw(*each) for each in form])[inverse.reshape(-1)]  # (M, 28, 28)
     column, row = np.asarray(factors)[:, 3:].T
@@ -36,7 +36,7 @@ def draw(factors: np.ndarray) -> np.ndarray:
 
 
 def _draw(shape: int, scale: int, rotation: int) -> np.ndarray:
-    """One picture uint8 (28, 28) at the first place."""
+    """One image uint8 (28, 28) at the first place."""
     fine = ((np.arange(28 * FINE) + 0.5) / FINE - 0.5 - CENTRE) / RADII[scale]  # a pixel's centre is a whole number
     u, v, angle = fine[None, :], fine[:, None], np.pi / 2 * rotation / SIZES["rotation"]
     inside = _inside(shape, u * np.cos(angle) + v * np.sin(angle), v * np.cos(angle) - u * np.sin(angle))
@@ -56,17 +56,17 @@ def _inside(shape: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 
 def factors(part: str) -> np.ndarray:
-    """The factors (N, 5) int64 of the pictures of the part "train" or "test", in their order."""
+    """The factors (N, 5) int64 of the images of the part "train" or "test", in their order."""
     order = np.random.RandomState(0).permutation(len(every()))  # frozen: the same in every numpy
-    return every()[order[:TEST] if part == "test" else order[TEST:]]
+    return every()[order[:NUM_TEST] if part == "test" else order[NUM_TEST:]]
 
 
 @lru_cache(maxsize=1)
 def atlas() -> np.ndarray:
-    """Every picture, uint8 (9000, 1, 28, 28) in the order of `every`; read-only."""
-    pictures = draw(every())
-    pictures.setflags(write=False)
-    return pictures
+    """Every image, uint8 (9000, 1, 28, 28) in the order of `every`; read-only."""
+    images = draw(every())
+    images.setflags(write=False)
+    return images
 
 
 def number(combinations: np.ndarray) -> np.ndarray:
@@ -75,7 +75,7 @@ def number(combinations: np.ndarray) -> np.ndarray:
 
 
 def read() -> Dataset:
-    """7,500 + 1,500 pictures; the classes are the shapes."""
+    """7,500 + 1,500 images; the classes are the shapes."""
     train, test = (Split(atlas()[number(f)], f[:, 0].copy()) for f in (factors("train"), factors("test")))
     return Dataset(NAME, TITLE, train, test, SHAPES)
 

@@ -1,4 +1,4 @@
-"""mnist, fashion-mnist, kmnist: the full 60,000 + 10,000 pictures, in torchvision's folder layout under `data_dir()`.
+"""mnist, fashion-mnist, kmnist: the full 60,000 + 10,000 images, in torchvision's folder layout under `data_dir()`.
 
 Files that somebody laid there by hand are found under their other usual names, too (`PART`, `_folders`). A download
 goes into torchvision's folder.
@@ -29,8 +29,8 @@ from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Spli
 from aevae.paths import data_dir
 
 COUNTS = {"train": 60_000, "t10k": 10_000}
-MAX_DOWNLOAD = 100_000_000  # bytes of one file; the largest real one has 26 MB
-TIMEOUT = 30  # seconds without a byte
+MAX_DOWNLOAD_BYTES = 100_000_000  # bytes of one file; the largest real one has 26 MB
+TIMEOUT_SECONDS = 30  # seconds without a byte
 
 
 class DamagedFile(ValueError):
@@ -345,11 +345,11 @@ def _copy(address: str, out, on_bytes) -> str:
     digest = hashlib.md5(usedforsecurity=False)
     size = 0
     request = urllib.request.Request(address, headers={"User-Agent": "aevae"})
-    with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
+    with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:
         while chunk := answer.read(1 << 18):
             size += len(chunk)
-            if size > MAX_DOWNLOAD:
-                raise OSError(f"more than {MAX_DOWNLOAD // 10**6} MB")
+            if size > MAX_DOWNLOAD_BYTES:
+                raise OSError(f"more than {MAX_DOWNLOAD_BYTES // 10**6} MB")
             out.write(chunk)
             digest.update(chunk)
             on_bytes(len(chunk))

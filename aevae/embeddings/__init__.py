@@ -1,9 +1,9 @@
-"""Maps of a space of codes: what is asked for (`MapRequest`), made, kept, told while it is made, and gone back from."""
+"""Two-dimensional maps of codes: request (`MapRequest`), computation, cache, frames meanwhile, and inverse."""
 
 from aevae.embeddings import export
 from aevae.embeddings.align import procrustes
 from aevae.embeddings.cache import Frame, Map, cached_embed
-from aevae.embeddings.maps import MapRequest, Stopped, codes_of, frame, inverse, kept, make, place
+from aevae.embeddings.maps import MapRequest, Stopped, codes_of, find_map, inverse, make_map, newest_frame, transform
 from aevae.embeddings.methods import METHODS, EmbedConfig, embed, largest_perplexity
 
 __all__ = [
@@ -17,11 +17,11 @@ __all__ = [
     "codes_of",
     "embed",
     "export",
-    "frame",
+    "find_map",
     "inverse",
-    "kept",
     "largest_perplexity",
-    "make",
-    "place",
+    "make_map",
+    "newest_frame",
     "procrustes",
+    "transform",
 ]

@@ -1,8 +1,8 @@
-"""Maps kept on disk by content: the same request is drawn once, whoever asks.
+"""Cache of maps on disk, by content: several sessions compute the same request once.
 
-A map is `<cache_dir>/embeddings/<sha256>.npz`, its newest frame while it is drawn `<sha256>.frame.npz`, both written
-under a temporary name and renamed. The cache is only ever a saving: where it can not be read or written, the map is
-drawn again and nobody is told. What is shipped lies in `maps` beside the shipped runs, and is only read.
+A map is `<cache_dir>/embeddings/<sha256>.npz`, its newest frame during computation `<sha256>.frame.npz`. Both are
+written to a temporary file and renamed. If the cache is unavailable, the map is recomputed silently. Shipped maps are
+in `maps` beside the shipped runs; they are only read.
 """
 
 import contextlib
@@ -24,22 +24,22 @@ import numpy as np
 from aevae.embeddings.methods import EmbedConfig, checked, draw
 from aevae.paths import cache_dir, pretrained_dir
 
-KEEP = 500  # files; beyond it those unused for longest go
-FRAME = ".frame"  # at the end of the key under which a frame is kept
-TOUCH = 3600.0  # seconds after which a file that is read is marked as used
-LOOK = 0.4  # seconds between two looks while another one draws
-PATIENCE = 900.0  # seconds to wait for another session's map before drawing an own one
-# What a file with any byte changed makes numpy and zipfile raise (RuntimeError: a bit says "encrypted").
+MAX_FILES = 500  # beyond it, the least recently used files are deleted
+FRAME = ".frame"  # suffix of the key of a frame
+TOUCH_SECONDS = 3600.0  # a file that is read is marked as used this often
+POLL_SECONDS = 0.4  # between two checks while another session computes the map
+WAIT_SECONDS = 900.0  # longest wait for another session's map
+# Errors of numpy and zipfile for a file with changed bytes (RuntimeError: a bit says "encrypted").
 DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
-SCHEMA = 2  # counts up when this package would draw another map from the same request
+SCHEMA = 2  # raised when this package computes another map from the same request
 LIBRARIES = {"latent": (), "pca": ("numpy",), "tsne": ("openTSNE", "numpy"), "umap": ("umap-learn", "numba")}
 
 
 @dataclass(frozen=True, eq=False)
 class Map:
-    """A drawn map: xy (N, 2) float32; the seconds it took when it was drawn; whether it came from the cache.
+    """A map: xy (N, 2) float32; seconds of its computation; whether it came from the cache.
 
-    labels (N,) int64 of the points; quality: numbers under the map, see `neighbours.map_quality`, and `kl` in nats.
+    labels (N,) int64 of the points; quality: numbers shown under the map (`neighbours.map_quality`), and `kl` in nats.
     """
 
     xy: np.ndarray
@@ -50,13 +50,13 @@ class Map:
 
     @property
     def index(self) -> np.ndarray:
-        """(N,) number of each point's picture in its part of the data set."""
+        """Index (N,) of each point's image in its part of the data set."""
         return np.arange(len(self.xy))
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A look at a map that is being drawn: xy (N, 2) float32, after `iteration` of `of` iterations."""
+    """An intermediate map: xy (N, 2) float32 after `iteration` of `of` iterations."""
 
     xy: np.ndarray
     iteration: int
@@ -67,22 +67,22 @@ class Frame:
 
 
 def read(key: str, n: int) -> Map | None:
-    """The map of n points kept under this key; None where there is none or it is damaged."""
+    """The map of n points with this key; None if it is missing or damaged."""
     return _read(_file(key), n)
 
 
 def write(key: str, drawn: Map) -> None:
-    """Keep a map."""
+    """Store a map."""
     _write(_file(key), drawn)
 
 
 def shipped(identity: str, n: int) -> Map | None:
-    """The map of that request which came with the project; its places are rounded to float16."""
+    """The shipped map of a request; its coordinates are rounded to float16."""
     return _read(pretrained_dir().parent / "maps" / f"{identity[:16]}.npz", n)
 
 
 def read_frame(key: str, n: int) -> Frame | None:
-    """The newest frame of a map of n points; None where there is none."""
+    """The newest frame of a map of n points, or None."""
     stored = _arrays(_file(key + FRAME))
     try:
         frame = Frame(stored["xy"], int(stored["iteration"]), int(stored["of"]))
@@ -92,12 +92,12 @@ def read_frame(key: str, n: int) -> Frame | None:
 
 
 def write_frame(key: str, frame: Frame) -> None:
-    """Put it in the place of the last one."""
+    """Replace the last frame."""
     _store(_file(key + FRAME), {"xy": frame.xy, "iteration": frame.iteration, "of": frame.of}, flush=False)
 
 
 def drop_frame(key: str) -> None:
-    """The map is there, or nobody draws it any more."""
+    """Delete the frame, since the map is finished or its computation ended."""
     with contextlib.suppress(OSError):
         _file(key + FRAME).unlink(missing_ok=True)
 
@@ -107,7 +107,7 @@ def _file(key: str) -> Path:
 
 
 def _arrays(file: Path) -> dict[str, np.ndarray]:
-    """What is in a file; nothing where there is none or it is damaged."""
+    """The arrays in a file; {} if it is missing or damaged."""
     try:
         status = file.stat()
         return dict(_loaded(file, status.st_ino, status.st_mtime_ns, status.st_size))
@@ -117,7 +117,7 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
 
 @lru_cache(maxsize=64)  # a map of 10,000 points takes 200 kB
 def _loaded(file: Path, *_stamp: int) -> dict[str, np.ndarray]:
-    """The arrays in a file, read-only, as long as it stays the same."""
+    """The arrays in a file, read-only; cached until the file changes."""
     with np.load(file, allow_pickle=False) as stored:
         arrays = dict(stored)
     for array in arrays.values():
@@ -141,9 +141,9 @@ def _read(file: Path, n: int) -> Map | None:
         xy = xy.astype(np.float32)
     if not _is_map(xy, n) or labels.shape not in ((n,), (0,)):
         return None
-    with contextlib.suppress(OSError):  # a read-only cache prunes nothing either
-        if time.time() - file.stat().st_mtime > TOUCH:
-            os.utime(file)  # used lately: the pruning spares it
+    with contextlib.suppress(OSError):  # a read-only cache is not pruned either
+        if time.time() - file.stat().st_mtime > TOUCH_SECONDS:
+            os.utime(file)  # recently used files are not pruned
     return Map(xy, seconds, cached=True, labels=labels, quality=quality)
 
 
@@ -160,7 +160,7 @@ def _store(file: Path, arrays: dict, flush: bool = True) -> None:
         try:
             with open(handle, "wb") as out:
                 np.savez(out, **arrays)
-                if flush:  # what a crash may take needs no disk
+                if flush:  # frames may be lost in a crash
                     out.flush()
                     os.fsync(out.fileno())
             os.replace(temporary, file)
@@ -170,13 +170,13 @@ def _store(file: Path, arrays: dict, flush: bool = True) -> None:
 
 
 def _prune(folder: Path) -> None:
-    """Removes the files unused for longest, beyond KEEP; what a crash left half-written ages among them."""
+    """Delete the least recently used files beyond MAX_FILES, among them temporary files left by crashes."""
     ages = []
     for entry in os.scandir(folder):
         if entry.name.endswith((".npz", ".tmp")):
             with contextlib.suppress(FileNotFoundError):  # a frame that just went
                 ages.append((entry.stat().st_mtime_ns, entry.path))
-    for _, path in sorted(ages)[: max(0, len(ages) - KEEP)]:
+    for _, path in sorted(ages)[: max(0, len(ages) - MAX_FILES)]:
         Path(path).unlink(missing_ok=True)
 
 
@@ -185,9 +185,9 @@ def _prune(folder: Path) -> None:
 
 @contextlib.contextmanager
 def turn(key: str, look: Callable[[], None] = lambda: None):
-    """One session per map; `look` is called while it waits, and what it raises ends the waiting.
+    """Held by one session per map. `look` is called during the wait; an exception from it ends the wait.
 
-    256 locks serve all keys, so that lock files never pile up and never need deleting.
+    256 locks serve all keys, so that lock files need not be deleted.
     """
     from filelock import FileLock
 
@@ -197,7 +197,7 @@ def turn(key: str, look: Callable[[], None] = lambda: None):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{key[:2]}.lock")
         _wait(lock, look)
-    except (OSError, NotImplementedError):  # read-only, no locks on this disk, or the other one hangs
+    except (OSError, NotImplementedError):  # read-only, no locks on this disk, or the other session hangs
         yield
         return
     try:
@@ -207,13 +207,13 @@ def turn(key: str, look: Callable[[], None] = lambda: None):
 
 
 def _wait(lock, look: Callable[[], None]) -> None:
-    """Hold the lock. Raises Timeout, an OSError, where the other one hangs."""
+    """Acquire the lock. Raises Timeout, an OSError, if the other session hangs."""
     from filelock import Timeout
 
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + WAIT_SECONDS
     while True:
         try:
-            lock.acquire(timeout=LOOK)
+            lock.acquire(timeout=POLL_SECONDS)
             return
         except Timeout:
             look()
@@ -225,16 +225,16 @@ def _wait(lock, look: Callable[[], None]) -> None:
 
 
 def cached_embed(codes: np.ndarray, method: str, **parameters) -> Map:
-    """`embed`, remembered on disk; a second session that asks for the same map waits for the first. Same errors."""
+    """`embed` with a cache on disk; a second session with the same request waits for the first. Same errors."""
     codes, config = checked(codes, method, **parameters)
-    if method == "latent":  # two columns: nothing to remember
+    if method == "latent":  # two columns, not worth storing
         return _drawn(codes, config)
     key = _key(codes, config)
     known = read(key, len(codes))
     if known:
         return known
     with turn(key):
-        known = read(key, len(codes))  # drawn by the session we waited for
+        known = read(key, len(codes))  # computed by the session that had the lock
         if known:
             return known
         drawn = _drawn(codes, config)
@@ -249,7 +249,7 @@ def _drawn(codes: np.ndarray, config: EmbedConfig) -> Map:
 
 
 def _key(codes: np.ndarray, config: EmbedConfig) -> str:
-    """sha256 over all that decides the map: request, library versions, shape and bytes of the codes."""
+    """sha256 of everything that determines the map: request, library versions, shape and bytes of the codes."""
     request = {
         "schema": SCHEMA,
         "request": config.effective(),

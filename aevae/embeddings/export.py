@@ -8,7 +8,7 @@ import numpy as np
 
 from aevae.exchange.packing import zip_of
 
-LARGEST = 8192  # pixels of a side of a sprite that browsers can show
+MAX_SPRITE_SIDE = 8192  # pixels of a side of a sprite that browsers can show
 
 
 def csv(maps: Sequence[np.ndarray], labels: np.ndarray, names: Sequence[str] = ()) -> str:
@@ -62,7 +62,7 @@ def metadata_tsv(labels: np.ndarray, more: dict[str, np.ndarray] | None = None) 
 
 
 def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
-    """PNG of all pictures, row by row in a square grid, and (width, height) of one of them in pixels.
+    """PNG of all images, row by row in a square grid, and (width, height) of one of them in pixels.
 
     images: uint8 (N, 1, H, W), or float in [0, 1]. What is too many for a sprite that browsers show is drawn smaller.
     """
@@ -73,7 +73,7 @@ def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
         images = (np.clip(images, 0, 1) * 255 + 0.5).astype(np.uint8)
     n, height, width = images.shape
     side = max(1, int(np.ceil(np.sqrt(n))))
-    shrink = -(-side * max(height, width) // LARGEST)  # rounded up
+    shrink = -(-side * max(height, width) // MAX_SPRITE_SIDE)  # rounded up
     if shrink > 1:
         images = images[:, : height // shrink * shrink, : width // shrink * shrink]
         n, height, width = n, height // shrink, width // shrink
@@ -89,9 +89,7 @@ def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
 def projector_zip(codes: np.ndarray, labels: np.ndarray, images: np.ndarray, name: str = "codes") -> bytes:
     """vectors.tsv, metadata.tsv, sprite.png, and the projector_config.json that ties them together."""
     if not len(codes) == len(labels) == len(images):
-        raise ValueError(
-            f"as many codes, labels and pictures are needed, got {len(codes)}, {len(labels)}, {len(images)}"
-        )
+        raise ValueError(f"as many codes, labels and images are needed, got {len(codes)}, {len(labels)}, {len(images)}")
     png, size = sprite(images)
     config = {
         "embeddings": [

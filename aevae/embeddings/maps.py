@@ -1,6 +1,6 @@
-"""A map as a request: which codes, drawn how. Kept by content, made once by whoever comes first, told while it is made.
+"""Maps by request: which codes, by which method. Cached by content, computed once, with frames during computation.
 
-MapRequest -> kept(request): Map, or None -> make(request): Map, and meanwhile frame(request): Frame
+MapRequest -> find_map(request): Map, or None -> make_map(request): Map, and meanwhile newest_frame(request): Frame
 """
 
 import dataclasses
@@ -20,29 +20,29 @@ from aevae.embeddings import cache
 from aevae.embeddings.cache import Frame, Map
 from aevae.embeddings.methods import EmbedConfig, checked, draw, must_fit, plane
 
-PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs
-RANDOM_DIM = 20  # of the control: codes that know nothing of the pictures
+PIXELS, RANDOM = "pixels", "random"  # spaces that are no runs
+RANDOM_DIM = 20  # of random codes, the control
 PARTS = ("test", "train")
-COMPONENTS = 50  # of "pca50"
-VIA = {"": "", "pca50": f"the first {COMPONENTS} principal components"}
-BLOCK = 1000  # pictures encoded between two looks whether to stop
-FRAME_EVERY = 0.4  # seconds
-NEAREST = 5  # codes whose mean stands for a place of a map that bends (atlas.js does the same)
-TOGETHER = 8  # maps drawn together, at most
+NUM_COMPONENTS = 50  # of "pca50"
+VIA = {"": "", "pca50": f"the first {NUM_COMPONENTS} principal components"}
+BLOCK_IMAGES = 1000  # images encoded between two calls of `should_stop`
+FRAME_SECONDS = 0.4  # between two frames
+NUM_NEAREST = 5  # codes that are averaged to invert a nonlinear map (as in atlas.js)
+MAX_ALIGNED_MAPS = 8  # maps that are aligned with each other
 
 
 class Stopped(Exception):
-    """The map was left because `should_stop` said so."""
+    """`should_stop` ended the computation of a map."""
 
 
 @dataclass(frozen=True)
 class MapRequest:
-    """Which map: the first n pictures of a part of a data set, in a space, by a method. Raises ValueError.
+    """Which map: the first n images of a part of a data set, in a space, by a method. Raises ValueError.
 
     space: "pixels", "random" or a run's name, whose weights have this `checksum` ("": whatever they are now).
     parameters: fields of EmbedConfig; what has no effect on the method is dropped. via: "pca50" takes t-SNE and UMAP
     of the first 50 principal components. together: (space, checksum) of two or more spaces, this one among them, whose
-    maps by UMAP are drawn as one, so that the same picture lies near itself in all; () draws this map alone.
+    maps by UMAP are drawn as one, so that the same image lies near itself in all; () draws this map alone.
     """
 
     space: str
@@ -84,8 +84,8 @@ class MapRequest:
         if not pairs or (self.space, self.checksum) not in self.together:
             raise ValueError(f"together must be pairs of space and checksum, this one among them, got {self.together}")
         spaces = {space for space, _ in self.together}
-        if not len(spaces) == len(self.together) <= TOGETHER or len(spaces) < 2:
-            raise ValueError(f"2..{TOGETHER} different spaces are drawn together, got {len(spaces)}")
+        if not len(spaces) == len(self.together) <= MAX_ALIGNED_MAPS or len(spaces) < 2:
+            raise ValueError(f"2..{MAX_ALIGNED_MAPS} different spaces are drawn together, got {len(spaces)}")
         if self.method != "umap" or self.via:
             raise ValueError("maps are drawn together by umap alone, without pca50 before it")
 
@@ -94,35 +94,35 @@ class MapRequest:
 
     @cached_property
     def config(self) -> EmbedConfig:
-        """How it is drawn."""
+        """Method and parameters."""
         return build(EmbedConfig, {**self.parameters, "method": self.method})
 
     @cached_property
     def group(self) -> tuple["MapRequest", ...]:
-        """The requests whose maps are made by one drawing, always in the same order; mostly this one alone."""
+        """The requests whose maps are computed together, in a fixed order; usually this one alone."""
         one_each = (dataclasses.replace(self, space=space, checksum=checksum) for space, checksum in self.together)
         return tuple(one_each) or (self,)
 
     @cached_property
     def identity(self) -> str:
-        """sha256 of the request, whatever the libraries here."""
+        """sha256 of the request, independent of library versions."""
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def key(self) -> str:
-        """sha256 of all that decides the map: the request, the libraries that draw it, the content of own pictures."""
+        """sha256 of everything that determines the map: request, library versions, content of own images."""
         libraries = {name: version(name) for name in cache.LIBRARIES[self.method]}
         all_of_it = [cache.SCHEMA, self.identity, libraries, _digest(self.dataset)]
         return hashlib.sha256(json.dumps(all_of_it, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict:
-        """As plain JSON data; a map that is drawn alone does not speak of others."""
+        """The request as JSON data; `together` is omitted if empty."""
         raw = json.loads(json.dumps(dataclasses.asdict(self)))
         return raw if self.together else {name: value for name, value in raw.items() if name != "together"}
 
     @classmethod
     def from_dict(cls, raw: dict) -> "MapRequest":
-        """The request of `to_dict`. Raises ValueError for anything else."""
+        """The inverse of `to_dict`. Raises ValueError for other data."""
         names = [f.name for f in dataclasses.fields(cls)]
         if not isinstance(raw, dict) or "space" not in raw or not set(raw) <= set(names):
             raise ValueError(f"a map is asked for by {', '.join(names)}, got {raw!r}")
@@ -135,40 +135,40 @@ class MapRequest:
 
 
 def _digest(dataset: str) -> str:
-    """Of a person's own pictures, whose name says nothing of their content."""
+    """Digest of a user's own images, whose name does not determine their content; else ""."""
     from aevae import datasets
 
     return datasets.images.digest(dataset) if datasets.shown.is_own(dataset) else ""
 
 
-# -- asking and making -----------------------------------------------------------------------------------------------
+# -- computing -------------------------------------------------------------------------------------------------------
 
 
-def kept(request: MapRequest) -> Map | None:
-    """The finished map, shipped or made before; None: it has to be made."""
+def find_map(request: MapRequest) -> Map | None:
+    """The finished map, shipped or cached; None if it must be computed."""
     return cache.shipped(request.identity, request.n) or cache.read(request.key, request.n)
 
 
-def frame(request: MapRequest) -> Frame | None:
-    """The newest look at a map that is being made."""
+def newest_frame(request: MapRequest) -> Frame | None:
+    """The newest frame of a map that is being computed, or None."""
     return cache.read_frame(request.key, request.n)
 
 
-def make(
+def make_map(
     request: MapRequest,
     tell: Callable[[dict], None] = lambda news: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Map:
-    """The map, made here unless it is kept, with those drawn together with it; who asks meanwhile waits for it.
+    """The map, from the cache or computed here together with its group; other sessions wait for it.
 
-    tell({"stage": "codes" | "map" | "numbers", "iteration": .., "of": ..}). Raises ValueError, in one sentence, where
-    there is no such map, and Stopped when should_stop() says so, which is asked about every half second.
+    tell({"stage": "codes" | "map" | "numbers", "iteration": .., "of": ..}) reports progress. Raises ValueError with one
+    sentence if there is no such map, and Stopped if should_stop(), called about every half second, returns true.
     """
     from aevae.metrics import neighbours
 
     group, watch = request.group, _Watching(request, tell, should_stop)
     with cache.turn(group[0].key, watch.look):
-        found = kept(request)
+        found = find_map(request)
         if found:
             return found
         try:
@@ -198,7 +198,7 @@ def make(
 
 
 def _points(request: MapRequest, codes: np.ndarray) -> np.ndarray:
-    """What the method is given. Raises ValueError, which says of which space it speaks where there are several."""
+    """The input of the method. Raises ValueError, which names the space if there are several."""
     try:
         return checked(_components(request, codes)(codes), request.method, **request.parameters)[0]
     except ValueError as problem:
@@ -206,7 +206,7 @@ def _points(request: MapRequest, codes: np.ndarray) -> np.ndarray:
 
 
 class _Watching:
-    """Hears how far a map is: tells it, keeps frames, and leaves when told to."""
+    """Listener of a computation: reports progress, stores frames, and stops on request."""
 
     def __init__(self, request: MapRequest, tell, should_stop):
         self.request, self.tell, self.should_stop = request, tell, should_stop
@@ -229,7 +229,7 @@ class _Watching:
             for each, places in zip(self.request.group, maps, strict=True):
                 cache.write_frame(each.key, Frame(places, iteration, of))
             self.tell({"stage": self.stage, "iteration": iteration, "of": of})
-            self.next_frame = max(now + FRAME_EVERY, 11 * time.monotonic() - 10 * now)  # a tenth of the time at most
+            self.next_frame = max(now + FRAME_SECONDS, 11 * time.monotonic() - 10 * now)  # at most a tenth of the time
 
 
 # -- the points ------------------------------------------------------------------------------------------------------
@@ -244,22 +244,22 @@ def codes_of(request: MapRequest, look: Callable[[], None] = lambda: None) -> np
         return images.reshape(len(images), -1).astype(np.float32) / 255
     run = _opened(request.space, request.checksum)
     codes = []
-    for first in range(0, len(images), BLOCK):
+    for first in range(0, len(images), BLOCK_IMAGES):
         look()
-        codes.append(run.encode(images[first : first + BLOCK].astype(np.float32) / 255))
+        codes.append(run.encode(images[first : first + BLOCK_IMAGES].astype(np.float32) / 255))
     return np.concatenate(codes)
 
 
 def _split(request: MapRequest):
-    """The pictures and labels that the request takes the first of."""
+    """The split whose first images and labels the request uses."""
     from aevae import datasets
 
     split = getattr(datasets.load(DataConfig(request.dataset)), request.part)
     if split.images.ndim != 4:
-        raise ValueError(f"a map is made of single pictures, and {request.dataset} has sequences")
+        raise ValueError(f"a map is made of single images, and {request.dataset} has sequences")
     if request.n > len(split.images):
         most, name = len(split.images), request.dataset
-        raise ValueError(f"n must be at most {most} for the {request.part} pictures of {name}, got {request.n}")
+        raise ValueError(f"n must be at most {most} for the {request.part} images of {name}, got {request.n}")
     return split
 
 
@@ -286,20 +286,20 @@ def _open(path: str, _checksum: str):
 
 
 def _components(request: MapRequest, codes: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-    """What is done to codes before the method: nothing, or their scores on the principal directions of `codes`."""
-    if not request.via or not np.isfinite(codes).all():  # `checked` says what is wrong with these
+    """The function applied to codes before the method: identity, or scores on the principal directions of `codes`."""
+    if not request.via or not np.isfinite(codes).all():  # `checked` raises for these
         return lambda points: points
-    mean, axes = plane(codes, COMPONENTS)
+    mean, axes = plane(codes, NUM_COMPONENTS)
     return lambda points: ((points - mean) @ axes).astype(np.float32)
 
 
 # -- the finished map ------------------------------------------------------------------------------------------------
 
 
-def place(request: MapRequest, codes: np.ndarray) -> np.ndarray:
-    """Where new codes (M, D) of the request's space belong in its finished map: (M, 2) float32, the same every time.
+def transform(request: MapRequest, codes: np.ndarray) -> np.ndarray:
+    """Positions (M, 2) float32 of new codes (M, D) of the request's space in its finished map; deterministic.
 
-    Exact for latent and PCA. Raises ValueError where the map is not made yet, or the codes are of another space.
+    Exact for latent and PCA. Raises ValueError if the map does not exist yet, or if the codes are of another space.
     """
     from aevae.embeddings import tsne, umaps
 
@@ -314,17 +314,17 @@ def place(request: MapRequest, codes: np.ndarray) -> np.ndarray:
     if request.method in ("latent", "pca"):
         xy = (new - base.origin) @ base.axes
     elif request.method == "tsne":
-        xy = tsne.place(base.map.xy, base.points, base.reduce(new))
+        xy = tsne.transform(base.map.xy, base.points, base.reduce(new))
     else:
-        xy = umaps.place(base.map.xy, base.points, request.config, base.reduce(new))
+        xy = umaps.transform(base.map.xy, base.points, request.config, base.reduce(new))
     return np.ascontiguousarray(xy, np.float32)
 
 
 def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, str]:
-    """Codes (M, D) float32 of places (M, 2) of the map, and how they were found.
+    """Codes (M, D) float32 of positions (M, 2) in the map, and how they were found.
 
     codes (N, D): `codes_of(request)`. "exact": on the plane that latent and PCA show; "nearest codes": t-SNE and UMAP
-    have no way back of their own, so the mean of the five nearest points' codes, weighted by nearness.
+    have no inverse, so it is the mean of the codes of the five nearest points, weighted by inverse distance.
     """
     from aevae.metrics import neighbours
 
@@ -335,14 +335,14 @@ def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.
         origin, axes = _plane(request, codes)
         return (origin + places @ axes.T).astype(np.float32), "exact"
     drawn = _finished(request)
-    distance, index = neighbours.nearest(places, drawn.xy, min(NEAREST, len(drawn.xy)))
+    distance, index = neighbours.nearest(places, drawn.xy, min(NUM_NEAREST, len(drawn.xy)))
     weight = 1 / (distance + 1e-9)
     weight /= weight.sum(1, keepdims=True)
     return np.einsum("mk,mkd->md", weight, codes[index]).astype(np.float32), "nearest codes"
 
 
 def _finished(request: MapRequest) -> Map:
-    found = kept(request)
+    found = find_map(request)
     if found is None:
         raise ValueError("this map is not made yet")
     return found
@@ -350,7 +350,7 @@ def _finished(request: MapRequest) -> Map:
 
 @lru_cache(maxsize=8)
 def _base(request: MapRequest) -> SimpleNamespace:
-    """What placing needs of a map, kept for the next new point."""
+    """What `transform` needs of a map, cached for the next new point."""
     codes = codes_of(request)
     if request.method in ("latent", "pca"):
         origin, axes = _plane(request, codes)

@@ -10,8 +10,8 @@ import numpy as np
 from aevae.config import Validated, build, option
 
 METHODS = ("latent", "pca", "tsne", "umap")
-BLOCK = 1000  # points whose neighbours are sought between two looks whether to stop
-FEWEST = 5  # points below which no neighbourhood is left to show
+BLOCK_POINTS = 1000  # points whose neighbours are sought between two looks whether to stop
+MIN_POINTS = 5  # points below which no neighbourhood is left to show
 
 # Hears (iteration, of, xy or None) while a map is drawn, some times a second; what it raises ends the drawing.
 Watch = Callable[[int, int, np.ndarray | None], None]
@@ -84,8 +84,8 @@ def checked(codes: np.ndarray, method: str, **parameters) -> tuple[np.ndarray, E
 
 def must_fit(config: EmbedConfig, n: int) -> None:
     """Raises ValueError where n points are too few for this map."""
-    if n < FEWEST:
-        raise ValueError(f"a map needs at least {FEWEST} codes, got {n}")
+    if n < MIN_POINTS:
+        raise ValueError(f"a map needs at least {MIN_POINTS} codes, got {n}")
     if config.method == "tsne" and config.perplexity > (n - 1) / 3:
         raise ValueError(f"perplexity must be in 1..{largest_perplexity(n)} for {n} codes, got {config.perplexity:g}")
     if config.method == "umap" and config.n_neighbors > n - 1:
@@ -151,8 +151,8 @@ def near(codes: np.ndarray, k: int, watch: Watch = lambda *_: None) -> tuple[np.
     from aevae.metrics import neighbours
 
     index, distance = np.empty((len(codes), k), np.int64), np.empty((len(codes), k))
-    for first in range(0, len(codes), BLOCK):
+    for first in range(0, len(codes), BLOCK_POINTS):
         watch(0, 1, None)
-        rows = np.arange(first, min(first + BLOCK, len(codes)))
+        rows = np.arange(first, min(first + BLOCK_POINTS, len(codes)))
         distance[rows], index[rows] = neighbours.nearest(codes[rows], codes, k, own=rows)
     return index, distance

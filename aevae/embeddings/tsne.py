@@ -11,26 +11,26 @@ import numpy as np
 
 from aevae.embeddings.methods import EmbedConfig, Watch, near, start
 
-FEW = 5000  # points up to which the usual iterations take seconds
+MAX_FEW_POINTS = 5000  # points up to which the usual iterations take seconds
 SCHEDULE = {
     True: (250, 500),
     False: (125, 375),
 }  # iterations with exaggerated attraction, and without: few points, more
 EXAGGERATION = 12.0
-MANY = 20_000  # beyond: approximate neighbours (Annoy), and no exact gradient
+MAX_EXACT_POINTS = 20_000  # beyond: approximate neighbours (Annoy), and no exact gradient
 THETA = 0.7  # of the Barnes-Hut gradient of few points
 SPACING = 0.5  # of the grid's nodes; a force between two points is felt most at a distance of 0.58
 NODES = (32, 1024)  # a side: a map of fewer spacings gets a finer grid, one of more a coarser
-PLACED = 5  # perplexity by which a new point heeds those of the map
-MEDIAN = 25  # nearest codes whose middle is where a new point begins
-TILE = 1 << 24  # pairs of points at once in the exact gradient
+PLACING_PERPLEXITY = 5  # perplexity by which a new point heeds those of the map
+NUM_MEDIAN_CODES = 25  # nearest codes whose middle is where a new point begins
+TILE_PAIRS = 1 << 24  # pairs of points at once in the exact gradient
 
 
 def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarray, float]:
     """The map (N, 2) and its KL divergence in nats."""
     from openTSNE import TSNEEmbedding
 
-    early, late = SCHEDULE[len(codes) <= FEW]
+    early, late = SCHEDULE[len(codes) <= MAX_FEW_POINTS]
 
     def told(done: int):
         return lambda iteration, _, xy: watch(done + iteration, early + late, np.asarray(xy))
@@ -41,7 +41,7 @@ def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarr
         known,
         random_state=config.seed,
         n_jobs=config.n_jobs,
-        callbacks_every_iters=10 if len(codes) <= MANY else 2,
+        callbacks_every_iters=10 if len(codes) <= MAX_EXACT_POINTS else 2,
         **_gradient(known.P),
     )
     xy = xy.optimize(early, exaggeration=EXAGGERATION, momentum=0.5, callbacks=told(0))
@@ -54,7 +54,7 @@ def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch):
     from openTSNE import affinity, nearest_neighbors
 
     asked = {"perplexity": config.perplexity, "n_jobs": config.n_jobs, "random_state": config.seed}
-    if len(codes) > MANY:
+    if len(codes) > MAX_EXACT_POINTS:
         return affinity.PerplexityBasedNN(codes.astype(np.float64), method="annoy", **asked)
     k = min(len(codes) - 1, int(3 * config.perplexity))
     known = nearest_neighbors.PrecomputedNeighbors(*near(codes, k, watch))
@@ -66,14 +66,14 @@ def _gradient(P) -> dict:
     from aevae.training.device import pick_device
 
     device = pick_device()
-    if device.type == "cuda" and P.shape[0] <= MANY:
+    if device.type == "cuda" and P.shape[0] <= MAX_EXACT_POINTS:
         return {"negative_gradient_method": Exact(P, device)}
-    if P.shape[0] <= FEW:
+    if P.shape[0] <= MAX_FEW_POINTS:
         return {"negative_gradient_method": "bh", "theta": THETA}
     return {"negative_gradient_method": Interpolated()}
 
 
-def place(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
+def transform(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
     """Where new codes (M, D) belong in the finished map xy (N, 2) of codes (N, D): (M, 2).
 
     openTSNE's way (Poličar, Stražar & Zupan 2019): from the middle of their nearest neighbours each moves by itself.
@@ -83,12 +83,12 @@ def place(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
 
     from aevae.metrics import neighbours
 
-    distance, index = neighbours.nearest(new, codes, min(MEDIAN, len(codes)))
-    k = min(3 * PLACED, len(codes))
+    distance, index = neighbours.nearest(new, codes, min(NUM_MEDIAN_CODES, len(codes)))
+    k = min(3 * PLACING_PERPLEXITY, len(codes))
     attraction = affinity.joint_probabilities_nn(
         index[:, :k],
         distance[:, :k],
-        [min(PLACED, k / 3)],
+        [min(PLACING_PERPLEXITY, k / 3)],
         symmetrize=False,
         normalization="point-wise",
         n_reference_samples=len(codes),
@@ -193,7 +193,7 @@ class Exact:
         y = torch.tensor(np.asarray(embedding), dtype=self.kind, device=self.device)
         p = torch.tensor(P.data, dtype=self.kind, device=self.device)
         push, total = torch.empty_like(y), torch.zeros((), dtype=torch.float64, device=self.device)
-        step = max(1, TILE // len(y))
+        step = max(1, TILE_PAIRS // len(y))
         for first in range(0, len(y), step):
             block = y[first : first + step]
             w = 1 / (1 + (block[:, :1] - y[:, 0]) ** 2 + (block[:, 1:] - y[:, 1]) ** 2)  # (tile, N)

@@ -16,13 +16,13 @@ import numpy as np
 from aevae.embeddings.align import procrustes
 from aevae.embeddings.methods import EmbedConfig, Watch, checked, near, start
 
-FEW = 10_000  # points up to which the library takes 500 rounds, beyond it 200
+MAX_FEW_POINTS = 10_000  # points up to which the library takes 500 rounds, beyond it 200
 ROUNDS = 500, 200
-PLACING = 100  # rounds in which a new point finds its place
+PLACING_ROUNDS = 100  # rounds in which a new point finds its place
 CLIP = 4.0  # of a force, as in the library
-REPULSIONS = 5  # for each attraction
-BEAT = 0.2  # seconds between two looks, about
-TOGETHER = 200  # rounds of maps that are drawn together
+NUM_REPULSIONS = 5  # for each attraction
+POLL_SECONDS = 0.2  # seconds between two looks, about
+ALIGNED_ROUNDS = 200  # rounds of maps that are drawn together
 PULL = 0.01  # towards a point's places in the other maps, as in the library
 
 # One at a time in this process: numba's fallback threading layer ends the process when two threads enter it.
@@ -32,7 +32,7 @@ _ONE_AT_A_TIME = threading.Lock()
 @contextlib.contextmanager
 def _turn(watch: Watch = lambda *_: None):
     """Alone with the library; the wait, perhaps for its compiler, can be left."""
-    while not _ONE_AT_A_TIME.acquire(timeout=BEAT):
+    while not _ONE_AT_A_TIME.acquire(timeout=POLL_SECONDS):
         watch(0, 1, None)
     try:
         yield
@@ -51,7 +51,7 @@ def _draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
     from umap.umap_ import INT32_MAX, INT32_MIN, make_epochs_per_sample
 
     model = _graph(codes, config, watch)
-    rounds = ROUNDS[len(codes) > FEW]
+    rounds = ROUNDS[len(codes) > MAX_FEW_POINTS]
     edges = model.graph_.tocoo()
     drawn = edges.data >= edges.data.max() / rounds  # weaker ones would not have their turn once
     xy = np.ascontiguousarray(model.embedding_, np.float32)  # changed in place, round by round
@@ -93,7 +93,7 @@ class _Rounds:
 
     def bar(self) -> dict:
         """Options of the progress bar."""
-        often = {"mininterval": BEAT, "maxinterval": math.inf, "miniters": 1}
+        often = {"mininterval": POLL_SECONDS, "maxinterval": math.inf, "miniters": 1}
         return {"file": self, "disable": False, "bar_format": "{n}", "dynamic_ncols": False, "leave": True, **often}
 
     def write(self, text: str) -> None:
@@ -130,7 +130,7 @@ def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: Non
 # -- the finished map ------------------------------------------------------------------------------------------------
 
 
-def place(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.ndarray) -> np.ndarray:
+def transform(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.ndarray) -> np.ndarray:
     """Where new codes (M, D) belong in the finished map xy (N, 2) of codes (N, D): (M, 2), each by itself.
 
     The library's transform in expectation instead of by random draws, and so without its compiler: from the mean of the
@@ -147,7 +147,7 @@ def place(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.ndarra
     places = []
     for members, near_by in zip(member, fixed[index], strict=True):
         y = near_by[0] if members[0] == 1 else (members / members.sum()) @ near_by  # 1: the very same code
-        for done in range(PLACING):
+        for done in range(PLACING_ROUNDS):
             difference = y - near_by
             squared = np.maximum(np.square(difference).sum(1), 1e-12)
             pull = 2 * a * b * squared ** (b - 1) / (1 + a * squared**b)
@@ -156,8 +156,8 @@ def place(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.ndarra
             squared = np.square(difference).sum(1)
             push = 2 * b / ((0.001 + squared) * (1 + a * squared**b))
             each = np.clip(push[:, None] * difference, -CLIP, CLIP)
-            step = step + REPULSIONS * members.sum() * each.mean(0)
-            y = y + 0.25 * (1 - done / PLACING) * np.clip(step, -CLIP, CLIP)
+            step = step + NUM_REPULSIONS * members.sum() * each.mean(0)
+            y = y + 0.25 * (1 - done / PLACING_ROUNDS) * np.clip(step, -CLIP, CLIP)
         places.append(y)
     return np.stack(places)
 
@@ -205,21 +205,23 @@ def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Wat
     first = np.ascontiguousarray(models[0].embedding_, np.float32)
     maps = [first, *(procrustes(model.embedding_, first) for model in models[1:])]  # changed in place, round by round
     edges = [graph.tocoo() for graph in graphs]
-    edges = [(e.row[kept], e.col[kept], e.data[kept]) for e in edges for kept in [e.data >= e.data.max() / TOGETHER]]
-    due = [make_epochs_per_sample(weight, TOGETHER) for _, _, weight in edges]
-    apart = [(each / REPULSIONS).astype(np.float32) for each in due]
+    edges = [
+        (e.row[kept], e.col[kept], e.data[kept]) for e in edges for kept in [e.data >= e.data.max() / ALIGNED_ROUNDS]
+    ]
+    due = [make_epochs_per_sample(weight, ALIGNED_ROUNDS) for _, _, weight in edges]
+    apart = [(each / NUM_REPULSIONS).astype(np.float32) for each in due]
     drawn, heads, tails = List(maps), List([e[0] for e in edges]), List([e[1] for e in edges])
     due, apart, next_apart = List(due), List(apart), List([each.copy() for each in apart])
     next_due = List([each.astype(np.float32) for each in due])
     draws = np.random.RandomState(config.seed).randint(INT32_MIN, INT32_MAX, 3).astype(np.int64)
     go, speed = _round_together(), 1.0
-    for done in range(TOGETHER):
-        watch(done, TOGETHER, np.stack(maps))
+    for done in range(ALIGNED_ROUNDS):
+        watch(done, ALIGNED_ROUNDS, np.stack(maps))
         go(
             drawn, drawn, heads, tails, due, models[0]._a, models[0]._b, alike, same, draws,
             1.0, PULL, 2, True, speed, apart, next_apart, next_due, done,
         )  # fmt: skip
-        speed = 1.0 - done / TOGETHER
+        speed = 1.0 - done / ALIGNED_ROUNDS
     return maps
 
 

@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from aevae.arguments import Wrong
 from aevae.config import brief
 
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError, zipfile.BadZipFile,
@@ -19,17 +18,17 @@ def read(path: str, verb: str, shape: tuple[int, ...], name: str | None = None) 
     """The array of numbers that `verb` takes: the one of an .npy; of an .npz the one called `name`.
 
     Without a name: the only array of the file, else the only one of (N, *shape), else of those the one that has the
-    usual name. Raises Wrong, with the names and shapes that are there.
+    usual name. Raises ValueError, with the names and shapes that are there.
     """
     found = _arrays(path)
     if "" in found:
         if name is not None:
-            raise Wrong(f"{path} is an .npy file: its one array has no name, leave out --array")
+            raise ValueError(f"{path} is an .npy file: its one array has no name, leave out --array")
         chosen = found[""]
     else:
         chosen = found[_choose(found, path, verb, shape, name)]
     if chosen.dtype.kind not in "fiub":
-        raise Wrong(f"{path} must hold numbers, got {chosen.dtype}")
+        raise ValueError(f"{path} must hold numbers, got {chosen.dtype}")
     return chosen
 
 
@@ -37,7 +36,7 @@ def _choose(found: dict[str, np.ndarray], path: str, verb: str, shape: tuple[int
     there = ", ".join(f"{brief(key)} {_times(array)}" for key, array in found.items())
     if name is not None:
         if name not in found:
-            raise Wrong(f"{path} has no array {brief(repr(name))}; it has {there}")
+            raise ValueError(f"{path} has no array {brief(repr(name))}; it has {there}")
         return name
     fitting = [key for key, array in found.items() if array.shape[1:] == shape and array.ndim == len(shape) + 1]
     if len(found) == 1 or len(fitting) == 1:
@@ -47,8 +46,8 @@ def _choose(found: dict[str, np.ndarray], path: str, verb: str, shape: tuple[int
         return usual[0]
     wanted = f"(N, {', '.join(map(str, shape))})"
     if not fitting:
-        raise Wrong(f"{path} has no array {wanted}, which {verb} takes; it has {there}")
-    raise Wrong(f"{path} has several arrays {wanted}, name one with --array NAME; it has {there}")
+        raise ValueError(f"{path} has no array {wanted}, which {verb} takes; it has {there}")
+    raise ValueError(f"{path} has several arrays {wanted}, name one with --array NAME; it has {there}")
 
 
 def _times(array: np.ndarray) -> str:
@@ -64,11 +63,11 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
         with opened:
             found = {key: array for key in opened.files if (array := _member(opened, key)) is not None}
     except FileNotFoundError:
-        raise Wrong(f"there is no file {path}") from None
+        raise ValueError(f"there is no file {path}") from None
     except UNREADABLE as error:
-        raise Wrong(f"{path} is not a .npy array of numbers, nor an .npz with such arrays") from error
+        raise ValueError(f"{path} is not a .npy array of numbers, nor an .npz with such arrays") from error
     if not found:
-        raise Wrong(f"{path} is a zip without any array of numbers")
+        raise ValueError(f"{path} is a zip without any array of numbers")
     return found
 
 
@@ -84,7 +83,7 @@ def _member(opened, key: str) -> np.ndarray | None:
 def as_images(array: np.ndarray, say: Callable[[str], None]) -> np.ndarray:
     """Images in 0..1: shares and black and white as they are, whole numbers of 0..255 divided by 255, which is said.
 
-    Raises Wrong for other numbers.
+    Raises ValueError for other numbers.
     """
     if array.dtype.kind == "b":
         return array.astype(np.float32)
@@ -96,4 +95,4 @@ def as_images(array: np.ndarray, say: Callable[[str], None]) -> np.ndarray:
     if array.dtype.kind in "iu" and 0 <= low and high <= 255:
         say(f"whole numbers of {low}..{high} are taken as grey levels of 0..255")
         return array.astype(np.float32) / 255
-    raise Wrong(f"images must be in 0..1, or whole numbers in 0..255, got {array.dtype} in {low:g}..{high:g}")
+    raise ValueError(f"images must be in 0..1, or whole numbers in 0..255, got {array.dtype} in {low:g}..{high:g}")

@@ -16,7 +16,7 @@ from aevae.datasets.archives import Source, quote
 from aevae.exchange import events
 from aevae.exchange.packing import zip_of
 from aevae.run_config import RunConfig
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.store.checkpoints import NAME, DamagedRun, RunInfo
 
 FILES = (
@@ -51,10 +51,10 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
     """Take the run in a zip or folder into the store; returns its name. Nothing is written unless all of it is sound.
 
     Its files may lie in folders of any name, or in none: the run's name comes from its config. What systems leave in
-    folders is skipped. refused(name of its data set): "", or why a run of it is not taken: pages show pictures of it.
+    folders is skipped. refused(name of its data set): "", or why a run of it is not taken: pages show images of it.
     Raises ValueError with one sentence: no zip, too large, files that are no part of a run, damaged, already here.
     """
-    name, files = _read(source)
+    name, contents = _read(source)
     if checkpoints.finished_run(name):
         raise AlreadyHere(name)
     root = paths.runs_dir()
@@ -62,8 +62,8 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
     with tempfile.TemporaryDirectory(dir=root, prefix=".import-") as hidden:
         folder = Path(hidden) / name
         folder.mkdir()
-        for file, content in files.items():
-            checkpoints.write_atomic(folder / file, content)
+        for file, content in contents.items():
+            files.write_atomic(folder / file, content)
         _inspect(folder, refused)
         with checkpoints.run_lock(name):
             if (root / name).exists():  # an unfinished or damaged run gives way to the finished one
@@ -118,43 +118,43 @@ def _inspect(folder: Path, refused: Callable[[str], str]) -> None:
         from PIL import Image
 
         try:
-            with Image.open(preview, formats=("PNG",)) as picture:
-                if max(picture.size) > 4096:
+            with Image.open(preview, formats=("PNG",)) as image:
+                if max(image.size) > 4096:
                     raise DamagedRun("preview.png is too large")
-                picture.load()
+                image.load()
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise DamagedRun("preview.png is not a picture") from error
+            raise DamagedRun("preview.png is not an image") from error
 
 
 def _inspect_film(run) -> None:
     """Has the film the frames that pages read? Raises DamagedRun."""
     from safetensors import SafetensorError
 
-    checkpoints.check_safetensors(run.path / "film.safetensors")
+    files.check_safetensors(run.path / "film.safetensors")
     try:
         film = run.film
     except DamagedRun:
         raise
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise DamagedRun("film.safetensors cannot be read") from error
-    times, pictures = film.get("epoch", np.array(run.config.train.film_epochs, np.float32)), (16, 28, 28)
+    times, images = film.get("epoch", np.array(run.config.train.film_epochs, np.float32)), (16, 28, 28)
     frames = len(times) if times.ndim == 1 else 0
     if not frames or times[0] != 0 or times[-1] != run.config.train.epochs or not (np.diff(times) > 0).all():
         raise DamagedRun("film.safetensors has other times than its run")
-    expected = {"original": pictures, "recon": (frames, *pictures), "sample": (frames, *pictures)}
+    expected = {"original": images, "recon": (frames, *images), "sample": (frames, *images)}
     if any(n not in film or film[n].shape != s or film[n].dtype != "uint8" for n, s in expected.items()):
-        raise DamagedRun("film.safetensors has other pictures than a film")
+        raise DamagedRun("film.safetensors has other images than a film")
 
 
-AGREE = 1e-4  # of a pixel in [0, 1]; an exported decoder that differs by more is not written
+MAX_ONNX_DIFFERENCE = 1e-4  # of a pixel in [0, 1]; an exported decoder that differs by more is not written
 
 
 def export_onnx(info: RunInfo, out: Path) -> float | None:
     """Write the decoder, z (N, D) -> x_hat (N, 1, 28, 28), as ONNX; N is free.
 
-    Returns by how much its pictures differ from PyTorch's at most, or None where the package `onnxruntime`, which can
-    tell, is not installed. ValueError without the package `onnxscript`, for a decoder that does not make a picture of
-    one code, and for one that would differ by more than AGREE; then nothing is written.
+    Returns by how much its images differ from PyTorch's at most, or None where the package `onnxruntime`, which can
+    tell, is not installed. ValueError without the package `onnxscript`, for a decoder that does not make an image of
+    one code, and for one that would differ by more than MAX_ONNX_DIFFERENCE; then nothing is written.
     """
     import torch
 
@@ -166,7 +166,7 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
         raise ValueError("ONNX export needs one more package: pip install onnxscript") from None
     run = runs.Run(info)
     if run.model.input != "image":
-        raise ValueError(f"{info.name} takes {run.model.input}s: its decoder makes no picture of one code alone")
+        raise ValueError(f"{info.name} takes {run.model.input}s: its decoder makes no image of one code alone")
 
     class Decoder(torch.nn.Module):
         def __init__(self):
@@ -190,9 +190,9 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
         program.save(str(Path(folder) / "decoder.onnx"), external_data=False)
         written = (Path(folder) / "decoder.onnx").read_bytes()
     worst = _difference(written, run)
-    if worst is not None and not worst <= AGREE:
+    if worst is not None and not worst <= MAX_ONNX_DIFFERENCE:
         raise ValueError(f"the exported decoder of {info.name} differs from PyTorch's by {worst:.2g} a pixel")
-    checkpoints.write_atomic(out, written)
+    files.write_atomic(out, written)
     return worst
 
 
@@ -230,7 +230,7 @@ def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
     for part, scalars in parts.items():
         path = folder / info.name / part / f"events.out.tfevents.{int(info.created):010d}.aevae"
         path.parent.mkdir(parents=True, exist_ok=True)
-        checkpoints.write_atomic(path, events.event_file(scalars, info.created))
+        files.write_atomic(path, events.event_file(scalars, info.created))
         written.append(path)
     return written
 

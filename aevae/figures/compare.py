@@ -1,4 +1,4 @@
-"""Several runs in one picture: what their codes cost against what they leave unsaid."""
+"""Several runs in one image: what their codes cost against what they leave unsaid."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -27,7 +27,7 @@ class Point(NamedTuple):
     chosen: bool = True
 
 
-def trade_off(
+def trade_off(  # titles and names of the lines are all optional, hence more than eight parameters
     points: Sequence[Point],
     y_title: str,
     x_title: str = "kl (nats / image)",
@@ -42,7 +42,7 @@ def trade_off(
     """Distortion over rate: chosen runs in the colours of their families, the others grey, runs of one series joined.
 
     The dashed line is the lower convex hull of all of them: what can be had by using one run for a part of the
-    pictures and another for the rest. elbo: lines of equal rate + distortion, where both are nats. bound: rates and
+    images and another for the rest. elbo: lines of equal rate + distortion, where both are nats. bound: rates and
     distortions of a curve to be drawn behind, with its name.
     """
     out = figure(x_title, y_title, height)

@@ -1,4 +1,4 @@
-"""What codes feel of a picture: spectra of Jacobians, and how far codes move."""
+"""What codes feel of an image: spectra of Jacobians, and how far codes move."""
 
 from collections.abc import Mapping
 
@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from aevae.figures.layout import figure
 from aevae.figures.palette import family_colour, family_title
 
-SHOWN = [-4, 1.6]  # powers of ten
+LOG10_RANGE = [-4, 1.6]  # powers of ten
 
 
 def spectra(values: Mapping[str, np.ndarray], x_title: str, y_title: str) -> go.Figure:
@@ -36,4 +36,4 @@ def moved(steps: np.ndarray, ways: Mapping[str, Mapping[str, np.ndarray]], x_tit
 
 
 def _powers(out: go.Figure) -> go.Figure:
-    return out.update_yaxes(type="log", dtick=1, range=SHOWN, exponentformat="power")
+    return out.update_yaxes(type="log", dtick=1, range=LOG10_RANGE, exponentformat="power")

@@ -14,9 +14,9 @@ from aevae.figures.palette import MARKERS
 RAMP = ("#2A78C8", "#7B64D2", "#BE4C9C", "#D6592E", "#A47A08")  # at least 3:1 on light and on dark paper
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 FAINT = "rgba(127, 127, 127, 0.35)"
-MOST_NAMED = 10  # curves named in the legend
-NEAR = 0.05  # of the picture: labels closer than this overlap
-BOUNDS = 8  # lines of equal ELBO, at most
+MAX_NAMED_CURVES = 10  # curves named in the legend
+NEAR = 0.05  # of the image: labels closer than this overlap
+MAX_ELBO_LINES = 8  # lines of equal ELBO, at most
 
 
 class Curve(NamedTuple):
@@ -61,7 +61,7 @@ def curve_family(curves: Sequence[Curve], term: str, height: int = 380) -> go.Fi
         for found in common:
             _line(out, name, found, {**line, "width": 2.2}, hovertemplate="%{y:.4g}")
     last = max((line.get("epoch", 0) for curve in curves for line in curve.history), default=1)
-    out.update_layout(hovermode="x unified", showlegend=1 < len(names) <= MOST_NAMED)
+    out.update_layout(hovermode="x unified", showlegend=1 < len(names) <= MAX_NAMED_CURVES)
     out.update_xaxes(range=[0, 1.02 * max(last, 1)], dtick=max(1, math.ceil(last / 8)))
     return out
 
@@ -116,7 +116,7 @@ def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int 
 
 
 def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float) -> str:
-    """The label, or nothing where the same one stands already; x, y: place in the picture, 0..1."""
+    """The label, or nothing where the same one stands already; x, y: place in the image, 0..1."""
     if any(label == other and abs(x - u) < NEAR and abs(y - v) < NEAR for other, u, v in named):
         return ""
     named.append((label, x, y))
@@ -124,7 +124,7 @@ def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float)
 
 
 def bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
-    """Faint lines recon + KL = constant across the picture, each named at its right end."""
+    """Faint lines recon + KL = constant across the image, each named at its right end."""
     for total in bound_values(x0 + y0, x1 + y1):
         left, right = max(x0, total - y1), min(x1, total - y0)
         out.add_scatter(
@@ -143,7 +143,7 @@ def bound_values(low: float, high: float) -> list[float]:
     """At most eight or so round numbers strictly between two numbers."""
     if not high > low:
         return []
-    rough = (high - low) / BOUNDS
+    rough = (high - low) / MAX_ELBO_LINES
     size = 10 ** math.floor(math.log10(rough))
     step = next(size * k for k in (1, 2, 5, 10) if size * k >= rough * 0.999)
     first = math.floor(low / step) + 1

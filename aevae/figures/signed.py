@@ -1,4 +1,4 @@
-"""Pictures of numbers that may be negative: orange above 0, blue beneath, black at 0 (as `live/signed.js` has them)."""
+"""Images of numbers that may be negative: orange above 0, blue beneath, black at 0 (as `live/signed.js` has them)."""
 
 import numpy as np
 
@@ -14,14 +14,14 @@ def tint(values: np.ndarray, scale: float | np.ndarray | None = None) -> np.ndar
     return np.rint(np.where(values[..., None] < 0, BELOW, ABOVE) * part).astype(np.uint8)
 
 
-def sheet(pictures: np.ndarray, columns: int, scale: int = 2, gap: int = 2) -> np.ndarray:
-    """RGBA uint8 of pictures (N, H, W), each tinted to its own largest size, `columns` in a row, with clear gaps."""
-    n, h, w = pictures.shape
+def sheet(images: np.ndarray, columns: int, scale: int = 2, gap: int = 2) -> np.ndarray:
+    """RGBA uint8 of images (N, H, W), each tinted to its own largest size, `columns` in a row, with clear gaps."""
+    n, h, w = images.shape
     rows = -(-n // columns)
     out = np.zeros((rows * (h * scale + gap) - gap, columns * (w * scale + gap) - gap, 4), np.uint8)
-    for i, picture in enumerate(pictures):
+    for i, image in enumerate(images):
         y, x = (i // columns) * (h * scale + gap), (i % columns) * (w * scale + gap)
-        big = tint(picture).repeat(scale, 0).repeat(scale, 1)
+        big = tint(image).repeat(scale, 0).repeat(scale, 1)
         out[y : y + h * scale, x : x + w * scale, :3] = big
         out[y : y + h * scale, x : x + w * scale, 3] = 255
     return out

@@ -1,4 +1,4 @@
-"""A plotly figure as a picture that needs no browser and no script: SVG; and as a table: CSV.
+"""A plotly figure as an image that needs no browser and no script: SVG; and as a table: CSV.
 
 For lines, points and bars over a linear or category axis, which is what our figures are made of.
 """

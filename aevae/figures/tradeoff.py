@@ -8,7 +8,7 @@ def water_filling(variances: np.ndarray, points: int = 200) -> tuple[np.ndarray,
 
     At the water level t each direction of variance v keeps the error min(v, t) and costs log(v / t) / 2 nats where
     v > t (Cover & Thomas 2006, theorem 10.3.3). Of all sources with this covariance the Gaussian is the hardest, so
-    pictures can be coded at least as well. Raises ValueError without a positive variance.
+    images can be coded at least as well. Raises ValueError without a positive variance.
     """
     variances = np.asarray(variances, np.float64)
     variances = variances[variances > 1e-12 * variances.max(initial=0)]
@@ -20,7 +20,7 @@ def water_filling(variances: np.ndarray, points: int = 200) -> tuple[np.ndarray,
 
 
 def gaussian_bound(images: np.ndarray, points: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """`water_filling` of the covariance of these pictures (N, 1, H, W): squared error per image."""
+    """`water_filling` of the covariance of these images (N, 1, H, W): squared error per image."""
     flat = images.reshape(len(images), -1).astype(np.float64)
     values = np.linalg.svd(flat - flat.mean(0), compute_uv=False)
     return water_filling(values**2 / len(flat), points)
@@ -29,7 +29,7 @@ def gaussian_bound(images: np.ndarray, points: int = 200) -> tuple[np.ndarray, n
 def lower_hull(rate: np.ndarray, distortion: np.ndarray) -> np.ndarray:
     """Numbers of the points on the lower left convex boundary, rate rising, distortion falling: (H,) int64.
 
-    What lies between two of them is reached by using each for a part of the pictures. Not finite ones are left out.
+    What lies between two of them is reached by using each for a part of the images. Not finite ones are left out.
     """
     order = [i for i in np.lexsort((distortion, rate)) if np.isfinite(rate[i]) and np.isfinite(distortion[i])]
     hull: list[int] = []

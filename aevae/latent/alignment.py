@@ -4,13 +4,13 @@ import numpy as np
 
 
 def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Pearson's r of every column of a (N, D) with every column of b (N, E), over the same N pictures: (D, E).
+    """Pearson's r of every column of a (N, D) with every column of b (N, E), over the same N images: (D, E).
 
-    0 where a column does not change. Raises ValueError where the two are not codes of the same two or more pictures.
+    0 where a column does not change. Raises ValueError where the two are not codes of the same two or more images.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b) or len(a) < 2:
-        raise ValueError(f"codes of the same two or more pictures are needed, got shapes {a.shape} and {b.shape}")
+        raise ValueError(f"codes of the same two or more images are needed, got shapes {a.shape} and {b.shape}")
     return np.clip(_standardised(a).T @ _standardised(b), -1, 1)
 
 

@@ -1,4 +1,4 @@
-"""Maps of numbers: what a model with a codebook makes of pictures, and pictures of maps that no picture was made into.
+"""Maps of numbers: what a model with a codebook makes of images, and images of maps that no image was made into.
 
 A map is int64 (N, side, side) of numbers 0..K-1; a model has one for each level, the top one first.
 """
@@ -7,12 +7,12 @@ import re
 
 import numpy as np
 
-PATCH = 3  # cells across what `atlas` shows of a vector
+PATCH_CELLS = 3  # cells across what `atlas` shows of a vector
 EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:number, as an address keeps them
 
 
-def maps(run, images: np.ndarray) -> list[np.ndarray]:
-    """Numbers of the vectors that pictures float32 (N, 1, 28, 28) in [0, 1] are made into."""
+def indices(run, images: np.ndarray) -> list[np.ndarray]:
+    """Numbers of the vectors that images float32 (N, 1, 28, 28) in [0, 1] are made into."""
     import torch
 
     with torch.inference_mode():
@@ -20,7 +20,7 @@ def maps(run, images: np.ndarray) -> list[np.ndarray]:
 
 
 def decode(run, indices: list[np.ndarray]) -> np.ndarray:
-    """Pictures float32 (N, 1, 28, 28) of each level's numbers (N, side, side)."""
+    """Images float32 (N, 1, 28, 28) of each level's numbers (N, side, side)."""
     import torch
 
     with torch.inference_mode():
@@ -44,21 +44,23 @@ def perplexity(share: np.ndarray) -> float:
 
 
 def background(run) -> list[np.ndarray]:
-    """The maps (1, side, side) of a black picture."""
-    return maps(run, np.zeros((1, 1, 28, 28), np.float32))
+    """The maps (1, side, side) of a black image."""
+    return indices(run, np.zeros((1, 1, 28, 28), np.float32))
 
 
 def atlas(run, indices: list[np.ndarray], level: int = 0) -> np.ndarray:
-    """What each vector is used for: float32 (K, p, p), p = the pixels of `PATCH` cells.
+    """What each vector is used for: float32 (K, p, p), p = the pixels of `PATCH_CELLS` cells.
 
-    The mean of what is painted around the cells that chose it, in the pictures of these maps; black where none did.
+    The mean of what is painted around the cells that chose it, in the images of these maps; black where none did.
     """
     count, painted, chosen = len(vectors(run, level)), decode(run, indices)[:, 0], indices[level]
     cell = 28 // chosen.shape[1]
-    margin = (PATCH // 2) * cell
+    margin = (PATCH_CELLS // 2) * cell
     padded = np.pad(painted, ((0, 0), (margin, margin), (margin, margin)))
-    around = np.lib.stride_tricks.sliding_window_view(padded, (PATCH * cell, PATCH * cell), (1, 2))[:, ::cell, ::cell]
-    sums = np.zeros((count, PATCH * cell, PATCH * cell), np.float32)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (PATCH_CELLS * cell, PATCH_CELLS * cell), (1, 2))[
+        :, ::cell, ::cell
+    ]
+    sums = np.zeros((count, PATCH_CELLS * cell, PATCH_CELLS * cell), np.float32)
     np.add.at(sums, chosen.ravel(), around.reshape(-1, *sums.shape[1:]))
     return sums / np.maximum(np.bincount(chosen.ravel(), minlength=count), 1)[:, None, None]
 
@@ -101,27 +103,27 @@ def draw(run, count: int, seed: int, prior: str = "learnt") -> list[np.ndarray]:
 
 
 def swapped(run, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of two pictures (1, 28, 28) by a model of two levels: (4, 1, 28, 28).
+    """Of two images (1, 28, 28) by a model of two levels: (4, 1, 28, 28).
 
     a, top of a with bottom of b, top of b with bottom of a, b; the first and the last are reconstructions.
     """
-    top, bottom = maps(run, np.stack([a, b]))
+    top, bottom = indices(run, np.stack([a, b]))
     return decode(run, [top[[0, 0, 1, 1]], bottom[[0, 1, 0, 1]]])
 
 
 def lone(run, image: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """What the top of a picture (1, 28, 28) says alone, by a model of two levels: (2 + draws, 1, 28, 28).
+    """What the top of an image (1, 28, 28) says alone, by a model of two levels: (2 + draws, 1, 28, 28).
 
-    Its reconstruction; its top with the bottom of a black picture; its top with bottoms drawn given it.
+    Its reconstruction; its top with the bottom of a black image; its top with bottoms drawn given it.
     """
     import torch
 
-    top, bottom = maps(run, image[None])
+    top, bottom = indices(run, image[None])
     model, side = run.model, bottom.shape[1]
     chance = np.random.default_rng(seed).random((draws, side, side)).astype(np.float32)
     with torch.inference_mode():
-        told = model.told([_tensor(run, np.repeat(top, draws, axis=0))])
-        drawn = model.priors[1].draw(_tensor(run, chance), told).cpu().numpy()
+        context = model.prior_context([_tensor(run, np.repeat(top, draws, axis=0))])
+        drawn = model.priors[1].draw(_tensor(run, chance), context).cpu().numpy()
     return decode(run, [np.repeat(top, 2 + draws, axis=0), np.concatenate([bottom, background(run)[1], drawn])])
 
 

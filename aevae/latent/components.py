@@ -7,9 +7,9 @@ import numpy as np
 
 @dataclass(frozen=True, eq=False)
 class Components:
-    """mean (P,) and axes (K, P), orthonormal rows by falling variance (K,), of pictures of P pixels; float64.
+    """mean (P,) and axes (K, P), orthonormal rows by falling variance (K,), of images of P pixels; float64.
 
-    `left` (K + 1,): mean squared error per picture of those it was fitted to, when 0..K components are kept.
+    `left` (K + 1,): mean squared error per image of those it was fitted to, when 0..K components are kept.
     """
 
     mean: np.ndarray
@@ -30,7 +30,7 @@ class Components:
         return self.mean + codes @ self.axes[: codes.shape[1]]
 
     def errors(self, x: np.ndarray) -> np.ndarray:
-        """(K + 1,): mean squared error per picture of x (N, P) when 0..K components are kept."""
+        """(K + 1,): mean squared error per image of x (N, P) when 0..K components are kept."""
         centred = x - self.mean
         kept = np.square(centred @ self.axes.T).mean(0)  # (K,): orthonormal, so each takes its square away
         return np.square(centred).sum(1).mean() - np.concatenate([[0.0], np.cumsum(kept)])
@@ -40,7 +40,7 @@ def fit(x: np.ndarray, count: int) -> Components:
     """The first `count` components of x (N, P); in each the largest loading is positive. Raises ValueError."""
     x = np.asarray(x, np.float64)
     if x.ndim != 2 or not 1 <= count <= min(x.shape):
-        raise ValueError(f"count must be in 1..{min(x.shape)} for pictures of shape {x.shape}, got {count}")
+        raise ValueError(f"count must be in 1..{min(x.shape)} for images of shape {x.shape}, got {count}")
     mean = x.mean(0)
     values, vectors = np.linalg.eigh(np.cov(x.T, bias=True))
     values, axes = values[::-1], vectors.T[::-1]

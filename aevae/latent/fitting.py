@@ -5,9 +5,9 @@ import binascii
 
 import numpy as np
 
-NEAR = 200  # learnt codes that a search in the browser may begin at
-STEPS, RATE = 100, 0.1  # of a search from an encoder's code: steps of Adam, and the first rate
-RELEARN, RELEARN_RATE = 40, 3e-3  # of a decoder that learns, too
+NUM_STARTS = 200  # learnt codes that a search in the browser may begin at
+FIT_STEPS, FIT_RATE = 100, 0.1  # of a search from an encoder's code: steps of Adam, and the first rate
+RELEARN_STEPS, RELEARN_RATE = 40, 3e-3  # of a decoder that learns, too
 
 
 def unpack_mask(text: str) -> np.ndarray:
@@ -36,13 +36,13 @@ def layers(run) -> dict[str, np.ndarray]:
         "b1": first.bias,
         "w2": second.weight.T,
         "b2": second.bias + shift.by.flatten(),
-        "codes": run.model.known(min(NEAR, len(run.model.codes.weight)))[0],
+        "codes": run.model.training_codes(min(NUM_STARTS, len(run.model.codes.weight)))[0],
     }
     return {name: array.detach().cpu().numpy().astype(np.float32) for name, array in arrays.items()}
 
 
 def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarray | None = None) -> np.ndarray:
-    """Codes (N, D) that an auto-decoder finds for pictures (N, 1, 28, 28); mask (1, 1, 28, 28): 1 where they are seen.
+    """Codes (N, D) that an auto-decoder finds for images (N, 1, 28, 28); mask (1, 1, 28, 28): 1 where they are seen.
 
     start (N, D): where the search begins; None: at the learnt code that fits best.
     """
@@ -52,11 +52,11 @@ def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarr
     return run.model.split(run.model.fit(*give))[0].cpu().numpy()
 
 
-def gap(run, images: np.ndarray, steps: int = STEPS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def gap(run, images: np.ndarray, steps: int = FIT_STEPS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The amortisation gap of an autoencoder: what its own decoder could do, were the code searched for.
 
-    Returns nats per picture with the encoder's code (N,), with the code found from there on (N,), never more, and the
-    pictures decoded from that (N, 1, 28, 28). Cremer et al. 2018, arXiv:1801.03558.
+    Returns nats per image with the encoder's code (N,), with the code found from there on (N,), never more, and the
+    images decoded from that (N, 1, 28, 28). Cremer et al. 2018, arXiv:1801.03558.
     """
     import torch
 
@@ -69,13 +69,13 @@ def gap(run, images: np.ndarray, steps: int = STEPS) -> tuple[np.ndarray, np.nda
 
     start = model.encode(x)
     size = start.std(0).mean().clamp(min=1e-3)  # the scale of a plain code is anybody's guess
-    found = refine(cost, start, steps, RATE * float(size))
+    found = refine(cost, start, steps, FIT_RATE * float(size))
     with torch.no_grad():
         return cost(start, -1).cpu().numpy(), cost(found, -1).cpu().numpy(), model.decode(found).cpu().numpy()
 
 
 def learn(run, new: np.ndarray, old: np.ndarray, everything: bool) -> tuple[np.ndarray, np.ndarray]:
-    """An auto-decoder learns pictures `new` (N, 1, 28, 28): what it then makes of them, and of `old` (M, 1, 28, 28).
+    """An auto-decoder learns images `new` (N, 1, 28, 28): what it then makes of them, and of `old` (M, 1, 28, 28).
 
     Their codes are found with the decoder frozen; `everything`: then decoder and codes go on learning `new`, and
     nothing else. Codes of `old` are those from before. The run stays as it is.
@@ -90,7 +90,7 @@ def learn(run, new: np.ndarray, old: np.ndarray, everything: bool) -> tuple[np.n
     if everything:
         free = [codes.requires_grad_(), *model.decoder.requires_grad_(True).parameters()]
         moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in free]
-        for step in range(1, RELEARN + 1):
+        for step in range(1, RELEARN_STEPS + 1):
             slopes = torch.autograd.grad(model.nll(x, model.params(codes)).mean(), free)
             with torch.no_grad():  # Adam, Kingma & Ba 2015
                 for p, slope, (mean, square) in zip(free, slopes, moments, strict=True):

@@ -1,17 +1,18 @@
-"""Changes of a picture as flows of a model that warps, and as steps of a model that paints."""
+"""Changes of an image as flows of a model that warps, and as steps of a model that paints."""
 
 import numpy as np
 
 KINDS = ("slant", "rotation", "scale", "right", "down")
-MOST, STEPS = 2.0, 17  # the largest amount, in full changes of training; amounts from -MOST to MOST
+MAX_AMOUNT = 2.0  # in full changes of training
+NUM_STEPS = 17  # amounts from -MAX_AMOUNT to MAX_AMOUNT
 
 
 def amounts() -> np.ndarray:
-    return np.linspace(-MOST, MOST, STEPS)
+    return np.linspace(-MAX_AMOUNT, MAX_AMOUNT, NUM_STEPS)
 
 
 def directions(run, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What each kind of change adds to the code (D,) of a pair, as the mean over pictures (N, 1, 28, 28)."""
+    """What each kind of change adds to the code (D,) of a pair, as the mean over images (N, 1, 28, 28)."""
     import torch
 
     x = torch.tensor(images, device=run.device)
@@ -20,12 +21,12 @@ def directions(run, images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def painted(run, images: np.ndarray, kind: str) -> np.ndarray:
-    """The same for a model that paints pictures: mean code of changed pictures less that of the pictures, (D,)."""
+    """The same for a model that paints images: mean code of changed images less that of the images, (D,)."""
     return (run.encode(changed(images, kind)) - run.encode(images)).mean(axis=0)
 
 
 def changed(images: np.ndarray, kind: str, amount: float = 1.0) -> np.ndarray:
-    """Pictures (N, 1, 28, 28) under `amount` times the full change `kind`, exactly."""
+    """Images (N, 1, 28, 28) under `amount` times the full change `kind`, exactly."""
     import torch
 
     from aevae.models import flow_vae
@@ -34,7 +35,7 @@ def changed(images: np.ndarray, kind: str, amount: float = 1.0) -> np.ndarray:
 
 
 def edits(run, image: np.ndarray, direction: np.ndarray) -> np.ndarray:
-    """Flows (STEPS, 2, 28, 28) that change a picture (1, 28, 28) by `amounts()` times a direction (D,) of codes."""
+    """Flows (NUM_STEPS, 2, 28, 28) that change an image (1, 28, 28) by `amounts()` times a direction (D,) of codes."""
     import torch
 
     with torch.inference_mode():
@@ -45,18 +46,18 @@ def edits(run, image: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
 
 def exact(kind: str) -> np.ndarray:
-    """The flows (STEPS, 2, 28, 28) of `amounts()` times the change itself."""
+    """The flows (NUM_STEPS, 2, 28, 28) of `amounts()` times the change itself."""
     import torch
 
     from aevae.models import flow_vae
 
-    parts = torch.zeros(STEPS, len(flow_vae.CHANGES))
+    parts = torch.zeros(NUM_STEPS, len(flow_vae.CHANGES))
     parts[:, list(flow_vae.CHANGES).index(kind)] = torch.tensor(amounts(), dtype=torch.float32)
     return flow_vae.affine_flow(parts).numpy()
 
 
 def onto(run, image: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """A picture (1, 28, 28) warped towards each of targets (N, 1, 28, 28), as well as the model can; like targets."""
+    """An image (1, 28, 28) warped towards each of targets (N, 1, 28, 28), as well as the model can; like targets."""
     import torch
 
     with torch.inference_mode():
@@ -66,6 +67,6 @@ def onto(run, image: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def edges(images: np.ndarray) -> np.ndarray:
-    """Gradient energy (N,) of pictures (N, 1, 28, 28): squared differences of neighbours, summed."""
+    """Gradient energy (N,) of images (N, 1, 28, 28): squared differences of neighbours, summed."""
     down, across = np.diff(images, axis=2), np.diff(images, axis=3)
     return np.square(down).sum((1, 2, 3)) + np.square(across).sum((1, 2, 3))

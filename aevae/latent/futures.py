@@ -47,18 +47,18 @@ def futures(run, frames: np.ndarray, most: int, count: int, steps: int, jump: in
         believed = model.decode(model.believe(belief[:most])[0])
         seen = (x[:, :t].expand(count, -1, -1, -1, -1) for t in range(1, most + 1))
         drawn = [model.roll_out(part, steps, chance, jump) for part in seen]
-        pictures = torch.stack(drawn)  # (S, F, K, 1, 28, 28)
-        place = circular_shift(pictures.flatten(0, 2), x[0, :1].expand(pictures[..., 0, 0, 0].numel(), -1, -1, -1))
+        images = torch.stack(drawn)  # (S, F, K, 1, 28, 28)
+        place = circular_shift(images.flatten(0, 2), x[0, :1].expand(images[..., 0, 0, 0].numel(), -1, -1, -1))
         true = circular_shift(x[0], x[0, :1].expand(x.shape[1], -1, -1, -1))
     return Futures(
         jump,
         as_bytes(believed[:, 0]),
-        as_bytes(pictures[:, :, :, 0]),
-        place.unflatten(0, pictures.shape[:3]).cpu().numpy(),
+        as_bytes(images[:, :, :, 0]),
+        place.unflatten(0, images.shape[:3]).cpu().numpy(),
         true.cpu().numpy(),
     )
 
 
-def as_bytes(pictures) -> np.ndarray:
-    """uint8 of a tensor of pictures in [0, 1]."""
-    return pictures.mul(255).round().byte().cpu().numpy()
+def as_bytes(images) -> np.ndarray:
+    """uint8 of a tensor of images in [0, 1]."""
+    return images.mul(255).round().byte().cpu().numpy()

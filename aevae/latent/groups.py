@@ -1,10 +1,10 @@
-"""Codes of two parts, one that a group of pictures shares (content) and one of each picture (style)."""
+"""Codes of two parts, one that a group of images shares (content) and one of each image (style)."""
 
 import numpy as np
 
 
 def evidence(run, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (n, content) of a group's content after its first 1, 2 .. n pictures (n, 1, 28, 28)."""
+    """Mean and variance (n, content) of a group's content after its first 1, 2 .. n images (n, 1, 28, 28)."""
     import torch
 
     with torch.inference_mode():
@@ -13,7 +13,7 @@ def evidence(run, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def styles(run, images: np.ndarray) -> np.ndarray:
-    """Styles (N, style) of pictures (N, 1, 28, 28): their means."""
+    """Styles (N, style) of images (N, 1, 28, 28): their means."""
     return run.encode(images)[:, run.config.model.content_dim :]
 
 
@@ -28,5 +28,5 @@ def crossed(content: np.ndarray, style: np.ndarray) -> np.ndarray:
 
 
 def group_of(labels: np.ndarray, wanted: int, count: int) -> np.ndarray:
-    """Numbers of the first `count` pictures of class `wanted`."""
+    """Numbers of the first `count` images of class `wanted`."""
     return np.flatnonzero(labels == wanted)[:count]

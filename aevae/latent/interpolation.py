@@ -75,7 +75,7 @@ def bilinear(corners: np.ndarray, n: int, kind: str = "linear") -> np.ndarray:
 
 
 def pixel_blend(x_a: np.ndarray, x_b: np.ndarray, steps: int) -> np.ndarray:
-    """The cross-fade of two pictures (...), which needs no model: (S, ...) float32, both ends included.
+    """The cross-fade of two images (...), which needs no model: (S, ...) float32, both ends included.
 
     Raises ValueError for two shapes or fewer than 2 steps.
     """

@@ -20,20 +20,20 @@ def rate(variances: np.ndarray, s2: float) -> float:
 
 
 def reconstructed(x: np.ndarray, mean: np.ndarray, axes: np.ndarray, variances: np.ndarray, s2: float) -> np.ndarray:
-    """Mean pictures of the posterior means of x (N, P): axis j (of D, P) shrunk by 1 - s2 / lambda_j."""
+    """Mean images of the posterior means of x (N, P): axis j (of D, P) shrunk by 1 - s2 / lambda_j."""
     shrink = np.clip(1 - s2 / np.maximum(variances, 1e-12), 0, None)
     return mean + ((x - mean) @ axes.T * shrink) @ axes
 
 
 def sampled(noise: np.ndarray, mean: np.ndarray, axes: np.ndarray, variances: np.ndarray, s2: float) -> np.ndarray:
-    """Mean pictures (N, P) of codes `noise` (N, D) drawn from N(0, I)."""
+    """Mean images (N, P) of codes `noise` (N, D) drawn from N(0, I)."""
     return mean + (noise * np.sqrt(np.clip(np.asarray(variances) - s2, 0, None))) @ axes
 
 
 def ladder(x: np.ndarray, noise: np.ndarray, data, sigmas: tuple[float, ...]) -> np.ndarray:
-    """For each sigma of the pixels: pictures x (N, P), given back, drawn with `noise` (N, D). uint8 (F, 3, N, P).
+    """For each sigma of the pixels: images x (N, P), given back, drawn with `noise` (N, D). uint8 (F, 3, N, P).
 
-    data: mean, axes and variance of the training pictures (`components.Components`).
+    data: mean, axes and variance of the training images (`components.Components`).
     """
     fits = [(data.mean, data.axes, data.variance, sigma**2) for sigma in sigmas]
     rows = np.stack([np.stack([x, reconstructed(x, *fit), sampled(noise, *fit)]) for fit in fits])

@@ -7,7 +7,7 @@ import numpy as np
 
 
 def noise(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """What `count` pictures are drawn with, float32 (N, 1, 28, 28): uniform in [0, 1), and normal."""
+    """What `count` images are drawn with, float32 (N, 1, 28, 28): uniform in [0, 1), and normal."""
     chance = np.random.default_rng(seed)
     shape = (count, 1, 28, 28)
     return chance.random(shape, np.float32), chance.standard_normal(shape, np.float32)
@@ -21,7 +21,7 @@ def _tensor(model, array: np.ndarray):
 
 
 def means(model, z: np.ndarray) -> np.ndarray:
-    """The mean pictures of codes z (N, D): float32 (N, 1, 28, 28) in [0, 1]."""
+    """The mean images of codes z (N, D): float32 (N, 1, 28, 28) in [0, 1]."""
     import torch
 
     with torch.inference_mode():
@@ -29,12 +29,12 @@ def means(model, z: np.ndarray) -> np.ndarray:
 
 
 def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """One picture x ~ p(x|z) for each code z (N, D) with that noise: float32 (N, 1, 28, 28). A Gaussian's may leave
+    """One image x ~ p(x|z) for each code z (N, D) with that noise: float32 (N, 1, 28, 28). A Gaussian's may leave
     [0, 1]."""
     import torch
 
     with torch.inference_mode():
-        params = model.params(_tensor(model, z))  # (N, maps, 28, 28)
+        params = model.params(_tensor(model, z))  # (N, channels, 28, 28)
         return _drawn(model, params, _tensor(model, uniform), _tensor(model, normal)).cpu().numpy()
 
 

@@ -1,17 +1,17 @@
-"""Codes as places: how far apart they usually are, the box they fill, and directions among pictures."""
+"""Codes as places: how far apart they usually are, the box they fill, and directions among images."""
 
 import numpy as np
 
 
 def usual_distance(codes: np.ndarray, pairs: int = 500) -> float:
-    """Mean distance between the codes (N, D) of two different pictures: the unit of a space without a scale."""
+    """Mean distance between the codes (N, D) of two different images: the unit of a space without a scale."""
     draw = np.random.default_rng(0)
     a = draw.integers(0, len(codes), pairs)
     b = (a + draw.integers(1, len(codes), pairs)) % len(codes)
     return float(np.linalg.norm(codes[a] - codes[b], axis=1).mean())
 
 
-def unfelt(directions: np.ndarray, seed: int = 0) -> np.ndarray:
+def null_directions(directions: np.ndarray, seed: int = 0) -> np.ndarray:
     """A random direction (P,) of length 1 that is orthogonal to the orthonormal rows (D, P)."""
     v = np.random.default_rng(seed).normal(size=directions.shape[1])
     v = v - directions.T @ (directions @ v)

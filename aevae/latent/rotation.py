@@ -14,7 +14,7 @@ def skew(d: int, seed: int = 0) -> np.ndarray:
 
 
 def moments(x: np.ndarray, offset: np.ndarray, columns: np.ndarray, codes: np.ndarray) -> dict:
-    """What says how far pictures x (N, P) are from offset + codes @ columns (D, P) when a part of the code is dropped.
+    """What says how far images x (N, P) are from offset + codes @ columns (D, P) when a part of the code is dropped.
 
     full: mean squared error with all numbers. second (D, D) = E[z z^T], gram (D, D) = columns columns^T, cross (D, D) =
     E[z (columns residual)^T]. With z replaced by z - M z the error is full + 2 tr(M cross) + tr(gram M second M^T).

@@ -1,6 +1,6 @@
 """Walks along the axes of a code: one coordinate, or a plane of two.
 
-Grids are laid out as pictures: row 0 is the TOP (largest y), column 0 the left (smallest x).
+Grids are laid out as images: row 0 is the TOP (largest y), column 0 the left (smallest x).
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ def traverse(z: np.ndarray, dim: int, values: np.ndarray) -> np.ndarray:
 
 
 def walks(model, x: np.ndarray, dims: Sequence[int], steps: int) -> np.ndarray:
-    """One picture x (1, 1, 28, 28) and what a Gaussian model decodes around its code: (1 + dims, steps, 784) float32.
+    """One image x (1, 1, 28, 28) and what a Gaussian model decodes around its code: (1 + dims, steps, 784) float32.
 
     Row 0: x, then steps - 1 draws of q(z|x), the same noise for every model; then a walk along each of `dims`.
     """

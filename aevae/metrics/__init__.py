@@ -1,10 +1,10 @@
-"""Numbers about trained models and maps: one file per metric. `METRICS` says what can be asked, `evaluate` finds it.
+"""Metrics of trained models and maps, one file each. `METRICS` lists them, `evaluate` computes them for a run.
 
-No torch at import.
+This package does not import torch.
 """
 
-from aevae.metrics.evaluation import SCHEMA, current, evaluate, kept, missing
+from aevae.metrics.evaluation import SCHEMA, Listener, current, evaluate, missing, saved_entries
 from aevae.metrics.metric import Metric
 from aevae.metrics.registry import EXTRAS, METRICS
 
-__all__ = ["EXTRAS", "METRICS", "SCHEMA", "Metric", "current", "evaluate", "kept", "missing"]
+__all__ = ["EXTRAS", "METRICS", "SCHEMA", "Listener", "Metric", "current", "evaluate", "missing", "saved_entries"]

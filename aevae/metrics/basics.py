@@ -5,7 +5,7 @@ import math
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
 from aevae.spread import MEDIAN, SHARE, WORST, spread
 
-MOST_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 picture is exact, and infinity has no mean
+MAX_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 image is exact, and infinity has no mean
 PIXELS = 784
 DISCRETE = ("bernoulli", "categorical")  # pixels with probabilities, not densities
 
@@ -20,7 +20,7 @@ def measure(model, x, labels, samples: int = 1, seed: int = 0) -> Values:
     from aevae.metrics import evidence
 
     values = evidence.evidence(model, x, torch.Generator(x.device).manual_seed(seed), samples, labels)
-    values |= model.numbers(x, labels, torch.Generator(x.device).manual_seed(seed))
+    values |= model.metrics(x, labels, torch.Generator(x.device).manual_seed(seed))
     return values | (_decoded(model, x) if model.input == "image" else {})
 
 
@@ -40,7 +40,7 @@ def _decoded(model, x) -> Values:
     for name in ("sse", "bce"):
         each = getattr(reconstruction, name)(clean, x_hat)
         values |= {name: float(each.mean())} | spread({name: each})
-    values["psnr"] = float(np.minimum(reconstruction.psnr(clean, x_hat), MOST_PSNR).mean())
+    values["psnr"] = float(np.minimum(reconstruction.psnr(clean, x_hat), MAX_PSNR).mean())
     if kl is not None:
         values["kl_per_dim"] = [round(v, 6) for v in kl.mean(0).tolist()]
         values["active_units"] = int(units.active_units(mu.numpy()).sum())
@@ -131,8 +131,8 @@ _ROWS = (  # name, title, unit, better, formula
     ("codes_used_top", "codebook used, top", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
     ("codes_used_bottom", "codebook used, bottom", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
     ("prior_bits", "bits of the code", "bits / image", LOWER, r"-\log_2 p(k)"),
-    ("class_from_content", "class from content", "share of test pictures", HIGHER, r"\text{linear reader of } c"),
-    ("class_from_style", "class from style", "share of test pictures", LOWER, r"\text{linear reader of } s"),
+    ("class_from_content", "class from content", "share of test images", HIGHER, r"\text{linear reader of } c"),
+    ("class_from_style", "class from style", "share of test images", LOWER, r"\text{linear reader of } s"),
 )
 PIXEL_COSTS = ("recon", "elbo", "iwae")  # costs with -log p(x|z) in them
 SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of costs without a bound

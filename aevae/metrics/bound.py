@@ -1,13 +1,13 @@
-"""The bound of one picture in its three forms, and how far a few draws are off. In nats."""
+"""The bound of one image in its three forms, and how far a few draws are off. In nats."""
 
 import math
 from typing import NamedTuple
 
-DRAWS = 500
+NUM_SAMPLES = 500
 
 
 class Bound(NamedTuple):
-    """Of one picture and q(z|x). All but `kl` and `entropy`, which are closed forms, are means over the draws."""
+    """Of one image and q(z|x). All but `kl` and `entropy`, which are closed forms, are means over the draws."""
 
     likelihood: float  # E_q log p(x|z)
     kl: float  # KL(q(z|x) || p(z))
@@ -25,8 +25,8 @@ class Bound(NamedTuple):
         return self.likelihood - self.kl, self.log_p - self.gap, self.joint + self.entropy
 
 
-def bound(model, x, seed: int = 0, draws: int = DRAWS) -> Bound:
-    """Of one picture x (1, 1, 28, 28), a tensor, under a model whose code has a density.
+def bound(model, x, seed: int = 0, draws: int = NUM_SAMPLES) -> Bound:
+    """Of one image x (1, 1, 28, 28), a tensor, under a model whose code has a density.
 
     Kingma & Welling 2014, arXiv:1312.6114, eq. 2, 3 and 7; log p(x): Burda et al. 2016, arXiv:1509.00519, eq. 8.
     """

@@ -34,7 +34,7 @@ def layers() -> dict[str, np.ndarray]:
 
 
 def scores(net: dict[str, np.ndarray], x: np.ndarray, eps: np.ndarray) -> np.ndarray:
-    """The bound on log p(x|c) in nats, (N, 10), of pictures x (N, 784) with the noise eps (R, D), the same for all."""
+    """The bound on log p(x|c) in nats, (N, 10), of images x (N, 784) with the noise eps (R, D), the same for all."""
     out = np.zeros((len(x), CLASSES))
     for c in range(CLASSES):
         n = {name: value[c] for name, value in net.items()}
@@ -79,7 +79,7 @@ def save_reader(weights: dict[str, np.ndarray]):
 
 
 def read(net: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """p(c|x) of the net, (N, 10), of pictures x (N, 784)."""
+    """p(c|x) of the net, (N, 10), of images x (N, 784)."""
     logits = np.maximum(x @ net["w1"].T + net["b1"], 0) @ net["w2"].T + net["b2"]
     return softmax(logits)
 
@@ -91,7 +91,7 @@ def softmax(scores: np.ndarray) -> np.ndarray:
 
 
 def strange(kind: str, x: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """A picture (1, 28, 28) that nobody was taught, made of the digits x and `other`. Raises ValueError."""
+    """An image (1, 28, 28) that nobody was taught, made of the digits x and `other`. Raises ValueError."""
     if kind == "digit":
         return x
     if kind == "black":
@@ -106,4 +106,4 @@ def strange(kind: str, x: np.ndarray, other: np.ndarray) -> np.ndarray:
         return np.tile((np.arange(28) // 4 % 2).astype(np.float32), (1, 28, 1))
     if kind == "noise":
         return np.random.default_rng(0).random(x.shape).astype(np.float32)
-    raise ValueError(f"no strange picture is called {kind}")
+    raise ValueError(f"no strange image is called {kind}")

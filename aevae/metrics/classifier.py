@@ -1,7 +1,7 @@
 """A small reader of digits that judges what models paint: 28 x 28 pixels -> 64 features -> ten classes.
 
 Its weights are shipped (`classifier.safetensors`, half precision), made by `scripts/make_classifier.py` on MNIST less
-the digits that the pages show; with them mean and covariance of the features of MNIST's test pictures.
+the digits that the pages show; with them mean and covariance of the features of MNIST's test images.
 """
 
 from functools import lru_cache
@@ -37,7 +37,7 @@ class Reader(nn.Module):
 
 @lru_cache(maxsize=1)
 def reader() -> tuple[Reader, Tensor, Tensor]:
-    """The shipped reader, on the CPU, and mean (64,) and covariance (64, 64) of the features of test pictures."""
+    """The shipped reader, on the CPU, and mean (64,) and covariance (64, 64) of the features of test images."""
     from safetensors.torch import load_file
 
     tensors = {name: tensor.float() for name, tensor in load_file(FILE).items()}

@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
-from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, Values, of_pictures
+from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, Values, of_images
 
-SHARE = "share of test pictures"
+SHARE = "share of test images"
 
 
 def _classes(data: Sample) -> None:
     if len(np.unique(data.labels)) < 2:
-        raise ValueError("a reader of classes needs pictures of two classes or more")
+        raise ValueError("a reader of classes needs images of two classes or more")
 
 
 def probe(run, data: Sample, seed: int) -> Values:
@@ -22,7 +22,7 @@ def probe(run, data: Sample, seed: int) -> Values:
 
     _classes(data)
     if len(data) < 20:
-        raise ValueError(f"a linear reader needs at least 20 pictures, got {len(data)}")
+        raise ValueError(f"a linear reader needs at least 20 images, got {len(data)}")
     data.beat(0.0)
     accuracy = readable(data.posterior(run)[0], torch.tensor(data.labels))
     tested = len(data) - len(data) // 2
@@ -48,12 +48,12 @@ def binomial_error(share: float, count: int) -> float:
 METRICS = (
     Metric(
         "linear_probe", "linear probe", SHARE, r"\mathrm{softmax}(W z + b)\ \text{on one half, asked of the other}",
-        probe, of_pictures, better=HIGHER, error="linear_probe_se", beside=("linear_probe_se",),
+        probe, of_images, better=HIGHER, error="linear_probe_se", beside=("linear_probe_se",),
         extras={"linear_probe_se": Extra("± linear probe, binomial standard error", SHARE)},
     ),
     Metric(
         "knn_accuracy", "10-NN accuracy", SHARE, r"\text{majority of the 10 nearest codes, leave one out}",
-        neighbours, of_pictures, better=HIGHER, error="knn_accuracy_se", beside=("knn_accuracy_se",),
+        neighbours, of_images, better=HIGHER, error="knn_accuracy_se", beside=("knn_accuracy_se",),
         extras={"knn_accuracy_se": Extra("± 10-NN accuracy, binomial standard error", SHARE)},
     ),
 )  # fmt: skip

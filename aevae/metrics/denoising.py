@@ -1,6 +1,6 @@
-"""How much of the noise a model takes away: error against noise level, and what repeated application does.
+"""How much noise a model removes: error against noise level, and the effect of repeated application.
 
-Pictures are float32 (N, 1, 28, 28) in [0, 1]; `reconstruct` is any function from pictures to pictures of that shape.
+Images are float32 (N, 1, 28, 28) in [0, 1]; `reconstruct` is any function from images to images of that shape.
 The noise is that of training (`aevae.corruption`), drawn from a seed.
 """
 
@@ -8,17 +8,17 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from aevae.metrics.metric import HIGHER, Metric, Sample, Values, of_pictures
+from aevae.metrics.metric import HIGHER, Metric, Sample, Values, of_images
 from aevae.metrics.reconstruction import psnr, sse
 
 UNITS = {"sse": "squared error / image"}
 Reconstruct = Callable[[np.ndarray], np.ndarray]
 
 
-def spoil(images: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
-    """Spoilt copies of images (N, 1, 28, 28), float32 in [0, 1]: the corruption of the denoising autoencoder.
+def corrupt_images(images: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
+    """Corrupted copies of images (N, 1, 28, 28), float32 in [0, 1], as in the training of a denoising autoencoder.
 
-    The same seed, kind and pictures give the same noise; with Gaussian noise another level scales the same draw.
+    The same seed, kind and images give the same noise; with Gaussian noise the level scales the same noise.
     Raises ValueError for an unknown kind or a level outside 0..1.
     """
     import torch
@@ -30,9 +30,9 @@ def spoil(images: np.ndarray, kind: str, level: float, seed: int) -> np.ndarray:
 
 
 def draws(seed: int) -> dict[str, np.ndarray]:
-    """kind -> the draw with which `spoil` spoils a single picture: float32 (784,), or (2,) for the block's corner.
+    """Kind -> the noise with which `corrupt_images` corrupts a single image: float32 (784,), or (2,) for a block.
 
-    `aevae.corruption.apply` says what a level makes of it; the page does the same in the browser.
+    `aevae.corruption.apply` applies it at a level; the page does the same in the browser.
     """
     import torch
 
@@ -54,18 +54,18 @@ def lay_over(images: np.ndarray, layer: np.ndarray) -> np.ndarray:
 def error_by_level(
     reconstruct: Reconstruct, images: np.ndarray, kind: str, levels: Sequence[float], seed: int
 ) -> np.ndarray:
-    """Mean squared error per image (L,) between the clean images and what is made of their spoilt copies.
+    """Mean squared error per image (L,) between clean images and the reconstructions of their corrupted copies.
 
-    Summed over pixels, averaged over images. Every level meets the same draw, so that the curve is not blurred by
-    chance. With `reconstruct` the identity this is the error of the noise itself.
+    Summed over pixels, averaged over images. Every level has the same noise, so that the curve is smooth. If
+    `reconstruct` is the identity, this is the error of the noise itself.
     """
-    return np.array([sse(images, reconstruct(spoil(images, kind, level, seed))).mean() for level in levels])
+    return np.array([sse(images, reconstruct(corrupt_images(images, kind, level, seed))).mean() for level in levels])
 
 
 def apply_again(reconstruct: Reconstruct, images: np.ndarray, times: int) -> np.ndarray:
     """images, reconstruct(images), reconstruct(reconstruct(images)), ...: (times + 1, N, 1, 28, 28).
 
-    For a denoising autoencoder r, r(x) - x points up the slope of the log density (Alain & Bengio 2014, JMLR
+    For a denoising autoencoder r, r(x) - x points along the gradient of the log density (Alain & Bengio 2014, JMLR
     15:3743), so the steps lead towards the data. Raises ValueError for a negative number of times.
     """
     if times < 0:
@@ -78,7 +78,7 @@ def apply_again(reconstruct: Reconstruct, images: np.ndarray, times: int) -> np.
 
 # -- of a run --------------------------------------------------------------------------------------------------------
 
-PICTURES = 1000
+NUM_IMAGES = 1000
 TESTS = (
     ("gaussian", 0.1),
     ("gaussian", 0.25),
@@ -97,18 +97,18 @@ TESTS = (
 def denoising(run, data: Sample, seed: int) -> Values:
     """denoising_psnr: mean over TESTS; denoising_psnr_by_noise: of each, a run's row of the matrix train x test noise.
 
-    On the first 1,000 pictures (100 where there is no encoder and each code is searched for).
+    On the first 1,000 images (100 where there is no encoder and each code is searched for).
     """
-    clean = data.images[: PICTURES if run.model.has_encoder else PICTURES // 10].cpu().numpy()
+    clean = data.images[: NUM_IMAGES if run.model.has_encoder else NUM_IMAGES // 10].cpu().numpy()
     row = []
     for i, (kind, level) in enumerate(TESTS):
         data.beat(i / len(TESTS))
-        row.append(float(psnr(clean, run.reconstruct(spoil(clean, kind, level, seed))).mean()))
+        row.append(float(psnr(clean, run.reconstruct(corrupt_images(clean, kind, level, seed))).mean()))
     return {"denoising_psnr": float(np.mean(row)), "denoising_psnr_by_noise": row}
 
 
 _FORMULA = r"\mathrm{PSNR}\bigl(x, g(f(\tilde x))\bigr),\ \tilde x \sim C(\tilde x | x)"
 METRICS = (
-    Metric("denoising_psnr", "denoising PSNR", "dB", _FORMULA, denoising, of_pictures, better=HIGHER),
-    Metric("denoising_psnr_by_noise", "denoising PSNR by noise", "dB", _FORMULA, denoising, of_pictures, better=HIGHER),
+    Metric("denoising_psnr", "denoising PSNR", "dB", _FORMULA, denoising, of_images, better=HIGHER),
+    Metric("denoising_psnr_by_noise", "denoising PSNR by noise", "dB", _FORMULA, denoising, of_images, better=HIGHER),
 )

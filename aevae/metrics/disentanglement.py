@@ -13,17 +13,17 @@ import numpy as np
 
 from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, Values, both, trained_on, with_encoder
 
-BINS = 20  # equal ones from the smallest to the largest number
-VOTES, FIXED = 800, 64  # of the FactorVAE score: votes, and pictures that have one factor in common for each
-REPEATS = 5  # of the FactorVAE score: seeds of its votes
-USED = 0.01  # of the largest variance: numbers of the code that vary less say nothing
-TREES, DEPTH = 10, 10
-TAUGHT = 6000  # codes that readers learn from, at most two thirds; the others judge
+NUM_BINS = 20  # equal ones from the smallest to the largest number
+NUM_VOTES, IMAGES_PER_VOTE = 800, 64  # of the FactorVAE score; the images of a vote have one factor in common
+NUM_REPEATS = 5  # of the FactorVAE score: seeds of its votes
+MIN_VARIANCE_SHARE = 0.01  # of the largest variance: numbers of the code that vary less say nothing
+NUM_TREES, TREE_DEPTH = 10, 10
+MAX_TRAINING_CODES = 6000  # codes that readers learn from, at most two thirds; the others judge
 
 
 def information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
     """Mutual information (D, K) in nats of each number of the codes (N, D), in bins, with each factor (N, K)."""
-    binned = np.stack([np.digitize(c, np.histogram_bin_edges(c, BINS)[1:-1]) for c in codes.T], 1)
+    binned = np.stack([np.digitize(c, np.histogram_bin_edges(c, NUM_BINS)[1:-1]) for c in codes.T], 1)
     return np.array([[_mutual(b, f) for f in factors.T] for b in binned.T])
 
 
@@ -55,19 +55,19 @@ def factor_vae_score(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> f
     """Share of votes that are right: the number of the code that varies least names the factor that was held.
 
     codes (N, D), factors (N, K) whole numbers. Each number is taken in parts of its own deviation; what hardly varies
-    over all pictures has no vote. Half of the votes teach which number names which factor, the others are counted.
+    over all images has no vote. Half of the votes teach which number names which factor, the others are counted.
     """
     draw = np.random.default_rng(seed)
     deviation = codes.std(0)
-    used = np.flatnonzero(deviation**2 > USED * max(deviation.max() ** 2, 1e-12))
+    used = np.flatnonzero(deviation**2 > MIN_VARIANCE_SHARE * max(deviation.max() ** 2, 1e-12))
     if not len(used):
         return 0.0
     scaled = codes[:, used] / deviation[used]
-    votes = np.empty((VOTES, 2), np.int64)
-    for i in range(VOTES):
+    votes = np.empty((NUM_VOTES, 2), np.int64)
+    for i in range(NUM_VOTES):
         k = draw.integers(factors.shape[1])
         same = np.flatnonzero(factors[:, k] == factors[draw.integers(len(factors)), k])
-        votes[i] = scaled[draw.choice(same, FIXED)].var(0).argmin(), k
+        votes[i] = scaled[draw.choice(same, IMAGES_PER_VOTE)].var(0).argmin(), k
     table = np.zeros((len(used), factors.shape[1]))
     np.add.at(table, tuple(votes[::2].T), 1)
     return float((table.argmax(1)[votes[1::2, 0]] == votes[1::2, 1]).mean())
@@ -84,7 +84,7 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> tuple[float, f
     taught, asked = _halves(len(codes), seed)
     importance, right = [], []
     for factor in factors.T:
-        forest = RandomForestClassifier(TREES, max_depth=DEPTH, max_features=None, random_state=seed)
+        forest = RandomForestClassifier(NUM_TREES, max_depth=TREE_DEPTH, max_features=None, random_state=seed)
         forest.fit(codes[taught], factor[taught])
         importance.append(forest.feature_importances_)
         right.append(forest.score(codes[asked], factor[asked]))
@@ -94,7 +94,7 @@ def dci(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> tuple[float, f
 
 def _halves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     order = np.random.default_rng(seed).permutation(count)
-    taught = min(TAUGHT, 2 * count // 3)
+    taught = min(MAX_TRAINING_CODES, 2 * count // 3)
     return order[:taught], order[taught:]
 
 
@@ -130,7 +130,7 @@ def sap(codes: np.ndarray, factors: np.ndarray, kinds: np.ndarray, seed: int = 0
 
 
 def disentanglement(run, data: Sample, seed: int) -> Values:
-    """All of them on all 9,000 sprites, whatever pictures `data` has: the factors must be balanced."""
+    """All of them on all 9,000 sprites, whatever images `data` has: the factors must be balanced."""
     from aevae.datasets import sprites
     from aevae.metrics.metric import diverged
 
@@ -141,8 +141,8 @@ def disentanglement(run, data: Sample, seed: int) -> Values:
         raise ValueError(diverged(run.name))
     values = {"mig": mig(codes, factors)}
     data.beat(0.2)
-    scores = [factor_vae_score(codes, factors, seed + i) for i in range(REPEATS)]
-    values |= {"factor_vae": float(np.mean(scores)), "factor_vae_se": float(np.std(scores, ddof=1) / REPEATS**0.5)}
+    scores = [factor_vae_score(codes, factors, seed + i) for i in range(NUM_REPEATS)]
+    values |= {"factor_vae": float(np.mean(scores)), "factor_vae_se": float(np.std(scores, ddof=1) / NUM_REPEATS**0.5)}
     data.beat(0.4)
     names = ("dci_disentanglement", "dci_completeness", "dci_informativeness")
     values |= dict(zip(names, dci(codes, factors, seed), strict=True))

@@ -1,7 +1,8 @@
-"""Numbers of a run, found once and kept in its metrics.json; of shipped runs, which nobody writes to, in the cache.
+"""Evaluation of a run: each metric is computed once and saved in the run's metrics.json.
 
-metrics.json: data set -> number; beside the numbers "evaluated": request -> {schema, seconds, values}. What was asked
-for with the defaults stands among the numbers too, where listings find it.
+Metrics of shipped runs, whose folders are read-only, are saved in the cache. metrics.json maps data set -> metric ->
+value; beside the metrics "evaluated" maps request -> {schema, seconds, values}. Values that were computed with the
+default options are saved in both places, so that listings find them.
 """
 
 import contextlib
@@ -9,23 +10,23 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from aevae.config import brief
 from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, Values, diverged
 from aevae.metrics.registry import METRICS
 
-SCHEMA = 2  # of what the numbers mean: raised when one is computed otherwise, and all are found anew
+SCHEMA = 2  # raised when a metric is computed differently: older entries are then computed anew
 GROUPS = {"all", "quick"}
-LIMITS = {"samples": 100_000, "temperatures": 100_000, "chains": 1000}  # options of metrics, each at least 1
+MAX_OPTIONS = {"samples": 100_000, "temperatures": 100_000, "chains": 1000}  # largest values; the smallest is 1
 Progress = Callable[[float, str], None]
 
 
 def choose(run, names: Iterable[str]) -> list[Metric]:
-    """The metrics of these names, for a Run or RunInfo; "all": every one it can be asked, "quick": those of a second.
+    """The metrics of these names for a Run or RunInfo; "all": every one that applies, "quick": those of about a second.
 
-    Raises ValueError for a name that is unknown or does not apply, with the reason.
+    Raises ValueError with the reason for a name that is unknown or does not apply.
     """
     names = list(names)
     for name in names:
@@ -34,9 +35,24 @@ def choose(run, names: Iterable[str]) -> list[Metric]:
     if group := GROUPS & set(names):
         return [m for m in METRICS.values() if not m.applies(run) and ("all" in group or m.cost == QUICK)]
     for name in names:
-        if said := METRICS[name].applies(run):
-            raise ValueError(said)
+        if reason := METRICS[name].applies(run):
+            raise ValueError(reason)
     return [METRICS[name] for name in dict.fromkeys(names)]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Callbacks of `evaluate`.
+
+    on_progress(fraction, text) gets the finished fraction 0..1; should_stop() ends the evaluation between two steps.
+    on_unsaved(error) gets the reason why values could not be saved; without it the error is raised.
+    on_left_out(sentence) says which metrics of a group were skipped because their images are not on this machine.
+    """
+
+    on_progress: Progress = lambda fraction, text: None
+    should_stop: Callable[[], bool] = lambda: False
+    on_unsaved: Callable[[Exception], None] | None = None
+    on_left_out: Callable[[str], None] = lambda text: None
 
 
 def evaluate(
@@ -46,87 +62,117 @@ def evaluate(
     n: int = 0,
     seed: int = 0,
     options: dict[str, Any] | None = None,
-    on_progress: Progress = lambda part, text: None,
-    should_stop: Callable[[], bool] = lambda: False,
     data=None,
-    on_unkept: Callable[[Exception], None] | None = None,
-    on_left_out: Callable[[str], None] = lambda text: None,
+    listener: Listener | None = None,
 ) -> Values:
-    """Values of these metrics (names, "quick" or "all") of an opened run on the first n test pictures; 0: all of them.
+    """Values of these metrics (names, "quick" or "all") of an opened run on the first n test images; 0: all of them.
 
-    A model without an encoder is asked of 1,000 unless n says otherwise. options: of the metrics that have them, e.g.
-    {"samples": 500}; data: another DataConfig than the run's. What is known is not computed again; when `should_stop`
-    says so, what was found so far comes back. Of a group, a metric that needs images which are not on this machine is
-    left out; `on_left_out` gets a sentence. Values that cannot be kept on disk come back all the same if somebody
-    listens (`on_unkept`). Raises ValueError with one sentence for what cannot be.
+    A model without an encoder is measured on 1,000 images unless n says otherwise. options: those of the metrics that
+    have some, e.g. {"samples": 500}. data: a DataConfig other than the run's own. Values that were computed before are
+    read, not computed again. If `listener.should_stop` returns true, the values computed so far are returned.
+    Raises ValueError with one sentence for a request that cannot be fulfilled.
     """
-    from aevae import datasets
-    from aevae.models import MAX_SEARCHED_IMAGES, check_input_kind
-    from aevae.training.device import keep_memory, set_threads
-
     names, options = list(names), dict(options or {})
-    # a model of black and white pictures is asked of such
+    # a model of binarised images is measured on binarised images
     data = replace(data, binarise=run.config.data.binarise) if data else run.config.data
     groups = _groups(choose(run, names), options)
     if n < 0:
         raise ValueError(f"n must be 0 or more, got {n}")
-    known = kept(run.info, data.name)
-    found: Values = {}
-    todo = []
+    request = _Request(names, n, seed, options, data)
+    known = saved_entries(run.info, data.name)
+    values: Values = {}
+    missing_groups = []
     for group in groups:
-        entry = known.get(_key(group[0], n, seed, options))
-        if entry:
-            found |= entry["values"]
-            _must_have(run, group, names, found)
+        if entry := known.get(request.key(group[0])):
+            values |= entry["values"]
+            _check_complete(run, group, names, values)
         else:
-            todo.append(group)
-    if not todo:
-        return _asked(found, names)
-    _must_be_finite(run)
-    if any(metric.cost == SLOW for group in todo for metric in group):
-        set_threads()  # two threads beside other busy processes take longer than one
-        keep_memory()
-    dataset = datasets.load(data)
-    check_input_kind(run.config.model, dataset)
-    test = dataset.test.take(slice(n or (None if run.model.has_encoder else MAX_SEARCHED_IMAGES)))
-    if not len(test):
-        raise ValueError(f"{data.name} has no test pictures to measure on")
+            missing_groups.append(group)
+    if missing_groups:
+        _measure(run, missing_groups, request, listener or Listener(), values)
+    return _requested(values, names)
 
-    def beat(part: float) -> None:
-        if should_stop():
+
+@dataclass(frozen=True)
+class _Request:
+    """The arguments of `evaluate` that say what to measure."""
+
+    names: list[str]
+    n: int
+    seed: int
+    options: dict[str, Any]
+    data: Any  # DataConfig
+
+    def key(self, metric: Metric) -> str:
+        return _key(metric, self.n, self.seed, self.options)
+
+
+def _measure(run, groups: list[list[Metric]], request: _Request, listener: Listener, values: Values) -> None:
+    """Compute these groups of metrics, save each and add it to `values`."""
+    from aevae import datasets
+
+    _check_finite(run)
+    _claim_processor(groups)
+    sample = _sample(run, request)
+
+    def report(fraction: float) -> None:
+        if listener.should_stop():
             raise Stopped
-        on_progress((done + part) / len(todo), ", ".join(metric.title for metric in todo[done][:3]))
+        titles = ", ".join(metric.title for metric in groups[done][:3])
+        listener.on_progress((done + fraction) / len(groups), titles)
 
-    done = 0
-    sample = Sample(test, run.device, beat)
+    done, sample.beat = 0, report
     with contextlib.suppress(Stopped):
-        for done, group in enumerate(todo):  # noqa: B007 (beat reads it)
-            beat(0.0)
+        for done, group in enumerate(groups):  # noqa: B007 (report reads it)
+            report(0.0)
             try:
-                entry = _compute(run, sample, group[0], seed, options)
+                entry = _compute(run, sample, group[0], request.seed, request.options)
             except datasets.DataUnavailable as error:
-                if not GROUPS & set(names):
+                if not GROUPS & set(request.names):
                     raise
-                on_left_out(f"without {', '.join(metric.name for metric in group)}: {error}")
+                listener.on_left_out(f"without {', '.join(metric.name for metric in group)}: {error}")
                 continue
-            found |= entry["values"]
+            values |= entry["values"]
             try:
-                _keep(run.info, data.name, _key(group[0], n, seed, options), entry)
+                _save(run.info, request.data.name, request.key(group[0]), entry)
             except (OSError, ValueError) as problem:  # a read-only store; a run that is being trained
-                if on_unkept is None:
+                if listener.on_unsaved is None:
                     raise
-                on_unkept(problem)
-            _must_have(run, group, names, found)
-    return _asked(found, names)
+                listener.on_unsaved(problem)
+            _check_complete(run, group, request.names, values)
 
 
-def _must_have(run, group: list[Metric], names: list[str], values: Values) -> None:
+def _sample(run, request: _Request) -> Sample:
+    """The test images of a request. Raises ValueError if there are none."""
+    from aevae import datasets
+    from aevae.models import MAX_SEARCHED_IMAGES, check_input_kind
+
+    dataset = datasets.load(request.data)
+    check_input_kind(run.config.model, dataset)
+    limit = request.n or (None if run.model.has_encoder else MAX_SEARCHED_IMAGES)
+    test = dataset.test.take(slice(limit))
+    if not len(test):
+        raise ValueError(f"{request.data.name} has no test images to measure on")
+    return Sample(test, run.device)
+
+
+def _claim_processor(groups: list[list[Metric]]) -> None:
+    """Set threads and memory for slow metrics: two threads beside other busy processes take longer than one."""
+    from aevae.training.device import keep_memory, set_threads
+
+    if any(metric.cost == SLOW for group in groups for metric in group):
+        set_threads()
+        keep_memory()
+
+
+def _check_complete(run, group: list[Metric], names: list[str], values: Values) -> None:
+    """Raises ValueError if a metric that was requested by name has no value."""
     if absent := [metric.name for metric in group if metric.name in names and metric.name not in values]:
-        raise ValueError(f"{run.name} has no {', '.join(absent)} with its options, or of so few pictures")
+        raise ValueError(f"{run.name} has no {', '.join(absent)} with its options, or of so few images")
 
 
-def _asked(values: Values, names: list[str]) -> Values:
-    """Of what was found together, what was asked for, its extras (nll_se with nll) and what is shown beside it."""
+def _requested(values: Values, names: list[str]) -> Values:
+    """The values of these names, their extras (nll_se with nll) and the metrics that are shown beside them."""
     if GROUPS & set(names):
         return values
     wanted = {*names, *(other for name in names for other in (*METRICS[name].extras, *METRICS[name].beside))}
@@ -134,7 +180,7 @@ def _asked(values: Values, names: list[str]) -> Values:
 
 
 def _compute(run, sample: Sample, metric: Metric, seed: int, options: dict) -> dict:
-    """The entry to be kept of all metrics that are found together with this one."""
+    """The entry to be saved: values of all metrics that are computed together with this one."""
     began = time.monotonic()
     values = metric.compute(run, sample, seed, **_options(metric, options))
     if not all(math.isfinite(v) for value in values.values() for v in (value if isinstance(value, list) else [value])):
@@ -142,7 +188,8 @@ def _compute(run, sample: Sample, metric: Metric, seed: int, options: dict) -> d
     return {"schema": SCHEMA, "seconds": round(time.monotonic() - began, 2), "values": values}
 
 
-def _must_be_finite(run) -> None:
+def _check_finite(run) -> None:
+    """Raises ValueError if a weight is not a finite number."""
     import torch
 
     if not all(bool(torch.isfinite(t).all()) for t in run.model.state_dict().values() if t.is_floating_point()):
@@ -150,7 +197,7 @@ def _must_be_finite(run) -> None:
 
 
 def _groups(metrics: list[Metric], options: dict) -> list[list[Metric]]:
-    """Metrics that are found together, side by side."""
+    """The metrics in groups that are computed together. Raises ValueError for a wrong option."""
     groups: dict[str, list[Metric]] = {}
     for metric in metrics:
         groups.setdefault(metric.key, []).append(metric)
@@ -159,8 +206,8 @@ def _groups(metrics: list[Metric], options: dict) -> list[list[Metric]]:
         if name not in taken:
             raise ValueError(f"none of these metrics has an option {name!r}")
     for name, value in options.items():
-        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= LIMITS[name]:
-            raise ValueError(f"{name} must be in 1..{LIMITS[name]}, got {value}")
+        if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= MAX_OPTIONS[name]:
+            raise ValueError(f"{name} must be in 1..{MAX_OPTIONS[name]}, got {value}")
     return list(groups.values())
 
 
@@ -168,15 +215,15 @@ def _options(metric: Metric, options: dict) -> dict:
     return metric.options | {name: value for name, value in options.items() if name in metric.options}
 
 
-# -- what is kept ----------------------------------------------------------------------------------------------------
+# -- saved values ---------------------------------------------------------------------------------------------------
 
 
 def _key(metric: Metric, n: int, seed: int, options: dict) -> str:
     return json.dumps([metric.key, n, seed, _options(metric, options)], sort_keys=True)
 
 
-def kept(info, dataset: str = "") -> dict[str, dict]:
-    """request -> entry of what was found of a run (RunInfo) on a data set; what an older program found is left out."""
+def saved_entries(info, dataset: str = "") -> dict[str, dict]:
+    """Request -> entry of the values saved for a run (RunInfo) on a data set, without those of older schemas."""
     entries = info.metrics.get(dataset or info.dataset, {}).get("evaluated", {})
     if info.path.exists():  # others may have added to it since `info` was read
         from aevae.store import checkpoints
@@ -190,10 +237,10 @@ def _is_entry(entry) -> bool:
 
 
 def current(info, dataset: str = "") -> dict:
-    """The numbers of a run (RunInfo) on a data set, without those whose meaning has changed since they were found."""
+    """Metrics of a run (RunInfo) on a data set, without those whose definition has changed since they were computed."""
     dataset = dataset or info.dataset
     numbers = info.metrics.get(dataset, {})
-    known = {name for entry in kept(info, dataset).values() for name in entry["values"]}
+    known = {name for entry in saved_entries(info, dataset).values() for name in entry["values"]}
     found_by = numbers.get("schema", 1)
     stale = {m.name for m in METRICS.values() if m.name not in known and found_by < m.since}
     stale |= {name for m in METRICS.values() if m.name in stale for name in m.extras}
@@ -201,8 +248,8 @@ def current(info, dataset: str = "") -> dict:
 
 
 def missing(info, names: Iterable[str], dataset: str = "") -> list[str]:
-    """Those of these metrics that a run (RunInfo) can be asked and has not been, with the defaults."""
-    known = kept(info, dataset)
+    """Those of these metrics that apply to a run (RunInfo) and have not been computed with the default options."""
+    known = saved_entries(info, dataset)
     numbers = current(info, dataset)
     return [
         metric.name
@@ -213,8 +260,8 @@ def missing(info, names: Iterable[str], dataset: str = "") -> list[str]:
     ]
 
 
-def _keep(info, dataset: str, key: str, entry: dict) -> None:
-    """Add an entry to what is on disk."""
+def _save(info, dataset: str, key: str, entry: dict) -> None:
+    """Add an entry to the metrics on disk."""
     from aevae.store import checkpoints
 
     request = json.loads(key)

@@ -1,4 +1,4 @@
-"""The bound and its parts on test pictures. Sums over pixels and latents, means over images, in nats."""
+"""The bound and its parts on test images. Sums over pixels and latents, means over images, in nats."""
 
 import torch
 from torch import Generator, Tensor
@@ -11,9 +11,9 @@ UNITS = {"recon": "nats / image", "kl": "nats / image", "elbo": "nats / image", 
 
 
 def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> dict[str, float]:
-    """Mean terms of the model's own loss over x (N, 1, 28, 28), `samples` draws of its noise each.
+    """Mean terms of the model's own loss over x (N, 1, 28, 28) with `samples` noise samples each, and their spread.
 
-    With them the numbers of `aevae.spread`. labels (N,) int64: their classes, for a family that wants them.
+    Spread: see `aevae.spread`. labels (N,) int64: classes, for families that use them.
     """
     found = tally(model, x, generator, samples, labels)
     return found.means() | spread(found.per_image(samples), model.density_terms)
@@ -26,8 +26,8 @@ def tally(model: Model, x: Tensor, generator: Generator, samples: int = 1, label
     found = Tally()
     for _ in range(samples):
         for rows in batches(torch.arange(len(x), device=x.device)):
-            part, told = x[rows], {"labels": labels[rows]} if "labels" in model.wants and labels is not None else {}
-            found.add(model.loss(part, generator=generator, **told), len(part))
+            extra = {"labels": labels[rows]} if "labels" in model.extra_inputs and labels is not None else {}
+            found.add(model.loss(x[rows], generator=generator, **extra), len(rows))
     return found
 
 

@@ -34,7 +34,7 @@ def _product(y: Tensor, x: Tensor, i: int) -> Tensor:
 
 
 def metric(jacobian: Tensor) -> Tensor:
-    """G = J^T J (B, n, n) of a decoder's J (B, m, n): a step dz moves the picture by sqrt(dz^T G dz)."""
+    """G = J^T J (B, n, n) of a decoder's J (B, m, n): a step dz moves the image by sqrt(dz^T G dz)."""
     return jacobian.mT @ jacobian
 
 
@@ -44,6 +44,6 @@ def magnification(jacobian: Tensor) -> Tensor:
 
 
 def tangents(jacobian: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal directions (B, m, n) in which a decoder's J (B, m, n) moves the picture, and how far (B, n)."""
+    """Orthonormal directions (B, m, n) in which a decoder's J (B, m, n) moves the image, and how far (B, n)."""
     u, s, _ = torch.linalg.svd(jacobian.cpu(), full_matrices=False)
     return u.to(jacobian), s.to(jacobian)

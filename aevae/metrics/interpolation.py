@@ -12,14 +12,14 @@ import numpy as np
 
 from aevae.metrics.metric import LOWER, Extra, Metric, Sample, Values, both, trained_on, with_codes
 
-REAL = 3600  # angles of real lines, a tenth of a degree apart
-STEPS = 16  # pictures of a walk, both ends among them
-WALKS = 200
-STILL = 1e-4  # radians between the ends below which an interpolation has no smoothness, as in the authors' code
+NUM_REAL_ANGLES = 3600  # angles of real lines, a tenth of a degree apart
+NUM_STEPS = 16  # images of a walk, both ends among them
+NUM_WALKS = 200
+MIN_ANGLE = 1e-4  # radians between the ends below which an interpolation has no smoothness, as in the authors' code
 TURNS = (np.pi / 4, 3 * np.pi / 4)  # by how much the ends differ
 
 
-def ends(seed: int, walks: int = WALKS) -> tuple[np.ndarray, np.ndarray]:
+def ends(seed: int, walks: int = NUM_WALKS) -> tuple[np.ndarray, np.ndarray]:
     """Angles (walks,) of the first and the last line; drawn from a seed."""
     draw = np.random.default_rng(seed)
     first = draw.uniform(0, 2 * np.pi, walks)
@@ -29,26 +29,26 @@ def ends(seed: int, walks: int = WALKS) -> tuple[np.ndarray, np.ndarray]:
 def smoothness(angles: np.ndarray) -> np.ndarray:
     """max_n |theta_n+1 - theta_n| / |theta_S - theta_1| - 1 / (S - 1) of angles (W, S) in radians: (W,).
 
-    Angles are unwrapped first: each change is taken the short way round. nan where the ends are alike (STILL).
+    Angles are unwrapped first: each change is taken the short way round. nan where the ends are alike (MIN_ANGLE).
     """
     angles = np.unwrap(angles, axis=1)
     way = np.abs(angles[:, -1] - angles[:, 0])
     largest = np.abs(np.diff(angles, axis=1)).max(1)
-    return np.where(way < STILL, np.nan, largest / np.maximum(way, STILL) - 1 / (angles.shape[1] - 1))
+    return np.where(way < MIN_ANGLE, np.nan, largest / np.maximum(way, MIN_ANGLE) - 1 / (angles.shape[1] - 1))
 
 
-def judge(pictures: np.ndarray) -> tuple[float, float, int]:
+def judge(images: np.ndarray) -> tuple[float, float, int]:
     """Mean distance, mean smoothness and number of interpolations that have one, of (W, S, 1, 28, 28) in [0, 1].
 
     The mean leaves out interpolations whose ends are alike, which have no smoothness; it is nan if all are.
     """
     from aevae.datasets import lines
 
-    angles = np.arange(REAL) * 2 * np.pi / REAL
-    real = _unit(lines.draw(angles).reshape(REAL, -1))
+    angles = np.arange(NUM_REAL_ANGLES) * 2 * np.pi / NUM_REAL_ANGLES
+    real = _unit(lines.draw(angles).reshape(NUM_REAL_ANGLES, -1))
     distance, nearest = [], []
-    for walk in pictures:
-        near = _unit(walk.reshape(len(walk), -1).astype(np.float64)) @ real.T  # (S, REAL) cosines
+    for walk in images:
+        near = _unit(walk.reshape(len(walk), -1).astype(np.float64)) @ real.T  # (S, NUM_REAL_ANGLES) cosines
         distance.append(1 - near.max(1))
         nearest.append(angles[near.argmax(1)])
     smooth = smoothness(np.stack(nearest))
@@ -61,13 +61,13 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def walks(encode: Callable, decode: Callable, seed: int) -> np.ndarray:
-    """Decoded straight walks (WALKS, STEPS, 1, 28, 28) between the codes of two lines each."""
+    """Decoded straight walks (NUM_WALKS, NUM_STEPS, 1, 28, 28) between the codes of two lines each."""
     from aevae.datasets import lines
 
     a, b = (encode(lines.draw(angle).astype(np.float32)) for angle in ends(seed))
-    part = np.linspace(0, 1, STEPS, dtype=np.float32)[None, :, None]
+    part = np.linspace(0, 1, NUM_STEPS, dtype=np.float32)[None, :, None]
     codes = a[:, None] * (1 - part) + b[:, None] * part  # (W, S, D)
-    return decode(codes.reshape(-1, codes.shape[-1])).reshape(len(a), STEPS, 1, 28, 28)
+    return decode(codes.reshape(-1, codes.shape[-1])).reshape(len(a), NUM_STEPS, 1, 28, 28)
 
 
 def interpolation(run, data: Sample, seed: int) -> Values:

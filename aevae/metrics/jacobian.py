@@ -1,4 +1,4 @@
-"""How an encoder moves with its picture: norm and spectrum of df/dx.
+"""How an encoder moves with its image: norm and spectrum of df/dx.
 
 Rifai et al. 2011, section 5.3: contractive codes have the smaller norm, and a spectrum that falls sooner: the few
 large singular values are the directions in which the data go on.
@@ -6,8 +6,8 @@ large singular values are the directions in which the data go on.
 
 from aevae.metrics.metric import Metric, Sample, Values, with_encoder
 
-PICTURES = 100  # of which each has its Jacobian, (D, 784)
-SHOWN = 50  # singular values
+NUM_IMAGES = 100  # of which each has its Jacobian, (D, 784)
+MAX_SINGULAR_VALUES = 50  # singular values
 
 
 def jacobian(run, data: Sample, seed: int) -> Values:
@@ -17,7 +17,7 @@ def jacobian(run, data: Sample, seed: int) -> Values:
     from aevae.metrics.geometry import jacobians
 
     squares = []
-    for x in data.images[:PICTURES].split(25):
+    for x in data.images[:NUM_IMAGES].split(25):
         data.beat(0.0)
         j = jacobians(lambda flat: run.model.encode(flat.view(-1, 1, 28, 28)), x.flatten(1))  # (B, D, 784)
         j = j.cpu().double()
@@ -25,7 +25,7 @@ def jacobian(run, data: Sample, seed: int) -> Values:
     values = torch.cat(squares).flip(1).sqrt()  # (N, min(D, 784))
     return {
         "jacobian_norm": float(values.square().sum(1).sqrt().mean()),
-        "jacobian_spectrum": [round(v, 6) for v in values.mean(0)[:SHOWN].tolist()],
+        "jacobian_spectrum": [round(v, 6) for v in values.mean(0)[:MAX_SINGULAR_VALUES].tolist()],
     }
 
 

@@ -7,7 +7,7 @@ from aevae import losses
 from aevae.models.blocks import batches
 from aevae.models.linear_ae import principal_angles
 
-ROWS = 5000  # training images at a time: 16 MB in float32
+BLOCK_IMAGES = 5000  # training images at a time: 16 MB in float32
 
 
 @torch.no_grad()
@@ -46,8 +46,8 @@ def training_pca(train: np.ndarray, d: int) -> tuple[torch.Tensor, torch.Tensor]
     Sums of x and x x^T over blocks: all of MNIST in float64 would take 376 MB.
     """
     first, second = 0.0, 0.0
-    for start in range(0, len(train), ROWS):
-        rows = torch.tensor(train[start : start + ROWS]).flatten(1).float() / 255
+    for start in range(0, len(train), BLOCK_IMAGES):
+        rows = torch.tensor(train[start : start + BLOCK_IMAGES]).flatten(1).float() / 255
         first, second = first + rows.cpu().double().sum(0), second + (rows.T @ rows).cpu().double()
     mean = first / len(train)
     vectors = torch.linalg.eigh(second / len(train) - mean.outer(mean)).eigenvectors  # ascending

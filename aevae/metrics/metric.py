@@ -1,4 +1,4 @@
-"""What a metric is, and the pictures that it is asked of. No torch at import: listings ask the registry."""
+"""Definition of a metric, and the test images it is computed on. Imports no torch, since listings read the registry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ Values = dict[str, float | list]
 
 
 class Stopped(Exception):
-    """Somebody asked to stop."""
+    """`should_stop` ended the evaluation."""
 
 
 class Extra(NamedTuple):
-    """Title and unit of a value that is found with a metric: its error, how many samples it took."""
+    """Title and unit of a value that is computed with a metric, e.g. its error or number of samples."""
 
     title: str
     unit: str
@@ -24,12 +24,12 @@ class Extra(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of a run, and how it is found.
+    """A number of a run, and how it is computed.
 
-    compute(run, data, seed, **options) -> values, of which one has this metric's name; metrics that have the same
-    `compute` are found together. data: `Sample`. applies(info) -> "", or one sentence that says why not (RunInfo or
-    Run). options: what `compute` takes besides, with the defaults. extras: name -> what else `compute` returns; error:
-    the one that is shown after +-; count: (symbol, name) of the value that belongs in the title.
+    compute(run, data, seed, **options) -> values, one of which has this metric's name; metrics with the same `compute`
+    are computed together. data: `Sample`. applies(info) -> "", or one sentence why not (RunInfo or Run). options: of
+    `compute`, with defaults. extras: name -> other values that `compute` returns; error: the one that is shown after
+    +-; count: (symbol, name) of the value that belongs in the title.
     """
 
     name: str
@@ -45,11 +45,11 @@ class Metric:
     error: str = ""
     count: tuple[str, str] = ("", "")
     help: str = ""  # one or two sentences: what the number is, and what it is not
-    beside: tuple[str, ...] = ()  # extras, or metrics found together with it, that are shown wherever it is
-    since: int = 1  # `evaluation.SCHEMA` at which its meaning changed last
+    beside: tuple[str, ...] = ()  # extras or metrics that are always shown with it
+    since: int = 1  # `evaluation.SCHEMA` of the last change of its definition
 
     def full_title(self, *found: dict) -> str:
-        """The title with its count in these values, where they agree: `NLL (upper bound, K = 5,000)`."""
+        """The title, with the count if it is the same in all values: `NLL (upper bound, K = 5,000)`."""
         symbol, name = self.count
         counts = {values[name] for values in found if name in values}
         if len(counts) != 1:
@@ -59,22 +59,22 @@ class Metric:
 
     @property
     def signed_unit(self) -> str:
-        """The unit; of nats with the sign of log p(x) it says that larger is better (the others are of -log p(x))."""
+        """The unit; for nats with the sign of log p(x) it says that larger is better."""
         signed = self.unit.startswith("nats") and self.better == HIGHER
         return f"{self.unit}, larger is better" if signed else self.unit
 
     def applies(self, run) -> str:
-        """ "" where this can be asked of a run (Run or RunInfo), else one sentence."""
+        """ "" if this metric applies to a run (Run or RunInfo), else one sentence."""
         return self.needs(getattr(run, "info", run))
 
     @property
     def key(self) -> str:
-        """Of what is found together."""
+        """Identity of `compute`: metrics with the same key are computed together."""
         return f"{self.compute.__module__}.{self.compute.__qualname__}"
 
 
 class Sample:
-    """Test pictures on a device, what a run makes of them (found once), and whoever waits for the numbers.
+    """Test images on a device, their posteriors (computed once), and the progress callback.
 
     images: float32 tensor (N, 1, 28, 28) in [0, 1], or sequences of them; labels: int64 (N,).
     """
@@ -84,16 +84,16 @@ class Sample:
 
         self.images = torch.tensor(split.images).to(device).float().div_(255)
         self.labels = np.array(split.labels)
-        self.beat = beat  # to be called often with the part that is done, 0..1; raises Stopped
+        self.beat = beat  # call it often with the finished fraction 0..1; raises Stopped
         self._posterior: dict[str, tuple] = {}
 
     def __len__(self) -> int:
         return len(self.images)
 
     def posterior(self, run) -> tuple:
-        """mu (N, D) and log variance (N, D), or None where the code is a point, of a run; tensors on its device.
+        """mu (N, D) and log variance (N, D), or None if the code is a point; tensors on the run's device.
 
-        Raises ValueError where they are not all finite: the model has diverged.
+        Raises ValueError if they are not all finite: the model has diverged.
         """
         import torch
 
@@ -120,38 +120,38 @@ def diverged(name: str) -> str:
     return f"{name} has diverged: what it says is not a number"
 
 
-# -- what a run must be like -----------------------------------------------------------------------------------------
+# -- requirements on a run -------------------------------------------------------------------------------------------
 
 
-def of_pictures(info) -> str:
-    """Single pictures have a code in it."""
-    return "" if info.traits["input"] == "image" else f"{info.family} takes no single pictures"
+def of_images(info) -> str:
+    """Requires that single images have codes."""
+    return "" if info.traits["input"] == "image" else f"{info.family} takes no single images"
 
 
 def with_codes(info) -> str:
-    """Single pictures have a code of real numbers."""
-    return of_pictures(info) or ("" if info.traits["latent"] == "continuous" else f"{info.family} has discrete codes")
+    """Requires that single images have continuous codes."""
+    return of_images(info) or ("" if info.traits["latent"] == "continuous" else f"{info.family} has discrete codes")
 
 
 def with_encoder(info) -> str:
-    """Its code is a smooth function of the picture."""
+    """Requires an encoder: the code is a smooth function of the image."""
     return with_codes(info) or ("" if info.traits["has_encoder"] else f"{info.family} has no encoder")
 
 
 def with_density(info) -> str:
-    """q(z|x) and p(z) are Gaussians: there is a log p(x) to bound."""
+    """Requires Gaussian q(z|x) and p(z), so that there is a log p(x) to bound."""
     return with_codes(info) or (
         "" if info.traits["generative"] else f"{info.family} has no prior: its codes are points"
     )
 
 
 def generative(info) -> str:
-    """Draws of its prior are pictures."""
-    return of_pictures(info) or ("" if info.traits["generative"] else f"{info.family} has no prior to draw from")
+    """Requires a prior whose decoded samples are images."""
+    return of_images(info) or ("" if info.traits["generative"] else f"{info.family} has no prior to draw from")
 
 
 def trained_on(*names: str) -> Callable[[Any], str]:
-    """It learnt from one of these data sets."""
+    """Requires training on one of these data sets."""
 
     def needs(info) -> str:
         known = " or ".join(names)
@@ -161,5 +161,5 @@ def trained_on(*names: str) -> Callable[[Any], str]:
 
 
 def both(*needs: Callable[[Any], str]) -> Callable[[Any], str]:
-    """All of these hold."""
+    """Requires all of these."""
     return lambda info: next((said for need in needs if (said := need(info))), "")

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
-CHUNK = 1 << 22  # distances held at once: 32 MB in float64
-EVERY, ANCHORS = 5000, 2000  # points up to which each is asked for the quality of a map; asked of more
+BLOCK_DISTANCES = 1 << 22  # distances held at once: 32 MB in float64
+MAX_EXACT_POINTS, NUM_ANCHORS = 5000, 2000  # points up to which each is asked for the quality of a map; asked of more
 TIE = 1e-12  # squared distances closer than this part of the largest squared radius are equal: rounding is below it
 
 
@@ -65,9 +65,9 @@ def map_quality(high: np.ndarray, low: np.ndarray, labels: np.ndarray, k: int = 
     """How good a map `low` (N, 2) of `high` (N, D) with these labels (N,) is, by k neighbours, all 0..1.
 
     knn_accuracy, knn_accuracy_space (of the map, of the space), trustworthiness, continuity, neighbourhood_preservation
-    (mean part of the k nearest that stay among the k nearest). With more than EVERY points they are the means over
-    ANCHORS of them, whose neighbours are sought among all: `anchors` says how many. Fewer than 2 k + 1 points: a
-    smaller k, as `neighbours` says. Raises ValueError where the shapes do not fit.
+    (mean part of the k nearest that stay among the k nearest). With more than MAX_EXACT_POINTS points they are
+    means over NUM_ANCHORS of them, whose neighbours are searched among all points: `anchors` says how many. With fewer
+    than 2 k + 1 points k is smaller, as `neighbours` says. Raises ValueError if the shapes do not fit.
     """
     high, low, labels = np.asarray(high, np.float64), np.asarray(low, np.float64), np.asarray(labels)
     _must_pair(high, low)
@@ -76,8 +76,8 @@ def map_quality(high: np.ndarray, low: np.ndarray, labels: np.ndarray, k: int = 
     n = len(high)
     k = min(k, (n - 1) // 2)
     anchors = np.arange(n)
-    if n > EVERY:
-        anchors = np.sort(np.random.default_rng(0).permutation(n)[:ANCHORS])
+    if n > MAX_EXACT_POINTS:
+        anchors = np.sort(np.random.default_rng(0).permutation(n)[:NUM_ANCHORS])
     near_high, near_low = (nearest(space[anchors], space, k, own=anchors)[1] for space in (high, low))
     return {
         "knn_accuracy": _voted(near_low, labels, anchors),
@@ -156,7 +156,7 @@ def _distances(points: np.ndarray, bank: np.ndarray, own: np.ndarray | None) -> 
     centre = bank.mean(0)  # about the mean the square of a difference loses the fewest digits
     points, bank = points - centre, bank - centre
     norms = np.einsum("nd,nd->n", bank, bank)
-    step = max(1, CHUNK // max(1, len(bank)))
+    step = max(1, BLOCK_DISTANCES // max(1, len(bank)))
     for start in range(0, len(points), step):
         rows = slice(start, min(start + step, len(points)))
         block = points[rows]

@@ -11,15 +11,15 @@ from typing import NamedTuple
 
 from aevae.metrics.metric import LOWER, Extra, Metric, Sample, Values, with_density
 
-SAMPLES = 500
-MOST = 100_000
+NUM_SAMPLES = 500
+MAX_SAMPLES = 100_000
 AIS_IMAGES, AIS_SIMULATED = 100, 50  # the first test images, and simulated ones for the gap
 AIS = {"temperatures": 500, "chains": 4}  # about three minutes on one core, for a decoder 20-400-784
-ROWS = 500  # codes decoded at a time: 1.5 MB of pixels, which a processor's cache holds
+BLOCK_CODES = 500  # codes decoded at a time: 1.5 MB of pixels, which a processor's cache holds
 
 
 class Weights(NamedTuple):
-    """Of each picture: log (1/K) sum w, variance of that (nan for K = 1), effective number of samples.
+    """Of each image: log (1/K) sum w, variance of that (nan for K = 1), effective number of samples.
 
     Tensors (N,), float64, on the CPU."""
 
@@ -29,35 +29,35 @@ class Weights(NamedTuple):
 
 
 def importance(model, x, mu, logvar, samples: int, generator, beat=lambda part: None) -> Weights:
-    """Importance weights w = p(x, z) / q(z|x) of K = `samples` draws for each picture; memory does not grow with K.
+    """Importance weights w = p(x, z) / q(z|x) of K = `samples` draws for each image; memory does not grow with K.
 
     x: (N, 1, 28, 28); mu, logvar: (N, D) of q(z|x), from which a generator draws. Raises ValueError for K < 1.
     """
     import torch
 
-    if not 1 <= samples <= MOST:
-        raise ValueError(f"samples must be in 1..{MOST}, got {samples}")
-    pictures = max(1, ROWS // samples)
+    if not 1 <= samples <= MAX_SAMPLES:
+        raise ValueError(f"samples must be in 1..{MAX_SAMPLES}, got {samples}")
+    images = max(1, BLOCK_CODES // samples)
     # made beforehand: small results kept one by one between large ones that go would leave holes nothing fits into
     found = Weights(*(torch.empty(len(x), dtype=torch.float64) for _ in Weights._fields))
     with torch.inference_mode():
-        for i in range(0, len(x), pictures):
-            rows = slice(i, i + pictures)
+        for i in range(0, len(x), images):
+            rows = slice(i, i + images)
             for whole, part in zip(
                 found, _block(model, x[rows], mu[rows], logvar[rows], samples, generator), strict=True
             ):
                 whole[rows] = part
-            beat(min(1.0, (i + pictures) / len(x)))
+            beat(min(1.0, (i + images) / len(x)))
     return found
 
 
 def _block(model, x, mu, logvar, samples: int, generator):
-    """`Weights` of a few pictures, by running sums of w and w^2 in logarithms."""
+    """`Weights` of a few images, by running sums of w and w^2 in logarithms."""
     import torch
 
     first = second = torch.full((len(x),), -math.inf, dtype=torch.float64)
-    for done in range(0, samples, ROWS):
-        log_w = log_weights(model, x, mu, logvar, min(ROWS, samples - done), generator).cpu().double()
+    for done in range(0, samples, BLOCK_CODES):
+        log_w = log_weights(model, x, mu, logvar, min(BLOCK_CODES, samples - done), generator).cpu().double()
         first = torch.logaddexp(first, log_w.logsumexp(1))
         second = torch.logaddexp(second, (2 * log_w).logsumexp(1))
     effective = (2 * first - second).exp()  # (sum w)^2 / sum w^2, 1..K
@@ -98,10 +98,10 @@ def softplus_sum(logits):
     return positive + size.neg_().exp_().add_(1).unflatten(-1, (-1, 112)).prod(-1).log_().sum(-1)
 
 
-def nll(run, data: Sample, seed: int, samples: int = SAMPLES) -> Values:
+def nll(run, data: Sample, seed: int, samples: int = NUM_SAMPLES) -> Values:
     """nll: mean over images, with K = nll_samples.
 
-    nll_se_pictures: its standard error over images; nll_se: of the importance sampling alone, for these images.
+    nll_se_images: its standard error over images; nll_se: of the importance sampling alone, for these images.
     nll_ess: effective number of the K samples, (sum w)^2 / sum w^2, mean over images.
     """
     import torch
@@ -144,7 +144,7 @@ NATS = "nats / image"
 METRICS = (
     Metric(
         "nll", "NLL (upper bound)", NATS, r"-\log \tfrac1K \sum_{k=1}^K \frac{p(x, z_k)}{q(z_k|x)},\ z_k \sim q(z|x)",
-        nll, with_density, better=LOWER, options={"samples": SAMPLES}, error="nll_se_pictures",
+        nll, with_density, better=LOWER, options={"samples": NUM_SAMPLES}, error="nll_se_pictures",
         beside=("nll_se_pictures", "nll_ess"), count=("K", "nll_samples"),
         extras={
             "nll_se_pictures": Extra("± NLL, standard error over images", NATS),

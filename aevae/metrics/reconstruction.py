@@ -1,9 +1,9 @@
-"""How far a picture is from another, per image. Arrays (N, ...) in [0, 1], float."""
+"""How far an image is from another, per image. Arrays (N, ...) in [0, 1], float."""
 
 import numpy as np
 
 UNITS = {"sse": "squared error / image", "bce": "nats / image", "psnr": "dB"}
-ROWS = 500  # pictures held in double precision at once
+BLOCK_IMAGES = 500  # images held in double precision at once
 EPSILON = 1e-7  # keeps the logarithm finite where a decoder says exactly 0 or 1
 
 
@@ -23,16 +23,16 @@ def bce(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
 
 
 def _by_rows(cost, x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
-    """Sum of cost(x, x_hat) over each picture (N,), in double precision, a few at a time."""
+    """Sum of cost(x, x_hat) over each image (N,), in double precision, a few at a time."""
     sums = np.empty(len(x))
-    for first in range(0, len(x), ROWS):
-        rows = slice(first, first + ROWS)
+    for first in range(0, len(x), BLOCK_IMAGES):
+        rows = slice(first, first + BLOCK_IMAGES)
         part = cost(x[rows].astype(np.float64), x_hat[rows].astype(np.float64))
         sums[rows] = part.reshape(len(part), -1).sum(1)
     return sums
 
 
 def psnr(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio (N,), in dB for a peak of 1; infinite for equal pictures."""
+    """Peak signal-to-noise ratio (N,), in dB for a peak of 1; infinite for equal images."""
     with np.errstate(divide="ignore"):
         return -10 * np.log10(sse(x, x_hat) / x[0].size)

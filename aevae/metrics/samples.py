@@ -13,9 +13,9 @@ import math
 from aevae.datasets import DIGITS
 from aevae.metrics.metric import HIGHER, LOWER, Extra, Metric, Sample, Values, both, generative, trained_on
 
-SAMPLES = 2000  # of the prior, in each repetition
-REPEATS = 5
-BLOCK = 500
+NUM_SAMPLES = 2000  # of the prior, in each repetition
+NUM_REPEATS = 5
+BLOCK_IMAGES = 500
 
 
 def frechet(mean1, covariance1, mean2, covariance2) -> float:
@@ -33,14 +33,14 @@ def frechet(mean1, covariance1, mean2, covariance2) -> float:
     return max(0.0, float(apart + c1.trace() + c2.trace() - 2 * cross))
 
 
-def judge(pictures) -> Values:
-    """Of pictures (N, 1, 28, 28) in [0, 1], a tensor on the CPU; N at least 2."""
+def judge(images) -> Values:
+    """Of images (N, 1, 28, 28) in [0, 1], a tensor on the CPU; N at least 2."""
     import torch
 
     from aevae.metrics.classifier import reader
 
     _, mean, covariance = reader()
-    features, logits = _read(pictures)
+    features, logits = _read(images)
     share = torch.bincount(logits.argmax(1), minlength=10).cpu().double() / len(logits)
     return {
         "sample_confidence": float(logits.softmax(1).max(1).values.mean()),
@@ -50,35 +50,35 @@ def judge(pictures) -> Values:
     }
 
 
-def _read(pictures):
+def _read(images):
     """Features (N, 64) and logits (N, 10) of images (N, 1, 28, 28) in [0, 1], by the classifier, on the CPU."""
     import torch
 
     from aevae.metrics.classifier import reader
 
     with torch.inference_mode():
-        return tuple(torch.cat(part) for part in zip(*map(reader()[0], pictures.split(1000)), strict=True))
+        return tuple(torch.cat(part) for part in zip(*map(reader()[0], images.split(1000)), strict=True))
 
 
 def floor(images, seed: int) -> tuple[float, int]:
-    """Frechet distance between disjoint halves of real images (N, 1, 28, 28), mean over REPEATS splits; half of N.
+    """Frechet distance between disjoint halves of real images (N, 1, 28, 28), mean over NUM_REPEATS splits; half of N.
 
-    At most SAMPLES images a half: as many as the model's samples, where there are so many.
+    At most NUM_SAMPLES images a half: as many as the model's samples, where there are so many.
     """
     import torch
 
     features = _read(images.cpu())[0]
-    half = min(SAMPLES, len(images) // 2)
+    half = min(NUM_SAMPLES, len(images) // 2)
     generator, distances = torch.Generator().manual_seed(seed), []
-    for _ in range(REPEATS):
+    for _ in range(NUM_REPEATS):
         order = torch.randperm(len(features), generator=generator)
         a, b = features[order[:half]], features[order[half : 2 * half]]
         distances.append(frechet(a.mean(0), a.T.cov(), b.mean(0), b.T.cov()))
-    return sum(distances) / REPEATS, half
+    return sum(distances) / NUM_REPEATS, half
 
 
 def samples(run, data: Sample, seed: int) -> Values:
-    """Means over REPEATS times SAMPLES mean images of codes sampled from the prior; deviations over the repetitions.
+    """Means over NUM_REPEATS times NUM_SAMPLES decoded samples of the prior; deviations over the repetitions.
 
     frechet_distance_se: standard error of the mean distance; _sd: standard deviation of one. _floor: of real images.
     """
@@ -86,20 +86,20 @@ def samples(run, data: Sample, seed: int) -> Values:
     import torch
 
     generator, found = torch.Generator(data.images.device).manual_seed(seed), []
-    for i in range(REPEATS):
+    for i in range(NUM_REPEATS):
         parts = []
         with torch.inference_mode():
-            for j in range(0, SAMPLES, BLOCK):
-                data.beat((i + j / SAMPLES) / REPEATS)
-                noise = torch.randn(BLOCK, run.latent_dim, generator=generator, device=generator.device)
-                parts.append(run.model.decode(run.model.prior(noise)).cpu())
-        pictures = torch.cat(parts)
-        if not bool(torch.isfinite(pictures).all()):
+            for j in range(0, NUM_SAMPLES, BLOCK_IMAGES):
+                data.beat((i + j / NUM_SAMPLES) / NUM_REPEATS)
+                noise = torch.randn(BLOCK_IMAGES, run.latent_dim, generator=generator, device=generator.device)
+                parts.append(run.model.decode(run.model.sample_prior(noise)).cpu())
+        decoded = torch.cat(parts)
+        if not bool(torch.isfinite(decoded).all()):
             return {"frechet_distance": math.nan}
-        found.append(judge(pictures))
+        found.append(judge(decoded))
     values = {name: np.mean([one[name] for one in found], 0).tolist() for name in found[0]}
     spread = float(np.std([one["frechet_distance"] for one in found], ddof=1))
-    values |= {"frechet_distance_sd": spread, "frechet_distance_se": spread / math.sqrt(REPEATS)}
+    values |= {"frechet_distance_sd": spread, "frechet_distance_se": spread / math.sqrt(NUM_REPEATS)}
     if len(data) >= 4:
         values["frechet_distance_floor"], values["frechet_distance_floor_images"] = floor(data.images, seed)
     return values

@@ -39,5 +39,5 @@ class Mixture:
     def denoised(self, noisy: Tensor, sigma: float) -> Tensor:
         """E[x | noisy], (B, n), for noisy = x + sigma eps: what a perfect denoising autoencoder answers."""
         share = self._joint(noisy, sigma).softmax(1)
-        trust = self.stds.square() / (self.stds.square() + sigma**2)  # in the noisy picture, of each component
+        trust = self.stds.square() / (self.stds.square() + sigma**2)  # in the noisy image, of each component
         return noisy * (share @ trust).unsqueeze(1) + (share * (1 - trust)) @ self.means

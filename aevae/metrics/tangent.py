@@ -1,4 +1,4 @@
-"""What the encoder of a trained model feels at a picture, and how its decoder stretches a plane of codes.
+"""What the encoder of a trained model feels at an image, and how its decoder stretches a plane of codes.
 
 Rifai et al. 2011 (NIPS), The manifold tangent classifier; Goodfellow et al. 2016, section 14.6.
 """
@@ -9,12 +9,12 @@ import torch
 from aevae.metrics.geometry import jacobians, metric
 
 
-def felt(model, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def jacobian_spectrum(model, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Singular values (D,), falling, and directions (D, 784), orthonormal rows, of the encoder's Jacobian there.
 
-    picture: (1, 28, 28). A step of size e along direction k moves the code by e times value k.
+    image: (1, 28, 28). A step of size e along direction k moves the code by e times value k.
     """
-    x = torch.tensor(np.asarray(picture, np.float32)).to(next(model.parameters())).view(1, -1)
+    x = torch.tensor(np.asarray(image, np.float32)).to(next(model.parameters())).view(1, -1)
     jacobian = jacobians(lambda rows: model.encode(rows.unflatten(1, (1, 28, 28))), x)[0]  # (D, 784)
     _, s, v = torch.linalg.svd(jacobian.cpu(), full_matrices=False)
     return s.numpy(), v.numpy()
@@ -33,9 +33,9 @@ def plane_metric(model, box: tuple[float, float, float, float], side: int) -> np
     return np.stack([g[:, 0, 0], g[:, 0, 1], g[:, 1, 1]], 1).reshape(side, side, 3).astype(np.float32)
 
 
-def moved(run, picture: np.ndarray, direction: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """How far the code of picture + step * direction is from the picture's, for each step (S,): (S,)."""
-    flat = np.asarray(picture, np.float32).reshape(-1)
-    pictures = flat + np.concatenate([[0.0], steps])[:, None].astype(np.float32) * direction
-    codes = run.encode(pictures.reshape(-1, 1, 28, 28))
+def moved(run, image: np.ndarray, direction: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """How far the code of image + step * direction is from the image's, for each step (S,): (S,)."""
+    flat = np.asarray(image, np.float32).reshape(-1)
+    images = flat + np.concatenate([[0.0], steps])[:, None].astype(np.float32) * direction
+    codes = run.encode(images.reshape(-1, 1, 28, 28))
     return np.linalg.norm(codes[1:] - codes[0], axis=1)

@@ -1,4 +1,4 @@
-"""Autoencoder: min E[-log p(x | g(f(x)))] over encoder f and decoder g; the code is narrower than the picture.
+"""Autoencoder: min E[-log p(x | g(f(x)))] over encoder f and decoder g; the code is narrower than the image.
 
 Hinton & Salakhutdinov 2006, Science 313:504. With the Gaussian likelihood of fixed sigma the objective is the squared
 error up to scale and constant. The code has no prior: its scale is free, and the space between codes is not trained.

@@ -1,6 +1,6 @@
 """The aggregate posterior q(z) = (1/N) sum_i q(z|x_i), and what it makes of the KL of a VAE.
 
-E_x KL(q(z|x) || p(z)) = I_q(x; z) + TC + sum_j KL(q(z_j) || p(z_j)): what the code tells of the number of its picture,
+E_x KL(q(z|x) || p(z)) = I_q(x; z) + TC + sum_j KL(q(z_j) || p(z_j)): what the code tells of the number of its image,
 the total correlation KL(q(z) || prod_j q(z_j)), and what each dimension alone lacks of the prior.
 Hoffman & Johnson 2016; Chen et al. 2018 (beta-TCVAE), arXiv:1802.04942, eq. 2.
 """
@@ -12,9 +12,9 @@ from torch import Tensor
 
 PARTS = ("index_code_mi", "total_correlation", "dimensionwise_kl")
 UNITS = dict.fromkeys(PARTS, "nats / image") | {"aggregate_images": "images"}
-IMAGES = 10_000  # N: at most so many images make up q(z)
-SAMPLES = 1000  # codes of q(z), over which its logarithm is averaged
-ELEMENTS = 1 << 18  # densities held at once: 2 MB in float64
+MAX_IMAGES = 10_000  # N: at most so many images make up q(z)
+MAX_SAMPLES = 1000  # codes of q(z), over which its logarithm is averaged
+BLOCK_DENSITIES = 1 << 18  # densities held at once: 2 MB in float64
 
 
 def evenly(images: int, count: int) -> Tensor:
@@ -43,7 +43,7 @@ def _densities(z: Tensor, mu: Tensor, logvar: Tensor):
     """log q(z) (n,) and log q(z_j) (n, D) of z (M, D), n rows at a time; q: the mixture of N(mu_i, exp logvar_i)."""
     mu, scale, shift = mu.T.contiguous(), -0.5 * torch.exp(-logvar).T, -0.5 * (logvar + math.log(2 * math.pi)).T
     scale, shift, images = scale.contiguous(), shift.contiguous(), mu.shape[1]
-    for rows in z.split(max(1, ELEMENTS // images)):
+    for rows in z.split(max(1, BLOCK_DENSITIES // images)):
         joint, single = rows.new_zeros(len(rows), images), []
         for j in range(z.shape[1]):
             each = (rows[:, j, None] - mu[j]).square_().mul_(scale[j]).add_(shift[j])  # (n, N), in place: 1.6 x faster
@@ -52,25 +52,25 @@ def _densities(z: Tensor, mu: Tensor, logvar: Tensor):
         yield joint.logsumexp(1) - math.log(images), torch.stack(single, 1) - math.log(images)
 
 
-def minibatch_total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, pictures: Tensor) -> Tensor:
-    """Estimate of TC, a scalar in nats, from a batch z, mu, logvar (B, D) of so many `pictures`, with gradient.
+def minibatch_total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, images: Tensor) -> Tensor:
+    """Estimate of TC, a scalar in nats, from a batch z, mu, logvar (B, D) of so many `images`, with gradient.
 
     q(z) by stratified weights: 1/N for a code's own posterior, which is surely there, and the others stand for the
-    rest. arXiv:1802.04942, appendix C.2. Biased, as the logarithm of an estimate is; 0 of a single picture.
+    rest. arXiv:1802.04942, appendix C.2. Biased, as the logarithm of an estimate is; 0 of a single image.
     """
     each = log_normal(z[:, None], mu, logvar)  # (B, B, D): log q(z_a,j | x_b)
-    weights = stratified(len(z), pictures).log()
+    weights = stratified(len(z), images).log()
     joint = (weights + each.sum(2)).logsumexp(1)
     single = (weights.unsqueeze(2) + each).logsumexp(1)  # (B, D)
     return (joint - single.sum(1)).mean()
 
 
-def stratified(batch: int, pictures: Tensor) -> Tensor:
+def stratified(batch: int, images: Tensor) -> Tensor:
     """Weights (B, B) of x_b in the estimate of q(z_a); each row sums to 1."""
-    own = torch.eye(batch, dtype=pictures.dtype, device=pictures.device)
+    own = torch.eye(batch, dtype=images.dtype, device=images.device)
     if batch == 1:
         return own
-    count, others = pictures.clamp(min=batch), batch - 1
+    count, others = images.clamp(min=batch), batch - 1
     rest = (count - others) / (count * others)  # one of the others stands for all that are not in the batch
     return 1 / others + own * (1 / count - 1 / others) + own.roll(1, 1) * (rest - 1 / others)
 

@@ -1,10 +1,10 @@
-"""Auto-decoder: min over the decoder g and one code z_i for each training picture of mean_i -log p(x_i | g(z_i)).
+"""Auto-decoder: min over the decoder g and one code z_i for each training image of mean_i -log p(x_i | g(z_i)).
 
-No encoder: codes are learnt like weights. Bojanowski et al. 2018 (GLO), arXiv:1707.05776, eq. 1, with ||z_i|| <= 1 and
+No encoder: codes are learned like weights. Bojanowski et al. 2018 (GLO), arXiv:1707.05776, eq. 1, with ||z_i|| <= 1 and
 a faster learning rate for the codes; Park et al. 2019 (DeepSDF), arXiv:1901.05103, eq. 9 adds l2 ||z||^2. With a linear
-g it is matrix factorisation. The code of a new picture is found by optimising it, g being frozen: so there is no
-amortisation gap, min_z -log p(x|z) <= -log p(x|f(x)) whatever an encoder f says. GLO's distance between Laplacian
-pyramids is left out: the likelihoods of the house stand in its place (`gaussian` is its squared error).
+g it is matrix factorisation. The code of a new image is found by optimising it with g frozen, so there is no
+amortisation gap: min_z -log p(x|z) <= -log p(x|f(x)) for every encoder f. GLO's distance between Laplacian pyramids is
+replaced by the usual likelihoods (`gaussian` is its squared error).
 """
 
 import math
@@ -17,13 +17,13 @@ from torch import Generator, Tensor, nn
 
 from aevae.config import ModelConfig, likelihoods, option
 from aevae.models import blocks
-from aevae.models.base import BLACK, Model
+from aevae.models.base import HALF_GREY_LEVEL, Model
 from aevae.outputs import Loss
 
-MOST_STARTS = 1000  # learnt codes whose pictures are compared with a new one
-MEMORY = (0.9, 0.99)  # of the moments of such a search
-EDGE = 0.99  # norm from which a code counts as lying at the ball's edge
-ELSEWHERE = ("gaussian_pixel", "categorical")  # likelihoods that are no sum of the same function over the pixels
+MAX_STARTS = 1000  # learned codes whose images are compared with a new one
+FIT_BETAS = (0.9, 0.99)  # decay of the two moments in such a search
+EDGE_NORM = 0.99  # from this norm on a code counts as at the edge of the ball
+ELSEWHERE = ("gaussian_pixel", "categorical")  # likelihoods that are not a sum of one function over the pixels
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,14 @@ class AutoDecoderConfig(ModelConfig):
     code_rate: float = option(
         20.0, "learning rate of the codes, in those of the decoder", min=0.1, max=1000.0, log=True
     )
-    fit_steps: int = option(60, "steps of Adam that find the code of a new picture", min=1, max=5000)
+    fit_steps: int = option(60, "steps of Adam that find the code of a new image", min=1, max=5000)
     restarts: int = option(1, "learnt codes that such a search starts from; the best end counts", min=1, max=50)
 
 
 class Codes(nn.Module):
-    """A table of what is learnt for each training picture, `weight` (N, width); it has the size of the one it loads.
+    """A table of learned rows, one for each training image, `weight` (N, width). Loading a state changes its size.
 
-    Its gradients are sparse where the device has such tensors: rows that no picture of a batch looked up are not
-    touched.
+    Its gradients are sparse if the device has sparse tensors: only rows that a batch looked up are updated.
     """
 
     def __init__(self, width: int):
@@ -55,7 +54,7 @@ class Codes(nn.Module):
         self.weight = nn.Parameter(torch.zeros(0, width))
 
     def fill(self, rows: Tensor) -> None:
-        """Make `rows` (N, width) the table."""
+        """Replace the table by `rows` (N, width)."""
         self.weight = nn.Parameter(rows)
 
     def forward(self, index: Tensor) -> Tensor:
@@ -70,104 +69,104 @@ class Codes(nn.Module):
 
 
 class AutoDecoder(Model):
-    """A decoder and one free code for each training picture."""
+    """A decoder and one free code for each training image."""
 
     Config = AutoDecoderConfig
     title = "Auto-decoder"
     objective = "-log p(x_i | g(z_i)), each z_i learnt"
     paper = "Bojanowski et al. 2018"
     has_encoder = False
-    wants = ("index",)
+    extra_inputs = ("index",)
     batched = False
-    test_pictures = 100
+    max_test_images = 100
     units: ClassVar[dict[str, str]] = {"code_norm": "mean length of the codes", "at_edge": "share of the codes"}
-    per_dim = 1  # numbers learnt for each number of the code
-    fit_rate = 0.1  # first learning rate of a search for a code
+    per_dim = 1  # learned numbers per latent dimension
+    fit_rate = 0.1  # initial learning rate of the search for a code
 
     def build(self) -> None:
-        self.seed = int(torch.randint(2**31, ()))  # of the codes' start, once their number is known
-        self.moved: Tensor | None = None  # rows that the coming step moves; None: perhaps all
+        self.seed = int(torch.randint(2**31, ()))  # of the initial codes, which are created in `setup`
+        self.updated_rows: Tensor | None = None  # rows that the next step changes; None: possibly all
         self.codes = Codes(self.per_dim * self.config.latent_dim)
         self.decoder = blocks.decoder(self.config)
 
-    def start_from(self, mean: Tensor) -> None:
-        """Begin at the mean picture (1, 28, 28) of the training set: decoder output about it."""
-        self.decoder[-1].start(self.params_of(mean.clamp(BLACK, 1 - BLACK)))
+    def init_from_mean(self, mean: Tensor) -> None:
+        """Start at the mean training image (1, 28, 28): the decoder's output is near it."""
+        self.decoder[-1].set_offset(self.params_of(mean.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL)))
 
     # -- the table --
 
-    def first(self, pictures: int, generator: Generator) -> Tensor:
-        """Rows (pictures, width) of the table before training: N(0, I / D), in the ball. Section 3.2 of the paper."""
-        return self.project(self.spread(torch.randn(pictures, self.config.latent_dim, generator=generator)))
+    def initial_rows(self, images: int, generator: Generator) -> Tensor:
+        """Rows (images, width) of the table before training: N(0, I / D), in the ball. Section 3.2 of the paper."""
+        return self.project(self.spread(torch.randn(images, self.config.latent_dim, generator=generator)))
 
     def spread(self, noise: Tensor) -> Tensor:
-        """Codes (N, D) out of N(0, 1) numbers, where nothing is learnt yet."""
+        """Codes (N, D) from N(0, 1) noise, before anything is learned."""
         return noise / math.sqrt(self.config.latent_dim)
 
-    def begin(self, pictures: int) -> None:
-        self.codes.fill(self.first(pictures, torch.Generator().manual_seed(self.seed)).to(self.codes.weight))
+    def setup(self, num_train: int) -> None:
+        self.codes.fill(self.initial_rows(num_train, torch.Generator().manual_seed(self.seed)).to(self.codes.weight))
 
     def parameter_groups(self) -> list[dict]:
-        """The decoder; and the codes, faster, of which only those of the batch move."""
+        """The decoder; and the codes with a larger learning rate, of which only those of the batch change."""
         plain = [p for p in self.parameters() if p is not self.codes.weight]
         return [{"params": plain}, {"params": [self.codes.weight], "scale": self.config.code_rate, "rows": True}]
 
     def project(self, rows: Tensor) -> Tensor:
-        """The nearest rows (N, width) that are allowed: z / max(1, ||z||), section 3.1 of the paper."""
+        """The nearest allowed rows (N, width): z / max(1, ||z||), section 3.1 of the paper."""
         return rows / rows.norm(dim=1, keepdim=True).clamp(min=1) if self.config.ball else rows
 
     @torch.no_grad()
     def after_step(self) -> None:
-        rows = slice(None) if self.moved is None else self.moved
+        rows = slice(None) if self.updated_rows is None else self.updated_rows
         self.codes.weight[rows] = self.project(self.codes.weight[rows])
 
     def look_up(self, index: Tensor) -> Tensor:
-        """Rows (B, width) of the training pictures `index` (B,)."""
-        self.moved = index
+        """Rows (B, width) of the training images `index` (B,)."""
+        self.updated_rows = index
         return self.codes(index)
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor | None]:
         """Mean (N, D) and log variance (N, D), or None, of rows of the table (N, width)."""
         return rows, None
 
-    def known(self, count: int) -> tuple[Tensor, Tensor | None]:
-        """Of the first `count` training pictures, which are repeated where they are fewer."""
+    def training_codes(self, count: int) -> tuple[Tensor, Tensor | None]:
+        """Codes of the first `count` training images, repeated if there are fewer."""
         return self.split(self.codes.weight.detach()[torch.arange(count) % len(self.codes.weight)])
 
-    def prior(self, noise: Tensor) -> Tensor:
-        """Draws (B, D) of a Gaussian of full covariance that is fitted to the learnt codes (the paper, section 3.2)."""
+    def sample_prior(self, noise: Tensor) -> Tensor:
+        """Samples (B, D) of a Gaussian with full covariance, fitted to the learned codes (section 3.2)."""
         mu = self.split(self.codes.weight.detach())[0]
         if len(mu) < 2:
             return self.spread(noise)
-        jitter = 1e-4 * mu.var(0).mean() + 1e-12  # keeps the factor real where codes fill no D dimensions
+        jitter = 1e-4 * mu.var(0).mean() + 1e-12  # for codes that span fewer than D dimensions
         covariance = mu.T.cov().reshape(len(mu.T), -1) + jitter * torch.eye(len(mu.T)).to(mu)
         return mu.mean(0) + noise @ torch.linalg.cholesky(covariance.cpu()).to(mu).T
 
-    # -- codes of pictures --
+    # -- codes of images --
 
     def cost(self, x: Tensor, rows: Tensor, noise: Tensor | None, mask: Tensor | None = None) -> Tensor:
-        """What is minimised, per picture (B,), in nats. rows: (B, width); mask: see `fit`; noise: of a distribution."""
+        """The objective per image (B,), in nats. rows (B, width); mask: see `fit`; noise: for codes with variance."""
         return self.seen(x, self.params(rows), mask) + self.config.l2 * rows.square().sum(1)
 
     def seen(self, x: Tensor, params: Tensor, mask: Tensor | None) -> Tensor:
-        """-log p of the pixels of x (B, 1, 28, 28) that `mask` shows; (B,), in nats."""
+        """-log p of the visible pixels (`mask`) of x (B, 1, 28, 28); (B,), in nats."""
         if mask is None:
             return self.nll(x, params)
-        pixels = self.nll(x.reshape(-1, 1), params.reshape(-1, 1)).view(x.shape)  # pictures of one pixel each
+        pixels = self.nll(x.reshape(-1, 1), params.reshape(-1, 1)).view(x.shape)  # images of one pixel each
         return (pixels * mask).flatten(1).sum(1)
 
     def noise(self, steps: int, like: Tensor) -> list[Tensor | None]:
-        """What each step of a search draws, and last what its ends are judged by; the same each time."""
+        """Noise of each step of a search, and last of the comparison of its results; the same each time."""
         return [None] * (steps + 1)
 
     def fit(
         self, x: Tensor, mask: Tensor | None = None, start: Tensor | None = None, steps: int = 0, restarts: int = 0
     ) -> Tensor:
-        """Rows (B, width) found for pictures x (B, 1, 28, 28) by optimising them; the model stays as it is.
+        """Rows (B, width) for images x (B, 1, 28, 28), found by optimisation; the model is not changed.
 
-        mask: like x or (1, 1, 28, 28), 1 where a pixel is seen and 0 where it is covered, and completed by the result.
-        start: rows to begin at (B, width), else the learnt ones that fit best. The end is never worse than the start.
-        steps, restarts: 0 takes the config's. Deterministic.
+        mask: like x or (1, 1, 28, 28), 1 for visible pixels and 0 for covered ones. start: initial rows (B, width);
+        by default the learned rows that fit best. The result is never worse than the start. steps, restarts: 0 uses
+        the config's values. Deterministic.
         """
         steps, restarts = steps or self.config.fit_steps, restarts or self.config.restarts
         with torch.inference_mode(False), torch.enable_grad():
@@ -188,24 +187,24 @@ class AutoDecoder(Model):
 
     @torch.no_grad()
     def starts(self, x: Tensor, mask: Tensor | None, count: int) -> Tensor:
-        """The learnt rows (count, B, width) whose pictures are nearest to x, best first; 0 where none is learnt."""
-        rows = self.codes.weight.detach()[:MOST_STARTS]
+        """The learned rows (count, B, width) whose images are nearest to x, best first; 0 if none are learned."""
+        rows = self.codes.weight.detach()[:MAX_STARTS]
         if not len(rows):
             return rows.new_zeros(count, len(x), rows.shape[1])
-        pictures = self.decode(self.split(rows)[0]).flatten(1)  # (N, 784)
+        images = self.decode(self.split(rows)[0]).flatten(1)  # (N, 784)
         seen = (torch.ones_like(x) if mask is None else mask.expand_as(x)).flatten(1)
-        far = seen @ pictures.square().T - 2 * (seen * x.flatten(1)) @ pictures.T  # (B, N) up to a constant
+        far = seen @ images.square().T - 2 * (seen * x.flatten(1)) @ images.T  # (B, N) up to a constant
         return rows[far.topk(min(count, len(rows)), largest=False).indices.T]
 
     def add(self, x: Tensor) -> Tensor:
-        """Learn pictures x (B, 1, 28, 28), too: their codes (B, D) become the table's last; nothing else changes."""
+        """The codes (B, D) of new images x (B, 1, 28, 28), which are appended to the table; nothing else changes."""
         rows = self.fit(x)
         with torch.inference_mode(False), torch.no_grad():
             self.codes.fill(torch.cat([self.codes.weight.detach(), rows]))
         return self.split(rows)[0]
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """The codes (B, D) that are found for x (B, 1, 28, 28) by `fit`: there is no encoder, this optimises."""
+        """The codes (B, D) that `fit` finds for x (B, 1, 28, 28) by optimisation, as there is no encoder."""
         return self.split(self.fit(x))
 
     def loss(
@@ -216,7 +215,7 @@ class AutoDecoder(Model):
         epoch: float = math.inf,
         index: Tensor | None = None,
     ) -> Loss:
-        """Of pictures of the training set by their codes; of others (no index) by the codes that `fit` finds."""
+        """The objective: of training images with their learned codes, of others (no index) with the codes of `fit`."""
         rows = self.fit(x) if index is None else self.look_up(index)
         nll, size = self.nll(x, self.params(rows)), rows.square().sum(1)  # (B,) each
         recon, code = nll.mean(), self.config.l2 * size.mean()
@@ -225,11 +224,11 @@ class AutoDecoder(Model):
         each |= {"code": self.config.l2 * size} if each and self.config.l2 else {}
         return Loss(recon + code, terms, self.per_image(**each))
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        """Of the learnt codes: their mean length, and the share that lies at the edge of the ball."""
-        norms = self.known(len(self.codes.weight))[0].norm(dim=1)
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        """Mean norm of the learned codes, and the share of them at the edge of the ball."""
+        norms = self.training_codes(len(self.codes.weight))[0].norm(dim=1)
         values = {"code_norm": float(norms.mean())}
-        return values | ({"at_edge": float((norms > EDGE).float().mean())} if self.config.ball else {})
+        return values | ({"at_edge": float((norms > EDGE_NORM).float().mean())} if self.config.ball else {})
 
 
 def refine(
@@ -239,21 +238,22 @@ def refine(
     rate: float,
     project: Callable[[Tensor], Tensor] = lambda z: z,
 ) -> Tensor:
-    """Codes (B, D) of lower cost(z, step) (B,) than `start` (B, D), by Adam whose rate falls linearly to 0.
+    """Codes (B, D) with a lower cost(z, step) (B,) than `start` (B, D), by Adam with a rate that falls linearly to 0.
 
-    cost(z, -1) is the judge: where it finds the end worse than the start, the start is kept. From an encoder's f(x)
-    the difference is its amortisation gap (Cremer et al. 2018, arXiv:1801.03558). No gradient reaches but z.
+    cost(z, -1) compares the results: a result that is worse than its start is replaced by the start. Started from an
+    encoder's f(x), the difference is the amortisation gap (Cremer et al. 2018, arXiv:1801.03558). Only z has gradients.
     """
     z, moment, square = start.detach().clone(), torch.zeros_like(start), start.new_zeros(len(start), 1)
     for step in range(steps):
         z.requires_grad_()
-        (slope,) = torch.autograd.grad(cost(z, step).sum(), z)
+        (gradient,) = torch.autograd.grad(cost(z, step).sum(), z)
         z = z.detach()
-        moment = MEMORY[0] * moment + (1 - MEMORY[0]) * slope
-        # one for a whole code: steps scaled number by number would slide along the ball's edge past the optimum
-        square = MEMORY[1] * square + (1 - MEMORY[1]) * slope.square().mean(1, keepdim=True)
-        ahead = moment / (1 - MEMORY[0] ** (step + 1)) / ((square / (1 - MEMORY[1] ** (step + 1))).sqrt() + 1e-8)
-        z = project(z - rate * (1 - step / steps) * ahead)
+        moment = FIT_BETAS[0] * moment + (1 - FIT_BETAS[0]) * gradient
+        # one value per code: steps scaled per dimension would slide along the ball's edge past the optimum
+        square = FIT_BETAS[1] * square + (1 - FIT_BETAS[1]) * gradient.square().mean(1, keepdim=True)
+        root = (square / (1 - FIT_BETAS[1] ** (step + 1))).sqrt() + 1e-8
+        direction = moment / (1 - FIT_BETAS[0] ** (step + 1)) / root
+        z = project(z - rate * (1 - step / steps) * direction)
     with torch.no_grad():
-        better = cost(z, -1) < cost(start, -1)  # False where it is no number
+        better = cost(z, -1) < cost(start, -1)  # False for NaN
         return torch.where(better.unsqueeze(1), z, start)

@@ -44,7 +44,7 @@ class BetaVAEConfig(VAEConfig):
     )
     gamma: float = option(
         10.0,
-        "cost of a nat above or below C; 1000 in the paper, where runs are long: in short ones it drowns the picture",
+        "cost of a nat above or below C; 1000 in the paper, where runs are long: in short ones it drowns the image",
         min=0.0,
         max=10_000.0,
         when=("penalty", ("capacity",)),
@@ -59,7 +59,7 @@ class BetaVAE(VAE):
     title = "beta-VAE"
     objective = "-log p(x|z) + beta KL(q(z|x) || N(0, I))"
     paper = "Higgins et al. 2017"
-    knobs = (*VAE.knobs, "beta", "capacity", "gamma")
+    batchable_hparams = (*VAE.batchable_hparams, "beta", "capacity", "gamma")
     units: ClassVar[dict[str, str]] = VAE.units | {"beta_norm": "beta D / 784"}
 
     @property
@@ -73,11 +73,11 @@ class BetaVAE(VAE):
     def build(self) -> None:
         super().build()
         if self.config.penalty == "total_correlation":
-            self.register_buffer("pictures", torch.zeros(()))  # of the training set; kept, for tests of a loaded model
+            self.register_buffer("pictures", torch.zeros(()))  # training images; the name is in saved weights
 
-    def begin(self, pictures: int) -> None:
+    def setup(self, num_train: int) -> None:
         if self.config.penalty == "total_correlation":
-            self.pictures.fill_(pictures)
+            self.pictures.fill_(num_train)
 
     def code_cost(
         self, kl: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, epoch: float | Tensor
@@ -91,9 +91,9 @@ class BetaVAE(VAE):
             return cost, {"total_correlation": correlation}
         return super().code_cost(kl, z, mu, logvar, epoch)
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         """beta_norm: beta for a code of as many numbers as there are pixels (Higgins et al. 2017, section 3)."""
-        values = super().numbers(x, labels, generator)
+        values = super().metrics(x, labels, generator)
         if self.config.penalty == "capacity":
             return values
         return values | {"beta_norm": self.config.beta * self.config.latent_dim / blocks.PIXELS}

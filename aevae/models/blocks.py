@@ -1,4 +1,4 @@
-"""Encoders and decoders shared by the families. Pictures are (B, 1, 28, 28)."""
+"""Encoders and decoders that the families share. Images are (B, 1, 28, 28)."""
 
 import itertools
 from collections.abc import Sequence
@@ -11,41 +11,42 @@ from aevae.config import ModelConfig
 SHAPE = (1, 28, 28)
 PIXELS = 784
 CONV_FEATURES = 64 * 7 * 7
-MANY_MAPS = 8  # that a transposed convolution ends in: from here on oneDNN's way is the quicker one
+MIN_ONEDNN_CHANNELS = 8  # outputs of a transposed convolution from which oneDNN's algorithm is faster
 
 
-class Shift(nn.Module):
-    """x + `by`, a picture that `start` sets before training and nobody learns; at first zero, and nothing is added."""
+class FixedOffset(nn.Module):
+    """x + `by`: a constant image that `set_offset` sets before training. While it is zero, no operation is run."""
 
-    def __init__(self, maps: int = 1):
+    def __init__(self, channels: int = 1):
         super().__init__()
-        self.register_buffer("by", torch.zeros(maps, *SHAPE[1:]))
-        self.moves = False
+        self.register_buffer("by", torch.zeros(channels, *SHAPE[1:]))
+        self.is_nonzero = False
 
-    def start(self, by: Tensor) -> None:
+    def set_offset(self, by: Tensor) -> None:
+        """Set the constant (channels, 28, 28)."""
         self.by.copy_(by)
-        self.moves = True
+        self.is_nonzero = True
 
     def _load_from_state_dict(self, *args, **kwargs) -> None:
         super()._load_from_state_dict(*args, **kwargs)
-        self.moves = bool(self.by.any())
+        self.is_nonzero = bool(self.by.any())
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.by if self.moves else x.to(self.by.dtype)
+        return x + self.by if self.is_nonzero else x.to(self.by.dtype)
 
 
 class UpConv(nn.ConvTranspose2d):
-    """Maps (B, in, h, w) -> (B, out, 2h, 2w): 4x4 kernels, stride 2.
+    """Transposed convolution (B, in, h, w) -> (B, out, 2h, 2w) with 4x4 kernels and stride 2.
 
-    To few maps, on a CPU, as a product with all kernels, whose results are added where they overlap: oneDNN's own way,
-    made for many maps, takes five times as long for one.
+    On a CPU, few output channels are computed as one matrix product with all kernels, whose results are added where
+    they overlap: oneDNN's algorithm, made for many channels, takes five times as long for one.
     """
 
-    def __init__(self, maps_in: int, maps_out: int):
-        super().__init__(maps_in, maps_out, 4, 2, 1)
+    def __init__(self, channels_in: int, channels_out: int):
+        super().__init__(channels_in, channels_out, 4, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.device.type != "cpu" or self.out_channels >= MANY_MAPS or torch.compiler.is_exporting():
+        if x.device.type != "cpu" or self.out_channels >= MIN_ONEDNN_CHANNELS or torch.compiler.is_exporting():
             return super().forward(x)
         kernels = self.weight.flatten(1).T.expand(x.shape[0], -1, -1)  # (B, out 4 4, in)
         parts = torch.bmm(kernels, x.flatten(2))  # (B, out 4 4, h w)
@@ -86,9 +87,9 @@ class Transposed(nn.Module):
 
 
 class Codebook(nn.Module):
-    """K vectors of D numbers; a map z_e (B, D, h, w) becomes the map of nearest vectors z_q of the same shape.
+    """K vectors of D numbers; replaces each vector of z_e (B, D, h, w) by the nearest of them, z_q of the same shape.
 
-    van den Oord et al. 2017, arXiv:1711.00937, eq. 1 and 2. `vectors` (K, D) is a parameter where it is learnt by its
+    van den Oord et al. 2017, arXiv:1711.00937, eq. 1 and 2. `vectors` (K, D) is a parameter if it is learned by
     gradient, else a buffer.
     """
 
@@ -101,13 +102,13 @@ class Codebook(nn.Module):
             self.register_buffer("vectors", vectors)
 
     def indices(self, z_e: Tensor) -> Tensor:
-        """Numbers of the nearest vectors, (B, h, w) int64; the first of equals."""
+        """Indices of the nearest vectors, (B, h, w) int64; the first of equals."""
         flat = z_e.movedim(1, -1)  # (B, h, w, D)
         # |z - e|^2 without |z|^2, which is the same for all
         return (self.vectors.square().sum(1) - 2 * flat @ self.vectors.T).argmin(-1)
 
     def look_up(self, indices: Tensor) -> Tensor:
-        """Vectors of these numbers (B, h, w), as a map (B, D, h, w)."""
+        """The vectors (B, D, h, w) of these indices (B, h, w)."""
         return self.vectors[indices].movedim(-1, 1)
 
     def forward(self, z_e: Tensor) -> Tensor:
@@ -117,12 +118,12 @@ class Codebook(nn.Module):
 def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
     """x (B, 1, 28, 28) -> h (B, width). Returns the net and its width.
 
-    mlp: 784-hidden (the encoder of pytorch/examples `vae`); conv: 32 and 64 maps, 4x4 kernels, stride 2.
+    mlp: 784-hidden (the encoder of pytorch/examples `vae`); conv: 32 and 64 channels, 4x4 kernels, stride 2.
     """
     if config.network == "mlp":
-        return nn.Sequential(Shift(), nn.Flatten(), nn.Linear(PIXELS, config.hidden), nn.ReLU()), config.hidden
+        return nn.Sequential(FixedOffset(), nn.Flatten(), nn.Linear(PIXELS, config.hidden), nn.ReLU()), config.hidden
     net = nn.Sequential(
-        Shift(),
+        FixedOffset(),
         nn.Conv2d(1, 32, 4, 2, 1),  # (B, 32, 14, 14)
         nn.ReLU(),
         nn.Conv2d(32, 64, 4, 2, 1),  # (B, 64, 7, 7)
@@ -133,15 +134,15 @@ def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
 
 
 def decoder(config: ModelConfig) -> nn.Module:
-    """z (B, D) -> natural parameters of the pixels (B, maps, 28, 28): the encoder mirrored."""
-    maps = config.maps
+    """z (B, D) -> natural parameters of the pixels (B, channels, 28, 28): the encoder mirrored."""
+    channels = config.channels
     if config.network == "mlp":
         return nn.Sequential(
             nn.Linear(config.latent_dim, config.hidden),
             nn.ReLU(),
-            nn.Linear(config.hidden, maps * PIXELS),
-            nn.Unflatten(1, (maps, *SHAPE[1:])),
-            Shift(maps),
+            nn.Linear(config.hidden, channels * PIXELS),
+            nn.Unflatten(1, (channels, *SHAPE[1:])),
+            FixedOffset(channels),
         )
     return nn.Sequential(
         nn.Linear(config.latent_dim, CONV_FEATURES),
@@ -149,31 +150,31 @@ def decoder(config: ModelConfig) -> nn.Module:
         nn.Unflatten(1, (64, 7, 7)),
         UpConv(64, 32),  # (B, 32, 14, 14)
         nn.ReLU(),
-        UpConv(32, maps),  # (B, maps, 28, 28)
-        Shift(maps),
+        UpConv(32, channels),  # (B, channels, 28, 28)
+        FixedOffset(channels),
     )
 
 
 def flat_encoder(*layers: nn.Module) -> nn.Sequential:
-    """x (B, 1, 28, 28) -> these layers of its 784 pixels."""
-    return nn.Sequential(Shift(), nn.Flatten(), *layers)
+    """x (B, 1, 28, 28) -> offset, flatten, these layers."""
+    return nn.Sequential(FixedOffset(), nn.Flatten(), *layers)
 
 
 def flat_decoder(*layers: nn.Module) -> nn.Sequential:
     """These layers, of which the last yields 784 numbers -> parameters of the pixels (B, 1, 28, 28)."""
-    return nn.Sequential(*layers, nn.Unflatten(1, SHAPE), Shift())
+    return nn.Sequential(*layers, nn.Unflatten(1, SHAPE), FixedOffset())
 
 
-def beside(h: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """What each of the layers makes of h (B, in), (B, out) each, of equal size: as one product."""
-    if isinstance(h, fx.Proxy):  # who traces a model sees the layers that it has
+def parallel_linear(h: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
+    """The outputs (B, out) of several linear layers of equal size on h (B, in), computed as one product."""
+    if isinstance(h, fx.Proxy):  # tracing keeps the single layers
         return tuple(layer(h) for layer in layers)
     weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
     return nn.functional.linear(h, weight, bias).chunk(len(layers), 1)
 
 
-def stack(widths: Sequence[int], unit: type[nn.Module]) -> list[nn.Module]:
-    """Linear layers from width to width with a `unit` after each but the last."""
+def mlp(widths: Sequence[int], unit: type[nn.Module]) -> list[nn.Module]:
+    """Linear layers with these widths, and a `unit` after each but the last."""
     layers: list[nn.Module] = []
     for width, wider in itertools.pairwise(widths):
         layers += [nn.Linear(width, wider), unit()]

@@ -22,7 +22,7 @@ from aevae.models.ae import AEConfig, Autoencoder
 from aevae.noise import normal, uniform
 from aevae.outputs import Loss
 
-LOOKED_AT = 1000  # test pictures of which the norm is reported
+MAX_JACOBIAN_IMAGES = 1000  # test images of which the norm is reported
 
 
 @dataclass(frozen=True)
@@ -58,14 +58,14 @@ class ContractiveConfig(AEConfig):
 
 
 class ContractiveAutoencoder(Autoencoder):
-    """The code hardly moves where the picture leaves the data, and moves along them because it must."""
+    """The code hardly moves where the image leaves the data, and moves along them because it must."""
 
     Config = ContractiveConfig
     title = "Contractive autoencoder"
     objective = "-log p(x | g(f(x))) + lam ||df/dx||^2"
     paper = "Rifai et al. 2011"
-    knobs = ("lam",)
-    units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over pictures"}
+    batchable_hparams = ("lam",)
+    units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over images"}
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         z, norm = self.code_and_norm(x, generator)
@@ -105,8 +105,8 @@ class ContractiveAutoencoder(Autoencoder):
         return by_products([*self.encoder, self.code], x, generator)
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        return {"jacobian": float(self.code_and_norm(x[:LOOKED_AT], generator)[1].mean())}
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        return {"jacobian": float(self.code_and_norm(x[:MAX_JACOBIAN_IMAGES], generator)[1].mean())}
 
 
 def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
@@ -135,7 +135,7 @@ def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | N
 def transposed(layer: nn.Module, x: Tensor, v: Tensor) -> Tensor:
     """v^T J of one layer at x. Raises TypeError for a layer that it does not know."""
     match layer:
-        case blocks.Shift():
+        case blocks.FixedOffset():
             return v
         case nn.Flatten():
             return v.reshape(x.shape)

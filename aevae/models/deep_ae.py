@@ -4,8 +4,8 @@ Hinton & Salakhutdinov 2006, Science 313:504, with linear codes. Differs from th
 
 The paper had logistic units and needed a stack of restricted Boltzmann machines to begin from, trained layer by layer.
 That stack is left out: with rectified units and He's starting weights (He et al. 2015, arXiv:1502.01852) the gradient
-reaches the first layer from the start, and `numbers` says so (`gradient_ratio`). What the stack was needed for can be
-seen: `unit` logistic with `init` narrow stays near the mean picture.
+reaches the first layer from the start, and `metrics` says so (`gradient_ratio`). What the stack was needed for can be
+seen: `unit` logistic with `init` narrow stays near the mean image.
 """
 
 import copy
@@ -20,9 +20,9 @@ from aevae.models import blocks
 from aevae.models.ae import AEConfig, Autoencoder
 
 UNITS = {"relu": nn.ReLU, "logistic": nn.Sigmoid}
-NARROW = 0.01  # standard deviation of starting weights in the 1990s
-MOST_LAYERS, WIDEST = 6, 2000
-_WIDTHS = frozenset(map(str, range(1, WIDEST + 1)))
+HISTORIC_INIT_STD = 0.01  # standard deviation of starting weights in the 1990s
+MAX_LAYERS, MAX_WIDTH = 6, 2000
+_WIDTHS = frozenset(map(str, range(1, MAX_WIDTH + 1)))
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DeepAEConfig(AEConfig):
     network: ClassVar[str] = "mlp"
     hidden: ClassVar[int] = 0
     widths: str = option(
-        "1000-500-250", "hidden layers of the encoder, from the picture to the code; the decoder mirrors"
+        "1000-500-250", "hidden layers of the encoder, from the image to the code; the decoder mirrors"
     )
     unit: str = option(
         "relu", "relu, or logistic: the units of 2006, which without pre-training hardly learn", choices=tuple(UNITS)
@@ -52,15 +52,15 @@ class DeepAEConfig(AEConfig):
     def __post_init__(self):
         super().__post_init__()
         parts = self.widths.split("-")
-        if len(parts) > MOST_LAYERS or not all(part in _WIDTHS for part in parts):
+        if len(parts) > MAX_LAYERS or not all(part in _WIDTHS for part in parts):
             raise ValueError(
-                f"widths must be 1 to {MOST_LAYERS} whole numbers in 1..{WIDEST} with dashes between, "
+                f"widths must be 1 to {MAX_LAYERS} whole numbers in 1..{MAX_WIDTH} with dashes between, "
                 f"such as 1000-500-250, got {self.widths[:40]!r}"
             )
 
     @property
     def layers(self) -> list[int]:
-        """Widths from the picture to the code."""
+        """Widths from the image to the code."""
         return [blocks.PIXELS, *map(int, self.widths.split("-")), self.latent_dim]
 
 
@@ -75,9 +75,9 @@ class DeepAutoencoder(Autoencoder):
 
     def build(self) -> None:
         unit, widths = UNITS[self.config.unit], self.config.layers
-        self.encoder = blocks.flat_encoder(*blocks.stack(widths[:-1], unit), unit())
+        self.encoder = blocks.flat_encoder(*blocks.mlp(widths[:-1], unit), unit())
         self.build_code(widths[-2])
-        self.decoder = blocks.flat_decoder(*blocks.stack(widths[::-1], unit))
+        self.decoder = blocks.flat_decoder(*blocks.mlp(widths[::-1], unit))
         layers = self.linear_layers()
         for layer in layers:
             self._start(layer, linear=layer in (self.code, layers[-1]))
@@ -88,20 +88,20 @@ class DeepAutoencoder(Autoencoder):
         if self.config.init == "he":
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if rectified else "linear")
         else:
-            nn.init.normal_(layer.weight, std=NARROW)
+            nn.init.normal_(layer.weight, std=HISTORIC_INIT_STD)
         nn.init.zeros_(layer.bias)
 
     def linear_layers(self) -> list[nn.Linear]:
-        """From the picture to the picture."""
+        """From the image to the image."""
         return [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
 
     def gradients(self, x: Tensor) -> list[float]:
-        """Root mean square of the gradient of each layer's weights, from the picture to the picture, at x (B, ...)."""
+        """Root mean square of the gradient of each layer's weights, from the image to the image, at x (B, ...)."""
         own = copy.deepcopy(self).requires_grad_(True)  # a run's model is frozen
         with torch.inference_mode(False), torch.enable_grad():
             slopes = torch.autograd.grad(own.loss(x.clone()).total, [layer.weight for layer in own.linear_layers()])
         return [float(slope.square().mean().sqrt()) for slope in slopes]
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         first, *_, last = self.gradients(x[:1000])
         return {"gradient_ratio": first / max(last, 1e-30)}

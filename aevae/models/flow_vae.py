@@ -2,11 +2,11 @@
 
 Yeh et al. 2016, arXiv:1611.09961 (semantic facial expression editing using autoencoded flow). The model never paints:
 it says for each pixel of the target where in the source to look, out(p) = x_s(p + F(p)). So what it makes is as sharp
-as the source, and arithmetic on codes, z + a (mean of a kind of change - mean of none), edits any picture. Differs
-from the VAE: the code is of a pair of pictures, the decoder yields a flow, and the picture comes from the source.
+as the source, and arithmetic on codes, z + a (mean of a kind of change - mean of none), edits any image. Differs
+from the VAE: the code is of a pair of images, the decoder yields a flow, and the image comes from the source.
 
 Expressions of faces become ways to write a digit: x_t is x_s turned, scaled, slanted and shifted by chance, or another
-picture of the same class. -(recon + kl) is a bound on log p(x_t | x_s).
+image of the same class. -(recon + kl) is a bound on log p(x_t | x_s).
 """
 
 import math
@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from aevae import losses
 from aevae.config import option
-from aevae.models.blocks import CONV_FEATURES, PIXELS, Shift, batches, decoder
+from aevae.models.blocks import CONV_FEATURES, PIXELS, FixedOffset, batches, decoder
 from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss, Output
@@ -53,13 +53,13 @@ class FlowVAEConfig(VAEConfig):
     )
 
     @property
-    def maps(self) -> int:
+    def channels(self) -> int:
         """A flow has two numbers for each pixel."""
         return 2
 
 
 class FlowVAE(VAE):
-    """The code of a pair (x_s, x_t), two maps of one picture (B, 2, 28, 28), is what makes x_t out of x_s."""
+    """The code of a pair (x_s, x_t), two maps of one image (B, 2, 28, 28), is what makes x_t out of x_s."""
 
     Config = FlowVAEConfig
     title = "Autoencoded flow"
@@ -70,14 +70,14 @@ class FlowVAE(VAE):
     units: ClassVar[dict[str, str]] = VAE.units | {
         "identity_sse": "squared error / image, of the source left as it is",
         "warp_sse": "squared error / image, of the source warped",
-        "edges": "gradient energy of the warped picture / of the target",
+        "edges": "gradient energy of the warped image / of the target",
         "edges_blurred": "gradient energy of the target blurred over 3 x 3 pixels / of the target",
     }
 
     has_objective_per_image = False  # the mean roughness of the flows is added
 
     @property
-    def wants(self) -> tuple[str, ...]:
+    def extra_inputs(self) -> tuple[str, ...]:
         return ("labels",) if self.config.pairs == "class" else ()
 
     def build(self) -> None:
@@ -85,14 +85,14 @@ class FlowVAE(VAE):
         self.build_code(width)
         self.decoder = decoder(self.config)
 
-    def start_from(self, mean: Tensor) -> None:
-        """Begin at the mean picture of the input; the flow begins near 0, whatever the pictures are."""
-        self.encoder[0].start(-mean)
+    def init_from_mean(self, mean: Tensor) -> None:
+        """Begin at the mean image of the input; the flow begins near 0, whatever the images are."""
+        self.encoder[0].set_offset(-mean)
 
     def pair(self, x: Tensor, generator: Generator | None = None, labels: Tensor | None = None) -> Tensor:
         """Sources x (B, 1, 28, 28) and their targets, (B, 2, 28, 28). Where no classes are known, targets are warps.
 
-        Without generator: one change for all, and the first other picture of the class.
+        Without generator: one change for all, and the first other image of the class.
         """
         if self.config.pairs == "class" and labels is not None:
             draws = uniform((len(x), len(x)), generator, x) if generator is not None else x.new_zeros(len(x), len(x))
@@ -138,17 +138,17 @@ class FlowVAE(VAE):
         return super().loss(self.pair(x, generator, labels), generator=generator, epoch=epoch)
 
     def direction(self, x: Tensor, kind: str) -> Tensor:
-        """What the full change `kind` of CHANGES adds to a code (D,): its mean over pictures x (N, 1, 28, 28).
+        """What the full change `kind` of CHANGES adds to a code (D,): its mean over images x (N, 1, 28, 28).
 
         Mean code of (x, x changed) less mean code of (x, x). Raises ValueError for an unknown kind.
         """
         return (self.encode(torch.cat([x, changed(x, kind)], 1)) - self.encode(x.expand(-1, 2, -1, -1))).mean(0)
 
     def edit(self, x: Tensor, direction: Tensor, amount: float) -> Tensor:
-        """Pictures x (B, 1, 28, 28) changed by `amount` times a direction (D,) of codes; 0 leaves them nearly so."""
+        """Images x (B, 1, 28, 28) changed by `amount` times a direction (D,) of codes; 0 leaves them nearly so."""
         return self.decode(self.encode(x.expand(-1, 2, -1, -1)) + amount * direction, x)
 
-    def sheet(self, x: Tensor) -> Tensor:
+    def preview_rows(self, x: Tensor) -> Tensor:
         """Sources, targets, warped sources, the flow drawn as a grid; then edits by EDITS: (12, N, 28, 28)."""
         pair = self.pair(x, torch.Generator(x.device).manual_seed(0))
         z = self.encode(pair)
@@ -158,13 +158,13 @@ class FlowVAE(VAE):
         return torch.stack(rows).squeeze(2)
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         """How near warping comes to the targets of x (N, 1, 28, 28), and how much of their edges is kept."""
         pair = self.pair(x, generator, labels)
         source, target = pair.split(1, dim=1)
         warped = torch.cat([self.decode(self.encode(part), part[:, :1]) for part in batches(pair)])
         energy = roughness(target).mean()
-        return super().numbers(pair, labels, generator) | {
+        return super().metrics(pair, labels, generator) | {
             "identity_sse": float(losses.sse(target, source).mean()),
             "warp_sse": float(losses.sse(target, warped).mean()),
             "edges": float(roughness(warped).mean() / energy),
@@ -175,9 +175,9 @@ class FlowVAE(VAE):
 def pair_encoder(network: str, hidden: int) -> tuple[nn.Module, int]:
     """(x_s, x_t) (B, 2, 28, 28) -> h (B, width), like `blocks.encoder` with two maps. The net, its width."""
     if network == "mlp":
-        return nn.Sequential(Shift(), nn.Flatten(), nn.Linear(2 * PIXELS, hidden), nn.ReLU()), hidden
+        return nn.Sequential(FixedOffset(), nn.Flatten(), nn.Linear(2 * PIXELS, hidden), nn.ReLU()), hidden
     net = nn.Sequential(
-        Shift(),
+        FixedOffset(),
         nn.Conv2d(2, 32, 4, 2, 1),  # (B, 32, 14, 14)
         nn.ReLU(),
         nn.Conv2d(32, 64, 4, 2, 1),  # (B, 64, 7, 7)
@@ -221,7 +221,7 @@ def affine_flow(amounts: Tensor, side: int = 28) -> Tensor:
 
 
 def changed(x: Tensor, kind: str, amount: float = 1.0) -> Tensor:
-    """Pictures x (B, 1, 28, 28) under `amount` times the full change `kind`. Raises ValueError for an unknown one."""
+    """Images x (B, 1, 28, 28) under `amount` times the full change `kind`. Raises ValueError for an unknown one."""
     if kind not in CHANGES:
         raise ValueError(f"change must be one of {', '.join(CHANGES)}, got {kind}")
     amounts = x.new_zeros(len(x), len(CHANGES))
@@ -230,13 +230,13 @@ def changed(x: Tensor, kind: str, amount: float = 1.0) -> Tensor:
 
 
 def partners(labels: Tensor, draws: Tensor) -> Tensor:
-    """Numbers (B,) of pictures of the same class, not itself if there is another; uniform draws (B, B) choose."""
+    """Numbers (B,) of images of the same class, not itself if there is another; uniform draws (B, B) choose."""
     same = (labels.unsqueeze(1) == labels).to(draws.dtype)
     others = same - torch.eye(len(labels), dtype=draws.dtype, device=draws.device)
     return (same + others * (1 + draws)).argmax(1)
 
 
 def lines(like: Tensor) -> Tensor:
-    """A picture (1, 1, 28, 28) of white lines every four pixels."""
+    """An image (1, 1, 28, 28) of white lines every four pixels."""
     on = (torch.arange(28, device=like.device) % 4 == 1).to(like.dtype)
     return torch.maximum(on.view(1, 1, 1, 28), on.view(1, 1, 28, 1))

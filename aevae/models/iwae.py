@@ -26,7 +26,7 @@ class IWAEConfig(VAEConfig):
     anneal: ClassVar[str] = "linear"
     cycles: ClassVar[int] = 1
     free_bits: ClassVar[float] = 0.0
-    samples: int = option(5, "K: draws of z for each picture and step; 1 is the VAE", min=1, max=100)
+    samples: int = option(5, "K: draws of z for each image and step; 1 is the VAE", min=1, max=100)
 
 
 class IWAE(VAE):
@@ -36,7 +36,7 @@ class IWAE(VAE):
     title = "IWAE"
     objective = "-log (1/K) sum_k p(x, z_k) / q(z_k|x)"
     paper = "Burda et al. 2016"
-    knobs = ("prior_std",)
+    batchable_hparams = ("prior_std",)
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         mu, logvar = self.posterior(x)

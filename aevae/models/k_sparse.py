@@ -28,7 +28,7 @@ class KSparseConfig(LinearAEConfig):
     family: ClassVar[str] = "k_sparse"
     recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128}
     latent_dim: int = option(500, "hidden units, which are the code", min=1, max=1024)
-    k: int = option(25, "units kept per picture, 1..latent_dim", min=1, max=1024)
+    k: int = option(25, "units kept per image, 1..latent_dim", min=1, max=1024)
     start_k: int = option(100, "units kept at the beginning, if more than k", min=1, max=1024)
     anneal_epochs: float = option(10.0, "epochs in which start_k falls to k; 0: k throughout", min=0.0, max=1000.0)
     alpha: float = option(1.0, "the alpha k largest are kept once it is trained", min=1.0, max=5.0)
@@ -51,7 +51,7 @@ class KSparseConfig(LinearAEConfig):
 
 
 class KSparseAutoencoder(LinearAutoencoder):
-    """Each picture is the sum of at most k columns."""
+    """Each image is the sum of at most k columns."""
 
     Config = KSparseConfig
     title = "k-sparse autoencoder"
@@ -77,7 +77,7 @@ class KSparseAutoencoder(LinearAutoencoder):
         config = self.config
         return config.most - (config.most - config.k) * warmup(epoch, config.anneal_epochs)
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         return usage(self, x)
 
 

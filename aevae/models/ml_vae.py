@@ -1,10 +1,10 @@
-"""Multi-level VAE: pictures of a group share their content c, each has its own style s; z = (c, s).
+"""Multi-level VAE: images of a group share their content c, each has its own style s; z = (c, s).
 
 min over a group G of sum_{i in G} (E[-log p(x_i | c_G, s_i)] + KL(q(s_i|x_i) || p(s))) + KL(q(c_G|x_G) || p(c)), with
 the product of Gaussians q(c_G|x_G) ~ prod_{i in G} N(c; mu_i, sigma_i^2): precisions add up, so evidence accumulates.
 Bouchacourt et al. 2018 (AAAI), arXiv:1705.08841, eq. 4 and 7; the average in place of the product is GVAE (Hosoya 2019,
-arXiv:1809.02383). A group is the pictures of one class in a batch; terms are means over pictures. Differs from the VAE
-in the content's posterior; with groups of one picture it is the VAE.
+arXiv:1809.02383). A group is the images of one class in a batch; terms are means over images. Differs from the VAE
+in the content's posterior; with groups of one image it is the VAE.
 """
 
 import math
@@ -21,7 +21,7 @@ from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss
 
-ENOUGH = 100  # test pictures without which no class can be read from anything
+MIN_READER_IMAGES = 100  # test images without which no class can be read from anything
 READER_STEPS = 2000  # of the logistic regression at most
 
 
@@ -30,21 +30,21 @@ class MLVAEConfig(VAEConfig):
     """Multi-level VAE (Bouchacourt et al. 2018)."""
 
     family: ClassVar[str] = "ml_vae"
-    recipe_large: ClassVar[dict] = {"batch_size": 256}  # larger groups: a picture alone says less
+    recipe_large: ClassVar[dict] = {"batch_size": 256}  # larger groups: an image alone says less
     latent_dim: ClassVar[int]
     content_dim: int = option(10, "numbers in the content, which a group shares", min=1, max=256)
-    style_dim: int = option(10, "numbers in the style of each picture; many let the class leak in", min=1, max=256)
+    style_dim: int = option(10, "numbers in the style of each image; many let the class leak in", min=1, max=256)
     style_weight: float = option(
         1.5, "weight of the style's KL; above 1 the class is kept out of it", min=0.0, max=1000.0
     )
     grouping: str = option(
         "label",
-        "which pictures of a batch are a group: one class (label), or any (random: content says nothing)",
+        "which images of a batch are a group: one class (label), or any (random: content says nothing)",
         choices=("label", "random"),
     )
     pooling: str = option(
         "product",
-        "what a group says of its content: the product of its pictures' Gaussians, or their average (GVAE)",
+        "what a group says of its content: the product of its images' Gaussians, or their average (GVAE)",
         choices=("product", "average"),
     )
 
@@ -55,17 +55,17 @@ class MLVAEConfig(VAEConfig):
 
 
 class MLVAE(VAE):
-    """A VAE whose code has a part that pictures of one group share."""
+    """A VAE whose code has a part that images of one group share."""
 
     Config = MLVAEConfig
     title = "ML-VAE"
     objective = "-log p(x|c, s) + KL(q(s|x) || N(0, I)) + KL(q(c|group) || N(0, I)) / |group|"
     paper = "Bouchacourt et al. 2018"
-    wants = ("labels",)
+    extra_inputs = ("labels",)
     batched = False
     units: ClassVar[dict[str, str]] = VAE.units | {
-        "class_from_content": "share of test pictures",
-        "class_from_style": "share of test pictures",
+        "class_from_content": "share of test images",
+        "class_from_style": "share of test images",
     }
 
     def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,8 +84,8 @@ class MLVAE(VAE):
         return pooled(mu, logvar, torch.ones(len(x), len(x)).tril().to(mu), self.config.pooling)
 
     def groups(self, labels: Tensor, generator: Generator | None) -> Tensor:
-        """Which pictures are of one group: (B, B), 1 or 0."""
-        if self.config.grouping == "random":  # groups of the same sizes, of whatever pictures
+        """Which images are of one group: (B, B), 1 or 0."""
+        if self.config.grouping == "random":  # groups of the same sizes, of whatever images
             generator = generator or torch.Generator(labels.device).manual_seed(0)
             chance = uniform(labels.shape, generator, self.mu.weight)
             labels = labels[chance.argsort()]
@@ -99,7 +99,7 @@ class MLVAE(VAE):
         epoch: float = math.inf,
         labels: Tensor | None = None,
     ) -> Loss:
-        """Without labels each picture is a group of its own."""
+        """Without labels each image is a group of its own."""
         mu, logvar = self.posterior(x)
         size, first = torch.ones_like(mu[:, :1]), torch.arange(len(x), device=x.device)
         if labels is not None:
@@ -109,7 +109,7 @@ class MLVAE(VAE):
             c_mu, c_logvar = pooled(c_mu, c_logvar, same, self.config.pooling)
             mu, logvar = torch.cat([c_mu, s_mu], 1), torch.cat([c_logvar, s_logvar], 1)
         content, style = self.parts(self.draw(mu, logvar, generator))  # (R, B, ...)
-        z = torch.cat([content[:, first], style], -1)  # one draw of the content for a group: its first picture's
+        z = torch.cat([content[:, first], style], -1)  # one draw of the content for a group: its first image's
         nll = self.nll_of(x, z)  # (R, B)
         recon = nll.mean()
         content, style = self.parts(self.kl_per_dim(mu, logvar))
@@ -131,9 +131,9 @@ class MLVAE(VAE):
         return each
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        values = super().numbers(x, labels, generator)
-        if len(x) < ENOUGH or len(labels.unique()) < 2:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        values = super().metrics(x, labels, generator)
+        if len(x) < MIN_READER_IMAGES or len(labels.unique()) < 2:
             return values
         content, style = self.parts(torch.cat([self.encode(part) for part in batches(x)]))
         return values | {

@@ -1,4 +1,4 @@
-"""PixelCNN: an exact distribution over maps of numbers, p(k) = prod_i p(k_i | k_1 .. k_{i-1}), in raster order.
+"""PixelCNN: an exact distribution over grids of indices, p(k) = prod_i p(k_i | k_1 .. k_{i-1}), in raster order.
 
 van den Oord et al. 2016, arXiv:1601.06759 (masks A and B) and arXiv:1606.05328 (gates). A cell's distribution sees only
 the cells above it and, in its own row, those to the left. One pass gives all of them at once, so a map's probability is
@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EMBEDDED = 16  # numbers by which a code enters
+EMBEDDING_DIM = 16  # of each index
 
 
 class Causal(nn.Conv2d):
@@ -18,9 +18,9 @@ class Causal(nn.Conv2d):
     h (B, in, h, w) -> (B, out, h, w). Rows below the cell are not masked but left out of the kernel.
     """
 
-    def __init__(self, maps_in: int, maps_out: int, size: int, own: bool):
+    def __init__(self, channels_in: int, channels_out: int, size: int, own: bool):
         self.reach = size // 2
-        super().__init__(maps_in, maps_out, (self.reach + 1, size))
+        super().__init__(channels_in, channels_out, (self.reach + 1, size))
         mask = torch.ones(self.reach + 1, size)
         mask[-1, self.reach + own :] = 0
         self.register_buffer("mask", mask, persistent=False)
@@ -61,42 +61,42 @@ class Gate(nn.Module):
 
 
 class PixelCNN(nn.Module):
-    """p(k) of maps k (B, side, side) of numbers 0..codes-1; `told` (B, features, h, w), where given, is a condition."""
+    """p(k) of grids k (B, side, side) of indices 0..codes-1, optionally given a `context` (B, features, h, w)."""
 
     def __init__(self, side: int, codes: int, features: int, layers: int):
         super().__init__()
-        self.embed = nn.Embedding(codes, EMBEDDED)
-        self.first = Causal(EMBEDDED, features, 7, own=False)
-        self.place = nn.Parameter(torch.zeros(features, side, side))  # a cell knows where it is
+        self.embed = nn.Embedding(codes, EMBEDDING_DIM)
+        self.first = Causal(EMBEDDING_DIM, features, 7, own=False)
+        self.place = nn.Parameter(torch.zeros(features, side, side))  # each cell has its own offset
         self.gates = nn.ModuleList(Gate(features) for _ in range(layers))
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(features, codes, 1))
 
-    def forward(self, indices: Tensor, told: Tensor | None = None) -> Tensor:
+    def forward(self, indices: Tensor, context: Tensor | None = None) -> Tensor:
         """Logits (B, codes, h, w) of every cell, each given the cells before it."""
-        return self.logits(self.embed(indices).movedim(-1, 1), told)
+        return self.logits(self.embed(indices).movedim(-1, 1), context)
 
-    def logits(self, h: Tensor, told: Tensor | None = None) -> Tensor:
-        """`forward` of embedded numbers h (B, EMBEDDED, h, w)."""
-        h = self.first(h) + self.condition(told)
+    def logits(self, h: Tensor, context: Tensor | None = None) -> Tensor:
+        """`forward` of embedded numbers h (B, EMBEDDING_DIM, h, w)."""
+        h = self.first(h) + self.condition(context)
         for gate in self.gates:
             h = gate(h)
         return self.head(h)
 
-    def condition(self, told: Tensor | None) -> Tensor:
-        return self.place if told is None else self.place + told
+    def condition(self, context: Tensor | None) -> Tensor:
+        return self.place if context is None else self.place + context
 
-    def nll(self, indices: Tensor, told: Tensor | None = None) -> Tensor:
-        """-log p(k) of maps (B, h, w): (B,), in nats."""
-        return F.cross_entropy(self(indices, told), indices, reduction="none").flatten(1).sum(1)
+    def nll(self, indices: Tensor, context: Tensor | None = None) -> Tensor:
+        """-log p(k) of grids (B, h, w): (B,), in nats."""
+        return F.cross_entropy(self(indices, context), indices, reduction="none").flatten(1).sum(1)
 
     @torch.no_grad()
-    def draw(self, u: Tensor, told: Tensor | None = None) -> Tensor:
+    def draw(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         """Maps (B, h, w) int64 out of numbers u (B, h, w) in [0, 1): cell by cell by the inverse distribution function.
 
         Each layer keeps what it was given so far, so that all cells together cost about one pass.
         """
         indices = torch.zeros_like(u, dtype=torch.int64)
-        condition = self.condition(told).expand(len(u), -1, -1, -1)
+        condition = self.condition(context).expand(len(u), -1, -1, -1)
         layers = [self.first, *(gate.conv for gate in self.gates)]
         given = [layer.margin(*u.shape) for layer in layers]
         for i in range(u.shape[1]):

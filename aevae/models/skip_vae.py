@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from aevae.config import option
-from aevae.models.blocks import PIXELS, SHAPE, Shift, encoder
+from aevae.models.blocks import PIXELS, SHAPE, FixedOffset, encoder
 from aevae.models.vae import VAE, VAEConfig
 
 
@@ -60,5 +60,5 @@ class SkipVAE(VAE):
         c = self.config
         self.encoder, width = encoder(c)
         self.build_code(width)
-        layers = SkipLayers(c.latent_dim, c.hidden, c.depth, c.maps * PIXELS, c.skips)
-        self.decoder = nn.Sequential(layers, nn.Unflatten(1, (c.maps, *SHAPE[1:])), Shift(c.maps))
+        layers = SkipLayers(c.latent_dim, c.hidden, c.depth, c.channels * PIXELS, c.skips)
+        self.decoder = nn.Sequential(layers, nn.Unflatten(1, (c.channels, *SHAPE[1:])), FixedOffset(c.channels))

@@ -35,17 +35,17 @@ class SparseConfig(LinearAEConfig):
 
 
 class SparseAutoencoder(LinearAutoencoder):
-    """Each picture is the sum of a few of the decoder's columns."""
+    """Each image is the sum of a few of the decoder's columns."""
 
     Config = SparseConfig
     title = "Sparse autoencoder (L1)"
     objective = "-log p(x | g(h)) + lam sum |h|"
     paper = "Olshausen & Field 1996"
-    knobs = ("lam",)
+    batchable_hparams = ("lam",)
     units: ClassVar[dict[str, str]] = {
         "units_on": "units / image that are not 0",
         "zeros": "% of the code that is 0",
-        "units_dead": "units that no picture turned on",
+        "units_dead": "units that no image turned on",
     }
 
     def build(self) -> None:
@@ -69,13 +69,13 @@ class SparseAutoencoder(LinearAutoencoder):
         each = {} if self.training else {"recon": nll, "l1": self.lam * size, "objective": nll + self.lam * size}
         return Loss(recon + l1, {"recon": recon.detach(), "l1": l1.detach()}, self.per_image(**each))
 
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         return usage(self, x)
 
 
 @torch.no_grad()
 def usage(model: LinearAutoencoder, x: Tensor) -> dict[str, float]:
-    """Which units of the code pictures x (N, 1, 28, 28) turn on: mean number, % that is exactly 0, never used."""
+    """Which units of the code images x (N, 1, 28, 28) turn on: mean number, % that is exactly 0, never used."""
     on = torch.cat([model.encode(part) != 0 for part in batches(x)])  # (N, D)
     each = on.sum(1).cpu().double().mean()
     dead = int((~on.any(0)).sum())

@@ -1,7 +1,7 @@
 """Sparse autoencoder by KL: min E[-log p(x | g(h))] + beta sum_j KL(rho || rho_hat_j), h = sigmoid(W_e x + b).
 
 Ng 2011, CS294A lecture notes, Sparse autoencoder. rho_hat_j is the mean of unit j over the batch and rho the mean it
-ought to have: a penalty of the batch, not of a picture, so that batches must be large. Differs from the L1 penalty:
+ought to have: a penalty of the batch, not of an image, so that batches must be large. Differs from the L1 penalty:
 units are asked to be seldom on, and may be fully on when they are.
 """
 
@@ -19,7 +19,7 @@ from aevae.models.linear_ae import LinearAEConfig, LinearAutoencoder
 from aevae.outputs import Loss
 
 EDGE = 1e-6  # rho_hat keeps away from 0 and 1, where the KL is infinite
-ON = 0.5  # a unit above it counts as on
+ACTIVE_ABOVE = 0.5  # a unit above it counts as on
 
 
 @dataclass(frozen=True)
@@ -40,17 +40,17 @@ class KLSparseConfig(LinearAEConfig):
 
 
 class KLSparseAutoencoder(LinearAutoencoder):
-    """Each unit is on for few pictures."""
+    """Each unit is on for few images."""
 
     Config = KLSparseConfig
     title = "Sparse autoencoder (KL)"
     objective = "-log p(x | g(h)) + beta sum KL(rho || mean h)"
     paper = "Ng 2011"
-    knobs = ("rho", "beta")
+    batchable_hparams = ("rho", "beta")
     units: ClassVar[dict[str, str]] = {
         "mean_activation": "mean of h",
         "units_on": "units / image above 0.5",
-        "units_dead": "units that no picture lifted above 0.5",
+        "units_dead": "units that no image lifted above 0.5",
     }
 
     def build_code(self, width: int) -> None:
@@ -68,9 +68,9 @@ class KLSparseAutoencoder(LinearAutoencoder):
         return Loss(recon + sparsity, terms, self.per_image(recon=nll))
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         h = torch.cat([self.encode(part) for part in batches(x)])  # (N, D)
-        on = h > ON
+        on = h > ACTIVE_ABOVE
         return {
             "mean_activation": float(h.mean()),
             "units_on": float(on.sum(1).cpu().double().mean()),

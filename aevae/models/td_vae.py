@@ -19,15 +19,15 @@ from torch import Generator, Tensor, nn
 
 from aevae import losses
 from aevae.config import ModelConfig, option
-from aevae.models.base import BLACK, Model
-from aevae.models.blocks import PIXELS, SHAPE, Shift, batches
+from aevae.models.base import HALF_GREY_LEVEL, Model
+from aevae.models.blocks import PIXELS, SHAPE, FixedOffset, batches
 from aevae.models.vae import bounded
 from aevae.noise import normal, uniform
 from aevae.outputs import Loss, Output
 from aevae.schedules import warmup
 
 LENGTH = 20  # frames of a training sequence
-FUTURES = 20  # drawn for each sequence where their directions are counted
+NUM_FUTURES = 20  # drawn for each sequence where their directions are counted
 
 
 @dataclass(frozen=True)
@@ -153,7 +153,7 @@ class TDVAE(Model):
 
     def build(self) -> None:
         c = self.config
-        self.encoder = nn.Sequential(Shift(), nn.Flatten(), nn.Linear(PIXELS, c.hidden), nn.ReLU())
+        self.encoder = nn.Sequential(FixedOffset(), nn.Flatten(), nn.Linear(PIXELS, c.hidden), nn.ReLU())
         self.memory = nn.LSTM(c.hidden, c.belief_dim, batch_first=True)
         self.belief = Layered(c.belief_dim, c.block, c.latent_dim)
         self.smoothing = Moved(c.latent_dim + 2 * c.belief_dim, c.block, c.latent_dim)
@@ -165,14 +165,14 @@ class TDVAE(Model):
             nn.ReLU(),
             nn.Linear(c.hidden, PIXELS),
             nn.Unflatten(1, SHAPE),
-            Shift(),
+            FixedOffset(),
         )
 
-    def start_from(self, mean: Tensor) -> None:
+    def init_from_mean(self, mean: Tensor) -> None:
         """Begin at the mean frame of the training sequences' mean (T, 1, 28, 28)."""
         frame = mean.mean(0)
-        self.encoder[0].start(-frame)
-        self.decoder[-1].start(frame.clamp(BLACK, 1 - BLACK).logit())
+        self.encoder[0].set_offset(-frame)
+        self.decoder[-1].set_offset(frame.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL).logit())
 
     def beliefs(self, x: Tensor) -> Tensor:
         """b_t (B, T, belief_dim) after each frame of x (B, T, 1, 28, 28): of the frames up to it and no later one."""
@@ -199,7 +199,7 @@ class TDVAE(Model):
         return self.transition.draw(self._moved(z, steps), self._eps(z, generator))[0]
 
     def roll_out(self, x: Tensor, steps: int, generator: Generator | None = None, jump: int = 1) -> Tensor:
-        """Pictures (B, steps, 1, 28, 28) after x (B, T, 1, 28, 28): one future, `jump` frames from each to the next.
+        """Images (B, steps, 1, 28, 28) after x (B, T, 1, 28, 28): one future, `jump` frames from each to the next.
 
         Without generator every state is the mean. Raises ValueError for a jump that was not learnt.
         """
@@ -257,7 +257,7 @@ class TDVAE(Model):
         t1 = (share[:, 0] * (length - longest)).long()
         return row, t1, 1 + (share[:, 1] * longest).long()
 
-    def sheet(self, x: Tensor) -> Tensor:
+    def preview_rows(self, x: Tensor) -> Tensor:
         """Seven rows of frames (T columns) for each of the first two sequences of x (N, T, 1, 28, 28).
 
         The truth; what is believed after each frame; what was foretold max_jump frames earlier, at one go (the first
@@ -277,7 +277,7 @@ class TDVAE(Model):
         return torch.stack(rows).squeeze(2)
 
     @torch.inference_mode()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         """How well sequences x (N, T, 1, 28, 28) are foretold, max_jump frames after the last one seen, at one go.
 
         near_k: share of futures, every state its mean, within a pixel of where the digit is, k frames seen; drawn_k:
@@ -289,7 +289,7 @@ class TDVAE(Model):
             if seen + longest <= x.shape[1]:
                 away = torch.cat([self._away(part, seen, chance) for part in batches(x)])
                 values[name] = float((away.abs() <= 1).cpu().double().mean())
-        shift = torch.cat([self._ways(part[:, :1], generator) for part in batches(x[:200])])  # (N * FUTURES,)
+        shift = torch.cat([self._ways(part[:, :1], generator) for part in batches(x[:200])])  # (N * NUM_FUTURES,)
         for name, way in (("left_1", -1), ("right_1", 1)):
             values[name] = float(((shift - way * longest).abs() <= 1).cpu().double().mean())
         return values
@@ -300,8 +300,8 @@ class TDVAE(Model):
         return circular_shift(self.roll_out(x[:, :seen], 1, generator, longest)[:, 0], x[:, seen + longest - 1])
 
     def _ways(self, x: Tensor, generator: Generator) -> Tensor:
-        """By how many pixels (N * FUTURES,) the digit of one frame x (N, 1, 1, 28, 28) moved in a jump of max_jump."""
-        first = x.repeat_interleave(FUTURES, 0)
+        """Pixels (N * NUM_FUTURES,) that the digit of one frame x (N, 1, 1, 28, 28) moved in a jump of max_jump."""
+        first = x.repeat_interleave(NUM_FUTURES, 0)
         return circular_shift(self.roll_out(first, 1, generator, self.config.max_jump)[:, 0], first[:, 0])
 
     def _moved(self, z: Tensor, steps: Tensor | int) -> Tensor:
@@ -326,12 +326,12 @@ def begun_anew(x: Tensor, generator: Generator) -> Tensor:
     return x.gather(-1, column[:, None, None, None].expand_as(x))
 
 
-def circular_shift(pictures: Tensor, true: Tensor) -> Tensor:
-    """By how many pixels `true` must be rolled to the right to look most like `pictures`; both (N, 1, 28, 28).
+def circular_shift(images: Tensor, true: Tensor) -> Tensor:
+    """By how many pixels `true` must be rolled to the right to look most like `images`; both (N, 1, 28, 28).
 
     Returns (N,) int64 in -14..13: the highest circular cross-correlation along the rows.
     """
     width = true.shape[-1]
-    spectrum = torch.fft.rfft(pictures) * torch.fft.rfft(true).conj()  # (N, 1, 28, 15)
+    spectrum = torch.fft.rfft(images) * torch.fft.rfft(true).conj()  # (N, 1, 28, 15)
     best = torch.fft.irfft(spectrum, n=width).sum((1, 2)).argmax(1)
     return (best + width // 2) % width - width // 2

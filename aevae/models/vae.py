@@ -15,7 +15,7 @@ from aevae import losses
 from aevae.config import ModelConfig, option
 from aevae.models import aggregate
 from aevae.models.base import Model
-from aevae.models.blocks import batches, beside
+from aevae.models.blocks import batches, parallel_linear
 from aevae.noise import normal
 from aevae.outputs import Loss
 from aevae.schedules import cyclic, warmup
@@ -45,7 +45,7 @@ class VAEConfig(ModelConfig):
         when=("anneal", ("cyclic",)),
         added=True,
     )
-    samples: int = option(1, "draws of z for each picture and step; their NLL is averaged", min=1, max=100, added=True)
+    samples: int = option(1, "draws of z for each image and step; their NLL is averaged", min=1, max=100, added=True)
     prior_std: float = option(1.0, "s0 of the prior N(0, s0^2 I)", min=1e-3, max=100.0, log=True, added=True)
     free_bits: float = option(
         0.0,
@@ -69,7 +69,7 @@ class VAE(Model):
     objective = "-log p(x|z) + KL(q(z|x) || N(0, I))"
     paper = "Kingma & Welling 2014"
     generative = True
-    knobs = ("prior_std", "free_bits")
+    batchable_hparams = ("prior_std", "free_bits")
     units = aggregate.UNITS
 
     @property
@@ -82,10 +82,10 @@ class VAE(Model):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         h = self.encoder(x)  # (B, width)
-        mu, logvar = beside(h, self.mu, self.logvar)
+        mu, logvar = parallel_linear(h, self.mu, self.logvar)
         return mu, bounded(logvar)
 
-    def prior(self, noise: Tensor) -> Tensor:
+    def sample_prior(self, noise: Tensor) -> Tensor:
         return self.prior_std * noise
 
     @property
@@ -93,12 +93,12 @@ class VAE(Model):
         return self.config.prior_std
 
     def kl_per_dim(self, mu: Tensor, logvar: Tensor) -> Tensor:
-        if self.is_set("prior_std", 1.0):
+        if self.is_active("prior_std", 1.0):
             mu, logvar = mu / self.prior_std, logvar - 2 * self.prior_std.log()
         return losses.gaussian_kl_per_dim(mu, logvar)
 
     def draw(self, mu: Tensor, logvar: Tensor, generator: Generator | None) -> Tensor:
-        """`samples` codes of each picture, (R, B, D); z = mu, once, without a generator."""
+        """`samples` codes of each image, (R, B, D); z = mu, once, without a generator."""
         if generator is None:
             return mu.unsqueeze(0)
         std = torch.exp(0.5 * logvar)
@@ -120,7 +120,7 @@ class VAE(Model):
 
         A dimension below lambda has no slope. Kingma et al. 2016, arXiv:1606.04934, eq. 15.
         """
-        if self.is_set("free_bits", 0.0):
+        if self.is_active("free_bits", 0.0):
             per_dim = self.free_bits + (per_dim - self.free_bits).relu()
         return per_dim.sum(0)
 
@@ -149,7 +149,7 @@ class VAE(Model):
     @property
     def has_objective_per_image(self) -> bool:
         """Whether the objective is a mean over images: free bits are counted on the batch."""
-        return not self.is_set("free_bits", 0.0)
+        return not self.is_active("free_bits", 0.0)
 
     def elbo_per_image(self, recon: Tensor, kl: Tensor, epoch: float) -> dict[str, Tensor]:
         """`Loss.per_image` of the NLL and the KL of each image, (B,) each."""
@@ -159,9 +159,9 @@ class VAE(Model):
         return self.per_image(**each)
 
     @torch.no_grad()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        mu, logvar = (torch.cat(p) for p in zip(*map(self.posterior, batches(x[: aggregate.IMAGES])), strict=True))
-        rows = aggregate.evenly(len(mu), min(len(mu), aggregate.SAMPLES)).to(mu.device)
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        mu, logvar = (torch.cat(p) for p in zip(*map(self.posterior, batches(x[: aggregate.MAX_IMAGES])), strict=True))
+        rows = aggregate.evenly(len(mu), min(len(mu), aggregate.MAX_SAMPLES)).to(mu.device)
         kl = self.kl_per_dim(mu[rows], logvar[rows]).cpu().double().mean(0)
         eps = normal((len(rows), mu.shape[1]), generator, mu)
         return aggregate.decompose(mu, logvar, eps, kl) | {"aggregate_images": len(mu)}

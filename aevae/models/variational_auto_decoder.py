@@ -1,4 +1,4 @@
-"""Variational auto-decoder: a VAE whose q(z_i) = N(mu_i, diag sigma_i^2) are free parameters, one for each picture.
+"""Variational auto-decoder: a VAE whose q(z_i) = N(mu_i, diag sigma_i^2) are free parameters, one for each image.
 
 min E_{q(z_i)}[-log p(x_i | z_i)] + KL(q(z_i) || N(0, I)), over the decoder and all (mu_i, sigma_i). Zadeh et al. 2019,
 arXiv:1903.00840: variational inference without amortisation. The bound is the VAE's; with a linear decoder mu_i is the
@@ -21,8 +21,8 @@ from aevae.models.vae import bounded
 from aevae.outputs import Loss
 from aevae.schedules import warmup
 
-START_LOGVAR = -4.0  # narrow enough that codes of different pictures are told apart at once
-JUDGES = 8  # pairs of draws that the ends of a search are judged by
+START_LOGVAR = -4.0  # narrow enough that codes of different images are told apart at once
+NUM_JUDGES = 8  # pairs of draws that the ends of a search are judged by
 SEED = 0  # of the noise of a search
 
 
@@ -45,7 +45,7 @@ class VariationalAutoDecoderConfig(AutoDecoderConfig):
 
 
 class VariationalAutoDecoder(AutoDecoder):
-    """A decoder, and mean and log variance of a code for each training picture."""
+    """A decoder, and mean and log variance of a code for each training image."""
 
     Config = VariationalAutoDecoderConfig
     title = "Variational auto-decoder"
@@ -56,9 +56,9 @@ class VariationalAutoDecoder(AutoDecoder):
     per_dim = 2
     fit_rate = 0.2
 
-    def first(self, pictures: int, generator: Generator) -> Tensor:
-        """Rows (pictures, 2 D): means near 0, and one log variance."""
-        mu = super().first(pictures, generator)
+    def initial_rows(self, images: int, generator: Generator) -> Tensor:
+        """Rows (images, 2 D): means near 0, and one log variance."""
+        mu = super().initial_rows(images, generator)
         return torch.cat([mu, torch.full_like(mu, START_LOGVAR)], 1)
 
     def project(self, rows: Tensor) -> Tensor:
@@ -68,13 +68,13 @@ class VariationalAutoDecoder(AutoDecoder):
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         return rows.chunk(2, 1)
 
-    def prior(self, noise: Tensor) -> Tensor:
-        return Model.prior(self, noise)
+    def sample_prior(self, noise: Tensor) -> Tensor:
+        return Model.sample_prior(self, noise)
 
     def noise(self, steps: int, like: Tensor) -> list[Tensor]:
-        """Of each step one draw (1, D), the same for all pictures: what is found for one depends on no other."""
+        """Of each step one draw (1, D), the same for all images: what is found for one depends on no other."""
         generator = torch.Generator(like.device).manual_seed(SEED)
-        shape = (steps + JUDGES, self.config.latent_dim)
+        shape = (steps + NUM_JUDGES, self.config.latent_dim)
         draws = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
         return [*draws[:steps].unsqueeze(1), draws[steps:]]
 

@@ -1,15 +1,15 @@
 """VQ-VAE: min -log p(x|z_q) + ||sg(z_e) - e||^2 + b ||z_e - sg(e)||^2, z_q = e_k, k = argmin_k ||z_e - e_k||, in each
-cell of a map; and a PixelCNN p(k) over the maps of numbers k.
+cell of a grid; and a PixelCNN p(k) over the grids of indices k.
 
-van den Oord et al. 2017, arXiv:1711.00937, eq. 1-3; codebook by moving averages: its appendix A.1. sg: no gradient
-passes. The gradient of z_q is handed to z_e as it is (straight through).
+van den Oord et al. 2017, arXiv:1711.00937, eq. 1-3; codebook by moving averages: its appendix A.1. sg: stop gradient.
+The gradient of z_q is copied to z_e (straight-through estimator).
 
-Differs from the autoencoder: the code is a map of numbers 0..K-1, each standing for a vector. Differs from the VAE: the
-posterior is a point, and its prior is learnt. The paper fits the prior when all else is done; here it is fitted in the
-same steps, from numbers that carry no gradient, so it moves nothing but itself, and there is one trainer. As
-p(x) = sum_k p(k) p(x|k) is no less than any one of its terms, -(recon + prior) is a bound on log p(x): the ELBO.
+Differs from the autoencoder: the code is a grid of indices 0..K-1, each of which stands for a vector. Differs from the
+VAE: the posterior is a point, and the prior is learned. The paper fits the prior afterwards. Here it is fitted in the
+same steps, from indices that carry no gradient: it changes nothing but itself, and one trainer is enough. As
+p(x) = sum_k p(k) p(x|k) is at least as large as each of its terms, -(recon + prior) is a bound on log p(x): the ELBO.
 
-z is the flat map of vectors (B, D * 7 * 7). Decoding puts the nearest vector in the place of each cell first.
+z is the flat grid of vectors (B, D * 7 * 7). Decoding first replaces each vector by the nearest one of the codebook.
 """
 
 import math
@@ -22,13 +22,13 @@ from torch import Generator, Tensor, nn
 
 from aevae.config import ModelConfig, option
 from aevae.models.base import Model
-from aevae.models.blocks import Codebook, Shift, UpConv, batches
+from aevae.models.blocks import Codebook, FixedOffset, UpConv, batches
 from aevae.models.pixel_cnn import PixelCNN
 from aevae.noise import uniform
 from aevae.outputs import Loss
 
-SMOOTHING = 1e-5  # cells per picture added to each vector's use: Laplace, so that none is divided by 0
-DEAD = 0.05  # of the use that is a vector's fair share: one used less is begun anew
+SMOOTHING = 1e-5  # cells per image added to each vector's use (Laplace), so that nothing is divided by 0
+DEAD_SHARE = 0.05  # of the fair use: a vector that is used less is replaced
 
 
 @dataclass(frozen=True)
@@ -64,69 +64,69 @@ class VQVAEConfig(ModelConfig):
 
 
 class Quantiser(nn.Module):
-    """A codebook that learns: `note` what a training batch was, and `learn` from it after the step."""
+    """A trainable codebook: `collect` keeps a training batch, `ema_update` learns from it after the step."""
 
     def __init__(self, config: VQVAEConfig, cells: int):
         super().__init__()
         self.decay, self.restart = config.decay, config.restart
         self.codebook = Codebook(config.codes, config.code_dim, learnt=config.codebook == "gradient")
-        self.fair = cells / config.codes  # cells per picture that choose a vector, were all used alike
+        self.fair = cells / config.codes  # cells per image for each vector, if all were used equally
         use = torch.full((config.codes,), 0.0 if config.restart else self.fair)
-        self.register_buffer("use", use)  # cells per picture that chose each vector: moving average
+        self.register_buffer("use", use)  # cells per image that chose each vector (moving average)
         self.moving = config.codebook == "ema"
         if self.moving:
-            self.register_buffer("sums", self.codebook.vectors * use[:, None])  # of their z_e, likewise
-        self.noted: tuple | None = None
+            self.register_buffer("sums", self.codebook.vectors * use[:, None])  # of their z_e (moving average)
+        self.collected: tuple | None = None
 
     def forward(self, z_e: Tensor) -> Tensor:
         return self.codebook(z_e)
 
-    def note(self, z_e: Tensor, indices: Tensor, generator: Generator | None) -> None:
-        """Keep what `learn` needs of a batch z_e (B, D, h, w), indices (B, h, w)."""
+    def collect(self, z_e: Tensor, indices: Tensor, generator: Generator | None) -> None:
+        """Store what `ema_update` needs of a batch z_e (B, D, h, w) with its indices (B, h, w)."""
         flat = z_e.detach().to(self.use.dtype).movedim(1, -1).flatten(0, -2)  # (cells, D)
         draws = uniform(self.use.shape, generator, flat) if self.restart and generator is not None else None
-        self.noted = flat, indices.flatten(), len(z_e), draws
+        self.collected = flat, indices.flatten(), len(z_e), draws
 
     @torch.no_grad()
-    def learn(self) -> None:
-        """Follow the batch that was noted, once; nothing where none was."""
-        if self.noted is None:
+    def ema_update(self) -> None:
+        """Update the codebook from the collected batch, once. Does nothing without one."""
+        if self.collected is None:
             return
-        (z_e, indices, pictures, draws), self.noted = self.noted, None
+        (z_e, indices, images, draws), self.collected = self.collected, None
         vectors = self.codebook.vectors
         chose = (indices[:, None] == torch.arange(len(vectors), device=indices.device)).to(z_e.dtype)  # (cells, K)
-        self.use.lerp_(chose.sum(0) / pictures, 1 - self.decay)
+        self.use.lerp_(chose.sum(0) / images, 1 - self.decay)
         if self.moving:
-            self.sums.lerp_(chose.T @ z_e / pictures, 1 - self.decay)
+            self.sums.lerp_(chose.T @ z_e / images, 1 - self.decay)
             vectors.copy_(self.sums / smoothed(self.use)[:, None])
         if draws is not None:
             self._revive(z_e, (z_e - vectors[indices]).square().sum(1), draws)
 
     def _revive(self, z_e: Tensor, errors: Tensor, draws: Tensor) -> None:
-        """Begin vectors that hardly a cell chooses anew, at cells z_e (cells, D) that are badly met.
+        """Replace vectors that are hardly used by cells z_e (cells, D) with large errors.
 
-        A cell is drawn with probability proportional to its squared error (k-means++, Arthur & Vassilvitskii 2007).
-        At first no vector is used: the first batch begins the codebook. One begun anew has the time in which its use
-        halves.
+        A cell is sampled with probability proportional to its squared error (k-means++, Arthur & Vassilvitskii 2007).
+        At first no vector is used, so the first batch initialises the codebook. A replaced vector counts as twice the
+        threshold, so it is safe until its use has halved.
         """
-        dead = self.use < DEAD * self.fair
+        dead = self.use < DEAD_SHARE * self.fair
         new = z_e[proportional(errors, draws)]  # (K, D)
-        self.use.copy_(torch.where(dead, 2 * DEAD * self.fair, self.use))
+        self.use.copy_(torch.where(dead, 2 * DEAD_SHARE * self.fair, self.use))
         self.codebook.vectors.copy_(torch.where(dead[:, None], new, self.codebook.vectors))
         if self.moving:
             self.sums.copy_(torch.where(dead[:, None], new * self.use[:, None], self.sums))
 
 
 def smoothed(use: Tensor) -> Tensor:
-    """`use` (K,) with `SMOOTHING` added to each, and the sum kept (as the code published with the paper does)."""
+    """`use` (K,) with `SMOOTHING` added and the same sum (as in the code published with the paper)."""
     total = use.sum()
     return (use + SMOOTHING) * total / (total + len(use) * SMOOTHING)
 
 
 def proportional(weights: Tensor, draws: Tensor) -> Tensor:
-    """Numbers of entries (K,) int64 drawn with probability proportional to `weights` (N,) >= 0; draws (K,) in [0, 1).
+    """Indices (K,) int64 sampled with probability proportional to `weights` (N,) >= 0; draws: uniform (K,) in [0, 1).
 
-    Summed in whole numbers: sums of floats are not the same twice on every device.
+    Sums are taken over integers, because sums of floats are not reproducible on every device.
     """
     share = weights / weights.sum().clamp(min=torch.finfo(weights.dtype).tiny)
     bounds = (share * 2**32).long().cumsum(0)
@@ -134,23 +134,23 @@ def proportional(weights: Tensor, draws: Tensor) -> Tensor:
 
 
 def straight_through(z_e: Tensor, z_q: Tensor) -> Tensor:
-    """z_q in value, bit for bit; its gradient goes to z_e as it is."""
+    """The value of z_q, bit for bit; the gradient goes to z_e unchanged."""
     return z_q.detach() + (z_e - z_e.detach())
 
 
 def squared(a: Tensor, b: Tensor) -> Tensor:
-    """||a - b||^2 summed over cells and numbers, per picture: (B,)."""
+    """||a - b||^2 summed over cells and numbers, per image: (B,)."""
     return (a - b).square().flatten(1).sum(1)
 
 
 def perplexity(counts: Tensor) -> float:
-    """exp of the entropy of how often each vector was chosen, counts (K,): 1 if it is always one, K if all alike."""
+    """exp of the entropy of the use of the vectors, counts (K,): 1 if only one is used, K if all are used equally."""
     counts = counts.cpu().double()
     return float(torch.special.entr(counts / counts.sum()).sum().exp())
 
 
 class VQVAE(Model):
-    """One map of 7 x 7 numbers. What is written for levels is for its children, which have several."""
+    """One grid of 7 x 7 indices. Lists have one entry per level, since subclasses have several levels."""
 
     Config = VQVAEConfig
     title = "VQ-VAE"
@@ -158,8 +158,8 @@ class VQVAE(Model):
     paper = "van den Oord et al. 2017"
     generative = True
     latent = "discrete"
-    batched = False  # a step changes codebook and moving averages, too
-    names: ClassVar[tuple[str, ...]] = ("",)  # of the levels: ends of the names in `numbers`
+    batched = False  # a step also changes the codebook and its moving averages
+    names: ClassVar[tuple[str, ...]] = ("",)  # suffixes of the levels in `metrics`
     units: ClassVar[dict[str, str]] = {
         "perplexity": "vectors",
         "codes_used": "vectors",
@@ -173,10 +173,10 @@ class VQVAE(Model):
         self.priors = nn.ModuleList(PixelCNN(side, *shape) for side in self.config.sides)
 
     def build_networks(self) -> None:
-        """Make what `maps` and `paint` need."""
+        """Create the networks of `quantize_levels` and `decode_vectors`."""
         size = self.config.code_dim
         self.encoder = nn.Sequential(
-            Shift(),
+            FixedOffset(),
             nn.Conv2d(1, 32, 4, 2, 1),  # (B, 32, 14, 14)
             nn.ReLU(),
             nn.Conv2d(32, 64, 4, 2, 1),  # (B, 64, 7, 7)
@@ -188,35 +188,35 @@ class VQVAE(Model):
             nn.ReLU(),
             UpConv(64, 32),  # (B, 32, 14, 14)
             nn.ReLU(),
-            UpConv(32, self.config.maps),  # (B, maps, 28, 28)
-            Shift(self.config.maps),
+            UpConv(32, self.config.channels),  # (B, channels, 28, 28)
+            FixedOffset(self.config.channels),
         )
 
-    # -- pictures and maps of vectors
+    # -- images and grids of vectors
 
-    def maps(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
-        """Maps z_q (B, D, side, side) of x, a level each, as `quantise(level, z_e)` makes them of the encoder's."""
+    def quantize_levels(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+        """Quantised vectors z_q (B, D, side, side) of x, one per level: quantise(level, z_e) of the encoder's z_e."""
         return [quantise(0, self.encoder(x))]
 
-    def paint(self, maps: Sequence[Tensor]) -> Tensor:
-        """Natural parameters of p(x|z_q), (B, maps, 28, 28), of the levels' maps."""
-        return self.decoder(maps[0])
+    def decode_vectors(self, vectors: Sequence[Tensor]) -> Tensor:
+        """Natural parameters of p(x|z_q), (B, channels, 28, 28), of the levels' vectors z_q."""
+        return self.decoder(vectors[0])
 
-    def told(self, above: Sequence[Tensor]) -> Tensor | None:
-        """What the prior of a level knows of the numbers (B, side, side) of the levels above it."""
+    def prior_context(self, above: Sequence[Tensor]) -> Tensor | None:
+        """Condition of a level's prior: computed from the indices (B, side, side) of the levels above; None if none."""
         return None
 
     # -- the common surface
 
     def posterior(self, x: Tensor) -> tuple[Tensor, None]:
-        return flat(self.maps(x, lambda level, z_e: self.quantisers[level](z_e))), None
+        return flat(self.quantize_levels(x, lambda level, z_e: self.quantisers[level](z_e))), None
 
     def params(self, z: Tensor) -> Tensor:
-        """Natural parameters of p(x|z), (B, maps, 28, 28), of z (B, D): of the vectors nearest to it."""
-        return self.paint([quantiser(m) for quantiser, m in zip(self.quantisers, self.split(z), strict=True)])
+        """Natural parameters of p(x|z), (B, channels, 28, 28), of the codebook vectors nearest to z (B, D)."""
+        return self.decode_vectors([quantiser(m) for quantiser, m in zip(self.quantisers, self.split(z), strict=True)])
 
     def split(self, z: Tensor) -> list[Tensor]:
-        """The levels' maps (B, D, side, side) in z."""
+        """The vectors (B, D, side, side) of each level in z."""
         parts, start = [], 0
         for side in self.config.sides:
             end = start + self.config.code_dim * side * side
@@ -225,24 +225,24 @@ class VQVAE(Model):
         return parts
 
     def indices(self, x: Tensor) -> list[Tensor]:
-        """Numbers of the vectors of x (B, 1, 28, 28): a map (B, side, side) int64 of each level."""
+        """Codebook indices of x (B, 1, 28, 28): (B, side, side) int64 for each level."""
         found: list[Tensor] = []
-        self.maps(x, lambda level, z_e: self.look(level, z_e, found))
+        self.quantize_levels(x, lambda level, z_e: self.quantize_with_indices(level, z_e, found))
         return found
 
-    def look(self, level: int, z_e: Tensor, found: list[Tensor]) -> Tensor:
-        """The nearest vectors of z_e; their numbers are added to `found`."""
+    def quantize_with_indices(self, level: int, z_e: Tensor, found: list[Tensor]) -> Tensor:
+        """The vectors nearest to z_e; their indices are appended to `found`."""
         codebook = self.quantisers[level].codebook
-        with torch.autocast(z_e.device.type, enabled=False):  # near vectors must not become equal
+        with torch.autocast(z_e.device.type, enabled=False):  # similar vectors must stay distinguishable
             found.append(codebook.indices(z_e.detach().to(codebook.vectors.dtype)))  # ty: ignore[too-many-positional-arguments]
         return codebook.look_up(found[-1])
 
     def codes_of(self, indices: Sequence[Tensor]) -> Tensor:
-        """z (B, D) of the levels' numbers (B, side, side)."""
+        """z (B, D) of the levels' indices (B, side, side)."""
         return flat([q.codebook.look_up(k) for q, k in zip(self.quantisers, indices, strict=True)])
 
     def decode_indices(self, indices: Sequence[Tensor]) -> Tensor:
-        """The mean picture (B, 1, 28, 28) of the levels' numbers (B, side, side)."""
+        """The mean image (B, 1, 28, 28) of the levels' indices (B, side, side)."""
         return self.decode(self.codes_of(indices))
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
@@ -250,10 +250,10 @@ class VQVAE(Model):
         pairs: list[tuple[Tensor, Tensor]] = []  # z_e, z_q
 
         def quantise(level: int, z_e: Tensor) -> Tensor:
-            pairs.append((z_e, self.look(level, z_e, indices)))
+            pairs.append((z_e, self.quantize_with_indices(level, z_e, indices)))
             return straight_through(*pairs[-1])
 
-        nll = self.nll(x, self.paint(self.maps(x, quantise)))  # (B,), as the next two
+        nll = self.nll(x, self.decode_vectors(self.quantize_levels(x, quantise)))  # (B,), as the next two
         recon = nll.mean()
         distance = sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs)
         commit = distance.mean()
@@ -266,9 +266,9 @@ class VQVAE(Model):
             total = total + terms["codebook"]
         if self.training:
             for quantiser, (z_e, _), k in zip(self.quantisers, pairs, indices, strict=True):
-                quantiser.note(z_e, k, generator)
+                quantiser.collect(z_e, k, generator)
         each = {}
-        if not self.training:  # in value the distance of the codebook is that of the encoder
+        if not self.training:  # the codebook's distance has the value of the encoder's
             each = {"recon": nll, "commit": distance, "prior": code_nll, "elbo": -(nll + code_nll)}
             each |= {"codebook": distance} if "codebook" in terms else {}
             each["objective"] = nll + self.config.commitment * distance + code_nll + each.get("codebook", 0.0)
@@ -276,33 +276,33 @@ class VQVAE(Model):
 
     def after_step(self) -> None:
         for quantiser in self.quantisers:
-            quantiser.learn()
+            quantiser.ema_update()
 
     # -- the prior
 
     def prior_nll(self, indices: Sequence[Tensor]) -> list[Tensor]:
-        """-log p of each level's map given those above, (B,) each, in nats; their sum is -log p(k)."""
-        return [prior.nll(indices[i], self.told(indices[:i])) for i, prior in enumerate(self.priors)]
+        """-log p of each level's indices given the levels above, (B,) each, in nats; their sum is -log p(k)."""
+        return [prior.nll(indices[i], self.prior_context(indices[:i])) for i, prior in enumerate(self.priors)]
 
     @torch.no_grad()
     def prior_indices(self, noise: Tensor) -> list[Tensor]:
-        """The levels' maps drawn from the prior out of N(0, 1) numbers (B, at least the cells of all levels)."""
+        """Indices of each level sampled from the prior, from N(0, 1) noise (B, at least the cells of all levels)."""
         drawn: list[Tensor] = []
         start = 0
         for side, prior in zip(self.config.sides, self.priors, strict=True):
             end = start + side * side
             u = torch.special.ndtr(noise[:, start:end]).unflatten(1, (side, side))
-            drawn.append(prior.draw(u, self.told(drawn)))
+            drawn.append(prior.draw(u, self.prior_context(drawn)))
             start = end
         return drawn
 
-    def prior(self, noise: Tensor) -> Tensor:
-        """Codes z (B, D) drawn from the PixelCNN out of N(0, 1) numbers (B, D), of which each cell takes one."""
+    def sample_prior(self, noise: Tensor) -> Tensor:
+        """Codes z (B, D) sampled from the PixelCNN, from N(0, 1) noise (B, D) of which each cell uses one number."""
         return self.codes_of(self.prior_indices(noise))
 
     @torch.inference_mode()
-    def numbers(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        """Use of each level's codebook over all of x, and what its map costs under the prior."""
+    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
+        """Use of each level's codebook over all of x, and the cost of its indices under the prior."""
         counts = torch.zeros(self.levels, self.config.codes, device=x.device)
         nats = torch.zeros(self.levels, device=x.device)
         for part in batches(x):
@@ -317,6 +317,6 @@ class VQVAE(Model):
         return values
 
 
-def flat(maps: Sequence[Tensor]) -> Tensor:
-    """Maps (B, D, side, side) as one code (B, all their numbers)."""
-    return torch.cat([m.flatten(1) for m in maps], 1)
+def flat(vectors: Sequence[Tensor]) -> Tensor:
+    """Vectors (B, D, side, side) of the levels as one code (B, sum of their sizes)."""
+    return torch.cat([m.flatten(1) for m in vectors], 1)

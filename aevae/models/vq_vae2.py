@@ -1,11 +1,11 @@
-"""VQ-VAE-2: a VQ-VAE of two levels; the top map (7 x 7) is encoded first, the bottom one (14 x 14) given it.
+"""VQ-VAE-2: a VQ-VAE with two levels; the top grid (7 x 7) is encoded first, then the bottom grid (14 x 14).
 
     h = f_bottom(x),  top = VQ(f_top(h)),  bottom = VQ([h, up(top)]),  x_hat = g([up'(top), bottom])
 
 and p(k) = p(top) p(bottom | top), a PixelCNN each. Razavi et al. 2019, arXiv:1906.00446, algorithms 1 and 2.
 
-Differs from the VQ-VAE: the costs of both levels' quantisers are added, and the bottom's prior is told the top. The
-paper's networks for 256 x 256 pictures are cut down, PixelSNAIL to gated masked convolutions.
+Differs from the VQ-VAE: the losses of both quantisers are added, and the prior of the bottom level is conditioned on
+the top level. The paper's networks for 256 x 256 images are smaller here: gated masked convolutions for PixelSNAIL.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from aevae.config import option
-from aevae.models.blocks import Shift, UpConv
-from aevae.models.pixel_cnn import EMBEDDED
+from aevae.models.blocks import FixedOffset, UpConv
+from aevae.models.pixel_cnn import EMBEDDING_DIM
 from aevae.models.vq_vae import VQVAE, VQVAEConfig
 
 NAMES = ("_top", "_bottom")
@@ -36,20 +36,20 @@ class VQVAE2Config(VQVAEConfig):
     prior_layers: int = option(2, "gated layers of each PixelCNN after its first", min=0, max=12)
 
 
-class Told(nn.Module):
-    """The top map of numbers (B, 7, 7) as a condition of the bottom's prior (B, features, 14, 14)."""
+class PriorContext(nn.Module):
+    """The top level's indices (B, 7, 7) as condition (B, features, 14, 14) of the bottom level's prior."""
 
     def __init__(self, codes: int, features: int):
         super().__init__()
-        self.embed = nn.Embedding(codes, EMBEDDED)
-        self.up = nn.Sequential(nn.Conv2d(EMBEDDED, features, 3, 1, 1), nn.ReLU(), UpConv(features, features))
+        self.embed = nn.Embedding(codes, EMBEDDING_DIM)
+        self.up = nn.Sequential(nn.Conv2d(EMBEDDING_DIM, features, 3, 1, 1), nn.ReLU(), UpConv(features, features))
 
     def forward(self, indices: Tensor) -> Tensor:
         return self.up(self.embed(indices).movedim(-1, 1))
 
 
 class VQVAE2(VQVAE):
-    """Level 0 is the top, level 1 the bottom."""
+    """Two levels: 0 is the top, 1 the bottom."""
 
     Config = VQVAE2Config
     title = "VQ-VAE-2"
@@ -62,7 +62,7 @@ class VQVAE2(VQVAE):
     def build_networks(self) -> None:
         size = self.config.code_dim
         self.encoder = nn.Sequential(
-            Shift(),
+            FixedOffset(),
             nn.Conv2d(1, 32, 4, 2, 1),  # (B, 32, 14, 14)
             nn.ReLU(),
         )
@@ -77,20 +77,20 @@ class VQVAE2(VQVAE):
         self.decoder = nn.Sequential(
             nn.Conv2d(32 + size, 32, 3, 1, 1),
             nn.ReLU(),
-            UpConv(32, self.config.maps),  # (B, maps, 28, 28)
-            Shift(self.config.maps),
+            UpConv(32, self.config.channels),  # (B, channels, 28, 28)
+            FixedOffset(self.config.channels),
         )
-        self.condition = Told(self.config.codes, self.config.prior_width)
+        self.condition = PriorContext(self.config.codes, self.config.prior_width)
 
-    def maps(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
+    def quantize_levels(self, x: Tensor, quantise: Callable[[int, Tensor], Tensor]) -> list[Tensor]:
         h = self.encoder(x)
         top = quantise(0, self.to_top(h))
         bottom = quantise(1, self.to_bottom(torch.cat([h, self.from_top(top)], 1)))
         return [top, bottom]
 
-    def paint(self, maps: Sequence[Tensor]) -> Tensor:
-        top, bottom = maps
+    def decode_vectors(self, vectors: Sequence[Tensor]) -> Tensor:
+        top, bottom = vectors
         return self.decoder(torch.cat([self.up_top(top), bottom], 1))
 
-    def told(self, above: Sequence[Tensor]) -> Tensor | None:
+    def prior_context(self, above: Sequence[Tensor]) -> Tensor | None:
         return self.condition(above[0]) if above else None

@@ -1,8 +1,8 @@
-"""How long a training takes on this machine: from a few timed steps, corrected by what earlier trainings took.
+"""Estimated duration of a training on this machine: a few timed steps, corrected by the times of earlier trainings.
 
-A page never trains. The worker of the tasks times the steps (`work`), and its answer is the `progress` of that task in
-the queue. After each training the worker of the trainings writes what it took (`took`) beside the job; later estimates
-are corrected by it, on the same device, of the same size or family first. No torch, no Streamlit in the imports.
+A page never trains. The worker of the tasks times the steps (`work`); its result is the `progress` of that task in the
+queue. After each training its worker stores the time beside the job (`took`). Later estimates are corrected by these
+times: those of the same device, preferably of the same size or family. Imports neither torch nor Streamlit.
 """
 
 import contextlib
@@ -17,37 +17,37 @@ from aevae.queue import jobs
 from aevae.run_config import RunConfig
 
 KIND = "estimate"
-MAX_PROBE = 256  # images of a timed step; a larger batch costs in proportion
-TEST_COST = 1 / 3  # forward only: what a test image costs against a training image
-EPOCH_SECONDS, FRAME_SECONDS = 0.25, 0.05  # to write the checkpoint of an epoch; a frame of the film
-START_SECONDS = 4.0  # start of the worker, reading the data, the last evaluation; as long as nothing was measured
-ON_GPU = 16  # so many models of one shape, trained side by side on a GPU, take the time of one more
-MIN_SECONDS = 2.0  # a shorter training says nothing about the next one
-MAX_TRAININGS, NEWEST = 200, 5  # trainings looked through; of one group the newest count
-MAX_KEPT = 500  # timings
+MAX_PROBE_IMAGES = 256  # in a timed step; larger batches take proportionally longer
+TEST_COST = 1 / 3  # time of a test image (forward pass only) relative to a training image
+EPOCH_SECONDS, FRAME_SECONDS = 0.25, 0.05  # for the checkpoint of an epoch, and for a frame of the film
+START_SECONDS = 4.0  # worker start, data and final evaluation, until they have been measured
+GPU_MODELS_PER_COST = 16  # so many more models side by side on a GPU take as long as one
+MIN_SECONDS = 2.0  # shorter trainings are no basis for a correction
+MAX_TRAININGS, NUM_NEWEST = 200, 5  # trainings that are read, and newest ones that are used
+MAX_TIMINGS = 500  # kept in the queue
 
 
 @dataclass(frozen=True)
 class Pace:
-    """A model as it was timed: its parameters, and seconds per training image."""
+    """Measured speed of a model: number of parameters, and seconds per training image."""
 
     parameters: int
     seconds: float
 
 
 def request(config: RunConfig, device: str) -> dict:
-    """What the timing of this run depends on, as plain JSON data."""
-    train = TrainConfig(1, min(config.train.batch_size, MAX_PROBE), precision=config.train.precision)
+    """The timing request for this run as JSON data: only what the timing depends on."""
+    train = TrainConfig(1, min(config.train.batch_size, MAX_PROBE_IMAGES), precision=config.train.precision)
     return {"device": device, "config": RunConfig(DataConfig(), config.model, train).to_dict()}
 
 
 def size_of(config: RunConfig, device: str) -> str:
-    """Identity of the timing: the same for runs that differ in epochs, data or seed only."""
+    """Identity of the timing: the same for runs that differ only in epochs, data or seed."""
     return jobs.task_fingerprint(KIND, request(config, device))
 
 
 def pace(config: RunConfig, device: str) -> Pace | None:
-    """What was timed for such a run; None: nobody has asked for it yet, or it is not there yet."""
+    """The measured speed for such a run; None if it was not requested or is not finished."""
     job = jobs.newest(size_of(config, device))
     try:
         return Pace(int(job.progress["parameters"]), float(job.progress["seconds"])) if job.state == "done" else None
@@ -55,26 +55,26 @@ def pace(config: RunConfig, device: str) -> Pace | None:
         return None
 
 
-def ask(config: RunConfig, device: str) -> jobs.Job:
-    """Put the timing on the queue. Raises QueueBroken."""
+def submit(config: RunConfig, device: str) -> jobs.Job:
+    """The queued or running timing job for this run. Raises QueueBroken."""
     return jobs.submit_task(KIND, f"timing of {config.model.family}", request(config, device))
 
 
-def work(asked: dict, tell: Callable[[dict], None], should_stop: Callable[[], bool]) -> bool:
-    """Time a few steps, with the threads that a training takes (a task of the queue)."""
+def work(request: dict, tell: Callable[[dict], None], should_stop: Callable[[], bool]) -> bool:
+    """True once a few steps are timed with the threads of a training; False if `should_stop` ended the task."""
     import torch
 
     from aevae import runs
     from aevae.training.device import set_threads
 
-    config, own = RunConfig.from_dict(asked["config"]), torch.get_num_threads()
+    config, own = RunConfig.from_dict(request["config"]), torch.get_num_threads()
     set_threads(spare=1)
     try:
-        found = runs.estimate(config, asked["device"], config.train.batch_size)
+        found = runs.estimate(config, request["device"], config.train.batch_size)
     finally:
-        torch.set_num_threads(own)  # of this process: other tasks come after it
+        torch.set_num_threads(own)  # for the next tasks of this process
     tell({"parameters": found.parameters, "seconds": found.seconds / config.train.batch_size})
-    jobs.prune(MAX_KEPT, KIND)
+    jobs.prune(MAX_TIMINGS, KIND)
     return not should_stop()
 
 
@@ -82,7 +82,7 @@ def work(asked: dict, tell: Callable[[dict], None], should_stop: Callable[[], bo
 
 
 def images(data: DataConfig) -> tuple[int, int]:
-    """Training and test images of a data set: as the catalogue says, or counted. Raises ValueError."""
+    """Number of training and test images of a data set: from the catalogue, or counted. Raises ValueError."""
     from aevae import datasets
 
     size = next((row["size"] for row in datasets.catalogue() if row["name"] == data.name), "")
@@ -97,19 +97,19 @@ def images(data: DataConfig) -> tuple[int, int]:
 
 
 def computed(group: Sequence[RunConfig], seconds: float, where: str) -> float:
-    """Seconds for runs that are trained side by side, by the `seconds` per image of one; with tests, checkpoints, film.
+    """Seconds of runs that are trained side by side, with tests, checkpoints and film. seconds: per image of one run.
 
     On a CPU they take as long as one after another; on a GPU far less.
     """
     train, test = images(group[0].data)
     recipe, many = group[0].train, len(group)
-    times = many if where.startswith("cpu") else 1 + (many - 1) / (ON_GPU - 1)
+    times = many if where.startswith("cpu") else 1 + (many - 1) / (GPU_MODELS_PER_COST - 1)
     files = recipe.epochs * EPOCH_SECONDS + len(recipe.film_epochs) * FRAME_SECONDS
     return recipe.epochs * seconds * (train + TEST_COST * test) * times + files * many
 
 
 def expected(group: Sequence[RunConfig], seconds: float, device: str, where: str) -> float:
-    """Seconds from the start of the job to its end: what is computed, corrected by what such trainings took.
+    """Seconds from the start of the job to its end: the computed time, corrected by earlier trainings.
 
     Raises QueueBroken.
     """
@@ -118,7 +118,7 @@ def expected(group: Sequence[RunConfig], seconds: float, device: str, where: str
 
 
 def groups(configs: Sequence[RunConfig], device: str) -> list[tuple[list[int], float | None]]:
-    """The groups that are trained one after another, as numbers of configs, and what each is expected to take."""
+    """The groups that are trained one after another: indices of configs, and expected seconds of each."""
     from aevae import runs
     from aevae.training.device import pick_device
 
@@ -134,22 +134,22 @@ def groups(configs: Sequence[RunConfig], device: str) -> list[tuple[list[int], f
 
 
 def correction(config: RunConfig, device: str, where: str) -> tuple[float, float]:
-    """(factor, seconds): trainings took so many times what was computed, and so long beside their steps.
+    """(factor, overhead): measured time relative to the computed time, and seconds beside the steps.
 
-    The medians of the newest trainings on this device: of this size, else of this family, else of any.
+    Medians of the newest trainings on this device: of this size, else of this family, else of any.
     """
     known = [job.progress.get("took") for job in jobs.ended_trainings(MAX_TRAININGS)]
     known = [took for took in known if isinstance(took, dict) and took.get("device") == where]
     factors = [took for took in known if _positive(took.get("factor"))]
     same = [took for took in factors if took.get("size") == size_of(config, device)]
     family = [took for took in factors if took.get("family") == config.model.family]
-    chosen = [took["factor"] for took in (same or family or factors)[:NEWEST]] or [1.0]
-    beside = [took["beside"] for took in known if _positive(took.get("beside"))][:NEWEST] or [START_SECONDS]
+    chosen = [took["factor"] for took in (same or family or factors)[:NUM_NEWEST]] or [1.0]
+    beside = [took["beside"] for took in known if _positive(took.get("beside"))][:NUM_NEWEST] or [START_SECONDS]
     return statistics.median(chosen), statistics.median(beside)
 
 
 def took(group: Sequence[RunConfig], device: str, where: str, seconds: float, beside: float) -> dict:
-    """What a training took, to be kept with its job: `seconds` for all its epochs, `beside` for all else."""
+    """The times of a training, stored with its job: `seconds` of all its epochs, `beside` of everything else."""
     found = {"device": where, "family": group[0].model.family, "size": size_of(group[0], device), "beside": beside}
     timed = pace(group[0], device)
     if timed and seconds >= MIN_SECONDS:

@@ -4,18 +4,18 @@ from collections.abc import Callable
 
 
 def work(request: dict, tell: Callable[[dict], None], should_stop: Callable[[], bool]) -> bool:
-    """Find {"run": name, "metrics": [names], "n": 0, "seed": 0, "options": {}, "dataset": ""}; they are kept on disk.
+    """True once the requested metrics are computed and saved; False if `should_stop` ended the task earlier.
 
-    tell({"fraction": 0..1, "text": what is being found}). True when all are there, False when told to stop. Raises
-    ValueError with one sentence for what cannot be.
+    request: {"run": name, "metrics": [names], "n": 0, "seed": 0, "options": {}, "dataset": ""}. `tell` gets
+    {"fraction": 0..1, "text": current metrics}. Raises ValueError with one sentence for a wrong request.
     """
     from aevae.config import DataConfig
-    from aevae.metrics import evaluate
+    from aevae.metrics import Listener, evaluate
     from aevae.runs import load_run
 
     stopped = False
 
-    def ask() -> bool:
+    def stop() -> bool:
         nonlocal stopped
         stopped = stopped or should_stop()
         return stopped
@@ -27,7 +27,6 @@ def work(request: dict, tell: Callable[[dict], None], should_stop: Callable[[], 
         seed=request.get("seed", 0),
         options=request.get("options", {}),
         data=DataConfig(request["dataset"]) if request.get("dataset") else None,
-        on_progress=lambda part, text: tell({"fraction": round(part, 3), "text": text}),
-        should_stop=ask,
+        listener=Listener(lambda fraction, text: tell({"fraction": round(fraction, 3), "text": text}), stop),
     )
     return not stopped

@@ -1,8 +1,8 @@
-"""One queue on disk for everybody, one worker process per lane. No torch, no Streamlit in this file's imports.
+"""The job queue: one SQLite file per store, one worker process per lane. Imports neither torch nor Streamlit.
 
-A lane is a device that trains, or `tasks`: what else takes longer than a page may (maps, evaluations), beside training.
-A job is a row of SQLite; its worker (`aevae.queue.worker`) is whoever holds the lock file of its lane, so a dead worker
-is known by its free lock, not by a clock. States: queued -> running -> done | failed | cancelled.
+A lane is a device that trains, or `tasks` for other long computations (maps, evaluations). The worker of a lane
+(`aevae.queue.worker`) holds the lane's lock file, so a free lock shows that the worker has ended; no clock is needed.
+States of a job: queued -> running -> done | failed | cancelled.
 """
 
 import contextlib
@@ -24,71 +24,73 @@ from filelock import FileLock, Timeout
 
 from aevae import logs, paths
 from aevae.queue import processes
-from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, lock_of, opened, queue_file, unwritable
+from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, named_lock, queue_file, transaction, unwritable
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 
-TASKS_LANE = "tasks"  # the lane of all other kinds
+TASKS_LANE = "tasks"  # the lane of every kind but trainings
 KINDS = {  # see `submit_task`
     "map": "aevae.queue.map_task:work",
     "evaluate": "aevae.queue.evaluation_task:work",
-    "estimate": "aevae.queue.estimates:work",  # which takes a second, and is taken before the others
+    "estimate": "aevae.queue.estimates:work",  # takes about a second and precedes the other tasks
 }
 PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
-PATIENCE = 600  # seconds without a word after which a paused or slowed job goes on by itself
-MOST_TASKS = 300  # that wait: of thirty people ten each
-START_SECONDS = 3.0  # at least, between two starts of a worker in one lane
-LOOK_SECONDS = 0.05  # between two looks at a worker that is to end
-MOST_ACTIVE = 10_000  # jobs looked through for the one that waits or runs
+PAUSE_LIMIT_SECONDS = 600  # without a request for so long, a paused or slowed job continues at full speed
+MAX_WAITING_TASKS = 300  # ten for each of thirty users
+START_SECONDS = 3.0  # between two starts of a worker in one lane, at least
+POLL_SECONDS = 0.05  # a worker that shall end is checked this often
+MAX_ACTIVE_JOBS = 10_000  # limit of listings that need every waiting and running job
 
-# -- what a page or a command asks -----------------------------------------------------------------------------------
+# -- requests of pages and commands ----------------------------------------------------------------------------------
 
 
 def submit(config: RunConfig, device: str = "auto", seconds: float | None = None) -> Job:
-    """Put a run on the queue. The same run is there once: asked again, the waiting or running job comes back.
+    """The queued or running job of this run; a new job if there is none.
 
-    seconds: what it is expected to take, for those who wait behind it.
+    seconds: expected duration, shown to users whose jobs wait behind it.
     """
     return submit_all([config], device, seconds)[0]
 
 
 def submit_all(configs: Sequence[RunConfig], device: str = "auto", seconds: float | None = None) -> list[Job]:
-    """Put runs on the queue, several as one sweep, which takes so many seconds; see `submit`."""
+    """The jobs of these runs, several of them as one sweep that takes `seconds` in all; see `submit`."""
     names = "".join(config.name for config in configs)
     sweep = hashlib.sha256(names.encode()).hexdigest()[:12] if len(configs) > 1 else ""
-    begin = json.dumps({} if seconds is None else {"seconds_left": round(seconds, 1)})
-    with opened() as db:
+    progress = json.dumps({} if seconds is None else {"seconds_left": round(seconds, 1)})
+    with transaction() as db:
         numbers = [
-            _enter(db, (c.fingerprint, c.name, json.dumps(c.to_dict()), device, sweep, TRAIN), begin) for c in configs
+            _insert_or_get(db, (c.fingerprint, c.name, json.dumps(c.to_dict()), device, sweep, TRAIN), progress)
+            for c in configs
         ]
     return [get(number) for number in numbers]
 
 
 def submit_task(kind: str, name: str, request: dict) -> Job:
-    """Put a task on the queue: `work(request, tell, should_stop)` of KINDS[kind], in the worker of TASKS_LANE.
+    """The queued or running job of this task; a new job if there is none.
 
-    The same kind and request is there once, as with `submit`. work returns whether it finished (False: it was
-    stopped), raises ValueError with one sentence for what cannot be; what it tells (JSON data) is `Job.progress`.
-    name: for people. Raises ValueError for an unknown kind, QueueBroken where too many wait.
+    The worker of TASKS_LANE calls `work(request, tell, should_stop)` of KINDS[kind]. It returns whether it finished
+    (False: it was stopped), and raises ValueError with one sentence for a wrong request. What it passes to `tell`
+    (JSON data) becomes `Job.progress`. name: title of the job. Raises ValueError for an unknown kind, QueueBroken if
+    too many tasks wait.
     """
     if kind not in KINDS:
         raise ValueError(f"a task is one of {', '.join(KINDS)}, got {kind}")
     written, fingerprint = json.dumps(request, sort_keys=True), task_fingerprint(kind, request)
-    with opened() as db:
+    with transaction() as db:
         waiting = "SELECT count(*) FROM jobs WHERE kind != 'train' AND state = 'queued' AND fingerprint != ?"
-        if db.execute(waiting, (fingerprint,)).fetchone()[0] >= MOST_TASKS:
-            raise QueueBroken(f"{MOST_TASKS} maps and evaluations wait already; try again when some are done")
-        number = _enter(db, (fingerprint, name, written, "cpu", "", kind))
+        if db.execute(waiting, (fingerprint,)).fetchone()[0] >= MAX_WAITING_TASKS:
+            raise QueueBroken(f"{MAX_WAITING_TASKS} maps and evaluations wait already; try again when some are done")
+        number = _insert_or_get(db, (fingerprint, name, written, "cpu", "", kind))
     return get(number)
 
 
 def task_fingerprint(kind: str, request: dict) -> str:
-    """Identity of a task."""
+    """Identity of a task: hash of its kind and request."""
     return hashlib.sha256(f"{kind} {json.dumps(request, sort_keys=True)}".encode()).hexdigest()[:12]
 
 
-def _enter(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], progress: str = "{}") -> int:
-    """Number of the active job of this fingerprint, which may be a new one made of `values`."""
+def _insert_or_get(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], progress: str = "{}") -> int:
+    """Number of the queued or running job of this fingerprint; if there is none, of a new one with these values."""
     row = db.execute(
         "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", values[:1]
     ).fetchone()
@@ -104,7 +106,7 @@ def _enter(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], 
 
 
 def resume(number: int) -> Job:
-    """Queue the same run again; it goes on from its checkpoint, even if it diverged. Raises ValueError, OSError."""
+    """A new job for the same run, resumed from its checkpoint even if it diverged. Raises ValueError, OSError."""
     job = get(number)
     if job is None:
         raise ValueError(f"there is no job {number}")
@@ -115,9 +117,9 @@ def resume(number: int) -> Job:
 
 
 def cancel(*numbers: int) -> None:
-    """Queued jobs are cancelled at once, running ones between two steps; their checkpoints stay."""
+    """Cancel jobs: queued ones at once, running ones between two steps. Their checkpoints stay."""
     now = time.time()
-    with opened() as db:
+    with transaction() as db:
         for number in numbers:
             db.execute("UPDATE jobs SET cancel = 1 WHERE id = ? AND state = 'running'", (number,))
             db.execute(
@@ -126,21 +128,21 @@ def cancel(*numbers: int) -> None:
 
 
 def pace(number: int, name: str) -> None:
-    """Let a waiting or running job go at this pace (of PACES), until told otherwise. Raises ValueError."""
+    """Set the pace (one of PACES) of a queued or running job. Raises ValueError."""
     if name not in PACES:
         raise ValueError(f"pace must be one of {', '.join(PACES)}, got {name}")
-    _tell(number, "pace = ?, ask_step = 0, ask_epoch = 0", name)
+    _update_pace(number, "pace = ?, ask_step = 0, ask_epoch = 0", name)
 
 
 def advance(number: int, by: str) -> None:
-    """Let a job go one step, or to the end of an epoch (`by` "step" or "epoch"), and pause there. Raises ValueError."""
+    """Let a job take one step, or go to the end of an epoch (`by` "step" or "epoch"), and pause. Raises ValueError."""
     if by not in ("step", "epoch"):
         raise ValueError(f"a job advances by step or epoch, got {by}")
-    _tell(number, f"pace = 'pause', ask_{by} = ask_{by} + 1")
+    _update_pace(number, f"pace = 'pause', ask_{by} = ask_{by} + 1")
 
 
-def _tell(number: int, change: str, *values) -> None:
-    with opened() as db:
+def _update_pace(number: int, change: str, *values) -> None:
+    with transaction() as db:
         db.execute(
             f"UPDATE jobs SET {change}, told = max(?, 0.001 + (SELECT max(told) FROM jobs)) "  # whatever clocks do
             "WHERE id = ? AND state IN ('queued', 'running')",
@@ -152,7 +154,7 @@ def get(number: int) -> Job | None:
     """The job of this number, or None."""
     if not queue_file().exists():
         return None
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         row = db.execute("SELECT * FROM jobs WHERE id = ?", (number,)).fetchone()
         before = db.execute(
             "SELECT count(*) FROM jobs JOIN jobs AS this ON this.id = ? WHERE jobs.state = 'queued' "
@@ -163,13 +165,13 @@ def get(number: int) -> Job | None:
 
 
 def jobs(limit: int = 50, lane: str = TRAIN) -> list[Job]:
-    """Running, then queued in their order, then the last ended ones. A queue that does not exist is empty.
+    """The running jobs, then the queued ones in their order, then the last ended ones; [] if there is no queue.
 
     lane: TASKS_LANE for the tasks; any other for the trainings.
     """
     if not queue_file().exists():
         return []
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         rows = db.execute(
             "SELECT * FROM jobs WHERE (kind = 'train') = ? "
             "ORDER BY CASE state WHEN 'running' THEN 0 WHEN 'queued' THEN 1 ELSE 2 END, "
@@ -177,17 +179,17 @@ def jobs(limit: int = 50, lane: str = TRAIN) -> list[Job]:
             (lane != TASKS_LANE, limit),
         ).fetchall()
     waiting = itertools.count(1)
-    return _forecast([job_of(row, next(waiting) if row["state"] == "queued" else 0) for row in rows])
+    return _with_start_times([job_of(row, next(waiting) if row["state"] == "queued" else 0) for row in rows])
 
 
 def newest(fingerprint: str) -> Job | None:
-    """The newest job of this fingerprint, whatever became of it."""
+    """The newest job of this fingerprint in any state, or None."""
     rows = _select("WHERE fingerprint = ? ORDER BY id DESC LIMIT 1", fingerprint)
     return job_of(rows[0]) if rows else None
 
 
 def ended_trainings(limit: int) -> list[Job]:
-    """Trainings that are done, the newest first."""
+    """Finished trainings, the newest first."""
     return [
         job_of(row) for row in _select("WHERE kind = 'train' AND state = 'done' ORDER BY ended DESC LIMIT ?", limit)
     ]
@@ -196,12 +198,12 @@ def ended_trainings(limit: int) -> list[Job]:
 def _select(rest: str, *values) -> list[sqlite3.Row]:
     if not queue_file().exists():
         return []
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         return db.execute(f"SELECT * FROM jobs {rest}", values).fetchall()
 
 
 def seconds_left(sweep: Sequence[Job]) -> float | None:
-    """Until these jobs of one sweep are done, whose groups go one after another; None: one is paused, or not known."""
+    """Seconds until these jobs of one sweep end; None if one is paused or unknown. Groups run one after another."""
     groups: dict[int, list[float | None]] = {}
     for job in sweep:
         left = job.progress.get("seconds_left") if job.pace == "go" else None
@@ -210,8 +212,8 @@ def seconds_left(sweep: Sequence[Job]) -> float | None:
     return None if None in lefts else sum(max(group) for group in groups.values())
 
 
-def _forecast(listing: list[Job]) -> list[Job]:
-    """The same, with `starts_in`: what runs and waits before a job takes so long."""
+def _with_start_times(listing: list[Job]) -> list[Job]:
+    """The same jobs with `starts_in`: the seconds of the jobs that run and wait before each."""
     ahead, sweeps, found = 0.0, set(), []
     for job in listing:
         found.append(dataclasses.replace(job, starts_in=ahead) if job.state == "queued" else job)
@@ -226,10 +228,10 @@ def _forecast(listing: list[Job]) -> list[Job]:
 
 
 def active(fingerprint: str) -> Job | None:
-    """The queued or running job of this run."""
+    """The queued or running job of this run, or None."""
     if not queue_file().exists():
         return None
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         row = db.execute(
             "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", (fingerprint,)
         ).fetchone()
@@ -239,7 +241,7 @@ def active(fingerprint: str) -> Job | None:
 def _any_active(lane: str) -> bool:
     if not queue_file().exists():
         return False
-    with opened(write=False) as db:
+    with transaction(write=False) as db:
         return bool(
             db.execute(
                 "SELECT 1 FROM jobs WHERE state IN ('queued', 'running') AND (kind = 'train') = ? LIMIT 1",
@@ -253,7 +255,7 @@ def _lock_file():
 
 
 def lock(on: bool) -> None:
-    """Tell pages (with `locked`) not to take new runs for a while; what waits and runs goes on."""
+    """Ask pages (with `locked`) not to accept new runs for a while. Waiting and running jobs continue."""
     file = _lock_file()
     if on:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -263,14 +265,14 @@ def lock(on: bool) -> None:
 
 
 def locked() -> bool:
-    """Has `lock` been asked for?"""
+    """Whether `lock` is on."""
     return _lock_file().exists()
 
 
 def prune(keep: int = 200, kind: str = "") -> None:
-    """Forget all but the last ended jobs (of this kind; the runs stay)."""
+    """Delete all but the newest ended jobs, of this kind or of all. Their runs stay."""
     ended = "state NOT IN ('queued', 'running') AND (? IN ('', kind))"
-    with opened() as db:
+    with transaction() as db:
         db.execute(
             f"DELETE FROM jobs WHERE {ended} AND id NOT IN "
             f"(SELECT id FROM jobs WHERE {ended} ORDER BY ended DESC LIMIT ?)",
@@ -281,31 +283,31 @@ def prune(keep: int = 200, kind: str = "") -> None:
 # -- workers ---------------------------------------------------------------------------------------------------------
 
 
-def slot(lane: str) -> FileLock:
-    """What the worker of a lane holds."""
-    return lock_of(f"worker-{lane.replace(':', '-')}")
+def lane_lock(lane: str) -> FileLock:
+    """The lock that the worker of a lane holds."""
+    return named_lock(f"worker-{lane.replace(':', '-')}")
 
 
 def worker_alive(lane: str = "auto") -> bool:
-    """Does a process hold the slot of this lane?"""
+    """Whether a process holds the lock of this lane."""
     try:
-        with slot(lane).acquire(timeout=0):
+        with lane_lock(lane).acquire(timeout=0):
             return False
     except Timeout:
         return True
 
 
 def address_file(lane: str, parent: int | str) -> Path:
-    """Holds the process number of the worker that serves this lane for this parent process.
+    """The file with the process id of the worker that serves this lane for this parent process.
 
-    The worker ends in order when the file is removed. So it can be reached however many launchers lie between the
-    two: on Windows the `python.exe` of a virtual environment is one, and a signal would end the launcher alone.
+    Removing the file ends the worker in order, also through launchers: on Windows the `python.exe` of a virtual
+    environment starts the real interpreter as its child, and a signal would end the launcher alone.
     """
     return paths.runs_dir() / ".locks" / f"worker-{lane.replace(':', '-')}-of-{parent}.pid"
 
 
 def _address(lane: str) -> int | None:
-    """Process number of the worker that serves this lane for this process; None if there is none (yet)."""
+    """Process id of the worker that serves this lane for this process; None if there is none (yet)."""
     try:
         return int(address_file(lane, os.getpid()).read_text(encoding="ascii"))
     except (OSError, ValueError):
@@ -313,9 +315,9 @@ def _address(lane: str) -> int | None:
 
 
 _spawned: dict[str, subprocess.Popen] = {}
-_next_start: dict[str, float] = {}  # lane -> when the next worker may begin (time.monotonic)
-_spawning = threading.Lock()  # thirty sessions ask in one second
-_ending = threading.Event()  # this process is about to end, and starts no more workers
+_next_start: dict[str, float] = {}  # lane -> earliest start of its next worker (time.monotonic)
+_spawning = threading.Lock()  # thirty sessions may call `ensure_worker` in one second
+_ending = threading.Event()  # this process is ending and starts no more workers
 
 
 def worker_arguments(lane: str) -> list[str]:
@@ -324,7 +326,7 @@ def worker_arguments(lane: str) -> list[str]:
 
 
 def ensure_worker(lane: str = "auto") -> None:
-    """Start a worker process if jobs wait (or were left running) and none is there. Cheap; call it at every look.
+    """Start a worker process if there are queued or running jobs and no worker. Cheap: pages call it at every rerun.
 
     lane: the device that trains, or TASKS_LANE. Raises QueueBroken.
     """
@@ -350,8 +352,10 @@ def ensure_worker(lane: str = "auto") -> None:
 
 
 def end_workers(grace: float) -> None:
-    """End the workers that this process started, for good; jobs of one that takes longer than `grace` seconds to come
-    to the end of a step wait again, as if it had."""
+    """End the workers that this process started; no new ones are started.
+
+    A worker that does not reach the end of its step within `grace` seconds is killed and its jobs are queued again.
+    """
     _ending.set()
     end = time.monotonic() + grace
     _spawning.acquire(timeout=grace / 4)  # one that is being started is known then
@@ -364,19 +368,19 @@ def end_workers(grace: float) -> None:
             process.poll() is None or (worker is not None and processes.is_running(worker))
         )
         while runs() and time.monotonic() < end:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
         if runs():
             if worker is not None:
                 processes.kill(worker)
             process.kill()
             process.wait()
             with contextlib.suppress(QueueBroken):
-                give_back(lane)
+                requeue(lane)
 
 
-def give_back(lane: str) -> None:
-    """What a lane left running in order waits again (or is cancelled, if that was asked for)."""
-    with opened() as db:
+def requeue(lane: str) -> None:
+    """Queue the running jobs of a lane again, or cancel them if a user asked for it. It is no failed attempt."""
+    with transaction() as db:
         db.execute(
             "UPDATE jobs SET state = iif(cancel, 'cancelled', 'queued'), attempts = attempts - 1 "
             "WHERE state = 'running' AND slot = ?",

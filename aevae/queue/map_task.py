@@ -1,37 +1,37 @@
-"""Making a map as a task of the queue."""
+"""Computing a map as a task of the queue."""
 
 import threading
 from collections.abc import Callable
 
 from aevae.embeddings import umaps
-from aevae.embeddings.maps import MapRequest, Stopped, make
+from aevae.embeddings.maps import MapRequest, Stopped, make_map
 
 
 def work(request: dict, tell: Callable[[dict], None], should_stop: Callable[[], bool]) -> bool:
-    """Make the map of `MapRequest.to_dict()` and keep it. True when it is there, False when told to stop.
+    """True once the map of `MapRequest.to_dict()` is computed and stored; False if `should_stop` ended the task.
 
-    Where t-SNE must do without a GPU that is there, what is told has a `note` that says so. Raises ValueError with one
-    sentence for what cannot be. While the first map of this process is made, UMAP compiles.
+    If t-SNE cannot use a GPU that is present, the progress has a `note` that says so. Raises ValueError with one
+    sentence for a wrong request. UMAP is compiled while the first map of this process is computed.
     """
-    asked = MapRequest.from_dict(request)
+    map_request = MapRequest.from_dict(request)
     warm()
     try:
-        make(asked, _with_note(tell) if asked.method == "tsne" else tell, should_stop)
+        make_map(map_request, _with_note(tell) if map_request.method == "tsne" else tell, should_stop)
     except Stopped:
         return False
     return True
 
 
 def _with_note(tell: Callable[[dict], None]) -> Callable[[dict], None]:
-    """`tell`, with a note if t-SNE, which would take a CUDA GPU, cannot."""
+    """`tell`, with a note if t-SNE cannot use the CUDA GPU that is present."""
     from aevae.training.device import gpu_warning
 
-    note = {"note": said} if (said := gpu_warning()) else {}
-    return lambda news: tell(news | note)
+    note = {"note": warning} if (warning := gpu_warning()) else {}
+    return lambda figures: tell(figures | note)
 
 
 def warm() -> None:
-    """Have UMAP compiled aside, once in this process; comes back at once."""
+    """Compile UMAP in a thread, once per process. Returns at once."""
     with _once:
         if not _warming:
             _warming.append(threading.Thread(target=umaps.warm, name="umap compiles"))

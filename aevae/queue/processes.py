@@ -1,4 +1,4 @@
-"""Other processes, known by their number; the same on every system, whoever started them."""
+"""Other processes by their id, on every system, no matter which process started them."""
 
 import contextlib
 import os
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def is_running(pid: int) -> bool:
-    """Is there a process of this number? One that has ended and only waits to be noticed by its parent is none.
+    """Whether a process with this id runs. A zombie, which has ended but was not reaped by its parent, does not.
 
-    The process itself is asked for, not the parent of this one: on Windows the `python.exe` of a virtual environment
+    The id is checked itself, not the parent of this process: on Windows the `python.exe` of a virtual environment
     starts the real interpreter as its child, and wrappers (conda run, a shell script) do so everywhere.
     """
     if sys.platform == "win32":  # where os.kill(pid, 0) would end it
@@ -19,7 +19,7 @@ def is_running(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # it is somebody else's
+    except PermissionError:  # it belongs to another user
         pass
     with contextlib.suppress(OSError, IndexError):  # only Linux has this file: "pid (name) state ..."
         return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0] != b"Z"
@@ -46,6 +46,6 @@ def _is_running_on_windows(pid: int) -> bool:
 
 
 def kill(pid: int) -> None:
-    """End this process at once; nothing if there is none."""
+    """Kill this process; does nothing if there is none."""
     with contextlib.suppress(OSError):
         os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows has one way only, and it cannot be refused

@@ -1,5 +1,7 @@
-"""The file of the queue: a row of SQLite is a job; made where it is missing, brought to the newest schema, set aside
-where it is damaged. What is asked of it is `aevae.queue.jobs`."""
+"""The SQLite file of the queue, one row per job. Its requests are in `aevae.queue.jobs`.
+
+A missing file is created, an old one is migrated to the newest schema, a damaged one is set aside.
+"""
 
 import contextlib
 import dataclasses
@@ -16,15 +18,15 @@ from filelock import FileLock
 from aevae import logs, paths
 
 TRAIN = "train"  # the kind of job that is a RunConfig
-WAIT = 10  # seconds, at most, for others to be done with the queue
-DAMAGED = (  # perhaps: then the file is looked through. No question asked here is wrong in a sound one
+LOCK_TIMEOUT_SECONDS = 10  # longest wait for other processes that write to the queue
+DAMAGE_ERRORS = (  # the file may be damaged and is checked: no statement of this package fails in a sound file
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_ERROR,
     sqlite3.SQLITE_CONSTRAINT,
     sqlite3.SQLITE_MISMATCH,
 )
-UNWRITABLE = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+UNWRITABLE_ERRORS = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
 
 MIGRATIONS = (  # from user_version 0 to 1, from 1 to 2, ...
     """
@@ -46,13 +48,18 @@ ALTER TABLE jobs ADD COLUMN told REAL NOT NULL DEFAULT 0""",
 
 @dataclass(frozen=True)
 class Job:
-    """A row of the queue. `progress`: step, steps, epoch, terms, images_per_s, seconds_left, note, held (paused,
-    and standing at that step), begun_anew (a sentence, if it could not go on from its checkpoint); before that, while
-    data are fetched, loading (text) and part (0..1). `pace`: one of PACES, last `told` at this time; `ask_step`,
-    `ask_epoch`: steps and epochs that a paused job is asked to go. `position` 1 is next in its lane, and begins in
-    about `starts_in` seconds (listings only; None: nobody knows, since something before it is paused). Jobs of one
-    `sweep` are taken by the worker at once, and trained side by side where that can be. Of another `kind` than
-    "train": `config` is the request, `run` a name for people, `progress` what the task said last."""
+    """A row of the queue.
+
+    progress of a training: step, steps, epoch, terms, images_per_s, seconds_left, note, held (it is paused at this
+    step), begun_anew (a sentence, if it could not be resumed from its checkpoint). While data are downloaded it has
+    loading (text) and part (0..1) instead.
+    pace: one of PACES, last changed at the time `told`. ask_step, ask_epoch: steps and epochs that a paused job shall
+    still take.
+    position: 1 is next in its lane and starts in about `starts_in` seconds (in listings only; None: unknown, because
+    a job before it is paused).
+    sweep: jobs of one sweep are claimed by the worker together, and trained side by side where possible.
+    kind: for kinds other than "train", `config` is the request, `run` its title and `progress` the task's last report.
+    """
 
     id: int
     fingerprint: str
@@ -85,34 +92,34 @@ class Job:
 
     @property
     def part(self) -> float:
-        """How much of it is done, 0..1."""
+        """The finished fraction, 0..1."""
         steps = self.progress.get("steps")
         part = self.progress.get("step", 0) / steps if steps else self.progress.get("fraction", 0.0)
         return min(max(float(part), 0.0), 1.0)
 
 
 class QueueBroken(RuntimeError):
-    """The queue's file cannot be used; the message says what to do."""
+    """The file of the queue cannot be used. The message says what to do."""
 
 
 def queue_file() -> Path:
-    """Where it is, or will be."""
+    """The path of the queue; the file may not exist yet."""
     return paths.runs_dir() / "queue.sqlite"
 
 
-def lock_of(name: str) -> FileLock:
-    """A lock that is known by this name beside the queue, and ends with its process."""
+def named_lock(name: str) -> FileLock:
+    """The lock of this name beside the queue. It is released when its process ends."""
     locks = paths.runs_dir() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     return FileLock(locks / f"{name}.lock")
 
 
 @contextlib.contextmanager
-def opened(write: bool = True):
-    """A connection inside one transaction; creates the queue if need be.
+def transaction(write: bool = True):
+    """A connection inside one transaction. Creates the queue if it is missing.
 
-    write: False to look only; then nobody waits for anybody, and a store that cannot be written will do. A damaged
-    queue is set aside, and a new one begins (see `set_aside`). Raises QueueBroken.
+    write: False to read only, which waits for no other process and works in a read-only store. A damaged queue is set
+    aside and replaced by a new one (see `set_aside`). Raises QueueBroken.
     """
     file, connection = queue_file(), None
     try:
@@ -120,8 +127,8 @@ def opened(write: bool = True):
         yield connection
         connection.execute("COMMIT")
     except sqlite3.DatabaseError as error:
-        replaced = _code(error) in DAMAGED and _replace(file)
-        raise QueueBroken(_why(file, error, replaced)) from error
+        replaced = _error_code(error) in DAMAGE_ERRORS and _replace(file)
+        raise QueueBroken(_message(file, error, replaced)) from error
     except OSError as error:
         raise QueueBroken(unwritable(error.strerror)) from error
     finally:
@@ -133,18 +140,22 @@ def _connect(file: Path, write: bool) -> sqlite3.Connection:
     if write:
         file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
+        return _begin(_open(file), write)
     except sqlite3.DatabaseError as error:
-        if _code(error) in DAMAGED and _replace(file):
-            return _begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), write)
-        if write or _code(error) not in (*UNWRITABLE, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        if _error_code(error) in DAMAGE_ERRORS and _replace(file):
+            return _begin(_open(file), write)
+        if write or _error_code(error) not in (*UNWRITABLE_ERRORS, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise
-        # SQLite looks into a queue by way of a file beside it, which cannot be made here; nor can anybody change it
-        return _begun(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", isolation_level=None, uri=True), write)
+        # SQLite reads through a file beside the queue, which cannot be created here; but nobody can write either
+        return _begin(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", isolation_level=None, uri=True), write)
 
 
-def _begun(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
-    """The same connection, in a transaction, and the file of the newest schema. Closed on failure."""
+def _open(file: Path) -> sqlite3.Connection:
+    return sqlite3.connect(file, timeout=LOCK_TIMEOUT_SECONDS, isolation_level=None)
+
+
+def _begin(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
+    """The same connection in a transaction, with the newest schema. It is closed on failure."""
     connection.row_factory = sqlite3.Row
     connection.text_factory = lambda text: text.decode("utf-8", "replace")
     try:
@@ -161,24 +172,24 @@ def _begun(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
     return connection
 
 
-def _code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
+def _error_code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without SQLite's extended codes
 
 
-def _why(file: Path, error: sqlite3.Error, replaced: bool) -> str:
-    """What is wrong with the queue, and what to do."""
-    code = _code(error)
+def _message(file: Path, error: sqlite3.Error, replaced: bool) -> str:
+    """One sentence: what is wrong with the queue, and what to do."""
+    code = _error_code(error)
     if replaced:
         return f"the queue {file} was damaged; a new one begins, so ask once more"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return f"the queue {file} is held by another program; try again in a moment"
-    if code in UNWRITABLE:
+    if code in UNWRITABLE_ERRORS:
         return unwritable(str(error))
     return f"the queue {file} cannot be used ({error}); free some disk space or move it away"
 
 
 def unwritable(reason: str | None) -> str:
-    """What it means that the store cannot be written."""
+    """One sentence: the store cannot be written for this reason, and what that means."""
     return (
         f"the store {paths.runs_dir()} cannot be written ({reason}): what is there can be looked at, but nothing can "
         "be trained, changed or deleted until it can"
@@ -186,7 +197,7 @@ def unwritable(reason: str | None) -> str:
 
 
 def store_problem() -> str:
-    """Why nothing can be written to the store, in a sentence; "" if it can be. Leaves no trace."""
+    """One sentence: why the store cannot be written; "" if it can. Leaves no file behind."""
     folder = paths.runs_dir().absolute()
     while not folder.exists() and folder != folder.parent:  # the store is made when it is needed
         folder = folder.parent
@@ -198,9 +209,9 @@ def store_problem() -> str:
 
 
 def _replace(file: Path) -> bool:
-    """Set the queue aside if it is damaged; of several processes that see the damage one does it."""
-    with lock_of("queue").acquire(timeout=WAIT):
-        if _sound(file):
+    """Whether this process set the damaged queue aside; of several processes only one does."""
+    with named_lock("queue").acquire(timeout=LOCK_TIMEOUT_SECONDS):
+        if _is_sound(file):
             return False
         aside = file.with_name(time.strftime("queue-damaged-%Y%m%d-%H%M%S.sqlite"))
         for end in ("-wal", "-shm", ""):  # the log first: it must not be taken for that of the new queue
@@ -210,21 +221,21 @@ def _replace(file: Path) -> bool:
         return True
 
 
-def _sound(file: Path) -> bool:
-    """Is it whole, and does it have what every question asks for?"""
+def _is_sound(file: Path) -> bool:
+    """Whether the file is undamaged and has every column of `Job`."""
     if not file.exists():
         return True
     columns = ", ".join(f.name for f in dataclasses.fields(Job) if f.name not in ("position", "starts_in"))
     try:
-        with contextlib.closing(_begun(sqlite3.connect(file, timeout=WAIT, isolation_level=None), True)) as connection:
+        with contextlib.closing(_begin(_open(file), True)) as connection:
             connection.execute(f"SELECT {columns} FROM jobs LIMIT 1")
             return connection.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
     except sqlite3.DatabaseError as error:
-        return _code(error) not in DAMAGED
+        return _error_code(error) not in DAMAGE_ERRORS
 
 
 def set_aside() -> str:
-    """One sentence while a damaged queue lies in the store, else ""."""
+    """One sentence while the store holds a damaged queue, else ""."""
     aside = sorted(paths.runs_dir().glob("queue-damaged-*.sqlite"))
     if not aside:
         return ""
@@ -239,7 +250,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Bring the file to the newest schema, inside the open transaction: of two processes, one does it."""
+    """Migrate the file to the newest schema inside the open transaction, so that only one process does it."""
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise sqlite3.DatabaseError("it was made by a newer version of this program")
@@ -250,7 +261,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 
 def job_of(row: sqlite3.Row, position: int = 0) -> Job:
-    """The job that a row of the table `jobs` tells of."""
+    """The job of a row of the table `jobs`."""
     values = dict(row)
     values["config"], values["progress"] = _object(values["config"]), _object(values["progress"])
     values["cancel"] = bool(values["cancel"])
@@ -258,7 +269,7 @@ def job_of(row: sqlite3.Row, position: int = 0) -> Job:
 
 
 def _object(text: str) -> dict:
-    """A JSON object; what is none any more is an empty one, which no worker takes for a request."""
+    """The JSON object of a text; {} for damaged text, which no worker accepts as a request."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

@@ -1,10 +1,10 @@
-"""Runs laid side by side: their numbers and what those mean, pictures they do well and badly, codes that correspond.
+"""Runs laid side by side: their numbers and what those mean, images they do well and badly, codes that correspond.
 
 Arrays and JSON in, arrays out; no torch where only numbers are asked for, no screen.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -50,6 +50,11 @@ def describe(name: str, *found: Mapping) -> Metric:
     if name in METRICS:
         return replace(METRICS[name], title=METRICS[name].full_title(*found))
     return Metric(name, title(name), EXTRAS[name].unit if name in EXTRAS else _family_units().get(name, ""), "", dict)
+
+
+def units_of(names: Iterable[str]) -> dict[str, str]:
+    """Name -> unit of these numbers; "" for a number without one."""
+    return {name: describe(name).signed_unit for name in names}
 
 
 def title(name: str) -> str:
@@ -138,7 +143,7 @@ def _title(run: RunInfo) -> str:
 
 
 def film_kl(film: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """KL to N(0, I) of each dimension in each frame of a film (E, D), in nats, mean over the pictures it follows.
+    """KL to N(0, I) of each dimension in each frame of a film (E, D), in nats, mean over the images it follows.
 
     None where the code is a point, or its prior another one (then the film's own KL says otherwise).
     """
@@ -156,18 +161,18 @@ def frame_at(epochs: np.ndarray, epoch: float) -> int:
     return max(int(np.searchsorted(epochs, epoch + 1e-6, side="right")) - 1, 0)
 
 
-# -- pictures --------------------------------------------------------------------------------------------------------
+# -- images --------------------------------------------------------------------------------------------------------
 
 
 def squared_errors(images: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
-    """Squared error of each picture (N,); both (N, 1, 28, 28)."""
+    """Squared error of each image (N,); both (N, 1, 28, 28)."""
     return np.square(images.astype(np.float64) - x_hat).reshape(len(images), -1).sum(1)
 
 
 def extremes(errors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the `count` pictures with the smallest errors, best first, and with the largest, worst first.
+    """Numbers of the `count` images with the smallest errors, best first, and with the largest, worst first.
 
-    One that is not finite is the worst there is. Both lists are shorter where there are few pictures.
+    One that is not finite is the worst there is. Both lists are shorter where there are few images.
     """
     errors = np.where(np.isfinite(errors), errors, np.inf)
     order = np.argsort(errors, kind="stable")
@@ -176,7 +181,7 @@ def extremes(errors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def samples(run, count: int, seed: int) -> np.ndarray:
-    """Pictures (count, 1, 28, 28) decoded from draws of the run's prior: of N(0, I), or of its PixelCNN.
+    """Images (count, 1, 28, 28) decoded from draws of the run's prior: of N(0, I), or of its PixelCNN.
 
     The same seed gives models with codes of one size the same noise. Raises ValueError for a model without a prior.
     """
@@ -188,7 +193,7 @@ def samples(run, count: int, seed: int) -> np.ndarray:
         raise ValueError(f"{run.name} has no prior to draw from")
     noise = torch.from_numpy(sampling.prior(count, run.latent_dim, seed)).to(run.device)
     with torch.inference_mode():
-        z = run.model.prior(noise)
+        z = run.model.sample_prior(noise)
     return run.decode(z.cpu().numpy())
 
 
@@ -197,17 +202,17 @@ def samples(run, count: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Strip:
-    """A walk along one dimension of one model: pictures (S, 1, 28, 28), its number, and r with the leader's."""
+    """A walk along one dimension of one model: images (S, 1, 28, 28), its number, and r with the leader's."""
 
     dim: int
     r: float
     images: np.ndarray
 
 
-def aligned(runs: Sequence, codes: Sequence[np.ndarray], picture: int, dims: Sequence[int], steps: int = 7) -> list:
+def aligned(runs: Sequence, codes: Sequence[np.ndarray], image: int, dims: Sequence[int], steps: int = 7) -> list:
     """A list per run: for each of `dims` of the first run the Strip of the dimension that says most nearly the same.
 
-    codes: of the same pictures under each run (N, D); the walk begins at picture number `picture` and goes along one
+    codes: of the same images under each run (N, D); the walk begins at image number `image` and goes along one
     dimension over 2.5 standard deviations of its codes to both sides, backwards where r is negative. None where a run
     has fewer dimensions than partners are needed.
     """
@@ -220,7 +225,7 @@ def aligned(runs: Sequence, codes: Sequence[np.ndarray], picture: int, dims: Seq
         mean, std = own.mean(0), own.std(0)
         chosen = [int(partners[dim]) for dim in dims]
         walks = [
-            traverse(own[picture], p, mean[p] + std[p] * strip_values(steps, 2.5) * (-1 if r[dim] < 0 else 1))
+            traverse(own[image], p, mean[p] + std[p] * strip_values(steps, 2.5) * (-1 if r[dim] < 0 else 1))
             for dim, p in zip(dims, chosen, strict=True)
             if p >= 0
         ]

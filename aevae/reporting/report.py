@@ -1,6 +1,6 @@
 """A report of some runs: one HTML file that asks for nothing from outside, for a homework or a lab book.
 
-Figures are inline SVG, pictures data URIs, formulas LaTeX source; whatever a run says of itself is escaped.
+Figures are inline SVG, images data URIs, formulas LaTeX source; whatever a run says of itself is escaped.
 """
 
 import base64
@@ -25,7 +25,7 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 
 COLUMNS = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # of the first table
-SHOWN, DRAWN, STEPS, DIMS = 10, 20, 9, 6  # best and worst pictures; samples; of a traversal
+NUM_EXTREMES, NUM_SAMPLES, NUM_STEPS, NUM_DIMS = 10, 20, 9, 6  # best and worst images; samples; of a traversal
 CEILING = (
     "The mutual information is at its ceiling log N: the estimate cannot exceed it, the true value may, and the total "
     "correlation is then too large."
@@ -70,7 +70,7 @@ def command(config: RunConfig) -> str:
 def report(infos: Sequence[RunInfo], dataset: str = "") -> str:
     """The whole page about these finished runs.
 
-    dataset: the data set whose test pictures the first table and the trade-off speak of; "": the one that most runs
+    dataset: the data set whose test images the first table and the trade-off speak of; "": the one that most runs
     have numbers of. Raises ValueError without a run, or with one that is not finished or is damaged.
     """
     from aevae.runs import Run
@@ -91,7 +91,7 @@ def report(infos: Sequence[RunInfo], dataset: str = "") -> str:
         *_numbers(infos, names, dataset),
         *_trade_off(infos, names, dataset),
         *_curves(infos, names),
-        *_pictures(list(runs.values()), names),
+        *_images(list(runs.values()), names),
         *(part for info in infos for part in _one(info, names[info.name], runs.get(info.name))),
         *_definitions(infos),
     ]
@@ -129,7 +129,7 @@ def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> l
     return [
         "<h2>Numbers</h2>",
         f'<div class="wide"><table><tr><th>run</th>{heads}</tr>{"".join(rows)}</table></div>',
-        f'<p class="quiet">On the test pictures of {escape(dataset)}. Bold: the best of the column.{note}</p>',
+        f'<p class="quiet">On the test images of {escape(dataset)}. Bold: the best of the column.{note}</p>',
     ]
 
 
@@ -191,11 +191,11 @@ def _history(info: RunInfo) -> list[dict]:
     return lines
 
 
-# -- pictures --------------------------------------------------------------------------------------------------------
+# -- images --------------------------------------------------------------------------------------------------------
 
 
-def _pictures(runs: Sequence, names: dict[str, str]) -> list[str]:
-    """Best and worst reconstructions, samples, and traversals of models of pictures."""
+def _images(runs: Sequence, names: dict[str, str]) -> list[str]:
+    """Best and worst reconstructions, samples, and traversals of models of images."""
     from aevae.runs import shown_images
 
     parts, codes, sets = ["<h2>Best and worst reconstructions</h2>"], {}, {run.shown.name for run in runs}
@@ -204,20 +204,20 @@ def _pictures(runs: Sequence, names: dict[str, str]) -> list[str]:
         codes[run.name] = run.encode(images)
         x_hat = run.decode(codes[run.name])
         errors = comparison.squared_errors(images, x_hat)
-        rows = [np.concatenate([images[list(i)], x_hat[list(i)]]) for i in comparison.extremes(errors, SHOWN)]
+        rows = [np.concatenate([images[list(i)], x_hat[list(i)]]) for i in comparison.extremes(errors, NUM_EXTREMES)]
         said = f"{names[run.name]}: squared error {errors.min():.1f} at best, {np.median(errors):.1f} in the middle, "
-        said += f"{errors.max():.1f} at worst, on {len(images):,} test pictures of {run.shown.name}."
+        said += f"{errors.max():.1f} at worst, on {len(images):,} test images of {run.shown.name}."
         if datasets.relation(run.config.data, run.shown.name) == datasets.shown.SEEN:
-            said += " It has seen these pictures: it was trained on all of MNIST."
+            said += " It has seen these images: it was trained on all of MNIST."
         pair = [sheet(row, len(row) // 2) for row in rows]
         alts = [f"The {which} reconstructions of {names[run.name]} under the digits" for which in ("best", "worst")]
-        parts.append(_figure(" ".join(picture(p, alt) for p, alt in zip(pair, alts, strict=True)), said))
+        parts.append(_figure(" ".join(image(p, alt) for p, alt in zip(pair, alts, strict=True)), said))
     generative = [run for run in runs if run.model.generative]
     if generative:
         parts.append("<h2>Samples</h2>")
     for run in generative:
-        drawn = sheet(comparison.samples(run, DRAWN, 0), DRAWN // 2)
-        parts.append(_figure(picture(drawn, f"Samples of {names[run.name]}"), f"{names[run.name]}: seed 0."))
+        drawn = sheet(comparison.samples(run, NUM_SAMPLES, 0), NUM_SAMPLES // 2)
+        parts.append(_figure(image(drawn, f"Samples of {names[run.name]}"), f"{names[run.name]}: seed 0."))
     smooth = [run for run in runs if run.model.latent == "continuous"]
     if smooth and len(sets) == 1:
         parts += _traversals(smooth, [codes[run.name] for run in smooth], names)
@@ -225,22 +225,22 @@ def _pictures(runs: Sequence, names: dict[str, str]) -> list[str]:
 
 
 def _traversals(runs: Sequence, codes: list[np.ndarray], names: dict[str, str]) -> list[str]:
-    dims = [int(d) for d in runs[0].latent_summary()["order"][:DIMS]]
+    dims = [int(d) for d in runs[0].latent_summary()["order"][:NUM_DIMS]]
     parts = ["<h2>What the dimensions do</h2>"]
-    for run, strips in zip(runs, comparison.aligned(runs, codes, 0, dims, STEPS), strict=True):
+    for run, strips in zip(runs, comparison.aligned(runs, codes, 0, dims, NUM_STEPS), strict=True):
         there = [strip for strip in strips if strip is not None]
-        blank = np.full((STEPS, 1, 28, 28), np.nan, np.float32)
-        drawn = sheet(np.concatenate([strip.images if strip else blank for strip in strips]), STEPS)
+        blank = np.full((NUM_STEPS, 1, 28, 28), np.nan, np.float32)
+        drawn = sheet(np.concatenate([strip.images if strip else blank for strip in strips]), NUM_STEPS)
         said = ", ".join(f"z{strip.dim} (r = {strip.r:+.2f})" for strip in there)
         if run is runs[0]:
             said = ", ".join(f"z{strip.dim}" for strip in there) + ", those that carry most"
-        parts.append(_figure(picture(drawn, f"Traversals of {names[run.name]}"), f"{names[run.name]}: rows {said}."))
+        parts.append(_figure(image(drawn, f"Traversals of {names[run.name]}"), f"{names[run.name]}: rows {said}."))
     note = f"Rows of one place belong together: partners by the correlation r of the codes with {names[runs[0].name]}."
     return [*parts, f'<p class="quiet">{escape(note)}</p>'] if len(runs) > 1 else parts
 
 
 def sheet(images: np.ndarray, columns: int, gap: int = 2) -> bytes:
-    """PNG of grey pictures (N, 1, 28, 28) or (N, 28, 28), in [0, 1] or uint8; transparent between them and at NaN."""
+    """PNG of grey images (N, 1, 28, 28) or (N, 28, 28), in [0, 1] or uint8; transparent between them and at NaN."""
     from PIL import Image
 
     images = np.asarray(images).reshape(-1, *np.shape(images)[-2:])
@@ -257,8 +257,8 @@ def sheet(images: np.ndarray, columns: int, gap: int = 2) -> bytes:
     return file.getvalue()
 
 
-def picture(png: bytes, alt: str) -> str:
-    """An <img> that carries its picture."""
+def image(png: bytes, alt: str) -> str:
+    """An <img> that carries its image."""
     data = base64.b64encode(png).decode()
     width = 2 * int.from_bytes(png[16:20], "big")
     return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}" width="{width}">'
@@ -290,7 +290,7 @@ def _one(info: RunInfo, title: str, run) -> list[str]:
             for number in [describe(name, found)]
         )
         how = ", ".join(f"{key} {values[key]}" for key in ("images", "samples", "seed") if key in values)
-        head = f"On the test pictures of {dataset} ({how})" if how else f"On the test pictures of {dataset}"
+        head = f"On the test images of {dataset} ({how})" if how else f"On the test images of {dataset}"
         table = f"<table><tr><th>number</th><th>value</th><th>unit</th></tr>{rows}</table>"
         parts.append(f'<h3>{escape(head)}</h3><div class="wide">{table}</div>')
         if comparison.at_ceiling(found):
@@ -316,22 +316,22 @@ def _film(run, title: str) -> list[str]:
     """How it saw its digits at the end, and what each dimension carries."""
     film = run.film
     rows = np.concatenate([film["original"], film["recon"][-1], film["sample"][-1]])
-    said = "Above: pictures it follows. Middle: what it makes of them. Below: codes drawn at random, decoded."
+    said = "Above: images it follows. Middle: what it makes of them. Below: codes drawn at random, decoded."
     drawn = sheet(rows, len(film["original"]))
-    parts = [_figure(picture(drawn, f"Digits, reconstructions and draws of {title}"), said)]
+    parts = [_figure(image(drawn, f"Digits, reconstructions and draws of {title}"), said)]
     kl = comparison.film_kl(film)
     if kl is not None:
         order = np.argsort(-kl[-1], kind="stable")
         chart = latent_bars(kl[-1][order], [f"z{d}" for d in order], family=run.info.family)
-        parts.append(_figure(to_svg(chart), "KL of each dimension to its prior, mean over the pictures above."))
+        parts.append(_figure(to_svg(chart), "KL of each dimension to its prior, mean over the images above."))
     return parts
 
 
 def _preview(info: RunInfo, title: str) -> list[str]:
-    """The picture that a model of sequences or pairs keeps of itself."""
+    """The image that a model of sequences or pairs keeps of itself."""
     path = info.path / "preview.png"
     png = path.read_bytes() if path.is_file() and path.stat().st_size < 1_000_000 else b""
-    return [_figure(picture(png, f"What {title} makes of test {info.traits['input']}s"), "")] if png else []
+    return [_figure(image(png, f"What {title} makes of test {info.traits['input']}s"), "")] if png else []
 
 
 def _row(*cells: str) -> str:

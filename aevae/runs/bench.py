@@ -1,6 +1,6 @@
-"""What this machine can do: how long the usual trainings take here, measured in a minute on noise.
+"""Speed of the usual trainings on this machine, measured on noise in a minute.
 
-No data set is needed: the time of a step does not depend on what the pictures show.
+No data set is needed: the time of a step does not depend on the images.
 """
 
 import time
@@ -12,11 +12,11 @@ from aevae.config import IMAGES, DataConfig, ModelConfig, TrainConfig, preset
 from aevae.datasets.shown import EMBEDDED, FULL
 from aevae.models import build_model, family_class
 from aevae.training.device import keep_memory, pick_device, set_threads
-from aevae.training.steps import stepper
-from aevae.training.trainer import Trainer
+from aevae.training.steps import make_step_fn
+from aevae.training.trainer import Trainer, TrainingData
 
-SECONDS = 4.0  # of each measurement
-PICTURES = {name: IMAGES[name] for name in (EMBEDDED, FULL)}
+MEASURE_SECONDS = 4.0  # of each measurement
+DATASET_IMAGES = {name: IMAGES[name] for name in (EMBEDDED, FULL)}
 
 
 def bench(device: str = "auto") -> dict:
@@ -39,22 +39,25 @@ def _row(what: str, device: torch.device, family: str, models: int = 1, apart: b
     recipe = preset("fast", DataConfig(FULL), model)
     pace = _images_per_second(device, model, recipe, 1 if apart else models)
     seconds = {}
-    for name, pictures in PICTURES.items():
+    for name, images in DATASET_IMAGES.items():
         epochs = preset("fast", DataConfig(name), model).epochs
-        seconds[name] = round(models * pictures * epochs / pace, 1)
+        seconds[name] = round(models * images * epochs / pace, 1)
     return {"what": what, "images_per_s": round(pace), "seconds": seconds}
 
 
 def _images_per_second(device: torch.device, model: ModelConfig, recipe: TrainConfig, models: int) -> float:
-    """Pictures that pass through all models together, a second."""
+    """Images per second, summed over the models."""
     noise = np.random.default_rng(0).integers(0, 256, (recipe.batch_size, 1, 28, 28), dtype=np.uint8)
-    team = [Trainer(build_model(model, seed), noise, noise[:1], recipe, seed, device) for seed in range(models)]
-    take, index = stepper(team), torch.stack([trainer.order() for trainer in team])
+    team = [
+        Trainer(build_model(model, seed), TrainingData(noise, noise[:1]), recipe, seed, device)
+        for seed in range(models)
+    ]
+    step_fn, index = make_step_fn(team), torch.stack([trainer.order() for trainer in team])
     for _ in range(5):  # a CUDA graph is captured meanwhile
-        take(index)
+        step_fn(index)
     done, began = 0, time.perf_counter()
-    while time.perf_counter() - began < SECONDS:
-        take(index)
+    while time.perf_counter() - began < MEASURE_SECONDS:
+        step_fn(index)
         done += models * recipe.batch_size
         if device.type == "cuda":
             torch.cuda.synchronize(device)

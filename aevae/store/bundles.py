@@ -15,7 +15,7 @@ import numpy as np
 from aevae import paths
 from aevae.run_config import RunConfig
 
-ROUNDED = 1000  # numbers in a matrix that is worth rounding
+MIN_ROUNDED_SIZE = 1000  # numbers in a matrix that is worth rounding
 
 
 class Missing(ValueError):
@@ -46,7 +46,7 @@ class Member:
         return model.eval().requires_grad_(False)
 
     def posterior_and_prior(self, x: np.ndarray, eps: np.ndarray) -> np.ndarray:
-        """Pictures (2 N, 1, 28, 28): of codes mu + std eps of the digit x (1, 28, 28), then of the codes eps (N, D)."""
+        """Images (2 N, 1, 28, 28): of codes mu + std eps of the digit x (1, 28, 28), then of the codes eps (N, D)."""
         import torch
 
         model, noise = self.model(), torch.tensor(eps)
@@ -131,7 +131,7 @@ def save(name: str, members: list[Member]) -> Path:
 def rounded(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     """int8 values and a float32 scale per row (R, 1) of a large matrix (R, ...); a small array as float16, and None."""
     weight = np.asarray(weight, np.float32)
-    if weight.ndim < 2 or weight.size < ROUNDED:
+    if weight.ndim < 2 or weight.size < MIN_ROUNDED_SIZE:
         return np.ascontiguousarray(weight.astype(np.float16)), None
     rows = weight.reshape(len(weight), -1)
     scale = np.maximum(np.abs(rows).max(1, keepdims=True), 1e-12) / 127

@@ -1,4 +1,4 @@
-"""What training leaves on disk: a run folder, made while it goes on and whole at any time."""
+"""Writes the run folder while a run is trained. The folder is complete at any time."""
 
 import hashlib
 import io
@@ -20,27 +20,27 @@ from safetensors.torch import save
 from aevae import __version__, datasets, logs
 from aevae.models.blocks import parameter_count
 from aevae.run_config import RunConfig
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.training.diverged import Diverged
 from aevae.training.film import Film, schedule
 from aevae.training.trainer import Trainer, best
 
-LOOK = 2.0  # seconds between two looks at a run in training
+MIN_FRAME_SECONDS = 2.0  # shortest time between two writes of now.safetensors
 
 
 class Recorder:
-    """Writes what the trainer tells into the run folder."""
+    """Writes history, weights, film and state of a trainer into the run folder. followed: images of the film."""
 
-    def __init__(self, config: RunConfig, trainer: Trainer, actors: datasets.Split):
-        self.config, self.trainer, self.actors = config, trainer, actors
+    def __init__(self, config: RunConfig, trainer: Trainer, followed: datasets.Split):
+        self.config, self.trainer, self.followed = config, trainer, followed
         self.folder = checkpoints.run_folder(config.name)
-        self.film, self.filmed = None, ()  # a model of sequences or pairs keeps only a sheet
+        self.film, self.frame_steps = None, ()  # models of sequences or pairs have only a preview
         if trainer.model.input == "image":
-            self.film = Film(actors.images, actors.labels, config.model.latent_dim)
-            self.filmed = schedule(config.train, trainer.steps_per_epoch, config.model.latent_dim)
-        self.created, self.seconds, self.since = time.time(), 0.0, time.monotonic()
-        self.shown, self.next_look = -1, 0.0  # step in now.safetensors; when the next is due
-        self._now.unlink(missing_ok=True)  # of a run that crashed, as are files that never got their name
+            self.film = Film(followed.images, followed.labels, config.model.latent_dim)
+            self.frame_steps = schedule(config.train, trainer.steps_per_epoch, config.model.latent_dim)
+        self.created, self.seconds, self.resumed_at = time.time(), 0.0, time.monotonic()
+        self.newest_step, self.next_newest = -1, 0.0  # step in now.safetensors; time of the next write
+        self._now.unlink(missing_ok=True)  # left by a crash, like the temporary files below
         for file in self.folder.glob(".*"):
             file.unlink(missing_ok=True)
 
@@ -49,12 +49,12 @@ class Recorder:
         return self.folder / "now.safetensors"
 
     def resume(self) -> str:
-        """Take up the state on disk. Returns "", or one sentence: why that cannot be, and where all of it lies now.
+        """Load the saved state. Returns "", or one sentence: why it cannot be used, and where its files are now.
 
-        Raises OSError where it cannot be read now, but perhaps later.
+        Raises OSError if it cannot be read now, but perhaps later.
         """
         try:
-            self._take_up()
+            self._load_state()
             return ""
         except FileNotFoundError:
             reason = "state.safetensors is missing"
@@ -62,35 +62,35 @@ class Recorder:
             reason = str(problem)
         except (SafetensorError, KeyError, TypeError):
             reason = "state.safetensors is damaged"
-        if not (self.folder / "state.safetensors").exists() and not self._has_learnt():
+        if not (self.folder / "state.safetensors").exists() and not self._has_history():
             return ""
-        kept = self._set_aside()
+        kept = self._move_aside()
         logs.event("begun_anew", run=self.config.fingerprint, kept=kept.name)
         return f"{self.config.name} could not go on ({reason}), so it begins anew; what was there is in {kept}"
 
-    def _take_up(self) -> None:
+    def _load_state(self) -> None:
         with safe_open(self.folder / "state.safetensors", "pt") as file:
-            said = file.metadata() or {}
+            header = file.metadata() or {}
             tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 (not a dict)
-        # copies: Windows does not let a file be replaced while somebody has it in memory
-        if said["sha256"] != _digest(tensors, said["meta"]):
+        # cloned, because Windows does not replace a file that is mapped into memory
+        if header["sha256"] != _digest(tensors, header["meta"]):
             raise ValueError("state.safetensors is damaged")
-        meta = json.loads(said["meta"])
+        meta = json.loads(header["meta"])
         if meta["fingerprint"] != self.config.fingerprint:
             raise ValueError("state.safetensors is of another run")
         film = self._saved_film(meta["trainer"]["step"])
         self.trainer.load_state(tensors, meta["trainer"])
         self.film, self.created, self.seconds = film, meta["created"], meta["seconds"]
-        torch.set_num_threads(meta.get("threads", torch.get_num_threads()))  # else it would round otherwise
+        torch.set_num_threads(meta.get("threads", torch.get_num_threads()))  # another number would round differently
 
-    def _has_learnt(self) -> bool:
+    def _has_history(self) -> bool:
         try:
             return len(checkpoints.read_history(self.folder)) > 1
         except checkpoints.DamagedRun:
             return True
 
-    def _set_aside(self) -> Path:
-        """Move all files of the run to a folder inside its own; its config stays, too."""
+    def _move_aside(self) -> Path:
+        """Move the files of the run into a folder inside its own, which is returned; the config is copied."""
         name = time.strftime("set-aside-%Y%m%d-%H%M%S")
         names = itertools.chain([name], (f"{name}-{i}" for i in itertools.count(2)))
         kept = next(folder for each in names if not (folder := self.folder / each).exists())
@@ -103,7 +103,7 @@ class Recorder:
         return kept
 
     def _saved_film(self, step: int) -> Film | None:
-        """The film on disk up to `step`. Raises ValueError where it lacks a frame."""
+        """The film on disk up to `step`. Raises ValueError if a frame is missing."""
         if self.film is None:
             return None
         try:
@@ -112,64 +112,64 @@ class Recorder:
             raise ValueError("film.safetensors is missing") from error
         except SafetensorError as error:
             raise ValueError("film.safetensors is damaged") from error
-        film = Film(self.actors.images, self.actors.labels, self.config.model.latent_dim, arrays)
+        film = Film(self.followed.images, self.followed.labels, self.config.model.latent_dim, arrays)
         film.cut(step)
-        if film.steps != [when for when in self.filmed if when <= step]:
+        if film.steps != [when for when in self.frame_steps if when <= step]:
             raise ValueError("the film has other frames than the run")
         return film
 
-    def step(self) -> None:
-        """Between two steps: perhaps a frame of the first epoch."""
-        if self.trainer.step in self.filmed and self.trainer.step not in self.film.steps[-1:]:
-            self._shoot()
+    def end_step(self) -> None:
+        """Add a frame if one is due at this step of the first epoch."""
+        if self.trainer.step in self.frame_steps and self.trainer.step not in self.film.steps[-1:]:
+            self._write_frame()
 
-    def _shoot(self) -> None:
+    def _write_frame(self) -> None:
         self.film.add(self._frame())
         arrays = self.film.arrays()
-        checkpoints.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
-        checkpoints.write_atomic(self.folder / "preview.png", preview(arrays))
+        files.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
+        files.write_atomic(self.folder / "preview.png", preview(arrays))
 
-    def _sheet(self) -> None:
+    def _write_preview(self) -> None:
         x = self.trainer.test[:16].float().div_(255)
         with torch.inference_mode():
-            sheet = self.trainer.model.eval().sheet(x)
+            sheet = self.trainer.model.eval().preview_rows(x)
         rows = sheet.mul(255).round().byte().cpu().numpy()
-        checkpoints.write_atomic(self.folder / "preview.png", picture(rows))
+        files.write_atomic(self.folder / "preview.png", image(rows))
 
     def _frame(self) -> dict[str, np.ndarray]:
         trainer = self.trainer
         return self.film.frame(trainer.model, trainer.device, trainer.step, trainer.step / trainer.steps_per_epoch)
 
-    def newest(self, every: bool) -> None:
-        """Keep the newest frame for those who look on: `every` step, or now and then, a tenth of the time at most."""
+    def write_newest(self, every: bool) -> None:
+        """Write the current frame for pages that show it: at `every` step, or using at most a tenth of the time."""
         began = time.monotonic()
-        if self.film is None or self.trainer.step == self.shown or (not every and began < self.next_look):
+        if self.film is None or self.trainer.step == self.newest_step or (not every and began < self.next_newest):
             return
-        self.shown = self.trainer.step
-        checkpoints.write_atomic(self._now, arrays_bytes(self.film.arrays(self._frame())))
+        self.newest_step = self.trainer.step
+        files.write_atomic(self._now, arrays_bytes(self.film.arrays(self._frame())))
         ended = time.monotonic()
-        self.next_look = ended + max(LOOK, 10 * (ended - began))
+        self.next_newest = ended + max(MIN_FRAME_SECONDS, 10 * (ended - began))
 
-    def epoch(self) -> None:
-        """One more line, perhaps one more frame, one more checkpoint. The state goes last but for the marker."""
+    def end_epoch(self) -> None:
+        """Write history, weights, a frame if one is due, and the checkpoint. The state is written last."""
         if not self.trainer.step:
-            checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
-            (self.folder / "state.json").unlink(missing_ok=True)  # of a run that is being trained anew
+            files.write_json(self.folder / "config.json", self.config.to_dict())
+            (self.folder / "state.json").unlink(missing_ok=True)  # of an earlier training of the same run
         if self.film is None:
-            self._sheet()
-        elif self.trainer.step in self.filmed:
-            self._shoot()
-        checkpoints.write_history(self.folder / "history.jsonl", self.trainer.history)
+            self._write_preview()
+        elif self.trainer.step in self.frame_steps:
+            self._write_frame()
+        files.write_history(self.folder / "history.jsonl", self.trainer.history)
         weights = save({k: v.detach().cpu().contiguous() for k, v in self.trainer.model.state_dict().items()})
-        checkpoints.write_atomic(self.folder / "model.safetensors", weights)
+        files.write_atomic(self.folder / "model.safetensors", weights)
         if self.config.train.keep_best and best(self.trainer.history)["epoch"] == len(self.trainer.history) - 1:
-            checkpoints.write_atomic(self.folder / checkpoints.BEST, weights)
-        self.pause()
+            files.write_atomic(self.folder / checkpoints.BEST, weights)
+        self.save()
 
-    def pause(self) -> None:
-        """Keep all that resume needs."""
-        now = time.monotonic()  # the clock may be set meanwhile
-        self.seconds, self.since = self.seconds + now - self.since, now
+    def save(self) -> None:
+        """Write everything that resuming needs."""
+        now = time.monotonic()  # the system clock may be set meanwhile
+        self.seconds, self.resumed_at = self.seconds + now - self.resumed_at, now
         tensors, meta = self.trainer.state()
         meta = {
             "fingerprint": self.config.fingerprint,
@@ -178,15 +178,15 @@ class Recorder:
             "seconds": self.seconds,
             "threads": torch.get_num_threads(),
         }
-        said = json.dumps(meta)
-        state = save(tensors, {"meta": said, "sha256": _digest(tensors, said)})
-        checkpoints.write_atomic(self.folder / "state.safetensors", state)
-        self._mark()
+        text = json.dumps(meta)
+        state = save(tensors, {"meta": text, "sha256": _digest(tensors, text)})
+        files.write_atomic(self.folder / "state.safetensors", state)
+        self._write_state()
 
     def finish(self, metrics: dict) -> None:
-        """The numbers, then the marker that makes it a finished run."""
-        checkpoints.write_json(self.folder / "metrics.json", metrics)
-        self._mark(
+        """Write the metrics, then the state that marks the run as finished."""
+        files.write_json(self.folder / "metrics.json", metrics)
+        self._write_state(
             finished=True,
             parameters=parameter_count(self.trainer.model),
             best=best(self.trainer.history),
@@ -196,19 +196,19 @@ class Recorder:
             (self.folder / name).unlink(missing_ok=True)
 
     def diverge(self, facts: Diverged) -> None:
-        """Note that training ended so, beside the last good checkpoint. A finished run that it was to replace stays."""
+        """Write why training diverged, beside the last good checkpoint. A finished run is not overwritten."""
         file = self.folder / "state.json"
         try:
-            state = checkpoints.read_json(file)
+            state = files.read_json(file)
         except checkpoints.DamagedRun:  # it diverged before the first checkpoint
             state = {}
         if not state:
-            checkpoints.write_json(self.folder / "config.json", self.config.to_dict())
-            self._mark(diverged=facts.to_dict())
+            files.write_json(self.folder / "config.json", self.config.to_dict())
+            self._write_state(diverged=facts.to_dict())
         elif not state.get("finished"):
-            checkpoints.write_json(file, state | {"diverged": facts.to_dict()})
+            files.write_json(file, state | {"diverged": facts.to_dict()})
 
-    def _mark(self, **more) -> None:
+    def _write_state(self, **more) -> None:
         state = {
             "step": self.trainer.step,
             "steps": self.trainer.steps,
@@ -223,16 +223,16 @@ class Recorder:
             "seconds": round(self.seconds, 2),
             "versions": {"aevae": __version__, "torch": torch.__version__},
         }
-        checkpoints.write_json(self.folder / "state.json", state | more)
+        files.write_json(self.folder / "state.json", state | more)
 
 
 def preview(film: dict[str, np.ndarray], columns: int = 8) -> bytes:
-    """PNG: originals, their reconstructions and decoded draws of N(0, I), one row each."""
-    return picture([film["original"][:columns], film["recon"][-1][:columns], film["sample"][-1][:columns]])
+    """PNG with one row each of originals, reconstructions and decoded samples."""
+    return image([film["original"][:columns], film["recon"][-1][:columns], film["sample"][-1][:columns]])
 
 
-def picture(rows: Sequence[np.ndarray]) -> bytes:
-    """PNG of rows of pictures, each uint8 (columns, 28, 28)."""
+def image(rows: Sequence[np.ndarray]) -> bytes:
+    """PNG of rows of images, each uint8 (columns, 28, 28)."""
     from PIL import Image
 
     out = io.BytesIO()
@@ -241,9 +241,9 @@ def picture(rows: Sequence[np.ndarray]) -> bytes:
     return out.getvalue()
 
 
-def _digest(tensors: dict[str, torch.Tensor], said: str) -> str:
-    """sha256 over all that a state says."""
-    found = hashlib.sha256(said.encode())
+def _digest(tensors: dict[str, torch.Tensor], meta: str) -> str:
+    """sha256 of the tensors and the metadata of a state."""
+    found = hashlib.sha256(meta.encode())
     for name, tensor in sorted(tensors.items()):
         found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         found.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -251,6 +251,6 @@ def _digest(tensors: dict[str, torch.Tensor], said: str) -> str:
 
 
 def checksums(folder: Path) -> dict[str, str]:
-    """sha256 of what a run folder holds of weights and film, by file."""
-    files = (folder / name for name in ("model.safetensors", checkpoints.BEST, "film.safetensors"))
-    return {file.name: checkpoints.checksum(file) for file in files if file.exists()}
+    """File name -> sha256 of the weights and the film of a run folder."""
+    found = (folder / name for name in ("model.safetensors", checkpoints.BEST, "film.safetensors"))
+    return {file.name: files.checksum(file) for file in found if file.exists()}

@@ -1,4 +1,4 @@
-"""Optimizers."""
+"""Optimizers: Adam with damping, and a sparse Adam for tables of codes."""
 
 import math
 from collections import Counter
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from aevae.config import TrainConfig
 
-SWEPT = 100  # steps between two sweeps of moments that have faded away; 0.9^100 = 3e-5
-FADED = 1e-30  # moves nothing: eps is 1e-8; 0.9^100 of it is still a normal number
+FLUSH_EVERY = 100  # steps; tiny moments are set to 0 this often. 0.9^100 = 3e-5
+FLUSH_BELOW = 1e-30  # changes no weight, as eps is 1e-8; 0.9^100 of it is still a normal number
 
 
 class Adam(torch.optim.Adam):
@@ -24,10 +24,10 @@ class Adam(torch.optim.Adam):
     weights move in proportion to their gradient. A factor on the loss changes nothing while gradients stay far above
     1e-8, so one value serves every likelihood. Measured in `benchmarks/first_layer.py` and `benchmarks/recipe.py`.
 
-    `models`: number of models stacked in the first dimension of each parameter; each has its own rms. `advance` calls
-    torch's fused kernel without the bookkeeping around it, which takes a tenth of a step of a small network. On a CPU,
-    moments that have faded become 0: a unit that is dead for 700 steps would have subnormal ones, and a hundred such
-    units make Adam take five times as long.
+    models: number of models stacked in the first dimension of each parameter; each has its own rms.
+    `step_fused` calls torch's fused kernel without the bookkeeping around it, which takes a tenth of a step of a small
+    network. On a CPU tiny moments are set to 0: after 700 steps a dead unit would have subnormal ones, and a hundred
+    such units make Adam five times slower.
     """
 
     def __init__(
@@ -44,40 +44,40 @@ class Adam(torch.optim.Adam):
         self._kernel = device.type in ("cpu", "cuda")
         super().__init__(parameters, lr, (0.9, config.beta2), fused=self._kernel, capturable=cuda)
         self._kernel &= hasattr(torch, "_fused_adam_") and (device.type == "cpu" or not self.damping)
-        self._slots: Slots | None = None
+        self._fused_state: FusedState | None = None
         self._on_cpu = device.type == "cpu"
 
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
         for slot in self.state.values():
             slot.setdefault("sum_sq", slot["exp_avg_sq"].sum())  # states that were saved before have none
-        self._slots = None
+        self._fused_state = None
 
     @torch.no_grad()
-    def advance(self) -> None:
-        """One step, after which there are no gradients."""
+    def step_fused(self) -> None:
+        """Take one step and clear the gradients."""
         (group,) = self.param_groups
-        moving = [p for p in group["params"] if p.grad is not None]
-        if self._slots is None or not len(moving) == len(self._slots.counts) == len(group["params"]):
-            self._slots = self._found(moving)
-        slots, gradients = self._slots, [p.grad for p in moving]
-        slots.counts.add_(1)
-        slots.taken += 1
+        updated = [p for p in group["params"] if p.grad is not None]
+        if self._fused_state is None or not len(updated) == len(self._fused_state.counts) == len(group["params"]):
+            self._fused_state = self._build_state(updated)
+        state, gradients = self._fused_state, [p.grad for p in updated]
+        state.counts.add_(1)
+        state.steps_taken += 1
         if not self._kernel:
-            self._written_out(group, slots, gradients)
+            self._step_foreach(group, state, gradients)
         elif not self.damping:
-            self._fused(group, slots.parameters, gradients, slots.moments, slots.squares, slots.steps, group["eps"])
+            self._fused(group, state.parameters, gradients, state.moments, state.squares, state.steps, group["eps"])
         else:
-            floors, pieces = self._floors(group["betas"][1], slots, gradients), self._apart(gradients)
+            floors, pieces = self._damping_terms(group["betas"][1], state, gradients), self._per_model(gradients)
             for i, floor in enumerate(floors):
                 one = slice(i, i + 1)
                 self._fused(
-                    group, slots.parameters[one], pieces[one], slots.moments[one], slots.squares[one],
-                    slots.steps[one], group["eps"] + floor,
+                    group, state.parameters[one], pieces[one], state.moments[one], state.squares[one],
+                    state.steps[one], group["eps"] + floor,
                 )  # fmt: skip
-        if self._on_cpu and not (slots.starts[0] + slots.taken) % SWEPT:
-            for moment in (*slots.moments, *slots.squares):
-                torch.hardshrink(moment, FADED, out=moment)
+        if self._on_cpu and not (state.starts[0] + state.steps_taken) % FLUSH_EVERY:
+            for moment in (*state.moments, *state.squares):
+                torch.hardshrink(moment, FLUSH_BELOW, out=moment)
         for p in group["params"]:
             p.grad = None
 
@@ -89,64 +89,64 @@ class Adam(torch.optim.Adam):
             lr=group["lr"], beta1=beta1, beta2=beta2, eps=eps, weight_decay=0.0, amsgrad=False, maximize=False,
         )  # fmt: skip
 
-    def _floors(self, beta2: float, slots: "Slots", gradients: list[Tensor]) -> list[float]:
-        """damping rms of each tensor after this step, model by model."""
-        self._follow(beta2, slots, gradients)
-        totals = torch.stack(slots.totals).flatten().tolist()
+    def _damping_terms(self, beta2: float, state: "FusedState", gradients: list[Tensor]) -> list[float]:
+        """damping * rms of each tensor after this step, one value per model."""
+        self._update_totals(beta2, state, gradients)
+        totals = torch.stack(state.totals).flatten().tolist()
         return [
-            self.damping * math.sqrt(total / (v.numel() * (1 - beta2 ** (start + slots.taken))))
-            for total, v, start in zip(totals, slots.squares, slots.starts, strict=True)
+            self.damping * math.sqrt(total / (v.numel() * (1 - beta2 ** (start + state.steps_taken))))
+            for total, v, start in zip(totals, state.squares, state.starts, strict=True)
         ]
 
-    def _follow(self, beta2: float, slots: "Slots", gradients: list[Tensor]) -> None:
-        """The sum of v over each tensor, which needs no look at v: it is the running mean of the sum of g^2."""
+    def _update_totals(self, beta2: float, state: "FusedState", gradients: list[Tensor]) -> None:
+        """Update the sum of v over each tensor: it is the running mean of the sum of g^2, so v need not be read."""
         if self.models is None:
             new = [torch.dot(flat, flat) for flat in (g.reshape(-1) for g in gradients)]
         else:
             new = [torch.linalg.vecdot(flat, flat) for flat in (g.reshape(self.models, -1) for g in gradients)]
-        torch._foreach_lerp_(slots.totals, new, 1 - beta2)
+        torch._foreach_lerp_(state.totals, new, 1 - beta2)
 
-    def _written_out(self, group: dict, slots: "Slots", gradients: list[Tensor]) -> None:
-        """The same step in operations that every device has, and that a CUDA graph can hold."""
+    def _step_foreach(self, group: dict, state: "FusedState", gradients: list[Tensor]) -> None:
+        """The same step with operations that every device has and that a CUDA graph can capture."""
         beta1, beta2 = group["betas"]
-        first, second = (1 - beta1**slots.counts).unbind(), (1 - beta2**slots.counts).sqrt().unbind()
-        torch._foreach_lerp_(slots.moments, gradients, 1 - beta1)
-        torch._foreach_mul_(slots.squares, beta2)
-        torch._foreach_addcmul_(slots.squares, gradients, gradients, 1 - beta2)
-        self._follow(beta2, slots, gradients)
-        roots = torch._foreach_sqrt(slots.squares)
+        first, second = (1 - beta1**state.counts).unbind(), (1 - beta2**state.counts).sqrt().unbind()
+        torch._foreach_lerp_(state.moments, gradients, 1 - beta1)
+        torch._foreach_mul_(state.squares, beta2)
+        torch._foreach_addcmul_(state.squares, gradients, gradients, 1 - beta2)
+        self._update_totals(beta2, state, gradients)
+        roots = torch._foreach_sqrt(state.squares)
         floors = torch._foreach_sqrt(
-            torch._foreach_div(slots.totals, [p.numel() / (self.models or 1) for p in gradients])
+            torch._foreach_div(state.totals, [p.numel() / (self.models or 1) for p in gradients])
         )
-        for i, (p, m) in enumerate(zip(slots.parameters, slots.moments, strict=True)):
+        for i, (p, m) in enumerate(zip(state.parameters, state.moments, strict=True)):
             floor = floors[i].reshape(-1, *[1] * (p.ndim - 1)) if self.models else floors[i]
             root = roots[i].add_(floor, alpha=self.damping).div_(second[i]).add_(group["eps"])
             p.sub_(m / root * (group["lr"] / first[i]))
 
-    def _apart(self, tensors: list[Tensor]) -> list[Tensor]:
-        """Stacked tensors (M, ...) model by model; of a single model, the tensors."""
+    def _per_model(self, tensors: list[Tensor]) -> list[Tensor]:
+        """Stacked tensors (M, ...) split by model; the same tensors for a single model."""
         return tensors if self.models is None else [part for tensor in tensors for part in tensor.unbind()]
 
-    def _found(self, moving: list[Tensor]) -> "Slots":
-        for p in moving:
+    def _build_state(self, updated: list[Tensor]) -> "FusedState":
+        for p in updated:
             if not self.state[p]:
-                self.state[p] = empty_slot(p, self.models)
-        states = [self.state[p] for p in moving]
+                self.state[p] = empty_state(p, self.models)
+        states = [self.state[p] for p in updated]
         counts = torch.stack([state["step"] for state in states])
         for state, count in zip(states, counts.unbind(), strict=True):
-            state["step"].set_(count)  # the counters lie in one piece: to count them one by one takes 2 % of a step
-        parameters = [p.detach() for p in moving]  # the same memory, of which autograd need not be told
+            state["step"].set_(count)  # one tensor for all counters: single ones take 2 % of a step
+        parameters = [p.detach() for p in updated]  # the same memory, without autograd
         moments, squares, steps = ([state[key] for state in states] for key in ("exp_avg", "exp_avg_sq", "step"))
         if self._kernel and self.damping and self.models is not None:
-            parameters, moments, squares = map(self._apart, (parameters, moments, squares))
+            parameters, moments, squares = map(self._per_model, (parameters, moments, squares))
             steps = [step for step in steps for _ in range(self.models)]
         starts = [int(step) for step in steps] if self._on_cpu else []
-        return Slots(parameters, moments, squares, steps, [state["sum_sq"] for state in states], counts, starts)
+        return FusedState(parameters, moments, squares, steps, [state["sum_sq"] for state in states], counts, starts)
 
 
 @dataclass
-class Slots:
-    """What a step of Adam reads and writes, of each tensor: parameters, m, v, number of steps, sum of v."""
+class FusedState:
+    """What the fused step reads and writes: parameters, m, v, number of steps, and sum of v of each tensor."""
 
     parameters: list[Tensor]
     moments: list[Tensor]
@@ -154,11 +154,11 @@ class Slots:
     steps: list[Tensor]  # views of `counts`
     totals: list[Tensor]  # () or, of stacked models, (M,)
     counts: Tensor
-    starts: list[int]  # steps when this was laid out, on a CPU; with `taken` the counts without asking a tensor
-    taken: int = 0  # steps since then
+    starts: list[int]  # step counts when this was built (CPU only); with `steps_taken` counts need no tensor read
+    steps_taken: int = 0  # since it was built
 
 
-def empty_slot(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
+def empty_state(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
     """Adam's state of a parameter before the first step; `sum_sq`: sum of `exp_avg_sq`."""
     where = p.device if p.device.type == "cuda" else None
     return {
@@ -169,16 +169,18 @@ def empty_slot(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
     }
 
 
-class RowAdam(torch.optim.SparseAdam):
-    """torch's SparseAdam with the interface of `Adam`, without damping: rows that no image of the batch looked up stay
-    as they are. On a device without sparse tensors gradients are dense, and a row whose gradient is 0 stays."""
+class SparseRowAdam(torch.optim.SparseAdam):
+    """torch's SparseAdam with the interface of `Adam`, without damping. Rows that the batch did not look up stay as is.
+
+    On a device without sparse tensors the gradients are dense, and rows whose gradient is 0 stay as they are.
+    """
 
     def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, scale: float):
         self.scale = scale
         super().__init__(list(parameters), config.lr * scale, (0.9, config.beta2))
 
-    def advance(self) -> None:
-        """One step, after which there are no gradients."""
+    def step_fused(self) -> None:
+        """Take one step and clear the gradients."""
         (group,) = self.param_groups
         for p in group["params"]:
             if p.grad is not None and not p.grad.is_sparse:
@@ -190,7 +192,7 @@ class RowAdam(torch.optim.SparseAdam):
     @staticmethod
     @torch.no_grad()
     def _step_dense(p: Tensor, gradient: Tensor, slot: dict, group: dict) -> None:
-        """SparseAdam's step of the rows of p (N, width) whose gradient is not 0."""
+        """SparseAdam's step for the rows of p (N, width) whose gradient is not 0."""
         beta1, beta2 = group["betas"]
         if not slot:
             slot |= {"step": 0, "exp_avg": torch.zeros_like(p), "exp_avg_sq": torch.zeros_like(p)}
@@ -202,20 +204,20 @@ class RowAdam(torch.optim.SparseAdam):
         p.sub_(size * moves * slot["exp_avg"] / (slot["exp_avg_sq"].sqrt() + group["eps"]))
 
 
-def optimizers(model, config: TrainConfig, device: torch.device) -> dict[str, Adam | RowAdam]:
-    """What moves the parameters of `model.parameter_groups()`, each group with its own `scale`.
+def optimizers(model, config: TrainConfig, device: torch.device) -> dict[str, Adam | SparseRowAdam]:
+    """Name -> optimizer of each group of `model.parameter_groups()`, with its own learning-rate `scale`.
 
-    One name each: "adam", and "rows" of what is looked up row by row; of several of a kind, the later ones are
-    numbered ("adam2"). Raises ValueError unless each trainable parameter is in exactly one group.
+    The names are "adam", and "rows" for tables with sparse gradients; several of a kind are numbered ("adam2").
+    Raises ValueError unless each trainable parameter is in exactly one group.
     """
     groups = model.parameter_groups()
     _check_groups(model, groups)
-    made: dict[str, Adam | RowAdam] = {}
+    made: dict[str, Adam | SparseRowAdam] = {}
     for group in groups:
         kind, scale = "rows" if group.get("rows") else "adam", group.get("scale", 1.0)
         count = sum(name.startswith(kind) for name in made)
         made[f"{kind}{count + 1}" if count else kind] = (
-            RowAdam(group["params"], config, scale)
+            SparseRowAdam(group["params"], config, scale)
             if group.get("rows")
             else Adam(group["params"], config, device, scale)
         )

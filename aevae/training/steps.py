@@ -1,7 +1,7 @@
-"""What one training step does, of one model or of several side by side, and how a device takes it as one piece.
+"""One training step, of one model or of several side by side, and its fast versions for CPU and GPU.
 
-Everything that differs between devices and numbers of models is here; the loop (`aevae.training.trainer.fit`) sees a
-function that takes the numbers of a batch's pictures, (M, B), and moves every trainer one step on.
+Everything that depends on the device and on the number of models is here. The loop (`aevae.training.trainer.fit`)
+sees one function of the image indices of a batch, (M, B), that advances every trainer by one step.
 """
 
 import contextlib
@@ -15,30 +15,30 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
-from aevae.noise import Noted, Prepared, prepare
-from aevae.training.optimizers import Adam, empty_slot
+from aevae.noise import RecordingRng, ReplayRng, predraw
+from aevae.training.optimizers import Adam, empty_state
 from aevae.training.tape import Tape, Unforeseen
 
-WARM_UP = 3  # steps on a side stream before a CUDA graph is captured
+WARM_UP_STEPS = 3  # on a side stream before a CUDA graph is captured
 
 
 def sum_type(device: torch.device) -> torch.dtype:
-    """Of sums over an epoch."""
+    """The dtype of sums over an epoch: float64 where the device has it."""
     return torch.float64 if device.type in ("cpu", "cuda") else torch.float32
 
 
-def stepper(trainers: Sequence) -> Callable[[Tensor], None]:
-    """The step function of these trainers, the quickest that this device and these models allow."""
-    steps = Alone(trainers[0]) if len(trainers) == 1 else Together(trainers)
+def make_step_fn(trainers: Sequence) -> Callable[[Tensor], None]:
+    """The fastest step function that the device and the models of these trainers allow."""
+    steps = SingleStep(trainers[0]) if len(trainers) == 1 else BatchedStep(trainers)
     lead = trainers[0]
     if lead.device.type == "cuda":
-        return Graphed(steps)
+        return CudaGraphStep(steps)
     if lead.device.type == "cpu" and lead.model.batched and lead.config.precision == "float32":
-        steps.work = Recorded(steps)
+        steps.work = TapeStep(steps)
     return steps
 
 
-class Alone:
+class SingleStep:
     """The step of one trainer."""
 
     sums: Tensor | None = None  # (T, M)
@@ -49,7 +49,7 @@ class Alone:
         self.optimizers = list(trainer.optimizers.values())
 
     def __call__(self, index: Tensor) -> None:
-        """index (M, B): which pictures."""
+        """Take one step. index: (M, B), the images of each model's batch."""
         lead = self.trainers[0]
         if self.epoch is None:
             self.epoch = torch.zeros((), device=lead.device)
@@ -57,7 +57,7 @@ class Alone:
         self.count()
 
     def run(self, index: Tensor, epoch: Tensor, rate: float | Tensor) -> None:
-        """Gradients, the check, Adam, the sums. Numbers are tensors where a graph reads them anew each time."""
+        """Gradients, divergence check, Adam, sums. Values that a CUDA graph reads at every replay are tensors."""
         with self.precision():
             values = self.work(index, epoch)  # (T, M)
         self.check(values)
@@ -67,20 +67,20 @@ class Alone:
                     group["lr"].copy_(rate * optimizer.scale)
                 else:
                     group["lr"] = rate * optimizer.scale
-            optimizer.advance()
+            optimizer.step_fused()
         for trainer in self.trainers:
             trainer.model.after_step()
         self.add(values, index.shape[1])
 
     def work(self, index: Tensor, epoch: Tensor) -> Tensor:
-        """`gradients`, or what stands in for it."""
+        """`gradients`; replaced by a TapeStep on a CPU."""
         return self.gradients(index, epoch)
 
     def gradients(self, index: Tensor, epoch: Tensor) -> Tensor:
-        """Terms and objective (T, M) of these pictures, and their gradients, left with the parameters."""
+        """Terms and objective (T, M) of these images; the gradients are stored in the parameters."""
         trainer = self.trainers[0]
         loss = trainer.loss(index[0], epoch)
-        self.slope(loss.total)
+        self.backward(loss.total)
         trainer.term_names = [*loss.terms, "objective"]
         return torch.stack([*loss.terms.values(), loss.total.detach()]).unsqueeze(1)
 
@@ -89,15 +89,15 @@ class Alone:
         groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
         return [p for group in groups for p in group["params"] if p.requires_grad]
 
-    def slope(self, total: Tensor) -> None:
-        """`total.backward()`, which on a tape would copy every gradient. Adam's kernel wants them laid out as p."""
+    def backward(self, total: Tensor) -> None:
+        """Store the gradients of `total` in Adam's layout; `total.backward()` would copy each of them on a tape."""
         parameters = self.parameters
-        for p, slope in zip(parameters, torch.autograd.grad(total, parameters, allow_unused=True), strict=True):
-            dense = slope is not None and slope.layout == torch.strided
-            p.grad = slope.contiguous() if dense and p.is_contiguous() else slope
+        for p, gradient in zip(parameters, torch.autograd.grad(total, parameters, allow_unused=True), strict=True):
+            dense = gradient is not None and gradient.layout == torch.strided
+            p.grad = gradient.contiguous() if dense and p.is_contiguous() else gradient
 
     def precision(self):
-        """bfloat16 inside products where the config asks for it; weights, losses and Adam stay float32."""
+        """The autocast context: bfloat16 in matrix products if configured; weights, losses and Adam stay float32."""
         lead = self.trainers[0]
         if lead.config.precision == "float32":
             return contextlib.nullcontext()
@@ -108,43 +108,46 @@ class Alone:
         return self.trainers[0].device.type == "cpu"
 
     def check(self, values: Tensor) -> None:
-        """Stops at the first number that is none. Off the CPU asking would stall the device: asked at a report."""
+        """Stop at the first value that is not finite; on a GPU, where reading stalls the device, only at reports."""
         if not self.on_cpu:
             return
         for trainer, column in zip(self.trainers, zip(*values.tolist(), strict=True), strict=True):
             if trainer.diverged is None and not all(map(math.isfinite, column)):
-                self.left_out(trainer, column)
+                self.on_divergence(trainer, column)
 
-    def left_out(self, trainer, column: Sequence[float]) -> None:
+    def on_divergence(self, trainer, column: Sequence[float]) -> None:
+        """Raises TrainingDiverged; `column`: the terms of this trainer."""
         trainer.must_be_finite(column, trainer.term_names)
 
-    def add(self, values: Tensor, pictures: int) -> None:
+    def add(self, values: Tensor, num_images: int) -> None:
+        """Add the terms of a batch to the sums of the epoch."""
         if self.sums is None:
             self.sums = torch.zeros(values.shape, dtype=sum_type(values.device), device=values.device)
             for i, trainer in enumerate(self.trainers):
                 if trainer.sums is not None:  # of an epoch that was interrupted
                     self.sums[:, i] = trainer.sums
                 trainer.sums = self.sums[:, i]
-        self.sums.add_(values, alpha=pictures)
+        self.sums.add_(values, alpha=num_images)
 
     def count(self) -> None:
+        """Count the step in every trainer."""
         for trainer in self.trainers:
             trainer.step += 1
 
 
-class Together(Alone):
-    """The step of M trainers of one shape and recipe, as one batched model.
+class BatchedStep(SingleStep):
+    """The step of M trainers with the same shapes and recipe, as one batched model.
 
-    Their parameters and Adam's moments are laid one upon the other, (M, ...), and the trainers keep views of their
-    own: each evaluates, saves and ends as if it were alone. Every result is that of the solo run up to rounding.
+    Their parameters and Adam's moments are stacked, (M, ...), and each trainer keeps views of its own: it evaluates,
+    saves and ends as if it were alone. The results are those of M single runs up to rounding.
     """
 
     def __init__(self, trainers: Sequence):
         self.trainers = list(trainers)
         lead = trainers[0]
-        self.shape = _Loss(copy.deepcopy(lead.model).to("meta")).train()
-        self.shape.model.varied = frozenset(
-            knob for knob in lead.model.knobs if len({getattr(t.model.config, knob) for t in trainers}) > 1
+        self.template = _Loss(copy.deepcopy(lead.model).to("meta")).train()
+        self.template.model.varying_hparams = frozenset(
+            knob for knob in lead.model.batchable_hparams if len({getattr(t.model.config, knob) for t in trainers}) > 1
         )
         self.stacked = {
             name: nn.Parameter(torch.stack([t.model.get_parameter(name).detach() for t in trainers]))
@@ -155,18 +158,20 @@ class Together(Alone):
         }
         self.optimizers = []
         for key, own in lead.optimizers.items():  # one for each group of parameters
-            moved = {id(p) for p in own.param_groups[0]["params"]}
-            names = [name for name, p in lead.model.named_parameters() if id(p) in moved]
+            updated = {id(p) for p in own.param_groups[0]["params"]}
+            names = [name for name, p in lead.model.named_parameters() if id(p) in updated]
             parameters = [self.stacked[name] for name in names]
             self.optimizers.append(Adam(parameters, lead.config, lead.device, own.scale, len(trainers)))
             for name in names:
                 self._share(name, key, self.stacked[name])
-        self.asked: dict[int, list] = {}  # batch size -> what a step draws
+        self.rng_requests: dict[int, list] = {}  # batch size -> random tensors that a step needs
 
     def _share(self, name: str, optimizer: str, stacked: nn.Parameter) -> None:
-        """Trainers' parameter `name` and its moments in this optimizer become views of the stack's."""
+        """Turn the trainers' parameter `name` and its moments in this optimizer into views of the stack."""
         own = [t.model.get_parameter(name) for t in self.trainers]
-        slots = [t.optimizers[optimizer].state.get(p) or empty_slot(p) for t, p in zip(self.trainers, own, strict=True)]
+        slots = [
+            t.optimizers[optimizer].state.get(p) or empty_state(p) for t, p in zip(self.trainers, own, strict=True)
+        ]
         state = {key: torch.stack([slot[key] for slot in slots]) for key in ("exp_avg", "exp_avg_sq", "sum_sq")}
         state["step"] = slots[0]["step"].clone()
         self.optimizers[-1].state[stacked] = state
@@ -177,29 +182,29 @@ class Together(Alone):
             }
 
     def gradients(self, index: Tensor, epoch: float | Tensor) -> Tensor:
-        x = torch.stack([t.pictures(each) for t, each in zip(self.trainers, index, strict=True)])  # (M, B, ...)
-        draws = prepare(self._draws(x[0]), [t.noise for t in self.trainers], x)
+        x = torch.stack([t.images(each) for t, each in zip(self.trainers, index, strict=True)])  # (M, B, ...)
+        draws = predraw(self._rng_requests(x[0]), [t.noise for t in self.trainers], x)
 
         def one(parameters, buffers, x, draws):
             named = {f"model.{k}": v for k, v in (parameters | buffers).items()}
-            return functional_call(self.shape, named, (x, Prepared(draws), epoch))
+            return functional_call(self.template, named, (x, ReplayRng(draws), epoch))
 
         totals, terms = vmap(one)(self.stacked, self.buffers, x, draws)
-        self.slope(totals.sum())
+        self.backward(totals.sum())
         for trainer in self.trainers:
             trainer.term_names = [*terms, "objective"]
         return torch.stack([*terms.values(), totals.detach()])
 
-    def _draws(self, x: Tensor) -> list:
-        """What the loss of a batch like x (B, 1, 28, 28) draws."""
-        if len(x) not in self.asked:
-            noted = Noted(torch.Generator(x.device).manual_seed(0))
+    def _rng_requests(self, x: Tensor) -> list:
+        """The random tensors that the loss of a batch like x (B, 1, 28, 28) needs."""
+        if len(x) not in self.rng_requests:
+            recording = RecordingRng(torch.Generator(x.device).manual_seed(0))
             with torch.no_grad():
-                self.trainers[0].model.loss(x, generator=noted)
-            self.asked[len(x)] = noted.asked
-        return self.asked[len(x)]
+                self.trainers[0].model.loss(x, generator=recording)
+            self.rng_requests[len(x)] = recording.requests
+        return self.rng_requests[len(x)]
 
-    def left_out(self, trainer, column: Sequence[float]) -> None:
+    def on_divergence(self, trainer, column: Sequence[float]) -> None:
         try:
             trainer.must_be_finite(column, trainer.term_names)
         except ArithmeticError as problem:
@@ -218,16 +223,16 @@ class _Loss(nn.Module):
         return loss.total, loss.terms
 
 
-class Recorded:
-    """Gradients of full batches on a CPU, played back from a tape (`aevae.training.tape`).
+class TapeStep:
+    """Gradients of full batches on a CPU, replayed from a tape (`aevae.training.tape`).
 
-    The second batch is noted down; the third is played, and done as it is written, too. If one bit differs then, or if
-    something shows that a tape cannot hold, all goes on as it is written, and `launch` of the trainers says why.
+    The second batch is recorded. The third is replayed and also computed eagerly. If one bit differs, or if an
+    operation cannot be recorded, all steps are eager from then on, and `launch` of the trainers says why.
     """
 
-    def __init__(self, steps: Alone):
+    def __init__(self, steps: SingleStep):
         lead = steps.trainers[0]
-        self.steps = weakref.proxy(steps)  # which holds this: a circle would keep the tape's memory after the end
+        self.steps = weakref.proxy(steps)  # a reference cycle would keep the tape's memory after training
         self.tape, self.seen, self.reason = None, 0, ""
         self.index = torch.zeros(len(steps.trainers), lead.config.batch_size, dtype=torch.int64)
 
@@ -238,53 +243,53 @@ class Recorded:
         if self.seen == 1:
             return self.steps.gradients(index, epoch)
         self.index.copy_(index)
-        return self._begin() if self.seen <= 3 else self._play()
+        return self._record_or_check() if self.seen <= 3 else self._play()
 
     def _play(self) -> Tensor:
         self.tape.play()
-        values, *slopes = self.tape.results
-        for p, slope in zip(self.steps.parameters, slopes, strict=True):
-            p.grad = slope
+        values, *gradients = self.tape.results
+        for p, gradient in zip(self.steps.parameters, gradients, strict=True):
+            p.grad = gradient
         return values
 
-    def _begin(self) -> Tensor:
+    def _record_or_check(self) -> Tensor:
         noises = [trainer.noise for trainer in self.steps.trainers]
         before = [noise.get_state() for noise in noises]
         try:
             if self.tape is None:
-                self.tape = Tape(self._written)
+                self.tape = Tape(self._eager)
                 return self.tape.results[0]
             self._play()
-        except (RuntimeError, TypeError) as error:  # Unforeseen is one; the step as it is written has the last word
+        except (RuntimeError, TypeError) as error:  # Unforeseen is one; the eager step decides
             self.reason = str(error).splitlines()[0]
         for noise, state in zip(noises, before, strict=True):
             noise.set_state(state)
-        written = self._written()
-        if not self.reason and not all(map(torch.equal, self.tape.results, written)):
-            self.reason = "played back, a step gives other numbers"
+        eager = self._eager()
+        if not self.reason and not all(map(torch.equal, self.tape.results, eager)):
+            self.reason = "a replayed step gives other numbers"
         for trainer in self.steps.trainers:
             trainer.launch = f"eager: {self.reason}" if self.reason else "recorded"
-        return written[0]
+        return eager[0]
 
-    def _written(self) -> tuple[Tensor, ...]:
+    def _eager(self) -> tuple[Tensor, ...]:
         values = self.steps.gradients(self.index, self.steps.epoch)
-        slopes = [p.grad for p in self.steps.parameters]
-        if self.tape is None and any(slope is None for slope in slopes):
+        gradients = [p.grad for p in self.steps.parameters]
+        if self.tape is None and any(gradient is None for gradient in gradients):
             raise Unforeseen("a parameter has no gradient")
-        return values, *slopes
+        return values, *gradients
 
 
-class Graphed:
-    """Steps of full batches as one CUDA graph: launched as a whole, so that a small network is not bound by Python.
+class CudaGraphStep:
+    """Steps of full batches as one CUDA graph, launched as a whole, so that Python does not limit small networks.
 
-    The first steps run as they are, on a side stream, as capture demands; what a graph cannot hold (another batch
-    size, a model that asks the device for a number) runs as it is too, and `reason` says so.
+    The first steps run eagerly on a side stream, as graph capture requires. Other batch sizes, and models that read a
+    value from the device, stay eager; `reason` says why.
     """
 
-    def __init__(self, steps: Alone):
+    def __init__(self, steps: SingleStep):
         self.steps, self.graph, self.reason = steps, None, ""
         device = steps.trainers[0].device
-        self.warm = WARM_UP
+        self.warm_up = WARM_UP_STEPS
         self.stream = torch.cuda.Stream(device)
         lead = steps.trainers[0]
         self.index = torch.zeros(len(steps.trainers), lead.config.batch_size, dtype=torch.int64, device=device)
@@ -297,8 +302,8 @@ class Graphed:
         self.rate.fill_(lead.rate)
         if index.shape != self.index.shape or self.reason:
             self.steps.run(index, self.epoch, self.rate)
-        elif self.warm:
-            self._on_the_side(index)
+        elif self.warm_up:
+            self._warm_up(index)
         else:
             self.index.copy_(index)
             if self.graph is None:
@@ -309,8 +314,8 @@ class Graphed:
                 self.graph.replay()
         self.steps.count()
 
-    def _on_the_side(self, index: Tensor) -> None:
-        self.warm -= 1
+    def _warm_up(self, index: Tensor) -> None:
+        self.warm_up -= 1
         here = torch.cuda.current_stream()
         self.stream.wait_stream(here)
         with torch.cuda.stream(self.stream):

@@ -1,7 +1,8 @@
-"""One loop for every family. It knows no screen and no file: it tells listeners, and asks whether to stop.
+"""The training loop of every family. It knows no screen and no file: listeners get events and can stop it.
 
-The data stay on the device as uint8; a batch is an index. The order of an epoch depends on (seed, epoch) alone and the
-noise on one generator whose state is part of the checkpoint, so stop + resume is the same run as no stop.
+The images stay on the device as uint8; a batch is a list of indices. The order of an epoch depends only on (seed,
+epoch), and the noise on one generator whose state is part of the checkpoint, so stopping and resuming gives exactly
+the same run as not stopping.
 """
 
 import math
@@ -10,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,17 +23,17 @@ from aevae.schedules import one_cycle
 from aevae.spread import Tally, spread
 from aevae.training.diverged import Diverged, limit_of
 from aevae.training.optimizers import optimizers
-from aevae.training.steps import stepper, sum_type
+from aevae.training.steps import make_step_fn, sum_type
 
-TEST_SEED = 1_000_003  # the test pass draws the same noise in every epoch and every run
-REPORT_SECONDS = 0.25  # a StepDone at most this often
-RISE, RISE_SHARE = 1.0, 0.01  # nats per image, and share of the whole fall, above the best: that is said
-ROWS = 4096  # training pictures summed at once
+TEST_SEED = 1_000_003  # the test pass uses the same noise in every epoch and every run
+REPORT_SECONDS = 0.25  # shortest time between two StepDone events
+MAX_RISE, MAX_RISE_SHARE = 1.0, 0.01  # nats per image, and share of the total decrease, above the best objective
+SUM_ROWS = 4096  # training images summed at once
 
 
 @dataclass(frozen=True)
 class StepDone:
-    """A few steps further. `terms`: means over this epoch so far."""
+    """Progress within an epoch. terms: means over this epoch so far."""
 
     step: int
     steps: int
@@ -42,55 +44,67 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch is over (0: before training). `record` is its line of the history."""
+    """The end of an epoch (0: before training). record: its line of the history."""
 
     record: dict
 
 
 @dataclass(frozen=True)
 class BegunAnew:
-    """The run was to go on from a checkpoint, which could not be. `reason`: why, and where that is now."""
+    """The run started from the beginning because its checkpoint could not be used. reason: why, and where it is now."""
 
     reason: str
 
 
 class TrainingDiverged(ArithmeticError):
-    """A loss term is no longer a finite number, or has exploded; `facts` say which and where (a `Diverged`)."""
+    """A loss term is not finite or has exploded. facts: which one and where (a `Diverged`)."""
 
     def __init__(self, facts: Diverged):
         super().__init__(str(facts))
         self.facts = facts
 
 
-class Trainer:
-    """One run in the making: Adam on shuffled mini-batches of `train` (uint8 (N, 1, 28, 28), or sequences
-    (N, T, 1, 28, 28)), a pass over `test` after each epoch; `labels`: theirs, int64, for families that want them.
-    drawn: a step sees each training pixel black or white, white with the probability that its grey says. The steps
-    themselves, of one model or of several side by side, are in `aevae.training.steps`."""
+@dataclass(frozen=True)
+class TrainingData:
+    """Images that a model is trained and tested on, as numpy arrays or tensors.
 
-    def __init__(
-        self, model: Model, train, test, config: TrainConfig, seed: int, device: torch.device, labels=None, drawn=False
-    ):
-        model.begin(len(train))
+    train, test: uint8 (N, 1, 28, 28), or sequences (N, T, 1, 28, 28). Tensors on the device are shared by the trainers
+    that use them; arrays are copied. labels: int64 (N,) of train and test, for families that use them.
+    resample: every step sees each training pixel black or white, white with a probability equal to its grey level.
+    """
+
+    train: np.ndarray | Tensor
+    test: np.ndarray | Tensor
+    labels: Sequence[np.ndarray] = ()
+    resample: bool = False
+
+
+class Trainer:
+    """The training of one run: Adam on shuffled mini-batches, and a test pass after each epoch.
+
+    The steps, of one model or of several side by side, are in `aevae.training.steps`.
+    """
+
+    def __init__(self, model: Model, data: TrainingData, config: TrainConfig, seed: int, device: torch.device):
+        model.setup(len(data.train))
         self.model = model.to(device)
-        self.config, self.seed, self.device, self.drawn = config, seed, device, drawn
-        self.labels = [torch.tensor(part).to(device) for part in labels or ()]
-        # copies: the data set stays as it is; what is on the device already is shared by those who train side by side
+        self.config, self.seed, self.device, self.resample = config, seed, device, data.resample
+        self.labels = [torch.tensor(part).to(device) for part in data.labels]
         self.train, self.test = (
-            part if isinstance(part, Tensor) else torch.tensor(part).to(device) for part in (train, test)
+            part if isinstance(part, Tensor) else torch.tensor(part).to(device) for part in (data.train, data.test)
         )
         if config.centre:
-            total = sum(part.sum(0) for part in self.train.split(ROWS))  # of all at once would be eight times the data
-            model.start_from(total.div(255 * len(self.train)).to(device, torch.float32))
+            total = sum(part.sum(0) for part in self.train.split(SUM_ROWS))  # int64 needs 8 times the memory
+            model.init_from_mean(total.div(255 * len(self.train)).to(device, torch.float32))
         self.optimizers = optimizers(model, config, device)
         self.noise = torch.Generator(device).manual_seed(seed)
         self.step = 0
-        self.sums: Tensor | None = None  # (T,) of the terms times the batch, over this epoch so far
+        self.sums: Tensor | None = None  # (T,) terms times batch size, over this epoch so far
         self.term_names: list[str] = []
         self.epoch_seconds = 0.0
         self.history: list[dict] = []
-        self.launch = "eager"  # or recorded, or graph: how steps reach the device
-        self.diverged: TrainingDiverged | None = None  # while others, trained side by side, go on
+        self.launch = "eager"  # or recorded, or graph: how steps are launched
+        self.diverged: TrainingDiverged | None = None  # others, trained side by side, continue
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -106,21 +120,21 @@ class Trainer:
 
     @property
     def rate(self) -> float:
-        """Learning rate of the coming step."""
+        """Learning rate of the next step."""
         cycle = self.config.schedule == "one_cycle"
         return self.config.lr * (one_cycle(self.step, self.steps) if cycle else 1.0)
 
     def fit(self, on_event: Callable = lambda event: None, should_stop: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end, or until `should_stop()` between two steps. Returns whether the end was reached."""
+        """Whether the end was reached; `should_stop()` between two steps ends the training earlier."""
         return fit([self], lambda i, event: on_event(event), should_stop)
 
     def order(self) -> Tensor:
-        """Numbers of the training pictures (N,) in the order of the present epoch."""
-        draw = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step // self.steps_per_epoch)
-        return torch.randperm(len(self.train), generator=draw).to(self.device)
+        """Indices of the training images (N,) in the order of the current epoch."""
+        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step // self.steps_per_epoch)
+        return torch.randperm(len(self.train), generator=generator).to(self.device)
 
-    def news(self) -> StepDone:
-        """Where it stands. At the beginning of an epoch there are no terms and no rate yet."""
+    def progress(self) -> StepDone:
+        """The current step and its terms; at the beginning of an epoch without terms and speed."""
         epoch, done = divmod(self.step, self.steps_per_epoch)
         if not done and self.epoch_seconds == 0:
             return StepDone(self.step, self.steps, max(epoch, 1), {}, 0.0)
@@ -151,7 +165,7 @@ class Trainer:
         return dict(zip(self.term_names, values, strict=True))
 
     def end_epoch(self, train_terms: dict[str, float]) -> EpochDone:
-        """Evaluate, write the line of the history, begin anew."""
+        """The record of the epoch, after a test pass; it is added to the history, and the sums are reset."""
         record = {"epoch": len(self.history), "step": self.step}
         if train_terms:
             record |= {"train": train_terms, "seconds": round(self.epoch_seconds, 3)}
@@ -174,30 +188,30 @@ class Trainer:
 
     @torch.inference_mode()
     def test_pass(self) -> Tally:
-        """Losses of the test images, with one sample of all noise, the same each time."""
+        """Losses of the test images, with the same noise every time."""
         self.model.eval()
         generator, tally = torch.Generator(self.device).manual_seed(TEST_SEED), Tally()
-        every = torch.arange(len(self.test), device=self.device)[: self.model.test_pictures]
-        for part in batches(every):
-            told = {"labels": self.labels[1][part]} if "labels" in self.model.wants else {}
-            tally.add(self.model.loss(self.test[part].float().div_(255), generator=generator, **told), len(part))
+        indices = torch.arange(len(self.test), device=self.device)[: self.model.max_test_images]
+        for part in batches(indices):
+            extra = {"labels": self.labels[1][part]} if "labels" in self.model.extra_inputs else {}
+            tally.add(self.model.loss(self.test[part].float().div_(255), generator=generator, **extra), len(part))
         return tally
 
-    def pictures(self, index: Tensor) -> Tensor:
-        """The training pictures `index` (B,) as a step sees them, float32 in [0, 1]."""
+    def images(self, index: Tensor) -> Tensor:
+        """The training images `index` (B,) as a step sees them, float32 in [0, 1]."""
         x = self.train.index_select(0, index).float().div_(255)
-        return torch.rand(x.shape, generator=self.noise, device=x.device).lt(x).float() if self.drawn else x
+        return torch.rand(x.shape, generator=self.noise, device=x.device).lt(x).float() if self.resample else x
 
     def loss(self, index: Tensor, epoch: float | Tensor) -> Loss:
-        """Objective of the training pictures `index` (B,)."""
-        x = self.pictures(index)
-        told = {"index": index} if "index" in self.model.wants else {}
-        if "labels" in self.model.wants:
-            told["labels"] = self.labels[0].index_select(0, index)
-        return self.model.loss(x, generator=self.noise, epoch=epoch, **told)
+        """Objective of the training images `index` (B,)."""
+        x = self.images(index)
+        extra = {"index": index} if "index" in self.model.extra_inputs else {}
+        if "labels" in self.model.extra_inputs:
+            extra["labels"] = self.labels[0].index_select(0, index)
+        return self.model.loss(x, generator=self.noise, epoch=epoch, **extra)
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
-        """All that resume needs, of one step: tensors, and JSON data. `load_state` takes them back."""
+        """The state that resuming needs: tensors, and JSON data. `load_state` restores it."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for i, slots in optimizer.state_dict()["state"].items():
@@ -215,10 +229,10 @@ class Trainer:
         return {k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, meta
 
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
-        """Continue from what `state` returned. Raises ValueError or KeyError where it does not fit this model.
+        """Restore what `state` returned. Raises ValueError or KeyError if it does not fit this model.
 
-        Everything is checked before anything is changed, so a trainer that refuses a state can still begin anew.
-        On another kind of device the noise goes on from a new seed: the two have different generators.
+        Everything is checked before anything is changed, so a trainer that refuses a state can still start from the
+        beginning. On another kind of device the noise gets a new seed, because the generators differ.
         """
         named = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         if _shapes(named) != _shapes(self.model.state_dict()):
@@ -245,13 +259,13 @@ class Trainer:
 
 
 def best(history: Sequence[dict]) -> dict:
-    """Of a history with at least one line: {"epoch", "objective", "last", "risen"}, objectives on the test images.
+    """The best epoch of a history: {"epoch", "objective", "last", "risen"}, with objectives on the test images.
 
-    `risen`: it ended more than RISE nats, and more than RISE_SHARE of what training had won, above its best.
+    `risen`: it ended more than MAX_RISE nats, and more than MAX_RISE_SHARE of the total decrease, above its best.
     """
     objectives = [record["test"]["objective"] for record in history]
     lowest, last = min(objectives), objectives[-1]
-    risen = last - lowest > max(RISE, RISE_SHARE * (objectives[0] - lowest))
+    risen = last - lowest > max(MAX_RISE, MAX_RISE_SHARE * (objectives[0] - lowest))
     return {"epoch": objectives.index(lowest), "objective": lowest, "last": last, "risen": risen}
 
 
@@ -260,11 +274,11 @@ def fit(
     on_event: Callable[[int, object], None] = lambda i, event: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """The loop: train to the end, or until `should_stop()` between two steps. Returns whether the end was reached.
+    """Whether the end of training was reached; `should_stop()` between two steps ends it earlier.
 
-    Several trainers go side by side, step by step; they share data, recipe and shape, and stand at the same step.
-    on_event(i, event) hears of the i-th. One that diverges alone raises TrainingDiverged; among others it is left out
-    of events from then on, with the reason in `trainer.diverged`.
+    Several trainers are trained side by side; they share data, recipe and shape, and are at the same step.
+    on_event(i, event) gets the events of the i-th. A single trainer that diverges raises TrainingDiverged; one of
+    several gets no further events, and the reason is in `trainer.diverged`.
     """
     lead = trainers[0]
 
@@ -280,45 +294,45 @@ def fit(
 
     if not lead.history:
         tell(lambda trainer: trainer.end_epoch({}))
-    take = stepper(trainers)
+    step_fn = make_step_fn(trainers)
     while lead.step < lead.steps and any(trainer.diverged is None for trainer in trainers):
-        if not _epoch(trainers, take, tell, should_stop):
-            tell(Trainer.news)  # which says whether the state that is kept is a good one
+        if not _epoch(trainers, step_fn, tell, should_stop):
+            tell(Trainer.progress)  # raises if the state that will be saved has diverged
             return False
         tell(lambda trainer: trainer.end_epoch(trainer.means()))
     return True
 
 
-def _epoch(trainers: Sequence[Trainer], take: Callable[[Tensor], None], tell, should_stop) -> bool:
+def _epoch(trainers: Sequence[Trainer], step_fn: Callable[[Tensor], None], tell, should_stop) -> bool:
     lead = trainers[0]
     orders = torch.stack([trainer.order() for trainer in trainers])  # (M, N)
     parts = orders.split(lead.config.batch_size, dim=1)
     for trainer in trainers:
         trainer.model.train()
-    told = 0.0
+    reported = 0.0
     for i in range(lead.step % lead.steps_per_epoch, lead.steps_per_epoch):
         if should_stop():
             return False
-        began = time.perf_counter()  # whoever is asked may wait: that is no time of training
-        take(parts[i])
+        began = time.perf_counter()  # after `should_stop`, which may wait
+        step_fn(parts[i])
         if lead.device.type == "cuda" and i + 1 == lead.steps_per_epoch:
-            torch.cuda.synchronize(lead.device)  # the launches were quick; the epoch is over when they are done
+            torch.cuda.synchronize(lead.device)  # kernels were only launched; the epoch ends when they are done
         now = time.perf_counter()
         for trainer in trainers:
             trainer.epoch_seconds += now - began
-        if now - told > REPORT_SECONDS:
-            told = now
-            tell(Trainer.news)
+        if now - reported > REPORT_SECONDS:
+            reported = now
+            tell(Trainer.progress)
     return True
 
 
 def _slots(tensors: dict[str, Tensor], optimizer: str) -> dict[int, dict]:
-    """An optimizer's slots by the number of the parameter, out of what `Trainer.state` returned."""
+    """Parameter index -> state of an optimizer, from the tensors of `Trainer.state`."""
     slots: dict[int, dict] = {}
     for key, value in tensors.items():
         if key.startswith(f"{optimizer}."):
             _, i, name = key.split(".")
-            # copies: the optimizer writes into them; SparseAdam counts its steps in a plain number
+            # copied, since the optimizer writes into them; SparseAdam counts its steps in an int
             plain = optimizer.startswith("rows") and name == "step"
             slots.setdefault(int(i), {})[name] = int(value) if plain else value.clone()
     return slots

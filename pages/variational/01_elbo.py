@@ -6,7 +6,7 @@ icon: balance
 import numpy as np
 import streamlit as st
 
-from aevae.metrics.bound import DRAWS
+from aevae.metrics.bound import NUM_SAMPLES
 from aevae.ui.digit import picker
 from aevae.ui.i18n import _
 from aevae.ui.labs import elbo as lab
@@ -65,7 +65,7 @@ template.end(
         "samples divide it by √R. The same samples estimate log p(x). Their effective number is {k:.0f}{few}."
     ).format(
         few="" if effective > 5 else _(", so few that log p(x) is only a guess, and too low"),
-        draws=DRAWS, a=likelihood, b=kl, one=likelihood - kl, c=log_p, d=gap, two=log_p - gap, e=joint, f=entropy,
+        draws=NUM_SAMPLES, a=likelihood, b=kl, one=likelihood - kl, c=log_p, d=gap, two=log_p - gap, e=joint, f=entropy,
         three=joint + entropy, s=closed, t=drawn, k=effective,
     ),
     more=_(

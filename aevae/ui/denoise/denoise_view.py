@@ -11,7 +11,7 @@ import streamlit as st
 
 from aevae import datasets
 from aevae.figures.palette import family_colour
-from aevae.metrics.denoising import apply_again, draws, error_by_level, lay_over, spoil
+from aevae.metrics.denoising import apply_again, corrupt_images, draws, error_by_level, lay_over
 from aevae.metrics.reconstruction import psnr, sse
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
@@ -62,7 +62,7 @@ class Spoiling:
 
     def spoil(self, clean: np.ndarray) -> np.ndarray:
         """The noisy image (1, 28, 28) of a clean one, strokes included."""
-        noisy = spoil(clean[None], self.kind, self.level, self.seed)
+        noisy = corrupt_images(clean[None], self.kind, self.level, self.seed)
         return (noisy if self.layer is None else lay_over(noisy, self.layer))[0]
 
 

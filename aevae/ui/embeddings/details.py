@@ -46,7 +46,7 @@ def _place(key: str, own: bytes, _look: Look) -> np.ndarray | None:
     if z is None:
         return None
     try:
-        return np.asarray(embeddings.place(_look.request, z), np.float64)[0]
+        return np.asarray(embeddings.transform(_look.request, z), np.float64)[0]
     except ValueError:
         return None
 

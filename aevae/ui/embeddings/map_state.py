@@ -75,11 +75,11 @@ def look_at(choice: Choice, dataset: str, n: int) -> Look:
     """The map of a pane: from the cache, quickly computed, or queued."""
     try:
         request = request_of(choice, dataset, n)
-        kept = embeddings.kept(request)
+        kept = embeddings.find_map(request)
         if kept is None and request.method in QUICK and n <= MAX_QUICK_POINTS:
             with st.spinner(_("Computing {} …").format(title_of(choice.space)), show_time=True):
-                made = embeddings.make(request)
-            kept = embeddings.kept(request) or made  # as all later looks will have it
+                made = embeddings.make_map(request)
+            kept = embeddings.find_map(request) or made  # as all later looks will have it
     except ValueError as problem:
         return Look(choice, note=str(problem))
     if kept is not None:
@@ -99,7 +99,7 @@ def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
         job = jobs.submit_task("map", f"{title_of(choice.space)}: {choice.settings}", look.errand.to_dict())
         numbers[key] = job.id
     jobs.ensure_worker(jobs.TASKS_LANE)
-    frame = embeddings.frame(request)
+    frame = embeddings.newest_frame(request)
     xy = None if frame is None else np.asarray(frame.xy, np.float32)
     if not job.active:
         return Look(choice, request, note=_ended(job), again=True)

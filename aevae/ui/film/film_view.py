@@ -15,7 +15,7 @@ from aevae.browser.blob import class_numbers
 from aevae.config import TrainConfig
 from aevae.figures import palette
 from aevae.latent.sampling import prior_name
-from aevae.store import checkpoints
+from aevae.store import files
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.live import component
@@ -59,7 +59,7 @@ def _read(
     from safetensors.numpy import load_file
 
     try:
-        if expected and expected != checkpoints.checksum(Path(path)):
+        if expected and expected != files.checksum(Path(path)):
             return None
         arrays = load_file(path)
         frames = len(arrays["recon"])

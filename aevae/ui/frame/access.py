@@ -146,7 +146,7 @@ def may_train(runs: int) -> str:
     if jobs.locked():
         return _("The teacher has locked training for now.")
     own = st.session_state.get(_OWN, set())
-    waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MOST_ACTIVE))
+    waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MAX_ACTIVE_JOBS))
     if waiting + runs > queued_at_most():
         return _("Each person may have at most {} run(s) waiting or running.").format(queued_at_most())
     return ""

@@ -236,7 +236,7 @@ class Collector:
         rows, running = [], []
         for lane in ("training", jobs.TASKS_LANE):
             with contextlib.suppress(jobs.QueueBroken, OSError):
-                listing = jobs.jobs(jobs.MOST_ACTIVE, lane)
+                listing = jobs.jobs(jobs.MAX_ACTIVE_JOBS, lane)
                 rows += [((lane, s), sum(job.state == s for job in listing)) for s in ("queued", "running", "failed")]
                 running += [job for job in listing if job.state == "running"]
         yield gauge("jobs", "Jobs in the queue; failed: among the last that ended", rows, ("lane", "state"))

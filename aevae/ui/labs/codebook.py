@@ -19,7 +19,7 @@ NUM_SAMPLES = 20
 def known(name: str) -> dict[str, np.ndarray]:
     """Of a run: its vectors, what each is used for, how often, and their order by that."""
     run = cached.run(name)
-    maps = codebook.maps(run, cached.shown_digits()[0][:300])
+    maps = codebook.indices(run, cached.shown_digits()[0][:300])
     share = codebook.use(maps[0], len(codebook.vectors(run)))
     drawn = codebook.atlas(run, [level[:200] for level in maps])
     return {
@@ -65,7 +65,7 @@ def take(payload: dict) -> None:
 def editor(name: str, image: np.ndarray) -> None:
     """The map of an image, cell by cell."""
     run, shelf = cached.run(name), known(name)
-    indices = codebook.maps(run, image[None])[0][0]
+    indices = codebook.indices(run, image[None])[0][0]
     image_key = hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12]
     changes = edits(image_key, indices.size, len(shelf["vectors"]))
     if problem := component.trouble([name]):

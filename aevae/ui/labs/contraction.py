@@ -26,9 +26,9 @@ def felt(name: str, pixels: bytes) -> dict:
 
     run, codes, image = cached.run(name), cached.codes(name), np.frombuffer(bytearray(pixels), np.float32)
     image = image.reshape(1, 28, 28)
-    values, directions = tangent.felt(run.model, image)
+    values, directions = tangent.jacobian_spectrum(run.model, image)
     unit = planes.usual_distance(codes)
-    blind = planes.unfelt(directions, seed=zlib.crc32(pixels))
+    blind = planes.null_directions(directions, seed=zlib.crc32(pixels))
     directions = planes.adding_ink(directions)
     ways = {"felt": directions[0], "unfelt": blind}
     moved = {way: tangent.moved(run, image, v, STEP_SIZES) / unit for way, v in ways.items()}

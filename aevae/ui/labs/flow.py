@@ -11,7 +11,7 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
 NUM_DIRECTION_IMAGES = 300  # images that a direction is the mean over
-AMOUNT = {"amount": (1.0, -float(flows.MOST), float(flows.MOST))}
+AMOUNT = {"amount": (1.0, -float(flows.MAX_AMOUNT), float(flows.MAX_AMOUNT))}
 PAINTERS = ("vae", "iwae", "ae", "deep_ae")
 
 
@@ -46,7 +46,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
         {
             "key": hashlib.sha256(f"{name} {painter} {kind}".encode() + image.tobytes()).hexdigest()[:12],
             "picture": run_picker.DIGIT,
-            "most": flows.MOST,
+            "most": flows.MAX_AMOUNT,
             "amount": amount,
             "texts": {
                 "slider": _("Amount"),

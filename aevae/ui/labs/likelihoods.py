@@ -91,7 +91,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             "title": titles()[name],
             "kind": "gaussian" if name.startswith("gaussian") else name,
             "variance": said(name, x, z)["variance"],
-            "count": decoders()[name].config.maps,
+            "count": decoders()[name].config.channels,
         }
         for name in names
     ]

@@ -4,7 +4,7 @@ import streamlit as st
 
 from aevae.datasets.archives import Source
 from aevae.exchange import run_archive
-from aevae.queue import worker
+from aevae.queue import errors
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
 from aevae.ui.models.gallery import choose
@@ -38,6 +38,6 @@ def _unpack(source: Source) -> None:
         name = problem.name
         st.info(_("{} is already here.").format(name))
     except (ValueError, OSError) as problem:
-        st.error(_("The run was not imported: {}.").format(markdown.escape(worker.sentence(problem))))
+        st.error(_("The run was not imported: {}.").format(markdown.escape(errors.user_message(problem))))
         return
     st.button(_("Show"), key="models_import_show", on_click=choose, args=(name,))

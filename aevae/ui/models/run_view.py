@@ -7,7 +7,7 @@ import streamlit as st
 from aevae import metrics
 from aevae.exchange import run_archive
 from aevae.figures.palette import family_title
-from aevae.queue import worker
+from aevae.queue import errors
 from aevae.reporting.report import command
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
@@ -130,7 +130,7 @@ def _delete(run: RunInfo) -> None:
         st.session_state.pop(RUN, None)
         st.session_state[VIEW] = "gallery"
     except (ValueError, OSError) as problem:
-        st.session_state[_LAST_ACTION] = ("error", worker.sentence(problem))
+        st.session_state[_LAST_ACTION] = ("error", errors.user_message(problem))
     cached.runs.clear()
 
 

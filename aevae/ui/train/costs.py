@@ -114,7 +114,7 @@ def _ask(missing: Sequence[RunConfig], device: str) -> str:
             if job and job.state == "failed":
                 problem = job.error
             elif job is None or not job.active:  # somebody who no longer wanted it may have cancelled it
-                asked[key] = estimates.ask(config, device).id
+                asked[key] = estimates.submit(config, device).id
         if wanted and not problem:
             jobs.ensure_worker(jobs.TASKS_LANE)
     except (QueueBroken, OSError) as error:

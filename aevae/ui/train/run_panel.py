@@ -204,7 +204,7 @@ def _pace_note(job: Job) -> str:
     begun = bool(now.get("steps"))
     if job.pace == "go":
         return _("The run trains at full speed.") if begun else _("The run will train at full speed.")
-    after = _("{} minutes after your last press it continues at full speed.").format(jobs.PATIENCE // 60)
+    after = _("{} minutes after your last press it continues at full speed.").format(jobs.PAUSE_LIMIT_SECONDS // 60)
     if job.pace == "pause":
         stands = _("**Paused.**") if now.get("held") else _("It trains on to the next pause.")
         return (stands if begun else _("It will pause before its first step.")) + " " + after

@@ -63,7 +63,7 @@ def panel() -> None:
 
 def runs_by_state(configs: Sequence[RunConfig]) -> dict[str, list[RunConfig]]:
     """The runs by state: `finished`, `active` (queued or running), `diverged`, `missing`."""
-    active = {job.fingerprint for job in jobs.jobs(jobs.MOST_ACTIVE) if job.active}
+    active = {job.fingerprint for job in jobs.jobs(jobs.MAX_ACTIVE_JOBS) if job.active}
     found: dict[str, list[RunConfig]] = {"finished": [], "active": [], "diverged": [], "missing": []}
     for config in configs:
         if checkpoints.finished_run(config.name):

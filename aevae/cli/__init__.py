@@ -1,0 +1,10 @@
+"""The command line: everything that a page can do, without a page.
+
+`--json` prints one JSON object on the last line of stdout. Exit codes: 0 for success, 2 for a wrong request (with one
+plain sentence on stderr), 1 for a failure. Progress is written to stderr.
+"""
+
+from aevae.cli.entry import main
+from aevae.cli.settings import build_config
+
+__all__ = ["build_config", "main"]

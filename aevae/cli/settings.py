@@ -1,0 +1,43 @@
+"""A RunConfig from the texts of the command line."""
+
+import dataclasses
+
+from aevae.cli.arguments import UsageError
+from aevae.config import DataConfig, TrainConfig, build, parse, preset
+from aevae.run_config import RunConfig
+
+NAMED_OPTIONS = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")  # options with a flag of their own
+CONFIG_PARTS = {"data": DataConfig, "train": TrainConfig}
+
+
+def build_config(family: str, settings: dict[str, str], seed: int = 0, recipe: str = "fast") -> RunConfig:
+    """The RunConfig of these settings, whose keys are fields of the data, model or train config. Raises ValueError.
+
+    recipe: the preset that supplies the training options which are not among the settings.
+    """
+    from aevae.models import family_class
+
+    parts = {**CONFIG_PARTS, "model": family_class(family).Config}
+    fields = {f.name: (part, f) for part, c in parts.items() for f in dataclasses.fields(c) if f.name != "digest"}
+    values: dict[str, dict] = {part: {} for part in parts}
+    for key, text in settings.items():
+        name = "name" if key == "dataset" else key
+        if name not in fields or key == "name":
+            options = ", ".join(["dataset", *(n for n in fields if n != "name")])
+            raise UsageError(f"unknown option {key!r}; {family} has {options}")
+        part, field = fields[name]
+        values[part][name] = parse(field, text)
+    model = build(parts["model"], values["model"])
+    data = build(DataConfig, {"name": model.dataset} | values["data"])
+    return RunConfig(data, model, preset(recipe, data, model, **values["train"]), seed)
+
+
+def read_settings(args) -> dict[str, str]:
+    """The settings given by --set and by the named options."""
+    settings = {}
+    for pair in args.set:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"--set takes key=value, got {pair!r}")
+        settings[key] = value
+    return settings | {k: v for k in NAMED_OPTIONS if (v := getattr(args, k)) is not None}
