@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 import { beside, count, decimals, left, norm, part, parted, reset } from "../aevae/ui/sliders/bank.js";
-import { channel, outbox } from "../aevae/ui/live/core.js";
+import { channel, outbox } from "../aevae/ui/live/page.js";
 import { changed, clip, keeperOf, pictureOf, same } from "../aevae/ui/sliders/latent.js";
 
 test("dimensions keep their order, the dead ones apart", () => {

@@ -1,7 +1,7 @@
 """A model as a program for the browser: its encoder and decoder as lists of operations, with the weights.
 
 torch.fx follows `model.posterior` and `model.decode` with a placeholder for the picture or the code, so a family needs
-no line of its own here: whatever it computes with the operations below runs in the page (`aevae/ui/live/core.js` knows
+no line of its own here: whatever it computes with the operations below runs in the page (`aevae/ui/live/program.js` knows
 the same ones). Registers hold one sample; shapes are without the batch. Weights lie as the browser reads them fastest:
 as a matrix (in, out); of a convolution (in * kernel, out), of a transposed one (in, out * kernel).
 """

@@ -1,8 +1,9 @@
 // Denoise in the page: kind and level of the noise, strokes on the noisy picture, and what each model makes of it.
 // Chance comes from Python (one draw for each kind), so that the noise of a seed is the same on both sides.
 
-import { PIXELS, SIDE, channel, onFrame, outbox, paint } from "../live/core.js";
-import { el, fill } from "../live/dom.js";
+import { paint, PIXELS, SIDE } from "../live/canvas.js";
+import { element, fill } from "../live/dom.js";
+import { channel, onFrame, outbox } from "../live/page.js";
 
 const UNDO = 50; // strokes that can be taken back
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -91,7 +92,7 @@ export function errors(clean, image) {
 class View {
   constructor(ctx) {
     this.ctx = ctx;
-    this.box = outbox(ctx.send);
+    this.outbox = outbox(ctx.send);
     this.render = onFrame(() => this.draw());
     this.layer = blank();
     this.past = [];
@@ -107,7 +108,7 @@ class View {
     this.arrays = arrays;
     if (first) this.build();
     this.follow(spec.key);
-    if (this.box.settled(spec.n) && !this.stroke && !this.holding) this.adopt();
+    if (this.outbox.isSettled(spec.n) && !this.stroke && !this.holding) this.adopt();
     if (other || this.clean === before) this.clean = arrays.clean; // else it is what is being drawn
     this.show(programs);
     this.render();
@@ -135,7 +136,7 @@ class View {
     if (this.following === key) return;
     this.off?.();
     this.following = key;
-    this.off = channel(`picture:${key}`).on((value) => {
+    this.off = channel(`drawing:${key}`).on((value) => {
       if (value?.pixels?.length !== PIXELS) return;
       this.clean = value.pixels;
       this.cards[0].numbers.textContent = this.spec.texts.own;
@@ -145,33 +146,33 @@ class View {
 
   build() {
     const { spec } = this, { texts } = spec;
-    this.kinds = el("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.kind });
+    this.kinds = element("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.kind });
     for (const { id, title, help } of spec.kinds) {
-      const input = el("input", { type: "radio", name: "kind", value: id, onchange: () => this.set({ kind: id }) });
-      this.kinds.append(el("label", { title: help }, input, el("span", {}, title)));
+      const input = element("input", { type: "radio", name: "kind", value: id, onchange: () => this.set({ kind: id }) });
+      this.kinds.append(element("label", { title: help }, input, element("span", {}, title)));
     }
     this.level = this.range("level", texts.level, 0, 1, 0.01);
     this.times = this.range("times", texts.times, 1, spec.most, 1);
-    this.seed = el("input", { type: "number", min: 0, max: spec.most_seed, step: 1, "aria-label": texts.seed });
+    this.seed = element("input", { type: "number", min: 0, max: spec.most_seed, step: 1, "aria-label": texts.seed });
     this.seed.onchange = () => this.reseed(this.seed.valueAsNumber);
-    const again = el("button", { type: "button", title: texts.again, "aria-label": texts.again }, "↻");
+    const again = element("button", { type: "button", title: texts.again, "aria-label": texts.again }, "↻");
     again.onclick = () => this.reseed(this.state.seed + 1);
-    this.meaning = el("p", { class: "meaning" });
+    this.meaning = element("p", { class: "meaning" });
     this.board = this.buildBoard();
-    this.stage = el("div", { class: "stage" }, this.board);
+    this.stage = element("div", { class: "stage" }, this.board);
     this.cards = [];
-    this.aloud = el("div", { class: "aloud", role: "status" });
-    const seed = el("div", { class: "seed" }, el("span", {}, texts.seed), el("div", {}, this.seed, again));
+    this.aloud = element("div", { class: "aloud", role: "status" });
+    const seed = element("div", { class: "seed" }, element("span", {}, texts.seed), element("div", {}, this.seed, again));
     const fields = [this.kinds, this.level.field, this.times.field, seed, this.meaning];
-    this.view = el("div", { class: "noise" }, el("div", { class: "controls" }, ...fields), this.stage, this.aloud);
+    this.view = element("div", { class: "noise" }, element("div", { class: "controls" }, ...fields), this.stage, this.aloud);
     this.ctx.root.replaceChildren(this.view);
   }
 
   /** A labelled slider of `state[name]`. */
   range(name, title, min, max, step) {
-    const input = el("input", { type: "range", min, max, step, "aria-label": title });
-    input.output = el("output", {});
-    input.field = el("div", { class: "field" }, el("span", {}, title), input.output, input);
+    const input = element("input", { type: "range", min, max, step, "aria-label": title });
+    input.output = element("output", {});
+    input.field = element("div", { class: "field" }, element("span", {}, title), input.output, input);
     input.onpointerdown = () => (this.holding = true);
     input.onpointerup = input.onpointercancel = () => (this.holding = false);
     input.oninput = () => {
@@ -188,31 +189,31 @@ class View {
 
   buildBoard() {
     const { texts } = this.spec;
-    this.canvas = el("canvas", {
+    this.canvas = element("canvas", {
       class: "digit", tabIndex: 0, role: "application", "aria-label": texts.board, "data-finger": "tap",
     });
-    this.ring = el("div", { class: "ring" });
-    this.size = el("input", { type: "range", min: 0.5, max: 4, step: 0.5, value: 1, "aria-label": texts.size });
+    this.ring = element("div", { class: "ring" });
+    this.size = element("input", { type: "range", min: 0.5, max: 4, step: 0.5, value: 1, "aria-label": texts.size });
     this.size.oninput = () => this.circle();
-    this.inks = el("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.ink });
+    this.inks = element("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.ink });
     for (const [value, title] of [[1, texts.white], [0, texts.black]]) {
-      const input = el("input", { type: "radio", name: "ink", value, checked: value === 1 });
-      this.inks.append(el("label", {}, input, el("span", {}, title)));
+      const input = element("input", { type: "radio", name: "ink", value, checked: value === 1 });
+      this.inks.append(element("label", {}, input, element("span", {}, title)));
     }
-    this.undo = el("button", { type: "button", onclick: () => this.back() }, texts.undo);
-    this.clear = el("button", { type: "button", onclick: () => this.wipe() }, texts.clear);
+    this.undo = element("button", { type: "button", onclick: () => this.back() }, texts.undo);
+    this.clear = element("button", { type: "button", onclick: () => this.wipe() }, texts.clear);
     this.hook(this.canvas);
-    const numbers = el("p", { class: "numbers" });
-    const tools = el(
+    const numbers = element("p", { class: "numbers" });
+    const tools = element(
       "div", { class: "tools" },
-      el("div", { class: "field" }, el("span", {}, texts.scribble)), this.inks,
-      el("div", { class: "field" }, el("span", {}, texts.size), this.size),
-      el("div", { class: "buttons" }, this.undo, this.clear),
+      element("div", { class: "field" }, element("span", {}, texts.scribble)), this.inks,
+      element("div", { class: "field" }, element("span", {}, texts.size), this.size),
+      element("div", { class: "buttons" }, this.undo, this.clear),
     );
-    const figure = el("figure", {}, el("div", { class: "paper" }, this.canvas, this.ring), numbers);
-    figure.append(el("figcaption", {}, texts.noisy));
+    const figure = element("figure", {}, element("div", { class: "paper" }, this.canvas, this.ring), numbers);
+    figure.append(element("figcaption", {}, texts.noisy));
     this.noisyNumbers = numbers;
-    return el("div", { class: "board" }, figure, tools);
+    return element("div", { class: "board" }, figure, tools);
   }
 
   // -- strokes --------------------------------------------------------------------------------------------------------
@@ -338,8 +339,8 @@ class View {
   tell(now = false) {
     this.render();
     const letter = () => ({ ...this.state, layer: pack(this.layer) });
-    if (now) this.box.post(letter());
-    else this.box.later(letter);
+    if (now) this.outbox.post(letter());
+    else this.outbox.postLater(letter);
     this.spoken = true;
   }
 
@@ -365,11 +366,11 @@ class View {
   }
 
   card({ title, alt, colour }) {
-    const canvas = el("canvas", { class: "digit", role: "img", "aria-label": alt });
-    const numbers = el("p", { class: "numbers" });
-    const name = el("figcaption", {}, title);
-    if (colour) name.prepend(el("i", { class: "family", style: `background: ${colour}` }));
-    return { title, canvas, numbers, figure: el("figure", {}, canvas, numbers, name) };
+    const canvas = element("canvas", { class: "digit", role: "img", "aria-label": alt });
+    const numbers = element("p", { class: "numbers" });
+    const name = element("figcaption", {}, title);
+    if (colour) name.prepend(element("i", { class: "family", style: `background: ${colour}` }));
+    return { title, canvas, numbers, figure: element("figure", {}, canvas, numbers, name) };
   }
 
   draw() {
@@ -399,7 +400,7 @@ class View {
 
   destroy() {
     this.off?.();
-    this.box.close();
+    this.outbox.close();
     this.render.cancel();
     this.ctx.root.replaceChildren();
   }

@@ -1,6 +1,7 @@
 // A board to draw a digit on with mouse, pen, finger or keys. While the hand moves, the drawing is brought into the form
 // of MNIST and every model of the page answers beside it; Python hears of it when the hand rests.
-import { PIXELS, SIDE, channel, onFrame, paint } from "../live/core.js";
+import { paint, PIXELS, SIDE } from "../live/canvas.js";
+import { channel, onFrame } from "../live/page.js";
 
 export const BOARD = 280; // pixels a side; strokes are kept in tenths of them
 export const MOST_STROKES = 200;
@@ -475,7 +476,7 @@ class Board {
   #answer(bytes) {
     const pixels = new Float32Array(PIXELS);
     if (bytes) for (let i = 0; i < PIXELS; i++) pixels[i] = bytes[i] / 255;
-    if (bytes && this.live) channel(`picture:${this.key}`).set({ pixels }, this);
+    if (bytes && this.live) channel(`drawing:${this.key}`).set({ pixels }, this);
     const [seen, ...answers] = this.shown;
     paint(seen.canvas, pixels);
     answers.forEach(({ canvas, note }, i) => {

@@ -2,8 +2,8 @@
 // A choice goes to Python as {x, y}. The element fires the event "plane:move" with detail {x, y} (null when the pointer
 // leaves) at every move, at most once a frame, so that something else in the page can follow without asking Python.
 
-import { onFrame } from "../live/core.js";
-import { classColours } from "../live/dom.js";
+import { classColours } from "../live/canvas.js";
+import { onFrame } from "../live/page.js";
 
 // ---- pure parts (tested with node) --------------------------------------------------------------------------------
 

@@ -2,13 +2,14 @@
 // one lights up in all. Pictures and codes come once, by channels (sheet.js); the maps themselves may change while they
 // are being made. Python hears what was chosen and brushed when the hand lets go.
 
-import { channel, onFrame, outbox, PIXELS, stillness } from "../live/core.js";
+import { classColours, PIXELS } from "../live/canvas.js";
+import { element, fill } from "../live/dom.js";
+import { channel, onFrame, outbox, prefersReducedMotion } from "../live/page.js";
 import {
   between, countByClass, ease, findName, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass,
 } from "./cloud.js";
 import { download, picture, tableOf } from "./atlasout.js";
 import { Pane } from "./atlaspane.js";
-import { classColours, el, fill } from "../live/dom.js";
 import { lift } from "../sliders/latent.js";
 
 const MORPH = 900; // ms
@@ -24,7 +25,7 @@ const inHand = new Map(); // key of an atlas -> the tool in hand, while the brow
 
 class Atlas {
   constructor({ root, send }) {
-    this.box = outbox((payload) => send({ ...payload, views: this.views() }), PAUSE);
+    this.outbox = outbox((payload) => send({ ...payload, views: this.views() }), PAUSE);
     this.panes = [];
     this.labels = new Uint8Array(0);
     this.selected = new Uint8Array(0);
@@ -37,20 +38,20 @@ class Atlas {
   }
 
   build(root) {
-    const button = (act) => el("button", { type: "button", onclick: act });
+    const button = (act) => element("button", { type: "button", onclick: act });
     this.lassoTool = button(() => this.take("lasso"));
     this.moveTool = button(() => this.take("move"));
     this.none = button(() => this.clear());
     this.png = button(() => download(this.panes, this));
-    this.classes = el("div", { class: "classes", role: "group" });
-    this.scale = el("div", { class: "scale" });
-    this.field = el("div", { class: "field" });
-    this.count = el("p", { class: "count" });
-    this.table = el("table");
-    this.aloud = el("div", { class: "aloud", "aria-live": "polite" });
-    const tools = el("div", { class: "tools" }, this.lassoTool, this.moveTool, this.none, this.png);
-    this.root = el("div", { class: "atlas" }, el("div", { class: "head" }, this.classes, this.scale, tools), this.field,
-      this.count, el("div", { class: "aloud" }, this.table), this.aloud);
+    this.classes = element("div", { class: "classes", role: "group" });
+    this.scale = element("div", { class: "scale" });
+    this.field = element("div", { class: "field" });
+    this.count = element("p", { class: "count" });
+    this.table = element("table");
+    this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
+    const tools = element("div", { class: "tools" }, this.lassoTool, this.moveTool, this.none, this.png);
+    this.root = element("div", { class: "atlas" }, element("div", { class: "head" }, this.classes, this.scale, tools), this.field,
+      this.count, element("div", { class: "aloud" }, this.table), this.aloud);
     root.append(this.root);
   }
 
@@ -67,7 +68,7 @@ class Atlas {
     this.palette = spec.shade ? ramp(spec.shade.ramp) : plain();
     this.ownPicture = arrays.own ? picture(arrays.own) : null;
     const other = this.selected.length !== this.labels.length;
-    const settled = this.box.settled(spec.n);
+    const settled = this.outbox.isSettled(spec.n);
     if (other || settled) {
       this.selected = new Uint8Array(this.labels.length);
       for (const i of arrays.selected) this.selected[i] = 1;
@@ -84,7 +85,7 @@ class Atlas {
 
   destroy() {
     for (const off of this.offs) off();
-    this.box.close();
+    this.outbox.close();
     this.frame.cancel();
     this.sizes.disconnect();
     clearTimeout(this.resting);
@@ -159,7 +160,7 @@ class Atlas {
 
   animate(from, to) {
     cancelAnimationFrame(this.moving);
-    if (stillness()) return this.jump(to);
+    if (prefersReducedMotion()) return this.jump(to);
     const began = performance.now();
     const step = (now) => {
       const t = ease((now - began) / MORPH);
@@ -220,7 +221,7 @@ class Atlas {
 
   /** A pane is looked at in another way: Python hears of it when the hand rests. */
   looked() {
-    this.box.later(() => ({}));
+    this.outbox.postLater(() => ({}));
   }
 
   /** Middle and zoom of each pane. */
@@ -278,7 +279,7 @@ class Atlas {
     } else {
       this.point = i;
       this.frame();
-      this.box.post({ point: i });
+      this.outbox.post({ point: i });
     }
     this.say(this.wordsOf(i));
   }
@@ -319,12 +320,12 @@ class Atlas {
     this.selected = new Uint8Array(this.labels.length);
     this.point = -1;
     this.brushed();
-    this.box.post({ selected: [], point: -1 });
+    this.outbox.post({ selected: [], point: -1 });
   }
 
   tell() {
     const chosen = indicesOf(this.selected);
-    this.box.post({ selected: chosen });
+    this.outbox.post({ selected: chosen });
     this.say(this.count.textContent);
   }
 
@@ -354,7 +355,7 @@ class Atlas {
   }
 
   ask(what, number) {
-    this.box.post({ [what]: number });
+    this.outbox.post({ [what]: number });
   }
 
   say(text) {
@@ -377,9 +378,9 @@ class Atlas {
     this.offer(classes.length > MANY ? this.finder() : null);
     this.scale.hidden = !shade;
     if (shade) {
-      const bar = el("i", { class: "ramp" }), number = (v) => Number(v.toPrecision(3));
+      const bar = element("i", { class: "ramp" }), number = (v) => Number(v.toPrecision(3));
       bar.style.background = `linear-gradient(to right, ${shade.ramp.join(", ")})`;
-      this.scale.replaceChildren(shade.title, el("span", {}, `${number(shade.low)}`, bar, `${number(shade.high)} ${shade.unit}`));
+      this.scale.replaceChildren(shade.title, element("span", {}, `${number(shade.low)}`, bar, `${number(shade.high)} ${shade.unit}`));
     }
     this.panes.forEach((pane, i) => {
       const other = this.shown[i] !== i && this.spec.panes[this.shown[i]];
@@ -393,10 +394,10 @@ class Atlas {
   offer(finder) {
     const { texts, shade, classes } = this.spec;
     this.buttons = finder ? [] : classes.map((name, c) => {
-      const dot = el("i", { class: "dot" });
+      const dot = element("i", { class: "dot" });
       dot.style.background = shade ? "currentColor" : this.colours[c];
       const press = (event) => this.byClass(c, event.shiftKey);
-      return el("button", { type: "button", title: texts.class_help, disabled: !this.totals[c], onclick: press }, dot, name);
+      return element("button", { type: "button", title: texts.class_help, disabled: !this.totals[c], onclick: press }, dot, name);
     });
     if (!finder || finder !== this.classes.firstChild) this.classes.replaceChildren(...(finder ? [finder] : this.buttons));
   }
@@ -405,8 +406,8 @@ class Atlas {
   finder() {
     const { texts, classes, key } = this.spec, names = classes.filter((_, c) => this.totals[c]), known = JSON.stringify(names);
     if (known === this.found?.known) return this.found.node;
-    const list = el("datalist", { id: `${key}-classes` }, ...names.map((value) => el("option", { value })));
-    const field = el("input", { type: "search", placeholder: texts.find, title: texts.find_help, "aria-label": texts.find });
+    const list = element("datalist", { id: `${key}-classes` }, ...names.map((value) => element("option", { value })));
+    const field = element("input", { type: "search", placeholder: texts.find, title: texts.find_help, "aria-label": texts.find });
     field.setAttribute("list", list.id);
     field.onchange = () => {
       const name = field.value.trim(), at = findName(names, name);
@@ -415,7 +416,7 @@ class Atlas {
       field.value = "";
       this.byClass(classes.indexOf(names[at]), true);
     };
-    this.found = { known, node: el("div", { class: "finder" }, field, list) };
+    this.found = { known, node: element("div", { class: "finder" }, field, list) };
     return this.found.node;
   }
 

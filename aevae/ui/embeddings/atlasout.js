@@ -1,7 +1,7 @@
 // What the atlas gives out: its panes as one picture to take along, what is selected as a table, bytes as a picture.
 
-import { PIXELS } from "../live/core.js";
-import { el } from "../live/dom.js";
+import { PIXELS } from "../live/canvas.js";
+import { element } from "../live/dom.js";
 
 const GAP = 16, HEAD = 40; // pixels between panes, and above each for its title
 
@@ -9,7 +9,7 @@ const GAP = 16, HEAD = 40; // pixels between panes, and above each for its title
 export function download(panes, { paperText, ink, font }) {
   const side = Math.max(...panes.map((pane) => pane.base.width));
   const across = Math.min(panes.length, 2), down = Math.ceil(panes.length / across);
-  const canvas = el("canvas", { width: across * (side + GAP) + GAP, height: down * (side + HEAD + GAP) });
+  const canvas = element("canvas", { width: across * (side + GAP) + GAP, height: down * (side + HEAD + GAP) });
   const g = canvas.getContext("2d");
   g.fillStyle = paperText;
   g.fillRect(0, 0, canvas.width, canvas.height);
@@ -22,20 +22,20 @@ export function download(panes, { paperText, ink, font }) {
   });
   canvas.toBlob((blob) => {
     const url = URL.createObjectURL(blob);
-    el("a", { href: url, download: "aevae-maps.png" }).click();
+    element("a", { href: url, download: "aevae-maps.png" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   });
 }
 
 /** What stands in a <table>: its caption, a row of heads, rows of cells. */
 export function tableOf(caption, heads, rows) {
-  const row = (tag, cells) => el("tr", {}, ...cells.map((c) => el(tag, { textContent: c })));
-  return [el("caption", { textContent: caption.trim() }), row("th", heads), ...rows.map((cells) => row("td", cells))];
+  const row = (tag, cells) => element("tr", {}, ...cells.map((c) => element(tag, { textContent: c })));
+  return [element("caption", { textContent: caption.trim() }), row("th", heads), ...rows.map((cells) => row("td", cells))];
 }
 
 /** Grey bytes (784) as a canvas of 28 x 28. */
 export function picture(pixels) {
-  const canvas = el("canvas", { width: 28, height: 28 }), g = canvas.getContext("2d"), image = g.createImageData(28, 28);
+  const canvas = element("canvas", { width: 28, height: 28 }), g = canvas.getContext("2d"), image = g.createImageData(28, 28);
   for (let p = 0; p < PIXELS; p++) image.data.set([pixels[p], pixels[p], pixels[p], 255], 4 * p);
   g.putImageData(image, 0, 0);
   return canvas;

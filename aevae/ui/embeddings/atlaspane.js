@@ -1,12 +1,12 @@
 // One pane of the atlas: a map, painted once per view, and above it what follows the hand. It knows its own view; what
 // is selected, hovered and chosen belongs to the atlas, since all panes show the same points.
 
-import { paint, SIDE } from "../live/core.js";
+import { paint, SIDE } from "../live/canvas.js";
+import { element, fill } from "../live/dom.js";
 import {
   discs, Grid, panBy, parseColour, radiusFor, Raster, sameView, scaleOf, textOn, toPixels, toPlace, toSquare, WHOLE,
   zoomAt,
 } from "./cloud.js";
-import { el, fill } from "../live/dom.js";
 
 const HIT = 9; // CSS pixels from the pointer to a point that it means
 const SLOW = 4; // CSS pixels that a press may move and still be a click
@@ -22,27 +22,27 @@ export class Pane {
   }
 
   build() {
-    const button = (text, act) => el("button", { type: "button", textContent: text, onclick: act });
-    this.title = el("strong");
-    this.sub = el("span", { class: "sub" });
+    const button = (text, act) => element("button", { type: "button", textContent: text, onclick: act });
+    this.title = element("strong");
+    this.sub = element("span", { class: "sub" });
     this.morph = button("⇄", () => this.atlas.morph(this.number));
     this.closer = button("+", () => this.zoom(1.5));
     this.wider = button("−", () => this.zoom(1 / 1.5));
     this.whole = button("⤢", () => this.look(WHOLE));
-    this.base = el("canvas", { class: "base" });
-    this.over = el("canvas", { class: "over", tabIndex: 0, role: "application", "data-finger": "tap" });
-    this.digit = el("canvas", { class: "digit", width: SIDE, height: SIDE });
-    this.tipText = el("span");
-    this.tip = el("div", { class: "tip", hidden: true }, this.digit, this.tipText);
-    this.words = el("p");
+    this.base = element("canvas", { class: "base" });
+    this.over = element("canvas", { class: "over", tabIndex: 0, role: "application", "data-finger": "tap" });
+    this.digit = element("canvas", { class: "digit", width: SIDE, height: SIDE });
+    this.tipText = element("span");
+    this.tip = element("div", { class: "tip", hidden: true }, this.digit, this.tipText);
+    this.words = element("p");
     this.again = button("", () => this.atlas.ask("make", this.number));
     this.stop = button("", () => this.atlas.ask("cancel", this.number));
-    this.bar = el("progress", { max: 1 });
-    this.message = el("div", { class: "message" }, this.words, this.bar, this.again, this.stop);
-    const tools = el("div", { class: "tools" }, this.closer, this.wider, this.whole, this.morph);
-    this.stage = el("div", { class: "stage" }, this.base, this.over, this.message, tools, this.tip);
-    this.foot = el("p", { class: "numbers" });
-    this.root = el("figure", {}, el("figcaption", {}, this.title, this.sub), this.stage, this.foot);
+    this.bar = element("progress", { max: 1 });
+    this.message = element("div", { class: "message" }, this.words, this.bar, this.again, this.stop);
+    const tools = element("div", { class: "tools" }, this.closer, this.wider, this.whole, this.morph);
+    this.stage = element("div", { class: "stage" }, this.base, this.over, this.message, tools, this.tip);
+    this.foot = element("p", { class: "numbers" });
+    this.root = element("figure", {}, element("figcaption", {}, this.title, this.sub), this.stage, this.foot);
     const on = { pointerdown: "pressed", pointermove: "moved", pointerup: "lifted", pointercancel: "dropped" };
     for (const [event, act] of Object.entries(on)) this.over[`on${event}`] = (e) => this[act](e);
     this.over.onpointerleave = () => this.press || this.leave();
@@ -77,9 +77,9 @@ export class Pane {
     this.stop.hidden = spec.state !== "making";
     this.stop.textContent = texts.cancel;
     this.foot.replaceChildren(...spec.numbers.flatMap(([name, value, help]) => [
-      el("span", { title: help }, `${name} `, el("b", { textContent: value })), " ",
+      element("span", { title: help }, `${name} `, element("b", { textContent: value })), " ",
     ]));
-    this.foot.append(...spec.warnings.map((text) => el("small", { textContent: text })));
+    this.foot.append(...spec.warnings.map((text) => element("small", { textContent: text })));
   }
 
   /** Other points, already in the square. */

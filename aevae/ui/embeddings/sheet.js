@@ -1,6 +1,6 @@
 // Draws nothing: hands what Python sent once (pictures, codes, a program) to whoever on the page listens to the channel.
 
-import { channel } from "../live/core.js";
+import { channel } from "../live/page.js";
 
 class Sheet {
   update(spec, arrays, programs) {

@@ -1,7 +1,7 @@
 // The film of one run, or of two in step: the cloud of codes, the digits, the loss terms, and the model as a picture.
 // A place on the bar is a number: whole ones are frames (of all runs together, by epoch), between them points flow.
-import { channel, onFrame, SIDE, PIXELS, stillness } from "../live/core.js";
-import { classColours } from "../live/dom.js";
+import { classColours, PIXELS, SIDE } from "../live/canvas.js";
+import { channel, onFrame, prefersReducedMotion } from "../live/page.js";
 
 const FOLLOWED = 16;
 const RATE = 5; // frames a second at speed 1
@@ -500,7 +500,7 @@ class Player {
     if (!this.live) this.following = false;
     this.buildCurves();
     this.retime(other || this.following || atEnd ? Infinity : t);
-    if (first && !this.live && !stillness()) this.playWhenSeen();
+    if (first && !this.live && !prefersReducedMotion()) this.playWhenSeen();
     this.showState();
   }
 

@@ -1,8 +1,10 @@
 // Interpolate in the page: one place t between two digits (or u, v between four), and what lies there in every space:
 // the pixels themselves, and the codes of each model on the straight line and on the great circle.
 
-import { PIXELS, channel, lerp, onFrame, outbox, paint } from "../live/core.js";
-import { el, fill, svg } from "../live/dom.js";
+import { paint, PIXELS } from "../live/canvas.js";
+import { element, fill, svg } from "../live/dom.js";
+import { lerp } from "../live/maths.js";
+import { channel, onFrame, outbox } from "../live/page.js";
 
 const PARALLEL = 1e-7; // as aevae/latent/interpolation.py
 const SPEEDS = { slow: 0.12, normal: 0.3, fast: 0.75 }; // ways from a to b in a second
@@ -87,7 +89,7 @@ const rounded = (v) => Math.round(100 * v) / 100;
 class View {
   constructor(ctx) {
     this.ctx = ctx;
-    this.box = outbox(ctx.send);
+    this.outbox = outbox(ctx.send);
     this.render = onFrame(() => this.draw());
     this.drawn = []; // pictures that are being drawn, in the place of the ends that Python knows
     this.direction = 1;
@@ -100,7 +102,7 @@ class View {
     Object.assign(this, { spec, arrays, programs });
     const shape = JSON.stringify([spec.routes, spec.keys]);
     if (shape !== this.shape) this.build(shape);
-    const free = this.box.settled(spec.n) && !this.dragging && !this.playing;
+    const free = this.outbox.isSettled(spec.n) && !this.dragging && !this.playing;
     if (free || this.at.length !== spec.at.length) this.at = spec.at.slice();
     this.encode();
     this.profiles();
@@ -127,7 +129,7 @@ class View {
   follow() {
     for (const off of this.offs) off();
     this.offs = this.spec.keys.map((key, c) =>
-      channel(`picture:${key}`).on((value) => {
+      channel(`drawing:${key}`).on((value) => {
         if (value?.pixels?.length !== PIXELS) return;
         this.drawn[c] = Float32Array.from(value.pixels);
         this.encode();
@@ -144,7 +146,7 @@ class View {
     this.shape = shape;
     this.dragging = false;
     this.corners = spec.keys.map((key, c) =>
-      el("canvas", { class: "digit", role: "img", "aria-label": fill(spec.texts.digit, { letter: "abcd"[c] }) }),
+      element("canvas", { class: "digit", role: "img", "aria-label": fill(spec.texts.digit, { letter: "abcd"[c] }) }),
     );
     const axes = plane ? ["across", "down"] : ["part"];
     this.ranges = axes.map((name, axis) => this.range(spec.texts[name], axis, plane));
@@ -153,10 +155,10 @@ class View {
     const groups = spec.spaces.map((space, s) => this.group(space, cardsOf(s)));
     const count = spec.routes.length;
     const amount = count <= 3 ? "few" : count <= 5 ? "some" : "many";
-    this.aloud = el("div", { class: "aloud", role: "status" });
-    this.view = el(
+    this.aloud = element("div", { class: "aloud", role: "status" });
+    this.view = element(
       "div", { class: `scrub ${amount} ${plane ? "plane" : "line"}` },
-      plane ? this.planeBar() : this.lineBar(), el("div", { class: "groups" }, ...groups), this.aloud,
+      plane ? this.planeBar() : this.lineBar(), element("div", { class: "groups" }, ...groups), this.aloud,
     );
     this.ctx.root.replaceChildren(this.view);
     this.follow();
@@ -164,27 +166,27 @@ class View {
 
   lineBar() {
     const { texts } = this.spec;
-    this.button = el("button", { type: "button" });
+    this.button = element("button", { type: "button" });
     this.button.onclick = () => (this.playing ? this.rest() : this.play());
-    this.speed = el("select", { "aria-label": texts.speed, title: texts.speed });
-    for (const name of Object.keys(SPEEDS)) this.speed.append(el("option", { value: name }, texts[name]));
+    this.speed = element("select", { "aria-label": texts.speed, title: texts.speed });
+    for (const name of Object.keys(SPEEDS)) this.speed.append(element("option", { value: name }, texts[name]));
     this.speed.value = "normal";
-    this.output = el("output", {});
+    this.output = element("output", {});
     this.face();
     const [a, b] = this.corners;
-    const slide = el("div", { class: "slide" }, a, this.ranges[0], b);
-    return el("div", { class: "bar" }, this.button, this.speed, slide, this.output);
+    const slide = element("div", { class: "slide" }, a, this.ranges[0], b);
+    return element("div", { class: "bar" }, this.button, this.speed, slide, this.output);
   }
 
   planeBar() {
     const { texts } = this.spec;
-    this.output = el("output", {});
-    const fields = this.ranges.map((range, i) => el("label", {}, el("span", {}, [texts.across, texts.down][i]), range));
-    return el("div", { class: "bar" }, el("div", { class: "corners" }, ...this.corners), ...fields, this.output);
+    this.output = element("output", {});
+    const fields = this.ranges.map((range, i) => element("label", {}, element("span", {}, [texts.across, texts.down][i]), range));
+    return element("div", { class: "bar" }, element("div", { class: "corners" }, ...this.corners), ...fields, this.output);
   }
 
   range(title, axis, plane) {
-    const input = el("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": title });
+    const input = element("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": title });
     if (!plane) input.title = title;
     input.onpointerdown = () => (this.dragging = true);
     input.onpointerup = input.onpointercancel = () => (this.dragging = false);
@@ -198,22 +200,22 @@ class View {
   }
 
   group(space, cards) {
-    const name = el("span", {}, space.title);
-    if (space.colour) name.prepend(el("i", { class: "family", style: `background: ${space.colour}` }));
-    return el("section", {}, el("h2", {}, name), el("div", { class: "cards" }, ...cards.map((card) => card.figure)));
+    const name = element("span", {}, space.title);
+    if (space.colour) name.prepend(element("i", { class: "family", style: `background: ${space.colour}` }));
+    return element("section", {}, element("h2", {}, name), element("div", { class: "cards" }, ...cards.map((card) => card.figure)));
   }
 
   card(route, plane) {
-    const canvas = el("canvas", { class: "digit", role: "img", "aria-label": route.title });
-    const numbers = el("p", { class: "numbers" });
-    const cursor = el("i", { class: "cursor" });
-    const dot = el("i", { class: "dot" });
-    const curve = plane ? el("canvas", {}) : svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none" });
-    const profile = el("div", { class: "profile" }, curve, cursor, dot);
+    const canvas = element("canvas", { class: "digit", role: "img", "aria-label": route.title });
+    const numbers = element("p", { class: "numbers" });
+    const cursor = element("i", { class: "cursor" });
+    const dot = element("i", { class: "dot" });
+    const curve = plane ? element("canvas", {}) : svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none" });
+    const profile = element("div", { class: "profile" }, curve, cursor, dot);
     curve.setAttribute("aria-hidden", "true");
     this.hold(profile, plane, false);
     if (!plane) this.hold(canvas, false, true);
-    const figure = el("figure", {}, canvas, profile, numbers, el("figcaption", {}, route.way));
+    const figure = element("figure", {}, canvas, profile, numbers, element("figcaption", {}, route.way));
     return { route, canvas, numbers, cursor, dot, curve, figure };
   }
 
@@ -288,8 +290,8 @@ class View {
     this.spoken = true;
     this.render();
     const letter = () => ({ at: this.at });
-    if (now) this.box.post(letter());
-    else this.box.later(letter);
+    if (now) this.outbox.post(letter());
+    else this.outbox.postLater(letter);
   }
 
   // -- what changes ---------------------------------------------------------------------------------------------------
@@ -329,7 +331,7 @@ class View {
   destroy() {
     this.playing = false;
     for (const off of this.offs) off();
-    this.box.close();
+    this.outbox.close();
     this.render.cancel();
     this.ctx.root.replaceChildren();
   }

@@ -1,7 +1,9 @@
-// Elements, said in one line.
+// Elements in one line each.
+
+import { SIDE } from "./canvas.js";
 
 /** A new element: properties are set, attributes with a hyphen and `role` too, `class` by its name; then children. */
-export function el(tag, properties = {}, ...children) {
+export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
     if (name === "class") node.className = value;
@@ -22,38 +24,56 @@ export function svg(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Set attributes of an SVG element. */
+export const setAll = (node, attributes) => Object.entries(attributes).forEach(([name, value]) => node.setAttribute(name, value));
+
 /** "{a} of {b}" with {a: 1, b: 2} -> "1 of 2". */
 export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
 }
 
+/** A canvas for an image of 28 x 28. */
+export const imageCanvas = (properties = {}) => element("canvas", { class: "digit", width: SIDE, height: SIDE, ...properties });
+
+/** `count` of them. */
+export const imageCanvases = (count) => Array.from({ length: count }, () => imageCanvas());
+
+/** A button with a text. */
+export const button = (textContent, onclick, properties = {}) => element("button", { type: "button", textContent, onclick, ...properties });
+
 /**
- * The ten colours of classes in the theme that is shown (.streamlit/config.toml; Streamlit hands them to components).
- * Read them whenever something is painted: `update` runs again when the theme changes.
+ * A slider with its name and its value: {input, name, value, box}, `box` a label around the three. on: {input, change},
+ * called at each move and when the hand lets go. say(text) writes the value, for the eye and the ear.
  */
-export function classColours(node) {
-  return getComputedStyle(node).getPropertyValue("--st-chart-categorical-colors").split(",").map((c) => c.trim() || "gray");
+export function slider(range, { input: oninput, change: onchange }) {
+  const input = element("input", { type: "range", ...range, oninput, onchange });
+  const name = element("span", { class: "what" }), value = element("output");
+  const say = (text) => {
+    value.textContent = text;
+    input.setAttribute("aria-valuetext", text);
+  };
+  return { input, name, value, say, box: element("label", { class: "knob" }, name, input, value) };
 }
 
 /** A canvas for each model {label, colour}, its name beneath, in place of what `box` held; `text`: "... {model} ...". */
 export function figures(box, models, text) {
   const canvases = models.map(({ label }) =>
-    el("canvas", { class: "digit", role: "img", width: 28, height: 28, "aria-label": fill(text, { model: label }) }),
+    imageCanvas({ role: "img", "aria-label": fill(text, { model: label }) }),
   );
   const made = models.map(({ label, colour }, i) => {
-    const dot = el("i", { class: "dot" });
+    const dot = element("i", { class: "dot" });
     dot.style.background = colour;
-    return el("figure", {}, canvases[i], el("figcaption", { title: label }, dot, label));
+    return element("figure", {}, canvases[i], element("figcaption", { title: label }, dot, label));
   });
   box.replaceChildren(...made);
   box.dataset.many = models.length > 1;
   return canvases;
 }
 
-/** A row of `count` pictures under its title: {node, says (beside the title), canvases}. */
-export function pictureRow(title, count, label) {
-  const canvases = Array.from({ length: count }, () => el("canvas", { class: "digit", width: 28, height: 28 }));
-  const says = el("span");
-  const digits = el("div", { class: "digits", role: "img", "aria-label": label }, ...canvases);
-  return { node: el("div", { class: "row" }, el("div", { class: "says" }, el("b", {}, title), says), digits), says, canvases };
+/** A row of `count` images under its title: {node, says (beside the title), canvases}. */
+export function imageRow(title, count, label) {
+  const canvases = imageCanvases(count);
+  const says = element("span");
+  const digits = element("div", { class: "digits", role: "img", "aria-label": label }, ...canvases);
+  return { node: element("div", { class: "row" }, element("div", { class: "says" }, element("b", {}, title), says), digits), says, canvases };
 }

@@ -37,7 +37,7 @@ export function fromHalf(bits) {
   return out;
 }
 
-/** What an error means to a person: the code of a Trouble (core.js); import() fails with a TypeError. */
+/** What an error means to a person: the code of a LiveError (program.js); import() fails with a TypeError. */
 function codeOf(error) {
   if (typeof error.code === "string") return error.code;
   return error instanceof TypeError ? "network" : "browser";
@@ -77,12 +77,12 @@ class Host {
     this.busy = true;
     try {
       const from = (file) => import(new URL(header.base + file, document.baseURI).href);
-      const [core, touch, module] = await Promise.all(["live/core.js", "live/touch.js", header.module].map(from));
+      const [program, touch, module] = await Promise.all(["live/program.js", "live/touch.js", header.module].map(from));
       this.unguard ??= touch.guard(this.root, () => header.finger);
       while (this.parcel && !this.gone) {
         const { header, arrays } = this.parcel;
         this.parcel = null;
-        const programs = await Promise.all(header.programs.map((p) => core.load(p.url, p.run)));
+        const programs = await Promise.all(header.programs.map((p) => program.loadProgram(p.url, p.run)));
         if (this.gone) return;
         this.view ??= this.open(module);
         this.view.update(header.spec, arrays, programs);

@@ -6,7 +6,7 @@
 // plane after the tap. CSS (touch-action) says what each leaves to the browser: live.css for modules, layout.py for the
 // sliders of Streamlit.
 
-import { el } from "./dom.js";
+import { element } from "./dom.js";
 
 const MAX_TAP_MOVE = 8; // CSS pixels
 const HINT_MS = 2500;
@@ -21,7 +21,7 @@ export function direction(dx, dy) {
 
 /** Guard all elements below `root`. text(): the hint after a swipe over a plane. Returns the function that ends it. */
 export function guard(root, text) {
-  const hint = el("span", { class: "finger-hint", role: "status" });
+  const hint = element("span", { class: "finger-hint", role: "status" });
   let held = null; // {id, target, x, y, before, wanted, moved}: a finger that has neither dragged, scrolled nor tapped yet
   let awake = null, restored = null, hintTimer = 0;
 

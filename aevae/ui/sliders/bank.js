@@ -1,8 +1,10 @@
 // The bank of latent sliders: a row per number of the code, the pictures of all chosen models, and where z lies.
 // Every move decodes at once; Python hears of it when the hand lets go.
 
-import { channel, logPrior, onFrame, outbox, paint, SIDE, stamp } from "../live/core.js";
-import { el, figures } from "../live/dom.js";
+import { paint, SIDE, stamp } from "../live/canvas.js";
+import { element, figures } from "../live/dom.js";
+import { logPrior } from "../live/gaussian.js";
+import { channel, onFrame, outbox } from "../live/page.js";
 import { changed, clip, idleWork, keeperOf, pictureOf } from "./latent.js";
 
 const ME = "bank";
@@ -61,7 +63,7 @@ class Row {
     this.bank = bank;
     this.dim = dim;
     this.next = 0; // the first small picture that does not show the present z
-    this.root = el("div", { class: "row" });
+    this.root = element("div", { class: "row" });
     this.built = false;
   }
 
@@ -71,24 +73,24 @@ class Row {
     const { bank, dim } = this;
     const { spec, low, high, step } = bank;
     this.digits = decimals(step[dim]);
-    this.film = el("canvas", { class: "film", height: SIDE, "aria-hidden": "true" });
-    this.input = el("input", {
+    this.film = element("canvas", { class: "film", height: SIDE, "aria-hidden": "true" });
+    this.input = element("input", {
       type: "range",
       min: low[dim],
       max: high[dim],
       step: step[dim],
       "aria-label": `${spec.names[dim]} · ${spec.amounts[dim]}`,
     });
-    this.value = el("output");
-    this.home = el("i", { class: "home" });
-    const soft = el("i", { class: "soft" });
+    this.value = element("output");
+    this.home = element("i", { class: "home" });
+    const soft = element("i", { class: "soft" });
     const from = part(bank.softLow[dim], low[dim], high[dim]), to = part(bank.softHigh[dim], low[dim], high[dim]);
     soft.style.setProperty("--from", from);
     soft.style.setProperty("--to", to);
-    const names = [el("b", {}, spec.names[dim]), el("span", {}, spec.amounts[dim])];
+    const names = [element("b", {}, spec.names[dim]), element("span", {}, spec.amounts[dim])];
     this.root.append(
-      el("div", { class: "name", title: spec.texts.row }, ...names, this.value),
-      el("div", { class: "track" }, this.film, this.input, el("div", { class: "rule" }, soft, this.home)),
+      element("div", { class: "name", title: spec.texts.row }, ...names, this.value),
+      element("div", { class: "track" }, this.film, this.input, element("div", { class: "rule" }, soft, this.home)),
     );
     this.input.onpointerdown = () => bank.grab();
     this.input.oninput = () => bank.turn(dim, Number(this.input.value));
@@ -150,7 +152,7 @@ class Row {
 
 class Bank {
   constructor({ root, send }) {
-    this.box = outbox((payload) => {
+    this.outbox = outbox((payload) => {
       this.keeper.letGo(ME);
       send(payload);
     });
@@ -158,18 +160,18 @@ class Bank {
     this.keys = false; // the last hand on a slider was a key
     this.frame = onFrame(() => this.draw());
     this.films = idleWork(() => this.develop());
-    this.figures = el("div", { class: "figures" });
-    this.gauge = el("div", { class: "gauge" });
-    this.rowsBox = el("div", { class: "rows" });
-    this.help = el("p", { class: "help" });
-    this.root = el(
+    this.figures = element("div", { class: "figures" });
+    this.gauge = element("div", { class: "gauge" });
+    this.rowsBox = element("div", { class: "rows" });
+    this.help = element("p", { class: "help" });
+    this.root = element(
       "div",
       { class: "bank" },
-      el(
+      element(
         "div",
         { class: "desk" },
-        el("div", { class: "left" }, this.figures, this.gauge),
-        el("div", { class: "right" }, this.rowsBox, this.help),
+        element("div", { class: "left" }, this.figures, this.gauge),
+        element("div", { class: "right" }, this.rowsBox, this.help),
       ),
     );
     root.append(this.root);
@@ -198,11 +200,11 @@ class Bank {
     this.run = spec.run;
     this.z = Float32Array.from(arrays.z);
     this.keeper = keeperOf(spec.run);
-    this.keeper.join(ME, this.box);
+    this.keeper.join(ME, this.outbox);
     const drawn = (value) => this.follow(value);
     this.offs = [
       this.keeper.shared.on((value) => this.take(value.z), ME),
-      channel(`picture:${spec.key}`).on(drawn, ME),
+      channel(`drawing:${spec.key}`).on(drawn, ME),
       () => this.keeper.leave(ME),
     ];
     this.stage();
@@ -218,7 +220,7 @@ class Bank {
 
   destroy() {
     this.shut();
-    this.box.close();
+    this.outbox.close();
     this.frame.cancel();
     this.films.stop();
     this.widths.disconnect();
@@ -232,7 +234,7 @@ class Bank {
     const scroller = getComputedStyle(this.rowsBox).overflowY === "visible" ? null : this.rowsBox; // null: the page
     this.eye = new IntersectionObserver((entries) => this.look(entries), { root: scroller, rootMargin: "80px" });
     const place = (dims) => {
-      const box = el("div", { class: dims.length > FEW ? "grid" : "grid few" });
+      const box = element("div", { class: dims.length > FEW ? "grid" : "grid few" });
       for (const dim of dims) {
         const row = new Row(this, dim);
         row.root.row = row;
@@ -243,8 +245,8 @@ class Bank {
       return box;
     };
     this.rowsBox.replaceChildren(place(open));
-    if (!open.length) this.rowsBox.append(el("p", { class: "none" }, this.spec.texts.none));
-    const closed = () => el("details", { open: !open.length }, el("summary", {}, this.spec.texts.dead), place(folded));
+    if (!open.length) this.rowsBox.append(element("p", { class: "none" }, this.spec.texts.none));
+    const closed = () => element("details", { open: !open.length }, element("summary", {}, this.spec.texts.dead), place(folded));
     if (folded.length) this.rowsBox.append(closed());
   }
 
@@ -273,20 +275,20 @@ class Bank {
   stage() {
     const { gauge, texts } = this.spec;
     const lane = (name, range, text) => {
-      const band = el("i", { class: "band" });
+      const band = element("i", { class: "band" });
       band.style.setProperty("--from", part(range[0], 0, gauge.end));
       band.style.setProperty("--to", part(range[1], 0, gauge.end));
-      return el("div", { class: `lane ${name}` }, el("span", {}, text), el("div", { class: "scale" }, band));
+      return element("div", { class: `lane ${name}` }, element("span", {}, text), element("div", { class: "scale" }, band));
     };
-    this.needle = el("i", { class: "needle" });
-    this.norm = el("b");
-    this.density = el("b");
-    this.verdict = el("div", { class: "verdict" });
-    const numbers = el("div", { class: "numbers" }, el("span", {}, "‖z‖ ", this.norm));
-    if (gauge.prior) numbers.append(el("span", {}, "log p(z) ", this.density, ` ${texts.nats}`));
-    const lanes = el("div", { class: "lanes" });
+    this.needle = element("i", { class: "needle" });
+    this.norm = element("b");
+    this.density = element("b");
+    this.verdict = element("div", { class: "verdict" });
+    const numbers = element("div", { class: "numbers" }, element("span", {}, "‖z‖ ", this.norm));
+    if (gauge.prior) numbers.append(element("span", {}, "log p(z) ", this.density, ` ${texts.nats}`));
+    const lanes = element("div", { class: "lanes" });
     if (gauge.prior) lanes.append(lane("prior", gauge.prior, texts.draws));
-    lanes.append(lane("codes", gauge.codes, texts.codes), el("div", { class: "over" }, this.needle));
+    lanes.append(lane("codes", gauge.codes, texts.codes), element("div", { class: "over" }, this.needle));
     this.gauge.replaceChildren(numbers, lanes, this.verdict);
     this.gauge.title = texts.gauge;
   }
@@ -321,7 +323,7 @@ class Bank {
   turn(dim, value) {
     if (this.keys) {
       this.keeper.hold(ME);
-      this.box.later(() => this.letter());
+      this.outbox.postLater(() => this.letter());
     }
     const z = Float32Array.from(this.z);
     z[dim] = value;
@@ -341,7 +343,7 @@ class Bank {
     window.removeEventListener("pointerup", this.release, true);
     window.removeEventListener("pointercancel", this.release, true);
     if (this.keys) return;
-    if (post) this.box.post(this.letter());
+    if (post) this.outbox.post(this.letter());
     else this.keeper.settle(this.z, ME);
   }
 
@@ -355,7 +357,7 @@ class Bank {
     const z = clip(reset(this.z, dim, this.home), this.low, this.high);
     this.keeper.shared.set({ z }, ME);
     this.take(z);
-    this.box.post(this.letter());
+    this.outbox.post(this.letter());
   }
 
   /** Somebody draws the digit: z is its code. */

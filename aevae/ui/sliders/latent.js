@@ -1,6 +1,6 @@
 // What bank and pad share: the one code of the page, the geometry of planes in the latent space, work for idle time.
 
-import { channel } from "../live/core.js";
+import { channel } from "../live/page.js";
 
 // ---- the code of the page -------------------------------------------------------------------------------------------
 
@@ -71,7 +71,7 @@ export class Keeper {
   /** Python says that the code is z, having read letters up to `read` (who -> number). Taken unless it is outdated. */
   offer(z, read) {
     let known = true;
-    for (const [who, box] of this.boxes) known = box.settled(read[who] ?? 0) && known;
+    for (const [who, box] of this.boxes) known = box.isSettled(read[who] ?? 0) && known;
     if (!known || this.hands.size) return false;
     const before = this.shared.value?.z;
     this.rest = Float32Array.from(z);

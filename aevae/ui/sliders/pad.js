@@ -1,8 +1,9 @@
 // The latent pad: a plane of the latent space that decodes where the pointer is. Behind it the codes of real digits or
 // what the model draws there; above it the posterior of the chosen digit, pinned pictures, and a path that is replayed.
 
-import { channel, onFrame, outbox, paint, PIXELS, SIDE, stamp } from "../live/core.js";
-import { classColours, el, figures } from "../live/dom.js";
+import { classColours, paint, PIXELS, SIDE, stamp } from "../live/canvas.js";
+import { element, figures } from "../live/dom.js";
+import { channel, onFrame, outbox } from "../live/page.js";
 import {
   along, cells, changed, clip, distance, ellipse, frameFor, idleWork, keeperOf, lengthOf, lift, outline, pictureOf,
   planeOf, planeThrough, project, resample, shadowOf, span, ticks,
@@ -52,7 +53,7 @@ export function spiral(n) {
 
 class Pad {
   constructor({ root, send }) {
-    this.box = outbox((payload) => {
+    this.outbox = outbox((payload) => {
       this.keeper.letGo(ME);
       send(payload);
     });
@@ -72,30 +73,30 @@ class Pad {
   }
 
   build(root) {
-    this.canvas = el("canvas", { class: "field", tabIndex: 0, role: "application", "data-finger": "tap" });
-    this.aloud = el("div", { class: "aloud", "aria-live": "polite" });
-    this.stage = el("div", { class: "stage" }, this.canvas, this.aloud);
-    this.figures = el("div", { class: "figures" });
-    this.play = el("button", { type: "button", class: "play", onclick: () => this.toggle() });
-    this.speed = el("input", { type: "range", min: 0.25, max: 3, step: 0.25, value: 1 });
-    this.loop = el("input", { type: "checkbox" });
-    this.noPath = el("button", { type: "button", onclick: () => this.forget("path") });
-    this.noPins = el("button", { type: "button", onclick: () => this.forget("pins") });
-    this.speedName = el("span");
-    this.loopName = el("span");
-    this.controls = el(
+    this.canvas = element("canvas", { class: "field", tabIndex: 0, role: "application", "data-finger": "tap" });
+    this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
+    this.stage = element("div", { class: "stage" }, this.canvas, this.aloud);
+    this.figures = element("div", { class: "figures" });
+    this.play = element("button", { type: "button", class: "play", onclick: () => this.toggle() });
+    this.speed = element("input", { type: "range", min: 0.25, max: 3, step: 0.25, value: 1 });
+    this.loop = element("input", { type: "checkbox" });
+    this.noPath = element("button", { type: "button", onclick: () => this.forget("path") });
+    this.noPins = element("button", { type: "button", onclick: () => this.forget("pins") });
+    this.speedName = element("span");
+    this.loopName = element("span");
+    this.controls = element(
       "div",
       { class: "controls", role: "group" },
       this.play,
-      el("label", {}, this.speedName, this.speed),
-      el("label", {}, this.loop, this.loopName),
+      element("label", {}, this.speedName, this.speed),
+      element("label", {}, this.loop, this.loopName),
       this.noPath,
       this.noPins,
     );
-    this.hint = el("p", { class: "help" });
-    this.legend = el("div", { class: "legend" });
-    this.side = el("div", { class: "side" }, this.figures, this.controls, this.legend, this.hint);
-    this.root = el("div", { class: "pad" }, el("div", { class: "desk" }, this.stage, this.side));
+    this.hint = element("p", { class: "help" });
+    this.legend = element("div", { class: "legend" });
+    this.side = element("div", { class: "side" }, this.figures, this.controls, this.legend, this.hint);
+    this.root = element("div", { class: "pad" }, element("div", { class: "desk" }, this.stage, this.side));
     root.append(this.root);
     this.canvas.onpointermove = (event) => this.moved(event);
     this.canvas.onpointerdown = (event) => this.pressed(event);
@@ -133,10 +134,10 @@ class Pad {
     this.shut();
     this.run = spec.run;
     this.keeper = keeperOf(spec.run);
-    this.keeper.join(ME, this.box);
+    this.keeper.join(ME, this.outbox);
     this.offs = [
       this.keeper.shared.on((value) => this.take(value.z), ME),
-      channel(`picture:${spec.key}`).on((value) => this.drawn(value), ME),
+      channel(`drawing:${spec.key}`).on((value) => this.drawn(value), ME),
       () => this.keeper.leave(ME),
     ];
   }
@@ -149,7 +150,7 @@ class Pad {
   destroy() {
     this.halt();
     this.shut();
-    this.box.close();
+    this.outbox.close();
     this.frame.cancel();
     this.growing.stop();
     this.sizes.disconnect();
@@ -169,11 +170,11 @@ class Pad {
     const names = this.spec.behind === "codes" ? this.spec.classes : [];
     const palette = classColours(this.root);
     const entries = names.map((name, i) => {
-      const dot = el("i", { class: "dot" });
+      const dot = element("i", { class: "dot" });
       dot.style.background = palette[i % palette.length];
-      return el("span", {}, dot, name);
+      return element("span", {}, dot, name);
     });
-    if (this.spec.posterior) entries.push(el("span", {}, el("i", { class: "ring" }), this.spec.posterior));
+    if (this.spec.posterior) entries.push(element("span", {}, element("i", { class: "ring" }), this.spec.posterior));
     this.legend.replaceChildren(...entries);
     this.buttons();
   }
@@ -334,7 +335,7 @@ class Pad {
 
   paintCorners(g) {
     const d = this.low.length;
-    this.corner ??= [0, 1, 2].map(() => el("canvas", { width: SIDE, height: SIDE }));
+    this.corner ??= [0, 1, 2].map(() => element("canvas", { width: SIDE, height: SIDE }));
     this.corner.forEach((picture, i) => {
       paint(picture, Float32Array.from(this.three_pictures.subarray(i * PIXELS, (i + 1) * PIXELS), (v) => v / 255));
       this.stampOn(g, picture, this.px(project(this.plane, this.three.subarray(i * d, (i + 1) * d))), this.colour.ink);
@@ -530,7 +531,7 @@ class Pad {
       else this.pin(press.path[0]);
     }
     this.buttons();
-    this.box.post(this.letter());
+    this.outbox.post(this.letter());
   }
 
   /** A path at an even pace, as the eye sees it. */
@@ -547,7 +548,7 @@ class Pad {
   }
 
   pin(place) {
-    const picture = el("canvas", { width: SIDE, height: SIDE });
+    const picture = element("canvas", { width: SIDE, height: SIDE });
     paint(picture, pictureOf(this.programs[0], this.z));
     this.kept.pins.push({ place, picture });
     if (this.kept.pins.length > MOST_PINS) this.kept.pins.shift();
@@ -574,7 +575,7 @@ class Pad {
       const size = event.shiftKey ? 0.1 : 0.02;
       const next = (axis, v, by) => axis.value(Math.min(Math.max(axis.place(v) + by * size, 0), 1));
       this.go([next(this.across, here[0], way[0]), next(this.up, here[1], way[1])]);
-      this.box.later(() => {
+      this.outbox.postLater(() => {
         this.say(project(this.plane, this.z).map((v) => v.toFixed(2)).join(", "));
         return this.letter();
       });
@@ -623,7 +624,7 @@ class Pad {
   rest() {
     this.halt();
     this.hover = null;
-    this.box.post(this.letter());
+    this.outbox.post(this.letter());
   }
 
   /** Another hand wants the code. */
