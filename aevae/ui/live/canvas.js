@@ -101,10 +101,10 @@ export function strokeOnPaper(g, colour, paper, width, rim = 1.25) {
 }
 
 /** A ring that shows on any background. */
-export function ring(g, [x, y], radius, colour, paper, width = 3) {
+export function ring(g, [x, y], radius, colour, paper, width = 3, rim = 1.5) {
   g.beginPath();
   g.arc(x, y, radius, 0, TURN);
-  strokeOnPaper(g, colour, paper, width, 1.5);
+  strokeOnPaper(g, colour, paper, width, rim);
 }
 
 /** A small image (side x side CSS pixels, or null for an empty one) in a line of `colour`, its middle at x, y. */

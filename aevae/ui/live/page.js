@@ -88,9 +88,10 @@ export function onDrawing(key, fn) {
  * draw: in a frame after anything has changed. drawn: when the user draws. stop: at the end.
  */
 export class Stage {
-  constructor({ root, send }, name) {
+  constructor({ root, send }, name, pause = 300) {
     this.root = root.appendChild(element("div", { class: name }));
-    this.outbox = outbox(send);
+    this.send = send;
+    this.outbox = outbox(send, pause);
     this.spec = null;
     this.drawing = null;
     this.show = onFrame(() => this.draw(this));

@@ -181,15 +181,15 @@ class Codemap extends Stage {
 
   put(number) {
     this.map[this.cell] = number;
-    this.send();
+    this.report();
   }
 
   reset() {
     this.map = Int32Array.from(this.base);
-    this.send();
+    this.report();
   }
 
-  send() {
+  report() {
     this.outbox.post({ edits: editsBetween(this.base, this.map) });
     this.show();
   }
