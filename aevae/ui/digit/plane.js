@@ -60,7 +60,8 @@ export function cellIndex(at, extent, cell) {
 
 class Plane extends Stage {
   create({ root }) {
-    Object.assign(root, { tabIndex: 0, role: "application" });
+    root.tabIndex = 0;
+    root.setAttribute("role", "application");
     this.canvas = element("canvas");
     this.read = element("div", { class: "read", "aria-hidden": "true" });
     this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
