@@ -10,7 +10,7 @@ import {
 } from "./cloud.js";
 import { download, picture, tableOf } from "./atlasout.js";
 import { Pane } from "./atlaspane.js";
-import { lift } from "../sliders/latent.js";
+import { lift } from "../sliders/planes.js";
 
 const MORPH = 900; // ms
 const WHILE_MOVING = 24_000; // points painted a frame while the hand moves

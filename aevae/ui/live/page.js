@@ -150,3 +150,34 @@ export const stage = (ctx, name, functions) => Object.assign(new Stage(ctx, name
 
 /** Does the user want no motion but what was asked for? */
 export const prefersReducedMotion = () => globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? false;
+
+const SLICE_MS = 8; // of work at a time
+
+/**
+ * Work in idle time: `pause` ms after the last start(), unit() is called again and again, a few milliseconds at once,
+ * until it returns false. after(): called after each slice of work.
+ */
+export function idleWork(unit, after = () => {}, pause = 160) {
+  const request = globalThis.requestIdleCallback ?? ((fn) => setTimeout(fn, 30));
+  const cancel = globalThis.cancelIdleCallback ?? clearTimeout;
+  let timer = 0, slice = 0;
+  const work = () => {
+    const end = performance.now() + SLICE_MS;
+    let more = true;
+    while (more && performance.now() < end) more = unit();
+    slice = more ? request(work, { timeout: 1000 }) : 0;
+    after();
+  };
+  const stop = () => {
+    clearTimeout(timer);
+    if (slice) cancel(slice);
+    slice = 0;
+  };
+  return {
+    start() {
+      stop();
+      timer = setTimeout(work, pause);
+    },
+    stop,
+  };
+}

@@ -1,17 +1,18 @@
-// The bank of latent sliders: a row per number of the code, the pictures of all chosen models, and where z lies.
-// Every move decodes at once; Python hears of it when the hand lets go.
+// The bank of latent sliders: a row per number of the code, the images of all chosen models, and where z lies.
+// Every move decodes at once; The code is sent to Python when the hand lets go.
 
 import { paint, SIDE, stamp } from "../live/canvas.js";
 import { element, figures } from "../live/dom.js";
 import { logPrior } from "../live/gaussian.js";
-import { channel, onFrame, outbox } from "../live/page.js";
-import { changed, clip, idleWork, keeperOf, pictureOf } from "./latent.js";
+import { clamp } from "../live/maths.js";
+import { drawingChannel, idleWork, Stage } from "../live/page.js";
+import { changedIndex, clampCode, decodedImage, sharedCodeOf } from "./shared_code.js";
 
 const ME = "bank";
-const CELL = 30; // pixels that one small picture asks for
-const MOST = 9; // small pictures along a slider
-const FEWEST = 5;
-const FEW = 4; // sliders that stand in one column
+const IMAGE_WIDTH = 30; // pixels of one small image along a slider, with its gap
+const MIN_IMAGES = 5; // along a slider
+const MAX_IMAGES = 9;
+const MAX_IN_COLUMN = 4; // sliders; more stand in two columns
 
 // ---- pure parts (tested with node) ----------------------------------------------------------------------------------
 
@@ -29,20 +30,20 @@ export function reset(z, d, home) {
 
 /** Decimals that show a slider's step. */
 export function decimals(step) {
-  return Math.min(Math.max(0, -Math.floor(Math.log10(step) + 1e-6)), 6);
+  return clamp(-Math.floor(Math.log10(step) + 1e-6), 0, 6);
 }
 
 /** Part of the way from low to high, 0..1. */
 export function part(value, low, high) {
-  return Math.min(Math.max((value - low) / (high - low), 0), 1);
+  return clamp((value - low) / (high - low));
 }
 
-/** How many small pictures a slider of this width carries. */
+/** How many small images a slider of this width carries. */
 export function count(width) {
-  return Math.min(Math.max(Math.floor(width / CELL), FEWEST), MOST);
+  return clamp(Math.floor(width / IMAGE_WIDTH), MIN_IMAGES, MAX_IMAGES);
 }
 
-/** Left edge of small picture i of n, so that its middle is where the thumb stands at its value. */
+/** Left edge of small image i of n, so that its middle is where the thumb stands at its value. */
 export function left(i, n, width) {
   return Math.round((i / (n - 1)) * (width - SIDE));
 }
@@ -62,7 +63,7 @@ class Row {
   constructor(bank, dim) {
     this.bank = bank;
     this.dim = dim;
-    this.next = 0; // the first small picture that does not show the present z
+    this.next = 0; // the first small image that does not show the present z
     this.root = element("div", { class: "row" });
     this.built = false;
   }
@@ -96,7 +97,7 @@ class Row {
     this.input.oninput = () => bank.turn(dim, Number(this.input.value));
     this.input.onchange = () => bank.released();
     this.input.onkeydown = (event) => {
-      bank.keys = true;
+      bank.isKeyboard = true;
       if (event.key === "Backspace" || event.key === "Delete") bank.goHome(dim);
     };
     this.root.ondblclick = () => bank.goHome(dim);
@@ -106,7 +107,7 @@ class Row {
     this.mark();
   }
 
-  /** The small pictures of the slider follow its width. */
+  /** The small images of the slider follow its width. */
   sized() {
     const width = this.film.clientWidth;
     if (!width || width === this.width) return;
@@ -135,7 +136,7 @@ class Row {
     this.root.classList.toggle("outside", outside);
   }
 
-  /** One small picture more; false when all are there. */
+  /** One small image more; false when all are there. */
   develop() {
     if (!this.width || this.next >= this.n) return false;
     const { bank, dim } = this;
@@ -150,96 +151,84 @@ class Row {
 
 // ---- the bank -------------------------------------------------------------------------------------------------------
 
-class Bank {
-  constructor({ root, send }) {
-    this.outbox = outbox((payload) => {
-      this.keeper.letGo(ME);
+class Bank extends Stage {
+  constructor({ root, send }, name) {
+    const sendAndRelease = (payload) => {
+      this.code.release(ME);
       send(payload);
-    });
-    this.run = null;
-    this.keys = false; // the last hand on a slider was a key
-    this.frame = onFrame(() => this.draw());
-    this.films = idleWork(() => this.develop());
+    };
+    super({ root, send: sendAndRelease }, name);
+  }
+
+  create({ root }) {
+    this.isKeyboard = false; // the last hand on a slider was a key
+    this.filmsWork = idleWork(() => this.develop());
     this.figures = element("div", { class: "figures" });
     this.gauge = element("div", { class: "gauge" });
     this.rowsBox = element("div", { class: "rows" });
     this.help = element("p", { class: "help" });
-    this.root = element(
-      "div",
-      { class: "bank" },
-      element(
-        "div",
-        { class: "desk" },
-        element("div", { class: "left" }, this.figures, this.gauge),
-        element("div", { class: "right" }, this.rowsBox, this.help),
-      ),
-    );
-    root.append(this.root);
+    const left = element("div", { class: "left" }, this.figures, this.gauge);
+    root.append(element("div", { class: "desk" }, left, element("div", { class: "right" }, this.rowsBox, this.help)));
     this.release = () => this.released(false);
-    this.widths = new ResizeObserver(() => this.resized());
-    this.widths.observe(this.rowsBox);
+    const observer = new ResizeObserver(() => this.resized());
+    observer.observe(this.rowsBox);
+    this.offs.push(() => observer.disconnect());
   }
 
-  update(spec, arrays, programs) {
-    const first = spec.run !== this.run;
+  refresh({ spec, arrays }) {
     const models = spec.models.map((m) => m.run).join();
-    Object.assign(this, { spec, programs, home: arrays.home, low: arrays.low, high: arrays.high, step: arrays.step });
-    Object.assign(this, { softLow: arrays.soft_low, softHigh: arrays.soft_high });
-    for (const name of ["low", "high", "step"]) this[name] = Float64Array.from(this[name], (v) => +v.toPrecision(6));
-    if (first) this.open(spec, arrays);
+    Object.assign(this, { home: arrays.home, softLow: arrays.soft_low, softHigh: arrays.soft_high });
+    for (const name of ["low", "high", "step"]) this[name] = Float64Array.from(arrays[name], (v) => +v.toPrecision(6));
+    if (spec.run !== this.run) this.open(spec, arrays);
     if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
     this.models = models;
-    this.keeper.offer(arrays.z, spec.read);
-    this.take(this.keeper.live ?? arrays.z);
+    this.code.offer(arrays.z, spec.read);
+    this.take(this.code.live ?? arrays.z);
     for (const row of this.rows) if (row.built) row.mark();
   }
 
-  /** Another run: its rows, its code, its keeper. */
+  /** Another run: its rows and its code. */
   open(spec, arrays) {
     this.shut();
     this.run = spec.run;
     this.z = Float32Array.from(arrays.z);
-    this.keeper = keeperOf(spec.run);
-    this.keeper.join(ME, this.outbox);
-    const drawn = (value) => this.follow(value);
-    this.offs = [
-      this.keeper.shared.on((value) => this.take(value.z), ME),
-      channel(`drawing:${spec.key}`).on(drawn, ME),
-      () => this.keeper.leave(ME),
+    this.code = sharedCodeOf(spec.run);
+    this.code.join(ME, this.outbox);
+    this.runOffs = [
+      this.code.channel.on((value) => this.take(value.z), ME),
+      drawingChannel(spec.key).on((value) => this.follow(value), ME),
+      () => this.code.leave(ME),
     ];
-    this.stage();
-    this.lay(parted(arrays.order, spec.alive));
+    this.buildGauge();
+    this.layRows(parted(arrays.order, spec.alive));
     this.help.textContent = spec.texts.help;
   }
 
   shut() {
-    for (const off of this.offs ?? []) off();
-    this.offs = [];
-    this.eye?.disconnect();
+    for (const off of this.runOffs ?? []) off();
+    this.runOffs = [];
+    this.visibility?.disconnect();
   }
 
-  destroy() {
+  stop() {
     this.shut();
-    this.outbox.close();
-    this.frame.cancel();
-    this.films.stop();
-    this.widths.disconnect();
+    this.filmsWork.stop();
     window.removeEventListener("pointerup", this.release, true);
     window.removeEventListener("pointercancel", this.release, true);
   }
 
-  lay({ open, folded }) {
+  layRows({ open, folded }) {
     this.rows = [];
     this.seen = new Set();
     const scroller = getComputedStyle(this.rowsBox).overflowY === "visible" ? null : this.rowsBox; // null: the page
-    this.eye = new IntersectionObserver((entries) => this.look(entries), { root: scroller, rootMargin: "80px" });
+    this.visibility = new IntersectionObserver((entries) => this.look(entries), { root: scroller, rootMargin: "80px" });
     const place = (dims) => {
-      const box = element("div", { class: dims.length > FEW ? "grid" : "grid few" });
+      const box = element("div", { class: dims.length > MAX_IN_COLUMN ? "grid" : "grid few" });
       for (const dim of dims) {
         const row = new Row(this, dim);
         row.root.row = row;
         this.rows.push(row);
-        this.eye.observe(row.root);
+        this.visibility.observe(row.root);
         box.append(row.root);
       }
       return box;
@@ -262,17 +251,17 @@ class Bank {
         this.seen.delete(target.row);
       }
     }
-    this.films.start();
+    this.filmsWork.start();
   }
 
   resized() {
     for (const row of this.rows ?? []) if (row.built) row.sized();
-    this.films.start();
+    this.filmsWork.start();
   }
 
-  // -- the pictures and the gauge
+  // -- the images and the gauge
 
-  stage() {
+  buildGauge() {
     const { gauge, texts } = this.spec;
     const lane = (name, range, text) => {
       const band = element("i", { class: "band" });
@@ -294,9 +283,8 @@ class Bank {
   }
 
   draw() {
-    if (!this.programs) return;
-    const z = this.z;
-    this.programs.forEach((program, i) => paint(this.canvases[i], pictureOf(program, z)));
+    const { z } = this;
+    this.programs.forEach((program, i) => paint(this.canvases[i], decodedImage(program, z)));
     for (const row of this.seen) row.show();
     const { gauge, texts } = this.spec;
     const length = norm(z);
@@ -310,30 +298,30 @@ class Bank {
 
   // -- z
 
-  /** Somebody moved z. */
+  /** z was moved, here or elsewhere. */
   take(z) {
-    const moved = changed(this.z, z);
+    const moved = changedIndex(this.z, z);
     this.z = z;
-    this.frame();
+    this.show();
     for (const row of this.rows) if (moved !== -1 && moved !== row.dim) row.next = 0;
-    this.films.start();
+    this.filmsWork.start();
   }
 
   /** A slider stands at `value`. */
   turn(dim, value) {
-    if (this.keys) {
-      this.keeper.hold(ME);
-      this.outbox.postLater(() => this.letter());
+    if (this.isKeyboard) {
+      this.code.hold(ME);
+      this.outbox.postLater(() => this.message());
     }
     const z = Float32Array.from(this.z);
     z[dim] = value;
-    this.keeper.shared.set({ z }, ME);
+    this.code.channel.set({ z }, ME);
     this.take(z);
   }
 
   grab() {
-    this.keys = false;
-    this.keeper.hold(ME);
+    this.isKeyboard = false;
+    this.code.hold(ME);
     window.addEventListener("pointerup", this.release, true);
     window.addEventListener("pointercancel", this.release, true);
   }
@@ -342,40 +330,38 @@ class Bank {
   released(post = true) {
     window.removeEventListener("pointerup", this.release, true);
     window.removeEventListener("pointercancel", this.release, true);
-    if (this.keys) return;
-    if (post) this.outbox.post(this.letter());
-    else this.keeper.settle(this.z, ME);
+    if (this.isKeyboard) return;
+    if (post) this.outbox.post(this.message());
+    else this.code.settle(this.z, ME);
   }
 
-  letter() {
-    this.keeper.settle(this.z, ME);
+  message() {
+    this.code.settle(this.z, ME);
     return { z: Array.from(this.z, (v) => Number(v.toPrecision(6))) };
   }
 
   /** Number d as the chosen digit has it. */
   goHome(dim) {
-    const z = clip(reset(this.z, dim, this.home), this.low, this.high);
-    this.keeper.shared.set({ z }, ME);
+    const z = clampCode(reset(this.z, dim, this.home), this.low, this.high);
+    this.code.channel.set({ z }, ME);
     this.take(z);
-    this.outbox.post(this.letter());
+    this.outbox.post(this.message());
   }
 
-  /** Somebody draws the digit: z is its code. */
+  /** The user draws the digit: z is its code. */
   follow(value) {
-    if (this.keeper.taken(ME)) return;
-    if (!value?.pixels) return this.keeper.back(ME);
-    const z = clip(this.programs[0].encode(value.pixels).mu, this.low, this.high);
-    this.keeper.shared.set({ z }, ME);
+    if (this.code.isHeldByOther(ME)) return;
+    if (!value?.pixels) return this.code.restore(ME);
+    const z = clampCode(this.programs[0].encode(value.pixels).mu, this.low, this.high);
+    this.code.channel.set({ z }, ME);
     this.take(z);
   }
 
-  /** One small picture in idle time. */
+  /** One small image in idle time. */
   develop() {
     for (const row of this.seen) if (row.develop()) return true;
     return false;
   }
 }
 
-export function mount(ctx) {
-  return new Bank(ctx);
-}
+export const mount = (ctx) => new Bank(ctx, "bank");
