@@ -108,9 +108,9 @@ export function ring(g, [x, y], radius, colour, paper, width = 3, rim = 1.5) {
 }
 
 /** A small image (side x side CSS pixels, or null for an empty one) in a line of `colour`, its middle at x, y. */
-export function framedImage(g, image, [x, y], side, colour, paper) {
+export function framedImage(g, image, [x, y], side, colour, paper, width = 1.5) {
   const left = Math.round(x - side / 2), top = Math.round(y - side / 2);
-  for (const [fill, rim] of [[paper, 2.5], [colour, 1.5]]) {
+  for (const [fill, rim] of [[paper, width + 1], [colour, width]]) {
     g.fillStyle = fill;
     g.fillRect(left - rim, top - rim, side + 2 * rim, side + 2 * rim);
   }
