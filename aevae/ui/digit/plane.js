@@ -73,9 +73,7 @@ class Plane extends Stage {
     this.canvas.onclick = (event) => this.pick(this.place(event));
     root.onkeydown = (event) => this.key(event);
     root.onblur = () => this.move(null);
-    const observer = new ResizeObserver(() => this.layout());
-    observer.observe(root);
-    this.offs.push(() => observer.disconnect());
+    this.onResize(() => this.layout());
   }
 
   refresh({ root, spec, arrays }) {

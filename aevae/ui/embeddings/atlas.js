@@ -42,9 +42,7 @@ class Atlas extends Stage {
     const tools = element("div", { class: "tools" }, this.lassoTool, this.moveTool, this.none, this.png);
     const head = element("div", { class: "head" }, this.legend.classes, this.legend.scale, tools);
     root.append(head, this.field, this.count, element("div", { class: "aloud" }, this.table), this.aloud);
-    const observer = new ResizeObserver(() => this.layout());
-    observer.observe(root);
-    this.offs.push(() => observer.disconnect());
+    this.onResize(() => this.layout());
   }
 
   refresh({ spec, arrays }) {

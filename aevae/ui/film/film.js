@@ -26,7 +26,7 @@ class Player extends Stage {
     this.list = element("div", { class: "runs" });
     const controls = element("div", { class: "controls" }, this.button, this.bar, this.label, this.newest, this.select);
     root.append(controls, this.list, this.curves);
-    this.showOnResize(this.list);
+    this.onResize(this.show, this.list);
   }
 
   refresh({ spec, arrays }) {

@@ -1,4 +1,4 @@
-// The newest frame of a run in training, handed to whoever plays its film. Nothing is drawn.
+// The newest frame of a run in training, handed to the player of its film. Draws nothing.
 import { channel } from "../live/page.js";
 
 export function mount() {

@@ -129,9 +129,9 @@ export class Stage {
     this.offs.push(off);
   }
 
-  /** Draw again whenever a node has another size. */
-  showOnResize(node = this.root) {
-    const observer = new ResizeObserver(this.show);
+  /** Call `fn`, or draw, whenever a node has another size. */
+  onResize(fn = this.show, node = this.root) {
+    const observer = new ResizeObserver(() => fn());
     observer.observe(node);
     this.offs.push(() => observer.disconnect());
   }
@@ -148,7 +148,7 @@ export class Stage {
 /** A stage of functions, for `mount` to return. */
 export const stage = (ctx, name, functions) => Object.assign(new Stage(ctx, name), functions);
 
-/** Does the user want no motion but what was asked for? */
+/** Does the user want no motion that they did not start? */
 export const prefersReducedMotion = () => globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? false;
 
 const SLICE_MS = 8; // of work at a time

@@ -170,9 +170,7 @@ class Bank extends Stage {
     const left = element("div", { class: "left" }, this.figures, this.gauge);
     root.append(element("div", { class: "desk" }, left, element("div", { class: "right" }, this.rowsBox, this.help)));
     this.release = () => this.released(false);
-    const observer = new ResizeObserver(() => this.resized());
-    observer.observe(this.rowsBox);
-    this.offs.push(() => observer.disconnect());
+    this.onResize(() => this.resized(), this.rowsBox);
   }
 
   refresh({ spec, arrays }) {

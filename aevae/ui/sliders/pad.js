@@ -38,9 +38,8 @@ class Pad extends Stage {
     this.buildView();
     const visibility = new IntersectionObserver(([entry]) => this.wake(entry.isIntersecting));
     visibility.observe(this.root);
-    const sizes = new ResizeObserver(() => this.layout());
-    sizes.observe(this.area);
-    this.offs.push(() => visibility.disconnect(), () => sizes.disconnect());
+    this.offs.push(() => visibility.disconnect());
+    this.onResize(() => this.layout(), this.area);
   }
 
   buildView() {

@@ -28,7 +28,7 @@ export function largestWithin(sizes, k) {
   return found;
 }
 
-/** A row of ten images: {canvases, title(text)}; the title is what one reads above them and hears of them. */
+/** A row of ten images: {canvases, title(text)}; the title is read above them and by screen readers. */
 function titledRow(root) {
   const canvases = Array.from({ length: 10 }, () => element("canvas", { width: SIDE, height: SIDE }));
   const name = element("div", { class: "name", "aria-hidden": "true" });

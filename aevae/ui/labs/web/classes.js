@@ -6,7 +6,7 @@ import { Stage } from "../../live/page.js";
 
 const CLASSES = 10;
 
-/** out = w x + b, w (out.length, x.length) from `at` on; rectified if asked. */
+/** out = w x + b, w (out.length, x.length) from `at` on; with a ReLU if `rectify`. */
 export function affine(w, at, b, from, x, out, rectify = false) {
   for (let i = 0; i < out.length; i++) {
     let sum = b[from + i];

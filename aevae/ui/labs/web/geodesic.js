@@ -175,7 +175,7 @@ class Geodesic extends Stage {
     this.verdict = element("div", { class: "verdict", role: "status" });
     const frame = element("div", { class: "frame" }, this.map, ...this.handles);
     root.append(frame, element("div", { class: "side" }, ...this.strips.map((s) => s.box), this.verdict));
-    this.showOnResize();
+    this.onResize();
   }
 
   /** The handle of an end, moved by hand or by arrows. */

@@ -77,7 +77,7 @@ class Outliers extends Stage {
     this.canvas = element("canvas", { tabIndex: 0, role: "application" });
     this.legend = element("div", { class: "legend", role: "status" });
     root.append(this.slider.box, this.canvas, this.legend);
-    this.showOnResize();
+    this.onResize();
     this.at = { ...spec.at };
     onDrag(this.canvas, "tap", {
       start: () => (this.at.count ||= 3),

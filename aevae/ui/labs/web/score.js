@@ -130,7 +130,7 @@ class Score extends Stage {
     this.verdict = element("div", { class: "verdict", role: "status" });
     const buttons = element("div", { class: "buttons" }, this.walk, this.anneal, this.scatter);
     root.append(this.slider.box, buttons, this.canvas, this.legend, this.verdict);
-    this.showOnResize();
+    this.onResize();
     this.noise = normals();
     this.walkers = new Float64Array(2 * NUM_WALKERS);
     Object.assign(this, { running: 0, annealingStep: null, wordsTime: 0 });

@@ -51,9 +51,7 @@ class Units extends Stage {
     const row = element("div", { class: "row" }, ...[this.clean, this.made, ...this.parts].map((part) => part.box));
     root.append(this.slider.box, row, this.verdict, this.sheetName, this.sheet);
     this.image = new Float32Array(PIXELS);
-    const observer = new ResizeObserver(() => root.clientWidth !== this.width && show());
-    observer.observe(root);
-    this.offs.push(() => observer.disconnect());
+    this.onResize(() => root.clientWidth !== this.width && show());
   }
 
   build({ spec, arrays }) {
