@@ -30,7 +30,7 @@ def pack(header: dict, arrays: dict[str, np.ndarray] | None = None) -> bytes:
 
 
 def class_numbers(labels: np.ndarray) -> np.ndarray:
-    """Class labels (N,) in the smallest integer type of DTYPES that holds them all; values outside int32 are clipped."""
+    """Class labels (N,) in the smallest integer type of DTYPES that holds them all, clipped to int32."""
     numbers = np.clip(np.asarray(labels, np.float64), 0, np.iinfo(np.int32).max).astype(np.int64)
     largest = numbers.max(initial=0)
     return numbers.astype(next(kind for kind in (np.uint8, np.uint16, np.int32) if largest <= np.iinfo(kind).max))

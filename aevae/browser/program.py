@@ -2,9 +2,9 @@
 
 torch.fx traces `model.posterior` and `model.decode` with a placeholder for the image or the code, so a family needs no
 line of its own here: everything that it computes with the operations below runs in the page, where
-`aevae/ui/live/program.js` interprets them. Registers hold one sample; shapes have no batch axis. Weights are stored in the
-order in which the browser reads them fastest: a matrix (in, out); of a convolution (in * kernel, out), of a transposed
-one (in, out * kernel).
+`aevae/ui/live/program.js` interprets them. Registers hold one sample; shapes have no batch axis. Weights are stored in
+the order in which the browser reads them fastest: a matrix (in, out); of a convolution (in * kernel, out), of a
+transposed one (in, out * kernel).
 """
 
 import copy
@@ -154,7 +154,7 @@ _PAIRWISE = {f: f.__name__ for f in (operator.add, operator.mul, operator.sub, t
 
 
 def _operation(node: fx.Node, module: fx.GraphModule, registers: dict, weights: dict) -> dict:
-    """One operation of a program, without its output. Raises Unsupported if the browser would compute something else."""
+    """One operation of a program, without its output. Raises Unsupported if the browser would compute otherwise."""
     layer = module.get_submodule(node.target) if node.op == "call_module" else None
     name = type(layer).__name__ if layer else getattr(node.target, "__name__", str(node.target))
     entry = _layer(node.target, layer, weights) if layer else _call(node, name)

@@ -2,7 +2,7 @@
 // The random numbers come from Python (one array for each kind), so that a seed gives the same noise on both sides.
 
 import { ARROWS, paint, PIXELS, placeIn, SIDE } from "../live/canvas.js";
-import { button, element, fill, imageCanvas } from "../live/dom.js";
+import { button, div, element, fill, imageCanvas } from "../live/dom.js";
 import { clamp } from "../live/maths.js";
 import { onDrawing, Stage } from "../live/page.js";
 import { blank, brush, corrupt, errors, isBlank, layOver, pack, stroked } from "./corruption.js";
@@ -71,11 +71,11 @@ class Noise extends Stage {
     this.seed.onchange = () => this.reseed(this.seed.valueAsNumber);
     const again = button("↻", () => this.reseed(this.state.seed + 1), { title: texts.again, "aria-label": texts.again });
     this.meaning = element("p", { class: "meaning" });
-    this.images = element("div", { class: "stage" }, this.buildBoard());
+    this.images = div("stage", this.buildBoard());
     this.cards = [];
     this.aloud = element("div", { class: "aloud", role: "status" });
-    const seed = element("div", { class: "seed" }, element("span", {}, texts.seed), element("div", {}, this.seed, again));
-    const controls = element("div", { class: "controls" }, this.kinds, this.level.field, this.times.field, seed, this.meaning);
+    const seed = div("seed", element("span", {}, texts.seed), element("div", {}, this.seed, again));
+    const controls = div("controls", this.kinds, this.level.field, this.times.field, seed, this.meaning);
     this.root.append(controls, this.images, this.aloud);
   }
 
@@ -83,7 +83,7 @@ class Noise extends Stage {
   range(name, title, min, max, step) {
     const input = element("input", { type: "range", min, max, step, "aria-label": title });
     input.output = element("output", {});
-    input.field = element("div", { class: "field" }, element("span", {}, title), input.output, input);
+    input.field = div("field", element("span", {}, title), input.output, input);
     input.onpointerdown = () => (this.holding = true);
     input.onpointerup = input.onpointercancel = () => (this.holding = false);
     input.oninput = () => {
@@ -101,7 +101,7 @@ class Noise extends Stage {
   buildBoard() {
     const { texts } = this.spec;
     this.canvas = imageCanvas({ tabIndex: 0, role: "application", "aria-label": texts.board, "data-finger": "tap" });
-    this.ring = element("div", { class: "ring" });
+    this.ring = div("ring");
     this.size = element("input", { type: "range", min: 0.5, max: 4, step: 0.5, value: 1, "aria-label": texts.size });
     this.size.oninput = () => this.circle();
     this.inks = element("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.ink });
@@ -113,12 +113,12 @@ class Noise extends Stage {
     this.clear = button(texts.clear, () => this.wipe());
     this.listen(this.canvas);
     this.noisyNumbers = element("p", { class: "numbers" });
-    const field = (title, ...inside) => element("div", { class: "field" }, element("span", {}, title), ...inside);
-    const buttons = element("div", { class: "buttons" }, this.undo, this.clear);
-    const tools = element("div", { class: "tools" }, field(texts.scribble), this.inks, field(texts.size, this.size), buttons);
-    const paper = element("div", { class: "paper" }, this.canvas, this.ring);
+    const field = (title, ...inside) => div("field", element("span", {}, title), ...inside);
+    const buttons = div("buttons", this.undo, this.clear);
+    const tools = div("tools", field(texts.scribble), this.inks, field(texts.size, this.size), buttons);
+    const paper = div("paper", this.canvas, this.ring);
     const figure = element("figure", {}, paper, this.noisyNumbers, element("figcaption", {}, texts.noisy));
-    return element("div", { class: "board" }, figure, tools);
+    return div("board", figure, tools);
   }
 
   // -- strokes --------------------------------------------------------------------------------------------------------

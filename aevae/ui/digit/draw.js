@@ -2,7 +2,7 @@
 // of MNIST and every model of the page answers beside it. When the hand rests, the drawing is sent to Python.
 
 import { ARROWS, paint, PIXELS, placeIn } from "../live/canvas.js";
-import { element, svg } from "../live/dom.js";
+import { div, element, svg } from "../live/dom.js";
 import { klToPrior, stdOf } from "../live/gaussian.js";
 import { clamp } from "../live/maths.js";
 import { drawingChannel, Stage } from "../live/page.js";
@@ -48,8 +48,8 @@ class Board extends Stage {
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
     this.image = this.context.createImageData(BOARD, BOARD);
     this.words = new Uint32Array(this.image.data.buffer);
-    this.hint = element("div", { class: "hint" });
-    this.hair = element("div", { class: "hair" });
+    this.hint = div("hint");
+    this.hair = div("hair");
     this.buttons = {
       pen: iconButton("pen", () => this.take(false)),
       erase: iconButton("erase", () => this.take(true)),
@@ -59,10 +59,10 @@ class Board extends Stage {
     };
     this.width = element("input", { class: "width", type: "range", min: 8, max: 48, step: 2, value: 22 });
     this.said = element("div", { class: "said", "aria-live": "polite" });
-    this.answers = element("div", { class: "answers" });
-    const sheet = element("div", { class: "sheet" }, this.canvas, this.hint, this.hair);
-    const tools = element("div", { class: "tools" }, ...Object.values(this.buttons), this.width);
-    root.replaceChildren(element("div", { class: "board" }, sheet, tools, this.said), this.answers);
+    this.answers = div("answers");
+    const sheet = div("sheet", this.canvas, this.hint, this.hair);
+    const tools = div("tools", ...Object.values(this.buttons), this.width);
+    root.replaceChildren(div("board", sheet, tools, this.said), this.answers);
     this.#listen();
   }
 

@@ -3,7 +3,7 @@
 // are being made. The selection is sent to Python when the hand lets go.
 
 import { classColours, imageAt, themeColours } from "../live/canvas.js";
-import { button, element, fill } from "../live/dom.js";
+import { button, div, element, fill } from "../live/dom.js";
 import { channel, prefersReducedMotion, Stage } from "../live/page.js";
 import { lift } from "../sliders/planes.js";
 import { download, imageOf, tableOf } from "./export.js";
@@ -35,13 +35,13 @@ class Atlas extends Stage {
     this.none = button("", () => this.clear());
     this.png = button("", () => download(this.panes, this));
     this.legend = new Legend((c, add) => this.byClass(c, add), (text) => this.say((this.count.textContent = text)));
-    this.field = element("div", { class: "field" });
+    this.field = div("field");
     this.count = element("p", { class: "count" });
     this.table = element("table");
     this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
-    const tools = element("div", { class: "tools" }, this.lassoTool, this.moveTool, this.none, this.png);
-    const head = element("div", { class: "head" }, this.legend.classes, this.legend.scale, tools);
-    root.append(head, this.field, this.count, element("div", { class: "aloud" }, this.table), this.aloud);
+    const tools = div("tools", this.lassoTool, this.moveTool, this.none, this.png);
+    const head = div("head", this.legend.classes, this.legend.scale, tools);
+    root.append(head, this.field, this.count, div("aloud", this.table), this.aloud);
     this.onResize(() => this.layout());
   }
 

@@ -1,6 +1,6 @@
 // The classes of the atlas: a button each, or a field that finds one among many; and the scale of a shade.
 
-import { element, fill } from "../live/dom.js";
+import { div, element, fill } from "../live/dom.js";
 import { findName } from "./points.js";
 
 const MAX_BUTTONS = 20; // classes; more are found by name
@@ -9,7 +9,7 @@ export class Legend {
   /** onClass(number, add): a class was chosen. say(text). */
   constructor(onClass, say) {
     this.classes = element("div", { class: "classes", role: "group" });
-    this.scale = element("div", { class: "scale" });
+    this.scale = div("scale");
     Object.assign(this, { onClass, say, buttons: [], found: null });
   }
 
@@ -50,7 +50,7 @@ export class Legend {
       field.value = "";
       this.onClass(classes.indexOf(names[at]), true);
     };
-    this.found = { known, node: element("div", { class: "finder" }, field, list) };
+    this.found = { known, node: div("finder", field, list) };
     return this.found.node;
   }
 

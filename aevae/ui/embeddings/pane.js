@@ -2,7 +2,7 @@
 // is selected, hovered and chosen belongs to the atlas, since all panes show the same points.
 
 import { ARROWS, clearedContext, framedImage, paint, ring } from "../live/canvas.js";
-import { button, element, fill, imageCanvas } from "../live/dom.js";
+import { button, div, element, fill, imageCanvas } from "../live/dom.js";
 import {
   discs, Grid, panBy, parseColour, radiusFor, Raster, sameView, scaleOf, textOn, toPixels, toPlace, toSquare, WHOLE,
   zoomAt,
@@ -36,9 +36,9 @@ export class Pane {
     this.again = button("", () => this.atlas.request("make", this.number));
     this.stop = button("", () => this.atlas.request("cancel", this.number));
     this.bar = element("progress", { max: 1 });
-    this.message = element("div", { class: "message" }, this.words, this.bar, this.again, this.stop);
-    const tools = element("div", { class: "tools" }, this.closer, this.wider, this.whole, this.morph);
-    this.stage = element("div", { class: "stage" }, this.base, this.over, this.message, tools, this.tip);
+    this.message = div("message", this.words, this.bar, this.again, this.stop);
+    const tools = div("tools", this.closer, this.wider, this.whole, this.morph);
+    this.stage = div("stage", this.base, this.over, this.message, tools, this.tip);
     this.foot = element("p", { class: "numbers" });
     this.root = element("figure", {}, element("figcaption", {}, this.title, this.sub), this.stage, this.foot);
     const on = { pointerdown: "pressed", pointermove: "moved", pointerup: "lifted", pointercancel: "dropped" };

@@ -1,7 +1,7 @@
 // The film of one run, or of two in step: the time bar, the runs, and the loss terms beneath.
 
 import { classColours, themeColours } from "../live/canvas.js";
-import { button, element } from "../live/dom.js";
+import { button, div, element } from "../live/dom.js";
 import { clamp } from "../live/maths.js";
 import { prefersReducedMotion, Stage } from "../live/page.js";
 import { drawCurve } from "./charts.js";
@@ -22,9 +22,9 @@ class Player extends Stage {
     this.newest = button("", () => this.seek(Infinity), { class: "newest" });
     const speeds = SPEEDS.map((value) => element("option", { value, selected: value === 1 }, `${value} ×`));
     this.select = element("select", { "aria-label": texts.speed, onchange: () => (this.speed = Number(this.select.value)) }, ...speeds);
-    this.curves = element("div", { class: "curves" });
-    this.list = element("div", { class: "runs" });
-    const controls = element("div", { class: "controls" }, this.button, this.bar, this.label, this.newest, this.select);
+    this.curves = div("curves");
+    this.list = div("runs");
+    const controls = div("controls", this.button, this.bar, this.label, this.newest, this.select);
     root.append(controls, this.list, this.curves);
     this.onResize(this.show, this.list);
   }
@@ -73,7 +73,7 @@ class Player extends Stage {
     this.charts = names.map((name) => {
       const canvas = element("canvas", { "aria-hidden": "true" }), value = element("span");
       const head = element("div", {}, element("b", {}, name), value, element("small", {}, this.spec.texts.unit));
-      return { name, canvas, value, box: element("div", { class: "curve" }, head, canvas) };
+      return { name, canvas, value, box: div("curve", head, canvas) };
     });
     this.curves.replaceChildren(...this.charts.map(({ box }) => box));
   }

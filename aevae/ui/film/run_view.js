@@ -1,7 +1,7 @@
 // One run in a film: the cloud of codes, the followed images, samples, and a diagram of the model.
 
 import { classColours, imageAt, paint } from "../live/canvas.js";
-import { element, fill, imageCanvas } from "../live/dom.js";
+import { div, element, fill, imageCanvas } from "../live/dom.js";
 import { channel } from "../live/page.js";
 import { maxAbs } from "../live/signed.js";
 import { drawBars, drawCloud } from "./charts.js";
@@ -83,15 +83,15 @@ export class RunView {
     });
     this.pairs = Array.from({ length: NUM_FOLLOWED }, (_, k) => this.pairOf(k, texts));
     this.samples = Array.from({ length: NUM_FOLLOWED }, () => imageOf());
-    const map = element("div", { class: "map" }, this.cloud, element("p", { class: "legend" }, ...legend), this.planeText);
-    const pictures = element(
-      "div", { class: "pictures" },
-      element("div", { class: "sheet" }, ...this.pairs.map((pair) => pair.button)), note(texts.pictures),
-      element("div", { class: "sheet samples" }, ...this.samples), note(texts.samples),
+    const map = div("map", this.cloud, element("p", { class: "legend" }, ...legend), this.planeText);
+    const pictures = div(
+      "pictures",
+      div("sheet", ...this.pairs.map((pair) => pair.button)), note(texts.pictures),
+      div("sheet samples", ...this.samples), note(texts.samples),
     );
     this.when = element("span", { class: "when" });
     const title = element("h3", {}, element("i", { style: `background:${spec.colour}` }), spec.label, this.when);
-    this.root.replaceChildren(title, element("div", { class: "stage" }, map, pictures), this.buildModel(texts));
+    this.root.replaceChildren(title, div("stage", map, pictures), this.buildModel(texts));
   }
 
   /** A followed image and its reconstruction, as a button that chooses it. */
@@ -107,19 +107,19 @@ export class RunView {
     const { spec } = this, parts = (this.model = { x: imageOf(" large"), y: imageOf(" large") });
     for (const name of ["kl", "recon"]) parts[name] = element("b");
     const label = (text) => element("span", { class: "label" }, text);
-    const part = (name, text, ...content) => element("div", { class: `part ${name}` }, ...content, label(text));
+    const part = (name, text, ...content) => div(`part ${name}`, ...content, label(text));
     const arrow = () => element("span", { class: "arrow", "aria-hidden": "true" });
     const bars = (name, title) => {
       parts[name] = element("canvas", { class: "bars", role: "img" });
-      return element("div", { class: "named" }, element("em", {}, title), parts[name]);
+      return div("named", element("em", {}, title), parts[name]);
     };
-    const block = (name, text) => element("div", { class: `block ${name}` }, element("b", {}, texts[name]), element("small", {}, text));
+    const block = (name, text) => div(`block ${name}`, element("b", {}, texts[name]), element("small", {}, text));
     const count = fill(texts.dims, { count: this.dim });
     const code = this.film[0].std
       ? [part("two", parts.kl, bars("mu", texts.mu), bars("std", texts.sigma)), arrow(), part("code", texts.drawn, bars("z", texts.z))]
       : [part("code wide", `${texts.code} · ${count}`, bars("z", texts.z))];
-    const flow = element(
-      "div", { class: "flow" }, part("x", texts.digit, parts.x), arrow(), block("encoder", spec.network[0]), arrow(),
+    const flow = div(
+      "flow", part("x", texts.digit, parts.x), arrow(), block("encoder", spec.network[0]), arrow(),
       ...code, arrow(), block("decoder", spec.network[1]), arrow(), part("y", parts.recon, parts.y),
     );
     const objective = element("figcaption", {}, spec.objective ? `${texts.objective} ` : "", element("b", {}, spec.objective));

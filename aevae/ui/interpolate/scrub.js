@@ -2,7 +2,7 @@
 // the pixels themselves, and the codes of each model on the straight line and on the great circle.
 
 import { onDrag, paint, placeIn } from "../live/canvas.js";
-import { button, element, fill, imageCanvas, svg } from "../live/dom.js";
+import { button, div, element, fill, imageCanvas, svg } from "../live/dom.js";
 import { clamp, dot, lerp, row, triangleWave } from "../live/maths.js";
 import { onDrawing, Stage } from "../live/page.js";
 
@@ -145,7 +145,7 @@ class Scrub extends Stage {
     const amount = count <= 3 ? "few" : count <= 5 ? "some" : "many";
     this.aloud = element("div", { class: "aloud", role: "status" });
     this.root.className = `scrub ${amount} ${plane ? "plane" : "line"}`;
-    this.root.replaceChildren(plane ? this.planeBar() : this.lineBar(), element("div", { class: "groups" }, ...groups), this.aloud);
+    this.root.replaceChildren(plane ? this.planeBar() : this.lineBar(), div("groups", ...groups), this.aloud);
     this.followDrawings();
   }
 
@@ -158,15 +158,15 @@ class Scrub extends Stage {
     this.output = element("output", {});
     this.face();
     const [a, b] = this.corners;
-    const slide = element("div", { class: "slide" }, a, this.ranges[0], b);
-    return element("div", { class: "bar" }, this.button, this.speed, slide, this.output);
+    const slide = div("slide", a, this.ranges[0], b);
+    return div("bar", this.button, this.speed, slide, this.output);
   }
 
   planeBar() {
     const { texts } = this.spec;
     this.output = element("output", {});
     const fields = this.ranges.map((range, i) => element("label", {}, element("span", {}, [texts.across, texts.down][i]), range));
-    return element("div", { class: "bar" }, element("div", { class: "corners" }, ...this.corners), ...fields, this.output);
+    return div("bar", div("corners", ...this.corners), ...fields, this.output);
   }
 
   range(title, axis, plane) {
@@ -186,7 +186,7 @@ class Scrub extends Stage {
   group(space, cards) {
     const name = element("span", {}, space.title);
     if (space.colour) name.prepend(element("i", { class: "family", style: `background: ${space.colour}` }));
-    return element("section", {}, element("h2", {}, name), element("div", { class: "cards" }, ...cards.map((card) => card.figure)));
+    return element("section", {}, element("h2", {}, name), div("cards", ...cards.map((card) => card.figure)));
   }
 
   card(route, plane) {
@@ -195,7 +195,7 @@ class Scrub extends Stage {
     const cursor = element("i", { class: "cursor" });
     const dot = element("i", { class: "dot" });
     const curve = plane ? element("canvas", {}) : svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none" });
-    const profile = element("div", { class: "profile" }, curve, cursor, dot);
+    const profile = div("profile", curve, cursor, dot);
     curve.setAttribute("aria-hidden", "true");
     this.dragOn(profile, plane, false);
     if (!plane) this.dragOn(canvas, false, true);

@@ -15,9 +15,17 @@ export function paint(canvas, pixels, white = 1) {
   stamp(canvas.getContext("2d"), pixels, 0, 0, white);
 }
 
+const buffers = new WeakMap(); // context -> ImageData
+
+/** The image of 28 x 28 in which pixels for a context are prepared. */
+export function imageBuffer(g) {
+  if (!buffers.has(g)) buffers.set(g, g.createImageData(SIDE, SIDE));
+  return buffers.get(g);
+}
+
 /** Draw 784 pixels in [0, white] into a context, the upper left pixel at x, y. */
 export function stamp(g, pixels, x, y, white = 1) {
-  const image = (g.image ??= g.createImageData(SIDE, SIDE));
+  const image = imageBuffer(g);
   for (let i = 0; i < PIXELS; i++) {
     const v = (pixels[i] * 255) / white;
     image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = v; // clamped and rounded
@@ -69,7 +77,8 @@ export function themeColours(node) {
 
 /** The ten colours of classes in the theme that is shown (.streamlit/config.toml). */
 export function classColours(node) {
-  return getComputedStyle(node).getPropertyValue("--st-chart-categorical-colors").split(",").map((c) => c.trim() || "gray");
+  const colours = getComputedStyle(node).getPropertyValue("--st-chart-categorical-colors").split(",");
+  return colours.map((colour) => colour.trim() || "gray");
 }
 
 // ---- marks ----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,14 @@
 
 import { SIDE } from "./canvas.js";
 
-/** A new element: properties are set, attributes with a hyphen and `role` too, `class` by its name; then children. */
+/**
+ * A new element: properties are set, attributes with a hyphen and `role` too, `class` by its name; then children.
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [properties]
+ * @param {...(Node | string)} children
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -14,9 +21,19 @@ export function element(tag, properties = {}, ...children) {
   return node;
 }
 
+/** A <div> of a class, with children. */
+export const div = (className, ...children) => element("div", { class: className }, ...children);
+
 const SVG = "http://www.w3.org/2000/svg";
 
-/** A new SVG element with attributes and children. */
+/**
+ * A new SVG element with attributes and children.
+ * @template {keyof SVGElementTagNameMap} Tag
+ * @param {Tag} tag
+ * @param {Record<string, any>} [attributes]
+ * @param {...(Node | string)} children
+ * @returns {SVGElementTagNameMap[Tag]}
+ */
 export function svg(tag, attributes = {}, ...children) {
   const node = document.createElementNS(SVG, tag);
   for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
@@ -25,21 +42,29 @@ export function svg(tag, attributes = {}, ...children) {
 }
 
 /** Set attributes of an SVG element. */
-export const setAll = (node, attributes) => Object.entries(attributes).forEach(([name, value]) => node.setAttribute(name, value));
+export function setAll(node, attributes) {
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+}
 
-/** "{a} of {b}" with {a: 1, b: 2} -> "1 of 2". */
+/**
+ * "{a} of {b}" with {a: 1, b: 2} -> "1 of 2".
+ * @param {string} text
+ * @param {Record<string, any>} values
+ */
 export function fill(text, values) {
   return text.replace(/\{(\w+)\}/g, (all, name) => values[name] ?? all);
 }
 
 /** A canvas for an image of 28 x 28. */
-export const imageCanvas = (properties = {}) => element("canvas", { class: "digit", width: SIDE, height: SIDE, ...properties });
+export const imageCanvas = (properties = {}) =>
+  element("canvas", { class: "digit", width: SIDE, height: SIDE, ...properties });
 
 /** `count` of them. */
 export const imageCanvases = (count) => Array.from({ length: count }, () => imageCanvas());
 
 /** A button with a text. */
-export const button = (textContent, onclick, properties = {}) => element("button", { type: "button", textContent, onclick, ...properties });
+export const button = (textContent, onclick, properties = {}) =>
+  element("button", { type: "button", textContent, onclick, ...properties });
 
 /**
  * A slider with its name and its value: {input, name, value, box}, `box` a label around the three. on: {input, change},
@@ -57,16 +82,14 @@ export function slider(range, { input: oninput, change: onchange }) {
 
 /** A canvas for each model {label, colour}, its name beneath, in place of what `box` held; `text`: "... {model} ...". */
 export function figures(box, models, text) {
-  const canvases = models.map(({ label }) =>
-    imageCanvas({ role: "img", "aria-label": fill(text, { model: label }) }),
-  );
+  const canvases = models.map(({ label }) => imageCanvas({ role: "img", "aria-label": fill(text, { model: label }) }));
   const made = models.map(({ label, colour }, i) => {
     const dot = element("i", { class: "dot" });
     dot.style.background = colour;
     return element("figure", {}, canvases[i], element("figcaption", { title: label }, dot, label));
   });
   box.replaceChildren(...made);
-  box.dataset.many = models.length > 1;
+  box.dataset.many = String(models.length > 1);
   return canvases;
 }
 
@@ -75,5 +98,6 @@ export function imageRow(title, count, label) {
   const canvases = imageCanvases(count);
   const says = element("span");
   const digits = element("div", { class: "digits", role: "img", "aria-label": label }, ...canvases);
-  return { node: element("div", { class: "row" }, element("div", { class: "says" }, element("b", {}, title), says), digits), says, canvases };
+  const head = div("says", element("b", {}, title), says);
+  return { node: div("row", head, digits), says, canvases };
 }

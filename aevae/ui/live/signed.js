@@ -1,6 +1,6 @@
 // Images of signed numbers: orange above 0, blue below, black at 0, as digits are black where no ink is.
 
-import { SIDE } from "./canvas.js";
+import { imageBuffer, SIDE } from "./canvas.js";
 
 const ABOVE = [255, 158, 44];
 const BELOW = [72, 150, 255];
@@ -30,7 +30,7 @@ export function tint(values, scale, data, side = SIDE, at = 0, stride = side) {
 export function paintSigned(canvas, values, scale = maxAbs(values)) {
   if (canvas.width !== SIDE || canvas.height !== SIDE) canvas.width = canvas.height = SIDE;
   const g = canvas.getContext("2d");
-  const image = (g.image ??= g.createImageData(SIDE, SIDE));
+  const image = imageBuffer(g);
   tint(values, scale, image.data);
   g.putImageData(image, 0, 0);
 }

@@ -2,7 +2,7 @@
 // Every move decodes at once; The code is sent to Python when the hand lets go.
 
 import { paint, SIDE, stamp } from "../live/canvas.js";
-import { element, figures } from "../live/dom.js";
+import { div, element, figures } from "../live/dom.js";
 import { logPrior } from "../live/gaussian.js";
 import { clamp } from "../live/maths.js";
 import { drawingChannel, idleWork, Stage } from "../live/page.js";
@@ -64,7 +64,7 @@ class Row {
     this.bank = bank;
     this.dim = dim;
     this.next = 0; // the first small image that does not show the present z
-    this.root = element("div", { class: "row" });
+    this.root = div("row");
     this.built = false;
   }
 
@@ -91,7 +91,7 @@ class Row {
     const names = [element("b", {}, spec.names[dim]), element("span", {}, spec.amounts[dim])];
     this.root.append(
       element("div", { class: "name", title: spec.texts.row }, ...names, this.value),
-      element("div", { class: "track" }, this.film, this.input, element("div", { class: "rule" }, soft, this.home)),
+      div("track", this.film, this.input, div("rule", soft, this.home)),
     );
     this.input.onpointerdown = () => bank.grab();
     this.input.oninput = () => bank.turn(dim, Number(this.input.value));
@@ -163,12 +163,12 @@ class Bank extends Stage {
   create({ root }) {
     this.isKeyboard = false; // the last hand on a slider was a key
     this.filmsWork = idleWork(() => this.develop());
-    this.figures = element("div", { class: "figures" });
-    this.gauge = element("div", { class: "gauge" });
-    this.rowsBox = element("div", { class: "rows" });
+    this.figures = div("figures");
+    this.gauge = div("gauge");
+    this.rowsBox = div("rows");
     this.help = element("p", { class: "help" });
-    const left = element("div", { class: "left" }, this.figures, this.gauge);
-    root.append(element("div", { class: "desk" }, left, element("div", { class: "right" }, this.rowsBox, this.help)));
+    const left = div("left", this.figures, this.gauge);
+    root.append(div("desk", left, div("right", this.rowsBox, this.help)));
     this.release = () => this.released(false);
     this.onResize(() => this.resized(), this.rowsBox);
   }
@@ -265,17 +265,17 @@ class Bank extends Stage {
       const band = element("i", { class: "band" });
       band.style.setProperty("--from", part(range[0], 0, gauge.end));
       band.style.setProperty("--to", part(range[1], 0, gauge.end));
-      return element("div", { class: `lane ${name}` }, element("span", {}, text), element("div", { class: "scale" }, band));
+      return div(`lane ${name}`, element("span", {}, text), div("scale", band));
     };
     this.needle = element("i", { class: "needle" });
     this.norm = element("b");
     this.density = element("b");
-    this.verdict = element("div", { class: "verdict" });
-    const numbers = element("div", { class: "numbers" }, element("span", {}, "‖z‖ ", this.norm));
+    this.verdict = div("verdict");
+    const numbers = div("numbers", element("span", {}, "‖z‖ ", this.norm));
     if (gauge.prior) numbers.append(element("span", {}, "log p(z) ", this.density, ` ${texts.nats}`));
-    const lanes = element("div", { class: "lanes" });
+    const lanes = div("lanes");
     if (gauge.prior) lanes.append(lane("prior", gauge.prior, texts.draws));
-    lanes.append(lane("codes", gauge.codes, texts.codes), element("div", { class: "over" }, this.needle));
+    lanes.append(lane("codes", gauge.codes, texts.codes), div("over", this.needle));
     this.gauge.replaceChildren(numbers, lanes, this.verdict);
     this.gauge.title = texts.gauge;
   }

@@ -2,7 +2,7 @@
 // what the model decodes there; above it the posterior of the chosen digit, pinned images, and a path that is replayed.
 
 import { ARROWS, classColours, paint, SIDE, stamp } from "../live/canvas.js";
-import { button, element, figures } from "../live/dom.js";
+import { button, div, element, figures } from "../live/dom.js";
 import { clamp, triangleWave } from "../live/maths.js";
 import { drawingChannel, idleWork, Stage } from "../live/page.js";
 import { PadMap, pinAt, spiral } from "./pad_map.js";
@@ -45,8 +45,8 @@ class Pad extends Stage {
   buildView() {
     const { canvas } = this.painter;
     this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
-    this.area = element("div", { class: "stage" }, canvas, this.aloud);
-    this.figures = element("div", { class: "figures" });
+    this.area = div("stage", canvas, this.aloud);
+    this.figures = div("figures");
     this.play = button("", () => this.toggle(), { class: "play" });
     this.speed = element("input", { type: "range", min: 0.25, max: 3, step: 0.25, value: 1 });
     this.loop = element("input", { type: "checkbox" });
@@ -59,9 +59,9 @@ class Pad extends Stage {
       element("label", {}, this.loop, this.loopName), this.noPath, this.noPins,
     );
     this.hint = element("p", { class: "help" });
-    this.legend = element("div", { class: "legend" });
-    const side = element("div", { class: "side" }, this.figures, this.controls, this.legend, this.hint);
-    this.root.append(element("div", { class: "desk" }, this.area, side));
+    this.legend = div("legend");
+    const side = div("side", this.figures, this.controls, this.legend, this.hint);
+    this.root.append(div("desk", this.area, side));
     canvas.onpointermove = (event) => this.moved(event);
     canvas.onpointerdown = (event) => this.pressed(event);
     canvas.onpointerup = (event) => this.lifted(event);

@@ -1,6 +1,6 @@
 // Ten digits through a bottleneck of k numbers: principal components while the hand moves, and the runs that fit.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
-import { element, fill, slider as rangeSlider } from "../../live/dom.js";
+import { as, div, element, fill, rangeSlider, slider } from "../../live/dom.js";
 import { stage } from "../../live/page.js";
 
 /** mean + the first k components: coefficients (N, K), axes (K, P) -> `out` (N, P). */
@@ -33,7 +33,7 @@ function titledRow(root) {
   const canvases = Array.from({ length: 10 }, () => element("canvas", { width: SIDE, height: SIDE }));
   const name = element("div", { class: "name", "aria-hidden": "true" });
   const digits = element("div", { class: "digits", role: "img" }, ...canvases);
-  root.append(element("div", { class: "row" }, name, digits));
+  root.append(div("row", name, digits));
   const title = (text) => {
     name.textContent = text;
     digits.setAttribute("aria-label", text);

@@ -1,6 +1,6 @@
 // Ten densities and one classifier on an image that the user draws: bars of log p(x|c) and of p(c|x).
 import { paint } from "../../live/canvas.js";
-import { element, fill, imageCanvas, slider } from "../../live/dom.js";
+import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
 import { clamp, softplus } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
@@ -71,13 +71,13 @@ class Classes extends Stage {
     const change = () => outbox.postLater(() => ({ draws: +this.draws.input.value }));
     this.draws = slider({ min: 1, max: most, step: 1, value, "aria-label": texts.draws }, { input: show, change });
     this.draws.name.textContent = texts.draws;
-    this.verdict = element("div", { class: "verdict" });
+    this.verdict = div("verdict");
     this.rows = Array.from({ length: CLASSES }, (_, c) => rowOf(c));
     const heads = ["", "log p(x|c)", texts.nats, "p(c|x)", texts.net, "p(c|x)"];
-    const head = element("div", { class: "row head" }, ...heads.map((text, i) => element(i ? "span" : "b", {}, text)));
+    const head = div("row head", ...heads.map((text, i) => element(i ? "span" : "b", {}, text)));
     root.replaceChildren(
-      element("div", { class: "side" }, this.canvas, this.draws.box, this.verdict),
-      element("div", { class: "table" }, head, ...this.rows.map(({ node }) => node)),
+      div("side", this.canvas, this.draws.box, this.verdict),
+      div("table", head, ...this.rows.map(({ node }) => node)),
     );
   }
 
@@ -107,8 +107,8 @@ class Classes extends Stage {
 function rowOf(c) {
   const row = { density: element("i"), net: element("i"), nats: element("span"), share: element("span"), sure: element("span") };
   const track = (name, bar) => element("div", { class: name }, bar);
-  row.node = element(
-    "div", { class: "row" }, element("b", { textContent: c }), track("track", row.density), row.nats, row.share,
+  row.node = div(
+    "row", element("b", { textContent: c }), track("track", row.density), row.nats, row.share,
     track("track net", row.net), row.sure,
   );
   return row;

@@ -1,6 +1,6 @@
 // An image as a map of indices: choose a cell, choose its code vector, see what the decoder makes of the map.
 import { paint, PIXELS, SIDE } from "../../live/canvas.js";
-import { button, element, fill, imageCanvas } from "../../live/dom.js";
+import { button, div, element, fill, imageCanvas } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
 /** The nearest of `vectors` (K, D) in each cell of z (D, cells): Int32Array (cells). */
@@ -124,17 +124,17 @@ class Codemap extends Stage {
     this.z = new Float32Array(arrays.vectors.shape[1] * cells);
     this.cell = Math.floor(cells / 2);
     this.canvases = { clean: imageCanvas(), tiles: imageCanvas(), painted: imageCanvas() };
-    this.reach = element("div", { class: "reach" });
+    this.reach = div("reach");
     const shown = (name, ...inside) => {
-      const frame = element("div", { class: "frame" }, this.canvases[name], ...inside);
+      const frame = div("frame", this.canvases[name], ...inside);
       return element("figure", {}, frame, element("figcaption", {}, texts[name]));
     };
     this.said = element("p", { class: "said", role: "status" });
     this.undo = button(texts.undo, () => this.reset(), { class: "plain" });
     root.replaceChildren(
-      element("div", { class: "pictures" }, shown("clean"), shown("tiles", this.mapOf()), shown("painted", this.reach)),
-      element("div", { class: "line" }, this.said, this.undo),
-      element("div", { class: "name" }, texts.atlas),
+      div("pictures", shown("clean"), shown("tiles", this.mapOf()), shown("painted", this.reach)),
+      div("line", this.said, this.undo),
+      div("name", texts.atlas),
       this.atlasOf(),
     );
   }

@@ -1,6 +1,6 @@
 // Several decoders of one code, which the user moves: of each the mean, samples of its pixels and their standard deviation.
 import { imageAt, paint, PIXELS } from "../../live/canvas.js";
-import { button, element, fill, imageRow, slider } from "../../live/dom.js";
+import { button, div, element, fill, imageRow, slider } from "../../live/dom.js";
 import { squaredError } from "../../live/maths.js";
 import { stage } from "../../live/page.js";
 import { likelihood } from "../../live/pixels.js";
@@ -72,7 +72,7 @@ export function mount(ctx) {
     };
     const heads = [texts.mean, ...Array.from({ length: spec.draws }, () => texts.draw), texts.stray];
     root.replaceChildren(
-      element("div", { class: "knobs" }, ...parts.sliders.map(({ box }) => box), parts.back),
+      div("knobs", ...parts.sliders.map(({ box }) => box), parts.back),
       ...parts.rows.map(({ node }) => node),
       element("div", { class: "digits heads", "aria-hidden": "true" }, ...heads.map((text) => element("span", { textContent: text }))),
     );

@@ -1,6 +1,6 @@
 // Two densities on a line: q is moved by hand or by gradient descent on one of the two divergences; p is fixed, or free too.
 import { clampedPlaceIn, onDrag } from "../../live/canvas.js";
-import { button, element, fill, slider, svg } from "../../live/dom.js";
+import { button, div, element, fill, slider, svg } from "../../live/dom.js";
 import { descend, kl, klNormal, logMixture } from "../../live/gaussian.js";
 import { prefersReducedMotion, Stage } from "../../live/page.js";
 
@@ -31,17 +31,17 @@ class Divergence extends Stage {
     const of = (name) => (free ? `${name}: ` : "");
     this.sliders = this.slidersOf(of("q"), () => this.q, (to) => (this.q = to));
     if (free) this.sliders.push(...this.slidersOf(of("p"), () => this.p[0], (to) => (this.p = [to])));
-    this.check = element("div", { class: "check" });
+    this.check = div("check");
     this.values = { forward: element("output"), reverse: element("output") };
-    const kind = (name, label) => element(
-      "div", { class: "kind" }, element("span", { textContent: label }), this.values[name],
+    const kind = (name, label) => div(
+      "kind", element("span", { textContent: label }), this.values[name],
       button(texts.slide, () => this.minimise(name), { title: `${texts.slide} ${label}` }),
     );
     const key = ["p", "q"].map((name) => element("span", { class: `of-${name}`, textContent: texts[name] }));
     this.root.replaceChildren(
-      this.plot, element("div", { class: "key" }, ...key),
+      this.plot, div("key", ...key),
       ...this.sliders.map(({ input, value }) => element("label", {}, input, value)),
-      element("div", { class: "kinds" }, kind("forward", "KL(p ‖ q)"), kind("reverse", "KL(q ‖ p)")), this.check,
+      div("kinds", kind("forward", "KL(p ‖ q)"), kind("reverse", "KL(q ‖ p)")), this.check,
     );
   }
 

@@ -1,6 +1,6 @@
 // Samples of z, decoded: one slider leads from the posterior of a digit to the prior, which knows no digit.
 import { paint, PIXELS } from "../../live/canvas.js";
-import { element, fill, imageCanvas, imageRow } from "../../live/dom.js";
+import { div, element, fill, imageCanvas, imageRow } from "../../live/dom.js";
 import { gaussianOf, klToPrior, reparameterise } from "../../live/gaussian.js";
 import { stage } from "../../live/page.js";
 
@@ -55,9 +55,9 @@ export function mount(ctx) {
       rows: titles.map((title) => imageRow(title, draws, fill(texts.pictures, { title }))),
     };
     root.replaceChildren(
-      element("div", { class: "head" }, parts.digit, element(
-        "div", { class: "way" }, parts.slider,
-        element("div", { class: "ends" }, element("span", { textContent: texts.posterior }), element("span", { textContent: texts.prior })),
+      div("head", parts.digit, div(
+        "way", parts.slider,
+        div("ends", element("span", { textContent: texts.posterior }), element("span", { textContent: texts.prior })),
       )),
       ...parts.rows.map(({ node }) => node),
     );

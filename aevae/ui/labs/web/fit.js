@@ -1,6 +1,6 @@
 // A model without an encoder: gradient descent finds the code of a digit here, while parts of the digit are covered.
 import { onDrag, paint, PIXELS, placeIn, SIDE } from "../../live/canvas.js";
-import { button, element, fill, imageCanvas, setAll, svg } from "../../live/dom.js";
+import { button, div, element, fill, imageCanvas, setAll, svg } from "../../live/dom.js";
 import { clamp, sigmoid, softplus } from "../../live/maths.js";
 import { prefersReducedMotion, Stage } from "../../live/page.js";
 
@@ -148,11 +148,11 @@ class Fit extends Stage {
     const covers = Object.keys(COVERS).map((name) => button(texts[name], () => this.hide(cover(name))));
     const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, this.line, this.dot);
     root.replaceChildren(
-      element("div", { class: "pictures" }, ...Object.keys(this.canvases).map(shown)),
+      div("pictures", ...Object.keys(this.canvases).map(shown)),
       element("div", { class: "row", role: "group", "aria-label": texts.covers }, element("span", {}, texts.covers), ...covers),
-      element("div", { class: "row" }, this.play, this.slider, this.said),
-      element(
-        "div", { class: "charts" },
+      div("row", this.play, this.slider, this.said),
+      div(
+        "charts",
         element("figure", {}, chart, element("figcaption", {}, texts.curve)),
         element("figure", {}, this.code, element("figcaption", {}, texts.code)),
       ),

@@ -1,6 +1,6 @@
 // One change, three ways: the image warped by the flow that a model gives, warped exactly, and decoded anew.
 import { paint, PIXELS, SIDE } from "../../live/canvas.js";
-import { element, fill, imageCanvas, slider } from "../../live/dom.js";
+import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
 /** Flow at `amount` in -most..most between the steps of `flows` (steps, 2, 784): linear. */
@@ -51,7 +51,7 @@ class Flow extends Stage {
     this.canvases = Object.fromEntries(NAMES.map((name) => [name, imageCanvas()]));
     this.captions = Object.fromEntries(NAMES.map((name) => [name, element("figcaption")]));
     const figures = NAMES.map((name) => element("figure", {}, this.canvases[name], this.captions[name]));
-    root.replaceChildren(this.slider.box, element("div", { class: "pictures" }, ...figures));
+    root.replaceChildren(this.slider.box, div("pictures", ...figures));
   }
 
   draw({ spec, arrays, images, programs: [program] }) {

@@ -1,6 +1,6 @@
 // A slider through a few frames; a frame is rows of images, each with a name and a bar.
 import { paint, PIXELS } from "../../live/canvas.js";
-import { element, imageCanvases, slider } from "../../live/dom.js";
+import { div, element, imageCanvases, slider } from "../../live/dom.js";
 import { stage } from "../../live/page.js";
 
 /** Where row r, column c of frame f begins in images of (F, rows, columns, 784). */
@@ -35,7 +35,7 @@ export function mount(ctx) {
         { min: 0, max: last, step: 1, value: kept, "aria-label": spec.texts.slider },
         { input: show, change: () => outbox.postLater(() => ({ frame: +parts.slider.input.value })) },
       ),
-      note: element("div", { class: "note" }),
+      note: div("note"),
       rows: Array.from({ length: rows }, () => ({
         name: element("span"),
         bar: element("i"),
@@ -48,7 +48,7 @@ export function mount(ctx) {
       ...parts.rows.map(({ name, bar, canvases }) => {
         const digits = element("div", { class: "digits", role: "img", "aria-label": spec.texts.pictures }, ...canvases);
         digits.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-        return element("div", { class: "row" }, element("div", { class: "name" }, name, element("div", { class: "track" }, bar)), digits);
+        return div("row", div("name", name, div("track", bar)), digits);
       }),
     );
   }

@@ -1,6 +1,6 @@
 // A digit that walks: the model sees some frames, samples several futures, and all of them play at once.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
-import { button, element, fill, imageCanvas, setAll, slider, svg } from "../../live/dom.js";
+import { button, div, element, fill, imageCanvas, setAll, slider, svg } from "../../live/dom.js";
 import { prefersReducedMotion, Stage } from "../../live/page.js";
 
 /** Which jump of a future has been made at frame `now` (from 0), `seen` frames being seen; -1: none yet. */
@@ -71,8 +71,8 @@ class Futures extends Stage {
     this.chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.chart });
     root.replaceChildren(
       this.seenSlider.box,
-      element("div", { class: "pictures" }, ...[this.truth, this.belief, ...this.futures].map(({ node }) => node)),
-      element("div", { class: "knob" }, this.play, this.clock.input, this.clock.value),
+      div("pictures", ...[this.truth, this.belief, ...this.futures].map(({ node }) => node)),
+      div("knob", this.play, this.clock.input, this.clock.value),
       element("figure", {}, this.chart, element("figcaption", {}, texts.chart)),
     );
     this.halt();

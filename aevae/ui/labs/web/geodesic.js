@@ -3,7 +3,7 @@
 import {
   classColours, classDiscs, fitToBox, onArrows, onDrag, paint, PIXELS, placeIn, strokeOnPaper, themeColours,
 } from "../../live/canvas.js";
-import { button, element, fill, imageCanvases } from "../../live/dom.js";
+import { button, div, element, fill, imageCanvases } from "../../live/dom.js";
 import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
@@ -168,13 +168,13 @@ class Geodesic extends Stage {
     this.map = element("canvas", { class: "map" });
     this.handles = [0, 1].map((i) => this.handleOf(i));
     this.strips = WAYS.map((name) => {
-      const canvases = imageCanvases(NUM_IMAGES), label = element("div", { class: "name" });
+      const canvases = imageCanvases(NUM_IMAGES), label = div("name");
       const strip = element("div", { class: "strip", role: "img" }, ...canvases);
-      return { canvases, label, strip, box: element("div", { class: `way-${name}` }, label, strip) };
+      return { canvases, label, strip, box: div(`way-${name}`, label, strip) };
     });
     this.verdict = element("div", { class: "verdict", role: "status" });
-    const frame = element("div", { class: "frame" }, this.map, ...this.handles);
-    root.append(frame, element("div", { class: "side" }, ...this.strips.map((s) => s.box), this.verdict));
+    const frame = div("frame", this.map, ...this.handles);
+    root.append(frame, div("side", ...this.strips.map((s) => s.box), this.verdict));
     this.onResize();
   }
 

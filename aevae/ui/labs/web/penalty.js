@@ -1,6 +1,6 @@
 // KL(rho || rho_hat) over rho_hat, with a point on it to be dragged, and where the units of a run lie.
 import { onDrag, placeIn } from "../../live/canvas.js";
-import { element, fill, setAll, slider, svg } from "../../live/dom.js";
+import { div, element, fill, setAll, slider, svg } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
 const EDGE = 0.001; // the curve is drawn from here to 1 - EDGE
@@ -68,7 +68,7 @@ class Penalty extends Stage {
     );
     onDrag(this.plot, "across", { move: (event) => this.move(event), done: post });
     this.said = element("div", { class: "said", role: "status" });
-    root.append(element("div", { class: "knobs" }, this.rho.box, this.hat.box), this.plot, this.said);
+    root.append(div("knobs", this.rho.box, this.hat.box), this.plot, this.said);
   }
 
   move(event) {

@@ -1,6 +1,6 @@
 // The posterior q(z|x) of one digit on a plane of the code: move it, stretch it, and the same noise then gives other codes.
 import { onArrows, onDrag, paint, placeIn } from "../../live/canvas.js";
-import { button, element, fill, imageCanvases, setAll, slider, svg } from "../../live/dom.js";
+import { button, div, element, fill, imageCanvases, setAll, slider, svg } from "../../live/dom.js";
 import { crossEntropy, gaussianOf, klToPrior, reparameterise } from "../../live/gaussian.js";
 import { Stage } from "../../live/page.js";
 
@@ -38,7 +38,6 @@ class Posterior extends Stage {
       this.post();
     });
     this.bars = { now: barOf(texts.now), base: barOf(texts.base) };
-    const div = (name, ...inside) => element("div", { class: name }, ...inside);
     const title = div("title", texts.decoded);
     const digits = element("div", { class: "digits", role: "img", "aria-label": texts.decoded }, ...this.canvases);
     const legend = div("legend", element("span", { class: "recon" }, texts.recon), element("span", { class: "kl" }, "KL(q ‖ p)"));
@@ -139,9 +138,9 @@ class Posterior extends Stage {
 
 /** Reconstruction and KL as one bar: {row, show(values, nats that fill the row, text)}. */
 function barOf(label) {
-  const recon = element("div", { class: "recon" }), kl = element("div", { class: "kl" }), sum = element("output");
-  const track = element("div", { class: "track" }, recon, kl);
-  const row = element("div", { class: "bar" }, element("span", {}, label), track, sum);
+  const recon = div("recon"), kl = div("kl"), sum = element("output");
+  const track = div("track", recon, kl);
+  const row = div("bar", element("span", {}, label), track, sum);
   const show = (values, largest, text) => {
     recon.style.width = `${(100 * values.recon) / largest}%`;
     kl.style.width = `${(100 * values.kl) / largest}%`;

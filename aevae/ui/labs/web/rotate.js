@@ -1,7 +1,7 @@
 // The code of a linear autoencoder, turned while the hand moves: other directions, the same images, until some of the
 // numbers are dropped.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
-import { element, fill, slider } from "../../live/dom.js";
+import { div, element, fill, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 import { maxAbs, paintSigned } from "../../live/signed.js";
 
@@ -86,11 +86,11 @@ class Rotate extends Stage {
     this.tiles = Array.from({ length: d }, tileOf);
     this.pairs = Array.from({ length: spec.count }, (_, i) => this.pairOf(i));
     root.replaceChildren(
-      element("div", { class: "knobs" }, this.turn.box, this.keep.box),
-      element("div", { class: "name" }, texts.directions),
+      div("knobs", this.turn.box, this.keep.box),
+      div("name", texts.directions),
       element("div", { class: "row", role: "img", "aria-label": texts.directions }, ...this.tiles.map((tile) => tile.box)),
       this.verdict,
-      element("div", { class: "row" }, ...this.pairs.map((pair) => pair.node)),
+      div("row", ...this.pairs.map((pair) => pair.node)),
     );
   }
 
@@ -142,7 +142,7 @@ class Rotate extends Stage {
 
 function tileOf() {
   const canvas = element("canvas", { width: SIDE, height: SIDE }), bar = element("i");
-  return { canvas, bar, box: element("div", { class: "tile" }, canvas, element("div", { class: "track" }, bar)) };
+  return { canvas, bar, box: div("tile", canvas, div("track", bar)) };
 }
 
 export const mount = (ctx) => new Rotate(ctx, "rotate");

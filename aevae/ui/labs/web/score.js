@@ -1,6 +1,6 @@
 // A density, its score, what a denoising autoencoder makes of it, and walkers that follow either (Langevin).
 import { disc, fitToBox } from "../../live/canvas.js";
-import { button, element, fill, slider } from "../../live/dom.js";
+import { button, div, element, fill, slider } from "../../live/dom.js";
 import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
@@ -126,9 +126,9 @@ class Score extends Stage {
       show();
     });
     this.canvas = element("canvas", { role: "img" });
-    this.legend = element("div", { class: "legend" });
+    this.legend = div("legend");
     this.verdict = element("div", { class: "verdict", role: "status" });
-    const buttons = element("div", { class: "buttons" }, this.walk, this.anneal, this.scatter);
+    const buttons = div("buttons", this.walk, this.anneal, this.scatter);
     root.append(this.slider.box, buttons, this.canvas, this.legend, this.verdict);
     this.onResize();
     this.noise = normals();

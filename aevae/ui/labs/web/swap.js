@@ -1,6 +1,6 @@
 // Contents down, styles across: every cell is decoded here, while the number of pictures that speak for a content grows.
 import { imageAt, paint } from "../../live/canvas.js";
-import { element, fill, imageCanvases, slider } from "../../live/dom.js";
+import { div, element, fill, imageCanvases, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
 /** The content (D) of group `c` after `n` of its pictures: mean + spread * deviation * eps; arrays (C, most, D). */
@@ -29,10 +29,10 @@ class Swap extends Stage {
     this.cells = imageCanvases(groups * across);
     this.spreads = this.members.map(() => element("span", { class: "spread" }));
     const rows = this.members.map((member, c) => {
-      const head = element("div", { class: "head" }, member, this.spreads[c]);
-      return element("div", { class: "line" }, head, ...this.cells.slice(c * across, (c + 1) * across));
+      const head = div("head", member, this.spreads[c]);
+      return div("line", head, ...this.cells.slice(c * across, (c + 1) * across));
     });
-    const heads = element("div", { class: "line heads" }, element("div", { class: "head" }, texts.corner), ...this.heads);
+    const heads = div("line heads", div("head", texts.corner), ...this.heads);
     const grid = element("div", { class: "grid", role: "img", "aria-label": texts.grid }, heads, ...rows);
     grid.style.setProperty("--across", across);
     root.replaceChildren(this.slider.box, grid);

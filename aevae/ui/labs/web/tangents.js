@@ -1,6 +1,6 @@
 // A digit pushed along the directions to which a code is most sensitive, and along one to which it is not.
 import { imageAt, paint, PIXELS } from "../../live/canvas.js";
-import { button, element, fill, imageCanvas, imageCanvases, slider } from "../../live/dom.js";
+import { button, div, element, fill, imageCanvas, imageCanvases, slider } from "../../live/dom.js";
 import { prefersReducedMotion, Stage } from "../../live/page.js";
 import { paintSigned } from "../../live/signed.js";
 
@@ -24,8 +24,8 @@ class Tangents extends Stage {
     };
     this.slider = slider({ min: -spec.reach, max: spec.reach, step: 0.1, value: spec.push / 10 }, { input, change: this.post });
     this.button = button("", () => (this.playing ? this.pause() : this.play()), { class: "play" });
-    this.row = element("div", { class: "row" });
-    root.append(element("div", { class: "knobs" }, this.slider.box, this.button), this.row);
+    this.row = div("row");
+    root.append(div("knobs", this.slider.box, this.button), this.row);
     this.image = new Float32Array(PIXELS);
     this.playing = 0;
     if (spec.plays && !prefersReducedMotion()) this.play();

@@ -1,6 +1,6 @@
 // One digit as a sum of units: all filters as one image, the active ones bright, and the digit made of the strongest k.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
-import { element, fill, imageCanvas, slider } from "../../live/dom.js";
+import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 import { maxAbs, paintSigned, tint } from "../../live/signed.js";
 
@@ -47,8 +47,8 @@ class Units extends Stage {
     this.clean = shown("part main");
     this.made = shown("part main");
     this.parts = Array.from({ length: NUM_STRONGEST }, () => shown("part"));
-    this.sheetName = element("div", { class: "name" });
-    const row = element("div", { class: "row" }, ...[this.clean, this.made, ...this.parts].map((part) => part.box));
+    this.sheetName = div("name");
+    const row = div("row", ...[this.clean, this.made, ...this.parts].map((part) => part.box));
     root.append(this.slider.box, row, this.verdict, this.sheetName, this.sheet);
     this.image = new Float32Array(PIXELS);
     this.onResize(() => root.clientWidth !== this.width && show());
