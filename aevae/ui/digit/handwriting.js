@@ -43,7 +43,7 @@ export function mnistLike(ink, height, width) {
   const box = inkBox(ink, height, width);
   if (!box) return null;
   const tall = box.bottom - box.top + 1, wide = box.right - box.left + 1, longest = Math.max(tall, wide);
-  const h = Math.max(1, roundHalfUp((BOX_SIDE * tall) / longest)), w = Math.max(1, roundHalfUp((BOX_SIDE * wide) / longest));
+  const [h, w] = [tall, wide].map((side) => Math.max(1, roundHalfUp((BOX_SIDE * side) / longest)));
   const { pixels, strongest, x, y } = averaged(ink, width, box, h, w);
   const top = clamp(roundHalfUp(CENTRE - y), 0, SIDE - h), left = clamp(roundHalfUp(CENTRE - x), 0, SIDE - w);
   const out = new Uint8Array(PIXELS);

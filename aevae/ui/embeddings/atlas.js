@@ -1,6 +1,6 @@
-// Maps beside each other: the same points, in the same colours, in two to four panes. What is hovered or selected
-// in one is marked in all. Images and codes come once, by channels (broadcast.js); the maps themselves may change while they
-// are being made. The selection is sent to Python when the hand lets go.
+// Maps beside each other: the same points, in the same colours, in two to four panes. What is hovered or selected in
+// one is marked in all. Images and codes come once, by channels (broadcast.js); the maps may change while they are being
+// made. The selection is sent to Python when the hand lets go.
 
 import { classColours, imageAt, themeColours } from "../live/canvas.js";
 import { button, div, element, fill } from "../live/dom.js";
@@ -9,7 +9,9 @@ import { lift } from "../sliders/planes.js";
 import { download, imageOf, tableOf } from "./export.js";
 import { Legend } from "./legend.js";
 import { Pane } from "./pane.js";
-import { between, countByClass, ease, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass } from "./points.js";
+import {
+  between, countByClass, ease, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass,
+} from "./points.js";
 
 const MORPH_MS = 900;
 const MAX_POINTS_MOVING = 24_000; // painted in a frame while the hand moves
@@ -28,7 +30,8 @@ class Atlas extends Stage {
 
   create({ root }) {
     Object.assign(this, { panes: [], shown: [], counts: [], sheets: {}, sheetOffs: [] });
-    Object.assign(this, { labels: new Uint8Array(0), selected: new Uint8Array(0), hover: -1, point: -1, any: false, moving: 0 });
+    Object.assign(this, { labels: new Uint8Array(0), selected: new Uint8Array(0), any: false, hover: -1, point: -1 });
+    this.moving = 0; // request of the next frame while points move
     this.dirty = new Set();
     this.lassoTool = button("", () => this.take("lasso"));
     this.moveTool = button("", () => this.take("move"));
@@ -316,7 +319,8 @@ class Atlas extends Stage {
     const { texts, classes } = this.spec;
     const parts = this.counts.flatMap((n, c) => (n ? [`${classes[c]} × ${n}`] : []));
     if (parts.length > MAX_COUNTED) parts.push(fill(texts.more, { count: parts.splice(MAX_COUNTED).length }));
-    this.count.textContent = this.any ? `${fill(texts.selected, { count: total.toLocaleString("en") })} ${parts.join(" · ")}` : texts.hint;
+    const selected = `${fill(texts.selected, { count: total.toLocaleString("en") })} ${parts.join(" · ")}`;
+    this.count.textContent = this.any ? selected : texts.hint;
     const whole = (c) => this.totals[c] > 0 && this.counts[c] === this.totals[c];
     this.legend.press(whole);
     if (!hand) this.fillTable();
@@ -326,7 +330,8 @@ class Atlas extends Stage {
   /** The selection as a table, for those who hear the page. */
   fillTable() {
     const { texts, classes } = this.spec;
-    const chosen = indicesOf(this.selected), more = chosen.length > MAX_TABLE_ROWS ? fill(texts.listed, { count: MAX_TABLE_ROWS }) : "";
+    const chosen = indicesOf(this.selected);
+    const more = chosen.length > MAX_TABLE_ROWS ? fill(texts.listed, { count: MAX_TABLE_ROWS }) : "";
     const rows = chosen.slice(0, MAX_TABLE_ROWS).map((i) => [i, classes[this.labels[i]]]);
     this.table.replaceChildren(...tableOf(`${this.count.textContent} ${more}`, texts.columns, rows));
     this.table.hidden = !this.any;
@@ -354,8 +359,8 @@ class Atlas extends Stage {
     this.take(this.tool);
     legend.write(spec, totals, colours);
     this.panes.forEach((pane, i) => {
-      const other = this.shown[i] !== i && spec.panes[this.shown[i]];
-      pane.title.textContent = other ? fill(texts.shows, { number: this.shown[i] + 1, title: other.title }) : pane.spec.title;
+      const shown = this.shown[i], other = shown !== i && spec.panes[shown];
+      pane.title.textContent = other ? fill(texts.shows, { number: shown + 1, title: other.title }) : pane.spec.title;
       pane.sub.textContent = other ? other.sub : pane.spec.sub;
       pane.morph.setAttribute("aria-pressed", Boolean(other));
     });

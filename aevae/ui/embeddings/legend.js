@@ -41,7 +41,8 @@ export class Legend {
     const names = classes.filter((_, c) => totals[c]), known = JSON.stringify(names);
     if (known === this.found?.known) return this.found.node;
     const list = element("datalist", { id: `${key}-classes` }, ...names.map((value) => element("option", { value })));
-    const field = element("input", { type: "search", placeholder: texts.find, title: texts.find_help, "aria-label": texts.find });
+    const words = { placeholder: texts.find, title: texts.find_help, "aria-label": texts.find };
+    const field = element("input", { type: "search", ...words });
     field.setAttribute("list", list.id);
     field.onchange = () => {
       const name = field.value.trim(), at = findName(names, name);

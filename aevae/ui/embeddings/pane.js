@@ -188,7 +188,8 @@ export class Pane {
     g.textBaseline = "middle";
     this.medians.forEach((place, c) => {
       if (!place || (any && !this.atlas.counts[c])) return;
-      const [x, y] = toPixels(this.view, this.size, ...place), half = Math.max(g.measureText(spec.classes[c]).width / 2 + 5, 9);
+      const [x, y] = toPixels(this.view, this.size, ...place);
+      const half = Math.max(g.measureText(spec.classes[c]).width / 2 + 5, 9);
       g.fillStyle = colours[c];
       g.beginPath();
       g.roundRect(x - half, y - 9, 2 * half, 18, 4);
@@ -257,7 +258,8 @@ export class Pane {
     this.pointers.set(id, at);
     const after = [...this.pointers.values()];
     if (after.length < 2) return;
-    const middle = ([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], far = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+    const middle = ([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+    const far = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
     const [from, to] = [middle(before), middle(after)];
     const moved = panBy(this.view, this.size, to[0] - from[0], to[1] - from[1]);
     this.look(zoomAt(moved, this.size, ...to, far(after) / Math.max(far(before), 1)));

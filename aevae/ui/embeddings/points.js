@@ -269,8 +269,8 @@ export class Raster {
    */
   paint(points, { ox, oy, scale }, { codes, palette, state = null, only = 0 }, { reach, stamps }, opacity, step = 1) {
     const { pixels, stride, rim, w, h } = this;
-    const offsets = stamps.map((s) => Int32Array.from({ length: s.length / 3 }, (_, k) => s[3 * k] + s[3 * k + 1] * stride));
-    const parts = stamps.map((s) => Int32Array.from({ length: s.length / 3 }, (_, k) => Math.round(s[3 * k + 2] * opacity)));
+    const each = (fn) => stamps.map((s) => Int32Array.from({ length: s.length / 3 }, (_, k) => fn(s, 3 * k)));
+    const offsets = each((s, k) => s[k] + s[k + 1] * stride), parts = each((s, k) => Math.round(s[k + 2] * opacity));
     const least = reach - rim, right = w + rim - reach - 1, bottom = h + rim - reach - 1;
     for (let i = 0; i < codes.length; i += step) {
       if (state !== null && state[i] !== only) continue;

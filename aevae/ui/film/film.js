@@ -21,7 +21,8 @@ class Player extends Stage {
     this.label = element("output", { class: "time" });
     this.newest = button("", () => this.seek(Infinity), { class: "newest" });
     const speeds = SPEEDS.map((value) => element("option", { value, selected: value === 1 }, `${value} ×`));
-    this.select = element("select", { "aria-label": texts.speed, onchange: () => (this.speed = Number(this.select.value)) }, ...speeds);
+    this.select = element("select", { "aria-label": texts.speed }, ...speeds);
+    this.select.onchange = () => (this.speed = Number(this.select.value));
     this.curves = div("curves");
     this.list = div("runs");
     const controls = div("controls", this.button, this.bar, this.label, this.newest, this.select);
@@ -86,7 +87,8 @@ class Player extends Stage {
     this.drawCurves(t, ink);
     const [i] = locate(this.times, t), last = this.times.length - 1;
     const step = this.views.map((view) => view.now).find((frame) => frame.t === this.times[i])?.step ?? null;
-    this.label.textContent = this.following ? texts.now : timeText(this.times[i], step, texts); // the page tells when that is
+    // While it follows the training, the page beneath says which epoch that is.
+    this.label.textContent = this.following ? texts.now : timeText(this.times[i], step, texts);
     this.bar.value = this.place;
     this.bar.setAttribute("aria-valuetext", this.label.textContent);
     this.bar.style.setProperty("--part", `${(100 * this.place) / Math.max(last, 1)}%`);
@@ -156,7 +158,8 @@ class Player extends Stage {
     let before = performance.now();
     const tick = (now) => {
       if (!this.playing || !this.root.isConnected) return;
-      this.place = Math.min(this.place + ((now - before) / 1000) * FRAMES_PER_SECOND * this.speed, this.times.length - 1);
+      const frames = ((now - before) / 1000) * FRAMES_PER_SECOND * this.speed;
+      this.place = Math.min(this.place + frames, this.times.length - 1);
       before = now;
       if (this.place >= this.times.length - 1) {
         this.playing = false;

@@ -114,15 +114,16 @@ export class RunView {
       return div("named", element("em", {}, title), parts[name]);
     };
     const block = (name, text) => div(`block ${name}`, element("b", {}, texts[name]), element("small", {}, text));
-    const count = fill(texts.dims, { count: this.dim });
+    const count = fill(texts.dims, { count: this.dim }), z = bars("z", texts.z);
     const code = this.film[0].std
-      ? [part("two", parts.kl, bars("mu", texts.mu), bars("std", texts.sigma)), arrow(), part("code", texts.drawn, bars("z", texts.z))]
-      : [part("code wide", `${texts.code} · ${count}`, bars("z", texts.z))];
+      ? [part("two", parts.kl, bars("mu", texts.mu), bars("std", texts.sigma)), arrow(), part("code", texts.drawn, z)]
+      : [part("code wide", `${texts.code} · ${count}`, z)];
     const flow = div(
       "flow", part("x", texts.digit, parts.x), arrow(), block("encoder", spec.network[0]), arrow(),
       ...code, arrow(), block("decoder", spec.network[1]), arrow(), part("y", parts.recon, parts.y),
     );
-    const objective = element("figcaption", {}, spec.objective ? `${texts.objective} ` : "", element("b", {}, spec.objective));
+    const prefix = spec.objective ? `${texts.objective} ` : "";
+    const objective = element("figcaption", {}, prefix, element("b", {}, spec.objective));
     return element("figure", { class: "model", "aria-label": texts.model }, flow, objective);
   }
 
@@ -160,8 +161,11 @@ export class RunView {
     model.recon.textContent = frame.reconNats ? nats(texts.recon_nats, frame.reconNats) : texts.recon;
     if (this.player.playing) return; // a screen reader cannot follow what changes all the time
     this.cloud.setAttribute("aria-label", `${this.planeText.textContent}, ${this.when.textContent}`);
-    for (const [canvas, name, values] of [[model.mu, texts.mu, mu], [model.std, texts.sigma, std], [model.z, texts.z, mu]])
-      if (canvas && values) canvas.setAttribute("aria-label", `${name}: ${[...values.subarray(0, 20)].map(shortNumber).join(", ")}`);
+    const named = [[model.mu, texts.mu, mu], [model.std, texts.sigma, std], [model.z, texts.z, mu]];
+    for (const [canvas, name, values] of named) {
+      const numbers = values && [...values.subarray(0, 20)].map(shortNumber).join(", ");
+      if (canvas && values) canvas.setAttribute("aria-label", `${name}: ${numbers}`);
+    }
   }
 
   destroy() {

@@ -4,7 +4,7 @@
 import { fill } from "../live/dom.js";
 import { clamp, ellipse } from "../live/maths.js";
 
-/** Arrays of aevae/ui/film/film_view.py (`parcel`) whose names begin with `before` -> frames, views into them, in order of time. */
+/** Arrays of film_view.py (`parcel`) whose names begin with `before` -> frames, views into them, in order of time. */
 export function framesOf(arrays, before) {
   const get = (name) => arrays[before + name];
   const epoch = get("epoch");

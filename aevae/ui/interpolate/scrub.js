@@ -165,7 +165,8 @@ class Scrub extends Stage {
   planeBar() {
     const { texts } = this.spec;
     this.output = element("output", {});
-    const fields = this.ranges.map((range, i) => element("label", {}, element("span", {}, [texts.across, texts.down][i]), range));
+    const names = [texts.across, texts.down];
+    const fields = this.ranges.map((range, i) => element("label", {}, element("span", {}, names[i]), range));
     return div("bar", div("corners", ...this.corners), ...fields, this.output);
   }
 

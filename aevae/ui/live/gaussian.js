@@ -87,4 +87,6 @@ export function logPrior(z, std = 1) {
 export const stdOf = (logvar) => Float64Array.from(logvar, (v) => Math.exp(v / 2));
 
 /** {mu, std} (D) of an encoder's {mu, logvar}, copied. */
-export const gaussianOf = ({ mu, logvar }) => ({ mu: Float32Array.from(mu), std: Float32Array.from(logvar, (v) => Math.exp(v / 2)) });
+export function gaussianOf({ mu, logvar }) {
+  return { mu: Float32Array.from(mu), std: Float32Array.from(logvar, (v) => Math.exp(v / 2)) };
+}

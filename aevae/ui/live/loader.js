@@ -6,7 +6,7 @@ const hosts = new WeakMap(); // parentElement -> Host
 const NARROW = 620; // pixels; modules stack what stands side by side in a wider place
 const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, uint16: Uint16Array, uint8: Uint8Array };
 
-/** Blob (aevae/browser/blob.py) -> {header, arrays}. float16 becomes a Float32Array. Throws RangeError where it is cut short. */
+/** Blob (aevae/browser/blob.py) -> {header, arrays}; float16 becomes a Float32Array. RangeError: it is cut short. */
 export function unpack(blob) {
   const buffer = blob.buffer.slice(blob.byteOffset, blob.byteOffset + blob.byteLength); // aligned
   const length = new DataView(buffer).getUint32(0, true);

@@ -123,7 +123,8 @@ export function guard(root, text) {
     hintTimer = setTimeout(() => hint.remove(), HINT_MS);
   }
 
-  const listeners = { pointerdown: down, pointermove: move, pointerup: up, pointercancel: cancel, input: changed, change: changed };
+  const pointers = { pointerdown: down, pointermove: move, pointerup: up, pointercancel: cancel };
+  const listeners = { ...pointers, input: changed, change: changed };
   for (const [name, listener] of Object.entries(listeners)) root.addEventListener(name, listener, true);
   document.addEventListener("pointerdown", elsewhere, true);
   return () => {

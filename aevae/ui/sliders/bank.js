@@ -233,8 +233,9 @@ class Bank extends Stage {
     };
     this.rowsBox.replaceChildren(place(open));
     if (!open.length) this.rowsBox.append(element("p", { class: "none" }, this.spec.texts.none));
-    const closed = () => element("details", { open: !open.length }, element("summary", {}, this.spec.texts.dead), place(folded));
-    if (folded.length) this.rowsBox.append(closed());
+    if (!folded.length) return;
+    const summary = element("summary", {}, this.spec.texts.dead);
+    this.rowsBox.append(element("details", { open: !open.length }, summary, place(folded)));
   }
 
   /** Rows are built when they come into view, and only those in view are developed. */

@@ -1,6 +1,6 @@
 // Ten digits through a bottleneck of k numbers: principal components while the hand moves, and the runs that fit.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
-import { as, div, element, fill, rangeSlider, slider } from "../../live/dom.js";
+import { div, element, fill, slider as rangeSlider } from "../../live/dom.js";
 import { stage } from "../../live/page.js";
 
 /** mean + the first k components: coefficients (N, K), axes (K, P) -> `out` (N, P). */

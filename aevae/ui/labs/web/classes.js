@@ -105,13 +105,10 @@ class Classes extends Stage {
 }
 
 function rowOf(c) {
-  const row = { density: element("i"), net: element("i"), nats: element("span"), share: element("span"), sure: element("span") };
-  const track = (name, bar) => element("div", { class: name }, bar);
-  row.node = div(
-    "row", element("b", { textContent: c }), track("track", row.density), row.nats, row.share,
-    track("track net", row.net), row.sure,
-  );
-  return row;
+  const [density, net] = [0, 1].map(() => element("i")), [nats, share, sure] = [0, 1, 2].map(() => element("span"));
+  const name = element("b", { textContent: c });
+  const node = div("row", name, div("track", density), nats, share, div("track net", net), sure);
+  return { node, density, net, nats, share, sure };
 }
 
 function percent(v) {

@@ -163,7 +163,8 @@ class Codemap extends Stage {
     const atlas = element("div", { class: "codes", role: "listbox", "aria-label": texts.atlas }, ...this.codes);
     atlas.onpointerleave = () => this.point(null);
     const columns = () => getComputedStyle(atlas).gridTemplateColumns.split(" ").length;
-    this.onCodes = keyboardGrid(this.codes, columns, { chosen: (i) => this.put(this.arrays.order[i]), over: (i) => this.point(i) });
+    const on = { chosen: (i) => this.put(this.arrays.order[i]), over: (i) => this.point(i) };
+    this.onCodes = keyboardGrid(this.codes, columns, on);
     return atlas;
   }
 
@@ -210,7 +211,8 @@ class Codemap extends Stage {
       node.setAttribute("aria-label", fill(spec.texts.cell, place(i)));
     });
     this.codes.forEach((node, i) => mark(node, arrays.order[i] === now[cell]));
-    const size = `${100 / side}%`, left = `${(100 * (cell % side)) / side}%`, top = `${(100 * Math.floor(cell / side)) / side}%`;
+    const percent = (cells) => `${(100 * cells) / side}%`, size = percent(1);
+    const left = percent(cell % side), top = percent(Math.floor(cell / side));
     Object.assign(this.reach.style, { left, top, width: size, height: size });
     const share = (100 * arrays.share[now[cell]]).toFixed(1);
     this.said.textContent = fill(spec.texts.said, { ...place(cell), share });

@@ -26,7 +26,8 @@ class Divergence extends Stage {
     this.q = { ...this.spec.start };
     this.p = this.spec.p;
     const { texts, free } = this.spec;
-    this.post = () => this.outbox.postLater(() => (free ? { ...this.q, pm: this.p[0].m, ps: this.p[0].s } : { ...this.q }));
+    const message = () => (free ? { ...this.q, pm: this.p[0].m, ps: this.p[0].s } : { ...this.q });
+    this.post = () => this.outbox.postLater(message);
     this.plot = this.plotOf();
     const of = (name) => (free ? `${name}: ` : "");
     this.sliders = this.slidersOf(of("q"), () => this.q, (to) => (this.q = to));

@@ -22,7 +22,10 @@ export function mount(ctx) {
   /** fn(image, number) of each decoded sample of N(mu, std^2). */
   function decodeSamples({ arrays, spec }, program, { mu, std }, fn) {
     const { eps } = arrays, width = mu.length;
-    for (let r = 0; r < spec.draws; r++) fn(program.decode(reparameterise(mu, std, eps.subarray(r * width, (r + 1) * width))), r);
+    for (let r = 0; r < spec.draws; r++) {
+      const z = reparameterise(mu, std, eps.subarray(r * width, (r + 1) * width));
+      fn(program.decode(z), r);
+    }
   }
 
   function draw(now) {

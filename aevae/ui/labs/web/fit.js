@@ -258,7 +258,10 @@ class Fit extends Stage {
     const { x, y } = this.points[this.at];
     setAll(this.dot, { cx: x, cy: y });
     this.drawCode(z);
-    const error = (isSeen) => found.reduce((sum, v, p) => sum + (Boolean(mask[p]) === isSeen ? (v - clean[p]) ** 2 : 0), 0).toFixed(1);
+    const error = (isSeen) => {
+      const errors = found.map((v, p) => (Boolean(mask[p]) === isSeen ? (v - clean[p]) ** 2 : 0));
+      return errors.reduce((sum, v) => sum + v, 0).toFixed(1);
+    };
     this.said.textContent = fill(this.spec.texts.said, { step: this.at, seen: error(true), hidden: error(false) });
     this.slider.setAttribute("aria-valuetext", this.said.textContent);
   }

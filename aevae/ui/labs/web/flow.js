@@ -36,7 +36,8 @@ export function energy(x) {
 }
 
 /** White lines every four pixels. */
-export const gridImage = () => Float32Array.from({ length: PIXELS }, (_, p) => Number(p % SIDE % 4 === 1 || Math.floor(p / SIDE) % 4 === 1));
+export const gridImage = () =>
+  Float32Array.from({ length: PIXELS }, (_, p) => Number((p % SIDE) % 4 === 1 || Math.floor(p / SIDE) % 4 === 1));
 
 const NAMES = ["source", "warped", "grid", "exact", "painted"];
 
@@ -46,7 +47,8 @@ class Flow extends Stage {
     this.images = Object.fromEntries(NAMES.map((name) => [name, new Float32Array(PIXELS)]));
     this.grid = gridImage();
     const range = { min: -spec.most, max: spec.most, step: 0.02, value: spec.amount, "aria-label": spec.texts.slider };
-    this.slider = slider(range, { input: show, change: () => outbox.postLater(() => ({ amount: +this.slider.input.value })) });
+    const change = () => outbox.postLater(() => ({ amount: +this.slider.input.value }));
+    this.slider = slider(range, { input: show, change });
     this.slider.name.textContent = spec.texts.slider;
     this.canvases = Object.fromEntries(NAMES.map((name) => [name, imageCanvas()]));
     this.captions = Object.fromEntries(NAMES.map((name) => [name, element("figcaption")]));

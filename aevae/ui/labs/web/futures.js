@@ -136,13 +136,14 @@ class Futures extends Stage {
       svg("circle", { class: kind, cx: this.x(frame) + jitter, cy: y(wrapped(place)), r });
     const text = (x, y, anchor, content) => svg("text", { x, y, "text-anchor": anchor }, String(content));
     const points = fan(arrays.place, arrays.drawn.shape, seen, spec.jump).filter(({ frame }) => frame <= last);
+    const truth = Array.from({ length: this.frames }, (_, t) => (t < seen ? ["seen", 5] : ["true", 7]));
     this.hand = svg("line", { y1: 6, y2: HEIGHT - 20, class: "hand" });
     this.chart.replaceChildren(
       svg("line", { x1: EDGE, x2: WIDTH - 10, y1: HEIGHT - 20, y2: HEIGHT - 20, class: "axis" }),
       ...[0, 5, 10, 15].map((frame) => text(this.x(frame), HEIGHT - 4, "middle", frame + 1)),
       ...[-14, 0, 13].map((place) => text(EDGE - 6, y(place) + 4, "end", place)),
       this.hand,
-      ...Array.from({ length: this.frames }, (_, t) => dot(t < seen ? "seen" : "true", t, arrays.column[t], t < seen ? 5 : 7)),
+      ...truth.map(([kind, r], t) => dot(kind, t, arrays.column[t], r)),
       ...points.map(({ frame, place, future }) => dot("drawn", frame, place, 3, (future - (futures - 1) / 2) * 1.5)),
     );
   }

@@ -130,8 +130,10 @@ function pop(heap) {
 /** Move each inner point to and fro while the energy, the sum of squared steps, falls; ever smaller moves. */
 export function tightened(metric, side, way, sweeps = 60) {
   const out = Float64Array.from(way);
-  const energy = (i, x, y) =>
-    stepLength(metric, side, out[i - 2], out[i - 1], x, y) ** 2 + stepLength(metric, side, x, y, out[i + 2], out[i + 3]) ** 2;
+  const energy = (i, x, y) => {
+    const before = stepLength(metric, side, out[i - 2], out[i - 1], x, y);
+    return before ** 2 + stepLength(metric, side, x, y, out[i + 2], out[i + 3]) ** 2;
+  };
   for (let s = 0; s < sweeps; s++) {
     const h = 0.6 * 0.94 ** s;
     for (let i = 2; i < out.length - 2; i += 2) {
@@ -216,10 +218,14 @@ class Geodesic extends Stage {
   /** The map as an image of side x side: the more a place is stretched, the more ink. */
   shaded() {
     const { side } = this.spec, { shade } = this.arrays;
-    const canvas = element("canvas", { width: side, height: side }), g = canvas.getContext("2d"), image = new ImageData(side, side);
+    const canvas = element("canvas", { width: side, height: side }), g = canvas.getContext("2d");
+    const image = new ImageData(side, side);
     const colour = colourBytes(g, themeColours(this.root).accent);
     for (let y = 0; y < side; y++)
-      for (let x = 0; x < side; x++) image.data.set([...colour, 235 * shade[(side - 1 - y) * side + x]], 4 * (y * side + x));
+      for (let x = 0; x < side; x++) {
+        const opacity = 235 * shade[(side - 1 - y) * side + x];
+        image.data.set([...colour, opacity], 4 * (y * side + x));
+      }
     g.putImageData(image, 0, 0);
     return canvas;
   }

@@ -73,7 +73,11 @@ export function all(points, offsets, { count, x, y }) {
 class Outliers extends Stage {
   create({ outbox, root, spec }) {
     const rounded = () => ({ count: this.at.count, x: +this.at.x.toFixed(2), y: +this.at.y.toFixed(2) });
-    this.slider = slider({ min: 0, step: 1 }, { input: () => this.count(+this.slider.input.value), change: () => outbox.postLater(rounded) });
+    const input = () => {
+      this.at.count = +this.slider.input.value;
+      this.show();
+    };
+    this.slider = slider({ min: 0, step: 1 }, { input, change: () => outbox.postLater(rounded) });
     this.canvas = element("canvas", { tabIndex: 0, role: "application" });
     this.legend = element("div", { class: "legend", role: "status" });
     root.append(this.slider.box, this.canvas, this.legend);
@@ -91,11 +95,6 @@ class Outliers extends Stage {
       this.go(this.at.x + right / 4, this.at.y + up / 4);
       outbox.postLater(rounded);
     });
-  }
-
-  count(count) {
-    this.at.count = count;
-    this.show();
   }
 
   refresh({ spec, arrays }) {

@@ -31,7 +31,8 @@ export function curve(rho, steps = 300) {
   const points = [];
   for (let i = 0; i <= steps; i++) {
     const hat = EDGE + ((1 - 2 * EDGE) * i) / steps;
-    points.push(`${points.length ? "L" : "M"}${px(hat).toFixed(1)},${py(Math.min(klBernoulli(rho, hat), MAX_COST * 1.2)).toFixed(1)}`);
+    const cost = Math.min(klBernoulli(rho, hat), MAX_COST * 1.2);
+    points.push(`${points.length ? "L" : "M"}${px(hat).toFixed(1)},${py(cost).toFixed(1)}`);
   }
   return points.join("");
 }
@@ -41,7 +42,9 @@ export function curve(rho, steps = 300) {
 /** Lines and numbers of both axes. */
 function axesOf() {
   const text = (content, attributes) => svg("text", attributes, content);
-  const across = [0, 1, 2, 3, 4, 5].map((i) => text((i / 5).toFixed(1), { x: px(i / 5), y: BOX.height - 12, "text-anchor": "middle" }));
+  const across = [0, 0.2, 0.4, 0.6, 0.8, 1].map((v) => {
+    return text(v.toFixed(1), { x: px(v), y: BOX.height - 12, "text-anchor": "middle" });
+  });
   const up = [0, 1, 2].flatMap((cost) => [
     svg("line", { x1: px(0), x2: px(1), y1: py(cost), y2: py(cost) }),
     text(`${cost}`, { x: BOX.left - 8, y: py(cost) + 4, "text-anchor": "end" }),

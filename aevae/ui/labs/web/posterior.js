@@ -1,4 +1,4 @@
-// The posterior q(z|x) of one digit on a plane of the code: move it, stretch it, and the same noise then gives other codes.
+// The posterior q(z|x) of one digit on a plane of the code: moved or stretched, it turns the same noise into other codes.
 import { onArrows, onDrag, paint, placeIn } from "../../live/canvas.js";
 import { button, div, element, fill, imageCanvases, setAll, slider, svg } from "../../live/dom.js";
 import { crossEntropy, gaussianOf, klToPrior, reparameterise } from "../../live/gaussian.js";
@@ -27,7 +27,8 @@ class Posterior extends Stage {
     this.canvases = imageCanvases(most);
     this.plane = this.planeOf();
     const range = (name, min, max, step, write) => {
-      const made = slider({ min, max, step, "aria-label": texts[name] }, { input: () => this.change(write(+made.input.value)), change: this.post });
+      const input = () => this.change(write(+made.input.value));
+      const made = slider({ min, max, step, "aria-label": texts[name] }, { input, change: this.post });
       made.name.textContent = texts[name];
       return made;
     };
@@ -40,7 +41,8 @@ class Posterior extends Stage {
     this.bars = { now: barOf(texts.now), base: barOf(texts.base) };
     const title = div("title", texts.decoded);
     const digits = element("div", { class: "digits", role: "img", "aria-label": texts.decoded }, ...this.canvases);
-    const legend = div("legend", element("span", { class: "recon" }, texts.recon), element("span", { class: "kl" }, "KL(q ‖ p)"));
+    const entries = [["recon", texts.recon], ["kl", "KL(q ‖ p)"]].map(([name, text]) => element("span", { class: name }, text));
+    const legend = div("legend", ...entries);
     this.root.replaceChildren(
       div("left", this.plane, this.spread.box, this.draws.box, this.back),
       div("right", title, digits, legend, this.bars.now.row, this.bars.base.row),

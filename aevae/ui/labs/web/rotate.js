@@ -1,7 +1,7 @@
 // The code of a linear autoencoder, turned while the hand moves: other directions, the same images, until some of the
 // numbers are dropped.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
-import { div, element, fill, slider } from "../../live/dom.js";
+import { button, div, element, fill, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 import { maxAbs, paintSigned } from "../../live/signed.js";
 
@@ -98,7 +98,8 @@ class Rotate extends Stage {
   pairOf(i) {
     const [before, after] = [0, 1].map(() => element("canvas", { width: SIDE, height: SIDE }));
     const name = fill(this.spec.texts.choose, { digit: this.spec.labels[i] });
-    const node = element("button", { class: "pair", type: "button", "aria-label": name, onclick: () => this.choose(i) }, before, after);
+    const node = button("", () => this.choose(i), { class: "pair", "aria-label": name });
+    node.append(before, after);
     paint(before, imageAt(this.arrays.digits, i));
     return { after, node };
   }

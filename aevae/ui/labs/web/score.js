@@ -12,7 +12,7 @@ const ANNEALING_STEPS = 420; // from the largest sigma to the smallest
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
-/** A mixture after Gaussian noise of std sigma: x, y, 1 / variance, log of weight and normaliser, of each part x, y, std, weight. */
+/** Parts x, y, std, weight of a mixture -> after noise of std sigma x, y, 1 / variance, log of weight and normaliser. */
 export function smoothed(parts, sigma) {
   const out = Float64Array.from(parts);
   for (let k = 0; k < parts.length; k += 4) {
@@ -257,12 +257,15 @@ const buffer = new Float64Array(3); // of scoreAt
 /** Place of point i of a lattice of n in -half..half. */
 const latticeAt = (i, n, half) => ((i + 0.5) / n) * 2 * half - half;
 
+/** Place of arrow n. */
+const arrowPlace = (n, half) => [n % ARROWS_ACROSS, Math.floor(n / ARROWS_ACROSS)].map((i) => latticeAt(i, ARROWS_ACROSS, half));
+
 /** For one sigma: the mixture, its density as a canvas, both score fields on the lattice of arrows in units of sigma. */
 function fieldOf(parts, net, half, sigma) {
   const mixture = smoothed(parts, sigma);
   const learnt = new Float32Array(2 * ARROWS_ACROSS ** 2), truth = learnt.slice();
   for (let n = 0; n < ARROWS_ACROSS ** 2; n++) {
-    const x = latticeAt(n % ARROWS_ACROSS, ARROWS_ACROSS, half), y = latticeAt(Math.floor(n / ARROWS_ACROSS), ARROWS_ACROSS, half);
+    const [x, y] = arrowPlace(n, half);
     scoreAt(mixture, x, y, buffer);
     truth.set([buffer[1] * sigma, buffer[2] * sigma], 2 * n);
     learnt.set(net(x, y, Math.log(sigma)), 2 * n);
@@ -290,7 +293,7 @@ function drawArrows(g, field, half, colour, width, opacity) {
   g.lineWidth = width;
   g.beginPath();
   for (let n = 0; n < ARROWS_ACROSS ** 2; n++) {
-    const x = latticeAt(n % ARROWS_ACROSS, ARROWS_ACROSS, half), y = latticeAt(Math.floor(n / ARROWS_ACROSS), ARROWS_ACROSS, half);
+    const [x, y] = arrowPlace(n, half);
     arrow(g, x, y, field[2 * n], field[2 * n + 1], (2 * half) / ARROWS_ACROSS);
   }
   g.stroke();

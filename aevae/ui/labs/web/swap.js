@@ -1,4 +1,4 @@
-// Contents down, styles across: every cell is decoded here, while the number of pictures that speak for a content grows.
+// Contents down, styles across: every cell is decoded here, while more images of a group tell its content.
 import { imageAt, paint } from "../../live/canvas.js";
 import { div, element, fill, imageCanvases, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
@@ -22,7 +22,8 @@ class Swap extends Stage {
   build({ root, outbox, show, spec, arrays }) {
     const { texts } = spec, [groups, most] = arrays.mu.shape, across = arrays.styles.shape[0];
     const change = () => outbox.postLater(() => ({ count: +this.slider.input.value }));
-    this.slider = slider({ min: 1, max: most, step: 1, value: spec.count, "aria-label": texts.slider }, { input: show, change });
+    const range = { min: 1, max: most, step: 1, value: spec.count, "aria-label": texts.slider };
+    this.slider = slider(range, { input: show, change });
     this.slider.name.textContent = texts.slider;
     this.heads = imageCanvases(across);
     this.members = imageCanvases(groups);

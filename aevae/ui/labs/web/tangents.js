@@ -22,7 +22,8 @@ class Tangents extends Stage {
       this.pause();
       show();
     };
-    this.slider = slider({ min: -spec.reach, max: spec.reach, step: 0.1, value: spec.push / 10 }, { input, change: this.post });
+    const range = { min: -spec.reach, max: spec.reach, step: 0.1, value: spec.push / 10 };
+    this.slider = slider(range, { input, change: this.post });
     this.button = button("", () => (this.playing ? this.pause() : this.play()), { class: "play" });
     this.row = div("row");
     root.append(div("knobs", this.slider.box, this.button), this.row);

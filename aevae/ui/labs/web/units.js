@@ -37,7 +37,8 @@ export const columnsFor = (count, width, least = 30) => Math.max(5, Math.min(cou
 
 class Units extends Stage {
   create({ root, outbox, show }) {
-    this.slider = slider({ min: 0, step: 1 }, { input: show, change: () => outbox.postLater(() => ({ kept: +this.slider.input.value })) });
+    const change = () => outbox.postLater(() => ({ kept: +this.slider.input.value }));
+    this.slider = slider({ min: 0, step: 1 }, { input: show, change });
     this.verdict = element("div", { class: "verdict", role: "status" });
     this.sheet = element("canvas", { class: "sheet", role: "img" });
     const shown = (kind) => {
