@@ -1,9 +1,12 @@
 // The toolkit of modules: their life (`Stage`), what they send to Python (`outbox`), and what they share (`channel`).
 
 import { PIXELS } from "./canvas.js";
-import { element } from "./dom.js";
+import { div } from "./dom.js";
 
-/** `fn` at most once per animation frame, however often the result is called. */
+/**
+ * `fn` at most once per animation frame, however often the result is called.
+ * @param {() => void} fn
+ */
 export function onFrame(fn) {
   let request = 0;
   const schedule = () => {
@@ -24,6 +27,7 @@ export function onFrame(fn) {
  * must not undo what the user did meanwhile.
  * post(payload): sends now. postLater(make): sends make() after a pause of the keys. isSettled(n): does Python, which
  * has read message n, know of everything? (Before the first message it does, whatever n is.)
+ * @param {(payload: object) => void} send
  */
 export function outbox(send, pause = 300) {
   let last = null;
@@ -50,7 +54,11 @@ export function outbox(send, pause = 300) {
 
 const channels = new Map();
 
-/** A value that all components of the page share. set(value, from) tells everyone but `from`. on(fn, self): -> off. */
+/**
+ * A value that all components of the page share. set(value, from) tells everyone but `from`. on(fn, self): -> off.
+ * @param {string} name
+ * @returns {{value: any, set: (value: any, from?: any) => void, on: (fn: (value: any) => void, self?: any) => () => void}}
+ */
 export function channel(name) {
   if (!channels.has(name)) {
     const listeners = new Map(); // fn -> who
@@ -72,7 +80,11 @@ export function channel(name) {
 /** The image that the user draws at the picker `key`: {pixels: 784 in [0, 1]}. */
 export const drawingChannel = (key) => channel(`drawing:${key}`);
 
-/** Call fn(pixels) at each change of the image that the user draws at the picker `key`; null: it is blank. -> off */
+/**
+ * Call fn(pixels) at each change of the image that the user draws at the picker `key`; null: it is blank. -> off
+ * @param {string} key
+ * @param {(pixels: Float32Array | null) => void} fn
+ */
 export function onDrawing(key, fn) {
   return drawingChannel(key).on((value) => {
     fn(value?.pixels?.length === PIXELS && value.pixels.some(Boolean) ? value.pixels : null);
@@ -89,27 +101,36 @@ export function onDrawing(key, fn) {
  */
 export class Stage {
   constructor({ root, send }, name, pause = 300) {
-    this.root = root.appendChild(element("div", { class: name }));
+    this.root = root.appendChild(div(name));
     this.send = send;
     this.outbox = outbox(send, pause);
+    /** @type {any} */
     this.spec = null;
+    /** @type {any} */
+    this.arrays = null;
+    /** @type {any[]} */
+    this.programs = [];
+    /** @type {Float32Array | null} */
     this.drawing = null;
     this.show = onFrame(() => this.draw(this));
+    /** @type {(() => void)[]} */
     this.offs = []; // functions that end what the stage began
+    this.isCreated = false;
   }
 
-  create() {}
-  build() {}
-  refresh() {}
-  draw() {}
-  drawn() {}
-  stop() {}
+  create(_stage) {}
+  build(_stage) {}
+  refresh(_stage) {}
+  draw(_stage) {}
+  drawn(_stage) {}
+  stop(_stage) {}
 
   update(spec, arrays, programs) {
     const isFirst = this.spec === null, isNew = isFirst || this.spec.key !== spec.key;
     Object.assign(this, { spec, arrays, programs });
     if (isFirst) {
       this.create(this);
+      this.isCreated = true;
       if (spec.picker) this.onDrawing(spec.picker);
     }
     if (isNew) {
@@ -137,7 +158,7 @@ export class Stage {
   }
 
   destroy() {
-    this.stop(this);
+    if (this.isCreated) this.stop(this);
     for (const off of this.offs) off();
     this.show.cancel();
     this.outbox.close();

@@ -62,6 +62,7 @@ class Pad extends Stage {
     this.legend = div("legend");
     const side = div("side", this.figures, this.controls, this.legend, this.hint);
     this.root.append(div("desk", this.area, side));
+    canvas.dataset.finger = "tap";
     canvas.onpointermove = (event) => this.moved(event);
     canvas.onpointerdown = (event) => this.pressed(event);
     canvas.onpointerup = (event) => this.lifted(event);

@@ -15,7 +15,7 @@ const MARGIN = { left: 34, right: 8, top: 8, bottom: 24 };
 
 export class PadPainter {
   constructor() {
-    this.canvas = element("canvas", { class: "field", tabIndex: 0, role: "application", "data-finger": "tap" });
+    this.canvas = element("canvas", { class: "field", tabIndex: 0, role: "application" });
     this.base = element("canvas");
     this.sheet = element("canvas"); // decoded images, 28 pixels a cell
     this.corners = [0, 1, 2].map(() => element("canvas", { width: SIDE, height: SIDE }));
