@@ -1,15 +1,11 @@
-// The core of the live components: its operations against PyTorch (tests/test_js.py exports the answers), what it says
-// of broken programs, and what the modules share.
+// The interpreter of programs: its operations against PyTorch (tests/test_js.py exports the answers), and its errors for
+// broken programs.
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import test from "node:test";
-import { paint, stamp } from "../aevae/ui/live/canvas.js";
-import { logPrior } from "../aevae/ui/live/gaussian.js";
 import { fromHalf, unpack } from "../aevae/ui/live/loader.js";
-import { lerp } from "../aevae/ui/live/maths.js";
-import { channel, onDrawing, onFrame, prefersReducedMotion } from "../aevae/ui/live/page.js";
-import { LiveError, loadProgram, Program } from "../aevae/ui/live/program.js";
 import { Matrices } from "../aevae/ui/live/matrix.js";
+import { LiveError, loadProgram, Program } from "../aevae/ui/live/program.js";
 
 const folder = process.env.AEVAE_FIXTURES;
 const skip = folder ? false : "run by pytest tests/test_js.py, which exports what PyTorch computes";
@@ -244,87 +240,4 @@ test("the programs used last are kept", async () => {
   const before = asked.length;
   await loadProgram("live/1.bin");
   assert.equal(asked.length, before + 1);
-});
-
-// ---- what modules share ---------------------------------------------------------------------------------------------
-
-test("a channel tells everybody but the one who spoke", () => {
-  const me = {}, heard = [];
-  const off = channel("test:z").on((v) => heard.push(["me", v]), me);
-  channel("test:z").on((v) => heard.push(["other", v]));
-  channel("test:z").set(1, me);
-  assert.equal(channel("test:z").value, 1);
-  channel("test:z").set(2);
-  off();
-  channel("test:z").set(3);
-  assert.deepEqual(heard, [["other", 1], ["me", 2], ["other", 2], ["other", 3]]);
-  assert.equal(channel("test:another").value, null);
-});
-
-test("onFrame calls once a frame, and not after cancel", () => {
-  const frames = new Map();
-  let id = 0, calls = 0;
-  globalThis.requestAnimationFrame = (fn) => (frames.set(++id, fn), id);
-  globalThis.cancelAnimationFrame = (which) => frames.delete(which);
-  const frame = () => {
-    const now = [...frames.values()];
-    frames.clear();
-    for (const fn of now) fn();
-  };
-  const ask = onFrame(() => calls++);
-  for (let i = 0; i < 5; i++) ask();
-  frame();
-  assert.equal(calls, 1);
-  frame();
-  assert.equal(calls, 1);
-  ask();
-  ask.cancel();
-  frame();
-  assert.equal(calls, 1);
-  ask();
-  frame();
-  assert.equal(calls, 2);
-});
-
-test("paint writes rounded, clamped grey", () => {
-  const image = { data: new Uint8ClampedArray(4 * 784) };
-  const put = [];
-  const canvas = { getContext: () => ({ createImageData: () => image, putImageData: (i) => put.push(i) }) };
-  const pixels = new Float32Array(784);
-  pixels.set([1, 0.5, -1, 2, 0.998, NaN]);
-  paint(canvas, pixels);
-  paint(canvas, pixels);
-  assert.equal(canvas.width, 28);
-  assert.deepEqual([...image.data.subarray(0, 4)], [255, 255, 255, 255]);
-  assert.deepEqual([0, 1, 2, 3, 4, 5].map((i) => image.data[4 * i]), [255, 128, 0, 255, 254, 0]);
-  assert.equal(put.length, 2);
-});
-
-test("stamp: bytes as well, at a place", () => {
-  const image = { data: new Uint8ClampedArray(4 * 784) };
-  const put = [];
-  const g = { createImageData: () => image, putImageData: (i, x, y) => put.push([x, y]) };
-  stamp(g, Uint8Array.from({ length: 784 }, (_, i) => i % 256), 28, 56, 255);
-  assert.deepEqual([0, 1, 200, 255].map((i) => image.data[4 * i]), [0, 1, 200, 255]);
-  assert.deepEqual(put, [[28, 56]]);
-});
-
-test("onDrawing tells of pictures with ink, and of their end", () => {
-  const came = [];
-  const off = onDrawing("hand", (pixels) => came.push(pixels));
-  const pixels = new Float32Array(784);
-  for (const value of [{ pixels }, { pixels: new Float32Array(3).fill(1) }, null, { pixels: Float32Array.from(pixels).fill(1, 5, 6) }])
-    channel("drawing:hand").set(value);
-  assert.deepEqual(came.slice(0, 3), [null, null, null]);
-  assert.equal(came[3][5], 1);
-  off();
-  channel("drawing:hand").set({ pixels });
-  assert.equal(came.length, 4);
-});
-
-test("mathematics", () => {
-  assert.deepEqual([...lerp([0, 2], [1, 4], 0.5)], [0.5, 3]);
-  assert.ok(Math.abs(logPrior([1, 2]) + 2.5 + Math.log(2 * Math.PI)) < 1e-12);
-  assert.ok(Math.abs(logPrior([0.1, 0.2], 0.1) + 2.5 + Math.log(2 * Math.PI * 0.01)) < 1e-12);
-  assert.equal(prefersReducedMotion(), false);
 });
