@@ -20,14 +20,14 @@ function inkBox(ink, height, width) {
   return bottom < 0 ? null : { top, bottom, left, right };
 }
 
-/** Which of `from` pixels each of `to` equal intervals covers, and with what weight: [[first, weights], ...]. */
+/** Which of `from` pixels each of `to` equal intervals covers, and with what weight: [{first, weights}, ...]. */
 function shares(from, to) {
   return Array.from({ length: to }, (_, i) => {
     const a = (i * from) / to, b = ((i + 1) * from) / to, first = Math.floor(a);
     const weights = [];
     for (let k = first; k < Math.min(from, Math.ceil(b)); k++)
       weights.push(((Math.min(b, k + 1) - Math.max(a, k)) * to) / from);
-    return [first, weights];
+    return { first, weights };
   });
 }
 
@@ -59,13 +59,13 @@ function averaged(ink, width, box, h, w) {
   let strongest = 0, sum = 0, sumY = 0, sumX = 0;
   for (let i = 0; i < h; i++) {
     row.fill(0);
-    const [y0, weights] = down[i];
+    const { first: y0, weights } = down[i];
     weights.forEach((weight, k) => {
       const at = (box.top + y0 + k) * width + box.left;
       for (let x = 0; x < wide; x++) row[x] += weight * ink[at + x];
     });
     for (let j = 0; j < w; j++) {
-      const [x0, weights] = across[j];
+      const { first: x0, weights } = across[j];
       let v = 0;
       for (let k = 0; k < weights.length; k++) v += weights[k] * row[x0 + k];
       pixels[i * w + j] = v;

@@ -29,7 +29,8 @@ class Atlas extends Stage {
   }
 
   create({ root }) {
-    Object.assign(this, { panes: [], shown: [], counts: [], sheets: {}, sheetOffs: [] });
+    this.sheets = {}; // channel -> its value
+    Object.assign(this, { panes: [], shown: [], counts: [], sheetOffs: [] });
     Object.assign(this, { labels: new Uint8Array(0), selected: new Uint8Array(0), any: false, hover: -1, point: -1 });
     this.moving = 0; // request of the next frame while points move
     this.dirty = new Set();

@@ -10,7 +10,10 @@ export class Legend {
   constructor(onClass, say) {
     this.classes = element("div", { class: "classes", role: "group" });
     this.scale = div("scale");
-    Object.assign(this, { onClass, say, buttons: [], found: null });
+    this.onClass = onClass;
+    this.say = say;
+    this.buttons = [];
+    this.found = null; // the finder
   }
 
   /** totals: points of each class; colours: of each class. */

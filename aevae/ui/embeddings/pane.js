@@ -16,7 +16,12 @@ const TIP_WIDTH = 84; // CSS pixels of the image at the pointer
 
 export class Pane {
   constructor(atlas, number, view) {
-    Object.assign(this, { atlas, number, view, pointers: new Map(), press: null, points: new Float32Array(0) });
+    this.atlas = atlas;
+    this.number = number;
+    this.view = view;
+    this.points = new Float32Array(0);
+    this.pointers = new Map();
+    this.press = null;
     this.build();
   }
 
@@ -53,7 +58,9 @@ export class Pane {
   /** What Python says about this pane; xy: its points, or undefined while there are none. */
   update(spec, xy, lift) {
     const { texts } = this.atlas.spec;
-    Object.assign(this, { spec, lift, xy });
+    this.spec = spec;
+    this.lift = lift;
+    this.xy = xy;
     this.title.textContent = spec.title;
     this.sub.textContent = spec.sub;
     this.over.setAttribute("aria-label", fill(texts.pane, { number: this.number + 1, title: spec.title, sub: spec.sub }));
@@ -258,11 +265,11 @@ export class Pane {
     this.pointers.set(id, at);
     const after = [...this.pointers.values()];
     if (after.length < 2) return;
-    const middle = ([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
-    const far = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
-    const [from, to] = [middle(before), middle(after)];
+    const middle = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+    const far = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+    const from = middle(before[0], before[1]), to = middle(after[0], after[1]);
     const moved = panBy(this.view, this.size, to[0] - from[0], to[1] - from[1]);
-    this.look(zoomAt(moved, this.size, ...to, far(after) / Math.max(far(before), 1)));
+    this.look(zoomAt(moved, this.size, ...to, far(after[0], after[1]) / Math.max(far(before[0], before[1]), 1)));
   }
 
   lifted(event) {

@@ -78,7 +78,9 @@ export class Grid {
       if (points[i + 1] < y0) y0 = points[i + 1];
       if (points[i + 1] > y1) y1 = points[i + 1];
     }
-    Object.assign(this, { x0, y0, cell: Math.max(x1 - x0, y1 - y0, 1e-12) / this.side });
+    this.x0 = x0;
+    this.y0 = y0;
+    this.cell = Math.max(x1 - x0, y1 - y0, 1e-12) / this.side;
     const start = new Int32Array(this.side * this.side + 1), at = new Int32Array(n);
     for (let i = 0; i < n; i++) {
       at[i] = this.cellOf(points[2 * i], points[2 * i + 1]);
@@ -177,9 +179,9 @@ export function between(found, codes, d) {
 
 // ---- the lasso ------------------------------------------------------------------------------------------------------
 
-/** Is the ray from (x, y) to the right crossed by the edge from a to b? */
+/** 1 if the edge from a to b crosses the ray from (x, y) to the right, else 0. */
 function crossed(x, y, ax, ay, bx, by) {
-  return ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax);
+  return Number(ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax));
 }
 
 /**
@@ -217,7 +219,10 @@ export function textOn(colour) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#FFFFFF";
 }
 
-/** [r, g, b] as a canvas keeps it in 32 bits (little endian). */
+/**
+ * [r, g, b] as a canvas keeps it in 32 bits (little endian).
+ * @param {number[]} colour
+ */
 export const pixelOf = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
 /** `count` pixels from the first colour to the last, straight between neighbours. */
@@ -254,7 +259,10 @@ export function discs(radius) {
 /** An image of w x h pixels with a rim, so that a disc at the edge needs no special case. Show it at (-rim, -rim). */
 export class Raster {
   constructor(w, h, rim) {
-    Object.assign(this, { w, h, rim, stride: w + 2 * rim });
+    this.w = w;
+    this.h = h;
+    this.rim = rim;
+    this.stride = w + 2 * rim;
     this.bytes = new Uint8ClampedArray(4 * this.stride * (h + 2 * rim));
     this.pixels = new Uint32Array(this.bytes.buffer);
   }

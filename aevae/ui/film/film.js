@@ -13,7 +13,9 @@ const SPEEDS = [0.25, 0.5, 1, 2, 4];
 
 class Player extends Stage {
   create({ root, spec: { texts } }) {
-    Object.assign(this, { views: [], place: null, times: [0], chosen: 0, speed: 1, playing: false, following: false });
+    this.views = [];
+    this.place = null; // on the bar
+    Object.assign(this, { times: [0], chosen: 0, speed: 1, playing: false, following: false });
     this.button = button("", () => this.toggle(), { class: "play" });
     this.bar = element("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": texts.time });
     this.bar.oninput = () => this.seek(Number(this.bar.value));

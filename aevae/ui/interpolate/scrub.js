@@ -26,7 +26,7 @@ export function slerp(a, b, t, out = new Float32Array(a.length)) {
     if (along > 0) return lerp(a, b, t, out);
     let axis = 0;
     for (let i = 1; i < n; i++) if (Math.abs(u[i]) < Math.abs(u[axis])) axis = i;
-    side = u.map((x, i) => (i === axis) - u[axis] * x);
+    side = u.map((x, i) => Number(i === axis) - u[axis] * x);
   }
   const size = Math.hypot(...side), norm = (1 - t) * normA + t * normB;
   const forward = norm * Math.cos(t * angle), sideways = (norm * Math.sin(t * angle)) / size;

@@ -85,7 +85,12 @@ export function classColours(node) {
 
 const TURN = 2 * Math.PI;
 
-/** A filled disc. */
+/**
+ * A filled disc.
+ * @param {any} g
+ * @param {number[]} at
+ * @param {number} radius
+ */
 export function disc(g, [x, y], radius) {
   g.beginPath();
   g.arc(x, y, radius, 0, TURN);
@@ -109,14 +114,23 @@ export function strokeOnPaper(g, colour, paper, width, rim = 1.25) {
   }
 }
 
-/** A ring that shows on any background. */
+/**
+ * A ring that shows on any background.
+ * @param {any} g
+ * @param {number[]} at
+ */
 export function ring(g, [x, y], radius, colour, paper, width = 3, rim = 1.5) {
   g.beginPath();
   g.arc(x, y, radius, 0, TURN);
   strokeOnPaper(g, colour, paper, width, rim);
 }
 
-/** A small image (side x side CSS pixels, or null for an empty one) in a line of `colour`, its middle at x, y. */
+/**
+ * A small image (side x side CSS pixels, or null for an empty one) in a line of `colour`, its middle at x, y.
+ * @param {any} g
+ * @param {any} image
+ * @param {number[]} at
+ */
 export function framedImage(g, image, [x, y], side, colour, paper, width = 1.5) {
   const left = Math.round(x - side / 2), top = Math.round(y - side / 2);
   for (const [fill, rim] of [[paper, width + 1], [colour, width]]) {
@@ -129,7 +143,7 @@ export function framedImage(g, image, [x, y], side, colour, paper, width = 1.5) 
 
 // ---- the hand -------------------------------------------------------------------------------------------------------
 
-/** Arrow keys -> [to the right, up]. */
+/** @type {Record<string, [number, number]>} Arrow keys -> [to the right, up]. */
 export const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 /** Call move(right, up, event) for each arrow key pressed on a node. */
@@ -157,8 +171,11 @@ export function clampedPlaceIn(node, event) {
 /**
  * Drag on a node. move(event): at the press and at each move until the hand lets go; done(): then; start(event): before
  * the first move. finger: which fingers the node takes (touch.js): "across", "tap", or "" for a small handle.
+ * @param {any} node
+ * @param {string} finger
+ * @param {{start?: (event: any) => void, move: (event: any) => void, done?: () => void}} on
  */
-export function onDrag(node, finger, { start = () => {}, move, done = () => {} }) {
+export function onDrag(node, finger, { start = (_) => {}, move, done = () => {} }) {
   let isHeld = false;
   if (finger) node.dataset.finger = finger;
   node.onpointerdown = (event) => {

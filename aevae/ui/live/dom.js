@@ -4,11 +4,10 @@ import { SIDE } from "./canvas.js";
 
 /**
  * A new element: properties are set, attributes with a hyphen and `role` too, `class` by its name; then children.
- * @template {keyof HTMLElementTagNameMap} Tag
- * @param {Tag} tag
+ * @param {string} tag
  * @param {Record<string, any>} [properties]
  * @param {...(Node | string)} children
- * @returns {HTMLElementTagNameMap[Tag]}
+ * @returns {any}
  */
 export function element(tag, properties = {}, ...children) {
   const node = document.createElement(tag);

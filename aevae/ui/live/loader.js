@@ -49,7 +49,7 @@ function reserve(root, { aspect = 0, width = 0, height = 0, narrow = height, foo
   const px = (value) => (value ? `${value}px` : "none");
   const tall = root.clientWidth < NARROW ? narrow : height;
   box.style.cssText = `max-width: ${px(width)}; max-height: ${px(tall)}; margin-bottom: ${foot}px;`;
-  if (aspect) box.style.aspectRatio = aspect;
+  if (aspect) box.style.aspectRatio = String(aspect);
   else box.style.height = `${tall}px`;
   return box;
 }
@@ -61,6 +61,8 @@ class Host {
     this.parcel = null; // the newest that was not handed over yet
     this.busy = false;
     this.gone = false;
+    /** @type {any} */
+    this.unguard = null;
   }
 
   async update(data, send) {

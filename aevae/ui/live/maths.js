@@ -34,7 +34,10 @@ export function triangleWave(t) {
   return phase <= 1 ? phase : 2 - phase;
 }
 
-/** Ellipse of one standard deviation of a 2 x 2 covariance [xx, xy, yy]: half axes a >= b and the angle of a. */
+/**
+ * Ellipse of one standard deviation of a 2 x 2 covariance [xx, xy, yy]: half axes a >= b and the angle of a.
+ * @param {number[]} covariance
+ */
 export function ellipse([xx, xy, yy]) {
   const middle = (xx + yy) / 2, half = Math.hypot((xx - yy) / 2, xy);
   return {

@@ -101,6 +101,7 @@ export function onDrawing(key, fn) {
  */
 export class Stage {
   constructor({ root, send }, name, pause = 300) {
+    /** @type {any} */
     this.root = root.appendChild(div(name));
     this.send = send;
     this.outbox = outbox(send, pause);
@@ -150,7 +151,10 @@ export class Stage {
     this.offs.push(off);
   }
 
-  /** Call `fn`, or draw, whenever a node has another size. */
+  /**
+   * Call `fn`, or draw, whenever a node has another size.
+   * @param {() => void} fn
+   */
   onResize(fn = this.show, node = this.root) {
     const observer = new ResizeObserver(() => fn());
     observer.observe(node);

@@ -68,6 +68,8 @@ function linear(op, [input], out, shapes, weights) {
 /**
  * Which pixels a kernel connects: for each near pixel and each kernel position the index of the far pixel,
  * far = near * stride - padding + k, or -1 outside. (near: output of a convolution, input of a transposed one.)
+ * @param {number[]} near
+ * @param {number[]} far
  */
 function kernelTaps([hn, wn], [hf, wf], { kernel: [kh, kw], stride, padding }) {
   const at = new Int32Array(hn * wn * kh * kw);
@@ -213,7 +215,8 @@ const OPS = {
   tanh: elementwise(Math.tanh),
   exp: elementwise(Math.exp),
   clamp: elementwise((v, op) => Math.min(Math.max(v, op.min ?? -Infinity), op.max ?? Infinity)),
-  shift: (op, [x], out, shapes, { arrays: { [op.b]: by } }) => {
+  shift: (op, [x], out, shapes, { arrays }) => {
+    const by = arrays[op.b];
     expectLength(x.length, out.length);
     expectLength(by.length, out.length);
     return () => {

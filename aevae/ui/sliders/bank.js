@@ -175,8 +175,13 @@ class Bank extends Stage {
 
   refresh({ spec, arrays }) {
     const models = spec.models.map((m) => m.run).join();
-    Object.assign(this, { home: arrays.home, softLow: arrays.soft_low, softHigh: arrays.soft_high });
-    for (const name of ["low", "high", "step"]) this[name] = Float64Array.from(arrays[name], (v) => +v.toPrecision(6));
+    const exact = (values) => Float64Array.from(values, (v) => +v.toPrecision(6));
+    this.low = exact(arrays.low);
+    this.high = exact(arrays.high);
+    this.step = exact(arrays.step);
+    this.home = arrays.home;
+    this.softLow = arrays.soft_low;
+    this.softHigh = arrays.soft_high;
     if (spec.run !== this.run) this.open(spec, arrays);
     if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
     this.models = models;

@@ -15,7 +15,11 @@ export function fade(distances) {
   return out;
 }
 
-/** Index of the pin whose square of `size` holds the place, the topmost first; -1: none. Places in pixels. */
+/**
+ * Index of the pin whose square of `size` holds the place, the topmost first; -1: none. Places in pixels.
+ * @param {number[][]} places
+ * @param {number[]} place
+ */
 export function pinAt(places, [x, y], size = PIN_SIDE) {
   return places.findLastIndex(([px, py]) => Math.max(Math.abs(px - x), Math.abs(py - y)) <= size / 2);
 }
@@ -23,7 +27,7 @@ export function pinAt(places, [x, y], size = PIN_SIDE) {
 /** The cells of a grid of n x n from the middle outwards, as [column, row from the top]. */
 export function spiral(n) {
   const middle = (n - 1) / 2;
-  const far = ([c, r]) => Math.hypot(c - middle, r - middle);
+  const far = (cell) => Math.hypot(cell[0] - middle, cell[1] - middle);
   return Array.from({ length: n * n }, (_, i) => [i % n, Math.floor(i / n)]).toSorted((a, b) => far(a) - far(b));
 }
 
@@ -64,11 +68,15 @@ export class PadMap {
     return lift(this.plane, place, rest);
   }
 
-  /** Place on the plane -> parts [0..1 to the right, 0..1 up] of the field, and back. */
+  /**
+   * Place on the plane -> parts [0..1 to the right, 0..1 up] of the field, and back.
+   * @param {number[]} place
+   */
   toField([s, t]) {
     return [this.across.place(s), this.up.place(t)];
   }
 
+  /** @param {number[]} part */
   fromField([u, v]) {
     return [this.across.value(u), this.up.value(v)];
   }

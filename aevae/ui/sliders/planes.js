@@ -37,7 +37,12 @@ export function project(plane, z) {
   return [s, t];
 }
 
-/** Place on the plane -> code. `rest`: the code that gives the other numbers to a plane of two dimensions. */
+/**
+ * Place on the plane -> code. `rest`: the code that gives the other numbers to a plane of two dimensions.
+ * @param {any} plane
+ * @param {number[]} place
+ * @param {ArrayLike<number>} rest
+ */
 export function lift(plane, [s, t], rest) {
   const z = Float32Array.from(rest);
   if (plane.dims) {
@@ -71,7 +76,12 @@ export function projectedCovariance(plane, variance) {
   return [ss, st, tt];
 }
 
-/** Points [x, y] around the ellipse of k standard deviations. */
+/**
+ * Points [x, y] around the ellipse of k standard deviations.
+ * @param {number[]} middle
+ * @param {{a: number, b: number, angle: number}} ellipse
+ * @param {number} k
+ */
 export function outline([x, y], { a, b, angle }, k, count = 64) {
   const cos = Math.cos(angle), sin = Math.sin(angle);
   return Array.from({ length: count }, (_, i) => {

@@ -123,7 +123,7 @@ class Divergence extends Stage {
     const { m, s } = this.q, q = [{ w: 1, m, s }], base = HEIGHT - FOOT;
     this.curves.p.setAttribute("d", `${curve(p, low, high, unit)}L${WIDTH},${base}L0,${base}Z`);
     this.curves.q.setAttribute("d", curve(q, low, high, unit));
-    for (const [name, value] of [["forward", kl(p, q)], ["reverse", kl(q, p)]])
+    for (const [name, value] of Object.entries({ forward: kl(p, q), reverse: kl(q, p) }))
       this.values[name].textContent = fill(texts.nats, { value: value.toFixed(value < 100 ? 3 : 0) });
     for (const made of this.sliders) made.show();
     if (p.length === 1) this.check.textContent = fill(texts.closed, { value: klNormal(m, s, p[0].m, p[0].s).toFixed(3) });

@@ -39,7 +39,11 @@ export function wayLength(metric, side, way) {
   return sum;
 }
 
-/** `count` points from a to b. */
+/**
+ * `count` points from a to b.
+ * @param {number[]} a
+ * @param {number[]} b
+ */
 export function straight([ax, ay], [bx, by], count = NUM_POINTS) {
   const out = new Float64Array(2 * count);
   for (let i = 0; i < count; i++) {
@@ -152,7 +156,13 @@ export function tightened(metric, side, way, sweeps = 60) {
   return out;
 }
 
-/** The shortest way from a to b that is found: over the lattice, then tightened; never longer than the straight one. */
+/**
+ * The shortest way from a to b that is found: over the lattice, then tightened; never longer than the straight one.
+ * @param {ArrayLike<number>} metric
+ * @param {number} side
+ * @param {number[]} a
+ * @param {number[]} b
+ */
 export function geodesic(metric, side, a, b) {
   const lattice = overLattice(metric, side, a, b);
   const begun = evenly(metric, side, [...a, ...lattice.slice(2, -2), ...b]);

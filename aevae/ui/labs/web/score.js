@@ -235,7 +235,10 @@ class Score extends Stage {
     this.explain(curveAt(spec.curve, sigma));
   }
 
-  /** How far the learnt score is off at this sigma, and where the walkers are. */
+  /**
+   * How far the learnt score is off at this sigma, and where the walkers are.
+   * @param {Record<string, number>} off
+   */
   explain({ near_error: near, far_error: far, near_cosine: cosine }) {
     const { texts, modes } = this.spec, { parts } = this.arrays, percent = (part) => (100 * part).toFixed(0);
     const lines = [fill(texts.agree, { near: percent(near), far: percent(far), cosine: cosine.toFixed(2) })];
