@@ -310,6 +310,7 @@ export class Pane {
     else this.tip.hidden = true;
   }
 
+  /** @param {number[]} at */
   tell([x, y], pixels, words) {
     this.digit.hidden = !pixels;
     if (pixels) paint(this.digit, pixels);

@@ -143,7 +143,11 @@ export class Grid {
     }
   }
 
-  /** From point i the nearest within 45 degrees of a direction, what lies beside it counting double; i: there is none. */
+  /**
+   * From point i the nearest within 45 degrees of a direction, sideways distance counting double; i: there is none.
+   * @param {number} i
+   * @param {number[]} direction
+   */
   towards(i, [dx, dy]) {
     const { points } = this, x = points[2 * i], y = points[2 * i + 1];
     let best = i, least = Infinity;

@@ -175,7 +175,7 @@ export function clampedPlaceIn(node, event) {
  * @param {string} finger
  * @param {{start?: (event: any) => void, move: (event: any) => void, done?: () => void}} on
  */
-export function onDrag(node, finger, { start = (_) => {}, move, done = () => {} }) {
+export function onDrag(node, finger, { start = (_event) => {}, move, done = () => {} }) {
   let isHeld = false;
   if (finger) node.dataset.finger = finger;
   node.onpointerdown = (event) => {
