@@ -30,7 +30,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><body style="margin: 0; width: 10
 --st-font: sans-serif"></div>"""
 START = """async ([panes, n]) => {
   const { mount } = await import("/embeddings/atlas.js");
-  const { channel } = await import("/live/core.js");
+  const { channel } = await import("/live/page.js");
   const root = document.querySelector(".live");
   const normal = () => Math.sqrt(-2 * Math.log(1 - Math.random())) * Math.cos(6.2832 * Math.random());
   const labels = Uint8Array.from({ length: n }, (_, i) => i % 10);

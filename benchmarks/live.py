@@ -32,7 +32,7 @@ COLUMNS = {
     "weights (bytes)": ",d",
 }  # fmt: skip
 TIMES = """async ([core, url, size]) => {
-  const program = await (await import(core)).load(url);
+  const program = await (await import(core)).loadProgram(url);
   const times = (f, input) => {
     const all = [];
     for (let i = 0; i < 210; i++) {
@@ -125,7 +125,7 @@ async def measured(page: Page, url: str, network: str, latent_dim: int) -> tuple
     await page.locator(".live input[type=range]").first.wait_for(timeout=60_000)
     await page.wait_for_timeout(3000)  # the pictures along the sliders
     program = f"{url}/{component.address(run.name)}"
-    times = await page.evaluate(TIMES, [f"{url}/live/{component.VERSION}/live/core.js", program, latent_dim])
+    times = await page.evaluate(TIMES, [f"{url}/live/{component.VERSION}/live/program.js", program, latent_dim])
     before = len(sent)
     seconds, computed = await drag(page)
     during = len(sent) - before

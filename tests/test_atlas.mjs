@@ -4,7 +4,7 @@ import test from "node:test";
 import {
   between, countByClass, discs, ease, findName, Grid, growLasso, indicesOf, panBy, parseColour, pixelOf, ramp, Raster, scaleOf,
   textOn, toPixels, toPlace, toSquare, WHOLE, withClass, ZOOM, zoomAt,
-} from "../aevae/ui/embeddings/cloud.js";
+} from "../aevae/ui/embeddings/points.js";
 
 const near = (a, b, tolerance = 1e-9) => assert.ok(Math.abs(a - b) <= tolerance, `${a} is not ${b}`);
 const size = { w: 400, h: 300 };
@@ -146,15 +146,15 @@ test("painting: the colour at the point, paper elsewhere, nothing beyond the rim
   const raster = new Raster(20, 10, 8), stamps = discs(2), place = { ox: 10, oy: 5, scale: 10 };
   const at = (x, y) => raster.pixels[(y + 8) * raster.stride + x + 8];
   raster.clear(paper);
-  raster.paint(Float32Array.of(0.5, 0, 99, 99, NaN, 0), place, Uint8Array.of(0, 0, 0), Uint32Array.of(red), stamps, 1);
+  raster.paint(Float32Array.of(0.5, 0, 99, 99, NaN, 0), place, { codes: Uint8Array.of(0, 0, 0), palette: Uint32Array.of(red) }, stamps, 1);
   assert.equal(at(15, 5), red);
   assert.equal(at(5, 5), paper);
   raster.clear(paper);
-  raster.paint(Float32Array.of(0.5, 0), place, Uint8Array.of(0), Uint32Array.of(red), stamps, 0.5);
+  raster.paint(Float32Array.of(0.5, 0), place, { codes: Uint8Array.of(0), palette: Uint32Array.of(red) }, stamps, 0.5);
   assert.equal(at(15, 5), pixelOf([150, 100, 100]));
   raster.clear(paper);
   const two = Float32Array.of(0.5, 0, -0.5, 0), state = Uint8Array.of(1, 0);
-  raster.paint(two, place, Uint8Array.of(0, 0), Uint32Array.of(red), stamps, 1, 1, state, 0);
+  raster.paint(two, place, { codes: Uint8Array.of(0, 0), palette: Uint32Array.of(red), state, only: 0 }, stamps, 1);
   assert.equal(at(15, 5), paper);
   assert.equal(at(5, 5), red);
 });

@@ -1,9 +1,9 @@
-// node --test tests/test_bank.mjs: the parts of the bank that need no browser, and the keeper of the code.
+// node --test tests/test_bank.mjs: the parts of the bank that need no browser, and the shared code.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { beside, count, decimals, left, norm, part, parted, reset } from "../aevae/ui/sliders/bank.js";
-import { channel, outbox } from "../aevae/ui/live/core.js";
-import { changed, clip, keeperOf, pictureOf, same } from "../aevae/ui/sliders/latent.js";
+import { channel, outbox } from "../aevae/ui/live/page.js";
+import { changedIndex, clampCode, decodedImage, same, sharedCodeOf } from "../aevae/ui/sliders/shared_code.js";
 
 test("dimensions keep their order, the dead ones apart", () => {
   assert.deepEqual(parted(Int32Array.of(3, 0, 2, 1), 3), { open: [3, 0, 2], folded: [1] });
@@ -38,11 +38,11 @@ test("norm, and its place in a range", () => {
 });
 
 test("which number of a code changed", () => {
-  assert.equal(changed([1, 2, 3], [1, 2, 3]), -1);
-  assert.equal(changed([1, 2, 3], [1, 5, 3]), 1);
-  assert.equal(changed([1, 2, 3], [0, 5, 3]), Infinity);
+  assert.equal(changedIndex([1, 2, 3], [1, 2, 3]), -1);
+  assert.equal(changedIndex([1, 2, 3], [1, 5, 3]), 1);
+  assert.equal(changedIndex([1, 2, 3], [0, 5, 3]), Infinity);
   assert.ok(same([1, 2], Float32Array.of(1, 2)) && !same([1], [1, 2]));
-  assert.deepEqual(clip([-5, 0, 5], [-1, -1, -1], [2, 2, 2]), Float32Array.of(-1, 0, 2));
+  assert.deepEqual(clampCode([-5, 0, 5], [-1, -1, -1], [2, 2, 2]), Float32Array.of(-1, 0, 2));
 });
 
 test("a code is decoded once by each program, and kept apart from its buffer", () => {
@@ -50,40 +50,40 @@ test("a code is decoded once by each program, and kept apart from its buffer", (
   const buffer = new Float64Array(784);
   const program = { decode: (z) => (calls++, buffer.fill(z[0])) };
   const a = Float32Array.of(1), b = Float32Array.of(2);
-  const first = pictureOf(program, a);
-  pictureOf(program, b);
-  assert.equal(pictureOf(program, a), first);
+  const first = decodedImage(program, a);
+  decodedImage(program, b);
+  assert.equal(decodedImage(program, a), first);
   assert.equal(first[0], 1);
   assert.equal(calls, 2);
 });
 
-test("Python's code is taken, but not from under a hand, and not when a letter is on its way", () => {
-  const keeper = keeperOf("run");
-  assert.equal(keeperOf("run"), keeper);
+test("Python's code is taken, but not from under a hand, and not when a message is on its way", () => {
+  const code = sharedCodeOf("run");
+  assert.equal(sharedCodeOf("run"), code);
   const heard = [], sent = [];
   const off = channel("z:run").on((value) => heard.push([...value.z]), "ear");
   const box = outbox((payload) => sent.push(payload));
-  keeper.join("bank", box);
-  assert.ok(keeper.offer([1, 2], {}));
+  code.join("bank", box);
+  assert.ok(code.offer([1, 2], {}));
   assert.deepEqual(heard, [[1, 2]]);
-  assert.ok(keeper.offer([1, 2], {}));
+  assert.ok(code.offer([1, 2], {}));
   assert.equal(heard.length, 1, "nothing new");
 
-  keeper.hold("bank");
-  assert.ok(keeper.taken("pad") && !keeper.taken("bank"));
-  assert.ok(!keeper.offer([9, 9], {}));
-  keeper.settle(Float32Array.of(3, 4), "bank");
+  code.hold("bank");
+  assert.ok(code.isHeldByOther("pad") && !code.isHeldByOther("bank"));
+  assert.ok(!code.offer([9, 9], {}));
+  code.settle(Float32Array.of(3, 4), "bank");
   box.post({});
-  assert.ok(!keeper.offer([1, 2], {}), "an older answer");
-  assert.deepEqual([...keeper.rest], [3, 4]);
-  assert.ok(keeper.offer([3, 4.5], { bank: sent[0].n }));
-  assert.deepEqual([...keeper.live], [3, 4.5]);
+  assert.ok(!code.offer([1, 2], {}), "an older answer");
+  assert.deepEqual([...code.settled], [3, 4]);
+  assert.ok(code.offer([3, 4.5], { bank: sent[0].n }));
+  assert.deepEqual([...code.live], [3, 4.5]);
 
-  keeper.hold("pad");
-  keeper.move([7, 7], "pad");
-  assert.deepEqual([...keeper.live], [7, 7]);
-  keeper.back("pad");
-  assert.deepEqual([...keeper.live], [3, 4.5]);
-  keeper.leave("bank");
+  code.hold("pad");
+  code.move([7, 7], "pad");
+  assert.deepEqual([...code.live], [7, 7]);
+  code.restore("pad");
+  assert.deepEqual([...code.live], [3, 4.5]);
+  code.leave("bank");
   off();
 });

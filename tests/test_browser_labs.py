@@ -22,7 +22,7 @@ MOVES = """async (input) => {
   return look() !== before;
 }"""
 COMPUTE = """async ([core, url, x]) => {
-  const program = await (await import(core)).load(url);
+  const program = await (await import(core)).loadProgram(url);
   return x.map((x) => {
     const mu = Float32Array.from(program.encode(x).mu);
     return [[...mu], [...program.decode(mu)], [...program.params(mu)]];

@@ -17,22 +17,22 @@ SHELF = paths.ROOT / "checkpoints" / "pretrained"
 ALL = (checkpoints.read_run(path.parent) for path in SHELF.glob("*/config.json"))
 SHIPPED = sorted(run.name for run in ALL if run.traits["input"] == "image")  # sequences and pairs stay on the server
 WITH_SLIDERS = next(name for name in SHIPPED if name.startswith("vae-"))
-CORE = f"/live/{component.VERSION}/live/core.js"
+CORE = f"/live/{component.VERSION}/live/program.js"
 COMPUTE = """async ([core, url, x, z]) => {
-  const { load } = await import(core);
-  const program = await load(url);
+  const { loadProgram } = await import(core);
+  const program = await loadProgram(url);
   return {
     mu: program.functions.encode ? x.map((x) => [...program.encode(x).mu]) : null,
     pictures: z.map((z) => [...program.decode(z)]),
   };
 }"""
 TROUBLE = """async ([core, url]) => {
-  const { load, Trouble } = await import(core);
+  const { LiveError, loadProgram } = await import(core);
   try {
-    await load(url, "the-run");
+    await loadProgram(url, "the-run");
     return "no trouble";
   } catch (error) {
-    return error instanceof Trouble && error.run === "the-run" ? error.code : String(error);
+    return error instanceof LiveError && error.run === "the-run" ? error.code : String(error);
   }
 }"""
 
@@ -89,7 +89,7 @@ def test_weights_are_fetched_once_and_kept_across_reloads(browser, shared_server
         tab.page.evaluate(COMPUTE, arguments)
     assert len([u for u in asked if u.endswith(".bin")]) == 1
     first = {name: moved for name, moved, _ in tab.page.evaluate(sizes)}
-    assert first[url.rpartition("/")[2]] > 100_000 and first["core.js"] > 0
+    assert first[url.rpartition("/")[2]] > 100_000 and first["program.js"] > 0
     tab.page.reload()
     tab.page.evaluate(COMPUTE, arguments)
     again = tab.page.evaluate(sizes)

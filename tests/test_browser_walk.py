@@ -223,12 +223,12 @@ def test_a_picture_is_dragged_and_play_moves_the_place(tab, server):
 
 def draw_cross(tab: Tab, picker: str) -> np.ndarray:
     """Say on the page that a cross is being drawn as the digit of this picker; the picture (28, 28)."""
-    core = next(url for url in fetched(tab) if url.endswith("/core.js"))
+    toolkit = next(url for url in fetched(tab) if url.endswith("/page.js"))
     cross = np.zeros((28, 28), np.float32)
     cross[6:22, 13:15] = cross[13:15, 6:22] = 1
     tab.page.evaluate(
-        "([core, name, pixels]) => import(core).then((c) => c.channel(name).set({pixels}))",
-        [core, f"picture:{picker}", cross.ravel().tolist()],
+        "([toolkit, name, pixels]) => import(toolkit).then((c) => c.channel(name).set({pixels}))",
+        [toolkit, f"drawing:{picker}", cross.ravel().tolist()],
     )
     tab.page.wait_for_timeout(200)
     return cross

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { affine, densities, logMeanExp, read, softmax } from "../aevae/ui/labs/web/classes.js";
+import { affine, classify, densities, logMeanExp, softmax } from "../aevae/ui/labs/web/classes.js";
 
 const near = (a, b, by = 1e-6) => assert.ok(Math.abs(a - b) <= by, `${a} is not ${b}`);
 
@@ -35,7 +35,7 @@ test("a VAE that ignores its code: the bound is log p(x), whatever is drawn", ()
 test("the net's shares sum to 1", () => {
   const net = { r1: new Float32Array(8).fill(1), s1: new Float32Array(2), r2: new Float32Array(20), s2: new Float32Array(10) };
   net.s2[4] = Math.log(9);
-  const shares = read(net, Float32Array.of(1, 0, 0, 0));
+  const shares = classify(net, Float32Array.of(1, 0, 0, 0));
   near(shares[4], 0.5);
   near(shares.reduce((a, b) => a + b, 0), 1);
 });

@@ -1,10 +1,13 @@
 // node --test tests/test_film.mjs: time, joining and geometry of the film player.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { boxOf, ellipse, framesOf, join, locate, placeOf, range, say, short, span, timeAt, timeline } from "../aevae/ui/film/film.js";
+import {
+  boundsOf, curveRange, framesOf, locate, mergeFrames, percentileBounds, placeOf, posteriorEllipse, shortNumber, timeAt,
+  timeline, timeText,
+} from "../aevae/ui/film/timeline.js";
 
 const near = (a, b, tolerance = 1e-6) => assert.ok(Math.abs(a - b) < tolerance, `${a} is not ${b}`);
-const texts = { untrained: "before", step: "step {}", epoch: "epoch {}" };
+const texts = { untrained: "before", step: "step {number}", epoch: "epoch {number}" };
 
 /** E frames of 2 points and 16 codes of D = 3 numbers; every number of frame i is i. */
 function arrays(epochs, before = "0.", more = {}) {
@@ -30,7 +33,7 @@ test("frames are views into the arrays, and what is not there is null", () => {
 
 test("a film takes in single frames at their time, and prefers its own", () => {
   const film = framesOf(arrays([0, 1, 2]), "0."), extra = framesOf(arrays([0.5, 1, 3]), "0.");
-  const joined = join(film, extra);
+  const joined = mergeFrames(film, extra);
   assert.deepEqual(joined.map((f) => f.t), [0, 0.5, 1, 2, 3]);
   assert.equal(joined[2], film[1]);
 });
@@ -57,49 +60,49 @@ test("place and time are each other's inverse", () => {
 
 test("the box is square, holds the last frame, and leaves out a wild point", () => {
   const points = (scale, far) => ({ xy: Float32Array.from({ length: 2000 }, (_, i) => scale * Math.sin(i * 12.9898)).fill(far, 0, 2) });
-  const [x0, x1, y0, y1] = boxOf([points(1, 0), points(3, 500)], 0);
+  const [x0, x1, y0, y1] = boundsOf([points(1, 0), points(3, 500)], 0);
   near(x1 - x0, y1 - y0, 1e-4);
   assert.ok(x0 < -2.9 && x1 > 2.9 && x1 < 5);
   for (const std of [1, 3]) {
-    const prior = boxOf([points(0.1, 0)], std);
+    const prior = boundsOf([points(0.1, 0)], std);
     assert.ok(prior[0] <= -2.2 * std && prior[1] >= 2.2 * std, "two standard deviations of the prior are on the map");
   }
 });
 
 test("a span leaves out the outermost", () => {
   const xy = Float32Array.from({ length: 200 }, (_, i) => (i % 2 ? -1 : 1) * (1 + (i >> 1)));
-  assert.deepEqual(span(xy, 0), [1, 100, -100, -1]);
-  assert.deepEqual(span(xy, 0.1), [11, 90, -90, -11]);
+  assert.deepEqual(percentileBounds(xy, 0), [1, 100, -100, -1]);
+  assert.deepEqual(percentileBounds(xy, 0.1), [11, 90, -90, -11]);
 });
 
 test("the ellipse of a diagonal Gaussian on a plane", () => {
-  const axes = ellipse(Float32Array.of(1, 0, 0, 1), Float32Array.of(2, 0.5));
-  near(axes.rx, 2);
-  near(axes.ry, 0.5);
+  const axes = posteriorEllipse(Float32Array.of(1, 0, 0, 1), Float32Array.of(2, 0.5));
+  near(axes.a, 2);
+  near(axes.b, 0.5);
   near(axes.angle, 0);
-  const r = Math.SQRT1_2, turned = ellipse(Float32Array.of(r, -r, r, r), Float32Array.of(2, 0.5));
-  near(turned.rx, 2);
-  near(turned.ry, 0.5);
+  const r = Math.SQRT1_2, turned = posteriorEllipse(Float32Array.of(r, -r, r, r), Float32Array.of(2, 0.5));
+  near(turned.a, 2);
+  near(turned.b, 0.5);
   near(turned.angle, -Math.PI / 4);
-  const round = ellipse(Float32Array.of(r, -r, r, r), Float32Array.of(1, 1));
-  near(round.rx, 1);
-  near(round.ry, 1);
+  const round = posteriorEllipse(Float32Array.of(r, -r, r, r), Float32Array.of(1, 1));
+  near(round.a, 1);
+  near(round.b, 1);
 });
 
 test("a time is said as people say it", () => {
-  assert.equal(say(0, 0, texts), "before");
-  assert.equal(say(0.25, 10, texts), "step 10");
-  assert.equal(say(3, 96, texts), "epoch 3");
-  assert.equal(say(2.5, 80, texts), "epoch 2.50 · step 80");
-  assert.equal(say(0.5, null, texts), "epoch 0.50");
+  assert.equal(timeText(0, 0, texts), "before");
+  assert.equal(timeText(0.25, 10, texts), "step 10");
+  assert.equal(timeText(3, 96, texts), "epoch 3");
+  assert.equal(timeText(2.5, 80, texts), "epoch 2.50 · step 80");
+  assert.equal(timeText(0.5, null, texts), "epoch 0.50");
 });
 
 test("numbers have about three digits and a real minus", () => {
-  assert.deepEqual([171.26, 12.34, 5.336, -0.02].map(short), ["171", "12.3", "5.34", "−0.02"]);
+  assert.deepEqual([171.26, 12.34, 5.336, -0.02].map(shortNumber), ["171", "12.3", "5.34", "−0.02"]);
 });
 
 test("a flat curve has a range, too", () => {
-  assert.deepEqual(range([2, 2]), [1.5, 2.5]);
-  assert.deepEqual(range([3, 3, 1]), [1, 3]);
-  assert.deepEqual(range([900, 500, 12, 11, 10, 10]), [10, 14], "the steep beginning does not flatten the rest");
+  assert.deepEqual(curveRange([2, 2]), [1.5, 2.5]);
+  assert.deepEqual(curveRange([3, 3, 1]), [1, 3]);
+  assert.deepEqual(curveRange([900, 500, 12, 11, 10, 10]), [10, 14], "the steep beginning does not flatten the rest");
 });

@@ -20,13 +20,13 @@ test("the decoder", () => {
   assert.equal(decode(NET, [-3])[0], -1); // the unit is off
 });
 
-test("slopes are those of finite differences, Gaussian and Bernoulli", () => {
+test("gradients are those of finite differences, Gaussian and Bernoulli", () => {
   const x = Float32Array.from({ length: 784 }, (_, p) => (p % 5) / 4);
   for (const one of [model, { ...model, variance: 0, l2: 3 }]) {
     const h = 1e-5;
-    const { slope } = costOf(one, x, cover("right"), [0.3]);
+    const { gradient } = costOf(one, x, cover("right"), [0.3]);
     const rise = costOf(one, x, cover("right"), [0.3 + h]).cost - costOf(one, x, cover("right"), [0.3 - h]).cost;
-    assert.ok(Math.abs(slope[0] - rise / (2 * h)) < 1e-3 * Math.abs(slope[0]));
+    assert.ok(Math.abs(gradient[0] - rise / (2 * h)) < 1e-3 * Math.abs(gradient[0]));
   }
   const { cost } = costOf({ ...model, variance: 0 }, x, all, [0]);
   assert.ok(Math.abs(cost - 784 * Math.log(2)) < 1e-9); // a logit of 0 everywhere

@@ -1,7 +1,7 @@
 // node --test tests/test_flow.mjs: warps with known answers.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { energy, flowAt, lines, warp } from "../aevae/ui/labs/web/flow.js";
+import { energy, flowAt, gridImage, warp } from "../aevae/ui/labs/web/flow.js";
 
 const picture = Float32Array.from({ length: 784 }, (_, p) => ((p * 37) % 101) / 100);
 const flow = (right, down) => new Float32Array(1568).fill(right, 0, 784).fill(down, 784);
@@ -40,5 +40,5 @@ test("edges", () => {
   const dot = new Float32Array(784);
   dot[10 * 28 + 10] = 1;
   assert.equal(energy(dot), 4);
-  assert.ok(energy(lines()) > 0);
+  assert.ok(energy(gridImage()) > 0);
 });

@@ -30,7 +30,7 @@ test("the forward divergence ends at the moments and covers, the reverse one pic
   near(m, 0);
   near(s, Math.sqrt(4.25));
   const run = (cost, q) => {
-    for (let i = 0; i < 3000 && !q.rest; i++) q = descend(cost, q);
+    for (let i = 0; i < 3000 && !q.isAtMinimum; i++) q = descend(cost, q);
     return q;
   };
   const covers = run((m, s) => kl(BUMPS, [{ w: 1, m, s }]), { m: 0.6, s: 1 });

@@ -64,7 +64,7 @@ def test_a_program_is_served_under_an_immutable_name(store):
 
 def test_the_name_of_the_modules_follows_their_content():
     assert re.fullmatch(r"[0-9a-f]{12}", component.VERSION)
-    assert get(f"/live/{'0' * 12}/live/core.js")[0] == 404
+    assert get(f"/live/{'0' * 12}/live/program.js")[0] == 404
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,16 @@ def test_the_name_of_the_modules_follows_their_content():
         "live/live.css",
         "live/nothing.js",
         "..",
-        "../live/core.js",
+        "../live/program.js",
         "live/component.py",
         "..%2Fcomponent.py",
-        "core.js",
-        "sliders/core.js",
-        "live/core.js/",
-        "live/core.js\0",
+        "program.js",
+        "sliders/program.js",
+        "live/program.js/",
+        "live/program.js\0",
         "live/CORE.JS",
-        "live/core",
-        "live/../live/core.js",
+        "live/program",
+        "live/../live/program.js",
         "live",
         "",
     ],
@@ -213,7 +213,7 @@ def receive(store, session, monkeypatch):
     got, mounted = [], {}
     monkeypatch.setattr(component, "_component", lambda module: lambda **arguments: mounted.update(arguments))
     component.mount(
-        "core", "here", {"a": 1}, {"z": np.zeros(3, np.float32)}, programs=[store["vae"]], on_send=got.append
+        "program", "here", {"a": 1}, {"z": np.zeros(3, np.float32)}, programs=[store["vae"]], on_send=got.append
     )
 
     def receive(payload):
@@ -227,7 +227,7 @@ def receive(store, session, monkeypatch):
 def test_what_is_mounted(store, receive):
     header, arrays = blob.unpack(receive.data)
     assert (
-        header["module"] == "live/core.js"
+        header["module"] == "live/program.js"
         and header["base"] == f"live/{component.VERSION}/"
         and header["spec"] == {"a": 1}
     )
@@ -286,6 +286,6 @@ def test_what_did_not_come_is_asked_for_again_after_a_while(store, receive, monk
 def test_nobody_listens(store, session, monkeypatch):
     mounted = {}
     monkeypatch.setattr(component, "_component", lambda module: lambda **arguments: mounted.update(arguments))
-    component.mount("core", "here", {})
+    component.mount("program", "here", {})
     session["here"] = Sent(sent={"z": 1})
     mounted["on_sent_change"]()

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
-import { blank, brush, errors, isBlank, layOver, pack, spoil, stroked } from "../aevae/ui/denoise/noise.js";
+import { blank, brush, corrupt, errors, isBlank, layOver, pack, stroked } from "../aevae/ui/denoise/corruption.js";
 
 const file = process.env.AEVAE_NOISE;
 const skip = file ? false : "run by pytest tests/test_page_denoise.py, which exports what Python computes";
@@ -16,7 +16,7 @@ test("noise of a seed, kind and level is Python's, and so are strokes and errors
   const { clean, draws, cases, layer, covered, sse, psnr } = JSON.parse(await readFile(file, "utf8"));
   const x = Float32Array.from(clean);
   for (const { kind, level, noisy } of cases) {
-    const found = spoil(kind, level, x, Float32Array.from(draws[kind]));
+    const found = corrupt(kind, level, x, Float32Array.from(draws[kind]));
     noisy.forEach((value, i) => assert.ok(Math.abs(found[i] - value) < 1e-6, `${kind} at ${level}, pixel ${i}`));
   }
   const [cover, ink] = layer.map((row) => Uint8Array.from(row));
@@ -62,10 +62,10 @@ test("an untouched layer is nothing to send", () => {
 
 test("level 0 copies, an exact copy has no error, and Gaussian noise stays between black and white", () => {
   const x = Float32Array.from({ length: 784 }, (_, i) => (i % 5) / 4);
-  const copy = spoil("gaussian", 0, x, new Float32Array(784).fill(9));
+  const copy = corrupt("gaussian", 0, x, new Float32Array(784).fill(9));
   assert.deepEqual(copy, x);
   assert.notEqual(copy, x);
   assert.deepEqual(errors(x, x), { sse: 0, psnr: Infinity });
-  assert.ok(spoil("gaussian", 1, x, new Float32Array(784).fill(9)).every((v) => v === 1));
-  assert.ok(spoil("block", 1, x, Float32Array.of(0.3, 0.9)).every((v) => v === 0));
+  assert.ok(corrupt("gaussian", 1, x, new Float32Array(784).fill(9)).every((v) => v === 1));
+  assert.ok(corrupt("block", 1, x, Float32Array.of(0.3, 0.9)).every((v) => v === 0));
 });

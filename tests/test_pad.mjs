@@ -1,13 +1,13 @@
 // node --test tests/test_pad.mjs: planes, ellipses, axes and paths of the latent pad.
 import assert from "node:assert/strict";
 import test from "node:test";
+import { dot, ellipse, triangleWave } from "../aevae/ui/live/maths.js";
+import { fade, pinAt, spiral } from "../aevae/ui/sliders/pad_map.js";
 import {
-  along, cells, distance, ellipse, frameFor, lengthOf, lift, outline, planeOf, planeThrough, project, resample,
-  shadowOf, span, ticks,
-} from "../aevae/ui/sliders/latent.js";
-import { fade, pinAt, pingPong, spiral } from "../aevae/ui/sliders/pad.js";
+  cellAxis, distance, frameFor, lengthOf, lift, linearAxis, outline, planeOf, planeThrough, pointAt, project,
+  projectedCovariance, resample, ticks,
+} from "../aevae/ui/sliders/planes.js";
 
-const dot = (a, b) => a.reduce((sum, v, i) => sum + v * b[i], 0);
 const near = (a, b, tolerance = 1e-9) => assert.ok(Math.abs(a - b) <= tolerance, `${a} is not ${b}`);
 const codes = [[1, 0, 2, -1, 0.5], [0, 3, 1, 1, -2], [-2, 1, 0, 4, 1]];
 
@@ -59,8 +59,8 @@ test("the ellipse of a covariance: axes, angle, and its shadow on a plane", () =
   near(turned.a, 5);
   near(turned.b, 1);
   near(turned.angle, 0.4);
-  assert.deepEqual(shadowOf(planeOf(1, 0), [4, 9]), [9, 0, 4]);
-  const round = shadowOf(planeThrough(...codes), [2, 2, 2, 2, 2]);
+  assert.deepEqual(projectedCovariance(planeOf(1, 0), [4, 9]), [9, 0, 4]);
+  const round = projectedCovariance(planeThrough(...codes), [2, 2, 2, 2, 2]);
   [2, 0, 2].forEach((v, i) => near(round[i], v));
 });
 
@@ -73,9 +73,9 @@ test("the outline of an ellipse lies on it", () => {
 });
 
 test("axes: place and value undo each other; lines stand in the middle of their cells", () => {
-  for (const axis of [span(-3, 5), cells([-2, -0.5, 0, 0.5, 2])])
+  for (const axis of [linearAxis(-3, 5), cellAxis([-2, -0.5, 0, 0.5, 2])])
     for (const t of [0, 0.05, 0.3, 0.5, 0.77, 1]) near(axis.place(axis.value(t)), t);
-  const axis = cells([-2, -0.5, 0, 0.5, 2]);
+  const axis = cellAxis([-2, -0.5, 0, 0.5, 2]);
   near(axis.value(0.1), -2);
   near(axis.value(0.5), 0);
   near(axis.value(1), 2.75);
@@ -104,12 +104,12 @@ test("a path at an even pace keeps its ends and its length", () => {
   for (let i = 1; i < 9; i++) near(lengthOf(even.slice(i - 1, i + 1)), 0.5);
   assert.deepEqual(resample([[2, 2]], 1), [[2, 2]]);
   assert.deepEqual(resample([[2, 2], [2, 2]], 3), [[2, 2], [2, 2], [2, 2]]);
-  assert.deepEqual(along(even, 0.5), even[4]);
-  assert.deepEqual(along([[5, 6]], 0.3), [5, 6]);
+  assert.deepEqual(pointAt(even, 0.5), even[4]);
+  assert.deepEqual(pointAt([[5, 6]], 0.3), [5, 6]);
 });
 
 test("a loop goes forth and back", () => {
-  [0, 0.5, 1, 1.5, 2, 2.25].forEach((t, i) => near(pingPong(t), [0, 0.5, 1, 0.5, 0, 0.25][i]));
+  [0, 0.5, 1, 1.5, 2, 2.25].forEach((t, i) => near(triangleWave(t), [0, 0.5, 1, 0.5, 0, 0.25][i]));
 });
 
 test("near points are strong, far ones faint", () => {

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import paths, runs
 from aevae.browser.blob import unpack
+from aevae.cli import build_config
 from aevae.cli.parser import build_parser
 from aevae.exchange import run_archive
 from aevae.queue import jobs
@@ -244,7 +245,7 @@ def test_command_line_makes_this_very_run(family):
     for key in ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr"):
         if getattr(args, key) is not None:
             settings[key] = getattr(args, key)
-    assert cli.build_config(args.family, settings, args.seed).fingerprint == config.fingerprint
+    assert build_config(args.family, settings, args.seed).fingerprint == config.fingerprint
 
 
 def test_hundred_runs_are_quick(store):

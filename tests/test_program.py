@@ -1,4 +1,4 @@
-"""Programs for the browser: built for every family, refused in one sentence for what the browser's core cannot do."""
+"""Programs for the browser: built for every family, refused in one sentence for what the interpreter cannot do."""
 
 import re
 import threading
@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from aevae.browser.blob import unpack
-from aevae.browser.program import DECODE_PARITY, Unsupported, half_is_enough, program
+from aevae.browser.program import MAX_DECODE_ERROR, Unsupported, half_is_enough, program
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.paths import ROOT
 
@@ -52,8 +52,8 @@ def small(family: str, network: str = "mlp", likelihood: str = "bernoulli"):
 
 
 def known_operations() -> set[str]:
-    """Names in the table OPS of the browser's core."""
-    text = (ROOT / "aevae/ui/live/core.js").read_text()
+    """Names in the table OPS of the browser's interpreter."""
+    text = (ROOT / "aevae/ui/live/program.js").read_text()
     table = re.search(r"^const OPS = \{\n(.*?)^\};", text, re.DOTALL | re.MULTILINE)[1]
     return set(re.findall(r"^  (\w+)[,:]", table, re.MULTILINE))
 
@@ -115,7 +115,7 @@ def test_half_precision_is_judged_on_the_decoder_too():
     z = torch.randn(64, 3)
     rounded = small("ae")
     rounded.load_state_dict({k: v.half().float() for k, v in model.state_dict().items()})
-    assert float((rounded.decode(z) - model.decode(z)).abs().max()) > DECODE_PARITY
+    assert float((rounded.decode(z) - model.decode(z)).abs().max()) > MAX_DECODE_ERROR
     assert not half_is_enough(model)
 
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import { absoluteLine, all, between, median, squaredLine } from "../aevae/ui/labs/web/outliers.js";
 import { dropped, errorWithout, exponential, through, times, transposed, turnedRows } from "../aevae/ui/labs/web/rotate.js";
-import { reach, tint } from "../aevae/ui/live/signed.js";
+import { maxAbs, tint } from "../aevae/ui/live/signed.js";
 
 const near = (a, b, far = 1e-9) => a.forEach((v, i) => assert.ok(Math.abs(v - b[i]) < far, `${v} is not ${b[i]}`));
 const SKEW = [0, -1, 0.3, 1, 0, -0.2, -0.3, 0.2, 0];
@@ -48,6 +48,6 @@ test("a signed picture: black at 0, orange above, blue beneath", () => {
   const data = new Uint8ClampedArray(16);
   tint([0, 2, -2, 9], 2, data, 2);
   assert.deepEqual([...data], [0, 0, 0, 255, 255, 158, 44, 255, 72, 150, 255, 255, 255, 158, 44, 255]);
-  assert.equal(reach([1, -3]), 3);
-  assert.equal(reach([0]), 1);
+  assert.equal(maxAbs([1, -3]), 3);
+  assert.equal(maxAbs([0]), 1);
 });

@@ -1,18 +1,18 @@
 // node --test tests/test_score.mjs: the score of a mixture, a small network, Langevin's walk.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { along, annealed, langevin, network, normals, scoreAt, shares, spoilt } from "../aevae/ui/labs/web/score.js";
+import { annealed, curveAt, langevin, network, normals, scoreAt, shares, smoothed } from "../aevae/ui/labs/web/score.js";
 
 const PARTS = [-1, 0, 0.5, 0.7, 1, 0.5, 0.3, 0.3];
 const near = (a, b, far = 1e-6) => assert.ok(Math.abs(a - b) < far, `${a} is not ${b}`);
 
 test("the score of one Gaussian is known, and of a mixture the gradient of the log density", () => {
-  const one = scoreAt(spoilt([1, 2, 0.6, 1], 0.8), 3, 2, new Float64Array(3)); // variance 1
+  const one = scoreAt(smoothed([1, 2, 0.6, 1], 0.8), 3, 2, new Float64Array(3)); // variance 1
   near(one[0], -Math.log(2 * Math.PI) - 2);
   near(one[1], -2);
   near(one[2], 0);
-  const log = (x, y) => scoreAt(spoilt(PARTS, 0.4), x, y, new Float64Array(3))[0], h = 1e-5;
-  const at = scoreAt(spoilt(PARTS, 0.4), 0.3, -0.2, new Float64Array(3));
+  const log = (x, y) => scoreAt(smoothed(PARTS, 0.4), x, y, new Float64Array(3))[0], h = 1e-5;
+  const at = scoreAt(smoothed(PARTS, 0.4), 0.3, -0.2, new Float64Array(3));
   near(at[1], (log(0.3 + h, -0.2) - log(0.3 - h, -0.2)) / (2 * h));
   near(at[2], (log(0.3, -0.2 + h) - log(0.3, -0.2 - h)) / (2 * h));
 });
@@ -42,7 +42,7 @@ test("Langevin's walk comes to the density that it follows", () => {
 test("the words say what the chart shows", () => {
   const curve = { sigma: [0.1, 0.4, 1.6], near_error: [0.2, 0.6, 0.4] };
   for (const [s, error] of [[0.1, 0.2], [0.2, 0.4], [0.4, 0.6], [0.8, 0.5], [1.6, 0.4], [0.05, 0.2], [2, 0.4]])
-    near(along(curve, s).near_error, error);
+    near(curveAt(curve, s).near_error, error);
 });
 
 test("annealing, shares", () => {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
-import { along, height, nearestSample, pingPong, place, profilePath, slerp } from "../aevae/ui/interpolate/scrub.js";
+import { advance, codeAt, height, nearestSample, profilePath, sampleAt, slerp } from "../aevae/ui/interpolate/scrub.js";
 
 const file = process.env.AEVAE_WALKS;
 const skip = file ? false : "run by pytest tests/test_page_interpolate.py, which exports what Python computes";
@@ -13,7 +13,7 @@ test("every place is the one that Python finds, at parallel, opposite, zero and 
   const cases = JSON.parse(await readFile(file, "utf8"));
   assert.ok(cases.length > 40);
   for (const { kind, ends, at, code, title } of cases) {
-    const found = place(kind, codes(ends), at);
+    const found = codeAt(kind, codes(ends), at);
     code.forEach((value, i) => assert.ok(Math.abs(found[i] - value) <= 2e-6 * (1 + Math.abs(value)), `${title} at ${at}`));
   }
 });
@@ -28,10 +28,10 @@ test("slerp keeps the norm, turns evenly, and has both ends exactly", () => {
 });
 
 test("a curve is read between its samples, a sheet at the nearest one", () => {
-  assert.equal(along([0, 1, 4], 0.25), 0.5);
-  assert.equal(along([0, 1, 4], 0.75), 2.5);
-  assert.equal(along([0, 1, 4], 1), 4);
-  assert.ok(Number.isNaN(along([0, NaN], 0.5)));
+  assert.equal(sampleAt([0, 1, 4], 0.25), 0.5);
+  assert.equal(sampleAt([0, 1, 4], 0.75), 2.5);
+  assert.equal(sampleAt([0, 1, 4], 1), 4);
+  assert.ok(Number.isNaN(sampleAt([0, NaN], 0.5)));
   assert.equal(nearestSample([0.49], 3), 1);
   assert.equal(nearestSample([1], 41), 40);
   assert.equal(nearestSample([1, 0], 9), 2);
@@ -43,12 +43,12 @@ test("playing goes to and fro and stays inside, however long a frame took", () =
     assert.ok(Math.abs(t - wanted) < 1e-12);
     assert.equal(direction, way);
   };
-  near(pingPong(0.5, 1, 1, 0.25), 0.75, 1);
-  near(pingPong(0.9, 1, 1, 0.3), 0.8, -1);
-  near(pingPong(0.2, -1, 1, 0.3), 0.1, 1);
-  near(pingPong(0.5, -1, 1, 0), 0.5, -1);
+  near(advance(0.5, 1, 1, 0.25), 0.75, 1);
+  near(advance(0.9, 1, 1, 0.3), 0.8, -1);
+  near(advance(0.2, -1, 1, 0.3), 0.1, 1);
+  near(advance(0.5, -1, 1, 0), 0.5, -1);
   for (let s = 0; s < 10; s += 0.37) {
-    const { t } = pingPong(0.3, -1, 0.75, s);
+    const { t } = advance(0.3, -1, 0.75, s);
     assert.ok(t >= 0 && t <= 1);
   }
 });

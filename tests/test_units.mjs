@@ -1,8 +1,8 @@
 // node --test tests/test_units.mjs: sums of units, and the KL between two of them.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { curve, histogram, kl, slope } from "../aevae/ui/labs/web/penalty.js";
-import { columnsFor, ranked, squared, summed } from "../aevae/ui/labs/web/units.js";
+import { curve, gradient, histogram, klBernoulli } from "../aevae/ui/labs/web/penalty.js";
+import { clampedError, columnsFor, ranked, summed } from "../aevae/ui/labs/web/units.js";
 
 test("the strongest units first, those that are off not at all", () => {
   assert.deepEqual(ranked(Float32Array.of(0, 2, -3, 0, 2)), [2, 1, 4]);
@@ -13,7 +13,7 @@ test("a picture is the offset and the sum of the units that are kept", () => {
   assert.deepEqual(summed(offset, filters, h, [], false, new Float32Array(2)), Float32Array.of(1, 0));
   assert.deepEqual(summed(offset, filters, h, [1, 0], false, new Float32Array(2)), Float32Array.of(-6, -14));
   assert.deepEqual(summed(Float32Array.of(0, 0), filters, h, [], true, new Float32Array(2)), Float32Array.of(0.5, 0.5));
-  assert.equal(squared([2, -1, 0.5], [1, 0, 0]), 0.25);
+  assert.equal(clampedError([2, -1, 0.5], [1, 0, 0]), 0.25);
 });
 
 test("tiles fill the width, five at least", () => {
@@ -21,17 +21,17 @@ test("tiles fill the width, five at least", () => {
   assert.equal(columnsFor(8, 3000), 8);
 });
 
-test("KL is 0 and flat where both agree, and its slope is its derivative", () => {
+test("KL is 0 and flat where both agree, and its gradient is its derivative", () => {
   for (const rho of [0.05, 0.25, 0.9]) {
-    assert.equal(kl(rho, rho), 0);
-    assert.ok(Math.abs(slope(rho, rho)) < 1e-12);
+    assert.equal(klBernoulli(rho, rho), 0);
+    assert.ok(Math.abs(gradient(rho, rho)) < 1e-12);
     for (const hat of [0.1, 0.6]) {
       const h = 1e-6;
-      assert.ok(Math.abs((kl(rho, hat + h) - kl(rho, hat - h)) / (2 * h) - slope(rho, hat)) < 1e-6);
-      assert.ok(kl(rho, hat) > 0);
+      assert.ok(Math.abs((klBernoulli(rho, hat + h) - klBernoulli(rho, hat - h)) / (2 * h) - gradient(rho, hat)) < 1e-6);
+      assert.ok(klBernoulli(rho, hat) > 0);
     }
   }
-  assert.ok(Math.abs(kl(0.25, 0.5) - (0.25 * Math.log(0.5) + 0.75 * Math.log(1.5))) < 1e-12);
+  assert.ok(Math.abs(klBernoulli(0.25, 0.5) - (0.25 * Math.log(0.5) + 0.75 * Math.log(1.5))) < 1e-12);
   assert.match(curve(0.25), /^M[\d.]+,-?[\d.]+(L[\d.]+,-?[\d.]+){300}$/);
 });
 

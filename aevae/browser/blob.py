@@ -15,7 +15,7 @@ DTYPES = ("float32", "float16", "int32", "uint16", "uint8")
 
 
 def pack(header: dict, arrays: dict[str, np.ndarray] | None = None) -> bytes:
-    """`header` (JSON data) and arrays as one blob. Raises ValueError for a dtype the browser has no array for."""
+    """`header` (JSON data) and arrays as one blob. Raises ValueError for a dtype that is not in DTYPES."""
     index, parts, at = {}, [], 0
     for name, array in (arrays or {}).items():
         if array.dtype.name not in DTYPES:
@@ -30,14 +30,14 @@ def pack(header: dict, arrays: dict[str, np.ndarray] | None = None) -> bytes:
 
 
 def class_numbers(labels: np.ndarray) -> np.ndarray:
-    """Classes (N,) in the smallest whole type of DTYPES that holds them all; what is no class is clipped into int32."""
+    """Class labels (N,) in the smallest integer type of DTYPES that holds them all, clipped to int32."""
     numbers = np.clip(np.asarray(labels, np.float64), 0, np.iinfo(np.int32).max).astype(np.int64)
-    most = numbers.max(initial=0)
-    return numbers.astype(next(kind for kind in (np.uint8, np.uint16, np.int32) if most <= np.iinfo(kind).max))
+    largest = numbers.max(initial=0)
+    return numbers.astype(next(kind for kind in (np.uint8, np.uint16, np.int32) if largest <= np.iinfo(kind).max))
 
 
 def unpack(blob: bytes) -> tuple[dict, dict[str, np.ndarray]]:
-    """What `pack` was given: header (with its "arrays" index) and arrays. Raises ValueError for a broken blob."""
+    """(header with its "arrays" index, arrays) of a blob from `pack`. Raises ValueError for a broken blob."""
     try:
         (length,) = struct.unpack_from("<I", blob)
         header = json.loads(blob[4 : 4 + length])

@@ -1,9 +1,10 @@
 """A model as a program for the browser: its encoder and decoder as lists of operations, with the weights.
 
-torch.fx follows `model.posterior` and `model.decode` with a placeholder for the picture or the code, so a family needs
-no line of its own here: whatever it computes with the operations below runs in the page (`aevae/ui/live/core.js` knows
-the same ones). Registers hold one sample; shapes are without the batch. Weights lie as the browser reads them fastest:
-as a matrix (in, out); of a convolution (in * kernel, out), of a transposed one (in, out * kernel).
+torch.fx traces `model.posterior` and `model.decode` with a placeholder for the image or the code, so a family needs no
+line of its own here: everything that it computes with the operations below runs in the page, where
+`aevae/ui/live/program.js` interprets them. Registers hold one sample; shapes have no batch axis. Weights are stored in
+the order in which the browser reads them fastest: a matrix (in, out); of a convolution (in * kernel, out), of a
+transposed one (in, out * kernel).
 """
 
 import copy
@@ -21,11 +22,11 @@ from aevae.models.base import ContinuousMean, ExpectedLevel, Model
 from aevae.models.blocks import SHAPE, Codebook, FixedOffset, TopK, Transposed, UpConv
 
 FORMAT = 1
-DECODE_PARITY, ENCODE_PARITY = 0.25 / 255, 2.5e-4  # half precision is taken where it changes no more than this
+MAX_DECODE_ERROR, MAX_ENCODE_ERROR = 0.25 / 255, 2.5e-4  # that half precision may cause
 
 
 class Unsupported(ValueError):
-    """A model computes something the browser's core does not know."""
+    """A model computes something that the browser's interpreter does not know."""
 
 
 def program(model: Model, params: bool = False) -> bytes:
@@ -33,11 +34,11 @@ def program(model: Model, params: bool = False) -> bytes:
 
     header: format, family, latent_dim, prior (s0 of N(0, s0^2 I); 0: none), dtype of the weights, functions {encode,
     decode}: {input, outputs, shapes, ops}.
-    encode: x (784 or 1, 28, 28) -> mu and, where the code is a distribution, logvar; decode: z (D) -> picture.
-    params: with a third function, params: z (D) -> natural parameters of the pixels.
+    encode: x (784 or 1, 28, 28) -> mu and, if the code is a distribution, logvar; decode: z (D) -> image.
+    params: add a third function, params: z (D) -> natural parameters of the pixels.
     """
     if getattr(model, "input", "image") != "image":
-        raise Unsupported(f"the family {model.config.family} takes {model.input}s, not single pictures")
+        raise Unsupported(f"the family {model.config.family} takes {model.input}s, not single images")
     weights: dict[str, np.ndarray] = {}
     functions = {"decode": _function(model, _Decoder(model), (model.config.latent_dim,), weights)}
     if model.has_encoder:
@@ -58,9 +59,9 @@ def program(model: Model, params: bool = False) -> bytes:
 
 @torch.inference_mode()
 def half_is_enough(model: Model) -> bool:
-    """Whether weights rounded to half precision leave codes and pictures as they are, to a quarter of what is promised.
+    """True if weights in half precision change codes by at most MAX_ENCODE_ERROR and images by MAX_DECODE_ERROR.
 
-    Asked of 64 pictures, half of them strokes drawn at random and half noise, and of their codes.
+    Measured on 64 images, half of them random blots and half noise, and on their codes.
     """
     if all(torch.equal(p, p.half().float()) for p in (*model.parameters(), *model.buffers())):
         return True  # as shipped weights are
@@ -71,22 +72,22 @@ def half_is_enough(model: Model) -> bool:
         p.data = p.data.half().float()
         if not bool(p.data.isfinite().all()):
             return False
-    draw = torch.Generator().manual_seed(0)
-    x = torch.rand(64, *SHAPE, generator=draw)
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(64, *SHAPE, generator=generator)
     x[:32] = (nn.functional.avg_pool2d(x[:32], 9, 1, 4) - 0.5).mul(12).clamp(0, 1)  # blots
-    z = torch.randn(64, model.config.latent_dim, generator=draw)
+    z = torch.randn(64, model.config.latent_dim, generator=generator)
     if model.has_encoder:
         z = model.encode(x)
-        if not float((rounded.encode(x) - z).abs().max()) <= ENCODE_PARITY:
+        if not float((rounded.encode(x) - z).abs().max()) <= MAX_ENCODE_ERROR:
             return False
-    return float((rounded.decode(z) - model.decode(z)).abs().max()) <= DECODE_PARITY
+    return float((rounded.decode(z) - model.decode(z)).abs().max()) <= MAX_DECODE_ERROR
 
 
-_one_at_a_time = threading.Lock()
+_trace_lock = threading.Lock()
 
 
 class _Tracer(fx.Tracer):
-    """torch.fx replaces nn.Module.__call__ for the whole process while it traces: other threads go their own way."""
+    """A tracer of one thread: torch.fx replaces nn.Module.__call__ for the whole process while it traces."""
 
     def __init__(self):
         super().__init__()
@@ -123,11 +124,11 @@ class _Params(_Decoder):
 def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np.ndarray]) -> dict:
     """One traced function; its weights are added to `weights`."""
     try:
-        with _one_at_a_time:
+        with _trace_lock:
             graph = _Tracer().trace(root)
-    except Exception as error:  # what a tracer cannot follow raises whatever it likes
+    except Exception as error:  # torch.fx raises errors of many types for code that it cannot trace
         raise Unsupported(
-            f"the family {model.config.family} computes what cannot be followed for the browser"
+            f"the family {model.config.family} computes something that torch.fx cannot trace for the browser"
         ) from error
     module = fx.GraphModule(root, graph)
     with torch.inference_mode():
@@ -153,13 +154,13 @@ _PAIRWISE = {f: f.__name__ for f in (operator.add, operator.mul, operator.sub, t
 
 
 def _operation(node: fx.Node, module: fx.GraphModule, registers: dict, weights: dict) -> dict:
-    """One line of a program, without its output. Raises Unsupported where the browser would compute another thing."""
+    """One operation of a program, without its output. Raises Unsupported if the browser would compute otherwise."""
     layer = module.get_submodule(node.target) if node.op == "call_module" else None
     name = type(layer).__name__ if layer else getattr(node.target, "__name__", str(node.target))
     entry = _layer(node.target, layer, weights) if layer else _call(node, name)
     inputs = [a for a in (node.args[0] if name == "cat" else node.args) if isinstance(a, fx.Node)]
     if entry is None or not _sizes_fit(entry["op"], [_shape(n) for n in inputs], _shape(node)):
-        raise Unsupported(f"its layer {name} is not known to the browser's core")
+        raise Unsupported(f"its layer {name} is not known to the browser's interpreter")
     return entry | {"in": [registers[n] for n in inputs]}
 
 
@@ -168,7 +169,7 @@ def _shape(node: fx.Node) -> tuple[int, ...]:
 
 
 def _sizes_fit(op: str, inputs: list[tuple], out: tuple) -> bool:
-    """The browser broadcasts nothing, keeps the batch apart and joins arrays end to end."""
+    """Whether the interpreter computes the same on these shapes: it does not broadcast, and `cat` joins flat arrays."""
     if op in ("conv", "conv_transpose"):
         return True
     if op == "linear":

@@ -1,116 +1,31 @@
-// Denoise in the page: kind and level of the noise, strokes on the noisy picture, and what each model makes of it.
-// Chance comes from Python (one draw for each kind), so that the noise of a seed is the same on both sides.
+// Denoise in the page: kind and level of the noise, strokes on the noisy image, and what each model makes of it.
+// The random numbers come from Python (one array for each kind), so that a seed gives the same noise on both sides.
 
-import { PIXELS, SIDE, channel, onFrame, outbox, paint } from "../live/core.js";
-import { el, fill } from "../live/dom.js";
+import { ARROWS, paint, PIXELS, placeIn, SIDE } from "../live/canvas.js";
+import { button, div, element, fill, imageCanvas } from "../live/dom.js";
+import { clamp } from "../live/maths.js";
+import { onDrawing, Stage } from "../live/page.js";
+import { blank, brush, corrupt, errors, isBlank, layOver, pack, stroked } from "./corruption.js";
 
-const UNDO = 50; // strokes that can be taken back
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const f32 = Math.fround;
+const MAX_UNDO = 50; // strokes
 
-// ---- mathematics ----------------------------------------------------------------------------------------------------
-
-/** x (784) in [0, 1] spoilt by the draw `noise` of this kind: `apply` of aevae/corruption.py, in single precision. */
-export function spoil(kind, level, x, noise, out = new Float32Array(PIXELS)) {
-  if (level === 0) {
-    out.set(x);
-    return out;
-  }
-  SPOIL[kind](f32(level), x, noise, out, level);
-  return out;
-}
-
-const SPOIL = {
-  gaussian(level, x, noise, out) {
-    for (let i = 0; i < PIXELS; i++) out[i] = clip(f32(x[i] + f32(level * noise[i])));
-  },
-  masking(level, x, noise, out) {
-    for (let i = 0; i < PIXELS; i++) out[i] = noise[i] >= level ? x[i] : 0;
-  },
-  salt_and_pepper(level, x, noise, out, exact) {
-    const half = f32(exact / 2);
-    for (let i = 0; i < PIXELS; i++) out[i] = noise[i] < level ? Number(noise[i] >= half) : x[i];
-  },
-  block(_, x, corner, out, exact) {
-    const side = Math.round(SIDE * Math.sqrt(exact));
-    const [top, left] = [0, 1].map((i) => Math.floor(f32(corner[i] * (SIDE - side + 1))));
-    out.set(x);
-    for (let row = top; row < top + side; row++) out.fill(0, row * SIDE + left, row * SIDE + left + side);
-  },
-};
-
-const clip = (v) => (v < 0 ? 0 : v > 1 ? 1 : v);
-
-/** A layer of strokes: how much of the picture is covered and with how much white, 255 is all. */
-export const blank = () => ({ cover: new Uint8Array(PIXELS), ink: new Uint8Array(PIXELS) });
-
-/** The picture x under a layer: x (1 - cover) + ink. */
-export function layOver(x, { cover, ink }, out = new Float32Array(PIXELS)) {
-  for (let i = 0; i < PIXELS; i++) out[i] = clip(x[i] * (1 - cover[i] / 255) + ink[i] / 255);
-  return out;
-}
-
-/** Mark in `coverage` (784) what a round brush touches on its way from a to b; all in pixels, centres at a half. */
-export function brush(coverage, a, b, radius) {
-  const dx = b.x - a.x, dy = b.y - a.y, square = dx * dx + dy * dy;
-  for (let i = 0; i < PIXELS; i++) {
-    const x = (i % SIDE) + 0.5 - a.x, y = Math.floor(i / SIDE) + 0.5 - a.y;
-    const part = square ? clip((x * dx + y * dy) / square) : 0;
-    const amount = clip(radius + 0.5 - Math.hypot(x - part * dx, y - part * dy));
-    if (amount > coverage[i]) coverage[i] = amount;
-  }
-}
-
-/** The layer after a stroke: white (1) or black (0) where `coverage` is, over what was there. */
-export function stroked(layer, coverage, white) {
-  const out = blank();
-  for (let i = 0; i < PIXELS; i++) {
-    const c = coverage[i];
-    out.cover[i] = Math.round(255 * c + layer.cover[i] * (1 - c));
-    out.ink[i] = Math.min(out.cover[i], Math.round(255 * c * white + layer.ink[i] * (1 - c)));
-  }
-  return out;
-}
-
-export const isBlank = (layer) => layer.cover.every((v) => v === 0);
-
-/** Cover, then ink, as base64; an untouched layer is null. */
-export function pack(layer) {
-  return isBlank(layer) ? null : btoa(String.fromCharCode(...layer.cover, ...layer.ink));
-}
-
-/** Squared error and PSNR (dB) of a picture against the clean one. */
-export function errors(clean, image) {
-  let sse = 0;
-  for (let i = 0; i < PIXELS; i++) sse += (clean[i] - image[i]) ** 2;
-  return { sse, psnr: -10 * Math.log10(sse / PIXELS) };
-}
-
-// ---- the view -------------------------------------------------------------------------------------------------------
-
-class View {
-  constructor(ctx) {
-    this.ctx = ctx;
-    this.box = outbox(ctx.send);
-    this.render = onFrame(() => this.draw());
+class Noise extends Stage {
+  create() {
     this.layer = blank();
     this.past = [];
     this.noisy = new Float32Array(PIXELS);
     this.raw = new Float32Array(PIXELS);
+    this.buildView();
   }
 
-  update(spec, arrays, programs) {
-    const first = !this.spec;
-    const before = this.arrays?.clean;
-    const other = first || arrays.clean.some((v, i) => v !== before[i]);
-    this.spec = spec;
-    this.arrays = arrays;
-    if (first) this.build();
+  refresh({ spec, arrays }) {
+    const before = this.known; // the clean image that Python sent last
+    this.known = arrays.clean;
     this.follow(spec.key);
-    if (this.box.settled(spec.n) && !this.stroke && !this.holding) this.adopt();
-    if (other || this.clean === before) this.clean = arrays.clean; // else it is what is being drawn
-    this.show(programs);
-    this.render();
+    if (this.outbox.isSettled(spec.n) && !this.stroke && !this.holding) this.adopt();
+    const isOther = !before || arrays.clean.some((value, i) => value !== before[i]);
+    if (isOther || this.clean === before) this.clean = arrays.clean; // else it is what the user draws
+    this.showCards();
   }
 
   /** Python knows all that was done here: what it says holds. */
@@ -130,54 +45,51 @@ class View {
     this.say();
   }
 
-  /** The clean digit while somebody draws it. */
+  /** Take the clean digit from the user's drawing. */
   follow(key) {
     if (this.following === key) return;
     this.off?.();
     this.following = key;
-    this.off = channel(`picture:${key}`).on((value) => {
-      if (value?.pixels?.length !== PIXELS) return;
-      this.clean = value.pixels;
+    this.off = onDrawing(key, (pixels) => {
+      if (!pixels) return;
+      this.clean = pixels;
       this.cards[0].numbers.textContent = this.spec.texts.own;
-      this.render();
+      this.show();
     });
   }
 
-  build() {
+  buildView() {
     const { spec } = this, { texts } = spec;
-    this.kinds = el("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.kind });
+    this.kinds = element("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.kind });
     for (const { id, title, help } of spec.kinds) {
-      const input = el("input", { type: "radio", name: "kind", value: id, onchange: () => this.set({ kind: id }) });
-      this.kinds.append(el("label", { title: help }, input, el("span", {}, title)));
+      const input = element("input", { type: "radio", name: "kind", value: id, onchange: () => this.set({ kind: id }) });
+      this.kinds.append(element("label", { title: help }, input, element("span", {}, title)));
     }
     this.level = this.range("level", texts.level, 0, 1, 0.01);
     this.times = this.range("times", texts.times, 1, spec.most, 1);
-    this.seed = el("input", { type: "number", min: 0, max: spec.most_seed, step: 1, "aria-label": texts.seed });
+    this.seed = element("input", { type: "number", min: 0, max: spec.most_seed, step: 1, "aria-label": texts.seed });
     this.seed.onchange = () => this.reseed(this.seed.valueAsNumber);
-    const again = el("button", { type: "button", title: texts.again, "aria-label": texts.again }, "↻");
-    again.onclick = () => this.reseed(this.state.seed + 1);
-    this.meaning = el("p", { class: "meaning" });
-    this.board = this.buildBoard();
-    this.stage = el("div", { class: "stage" }, this.board);
+    const again = button("↻", () => this.reseed(this.state.seed + 1), { title: texts.again, "aria-label": texts.again });
+    this.meaning = element("p", { class: "meaning" });
+    this.images = div("stage", this.buildBoard());
     this.cards = [];
-    this.aloud = el("div", { class: "aloud", role: "status" });
-    const seed = el("div", { class: "seed" }, el("span", {}, texts.seed), el("div", {}, this.seed, again));
-    const fields = [this.kinds, this.level.field, this.times.field, seed, this.meaning];
-    this.view = el("div", { class: "noise" }, el("div", { class: "controls" }, ...fields), this.stage, this.aloud);
-    this.ctx.root.replaceChildren(this.view);
+    this.aloud = element("div", { class: "aloud", role: "status" });
+    const seed = div("seed", element("span", {}, texts.seed), element("div", {}, this.seed, again));
+    const controls = div("controls", this.kinds, this.level.field, this.times.field, seed, this.meaning);
+    this.root.append(controls, this.images, this.aloud);
   }
 
   /** A labelled slider of `state[name]`. */
   range(name, title, min, max, step) {
-    const input = el("input", { type: "range", min, max, step, "aria-label": title });
-    input.output = el("output", {});
-    input.field = el("div", { class: "field" }, el("span", {}, title), input.output, input);
+    const input = element("input", { type: "range", min, max, step, "aria-label": title });
+    input.output = element("output", {});
+    input.field = div("field", element("span", {}, title), input.output, input);
     input.onpointerdown = () => (this.holding = true);
     input.onpointerup = input.onpointercancel = () => (this.holding = false);
     input.oninput = () => {
       this.state[name] = input.valueAsNumber;
       this.say();
-      this.render();
+      this.show();
     };
     input.onchange = () => {
       this.tell(this.holding === false);
@@ -188,40 +100,33 @@ class View {
 
   buildBoard() {
     const { texts } = this.spec;
-    this.canvas = el("canvas", {
-      class: "digit", tabIndex: 0, role: "application", "aria-label": texts.board, "data-finger": "tap",
-    });
-    this.ring = el("div", { class: "ring" });
-    this.size = el("input", { type: "range", min: 0.5, max: 4, step: 0.5, value: 1, "aria-label": texts.size });
+    this.canvas = imageCanvas({ tabIndex: 0, role: "application", "aria-label": texts.board, "data-finger": "tap" });
+    this.ring = div("ring");
+    this.size = element("input", { type: "range", min: 0.5, max: 4, step: 0.5, value: 1, "aria-label": texts.size });
     this.size.oninput = () => this.circle();
-    this.inks = el("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.ink });
+    this.inks = element("fieldset", { class: "kinds", role: "radiogroup", "aria-label": texts.ink });
     for (const [value, title] of [[1, texts.white], [0, texts.black]]) {
-      const input = el("input", { type: "radio", name: "ink", value, checked: value === 1 });
-      this.inks.append(el("label", {}, input, el("span", {}, title)));
+      const input = element("input", { type: "radio", name: "ink", value, checked: value === 1 });
+      this.inks.append(element("label", {}, input, element("span", {}, title)));
     }
-    this.undo = el("button", { type: "button", onclick: () => this.back() }, texts.undo);
-    this.clear = el("button", { type: "button", onclick: () => this.wipe() }, texts.clear);
-    this.hook(this.canvas);
-    const numbers = el("p", { class: "numbers" });
-    const tools = el(
-      "div", { class: "tools" },
-      el("div", { class: "field" }, el("span", {}, texts.scribble)), this.inks,
-      el("div", { class: "field" }, el("span", {}, texts.size), this.size),
-      el("div", { class: "buttons" }, this.undo, this.clear),
-    );
-    const figure = el("figure", {}, el("div", { class: "paper" }, this.canvas, this.ring), numbers);
-    figure.append(el("figcaption", {}, texts.noisy));
-    this.noisyNumbers = numbers;
-    return el("div", { class: "board" }, figure, tools);
+    this.undo = button(texts.undo, () => this.back());
+    this.clear = button(texts.clear, () => this.wipe());
+    this.listen(this.canvas);
+    this.noisyNumbers = element("p", { class: "numbers" });
+    const field = (title, ...inside) => div("field", element("span", {}, title), ...inside);
+    const buttons = div("buttons", this.undo, this.clear);
+    const tools = div("tools", field(texts.scribble), this.inks, field(texts.size, this.size), buttons);
+    const paper = div("paper", this.canvas, this.ring);
+    const figure = element("figure", {}, paper, this.noisyNumbers, element("figcaption", {}, texts.noisy));
+    return div("board", figure, tools);
   }
 
   // -- strokes --------------------------------------------------------------------------------------------------------
 
-  hook(canvas) {
+  listen(canvas) {
     const place = (event) => {
-      const box = canvas.getBoundingClientRect();
-      const scale = SIDE / box.width;
-      return { x: (event.clientX - box.left) * scale, y: (event.clientY - box.top) * scale };
+      const { x, y } = placeIn(canvas, event);
+      return { x: SIDE * x, y: SIDE * y };
     };
     canvas.onpointerdown = (event) => {
       if (event.button !== 0 || this.stroke) return;
@@ -249,10 +154,10 @@ class View {
   /** Arrows move the brush, the space bar sets it down and lifts it, Escape forgets the stroke. */
   key(event) {
     const step = event.shiftKey ? 4 : 1;
-    const [dx, dy] = ARROWS[event.key] ?? [0, 0];
+    const [right, up] = ARROWS[event.key] ?? [0, 0];
     this.at ??= { x: SIDE / 2, y: SIDE / 2 };
-    if (dx || dy) {
-      this.at = { x: SIDE * clip((this.at.x + dx * step) / SIDE), y: SIDE * clip((this.at.y + dy * step) / SIDE) };
+    if (right || up) {
+      this.at = { x: clamp(this.at.x + right * step, 0, SIDE), y: clamp(this.at.y - up * step, 0, SIDE) };
       if (this.stroke) this.extend(this.at);
     } else if (event.key === " ") {
       if (this.stroke) this.end();
@@ -279,12 +184,12 @@ class View {
     brush(coverage, last, at, this.size.valueAsNumber);
     this.stroke.last = at;
     this.layer = stroked(before, coverage, white);
-    this.render();
+    this.show();
   }
 
   end() {
     if (!this.stroke) return;
-    this.past = [...this.past, this.stroke.before].slice(-UNDO);
+    this.past = [...this.past, this.stroke.before].slice(-MAX_UNDO);
     this.stroke = null;
     this.tell(true);
   }
@@ -293,7 +198,7 @@ class View {
     if (!this.stroke) return;
     this.layer = this.stroke.before;
     this.stroke = null;
-    this.render();
+    this.show();
   }
 
   back() {
@@ -304,7 +209,7 @@ class View {
 
   wipe() {
     if (this.stroke || isBlank(this.layer)) return;
-    this.past = [...this.past, this.layer].slice(-UNDO);
+    this.past = [...this.past, this.layer].slice(-MAX_UNDO);
     this.layer = blank();
     this.tell(true);
   }
@@ -336,10 +241,10 @@ class View {
 
   /** To Python: at once where a hand let go, after a pause where keys are being pressed. */
   tell(now = false) {
-    this.render();
-    const letter = () => ({ ...this.state, layer: pack(this.layer) });
-    if (now) this.box.post(letter());
-    else this.box.later(letter);
+    this.show();
+    const message = () => ({ ...this.state, layer: pack(this.layer) });
+    if (now) this.outbox.post(message());
+    else this.outbox.postLater(message);
     this.spoken = true;
   }
 
@@ -350,35 +255,34 @@ class View {
     this.meaning.textContent = this.spec.kinds.find(({ id }) => id === kind).help;
   }
 
-  /** One card for the clean picture and one for each model; they stay while the models do. */
-  show(programs) {
+  /** One card for the clean image and one for each model; they stay while the models do. */
+  showCards() {
     const { models, texts, clean } = this.spec;
     const names = models.map((model) => model.run).join();
-    this.programs = programs;
     if (this.shown !== names) {
       this.shown = names;
       for (const card of this.cards) card.figure.remove();
       this.cards = [{ title: texts.clean, alt: texts.clean }, ...models].map((model) => this.card(model));
-      this.stage.append(...this.cards.map((card) => card.figure));
+      this.images.append(...this.cards.map((card) => card.figure));
     }
     if (this.clean === this.arrays.clean) this.cards[0].numbers.textContent = clean;
   }
 
   card({ title, alt, colour }) {
-    const canvas = el("canvas", { class: "digit", role: "img", "aria-label": alt });
-    const numbers = el("p", { class: "numbers" });
-    const name = el("figcaption", {}, title);
-    if (colour) name.prepend(el("i", { class: "family", style: `background: ${colour}` }));
-    return { title, canvas, numbers, figure: el("figure", {}, canvas, numbers, name) };
+    const canvas = imageCanvas({ role: "img", "aria-label": alt });
+    const numbers = element("p", { class: "numbers" });
+    const name = element("figcaption", {}, title);
+    if (colour) name.prepend(element("i", { class: "family", style: `background: ${colour}` }));
+    return { title, canvas, numbers, figure: element("figure", {}, canvas, numbers, name) };
   }
 
   draw() {
     const { kind, level, times } = this.state;
-    layOver(spoil(kind, level, this.clean, this.arrays[kind], this.raw), this.layer, this.noisy);
+    layOver(corrupt(kind, level, this.clean, this.arrays[kind], this.raw), this.layer, this.noisy);
     paint(this.canvas, this.noisy);
     this.noisyNumbers.textContent = this.numbers(this.noisy).replace("\n", " · ");
     paint(this.cards[0].canvas, this.clean);
-    const heard = this.programs.map((program, i) => {
+    const results = this.programs.map((program, i) => {
       const card = this.cards[i + 1];
       let image = this.noisy;
       for (let k = 0; k < times; k++) image = program.reconstruct(image);
@@ -388,7 +292,7 @@ class View {
     });
     this.undo.disabled = !this.past.length;
     this.clear.disabled = isBlank(this.layer);
-    if (this.spoken) this.aloud.textContent = heard.join(". ");
+    if (this.spoken) this.aloud.textContent = results.join(". ");
     this.spoken = false;
   }
 
@@ -397,15 +301,10 @@ class View {
     return fill(this.spec.texts.errors, { sse: sse.toFixed(1), psnr: Number.isFinite(psnr) ? psnr.toFixed(1) : "∞" });
   }
 
-  destroy() {
+  stop() {
     this.off?.();
-    this.box.close();
-    this.render.cancel();
-    this.ctx.root.replaceChildren();
   }
 }
 
 /** spec, arrays: see aevae/ui/denoise/denoise_view.py; programs: one for each of spec.models. */
-export function mount(ctx) {
-  return new View(ctx);
-}
+export const mount = (ctx) => new Noise(ctx, "noise");

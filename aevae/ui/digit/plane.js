@@ -1,9 +1,13 @@
-// A plane that can be pointed at: picture, points and marks below, crosshair above (aevae/ui/digit/canvas.py).
+// A plane that can be pointed at: image, points and marks below, crosshair above (aevae/ui/digit/canvas.py).
 // A choice goes to Python as {x, y}. The element fires the event "plane:move" with detail {x, y} (null when the pointer
 // leaves) at every move, at most once a frame, so that something else in the page can follow without asking Python.
 
-import { onFrame } from "../live/core.js";
-import { classColours } from "../live/dom.js";
+import {
+  ARROWS, classColours, classDiscs, clearedContext, pixelRatio, resize, ring, themeColours,
+} from "../live/canvas.js";
+import { element } from "../live/dom.js";
+import { clamp } from "../live/maths.js";
+import { Stage } from "../live/page.js";
 
 // ---- pure parts (tested with node) --------------------------------------------------------------------------------
 
@@ -24,7 +28,7 @@ export function heightFor(width, height, aspect) {
 export function snap(at, extent, cell) {
   const [x0, x1, y0, y1] = extent;
   const one = (v, a, b, step) => {
-    const t = Math.min(Math.max((v - a) / (b - a), 0), 1);
+    const t = clamp((v - a) / (b - a));
     if (!step) return a + t * (b - a);
     const n = Math.max(1, Math.round(Math.abs(b - a) / step));
     return a + ((Math.min(Math.floor(t * n), n - 1) + 0.5) * (b - a)) / n;
@@ -34,7 +38,7 @@ export function snap(at, extent, cell) {
 
 /** One step of an arrow key; null for another key. Up is up on the screen. */
 export function step(at, key, far, extent, cell) {
-  const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[key];
+  const way = ARROWS[key];
   if (!way) return null;
   const [x0, x1, y0, y1] = extent;
   const part = far ? 10 : 50;
@@ -54,81 +58,56 @@ export function cellIndex(at, extent, cell) {
 
 // ---- the view -----------------------------------------------------------------------------------------------------
 
-class View {
-  constructor({ root, send }) {
-    this.root = document.createElement("div");
-    this.root.className = "plane";
-    this.root.tabIndex = 0;
-    this.root.setAttribute("role", "application");
-    this.root.innerHTML =
-      '<canvas></canvas><div class="read" aria-hidden="true"></div><div class="aloud" aria-live="polite"></div>';
-    root.append(this.root);
-    [this.canvas, this.read, this.aloud] = this.root.children;
-    this.send = send;
-    this.base = document.createElement("canvas"); // everything that does not follow the pointer
-    this.hover = null;
-    this.value = null;
-    this.picture = null;
-    this.pictureId = "";
-    this.follow = onFrame(() => this.moved());
+class Plane extends Stage {
+  create({ root }) {
+    root.tabIndex = 0;
+    root.setAttribute("role", "application");
+    this.canvas = element("canvas");
+    this.read = element("div", { class: "read", "aria-hidden": "true" });
+    this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
+    root.append(this.canvas, this.read, this.aloud);
+    this.base = element("canvas"); // everything that does not follow the pointer
+    Object.assign(this, { hover: null, value: null, image: null, imageId: "" });
     this.canvas.onpointermove = (event) => this.move(this.place(event));
     this.canvas.onpointerleave = () => this.move(null);
     this.canvas.onclick = (event) => this.pick(this.place(event));
-    this.root.onkeydown = (event) => this.key(event);
-    this.root.onblur = () => this.move(null);
-    this.observer = new ResizeObserver(() => this.layout());
-    this.observer.observe(this.root);
+    root.onkeydown = (event) => this.key(event);
+    root.onblur = () => this.move(null);
+    this.onResize(() => this.layout());
   }
 
-  update(header, { background, points, classes }) {
-    Object.assign(this, { header, points, classes, png: background });
-    this.value = header.value ? { x: header.value[0], y: header.value[1] } : null;
-    this.root.setAttribute("aria-label", header.label);
-    this.read.hidden = !header.read;
-    if (!header.picture) this.picture = null;
-    else if (header.picture !== this.pictureId) this.decode(header.picture);
-    this.pictureId = header.picture;
+  refresh({ root, spec, arrays }) {
+    this.value = spec.value ? { x: spec.value[0], y: spec.value[1] } : null;
+    root.setAttribute("aria-label", spec.label);
+    this.read.hidden = !spec.read;
+    if (!spec.picture) this.image = null;
+    else if (spec.picture !== this.imageId) this.decode(spec.picture, arrays.background);
+    this.imageId = spec.picture;
     this.layout();
   }
 
-  destroy() {
-    this.observer.disconnect();
-    this.follow.cancel();
-  }
-
-  async decode(id) {
-    const picture = await createImageBitmap(new Blob([this.png], { type: "image/png" }));
-    if (id !== this.pictureId) return; // a newer one came meanwhile
-    this.picture = picture;
+  async decode(id, png) {
+    const image = await createImageBitmap(new Blob([png], { type: "image/png" }));
+    if (id !== this.imageId) return; // a newer one came meanwhile
+    this.image = image;
     this.layout();
   }
 
   layout() {
-    const width = this.root.clientWidth;
-    if (!this.header || !width) return;
-    const h = this.header;
-    const shown = h.maxWidth ? Math.min(width, h.maxWidth) : width;
-    const height = heightFor(shown, h.height, h.aspect);
-    this.ratio = window.devicePixelRatio || 1;
-    this.size = { w: shown, h: height };
-    const box = fit(shown - 2, height - 2, h.aspect);
+    const available = this.root.clientWidth, { maxWidth, height: wanted, aspect } = this.spec;
+    if (!available) return;
+    const width = maxWidth ? Math.min(available, maxWidth) : available, height = heightFor(width, wanted, aspect);
+    const box = fit(width - 2, height - 2, aspect);
     this.box = { ...box, x: box.x + 1, y: box.y + 1 };
-    for (const c of [this.canvas, this.base]) {
-      c.width = Math.round(shown * this.ratio);
-      c.height = Math.round(height * this.ratio);
-    }
-    this.canvas.style.width = `${shown}px`;
+    resize([this.canvas, this.base], width, height);
+    this.canvas.style.width = `${width}px`;
     this.canvas.style.height = `${height}px`;
-    this.paint();
-  }
-
-  colour(name) {
-    return getComputedStyle(this.root).getPropertyValue(name).trim() || "gray";
+    this.paintBase();
   }
 
   /** Plane -> CSS pixels. */
   px(x, y) {
-    const [x0, x1, y0, y1] = this.header.extent;
+    const [x0, x1, y0, y1] = this.spec.extent;
     const b = this.box;
     return [b.x + ((x - x0) / (x1 - x0)) * b.w, b.y + ((y1 - y) / (y1 - y0)) * b.h];
   }
@@ -136,88 +115,65 @@ class View {
   /** Pointer -> plane, snapped. */
   place(event) {
     if (!this.box) return null;
-    const [x0, x1, y0, y1] = this.header.extent;
-    const at = this.canvas.getBoundingClientRect();
-    const u = (event.clientX - at.left - this.box.x) / this.box.w;
-    const v = (event.clientY - at.top - this.box.y) / this.box.h;
+    const [x0, x1, y0, y1] = this.spec.extent;
+    const { left, top } = this.canvas.getBoundingClientRect();
+    const u = (event.clientX - left - this.box.x) / this.box.w, v = (event.clientY - top - this.box.y) / this.box.h;
     if (Math.max(Math.abs(u - 0.5), Math.abs(v - 0.5)) > 0.53) return null; // beside the plane
-    return snap({ x: x0 + u * (x1 - x0), y: y1 + v * (y0 - y1) }, this.header.extent, this.header.cell);
+    return snap({ x: x0 + u * (x1 - x0), y: y1 + v * (y0 - y1) }, this.spec.extent, this.spec.cell);
   }
 
-  paint() {
-    const g = this.base.getContext("2d");
-    const { box: b, size, header: h } = this;
-    g.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    g.clearRect(0, 0, size.w, size.h);
-    if (this.picture) {
+  /** Image, points and marks. */
+  paintBase() {
+    const g = clearedContext(this.base), { box: b, spec, arrays: { points, classes } } = this;
+    this.theme = themeColours(this.root);
+    if (this.image) {
       g.imageSmoothingEnabled = false;
-      g.drawImage(this.picture, b.x, b.y, b.w, b.h);
+      g.drawImage(this.image, b.x, b.y, b.w, b.h);
     }
-    if (h.frame) {
-      g.strokeStyle = this.colour("--st-border-color");
+    if (spec.frame) {
+      g.strokeStyle = this.theme.line;
+      g.lineWidth = 1;
       g.strokeRect(b.x - 0.5, b.y - 0.5, b.w + 1, b.h + 1);
     }
-    const r = h.radius, palette = classColours(this.root);
+    const palette = classes.length ? classColours(this.root) : [this.theme.ink], place = (x, y) => this.px(x, y);
     g.globalAlpha = 0.95;
-    for (let i = 0; i < this.points.length / 2; i++) {
-      const [x, y] = this.px(this.points[2 * i], this.points[2 * i + 1]);
-      g.fillStyle = this.classes.length ? palette[this.classes[i] % palette.length] : this.colourOnce();
-      g.beginPath();
-      g.arc(x, y, r, 0, 6.2832);
-      g.fill();
-    }
+    classDiscs(g, points, classes.length ? classes : new Uint8Array(points.length / 2), palette, place, spec.radius);
     g.globalAlpha = 1;
-    for (const mark of h.marks) this.mark(g, mark);
-    this.ink = null;
-    this.draw();
-  }
-
-  colourOnce() {
-    return (this.ink ??= this.colour("--st-text-color"));
+    for (const mark of spec.marks) this.mark(g, mark);
+    this.paint();
   }
 
   mark(g, { x, y, label }) {
-    const [px, py] = this.px(x, y);
-    const paper = this.colour("--st-background-color");
-    g.beginPath();
-    g.arc(px, py, 6, 0, 6.2832);
-    g.lineWidth = 4;
-    g.strokeStyle = paper;
-    g.stroke();
-    g.lineWidth = 2;
-    g.strokeStyle = this.colour("--st-primary-color");
-    g.stroke();
+    const [px, py] = this.px(x, y), { ink, paper, accent, font } = this.theme;
+    ring(g, [px, py], 6, accent, paper, 2, 1);
     if (!label) return;
-    g.font = `600 13px ${this.colour("--st-font")}`;
+    g.font = `600 13px ${font}`;
     g.textAlign = px > this.box.x + this.box.w * 0.8 ? "right" : "left";
     const tx = px + (g.textAlign === "right" ? -10 : 10);
     g.lineWidth = 4;
     g.strokeStyle = paper;
     g.strokeText(label, tx, py + 4);
-    g.fillStyle = this.colour("--st-text-color");
+    g.fillStyle = ink;
     g.fillText(label, tx, py + 4);
   }
 
-  draw() {
-    const g = this.canvas.getContext("2d");
-    g.setTransform(1, 0, 0, 1, 0, 0);
-    g.clearRect(0, 0, this.canvas.width, this.canvas.height);
+  /** The value and the place of the pointer above the base. */
+  paint() {
+    const g = clearedContext(this.canvas, 1), { accent, paper } = this.theme, { spec, value, hover } = this;
     g.drawImage(this.base, 0, 0);
-    g.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    const accent = this.colour("--st-primary-color");
-    const paper = this.colour("--st-background-color");
-    if (this.header.cell) {
-      if (this.value) this.frame(g, this.value, 3, accent, paper);
-      if (this.hover) this.frame(g, this.hover, 1.5, accent, paper);
+    g.setTransform(pixelRatio(), 0, 0, pixelRatio(), 0, 0);
+    if (spec.cell) {
+      if (value) this.frame(g, value, 3, accent, paper);
+      if (hover) this.frame(g, hover, 1.5, accent, paper);
     } else {
-      if (this.value) this.mark(g, { ...this.value, label: this.header.valueLabel });
-      if (this.hover) this.cross(g, this.hover, accent);
+      if (value) this.mark(g, { ...value, label: spec.valueLabel });
+      if (hover) this.cross(g, hover, accent);
     }
   }
 
   /** A line around a cell, with a thin line of paper inside so that it shows on white and on black. */
   frame(g, at, width, colour, paper) {
-    const [w, h] = this.header.cell;
+    const [w, h] = this.spec.cell;
     const [ax, ay] = this.px(at.x - w / 2, at.y - h / 2);
     const [bx, by] = this.px(at.x + w / 2, at.y + h / 2);
     const x = Math.min(ax, bx), y = Math.min(ay, by), cw = Math.abs(bx - ax), ch = Math.abs(by - ay);
@@ -243,25 +199,27 @@ class View {
   }
 
   words(at) {
-    const { names, cell, extent } = this.header;
+    const { names, cell, extent } = this.spec;
     if (names.length && cell) return names[cellIndex(at, extent, cell)] ?? "";
     return `${at.x.toFixed(2)}, ${at.y.toFixed(2)}`;
   }
 
   move(at) {
     this.hover = at;
-    this.follow();
+    this.hasMoved = true;
+    this.show();
   }
 
-  moved() {
-    if (!this.box) return;
+  draw() {
+    if (!this.box || !this.hasMoved) return;
+    this.hasMoved = false;
     this.read.textContent = this.hover ? this.words(this.hover) : "";
-    this.draw();
+    this.paint();
     this.root.dispatchEvent(new CustomEvent("plane:move", { detail: this.hover, bubbles: true, composed: true }));
   }
 
   key(event) {
-    const { extent, cell } = this.header;
+    const { extent, cell } = this.spec;
     const middle = { x: (extent[0] + extent[1]) / 2, y: (extent[2] + extent[3]) / 2 };
     const from = this.hover ?? this.value ?? snap(middle, extent, cell);
     const next = step(from, event.key, event.shiftKey, extent, cell);
@@ -280,14 +238,12 @@ class View {
 
   pick(at) {
     if (!at) return;
-    if (this.header.count && cellIndex(at, this.header.extent, this.header.cell) >= this.header.count) return;
+    if (this.spec.count && cellIndex(at, this.spec.extent, this.spec.cell) >= this.spec.count) return;
     this.value = at;
-    this.aloud.textContent = `${this.header.chosen} ${this.words(at)}`;
-    this.draw();
+    this.aloud.textContent = `${this.spec.chosen} ${this.words(at)}`;
+    this.paint();
     this.send(at);
   }
 }
 
-export function mount(ctx) {
-  return new View(ctx);
-}
+export const mount = (ctx) => new Plane(ctx, "plane");

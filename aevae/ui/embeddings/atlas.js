@@ -1,74 +1,65 @@
-// Maps beside each other: the same points, in the same colours, in two to four panes. What is pointed at or brushed in
-// one lights up in all. Pictures and codes come once, by channels (sheet.js); the maps themselves may change while they
-// are being made. Python hears what was chosen and brushed when the hand lets go.
+// Maps beside each other: the same points, in the same colours, in two to four panes. What is hovered or selected in
+// one is marked in all. Images and codes come once, by channels (broadcast.js); the maps may change while they are being
+// made. The selection is sent to Python when the hand lets go.
 
-import { channel, onFrame, outbox, PIXELS, stillness } from "../live/core.js";
+import { classColours, imageAt, themeColours } from "../live/canvas.js";
+import { button, div, element, fill } from "../live/dom.js";
+import { channel, prefersReducedMotion, Stage } from "../live/page.js";
+import { lift } from "../sliders/planes.js";
+import { download, imageOf, tableOf } from "./export.js";
+import { Legend } from "./legend.js";
+import { Pane } from "./pane.js";
 import {
-  between, countByClass, ease, findName, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass,
-} from "./cloud.js";
-import { download, picture, tableOf } from "./atlasout.js";
-import { Pane } from "./atlaspane.js";
-import { classColours, el, fill } from "../live/dom.js";
-import { lift } from "../sliders/latent.js";
+  between, countByClass, ease, growLasso, indicesOf, parseColour, pixelOf, ramp, WHOLE, withClass,
+} from "./points.js";
 
-const MORPH = 900; // ms
-const WHILE_MOVING = 24_000; // points painted a frame while the hand moves
-const REST = 100; // ms after the last move until all points are painted
-const LISTED = 200; // rows of the table of the selection
-const PAUSE = 500; // ms after the last move until Python hears how the maps are looked at
-const MANY = 20; // classes that have a button each; of more, one is found by its name
-const COUNTED = 20; // classes that are named beside the number of selected points
-const NEAREST = 5; // codes whose mean stands for a place between them
+const MORPH_MS = 900;
+const MAX_POINTS_MOVING = 24_000; // painted in a frame while the hand moves
+const REPAINT_MS = 100; // after the last move until all points are painted
+const MAX_TABLE_ROWS = 200; // of the selection
+const VIEW_PAUSE_MS = 500; // after the last move until the views are sent to Python
+const MAX_COUNTED = 20; // classes that are named beside the number of selected points
+const NUM_NEAREST = 5; // codes whose mean stands for a place between them
 
 const inHand = new Map(); // key of an atlas -> the tool in hand, while the browser page lives
 
-class Atlas {
-  constructor({ root, send }) {
-    this.box = outbox((payload) => send({ ...payload, views: this.views() }), PAUSE);
-    this.panes = [];
-    this.labels = new Uint8Array(0);
-    this.selected = new Uint8Array(0);
-    Object.assign(this, { buttons: [], hover: -1, point: -1, any: false, counts: [], sheets: {}, offs: [], shown: [], moving: 0 });
+class Atlas extends Stage {
+  constructor({ root, send }, name) {
+    super({ root, send: (payload) => send({ ...payload, views: this.views() }) }, name, VIEW_PAUSE_MS);
+  }
+
+  create({ root }) {
+    this.sheets = {}; // channel -> its value
+    Object.assign(this, { panes: [], shown: [], counts: [], sheetOffs: [] });
+    Object.assign(this, { labels: new Uint8Array(0), selected: new Uint8Array(0), any: false, hover: -1, point: -1 });
+    this.moving = 0; // request of the next frame while points move
     this.dirty = new Set();
-    this.frame = onFrame(() => this.draw());
-    this.build(root);
-    this.sizes = new ResizeObserver(() => this.layout());
-    this.sizes.observe(this.root);
+    this.lassoTool = button("", () => this.take("lasso"));
+    this.moveTool = button("", () => this.take("move"));
+    this.none = button("", () => this.clear());
+    this.png = button("", () => download(this.panes, this));
+    this.legend = new Legend((c, add) => this.byClass(c, add), (text) => this.say((this.count.textContent = text)));
+    this.field = div("field");
+    this.count = element("p", { class: "count" });
+    this.table = element("table");
+    this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
+    const tools = div("tools", this.lassoTool, this.moveTool, this.none, this.png);
+    const head = div("head", this.legend.classes, this.legend.scale, tools);
+    root.append(head, this.field, this.count, div("aloud", this.table), this.aloud);
+    this.onResize(() => this.layout());
   }
 
-  build(root) {
-    const button = (act) => el("button", { type: "button", onclick: act });
-    this.lassoTool = button(() => this.take("lasso"));
-    this.moveTool = button(() => this.take("move"));
-    this.none = button(() => this.clear());
-    this.png = button(() => download(this.panes, this));
-    this.classes = el("div", { class: "classes", role: "group" });
-    this.scale = el("div", { class: "scale" });
-    this.field = el("div", { class: "field" });
-    this.count = el("p", { class: "count" });
-    this.table = el("table");
-    this.aloud = el("div", { class: "aloud", "aria-live": "polite" });
-    const tools = el("div", { class: "tools" }, this.lassoTool, this.moveTool, this.none, this.png);
-    this.root = el("div", { class: "atlas" }, el("div", { class: "head" }, this.classes, this.scale, tools), this.field,
-      this.count, el("div", { class: "aloud" }, this.table), this.aloud);
-    root.append(this.root);
-  }
-
-  update(spec, arrays) {
-    const before = this.spec;
-    Object.assign(this, { spec, labels: arrays.labels });
+  refresh({ spec, arrays }) {
+    const before = this.known;
+    this.known = spec;
+    this.labels = arrays.labels;
     this.tool = inHand.get(spec.key) ?? "lasso";
-    this.theme();
+    this.readColours();
     this.totals = countByClass(new Uint8Array(this.labels.length).fill(1), this.labels, spec.classes.length);
     this.codes = spec.shade ? arrays.shade : arrays.labels;
-    const colours = classColours(this.root);
-    this.colours = spec.classes.map((_, c) => colours[c % colours.length]);
-    const plain = () => Uint32Array.from(this.colours, (c) => pixelOf(parseColour(c)));
-    this.palette = spec.shade ? ramp(spec.shade.ramp) : plain();
-    this.ownPicture = arrays.own ? picture(arrays.own) : null;
-    const other = this.selected.length !== this.labels.length;
-    const settled = this.box.settled(spec.n);
-    if (other || settled) {
+    this.ownImage = arrays.own ? imageOf(arrays.own) : null;
+    const isSettled = this.outbox.isSettled(spec.n);
+    if (isSettled || this.selected.length !== this.labels.length) {
       this.selected = new Uint8Array(this.labels.length);
       for (const i of arrays.selected) this.selected[i] = 1;
       this.point = spec.point;
@@ -76,36 +67,33 @@ class Atlas {
     if (this.hover >= this.labels.length) this.hover = -1;
     this.listen();
     this.hang(spec, arrays, before);
-    if (settled) this.panes.forEach((pane, i) => pane.lookBack(spec.views[i]));
-    this.words();
-    this.brushed();
+    if (isSettled) this.panes.forEach((pane, i) => pane.lookBack(spec.views[i]));
+    this.write();
+    this.selectionChanged();
     this.layout();
   }
 
-  destroy() {
-    for (const off of this.offs) off();
-    this.box.close();
-    this.frame.cancel();
-    this.sizes.disconnect();
+  stop() {
+    for (const off of this.sheetOffs) off();
     clearTimeout(this.resting);
     cancelAnimationFrame(this.moving);
   }
 
-  /** Colours of the theme, as it is now. */
-  theme() {
-    const style = getComputedStyle(this.root), get = (name) => style.getPropertyValue(`--st-${name}`).trim() || "gray";
-    Object.assign(this, { ink: get("text-color"), accent: get("primary-color"), font: get("font") });
-    this.paperText = get("background-color");
-    const paper = parseColour(this.paperText);
-    this.paper = pixelOf(paper);
+  /** Colours of the theme, as it is now, and of the points. */
+  readColours() {
+    const { classes, shade } = this.spec, colours = classColours(this.root);
+    this.theme = themeColours(this.root);
+    this.paperPixel = pixelOf(parseColour(this.theme.paper));
     this.opacity = 0.95; // of points: fainter ones would have too little contrast
+    this.colours = classes.map((_, c) => colours[c % colours.length]);
+    this.palette = shade ? ramp(shade.ramp) : Uint32Array.from(this.colours, (c) => pixelOf(parseColour(c)));
   }
 
-  /** Pictures, and of each model codes and program, come when they come. */
+  /** Images, and codes and program of each model, arrive after the maps (broadcast.js). */
   listen() {
-    for (const off of this.offs) off();
+    for (const off of this.sheetOffs) off();
     const runs = this.spec.panes.map((p) => p.run).filter(Boolean);
-    this.offs = [this.spec.pictures, ...runs.map((run) => `codes:${run}`)].map((name) => {
+    this.sheetOffs = [this.spec.pictures, ...runs.map((run) => `codes:${run}`)].map((name) => {
       const shared = channel(name), take = (value) => (this.sheets[name] = value);
       take(shared.value);
       return shared.on(take);
@@ -138,11 +126,6 @@ class Atlas {
 
   // -- who moves?
 
-  /** Which map a pane shows. */
-  at(number) {
-    return this.shown[number];
-  }
-
   /** A pane goes on to the next map, and in the end back to its own. */
   morph(number) {
     const from = this.panes.map((pane) => pane.points), to = from.slice();
@@ -153,16 +136,16 @@ class Atlas {
       to[number] = points;
       break;
     }
-    this.words();
+    this.write();
     this.animate(from, to);
   }
 
   animate(from, to) {
     cancelAnimationFrame(this.moving);
-    if (stillness()) return this.jump(to);
+    if (prefersReducedMotion()) return this.jump(to);
     const began = performance.now();
     const step = (now) => {
-      const t = ease((now - began) / MORPH);
+      const t = ease((now - began) / MORPH_MS);
       if (t >= 1) return this.jump(to);
       this.moving = requestAnimationFrame(step);
       this.panes.forEach((pane, i) => {
@@ -184,19 +167,19 @@ class Atlas {
 
   layout() {
     for (const pane of this.panes) pane.layout();
-    this.frame();
+    this.show();
   }
 
   /** This pane must be painted anew; `hand`: because the hand moves, so that fewer points will do. */
   touch(pane, hand = false) {
     this.dirty.add(pane);
     this.hand ||= hand;
-    this.frame();
+    this.show();
   }
 
   draw() {
     const points = this.dirty.size * this.labels.length;
-    const step = this.hand || this.moving ? Math.max(Math.ceil(points / WHILE_MOVING), 1) : 1;
+    const step = this.hand || this.moving ? Math.max(Math.ceil(points / MAX_POINTS_MOVING), 1) : 1;
     for (const pane of this.dirty) pane.paintBase(step);
     if (step > 1) this.later([...this.dirty]);
     this.dirty.clear();
@@ -211,16 +194,16 @@ class Atlas {
     this.resting = setTimeout(() => {
       for (const pane of this.thin) this.touch(pane);
       this.thin = null;
-    }, REST);
+    }, REPAINT_MS);
   }
 
   settle() {
     if (this.thin) this.later([]);
   }
 
-  /** A pane is looked at in another way: Python hears of it when the hand rests. */
-  looked() {
-    this.box.later(() => ({}));
+  /** A pane has another view, which is sent to Python when the hand rests. */
+  viewChanged() {
+    this.outbox.postLater(() => ({}));
   }
 
   /** Middle and zoom of each pane. */
@@ -230,9 +213,9 @@ class Atlas {
 
   // -- what the points are
 
-  pictureOf(i) {
-    const pictures = this.sheets[this.spec.pictures]?.pictures;
-    return pictures ? Float32Array.from(pictures.subarray(i * PIXELS, (i + 1) * PIXELS), (v) => v / 255) : null;
+  imageOf(i) {
+    const images = this.sheets[this.spec.pictures]?.pictures;
+    return images ? Float32Array.from(imageAt(images, i), (v) => v / 255) : null;
   }
 
   wordsOf(i) {
@@ -254,9 +237,9 @@ class Atlas {
       const z = lift({ origin, u, v }, [cx + half * place[0], cy + half * place[1]], origin);
       return { pixels: sheet.program.decode(z), words: this.spec.texts.exact };
     }
-    const z = between(pane.index.few(...place, NEAREST), sheet.codes, d);
+    const z = between(pane.index.few(...place, NUM_NEAREST), sheet.codes, d);
     if (!z) return null;
-    const count = Math.min(NEAREST, this.labels.length);
+    const count = Math.min(NUM_NEAREST, this.labels.length);
     return { pixels: sheet.program.decode(z), words: fill(this.spec.texts.nearest, { count }) };
   }
 
@@ -265,7 +248,7 @@ class Atlas {
   hoverOn(i) {
     if (i === this.hover) return;
     this.hover = i;
-    this.frame();
+    this.show();
   }
 
   /** A click or Enter on a point, -1: on nothing. `add`: into the selection, or out of it again. */
@@ -273,12 +256,12 @@ class Atlas {
     if (i < 0) return add || this.clear();
     if (add) {
       this.selected[i] ^= 1;
-      this.brushed();
+      this.selectionChanged();
       this.tell();
     } else {
       this.point = i;
-      this.frame();
-      this.box.post({ point: i });
+      this.show();
+      this.outbox.post({ point: i });
     }
     this.say(this.wordsOf(i));
   }
@@ -290,27 +273,27 @@ class Atlas {
   }
 
   growLasso(pane, path) {
-    if (path.length < 3) return this.frame();
+    if (path.length < 3) return this.show();
     const changed = growLasso(pane.points, this.inside, path[0], path[path.length - 2], path[path.length - 1]);
-    if (!changed) return this.frame();
+    if (!changed) return this.show();
     this.selected = this.adding ? this.inside.map((v, i) => v | this.before[i]) : this.inside;
-    this.brushed(true);
+    this.selectionChanged(true);
   }
 
   endLasso() {
     this.selected = this.selected.slice();
-    this.brushed();
+    this.selectionChanged();
     this.tell();
   }
 
   dropLasso() {
     this.selected = this.before ?? this.selected;
-    this.brushed();
+    this.selectionChanged();
   }
 
   byClass(c, add) {
     this.selected = withClass(this.selected, this.labels, c, add);
-    this.brushed();
+    this.selectionChanged();
     this.tell();
   }
 
@@ -318,43 +301,45 @@ class Atlas {
     if (!this.any && this.point < 0) return;
     this.selected = new Uint8Array(this.labels.length);
     this.point = -1;
-    this.brushed();
-    this.box.post({ selected: [], point: -1 });
+    this.selectionChanged();
+    this.outbox.post({ selected: [], point: -1 });
   }
 
   tell() {
     const chosen = indicesOf(this.selected);
-    this.box.post({ selected: chosen });
+    this.outbox.post({ selected: chosen });
     this.say(this.count.textContent);
   }
 
   /** The selection has changed; `hand`: and will again. */
-  brushed(hand = false) {
+  selectionChanged(hand = false) {
     this.counts = countByClass(this.selected, this.labels, this.spec.classes.length);
     const total = this.counts.reduce((a, b) => a + b, 0);
     this.any = total > 0;
     this.none.disabled = !this.any && this.point < 0;
     const { texts, classes } = this.spec;
     const parts = this.counts.flatMap((n, c) => (n ? [`${classes[c]} × ${n}`] : []));
-    if (parts.length > COUNTED) parts.push(fill(texts.more, { count: parts.splice(COUNTED).length }));
-    this.count.textContent = this.any ? `${fill(texts.selected, { count: total.toLocaleString("en") })} ${parts.join(" · ")}` : texts.hint;
+    if (parts.length > MAX_COUNTED) parts.push(fill(texts.more, { count: parts.splice(MAX_COUNTED).length }));
+    const selected = `${fill(texts.selected, { count: total.toLocaleString("en") })} ${parts.join(" · ")}`;
+    this.count.textContent = this.any ? selected : texts.hint;
     const whole = (c) => this.totals[c] > 0 && this.counts[c] === this.totals[c];
-    this.buttons.forEach((b, c) => b.setAttribute("aria-pressed", whole(c)));
-    if (!hand) this.list();
+    this.legend.press(whole);
+    if (!hand) this.fillTable();
     for (const pane of this.panes) this.touch(pane, hand);
   }
 
   /** The selection as a table, for those who hear the page. */
-  list() {
+  fillTable() {
     const { texts, classes } = this.spec;
-    const chosen = indicesOf(this.selected), more = chosen.length > LISTED ? fill(texts.listed, { count: LISTED }) : "";
-    const rows = chosen.slice(0, LISTED).map((i) => [i, classes[this.labels[i]]]);
+    const chosen = indicesOf(this.selected);
+    const more = chosen.length > MAX_TABLE_ROWS ? fill(texts.listed, { count: MAX_TABLE_ROWS }) : "";
+    const rows = chosen.slice(0, MAX_TABLE_ROWS).map((i) => [i, classes[this.labels[i]]]);
     this.table.replaceChildren(...tableOf(`${this.count.textContent} ${more}`, texts.columns, rows));
     this.table.hidden = !this.any;
   }
 
-  ask(what, number) {
-    this.box.post({ [what]: number });
+  request(what, number) {
+    this.outbox.post({ [what]: number });
   }
 
   say(text) {
@@ -363,8 +348,8 @@ class Atlas {
 
   // -- words and tools
 
-  words() {
-    const { texts, shade, classes } = this.spec;
+  write() {
+    const { spec, legend, totals, colours } = this, { texts } = spec;
     this.lassoTool.textContent = texts.lasso;
     this.moveTool.textContent = texts.move;
     this.none.textContent = texts.clear;
@@ -373,50 +358,13 @@ class Atlas {
     this.moveTool.title = texts.move_help;
     this.lassoTool.title = texts.lasso_help;
     this.take(this.tool);
-    this.classes.setAttribute("aria-label", texts.classes);
-    this.offer(classes.length > MANY ? this.finder() : null);
-    this.scale.hidden = !shade;
-    if (shade) {
-      const bar = el("i", { class: "ramp" }), number = (v) => Number(v.toPrecision(3));
-      bar.style.background = `linear-gradient(to right, ${shade.ramp.join(", ")})`;
-      this.scale.replaceChildren(shade.title, el("span", {}, `${number(shade.low)}`, bar, `${number(shade.high)} ${shade.unit}`));
-    }
+    legend.write(spec, totals, colours);
     this.panes.forEach((pane, i) => {
-      const other = this.shown[i] !== i && this.spec.panes[this.shown[i]];
-      pane.title.textContent = other ? fill(texts.shows, { number: this.shown[i] + 1, title: other.title }) : pane.spec.title;
+      const shown = this.shown[i], other = shown !== i && spec.panes[shown];
+      pane.title.textContent = other ? fill(texts.shows, { number: shown + 1, title: other.title }) : pane.spec.title;
       pane.sub.textContent = other ? other.sub : pane.spec.sub;
       pane.morph.setAttribute("aria-pressed", Boolean(other));
     });
-  }
-
-  /** A button for each class, or what finds one among many. */
-  offer(finder) {
-    const { texts, shade, classes } = this.spec;
-    this.buttons = finder ? [] : classes.map((name, c) => {
-      const dot = el("i", { class: "dot" });
-      dot.style.background = shade ? "currentColor" : this.colours[c];
-      const press = (event) => this.byClass(c, event.shiftKey);
-      return el("button", { type: "button", title: texts.class_help, disabled: !this.totals[c], onclick: press }, dot, name);
-    });
-    if (!finder || finder !== this.classes.firstChild) this.classes.replaceChildren(...(finder ? [finder] : this.buttons));
-  }
-
-  /** A field with the names of the classes that have points here; the same one while these stay, since a hand types. */
-  finder() {
-    const { texts, classes, key } = this.spec, names = classes.filter((_, c) => this.totals[c]), known = JSON.stringify(names);
-    if (known === this.found?.known) return this.found.node;
-    const list = el("datalist", { id: `${key}-classes` }, ...names.map((value) => el("option", { value })));
-    const field = el("input", { type: "search", placeholder: texts.find, title: texts.find_help, "aria-label": texts.find });
-    field.setAttribute("list", list.id);
-    field.onchange = () => {
-      const name = field.value.trim(), at = findName(names, name);
-      if (name && at < 0) this.say((this.count.textContent = fill(texts.no_class, { name })));
-      if (at < 0) return;
-      field.value = "";
-      this.byClass(classes.indexOf(names[at]), true);
-    };
-    this.found = { known, node: el("div", { class: "finder" }, field, list) };
-    return this.found.node;
   }
 
   take(tool) {
@@ -432,6 +380,4 @@ function equal(a, b) {
   return a === b || (a.length === b.length && a.every((v, i) => v === b[i] || (v !== v && b[i] !== b[i])));
 }
 
-export function mount(ctx) {
-  return new Atlas(ctx);
-}
+export const mount = (ctx) => new Atlas(ctx, "atlas");

@@ -115,7 +115,7 @@ def send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
 def _send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
     points = f"{dataset}:{n}"
     component.mount(
-        "sheet", "atlas_pictures", {"channel": f"pictures:{points}"},
+        "broadcast", "atlas_pictures", {"channel": f"pictures:{points}"},
         {"pictures": images(dataset, n).reshape(n, -1)},
     )  # fmt: skip
     for look in {look.choice.run: look for look in looks if look.choice.run and look.request}.values():
@@ -123,7 +123,7 @@ def _send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
         if component.trouble([name]):
             continue
         component.mount(
-            "sheet", f"atlas_codes_{name}", {"channel": f"codes:{name}"},
+            "broadcast", f"atlas_codes_{name}", {"channel": f"codes:{name}"},
             {"codes": codes(look).astype(np.float16)}, programs=[name],
         )  # fmt: skip
 

@@ -1,5 +1,5 @@
-// The newest frame of a run in training, handed to whoever plays its film. Nothing is drawn.
-import { channel } from "../live/core.js";
+// The newest frame of a run in training, handed to the player of its film. Draws nothing.
+import { channel } from "../live/page.js";
 
 export function mount() {
   return {

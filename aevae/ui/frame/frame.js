@@ -11,7 +11,7 @@ const exchanged = new Set(); // tickets, each of which the server takes once
 
 function closeMenu(event) {
   if (!event.target.closest?.(LINK) || !matchMedia(PHONE).matches) return;
-  setTimeout(() => document.querySelector(CLOSE)?.click()); // after Streamlit has followed the link
+  setTimeout(() => /** @type {HTMLElement | null} */ (document.querySelector(CLOSE))?.click()); // after Streamlit has followed the link
 }
 
 /** Charts and sliders take each finger at `touchstart`. Without it charts get a tap as a click of the mouse; sliders get

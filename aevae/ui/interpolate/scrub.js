@@ -1,10 +1,12 @@
 // Interpolate in the page: one place t between two digits (or u, v between four), and what lies there in every space:
 // the pixels themselves, and the codes of each model on the straight line and on the great circle.
 
-import { PIXELS, channel, lerp, onFrame, outbox, paint } from "../live/core.js";
-import { el, fill, svg } from "../live/dom.js";
+import { onDrag, paint, placeIn } from "../live/canvas.js";
+import { button, div, element, fill, imageCanvas, svg } from "../live/dom.js";
+import { clamp, dot, lerp, row, triangleWave } from "../live/maths.js";
+import { onDrawing, Stage } from "../live/page.js";
 
-const PARALLEL = 1e-7; // as aevae/latent/interpolation.py
+const PARALLEL_BELOW = 1e-7; // as aevae/latent/interpolation.py
 const SPEEDS = { slow: 0.12, normal: 0.3, fast: 0.75 }; // ways from a to b in a second
 const HEIGHT = 40; // of a profile, in its own units; its width is 100
 
@@ -20,11 +22,11 @@ export function slerp(a, b, t, out = new Float32Array(a.length)) {
   let side = v.map((x, i) => x - along * u[i]);
   const length = Math.hypot(...side);
   const angle = Math.atan2(length, along);
-  if (length < PARALLEL) {
+  if (length < PARALLEL_BELOW) {
     if (along > 0) return lerp(a, b, t, out);
     let axis = 0;
     for (let i = 1; i < n; i++) if (Math.abs(u[i]) < Math.abs(u[axis])) axis = i;
-    side = u.map((x, i) => (i === axis) - u[axis] * x);
+    side = u.map((x, i) => Number(i === axis) - u[axis] * x);
   }
   const size = Math.hypot(...side), norm = (1 - t) * normA + t * normB;
   const forward = norm * Math.cos(t * angle), sideways = (norm * Math.sin(t * angle)) / size;
@@ -32,23 +34,17 @@ export function slerp(a, b, t, out = new Float32Array(a.length)) {
   return out;
 }
 
-function dot(u, v) {
-  let sum = 0;
-  for (let i = 0; i < u.length; i++) sum += u[i] * v[i];
-  return sum;
-}
-
-const WALK = { linear: lerp, spherical: slerp };
+const PATHS = { linear: lerp, spherical: slerp };
 
 /** The code at [t] between two codes, or at [u, v] between four in reading order (bilinear of interpolation.py). */
-export function place(kind, codes, [u, v]) {
-  const walk = WALK[kind];
-  if (codes.length === 2) return walk(codes[0], codes[1], u);
-  return walk(walk(codes[0], codes[2], v), walk(codes[1], codes[3], v), u);
+export function codeAt(kind, codes, [u, v]) {
+  const path = PATHS[kind];
+  if (codes.length === 2) return path(codes[0], codes[1], u);
+  return path(path(codes[0], codes[2], v), path(codes[1], codes[3], v), u);
 }
 
 /** Value of an evenly sampled curve at t in 0..1, straight between the samples. */
-export function along(samples, t) {
+export function sampleAt(samples, t) {
   const x = t * (samples.length - 1), i = Math.min(Math.floor(x), samples.length - 2);
   return samples[i] + (x - i) * (samples[i + 1] - samples[i]);
 }
@@ -60,11 +56,10 @@ export function nearestSample(at, count) {
   return Math.round(at[1] * (side - 1)) * side + Math.round(at[0] * (side - 1));
 }
 
-/** t after `seconds` at `speed`, to and fro between 0 and 1: {t, direction}. */
-export function pingPong(t, direction, speed, seconds) {
-  const way = (direction > 0 ? t : 2 - t) + speed * seconds; // 0..1 there, 1..2 back
-  const turned = ((way % 2) + 2) % 2;
-  return turned <= 1 ? { t: turned, direction: 1 } : { t: 2 - turned, direction: -1 };
+/** t after `seconds` at `speed`, back and forth between 0 and 1: {t, direction}. */
+export function advance(t, direction, speed, seconds) {
+  const phase = ((direction > 0 ? t : 2 - t) + speed * seconds) % 2; // 0..1 forth, 1..2 back
+  return { t: triangleWave(phase), direction: phase <= 1 ? 1 : -1 };
 }
 
 /** Height 0..1 of a distance in a profile whose top is `cap`: its square root, so that 1 is seen beside 20. */
@@ -79,72 +74,67 @@ export function profilePath(holes, cap) {
   return points.map(([x, y], i) => `${i ? "L" : "M"}${x.toFixed(2)} ${y.toFixed(2)}`).join("");
 }
 
-const clip = (v) => Math.min(1, Math.max(0, v));
 const rounded = (v) => Math.round(100 * v) / 100;
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-class View {
-  constructor(ctx) {
-    this.ctx = ctx;
-    this.box = outbox(ctx.send);
-    this.render = onFrame(() => this.draw());
-    this.drawn = []; // pictures that are being drawn, in the place of the ends that Python knows
+class Scrub extends Stage {
+  create() {
+    this.drawings = []; // images that the user draws, in place of the ends that Python knows
     this.direction = 1;
-    this.offs = [];
+    this.drawingOffs = [];
   }
 
-  update(spec, arrays, programs) {
-    const same = this.arrays && arrays.ends.length === this.arrays.ends.length;
-    if (!same || arrays.ends.some((v, i) => v !== this.arrays.ends[i])) this.drawn = [];
-    Object.assign(this, { spec, arrays, programs });
+  refresh({ spec, arrays }) {
+    const known = this.known?.length === arrays.ends.length ? this.known : null;
+    if (!known || arrays.ends.some((v, i) => v !== known[i])) this.drawings = [];
+    this.known = arrays.ends;
     const shape = JSON.stringify([spec.routes, spec.keys]);
-    if (shape !== this.shape) this.build(shape);
-    const free = this.box.settled(spec.n) && !this.dragging && !this.playing;
-    if (free || this.at.length !== spec.at.length) this.at = spec.at.slice();
+    if (shape !== this.shape) this.buildView(shape);
+    const isFree = this.outbox.isSettled(spec.n) && !this.dragging && !this.playing;
+    if (isFree || this.at.length !== spec.at.length) this.at = spec.at.slice();
     this.encode();
-    this.profiles();
-    this.render();
+    this.drawProfiles();
   }
 
   // -- codes ----------------------------------------------------------------------------------------------------------
 
-  /** Codes of the ends in every space: Python's, or of what is being drawn. */
+  /** Codes of the ends in every space: Python's, or those of the user's drawings. */
   encode() {
     const count = this.spec.keys.length;
-    this.ends = Array.from({ length: count }, (_, c) => this.drawn[c] ?? row(this.arrays.ends, c, count));
+    this.ends = Array.from({ length: count }, (_, c) => this.drawings[c] ?? row(this.arrays.ends, c, count));
     this.codes = this.spec.spaces.map(({ program }, s) =>
       this.ends.map((pixels, c) => {
         if (program < 0) return pixels;
-        if (!this.drawn[c]) return row(this.arrays[`codes_${s}`], c, count);
+        if (!this.drawings[c]) return row(this.arrays[`codes_${s}`], c, count);
         return Float32Array.from(this.programs[program].encode(pixels).mu);
       }),
     );
-    this.view.classList.toggle("stale", this.drawn.some(Boolean));
+    this.root.classList.toggle("stale", this.drawings.some(Boolean));
     this.ends.forEach((pixels, c) => paint(this.corners[c], pixels));
   }
 
-  follow() {
-    for (const off of this.offs) off();
-    this.offs = this.spec.keys.map((key, c) =>
-      channel(`picture:${key}`).on((value) => {
-        if (value?.pixels?.length !== PIXELS) return;
-        this.drawn[c] = Float32Array.from(value.pixels);
+  followDrawings() {
+    for (const off of this.drawingOffs) off();
+    this.drawingOffs = this.spec.keys.map((key, c) =>
+      onDrawing(key, (pixels) => {
+        if (!pixels) return;
+        this.drawings[c] = Float32Array.from(pixels);
         this.encode();
-        this.render();
+        this.show();
       }),
     );
   }
 
   // -- elements -------------------------------------------------------------------------------------------------------
 
-  build(shape) {
+  buildView(shape) {
     const { spec } = this, plane = spec.keys.length === 4;
     this.pause();
     this.shape = shape;
     this.dragging = false;
-    this.corners = spec.keys.map((key, c) =>
-      el("canvas", { class: "digit", role: "img", "aria-label": fill(spec.texts.digit, { letter: "abcd"[c] }) }),
+    this.corners = spec.keys.map((_, c) =>
+      imageCanvas({ role: "img", "aria-label": fill(spec.texts.digit, { letter: "abcd"[c] }) }),
     );
     const axes = plane ? ["across", "down"] : ["part"];
     this.ranges = axes.map((name, axis) => this.range(spec.texts[name], axis, plane));
@@ -153,96 +143,86 @@ class View {
     const groups = spec.spaces.map((space, s) => this.group(space, cardsOf(s)));
     const count = spec.routes.length;
     const amount = count <= 3 ? "few" : count <= 5 ? "some" : "many";
-    this.aloud = el("div", { class: "aloud", role: "status" });
-    this.view = el(
-      "div", { class: `scrub ${amount} ${plane ? "plane" : "line"}` },
-      plane ? this.planeBar() : this.lineBar(), el("div", { class: "groups" }, ...groups), this.aloud,
-    );
-    this.ctx.root.replaceChildren(this.view);
-    this.follow();
+    this.aloud = element("div", { class: "aloud", role: "status" });
+    this.root.className = `scrub ${amount} ${plane ? "plane" : "line"}`;
+    this.root.replaceChildren(plane ? this.planeBar() : this.lineBar(), div("groups", ...groups), this.aloud);
+    this.followDrawings();
   }
 
   lineBar() {
     const { texts } = this.spec;
-    this.button = el("button", { type: "button" });
-    this.button.onclick = () => (this.playing ? this.rest() : this.play());
-    this.speed = el("select", { "aria-label": texts.speed, title: texts.speed });
-    for (const name of Object.keys(SPEEDS)) this.speed.append(el("option", { value: name }, texts[name]));
+    this.button = button("", () => (this.playing ? this.rest() : this.play()));
+    this.speed = element("select", { "aria-label": texts.speed, title: texts.speed });
+    for (const name of Object.keys(SPEEDS)) this.speed.append(element("option", { value: name }, texts[name]));
     this.speed.value = "normal";
-    this.output = el("output", {});
+    this.output = element("output", {});
     this.face();
     const [a, b] = this.corners;
-    const slide = el("div", { class: "slide" }, a, this.ranges[0], b);
-    return el("div", { class: "bar" }, this.button, this.speed, slide, this.output);
+    const slide = div("slide", a, this.ranges[0], b);
+    return div("bar", this.button, this.speed, slide, this.output);
   }
 
   planeBar() {
     const { texts } = this.spec;
-    this.output = el("output", {});
-    const fields = this.ranges.map((range, i) => el("label", {}, el("span", {}, [texts.across, texts.down][i]), range));
-    return el("div", { class: "bar" }, el("div", { class: "corners" }, ...this.corners), ...fields, this.output);
+    this.output = element("output", {});
+    const names = [texts.across, texts.down];
+    const fields = this.ranges.map((range, i) => element("label", {}, element("span", {}, names[i]), range));
+    return div("bar", div("corners", ...this.corners), ...fields, this.output);
   }
 
   range(title, axis, plane) {
-    const input = el("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": title });
+    const input = element("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": title });
     if (!plane) input.title = title;
     input.onpointerdown = () => (this.dragging = true);
     input.onpointerup = input.onpointercancel = () => (this.dragging = false);
     input.oninput = () => {
       this.pause();
       this.at[axis] = input.valueAsNumber;
-      this.render();
+      this.show();
     };
     input.onchange = () => this.tell(!input.matches(":focus-visible"));
     return input;
   }
 
   group(space, cards) {
-    const name = el("span", {}, space.title);
-    if (space.colour) name.prepend(el("i", { class: "family", style: `background: ${space.colour}` }));
-    return el("section", {}, el("h2", {}, name), el("div", { class: "cards" }, ...cards.map((card) => card.figure)));
+    const name = element("span", {}, space.title);
+    if (space.colour) name.prepend(element("i", { class: "family", style: `background: ${space.colour}` }));
+    return element("section", {}, element("h2", {}, name), div("cards", ...cards.map((card) => card.figure)));
   }
 
   card(route, plane) {
-    const canvas = el("canvas", { class: "digit", role: "img", "aria-label": route.title });
-    const numbers = el("p", { class: "numbers" });
-    const cursor = el("i", { class: "cursor" });
-    const dot = el("i", { class: "dot" });
-    const curve = plane ? el("canvas", {}) : svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none" });
-    const profile = el("div", { class: "profile" }, curve, cursor, dot);
+    const canvas = imageCanvas({ role: "img", "aria-label": route.title });
+    const numbers = element("p", { class: "numbers" });
+    const cursor = element("i", { class: "cursor" });
+    const dot = element("i", { class: "dot" });
+    const curve = plane ? element("canvas", {}) : svg("svg", { viewBox: `0 0 100 ${HEIGHT}`, preserveAspectRatio: "none" });
+    const profile = div("profile", curve, cursor, dot);
     curve.setAttribute("aria-hidden", "true");
-    this.hold(profile, plane, false);
-    if (!plane) this.hold(canvas, false, true);
-    const figure = el("figure", {}, canvas, profile, numbers, el("figcaption", {}, route.way));
+    this.dragOn(profile, plane, false);
+    if (!plane) this.dragOn(canvas, false, true);
+    const figure = element("figure", {}, canvas, profile, numbers, element("figcaption", {}, route.way));
     return { route, canvas, numbers, cursor, dot, curve, figure };
   }
 
-  /** Drag a picture (from where one is) or a profile (to where the pointer is). */
-  hold(node, plane, relative) {
-    node.dataset.finger = plane ? "tap" : "across";
-    let start = null;
-    const move = (event) => {
-      const box = node.getBoundingClientRect();
-      const x = (event.clientX - box.left) / box.width, y = (event.clientY - box.top) / box.height;
-      start ??= relative ? { x, t: this.at[0] } : { x: 0, t: 0 };
-      this.at = plane ? [clip(x), clip(y)] : [clip(start.t + x - start.x)];
-      this.render();
-    };
-    const leave = () => {
-      if (!start) return;
-      start = null;
-      this.dragging = false;
-      this.tell(true);
-    };
-    node.onpointerdown = (event) => {
-      if (event.button !== 0) return;
-      this.pause();
-      this.dragging = true;
-      node.setPointerCapture(event.pointerId);
-      move(event);
-    };
-    node.onpointermove = (event) => start && move(event);
-    node.onpointerup = node.onpointercancel = leave;
+  /** Drag an image (from the present place) or a profile (to where the pointer is). */
+  dragOn(node, plane, isRelative) {
+    let from = null;
+    onDrag(node, plane ? "tap" : "across", {
+      start: (event) => {
+        this.pause();
+        this.dragging = true;
+        from = isRelative ? { x: placeIn(node, event).x, t: this.at[0] } : { x: 0, t: 0 };
+      },
+      move: (event) => {
+        const { x, y } = placeIn(node, event);
+        this.at = plane ? [clamp(x), clamp(y)] : [clamp(from.t + x - from.x)];
+        this.show();
+      },
+      done: () => {
+        this.dragging = false;
+        this.tell(true);
+      },
+    });
   }
 
   // -- playing --------------------------------------------------------------------------------------------------------
@@ -255,7 +235,7 @@ class View {
       if (!this.playing) return;
       const seconds = before === null ? 0 : Math.min(0.1, (now - before) / 1000);
       before = now;
-      const { t, direction } = pingPong(this.at[0], this.direction, SPEEDS[this.speed.value], seconds);
+      const { t, direction } = advance(this.at[0], this.direction, SPEEDS[this.speed.value], seconds);
       this.at = [t];
       this.direction = direction;
       this.draw();
@@ -264,7 +244,7 @@ class View {
     requestAnimationFrame(frame);
   }
 
-  /** Stop, without a word to Python. */
+  /** Stop without a message to Python. */
   pause() {
     if (!this.playing) return;
     this.playing = false;
@@ -286,17 +266,17 @@ class View {
   tell(now) {
     this.at = this.at.map(rounded);
     this.spoken = true;
-    this.render();
-    const letter = () => ({ at: this.at });
-    if (now) this.box.post(letter());
-    else this.box.later(letter);
+    this.show();
+    const message = () => ({ at: this.at });
+    if (now) this.outbox.post(message());
+    else this.outbox.postLater(message);
   }
 
   // -- what changes ---------------------------------------------------------------------------------------------------
 
-  profiles() {
+  drawProfiles() {
     const { cap } = this.spec;
-    const ink = getComputedStyle(this.view).color;
+    const ink = getComputedStyle(this.root).color;
     this.cards.forEach(({ curve }, r) => {
       const holes = this.arrays[`holes_${r}`], near = this.arrays[`near_${r}`];
       if (this.at.length === 2) sheetOf(curve, holes, cap, ink);
@@ -305,15 +285,15 @@ class View {
   }
 
   draw() {
-    const { at, spec } = this, stale = this.drawn.some(Boolean);
+    const { at, spec } = this, stale = this.drawings.some(Boolean);
     this.ranges.forEach((range, i) => (range.value = at[i]));
     this.output.value = at.map((v) => v.toFixed(2)).join(" · ");
     this.cards.forEach((card, r) => {
       const { space, kind } = card.route, { program } = spec.spaces[space];
-      const code = place(kind, this.codes[space], at);
+      const code = codeAt(kind, this.codes[space], at);
       paint(card.canvas, program < 0 ? code : this.programs[program].decode(code));
       const holes = this.arrays[`holes_${r}`], here = nearestSample(at, holes.length);
-      const hole = at.length === 2 ? holes[here] : along(holes, at[0]);
+      const hole = at.length === 2 ? holes[here] : sampleAt(holes, at[0]);
       const known = Number.isFinite(hole) && !stale;
       const values = { hole: hole.toFixed(1), near: this.arrays[`near_${r}`][here] };
       card.numbers.textContent = known ? fill(spec.texts.numbers, values) : "–";
@@ -326,16 +306,11 @@ class View {
     this.spoken = false;
   }
 
-  destroy() {
+  stop() {
     this.playing = false;
-    for (const off of this.offs) off();
-    this.box.close();
-    this.render.cancel();
-    this.ctx.root.replaceChildren();
+    for (const off of this.drawingOffs) off();
   }
 }
-
-const row = (array, i, count) => array.subarray((i * array.length) / count, ((i + 1) * array.length) / count);
 
 /** The profile of a way: what is farther than one spacing is strong; beneath, dark where many real codes are near. */
 function curveOf(holes, near, cap) {
@@ -358,7 +333,7 @@ function curveOf(holes, near, cap) {
   ];
 }
 
-/** A sheet of distances as a picture: faint up to one spacing, strong beyond. */
+/** A sheet of distances as an image: faint up to one spacing, strong beyond. */
 function sheetOf(canvas, holes, cap, ink) {
   const side = Math.round(Math.sqrt(holes.length));
   canvas.width = canvas.height = side;
@@ -372,6 +347,4 @@ function sheetOf(canvas, holes, cap, ink) {
 }
 
 /** spec, arrays: see aevae/ui/interpolate/path_view.py; programs: of the models, in the order of spec.spaces. */
-export function mount(ctx) {
-  return new View(ctx);
-}
+export const mount = (ctx) => new Scrub(ctx, "scrub");

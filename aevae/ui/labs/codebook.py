@@ -81,8 +81,8 @@ def editor(name: str, image: np.ndarray) -> None:
         "codemap",
         {
             "model": name,
-            "key": image_key,
-            "picture": run_picker.DIGIT,
+            "key": f"{name}|{image_key}",
+            "picker": run_picker.DIGIT,
             "edits": changes,
             "texts": {
                 "clean": _("The digit"),

@@ -45,7 +45,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
         "flow",
         {
             "key": hashlib.sha256(f"{name} {painter} {kind}".encode() + image.tobytes()).hexdigest()[:12],
-            "picture": run_picker.DIGIT,
+            "picker": run_picker.DIGIT,
             "most": flows.MAX_AMOUNT,
             "amount": amount,
             "texts": {

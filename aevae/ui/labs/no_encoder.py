@@ -74,7 +74,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
         {
             "run": name,
             "key": hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12] + start,
-            "picture": run_picker.DIGIT,
+            "picker": run_picker.DIGIT,
             "model": {
                 "variance": model.sigma**2 if model.likelihood == "gaussian" else 0,
                 "l2": model.l2,

@@ -1,4 +1,6 @@
-// Gaussians on a line: densities, divergences in closed form and by quadrature, and sliding down them.
+// Gaussians on a line: densities, divergences in closed form and by quadrature, and gradient descent on them.
+
+import { clamp } from "./maths.js";
 
 const LOG_2PI = Math.log(2 * Math.PI);
 
@@ -41,15 +43,15 @@ export function moments(parts) {
   return { m, s: Math.sqrt(second - m ** 2) };
 }
 
-/** One step of descent of cost(m, s) in m and log s, no longer than `reach` in each. */
-export function descend(cost, { m, s }, rate = 0.08, reach = 0.08) {
+/** One step of descent of cost(m, s) in m and log s, at most `maxStep` in each. */
+export function descend(cost, { m, s }, rate = 0.08, maxStep = 0.08) {
   const h = 1e-4;
-  const slope = [
+  const gradient = [
     ((cost(m + h * s, s) - cost(m - h * s, s)) / (2 * h)) * s, // of m / s, so that scales do not matter
     (cost(m, s * Math.exp(h)) - cost(m, s * Math.exp(-h))) / (2 * h),
   ];
-  const [dm, ds] = slope.map((v) => Math.max(-reach, Math.min(reach, rate * v)));
-  return { m: m - dm * s, s: s * Math.exp(-ds), rest: Math.hypot(dm, ds) < 1e-5 };
+  const [dm, ds] = gradient.map((v) => clamp(rate * v, -maxStep, maxStep));
+  return { m: m - dm * s, s: s * Math.exp(-ds), isAtMinimum: Math.hypot(dm, ds) < 1e-5 };
 }
 
 /** KL of each latent to N(0, prior^2), summed: mu, std (D). */
@@ -72,4 +74,19 @@ export function crossEntropy(x, p, least = 6e-8) {
     sum -= x[i] * Math.log(Math.max(p[i], 1e-30)) + (1 - x[i]) * Math.log(Math.max(1 - p[i], least));
   }
   return sum;
+}
+
+/** log N(z; 0, std^2 I) in nats. */
+export function logPrior(z, std = 1) {
+  let sum = 0;
+  for (const v of z) sum += (v / std) ** 2;
+  return -0.5 * (sum + z.length * Math.log(2 * Math.PI * std * std));
+}
+
+/** Standard deviations of log variances. */
+export const stdOf = (logvar) => Float64Array.from(logvar, (v) => Math.exp(v / 2));
+
+/** {mu, std} (D) of an encoder's {mu, logvar}, copied. */
+export function gaussianOf({ mu, logvar }) {
+  return { mu: Float32Array.from(mu), std: Float32Array.from(logvar, (v) => Math.exp(v / 2)) };
 }

@@ -6,7 +6,7 @@ const hosts = new WeakMap(); // parentElement -> Host
 const NARROW = 620; // pixels; modules stack what stands side by side in a wider place
 const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, uint16: Uint16Array, uint8: Uint8Array };
 
-/** Blob (aevae/browser/blob.py) -> {header, arrays}. float16 becomes a Float32Array. Throws RangeError where it is cut short. */
+/** Blob (aevae/browser/blob.py) -> {header, arrays}; float16 becomes a Float32Array. RangeError: it is cut short. */
 export function unpack(blob) {
   const buffer = blob.buffer.slice(blob.byteOffset, blob.byteOffset + blob.byteLength); // aligned
   const length = new DataView(buffer).getUint32(0, true);
@@ -37,7 +37,7 @@ export function fromHalf(bits) {
   return out;
 }
 
-/** What an error means to a person: the code of a Trouble (core.js); import() fails with a TypeError. */
+/** What an error means to a person: the code of a LiveError (program.js); import() fails with a TypeError. */
 function codeOf(error) {
   if (typeof error.code === "string") return error.code;
   return error instanceof TypeError ? "network" : "browser";
@@ -49,7 +49,7 @@ function reserve(root, { aspect = 0, width = 0, height = 0, narrow = height, foo
   const px = (value) => (value ? `${value}px` : "none");
   const tall = root.clientWidth < NARROW ? narrow : height;
   box.style.cssText = `max-width: ${px(width)}; max-height: ${px(tall)}; margin-bottom: ${foot}px;`;
-  if (aspect) box.style.aspectRatio = aspect;
+  if (aspect) box.style.aspectRatio = String(aspect);
   else box.style.height = `${tall}px`;
   return box;
 }
@@ -61,6 +61,8 @@ class Host {
     this.parcel = null; // the newest that was not handed over yet
     this.busy = false;
     this.gone = false;
+    /** @type {any} */
+    this.unguard = null;
   }
 
   async update(data, send) {
@@ -77,12 +79,12 @@ class Host {
     this.busy = true;
     try {
       const from = (file) => import(new URL(header.base + file, document.baseURI).href);
-      const [core, touch, module] = await Promise.all(["live/core.js", "live/touch.js", header.module].map(from));
+      const [program, touch, module] = await Promise.all(["live/program.js", "live/touch.js", header.module].map(from));
       this.unguard ??= touch.guard(this.root, () => header.finger);
       while (this.parcel && !this.gone) {
         const { header, arrays } = this.parcel;
         this.parcel = null;
-        const programs = await Promise.all(header.programs.map((p) => core.load(p.url, p.run)));
+        const programs = await Promise.all(header.programs.map((p) => program.loadProgram(p.url, p.run)));
         if (this.gone) return;
         this.view ??= this.open(module);
         this.view.update(header.spec, arrays, programs);

@@ -84,6 +84,7 @@ export class Matrices {
     const bytes = 4 * sizes.reduce((sum, s) => sum + s, y + x);
     const memory = module && new WebAssembly.Memory({ initial: Math.ceil(bytes / 65536) || 1 });
     this.memory = new Float32Array(memory ? memory.buffer : new ArrayBuffer(bytes));
+    /** @type {any} */
     this.multiply = memory ? new WebAssembly.Instance(module, { m: { m: memory } }).exports.f : plain(this.memory);
     /** What the next product multiplies, and what it is added to. */
     this.y = this.memory.subarray(0, y);

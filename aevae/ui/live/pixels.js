@@ -1,39 +1,39 @@
-// What a likelihood says of pixels, given the decoder's natural parameters: mean, deviation, draws, -log p(x|z).
-// The same as aevae/latent/pixels.py and aevae/losses.py, for one picture; a categorical pixel has L logits, map by map.
+// What a likelihood says of pixels, given the decoder's natural parameters: standard deviation, samples, -log p(x|z).
+// The same as aevae/latent/pixels.py and aevae/losses.py, for one image; a categorical pixel has L logits, channel by channel.
 
-const softplus = (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
-const sigmoid = (v) => 1 / (1 + Math.exp(-v));
+import { sigmoid, softplus } from "./maths.js";
+
 const LOG_2PI = Math.log(2 * Math.PI);
-const NEAR = 1e-2; // of a continuous Bernoulli's logit to 0: there a series
+const SERIES_BELOW = 1e-2; // a continuous Bernoulli's logit nearer to 0 takes a series
 
 /** log C of a continuous Bernoulli, of its logit. */
 function logNormaliser(eta) {
-  return Math.abs(eta) < NEAR ? Math.LN2 + (eta * eta) / 12 : Math.log(eta / Math.tanh(eta / 2));
+  return Math.abs(eta) < SERIES_BELOW ? Math.LN2 + (eta * eta) / 12 : Math.log(eta / Math.tanh(eta / 2));
 }
 
 /** Where the distribution function of a continuous Bernoulli is u. */
-function continuousDraw(eta, u) {
-  const a = -Math.abs(eta); // of a rising density the mirrored draw: then nothing overflows
+function continuousSample(eta, u) {
+  const a = -Math.abs(eta); // of a rising density the mirrored sample: then nothing overflows
   const falling = a > -1e-4 ? u : Math.log1p(u * Math.expm1(a)) / a;
   return eta > 0 ? 1 - falling : falling;
 }
 
 function continuousVariance(eta) {
-  if (Math.abs(eta) < NEAR) return 1 / 12 - (eta * eta) / 240;
+  if (Math.abs(eta) < SERIES_BELOW) return 1 / 12 - (eta * eta) / 240;
   return 1 / (eta * eta) - 1 / (4 * Math.sinh(eta / 2) ** 2);
 }
 
-const binary = { draw: (eta, u) => Number(u < sigmoid(eta)), stray: (eta) => Math.sqrt(sigmoid(eta) * sigmoid(-eta)) };
+const binary = { sample: (eta, u) => Number(u < sigmoid(eta)), std: (eta) => Math.sqrt(sigmoid(eta) * sigmoid(-eta)) };
 const PIXEL = {
   bernoulli: { ...binary, nll: (eta, x) => softplus(eta) - x * eta },
   continuous_bernoulli: {
-    draw: continuousDraw,
-    stray: (eta) => Math.sqrt(continuousVariance(eta)),
+    sample: continuousSample,
+    std: (eta) => Math.sqrt(continuousVariance(eta)),
     nll: (eta, x) => softplus(eta) - x * eta - logNormaliser(eta),
   },
   gaussian: {
-    draw: (mean, _, n, v) => mean + Math.sqrt(v) * n,
-    stray: (_, v) => Math.sqrt(v),
+    sample: (mean, _, n, v) => mean + Math.sqrt(v) * n,
+    std: (_, v) => Math.sqrt(v),
     nll: (mean, x, v) => 0.5 * ((x - mean) ** 2 / v + Math.log(v) + LOG_2PI),
   },
 };
@@ -51,13 +51,13 @@ function levels(logits, i, out) {
 function categorical(count) {
   const p = new Float64Array(count), top = count - 1;
   return {
-    draw(logits, i, u) {
+    sample(logits, i, u) {
       levels(logits, i, p);
       let level = 0;
       for (let below = p[0]; level < top && u > below; below += p[++level]);
       return level / top;
     },
-    stray(logits, i) {
+    std(logits, i) {
       levels(logits, i, p);
       let mean = 0, square = 0;
       for (let l = 0; l < count; l++) {
@@ -72,25 +72,25 @@ function categorical(count) {
 
 /**
  * A likelihood: kind (both Gaussians are "gaussian"), variance of a Gaussian pixel, count of levels.
- * draw(params, u, n, out): pixels drawn with uniform or normal noise (784 each); stray(params, out): deviations;
+ * sample(params, u, n, out): pixels sampled with uniform or normal noise (784 each); std(params, out): their deviations;
  * nll(params, x): nats.
  */
 export function likelihood(kind, { variance = 0, count = 0 } = {}) {
   const plain = PIXEL[kind];
   const each = plain
     ? {
-        draw: (params, i, u, n) => plain.draw(params[i], u, n, variance),
-        stray: (params, i) => plain.stray(params[i], variance),
+        sample: (params, i, u, n) => plain.sample(params[i], u, n, variance),
+        std: (params, i) => plain.std(params[i], variance),
         nll: (params, i, x) => plain.nll(params[i], x, variance),
       }
     : categorical(count);
   return {
-    draw(params, u, n, out) {
-      for (let i = 0; i < out.length; i++) out[i] = each.draw(params, i, u[i], n[i]);
+    sample(params, u, n, out) {
+      for (let i = 0; i < out.length; i++) out[i] = each.sample(params, i, u[i], n[i]);
       return out;
     },
-    stray(params, out) {
-      for (let i = 0; i < out.length; i++) out[i] = each.stray(params, i);
+    std(params, out) {
+      for (let i = 0; i < out.length; i++) out[i] = each.std(params, i);
       return out;
     },
     nll(params, x) {

@@ -1,16 +1,19 @@
-// Pictures of numbers that may be negative: orange above 0, blue beneath, black at 0, as digits are black where no ink is.
+// Images of signed numbers: orange above 0, blue below, black at 0, as digits are black where no ink is.
+
+import { imageBuffer, SIDE } from "./canvas.js";
+
 const ABOVE = [255, 158, 44];
 const BELOW = [72, 150, 255];
 
-/** The largest size among the values; 1 where all are 0. */
-export function reach(values) {
-  let most = 0;
-  for (const v of values) most = Math.max(most, Math.abs(v));
-  return most || 1;
+/** The largest absolute value; 1 where all are 0. */
+export function maxAbs(values) {
+  let largest = 0;
+  for (const v of values) largest = Math.max(largest, Math.abs(v));
+  return largest || 1;
 }
 
-/** Values of a picture, `scale` as bright as can be, into RGBA bytes from `at` on, rows `stride` pixels apart. */
-export function tint(values, scale, data, side = 28, at = 0, stride = side) {
+/** Values of an image, `scale` at full brightness, into RGBA bytes from `at` on, rows `stride` pixels apart. */
+export function tint(values, scale, data, side = SIDE, at = 0, stride = side) {
   for (let i = 0; i < values.length; i++) {
     const v = values[i] / scale;
     const [r, g, b] = v < 0 ? BELOW : ABOVE;
@@ -23,12 +26,11 @@ export function tint(values, scale, data, side = 28, at = 0, stride = side) {
   }
 }
 
-/** Draw them into a canvas of 28 x 28. */
-export function paintSigned(canvas, values, scale = reach(values)) {
-  const side = 28;
-  if (canvas.width !== side || canvas.height !== side) canvas.width = canvas.height = side;
+/** Draw 784 values into a canvas of 28 x 28. */
+export function paintSigned(canvas, values, scale = maxAbs(values)) {
+  if (canvas.width !== SIDE || canvas.height !== SIDE) canvas.width = canvas.height = SIDE;
   const g = canvas.getContext("2d");
-  const image = (canvas.image ??= g.createImageData(side, side));
+  const image = imageBuffer(g);
   tint(values, scale, image.data);
   g.putImageData(image, 0, 0);
 }

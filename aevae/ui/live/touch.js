@@ -6,7 +6,7 @@
 // plane after the tap. CSS (touch-action) says what each leaves to the browser: live.css for modules, layout.py for the
 // sliders of Streamlit.
 
-import { el } from "./dom.js";
+import { element } from "./dom.js";
 
 const MAX_TAP_MOVE = 8; // CSS pixels
 const HINT_MS = 2500;
@@ -19,42 +19,72 @@ export function direction(dx, dy) {
   return Math.abs(dx) > Math.abs(dy) ? "across" : "along";
 }
 
+const isTouch = (event) => event.isTrusted && event.pointerType === "touch";
+const isAsleep = (target) => target?.dataset.finger === "tap";
+const guardedBy = (event) => event.target.closest?.(GUARDED);
+const swallow = (event) => event.stopImmediatePropagation();
+
 /** Guard all elements below `root`. text(): the hint after a swipe over a plane. Returns the function that ends it. */
 export function guard(root, text) {
-  const hint = el("span", { class: "finger-hint", role: "status" });
-  let held = null; // {id, target, x, y, before, wanted, moved}: a finger that has neither dragged, scrolled nor tapped yet
-  let awake = null, restored = null, hintTimer = 0;
+  const guardian = new Guard(root, text);
+  return () => guardian.end();
+}
 
-  const swallow = (event) => event.stopImmediatePropagation();
-  const asleep = (target) => target?.dataset.finger === "tap";
-  const ours = (event) => event.isTrusted && event.pointerType === "touch";
-  const guardedBy = (event) => event.target.closest?.(GUARDED);
-  const isHeld = (event) => held !== null && event.pointerId === held.id;
+class Guard {
+  constructor(root, text) {
+    this.root = root;
+    this.text = text;
+    this.hint = element("span", { class: "finger-hint", role: "status" });
+    this.held = null; // {id, target, x, y, before, wanted, moved}: a finger that has not yet dragged, scrolled or tapped
+    this.awake = null; // the plane that takes fingers
+    this.restored = null; // the slider whose value was restored
+    this.hintTimer = 0;
+    const change = (event) => this.change(event);
+    const listeners = {
+      pointerdown: (event) => this.down(event), pointermove: (event) => this.move(event),
+      pointerup: (event) => this.up(event), pointercancel: (event) => this.cancel(event), input: change, change,
+    };
+    const elsewhere = (event) => this.elsewhere(event);
+    for (const [name, listener] of Object.entries(listeners)) root.addEventListener(name, listener, true);
+    document.addEventListener("pointerdown", elsewhere, true);
+    this.end = () => {
+      for (const [name, listener] of Object.entries(listeners)) root.removeEventListener(name, listener, true);
+      document.removeEventListener("pointerdown", elsewhere, true);
+      clearTimeout(this.hintTimer);
+    };
+  }
 
-  function down(event) {
-    restored = null;
-    const target = ours(event) && guardedBy(event);
-    if (!target || target === awake) return;
+  down(event) {
+    this.restored = null;
+    const target = isTouch(event) && guardedBy(event);
+    if (!target || target === this.awake) return;
     swallow(event);
     const { pointerId: id, clientX: x, clientY: y } = event;
-    held ??= { id, target, x, y, before: target.value, wanted: target.value, moved: false };
+    this.held ??= { id, target, x, y, before: target.value, wanted: target.value, moved: false };
   }
 
-  function move(event) {
-    if (!ours(event)) return;
-    if (!isHeld(event)) return asleep(guardedBy(event)) && swallow(event);
+  /** The held finger of an event; null: another finger, which a plane that is asleep does not get. */
+  heldBy(event) {
+    if (this.held !== null && event.pointerId === this.held.id) return this.held;
+    if (isAsleep(guardedBy(event))) swallow(event);
+    return null;
+  }
+
+  move(event) {
+    const held = isTouch(event) && this.heldBy(event);
+    if (!held) return;
     const way = direction(event.clientX - held.x, event.clientY - held.y);
     held.moved ||= way !== "";
-    if (way === "across" && !asleep(held.target)) return give(event);
+    if (way === "across" && !isAsleep(held.target)) return this.give(event);
     swallow(event);
   }
 
-  function up(event) {
-    if (!ours(event)) return;
-    if (!isHeld(event)) return asleep(guardedBy(event)) && swallow(event);
+  up(event) {
+    const held = isTouch(event) && this.heldBy(event);
+    if (!held) return;
     const { target, moved, wanted } = held;
-    if (!asleep(target)) {
-      give(event);
+    if (!isAsleep(target)) {
+      this.give(event);
       if (target.type === "range") {
         target.value = wanted;
         for (const name of ["input", "change"]) target.dispatchEvent(new Event(name, { bubbles: true }));
@@ -62,73 +92,68 @@ export function guard(root, text) {
       return;
     }
     swallow(event);
-    held = null;
-    if (moved) showHint(target);
-    else wake(target);
+    this.held = null;
+    if (moved) this.showHint(target);
+    else this.wake(target);
   }
 
-  function cancel(event) {
-    if (!ours(event)) return;
-    if (!isHeld(event)) return asleep(guardedBy(event)) && swallow(event);
+  cancel(event) {
+    const held = isTouch(event) && this.heldBy(event);
+    if (!held) return;
     swallow(event);
     const { target, before } = held;
-    held = null;
-    if (asleep(target)) return showHint(target);
+    this.held = null;
+    if (isAsleep(target)) return this.showHint(target);
     if (target.type !== "range") return;
-    restored = target;
+    this.restored = target;
     target.value = before;
   }
 
   /** Hand the finger to its element. */
-  function give(event) {
-    const { target } = held;
-    held = null;
+  give(event) {
+    const { target } = this.held;
+    this.held = null;
     const { pointerId, pointerType, clientX, clientY, isPrimary } = event;
-    const said = { pointerId, pointerType, clientX, clientY, isPrimary, bubbles: true, composed: true, cancelable: true };
-    target.dispatchEvent(new PointerEvent("pointerdown", { ...said, buttons: 1 }));
+    const copy = { pointerId, pointerType, clientX, clientY, isPrimary };
+    const flags = { bubbles: true, composed: true, cancelable: true };
+    target.dispatchEvent(new PointerEvent("pointerdown", { ...copy, ...flags, buttons: 1 }));
   }
 
   /** Browsers move a slider at the first touch: undo it until the finger is known to mean the slider. */
-  function changed(event) {
+  change(event) {
     if (!event.isTrusted) return;
-    if (event.target === restored) {
+    if (event.target === this.restored) {
       swallow(event);
-    } else if (event.target === held?.target) {
+    } else if (event.target === this.held?.target) {
       swallow(event);
-      held.wanted = event.target.value;
-      event.target.value = held.before;
+      this.held.wanted = event.target.value;
+      event.target.value = this.held.before;
     }
   }
 
-  function wake(target) {
-    sleep();
-    hint.remove();
-    awake = target;
+  wake(target) {
+    this.sleep();
+    this.hint.remove();
+    this.awake = target;
     target.dataset.finger = "awake";
   }
 
-  function sleep() {
-    if (awake) awake.dataset.finger = "tap";
-    awake = null;
+  sleep() {
+    if (this.awake) this.awake.dataset.finger = "tap";
+    this.awake = null;
   }
 
-  const elsewhere = (event) => ours(event) && awake && !event.composedPath().includes(awake) && sleep();
-
-  function showHint(target) {
-    const at = target.getBoundingClientRect(), box = root.getBoundingClientRect();
-    hint.textContent = text();
-    hint.style.cssText = `left: ${at.left - box.left + at.width / 2}px; top: ${at.top - box.top + at.height / 2}px;`;
-    root.append(hint);
-    clearTimeout(hintTimer);
-    hintTimer = setTimeout(() => hint.remove(), HINT_MS);
+  /** A finger beside the plane that is awake. */
+  elsewhere(event) {
+    if (isTouch(event) && this.awake && !event.composedPath().includes(this.awake)) this.sleep();
   }
 
-  const listeners = { pointerdown: down, pointermove: move, pointerup: up, pointercancel: cancel, input: changed, change: changed };
-  for (const [name, listener] of Object.entries(listeners)) root.addEventListener(name, listener, true);
-  document.addEventListener("pointerdown", elsewhere, true);
-  return () => {
-    for (const [name, listener] of Object.entries(listeners)) root.removeEventListener(name, listener, true);
-    document.removeEventListener("pointerdown", elsewhere, true);
-    clearTimeout(hintTimer);
-  };
+  showHint(target) {
+    const at = target.getBoundingClientRect(), box = this.root.getBoundingClientRect();
+    this.hint.textContent = this.text();
+    this.hint.style.cssText = `left: ${at.left - box.left + at.width / 2}px; top: ${at.top - box.top + at.height / 2}px;`;
+    this.root.append(this.hint);
+    clearTimeout(this.hintTimer);
+    this.hintTimer = setTimeout(() => this.hint.remove(), HINT_MS);
+  }
 }

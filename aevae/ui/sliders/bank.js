@@ -1,15 +1,18 @@
-// The bank of latent sliders: a row per number of the code, the pictures of all chosen models, and where z lies.
-// Every move decodes at once; Python hears of it when the hand lets go.
+// The bank of latent sliders: a row per number of the code, the images of all chosen models, and where z lies.
+// Every move decodes at once; The code is sent to Python when the hand lets go.
 
-import { channel, logPrior, onFrame, outbox, paint, SIDE, stamp } from "../live/core.js";
-import { el, figures } from "../live/dom.js";
-import { changed, clip, idleWork, keeperOf, pictureOf } from "./latent.js";
+import { paint, SIDE, stamp } from "../live/canvas.js";
+import { div, element, figures } from "../live/dom.js";
+import { logPrior } from "../live/gaussian.js";
+import { clamp } from "../live/maths.js";
+import { drawingChannel, idleWork, Stage } from "../live/page.js";
+import { changedIndex, clampCode, decodedImage, sharedCodeOf } from "./shared_code.js";
 
 const ME = "bank";
-const CELL = 30; // pixels that one small picture asks for
-const MOST = 9; // small pictures along a slider
-const FEWEST = 5;
-const FEW = 4; // sliders that stand in one column
+const IMAGE_WIDTH = 30; // pixels of one small image along a slider, with its gap
+const MIN_IMAGES = 5; // along a slider
+const MAX_IMAGES = 9;
+const MAX_IN_COLUMN = 4; // sliders; more stand in two columns
 
 // ---- pure parts (tested with node) ----------------------------------------------------------------------------------
 
@@ -27,20 +30,20 @@ export function reset(z, d, home) {
 
 /** Decimals that show a slider's step. */
 export function decimals(step) {
-  return Math.min(Math.max(0, -Math.floor(Math.log10(step) + 1e-6)), 6);
+  return clamp(-Math.floor(Math.log10(step) + 1e-6), 0, 6);
 }
 
 /** Part of the way from low to high, 0..1. */
 export function part(value, low, high) {
-  return Math.min(Math.max((value - low) / (high - low), 0), 1);
+  return clamp((value - low) / (high - low));
 }
 
-/** How many small pictures a slider of this width carries. */
+/** How many small images a slider of this width carries. */
 export function count(width) {
-  return Math.min(Math.max(Math.floor(width / CELL), FEWEST), MOST);
+  return clamp(Math.floor(width / IMAGE_WIDTH), MIN_IMAGES, MAX_IMAGES);
 }
 
-/** Left edge of small picture i of n, so that its middle is where the thumb stands at its value. */
+/** Left edge of small image i of n, so that its middle is where the thumb stands at its value. */
 export function left(i, n, width) {
   return Math.round((i / (n - 1)) * (width - SIDE));
 }
@@ -60,8 +63,8 @@ class Row {
   constructor(bank, dim) {
     this.bank = bank;
     this.dim = dim;
-    this.next = 0; // the first small picture that does not show the present z
-    this.root = el("div", { class: "row" });
+    this.next = 0; // the first small image that does not show the present z
+    this.root = div("row");
     this.built = false;
   }
 
@@ -71,30 +74,30 @@ class Row {
     const { bank, dim } = this;
     const { spec, low, high, step } = bank;
     this.digits = decimals(step[dim]);
-    this.film = el("canvas", { class: "film", height: SIDE, "aria-hidden": "true" });
-    this.input = el("input", {
+    this.film = element("canvas", { class: "film", height: SIDE, "aria-hidden": "true" });
+    this.input = element("input", {
       type: "range",
       min: low[dim],
       max: high[dim],
       step: step[dim],
       "aria-label": `${spec.names[dim]} · ${spec.amounts[dim]}`,
     });
-    this.value = el("output");
-    this.home = el("i", { class: "home" });
-    const soft = el("i", { class: "soft" });
+    this.value = element("output");
+    this.home = element("i", { class: "home" });
+    const soft = element("i", { class: "soft" });
     const from = part(bank.softLow[dim], low[dim], high[dim]), to = part(bank.softHigh[dim], low[dim], high[dim]);
     soft.style.setProperty("--from", from);
     soft.style.setProperty("--to", to);
-    const names = [el("b", {}, spec.names[dim]), el("span", {}, spec.amounts[dim])];
+    const names = [element("b", {}, spec.names[dim]), element("span", {}, spec.amounts[dim])];
     this.root.append(
-      el("div", { class: "name", title: spec.texts.row }, ...names, this.value),
-      el("div", { class: "track" }, this.film, this.input, el("div", { class: "rule" }, soft, this.home)),
+      element("div", { class: "name", title: spec.texts.row }, ...names, this.value),
+      div("track", this.film, this.input, div("rule", soft, this.home)),
     );
     this.input.onpointerdown = () => bank.grab();
     this.input.oninput = () => bank.turn(dim, Number(this.input.value));
     this.input.onchange = () => bank.released();
     this.input.onkeydown = (event) => {
-      bank.keys = true;
+      bank.isKeyboard = true;
       if (event.key === "Backspace" || event.key === "Delete") bank.goHome(dim);
     };
     this.root.ondblclick = () => bank.goHome(dim);
@@ -104,7 +107,7 @@ class Row {
     this.mark();
   }
 
-  /** The small pictures of the slider follow its width. */
+  /** The small images of the slider follow its width. */
   sized() {
     const width = this.film.clientWidth;
     if (!width || width === this.width) return;
@@ -133,7 +136,7 @@ class Row {
     this.root.classList.toggle("outside", outside);
   }
 
-  /** One small picture more; false when all are there. */
+  /** One small image more; false when all are there. */
   develop() {
     if (!this.width || this.next >= this.n) return false;
     const { bank, dim } = this;
@@ -148,104 +151,96 @@ class Row {
 
 // ---- the bank -------------------------------------------------------------------------------------------------------
 
-class Bank {
-  constructor({ root, send }) {
-    this.box = outbox((payload) => {
-      this.keeper.letGo(ME);
+class Bank extends Stage {
+  constructor({ root, send }, name) {
+    const sendAndRelease = (payload) => {
+      this.code.release(ME);
       send(payload);
-    });
-    this.run = null;
-    this.keys = false; // the last hand on a slider was a key
-    this.frame = onFrame(() => this.draw());
-    this.films = idleWork(() => this.develop());
-    this.figures = el("div", { class: "figures" });
-    this.gauge = el("div", { class: "gauge" });
-    this.rowsBox = el("div", { class: "rows" });
-    this.help = el("p", { class: "help" });
-    this.root = el(
-      "div",
-      { class: "bank" },
-      el(
-        "div",
-        { class: "desk" },
-        el("div", { class: "left" }, this.figures, this.gauge),
-        el("div", { class: "right" }, this.rowsBox, this.help),
-      ),
-    );
-    root.append(this.root);
-    this.release = () => this.released(false);
-    this.widths = new ResizeObserver(() => this.resized());
-    this.widths.observe(this.rowsBox);
+    };
+    super({ root, send: sendAndRelease }, name);
   }
 
-  update(spec, arrays, programs) {
-    const first = spec.run !== this.run;
+  create({ root }) {
+    this.isKeyboard = false; // the last hand on a slider was a key
+    this.filmsWork = idleWork(() => this.develop());
+    this.figures = div("figures");
+    this.gauge = div("gauge");
+    this.rowsBox = div("rows");
+    this.help = element("p", { class: "help" });
+    const left = div("left", this.figures, this.gauge);
+    root.append(div("desk", left, div("right", this.rowsBox, this.help)));
+    this.release = () => this.released(false);
+    this.onResize(() => this.resized(), this.rowsBox);
+  }
+
+  refresh({ spec, arrays }) {
     const models = spec.models.map((m) => m.run).join();
-    Object.assign(this, { spec, programs, home: arrays.home, low: arrays.low, high: arrays.high, step: arrays.step });
-    Object.assign(this, { softLow: arrays.soft_low, softHigh: arrays.soft_high });
-    for (const name of ["low", "high", "step"]) this[name] = Float64Array.from(this[name], (v) => +v.toPrecision(6));
-    if (first) this.open(spec, arrays);
+    const exact = (values) => Float64Array.from(values, (v) => +v.toPrecision(6));
+    this.low = exact(arrays.low);
+    this.high = exact(arrays.high);
+    this.step = exact(arrays.step);
+    this.home = arrays.home;
+    this.softLow = arrays.soft_low;
+    this.softHigh = arrays.soft_high;
+    if (spec.run !== this.run) this.open(spec, arrays);
     if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
     this.models = models;
-    this.keeper.offer(arrays.z, spec.read);
-    this.take(this.keeper.live ?? arrays.z);
+    this.code.offer(arrays.z, spec.read);
+    this.take(this.code.live ?? arrays.z);
     for (const row of this.rows) if (row.built) row.mark();
   }
 
-  /** Another run: its rows, its code, its keeper. */
+  /** Another run: its rows and its code. */
   open(spec, arrays) {
     this.shut();
     this.run = spec.run;
     this.z = Float32Array.from(arrays.z);
-    this.keeper = keeperOf(spec.run);
-    this.keeper.join(ME, this.box);
-    const drawn = (value) => this.follow(value);
-    this.offs = [
-      this.keeper.shared.on((value) => this.take(value.z), ME),
-      channel(`picture:${spec.key}`).on(drawn, ME),
-      () => this.keeper.leave(ME),
+    this.code = sharedCodeOf(spec.run);
+    this.code.join(ME, this.outbox);
+    this.runOffs = [
+      this.code.channel.on((value) => this.take(value.z), ME),
+      drawingChannel(spec.key).on((value) => this.follow(value), ME),
+      () => this.code.leave(ME),
     ];
-    this.stage();
-    this.lay(parted(arrays.order, spec.alive));
+    this.buildGauge();
+    this.layRows(parted(arrays.order, spec.alive));
     this.help.textContent = spec.texts.help;
   }
 
   shut() {
-    for (const off of this.offs ?? []) off();
-    this.offs = [];
-    this.eye?.disconnect();
+    for (const off of this.runOffs ?? []) off();
+    this.runOffs = [];
+    this.visibility?.disconnect();
   }
 
-  destroy() {
+  stop() {
     this.shut();
-    this.box.close();
-    this.frame.cancel();
-    this.films.stop();
-    this.widths.disconnect();
+    this.filmsWork.stop();
     window.removeEventListener("pointerup", this.release, true);
     window.removeEventListener("pointercancel", this.release, true);
   }
 
-  lay({ open, folded }) {
+  layRows({ open, folded }) {
     this.rows = [];
     this.seen = new Set();
     const scroller = getComputedStyle(this.rowsBox).overflowY === "visible" ? null : this.rowsBox; // null: the page
-    this.eye = new IntersectionObserver((entries) => this.look(entries), { root: scroller, rootMargin: "80px" });
+    this.visibility = new IntersectionObserver((entries) => this.look(entries), { root: scroller, rootMargin: "80px" });
     const place = (dims) => {
-      const box = el("div", { class: dims.length > FEW ? "grid" : "grid few" });
+      const box = element("div", { class: dims.length > MAX_IN_COLUMN ? "grid" : "grid few" });
       for (const dim of dims) {
         const row = new Row(this, dim);
         row.root.row = row;
         this.rows.push(row);
-        this.eye.observe(row.root);
+        this.visibility.observe(row.root);
         box.append(row.root);
       }
       return box;
     };
     this.rowsBox.replaceChildren(place(open));
-    if (!open.length) this.rowsBox.append(el("p", { class: "none" }, this.spec.texts.none));
-    const closed = () => el("details", { open: !open.length }, el("summary", {}, this.spec.texts.dead), place(folded));
-    if (folded.length) this.rowsBox.append(closed());
+    if (!open.length) this.rowsBox.append(element("p", { class: "none" }, this.spec.texts.none));
+    if (!folded.length) return;
+    const summary = element("summary", {}, this.spec.texts.dead);
+    this.rowsBox.append(element("details", { open: !open.length }, summary, place(folded)));
   }
 
   /** Rows are built when they come into view, and only those in view are developed. */
@@ -260,41 +255,40 @@ class Bank {
         this.seen.delete(target.row);
       }
     }
-    this.films.start();
+    this.filmsWork.start();
   }
 
   resized() {
     for (const row of this.rows ?? []) if (row.built) row.sized();
-    this.films.start();
+    this.filmsWork.start();
   }
 
-  // -- the pictures and the gauge
+  // -- the images and the gauge
 
-  stage() {
+  buildGauge() {
     const { gauge, texts } = this.spec;
     const lane = (name, range, text) => {
-      const band = el("i", { class: "band" });
+      const band = element("i", { class: "band" });
       band.style.setProperty("--from", part(range[0], 0, gauge.end));
       band.style.setProperty("--to", part(range[1], 0, gauge.end));
-      return el("div", { class: `lane ${name}` }, el("span", {}, text), el("div", { class: "scale" }, band));
+      return div(`lane ${name}`, element("span", {}, text), div("scale", band));
     };
-    this.needle = el("i", { class: "needle" });
-    this.norm = el("b");
-    this.density = el("b");
-    this.verdict = el("div", { class: "verdict" });
-    const numbers = el("div", { class: "numbers" }, el("span", {}, "‖z‖ ", this.norm));
-    if (gauge.prior) numbers.append(el("span", {}, "log p(z) ", this.density, ` ${texts.nats}`));
-    const lanes = el("div", { class: "lanes" });
+    this.needle = element("i", { class: "needle" });
+    this.norm = element("b");
+    this.density = element("b");
+    this.verdict = div("verdict");
+    const numbers = div("numbers", element("span", {}, "‖z‖ ", this.norm));
+    if (gauge.prior) numbers.append(element("span", {}, "log p(z) ", this.density, ` ${texts.nats}`));
+    const lanes = div("lanes");
     if (gauge.prior) lanes.append(lane("prior", gauge.prior, texts.draws));
-    lanes.append(lane("codes", gauge.codes, texts.codes), el("div", { class: "over" }, this.needle));
+    lanes.append(lane("codes", gauge.codes, texts.codes), div("over", this.needle));
     this.gauge.replaceChildren(numbers, lanes, this.verdict);
     this.gauge.title = texts.gauge;
   }
 
   draw() {
-    if (!this.programs) return;
-    const z = this.z;
-    this.programs.forEach((program, i) => paint(this.canvases[i], pictureOf(program, z)));
+    const { z } = this;
+    this.programs.forEach((program, i) => paint(this.canvases[i], decodedImage(program, z)));
     for (const row of this.seen) row.show();
     const { gauge, texts } = this.spec;
     const length = norm(z);
@@ -308,30 +302,30 @@ class Bank {
 
   // -- z
 
-  /** Somebody moved z. */
+  /** z was moved, here or elsewhere. */
   take(z) {
-    const moved = changed(this.z, z);
+    const moved = changedIndex(this.z, z);
     this.z = z;
-    this.frame();
+    this.show();
     for (const row of this.rows) if (moved !== -1 && moved !== row.dim) row.next = 0;
-    this.films.start();
+    this.filmsWork.start();
   }
 
   /** A slider stands at `value`. */
   turn(dim, value) {
-    if (this.keys) {
-      this.keeper.hold(ME);
-      this.box.later(() => this.letter());
+    if (this.isKeyboard) {
+      this.code.hold(ME);
+      this.outbox.postLater(() => this.message());
     }
     const z = Float32Array.from(this.z);
     z[dim] = value;
-    this.keeper.shared.set({ z }, ME);
+    this.code.channel.set({ z }, ME);
     this.take(z);
   }
 
   grab() {
-    this.keys = false;
-    this.keeper.hold(ME);
+    this.isKeyboard = false;
+    this.code.hold(ME);
     window.addEventListener("pointerup", this.release, true);
     window.addEventListener("pointercancel", this.release, true);
   }
@@ -340,40 +334,38 @@ class Bank {
   released(post = true) {
     window.removeEventListener("pointerup", this.release, true);
     window.removeEventListener("pointercancel", this.release, true);
-    if (this.keys) return;
-    if (post) this.box.post(this.letter());
-    else this.keeper.settle(this.z, ME);
+    if (this.isKeyboard) return;
+    if (post) this.outbox.post(this.message());
+    else this.code.settle(this.z, ME);
   }
 
-  letter() {
-    this.keeper.settle(this.z, ME);
+  message() {
+    this.code.settle(this.z, ME);
     return { z: Array.from(this.z, (v) => Number(v.toPrecision(6))) };
   }
 
   /** Number d as the chosen digit has it. */
   goHome(dim) {
-    const z = clip(reset(this.z, dim, this.home), this.low, this.high);
-    this.keeper.shared.set({ z }, ME);
+    const z = clampCode(reset(this.z, dim, this.home), this.low, this.high);
+    this.code.channel.set({ z }, ME);
     this.take(z);
-    this.box.post(this.letter());
+    this.outbox.post(this.message());
   }
 
-  /** Somebody draws the digit: z is its code. */
+  /** The user draws the digit: z is its code. */
   follow(value) {
-    if (this.keeper.taken(ME)) return;
-    if (!value?.pixels) return this.keeper.back(ME);
-    const z = clip(this.programs[0].encode(value.pixels).mu, this.low, this.high);
-    this.keeper.shared.set({ z }, ME);
+    if (this.code.isHeldByOther(ME)) return;
+    if (!value?.pixels) return this.code.restore(ME);
+    const z = clampCode(this.programs[0].encode(value.pixels).mu, this.low, this.high);
+    this.code.channel.set({ z }, ME);
     this.take(z);
   }
 
-  /** One small picture in idle time. */
+  /** One small image in idle time. */
   develop() {
     for (const row of this.seen) if (row.develop()) return true;
     return false;
   }
 }
 
-export function mount(ctx) {
-  return new Bank(ctx);
-}
+export const mount = (ctx) => new Bank(ctx, "bank");

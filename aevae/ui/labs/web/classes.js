@@ -1,10 +1,12 @@
-// Ten densities and one net look at a picture: bars of log p(x|c) and of p(c|x), while it is drawn.
-import { paint, stage } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
+// Ten densities and one classifier on an image that the user draws: bars of log p(x|c) and of p(c|x).
+import { paint } from "../../live/canvas.js";
+import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
+import { clamp, softplus } from "../../live/maths.js";
+import { Stage } from "../../live/page.js";
 
 const CLASSES = 10;
 
-/** out = w x + b, w (out.length, x.length) from `at` on; rectified if asked. */
+/** out = w x + b, w (out.length, x.length) from `at` on; with a ReLU if `rectify`. */
 export function affine(w, at, b, from, x, out, rectify = false) {
   for (let i = 0; i < out.length; i++) {
     let sum = b[from + i];
@@ -29,9 +31,7 @@ export function softmax(scores) {
   return e.map((v) => v / total);
 }
 
-const softplus = (v) => Math.max(v, 0) + Math.log1p(Math.exp(-Math.abs(v)));
-
-/** Bounds on log p(x|c) of every class, in nats: `scores` of aevae/metrics/class_densities.py, for one picture. */
+/** Bounds on log p(x|c) of every class, in nats: `scores` of aevae/metrics/class_densities.py, for one image. */
 export function densities(net, x, eps, draws) {
   const [classes, hidden, pixels] = net.w1.shape;
   const width = net.wm.shape[1];
@@ -45,7 +45,7 @@ export function densities(net, x, eps, draws) {
     for (let r = 0; r < draws; r++) {
       let log = 0;
       for (let j = 0; j < width; j++) {
-        const v = Math.min(10, Math.max(-10, logvar[j])), e = eps[r * width + j];
+        const v = clamp(logvar[j], -10, 10), e = eps[r * width + j];
         z[j] = mu[j] + Math.exp(v / 2) * e;
         log += 0.5 * (e * e - z[j] * z[j] + v);
       }
@@ -59,81 +59,61 @@ export function densities(net, x, eps, draws) {
 }
 
 /** p(c|x) of the net. */
-export function read(net, x) {
+export function classify(net, x) {
   const h = affine(net.r1, 0, net.s1, 0, x, new Float32Array(net.s1.length), true);
   return softmax([...affine(net.r2, 0, net.s2, 0, h, new Float32Array(CLASSES))]);
 }
 
-export function mount(ctx) {
-  let parts = null;
+class Classes extends Stage {
+  build({ root, outbox, show, spec: { texts, draws, most_draws: most } }) {
+    const value = this.draws?.input.value ?? draws;
+    this.canvas = imageCanvas({ role: "img", "aria-label": texts.picture });
+    const change = () => outbox.postLater(() => ({ draws: +this.draws.input.value }));
+    this.draws = slider({ min: 1, max: most, step: 1, value, "aria-label": texts.draws }, { input: show, change });
+    this.draws.name.textContent = texts.draws;
+    this.verdict = div("verdict");
+    this.rows = Array.from({ length: CLASSES }, (_, c) => rowOf(c));
+    const heads = ["", "log p(x|c)", texts.nats, "p(c|x)", texts.net, "p(c|x)"];
+    const head = div("row head", ...heads.map((text, i) => element(i ? "span" : "b", {}, text)));
+    root.replaceChildren(
+      div("side", this.canvas, this.draws.box, this.verdict),
+      div("table", head, ...this.rows.map(({ node }) => node)),
+    );
+  }
 
-  function draw({ spec, arrays, picture }) {
-    const x = picture ?? arrays.x;
-    const draws = +parts.draws.value;
-    paint(parts.canvas, x);
-    parts.said.textContent = `R = ${draws}`;
-    const found = densities(arrays, x, arrays.eps, draws);
-    const best = found.indexOf(Math.max(...found));
-    const shares = softmax(found);
-    const net = read(arrays, x);
-    const other = net.indexOf(Math.max(...net));
-    parts.rows.forEach((row, c) => {
-      const part = (found[c] - spec.least) / (spec.most - spec.least);
-      row.density.style.width = `${100 * Math.min(1, Math.max(0, part))}%`;
+  draw({ spec, arrays, drawing, rows }) {
+    const x = drawing ?? arrays.x, draws = +this.draws.input.value;
+    paint(this.canvas, x);
+    this.draws.value.textContent = `R = ${draws}`;
+    const found = densities(arrays, x, arrays.eps, draws), shares = softmax(found), net = classify(arrays, x);
+    const best = found.indexOf(Math.max(...found)), other = net.indexOf(Math.max(...net));
+    rows.forEach((row, c) => {
+      row.density.style.width = `${100 * clamp((found[c] - spec.least) / (spec.most - spec.least))}%`;
       row.nats.textContent = found[c].toFixed(0);
       row.share.textContent = percent(shares[c]);
       row.net.style.width = `${100 * net[c]}%`;
       row.sure.textContent = percent(net[c]);
-      row.row.classList.toggle("best", c === best);
-      row.row.classList.toggle("read", c === other);
+      row.node.classList.toggle("best", c === best);
+      row.node.classList.toggle("read", c === other);
     });
     const low = found[best] < spec.usual[best];
-    parts.verdict.textContent = fill(low ? spec.texts.low : spec.texts.usual, {
+    this.verdict.textContent = fill(low ? spec.texts.low : spec.texts.usual, {
       best, other, nats: found[best].toFixed(0), floor: spec.usual[best].toFixed(0), sure: percent(net[other]),
     });
-    parts.verdict.classList.toggle("low", low);
+    this.verdict.classList.toggle("low", low);
   }
+}
 
-  function build({ box, out, show, spec: { texts, draws, most_draws: most } }) {
-    const kept = parts?.draws.value;
-    parts = {
-      canvas: el("canvas", { class: "digit", width: 28, height: 28, role: "img", "aria-label": texts.picture }),
-      draws: el("input", {
-        type: "range", min: 1, max: most, step: 1, "aria-label": texts.draws,
-        oninput: show, onchange: () => out.later(() => ({ draws: +parts.draws.value })),
-      }),
-      said: el("output"),
-      verdict: el("div", { class: "verdict" }),
-      rows: Array.from({ length: CLASSES }, (_, c) => {
-        const made = { density: el("i"), net: el("i"), nats: el("span"), share: el("span"), sure: el("span") };
-        made.row = el(
-          "div", { class: "row" }, el("b", { textContent: c }), el("div", { class: "track" }, made.density), made.nats,
-          made.share, el("div", { class: "track net" }, made.net), made.sure,
-        );
-        return made;
-      }),
-    };
-    parts.draws.value = kept ?? draws;
-    box.replaceChildren(
-      el(
-        "div", { class: "side" }, parts.canvas,
-        el("label", {}, el("span", { textContent: texts.draws }), parts.draws, parts.said), parts.verdict,
-      ),
-      el(
-        "div", { class: "table" },
-        el(
-          "div", { class: "row head" }, el("b"), el("span", { textContent: "log p(x|c)" }), el("span", { textContent: texts.nats }),
-          el("span", { textContent: "p(c|x)" }), el("span", { textContent: texts.net }), el("span", { textContent: "p(c|x)" }),
-        ),
-        ...parts.rows.map(({ row }) => row),
-      ),
-    );
-  }
-
-  return stage(ctx, "classes", { build, draw });
+function rowOf(c) {
+  const [density, net] = [0, 1].map(() => element("i")), [nats, share, sure] = [0, 1, 2].map(() => element("span"));
+  const name = element("b", { textContent: c });
+  const node = div("row", name, div("track", density), nats, share, div("track net", net), sure);
+  return { node, density, net, nats, share, sure };
 }
 
 function percent(v) {
   if (v > 0.995 && v < 1) return v > 0.9995 ? "100 %" : `${(100 * v).toFixed(1)} %`;
   return `${(100 * v).toFixed(0)} %`;
 }
+
+export const mount = (ctx) => new Classes(ctx, "classes");

@@ -1,6 +1,7 @@
-// A picture as a map of numbers: choose a cell, choose what stands in it, see what the decoder makes of the map.
-import { PIXELS, SIDE, channel, onFrame, outbox, paint } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
+// An image as a map of indices: choose a cell, choose its code vector, see what the decoder makes of the map.
+import { paint, PIXELS, SIDE } from "../../live/canvas.js";
+import { button, div, element, fill, imageCanvas } from "../../live/dom.js";
+import { Stage } from "../../live/page.js";
 
 /** The nearest of `vectors` (K, D) in each cell of z (D, cells): Int32Array (cells). */
 export function indicesOf(z, vectors, cells) {
@@ -49,7 +50,7 @@ export function moved(key, at, columns, count) {
   return to >= 0 && to < count ? to : at;
 }
 
-/** A map seen as tiles: the middle of what each number is used for, (K, patch, patch), into a picture (784). */
+/** A map seen as tiles: the middle of what each number is used for, (K, patch, patch), into an image (784). */
 export function mosaic(indices, atlas, patch, out) {
   const side = Math.sqrt(indices.length);
   const cell = SIDE / side;
@@ -63,14 +64,14 @@ export function mosaic(indices, atlas, patch, out) {
 }
 
 /** Buttons in a grid of which one can be reached by Tab; arrows move on. `over(i)`: pointed at, null: left. */
-function grid(buttons, columns, { chosen, over }) {
-  const reach = (i) => buttons.forEach((button, j) => (button.tabIndex = j === i ? 0 : -1));
-  buttons.forEach((button, i) => {
-    button.onclick = () => chosen(i);
-    button.onpointerenter = () => over(i);
-    button.onfocus = () => over(i);
-    button.onblur = () => over(null);
-    button.onkeydown = (event) => {
+function keyboardGrid(buttons, columns, { chosen, over }) {
+  const reach = (i) => buttons.forEach((node, j) => (node.tabIndex = j === i ? 0 : -1));
+  buttons.forEach((node, i) => {
+    node.onclick = () => chosen(i);
+    node.onpointerenter = () => over(i);
+    node.onfocus = () => over(i);
+    node.onblur = () => over(null);
+    node.onkeydown = (event) => {
       const to = moved(event.key, i, columns(), buttons.length);
       if (to === null) return;
       event.preventDefault();
@@ -82,155 +83,141 @@ function grid(buttons, columns, { chosen, over }) {
   return { reach };
 }
 
-function small(atlas, patch, number) {
-  const canvas = el("canvas", { width: patch, height: patch });
-  const g = canvas.getContext("2d");
+/** Patch `number` of the atlas as a canvas. */
+function patchCanvas(atlas, patch, number) {
+  const canvas = element("canvas", { width: patch, height: patch }), g = canvas.getContext("2d"), size = patch * patch;
   const image = g.createImageData(patch, patch);
-  for (let i = 0; i < patch * patch; i++) {
-    image.data.fill(atlas[number * patch * patch + i], 4 * i, 4 * i + 3);
+  for (let i = 0; i < size; i++) {
+    image.data.fill(atlas[number * size + i], 4 * i, 4 * i + 3);
     image.data[4 * i + 3] = 255;
   }
   g.putImageData(image, 0, 0);
   return canvas;
 }
 
-class View {
-  constructor({ root, send }) {
-    this.root = root;
-    this.box = root.appendChild(el("div", { class: "codemap" }));
-    this.out = outbox(send);
-    this.render = onFrame(() => this.draw());
+class Codemap extends Stage {
+  create() {
     this.tiles = new Float32Array(PIXELS);
-    this.cell = null;
     this.tried = null; // a number that is only pointed at
   }
 
-  update(spec, arrays, [program]) {
-    const other = this.spec?.model !== spec.model;
-    const fresh = other || this.spec.key !== spec.key;
-    Object.assign(this, { spec, arrays, program });
-    if (other) this.build();
-    if (this.following !== spec.picture) {
-      this.off?.();
-      this.following = spec.picture;
-      this.off = channel(`picture:${spec.picture}`).on((value) => this.follow(value));
-    }
-    if (fresh) {
-      this.base = Int32Array.from(arrays.indices);
-      this.map = withEdits(this.base, spec.edits);
-      this.clean = arrays.clean;
-    }
-    this.render();
+  build({ spec, arrays }) {
+    if (spec.model !== this.model) this.buildModel();
+    this.model = spec.model;
+    this.base = Int32Array.from(arrays.indices);
+    this.map = withEdits(this.base, spec.edits);
+    this.clean = arrays.clean;
   }
 
-  /** Somebody draws: the map follows the pen, edits are gone. */
-  follow(value) {
-    if (value?.pixels?.length !== PIXELS) return;
-    this.clean = value.pixels;
-    this.base = indicesOf(this.program.encode(value.pixels).mu, this.arrays.vectors, this.base.length);
+  /** The map follows the drawing; edits are gone. */
+  drawn({ drawing }) {
+    if (!drawing) return;
+    this.clean = drawing;
+    this.base = indicesOf(this.programs[0].encode(drawing).mu, this.arrays.vectors, this.base.length);
     this.map = Int32Array.from(this.base);
-    this.render();
   }
 
-  build() {
-    const { spec, arrays } = this;
-    const { texts } = spec;
-    const cells = arrays.indices.length;
+  /** Another model: other cells, other code vectors. */
+  buildModel() {
+    const { root, arrays, spec: { texts } } = this, cells = arrays.indices.length;
     this.side = Math.sqrt(cells);
-    this.patch = arrays.atlas.shape[1];
     this.z = new Float32Array(arrays.vectors.shape[1] * cells);
     this.cell = Math.floor(cells / 2);
-    const canvas = () => el("canvas", { class: "digit", width: SIDE, height: SIDE });
-    this.canvases = { clean: canvas(), tiles: canvas(), painted: canvas() };
-    this.cells = Array.from({ length: cells }, () => el("button", { type: "button", role: "gridcell" }));
-    this.reach = el("div", { class: "reach" });
-    const shown = (name, ...inside) =>
-      el("figure", {}, el("div", { class: "frame" }, this.canvases[name], ...inside), el("figcaption", { textContent: texts[name] }));
-    const rows = Array.from({ length: this.side }, (_, i) =>
-      el("div", { class: "row", role: "row" }, ...this.cells.slice(i * this.side, (i + 1) * this.side)),
+    this.canvases = { clean: imageCanvas(), tiles: imageCanvas(), painted: imageCanvas() };
+    this.reach = div("reach");
+    const shown = (name, ...inside) => {
+      const frame = div("frame", this.canvases[name], ...inside);
+      return element("figure", {}, frame, element("figcaption", {}, texts[name]));
+    };
+    this.said = element("p", { class: "said", role: "status" });
+    this.undo = button(texts.undo, () => this.reset(), { class: "plain" });
+    root.replaceChildren(
+      div("pictures", shown("clean"), shown("tiles", this.mapOf()), shown("painted", this.reach)),
+      div("line", this.said, this.undo),
+      div("name", texts.atlas),
+      this.atlasOf(),
     );
-    const map = el("div", { class: "cells", role: "grid", "aria-label": texts.map }, ...rows);
+  }
+
+  /** A button for each cell of the map. */
+  mapOf() {
+    this.cells = Array.from({ length: this.side ** 2 }, () => button("", null, { role: "gridcell" }));
+    const rows = Array.from({ length: this.side }, (_, i) =>
+      element("div", { class: "row", role: "row" }, ...this.cells.slice(i * this.side, (i + 1) * this.side)),
+    );
+    const map = element("div", { class: "cells", role: "grid", "aria-label": this.spec.texts.map }, ...rows);
     map.style.setProperty("--side", this.side);
     map.onpointerleave = () => this.point(null);
-    this.onMap = grid(this.cells, () => this.side, { chosen: (i) => this.choose(i), over: () => {} });
-    this.said = el("p", { class: "said", role: "status" });
-    this.undo = el("button", { type: "button", class: "plain", textContent: texts.undo, onclick: () => this.reset() });
-    this.codes = Array.from(arrays.order, (number) =>
-      el("button", { type: "button", role: "option", "aria-label": fill(texts.number, { number }) }, small(arrays.atlas, this.patch, number)),
-    );
-    const atlas = el("div", { class: "codes", role: "listbox", "aria-label": texts.atlas }, ...this.codes);
+    this.onMap = keyboardGrid(this.cells, () => this.side, { chosen: (i) => this.choose(i), over: () => {} });
+    return map;
+  }
+
+  /** A button for each code vector. */
+  atlasOf() {
+    const { order, atlas: patches } = this.arrays, { texts } = this.spec, patch = patches.shape[1];
+    this.codes = Array.from(order, (number) => {
+      const node = button("", null, { role: "option", "aria-label": fill(texts.number, { number }) });
+      node.append(patchCanvas(patches, patch, number));
+      return node;
+    });
+    const atlas = element("div", { class: "codes", role: "listbox", "aria-label": texts.atlas }, ...this.codes);
     atlas.onpointerleave = () => this.point(null);
     const columns = () => getComputedStyle(atlas).gridTemplateColumns.split(" ").length;
-    this.onCodes = grid(this.codes, columns, { chosen: (i) => this.put(arrays.order[i]), over: (i) => this.point(i) });
-    this.box.replaceChildren(
-      el("div", { class: "pictures" }, shown("clean"), shown("tiles", map), shown("painted", this.reach)),
-      el("div", { class: "line" }, this.said, this.undo),
-      el("div", { class: "name", textContent: texts.atlas }),
-      atlas,
-    );
+    const on = { chosen: (i) => this.put(this.arrays.order[i]), over: (i) => this.point(i) };
+    this.onCodes = keyboardGrid(this.codes, columns, on);
+    return atlas;
   }
 
   choose(cell) {
     this.cell = cell;
     this.onMap.reach(cell);
     this.onCodes.reach(this.arrays.order.indexOf(this.map[cell]));
-    this.render();
+    this.show();
   }
 
   point(place) {
     this.tried = place === null ? null : this.arrays.order[place];
-    this.render();
+    this.show();
   }
 
   put(number) {
     this.map[this.cell] = number;
-    this.tell();
+    this.report();
   }
 
   reset() {
     this.map = Int32Array.from(this.base);
-    this.tell();
+    this.report();
   }
 
-  tell() {
-    this.out.post({ edits: editsBetween(this.base, this.map) });
-    this.render();
+  report() {
+    this.outbox.post({ edits: editsBetween(this.base, this.map) });
+    this.show();
   }
 
-  draw() {
-    const { arrays, spec, cell } = this;
+  draw({ arrays, spec, cell, side }) {
     const now = this.tried === null ? this.map : withEdits(this.map, [[cell, this.tried]]);
     paint(this.canvases.clean, this.clean);
-    paint(this.canvases.tiles, mosaic(now, arrays.atlas, this.patch, this.tiles));
-    paint(this.canvases.painted, this.program.decode(lookUp(now, arrays.vectors, this.z)));
-    const place = (i) => ({ row: Math.floor(i / this.side) + 1, column: (i % this.side) + 1, number: now[i] });
-    this.cells.forEach((button, i) => {
-      button.classList.toggle("chosen", i === cell);
-      button.setAttribute("aria-selected", i === cell);
-      button.classList.toggle("changed", now[i] !== this.base[i]);
-      button.setAttribute("aria-label", fill(spec.texts.cell, place(i)));
+    paint(this.canvases.tiles, mosaic(now, arrays.atlas, arrays.atlas.shape[1], this.tiles));
+    paint(this.canvases.painted, this.programs[0].decode(lookUp(now, arrays.vectors, this.z)));
+    const place = (i) => ({ row: Math.floor(i / side) + 1, column: (i % side) + 1, number: now[i] });
+    const mark = (node, isChosen) => {
+      node.classList.toggle("chosen", isChosen);
+      node.setAttribute("aria-selected", isChosen);
+    };
+    this.cells.forEach((node, i) => {
+      mark(node, i === cell);
+      node.classList.toggle("changed", now[i] !== this.base[i]);
+      node.setAttribute("aria-label", fill(spec.texts.cell, place(i)));
     });
-    this.codes.forEach((button, i) => {
-      button.classList.toggle("chosen", arrays.order[i] === now[cell]);
-      button.setAttribute("aria-selected", arrays.order[i] === now[cell]);
-    });
-    Object.assign(this.reach.style, {
-      left: `${(100 * (cell % this.side)) / this.side}%`,
-      top: `${(100 * Math.floor(cell / this.side)) / this.side}%`,
-      width: `${100 / this.side}%`,
-      height: `${100 / this.side}%`,
-    });
+    this.codes.forEach((node, i) => mark(node, arrays.order[i] === now[cell]));
+    const percent = (cells) => `${(100 * cells) / side}%`, size = percent(1);
+    const left = percent(cell % side), top = percent(Math.floor(cell / side));
+    Object.assign(this.reach.style, { left, top, width: size, height: size });
     const share = (100 * arrays.share[now[cell]]).toFixed(1);
     this.said.textContent = fill(spec.texts.said, { ...place(cell), share });
     this.undo.disabled = !editsBetween(this.base, this.map).length;
   }
-
-  destroy() {
-    this.off?.();
-    this.render.cancel();
-    this.out.close();
-    this.box.remove();
-  }
 }
 
-export const mount = (ctx) => new View(ctx);
+export const mount = (ctx) => new Codemap(ctx, "codemap");

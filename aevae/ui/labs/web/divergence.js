@@ -1,12 +1,13 @@
-// Two densities on a line: q is moved by hand or slides down one of the two divergences; p stays, or is one to move, too.
-import { onFrame, outbox, stillness } from "../../live/core.js";
-import { el, fill, svg } from "../../live/dom.js";
+// Two densities on a line: q is moved by hand or by gradient descent on one of the two divergences; p is fixed, or free too.
+import { clampedPlaceIn, onDrag } from "../../live/canvas.js";
+import { button, div, element, fill, slider, svg } from "../../live/dom.js";
 import { descend, kl, klNormal, logMixture } from "../../live/gaussian.js";
+import { prefersReducedMotion, Stage } from "../../live/page.js";
 
 const WIDTH = 640;
 const HEIGHT = 240;
-const FOOT = 22;
-const STEPS = 400;
+const FOOT = 22; // below the axis
+const MAX_STEPS = 400; // of gradient descent
 
 /** Path of a density over [low, high] as an SVG `d`, `unit` the density that fills the height. */
 export function curve(parts, low, high, unit, points = 240) {
@@ -19,151 +20,118 @@ export function curve(parts, low, high, unit, points = 240) {
   return `M${out.join("L")}`;
 }
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "divergence" }));
-  const out = outbox(send);
-  let now = null;
-  let p = null;
-  let q = null;
-  let running = 0;
-  let parts = null;
-
-  const stop = () => {
-    cancelAnimationFrame(running);
-    running = 0;
-  };
-  const post = () => out.later(() => (now.free ? { ...q, pm: p[0].m, ps: p[0].s } : { ...q }));
-  const cost = (kind) => {
-    return kind === "forward" ? (m, s) => kl(p, [{ w: 1, m, s }], 200) : (m, s) => kl([{ w: 1, m, s }], p, 200);
-  };
-
-  function slide(kind) {
-    stop();
-    const f = cost(kind);
-    let left = STEPS;
-    const step = () => {
-      const { m, s, rest } = descend(f, q);
-      q = { m, s };
-      return rest || --left <= 0;
-    };
-    if (stillness()) {
-      while (!step());
-      show();
-      return post();
-    }
-    const frame = () => {
-      const done = step() || step();
-      show();
-      running = done ? 0 : requestAnimationFrame(frame);
-      if (done) post();
-    };
-    running = requestAnimationFrame(frame);
+class Divergence extends Stage {
+  build() {
+    this.halt();
+    this.q = { ...this.spec.start };
+    this.p = this.spec.p;
+    const { texts, free } = this.spec;
+    const message = () => (free ? { ...this.q, pm: this.p[0].m, ps: this.p[0].s } : { ...this.q });
+    this.post = () => this.outbox.postLater(message);
+    this.plot = this.plotOf();
+    const of = (name) => (free ? `${name}: ` : "");
+    this.sliders = this.slidersOf(of("q"), () => this.q, (to) => (this.q = to));
+    if (free) this.sliders.push(...this.slidersOf(of("p"), () => this.p[0], (to) => (this.p = [to])));
+    this.check = div("check");
+    this.values = { forward: element("output"), reverse: element("output") };
+    const kind = (name, label) => div(
+      "kind", element("span", { textContent: label }), this.values[name],
+      button(texts.slide, () => this.minimise(name), { title: `${texts.slide} ${label}` }),
+    );
+    const key = ["p", "q"].map((name) => element("span", { class: `of-${name}`, textContent: texts[name] }));
+    this.root.replaceChildren(
+      this.plot, div("key", ...key),
+      ...this.sliders.map(({ input, value }) => element("label", {}, input, value)),
+      div("kinds", kind("forward", "KL(p ‖ q)"), kind("reverse", "KL(q ‖ p)")), this.check,
+    );
   }
 
-  const show = onFrame(() => {
-    const { low, high, unit, texts } = now;
-    const mine = [{ w: 1, ...q }];
-    parts.p.setAttribute("d", `${curve(p, low, high, unit)}L${WIDTH},${HEIGHT - FOOT}L0,${HEIGHT - FOOT}Z`);
-    parts.q.setAttribute("d", curve(mine, low, high, unit));
-    const forward = kl(p, mine);
-    const reverse = kl(mine, p);
-    parts.forward.textContent = fill(texts.nats, { value: forward.toFixed(forward < 100 ? 3 : 0) });
-    parts.reverse.textContent = fill(texts.nats, { value: reverse.toFixed(reverse < 100 ? 3 : 0) });
-    for (const knob of parts.knobs) knob.show();
-    if (p.length === 1) parts.check.textContent = fill(texts.closed, { value: klNormal(q.m, q.s, p[0].m, p[0].s).toFixed(3) });
-  });
+  plotOf() {
+    const { low, high, texts, digits } = this.spec, base = HEIGHT - FOOT;
+    this.curves = { p: svg("path", { class: "p" }), q: svg("path", { class: "q" }) };
+    const ticks = ["start", "middle", "middle", "middle", "end"].map((anchor, i) => {
+      const text = (low + ((high - low) * i) / 4).toFixed(Math.min(digits, 2));
+      return svg("text", { x: (i / 4) * WIDTH, y: HEIGHT - 5, "text-anchor": anchor }, text);
+    });
+    const plot = svg(
+      "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.plot },
+      this.curves.p, this.curves.q, svg("line", { x1: 0, x2: WIDTH, y1: base, y2: base }), ...ticks,
+    );
+    const move = (event) => {
+      this.halt();
+      this.q = { ...this.q, m: low + (high - low) * clampedPlaceIn(plot, event).x };
+      this.show();
+    };
+    onDrag(plot, "across", { move, done: this.post });
+    return plot;
+  }
 
-  /** Two sliders, for mean and deviation of the Gaussian that get() gives and set() takes. */
-  function knobs(get, set, of) {
-    const { low, high, least, most, digits } = now;
-    const knob = (name, min, max, read, write) => {
-      const said = el("output");
-      const input = el("input", {
-        type: "range", min, max, step: (max - min) / 500, "aria-label": of + name,
-        oninput() {
-          stop();
-          set({ ...get(), ...write(+input.value) });
-          show();
-        },
-        onchange: post,
-      });
-      const text = () => `${of}${name} = ${get()[name === "μ" ? "m" : "s"].toFixed(digits)}`;
-      return {
-        input,
-        said,
-        show() {
-          input.value = read(get());
-          said.textContent = text();
-          input.setAttribute("aria-valuetext", text());
-        },
+  /** Two sliders, for mean and standard deviation of the Gaussian that get() gives and set() takes. */
+  slidersOf(of, get, set) {
+    const { low, high, least, most, digits } = this.spec;
+    const one = (name, min, max, key, read, write) => {
+      const input = () => {
+        this.halt();
+        set({ ...get(), [key]: write(+made.input.value) });
+        this.show();
       };
+      const made = slider({ min, max, step: (max - min) / 500, "aria-label": of + name }, { input, change: this.post });
+      const show = () => {
+        made.input.value = read(get()[key]);
+        made.say(`${of}${name} = ${get()[key].toFixed(digits)}`);
+      };
+      return { ...made, show };
     };
     const scale = Math.log(most / least);
     return [
-      knob("μ", low, high, ({ m }) => m, (m) => ({ m })),
-      knob("σ", 0, 1, ({ s }) => Math.log(s / least) / scale, (v) => ({ s: least * Math.exp(v * scale) })),
+      one("μ", low, high, "m", (m) => m, (m) => m),
+      one("σ", 0, 1, "s", (s) => Math.log(s / least) / scale, (v) => least * Math.exp(v * scale)),
     ];
   }
 
-  function build() {
-    const { low, high, texts, digits, free } = now;
-    parts = { p: svg("path", { class: "p" }), q: svg("path", { class: "q" }) };
-    const ticks = Array.from({ length: 5 }, (_, i) => {
-      const label = svg("text", { x: (i / 4) * WIDTH, y: HEIGHT - 5, "text-anchor": ["start", "middle", "middle", "middle", "end"][i] });
-      label.textContent = (low + ((high - low) * i) / 4).toFixed(Math.min(digits, 2));
-      return label;
-    });
-    const plot = svg(
-      "svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.plot, "data-finger": "across" },
-      parts.p, parts.q, svg("line", { x1: 0, x2: WIDTH, y1: HEIGHT - FOOT, y2: HEIGHT - FOOT }), ...ticks,
-    );
-    const aim = (event) => {
-      stop();
-      const at = plot.getBoundingClientRect();
-      q = { ...q, m: low + (high - low) * Math.min(1, Math.max(0, (event.clientX - at.left) / at.width)) };
-      show();
+  /** Gradient descent of q on one of the two divergences. */
+  minimise(kind) {
+    this.halt();
+    const { p } = this, q = (m, s) => [{ w: 1, m, s }];
+    const cost = kind === "forward" ? (m, s) => kl(p, q(m, s), 200) : (m, s) => kl(q(m, s), p, 200);
+    let left = MAX_STEPS;
+    const step = () => {
+      const { m, s, isAtMinimum } = descend(cost, this.q);
+      this.q = { m, s };
+      return isAtMinimum || --left <= 0;
     };
-    plot.onpointerdown = (event) => {
-      plot.setPointerCapture(event.pointerId);
-      aim(event);
+    if (prefersReducedMotion()) {
+      while (!step());
+      this.show();
+      return this.post();
+    }
+    const frame = () => {
+      const done = step() || step();
+      this.show();
+      this.running = done ? 0 : requestAnimationFrame(frame);
+      if (done) this.post();
     };
-    plot.onpointermove = (event) => plot.hasPointerCapture(event.pointerId) && aim(event);
-    plot.onpointerup = post;
-    const of = (name) => (free ? `${name}: ` : "");
-    parts.knobs = [...knobs(() => q, (to) => (q = to), of("q")), ...(free ? knobs(() => p[0], (to) => (p = [to]), of("p")) : [])];
-    parts.check = el("div", { class: "check" });
-    const kind = (name, label) => {
-      parts[name] = el("output");
-      return el(
-        "div", { class: "kind" }, el("span", { textContent: label }), parts[name],
-        el("button", { type: "button", textContent: texts.slide, title: `${texts.slide} ${label}`, onclick: () => slide(name) }),
-      );
-    };
-    box.replaceChildren(
-      plot,
-      el("div", { class: "key" }, el("span", { class: "of-p", textContent: texts.p }), el("span", { class: "of-q", textContent: texts.q })),
-      ...parts.knobs.map(({ input, said }) => el("label", {}, input, said)),
-      el("div", { class: "kinds" }, kind("forward", "KL(p ‖ q)"), kind("reverse", "KL(q ‖ p)")), parts.check,
-    );
+    this.running = requestAnimationFrame(frame);
   }
 
-  return {
-    update(spec) {
-      const fresh = now === null || now.key !== spec.key;
-      now = spec;
-      if (fresh) {
-        stop();
-        q = { ...spec.start };
-        p = spec.p;
-        build();
-      }
-      show();
-    },
-    destroy() {
-      stop();
-      show.cancel();
-      out.close();
-      box.remove();
-    },
-  };
+  halt() {
+    cancelAnimationFrame(this.running);
+    this.running = 0;
+  }
+
+  draw({ p, spec: { low, high, unit, texts } }) {
+    const { m, s } = this.q, q = [{ w: 1, m, s }], base = HEIGHT - FOOT;
+    this.curves.p.setAttribute("d", `${curve(p, low, high, unit)}L${WIDTH},${base}L0,${base}Z`);
+    this.curves.q.setAttribute("d", curve(q, low, high, unit));
+    for (const [name, value] of Object.entries({ forward: kl(p, q), reverse: kl(q, p) }))
+      this.values[name].textContent = fill(texts.nats, { value: value.toFixed(value < 100 ? 3 : 0) });
+    for (const made of this.sliders) made.show();
+    if (p.length === 1) this.check.textContent = fill(texts.closed, { value: klNormal(m, s, p[0].m, p[0].s).toFixed(3) });
+  }
+
+  stop() {
+    this.halt();
+  }
 }
+
+export const mount = (ctx) => new Divergence(ctx, "divergence");

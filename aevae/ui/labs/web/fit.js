@@ -1,10 +1,12 @@
-// A model without an encoder: the code of a digit is found by descent, here, while parts of the digit are covered.
-import { PIXELS, SIDE, channel, onFrame, outbox, paint, stillness } from "../../live/core.js";
-import { el, fill, svg } from "../../live/dom.js";
+// A model without an encoder: gradient descent finds the code of a digit here, while parts of the digit are covered.
+import { onDrag, paint, PIXELS, placeIn, SIDE } from "../../live/canvas.js";
+import { button, div, element, fill, imageCanvas, setAll, svg } from "../../live/dom.js";
+import { clamp, sigmoid, softplus } from "../../live/maths.js";
+import { prefersReducedMotion, Stage } from "../../live/page.js";
 
-const MEMORY = [0.9, 0.99]; // of the moments, as in aevae/models/auto_decoder.py
-const BRUSH = 2.6; // pixels
-const COVERED = 0.32; // grey of what nobody sees
+const DECAY = [0.9, 0.99]; // of the moments, as in aevae/models/auto_decoder.py
+const BRUSH_RADIUS = 2.6; // pixels
+const COVERED = 0.32; // grey of covered pixels
 
 // ---- mathematics ----------------------------------------------------------------------------------------------------
 
@@ -23,37 +25,37 @@ export function decode(net, z, hidden = new Float64Array(net.b1.length), out = n
 }
 
 /**
- * What the seen pixels cost, -log p in nats, and its slope along z (D).
+ * Cost of the seen pixels, -log p in nats, and its gradient with respect to z (D).
  * variance: of a Gaussian pixel; 0: Bernoulli pixels, m are logits. mask (784): 1 where seen. l2: weight of |z|^2.
  */
 export function costOf({ net, variance, l2 = 0 }, x, mask, z) {
   const H = net.b1.length;
   const hidden = new Float64Array(H);
   const m = decode(net, z, hidden);
-  const slopes = new Float64Array(PIXELS);
+  const pixelGradient = new Float64Array(PIXELS);
   let cost = 0;
   for (let p = 0; p < PIXELS; p++) {
     if (!mask[p]) continue;
     if (variance) {
       cost += ((m[p] - x[p]) ** 2 / variance + Math.log(2 * Math.PI * variance)) / 2;
-      slopes[p] = (m[p] - x[p]) / variance;
+      pixelGradient[p] = (m[p] - x[p]) / variance;
     } else {
-      cost += Math.max(m[p], 0) - m[p] * x[p] + Math.log1p(Math.exp(-Math.abs(m[p])));
-      slopes[p] = 1 / (1 + Math.exp(-m[p])) - x[p];
+      cost += softplus(m[p]) - m[p] * x[p];
+      pixelGradient[p] = sigmoid(m[p]) - x[p];
     }
   }
-  const slope = new Float64Array(z.length);
+  const gradient = new Float64Array(z.length);
   for (let h = 0; h < H; h++) {
     if (!hidden[h]) continue;
     let sum = 0;
-    for (let p = 0, at = h * PIXELS; p < PIXELS; p++) sum += slopes[p] * net.w2[at + p];
-    for (let d = 0; d < z.length; d++) slope[d] += sum * net.w1[d * H + h];
+    for (let p = 0, at = h * PIXELS; p < PIXELS; p++) sum += pixelGradient[p] * net.w2[at + p];
+    for (let d = 0; d < z.length; d++) gradient[d] += sum * net.w1[d * H + h];
   }
   for (let d = 0; d < z.length; d++) {
     cost += l2 * z[d] ** 2;
-    slope[d] += 2 * l2 * z[d];
+    gradient[d] += 2 * l2 * z[d];
   }
-  return { cost, slope };
+  return { cost, gradient };
 }
 
 /** The nearest point of the unit ball. */
@@ -70,27 +72,27 @@ export function search(model, x, mask, start) {
   let square = 0;
   const path = [];
   for (let step = 0; step <= steps; step++) {
-    const { cost, slope } = costOf(model, x, mask, z);
+    const { cost, gradient } = costOf(model, x, mask, z);
     path.push({ z, cost });
     if (step === steps) break;
-    square = MEMORY[1] * square + (1 - MEMORY[1]) * (slope.reduce((a, v) => a + v * v, 0) / z.length);
-    const size = Math.sqrt(square / (1 - MEMORY[1] ** (step + 1))) + 1e-8;
+    square = DECAY[1] * square + (1 - DECAY[1]) * (gradient.reduce((a, v) => a + v * v, 0) / z.length);
+    const size = Math.sqrt(square / (1 - DECAY[1] ** (step + 1))) + 1e-8;
     z = z.map((v, d) => {
-      moment[d] = MEMORY[0] * moment[d] + (1 - MEMORY[0]) * slope[d];
-      return v - (rate * (1 - step / steps) * moment[d]) / (1 - MEMORY[0] ** (step + 1)) / size;
+      moment[d] = DECAY[0] * moment[d] + (1 - DECAY[0]) * gradient[d];
+      return v - (rate * (1 - step / steps) * moment[d]) / (1 - DECAY[0] ** (step + 1)) / size;
     });
     if (ball) z = inBall(z);
   }
   return path;
 }
 
-/** Number of the row of `pictures` (n, 784) that is nearest to x where the mask shows it. */
-export function nearest(pictures, x, mask) {
+/** Number of the row of `images` (n, 784) that is nearest to x where the mask shows it. */
+export function nearest(images, x, mask) {
   let best = 0;
   let least = Infinity;
-  for (let n = 0; n < pictures.length / PIXELS; n++) {
+  for (let n = 0; n < images.length / PIXELS; n++) {
     let far = 0;
-    for (let p = 0; p < PIXELS; p++) if (mask[p]) far += (pictures[n * PIXELS + p] - x[p]) ** 2;
+    for (let p = 0; p < PIXELS; p++) if (mask[p]) far += (images[n * PIXELS + p] - x[p]) ** 2;
     if (far < least) {
       least = far;
       best = n;
@@ -99,7 +101,7 @@ export function nearest(pictures, x, mask) {
   return best;
 }
 
-/** A mask as text of 131 letters or more, and back: 784 bits, 8 in a byte, the first one lowest. */
+/** A mask as text: 784 bits in URL-safe base64, 8 in a byte, the first one lowest; 1: covered. */
 export function pack(mask) {
   const bytes = new Uint8Array(PIXELS / 8);
   mask.forEach((seen, p) => (bytes[p >> 3] |= (seen ? 0 : 1) << (p & 7)));
@@ -109,7 +111,7 @@ export function pack(mask) {
 /** All that is within the brush at (x, y), in pixels, is covered or uncovered. */
 export function brush(mask, x, y, seen) {
   for (let p = 0; p < PIXELS; p++)
-    if (Math.hypot((p % SIDE) + 0.5 - x, Math.floor(p / SIDE) + 0.5 - y) < BRUSH) mask[p] = seen ? 1 : 0;
+    if (Math.hypot((p % SIDE) + 0.5 - x, Math.floor(p / SIDE) + 0.5 - y) < BRUSH_RADIUS) mask[p] = seen ? 1 : 0;
 }
 
 const COVERS = {
@@ -124,178 +126,160 @@ export const cover = (name) => Uint8Array.from({ length: PIXELS }, (_, p) => Num
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-const WIDE = 320, HIGH = 96; // of the curve
+const WIDTH = 320, HEIGHT = 96; // of the curve
+const STEP_MS = 70;
 
-class View {
-  constructor({ root, send }) {
-    this.box = root.appendChild(el("div", { class: "fit" }));
-    this.out = outbox(send);
-    this.render = onFrame(() => this.draw());
-    this.stale = true;
-  }
-
-  update(spec, arrays) {
-    const fresh = !this.spec || this.spec.key !== spec.key;
-    const other = this.spec?.run !== spec.run;
-    Object.assign(this, { spec, arrays });
-    this.model = { ...spec.model, net: arrays };
-    if (other) this.learnt = null;
-    if (!this.canvases) this.build();
-    if (fresh) {
-      this.mask = Uint8Array.from(arrays.mask);
-      this.clean = arrays.clean;
-      this.at = spec.model.steps;
-      this.stale = true;
-    }
-    this.off ??= channel(`picture:${spec.picture}`).on((value) => {
-      if (value?.pixels?.length !== PIXELS) return;
-      this.clean = value.pixels; // somebody draws
-      this.follow();
-    });
-    this.slider.max = spec.model.steps;
-    this.render();
-  }
-
-  build() {
-    const { texts } = this.spec;
-    const canvas = () => el("canvas", { class: "digit", width: SIDE, height: SIDE });
-    this.canvases = { seen: canvas(), found: canvas(), whole: canvas() };
-    const shown = (name) => el("figure", {}, this.canvases[name], el("figcaption", { textContent: texts[name] }));
-    this.listen(this.canvases.seen);
-    const button = (name, act) => el("button", { type: "button", textContent: texts[name], onclick: act });
-    this.play = button("play", () => this.run());
-    this.slider = el("input", { type: "range", min: 0, step: 1, "aria-label": texts.step });
+class Fit extends Stage {
+  create({ root, spec: { texts } }) {
+    this.canvases = { seen: imageCanvas(), found: imageCanvas(), whole: imageCanvas() };
+    const shown = (name) => element("figure", {}, this.canvases[name], element("figcaption", {}, texts[name]));
+    this.brushOn(this.canvases.seen);
+    this.play = button(texts.play, () => this.run());
+    this.slider = element("input", { type: "range", min: 0, step: 1, "aria-label": texts.step });
     this.slider.oninput = () => {
       this.halt();
       this.at = +this.slider.value;
-      this.render();
+      this.show();
     };
     this.line = svg("polyline", { fill: "none", "stroke-width": 2, "vector-effect": "non-scaling-stroke" });
     this.dot = svg("circle", { r: 4 });
-    this.code = el("div", { class: "code", role: "img", "aria-label": texts.code });
-    this.said = el("p", { class: "said", role: "status" });
-    const covers = Object.keys(COVERS).map((name) => button(name, () => this.hide(cover(name))));
-    this.box.replaceChildren(
-      el("div", { class: "pictures" }, ...Object.keys(this.canvases).map(shown)),
-      el("div", { class: "row", role: "group", "aria-label": texts.covers }, el("span", { textContent: texts.covers }), ...covers),
-      el("div", { class: "row" }, this.play, this.slider, this.said),
-      el(
-        "div",
-        { class: "charts" },
-        el("figure", {}, svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, "aria-hidden": "true" }, this.line, this.dot), el("figcaption", { textContent: texts.curve })),
-        el("figure", {}, this.code, el("figcaption", { textContent: texts.code })),
+    this.code = element("div", { class: "code", role: "img", "aria-label": texts.code });
+    this.said = element("p", { class: "said", role: "status" });
+    const covers = Object.keys(COVERS).map((name) => button(texts[name], () => this.hide(cover(name))));
+    const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, this.line, this.dot);
+    root.replaceChildren(
+      div("pictures", ...Object.keys(this.canvases).map(shown)),
+      element("div", { class: "row", role: "group", "aria-label": texts.covers }, element("span", {}, texts.covers), ...covers),
+      div("row", this.play, this.slider, this.said),
+      div(
+        "charts",
+        element("figure", {}, chart, element("figcaption", {}, texts.curve)),
+        element("figure", {}, this.code, element("figcaption", {}, texts.code)),
       ),
     );
   }
 
+  build({ spec, arrays }) {
+    this.mask = Uint8Array.from(arrays.mask);
+    this.clean = arrays.clean;
+    this.at = spec.model.steps;
+    this.isStale = true;
+  }
+
+  refresh({ spec, arrays }) {
+    if (spec.run !== this.runName) this.decoded = null;
+    this.runName = spec.run;
+    this.model = { ...spec.model, net: arrays };
+    this.slider.max = spec.model.steps;
+  }
+
+  drawn({ drawing }) {
+    if (!drawing) return;
+    this.clean = drawing;
+    this.restart();
+  }
+
   /** The hand covers what it passes, or uncovers where it began on something covered. */
-  listen(canvas) {
-    canvas.dataset.finger = "tap";
-    let seen = null;
-    const pass = (event) => {
-      const box = canvas.getBoundingClientRect();
-      const x = ((event.clientX - box.left) / box.width) * SIDE;
-      const y = ((event.clientY - box.top) / box.height) * SIDE;
-      const here = Math.min(Math.max(Math.floor(y), 0), SIDE - 1) * SIDE + Math.min(Math.max(Math.floor(x), 0), SIDE - 1);
-      seen ??= !this.mask[here];
-      brush(this.mask, x, y, seen);
-      this.follow();
+  brushOn(canvas) {
+    let isSeen = null;
+    const move = (event) => {
+      const place = placeIn(canvas, event), x = place.x * SIDE, y = place.y * SIDE;
+      const pixel = (v) => clamp(Math.floor(v), 0, SIDE - 1);
+      isSeen ??= !this.mask[pixel(y) * SIDE + pixel(x)];
+      brush(this.mask, x, y, isSeen);
+      this.restart();
     };
-    canvas.onpointerdown = (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      pass(event);
+    const done = () => {
+      isSeen = null;
+      this.outbox.post({ covered: pack(this.mask) });
     };
-    canvas.onpointermove = (event) => seen !== null && pass(event);
-    canvas.onpointerup = canvas.onpointercancel = () => {
-      if (seen !== null) this.out.post({ covered: pack(this.mask) });
-      seen = null;
-    };
+    onDrag(canvas, "tap", { move, done });
   }
 
   hide(mask) {
     this.mask = mask;
-    this.follow();
-    this.out.post({ covered: pack(mask) });
+    this.restart();
+    this.outbox.post({ covered: pack(mask) });
   }
 
-  follow() {
+  /** Another image or mask: search again, and show the end of the search. */
+  restart() {
     this.halt();
     this.at = this.spec.model.steps;
-    this.stale = true;
-    this.render();
+    this.isStale = true;
+    this.show();
   }
 
-  /** Once through all steps; at once to the end for who wants no motion. */
+  /** Play all steps once; without motion only the last is shown. */
   run() {
     this.halt();
-    if (stillness()) return;
+    if (prefersReducedMotion()) return;
     this.at = 0;
-    this.render();
+    this.show();
     this.timer = setInterval(() => {
       if (this.at >= this.spec.model.steps) return this.halt();
       this.at++;
-      this.render();
-    }, 70);
+      this.show();
+    }, STEP_MS);
   }
 
   halt() {
     clearInterval(this.timer);
   }
 
+  /** The code at which the search begins. */
   start() {
-    const { w1, b1, codes } = this.arrays;
-    const size = w1.length / b1.length;
-    if (this.spec.model.start === "middle" || !codes.length) return new Float64Array(size);
-    const count = codes.length / size;
-    if (!this.learnt) {
-      this.learnt = new Float32Array(count * PIXELS);
-      for (let n = 0; n < count; n++) this.learnt.set(this.picture(codes.subarray(n * size, (n + 1) * size)), n * PIXELS);
+    const { w1, b1, codes } = this.arrays, size = w1.length / b1.length, count = codes.length / size;
+    if (this.spec.model.start === "middle" || !count) return new Float64Array(size);
+    const code = (n) => codes.subarray(n * size, (n + 1) * size);
+    if (!this.decoded) {
+      this.decoded = new Float32Array(count * PIXELS);
+      for (let n = 0; n < count; n++) this.decoded.set(this.imageOf(code(n)), n * PIXELS);
     }
-    const n = nearest(this.learnt, this.clean, this.mask);
-    return codes.subarray(n * size, (n + 1) * size);
+    return code(nearest(this.decoded, this.clean, this.mask));
   }
 
-  picture(z) {
-    const m = decode(this.arrays, z);
-    return this.model.variance ? m.map((v) => Math.min(Math.max(v, 0), 1)) : m.map((v) => 1 / (1 + Math.exp(-v)));
+  imageOf(z) {
+    return decode(this.arrays, z).map(this.model.variance ? (v) => clamp(v) : sigmoid);
   }
 
-  draw() {
-    const { clean } = this;
-    if (this.stale) {
-      this.path = search(this.model, clean, this.mask, this.start());
-      this.stale = false;
-      this.curve();
+  draw({ clean, mask, canvases }) {
+    if (this.isStale) {
+      this.path = search(this.model, clean, mask, this.start());
+      this.isStale = false;
+      this.drawCurve();
     }
     this.at = Math.min(this.at, this.path.length - 1);
-    const { z } = this.path[this.at];
-    const found = this.picture(z);
-    paint(this.canvases.seen, clean.map((v, p) => (this.mask[p] ? v : (p + Math.floor(p / SIDE)) % 4 < 2 ? COVERED : COVERED / 2)));
-    paint(this.canvases.found, found);
-    paint(this.canvases.whole, clean);
+    const { z } = this.path[this.at], found = this.imageOf(z);
+    paint(canvases.seen, clean.map((v, p) => (mask[p] ? v : (p + Math.floor(p / SIDE)) % 4 < 2 ? COVERED : COVERED / 2)));
+    paint(canvases.found, found);
+    paint(canvases.whole, clean);
     this.slider.value = this.at;
     const { x, y } = this.points[this.at];
-    this.dot.setAttribute("cx", x);
-    this.dot.setAttribute("cy", y);
-    this.bars(z);
-    const error = (seen) => found.reduce((sum, v, p) => sum + (Boolean(this.mask[p]) === seen ? (v - clean[p]) ** 2 : 0), 0).toFixed(1);
-    const text = fill(this.spec.texts.said, { step: this.at, seen: error(true), hidden: error(false) });
-    this.said.textContent = text;
-    this.slider.setAttribute("aria-valuetext", text);
+    setAll(this.dot, { cx: x, cy: y });
+    this.drawCode(z);
+    const error = (isSeen) => {
+      const errors = found.map((v, p) => (Boolean(mask[p]) === isSeen ? (v - clean[p]) ** 2 : 0));
+      return errors.reduce((sum, v) => sum + v, 0).toFixed(1);
+    };
+    this.said.textContent = fill(this.spec.texts.said, { step: this.at, seen: error(true), hidden: error(false) });
+    this.slider.setAttribute("aria-valuetext", this.said.textContent);
   }
 
-  curve() {
+  /** The cost at each step. */
+  drawCurve() {
     const costs = this.path.map(({ cost }) => cost);
     const low = Math.min(...costs), high = Math.max(...costs, low + 1e-6);
     this.points = costs.map((cost, i) => ({
-      x: 6 + ((WIDE - 12) * i) / Math.max(costs.length - 1, 1),
-      y: 8 + ((HIGH - 16) * (high - cost)) / (high - low),
+      x: 6 + ((WIDTH - 12) * i) / Math.max(costs.length - 1, 1),
+      y: 8 + ((HEIGHT - 16) * (high - cost)) / (high - low),
     }));
     this.line.setAttribute("points", this.points.map(({ x, y }) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "));
   }
 
-  bars(z) {
-    if (this.code.children.length !== z.length) this.code.replaceChildren(...Array.from(z, () => el("i")));
+  /** The code as bars. */
+  drawCode(z) {
+    if (this.code.children.length !== z.length) this.code.replaceChildren(...Array.from(z, () => element("i")));
     const largest = Math.max(0.6, ...Array.from(z, Math.abs));
     Array.from(this.code.children).forEach((bar, d) => {
       const part = (50 * Math.abs(z[d])) / largest;
@@ -304,13 +288,9 @@ class View {
     });
   }
 
-  destroy() {
-    this.off?.();
+  stop() {
     this.halt();
-    this.render.cancel();
-    this.out.close();
-    this.box.remove();
   }
 }
 
-export const mount = (ctx) => new View(ctx);
+export const mount = (ctx) => new Fit(ctx, "fit");

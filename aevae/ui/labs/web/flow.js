@@ -1,6 +1,7 @@
-// One change, three ways: the picture warped by the flow that a model gives, warped exactly, and painted anew.
-import { PIXELS, SIDE, channel, onFrame, outbox, paint } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
+// One change, three ways: the image warped by the flow that a model gives, warped exactly, and decoded anew.
+import { paint, PIXELS, SIDE } from "../../live/canvas.js";
+import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
+import { Stage } from "../../live/page.js";
 
 /** Flow at `amount` in -most..most between the steps of `flows` (steps, 2, 784): linear. */
 export function flowAt(flows, steps, most, amount, out = new Float32Array(2 * PIXELS)) {
@@ -35,73 +36,42 @@ export function energy(x) {
 }
 
 /** White lines every four pixels. */
-export const lines = () => Float32Array.from({ length: PIXELS }, (_, p) => Number(p % SIDE % 4 === 1 || Math.floor(p / SIDE) % 4 === 1));
+export const gridImage = () =>
+  Float32Array.from({ length: PIXELS }, (_, p) => Number((p % SIDE) % 4 === 1 || Math.floor(p / SIDE) % 4 === 1));
 
 const NAMES = ["source", "warped", "grid", "exact", "painted"];
 
-class View {
-  constructor({ root, send }) {
-    this.box = root.appendChild(el("div", { class: "flow" }));
-    this.out = outbox(send);
-    this.render = onFrame(() => this.draw());
+class Flow extends Stage {
+  create({ root, outbox, show, spec }) {
     this.flow = new Float32Array(2 * PIXELS);
-    this.pictures = Object.fromEntries(NAMES.map((name) => [name, new Float32Array(PIXELS)]));
-    this.grid = lines();
+    this.images = Object.fromEntries(NAMES.map((name) => [name, new Float32Array(PIXELS)]));
+    this.grid = gridImage();
+    const range = { min: -spec.most, max: spec.most, step: 0.02, value: spec.amount, "aria-label": spec.texts.slider };
+    const change = () => outbox.postLater(() => ({ amount: +this.slider.input.value }));
+    this.slider = slider(range, { input: show, change });
+    this.slider.name.textContent = spec.texts.slider;
+    this.canvases = Object.fromEntries(NAMES.map((name) => [name, imageCanvas()]));
+    this.captions = Object.fromEntries(NAMES.map((name) => [name, element("figcaption")]));
+    const figures = NAMES.map((name) => element("figure", {}, this.canvases[name], this.captions[name]));
+    root.replaceChildren(this.slider.box, div("pictures", ...figures));
   }
 
-  update(spec, arrays, [program]) {
-    const fresh = this.spec?.key !== spec.key;
-    const other = !this.spec;
-    Object.assign(this, { spec, arrays, program });
-    if (other) this.build();
-    if (fresh) this.clean = arrays.clean;
-    this.off ??= channel(`picture:${spec.picture}`).on((value) => {
-      if (value?.pixels?.length !== PIXELS) return;
-      this.clean = value.pixels; // somebody draws: the same flow moves what is drawn
-      this.render();
-    });
-    this.render();
-  }
-
-  build() {
-    const { spec } = this;
-    this.slider = el("input", { type: "range", min: -spec.most, max: spec.most, step: 0.02, value: spec.amount, "aria-label": spec.texts.slider });
-    this.slider.oninput = () => this.render();
-    this.slider.onchange = () => this.out.later(() => ({ amount: +this.slider.value }));
-    this.said = el("output");
-    this.shown = Object.fromEntries(NAMES.map((name) => [name, el("canvas", { class: "digit", width: SIDE, height: SIDE })]));
-    this.captions = Object.fromEntries(NAMES.map((name) => [name, el("figcaption")]));
-    this.box.replaceChildren(
-      el("label", { class: "knob" }, el("span", { textContent: spec.texts.slider }), this.slider, this.said),
-      el("div", { class: "pictures" }, ...NAMES.map((name) => el("figure", {}, this.shown[name], this.captions[name]))),
-    );
-  }
-
-  draw() {
-    const { spec, arrays, pictures } = this;
-    const amount = +this.slider.value;
+  draw({ spec, arrays, images, programs: [program] }) {
+    const amount = +this.slider.input.value, clean = this.drawing ?? arrays.clean;
     const at = (flows) => flowAt(flows, arrays.learnt.shape[0], spec.most, amount, this.flow);
-    pictures.source.set(this.clean);
-    warp(this.clean, at(arrays.learnt), pictures.warped);
-    warp(this.grid, this.flow, pictures.grid);
-    warp(this.clean, at(arrays.exact), pictures.exact);
-    const z = Float32Array.from(this.program.encode(this.clean).mu, (v, d) => v + amount * arrays.step[d]);
-    pictures.painted.set(this.program.decode(z));
-    const full = energy(this.clean) || 1;
+    images.source.set(clean);
+    warp(clean, at(arrays.learnt), images.warped);
+    warp(this.grid, this.flow, images.grid);
+    warp(clean, at(arrays.exact), images.exact);
+    const z = Float32Array.from(program.encode(clean).mu, (v, d) => v + amount * arrays.step[d]);
+    images.painted.set(program.decode(z));
+    const full = energy(clean) || 1;
     for (const name of NAMES) {
-      paint(this.shown[name], pictures[name]);
-      this.captions[name].textContent = fill(spec.texts[name], { edges: Math.round((100 * energy(pictures[name])) / full) });
+      paint(this.canvases[name], images[name]);
+      this.captions[name].textContent = fill(spec.texts[name], { edges: Math.round((100 * energy(images[name])) / full) });
     }
-    this.said.textContent = fill(spec.texts.said, { amount: amount.toFixed(2) });
-    this.slider.setAttribute("aria-valuetext", this.said.textContent);
-  }
-
-  destroy() {
-    this.off?.();
-    this.render.cancel();
-    this.out.close();
-    this.box.remove();
+    this.slider.say(fill(spec.texts.said, { amount: amount.toFixed(2) }));
   }
 }
 
-export const mount = (ctx) => new View(ctx);
+export const mount = (ctx) => new Flow(ctx, "flow");

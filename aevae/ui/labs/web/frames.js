@@ -1,18 +1,18 @@
-// A slider through a few frames; a frame is rows of pictures, each with a name and a bar.
-import { PIXELS, paint, stage } from "../../live/core.js";
-import { el } from "../../live/dom.js";
+// A slider through a few frames; a frame is rows of images, each with a name and a bar.
+import { paint, PIXELS } from "../../live/canvas.js";
+import { div, element, imageCanvases, slider } from "../../live/dom.js";
+import { stage } from "../../live/page.js";
 
-/** Where row r, column c of frame f begins in pictures of (F, rows, columns, 784). */
+/** Where row r, column c of frame f begins in images of (F, rows, columns, 784). */
 export const placeOf = (f, r, c, rows, columns) => ((f * rows + r) * columns + c) * PIXELS;
 
 export function mount(ctx) {
   let parts = null;
 
   function draw({ spec, arrays }) {
-    const f = +parts.slider.value;
+    const f = +parts.slider.input.value;
     const frame = spec.frames[f];
-    parts.said.textContent = frame.label;
-    parts.slider.setAttribute("aria-valuetext", frame.label);
+    parts.slider.say(frame.label);
     parts.note.textContent = frame.note;
     frame.rows.forEach(({ name, bar }, r) => {
       const row = parts.rows[r];
@@ -26,30 +26,29 @@ export function mount(ctx) {
     });
   }
 
-  function build({ box, out, show, spec, arrays }) {
+  function build({ root, outbox, show, spec, arrays }) {
     const last = spec.frames.length - 1;
-    const kept = parts && +parts.slider.max === last ? parts.slider.value : spec.frame;
+    const kept = parts && +parts.slider.input.max === last ? parts.slider.input.value : spec.frame;
     const [, rows, columns] = arrays.pictures.shape;
     parts = {
-      slider: el("input", {
-        type: "range", min: 0, max: last, step: 1, "aria-label": spec.texts.slider,
-        oninput: show, onchange: () => out.later(() => ({ frame: +parts.slider.value })),
-      }),
-      said: el("output"),
-      note: el("div", { class: "note" }),
+      slider: slider(
+        { min: 0, max: last, step: 1, value: kept, "aria-label": spec.texts.slider },
+        { input: show, change: () => outbox.postLater(() => ({ frame: +parts.slider.input.value })) },
+      ),
+      note: div("note"),
       rows: Array.from({ length: rows }, () => ({
-        name: el("span"),
-        bar: el("i"),
-        canvases: Array.from({ length: columns }, () => el("canvas", { class: "digit", width: 28, height: 28 })),
+        name: element("span"),
+        bar: element("i"),
+        canvases: imageCanvases(columns),
       })),
     };
-    parts.slider.value = kept;
-    box.replaceChildren(
-      el("label", {}, el("span", { textContent: spec.texts.slider }), parts.slider, parts.said), parts.note,
+    parts.slider.name.textContent = spec.texts.slider;
+    root.replaceChildren(
+      parts.slider.box, parts.note,
       ...parts.rows.map(({ name, bar, canvases }) => {
-        const digits = el("div", { class: "digits", role: "img", "aria-label": spec.texts.pictures }, ...canvases);
+        const digits = element("div", { class: "digits", role: "img", "aria-label": spec.texts.pictures }, ...canvases);
         digits.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
-        return el("div", { class: "row" }, el("div", { class: "name" }, name, el("div", { class: "track" }, bar)), digits);
+        return div("row", div("name", name, div("track", bar)), digits);
       }),
     );
   }

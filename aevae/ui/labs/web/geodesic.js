@@ -1,10 +1,14 @@
-// A plane of codes, shaded by how much the decoder stretches it, and two ways from a to b: straight, and the shortest in
-// pictures. The metric comes on a lattice; the shortest way is found on it and then drawn tight.
-import { PIXELS, SIDE, onFrame, outbox, paint } from "../../live/core.js";
-import { classColours, el, fill } from "../../live/dom.js";
+// A plane of codes, shaded by how much the decoder stretches it, and two ways from a to b: straight, and the shortest
+// between the images. The metric comes on a lattice; the shortest way is found on it and then drawn tight.
+import {
+  classColours, classDiscs, fitToBox, onArrows, onDrag, paint, PIXELS, placeIn, strokeOnPaper, themeColours,
+} from "../../live/canvas.js";
+import { button, div, element, fill, imageCanvases } from "../../live/dom.js";
+import { clamp } from "../../live/maths.js";
+import { Stage } from "../../live/page.js";
 
-const STOPS = 9; // pictures along a way
-const POINTS = 33; // of a way
+const NUM_IMAGES = 9; // along a way
+const NUM_POINTS = 33; // of a way
 
 // ---- pure parts: places are x, y in units of the lattice, 0..side-1; the metric G11, G12, G22 at each of its points -----
 
@@ -35,8 +39,12 @@ export function wayLength(metric, side, way) {
   return sum;
 }
 
-/** `count` points from a to b. */
-export function straight([ax, ay], [bx, by], count = POINTS) {
+/**
+ * `count` points from a to b.
+ * @param {number[]} a
+ * @param {number[]} b
+ */
+export function straight([ax, ay], [bx, by], count = NUM_POINTS) {
   const out = new Float64Array(2 * count);
   for (let i = 0; i < count; i++) {
     out[2 * i] = ax + ((bx - ax) * i) / (count - 1);
@@ -45,8 +53,8 @@ export function straight([ax, ay], [bx, by], count = POINTS) {
   return out;
 }
 
-/** The same way in `count` points whose steps are equally long in pictures. */
-export function evenly(metric, side, way, count = POINTS) {
+/** The same way in `count` points whose steps are equally long between the images. */
+export function evenly(metric, side, way, count = NUM_POINTS) {
   const sums = [0];
   for (let i = 2; i < way.length; i += 2)
     sums.push(sums.at(-1) + stepLength(metric, side, way[i - 2], way[i - 1], way[i], way[i + 1]) + 1e-12);
@@ -126,8 +134,10 @@ function pop(heap) {
 /** Move each inner point to and fro while the energy, the sum of squared steps, falls; ever smaller moves. */
 export function tightened(metric, side, way, sweeps = 60) {
   const out = Float64Array.from(way);
-  const energy = (i, x, y) =>
-    stepLength(metric, side, out[i - 2], out[i - 1], x, y) ** 2 + stepLength(metric, side, x, y, out[i + 2], out[i + 3]) ** 2;
+  const energy = (i, x, y) => {
+    const before = stepLength(metric, side, out[i - 2], out[i - 1], x, y);
+    return before ** 2 + stepLength(metric, side, x, y, out[i + 2], out[i + 3]) ** 2;
+  };
   for (let s = 0; s < sweeps; s++) {
     const h = 0.6 * 0.94 ** s;
     for (let i = 2; i < out.length - 2; i += 2) {
@@ -146,7 +156,13 @@ export function tightened(metric, side, way, sweeps = 60) {
   return out;
 }
 
-/** The shortest way from a to b that is found: over the lattice, then tightened; never longer than the straight one. */
+/**
+ * The shortest way from a to b that is found: over the lattice, then tightened; never longer than the straight one.
+ * @param {ArrayLike<number>} metric
+ * @param {number} side
+ * @param {number[]} a
+ * @param {number[]} b
+ */
 export function geodesic(metric, side, a, b) {
   const lattice = overLattice(metric, side, a, b);
   const begun = evenly(metric, side, [...a, ...lattice.slice(2, -2), ...b]);
@@ -157,140 +173,123 @@ export function geodesic(metric, side, a, b) {
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "geodesic" }));
-  const out = outbox(send);
-  const show = onFrame(draw);
-  const canvas = el("canvas", { class: "map" });
-  const handles = ["a", "b"].map((name, i) => {
-    const node = el("button", { type: "button", class: "handle", textContent: name.toUpperCase() });
-    node.onpointerdown = (event) => {
-      node.setPointerCapture(event.pointerId);
-      held = i;
+const WAYS = ["straight", "geodesic"];
+
+class Geodesic extends Stage {
+  create({ root }) {
+    this.map = element("canvas", { class: "map" });
+    this.handles = [0, 1].map((i) => this.handleOf(i));
+    this.strips = WAYS.map((name) => {
+      const canvases = imageCanvases(NUM_IMAGES), label = div("name");
+      const strip = element("div", { class: "strip", role: "img" }, ...canvases);
+      return { canvases, label, strip, box: div(`way-${name}`, label, strip) };
+    });
+    this.verdict = element("div", { class: "verdict", role: "status" });
+    const frame = div("frame", this.map, ...this.handles);
+    root.append(frame, div("side", ...this.strips.map((s) => s.box), this.verdict));
+    this.onResize();
+  }
+
+  /** The handle of an end, moved by hand or by arrows. */
+  handleOf(i) {
+    const node = button("AB"[i], null, { class: "handle" });
+    const ends = () => {
+      const [ax, ay, bx, by] = this.ends.flat().map((v) => Math.round(1000 * v));
+      return { ax, ay, bx, by };
     };
-    node.onpointermove = (event) => held === i && grab(i, event);
-    node.onpointerup = node.onpointercancel = () => {
-      if (held === i) out.post(ends());
-      held = -1;
+    const move = (event) => {
+      if (event.type === "pointerdown") return; // the handle does not jump to the pointer
+      const { x, y } = placeIn(this.map, event);
+      this.moveEnd(i, x, 1 - y);
     };
-    node.onkeydown = (event) => {
-      const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-      if (!way) return;
-      event.preventDefault();
-      place(i, at[i][0] + way[0] * 0.02, at[i][1] + way[1] * 0.02);
-      out.later(ends);
-    };
+    onDrag(node, "", { move, done: () => this.outbox.post(ends()) });
+    onArrows(node, (right, up) => {
+      this.moveEnd(i, this.ends[i][0] + 0.02 * right, this.ends[i][1] + 0.02 * up);
+      this.outbox.postLater(ends);
+    });
     return node;
-  });
-  const map = el("div", { class: "frame" }, canvas, ...handles);
-  const strips = ["straight", "geodesic"].map((name) => {
-    const canvases = Array.from({ length: STOPS }, () => el("canvas", { class: "digit", width: SIDE, height: SIDE }));
-    const label = el("div", { class: "name" });
-    return { canvases, label, box: el("div", { class: `way-${name}` }, label, el("div", { class: "strip", role: "img" }, ...canvases)) };
-  });
-  const verdict = el("div", { class: "verdict", role: "status" });
-  box.append(map, el("div", { class: "side" }, ...strips.map((s) => s.box), verdict));
-  const watch = new ResizeObserver(show);
-  watch.observe(box);
-  let now = null, held = -1, at = [], shade = null;
-  const ends = () => {
-    const [ax, ay, bx, by] = at.flat().map((v) => Math.round(1000 * v));
-    return { ax, ay, bx, by };
-  };
-
-  function place(i, x, y) {
-    at[i] = [x, y].map((v) => Math.min(Math.max(v, 0.01), 0.99));
-    show();
-  }
-  function grab(i, event) {
-    const where = canvas.getBoundingClientRect();
-    place(i, (event.clientX - where.left) / where.width, 1 - (event.clientY - where.top) / where.height);
   }
 
-  /** The map as a picture of side x side: the more a place is stretched, the more ink. */
-  function shaded() {
-    const { spec, arrays } = now, { side } = spec;
-    const made = document.createElement("canvas");
-    made.width = made.height = side;
+  moveEnd(i, x, y) {
+    this.ends[i] = [x, y].map((v) => clamp(v, 0.01, 0.99));
+    this.show();
+  }
+
+  build({ spec: { ends } }) {
+    this.ends = [[ends[0], ends[1]], [ends[2], ends[3]]].map((end) => end.map((v) => v / 1000));
+  }
+
+  refresh({ spec: { texts } }) {
+    this.shade = this.shaded();
+    this.handles.forEach((node, i) => node.setAttribute("aria-label", fill(texts.handle, { name: "AB"[i] })));
+    this.strips.forEach(({ strip }, n) => strip.setAttribute("aria-label", n ? texts.alongGeodesic : texts.alongStraight));
+  }
+
+  /** The map as an image of side x side: the more a place is stretched, the more ink. */
+  shaded() {
+    const { side } = this.spec, { shade } = this.arrays;
+    const canvas = element("canvas", { width: side, height: side }), g = canvas.getContext("2d");
     const image = new ImageData(side, side);
-    const ink = getComputedStyle(box).getPropertyValue("--st-primary-color").trim();
-    const g = made.getContext("2d");
-    g.fillStyle = ink;
-    g.fillRect(0, 0, 1, 1);
-    const [red, green, blue] = g.getImageData(0, 0, 1, 1).data;
+    const colour = colourBytes(g, themeColours(this.root).accent);
     for (let y = 0; y < side; y++)
-      for (let x = 0; x < side; x++)
-        image.data.set([red, green, blue, 235 * arrays.shade[(side - 1 - y) * side + x]], 4 * (y * side + x));
+      for (let x = 0; x < side; x++) {
+        const opacity = 235 * shade[(side - 1 - y) * side + x];
+        image.data.set([...colour, opacity], 4 * (y * side + x));
+      }
     g.putImageData(image, 0, 0);
-    return made;
+    return canvas;
   }
 
-  function draw() {
-    if (!now || !canvas.clientWidth) return;
-    const { spec, arrays, program } = now, { side, texts } = spec;
-    const ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth;
-    canvas.width = canvas.height = Math.round(wide * ratio);
-    const g = canvas.getContext("2d");
-    g.drawImage(shade, 0, 0, canvas.width, canvas.height);
-    g.setTransform(ratio, 0, 0, ratio, 0, 0);
-    const palette = classColours(box);
-    const px = (u, v) => [u * wide, (1 - v) * wide];
+  draw({ spec, arrays, strips }) {
+    const box = fitToBox(this.map, this.map.clientWidth);
+    if (!box) return;
+    const { side, texts } = spec, { metric } = arrays;
+    const [a, b] = this.ends.map(([x, y]) => [x * (side - 1), y * (side - 1)]);
+    const ways = [straight(a, b), geodesic(metric, side, a, b)];
+    this.drawMap(box, ways);
+    const lengths = ways.map((way) => wayLength(metric, side, way) / spec.unit);
+    strips.forEach(({ canvases, label }, n) => {
+      this.drawAlong(canvases, evenly(metric, side, ways[n], NUM_IMAGES));
+      label.textContent = fill(texts[WAYS[n]], { length: lengths[n].toFixed(1) });
+    });
+    this.verdict.textContent = fill(texts.verdict, { percent: (100 * (1 - lengths[1] / lengths[0])).toFixed(0) });
+  }
+
+  drawMap({ g, width }, ways) {
+    const { points, classes } = this.arrays, { side } = this.spec;
+    g.drawImage(this.shade, 0, 0, width, width);
+    const px = (u, v) => [u * width, (1 - v) * width];
     g.globalAlpha = 0.95;
-    for (let i = 0; i < arrays.classes.length; i++) {
-      g.fillStyle = palette[arrays.classes[i] % palette.length];
-      g.beginPath();
-      g.arc(...px(arrays.points[2 * i], arrays.points[2 * i + 1]), 1.8, 0, 7);
-      g.fill();
-    }
+    classDiscs(g, points, classes, classColours(this.root), px, 1.8);
     g.globalAlpha = 1;
-    const [a, b] = at.map(([x, y]) => [x * (side - 1), y * (side - 1)]);
-    const ways = [straight(a, b), geodesic(arrays.metric, side, a, b)];
-    const ink = getComputedStyle(box).color, paper = getComputedStyle(box).getPropertyValue("--st-background-color");
+    const ink = getComputedStyle(this.root).color, { paper } = themeColours(this.root);
     ways.forEach((way, n) => {
       g.setLineDash(n ? [] : [7, 5]);
-      for (const [colour, width] of [[paper, 5], [ink, 2.2]]) {
-        g.strokeStyle = colour;
-        g.lineWidth = width;
-        g.beginPath();
-        for (let i = 0; i < way.length; i += 2) g.lineTo(...px(way[i] / (side - 1), way[i + 1] / (side - 1)));
-        g.stroke();
-      }
+      g.beginPath();
+      for (let i = 0; i < way.length; i += 2) g.lineTo(...px(way[i] / (side - 1), way[i + 1] / (side - 1)));
+      strokeOnPaper(g, ink, paper, 2.2, 1.4);
     });
-    handles.forEach((node, i) => {
-      const [x, y] = px(...at[i]);
+    this.handles.forEach((node, i) => {
+      const [x, y] = px(...this.ends[i]);
       node.style.transform = `translate(${x}px, ${y}px) translate(-50%, -50%)`;
     });
-    const lengths = ways.map((way) => wayLength(arrays.metric, side, way) / spec.unit);
-    ways.forEach((way, n) => walk(strips[n].canvases, evenly(arrays.metric, side, way, STOPS), program));
-    strips.forEach((s, n) => {
-      s.label.textContent = fill(n ? texts.geodesic : texts.straight, { length: lengths[n].toFixed(1) });
-    });
-    verdict.textContent = fill(texts.verdict, { percent: (100 * (1 - lengths[1] / lengths[0])).toFixed(0) });
   }
 
-  function walk(canvases, way, program) {
-    const { box: [x0, x1, y0, y1], side } = now.spec;
-    canvases.forEach((c, i) => {
+  /** What the decoder makes of places along a way. */
+  drawAlong(canvases, way) {
+    const { box: [x0, x1, y0, y1], side } = this.spec;
+    canvases.forEach((canvas, i) => {
       const u = way[2 * i] / (side - 1), v = way[2 * i + 1] / (side - 1);
-      paint(c, program.decode(Float32Array.of(x0 + u * (x1 - x0), y0 + v * (y1 - y0))).subarray(0, PIXELS));
+      paint(canvas, this.programs[0].decode(Float32Array.of(x0 + u * (x1 - x0), y0 + v * (y1 - y0))).subarray(0, PIXELS));
     });
   }
-
-  return {
-    update(spec, arrays, [program]) {
-      const fresh = now === null || now.spec.key !== spec.key;
-      now = { spec, arrays, program };
-      shade = shaded();
-      handles.forEach((node, i) => node.setAttribute("aria-label", fill(spec.texts.handle, { name: "AB"[i] })));
-      strips.forEach((s, n) => s.box.lastChild.setAttribute("aria-label", n ? spec.texts.alongGeodesic : spec.texts.alongStraight));
-      if (fresh) at = [[spec.ends[0], spec.ends[1]], [spec.ends[2], spec.ends[3]]].map((p) => p.map((v) => v / 1000));
-      show();
-    },
-    destroy() {
-      show.cancel();
-      out.close();
-      watch.disconnect();
-      box.remove();
-    },
-  };
 }
+
+/** A CSS colour as [red, green, blue]; paints over the first pixel of the context. */
+function colourBytes(g, colour) {
+  g.fillStyle = colour;
+  g.fillRect(0, 0, 1, 1);
+  return g.getImageData(0, 0, 1, 1).data.slice(0, 3);
+}
+
+export const mount = (ctx) => new Geodesic(ctx, "geodesic");

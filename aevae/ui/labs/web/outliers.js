@@ -1,9 +1,10 @@
 // Points in the plane, some of them far out, and the two lines that squares and absolute values find through them.
-import { onFrame, outbox } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
+import { disc, fitToBox, onArrows, onDrag, placeIn } from "../../live/canvas.js";
+import { element, fill, slider } from "../../live/dom.js";
+import { clamp } from "../../live/maths.js";
+import { Stage } from "../../live/page.js";
 
-const REACH = 5; // the plane is -REACH..REACH wide
-const HIGH = 3.2;
+const HALF_WIDTH = 5, HALF_HEIGHT = 3.2; // of the plane, in its own units
 
 // ---- pure parts: points x, y, x, y, ... ---------------------------------------------------------------------------
 
@@ -67,116 +68,87 @@ export function all(points, offsets, { count, x, y }) {
   return out;
 }
 
-const clip = (v, most) => Math.min(Math.max(v, -most), most);
-
 // ---- the view -----------------------------------------------------------------------------------------------------
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "outliers" }));
-  const out = outbox(send);
-  const show = onFrame(draw);
-  let now = null, at = { count: 0, x: 0, y: 0 }, held = false;
-  const rounded = () => ({ count: at.count, x: +at.x.toFixed(2), y: +at.y.toFixed(2) });
-  const slider = el("input", { type: "range", min: 0, step: 1 });
-  slider.oninput = () => {
-    at.count = +slider.value;
-    show();
-  };
-  slider.onchange = () => out.later(rounded);
-  const canvas = el("canvas", { tabIndex: 0, role: "application", "data-finger": "tap" });
-  const what = el("span", { class: "what" }), said = el("output"), legend = el("div", { class: "legend", role: "status" });
-  box.append(el("label", { class: "knob" }, what, slider, said), canvas, legend);
-  const watch = new ResizeObserver(show);
-  watch.observe(box);
-
-  const unit = () => canvas.clientWidth / (2 * REACH);
-  function move(event) {
-    const where = canvas.getBoundingClientRect();
-    at.x = clip((event.clientX - where.left) / unit() - REACH, REACH - 0.4);
-    at.y = clip(HIGH - (event.clientY - where.top) / unit(), HIGH - 0.4);
-    show();
+class Outliers extends Stage {
+  create({ outbox, root, spec }) {
+    const rounded = () => ({ count: this.at.count, x: +this.at.x.toFixed(2), y: +this.at.y.toFixed(2) });
+    const input = () => {
+      this.at.count = +this.slider.input.value;
+      this.show();
+    };
+    this.slider = slider({ min: 0, step: 1 }, { input, change: () => outbox.postLater(rounded) });
+    this.canvas = element("canvas", { tabIndex: 0, role: "application" });
+    this.legend = element("div", { class: "legend", role: "status" });
+    root.append(this.slider.box, this.canvas, this.legend);
+    this.onResize();
+    this.at = { ...spec.at };
+    onDrag(this.canvas, "tap", {
+      start: () => (this.at.count ||= 3),
+      move: (event) => {
+        const { x, y } = placeIn(this.canvas, event);
+        this.go((2 * x - 1) * HALF_WIDTH, (1 - 2 * y) * HALF_HEIGHT);
+      },
+      done: () => outbox.post(rounded()),
+    });
+    onArrows(this.canvas, (right, up) => {
+      this.go(this.at.x + right / 4, this.at.y + up / 4);
+      outbox.postLater(rounded);
+    });
   }
-  canvas.onpointerdown = (event) => {
-    held = true;
-    canvas.setPointerCapture(event.pointerId);
-    if (!at.count) slider.value = at.count = 3;
-    move(event);
-  };
-  canvas.onpointermove = (event) => held && move(event);
-  canvas.onpointerup = canvas.onpointercancel = () => {
-    if (held) out.post(rounded());
-    held = false;
-  };
-  canvas.onkeydown = (event) => {
-    const way = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] }[event.key];
-    if (!way) return;
-    event.preventDefault();
-    at = { ...at, x: clip(at.x + way[0] / 4, REACH - 0.4), y: clip(at.y + way[1] / 4, HIGH - 0.4) };
-    show();
-    out.later(rounded);
-  };
 
-  function draw() {
-    if (!now || !box.clientWidth) return;
-    const { spec, arrays } = now;
-    const ratio = window.devicePixelRatio || 1, u = canvas.clientWidth / (2 * REACH);
-    canvas.width = Math.round(canvas.clientWidth * ratio);
-    canvas.height = Math.round(2 * HIGH * u * ratio);
-    const g = canvas.getContext("2d");
-    g.setTransform(ratio * u, 0, 0, -ratio * u, ratio * u * REACH, ratio * u * HIGH);
-    const points = all(arrays.points, arrays.offsets, at);
-    const ink = getComputedStyle(box).color;
+  refresh({ spec, arrays }) {
+    this.slider.input.max = arrays.offsets.length / 2;
+    this.slider.name.textContent = spec.texts.outliers;
+    this.canvas.setAttribute("aria-label", spec.texts.plane);
+  }
+
+  /** Put the middle of the outliers there. */
+  go(x, y) {
+    this.at.x = clamp(x, 0.4 - HALF_WIDTH, HALF_WIDTH - 0.4);
+    this.at.y = clamp(y, 0.4 - HALF_HEIGHT, HALF_HEIGHT - 0.4);
+    this.show();
+  }
+
+  draw({ spec, arrays }) {
+    const unit = this.canvas.clientWidth / (2 * HALF_WIDTH), box = fitToBox(this.canvas, 2 * HALF_HEIGHT * unit);
+    if (!box) return;
+    const { g } = box;
+    g.transform(unit, 0, 0, -unit, unit * HALF_WIDTH, unit * HALF_HEIGHT);
+    const points = all(arrays.points, arrays.offsets, this.at), ink = getComputedStyle(this.root).color;
     for (let i = 0; i < points.length / 2; i++) {
       const far = i >= arrays.points.length / 2;
       g.globalAlpha = far ? 1 : 0.55;
       g.fillStyle = far ? spec.colours.outlier : ink;
-      g.beginPath();
-      g.arc(points[2 * i], points[2 * i + 1], (far ? 4.5 : 3) / u, 0, 7);
-      g.fill();
+      disc(g, [points[2 * i], points[2 * i + 1]], (far ? 4.5 : 3) / unit);
     }
     g.globalAlpha = 1;
     const lines = { squared: squaredLine(points), absolute: absoluteLine(points) };
     for (const [name, line] of Object.entries(lines)) {
       const dx = 12 * Math.cos(line.angle), dy = 12 * Math.sin(line.angle);
       g.strokeStyle = spec.colours[name];
-      g.lineWidth = 2.5 / u;
-      g.setLineDash(name === "absolute" ? [9 / u, 5 / u] : []);
+      g.lineWidth = 2.5 / unit;
+      g.setLineDash(name === "absolute" ? [9 / unit, 5 / unit] : []);
       g.beginPath();
       g.moveTo(line.x - dx, line.y - dy);
       g.lineTo(line.x + dx, line.y + dy);
       g.stroke();
     }
     g.setLineDash([]);
-    what.textContent = spec.texts.outliers;
-    said.textContent = fill(spec.texts.of, { n: at.count, all: points.length / 2 });
-    slider.setAttribute("aria-valuetext", said.textContent);
-    const clean = squaredLine(arrays.points).angle;
-    legend.replaceChildren(
-      ...Object.entries(lines).map(([name, line]) =>
-        el(
-          "span",
-          { class: name },
-          el("b", { style: `background: ${spec.colours[name]}` }),
-          fill(spec.texts[name], { degrees: between(line.angle, clean).toFixed(0) }),
-        ),
-      ),
-    );
+    this.slider.input.value = this.at.count;
+    this.slider.say(fill(spec.texts.of, { n: this.at.count, all: points.length / 2 }));
+    this.explain(lines, squaredLine(arrays.points).angle);
   }
 
-  return {
-    update(spec, arrays) {
-      if (now === null) at = { ...spec.at };
-      now = { spec, arrays };
-      slider.max = arrays.offsets.length / 2;
-      slider.value = at.count;
-      canvas.setAttribute("aria-label", spec.texts.plane);
-      show();
-    },
-    destroy() {
-      show.cancel();
-      out.close();
-      watch.disconnect();
-      box.remove();
-    },
-  };
+  /** How far each line has turned from where it lies without outliers. */
+  explain(lines, clean) {
+    const { colours, texts } = this.spec;
+    const entries = Object.entries(lines).map(([name, { angle }]) => {
+      const text = fill(texts[name], { degrees: between(angle, clean).toFixed(0) });
+      return element("span", { class: name }, element("b", { style: `background: ${colours[name]}` }), text);
+    });
+    this.legend.replaceChildren(...entries);
+  }
 }
+
+export const mount = (ctx) => new Outliers(ctx, "outliers");

@@ -1,11 +1,11 @@
-// The posterior q(z|x) of one digit on a plane of the code: move it, stretch it, and the same noise gives other codes.
-import { paint, stage } from "../../live/core.js";
-import { el, fill, svg } from "../../live/dom.js";
-import { crossEntropy, klToPrior, reparameterise } from "../../live/gaussian.js";
+// The posterior q(z|x) of one digit on a plane of the code: moved or stretched, it turns the same noise into other codes.
+import { onArrows, onDrag, paint, placeIn } from "../../live/canvas.js";
+import { button, div, element, fill, imageCanvases, setAll, slider, svg } from "../../live/dom.js";
+import { crossEntropy, gaussianOf, klToPrior, reparameterise } from "../../live/gaussian.js";
+import { Stage } from "../../live/page.js";
 
-const SIZE = 320;
+const SIZE = 320; // of the plane, in its own pixels
 const REACH = 4; // units of the prior from the middle to the edge
-const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
 
 /** {recon of each draw, mean recon, kl} of q = N(mu, std^2) with the draws' noise eps (R, D); prior: its std. */
 export function terms(decode, x, mu, std, eps, draws, prior = 1) {
@@ -19,159 +19,139 @@ export function terms(decode, x, mu, std, eps, draws, prior = 1) {
   return { recons, recon: recons.reduce((a, b) => a + b, 0) / draws, kl: klToPrior(mu, std, prior) };
 }
 
-export function mount(ctx) {
-  let now = null;
-  const px = (v) => (SIZE * (v / now.programs[0].prior + REACH)) / (2 * REACH);
-  const unit = (v) => ((2 * REACH * v) / SIZE - REACH) * now.programs[0].prior;
-  let state = null; // {a, b, spread, draws}
-  let parts = null;
+class Posterior extends Stage {
+  build() {
+    const { texts, most, start } = this.spec;
+    this.state = { ...start }; // {a, b, spread, draws}
+    this.post = () => this.outbox.postLater(() => this.state);
+    this.canvases = imageCanvases(most);
+    this.plane = this.planeOf();
+    const range = (name, min, max, step, write) => {
+      const input = () => this.change(write(+made.input.value));
+      const made = slider({ min, max, step, "aria-label": texts[name] }, { input, change: this.post });
+      made.name.textContent = texts[name];
+      return made;
+    };
+    this.spread = range("spread", -2, 1, 0.01, (v) => ({ spread: 10 ** v }));
+    this.draws = range("draws", 1, most, 1, (draws) => ({ draws }));
+    this.back = button(texts.back, () => {
+      this.change({ a: 0, b: 0, spread: 1 });
+      this.post();
+    });
+    this.bars = { now: barOf(texts.now), base: barOf(texts.base) };
+    const title = div("title", texts.decoded);
+    const digits = element("div", { class: "digits", role: "img", "aria-label": texts.decoded }, ...this.canvases);
+    const entries = [["recon", texts.recon], ["kl", "KL(q ‖ p)"]].map(([name, text]) => element("span", { class: name }, text));
+    const legend = div("legend", ...entries);
+    this.root.replaceChildren(
+      div("left", this.plane, this.spread.box, this.draws.box, this.back),
+      div("right", title, digits, legend, this.bars.now.row, this.bars.base.row),
+    );
+  }
 
-  const post = () => now.out.later(() => state);
-  const change = (more) => {
-    state = { ...state, ...more };
-    now.show();
-  };
+  /** The plane of two numbers of the code, which moves the mean of q. */
+  planeOf() {
+    const middle = SIZE / 2, dots = { length: this.spec.most };
+    const circle = (name, r) => svg("circle", { class: name, cx: middle, cy: middle, r });
+    this.dots = Array.from(dots, () => circle("dot", 3.5));
+    this.home = circle("home", 5);
+    this.rings = ["one", "two"].map((name) => svg("ellipse", { class: name, rx: 1 }));
+    const plane = svg(
+      "svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "application", tabindex: 0, "aria-label": this.spec.texts.plane },
+      svg("line", { x1: 0, x2: SIZE, y1: middle, y2: middle }), svg("line", { y1: 0, y2: SIZE, x1: middle, x2: middle }),
+      circle("prior", middle / REACH), circle("prior", SIZE / REACH),
+      this.home, this.rings[1], this.rings[0], ...this.dots,
+    );
+    const move = (event) => {
+      const { x, y } = placeIn(plane, event), { mu } = this.encoded(), [i, j] = this.spec.plane;
+      this.change({ a: this.unit(x * SIZE) - mu[i], b: -this.unit(y * SIZE) - mu[j] });
+    };
+    onDrag(plane, "tap", { move, done: this.post });
+    onArrows(plane, (right, up) => {
+      const by = 0.1 * this.prior;
+      this.change({ a: this.state.a + by * right, b: this.state.b + by * up });
+      this.post();
+    });
+    return plane;
+  }
+
+  /** Standard deviation of the prior, in whose units the plane is. */
+  get prior() {
+    return this.programs[0].prior;
+  }
+
+  /** A number of the code -> pixels of the plane, and back. */
+  px(v) {
+    return (SIZE * (v / this.prior + REACH)) / (2 * REACH);
+  }
+
+  unit(px) {
+    return ((2 * REACH * px) / SIZE - REACH) * this.prior;
+  }
+
+  change(more) {
+    this.state = { ...this.state, ...more };
+    this.show();
+  }
 
   /** What the encoder says of the digit: mu, std (D). */
-  const encoded = () => {
-    if (!now.picture) return { mu: now.arrays.mu, std: now.arrays.std };
-    const { mu, logvar } = now.programs[0].encode(now.picture);
-    return { mu: Float32Array.from(mu), std: Float32Array.from(logvar, (v) => Math.exp(v / 2)) };
-  };
+  encoded() {
+    const { drawing, arrays, programs } = this;
+    return drawing ? gaussianOf(programs[0].encode(drawing)) : { mu: arrays.mu, std: arrays.std };
+  }
 
-  function draw({ spec, arrays, programs: [program], picture }) {
-    const [i, j] = spec.plane;
-    const x = picture ?? arrays.x;
-    const own = encoded();
-    const mu = own.mu.slice();
+  draw({ spec, arrays, programs: [program], drawing, state }) {
+    const [i, j] = spec.plane, x = drawing ?? arrays.x, own = this.encoded();
+    const mu = own.mu.slice(), std = own.std.map((s) => s * state.spread);
     mu[i] += state.a;
     mu[j] += state.b;
-    const std = own.std.map((s) => s * state.spread);
-    const width = mu.length;
-    const found = terms(
-      (z, r) => {
-        const back = program.decode(z);
-        paint(parts.canvases[r], back);
-        return back;
-      },
-      x, mu, std, arrays.eps, state.draws, program.prior,
-    );
-    parts.canvases.forEach((canvas, r) => (canvas.hidden = r >= state.draws));
+    const decode = (z, r) => {
+      const decoded = program.decode(z);
+      paint(this.canvases[r], decoded);
+      return decoded;
+    };
+    const found = terms(decode, x, mu, std, arrays.eps, state.draws, program.prior);
     const base = terms((z) => program.decode(z), x, own.mu, own.std, arrays.eps, state.draws, program.prior);
-    for (const [ring, k] of [[parts.one, 1], [parts.two, 2]]) {
-      const rx = px(k * std[i]) - px(0), ry = px(k * std[j]) - px(0);
-      for (const [name, value] of Object.entries({ cx: px(mu[i]), cy: px(-mu[j]), rx, ry }))
-        ring.setAttribute(name, value);
-    }
-    parts.dots.forEach((dot, r) => {
-      dot.setAttribute("visibility", r < state.draws ? "visible" : "hidden");
-      dot.setAttribute("cx", px(mu[i] + std[i] * arrays.eps[r * width + i]));
-      dot.setAttribute("cy", px(-(mu[j] + std[j] * arrays.eps[r * width + j])));
-    });
-    parts.home.setAttribute("cx", px(own.mu[i]));
-    parts.home.setAttribute("cy", px(-own.mu[j]));
-    const most = Math.max(1.15 * (base.recon + base.kl), found.recon + found.kl);
-    bar(parts.now, found, most);
-    bar(parts.base, base, most);
-    parts.spread.value = Math.log10(state.spread);
-    parts.draws.value = state.draws;
-    parts.spreadSaid.textContent = fill(spec.texts.times, { value: state.spread.toFixed(2) });
-    parts.drawsSaid.textContent = `R = ${state.draws}`;
-    parts.spread.setAttribute("aria-valuetext", parts.spreadSaid.textContent);
-    parts.back.disabled = !state.a && !state.b && state.spread === 1;
+    this.canvases.forEach((canvas, r) => (canvas.hidden = r >= state.draws));
+    this.drawPlane(mu, std, own.mu);
+    const largest = Math.max(1.15 * (base.recon + base.kl), found.recon + found.kl);
+    for (const [name, values] of [["now", found], ["base", base]]) this.bars[name].show(values, largest, spec.texts.sum);
+    this.spread.input.value = Math.log10(state.spread);
+    this.draws.input.value = state.draws;
+    this.spread.say(fill(spec.texts.times, { value: state.spread.toFixed(2) }));
+    this.draws.value.textContent = `R = ${state.draws}`;
+    this.back.disabled = !state.a && !state.b && state.spread === 1;
   }
 
-  function bar({ recon, kl, sum }, found, most) {
-    recon.style.width = `${(100 * found.recon) / most}%`;
-    kl.style.width = `${(100 * found.kl) / most}%`;
-    recon.textContent = found.recon.toFixed(1);
-    kl.textContent = found.kl / most > 0.07 ? found.kl.toFixed(1) : "";
-    sum.textContent = fill(now.spec.texts.sum, {
-      recon: found.recon.toFixed(1), kl: found.kl.toFixed(1), sum: (found.recon + found.kl).toFixed(1),
+  /** q and its samples on the plane, and where the encoder put it. */
+  drawPlane(mu, std, home) {
+    const [i, j] = this.spec.plane, { eps } = this.arrays, width = mu.length;
+    this.rings.forEach((ring, k) => {
+      const rx = this.px((k + 1) * std[i]) - this.px(0), ry = this.px((k + 1) * std[j]) - this.px(0);
+      setAll(ring, { cx: this.px(mu[i]), cy: this.px(-mu[j]), rx, ry });
     });
+    this.dots.forEach((dot, r) => {
+      const [x, y] = [i, j].map((d) => mu[d] + std[d] * eps[r * width + d]);
+      setAll(dot, { visibility: r < this.state.draws ? "visible" : "hidden", cx: this.px(x), cy: this.px(-y) });
+    });
+    setAll(this.home, { cx: this.px(home[i]), cy: this.px(-home[j]) });
   }
-
-  function stack(label) {
-    const made = { recon: el("div", { class: "recon" }), kl: el("div", { class: "kl" }), sum: el("output") };
-    const row = el(
-      "div", { class: "bar" }, el("span", { textContent: label }), el("div", { class: "track" }, made.recon, made.kl), made.sum,
-    );
-    return [row, made];
-  }
-
-  function build(given) {
-    now = given;
-    const { texts, most, start } = now.spec;
-    state = { ...start };
-    parts = { canvases: Array.from({ length: most }, () => el("canvas", { class: "digit", width: 28, height: 28 })) };
-    const circle = (name, more) => (parts[name] = svg(more.rx === undefined ? "circle" : "ellipse", { class: name, ...more }));
-    parts.dots = Array.from({ length: most }, () => svg("circle", { class: "dot", r: 3.5 }));
-    const plane = svg(
-      "svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "application", tabindex: 0, "aria-label": texts.plane, "data-finger": "tap" },
-      svg("line", { x1: 0, x2: SIZE, y1: SIZE / 2, y2: SIZE / 2 }), svg("line", { y1: 0, y2: SIZE, x1: SIZE / 2, x2: SIZE / 2 }),
-      svg("circle", { class: "prior", cx: SIZE / 2, cy: SIZE / 2, r: SIZE / (2 * REACH) }),
-      svg("circle", { class: "prior", cx: SIZE / 2, cy: SIZE / 2, r: SIZE / REACH }),
-      circle("home", { r: 5 }), circle("two", { rx: 1 }), circle("one", { rx: 1 }), ...parts.dots,
-    );
-    let grip = null;
-    const at = (event) => {
-      const place = plane.getBoundingClientRect();
-      return [unit(((event.clientX - place.left) * SIZE) / place.width), -unit(((event.clientY - place.top) * SIZE) / place.height)];
-    };
-    const follow = (event) => {
-      const [a, b] = at(event);
-      const [i, j] = now.spec.plane;
-      change({ a: a - grip[0] - encoded().mu[i], b: b - grip[1] - encoded().mu[j] });
-    };
-    plane.onpointerdown = (event) => {
-      plane.setPointerCapture(event.pointerId);
-      grip = [0, 0];
-      follow(event);
-    };
-    plane.onpointermove = (event) => plane.hasPointerCapture(event.pointerId) && follow(event);
-    plane.onpointerup = post;
-    plane.onkeydown = (event) => {
-      const step = ARROWS[event.key];
-      if (!step) return;
-      event.preventDefault();
-      const by = 0.1 * now.programs[0].prior;
-      change({ a: state.a + by * step[0], b: state.b + by * step[1] });
-      post();
-    };
-    parts.spread = el("input", {
-      type: "range", min: -2, max: 1, step: 0.01, "aria-label": texts.spread,
-      oninput: () => change({ spread: 10 ** +parts.spread.value }), onchange: post,
-    });
-    parts.draws = el("input", {
-      type: "range", min: 1, max: most, step: 1, "aria-label": texts.draws,
-      oninput: () => change({ draws: +parts.draws.value }), onchange: post,
-    });
-    parts.spreadSaid = el("output");
-    parts.drawsSaid = el("output");
-    parts.back = el("button", {
-      type: "button", textContent: texts.back,
-      onclick() {
-        change({ a: 0, b: 0, spread: 1 });
-        post();
-      },
-    });
-    const [nowRow, nowBar] = stack(texts.now);
-    const [baseRow, baseBar] = stack(texts.base);
-    Object.assign(parts, { now: nowBar, base: baseBar });
-    now.box.replaceChildren(
-      el(
-        "div", { class: "left" }, plane,
-        el("label", {}, el("span", { textContent: texts.spread }), parts.spread, parts.spreadSaid),
-        el("label", {}, el("span", { textContent: texts.draws }), parts.draws, parts.drawsSaid), parts.back,
-      ),
-      el(
-        "div", { class: "right" }, el("div", { class: "title", textContent: texts.decoded }),
-        el("div", { class: "digits", role: "img", "aria-label": texts.decoded }, ...parts.canvases),
-        el("div", { class: "legend" }, el("span", { class: "recon", textContent: texts.recon }), el("span", { class: "kl", textContent: "KL(q ‖ p)" })),
-        nowRow, baseRow,
-      ),
-    );
-  }
-
-  return stage(ctx, "posterior", { build, draw });
 }
+
+/** Reconstruction and KL as one bar: {row, show(values, nats that fill the row, text)}. */
+function barOf(label) {
+  const recon = div("recon"), kl = div("kl"), sum = element("output");
+  const track = div("track", recon, kl);
+  const row = div("bar", element("span", {}, label), track, sum);
+  const show = (values, largest, text) => {
+    recon.style.width = `${(100 * values.recon) / largest}%`;
+    kl.style.width = `${(100 * values.kl) / largest}%`;
+    recon.textContent = values.recon.toFixed(1);
+    kl.textContent = values.kl / largest > 0.07 ? values.kl.toFixed(1) : "";
+    const total = values.recon + values.kl;
+    sum.textContent = fill(text, { recon: values.recon.toFixed(1), kl: values.kl.toFixed(1), sum: total.toFixed(1) });
+  };
+  return { row, show };
+}
+
+export const mount = (ctx) => new Posterior(ctx, "posterior");

@@ -1,8 +1,9 @@
-// The code of a linear autoencoder, turned while the hand moves: other directions, the same pictures, until some of the
+// The code of a linear autoencoder, turned while the hand moves: other directions, the same images, until some of the
 // numbers are dropped.
-import { PIXELS, onFrame, outbox, paint } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
-import { paintSigned, reach } from "../../live/signed.js";
+import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
+import { button, div, element, fill, slider } from "../../live/dom.js";
+import { Stage } from "../../live/page.js";
+import { maxAbs, paintSigned } from "../../live/signed.js";
 
 // ---- pure parts: square matrices (d, d) row by row ------------------------------------------------------------------
 
@@ -69,98 +70,80 @@ export function turnedRows(q, rows, d, out) {
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-function knob(max, min, on) {
-  const slider = el("input", { type: "range", min, max, step: 1, oninput: on.move, onchange: on.rest });
-  const said = el("output");
-  const name = el("span", { class: "what" });
-  return { slider, said, name, box: el("label", { class: "knob" }, name, slider, said) };
-}
-
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "rotate" }));
-  const out = outbox(send);
-  let now = null, tiles = [], pairs = [], chosen = 0, buffers = null;
-  const show = onFrame(draw);
-  const state = () => ({ turn: +turn.slider.value, keep: +keep.slider.value, chosen });
-  const on = { move: show, rest: () => out.later(state) };
-  const turn = knob(90, 0, on), keep = knob(10, 1, on);
-  const verdict = el("div", { class: "verdict", role: "status" });
-
-  function build({ spec, arrays }) {
-    const d = spec.d;
-    turn.name.textContent = spec.texts.turn;
-    keep.name.textContent = spec.texts.keep;
-    turn.slider.value = spec.turn;
-    keep.slider.max = d;
-    keep.slider.value = spec.keep;
-    chosen = spec.chosen;
-    buffers = { columns: new Float32Array(d * PIXELS), code: new Float32Array(d), picture: new Float32Array(PIXELS) };
-    tiles = Array.from({ length: d }, () => {
-      const canvas = el("canvas", { width: 28, height: 28 });
-      const bar = el("i");
-      return { canvas, bar, box: el("div", { class: "tile" }, canvas, el("div", { class: "track" }, bar)) };
-    });
-    pairs = Array.from({ length: spec.count }, (_, i) => {
-      const before = el("canvas", { width: 28, height: 28 }), after = el("canvas", { width: 28, height: 28 });
-      const name = fill(spec.texts.choose, { digit: spec.labels[i] });
-      const button = el("button", { class: "pair", type: "button", "aria-label": name, onclick: () => choose(i) }, before, after);
-      paint(before, arrays.digits.subarray(i * PIXELS, (i + 1) * PIXELS));
-      return { after, button };
-    });
-    box.replaceChildren(
-      el("div", { class: "knobs" }, turn.box, keep.box),
-      el("div", { class: "name", textContent: spec.texts.directions }),
-      el("div", { class: "row", role: "img", "aria-label": spec.texts.directions }, ...tiles.map((t) => t.box)),
-      verdict,
-      el("div", { class: "row" }, ...pairs.map((p) => p.button)),
+class Rotate extends Stage {
+  build({ root, spec }) {
+    const { d, texts } = spec;
+    this.chosen = spec.chosen;
+    this.state = () => ({ turn: +this.turn.input.value, keep: +this.keep.input.value, chosen: this.chosen });
+    const on = { input: this.show, change: () => this.outbox.postLater(this.state) };
+    this.turn = slider({ min: 0, max: 90, step: 1, value: spec.turn }, on);
+    this.keep = slider({ min: 1, max: d, step: 1, value: spec.keep }, on);
+    this.turn.name.textContent = texts.turn;
+    this.keep.name.textContent = texts.keep;
+    this.verdict = element("div", { class: "verdict", role: "status" });
+    this.columns = new Float32Array(d * PIXELS);
+    this.image = new Float32Array(PIXELS);
+    this.tiles = Array.from({ length: d }, tileOf);
+    this.pairs = Array.from({ length: spec.count }, (_, i) => this.pairOf(i));
+    root.replaceChildren(
+      div("knobs", this.turn.box, this.keep.box),
+      div("name", texts.directions),
+      element("div", { class: "row", role: "img", "aria-label": texts.directions }, ...this.tiles.map((tile) => tile.box)),
+      this.verdict,
+      div("row", ...this.pairs.map((pair) => pair.node)),
     );
   }
 
-  function choose(i) {
-    chosen = i;
-    show();
-    out.post(state());
+  /** A digit before and after, as a button that chooses it. */
+  pairOf(i) {
+    const [before, after] = [0, 1].map(() => element("canvas", { width: SIDE, height: SIDE }));
+    const name = fill(this.spec.texts.choose, { digit: this.spec.labels[i] });
+    const node = button("", () => this.choose(i), { class: "pair", "aria-label": name });
+    node.append(before, after);
+    paint(before, imageAt(this.arrays.digits, i));
+    return { after, node };
   }
 
-  function draw() {
-    const { spec, arrays } = now, { d, texts } = spec;
-    const angle = +turn.slider.value, k = +keep.slider.value;
+  choose(i) {
+    this.chosen = i;
+    this.show();
+    this.outbox.post(this.state());
+  }
+
+  draw({ spec, arrays }) {
+    const { d, texts } = spec, angle = +this.turn.input.value, k = +this.keep.input.value;
     const q = exponential(arrays.skew, (angle * Math.PI) / 180, d);
-    turnedRows(q, arrays.columns, d, buffers.columns);
-    const codes = pairs.map((_, i) => turnedRows(q, arrays.codes.subarray(i * d, (i + 1) * d), d, new Float32Array(d)));
-    const most = reach(arrays.codes);
-    tiles.forEach((tile, n) => {
-      paintSigned(tile.canvas, buffers.columns.subarray(n * PIXELS, (n + 1) * PIXELS));
-      tile.box.classList.toggle("off", n >= k);
-      const part = codes[chosen][n] / most;
-      tile.bar.style.cssText = `left: ${50 + 50 * Math.min(part, 0)}%; width: ${50 * Math.abs(part)}%`;
-      tile.bar.className = part < 0 ? "below" : "above";
-    });
-    pairs.forEach((pair, i) => {
-      paint(pair.after, through(arrays.offset, buffers.columns, codes[i], k, buffers.picture));
-      pair.button.setAttribute("aria-pressed", i === chosen);
+    turnedRows(q, arrays.columns, d, this.columns);
+    const codes = this.pairs.map((_, i) => turnedRows(q, arrays.codes.subarray(i * d, (i + 1) * d), d, new Float32Array(d)));
+    this.drawTiles(codes[this.chosen], k);
+    this.pairs.forEach((pair, i) => {
+      paint(pair.after, through(arrays.offset, this.columns, codes[i], k, this.image));
+      pair.node.setAttribute("aria-pressed", i === this.chosen);
     });
     const parts = { full: spec.full, second: arrays.second, gram: arrays.gram, cross: arrays.cross };
     const error = errorWithout(dropped(q, k, d), parts, d).toFixed(2);
     const straight = errorWithout(dropped(exponential(arrays.skew, 0, d), k, d), parts, d).toFixed(2);
-    turn.said.textContent = `${angle}°`;
-    keep.said.textContent = fill(texts.of, { k, d });
-    turn.slider.setAttribute("aria-valuetext", turn.said.textContent);
-    keep.slider.setAttribute("aria-valuetext", keep.said.textContent);
-    verdict.textContent = fill(k === d ? texts.nothing : texts.lost, { error, straight, k });
+    this.turn.say(`${angle}°`);
+    this.keep.say(fill(texts.of, { k, d }));
+    this.verdict.textContent = fill(k === d ? texts.nothing : texts.lost, { error, straight, k });
   }
 
-  return {
-    update(spec, arrays) {
-      const fresh = now === null || now.spec.key !== spec.key;
-      now = { spec, arrays };
-      if (fresh) build(now);
-      show();
-    },
-    destroy() {
-      show.cancel();
-      out.close();
-      box.remove();
-    },
-  };
+  /** The turned directions, and how much of each the chosen digit has. */
+  drawTiles(code, k) {
+    const largest = maxAbs(this.arrays.codes);
+    this.tiles.forEach(({ canvas, bar, box }, n) => {
+      paintSigned(canvas, imageAt(this.columns, n));
+      box.classList.toggle("off", n >= k);
+      const part = code[n] / largest;
+      bar.style.cssText = `left: ${50 + 50 * Math.min(part, 0)}%; width: ${50 * Math.abs(part)}%`;
+      bar.className = part < 0 ? "below" : "above";
+    });
+  }
 }
+
+function tileOf() {
+  const canvas = element("canvas", { width: SIDE, height: SIDE }), bar = element("i");
+  return { canvas, bar, box: div("tile", canvas, div("track", bar)) };
+}
+
+export const mount = (ctx) => new Rotate(ctx, "rotate");

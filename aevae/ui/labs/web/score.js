@@ -1,17 +1,19 @@
 // A density, its score, what a denoising autoencoder makes of it, and walkers that follow either (Langevin).
-import { onFrame, outbox } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
+import { disc, fitToBox } from "../../live/canvas.js";
+import { button, div, element, fill, slider } from "../../live/dom.js";
+import { clamp } from "../../live/maths.js";
+import { Stage } from "../../live/page.js";
 
-const SHADES = 84; // lattice of the density
-const ARROWS = 23; // lattice of the arrows
-const WALKERS = 240;
-const STEP = 0.35; // of sigma: size of a Langevin step
-const ANNEAL = 420; // steps from the largest sigma to the smallest
+const SHADES_ACROSS = 84; // lattice of the density
+const ARROWS_ACROSS = 23; // lattice of the arrows
+const NUM_WALKERS = 240;
+const STEP_SIZE = 0.35; // of a Langevin step, in units of sigma
+const ANNEALING_STEPS = 420; // from the largest sigma to the smallest
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
-/** What a mixture is under noise: x, y, 1 / variance, log of weight and normaliser, of each part x, y, std, weight. */
-export function spoilt(parts, sigma) {
+/** Parts x, y, std, weight of a mixture -> after noise of std sigma x, y, 1 / variance, log of weight and normaliser. */
+export function smoothed(parts, sigma) {
   const out = Float64Array.from(parts);
   for (let k = 0; k < parts.length; k += 4) {
     const v = parts[k + 2] ** 2 + sigma * sigma;
@@ -23,7 +25,7 @@ export function spoilt(parts, sigma) {
 
 const logs = new Float64Array(64); // of the parts; a mixture has no more
 
-/** log p_sigma and its gradient at x, y -> out [log p, d/dx, d/dy]. p: what `spoilt` makes. */
+/** log p_sigma and its gradient at x, y -> out [log p, d/dx, d/dy]. p: what `smoothed` returns. */
 export function scoreAt(p, x, y, out) {
   let most = -Infinity;
   for (let k = 0; k < p.length; k += 4) {
@@ -80,7 +82,7 @@ export function normals(uniform = Math.random) {
 }
 
 /** Of a curve {sigma (rising), name: values, ...} each value at `s`, on straight lines over log sigma, as it is drawn. */
-export function along(curve, s) {
+export function curveAt(curve, s) {
   const { sigma } = curve;
   const k = sigma.slice(1, -1).filter((edge) => edge <= s).length;
   const part = Math.min(Math.max(Math.log(s / sigma[k]) / Math.log(sigma[k + 1] / sigma[k]), 0), 1);
@@ -106,192 +108,200 @@ export function shares(walkers, parts) {
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "score" }));
-  const out = outbox(send);
-  const slider = el("input", { type: "range", min: 0, max: 100, step: 1 });
-  const what = el("span", { class: "what" }), said = el("output");
-  const button = (onclick) => el("button", { type: "button", onclick });
-  const walk = button(() => (running ? stop() : start(false)));
-  const anneal = button(() => start(true));
-  const scatter = button(() => (stop(), scattered(), show()));
-  const canvas = el("canvas", { role: "img" });
-  const legend = el("div", { class: "legend" }), verdict = el("div", { class: "verdict", role: "status" });
-  box.append(
-    el("label", { class: "knob" }, what, slider, said),
-    el("div", { class: "buttons" }, walk, anneal, scatter),
-    canvas, legend, verdict,
-  );
-  const show = onFrame(draw);
-  const watch = new ResizeObserver(show);
-  watch.observe(box);
-  const noise = normals();
-  const at = new Float64Array(3);
-  const walkers = new Float64Array(2 * WALKERS);
-  let now = null, net = null, field = null, running = 0, steps = -1, spoken = 0;
+const WORDS_MS = 250; // between two changes of the words while walkers walk
 
-  const sigma = () => annealed(1 - slider.value / 100, now.spec.sigmas);
-  slider.oninput = () => {
-    steps = -1;
-    show();
-  };
-  slider.onchange = () => out.later(() => ({ sigma: +slider.value }));
-
-  function scattered() {
-    const { half } = now.spec;
-    for (let i = 0; i < walkers.length; i++) walkers[i] = (2 * Math.random() - 1) * half;
-  }
-  function start(falling) {
-    cancelAnimationFrame(running);
-    if (falling) {
-      scattered();
-      steps = 0;
-    } else steps = -1;
-    const beat = () => {
-      advance();
-      draw();
-      running = requestAnimationFrame(beat);
+class Score extends Stage {
+  create({ root, outbox, show, spec }) {
+    const input = () => {
+      this.annealingStep = null;
+      show();
     };
-    running = requestAnimationFrame(beat);
-    walk.textContent = now.spec.texts.pause;
-  }
-  function stop() {
-    cancelAnimationFrame(running);
-    running = 0;
-    if (now) walk.textContent = now.spec.texts.walk;
-    if (steps >= 0) slider.onchange();
-    steps = -1;
+    this.post = () => outbox.postLater(() => ({ sigma: +this.slider.input.value }));
+    this.slider = slider({ min: 0, max: 100, step: 1, value: spec.sigma }, { input, change: this.post });
+    this.walk = button("", () => (this.running ? this.halt() : this.start(false)));
+    this.anneal = button("", () => this.start(true));
+    this.scatter = button("", () => {
+      this.halt();
+      this.scatterWalkers();
+      show();
+    });
+    this.canvas = element("canvas", { role: "img" });
+    this.legend = div("legend");
+    this.verdict = element("div", { class: "verdict", role: "status" });
+    const buttons = div("buttons", this.walk, this.anneal, this.scatter);
+    root.append(this.slider.box, buttons, this.canvas, this.legend, this.verdict);
+    this.onResize();
+    this.noise = normals();
+    this.walkers = new Float64Array(2 * NUM_WALKERS);
+    Object.assign(this, { running: 0, annealingStep: null, wordsTime: 0 });
   }
 
-  function advance() {
-    const { spec } = now;
-    if (steps >= 0) {
-      slider.value = 100 * (1 - Math.min(++steps / ANNEAL, 1));
-      if (steps >= ANNEAL) steps = -1;
+  build({ spec, arrays }) {
+    this.net = network([0, 2, 4].map((n) => ({ w: arrays[`${n}.weight`], b: arrays[`${n}.bias`] })), spec.finer);
+    this.field = null;
+    this.scatterWalkers();
+  }
+
+  refresh({ spec: { texts, colour } }) {
+    this.slider.name.textContent = texts.sigma;
+    this.walk.textContent = this.running ? texts.pause : texts.walk;
+    this.anneal.textContent = texts.anneal;
+    this.scatter.textContent = texts.scatter;
+    this.canvas.setAttribute("aria-label", texts.picture);
+    this.legend.replaceChildren(
+      element("span", {}, element("b", { style: `background: ${colour}` }), texts.learnt),
+      element("span", {}, element("b", { class: "truth" }), texts.truth),
+      element("span", {}, element("b", { class: "dot" }), texts.walkers),
+    );
+  }
+
+  get sigma() {
+    return annealed(1 - this.slider.input.value / 100, this.spec.sigmas);
+  }
+
+  scatterWalkers() {
+    const { half } = this.spec;
+    for (let i = 0; i < this.walkers.length; i++) this.walkers[i] = (2 * Math.random() - 1) * half;
+  }
+
+  start(isAnnealing) {
+    cancelAnimationFrame(this.running);
+    if (isAnnealing) this.scatterWalkers();
+    this.annealingStep = isAnnealing ? 0 : null;
+    const beat = () => {
+      this.advance();
+      this.draw();
+      this.running = requestAnimationFrame(beat);
+    };
+    this.running = requestAnimationFrame(beat);
+    this.walk.textContent = this.spec.texts.pause;
+  }
+
+  halt() {
+    this.stop();
+    this.walk.textContent = this.spec.texts.walk;
+    if (this.annealingStep !== null) this.post();
+    this.annealingStep = null;
+  }
+
+  /** One step of every walker, at a smaller sigma while annealing. */
+  advance() {
+    if (this.annealingStep !== null) {
+      const step = ++this.annealingStep;
+      this.slider.input.value = 100 * (1 - Math.min(step / ANNEALING_STEPS, 1));
+      if (step >= ANNEALING_STEPS) this.annealingStep = null;
     }
-    const s = sigma();
-    renew(s);
-    const step = (STEP * s) ** 2, far = 1.15 * spec.half;
+    const { walkers, sigma } = this, size = (STEP_SIZE * sigma) ** 2, far = 1.15 * this.spec.half;
     for (let i = 0; i < walkers.length; i += 2) {
-      let gx, gy;
-      if (spec.follow === "learnt") {
-        const back = net(walkers[i], walkers[i + 1], Math.log(s));
-        [gx, gy] = [back[0] / s, back[1] / s];
-      } else {
-        scoreAt(field.p, walkers[i], walkers[i + 1], at);
-        [gx, gy] = [at[1], at[2]];
-      }
-      walkers[i] = Math.min(Math.max(langevin(walkers[i], gx, step, noise()), -far), far);
-      walkers[i + 1] = Math.min(Math.max(langevin(walkers[i + 1], gy, step, noise()), -far), far);
+      const score = this.scoreOf(walkers[i], walkers[i + 1], sigma);
+      for (const c of [0, 1]) walkers[i + c] = clamp(langevin(walkers[i + c], score[c], size, this.noise()), -far, far);
     }
   }
 
-  /** Density as a picture, both fields on the lattice of arrows: for one sigma of one toy. */
-  function fieldOf(s) {
-    const { spec, arrays } = now, { half } = spec, p = spoilt(arrays.parts, s);
-    const log = new Float32Array(SHADES * SHADES);
-    const place = (i, n) => ((i + 0.5) / n) * 2 * half - half;
-    for (let j = 0; j < SHADES; j++)
-      for (let i = 0; i < SHADES; i++) log[j * SHADES + i] = scoreAt(p, place(i, SHADES), -place(j, SHADES), at)[0];
-    const most = log.reduce((a, b) => Math.max(a, b));
-    const made = document.createElement("canvas");
-    made.width = made.height = SHADES;
-    const image = new ImageData(SHADES, SHADES);
-    log.forEach((v, i) => image.data.set([86, 140, 200, 165 * Math.exp(v - most) ** 0.6], 4 * i));
-    made.getContext("2d").putImageData(image, 0, 0);
-    const learnt = new Float32Array(2 * ARROWS * ARROWS), truth = learnt.slice();
-    for (let n = 0; n < ARROWS * ARROWS; n++) {
-      const x = place(n % ARROWS, ARROWS), y = place(Math.floor(n / ARROWS), ARROWS);
-      scoreAt(p, x, y, at);
-      truth.set([at[1] * s, at[2] * s], 2 * n); // in units of sigma
-      learnt.set(net(x, y, Math.log(s)), 2 * n);
+  /** The score that the walkers follow, at a place. */
+  scoreOf(x, y, sigma) {
+    if (this.spec.follow === "learnt") {
+      const out = this.net(x, y, Math.log(sigma));
+      return [out[0] / sigma, out[1] / sigma];
     }
-    return { key: `${spec.key}|${s}`, p, made, learnt, truth, place };
+    return scoreAt(this.fieldAt(sigma).mixture, x, y, buffer).subarray(1);
   }
 
-  function renew(s) {
-    if (field?.key !== `${now.spec.key}|${s}`) field = fieldOf(s);
+  fieldAt(sigma) {
+    const key = `${this.spec.key}|${sigma}`;
+    if (this.field?.key !== key) this.field = { key, ...fieldOf(this.arrays.parts, this.net, this.spec.half, sigma) };
+    return this.field;
   }
 
-  function draw() {
-    if (!now || !box.clientWidth) return;
-    const { spec, arrays } = now, { texts, half } = spec, s = sigma();
-    renew(s);
-    const ratio = window.devicePixelRatio || 1, wide = canvas.clientWidth;
-    canvas.width = canvas.height = Math.round(wide * ratio);
-    const g = canvas.getContext("2d");
+  draw() {
+    const box = fitToBox(this.canvas, this.canvas.clientWidth);
+    if (!box) return;
+    const { g, width } = box, { spec, walkers, sigma } = this, { half } = spec, field = this.fieldAt(sigma);
     g.imageSmoothingEnabled = true;
-    g.drawImage(field.made, 0, 0, canvas.width, canvas.height);
-    const u = wide / (2 * half);
-    g.setTransform(ratio * u, 0, 0, -ratio * u, ratio * u * half, ratio * u * half);
-    const ink = getComputedStyle(box).color;
-    const cell = (2 * half) / ARROWS;
-    for (const [name, colour, width] of [["truth", ink, 3.4], ["learnt", spec.colour, 1.7]]) {
-      g.strokeStyle = colour;
-      g.globalAlpha = name === "truth" ? 0.3 : 1;
-      g.lineWidth = width / u;
-      g.beginPath();
-      for (let n = 0; n < ARROWS * ARROWS; n++)
-        arrow(g, field.place(n % ARROWS, ARROWS), field.place(Math.floor(n / ARROWS), ARROWS), field[name][2 * n], field[name][2 * n + 1], cell);
-      g.stroke();
-    }
+    g.drawImage(field.density, 0, 0, width, width);
+    const unit = width / (2 * half);
+    g.transform(unit, 0, 0, -unit, unit * half, unit * half);
+    const ink = getComputedStyle(this.root).color;
+    drawArrows(g, field.truth, half, ink, 3.4 / unit, 0.3);
+    drawArrows(g, field.learnt, half, spec.colour, 1.7 / unit, 1);
     g.globalAlpha = 0.9;
     g.fillStyle = ink;
-    for (let i = 0; i < walkers.length; i += 2) {
-      g.beginPath();
-      g.arc(walkers[i], walkers[i + 1], 2.3 / u, 0, 7);
-      g.fill();
-    }
+    for (let i = 0; i < walkers.length; i += 2) disc(g, [walkers[i], walkers[i + 1]], 2.3 / unit);
     g.globalAlpha = 1;
-    said.textContent = `σ = ${s.toFixed(2)}`;
-    slider.setAttribute("aria-valuetext", said.textContent);
+    this.slider.say(`σ = ${sigma.toFixed(2)}`);
     const time = performance.now();
-    if (running && time - spoken < 250) return; // words need not change sixty times a second
-    spoken = time;
-    const off = along(spec.curve, s);
-    const percent = (part) => (100 * part).toFixed(0);
-    const lines = [fill(texts.agree, { near: percent(off.near_error), far: percent(off.far_error), cosine: off.near_cosine.toFixed(2) })];
-    if (spec.modes) {
-      const parts = arrays.parts, wanted = [];
-      for (let k = 3; k < parts.length; k += 4) wanted.push(Math.round(100 * parts[k]));
-      lines.push(fill(texts.shares, { walkers: shares(walkers, parts).join(" / "), truth: wanted.join(" / ") }));
-    }
-    verdict.replaceChildren(...lines.map((line) => el("div", { textContent: line })));
+    if (this.running && time - this.wordsTime < WORDS_MS) return;
+    this.wordsTime = time;
+    this.explain(curveAt(spec.curve, sigma));
   }
 
-  return {
-    update(spec, arrays) {
-      const first = now === null, other = now?.spec.key !== spec.key;
-      now = { spec, arrays };
-      if (other) {
-        net = network([0, 2, 4].map((n) => ({ w: arrays[`${n}.weight`], b: arrays[`${n}.bias`] })), spec.finer);
-        field = null;
-        scattered();
-      }
-      what.textContent = spec.texts.sigma;
-      walk.textContent = running ? spec.texts.pause : spec.texts.walk;
-      anneal.textContent = spec.texts.anneal;
-      scatter.textContent = spec.texts.scatter;
-      canvas.setAttribute("aria-label", spec.texts.picture);
-      legend.replaceChildren(
-        el("span", {}, el("b", { style: `background: ${spec.colour}` }), spec.texts.learnt),
-        el("span", {}, el("b", { class: "truth" }), spec.texts.truth),
-        el("span", {}, el("b", { class: "dot" }), spec.texts.walkers),
-      );
-      if (first) slider.value = spec.sigma;
-      show();
-    },
-    destroy() {
-      cancelAnimationFrame(running);
-      show.cancel();
-      out.close();
-      watch.disconnect();
-      box.remove();
-    },
-  };
+  /**
+   * How far the learnt score is off at this sigma, and where the walkers are.
+   * @param {Record<string, number>} off
+   */
+  explain({ near_error: near, far_error: far, near_cosine: cosine }) {
+    const { texts, modes } = this.spec, { parts } = this.arrays, percent = (part) => (100 * part).toFixed(0);
+    const lines = [fill(texts.agree, { near: percent(near), far: percent(far), cosine: cosine.toFixed(2) })];
+    if (modes) {
+      const truth = Array.from({ length: parts.length / 4 }, (_, k) => Math.round(100 * parts[4 * k + 3])).join(" / ");
+      lines.push(fill(texts.shares, { walkers: shares(this.walkers, parts).join(" / "), truth }));
+    }
+    this.verdict.replaceChildren(...lines.map((line) => element("div", {}, line)));
+  }
+
+  stop() {
+    cancelAnimationFrame(this.running);
+    this.running = 0;
+  }
 }
 
-/** An arrow of a field in units of sigma, no longer than a cell. */
+const buffer = new Float64Array(3); // of scoreAt
+
+/** Place of point i of a lattice of n in -half..half. */
+const latticeAt = (i, n, half) => ((i + 0.5) / n) * 2 * half - half;
+
+/** Place of arrow n. */
+const arrowPlace = (n, half) => [n % ARROWS_ACROSS, Math.floor(n / ARROWS_ACROSS)].map((i) => latticeAt(i, ARROWS_ACROSS, half));
+
+/** For one sigma: the mixture, its density as a canvas, both score fields on the lattice of arrows in units of sigma. */
+function fieldOf(parts, net, half, sigma) {
+  const mixture = smoothed(parts, sigma);
+  const learnt = new Float32Array(2 * ARROWS_ACROSS ** 2), truth = learnt.slice();
+  for (let n = 0; n < ARROWS_ACROSS ** 2; n++) {
+    const [x, y] = arrowPlace(n, half);
+    scoreAt(mixture, x, y, buffer);
+    truth.set([buffer[1] * sigma, buffer[2] * sigma], 2 * n);
+    learnt.set(net(x, y, Math.log(sigma)), 2 * n);
+  }
+  return { mixture, density: densityCanvas(mixture, half), learnt, truth };
+}
+
+function densityCanvas(mixture, half) {
+  const at = (i) => latticeAt(i, SHADES_ACROSS, half);
+  const log = Float32Array.from({ length: SHADES_ACROSS ** 2 }, (_, i) => {
+    return scoreAt(mixture, at(i % SHADES_ACROSS), -at(Math.floor(i / SHADES_ACROSS)), buffer)[0];
+  });
+  const highest = log.reduce((a, b) => Math.max(a, b));
+  const canvas = element("canvas", { width: SHADES_ACROSS, height: SHADES_ACROSS });
+  const image = new ImageData(SHADES_ACROSS, SHADES_ACROSS);
+  log.forEach((v, i) => image.data.set([86, 140, 200, 165 * Math.exp(v - highest) ** 0.6], 4 * i));
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+/** The arrows of a field in units of sigma, each no longer than a cell. */
+function drawArrows(g, field, half, colour, width, opacity) {
+  g.strokeStyle = colour;
+  g.globalAlpha = opacity;
+  g.lineWidth = width;
+  g.beginPath();
+  for (let n = 0; n < ARROWS_ACROSS ** 2; n++) {
+    const [x, y] = arrowPlace(n, half);
+    arrow(g, x, y, field[2 * n], field[2 * n + 1], (2 * half) / ARROWS_ACROSS);
+  }
+  g.stroke();
+}
+
 function arrow(g, x, y, vx, vy, cell) {
   const size = Math.hypot(vx, vy);
   if (!size) return;
@@ -302,3 +312,5 @@ function arrow(g, x, y, vx, vy, cell) {
   g.lineTo(x + dx, y + dy);
   g.lineTo(x + 0.72 * dx + 0.16 * dy, y + 0.72 * dy - 0.16 * dx);
 }
+
+export const mount = (ctx) => new Score(ctx, "score");

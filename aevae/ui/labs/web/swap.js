@@ -1,6 +1,7 @@
-// Contents down, styles across: every cell is decoded here, while the number of pictures that speak for a content grows.
-import { SIDE, onFrame, outbox, paint } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
+// Contents down, styles across: every cell is decoded here, while more images of a group tell its content.
+import { imageAt, paint } from "../../live/canvas.js";
+import { div, element, fill, imageCanvases, slider } from "../../live/dom.js";
+import { Stage } from "../../live/page.js";
 
 /** The content (D) of group `c` after `n` of its pictures: mean + spread * deviation * eps; arrays (C, most, D). */
 export function contentOf({ mu, variance, eps }, c, n, spread, out) {
@@ -17,72 +18,48 @@ export function deviation({ variance }, c, n) {
   return Math.sqrt(variance.subarray(at, at + size).reduce((a, v) => a + v, 0) / size);
 }
 
-class View {
-  constructor({ root, send }) {
-    this.box = root.appendChild(el("div", { class: "swap" }));
-    this.out = outbox(send);
-    this.render = onFrame(() => this.draw());
-  }
-
-  update(spec, arrays, [program]) {
-    const fresh = this.spec?.key !== spec.key;
-    Object.assign(this, { spec, arrays, program });
-    if (fresh) this.build();
-    this.render();
-  }
-
-  build() {
-    const { spec, arrays } = this;
-    const { texts } = spec;
-    const [groups, most] = arrays.mu.shape;
-    const across = arrays.styles.shape[0];
-    const canvas = () => el("canvas", { class: "digit", width: SIDE, height: SIDE });
-    this.slider = el("input", { type: "range", min: 1, max: most, step: 1, value: spec.count, "aria-label": texts.slider });
-    this.slider.oninput = () => this.render();
-    this.slider.onchange = () => this.out.later(() => ({ count: +this.slider.value }));
-    this.said = el("output");
-    this.heads = Array.from({ length: across }, canvas);
-    this.members = Array.from({ length: groups }, canvas);
-    this.spreads = Array.from({ length: groups }, () => el("span", { class: "spread" }));
-    this.cells = Array.from({ length: groups * across }, canvas);
-    const rows = this.members.map((member, c) =>
-      el("div", { class: "line" }, el("div", { class: "head" }, member, this.spreads[c]), ...this.cells.slice(c * across, (c + 1) * across)),
-    );
-    const grid = el("div", { class: "grid", role: "img", "aria-label": texts.grid }, el("div", { class: "line heads" }, el("div", { class: "head", textContent: texts.corner }), ...this.heads), ...rows);
+class Swap extends Stage {
+  build({ root, outbox, show, spec, arrays }) {
+    const { texts } = spec, [groups, most] = arrays.mu.shape, across = arrays.styles.shape[0];
+    const change = () => outbox.postLater(() => ({ count: +this.slider.input.value }));
+    const range = { min: 1, max: most, step: 1, value: spec.count, "aria-label": texts.slider };
+    this.slider = slider(range, { input: show, change });
+    this.slider.name.textContent = texts.slider;
+    this.heads = imageCanvases(across);
+    this.members = imageCanvases(groups);
+    this.cells = imageCanvases(groups * across);
+    this.spreads = this.members.map(() => element("span", { class: "spread" }));
+    const rows = this.members.map((member, c) => {
+      const head = div("head", member, this.spreads[c]);
+      return div("line", head, ...this.cells.slice(c * across, (c + 1) * across));
+    });
+    const heads = div("line heads", div("head", texts.corner), ...this.heads);
+    const grid = element("div", { class: "grid", role: "img", "aria-label": texts.grid }, heads, ...rows);
     grid.style.setProperty("--across", across);
-    this.box.replaceChildren(el("label", { class: "knob" }, el("span", { textContent: texts.slider }), this.slider, this.said), grid);
+    root.replaceChildren(this.slider.box, grid);
     this.code = new Float32Array(arrays.mu.shape[2] + arrays.styles.shape[1]);
   }
 
-  draw() {
-    const { arrays, spec, code } = this;
-    const n = +this.slider.value;
-    const [groups, most, size] = arrays.mu.shape;
-    const [across, width] = arrays.styles.shape;
-    const pixels = (array, i) => Float32Array.from(array.subarray(i * SIDE * SIDE, (i + 1) * SIDE * SIDE), (v) => v / 255);
-    if (arrays.heads.length) this.heads.forEach((canvas, s) => paint(canvas, pixels(arrays.heads, s)));
-    this.heads.forEach((canvas) => canvas.classList.toggle("none", !arrays.heads.length));
-    let all = 0;
+  draw({ arrays, spec, code }) {
+    const n = +this.slider.input.value, [groups, most, size] = arrays.mu.shape, [across, width] = arrays.styles.shape;
+    this.heads.forEach((canvas, s) => {
+      canvas.classList.toggle("none", !arrays.heads.length);
+      if (arrays.heads.length) paint(canvas, imageAt(arrays.heads, s), 255);
+    });
+    let sum = 0;
     for (let c = 0; c < groups; c++) {
-      paint(this.members[c], pixels(arrays.members, c * most + n - 1));
-      const wide = deviation(arrays, c, n);
-      all += wide / groups;
-      this.spreads[c].textContent = `±${wide.toFixed(2)}`;
+      paint(this.members[c], imageAt(arrays.members, c * most + n - 1), 255);
+      const spread = deviation(arrays, c, n);
+      sum += spread;
+      this.spreads[c].textContent = `±${spread.toFixed(2)}`;
       contentOf(arrays, c, n, spec.spread, code.subarray(0, size));
       for (let s = 0; s < across; s++) {
         code.set(arrays.styles.subarray(s * width, (s + 1) * width), size);
-        paint(this.cells[c * across + s], this.program.decode(code));
+        paint(this.cells[c * across + s], this.programs[0].decode(code));
       }
     }
-    this.said.textContent = fill(spec.texts.said, { count: n, spread: all.toFixed(2) });
-    this.slider.setAttribute("aria-valuetext", this.said.textContent);
-  }
-
-  destroy() {
-    this.render.cancel();
-    this.out.close();
-    this.box.remove();
+    this.slider.say(fill(spec.texts.said, { count: n, spread: (sum / groups).toFixed(2) }));
   }
 }
 
-export const mount = (ctx) => new View(ctx);
+export const mount = (ctx) => new Swap(ctx, "swap");

@@ -1,9 +1,10 @@
-// A digit pushed along the directions that a code feels most, and along one that it does not feel.
-import { PIXELS, SIDE, onFrame, outbox, paint, stillness } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
+// A digit pushed along the directions to which a code is most sensitive, and along one to which it is not.
+import { imageAt, paint, PIXELS } from "../../live/canvas.js";
+import { button, div, element, fill, imageCanvas, imageCanvases, slider } from "../../live/dom.js";
+import { prefersReducedMotion, Stage } from "../../live/page.js";
 import { paintSigned } from "../../live/signed.js";
 
-const PERIOD = 3200; // ms of one swing to and fro
+const PERIOD_MS = 3200; // of one swing to and fro
 
 /** out = x + step v. */
 export function pushed(x, v, step, out) {
@@ -12,74 +13,68 @@ export function pushed(x, v, step, out) {
 }
 
 /** Where a swing of this reach is at a time in ms: from 0 up, down, and back. */
-export const swing = (time, reach) => reach * Math.sin((2 * Math.PI * time) / PERIOD);
+export const swing = (time, reach) => reach * Math.sin((2 * Math.PI * time) / PERIOD_MS);
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "tangents" }));
-  const out = outbox(send);
-  const show = onFrame(draw);
-  const post = () => out.later(() => ({ push: Math.round(+slider.value * 10) }));
-  const slider = el("input", { type: "range", step: 0.1, oninput: () => (stop(), show()), onchange: post });
-  const what = el("span", { class: "what" }), said = el("output");
-  const button = el("button", { type: "button", class: "play", onclick: () => (playing ? stop() : play()) });
-  const row = el("div", { class: "row" });
-  box.append(el("div", { class: "knobs" }, el("label", { class: "knob" }, what, slider, said), button), row);
-  const picture = new Float32Array(PIXELS);
-  let now = null, tiles = [], playing = 0, began = 0;
-
-  function play() {
-    began = performance.now();
-    const beat = (time) => {
-      slider.value = swing(time - began, +slider.max).toFixed(1);
+class Tangents extends Stage {
+  create({ root, outbox, show, spec }) {
+    this.post = () => outbox.postLater(() => ({ push: Math.round(+this.slider.input.value * 10) }));
+    const input = () => {
+      this.pause();
       show();
-      playing = requestAnimationFrame(beat);
     };
-    playing = requestAnimationFrame(beat);
-    button.textContent = now.spec.texts.stop;
-  }
-  function stop() {
-    if (!playing) return;
-    cancelAnimationFrame(playing);
-    playing = 0;
-    button.textContent = now.spec.texts.play;
-    post();
+    const range = { min: -spec.reach, max: spec.reach, step: 0.1, value: spec.push / 10 };
+    this.slider = slider(range, { input, change: this.post });
+    this.button = button("", () => (this.playing ? this.pause() : this.play()), { class: "play" });
+    this.row = div("row");
+    root.append(div("knobs", this.slider.box, this.button), this.row);
+    this.image = new Float32Array(PIXELS);
+    this.playing = 0;
+    if (spec.plays && !prefersReducedMotion()) this.play();
   }
 
-  function draw() {
-    if (!now) return;
-    const { spec, arrays } = now, step = +slider.value;
-    said.textContent = step.toFixed(1);
-    tiles.forEach((canvas, k) => {
-      paint(canvas, pushed(arrays.x, arrays.directions.subarray(k * PIXELS, (k + 1) * PIXELS), step, picture));
+  refresh({ spec, arrays }) {
+    this.slider.input.max = spec.reach;
+    this.slider.input.min = -spec.reach;
+    this.slider.name.textContent = spec.texts.push;
+    this.button.textContent = this.playing ? spec.texts.stop : spec.texts.play;
+    this.canvases = imageCanvases(spec.names.length);
+    const tiles = this.canvases.map((canvas, k) => {
+      const direction = imageCanvas(), name = spec.names[k];
+      paintSigned(direction, imageAt(arrays.directions, k));
+      return element("div", { class: "tile", role: "img", "aria-label": name }, direction, canvas, element("span", {}, name));
     });
-    slider.setAttribute("aria-valuetext", fill(spec.texts.step, { step: step.toFixed(1) }));
+    this.row.replaceChildren(...tiles);
   }
 
-  return {
-    update(spec, arrays) {
-      const first = now === null;
-      now = { spec, arrays };
-      slider.max = spec.reach;
-      slider.min = -spec.reach;
-      if (first) slider.value = spec.push / 10;
-      what.textContent = spec.texts.push;
-      button.textContent = playing ? spec.texts.stop : spec.texts.play;
-      tiles = spec.names.map(() => el("canvas", { class: "digit", width: SIDE, height: SIDE }));
-      row.replaceChildren(
-        ...tiles.map((canvas, k) => {
-          const direction = el("canvas", { class: "digit", width: SIDE, height: SIDE });
-          paintSigned(direction, arrays.directions.subarray(k * PIXELS, (k + 1) * PIXELS));
-          return el("div", { class: "tile", role: "img", "aria-label": spec.names[k] }, direction, canvas, el("span", { textContent: spec.names[k] }));
-        }),
-      );
-      if (first && spec.plays && !stillness()) play();
-      show();
-    },
-    destroy() {
-      cancelAnimationFrame(playing);
-      show.cancel();
-      out.close();
-      box.remove();
-    },
-  };
+  play() {
+    const began = performance.now();
+    const beat = (time) => {
+      this.slider.input.value = swing(time - began, +this.slider.input.max).toFixed(1);
+      this.show();
+      this.playing = requestAnimationFrame(beat);
+    };
+    this.playing = requestAnimationFrame(beat);
+    this.button.textContent = this.spec.texts.stop;
+  }
+
+  pause() {
+    if (!this.playing) return;
+    this.stop();
+    this.button.textContent = this.spec.texts.play;
+    this.post();
+  }
+
+  draw({ spec, arrays }) {
+    const step = +this.slider.input.value;
+    this.slider.value.textContent = step.toFixed(1);
+    this.slider.input.setAttribute("aria-valuetext", fill(spec.texts.step, { step: step.toFixed(1) }));
+    this.canvases.forEach((canvas, k) => paint(canvas, pushed(arrays.x, imageAt(arrays.directions, k), step, this.image)));
+  }
+
+  stop() {
+    cancelAnimationFrame(this.playing);
+    this.playing = 0;
+  }
 }
+
+export const mount = (ctx) => new Tangents(ctx, "tangents");

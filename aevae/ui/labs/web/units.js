@@ -1,10 +1,11 @@
-// One digit as a sum of units: all filters as one picture, those that are on lit, and the digit out of the strongest k.
-import { PIXELS, SIDE, onDrawing, onFrame, outbox, paint } from "../../live/core.js";
-import { el, fill } from "../../live/dom.js";
-import { paintSigned, reach, tint } from "../../live/signed.js";
+// One digit as a sum of units: all filters as one image, the active ones bright, and the digit made of the strongest k.
+import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
+import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
+import { Stage } from "../../live/page.js";
+import { maxAbs, paintSigned, tint } from "../../live/signed.js";
 
-const STRONGEST = 8; // units that are shown one by one
-const DIM = 2.5; // times darker is a unit that is off
+const NUM_STRONGEST = 8; // units that are shown one by one
+const DIMMED = 2.5; // an inactive unit is so many times darker
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
@@ -22,8 +23,8 @@ export function summed(offset, filters, h, units, sigmoid, out) {
   return out;
 }
 
-/** Squared error of two pictures, the first held in [0, 1]. */
-export function squared(a, b) {
+/** Squared error of two images, the first clamped to [0, 1]. */
+export function clampedError(a, b) {
   let sum = 0;
   for (let p = 0; p < b.length; p++) sum += (Math.min(Math.max(a[p], 0), 1) - b[p]) ** 2;
   return sum;
@@ -34,108 +35,82 @@ export const columnsFor = (count, width, least = 30) => Math.max(5, Math.min(cou
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-export function mount({ root, send }) {
-  const box = root.appendChild(el("div", { class: "units" }));
-  const out = outbox(send);
-  const show = onFrame(draw);
-  const slider = el("input", { type: "range", min: 0, step: 1, oninput: show, onchange: () => out.later(() => ({ kept: +slider.value })) });
-  const what = el("span", { class: "what" }), said = el("output"), verdict = el("div", { class: "verdict", role: "status" });
-  const digit = () => el("canvas", { class: "digit", width: SIDE, height: SIDE });
-  const clean = digit(), made = digit(), sheet = el("canvas", { class: "sheet", role: "img" });
-  const parts = Array.from({ length: STRONGEST }, () => {
-    const canvas = digit(), name = el("span");
-    return { canvas, name, box: el("div", { class: "part" }, canvas, name) };
-  });
-  const names = { clean: el("span"), made: el("span"), sheet: el("div", { class: "name" }) };
-  box.append(
-    el("label", { class: "knob" }, what, slider, said),
-    el(
-      "div",
-      { class: "row" },
-      el("div", { class: "part main" }, clean, names.clean),
-      el("div", { class: "part main" }, made, names.made),
-      ...parts.map((p) => p.box),
-    ),
-    verdict,
-    names.sheet,
-    sheet,
-  );
-  const picture = new Float32Array(PIXELS);
-  let now = null, order = [], wide = 0;
-  let drawn = null; // {digit, h} of what is drawn by hand
-  let off = () => {};
-  const watch = new ResizeObserver(() => {
-    if (box.clientWidth !== wide) show();
-  });
-  watch.observe(box);
+class Units extends Stage {
+  create({ root, outbox, show }) {
+    const change = () => outbox.postLater(() => ({ kept: +this.slider.input.value }));
+    this.slider = slider({ min: 0, step: 1 }, { input: show, change });
+    this.verdict = element("div", { class: "verdict", role: "status" });
+    this.sheet = element("canvas", { class: "sheet", role: "img" });
+    const shown = (kind) => {
+      const canvas = imageCanvas(), name = element("span");
+      return { canvas, name, box: element("div", { class: kind }, canvas, name) };
+    };
+    this.clean = shown("part main");
+    this.made = shown("part main");
+    this.parts = Array.from({ length: NUM_STRONGEST }, () => shown("part"));
+    this.sheetName = div("name");
+    const row = div("row", ...[this.clean, this.made, ...this.parts].map((part) => part.box));
+    root.append(this.slider.box, row, this.verdict, this.sheetName, this.sheet);
+    this.image = new Float32Array(PIXELS);
+    this.onResize(() => root.clientWidth !== this.width && show());
+  }
 
-  function draw() {
-    if (!now || !box.clientWidth) return;
-    const { spec, arrays } = now, { texts } = spec, { digit, h } = drawn ?? arrays;
-    const k = Math.min(+slider.value, order.length), kept = order.slice(0, k);
-    summed(arrays.offset, arrays.filters, h, kept, spec.sigmoid, picture);
-    paint(clean, digit);
-    paint(made, picture);
-    parts.forEach(({ canvas, name, box: part }, i) => {
-      part.classList.toggle("off", i >= k);
+  build({ spec, arrays }) {
+    const { length } = ranked(arrays.h);
+    this.encoded = null; // {digit, h} of the image that the user draws
+    this.slider.input.max = length;
+    this.slider.input.value = spec.kept < 0 ? length : spec.kept;
+  }
+
+  refresh({ spec: { texts }, arrays }) {
+    this.order = ranked((this.encoded ?? arrays).h);
+    this.slider.name.textContent = texts.slider;
+    this.clean.name.textContent = texts.clean;
+    this.made.name.textContent = texts.made;
+    this.sheetName.textContent = texts.sheet;
+    this.sheet.setAttribute("aria-label", texts.sheet);
+  }
+
+  /** Of a drawing all active units are shown. */
+  drawn({ drawing, programs: [program], arrays }) {
+    this.encoded = drawing && { digit: drawing, h: Float32Array.from(program.encode(drawing).mu) };
+    this.order = ranked((this.encoded ?? arrays).h);
+    this.slider.input.max = this.slider.input.value = this.order.length;
+  }
+
+  draw({ root, spec, arrays, order }) {
+    if (!root.clientWidth) return;
+    const { texts } = spec, { digit, h } = this.encoded ?? arrays;
+    const k = Math.min(+this.slider.input.value, order.length), kept = order.slice(0, k);
+    summed(arrays.offset, arrays.filters, h, kept, spec.sigmoid, this.image);
+    paint(this.clean.canvas, digit);
+    paint(this.made.canvas, this.image);
+    this.parts.forEach(({ canvas, name, box }, i) => {
+      box.classList.toggle("off", i >= k);
       if (i >= order.length) return;
-      const u = order[i];
-      paintSigned(canvas, arrays.filters.subarray(u * PIXELS, (u + 1) * PIXELS));
-      name.textContent = `× ${h[u].toFixed(1)}`;
+      paintSigned(canvas, imageAt(arrays.filters, order[i]));
+      name.textContent = `× ${h[order[i]].toFixed(1)}`;
     });
-    said.textContent = fill(texts.of, { k, on: order.length });
-    slider.setAttribute("aria-valuetext", said.textContent);
-    verdict.textContent = fill(texts.verdict, { error: squared(picture, digit).toFixed(1), k });
-    gallery(new Set(kept));
+    this.slider.say(fill(texts.of, { k, on: order.length }));
+    this.verdict.textContent = fill(texts.verdict, { error: clampedError(this.image, digit).toFixed(1), k });
+    this.paintSheet(new Set(kept));
   }
 
-  /** Somebody draws: all units that are on. */
-  function follow(digit) {
-    drawn = digit && { digit, h: Float32Array.from(now.program.encode(digit).mu) };
-    order = ranked((drawn ?? now.arrays).h);
-    slider.max = slider.value = order.length;
-    show();
-  }
-
-  function gallery(kept) {
-    const { spec, arrays } = now;
-    wide = box.clientWidth;
-    const columns = columnsFor(spec.units, wide), rows = Math.ceil(spec.units / columns), cell = SIDE + 2;
+  /** All filters, those in `kept` bright. */
+  paintSheet(kept) {
+    const { spec, arrays, sheet } = this;
+    this.width = this.root.clientWidth;
+    const columns = columnsFor(spec.units, this.width), rows = Math.ceil(spec.units / columns), cell = SIDE + 2;
     const image = new ImageData(columns * cell, rows * cell);
     for (let n = 0; n < spec.units; n++) {
-      const u = arrays.shown[n], values = arrays.filters.subarray(u * PIXELS, (u + 1) * PIXELS);
+      const u = arrays.shown[n], values = imageAt(arrays.filters, u);
       const at = (Math.floor(n / columns) * cell + 1) * columns * cell + (n % columns) * cell + 1;
-      tint(values, reach(values) * (kept.has(u) ? 0.8 : DIM), image.data, SIDE, at, columns * cell);
+      tint(values, maxAbs(values) * (kept.has(u) ? 0.8 : DIMMED), image.data, SIDE, at, columns * cell);
     }
     sheet.width = image.width;
     sheet.height = image.height;
     sheet.getContext("2d").putImageData(image, 0, 0);
   }
-
-  return {
-    update(spec, arrays, [program]) {
-      const fresh = now === null || now.spec.key !== spec.key;
-      if (!now) off = onDrawing(spec.picker, follow);
-      now = { spec, arrays, program };
-      if (fresh) drawn = null;
-      order = ranked((drawn ?? arrays).h);
-      what.textContent = spec.texts.slider;
-      names.clean.textContent = spec.texts.clean;
-      names.made.textContent = spec.texts.made;
-      names.sheet.textContent = spec.texts.sheet;
-      sheet.setAttribute("aria-label", spec.texts.sheet);
-      if (fresh) {
-        slider.max = order.length;
-        slider.value = spec.kept < 0 ? order.length : spec.kept;
-      }
-      show();
-    },
-    destroy() {
-      off();
-      show.cancel();
-      out.close();
-      watch.disconnect();
-      box.remove();
-    },
-  };
 }
+
+export const mount = (ctx) => new Units(ctx, "units");

@@ -1,15 +1,14 @@
-// The browser's side of aevae/browser/program.py: encoders and decoders in plain typed arrays, and what all modules share.
-// One sample at a time, in single precision.
+// The interpreter of the programs that aevae/browser/program.py makes: encoders and decoders in plain typed arrays, one
+// sample at a time, in single precision.
 
-export { unpack } from "./loader.js";
 import { unpack } from "./loader.js";
 import { Matrices } from "./matrix.js";
 
-export const SIDE = 28;
-export const PIXELS = SIDE * SIDE;
-
-/** Why something cannot run here. code: weights, layer, network, browser (texts come from Python); run: whose. */
-export class Trouble extends Error {
+/**
+ * A model cannot run in this browser. code: weights, layer, network or browser (Python has a message for each);
+ * run: name of the run that failed.
+ */
+export class LiveError extends Error {
   constructor(code, message, run = "") {
     super(message);
     this.code = code;
@@ -23,7 +22,7 @@ const size = (shape) => shape.reduce((a, b) => a * b, 1);
 
 function elementwise(f) {
   return (op, [x], out) => {
-    same(x.length, out.length);
+    expectLength(x.length, out.length);
     return () => {
       for (let i = 0; i < out.length; i++) out[i] = f(x[i], op);
     };
@@ -32,24 +31,25 @@ function elementwise(f) {
 
 function pairwise(f) {
   return (op, [a, b], out) => {
-    same(a.length, out.length);
-    same(b.length, out.length);
+    expectLength(a.length, out.length);
+    expectLength(b.length, out.length);
     return () => {
       for (let i = 0; i < out.length; i++) out[i] = f(a[i], b[i]);
     };
   };
 }
 
-function same(got, wanted) {
-  if (got !== wanted) throw new Trouble("weights", `${wanted} numbers expected, ${got} came`);
+/** Throw unless an array or an axis has the length that the program says. */
+function expectLength(got, wanted) {
+  if (got !== wanted) throw new LiveError("weights", `${wanted} numbers expected, ${got} came`);
 }
 
 /** The matrix (m, n) and the bias of a layer, checked: {bias, times (y += x W), x, y}. */
 function affine({ w, b }, m, n, outputs, { arrays, matrices }) {
-  same(arrays[w].shape.length, 2);
-  same(arrays[w].shape[0], m);
-  same(arrays[w].shape[1], n);
-  same(arrays[b].length, outputs);
+  expectLength(arrays[w].shape.length, 2);
+  expectLength(arrays[w].shape[0], m);
+  expectLength(arrays[w].shape[1], n);
+  expectLength(arrays[b].length, outputs);
   return { bias: arrays[b], times: matrices.product(w), x: matrices.x, y: matrices.y };
 }
 
@@ -66,10 +66,12 @@ function linear(op, [input], out, shapes, weights) {
 }
 
 /**
- * What the kernel joins: for every pixel of the near side and every place of the kernel the pixel of the far side,
+ * Which pixels a kernel connects: for each near pixel and each kernel position the index of the far pixel,
  * far = near * stride - padding + k, or -1 outside. (near: output of a convolution, input of a transposed one.)
+ * @param {number[]} near
+ * @param {number[]} far
  */
-function joints([hn, wn], [hf, wf], { kernel: [kh, kw], stride, padding }) {
+function kernelTaps([hn, wn], [hf, wf], { kernel: [kh, kw], stride, padding }) {
   const at = new Int32Array(hn * wn * kh * kw);
   let i = 0;
   for (let y = 0; y < hn; y++)
@@ -86,9 +88,9 @@ function joints([hn, wn], [hf, wf], { kernel: [kh, kw], stride, padding }) {
 function conv(op, [input], out, [[ci, ...from], [co, ...to]], weights) {
   const k = size(op.kernel), area = size(from), pixels = size(to);
   const { bias, times, x, y } = affine(op, ci * k, co, co, weights);
-  same(input.length, ci * area);
-  const at = joints(to, from, op);
-  same(at.length, pixels * k);
+  expectLength(input.length, ci * area);
+  const at = kernelTaps(to, from, op);
+  expectLength(at.length, pixels * k);
   return () => {
     for (let p = 0; p < pixels; p++) {
       for (let c = 0; c < ci; c++)
@@ -107,10 +109,10 @@ function conv(op, [input], out, [[ci, ...from], [co, ...to]], weights) {
 function convTranspose(op, [input], out, [[ci, ...from], [co, ...to]], weights) {
   const k = size(op.kernel), area = size(to), pixels = size(from);
   const { bias, times, x, y } = affine(op, ci, co * k, co, weights);
-  same(input.length, ci * pixels);
-  same(out.length, co * area);
-  const at = joints(from, to, op);
-  same(at.length, pixels * k);
+  expectLength(input.length, ci * pixels);
+  expectLength(out.length, co * area);
+  const at = kernelTaps(from, to, op);
+  expectLength(at.length, pixels * k);
   return () => {
     for (let c = 0; c < co; c++) out.fill(bias[c], c * area, (c + 1) * area);
     for (let p = 0; p < pixels; p++) {
@@ -128,8 +130,8 @@ function convTranspose(op, [input], out, [[ci, ...from], [co, ...to]], weights) 
 
 /** The k largest, of equals the first; all else is 0. */
 function topk(op, [x], out) {
-  same(x.length, out.length);
-  if (!(op.k >= 1 && op.k <= x.length)) throw new Trouble("weights", `k ${op.k} of ${x.length}`);
+  expectLength(x.length, out.length);
+  if (!(op.k >= 1 && op.k <= x.length)) throw new LiveError("weights", `k ${op.k} of ${x.length}`);
   const sorted = new Float32Array(x.length);
   return () => {
     sorted.set(x);
@@ -141,12 +143,12 @@ function topk(op, [x], out) {
   };
 }
 
-/** Each cell of a map (D, h, w) becomes the nearest row of w (K, D), the first of equals. */
+/** Each cell of a feature map (D, h, w) becomes the nearest row of w (K, D), the first of equals. */
 function codebook(op, [x], out, [[d, ...cells]], { arrays }) {
   const vectors = arrays[op.w], count = vectors.shape[0], area = size(cells);
-  same(vectors.shape[1], d);
-  same(x.length, d * area);
-  same(out.length, x.length);
+  expectLength(vectors.shape[1], d);
+  expectLength(x.length, d * area);
+  expectLength(out.length, x.length);
   const norms = Float32Array.from({ length: count }, (_, k) => {
     let sum = 0;
     for (let j = 0; j < d; j++) sum += vectors[k * d + j] ** 2;
@@ -172,8 +174,8 @@ function codebook(op, [x], out, [[d, ...cells]], { arrays }) {
 /** Logits of L levels (L, h, w) -> mean level (1, h, w) in [0, 1]. */
 function expectedLevel(op, [x], out, [[levels, ...area]]) {
   const pixels = size(area);
-  same(x.length, levels * pixels);
-  same(out.length, pixels);
+  expectLength(x.length, levels * pixels);
+  expectLength(out.length, pixels);
   return () => {
     for (let p = 0; p < pixels; p++) {
       let largest = -Infinity, total = 0, sum = 0;
@@ -200,11 +202,11 @@ const OPS = {
   conv,
   conv_transpose: convTranspose,
   reshape: (op, [x], out) => {
-    same(x.length, out.length);
+    expectLength(x.length, out.length);
     return () => out.set(x);
   },
   relu: (op, [x], out) => {
-    same(x.length, out.length);
+    expectLength(x.length, out.length);
     return () => {
       for (let i = 0; i < out.length; i++) out[i] = Math.max(x[i], 0); // without a branch: three times faster
     };
@@ -213,9 +215,10 @@ const OPS = {
   tanh: elementwise(Math.tanh),
   exp: elementwise(Math.exp),
   clamp: elementwise((v, op) => Math.min(Math.max(v, op.min ?? -Infinity), op.max ?? Infinity)),
-  shift: (op, [x], out, shapes, { arrays: { [op.b]: by } }) => {
-    same(x.length, out.length);
-    same(by.length, out.length);
+  shift: (op, [x], out, shapes, { arrays }) => {
+    const by = arrays[op.b];
+    expectLength(x.length, out.length);
+    expectLength(by.length, out.length);
     return () => {
       for (let i = 0; i < out.length; i++) out[i] = x[i] + by[i];
     };
@@ -225,14 +228,14 @@ const OPS = {
   expected_level: expectedLevel,
   continuous_mean: elementwise(continuousMean),
   slice: (op, [x], out) => {
-    if (!(op.start >= 0 && op.start + out.length <= x.length)) throw new Trouble("weights", `slice at ${op.start}`);
+    if (!(op.start >= 0 && op.start + out.length <= x.length)) throw new LiveError("weights", `slice at ${op.start}`);
     return () => out.set(x.subarray(op.start, op.start + out.length));
   },
   add: pairwise((a, b) => a + b),
   sub: pairwise((a, b) => a - b),
   mul: pairwise((a, b) => a * b),
   cat: (op, inputs, out) => {
-    same(inputs.reduce((sum, x) => sum + x.length, 0), out.length);
+    expectLength(inputs.reduce((sum, x) => sum + x.length, 0), out.length);
     return () => {
       let at = 0;
       for (const x of inputs) {
@@ -245,12 +248,12 @@ const OPS = {
 
 // ---- programs -------------------------------------------------------------------------------------------------------
 
-/** An encoder and a decoder. What they return is overwritten by the next call of the same function. */
+/** An encoder and a decoder. The next call of the same function overwrites the arrays that the last one returned. */
 export class Program {
   constructor(blob, run = "") {
     try {
       const { header, arrays } = unpack(blob);
-      if (header.format !== 1) throw new Trouble("weights", `format ${header.format}`);
+      if (header.format !== 1) throw new LiveError("weights", `format ${header.format}`);
       this.latentDim = header.latent_dim;
       this.family = header.family;
       this.prior = header.prior; // std of the code's prior N(0, std^2 I); 0: it has none
@@ -258,17 +261,17 @@ export class Program {
       const weights = { arrays, matrices: new Matrices(arrays) };
       for (const [name, f] of Object.entries(header.functions)) this.functions[name] = compile(f, weights);
     } catch (error) {
-      const known = error instanceof Trouble;
-      throw new Trouble(known ? error.code : "weights", error.message, run);
+      const known = error instanceof LiveError;
+      throw new LiveError(known ? error.code : "weights", error.message, run);
     }
   }
 
-  /** z (D) -> picture (784) in [0, 1]. */
+  /** z (D) -> image (784) in [0, 1]. */
   decode(z) {
     return this.functions.decode(z)[0];
   }
 
-  /** z (D) -> natural parameters of the pixels (784, or L x 784); models of the labs have them. */
+  /** z (D) -> natural parameters of the pixels (784, or L x 784); only programs of lab models have this function. */
   params(z) {
     return this.functions.params(z)[0];
   }
@@ -288,30 +291,30 @@ export class Program {
 function compile({ input, outputs, shapes, ops }, weights) {
   const registers = shapes.map((shape) => new Float32Array(size(shape)));
   const steps = ops.map((op) => {
-    if (!Object.hasOwn(OPS, op.op)) throw new Trouble("layer", op.op);
-    for (const name of [op.w, op.b]) if (name && !weights.arrays[name]) throw new Trouble("weights", `${name} is missing`);
+    if (!Object.hasOwn(OPS, op.op)) throw new LiveError("layer", op.op);
+    for (const name of [op.w, op.b]) if (name && !weights.arrays[name]) throw new LiveError("weights", `${name} is missing`);
     const inputs = op.in.map((i) => registers[i]);
     return OPS[op.op](op, inputs, registers[op.out], [shapes[op.in[0]], shapes[op.out]], weights);
   });
   const results = outputs.map((i) => (i === null ? null : registers[i]));
   return (x) => {
-    same(x.length, registers[input].length);
+    expectLength(x.length, registers[input].length);
     registers[input].set(x);
     for (const step of steps) step();
     return results;
   };
 }
 
-const programs = new Map(); // url -> Promise<Program>, the least used first
-const KEPT = 12;
+const programs = new Map(); // url -> Promise<Program>, the least recently used first
+const MAX_PROGRAMS = 12;
 
-/** The program at `url` (an address that never changes its content), fetched once. Rejects with Trouble. */
-export function load(url, run = "") {
+/** The program at `url`, whose content never changes: fetched once. Rejects with LiveError. */
+export function loadProgram(url, run = "") {
   const known = programs.get(url) ?? fetchProgram(url, run);
   programs.delete(url);
   programs.set(url, known);
-  if (programs.size > KEPT) programs.delete(programs.keys().next().value);
-  known.catch(() => programs.delete(url)); // another time it may come
+  if (programs.size > MAX_PROGRAMS) programs.delete(programs.keys().next().value);
+  known.catch(() => programs.delete(url)); // the next call tries again
   return known;
 }
 
@@ -322,148 +325,7 @@ async function fetchProgram(url, run) {
     if (!response.ok) throw new Error(`status ${response.status}`);
     bytes = new Uint8Array(await response.arrayBuffer());
   } catch (error) {
-    throw new Trouble("network", error.message, run);
+    throw new LiveError("network", error.message, run);
   }
   return new Program(bytes, run);
-}
-
-// ---- what modules share ---------------------------------------------------------------------------------------------
-
-/** Draw 784 pixels in [0, 1] into a canvas of 28 x 28 (CSS makes it large: image-rendering: pixelated). */
-export function paint(canvas, pixels, white = 1) {
-  if (canvas.width !== SIDE || canvas.height !== SIDE) canvas.width = canvas.height = SIDE;
-  stamp(canvas.getContext("2d"), pixels, 0, 0, white);
-}
-
-/** 784 pixels in [0, white] into a canvas' context, the upper left one at x, y. */
-export function stamp(g, pixels, x, y, white = 1) {
-  const image = (g.image ??= g.createImageData(SIDE, SIDE));
-  for (let i = 0; i < PIXELS; i++) {
-    const v = (pixels[i] * 255) / white;
-    image.data[4 * i] = image.data[4 * i + 1] = image.data[4 * i + 2] = v; // clamped and rounded
-    image.data[4 * i + 3] = 255;
-  }
-  g.putImageData(image, x, y);
-}
-
-/** `fn` at most once per animation frame, however often the result is called. */
-export function onFrame(fn) {
-  let asked = 0;
-  const schedule = () => {
-    asked ||= requestAnimationFrame(() => {
-      asked = 0;
-      fn();
-    });
-  };
-  schedule.cancel = () => {
-    cancelAnimationFrame(asked);
-    asked = 0;
-  };
-  return schedule;
-}
-
-/**
- * What goes to Python, numbered, so that an answer to an older letter does not undo what the hand did meanwhile.
- * post(payload): now; later(make): make() after a pause of the keys; settled(n): does Python, which has read letter n,
- * know of everything? (Before the first letter it does, whatever n is.)
- */
-export function outbox(send, pause = 300) {
-  let last = null;
-  let timer = 0;
-  const post = (payload) => {
-    clearTimeout(timer);
-    timer = 0;
-    last = (last ?? 0) + 1;
-    send({ ...payload, n: last });
-  };
-  return {
-    post,
-    later(make) {
-      clearTimeout(timer);
-      timer = setTimeout(() => post(make()), pause);
-    },
-    settled(n) {
-      last ??= n;
-      return !timer && n >= last;
-    },
-    close: () => clearTimeout(timer),
-  };
-}
-
-const channels = new Map();
-
-/** A value that all components of the page share. set(value, from): everyone but `from` is told. on(fn, self): -> off. */
-export function channel(name) {
-  if (!channels.has(name)) {
-    const listeners = new Map(); // fn -> who
-    channels.set(name, {
-      value: null,
-      set(value, from = null) {
-        this.value = value;
-        for (const [fn, who] of listeners) if (who === null || who !== from) fn(value);
-      },
-      on(fn, self = null) {
-        listeners.set(fn, self);
-        return () => listeners.delete(fn);
-      },
-    });
-  }
-  return channels.get(name);
-}
-
-/**
- * What is drawn by hand for the picker `key`: fn(784 pixels in [0, 1], or null where nothing is). -> off
- */
-export function onDrawing(key, fn) {
-  return channel(`picture:${key}`).on((value) => {
-    fn(value?.pixels?.length === PIXELS && value.pixels.some(Boolean) ? value.pixels : null);
-  });
-}
-
-/**
- * The life of a module, which its `mount` returns. What it knows: `box` (an element of class `name`), `out` (an outbox),
- * the latest `spec`, `arrays` and `programs`, `picture` (drawn by hand, or null), and `show()`, which has it drawn in the
- * next frame. build(now) is called where `spec.key` is new, draw(now) in a frame after anything has changed.
- */
-export function stage({ root, send }, name, { build, draw }) {
-  const box = root.appendChild(Object.assign(document.createElement("div"), { className: name }));
-  const now = { box, out: outbox(send), spec: null, picture: null, show: onFrame(() => draw(now)) };
-  let off = () => {};
-  return {
-    update(spec, arrays, programs) {
-      const first = now.spec === null, fresh = now.spec?.key !== spec.key;
-      Object.assign(now, { spec, arrays, programs });
-      if (first && spec.picker) off = onDrawing(spec.picker, (pixels) => {
-        now.picture = pixels;
-        now.show();
-      });
-      if (first || fresh) {
-        now.picture = null;
-        build(now);
-      }
-      now.show();
-    },
-    destroy() {
-      off();
-      now.show.cancel();
-      now.out.close();
-      box.remove();
-    },
-  };
-}
-
-/** Does the reader want no motion that was not asked for? */
-export const stillness = () => globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? false;
-
-/** z = (1 - t) a + t b. */
-export function lerp(a, b, t, out = new Float32Array(a.length)) {
-  for (let i = 0; i < out.length; i++) out[i] = a[i] + t * (b[i] - a[i]);
-  return out;
-}
-
-/** log N(z; 0, std^2 I) in nats. */
-export function logPrior(z, std = 1) {
-  let sum = 0;
-  for (const v of z) sum += (v / std) ** 2;
-  return -0.5 * (sum + z.length * Math.log(2 * Math.PI * std * std));
 }

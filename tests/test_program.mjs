@@ -1,13 +1,11 @@
-// The core of the live components: its operations against PyTorch (tests/test_js.py exports the answers), what it says
-// of broken programs, and what the modules share.
+// The interpreter of programs: its operations against PyTorch (tests/test_js.py exports the answers), and its errors for
+// broken programs.
 import assert from "node:assert/strict";
 import { readFile, readdir } from "node:fs/promises";
 import test from "node:test";
-import {
-  Program, Trouble, channel, lerp, load, logPrior, onDrawing, onFrame, paint, stamp, stillness, unpack,
-} from "../aevae/ui/live/core.js";
-import { fromHalf } from "../aevae/ui/live/loader.js";
+import { fromHalf, unpack } from "../aevae/ui/live/loader.js";
 import { Matrices } from "../aevae/ui/live/matrix.js";
+import { LiveError, loadProgram, Program } from "../aevae/ui/live/program.js";
 
 const folder = process.env.AEVAE_FIXTURES;
 const skip = folder ? false : "run by pytest tests/test_js.py, which exports what PyTorch computes";
@@ -146,14 +144,14 @@ for (const [name, [blob, code]] of Object.entries(broken))
   test(`${name}: trouble with ${code}`, () => {
     assert.throws(
       () => new Program(blob, "some-run"),
-      (error) => error instanceof Trouble && error.code === code && error.run === "some-run" && error.message !== "",
+      (error) => error instanceof LiveError && error.code === code && error.run === "some-run" && error.message !== "",
     );
   });
 
 test("a code or a picture of another size is refused", () => {
   const program = new Program(pack(description([dense]), weights));
-  assert.throws(() => program.decode([1]), Trouble);
-  assert.throws(() => program.decode(new Float32Array(3)), Trouble);
+  assert.throws(() => program.decode([1]), LiveError);
+  assert.throws(() => program.decode(new Float32Array(3)), LiveError);
 });
 
 test("encoder and decoder may share weights, and do not share memory", () => {
@@ -196,7 +194,7 @@ for (const [way, module] of [["WebAssembly", undefined], ["JavaScript", null]])
 
 // ---- fetching -------------------------------------------------------------------------------------------------------
 
-/** `fetch` and `document` as load() needs them; answers: url -> bytes, status or Error. */
+/** `fetch` and `document` as loadProgram() needs them; answers: url -> bytes, status or Error. */
 function serve(answers) {
   const asked = [];
   globalThis.document = { baseURI: "http://here/sub/" };
@@ -212,117 +210,34 @@ function serve(answers) {
 
 test("a program is fetched once, however many ask at once, relative to the page", async () => {
   const asked = serve(() => pack(description([dense]), weights));
-  const [a, b] = await Promise.all([load("live/a.bin"), load("live/a.bin")]);
+  const [a, b] = await Promise.all([loadProgram("live/a.bin"), loadProgram("live/a.bin")]);
   assert.equal(a, b);
-  assert.equal(await load("live/a.bin"), a);
+  assert.equal(await loadProgram("live/a.bin"), a);
   assert.deepEqual(asked, ["http://here/sub/live/a.bin"]);
 });
 
 test("what fails is network trouble, names its run, and is tried again", async () => {
   let answer = new TypeError("no way there");
   const asked = serve(() => answer);
-  const network = (e) => e instanceof Trouble && e.code === "network" && e.run === "r";
-  await assert.rejects(load("live/b.bin", "r"), network);
+  const network = (e) => e instanceof LiveError && e.code === "network" && e.run === "r";
+  await assert.rejects(loadProgram("live/b.bin", "r"), network);
   answer = 404;
-  await assert.rejects(load("live/b.bin", "r"), network);
+  await assert.rejects(loadProgram("live/b.bin", "r"), network);
   answer = new Uint8Array(3);
-  await assert.rejects(load("live/b.bin", "r"), (e) => e.code === "weights" && e.run === "r");
+  await assert.rejects(loadProgram("live/b.bin", "r"), (e) => e.code === "weights" && e.run === "r");
   answer = pack(description([dense]), weights);
-  assert.ok((await load("live/b.bin", "r")) instanceof Program);
+  assert.ok((await loadProgram("live/b.bin", "r")) instanceof Program);
   assert.equal(asked.length, 4);
 });
 
 test("the programs used last are kept", async () => {
   const asked = serve(() => pack(description([dense]), weights));
-  const first = await load("live/0.bin");
-  for (let i = 1; i < 12; i++) await load(`live/${i}.bin`);
-  assert.equal(await load("live/0.bin"), first);
-  await load("live/12.bin"); // pushes 1 out, not 0
-  assert.equal(await load("live/0.bin"), first);
+  const first = await loadProgram("live/0.bin");
+  for (let i = 1; i < 12; i++) await loadProgram(`live/${i}.bin`);
+  assert.equal(await loadProgram("live/0.bin"), first);
+  await loadProgram("live/12.bin"); // pushes 1 out, not 0
+  assert.equal(await loadProgram("live/0.bin"), first);
   const before = asked.length;
-  await load("live/1.bin");
+  await loadProgram("live/1.bin");
   assert.equal(asked.length, before + 1);
-});
-
-// ---- what modules share ---------------------------------------------------------------------------------------------
-
-test("a channel tells everybody but the one who spoke", () => {
-  const me = {}, heard = [];
-  const off = channel("test:z").on((v) => heard.push(["me", v]), me);
-  channel("test:z").on((v) => heard.push(["other", v]));
-  channel("test:z").set(1, me);
-  assert.equal(channel("test:z").value, 1);
-  channel("test:z").set(2);
-  off();
-  channel("test:z").set(3);
-  assert.deepEqual(heard, [["other", 1], ["me", 2], ["other", 2], ["other", 3]]);
-  assert.equal(channel("test:another").value, null);
-});
-
-test("onFrame calls once a frame, and not after cancel", () => {
-  const frames = new Map();
-  let id = 0, calls = 0;
-  globalThis.requestAnimationFrame = (fn) => (frames.set(++id, fn), id);
-  globalThis.cancelAnimationFrame = (which) => frames.delete(which);
-  const frame = () => {
-    const now = [...frames.values()];
-    frames.clear();
-    for (const fn of now) fn();
-  };
-  const ask = onFrame(() => calls++);
-  for (let i = 0; i < 5; i++) ask();
-  frame();
-  assert.equal(calls, 1);
-  frame();
-  assert.equal(calls, 1);
-  ask();
-  ask.cancel();
-  frame();
-  assert.equal(calls, 1);
-  ask();
-  frame();
-  assert.equal(calls, 2);
-});
-
-test("paint writes rounded, clamped grey", () => {
-  const image = { data: new Uint8ClampedArray(4 * 784) };
-  const put = [];
-  const canvas = { getContext: () => ({ createImageData: () => image, putImageData: (i) => put.push(i) }) };
-  const pixels = new Float32Array(784);
-  pixels.set([1, 0.5, -1, 2, 0.998, NaN]);
-  paint(canvas, pixels);
-  paint(canvas, pixels);
-  assert.equal(canvas.width, 28);
-  assert.deepEqual([...image.data.subarray(0, 4)], [255, 255, 255, 255]);
-  assert.deepEqual([0, 1, 2, 3, 4, 5].map((i) => image.data[4 * i]), [255, 128, 0, 255, 254, 0]);
-  assert.equal(put.length, 2);
-});
-
-test("stamp: bytes as well, at a place", () => {
-  const image = { data: new Uint8ClampedArray(4 * 784) };
-  const put = [];
-  const g = { createImageData: () => image, putImageData: (i, x, y) => put.push([x, y]) };
-  stamp(g, Uint8Array.from({ length: 784 }, (_, i) => i % 256), 28, 56, 255);
-  assert.deepEqual([0, 1, 200, 255].map((i) => image.data[4 * i]), [0, 1, 200, 255]);
-  assert.deepEqual(put, [[28, 56]]);
-});
-
-test("onDrawing tells of pictures with ink, and of their end", () => {
-  const came = [];
-  const off = onDrawing("hand", (pixels) => came.push(pixels));
-  const pixels = new Float32Array(784);
-  for (const value of [{ pixels }, { pixels: new Float32Array(3).fill(1) }, null, { pixels: Float32Array.from(pixels).fill(1, 5, 6) }])
-    channel("picture:hand").set(value);
-  assert.deepEqual(came.slice(0, 3), [null, null, null]);
-  assert.equal(came[3][5], 1);
-  off();
-  channel("picture:hand").set({ pixels });
-  assert.equal(came.length, 4);
-});
-
-test("mathematics", () => {
-  assert.deepEqual([...lerp([0, 2], [1, 4], 0.5)], [0.5, 3]);
-  assert.ok(Math.abs(logPrior([1, 2]) + 2.5 + Math.log(2 * Math.PI)) < 1e-12);
-  assert.ok(Math.abs(logPrior([0.1, 0.2], 0.1) + 2.5 + Math.log(2 * Math.PI * 0.01)) < 1e-12);
-  assert.equal(stillness(), false);
 });

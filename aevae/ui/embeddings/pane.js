@@ -1,48 +1,51 @@
 // One pane of the atlas: a map, painted once per view, and above it what follows the hand. It knows its own view; what
 // is selected, hovered and chosen belongs to the atlas, since all panes show the same points.
 
-import { paint, SIDE } from "../live/core.js";
+import { ARROWS, clearedContext, framedImage, paint, ring } from "../live/canvas.js";
+import { button, div, element, fill, imageCanvas } from "../live/dom.js";
 import {
   discs, Grid, panBy, parseColour, radiusFor, Raster, sameView, scaleOf, textOn, toPixels, toPlace, toSquare, WHOLE,
   zoomAt,
-} from "./cloud.js";
-import { el, fill } from "../live/dom.js";
+} from "./points.js";
 
-const HIT = 9; // CSS pixels from the pointer to a point that it means
-const SLOW = 4; // CSS pixels that a press may move and still be a click
-const RIM = 40; // device pixels around the raster: more than a disc's radius
-const NOTCH = 1.0018; // zoom of one unit of a wheel
-const SHOWN = 84; // CSS pixels of the picture at the pointer
-const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const MAX_HIT_DISTANCE = 9; // CSS pixels from the pointer to a point that it means
+const MAX_CLICK_MOVE = 4; // CSS pixels that a press may move and still be a click
+const RIM = 40; // device pixels around the raster: more than the radius of a disc
+const ZOOM_PER_WHEEL_UNIT = 1.0018;
+const TIP_WIDTH = 84; // CSS pixels of the image at the pointer
 
 export class Pane {
   constructor(atlas, number, view) {
-    Object.assign(this, { atlas, number, view, pointers: new Map(), press: null, points: new Float32Array(0) });
+    this.atlas = atlas;
+    this.number = number;
+    this.view = view;
+    this.points = new Float32Array(0);
+    this.pointers = new Map();
+    this.press = null;
     this.build();
   }
 
   build() {
-    const button = (text, act) => el("button", { type: "button", textContent: text, onclick: act });
-    this.title = el("strong");
-    this.sub = el("span", { class: "sub" });
+    this.title = element("strong");
+    this.sub = element("span", { class: "sub" });
     this.morph = button("⇄", () => this.atlas.morph(this.number));
     this.closer = button("+", () => this.zoom(1.5));
     this.wider = button("−", () => this.zoom(1 / 1.5));
     this.whole = button("⤢", () => this.look(WHOLE));
-    this.base = el("canvas", { class: "base" });
-    this.over = el("canvas", { class: "over", tabIndex: 0, role: "application", "data-finger": "tap" });
-    this.digit = el("canvas", { class: "digit", width: SIDE, height: SIDE });
-    this.tipText = el("span");
-    this.tip = el("div", { class: "tip", hidden: true }, this.digit, this.tipText);
-    this.words = el("p");
-    this.again = button("", () => this.atlas.ask("make", this.number));
-    this.stop = button("", () => this.atlas.ask("cancel", this.number));
-    this.bar = el("progress", { max: 1 });
-    this.message = el("div", { class: "message" }, this.words, this.bar, this.again, this.stop);
-    const tools = el("div", { class: "tools" }, this.closer, this.wider, this.whole, this.morph);
-    this.stage = el("div", { class: "stage" }, this.base, this.over, this.message, tools, this.tip);
-    this.foot = el("p", { class: "numbers" });
-    this.root = el("figure", {}, el("figcaption", {}, this.title, this.sub), this.stage, this.foot);
+    this.base = element("canvas", { class: "base" });
+    this.over = element("canvas", { class: "over", tabIndex: 0, role: "application", "data-finger": "tap" });
+    this.digit = imageCanvas();
+    this.tipText = element("span");
+    this.tip = element("div", { class: "tip", hidden: true }, this.digit, this.tipText);
+    this.words = element("p");
+    this.again = button("", () => this.atlas.request("make", this.number));
+    this.stop = button("", () => this.atlas.request("cancel", this.number));
+    this.bar = element("progress", { max: 1 });
+    this.message = div("message", this.words, this.bar, this.again, this.stop);
+    const tools = div("tools", this.closer, this.wider, this.whole, this.morph);
+    this.stage = div("stage", this.base, this.over, this.message, tools, this.tip);
+    this.foot = element("p", { class: "numbers" });
+    this.root = element("figure", {}, element("figcaption", {}, this.title, this.sub), this.stage, this.foot);
     const on = { pointerdown: "pressed", pointermove: "moved", pointerup: "lifted", pointercancel: "dropped" };
     for (const [event, act] of Object.entries(on)) this.over[`on${event}`] = (e) => this[act](e);
     this.over.onpointerleave = () => this.press || this.leave();
@@ -55,7 +58,9 @@ export class Pane {
   /** What Python says about this pane; xy: its points, or undefined while there are none. */
   update(spec, xy, lift) {
     const { texts } = this.atlas.spec;
-    Object.assign(this, { spec, lift, xy });
+    this.spec = spec;
+    this.lift = lift;
+    this.xy = xy;
     this.title.textContent = spec.title;
     this.sub.textContent = spec.sub;
     this.over.setAttribute("aria-label", fill(texts.pane, { number: this.number + 1, title: spec.title, sub: spec.sub }));
@@ -77,9 +82,9 @@ export class Pane {
     this.stop.hidden = spec.state !== "making";
     this.stop.textContent = texts.cancel;
     this.foot.replaceChildren(...spec.numbers.flatMap(([name, value, help]) => [
-      el("span", { title: help }, `${name} `, el("b", { textContent: value })), " ",
+      element("span", { title: help }, `${name} `, element("b", { textContent: value })), " ",
     ]));
-    this.foot.append(...spec.warnings.map((text) => el("small", { textContent: text })));
+    this.foot.append(...spec.warnings.map((text) => element("small", { textContent: text })));
   }
 
   /** Other points, already in the square. */
@@ -116,7 +121,7 @@ export class Pane {
 
   look(view) {
     this.view = view;
-    this.atlas.looked();
+    this.atlas.viewChanged();
     this.atlas.touch(this, true);
   }
 
@@ -136,7 +141,7 @@ export class Pane {
     if (!this.points.length) return;
     event.preventDefault();
     const lines = event.deltaMode === 1 ? 16 : 1;
-    this.look(zoomAt(this.view, this.size, ...this.pixelOf(event), NOTCH ** (-event.deltaY * lines)));
+    this.look(zoomAt(this.view, this.size, ...this.pixelOf(event), ZOOM_PER_WHEEL_UNIT ** (-event.deltaY * lines)));
   }
 
   pixelOf(event) {
@@ -149,18 +154,18 @@ export class Pane {
   /** All points, or every `step`-th while the hand moves. */
   paintBase(step) {
     if (!this.raster) return;
-    const { labels, codes, palette, paper, selected, any } = this.atlas;
+    const { labels, codes, palette, paperPixel, selected, any } = this.atlas;
     const { raster, view, ratio } = this, size = { w: this.size.w * ratio, h: this.size.h * ratio };
-    raster.clear(paper);
+    raster.clear(paperPixel);
     if (this.points.length === 2 * labels.length) {
       const scale = scaleOf(view, this.size) * ratio;
       const place = { ox: size.w / 2 - view.x * scale, oy: size.h / 2 + view.y * scale, scale };
       const stamps = discs(radiusFor(labels.length, view.k) * ratio);
       if (any) {
-        raster.paint(this.points, place, codes, palette, stamps, 0.16, step, selected, 0);
-        raster.paint(this.points, place, codes, palette, stamps, 0.95, step, selected, 1);
+        raster.paint(this.points, place, { codes, palette, state: selected, only: 0 }, stamps, 0.16, step);
+        raster.paint(this.points, place, { codes, palette, state: selected, only: 1 }, stamps, 0.95, step);
       } else {
-        raster.paint(this.points, place, codes, palette, stamps, this.atlas.opacity, step);
+        raster.paint(this.points, place, { codes, palette }, stamps, this.atlas.opacity, step);
       }
     }
     this.base.getContext("2d").putImageData(this.image, -RIM, -RIM);
@@ -169,16 +174,15 @@ export class Pane {
   /** What follows the hand. */
   paintOver() {
     if (!this.raster) return;
-    const g = this.over.getContext("2d"), { ink, accent, point, hover } = this.atlas;
-    g.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
-    g.clearRect(0, 0, this.size.w, this.size.h);
+    const g = clearedContext(this.over, this.ratio), { theme: { ink, paper, accent }, point, hover } = this.atlas;
     if (!this.points.length) return;
     this.paintNames(g);
     if (this.press?.lasso) this.paintLasso(g, this.press.path);
-    if (point >= 0) this.ring(g, this.pixel(point), 8, accent, 2.5);
+    if (point >= 0) ring(g, this.pixel(point), 8, accent, paper, 2.5);
     const own = this.spec.own && toSquare(this.spec.own, this.spec.frame);
-    if (own && this.atlas.at(this.number) === this.number) this.paintOwn(g, toPixels(this.view, this.size, ...own));
-    if (hover >= 0) this.ring(g, this.pixel(hover), 6.5, ink, 2);
+    if (own && this.atlas.shown[this.number] === this.number)
+      framedImage(g, this.atlas.ownImage, toPixels(this.view, this.size, ...own), 30, accent, paper, 2.5);
+    if (hover >= 0) ring(g, this.pixel(hover), 6.5, ink, paper, 2);
   }
 
   /** Each class by its name, where the middle of its points lies. */
@@ -186,12 +190,13 @@ export class Pane {
     const { spec, any, moving, labels, colours } = this.atlas;
     if (spec.shade || moving || spec.classes.length > 12) return;
     this.medians ??= medians(this.points, labels, spec.classes.length);
-    g.font = `600 13px ${this.atlas.font}`;
+    g.font = `600 13px ${this.atlas.theme.font}`;
     g.textAlign = "center";
     g.textBaseline = "middle";
     this.medians.forEach((place, c) => {
       if (!place || (any && !this.atlas.counts[c])) return;
-      const [x, y] = toPixels(this.view, this.size, ...place), half = Math.max(g.measureText(spec.classes[c]).width / 2 + 5, 9);
+      const [x, y] = toPixels(this.view, this.size, ...place);
+      const half = Math.max(g.measureText(spec.classes[c]).width / 2 + 5, 9);
       g.fillStyle = colours[c];
       g.beginPath();
       g.roundRect(x - half, y - 9, 2 * half, 18, 4);
@@ -202,7 +207,7 @@ export class Pane {
   }
 
   paintLasso(g, path) {
-    const { accent } = this.atlas;
+    const { accent } = this.atlas.theme;
     g.beginPath();
     for (const [x, y] of path) g.lineTo(...toPixels(this.view, this.size, x, y));
     g.closePath();
@@ -215,28 +220,8 @@ export class Pane {
     g.stroke();
   }
 
-  paintOwn(g, [x, y]) {
-    const side = 30, { accent, paperText, ownPicture } = this.atlas;
-    g.fillStyle = paperText;
-    g.fillRect(x - side / 2 - 4, y - side / 2 - 4, side + 8, side + 8);
-    g.fillStyle = accent;
-    g.fillRect(x - side / 2 - 2.5, y - side / 2 - 2.5, side + 5, side + 5);
-    g.imageSmoothingEnabled = false;
-    if (ownPicture) g.drawImage(ownPicture, x - side / 2, y - side / 2, side, side);
-  }
-
   pixel(i) {
     return toPixels(this.view, this.size, this.points[2 * i], this.points[2 * i + 1]);
-  }
-
-  ring(g, [x, y], radius, colour, width) {
-    for (const [line, wide] of [[this.atlas.paperText, width + 3], [colour, width]]) {
-      g.beginPath();
-      g.arc(x, y, radius, 0, 6.2832);
-      g.lineWidth = wide;
-      g.strokeStyle = line;
-      g.stroke();
-    }
   }
 
   // -- the hand
@@ -259,7 +244,7 @@ export class Pane {
     const at = this.pixelOf(event), press = this.press;
     if (!press) return event.pointerType === "touch" || this.hoverAt(at);
     if (press.pinch) return this.pinch(event.pointerId, at);
-    if (!press.moved && Math.hypot(at[0] - press.at[0], at[1] - press.at[1]) <= SLOW) return;
+    if (!press.moved && Math.hypot(at[0] - press.at[0], at[1] - press.at[1]) <= MAX_CLICK_MOVE) return;
     if (!press.moved) {
       press.moved = true;
       this.leave();
@@ -280,10 +265,11 @@ export class Pane {
     this.pointers.set(id, at);
     const after = [...this.pointers.values()];
     if (after.length < 2) return;
-    const middle = ([a, b]) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2], far = ([a, b]) => Math.hypot(a[0] - b[0], a[1] - b[1]);
-    const [from, to] = [middle(before), middle(after)];
+    const middle = (a, b) => [(a[0] + b[0]) / 2, (a[1] + b[1]) / 2];
+    const far = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]);
+    const from = middle(before[0], before[1]), to = middle(after[0], after[1]);
     const moved = panBy(this.view, this.size, to[0] - from[0], to[1] - from[1]);
-    this.look(zoomAt(moved, this.size, ...to, far(after) / Math.max(far(before), 1)));
+    this.look(zoomAt(moved, this.size, ...to, far(after[0], after[1]) / Math.max(far(before[0], before[1]), 1)));
   }
 
   lifted(event) {
@@ -304,7 +290,7 @@ export class Pane {
 
   pointAt(at) {
     const place = toPlace(this.view, this.size, ...at);
-    const reach = HIT + radiusFor(this.atlas.labels.length, this.view.k);
+    const reach = MAX_HIT_DISTANCE + radiusFor(this.atlas.labels.length, this.view.k);
     return this.index.nearest(...place, reach / scaleOf(this.view, this.size));
   }
 
@@ -312,7 +298,7 @@ export class Pane {
     if (!this.points.length) return;
     const i = this.pointAt(at);
     this.atlas.hoverOn(i);
-    if (i >= 0) this.tell(at, this.atlas.pictureOf(i), this.atlas.wordsOf(i));
+    if (i >= 0) this.tell(at, this.atlas.imageOf(i), this.atlas.wordsOf(i));
     else this.guess(at);
   }
 
@@ -324,13 +310,14 @@ export class Pane {
     else this.tip.hidden = true;
   }
 
+  /** @param {number[]} at */
   tell([x, y], pixels, words) {
     this.digit.hidden = !pixels;
     if (pixels) paint(this.digit, pixels);
     this.tipText.textContent = words;
     this.tip.hidden = false;
-    const left = x + 18 + SHOWN > this.size.w ? x - 18 - SHOWN : x + 18;
-    const top = Math.min(Math.max(y - SHOWN / 2, 2), this.size.h - SHOWN - 44);
+    const left = x + 18 + TIP_WIDTH > this.size.w ? x - 18 - TIP_WIDTH : x + 18;
+    const top = Math.min(Math.max(y - TIP_WIDTH / 2, 2), this.size.h - TIP_WIDTH - 44);
     this.tip.style.transform = `translate(${Math.round(Math.max(left, 2))}px, ${Math.round(top)}px)`;
   }
 
@@ -340,13 +327,13 @@ export class Pane {
   }
 
   key(event) {
-    const way = KEYS[event.key], { atlas } = this;
+    const way = ARROWS[event.key], { atlas } = this;
     if (!this.points.length || event.ctrlKey || event.metaKey) return;
     if (way) {
       const from = atlas.hover >= 0 ? atlas.hover : atlas.point;
       const next = from >= 0 ? this.index.towards(from, way) : this.index.nearest(this.view.x, this.view.y);
       atlas.hoverOn(next);
-      this.tell(this.pixel(next), atlas.pictureOf(next), atlas.wordsOf(next));
+      this.tell(this.pixel(next), atlas.imageOf(next), atlas.wordsOf(next));
       atlas.say(atlas.wordsOf(next));
     } else if (event.key === "Enter" || event.key === " ") atlas.choose(atlas.hover, event.shiftKey);
     else if (event.key === "Escape") atlas.clear();

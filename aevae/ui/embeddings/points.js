@@ -1,12 +1,14 @@
 // Clouds of points on a plane: where they lie on the screen, which is nearest, which lie inside a lasso, and how ten
 // thousands of them are painted in a few milliseconds. No DOM: everything here is typed arrays (tested with node).
 
+import { clamp } from "../live/maths.js";
+
 // ---- where things are -----------------------------------------------------------------------------------------------
 // A map comes in its own units; its frame [cx, cy, half] turns it into the square -1..1. A view {x, y, k} is the middle
 // of what is seen, in that square, and the zoom: at k = 1 the square fills the pane but for a margin.
 
 export const MARGIN = 14; // CSS pixels around the square at k = 1
-export const ZOOM = [0.5, 400];
+export const ZOOM = [0.5, 400]; // least and most
 export const WHOLE = { x: 0, y: 0, k: 1 };
 
 /** xy (2N) in the units of the map -> the square -1..1 of its frame. */
@@ -38,7 +40,7 @@ export function toPlace(view, size, px, py) {
 
 /** The view `factor` times nearer; what lies at the pixel stays there. */
 export function zoomAt(view, size, px, py, factor) {
-  const k = Math.min(Math.max(view.k * factor, ZOOM[0]), ZOOM[1]);
+  const k = clamp(view.k * factor, ...ZOOM);
   const [x, y] = toPlace(view, size, px, py);
   const part = view.k / k;
   return held({ x: x + (view.x - x) * part, y: y + (view.y - y) * part, k });
@@ -52,8 +54,7 @@ export function panBy(view, size, dx, dy) {
 
 /** Never so far away that nothing of the square is seen. */
 function held({ x, y, k }) {
-  const inside = (v) => Math.min(Math.max(v, -1), 1);
-  return { x: inside(x), y: inside(y), k };
+  return { x: clamp(x, -1, 1), y: clamp(y, -1, 1), k };
 }
 
 /** Slow, fast, slow: 0..1 -> 0..1. */
@@ -69,7 +70,7 @@ export class Grid {
   constructor(points) {
     const n = points.length / 2;
     this.points = points;
-    this.side = Math.min(Math.max(Math.ceil(Math.sqrt(n / 2)), 1), 512);
+    this.side = clamp(Math.ceil(Math.sqrt(n / 2)), 1, 512);
     let x0 = Infinity, y0 = Infinity, x1 = -Infinity, y1 = -Infinity;
     for (let i = 0; i < 2 * n; i += 2) {
       if (points[i] < x0) x0 = points[i];
@@ -77,7 +78,9 @@ export class Grid {
       if (points[i + 1] < y0) y0 = points[i + 1];
       if (points[i + 1] > y1) y1 = points[i + 1];
     }
-    Object.assign(this, { x0, y0, cell: Math.max(x1 - x0, y1 - y0, 1e-12) / this.side });
+    this.x0 = x0;
+    this.y0 = y0;
+    this.cell = Math.max(x1 - x0, y1 - y0, 1e-12) / this.side;
     const start = new Int32Array(this.side * this.side + 1), at = new Int32Array(n);
     for (let i = 0; i < n; i++) {
       at[i] = this.cellOf(points[2 * i], points[2 * i + 1]);
@@ -91,7 +94,7 @@ export class Grid {
   }
 
   line(v, from) {
-    return Math.min(Math.max(Math.floor((v - from) / this.cell), 0), this.side - 1);
+    return clamp(Math.floor((v - from) / this.cell), 0, this.side - 1);
   }
 
   cellOf(x, y) {
@@ -140,7 +143,11 @@ export class Grid {
     }
   }
 
-  /** From point i the nearest within 45 degrees of a direction, what lies beside it counting double; i: there is none. */
+  /**
+   * From point i the nearest within 45 degrees of a direction, sideways distance counting double; i: there is none.
+   * @param {number} i
+   * @param {number[]} direction
+   */
   towards(i, [dx, dy]) {
     const { points } = this, x = points[2 * i], y = points[2 * i + 1];
     let best = i, least = Infinity;
@@ -176,9 +183,9 @@ export function between(found, codes, d) {
 
 // ---- the lasso ------------------------------------------------------------------------------------------------------
 
-/** Is the ray from (x, y) to the right crossed by the edge from a to b? */
+/** 1 if the edge from a to b crosses the ray from (x, y) to the right, else 0. */
 function crossed(x, y, ax, ay, bx, by) {
-  return ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax);
+  return Number(ay > y !== by > y && x < ax + ((y - ay) / (by - ay)) * (bx - ax));
 }
 
 /**
@@ -216,7 +223,10 @@ export function textOn(colour) {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b > 0.179 ? "#000000" : "#FFFFFF";
 }
 
-/** [r, g, b] as a canvas keeps it in 32 bits (little endian). */
+/**
+ * [r, g, b] as a canvas keeps it in 32 bits (little endian).
+ * @param {number[]} colour
+ */
 export const pixelOf = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
 /** `count` pixels from the first colour to the last, straight between neighbours. */
@@ -230,19 +240,19 @@ export function ramp(colours, count = 256) {
 
 // ---- painting -------------------------------------------------------------------------------------------------------
 
-const PARTS = 4; // places of a disc's middle within a pixel, each way
+const SUBPIXELS = 4; // positions of a disc's middle within a pixel, each way
 
 /** Discs of a radius in pixels: for each of 16 places within a pixel the covered pixels [dx, dy, part of 256]. */
 export function discs(radius) {
   const reach = Math.ceil(radius + 1);
   const stamps = [];
-  for (let sy = 0; sy < PARTS; sy++)
-    for (let sx = 0; sx < PARTS; sx++) {
+  for (let sy = 0; sy < SUBPIXELS; sy++)
+    for (let sx = 0; sx < SUBPIXELS; sx++) {
       const covered = [];
       for (let dy = -reach; dy <= reach; dy++)
         for (let dx = -reach; dx <= reach; dx++) {
-          const d = Math.hypot(dx + 0.5 - (sx + 0.5) / PARTS, dy + 0.5 - (sy + 0.5) / PARTS);
-          const part = Math.round(256 * Math.min(Math.max(radius + 0.5 - d, 0), 1));
+          const d = Math.hypot(dx + 0.5 - (sx + 0.5) / SUBPIXELS, dy + 0.5 - (sy + 0.5) / SUBPIXELS);
+          const part = Math.round(256 * clamp(radius + 0.5 - d));
           if (part) covered.push(dx, dy, part);
         }
       stamps.push(covered);
@@ -250,10 +260,13 @@ export function discs(radius) {
   return { reach, stamps };
 }
 
-/** A picture of w x h pixels with a rim, so that a disc at the edge needs no care. Show it at (-rim, -rim). */
+/** An image of w x h pixels with a rim, so that a disc at the edge needs no special case. Show it at (-rim, -rim). */
 export class Raster {
   constructor(w, h, rim) {
-    Object.assign(this, { w, h, rim, stride: w + 2 * rim });
+    this.w = w;
+    this.h = h;
+    this.rim = rim;
+    this.stride = w + 2 * rim;
     this.bytes = new Uint8ClampedArray(4 * this.stride * (h + 2 * rim));
     this.pixels = new Uint32Array(this.bytes.buffer);
   }
@@ -264,19 +277,19 @@ export class Raster {
 
   /**
    * Discs at points (2N), every `step`-th. place: pixel = origin + scale * point, y upwards. palette[codes[i]] is the
-   * colour, `opacity` 0..1; `only`: paint those whose `state` is that (0 or 1), or all where it is null.
+   * colour, `opacity` 0..1. state: where given, only points whose state is `only` (0 or 1).
    */
-  paint(points, { ox, oy, scale }, codes, palette, { reach, stamps }, opacity, step = 1, state = null, only = 0) {
+  paint(points, { ox, oy, scale }, { codes, palette, state = null, only = 0 }, { reach, stamps }, opacity, step = 1) {
     const { pixels, stride, rim, w, h } = this;
-    const offsets = stamps.map((s) => Int32Array.from({ length: s.length / 3 }, (_, k) => s[3 * k] + s[3 * k + 1] * stride));
-    const parts = stamps.map((s) => Int32Array.from({ length: s.length / 3 }, (_, k) => Math.round(s[3 * k + 2] * opacity)));
+    const each = (fn) => stamps.map((s) => Int32Array.from({ length: s.length / 3 }, (_, k) => fn(s, 3 * k)));
+    const offsets = each((s, k) => s[k] + s[k + 1] * stride), parts = each((s, k) => Math.round(s[k + 2] * opacity));
     const least = reach - rim, right = w + rim - reach - 1, bottom = h + rim - reach - 1;
     for (let i = 0; i < codes.length; i += step) {
       if (state !== null && state[i] !== only) continue;
       const x = ox + scale * points[2 * i], y = oy - scale * points[2 * i + 1];
       if (!(x >= least && y >= least && x <= right && y <= bottom)) continue;
       const fx = Math.floor(x), fy = Math.floor(y);
-      const stamp = Math.floor((y - fy) * PARTS) * PARTS + Math.floor((x - fx) * PARTS);
+      const stamp = Math.floor((y - fy) * SUBPIXELS) * SUBPIXELS + Math.floor((x - fx) * SUBPIXELS);
       const colour = palette[codes[i]], red = colour & 0xff00ff, green = colour & 0xff00;
       const base = (fy + rim) * stride + fx + rim, offset = offsets[stamp], part = parts[stamp];
       for (let k = 0; k < offset.length; k++) {

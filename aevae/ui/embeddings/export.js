@@ -1,17 +1,17 @@
-// What the atlas gives out: its panes as one picture to take along, what is selected as a table, bytes as a picture.
+// What the atlas gives out: its panes as one PNG, the selection as a table, bytes as an image.
 
-import { PIXELS } from "../live/core.js";
-import { el } from "../live/dom.js";
+import { paint } from "../live/canvas.js";
+import { element } from "../live/dom.js";
 
 const GAP = 16, HEAD = 40; // pixels between panes, and above each for its title
 
 /** Save the panes as they are seen, two beside each other, with their titles: one PNG. */
-export function download(panes, { paperText, ink, font }) {
+export function download(panes, { theme: { paper, ink, font } }) {
   const side = Math.max(...panes.map((pane) => pane.base.width));
   const across = Math.min(panes.length, 2), down = Math.ceil(panes.length / across);
-  const canvas = el("canvas", { width: across * (side + GAP) + GAP, height: down * (side + HEAD + GAP) });
+  const canvas = element("canvas", { width: across * (side + GAP) + GAP, height: down * (side + HEAD + GAP) });
   const g = canvas.getContext("2d");
-  g.fillStyle = paperText;
+  g.fillStyle = paper;
   g.fillRect(0, 0, canvas.width, canvas.height);
   g.fillStyle = ink;
   g.font = `600 18px ${font}`;
@@ -22,21 +22,20 @@ export function download(panes, { paperText, ink, font }) {
   });
   canvas.toBlob((blob) => {
     const url = URL.createObjectURL(blob);
-    el("a", { href: url, download: "aevae-maps.png" }).click();
+    element("a", { href: url, download: "aevae-maps.png" }).click();
     setTimeout(() => URL.revokeObjectURL(url), 10_000);
   });
 }
 
 /** What stands in a <table>: its caption, a row of heads, rows of cells. */
 export function tableOf(caption, heads, rows) {
-  const row = (tag, cells) => el("tr", {}, ...cells.map((c) => el(tag, { textContent: c })));
-  return [el("caption", { textContent: caption.trim() }), row("th", heads), ...rows.map((cells) => row("td", cells))];
+  const row = (tag, cells) => element("tr", {}, ...cells.map((c) => element(tag, { textContent: c })));
+  return [element("caption", { textContent: caption.trim() }), row("th", heads), ...rows.map((cells) => row("td", cells))];
 }
 
 /** Grey bytes (784) as a canvas of 28 x 28. */
-export function picture(pixels) {
-  const canvas = el("canvas", { width: 28, height: 28 }), g = canvas.getContext("2d"), image = g.createImageData(28, 28);
-  for (let p = 0; p < PIXELS; p++) image.data.set([pixels[p], pixels[p], pixels[p], 255], 4 * p);
-  g.putImageData(image, 0, 0);
+export function imageOf(pixels) {
+  const canvas = element("canvas");
+  paint(canvas, pixels, 255);
   return canvas;
 }
