@@ -15,7 +15,7 @@ import streamlit as st
 from aevae.store import bundles, checkpoints
 from aevae.ui.frame import menu
 from aevae.ui.i18n import _
-from aevae.ui.shared import address, redraw
+from aevae.ui.shared import address, cached, redraw
 
 _PAGE = "layout_page"  # session: address of the page that runs
 SWITCH_SECONDS = 0.001  # of Python before another session's turn; torch asks for a turn after every step
@@ -79,9 +79,14 @@ def _forget_impossible() -> None:
 
 def _impossible(value: str) -> bool:
     try:
-        return not value or math.isinf(float(value))
+        return not value or (math.isinf(float(value)) and not _is_fingerprint(value))
     except ValueError:
         return False
+
+
+def _is_fingerprint(value: str) -> bool:
+    """Whether a run begins so: fingerprints of digits and one `e` read as numbers, too."""
+    return len(value) >= 6 and any(run.fingerprint.startswith(value) for run in cached.runs())
 
 
 def page(title: str = "", question: str = "") -> None:
