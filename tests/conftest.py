@@ -71,6 +71,11 @@ def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0
     )
 
 
+def module_of(header: dict) -> str:
+    """`atlas` of `embeddings/atlas.js`: the module that a header is for."""
+    return Path(header["module"]).stem
+
+
 def open_page(path: str, session: dict | None = None, live: bool = True, /, **query: str | list[str]) -> "AppTest":
     """A page of the app to somebody who comes by a link: its file from the root, the session, the address.
 

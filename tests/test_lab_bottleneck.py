@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import open_page
+from conftest import module_of, open_page
 from pretend import Mounted
 from sklearn.decomposition import PCA
 from streamlit.testing.v1 import AppTest
@@ -25,7 +25,7 @@ def page(monkeypatch, tmp_path):
 
 def parcel(app: AppTest, module: str = "bottleneck") -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if each[0]["module"] == module]
+    ((header, arrays),) = [each for each in found if module_of(each[0]) == module]
     return header["spec"], arrays
 
 

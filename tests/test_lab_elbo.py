@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import open_page
+from conftest import module_of, open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae.browser.blob import unpack
@@ -27,7 +27,7 @@ def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
     found = {}
     for element in app.get("bidi_component"):
         header, arrays = unpack(element.proto.bytes)
-        found[header["module"]] = header["spec"], arrays
+        found[module_of(header)] = header["spec"], arrays
     return found
 
 

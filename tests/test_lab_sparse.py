@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import open_page
+from conftest import module_of, open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae.browser.blob import unpack
@@ -24,7 +24,7 @@ def page(monkeypatch, tmp_path):
 
 def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
     found = (unpack(element.proto.bytes) for element in app.get("bidi_component"))
-    return {header["module"]: (header["spec"], arrays) for header, arrays in found}
+    return {module_of(header): (header["spec"], arrays) for header, arrays in found}
 
 
 def choose(page: AppTest, begins: str) -> AppTest:

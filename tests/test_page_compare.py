@@ -165,8 +165,8 @@ def test_information_at_its_ceiling_is_said(store, asked):
     numbers = info.metrics["mnist-5k"] | {"index_code_mi": 6.85, "aggregate_images": 1000}
     files.write_json(info.path / "metrics.json", {"mnist-5k": numbers})
     cached.runs.clear()
-    assert any("at its ceiling log N" in c.value for c in page(compare_numbers="mutual information").caption)
-    assert not any("at its ceiling log N" in c.value for c in page(compare_numbers="KL").caption)
+    assert any("its upper limit log N" in c.value for c in page(compare_numbers="mutual information").caption)
+    assert not any("its upper limit log N" in c.value for c in page(compare_numbers="KL").caption)
 
 
 def test_every_formula_is_one_click_away(store, asked):
@@ -251,9 +251,9 @@ def test_rate_and_distortion_of_the_table(store, asked):
 def test_other_likelihoods_are_left_out_of_the_nats(store, asked, monkeypatch):
     monkeypatch.setattr(comparison, "likelihood", lambda run: run.family)
     at = page()
-    assert "left out" in said(at)
+    assert "not shown" in said(at)
     pick(at, "button_group", "compare_upwards").set_value("sse").run()
-    assert "left out" not in said(at)
+    assert "not shown" not in said(at)
 
 
 def test_kl_over_training_follows_the_slider(store, asked):

@@ -267,7 +267,7 @@ def test_a_selection_is_shown_with_the_mean_codes(store):
     brushed(app, selected=np.array([3, 5, 8], np.int32))
     assert "3 selected" in headings(app)
     captions = [caption for image in app.get("image") for caption in image.captions if caption]
-    assert captions[0] == "Mean image" and [c.startswith("Mean code of ") for c in captions[1:]] == [True] * 2
+    assert captions[0] == "Mean image" and [c.startswith("Decoded mean code of ") for c in captions[1:]] == [True] * 2
     app.selectbox(key="count").set_value(500).run()
     assert headings(whole(app)) == [], "of other points nothing is selected"
 

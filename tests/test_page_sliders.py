@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from conftest import open_page, tiny_config
+from conftest import module_of, open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae.browser.blob import unpack
@@ -28,7 +28,7 @@ def parcel(app: AppTest, module: str) -> tuple[dict, dict]:
     """What Python handed to a module of the browser: spec and arrays."""
     for element in app.get("bidi_component"):
         header, arrays = unpack(element.proto.bytes)
-        if header["module"] == module:
+        if module_of(header) == module:
             return header["spec"], arrays
     raise AssertionError(f"{module} is not on the page")
 

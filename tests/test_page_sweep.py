@@ -88,7 +88,7 @@ def test_lists_of_the_form_become_one_sweep(empty_store):
     at = page(train_family="beta_vae", train_list_latent_dim="2, 3", train_limit="200", train_epochs="1")
     at.text_input(key="train_list_beta").set_value("1, 4").run()
     at.number_input(key="train_seeds").set_value(2).run()
-    assert {m.label: m.value for m in at.metric}["runs"] == "8" and "training takes" in {m.label for m in at.metric}
+    assert {m.label: m.value for m in at.metric}["runs"] == "8" and "training time" in {m.label for m in at.metric}
     press(at, "train_start")
     found = [RunConfig.from_dict(job.config) for job in sorted(jobs.jobs(), key=lambda job: job.id)]
     assert [(c.model.beta, c.model.latent_dim, c.seed) for c in found] == [

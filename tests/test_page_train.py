@@ -11,7 +11,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import open_page, tiny_config
+from conftest import module_of, open_page, tiny_config
 from streamlit.testing.v1 import AppTest
 
 from aevae import paths
@@ -61,7 +61,7 @@ def texts(elements) -> str:
 
 def test_plain_form_is_the_default_config(empty_store):
     at = page()
-    assert {m.label for m in at.metric} == {"parameters", "training takes"}
+    assert {m.label for m in at.metric} == {"parameters", "training time"}
     config = queued(at)
     assert config == RunConfig(DataConfig(), family_class("ae").Config(), TrainConfig())
     assert at.query_params["job"] == config.name
@@ -342,7 +342,7 @@ def test_what_exists_is_opened_not_trained(store):
 def test_same_request_watches_the_waiting_job(empty_store):
     at = page()
     press(at, "train_start")
-    assert "on the queue" in texts(at.info) and "train_start" not in keys(at)
+    assert "in the queue" in texts(at.info) and "train_start" not in keys(at)
     press(at, "train_cancel")
     assert jobs.jobs()[0].state == "cancelled" and "train_start" in keys(at)
     press(at, "train_resume")
@@ -369,7 +369,7 @@ def test_finished_job_seen_from_another_browser(empty_store):
     assert "Finished: 2 epochs" in texts(at.success)
     assert len(at.get("plotly_chart")) == len(checkpoints.read_history(paths.runs_dir() / config.name)[-1]["test"])
     header, arrays = player(at)
-    assert header["module"] == "film" and header["spec"]["runs"][0]["name"] == config.name
+    assert module_of(header) == "film" and header["spec"]["runs"][0]["name"] == config.name
     assert {0, 0.25, 0.75, 1, 2} <= set(arrays["0.epoch"].tolist())
 
 
@@ -423,7 +423,7 @@ def test_a_running_job_is_watched_and_held(running):
     film, arrays = player(at)
     assert film["spec"]["runs"][0]["live"] and {0, 0.25, 0.75, 1} <= set(arrays["0.epoch"].tolist())
     newest, frame = player(at, 1)
-    assert newest["module"] == "filmnow" and newest["spec"]["channel"] == film["spec"]["runs"][0]["channel"]
+    assert module_of(newest) == "filmnow" and newest["spec"]["channel"] == film["spec"]["runs"][0]["channel"]
     assert frame["0.epoch"].tolist() == [1.25] and frame["0.xy"].shape == (1, 1000, 2)
     press(at, "train_advance_step")
     (clock,) = clocks(at)
@@ -446,9 +446,9 @@ def until(condition, seconds=60):
 
 
 def test_a_form_that_gives_way(store):
-    assert not any(e.label == "Train another" for e in page().expander)
+    assert not any(e.label == "Train another model" for e in page().expander)
     at = page(job=store["vae"])
-    assert any(e.label == "Train another" for e in at.expander) and "train_start" in keys(at)
+    assert any(e.label == "Train another model" for e in at.expander) and "train_start" in keys(at)
 
 
 def test_failed_job_says_why(empty_store, tmp_path, monkeypatch):
@@ -491,7 +491,7 @@ def test_half_a_run_never_breaks_the_panel(store, file, content):
 
 
 def test_job_that_cannot_be(empty_store):
-    assert "cannot be" in texts(page(job="../../etc/passwd").warning)
+    assert "no valid job" in texts(page(job="../../etc/passwd").warning)
     assert "no such run" in texts(page(job="vae-mnist-0123456789ab").info)
 
 
@@ -507,7 +507,7 @@ def test_folder_that_vanishes_is_said(store):
     job = jobs.submit(tiny_config("ae", seed=5), "cpu")
     worker.Worker(once=True).run()
     shutil.rmtree(paths.runs_dir() / job.run)
-    assert "gone" in texts(page(job=job.run).warning)
+    assert "deleted" in texts(page(job=job.run).warning)
 
 
 def test_fill_is_the_inverse_of_the_form(empty_store):
