@@ -128,10 +128,11 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
     names = cached.class_names(dataset)
     wanted = _pick_class(key, names, labels)
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
+    columns = min(NUM_COLUMNS, len(shown))  # of a small data set, or of a class with few images
     sheet = canvas.Sheet(
-        image_sheets.raw_sheet(images[shown], NUM_COLUMNS),
-        rows=-(-len(shown) // NUM_COLUMNS),
-        columns=NUM_COLUMNS,
+        image_sheets.raw_sheet(images[shown], columns),
+        rows=-(-len(shown) // columns),
+        columns=columns,
         count=len(shown),
         names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
     )
@@ -141,7 +142,7 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
         selected=shown.index(number) if own is None and number in shown else -1,
         label=_("Test images; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
-        max_width=520,
+        max_width=52 * columns,
     )
     if own is not None:
         _show_own(own)
