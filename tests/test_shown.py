@@ -124,10 +124,10 @@ def test_a_folder_that_changes_while_it_is_shown_is_read_anew(tmp_path, monkeypa
 
     def seen() -> dict[str, int]:
         """Class -> its level."""
-        monkeypatch.setattr(loaders, "FRESH", 0.0)
-        x, labels = loaders.test_digits(name)
+        monkeypatch.setattr(cached, "LISTING_SECONDS", 0.0)
+        x, labels = cached.shown_digits(name)
         return {
-            loaders.class_names(name)[y]: round(255 * float(p.max())) // 50 * 50 for p, y in zip(x, labels, strict=True)
+            cached.class_names(name)[y]: round(255 * float(p.max())) // 50 * 50 for p, y in zip(x, labels, strict=True)
         }
 
     name = f"images:{tmp_path}"
