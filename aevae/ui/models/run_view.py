@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from aevae import metrics
+from aevae import datasets, metrics
 from aevae.exchange import run_archive
 from aevae.figures.palette import family_title
 from aevae.queue import errors
@@ -71,7 +71,7 @@ def _numbers(run: RunInfo) -> None:
             {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): unit_of(key)}
             for key, value in finite_numbers(metrics.current(run, name)).items()
         ]
-        st.caption(_("On the test images of {}").format(markdown.strip(name)))
+        st.caption(_("On the test images of {}").format(markdown.strip(datasets.title_of(name))))
         st.dataframe(rows, hide_index=True, key=f"models_numbers_{name}")
 
 
