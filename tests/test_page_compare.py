@@ -119,7 +119,7 @@ def test_the_data_set_of_the_numbers(store, asked):
 def test_the_numbers_begin_with_images_that_the_chosen_models_were_measured_on(store, asked):
     info = checkpoints.find_run(store["vae"])
     checkpoints.write_json(info.path / "metrics.json", {"kmnist": {"sse": 7.25}})
-    loaders.runs.clear()
+    cached.runs.clear()
     at = page(models=store["vae"])
     assert pick(at, "selectbox", table.DATASET).value == "kmnist" and numbers(at).index.tolist() == [store["vae"]]
     at = page(models=store["vae"], compare_set="mnist-5k")
