@@ -190,6 +190,7 @@ class Worker:
             configs = [RunConfig.from_dict(job.config) for job in jobs]
             spent += time.monotonic()
             datasets.load(configs[0].data, on_progress=self._loading(news))  # a download is seen
+            spent -= time.monotonic()
             for progress in news:
                 progress.note = gpu_warning() if device == "auto" else ""
             groups = self._expect(configs, device, jobs, news)
