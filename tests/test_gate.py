@@ -153,6 +153,14 @@ MISTYPED = {  # file -> what the page says of it
     'Passcode = "geheim"': "but Passcode",
     'pascode = "geheim"': "but pascode",
     'pass_code = "geheim"': "but pass_code",
+    'teacher_passcode = "geheim"': "but teacher_passcode",
+    'passcode_teacher = "geheim"': "but passcode_teacher",
+    '[[teachers]]\npasscode = "geheim"': "but [teachers]",
+    'teachers = [{passcode = "geheim"}]': "but [teachers]",
+    '[aevae]\npascode = "geheim"': "but [aevae]",
+    'AEVAE_PASSWORD = "geheim"': "but AEVAE_PASSWORD",
+    'passwort = "geheim"': "but passwort",
+    'code = "geheim"': "but code",
     b'passcode = "geh\xe9im"': "utf-8",
     'passcode = "geheim"'.encode("utf-16"): "utf-8",
     None: "",  # a link that leads nowhere
@@ -205,10 +213,39 @@ def test_a_passcode_that_can_be_read_is_read(secrets_file, monkeypatch, text, co
 def test_no_file_means_no_passcode_and_one_that_nobody_may_read_means_a_closed_door(secrets_file, monkeypatch):
     assert gate.is_teacher() and gate.problem() == ""
     (secrets_file.parent / "secrets.toml.txt").write_text('passcode = "geheim"')
-    assert not gate.is_teacher() and "ends in .txt" in gate.problem()
+    assert not gate.is_teacher() and "must be called secrets.toml" in gate.problem()
     (secrets_file.parent / "secrets.toml.txt").unlink()
     secrets_file.mkdir()  # to read it fails, whoever asks
     assert not gate.is_teacher() and "directory" in gate.problem()
+
+
+@pytest.mark.parametrize("name", ["secret.toml", "Secrets.toml", "secrets.txt", "secrets", "secrets.toml.toml"])
+def test_a_file_of_nearly_the_right_name_closes_the_doors(secrets_file, name):
+    (secrets_file.parent / name).write_text('passcode = "geheim"')
+    assert not gate.is_teacher() and name in gate.problem() and "geheim" not in gate.problem()
+
+
+def test_another_passcode_counts_at_once(secrets_file):
+    for text, code in (('passcode = "a"', "a"), ('passcode = "b"', "b"), (None, ""), ('passcode = "c"', "c")):
+        secrets_file.unlink() if text is None else secrets_file.write_text(text)
+        assert gate.passcode() == code
+
+
+def test_a_thousand_wrong_passcodes_still_make_one_wait(guarded):
+    gate._tries[str(None)] = (5000, 0.0)
+    assert gate.enter("wrong", 10_000) and gate.enter("wrong", 10_001).startswith("Too many")
+
+
+def test_logging_out_ends_every_tab_of_the_browser(guarded, monkeypatch):
+    """Two tabs logged in; the second cookie took the place of the first."""
+    first, second = (teacher.admit(gate.passcode()) for _tab in range(2))
+    teacher.join(second[0], first[0])
+    for left in (first, second):
+        assert teacher.is_admitted(left[0], gate.passcode())
+    monkeypatch.setattr(teacher, "from_cookie", lambda: second[0])
+    gate.st.session_state[gate._TEACHER] = first[0]
+    gate.leave()
+    assert not any(teacher.is_admitted(token, gate.passcode()) for token, _ticket in (first, second))
 
 
 # -- what the browser keeps --------------------------------------------------------------------------------------------

@@ -9,9 +9,11 @@ What a page offers and what a callback does both ask here: a button that is not 
 import difflib
 import hmac
 import os
+import re
 import secrets
 import time
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 
 import streamlit as st
 
@@ -24,7 +26,8 @@ LOCAL = ("localhost", "127.0.0.1", "::1")
 LONGEST = 60.0  # seconds between two tries
 MOST_ADDRESSES = 1000  # whose wrong tries are remembered
 _TEACHER, _TICKET, _OWN = "gate_teacher", "gate_ticket", "gate_own_jobs"
-_NOBODYS = secrets.token_hex()  # stands for a passcode that cannot be read
+WORDS = ("pass", "code", "pwd", "kennwort", "codigo")  # in the names of keys that are meant as the passcode
+_NOBODYS = secrets.token_hex()  # replaces a passcode that cannot be read
 _tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
 
 
@@ -39,31 +42,42 @@ def problem() -> str:
 
 
 def _read_passcode() -> tuple[str, str]:
-    """The passcode, and what is wrong with it. Only "there is no such file" and "the file is about other things" mean
-    that none is set."""
+    """The passcode, and the problem with it. Only a missing file, or one about other things, means that none is set."""
     if found := os.environ.get("AEVAE_PASSCODE", ""):
         return found, ""
-    wanted = st.get_option("secrets.files")
-    files = [path for path in (*wanted, *(f"{path}.txt" for path in wanted)) if os.path.lexists(path)]
-    if not files:
-        return "", ""
+    wanted = [path for path in st.get_option("secrets.files") if os.path.lexists(path)]
+    odd = [name for path in st.get_option("secrets.files") for name in _misnamed(path)]
     try:
-        if set(files) - set(wanted):
-            raise ValueError(_("its name ends in .txt"))  # which Windows hides
-        return _passcode_in(st.secrets.to_dict()), ""
+        if odd:
+            raise ValueError(_("the file must be called secrets.toml"))
+        merged: dict = {}
+        for path in wanted:  # read anew at each question, not by Streamlit, which keeps what it has read
+            with open(path, encoding="utf-8") as file:
+                merged = tomllib.loads(file.read()) | merged
+        return _passcode_in(merged), ""
     except (OSError, ValueError) as error:  # no right to read it, no TOML, no UTF-8, no passcode
-        reason = getattr(error, "strerror", None) or str(error.__cause__ or error)
+        reason = getattr(error, "strerror", None) or str(error)
         return _NOBODYS, _(
             "The passcode in {} cannot be read, so nobody can enter as the teacher: {}. "
             'The line must be: passcode = "your words", above all sections.'
-        ).format(", ".join(dict.fromkeys(map(os.path.basename, files))), " ".join(reason.split()).rstrip("."))
+        ).format(", ".join(dict.fromkeys(odd or map(os.path.basename, wanted))), " ".join(reason.split()).rstrip("."))
+
+
+def _misnamed(path: str) -> list[str]:
+    """Files beside a place for secrets whose names differ from its name only by what an editor or a system adds."""
+    folder, name = os.path.split(path)
+    try:
+        there = os.listdir(folder or ".")
+    except OSError:
+        return []
+    return [one for one in there if one != name and re.fullmatch(r"secrets?(\.toml|\.txt|\.tml)*", one.lower())]
 
 
 def _passcode_in(found: Mapping) -> str:
-    """The passcode among these secrets, "" where they are about other things. Raises ValueError."""
+    """The passcode among these secrets, "" if they are about other things. Raises ValueError."""
     name = next((name for name in ("passcode", "AEVAE_PASSCODE") if name in found), None)
     if name is None:
-        if wrong := [*_misspelt(found, 0.8), *_inside(found)]:
+        if wrong := [*_suspects(found)]:
             raise ValueError(_("there is no passcode, but {}").format(", ".join(wrong)))
         return ""
     code = found[name]
@@ -72,16 +86,17 @@ def _passcode_in(found: Mapping) -> str:
     return str(code)
 
 
-def _misspelt(found: Mapping, alike: float) -> list[str]:
-    """The keys that somebody may have taken for `passcode`; alike: 1: but for capitals and signs."""
-    letters = {str(key): "".join(filter(str.isalpha, str(key).lower())).removeprefix("aevae") for key in found}
-    return [key for key, text in letters.items() if difflib.get_close_matches(text, ["passcode"], cutoff=alike)]
-
-
-def _inside(found: Mapping) -> list[str]:
-    """The sections, at any depth, that have a passcode."""
-    parts = {str(name): part for name, part in found.items() if isinstance(part, Mapping)}
-    return [f"[{name}]" for name, part in parts.items() if _misspelt(part, 1.0) or _inside(part)]
+def _suspects(found: Mapping, inside: str = "") -> Iterator[str]:
+    """Keys that somebody may have taken for `passcode`, at any depth; sections that Streamlit knows are left out."""
+    for key, value in found.items():
+        letters = "".join(filter(str.isalpha, str(key).lower()))
+        if any(word in letters for word in WORDS) or difflib.get_close_matches(letters, ["passcode"], cutoff=0.75):
+            yield inside or str(key)
+        elif not inside and key in ("connections", "auth"):
+            continue
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, Mapping):
+                yield from _suspects(part, inside or f"[{key}]")
 
 
 def queued_at_most() -> int:
@@ -121,13 +136,14 @@ def enter(said: str, now: float | None = None) -> str:
         return ""
     if len(_tries) >= MOST_ADDRESSES:
         _tries.pop(next(iter(_tries)))
-    _tries[address] = (wrong + 1, now + min(2.0**wrong, LONGEST))
+    _tries[address] = (wrong + 1, now + min(2.0 ** min(wrong, 20), LONGEST))
     return _("This is not the passcode.")
 
 
 def leave() -> None:
     """Be one of the class again, in every tab of this browser."""
-    teacher.dismiss(_token())
+    for token in (_token(), teacher.from_cookie()):
+        teacher.dismiss(token)
     for key in (_TEACHER, _TICKET):
         st.session_state.pop(key, None)
 

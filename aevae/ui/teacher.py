@@ -14,13 +14,14 @@ import streamlit as st
 MAX_TOKENS = 1000
 TICKET_SECONDS = 60.0
 _tokens: dict[str, str] = {}  # token -> the passcode that it was given for
+_browsers: dict[str, set[str]] = {}  # token -> all tokens that were given to its browser, itself among them
 _tickets: dict[str, tuple[str, float]] = {}  # ticket -> (token, when it ends to be good)
 
 
 def admit(passcode: str, now: float | None = None) -> tuple[str, str]:
     """A new token for whoever knew this passcode, and the ticket for its cookie."""
     while len(_tokens) >= MAX_TOKENS:
-        _tokens.pop(next(iter(_tokens)))
+        dismiss(next(iter(_tokens)))
     token, ticket = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
     _tokens[token] = passcode
     _tickets[ticket] = token, (time.monotonic() if now is None else now) + TICKET_SECONDS
@@ -34,10 +35,20 @@ def is_admitted(token: str, passcode: str) -> bool:
 
 
 def dismiss(token: str) -> None:
-    """The token opens nothing any more, in no tab."""
-    _tokens.pop(token, None)
-    for ticket in [ticket for ticket, (its, _end) in _tickets.items() if its == token]:
+    """This token and the others of its browser open nothing any more, in no tab."""
+    ended = _browsers.get(token, {token})
+    for one in ended:
+        _tokens.pop(one, None)
+        _browsers.pop(one, None)
+    for ticket in [ticket for ticket, (its, _end) in _tickets.items() if its in ended]:
         _tickets.pop(ticket, None)
+
+
+def join(token: str, other: str) -> None:
+    """Note that both tokens were given to one browser: two tabs in which somebody logged in."""
+    if token in _tokens and other in _tokens:
+        together = _browsers.get(token, {token}) | _browsers.get(other, {other})
+        _browsers.update(dict.fromkeys(together, together))
 
 
 def from_cookie() -> str:
@@ -72,6 +83,7 @@ def _exchange(request):
     token = redeem(request.path_params["ticket"])
     if not token:
         return Response("not here", 404, media_type="text/plain")
+    join(token, request.cookies.get(cookie_name(), ""))
     answer = Response(status_code=204, headers={"Cache-Control": "no-store"})
     https = "https" in (request.url.scheme, request.headers.get("x-forwarded-proto"))
     path = request.url.path.partition("/teacher/")[0] or "/"  # not to other servers below the same host name
