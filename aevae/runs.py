@@ -449,6 +449,8 @@ def export_weights(info: RunInfo, target: Path, half: bool) -> list[str]:
     """
     run = Run(info)
     folder = target / info.name
+    if folder.resolve() == info.path.resolve():
+        raise ValueError(f"{folder} is the run itself; export it into another folder")
     folder.mkdir(parents=True, exist_ok=True)
     for name in ("config.json", "history.jsonl", "preview.png"):
         checkpoints.write_atomic(folder / name, (info.path / name).read_bytes())

@@ -256,6 +256,16 @@ def test_offline_a_shipped_run_is_exported_with_the_numbers_that_it_has(empty_st
         assert copy.metrics["mnist-5k"]["sse"] > 0
 
 
+def test_a_run_is_not_exported_onto_itself(store, capsys):
+    info = checkpoints.find_run(store["vae"])
+    before = {file.name: file.read_bytes() for file in info.path.iterdir() if file.is_file()}
+    for out in (info.path.parent, f"{info.path.parent}/../{info.path.parent.name}"):
+        assert "is the run itself" in refused(
+            capsys, "export", store["vae"], "--format", "folder", "--half", "--out", out
+        )
+    assert {file.name: file.read_bytes() for file in info.path.iterdir() if file.is_file()} == before
+
+
 def test_numbers_of_other_weights_are_not_kept(store, tmp_path, monkeypatch):
     """Half precision changes what was trained in full: numbers that cannot be made anew are left out."""
     from aevae import datasets

@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 from conftest import open_page, tiny_config
+from test_gone import rerun_fragment
 
 from aevae import estimates, jobs, paths, queuefile
 from aevae.config import DataConfig
@@ -79,6 +80,15 @@ def test_what_is_no_longer_wanted_is_given_up(empty_store):
         at.number_input(key="train_hidden").set_value(hidden).run()
     waiting = [job for job in jobs.jobs(lane=jobs.TASKS_LANE) if job.active]
     assert [job.config["config"]["model"]["hidden"] for job in waiting] == [300]
+
+
+def test_a_timing_that_another_session_gave_up_is_asked_for_again(empty_store, monkeypatch):
+    at = open_page("pages/lab/train.py")
+    (task,) = jobs.jobs(lane=jobs.TASKS_LANE)
+    jobs.cancel(task.id)
+    for number in at._fragment_storage._fragments:
+        rerun_fragment(at, number)
+    assert not at.exception and any(job.active for job in jobs.jobs(lane=jobs.TASKS_LANE))
 
 
 def test_train_asks_first_whether_the_run_exists(store, monkeypatch):
@@ -217,9 +227,10 @@ def test_a_training_writes_down_what_it_took(empty_store, monkeypatch):
     config = tiny_config("ae", epochs=3)
     estimates.ask(config, "cpu")
     Worker(jobs.TASKS_LANE, once=True).run()
-    job = jobs.submit(config, "cpu")
+    job, began = jobs.submit(config, "cpu"), time.monotonic()
     Worker("cpu", once=True).run()
     took = jobs.get(job.id).progress["took"]
+    assert took["beside"] <= time.monotonic() - began, "not the age of the machine"
     assert took["device"] == "cpu" and took["family"] == "ae" and took["seconds"] > 0 and took["beside"] > 0
     assert took["factor"] > 0 and estimates.correction(config, "cpu", "cpu")[0] == took["factor"]
 

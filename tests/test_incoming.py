@@ -487,6 +487,9 @@ WRITTEN = {
     "cp866": (("собаки", "Кошки"), "cp866"),
     "cp437": (("café", "Grün"), "cp437"),
 }
+LETTERS = {  # classes of one letter, and the code page of Windows' own zips where they are used
+    ("Ä", "Ö", "Ü", "ß"): "cp437", ("à", "ç", "è", "é"): "cp437", ("А", "Б", "В"): "cp866", ("КОТЫ", "РЫБЫ"): "cp866",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -501,6 +504,30 @@ def test_names_that_do_not_say_how_they_are_written(tmp_path, page, more):
     assert data.classes == classes
     assert (f"read as {guessed}" in said(data)) if guessed else not data.notes
     assert data.digest == bring(tmp_path, members).digest == bring(tmp_path, pack(members)).digest
+
+
+@pytest.mark.parametrize("classes", LETTERS, ids="".join)
+def test_letters_as_classes(tmp_path, classes):
+    members = {f"{c}/{k}.png": photo(20 * i + k) for i, c in enumerate(classes) for k in range(3)}
+    zipped = raw_names({name.encode(LETTERS[classes]): content for name, content in members.items()})
+    assert bring(tmp_path, zipped).classes == tuple(sorted(classes))
+
+
+def test_words_of_western_europe_in_the_code_page_of_windows(tmp_path):
+    members = {f"{c}/{k}.png": photo(k + len(c)) for c in ("Möwe", "été", "niño") for k in range(3)}
+    data = bring(tmp_path, raw_names({name.encode("cp1252"): content for name, content in members.items()}))
+    assert data.classes == ("Möwe", "niño", "été")
+
+
+def test_one_file_that_unpacks_to_far_more_is_left_out(tmp_path):
+    zipped = io.BytesIO()
+    with zipfile.ZipFile(zipped, "w", zipfile.ZIP_DEFLATED) as archive:
+        for k in range(4):
+            archive.writestr(f"a/{k}.png", photo(k))
+        archive.writestr("a/mask.bmp", image(np.zeros((1800, 1800), np.uint8), "BMP"))
+        archive.writestr("log.txt", b"a line\n" * 600_000)
+    data = bring(tmp_path, zipped.getvalue())
+    assert len(data.train) + len(data.test) == 4 and "left out 2 of 6 files" in said(data)
 
 
 def test_a_name_that_is_told_beside_is_taken(tmp_path):

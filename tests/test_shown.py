@@ -104,6 +104,35 @@ def test_the_same_own_images_elsewhere_are_of_one_kind(animals, tmp_path):
     assert datasets.relation(trained, f"images:{tmp_path / 'zoo.zip'}") == shown.UNSEEN
 
 
+def test_images_that_changed_since_the_training_are_of_another_kind(animals, tmp_path):
+    data = checkpoints.find_run(animals[2]).config["data"]
+    trained = DataConfig(data["name"], digest="0" * 12)
+    assert shown.relation(trained, data["name"]) == shown.FOREIGN
+
+
+def test_a_folder_that_changes_while_it_is_shown_is_read_anew(tmp_path, monkeypatch):
+    """Pictures, labels, names of the classes and codes are of one reading."""
+
+    def add(name: str, level: int) -> None:
+        (tmp_path / name).mkdir()
+        for i in range(5):
+            Image.fromarray(np.full((28, 28), level + i, np.uint8)).save(tmp_path / name / f"{i}.png")
+
+    def seen() -> dict[str, int]:
+        """Class -> its level."""
+        monkeypatch.setattr(loaders, "FRESH", 0.0)
+        x, labels = loaders.test_digits(name)
+        return {
+            loaders.class_names(name)[y]: round(255 * float(p.max())) // 50 * 50 for p, y in zip(x, labels, strict=True)
+        }
+
+    name = f"images:{tmp_path}"
+    add("b", 100), add("c", 200)
+    assert seen() == {"b": 100, "c": 200}
+    add("a", 50)
+    assert seen() == {"a": 50, "b": 100, "c": 200}
+
+
 @pytest.mark.parametrize("raw", [{}, {"data": None}, {"data": {"name": 7}}, {"data": {"name": "mnist", "more": 1}}, []])
 def test_a_foreign_config_has_a_data_set_all_the_same(raw):
     assert isinstance(datasets.data_of(raw), DataConfig)

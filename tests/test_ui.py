@@ -272,6 +272,20 @@ def test_a_link_names_the_model_by_label_name_or_fingerprint(shelf):
         assert at.text[0].value == first  # the VAE comes first
 
 
+def test_a_fingerprint_that_reads_as_a_number_too_large_is_one(shelf):
+    """5164e5552645 is a run, and 10 to the power of five million."""
+    put_run(shelf / "shipped", "vae")
+    seed = next(
+        seed for seed in range(10_000)
+        if re.fullmatch(r"\d+e\d{4,}", fingerprint({"schema": 1, "data": {"name": "mnist", "limit": 0, "leave_out_5k": False, "digest": ""}, "model": {"family": "vae", "latent_dim": 20}, "train": {"epochs": 3}, "seed": seed})[:8])
+    )  # fmt: skip
+    name = put_run(shelf / "runs", "vae", seed)
+    loaders.runs.clear()
+    for asked in (name[-12:], name[-12:-4]):
+        assert not chrome._impossible(asked)
+    assert chrome._impossible("1e999") and chrome._impossible("") and not chrome._impossible("12")
+
+
 def test_several_models_begin_with_one_of_each_family(shelf):
     names = [put_run(shelf / "shipped", f) for f in ("ae", "vae", "denoising")] + [put_run(shelf / "runs", "ae", 1)]
     at = AppTest.from_function(choose_several).run()

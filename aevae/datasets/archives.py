@@ -227,6 +227,8 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, lim
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Unreadable(f"{quote(name)} is packed in an unusual way; only plain zip files are taken")
     check_size(name, info.file_size, limits.file_bytes)
+    if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
+        raise Unreadable(f"{quote(name)} unpacks to more than {MAX_RATIO} times its size")
     try:
         with archive.open(info) as member:
             content = member.read(info.file_size + 1)
@@ -241,8 +243,6 @@ def _check_member(info: zipfile.ZipInfo, name: str, label: str) -> None:
     """By its record alone. Raises ValueError for what no honest zip holds."""
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ValueError(f"{label} holds {quote(name)}, a link or a device; own files must be plain files")
-    if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
-        raise ValueError(f"{quote(name)} in {label} unpacks to more than {MAX_RATIO} times its size")
 
 
 def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:
@@ -311,6 +311,9 @@ def _told_name(info: zipfile.ZipInfo, raw: bytes | None) -> str | None:
 def _guess_page(names: list[bytes]) -> str:
     if _fits(names, "utf-8"):
         return "utf-8"
+    for page in ("cp437", "cp1252"):  # of Windows' own zips and of other programs, in western Europe
+        if _fits(names, page) and _is_latin([name.decode(page) for name in names], page):
+            return page
     text = b"\n".join(names)
     count = sum(byte > 0x7F for byte in text)
     usual = {
@@ -320,6 +323,24 @@ def _guess_page(names: list[bytes]) -> str:
     }
     best = max(usual, key=usual.get, default="cp437")
     return best if usual.get(best, 0) > 0.5 else "cp437"
+
+
+def _is_latin(names: list[str], page: str) -> bool:
+    """Whether these read as words with Latin letters: an ASCII letter in each word, no capital after a small letter.
+
+    A word of one letter alone is taken in cp437, if all such words are small or all are capitals: the same bytes are
+    Cyrillic capitals in cp866, which alternate here.
+    """
+    words = [word for name in names for word in re.findall(r"[^\W\d_]+|[^\w\s.,()'&+-]+", name) if not word.isascii()]
+    letters = [word for word in words if len(word) == 1 and word != "ß"]
+    if letters and (page != "cp437" or not (all(map(str.isupper, letters)) or all(map(str.islower, letters)))):
+        return False
+    return all(
+        all(unicodedata.name(c, "").startswith("LATIN") for c in word if c.isalpha())
+        and word.isalpha()
+        and (len(word) == 1 or (re.search("[A-Za-z]", word) and not re.search("[a-zà-ÿ][A-ZÀ-Þ]", word)))
+        for word in words
+    )
 
 
 def _fits(names: list[bytes], page: str) -> bool:

@@ -39,12 +39,12 @@ def title_of(name: str) -> str:
 
 def same_kind(trained: DataConfig, name: str) -> bool:
     """Are the test images of data set `name` of the kind that `trained` has? The same own images may lie elsewhere."""
-    if trained.name == name or {trained.name, name} <= set(DIGITS):
-        return True
+    if not is_own(name):
+        return trained.name == name or {trained.name, name} <= set(DIGITS)
     try:
-        return bool(trained.digest) and is_own(name) and images.digest(name) == trained.digest
+        return images.digest(name) == trained.digest if trained.digest else trained.name == name
     except (ValueError, OSError):  # they are gone
-        return False
+        return trained.name == name
 
 
 def relation(trained: DataConfig, name: str) -> str:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from aevae import bundles, checkpoints
-from aevae.ui import address, redraw
+from aevae.ui import address, loaders, redraw
 from aevae.ui.i18n import _
 
 SWITCH = 0.001  # seconds of Python after which another session's turn comes; torch asks for a turn after every step
@@ -210,9 +210,14 @@ def _forget_impossible() -> None:
 
 def _impossible(value: str) -> bool:
     try:
-        return not value or math.isinf(float(value))
+        return not value or (math.isinf(float(value)) and not _is_fingerprint(value))
     except ValueError:
         return False
+
+
+def _is_fingerprint(value: str) -> bool:
+    """Whether a run begins so: fingerprints of digits and one `e` read as numbers, too."""
+    return len(value) >= 6 and any(run.fingerprint.startswith(value) for run in loaders.runs())
 
 
 def page(title: str, question: str) -> None:

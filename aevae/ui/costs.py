@@ -1,5 +1,6 @@
 """What a request will cost, on the Train page: parameters at once, seconds when the tasks' worker has timed them."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -93,6 +94,9 @@ def show(configs: Sequence[RunConfig], device: str, several: bool = False) -> No
 
 def _takes(configs: Sequence[RunConfig], device: str) -> None:
     seconds = expected(configs, device)
+    if seconds is None:  # another session may have cancelled the timing that both waited for
+        with contextlib.suppress(ValueError):
+            _ask(cost(configs, device).missing, device)
     if seconds is not None and not st.session_state.get(_SHOWN):
         st.rerun()  # which ends the looking
     st.metric(

@@ -119,17 +119,18 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
     names = loaders.class_names(dataset)
     wanted = _pick_class(key, names, labels)
     shown = handful(labels, wanted, st.session_state.get(f"{key}_handful", 0), number)
+    columns = min(COLUMNS, len(shown))  # of a small data set, or of a class with few pictures
     canvas.pick_cell(
         f"{key}_grid",
-        pictures.raw_sheet(images[shown], COLUMNS),
-        rows=-(-len(shown) // COLUMNS),
-        columns=COLUMNS,
+        pictures.raw_sheet(images[shown], columns),
+        rows=-(-len(shown) // columns),
+        columns=columns,
         count=len(shown),
         selected=shown.index(number) if own is None and number in shown else -1,
         names=[_("{}, number {}").format(names[labels[i]], i) for i in shown],
         label=_("Test digits; arrow keys move, Enter chooses"),
         on_pick=lambda i: _choose(key, shown[i]),
-        max_width=520,
+        max_width=52 * columns,
     )
     if own is not None:
         _show_own(own)

@@ -55,6 +55,8 @@ def start_button(title: str, configs: RunConfig | Sequence[RunConfig], device: s
     if problem := store_problem():
         st.warning(state.literal(problem))
     st.button(title, key="train_start", type="primary", icon=":material/play_arrow:", width="stretch", on_click=_press)
+    if refused := gate.may_train(1 if isinstance(configs, RunConfig) else len(configs)):
+        st.info(refused)
     if pressed():
         submit(configs, device)
         st.rerun()

@@ -1,6 +1,8 @@
 """Cached, bounded, read-only access to runs and data sets for all sessions. Nobody may change what comes from here."""
 
+import contextlib
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict
@@ -16,7 +18,8 @@ from aevae.latent import components
 from aevae.latent.components import Components
 
 T = TypeVar("T")
-MAX_SHOWN = 1000  # test pictures a page works with
+MAX_SHOWN = 1000  # test images a page works with
+MAX_CONTENTS = 100  # own data sets whose digest is remembered
 FRESH = 2.0  # seconds that a listing is taken for true
 
 
@@ -80,21 +83,38 @@ def _drawn(name: str, written: str, _make: Callable, _args: tuple, _options: dic
 
 def dataset(name: str = datasets.EMBEDDED):
     """A data set, whole in memory (`aevae.datasets.Dataset`). Raises ValueError with one sentence."""
-    return _dataset(name)
+    return _dataset(name, _content(name))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _dataset(name: str):
+def _dataset(name: str, content: str):
     return datasets.load(DataConfig(name))
 
 
+_contents: dict[str, tuple[float, str]] = {}  # own images -> when they were looked at, their digest
+
+
+def _content(name: str) -> str:
+    """Digest of a user's own images, whose name does not determine their content; at most two seconds old. Else ""."""
+    if not datasets.is_own(name):
+        return ""
+    when, digest = _contents.get(name, (-math.inf, ""))
+    if time.monotonic() - when > FRESH:
+        with contextlib.suppress(ValueError, OSError):  # if they are gone, the pages keep what they have
+            digest = datasets.resolve(DataConfig(name)).digest
+        if len(_contents) >= MAX_CONTENTS:
+            _contents.pop(next(iter(_contents)))
+        _contents[name] = time.monotonic(), digest
+    return digest
+
+
 def test_digits(name: str = datasets.EMBEDDED) -> tuple[np.ndarray, np.ndarray]:
-    """The first 1,000 test pictures, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
-    return _test_digits(name)
+    """The first 1,000 test images, float32 (N, 1, 28, 28) in [0, 1], and their labels int64 (N,)."""
+    return _test_digits(name, _content(name))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
-def _test_digits(name: str) -> tuple[np.ndarray, np.ndarray]:
+def _test_digits(name: str, content: str) -> tuple[np.ndarray, np.ndarray]:
     test = dataset(name).test.take(slice(MAX_SHOWN))
     images = test.images.astype(np.float32) / 255
     images.setflags(write=False)
@@ -106,7 +126,7 @@ test_digits.__test__ = False  # a loader, not a test
 
 def class_names(name: str) -> tuple[str, ...]:
     """How the classes of a data set are called, by label."""
-    return datasets.classes_of(DataConfig(name)) or dataset(name).classes
+    return dataset(name).classes if datasets.is_own(name) else datasets.classes_of(DataConfig(name))
 
 
 def principal(count: int) -> Components:
@@ -123,11 +143,12 @@ def _principal() -> Components:
 def codes(run_name: str, name: str = datasets.EMBEDDED) -> np.ndarray:
     """Codes float32 (N, D) of `test_digits(name)` under a run; row i belongs to picture i."""
     info = checkpoints.find_run(run_name)
-    return _codes(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""), name)
+    checksum = info.state.get("checksums", {}).get("model.safetensors", "")
+    return _codes(str(info.path), checksum, name, _content(name))
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _codes(path: str, checksum: str, name: str) -> np.ndarray:
+def _codes(path: str, checksum: str, name: str, content: str) -> np.ndarray:
     z = _run(path, checksum).encode(test_digits(name)[0])
     z.setflags(write=False)
     return z

@@ -34,6 +34,9 @@ def common_set(runs: Sequence) -> str:
     trained = [datasets.data_of(getattr(run, "info", run).config) for run in runs]
     name = datasets.shown_for(trained[0]).name if trained else DEFAULT
     if not all(datasets.same_kind(data, name) for data in trained):
+        if datasets.is_own(name) and trained[0].name == name and not datasets.same_kind(trained[0], name):
+            st.warning(_("The images of {} have changed since the training, so this page shows {}.").format(
+                literal(datasets.title_of(name)), DEFAULT))  # fmt: skip
         return DEFAULT
     try:
         images, _labels = loaders.test_digits(name)
