@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -272,16 +273,10 @@ def test_a_link_names_the_model_by_label_name_or_fingerprint(shelf):
         assert at.text[0].value == first  # the VAE comes first
 
 
-def test_a_fingerprint_that_reads_as_a_number_too_large_is_one(shelf):
-    """5164e5552645 is a run, and 10 to the power of five million."""
-    put_run(shelf / "shipped", "vae")
-    seed = next(
-        seed for seed in range(10_000)
-        if re.fullmatch(r"\d+e\d{4,}", fingerprint({"schema": 1, "data": {"name": "mnist", "limit": 0, "leave_out_5k": False, "digest": ""}, "model": {"family": "vae", "latent_dim": 20}, "train": {"epochs": 3}, "seed": seed})[:8])
-    )  # fmt: skip
-    name = put_run(shelf / "runs", "vae", seed)
-    loaders.runs.clear()
-    for asked in (name[-12:], name[-12:-4]):
+def test_a_fingerprint_that_reads_as_a_number_too_large_is_one(monkeypatch):
+    """5164e5552645 is a run, and 5164 times 10 to the power of five million."""
+    monkeypatch.setattr(loaders, "runs", lambda: [SimpleNamespace(fingerprint="5164e5552645")])
+    for asked in ("5164e5552645", "5164e5552"):
         assert not chrome._impossible(asked)
     assert chrome._impossible("1e999") and chrome._impossible("") and not chrome._impossible("12")
 
