@@ -112,6 +112,16 @@ def test_the_data_set_of_the_numbers(store, asked):
     assert numbers(at).index.tolist() == [store["vae"]] and numbers(at)["sse"].tolist() == [7.25]
 
 
+def test_the_numbers_begin_with_images_that_the_chosen_models_were_measured_on(store, asked):
+    info = checkpoints.find_run(store["vae"])
+    checkpoints.write_json(info.path / "metrics.json", {"kmnist": {"sse": 7.25}})
+    loaders.runs.clear()
+    at = page(models=store["vae"])
+    assert pick(at, "selectbox", comparing.DATASET).value == "kmnist" and numbers(at).index.tolist() == [store["vae"]]
+    at = page(models=store["vae"], compare_set="mnist-5k")
+    assert "Not in the table: VAE" in said(at) and not at.exception
+
+
 def test_a_reference_turns_numbers_into_differences(store, asked):
     at = page()
     before = numbers(at)

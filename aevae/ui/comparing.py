@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from aevae import comparison, jobs, metrics, spread
+from aevae import comparison, datasets, jobs, metrics, spread
 from aevae.checkpoints import RunInfo
 from aevae.comparison import describe, numbers_of
 from aevae.figures.palette import family_title
@@ -38,13 +38,21 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
     return [widest[family] for family in ("vae", "beta_vae", "ae", "vq_vae") if family in widest] or [runs[0].name]
 
 
-def pick_dataset(found: Sequence[RunInfo]) -> str:
-    """The data set whose test pictures the numbers are of; first the one that most runs have."""
-    counts = {name: sum(name in run.metrics for run in found) for run in found for name in run.metrics}
-    return st.selectbox(
-        _("Test pictures of"), sorted(counts, key=lambda name: -counts[name]), key=DATASET, bind="query-params",
-        width=170, help=_("What was measured on other pictures does not compare."),
+def pick_dataset(found: Sequence[RunInfo], chosen: Sequence[RunInfo]) -> str:
+    """The data set whose test images the numbers are of; first the one that most chosen runs have, then most runs."""
+    names = dict.fromkeys(name for run in found for name in run.metrics)
+    count = lambda name: tuple(-sum(name in run.metrics for run in runs) for runs in (chosen, found))  # noqa: E731
+    return address.pick(
+        st.selectbox, _("Test pictures of"), sorted(names, key=count), format_func=datasets.title_of, key=DATASET,
+        width=250, help=_("What was measured on other pictures does not compare."),
     )  # fmt: skip
+
+
+def say_missing(chosen: Sequence[RunInfo], dataset: str) -> None:
+    """Name the chosen runs that the table lacks, since nothing was measured on these images."""
+    if missing := [state.label_of(run.name) for run in chosen if dataset not in run.metrics]:
+        text = _("Not in the table: {}. These models were measured on other images; choose them in *Test pictures of*.")
+        st.caption(text.format(", ".join(map(state.plain, missing))))
 
 
 def pick_families(found: Sequence[RunInfo]) -> list[RunInfo]:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from aevae import checkpoints, comparison, exchange, metrics, worker
+from aevae import checkpoints, comparison, datasets, exchange, metrics, worker
 from aevae.checkpoints import RunInfo
 from aevae.config import RunConfig
 from aevae.datasets.archives import Source
@@ -210,7 +210,7 @@ def _numbers(run: RunInfo) -> None:
             {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): unit_of(key)}
             for key, value in plain_numbers(metrics.current(run, name)).items()
         ]
-        st.caption(_("On the test pictures of {}").format(state.plain(name)))
+        st.caption(_("On the test pictures of {}").format(state.plain(datasets.title_of(name))))
         st.dataframe(rows, hide_index=True, key=f"models_numbers_{name}")
 
 

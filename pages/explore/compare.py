@@ -20,7 +20,7 @@ runs = comparing.finished()
 chosen = sorted((run for run in runs if run.name in names), key=lambda run: names.index(run.name))
 
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
-    dataset = comparing.pick_dataset(runs)
+    dataset = comparing.pick_dataset(runs, chosen)
     found = comparing.pick_families([run for run in runs if dataset in run.metrics])
     pin = comparing.pick_reference(found)
 asked = comparing.pick_numbers(found, dataset)
@@ -28,6 +28,7 @@ comparing.find_missing(chosen, asked, dataset)
 columns = comparing.with_extras(asked, found, dataset)
 frame = comparing.table(found, names, dataset, columns, pin)
 comparing.show_table(frame, found, columns, pin, dataset)
+comparing.say_missing(chosen, dataset)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     comparing.formulas(columns)
     contrasts.take("numbers", csv=lambda: comparing.table_csv(frame, found, columns, dataset))
