@@ -226,9 +226,9 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, lim
         raise Unreadable(f"{quote(name)} is locked with a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise Unreadable(f"{quote(name)} is packed in an unusual way; only plain zip files are taken")
-    check_size(name, info.file_size, limits.file_bytes)
     if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
         raise Unreadable(f"{quote(name)} unpacks to more than {MAX_RATIO} times its size")
+    check_size(name, info.file_size, limits.file_bytes)
     try:
         with archive.open(info) as member:
             content = member.read(info.file_size + 1)
