@@ -1,6 +1,7 @@
 """The app under a path of its own: `server.baseUrlPath`, behind the recipe's nginx, behind a proxy that strips."""
 # ruff: noqa: F811  (fixtures of test_browser and test_deploy are imported by name)
 
+import os
 import re
 import signal
 import socket
@@ -60,13 +61,15 @@ def by_the_recipe(tmp_path_factory, nginx):
 
 @pytest.fixture(scope="module")
 def by_a_proxy_that_strips(tmp_path_factory, nginx, shared_server):
-    """As JupyterHub's: the server knows nothing of the path."""
+    """As JupyterHub's: the server knows nothing of the path. (Run by root, nginx's workers need `user root`: another
+    could not write the large answers that are put off into pytest's folder.)"""
     tmp = tmp_path_factory.mktemp("strips")
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
+    user = "user root;" if os.getuid() == 0 else ""
     (tmp / "nginx.conf").write_text(
-        f"""daemon off; pid {tmp}/pid; error_log {tmp}/error.log; events {{}}
+        f"""{user} daemon off; pid {tmp}/pid; error_log {tmp}/error.log; events {{}}
         http {{ access_log off; client_body_temp_path {tmp}/c; proxy_temp_path {tmp}/p; fastcgi_temp_path {tmp}/f;
         uwsgi_temp_path {tmp}/u; scgi_temp_path {tmp}/s;
         server {{ listen 127.0.0.1:{port}; location /user/me/proxy/ {{ proxy_pass {shared_server.url}/;
@@ -77,7 +80,7 @@ def by_a_proxy_that_strips(tmp_path_factory, nginx, shared_server):
     url = f"http://127.0.0.1:{port}/user/me/proxy"
     until(lambda: process.poll() is None and answers(url), 20)
     yield url
-    process.send_signal(signal.SIGQUIT)
+    process.send_signal(signal.SIGTERM)
     process.wait(10)
 
 
