@@ -78,7 +78,7 @@ def test_what_a_lab_trains_is_seen_there(empty_store):
     waiting = jobs.jobs()
     assert waiting and not at.exception and "train_sizes" not in {button.key for button in at.button}
     bars = [bar.text if hasattr(bar, "text") else bar.proto.text for bar in at.get("progress")]
-    assert len(bars) == len(waiting) and all("waits" in text for text in bars)
+    assert len(bars) == len(waiting) and all("waiting" in text for text in bars)
     jobs.cancel(waiting[0].id)
     (number,) = (n for n in at._fragment_storage._fragments)
     rerun_fragment(at, number)
