@@ -257,7 +257,7 @@ def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Wat
     return maps
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1)
 def _compiled(one_round):
     """The library's round over several maps, compiled once in a process; its own loop compiles it at every call."""
     import numba
