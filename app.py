@@ -6,9 +6,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # thirty sessions share the cores
 
 import streamlit as st
 
+from aevae.ui import internals
 from aevae.ui.frame import access, layout, menu, monitoring, server
 
-if st.runtime.exists():  # in a session
+if internals.in_session():  # in a session
     st.set_page_config(page_icon="✍️", layout="wide")  # first: else a page's icon is fetched from the network
     layout.start()
     page = st.navigation(menu.pages(), expanded=True)

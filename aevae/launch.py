@@ -1,5 +1,7 @@
 """`aevae app`: the lab in the browser, from a checkout and from an installed wheel."""
 
+import runpy
+import sys
 from collections.abc import Sequence
 
 from aevae import paths
@@ -10,10 +12,11 @@ def run_app(flags: Sequence[str] = ()) -> int:
 
     Streamlit finds `.streamlit/config.toml` beside app.py, whatever the working directory.
     """
-    from streamlit.web import cli
-
+    own, sys.argv = sys.argv, ["streamlit", "run", str(paths.ROOT / "app.py"), *flags]
     try:
-        cli.main(["run", str(paths.ROOT / "app.py"), *flags], prog_name="streamlit")
+        runpy.run_module("streamlit", run_name="__main__")  # as `python -m streamlit` does
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(bool(end.code))
+    finally:
+        sys.argv = own
     return 0

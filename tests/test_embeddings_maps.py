@@ -1,6 +1,7 @@
 """Maps by request: the same request is the same map; t-SNE's gradient is the gradient; a map can be left and used."""
 
 import json
+import sys
 import threading
 
 import numpy as np
@@ -88,6 +89,28 @@ def test_interpolated_gradient_is_the_exact_one(monkeypatch, scale, spacing, bou
     assert np.abs(gradient.sum(0)).max() <= 1e-6 * np.abs(gradient).sum()  # opposite and equal
     assert tsne.Interpolated()(y, p)[0] == 0
     np.testing.assert_array_equal(tsne.Interpolated()(y, p, n_jobs=2)[1], gradient)
+
+
+@pytest.mark.parametrize("change", ["no module", "no function", "other arguments"])
+def test_without_private_functions_of_opentsne_the_gradient_is_the_same(monkeypatch, change):
+    import openTSNE
+
+    p, y = affinities_of(500)
+    kl, gradient = tsne.Interpolated()(y, p, should_eval_error=True)
+    used = []
+    monkeypatch.setattr(tsne.np, "repeat", lambda *args, real=np.repeat: used.append(1) or real(*args))
+    if change == "no module":
+        monkeypatch.delattr(openTSNE, "_tsne")
+        monkeypatch.setitem(sys.modules, "openTSNE._tsne", None)
+    elif change == "no function":
+        monkeypatch.delattr(openTSNE._tsne, "estimate_positive_gradient_nn")
+    else:
+        monkeypatch.setattr(openTSNE._tsne, "estimate_positive_gradient_nn", lambda embedding, P: 0)
+    own_kl, own = tsne.Interpolated()(y, p, should_eval_error=True)
+    assert used, "not the compiled loop"
+    assert own_kl == pytest.approx(kl, abs=1e-9)
+    np.testing.assert_allclose(own, gradient, atol=1e-12)
+    np.testing.assert_allclose(tsne.Interpolated()(y, p)[1], gradient, atol=1e-12)
 
 
 def test_the_grid_follows_the_map(monkeypatch):

@@ -44,6 +44,27 @@ def test_a_step_is_its_formula(damping, written_out):
     assert np.allclose(found, known, atol=2e-6)
 
 
+@pytest.mark.parametrize("models", [None, 5])
+@pytest.mark.parametrize("damping", [0.0, 0.3])
+@pytest.mark.parametrize("change", ["gone", "other arguments", "other numbers"])
+def test_without_private_functions_of_torch_the_step_is_the_same(change, damping, models, monkeypatch):
+    draw = np.random.default_rng(0)
+    gradients = draw.normal(size=(60, 5, 7)) * 10.0 ** draw.uniform(-4, 1, (1, 5, 7))
+    fused = moved((5, 7), gradients, damping, models=models)
+    private = [name for name in dir(torch) if name.startswith("_foreach_")]
+    assert len(private) > 50 and Adam([torch.nn.Parameter(torch.zeros(1))], PLAIN, CPU)._kernel
+    for name in private:
+        monkeypatch.delattr(torch, name)
+    if change == "gone":
+        monkeypatch.delattr(torch, "_fused_adam_")
+    else:
+        other = {"other arguments": lambda: None, "other numbers": lambda *args, **options: None}[change]
+        monkeypatch.setattr(torch, "_fused_adam_", other)
+    assert not Adam([torch.nn.Parameter(torch.zeros(1))], PLAIN, CPU)._kernel
+    plain = moved((5, 7), gradients, damping, models=models)
+    assert fused.abs().max() > 0.01 and torch.allclose(plain, fused, atol=2e-6)
+
+
 def test_models_upon_each_other_have_an_rms_of_their_own():
     draw = np.random.default_rng(0)
     gradients = draw.normal(size=(40, 3, 6)) * np.array([1e-3, 1.0, 50.0])[:, None]

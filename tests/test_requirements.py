@@ -43,6 +43,24 @@ def test_the_lock_satisfies_the_ranges(system, python):
         assert requirement.specifier.contains(versions[canonicalize_name(requirement.name)]), requirement
 
 
+def test_every_range_has_both_bounds_and_contains_the_tested_version():
+    lines = [line for line in (paths.ROOT / "requirements.txt").read_text("utf-8").splitlines() if line[0] != "#"]
+    assert len(lines) == len(requirements("requirements.txt")) > 10
+    for line in lines:
+        text, _, tested = line.partition("#")
+        requirement = Requirement(text.strip())
+        assert {bound.operator for bound in requirement.specifier} == {">=", "<"}, line
+        assert requirement.specifier.contains(tested.strip()), line
+
+
+def test_ci_runs_with_the_lowest_versions_and_with_pre_releases():
+    workflow = (paths.ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
+    assert re.findall(r'resolve: "(--[^"]+)"', workflow) == ["--resolution lowest-direct", "--prerelease allow"]
+    assert "AEVAE_RESOLVE: ${{ matrix.resolve }}" in workflow and "run: bash .ci/run" in workflow
+    script = (paths.ROOT / ".ci" / "run").read_text("utf-8")
+    assert 'uv pip install -q --python .venv --upgrade "${options[@]}" -r requirements.txt' in script
+
+
 def test_the_lock_says_its_command():
     head = (paths.ROOT / "requirements.lock").read_text("utf-8").partition("==")[0]
     command = re.search(r"uv pip compile requirements\.txt .*-o requirements\.lock", head)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import sys
 import weakref
 
 import pytest
@@ -89,6 +90,74 @@ def test_a_tape_that_fails_is_left(monkeypatch):
     (played,) = trainers("vae")
     played.fit()
     assert all(torch.equal(v, state(played)[k]) for k, v in state(tried).items())
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("family", ["vae", "k_sparse"])
+def test_a_tape_is_compared_with_the_eager_step_in_each_epoch(family, count, monkeypatch, capsys):
+    """Its results are wrong from the first batch of the second epoch: the run ends as if there were no tape."""
+    real, plays = Tape.play, []
+
+    def play(tape):
+        real(tape)
+        plays.append(tried[0].step)
+        if tried[0].step >= tried[0].steps_per_epoch:
+            tape.results[-1].view(-1)[:1].add_(1e-7)
+
+    recipe = dataclasses.replace(RECIPE, batch_size=20, epochs=4)
+    tried = trainers(family, count, recipe)
+    with monkeypatch.context() as broken:
+        broken.setattr(Tape, "play", play)
+        assert fit(tried)
+    steps_per_epoch = tried[0].steps_per_epoch
+    assert plays == [2, 3, steps_per_epoch], "the first two steps and the short last one are eager"
+    assert {t.launch for t in tried} == {"eager: a replayed step gives other numbers"}
+    said = capsys.readouterr().err
+    assert said.count("tape_left") == 1 and f"step={steps_per_epoch} " in said
+    monkeypatch.setenv("AEVAE_TAPE", "0")
+    eager = trainers(family, count, recipe)
+    fit(eager)
+    for one, other in zip(tried, eager, strict=True):
+        assert all(torch.equal(v, state(other)[k]) for k, v in state(one).items())
+
+
+def test_one_batch_of_each_epoch_is_also_eager(monkeypatch):
+    """... and a model that diverged beside another is no fault of the tape."""
+    eager, real = [], steps.BatchedStep.gradients
+    monkeypatch.setattr(
+        steps.BatchedStep, "gradients", lambda own, *a: eager.append(own.trainers[0].step) or real(own, *a)
+    )
+    tried = trainers("beta_vae", 2, dataclasses.replace(RECIPE, batch_size=30, epochs=4))
+
+    def spoil_one() -> bool:
+        if tried[0].step == 4:
+            next(tried[0].model.parameters()).data.fill_(float("nan"))
+        return False
+
+    assert fit(tried, should_stop=spoil_one) and tried[0].diverged and tried[1].finished
+    assert eager == [0, 1, 2, 3, 6, 9] and tried[1].launch == "recorded"
+
+
+@pytest.mark.parametrize("change", ["AEVAE_TAPE=0", "no dispatch mode", "no tags", "no schema", "other mode"])
+def test_without_private_interfaces_of_torch_steps_are_eager(change, monkeypatch):
+    (played,) = trainers("vae")
+    played.fit()
+    assert played.launch == "recorded"
+    if change == "AEVAE_TAPE=0":
+        monkeypatch.setenv("AEVAE_TAPE", "0")
+    elif change == "no schema":
+        monkeypatch.setattr(torch._ops.OpOverload, "_schema", property(lambda op: op.no_such_attribute), raising=False)
+    else:
+        monkeypatch.delitem(sys.modules, "aevae.training.tape")
+        if change == "no dispatch mode":
+            monkeypatch.setitem(sys.modules, "torch.utils._python_dispatch", None)
+        elif change == "no tags":
+            monkeypatch.delattr(torch, "Tag")
+        else:
+            monkeypatch.setattr("torch.utils._python_dispatch.TorchDispatchMode", dict)
+    (eager,) = trainers("vae")
+    assert eager.fit() and eager.launch.startswith("eager")
+    assert all(torch.equal(v, state(eager)[k]) for k, v in state(played).items())
 
 
 def test_convolutions_and_half_precision_are_not_recorded():

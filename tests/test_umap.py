@@ -1,5 +1,6 @@
 """UMAP, whose library compiles itself: all that is really drawn by it, in one process; alone and several as one."""
 
+import sys
 import threading
 
 import numpy as np
@@ -47,6 +48,38 @@ def test_same_seed_same_map_bit_for_bit(codes, drawn):
     np.random.seed(1)  # the maps may not hang on the global generator
     assert np.array_equal(drawn, maps.embed(codes.copy(), "umap", seed=3))
     assert not np.array_equal(drawn, maps.embed(codes, "umap", seed=4))
+
+
+def test_without_undocumented_functions_of_the_library_its_class_draws_the_same_map(codes, drawn, monkeypatch):
+    monkeypatch.delattr("umap.layouts.optimize_layout_euclidean")
+    monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
+    seen, rounds = [], umaps.ROUNDS[0]
+
+    def watch(done, of, xy):
+        seen.append((done, of, xy))
+
+    config = EmbedConfig("umap", seed=3)
+    assert np.array_equal(umaps.draw(codes, config, watch), drawn)
+    assert len(seen) > 10 and seen[-1] == (rounds, rounds, None)
+
+    def stop(done, of, xy):
+        if done > 100:
+            raise maps.Stopped
+
+    with pytest.raises(maps.Stopped):
+        umaps.draw(codes, config, stop)
+    assert not umaps._ONE_AT_A_TIME.locked()
+    monkeypatch.setitem(sys.modules, "umap.layouts", None)
+    assert umaps.library_function("layouts", "optimize_layout_generic") is None
+
+
+def test_numbers_that_the_library_computes_in_undocumented_functions(codes):
+    from umap.umap_ import find_ab_params, make_epochs_per_sample
+
+    for min_dist in (0.0, 0.1, 0.35, 1.0):
+        assert umaps.force_parameters(min_dist) == tuple(find_ab_params(1.0, min_dist))
+    weights = np.random.default_rng(0).random(1000).astype(np.float32)
+    assert np.array_equal(umaps._rounds_per_turn(weights, 500), make_epochs_per_sample(weights, 500))
 
 
 def test_neighbours_are_kept_better_than_by_pca(codes, drawn):
@@ -191,6 +224,22 @@ def test_drawn_together_the_same_row_is_near_itself_and_neighbours_stay(codes):
         assert trustworthiness(codes, xy) > 0.9
         assert np.median(np.linalg.norm(xy - found[0], axis=1)) < 0.3 * size
     assert np.isfinite(umaps.draw_together([np.ones((40, 3), np.float32)] * 2, config, silent)).all()
+
+
+@pytest.mark.slow
+def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(codes, monkeypatch):
+    from umap import AlignedUMAP
+
+    fits, real = [], AlignedUMAP.fit
+    monkeypatch.setattr(AlignedUMAP, "fit", lambda own, *args, **more: fits.append(own) or real(own, *args, **more))
+    turned = codes @ np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
+    every = umaps.library_function
+    monkeypatch.setattr(umaps, "library_function", lambda *of: None if of[0] == "layouts" else every(*of))
+    first, second = umaps.draw_together([codes, turned], EmbedConfig("umap", n_neighbors=10), silent)
+    assert len(fits) == 1
+    for xy in (first, second):
+        assert xy.shape == (N, 2) and xy.dtype == np.float32 and trustworthiness(codes, xy) > 0.9
+    assert np.median(np.linalg.norm(first - second, axis=1)) < 0.3 * first.std()
 
 
 def test_maps_of_different_codes_are_pulled_together(codes, monkeypatch):

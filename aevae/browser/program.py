@@ -15,7 +15,6 @@ import threading
 import numpy as np
 import torch
 from torch import fx, nn
-from torch.fx.passes.shape_prop import ShapeProp
 
 from aevae.browser.blob import pack
 from aevae.models.base import ContinuousMean, ExpectedLevel, Model
@@ -102,6 +101,16 @@ class _Tracer(fx.Tracer):
         return super().call_module(m, forward, args, kwargs)
 
 
+class _ShapeRecorder(fx.Interpreter):
+    """Runs a graph and notes the shape of each tensor in its node."""
+
+    def run_node(self, n):
+        result = super().run_node(n)
+        if isinstance(result, torch.Tensor):
+            n.meta["shape"] = tuple(result.shape)
+        return result
+
+
 class _Decoder(nn.Module):
     def __init__(self, model: Model):
         super().__init__()
@@ -132,7 +141,7 @@ def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np
         ) from error
     module = fx.GraphModule(root, graph)
     with torch.inference_mode():
-        ShapeProp(module).propagate(torch.zeros(1, *shape))
+        _ShapeRecorder(module).run(torch.zeros(1, *shape))
     registers: dict[fx.Node, int] = {}
     ops: list[dict] = []
     outputs: list[int | None] = []
@@ -144,7 +153,7 @@ def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np
         if node.op != "placeholder":
             ops.append(_operation(node, module, registers, weights) | {"out": len(registers)})
         registers[node] = len(registers)
-    shapes = [list(node.meta["tensor_meta"].shape[1:]) for node in registers]
+    shapes = [list(_shape(node)) for node in registers]
     return {"input": 0, "outputs": outputs, "shapes": shapes, "ops": ops}
 
 
@@ -165,7 +174,7 @@ def _operation(node: fx.Node, module: fx.GraphModule, registers: dict, weights: 
 
 
 def _shape(node: fx.Node) -> tuple[int, ...]:
-    return tuple(node.meta["tensor_meta"].shape[1:])
+    return node.meta["shape"][1:]
 
 
 def _sizes_fit(op: str, inputs: list[tuple], out: tuple) -> bool:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import warnings
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import BinaryIO
@@ -30,8 +31,12 @@ DIM = 4  # images whose pixels stay below this part of their range are stretched
 @lru_cache
 def formats() -> tuple[str, ...]:
     """The formats that this machine reads: HEIF with the package pillow-heif, AVIF with a Pillow that has it."""
-    needs = {"HEIF": "pillow_heif", "AVIF": "PIL._avif"}
-    return tuple(f for f in EXTENSIONS if f not in needs or importlib.util.find_spec(needs[f]) is not None)
+    from PIL import features
+
+    with warnings.catch_warnings():  # an older Pillow does not know the name
+        warnings.simplefilter("ignore")
+        optional = {"AVIF": features.check("avif"), "HEIF": importlib.util.find_spec("pillow_heif") is not None}
+    return tuple(f for f in EXTENSIONS if optional.get(f, True))
 
 
 @dataclass(frozen=True)

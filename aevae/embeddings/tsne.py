@@ -101,6 +101,26 @@ def transform(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
     return np.asarray(moved.optimize(250, learning_rate=0.1, exaggeration=1.5, momentum=0.8, max_grad_norm=0.25))
 
 
+def add_attraction(P, y: np.ndarray, gradient: np.ndarray, n_jobs: int, should_eval_error: bool) -> tuple[float, float]:
+    """Add sum_j p_ij w_ij (y_i - y_j), w = 1 / (1 + d^2), to gradient (N, 2). Returns sum p and sum p log(p / w).
+
+    The second is 0 unless asked for. openTSNE's compiled loop has no public name; without it numpy does the same.
+    """
+    try:
+        from openTSNE import _tsne  # ty: ignore[missing-module-member]
+
+        loop = _tsne.estimate_positive_gradient_nn
+        return loop(P.indices, P.indptr, P.data, y, y, gradient, 1, n_jobs, should_eval_error)
+    except (ImportError, AttributeError, TypeError):  # it is gone, or takes other arguments
+        rows = np.repeat(np.arange(len(y)), np.diff(P.indptr))
+        w = 1 / (1 + np.square(y[rows] - y[P.indices]).sum(1))
+        pull = type(P)((P.data * w, P.indices, P.indptr), shape=P.shape)
+        gradient += np.asarray(pull.sum(1)).reshape(-1, 1) * y - pull @ y
+        kept = P.data > 0
+        error = float((P.data[kept] * np.log(P.data[kept] / w[kept])).sum()) if should_eval_error else 0.0
+        return float(P.data.sum()), error
+
+
 def _spacing(extent: float) -> float:
     """Of the grid's nodes for a map so wide: SPACING, or that times a power of two, so that spectra can be kept."""
     few, many = (math.log2(max(extent, 1e-9) / SPACING / nodes) for nodes in NODES)
@@ -121,9 +141,8 @@ class Interpolated:
         self.grid, self.kernels = (0, 0.0), np.empty(0)
         self.near = np.empty(0)  # 1 / (1 + d^2) up to three nodes away as the grid knows it, times its places
 
-    def __call__(self, embedding, P, dof=1, should_eval_error=False, n_jobs=1, **_) -> tuple[float, np.ndarray]:
+    def __call__(self, embedding, P, should_eval_error=False, n_jobs=1, **_) -> tuple[float, np.ndarray]:
         """KL in nats (0 unless asked for) and a quarter of its gradient (N, 2), the scale that openTSNE uses."""
-        from openTSNE import _tsne  # ty: ignore[missing-module-member]
         from scipy import fft, sparse
 
         y = np.asarray(embedding)
@@ -145,9 +164,7 @@ class Interpolated:
         total, *push = (spread @ np.ascontiguousarray(part) for part in field)
         total = total.sum() - self._alone(w)
         gradient = np.stack(push, 1) / -total
-        weight, error = _tsne.estimate_positive_gradient_nn(
-            P.indices, P.indptr, P.data, y, y, gradient, dof, num_threads=n_jobs, should_eval_error=should_eval_error
-        )
+        weight, error = add_attraction(P, y, gradient, n_jobs, should_eval_error)
         return error + weight * np.log(total) if should_eval_error else 0.0, gradient
 
     def _alone(self, w: np.ndarray) -> float:

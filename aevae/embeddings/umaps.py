@@ -2,10 +2,14 @@
 
 The neighbours are exact and found here: the library's own search takes longer to compile than to run. The start is
 that of t-SNE: the library's spectral one draws unseeded numbers where the graph falls into pieces (umap-learn 0.5.12).
+
+The rounds run in functions that the library does not document (`library_function`). With a release without them its
+classes UMAP and AlignedUMAP draw the whole map, and nothing is seen meanwhile.
 """
 
 import contextlib
 import functools
+import importlib
 import math
 import threading
 import warnings
@@ -40,6 +44,14 @@ def _turn(watch: Watch = lambda *_: None):
         _ONE_AT_A_TIME.release()
 
 
+def library_function(module: str, name: str):
+    """An undocumented function of umap-learn; None if this release does not have it."""
+    try:
+        return getattr(importlib.import_module(f"umap.{module}"), name)
+    except (ImportError, AttributeError):
+        return None
+
+
 def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
     """The map (N, 2) float32."""
     with _turn(watch):
@@ -47,29 +59,50 @@ def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
 
 
 def _draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
-    from umap.layouts import optimize_layout_euclidean
-    from umap.umap_ import INT32_MAX, INT32_MIN, make_epochs_per_sample
-
-    model = _graph(codes, config, watch)
     rounds = ROUNDS[len(codes) > MAX_FEW_POINTS]
+    optimize = library_function("layouts", "optimize_layout_euclidean")
+    if optimize is None:
+        return _graph(codes, config, watch, rounds).embedding_
+    model = _graph(codes, config, watch)
     edges = model.graph_.tocoo()
     drawn = edges.data >= edges.data.max() / rounds  # weaker ones would not have their turn once
     xy = np.ascontiguousarray(model.embedding_, np.float32)  # changed in place, round by round
     with _bar_unlocked():
-        return optimize_layout_euclidean(
+        return optimize(
             xy,
             xy,
             edges.row[drawn],
             edges.col[drawn],
             rounds,
             len(codes),
-            make_epochs_per_sample(edges.data[drawn], rounds),
-            model._a,
-            model._b,
-            np.random.RandomState(config.seed).randint(INT32_MIN, INT32_MAX, 3).astype(np.int64),
+            _rounds_per_turn(edges.data[drawn], rounds),
+            *force_parameters(config.min_dist),
+            _seeds(config),
             tqdm_kwds=_Rounds(xy, rounds, watch).bar(),
             move_other=True,
         )
+
+
+def _rounds_per_turn(weights: np.ndarray, rounds: int) -> np.ndarray:
+    """After how many rounds each edge has its next turn: the heaviest has one in every round."""
+    return rounds / (rounds * (weights / weights.max())).astype(np.float64)
+
+
+def _seeds(config: EmbedConfig) -> np.ndarray:
+    """Three numbers from which the rounds draw, as the library makes them of a seed."""
+    limits = np.iinfo(np.int32)
+    return np.random.RandomState(config.seed).randint(limits.min + 1, limits.max - 1, 3).astype(np.int64)
+
+
+@functools.lru_cache(maxsize=64)
+def force_parameters(min_dist: float) -> tuple[float, float]:
+    """a, b: 1 / (1 + a d^2b) is next to 1 up to min_dist and exp(min_dist - d) beyond (McInnes et al., section 4.3)."""
+    from scipy.optimize import curve_fit
+
+    d = np.linspace(0, 3, 300)
+    wanted = np.where(d < min_dist, 1.0, np.exp(min_dist - d))
+    (a, b), _ = curve_fit(lambda d, a, b: 1 / (1 + a * d ** (2 * b)), d, wanted)
+    return float(a), float(b)
 
 
 @contextlib.contextmanager
@@ -88,7 +121,7 @@ def _bar_unlocked():
 class _Rounds:
     """What the library takes for the file of its progress bar: each line of it is a look at the map."""
 
-    def __init__(self, xy: np.ndarray, rounds: int, watch: Watch):
+    def __init__(self, xy: np.ndarray | None, rounds: int, watch: Watch):
         self.xy, self.rounds, self.watch = xy, rounds, watch
 
     def bar(self) -> dict:
@@ -105,8 +138,8 @@ class _Rounds:
         pass
 
 
-def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: None):
-    """The library's model with its graph and the start, before the first round."""
+def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: None, rounds: int = 0):
+    """The library's model with its graph and the start, before the first round or after so many."""
     from umap import UMAP
 
     index, distance = near(codes, config.n_neighbors - 1, watch)
@@ -115,14 +148,15 @@ def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: Non
     model = UMAP(
         n_neighbors=config.n_neighbors,
         min_dist=config.min_dist,
-        n_epochs=0,
+        n_epochs=rounds,
         init=start(codes, config.seed),
         precomputed_knn=known,
         random_state=config.seed,
         transform_seed=config.seed,
         n_jobs=1,
+        tqdm_kwds=_Rounds(None, rounds, watch).bar() if rounds else None,
     )
-    with warnings.catch_warnings():  # that it has no index for new points: `place` needs none
+    with warnings.catch_warnings(), _bar_unlocked():  # that it has no index for new points: `transform` needs none
         warnings.simplefilter("ignore")
         return model.fit(codes)
 
@@ -136,11 +170,9 @@ def transform(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.nd
     The library's transform in expectation instead of by random draws, and so without its compiler: from the mean of the
     nearest, by membership, 100 rounds of attraction to them and of repulsion from all.
     """
-    from umap.umap_ import find_ab_params
-
     from aevae.metrics import neighbours
 
-    a, b = find_ab_params(1.0, config.min_dist)
+    a, b = force_parameters(config.min_dist)
     distance, index = neighbours.nearest(new, codes, min(config.n_neighbors, len(codes)))
     member = memberships(distance)  # (M, k)
     fixed = xy.astype(np.float64)
@@ -187,9 +219,11 @@ def draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watc
 
 
 def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
+    one_round = library_function("layouts", "_optimize_layout_aligned_euclidean_single_epoch")
+    similarities = library_function("aligned_umap", "build_neighborhood_similarities")
+    if one_round is None or similarities is None:
+        return _aligned_by_library(points, config, watch)
     from numba.typed import List
-    from umap.aligned_umap import build_neighborhood_similarities
-    from umap.umap_ import INT32_MAX, INT32_MIN, make_epochs_per_sample
 
     models = [_graph(codes, config, watch) for codes in points]
     n, many = len(points[0]), len(points)
@@ -199,39 +233,57 @@ def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Wat
             if other != i:
                 same[i, many + other - i] = np.arange(n)
     graphs = [model.graph_.tocsr() for model in models]
-    alike = build_neighborhood_similarities(
-        List([graph.indptr for graph in graphs]), List([graph.indices for graph in graphs]), same
-    )
+    alike = similarities(List([graph.indptr for graph in graphs]), List([graph.indices for graph in graphs]), same)
     first = np.ascontiguousarray(models[0].embedding_, np.float32)
     maps = [first, *(procrustes(model.embedding_, first) for model in models[1:])]  # changed in place, round by round
     edges = [graph.tocoo() for graph in graphs]
     edges = [
         (e.row[kept], e.col[kept], e.data[kept]) for e in edges for kept in [e.data >= e.data.max() / ALIGNED_ROUNDS]
     ]
-    due = [make_epochs_per_sample(weight, ALIGNED_ROUNDS) for _, _, weight in edges]
+    due = [_rounds_per_turn(weight, ALIGNED_ROUNDS) for _, _, weight in edges]
     apart = [(each / NUM_REPULSIONS).astype(np.float32) for each in due]
     drawn, heads, tails = List(maps), List([e[0] for e in edges]), List([e[1] for e in edges])
     due, apart, next_apart = List(due), List(apart), List([each.copy() for each in apart])
     next_due = List([each.astype(np.float32) for each in due])
-    draws = np.random.RandomState(config.seed).randint(INT32_MIN, INT32_MAX, 3).astype(np.int64)
-    go, speed = _round_together(), 1.0
+    draws, (a, b) = _seeds(config), force_parameters(config.min_dist)
+    go, speed = _compiled(one_round), 1.0
     for done in range(ALIGNED_ROUNDS):
         watch(done, ALIGNED_ROUNDS, np.stack(maps))
         go(
-            drawn, drawn, heads, tails, due, models[0]._a, models[0]._b, alike, same, draws,
+            drawn, drawn, heads, tails, due, a, b, alike, same, draws,
             1.0, PULL, 2, True, speed, apart, next_apart, next_due, done,
         )  # fmt: skip
         speed = 1.0 - done / ALIGNED_ROUNDS
     return maps
 
 
-@functools.cache
-def _round_together():
+@functools.lru_cache(maxsize=1)
+def _compiled(one_round):
     """The library's round over several maps, compiled once in a process; its own loop compiles it at every call."""
     import numba
-    from umap.layouts import _optimize_layout_aligned_euclidean_single_epoch
 
-    return numba.njit(_optimize_layout_aligned_euclidean_single_epoch, fastmath=True)
+    return numba.njit(one_round, fastmath=True)
+
+
+def _aligned_by_library(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
+    """The maps by the library's AlignedUMAP, which starts from a spectral layout and cannot be left meanwhile."""
+    from umap import AlignedUMAP
+
+    watch(0, ALIGNED_ROUNDS, None)
+    same = dict(enumerate(range(len(points[0]))))
+    model = AlignedUMAP(
+        n_neighbors=config.n_neighbors,
+        min_dist=config.min_dist,
+        n_epochs=ALIGNED_ROUNDS,
+        alignment_regularisation=PULL,
+        alignment_window_size=len(points),
+        random_state=config.seed,
+        transform_seed=config.seed,
+    )
+    with warnings.catch_warnings():  # that one seed means one thread
+        warnings.simplefilter("ignore")
+        model.fit(list(points), relations=[same] * (len(points) - 1))
+    return [np.where(np.isfinite(xy), xy, np.nanmean(xy, 0)).astype(np.float32) for xy in model.embeddings_]
 
 
 def warm() -> None:

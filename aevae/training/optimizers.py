@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +12,35 @@ from aevae.config import TrainConfig
 
 FLUSH_EVERY = 100  # steps; tiny moments are set to 0 this often. 0.9^100 = 3e-5
 FLUSH_BELOW = 1e-30  # changes no weight, as eps is 1e-8; 0.9^100 of it is still a normal number
+
+
+def foreach(name: str, tensors: Sequence[Tensor], *others, **options) -> Sequence[Tensor]:
+    """`Tensor.<name>` of each tensor, with the i-th item of each list in `others`; one call if this PyTorch has it."""
+    if at_once := getattr(torch, f"_foreach_{name}", None):
+        return at_once(tensors, *others, **options)
+    lists = (o if isinstance(o, list | tuple) else [o] * len(tensors) for o in others)
+    return [getattr(t, name)(*own, **options) for t, *own in zip(tensors, *lists, strict=True)]
+
+
+def fused_adam(group: dict, parameters, gradients, moments, squares, steps, eps: float) -> None:
+    """One step of Adam by torch's fused kernel; `steps` are counted already. Its place in torch is private."""
+    beta1, beta2 = group["betas"]
+    torch._fused_adam_(
+        parameters, gradients, moments, squares, [], steps,
+        lr=group["lr"], beta1=beta1, beta2=beta2, eps=eps, weight_decay=0.0, amsgrad=False, maximize=False,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def has_fused_kernel(device: torch.device) -> bool:
+    """Whether the fused kernel takes the first step of Adam as the formula says: from 0 to -lr if the gradient is 1."""
+    p, g, m, v, step, lr = (torch.full((1,), value, device=device) for value in (0.0, 1.0, 0.0, 0.0, 1.0, 0.25))
+    group = {"betas": (0.9, 0.99), "lr": lr[0] if device.type == "cuda" else 0.25}
+    try:
+        fused_adam(group, [p], [g], [m], [v], [step[0]], 1e-8)
+    except (AttributeError, TypeError, RuntimeError):  # it is gone, or takes other arguments
+        return False
+    return torch.allclose(torch.cat([p, m, v]), p.new_tensor([-0.25, 0.1, 0.01]), rtol=1e-3)
 
 
 class Adam(torch.optim.Adam):
@@ -26,8 +55,8 @@ class Adam(torch.optim.Adam):
 
     models: number of models stacked in the first dimension of each parameter; each has its own rms.
     `step_fused` calls torch's fused kernel without the bookkeeping around it, which takes a tenth of a step of a small
-    network. On a CPU tiny moments are set to 0: after 700 steps a dead unit would have subnormal ones, and a hundred
-    such units make Adam five times slower.
+    network; without that kernel it computes the step in parts. On a CPU tiny moments are set to 0: after 700 steps a
+    dead unit would have subnormal ones, and a hundred such units make Adam five times slower.
     """
 
     def __init__(
@@ -43,7 +72,7 @@ class Adam(torch.optim.Adam):
         lr = torch.tensor(config.lr, device=device) if cuda else config.lr
         self._kernel = device.type in ("cpu", "cuda")
         super().__init__(parameters, lr, (0.9, config.beta2), fused=self._kernel, capturable=cuda)
-        self._kernel &= hasattr(torch, "_fused_adam_") and (device.type == "cpu" or not self.damping)
+        self._kernel &= (device.type == "cpu" or not self.damping) and has_fused_kernel(device)
         self._fused_state: FusedState | None = None
         self._on_cpu = device.type == "cpu"
 
@@ -66,12 +95,12 @@ class Adam(torch.optim.Adam):
         if not self._kernel:
             self._step_foreach(group, state, gradients)
         elif not self.damping:
-            self._fused(group, state.parameters, gradients, state.moments, state.squares, state.steps, group["eps"])
+            fused_adam(group, state.parameters, gradients, state.moments, state.squares, state.steps, group["eps"])
         else:
             floors, pieces = self._damping_terms(group["betas"][1], state, gradients), self._per_model(gradients)
             for i, floor in enumerate(floors):
                 one = slice(i, i + 1)
-                self._fused(
+                fused_adam(
                     group, state.parameters[one], pieces[one], state.moments[one], state.squares[one],
                     state.steps[one], group["eps"] + floor,
                 )  # fmt: skip
@@ -80,14 +109,6 @@ class Adam(torch.optim.Adam):
                 torch.hardshrink(moment, FLUSH_BELOW, out=moment)
         for p in group["params"]:
             p.grad = None
-
-    @staticmethod
-    def _fused(group: dict, parameters, gradients, moments, squares, steps, eps: float) -> None:
-        beta1, beta2 = group["betas"]
-        torch._fused_adam_(
-            parameters, gradients, moments, squares, [], steps,
-            lr=group["lr"], beta1=beta1, beta2=beta2, eps=eps, weight_decay=0.0, amsgrad=False, maximize=False,
-        )  # fmt: skip
 
     def _damping_terms(self, beta2: float, state: "FusedState", gradients: list[Tensor]) -> list[float]:
         """damping * rms of each tensor after this step, one value per model."""
@@ -104,20 +125,18 @@ class Adam(torch.optim.Adam):
             new = [torch.dot(flat, flat) for flat in (g.reshape(-1) for g in gradients)]
         else:
             new = [torch.linalg.vecdot(flat, flat) for flat in (g.reshape(self.models, -1) for g in gradients)]
-        torch._foreach_lerp_(state.totals, new, 1 - beta2)
+        foreach("lerp_", state.totals, new, 1 - beta2)
 
     def _step_foreach(self, group: dict, state: "FusedState", gradients: list[Tensor]) -> None:
         """The same step with operations that every device has and that a CUDA graph can capture."""
         beta1, beta2 = group["betas"]
         first, second = (1 - beta1**state.counts).unbind(), (1 - beta2**state.counts).sqrt().unbind()
-        torch._foreach_lerp_(state.moments, gradients, 1 - beta1)
-        torch._foreach_mul_(state.squares, beta2)
-        torch._foreach_addcmul_(state.squares, gradients, gradients, 1 - beta2)
+        foreach("lerp_", state.moments, gradients, 1 - beta1)
+        foreach("mul_", state.squares, beta2)
+        foreach("addcmul_", state.squares, gradients, gradients, value=1 - beta2)
         self._update_totals(beta2, state, gradients)
-        roots = torch._foreach_sqrt(state.squares)
-        floors = torch._foreach_sqrt(
-            torch._foreach_div(state.totals, [p.numel() / (self.models or 1) for p in gradients])
-        )
+        roots = foreach("sqrt", state.squares)
+        floors = foreach("sqrt", foreach("div", state.totals, [p.numel() / (self.models or 1) for p in gradients]))
         for i, (p, m) in enumerate(zip(state.parameters, state.moments, strict=True)):
             floor = floors[i].reshape(-1, *[1] * (p.ndim - 1)) if self.models else floors[i]
             root = roots[i].add_(floor, alpha=self.damping).div_(second[i]).add_(group["eps"])

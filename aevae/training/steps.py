@@ -7,6 +7,7 @@ sees one function of the image indices of a batch, (M, B), that advances every t
 import contextlib
 import copy
 import math
+import os
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -15,9 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
+from aevae import logs
 from aevae.noise import RecordingRng, ReplayRng, predraw
 from aevae.training.optimizers import Adam, empty_state
-from aevae.training.tape import Tape, Unforeseen
 
 WARM_UP_STEPS = 3  # on a side stream before a CUDA graph is captured
 
@@ -33,9 +34,20 @@ def make_step_fn(trainers: Sequence) -> Callable[[Tensor], None]:
     lead = trainers[0]
     if lead.device.type == "cuda":
         return CudaGraphStep(steps)
-    if lead.device.type == "cpu" and lead.model.batched and lead.config.precision == "float32":
+    if lead.device.type == "cpu" and lead.model.batched and lead.config.precision == "float32" and load_tape():
         steps.work = TapeStep(steps)
     return steps
+
+
+def load_tape() -> type | None:
+    """The class `Tape`; None if AEVAE_TAPE is 0, or if this PyTorch lacks the private interfaces that a tape needs."""
+    if os.environ.get("AEVAE_TAPE") == "0":
+        return None
+    try:
+        from aevae.training.tape import Tape
+    except (ImportError, AttributeError):
+        return None
+    return Tape
 
 
 class SingleStep:
@@ -226,24 +238,29 @@ class _Loss(nn.Module):
 class TapeStep:
     """Gradients of full batches on a CPU, replayed from a tape (`aevae.training.tape`).
 
-    The second batch is recorded. The third is replayed and also computed eagerly. If one bit differs, or if an
-    operation cannot be recorded, all steps are eager from then on, and `launch` of the trainers says why.
+    The second batch is recorded. The third, and then the first of each epoch, is replayed and also computed eagerly. If
+    one bit differs, or if an operation cannot be recorded, all steps are eager from then on, and `launch` of the
+    trainers says why.
     """
 
     def __init__(self, steps: SingleStep):
         lead = steps.trainers[0]
         self.steps = weakref.proxy(steps)  # a reference cycle would keep the tape's memory after training
-        self.tape, self.seen, self.reason = None, 0, ""
+        self.tape, self.is_first, self.reason = None, True, ""
+        self.verified_epoch: int | None = None
         self.index = torch.zeros(len(steps.trainers), lead.config.batch_size, dtype=torch.int64)
 
     def __call__(self, index: Tensor, epoch: Tensor) -> Tensor:
         if index.shape != self.index.shape or self.reason:
             return self.steps.gradients(index, epoch)
-        self.seen += 1
-        if self.seen == 1:
+        if self.is_first:
+            self.is_first = False
             return self.steps.gradients(index, epoch)
         self.index.copy_(index)
-        return self._record_or_check() if self.seen <= 3 else self._play()
+        lead = self.steps.trainers[0]
+        if self.tape is None or self.verified_epoch != lead.step // lead.steps_per_epoch:
+            return self._record_or_verify()
+        return self._play()
 
     def _play(self) -> Tensor:
         self.tape.play()
@@ -252,31 +269,45 @@ class TapeStep:
             p.grad = gradient
         return values
 
-    def _record_or_check(self) -> Tensor:
-        noises = [trainer.noise for trainer in self.steps.trainers]
-        before = [noise.get_state() for noise in noises]
+    def _record_or_verify(self) -> Tensor:
+        trainers = self.steps.trainers
+        before = [trainer.noise.get_state() for trainer in trainers]
         try:
             if self.tape is None:
-                self.tape = Tape(self._eager)
+                self.tape = load_tape()(self._recordable)
                 return self.tape.results[0]
             self._play()
-        except (RuntimeError, TypeError) as error:  # Unforeseen is one; the eager step decides
-            self.reason = str(error).splitlines()[0]
-        for noise, state in zip(noises, before, strict=True):
-            noise.set_state(state)
+        except Exception as error:  # private interfaces of torch may raise anything; the eager step decides
+            self.reason = (str(error) or type(error).__name__).splitlines()[0]
+        for trainer, state in zip(trainers, before, strict=True):
+            trainer.noise.set_state(state)  # the step is taken once
         eager = self._eager()
-        if not self.reason and not all(map(torch.equal, self.tape.results, eager)):
+        if not self.reason and not all(map(_same, self.tape.results, eager)):
             self.reason = "a replayed step gives other numbers"
-        for trainer in self.steps.trainers:
+            logs.event("tape_left", step=trainers[0].step, reason="replayed_step_differs")
+        self.verified_epoch = trainers[0].step // trainers[0].steps_per_epoch
+        for trainer in trainers:
             trainer.launch = f"eager: {self.reason}" if self.reason else "recorded"
+        if self.reason:
+            self.tape = None  # its memory is free
         return eager[0]
 
     def _eager(self) -> tuple[Tensor, ...]:
         values = self.steps.gradients(self.index, self.steps.epoch)
-        gradients = [p.grad for p in self.steps.parameters]
-        if self.tape is None and any(gradient is None for gradient in gradients):
-            raise Unforeseen("a parameter has no gradient")
-        return values, *gradients
+        return values, *(p.grad for p in self.steps.parameters)
+
+    def _recordable(self) -> tuple[Tensor, ...]:
+        results = self._eager()
+        if any(result is None for result in results):
+            raise RuntimeError("a parameter has no gradient")
+        return results
+
+
+def _same(replayed: Tensor, eager: Tensor | None) -> bool:
+    """Whether two results are equal bit for bit; NaN, as of a model that diverged, equals NaN."""
+    return eager is not None and (
+        torch.equal(replayed, eager) or torch.allclose(replayed, eager, rtol=0.0, atol=0.0, equal_nan=True)
+    )
 
 
 class CudaGraphStep:

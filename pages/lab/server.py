@@ -5,6 +5,7 @@ import statistics
 import streamlit as st
 
 from aevae.queue import jobs
+from aevae.ui import internals
 from aevae.ui.frame import access, layout, monitoring
 from aevae.ui.i18n import _
 from aevae.ui.shared import markdown, redraw
@@ -20,7 +21,8 @@ def numbers() -> None:
     seconds = monitoring.counts.recent()
     with st.container(horizontal=True):
         st.metric(_("open sessions"), monitoring.counts.sessions, width="content")
-        st.metric(_("interactions in five minutes"), len(seconds), width="content")
+        if internals.message_types():
+            st.metric(_("interactions in five minutes"), len(seconds), width="content")
         if seconds:
             median, slow = statistics.median(seconds), seconds[int(0.95 * len(seconds))]
             st.metric(_("response time, median"), f"{median:.2f} s", width="content")
@@ -56,7 +58,10 @@ def queue() -> None:
 def caches() -> None:
     """The caches that all sessions share."""
     lines = [f"| {_('cache')} | {_('size')} | {_('hits')} | {_('misses')} |", "|:---|---:|---:|---:|"]
-    for cache in monitoring.caches():
+    listing = monitoring.caches()
+    if not listing:
+        return
+    for cache in listing:
         held = _("{:,} entries").format(cache["held"]) if cache["unit"] == "entries" else f"{cache['held']:,} B"
         lines.append(f"| `{cache['name']}` | {held} | {cache['hit']:,} | {cache['miss']:,} |")
     with st.expander(_("Caches"), key="server_caches"):

@@ -53,7 +53,7 @@ def run(page) -> None:
     """Run a page of the menu. If a part of the lab is missing, show a message; other errors go through."""
     st.session_state[_PAGE] = page.url_path
     _forget_impossible()
-    address.begin()
+    address.begin(page.url_path)
     redraw.begin()
     try:
         page.run()

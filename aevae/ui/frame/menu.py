@@ -10,6 +10,7 @@ from pathlib import Path
 import streamlit as st
 
 from aevae import paths
+from aevae.ui import internals
 from aevae.ui.frame import access
 from aevae.ui.i18n import _
 
@@ -149,7 +150,7 @@ def pages() -> dict[str, list]:
 
 
 def _teaches() -> bool:
-    return st.runtime.exists() and bool(access.passcode()) and access.is_teacher()
+    return internals.in_session() and bool(access.passcode()) and access.is_teacher()
 
 
 def announce() -> None:

@@ -16,13 +16,12 @@ from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 
-import streamlit as st
-
 from aevae import logs, paths
 from aevae.queue import jobs
+from aevae.ui import internals
+from aevae.ui.internals import LOOK, PRESS, caches
 
 HISTOGRAM_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)  # seconds; of the histogram
-PRESS, LOOK = "press", "look"  # a person did something; a page looked again by itself
 MAX_END_BYTES = 400  # the message that ends a run is shorter
 MAX_RESPONSES = 5000  # answers
 RECENT_SECONDS = 300.0  # seconds
@@ -101,28 +100,12 @@ class Turn:
 
     def on_request(self, message: bytes | None) -> None:
         """Handle a message from the browser. A request during a run is answered by the next run."""
-        from google.protobuf.message import DecodeError
-        from streamlit.proto.BackMsg_pb2 import BackMsg
-
-        if not message or self.what == PRESS:
-            return
-        try:
-            back = BackMsg.FromString(message)
-        except DecodeError:
-            return
-        if back.WhichOneof("type") == "rerun_script":
-            self.what, self.since = LOOK if back.rerun_script.is_auto_rerun else PRESS, time.monotonic()
+        if message and self.what != PRESS and (kind := internals.request_kind(message)):
+            self.what, self.since = kind, time.monotonic()
 
     def on_response(self, message: bytes | None) -> None:
-        """Handle a message to the browser. A run that ended only to start again is no response."""
-        from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-
-        if not message or not self.what or len(message) > MAX_END_BYTES:
-            return
-        forward = ForwardMsg.FromString(message)
-        if forward.WhichOneof("type") != "script_finished":
-            return
-        if forward.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+        """Handle a message to the browser."""
+        if message and self.what and len(message) <= MAX_END_BYTES and internals.ends_run(message):
             counts.add_response(self.what, time.monotonic() - self.since)
             self.what = ""
 
@@ -160,21 +143,6 @@ async def _keep() -> None:
 
 
 # -- what is shown ---------------------------------------------------------------------------------------------------
-
-
-def caches() -> list[dict]:
-    """Name, size (entries or bytes, see `unit`), hits and misses of every cache of this process."""
-    families = ["cache_memory_bytes", "cache_lookups"]
-    stats = st.runtime.get_instance().stats_mgr.get_stats(families) if st.runtime.exists() else {}
-    found: dict[str, dict] = {}
-    for stat in stats.get("cache_memory_bytes", ()):
-        if stat.category_name in ("st_cache_data", "st_cache_resource"):
-            unit = "bytes" if stat.category_name == "st_cache_data" else "entries"
-            found[stat.cache_name] = {"held": stat.byte_length, "unit": unit, "hit": 0, "miss": 0}
-    for stat in stats.get("cache_lookups", ()):
-        if stat.labels["cache"] in found:
-            found[stat.labels["cache"]][stat.labels["result"]] = stat.value
-    return [{"name": name, **found[name]} for name in sorted(found)]
 
 
 def gpus() -> list[tuple[int, int]]:
@@ -219,7 +187,8 @@ class Collector:
             sums = [sum(numbers[: i + 1]) for i in range(len(numbers))]
             bounds = [*map(str, HISTOGRAM_SECONDS), "+Inf"]
             answers.add_metric([asked], list(zip(bounds, sums, strict=True)), counts.seconds[asked])
-        yield answers
+        if internals.message_types():
+            yield answers
         yield from self._queue(gauge)
         held = caches()
         for unit in ("entries", "bytes"):

@@ -13,8 +13,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import streamlit as st
-from streamlit.runtime.scriptrunner import get_script_run_ctx
 
+from aevae.ui import internals
 from aevae.ui.i18n import _
 
 NONE = "none"  # in the address: the reader removed the default and chose nothing
@@ -29,7 +29,7 @@ class Visit:
     the page. last_written: key -> values that the session wrote last.
     """
 
-    page: str = ""
+    page: str | None = None
     back: bool = False
     read: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
@@ -40,10 +40,9 @@ def _visit() -> Visit:
     return st.session_state.setdefault(_VISIT, Visit())
 
 
-def begin() -> None:
-    """Before a page runs."""
-    context = get_script_run_ctx()
-    arrive(context.page_script_hash, back=bool(getattr(context, "is_history_navigation", False)))
+def begin(page: str) -> None:
+    """Before a page runs. page: its own part of the address."""
+    arrive(page, back=internals.is_history_navigation())
 
 
 def arrive(page: str, back: bool = False) -> None:
