@@ -71,7 +71,7 @@ def with_extras(names: Sequence[str], *found: Mapping) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def said(name: str, values: Mapping) -> str:
+def value_text(name: str, values: Mapping) -> str:
     """The value of this name as text, with its standard error if there is one: `98.1 ± 0.25`."""
     error = values.get(METRICS[name].error) if name in METRICS else None
     return f"{values[name]:,.6g}" + ("" if error is None else f" ± {error:.2g}")
@@ -92,7 +92,7 @@ def _family_units() -> dict[str, str]:
     return spread.units(terms) | terms | families
 
 
-def head(metric: Metric) -> str:
+def column_head(metric: Metric) -> str:
     """Column head of a metric: `recon ↓ (nats / image)`."""
     arrow = {LOWER: " ↓", HIGHER: " ↑"}.get(metric.better, "")
     if metric.unit.startswith(metric.title):
@@ -120,7 +120,7 @@ def beta(run: RunInfo) -> float:
     return float(value) if _is_number(value) else 1.0
 
 
-def kinship(run: RunInfo) -> str:
+def curve_key(run: RunInfo) -> str:
     """A key that is equal for runs that differ only in beta and seed: points of one curve."""
     model = {k: v for k, v in run.config.get("model", {}).items() if k != "beta"}
     return repr((sorted(model.items(), key=str), run.config.get("train"), run.config.get("data")))

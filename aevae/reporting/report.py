@@ -125,7 +125,7 @@ def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> l
             text = "–" if value is None else f"{value:,.5g}"
             cells.append(f'<td class="best">{text}</td>' if best else f"<td>{text}</td>")
         rows.append("<tr>" + "".join(cells) + "</tr>")
-    heads = "".join(f"<th>{escape(comparison.head(describe(c, *found.values())))}</th>" for c in columns)
+    heads = "".join(f"<th>{escape(comparison.column_head(describe(c, *found.values())))}</th>" for c in columns)
     note = "" if alike else " recon and ELBO compare only between runs with the same likelihood of a pixel."
     return [
         "<h2>Numbers</h2>",
@@ -148,7 +148,7 @@ def points(infos: Sequence[RunInfo], names: dict[str, str], dataset: str, term: 
     for info in infos:
         values = numbers_of(info, dataset)
         if "kl" in values and term in values:
-            series, here = comparison.kinship(info), chosen is None or info.name in chosen
+            series, here = comparison.curve_key(info), chosen is None or info.name in chosen
             weight = comparison.beta(info)
             found.append(Point(names[info.name], info.family, values["kl"], values[term], weight, series, here))
     return found
@@ -286,7 +286,7 @@ def _one(info: RunInfo, title: str, run) -> list[str]:
     for dataset, values in info.metrics.items():
         found = numbers_of(info, dataset)
         rows = "".join(
-            _row(number.title, comparison.said(name, found), number.unit)
+            _row(number.title, comparison.value_text(name, found), number.unit)
             for name in found
             for number in [describe(name, found)]
         )

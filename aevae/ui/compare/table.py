@@ -132,7 +132,7 @@ def verdict(name: str, difference: float, alike: bool = True) -> int:
 def heads(found: Sequence[RunInfo], dataset: str, names: Sequence[str]) -> dict[str, str]:
     """The head of each column: title, direction, unit, and the number of samples if all runs share it."""
     values = [numbers_of(run, dataset) for run in found]
-    return {name: comparison.head(describe(name, *values)) for name in names}
+    return {name: comparison.column_head(describe(name, *values)) for name in names}
 
 
 def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunInfo | None, dataset: str) -> None:
