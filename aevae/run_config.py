@@ -1,18 +1,18 @@
-"""The config of a run: its parts together, their canonical JSON, and the name that follows from it. No torch here."""
+"""The complete config of a run, its canonical JSON, and the run name that follows from it. Imports no torch."""
 
 import hashlib
 import json
 from dataclasses import dataclass, field
 
 from aevae.config import DataConfig, ModelConfig, TrainConfig, absent_values, brief, build, plain
-from aevae.models import family_class  # the registry knows which config class a family has
+from aevae.models import family_class
 
-SCHEMA = 1  # of the run folder and of the canonical JSON; part of every fingerprint
+SCHEMA = 1  # version of the run folder and of the canonical JSON; part of every fingerprint
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Data + model + training + seed: all that decides what a run becomes (the device does not)."""
+    """Data, model, training and seed: everything that determines a run. The device is not part of it."""
 
     data: DataConfig
     model: ModelConfig
@@ -24,7 +24,7 @@ class RunConfig:
             raise ValueError(f"seed must be a whole number in 0..{2**31 - 1}, got {brief(self.seed)}")
 
     def to_dict(self) -> dict:
-        """Plain JSON data with the defaults filled in (`plain`)."""
+        """JSON data with defaults filled in, see `plain`."""
         return {
             "schema": SCHEMA,
             "data": plain(self.data),
@@ -35,7 +35,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, raw: dict) -> "RunConfig":
-        """The config that `to_dict` wrote. Raises ValueError for what does not fit (unknown keys too)."""
+        """The inverse of `to_dict`. Raises ValueError for wrong values and unknown keys."""
         if not isinstance(raw, dict):
             raise ValueError("a config must be a JSON object")
         if raw.get("schema") != SCHEMA:
@@ -60,11 +60,11 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """`<family>-<dataset>-<fingerprint>`: the folder of this run."""
+        """`<family>-<dataset>-<fingerprint>`: name of the run and of its folder."""
         return f"{self.model.family}-{self.data.name.split(':')[0]}-{self.fingerprint}"
 
 
 def fingerprint(raw: dict) -> str:
-    """Identity of a config as plain JSON data (`RunConfig.to_dict`)."""
+    """Fingerprint of a config as JSON data (`RunConfig.to_dict`)."""
     canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

@@ -101,8 +101,8 @@ class ContractiveAutoencoder(Autoencoder):
             return z, losses.sigmoid_contraction(z, self.code[0].weight)
         if self.config.network == "mlp":
             h = self.encoder(x)  # (B, H), after the ReLU
-            slope = (h > 0).to(h.dtype)
-            return self.code(h), losses.two_layer_contraction(self.encoder[2].weight, self.code.weight, slope)
+            d1 = (h > 0).to(h.dtype)
+            return self.code(h), losses.two_layer_contraction(self.encoder[2].weight, self.code.weight, d1)
         return by_products([*self.encoder, self.code], x, generator)
 
     @torch.no_grad()
