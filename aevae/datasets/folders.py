@@ -107,8 +107,8 @@ def _titles(folders: tuple[str, ...]) -> tuple[str, ...]:
 def _title(folder: str) -> str:
     """A folder's name for display, at most 60 characters.
 
-    Markup characters are replaced by their fullwidth forms: <5 becomes ＜5. Invisible characters are removed, except for
-    joiners that some scripts and emoji need.
+    Markup characters are replaced by their fullwidth forms: <5 becomes ＜5. Invisible characters are removed, except
+    for joiners that some scripts and emoji need.
     """
     seen = (c for c in folder if unicodedata.category(c) not in _UNSEEN or c in _JOINERS)
     title = "".join(chr(ord(c) + 0xFEE0) if c in _MARKUP else c for c in seen)
