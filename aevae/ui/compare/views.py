@@ -32,7 +32,7 @@ _GRID = (
 )
 
 
-# -- taking it away --------------------------------------------------------------------------------------------------
+# -- download --------------------------------------------------------------------------------------------------------
 
 
 def chart(figure: go.Figure, key: str) -> None:
@@ -61,7 +61,7 @@ def rows_csv(head: Sequence[str], rows: Sequence[Sequence]) -> str:
 
 
 def _without(labels: Sequence[str], why: str) -> None:
-    """One sentence for the models that this view cannot show."""
+    """Show one sentence about the models that this view cannot show."""
     if labels:
         st.caption(f"{markdown.strip(', '.join(labels))}: {why}")
 

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.browser.blob import class_numbers
-from aevae.figures import felt as figures
+from aevae.figures import sensitivity as figures
 from aevae.latent import planes
 from aevae.ui.i18n import _
 from aevae.ui.live import component
@@ -20,7 +20,7 @@ STEP_SIZES = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def felt(name: str, pixels: bytes) -> dict:
+def sensitivity(name: str, pixels: bytes) -> dict:
     """At a digit, float32: spectrum and directions of the encoder's Jacobian, in usual distances of codes."""
     from aevae.metrics import tangent
 
@@ -30,7 +30,7 @@ def felt(name: str, pixels: bytes) -> dict:
     unit = planes.usual_distance(codes)
     blind = planes.null_directions(directions, seed=zlib.crc32(pixels))
     directions = planes.adding_ink(directions)
-    ways = {"felt": directions[0], "unfelt": blind}
+    ways = {"sensitive": directions[0], "null": blind}
     moved = {way: tangent.moved(run, image, v, STEP_SIZES) / unit for way, v in ways.items()}
     return {"values": values / unit, "directions": directions[:NUM_DIRECTIONS], "blind": blind, "moved": moved}
 
@@ -48,7 +48,7 @@ def stretched(name: str) -> dict:
 def spectra(names: list[str], pixels: bytes) -> None:
     """Singular values of the Jacobians, and how far codes move."""
     left, right = st.columns(2, gap="medium")
-    found = {cached.run(name).config.model.family: felt(name, pixels) for name in names}
+    found = {cached.run(name).config.model.family: sensitivity(name, pixels) for name in names}
     with left:
         st.markdown(f"**{_('How strongly the code reacts to each direction')}**")
         values = {family: of["values"] for family, of in found.items()}
@@ -70,7 +70,7 @@ def spectra(names: list[str], pixels: bytes) -> None:
 
 def pushed(name: str, image: np.ndarray) -> None:
     """The digit moves along tangents, in the browser."""
-    of = felt(name, image.tobytes())
+    of = sensitivity(name, image.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
     names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
     if problem := component.trouble([]):

@@ -45,7 +45,7 @@ def strongest() -> list[int]:
     return np.argsort(-kl.mean(0).numpy(), kind="stable")[:MAX_MOVED_DIMS].tolist()
 
 
-def said(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
+def numbers_of(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
     """Of a decoder: -log p(x|z) of the digit in nats, squared error of the mean, and a Gaussian's sigma^2."""
     import torch
 
@@ -90,7 +90,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
         {
             "title": titles()[name],
             "kind": "gaussian" if name.startswith("gaussian") else name,
-            "variance": said(name, x, z)["variance"],
+            "variance": numbers_of(name, x, z)["variance"],
             "count": decoders()[name].config.channels,
         }
         for name in names
