@@ -1,4 +1,4 @@
-"""The lab Contraction and tangents: what codes feel, and what `tangents.js` and `geodesic.js` get."""
+"""The lab Contraction and tangents: sensitivity of codes, and the data for `tangents.js` and `geodesic.js`."""
 
 import zlib
 
@@ -21,7 +21,7 @@ STEP_SIZES = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def sensitivity(name: str, pixels: bytes) -> dict:
-    """At a digit, float32: spectrum and directions of the encoder's Jacobian, in usual distances of codes."""
+    """Singular values and directions of the encoder's Jacobian at a digit (float32), in usual distances of codes."""
     from aevae.metrics import tangent
 
     run, codes, image = cached.run(name), cached.codes(name), np.frombuffer(bytearray(pixels), np.float32)
@@ -37,7 +37,7 @@ def sensitivity(name: str, pixels: bytes) -> dict:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def stretched(name: str) -> dict:
-    """The plane of a run of two numbers: its box, metric on a lattice and codes in it."""
+    """The latent plane of a run with latent_dim 2: bounding box, metric on a lattice, and codes."""
     from aevae.metrics import tangent
 
     codes = cached.codes(name)
@@ -46,7 +46,7 @@ def stretched(name: str) -> dict:
 
 
 def spectra(names: list[str], pixels: bytes) -> None:
-    """Singular values of the Jacobians, and how far codes move."""
+    """Show the singular values of the Jacobians, and the distances that codes move."""
     left, right = st.columns(2, gap="medium")
     found = {cached.run(name).config.model.family: sensitivity(name, pixels) for name in names}
     with left:
@@ -69,7 +69,7 @@ def spectra(names: list[str], pixels: bytes) -> None:
 
 
 def pushed(name: str, image: np.ndarray) -> None:
-    """The digit moves along tangents, in the browser."""
+    """Show the digit moving along tangent directions, in the browser."""
     of = sensitivity(name, image.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
     names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
@@ -96,7 +96,7 @@ def pushed(name: str, image: np.ndarray) -> None:
 
 
 def plane() -> None:
-    """Magnification of a plane of codes, and two ways through it."""
+    """Show the magnification of a plane of codes, and a straight and a shortest path in it."""
     st.header(_("How the decoder stretches its plane"), anchor=False)
     flat = [run.name for run in cached.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
     if not flat:

@@ -41,7 +41,7 @@ def _visit() -> Visit:
 
 
 def begin() -> None:
-    """Before a page runs."""
+    """Call before a page runs."""
     context = get_script_run_ctx()
     arrive(context.page_script_hash, back=bool(getattr(context, "is_history_navigation", False)))
 
@@ -55,7 +55,7 @@ def arrive(page: str, back: bool = False) -> None:
 
 
 def end() -> None:
-    """After a page has run: remove keys that only an earlier page has written."""
+    """Call after a page has run: remove keys that only an earlier page has written."""
     now = _visit()
     for key in set(now.last_written) - now.written:
         del now.last_written[key]
@@ -127,7 +127,7 @@ def pick(
 
 
 def _default(widget: Callable, options: list, rest: dict):
-    """What the widget shows before anybody chooses; a list for several."""
+    """The widget's default; a list if several options can be chosen."""
     if widget in (st.selectbox, st.radio):
         index = rest.get("index", 0)
         return options[index] if options and index is not None else None
