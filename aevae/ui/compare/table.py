@@ -42,7 +42,7 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def pick_dataset(found: Sequence[RunInfo], chosen: Sequence[RunInfo]) -> str:
-    """The chosen data set of test images; by default the one on which most chosen runs, then most runs, have numbers."""
+    """The chosen data set of test images; the default is the one with numbers of most chosen runs, then most runs."""
     names = dict.fromkeys(name for run in found for name in run.metrics)
     count = lambda name: tuple(-sum(name in run.metrics for run in runs) for runs in (chosen, found))  # noqa: E731
     return address.pick(
