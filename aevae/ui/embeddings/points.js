@@ -1,9 +1,9 @@
-// Clouds of points on a plane: where they lie on the screen, which is nearest, which lie inside a lasso, and how ten
-// thousands of them are painted in a few milliseconds. No DOM: everything here is typed arrays (tested with node).
+// Clouds of points: screen positions, nearest points, points inside a lasso, and painting of tens of thousands of points
+// in milliseconds. Typed arrays without DOM (tested with node).
 
 import { clamp } from "../live/maths.js";
 
-// ---- where things are -----------------------------------------------------------------------------------------------
+// ---- coordinates ----------------------------------------------------------------------------------------------------
 // A map comes in its own units; its frame [cx, cy, half] turns it into the square -1..1. A view {x, y, k} is the middle
 // of what is seen, in that square, and the zoom: at k = 1 the square fills the pane but for a margin.
 
@@ -109,7 +109,7 @@ export class Grid {
   /** The k points nearest to a position within `far`: [squared distance, index], nearest first. */
   few(x, y, k, far = Infinity) {
     const column = this.line(x, this.x0), row = this.line(y, this.y0), found = [];
-    // How far the place lies beside the grid: a ring's points are that much farther away.
+    // Distance of the position to the grid, by which a ring's points are farther away.
     const beside = Math.max(this.x0 - x, x - this.x0 - this.side * this.cell, this.y0 - y,
       y - this.y0 - this.side * this.cell, 0);
     let least = far * far; // no farther one is wanted

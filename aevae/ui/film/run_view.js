@@ -68,7 +68,7 @@ export class RunView {
     this.frames = mergeFrames(this.film, this.extra);
     this.times = this.frames.map((frame) => frame.t);
     this.bounds = boundsOf(this.frames, this.spec.prior);
-    const last = this.frames[this.frames.length - 1]; // bars of the last frame fit, wilder ones before are cut
+    const last = this.frames[this.frames.length - 1]; // the scale fits the last frame; larger bars before are clipped
     this.limits = { mu: Math.max(maxAbs(last.mu), 1e-6), std: Math.max(1, last.std ? maxAbs(last.std) : 0) };
   }
 
