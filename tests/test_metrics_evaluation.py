@@ -1,4 +1,4 @@
-"""Numbers of runs: what can be asked, what is kept, and what is refused with a sentence."""
+"""Evaluation of runs: available metrics, saved values, and requests that are refused with a sentence."""
 
 import dataclasses
 import json
