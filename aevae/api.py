@@ -87,10 +87,7 @@ def embed(codes: np.ndarray, method: str = "tsne", **parameters) -> np.ndarray:
 
 
 def image_grid(images: np.ndarray, columns: int = 10, scale: int = 2) -> Image.Image:
-    """Images (N, 1, height, width) in 0..1 as one grey PIL image with this many columns, which notebooks show.
-
-    scale: factor of the size.
-    """
+    """Images (N, 1, height, width) in 0..1 as one grey PIL image, enlarged by `scale`, for notebooks."""
     if images.ndim != 4 or images.shape[1] != 1 or not len(images):
         raise ValueError(f"images must have shape (N, 1, height, width), got {images.shape}")
     count, _, height, width = images.shape

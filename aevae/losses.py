@@ -165,8 +165,7 @@ def log_normaliser(logits: Tensor) -> Tensor:
     """log C(lambda), lambda = sigmoid(logits), of the continuous Bernoulli density C lambda^x (1 - lambda)^(1-x).
 
     Returns the logits' shape. C = 2 artanh(1 - 2 lambda) / (1 - 2 lambda) = eta / tanh(eta / 2), eta the logit; 2 at
-    lambda = 1/2.
-    Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 7.
+    lambda = 1/2. Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 7.
     """
     near = logits.abs() < TAYLOR
     eta = torch.where(near, TAYLOR, logits.abs())

@@ -17,7 +17,7 @@ def make(family: str, **options):
     return build_model(family_class(family).Config(**{"latent_dim": 12} | options), seed=3)
 
 
-def loss_and_gradients(model, loss) -> list[torch.Tensor]:
+def gradients(model, loss) -> list[torch.Tensor]:
     """[objective, *gradients]."""
     model.zero_grad()
     loss.total.backward()
@@ -31,9 +31,7 @@ def largest_difference(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
 def is_plain(model) -> float:
     """Largest difference of a model's objective and gradients from those of a plain autoencoder with its layers."""
     x = digits()
-    return largest_difference(
-        loss_and_gradients(model, model.loss(x)), loss_and_gradients(model, Autoencoder.loss(model, x))
-    )
+    return largest_difference(gradients(model, model.loss(x)), gradients(model, Autoencoder.loss(model, x)))
 
 
 @check("KL(rho || rho) = 0 between units", 1e-15)
@@ -93,7 +91,7 @@ def sparse_kl_is_ae():
 @check("k-sparse that keeps all is the linear autoencoder, loss and gradient, bit for bit", 0)
 def k_sparse_is_linear():
     both = [make("k_sparse", k=12, tied=False), make("linear_ae")]
-    return largest_difference(*(loss_and_gradients(model, model.loss(digits(), epoch=0.5)) for model in both))
+    return largest_difference(*(gradients(model, model.loss(digits(), epoch=0.5)) for model in both))
 
 
 @check("decoder's columns of length 1, at the start and after a step", 1e-6)

@@ -168,11 +168,7 @@ def _limited(dataset: Dataset, limit: int) -> Dataset:
 
 
 def _in_black_and_white(dataset: Dataset, how: str) -> Dataset:
-    """The data set with binarized pixels, 0 or 255.
-
-    Stochastic binarization of the test images is the same in every call; training images stay grey, because the trainer
-    binarizes each batch.
-    """
+    """The data set with pixels 0 or 255. If stochastic, training images stay grey: the trainer binarizes each batch."""
     if how == "none":
         return dataset
     if how == "threshold":

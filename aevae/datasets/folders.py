@@ -31,10 +31,7 @@ _PART = re.compile(
 
 @dataclass(frozen=True)
 class GivenSplit:
-    """A split given by folders. names: without the folders of the split. parts: "train", "test" or "" (loose) per file.
-
-    parts is empty if there is no split.
-    """
+    """A split by folders. names: without these folders. parts: "train", "test" or "" per file; empty: no split."""
 
     names: list[str]
     parts: list[str]

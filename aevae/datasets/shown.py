@@ -47,10 +47,7 @@ def same_kind(trained: DataConfig, name: str) -> bool:
 
 
 def relation(trained: DataConfig, name: str) -> str:
-    """Relation of the test images of data set `name` to the training images of `trained`.
-
-    SEEN: they are among them; UNSEEN: same kind, but not among them; FOREIGN: another kind.
-    """
+    """SEEN: the test images of `name` are training images of `trained`; UNSEEN: only of the same kind; else FOREIGN."""
     if (trained.name, name) == (FULL, EMBEDDED) and not trained.leave_out_5k:
         return SEEN
     return UNSEEN if same_kind(trained, name) else FOREIGN

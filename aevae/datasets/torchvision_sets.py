@@ -164,10 +164,7 @@ def _read_part(paths: list[Path], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _folders(known: Known) -> dict[Path, bool]:
-    """Possible folder -> whether its name identifies this data set.
-
-    torchvision's folder, folders named like the data set, the data folder itself, `raw`, ...
-    """
+    """Possible folder (torchvision's, the data folder itself, `raw`, ...) -> whether its name says the data set."""
     root = data_dir()
     named, shared = [known.raw, known.raw.parent], [root]
     for folder in _subfolders(root):

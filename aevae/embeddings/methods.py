@@ -137,10 +137,7 @@ def pca(codes: np.ndarray) -> np.ndarray:
 
 
 def start(codes: np.ndarray, seed: int) -> np.ndarray:
-    """Initial positions (N, 2) of t-SNE and UMAP: PCA scaled to a standard deviation of 1e-4 (Kobak & Berens 2019).
-
-    Noise of a hundredth of that separates equal points.
-    """
+    """Initial positions (N, 2): PCA with a standard deviation of 1e-4 (Kobak & Berens 2019), and noise of 1e-6."""
     xy = pca(codes)
     spread = xy[:, 0].std()
     if spread > 0:  # if all codes are equal, the start is only noise

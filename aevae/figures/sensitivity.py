@@ -23,10 +23,7 @@ def spectra(values: Mapping[str, np.ndarray], x_title: str, y_title: str) -> go.
 
 
 def moved(steps: np.ndarray, ways: Mapping[str, Mapping[str, np.ndarray]], x_title: str, y_title: str) -> go.Figure:
-    """A figure of the distance that each family's code moves for image steps of sizes (S,).
-
-    ways: family -> {"sensitive": solid, "null": dotted} -> distances (S,) along such a direction.
-    """
+    """A figure of the codes' distances (S,) after image steps (S,). ways: family -> "sensitive"/"null" -> distances."""
     out = figure(x_title, y_title, 330)
     for family, distances in ways.items():
         for way, dash in (("sensitive", "solid"), ("null", "dot")):

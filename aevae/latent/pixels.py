@@ -29,10 +29,7 @@ def means(model, z: np.ndarray) -> np.ndarray:
 
 
 def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """One sample x ~ p(x|z) for each code z (N, D): float32 (N, 1, 28, 28), for a Gaussian also outside [0, 1].
-
-    uniform, normal: the arrays of `noise`.
-    """
+    """One sample x ~ p(x|z) per code z (N, D), float32 (N, 1, 28, 28), from `noise`; a Gaussian may leave [0, 1]."""
     import torch
 
     with torch.inference_mode():

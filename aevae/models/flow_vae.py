@@ -230,10 +230,7 @@ def changed(x: Tensor, kind: str, amount: float = 1.0) -> Tensor:
 
 
 def partners(labels: Tensor, draws: Tensor) -> Tensor:
-    """Index (B,) of a random image of the same class for each image; itself only if it has no other.
-
-    draws: uniform numbers (B, B).
-    """
+    """Index (B,) of a random other image of the same class, or of itself if there is none; draws: uniform (B, B)."""
     same = (labels.unsqueeze(1) == labels).to(draws.dtype)
     others = same - torch.eye(len(labels), dtype=draws.dtype, device=draws.device)
     return (same + others * (1 + draws)).argmax(1)

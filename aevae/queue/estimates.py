@@ -149,10 +149,7 @@ def correction(config: RunConfig, device: str, where: str) -> tuple[float, float
 
 
 def took(group: Sequence[RunConfig], device: str, where: str, seconds: float, beside: float) -> dict:
-    """The measured times of a training as JSON data to store with its job.
-
-    seconds: of all its epochs. beside: seconds of everything else.
-    """
+    """The measured times of a training as JSON data: `seconds` of all epochs, and seconds `beside` them."""
     found = {"device": where, "family": group[0].model.family, "size": size_of(group[0], device), "beside": beside}
     timed = pace(group[0], device)
     if timed and seconds >= MIN_SECONDS:

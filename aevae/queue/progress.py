@@ -71,10 +71,7 @@ class Progress:
         self.figures = {**self.figures, **figures}
 
     def _total_seconds(self, done: float, elapsed: float, share: float) -> float:
-        """Expected seconds of all steps of this job: the prior estimate, corrected by the `elapsed` seconds.
-
-        done: finished share of the job's steps; share: the job's steps relative to those of the run.
-        """
+        """Expected seconds of this job, after `elapsed` for the share `done` of it; share: job / steps of the run."""
         if self._expected is None:
             return elapsed / done
         return (ESTIMATE_WEIGHT * self._expected * share + elapsed) / (ESTIMATE_WEIGHT + done)

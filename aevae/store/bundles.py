@@ -46,10 +46,7 @@ class Member:
         return model.eval().requires_grad_(False)
 
     def posterior_and_prior(self, x: np.ndarray, eps: np.ndarray) -> np.ndarray:
-        """Decoded images (2 N, 1, 28, 28): of samples mu + std eps of q(z|x), then of samples eps (N, D) of the prior.
-
-        x: one image (1, 28, 28).
-        """
+        """Images (2 N, 1, 28, 28), decoded from samples mu + std eps of q(z|x), x (1, 28, 28), then from eps (N, D)."""
         import torch
 
         model, noise = self.model(), torch.tensor(eps)

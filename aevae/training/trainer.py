@@ -69,9 +69,8 @@ class TrainingData:
     """Images that a model is trained and tested on, as numpy arrays or tensors.
 
     train, test: uint8 (N, 1, 28, 28), or sequences (N, T, 1, 28, 28). Tensors on the device are shared by the trainers
-    that use them; arrays are copied. labels: int64 (N,) of train and test, for families that use them.
-    resample: binarize each batch of training images at random; a pixel is white with probability equal to its grey
-    level.
+    that use them; arrays are copied. labels: int64 (N,) of train and test, for families that use them. resample:
+    binarize each batch of training images at random; a pixel is white with probability equal to its grey level.
     """
 
     train: np.ndarray | Tensor

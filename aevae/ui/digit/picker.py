@@ -180,10 +180,7 @@ def _class_chosen(key: str, labels: np.ndarray) -> None:
 
 
 def first_of(labels: np.ndarray, wanted: Sequence[int], usable: np.ndarray | None = None) -> list[int]:
-    """Default image indices, one for each wanted class: the first image of that class.
-
-    Images, and classes, differ as long as there are enough. usable: indices to choose from, by default all.
-    """
+    """Default indices, one per wanted class, of different images and classes if possible. usable: None for all."""
     pool = (np.arange(len(labels)) if usable is None else np.sort(usable)).tolist()
     found: list[int] = []
     for c in wanted:

@@ -89,9 +89,7 @@ def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own,
             bank, guest = map_state.codes(look), None if own is None else own_code(space, own)
             if own is not None and guest is None:
                 continue
-            if not (
-                np.isfinite(bank).all() and (guest is None or np.isfinite(guest).all())
-            ):  # the pane shows the reason
+            if not (np.isfinite(bank).all() and (guest is None or np.isfinite(guest).all())):  # its pane says why
                 continue
             spaces[space] = near(f"{space} {look.request.checksum}", bank, guest)
             rows.append(Row(title_of(space), spaces[space], share(spaces[space], pixels)))

@@ -82,9 +82,7 @@ def _passcode_in(found: Mapping) -> str:
         return ""
     code = found[name]
     if isinstance(code, bool) or not isinstance(code, str | int) or not str(code).strip():
-        raise ValueError(
-            _("it is empty, or it is no text in quotation marks")
-        )  # the value is not shown, because everybody can read this
+        raise ValueError(_("it is empty, or it is no text in quotation marks"))  # everybody can read this
     return str(code)
 
 

@@ -51,9 +51,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
     """Show ten digits reconstructed with the code size of the slider, in the browser."""
     images, labels = cached.shown_digits()
     chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
-    best = {
-        run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))
-    }  # the run with the smallest error wins
+    best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # smallest error wins
     sizes = sorted(best)
     names = [best[d].name for d in sizes]
     back = [cached.run(name).reconstruct(images[chosen]).reshape(-1) for name in names]

@@ -122,9 +122,7 @@ def divergence() -> None:
 
 def choose() -> str:
     """Name of a model with a distribution as code; by default one with latent_dim 2, all of which the plane shows."""
-    runs = [
-        run for run in cached.finished(FAMILIES) if likelihood(run).startswith("bernoulli")
-    ]  # the bars assume a Bernoulli likelihood
+    runs = [run for run in cached.finished(FAMILIES) if likelihood(run).startswith("bernoulli")]  # like the bars
     runs = sorted(runs, key=lambda run: (run.latent_dim != 2, run.family != "vae"))
     if not runs:
         run_picker.pick_model("elbo_model", families=FAMILIES)  # shows a message and stops the page

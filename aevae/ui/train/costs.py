@@ -22,10 +22,7 @@ _ASKED, _SHOWN = "costs_asked", "costs_shown"  # session: identity of a timing -
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: of the largest model. seconds: to train all runs, from the start of the job; None while unknown.
-
-    missing: runs that must be timed first.
-    """
+    """parameters: of the largest model. seconds: to train all runs; None while `missing` runs must be timed."""
 
     parameters: int
     seconds: float | None

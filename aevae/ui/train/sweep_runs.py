@@ -186,11 +186,9 @@ def final_numbers(member: Member) -> dict[str, float]:
 
 
 def seconds_left(found: Sequence[Member]) -> float | None:
-    """Seconds until all active runs are done; None while unknown.
-
-    Expected times of waiting runs are scaled by measured / expected time of the running ones; without an expected time
-    a waiting run takes as long as a running one.
-    """
+    """Seconds until all active runs are done; None while unknown. Expected times of waiting runs are scaled by measured
+    /
+    expected time of the running ones; without an expected time they count like running ones."""
     active = [member for member in found if member.job and member.job.active and not member.finished]
     running = [member for member in active if member.job.state == "running" and member.part < 1]
     known = [member for member in running if member.job.progress.get("seconds_left") is not None]
