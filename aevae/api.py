@@ -12,7 +12,7 @@ from aevae.run_config import RunConfig
 from aevae.runs import Run
 
 
-def load_images(dataset: str = "mnist-5k", part: str = "test") -> tuple[np.ndarray, np.ndarray]:
+def load_images(dataset: str = datasets.EMBEDDED, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
     """(images, labels): float32 (N, 1, 28, 28) in 0..1, and int64 (N,). part: "train" or "test".
 
     dataset: a name that `python -m aevae datasets` lists, or `images:<folder or zip>`. Raises ValueError for another

@@ -79,7 +79,7 @@ def test_the_model_is_drawn_along_its_arrows_and_its_digits_are_square(browser, 
     film = tab.page.locator(".film")
     film.locator(".play").wait_for()
     if beside:
-        tab.page.get_by_role("combobox", name="Beside it, in step").click()
+        tab.page.get_by_role("combobox", name="Second film").click()
         tab.page.locator('[role="option"]').first.click()  # of the list; the film's speeds are options, too
         film.locator(".run").nth(1).wait_for()
         tab.rest()

@@ -62,7 +62,7 @@ def test_the_train_page_leaves_torch_as_it_was(empty_store, monkeypatch):
     monkeypatch.setattr(runs, "estimate", lambda *args: pytest.fail("a page trains"))
     monkeypatch.setattr(torch, "set_num_threads", lambda count: pytest.fail("a page sets threads"))
     at = open_page("pages/lab/train.py")
-    assert not at.exception and {m.label: m.value for m in at.metric}["training takes"] == "…"
+    assert not at.exception and {m.label: m.value for m in at.metric}["training time"] == "…"
     assert at.button(key="train_start"), "nobody has to wait for the estimate"
     (task,) = [job for job in jobs.jobs(lane=jobs.TASKS_LANE) if job.kind == estimates.KIND]
     assert task.state == "queued"
@@ -72,7 +72,7 @@ def test_the_page_shows_the_estimate_when_it_comes(empty_store, monkeypatch):
     at = open_page("pages/lab/train.py")
     Worker(jobs.TASKS_LANE, once=True).run()
     at.run()
-    assert not at.exception and "…" not in {m.label: m.value for m in at.metric}["training takes"]
+    assert not at.exception and "…" not in {m.label: m.value for m in at.metric}["training time"]
     assert len(jobs.jobs(lane=jobs.TASKS_LANE)) == 1, "it is not asked for again"
 
 

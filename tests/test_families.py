@@ -207,7 +207,7 @@ def test_pages_say_that_a_code_is_searched_for(zoo, name):
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in of_pictures(FAMILIES)])
 def test_links_and_buttons_of_what_takes_no_single_pictures(zoo, family):
     at = open_page("pages/explore/sliders.py", model=zoo[family])
-    assert not at.exception and "it takes" in words(at)
+    assert not at.exception and "its input is" in words(at)
     at.query_params["run"] = zoo[family]
     at.switch_page("pages/lab/models.py").run()
     assert not at.exception and "models_open_sliders" not in {button.key for button in at.button}

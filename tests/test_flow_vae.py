@@ -146,7 +146,7 @@ def test_it_learns_to_warp_and_keeps_edges(trained, unseen, slants, monkeypatch)
     """Less than half the error of leaving the picture as it is; edges kept, where a blur keeps less than half."""
     for kind, most in slants.items():
         monkeypatch.setitem(CHANGES, kind, most)
-    numbers = trained.numbers(unseen, torch.zeros(200), rng())
+    numbers = trained.metrics(unseen, torch.zeros(200), rng())
     assert set(numbers) <= set(trained.units)
     assert numbers["warp_sse"] < 0.5 * numbers["identity_sse"]
     assert 0.8 < numbers["edges"] < 1.2 and numbers["edges_blurred"] < 0.5

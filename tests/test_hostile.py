@@ -570,7 +570,8 @@ def test_the_train_page_reads_no_other_place_for_a_student(places, monkeypatch):
     monkeypatch.setenv("AEVAE_PASSCODE", "four swans")
     link = {"train_data": "own pictures", "train_path": places["elsewhere"].partition(":")[2]}
     app = opened("pages/lab/train.py", link)
-    assert any("passcode" in error.value for error in app.error) and "train_start" not in [b.key for b in app.button]
+    assert any("Only the teacher" in error.value for error in app.error)
+    assert "train_start" not in [b.key for b in app.button]
     app = opened("pages/lab/train.py", link | {"train_path": places["below"].partition(":")[2]})
     assert "train_start" in [b.key for b in app.button]
 
@@ -587,7 +588,7 @@ def test_a_button_pressed_by_hand_queues_no_other_place(places, monkeypatch):
         "import streamlit as st",
         "st.text(st.session_state.train_problem)",
     ])  # fmt: skip
-    assert "passcode" in AppTest.from_string(code).run().text[0].value and not jobs.jobs()
+    assert "Only the teacher" in AppTest.from_string(code).run().text[0].value and not jobs.jobs()
 
 
 def test_a_run_that_would_show_another_place_is_not_taken_in(places, tmp_path, monkeypatch):
@@ -596,7 +597,7 @@ def test_a_run_that_would_show_another_place_is_not_taken_in(places, tmp_path, m
     whole = run_archive.pack(checkpoints.find_run(run))
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "another"))
     monkeypatch.setattr(access.st, "get_option", lambda name: "0.0.0.0")
-    with pytest.raises(ValueError, match="passcode"):
+    with pytest.raises(ValueError, match="Only the teacher"):
         run_archive.unpack(whole, access.may_read)
     assert not checkpoints.list_runs()
     monkeypatch.setattr(access.st, "get_option", lambda name: "localhost")

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from conftest import module_of
 from streamlit.testing.v1 import AppTest
 
 from aevae import datasets
@@ -24,7 +25,7 @@ def app(monkeypatch, tmp_path):
 
 def parcel(app: AppTest) -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if each[0].get("module") == "frames"]
+    ((header, arrays),) = [each for each in found if module_of(each[0]) == "frames"]
     return header["spec"], arrays
 
 

@@ -121,4 +121,4 @@ def test_without_a_browser_the_server_draws(monkeypatch):
 
 
 def test_an_empty_store_says_what_to_do(empty_store):
-    assert "No trained VQ-VAE" in page().info[0].value
+    assert "no trained VQ-VAE" in page().info[0].value

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import open_page
+from conftest import module_of, open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae.browser.blob import unpack
@@ -27,7 +27,7 @@ def chart(app: AppTest, place: int) -> dict:
 
 def parcel(app: AppTest) -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if each[0].get("module") == "draws"]
+    ((header, arrays),) = [each for each in found if module_of(each[0]) == "draws"]
     return header, arrays
 
 

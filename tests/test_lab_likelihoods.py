@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from conftest import open_page
+from conftest import module_of, open_page
 from streamlit.testing.v1 import AppTest
 
 from aevae.browser.blob import unpack
@@ -25,7 +25,7 @@ def page(monkeypatch, tmp_path):
 
 def parcel(app: AppTest, module: str = "frames") -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if each[0].get("module") == module]
+    ((header, arrays),) = [each for each in found if module_of(each[0]) == module]
     return header["spec"], arrays
 
 

@@ -51,7 +51,7 @@ def test_the_decoder_as_arrays(run):
 @pytest.mark.skipif(NODE is None, reason="needs node (Debian: apt install nodejs)")
 def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
     x, draw = cached.shown_digits()[0][:3], np.random.default_rng(0)
-    start = run.model.known(3)[0].numpy()
+    start = run.model.training_codes(3)[0].numpy()
     masks = [np.ones((1, 1, 28, 28), np.float32), (draw.random((1, 1, 28, 28)) < 0.5).astype(np.float32)]
     cases = [(x[i : i + 1], m, start[i : i + 1]) for i in range(3) for m in masks]
     model = run.config.model
@@ -130,4 +130,4 @@ def test_without_a_browser_the_server_searches(monkeypatch):
 
 
 def test_an_empty_store_says_what_to_do(empty_store):
-    assert "No trained Auto-decoder" in page().info[0].value
+    assert "no trained Auto-decoder" in page().info[0].value

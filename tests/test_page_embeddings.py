@@ -77,7 +77,7 @@ def test_the_same_digits_in_all_panes_with_their_numbers(store):
     np.testing.assert_array_equal(arrays["labels"], map_state.labels("mnist-5k", 300))
     for pane in header["panes"]:
         assert [name for name, *_ in pane["numbers"]][:2] == ["10-NN accuracy", "before mapping"]
-    sheet, given = parcel(app, "sheet")
+    sheet, given = parcel(app, "broadcast")
     assert sheet["channel"] == header["pictures"] and given["pictures"].shape == (300, 784)
 
 

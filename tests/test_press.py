@@ -49,7 +49,7 @@ def test_watch_shows_the_job_at_once(empty_store):
     assert "Autoencoder" not in headers(at)
     press(at, f"train_watch_{one.id}")
     assert one.run in [box.value for box in at.caption] and said(at, "job") == one.run
-    assert "Train another" in [box.label for box in at.expander], "the page as a whole makes room for it"
+    assert "Train another model" in [box.label for box in at.expander], "the page as a whole makes room for it"
 
 
 def test_watch_shows_several_at_once_and_one_after_them(empty_store):
@@ -78,7 +78,7 @@ def test_what_a_lab_trains_is_seen_there(empty_store):
     waiting = jobs.jobs()
     assert waiting and not at.exception and "train_sizes" not in {button.key for button in at.button}
     bars = [bar.text if hasattr(bar, "text") else bar.proto.text for bar in at.get("progress")]
-    assert len(bars) == len(waiting) and all("waits" in text for text in bars)
+    assert len(bars) == len(waiting) and all("waiting" in text for text in bars)
     jobs.cancel(waiting[0].id)
     (number,) = (n for n in at._fragment_storage._fragments)
     rerun_fragment(at, number)

@@ -242,7 +242,7 @@ def _checksum(space: str) -> str:
     """Checksum of the present weights of a run. Raises ValueError if there is no such run."""
     if space in (PIXELS, RANDOM):
         return ""
-    return checkpoints.find_run(space).state.get("checksums", {}).get("model.safetensors", "")
+    return checkpoints.find_run(space).weights_checksum
 
 
 def strongest(name: str) -> tuple[int, int]:
