@@ -1,4 +1,4 @@
-"""The package in a notebook: images, runs, codes and maps. Arrays in and out are numpy."""
+"""The interface for notebooks: images, runs, codes and maps. Arguments and results are numpy arrays."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ from aevae.runs import Run
 
 
 def load_images(dataset: str = datasets.EMBEDDED, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
-    """(images, labels): float32 (N, 1, 28, 28) in 0..1 and int64 (N,). part: train or test.
+    """(images, labels): float32 (N, 1, 28, 28) in 0..1, and int64 (N,). part: "train" or "test".
 
     dataset: a name that `python -m aevae datasets` lists, or `images:<folder or zip>`. Raises ValueError for another
     name, or if the images cannot be read.
@@ -43,12 +43,12 @@ def train_or_load(
     on_event: Callable = lambda event: None,
     **options,
 ) -> Run:
-    """The run of this request: loaded if the store has it, else trained, kept in the store and opened.
+    """The run of this request: loaded from the store, or else trained, stored and opened.
 
-    request: a family with `options` such as `dataset="mnist-5k", latent_dim=2, epochs=5` (all of them:
-    `python -m aevae families`), or a complete RunConfig. preset: the values of training options that are not given.
-    on_event(event) is called during training; after each epoch, `event.record` is the line of the history.
-    Raises ValueError for a request that does not fit, ArithmeticError if the training diverges.
+    request: a family with `options` such as `dataset="mnist-5k", latent_dim=2, epochs=5` (`python -m aevae families`
+    lists all), or a complete RunConfig. preset: "fast" or "classic", supplies the other training options.
+    on_event(event) is called during training; after each epoch, `event.record` is the record of the history.
+    Raises ValueError for a wrong request, ArithmeticError if the training diverges.
     """
     if isinstance(request, str):
         config = build_config(request, {name: str(value) for name, value in options.items()}, seed, preset)
@@ -78,16 +78,16 @@ def decode(run: Run | str, codes: np.ndarray) -> np.ndarray:
 
 
 def embed(codes: np.ndarray, method: str = "tsne", **parameters) -> np.ndarray:
-    """Positions (N, 2), float32, of codes (N, D) in a map; kept on disk, so the same map is computed once.
+    """Positions (N, 2), float32, of codes (N, D) in a two-dimensional map. Maps are cached on disk.
 
     method: latent (two dimensions of the code), pca, tsne or umap. parameters: seed, perplexity (t-SNE), n_neighbors
-    and min_dist (UMAP), dims (latent). Raises ValueError for codes or parameters that do not fit.
+    and min_dist (UMAP), dims (latent). Raises ValueError for wrong codes or parameters.
     """
     return embeddings.cached_embed(codes, method, **parameters).xy
 
 
 def image_grid(images: np.ndarray, columns: int = 10, scale: int = 2) -> Image.Image:
-    """Images (N, 1, height, width) in 0..1 as one grey image with so many columns; a notebook shows it."""
+    """Images (N, 1, height, width) in 0..1 as one grey PIL image, enlarged by `scale`, for notebooks."""
     if images.ndim != 4 or images.shape[1] != 1 or not len(images):
         raise ValueError(f"images must have shape (N, 1, height, width), got {images.shape}")
     count, _, height, width = images.shape

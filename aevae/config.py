@@ -1,6 +1,6 @@
-"""Configs are identities: frozen dataclasses whose canonical JSON names the run. No torch here.
+"""Configs: frozen dataclasses whose canonical JSON determines the name of a run. Imports no torch.
 
-One field holds its meaning, range and default once; form, command line, validation and docs read it there.
+The metadata of a field contain its help text and range; form, command line, validation and docs use them.
 """
 
 import dataclasses
@@ -20,11 +20,10 @@ def option(  # one keyword per property of the field, hence more than eight para
     added=False,
     absent=None,
 ):
-    """A config field. `choices` or `min..max` bound it; `when=(field, values)` says where it has an effect.
+    """A config field with `choices` or a range min..max. when=(field, values): it has an effect only for these values.
 
-    `absent`: the value that a config without this key means, since the option is younger than the config's format. At
-    that value the key is omitted from the canonical JSON, so existing fingerprints stay valid. `added`: `absent` is the
-    default.
+    absent: the value of this option in configs that were written before it existed. At that value the key is omitted
+    from the canonical JSON, so existing fingerprints stay valid. added: True sets `absent` to the default.
     """
     absent = default if added else absent
     meta = dict(help=help, min=min, max=max, choices=choices, log=log or None, when=when, absent=absent)
@@ -32,7 +31,7 @@ def option(  # one keyword per property of the field, hence more than eight para
 
 
 class Validated:
-    """Checks every field against its own metadata; one sentence says what came and what fits."""
+    """Base of the configs: checks every field against its metadata, else raises ValueError with one sentence."""
 
     def __post_init__(self):
         for f in dataclasses.fields(self):
@@ -72,7 +71,7 @@ def _number(f: dataclasses.Field, kind: type, value: Any) -> int | float:
 
 
 def brief(value: Any) -> str:
-    """What came, in a sentence: it may be anything, and endless."""
+    """A wrong value as text for an error message, shortened."""
     text = str(value)
     text = text if text.isprintable() else repr(text)
     return text if len(text) <= 80 else f"{text[:60]} ... {text[-15:]}"
@@ -95,7 +94,7 @@ def parse(f: dataclasses.Field, text: str) -> Any:
 
 @dataclass(frozen=True)
 class DataConfig(Validated):
-    """Which images a run learns from."""
+    """The training images of a run."""
 
     name: str = option("mnist-5k", "data set: mnist-5k, mnist, fashion-mnist, kmnist, or images:<folder or zip>")
     limit: int = option(0, "train on the first so many images only; 0 takes all", min=0, max=1_000_000)
@@ -116,7 +115,7 @@ class DataConfig(Validated):
 
 @dataclass(frozen=True)
 class TrainConfig(Validated):
-    """How a run learns: Adam on shuffled mini-batches."""
+    """The training recipe of a run: Adam on shuffled mini-batches."""
 
     epochs: int = option(20, "passes through the training images", min=1, max=1000)
     batch_size: int = option(64, "images per step", min=1, max=8192)
@@ -156,28 +155,28 @@ class TrainConfig(Validated):
 
     @property
     def film_epochs(self) -> tuple[int, ...]:
-        """Epochs after which a run keeps images: all of a short run, about 100 of a long one, and the last."""
+        """Epochs after which the film has a frame: all of a short run, about 100 of a long one, and the last."""
         return (*range(0, self.epochs, -(-self.epochs // 100)), self.epochs)
 
 
-IMAGES = {  # training images of data sets; of others the recipe takes those of mnist-5k
+IMAGES = {  # data set -> number of training images; the recipe treats other data sets like mnist-5k
     "mnist": 60_000, "fashion-mnist": 60_000, "kmnist": 60_000, "mnist-5k": 4_000, "sprites": 7_500, "lines": 10_000,
     "moving-digits": 4_000,
 }  # fmt: skip
-LARGE_SET_IMAGES = 20_000  # training images from which on a data set is large
-MAX_RATE = 0.04  # of Adam: above it the first steps of wide networks and large batches diverge
+LARGE_SET_IMAGES = 20_000  # a data set with at least as many training images is large
+MAX_RATE = 0.04  # learning rate of Adam above which wide networks and large batches diverge in the first steps
 PRESETS = ("fast", "classic")
 
 
 def preset(
     name: str, data: DataConfig, model: "ModelConfig | type[ModelConfig] | None" = None, **chosen
 ) -> TrainConfig:
-    """The training recipe of this name for a data set and a model's config, or its class (then with all defaults).
+    """The TrainConfig of the preset `name` for a data set and a model config (or config class: all defaults).
 
-    classic: the recipe of the textbooks, Adam at a constant 1e-3, ten epochs. fast: on MNIST a better bound in a tenth
-    of the steps (docs/recipe.md); on a small data set more epochs, for a convolutional network small batches.
-    `chosen`: training options that are given; the peak rate of `fast` follows them (`peak_rate`), unless it is given
-    too. Raises ValueError for an unknown name.
+    classic: the textbook recipe, Adam with a constant rate of 1e-3 for ten epochs. fast: on MNIST a better bound in a
+    tenth of the steps (docs/recipe.md); more epochs on small data sets, smaller batches for convolutional networks.
+    chosen: training options that override the preset; the peak rate of `fast` depends on them (`peak_rate`). Raises
+    ValueError for an unknown name.
     """
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name}")
@@ -197,17 +196,17 @@ def preset(
 
 
 def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = None, sampled: bool = False) -> float:
-    """Peak learning rate of the recipe `fast`, for so many training `images`; `sampled`: pixels anew at each step.
+    """Peak learning rate of the preset `fast`. images: number of training images; sampled: pixels are binarized anew.
 
         r = min(0.04, min(0.04, 0.05 (450 / T)^0.4) sqrt(B / 400)) min(1, (4000 / L)^0.5), L = T sqrt(B / 400)
         rate = r min(1, (400 / hidden)^0.25) min(1, (20 / latent_dim)^0.15)
 
-    T: number of steps, B: batch size; times the family's `rate_factor`. On fewer than LARGE_SET_IMAGES images it is
-    also multiplied by the family's `rate_factor_small` and the likelihood's SMALL_SET_FACTORS: these overfit.
-    Found on validation splits with `benchmarks/recipe.py`, for the worst case: the best rate falls by half from 3 to 20
-    epochs of MNIST. Longer runs on the same pixels need even smaller rates, or the model becomes sensitive to noise
-    (the factor with L; not if pixels are sampled). The rate grows with the root of the batch size, and is smaller for
-    wide networks and codes (`hidden` only counts in an MLP). docs/recipe.md has the tables.
+    T: number of steps, B: batch size. The rate is multiplied by the family's `rate_factor` and, on fewer than
+    LARGE_SET_IMAGES images, by its `rate_factor_small` and the likelihood's SMALL_SET_FACTORS, which reduce
+    overfitting. Fitted to validation splits with `benchmarks/recipe.py`: the best rate halves from 3 to 20 epochs of
+    MNIST. Longer runs on the same pixels need even smaller rates, or the model becomes sensitive to noise (the factor
+    with L; omitted if pixels are sampled). The rate grows with the root of the batch size and is smaller for wide
+    networks and codes (`hidden` counts only in an MLP). Tables: docs/recipe.md.
     """
     steps, root = -(-images // train.batch_size) * train.epochs, (train.batch_size / 400) ** 0.5
     rate = min(min(0.05 * (450 / steps) ** 0.4, MAX_RATE) * root, MAX_RATE)
@@ -234,7 +233,7 @@ LIKELIHOODS = {
 
 
 def likelihoods(default: str = "bernoulli", without: tuple[str, ...] = ()):
-    """The option `likelihood`. `without`: those that a family's decoder has no parameters for."""
+    """The option `likelihood`. without: likelihoods that the family's decoder does not support."""
     offered = {name: meaning for name, meaning in LIKELIHOODS.items() if name not in without}
     meanings = ", ".join(f"{name} ({meaning})" for name, meaning in offered.items())
     return option(default, f"p(x|z) of a pixel: {meanings}", choices=tuple(offered))
@@ -242,18 +241,18 @@ def likelihoods(default: str = "bernoulli", without: tuple[str, ...] = ()):
 
 @dataclass(frozen=True)
 class ModelConfig(Validated):
-    """What every family shares: the network, the code and the likelihood of a pixel.
+    """Options that all families share: network, code and likelihood of a pixel.
 
-    A family that has no such option takes it away by naming it again as a ClassVar; what the rest of the house asks
-    (`latent_dim`, `likelihood`) it then gives as a constant or a property.
+    A family removes an option by redefining it as a ClassVar. `latent_dim` and `likelihood` must then be a constant or
+    a property, because other modules read them.
     """
 
     family: ClassVar[str] = ""
-    dataset: ClassVar[str] = "mnist-5k"  # what it learns from where nobody says
-    recipe: ClassVar[dict] = {}  # training options in which it differs from the preset `fast`; its epochs are of a
-    rate_factor: ClassVar[float] = 1.0  # of the peak rate of `fast`, beside those of other families
-    rate_factor_small: ClassVar[float] = 1.0  # besides, on a small data set, which the family overfits
-    recipe_large: ClassVar[dict] = {}  # small data set, and in what a large one differs again stands here
+    dataset: ClassVar[str] = "mnist-5k"  # default data set
+    recipe: ClassVar[dict] = {}  # training options that differ from the preset `fast`; epochs of a small data set
+    rate_factor: ClassVar[float] = 1.0  # factor of the peak rate of `fast`
+    rate_factor_small: ClassVar[float] = 1.0  # a further factor on small data sets, which the family overfits
+    recipe_large: ClassVar[dict] = {}  # training options that differ from `recipe` on large data sets
     network: str = option(
         "mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv")
     )
@@ -278,24 +277,24 @@ class ModelConfig(Validated):
 
     @property
     def channels(self) -> int:
-        """Numbers that a decoder says of each pixel: the parameters of its distribution."""
+        """Outputs of the decoder per pixel: the parameters of its distribution."""
         return self.grey_levels if self.likelihood == "categorical" else 1
 
 
 def plain(part) -> dict:
-    """A part of a config as JSON data, without the options whose value an absent key means."""
+    """A part of a config as JSON data, without options at their `absent` value (see `option`)."""
     values = {f.name: getattr(part, f.name) for f in dataclasses.fields(part)}
     absent = absent_values(part)
     return {name: value for name, value in values.items() if name not in absent or value != absent[name]}
 
 
 def absent_values(part) -> dict[str, Any]:
-    """Values that absent keys of this part of a config (a class or an instance) mean."""
+    """Option -> `absent` value, of a part of a config (class or instance); see `option`."""
     return {f.name: f.metadata["absent"] for f in dataclasses.fields(part) if "absent" in f.metadata}
 
 
 def build(config_class: type, values: dict):
-    """`config_class(**values)`, refusing unknown keys with one sentence."""
+    """`config_class(**values)`. Raises ValueError with one sentence for unknown keys."""
     known = [f.name for f in dataclasses.fields(config_class)]
     for key in values:
         if key not in known:

@@ -1,4 +1,4 @@
-"""Corruption of images: the C(x~|x) of a denoising autoencoder, and the noise of the Denoise page.
+"""Corruption of images: C(x~|x) of a denoising autoencoder and of the Denoise page.
 
 Vincent et al. 2010, JMLR 11:3371, section 3.3 (Gaussian, masking, salt-and-pepper).
 """
@@ -20,20 +20,19 @@ KINDS = {
 
 
 def corrupt(x: Tensor, kind: str, level: float, generator: Generator, clip: bool = True) -> Tensor:
-    """A corrupted copy of x (B, C, H, W) in [0, 1]. Level 0 returns x itself and draws nothing.
+    """A corrupted copy of x (B, C, H, W) in [0, 1]. Level 0 returns x itself and leaves the generator unchanged.
 
-    The noise comes from `generator` alone and is applied by `apply`. Raises ValueError for an unknown kind or a level
-    outside 0..1.
+    `apply` applies the noise of `draw`. Raises ValueError for an unknown kind or a level outside 0..1.
     """
     _check(kind, level)
     return apply(x, kind, level, draw(x, kind, generator), clip) if level else x
 
 
 def draw(x: Tensor, kind: str, generator: Generator) -> Tensor:
-    """The noise for corrupting x (B, C, H, W), the same for every level, with x's dtype and device.
+    """Noise to corrupt x (B, C, H, W) at any level, with x's dtype and device.
 
-    gaussian: N(0, 1) of x's shape; masking, salt_and_pepper: uniform in [0, 1), x's shape; block: uniform
-    (B, 2, 1, 1), the position of its upper left corner between the extreme ones. Raises ValueError for an unknown kind.
+    gaussian: N(0, 1) of x's shape; masking, salt_and_pepper: uniform in [0, 1), x's shape; block: uniform (B, 2, 1, 1),
+    the relative position of the block's upper left corner. Raises ValueError for an unknown kind.
     """
     _check(kind, 0)
     shape = (len(x), 2, 1, 1) if kind == "block" else x.shape

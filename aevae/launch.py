@@ -1,4 +1,4 @@
-"""`aevae app`: the lab in the browser, from a checkout and from an installed wheel."""
+"""`aevae app`: starts the web app, from a checkout or from an installed wheel."""
 
 import runpy
 import sys
@@ -8,9 +8,9 @@ from aevae import paths
 
 
 def run_app(flags: Sequence[str] = ()) -> int:
-    """Serve app.py until the process is ended. Returns the exit code of `streamlit run`, which reads `flags`.
+    """Run app.py until the process is ended; returns the exit code of `streamlit run`. flags: passed to Streamlit.
 
-    Streamlit finds `.streamlit/config.toml` beside app.py, whatever the working directory.
+    Streamlit finds `.streamlit/config.toml` beside app.py from any working directory.
     """
     own, sys.argv = sys.argv, ["streamlit", "run", str(paths.ROOT / "app.py"), *flags]
     try:

@@ -1,7 +1,7 @@
-"""What happened, one line each on stderr: `2026-11-21T18:01:02Z running job=12 kind=train run=0123456789ab`.
+"""Event log, one line per event on stderr: `2026-11-21T18:01:02Z running job=12 kind=train run=0123456789ab`.
 
-A job goes by its number, a run by its fingerprint. Of people there is nothing: no address, no session, no name, no
-path, no word that somebody typed; why a job failed stands in the queue, where it can be deleted.
+Jobs are identified by number, runs by fingerprint. The log contains no personal data: no address, session, name, path
+or typed text. The reason why a job failed is stored in the queue only, where it can be deleted.
 """
 
 import contextlib
@@ -14,13 +14,13 @@ from filelock import FileLock, Timeout
 
 from aevae import paths
 
-MAX_LOG_BYTES = 1_000_000  # bytes of worker.log; worker.log.1 keeps as many older ones
+MAX_LOG_BYTES = 1_000_000  # size of worker.log; worker.log.1 contains as many older bytes
 
 
 def event(what: str, **facts: str | int | float) -> None:
-    """Write one line, the facts in their order; a reader that is gone is not waited for."""
+    """Write one line with the facts in order. A closed pipe or a full disk is ignored."""
     when = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    with contextlib.suppress(OSError, ValueError):  # a closed pipe, a full disk
+    with contextlib.suppress(OSError, ValueError):
         print(when, what, *(f"{key}={value}" for key, value in facts.items()), file=sys.stderr, flush=True)
 
 
@@ -28,15 +28,15 @@ def event(what: str, **facts: str | int | float) -> None:
 
 
 def worker_file() -> Path:
-    """Where workers that a server started print to."""
+    """The path of worker.log, to which the workers of a server print."""
     return paths.runs_dir() / "worker.log"
 
 
 def append_to_worker_file() -> None:
-    """If this process prints to worker.log: open it anew, so that each line goes to the end of the file.
+    """If this process prints to worker.log, open the file again in append mode.
 
-    Several workers share it, and it is cut while it is in use. A file that was opened by the parent does so on POSIX
-    only; on Windows each process would write where it wrote last.
+    Several workers share the file, and `trim_worker_file` truncates it while they use it. The handle that the parent
+    opened appends on POSIX only; on Windows each process would continue at its own last position.
     """
     with contextlib.suppress(OSError):
         if not os.path.samestat(os.fstat(2), worker_file().stat()):
@@ -48,14 +48,14 @@ def append_to_worker_file() -> None:
 
 
 def trim_worker_file() -> None:
-    """Move the newest MAX_LOG_BYTES bytes of worker.log to worker.log.1 if the file has become longer than that."""
+    """If worker.log is longer than MAX_LOG_BYTES, move its newest MAX_LOG_BYTES bytes to worker.log.1."""
     file = worker_file()
     with contextlib.suppress(OSError, Timeout):
         if file.stat().st_size <= MAX_LOG_BYTES:
             return
         with FileLock(file.parent / ".locks" / "log.lock").acquire(timeout=0), open(file, "rb+") as log:
             size = log.seek(0, os.SEEK_END)
-            if size > MAX_LOG_BYTES:  # nobody else was quicker
+            if size > MAX_LOG_BYTES:  # checked again under the lock
                 log.seek(size - MAX_LOG_BYTES)
                 file.with_name("worker.log.1").write_bytes(log.read())
                 log.truncate(0)

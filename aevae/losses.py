@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-GROUP = 98  # factors of at least 1/2 whose product float32 holds; an eighth of an image
+GROUP = 98  # pixels per product: 98 factors >= 1/2 do not underflow in float32; an eighth of an image
 
 
 def sse(x: Tensor, x_hat: Tensor) -> Tensor:
@@ -22,10 +22,10 @@ def bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
     return _BernoulliNLL.apply(x, logits)[0]
 
 
-class _SlopeKept(torch.autograd.Function):
-    """A loss whose forward pass returns, as a second result without a slope, what its own slope is made of.
+class _SavesDerivative(torch.autograd.Function):
+    """A loss whose forward pass also returns, without gradient, a tensor from which the backward pass is computed.
 
-    A slope that is itself derived computes that anew.
+    For second derivatives the backward pass recomputes that tensor.
     """
 
     generate_vmap_rule = True
@@ -37,26 +37,26 @@ class _SlopeKept(torch.autograd.Function):
         ctx.save_for_backward(*inputs, output[1])
 
 
-class _BernoulliNLL(_SlopeKept):
-    """log(1 + exp(l)) - x l, l the logits, with its slope p - x written out: in fewer passes over the pixels."""
+class _BernoulliNLL(_SavesDerivative):
+    """log(1 + exp(l)) - x l, l the logits, with the explicit derivative p - x, which needs fewer passes over memory."""
 
     @staticmethod
     def forward(x: Tensor, logits: Tensor) -> tuple[Tensor, Tensor]:
         p = logits.sigmoid()
-        # log(1 + exp(l)) = relu(l) - log max(p, 1 - p), to 1e-7 nats, as the sum over pixels is at best; softplus and
-        # log1p take four times as long, and to multiply GROUP of the maxima, which are halves or more, is quicker yet
+        # log(1 + exp(l)) = relu(l) - log max(p, 1 - p), exact to 1e-7 nats, like a sum over pixels in float32. softplus
+        # and log1p take four times as long. One log of a product of GROUP maxima (each >= 1/2) is faster still.
         likelier = torch.maximum(p, torch.sub(1, p)).flatten(1)
         likelier = likelier.unflatten(1, (-1, math.gcd(likelier.shape[1], GROUP))).prod(2).log_()
         return torch.addcmul(logits.relu(), x, logits, value=-1).flatten(1).sum(1) - likelier.sum(1), p
 
     @staticmethod
-    def backward(ctx, slope: Tensor | None, _) -> tuple[Tensor | None, Tensor | None]:
-        if slope is None:
+    def backward(ctx, grad: Tensor | None, _) -> tuple[Tensor | None, Tensor | None]:
+        if grad is None:
             return None, None
         x, logits, p = ctx.saved_tensors
         p = logits.sigmoid() if torch.is_grad_enabled() else p
-        slope = slope.view(-1, *[1] * (x.ndim - 1))
-        return -logits * slope if ctx.needs_input_grad[0] else None, (p - x) * slope
+        grad = grad.view(-1, *[1] * (x.ndim - 1))
+        return -logits * grad if ctx.needs_input_grad[0] else None, (p - x) * grad
 
 
 def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float) -> Tensor:
@@ -70,13 +70,13 @@ def gaussian_nll(x: Tensor, mean: Tensor, logvar: Tensor | float) -> Tensor:
 
 def gaussian_kl_per_dim(mu: Tensor, logvar: Tensor) -> Tensor:
     """KL(N(mu_j, exp logvar_j) || N(0, 1)) of each latent. mu, logvar: (B, D). Returns (B, D), >= 0."""
-    if mu.dtype == torch.bfloat16:  # of products under autocast; a loss stays float32
+    if mu.dtype == torch.bfloat16:  # from products under autocast; losses are computed in float32
         mu, logvar = mu.float(), logvar.float()
     return _GaussianKL.apply(mu, logvar)[0]
 
 
-class _GaussianKL(_SlopeKept):
-    """(e - logvar + mu^2) / 2 with e = exp(logvar) - 1, and its slopes mu and e / 2."""
+class _GaussianKL(_SavesDerivative):
+    """(e - logvar + mu^2) / 2 with e = exp(logvar) - 1, and its derivatives mu and e / 2."""
 
     @staticmethod
     def forward(mu: Tensor, logvar: Tensor) -> tuple[Tensor, Tensor]:
@@ -84,12 +84,12 @@ class _GaussianKL(_SlopeKept):
         return (e - logvar).add_(mu.square()).mul_(0.5), e
 
     @staticmethod
-    def backward(ctx, slope: Tensor | None, _) -> tuple[Tensor | None, Tensor | None]:
-        if slope is None:
+    def backward(ctx, grad: Tensor | None, _) -> tuple[Tensor | None, Tensor | None]:
+        if grad is None:
             return None, None
         mu, logvar, e = ctx.saved_tensors
         e = logvar.expm1() if torch.is_grad_enabled() else e
-        return slope * mu, slope * e * 0.5
+        return grad * mu, grad * e * 0.5
 
 
 def gaussian_kl(mu: Tensor, logvar: Tensor) -> Tensor:
@@ -118,7 +118,7 @@ def l1(h: Tensor) -> Tensor:
 
 
 def soft_threshold(a: Tensor, lam: float) -> Tensor:
-    """argmin_h (h - a)^2 / 2 + lam |h|, element by element: codes of an L1 penalty have exact zeros."""
+    """argmin_h (h - a)^2 / 2 + lam |h|, elementwise, of a's shape; exactly 0 where |a| <= lam."""
     return a.sign() * (a.abs() - lam).clamp(min=0)
 
 
@@ -139,34 +139,33 @@ def sigmoid_contraction(h: Tensor, weight: Tensor) -> Tensor:
 def sigmoid_contraction_change(h: Tensor, h_near: Tensor, weight: Tensor) -> Tensor:
     """||J(x) - J(x')||_F^2 of h = sigmoid(W x + b) with codes h at x and h_near at x', both (B, D). Returns (B,).
 
-    The derivatives of a unit share a direction, W_j: only their sizes h_j (1 - h_j) differ.
+    The gradients of unit j at x and x' are both multiples of W_j; only the factors h_j (1 - h_j) differ.
     """
     return (h * (1 - h) - h_near * (1 - h_near)).square() @ weight.square().sum(1)
 
 
-def two_layer_contraction(w1: Tensor, w2: Tensor, slope1: Tensor, slope2: Tensor | None = None) -> Tensor:
-    """||dh/dx||_F^2 of h = s2(W2 s1(W1 x)) (B,), from the slopes of the units: J = D2 W2 D1 W1.
+def two_layer_contraction(w1: Tensor, w2: Tensor, d1: Tensor, d2: Tensor | None = None) -> Tensor:
+    """||dh/dx||_F^2 (B,) of h = s2(W2 s1(W1 x)), J = diag(d2) W2 diag(d1) W1, d: derivatives of the activations.
 
-    w1: (H, pixels), w2: (D, H), slope1: (B, H), slope2: (B, D); None: linear codes, which is cheaper by a factor D.
-    trace(D2 W2 D1 M D1 W2^T D2) with M = W1 W1^T, which all images share.
+    w1: (H, pixels), w2: (D, H), d1: (B, H), d2: (B, D), or None for linear codes, which is D times cheaper. Computed as
+    trace(J J^T) with M = W1 W1^T, which is the same for all images.
     """
     half = w1 @ w1.detach().T
-    gram = 2 * half - half.detach()  # (H, H), w1 w1^T: its gradient is symmetric, so one side's twice saves a product
-    if slope2 is None:
-        return ((slope1 @ (gram * (w2.T @ w2))) * slope1).sum(1)
-    rows = w2 * slope1.unsqueeze(1)  # (B, D, H): W2 D1
-    return ((rows @ gram * rows).sum(2) * slope2.square()).sum(1)
+    gram = 2 * half - half.detach()  # (H, H): w1 w1^T; twice the gradient of one factor saves a product, by symmetry
+    if d2 is None:
+        return ((d1 @ (gram * (w2.T @ w2))) * d1).sum(1)
+    rows = w2 * d1.unsqueeze(1)  # (B, D, H): W2 diag(d1)
+    return ((rows @ gram * rows).sum(2) * d2.square()).sum(1)
 
 
-TAYLOR = 0.2  # of a logit: nearer to 0 the differences of nearly equal numbers lose digits, the series do not
+TAYLOR = 0.2  # for smaller |logit| Taylor series are used, because the closed forms lose digits by cancellation
 
 
 def log_normaliser(logits: Tensor) -> Tensor:
-    """log C(lambda) of the continuous Bernoulli, lambda = sigmoid(logits): what makes lambda^x (1 - lambda)^(1-x) a
-    density on [0, 1].
+    """log C(lambda), lambda = sigmoid(logits), of the continuous Bernoulli density C lambda^x (1 - lambda)^(1-x).
 
-    C = 2 artanh(1 - 2 lambda) / (1 - 2 lambda) = eta / tanh(eta / 2), eta the logit; 2 at lambda = 1/2.
-    Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 7.
+    Returns the logits' shape. C = 2 artanh(1 - 2 lambda) / (1 - 2 lambda) = eta / tanh(eta / 2), eta the logit; 2 at
+    lambda = 1/2. Loaiza-Ganem & Cunningham 2019, arXiv:1907.06845, eq. 7.
     """
     near = logits.abs() < TAYLOR
     eta = torch.where(near, TAYLOR, logits.abs())
@@ -176,14 +175,14 @@ def log_normaliser(logits: Tensor) -> Tensor:
 
 
 def continuous_bernoulli_nll(x: Tensor, logits: Tensor) -> Tensor:
-    """-log CB(x; sigmoid(logits)) summed over pixels (B,), in nats: `bernoulli_nll` less log C; may be < 0."""
+    """-log CB(x; sigmoid(logits)) summed over pixels (B,), in nats: `bernoulli_nll` minus log C; may be < 0."""
     return bernoulli_nll(x, logits) - log_normaliser(logits).flatten(1).sum(1)
 
 
 def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
-    """E[x] = 1 / (1 - exp(-eta)) - 1 / eta, of the logits' shape. It is not lambda: of lambda = .01 it is .21.
+    """E[x] = 1 / (1 - exp(-eta)) - 1 / eta, of the logits' shape. It differs from lambda: for lambda = .01 it is .21.
 
-    arXiv:1907.06845, eq. 8. As 1/2 + (coth u - 1/u) / 2, u = eta / 2, it is symmetric and stays finite.
+    arXiv:1907.06845, eq. 8. Computed as 1/2 + (coth u - 1/u) / 2, u = eta / 2, which is symmetric and stays finite.
     """
     near = logits.abs() < TAYLOR
     u = torch.where(near, TAYLOR, logits / 2)
@@ -193,7 +192,7 @@ def continuous_bernoulli_mean(logits: Tensor) -> Tensor:
 
 
 def categorical_nll(x: Tensor, logits: Tensor) -> Tensor:
-    """-log p(level of x) summed over pixels (B,), in nats. x: (B, 1, H, W), rounded to one of L levels 0..1.
+    """-log p(level of x) summed over pixels (B,), in nats. x: (B, 1, H, W), rounded to the nearest of L levels in 0..1.
 
     logits: (B, L, H, W). van den Oord et al. 2016, arXiv:1601.06759, section 3.3.
     """
@@ -217,8 +216,8 @@ def _exp(value: Tensor | float) -> Tensor | float:
 
 
 def log_mean_exp(log_w: Tensor) -> Tensor:
-    """log (1/K) sum_k w_k over the first dimension. log_w: (K, ...). Returns (...), at least the mean of the logs.
+    """log (1/K) sum_k w_k over the first dimension. log_w: (K, ...). Returns (...), >= the mean of log_w.
 
-    With log w = log p(x, z) - log q(z|x) it is the bound L_K of Burda et al. 2016, arXiv:1509.00519, eq. 8.
+    For log w = log p(x, z) - log q(z|x) it is the bound L_K of Burda et al. 2016, arXiv:1509.00519, eq. 8.
     """
     return log_w.logsumexp(0) - math.log(len(log_w))

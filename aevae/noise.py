@@ -1,7 +1,7 @@
-"""Random numbers of a model: from a torch generator, or drawn in advance.
+"""Random tensors of a model, from a torch generator or drawn in advance.
 
-`torch.func.vmap`, which trains several models as one, cannot use several generators. The random tensors of a step are
-therefore drawn in advance, those of each model from its own generator as if it were trained alone, and then replayed.
+`torch.func.vmap`, which trains several models as one, cannot use several generators. Therefore the random tensors of a
+step are drawn in advance, for each model from its own generator, and then replayed.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ class ReplayRng:
 
 
 class RecordingRng:
-    """A generator that records function and shape of every draw in `requests`."""
+    """A generator that records (function, shape) of every call in `requests`."""
 
     def __init__(self, generator: Generator):
         self.generator = generator
@@ -49,6 +49,6 @@ def _draw(kind, shape, source, like: Tensor) -> Tensor:
 
 
 def predraw(requests: Sequence[tuple], generators: Sequence[Generator], like: Tensor) -> list[Tensor]:
-    """The random tensors of `RecordingRng.requests`, drawn from each generator and stacked: (M, *shape) each."""
+    """The random tensors for `RecordingRng.requests`, (M, *shape) each: drawn from each of M generators and stacked."""
     draws = [[_draw(kind, shape, generator, like) for kind, shape in requests] for generator in generators]
     return [torch.stack(each) for each in zip(*draws, strict=True)]

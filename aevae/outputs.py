@@ -1,4 +1,4 @@
-"""What a model returns."""
+"""Return types of models."""
 
 from dataclasses import dataclass, field
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Output:
-    """One pass through a model. `logvar` is None where the code is a point."""
+    """Result of a forward pass. `logvar` is None if the code is a point."""
 
     params: Tensor  # (B, C, H, W) natural parameters of p(x|z): logits, or the mean of a Gaussian
     z: Tensor  # (B, D) the code that was decoded
@@ -17,10 +17,10 @@ class Output:
 
 @dataclass(frozen=True)
 class Loss:
-    """`total` is minimised; `terms` are detached means over the batch, in nats per image.
+    """Result of `Model.loss`. `total` is minimised; `terms` are detached means over the batch, in nats per image.
 
-    `per_image`, filled in evaluation only: the values (B,) whose mean a term is (`objective`: whose mean `total` is).
-    A term that is a statistic of the batch (total correlation, mean activation, free bits) has none.
+    `per_image`, in evaluation only: name -> values (B,) whose mean is the term of that name (`objective`: is `total`).
+    Terms that are statistics of the batch (total correlation, mean activation, free bits) have no values per image.
     """
 
     total: Tensor  # scalar, with gradient

@@ -1,4 +1,4 @@
-"""Where things lie on this machine. Every place can be moved by an environment variable."""
+"""Folders on this machine. Environment variables override the defaults."""
 
 import contextlib
 import errno
@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 PACKAGE = Path(__file__).resolve().parent
-INSTALLED = (PACKAGE / "_app").is_dir()  # a wheel carries app.py, pages and checkpoints there
+INSTALLED = (PACKAGE / "_app").is_dir()  # only in a wheel, which contains app.py, pages and checkpoints there
 ROOT = PACKAGE / "_app" if INSTALLED else PACKAGE.parent  # the folder of app.py, pages and checkpoints
-LIBRARY_CACHES = {  # variable -> folder below `cache_dir`; each library reads its own, most of them when imported
+LIBRARY_CACHES = {  # environment variable that a library reads, mostly at import -> folder below `cache_dir`
     "NUMBA_CACHE_DIR": "numba",
     "MPLCONFIGDIR": "matplotlib",
     "TRITON_CACHE_DIR": "triton",
@@ -33,22 +33,22 @@ def _place(variable: str, default: Callable[[], Path]) -> Path:
 
 
 def _user_dir(variable: str, below_home: str) -> Path:
-    """`aevae` in the folder that an XDG variable names, by default in `~/<below_home>`.
+    """The folder `aevae` in the folder of an XDG variable, by default in `~/<below_home>`.
 
-    For a user without a home folder, or with one that cannot be written to, `scratch_dir`.
+    `scratch_dir()` if the user has no home folder or cannot write there.
     """
     try:
         path = _place(variable, lambda: Path.home() / below_home) / "aevae"
-    except RuntimeError:  # no HOME, and a user id that the system does not know
+    except RuntimeError:  # no HOME, and a user id unknown to the system
         return scratch_dir()
-    nearest = next(filter(os.path.exists, (path, *path.parents)))  # Path.exists raises where it may not look
+    nearest = next(filter(os.path.exists, (path, *path.parents)))  # unlike Path.exists, never raises PermissionError
     return path if nearest == path or os.access(nearest, os.W_OK | os.X_OK) else scratch_dir()
 
 
 def scratch_dir() -> Path:
-    """A private folder below the system's temporary one, the same in all processes of a user.
+    """A private folder in the system's temporary folder, the same in all processes of a user.
 
-    Raises PermissionError if somebody else owns it or can write to it: caches there hold code.
+    Raises PermissionError if another user owns it or can write to it, because caches there contain code.
     """
     user = os.getuid() if hasattr(os, "getuid") else "user"  # on Windows the temporary folder is the user's own
     path = Path(tempfile.gettempdir()) / f"aevae-{user}"
@@ -70,19 +70,19 @@ def _default_runs() -> Path:
 
 
 def runs_dir() -> Path:
-    """Runs trained here (`AEVAE_RUNS`): by default in the checkout, of an installed wheel in `~/.local/share/aevae`."""
+    """Folder of own runs (`AEVAE_RUNS`): by default in the checkout; for a wheel in `~/.local/share/aevae`."""
     return _place("AEVAE_RUNS", _default_runs)
 
 
 def pretrained_dir() -> Path:
-    """Runs shipped with the project; read-only (`AEVAE_PRETRAINED`)."""
+    """Folder of shipped, read-only runs (`AEVAE_PRETRAINED`)."""
     return _place("AEVAE_PRETRAINED", lambda: ROOT / "checkpoints" / "pretrained")
 
 
 def import_path() -> dict[str, str]:
-    """The environment variable with which another Python imports this same package, whatever its working directory.
+    """Environment variables with which a child process imports this package from any working directory.
 
-    An installed package is found without it; site-packages in PYTHONPATH would come before the standard library.
+    Empty for an installed package: site-packages in PYTHONPATH would come before the standard library.
     """
     if INSTALLED:
         return {}
@@ -91,26 +91,26 @@ def import_path() -> dict[str, str]:
 
 
 def data_dir() -> Path:
-    """Downloaded data sets (`AEVAE_DATA`), in torchvision's layout."""
+    """Folder of downloaded data sets (`AEVAE_DATA`), in torchvision's layout."""
     return _place("AEVAE_DATA", lambda: _user_cache() / "data")
 
 
 def cache_dir() -> Path:
-    """Results that can be computed again (`AEVAE_CACHE`)."""
+    """Folder of results that can be computed again (`AEVAE_CACHE`)."""
     return _place("AEVAE_CACHE", lambda: _user_cache() / "cache")
 
 
 def set_library_caches() -> None:
-    """Point the caches of libraries below `cache_dir`, or below `scratch_dir` if that cannot be written to.
+    """Set the LIBRARY_CACHES variables to folders below `cache_dir`, or below `scratch_dir` if that is not writable.
 
-    A variable that is set already stays. To be called before the libraries are imported.
+    Variables that are set already do not change. Call it before the libraries are imported.
     """
     missing = {variable: name for variable, name in LIBRARY_CACHES.items() if not os.environ.get(variable)}
     for parent in (cache_dir, scratch_dir) if missing else ():
         with contextlib.suppress(OSError, ValueError):
             folder = parent() / "libraries"
             folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=folder):  # mode bits do not tell: read-only disks, root
+            with tempfile.TemporaryFile(dir=folder):  # mode bits do not suffice: read-only disks, root
                 pass
             os.environ.update({variable: str(folder / name) for variable, name in missing.items()})
             return

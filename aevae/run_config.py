@@ -1,4 +1,4 @@
-"""The config of a run: its parts together, their canonical JSON, and the name that follows from it. No torch here."""
+"""The complete config of a run, its canonical JSON, and the run name that follows from it. Imports no torch."""
 
 import hashlib
 import json
@@ -6,14 +6,14 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from aevae.config import DataConfig, ModelConfig, TrainConfig, absent_values, brief, build, check, plain
-from aevae.models import FAMILIES, family_class  # the registry knows which config class a family has
+from aevae.models import FAMILIES, family_class
 
-SCHEMA = 1  # of the run folder and of the canonical JSON; part of every fingerprint
+SCHEMA = 1  # version of the run folder and of the canonical JSON; part of every fingerprint
 
 
 @dataclass(frozen=True)
 class RunConfig:
-    """Data + model + training + seed: all that decides what a run becomes (the device does not)."""
+    """Data, model, training and seed: everything that determines a run. The device is not part of it."""
 
     data: DataConfig
     model: ModelConfig
@@ -25,7 +25,7 @@ class RunConfig:
             raise ValueError(f"seed must be a whole number in 0..{2**31 - 1}, got {brief(self.seed)}")
 
     def to_dict(self) -> dict:
-        """Plain JSON data with the defaults filled in (`plain`)."""
+        """JSON data with defaults filled in, see `plain`."""
         return {
             "schema": SCHEMA,
             "data": plain(self.data),
@@ -36,7 +36,7 @@ class RunConfig:
 
     @classmethod
     def from_dict(cls, raw: dict) -> "RunConfig":
-        """The config that `to_dict` wrote. Raises ValueError for what does not fit (unknown keys too)."""
+        """The inverse of `to_dict`. Raises ValueError for wrong values and unknown keys."""
         if not isinstance(raw, dict):
             raise ValueError("a config must be a JSON object")
         if raw.get("schema") != SCHEMA:
@@ -61,7 +61,7 @@ class RunConfig:
 
     @property
     def name(self) -> str:
-        """`<family>-<dataset>-<fingerprint>`: the folder of this run."""
+        """`<family>-<dataset>-<fingerprint>`: name of the run and of its folder."""
         return f"{self.model.family}-{self.data.name.split(':')[0]}-{self.fingerprint}"
 
 
@@ -87,6 +87,6 @@ def option_value(raw: dict, name: str) -> Any:
 
 
 def fingerprint(raw: dict) -> str:
-    """Identity of a config as plain JSON data (`RunConfig.to_dict`)."""
+    """Fingerprint of a config as JSON data (`RunConfig.to_dict`)."""
     canonical = json.dumps(raw, sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]

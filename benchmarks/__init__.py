@@ -1,1 +1,1 @@
-"""Measurements behind the figures in docs; none is a test."""
+"""Benchmarks, whose results are shown in docs. None of them is a test."""

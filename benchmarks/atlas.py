@@ -1,9 +1,9 @@
-"""Frames a second of maps beside each other, in a real Chromium with software rendering: `python -m benchmarks.atlas`.
+"""Frame rate of several maps in Chromium with software rendering: `python -m benchmarks.atlas`.
 
-The component of the page Embeddings alone, on made-up clouds of ten classes with pictures: a mouse that reports 100
-times a second pans one pane, zooms it with the wheel, draws a lasso in it (which lights up in all), and hovers.
-Prints a markdown table. first paint: from the arrays to the first painted frame (ms). frames/s: animation frames in
-which a pane was painted while the hand moved. It needs an idle machine, playwright and chromium.
+Only the component of the page Embeddings, with random clouds of ten classes and images. A simulated mouse with 100
+events per second pans one pane, zooms it, draws a lasso in it (which selects in all panes), and hovers. Prints a
+Markdown table. first paint: from the arrays to the first painted frame (ms). frames/s: animation frames in which a pane
+was painted during the movement. Needs an idle machine, playwright and chromium.
 """
 
 import asyncio
@@ -87,7 +87,7 @@ class Files(http.server.SimpleHTTPRequestHandler):
 
 
 async def moved(page, session, what: str) -> float:
-    """Frames a second painted while the hand does this in the first pane."""
+    """Painted frames per second during this interaction with the first pane."""
     box = await page.locator("canvas.over").first.bounding_box()
     x, y, r = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, box["width"] * 0.3
     if what in ("panning", "lasso"):

@@ -1,9 +1,9 @@
-"""Density estimation as in Burda et al. 2016: 50 latents, pixels sampled anew at each step, NLL with K = 5,000.
+"""Density estimation as in Burda et al. 2016: 50 latents, pixels binarized at each step, NLL with K = 5,000.
 
     python -m benchmarks.burda [--epochs 200] [--pair-epochs 30] [--seeds 1] [--threads 2]
 
-A VAE (784-400-50) by the recipe `fast` for `--epochs`; then, for `--pair-epochs` each, a VAE and an IWAE with k = 5.
-NLL: of K = 500 samples on all 10,000 test images, plus the difference that K = 5,000 makes on the first 1,000 of them.
+Trains a VAE (784-400-50) with the recipe `fast` for `--epochs`, and a VAE and an IWAE with k = 5 for `--pair-epochs`.
+NLL: with K = 500 on all 10,000 test images, plus the difference between K = 5,000 and 500 on the first 1,000 of them.
 """
 
 import argparse

@@ -1,17 +1,17 @@
-"""Thirty pupils on one server: `python -m benchmarks.class_of_thirty`, on a machine with nothing else to do.
+"""Load test with thirty users of one server: `python -m benchmarks.class_of_thirty`, on an idle machine.
 
-Three parts, each with its table; `--only` takes one.
+Three parts, each with its own table; `--only` selects one.
 
-lesson    30 sessions (`benchmarks.seat`), each every 3 to 10 s: another page, a digit, a slider let go, noise, a
-          brush in a map; one training runs all the while, and a real Chromium drags a slider. Printed: answers' median
-          and p95, errors, lost sessions, frames a second, the training's pace beside its pace alone, memory, who had
-          the cores.
-presses   30 sessions press Train within 5 s, half of them for the same run. Printed: jobs, what runs, what waits, and
-          how long pages answer while everybody watches.
-sessions  500 sessions, ten at a time, open the app, look at two pages and close. Printed: the server's memory.
+lesson    30 sessions (`benchmarks.seat`) act every 3 to 10 s: change the page, the digit, a slider, the noise, or the
+          selection in a map. One training runs meanwhile, and a real Chromium drags a slider. Printed: median and p95
+          of response times, errors, lost sessions, frames per second, speed of the training relative to its speed
+          alone, memory, and use of the cores.
+presses   30 sessions press Train within 5 s, half of them for the same run. Printed: jobs, running and waiting jobs,
+          and response times while all sessions watch.
+sessions  500 sessions, ten at a time, open the app, visit two pages and close. Printed: the server's memory.
 
-Clients and Chromium (software rendering) run on the machine that they measure, which makes the figures worse than those
-of a class with machines of its own. Linux only.
+Clients and Chromium (software rendering) run on the same machine as the server, so the results are worse than those of
+a class with its own machines. Linux only.
 """
 
 import argparse
@@ -37,15 +37,15 @@ from benchmarks import results
 from benchmarks.seat import Lost, Seat
 
 PAGES = ("", "models", "denoise", "sliders", "interpolate", "embeddings", "compare", "train", "pca", "elbo", "codebook")
-PAUSE = (3.0, 10.0)  # seconds between two presses of one pupil
-WANDER = 0.3  # part of the presses that lead to another page
-ARRIVAL = 10.0  # seconds in which all come in
-ALONE = 10.0  # seconds in which the training's pace alone is measured
-WITHIN = 5.0  # seconds in which all press Train
+PAUSE = (3.0, 10.0)  # seconds between two actions of a user
+WANDER = 0.3  # share of actions that change the page
+ARRIVAL = 10.0  # seconds within which all users arrive
+ALONE = 10.0  # seconds for which the speed of the training alone is measured
+WITHIN = 5.0  # seconds within which all users press Train
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-# -- what pupils do --------------------------------------------------------------------------------------------------
+# -- actions of users ------------------------------------------------------------------------------------------------
 
 
 def a_code(element, draw: random.Random) -> dict:
@@ -67,7 +67,7 @@ def some_points(element, draw: random.Random) -> dict:
     return {"selected": sorted(draw.sample(range(500), 40)), "point": draw.randrange(500), "n": draw.randrange(1 << 40)}
 
 
-DEEDS = {  # key of a widget -> what is done there
+DEEDS = {  # key of a widget -> action
     "digit": lambda element, draw: draw.randrange(1000),
     "digit_grid": a_cell,
     "bank_live": a_code,
@@ -82,7 +82,7 @@ DEEDS = {  # key of a widget -> what is done there
 
 
 async def lesson(seat: Seat, draw: random.Random, end: float) -> None:
-    """What one pupil does until `end` (of time.monotonic). Raises Lost."""
+    """Act as one user until `end` (time.monotonic). Raises Lost."""
     await asyncio.sleep(draw.uniform(0, ARRIVAL))
     await seat.sit(draw.choice(PAGES))
     while time.monotonic() < end:
@@ -106,12 +106,12 @@ def metrics(url: str) -> dict[str, float]:
 
 
 def memory(url: str) -> float:
-    """MB that the server holds."""
+    """Memory of the server in MB."""
     return metrics(url)["aevae_memory_bytes"] / 2**20
 
 
 def cpu(pid: int) -> float:
-    """Seconds that a process has computed; 0 for one that is gone."""
+    """Processor seconds of a process; 0 if it has ended."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
     except OSError:
@@ -120,7 +120,7 @@ def cpu(pid: int) -> float:
 
 
 def busy() -> float:
-    """Seconds that all cores together have been busy."""
+    """Busy seconds of all cores together."""
     user, nice, system, _idle, _waits, irq, soft, steal = map(
         int, Path("/proc/stat").read_text(encoding="ascii").split()[1:9]
     )
@@ -128,7 +128,7 @@ def busy() -> float:
 
 
 def children(pid: int) -> list[int]:
-    """Processes that this one started, and theirs."""
+    """Ids of all descendants of a process."""
     found = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
@@ -138,14 +138,14 @@ def children(pid: int) -> list[int]:
 
 
 def training(seed: int = 0, epochs: int = 500) -> RunConfig:
-    """One that lasts longer than any lesson here."""
+    """A config whose training lasts longer than the benchmark."""
     from aevae.models import family_class
 
     return RunConfig(DataConfig("mnist-5k"), family_class("vae").Config(), TrainConfig(epochs=epochs), seed)
 
 
 class Pace:
-    """Steps a second of a running job, between two looks."""
+    """Steps per second of a running job between two calls of `look`."""
 
     def __init__(self, number: int):
         self.number, self.before = number, None
@@ -157,7 +157,7 @@ class Pace:
 
 
 async def begun(number: int) -> None:
-    """Until the job has made its first steps."""
+    """Wait until the job has taken its first steps."""
     while not jobs.get(number).progress.get("step"):
         await asyncio.sleep(0.2)
         if not jobs.get(number).active:
@@ -168,7 +168,7 @@ async def begun(number: int) -> None:
 
 
 async def drags(url: str, end: float, rates: list[float]) -> None:
-    """Drag the first slider of a page in Chromium again and again; frames a second of each drag."""
+    """Drag the first slider of a page in Chromium repeatedly; appends the frames per second of each drag to `rates`."""
     from playwright.async_api import async_playwright
 
     from benchmarks.live import drag, shipped
@@ -202,7 +202,7 @@ def table(part: str, rows: list[tuple[str, str]]) -> None:
 
 
 class Cores:
-    """Who has computed how much since the beginning, in cores."""
+    """Use of cores by server, worker, Chromium and others since the beginning."""
 
     def __init__(self, server: int):
         self.server = server

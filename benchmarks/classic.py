@@ -1,4 +1,4 @@
-"""The peer that training is measured against: the recipe of pytorch/examples `vae/main.py`, as most people write it.
+"""The baseline of the training benchmarks: the recipe of pytorch/examples `vae/main.py`.
 
 torchvision's MNIST with ToTensor, a DataLoader, the 784-400-20-400-784 network, Adam 1e-3, batches of 128, sums of
 binary cross-entropy and KL. Written from its description; the model, the steps and the loss are the same.
@@ -38,7 +38,7 @@ def loss_function(x_hat, x, mu, logvar):
 
 
 class Classic:
-    """The recipe; `steps(n)` takes n steps, `epoch()` a whole epoch, `test()` the mean -ELBO of the test pictures."""
+    """The recipe: `steps(n)` takes n steps, `epoch()` a whole epoch, `test()` returns the mean -ELBO on test images."""
 
     def __init__(self, device: str = "cpu", seed: int = 0):
         torch.manual_seed(seed)

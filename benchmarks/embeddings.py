@@ -1,12 +1,12 @@
-"""How long a map takes, and how good it is: ours beside scikit-learn and openTSNE as they come, and UMAP.
+"""Time and quality of maps: this package's t-SNE and UMAP, and t-SNE of scikit-learn and openTSNE.
 
     python -m benchmarks.embeddings [--run NAME] [--n 2000 10000 20000 70000] [--rounds 1] [--only ours,umap]
 
-Codes are those of the test pictures of MNIST, beyond 10,000 with training pictures after them. Each round draws every
-map once, each in a fresh process (so that the first call of UMAP is a first call), one after another; medians are
-shown, of the clock and of the processor, which other programs of a busy machine disturb less. MB: the most memory that
-the process ever held, libraries and measuring included. Quality: `aevae.metrics.neighbours.map_quality`. Beyond
-`--slow-up-to` points, by default 10,000, only ours are drawn: the others take an hour there.
+Codes are those of MNIST's test images, above 10,000 followed by training images. Each round computes every map once, in
+a new process (so that UMAP is compiled), one after another. The table has medians of wall time and of processor time,
+which other load disturbs less. MB: peak memory of the process, including libraries and measurement. Quality:
+`aevae.metrics.neighbours.map_quality`. Above `--slow-up-to` points, by default 10,000, only this package is measured,
+because the others take an hour.
 """
 
 import argparse
@@ -29,7 +29,7 @@ COLUMNS = {
 }  # fmt: skip
 WAYS = ("ours", "sklearn", "openTSNE", "umap")
 OURS = ("ours", "umap")
-TWICE = 20_000  # points up to which UMAP is drawn a second time, without its compiler
+TWICE = 20_000  # up to this many points UMAP is computed a second time, without compilation
 SIZES = (2000, 5000, 10_000, 20_000, 70_000)
 RUN = "vae-mnist-7797c7142785"
 
@@ -48,9 +48,9 @@ def codes(name: str, n: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def draw(way: str, z: np.ndarray) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
-    """A map (n, 2), and the seconds it took by name."""
+    """(map (n, 2), name -> seconds)."""
     if way == "ours":
-        import openTSNE  # noqa: F401  (no way pays for its imports)
+        import openTSNE  # noqa: F401  (imported before timing)
 
         from aevae.embeddings import embed
 
@@ -73,14 +73,14 @@ def draw(way: str, z: np.ndarray) -> tuple[np.ndarray, dict[str, tuple[float, fl
 
 
 def timed(name: str, function) -> tuple[np.ndarray, dict[str, tuple[float, float]]]:
-    """What it returns, and {name: (seconds, seconds of processor)}."""
+    """(result of `function`, {name: (seconds, processor seconds)})."""
     began, spent = time.perf_counter(), time.process_time()
     xy = function()
     return xy, {name: (time.perf_counter() - began, time.process_time() - spent)}
 
 
 def alone(way: str, file: Path) -> dict:
-    """`draw` in a process of its own, with the quality of the map."""
+    """Result of `draw` in a separate process, with the quality of the map."""
     from aevae.metrics.neighbours import map_quality
 
     stored = np.load(file)
@@ -90,7 +90,7 @@ def alone(way: str, file: Path) -> dict:
 
 
 def most_memory() -> float:
-    """Megabytes that this process held at its fullest."""
+    """Peak memory of this process in MB."""
     import resource
 
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

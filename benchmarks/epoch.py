@@ -1,10 +1,9 @@
-"""An epoch of the same VAE: ours against the classic recipe, in interleaved turns of two processes.
+"""Time of an epoch of one VAE: this package against the classic recipe, in alternating turns of two processes.
 
     python -m benchmarks.epoch [--rounds 8] [--turn 469] [--threads 2]
 
-Each recipe has a process of its own, so that what ours asks of the C library for its memory is not lent to the other,
-and each has the whole machine while it is its turn. Prints medians, the ratio pair by pair, and which part of the
-machine's own matrix products of these shapes is reached.
+Each recipe has its own process, because this package changes settings of malloc, and has the whole machine during its
+turn. Prints medians, ratios of adjacent turns, and the time relative to the matrix products of these shapes alone.
 """
 
 import argparse
@@ -18,7 +17,7 @@ COLUMNS = {
     "of the matrix products' speed": ".0%", "times faster than classic, median": ".2f", "least times": ".2f",
     "most times": ".2f",
 }  # fmt: skip
-REST = 0.1  # seconds between turns: the other's threads have gone to sleep by then
+REST = 0.1  # seconds between turns, after which the threads of the other process sleep
 
 
 class Ours:
@@ -51,7 +50,7 @@ class Ours:
 
 
 class Products:
-    """The five large matrix products of a step alone, written to places that stay; the others are 2 % of them."""
+    """Only the five large matrix products of a step, with preallocated outputs; the others take 2 % of their time."""
 
     def __init__(self):
         import torch
@@ -78,7 +77,7 @@ PEERS = {"classic": classic, "aevae": Ours, "matrix products alone": Products}
 
 
 def serve(name: str, threads: int, pipe) -> None:
-    """Take as many steps as is asked, and answer with the seconds that they took."""
+    """Receive numbers of steps, take the steps, and send their seconds."""
     import torch
 
     torch.set_num_threads(threads)

@@ -1,13 +1,13 @@
-"""What every family costs, and how good it becomes.
+"""Training cost and quality of every family.
 
     python -m benchmarks.families cost [--rounds 5] [--turn 10]        an epoch of each against `ae`
     python -m benchmarks.families recipes [--only vq_vae ...]          default recipes, as the Train page offers them
     python -m benchmarks.families quality [--only vq_vae ...]          default recipes on full MNIST, and the targets
 
-cost: steps of the same batch, interleaved in one process, each family against the `ae` of the same kind of network.
-recipes: each family trained anew with nothing chosen, on its own small data set, and how long it takes.
-quality: the recipe of the preset `fast` unless a row says otherwise; numbers of the 10,000 test pictures. Runs go to
-the store, so what is there already is only read. Training takes an hour on two cores.
+cost: steps with equal batch size, interleaved in one process, relative to `ae` with the same kind of network.
+recipes: each family trained with defaults on its default data set, and the time that it takes.
+quality: the preset `fast` unless a row says otherwise; metrics on the 10,000 test images. Runs are stored, so finished
+runs are only read. Training takes an hour on two cores.
 """
 
 import argparse
@@ -33,7 +33,7 @@ from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 
 BATCH = 128
-MOST = 6.0  # times the epoch of `ae`
+MOST = 6.0  # target: largest time of an epoch relative to that of `ae`
 SHOWN = ("sse", "sse_median", "sse_worst10", "bce", "kl", "kl_median", "kl_worst10")
 COLUMNS = {
     "cost": {"family": "", "network": "", "step (ms)": ".1f", "times ae's": ".2f", "note": ""},
@@ -77,7 +77,7 @@ class Steps:
 
 
 def networks(family: str) -> tuple[str, ...]:
-    """The kinds of network that a family has."""
+    """Names of the networks of a family."""
     config_class = family_class(family).Config
     field = {f.name: f for f in dataclasses.fields(config_class)}.get("network")
     return field.metadata["choices"] if field else (getattr(config_class, "network", "mlp"),)
@@ -115,7 +115,7 @@ def recipes(only: list[str]) -> Iterator[tuple]:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A run, and what is asked of its numbers. check(numbers, rows so far) -> what is shown, and whether it holds."""
+    """A run and a target. check(numbers, rows so far) -> (text of the measured value, whether the target is met)."""
 
     label: str
     family: str
@@ -134,7 +134,7 @@ def near_pca(numbers, rows):
 
 
 def pca_sse(d: int, on: str = "test") -> float:
-    """Squared error per picture of exact PCA of full MNIST's training pictures, cut to d components."""
+    """Squared error per image of exact PCA with d components, fitted to the training images of MNIST."""
     data = datasets.load(DataConfig("mnist"))
     train = data.train.images.reshape(len(data.train), -1).astype(np.float64) / 255
     mean = train.mean(0)
@@ -194,7 +194,7 @@ ROWS = (
 
 
 def trained(row: Row) -> tuple[float, dict[str, float]]:
-    """Seconds of training, and the numbers of the test pictures."""
+    """(seconds of training, metrics on the test images)."""
     settings = row.settings
     if family_class(row.family).Config.dataset == "mnist-5k":
         settings = {"dataset": "mnist"} | settings
@@ -207,7 +207,7 @@ def trained(row: Row) -> tuple[float, dict[str, float]]:
 
 
 def known_sse(name: str) -> float:
-    """Squared error per training picture of a run that learnt a code for each."""
+    """Squared error per training image of a run with a learned code for each."""
     run = runs.load_run(name)
     train = datasets.load(run.config.data).train.images.reshape(-1, 784) / 255
     codes = run.model.training_codes(len(train))[0].numpy()

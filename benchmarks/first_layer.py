@@ -1,9 +1,9 @@
-"""Why Adam's epsilon matters: gradients and steps of the encoder's first layer, by how often a pixel is lit.
+"""The effect of Adam's epsilon: gradients and steps of the encoder's first layer, by frequency of nonzero pixels.
 
     python -m benchmarks.first_layer [--epochs 3] [--recipes classic damping=0 fast]
 
-A VAE (784-400-20) on MNIST. For pixels lit in 0, 1-99, 100-999, 1,000-5,999 and 6,000 or more of the 60,000 training
-images, after the last step: rms of the gradient, sqrt(v); the size of a step in units of the learning rate,
+A VAE (784-400-20) on MNIST. For pixels that are nonzero in 0, 1-99, 100-999, 1,000-5,999 and 6,000 or more of the
+60,000 training images, after the last step: rms of the gradient, sqrt(v); size of a step in units of the learning rate,
 |m| / (sqrt(v) + damping rms + 1e-8), mean over weights and the last 100 steps; the largest norm of a pixel's column of
 400 weights; and the change of the reconstruction's PSNR if that group's columns are set to 0, under noise of 0.1.
 """

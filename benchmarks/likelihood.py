@@ -1,4 +1,4 @@
-"""log p(x) of one model by two estimates, and how tight the second is.
+"""log p(x) of one model by two estimators, and the tightness of the second.
 
     python -m benchmarks.likelihood RUN [--n 100] [--samples 5000] [--temperatures 500] [--chains 4] [--simulated 50]
 

@@ -1,12 +1,11 @@
-"""Decoding in the page while a hand drags a slider, in a real Chromium: `python -m benchmarks.live`.
+"""Decoding in the browser during a drag, in Chromium with software rendering: `python -m benchmarks.live`.
 
-Software rendering; for three shipped models the page Latent sliders is opened and its first slider dragged to and fro
-for some seconds. Prints a markdown table. decode, encode: milliseconds of one picture in the page, p50 and p95 of 200
-samples of 5. frames/s: animation frames in which the picture was painted while dragging; busy: what the page's main
-thread computed for each, everything included. next frame: share of the slider's moves whose picture stood in the very
-next frame of the page. latency: from the pointer's event to the end of the frame that painted it, with the wait for
-that frame in it, 16.7 ms at most at 60 Hz. sent: WebSocket messages of the page during the drag. weights: bytes. All of
-it needs a machine with nothing else to do; needs playwright and chromium.
+For three shipped models, opens the page Latent sliders and drags its first slider for some seconds. Prints a Markdown
+table. decode, encode: milliseconds per image in the page, p50 and p95 of 200 samples of 5. frames/s: animation frames
+in which the image was painted during the drag; busy: time of the page's main thread per such frame. next frame: share
+of slider events whose image was painted in the next frame. latency: from the pointer event to the end of the frame that
+painted it, including the wait for that frame (at most 16.7 ms at 60 Hz). sent: WebSocket messages during the drag.
+weights: bytes. Needs an idle machine, playwright and chromium.
 """
 
 import asyncio
@@ -86,9 +85,9 @@ def quantiles(values: list[float]) -> str:
 
 
 async def drag(page: Page) -> tuple[float, float]:
-    """The first slider to and fro for SECONDS, as a mouse that reports 100 times a second.
+    """Drag the first slider for SECONDS with 100 mouse events per second.
 
-    Seconds it took, and seconds that the page's main thread computed meanwhile.
+    Returns (elapsed seconds, busy seconds of the page's main thread).
     """
     slider = page.locator(".live input[type=range]").first
     await slider.scroll_into_view_if_needed()
@@ -111,7 +110,7 @@ async def drag(page: Page) -> tuple[float, float]:
 
 
 async def busy(session: CDPSession) -> float:
-    """Seconds that the page's main thread has computed."""
+    """Busy seconds of the page's main thread so far."""
     metrics = (await session.send("Performance.getMetrics"))["metrics"]
     return next(m["value"] for m in metrics if m["name"] == "TaskDuration")
 
@@ -123,7 +122,7 @@ async def measured(page: Page, url: str, network: str, latent_dim: int) -> tuple
     page.on("websocket", lambda socket: socket.on("framesent", lambda data: sent.append(data)))
     await page.goto(f"{url}/sliders?model={run.name}")
     await page.locator(".live input[type=range]").first.wait_for(timeout=60_000)
-    await page.wait_for_timeout(3000)  # the pictures along the sliders
+    await page.wait_for_timeout(3000)  # until the images along the sliders are painted
     program = f"{url}/{component.address(run.name)}"
     times = await page.evaluate(TIMES, [f"{url}/live/{component.VERSION}/live/program.js", program, latent_dim])
     before = len(sent)

@@ -1,4 +1,4 @@
-"""Peak resident memory of a training run on full MNIST, in a process of its own.
+"""Peak resident memory of a training on full MNIST, in a separate process.
 
 python -m benchmarks.memory [--family vae] [--epochs 1]
 """

@@ -1,12 +1,12 @@
-"""The numbers of papers and tutorials beside ours, the honest misses too.
+"""Comparison with numbers of papers and tutorials, including those that are not reached.
 
     python -m benchmarks.papers [--only hinton keras ...] [--minutes 2] [--seeds 1]
 
-A figure marked "from memory" was not read from its source when the table was written. What differs between their
-protocol and ours is named in the row.
+A number marked "from memory" was not read in its source when the table was written. Each row states differences
+between the protocols.
 
-Rows whose runs are in the store, or that take at most so many minutes on two cores, are measured; of the others the
-table names the command, for a GPU where it is long. Runs go to the store. Several seeds: mean ± standard deviation.
+Rows are measured if their runs are stored or take at most `--minutes` on two cores; for other rows the table has the
+command. Runs are stored. Several seeds: mean ± standard deviation.
 """
 
 import argparse
@@ -31,10 +31,10 @@ TEST = "10,000 MNIST test digits, grey"
 
 @dataclass(frozen=True)
 class Row:
-    """A number of a paper, and how ours is found.
+    """A number of a paper, and how this package measures it.
 
-    measure(run) -> ours, of an opened run of `family` with these settings; without a family measure(None). minutes: of
-    training and measuring one seed on two cores.
+    measure(run) -> measured value of an opened run of `family` with these settings; measure(None) without a family.
+    minutes: to train and measure one seed on two cores.
     """
 
     table: str
@@ -47,7 +47,7 @@ class Row:
     preset: str = "fast"
     protocol: str = TEST
     minutes: float = 0.5
-    from_memory: bool = True  # False once somebody has read the figure in the source
+    from_memory: bool = True  # False: the number was read in the source
 
     def config(self, seed: int):
         return build_config(self.family, {"dataset": "mnist", **self.settings}, seed, self.preset)
@@ -58,7 +58,7 @@ class Row:
 
     @property
     def command(self) -> str:
-        """What trains the run, or measures where there is none."""
+        """The command that trains the run, or that measures if there is no run."""
         if not self.family:
             return f"python -m benchmarks.papers --only {self.table}"
         settings = "".join(f" --set {key}={value}" for key, value in self.settings.items() if key != "dataset")
@@ -68,12 +68,12 @@ class Row:
 
 
 def number(name: str, factor: float = 1.0, **options) -> Callable:
-    """A metric of the run's own test pictures."""
+    """A function that measures a metric on the run's own test images."""
     return lambda run: factor * metrics.evaluate(run, [name], options=options)[name]
 
 
 def reader_errors(run) -> float:
-    """Test pictures, in %, whose class a logistic regression on the codes of the training pictures gets wrong."""
+    """Test error in % of a logistic regression on codes."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
@@ -85,7 +85,7 @@ def reader_errors(run) -> float:
 
 
 def map_errors(run) -> float:
-    """In %, leave one out, of the nearest neighbour in a t-SNE of the first 6,000 training digits."""
+    """Leave-one-out error in % of the nearest neighbour in a t-SNE of the first 6,000 training digits."""
     from aevae import embeddings
     from aevae.metrics.neighbours import knn_accuracy
 
@@ -196,7 +196,7 @@ SOURCES = {
 
 
 def measured(row: Row, seeds: int, minutes: float) -> list[float]:
-    """Ours, of each seed that is at hand or may be trained."""
+    """Measured values of all seeds that are stored or may be trained."""
     if not row.family:
         return [row.measure(None)] if row.minutes <= minutes else []
     found = []

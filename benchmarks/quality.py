@@ -2,9 +2,9 @@
 
     python -m benchmarks.quality [--seeds 3] [--device cpu] [--threads 2]
 
-Per seed the classic recipe, in a process of its own, and after every second of its epochs a whole training by the
-preset `fast` (median): whatever else goes on in the machine meets both. Training time alone, evaluation left out on
-both sides. The preset was chosen on a validation split (`benchmarks.recipe`), not on these numbers.
+Per seed: the classic recipe in its own process and, after every second epoch, a whole training with the preset `fast`
+(median), so that other load affects both. Only training time counts, without evaluation. The preset was chosen on a
+validation split (`benchmarks.recipe`), not on these numbers.
 """
 
 import argparse
@@ -22,8 +22,8 @@ from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 from benchmarks.classic import Classic
 
-SAMPLES = 4  # draws of the noise in the test -ELBO
-REST = 0.1  # seconds between turns: the other's threads have gone to sleep by then
+SAMPLES = 4  # noise samples in the test -ELBO
+REST = 0.1  # seconds between turns, after which the threads of the other process sleep
 
 
 def ours(data, seed: int, device: str) -> tuple[float, float]:
@@ -37,7 +37,7 @@ def ours(data, seed: int, device: str) -> tuple[float, float]:
 
 
 def classic(seed: int, device: str, threads: int, pipe) -> None:
-    """Train an epoch as often as is asked, and answer with its seconds; at the end with the test -ELBO."""
+    """Train an epoch per request and send its seconds; at the end send the test -ELBO."""
     torch.set_num_threads(threads)
     peer = Classic(device, seed)
     while pipe.recv():

@@ -1,4 +1,4 @@
-"""The search behind the preset `fast`: over the range that the form offers, for the worst case as well as the mean.
+"""The hyperparameter search for the preset `fast`, over the range of the form, for the worst case and the mean.
 
     python -m benchmarks.recipe [--settings WORD ...] [--recipes fast lr=0.01 batch_size=128,damping=0 ...]
         [--seeds 3] [--split validation] [--device cpu] [--workers 1] [--name NAME] [--out FILE]
@@ -10,7 +10,7 @@ last sixth of the training images (a fifth of mnist-5k); with `--split test` it 
 Columns: the objective at the end (nats per image) and its spread over seeds; `rise`: how far it lies above its best
 epoch; `gap`: test minus train; `psnr`: of the decoded mean of images with Gaussian noise of 0.1 against the clean ones
 (dB); `max KL` of one image; `columns`: the largest norm of
-the first layer's weights of a never-lit pixel over the median norm of a pixel lit in a tenth of the images or more.
+the first layer's weights of an always black pixel over the median norm of a pixel nonzero in a tenth of the images.
 """
 
 import argparse
@@ -37,18 +37,18 @@ from aevae.training.trainer import Trainer, TrainingData, TrainingDiverged, fit
 from benchmarks import results
 
 TRAIN_FIELDS = {f.name: f for f in dataclasses.fields(TrainConfig)}
-SIGMA = 0.1  # of the noise in `psnr`
-IMAGES = 2000  # for PSNR and largest KL
+SIGMA = 0.1  # standard deviation of the noise for `psnr`
+IMAGES = 2000  # images for PSNR and largest KL
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """One point of the range: a request as the form would make it, but for the recipe."""
+    """One point of the range: a config of the form without the recipe."""
 
     family: str = "vae"
     dataset: str = "mnist"
     epochs: int = 20
-    batch_size: int = 0  # 0: that of the recipe
+    batch_size: int = 0  # 0: as in the recipe
     binarise: str = "none"
     limit: int = 0
     model: tuple[tuple[str, object], ...] = ()
@@ -70,7 +70,7 @@ class Setting:
 
 
 def settings() -> list[Setting]:
-    """One axis at a time around the default, and the corners where two or three extremes meet."""
+    """Settings that vary one option at a time around the default, and combinations of two or three extremes."""
 
     def vae(**values) -> Setting:
         known = {f.name for f in dataclasses.fields(Setting)}
@@ -176,7 +176,7 @@ def measure(setting: Setting, text: str, seeds: int, part: str, device: str) -> 
 
 
 def outcome(trainer: Trainer) -> dict:
-    """What became of one training."""
+    """Results of one training."""
     if trainer.diverged is not None or not trainer.finished:
         return {"diverged": str(trainer.diverged), "epoch": len(trainer.history) - 1}
     curve = [record["test"]["objective"] for record in trainer.history]
@@ -218,7 +218,7 @@ def _job(args: tuple) -> list[dict]:
     setting, text, seeds, part, device = args
     try:
         return measure(setting, text, seeds, part, device)
-    except Exception as error:  # a search goes on without one point, and says so
+    except Exception as error:  # report the point and continue the search
         return [{"setting": setting.name, "recipe": text, "error": f"{type(error).__name__}: {error}"}]
 
 

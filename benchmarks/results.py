@@ -1,6 +1,6 @@
-"""Results files: every table of figures with the command, date, commit and machine that it comes from.
+"""Results files: tables of measurements with command, date, commit and machine.
 
-    python -m benchmarks.results            # write the tables of README.md and docs/*.md anew from the results files
+    python -m benchmarks.results            # write the tables of README.md and docs/*.md from the results files
 
 A benchmark ends with `save(name, columns, rows)`, which writes `benchmarks/results/<name>.json` and prints the table.
 Between `<!-- results: NAME -->` and `<!-- end -->` a page shows that table; several names join tables of one kind.
@@ -28,7 +28,7 @@ KEYS = ("command", "date", "commit", "machine", "columns", "rows")
 
 
 def save(name: str, columns: Mapping[str, str], rows: Iterable[Sequence], folder: Path = FOLDER) -> dict:
-    """Write results/<name>.json, print the table, each row as soon as it is measured, and return what was written.
+    """Write results/<name>.json and print each row as soon as it is measured. Returns the written data.
 
     columns: head with the unit -> format of a number ("" for text); rows: a cell for each column: a number, a text,
     (number, its standard deviation or None), or None for a number that does not exist.
@@ -82,9 +82,9 @@ def _cell(value, form: str) -> str:
 
 
 def with_error(value: float, error: float | None, form: str = "") -> str:
-    """`value ± error` with the digits that the error allows: its first one, or two where that is a 1.
+    """`value ± error`, rounded to the first digit of the error, or to two digits if the first is 1.
 
-    Without an error (None, 0) the value in its own format. A format that ends with % is one of both.
+    Without an error (None, 0): the value in its own format. A format that ends with % applies to both.
     """
     if not error:
         return format(value, form)
@@ -111,7 +111,7 @@ def command() -> str:
 
 
 def commit() -> str:
-    """The commit of the working tree; with "+" where files of the program differ from it; "unknown" without git."""
+    """The commit of the working tree, with "+" if program files are modified; "unknown" without git."""
     try:
         git = lambda *words: subprocess.run(  # noqa: E731
             ["git", *words], cwd=ROOT, capture_output=True, encoding="utf-8", check=True
@@ -152,7 +152,7 @@ def _gpu() -> str:
 
 
 def fill(text: str, folder: Path = FOLDER) -> str:
-    """`text` with the tables between its markers as the results files give them.
+    """`text` with the tables between its markers replaced by those of the results files.
 
     Raises FileNotFoundError for a marker without a results file.
     """

@@ -1,7 +1,7 @@
-"""A pupil at a browser, without the browser: Streamlit's own letters over a websocket, and the pictures over HTTP.
+"""A simulated browser session: Streamlit's messages over a WebSocket, and images over HTTP.
 
-What a browser would do to the server is done: every letter of a session, its fragments that look again by themselves,
-cached messages, pictures fetched once. What it would do for itself (drawing, decoding, dragging) is left out.
+It causes the same load on the server as a browser: all messages of a session, polling fragments, cached messages, and
+images that are fetched once. Rendering, decoding and dragging in the browser are not simulated.
 """
 
 import asyncio
@@ -18,10 +18,10 @@ from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-PATIENCE = 60.0  # seconds after which an answer is not waited for any more
-KEPT = 2  # runs after which a browser forgets a cached message
+PATIENCE = 60.0  # longest wait for a response in seconds
+KEPT = 2  # script runs after which a browser drops an unused cached message
 TRIGGER = "$$STREAMLIT_INTERNAL_KEY_{}__events"  # widget that carries what a component sends
-VALUES = {  # kind of widget -> (field of its state, what to put there)
+VALUES = {  # kind of widget -> (field of its state, value)
     "button": ("trigger_value", bool),
     "checkbox": ("bool_value", bool),
     "number_input": ("double_value", float),
@@ -35,11 +35,11 @@ VALUES = {  # kind of widget -> (field of its state, what to put there)
 
 
 class Lost(ConnectionError):
-    """The session is gone, or its answer never came."""
+    """The session has ended, or a response did not come."""
 
 
 class Seat:
-    """One session. `seconds`: what was done and how long its answer took; `errors`: what went wrong on a page."""
+    """One session. seconds: (action, response time) of each action; errors: errors shown on pages."""
 
     def __init__(self, url: str, cookie: str = ""):
         self.url, self.cookie = url.rstrip("/"), cookie
@@ -55,16 +55,16 @@ class Seat:
         self._runs = 0
         self._looks: dict[str, asyncio.Task] = {}
         self._fetched: set[str] = set()
-        self._asked = ""  # fragment whose run answers what was asked; none: a run of the page
-        self._under_way: list[str] = []  # fragments that run now; none: the page
+        self._asked = ""  # fragment whose run is the response; "": a run of the page
+        self._under_way: list[str] = []  # fragments that run now; []: the page
         self._finished: asyncio.Future | None = None
         self._socket: ClientConnection | None = None
         self._reader: asyncio.Task | None = None
 
-    # -- what a pupil does ---------------------------------------------------------------------------------------------
+    # -- actions -------------------------------------------------------------------------------------------------------
 
     async def sit(self, path: str = "", query: str = "") -> float:
-        """Open the app at this path. Seconds until the page stands."""
+        """Open the app at this path. Returns the seconds until the page is complete."""
         parts = urlsplit(self.url)
         self.query = query
         self._socket = await connect(
@@ -79,7 +79,7 @@ class Seat:
         return await self._ask("open", page_name=path)
 
     async def go(self, path: str) -> float:
-        """To another page by the menu."""
+        """Change to another page by the menu. Returns the response time."""
         self._states.clear()
         self.query = ""
         for task in self._looks.values():
@@ -89,7 +89,7 @@ class Seat:
         return await self._ask("page")
 
     async def do(self, key: str, value=True, what: str = "") -> float:
-        """Set the widget of this key, press it, or let the live component of this key send `value`."""
+        """Set or press the widget of this key, or send `value` from its live component. Returns the response time."""
         kind, element, fragment = self.elements[key]
         field, make = VALUES[kind]
         trigger = field in ("trigger_value", "json_trigger_value")
@@ -104,7 +104,7 @@ class Seat:
         return await self._ask(what or key, fragment, [state] if trigger else [])
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        """Look at the page until it is so."""
+        """Poll the page until the condition holds."""
         try:
             async with asyncio.timeout(PATIENCE):
                 while not condition():
@@ -123,7 +123,7 @@ class Seat:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reader
 
-    # -- letters -------------------------------------------------------------------------------------------------------
+    # -- messages ------------------------------------------------------------------------------------------------------
 
     async def _ask(
         self, what: str, fragment: str = "", triggers: Sequence[WidgetState] = (), page_name: str = ""
@@ -220,12 +220,12 @@ class Seat:
         self.elements = self._fresh if whole else self.elements | self._fresh
         self.texts = self._fresh_texts if whole else [*self.texts, *self._fresh_texts][-500:]
         self._cached = {h: (m, run) for h, (m, run) in self._cached.items() if self._runs - run <= KEPT}
-        answers = whole or self._asked in self._under_way  # else a fragment has looked again by itself
+        answers = whole or self._asked in self._under_way  # otherwise a fragment has polled
         if answers and self._finished and not self._finished.done():
             self._finished.set_result(None)
 
     async def _look(self, fragment: str, interval: float) -> None:
-        """A fragment that runs again and again."""
+        """Run a polling fragment repeatedly."""
         with contextlib.suppress(Lost):
             while True:
                 await asyncio.sleep(interval)
@@ -242,5 +242,5 @@ class Seat:
         try:
             urllib.request.urlopen(request, timeout=PATIENCE).read()
         except OSError as problem:
-            if getattr(problem, "code", 0) != 404:  # a picture that the next answer has replaced meanwhile
+            if getattr(problem, "code", 0) != 404:  # the image has been replaced meanwhile
                 self.errors.append(f"{type(problem).__name__} for a picture")

@@ -1,16 +1,16 @@
-"""How good the shipped runs are, measured anew from their weights.
+"""Quality of the shipped runs, measured again from their weights.
 
     python -m benchmarks.shipped [--runs DIR ...] [--only FAMILY ...] [--draws 5] [--n N]
 
-Each run is loaded and asked of all test images of its own data set (of a model without an encoder the first 1,000);
-numbers kept in metrics.json are not read. recon, KL and ELBO take `--draws` seeds of the noise that samples z, PSNR at
-noise as many seeds of the noise: after ± stands the standard deviation over these. `--runs DIR`: a folder with runs of
-the same configs and other training seeds (such as checkpoints/runs); runs that differ only in their seed are one row,
-and after ± stands the standard deviation over training seeds. Without ±: one run, and no noise in the number.
+Each run is evaluated on all test images of its own data set (the first 1,000 for a model without an encoder);
+metrics.json is not used. recon, KL, ELBO and PSNR at noise are averaged over `--draws` noise seeds; the number after ±
+is the standard deviation over them. `--runs DIR`: a folder with runs of the same configs and other training seeds (such
+as checkpoints/runs). Runs that differ only in the seed are one row, and ± is then the standard deviation over training
+seeds. Without ±: a single run and a number without noise.
 
-Two tables: the means, and beside each mean of a cost its median and the share that the ten worst images have in its
-sum (`aevae.spread`). PSNR at noise 0.1: Gaussian noise of standard deviation 0.1 is added to the images, which are
-clipped to 0..1, encoded and decoded, and compared with the clean ones.
+Two tables: means; and for each mean of a cost its median and the share of the ten worst images (`aevae.spread`). PSNR
+at noise 0.1: images with Gaussian noise of standard deviation 0.1, clipped to 0..1, are reconstructed and compared with
+the clean ones.
 """
 
 import argparse
@@ -45,7 +45,7 @@ SPREAD = {
     "KL: ten worst": ".2%", "largest KL (nats)": ".1f", "squared error: median": ".2f",
     "squared error: ten worst": ".2%",
 }  # fmt: skip
-SAID = {  # numbers that only some families have, and how they are written
+SAID = {  # numbers that only some families have -> their format
     "perplexity": "perplexity {:.0f}",
     "perplexity_top": "perplexity {:.0f} (top)",
     "perplexity_bottom": "{:.0f} (bottom)",
@@ -62,7 +62,7 @@ Values = dict[str, list[float]]  # number -> its value with each seed of the noi
 
 
 def measure(run: runs.Run, draws: int, n: int = 0) -> Values:
-    """Every number of a run on the first n test images of its data set (0: all)."""
+    """Name -> values of a run on the first n test images of its data set (0: all)."""
     limit = n or (None if run.model.has_encoder else MAX_SEARCHED_IMAGES)
     test = datasets.load(run.config.data).test.take(slice(limit))
     x = torch.tensor(test.images).to(run.device).float().div_(255)
@@ -101,7 +101,7 @@ def psnr(errors: np.ndarray) -> float:
 
 
 def groups(shipped: Sequence[RunInfo], others: Sequence[RunInfo]) -> list[list[RunInfo]]:
-    """Each shipped run with the others of the same config but for the seed, one run a seed."""
+    """Each shipped run together with the other runs of the same config and different seeds, one per seed."""
     found: dict[str, dict[int, RunInfo]] = {}
     for run in [*shipped, *others]:
         key = json.dumps(run.config | {"seed": None}, sort_keys=True)
@@ -117,7 +117,7 @@ def runs_in(folder: Path) -> list[RunInfo]:
 
 
 def joined(each: Sequence[Values], name: str, sign: int = 1) -> tuple[float, float | None] | None:
-    """Mean and standard deviation of a number: over training seeds, of a single run over the seeds of the noise."""
+    """(mean, standard deviation) of a number over training seeds, or over noise seeds for a single run."""
     of_runs = [values[name] for values in each if name in values]
     if not of_runs:
         return None

@@ -1,8 +1,8 @@
-"""Seconds from starting the server to a page at rest, in a real Chromium: `python -m benchmarks.startup`.
+"""Time from the start of the server to a complete page, in Chromium: `python -m benchmarks.startup`.
 
-Every page is opened cold, by a deep link on a fresh server, three times; medians. `--warm`: every page and lab
-instead, on one server that holds torch in its memory: by the menu, the first time and again, and by its address in a
-new tab of the same browser, where Streamlit's own start is in the time. Needs playwright and chromium.
+Every page is opened three times by its address on a new server; the table has medians. `--warm`: every page and lab on
+one server that has imported torch: by the menu, for the first and the second time, and by its address in a new tab,
+which includes Streamlit's own start. Needs playwright and chromium.
 """
 
 import json
@@ -21,7 +21,7 @@ from playwright.sync_api import sync_playwright
 from aevae.paths import ROOT
 from benchmarks import results
 
-WARM = 15  # seconds until a server that has greeted somebody holds torch in its memory
+WARM = 15  # seconds after the first visit until a server has imported torch
 WARM_COLUMNS = {"page": "", "by the menu, first (s)": ".1f", "again (s)": ".1f", "in a new tab (s)": ".1f"}
 PAGES = ("", "train", "models", "denoise", "sliders", "interpolate", "embeddings")
 IDLE = "document.querySelector('[data-testid=stApp]')?.getAttribute('data-test-script-state') === 'notRunning'"
@@ -50,7 +50,7 @@ def serve() -> tuple[subprocess.Popen, str]:
 
 
 def wait_for(url: str, seconds: float = 60) -> None:
-    """Until the server answers. Raises TimeoutError."""
+    """Wait until the server responds. Raises TimeoutError."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         try:
@@ -61,7 +61,7 @@ def wait_for(url: str, seconds: float = 60) -> None:
 
 
 def opened(browser, path: str) -> tuple[float, float]:
-    """(seconds to a healthy server, seconds to a page at rest) from the start of the process."""
+    """(seconds to a healthy server, seconds to a complete page) from the start of the process."""
     started = time.perf_counter()
     process, url = serve()
     try:
@@ -83,7 +83,7 @@ def warm(browser) -> None:
     from aevae.ui.frame import menu
 
     process, url = serve()
-    browser = browser.new_context()  # whose tabs share what was fetched
+    browser = browser.new_context()  # its tabs share a cache
     try:
         wait_for(url)
         seconds(browser, url, "", DRAWN)
@@ -103,12 +103,12 @@ def warm(browser) -> None:
 
 
 def there(title: str) -> str:
-    """Whether this page is the one that is shown."""
+    """JavaScript that checks whether the page with this title is shown."""
     return f"document.querySelector('h1')?.innerText === {json.dumps(title)}"
 
 
 def by_menu(tab, url: str, title: str) -> float:
-    """From the click to a page at rest, in a tab that has the first page open."""
+    """Seconds from the click in the menu to a complete page."""
     tab.goto(url)
     tab.wait_for_function(f"{IDLE} && {DRAWN}", timeout=120_000, polling=50)
     link = tab.locator('[data-testid="stSidebarNavLink"]', has_text=title)
@@ -120,7 +120,7 @@ def by_menu(tab, url: str, title: str) -> float:
 
 
 def seconds(browser, url: str, path: str, drawn: str) -> float:
-    """From the address to a page at rest, in a new tab."""
+    """Seconds from opening the address in a new tab to a complete page."""
     page = browser.new_page()
     started = time.perf_counter()
     page.goto(f"{url}/{path}")

@@ -1,4 +1,4 @@
-"""Sweeps: models of one shape trained side by side, against one after another, and against one alone.
+"""Sweeps: models of one shape trained side by side, one after another, and a single one.
 
 python -m benchmarks.together [--models 8] [--steps 60] [--device cpu] [--threads 2]
 """
@@ -36,7 +36,7 @@ def trainers(data, count: int, device: torch.device) -> list[Trainer]:
 
 
 def turn(team: list[Trainer], take, steps: int) -> float:
-    """Seconds for so many steps of all."""
+    """Seconds for this number of steps of all trainers."""
     size = team[0].config.batch_size
     orders = torch.stack([trainer.order() for trainer in team])
     began = time.perf_counter()

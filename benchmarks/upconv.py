@@ -1,4 +1,4 @@
-"""The decoder's last convolution, from 32 maps to one picture: `UpConv` against torch's own way, in turns.
+"""The decoder's last convolution, from 32 channels to one image: `UpConv` against torch's ConvTranspose2d.
 
     python -m benchmarks.upconv [--batch 256] [--threads 2]
 

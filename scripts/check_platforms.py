@@ -1,9 +1,9 @@
-"""Can every platform that docs/deploy.md promises install the requirements? Asked of package metadata, with `uv`.
+"""Checks with `uv` that the requirements can be resolved on every platform that docs/deploy.md promises.
 
     python scripts/check_platforms.py
 
-Nothing is installed, and no package is downloaded. Exit 0; 1 with the reason for a platform that fails, or for one that
-docs/deploy.md calls unsupported and that could be supported; 2 if uv or the package index does not answer.
+Only package metadata are read; nothing is installed. Exit code 0: all platforms are as documented. 1: a platform fails,
+or one that docs/deploy.md calls unsupported could be supported. 2: uv or the package index does not respond.
 """
 
 import os
@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
-PYTHONS = "3.11", "3.14"  # the oldest that is supported, and the newest that all requirements have packages for
-SECONDS = 60  # for one question; all of them usually take 10
-NO_ANSWER = "No solution found"  # what uv says if a platform cannot be served; all else is a failure of the question
+PYTHONS = "3.11", "3.14"  # oldest and newest supported version
+SECONDS = 60  # timeout of one call of uv; all of them usually take 10
+NO_ANSWER = "No solution found"  # uv's message for an unsolvable platform; other messages are failures of uv
 
 
 class Platform(NamedTuple):
     """A row of the table in docs/deploy.md."""
 
     title: str
-    target: str  # as uv calls it
+    target: str  # name of the platform in uv
     supported: bool = True
     built: tuple[str, ...] = ()  # packages that have no wheel there and are compiled
 
@@ -39,9 +39,9 @@ PLATFORMS = (
 
 
 def problem(platform: Platform, python: str) -> str:
-    """Why the requirements cannot be resolved there; "": they can. Raises OSError if that cannot be found out."""
+    """Why the requirements cannot be resolved there, or "". Raises OSError if uv fails."""
     command = [sys.executable, "-m", "uv", "pip", "compile", "--quiet", "--no-header", str(ROOT / "requirements.txt")]
-    command += ["--python", sys.executable, "--no-python-downloads"]  # another Python is imagined, not fetched
+    command += ["--python", sys.executable, "--no-python-downloads"]  # do not download another Python
     command += ["--python-platform", platform.target, "--python-version", python, "--only-binary", ":all:"]
     for package in platform.built:
         command += ["--no-binary", package]

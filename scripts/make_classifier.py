@@ -1,8 +1,8 @@
-"""Makes aevae/metrics/classifier.safetensors: a reader of digits, taught on MNIST less the digits that pages show.
+"""Makes aevae/metrics/classifier.safetensors: a digit classifier, trained on MNIST without the digits that pages show.
 
     python scripts/make_classifier.py [--epochs 4]
 
-Adam, one cycle, pictures shifted by up to two pixels; a minute on one core. Prints its share of right answers.
+Adam, one cycle, images shifted by up to two pixels; a minute on one core. Prints its accuracy.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""Writes the generated parts of README.md and docs/*.md: what the program itself knows is not typed by hand.
+"""Writes the generated parts of README.md and docs/*.md.
 
-    python -m scripts.make_docs            # write the parts anew
-    python -m scripts.make_docs --check    # exit 1 and name the pages that are out of date
+    python -m scripts.make_docs            # write the parts
+    python -m scripts.make_docs --check    # exit code 1 and the names of outdated pages
 
-A page shows part NAME between `<!-- generated: NAME -->` and `<!-- end -->`. Tables of measurements have marks of their
-own: `python -m benchmarks.results`.
+Part NAME of a page is between `<!-- generated: NAME -->` and `<!-- end -->`. `python -m benchmarks.results` writes the
+tables of measurements.
 """
 
 import argparse
@@ -27,7 +27,7 @@ def table(head: Sequence[str], rows: Iterable[Sequence]) -> str:
 
 
 def sentence(doc: str | None) -> str:
-    """The first line of a docstring; outside code spans, signs that Markdown or HTML would read are escaped."""
+    """The first line of a docstring, with Markdown and HTML characters outside of code spans escaped."""
     parts = (doc or "").strip().partition("\n")[0].split("`")
     return "`".join(part if i % 2 else re.sub(r"[<*_]", r"\\\g<0>", part) for i, part in enumerate(parts))
 
@@ -46,7 +46,7 @@ def modules() -> dict[str, Path]:
 
 
 def imports(file: Path, known: Iterable[str]) -> set[str]:
-    """The modules among `known` that a file imports, at its top or inside functions, but not for type checkers only."""
+    """The modules among `known` that a file imports, also inside functions, but not only for type checkers."""
     tree, found = ast.parse(file.read_text("utf-8")), set()
     skipped = {
         id(inner)
@@ -68,8 +68,8 @@ def imports(file: Path, known: Iterable[str]) -> set[str]:
 def rooms() -> tuple[dict[str, str], dict[str, set[str]]]:
     """(module -> room, room -> rooms that it imports).
 
-    A folder is a room, in `aevae/ui` a folder of its own; so is each loose module of `aevae` that imports a folder. The
-    other loose modules are the room `base`.
+    Rooms are the folders of `aevae` and of `aevae/ui`, and each single module of `aevae` that imports a folder. The
+    other single modules form the room `base`.
     """
     files = modules()
     needs = {name: imports(file, files) - {name, "aevae"} for name, file in files.items()}
@@ -114,7 +114,7 @@ def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
 
 
 def drawing() -> str:
-    """A Mermaid drawing: an arrow leads from a room to one that it imports, unless a longer way leads there, too."""
+    """A Mermaid drawing with an arrow from a room to each room that it imports, unless a longer path leads there."""
     _, arrows = rooms()
     below = {room: reachable(arrows, room) for room in arrows}
     number = {room: f"r{i}" for i, room in enumerate(sorted(arrows))}
@@ -133,7 +133,7 @@ def drawing() -> str:
 
 
 def house() -> str:
-    """Every room: what it contains and what it imports."""
+    """A table of all rooms: contents and imports."""
     of, arrows = rooms()
     files = modules()
     rows = []
@@ -152,7 +152,7 @@ def house() -> str:
 
 
 def families() -> str:
-    """Every family: objective, source, networks."""
+    """A table of all families: objective, source, networks."""
     from aevae.models import FAMILIES, family_class
 
     rows = []
@@ -165,7 +165,7 @@ def families() -> str:
 
 
 def options() -> str:
-    """The options of each family that its parent does not have, or has with another default."""
+    """Tables of each family's options that its parent lacks or has with another default."""
     from aevae.models import FAMILIES, family_class
 
     names = {family_class(name).Config: name for name in FAMILIES}
@@ -185,7 +185,7 @@ def options() -> str:
 
 
 def common() -> str:
-    """The options of training and data, which all families have."""
+    """Tables of the options of training and data, which all families share."""
     from aevae.config import DataConfig, TrainConfig
 
     rows = [
@@ -203,7 +203,7 @@ def common() -> str:
 
 
 def shown(value) -> str:
-    """A default as the command line takes it."""
+    """A default in the syntax of the command line."""
     return str(value).lower() if isinstance(value, bool) else f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
@@ -216,7 +216,7 @@ def limits(metadata) -> str:
 
 
 def models() -> str:
-    """Every shipped run, from its own files."""
+    """A table of all shipped runs, from their files."""
     from aevae.reporting import comparison
     from aevae.store.checkpoints import read_run
 
@@ -234,7 +234,7 @@ def models() -> str:
 
 
 def metrics() -> str:
-    """Every number: name, unit, direction, cost."""
+    """A table of all metrics: name, unit, direction, cost."""
     from aevae.metrics import METRICS
 
     rows = [(f"`{m.name}`", m.title, m.unit, m.better or "–", m.cost, sentence(m.help)) for m in METRICS.values()]
@@ -242,7 +242,7 @@ def metrics() -> str:
 
 
 def datasets() -> str:
-    """Every named data set."""
+    """A table of all named data sets."""
     from aevae.datasets import SOURCES
 
     rows = []
@@ -253,14 +253,14 @@ def datasets() -> str:
 
 
 def pages() -> str:
-    """Every page of the menu and the question that it answers."""
+    """A table of all pages and their questions."""
     from aevae.ui.frame.menu import all_pages
 
     return table(("page", "question"), ((page.title, page.question) for page in all_pages()))
 
 
 def results() -> str:
-    """Every results file: what it comes from, and the page that shows it."""
+    """A table of all results files: origin, and the page that shows it."""
     texts = {page: page.read_text("utf-8") for page in documents()}
     rows = []
     for file in sorted((ROOT / "benchmarks" / "results").glob("*.json")):
@@ -293,7 +293,7 @@ def documents() -> list[Path]:
 
 
 def fill(text: str) -> str:
-    """`text` with its generated parts as the program gives them now. Raises KeyError for an unknown part."""
+    """`text` with up-to-date generated parts. Raises KeyError for an unknown part."""
     return BLOCK.sub(lambda m: m[1] + PARTS[m[2]]() + m[3], text)
 
 

@@ -1,10 +1,10 @@
-"""Makes aevae/latent/filters.safetensors: what the units of k-sparse autoencoders draw, from k = 70 down to 10.
+"""Makes aevae/latent/filters.safetensors: decoder columns of k-sparse autoencoders, from k = 70 down to 10.
 
     python scripts/make_filters.py [--epochs 20]
 
-Four that begin with 100 units and come down to k, and one that keeps 10 from the first step on (`10-cold`). Trained on
-the 4,000 digits that come with the lab; the SHOWN most used columns of each, as int8 with the largest size at 127, and
-the share of the 1,000 test digits that turns each of all units on. Half a minute each on one core.
+Four models start with 100 active units and reduce them to k; one has 10 from the first step (`10-cold`). All are
+trained on mnist-5k. Stored: the SHOWN most used columns of each, normalised to int8, and the share of the 1,000 test
+digits that activates each unit. Half a minute each on one core.
 """
 
 import argparse

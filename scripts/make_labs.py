@@ -1,9 +1,9 @@
-"""Makes checkpoints/labs/: small models for the labs, each bundle a few models that differ in one thing.
+"""Makes checkpoints/labs/: bundles of small models for the labs; the models of a bundle differ in one option.
 
     AEVAE_DATA=/where/MNIST/is PYTHONPATH=. python scripts/make_labs.py [beta] [collapse] [likelihoods] ...
 
-Trained on MNIST less the 1,000 test digits that the pages show; those are the test set. One to three
-minutes a bundle on one core.
+They are trained on MNIST without the 1,000 test digits that pages show, which are the test set. A bundle takes one to
+three minutes on one core.
 """
 
 import dataclasses
@@ -23,7 +23,7 @@ from aevae.store.bundles import Member
 from aevae.training.device import set_threads
 from aevae.training.trainer import Trainer, TrainingData
 
-PICTURES = 20_000  # of the training set
+PICTURES = 20_000  # training images
 DATA = DataConfig("mnist", PICTURES, True)
 RECIPE = preset("fast", DATA, epochs=8, batch_size=128)
 BETAS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
@@ -53,7 +53,7 @@ def shown() -> np.ndarray:
 
 
 def trained(name: str, model, config: RunConfig, train: np.ndarray, test: np.ndarray, watch: bool = True) -> Member:
-    """Train, round, and measure what was rounded."""
+    """A trained member with rounded weights, whose metrics are measured after rounding."""
     x = torch.tensor(test).float() / 255
     history: dict[str, list] = {"epoch": [], "recon": [], "kl": [], "kl_per_dim": [], "variance": []}
     trainer = Trainer(model, TrainingData(train, test), config.train, config.seed, torch.device("cpu"))
@@ -88,12 +88,12 @@ def beta() -> list[Member]:
 def collapse() -> list[Member]:
     train = pictures()[0]
     size = {"hidden": 64, "latent_dim": 8, "depth": 8}
-    recipe = preset("fast", DATA, epochs=9, batch_size=128, lr=4e-3)  # eight layers bear no more
+    recipe = preset("fast", DATA, epochs=9, batch_size=128, lr=4e-3)  # higher rates diverge with eight layers
     return [one(name, "skip_vae", train, shown(), recipe, **size, **more) for name, more in DEEP.items()]
 
 
 def likelihoods() -> list[Member]:
-    """One VAE, and four more decoders for its encoder, which stays as it is."""
+    """A VAE, and four more decoders trained with its frozen encoder."""
     train, out = pictures()[0], []
     size = {"hidden": 64, "latent_dim": 8}
     for kind, more in DECODERS.items():
@@ -117,7 +117,7 @@ def encoder(weights: dict) -> list[str]:
 
 
 def classes() -> list[Member]:
-    """Ten small VAEs, each of its own class."""
+    """Ten small VAEs, one per class."""
     images, labels = pictures(60_000)
     test = datasets.load(DataConfig("mnist-5k")).test
     recipe = preset("fast", DataConfig("mnist", 5000), epochs=10, batch_size=64)
@@ -132,7 +132,7 @@ def classes() -> list[Member]:
 
 
 def reader() -> None:
-    """784-64-10, taught to tell digits apart: what the ten densities are compared with."""
+    """Train and store the digit classifier 784-64-10, with which the ten densities are compared."""
     images, labels = pictures(60_000)
     x, y = torch.tensor(images).flatten(1).float() / 255, torch.tensor(labels)
     torch.manual_seed(0)

@@ -1,8 +1,8 @@
-"""Makes the maps that are shipped, those of the comparisons that the page offers: `python scripts/make_maps.py`.
+"""Makes the shipped maps, which the presets of the page Embeddings show: `python scripts/make_maps.py`.
 
-1,000 test digits of mnist-5k, in the two largest codes that are shipped and in pixels. Written into checkpoints/maps,
-each a few kilobytes: places rounded to float16, by the identity of the request (which holds the run's checksum). What
-is there already stays: empty the folder to have all of them drawn anew.
+1,000 test digits of mnist-5k, in the two largest shipped codes and in pixels. Each map is a file of a few kilobytes in
+checkpoints/maps, named by the identity of its request (which contains the run's checksum), with positions in float16.
+Existing files are kept; empty the folder to compute all maps again.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from aevae.store import checkpoints
 
 
 def requests() -> list[MapRequest]:
-    """What a page opens on, and what its comparisons ask for."""
+    """Requests of the default panes and of the presets."""
     runs = sorted(
         (run for run in checkpoints.list_runs() if run.shipped and run.latent_dim), key=lambda r: -r.latent_dim
     )

@@ -1,10 +1,10 @@
-"""Makes checkpoints/pretrained/: the finished runs that are shipped, trained by the project's own command line.
+"""Makes checkpoints/pretrained/: the shipped runs, trained by the command line.
 
     AEVAE_DATA=/where/MNIST/is python -m scripts.make_pretrained [--seeds 1] [FAMILY ...]
 
-The recipe `fast` on the full MNIST less the 1,000 test digits of mnist-5k, which the pages show; families without an
-encoder and of sequences learn from mnist-5k. About an hour on one core. With --seeds 3 the seven main models are
-trained with two more seeds, which stay in the store for `python -m benchmarks.shipped --runs DIR`.
+The preset `fast` on MNIST without the 1,000 test digits of mnist-5k, which pages show; families without an encoder or
+of sequences are trained on mnist-5k. About an hour on one core. With --seeds 3 the seven main models are trained with
+two more seeds, which remain in the store for `python -m benchmarks.shipped --runs DIR`.
 """
 
 import argparse
@@ -27,7 +27,7 @@ MAIN: list[tuple[str, dict[str, str]]] = [
     ("beta_vae", MNIST | {"latent_dim": "10", "beta": "4", "epochs": "20"}),
     ("vae", MNIST | {"latent_dim": "16", "network": "conv", "epochs": "5"}),
 ]
-OTHERS: list[tuple[str, dict[str, str]]] = [  # a small run of every other family, so that each can be opened
+OTHERS: list[tuple[str, dict[str, str]]] = [  # a small run of every other family
     ("linear_ae", MNIST | {"latent_dim": "10", "epochs": "20"}),
     ("deep_ae", MNIST | {"latent_dim": "10", "widths": "128-64-32", "epochs": "20"}),
     ("sparse", MNIST | {"latent_dim": "128", "epochs": "20"}),
@@ -47,7 +47,7 @@ OTHERS: list[tuple[str, dict[str, str]]] = [  # a small run of every other famil
 
 
 def configs() -> list[RunConfig]:
-    """What is shipped."""
+    """Configs of the shipped runs."""
     return [build_config(family, settings) for family, settings in MAIN + OTHERS]
 
 
@@ -55,7 +55,7 @@ def train(family: str, settings: dict[str, str], seed: int) -> str:
     """Train by the command line; returns the run's name."""
     pairs = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     command = ["train", "--family", family, "--seed", str(seed), "--device", "cpu", "--json", *pairs]
-    environment = os.environ | {"AEVAE_PRETRAINED": "/nonexistent"}  # train what is shipped already, too
+    environment = os.environ | {"AEVAE_PRETRAINED": "/nonexistent"}  # also train runs that are already shipped
     done = subprocess.run(
         [sys.executable, "-m", "aevae", *command], stdout=subprocess.PIPE, encoding="utf-8", check=True, env=environment
     )

@@ -2,7 +2,7 @@
 
     python scripts/make_toys.py [--steps 10000]
 
-Half a minute each on one core; prints how near each is to the known score.
+Half a minute each on one core; prints the error of each against the known score.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Makes docs/sliders.webp, the moving image of the README: a hand drags two sliders, and the digit follows.
+"""Makes docs/sliders.webp, the animation in the README: two sliders are dragged, and the digit follows.
 
     python -m scripts.record_readme [--url http://localhost:8501]
 
-Without --url a server is started. Chromium draws each frame at a place of the hand that is set before it, so the image
-shows what a visitor sees, at an even pace. Needs playwright and chromium.
+Without --url a server is started. The pointer is moved before each screenshot, so the animation shows real frames at a
+constant speed. Needs playwright and chromium.
 """
 
 import argparse
@@ -30,14 +30,14 @@ OUT = paths.ROOT / "docs" / "sliders.webp"
 MAX_BYTES = 1_000_000
 MODEL = "7797c7142785"  # shipped: VAE, d = 20
 WIDTH, HEIGHT, SHOWN_WIDTH = 1180, 640, 800
-FRAMES, FRAME_MS = 32, 70  # of each slider
+FRAMES, FRAME_MS = 32, 70  # frames per slider; duration of a frame
 SLIDERS = 0, 1
 FLAGS = ["--no-sandbox", "--disable-gpu", "--force-device-scale-factor=1"]
 
 
 @contextlib.contextmanager
 def server() -> Generator[str]:
-    """The address of a server with an empty store of its own."""
+    """Context manager: the address of a server with an empty store."""
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{s.getsockname()[1]}"
@@ -57,7 +57,7 @@ def server() -> Generator[str]:
 
 
 def settled(page: Page) -> None:
-    """Wait until the script has run and the sliders are there."""
+    """Wait until the script has run and the sliders are visible."""
     page.get_by_role("slider").first.wait_for(timeout=120_000)
     app = page.locator('[data-testid="stApp"]').first
     quiet = 0
@@ -67,7 +67,7 @@ def settled(page: Page) -> None:
 
 
 def drag(page: Page, number: int) -> Iterator[tuple[bytes, float, float]]:
-    """Screenshots while the hand swings this slider once to and fro, each with the place of the hand."""
+    """Yields (screenshot, x, y of the pointer) while this slider is dragged once to and fro."""
     box = page.locator(".live input[type=range]").nth(number).bounding_box()
     y, middle = box["y"] + box["height"] / 2, box["x"] + box["width"] / 2
     page.mouse.move(middle, y)
@@ -81,7 +81,7 @@ def drag(page: Page, number: int) -> Iterator[tuple[bytes, float, float]]:
 
 
 def with_hand(png: bytes, x: float, y: float) -> Image.Image:
-    """A frame with the pointer, which screenshots leave out, in the size of the README."""
+    """A frame in the size of the README, with the pointer, which screenshots lack."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
     arrow = [(0, 0), (0, 17), (4, 13), (7, 20), (10, 19), (7, 12), (13, 12)]
     place = [(x + dx, y + dy) for dx, dy in arrow]

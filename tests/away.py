@@ -1,7 +1,7 @@
-"""A device for tests that stands for an Apple GPU: its numbers lie on the CPU, but its tensors say that they do not.
+"""A simulated Apple GPU for tests: a device whose tensors are computed on the CPU.
 
-It refuses what MPS refuses, on any of its versions: float64, sparse tensors, `torch.linalg`, operands of two devices,
-generators of another device, and numpy.
+It rejects everything that a version of MPS rejects: float64, sparse tensors, `torch.linalg`, operands on two devices,
+generators of another device, and conversion to numpy.
 """
 
 import contextlib
@@ -12,18 +12,18 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
-DEVICE = torch.device("lazy")  # a kind that PyTorch knows, and has no code for
-MOVES = {"_to_copy", "to", "copy_", "_local_scalar_dense"}  # what takes numbers from one device to another
-BY_INDEX = {"index", "index_put_", "index_put", "_index_put_impl_", "_unsafe_index"}  # indices may lie on the CPU
+DEVICE = torch.device("lazy")  # a device type without kernels
+MOVES = {"_to_copy", "to", "copy_", "_local_scalar_dense"}  # operations that move data between devices
+BY_INDEX = {"index", "index_put_", "index_put", "_index_put_impl_", "_unsafe_index"}  # indices may be on the CPU
 DOUBLE = torch.float64, torch.complex128
-REFUSED = "linalg_", "_linalg_", "cholesky"  # some versions know some of them
+REFUSED = "linalg_", "_linalg_", "cholesky"  # only some versions support some of them
 NO_FLOAT64 = "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64"
 CPU = torch.device("cpu")
 CpuGenerator = torch.Generator
 
 
 class AwayTensor(torch.Tensor):
-    """A tensor of DEVICE around one of the CPU."""
+    """A tensor on DEVICE that wraps a CPU tensor."""
 
     __torch_function__ = torch._C._disabled_torch_function_impl
 
@@ -56,13 +56,13 @@ class AwayTensor(torch.Tensor):
 
 
 class AwayGenerator(CpuGenerator):
-    """A generator of DEVICE."""
+    """A generator on DEVICE."""
 
     device = DEVICE
 
 
 class _Generator(CpuGenerator):
-    """`torch.Generator` that knows DEVICE."""
+    """`torch.Generator` that supports DEVICE."""
 
     def __new__(cls, device="cpu"):
         away = torch.device(device).type == DEVICE.type
@@ -70,7 +70,7 @@ class _Generator(CpuGenerator):
 
 
 class _Calls(TorchFunctionMode):
-    """What operations do not see: whose generator it is, and where `torch.tensor` puts its numbers."""
+    """Checks that the dispatcher cannot make: devices of generators, and the device of `torch.tensor`."""
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = dict(kwargs or {})
@@ -93,7 +93,7 @@ def _is_away(device) -> bool:
 
 
 class _Autocast(torch.autocast):
-    """`torch.autocast` that knows DEVICE, and does nothing there."""
+    """`torch.autocast` that does nothing on DEVICE."""
 
     def __init__(self, device_type, *args, **kwargs):
         super().__init__("cpu" if device_type == DEVICE.type else device_type, *args, **kwargs)
@@ -101,14 +101,14 @@ class _Autocast(torch.autocast):
 
 @contextlib.contextmanager
 def device():
-    """Within it DEVICE is a device like any other."""
+    """Context manager in which DEVICE can be used."""
     patches = mock.patch.multiple(torch, Generator=_Generator, autocast=_Autocast)
     with patches, _Operations(), _Calls():
         yield DEVICE
 
 
 def _run(func, args, kwargs):
-    """An operation with operands or a result on DEVICE, done on the CPU if an Apple GPU would do it."""
+    """Run an operation with operands or a result on DEVICE on the CPU, if an Apple GPU supports it."""
     name, flat = func.overloadpacket.__name__, tree_flatten((args, kwargs))[0]
     tensors = [t for t in flat if isinstance(t, torch.Tensor)]
     away = [t for t in tensors if isinstance(t, AwayTensor)]
@@ -127,7 +127,7 @@ def _run(func, args, kwargs):
     inside = tree_map_only(AwayTensor, lambda t: t.inner, (args, kwargs))
     with torch.inference_mode(False), torch.no_grad():
         out = func(*inside[0], **inside[1])
-        if func._schema.is_mutable:  # in place: what comes back is what was given
+        if func._schema.is_mutable:  # in-place operations return their argument
             given = {id(t.inner): t for t in away}
             return tree_map_only(torch.Tensor, lambda t: given.get(id(t), t), out)
         return tree_map_only(torch.Tensor, _wrap, out) if to_away else out

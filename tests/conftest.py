@@ -1,4 +1,4 @@
-"""Shared by all tests: a store of tiny models, an empty store, one thread."""
+"""Fixtures and helpers of all tests: stores with tiny models, an empty store, pages, one thread."""
 
 import dataclasses
 import os
@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     from streamlit.testing.v1 import AppTest
 
 os.environ.setdefault("AEVAE_THREADS", "1")
-os.environ.setdefault("AEVAE_NICE", "0")  # a worker run inside a test would make all the others nice, too
+os.environ.setdefault("AEVAE_NICE", "0")  # a worker inside a test would lower the priority of the test process
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-BASIC = ("ae", "denoising", "vae", "beta_vae")  # what the pages' tests work with
+BASIC = ("ae", "denoising", "vae", "beta_vae")  # families in the tests of pages
 TINY = {"latent_dim": 3, "hidden": 16}
 
 
 def fitting(family: str, **wanted) -> dict:
-    """Of these options those that the family has, with values that it knows."""
+    """Those of the options `wanted` that the family has, with valid values."""
     from aevae.models import family_class
 
     fields = {f.name: f for f in dataclasses.fields(family_class(family).Config)}
     if "latent_dim" in wanted:
-        wanted = {"k": 2} | wanted  # of a small code no more can be kept
+        wanted = {"k": 2} | wanted  # the tiny code has only 3 units
     return {k: v for k, v in wanted.items() if k in fields and v in fields[k].metadata.get("choices", (v,))}
 
 
 def choices(family: str, option: str) -> tuple:
-    """The values that an option of this family can take; none: it has no such option."""
+    """The possible values of an option of this family; () if it has no such option."""
     from aevae.models import family_class
 
     fields = {f.name: f for f in dataclasses.fields(family_class(family).Config)}
@@ -39,7 +39,7 @@ def choices(family: str, option: str) -> tuple:
 
 
 def variants() -> list[tuple[str, str, str]]:
-    """(family, network, likelihood): of each family every network, and every likelihood; "": it has no choice."""
+    """(family, network, likelihood) for every network and every likelihood of each family; "": no choice."""
     from aevae.models import FAMILIES
 
     found = []
@@ -51,14 +51,14 @@ def variants() -> list[tuple[str, str, str]]:
 
 
 def of_pictures(families: Iterable[str]) -> list[str]:
-    """Those that encode single pictures."""
+    """Those of the families that encode single images."""
     from aevae.models import family_class
 
     return [family for family in families if family_class(family).input == "image"]
 
 
 def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0, batch_size: int = 64, **options):
-    """A config that trains in a second on mnist-5k."""
+    """A config that is trained on mnist-5k in a second."""
     from aevae.config import DataConfig, TrainConfig
     from aevae.models import family_class
     from aevae.run_config import RunConfig
@@ -77,9 +77,9 @@ def module_of(header: dict) -> str:
 
 
 def open_page(path: str, session: dict | None = None, live: bool = True, /, **query: str | list[str]) -> "AppTest":
-    """A page of the app to somebody who comes by a link: its file from the root, the session, the address.
+    """An AppTest of a page, after its first run. path: of its file; session: initial state; query: of the address.
 
-    Without `live`: in a browser that cannot compute.
+    live: False for a browser that cannot run models.
     """
     from streamlit.testing.v1 import AppTest
 
@@ -93,7 +93,7 @@ def open_page(path: str, session: dict | None = None, live: bool = True, /, **qu
     for key, value in query.items():
         at.query_params[key] = value
     if Path(path).stem.lstrip("0123456789_") not in {page.url_path for page in all_pages()}:
-        at.run()  # until then Streamlit takes a file's name for the page's address
+        at.run()  # before the first run Streamlit uses the file's name as address
     return at.switch_page(path).run()
 
 
@@ -104,7 +104,7 @@ def _use_store(monkeypatch: pytest.MonkeyPatch, runs: Path, pretrained: Path) ->
 
 
 def _forget() -> None:
-    """Pages keep listings and models; another store must not see them."""
+    """Clear caches of pages, which must not outlive a store."""
     import streamlit as st
 
     st.cache_data.clear()
@@ -112,7 +112,7 @@ def _forget() -> None:
 
 
 def train_all(root: Path, families: Iterable[str]) -> tuple[Path, dict[str, str]]:
-    """One tiny finished run per family in `root`: the folder, and family -> name."""
+    """(root, family -> run name) after training one tiny run per family in `root`."""
     from aevae.runs import train_or_load
 
     with pytest.MonkeyPatch.context() as patch:
@@ -123,7 +123,7 @@ def train_all(root: Path, families: Iterable[str]) -> tuple[Path, dict[str, str]
 
 @pytest.fixture(autouse=True)
 def _own_main() -> Iterator[None]:
-    """A page that is tested becomes `__main__` and stays it, and processes begun later would run its file first."""
+    """Restore `__main__`, which AppTest replaces by the page; processes started later would run the page's file."""
     main = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main
@@ -131,7 +131,7 @@ def _own_main() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _own_session() -> Iterator[None]:
-    """What a test leaves in the session of no page: all tests of a process share that one."""
+    """Clear the session state outside of pages, which all tests of a process share."""
     yield
     if "streamlit" in sys.modules:
         sys.modules["streamlit"].session_state.clear()
@@ -139,13 +139,13 @@ def _own_session() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """A folder with one tiny finished run of each basic family, made once; do not change it."""
+    """(folder, family -> run name) with one tiny finished run of each basic family, read-only."""
     return train_all(tmp_path_factory.mktemp("trained"), BASIC)
 
 
 @pytest.fixture(scope="session")
 def whole_zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """The same of every family; trained by one of the test processes, for all of them."""
+    """`trained` for all families; trained once for all test processes."""
     from filelock import FileLock
 
     from aevae.models import FAMILIES
@@ -153,12 +153,12 @@ def whole_zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "zoo"
     with FileLock(f"{root}.lock"):
-        return train_all(root, FAMILIES)  # whose runs are loaded where they are there
+        return train_all(root, FAMILIES)  # loads existing runs
 
 
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory):
-    """A server that many tests look at; do not train there."""
+    """A server for many tests, on which nothing is trained."""
     from test_browser import Server
 
     server = Server(tmp_path_factory.mktemp("shared") / "runs")
@@ -168,13 +168,13 @@ def shared_server(tmp_path_factory):
 
 @pytest.fixture
 def store(trained, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
-    """Basic family -> name of a tiny finished run, in a store of this test's own."""
+    """Family -> name of a tiny finished run of each basic family, in a store of this test."""
     yield from _own_store(trained, tmp_path, monkeypatch)
 
 
 @pytest.fixture
 def zoo(whole_zoo, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
-    """The same with every family."""
+    """`store` with all families."""
     yield from _own_store(whole_zoo, tmp_path, monkeypatch)
 
 
@@ -191,7 +191,7 @@ def _own_store(made: tuple[Path, dict[str, str]], tmp_path: Path, monkeypatch) -
 
 @pytest.fixture
 def empty_store(tmp_path, monkeypatch) -> Iterator[Path]:
-    """No run at all; the path of the (not yet made) store."""
+    """The path of an empty store, which does not exist yet."""
     _use_store(monkeypatch, tmp_path / "runs", tmp_path / "pretrained")
     yield tmp_path / "runs"
     _forget()
@@ -199,7 +199,7 @@ def empty_store(tmp_path, monkeypatch) -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def mnist() -> None:
-    """The full MNIST files; where CI says that they are there, their absence is a failure."""
+    """Skip the test without the full MNIST files; fail if CI declares that they exist."""
     from aevae import datasets
 
     there = {d["name"]: d["available"] for d in datasets.catalogue()}["mnist"]

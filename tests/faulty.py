@@ -1,4 +1,4 @@
-"""What tests/test_faults.py lets go wrong, in processes of its own. They import this file anew: it is light."""
+"""Functions that tests/test_faults.py runs in child processes, which import only this small file."""
 
 import os
 import resource
@@ -14,14 +14,14 @@ def begin(env: dict[str, str], name: str, args: tuple) -> None:
 
 
 def work() -> None:
-    """Be the worker until the queue is empty."""
+    """Run a worker until the queue is empty."""
     from aevae.queue.worker import Worker
 
     sys.exit(Worker(once=True).run())
 
 
 def work_in_little_memory(more: int, config: dict) -> None:
-    """The same, with so many bytes more than the program itself takes once it has trained such a run."""
+    """`work` with `more` bytes of memory beyond what the process uses after training such a run."""
     from aevae.run_config import RunConfig
     from aevae.runs import train_or_load
 
@@ -32,13 +32,13 @@ def work_in_little_memory(more: int, config: dict) -> None:
 
 
 def work_on_small_files(most: int) -> None:
-    """The same, where a file may have so many bytes, as under a quota."""
+    """`work` with a limit of `most` bytes per file, as under a quota."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, resource.RLIM_INFINITY))
     work()
 
 
 def take_in(file: str, renames: int) -> None:
-    """Import a run from a zip, and die before it renames for the so-many-th time."""
+    """Import a run from a zip, and die before rename number `renames`."""
     from aevae.exchange import run_archive
 
     real, left = os.replace, [renames]
@@ -54,7 +54,7 @@ def take_in(file: str, renames: int) -> None:
 
 
 def finish_all_but_die() -> None:
-    """Say of every job that it is done, and die before that is said for good."""
+    """Mark every job as done, and die before the commit."""
     from aevae.queue import jobs
 
     with jobs.transaction() as db:

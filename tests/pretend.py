@@ -1,4 +1,4 @@
-"""A browser for tests that have none: it takes what one live module is given, and sends what a test tells it to."""
+"""A simulated browser for AppTest: records the data of one live module and sends messages for it."""
 
 import json
 
@@ -7,7 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 
 class Mounted:
-    """What `component.mount` was last asked for by `module`; a button stands for the browser and sends `payload`."""
+    """Records the last `component.mount` of `module`; a hidden button sends `payload` like the browser."""
 
     def __init__(self, monkeypatch, module: str):
         from aevae.ui.live import component

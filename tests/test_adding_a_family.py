@@ -1,4 +1,4 @@
-"""The recipe of docs/adding.md, followed once: a family that only this file knows, trained, kept, drawn everywhere."""
+"""The steps of docs/adding.md for a family defined in this file: it is trained, stored and shown on all pages."""
 
 import re
 from dataclasses import dataclass

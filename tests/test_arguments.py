@@ -1,4 +1,4 @@
-"""Every argument of every command against its meaning: a wrong one is one sentence on stderr and exit code 2.
+"""Every argument of every command: a wrong value gives one sentence on stderr and exit code 2.
 
 The arguments are read from the parser: a new one without bad values here fails a test.
 """

@@ -1,4 +1,4 @@
-"""Families whose codes are learnt without an encoder: the table, the ball, the search for a code."""
+"""Families whose codes are learned without an encoder: the table, the ball, the search for a code."""
 
 import copy
 import math

@@ -1,4 +1,4 @@
-"""Arrays and JSON in one blob: out as it went in, and a plain error for what is broken."""
+"""Blobs of arrays and JSON: round trip, and errors for broken blobs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The app as a person meets it: a real server, a real Chromium. Where Chromium is missing: skipped, in CI a failure."""
+"""The app on a real server in a real Chromium. Skipped without Chromium; in CI this is a failure."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Who cannot see all colours, has a keyboard, a phone or a small projector: the app in a real Chromium."""
+"""Accessibility in Chromium: colour blindness, keyboard, phone, small projector."""
 
 # ruff: noqa: F811
 

@@ -1,4 +1,4 @@
-"""Maps in a real Chromium: what is pointed at, brushed and drawn shows in all panes; the view outlives a rerun."""
+"""Maps in Chromium: hovered, selected and drawn points appear in all panes; views survive a rerun."""
 
 import base64
 import io

@@ -1,4 +1,4 @@
-"""Back and Forward in a real Chromium: an entry for each page that one went to, page and address in step."""
+"""Back and Forward in Chromium: one history entry per visited page; page and address agree."""
 
 import re
 from urllib.parse import parse_qs, urlsplit

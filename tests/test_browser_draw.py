@@ -1,4 +1,4 @@
-"""A digit drawn in a real Chromium: models answer while the hand moves, and the page works on it when it rests."""
+"""Drawing a digit in Chromium: reconstructions appear during a stroke, and the page uses the digit afterwards."""
 # ruff: noqa: F811  (fixtures of test_browser are imported by name)
 
 import urllib.parse

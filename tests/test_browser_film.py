@@ -1,4 +1,4 @@
-"""The film in a real Chromium: it replays by hand and key, and follows a job that is held and let go."""
+"""The film in Chromium: replay by pointer and keys, and a training that is paused and continued."""
 # ruff: noqa: F811  (fixtures of test_browser are imported by name)
 
 import re

@@ -1,4 +1,4 @@
-"""Models in a real Chromium: the same numbers as PyTorch, fetched once from here alone, and a word when it fails."""
+"""Models in Chromium: the same numbers as PyTorch, fetched once from this server only, and a message on failure."""
 # ruff: noqa: F811  (fixtures of test_browser are imported by name)
 
 import numpy as np

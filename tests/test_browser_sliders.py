@@ -1,4 +1,4 @@
-"""Latent sliders in a real Chromium: pictures follow the hand, Python hears the end, the server takes over."""
+"""Latent sliders in Chromium: images follow a drag, Python gets the final value; the server takes over on failure."""
 
 import re
 from urllib.parse import parse_qs, urlsplit

@@ -1,4 +1,4 @@
-"""Nothing moves under a hand: what is drawn on, dragged or slid keeps its place while its consequences appear."""
+"""A stable layout: elements that are drawn on or dragged keep their position while the page updates."""
 # ruff: noqa: F811  (fixtures of test_browser are imported by name)
 
 import pytest

@@ -1,4 +1,4 @@
-"""Scrubbing and denoising in a real Chromium: pictures follow the hand, Python hears when it lets go."""
+"""Interpolate and Denoise in Chromium: images follow a drag, and Python gets the final value."""
 
 import json
 import re

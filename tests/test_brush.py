@@ -1,4 +1,4 @@
-"""What is brushed in the maps: kept in the session, carried by the link, and nothing from outside is believed."""
+"""The selection in the maps: stored in session and link, and validated."""
 
 import base64
 import zlib

@@ -154,10 +154,10 @@ def test_better_has_a_direction():
 
 
 def test_heads_have_units():
-    assert comparison.head(describe("recon")) == "recon ↓ (nats / image)"
-    assert comparison.head(describe("sse")) == "squared error / image ↓"
-    assert comparison.head(describe("warp_sse")).startswith("warp sse (")  # known to one family alone
-    assert comparison.head(describe("no_such")) == "no such"
+    assert comparison.column_head(describe("recon")) == "recon ↓ (nats / image)"
+    assert comparison.column_head(describe("sse")) == "squared error / image ↓"
+    assert comparison.column_head(describe("warp_sse")).startswith("warp sse (")  # known to one family alone
+    assert comparison.column_head(describe("no_such")) == "no such"
 
 
 def test_only_numbers_are_numbers(store):
@@ -182,7 +182,7 @@ def test_kin_differ_in_beta_and_seed_alone(store):
     other = {**info.config, "seed": 9, "model": {**info.config["model"], "beta": 0.5}}
     wider = {**info.config, "model": {**info.config["model"], "hidden": 99}}
     kin, stranger = (checkpoints.RunInfo("x", info.path, "finished", config=config) for config in (other, wider))
-    assert comparison.kinship(kin) == comparison.kinship(info) != comparison.kinship(stranger)
+    assert comparison.curve_key(kin) == comparison.curve_key(info) != comparison.curve_key(stranger)
     assert (comparison.beta(kin), comparison.likelihood(kin)) == (0.5, "bernoulli")
 
 

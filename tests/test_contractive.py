@@ -1,4 +1,4 @@
-"""Contraction, and what denoising does to clean pictures. What needs no digits is in `aevae.checks.contraction`."""
+"""Contraction, and denoising of clean images. Identities without digits are in `aevae.checks.contraction`."""
 
 import dataclasses
 

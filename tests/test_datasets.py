@@ -1,4 +1,4 @@
-"""Data sets: known sizes, a split that never moves, and hostile files that end in one sentence."""
+"""Data sets: known sizes, a fixed split, and damaged files, which give one sentence."""
 
 import dataclasses
 import gzip

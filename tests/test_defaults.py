@@ -1,4 +1,4 @@
-"""Every page has a default choice for every data set: never an exception, never an empty picture without a sentence."""
+"""Default choices of every page for every data set: no exception, and no empty image without a message."""
 
 import itertools
 from functools import partial

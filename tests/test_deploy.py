@@ -1,4 +1,4 @@
-"""The recipe in `deploy/`: two replicas behind a real nginx, on one store. Where nginx is missing: in CI a failure."""
+"""The configuration in `deploy/`: two replicas behind a real nginx, on one store. Fails in CI without nginx."""
 
 import asyncio
 import os

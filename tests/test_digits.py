@@ -1,4 +1,4 @@
-"""The digit picker: what a reader draws, uploads, photographs or sends as a link; and the form of MNIST."""
+"""The digit picker: drawings, uploads, photographs, links, and the conversion to the format of MNIST."""
 
 import base64
 import io

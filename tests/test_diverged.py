@@ -1,4 +1,4 @@
-"""A run that diverged: a state and a reason of its own everywhere, gone on with only when asked."""
+"""Diverged runs: their state and reason on pages and command line; they resume only on request."""
 
 import dataclasses
 import json

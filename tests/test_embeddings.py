@@ -1,4 +1,4 @@
-"""Maps: the same request is the same map, and the cache can be lost at any moment."""
+"""Maps: equal requests give equal maps, and the cache may be lost at any time."""
 
 import os
 import subprocess

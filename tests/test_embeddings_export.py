@@ -1,4 +1,4 @@
-"""What leaves for other programs is read back as they would read it."""
+"""Exported maps can be read by other programs."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What a training will take: timed by the worker, corrected by what earlier ones took; a page never trains."""
+"""Estimates of training time: timed by the worker, corrected by earlier trainings; a page never trains."""
 
 import ast
 import dataclasses

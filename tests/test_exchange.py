@@ -1,4 +1,4 @@
-"""Runs that travel: what goes out comes in; what is not sound stays out and writes nothing."""
+"""Export and import of runs: round trip; invalid archives are refused and nothing is written."""
 
 import dataclasses
 import hashlib

@@ -1,4 +1,4 @@
-"""Whatever is in the registry: kept and resumed bit for bit, refused in a sentence, asked for what it does not have."""
+"""Every family of the registry: saved and resumed bit for bit; unsupported requests give one sentence."""
 
 import copy
 import dataclasses

@@ -1,4 +1,4 @@
-"""Figures say what the arrays say, with the unit, in colours that can be told apart."""
+"""Figures contain the data of the arrays, units, and distinguishable colours."""
 
 import itertools
 import tomllib

@@ -1,4 +1,4 @@
-"""Films on their way to the page: what is read, how small it becomes, and that nothing foreign gets through."""
+"""Films for the page: reading, size, and validation."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The passcode: what a class may do without it, what asks for it, and that tries are slowed down."""
+"""The passcode: permissions with and without it, and delays after wrong tries."""
 
 import pytest
 from conftest import open_page, tiny_config

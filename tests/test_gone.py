@@ -1,4 +1,4 @@
-"""A run is deleted elsewhere while a page shows it: whatever is pressed then, a sentence and no error."""
+"""A run is deleted elsewhere while a page shows it: every action then gives a message and no exception."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""What only a GPU shows; where there is none these tests are skipped, and the CPU paths are tested elsewhere."""
+"""Tests that need a GPU; skipped without one."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Users without a home folder, or with one that cannot be written to: commands, and the caches of libraries."""
+"""Users without a writable home folder: commands, and the caches of libraries."""
 
 import os
 import re

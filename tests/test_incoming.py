@@ -1,4 +1,4 @@
-"""What people bring: zips that other systems packed, folders, photographs, odd pixels and odd names."""
+"""Users' images: zips from other systems, folders, photographs, unusual pixels and names."""
 
 import functools
 import hashlib

@@ -1,4 +1,4 @@
-"""IWAE: the bound, its draws, its room in memory. Identities: `aevae check`."""
+"""IWAE: the bound, its samples, its memory. Identities: `aevae check`."""
 
 import pytest
 import torch

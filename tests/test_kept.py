@@ -1,4 +1,4 @@
-"""What live modules send is kept: in the session, in the address, and never outside its range."""
+"""Values that live modules send are stored in session and address, and stay in their range."""
 
 import pytest
 from streamlit.testing.v1 import AppTest

@@ -1,4 +1,4 @@
-"""Codes in, codes out: every fact here is known without a model."""
+"""Operations on latent codes, with values that are known without a model."""
 
 import numpy as np
 import pytest

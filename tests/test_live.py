@@ -1,4 +1,4 @@
-"""What the server gives to the page: modules and programs by routes of our own, and the word when it cannot."""
+"""Routes for modules and programs, and the message if a model cannot run in the browser."""
 
 import asyncio
 import json

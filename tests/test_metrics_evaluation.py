@@ -1,4 +1,4 @@
-"""Numbers of runs: what can be asked, what is kept, and what is refused with a sentence."""
+"""Evaluation of runs: available metrics, saved values, and requests that are refused with a sentence."""
 
 import dataclasses
 import json
@@ -97,7 +97,7 @@ def test_the_error_over_images_is_the_one_that_is_shown(store):
     metric = comparison.describe("nll", found)
     assert metric.title == "NLL (upper bound, K = 20)"
     assert comparison.describe("nll", found, {"nll_samples": 3}).title == "NLL (upper bound)", "they differ"
-    assert comparison.said("nll", found) == f"{found['nll']:,.6g} ± {found['nll_se_pictures']:.2g}"
+    assert comparison.value_text("nll", found) == f"{found['nll']:,.6g} ± {found['nll_se_pictures']:.2g}"
     assert found["nll_se_pictures"] > found["nll_se"] and 1 <= found["nll_ess"] <= 20
     assert comparison.with_extras(["sse", "nll"], found) == ["sse", "nll", "nll_se_pictures", "nll_ess"]
 

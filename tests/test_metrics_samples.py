@@ -1,4 +1,4 @@
-"""The reader of digits, and the distance of Gaussians."""
+"""The digit classifier, and the Frechet distance of Gaussians."""
 
 import numpy as np
 import pytest

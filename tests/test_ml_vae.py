@@ -1,4 +1,4 @@
-"""Content and style: groups, evidence, and who can read the class."""
+"""Multi-level VAE: groups, evidence, and predictability of the class from content and style."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""One contract for every family, and what each family adds to it."""
+"""The contract test of all families, and additional properties of some."""
 
 import pytest
 import torch

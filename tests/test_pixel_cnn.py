@@ -1,4 +1,4 @@
-"""The prior over maps of numbers: what a cell may see, and that a draw is what the probabilities say."""
+"""The prior over grids of indices: causality, and samples with the right probabilities."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""What docs/deploy.md promises of systems is what `scripts/check_platforms.py` asks the package index."""
+"""The platforms in docs/deploy.md are those that `scripts/check_platforms.py` checks."""
 
 import importlib.util
 import subprocess

@@ -1,4 +1,4 @@
-"""A press changes the page, not its address alone: buttons in a fragment, and jobs that a lab begins."""
+"""A click changes the page, not only its address: buttons in a fragment, and jobs that a lab starts."""
 
 import pytest
 from conftest import open_page, tiny_config

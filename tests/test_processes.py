@@ -1,4 +1,4 @@
-"""Workers as processes: found, told to end and ended through a launcher, as on Windows; what they print stays short."""
+"""Worker processes: found, stopped and killed through a launcher, as on Windows; their log file stays small."""
 
 import contextlib
 import ctypes

@@ -1,4 +1,4 @@
-"""The report: one file with everything in it, which asks for nothing and believes nobody."""
+"""The report: one self-contained file with escaped text."""
 
 import base64
 import dataclasses

@@ -1,4 +1,4 @@
-"""requirements.lock fixes a version of everything that requirements.txt asks for."""
+"""requirements.lock has a version of every package in requirements.txt."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Results files: what they hold, the tables made from them, and that the pages show just these."""
+"""Results files: their contents, the tables made from them, and the pages that show these tables."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Which test set stands for a run, and how its classes are called: one rule in `aevae.datasets` for everybody."""
+"""Which test set pages show for a run, and the names of its classes."""
 
 import ast
 import io

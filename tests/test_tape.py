@@ -1,4 +1,4 @@
-"""A step played back is the step as it is written, to the bit; what cannot be played back is not."""
+"""A replayed step equals the eager step bit for bit; operations that cannot be replayed are detected."""
 
 import dataclasses
 import gc

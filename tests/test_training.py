@@ -1,4 +1,4 @@
-"""The trainer: learns, repeats itself to the bit, and goes on where it was stopped."""
+"""The trainer: learns, repeats bit for bit, and resumes."""
 
 import itertools
 import json

@@ -1,4 +1,4 @@
-"""UMAP, whose library compiles itself: all that is really drawn by it, in one process; alone and several as one."""
+"""UMAP: all tests that run the library, in one process because it compiles; single and aligned maps."""
 
 import sys
 import threading

@@ -1,4 +1,4 @@
-"""What the server counts and logs, when a waiting job begins, that caches are bounded and threads few."""
+"""Monitoring: counters, log, start times of waiting jobs, bounded caches, few threads."""
 
 import ast
 import os

@@ -1,4 +1,4 @@
-"""The wheel, installed far from the checkout: what travels in it, `aevae app`, and where own runs are kept."""
+"""The installed wheel, outside of the checkout: its contents, `aevae app`, and the folder of own runs."""
 
 import json
 import os

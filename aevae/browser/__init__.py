@@ -1,0 +1,1 @@
+"""Models and arrays in the binary format that the browser reads."""

@@ -1,10 +1,9 @@
 """A model as a program for the browser: its encoder and decoder as lists of operations, with the weights.
 
 torch.fx traces `model.posterior` and `model.decode` with a placeholder for the image or the code, so a family needs no
-line of its own here: everything that it computes with the operations below runs in the page, where
-`aevae/ui/live/program.js` interprets them. Registers hold one sample; shapes have no batch axis. Weights are stored in
-the order in which the browser reads them fastest: a matrix (in, out); of a convolution (in * kernel, out), of a
-transposed one (in, out * kernel).
+code here: a model that uses only the operations below runs in the page, where `aevae/ui/live/program.js` interprets
+them. Registers hold one sample; shapes have no batch axis. Weights are stored in the order that the browser reads
+fastest: a matrix as (in, out), a convolution as (in * kernel, out), a transposed convolution as (in, out * kernel).
 """
 
 import copy
@@ -21,18 +20,18 @@ from aevae.models.base import ContinuousMean, ExpectedLevel, Model
 from aevae.models.blocks import SHAPE, Codebook, FixedOffset, TopK, Transposed, UpConv
 
 FORMAT = 1
-MAX_DECODE_ERROR, MAX_ENCODE_ERROR = 0.25 / 255, 2.5e-4  # that half precision may cause
+MAX_DECODE_ERROR, MAX_ENCODE_ERROR = 0.25 / 255, 2.5e-4  # largest errors of half precision, of a pixel and a code
 
 
 class Unsupported(ValueError):
-    """A model computes something that the browser's interpreter does not know."""
+    """A model uses an operation that the browser's interpreter does not have."""
 
 
 def program(model: Model, params: bool = False) -> bytes:
-    """The blob (`aevae.browser.blob`) of a model in eval mode. Raises Unsupported, in one sentence.
+    """The program of a model in eval mode as a blob (`aevae.browser.blob`). Raises Unsupported with one sentence.
 
-    header: format, family, latent_dim, prior (s0 of N(0, s0^2 I); 0: none), dtype of the weights, functions {encode,
-    decode}: {input, outputs, shapes, ops}.
+    header: format, family, latent_dim, prior (s0 of N(0, s0^2 I); 0: none), dtype of the weights, functions (encode
+    and decode, each with input, outputs, shapes, ops).
     encode: x (784 or 1, 28, 28) -> mu and, if the code is a distribution, logvar; decode: z (D) -> image.
     params: add a third function, params: z (D) -> natural parameters of the pixels.
     """
@@ -58,14 +57,14 @@ def program(model: Model, params: bool = False) -> bytes:
 
 @torch.inference_mode()
 def half_is_enough(model: Model) -> bool:
-    """True if weights in half precision change codes by at most MAX_ENCODE_ERROR and images by MAX_DECODE_ERROR.
+    """Whether weights in half precision change codes by at most MAX_ENCODE_ERROR and pixels by MAX_DECODE_ERROR.
 
     Measured on 64 images, half of them random blots and half noise, and on their codes.
     """
     if all(torch.equal(p, p.half().float()) for p in (*model.parameters(), *model.buffers())):
-        return True  # as shipped weights are
+        return True  # shipped weights are in half precision already
     if any(isinstance(m, TopK | Codebook) for m in model.modules()):
-        return False  # a rounded weight may choose another unit or vector
+        return False  # a rounded weight may select another unit or codebook vector
     rounded = copy.deepcopy(model)
     for p in (*rounded.parameters(), *rounded.buffers()):
         p.data = p.data.half().float()
@@ -86,7 +85,7 @@ _trace_lock = threading.Lock()
 
 
 class _Tracer(fx.Tracer):
-    """A tracer of one thread: torch.fx replaces nn.Module.__call__ for the whole process while it traces."""
+    """A tracer that affects one thread only, although torch.fx replaces nn.Module.__call__ for the whole process."""
 
     def __init__(self):
         super().__init__()
@@ -163,7 +162,7 @@ _PAIRWISE = {f: f.__name__ for f in (operator.add, operator.mul, operator.sub, t
 
 
 def _operation(node: fx.Node, module: fx.GraphModule, registers: dict, weights: dict) -> dict:
-    """One operation of a program, without its output. Raises Unsupported if the browser would compute otherwise."""
+    """One operation of a program, without its output. Raises Unsupported if the browser has no such operation."""
     layer = module.get_submodule(node.target) if node.op == "call_module" else None
     name = type(layer).__name__ if layer else getattr(node.target, "__name__", str(node.target))
     entry = _layer(node.target, layer, weights) if layer else _call(node, name)
@@ -204,7 +203,7 @@ def _layer(name: str, layer: nn.Module, weights: dict) -> dict | None:
 
 
 def _call(node: fx.Node, name: str) -> dict | None:
-    """A function or method that a forward pass calls; None if the browser has no such operation."""
+    """The operation for a function or method call; None if the browser has no such operation."""
     rest = (*node.args[1:], *node.kwargs.values())
     if node.op == "get_attr":
         return None
@@ -212,7 +211,7 @@ def _call(node: fx.Node, name: str) -> dict | None:
         return {"op": "reshape"}
     if name in _ELEMENTWISE and rest in ((), (False,)):  # relu(x, inplace=False)
         return {"op": name}
-    if name in ("clamp", "clip", "hardtanh"):  # the last names its bounds min_val and max_val
+    if name in ("clamp", "clip", "hardtanh"):  # hardtanh calls its bounds min_val and max_val
         named = {key.removesuffix("_val"): value for key, value in node.kwargs.items() if key != "inplace"}
         bounds = dict(zip(("min", "max"), node.args[1:], strict=False)) | named
         return {"op": "clamp", **bounds} if all(isinstance(b, int | float | None) for b in rest) else None

@@ -1,6 +1,6 @@
-"""Identities that need no data: each yields its residual, which must not exceed its tolerance. Float64, fixed seeds.
+"""Mathematical identities that need no data, in float64 with fixed seeds. Each returns a residual and has a tolerance.
 
-`python -m aevae check` prints them; the tests assert them. One file per subject; a new one is named in SUBJECTS.
+`python -m aevae check` prints them, and the tests assert them. One file per subject, listed in SUBJECTS.
 """
 
 from collections.abc import Callable, Iterator
@@ -32,7 +32,7 @@ CHECKS: list[tuple[str, Callable, float]] = []
 
 
 def check(name: str, tolerance: float):
-    """Register a function that returns a residual."""
+    """Decorator that registers a function which returns the residual of an identity."""
 
     def register(function):
         CHECKS.append((name, function, tolerance))
@@ -48,7 +48,7 @@ def run() -> Iterator[tuple[str, float, float]]:
 
 
 def residual(function: Callable) -> float:
-    """What an identity leaves over, as a plain number."""
+    """The residual of an identity as a float."""
     return float(torch.as_tensor(function()).detach())
 
 
@@ -62,12 +62,12 @@ def randn(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def digits(count: int = 8) -> torch.Tensor:
-    """Noise in the shape of images, (count, 1, 28, 28) in [0, 1)."""
+    """Random images (count, 1, 28, 28) in [0, 1)."""
     return torch.rand(count, 1, 28, 28, generator=rng(7))
 
 
 def same_loss(family_a: str, settings_a: dict, family_b: str, settings_b: dict) -> float:
-    """Largest difference of two families' losses and gradients: same seed, same weights, same noise."""
+    """Largest difference of losses and gradients of two families with equal seed, weights and noise."""
     sides = []
     for family, settings in ((family_a, settings_a), (family_b, settings_b)):
         model = build_model(family_class(family).Config(latent_dim=5, hidden=32, **settings), seed=3)

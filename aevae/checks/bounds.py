@@ -15,7 +15,7 @@ from aevae.models.base import HALF_GREY_LEVEL, sample
 
 
 def model(family: str, **options):
-    """Small, in float64."""
+    """A small model in float64."""
     return build_model(family_class(family).Config(**{"latent_dim": 5, "hidden": 32} | options), seed=3).double()
 
 
@@ -75,7 +75,7 @@ def continuous_constant():
 @check("continuous Bernoulli: NLL and mean equal torch.distributions", 1e-8)
 def continuous_torch():
     logits = 3 * randn(50, 1)
-    logits = logits[logits.abs() > 0.3].view(-1, 1)  # theirs has a coarser series around 0
+    logits = logits[logits.abs() > 0.3].view(-1, 1)  # torch uses a coarser series around 0
     theirs, x = ContinuousBernoulli(logits=logits), torch.rand(len(logits), 1, generator=rng(), dtype=torch.float64)
     nll = losses.continuous_bernoulli_nll(x, logits) + theirs.log_prob(x).sum(1)
     return torch.cat([nll.abs(), (losses.continuous_bernoulli_mean(logits) - theirs.mean).abs().flatten()]).max()
@@ -108,7 +108,7 @@ def centred():
 
 @check("sum of squares + KL is the Gaussian VAE of variance 1/2; their mean over pixels weighs the KL 784 times", 1e-9)
 def mean_or_sum():
-    """Spot the mistake 5: 'MSE + KL' is another objective, by a factor of 784 in beta."""
+    """Mistake 5: 'MSE + KL' is another objective, by a factor of 784 in beta."""
     x, worst = digits().double(), []
     for beta, scale in ((1.0, 1.0), (784.0, 784.0)):
         vae = model("beta_vae", likelihood="gaussian", beta=beta)
@@ -158,7 +158,7 @@ def kl_sign():
 
 @check("VAE with the prior N(0, 0.01^2): KL = 5000 (mu^2 + s^2) - log s - 5.105170, per dimension", 1e-8)
 def kl_prior():
-    """Spot the mistake 2: the constant is log 0.01 - 1/2, not -5."""
+    """Mistake 2: the constant is log 0.01 - 1/2, not -5."""
     mu, logvar = randn(2, 20, 5)
     theirs = 5000 * (mu.square() + logvar.exp()) - 0.5 * logvar + math.log(0.01) - 0.5
     vae = model("vae", prior_std=0.01)
@@ -194,8 +194,7 @@ def moment_match():
 
 @dataclass(frozen=True)
 class PPCA:
-    """x = mean + W z + sigma eps, z ~ N(0, I): everything is Gaussian. W has orthogonal columns, so the posterior's
-    covariance is diagonal."""
+    """x = mean + W z + sigma eps, z ~ N(0, I). W has orthogonal columns, so the posterior's covariance is diagonal."""
 
     w: Tensor  # (d, k)
     mean: Tensor  # (d,)
@@ -233,20 +232,20 @@ def ppca() -> PPCA:
 
 
 def perturbed(toy: PPCA) -> tuple[Tensor, Tensor]:
-    """A q that is not the posterior."""
+    """(mean, log variance) of a q that differs from the posterior."""
     mu, logvar = toy.posterior
     return mu + 0.3, logvar + 0.5
 
 
 def weights(toy: PPCA, mu: Tensor, logvar: Tensor, *shape: int) -> Tensor:
-    """log p(x, z) - log q(z|x) of draws z ~ q."""
+    """log p(x, z) - log q(z|x) of samples z ~ q, of this shape."""
     z = sample(mu.expand(*shape, -1), logvar, rng())
     return toy.log_joint(z) - losses.gaussian_log_prob(z, mu, logvar)
 
 
 @check("three forms of the ELBO agree: E log p(x|z) - KL, E log p(x, z) + H(q), log p(x) - KL(q || p(z|x))", 1e-10)
 def three_forms():
-    """Spot the mistake 4: the joint log p(z, x) stands in the second, not log p(z|x)."""
+    """Mistake 4: the second form contains the joint log p(z, x), not log p(z|x)."""
     toy = ppca()
     mu, logvar = perturbed(toy)
     entropy = 0.5 * (logvar + 1 + math.log(2 * math.pi)).sum()
@@ -259,7 +258,7 @@ def three_forms():
 
 @check("KL of the joints, p~(x) q(z|x) and p(z) p(x|z), is the mean -ELBO less the entropy of p~", 1e-12)
 def joint_form():
-    """Spot the mistake 6: with the letters of this house, encoder q and model p."""
+    """Mistake 6, in this package's notation: encoder q, model p."""
     data = torch.softmax(randn(4), 0)
     q, p_x = torch.softmax(randn(4, 3, seed=1), 1), torch.softmax(randn(3, 4, seed=2), 1)  # rows: x; z
     prior = torch.softmax(randn(3, seed=3), 0)
@@ -294,14 +293,14 @@ def pathwise_variance():
     z = mu + s * eps
     reinforce = z.square() * (z - mu) / s**2  # f(z) d log q / d mu
     if (reinforce.mean() - 2 * mu).abs() > 4 * reinforce.std() / len(z) ** 0.5:
-        return math.inf  # no estimator of the same
+        return math.inf  # not an estimator of the same value
     return (2 * z).var() / reinforce.var()
 
 
 @check("R samples are a mean of logs: the VAE's objective is the mean of its R single ones", 1e-9)
 @torch.no_grad()
 def mean_of_logs():
-    """Spot the mistake 7: not the log of a mean, which is IWAE."""
+    """Mistake 7: a mean of logs, not the log of a mean, which is IWAE."""
     x, many = digits().double(), model("vae", samples=4)
     mu, logvar = many.posterior(x)
     z = many.draw(mu, logvar, rng(1))
@@ -342,7 +341,7 @@ def quadrature():
     hidden, out, x = 1.5 * randn(2, 8), randn(8, 12, seed=1), (randn(1, 12, seed=2) > 0).double()
 
     def log_joint(z: Tensor) -> Tensor:
-        """Of z (N, 2), decoded to 12 binary pixels."""
+        """log p(x, z) of z (N, 2), decoded to 12 binary pixels."""
         recon = losses.bernoulli_nll(x.expand(len(z), -1), torch.tanh(z @ hidden) @ out)
         return losses.gaussian_log_prob(z, 0.0, 0.0) - recon
 
@@ -355,7 +354,7 @@ def quadrature():
     logvar = (share * (z - mu).square()).sum(0).log()  # the best Gaussian, by forward KL
     drawn = sample(mu.expand(5000, -1), logvar, rng(3))
     log_w = log_joint(drawn) - losses.gaussian_log_prob(drawn, mu, logvar)
-    loose = log_p - log_w.mean()  # the ELBO must be worse, or nothing was shown
+    loose = log_p - log_w.mean()  # the ELBO must be looser, or the check is trivial
     return (losses.log_mean_exp(log_w) - log_p).abs() if loose > 0.1 else math.inf
 
 

@@ -11,7 +11,7 @@ PIXELS, HIDDEN, CODE = 12, 7, 3
 
 
 def nets() -> dict[str, np.ndarray]:
-    """Weights of ten small VAEs, float64, as `class_densities.layers` has them."""
+    """Weights of ten small VAEs, float64, in the format of `class_densities.layers`."""
     shapes = {
         "w1": (HIDDEN, PIXELS), "b1": (HIDDEN,), "wm": (CODE, HIDDEN), "bm": (CODE,), "wv": (CODE, HIDDEN),
         "bv": (CODE,), "w2": (HIDDEN, CODE), "b2": (HIDDEN,), "w3": (PIXELS, HIDDEN), "b3": (PIXELS,),

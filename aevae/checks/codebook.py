@@ -1,4 +1,4 @@
-"""Vector quantisation and priors over maps of numbers. Sources: van den Oord et al. 2016, 2017; Razavi et al. 2019."""
+"""Vector quantisation and priors over grids of indices. Sources: van den Oord et al. 2016, 2017; Razavi et al. 2019."""
 
 import dataclasses
 import itertools
@@ -19,7 +19,7 @@ SMALL = {"codes": 12, "code_dim": 3, "prior_width": 8, "prior_layers": 1}
 
 
 def model(config=None, **options):
-    """In float64."""
+    """A small VQ model in float64."""
     return build_model(config or VQVAEConfig(**SMALL | options), seed=3).double()
 
 
@@ -28,7 +28,7 @@ def images(count: int = 4) -> Tensor:
 
 
 def pixel_cnn(side: int, codes: int, layers: int = 2) -> PixelCNN:
-    """A small one whose every weight is far from 0."""
+    """A small PixelCNN whose weights are all far from 0."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = PixelCNN(side, codes, 6, layers).double()
@@ -38,7 +38,7 @@ def pixel_cnn(side: int, codes: int, layers: int = 2) -> PixelCNN:
 
 
 def every_map(side: int, codes: int) -> Tensor:
-    """All maps (codes^(side^2), side, side) there are."""
+    """All possible grids (codes^(side^2), side, side)."""
     return torch.tensor(list(itertools.product(range(codes), repeat=side * side))).unflatten(1, (side, side))
 
 
@@ -59,7 +59,7 @@ def used_rows():
     moved = vq.quantisers[0].codebook.vectors.grad.abs().sum(1) > 0
     chosen = torch.zeros(12, dtype=torch.bool)
     chosen[vq.indices(x)[0].unique()] = True
-    return (moved != chosen).sum() + chosen.all().long()  # were all chosen, nothing would have been asked
+    return (moved != chosen).sum() + chosen.all().long()  # if all were chosen, the check would be trivial
 
 
 @check("the nearest vector is the one of brute force", 0)
@@ -150,7 +150,7 @@ def causality():
     h = randn(1, EMBEDDING_DIM, side, side).requires_grad_()
     out = (net.logits(h) * randn(1, 4, side, side, seed=1)).sum(1).flatten()
     gradients = torch.stack([torch.autograd.grad(o, h, retain_graph=True)[0].abs().sum(1).flatten() for o in out])
-    seen = gradients.diagonal(-1)  # of the cell to the left, and of the last one of the row above
+    seen = gradients.diagonal(-1)  # gradient with respect to the previous cell in raster order
     return gradients.triu().max() + (seen == 0).reshape(-1)[: side - 1].sum()
 
 
@@ -200,7 +200,7 @@ def two_levels_sum():
     top, bottom, told = pixel_cnn(1, 2), pixel_cnn(2, 2), randn(2, 6, 2, 2)
     p_top = top.nll(every_map(1, 2)).neg().exp()
     p_bottom = torch.stack([bottom.nll(every_map(2, 2), told[k : k + 1]).neg().exp() for k in range(2)])
-    spread = (p_bottom[0] - p_bottom[1]).abs().max()  # else the condition would not be one
+    spread = (p_bottom[0] - p_bottom[1]).abs().max()  # the condition must have an effect
     return (p_top @ p_bottom.sum(1) - 1).abs() + (spread < 1e-3)
 
 
@@ -223,7 +223,7 @@ def one_level():
     with torch.no_grad():
         for silent in (*two.to_bottom.parameters(), two.quantisers[1].codebook.vectors, two.priors[1].head[-1].weight):
             silent.zero_()  # z_e = 0 = every vector, so the first is chosen
-        two.priors[1].head[-1].bias.copy_(torch.eye(12)[0] * 1e4)  # and that is sure
+        two.priors[1].head[-1].bias.copy_(torch.eye(12)[0] * 1e4)  # with certainty
     wide = two.decoder[0]
     narrow = torch.nn.Conv2d(32, 32, 3, 1, 1).double()
     narrow.weight.data, narrow.bias = wide.weight[:, :32].detach(), wide.bias

@@ -1,4 +1,4 @@
-"""What a code holds, how it collapses, and the remedies. Sources: Chen et al. 2018; Dieng et al. 2019."""
+"""Decomposition of the KL, posterior collapse and its remedies. Sources: Chen et al. 2018; Dieng et al. 2019."""
 
 import math
 
@@ -12,11 +12,11 @@ from aevae.metrics.units import active_units
 from aevae.models.aggregate import decompose, minibatch_total_correlation, stratified
 from aevae.models.base import sample
 
-# -- what the KL is made of ------------------------------------------------------------------------------------------
+# -- decomposition of the KL -----------------------------------------------------------------------------------------
 
 
 def gaussian_codes(count: int) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """mu (N, 2), logvar (N, 2) of a linear encoder of Gaussian data, and what the KL is made of for N -> infinity.
+    """(mu (N, 2), logvar (N, 2) of a linear encoder of Gaussian data, parts of the KL for N -> infinity).
 
     mu ~ N(0, M), q(z|x) = N(mu, S): the aggregate is N(0, M + S).
     """
@@ -65,7 +65,7 @@ def information_bounds():
     for scale in (0.0, 0.3, 3.0, 1e4):
         mu, logvar = scale * randn(200, 3), 0.5 * randn(200, 3, seed=1) * min(scale, 1.0)
         found, kl = parts(mu, logvar)["index_code_mi"], float(losses.gaussian_kl(mu, logvar).mean())
-        worst += [-found, found - math.log(200), found - kl - 0.05 * min(scale, 1.0)]  # the last is only nearly exact
+        worst += [-found, found - math.log(200), found - kl - 0.05 * min(scale, 1.0)]  # the last is approximate
         if scale in (0.0, 1e4):
             worst.append(abs(found - (math.log(200) if scale else 0.0)))
     return max(worst)
@@ -79,7 +79,7 @@ def collapsed_parts():
 
 @check("posteriors may differ and the aggregate still be the prior: the KL is all information", 1e-12)
 def aggregate_is_not_each():
-    """Spot the mistake 3: q(z) = p(z) does not need q(z|x) = p(z) for every x."""
+    """Mistake 3: q(z) = p(z) does not require q(z|x) = p(z) for every x."""
     q = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64)  # two images, two codes
     prior = torch.tensor([0.5, 0.5], dtype=torch.float64)
     kl = (q * (q / prior).log()).sum(1).mean()
@@ -169,7 +169,7 @@ def many_free_bits():
 
 @check("linear VAE: active where an eigenvalue of the data is above sigma^2, with w = sqrt(lambda - sigma^2)", 1e-9)
 def linear_collapse():
-    """x_j = w_j z_j + sigma noise of data N(0, diag lambda); encoder and decoder in turn to where the ELBO is best.
+    """Linear VAE x_j = w_j z_j + sigma noise for data N(0, diag lambda), optimised by alternating encoder and decoder.
 
     Lucas et al. 2019, arXiv:1911.02469, section 4.
     """

@@ -16,12 +16,12 @@ def make(**options):
 
 
 def norm_by_jacobian(f, x: Tensor) -> Tensor:
-    """||df/dx||_F^2 (B,), out of the Jacobian itself."""
+    """||df/dx||_F^2 (B,), computed from the Jacobian."""
     return jacobians(f, x.flatten(1)).square().sum((1, 2))
 
 
 def against_jacobian(model) -> Tensor:
-    """How far the norm that a network computes is from that of its Jacobian, relative."""
+    """Relative error of the norm that a model computes against the norm of its Jacobian."""
     x = digits(5).double()
     norm = norm_by_jacobian(lambda rows: model.encode(rows.unflatten(1, (1, 28, 28))), x)
     return (model.code_and_norm(x, None)[1] / norm - 1).abs().max()
@@ -119,7 +119,7 @@ def linear_denoising_contracts():
 def not_the_summed_gradient():
     model, x = make(), digits(5).double().requires_grad_()
     with torch.no_grad():
-        model.code[0].weight.abs_()  # units that look for the same thing
+        model.code[0].weight.abs_()  # makes the units' gradients similar
     summed = torch.autograd.grad(model.encode(x).sum(), x)[0].square().flatten(1).sum(1)
     return (1 - (summed / model.code_and_norm(x, None)[1] - 1).abs().mean()).clamp(min=0).detach()
 

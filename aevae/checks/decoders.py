@@ -1,4 +1,4 @@
-"""Codes that are learnt without an encoder. Sources: Bojanowski et al. 2018; Zadeh et al. 2019."""
+"""Codes learned without an encoder. Sources: Bojanowski et al. 2018; Zadeh et al. 2019."""
 
 import math
 
@@ -33,7 +33,7 @@ def linear(family: str, weight: Tensor, **options) -> Model:
 
 
 def train(model: Model, x: Tensor, steps: int, batch: int = 0, lr: float = 0.02) -> dict:
-    """Some steps of training on the first `batch` images of x, or all, by the model's own optimizers."""
+    """The optimizers after `steps` training steps on the first `batch` images of x (0: all)."""
     made = optimizers(model, TrainConfig(lr=lr), torch.device("cpu"))
     index = torch.arange(batch or len(x))
     for step in range(steps):

@@ -1,4 +1,4 @@
-"""Warping an image by a flow. Source: Yeh et al. 2016. align_corners: the grid of F = 0 is the pixels' own."""
+"""Warping an image by a flow. Source: Yeh et al. 2016."""
 
 import math
 
@@ -11,7 +11,7 @@ from aevae.models.flow_vae import CHANGES, affine_flow, partners, roughness, war
 
 
 def images() -> torch.Tensor:
-    """(8, 1, 28, 28) in float64 with a black rim of six pixels, as digits have."""
+    """Images (8, 1, 28, 28) in float64 with a black border of six pixels, like digits."""
     x = torch.zeros(8, 1, 28, 28, dtype=torch.float64)
     x[:, :, 6:22, 6:22] = digits()[:, :, 6:22, 6:22]
     return x
@@ -31,7 +31,7 @@ def turned(kind: str, amount: float) -> torch.Tensor:
 
 @check("a flow of 0 leaves an image as it is", 1e-12)
 def zero_flow():
-    x = torch.rand(8, 1, 28, 28, generator=rng(), dtype=torch.float64)  # up to the rim
+    x = torch.rand(8, 1, 28, 28, generator=rng(), dtype=torch.float64)  # without a black border
     return (warp(x, still()) - x).abs().max()
 
 

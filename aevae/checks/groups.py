@@ -1,4 +1,4 @@
-"""Codes that a group shares. Source: Bouchacourt et al. 2018."""
+"""Codes with a content that a group shares. Source: Bouchacourt et al. 2018."""
 
 import torch
 
@@ -62,7 +62,7 @@ def accumulated():
 
 
 def beside_vae(labels: torch.Tensor | None) -> torch.Tensor:
-    """Largest difference from the VAE of the same code, loss and gradient."""
+    """Largest difference of loss and gradients from those of the VAE with the same code."""
     ours = make()
     vae = build_model(family_class("vae").Config(latent_dim=5, hidden=16), seed=3).double()
     x, sides = digits().double(), []

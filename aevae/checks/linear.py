@@ -19,13 +19,13 @@ def linear(d: int = D, seed: int = 0, **options):
 
 
 def data(count: int = 40) -> torch.Tensor:
-    """Images (count, 1, 28, 28) near a plane of D dimensions."""
+    """Images (count, 1, 28, 28) near a D-dimensional subspace."""
     plane = randn(count, D) @ torch.diag(torch.tensor([9.0, 6.0, 4.0])).double() @ randn(D, 784, seed=1)
     return (0.5 + 0.02 * plane + 0.05 * randn(count, 784, seed=2)).unflatten(1, (1, 28, 28))
 
 
 def at_optimum(x: torch.Tensor, d: int = D):
-    """The linear autoencoder that PCA of x gives, in another basis Q of its plane; x -> x_hat is the projection."""
+    """A linear autoencoder at the PCA optimum for x, in another basis Q of the subspace."""
     model = linear(d)
     mean, components = pca(x.flatten(1), d)
     q = randn(d, d, seed=3)
@@ -38,13 +38,13 @@ def at_optimum(x: torch.Tensor, d: int = D):
 
 
 def error(model, x: torch.Tensor) -> torch.Tensor:
-    """Mean squared error per image, as the objective counts it."""
+    """Mean squared error per image, from the objective."""
     with torch.no_grad():
         return model.nll(x, model(x).params).mean() - 392 * math.log(math.pi)
 
 
 def floor(x: torch.Tensor, d: int = D) -> torch.Tensor:
-    """The sum of the eigenvalues of the covariance that d components leave out."""
+    """Sum of the covariance eigenvalues without the d largest: the error of PCA."""
     centred = x.flatten(1) - x.flatten(1).mean(0)
     return torch.linalg.svdvals(centred)[d:].square().sum() / len(x)
 
@@ -119,7 +119,7 @@ def known_angles():
 
 @check("under the absolute error the best line through data with outliers is not PCA's: degrees short of 45", 0)
 def absolute_error_is_not_pca():
-    # 190 points along one axis, 10 far out on the other: their squares decide PCA, not their sizes
+    # 190 points along one axis, 10 outliers on the other, which determine PCA by their squared distance
     x = torch.cat([randn(190, 1) * torch.tensor([1.0, 0.0]), 8 * randn(10, 1).sign() * torch.tensor([0.0, 1.0])])
     x = x - x.mean(0)
     turns = torch.arange(0.5, 180, 1.0, dtype=torch.float64).deg2rad()
@@ -154,5 +154,5 @@ def he_keeps_the_scale():
         h = layer(h)
         if isinstance(layer, torch.nn.Linear):
             squares.append(h.square().mean())
-    squares = torch.stack(squares)[1:]  # of what comes in to the units; the image is no rectified input
+    squares = torch.stack(squares)[1:]  # mean squares of the inputs of the units, without the image
     return (squares / squares[0] - 1).abs().max()

@@ -1,4 +1,4 @@
-"""Scores, tangents, latent variables summed out. Source: Vincent 2011."""
+"""Scores, tangents and marginal likelihoods. Source: Vincent 2011."""
 
 import math
 
@@ -14,7 +14,7 @@ SIGMA = 0.4
 
 
 def mixture() -> Mixture:
-    """Three Gaussians in the plane, each of its own width."""
+    """A mixture of three Gaussians in the plane with different widths."""
     weights = torch.softmax(randn(3, seed=1), 0)
     return Mixture(weights, 2 * randn(3, 2, seed=2), 0.3 + torch.rand(3, generator=rng(3), dtype=torch.float64))
 
@@ -85,7 +85,7 @@ def sphere_metric():
 
 
 def decoder(network: str = "mlp"):
-    """A decoder of 3 codes in float64, and where: codes (4, 3)."""
+    """(a decoder with latent_dim 3 in float64, codes (4, 3))."""
     config = family_class("ae").Config(latent_dim=3, hidden=24, network=network)
     return build_model(config, seed=1).double().params, randn(4, 3)
 

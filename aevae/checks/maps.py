@@ -11,7 +11,7 @@ PERPLEXITY = 10.0
 
 
 def points() -> np.ndarray:
-    """In three heaps, (60, 5)."""
+    """Three clusters of points, (60, 5)."""
     return (randn(60, 5).numpy() + 4 * np.repeat(np.eye(3, 5), 20, 0)).astype(np.float32)
 
 

@@ -1,7 +1,7 @@
-"""Eight mistakes that are often written about autoencoders: what each leaves over, and the check that settles it.
+"""Eight common wrong statements about autoencoders: the error of each, and the identity that refutes it.
 
-The checks are those of `aevae.checks`, float64 and seeded; what is computed here is the wrong statement, on the same
-toys, so that both can stand beside each other.
+The identities are those of `aevae.checks`. This module computes the error of the wrong statements for the same toy
+models, for comparison.
 """
 
 import math
@@ -13,8 +13,9 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Mistake:
-    """key: its name in an address. subject, check: the function of `aevae.checks`. claimed(): what the wrong statement
-    leaves over, in `unit`. right: number of the right answer, from 0."""
+    """key: name in addresses. subject, check: the function in `aevae.checks`. claimed(): error of the wrong statement,
+    in
+    `unit`. right: index of the right answer."""
 
     key: str
     subject: str
@@ -24,7 +25,7 @@ class Mistake:
     right: int
 
     def settle(self) -> tuple[str, float, float]:
-        """The check that settles it, run now: (what holds, what it leaves over, tolerance)."""
+        """(identity, residual, tolerance) of the check, which is run."""
         from aevae import checks
 
         function = getattr(__import__(f"aevae.checks.{self.subject}", fromlist=[self.check]), self.check)
@@ -33,7 +34,7 @@ class Mistake:
 
 
 def outliers() -> np.ndarray:
-    """Points (200, 2): 190 along one axis, 10 far out on the other."""
+    """Points (200, 2): 190 along one axis, 10 outliers on the other."""
     chance = np.random.default_rng(0)
     along = np.outer(chance.standard_normal(190), [1.0, 0.0])
     far = np.outer(8 * np.sign(chance.standard_normal(10)), [0.0, 1.0])
@@ -42,7 +43,7 @@ def outliers() -> np.ndarray:
 
 
 def best_lines(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unit vectors along the line of least squared error, and of least absolute error (by search), of points (N, 2)."""
+    """Unit vectors along the lines of least squared error and of least absolute error (by search) of points (N, 2)."""
     squares = np.linalg.svd(points)[2][0]
     turns = np.deg2rad(np.arange(0.5, 180, 1.0))
     lines = np.stack([np.cos(turns), np.sin(turns)], axis=1)
@@ -52,26 +53,26 @@ def best_lines(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def angle() -> float:
-    """Degrees between PCA's line and that of the absolute error."""
+    """Angle in degrees between the line of PCA and that of the absolute error."""
     squares, sizes = best_lines(outliers())
     return float(np.degrees(np.arccos(min(abs(squares @ sizes), 1.0))))
 
 
 def rounded_constant() -> float:
-    """Nats by which 5000 (mu^2 + s^2) - log s - 5 misses KL(N(mu, s^2) || N(0, 0.01^2)), at mu = 0.3, s = 0.2."""
+    """Error in nats of 5000 (mu^2 + s^2) - log s - 5 as KL(N(mu, s^2) || N(0, 0.01^2)), at mu = 0.3, s = 0.2."""
     mu, s, narrow = 0.3, 0.2, 0.01
     exact = math.log(narrow / s) + (s**2 + mu**2) / (2 * narrow**2) - 0.5
     return abs(5000 * (mu**2 + s**2) - math.log(s) - 5 - exact)
 
 
 def unequal_posteriors() -> float:
-    """How far posteriors are from the prior where their mean is the prior."""
+    """Distance of posteriors from the prior, in an example where their average is the prior."""
     q, prior = np.array([[0.9, 0.1], [0.1, 0.9]]), np.array([0.5, 0.5])
     return float(np.abs(q - prior).max()) if np.allclose(q.mean(0), prior) else math.inf
 
 
 def posterior_for_joint() -> float:
-    """Nats by which E log p(z|x) + H(q) misses the ELBO: it is log p(x), whatever q is."""
+    """Error in nats of E log p(z|x) + H(q) as the ELBO; it is log p(x) for every q."""
     from aevae import losses
     from aevae.checks import bounds
 
@@ -82,12 +83,12 @@ def posterior_for_joint() -> float:
 
 
 def kept(variances: np.ndarray, beta: float, variance: float = 0.5) -> int:
-    """Directions that a linear VAE keeps: of variance above beta sigma^2 in the data (Lucas et al. 2019)."""
+    """Number of directions that a linear VAE uses: those with variance above beta sigma^2 (Lucas et al. 2019)."""
     return int((np.asarray(variances) > beta * variance).sum())
 
 
 def swapped_letters() -> float:
-    """Nats between KL of the joints with the encoder's q(z|x), and with the model's own p(z|x) in its place."""
+    """Difference in nats of the KL of the joints, with the encoder's q(z|x) and with the model's p(z|x)."""
     chance = np.random.default_rng(0)
     data, prior = chance.dirichlet(np.ones(4)), chance.dirichlet(np.ones(3))
     q, p_x = chance.dirichlet(np.ones(3), 4), chance.dirichlet(np.ones(4), 3)  # (x, z) and (z, x)
@@ -101,7 +102,7 @@ def swapped_letters() -> float:
 
 
 def bounds_by_samples(counts: tuple[int, ...] = (1, 2, 5, 10, 50)) -> tuple[list[float], float]:
-    """Means of log (1/R) sum w of R draws, for R in counts, and log p(x): linear Gaussian model and a wrong q, nats."""
+    """(means of log (1/R) sum w for R in counts, log p(x)), in nats, for a linear Gaussian model and a wrong q."""
     from aevae import losses
     from aevae.checks import bounds
 
@@ -111,13 +112,13 @@ def bounds_by_samples(counts: tuple[int, ...] = (1, 2, 5, 10, 50)) -> tuple[list
 
 
 def log_of_mean() -> float:
-    """Nats by which the log of a mean of 50 weights is above the mean of their logs."""
+    """Difference in nats of the log of a mean of 50 weights and the mean of their logs."""
     (one, many), _log_p = bounds_by_samples((1, 50))
     return many - one
 
 
 def shortcut() -> float:
-    """Nats that a search gains over the encoder of a small autoencoder after 300 full steps on eight images."""
+    """Amortisation gap in nats of a small autoencoder after 300 full-batch steps on eight images."""
     import torch
 
     from aevae import checks

@@ -1,4 +1,4 @@
-"""Ways from one code to another, and from frame to frame. Sources: Shoemake 1985; Berthelot et al. 2019 (ACAI)."""
+"""Interpolation between codes and between frames. Sources: Shoemake 1985; Berthelot et al. 2019 (ACAI)."""
 
 import numpy as np
 

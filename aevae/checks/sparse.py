@@ -17,8 +17,8 @@ def make(family: str, **options):
     return build_model(family_class(family).Config(**{"latent_dim": 12} | options), seed=3)
 
 
-def slopes(model, loss) -> list[torch.Tensor]:
-    """An objective and its gradients."""
+def gradients(model, loss) -> list[torch.Tensor]:
+    """[objective, *gradients]."""
     model.zero_grad()
     loss.total.backward()
     return [loss.total.detach(), *(p.grad.clone() for p in model.parameters())]
@@ -29,9 +29,9 @@ def largest_difference(a: list[torch.Tensor], b: list[torch.Tensor]) -> float:
 
 
 def is_plain(model) -> float:
-    """How far a model's objective and gradients are from those of a plain autoencoder with these layers."""
+    """Largest difference of a model's objective and gradients from those of a plain autoencoder with its layers."""
     x = digits()
-    return largest_difference(slopes(model, model.loss(x)), slopes(model, Autoencoder.loss(model, x)))
+    return largest_difference(gradients(model, model.loss(x)), gradients(model, Autoencoder.loss(model, x)))
 
 
 @check("KL(rho || rho) = 0 between units", 1e-15)
@@ -91,7 +91,7 @@ def sparse_kl_is_ae():
 @check("k-sparse that keeps all is the linear autoencoder, loss and gradient, bit for bit", 0)
 def k_sparse_is_linear():
     both = [make("k_sparse", k=12, tied=False), make("linear_ae")]
-    return largest_difference(*(slopes(model, model.loss(digits(), epoch=0.5)) for model in both))
+    return largest_difference(*(gradients(model, model.loss(digits(), epoch=0.5)) for model in both))
 
 
 @check("decoder's columns of length 1, at the start and after a step", 1e-6)
@@ -116,7 +116,7 @@ def exactly_k_under_ties():
 def largest_are_kept():
     z = randn(50, 12)
     threshold = z.sort(1, descending=True).values[:, 3:4]
-    expected = torch.where(z >= threshold, z, 0)  # without ties this is the same
+    expected = torch.where(z >= threshold, z, 0)  # the same without ties
     return max((TopK(4)(z) - expected).abs().max(), (largest(z, 7, 4) - expected).abs().max())
 
 

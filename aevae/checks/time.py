@@ -1,4 +1,4 @@
-"""States in time: TD-VAE's terms, and a linear world where the exact answer is Kalman's. Source: Gregor et al. 2019."""
+"""TD-VAE: its terms, and its bound in a linear Gaussian model with a Kalman filter. Source: Gregor et al. 2019."""
 
 import math
 
@@ -97,15 +97,15 @@ def rolls_are_found():
     return (circular_shift(rolled, x) - torch.arange(-14, 14)).abs().max()
 
 
-# A linear world: z_t = A z_(t-1) + N(0, Q), x_t = z_t + N(0, R), one number each. What is quadratic in Gaussian numbers
-# three nodes of Gauss-Hermite integrate exactly.
+# A linear Gaussian model: z_t = A z_(t-1) + N(0, Q), x_t = z_t + N(0, R), scalars. Three Gauss-Hermite nodes integrate
+# quadratic functions of a Gaussian exactly.
 A, Q, R = 0.8, 0.5, 0.3
 NODES = math.sqrt(3) * torch.tensor([-1.0, 0.0, 1.0], dtype=torch.float64)
 WEIGHTS = torch.tensor([1, 4, 1], dtype=torch.float64) / 6
 
 
 def kalman(x: Tensor) -> list[tuple[float, float]]:
-    """Mean and variance of z_t given x_1..x_t, for each t; z_1 ~ N(0, 1)."""
+    """(mean, variance) of z_t given x_1..x_t, for each t; z_1 ~ N(0, 1)."""
     beliefs, mean, variance = [], 0.0, 1.0
     for value in x.tolist():
         gain = variance / (variance + R)
@@ -116,12 +116,12 @@ def kalman(x: Tensor) -> list[tuple[float, float]]:
 
 
 def moved(steps: int) -> tuple[float, float]:
-    """Factor and variance of `steps` transitions as one."""
+    """(factor, variance) of `steps` transitions combined."""
     return A**steps, Q * sum(A ** (2 * i) for i in range(steps))
 
 
 def bound(value: Tensor, first: tuple, second: tuple, steps: int) -> Tensor:
-    """TD-VAE's bound on log p(x_t2 | x_<=t1), from beliefs (mean, variance) at t1 and t2 and the best smoothing."""
+    """TD-VAE's bound on log p(x_t2 | x_<=t1), for beliefs (mean, variance) at t1 and t2 and the optimal smoothing q."""
     factor, spread = moved(steps)
     (m1, v1), (m2, v2) = first, second
     z2 = (m2 + math.sqrt(v2) * NODES).repeat_interleave(3).unsqueeze(1)  # (9, 1): all pairs of nodes

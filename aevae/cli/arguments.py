@@ -30,7 +30,7 @@ class Parser(argparse.ArgumentParser):
 
 
 def check_argument(flag: str, kind: Callable[[str], str], text: str) -> str:
-    """The value of an argument whose type depends on another argument. Raises UsageError that names the flag."""
+    """The value of an argument whose type depends on another argument. Raises UsageError with the flag's name."""
     try:
         return kind(text)
     except UsageError as error:
@@ -38,7 +38,7 @@ def check_argument(flag: str, kind: Callable[[str], str], text: str) -> str:
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:
-    """The type of whole numbers in low..high."""
+    """The argument type for integers in low..high."""
 
     def parse(text: str) -> int:
         try:
@@ -114,7 +114,7 @@ def writable_file(text: str) -> str:
         parent = path.resolve().parent
         if not path.exists():
             _must_be_writable(parent, text)
-        elif not os.access(parent if path.is_file() else path, os.W_OK):  # a file is replaced, a device written to
+        elif not os.access(parent if path.is_file() else path, os.W_OK):  # replacing a file writes to its folder
             raise UsageError(f"{brief(text)} cannot be written")
     except OSError as error:
         raise UsageError(f"{brief(text)} cannot be written ({error.strerror})") from None
@@ -133,7 +133,7 @@ def writable_folder(text: str) -> str:
 
 
 def write(path: str | Path, content: bytes) -> None:
-    """Write a `writable_file`: replace a file in one step (links to it stay links), write into a device or pipe."""
+    """Write `content` to a `writable_file`: a file is replaced atomically, behind links; devices are written to."""
     from aevae.store import files
 
     path = Path(path)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 def repair_streams() -> None:
     """Replace closed streams (`>&-`) by the null device, and escape characters that a stream cannot encode.
 
-    Otherwise the next file that is opened would take the number of the closed stream.
+    Otherwise the next opened file would get the file descriptor of the closed stream.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
@@ -47,7 +47,7 @@ def complain(text: str, code: int) -> int:
 
 
 def say_device(args) -> None:
-    """Say why `--device auto` is the CPU although there is a GPU."""
+    """If `--device auto` selects the CPU although there is a GPU, say why on stderr."""
     from aevae.training.device import gpu_warning
 
     if args.device == "auto" and (warning := gpu_warning()):

@@ -19,10 +19,10 @@ def main(argv: list[str] | None = None) -> int:
         code = _run(argv)
         sys.stdout.flush()
         return code
-    except OSError as error:  # of stdout
+    except OSError as error:  # raised by stdout
         with contextlib.suppress(OSError, ValueError):  # Python flushes stdout once more when it ends
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if isinstance(error, BrokenPipeError):  # `| head` has read enough
+        if isinstance(error, BrokenPipeError):  # the reader (`| head`) has closed the pipe
             return 0
         return complain(f"the result cannot be written ({error.strerror})", 1)
 
@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str] | None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     try:
-        if argv[:1] == ["app"]:  # Streamlit reads what follows
+        if argv[:1] == ["app"]:  # Streamlit parses the other arguments
             return launch.run_app(argv[1:])
         args = build_parser().parse_args(argv)
         result = args.command(args)

@@ -10,8 +10,8 @@ from aevae.config import DataConfig
 from aevae.models import check_input_kind
 
 METRIC_OPTIONS = ("samples", "temperatures", "chains")
-MIN_CODES = 21  # trustworthiness with 10 neighbours needs as many
-DEFAULT_CODES = 1000  # test images of a map, which then takes seconds
+MIN_CODES = 21  # trustworthiness with 10 neighbours needs at least this many
+DEFAULT_CODES = 1000  # number of mapped test images; a map of so many takes seconds
 
 
 def open_run(args):
@@ -41,7 +41,7 @@ def evaluate(args) -> dict:
 
     data = DataConfig(args.dataset) if args.dataset else run.config.data
     try:
-        values = measure(data)  # known values need no image
+        values = measure(data)  # cached values need no image
     except datasets.DataUnavailable as error:
         data = _shown_data_instead(run, args.dataset, error, "the numbers are")
         values = measure(data)
@@ -150,7 +150,7 @@ def _num_codes(n: int | None, available: int, dataset: str) -> int:
 
 
 def _data_to_embed(run, name: str | None) -> DataConfig:
-    """The data set of the mapped test images: `name`, else the run's own, else the one that pages show for it."""
+    """The data set of the mapped test images: `name`, else the run's own, else the one that pages show for this run."""
     from aevae import datasets
 
     if name:
@@ -163,7 +163,7 @@ def _data_to_embed(run, name: str | None) -> DataConfig:
 
 
 def _shown_data_instead(run, name: str | None, error: ValueError, what: str) -> DataConfig:
-    """The data set that pages show for a run whose own one is unavailable; raises `error` if there is no other."""
+    """The data set that pages show for a run whose own data set is unavailable. Raises `error` if there is no other."""
     if name or run.shown == run.config.data:
         raise error
     say(f"{error}; {what} of the test images of {run.shown.name} instead")

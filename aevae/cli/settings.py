@@ -1,4 +1,4 @@
-"""A RunConfig from the texts of the command line."""
+"""Builds a RunConfig from command-line options."""
 
 import dataclasses
 

@@ -54,7 +54,7 @@ def test_numbers(info) -> dict[str, float]:
 
     last = checkpoints.read_history(info.path)[-1]
     final = info.metrics.get(info.dataset, {})
-    spread = found if isinstance(found := last.get("spread"), dict) else {}  # runs of older versions have none
+    spread = found if isinstance(found := last.get("spread"), dict) else {}  # older runs lack it
     return last["test"] | spread | {k: final[k] for k in SQUARED_ERRORS if k in final}
 
 

@@ -1,9 +1,9 @@
-"""Data sets by name: DataConfig in, uint8 images 28x28 out. numpy only; torch is not imported.
+"""Data sets: from a DataConfig to uint8 images of 28x28 pixels. Imports no torch.
 
-One file per kind: `mnist_5k` (ships with a package, works offline), `torchvision_sets` (downloaded), `moving_digits`
-(sequences made from mnist-5k), `sprites` and `lines` (drawn here, with known factors), `images` (a user's own, which
-`archives` reads and `images` and `handwriting` bring into form). To add one: write a file with a `base.Source` and
-name it in SOURCES. `shown` says which test set a page shows for a run.
+One file per kind: `mnist_5k` (contained in a dependency, works offline), `torchvision_sets` (downloaded),
+`moving_digits` (sequences made from mnist-5k), `sprites` and `lines` (generated, with known factors), `images` (a
+user's own images; `archives`, `folders`, `pictures` and `handwriting` read and convert them). docs/adding.md explains
+how to add one. `shown` determines which test set a page shows for a run.
 """
 
 import dataclasses
@@ -48,34 +48,34 @@ SOURCES: dict[str, Source] = {
     for source in (mnist_5k.SOURCE, *torchvision_sets.SOURCES, moving_digits.SOURCE, sprites.SOURCE, lines.SOURCE)
 }
 
-_reading = threading.Lock()  # two sessions that ask at once read a file once
+_reading = threading.Lock()  # simultaneous requests read a file once
 
 
 def catalogue() -> list[dict]:
-    """name, title, source, licence, size (text) and available (bool) of every data set; loads nothing.
+    """One dict per data set: name, title, source, licence, size (text), available (bool). Loads no images.
 
-    The named sets first, then the zips of images uploaded here.
+    Named data sets come first, then uploaded zips of images.
     """
     return [source.facts() for source in SOURCES.values()] + images.uploads()
 
 
 def resolve(config: DataConfig) -> DataConfig:
-    """`config` as an identity: own images get their absolute path and the digest of their content (unless it is set).
+    """A config that identifies the images: own images get an absolute path and the digest of their content, if missing.
 
     Raises ValueError for an unknown name or images that cannot be read.
     """
     if config.digest or not is_own(config.name):
         _check(config)
         return config
-    digest = images.digest(config.name)  # first: it says so where nothing is at the path, or no image can be read
+    digest = images.digest(config.name)  # first, because it raises the error for a wrong path
     return dataclasses.replace(config, name=images.absolute(config.name), digest=digest)
 
 
 def load(config: DataConfig, on_progress: Progress | None = None) -> Dataset:
-    """The data set, kept in memory for the next call; its arrays are read-only.
+    """The Dataset, cached in memory; its arrays are read-only.
 
-    A set that is not on this machine, or damaged, is downloaded first: on_progress(fraction, text) hears of it.
-    Raises ValueError (DataUnavailable where the files cannot be had) with one sentence.
+    A missing or damaged data set is downloaded first; on_progress(fraction, text) reports it. Raises ValueError
+    (DataUnavailable if the files cannot be downloaded) with one sentence.
     """
     _check(config)
     if is_own(config.name):
@@ -98,7 +98,7 @@ def is_available(config: DataConfig) -> bool:
 
 
 def classes_of(data: DataConfig) -> tuple[str, ...]:
-    """Names of the classes, by label. Only own images are read for it; () where those are gone or have changed."""
+    """Names of the classes, by label; () for own images that are gone or have changed. Only own images are read."""
     if not is_own(data.name):
         return SOURCES[data.name].classes if data.name in SOURCES else ()
     try:
@@ -144,7 +144,7 @@ def _keep(name: str, _stamp) -> Dataset:
 
 
 def _without_5k(dataset: Dataset) -> Dataset:
-    """MNIST whose training split lacks the 1,000 test digits of mnist-5k, found by their bytes."""
+    """MNIST without the 1,000 test digits of mnist-5k in its training split; they are identified by their bytes."""
     with _reading:
         keep = _keep_mask(SOURCES[dataset.name].stamp())
     return dataclasses.replace(dataset, train=dataset.train.take(keep))
@@ -163,12 +163,12 @@ def _keep_mask(stamp) -> np.ndarray:
 
 
 def _limited(dataset: Dataset, limit: int) -> Dataset:
-    """The first `limit` training images; 0 takes all. A view: no image is copied."""
+    """The data set with only the first `limit` training images (0: all), as a view."""
     return dataclasses.replace(dataset, train=dataset.train.take(slice(limit))) if limit else dataset
 
 
 def _in_black_and_white(dataset: Dataset, how: str) -> Dataset:
-    """Pixels 0 or 255. Drawn ones (stochastic) are the same in every call; who trains draws from the grey ones."""
+    """The data set with pixels 0 or 255. If stochastic, training images stay grey: the trainer binarizes each batch."""
     if how == "none":
         return dataset
     if how == "threshold":
@@ -178,5 +178,5 @@ def _in_black_and_white(dataset: Dataset, how: str) -> Dataset:
 
 
 def _white(split: Split, least: int | np.ndarray) -> Split:
-    """White where the grey is at least so much."""
+    """The split with pixels 255 where grey >= `least`, else 0."""
     return Split((split.images >= least).view(np.uint8) * np.uint8(255), split.labels)

@@ -1,7 +1,7 @@
-"""The one reader of what comes in from outside as a folder or zip: images and runs.
+"""Reads untrusted folders and zips of images and runs.
 
-All of it is hostile until checked. A name that leads out of its folder, a link and a bomb refuse the whole; one file
-that cannot be read refuses itself alone (`Unreadable`), and who reads decides. Nothing of a zip is written to disk.
+A path outside the folder, a link or a zip bomb rejects the whole source. A single unreadable file raises Unreadable,
+and the caller decides. Contents of a zip are never written to disk.
 """
 
 import io
@@ -20,36 +20,36 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-MAX_FILE_BYTES = 64_000_000  # of one image: a photograph of 200 megapixels has 50 MB
-MAX_RATIO = 200  # uncompressed : compressed of one member of a zip ...
-RATIO_FROM = 1_000_000  # ... from this size on: small plain drawings do compress that well
-DIRECTORY_ENTRY_BYTES = 400  # of a zip's list of members, which is read whole into memory when the zip is opened
+MAX_FILE_BYTES = 64_000_000  # size of one image; a photograph of 200 megapixels has 50 MB
+MAX_RATIO = 200  # largest compression ratio of a zip member of at least RATIO_FROM bytes
+RATIO_FROM = 1_000_000  # small plain drawings may be compressed better
+DIRECTORY_ENTRY_BYTES = 400  # limit per member of a zip's directory, which zipfile reads into memory
 LITTER_FOLDERS = ("__macosx", "$recycle.bin", "system volume information", "lost+found", "@eadir")
-LITTER_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # dot files are litter, too
+LITTER_FILES = ("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r")  # skipped, like dot files
 
-Source = Path | bytes | BinaryIO | Mapping[str, bytes]  # folder or zip; a zip; a zip; an uploaded folder's files
+Source = Path | bytes | BinaryIO | Mapping[str, bytes]  # folder or zip; zip; zip; uploaded files by name
 
 
 @dataclass(frozen=True)
 class Limits:
-    """How much is taken in of one source."""
+    """Largest number of files, bytes per file and total bytes of one source."""
 
     files: int
     file_bytes: int
     total_bytes: float
 
 
-UPLOAD = Limits(20_000, MAX_FILE_BYTES, 500_000_000)  # what anybody may send to a server
-OWN = Limits(1_000_000, 1_000_000_000, math.inf)  # what the owner of the machine names
+UPLOAD = Limits(20_000, MAX_FILE_BYTES, 500_000_000)  # uploads to a server
+OWN = Limits(1_000_000, 1_000_000_000, math.inf)  # paths given by the owner of the machine
 
 
 class Unreadable(ValueError):
-    """One file that cannot be taken, in a sentence; those beside it can."""
+    """A single file cannot be read. The message is one sentence. Other files of the source are not affected."""
 
 
 @dataclass(frozen=True)
 class File:
-    """name: "/" between folders, NFC, so that it is the same from every system. read() raises Unreadable."""
+    """A file of a source. name: with "/" between folders and in NFC on every system. read() raises Unreadable."""
 
     name: str
     read: Callable[[], bytes]
@@ -57,7 +57,7 @@ class File:
 
 @dataclass(frozen=True)
 class Incoming:
-    """The files of one source in the order of their names, and sentences about what had to be guessed."""
+    """The files of one source, sorted by name, and sentences about guesses that were made."""
 
     files: list[File]
     notes: list[str] = field(default_factory=list)
@@ -65,11 +65,11 @@ class Incoming:
 
 @contextmanager
 def opened(source: Source, label: str = "", limits: Limits = OWN) -> Generator[Incoming]:
-    """The files of a folder or zip, checked; what systems leave beside them is skipped. Raises ValueError.
+    """Context manager: the checked files of a folder or zip, without files that operating systems add (litter).
 
-    A zip that holds nothing but one zip stands for that. Of a zip that does not say how its names are written, that is
-    guessed: UTF-8, else the code page of CODE_PAGES that gives the most usual signs, and noted. label names the source
-    in sentences.
+    A zip that contains only a zip is replaced by the inner one. If a zip does not declare the encoding of its names,
+    the encoding is guessed and noted: UTF-8, else the code page of CODE_PAGES that gives the most common characters.
+    label: name of the source in messages. Raises ValueError.
     """
     label = label or (source.name if isinstance(source, Path) else "the zip")
     with ExitStack() as stack:
@@ -85,20 +85,20 @@ def opened(source: Source, label: str = "", limits: Limits = OWN) -> Generator[I
 
 
 def quote(name: str) -> str:
-    """A name from outside in a sentence: no line breaks, not endless."""
+    """An untrusted name for a message: without line breaks, shortened."""
     return repr(name if len(name) <= 80 else f"{name[:60]}...{name[-15:]}")
 
 
 def check_size(name: str, size: int, most: int = MAX_FILE_BYTES) -> None:
-    """Raises Unreadable where one file is larger than `most` bytes."""
+    """Raise Unreadable if a file is larger than `most` bytes."""
     if size > most:
         raise Unreadable(f"{quote(name)} has more than {most // 10**6} MB")
 
 
 def shared_folders(names: list[str]) -> int:
-    """How many leading folders all of these names have in common."""
+    """Number of leading folders that all of these names have in common."""
     parents = [name.split("/")[:-1] for name in names]
-    low, high = min(parents), max(parents)  # what these two share, all in between share
+    low, high = min(parents), max(parents)  # all names between share the common prefix of these two
     return next((k for k, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), min(len(low), len(high)))
 
 
@@ -109,7 +109,7 @@ def _is_litter(name: str) -> bool:
 
 
 def _clean(name: str, label: str) -> str:
-    """A name with "/" between its folders, in NFC. Raises ValueError where it leads out of its folder."""
+    """A name with "/" between its folders, in NFC. Raises ValueError if it leads out of its folder."""
     name = name.replace("\\", "/")
     parts = name.split("/")
     if name.startswith("/") or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in parts:
@@ -130,7 +130,7 @@ def _check_total(label: Path | str, total: float, limits: Limits) -> None:
 
 
 def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
-    """Every file below `folder` that is not litter, with its name relative to it in NFC. Follows no link."""
+    """Yields (name relative to `folder` in NFC, path) of every file that is not litter. Does not follow links."""
     seen = 0
 
     def refuse(error: OSError):
@@ -175,7 +175,7 @@ def _read_file(place: Path, name: str, limits: Limits) -> bytes:
 
 
 def _uploaded_files(contents: Mapping[str, bytes], label: str, limits: Limits) -> Incoming:
-    """Files that a browser sent one by one, each under its name below the chosen folder."""
+    """Files that a browser uploaded from a folder; name relative to that folder -> content."""
     if len(contents) > limits.files:
         _refuse_count(label, limits)
     _check_total(label, sum(map(len, contents.values())), limits)
@@ -240,13 +240,13 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, lim
 
 
 def _check_member(info: zipfile.ZipInfo, name: str, label: str) -> None:
-    """By its record alone. Raises ValueError for what no honest zip holds."""
+    """Raise ValueError if the member's directory record is not one of an ordinary zip."""
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
         raise ValueError(f"{label} holds {quote(name)}, a link or a device; own files must be plain files")
 
 
 def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:
-    """Refuse a zip whose list of members is huge before it is opened, as opening reads the whole list into objects."""
+    """Raise ValueError for a zip with a huge directory, before zipfile reads the directory into memory."""
     _check_total(label, file.seek(0, os.SEEK_END), limits)
     if (size := _directory_bytes(file)) is None:
         raise ValueError(f"{label} is not a zip file")
@@ -255,10 +255,10 @@ def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:
 
 
 def _directory_bytes(file: BinaryIO) -> int | None:
-    """Size of a zip's list of members; None: it is no zip.
+    """Size of a zip's directory; None if the file is not a zip.
 
-    The end record stands in the last 22 bytes, or before a comment of at most 65,535. Of a zip64 a longer one stands
-    before it, with a locator of 20 bytes between the two; zipfile looks there, too.
+    The end record occupies the last 22 bytes, or precedes a comment of at most 65,535 bytes. A zip64 has a longer end
+    record before it, with a locator of 20 bytes between the two, like zipfile assumes.
     """
     size = file.seek(0, os.SEEK_END)
     file.seek(max(0, size - 65_535 - 22 - 20 - 56))
@@ -272,20 +272,20 @@ def _directory_bytes(file: BinaryIO) -> int | None:
     return struct.unpack_from("<I", tail, at + 12)[0]
 
 
-# -- names that do not say how they are written ------------------------------------------------------------------------
+# -- names without a declared encoding -------------------------------------------------------------------------------
 
-_ALONE, _ENDS = rb"(?<![A-Za-z])(?:", rb")+(?![A-Za-z])"  # a foreign letter seldom stands in a word of Latin ones
-CODE_PAGES = {  # what is usual in names of each
-    "gbk": rb"[\xb0-\xd7][\xa1-\xfe]",  # the 3,755 most usual Chinese characters
+_ALONE, _ENDS = rb"(?<![A-Za-z])(?:", rb")+(?![A-Za-z])"  # foreign letters rarely occur within Latin words
+CODE_PAGES = {  # code page -> bytes of its common characters
+    "gbk": rb"[\xb0-\xd7][\xa1-\xfe]",  # the 3,755 most common Chinese characters
     "cp932": rb"[\x88-\x97][\x40-\xfc]|\x98[\x40-\x72]|\x82[\x9f-\xf1]|\x83[\x40-\x96]|\x81\x5b",  # kanji and kana
-    "cp1251": rb"[\xc0-\xff\xa8\xb8]",  # Cyrillic of Windows
-    "cp866": rb"[\x80-\xaf\xe0-\xf1]",  # and of its zip folders
+    "cp1251": rb"[\xc0-\xff\xa8\xb8]",  # Cyrillic, Windows
+    "cp866": rb"[\x80-\xaf\xe0-\xf1]",  # Cyrillic, zip folders of Windows
 }
 _USUAL = {page: re.compile(_ALONE + signs + _ENDS) for page, signs in CODE_PAGES.items()}
 
 
 def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
-    """The members' names, and the code page that was guessed for those that do not say theirs ("": none was)."""
+    """(names of the members, code page that was guessed for names without a declared encoding, or "")."""
     raw = [None if i.flag_bits & 0x800 else i.orig_filename.encode("cp437") for i in infos]  # as zipfile decoded it
     told = [_told_name(info, name) for info, name in zip(infos, raw, strict=True)]
     foreign = [name for name, known in zip(raw, told, strict=True) if known is None and not name.isascii()]
@@ -295,7 +295,7 @@ def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
 
 
 def _told_name(info: zipfile.ZipInfo, raw: bytes | None) -> str | None:
-    """The name as the zip says it: by its UTF-8 flag, or in a field beside it (0x7075); None: it does not say."""
+    """The name if the zip declares its encoding, by the UTF-8 flag or the extra field 0x7075; else None."""
     if raw is None:
         return info.orig_filename
     extra = info.extra
@@ -311,7 +311,7 @@ def _told_name(info: zipfile.ZipInfo, raw: bytes | None) -> str | None:
 def _guess_page(names: list[bytes]) -> str:
     if _fits(names, "utf-8"):
         return "utf-8"
-    for page in ("cp437", "cp1252"):  # of Windows' own zips and of other programs, in western Europe
+    for page in ("cp437", "cp1252"):  # western Europe: zips made by Windows, and by other programs
         if _fits(names, page) and _is_latin([name.decode(page) for name in names], page):
             return page
     text = b"\n".join(names)
@@ -326,10 +326,10 @@ def _guess_page(names: list[bytes]) -> str:
 
 
 def _is_latin(names: list[str], page: str) -> bool:
-    """Whether these read as words with Latin letters: an ASCII letter in each word, no capital after a small letter.
+    """Whether these look like words in Latin letters: an ASCII letter in each word, no capital after a small letter.
 
-    A word of one letter alone is taken in cp437, if all such words are small or all are capitals: the same bytes are
-    Cyrillic capitals in cp866, which alternate here.
+    In cp437, words of a single letter are accepted if all of them are small or all are capitals, because the same bytes
+    are Cyrillic capitals in cp866, for which the cases would alternate.
     """
     words = [word for name in names for word in re.findall(r"[^\W\d_]+|[^\w\s.,()'&+-]+", name) if not word.isascii()]
     letters = [word for word in words if len(word) == 1 and word != "ß"]

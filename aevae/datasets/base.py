@@ -1,20 +1,20 @@
-"""What every data set is made of, and the limits all of them share. Arrays are numpy; no torch here."""
+"""Types and limits that all data sets share. Arrays are numpy; imports no torch."""
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 import numpy as np
 
-Progress = Callable[[float, str], None]  # (fraction in 0..1, what is being done)
+Progress = Callable[[float, str], None]  # called with (fraction in 0..1, description of the step)
 
 
 class DataUnavailable(ValueError):
-    """The data set is known but cannot be had on this machine now; the sentence says what to do."""
+    """A known data set is not available on this machine. The message says what to do."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and their classes, both read-only since all sessions share them.
+    """Images and their labels. Arrays are read-only, because all sessions share them.
 
     images: uint8 (N, 1, 28, 28), or sequences of them (N, T, 1, 28, 28), C-contiguous, 0 black to 255 white.
     labels: int64 (N,), index into `Dataset.classes`.
@@ -47,9 +47,9 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set whole in memory: the images a run learns from and the ones it is judged by.
+    """A data set in memory: training and test images.
 
-    notes: sentences about what was guessed, changed or left out in reading. digest: of own images, their content.
+    notes: sentences about what was guessed, changed or left out when it was read. digest: hash of own images, else "".
     """
 
     name: str
@@ -63,10 +63,10 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Source:
-    """A named data set: what the catalogue says of it, and how it is read.
+    """A named data set: its row of the catalogue, and functions that read it.
 
-    read() returns the Dataset or raises DataUnavailable; what it returns may be kept as long as stamp() stays the same.
-    fetch(on_progress) makes sure that read() will find its files.
+    read() returns the Dataset or raises DataUnavailable; the result can be cached while stamp() is unchanged.
+    fetch(on_progress) downloads missing files of read().
     """
 
     name: str
@@ -78,10 +78,10 @@ class Source:
     stamp: Callable[[], Hashable]
     read: Callable[[], Dataset]
     fetch: Callable[[Progress | None], None]
-    classes: tuple[str, ...] = ()  # by label; as `read` gives them
+    classes: tuple[str, ...] = ()  # by label, equal to those of `read`
     input: str = "image"  # or "sequence"
 
     def facts(self) -> dict:
-        """The row of the catalogue; loads nothing."""
+        """The row of the catalogue. Loads no images."""
         facts = {key: getattr(self, key) for key in ("name", "title", "source", "licence", "size", "input")}
         return facts | {"available": self.available()}

@@ -1,4 +1,4 @@
-"""What the names of folders say about the images in them: classes, and a split into training and test images."""
+"""Derives classes and a split into training and test images from the names of folders."""
 
 import itertools
 import re
@@ -14,7 +14,7 @@ MAX_TITLE = 60
 ONE_CLASS = "pictures"
 _MARKUP = '#$&*/:<>@[\\]^`{|}~"'
 _UNSEEN = ("Cc", "Cf", "Cs", "Co")  # Unicode categories: control, format, surrogate, private use
-_JOINERS = {chr(k) for k in (0x200C, 0x200D, *range(0xE0020, 0xE0080))}  # of scripts, of emoji, of flags
+_JOINERS = {chr(k) for k in (0x200C, 0x200D, *range(0xE0020, 0xE0080))}  # in scripts, emoji and flags
 
 PARTS = {
     "train": "train(?:ing)?|训练集?",
@@ -31,14 +31,14 @@ _PART = re.compile(
 
 @dataclass(frozen=True)
 class GivenSplit:
-    """names: without the folders that say the part. parts: of every file train, test or "" (loose); empty: no split."""
+    """A split by folders. names: without these folders. parts: "train", "test" or "" per file; empty: no split."""
 
     names: list[str]
     parts: list[str]
     notes: list[str]
 
     def without_loose(self) -> "GivenSplit":
-        """The same of the files that are in a part."""
+        """The same split without loose files."""
         names = [name for name, part in zip(self.names, self.parts, strict=True) if part]
         return GivenSplit(names, [part for part in self.parts if part], self.notes)
 
@@ -49,9 +49,9 @@ def _part(folder: str) -> str:
 
 
 def given_split(names: list[str]) -> GivenSplit:
-    """The split that the folders' names tell: all of one level are parts, and there is one to train and one to test.
+    """The split given by folder names: at one level all folders are parts, with at least one for training and for test.
 
-    Images that lie loose beside these folders are in neither part.
+    Images beside these folders are loose: they belong to no part.
     """
     top, notes = shared_folders(names), []
     split = [name.split("/") for name in names]
@@ -80,8 +80,8 @@ def given_split(names: list[str]) -> GivenSplit:
 
 
 def classes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
-    """Titles of the classes, in the order of their folders, and the label (N,) int64 of every file."""
-    shared = shared_folders(names)  # a zip often holds one folder that holds the classes
+    """(titles of the classes in the order of their folders, labels (N,) int64 of the files)."""
+    shared = shared_folders(names)  # a zip often contains one folder that contains the classes
     parents = [name.split("/")[:-1] for name in names]
     below = [parts[shared] if len(parts) > shared else ONE_CLASS for parts in parents]
     below = [name.encode("utf-8", "replace").decode() for name in below]
@@ -93,7 +93,7 @@ def classes(names: list[str]) -> tuple[tuple[str, ...], np.ndarray]:
 
 
 def _titles(folders: tuple[str, ...]) -> tuple[str, ...]:
-    """The folders' names as they are shown, each only once."""
+    """Titles of folders, made unique."""
     titles: list[str] = []
     for title in map(_title, folders):
         same = (f"{title} ({k})" for k in itertools.count(2))
@@ -102,10 +102,10 @@ def _titles(folders: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _title(folder: str) -> str:
-    """A folder's name with its marks and symbols, at most 60 signs.
+    """A folder's name for display, at most 60 characters.
 
-    Signs that a page or a figure would read as markup become their wide twins: <5 is shown as ＜5. What cannot be seen
-    goes, but for the joiners that some scripts and emoji need.
+    Markup characters are replaced by their fullwidth forms: <5 becomes ＜5. Invisible characters are removed, except
+    for joiners that some scripts and emoji need.
     """
     seen = (c for c in folder if unicodedata.category(c) not in _UNSEEN or c in _JOINERS)
     title = "".join(chr(ord(c) + 0xFEE0) if c in _MARKUP else c for c in seen)

@@ -1,4 +1,4 @@
-"""One handwritten digit, drawn, scanned or photographed, in the form of MNIST."""
+"""Converts a drawing, scan or photograph of one handwritten digit to the format of MNIST."""
 
 import math
 from typing import BinaryIO
@@ -8,24 +8,24 @@ import numpy as np
 from aevae.datasets.archives import MAX_FILE_BYTES, check_size, quote
 from aevae.datasets.pictures import SIDE, border, decode
 
-BOX = 20  # MNIST: the ink's box fits in 20 x 20 ...
-CENTRE = 14  # ... and its centre of mass lies in pixel (14, 14), counted from 0
-MAX_SIDE = 280  # longest side a photograph is worked at; BOARD of digit/draw.js
-FAINT = 24  # ink that takes away less of the light than this, of 255, is no ink
-NOISE = 6  # and so is ink that is nearer to the paper than this many deviations of the paper's noise
+BOX = 20  # pixels; in MNIST the bounding box of the ink is at most 20 x 20
+CENTRE = 14  # in MNIST the centre of mass lies in pixel (14, 14), counted from 0
+MAX_SIDE = 280  # pixels; larger photographs are reduced; equals BOARD of digit/draw.js
+FAINT = 24  # of 255; ink must be darker than the paper by at least this
+NOISE = 6  # ink must differ from the paper by at least this many standard deviations of the paper's noise
 DARK = 50  # of 255; paper is brighter
-MAX_INK_SHARE = 0.45  # share of an image; more is no stroke
-MAX_PARTS = 8  # squares or ends of lines; more than any digit has
-CELL = 2e-4  # of an image: a square of paper is larger
-SPECK = 0.04  # parts of the ink smaller than this share of the largest are dirt
+MAX_INK_SHARE = 0.45  # share of the image; strokes cover less
+MAX_PARTS = 8  # squares or ends of lines; a digit has fewer
+CELL = 2e-4  # share of the image; a square of squared paper is larger
+SPECK = 0.04  # components smaller than this share of the largest one are dirt
 
 
 def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarray:
-    """A drawing, scan or photograph of one digit as uint8 (1, 28, 28), white on black, in the form of MNIST.
+    """The digit as uint8 (1, 28, 28), white on black, in the format of MNIST.
 
-    Dark ink on light paper or the other way round, in uneven light. An image of 28 x 28 is taken to be in that form
-    already. The lines of squared or ruled paper go where they are fainter than the strokes. Raises ValueError with one
-    sentence, also where no ink is to be seen, or lines as dark as it.
+    source: an image file with dark ink on light paper or vice versa; light may be uneven. An image of 28 x 28 pixels is
+    returned unchanged. Lines of squared or ruled paper are removed if they are fainter than the strokes. Raises
+    ValueError with one sentence, also if there is no ink or if lines are as dark as the ink.
     """
     content = source if isinstance(source, bytes) else source.read(MAX_FILE_BYTES + 1)
     check_size(name, len(content))
@@ -39,11 +39,12 @@ def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarra
 
 
 def mnist_like(ink: np.ndarray) -> np.ndarray | None:
-    """Ink uint8 (H, W), 0 = paper -> uint8 (28, 28) as MNIST has it, None without ink. Twin of draw.js's `mnistLike`.
+    """The ink uint8 (H, W), 0 = paper, in the format of MNIST: uint8 (28, 28); None without ink.
 
-    The ink's box is averaged by area into 20 x 20 with its aspect kept, its strongest pixel becomes 255, and it is
-    moved by whole pixels until its centre of mass lies in pixel (14, 14) (LeCun et al., yann.lecun.com/exdb/mnist).
-    MNIST's own digits, enlarged ten times and shifted, come back bit for bit but for that scaling (by 1 of 255).
+    Equal to `mnistLike` in handwriting.js. The bounding box of the ink is resized to fit 20 x 20 by area averaging with
+    its aspect ratio, its strongest pixel becomes 255, and it is shifted by whole pixels until its centre of mass lies
+    in pixel (14, 14) (LeCun et al., yann.lecun.com/exdb/mnist). MNIST's own digits, enlarged ten times and shifted, are
+    restored exactly up to the rescaling (1 of 255).
     """
     rows, columns = np.flatnonzero(ink.any(1)), np.flatnonzero(ink.any(0))
     if not len(rows):
@@ -60,12 +61,12 @@ def mnist_like(ink: np.ndarray) -> np.ndarray | None:
 
 
 def _nearest(value: float) -> int:
-    """Round half up, the same way in both languages however the last bit fell."""
+    """value rounded half up, with a tolerance so that Python and JavaScript agree."""
     return math.floor(value + 0.5 + 1e-6)
 
 
 def _shares(size: int, parts: int) -> np.ndarray:
-    """(parts, size), rows sum to 1: how much of each of `size` places each of `parts` equal intervals covers."""
+    """Area-averaging weights (parts, size) from `size` pixels to `parts` equal intervals; each row sums to 1."""
     ends = np.arange(parts + 1) * (size / parts)
     places = np.arange(size)
     covered = np.minimum(ends[1:, None], places + 1) - np.maximum(ends[:-1, None], places)
@@ -73,12 +74,11 @@ def _shares(size: int, parts: int) -> np.ndarray:
 
 
 def ink_of(grey: np.ndarray, name: str = "the picture") -> np.ndarray:
-    """Ink uint8 (h, w), 0 = paper, of a grey image uint8 (H, W) of a digit; at most 280 pixels a side.
+    """Ink uint8 (h, w), 0 = paper, of a grey image uint8 (H, W) of a digit, reduced to at most 280 pixels a side.
 
-    Strokes are few and stand out: of the image and its negative the one where they do so more is taken. Ink begins at
-    half of Otsu's threshold. Specks go, and so does what touches the rim (the edge of the sheet), if something else is
-    there. Where lines remain, ink begins at Otsu's threshold between them and the strokes. Raises ValueError if they
-    remain even so.
+    Polarity: of the image and its negative, the one with clearer strokes is used. The ink threshold is half of Otsu's.
+    Specks are removed, and components that touch the border (the edge of the sheet) if others exist. If lines remain,
+    the threshold is Otsu's between lines and strokes. Raises ValueError if lines remain even so.
     """
     from scipy import ndimage
 
@@ -93,13 +93,13 @@ def ink_of(grey: np.ndarray, name: str = "the picture") -> np.ndarray:
         shape = _without_dirt(strokes.depth > threshold)
         if _has_lines(shape):
             raise ValueError(f"the paper's lines are as dark as the strokes in {quote(name)}: plain paper does best")
-    near = ndimage.binary_dilation(shape, iterations=3)  # the soft rims of the strokes
+    near = ndimage.binary_dilation(shape, iterations=3)  # includes the soft edges of the strokes
     low, high = 0.5 * threshold, np.median(strokes.depth[shape])
     return np.rint(255 * ((strokes.depth - low) / (high - low)).clip(0, 1) * near).astype(np.uint8)
 
 
 class _Strokes:
-    """What is deep in `depth` (h, w): its shape bool (h, w), Otsu's threshold, and how clearly it stands out, >= 0."""
+    """Strokes found in `depth` (h, w): shape bool (h, w), Otsu's threshold, and clearness >= 0."""
 
     def __init__(self, depth: np.ndarray):
         self.depth = depth
@@ -108,18 +108,18 @@ class _Strokes:
         self.clear = self._clear() if 0 < self.shape.mean() < MAX_INK_SHARE else 0.0
 
     def _clear(self) -> float:
-        """Contrast over noise and area; 0 where it may be noise (halves of a Gaussian lie about 3 spreads apart)."""
+        """Contrast relative to noise and area; 0 if it may be noise (halves of a Gaussian: about 3 spreads)."""
         paper = self.depth[~self.shape]
-        spread = 1.5 * np.median(np.abs(paper - np.median(paper)))  # a standard deviation, if it is Gaussian
+        spread = 1.5 * np.median(np.abs(paper - np.median(paper)))  # standard deviation of Gaussian noise
         contrast = np.median(self.depth[self.shape]) - np.median(paper)
         return contrast / (spread + 1) / self.shape.mean() if contrast > max(FAINT, NOISE * spread) else 0.0
 
 
 def _depth(image: np.ndarray) -> np.ndarray:
-    """How much darker than the paper (h, w) is, of 255.
+    """Darkness relative to the paper (h, w), 0..255.
 
-    Light falls on paper slowly: a smooth surface through the paper is divided out, then what a closing with a large
-    window leaves, in which strokes are narrow valleys.
+    Illumination varies slowly: first a quadratic surface fitted to the paper is divided out, then the result of a
+    morphological closing with a large window, which removes narrow strokes.
     """
     from scipy import ndimage
 
@@ -132,7 +132,7 @@ def _depth(image: np.ndarray) -> np.ndarray:
 
 
 def _paper(image: np.ndarray) -> np.ndarray:
-    """Brightness (h, w) of the paper: the quadratic surface that fits what is not far darker than itself."""
+    """Brightness (h, w) of the paper: a quadratic surface fitted to the pixels that are not far below it."""
     y, x = (np.linspace(-1, 1, size) for size in image.shape)
     y, x = np.meshgrid(y, x, indexing="ij")
     terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], -1).reshape(-1, 6)
@@ -156,7 +156,7 @@ def _reduced(grey: np.ndarray) -> np.ndarray:
 
 
 def _otsu(values: np.ndarray) -> float:
-    """The threshold that parts values 0..255 into the two classes with the most variance between them (Otsu 1979)."""
+    """The threshold of values in 0..255 that maximises the between-class variance (Otsu 1979)."""
     count, edges = np.histogram(values, 256, (0, 256))
     middle = (edges[:-1] + edges[1:]) / 2
     below, above = count.cumsum(), count.sum() - count.cumsum()
@@ -167,7 +167,7 @@ def _otsu(values: np.ndarray) -> float:
 
 
 def _has_lines(strokes: np.ndarray) -> bool:
-    """Whether these are the lines of paper: many squares, or many lines that reach the rim. A digit has two at most."""
+    """Whether the strokes contain lines of paper: many enclosed squares, or many lines that reach the border."""
     from scipy import ndimage
 
     cells = np.bincount(ndimage.label(~strokes)[0].ravel())[1:]
@@ -177,7 +177,7 @@ def _has_lines(strokes: np.ndarray) -> bool:
 
 
 def _without_dirt(strokes: np.ndarray) -> np.ndarray:
-    """The strokes without specks, and without what touches the rim if there are strokes that do not."""
+    """The strokes without specks and, unless all do, without components that touch the border."""
     from scipy import ndimage
 
     parts, count = ndimage.label(strokes, np.ones((3, 3)))

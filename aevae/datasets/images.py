@@ -1,4 +1,4 @@
-"""images:<path>: a folder or zip of a user's own images as a data set, and the zips that are uploaded."""
+"""`images:<path>`: a folder or zip of a user's own images as a data set; storage of uploaded zips."""
 
 import contextlib
 import dataclasses
@@ -28,23 +28,23 @@ from aevae.paths import data_dir
 
 PREFIX = "images:"
 TEST_SHARE = 0.2
-MAX_STORED_BYTES = 5_000_000_000  # of all uploaded zips together
-MAX_NAMED = 20  # of the files that are left out
+MAX_STORED_BYTES = 5_000_000_000  # total size of all uploaded zips
+MAX_NAMED = 20  # files that are left out and named in the notes
 
 
 def read(name: str) -> Dataset:
-    """The data set `images:<path>`. Raises ValueError, DataUnavailable where nothing is at the path.
+    """The Dataset `images:<path>`. Raises ValueError (DataUnavailable if nothing is at the path).
 
-    Classes are the sub-folders (below a folder that holds everything); without sub-folders there is one class.
-    Folders `train` and `test` or their like (`folders.PARTS`), above the classes or below them, are a split, and it is
-    kept: `val` is trained on where there is a `test`, and is the test set where there is none. Else the split needs no
-    random numbers: within a class images are ordered by sha256 over name and bytes, the first 20 % (rounded, one at
-    least in all) are test. Each split is ordered by that hash read backwards, which mixes the classes. Adding an image
-    leaves the others nearly as they were.
+    Classes are the sub-folders (of the innermost folder that contains all files); without sub-folders there is one
+    class. Folders `train` and `test` or similar (`folders.PARTS`), above or below the classes, define the split; `val`
+    belongs to training if there is a `test`, and is the test set otherwise. Without such folders the split is
+    deterministic: within a class images are sorted by sha256 over name and bytes, and the first 20 % (rounded, at least
+    one in total) are test images. Each split is sorted by the reversed hash, which mixes the classes. An additional
+    image hardly changes the split of the others.
 
-    A file that cannot be read is left out. Images of which no pixel reaches a quarter of what their kind of file can
-    hold (12 bits of 16, masks of 0 and 1) are stretched, by one factor for all of that kind. `notes` says what was left
-    out, stretched or guessed; whatever of that changes the images, their classes or their split is in the digest.
+    Unreadable files are left out. Images without a pixel above a quarter of their file format's range (12 bits in 16,
+    masks of 0 and 1) are stretched, all of one format by the same factor. `notes` describes what was left out,
+    stretched or guessed. Everything that changes images, classes or split is part of the digest.
     """
     path = path_of(name)
     return dataclasses.replace(_read(path, stamp(name)), name=name)
@@ -57,7 +57,7 @@ def _read(path: Path, _stamp: Hashable) -> Dataset:
 
 @dataclass
 class _Image:
-    """One that was read. image uint8 (28, 28); white, top: see `pictures.Grey`."""
+    """A decoded image, uint8 (28, 28). white, top: see `pictures.Grey`."""
 
     file: File
     key: str
@@ -67,7 +67,7 @@ class _Image:
 
 
 def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dataset:
-    """Everything of one source. label names it in sentences."""
+    """The Dataset of one source. label: its name in messages."""
     with opened(source, label, limits) as incoming:
         found, faults = _decoded(incoming.files)
         stretched = _stretch(found)
@@ -94,7 +94,7 @@ def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dat
 
 
 def _decoded(files: list[File]) -> tuple[list[_Image], dict[str, str]]:
-    """The images among these files; name -> sentence of those that cannot be read."""
+    """(images, {name: sentence} of files that cannot be read)."""
     found, faults = [], {}
     for file in files:
         try:
@@ -109,13 +109,13 @@ def _decoded(files: list[File]) -> tuple[list[_Image], dict[str, str]]:
 
 
 def _stretch(found: list[_Image]) -> dict[float, float]:
-    """Make images brighter that would be nearly black, all of one kind by the same factor. Returns white -> top."""
+    """Brighten images that would be nearly black, all with the same `white` by one factor. Returns {white: top}."""
     tops = {item.white: 0.0 for item in found}
     for item in found:
         tops[item.white] = max(tops[item.white], item.top)
     dim = {white: top for white, top in tops.items() if is_dim(top, white)}
     for item in found:
-        if item.white in dim:  # decoded once more: how far they reach is known only now
+        if item.white in dim:  # decode again, because the factor depends on all images
             grey = read_grey(item.file.read(), item.file.name)
             item.image = shrink(grey.to_bytes(dim[item.white]))
     return dim
@@ -142,12 +142,12 @@ def _said_of_range(found: list[_Image], stretched: dict[float, float]) -> list[s
 
 
 def path_of(name: str) -> Path:
-    """The place that `images:<path>` names. Raises ValueError where there is no folder or file."""
+    """The path of a data set `images:<path>`. Raises ValueError if there is no folder or file."""
     text = name.removeprefix(PREFIX)
     try:
         path = Path(text).expanduser().resolve()
         kind = path.stat().st_mode
-    except (OSError, RuntimeError, ValueError):  # not there, not allowed, unknown ~user, a NUL in the name
+    except (OSError, RuntimeError, ValueError):  # missing, not permitted, unknown ~user, NUL in the name
         raise DataUnavailable(f"there is no folder or zip {text!r} for {PREFIX}<folder or zip>") from None
     if not text or not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
         raise ValueError(f"{PREFIX}<path> needs a folder or a zip of pictures, got {text!r}")
@@ -155,7 +155,7 @@ def path_of(name: str) -> Path:
 
 
 def in_data_folder(name: str) -> bool:
-    """Do these images lie below `data_dir()`, where uploads go? Links are followed; what is missing lies nowhere."""
+    """Whether these images are in `data_dir()`, like uploads. Links are followed; False for missing paths."""
     try:
         return path_of(name).is_relative_to(data_dir().resolve())
     except ValueError:
@@ -163,21 +163,21 @@ def in_data_folder(name: str) -> bool:
 
 
 def absolute(name: str) -> str:
-    """`images:<path>` with a path that means the same in every process; links stay links."""
+    """`images:<path>` with an absolute path; links are not resolved."""
     return PREFIX + os.path.abspath(path_of(name) if "~" in name else name.removeprefix(PREFIX))
 
 
 def digest(name: str) -> str:
-    """12 hex digits of sha256 over the sorted names and bytes of the images, and over what was changed in reading.
+    """12 hex digits of sha256 over the sorted names and bytes of the images and the changes made when reading.
 
-    The same for a folder and for a zip of what is in it, on every system. Names count from the top: a zip with one
-    folder around all of it is another set.
+    Equal for a folder and a zip of its contents, on every system. Names are relative to the top: a zip with an
+    additional folder around everything is a different data set.
     """
     return read(name).digest
 
 
 def _digest_of(found: list[_Image], changes: list[str]) -> str:
-    """Names sort the same on every system: as text, with "/" between folders."""
+    """See `digest`. Names are sorted as text with "/" between folders, so the order is the same on every system."""
     total = hashlib.sha256()
     for _, key in sorted((item.file.name, item.key) for item in found):
         total.update(bytes.fromhex(key))
@@ -187,7 +187,7 @@ def _digest_of(found: list[_Image], changes: list[str]) -> str:
 
 
 def stamp(name: str) -> Hashable:
-    """Changes when a file below the path does (by size or time of change); reads no file."""
+    """A value that changes with the size or modification time of a file below the path. Opens no file."""
     path = path_of(name)
     entries = [("", path)] if path.is_file() else list(walk(path))
     found = [(relative, place.lstat()) for relative, place in entries]
@@ -196,13 +196,13 @@ def stamp(name: str) -> Hashable:
 
 
 def _file_key(name: str, content: bytes) -> str:
-    """sha256 over the name, its length first, and the bytes: no two different files run together."""
+    """sha256 over the length of the name, the name and the content; the length makes it unambiguous."""
     name_bytes = name.encode("utf-8", "surrogateescape")
     return hashlib.sha256(len(name_bytes).to_bytes(4) + name_bytes + content).hexdigest()
 
 
 def _test_mask(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """bool (N,): in `order`, the first 20 % of every class, or one image of the largest class if that is none."""
+    """bool (N,): True for the first 20 % of every class in `order`; at least one image, of the largest class."""
     mask = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = order[labels[order] == label]
@@ -216,7 +216,7 @@ def _test_mask(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
 
 
 def check_zip(source: Path | str | BinaryIO, label: str = "") -> int:
-    """Read a zip of images wholly, decoding each, and keep nothing. Returns how many; raises ValueError."""
+    """Number of images in a zip, which is read and decoded completely. Raises ValueError."""
     source = Path(source) if isinstance(source, str) else source
     label = label or (source.name if isinstance(source, Path) else "the zip")
     found = _gather(source, label, label, UPLOAD)
@@ -224,11 +224,11 @@ def check_zip(source: Path | str | BinaryIO, label: str = "") -> int:
 
 
 def store_upload(data: bytes | Mapping[str, bytes], name: str) -> str:
-    """Keep an uploaded zip or folder of images, after checking it; returns its data set name `images:<path>`.
+    """Check and store an uploaded zip or folder of images; returns the data set name `images:<path>`.
 
-    data: the zip, or the folder's files by their names. It lies at `data_dir()/images/<digest>.zip`, beside a small
-    JSON with the name it came under: what a user calls a file never becomes a path. The same images again are the
-    same data set. Raises ValueError with one sentence.
+    data: the zip, or name -> content of a folder's files. It is stored as `data_dir()/images/<digest>.zip` with a JSON
+    file that contains the uploaded name, because user-supplied names never become paths. Equal images give the same
+    data set. Raises ValueError with one sentence.
     """
     label = _shown(name)
     key = _gather(data, label, label, UPLOAD).digest
@@ -236,7 +236,7 @@ def store_upload(data: bytes | Mapping[str, bytes], name: str) -> str:
     path = data_dir() / "images" / f"{key}.zip"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():  # who comes first names it
+        if not path.exists():  # the first upload determines the title
             _check_room(path.parent, len(data), label)
             _write(path.with_suffix(".json"), json.dumps({"title": label}).encode())
             _write(path, data)
@@ -246,7 +246,7 @@ def store_upload(data: bytes | Mapping[str, bytes], name: str) -> str:
 
 
 def _packed(files: Mapping[str, bytes]) -> bytes:
-    """These files as a zip; images do not shrink any more."""
+    """An uncompressed zip of these files; images are compressed already."""
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         for name, content in files.items():
@@ -263,14 +263,14 @@ def _check_room(folder: Path, more: int, label: str) -> None:
 
 
 def _shown(name: str) -> str:
-    """A name from outside, fit to be shown: its last part, letters, marks, digits, quiet signs; at most 60."""
+    """An untrusted file name for display: its last part, only harmless characters, at most 60."""
     last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
     quiet = "".join(c for c in last if re.match(r"[\w .()-]", c) or unicodedata.category(c)[0] == "M")
     return quiet[:60].strip() or "pictures.zip"
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Atomically: a reader sees the old file or the new one."""
+    """Write a file atomically."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -281,7 +281,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def title(path: Path) -> str:
-    """The name a zip was uploaded under, else the last part of its path."""
+    """The name under which a zip was uploaded, or the last part of its path."""
     try:
         raw = json.loads(path.with_suffix(".json").read_text(encoding="utf-8")) if path.suffix == ".zip" else {}
         return _shown(raw["title"])
@@ -290,10 +290,10 @@ def title(path: Path) -> str:
 
 
 def uploads() -> list[dict]:
-    """Rows of the catalogue for the zips that `store_upload` keeps, in the order of their titles."""
+    """Rows of the catalogue for uploaded zips, sorted by title."""
     rows = []
     for path in (data_dir() / "images").glob("*.zip"):
-        with contextlib.suppress(FileNotFoundError):  # taken away a moment ago
+        with contextlib.suppress(FileNotFoundError):  # removed meanwhile
             size = f"{path.stat().st_size / 1e6:.1f} MB"
             row = {"name": f"{PREFIX}{path}", "title": title(path), "source": "uploaded here", "licence": "its owner's"}
             rows.append(row | {"size": size, "available": True})

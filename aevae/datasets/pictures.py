@@ -1,4 +1,4 @@
-"""One image that a user brings: decoded from memory, by the decoders of FORMATS only, and brought to 28 x 28."""
+"""Decodes an untrusted image from memory and resizes it to 28 x 28. Only formats in EXTENSIONS are decoded."""
 
 import importlib.util
 import io
@@ -12,7 +12,7 @@ import numpy as np
 from aevae.datasets.archives import MAX_FILE_BYTES, Unreadable, check_size, quote
 
 SIDE = 28
-EXTENSIONS = {  # of every format that is known here; of those that this machine cannot read, what to do is said
+EXTENSIONS = {  # format -> file extensions; some formats need packages that may be missing (see `formats`)
     "PNG": ("png", "apng"),
     "JPEG": ("jpg", "jpeg", "jpe", "jfif"),
     "GIF": ("gif",),
@@ -23,9 +23,9 @@ EXTENSIONS = {  # of every format that is known here; of those that this machine
     "HEIF": ("heic", "heif", "hif"),
 }
 UPLOADED = [extension for extensions in EXTENSIONS.values() for extension in extensions]
-MAX_PIXELS = 64_000_000  # of one image while it is decoded; 256 MB
-MAX_JPEG_PIXELS = 250_000_000  # of one whose rows are made small while they are decoded
-DIM = 4  # images whose pixels stay below this part of their range are stretched
+MAX_PIXELS = 64_000_000  # largest image that is decoded as a whole, in 256 MB
+MAX_JPEG_PIXELS = 250_000_000  # largest JPEG that is reduced while it is decoded
+DIM = 4  # images whose largest value is below 1/DIM of their range are stretched
 
 
 @lru_cache
@@ -41,7 +41,7 @@ def formats() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Grey:
-    """A decoded image. values (H, W) >= 0; white: what its kind of file calls white (255, 65535; inf: nothing)."""
+    """A decoded image. values: (H, W), >= 0; white: the white value of its file format (255, 65535; inf: undefined)."""
 
     values: np.ndarray
     white: float
@@ -51,7 +51,7 @@ class Grey:
         return float(self.values.max())
 
     def to_bytes(self, white: float | None = None) -> np.ndarray:
-        """uint8 (H, W); `white` and all above become 255."""
+        """uint8 (H, W), scaled so that `white` becomes 255; larger values are clipped."""
         if white is not None:
             return np.rint(self.values.clip(0, white) * (255 / white)).astype(np.uint8)
         if self.white == 255:
@@ -60,21 +60,21 @@ class Grey:
 
 
 def is_dim(top: float, white: float) -> bool:
-    """Whether images of this kind would be nearly black: 12 bits in a file of 16, masks of 0 and 1, maps of 0..9."""
+    """Whether images with the largest value `top` look nearly black: 12 bits in 16, masks of 0 and 1, labels 0..9."""
     return 0 < top < white / DIM
 
 
 def decode(content: bytes, name: str) -> np.ndarray:
-    """The grey image uint8 (H, W) that `content` holds; a dim one (`is_dim`) is stretched. Raises ValueError."""
+    """The grey image uint8 (H, W) in `content`; stretched if it is dim (`is_dim`). Raises ValueError."""
     grey = read_grey(content, name)
     flat = grey.values.min() == grey.values.max()
     return grey.to_bytes(None if flat or not is_dim(grey.top, grey.white) else grey.top)
 
 
 def read_grey(content: bytes, name: str) -> Grey:
-    """The image that `content` holds. Raises Unreadable naming the file.
+    """The image in `content`. Raises Unreadable with the name of the file.
 
-    The first frame, turned as its EXIF says; behind what is transparent comes white for dark drawings, black for light.
+    The first frame, rotated according to EXIF. Transparent pixels become white for dark drawings, black for light ones.
     """
     from PIL import Image
 
@@ -85,7 +85,7 @@ def read_grey(content: bytes, name: str) -> Grey:
         import pillow_heif
 
         pillow_heif.register_heif_opener()
-    Image.MAX_IMAGE_PIXELS = MAX_JPEG_PIXELS  # Pillow's own limit lies below what phones make
+    Image.MAX_IMAGE_PIXELS = MAX_JPEG_PIXELS  # Pillow's default is below photographs of phones
     try:
         with Image.open(io.BytesIO(content), formats=able) as image:
             pixels, most = image.width * image.height, MAX_JPEG_PIXELS if _is_streamed(image, content) else MAX_PIXELS
@@ -94,7 +94,7 @@ def read_grey(content: bytes, name: str) -> Grey:
         raise
     except Image.DecompressionBombError:
         _refuse_pixels(name, MAX_PIXELS)
-    except Exception as error:  # a decoder fed with garbage may raise anything at all
+    except Exception as error:  # decoders raise errors of any type for damaged data
         if hint := _hint(content):
             raise Unreadable(f"{quote(name)} {hint}") from None
         reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})".replace("\n", " ")
@@ -107,19 +107,19 @@ def _refuse_pixels(name: str, most: int, pixels: int | None = None):
 
 
 def _is_streamed(image, content: bytes) -> bool:
-    """Whether this is a JPEG of a single scan, as cameras write it: no more than some rows are in memory at a time."""
+    """Whether this is a JPEG with a single scan, which is decoded row by row; cameras write such files."""
     if image.format not in ("JPEG", "MPO") or image.info.get("progressive"):
         return False
     at = 2
     while content[at : at + 1] == b"\xff":
-        if content[at + 1] == 0xDA:  # start of a scan: of how many channels?
+        if content[at + 1] == 0xDA:  # start of scan; compare its number of channels
             return content[at + 4] == image.layers
         at += 2 + int.from_bytes(content[at + 2 : at + 4])
     return False
 
 
 def _hint(content: bytes) -> str:
-    """What to do about an image of a known kind that this machine cannot read; "" for any other."""
+    """Advice for an image in a known format that this machine cannot read, else ""."""
     brand = content[8:12] if content[4:8] == b"ftyp" else b""
     if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1") and "HEIF" not in formats():
         return (
@@ -134,11 +134,11 @@ def _hint(content: bytes) -> str:
 def _grey(image) -> Grey:
     from PIL import Image, ImageOps
 
-    image.draft("L", (4 * SIDE, 4 * SIDE))  # lets the JPEG decoder skip what shrinking would throw away
+    image.draft("L", (4 * SIDE, 4 * SIDE))  # lets the JPEG decoder reduce the image while decoding
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
         return Grey(np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0).clip(0), np.inf)
-    if image.mode.startswith("I"):  # 16 bits a pixel: Pillow's own conversion would cut at 255
+    if image.mode.startswith("I"):  # 16 bits per pixel; Pillow's conversion would clip at 255
         values = np.asarray(image).clip(0)
         return Grey(values, 65_535 if values.max() <= 65_535 else np.inf)
     if not image.has_transparency_data:
@@ -151,7 +151,7 @@ def _grey(image) -> Grey:
 
 
 def shrink(grey: np.ndarray) -> np.ndarray:
-    """uint8 (H, W) -> (28, 28): aspect kept, centred, padded with the median of its border."""
+    """The image uint8 (H, W), resized to (28, 28): aspect kept, centred, padded with the median of its border."""
     from PIL import Image
 
     height, width = grey.shape
@@ -165,15 +165,15 @@ def shrink(grey: np.ndarray) -> np.ndarray:
 
 
 def border(grey: np.ndarray) -> np.ndarray:
-    """The outermost values of (H, W), the four corners twice."""
+    """The border values of (H, W) as a vector; corners occur twice."""
     return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
 def read_picture(source: bytes | BinaryIO, invert: bool | None = None, name: str = "the picture") -> np.ndarray:
-    """One uploaded image as uint8 (1, 28, 28). Raises ValueError with one sentence.
+    """An uploaded image as uint8 (1, 28, 28). Raises ValueError with one sentence.
 
-    Digits of the data sets are white on black. invert: True turns black and white, False leaves them, None turns a
-    image whose border is bright (median above 127): ink on paper.
+    invert: True exchanges black and white, False does not, None does if the border is bright (median above 127), like
+    ink on paper. Digits of the data sets are white on black.
     """
     content = source if isinstance(source, bytes) else source.read(MAX_FILE_BYTES + 1)
     check_size(name, len(content))

@@ -1,11 +1,11 @@
 """mnist, fashion-mnist, kmnist: the full 60,000 + 10,000 images, in torchvision's folder layout under `data_dir()`.
 
-Files that somebody laid there by hand are found under their other usual names, too (`PART`, `_folders`). A download
-goes into torchvision's folder.
+Manually placed files are also found under other common names (`PART`, `_folders`). Downloads go into torchvision's
+folder.
 
-The idx files are parsed here, plain or gzipped, without importing torch; torchvision is asked only for the addresses
-and checksums of a download. Format: two zero bytes, type 0x08 (unsigned byte), number of dimensions, each size as
-big-endian 32 bits, then the bytes.
+This module parses idx files, plain or gzipped, without torch; torchvision only supplies addresses and checksums of
+downloads. Format: two zero bytes, type 0x08 (unsigned byte), number of dimensions, each size as big-endian 32 bits,
+then the bytes.
 """
 
 import gzip
@@ -29,12 +29,12 @@ from aevae.datasets.base import Dataset, DataUnavailable, Progress, Source, Spli
 from aevae.paths import data_dir
 
 COUNTS = {"train": 60_000, "t10k": 10_000}
-MAX_DOWNLOAD_BYTES = 100_000_000  # bytes of one file; the largest real one has 26 MB
-TIMEOUT_SECONDS = 30  # seconds without a byte
+MAX_DOWNLOAD_BYTES = 100_000_000  # limit per file; the largest has 26 MB
+TIMEOUT_SECONDS = 30  # longest time without received bytes
 
 
 class DamagedFile(ValueError):
-    """An idx file that is not what it should be."""
+    """An idx file is damaged or has another shape."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Known:
     name: str
     title: str
     folder: str  # also the name of torchvision's class
-    also: tuple[str, ...]  # other names of the folder, in small letters and without signs
-    first: dict[str, bytes]  # part -> its first ten labels, as far as known: they tell sets apart
+    also: tuple[str, ...]  # other names of the folder, lower case, only letters and digits
+    first: dict[str, bytes]  # part -> its first ten labels, if known, which distinguish the data sets
     source: str
     licence: str
     megabytes: int
@@ -96,10 +96,10 @@ KNOWN = {
 }
 PARTS = tuple(f"{part}-{kind}" for part in COUNTS for kind in ("images-idx3-ubyte", "labels-idx1-ubyte"))
 PART = re.compile(r"(train|t10k|test)[-._ ](images|labels)[-._ ](?:idx[13][-._ ])?ubyte(\.gz)?", re.IGNORECASE)
-SHARED = ("raw", "data", "datasets", "files")  # names of folders that say nothing of the set
+SHARED = ("raw", "data", "datasets", "files")  # folder names that do not identify a data set
 
 
-Files = dict[str, list[Path]]  # part -> the files that may be it
+Files = dict[str, list[Path]]  # part -> candidate files
 
 
 def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -108,7 +108,7 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     size = math.prod(shape)
     try:
         with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb") as file:
-            content = file.read(header + size + 1)  # one byte more than fits shows a file that is too long
+            content = file.read(header + size + 1)  # one byte more, to detect files that are too long
     except (OSError, EOFError, zlib.error) as error:
         raise DamagedFile(f"{path} cannot be read ({error})") from None
     if len(content) < header or content[:4] != bytes([0, 0, 8, len(shape)]):
@@ -127,7 +127,7 @@ def _times(shape: tuple[int, ...]) -> str:
 
 
 def read(name: str) -> Dataset:
-    """The data set from its files on disk. Raises DamagedFile or, where a file is missing, DataUnavailable."""
+    """The Dataset from files on disk. Raises DamagedFile, or DataUnavailable if a file is missing."""
     known = KNOWN[name]
     damage = None
     for files in _whole_sets(known):
@@ -150,7 +150,7 @@ def _read_files(known: Known, files: Files) -> Dataset:
 
 
 def _read_part(paths: list[Path], shape: tuple[int, ...]) -> np.ndarray:
-    """The first of these files that is whole, e.g. the plain or the gzipped one. Raises DamagedFile."""
+    """Contents of the first undamaged one of these files (plain or gzipped). Raises DamagedFile."""
     damage = None
     for path in paths:
         try:
@@ -164,8 +164,7 @@ def _read_part(paths: list[Path], shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _folders(known: Known) -> dict[Path, bool]:
-    """Where the files may lie, each place by itself, and whether its name says that they are of this set:
-    torchvision's folder, others that are named like the set, the data folder itself, `raw`, ..."""
+    """Possible folder (torchvision's, the data folder itself, `raw`, ...) -> whether its name says the data set."""
     root = data_dir()
     named, shared = [known.raw, known.raw.parent], [root]
     for folder in _subfolders(root):
@@ -185,7 +184,7 @@ def _subfolders(folder: Path) -> list[Path]:
 
 
 def _files(folder: Path) -> Files:
-    """Part -> its files in a folder, the usual name first; also in a folder of the file's own name, as of Kaggle."""
+    """Part -> its files in a folder, the standard name first; also in a sub-folder named like the file (Kaggle)."""
     found: dict[str, list[Path]] = {}
     try:
         paths = sorted(folder.iterdir(), key=lambda path: (path.name not in PARTS, path.suffix == ".gz", path.name))
@@ -203,9 +202,9 @@ def _files(folder: Path) -> Files:
 
 
 def _present(known: Known) -> dict[Path, Files]:
-    """Folder -> the files of this set in it, torchvision's folder first.
+    """Folder -> files of this data set in it, torchvision's folder first.
 
-    A folder whose name does not say of which set they are is left out if they are seen to be of another.
+    A folder whose name does not identify a data set is left out if its labels are those of another one.
     """
     found = {folder: (named, _files(folder)) for folder, named in reversed(_folders(known).items())}
     found = {folder: files for folder, (named, files) in found.items() if files and (named or _may_be(known, files))}
@@ -213,7 +212,7 @@ def _present(known: Known) -> dict[Path, Files]:
 
 
 def _may_be(known: Known, files: Files) -> bool:
-    """Whether these files are of no other set: all have the same names of files, their first labels differ."""
+    """Whether the first labels of these files differ from those of all other data sets; file names are the same."""
     for split in COUNTS:
         for path in files.get(f"{split}-labels-idx1-ubyte", ())[:1]:
             first = _first_labels(path, path.stat().st_mtime_ns)
@@ -232,12 +231,12 @@ def _first_labels(path: Path, _stamp: int) -> bytes:
 
 
 def _whole_sets(known: Known) -> list[Files]:
-    """The places that have all four parts (whole or not: that is seen when they are read)."""
+    """Files of each folder that has all four parts, which may be damaged."""
     return [files for files in _present(known).values() if len(files) == len(PARTS)]
 
 
 def _there(known: Known) -> str:
-    """What of the set is on this machine and what is missing, or where was looked; goes on a sentence."""
+    """End of a sentence: which files of the data set exist and which are missing, or where they were searched."""
     found = _present(known)
     if not found:
         places = f"{known.raw} or {data_dir()}" if data_dir().is_dir() else f"{known.raw}"
@@ -249,12 +248,12 @@ def _there(known: Known) -> str:
 
 
 def available(name: str) -> bool:
-    """Whether all four files are there (whole or not: that is seen when they are read)."""
+    """Whether all four files exist; they may be damaged."""
     return bool(_whole_sets(KNOWN[name]))
 
 
 def stamp(name: str) -> Hashable:
-    """Changes when a file of the data set changes or moves."""
+    """A value that changes when a file of the data set changes or moves."""
     paths = [path for files in _whole_sets(KNOWN[name]) for part in PARTS for path in files[part]]
     return tuple((str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in paths)
 
@@ -269,9 +268,9 @@ def fetch(name: str, on_progress: Progress | None = None) -> None:
 
 
 def download(name: str, on_progress: Progress | None = None) -> None:
-    """Download what is missing or damaged, checked against torchvision's checksums. Raises DataUnavailable.
+    """Download missing or damaged files and verify torchvision's checksums. Raises DataUnavailable.
 
-    One process downloads at a time; the next one finds the files there. A file appears under its name only when whole.
+    One process downloads at a time; others wait and then find the files. Files are renamed when they are complete.
     """
     from filelock import FileLock
 
@@ -321,7 +320,7 @@ def _is_whole(known: Known, part: str) -> bool:
 
 
 def _download_file(known: Known, addresses: list[str], md5: str, path: Path, on_bytes) -> None:
-    """The first mirror whose file has the right checksum. Raises DataUnavailable with the last reason."""
+    """Download a file from the first mirror with the right checksum. Raises DataUnavailable with the last reason."""
     reason = "no address is known"
     for address in addresses:
         handle, partial_name = tempfile.mkstemp(dir=path.parent, suffix=".part")
@@ -330,7 +329,7 @@ def _download_file(known: Known, addresses: list[str], md5: str, path: Path, on_
                 found = _copy(address, out, on_bytes)
             if found == md5:
                 os.replace(partial_name, path)
-                os.chmod(path, 0o644)  # mkstemp makes it private; other accounts of a shared folder read it too
+                os.chmod(path, 0o644)  # mkstemp creates a private file; other users of a shared folder must read it
                 return
             reason = f"{address} has the wrong checksum"
         except (OSError, http.client.HTTPException) as error:  # URLError and timeouts are OSErrors
@@ -341,7 +340,7 @@ def _download_file(known: Known, addresses: list[str], md5: str, path: Path, on_
 
 
 def _copy(address: str, out, on_bytes) -> str:
-    """Copy `address` into the open file `out`; returns the MD5 of what came."""
+    """Copy `address` into the open file `out`; returns the MD5 of the content."""
     digest = hashlib.md5(usedforsecurity=False)
     size = 0
     request = urllib.request.Request(address, headers={"User-Agent": "aevae"})

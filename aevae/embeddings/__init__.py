@@ -1,4 +1,4 @@
-"""Two-dimensional maps of codes: request (`MapRequest`), computation, cache, frames meanwhile, and inverse."""
+"""Two-dimensional maps of codes: request (`MapRequest`), computation, cache, intermediate frames, and inverse."""
 
 from aevae.embeddings import export
 from aevae.embeddings.align import procrustes

@@ -1,13 +1,13 @@
-"""Maps turned onto each other, so that the same point is sought in the same corner."""
+"""Alignment of maps, so that a point has similar positions in all of them."""
 
 import numpy as np
 
 
 def procrustes(xy: np.ndarray, onto: np.ndarray) -> np.ndarray:
-    """xy (N, 2), rotated, perhaps mirrored, scaled as a whole and shifted to lie near `onto` (N, 2): float32.
+    """xy (N, 2), rotated, mirrored if necessary, scaled and shifted to fit `onto` (N, 2): float32.
 
-    Least squares over the pairs of rows of both maps at one size (Schönemann 1966): with the size free, too, a map that
-    has nothing in common with the other would shrink to a point. Raises ValueError where the rows do not pair.
+    Orthogonal Procrustes (Schönemann 1966) with both maps scaled to the same size, because with a free scale an
+    unrelated map would shrink to a point. Raises ValueError for different numbers of rows.
     """
     moved, fixed = np.asarray(xy, np.float64), np.asarray(onto, np.float64)
     if moved.shape != fixed.shape or moved.ndim != 2:
@@ -18,5 +18,5 @@ def procrustes(xy: np.ndarray, onto: np.ndarray) -> np.ndarray:
     moved = moved - moved.mean(0)
     u, _, vt = np.linalg.svd(moved.T @ (fixed - centre))
     size = np.linalg.norm(moved)
-    scale = np.linalg.norm(fixed - centre) / size if size > 0 else 1.0  # a map that is one point stays one
+    scale = np.linalg.norm(fixed - centre) / size if size > 0 else 1.0  # a map of coincident points is not scaled
     return (scale * moved @ (u @ vt) + centre).astype(np.float32)

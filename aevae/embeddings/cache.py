@@ -26,10 +26,10 @@ from aevae.paths import cache_dir, pretrained_dir
 
 MAX_FILES = 500  # beyond it, the least recently used files are deleted
 FRAME = ".frame"  # suffix of the key of a frame
-TOUCH_SECONDS = 3600.0  # a file that is read is marked as used this often
-POLL_SECONDS = 0.4  # between two checks while another session computes the map
-WAIT_SECONDS = 900.0  # longest wait for another session's map
-# Errors of numpy and zipfile for a file with changed bytes (RuntimeError: a bit says "encrypted").
+TOUCH_SECONDS = 3600.0  # a file that is in use is marked as used this often
+POLL_SECONDS = 0.4  # interval of checks while another session computes the map
+WAIT_SECONDS = 900.0  # longest wait for a map of another session
+# Errors of numpy and zipfile for a damaged file (RuntimeError: the flag "encrypted" is set).
 DAMAGE = (OSError, ValueError, KeyError, EOFError, TypeError, MemoryError, RuntimeError, zipfile.BadZipFile, zlib.error)
 SCHEMA = 2  # raised when this package computes another map from the same request
 LIBRARIES = {"latent": (), "pca": ("numpy",), "tsne": ("openTSNE", "numpy"), "umap": ("umap-learn", "numba")}
@@ -97,7 +97,7 @@ def write_frame(key: str, frame: Frame) -> None:
 
 
 def drop_frame(key: str) -> None:
-    """Delete the frame, since the map is finished or its computation ended."""
+    """Delete the frame of a map whose computation has ended."""
     with contextlib.suppress(OSError):
         _file(key + FRAME).unlink(missing_ok=True)
 
@@ -174,18 +174,18 @@ def _prune(folder: Path) -> None:
     ages = []
     for entry in os.scandir(folder):
         if entry.name.endswith((".npz", ".tmp")):
-            with contextlib.suppress(FileNotFoundError):  # a frame that just went
+            with contextlib.suppress(FileNotFoundError):  # another process deleted it
                 ages.append((entry.stat().st_mtime_ns, entry.path))
     for _, path in sorted(ages)[: max(0, len(ages) - MAX_FILES)]:
         Path(path).unlink(missing_ok=True)
 
 
-# -- turns -----------------------------------------------------------------------------------------------------------
+# -- locks -----------------------------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
 def turn(key: str, look: Callable[[], None] = lambda: None):
-    """Held by one session per map. `look` is called during the wait; an exception from it ends the wait.
+    """Context manager: the lock of a map, held by one session. `look` is called while waiting and may raise to stop.
 
     256 locks serve all keys, so that lock files need not be deleted.
     """
@@ -197,7 +197,7 @@ def turn(key: str, look: Callable[[], None] = lambda: None):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / f"{key[:2]}.lock")
         _wait(lock, look)
-    except (OSError, NotImplementedError):  # read-only, no locks on this disk, or the other session hangs
+    except (OSError, NotImplementedError):  # read-only cache, no locks on this file system, or the other session hangs
         yield
         return
     try:

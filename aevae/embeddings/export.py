@@ -1,4 +1,4 @@
-"""Maps and their points for other programs: CSV, and the files that the Embedding Projector reads."""
+"""Export of maps as CSV and as files for TensorFlow's Embedding Projector."""
 
 import io
 import json
@@ -12,10 +12,10 @@ MAX_SPRITE_SIDE = 8192  # pixels of a side of a sprite that browsers can show
 
 
 def csv(maps: Sequence[np.ndarray], labels: np.ndarray, names: Sequence[str] = ()) -> str:
-    """A row for each point: its number, class, and x and y in each map. maps: each (N, 2); labels: (N,), numbers or
-    names of classes.
+    """CSV with a row per point: index, class, and x and y in each map.
 
-    names: of the maps, for the columns `x_<name>`; by default they are numbered from 1. Raises ValueError.
+    maps: each (N, 2); labels (N,): numbers or names of classes; names: of the maps, for the columns `x_<name>`, by
+    default numbered from 1. Raises ValueError.
     """
     labels = np.asarray(labels)
     names = list(names) or [str(i + 1) for i in range(len(maps))]
@@ -34,12 +34,12 @@ def csv(maps: Sequence[np.ndarray], labels: np.ndarray, names: Sequence[str] = (
 
 
 def _cell(text: str) -> str:
-    """A name that is one cell of any table."""
+    """The text as a single cell of a table, without separators and line breaks."""
     return "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
 
 
 def _quoted(label) -> str:
-    """A class as one cell of a CSV."""
+    """A class as a CSV cell."""
     text = str(label)
     return '"' + text.replace('"', '""') + '"' if any(c in text for c in ',"\n\r') else text
 
@@ -49,12 +49,12 @@ def _number(value) -> str:
 
 
 def vectors_tsv(codes: np.ndarray) -> str:
-    """Codes (N, D): one point a line, no head, tabs between."""
+    """TSV of codes (N, D): one point per line, without header."""
     return "".join("\t".join(map(_number, row)) + "\n" for row in np.asarray(codes, np.float32))
 
 
 def metadata_tsv(labels: np.ndarray, more: dict[str, np.ndarray] | None = None) -> str:
-    """index, label and `more` columns (N,) with a head: the projector wants one where there are two columns or more."""
+    """TSV of index, label and the columns `more` (N,), with the header that the projector requires."""
     columns = {"index": np.arange(len(labels)), "label": np.asarray(labels), **(more or {})}
     lines = ["\t".join(map(_cell, columns))]
     lines += ["\t".join(" ".join(str(v).split()) for v in row) for row in zip(*columns.values(), strict=True)]
@@ -62,9 +62,9 @@ def metadata_tsv(labels: np.ndarray, more: dict[str, np.ndarray] | None = None) 
 
 
 def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
-    """PNG of all images, row by row in a square grid, and (width, height) of one of them in pixels.
+    """(PNG of all images in a square grid, (width, height) of one image in pixels).
 
-    images: uint8 (N, 1, H, W), or float in [0, 1]. What is too many for a sprite that browsers show is drawn smaller.
+    images: uint8 (N, 1, H, W), or float in [0, 1]. They are reduced if the sprite would exceed MAX_SPRITE_SIDE.
     """
     from PIL import Image
 
@@ -87,7 +87,7 @@ def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
 
 
 def projector_zip(codes: np.ndarray, labels: np.ndarray, images: np.ndarray, name: str = "codes") -> bytes:
-    """vectors.tsv, metadata.tsv, sprite.png, and the projector_config.json that ties them together."""
+    """A zip with vectors.tsv, metadata.tsv, sprite.png, and projector_config.json, which refers to them."""
     if not len(codes) == len(labels) == len(images):
         raise ValueError(f"as many codes, labels and images are needed, got {len(codes)}, {len(labels)}, {len(images)}")
     png, size = sprite(images)

@@ -1,4 +1,4 @@
-"""Maps by request: which codes, by which method. Cached by content, computed once, with frames during computation.
+"""Maps by request (codes and method). A map is computed once, cached by content, and shows frames meanwhile.
 
 MapRequest -> find_map(request): Map, or None -> make_map(request): Map, and meanwhile newest_frame(request): Frame
 """
@@ -20,14 +20,14 @@ from aevae.embeddings import cache
 from aevae.embeddings.cache import Frame, Map
 from aevae.embeddings.methods import EmbedConfig, checked, draw, must_fit, plane
 
-PIXELS, RANDOM = "pixels", "random"  # spaces that are no runs
-RANDOM_DIM = 20  # of random codes, the control
+PIXELS, RANDOM = "pixels", "random"  # spaces that are not runs
+RANDOM_DIM = 20  # dimension of random codes, a control
 PARTS = ("test", "train")
-NUM_COMPONENTS = 50  # of "pca50"
+NUM_COMPONENTS = 50  # principal components of "pca50"
 VIA = {"": "", "pca50": f"the first {NUM_COMPONENTS} principal components"}
 BLOCK_IMAGES = 1000  # images encoded between two calls of `should_stop`
-FRAME_SECONDS = 0.4  # between two frames
-NUM_NEAREST = 5  # codes that are averaged to invert a nonlinear map (as in atlas.js)
+FRAME_SECONDS = 0.4  # shortest interval of frames
+NUM_NEAREST = 5  # codes that are averaged to invert a nonlinear map; equal in atlas.js
 MAX_ALIGNED_MAPS = 8  # maps that are aligned with each other
 
 
@@ -37,12 +37,12 @@ class Stopped(Exception):
 
 @dataclass(frozen=True)
 class MapRequest:
-    """Which map: the first n images of a part of a data set, in a space, by a method. Raises ValueError.
+    """Definition of a map: the first n images of a part of a data set, in a space, by a method. Raises ValueError.
 
-    space: "pixels", "random" or a run's name, whose weights have this `checksum` ("": whatever they are now).
-    parameters: fields of EmbedConfig; what has no effect on the method is dropped. via: "pca50" takes t-SNE and UMAP
-    of the first 50 principal components. together: (space, checksum) of two or more spaces, this one among them, whose
-    maps by UMAP are drawn as one, so that the same image lies near itself in all; () draws this map alone.
+    space: "pixels", "random" or the name of a run; checksum: of its weights ("": any). parameters: fields of
+    EmbedConfig; those without effect on the method are dropped. via: "pca50" applies t-SNE and UMAP to the first 50
+    principal components. together: (space, checksum) of two or more spaces, including this one, whose UMAP maps are
+    computed as one aligned set, so that an image has similar positions in all; (): this map alone.
     """
 
     space: str
@@ -135,7 +135,7 @@ class MapRequest:
 
 
 def _digest(dataset: str) -> str:
-    """Digest of a user's own images, whose name does not determine their content; else ""."""
+    """Digest of own images, whose name does not determine their content; "" for other data sets."""
     from aevae import datasets
 
     return datasets.images.digest(dataset) if datasets.shown.is_own(dataset) else ""
@@ -159,10 +159,10 @@ def make_map(
     tell: Callable[[dict], None] = lambda news: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Map:
-    """The map, from the cache or computed here together with its group; other sessions wait for it.
+    """The Map, from the cache, or computed together with its group while other sessions wait for it.
 
     tell({"stage": "codes" | "map" | "numbers", "iteration": .., "of": ..}) reports progress. Raises ValueError with one
-    sentence if there is no such map, and Stopped if should_stop(), called about every half second, returns true.
+    sentence if the request cannot be fulfilled, Stopped if should_stop(), called about twice per second, returns True.
     """
     from aevae.metrics import neighbours
 
@@ -236,7 +236,7 @@ class _Watching:
 
 
 def codes_of(request: MapRequest, look: Callable[[], None] = lambda: None) -> np.ndarray:
-    """The points of the request's space (n, D) float32, before any `via`. Raises ValueError, with one sentence."""
+    """The codes (n, D) float32 of the request's images in its space, before `via`. Raises ValueError."""
     images = _split(request).images[: request.n]
     if request.space == RANDOM:
         return np.random.default_rng(0).standard_normal((len(images), RANDOM_DIM), np.float32)
@@ -251,7 +251,7 @@ def codes_of(request: MapRequest, look: Callable[[], None] = lambda: None) -> np
 
 
 def _split(request: MapRequest):
-    """The split whose first images and labels the request uses."""
+    """The Split whose first images and labels the request uses."""
     from aevae import datasets
 
     split = getattr(datasets.load(DataConfig(request.dataset)), request.part)
@@ -268,7 +268,7 @@ def _labels(request: MapRequest) -> np.ndarray:
 
 
 def _opened(name: str, checksum: str):
-    """The run of that name with these weights."""
+    """The opened Run of this name with weights of this checksum."""
     from aevae.store import checkpoints
 
     info = checkpoints.find_run(name)
@@ -321,10 +321,10 @@ def transform(request: MapRequest, codes: np.ndarray) -> np.ndarray:
 
 
 def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, str]:
-    """Codes (M, D) float32 of positions (M, 2) in the map, and how they were found.
+    """(codes (M, D) float32 of positions (M, 2) in the map, "exact" or "nearest codes").
 
-    codes (N, D): `codes_of(request)`. "exact": on the plane that latent and PCA show; "nearest codes": t-SNE and UMAP
-    have no inverse, so it is the mean of the codes of the five nearest points, weighted by inverse distance.
+    codes (N, D): `codes_of(request)`. "exact": latent and PCA are linear. "nearest codes": t-SNE and UMAP have no
+    inverse, so the codes of the NUM_NEAREST nearest points are averaged with inverse distances as weights.
     """
     from aevae.metrics import neighbours
 
@@ -350,7 +350,7 @@ def _finished(request: MapRequest) -> Map:
 
 @lru_cache(maxsize=8)
 def _base(request: MapRequest) -> SimpleNamespace:
-    """What `transform` needs of a map, cached for the next new point."""
+    """Cached data for `transform`."""
     codes = codes_of(request)
     if request.method in ("latent", "pca"):
         origin, axes = _plane(request, codes)
@@ -360,7 +360,7 @@ def _base(request: MapRequest) -> SimpleNamespace:
 
 
 def _plane(request: MapRequest, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Origin (D,) and axes (D, 2) of the plane that latent and PCA show; a missing second axis is zeros."""
+    """(origin (D,), axes (D, 2)) of the plane that latent and PCA show; for D = 1 the second axis is 0."""
     if request.method == "pca":
         origin, axes = plane(codes)
     else:

@@ -1,4 +1,4 @@
-"""Four ways to lay codes onto the plane: two latents as they are, PCA, t-SNE, UMAP. The same request, the same map."""
+"""Four methods for two-dimensional maps of codes: two latent dimensions, PCA, t-SNE, UMAP. All are deterministic."""
 
 import dataclasses
 import math
@@ -10,16 +10,16 @@ import numpy as np
 from aevae.config import Validated, build, option
 
 METHODS = ("latent", "pca", "tsne", "umap")
-BLOCK_POINTS = 1000  # points whose neighbours are sought between two looks whether to stop
-MIN_POINTS = 5  # points below which no neighbourhood is left to show
+BLOCK_POINTS = 1000  # points whose neighbours are searched between two calls of `watch`
+MIN_POINTS = 5  # smallest number of points of a map
 
-# Hears (iteration, of, xy or None) while a map is drawn, some times a second; what it raises ends the drawing.
+# Called with (iteration, of, xy or None) several times per second during the computation; may raise to end it.
 Watch = Callable[[int, int, np.ndarray | None], None]
 
 
 @dataclass(frozen=True)
 class EmbedConfig(Validated):
-    """Which map is asked for. What does not concern the method has no effect and is no part of the map's identity."""
+    """Method and parameters of a map. Parameters of other methods have no effect and do not change its identity."""
 
     method: str = option("pca", "latent: two latents as they are; pca, tsne, umap: a map of all", choices=METHODS)
     seed: int = option(0, "start of the random numbers", min=0, max=2**31 - 1, when=("method", ("tsne", "umap")))
@@ -46,29 +46,29 @@ class EmbedConfig(Validated):
         object.__setattr__(self, "dims", tuple(int(d) for d in self.dims))
 
     def effective(self) -> dict:
-        """The method and the parameters that decide its map, as plain JSON data."""
+        """The method and the parameters that have an effect, as JSON data."""
         named = {f.name: f.metadata.get("when") for f in dataclasses.fields(self)}
         return {k: getattr(self, k) for k, when in named.items() if when is None or self.method in when[1]}
 
 
 def largest_perplexity(n: int) -> float:
-    """The largest perplexity that n points allow, rounded down to a tenth: t-SNE looks at 3 x perplexity neighbours."""
+    """The largest perplexity for n points, rounded down to a tenth, as t-SNE uses 3 x perplexity neighbours."""
     return math.floor((n - 1) / 3 * 10) / 10
 
 
 def embed(codes: np.ndarray, method: str, **parameters) -> np.ndarray:
-    """A map of `codes` (N, D): (N, 2) float32, bit for bit the same for the same request on the same machine.
+    """Positions (N, 2) float32 of `codes` (N, D) in a map. Equal requests give equal maps on one machine, bit for bit.
 
     parameters: the other fields of EmbedConfig: seed=0, perplexity=30.0 and n_jobs=1 (t-SNE), n_neighbors=15 and
-    min_dist=0.1 (UMAP), dims=(0, 1) (latent). Codes of one number have a second axis of zeros in `latent` and `pca`.
-    Raises ValueError, in one sentence, for codes or parameters that give no map.
+    min_dist=0.1 (UMAP), dims=(0, 1) (latent). For D = 1 the second axis of `latent` and `pca` is 0.
+    Raises ValueError with one sentence for wrong codes or parameters.
     """
     codes, config = checked(codes, method, **parameters)
     return draw(codes, config)[0]
 
 
 def checked(codes: np.ndarray, method: str, **parameters) -> tuple[np.ndarray, EmbedConfig]:
-    """The codes as C-contiguous float32 (N, D) and the config, fit for each other. Raises ValueError."""
+    """(codes as C-contiguous float32 (N, D), EmbedConfig), checked. Raises ValueError."""
     config = build(EmbedConfig, {"method": method, **parameters})
     codes = np.ascontiguousarray(codes, np.float32)
     if codes.ndim != 2 or codes.shape[1] < 1:
@@ -83,7 +83,7 @@ def checked(codes: np.ndarray, method: str, **parameters) -> tuple[np.ndarray, E
 
 
 def must_fit(config: EmbedConfig, n: int) -> None:
-    """Raises ValueError where n points are too few for this map."""
+    """Raise ValueError if n points are too few for this map."""
     if n < MIN_POINTS:
         raise ValueError(f"a map needs at least {MIN_POINTS} codes, got {n}")
     if config.method == "tsne" and config.perplexity > (n - 1) / 3:
@@ -93,7 +93,7 @@ def must_fit(config: EmbedConfig, n: int) -> None:
 
 
 def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: None) -> tuple[np.ndarray, float | None]:
-    """The map (N, 2) float32 of what `checked` has passed, and what t-SNE made smallest: KL(P || Q) in nats."""
+    """(map (N, 2) float32, t-SNE's KL(P || Q) in nats or None) of the results of `checked`."""
     kl = None
     if config.method == "latent":
         xy = _latent(codes, config.dims)
@@ -120,10 +120,10 @@ def _latent(codes: np.ndarray, dims: tuple[int, int]) -> np.ndarray:
 
 
 def plane(codes: np.ndarray, most: int = 2) -> tuple[np.ndarray, np.ndarray]:
-    """Mean (D,) and the directions of largest variance (D, <= most), both float64; largest loadings are positive."""
+    """(mean (D,), principal directions (D, <= most)), float64, signed so that the largest loadings are positive."""
     mean = codes.mean(0, dtype=np.float64)
     centred = codes - mean
-    _, axes = np.linalg.eigh(centred.T @ centred)  # columns, variance rising
+    _, axes = np.linalg.eigh(centred.T @ centred)  # columns by ascending variance
     axes = axes[:, ::-1][:, :most]
     return mean, axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(0)[None], 0))
 
@@ -137,17 +137,16 @@ def pca(codes: np.ndarray) -> np.ndarray:
 
 
 def start(codes: np.ndarray, seed: int) -> np.ndarray:
-    """Where t-SNE and UMAP begin (N, 2): PCA scaled to a standard deviation of 1e-4 (Kobak & Berens 2019), and a
-    hundredth of that in noise, so that no two points coincide."""
+    """Initial positions (N, 2): PCA with a standard deviation of 1e-4 (Kobak & Berens 2019), and noise of 1e-6."""
     xy = pca(codes)
     spread = xy[:, 0].std()
-    if spread > 0:  # 0: all codes are one point, and the noise alone is the start
+    if spread > 0:  # if all codes are equal, the start is only noise
         xy *= 1e-4 / spread
     return xy + np.random.default_rng(seed).normal(0.0, 1e-6, xy.shape)
 
 
 def near(codes: np.ndarray, k: int, watch: Watch = lambda *_: None) -> tuple[np.ndarray, np.ndarray]:
-    """Index (N, k) and distance (N, k) of each code's k nearest others, exact; `watch` hears now and then."""
+    """(index (N, k), distance (N, k)) of each code's k nearest others, exact. `watch` is called regularly."""
     from aevae.metrics import neighbours
 
     index, distance = np.empty((len(codes), k), np.int64), np.empty((len(codes), k))

@@ -1,8 +1,8 @@
-"""t-SNE (van der Maaten & Hinton 2008) by openTSNE, with gradients of our own: interpolated; on a GPU exact.
+"""t-SNE (van der Maaten & Hinton 2008) by openTSNE, with own gradients: interpolated on a CPU, exact on a GPU.
 
-KL(P || Q) with p_ij from Gaussians of one perplexity over the exact 3 x perplexity nearest, q_ij ~ 1 / (1 + |y_i -
-y_j|^2). First P is exaggerated 12 times; the learning rate is N / exaggeration (Belkina et al. 2019), with which 500
-iterations on 10,000 codes leave neighbourhoods as good as scikit-learn's 1,000 slower ones.
+KL(P || Q) with p_ij from Gaussians of one perplexity over the exact 3 x perplexity nearest neighbours, and q_ij ~ 1 /
+(1 + |y_i - y_j|^2). Early exaggeration is 12; the learning rate is N / exaggeration (Belkina et al. 2019). On 10,000
+codes 500 iterations preserve neighbourhoods as well as 1,000 slower iterations of scikit-learn.
 """
 
 import math
@@ -11,28 +11,28 @@ import numpy as np
 
 from aevae.embeddings.methods import EmbedConfig, Watch, near, start
 
-MAX_FEW_POINTS = 5000  # points up to which the usual iterations take seconds
+MAX_FEW_POINTS = 5000  # with more points fewer iterations are made
 SCHEDULE = {
     True: (250, 500),
     False: (125, 375),
 }  # iterations with exaggerated attraction, and without: few points, more
 EXAGGERATION = 12.0
-MAX_EXACT_POINTS = 20_000  # beyond: approximate neighbours (Annoy), and no exact gradient
-THETA = 0.7  # of the Barnes-Hut gradient of few points
-SPACING = 0.5  # of the grid's nodes; a force between two points is felt most at a distance of 0.58
-NODES = (32, 1024)  # a side: a map of fewer spacings gets a finer grid, one of more a coarser
-PLACING_PERPLEXITY = 5  # perplexity by which a new point heeds those of the map
-NUM_MEDIAN_CODES = 25  # nearest codes whose middle is where a new point begins
-TILE_PAIRS = 1 << 24  # pairs of points at once in the exact gradient
+MAX_EXACT_POINTS = 20_000  # with more points neighbours are approximate (Annoy), and the exact gradient is not used
+THETA = 0.7  # Barnes-Hut parameter, for few points
+SPACING = 0.5  # of grid nodes; the force between two points is largest at a distance of 0.58
+NODES = (32, 1024)  # smallest and largest number of grid nodes per side
+PLACING_PERPLEXITY = 5  # perplexity of the affinities of new points
+NUM_MEDIAN_CODES = 25  # a new point starts at the median of this many nearest codes
+TILE_PAIRS = 1 << 24  # pairs of points per tile of the exact gradient
 
 
 def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarray, float]:
-    """The map (N, 2) and its KL divergence in nats."""
+    """(map (N, 2), its KL divergence in nats)."""
     from openTSNE import TSNEEmbedding
 
     early, late = SCHEDULE[len(codes) <= MAX_FEW_POINTS]
 
-    def told(done: int):
+    def report(done: int):
         return lambda iteration, _, xy: watch(done + iteration, early + late, np.asarray(xy))
 
     known = affinities(codes, config, watch)
@@ -44,25 +44,25 @@ def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarr
         callbacks_every_iters=10 if len(codes) <= MAX_EXACT_POINTS else 2,
         **_gradient(known.P),
     )
-    xy = xy.optimize(early, exaggeration=EXAGGERATION, momentum=0.5, callbacks=told(0))
-    xy = xy.optimize(late, momentum=0.8, callbacks=told(early))
+    xy = xy.optimize(early, exaggeration=EXAGGERATION, momentum=0.5, callbacks=report(0))
+    xy = xy.optimize(late, momentum=0.8, callbacks=report(early))
     return np.asarray(xy), float(xy.kl_divergence)
 
 
 def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch):
-    """P, symmetric, as openTSNE holds it."""
+    """The symmetric affinities P as an object of openTSNE."""
     from openTSNE import affinity, nearest_neighbors
 
-    asked = {"perplexity": config.perplexity, "n_jobs": config.n_jobs, "random_state": config.seed}
+    options = {"perplexity": config.perplexity, "n_jobs": config.n_jobs, "random_state": config.seed}
     if len(codes) > MAX_EXACT_POINTS:
-        return affinity.PerplexityBasedNN(codes.astype(np.float64), method="annoy", **asked)
+        return affinity.PerplexityBasedNN(codes.astype(np.float64), method="annoy", **options)
     k = min(len(codes) - 1, int(3 * config.perplexity))
     known = nearest_neighbors.PrecomputedNeighbors(*near(codes, k, watch))
-    return affinity.PerplexityBasedNN(knn_index=known, **asked)
+    return affinity.PerplexityBasedNN(knn_index=known, **options)
 
 
 def _gradient(P) -> dict:
-    """How the gradient of so many points is found here."""
+    """Options of openTSNE that select the gradient for this number of points and this device."""
     from aevae.training.device import pick_device
 
     device = pick_device()
@@ -74,9 +74,10 @@ def _gradient(P) -> dict:
 
 
 def transform(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Where new codes (M, D) belong in the finished map xy (N, 2) of codes (N, D): (M, 2).
+    """Positions (M, 2) of new codes (M, D) in the finished map xy (N, 2) of codes (N, D).
 
-    openTSNE's way (Poličar, Stražar & Zupan 2019): from the middle of their nearest neighbours each moves by itself.
+    The method of openTSNE (Poličar, Stražar & Zupan 2019): each point starts at the median of its nearest neighbours
+    and is optimised independently.
     """
     from openTSNE import PartialTSNEEmbedding, TSNEEmbedding, affinity
     from scipy.sparse import csr_matrix
@@ -93,7 +94,7 @@ def transform(xy: np.ndarray, codes: np.ndarray, new: np.ndarray) -> np.ndarray:
         normalization="point-wise",
         n_reference_samples=len(codes),
     )
-    none = affinity.PrecomputedAffinities(csr_matrix((len(xy), len(xy))), normalize=False)  # the map stays as it is
+    none = affinity.PrecomputedAffinities(csr_matrix((len(xy), len(xy))), normalize=False)  # the map is fixed
     fixed = TSNEEmbedding(xy.astype(np.float64), none, negative_gradient_method="bh")
     moved = PartialTSNEEmbedding(
         np.median(fixed[index], axis=1), fixed, attraction, negative_gradient_method="bh", n_jobs=1
@@ -122,24 +123,25 @@ def add_attraction(P, y: np.ndarray, gradient: np.ndarray, n_jobs: int, should_e
 
 
 def _spacing(extent: float) -> float:
-    """Of the grid's nodes for a map so wide: SPACING, or that times a power of two, so that spectra can be kept."""
+    """Spacing of grid nodes for a map of this width: SPACING times a power of two, so that spectra can be cached."""
     few, many = (math.log2(max(extent, 1e-9) / SPACING / nodes) for nodes in NODES)
     return SPACING * 2.0 ** (min(0, math.floor(few)) + max(0, math.ceil(many)))
 
 
 class Interpolated:
-    """KL(P || Q) and its gradient, the push found on a grid; openTSNE's optimiser calls it, and pulls by its own C.
+    """KL(P || Q) and its gradient for openTSNE's optimiser, with the repulsive forces interpolated on a grid.
 
-    All points push a point y with sum_j k(y - y_j), k(d) = d / (1 + |d|^2)^2: a convolution. Each point is spread over
-    the 4 x 4 nodes around it by a cubic B-spline, the grid is convolved by FFT, and read again by the same splines; the
-    spectrum of k is divided by that of the sampled spline, twice (as in smooth particle mesh Ewald, Essmann et al.
-    1995, eq. 4.7; on grids for t-SNE: Linderman et al. 2019). So what two points do to each other is opposite and
-    equal, and a point does nothing to itself. The normalisation sum_ij 1 / (1 + d_ij^2) is a third kernel's.
+    The repulsion of a point y is a convolution, sum_j k(y - y_j), k(d) = d / (1 + |d|^2)^2. Each point is spread over
+    the 4 x 4 nodes around it by a cubic B-spline, the grid is convolved by FFT, and forces are interpolated by the same
+    splines; the spectrum of k is divided twice by that of the sampled spline (as in smooth particle mesh Ewald, Essmann
+    et al. 1995, eq. 4.7; grids for t-SNE: Linderman et al. 2019). So the forces of two points are equal and opposite,
+    and a point exerts no force on itself. The normalisation sum_ij 1 / (1 + d_ij^2) is another convolution. openTSNE
+    computes the attraction.
     """
 
     def __init__(self):
         self.grid, self.kernels = (0, 0.0), np.empty(0)
-        self.near = np.empty(0)  # 1 / (1 + d^2) up to three nodes away as the grid knows it, times its places
+        self.near = np.empty(0)  # the grid's 1 / (1 + d^2) for offsets up to three nodes, times their multiplicities
 
     def __call__(self, embedding, P, should_eval_error=False, n_jobs=1, **_) -> tuple[float, np.ndarray]:
         """KL in nats (0 unless asked for) and a quarter of its gradient (N, 2), the scale that openTSNE uses."""
@@ -148,14 +150,14 @@ class Interpolated:
         y = np.asarray(embedding)
         spacing = _spacing(float(np.ptp(y, axis=0).max()))
         node, t = np.divmod((y - y.min(0)) / spacing, 1)
-        node = node.astype(np.int64)  # the first of four, in each direction
+        node = node.astype(np.int64)  # the first of four nodes in each direction
         side = int(node.max()) + 4
         w = np.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], -1) / 6
         four = np.arange(4)
         weights = (w[:, 0, :, None] * w[:, 1, None, :]).reshape(-1)
         nodes = ((node[:, :1, None] + four[:, None]) * side + node[:, 1:, None] + four).reshape(-1)
 
-        size = fft.next_fast_len(2 * side, real=True)  # twice as wide: nothing is pushed around the edge
+        size = fft.next_fast_len(2 * side, real=True)  # padded to twice the width, against cyclic wrap-around
         mass = np.zeros((size, size))
         mass[:side, :side] = np.bincount(nodes, weights, side * side).reshape(side, side)
         spectrum = fft.rfft2(mass, workers=n_jobs) * self._spectra(size, spacing)
@@ -168,13 +170,13 @@ class Interpolated:
         return error + weight * np.log(total) if should_eval_error else 0.0, gradient
 
     def _alone(self, w: np.ndarray) -> float:
-        """What of the normalisation the points are to themselves, through the grid: w (N, 2, 4), near N."""
+        """Contribution of the points themselves to the normalisation on the grid, about N. w: (N, 2, 4)."""
         a, b, c, d = np.ascontiguousarray(np.moveaxis(w, -1, 0))  # (N, 2) each
         pairs = np.stack([a * a + b * b + c * c + d * d, a * b + b * c + c * d, a * c + b * d, a * d])  # 0 to 3 apart
         return float((pairs[..., 0] * (self.near @ pairs[..., 1])).sum())
 
     def _spectra(self, size: int, spacing: float) -> np.ndarray:
-        """Of 1 / (1 + d^2) and the two parts of k: (3, size, size // 2 + 1)."""
+        """Spectra (3, size, size // 2 + 1) of 1 / (1 + d^2) and of both components of k."""
         from scipy import fft
 
         if self.grid != (size, spacing):
@@ -189,9 +191,9 @@ class Interpolated:
 
 
 class Exact:
-    """KL(P || Q) and its gradient without approximation, on a CUDA GPU or the CPU; openTSNE's optimiser calls it.
+    """KL(P || Q) and its exact gradient for openTSNE's optimiser, on a CUDA GPU or the CPU.
 
-    P: scipy CSR (N, N); in a call only its values may differ (exaggeration). Pairs are taken a tile of rows at a time.
+    P: scipy CSR (N, N); calls may only change its values (exaggeration). Pairs are computed in tiles of rows.
     """
 
     def __init__(self, P, device):
@@ -204,7 +206,7 @@ class Exact:
         self.rows = torch.repeat_interleave(torch.arange(P.shape[0], device=self.device), self.offsets.diff())
 
     def __call__(self, embedding: np.ndarray, P, should_eval_error: bool = False, **_) -> tuple[float, np.ndarray]:
-        """KL in nats (0 unless asked for) and a quarter of its gradient (N, 2), the scale that openTSNE uses."""
+        """KL in nats (0 unless `should_eval_error`) and a quarter of its gradient (N, 2), as openTSNE scales it."""
         import torch
 
         y = torch.tensor(np.asarray(embedding), dtype=self.kind, device=self.device)
@@ -214,7 +216,7 @@ class Exact:
         for first in range(0, len(y), step):
             block = y[first : first + step]
             w = 1 / (1 + (block[:, :1] - y[:, 0]) ** 2 + (block[:, 1:] - y[:, 1]) ** 2)  # (tile, N)
-            total += w.sum(dtype=torch.float64) - len(block)  # a point does not push itself
+            total += w.sum(dtype=torch.float64) - len(block)  # without the pairs of a point with itself
             w *= w
             push[first : first + step] = w.sum(1, keepdim=True) * block - w @ y
         apart = y[self.rows] - y[self.columns]
@@ -222,6 +224,6 @@ class Exact:
         pull = torch.segment_reduce((p * w)[:, None] * apart, "sum", offsets=self.offsets, axis=0)
         error = 0.0
         if should_eval_error:
-            ratio = torch.where(p > 0, p / w, 1.0)  # an affinity that vanished adds nothing
+            ratio = torch.where(p > 0, p / w, 1.0)  # an affinity of 0 adds 0
             error = float((p * ratio.log()).sum(dtype=torch.float64) + p.sum(dtype=torch.float64) * total.log())
         return error, (pull - push / total).cpu().double().numpy()

@@ -1,4 +1,4 @@
-"""UMAP (McInnes, Healy & Melville 2018, arXiv:1802.03426) by umap-learn, told while it is drawn; several as one.
+"""UMAP (McInnes, Healy & Melville 2018, arXiv:1802.03426) by umap-learn, with progress reports; aligned maps.
 
 The neighbours are exact and found here: the library's own search takes longer to compile than to run. The start is
 that of t-SNE: the library's spectral one draws unseeded numbers where the graph falls into pieces (umap-learn 0.5.12).
@@ -20,22 +20,22 @@ import numpy as np
 from aevae.embeddings.align import procrustes
 from aevae.embeddings.methods import EmbedConfig, Watch, checked, near, start
 
-MAX_FEW_POINTS = 10_000  # points up to which the library takes 500 rounds, beyond it 200
+MAX_FEW_POINTS = 10_000  # up to this many points 500 rounds are made, otherwise 200, as in the library
 ROUNDS = 500, 200
-PLACING_ROUNDS = 100  # rounds in which a new point finds its place
-CLIP = 4.0  # of a force, as in the library
-NUM_REPULSIONS = 5  # for each attraction
-POLL_SECONDS = 0.2  # seconds between two looks, about
-ALIGNED_ROUNDS = 200  # rounds of maps that are drawn together
-PULL = 0.01  # towards a point's places in the other maps, as in the library
+PLACING_ROUNDS = 100  # rounds of optimisation of a new point
+CLIP = 4.0  # largest force, as in the library
+NUM_REPULSIONS = 5  # negative samples per attraction
+POLL_SECONDS = 0.2  # approximate interval of calls of `watch`
+ALIGNED_ROUNDS = 200  # rounds of aligned maps
+PULL = 0.01  # weight of the alignment term, as in the library
 
-# One at a time in this process: numba's fallback threading layer ends the process when two threads enter it.
+# numba's fallback threading layer ends the process if two threads use it.
 _ONE_AT_A_TIME = threading.Lock()
 
 
 @contextlib.contextmanager
 def _turn(watch: Watch = lambda *_: None):
-    """Alone with the library; the wait, perhaps for its compiler, can be left."""
+    """Context manager: exclusive use of the library. `watch` may raise to stop waiting."""
     while not _ONE_AT_A_TIME.acquire(timeout=POLL_SECONDS):
         watch(0, 1, None)
     try:
@@ -65,7 +65,7 @@ def _draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
         return _graph(codes, config, watch, rounds).embedding_
     model = _graph(codes, config, watch)
     edges = model.graph_.tocoo()
-    drawn = edges.data >= edges.data.max() / rounds  # weaker ones would not have their turn once
+    drawn = edges.data >= edges.data.max() / rounds  # weaker edges would never be sampled
     xy = np.ascontiguousarray(model.embedding_, np.float32)  # changed in place, round by round
     with _bar_unlocked():
         return optimize(
@@ -107,19 +107,19 @@ def force_parameters(min_dist: float) -> tuple[float, float]:
 
 @contextlib.contextmanager
 def _bar_unlocked():
-    """A progress bar whose file raises, as when a map is given up, keeps the lock of all bars: give it back."""
+    """Context manager: release tqdm's global lock, which a progress bar keeps if its file raises (when stopped)."""
     try:
         yield
     except BaseException:
         from tqdm import tqdm
 
-        with contextlib.suppress(AssertionError, RuntimeError):  # it is not ours
+        with contextlib.suppress(AssertionError, RuntimeError):  # another thread holds it
             tqdm.get_lock().release()
         raise
 
 
 class _Rounds:
-    """What the library takes for the file of its progress bar: each line of it is a look at the map."""
+    """A file for the library's progress bar. Each line that is written to it calls `watch` with the map."""
 
     def __init__(self, xy: np.ndarray | None, rounds: int, watch: Watch):
         self.xy, self.rounds, self.watch = xy, rounds, watch
@@ -143,7 +143,7 @@ def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: Non
     from umap import UMAP
 
     index, distance = near(codes, config.n_neighbors - 1, watch)
-    own = np.arange(len(codes))[:, None]  # a point is the first of its own neighbours
+    own = np.arange(len(codes))[:, None]  # umap-learn counts a point as its own first neighbour
     known = np.hstack([own, index]).astype(np.int32), np.hstack([0.0 * own, distance]).astype(np.float32)
     model = UMAP(
         n_neighbors=config.n_neighbors,
@@ -165,10 +165,10 @@ def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: Non
 
 
 def transform(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.ndarray) -> np.ndarray:
-    """Where new codes (M, D) belong in the finished map xy (N, 2) of codes (N, D): (M, 2), each by itself.
+    """Positions (M, 2) of new codes (M, D) in the finished map xy (N, 2) of codes (N, D), each independently.
 
-    The library's transform in expectation instead of by random draws, and so without its compiler: from the mean of the
-    nearest, by membership, 100 rounds of attraction to them and of repulsion from all.
+    The library's transform with expected instead of sampled forces, which needs no compilation: starting from the mean
+    of the nearest neighbours, weighted by membership, 100 rounds of attraction to them and repulsion from all points.
     """
     from aevae.metrics import neighbours
 
@@ -178,7 +178,7 @@ def transform(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.nd
     fixed = xy.astype(np.float64)
     places = []
     for members, near_by in zip(member, fixed[index], strict=True):
-        y = near_by[0] if members[0] == 1 else (members / members.sum()) @ near_by  # 1: the very same code
+        y = near_by[0] if members[0] == 1 else (members / members.sum()) @ near_by  # 1: an identical code
         for done in range(PLACING_ROUNDS):
             difference = y - near_by
             squared = np.maximum(np.square(difference).sum(1), 1e-12)
@@ -195,7 +195,7 @@ def transform(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.nd
 
 
 def memberships(distance: np.ndarray) -> np.ndarray:
-    """How far each of the k nearest (M, k), nearest first, belongs: exp(-d / sigma), summing to log2(k)."""
+    """Membership strengths (M, k) of the k nearest neighbours: exp(-d / sigma), with sum log2(k). distance: (M, k)."""
     wanted = np.log2(max(distance.shape[1], 2))
     low, high = np.zeros((len(distance), 1)), np.full((len(distance), 1), max(distance.max() * 64, 1e-6))
     for _ in range(64):
@@ -209,10 +209,10 @@ def memberships(distance: np.ndarray) -> np.ndarray:
 
 
 def draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
-    """A map (N, 2) float32 of each of two or more arrays of codes (N, D), drawn in turns: row i is near itself in all.
+    """Aligned maps (N, 2) float32 of two or more arrays of codes (N, D) with corresponding rows.
 
-    What the library's AlignedUMAP makes small: each map's own objective, and for each point a pull towards its places
-    in the other maps, the stronger the more of its neighbours are the same there. `watch` hears all maps.
+    The objective of the library's AlignedUMAP: the objective of each map, and for each point an attraction to its
+    positions in the other maps, which is stronger if more of its neighbours agree. `watch` gets all maps.
     """
     with _turn(watch):
         return _draw_together(points, config, watch)
@@ -227,7 +227,7 @@ def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Wat
 
     models = [_graph(codes, config, watch) for codes in points]
     n, many = len(points[0]), len(points)
-    same = np.full((many, 2 * many + 1, n), -1, np.int32)  # [i, many + o]: rows of map i + o, -1 where there is none
+    same = np.full((many, 2 * many + 1, n), -1, np.int32)  # [i, many + o]: rows of map i + o; -1: none
     for i in range(many):
         for other in range(many):
             if other != i:
@@ -287,6 +287,6 @@ def _aligned_by_library(points: Sequence[np.ndarray], config: EmbedConfig, watch
 
 
 def warm() -> None:
-    """Compile what a map of any size needs, ahead of the first."""
+    """Compile the functions that maps of any size need."""
     codes = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
     draw(*checked(codes, "umap"), lambda *_: None)

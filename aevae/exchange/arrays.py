@@ -1,4 +1,4 @@
-"""Arrays that people bring to `encode` and `decode`: .npy or .npz, grey levels as shares or as bytes."""
+"""Reads .npy and .npz files for the commands `encode` and `decode`; grey levels are in 0..1 or 0..255."""
 
 import lzma
 import zipfile
@@ -11,14 +11,14 @@ from aevae.config import brief
 
 UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError, SyntaxError, zipfile.BadZipFile,
               zlib.error, lzma.LZMAError, NotImplementedError)  # fmt: skip
-USUAL = {"encode": ("images", "x"), "decode": ("z", "codes")}  # names of arrays, for which command
+USUAL = {"encode": ("images", "x"), "decode": ("z", "codes")}  # command -> usual names of its array
 
 
 def read(path: str, verb: str, shape: tuple[int, ...], name: str | None = None) -> np.ndarray:
-    """The array of numbers that `verb` takes: the one of an .npy; of an .npz the one called `name`.
+    """The input array of the command `verb`: the array of an .npy, or the array `name` of an .npz.
 
-    Without a name: the only array of the file, else the only one of (N, *shape), else of those the one that has the
-    usual name. Raises ValueError, with the names and shapes that are there.
+    Without a name: the only array in the file, else the only one of shape (N, *shape), else the one of these with a
+    usual name. Raises ValueError with the names and shapes in the file.
     """
     found = _arrays(path)
     if "" in found:
@@ -55,7 +55,7 @@ def _times(array: np.ndarray) -> str:
 
 
 def _arrays(path: str) -> dict[str, np.ndarray]:
-    """Name -> array; the one of an .npy has the name "". Pickled objects are not opened."""
+    """Name -> array; the array of an .npy has the name "". Pickled objects are never loaded."""
     try:
         opened = np.load(path, allow_pickle=False)
         if isinstance(opened, np.ndarray):
@@ -72,7 +72,7 @@ def _arrays(path: str) -> dict[str, np.ndarray]:
 
 
 def _member(opened, key: str) -> np.ndarray | None:
-    """An array of an .npz; None for a pickled object, which hides no other array, and for a file of another kind."""
+    """An array of an .npz; None for a pickled object or a file that is not an array, so that the others can be read."""
     try:
         array = opened[key]
     except ValueError:
@@ -81,7 +81,7 @@ def _member(opened, key: str) -> np.ndarray | None:
 
 
 def as_images(array: np.ndarray, say: Callable[[str], None]) -> np.ndarray:
-    """Images in 0..1: shares and black and white as they are, whole numbers of 0..255 divided by 255, which is said.
+    """Images in 0..1. Values in 0..1 are unchanged; integers in 0..255 are divided by 255, which `say` reports.
 
     Raises ValueError for other numbers.
     """

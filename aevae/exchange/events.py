@@ -1,8 +1,8 @@
-"""Numbers as a TensorBoard event file, written by hand: no package of TensorBoard's is needed to make one.
+"""Writes TensorBoard event files without the tensorboard package.
 
-A file is a row of records (TFRecord: length, its masked CRC-32C, data, theirs); the data of each is a protocol buffer
-`Event` (tensorflow/core/util/event.proto): 1 wall_time, 2 step, 3 file_version, 5 summary; a `Summary` holds `Value`s:
-1 tag, 2 simple_value, 9 metadata, of which 2 is the name and 3 the description.
+A file is a sequence of TFRecords: length, masked CRC-32C of the length, data, masked CRC-32C of the data. The data is a
+protocol buffer `Event` (tensorflow/core/util/event.proto) with fields 1 wall_time, 2 step, 3 file_version, 5 summary. A
+`Summary` contains `Value`s with fields 1 tag, 2 simple_value, 9 metadata (2 name, 3 description).
 """
 
 import struct
@@ -28,7 +28,7 @@ def event_file(scalars: Iterable[Scalar], started: float) -> bytes:
     named: set[str] = set()
     for scalar in scalars:
         value = _bytes(1, scalar.tag.encode()) + b"\x15" + struct.pack("<f", scalar.value)  # field 2, 32 bits
-        if scalar.tag not in named:  # what a curve is called and its unit are said once
+        if scalar.tag not in named:  # name and unit of a curve are written once
             value += _bytes(9, _bytes(2, scalar.tag.encode()) + _bytes(3, scalar.unit.encode()))
             named.add(scalar.tag)
         step = b"\x10" + _varint(scalar.step)
@@ -43,7 +43,7 @@ def record(data: bytes) -> bytes:
 
 
 def masked(data: bytes) -> int:
-    """The checksum of a record: CRC-32C turned by 15 bits, plus a constant."""
+    """The masked checksum of TFRecord: CRC-32C rotated by 15 bits, plus a constant."""
     crc = crc32c(data)
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 

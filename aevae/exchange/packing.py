@@ -1,4 +1,4 @@
-"""Zips that this program writes."""
+"""Writes zip files."""
 
 import io
 import zipfile
@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 
 def zip_of(files: Mapping[str, bytes | str]) -> bytes:
-    """A zip of these files, by the names they have in it. The same files are the same bytes, whenever they are packed.
+    """The bytes of a zip of these files (name in the zip -> content). Equal files give equal bytes at any time.
 
-    All times in it are the first that a zip can say, 1980-01-01: those of a disk or a clock may lie outside 1980..2107,
-    which a zip cannot hold (files of Nix and of container layers are of 1970; so is a computer without a clock).
+    All timestamps are 1980-01-01, because those of a disk or clock may lie outside 1980..2107, the range of zip files
+    (files from Nix or container layers are from 1970, as is the clock of some computers).
     """
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -1,4 +1,4 @@
-"""Runs that travel: a zip out, a checked zip in, a decoder as ONNX, a history for TensorBoard."""
+"""Export and import of runs: as a zip (checked on import), the decoder as ONNX, the history for TensorBoard."""
 
 import json
 import os
@@ -30,11 +30,11 @@ FILES = (
     "preview.png",
 )
 NEEDED = ("config.json", "state.json", "model.safetensors", "history.jsonl")
-LIMITS = archives.Limits(files=160, file_bytes=300_000_000, total_bytes=300_000_000)  # litter counts, too
+LIMITS = archives.Limits(files=160, file_bytes=300_000_000, total_bytes=300_000_000)  # includes skipped files
 
 
 def pack(run: RunInfo) -> bytes:
-    """A finished run as a zip with one folder, its name."""
+    """The zip of a finished run; its files are in one folder with the run's name."""
     files = [run.path / name for name in FILES if (run.path / name).exists()]
     return zip_of({f"{run.name}/{file.name}": file.read_bytes() for file in files})
 
@@ -48,11 +48,11 @@ class AlreadyHere(ValueError):
 
 
 def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -> str:
-    """Take the run in a zip or folder into the store; returns its name. Nothing is written unless all of it is sound.
+    """Import the run in a zip or folder into the store; returns its name. Writes nothing unless all files are valid.
 
-    Its files may lie in folders of any name, or in none: the run's name comes from its config. What systems leave in
-    folders is skipped. refused(name of its data set): "", or why a run of it is not taken: pages show images of it.
-    Raises ValueError with one sentence: no zip, too large, files that are no part of a run, damaged, already here.
+    The files may be in folders of any name, because the run's name follows from its config. Files that operating
+    systems leave in folders (.DS_Store) are skipped. refused(data set name) returns why runs of this data set are not
+    accepted, or "". Raises AlreadyHere, or ValueError with one sentence: no zip, too large, unexpected files, damaged.
     """
     name, contents = _read(source)
     if checkpoints.finished_run(name):
@@ -66,7 +66,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
             files.write_atomic(folder / file, content)
         _inspect(folder, refused)
         with checkpoints.run_lock(name):
-            if (root / name).exists():  # an unfinished or damaged run gives way to the finished one
+            if (root / name).exists():  # replace an unfinished or damaged run by the finished one
                 shutil.move(root / name, Path(hidden) / "old")
             os.replace(folder, root / name)
     return name
@@ -100,7 +100,7 @@ def _name(config: bytes) -> str:
 
 
 def _inspect(folder: Path, refused: Callable[[str], str]) -> None:
-    """Open the run as a page would. Raises ValueError where anything is wrong."""
+    """Open the run as a page would. Raises ValueError if anything is wrong."""
     from aevae import runs
 
     info = checkpoints.read_run(folder)
@@ -127,7 +127,7 @@ def _inspect(folder: Path, refused: Callable[[str], str]) -> None:
 
 
 def _inspect_film(run) -> None:
-    """Has the film the frames that pages read? Raises DamagedRun."""
+    """Raise DamagedRun if the film lacks arrays that pages read."""
     from safetensors import SafetensorError
 
     files.check_safetensors(run.path / "film.safetensors")
@@ -146,15 +146,15 @@ def _inspect_film(run) -> None:
         raise DamagedRun("film.safetensors has other images than a film")
 
 
-MAX_ONNX_DIFFERENCE = 1e-4  # of a pixel in [0, 1]; an exported decoder that differs by more is not written
+MAX_ONNX_DIFFERENCE = 1e-4  # per pixel in [0, 1]; a decoder that differs more from PyTorch's is not written
 
 
 def export_onnx(info: RunInfo, out: Path) -> float | None:
-    """Write the decoder, z (N, D) -> x_hat (N, 1, 28, 28), as ONNX; N is free.
+    """Write the decoder, z (N, D) -> x_hat (N, 1, 28, 28), as ONNX with a dynamic axis N.
 
-    Returns by how much its images differ from PyTorch's at most, or None where the package `onnxruntime`, which can
-    tell, is not installed. ValueError without the package `onnxscript`, for a decoder that does not make an image of
-    one code, and for one that would differ by more than MAX_ONNX_DIFFERENCE; then nothing is written.
+    Returns the largest difference of a pixel from PyTorch, or None if `onnxruntime` is not installed. Raises ValueError
+    and writes nothing if `onnxscript` is not installed, if the decoder does not map one code to one image, or if the
+    difference exceeds MAX_ONNX_DIFFERENCE.
     """
     import torch
 
@@ -197,7 +197,7 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
 
 
 def _difference(onnx: bytes, run) -> float | None:
-    """The largest difference of a pixel between two decoders of one run, over codes drawn from N(0, I)."""
+    """Largest pixel difference of the ONNX and the PyTorch decoder over N(0, I) codes; None without onnxruntime."""
     try:
         import onnxruntime
     except ImportError:
@@ -208,10 +208,10 @@ def _difference(onnx: bytes, run) -> float | None:
 
 
 def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
-    """Write the run's history as event files, `folder`/<run>/train and /test; `tensorboard --logdir folder` shows them.
+    """Write the run's history as event files in `folder`/<run>/train and /test; returns their paths.
 
-    x is the step of the optimizer, the time that at which the epoch ended. Written again, the same files come.
-    Returns the files.
+    `tensorboard --logdir folder` shows them. Step is the optimizer step, wall time the end of the epoch. Repeated
+    exports write equal files.
     """
     from aevae.figures.curves import UNITS
 
@@ -236,6 +236,6 @@ def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
 
 
 def _numbers(values) -> dict[str, float]:
-    """Of a line that may come from anywhere, what is a number."""
+    """Name -> number of a part of an untrusted history record; other values are dropped."""
     found = values.items() if isinstance(values, dict) else ()
     return {k: v for k, v in found if isinstance(v, int | float) and not isinstance(v, bool)}

@@ -1,4 +1,4 @@
-"""Arrays in, plotly figures out. No Streamlit, no torch: a figure can be made in a notebook or a test."""
+"""Plotly figures from arrays, without Streamlit and torch."""
 
 from aevae.figures.bars import latent_bars
 from aevae.figures.curves import loss_curves

@@ -1,4 +1,4 @@
-"""What each latent dimension carries, as bars."""
+"""Bar chart of the use of latent dimensions."""
 
 from collections.abc import Sequence
 
@@ -18,9 +18,9 @@ def latent_bars(
     family: str = "",
     height: int = 260,
 ) -> go.Figure:
-    """A bar per latent dimension, in the order given.
+    """A figure with a bar per latent dimension, in the given order.
 
-    score (D,); names: D labels; unit: axis title; active (D,) bool: the others are drawn grey; family: colour.
+    score (D,); names: D labels; unit: axis title; active (D,) bool: inactive dimensions are grey; family: its colour.
     """
     score = np.asarray(score, dtype=float)
     alive = np.ones(len(score), bool) if active is None else np.asarray(active, bool)

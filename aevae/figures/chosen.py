@@ -1,4 +1,4 @@
-"""Several curves of which one is meant: that one strong and last, the others thin behind it."""
+"""Several curves, of which one is emphasised and drawn on top."""
 
 from collections.abc import Mapping
 
@@ -19,7 +19,8 @@ def chosen_curve(
     only: bool = False,
     height: int = 330,
 ) -> go.Figure:
-    """curves: shown name -> (x, y), each (N,). marks: a point at each value. only: name the chosen one alone."""
+    """A figure of these curves. curves: shown name -> (x, y), each (N,). marks: show the points. only: label only the
+    chosen curve."""
     out = figure(x_title, y_title, height)
     for name in sorted(curves, key=lambda name: name == chosen):  # stable: the chosen one comes last
         x, y = curves[name]

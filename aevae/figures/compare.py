@@ -1,4 +1,4 @@
-"""Several runs in one image: what their codes cost against what they leave unsaid."""
+"""Rate-distortion plot of several runs."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -16,7 +16,7 @@ HULL = "#7A7F87"
 
 
 class Point(NamedTuple):
-    """A run: KL in nats / image, what its code leaves, and of which curve it is a point (runs that differ in beta)."""
+    """A run: rate (KL in nats / image), distortion, and the series of its curve (runs that differ only in beta)."""
 
     name: str
     family: str
@@ -39,11 +39,11 @@ def trade_off(  # titles and names of the lines are all optional, hence more tha
     others_name: str = "other runs",
     height: int = 460,
 ) -> go.Figure:
-    """Distortion over rate: chosen runs in the colours of their families, the others grey, runs of one series joined.
+    """A figure of distortion over rate: chosen runs in family colours, others grey, series connected.
 
-    The dashed line is the lower convex hull of all of them: what can be had by using one run for a part of the
-    images and another for the rest. elbo: lines of equal rate + distortion, where both are nats. bound: rates and
-    distortions of a curve to be drawn behind, with its name.
+    The dashed line is the lower convex hull of all runs, which is reached by using one run for a part of the images and
+    another for the rest. elbo: draw lines of equal rate + distortion, if both are in nats. bound: (rates, distortions)
+    of a curve in the background.
     """
     out = figure(x_title, y_title, height)
     points = [p for p in points if np.isfinite(p.rate) and np.isfinite(p.distortion)]
@@ -84,7 +84,7 @@ def trade_off(  # titles and names of the lines are all optional, hence more tha
 
 
 def _hull(out: go.Figure, rate: np.ndarray, distortion: np.ndarray, name: str) -> None:
-    """The lower hull; what its slope says stands in the middle of each piece."""
+    """Add the lower hull, with the slope as hover text in the middle of each segment."""
     rows = lower_hull(rate, distortion)
     if len(rows) < 2:
         return

@@ -22,18 +22,18 @@ UNITS = {
 
 
 def with_unit(term: str) -> str:
-    """`recon` -> `recon (nats / image)`; a term without a known unit stays as it is."""
+    """`recon` -> `recon (nats / image)`; a term without a known unit is unchanged."""
     return f"{term} ({UNITS[term]})" if term in UNITS else term
 
 
 def loss_curves(
     histories: Mapping[str, Sequence[dict]], term: str, *, families: Mapping[str, str] | None = None, height: int = 360
 ) -> go.Figure:
-    """One term over the epochs: test solid, train dashed, one colour per family.
+    """A figure of one term over epochs: test solid, training dashed, one colour per family.
 
-    histories: shown name -> history lines {"epoch", "train": {term: float}, "test": {term: float}}; epoch 0 has no
-    "train". families: shown name -> family; without it the name's part before the first hyphen. A model that lacks
-    the term is left out.
+    histories: shown name -> records {"epoch", "train": {term: float}, "test": {term: float}}; epoch 0 has no "train".
+    families: shown name -> family; by default the part of the name before the first hyphen. Models without the term are
+    left out.
     """
     out = figure("epoch", with_unit(term), height)
     for name, (colour, number) in model_styles(histories, families).items():

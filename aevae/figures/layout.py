@@ -1,4 +1,4 @@
-"""One look for every figure: transparent, thin lines, readable on light and on dark paper."""
+"""The common template of all figures: transparent, thin lines, readable in light and dark themes."""
 
 import plotly.graph_objects as go
 
@@ -28,7 +28,7 @@ TEMPLATE = go.layout.Template(
 
 
 def figure(x_title: str, y_title: str, height: int = 360, title: str = "") -> go.Figure:
-    """An empty figure in the common look; axis titles carry the unit in brackets."""
+    """An empty figure with the common template. Axis titles contain the unit in brackets."""
     out = go.Figure(layout={"template": TEMPLATE, "height": height, "xaxis_title": x_title, "yaxis_title": y_title})
     if title:
         out.update_layout(title={"text": title, "x": 0, "xanchor": "left", "font": {"size": 15}})

@@ -1,4 +1,4 @@
-"""One number over a level, a line per model."""
+"""Line chart of an error over noise levels."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,11 +18,10 @@ def error_curve(
     mark: float | None = None,
     height: int = 360,
 ) -> go.Figure:
-    """Error against noise level.
+    """A figure of the error over the noise level.
 
-    levels (L,); values: shown name -> (L,); unit: axis title, e.g. "squared error / image"; mark: the level that the
-    page shows now, as a vertical line. families as in `loss_curves`. A name without
-    family ("input") is grey and dotted.
+    levels (L,); values: shown name -> (L,); unit: axis title, for example "squared error / image"; mark: level with a
+    vertical line. families as in `loss_curves`; a name without family ("input") is grey and dotted.
     """
     out = figure(level_name, unit, height)
     for name, (colour, number) in model_styles(values, families).items():

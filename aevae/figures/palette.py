@@ -1,4 +1,4 @@
-"""Colours and names of families and classes: the same in every chart, map and table, on light and on dark paper."""
+"""Colours and titles of families and classes, for all charts, maps and tables in light and dark themes."""
 
 from collections.abc import Iterable, Mapping
 
@@ -44,12 +44,12 @@ FAMILY_TITLES = {
     "td_vae": "TD-VAE",
     "flow_vae": "Flow VAE",
 }
-FALLBACK = "#7A7F87"  # of a family that has no colour yet, and of what belongs to no model
+FALLBACK = "#7A7F87"  # colour of families without a colour, and of what belongs to no model
 MARKERS = ("circle", "square", "diamond", "cross", "triangle-up", "x")
 
 PAPERS = {"light": "#FDFCF9", "dark": "#14171C"}  # backgrounds of the two themes
 
-# Theme -> colours of the ten classes. A class keeps its hue. On its background each colour has a contrast of at least
+# Theme -> colours of the ten classes, with the same hues. On its background each colour has a contrast of at least
 # 3.3:1, and any two are at least 17 apart in OKLab (lightness 0..100) for normal sight, 11 for deuteranopia and
 # protanopia (Machado et al. 2009). The same colours are `chartCategoricalColors` in .streamlit/config.toml: from there
 # charts and modules in the browser take those of the theme that is shown.
@@ -86,15 +86,15 @@ def family_colour(family: str) -> str:
 
 
 def family_title(family: str) -> str:
-    """What a person reads: `beta_vae` -> `β-VAE`."""
+    """Title of a family: `beta_vae` -> `β-VAE`."""
     return FAMILY_TITLES.get(family, family.replace("_", " "))
 
 
 def class_colour(label: int) -> str:
-    """Colour of a class in a chart; they repeat after ten.
+    """Colour of a class in a Streamlit chart; colours repeat after ten.
 
-    A placeholder: Streamlit's page replaces "#000001" ... "#000010" by `chartCategoricalColors` of the theme that is
-    shown. (After a change of the theme a chart keeps its colours until it is drawn anew.)
+    It is a placeholder: Streamlit's front end replaces "#000001" ... "#000010" by `chartCategoricalColors` of the
+    active theme. After a change of theme a chart keeps its colours until it is drawn again.
     """
     return f"#{label % 10 + 1:06d}"
 
@@ -107,15 +107,15 @@ def luminance(colour: str) -> float:
 
 
 def contrast(a: str, b: str) -> float:
-    """Contrast of two colours, 1..21 (WCAG 2)."""
+    """Contrast ratio of two colours, 1..21 (WCAG 2)."""
     low, high = sorted((luminance(a), luminance(b)))
     return (high + 0.05) / (low + 0.05)
 
 
 def model_styles(names: Iterable[str], families: Mapping[str, str] | None = None) -> dict[str, tuple[str, int]]:
-    """Shown name -> (colour of its family, which one of that family it is: 0, 1, ...), in the order given.
+    """Shown name -> (colour of its family, index among the names of that family: 0, 1, ...), in the given order.
 
-    Without `families` a name is a run's name and its family stands before the first hyphen.
+    Without `families` the family is the part of the name before the first hyphen.
     """
     styles, seen = {}, {}
     for name in names:

@@ -1,4 +1,4 @@
-"""Arrows in a plane, over points of classes."""
+"""A vector field in the plane, over points coloured by class."""
 
 import numpy as np
 import plotly.graph_objects as go
@@ -8,7 +8,7 @@ from aevae.figures.palette import class_colour
 
 
 def segments(places: np.ndarray, arrows: np.ndarray, head: float = 0.3) -> tuple[list, list]:
-    """x and y of one broken line that draws every arrow (N, 2) at its place (N, 2), heads too."""
+    """(x, y) of one polyline with gaps that draws every arrow (N, 2), with head, at its place (N, 2)."""
     ends = places + arrows
     across = np.stack([-arrows[:, 1], arrows[:, 0]], 1)
     wings = [ends - head * arrows + side * 0.5 * head * across for side in (1, -1)]
@@ -25,10 +25,10 @@ def quiver(
     names: tuple[str, str, str],
     colour: str,
 ) -> go.Figure:
-    """Arrows over points (N, 2) coloured by class.
+    """A figure of arrows over points (N, 2) coloured by class.
 
-    An arrow is as long as the places are apart, or shorter if it is below four fifths of all. names: of the axes and of
-    the arrows.
+    Arrows are scaled such that the 80th percentile of their lengths equals the distance of the places; longer arrows
+    are shortened to it. names: titles of both axes and of the arrows.
     """
     out = figure(names[0], names[1], 540)
     for label in np.unique(labels):

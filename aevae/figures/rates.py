@@ -1,4 +1,4 @@
-"""What a sweep shows: the family of its curves, and what a code costs against what is left to say with it."""
+"""Figures of a sweep: curves over epochs, and rate-distortion points."""
 
 import math
 from collections.abc import Sequence
@@ -11,12 +11,12 @@ from aevae.figures.curves import with_unit
 from aevae.figures.layout import figure
 from aevae.figures.palette import MARKERS
 
-RAMP = ("#2A78C8", "#7B64D2", "#BE4C9C", "#D6592E", "#A47A08")  # at least 3:1 on light and on dark paper
+RAMP = ("#2A78C8", "#7B64D2", "#BE4C9C", "#D6592E", "#A47A08")  # contrast of at least 3:1 in both themes
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 FAINT = "rgba(127, 127, 127, 0.35)"
 MAX_NAMED_CURVES = 10  # curves named in the legend
-NEAR = 0.05  # of the image: labels closer than this overlap
-MAX_ELBO_LINES = 8  # lines of equal ELBO, at most
+NEAR = 0.05  # share of the plot; labels closer than this overlap
+MAX_ELBO_LINES = 8  # lines of equal ELBO
 
 
 class Curve(NamedTuple):
@@ -29,7 +29,7 @@ class Curve(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """Where a run ended. `line`: which runs are joined; `label`: which of them it is, the same for all seeds."""
+    """Final values of a run. Runs with equal `line` are connected; `label` is equal for all seeds."""
 
     line: str
     label: str
@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
 
 
 def ramp(part: float) -> str:
-    """Colour of a value at `part` (0..1) of the way from the smallest to the largest."""
+    """Colour at the position `part` (0..1) of the colour scale."""
     place = min(max(part, 0.0), 1.0) * (len(RAMP) - 1)
     i = min(int(place), len(RAMP) - 2)
     low, high = (tuple(int(c[k : k + 2], 16) for k in (1, 3, 5)) for c in RAMP[i : i + 2])
@@ -46,7 +46,7 @@ def ramp(part: float) -> str:
 
 
 def curve_family(curves: Sequence[Curve], term: str, height: int = 380) -> go.Figure:
-    """One test term over the epochs: a thin line per run, a strong one for the mean over the seeds of one name."""
+    """A figure of one test term over epochs: a thin line per run, a thick line for the mean over seeds."""
     out = figure("epoch", with_unit(term), height)
     names = list(dict.fromkeys(curve.name for curve in curves))
     for name in names:
@@ -77,9 +77,9 @@ def _line(out: go.Figure, name: str, points: dict, line: dict, **more) -> None:
 
 
 def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int = 460) -> go.Figure:
-    """recon against the KL, or against an option (`x_title`): a line per `line`, faint points for the seeds.
+    """A figure of recon over the KL, or over an option (`x_title`): one curve per `line`, faint points for seeds.
 
-    With the KL there are lines of equal ELBO behind: -(recon + KL) is a bound on log p(x), better to the lower left.
+    Over the KL, lines of equal ELBO are in the background: -(recon + KL) is larger towards the lower left.
     """
     rated = not x_title
     out = figure(with_unit("kl") if rated else x_title, with_unit("recon"), height)
@@ -116,7 +116,7 @@ def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int 
 
 
 def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float) -> str:
-    """The label, or nothing where the same one stands already; x, y: place in the image, 0..1."""
+    """The label, or "" if the same label is already nearby; x, y: position in the plot, 0..1."""
     if any(label == other and abs(x - u) < NEAR and abs(y - v) < NEAR for other, u, v in named):
         return ""
     named.append((label, x, y))
@@ -124,7 +124,7 @@ def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float)
 
 
 def bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
-    """Faint lines recon + KL = constant across the image, each named at its right end."""
+    """Add faint lines recon + KL = constant, labelled at their right end."""
     for total in bound_values(x0 + y0, x1 + y1):
         left, right = max(x0, total - y1), min(x1, total - y0)
         out.add_scatter(
@@ -140,7 +140,7 @@ def bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
 
 
 def bound_values(low: float, high: float) -> list[float]:
-    """At most eight or so round numbers strictly between two numbers."""
+    """About MAX_ELBO_LINES round numbers strictly between two numbers."""
     if not high > low:
         return []
     rough = (high - low) / MAX_ELBO_LINES
@@ -151,7 +151,7 @@ def bound_values(low: float, high: float) -> list[float]:
 
 
 def _around(values: Sequence[float], above: float = 0.14) -> tuple[float, float]:
-    """The values with some room below and, for labels, above."""
+    """The range of the values with margins; the upper one leaves room for labels."""
     low, high = min(values), max(values)
     span = (high - low) or max(0.4 * abs(high), 1.0)
     return low - 0.14 * span, high + above * span

@@ -1,4 +1,4 @@
-"""Images of numbers that may be negative: orange above 0, blue beneath, black at 0 (as `live/signed.js` has them)."""
+"""Images of signed numbers: orange above 0, blue below, black at 0 (equal to `live/signed.js`)."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ BELOW = (72, 150, 255)
 
 
 def tint(values: np.ndarray, scale: float | np.ndarray | None = None) -> np.ndarray:
-    """uint8 (..., 3) of values (...); `scale`, by default the largest size, is as bright as can be."""
+    """RGB uint8 (..., 3) of values (...). scale: absolute value with full brightness; default: the largest."""
     values = np.asarray(values, np.float64)
     scale = (np.abs(values).max() or 1.0) if scale is None else scale
     part = np.clip(np.abs(values) / scale, 0, 1)[..., None]
@@ -15,7 +15,7 @@ def tint(values: np.ndarray, scale: float | np.ndarray | None = None) -> np.ndar
 
 
 def sheet(images: np.ndarray, columns: int, scale: int = 2, gap: int = 2) -> np.ndarray:
-    """RGBA uint8 of images (N, H, W), each tinted to its own largest size, `columns` in a row, with clear gaps."""
+    """RGBA uint8 of images (N, H, W), each normalised, `columns` per row, with transparent gaps."""
     n, h, w = images.shape
     rows = -(-n // columns)
     out = np.zeros((rows * (h * scale + gap) - gap, columns * (w * scale + gap) - gap, 4), np.uint8)

@@ -1,6 +1,6 @@
-"""A plotly figure as an image that needs no browser and no script: SVG; and as a table: CSV.
+"""Converts plotly figures to static SVG without a browser, and to CSV.
 
-For lines, points and bars over a linear or category axis, which is what our figures are made of.
+Supports lines, points and bars over linear and category axes, which this package's figures use.
 """
 
 import csv
@@ -19,7 +19,7 @@ from aevae.figures.rates import bound_values
 
 DASHES = {"dash": "7 4", "dot": "2 3", "dashdot": "7 3 2 3", "longdash": "11 4"}
 INK = "#1D232B"
-LEFT, RIGHT, TOP, BOTTOM, ROW, LETTER = 62, 14, 14, 48, 20, 7.0  # pixels; of a legend's row and a letter in it
+LEFT, RIGHT, TOP, BOTTOM, ROW, LETTER = 62, 14, 14, 48, 20, 7.0  # pixels: margins, height of a legend row, letter width
 SHAPES = {
     "square": "M-{r} -{r}H{r}V{r}H-{r}Z",
     "diamond": "M0 -{r}L{r} 0L0 {r}L-{r} 0Z",
@@ -30,24 +30,24 @@ SHAPES = {
 
 
 def to_csv(figure: go.Figure) -> str:
-    """A line per point of the named curves: name, x and y, under the titles of the axes."""
+    """CSV with a row per point of the named curves: name, x and y; the header has the axis titles."""
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
     rows.writerow(["series", figure.layout.xaxis.title.text or "x", figure.layout.yaxis.title.text or "y"])
     for trace in figure.data:
         pairs = zip(_list(trace.x), _list(trace.y), strict=True)
-        named = trace.name or len(figure.data) == 1  # lines that only guide the eye have no name
+        named = trace.name or len(figure.data) == 1  # auxiliary lines have no name
         rows.writerows([safe(_plain(trace.name)), safe(x), y] for x, y in pairs if named)
     return out.getvalue()
 
 
 def safe(cell):
-    """A text that no spreadsheet takes for a formula; numbers as they are."""
+    """The cell, escaped if a spreadsheet would read it as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 def to_svg(figure: go.Figure, width: int = 760) -> str:
-    """The figure as one `<svg>` element; texts take the colour of what is around it. ValueError for other traces."""
+    """The figure as one `<svg>` element; text has the surrounding colour. Raises ValueError for unsupported traces."""
     for trace in figure.data:
         if trace.type not in ("scatter", "scattergl", "bar"):
             raise ValueError(f"only lines, points and bars can be drawn, got {trace.type}")
@@ -163,7 +163,7 @@ class _Drawing:
     # -- legend
 
     def _legend(self) -> list[tuple[int, float, object, str]]:
-        """(row, x, trace, name) of the traces that are named."""
+        """(row, x, trace, name) of the named traces."""
         named = [(t, _plain(t.name)) for t in self.traces if t.name and t.showlegend is not False]
         placed, row, x = [], 0, float(LEFT)
         for trace, name in named if len(named) > 1 or self.layout.showlegend else ():
@@ -206,7 +206,7 @@ def _label(x: float, y: float, text: str, anchor: str, more: str = "", escaped: 
 
 
 def _plain(text: str | None) -> str:
-    """Plotly's own markup gone: `<b>`, `<br>`."""
+    """The text without plotly's markup (`<b>`, `<br>`)."""
     return re.sub(r"</?(b|i|br|sub|sup|span)\b[^>]*>", "", str(text or ""))
 
 

@@ -1,14 +1,15 @@
-"""What a code of so many nats can leave at best: the rate-distortion function of a Gaussian, and the hull of models."""
+"""The rate-distortion function of a Gaussian, and the lower convex hull of models."""
 
 import numpy as np
 
 
 def water_filling(variances: np.ndarray, points: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """Rate (nats) and squared error of the best code of a Gaussian with these variances: (points,) each, rate rising.
+    """(rate in nats, squared error) (points,) each of the optimal code of a Gaussian with these variances; rate
+    ascending.
 
-    At the water level t each direction of variance v keeps the error min(v, t) and costs log(v / t) / 2 nats where
-    v > t (Cover & Thomas 2006, theorem 10.3.3). Of all sources with this covariance the Gaussian is the hardest, so
-    images can be coded at least as well. Raises ValueError without a positive variance.
+    At water level t each direction of variance v has the error min(v, t), and costs log(v / t) / 2 nats if v > t (Cover
+    & Thomas 2006, theorem 10.3.3). A Gaussian is the hardest source with this covariance, so images can be coded at
+    least as well. Raises ValueError without a positive variance.
     """
     variances = np.asarray(variances, np.float64)
     variances = variances[variances > 1e-12 * variances.max(initial=0)]
@@ -27,15 +28,16 @@ def gaussian_bound(images: np.ndarray, points: int = 200) -> tuple[np.ndarray, n
 
 
 def lower_hull(rate: np.ndarray, distortion: np.ndarray) -> np.ndarray:
-    """Numbers of the points on the lower left convex boundary, rate rising, distortion falling: (H,) int64.
+    """Indices (H,) int64 of the points on the lower left convex hull, by ascending rate and descending distortion.
 
-    What lies between two of them is reached by using each for a part of the images. Not finite ones are left out.
+    Points between two of them are reached by using each for a part of the images. Values that are not finite are
+    ignored.
     """
     order = [i for i in np.lexsort((distortion, rate)) if np.isfinite(rate[i]) and np.isfinite(distortion[i])]
     hull: list[int] = []
     for i in order:
         if hull and distortion[i] >= distortion[hull[-1]]:
-            continue  # dearer and no better
+            continue  # a higher rate, but no lower distortion
         while len(hull) > 1 and _above(rate, distortion, hull[-2], hull[-1], i):
             hull.pop()
         hull.append(i)
@@ -43,5 +45,5 @@ def lower_hull(rate: np.ndarray, distortion: np.ndarray) -> np.ndarray:
 
 
 def _above(x: np.ndarray, y: np.ndarray, a: int, b: int, c: int) -> bool:
-    """Does point b lie on or above the line from a to c?"""
+    """Whether point b is on or above the line from a to c."""
     return (y[b] - y[a]) * (x[c] - x[a]) >= (y[c] - y[a]) * (x[b] - x[a])

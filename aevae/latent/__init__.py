@@ -1,1 +1,1 @@
-"""Codes in, codes out: traversals, paths between codes, samples. Numpy float32; a model decodes elsewhere."""
+"""Operations on latent codes, numpy float32: traversals, interpolation, samples, alignment, fitting."""

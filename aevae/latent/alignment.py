@@ -1,4 +1,4 @@
-"""Which dimension of one code says what which dimension of another says."""
+"""Matching of the dimensions of two codes by correlation."""
 
 import numpy as np
 
@@ -6,7 +6,7 @@ import numpy as np
 def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Pearson's r of every column of a (N, D) with every column of b (N, E), over the same N images: (D, E).
 
-    0 where a column does not change. Raises ValueError where the two are not codes of the same two or more images.
+    0 for a constant column. Raises ValueError unless both have the same number of rows, at least two.
     """
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b) or len(a) < 2:
@@ -15,7 +15,7 @@ def correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def _standardised(codes: np.ndarray) -> np.ndarray:
-    """Columns of mean 0 and length 1; one that does not change becomes 0."""
+    """Columns with mean 0 and length 1; constant columns become 0."""
     centred = codes - codes.mean(0)
     length = np.linalg.norm(centred, axis=0)
     still = length <= 1e-6 * (1 + np.abs(codes).max(0, initial=0)) * np.sqrt(len(codes))
@@ -23,10 +23,11 @@ def _standardised(codes: np.ndarray) -> np.ndarray:
 
 
 def match(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The partner in b (N, E) of each dimension of a (N, D), each at most once, so that the sum of |r| is largest.
+    """(partners (D,) int64, r (D,)): a matching of dimensions of a (N, D) to those of b (N, E) with the largest sum
+    |r|.
 
-    Returns the partners (D,) int64, -1 where there are too few, and r (D,) with its sign, 0 without a partner.
-    The assignment problem (Kuhn 1955), solved by scipy.
+    Each dimension of b is used at most once. If E < D, some partners are -1, with r = 0. The assignment problem (Kuhn
+    1955), solved by scipy.
     """
     from scipy.optimize import linear_sum_assignment
 

@@ -1,18 +1,18 @@
-"""Maps of numbers: what a model with a codebook makes of images, and images of maps that no image was made into.
+"""Grids of codebook indices of a VQ model: encoding, decoding, editing, sampling.
 
-A map is int64 (N, side, side) of numbers 0..K-1; a model has one for each level, the top one first.
+A grid is int64 (N, side, side) of indices 0..K-1. A model has one grid per level, the top level first.
 """
 
 import re
 
 import numpy as np
 
-PATCH_CELLS = 3  # cells across what `atlas` shows of a vector
-EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:number, as an address keeps them
+PATCH_CELLS = 3  # width of the patches of `atlas`, in cells
+EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:index, as in addresses of pages
 
 
 def indices(run, images: np.ndarray) -> list[np.ndarray]:
-    """Numbers of the vectors that images float32 (N, 1, 28, 28) in [0, 1] are made into."""
+    """Codebook indices (N, side, side) of each level for images float32 (N, 1, 28, 28) in [0, 1]."""
     import torch
 
     with torch.inference_mode():
@@ -20,7 +20,7 @@ def indices(run, images: np.ndarray) -> list[np.ndarray]:
 
 
 def decode(run, indices: list[np.ndarray]) -> np.ndarray:
-    """Images float32 (N, 1, 28, 28) of each level's numbers (N, side, side)."""
+    """Images float32 (N, 1, 28, 28) decoded from each level's indices (N, side, side)."""
     import torch
 
     with torch.inference_mode():
@@ -28,30 +28,30 @@ def decode(run, indices: list[np.ndarray]) -> np.ndarray:
 
 
 def vectors(run, level: int = 0) -> np.ndarray:
-    """The codebook (K, D) of a level."""
+    """The codebook vectors (K, D) of a level."""
     return run.model.quantisers[level].codebook.vectors.detach().cpu().numpy()
 
 
 def use(indices: np.ndarray, count: int) -> np.ndarray:
-    """How often each of `count` vectors is chosen in a map of numbers: shares (count,) that sum to 1."""
+    """Relative frequency (count,) of each of `count` vectors in a grid of indices; sums to 1."""
     return np.bincount(np.ravel(indices), minlength=count) / max(np.size(indices), 1)
 
 
 def perplexity(share: np.ndarray) -> float:
-    """exp of the entropy of shares (K,): 1 if it is always one vector, K if all are used alike."""
+    """exp of the entropy of shares (K,): 1 if one vector is always used, K for uniform use."""
     some = share[share > 0]
     return float(np.exp(-(some * np.log(some)).sum()))
 
 
 def background(run) -> list[np.ndarray]:
-    """The maps (1, side, side) of a black image."""
+    """Indices (1, side, side) of each level for a black image."""
     return indices(run, np.zeros((1, 1, 28, 28), np.float32))
 
 
 def atlas(run, indices: list[np.ndarray], level: int = 0) -> np.ndarray:
-    """What each vector is used for: float32 (K, p, p), p = the pixels of `PATCH_CELLS` cells.
+    """Mean image patch of each vector, float32 (K, p, p), p = width of `PATCH_CELLS` cells in pixels.
 
-    The mean of what is painted around the cells that chose it, in the images of these maps; black where none did.
+    The average over all patches around cells with this index, in the decoded images; black for unused vectors.
     """
     count, painted, chosen = len(vectors(run, level)), decode(run, indices)[:, 0], indices[level]
     cell = 28 // chosen.shape[1]
@@ -66,7 +66,7 @@ def atlas(run, indices: list[np.ndarray], level: int = 0) -> np.ndarray:
 
 
 def edits_text(edits) -> str | None:
-    """Changes [[cell, number], ...] of a map as text for an address; None for anything else."""
+    """Edits [[cell, index], ...] of a grid as text for an address; None for anything else."""
     if not isinstance(edits, list) or not all(
         isinstance(e, list) and [type(n) for n in e] == [int, int] for e in edits
     ):
@@ -76,15 +76,16 @@ def edits_text(edits) -> str | None:
 
 
 def read_edits(text: str, cells: int, count: int) -> list[list[int]]:
-    """The changes in such a text that fit a map of `cells` cells and `count` vectors."""
+    """The valid edits in a text of `edits_text`, for a grid of `cells` cells and `count` vectors."""
     found = [[int(n) for n in part.split(":")] for part in text.split(",")] if EDITS.fullmatch(text) else []
     return [[cell, number] for cell, number in found if cell < cells and number < count]
 
 
 def draw(run, count: int, seed: int, prior: str = "learnt") -> list[np.ndarray]:
-    """`count` maps of each level: drawn from the learnt prior; `uniform`: every cell for itself, each vector alike.
+    """`count` grids of each level, sampled from the prior.
 
-    `use`: every cell for itself, as often as the prior's draws use each vector. Raises ValueError for another word.
+    prior: "learnt"; "uniform": independent cells, uniform over the vectors; "use": independent cells with the
+    frequencies of samples of the learned prior. Raises ValueError for another name.
     """
     import torch
 
@@ -103,18 +104,18 @@ def draw(run, count: int, seed: int, prior: str = "learnt") -> list[np.ndarray]:
 
 
 def swapped(run, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Of two images (1, 28, 28) by a model of two levels: (4, 1, 28, 28).
+    """Two images (1, 28, 28) with exchanged levels, by a model of two levels: (4, 1, 28, 28).
 
-    a, top of a with bottom of b, top of b with bottom of a, b; the first and the last are reconstructions.
+    Reconstruction of a; top of a with bottom of b; top of b with bottom of a; reconstruction of b.
     """
     top, bottom = indices(run, np.stack([a, b]))
     return decode(run, [top[[0, 0, 1, 1]], bottom[[0, 1, 0, 1]]])
 
 
 def lone(run, image: np.ndarray, draws: int, seed: int) -> np.ndarray:
-    """What the top of an image (1, 28, 28) says alone, by a model of two levels: (2 + draws, 1, 28, 28).
+    """An image (1, 28, 28) with only its top level kept, by a model of two levels: (2 + draws, 1, 28, 28).
 
-    Its reconstruction; its top with the bottom of a black image; its top with bottoms drawn given it.
+    Its reconstruction; its top with the bottom of a black image; its top with samples of the bottom given the top.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""What k-sparse units draw for several k, kept beside this file (scripts/make_filters.py)."""
+"""Decoder columns of k-sparse autoencoders for several k, stored by scripts/make_filters.py."""
 
 import functools
 from pathlib import Path
@@ -12,8 +12,8 @@ SETTINGS = ("70", "40", "25", "10", "10-cold")
 
 @functools.cache
 def stored() -> dict[str, dict]:
-    """Setting -> filters (60, 28, 28) in -1..1, each to its own largest size, the most used first; used (200,), the
-    share of test digits that turns each unit on, falling; dead: how many none turns on; sse: squared error / digit.
+    """Setting -> dict: filters (60, 28, 28) in -1..1, each normalised, the most used first; used (200,), share of test
+    digits that activate each unit, descending; dead: number of units that are never active; sse: squared error / digit.
     Raises `bundles.Missing`."""
     arrays = bundles.read(Path(__file__).with_name("filters.safetensors"))
     return {

@@ -1,18 +1,19 @@
-"""Codes that are found instead of encoded: by descent, the decoder being what it is."""
+"""Codes found by gradient descent through a frozen decoder, instead of an encoder."""
 
 import base64
 import binascii
 
 import numpy as np
 
-NUM_STARTS = 200  # learnt codes that a search in the browser may begin at
-FIT_STEPS, FIT_RATE = 100, 0.1  # of a search from an encoder's code: steps of Adam, and the first rate
-RELEARN_STEPS, RELEARN_RATE = 40, 3e-3  # of a decoder that learns, too
+NUM_STARTS = 200  # learned codes that are starting points of a search in the browser
+FIT_STEPS, FIT_RATE = 100, 0.1  # steps and initial learning rate of Adam, for a search that starts at an encoder's code
+RELEARN_STEPS, RELEARN_RATE = 40, 3e-3  # if the decoder is trained, too
 
 
 def unpack_mask(text: str) -> np.ndarray:
-    """What is seen, uint8 (784,): 1, or 0 where a pixel is covered. text: 784 bits, the first of a byte its lowest, in
-    base64 without its ends; any other text covers nothing.
+    """The mask uint8 (784,): 1 for visible, 0 for covered pixels.
+
+    text: 784 bits, least significant bit first, in base64 without padding. Any other text gives a mask of ones.
     """
     try:
         covered = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
@@ -23,9 +24,9 @@ def unpack_mask(text: str) -> np.ndarray:
 
 
 def layers(run) -> dict[str, np.ndarray]:
-    """An auto-decoder of two layers as arrays: w1 (D, H), b1 (H,), w2 (H, 784), b2 (784,), codes (n, D) it has learnt.
+    """Weights of a two-layer auto-decoder: w1 (D, H), b1 (H,), w2 (H, 784), b2 (784,), and learned codes (n, D).
 
-    Raises ValueError, in one sentence, for a decoder of another kind.
+    Raises ValueError with one sentence for another decoder.
     """
     config = run.config.model
     if config.network != "mlp" or config.likelihood not in ("gaussian", "bernoulli"):
@@ -42,9 +43,9 @@ def layers(run) -> dict[str, np.ndarray]:
 
 
 def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarray | None = None) -> np.ndarray:
-    """Codes (N, D) that an auto-decoder finds for images (N, 1, 28, 28); mask (1, 1, 28, 28): 1 where they are seen.
+    """Codes (N, D) that an auto-decoder finds for images (N, 1, 28, 28). mask (1, 1, 28, 28): 1 for visible pixels.
 
-    start (N, D): where the search begins; None: at the learnt code that fits best.
+    start: initial codes (N, D); None: the learned codes that fit best.
     """
     import torch
 
@@ -53,10 +54,10 @@ def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarr
 
 
 def gap(run, images: np.ndarray, steps: int = FIT_STEPS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The amortisation gap of an autoencoder: what its own decoder could do, were the code searched for.
+    """The amortisation gap of an autoencoder: loss with the encoder's codes and with optimised codes.
 
-    Returns nats per image with the encoder's code (N,), with the code found from there on (N,), never more, and the
-    images decoded from that (N, 1, 28, 28). Cremer et al. 2018, arXiv:1801.03558.
+    Returns nats per image (N,) with the encoder's codes, (N,) after optimisation from there (never more), and the
+    images decoded from the optimised codes (N, 1, 28, 28). Cremer et al. 2018, arXiv:1801.03558.
     """
     import torch
 
@@ -68,17 +69,17 @@ def gap(run, images: np.ndarray, steps: int = FIT_STEPS) -> tuple[np.ndarray, np
         return model.nll(x, model.params(z))
 
     start = model.encode(x)
-    size = start.std(0).mean().clamp(min=1e-3)  # the scale of a plain code is anybody's guess
+    size = start.std(0).mean().clamp(min=1e-3)  # codes without a prior have any scale
     found = refine(cost, start, steps, FIT_RATE * float(size))
     with torch.no_grad():
         return cost(start, -1).cpu().numpy(), cost(found, -1).cpu().numpy(), model.decode(found).cpu().numpy()
 
 
 def learn(run, new: np.ndarray, old: np.ndarray, everything: bool) -> tuple[np.ndarray, np.ndarray]:
-    """An auto-decoder learns images `new` (N, 1, 28, 28): what it then makes of them, and of `old` (M, 1, 28, 28).
+    """Reconstructions of `new` (N, 1, 28, 28) and `old` (M, 1, 28, 28) after an auto-decoder learned `new`.
 
-    Their codes are found with the decoder frozen; `everything`: then decoder and codes go on learning `new`, and
-    nothing else. Codes of `old` are those from before. The run stays as it is.
+    The codes of `new` are found with a frozen decoder. everything: then train decoder and codes on `new` only. The
+    codes of `old` are not updated. The run itself does not change.
     """
     import copy
 

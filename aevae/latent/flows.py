@@ -1,9 +1,9 @@
-"""Changes of an image as flows of a model that warps, and as steps of a model that paints."""
+"""Edits of an image: as flows of a model that warps, and as steps in the code of a model that generates pixels."""
 
 import numpy as np
 
 KINDS = ("slant", "rotation", "scale", "right", "down")
-MAX_AMOUNT = 2.0  # in full changes of training
+MAX_AMOUNT = 2.0  # relative to the largest change in training
 NUM_STEPS = 17  # amounts from -MAX_AMOUNT to MAX_AMOUNT
 
 
@@ -12,7 +12,7 @@ def amounts() -> np.ndarray:
 
 
 def directions(run, images: np.ndarray) -> dict[str, np.ndarray]:
-    """What each kind of change adds to the code (D,) of a pair, as the mean over images (N, 1, 28, 28)."""
+    """Kind of change -> mean change of the code (D,), over images (N, 1, 28, 28)."""
     import torch
 
     x = torch.tensor(images, device=run.device)
@@ -21,12 +21,12 @@ def directions(run, images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def painted(run, images: np.ndarray, kind: str) -> np.ndarray:
-    """The same for a model that paints images: mean code of changed images less that of the images, (D,)."""
+    """For a model that generates pixels: mean code of changed images minus mean code of the images, (D,)."""
     return (run.encode(changed(images, kind)) - run.encode(images)).mean(axis=0)
 
 
 def changed(images: np.ndarray, kind: str, amount: float = 1.0) -> np.ndarray:
-    """Images (N, 1, 28, 28) under `amount` times the full change `kind`, exactly."""
+    """Images (N, 1, 28, 28) after exactly `amount` times the largest change `kind` of training."""
     import torch
 
     from aevae.models import flow_vae
@@ -46,7 +46,7 @@ def edits(run, image: np.ndarray, direction: np.ndarray) -> np.ndarray:
 
 
 def exact(kind: str) -> np.ndarray:
-    """The flows (NUM_STEPS, 2, 28, 28) of `amounts()` times the change itself."""
+    """Exact flows (NUM_STEPS, 2, 28, 28) of `amounts()` times the change `kind`."""
     import torch
 
     from aevae.models import flow_vae
@@ -57,7 +57,7 @@ def exact(kind: str) -> np.ndarray:
 
 
 def onto(run, image: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """An image (1, 28, 28) warped towards each of targets (N, 1, 28, 28), as well as the model can; like targets."""
+    """An image (1, 28, 28) warped by the model towards each of targets (N, 1, 28, 28); of the targets' shape."""
     import torch
 
     with torch.inference_mode():
@@ -67,6 +67,6 @@ def onto(run, image: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def edges(images: np.ndarray) -> np.ndarray:
-    """Gradient energy (N,) of images (N, 1, 28, 28): squared differences of neighbours, summed."""
+    """Sum of squared differences of neighbouring pixels (N,) of images (N, 1, 28, 28)."""
     down, across = np.diff(images, axis=2), np.diff(images, axis=3)
     return np.square(down).sum((1, 2, 3)) + np.square(across).sum((1, 2, 3))

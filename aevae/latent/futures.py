@@ -1,4 +1,4 @@
-"""What a model of sequences believes after each frame, and the futures it draws from there."""
+"""Belief states of a sequence model after each frame, and sampled futures."""
 
 from dataclasses import dataclass
 
@@ -7,11 +7,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Futures:
-    """Of one sequence; S numbers of frames seen (1..S), F futures, K jumps of `jump` frames each.
+    """Futures of one sequence after s = 1..S frames: F futures of K jumps of `jump` frames each.
 
-    believed uint8 (S, 28, 28): the mean state after s frames, decoded. drawn uint8 (S, F, K, 28, 28): frames
-    s + jump, s + 2 jump, ... of each future. place (S, F, K) int64: by how many pixels the first frame must be rolled
-    to the right to look most like them, -14..13. true (T,): the same of the frames themselves.
+    believed uint8 (S, 28, 28): decoded mean state after s frames. drawn uint8 (S, F, K, 28, 28): frames s + jump,
+    s + 2 jump, ... of each future. place (S, F, K) int64 in -14..13: shift to the right, in pixels, of the first frame
+    that is most similar to them. true (T,): the shifts of the true frames.
     """
 
     jump: int
@@ -21,9 +21,9 @@ class Futures:
     true: np.ndarray
 
     def near(self, seen: int) -> np.ndarray:
-        """Share of the futures after `seen` frames that are within a pixel of the truth at each jump: (K',).
+        """Share of the futures after `seen` frames that are within a pixel of the true position, per jump: (K',).
 
-        K': jumps for which the truth is known.
+        K': number of jumps for which there is a true frame.
         """
         at = seen - 1 + self.jump * np.arange(1, self.place.shape[2] + 1)
         at = at[at < len(self.true)]
@@ -32,9 +32,9 @@ class Futures:
 
 
 def futures(run, frames: np.ndarray, most: int, count: int, steps: int, jump: int, seed: int = 0) -> Futures:
-    """Futures of a sequence uint8 (T, 1, 28, 28) after its first 1 .. `most` frames. The same seed, the same futures.
+    """Futures of a sequence uint8 (T, 1, 28, 28) after its first 1..`most` frames. Deterministic for a seed.
 
-    Raises ValueError for a jump that the model has not learnt.
+    Raises ValueError for a jump that was not trained.
     """
     import torch
 
@@ -60,5 +60,5 @@ def futures(run, frames: np.ndarray, most: int, count: int, steps: int, jump: in
 
 
 def as_bytes(images) -> np.ndarray:
-    """uint8 of a tensor of images in [0, 1]."""
+    """uint8 array of a tensor of images in [0, 1]."""
     return images.mul(255).round().byte().cpu().numpy()

@@ -1,10 +1,10 @@
-"""Codes of two parts, one that a group of images shares (content) and one of each image (style)."""
+"""Codes with two parts: content, which a group of images shares, and style, of each image."""
 
 import numpy as np
 
 
 def evidence(run, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance (n, content) of a group's content after its first 1, 2 .. n images (n, 1, 28, 28)."""
+    """(mean, variance) (n, content) of a group's content given its first 1, 2, ..., n images (n, 1, 28, 28)."""
     import torch
 
     with torch.inference_mode():
@@ -13,12 +13,12 @@ def evidence(run, images: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def styles(run, images: np.ndarray) -> np.ndarray:
-    """Styles (N, style) of images (N, 1, 28, 28): their means."""
+    """Mean styles (N, style) of images (N, 1, 28, 28)."""
     return run.encode(images)[:, run.config.model.content_dim :]
 
 
 def crossed(content: np.ndarray, style: np.ndarray) -> np.ndarray:
-    """Codes (C, S, D) of every content (C, content) in every style (S, style)."""
+    """Codes (C, S, D) that combine each content (C, content) with each style (S, style)."""
     shape = (len(content), len(style))
     parts = (
         np.broadcast_to(content[:, None], (*shape, content.shape[1])),
@@ -28,5 +28,5 @@ def crossed(content: np.ndarray, style: np.ndarray) -> np.ndarray:
 
 
 def group_of(labels: np.ndarray, wanted: int, count: int) -> np.ndarray:
-    """Numbers of the first `count` images of class `wanted`."""
+    """Indices of the first `count` images of class `wanted`."""
     return np.flatnonzero(labels == wanted)[:count]

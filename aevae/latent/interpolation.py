@@ -1,7 +1,7 @@
-"""Paths between codes, and how far from the known codes they lead.
+"""Interpolation between codes, and distances of interpolated codes to known codes.
 
-Two kinds of path: "linear" walks the straight line; "spherical" (slerp, Shoemake 1985) turns on the great circle and
-keeps the norm. The midpoint of two draws of N(0, I_D) has E||z||^2 = D/2 on the line, but D on the circle.
+"linear" follows the straight line; "spherical" (slerp, Shoemake 1985) follows the great circle and keeps the norm. The
+midpoint of two samples of N(0, I_D) has E||z||^2 = D/2 on the line, but D on the circle.
 """
 
 import numpy as np
@@ -9,13 +9,13 @@ import numpy as np
 from aevae.metrics.neighbours import nearest
 
 KINDS = ("linear", "spherical")
-PARALLEL = 1e-7  # sine of an angle below which two directions have no plane of their own
+PARALLEL = 1e-7  # directions whose angle has a smaller sine count as parallel
 
 
 def lerp(a: np.ndarray, b: np.ndarray, t: float | np.ndarray) -> np.ndarray:
     """(1 - t) a + t b, in float32; t = 0 and t = 1 give a and b bit for bit.
 
-    a, b: one shape (...). t: a number -> (...), or (S,) -> (S, ...). Raises ValueError for two shapes.
+    a, b: equal shape (...). t: a number -> (...), or (S,) -> (S, ...). Raises ValueError for different shapes.
     """
     a, b = _pair(a, b)
     t = _steps_first(t, a.ndim)
@@ -23,12 +23,12 @@ def lerp(a: np.ndarray, b: np.ndarray, t: float | np.ndarray) -> np.ndarray:
 
 
 def slerp(a: np.ndarray, b: np.ndarray, t: float | np.ndarray) -> np.ndarray:
-    """The point that has gone the part t of the angle from a to b; t = 0 and t = 1 give a and b bit for bit.
+    """Spherical interpolation from a to b at the share t of the angle; t = 0 and t = 1 give a and b bit for bit.
 
-    a, b: (D,). t: a number -> (D,), or (S,) -> (S, D). The direction turns at constant speed, the norm goes linearly
-    from ||a|| to ||b||: equal norms are kept. As the angle goes to 0 this is `lerp`, and it is `lerp` where there is
-    no angle: parallel codes, a zero code, D = 1. Opposite codes have no unique great circle; the one through the
-    axis in which a is smallest is taken. Raises ValueError where a and b are not two codes of one size.
+    a, b: (D,). t: a number -> (D,), or (S,) -> (S, D). The direction rotates at constant speed, and the norm changes
+    linearly from ||a|| to ||b||. It is `lerp` without an angle (parallel codes, a zero code, D = 1), and continuous
+    there. Opposite codes have no unique great circle; the one through the axis in which a is smallest is used. Raises
+    ValueError unless a and b are codes of equal size.
     """
     a, b = _pair(a, b)
     if a.ndim != 1:
@@ -52,7 +52,7 @@ def slerp(a: np.ndarray, b: np.ndarray, t: float | np.ndarray) -> np.ndarray:
 
 
 def path(a: np.ndarray, b: np.ndarray, steps: int, kind: str = "linear") -> np.ndarray:
-    """`steps` codes from a (D,) to b (D,), both included, evenly spaced in t: (S, D) float32.
+    """S = `steps` codes from a (D,) to b (D,), both included, evenly spaced in t: (S, D) float32.
 
     Raises ValueError for fewer than 2 steps or an unknown kind.
     """
@@ -60,10 +60,10 @@ def path(a: np.ndarray, b: np.ndarray, steps: int, kind: str = "linear") -> np.n
 
 
 def bilinear(corners: np.ndarray, n: int, kind: str = "linear") -> np.ndarray:
-    """The sheet of codes spanned by four: (n, n, D) float32, row 0 on top.
+    """A grid of codes interpolated between four corners: (n, n, D) float32, row 0 on top.
 
-    corners: (4, D) in reading order: top left, top right, bottom left, bottom right; each appears bit for bit in its
-    corner. The left and the right edge are walked downwards, then each row from edge to edge.
+    corners: (4, D), top left, top right, bottom left, bottom right, which the grid contains bit for bit. The left and
+    right edges are interpolated first, then each row between them.
     Raises ValueError for another shape, n < 2 or an unknown kind.
     """
     corners = np.asarray(corners, np.float32)
@@ -75,34 +75,34 @@ def bilinear(corners: np.ndarray, n: int, kind: str = "linear") -> np.ndarray:
 
 
 def pixel_blend(x_a: np.ndarray, x_b: np.ndarray, steps: int) -> np.ndarray:
-    """The cross-fade of two images (...), which needs no model: (S, ...) float32, both ends included.
+    """Linear blend of two images (...) in pixel space: (S, ...) float32, both ends included.
 
-    Raises ValueError for two shapes or fewer than 2 steps.
+    Raises ValueError for different shapes or fewer than 2 steps.
     """
     return lerp(x_a, x_b, _even(steps))
 
 
 def arithmetic(a: np.ndarray, b: np.ndarray, c: np.ndarray) -> np.ndarray:
-    """a - b + c for codes of one shape, float32: what a has and b has not, put onto c. Raises ValueError."""
+    """a - b + c for codes of equal shape, float32: latent arithmetic. Raises ValueError for different shapes."""
     a, b = _pair(a, b)
     a, c = _pair(a, c)
     return (a.astype(np.float64) - b + c).astype(np.float32)
 
 
 def nearest_distance(codes: np.ndarray, bank: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Euclidean distance of each of `codes` (S, D) to its nearest code of `bank` (N, D), and which one that is.
+    """(distance (S,) float32, index (S,) int64) of the nearest code of `bank` (N, D) to each of `codes` (S, D).
 
-    Returns distance (S,) float32 and index (S,) int64. Memory is bounded. Raises ValueError where shapes do not fit.
+    Distances are Euclidean; memory is bounded. Raises ValueError for wrong shapes.
     """
     distance, index = nearest(codes, bank, k=1)
     return distance[:, 0].astype(np.float32), index[:, 0]
 
 
 def typical_spacing(bank: np.ndarray, sample: int = 1000, seed: int = 0) -> float:
-    """Median distance of a code of `bank` (N, D) to its nearest other code: the scale on which a distance is a hole.
+    """Median distance of a code of `bank` (N, D) to its nearest other code; much larger distances indicate a hole.
 
-    At most `sample` codes, drawn with `seed`, are asked; each is compared with the whole bank but itself.
-    Raises ValueError for fewer than 2 codes or a sample below 1.
+    Estimated from at most `sample` random codes, each compared with all others. Raises ValueError for fewer than 2
+    codes or a sample below 1.
     """
     bank = np.asarray(bank, np.float32)
     if sample < 1:
@@ -132,7 +132,7 @@ def _pair(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _steps_first(t: float | np.ndarray, ndim: int) -> np.ndarray:
-    """t (S,) as (S, 1, ...), ready to meet an array of `ndim` axes; a number stays one."""
+    """t (S,) as (S, 1, ...), to broadcast with an array of `ndim` axes; a number is unchanged."""
     t = np.asarray(t, np.float64)
     return t.reshape(t.shape + (1,) * ndim) if t.ndim else t
 

@@ -1,4 +1,4 @@
-"""Pixels of p(x|z): what a decoder's likelihood draws, and how far a pixel strays. torch inside the functions.
+"""Samples and standard deviations of pixels under p(x|z). torch is imported in the functions.
 
 `live/pixels.js` computes the same in the browser.
 """
@@ -7,21 +7,21 @@ import numpy as np
 
 
 def noise(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """What `count` images are drawn with, float32 (N, 1, 28, 28): uniform in [0, 1), and normal."""
+    """(uniform in [0, 1), normal): noise for `count` images, float32 (N, 1, 28, 28) each."""
     chance = np.random.default_rng(seed)
     shape = (count, 1, 28, 28)
     return chance.random(shape, np.float32), chance.standard_normal(shape, np.float32)
 
 
 def _tensor(model, array: np.ndarray):
-    """float32, on the device of the model."""
+    """A float32 tensor on the device of the model."""
     import torch
 
     return torch.tensor(np.asarray(array, np.float32)).to(next(model.parameters()).device)
 
 
 def means(model, z: np.ndarray) -> np.ndarray:
-    """The mean images of codes z (N, D): float32 (N, 1, 28, 28) in [0, 1]."""
+    """Mean images of codes z (N, D): float32 (N, 1, 28, 28) in [0, 1]."""
     import torch
 
     with torch.inference_mode():
@@ -29,8 +29,7 @@ def means(model, z: np.ndarray) -> np.ndarray:
 
 
 def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.ndarray:
-    """One image x ~ p(x|z) for each code z (N, D) with that noise: float32 (N, 1, 28, 28). A Gaussian's may leave
-    [0, 1]."""
+    """One sample x ~ p(x|z) per code z (N, D), float32 (N, 1, 28, 28), from `noise`; a Gaussian may leave [0, 1]."""
     import torch
 
     with torch.inference_mode():
@@ -51,7 +50,7 @@ def _drawn(model, params, u, n):
 
 
 def strays(model, z: np.ndarray) -> np.ndarray:
-    """Standard deviation of each pixel under p(x|z), of codes z (N, D): float32 (N, 1, 28, 28)."""
+    """Standard deviation of each pixel under p(x|z), for codes z (N, D): float32 (N, 1, 28, 28)."""
     import torch
 
     with torch.inference_mode():
@@ -85,11 +84,11 @@ def _deviation(model, params):
 
 
 def _continuous(logits, u):
-    """Where the distribution function of the continuous Bernoulli is u: log(1 + u (e^eta - 1)) / eta."""
+    """Quantile u of the continuous Bernoulli: log(1 + u (e^eta - 1)) / eta."""
     import torch
 
     logits, u = logits.cpu().double(), u.cpu().double()
-    eta = -logits.abs()  # for a rising density the mirrored draw, 1 - x: then nothing overflows
+    eta = -logits.abs()  # for an increasing density 1 - x is sampled, which avoids overflow
     near = eta > -1e-4
     safe = torch.where(near, -1.0, eta)
     falling = torch.where(near, u, torch.log1p(u * torch.expm1(safe)) / safe)

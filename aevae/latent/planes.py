@@ -1,10 +1,10 @@
-"""Codes as places: how far apart they usually are, the box they fill, and directions among images."""
+"""Distances and bounding boxes of codes, directions in image space, and shading of a plane."""
 
 import numpy as np
 
 
 def usual_distance(codes: np.ndarray, pairs: int = 500) -> float:
-    """Mean distance between the codes (N, D) of two different images: the unit of a space without a scale."""
+    """Mean distance between codes (N, D) of different images, which serves as unit for codes without a prior."""
     draw = np.random.default_rng(0)
     a = draw.integers(0, len(codes), pairs)
     b = (a + draw.integers(1, len(codes), pairs)) % len(codes)
@@ -19,12 +19,12 @@ def null_directions(directions: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def adding_ink(directions: np.ndarray) -> np.ndarray:
-    """Rows (K, P) with the sign that adds ink in all; a direction has none of its own."""
+    """Rows (K, P), with signs such that each row adds ink in total."""
     return directions * np.where(directions.sum(1) < 0, -1, 1)[:, None]
 
 
 def box_around(codes: np.ndarray, share: float = 0.99, margin: float = 0.06) -> tuple[float, float, float, float]:
-    """x0, x1, y0, y1 about the middle `share` of codes (N, 2), with a margin on each side."""
+    """(x0, x1, y0, y1): a box around the middle `share` of codes (N, 2), with a margin on each side."""
     low, high = np.quantile(codes, [(1 - share) / 2, (1 + share) / 2], axis=0)
     extra = margin * (high - low)
     (x0, y0), (x1, y1) = low - extra, high + extra
@@ -32,9 +32,9 @@ def box_around(codes: np.ndarray, share: float = 0.99, margin: float = 0.06) -> 
 
 
 def shade(metric: np.ndarray) -> np.ndarray:
-    """How dark each place of a plane is drawn, 0..1 (side, side), by sqrt det G of G11, G12, G22.
+    """Shading 0..1 (side, side) of a plane by sqrt det G, on a log scale from the 2nd to the 98th percentile.
 
-    metric: (side, side, 3). Between the 2nd and the 98th percentile of the logarithm.
+    metric: (side, side, 3) with G11, G12, G22.
     """
     area = np.sqrt(np.clip(metric[..., 0] * metric[..., 2] - metric[..., 1] ** 2, 1e-12, None))
     low, high = np.quantile(np.log(area), [0.02, 0.98])

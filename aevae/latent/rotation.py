@@ -1,12 +1,12 @@
-"""Turning a code: x_hat = W z + b is as well W Q Q^-1 z + b for any invertible Q, so a linear code has no axes."""
+"""Rotation of a linear code: x_hat = W z + b = (W Q) (Q^-1 z) + b for any invertible Q, so its axes are arbitrary."""
 
 import numpy as np
 
 
 def skew(d: int, seed: int = 0) -> np.ndarray:
-    """A (d, d) with A^T = -A: exp(t A) turns d // 2 random planes, orthogonal to each other, by t radians each.
+    """A (d, d) with A^T = -A: exp(t A) rotates d // 2 random orthogonal planes by t radians each.
 
-    d odd: one random axis stays.
+    For odd d one random axis is fixed.
     """
     basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(d, d)))[0]
     a, b = basis[:, : d // 2], basis[:, d // 2 : 2 * (d // 2)]
@@ -14,10 +14,11 @@ def skew(d: int, seed: int = 0) -> np.ndarray:
 
 
 def moments(x: np.ndarray, offset: np.ndarray, columns: np.ndarray, codes: np.ndarray) -> dict:
-    """What says how far images x (N, P) are from offset + codes @ columns (D, P) when a part of the code is dropped.
+    """Moments from which `error_without` computes errors of offset + codes @ columns (D, P) for images x (N, P).
 
-    full: mean squared error with all numbers. second (D, D) = E[z z^T], gram (D, D) = columns columns^T, cross (D, D) =
-    E[z (columns residual)^T]. With z replaced by z - M z the error is full + 2 tr(M cross) + tr(gram M second M^T).
+    full: mean squared error with the whole code. second (D, D) = E[z z^T], gram (D, D) = columns columns^T, cross
+    (D, D) = E[z (columns residual)^T]. For z - M z instead of z the error is
+    full + 2 tr(M cross) + tr(gram M second M^T).
     """
     residual = x - offset - codes @ columns
     return {
@@ -29,6 +30,6 @@ def moments(x: np.ndarray, offset: np.ndarray, columns: np.ndarray, codes: np.nd
 
 
 def error_without(m: np.ndarray, parts: dict) -> float:
-    """Mean squared error when M z (M: (D, D)) is taken out of every code; `parts` are those of `moments`."""
+    """Mean squared error if M z is subtracted from every code z. m: M (D, D); parts: the result of `moments`."""
     lost = 2 * np.trace(m @ parts["cross"]) + np.trace(parts["gram"] @ m @ parts["second"] @ m.T)
     return float(parts["full"] + lost)

@@ -1,10 +1,10 @@
-"""Codes from the prior, and the mean code of each class."""
+"""Samples of the prior, and mean codes of classes."""
 
 import numpy as np
 
 
 def prior(n: int, latent_dim: int, seed: int = 0, std: float = 1.0) -> np.ndarray:
-    """`n` draws of N(0, std^2 I): (n, D) float32, the same for the same seed. Raises ValueError for wrong sizes."""
+    """`n` samples of N(0, std^2 I): (n, D) float32, deterministic for a seed. Raises ValueError for wrong sizes."""
     if n < 0 or latent_dim < 1:
         raise ValueError(f"n must be 0 or more and latent_dim 1 or more, got {n} and {latent_dim}")
     return np.float32(std) * np.random.default_rng(seed).standard_normal((n, latent_dim), dtype=np.float32)
@@ -16,9 +16,9 @@ def prior_name(std: float) -> str:
 
 
 def class_means(codes: np.ndarray, labels: np.ndarray) -> dict[int, np.ndarray]:
-    """The mean code (D,) float32 of every class that occurs, by label in rising order.
+    """Label -> mean code (D,) float32, for every label that occurs, ascending.
 
-    codes: (N, D); labels: (N,) whole numbers. Raises ValueError where the two do not fit.
+    codes: (N, D); labels: (N,) integers. Raises ValueError for wrong shapes.
     """
     codes, labels = np.asarray(codes), np.asarray(labels)
     if codes.ndim != 2 or labels.shape != codes.shape[:1]:

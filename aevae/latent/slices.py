@@ -1,4 +1,4 @@
-"""A plane cut through the space of images, and where a reconstruction pulls its points."""
+"""The vector field r(x) - x of a reconstruction on a plane in image space."""
 
 from collections.abc import Callable
 
@@ -8,9 +8,9 @@ import numpy as np
 def pulled(
     reconstruct: Callable[[np.ndarray], np.ndarray], middle: np.ndarray, axes: np.ndarray, half: float, side: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Places (side^2, 2) of a lattice -half..half, and what of r(x) - x lies in the plane there, (side^2, 2).
+    """(points (side^2, 2) of a lattice in -half..half, projections of r(x) - x on the plane (side^2, 2)).
 
-    x = middle + place @ axes with orthonormal axes (2, P); reconstruct takes and gives images (N, P).
+    x = middle + point @ axes with orthonormal axes (2, P). reconstruct: images (N, P) -> images (N, P).
     """
     line = np.linspace(-half, half, side)
     places = np.stack(np.meshgrid(line, line), -1).reshape(-1, 2)

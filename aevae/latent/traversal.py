@@ -1,6 +1,6 @@
-"""Walks along the axes of a code: one coordinate, or a plane of two.
+"""Latent traversals along one coordinate or over a plane of two.
 
-Grids are laid out as images: row 0 is the TOP (largest y), column 0 the left (smallest x).
+Grids are laid out like images: row 0 is the top (largest y), column 0 the left (smallest x).
 """
 
 from collections.abc import Sequence
@@ -9,9 +9,9 @@ import numpy as np
 
 
 def strip_values(steps: int, limit: float = 3.0) -> np.ndarray:
-    """`steps` evenly spaced values from -limit to limit, both ends included: (S,) float32.
+    """S = `steps` evenly spaced values from -limit to limit, both included: (S,) float32.
 
-    The unit is that of the code; under the prior N(0, 1) it is one standard deviation. An odd number of steps meets 0.
+    The unit is that of the code; for the prior N(0, 1) it is one standard deviation. Odd numbers of steps contain 0.
     Raises ValueError for fewer than 2 steps or a limit that is not positive.
     """
     if steps < 2:
@@ -22,9 +22,9 @@ def strip_values(steps: int, limit: float = 3.0) -> np.ndarray:
 
 
 def traverse(z: np.ndarray, dim: int, values: np.ndarray) -> np.ndarray:
-    """Copies of `z` (D,) in which coordinate `dim` alone takes each of `values` (S,): (S, D) float32.
+    """Copies of `z` (D,) in which coordinate `dim` has each of `values` (S,): (S, D) float32.
 
-    Raises ValueError where z is not one code or `dim` is not one of its coordinates.
+    Raises ValueError unless z is one code and `dim` one of its coordinates.
     """
     z = _one_code(z)
     _check_dim("dim", dim, len(z))
@@ -35,9 +35,9 @@ def traverse(z: np.ndarray, dim: int, values: np.ndarray) -> np.ndarray:
 
 
 def walks(model, x: np.ndarray, dims: Sequence[int], steps: int) -> np.ndarray:
-    """One image x (1, 1, 28, 28) and what a Gaussian model decodes around its code: (1 + dims, steps, 784) float32.
+    """Images that a Gaussian model decodes around the code of x (1, 1, 28, 28): (1 + len(dims), steps, 784) float32.
 
-    Row 0: x, then steps - 1 draws of q(z|x), the same noise for every model; then a walk along each of `dims`.
+    Row 0: x, then steps - 1 samples of q(z|x) with the same noise for every model; then a traversal of each of `dims`.
     """
     import torch
 
@@ -53,9 +53,9 @@ def walks(model, x: np.ndarray, dims: Sequence[int], steps: int) -> np.ndarray:
 def plane_grid(z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> np.ndarray:
     """Copies of `z` (D,) over the plane of two coordinates: (ny, nx, D) float32.
 
-    Coordinate dims[0] takes the values xs (nx,), smallest in column 0; dims[1] takes ys (ny,), largest in row 0,
-    in whatever order they are given. All other coordinates stay those of z.
-    Raises ValueError where z is not one code or `dims` are not two different coordinates of it.
+    Coordinate dims[0] has the values xs (nx,), smallest in column 0; dims[1] has ys (ny,), largest in row 0; both are
+    sorted here. The other coordinates are those of z.
+    Raises ValueError unless z is one code and `dims` are two different coordinates of it.
     """
     z = _one_code(z)
     across, up = dims
@@ -73,9 +73,8 @@ def plane_grid(z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndar
 def prior_grid(n: int, quantile: tuple[float, float] = (0.05, 0.95)) -> np.ndarray:
     """A grid with equal prior mass between its lines: (n, n, 2) float32, [..., 0] = x, [..., 1] = y.
 
-    The n lines of each axis lie at evenly spaced quantiles of N(0, 1), through its inverse distribution function
-    (the manifold figure of Kingma & Welling 2014, arXiv:1312.6114, appendix A).
-    Raises ValueError for n < 1 or quantiles that are not 0 < low < high < 1.
+    The n values of each axis are evenly spaced quantiles of N(0, 1), as in the manifold figure of Kingma & Welling
+    2014, arXiv:1312.6114, appendix A. Raises ValueError for n < 1 or unless 0 < low < high < 1.
     """
     from scipy.special import ndtri
 
@@ -89,7 +88,7 @@ def prior_grid(n: int, quantile: tuple[float, float] = (0.05, 0.95)) -> np.ndarr
 
 
 def latent_order(kl_or_var: np.ndarray) -> np.ndarray:
-    """Coordinates by how much they carry, the most first; equal ones in their own order: (D,) int64.
+    """Indices (D,) int64 of the coordinates, sorted by descending `kl_or_var`; a stable sort.
 
     kl_or_var: (D,) KL to the prior (nats) or variance of each coordinate. Raises ValueError for NaN or another shape.
     """

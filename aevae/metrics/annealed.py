@@ -1,11 +1,10 @@
-"""log p(x) by annealed importance sampling (AIS), and how wide the interval of BDMC around it is.
+"""log p(x) by annealed importance sampling (AIS), with the interval of bidirectional Monte Carlo (BDMC).
 
-Neal 2001, arXiv:physics/9803008; Wu et al. 2017, arXiv:1611.04273, for decoders. From the prior p(z) to the posterior
-p(z|x) over f_t(z) = p(z) p(x|z)^beta_t, 0 = beta_0 < ... < beta_T = 1, with Hamiltonian Monte Carlo (HMC; Neal 2011,
-arXiv:1206.1901) at each temperature. The weight w of a chain has E w = p(x), so log w is a lower bound of log p(x) in
-the mean. A chain that runs backwards from an exact sample of the posterior has E 1/w = 1 / p(x): an upper bound. That
-sample is known for images simulated by the model, z ~ p(z), x ~ p(x|z): bidirectional Monte Carlo (BDMC; Grosse et al.
-2015, arXiv:1511.02543).
+Neal 2001, arXiv:physics/9803008; for decoders: Wu et al. 2017, arXiv:1611.04273. Chains pass from the prior p(z) to the
+posterior p(z|x) through f_t(z) = p(z) p(x|z)^beta_t, 0 = beta_0 < ... < beta_T = 1, with Hamiltonian Monte Carlo (HMC;
+Neal 2011, arXiv:1206.1901) at each temperature. The weight w of a chain has E w = p(x), so E log w is a lower bound of
+log p(x). A chain backwards from an exact posterior sample has E 1/w = 1 / p(x), which gives an upper bound. Exact
+samples exist for images simulated by the model, z ~ p(z), x ~ p(x|z) (BDMC; Grosse et al. 2015, arXiv:1511.02543).
 
 Shapes: C chains, B images, D latent dimensions, T temperatures after beta_0. All values are in nats.
 """
@@ -22,10 +21,10 @@ from aevae.noise import normal, uniform
 
 LEAPFROG_STEPS = 10
 TARGET_ACCEPTANCE = 0.65  # Neal 2011, section 5.4.4.3
-PILOT_CHAINS = 2  # of the run that finds the step sizes
+PILOT_CHAINS = 2  # chains of the pilot run that tunes the step sizes
 FIRST_STEP = 0.2
 STEP_GAIN = 0.2  # log step size += STEP_GAIN (acceptance - target), after each transition of the pilot run
-SKEW = 4.0  # of the sigmoid schedule (Wu et al. 2017, section 4.2)
+SKEW = 4.0  # parameter of the sigmoid schedule (Wu et al. 2017, section 4.2)
 SIMULATED = ("bernoulli", "gaussian", "gaussian_learned", "gaussian_pixel")  # p(x|z) that `simulate` samples from
 
 
@@ -38,14 +37,14 @@ class State(NamedTuple):
 
 
 class Interval(NamedTuple):
-    """Of simulated images: lower and upper estimates of log p(x), (B,) each, in nats."""
+    """Lower and upper estimates of log p(x) of simulated images, (B,) each, in nats."""
 
     lower: Tensor
     upper: Tensor
 
 
 def schedule(temperatures: int) -> Tensor:
-    """beta (T + 1,), 0 to 1, along a sigmoid: dense where the prior and the posterior begin. Float64."""
+    """beta (T + 1,), float64, from 0 to 1 along a sigmoid, so that it is dense at both ends."""
     if temperatures < 1:
         raise ValueError(f"temperatures must be at least 1, got {temperatures}")
     s = torch.linspace(-SKEW, SKEW, temperatures + 1, dtype=torch.float64).sigmoid()
@@ -53,9 +52,9 @@ def schedule(temperatures: int) -> Tensor:
 
 
 def log_p(model, x: Tensor, temperatures: int, chains: int, generator: Generator, beat=lambda part: None) -> Tensor:
-    """AIS estimate of log p(x) (B,), float64; at most log p(x) in the mean. x: (B, 1, 28, 28).
+    """AIS estimate of log p(x) (B,), float64; its expectation is at most log p(x). x: (B, 1, 28, 28).
 
-    beat: called with the part that is done, 0..1.
+    beat: called with the finished fraction, 0..1.
     """
     betas = schedule(temperatures)
     steps = tune(model, x, betas, generator, lambda part: beat(part * PILOT_CHAINS / (PILOT_CHAINS + chains)))
@@ -67,7 +66,7 @@ def log_p(model, x: Tensor, temperatures: int, chains: int, generator: Generator
 def bidirectional(
     model, images: int, temperatures: int, chains: int, generator: Generator, beat=lambda part: None
 ) -> Interval:
-    """BDMC on so many images that the model simulates: log p(x) from below, by AIS, and from above."""
+    """The Interval of BDMC on this number of images, which the model simulates."""
     like = next(model.parameters())
     z = prior_codes(model, (images,), like, generator)
     with torch.no_grad():
@@ -78,9 +77,9 @@ def bidirectional(
 def interval(
     model, x: Tensor, z: Tensor, temperatures: int, chains: int, generator: Generator, beat=lambda part: None
 ) -> Interval:
-    """`Interval` of images x (B, 1, 28, 28), of whose posterior z (B, D) is an exact sample.
+    """The Interval for images x (B, 1, 28, 28) with exact posterior samples z (B, D).
 
-    Step sizes depend on x alone, so both directions stay unbiased: E w = p(x), E 1/w = 1 / p(x).
+    Step sizes depend only on x, so both directions are unbiased: E w = p(x), E 1/w = 1 / p(x).
     """
     betas = schedule(temperatures)
     total = PILOT_CHAINS + 2 * chains
@@ -111,9 +110,9 @@ def anneal(
 
 
 def tune(model, x: Tensor, betas: Tensor, generator: Generator, beat: Callable = lambda part: None) -> Tensor:
-    """Leapfrog step sizes (T + 1, B) at which HMC accepts about TARGET_ACCEPTANCE, from a pilot run of its own.
+    """Leapfrog step sizes (T + 1, B) at which HMC accepts about TARGET_ACCEPTANCE, from a separate pilot run.
 
-    A chain that adapts its own step size leaves no distribution invariant; one with given step sizes does.
+    A chain with adaptive step sizes has no invariant distribution; a chain with fixed step sizes has.
     """
     state = evaluate_at(model, x, prior_codes(model, (PILOT_CHAINS, len(x)), x, generator))
     step = torch.full((len(x),), FIRST_STEP, dtype=x.dtype, device=x.device) * prior_std(model)
@@ -127,7 +126,7 @@ def tune(model, x: Tensor, betas: Tensor, generator: Generator, beat: Callable =
 
 
 def transition(model, x: Tensor, state: State, beta: float, step: Tensor, generator: Generator) -> tuple[State, Tensor]:
-    """One HMC transition that leaves p(z) p(x|z)^beta invariant, with step sizes (B,); the acceptance rates (C, B)."""
+    """(new state, acceptance rates (C, B)) of one HMC step of size (B,) that leaves p(z) p(x|z)^beta invariant."""
     variance = prior_std(model) ** 2
     momentum = normal(state.z.shape, generator, state.z)
     size = step[:, None]  # (B, 1)
@@ -148,7 +147,7 @@ def transition(model, x: Tensor, state: State, beta: float, step: Tensor, genera
 
 
 def evaluate_at(model, x: Tensor, z: Tensor) -> State:
-    """`State` of codes z (C, B, D) of images x (B, 1, 28, 28)."""
+    """The State of codes z (C, B, D) for images x (B, 1, 28, 28)."""
     with torch.enable_grad():
         z = z.detach().clone().requires_grad_()
         nll = model.nll(x.repeat(len(z), 1, 1, 1), model.params(z.flatten(0, 1)))
@@ -178,5 +177,5 @@ def simulate(model, z: Tensor, generator: Generator) -> Tensor:
 
 
 def standard_error(values: Tensor) -> float:
-    """Of the mean of values (B,); nan for one value."""
+    """Standard error of the mean of values (B,); nan for one value."""
     return float(values.std()) / math.sqrt(len(values)) if len(values) > 1 else math.nan

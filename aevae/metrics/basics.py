@@ -1,19 +1,19 @@
-"""The numbers that every run has from the end of its training: terms of its loss, errors, and what its family adds."""
+"""Metrics that every run has after training: loss terms, errors, and metrics of its family."""
 
 import math
 
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
 from aevae.spread import MEDIAN, SHARE, WORST, spread
 
-MAX_PSNR = 160.0  # dB; beyond it (an error of 1e-8 a pixel) a float32 image is exact, and infinity has no mean
+MAX_PSNR = 160.0  # dB, an error of 1e-8 per pixel, the precision of float32; infinity would make the mean infinite
 PIXELS = 784
 DISCRETE = ("bernoulli", "categorical")  # pixels with probabilities, not densities
 
 
 def measure(model, x, labels, samples: int = 1, seed: int = 0) -> Values:
-    """Numbers of a model on images x (N, 1, 28, 28) in [0, 1] of classes `labels` (N,). Deterministic for a seed.
+    """Name -> value on images x (N, 1, 28, 28) in [0, 1] with classes `labels` (N,). Deterministic for a seed.
 
-    recon, kl, elbo and objective take `samples` samples of the model's noise; the others decode mu.
+    recon, kl, elbo and objective average over `samples` noise samples; the other metrics decode mu.
     """
     import torch
 
@@ -25,7 +25,7 @@ def measure(model, x, labels, samples: int = 1, seed: int = 0) -> Values:
 
 
 def _decoded(model, x) -> Values:
-    """How near the decoded codes of x (N, 1, 28, 28) come to it, and what the codes hold."""
+    """Errors of the reconstructions of x (N, 1, 28, 28), and statistics of the codes."""
     import numpy as np
     import torch
 
@@ -48,7 +48,7 @@ def _decoded(model, x) -> Values:
 
 
 def basics(run, data: Sample, seed: int, samples: int = 1) -> Values:
-    """`measure`, and bits per dimension where pixels have probabilities."""
+    """The values of `measure`, and bits per dimension for discrete likelihoods."""
     import torch
 
     data.beat(0.0)
@@ -60,7 +60,7 @@ def basics(run, data: Sample, seed: int, samples: int = 1) -> Values:
 
 
 def pca(run, data: Sample, seed: int) -> Values:
-    """A linear autoencoder against PCA of the images that it was trained on."""
+    """Comparison of a linear autoencoder with PCA of its training images."""
     from aevae import datasets
     from aevae.metrics import linear
 
@@ -69,14 +69,14 @@ def pca(run, data: Sample, seed: int) -> Values:
 
 
 def _own(family: str) -> dict[str, str]:
-    """Name -> unit of what only this family measures."""
+    """Name -> unit of the metrics that only this family has."""
     from aevae.models import family_class
 
     return family_class(family).units
 
 
 def _has(name: str):
-    """Runs keep these numbers from their training; what their family measures besides may have come later."""
+    """Requires that the run has this metric from its training, or that its family computes it."""
 
     def needs(info) -> str:
         kept = info.metrics.get(info.dataset, {})
@@ -86,7 +86,7 @@ def _has(name: str):
 
 
 def _has_share(name: str):
-    """A share needs costs that are never negative and have no arbitrary constant in them."""
+    """Requires costs that are never negative and have no arbitrary constant."""
 
     def needs(info) -> str:
         if name in PIXEL_COSTS and info.likelihood not in DISCRETE:
@@ -134,17 +134,17 @@ _ROWS = (  # name, title, unit, better, formula
     ("class_from_content", "class from content", "share of test images", HIGHER, r"\text{linear reader of } c"),
     ("class_from_style", "class from style", "share of test images", LOWER, r"\text{linear reader of } s"),
 )
-PIXEL_COSTS = ("recon", "elbo", "iwae")  # costs with -log p(x|z) in them
-SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of costs without a bound
+PIXEL_COSTS = ("recon", "elbo", "iwae")  # costs that contain -log p(x|z)
+SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of unbounded costs
 
 
 def _beside(name: str) -> tuple[str, ...]:
-    """The numbers that stand beside the mean `name`: its median, its share of the ten worst, the largest KL."""
+    """Names of the metrics shown beside the mean `name`: median, share of the ten worst images, largest KL."""
     return (name + MEDIAN, name + WORST, *(("kl_max",) if name == "kl" else ())) if name in SPREAD else ()
 
 
 def _of(name: str, title: str, unit: str, better: str) -> tuple[Metric, ...]:
-    """The numbers of the single images (`aevae.spread`) beside the mean `name`."""
+    """The metrics of `aevae.spread` for the mean `name`."""
     kind = {"compute": basics, "cost": QUICK, "options": {"samples": 1}}
     symbol = rf"\mathrm{{{name}}}"
     share = rf"\sum_{{i \in 10\ \text{{largest}}}} c_i \Big/ \sum_i c_i,\ c = {'-' if better == HIGHER else ''}{symbol}"

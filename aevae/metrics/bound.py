@@ -1,4 +1,4 @@
-"""The bound of one image in its three forms, and how far a few draws are off. In nats."""
+"""The ELBO of one image in three forms, and the variance of its estimates. In nats."""
 
 import math
 from typing import NamedTuple
@@ -7,26 +7,26 @@ NUM_SAMPLES = 500
 
 
 class Bound(NamedTuple):
-    """Of one image and q(z|x). All but `kl` and `entropy`, which are closed forms, are means over the draws."""
+    """Values for one image and its q(z|x). `kl` and `entropy` are closed forms, the others means over samples."""
 
     likelihood: float  # E_q log p(x|z)
     kl: float  # KL(q(z|x) || p(z))
     joint: float  # E_q log p(x, z)
     entropy: float  # H(q(z|x))
-    log_p: float  # log p(x), by importance sampling with the same draws
+    log_p: float  # log p(x), by importance sampling with the same samples
     gap: float  # KL(q(z|x) || p(z|x)) = log p(x) - ELBO
-    spread_closed: float  # standard deviation of one draw's estimate with the KL in closed form
-    spread_drawn: float  # of one draw's log p(x, z) - log q(z|x)
-    effective: float  # number of draws, of those that were asked for, that carry the estimate of log p(x)
+    spread_closed: float  # standard deviation of a one-sample ELBO with the KL in closed form
+    spread_drawn: float  # standard deviation of a one-sample log p(x, z) - log q(z|x)
+    effective: float  # effective sample size of the estimate of log p(x)
 
     @property
     def forms(self) -> tuple[float, float, float]:
-        """The ELBO: likelihood - kl; log p(x) - KL(q || p(z|x)); joint + entropy."""
+        """The ELBO in three forms: likelihood - kl; log p(x) - KL(q || p(z|x)); joint + entropy."""
         return self.likelihood - self.kl, self.log_p - self.gap, self.joint + self.entropy
 
 
 def bound(model, x, seed: int = 0, draws: int = NUM_SAMPLES) -> Bound:
-    """Of one image x (1, 1, 28, 28), a tensor, under a model whose code has a density.
+    """The Bound of one image, a tensor x (1, 1, 28, 28), for a model with a density q(z|x).
 
     Kingma & Welling 2014, arXiv:1312.6114, eq. 2, 3 and 7; log p(x): Burda et al. 2016, arXiv:1509.00519, eq. 8.
     """

@@ -1,7 +1,7 @@
-"""A classifier made of densities: one small VAE for each class, log p(x|c) by its bound; and a net to compare it with.
+"""A generative classifier: one small VAE per class estimates log p(x|c); and a discriminative network for comparison.
 
-log p(x|c) >= log (1/R) sum_r p(x, z_r | c) / q(z_r | x, c): the ELBO in the mean at R = 1, tighter with more draws
-(Burda et al. 2016, arXiv:1509.00519, eq. 8). With equal priors the class of the highest density wins.
+log p(x|c) >= log (1/R) sum_r p(x, z_r | c) / q(z_r | x, c), in expectation: the ELBO for R = 1, tighter with more
+samples (Burda et al. 2016, arXiv:1509.00519, eq. 8). With equal priors the class with the largest density is predicted.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ SHAPES = {"w1": (64, 784), "b1": (64,), "w2": (10, 64), "b2": (10,)}
 
 
 def layers() -> dict[str, np.ndarray]:
-    """Weights of the ten VAEs 784-H-D-H-784, class by class, shifts taken into the biases; float32.
+    """Weights of the ten VAEs 784-H-D-H-784, float32, with the constant offsets included in the biases.
 
     w1 (10, H, 784), b1 (10, H), wm, wv (10, D, H), bm, bv (10, D), w2 (10, H, D), b2 (10, H), w3 (10, 784, H),
     b3 (10, 784): h = relu(w1 x + b1), mu = wm h + bm, logvar = wv h + bv, logits = w3 relu(w2 z + b2) + b3.
@@ -34,7 +34,7 @@ def layers() -> dict[str, np.ndarray]:
 
 
 def scores(net: dict[str, np.ndarray], x: np.ndarray, eps: np.ndarray) -> np.ndarray:
-    """The bound on log p(x|c) in nats, (N, 10), of images x (N, 784) with the noise eps (R, D), the same for all."""
+    """Lower bounds (N, 10) of log p(x|c), in nats, of images x (N, 784). eps: noise (R, D), shared by all images."""
     out = np.zeros((len(x), CLASSES))
     for c in range(CLASSES):
         n = {name: value[c] for name, value in net.items()}
@@ -51,12 +51,12 @@ def scores(net: dict[str, np.ndarray], x: np.ndarray, eps: np.ndarray) -> np.nda
 
 
 def noise(draws: int, width: int) -> np.ndarray:
-    """The noise of the page, float32 (R, D)."""
+    """Fixed noise for `scores`, float32 (R, D)."""
     return np.random.default_rng(0).standard_normal((draws, width)).astype(np.float32)
 
 
 def reader() -> dict[str, np.ndarray]:
-    """Weights of the net 784-64-10, float32; see SHAPES. Raises `bundles.Missing`."""
+    """Weights of the network 784-64-10, float32; see SHAPES. Raises `bundles.Missing`."""
     found = bundles.read(bundles.folder() / "reader.safetensors")
     out = {name: bundles.unrounded(found[name], found.get(f"{name}.scale")) for name in SHAPES if name in found}
     if {name: value.shape for name, value in out.items()} != SHAPES:
@@ -65,7 +65,7 @@ def reader() -> dict[str, np.ndarray]:
 
 
 def save_reader(weights: dict[str, np.ndarray]):
-    """Write those weights, rounded as a bundle's are; the path."""
+    """Store the weights of `reader`, rounded like those of a bundle. Returns the path."""
     from safetensors.numpy import save_file
 
     arrays = {}
@@ -79,19 +79,19 @@ def save_reader(weights: dict[str, np.ndarray]):
 
 
 def read(net: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
-    """p(c|x) of the net, (N, 10), of images x (N, 784)."""
+    """p(c|x) (N, 10) of the network for images x (N, 784)."""
     logits = np.maximum(x @ net["w1"].T + net["b1"], 0) @ net["w2"].T + net["b2"]
     return softmax(logits)
 
 
 def softmax(scores: np.ndarray) -> np.ndarray:
-    """Shares (N, K): p(c|x) of log p(x|c) (N, K) where the classes are equally frequent."""
+    """p(c|x) (N, K) of scores log p(x|c) (N, K), for equally frequent classes."""
     e = np.exp(scores - scores.max(1, keepdims=True))
     return e / e.sum(1, keepdims=True)
 
 
 def strange(kind: str, x: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """An image (1, 28, 28) that nobody was taught, made of the digits x and `other`. Raises ValueError."""
+    """An out-of-distribution image (1, 28, 28) made from the digits x and `other`. Raises ValueError."""
     if kind == "digit":
         return x
     if kind == "black":

@@ -1,7 +1,7 @@
-"""A small reader of digits that judges what models paint: 28 x 28 pixels -> 64 features -> ten classes.
+"""A small digit classifier that evaluates samples of models: 28 x 28 pixels -> 64 features -> ten classes.
 
-Its weights are shipped (`classifier.safetensors`, half precision), made by `scripts/make_classifier.py` on MNIST less
-the digits that the pages show; with them mean and covariance of the features of MNIST's test images.
+`scripts/make_classifier.py` trains it on MNIST without the digits that pages show. `classifier.safetensors` contains
+its weights in half precision, and mean and covariance of the features of MNIST's test images.
 """
 
 from functools import lru_cache
@@ -14,7 +14,7 @@ FILE = Path(__file__).with_name("classifier.safetensors")
 
 
 class Reader(nn.Module):
-    """Two strided convolutions and two linear layers; 114,000 numbers."""
+    """Two strided convolutions and two linear layers; 114,000 parameters."""
 
     def __init__(self):
         super().__init__()
@@ -30,14 +30,14 @@ class Reader(nn.Module):
         self.head = nn.Linear(FEATURES, 10)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, 64) and logits (B, 10) of x (B, 1, 28, 28) in [0, 1]."""
+        """(features (B, 64), logits (B, 10)) of x (B, 1, 28, 28) in [0, 1]."""
         h = self.body(x)
         return h, self.head(h)
 
 
 @lru_cache(maxsize=1)
 def reader() -> tuple[Reader, Tensor, Tensor]:
-    """The shipped reader, on the CPU, and mean (64,) and covariance (64, 64) of the features of test images."""
+    """(classifier on the CPU, mean (64,), covariance (64, 64) of the features of test images)."""
     from safetensors.torch import load_file
 
     tensors = {name: tensor.float() for name, tensor in load_file(FILE).items()}

@@ -1,4 +1,4 @@
-"""How well the class can be predicted from the code: by a linear probe, and by the ten nearest neighbours."""
+"""Predictability of the class from the code, by a linear probe and by ten nearest neighbours."""
 
 import math
 
@@ -15,7 +15,7 @@ def _classes(data: Sample) -> None:
 
 
 def probe(run, data: Sample, seed: int) -> Values:
-    """linear_probe: share of half of the codes whose class a logistic regression, taught by the others, gets right."""
+    """linear_probe: accuracy of a logistic regression on half of the codes, fitted to the other half."""
     import torch
 
     from aevae.models.ml_vae import readable
@@ -30,7 +30,7 @@ def probe(run, data: Sample, seed: int) -> Values:
 
 
 def neighbours(run, data: Sample, seed: int) -> Values:
-    """knn_accuracy: share of the codes whose class the 10 nearest others vote for."""
+    """knn_accuracy: leave-one-out accuracy of the majority class among the 10 nearest codes."""
     from aevae.metrics.neighbours import knn_accuracy
 
     _classes(data)
@@ -47,7 +47,7 @@ def binomial_error(share: float, count: int) -> float:
 
 METRICS = (
     Metric(
-        "linear_probe", "linear probe", SHARE, r"\mathrm{softmax}(W z + b)\ \text{on one half, asked of the other}",
+        "linear_probe", "linear probe", SHARE, r"\mathrm{softmax}(W z + b)\ \text{on one half, test of the other}",
         probe, of_images, better=HIGHER, error="linear_probe_se", beside=("linear_probe_se",),
         extras={"linear_probe_se": Extra("± linear probe, binomial standard error", SHARE)},
     ),

@@ -43,7 +43,7 @@ def draws(seed: int) -> dict[str, np.ndarray]:
 
 
 def lay_over(images: np.ndarray, layer: np.ndarray) -> np.ndarray:
-    """Images (N, 1, 28, 28) in [0, 1] under a hand-made layer, uint8 (2, 28, 28): cover and ink, 255 is all.
+    """Images (N, 1, 28, 28) in [0, 1] under a painted layer, uint8 (2, 28, 28): opacity ("cover") and ink, 0..255.
 
     Ink is premultiplied: out = image (1 - cover) + ink, so black (cover without ink) erases. Float32 in [0, 1].
     """
@@ -95,9 +95,9 @@ TESTS = (
 
 
 def denoising(run, data: Sample, seed: int) -> Values:
-    """denoising_psnr: mean over TESTS; denoising_psnr_by_noise: of each, a run's row of the matrix train x test noise.
+    """denoising_psnr: mean over TESTS; denoising_psnr_by_noise: one value per test.
 
-    On the first 1,000 images (100 where there is no encoder and each code is searched for).
+    Measured on the first 1,000 images (100 for a model without an encoder, which optimises each code).
     """
     clean = data.images[: NUM_IMAGES if run.model.has_encoder else NUM_IMAGES // 10].cpu().numpy()
     row = []

@@ -1,28 +1,28 @@
-"""Does each latent dimension stand for one factor? Measured on sprites, whose factors are known, by scores in 0..1.
+"""Disentanglement scores in 0..1, measured on sprites, whose factors are known.
 
-MIG (Chen et al. 2018, arXiv:1802.04942, section 4): mutual information of a factor with its best dimension less that
-with the second best. Here of mu in 20 bins, as in Locatello et al. 2019, arXiv:1811.12359; the paper integrates over
-q(z|x). FactorVAE score (Kim & Mnih 2018, arXiv:1802.05983, section 3): the dimension with the least variance tells
-which factor was held fixed. DCI (Eastwood & Williams 2018): importances of predictors of a factor. Here random
+MIG (Chen et al. 2018, arXiv:1802.04942, section 4): mutual information of a factor with its best dimension minus that
+with the second best; here of mu in 20 bins, as in Locatello et al. 2019, arXiv:1811.12359; the paper integrates over
+q(z|x). FactorVAE score (Kim & Mnih 2018, arXiv:1802.05983, section 3): accuracy of predicting the fixed factor from the
+dimension with the least variance. DCI (Eastwood & Williams 2018): importances of predictors of a factor; here of random
 forests; the paper has lasso and random forests, Locatello et al. have boosted trees. SAP (Kumar et al. 2018,
-arXiv:1711.00848): gap of the two best predictors from a single dimension. Here, as in the paper, squared correlation
-for a quantity; for a category (shape) a decision tree, where the paper has a linear SVM.
+arXiv:1711.00848): gap of the two best predictors from a single dimension; here, as in the paper, squared correlation
+for a quantity; for a category (shape) a decision tree, in the paper a linear SVM.
 """
 
 import numpy as np
 
 from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, Values, both, trained_on, with_encoder
 
-NUM_BINS = 20  # equal ones from the smallest to the largest number
-NUM_VOTES, IMAGES_PER_VOTE = 800, 64  # of the FactorVAE score; the images of a vote have one factor in common
-NUM_REPEATS = 5  # of the FactorVAE score: seeds of its votes
-MIN_VARIANCE_SHARE = 0.01  # of the largest variance: numbers of the code that vary less say nothing
+NUM_BINS = 20  # bins of equal width from the smallest to the largest value
+NUM_VOTES, IMAGES_PER_VOTE = 800, 64  # FactorVAE score; the images of a vote share the value of one factor
+NUM_REPEATS = 5  # FactorVAE score: repetitions with different seeds
+MIN_VARIANCE_SHARE = 0.01  # dimensions with less than this share of the largest variance are ignored
 NUM_TREES, TREE_DEPTH = 10, 10
-MAX_TRAINING_CODES = 6000  # codes that readers learn from, at most two thirds; the others judge
+MAX_TRAINING_CODES = 6000  # codes to which predictors are fitted, at most two thirds; the others are for testing
 
 
 def information(codes: np.ndarray, factors: np.ndarray) -> np.ndarray:
-    """Mutual information (D, K) in nats of each number of the codes (N, D), in bins, with each factor (N, K)."""
+    """Mutual information (D, K), in nats, of each binned dimension of codes (N, D) with each factor (N, K)."""
     binned = np.stack([np.digitize(c, np.histogram_bin_edges(c, NUM_BINS)[1:-1]) for c in codes.T], 1)
     return np.array([[_mutual(b, f) for f in factors.T] for b in binned.T])
 
@@ -36,26 +36,26 @@ def _mutual(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def entropy(factor: np.ndarray) -> float:
-    """In nats, of a factor (N,) of whole numbers."""
+    """Entropy, in nats, of a factor (N,) of integers."""
     return _mutual(factor, factor)
 
 
 def _gap(scores: np.ndarray) -> np.ndarray:
-    """Largest less second largest of each column of scores (D, K); of a single row, itself."""
+    """Largest minus second largest value of each column of scores (D, K); for one row, the value itself."""
     ranked = np.sort(np.vstack([scores, np.zeros((1, scores.shape[1]))]), 0)
     return ranked[-1] - ranked[-2]
 
 
 def mig(codes: np.ndarray, factors: np.ndarray) -> float:
-    """Mutual information gap of codes (N, D) and factors (N, K): mean over factors, in parts of their entropy."""
+    """Mutual information gap of codes (N, D) and factors (N, K), divided by the entropy, mean over factors."""
     return float(np.mean(_gap(information(codes, factors)) / [entropy(f) for f in factors.T]))
 
 
 def factor_vae_score(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> float:
-    """Share of votes that are right: the number of the code that varies least names the factor that was held.
+    """Accuracy of predicting the fixed factor of a vote from the dimension that varies least in it.
 
-    codes (N, D), factors (N, K) whole numbers. Each number is taken in parts of its own deviation; what hardly varies
-    over all images has no vote. Half of the votes teach which number names which factor, the others are counted.
+    codes (N, D), factors (N, K) integers. Dimensions are divided by their standard deviation; those that hardly vary
+    are excluded. Half of the votes fit the mapping from dimension to factor, the others measure its accuracy.
     """
     draw = np.random.default_rng(seed)
     deviation = codes.std(0)
@@ -74,32 +74,31 @@ def factor_vae_score(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> f
 
 
 def dci(codes: np.ndarray, factors: np.ndarray, seed: int = 0) -> tuple[float, float, float]:
-    """Disentanglement, completeness, informativeness: of each number of the code, of each factor, of both together.
+    """(disentanglement, completeness, informativeness).
 
-    1 - entropy of importances, over factors and over numbers of the code; share of factors read right by the trees
-    from codes that they were not taught.
+    1 - entropy of the importances over factors; 1 - entropy over dimensions; accuracy of the forests on test codes.
     """
     from sklearn.ensemble import RandomForestClassifier
 
-    taught, asked = _halves(len(codes), seed)
+    train, test = _halves(len(codes), seed)
     importance, right = [], []
     for factor in factors.T:
         forest = RandomForestClassifier(NUM_TREES, max_depth=TREE_DEPTH, max_features=None, random_state=seed)
-        forest.fit(codes[taught], factor[taught])
+        forest.fit(codes[train], factor[train])
         importance.append(forest.feature_importances_)
-        right.append(forest.score(codes[asked], factor[asked]))
+        right.append(forest.score(codes[test], factor[test]))
     matrix = np.stack(importance, 1)  # (D, K)
     return _unmixed(matrix), _unmixed(matrix.T), float(np.mean(right))
 
 
 def _halves(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     order = np.random.default_rng(seed).permutation(count)
-    taught = min(MAX_TRAINING_CODES, 2 * count // 3)
-    return order[:taught], order[taught:]
+    train = min(MAX_TRAINING_CODES, 2 * count // 3)
+    return order[:train], order[train:]
 
 
 def _unmixed(matrix: np.ndarray) -> float:
-    """1 - entropy of each row in parts of the largest there can be, weighted by the rows' sums."""
+    """1 - normalised entropy of the rows, averaged with the rows' sums as weights."""
     if matrix.shape[1] < 2 or not matrix.sum():
         return float(matrix.sum() > 0)
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1e-12)
@@ -108,29 +107,29 @@ def _unmixed(matrix: np.ndarray) -> float:
 
 
 def sap(codes: np.ndarray, factors: np.ndarray, kinds: np.ndarray, seed: int = 0) -> float:
-    """Separated attribute predictability: the gap of the two best readers of a single number, mean over factors.
+    """Separated attribute predictability: score gap of the two best single dimensions, mean over factors.
 
-    Readers: squared correlation for a quantity, share of right answers of thresholds, one less than there are
-    kinds, for a kind. kinds: (K,) bool, factors that are kinds.
+    Score: squared correlation for a quantity; for a category the accuracy of a decision tree with one leaf per
+    category. kinds: (K,) bool, True for categories.
     """
     from sklearn.tree import DecisionTreeClassifier
 
     varies = codes.std(0) > 1e-9
     scores = np.zeros((codes.shape[1], factors.shape[1]))
-    taught, asked = _halves(len(codes), seed)
+    train, test = _halves(len(codes), seed)
     for j in np.flatnonzero(varies):
         one = codes[:, [j]]
         for k, factor in enumerate(factors.T):
             if kinds[k]:
-                reader = DecisionTreeClassifier(max_leaf_nodes=len(np.unique(factor))).fit(one[taught], factor[taught])
-                scores[j, k] = reader.score(one[asked], factor[asked])
+                reader = DecisionTreeClassifier(max_leaf_nodes=len(np.unique(factor))).fit(one[train], factor[train])
+                scores[j, k] = reader.score(one[test], factor[test])
             else:
                 scores[j, k] = np.corrcoef(one[:, 0], factor)[0, 1] ** 2
     return float(_gap(scores).mean())
 
 
 def disentanglement(run, data: Sample, seed: int) -> Values:
-    """All of them on all 9,000 sprites, whatever images `data` has: the factors must be balanced."""
+    """All scores on all 9,000 sprites, because the factors must be balanced; `data` is not used."""
     from aevae.datasets import sprites
     from aevae.metrics.metric import diverged
 

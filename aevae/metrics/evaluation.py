@@ -17,7 +17,7 @@ from aevae.config import brief
 from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, Values, diverged
 from aevae.metrics.registry import METRICS
 
-SCHEMA = 2  # raised when a metric is computed differently: older entries are then computed anew
+SCHEMA = 2  # raised when the computation of a metric changes, so that older values are computed again
 GROUPS = {"all", "quick"}
 MAX_OPTIONS = {"samples": 100_000, "temperatures": 100_000, "chains": 1000}  # largest values; the smallest is 1
 Progress = Callable[[float, str], None]
@@ -65,11 +65,11 @@ def evaluate(
     data=None,
     listener: Listener | None = None,
 ) -> Values:
-    """Values of these metrics (names, "quick" or "all") of an opened run on the first n test images; 0: all of them.
+    """Name -> value of these metrics (names, "quick" or "all") of an opened run on the first n test images; 0: all.
 
-    A model without an encoder is measured on 1,000 images unless n says otherwise. options: those of the metrics that
-    have some, e.g. {"samples": 500}. data: a DataConfig other than the run's own. Values that were computed before are
-    read, not computed again. If `listener.should_stop` returns true, the values computed so far are returned.
+    A model without an encoder is measured on 1,000 images if n is 0. options: of metrics that have options, for example
+    {"samples": 500}. data: a DataConfig other than the run's own. Saved values are not computed again. If
+    `listener.should_stop` returns True, the values computed so far are returned.
     Raises ValueError with one sentence for a request that cannot be fulfilled.
     """
     names, options = list(names), dict(options or {})

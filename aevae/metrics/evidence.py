@@ -1,4 +1,4 @@
-"""The bound and its parts on test images. Sums over pixels and latents, means over images, in nats."""
+"""The ELBO and its terms on test images: sums over pixels and latents, means over images, in nats."""
 
 import torch
 from torch import Generator, Tensor
@@ -11,9 +11,9 @@ UNITS = {"recon": "nats / image", "kl": "nats / image", "elbo": "nats / image", 
 
 
 def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> dict[str, float]:
-    """Mean terms of the model's own loss over x (N, 1, 28, 28) with `samples` noise samples each, and their spread.
+    """Mean loss terms over x (N, 1, 28, 28) with `samples` noise samples each, and their `aevae.spread`.
 
-    Spread: see `aevae.spread`. labels (N,) int64: classes, for families that use them.
+    labels (N,) int64: classes, for families that use them.
     """
     found = tally(model, x, generator, samples, labels)
     return found.means() | spread(found.per_image(samples), model.density_terms)
@@ -21,7 +21,7 @@ def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1, la
 
 @torch.inference_mode()
 def tally(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> Tally:
-    """The losses of x (N, 1, 28, 28), `samples` passes one after another; see `evidence`."""
+    """The Tally of the losses of x (N, 1, 28, 28) in `samples` passes; see `evidence`."""
     model.eval()
     found = Tally()
     for _ in range(samples):
@@ -33,7 +33,7 @@ def tally(model: Model, x: Tensor, generator: Generator, samples: int = 1, label
 
 @torch.inference_mode()
 def posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """mu (N, D) and KL per dimension (N, D) in nats, or None where the code is a point; on the CPU."""
+    """(mu (N, D), KL per dimension (N, D) in nats, or None for point codes), on the CPU."""
     model.eval()
     pairs = [model.posterior(part) for part in batches(x)]
     mu = torch.cat([m for m, _ in pairs])

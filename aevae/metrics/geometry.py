@@ -1,7 +1,7 @@
-"""Jacobians of an encoder or decoder, and what they say of the manifold: tangent planes, lengths, magnification.
+"""Jacobians of encoders and decoders, and the manifold's tangent planes, metric and magnification.
 
 Goodfellow et al. 2016, section 14.6 (tangent planes); Arvanitidis et al. 2018, arXiv:1710.11379 (the pull-back metric).
-Functions take rows (B, n) to rows (B, m), each row on its own.
+Functions map rows (B, n) to rows (B, m), each row independently.
 """
 
 from collections.abc import Callable
@@ -13,10 +13,10 @@ Function = Callable[[Tensor], Tensor]
 
 
 def jacobians(f: Function, x: Tensor) -> Tensor:
-    """df/dx at each row of x (B, n): (B, m, n), where the result is flattened to m numbers.
+    """Jacobians df/dx (B, m, n) at each row of x (B, n); outputs are flattened to m numbers.
 
-    From the shorter side, each product for the whole batch: m rows v^T J, or n columns J v. The map v -> v^T J is
-    linear, so its own transpose gives J v.
+    Computed by min(m, n) products for the whole batch: m rows v^T J, or n columns J v. The map v -> v^T J is linear, so
+    its transpose gives J v.
     """
     with torch.enable_grad():
         x = x.detach().requires_grad_()
@@ -29,21 +29,21 @@ def jacobians(f: Function, x: Tensor) -> Tensor:
 
 
 def _product(y: Tensor, x: Tensor, i: int) -> Tensor:
-    """dy_i/dx of every row."""
+    """dy_i/dx (B, n) of every row."""
     return torch.autograd.grad(y[:, i].sum(), x, retain_graph=True)[0]
 
 
 def metric(jacobian: Tensor) -> Tensor:
-    """G = J^T J (B, n, n) of a decoder's J (B, m, n): a step dz moves the image by sqrt(dz^T G dz)."""
+    """G = J^T J (B, n, n) of a decoder's J (B, m, n): a step dz changes the image by sqrt(dz^T G dz)."""
     return jacobian.mT @ jacobian
 
 
 def magnification(jacobian: Tensor) -> Tensor:
-    """sqrt det G (B,): the area that a decoder makes of a unit area of codes; 0 where it folds."""
+    """sqrt det G (B,): factor by which a decoder scales areas (volumes) of codes; 0 at folds."""
     return torch.linalg.svdvals(jacobian.cpu()).prod(1).to(jacobian)
 
 
 def tangents(jacobian: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthonormal directions (B, m, n) in which a decoder's J (B, m, n) moves the image, and how far (B, n)."""
+    """(orthonormal tangent directions (B, m, n), singular values (B, n)) of a decoder's J (B, m, n)."""
     u, s, _ = torch.linalg.svd(jacobian.cpu(), full_matrices=False)
     return u.to(jacobian), s.to(jacobian)

@@ -1,9 +1,9 @@
-"""Interpolations between two codes, judged on lines, where the true interpolation is known.
+"""Quality of interpolations between codes, measured on the data set lines, where the true interpolation is known.
 
 Berthelot et al. 2019 (ACAI), arXiv:1807.07543, section 3.2: each image of an interpolation is compared with real lines
-at many angles. Mean distance: to the nearest line, 1 - cosine. Smoothness: the largest change of the nearest line's
-angle from one image to the next, divided by the change between first and last image, less 1 / (S - 1), which an even
-interpolation has. 0 is best for both; smoothness has no upper bound: a path that goes astray and comes back counts.
+at many angles. Mean distance: 1 - cosine to the nearest line. Smoothness: the largest change of the nearest line's
+angle between adjacent images, relative to the change between first and last image, minus 1 / (S - 1), the value of an
+even interpolation. 0 is best for both. Smoothness has no upper bound, because detours count.
 """
 
 from collections.abc import Callable
@@ -13,14 +13,14 @@ import numpy as np
 from aevae.metrics.metric import LOWER, Extra, Metric, Sample, Values, both, trained_on, with_codes
 
 NUM_REAL_ANGLES = 3600  # angles of real lines, a tenth of a degree apart
-NUM_STEPS = 16  # images of a walk, both ends among them
+NUM_STEPS = 16  # images per interpolation, including both ends
 NUM_WALKS = 200
 MIN_ANGLE = 1e-4  # radians between the ends below which an interpolation has no smoothness, as in the authors' code
-TURNS = (np.pi / 4, 3 * np.pi / 4)  # by how much the ends differ
+TURNS = (np.pi / 4, 3 * np.pi / 4)  # range of the angle between the ends
 
 
 def ends(seed: int, walks: int = NUM_WALKS) -> tuple[np.ndarray, np.ndarray]:
-    """Angles (walks,) of the first and the last line; drawn from a seed."""
+    """(angles of the first lines, angles of the last lines), (walks,) each; deterministic for a seed."""
     draw = np.random.default_rng(seed)
     first = draw.uniform(0, 2 * np.pi, walks)
     return first, first + draw.choice((-1, 1), walks) * draw.uniform(*TURNS, walks)
@@ -29,7 +29,7 @@ def ends(seed: int, walks: int = NUM_WALKS) -> tuple[np.ndarray, np.ndarray]:
 def smoothness(angles: np.ndarray) -> np.ndarray:
     """max_n |theta_n+1 - theta_n| / |theta_S - theta_1| - 1 / (S - 1) of angles (W, S) in radians: (W,).
 
-    Angles are unwrapped first: each change is taken the short way round. nan where the ends are alike (MIN_ANGLE).
+    Angles are unwrapped first. nan if the ends are closer than MIN_ANGLE.
     """
     angles = np.unwrap(angles, axis=1)
     way = np.abs(angles[:, -1] - angles[:, 0])
@@ -38,9 +38,9 @@ def smoothness(angles: np.ndarray) -> np.ndarray:
 
 
 def judge(images: np.ndarray) -> tuple[float, float, int]:
-    """Mean distance, mean smoothness and number of interpolations that have one, of (W, S, 1, 28, 28) in [0, 1].
+    """(mean distance, mean smoothness, number of interpolations with a smoothness) of images (W, S, 1, 28, 28).
 
-    The mean leaves out interpolations whose ends are alike, which have no smoothness; it is nan if all are.
+    Interpolations with equal ends have no smoothness; if all have, the mean is nan. Images are in [0, 1].
     """
     from aevae.datasets import lines
 
@@ -61,7 +61,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def walks(encode: Callable, decode: Callable, seed: int) -> np.ndarray:
-    """Decoded straight walks (NUM_WALKS, NUM_STEPS, 1, 28, 28) between the codes of two lines each."""
+    """Decoded linear interpolations (NUM_WALKS, NUM_STEPS, 1, 28, 28), each between the codes of two lines."""
     from aevae.datasets import lines
 
     a, b = (encode(lines.draw(angle).astype(np.float32)) for angle in ends(seed))
@@ -71,7 +71,7 @@ def walks(encode: Callable, decode: Callable, seed: int) -> np.ndarray:
 
 
 def interpolation(run, data: Sample, seed: int) -> Values:
-    """Of straight walks between the codes of lines whose angles differ by 45 to 135 degrees."""
+    """Values for linear interpolations between codes of lines whose angles differ by 45 to 135 degrees."""
     data.beat(0.0)
     distance, smooth, count = judge(walks(run.encode, run.decode, seed))
     values = {"interpolation_distance": distance, "interpolation_walks": count}

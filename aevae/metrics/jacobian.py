@@ -1,13 +1,13 @@
-"""How an encoder moves with its image: norm and spectrum of df/dx.
+"""Sensitivity of an encoder to its image: norm and singular values of df/dx.
 
-Rifai et al. 2011, section 5.3: contractive codes have the smaller norm, and a spectrum that falls sooner: the few
-large singular values are the directions in which the data go on.
+Rifai et al. 2011, section 5.3: contractive codes have a smaller norm and a spectrum that decreases earlier; its few
+large singular values belong to directions along the data manifold.
 """
 
 from aevae.metrics.metric import Metric, Sample, Values, with_encoder
 
-NUM_IMAGES = 100  # of which each has its Jacobian, (D, 784)
-MAX_SINGULAR_VALUES = 50  # singular values
+NUM_IMAGES = 100  # images over which the results are averaged
+MAX_SINGULAR_VALUES = 50
 
 
 def jacobian(run, data: Sample, seed: int) -> Values:

@@ -1,4 +1,4 @@
-"""The numbers of an affine decoder: its columns, and how far it is from PCA."""
+"""The columns of an affine decoder, and its comparison with PCA."""
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ BLOCK_IMAGES = 5000  # training images at a time: 16 MB in float32
 
 @torch.no_grad()
 def columns(model) -> tuple[np.ndarray, np.ndarray]:
-    """Offset (P,) and columns (D, P) of a decoder z -> offset + z @ columns, before anything is clipped to [0, 1]."""
+    """(offset (P,), columns (D, P)) of a decoder z -> offset + z @ columns, before clipping to [0, 1]."""
     first = next(model.parameters())
     d = model.config.latent_dim
     offset = model.params(torch.zeros(1, d).to(first)).flatten()
@@ -21,16 +21,16 @@ def columns(model) -> tuple[np.ndarray, np.ndarray]:
 
 
 def angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Degrees (D,), ascending, between the planes that the rows of a and b, both (D, P), span."""
+    """Principal angles (D,) in degrees, ascending, between the row spaces of a and b, both (D, P)."""
     return principal_angles(torch.tensor(a.T).cpu().double(), torch.tensor(b.T).cpu().double()).numpy()
 
 
 @torch.no_grad()
 def against_pca(model, x: torch.Tensor, train: np.ndarray) -> dict[str, float]:
-    """Squared error per image of a linear model and of PCA, neither clipped to [0, 1], their difference, the angle.
+    """Name -> squared error per image of a linear model and of PCA (both unclipped), difference, and principal angle.
 
-    x: test images (N, 1, 28, 28); train: the training images that PCA is fitted to, uint8 (M, 1, 28, 28). On test
-    images the model may be better than PCA: then `above_pca` is negative.
+    x: test images (N, 1, 28, 28); train: training images to which PCA is fitted, uint8 (M, 1, 28, 28). `above_pca` is
+    negative if the model is better on the test images.
     """
     mean, components = training_pca(train, model.config.latent_dim)
     centred = x.flatten(1).cpu().double() - mean
@@ -41,9 +41,9 @@ def against_pca(model, x: torch.Tensor, train: np.ndarray) -> dict[str, float]:
 
 
 def training_pca(train: np.ndarray, d: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean (P,) and d principal components (d, P), the largest first, of images uint8 (M, 1, 28, 28); float64.
+    """(mean (P,), d principal components (d, P), the largest first), float64, of images uint8 (M, 1, 28, 28).
 
-    Sums of x and x x^T over blocks: all of MNIST in float64 would take 376 MB.
+    x and x x^T are summed over blocks, because MNIST in float64 would take 376 MB.
     """
     first, second = 0.0, 0.0
     for start in range(0, len(train), BLOCK_IMAGES):

@@ -1,4 +1,4 @@
-"""Definition of a metric, and the test images it is computed on. Imports no torch, since listings read the registry."""
+"""Definition of a metric, and the test images for it. Imports no torch, because listings read the registry."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 LOWER, HIGHER = "lower", "higher"
-QUICK, SLOW = "quick", "slow"  # up to about a second, or a task for the queue
+QUICK, SLOW = "quick", "slow"  # quick: about a second; slow: a task for the queue
 Values = dict[str, float | list]
 
 
@@ -24,12 +24,13 @@ class Extra(NamedTuple):
 
 @dataclass(frozen=True)
 class Metric:
-    """A number of a run, and how it is computed.
+    """A number of a run, its description and its computation.
 
-    compute(run, data, seed, **options) -> values, one of which has this metric's name; metrics with the same `compute`
-    are computed together. data: `Sample`. applies(info) -> "", or one sentence why not (RunInfo or Run). options: of
-    `compute`, with defaults. extras: name -> other values that `compute` returns; error: the one that is shown after
-    +-; count: (symbol, name) of the value that belongs in the title.
+    compute(run, data, seed, **options): returns name -> value, including this metric's name; metrics with the same
+    `compute` are computed together; data: a `Sample`. needs: "" if the metric applies to a run (RunInfo or Run), else
+    one sentence. options: keyword arguments of `compute`, with defaults. extras: name -> Extra for the other values
+    that `compute` returns; error: name of the extra that is shown after ±; count: (symbol, name) of the value in the
+    title.
     """
 
     name: str
@@ -39,12 +40,12 @@ class Metric:
     compute: Callable[..., Values]
     needs: Callable[[Any], str] = lambda info: ""
     cost: str = SLOW
-    better: str = ""  # "lower", "higher", or "" where neither is
+    better: str = ""  # LOWER, HIGHER, or "" for neither
     options: dict[str, Any] = field(default_factory=dict)
     extras: dict[str, Extra] = field(default_factory=dict)
     error: str = ""
     count: tuple[str, str] = ("", "")
-    help: str = ""  # one or two sentences: what the number is, and what it is not
+    help: str = ""  # one or two sentences: meaning of the number, and limits of its meaning
     beside: tuple[str, ...] = ()  # extras or metrics that are always shown with it
     since: int = 1  # `evaluation.SCHEMA` of the last change of its definition
 
@@ -59,7 +60,7 @@ class Metric:
 
     @property
     def signed_unit(self) -> str:
-        """The unit; for nats with the sign of log p(x) it says that larger is better."""
+        """The unit. For values in nats with the sign of log p(x) it says that larger is better."""
         signed = self.unit.startswith("nats") and self.better == HIGHER
         return f"{self.unit}, larger is better" if signed else self.unit
 
@@ -84,16 +85,16 @@ class Sample:
 
         self.images = torch.tensor(split.images).to(device).float().div_(255)
         self.labels = np.array(split.labels)
-        self.beat = beat  # call it often with the finished fraction 0..1; raises Stopped
+        self.beat = beat  # to be called often with the finished fraction 0..1; may raise Stopped
         self._posterior: dict[str, tuple] = {}
 
     def __len__(self) -> int:
         return len(self.images)
 
     def posterior(self, run) -> tuple:
-        """mu (N, D) and log variance (N, D), or None if the code is a point; tensors on the run's device.
+        """(mu (N, D), log variance (N, D), or None for point codes), tensors on the run's device.
 
-        Raises ValueError if they are not all finite: the model has diverged.
+        Raises ValueError if a value is not finite, because the model has diverged.
         """
         import torch
 

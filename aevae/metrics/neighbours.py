@@ -1,25 +1,24 @@
-"""Neighbourhoods: what a map (or a code) keeps of the nearness of points. Euclidean, memory bounded for 10,000 points.
+"""Nearest neighbours, and how well a map or a code preserves them. Euclidean; memory is bounded for 10,000 points.
 
-All distances are taken in float64 about the mean of the points; a point is never its own neighbour.
+Distances are computed in float64 after subtracting the mean. A point is never its own neighbour.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
 
-BLOCK_DISTANCES = 1 << 22  # distances held at once: 32 MB in float64
-MAX_EXACT_POINTS, NUM_ANCHORS = 5000, 2000  # points up to which each is asked for the quality of a map; asked of more
-TIE = 1e-12  # squared distances closer than this part of the largest squared radius are equal: rounding is below it
+BLOCK_DISTANCES = 1 << 22  # distances in memory at a time: 32 MB in float64
+MAX_EXACT_POINTS, NUM_ANCHORS = 5000, 2000  # with more points, `map_quality` evaluates a sample of NUM_ANCHORS
+TIE = 1e-12  # squared distances that differ by less than this share of the largest squared radius count as equal
 
 
 def nearest(
     points: np.ndarray, bank: np.ndarray, k: int, own: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k nearest of `bank` (N, D) for each of `points` (M, D), nearest first.
+    """(distance (M, k) float64, index (M, k) int64) of the k nearest in `bank` (N, D) to each of `points` (M, D).
 
-    Returns distance (M, k) float64 and index (M, k) int64; equal distances go by index.
-    own: (M,) row of the bank that each point is, and that is left out of its neighbours.
-    Raises ValueError where the shapes do not fit, a number is not finite or the bank is too small for k.
+    Nearest first; equal distances are sorted by index. own: (M,) row of the bank that is the point itself, which is
+    excluded. Raises ValueError for wrong shapes, values that are not finite, or a bank too small for k.
     """
     points, bank = np.asarray(points, np.float64), np.asarray(bank, np.float64)
     if points.ndim != 2 or bank.ndim != 2 or points.shape[1] != bank.shape[1]:
@@ -31,16 +30,16 @@ def nearest(
         raise ValueError(f"k must be in 1..{most} for a bank of {len(bank)} points, got {k}")
     found = [_smallest(squared, k) for _, squared in _distances(points, bank, own)]
     index = np.concatenate(found) if found else np.empty((0, k), np.int64)
-    # The expanded square loses digits for near points; the few that count are measured again, directly.
+    # The expanded square is inexact for near points, so the distances of the selected ones are computed directly.
     exact = np.stack([np.linalg.norm(points - bank[column], axis=1) for column in index.T], axis=1)  # (M, k)
     order = np.lexsort((index, exact), axis=1)
     return np.take_along_axis(exact, order, 1), np.take_along_axis(index, order, 1)
 
 
 def count_within(points: np.ndarray, bank: np.ndarray, radius: float) -> np.ndarray:
-    """How many of `bank` (N, D) lie no farther than `radius` from each of `points` (M, D): (M,) int64.
+    """Number (M,) int64 of points in `bank` (N, D) within `radius` of each of `points` (M, D).
 
-    Raises ValueError where the shapes do not fit.
+    Raises ValueError for wrong shapes.
     """
     points, bank = np.asarray(points, np.float64), np.asarray(bank, np.float64)
     if points.ndim != 2 or bank.ndim != 2 or points.shape[1] != bank.shape[1]:
@@ -50,9 +49,9 @@ def count_within(points: np.ndarray, bank: np.ndarray, radius: float) -> np.ndar
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Jaccard overlap (N,) of two lists of neighbours (N, k) and (N, l), row by row: shared over all, 0..1.
+    """Jaccard index (N,), 0..1, of neighbour lists (N, k) and (N, l), row by row: intersection over union.
 
-    Raises ValueError where the rows do not pair. No index may stand twice in a row.
+    The indices of a row must be distinct. Raises ValueError for different numbers of rows.
     """
     a, b = np.asarray(a), np.asarray(b)
     if a.ndim != 2 or b.ndim != 2 or len(a) != len(b):
@@ -62,12 +61,12 @@ def overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def map_quality(high: np.ndarray, low: np.ndarray, labels: np.ndarray, k: int = 10) -> dict[str, float]:
-    """How good a map `low` (N, 2) of `high` (N, D) with these labels (N,) is, by k neighbours, all 0..1.
+    """Quality measures in 0..1 of a map `low` (N, 2) of `high` (N, D) with labels (N,), by k neighbours.
 
-    knn_accuracy, knn_accuracy_space (of the map, of the space), trustworthiness, continuity, neighbourhood_preservation
-    (mean part of the k nearest that stay among the k nearest). With more than MAX_EXACT_POINTS points they are
-    means over NUM_ANCHORS of them, whose neighbours are searched among all points: `anchors` says how many. With fewer
-    than 2 k + 1 points k is smaller, as `neighbours` says. Raises ValueError if the shapes do not fit.
+    knn_accuracy (in the map), knn_accuracy_space (in the code), trustworthiness, continuity, neighbourhood_preservation
+    (mean share of the k nearest that remain among the k nearest). With more than MAX_EXACT_POINTS points they are means
+    over NUM_ANCHORS points, whose neighbours are searched among all points; `anchors` is their number. With fewer than
+    2 k + 1 points k is reduced; `neighbours` is the k used. Raises ValueError for wrong shapes.
     """
     high, low, labels = np.asarray(high, np.float64), np.asarray(low, np.float64), np.asarray(labels)
     _must_pair(high, low)
@@ -91,10 +90,10 @@ def map_quality(high: np.ndarray, low: np.ndarray, labels: np.ndarray, k: int = 
 
 
 def knn_accuracy(points: np.ndarray, labels: np.ndarray, k: int = 10) -> float:
-    """Part of the points, 0..1, whose label their k nearest others vote for (leave one out).
+    """Leave-one-out accuracy, 0..1, of the k-nearest-neighbour classifier.
 
-    points: (N, D), labels: (N,). Where classes have equal votes, the one with the nearest point wins.
-    Raises ValueError where the shapes do not fit or k is not in 1..N-1.
+    points: (N, D), labels: (N,). On a tie the class of the nearest point wins.
+    Raises ValueError for wrong shapes or if k is not in 1..N-1.
     """
     points, labels = np.asarray(points), np.asarray(labels)
     if labels.shape != points.shape[:1]:
@@ -104,19 +103,19 @@ def knn_accuracy(points: np.ndarray, labels: np.ndarray, k: int = 10) -> float:
 
 
 def _voted(index: np.ndarray, labels: np.ndarray, anchors: np.ndarray) -> float:
-    """Part of the anchors (M,) for whose label their neighbours (M, k), nearest first, vote."""
+    """Accuracy of the votes of neighbours (M, k), nearest first, for the labels of the anchors (M,)."""
     near = labels[index]  # (M, k), nearest first
     votes = np.stack([(near == column[:, None]).sum(1) for column in near.T], axis=1)  # (M, k)
-    winner = votes.argmax(1)  # the first, thus nearest, of those with most votes
+    winner = votes.argmax(1)  # on a tie the first, which is the nearest
     return float((near[np.arange(len(near)), winner] == labels[anchors]).mean())
 
 
 def trustworthiness(high: np.ndarray, low: np.ndarray, k: int = 10) -> float:
-    """How far the neighbours seen in `low` (N, d) are neighbours in `high` (N, D): 1 where no false one was drawn near.
+    """Trustworthiness of `low` (N, d) as a map of `high` (N, D): 1 if all neighbours in `low` are neighbours in `high`.
 
     1 - 2 / (N k (2N - 3k - 1)) * sum over points and their k neighbours in low of max(0, rank in high - k)
-    (Venna & Kaski 2001), as in scikit-learn; of points at equal distance each has the best rank of them.
-    Raises ValueError where the shapes do not fit or k is not in 1..N/2 (exclusive).
+    (Venna & Kaski 2001), as in scikit-learn; points at equal distances share the best rank.
+    Raises ValueError for wrong shapes or if k is not in 1..N/2 (exclusive).
     """
     high, low = np.asarray(high, np.float64), np.asarray(low, np.float64)
     _must_pair(high, low)
@@ -132,7 +131,7 @@ def _must_pair(high: np.ndarray, low: np.ndarray) -> None:
 
 
 def _kept(high: np.ndarray, index: np.ndarray, anchors: np.ndarray) -> float:
-    """Trustworthiness of the neighbours `index` (M, k) that the anchors (M,) were given, by their ranks in `high`."""
+    """Trustworthiness of the neighbours `index` (M, k) of the anchors (M,), from their ranks in `high`."""
     n, k = len(high), index.shape[1]
     tie = TIE * np.square(high - high.mean(0)).sum(1).max()
     penalty = 0
@@ -144,7 +143,7 @@ def _kept(high: np.ndarray, index: np.ndarray, anchors: np.ndarray) -> float:
 
 
 def continuity(high: np.ndarray, low: np.ndarray, k: int = 10) -> float:
-    """How far the neighbours in `high` are still neighbours in `low`: 1 where none was torn away.
+    """Continuity of `low` as a map of `high`: 1 if all neighbours in `high` are neighbours in `low`.
 
     Trustworthiness with the two spaces exchanged (Venna & Kaski 2001); the same errors.
     """
@@ -152,8 +151,8 @@ def continuity(high: np.ndarray, low: np.ndarray, k: int = 10) -> float:
 
 
 def _distances(points: np.ndarray, bank: np.ndarray, own: np.ndarray | None) -> Iterator[tuple[slice, np.ndarray]]:
-    """Rows of the squared distances, a bounded block (C, N) at a time; infinite from a point to its own row."""
-    centre = bank.mean(0)  # about the mean the square of a difference loses the fewest digits
+    """Yields (rows, squared distances (C, N)) in blocks of bounded size; inf from a point to its own row."""
+    centre = bank.mean(0)  # subtracted to reduce cancellation in the expanded square
     points, bank = points - centre, bank - centre
     norms = np.einsum("nd,nd->n", bank, bank)
     step = max(1, BLOCK_DISTANCES // max(1, len(bank)))

@@ -1,9 +1,9 @@
-"""-log p(x), the negative log-likelihood (NLL), by two estimates that are upper bounds in the mean.
+"""-log p(x), the negative log-likelihood (NLL), by two estimators whose expectations are upper bounds.
 
-nll: -log (1/K) sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al. 2016, arXiv:1509.00519, section 5). It falls
-with K towards -log p(x); the literature takes K = 5,000. ais: by annealed importance sampling (`annealed`), which does
-not use q(z|x); how tight it is, is measured from both sides on images that the model simulates (BDMC).
-Under a Bernoulli decoder the NLL of grey pixels is a pseudo-likelihood: it compares only with others of its kind.
+nll: -log (1/K) sum_k p(x, z_k) / q(z_k|x), z_k ~ q(z|x) (Burda et al. 2016, arXiv:1509.00519, section 5). It decreases
+with K towards -log p(x); the literature uses K = 5,000. ais: by annealed importance sampling (`annealed`), which does
+not use q(z|x); its tightness is measured on images that the model simulates (BDMC).
+For a Bernoulli decoder the NLL of grey pixels is a pseudo-likelihood, comparable only with others of its kind.
 """
 
 import math
@@ -13,15 +13,13 @@ from aevae.metrics.metric import LOWER, Extra, Metric, Sample, Values, with_dens
 
 NUM_SAMPLES = 500
 MAX_SAMPLES = 100_000
-AIS_IMAGES, AIS_SIMULATED = 100, 50  # the first test images, and simulated ones for the gap
+AIS_IMAGES, AIS_SIMULATED = 100, 50  # test images; simulated images for the gap
 AIS = {"temperatures": 500, "chains": 4}  # about three minutes on one core, for a decoder 20-400-784
-BLOCK_CODES = 500  # codes decoded at a time: 1.5 MB of pixels, which a processor's cache holds
+BLOCK_CODES = 500  # codes decoded at a time: 1.5 MB of pixels fit into a processor's cache
 
 
 class Weights(NamedTuple):
-    """Of each image: log (1/K) sum w, variance of that (nan for K = 1), effective number of samples.
-
-    Tensors (N,), float64, on the CPU."""
+    """Per image (N,), float64 on the CPU: log (1/K) sum w, its variance (nan for K = 1), effective sample size."""
 
     log_p: object
     variance: object
@@ -29,16 +27,16 @@ class Weights(NamedTuple):
 
 
 def importance(model, x, mu, logvar, samples: int, generator, beat=lambda part: None) -> Weights:
-    """Importance weights w = p(x, z) / q(z|x) of K = `samples` draws for each image; memory does not grow with K.
+    """Statistics of the importance weights w = p(x, z) / q(z|x) of K = `samples` samples per image, in fixed memory.
 
-    x: (N, 1, 28, 28); mu, logvar: (N, D) of q(z|x), from which a generator draws. Raises ValueError for K < 1.
+    x: (N, 1, 28, 28); mu, logvar: (N, D) of q(z|x). Raises ValueError for K < 1.
     """
     import torch
 
     if not 1 <= samples <= MAX_SAMPLES:
         raise ValueError(f"samples must be in 1..{MAX_SAMPLES}, got {samples}")
     images = max(1, BLOCK_CODES // samples)
-    # made beforehand: small results kept one by one between large ones that go would leave holes nothing fits into
+    # Preallocated: small results between large temporary tensors would fragment the memory.
     found = Weights(*(torch.empty(len(x), dtype=torch.float64) for _ in Weights._fields))
     with torch.inference_mode():
         for i in range(0, len(x), images):
@@ -52,7 +50,7 @@ def importance(model, x, mu, logvar, samples: int, generator, beat=lambda part: 
 
 
 def _block(model, x, mu, logvar, samples: int, generator):
-    """`Weights` of a few images, by running sums of w and w^2 in logarithms."""
+    """Weights of a few images, by running log-sums of w and w^2."""
     import torch
 
     first = second = torch.full((len(x),), -math.inf, dtype=torch.float64)
@@ -66,7 +64,7 @@ def _block(model, x, mu, logvar, samples: int, generator):
 
 
 def log_weights(model, x, mu, logvar, count: int, generator):
-    """log p(x, z) - log q(z|x) (B, count) of draws z ~ N(mu, exp logvar). x: (B, 1, 28, 28), mu, logvar: (B, D)."""
+    """log p(x, z) - log q(z|x) (B, count) of samples z ~ N(mu, exp logvar). x: (B, 1, 28, 28), mu, logvar: (B, D)."""
     from aevae.losses import gaussian_log_prob
     from aevae.noise import normal
 
@@ -88,10 +86,10 @@ def _log_likelihood(model, x, z):
 
 
 def softplus_sum(logits):
-    """sum log(1 + exp l) over the last dimension, a multiple of 112: of logits (..., 784) in a third of the time.
+    """sum log(1 + exp l) over the last dimension, a multiple of 112, three times faster than softplus.
 
-    log(1 + exp l) = (l + |l|) / 2 + log(1 + exp -|l|), and one logarithm serves a product of 112 factors, which are at
-    most 2: float32 reaches 2^128.
+    log(1 + exp l) = (l + |l|) / 2 + log(1 + exp -|l|), with one logarithm per product of 112 factors of at most 2,
+    which does not overflow in float32 (2^128).
     """
     size = logits.abs()
     positive = (logits.sum(-1) + size.sum(-1)) / 2
@@ -101,8 +99,8 @@ def softplus_sum(logits):
 def nll(run, data: Sample, seed: int, samples: int = NUM_SAMPLES) -> Values:
     """nll: mean over images, with K = nll_samples.
 
-    nll_se_images: its standard error over images; nll_se: of the importance sampling alone, for these images.
-    nll_ess: effective number of the K samples, (sum w)^2 / sum w^2, mean over images.
+    nll_se_images: standard error over images; nll_se: standard error of the importance sampling for these images.
+    nll_ess: effective sample size of the K samples, (sum w)^2 / sum w^2, mean over images.
     """
     import torch
 
@@ -119,9 +117,10 @@ def nll(run, data: Sample, seed: int, samples: int = NUM_SAMPLES) -> Values:
 
 
 def ais(run, data: Sample, seed: int, temperatures: int = AIS["temperatures"], chains: int = AIS["chains"]) -> Values:
-    """ais: mean over the first AIS_IMAGES images; ais_gap: upper less lower mean estimate of log p of simulated ones.
+    """ais: mean over the first AIS_IMAGES images; ais_gap: mean upper minus lower estimate of log p of simulated
+    images.
 
-    The gap is left out where p(x|z) cannot be simulated, and the errors of a single image.
+    Omits the gap if p(x|z) cannot be simulated, and standard errors for a single image.
     """
     import torch
 

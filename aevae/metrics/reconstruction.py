@@ -1,10 +1,10 @@
-"""How far an image is from another, per image. Arrays (N, ...) in [0, 1], float."""
+"""Reconstruction errors per image. x, x_hat: float arrays (N, ...) in [0, 1]."""
 
 import numpy as np
 
 UNITS = {"sse": "squared error / image", "bce": "nats / image", "psnr": "dB"}
-BLOCK_IMAGES = 500  # images held in double precision at once
-EPSILON = 1e-7  # keeps the logarithm finite where a decoder says exactly 0 or 1
+BLOCK_IMAGES = 500  # images in double precision at a time
+EPSILON = 1e-7  # keeps the logarithm finite if a decoder returns exactly 0 or 1
 
 
 def sse(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
@@ -23,7 +23,7 @@ def bce(x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
 
 
 def _by_rows(cost, x: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
-    """Sum of cost(x, x_hat) over each image (N,), in double precision, a few at a time."""
+    """Sum of cost(x, x_hat) over each image (N,), in double precision, in blocks of images."""
     sums = np.empty(len(x))
     for first in range(0, len(x), BLOCK_IMAGES):
         rows = slice(first, first + BLOCK_IMAGES)

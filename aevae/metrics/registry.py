@@ -1,4 +1,4 @@
-"""Every metric by name. To add one: write a file with a tuple METRICS of `metric.Metric`, and name it in FILES."""
+"""The registry of metrics. docs/adding.md explains how to add one."""
 
 from aevae.metrics import basics, codes, denoising, disentanglement, interpolation, jacobian, nll, samples
 from aevae.metrics.metric import Extra, Metric

@@ -1,11 +1,11 @@
-"""Samples of a model, judged by a small classifier of digits (`classifier`).
+"""Quality of a model's samples, measured by a small digit classifier (`classifier`).
 
-confidence: its mean largest class probability. It is no score: noise (0.86) and the mean digit (0.89) have more of it
-than the samples of a VAE (0.79). class balance: entropy of the predicted classes, as a share of log 10.
-Frechet distance: between Gaussians fitted to the classifier's 64 features of samples and of MNIST's test images. That
-is the formula of the FID (Heusel et al. 2017, arXiv:1706.08500) with other features: it compares with nothing but
-itself. Estimated from N samples it is biased upwards; its floor is the distance that real test images have to the
-other half of the test images, with as many images in each half.
+confidence: mean largest class probability of the classifier. It is not a quality score: noise (0.86) and the mean digit
+(0.89) have a higher confidence than the samples of a VAE (0.79). class balance: entropy of the predicted classes
+divided by log 10. Frechet distance: between Gaussians fitted to the classifier's 64 features of samples and of MNIST's
+test images. It has the formula of the FID (Heusel et al. 2017, arXiv:1706.08500) with other features, so it is not
+comparable with the FID. Estimated from N samples it is biased upwards; its floor is the distance between two halves of
+the test images, with as many images in each half.
 """
 
 import math
@@ -13,7 +13,7 @@ import math
 from aevae.datasets import DIGITS
 from aevae.metrics.metric import HIGHER, LOWER, Extra, Metric, Sample, Values, both, generative, trained_on
 
-NUM_SAMPLES = 2000  # of the prior, in each repetition
+NUM_SAMPLES = 2000  # samples of the prior per repetition
 NUM_REPEATS = 5
 BLOCK_IMAGES = 500
 
@@ -34,7 +34,7 @@ def frechet(mean1, covariance1, mean2, covariance2) -> float:
 
 
 def judge(images) -> Values:
-    """Of images (N, 1, 28, 28) in [0, 1], a tensor on the CPU; N at least 2."""
+    """Name -> value for images (N, 1, 28, 28) in [0, 1], a tensor on the CPU; N >= 2."""
     import torch
 
     from aevae.metrics.classifier import reader
@@ -51,7 +51,7 @@ def judge(images) -> Values:
 
 
 def _read(images):
-    """Features (N, 64) and logits (N, 10) of images (N, 1, 28, 28) in [0, 1], by the classifier, on the CPU."""
+    """The classifier's (features (N, 64), logits (N, 10)) of images (N, 1, 28, 28) in [0, 1], on the CPU."""
     import torch
 
     from aevae.metrics.classifier import reader
@@ -61,9 +61,9 @@ def _read(images):
 
 
 def floor(images, seed: int) -> tuple[float, int]:
-    """Frechet distance between disjoint halves of real images (N, 1, 28, 28), mean over NUM_REPEATS splits; half of N.
+    """(Frechet distance between halves of real images (N, 1, 28, 28), mean over NUM_REPEATS splits; images per half).
 
-    At most NUM_SAMPLES images a half: as many as the model's samples, where there are so many.
+    A half has at most NUM_SAMPLES images, the number of the model's samples.
     """
     import torch
 
@@ -78,9 +78,10 @@ def floor(images, seed: int) -> tuple[float, int]:
 
 
 def samples(run, data: Sample, seed: int) -> Values:
-    """Means over NUM_REPEATS times NUM_SAMPLES decoded samples of the prior; deviations over the repetitions.
+    """Values of `judge` for NUM_SAMPLES decoded prior samples, averaged over NUM_REPEATS repetitions.
 
-    frechet_distance_se: standard error of the mean distance; _sd: standard deviation of one. _floor: of real images.
+    frechet_distance_se: standard error of the mean distance; _sd: standard deviation of one repetition; _floor: see
+    `floor`.
     """
     import numpy as np
     import torch

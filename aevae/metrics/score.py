@@ -1,7 +1,7 @@
-"""A mixture of Gaussians in closed form: its density, its score, and the best denoiser there can be.
+"""Density, score and optimal denoiser of a mixture of Gaussians, in closed form.
 
-The target of a denoising autoencoder as an estimator of the score (Vincent 2011; Alain & Bengio 2014, JMLR 15:3743).
-All of p_sigma = p * N(0, sigma^2 I), p = sum_k weight_k N(mean_k, std_k^2 I); x: (B, n), weights and stds (K,), means
+A denoising autoencoder estimates this score (Vincent 2011; Alain & Bengio 2014, JMLR 15:3743). All functions are of
+p_sigma = p * N(0, sigma^2 I), p = sum_k weight_k N(mean_k, std_k^2 I). Shapes: x (B, n), weights and stds (K,), means
 (K, n).
 """
 
@@ -37,7 +37,7 @@ class Mixture:
         return share @ self.means - x * share.sum(1, keepdim=True)
 
     def denoised(self, noisy: Tensor, sigma: float) -> Tensor:
-        """E[x | noisy], (B, n), for noisy = x + sigma eps: what a perfect denoising autoencoder answers."""
+        """E[x | noisy], (B, n), for noisy = x + sigma eps: the output of an optimal denoising autoencoder."""
         share = self._joint(noisy, sigma).softmax(1)
-        trust = self.stds.square() / (self.stds.square() + sigma**2)  # in the noisy image, of each component
+        trust = self.stds.square() / (self.stds.square() + sigma**2)  # weight of the noisy image, per component
         return noisy * (share @ trust).unsqueeze(1) + (share * (1 - trust)) @ self.means

@@ -1,4 +1,4 @@
-"""What the encoder of a trained model feels at an image, and how its decoder stretches a plane of codes.
+"""Singular values of an encoder's Jacobian at an image, and the metric of a decoder on a plane of codes.
 
 Rifai et al. 2011 (NIPS), The manifold tangent classifier; Goodfellow et al. 2016, section 14.6.
 """
@@ -10,7 +10,7 @@ from aevae.metrics.geometry import jacobians, metric
 
 
 def jacobian_spectrum(model, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Singular values (D,), falling, and directions (D, 784), orthonormal rows, of the encoder's Jacobian there.
+    """(singular values (D,), descending, directions (D, 784), orthonormal rows) of the encoder's Jacobian at an image.
 
     image: (1, 28, 28). A step of size e along direction k moves the code by e times value k.
     """
@@ -21,9 +21,9 @@ def jacobian_spectrum(model, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]
 
 
 def plane_metric(model, box: tuple[float, float, float, float], side: int) -> np.ndarray:
-    """G = J^T J of a decoder of two numbers on a lattice: (side, side, 3) float32 of G11, G12, G22.
+    """G = J^T J of a decoder with latent_dim 2 on a lattice: (side, side, 3) float32 with G11, G12, G22.
 
-    box: x0, x1, y0, y1; row i lies at y0 + i (y1 - y0) / (side - 1), column j likewise in x.
+    box: x0, x1, y0, y1; row i is at y0 + i (y1 - y0) / (side - 1), column j likewise in x.
     """
     x0, x1, y0, y1 = box
     x, y = np.meshgrid(np.linspace(x0, x1, side), np.linspace(y0, y1, side))
@@ -34,7 +34,7 @@ def plane_metric(model, box: tuple[float, float, float, float], side: int) -> np
 
 
 def moved(run, image: np.ndarray, direction: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """How far the code of image + step * direction is from the image's, for each step (S,): (S,)."""
+    """Distance (S,) between the codes of image + step * direction and of the image, for each of steps (S,)."""
     flat = np.asarray(image, np.float32).reshape(-1)
     images = flat + np.concatenate([[0.0], steps])[:, None].astype(np.float32) * direction
     codes = run.encode(images.reshape(-1, 1, 28, 28))

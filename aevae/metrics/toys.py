@@ -1,7 +1,7 @@
-"""Densities in the plane whose score is known, and a small denoising autoencoder for each, kept beside this file.
+"""Two-dimensional toy densities with known score, and a stored small denoising autoencoder for each.
 
-r(x, sigma) = x + sigma g(f(x, log sigma)), trained to return x from x + sigma eps for sigma in SIGMAS. Its best answer
-is E[x | noisy], so that r(x) - x = sigma^2 grad log p_sigma(x) (Vincent 2011; Alain & Bengio 2014, JMLR 15:3743).
+r(x, sigma) = x + sigma g(f(x, log sigma)) is trained to return x from x + sigma eps for sigma in SIGMAS. The optimum
+is E[x | noisy], so r(x) - x = sigma^2 grad log p_sigma(x) (Vincent 2011; Alain & Bengio 2014, JMLR 15:3743).
 """
 
 import functools
@@ -16,9 +16,9 @@ from aevae.metrics.score import Mixture
 from aevae.store import bundles
 
 SIGMAS = (0.15, 1.0)
-HALF = 3.0  # the plane is -HALF..HALF
+HALF = 3.0  # both coordinates are in -HALF..HALF
 HIDDEN = 64
-FINER = 3.0  # places come in as FINER x: small starting weights would see the plane as smoother than it is
+FINER = 3.0  # scale of the inputs; without it the network would learn too smooth a field
 STORE = Path(__file__).with_name("toys.safetensors")
 
 
@@ -38,7 +38,7 @@ def _spiral() -> np.ndarray:
     return 0.21 * turn[:, None] * np.stack([np.cos(turn), np.sin(turn)], 1)
 
 
-# name -> means (K, 2), std of each part, weights or None where all are equal
+# name -> means (K, 2), std of each component, weights (None: equal)
 SHAPES = {
     "three": (np.array([[-1.5, -0.9], [1.4, -1.0], [0.1, 1.5]]), 0.22, np.array([0.6, 0.3, 0.1])),
     "ring": (_ring(), 0.15, None),
@@ -48,7 +48,7 @@ SHAPES = {
 
 
 def mixture(name: str) -> Mixture:
-    """The density of a toy."""
+    """The density of a toy as a Mixture."""
     means, std, weights = SHAPES[name]
     weights = np.full(len(means), 1 / len(means)) if weights is None else weights
     tensor = functools.partial(torch.tensor, dtype=torch.float32)
@@ -56,17 +56,17 @@ def mixture(name: str) -> Mixture:
 
 
 def net() -> nn.Sequential:
-    """(FINER x, FINER y, log sigma) -> the way back in units of sigma."""
+    """The network (FINER x, FINER y, log sigma) -> estimate of (x - noisy) / sigma, (B, 2)."""
     return nn.Sequential(nn.Linear(3, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, HIDDEN), nn.SiLU(), nn.Linear(HIDDEN, 2))
 
 
 def denoise(model: nn.Module, x: Tensor, sigma: Tensor) -> Tensor:
-    """r(x, sigma) of x (B, 2), sigma (B, 1)."""
+    """r(x, sigma) (B, 2) of x (B, 2), sigma (B, 1)."""
     return x + sigma * model(torch.cat([FINER * x, sigma.log()], 1))
 
 
 def train(name: str, steps: int = 10_000, batch: int = 512, seed: int = 0) -> nn.Module:
-    """The denoiser of a toy: Adam, cosine to 0, squared error weighed by 1 / sigma^2."""
+    """A denoiser of a toy, trained by Adam with a cosine schedule on the squared error divided by sigma^2."""
     torch.manual_seed(seed)
     p, model = mixture(name), net()
     optimizer = torch.optim.Adam(model.parameters(), 4e-3)
@@ -87,7 +87,7 @@ def train(name: str, steps: int = 10_000, batch: int = 512, seed: int = 0) -> nn
 
 @functools.cache
 def weights(name: str) -> dict[str, np.ndarray]:
-    """Kept weights of a toy's denoiser, float32: "0.weight" (64, 3) ... "4.bias" (2,). Raises `bundles.Missing`."""
+    """Stored weights of a toy's denoiser, float32: "0.weight" (64, 3) ... "4.bias" (2,). Raises `bundles.Missing`."""
     prefix = f"{name}."
     found = bundles.read(STORE)
     return {key[len(prefix) :]: value.astype(np.float32) for key, value in found.items() if key.startswith(prefix)}
@@ -95,7 +95,7 @@ def weights(name: str) -> dict[str, np.ndarray]:
 
 @functools.cache
 def trained(name: str) -> nn.Module:
-    """The denoiser of a toy as it is kept."""
+    """The stored denoiser of a toy."""
     model = net()
     model.load_state_dict({key: torch.tensor(value) for key, value in weights(name).items()})
     return model.eval().requires_grad_(False)
@@ -103,9 +103,11 @@ def trained(name: str) -> nn.Module:
 
 @torch.no_grad()
 def fidelity(name: str, sigma: float, side: int = 61, model: nn.Module | None = None) -> dict[str, float]:
-    """How near the learnt field is to sigma^2 score on a lattice: relative error and cosine, where p_sigma is above
-    5 % of its maximum (near_error, near_cosine) and elsewhere in the plane (far_error, far_cosine). model: that one in
-    place of the kept one."""
+    """Relative error and cosine of the learned field against sigma^2 score, on a lattice of side^2 points.
+
+    near_error, near_cosine: where p_sigma is above 5 % of its maximum; far_error, far_cosine: elsewhere. model: None
+    for the stored denoiser.
+    """
     line = torch.linspace(-HALF, HALF, side)
     x = torch.cartesian_prod(line, line)
     p = mixture(name)

@@ -1,4 +1,4 @@
-"""Which latent dimensions carry something."""
+"""Which latent dimensions are used."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ THRESHOLD = 0.01
 
 
 def active_units(mu: np.ndarray) -> np.ndarray:
-    """Is Var_x(E_q[z_j|x]) > 0.01, per dimension (D,) bool. mu: (N, D).
+    """Whether Var_x(E_q[z_j|x]) > 0.01, for each dimension (D,) bool. mu: (N, D).
 
     Burda et al. 2016, arXiv:1509.00519, section 5.
     """
@@ -15,6 +15,6 @@ def active_units(mu: np.ndarray) -> np.ndarray:
 
 
 def used_directions(codes: np.ndarray) -> np.ndarray:
-    """For a code without a prior, whose scale is free: variance above 0.1 % of the largest (D,) bool."""
+    """For codes without a prior: whether each dimension's variance is above 0.1 % of the largest, (D,) bool."""
     variance = codes.var(axis=0)
     return variance > 1e-3 * variance.max(initial=0.0)

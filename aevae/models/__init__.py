@@ -1,13 +1,13 @@
-"""The families: name -> module and class. A family is imported when it is asked for, so a listing needs no torch.
+"""The registry of model families. A family is imported at its first use, so listings need no torch.
 
-To add one: a file here with its config and model, and a line below. Nothing else names a family.
+docs/adding.md explains how to add a family.
 """
 
 from importlib import import_module
 
 from aevae.config import brief
 
-MAX_SEARCHED_IMAGES = 1000  # test images for a model without an encoder, which has to search each code
+MAX_SEARCHED_IMAGES = 1000  # test images of a model without an encoder, which optimizes the code of each image
 FAMILIES = {
     "ae": "aevae.models.ae:Autoencoder",
     "linear_ae": "aevae.models.linear_ae:LinearAutoencoder",
@@ -40,7 +40,7 @@ def family_class(name: str) -> type:
 
 
 def build_model(config, seed: int = 0):
-    """A new model of `config.family` with weights drawn from `seed`; the global random state is left as it was."""
+    """A new model of `config.family` with weights initialised from `seed`. The global random state does not change."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -49,7 +49,7 @@ def build_model(config, seed: int = 0):
 
 
 def check_input_kind(config, dataset) -> None:
-    """Raises ValueError if a family of sequences is given a data set of single images, or the other way round."""
+    """Raise ValueError if the family needs sequences and the data set contains single images, or vice versa."""
     takes_sequences = family_class(config.family).input == "sequence"
     has_sequences = dataset.train.images.ndim == 5
     if takes_sequences and not has_sequences:

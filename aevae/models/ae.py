@@ -36,7 +36,7 @@ class Autoencoder(Model):
             return super().build()
         self.encoder = blocks.flat_encoder()
         self.code = nn.Sequential(nn.Linear(blocks.PIXELS, self.config.latent_dim), nn.Sigmoid())
-        tied = getattr(self.config, "tied", True)  # else f may shrink and g grow
+        tied = getattr(self.config, "tied", True)
         back = blocks.Transposed(self.code[0]) if tied else nn.Linear(self.config.latent_dim, blocks.PIXELS)
         self.decoder = blocks.flat_decoder(back)
 
@@ -47,7 +47,7 @@ class Autoencoder(Model):
         return self.code(self.encoder(x)), None
 
     def corrupt(self, x: Tensor, generator: Generator | None) -> Tensor:
-        """What the encoder sees of x while training; a plain autoencoder sees x."""
+        """The encoder's input for x in training. A plain autoencoder returns x."""
         return x
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:

@@ -1,7 +1,7 @@
-"""The aggregate posterior q(z) = (1/N) sum_i q(z|x_i), and what it makes of the KL of a VAE.
+"""The aggregate posterior q(z) = (1/N) sum_i q(z|x_i), and the decomposition of a VAE's KL with it.
 
-E_x KL(q(z|x) || p(z)) = I_q(x; z) + TC + sum_j KL(q(z_j) || p(z_j)): what the code tells of the number of its image,
-the total correlation KL(q(z) || prod_j q(z_j)), and what each dimension alone lacks of the prior.
+E_x KL(q(z|x) || p(z)) = I_q(x; z) + TC + sum_j KL(q(z_j) || p(z_j)): the mutual information of code and image index,
+the total correlation TC = KL(q(z) || prod_j q(z_j)), and the dimension-wise KL.
 Hoffman & Johnson 2016; Chen et al. 2018 (beta-TCVAE), arXiv:1802.04942, eq. 2.
 """
 
@@ -12,23 +12,23 @@ from torch import Tensor
 
 PARTS = ("index_code_mi", "total_correlation", "dimensionwise_kl")
 UNITS = dict.fromkeys(PARTS, "nats / image") | {"aggregate_images": "images"}
-MAX_IMAGES = 10_000  # N: at most so many images make up q(z)
-MAX_SAMPLES = 1000  # codes of q(z), over which its logarithm is averaged
-BLOCK_DENSITIES = 1 << 18  # densities held at once: 2 MB in float64
+MAX_IMAGES = 10_000  # largest N: components of the mixture q(z)
+MAX_SAMPLES = 1000  # samples over which log q(z) is averaged
+BLOCK_DENSITIES = 1 << 18  # densities in memory at a time: 2 MB in float64
 
 
 def evenly(images: int, count: int) -> Tensor:
-    """Indices (count,) of so many of the images, evenly spaced: MNIST's first test digits are easier than the last."""
+    """Indices (count,) in 0..images-1, evenly spaced, because MNIST's first test digits are easier than the last."""
     return torch.arange(count) * images // count
 
 
 def decompose(mu: Tensor, logvar: Tensor, eps: Tensor, kl: Tensor) -> dict[str, float]:
     """The three parts over N posteriors, in nats; they add up to `kl.sum()`.
 
-    mu, logvar: (N, D); eps: (M, D), N(0, 1) numbers, for the images `evenly(N, M)`; kl: (D,), the mean KL of each
-    dimension over these. q(z) is exact: the mixture of all N, so that I <= log N, and where the posteriors do not
-    overlap the estimate of I is log N, whatever the true I is. All sums are in float64. The noise is scaled to mean
-    square 1, which makes E log q(z|x) exact: a collapsed code has 0, 0, 0 without noise.
+    mu, logvar: (N, D); eps: (M, D), N(0, 1) noise for the images `evenly(N, M)`; kl: (D,), mean KL of each dimension
+    over these images. q(z) is the exact mixture of all N posteriors, so I <= log N. If the posteriors do not overlap,
+    the estimate of I is log N, whatever the true I is. Sums are in float64. The noise is scaled to mean square 1, which
+    makes E log q(z|x) exact, and a collapsed code gives exactly 0, 0, 0.
     """
     mu, logvar, eps, kl = (t.cpu().double() for t in (mu, logvar, eps, kl))
     rows = evenly(len(mu), len(eps))
@@ -48,15 +48,16 @@ def _densities(z: Tensor, mu: Tensor, logvar: Tensor):
         for j in range(z.shape[1]):
             each = (rows[:, j, None] - mu[j]).square_().mul_(scale[j]).add_(shift[j])  # (n, N), in place: 1.6 x faster
             joint += each
-            single.append(each.exp_().sum(1).log())  # z's own posterior is among them: the sum is not 0
+            single.append(each.exp_().sum(1).log())  # the sum is not 0, as it includes z's own posterior
         yield joint.logsumexp(1) - math.log(images), torch.stack(single, 1) - math.log(images)
 
 
 def minibatch_total_correlation(z: Tensor, mu: Tensor, logvar: Tensor, images: Tensor) -> Tensor:
-    """Estimate of TC, a scalar in nats, from a batch z, mu, logvar (B, D) of so many `images`, with gradient.
+    """Estimate of TC, a scalar in nats with gradient, from a batch z, mu, logvar (B, D) of a training set.
 
-    q(z) by stratified weights: 1/N for a code's own posterior, which is surely there, and the others stand for the
-    rest. arXiv:1802.04942, appendix C.2. Biased, as the logarithm of an estimate is; 0 of a single image.
+    images: scalar, the size N of the training set. q(z) is estimated by stratified sampling: weight 1/N for a code's
+    own posterior, the other posteriors of the batch represent the rest. arXiv:1802.04942, appendix C.2. Biased, because
+    of the logarithm; 0 for a single image.
     """
     each = log_normal(z[:, None], mu, logvar)  # (B, B, D): log q(z_a,j | x_b)
     weights = stratified(len(z), images).log()
@@ -71,7 +72,7 @@ def stratified(batch: int, images: Tensor) -> Tensor:
     if batch == 1:
         return own
     count, others = images.clamp(min=batch), batch - 1
-    rest = (count - others) / (count * others)  # one of the others stands for all that are not in the batch
+    rest = (count - others) / (count * others)  # weight of the image that represents all images outside the batch
     return 1 / others + own * (1 / count - 1 / others) + own.roll(1, 1) * (rest - 1 / others)
 
 

@@ -17,8 +17,8 @@ from aevae.noise import normal
 from aevae.outputs import Loss, Output
 
 HALF_GREY_LEVEL = 1 / 510  # keeps the logit of a pixel that is always black finite
-MIN_LOGVAR = math.log(1e-4)  # of a learned pixel variance: always black pixels would drive it to 0 and the NLL to -inf
-INITIAL_LOGVAR = math.log(0.1)  # near the variance of MNIST, 0.095
+MIN_LOGVAR = math.log(1e-4)  # of learned pixel variances: pixels that are always black would drive the NLL to -inf
+INITIAL_LOGVAR = math.log(0.1)  # close to the variance of MNIST's pixels, 0.095
 
 
 class ExpectedLevel(nn.Module):
@@ -44,17 +44,17 @@ class Model(nn.Module):
 
     Config = ModelConfig
     has_encoder = True
-    generative = False  # True: the code has a prior, so decoded samples of it are samples of the model
+    generative = False  # True: the code has a prior, so decoded prior samples are samples of the model
     latent = "continuous"  # or "discrete"
     input = "image"  # or "sequence"
     levels = 1
-    shape: ClassVar[tuple[int, ...]] = blocks.SHAPE  # of one training example
+    shape: ClassVar[tuple[int, ...]] = blocks.SHAPE  # shape of one training example
     extra_inputs: ClassVar[tuple[str, ...]] = ()  # arguments of `loss` besides x: "labels", "index"
-    batched = True  # several models can be trained as one (torch.func.vmap): a step changes only the weights
-    max_test_images: int | None = None  # in the test pass of an epoch, where each is expensive; None: all
-    batchable_hparams: ClassVar[tuple[str, ...]] = ()  # in which models that are trained side by side may differ
-    varying_hparams: frozenset[str] = frozenset()  # those in which they do differ
-    units: ClassVar[dict[str, str]] = {}  # of `metrics`
+    batched = True  # several models can be trained as one (torch.func.vmap), because a step changes only the weights
+    max_test_images: int | None = None  # limit of the test pass of an epoch, if images are expensive; None: all
+    batchable_hparams: ClassVar[tuple[str, ...]] = ()  # may differ between models that are trained as one
+    varying_hparams: frozenset[str] = frozenset()  # do differ between the models that are trained as one
+    units: ClassVar[dict[str, str]] = {}  # name -> unit of the family's own loss terms and metrics
 
     def __init__(self, config: ModelConfig):
         super().__init__()
@@ -79,21 +79,22 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def is_active(self, hparam: str, neutral: float) -> bool:
-        """Whether a hyperparameter differs from the value at which it has no effect; if not, no operation is run."""
+        """Whether a hyperparameter differs from its neutral value; if not, its operation is skipped."""
         return hparam in self.varying_hparams or getattr(self.config, hparam) != neutral
 
     def init_from_mean(self, mean: Tensor) -> None:
-        """Start at the mean training image (1, 28, 28): encoder inputs have mean 0, decoder outputs are near it.
+        """Centre the encoder's inputs and the untrained decoder's outputs at the mean training image (1, 28, 28).
 
-        Both offsets are constants, so the set of reachable functions is the same, and the first steps need not learn
-        them. LeCun et al. 1998, Efficient BackProp, section 4.3. Only the decoder's mean is clamped, for finite logits:
-        a pixel that is never lit must enter the encoder as 0, or its weights would act as a bias.
+        Both offsets are constants. They do not change the set of functions that the model can represent; without them
+        the first steps would learn them. LeCun et al. 1998, Efficient BackProp, section 4.3. Only the decoder's mean is
+        clamped, for finite logits: a pixel that is always black must be 0 for the encoder, or its weights would act as
+        a bias.
         """
         self.encoder[0].set_offset(-mean)
         self.decoder[-1].set_offset(self.params_of(mean.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL)))
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
-        """q(z|x) of x (B, 1, 28, 28): mean (B, D) and log variance (B, D), or None if the code is a point."""
+        """q(z|x) of x (B, 1, 28, 28): (mean (B, D), log variance (B, D), or None if the code is a point)."""
         raise NotImplementedError
 
     def encode(self, x: Tensor) -> Tensor:
@@ -113,16 +114,17 @@ class Model(nn.Module):
         return losses.gaussian_kl_per_dim(mu, logvar)
 
     def mean(self, params: Tensor) -> Tensor:
-        """The mean image in [0, 1] of the decoder's output."""
+        """The mean image (B, 1, 28, 28) in [0, 1] of the decoder's output `params`."""
         kind = self.config.likelihood
         if kind in MEAN_LAYERS:
             return self.pixel_mean(params)
         return params.sigmoid() if kind == "bernoulli" else params.clamp(0, 1)
 
     def params_of(self, mean: Tensor) -> Tensor:
-        """Natural parameters (channels, 28, 28) of this mean image (1, 28, 28) in (0, 1): the inverse of `mean`.
+        """Natural parameters (channels, 28, 28) whose mean image is `mean` (1, 28, 28), in (0, 1).
 
-        Of all distributions with that mean, the one of largest entropy: p(x) ~ exp(eta x) on its levels.
+        For categorical pixels, many distributions have this mean; returned is the one with the largest entropy,
+        p(x) ~ exp(eta x) over the levels.
         """
         if self.config.likelihood == "bernoulli":
             return mean.logit()
@@ -135,7 +137,7 @@ class Model(nn.Module):
         return eta * levels
 
     def nll(self, x: Tensor, params: Tensor) -> Tensor:
-        """-log p(x|z) per image (B,), in nats, from the decoder's output."""
+        """-log p(x|z) per image (B,), in nats, for the decoder's output `params`."""
         kind = self.config.likelihood
         if kind == "bernoulli":
             return losses.bernoulli_nll(x, params)
@@ -146,19 +148,19 @@ class Model(nn.Module):
         return losses.gaussian_nll(x, params, self.pixel_variance_log())
 
     def pixel_variance_log(self) -> Tensor | float:
-        """log sigma^2 of a Gaussian pixel: one number, or an image (1, 28, 28)."""
+        """log sigma^2 of Gaussian pixels: one number, or an image (1, 28, 28)."""
         if self.config.likelihood == "gaussian":
             return 2 * math.log(self.config.sigma)
         return self.pixel_logvar.clamp(min=MIN_LOGVAR)
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
-        """Encode, sample z if q is a distribution and a generator is given, decode."""
+        """The Output for x. z is sampled if q(z|x) is a distribution and a generator is given; otherwise z = mu."""
         mu, logvar = self.posterior(x)
         z = mu if logvar is None or generator is None else sample(mu, logvar, generator)
         return Output(params=self.params(z), z=z, mu=mu, logvar=logvar)
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
-        """Objective of a batch x (B, 1, 28, 28). epoch: training time for schedules; default: after their end.
+        """The Loss of a batch x (B, 1, 28, 28). epoch: training time of schedules; the default is after their end.
 
         Families with `extra_inputs` also get labels (B,) int64, or index (B,) int64, the positions of the images in
         the training set; None if unknown (test images have no index).
@@ -167,11 +169,11 @@ class Model(nn.Module):
 
     @property
     def density_terms(self) -> tuple[str, ...]:
-        """Terms that contain -log of a density of the pixels: a constant in them depends on the pixels' unit."""
+        """Names of the terms that contain -log of a pixel density, whose zero point depends on the unit of a pixel."""
         return () if self.config.likelihood in DISCRETE else ("recon", "elbo", "iwae", "objective")
 
     def per_image(self, **values: Tensor) -> dict[str, Tensor]:
-        """`Loss.per_image` of values (B,), detached; {} while training, which needs only means."""
+        """`Loss.per_image`: the values (B,), detached; {} in training, which needs only means."""
         return {} if self.training else {name: value.detach() for name, value in values.items()}
 
     def parameter_groups(self) -> list[dict]:
@@ -183,38 +185,38 @@ class Model(nn.Module):
         return [{"params": list(self.parameters())}]
 
     def setup(self, num_train: int) -> None:
-        """Called once with the number of training images, before the optimizer is created."""
+        """Called once before the optimizer is created. num_train: number of training images."""
 
     def after_step(self) -> None:
-        """Called after each optimizer step: projections, codebooks."""
+        """Called after each optimizer step, for projections and codebook updates."""
 
     def sample_prior(self, noise: Tensor) -> Tensor:
-        """Samples z (B, D) of the prior, computed from N(0, 1) noise (B, D): the same noise gives the same codes.
+        """Samples z (B, D) of the prior, a deterministic function of N(0, 1) noise (B, D).
 
-        Families without a prior return the noise, which shows what they decode far from any training code.
+        Families without a prior return the noise, which shows how they decode points far from any training code.
         """
         return noise
 
     @property
     def prior_scale(self) -> float:
-        """s0 of the prior N(0, s0^2 I) of the code; 0 if it has none or another prior."""
+        """s0 of the prior N(0, s0^2 I) of the code; 0 for no prior or another prior."""
         return float(self.generative and self.latent == "continuous")
 
     def training_codes(self, count: int) -> tuple[Tensor, Tensor | None]:
-        """Mean and log variance of the learned codes of the first `count` training images; without an encoder."""
+        """(mean, log variance or None) of the learned codes of the first `count` training images; if no encoder."""
         raise NotImplementedError
 
     def preview_rows(self, x: Tensor) -> Tensor:
-        """Rows of images (rows, columns, 28, 28) that show what a model does whose input is no single image."""
+        """Preview images (rows, columns, 28, 28) of a model whose input is not a single image."""
         raise NotImplementedError
 
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        """Metrics of this family alone, on test images x (N, 1, 28, 28) with classes `labels` (N,); see `units`."""
+        """Name -> value of metrics that only this family has, on test images x (N, 1, 28, 28) with `labels` (N,)."""
         return {}
 
     @property
     def traits(self) -> dict:
-        """The properties that listings show and check, stored in state.json so that they need no torch."""
+        """Properties for listings; stored in state.json, so that listings need no torch."""
         names = ("input", "latent", "has_encoder", "generative", "levels")
         return {name: getattr(self, name) for name in names} | {"latent_dim": self.config.latent_dim}
 
@@ -225,7 +227,7 @@ def sample(mu: Tensor, logvar: Tensor, generator: Generator) -> Tensor:
 
 
 def rising_root(f, low: float, high: float, like: Tensor) -> Tensor:
-    """Where each of the rising functions f, like -> like, is 0 in low..high. By bisection."""
+    """Roots (shaped as `like`) of the elementwise increasing function f in low..high, by bisection."""
     low, high = torch.full_like(like, low), torch.full_like(like, high)
     for _ in range(50):
         middle = (low + high) / 2

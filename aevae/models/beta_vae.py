@@ -1,8 +1,8 @@
 """beta-VAE: min E_q[-log p(x|z)] + beta * KL(q(z|x) || N(0, I)); beta = 1 is the VAE.
 
-Higgins et al. 2017 (ICLR). Two more forms of the penalty: gamma |KL - C| with a capacity C that grows (Burgess et al.
-2018, arXiv:1804.03599, eq. 8), and KL + (beta - 1) TC, of which beta weighs the total correlation of the code alone
-(beta-TCVAE, Chen et al. 2018, arXiv:1802.04942, eq. 4). The `elbo` reported is the true bound, at weight 1.
+Higgins et al. 2017 (ICLR). Two more forms of the penalty: gamma |KL - C| with a growing capacity C (Burgess et al.
+2018, arXiv:1804.03599, eq. 8), and KL + (beta - 1) TC, in which beta weights only the total correlation (beta-TCVAE,
+Chen et al. 2018, arXiv:1802.04942, eq. 4). The reported `elbo` is the true bound, with weight 1.
 """
 
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class BetaVAEConfig(VAEConfig):
 
 
 class BetaVAE(VAE):
-    """A VAE whose KL weighs `beta`."""
+    """A VAE whose KL term has the weight `beta`."""
 
     Config = BetaVAEConfig
     title = "beta-VAE"
@@ -92,7 +92,7 @@ class BetaVAE(VAE):
         return super().code_cost(kl, z, mu, logvar, epoch)
 
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        """beta_norm: beta for a code of as many numbers as there are pixels (Higgins et al. 2017, section 3)."""
+        """The VAE's metrics and beta_norm = beta * latent_dim / pixels (Higgins et al. 2017, section 3)."""
         values = super().metrics(x, labels, generator)
         if self.config.penalty == "capacity":
             return values

@@ -11,11 +11,11 @@ from aevae.config import ModelConfig
 SHAPE = (1, 28, 28)
 PIXELS = 784
 CONV_FEATURES = 64 * 7 * 7
-MIN_ONEDNN_CHANNELS = 8  # outputs of a transposed convolution from which oneDNN's algorithm is faster
+MIN_ONEDNN_CHANNELS = 8  # with at least as many output channels oneDNN's transposed convolution is faster
 
 
 class FixedOffset(nn.Module):
-    """x + `by`: a constant image that `set_offset` sets before training. While it is zero, no operation is run."""
+    """x + by, with a constant image `by` that `set_offset` sets before training. Without one, forward returns x."""
 
     def __init__(self, channels: int = 1):
         super().__init__()
@@ -38,8 +38,8 @@ class FixedOffset(nn.Module):
 class UpConv(nn.ConvTranspose2d):
     """Transposed convolution (B, in, h, w) -> (B, out, 2h, 2w) with 4x4 kernels and stride 2.
 
-    On a CPU, few output channels are computed as one matrix product with all kernels, whose results are added where
-    they overlap: oneDNN's algorithm, made for many channels, takes five times as long for one.
+    On a CPU, few output channels are computed as one matrix product with all kernels and an overlap-add (fold):
+    oneDNN's algorithm, made for many channels, takes five times as long for one channel.
     """
 
     def __init__(self, channels_in: int, channels_out: int):
@@ -55,9 +55,9 @@ class UpConv(nn.ConvTranspose2d):
 
 
 class TopK(nn.Module):
-    """Keeps the `k` largest units of each row h (B, D), the first of equals, and sets the others to 0.
+    """Keeps the `k` largest units of each row h (B, D) and sets the others to 0; of equal units it keeps the first.
 
-    Makhzani & Frey 2014, arXiv:1312.5663, algorithm 1: the largest, not the largest in size.
+    Makhzani & Frey 2014, arXiv:1312.5663, algorithm 1: largest by value, not by absolute value.
     """
 
     def __init__(self, k: int):
@@ -65,7 +65,7 @@ class TopK(nn.Module):
         self.k = k
 
     def forward(self, h: Tensor) -> Tensor:
-        kept = h.topk(self.k, dim=1).indices  # exactly k of them, whatever is equal
+        kept = h.topk(self.k, dim=1).indices  # exactly k, also with ties
         return torch.zeros_like(h).scatter(1, kept, h.gather(1, kept))
 
 
@@ -74,12 +74,12 @@ class Transposed(nn.Module):
 
     def __init__(self, layer: nn.Linear):
         super().__init__()
-        self.layer = (layer,)  # in a tuple, so that its weight is no parameter of this one too
+        self.layer = (layer,)  # in a tuple, so that nn.Module does not register its weight here, too
         self.bias = nn.Parameter(torch.zeros(layer.in_features))
 
     @property
     def weight(self) -> Tensor:
-        """(in, out), as nn.Linear has it."""
+        """The weight (in, out) in the layout of nn.Linear."""
         return self.layer[0].weight.T
 
     def forward(self, h: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class Transposed(nn.Module):
 
 
 class Codebook(nn.Module):
-    """K vectors of D numbers; replaces each vector of z_e (B, D, h, w) by the nearest of them, z_q of the same shape.
+    """K vectors (K, D). `forward` replaces each vector of z_e (B, D, h, w) by the nearest one: z_q of the same shape.
 
     van den Oord et al. 2017, arXiv:1711.00937, eq. 1 and 2. `vectors` (K, D) is a parameter if it is learned by
     gradient, else a buffer.
@@ -102,9 +102,9 @@ class Codebook(nn.Module):
             self.register_buffer("vectors", vectors)
 
     def indices(self, z_e: Tensor) -> Tensor:
-        """Indices of the nearest vectors, (B, h, w) int64; the first of equals."""
+        """Indices of the nearest vectors, (B, h, w) int64; the first on a tie."""
         flat = z_e.movedim(1, -1)  # (B, h, w, D)
-        # |z - e|^2 without |z|^2, which is the same for all
+        # |z - e|^2 without |z|^2, which does not depend on e
         return (self.vectors.square().sum(1) - 2 * flat @ self.vectors.T).argmin(-1)
 
     def look_up(self, indices: Tensor) -> Tensor:
@@ -116,7 +116,7 @@ class Codebook(nn.Module):
 
 
 def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
-    """x (B, 1, 28, 28) -> h (B, width). Returns the net and its width.
+    """(network, width): the network maps x (B, 1, 28, 28) to h (B, width).
 
     mlp: 784-hidden (the encoder of pytorch/examples `vae`); conv: 32 and 64 channels, 4x4 kernels, stride 2.
     """
@@ -134,7 +134,7 @@ def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
 
 
 def decoder(config: ModelConfig) -> nn.Module:
-    """z (B, D) -> natural parameters of the pixels (B, channels, 28, 28): the encoder mirrored."""
+    """A network z (B, D) -> natural parameters of the pixels (B, channels, 28, 28): the mirrored encoder."""
     channels = config.channels
     if config.network == "mlp":
         return nn.Sequential(
@@ -156,18 +156,18 @@ def decoder(config: ModelConfig) -> nn.Module:
 
 
 def flat_encoder(*layers: nn.Module) -> nn.Sequential:
-    """x (B, 1, 28, 28) -> offset, flatten, these layers."""
+    """A network for x (B, 1, 28, 28): offset, flatten, then these layers."""
     return nn.Sequential(FixedOffset(), nn.Flatten(), *layers)
 
 
 def flat_decoder(*layers: nn.Module) -> nn.Sequential:
-    """These layers, of which the last yields 784 numbers -> parameters of the pixels (B, 1, 28, 28)."""
+    """A network of these layers, the last with 784 outputs, which become pixel parameters (B, 1, 28, 28)."""
     return nn.Sequential(*layers, nn.Unflatten(1, SHAPE), FixedOffset())
 
 
 def parallel_linear(h: Tensor, *layers: nn.Linear) -> tuple[Tensor, ...]:
-    """The outputs (B, out) of several linear layers of equal size on h (B, in), computed as one product."""
-    if isinstance(h, fx.Proxy):  # tracing keeps the single layers
+    """The outputs (B, out) of several linear layers of equal size for h (B, in), computed as one product."""
+    if isinstance(h, fx.Proxy):  # traced programs contain the separate layers
         return tuple(layer(h) for layer in layers)
     weight, bias = (torch.cat([getattr(layer, name) for layer in layers]) for name in ("weight", "bias"))
     return nn.functional.linear(h, weight, bias).chunk(len(layers), 1)
@@ -182,7 +182,7 @@ def mlp(widths: Sequence[int], unit: type[nn.Module]) -> list[nn.Module]:
 
 
 def parameter_count(model: nn.Module) -> int:
-    """Trainable numbers in a model."""
+    """Number of trainable parameters of a model."""
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 

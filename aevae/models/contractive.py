@@ -1,10 +1,11 @@
 """Contractive autoencoder: min E[-log p(x | g(f(x)))] + lam E||J_f(x)||_F^2, J_f = df/dx, the encoder's Jacobian.
 
-Rifai et al. 2011 (ICML), eq. 4. The norm of all derivatives of the code, not of the reconstruction, and not the
-gradient of their sum. Closed form for one sigmoid layer, a trace for two layers, one vector-Jacobian product with
-random signs for convolutions (Hutchinson 1990): without bias, never the Jacobian itself. Without tied weights f may
-shrink and g grow, and nothing is gained. Differs from the autoencoder in the penalty. CAE+H (Rifai et al. 2011, ECML)
-adds the change of J nearby, + gamma E||J_f(x) - J_f(x + eps)||_F^2 / std^2: a second derivative, without ever one.
+Rifai et al. 2011 (ICML), eq. 4. The penalty is the squared norm of the Jacobian of the code, not of the reconstruction,
+and not of the gradient of the summed code. It is computed without the Jacobian: in closed form for one sigmoid layer,
+as a trace for two layers, and for convolutions as an unbiased estimate by one vector-Jacobian product with random signs
+(Hutchinson 1990). Without tied weights, f could shrink and g grow without any effect. Differs from the autoencoder in
+the penalty. CAE+H (Rifai et al. 2011, ECML) adds the change of J nearby, gamma E||J_f(x) - J_f(x + eps)||_F^2 / std^2,
+as a finite difference instead of a second derivative.
 """
 
 import math
@@ -22,7 +23,7 @@ from aevae.models.ae import AEConfig, Autoencoder
 from aevae.noise import normal, uniform
 from aevae.outputs import Loss
 
-MAX_JACOBIAN_IMAGES = 1000  # test images of which the norm is reported
+MAX_JACOBIAN_IMAGES = 1000  # test images over which the reported norm is averaged
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class ContractiveConfig(AEConfig):
         "shallow: one sigmoid layer, which is the code; mlp: one hidden layer each way; conv: two convolutions",
         choices=("shallow", "mlp", "conv"),
     )
-    likelihood: str = likelihoods(without=("categorical",))  # its decoder says one number of a pixel
+    likelihood: str = likelihoods(without=("categorical",))  # the decoder has one output per pixel
     latent_dim: int = option(256, "numbers in the code z", min=1, max=1024)
     lam: float = option(0.1, "lambda: weight of ||df/dx||^2; 0: a plain autoencoder", min=0.0, max=1000.0)
     tied: bool = option(
@@ -58,7 +59,7 @@ class ContractiveConfig(AEConfig):
 
 
 class ContractiveAutoencoder(Autoencoder):
-    """The code hardly moves where the image leaves the data, and moves along them because it must."""
+    """An autoencoder whose code is insensitive to changes of the image that reconstruction does not need."""
 
     Config = ContractiveConfig
     title = "Contractive autoencoder"
@@ -83,7 +84,7 @@ class ContractiveAutoencoder(Autoencoder):
         )
 
     def change(self, x: Tensor, z: Tensor, generator: Generator | None) -> Tensor:
-        """||J(x) - J(x + eps)||_F^2 / std^2 (B,) of one sigmoid layer with codes z; without a generator eps = 0."""
+        """||J(x) - J(x + eps)||_F^2 / std^2 (B,) of one sigmoid layer with codes z; eps = 0 without a generator."""
         if generator is None:
             return torch.zeros_like(z[:, 0])
         near = self.encode(x + self.config.hessian_std * normal(x.shape, generator, x))
@@ -91,17 +92,17 @@ class ContractiveAutoencoder(Autoencoder):
         return change / self.config.hessian_std**2
 
     def code_and_norm(self, x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-        """z (B, D) and ||dz/dx||_F^2 (B,) at x (B, 1, 28, 28), in the cheapest way this network allows.
+        """(z (B, D), ||dz/dx||_F^2 (B,)) at x (B, 1, 28, 28), by the cheapest method for this network.
 
-        Convolutions: estimated with random signs, or exact, by D products, without a generator.
+        For convolutions: an estimate with random signs; without a generator the exact value, by D products.
         """
         if self.config.network == "shallow":
             z = self.encode(x)
             return z, losses.sigmoid_contraction(z, self.code[0].weight)
         if self.config.network == "mlp":
-            h = self.encoder(x)  # (B, H), after its rectifiers
-            slope = (h > 0).to(h.dtype)
-            return self.code(h), losses.two_layer_contraction(self.encoder[2].weight, self.code.weight, slope)
+            h = self.encoder(x)  # (B, H), after the ReLU
+            d1 = (h > 0).to(h.dtype)
+            return self.code(h), losses.two_layer_contraction(self.encoder[2].weight, self.code.weight, d1)
         return by_products([*self.encoder, self.code], x, generator)
 
     @torch.no_grad()
@@ -110,12 +111,12 @@ class ContractiveAutoencoder(Autoencoder):
 
 
 def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | None) -> tuple[Tensor, Tensor]:
-    """z (B, D) and ||dz/dx||_F^2 (B,) of feed-forward layers that treat rows on their own.
+    """(z (B, D), ||dz/dx||_F^2 (B,)) of feed-forward layers that treat each row separately.
 
-    Each product v^T J serves the whole batch, and goes back through the layers as a gradient would. With a generator:
-    E||v^T J||^2 over signs v is the norm, so one product (Hutchinson 1990); without: one for each code, exact.
+    One product v^T J is computed for the whole batch, backwards through the layers like a gradient. With a generator:
+    one product with random signs v, as E||v^T J||^2 is the squared norm (Hutchinson 1990). Without: D products, exact.
     """
-    met = []  # each layer and what came into it
+    met = []  # (layer, its input)
     for layer in layers:
         met.append((layer, x))
         x = layer(x)
@@ -133,7 +134,7 @@ def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | N
 
 
 def transposed(layer: nn.Module, x: Tensor, v: Tensor) -> Tensor:
-    """v^T J of one layer at x. Raises TypeError for a layer that it does not know."""
+    """v^T J of one layer at x. Raises TypeError for an unsupported layer."""
     match layer:
         case blocks.FixedOffset():
             return v

@@ -2,10 +2,10 @@
 
 Hinton & Salakhutdinov 2006, Science 313:504, with linear codes. Differs from the autoencoder in its depth.
 
-The paper had logistic units and needed a stack of restricted Boltzmann machines to begin from, trained layer by layer.
-That stack is left out: with rectified units and He's starting weights (He et al. 2015, arXiv:1502.01852) the gradient
-reaches the first layer from the start, and `metrics` says so (`gradient_ratio`). What the stack was needed for can be
-seen: `unit` logistic with `init` narrow stays near the mean image.
+The paper used logistic units and initialised them by a stack of restricted Boltzmann machines, trained layer by layer.
+Here there is no such pretraining: with ReLU units and He initialisation (He et al. 2015, arXiv:1502.01852) the gradient
+reaches the first layer from the first step (metric `gradient_ratio`). `unit` logistic with `init` narrow shows why the
+paper needed it: the model stays near the mean image.
 """
 
 import copy
@@ -20,7 +20,7 @@ from aevae.models import blocks
 from aevae.models.ae import AEConfig, Autoencoder
 
 UNITS = {"relu": nn.ReLU, "logistic": nn.Sigmoid}
-HISTORIC_INIT_STD = 0.01  # standard deviation of starting weights in the 1990s
+HISTORIC_INIT_STD = 0.01  # standard deviation of initial weights as used in the 1990s
 MAX_LAYERS, MAX_WIDTH = 6, 2000
 _WIDTHS = frozenset(map(str, range(1, MAX_WIDTH + 1)))
 
@@ -46,7 +46,7 @@ class DeepAEConfig(AEConfig):
         "starting weights: he (variance by the width), or narrow (all N(0, 0.01^2)): gradients vanish",
         choices=("he", "narrow"),
     )
-    likelihood: str = likelihoods(without=("categorical",))  # its decoder says one number of a pixel
+    likelihood: str = likelihoods(without=("categorical",))  # the decoder has one output per pixel
     latent_dim: int = option(30, "numbers in the code z", min=1, max=784)
 
     def __post_init__(self):
@@ -60,12 +60,12 @@ class DeepAEConfig(AEConfig):
 
     @property
     def layers(self) -> list[int]:
-        """Widths from the image to the code."""
+        """Widths of the encoder: pixels, hidden layers, code."""
         return [blocks.PIXELS, *map(int, self.widths.split("-")), self.latent_dim]
 
 
 class DeepAutoencoder(Autoencoder):
-    """A plain autoencoder of several layers each way."""
+    """A plain autoencoder with several layers in encoder and decoder."""
 
     Config = DeepAEConfig
     title = "Deep autoencoder"
@@ -83,7 +83,7 @@ class DeepAutoencoder(Autoencoder):
             self._start(layer, linear=layer in (self.code, layers[-1]))
 
     def _start(self, layer: nn.Linear, linear: bool) -> None:
-        """Weights N(0, gain^2 / inputs) (He et al. 2015, eq. 10), biases 0. `linear`: no unit follows."""
+        """Set weights to N(0, gain^2 / inputs) (He et al. 2015, eq. 10) and biases to 0. linear: no unit follows."""
         rectified = self.config.unit == "relu" and not linear
         if self.config.init == "he":
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if rectified else "linear")
@@ -92,12 +92,12 @@ class DeepAutoencoder(Autoencoder):
         nn.init.zeros_(layer.bias)
 
     def linear_layers(self) -> list[nn.Linear]:
-        """From the image to the image."""
+        """All linear layers, from the input image to the reconstruction."""
         return [layer for layer in self.modules() if isinstance(layer, nn.Linear)]
 
     def gradients(self, x: Tensor) -> list[float]:
-        """Root mean square of the gradient of each layer's weights, from the image to the image, at x (B, ...)."""
-        own = copy.deepcopy(self).requires_grad_(True)  # a run's model is frozen
+        """RMS of the gradient of each linear layer's weights, in the order of `linear_layers`, for x (B, ...)."""
+        own = copy.deepcopy(self).requires_grad_(True)  # the model of an opened run is frozen
         with torch.inference_mode(False), torch.enable_grad():
             slopes = torch.autograd.grad(own.loss(x.clone()).total, [layer.weight for layer in own.linear_layers()])
         return [float(slope.square().mean().sqrt()) for slope in slopes]

@@ -19,10 +19,10 @@ class DenoisingConfig(AEConfig):
 
     family: ClassVar[str] = "denoising"
     rate_factor: ClassVar[float] = 0.5  # at higher rates the codes of clean images drift from those seen in training
-    # It is never trained on a clean image: clipped noise of 0.5 raises a black pixel by 0.2 on average, so the codes of
-    # clean images are extrapolated. The higher the rate, the farther away they are: after five epochs of MNIST at peaks
-    # of 0.019 (this factor), 0.038 and 0.076 their mean norm is 27, 41 and 61 (of noisy images: 13, 15 and 17), and the
-    # squared error of clean images 10.3, 10.7 and 19.0.
+    # Training contains no clean images: clipped noise of 0.5 raises a black pixel by 0.2 on average, so the codes of
+    # clean images are extrapolated, farther with a higher learning rate. After five epochs of MNIST with peak rates of
+    # 0.019 (this factor), 0.038 and 0.076 their mean norm is 27, 41 and 61 (codes of noisy images: 13, 15 and 17), and
+    # their squared error is 10.3, 10.7 and 19.0.
     network: str = option(
         "mlp",
         "mlp: one hidden layer each way; conv: two strided convolutions; shallow: one sigmoid layer, which is the code",
@@ -47,7 +47,7 @@ class DenoisingConfig(AEConfig):
 
 
 class DenoisingAutoencoder(Autoencoder):
-    """Learns the way back from the noise it was trained on."""
+    """An autoencoder trained to reconstruct clean images from corrupted ones."""
 
     Config = DenoisingConfig
     title = "Denoising autoencoder"

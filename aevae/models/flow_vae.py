@@ -1,12 +1,12 @@
 """Autoencoded flow: min E_q[-log p(x_t | warp(x_s, F))] + KL(q(z|x_s, x_t) || N(0, I)) + w ||grad F||^2, F = g(z).
 
-Yeh et al. 2016, arXiv:1611.09961 (semantic facial expression editing using autoencoded flow). The model never paints:
-it says for each pixel of the target where in the source to look, out(p) = x_s(p + F(p)). So what it makes is as sharp
-as the source, and arithmetic on codes, z + a (mean of a kind of change - mean of none), edits any image. Differs
-from the VAE: the code is of a pair of images, the decoder yields a flow, and the image comes from the source.
+Yeh et al. 2016, arXiv:1611.09961 (semantic facial expression editing using autoencoded flow). The model generates no
+pixels: it predicts for each target pixel from where in the source to copy, out(p) = x_s(p + F(p)). So its images are as
+sharp as the source, and arithmetic on codes, z + a (mean code of a change - mean code of no change), edits any image.
+Differs from the VAE: the code describes a pair of images, the decoder yields a flow, and pixels come from the source.
 
-Expressions of faces become ways to write a digit: x_t is x_s turned, scaled, slanted and shifted by chance, or another
-image of the same class. -(recon + kl) is a bound on log p(x_t | x_s).
+Ways to write a digit replace facial expressions: x_t is x_s, randomly rotated, scaled, slanted and shifted, or another
+image of the same class. -(recon + kl) is a lower bound on log p(x_t | x_s).
 """
 
 import math
@@ -24,8 +24,8 @@ from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss, Output
 
-# kinds of change -> the largest drawn: radians clockwise; log of the factor; columns a row leans to the right, upwards;
-# pixels to the right; pixels down
+# Kind of change -> its largest amount: radians clockwise; log of the factor; shift to the right per row upwards, in
+# pixels; pixels to the right; pixels down.
 CHANGES = {"rotation": 0.4, "scale": 0.2, "slant": 0.4, "right": 3.0, "down": 3.0}
 EDITS = (("slant", -1.0), ("slant", -0.5), ("slant", 0.5), ("slant", 1.0), ("rotation", -1.0), ("rotation", 1.0),
          ("scale", -1.0), ("scale", 1.0))  # fmt: skip
@@ -59,14 +59,14 @@ class FlowVAEConfig(VAEConfig):
 
 
 class FlowVAE(VAE):
-    """The code of a pair (x_s, x_t), two maps of one image (B, 2, 28, 28), is what makes x_t out of x_s."""
+    """A VAE of pairs (x_s, x_t), two channels of (B, 2, 28, 28). Its code describes the change from x_s to x_t."""
 
     Config = FlowVAEConfig
     title = "Autoencoded flow"
     objective = "-log p(x_t | warp(x_s, F)) + KL(q(z|x_s, x_t) || N(0, I)) + w ||grad F||^2"
     paper = "Yeh et al. 2016"
     input = "pair"
-    batched = False  # pairs of a class need the classes of a batch
+    batched = False  # pairs of one class depend on the labels of the batch
     units: ClassVar[dict[str, str]] = VAE.units | {
         "identity_sse": "squared error / image, of the source left as it is",
         "warp_sse": "squared error / image, of the source warped",
@@ -74,7 +74,7 @@ class FlowVAE(VAE):
         "edges_blurred": "gradient energy of the target blurred over 3 x 3 pixels / of the target",
     }
 
-    has_objective_per_image = False  # the mean roughness of the flows is added
+    has_objective_per_image = False  # the objective contains a batch mean, the roughness of the flows
 
     @property
     def extra_inputs(self) -> tuple[str, ...]:
@@ -86,13 +86,13 @@ class FlowVAE(VAE):
         self.decoder = decoder(self.config)
 
     def init_from_mean(self, mean: Tensor) -> None:
-        """Begin at the mean image of the input; the flow begins near 0, whatever the images are."""
+        """Centre the encoder's inputs at the mean image. The initial flow is near 0 for all images."""
         self.encoder[0].set_offset(-mean)
 
     def pair(self, x: Tensor, generator: Generator | None = None, labels: Tensor | None = None) -> Tensor:
-        """Sources x (B, 1, 28, 28) and their targets, (B, 2, 28, 28). Where no classes are known, targets are warps.
+        """Pairs (B, 2, 28, 28) of the sources x (B, 1, 28, 28) with targets. Without labels all targets are warps of x.
 
-        Without generator: one change for all, and the first other image of the class.
+        Without a generator: the same change for all, and the first other image of the class.
         """
         if self.config.pairs == "class" and labels is not None:
             draws = uniform((len(x), len(x)), generator, x) if generator is not None else x.new_zeros(len(x), len(x))
@@ -103,16 +103,16 @@ class FlowVAE(VAE):
         return torch.cat([x, target], dim=1)
 
     def flow(self, z: Tensor) -> Tensor:
-        """F (B, 2, 28, 28) of z (B, D): pixels to the right and down to where a pixel of the target looks."""
+        """The flow F (B, 2, 28, 28) of z (B, D): offsets to the right and down, in pixels, from target to source."""
         return self.params(z)
 
     def decode(self, z: Tensor, source: Tensor | None = None) -> Tensor:
-        """Sources (B, 1, 28, 28) warped by the flow of z (B, D); by default the source is a grid, which shows it."""
+        """Sources (B, 1, 28, 28) warped by the flow of z (B, D). The default source is a grid, which shows the flow."""
         flow = self.flow(z)
         return self.mean(warp(lines(z).expand(len(z), -1, -1, -1) if source is None else source, flow))
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
-        """One pass of pairs x (B, 2, 28, 28); `params` are the warped sources (B, 1, 28, 28)."""
+        """The Output for pairs x (B, 2, 28, 28); `params` are the warped sources (B, 1, 28, 28)."""
         mu, logvar = self.posterior(x)
         z = self.draw(mu, logvar, generator)[0]
         return Output(params=warp(x[:, :1], self.flow(z)), z=z, mu=mu, logvar=logvar)
@@ -134,22 +134,22 @@ class FlowVAE(VAE):
         epoch: float = math.inf,
         labels: Tensor | None = None,
     ) -> Loss:
-        """Objective of sources x (B, 1, 28, 28), each with a target that is drawn here."""
+        """The Loss of sources x (B, 1, 28, 28), each paired with a random target."""
         return super().loss(self.pair(x, generator, labels), generator=generator, epoch=epoch)
 
     def direction(self, x: Tensor, kind: str) -> Tensor:
-        """What the full change `kind` of CHANGES adds to a code (D,): its mean over images x (N, 1, 28, 28).
+        """The mean change of the code (D,) for the largest change `kind` of CHANGES, over images x (N, 1, 28, 28).
 
-        Mean code of (x, x changed) less mean code of (x, x). Raises ValueError for an unknown kind.
+        Mean code of (x, changed x) minus mean code of (x, x). Raises ValueError for an unknown kind.
         """
         return (self.encode(torch.cat([x, changed(x, kind)], 1)) - self.encode(x.expand(-1, 2, -1, -1))).mean(0)
 
     def edit(self, x: Tensor, direction: Tensor, amount: float) -> Tensor:
-        """Images x (B, 1, 28, 28) changed by `amount` times a direction (D,) of codes; 0 leaves them nearly so."""
+        """Images x (B, 1, 28, 28), edited by `amount` times a direction (D,) of codes; nearly x at 0."""
         return self.decode(self.encode(x.expand(-1, 2, -1, -1)) + amount * direction, x)
 
     def preview_rows(self, x: Tensor) -> Tensor:
-        """Sources, targets, warped sources, the flow drawn as a grid; then edits by EDITS: (12, N, 28, 28)."""
+        """Sources, targets, warped sources, warped grids; then the images edited by EDITS: (12, N, 28, 28)."""
         pair = self.pair(x, torch.Generator(x.device).manual_seed(0))
         z = self.encode(pair)
         rows = [pair[:, :1], pair[:, 1:], self.decode(z, x), self.decode(z)]
@@ -159,7 +159,7 @@ class FlowVAE(VAE):
 
     @torch.no_grad()
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        """How near warping comes to the targets of x (N, 1, 28, 28), and how much of their edges is kept."""
+        """Error of the warped images against the targets of x (N, 1, 28, 28), and the share of edges that is kept."""
         pair = self.pair(x, generator, labels)
         source, target = pair.split(1, dim=1)
         warped = torch.cat([self.decode(self.encode(part), part[:, :1]) for part in batches(pair)])
@@ -173,7 +173,7 @@ class FlowVAE(VAE):
 
 
 def pair_encoder(network: str, hidden: int) -> tuple[nn.Module, int]:
-    """(x_s, x_t) (B, 2, 28, 28) -> h (B, width), like `blocks.encoder` with two maps. The net, its width."""
+    """(network, width), like `blocks.encoder` with two input channels: pairs (B, 2, 28, 28) -> h (B, width)."""
     if network == "mlp":
         return nn.Sequential(FixedOffset(), nn.Flatten(), nn.Linear(2 * PIXELS, hidden), nn.ReLU()), hidden
     net = nn.Sequential(
@@ -188,9 +188,9 @@ def pair_encoder(network: str, hidden: int) -> tuple[nn.Module, int]:
 
 
 def warp(x: Tensor, flow: Tensor) -> Tensor:
-    """out(p) = x(p + F(p)): bilinear between pixels, black outside. x: (B, 1, H, W); flow: (B, 2, H, W) in pixels.
+    """out(p) = x(p + F(p)), bilinear between pixels, black outside. x: (B, 1, H, W); flow: (B, 2, H, W) in pixels.
 
-    The grid is that of align_corners=True, where -1 and 1 are the centres of the outermost pixels: F = 0 returns x.
+    With align_corners=True, -1 and 1 are the centres of the outermost pixels, so F = 0 returns x.
     """
     height, width = x.shape[-2:]
     column = torch.arange(width, dtype=x.dtype, device=x.device) + flow[:, 0]  # (B, H, W)
@@ -200,28 +200,28 @@ def warp(x: Tensor, flow: Tensor) -> Tensor:
 
 
 def roughness(field: Tensor) -> Tensor:
-    """||grad||^2: squared differences of neighbours down and across, summed. (B, C, H, W) -> (B,); 0 iff constant."""
+    """Sum (B,) of squared differences of pixels that are neighbours in field (B, C, H, W); 0 iff it is constant."""
     return field.diff(dim=-1).square().flatten(1).sum(1) + field.diff(dim=-2).square().flatten(1).sum(1)
 
 
 def affine_flow(amounts: Tensor, side: int = 28) -> Tensor:
-    """The flow (B, 2, side, side) of changes by amounts (B, 5), each -1..1 times what CHANGES has at most.
+    """The flow (B, 2, side, side) of combined changes. amounts: (B, 5) in -1..1, relative to the largest of CHANGES.
 
-    Scaled, slanted, turned about the middle, then shifted: the target's pixel p looks at A (p - c - t) + c.
+    Scale, slant and rotate about the centre c, then shift by t: target pixel p copies from source A (p - c - t) + c.
     """
     largest = torch.tensor(list(CHANGES.values()), dtype=amounts.dtype, device=amounts.device)
     turn, scale, slant, *shift = (amounts * largest).unbind(1)  # (B,) each
     cos, sin, one, none = turn.cos(), turn.sin(), torch.ones_like(turn), torch.zeros_like(turn)
-    turned = torch.stack([cos, sin, -sin, cos], 1).unflatten(1, (2, 2))  # what was turned clockwise is found so
-    slanted = torch.stack([one, slant, none, one], 1).unflatten(1, (2, 2))  # rows above lean right: look left there
+    turned = torch.stack([cos, sin, -sin, cos], 1).unflatten(1, (2, 2))  # inverse of a clockwise turn
+    slanted = torch.stack([one, slant, none, one], 1).unflatten(1, (2, 2))  # inverse of a slant to the right
     matrix = (-scale).exp().view(-1, 1, 1) * slanted @ turned  # (B, 2, 2)
     line = torch.arange(side, dtype=amounts.dtype, device=amounts.device) - (side - 1) / 2
-    place = torch.stack(torch.meshgrid(line, line, indexing="xy")).flatten(1)  # (2, side * side): x, y from the middle
-    return (matrix @ (place - torch.stack(shift, 1).unsqueeze(2)) - place).unflatten(2, (side, side))
+    points = torch.stack(torch.meshgrid(line, line, indexing="xy")).flatten(1)  # (2, side * side): x, y from the centre
+    return (matrix @ (points - torch.stack(shift, 1).unsqueeze(2)) - points).unflatten(2, (side, side))
 
 
 def changed(x: Tensor, kind: str, amount: float = 1.0) -> Tensor:
-    """Images x (B, 1, 28, 28) under `amount` times the full change `kind`. Raises ValueError for an unknown one."""
+    """Images x (B, 1, 28, 28) after `amount` times the largest change `kind`. Raises ValueError for an unknown kind."""
     if kind not in CHANGES:
         raise ValueError(f"change must be one of {', '.join(CHANGES)}, got {kind}")
     amounts = x.new_zeros(len(x), len(CHANGES))
@@ -230,7 +230,7 @@ def changed(x: Tensor, kind: str, amount: float = 1.0) -> Tensor:
 
 
 def partners(labels: Tensor, draws: Tensor) -> Tensor:
-    """Numbers (B,) of images of the same class, not itself if there is another; uniform draws (B, B) choose."""
+    """Index (B,) of a random other image of the same class, or of itself if there is none; draws: uniform (B, B)."""
     same = (labels.unsqueeze(1) == labels).to(draws.dtype)
     others = same - torch.eye(len(labels), dtype=draws.dtype, device=draws.device)
     return (same + others * (1 + draws)).argmax(1)

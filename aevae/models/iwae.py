@@ -1,8 +1,8 @@
 """Importance-weighted autoencoder: max L_K = E log (1/K) sum_k p(x, z_k) / q(z_k|x), z_1..z_K ~ q(z|x).
 
 Burda et al. 2016, arXiv:1509.00519, eq. 8; the gradient is that of the sum (eq. 14), by reparameterisation.
-ELBO = L_1 <= L_K <= log p(x): it is the log of a mean, where R samples of a VAE are a mean of logs. Differs from the
-VAE in the objective; at K = 1, where the KL has a closed form, it is the VAE.
+ELBO = L_1 <= L_K <= log p(x). L_K is the log of a mean over K samples; a VAE with several samples has a mean of logs.
+Differs from the VAE in the objective. At K = 1 it is the VAE, with the KL in closed form.
 """
 
 import math
@@ -30,7 +30,7 @@ class IWAEConfig(VAEConfig):
 
 
 class IWAE(VAE):
-    """A VAE trained on the tighter bound. Terms: `iwae`, L_K, larger is better; `elbo`, from the same draws."""
+    """A VAE trained on the tighter bound. Terms: `iwae` is L_K, larger is better; `elbo` is from the same samples."""
 
     Config = IWAEConfig
     title = "IWAE"
@@ -56,5 +56,5 @@ class IWAE(VAE):
         return Loss(-bound, {name: term.detach() for name, term in terms.items()}, self.per_image(**each))
 
     def log_weights(self, nll: Tensor, z: Tensor, mu: Tensor, logvar: Tensor) -> Tensor:
-        """log p(x, z) - log q(z|x) (K, B). nll: (K, B), z: (K, B, D), mu and logvar: (B, D)."""
+        """log p(x, z) - log q(z|x), (K, B). nll: (K, B), z: (K, B, D), mu and logvar: (B, D)."""
         return gaussian_log_prob(z, 0.0, 2 * self.prior_std.log()) - gaussian_log_prob(z, mu, logvar) - nll

@@ -1,9 +1,9 @@
 """k-sparse autoencoder: min E||x - (W h + b')||^2, h = the k largest of z = W^T x + b, the others 0.
 
-Makhzani & Frey 2014, arXiv:1312.5663, algorithm 1: sparse exactly and without a penalty. Units that are seldom among
-the largest get no gradient and die, so training begins with many and comes down to k (section 4.2.1); at test the
-alpha k largest are kept, alpha >= 1 (section 2.2). Differs from the linear autoencoder, which it is at k = latent_dim:
-TopK, and tied weights as in the paper.
+Makhzani & Frey 2014, arXiv:1312.5663, algorithm 1: exact sparsity without a penalty. Units that are rarely among the
+largest get no gradient and die, so training starts with many active units and reduces them to k (section 4.2.1). After
+training the alpha k largest are kept, alpha >= 1 (section 2.2). Differs from the linear autoencoder in TopK and, as in
+the paper, tied weights; without tied weights and at k = latent_dim it is the linear autoencoder.
 """
 
 import math
@@ -41,17 +41,17 @@ class KSparseConfig(LinearAEConfig):
 
     @property
     def most(self) -> int:
-        """Units kept at the beginning."""
+        """Number of units that are kept at the beginning of training."""
         return max(self.k, min(self.start_k, self.latent_dim)) if self.anneal_epochs else self.k
 
     @property
     def kept(self) -> int:
-        """Units kept once it is trained."""
+        """Number of units that are kept after training."""
         return min(round(self.alpha * self.k), self.latent_dim)
 
 
 class KSparseAutoencoder(LinearAutoencoder):
-    """Each image is the sum of at most k columns."""
+    """A linear autoencoder in which at most k columns of W add up to the image."""
 
     Config = KSparseConfig
     title = "k-sparse autoencoder"
@@ -62,18 +62,18 @@ class KSparseAutoencoder(LinearAutoencoder):
     def build_code(self, width: int) -> None:
         self.code = nn.Sequential(nn.Linear(width, self.config.latent_dim), TopK(self.config.kept))
 
-    def way_back(self) -> nn.Module:
-        return Transposed(self.code[0]) if self.config.tied else super().way_back()
+    def build_decoder_layer(self) -> nn.Module:
+        return Transposed(self.code[0]) if self.config.tied else super().build_decoder_layer()
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
-        if not self.training:  # as it is used: the alpha k largest
+        if not self.training:  # keep the alpha k largest, as in use
             return super().loss(x)
         h = largest(self.code[0](self.encoder(x)), self.config.most, self.k_at(epoch))
         recon = self.nll(x, self.params(h)).mean()
         return Loss(total=recon, terms={"recon": recon.detach()})
 
     def k_at(self, epoch: float | Tensor) -> float | Tensor:
-        """How many units are kept at this time: a straight way down from start_k to k, not yet rounded."""
+        """Number of units kept at this epoch, unrounded: linear from start_k down to k."""
         config = self.config
         return config.most - (config.most - config.k) * warmup(epoch, config.anneal_epochs)
 
@@ -82,9 +82,9 @@ class KSparseAutoencoder(LinearAutoencoder):
 
 
 def largest(z: Tensor, most: int, k: float | Tensor) -> Tensor:
-    """z (B, D) with its k largest units, the first of equals; the others 0. k <= most may be a tensor, and is rounded.
+    """z (B, D) with exactly its k largest units; the others are 0. k <= most: a number or tensor, which is rounded.
 
-    Exactly k, whatever is equal: indices, not a threshold. The gradient of a unit that is off is exactly 0.
+    Of equal units the first are kept. The gradient of a unit that is not kept is exactly 0.
     """
     kept, where = z.topk(most, dim=1)  # descending
     rank = torch.arange(most, device=z.device)

@@ -1,9 +1,9 @@
-"""Linear autoencoder: min E||x - (W_d (W_e x + b_e) + b_d)||^2 with W_e (d, 784), W_d (784, d); it finds the PCA plane.
+"""Linear autoencoder: min E||x - (W_d (W_e x + b_e) + b_d)||^2, W_e (d, 784), W_d (784, d). It finds the PCA subspace.
 
-Baldi & Hornik 1989, Neural Networks 2:53: every minimum is global, the columns of W_d span the plane of the d largest
-principal components, and W_d W_e projects on it; W_d Q, Q^-1 W_e is as good for any invertible Q. It is the squared
-error that makes it PCA: under the absolute one (likelihood laplace) the plane is another, and under bernoulli the model
-is a logistic PCA. Differs from the autoencoder: one matrix each way.
+Baldi & Hornik 1989, Neural Networks 2:53: every minimum is global, the columns of W_d span the subspace of the d
+largest principal components, and W_d W_e projects onto it. W_d Q and Q^-1 W_e are as good for any invertible Q. Only
+the squared error gives PCA: with the absolute error (likelihood laplace) the subspace is another one, and with
+bernoulli the model is a logistic PCA. Differs from the autoencoder: encoder and decoder are one matrix each.
 """
 
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class LinearAEConfig(AEConfig):
 
 
 class LinearAutoencoder(Autoencoder):
-    """One matrix each way, with biases. `metrics.linear.against_pca` compares it with PCA of the training set."""
+    """An encoder and a decoder of one affine layer each. `metrics.linear.against_pca` compares it with PCA."""
 
     Config = LinearAEConfig
     title = "Linear autoencoder"
@@ -50,10 +50,10 @@ class LinearAutoencoder(Autoencoder):
     def build(self) -> None:
         self.encoder = blocks.flat_encoder()
         self.build_code(blocks.PIXELS)
-        self.decoder = blocks.flat_decoder(self.way_back())
+        self.decoder = blocks.flat_decoder(self.build_decoder_layer())
 
-    def way_back(self) -> nn.Module:
-        """The layer from the code to the pixels, of weights as small as the encoder's: both find the plane together."""
+    def build_decoder_layer(self) -> nn.Module:
+        """The layer from the code to the pixels. Its initial weights are as small as the encoder's."""
         layer = nn.Linear(self.config.latent_dim, blocks.PIXELS)
         nn.init.uniform_(layer.weight, -(blocks.PIXELS**-0.5), blocks.PIXELS**-0.5)
         nn.init.zeros_(layer.bias)
@@ -63,28 +63,28 @@ class LinearAutoencoder(Autoencoder):
         return losses.laplace_nll(x, params) if self.config.likelihood == "laplace" else super().nll(x, params)
 
     def mean_unclamped(self, x: Tensor) -> Tensor:
-        """Reconstruction of x (B, 1, 28, 28), not clipped to [0, 1], as PCA's is not."""
+        """Reconstruction of x (B, 1, 28, 28), not clipped to [0, 1], for a comparison with PCA."""
         params = self(x).params
         return self.mean(params) if self.config.likelihood == "bernoulli" else params
 
 
 def pca(x: Tensor, d: int) -> tuple[Tensor, Tensor]:
-    """Mean (P,) and the d principal components (d, P), orthonormal, the largest first, of x (N, P), d <= P.
+    """(mean (P,), d orthonormal principal components (d, P), the largest first) of x (N, P), d <= P.
 
-    Of all planes, x -> mean + components^T components (x - mean) has the least squared error (Eckart & Young 1936):
-    the sum of the other eigenvalues of the covariance.
+    x -> mean + components^T components (x - mean) has the smallest squared error of all projections on d dimensions
+    (Eckart & Young 1936): the sum of the other eigenvalues of the covariance.
     """
     mean = x.mean(0)
     if d <= len(x) < x.shape[1]:
-        return mean, torch.linalg.svd(x - mean, full_matrices=False).Vh[:d]  # the quicker of the two
+        return mean, torch.linalg.svd(x - mean, full_matrices=False).Vh[:d]  # faster here
     vectors = torch.linalg.eigh((x - mean).T @ (x - mean) / len(x)).eigenvectors  # ascending
     return mean, vectors[:, -d:].flip(1).T
 
 
 def principal_angles(a: Tensor, b: Tensor) -> Tensor:
-    """Angles in degrees between the planes that the columns of a (P, d) and b (P, d) span, ascending (d,).
+    """Principal angles in degrees, ascending (d,), between the column spaces of a (P, d) and b (P, d).
 
-    Bjorck & Golub 1973, through the sines: cosines cannot tell small angles from 0.
+    Bjorck & Golub 1973, computed from sines, because cosines of small angles are 1 in floating point.
     """
     a, b = torch.linalg.qr(a)[0], torch.linalg.qr(b)[0]
     sines = torch.linalg.svdvals(b - a @ (a.T @ b)).clamp(max=1)

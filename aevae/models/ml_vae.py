@@ -1,10 +1,10 @@
-"""Multi-level VAE: images of a group share their content c, each has its own style s; z = (c, s).
+"""Multi-level VAE: z = (c, s); images of a group share the content c, each image has its own style s.
 
-min over a group G of sum_{i in G} (E[-log p(x_i | c_G, s_i)] + KL(q(s_i|x_i) || p(s))) + KL(q(c_G|x_G) || p(c)), with
+For each group G: min sum_{i in G} (E[-log p(x_i | c_G, s_i)] + KL(q(s_i|x_i) || p(s))) + KL(q(c_G|x_G) || p(c)), with
 the product of Gaussians q(c_G|x_G) ~ prod_{i in G} N(c; mu_i, sigma_i^2): precisions add up, so evidence accumulates.
-Bouchacourt et al. 2018 (AAAI), arXiv:1705.08841, eq. 4 and 7; the average in place of the product is GVAE (Hosoya 2019,
-arXiv:1809.02383). A group is the images of one class in a batch; terms are means over images. Differs from the VAE
-in the content's posterior; with groups of one image it is the VAE.
+Bouchacourt et al. 2018 (AAAI), arXiv:1705.08841, eq. 4 and 7. With an average instead of the product it is GVAE (Hosoya
+2019, arXiv:1809.02383). A group contains the images of one class in a batch; terms are means over images. Differs from
+the VAE in the posterior of the content; with groups of one image it is the VAE.
 """
 
 import math
@@ -21,8 +21,8 @@ from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss
 
-MIN_READER_IMAGES = 100  # test images without which no class can be read from anything
-READER_STEPS = 2000  # of the logistic regression at most
+MIN_READER_IMAGES = 100  # with fewer test images no linear classifier is fitted
+READER_STEPS = 2000  # maximum of iterations of the logistic regression
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class MLVAEConfig(VAEConfig):
     """Multi-level VAE (Bouchacourt et al. 2018)."""
 
     family: ClassVar[str] = "ml_vae"
-    recipe_large: ClassVar[dict] = {"batch_size": 256}  # larger groups: an image alone says less
+    recipe_large: ClassVar[dict] = {"batch_size": 256}  # for larger groups
     latent_dim: ClassVar[int]
     content_dim: int = option(10, "numbers in the content, which a group shares", min=1, max=256)
     style_dim: int = option(10, "numbers in the style of each image; many let the class leak in", min=1, max=256)
@@ -50,12 +50,12 @@ class MLVAEConfig(VAEConfig):
 
     @property
     def latent_dim(self) -> int:
-        """Numbers in z = (content, style)."""
+        """Size of z = (content, style)."""
         return self.content_dim + self.style_dim
 
 
 class MLVAE(VAE):
-    """A VAE whose code has a part that images of one group share."""
+    """A VAE with a part of the code that images of one group share."""
 
     Config = MLVAEConfig
     title = "ML-VAE"
@@ -69,23 +69,23 @@ class MLVAE(VAE):
     }
 
     def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Content (..., content_dim) and style (..., style_dim) of codes (..., D)."""
+        """(content (..., content_dim), style (..., style_dim)) of codes (..., D)."""
         return z.split([self.config.content_dim, self.config.style_dim], -1)
 
     def swap(self, content: Tensor, style: Tensor) -> Tensor:
-        """Codes (C, S, D) of every content of the codes `content` (C, D) in every style of the codes `style` (S, D)."""
+        """Codes (C, S, D) that combine each content of `content` (C, D) with each style of `style` (S, D)."""
         c, s = self.parts(content)[0], self.parts(style)[1]
         shape = (len(c), len(s), -1)
         return torch.cat([c.unsqueeze(1).expand(shape), s.unsqueeze(0).expand(shape)], -1)
 
     def accumulate(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance (n, content_dim) of the content after the first 1, 2, ... n of x (n, 1, 28, 28)."""
+        """(mean, log variance) (n, content_dim): the posterior of the content given the first 1, 2, ... n images x."""
         mu, logvar = (self.parts(part)[0] for part in self.posterior(x))
         return pooled(mu, logvar, torch.ones(len(x), len(x)).tril().to(mu), self.config.pooling)
 
     def groups(self, labels: Tensor, generator: Generator | None) -> Tensor:
-        """Which images are of one group: (B, B), 1 or 0."""
-        if self.config.grouping == "random":  # groups of the same sizes, of whatever images
+        """Group membership (B, B): 1 if two images are in one group, else 0."""
+        if self.config.grouping == "random":  # random groups of the same sizes
             generator = generator or torch.Generator(labels.device).manual_seed(0)
             chance = uniform(labels.shape, generator, self.mu.weight)
             labels = labels[chance.argsort()]
@@ -99,7 +99,7 @@ class MLVAE(VAE):
         epoch: float = math.inf,
         labels: Tensor | None = None,
     ) -> Loss:
-        """Without labels each image is a group of its own."""
+        """The Loss of x (B, 1, 28, 28), grouped by labels (B,); without labels each image is a group of its own."""
         mu, logvar = self.posterior(x)
         size, first = torch.ones_like(mu[:, :1]), torch.arange(len(x), device=x.device)
         if labels is not None:
@@ -109,11 +109,11 @@ class MLVAE(VAE):
             c_mu, c_logvar = pooled(c_mu, c_logvar, same, self.config.pooling)
             mu, logvar = torch.cat([c_mu, s_mu], 1), torch.cat([c_logvar, s_logvar], 1)
         content, style = self.parts(self.draw(mu, logvar, generator))  # (R, B, ...)
-        z = torch.cat([content[:, first], style], -1)  # one draw of the content for a group: its first image's
+        z = torch.cat([content[:, first], style], -1)  # a group uses the content sample of its first image
         nll = self.nll_of(x, z)  # (R, B)
         recon = nll.mean()
         content, style = self.parts(self.kl_per_dim(mu, logvar))
-        content = content / size  # the mean over images is then the sum over groups / B
+        content = content / size  # so that the mean over images is the sum over groups / B
         each = {} if self.training else self.parts_per_image(nll.mean(0), content.sum(1), style.sum(1), epoch)
         content, style = content.mean(0), style.mean(0)
         kl, kl_style = content.sum() + style.sum(), style.sum()
@@ -123,7 +123,7 @@ class MLVAE(VAE):
         return Loss(recon + cost, {name: term.detach() for name, term in (terms | more).items()}, each)
 
     def parts_per_image(self, recon: Tensor, content: Tensor, style: Tensor, epoch: float) -> dict[str, Tensor]:
-        """`Loss.per_image` of the NLL and the KL of content (an image's share of its group's) and style, (B,) each."""
+        """`Loss.per_image` of NLL, KL of the content (each image has a share of its group's KL) and KL of the style."""
         each = self.elbo_per_image(recon, content + style, epoch) | self.per_image(kl_content=content, kl_style=style)
         if self.has_objective_per_image:
             weighted = content + self.config.style_weight * style
@@ -143,11 +143,11 @@ class MLVAE(VAE):
 
 
 def pooled(mu: Tensor, logvar: Tensor, members: Tensor, pooling: str = "product") -> tuple[Tensor, Tensor]:
-    """Mean and log variance (G, D) of what groups of Gaussians say together.
+    """(mean, log variance) (G, D) of the pooled Gaussian of each group.
 
-    mu, logvar: (N, D); members (G, N): 1 where a Gaussian belongs to a group, else 0. product: prod_i N(mu_i, s_i^2)
-    normalised, whose precision is the sum of precisions (Bouchacourt et al. 2018, eq. 7); average: the mean of means
-    and of variances (Hosoya 2019).
+    mu, logvar: (N, D); members (G, N): 1 if a Gaussian belongs to a group, else 0. pooling "product": normalised
+    prod_i N(mu_i, s_i^2), whose precision is the sum of precisions (Bouchacourt et al. 2018, eq. 7); "average": mean of
+    means and of variances (Hosoya 2019).
     """
     if pooling == "average":
         share = members / members.sum(1, keepdim=True)
@@ -158,9 +158,9 @@ def pooled(mu: Tensor, logvar: Tensor, members: Tensor, pooling: str = "product"
 
 
 def readable(codes: Tensor, labels: Tensor) -> float:
-    """Share of half of the codes (N, D) whose class (N,) a linear reader, taught by the other half, gets right.
+    """Accuracy of a linear classifier of the labels (N,), fitted on half of the codes (N, D), on the other half.
 
-    labels: of two classes or more; the halves are the same each time.
+    labels: at least two classes. The split is deterministic.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import train_test_split
@@ -168,7 +168,7 @@ def readable(codes: Tensor, labels: Tensor) -> float:
     from sklearn.preprocessing import StandardScaler
 
     codes, labels = codes.cpu().double().numpy(), labels.cpu().numpy()
-    rare = np.unique(labels, return_counts=True)[1].min() < 2  # one of a class cannot be in both halves
+    rare = np.unique(labels, return_counts=True)[1].min() < 2  # a class with one image cannot be in both halves
     halves = train_test_split(codes, labels, test_size=0.5, random_state=0, stratify=None if rare else labels)
     reader = make_pipeline(StandardScaler(), LogisticRegression(max_iter=READER_STEPS))
     reader.fit(halves[0], halves[2])

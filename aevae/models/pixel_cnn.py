@@ -1,21 +1,21 @@
 """PixelCNN: an exact distribution over grids of indices, p(k) = prod_i p(k_i | k_1 .. k_{i-1}), in raster order.
 
-van den Oord et al. 2016, arXiv:1601.06759 (masks A and B) and arXiv:1606.05328 (gates). A cell's distribution sees only
-the cells above it and, in its own row, those to the left. One pass gives all of them at once, so a map's probability is
-cheap; a draw goes cell by cell, and computes each layer at that cell alone.
+van den Oord et al. 2016, arXiv:1601.06759 (masks A and B) and arXiv:1606.05328 (gates). A cell's distribution depends
+only on the cells above it and to the left in its own row. One pass gives the distributions of all cells, so the
+probability of a grid is cheap; sampling goes cell by cell, and computes each layer only at that cell.
 """
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-EMBEDDING_DIM = 16  # of each index
+EMBEDDING_DIM = 16  # size of the embedding of an index
 
 
 class Causal(nn.Conv2d):
-    """A convolution that sees rows above and, in its own row, what is left of the cell: mask A; mask B: and the cell.
+    """A masked convolution, h (B, in, h, w) -> (B, out, h, w), of the rows above and the cells to the left.
 
-    h (B, in, h, w) -> (B, out, h, w). Rows below the cell are not masked but left out of the kernel.
+    own: include the cell itself (mask B) or not (mask A). The kernel has no rows below the cell.
     """
 
     def __init__(self, channels_in: int, channels_out: int, size: int, own: bool):
@@ -29,15 +29,15 @@ class Causal(nn.Conv2d):
         return self._see(F.pad(h, (self.reach, self.reach, self.reach, 0)))
 
     def margin(self, count: int, height: int, width: int) -> Tensor:
-        """An empty map with the border that `at` needs, (count, in, height + reach, width + 2 reach)."""
+        """Zeros (count, in, height + reach, width + 2 reach): a grid with the border that `at` needs."""
         return self.weight.new_zeros(count, self.in_channels, height + self.reach, width + 2 * self.reach)
 
     def put(self, margined: Tensor, i: int, j: int, h: Tensor) -> None:
-        """Write h (B, in) into cell (i, j) of a map with border."""
+        """Write h (B, in) into cell (i, j) of a grid with border."""
         margined[:, :, i + self.reach, j + self.reach] = h
 
     def at(self, margined: Tensor, i: int, j: int) -> Tensor:
-        """What `forward` gives in cell (i, j), (B, out, 1, 1), of a map with border that is filled so far."""
+        """The result of `forward` in cell (i, j), (B, out, 1, 1), of a grid with border; later cells are not read."""
         return self._see(margined[:, :, i : i + self.reach + 1, j : j + 2 * self.reach + 1])
 
     def _see(self, h: Tensor) -> Tensor:
@@ -45,7 +45,7 @@ class Causal(nn.Conv2d):
 
 
 class Gate(nn.Module):
-    """h + W (tanh a * sigmoid b) with (a, b) = what a masked 3x3 convolution sees (arXiv:1606.05328, eq. 2)."""
+    """h + W (tanh a * sigmoid b), (a, b) = a masked 3x3 convolution of h (arXiv:1606.05328, eq. 2)."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -67,7 +67,7 @@ class PixelCNN(nn.Module):
         super().__init__()
         self.embed = nn.Embedding(codes, EMBEDDING_DIM)
         self.first = Causal(EMBEDDING_DIM, features, 7, own=False)
-        self.place = nn.Parameter(torch.zeros(features, side, side))  # each cell has its own offset
+        self.place = nn.Parameter(torch.zeros(features, side, side))  # an offset per cell; the name is in saved weights
         self.gates = nn.ModuleList(Gate(features) for _ in range(layers))
         self.head = nn.Sequential(nn.ReLU(), nn.Conv2d(features, codes, 1))
 
@@ -76,7 +76,7 @@ class PixelCNN(nn.Module):
         return self.logits(self.embed(indices).movedim(-1, 1), context)
 
     def logits(self, h: Tensor, context: Tensor | None = None) -> Tensor:
-        """`forward` of embedded numbers h (B, EMBEDDING_DIM, h, w)."""
+        """`forward` for embedded indices h (B, EMBEDDING_DIM, h, w)."""
         h = self.first(h) + self.condition(context)
         for gate in self.gates:
             h = gate(h)
@@ -86,14 +86,14 @@ class PixelCNN(nn.Module):
         return self.place if context is None else self.place + context
 
     def nll(self, indices: Tensor, context: Tensor | None = None) -> Tensor:
-        """-log p(k) of grids (B, h, w): (B,), in nats."""
+        """-log p(k) (B,), in nats, of grids `indices` (B, h, w)."""
         return F.cross_entropy(self(indices, context), indices, reduction="none").flatten(1).sum(1)
 
     @torch.no_grad()
     def draw(self, u: Tensor, context: Tensor | None = None) -> Tensor:
-        """Maps (B, h, w) int64 out of numbers u (B, h, w) in [0, 1): cell by cell by the inverse distribution function.
+        """Grids (B, h, w) int64 sampled from uniform numbers u (B, h, w) in [0, 1), cell by cell by inverse transform.
 
-        Each layer keeps what it was given so far, so that all cells together cost about one pass.
+        Each layer caches its inputs, so all cells together cost about one pass.
         """
         indices = torch.zeros_like(u, dtype=torch.int64)
         condition = self.condition(context).expand(len(u), -1, -1, -1)
@@ -113,4 +113,4 @@ class PixelCNN(nn.Module):
 def inverse_cdf(logits: Tensor, u: Tensor) -> Tensor:
     """The smallest k with u < P(0) + .. + P(k), P = softmax(logits (B, K)); u (B,) in [0, 1). Returns (B,) int64."""
     below = logits.softmax(1).cumsum(1)
-    return (below <= u[:, None]).sum(1).clamp(max=logits.shape[1] - 1)  # rounding: the sum may stay below 1
+    return (below <= u[:, None]).sum(1).clamp(max=logits.shape[1] - 1)  # the rounded sum may be below 1

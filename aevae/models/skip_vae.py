@@ -1,8 +1,8 @@
-"""Skip-VAE: a VAE whose decoder is given z in every layer, h_l = relu(A_l h_(l-1) + B_l z), the output included.
+"""Skip-VAE: a VAE whose decoder gets z in every layer, h_l = relu(A_l h_(l-1) + B_l z), including the output layer.
 
-Dieng et al. 2019, arXiv:1807.04863, eq. 5. A deep decoder that sees z only at its first layer learns to do without, and
-the posterior collapses; here every layer has a path from z, whatever the others do. The objective is the VAE's.
-Differs from it in the decoder: at B_l = 0 a plain one of that depth.
+Dieng et al. 2019, arXiv:1807.04863, eq. 5. A deep decoder that gets z only in its first layer learns to ignore z, and
+the posterior collapses; here z reaches every layer directly. Differs from the VAE in the decoder only; with B_l = 0 it
+is a plain decoder of that depth.
 """
 
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class SkipVAEConfig(VAEConfig):
 
 
 class SkipLayers(nn.Module):
-    """z (B, D) -> parameters of the pixels (B, outputs), through `depth` rectified layers.
+    """z (B, D) -> parameters of the pixels (B, outputs), through `depth` ReLU layers.
 
-    `skips[l]` takes z to the layer l + 1, without a bias, for that layer has one. Without skips: a plain network.
+    `skips[l]` maps z to layer l + 1, without a bias because that layer has one. skips=False: a plain network.
     """
 
     def __init__(self, latent_dim: int, hidden: int, depth: int, outputs: int, skips: bool):

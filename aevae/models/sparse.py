@@ -1,9 +1,9 @@
-"""Sparse autoencoder: min E[-log p(x | g(h)) + lam sum_j |h_j|], h = relu(W_e x + b); more units than it needs, few on.
+"""Sparse autoencoder: min E[-log p(x | g(h)) + lam sum_j |h_j|], h = relu(W_e x + b); many units, few of them active.
 
-The penalty is the negative log of a Laplace prior on h up to its constant, so h is a maximum a posteriori (Goodfellow
-et al. 2016, section 14.2.1; Olshausen & Field 1996). The decoder's columns keep length 1: else h shrinks, they grow,
-and the penalty vanishes while nothing became sparse. Differs from the linear autoencoder: rectified codes, the
-penalty, the columns.
+The penalty is the negative log of a Laplace prior on h up to a constant, so h is a maximum a posteriori estimate
+(Goodfellow et al. 2016, section 14.2.1; Olshausen & Field 1996). The decoder's columns keep length 1; otherwise they
+grow while h shrinks, and the penalty vanishes without sparse codes. Differs from the linear autoencoder in the ReLU,
+the penalty and the unit columns.
 """
 
 import math
@@ -35,7 +35,7 @@ class SparseConfig(LinearAEConfig):
 
 
 class SparseAutoencoder(LinearAutoencoder):
-    """Each image is the sum of a few of the decoder's columns."""
+    """A linear decoder of ReLU codes with an L1 penalty: few of the decoder's columns add up to an image."""
 
     Config = SparseConfig
     title = "Sparse autoencoder (L1)"
@@ -57,7 +57,7 @@ class SparseAutoencoder(LinearAutoencoder):
 
     @torch.no_grad()
     def after_step(self) -> None:
-        """The decoder's columns back to length 1."""
+        """Normalise the decoder's columns to length 1."""
         if self.config.unit_norm:
             weight = self.decoder[0].weight  # (784, D)
             weight.div_(weight.norm(dim=0).clamp(min=1e-12))
@@ -75,7 +75,7 @@ class SparseAutoencoder(LinearAutoencoder):
 
 @torch.no_grad()
 def usage(model: LinearAutoencoder, x: Tensor) -> dict[str, float]:
-    """Which units of the code images x (N, 1, 28, 28) turn on: mean number, % that is exactly 0, never used."""
+    """Use of the code's units by images x (N, 1, 28, 28): mean number of active units, % of zeros, unused units."""
     on = torch.cat([model.encode(part) != 0 for part in batches(x)])  # (N, D)
     each = on.sum(1).cpu().double().mean()
     dead = int((~on.any(0)).sum())

@@ -1,8 +1,8 @@
 """Sparse autoencoder by KL: min E[-log p(x | g(h))] + beta sum_j KL(rho || rho_hat_j), h = sigmoid(W_e x + b).
 
-Ng 2011, CS294A lecture notes, Sparse autoencoder. rho_hat_j is the mean of unit j over the batch and rho the mean it
-ought to have: a penalty of the batch, not of an image, so that batches must be large. Differs from the L1 penalty:
-units are asked to be seldom on, and may be fully on when they are.
+Ng 2011, CS294A lecture notes, Sparse autoencoder. rho_hat_j is the mean of unit j over the batch, rho is its target.
+The penalty is of the batch, not of an image, so batches must be large. Differs from the L1 penalty: units must be
+active rarely, but may then be fully active.
 """
 
 import math
@@ -18,8 +18,8 @@ from aevae.models.blocks import batches
 from aevae.models.linear_ae import LinearAEConfig, LinearAutoencoder
 from aevae.outputs import Loss
 
-EDGE = 1e-6  # rho_hat keeps away from 0 and 1, where the KL is infinite
-ACTIVE_ABOVE = 0.5  # a unit above it counts as on
+EDGE = 1e-6  # rho_hat is clamped to EDGE..1-EDGE, because the KL is infinite at 0 and 1
+ACTIVE_ABOVE = 0.5  # a unit above this value counts as active
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class KLSparseConfig(LinearAEConfig):
 
 
 class KLSparseAutoencoder(LinearAutoencoder):
-    """Each unit is on for few images."""
+    """An autoencoder whose units are each active for few images."""
 
     Config = KLSparseConfig
     title = "Sparse autoencoder (KL)"
@@ -55,7 +55,7 @@ class KLSparseAutoencoder(LinearAutoencoder):
 
     def build_code(self, width: int) -> None:
         layer = nn.Linear(width, self.config.latent_dim)
-        nn.init.constant_(layer.bias, math.log(self.config.rho / (1 - self.config.rho)))  # mean h begins near rho
+        nn.init.constant_(layer.bias, math.log(self.config.rho / (1 - self.config.rho)))  # initial mean of h near rho
         self.code = nn.Sequential(layer, nn.Sigmoid())
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:

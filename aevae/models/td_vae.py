@@ -1,13 +1,13 @@
 """TD-VAE: min E[-log p(x_t2|z2)] + KL(q(z1|z2, b_t1, b_t2) || p_B(z1|b_t1)) + log p_B(z2|b_t2) - log p(z2|z1, dt).
 
-Gregor et al. 2019, arXiv:1806.03107, eq. 6 and 8, two latent layers as in appendix D. An LSTM sums up the frames so far
-in a belief b_t; p_B says what state the world may be in, p(z2|z1, dt) where it will be dt frames later, at one go. The
-times t1 < t2 are drawn. Differs from the VAE: a state belongs to a moment of a sequence, and the prior of a state is
-what was believed earlier, moved on in time.
+Gregor et al. 2019, arXiv:1806.03107, eq. 6 and 8, with two latent layers as in appendix D. An LSTM summarises the
+frames so far in a belief b_t. p_B(z|b_t) is the distribution of the state at time t, and p(z2|z1, dt) that of the state
+dt frames later, in one step (a "jump"). The times t1 < t2 are random. Differs from the VAE: a state belongs to one time
+of a sequence, and its prior is the transition from an earlier state.
 
-z2 ~ p_B(z2|b_t2) and z1 ~ q are one inference about both moments, so for any times the negative objective is a lower
-bound on log p(x_t2 | x_1..x_t1) of the predictor "draw z1 ~ p_B(.|b_t1), jump, decode": `elbo` here is of the frame
-that is foretold, given those seen, not of a whole sequence.
+z2 ~ p_B(z2|b_t2) and z1 ~ q are a joint posterior sample of both states, so for any times the negative objective is a
+lower bound on log p(x_t2 | x_1..x_t1) of the predictor "sample z1 ~ p_B(.|b_t1), jump, decode". So `elbo` bounds the
+log-likelihood of one predicted frame given the frames seen, not that of a sequence.
 """
 
 import math
@@ -26,8 +26,8 @@ from aevae.noise import normal, uniform
 from aevae.outputs import Loss, Output
 from aevae.schedules import warmup
 
-LENGTH = 20  # frames of a training sequence
-NUM_FUTURES = 20  # drawn for each sequence where their directions are counted
+LENGTH = 20  # frames per training sequence
+NUM_FUTURES = 20  # sampled futures per sequence in the metrics left_1 and right_1
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class TDVAEConfig(ModelConfig):
 
     family: ClassVar[str] = "td_vae"
     dataset: ClassVar[str] = "moving-digits"
-    recipe: ClassVar[dict] = {"epochs": 50, "batch_size": 16, "damping": 0.1}  # with 1 the LSTM learns more slowly
+    recipe: ClassVar[dict] = {"epochs": 50, "batch_size": 16, "damping": 0.1}  # damping 1 slows the LSTM
     network: ClassVar[str] = "mlp"
     likelihood: ClassVar[str] = "bernoulli"
     sigma: ClassVar[float] = 0.5**0.5
@@ -52,10 +52,9 @@ class TDVAEConfig(ModelConfig):
 
 
 class Gated(nn.Module):
-    """c (B, width) -> mean and log variance (B, size) each, through tanh(A c) * sigmoid(B c) and one layer more.
+    """c (B, width) -> (mean, log variance) (B, size) each, through tanh(A c) * sigmoid(B c), a ReLU layer and a linear.
 
-    Appendix D but for the rectified layer: with it the map of a jump (how far, which way, from where) is learnt in
-    far fewer steps.
+    As in appendix D, with an additional ReLU layer, with which the transition is learned in far fewer steps.
     """
 
     def __init__(self, width: int, hidden: int, size: int):
@@ -72,19 +71,19 @@ class Gated(nn.Module):
 class Layered(nn.Module):
     """p(z|c) = p(upper|c) p(lower|upper, c), both diagonal Gaussians; z = (lower, upper), (B, D).
 
-    Mean and log variance (B, D) are always those along one z: of `lower` given the `upper` of that z. So the log
-    density at z is a Gaussian one, and two of these are compared layer by layer.
+    Mean and log variance (B, D) always belong to one z: those of `lower` are given the `upper` of that z. So the log
+    density at z is that of a Gaussian, and two such distributions have a closed-form KL in each layer.
     """
 
     def __init__(self, width: int, hidden: int, latent_dim: int):
         super().__init__()
         self.latent_dim = latent_dim
-        self.size = latent_dim - latent_dim // 2  # of the lower layer
+        self.size = latent_dim - latent_dim // 2  # dimensions of the lower layer
         self.upper = Gated(width, hidden, latent_dim // 2)
         self.lower = Gated(width + latent_dim // 2, hidden, self.size)
 
     def draw(self, c: Tensor, eps: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """z, mean and log variance along it, from N(0, 1) numbers eps (B, D); None: z is the mean."""
+        """(z, mean, log variance) (B, D) each, of a sample from N(0, 1) noise eps (B, D); None: z is the mean."""
         mu, logvar = self.of_upper(c)
         upper = mu if eps is None else mu + torch.exp(0.5 * logvar) * eps[:, self.size :]
         below, logvar_below = self.of_lower(c, upper)
@@ -92,25 +91,25 @@ class Layered(nn.Module):
         return torch.cat([lower, upper], 1), torch.cat([below, mu], 1), torch.cat([logvar_below, logvar], 1)
 
     def at(self, c: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance along a given z (B, D)."""
+        """(mean, log variance) (B, D) for a given z (B, D)."""
         pairs = zip(self.of_lower(c, z[:, self.size :]), self.of_upper(c), strict=True)
         mu, logvar = (torch.cat(pair, dim=1) for pair in pairs)
         return mu, logvar
 
     def of_upper(self, c: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of `upper`."""
+        """(mean, log variance) of `upper`."""
         return self.upper(c)
 
     def of_lower(self, c: Tensor, upper: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance of `lower`."""
+        """(mean, log variance) of `lower`, given `upper`."""
         return self.lower(torch.cat([c, upper], dim=1))
 
 
 class Moved(Layered):
-    """c = (z, ...) begins with a state (B, D), and the means are counted from it: a state is near those before it.
+    """A residual version: c = (z, ...) begins with a state (B, D), and the means are offsets from it.
 
-    A departure from the paper, whose maps begin anywhere. So z1 says from the first step on what z2 will be, belief is
-    asked for it, and the way a digit goes is found.
+    A departure from the paper, whose networks predict the state itself. With it z1 is informative about z2 from the
+    first step on, so the belief learns z1, and training finds the direction of the motion.
     """
 
     def of_upper(self, c: Tensor) -> tuple[Tensor, Tensor]:
@@ -123,17 +122,17 @@ class Moved(Layered):
 
 
 def smoothing_term(q: tuple[Tensor, Tensor], belief: tuple[Tensor, Tensor]) -> Tensor:
-    """KL(q(z1|z2, b_t1, b_t2) || p_B(z1|b_t1)) (B,) of (mean, log variance) along one z1, closed form in each layer."""
+    """KL(q(z1|z2, b_t1, b_t2) || p_B(z1|b_t1)) (B,), in closed form for each layer; q, belief: (mean, log variance)."""
     return losses.gaussian_kl_between(*q, *belief)
 
 
 def transition_term(z2: Tensor, belief: tuple[Tensor, Tensor], transition: tuple[Tensor, Tensor]) -> Tensor:
-    """log p_B(z2|b_t2) - log p(z2|z1, dt) (B,) at the drawn z2 (B, D); either sign in one draw."""
+    """log p_B(z2|b_t2) - log p(z2|z1, dt) (B,) at the sample z2 (B, D); a single sample may have either sign."""
     return losses.gaussian_nll(z2, *transition) - losses.gaussian_nll(z2, *belief)
 
 
 class TDVAE(Model):
-    """The code of a sequence is the mean state believed in at its last frame."""
+    """A model of sequences. The code of a sequence is the mean of the belief state at its last frame."""
 
     Config = TDVAEConfig
     title = "TD-VAE"
@@ -142,7 +141,7 @@ class TDVAE(Model):
     input = "sequence"
     levels = 2
     shape = (LENGTH, *SHAPE)
-    batched = False  # torch.func.vmap knows no LSTM
+    batched = False  # torch.func.vmap does not support LSTM
     units: ClassVar[dict[str, str]] = {
         "near_2": "share of mean futures within 1 pixel, 2 frames seen",
         "near_10": "share of mean futures within 1 pixel, 10 frames seen",
@@ -169,39 +168,39 @@ class TDVAE(Model):
         )
 
     def init_from_mean(self, mean: Tensor) -> None:
-        """Begin at the mean frame of the training sequences' mean (T, 1, 28, 28)."""
+        """Centre inputs and outputs at the mean frame. mean: the training sequences' mean (T, 1, 28, 28)."""
         frame = mean.mean(0)
         self.encoder[0].set_offset(-frame)
         self.decoder[-1].set_offset(frame.clamp(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL).logit())
 
     def beliefs(self, x: Tensor) -> Tensor:
-        """b_t (B, T, belief_dim) after each frame of x (B, T, 1, 28, 28): of the frames up to it and no later one."""
+        """b_t (B, T, belief_dim) after each frame of x (B, T, 1, 28, 28), computed from the frames up to it."""
         return self.memory(self.encoder(x.flatten(0, 1)).unflatten(0, x.shape[:2]))[0]
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log variance (B, D) of p_B(z|b_T) after the last frame of x (B, T, 1, 28, 28), along its mean."""
+        """(mean, log variance) (B, D) of p_B(z|b_T) after the last frame of x (B, T, 1, 28, 28), with z at the mean."""
         return self.belief.draw(self.beliefs(x)[:, -1])[1:]
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
-        """What is believed at the last frame of x (B, T, 1, 28, 28): one draw of p_B, or its mean, decoded."""
+        """The Output for the last frame of x (B, T, 1, 28, 28), decoded from a sample of p_B or from its mean."""
         z, mu, logvar = self.believe(self.beliefs(x)[:, -1], generator)
         return Output(params=self.params(z), z=z, mu=mu, logvar=logvar)
 
     def believe(self, b: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """z ~ p_B(z|b) (B, D) of beliefs b (B, belief_dim), its mean and log variance; without generator the mean."""
+        """(z ~ p_B(z|b), mean, log variance) (B, D) of beliefs b (B, belief_dim); z is the mean without a generator."""
         return self.belief.draw(b, self._eps(b, generator))
 
     def jump(self, z: Tensor, steps: Tensor | int, generator: Generator | None = None) -> Tensor:
-        """The state (B, D) `steps` frames after z (B, D), at one go: a draw of p(z2|z1, dt), or its mean.
+        """The state (B, D) `steps` frames after z (B, D): a sample of p(z2|z1, dt), or its mean without a generator.
 
         steps: 1..max_jump, one number or (B,) int64.
         """
         return self.transition.draw(self._moved(z, steps), self._eps(z, generator))[0]
 
     def roll_out(self, x: Tensor, steps: int, generator: Generator | None = None, jump: int = 1) -> Tensor:
-        """Images (B, steps, 1, 28, 28) after x (B, T, 1, 28, 28): one future, `jump` frames from each to the next.
+        """Predicted frames (B, steps, 1, 28, 28) after x (B, T, 1, 28, 28): one future, in jumps of `jump` frames.
 
-        Without generator every state is the mean. Raises ValueError for a jump that was not learnt.
+        Without a generator every state is the mean. Raises ValueError for a jump that was not trained.
         """
         if not 1 <= jump <= self.config.max_jump:
             raise ValueError(f"jump must be in 1..max_jump={self.config.max_jump}, got {jump}")
@@ -213,7 +212,7 @@ class TDVAE(Model):
         return torch.stack(future, 1) if future else x[:, :0]
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
-        """Objective of sequences x (B, T, 1, 28, 28), at `pairs` times in each; terms per frame foretold."""
+        """The Loss of sequences x (B, T, 1, 28, 28), with `pairs` random times each; terms are per predicted frame."""
         if self.training and generator is not None:
             x = begun_anew(x, generator)
         b = self.beliefs(x)
@@ -222,7 +221,7 @@ class TDVAE(Model):
         z2, *belief2 = self.believe(after, generator)
         c = torch.cat([z2, before, after], dim=1)
         z1, *smoothed = self.smoothing.draw(c, self._eps(z2, generator))
-        nll = self.nll(x[row, t1 + steps], self.params(z2))  # (B * pairs,), as those below
+        nll = self.nll(x[row, t1 + steps], self.params(z2))  # (B * pairs,), like the terms below
         recon = nll.mean()
         smoothed_each = smoothing_term(smoothed, self.belief.at(before, z1))
         smoothing = smoothed_each.mean()
@@ -233,7 +232,7 @@ class TDVAE(Model):
         weight = warmup(epoch, self.config.warmup_epochs)
         terms = {"recon": recon, "smoothing": smoothing, "transition": transition, "elbo": -(recon + cost)}
         each = {}
-        if not self.training:  # the mean over the pairs of a sequence
+        if not self.training:  # average over the pairs of a sequence
             parts = (part.unflatten(0, (len(x), -1)).mean(1) for part in (nll, smoothed_each, moved_each))
             each = dict(zip(("recon", "smoothing", "transition"), parts, strict=True))
             each["elbo"] = -sum(each.values())
@@ -242,9 +241,9 @@ class TDVAE(Model):
         return Loss(recon + weight * cost, terms, self.per_image(**each))
 
     def times(self, x: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Which sequence, t1 ~ U{0..T-1-max_jump} and dt ~ U{1..max_jump}, (B * pairs,) int64 each.
+        """(sequence index, t1 ~ U{0..T-1-max_jump}, dt ~ U{1..max_jump}), (B * pairs,) int64 each.
 
-        Without generator t1 is in the middle. Raises ValueError for sequences too short to jump in.
+        Without a generator t1 is in the middle. Raises ValueError for sequences that are too short for a jump.
         """
         count, length = x.shape[:2]
         longest = self.config.max_jump
@@ -260,8 +259,8 @@ class TDVAE(Model):
     def preview_rows(self, x: Tensor) -> Tensor:
         """Seven rows of frames (T columns) for each of the first two sequences of x (N, T, 1, 28, 28).
 
-        The truth; what is believed after each frame; what was foretold max_jump frames earlier, at one go (the first
-        ones: the truth); half of it seen and the rest imagined frame by frame; three futures after one frame.
+        True frames; decoded beliefs after each frame; predictions from max_jump frames earlier, by one jump (the first
+        frames are true); true first half and a prediction frame by frame; three futures after one frame.
         """
         return torch.cat([self._story(one) for one in x[:2].split(1)])
 
@@ -278,11 +277,11 @@ class TDVAE(Model):
 
     @torch.inference_mode()
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        """How well sequences x (N, T, 1, 28, 28) are foretold, max_jump frames after the last one seen, at one go.
+        """Accuracy of predictions of sequences x (N, T, 1, 28, 28) by one jump of max_jump frames.
 
-        near_k: share of futures, every state its mean, within a pixel of where the digit is, k frames seen; drawn_k:
-        of futures drawn at random. left_1, right_1: share of drawn futures after one frame that are within a pixel of
-        where it would be, had it gone that way.
+        near_k: share of mean predictions after k frames that place the digit within a pixel of its true position;
+        drawn_k: the same for sampled predictions. left_1, right_1: share of sampled predictions after one frame that
+        are within a pixel of the position to which a digit moving left or right would come.
         """
         longest, values = self.config.max_jump, {}
         for name, seen, chance in (("near_2", 2, None), ("near_10", 10, None), ("drawn_2", 2, generator)):
@@ -295,7 +294,7 @@ class TDVAE(Model):
         return values
 
     def _away(self, x: Tensor, seen: int, generator: Generator | None) -> Tensor:
-        """By how many pixels (N,) the digit is drawn too far to the right, max_jump frames after the first `seen`."""
+        """Position error (N,), in pixels to the right, of the prediction max_jump frames after the first `seen`."""
         longest = self.config.max_jump
         return circular_shift(self.roll_out(x[:, :seen], 1, generator, longest)[:, 0], x[:, seen + longest - 1])
 
@@ -305,31 +304,31 @@ class TDVAE(Model):
         return circular_shift(self.roll_out(first, 1, generator, self.config.max_jump)[:, 0], first[:, 0])
 
     def _moved(self, z: Tensor, steps: Tensor | int) -> Tensor:
-        """What the transition is told: z (B, D) and dt, one of max_jump: (B, D + max_jump)."""
+        """Input of the transition: z (B, D) and dt as one-hot vector, (B, D + max_jump)."""
         steps = torch.as_tensor(steps, device=z.device).expand(len(z))
         return torch.cat([z, nn.functional.one_hot(steps - 1, self.config.max_jump).to(z.dtype)], dim=1)
 
     def _eps(self, like: Tensor, generator: Generator | None) -> Tensor | None:
-        """N(0, 1) numbers (B, D) for a draw, or None."""
+        """N(0, 1) noise (B, D) for a sample, or None without a generator."""
         return None if generator is None else normal((len(like), self.config.latent_dim), generator, like)
 
 
 def begun_anew(x: Tensor, generator: Generator) -> Tensor:
-    """Sequences x (B, T, 1, 28, 28), each rolled to the right as a whole, by 0..27 pixels drawn anew.
+    """Sequences x (B, T, 1, 28, 28), each rolled to the right by a random number of pixels in 0..27.
 
-    Where a digit begins is drawn evenly (appendix E of the paper), so these are draws of the same law, and a finite set
-    of sequences holds 28 times as many.
+    The start position of a digit is uniform (appendix E of the paper), so the rolled sequences have the same
+    distribution, and a finite set contains 28 times as many sequences.
     """
     width = x.shape[-1]
     by = (uniform((len(x),), generator, x) * width).long()
-    column = (torch.arange(width, device=x.device) - by[:, None]) % width  # (B, 28): which one is shown
+    column = (torch.arange(width, device=x.device) - by[:, None]) % width  # (B, 28): source column
     return x.gather(-1, column[:, None, None, None].expand_as(x))
 
 
 def circular_shift(images: Tensor, true: Tensor) -> Tensor:
-    """By how many pixels `true` must be rolled to the right to look most like `images`; both (N, 1, 28, 28).
+    """The shift to the right (N,), in pixels, for which `true` is most similar to `images`; both (N, 1, 28, 28).
 
-    Returns (N,) int64 in -14..13: the highest circular cross-correlation along the rows.
+    int64 in -14..13: the largest circular cross-correlation along the rows.
     """
     width = true.shape[-1]
     spectrum = torch.fft.rfft(images) * torch.fft.rfft(true).conj()  # (N, 1, 28, 15)

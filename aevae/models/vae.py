@@ -1,7 +1,7 @@
 """Variational autoencoder: min E_q[-log p(x|z)] + KL(q(z|x) || N(0, s0^2 I)), q(z|x) = N(mu(x), diag sigma^2(x)).
 
 Kingma & Welling 2014, arXiv:1312.6114, eq. 10; s0 = 1 there. The negative objective is the ELBO, a lower bound on
-log p(x). Differs from the autoencoder: the code is a distribution, drawn by reparameterisation, and has a prior.
+log p(x). Differs from the autoencoder: the code is a distribution, sampled by reparameterisation, and has a prior.
 """
 
 import math
@@ -57,12 +57,12 @@ class VAEConfig(ModelConfig):
 
 
 def bounded(logvar: Tensor) -> Tensor:
-    """Log variances in LOGVAR_RANGE: exp(logvar) stays finite in float16, and the KL cannot run away."""
-    return nn.functional.hardtanh(logvar, *LOGVAR_RANGE)  # a clamp, whose slope is one operation instead of five
+    """logvar, clamped to LOGVAR_RANGE, so that exp(logvar) is finite in float16 and the KL stays bounded."""
+    return nn.functional.hardtanh(logvar, *LOGVAR_RANGE)  # a clamp with a faster backward pass
 
 
 class VAE(Model):
-    """q(z|x) and p(z) are Gaussians."""
+    """A VAE with Gaussian q(z|x) and p(z)."""
 
     Config = VAEConfig
     title = "VAE"
@@ -98,27 +98,27 @@ class VAE(Model):
         return losses.gaussian_kl_per_dim(mu, logvar)
 
     def draw(self, mu: Tensor, logvar: Tensor, generator: Generator | None) -> Tensor:
-        """`samples` codes of each image, (R, B, D); z = mu, once, without a generator."""
+        """R = `samples` codes of each image, (R, B, D); without a generator mu, (1, B, D)."""
         if generator is None:
             return mu.unsqueeze(0)
         std = torch.exp(0.5 * logvar)
         return mu.unsqueeze(0) + std.unsqueeze(0) * normal((self.config.samples, *mu.shape), generator, mu)
 
     def nll_of(self, x: Tensor, z: Tensor) -> Tensor:
-        """-log p(x|z) (R, B) of codes z (R, B, D), draw by draw: without gradients there is one in memory."""
+        """-log p(x|z) (R, B) of codes z (R, B, D), computed one sample at a time to save memory."""
         if len(z) == 1:
             return self.nll(x, self.params(z.squeeze(0))).unsqueeze(0)
         return torch.stack([self.nll(x, self.params(each)) for each in z])
 
     def annealed(self, epoch: float | Tensor) -> float | Tensor:
-        """Share of the KL's weight at this time."""
+        """Factor of the KL's weight at this epoch, 0..1."""
         rise = self.config.warmup_epochs
         return warmup(epoch, rise) if self.config.anneal == "linear" else cyclic(epoch, rise, self.config.cycles)
 
     def charged(self, per_dim: Tensor) -> Tensor:
-        """sum_j max(lambda, KL_j), lambda = free_bits; per_dim (D,): KL_j, the means over the batch.
+        """sum_j max(lambda, KL_j), lambda = free_bits; per_dim (D,): KL_j, means over the batch.
 
-        A dimension below lambda has no slope. Kingma et al. 2016, arXiv:1606.04934, eq. 15.
+        A dimension below lambda has no gradient. Kingma et al. 2016, arXiv:1606.04934, eq. 15.
         """
         if self.is_active("free_bits", 0.0):
             per_dim = self.free_bits + (per_dim - self.free_bits).relu()
@@ -127,7 +127,7 @@ class VAE(Model):
     def code_cost(
         self, kl: Tensor, z: Tensor, mu: Tensor, logvar: Tensor, epoch: float | Tensor
     ) -> tuple[Tensor, dict]:
-        """What the objective adds to the NLL for `kl`, and terms of its own. z, mu, logvar: (B, D)."""
+        """(cost of the code in the objective, additional terms). kl: mean KL in nats; z, mu, logvar: (B, D)."""
         return self.kl_weight * self.annealed(epoch) * kl, {}
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
@@ -148,11 +148,11 @@ class VAE(Model):
 
     @property
     def has_objective_per_image(self) -> bool:
-        """Whether the objective is a mean over images: free bits are counted on the batch."""
+        """Whether the objective is a mean over images; with free bits it is not."""
         return not self.is_active("free_bits", 0.0)
 
     def elbo_per_image(self, recon: Tensor, kl: Tensor, epoch: float) -> dict[str, Tensor]:
-        """`Loss.per_image` of the NLL and the KL of each image, (B,) each."""
+        """`Loss.per_image` from the NLL and the KL of each image, (B,) each."""
         each = {"recon": recon, "kl": kl, "elbo": -(recon + kl)}
         if self.has_objective_per_image:
             each["objective"] = recon + self.kl_weight * self.annealed(epoch) * kl

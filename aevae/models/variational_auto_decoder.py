@@ -1,9 +1,9 @@
 """Variational auto-decoder: a VAE whose q(z_i) = N(mu_i, diag sigma_i^2) are free parameters, one for each image.
 
 min E_{q(z_i)}[-log p(x_i | z_i)] + KL(q(z_i) || N(0, I)), over the decoder and all (mu_i, sigma_i). Zadeh et al. 2019,
-arXiv:1903.00840: variational inference without amortisation. The bound is the VAE's; with a linear decoder mu_i is the
-ridge solution and the bound is tight where the true posterior is diagonal. Differs from the auto-decoder: a code is a
-distribution, and the prior keeps it near 0 instead of a ball.
+arXiv:1903.00840: variational inference without amortisation. The bound is the VAE's. With a linear decoder mu_i is the
+ridge solution, and the bound is tight if the true posterior is diagonal. Differs from the auto-decoder: a code is a
+distribution, and a prior replaces the ball.
 """
 
 import math
@@ -21,9 +21,9 @@ from aevae.models.vae import bounded
 from aevae.outputs import Loss
 from aevae.schedules import warmup
 
-START_LOGVAR = -4.0  # narrow enough that codes of different images are told apart at once
-NUM_JUDGES = 8  # pairs of draws that the ends of a search are judged by
-SEED = 0  # of the noise of a search
+START_LOGVAR = -4.0  # narrow enough to distinguish codes of different images from the first step
+NUM_JUDGES = 8  # pairs of noise samples with which the results of a search are compared
+SEED = 0  # seed of the noise of a search
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class VariationalAutoDecoderConfig(AutoDecoderConfig):
     """Variational auto-decoder (Zadeh et al. 2019)."""
 
     family: ClassVar[str] = "variational_auto_decoder"
-    rate_factor: ClassVar[float] = 0.5  # the codes' rate is a multiple of it, and they are noisy
+    rate_factor: ClassVar[float] = 0.5  # because codes are noisy and have a multiple of this rate
     ball: ClassVar[bool] = False  # the prior takes its place
     l2: ClassVar[float] = 0.0  # likewise
     latent_dim: int = option(20, "numbers in the code z", min=1, max=784)
@@ -57,7 +57,7 @@ class VariationalAutoDecoder(AutoDecoder):
     fit_rate = 0.2
 
     def initial_rows(self, images: int, generator: Generator) -> Tensor:
-        """Rows (images, 2 D): means near 0, and one log variance."""
+        """Initial rows (images, 2 D): means near 0, log variances START_LOGVAR."""
         mu = super().initial_rows(images, generator)
         return torch.cat([mu, torch.full_like(mu, START_LOGVAR)], 1)
 
@@ -72,14 +72,14 @@ class VariationalAutoDecoder(AutoDecoder):
         return Model.sample_prior(self, noise)
 
     def noise(self, steps: int, like: Tensor) -> list[Tensor]:
-        """Of each step one draw (1, D), the same for all images: what is found for one depends on no other."""
+        """One sample (1, D) per step, shared by all images, so that no image influences the result of another."""
         generator = torch.Generator(like.device).manual_seed(SEED)
         shape = (steps + NUM_JUDGES, self.config.latent_dim)
         draws = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
         return [*draws[:steps].unsqueeze(1), draws[steps:]]
 
     def cost(self, x: Tensor, rows: Tensor, noise: Tensor, mask: Tensor | None = None) -> Tensor:
-        """-ELBO (B,), in nats; every draw of `noise` (J, D) is taken with both signs, so that mu feels little of it."""
+        """-ELBO (B,), in nats. Each sample of `noise` (J, D) is used with both signs, to reduce the variance for mu."""
         mu, logvar = self.split(rows)
         std = torch.exp(0.5 * logvar)
         recon = [self.seen(x, self.params(mu + sign * std * eps), mask) for eps in noise for sign in (1, -1)]

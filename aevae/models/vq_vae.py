@@ -4,10 +4,10 @@ cell of a grid; and a PixelCNN p(k) over the grids of indices k.
 van den Oord et al. 2017, arXiv:1711.00937, eq. 1-3; codebook by moving averages: its appendix A.1. sg: stop gradient.
 The gradient of z_q is copied to z_e (straight-through estimator).
 
-Differs from the autoencoder: the code is a grid of indices 0..K-1, each of which stands for a vector. Differs from the
-VAE: the posterior is a point, and the prior is learned. The paper fits the prior afterwards. Here it is fitted in the
-same steps, from indices that carry no gradient: it changes nothing but itself, and one trainer is enough. As
-p(x) = sum_k p(k) p(x|k) is at least as large as each of its terms, -(recon + prior) is a bound on log p(x): the ELBO.
+Differs from the autoencoder: the code is a grid of indices 0..K-1, each of which represents a vector. Differs from the
+VAE: the posterior is a point, and the prior is learned. The paper fits the prior after the autoencoder. Here both are
+trained in the same steps; indices have no gradient, so the prior does not influence the autoencoder. As
+p(x) = sum_k p(k) p(x|k) is at least as large as each term, -(recon + prior) is a lower bound on log p(x): the ELBO.
 
 z is the flat grid of vectors (B, D * 7 * 7). Decoding first replaces each vector by the nearest one of the codebook.
 """
@@ -28,7 +28,7 @@ from aevae.noise import uniform
 from aevae.outputs import Loss
 
 SMOOTHING = 1e-5  # cells per image added to each vector's use (Laplace), so that nothing is divided by 0
-DEAD_SHARE = 0.05  # of the fair use: a vector that is used less is replaced
+DEAD_SHARE = 0.05  # a vector that is used less than this share of uniform use is replaced
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class VQVAEConfig(ModelConfig):
     network: ClassVar[str] = "conv"
     hidden: ClassVar[int]
     latent_dim: ClassVar[int]
-    sides: ClassVar[tuple[int, ...]] = (7,)  # of the maps, a level each
+    sides: ClassVar[tuple[int, ...]] = (7,)  # side of each level's grid
     codes: int = option(128, "vectors in the codebook, K", min=2, max=1024)
     code_dim: int = option(8, "numbers in a vector, D", min=1, max=64)
     codebook: str = option(
@@ -50,7 +50,7 @@ class VQVAEConfig(ModelConfig):
         choices=("ema", "gradient"),
     )
     decay: float = option(0.99, "memory of the moving averages; 0: the last batch alone", min=0.0, max=0.9999)
-    commitment: float = option(  # of 0.1..2, alike to the paper; measured: 1 costs the prior less than its 0.25
+    commitment: float = option(  # the paper: 0.1..2 are alike, 0.25 chosen; here 1 lowers the prior's cost
         1.0, "weight b of the encoder's distance to the chosen vectors; 0: nothing holds it", min=0.0, max=100.0
     )
     restart: bool = option(True, "begin unused vectors anew at what the encoder gives; off: the codebook may collapse")
@@ -59,7 +59,7 @@ class VQVAEConfig(ModelConfig):
 
     @property
     def latent_dim(self) -> int:
-        """Numbers in z: a vector in each cell."""
+        """Size of z: the vectors of all cells."""
         return self.code_dim * sum(side * side for side in self.sides)
 
 
@@ -70,7 +70,7 @@ class Quantiser(nn.Module):
         super().__init__()
         self.decay, self.restart = config.decay, config.restart
         self.codebook = Codebook(config.codes, config.code_dim, learnt=config.codebook == "gradient")
-        self.fair = cells / config.codes  # cells per image for each vector, if all were used equally
+        self.fair = cells / config.codes  # cells per image and vector under uniform use
         use = torch.full((config.codes,), 0.0 if config.restart else self.fair)
         self.register_buffer("use", use)  # cells per image that chose each vector (moving average)
         self.moving = config.codebook == "ema"
@@ -82,14 +82,14 @@ class Quantiser(nn.Module):
         return self.codebook(z_e)
 
     def collect(self, z_e: Tensor, indices: Tensor, generator: Generator | None) -> None:
-        """Store what `ema_update` needs of a batch z_e (B, D, h, w) with its indices (B, h, w)."""
+        """Store a batch z_e (B, D, h, w) with its indices (B, h, w) for `ema_update`."""
         flat = z_e.detach().to(self.use.dtype).movedim(1, -1).flatten(0, -2)  # (cells, D)
         draws = uniform(self.use.shape, generator, flat) if self.restart and generator is not None else None
         self.collected = flat, indices.flatten(), len(z_e), draws
 
     @torch.no_grad()
     def ema_update(self) -> None:
-        """Update the codebook from the collected batch, once. Does nothing without one."""
+        """Update the codebook from the collected batch and discard the batch. Does nothing without one."""
         if self.collected is None:
             return
         (z_e, indices, images, draws), self.collected = self.collected, None
@@ -103,7 +103,7 @@ class Quantiser(nn.Module):
             self._revive(z_e, (z_e - vectors[indices]).square().sum(1), draws)
 
     def _revive(self, z_e: Tensor, errors: Tensor, draws: Tensor) -> None:
-        """Replace vectors that are hardly used by cells z_e (cells, D) with large errors.
+        """Replace rarely used vectors by cells z_e (cells, D) with large errors.
 
         A cell is sampled with probability proportional to its squared error (k-means++, Arthur & Vassilvitskii 2007).
         At first no vector is used, so the first batch initialises the codebook. A replaced vector counts as twice the
@@ -203,7 +203,7 @@ class VQVAE(Model):
         return self.decoder(vectors[0])
 
     def prior_context(self, above: Sequence[Tensor]) -> Tensor | None:
-        """Condition of a level's prior: computed from the indices (B, side, side) of the levels above; None if none."""
+        """Condition of a level's prior: a function of the indices (B, side, side) of the levels above, or None."""
         return None
 
     # -- the common surface
@@ -253,7 +253,7 @@ class VQVAE(Model):
             pairs.append((z_e, self.quantize_with_indices(level, z_e, indices)))
             return straight_through(*pairs[-1])
 
-        nll = self.nll(x, self.decode_vectors(self.quantize_levels(x, quantise)))  # (B,), as the next two
+        nll = self.nll(x, self.decode_vectors(self.quantize_levels(x, quantise)))  # (B,), like the next two
         recon = nll.mean()
         distance = sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs)
         commit = distance.mean()
@@ -268,7 +268,7 @@ class VQVAE(Model):
             for quantiser, (z_e, _), k in zip(self.quantisers, pairs, indices, strict=True):
                 quantiser.collect(z_e, k, generator)
         each = {}
-        if not self.training:  # the codebook's distance has the value of the encoder's
+        if not self.training:  # both distances have equal values
             each = {"recon": nll, "commit": distance, "prior": code_nll, "elbo": -(nll + code_nll)}
             each |= {"codebook": distance} if "codebook" in terms else {}
             each["objective"] = nll + self.config.commitment * distance + code_nll + each.get("codebook", 0.0)
@@ -286,7 +286,7 @@ class VQVAE(Model):
 
     @torch.no_grad()
     def prior_indices(self, noise: Tensor) -> list[Tensor]:
-        """Indices of each level sampled from the prior, from N(0, 1) noise (B, at least the cells of all levels)."""
+        """Indices of each level, sampled from the prior with N(0, 1) noise (B, at least the cells of all levels)."""
         drawn: list[Tensor] = []
         start = 0
         for side, prior in zip(self.config.sides, self.priors, strict=True):
@@ -297,7 +297,7 @@ class VQVAE(Model):
         return drawn
 
     def sample_prior(self, noise: Tensor) -> Tensor:
-        """Codes z (B, D) sampled from the PixelCNN, from N(0, 1) noise (B, D) of which each cell uses one number."""
+        """Codes z (B, D) sampled from the PixelCNN; each cell uses one number of the N(0, 1) noise (B, D)."""
         return self.codes_of(self.prior_indices(noise))
 
     @torch.inference_mode()

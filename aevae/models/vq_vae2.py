@@ -2,10 +2,11 @@
 
     h = f_bottom(x),  top = VQ(f_top(h)),  bottom = VQ([h, up(top)]),  x_hat = g([up'(top), bottom])
 
-and p(k) = p(top) p(bottom | top), a PixelCNN each. Razavi et al. 2019, arXiv:1906.00446, algorithms 1 and 2.
+and p(k) = p(top) p(bottom | top), each a PixelCNN. Razavi et al. 2019, arXiv:1906.00446, algorithms 1 and 2.
 
 Differs from the VQ-VAE: the losses of both quantisers are added, and the prior of the bottom level is conditioned on
-the top level. The paper's networks for 256 x 256 images are smaller here: gated masked convolutions for PixelSNAIL.
+the top level. The networks are smaller than in the paper (256 x 256 images); gated masked convolutions replace
+PixelSNAIL.
 """
 
 from collections.abc import Callable, Sequence
@@ -72,7 +73,7 @@ class VQVAE2(VQVAE):
             nn.Conv2d(64, size, 1),
         )
         self.from_top = nn.Sequential(UpConv(size, 32), nn.ReLU())
-        self.to_bottom = nn.Conv2d(64, size, 1)  # (B, 4, 14, 14), of h and the top
+        self.to_bottom = nn.Conv2d(64, size, 1)  # (B, 4, 14, 14), from h and the top level
         self.up_top = nn.Sequential(UpConv(size, 32), nn.ReLU())
         self.decoder = nn.Sequential(
             nn.Conv2d(32 + size, 32, 3, 1, 1),

@@ -3,8 +3,8 @@
 import errno
 
 OUT_OF_MEMORY = "out of memory; take a smaller batch or network"
-DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # of the disk, of this user's share, of one file
-OUT_OF_MEMORY_PHRASES = (  # of torch, the system, threads, libraries being loaded, and Rust
+DISK_FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # disk full, user's quota reached, file too large
+OUT_OF_MEMORY_PHRASES = (  # in messages of torch, the system, thread starts, library loading, and Rust
     "out of memory",
     "can't allocate memory",
     "cannot allocate memory",

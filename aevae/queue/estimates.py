@@ -1,8 +1,8 @@
 """Estimated duration of a training on this machine: a few timed steps, corrected by the times of earlier trainings.
 
-A page never trains. The worker of the tasks times the steps (`work`); its result is the `progress` of that task in the
-queue. After each training its worker stores the time beside the job (`took`). Later estimates are corrected by these
-times: those of the same device, preferably of the same size or family. Imports neither torch nor Streamlit.
+A page never trains. The tasks worker times the steps (`work`) and stores the result in the task's `progress`. After
+each training, the training worker stores the measured time with the job (`took`). Later estimates are corrected by
+these times: only those of the same device, preferably of the same size or family. Imports neither torch nor Streamlit.
 """
 
 import contextlib
@@ -19,12 +19,12 @@ from aevae.run_config import RunConfig
 KIND = "estimate"
 MAX_PROBE_IMAGES = 256  # in a timed step; larger batches take proportionally longer
 TEST_COST = 1 / 3  # time of a test image (forward pass only) relative to a training image
-EPOCH_SECONDS, FRAME_SECONDS = 0.25, 0.05  # for the checkpoint of an epoch, and for a frame of the film
+EPOCH_SECONDS, FRAME_SECONDS = 0.25, 0.05  # to write the checkpoint of an epoch; to write a frame of the film
 START_SECONDS = 4.0  # worker start, data and final evaluation, until they have been measured
-GPU_MODELS_PER_COST = 16  # so many more models side by side on a GPU take as long as one
-MIN_SECONDS = 2.0  # shorter trainings are no basis for a correction
-MAX_TRAININGS, NUM_NEWEST = 200, 5  # trainings that are read, and newest ones that are used
-MAX_TIMINGS = 500  # kept in the queue
+GPU_MODELS_PER_COST = 16  # this many more models, side by side on a GPU, take as long as one
+MIN_SECONDS = 2.0  # shorter trainings do not correct estimates
+MAX_TRAININGS, NUM_NEWEST = 200, 5  # trainings that are read; newest matching ones that are used
+MAX_TIMINGS = 500  # timing jobs that stay in the queue
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def pace(config: RunConfig, device: str) -> Pace | None:
 
 
 def submit(config: RunConfig, device: str) -> jobs.Job:
-    """The queued or running timing job for this run. Raises QueueBroken."""
+    """The queued or running timing job for this run; a new one if there is none. Raises QueueBroken."""
     return jobs.submit_task(KIND, f"timing of {config.model.family}", request(config, device))
 
 
@@ -72,7 +72,7 @@ def work(request: dict, tell: Callable[[dict], None], should_stop: Callable[[], 
     try:
         found = runs.estimate(config, request["device"], config.train.batch_size)
     finally:
-        torch.set_num_threads(own)  # for the next tasks of this process
+        torch.set_num_threads(own)  # restored for the next tasks of this process
     tell({"parameters": found.parameters, "seconds": found.seconds / config.train.batch_size})
     jobs.prune(MAX_TIMINGS, KIND)
     return not should_stop()
@@ -82,7 +82,7 @@ def work(request: dict, tell: Callable[[dict], None], should_stop: Callable[[], 
 
 
 def images(data: DataConfig) -> tuple[int, int]:
-    """Number of training and test images of a data set: from the catalogue, or counted. Raises ValueError."""
+    """(training images, test images) of a data set: from the catalogue, or counted. Raises ValueError."""
     from aevae import datasets
 
     size = next((row["size"] for row in datasets.catalogue() if row["name"] == data.name), "")
@@ -97,9 +97,9 @@ def images(data: DataConfig) -> tuple[int, int]:
 
 
 def computed(group: Sequence[RunConfig], seconds: float, where: str) -> float:
-    """Seconds of runs that are trained side by side, with tests, checkpoints and film. seconds: per image of one run.
+    """Seconds to train these runs side by side, including test passes, checkpoints and film.
 
-    On a CPU they take as long as one after another; on a GPU far less.
+    seconds: per training image of one run. On a CPU the times add up; on a GPU the group takes far less.
     """
     train, test = images(group[0].data)
     recipe, many = group[0].train, len(group)
@@ -118,7 +118,7 @@ def expected(group: Sequence[RunConfig], seconds: float, device: str, where: str
 
 
 def groups(configs: Sequence[RunConfig], device: str) -> list[tuple[list[int], float | None]]:
-    """The groups that are trained one after another: indices of configs, and expected seconds of each."""
+    """(indices of configs, expected seconds or None) of each group; the groups are trained one after another."""
     from aevae import runs
     from aevae.training.device import pick_device
 
@@ -149,7 +149,7 @@ def correction(config: RunConfig, device: str, where: str) -> tuple[float, float
 
 
 def took(group: Sequence[RunConfig], device: str, where: str, seconds: float, beside: float) -> dict:
-    """The times of a training, stored with its job: `seconds` of all its epochs, `beside` of everything else."""
+    """The measured times of a training as JSON data: `seconds` of all epochs, and seconds `beside` them."""
     found = {"device": where, "family": group[0].model.family, "size": size_of(group[0], device), "beside": beside}
     timed = pace(group[0], device)
     if timed and seconds >= MIN_SECONDS:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 
 def work(request: dict, tell: Callable[[dict], None], should_stop: Callable[[], bool]) -> bool:
-    """True once the requested metrics are computed and saved; False if `should_stop` ended the task earlier.
+    """True when the requested metrics are computed and saved; False if `should_stop` ended the task earlier.
 
     request: {"run": name, "metrics": [names], "n": 0, "seed": 0, "options": {}, "dataset": ""}. `tell` gets
     {"fraction": 0..1, "text": current metrics}. Raises ValueError with one sentence for a wrong request.

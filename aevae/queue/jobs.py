@@ -1,7 +1,7 @@
 """The job queue: one SQLite file per store, one worker process per lane. Imports neither torch nor Streamlit.
 
 A lane is a device that trains, or `tasks` for other long computations (maps, evaluations). The worker of a lane
-(`aevae.queue.worker`) holds the lane's lock file, so a free lock shows that the worker has ended; no clock is needed.
+(`aevae.queue.worker`) holds the lane's lock file while it lives: a free lock means that there is no worker.
 States of a job: queued -> running -> done | failed | cancelled.
 """
 
@@ -28,17 +28,17 @@ from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, named_lock, q
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 
-TASKS_LANE = "tasks"  # the lane of every kind but trainings
-KINDS = {  # see `submit_task`
+TASKS_LANE = "tasks"  # the lane of all jobs that are not trainings
+KINDS = {  # kind of task -> module:function that runs it
     "map": "aevae.queue.map_task:work",
     "evaluate": "aevae.queue.evaluation_task:work",
     "estimate": "aevae.queue.estimates:work",  # takes about a second and precedes the other tasks
 }
-PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps a second
+PACES = {"pause": 0.0, "crawl": 1.0, "slow": 5.0, "brisk": 20.0, "go": math.inf}  # steps per second
 PAUSE_LIMIT_SECONDS = 600  # without a request for so long, a paused or slowed job continues at full speed
 MAX_WAITING_TASKS = 300  # ten for each of thirty users
-START_SECONDS = 3.0  # between two starts of a worker in one lane, at least
-POLL_SECONDS = 0.05  # a worker that shall end is checked this often
+START_SECONDS = 3.0  # shortest time between two worker starts in one lane
+POLL_SECONDS = 0.05  # interval of checks whether a stopping worker has ended
 MAX_ACTIVE_JOBS = 10_000  # limit of listings that need every waiting and running job
 
 # -- requests of pages and commands ----------------------------------------------------------------------------------
@@ -53,7 +53,7 @@ def submit(config: RunConfig, device: str = "auto", seconds: float | None = None
 
 
 def submit_all(configs: Sequence[RunConfig], device: str = "auto", seconds: float | None = None) -> list[Job]:
-    """The jobs of these runs, several of them as one sweep that takes `seconds` in all; see `submit`."""
+    """The jobs of these runs, as `submit` returns them. Several runs form one sweep that takes `seconds` in total."""
     names = "".join(config.name for config in configs)
     sweep = hashlib.sha256(names.encode()).hexdigest()[:12] if len(configs) > 1 else ""
     progress = json.dumps({} if seconds is None else {"seconds_left": round(seconds, 1)})
@@ -68,10 +68,10 @@ def submit_all(configs: Sequence[RunConfig], device: str = "auto", seconds: floa
 def submit_task(kind: str, name: str, request: dict) -> Job:
     """The queued or running job of this task; a new job if there is none.
 
-    The worker of TASKS_LANE calls `work(request, tell, should_stop)` of KINDS[kind]. It returns whether it finished
-    (False: it was stopped), and raises ValueError with one sentence for a wrong request. What it passes to `tell`
-    (JSON data) becomes `Job.progress`. name: title of the job. Raises ValueError for an unknown kind, QueueBroken if
-    too many tasks wait.
+    The worker of TASKS_LANE calls the function KINDS[kind] as `work(request, tell, should_stop)`. `work` returns True
+    if it finished and False if it was stopped, and raises ValueError with one sentence for a wrong request. The JSON
+    data that it passes to `tell` becomes `Job.progress`. name: title of the job. Raises ValueError for an unknown
+    kind, QueueBroken if too many tasks wait.
     """
     if kind not in KINDS:
         raise ValueError(f"a task is one of {', '.join(KINDS)}, got {kind}")
@@ -90,7 +90,7 @@ def task_fingerprint(kind: str, request: dict) -> str:
 
 
 def _insert_or_get(db: sqlite3.Connection, values: tuple[str, str, str, str, str, str], progress: str = "{}") -> int:
-    """Number of the queued or running job of this fingerprint; if there is none, of a new one with these values."""
+    """Id of the queued or running job of this fingerprint; if there is none, of a new job with these values."""
     row = db.execute(
         "SELECT id FROM jobs WHERE fingerprint = ? AND state IN ('queued', 'running')", values[:1]
     ).fetchone()
@@ -135,7 +135,7 @@ def pace(number: int, name: str) -> None:
 
 
 def advance(number: int, by: str) -> None:
-    """Let a job take one step, or go to the end of an epoch (`by` "step" or "epoch"), and pause. Raises ValueError."""
+    """Let a job take one step (`by` "step") or finish its epoch ("epoch"), then pause. Raises ValueError."""
     if by not in ("step", "epoch"):
         raise ValueError(f"a job advances by step or epoch, got {by}")
     _update_pace(number, f"pace = 'pause', ask_{by} = ask_{by} + 1")
@@ -144,7 +144,7 @@ def advance(number: int, by: str) -> None:
 def _update_pace(number: int, change: str, *values) -> None:
     with transaction() as db:
         db.execute(
-            f"UPDATE jobs SET {change}, told = max(?, 0.001 + (SELECT max(told) FROM jobs)) "  # whatever clocks do
+            f"UPDATE jobs SET {change}, told = max(?, 0.001 + (SELECT max(told) FROM jobs)) "  # grows
             "WHERE id = ? AND state IN ('queued', 'running')",
             (*values, time.time(), number),
         )
@@ -165,9 +165,9 @@ def get(number: int) -> Job | None:
 
 
 def jobs(limit: int = 50, lane: str = TRAIN) -> list[Job]:
-    """The running jobs, then the queued ones in their order, then the last ended ones; [] if there is no queue.
+    """The running jobs, then the queued ones in order, then the newest ended ones; [] if there is no queue.
 
-    lane: TASKS_LANE for the tasks; any other for the trainings.
+    lane: TASKS_LANE selects the tasks, any other value the trainings.
     """
     if not queue_file().exists():
         return []
@@ -213,7 +213,7 @@ def seconds_left(sweep: Sequence[Job]) -> float | None:
 
 
 def _with_start_times(listing: list[Job]) -> list[Job]:
-    """The same jobs with `starts_in`: the seconds of the jobs that run and wait before each."""
+    """The same jobs with `starts_in`: the total seconds of the jobs before each one."""
     ahead, sweeps, found = 0.0, set(), []
     for job in listing:
         found.append(dataclasses.replace(job, starts_in=ahead) if job.state == "queued" else job)
@@ -255,7 +255,7 @@ def _lock_file():
 
 
 def lock(on: bool) -> None:
-    """Ask pages (with `locked`) not to accept new runs for a while. Waiting and running jobs continue."""
+    """Set or clear the lock file that tells pages (`locked`) not to accept new runs. Existing jobs continue."""
     file = _lock_file()
     if on:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -270,7 +270,7 @@ def locked() -> bool:
 
 
 def prune(keep: int = 200, kind: str = "") -> None:
-    """Delete all but the newest ended jobs, of this kind or of all. Their runs stay."""
+    """Delete all but the `keep` newest ended jobs of this kind ("": of all kinds). Their runs stay."""
     ended = "state NOT IN ('queued', 'running') AND (? IN ('', kind))"
     with transaction() as db:
         db.execute(
@@ -300,8 +300,8 @@ def worker_alive(lane: str = "auto") -> bool:
 def address_file(lane: str, parent: int | str) -> Path:
     """The file with the process id of the worker that serves this lane for this parent process.
 
-    Removing the file ends the worker in order, also through launchers: on Windows the `python.exe` of a virtual
-    environment starts the real interpreter as its child, and a signal would end the launcher alone.
+    Removing the file ends the worker cleanly. A signal might reach a launcher only: on Windows the `python.exe` of a
+    virtual environment starts the real interpreter as its child.
     """
     return paths.runs_dir() / ".locks" / f"worker-{lane.replace(':', '-')}-of-{parent}.pid"
 
@@ -321,7 +321,7 @@ _ending = threading.Event()  # this process is ending and starts no more workers
 
 
 def worker_arguments(lane: str) -> list[str]:
-    """Of the command line, for a worker of this process."""
+    """Command-line arguments of a worker of this process."""
     return ["worker", "--device", lane, "--parent", str(os.getpid())]
 
 
@@ -331,15 +331,15 @@ def ensure_worker(lane: str = "auto") -> None:
     lane: the device that trains, or TASKS_LANE. Raises QueueBroken.
     """
     with _spawning:
-        for ended in [key for key, process in _spawned.items() if process.poll() is not None]:  # which reaps it
+        for ended in [key for key, process in _spawned.items() if process.poll() is not None]:  # poll() reaps it
             del _spawned[ended]
         try:
             if _ending.is_set() or lane in _spawned or not _any_active(lane) or worker_alive(lane):
                 return
-            if time.monotonic() < _next_start.get(lane, 0.0):  # one that cannot begin is not begun at every look
+            if time.monotonic() < _next_start.get(lane, 0.0):  # do not restart a failing worker at every rerun
                 return
             _next_start[lane] = time.monotonic() + START_SECONDS
-            with open(logs.worker_file(), "ab") as out:  # until the worker opens it for itself
+            with open(logs.worker_file(), "ab") as out:  # used until the worker opens the file itself
                 _spawned[lane] = subprocess.Popen(
                     [sys.executable, "-P", "-m", "aevae", *worker_arguments(lane)],
                     env=os.environ | paths.import_path(),
@@ -352,13 +352,13 @@ def ensure_worker(lane: str = "auto") -> None:
 
 
 def end_workers(grace: float) -> None:
-    """End the workers that this process started; no new ones are started.
+    """End the workers that this process started, and start no new ones.
 
     A worker that does not reach the end of its step within `grace` seconds is killed and its jobs are queued again.
     """
     _ending.set()
     end = time.monotonic() + grace
-    _spawning.acquire(timeout=grace / 4)  # one that is being started is known then
+    _spawning.acquire(timeout=grace / 4)  # wait until a worker that is being started is in _spawned
     started = [(lane, process, _address(lane)) for lane, process in _spawned.items()]
     for lane, *_ in started:
         with contextlib.suppress(OSError):
@@ -379,7 +379,7 @@ def end_workers(grace: float) -> None:
 
 
 def requeue(lane: str) -> None:
-    """Queue the running jobs of a lane again, or cancel them if a user asked for it. It is no failed attempt."""
+    """Queue the running jobs of a lane again, or cancel them if a user asked for it. Does not count as an attempt."""
     with transaction() as db:
         db.execute(
             "UPDATE jobs SET state = iif(cancel, 'cancelled', 'queued'), attempts = attempts - 1 "

@@ -1,4 +1,4 @@
-"""Computing a map as a task of the queue."""
+"""Computation of a map as a task of the queue."""
 
 import threading
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from aevae.embeddings.maps import MapRequest, Stopped, make_map
 
 
 def work(request: dict, tell: Callable[[dict], None], should_stop: Callable[[], bool]) -> bool:
-    """True once the map of `MapRequest.to_dict()` is computed and stored; False if `should_stop` ended the task.
+    """True when the map of `request` (`MapRequest.to_dict()`) is stored; False if `should_stop` ended the task.
 
     If t-SNE cannot use a GPU that is present, the progress has a `note` that says so. Raises ValueError with one
     sentence for a wrong request. UMAP is compiled while the first map of this process is computed.

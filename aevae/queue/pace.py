@@ -6,7 +6,7 @@ import time
 
 from aevae.queue.jobs import PACES
 
-POLL_SECONDS = 0.1  # a paused or slowed job looks this often whether it should stop
+POLL_SECONDS = 0.1  # a paused or slowed job checks this often whether it should stop
 
 
 class PaceControl:
@@ -16,13 +16,13 @@ class PaceControl:
         self.pace = "go"
         self.paused_seconds = 0.0  # total time that steps were delayed
         self.is_paused = False  # at a step whose progress has been reported
-        self._steps = self._epochs = 0  # that a paused job may still take
-        self._may_wait = False  # at the last call of `is_watched`
-        self._last_step = 0.0  # when the last step was allowed
+        self._steps = self._epochs = 0  # steps and epochs that a paused job may still take
+        self._may_wait = False  # result of the last call of `is_watched`
+        self._last_step = 0.0  # time at which the last step was allowed
         self._changed = threading.Condition()
 
     def set_pace(self, pace: str, steps: int = 0, epochs: int = 0) -> None:
-        """Set the pace, or allow so many more steps and epochs."""
+        """Set the pace, and allow this many more steps and epochs."""
         with self._changed:
             if not steps and not epochs:
                 self._steps = self._epochs = 0
@@ -38,8 +38,8 @@ class PaceControl:
                 self._epochs = max(self._epochs - 1, 0)
 
     def is_watched(self) -> bool:
-        """Whether every step is to be reported. Only then `wait` delays it: a paused step has been shown before."""
-        self._may_wait = self.pace != "go" and not self._epochs  # to the end of an epoch it goes at full speed
+        """Whether every step must be reported. `wait` delays only steps after such a report."""
+        self._may_wait = self.pace != "go" and not self._epochs  # allowed epochs run at full speed
         return self._may_wait
 
     def wait(self, should_stop) -> bool:

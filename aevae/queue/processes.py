@@ -1,4 +1,4 @@
-"""Other processes by their id, on every system, no matter which process started them."""
+"""Check and end processes by id, on every system, no matter which process started them."""
 
 import contextlib
 import os
@@ -8,12 +8,12 @@ from pathlib import Path
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process with this id runs. A zombie, which has ended but was not reaped by its parent, does not.
+    """Whether a process with this id runs. A zombie (ended, but not reaped by its parent) counts as ended.
 
-    The id is checked itself, not the parent of this process: on Windows the `python.exe` of a virtual environment
+    os.getppid() is not used, because launchers come between: on Windows the `python.exe` of a virtual environment
     starts the real interpreter as its child, and wrappers (conda run, a shell script) do so everywhere.
     """
-    if sys.platform == "win32":  # where os.kill(pid, 0) would end it
+    if sys.platform == "win32":  # os.kill(pid, 0) would end the process there
         return _is_running_on_windows(pid)
     try:
         os.kill(pid, 0)
@@ -48,4 +48,4 @@ def _is_running_on_windows(pid: int) -> bool:
 def kill(pid: int) -> None:
     """Kill this process; does nothing if there is none."""
     with contextlib.suppress(OSError):
-        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows has one way only, and it cannot be refused
+        os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows has no SIGKILL; there SIGTERM kills

@@ -3,13 +3,13 @@
 import dataclasses
 import time
 
-ESTIMATE_WEIGHT = 0.1  # the estimate made before training counts as much as this share of the steps
+ESTIMATE_WEIGHT = 0.1  # the prior estimate weighs as much as this share of the steps
 
 
 class Progress:
-    """Listener that keeps the newest figures of a job as JSON data.
+    """Event listener that keeps the newest progress values of a job as JSON data.
 
-    clock: seconds spent at work. expected: the estimated seconds of the job, used until steps have been timed.
+    clock: returns seconds of work. expected: estimated seconds of the job, used until steps have been timed.
     """
 
     def __init__(self, clock=time.monotonic, expected: float | None = None):
@@ -20,7 +20,7 @@ class Progress:
         self.set_expected(expected)
 
     def set_expected(self, expected: float | None = None, group: int = 0) -> None:
-        """Set what is known before the first step. group: number of the group of a sweep that is trained together."""
+        """Set expected seconds and group before the first step. group: number of the job's group in its sweep."""
         self._expected = expected
         self.figures: dict = (
             {} if expected is None else {"seconds_left": round(expected, 1), "expected": round(expected, 1)}
@@ -34,20 +34,20 @@ class Progress:
 
     @property
     def full_training_seconds(self) -> float:
-        """`trained_seconds` scaled to all steps of the run; after a resume the job takes only the last ones."""
+        """`trained_seconds` scaled to all steps of the run, because a resumed job takes only the last steps."""
         steps = self._last[1] - self._first[1] if self._first else 0
         return self.trained_seconds * self._last[1] / steps if steps > 0 else 0.0
 
     def to_dict(self) -> dict:
-        """The figures, with the note if there is one."""
+        """The values as JSON data, with `note` if there is one."""
         return self.figures | ({"note": self.note} if self.note else {})
 
     def on_loading(self, fraction: float, text: str) -> None:
-        """The data set is being downloaded or read: `fraction` in 0..1."""
+        """Record that `fraction` (0..1) of the data set has been downloaded or read."""
         self.figures = {"loading": text, "part": fraction}
 
     def set_figures(self, figures: dict) -> None:
-        """Replace the figures by those that a task reports."""
+        """Replace the values by those that a task reports."""
         self.figures = figures
 
     def __call__(self, event) -> None:
@@ -61,7 +61,7 @@ class Progress:
             return
         now, step = self._clock(), figures["step"]
         self._first = self._first or (now, step)
-        if step > self._first[1]:  # the speed of this worker, with tests and checkpoints
+        if step > self._first[1]:  # the measured speed includes test passes and checkpoints
             steps = figures["steps"] - self._first[1]
             done, elapsed = (step - self._first[1]) / steps, now - self._first[0]
             figures["seconds_left"] = round(
@@ -71,7 +71,7 @@ class Progress:
         self.figures = {**self.figures, **figures}
 
     def _total_seconds(self, done: float, elapsed: float, share: float) -> float:
-        """Seconds for all steps of this job, a `share` of those of the run: the estimate, corrected by the clock."""
+        """Expected seconds of this job, after `elapsed` for the share `done` of it; share: job / steps of the run."""
         if self._expected is None:
             return elapsed / done
         return (ESTIMATE_WEIGHT * self._expected * share + elapsed) / (ESTIMATE_WEIGHT + done)

@@ -1,4 +1,4 @@
-"""The SQLite file of the queue, one row per job. Its requests are in `aevae.queue.jobs`.
+"""The SQLite file of the queue, one row per job. Queries and updates are in `aevae.queue.jobs`.
 
 A missing file is created, an old one is migrated to the newest schema, a damaged one is set aside.
 """
@@ -17,9 +17,9 @@ from filelock import FileLock
 
 from aevae import logs, paths
 
-TRAIN = "train"  # the kind of job that is a RunConfig
+TRAIN = "train"  # the kind of job whose request is a RunConfig
 LOCK_TIMEOUT_SECONDS = 10  # longest wait for other processes that write to the queue
-DAMAGE_ERRORS = (  # the file may be damaged and is checked: no statement of this package fails in a sound file
+DAMAGE_ERRORS = (  # the file may be damaged and is checked; in a sound file no statement of this package fails
     sqlite3.SQLITE_CORRUPT,
     sqlite3.SQLITE_NOTADB,
     sqlite3.SQLITE_ERROR,
@@ -50,15 +50,15 @@ ALTER TABLE jobs ADD COLUMN told REAL NOT NULL DEFAULT 0""",
 class Job:
     """A row of the queue.
 
-    progress of a training: step, steps, epoch, terms, images_per_s, seconds_left, note, held (it is paused at this
-    step), begun_anew (a sentence, if it could not be resumed from its checkpoint). While data are downloaded it has
-    loading (text) and part (0..1) instead.
-    pace: one of PACES, last changed at the time `told`. ask_step, ask_epoch: steps and epochs that a paused job shall
-    still take.
-    position: 1 is next in its lane and starts in about `starts_in` seconds (in listings only; None: unknown, because
-    a job before it is paused).
-    sweep: jobs of one sweep are claimed by the worker together, and trained side by side where possible.
-    kind: for kinds other than "train", `config` is the request, `run` its title and `progress` the task's last report.
+    progress: of a training the keys step, steps, epoch, terms, images_per_s, seconds_left, note, held (the job is
+    paused at this step), begun_anew (one sentence, if the run could not be resumed from its checkpoint); while data
+    are downloaded, loading (text) and part (0..1) instead.
+    pace: one of PACES, last changed at the time `told`. ask_step, ask_epoch: numbers of steps and epochs that a paused
+    job may still take.
+    position: place in its lane (1: next), and `starts_in`: seconds until its start, in listings only. None: unknown,
+    because a job before it is paused.
+    sweep: the worker claims all jobs of a sweep together and trains them side by side where possible.
+    kind: "train", or the kind of a task, whose `config` is the request, `run` the title and `progress` the last report.
     """
 
     id: int
@@ -108,7 +108,7 @@ def queue_file() -> Path:
 
 
 def named_lock(name: str) -> FileLock:
-    """The lock of this name beside the queue. It is released when its process ends."""
+    """The lock of this name beside the queue file. The system releases it when its process ends."""
     locks = paths.runs_dir() / ".locks"
     locks.mkdir(parents=True, exist_ok=True)
     return FileLock(locks / f"{name}.lock")
@@ -118,8 +118,8 @@ def named_lock(name: str) -> FileLock:
 def transaction(write: bool = True):
     """A connection inside one transaction. Creates the queue if it is missing.
 
-    write: False to read only, which waits for no other process and works in a read-only store. A damaged queue is set
-    aside and replaced by a new one (see `set_aside`). Raises QueueBroken.
+    write: False for a read-only transaction, which waits for no other process and works in a read-only store. A damaged
+    queue is moved aside and replaced by a new one (see `set_aside`). Raises QueueBroken.
     """
     file, connection = queue_file(), None
     try:
@@ -146,7 +146,7 @@ def _connect(file: Path, write: bool) -> sqlite3.Connection:
             return _begin(_open(file), write)
         if write or _error_code(error) not in (*UNWRITABLE_ERRORS, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
             raise
-        # SQLite reads through a file beside the queue, which cannot be created here; but nobody can write either
+        # SQLite cannot create its shared-memory file in a read-only folder; nobody can write there, so it is not needed
         return _begin(sqlite3.connect(f"{file.absolute().as_uri()}?immutable=1", isolation_level=None, uri=True), write)
 
 
@@ -173,7 +173,7 @@ def _begin(connection: sqlite3.Connection, write: bool) -> sqlite3.Connection:
 
 
 def _error_code(error: sqlite3.Error) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # without SQLite's extended codes
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the low byte is SQLite's primary error code
 
 
 def _message(file: Path, error: sqlite3.Error, replaced: bool) -> str:
@@ -189,7 +189,7 @@ def _message(file: Path, error: sqlite3.Error, replaced: bool) -> str:
 
 
 def unwritable(reason: str | None) -> str:
-    """One sentence: the store cannot be written for this reason, and what that means."""
+    """One sentence: the store cannot be written for this reason, and what users cannot do."""
     return (
         f"the store {paths.runs_dir()} cannot be written ({reason}): what is there can be looked at, but nothing can "
         "be trained, changed or deleted until it can"
@@ -199,7 +199,7 @@ def unwritable(reason: str | None) -> str:
 def store_problem() -> str:
     """One sentence: why the store cannot be written; "" if it can. Leaves no file behind."""
     folder = paths.runs_dir().absolute()
-    while not folder.exists() and folder != folder.parent:  # the store is made when it is needed
+    while not folder.exists() and folder != folder.parent:  # the store is created at its first use
         folder = folder.parent
     try:
         with tempfile.TemporaryFile(dir=folder):
@@ -209,12 +209,12 @@ def store_problem() -> str:
 
 
 def _replace(file: Path) -> bool:
-    """Whether this process set the damaged queue aside; of several processes only one does."""
+    """Move the damaged queue aside. True if this process did it, False if another process did."""
     with named_lock("queue").acquire(timeout=LOCK_TIMEOUT_SECONDS):
         if _is_sound(file):
             return False
         aside = file.with_name(time.strftime("queue-damaged-%Y%m%d-%H%M%S.sqlite"))
-        for end in ("-wal", "-shm", ""):  # the log first: it must not be taken for that of the new queue
+        for end in ("-wal", "-shm", ""):  # the log first, or SQLite would apply it to the new queue
             with contextlib.suppress(FileNotFoundError):
                 os.replace(f"{file}{end}", f"{aside}{end}")
         logs.event("queue-damaged", kept=aside.name)
@@ -250,7 +250,7 @@ def _version(connection: sqlite3.Connection) -> int:
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Migrate the file to the newest schema inside the open transaction, so that only one process does it."""
+    """Migrate the file to the newest schema, inside the open transaction so that only one process does it."""
     version = _version(connection)
     if version > len(MIGRATIONS):
         raise sqlite3.DatabaseError("it was made by a newer version of this program")
@@ -261,7 +261,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
 
 
 def job_of(row: sqlite3.Row, position: int = 0) -> Job:
-    """The job of a row of the table `jobs`."""
+    """The Job of a row of the table `jobs`."""
     values = dict(row)
     values["config"], values["progress"] = _object(values["config"]), _object(values["progress"])
     values["cancel"] = bool(values["cancel"])
@@ -269,7 +269,7 @@ def job_of(row: sqlite3.Row, position: int = 0) -> Job:
 
 
 def _object(text: str) -> dict:
-    """The JSON object of a text; {} for damaged text, which no worker accepts as a request."""
+    """The JSON object of a text; {} for damaged text, which every worker refuses as a request."""
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):

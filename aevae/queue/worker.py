@@ -1,6 +1,6 @@
 """The worker process: runs the jobs of the queue (`aevae.queue.jobs`), trainings or tasks. It starts without torch.
 
-A job in the state "running" whose lane is not locked has lost its worker. It is queued once more, then it fails.
+A job in the state "running" whose lane is not locked has lost its worker. It is queued again; the second time it fails.
 """
 
 import contextlib
@@ -27,15 +27,15 @@ from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, transaction
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 
-MAX_ATTEMPTS = 2  # a job whose worker died this often fails
+MAX_ATTEMPTS = 2  # a job fails after its worker died this many times
 WORKER_DIED = (
     f"its worker died {MAX_ATTEMPTS} times, perhaps for want of memory (a smaller batch or network takes less); "
     "see worker.log in the store; what it had learnt is kept"
 )
 HEARTBEAT_SECONDS = 0.5  # a worker reads and writes its job this often
-MAX_IDLE_SECONDS = 600  # a worker without a parent ends after so long without a job; None: never
+MAX_IDLE_SECONDS = 600  # a worker without a parent ends after this long without a job; None: never
 _nice = os.environ.get("AEVAE_NICE", "")
-NICE = int(_nice) if _nice.isdigit() else 15  # the interface wins over training where cores are short
+NICE = int(_nice) if _nice.isdigit() else 15  # the interface takes precedence over training
 
 
 class _DownloadStopped(Exception):
@@ -47,18 +47,18 @@ class Worker:
 
     def __init__(self, device: str = "auto", parent: int | None = None, once: bool = False):
         self.device, self.parent, self.once = device, parent, once
-        self.stop = threading.Event()  # end the process; the job is queued again
-        self.cancelled: set[int] = set()  # end these jobs
-        self.restart_needed = False  # after it ran out of memory: imports may be broken, free memory is fragmented
+        self.stop = threading.Event()  # if set, the process ends and its job is queued again
+        self.cancelled: set[int] = set()  # ids of jobs that users cancelled
+        self.restart_needed = False  # set when out of memory: imports may be broken, free memory is fragmented
 
     def run(self) -> int:
-        """Exit code: 0 at the end, 3 if another worker has the device. Raises ValueError for an unknown device."""
-        if self.device not in ("auto", TASKS_LANE):  # these two need no torch to be checked
+        """Exit code: 0 at the end, 3 if another worker has the lane. Raises ValueError for an unknown device."""
+        if self.device not in ("auto", TASKS_LANE):  # other names are checked, which imports torch
             from aevae.training.device import pick_device
 
             pick_device(self.device)
         try:
-            lock = lane_lock(self.device).acquire(timeout=3)  # longer than a page holds it to look
+            lock = lane_lock(self.device).acquire(timeout=3)  # `worker_alive` may hold it for a moment
         except Timeout:
             print(f"another worker already serves {self.device}", file=sys.stderr)
             return 3
@@ -79,8 +79,8 @@ class Worker:
             return
         file = address_file(self.device, self.parent)
         over = threading.Event()
-        with contextlib.suppress(OSError):  # on a full or read-only disk the worker can only be killed
-            for left in file.parent.glob(address_file(self.device, "*").name):  # of workers that crashed
+        with contextlib.suppress(OSError):  # without the file (full or read-only disk) the worker can only be killed
+            for left in file.parent.glob(address_file(self.device, "*").name):  # left by workers that crashed
                 left.unlink(missing_ok=True)
             file.write_text(str(os.getpid()), encoding="ascii")
         watch = threading.Thread(target=self._watch, args=(file, file.exists(), over), daemon=True)
@@ -106,7 +106,7 @@ class Worker:
             try:
                 self._recover()
                 jobs = self._claim()
-            except QueueBroken:  # locked by another program, or on a full disk: that may pass
+            except QueueBroken:  # try again: another program may hold the lock, or the disk may be full
                 if self.once:
                     raise
                 logs.event("queue_unusable", lane=self.device)
@@ -125,7 +125,7 @@ class Worker:
     # -- jobs of the queue
 
     def _recover(self) -> None:
-        """Queue the running jobs of lanes without a worker. This worker is between two jobs, so its own lane counts."""
+        """Queue the running jobs of lanes without a worker, and of this lane: this worker is between two jobs."""
         with transaction() as db:
             lanes = [row["slot"] for row in db.execute("SELECT DISTINCT slot FROM jobs WHERE state = 'running'")]
         for lane in lanes:
@@ -151,7 +151,7 @@ class Worker:
         lane = (self.device in ("auto", TASKS_LANE), self.device)
         same = "sweep = ? AND sweep != '' AND device = ?"
         with transaction() as db:
-            order = "ORDER BY kind != 'estimate', id LIMIT 1"  # a user waits for an estimate in front of a form
+            order = "ORDER BY kind != 'estimate', id LIMIT 1"  # estimates first: users wait for them at a form
             first = db.execute(f"SELECT * FROM jobs WHERE {mine} {order}", lane).fetchone()
             if first is None:
                 return []
@@ -170,9 +170,9 @@ class Worker:
         return [job_of(row) for row in rows]
 
     def _end(self, job: Job, state: str, error: str, trace: str, progress: Progress) -> None:
-        """Write how the job ended. On a full disk this is tried again until there is space.
+        """Write how the job ended. On a full disk, try again until there is space.
 
-        A job that was cancelled while it was being queued again is cancelled.
+        A job that a user cancelled while it was being queued again ends as cancelled.
         """
         while True:
             try:
@@ -196,14 +196,14 @@ class Worker:
     # -- work
 
     def _train(self, jobs: list[Job]) -> None:
-        """Train the jobs of one sweep. Cancelling one stops all between two steps; the others are queued again."""
+        """Train the jobs of one sweep. If one is cancelled, all stop between two steps; the others are queued again."""
         self.cancelled.clear()
         pace, setup_seconds = PaceControl(), -time.monotonic()
         progress = [
             Progress(lambda: time.monotonic() - pace.paused_seconds, job.progress.get("seconds_left")) for job in jobs
         ]
         ends, trace = [("failed", "")] * len(jobs), ""
-        lead: list[int] = []  # the first job that reports; the others are at the same step
+        lead: list[int] = []  # index of the first job that reports; the others are at the same step
 
         def on_event(i: int, event) -> None:
             progress[i](event)
@@ -219,7 +219,7 @@ class Worker:
                 device = jobs[0].device if self.device == "auto" else self.device
                 configs = [RunConfig.from_dict(job.config) for job in jobs]
                 setup_seconds += time.monotonic()
-                datasets.load(configs[0].data, on_progress=self._on_loading(progress))  # a download is shown
+                datasets.load(configs[0].data, on_progress=self._on_loading(progress))  # reports a download
                 began = time.monotonic()
                 for each in progress:
                     each.note = gpu_warning() if device == "auto" else ""
@@ -231,9 +231,9 @@ class Worker:
                 self._save_timings(configs, device, progress, groups, seconds)
             except _DownloadStopped:
                 ends = [(self._stopped_state(job), "") for job in jobs]
-            except BaseException as problem:  # a panic in Rust is not an Exception
+            except BaseException as problem:  # a Rust panic is not an Exception
                 error, trace = self._user_message(problem), traceback.format_exc()
-                finished = [checkpoints.finished_run(job.run) for job in jobs]  # some of a sweep may be finished
+                finished = [checkpoints.finished_run(job.run) for job in jobs]  # some runs of a sweep may be finished
                 ends = [("done", "") if run else ("failed", error) for run in finished]
         for job, (state, error), each in zip(jobs, ends, progress, strict=True):
             self._end(job, state, error, trace if error else "", each)
@@ -256,7 +256,7 @@ class Worker:
     def _set_expected(
         self, configs: list[RunConfig], device: str, jobs: list[Job], progress: list[Progress]
     ) -> list[list[int]]:
-        """Groups of jobs (indices) that are trained side by side. Sets the group and expected seconds of each job."""
+        """Set the group and expected seconds of each job. Returns the groups as lists of indices of jobs."""
         from aevae.queue import estimates
 
         groups = estimates.groups(configs, device)
@@ -269,7 +269,7 @@ class Worker:
     def _save_timings(
         self, configs: list[RunConfig], device: str, progress: list[Progress], groups: list[list[int]], seconds: float
     ) -> None:
-        """Store with the first job of each group what it took, of `seconds` in all; it corrects later estimates."""
+        """Store the measured time of each group with its first job, for later estimates. seconds: of all groups."""
         from aevae.queue import estimates
         from aevae.training.device import pick_device
 
@@ -297,13 +297,13 @@ class Worker:
         return self.stop.is_set() or bool(self.cancelled)
 
     def _state_of(self, job: Job, result) -> tuple[str, str]:
-        """State and error of a job whose run ended with this result."""
+        """(state, error) of a job whose run ended with this result."""
         if result.finished:
             return "done", ""
         return ("failed", result.error) if result.error else (self._stopped_state(job), "")
 
     def _stopped_state(self, job: Job) -> str:
-        """The state of a job that was stopped: by a person, or because this process or another of its sweep ends."""
+        """State of a stopped job: cancelled by a user, or queued (the process or another job of its sweep ends)."""
         return "cancelled" if job.id in self.cancelled else "queued"
 
     def _user_message(self, problem: BaseException) -> str:
@@ -318,7 +318,7 @@ class Worker:
 
     @contextlib.contextmanager
     def _heartbeat(self, jobs: list[Job], progress: list[Progress], pace: PaceControl):
-        """While the jobs run, a thread writes their progress to the queue and reads from it what users ask for."""
+        """Context in which a thread writes the jobs' progress to the queue and reads the users' requests from it."""
         over = threading.Event()
         thread = threading.Thread(target=self._beat, args=(jobs, progress, pace, over), daemon=True)
         thread.start()
@@ -330,14 +330,14 @@ class Worker:
 
     def _beat(self, jobs: list[Job], progress: list[Progress], pace: PaceControl, over: threading.Event) -> None:
         written = -math.inf
-        told, told_at = None, time.monotonic()  # the last request of a user, and when it was read
+        told, told_at = None, time.monotonic()  # `Job.told` of the last request of a user, and when it was read
         ids, mine = [job.id for job in jobs], {(job.id, job.fingerprint) for job in jobs}
         these = f"id IN ({', '.join('?' * len(ids))})"
         while True:
-            now = time.monotonic()  # the system clock may be set meanwhile
+            now = time.monotonic()
             with contextlib.suppress(QueueBroken), transaction() as db:
                 rows = db.execute(f"SELECT * FROM jobs WHERE {these} ORDER BY told DESC", ids).fetchall()
-                rows = [row for row in rows if (row["id"], row["fingerprint"]) in mine]  # a new queue counts from 1
+                rows = [row for row in rows if (row["id"], row["fingerprint"]) in mine]  # a new queue reuses the ids
                 if not rows:  # the queue was removed; the runs are still worth finishing
                     pace.set_pace("go")
                 else:

@@ -1,0 +1,1 @@
+"""Comparison of several runs, and the HTML report about them."""

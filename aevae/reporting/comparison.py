@@ -1,6 +1,6 @@
-"""Runs laid side by side: their numbers and what those mean, images they do well and badly, codes that correspond.
+"""Comparison of runs: metrics and their meaning, best and worst images, samples, matching latent dimensions.
 
-Arrays and JSON in, arrays out; no torch where only numbers are asked for, no screen.
+Arrays and JSON in, arrays out. Functions that need only metrics import no torch.
 """
 
 import math
@@ -18,19 +18,19 @@ from aevae.metrics.metric import HIGHER, LOWER
 from aevae.spread import MEDIAN, WORST
 from aevae.store.checkpoints import RunInfo
 
-OTHER_TERMS = (  # of the families' losses, beside those that figures know
+OTHER_TERMS = (  # loss terms of families that have no curve of their own in `aevae.figures`
     "contraction", "hessian", "l1", "sparsity", "commit", "codebook", "code", "kl_content", "kl_style", "roughness",
     "smoothing", "transition",
 )  # fmt: skip
-NOT_NUMBERS = ("samples", "seed", "images", "schema")  # of a metrics table: how it was measured
-CEILING = 0.1  # nats below log N in which the mutual information is at its ceiling
+NOT_NUMBERS = ("samples", "seed", "images", "schema")  # keys of metrics.json that say how the metrics were measured
+CEILING = 0.1  # nats; mutual information above log N - CEILING is at its ceiling
 _OF_LIKELIHOOD = ("recon", "elbo", "objective", "iwae", "nll", "ais", "bits_per_dim")
-# numbers that compare between runs of the same likelihood only
+# Numbers that can be compared only between runs with the same likelihood.
 OF_LIKELIHOOD = (*_OF_LIKELIHOOD, *(name + end for name in _OF_LIKELIHOOD for end in (MEDIAN, WORST)))
 
 
 def numbers_of(run: RunInfo, dataset: str) -> dict[str, float]:
-    """The finite single numbers of a run on the test images of a data set, without outdated ones."""
+    """Name -> value of the finite scalar metrics of a run on the test images of a data set, without outdated ones."""
     return {
         name: value
         for name, value in current(run, dataset).items()
@@ -43,9 +43,9 @@ def _is_number(value) -> bool:
 
 
 def describe(name: str, *found: Mapping) -> Metric:
-    """What a number is; one that only a family knows has no formula, and is neither better nor worse.
+    """The Metric of this name. A loss term of a family only has no formula and no direction.
 
-    found: numbers of runs. Where they agree on the count behind it (K samples, N images), the title names it.
+    found: metrics of runs. If they agree on the number of samples or images (K, N), the title states it.
     """
     if name in METRICS:
         return replace(METRICS[name], title=METRICS[name].full_title(*found))
@@ -63,7 +63,7 @@ def title(name: str) -> str:
 
 
 def with_extras(names: Sequence[str], *found: Mapping) -> list[str]:
-    """These numbers, each with the error and the other values beside it that one of the runs has."""
+    """These names, each followed by its standard error and related values that at least one run has."""
     out = []
     for name in names:
         beside = METRICS[name].beside if name in METRICS else ()
@@ -71,14 +71,14 @@ def with_extras(names: Sequence[str], *found: Mapping) -> list[str]:
     return list(dict.fromkeys(out))
 
 
-def said(name: str, values: Mapping) -> str:
-    """A number as text, with its standard error where it has one: `98.1 ± 0.25`."""
+def value_text(name: str, values: Mapping) -> str:
+    """The value of this name as text, with its standard error if there is one: `98.1 ± 0.25`."""
     error = values.get(METRICS[name].error) if name in METRICS else None
     return f"{values[name]:,.6g}" + ("" if error is None else f" ± {error:.2g}")
 
 
 def at_ceiling(values: Mapping) -> bool:
-    """Is the mutual information within CEILING of log N, the largest value that N images can show?"""
+    """Whether the mutual information is within CEILING of log N, the largest value that N images can show."""
     known = "index_code_mi" in values and "aggregate_images" in values
     return known and math.log(values["aggregate_images"]) - values["index_code_mi"] < CEILING
 
@@ -92,8 +92,8 @@ def _family_units() -> dict[str, str]:
     return spread.units(terms) | terms | families
 
 
-def head(metric: Metric) -> str:
-    """`recon ↓ (nats / image)`: for the head of a column."""
+def column_head(metric: Metric) -> str:
+    """Column head of a metric: `recon ↓ (nats / image)`."""
     arrow = {LOWER: " ↓", HIGHER: " ↑"}.get(metric.better, "")
     if metric.unit.startswith(metric.title):
         return metric.unit + arrow
@@ -101,31 +101,31 @@ def head(metric: Metric) -> str:
 
 
 def gain(metric: Metric, value: float, reference: float) -> int:
-    """1 if `value` is better than `reference`, -1 if worse, 0 if neither can be said."""
+    """1 if `value` is better than `reference`, -1 if worse, 0 if equal or if the metric has no direction."""
     if not metric.better or value == reference:
         return 0
     return 1 if (value < reference) == (metric.better == LOWER) else -1
 
 
 def likelihood(run: RunInfo) -> str:
-    """Of its pixels, black and white ones apart from grey: what is OF_LIKELIHOOD compares between runs of one alone."""
+    """Name of the likelihood of a run's pixels; binarized images count as another likelihood. See OF_LIKELIHOOD."""
     return ", ".join(part for part in (run.likelihood, run.option("binarise")) if part != "none")
 
 
 def beta(run: RunInfo) -> float:
-    """The weight of the KL in its objective."""
+    """The weight of the KL term in the run's objective."""
     value = run.option("beta")
     return 1.0 if value is None else float(value)
 
 
-def kinship(run: RunInfo) -> str:
-    """The same text for runs that differ in nothing but beta and seed: points of one curve."""
+def curve_key(run: RunInfo) -> str:
+    """A key that is equal for runs that differ only in beta and seed: points of one curve."""
     model = {k: v for k, v in run.config.get("model", {}).items() if k != "beta"}
     return repr((sorted(model.items(), key=str), run.config.get("train"), run.config.get("data")))
 
 
 def titles(runs: Sequence[RunInfo]) -> dict[str, str]:
-    """Run name -> what a person reads, unique: `VAE d=20`, with a piece of the fingerprint where two are alike."""
+    """Run name -> unique title: `VAE d=20`, with digits of the fingerprint if several runs would have the same."""
     plain = {run.name: _title(run) for run in runs}
     taken = list(plain.values())
     return {name: f"{text} {name[-12:-6]}" if taken.count(text) > 1 else text for name, text in plain.items()}
@@ -141,9 +141,9 @@ def _title(run: RunInfo) -> str:
 
 
 def film_kl(film: Mapping[str, np.ndarray]) -> np.ndarray | None:
-    """KL to N(0, I) of each dimension in each frame of a film (E, D), in nats, mean over the images it follows.
+    """KL to N(0, 1) of each dimension in each frame of a film (E, D), in nats, averaged over its followed images.
 
-    None where the code is a point, or its prior another one (then the film's own KL says otherwise).
+    None for point codes and for another prior (which the film's own KL shows).
     """
     if "std" not in film or "kl_nats" not in film:
         return None
@@ -155,7 +155,7 @@ def film_kl(film: Mapping[str, np.ndarray]) -> np.ndarray | None:
 
 
 def frame_at(epochs: np.ndarray, epoch: float) -> int:
-    """The last frame of a film that is not later than `epoch`; the first if all are."""
+    """Index of the last frame of a film at or before `epoch`; 0 if there is none."""
     return max(int(np.searchsorted(epochs, epoch + 1e-6, side="right")) - 1, 0)
 
 
@@ -163,14 +163,14 @@ def frame_at(epochs: np.ndarray, epoch: float) -> int:
 
 
 def squared_errors(images: np.ndarray, x_hat: np.ndarray) -> np.ndarray:
-    """Squared error of each image (N,); both (N, 1, 28, 28)."""
+    """Squared error of each image (N,), summed over pixels. images, x_hat: (N, 1, 28, 28)."""
     return np.square(images.astype(np.float64) - x_hat).reshape(len(images), -1).sum(1)
 
 
 def extremes(errors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers of the `count` images with the smallest errors, best first, and with the largest, worst first.
+    """(best, worst): indices of the `count` images with the smallest and the largest errors, most extreme first.
 
-    One that is not finite is the worst there is. Both lists are shorter where there are few images.
+    An error that is not finite counts as the worst. Both arrays are shorter if there are few images.
     """
     errors = np.where(np.isfinite(errors), errors, np.inf)
     order = np.argsort(errors, kind="stable")
@@ -179,9 +179,9 @@ def extremes(errors: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def samples(run, count: int, seed: int) -> np.ndarray:
-    """Images (count, 1, 28, 28) decoded from draws of the run's prior: of N(0, I), or of its PixelCNN.
+    """Images (count, 1, 28, 28) decoded from samples of the run's prior: N(0, I), or its PixelCNN.
 
-    The same seed gives models with codes of one size the same noise. Raises ValueError for a model without a prior.
+    With one seed, models with equal latent size get the same noise. Raises ValueError for a model without a prior.
     """
     import torch
 
@@ -200,7 +200,7 @@ def samples(run, count: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Strip:
-    """A walk along one dimension of one model: images (S, 1, 28, 28), its number, and r with the leader's."""
+    """A traversal of one latent dimension: images (S, 1, 28, 28), dimension, correlation r with the first run's."""
 
     dim: int
     r: float
@@ -208,11 +208,10 @@ class Strip:
 
 
 def aligned(runs: Sequence, codes: Sequence[np.ndarray], image: int, dims: Sequence[int], steps: int = 7) -> list:
-    """A list per run: for each of `dims` of the first run the Strip of the dimension that says most nearly the same.
+    """One list per run: for each of `dims` of the first run, the Strip of the most correlated dimension, or None.
 
-    codes: of the same images under each run (N, D); the walk begins at image number `image` and goes along one
-    dimension over 2.5 standard deviations of its codes to both sides, backwards where r is negative. None where a run
-    has fewer dimensions than partners are needed.
+    codes: (N, D) of the same images in each run. A traversal starts at the code of image number `image` and covers 2.5
+    standard deviations to both sides, in reverse order if r is negative. None if the run has too few dimensions.
     """
     from aevae.latent.alignment import match
     from aevae.latent.traversal import strip_values, traverse

@@ -1,6 +1,6 @@
-"""A report of some runs: one HTML file that asks for nothing from outside, for a homework or a lab book.
+"""A report of some runs as one self-contained HTML file, for homework or a lab book.
 
-Figures are inline SVG, images data URIs, formulas LaTeX source; whatever a run says of itself is escaped.
+Figures are inline SVG, images are data URIs, formulas are LaTeX source. All text from a run is escaped.
 """
 
 import base64
@@ -24,8 +24,9 @@ from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 
-COLUMNS = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # of the first table
-NUM_EXTREMES, NUM_SAMPLES, NUM_STEPS, NUM_DIMS = 10, 20, 9, 6  # best and worst images; samples; of a traversal
+COLUMNS = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # metrics in the first table
+NUM_EXTREMES, NUM_SAMPLES = 10, 20  # best and worst images each; samples
+NUM_STEPS, NUM_DIMS = 9, 6  # images per traversal; traversed dimensions
 CEILING = (
     "The mutual information is at its ceiling log N: the estimate cannot exceed it, the true value may, and the total "
     "correlation is then too large."
@@ -51,7 +52,7 @@ img { display: block; margin: 0.5rem 0; }
 
 
 def command(config: RunConfig) -> str:
-    """The command line that makes this run: what differs from the defaults and from the recipe."""
+    """The command that trains this run, with the options that differ from the defaults and from the recipe."""
     raw, words = config.to_dict(), []
     recipe = preset(PRESETS[0], config.data, config.model)
     default = RunConfig(type(config.data)(), type(config.model)(), recipe).to_dict()
@@ -68,10 +69,10 @@ def command(config: RunConfig) -> str:
 
 
 def report(infos: Sequence[RunInfo], dataset: str = "") -> str:
-    """The whole page about these finished runs.
+    """The HTML page about these finished runs.
 
-    dataset: the data set whose test images the first table and the trade-off speak of; "": the one that most runs
-    have numbers of. Raises ValueError without a run, or with one that is not finished or is damaged.
+    dataset: the test images that the first table and the trade-off refer to; "": see `common`. Raises ValueError if
+    there is no run, or if one is unfinished or damaged.
     """
     from aevae.runs import Run
 
@@ -101,7 +102,7 @@ def report(infos: Sequence[RunInfo], dataset: str = "") -> str:
 
 
 def common(infos: Sequence[RunInfo]) -> str:
-    """The data set that most of these runs have numbers of; of equals the first run's own."""
+    """The data set for which most of these runs have metrics; on a tie the first run's own."""
     counts = {name: sum(name in info.metrics for info in infos) for info in infos for name in info.metrics}
     own = infos[0].dataset
     return max(counts, key=lambda name: (counts[name], name == own), default=own)
@@ -124,7 +125,7 @@ def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> l
             text = "–" if value is None else f"{value:,.5g}"
             cells.append(f'<td class="best">{text}</td>' if best else f"<td>{text}</td>")
         rows.append("<tr>" + "".join(cells) + "</tr>")
-    heads = "".join(f"<th>{escape(comparison.head(describe(c, *found.values())))}</th>" for c in columns)
+    heads = "".join(f"<th>{escape(comparison.column_head(describe(c, *found.values())))}</th>" for c in columns)
     note = "" if alike else " recon and ELBO compare only between runs with the same likelihood of a pixel."
     return [
         "<h2>Numbers</h2>",
@@ -142,12 +143,12 @@ def _is_best(column: str, value: float | None, rows: Iterable[dict]) -> bool:
 
 
 def points(infos: Sequence[RunInfo], names: dict[str, str], dataset: str, term: str, chosen=None) -> list[Point]:
-    """The runs that have a KL and `term` on this data set, as points of a trade-off. chosen: names; None: all."""
+    """Trade-off points of the runs that have a KL and `term` on this data set. chosen: names to mark; None: all."""
     found = []
     for info in infos:
         values = numbers_of(info, dataset)
         if "kl" in values and term in values:
-            series, here = comparison.kinship(info), chosen is None or info.name in chosen
+            series, here = comparison.curve_key(info), chosen is None or info.name in chosen
             weight = comparison.beta(info)
             found.append(Point(names[info.name], info.family, values["kl"], values[term], weight, series, here))
     return found
@@ -181,7 +182,7 @@ def _curves(infos: Sequence[RunInfo], names: dict[str, str]) -> list[str]:
 
 
 def _history(info: RunInfo) -> list[dict]:
-    """Lines of the history with their plain numbers alone."""
+    """Records of the history, reduced to their scalar numbers."""
     lines = []
     for line in checkpoints.read_history(info.path):
         if isinstance(line.get("epoch"), int):
@@ -240,7 +241,7 @@ def _traversals(runs: Sequence, codes: list[np.ndarray], names: dict[str, str]) 
 
 
 def sheet(images: np.ndarray, columns: int, gap: int = 2) -> bytes:
-    """PNG of grey images (N, 1, 28, 28) or (N, 28, 28), in [0, 1] or uint8; transparent between them and at NaN."""
+    """PNG of grey images (N, 1, 28, 28) or (N, 28, 28), in [0, 1] or uint8; gaps and NaN are transparent."""
     from PIL import Image
 
     images = np.asarray(images).reshape(-1, *np.shape(images)[-2:])
@@ -258,7 +259,7 @@ def sheet(images: np.ndarray, columns: int, gap: int = 2) -> bytes:
 
 
 def image(png: bytes, alt: str) -> str:
-    """An <img> that carries its image."""
+    """An <img> element with the PNG as data URI."""
     data = base64.b64encode(png).decode()
     width = 2 * int.from_bytes(png[16:20], "big")
     return f'<img src="data:image/png;base64,{data}" alt="{escape(alt)}" width="{width}">'
@@ -285,7 +286,7 @@ def _one(info: RunInfo, title: str, run) -> list[str]:
     for dataset, values in info.metrics.items():
         found = numbers_of(info, dataset)
         rows = "".join(
-            _row(number.title, comparison.said(name, found), number.unit)
+            _row(number.title, comparison.value_text(name, found), number.unit)
             for name in found
             for number in [describe(name, found)]
         )
@@ -313,7 +314,7 @@ def _reproduce(info: RunInfo) -> list[str]:
 
 
 def _film(run, title: str) -> list[str]:
-    """How it saw its digits at the end, and what each dimension carries."""
+    """Followed images, reconstructions and samples of the film's last frame, and its KL of each latent dimension."""
     film = run.film
     rows = np.concatenate([film["original"], film["recon"][-1], film["sample"][-1]])
     said = "Above: images it follows. Middle: what it makes of them. Below: codes drawn at random, decoded."
@@ -328,7 +329,7 @@ def _film(run, title: str) -> list[str]:
 
 
 def _preview(info: RunInfo, title: str) -> list[str]:
-    """The image that a model of sequences or pairs keeps of itself."""
+    """The preview image of a model of sequences or pairs, which has no film."""
     path = info.path / "preview.png"
     png = path.read_bytes() if path.is_file() and path.stat().st_size < 1_000_000 else b""
     return [_figure(image(png, f"What {title} makes of test {info.traits['input']}s"), "")] if png else []

@@ -1,4 +1,4 @@
-"""The path of the data: config -> data set -> model -> trainer -> run folder -> the same run, opened.
+"""From config to trained run: config -> data set -> model -> trainer -> run folder -> opened run.
 
 `train_or_load(config)` trains a run only if the store lacks it; `load_run(name)` opens a run of the store.
 """

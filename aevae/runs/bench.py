@@ -1,4 +1,4 @@
-"""Speed of the usual trainings on this machine, measured on noise in a minute.
+"""Training speed of common models on this machine, measured on random images in a minute.
 
 No data set is needed: the time of a step does not depend on the images.
 """
@@ -15,12 +15,12 @@ from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.steps import make_step_fn
 from aevae.training.trainer import Trainer, TrainingData
 
-MEASURE_SECONDS = 4.0  # of each measurement
+MEASURE_SECONDS = 4.0  # duration of each measurement
 DATASET_IMAGES = {name: IMAGES[name] for name in (EMBEDDED, FULL)}
 
 
 def bench(device: str = "auto") -> dict:
-    """{"device", "threads", "rows": [{"what", "images_per_s", "seconds": {data set: of the preset `fast`}}]}."""
+    """{"device", "threads", "rows": [{"what", "images_per_s", "seconds": {data set: time of the preset `fast`}}]}."""
     where = pick_device(device)
     threads = set_threads()
     keep_memory()
@@ -53,7 +53,7 @@ def _images_per_second(device: torch.device, model: ModelConfig, recipe: TrainCo
         for seed in range(models)
     ]
     step_fn, index = make_step_fn(team), torch.stack([trainer.order() for trainer in team])
-    for _ in range(5):  # a CUDA graph is captured meanwhile
+    for _ in range(5):  # warm-up, in which a CUDA graph is captured
         step_fn(index)
     done, began = 0, time.perf_counter()
     while time.perf_counter() - began < MEASURE_SECONDS:

@@ -1,4 +1,4 @@
-"""The cost of a training on this machine, before it begins."""
+"""Estimated cost of a training on this machine."""
 
 import dataclasses
 import itertools
@@ -15,19 +15,19 @@ from aevae.run_config import RunConfig
 from aevae.training.device import pick_device
 from aevae.training.trainer import EpochDone, Trainer, TrainingData
 
-SMALL_RATE = 1e-6  # of the timed steps, which take as long as others and cannot diverge
+SMALL_RATE = 1e-6  # learning rate of the timed steps, which then cannot diverge
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Parameters of a model, and seconds of its training on this machine."""
+    """Number of parameters of a model, and seconds of its training on this machine."""
 
     parameters: int
     seconds: float
 
 
 def estimate(config: RunConfig, device: str = "auto", images: int = 0) -> Estimate:
-    """The estimate, by timing a few real steps on noise. images: number of training images of the data set."""
+    """The Estimate, from a few timed steps on random images. images: number of training images of the data set."""
     where = pick_device(device)
     model = build_model(config.model, config.seed)
     draw, steps, size = np.random.default_rng(0), 4, config.train.batch_size
@@ -43,5 +43,5 @@ def estimate(config: RunConfig, device: str = "auto", images: int = 0) -> Estima
 
 
 def data_size(data: DataConfig) -> int:
-    """Number of training images of a data set, by loading it."""
+    """Number of training images of a data set, which is loaded."""
     return len(datasets.load(data).train.images)

@@ -14,14 +14,14 @@ from aevae.store.checkpoints import RunInfo
 from aevae.store.recorder import checksums
 from aevae.training.film import thinned
 
-SHIPPED_FRAMES = 8  # of the film of a shipped run
+SHIPPED_FRAMES = 8  # number of frames in the film of a shipped run
 
 
 def export_weights(info: RunInfo, target: Path, half: bool) -> list[str]:
     """Copy a finished run into `target`/<name> and compute its metrics again.
 
-    half: weights in half precision and a film of fewer frames, for runs that are shipped. Returns one sentence for each
-    data set that is not on this machine, whose metrics could not be computed.
+    half: store weights in half precision and fewer film frames, for shipped runs. Returns one sentence for each data
+    set that is not on this machine: its metrics are copied or, if rounding changed the weights, left out.
     """
     run = Run(info)
     folder = target / info.name
@@ -47,7 +47,7 @@ def export_weights(info: RunInfo, target: Path, half: bool) -> list[str]:
 
 
 def _evaluate_again(run: Run, known: dict[str, dict]) -> tuple[dict[str, dict], list[str]]:
-    """`evaluate_model` again; for a data set that is not on this machine the `known` metrics, and a sentence."""
+    """(metrics by data set, sentences). A data set that is not on this machine keeps its `known` metrics, if any."""
     numbers, notes = {}, []
     for data in {data.name: data for data in (run.config.data, run.shown)}.values():
         try:

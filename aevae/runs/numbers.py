@@ -18,13 +18,13 @@ UNITS = {
     "samples": "samples of z / image",
     "seed": "seed",
     "schema": "version",
-}  # of how the metrics were measured
+}  # settings with which the metrics were measured
 
 
 def units_of(run: "Run") -> dict[str, str]:
     """Name -> unit of every number of this run. Loss terms are in nats unless the family declares another unit.
 
-    Bounds (ELBO, L_K), of which larger is better, say so: they have the sign of log p(x), others of -log p(x).
+    The unit of a bound (ELBO, L_K) says that larger is better: it has the sign of log p(x), other terms of -log p(x).
     """
     from aevae.metrics import EXTRAS, METRICS
 
@@ -44,9 +44,9 @@ def evaluate(
     seed: int = 0,
     trained_on: DataConfig | None = None,
 ) -> dict:
-    """The metrics of `metrics.basics` on the test images of `data`.
+    """Name -> value of the metrics of `metrics.basics` on the test images of `data`.
 
-    trained_on: the run's own data set; with it, metrics that need training images are added.
+    trained_on: the run's own data set; if given, metrics that need training images are added.
     """
     test = datasets.load(data).test.take(slice(limit or (None if model.has_encoder else MAX_SEARCHED_IMAGES)))
     x = torch.tensor(test.images).to(device).float().div_(255)
@@ -58,6 +58,6 @@ def evaluate(
 
 
 def evaluate_model(config: RunConfig, model, device: torch.device) -> dict[str, dict]:
-    """Data set -> metrics of a new run, on its own test set and, if different, on the one that pages show."""
+    """Data set -> metrics of a new run, on its own test set and, if different, on the test set that pages show."""
     sets = {d.name: d for d in (config.data, datasets.shown_for(config.data))}
     return {name: evaluate(model, data, device, trained_on=config.data) for name, data in sets.items()}

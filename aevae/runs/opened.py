@@ -55,12 +55,12 @@ class Run:
 
     @property
     def shown(self) -> DataConfig:
-        """The data set whose test images pages show for this run."""
+        """The config of the data set whose test images pages show for this run."""
         return datasets.shown_for(self.config.data)
 
     @cached_property
     def film(self) -> dict[str, np.ndarray]:
-        """The frames of `aevae.training.film`. Raises DamagedRun."""
+        """The arrays of `aevae.training.film.Film`. Raises DamagedRun."""
         path = self.path / "film.safetensors"
         files.check_safetensors(path)
         self._check_sum(path)
@@ -84,7 +84,7 @@ class Run:
         return np.concatenate(parts) if parts else np.zeros((0, *out), np.float32)
 
     def encode(self, images: np.ndarray) -> np.ndarray:
-        """Codes mu (N, D) of images (N, 1, 28, 28) in [0, 1]. Without an encoder they are searched for, in seconds."""
+        """Codes mu (N, D) of images (N, 1, 28, 28) in [0, 1]. A model without an encoder optimizes them, in seconds."""
         return self._apply(self.model.encode, images, (1, 28, 28), (self.latent_dim,))
 
     def decode(self, z: np.ndarray) -> np.ndarray:
@@ -101,10 +101,10 @@ class Run:
         return self.encode(shown_images(self.shown))
 
     def latent_summary(self) -> dict:
-        """How much each latent dimension is used on the shown test images.
+        """How much each latent dimension is used on the shown test images, as a dict.
 
-        order (D,): the most used first; score (D,), score_name: KL in nats, or the variance of a code without a prior;
-        active (D,) bool; mean, std (D,) of the codes.
+        order (D,): dimensions, the most used first; score (D,) with score_name: KL in nats, or variance for a code
+        without a prior; active (D,) bool; mean, std (D,) of the codes.
         """
         x = self._tensor(shown_images(self.shown), (1, 28, 28))
         mu, kl = (None if t is None else t.numpy() for t in evidence.posterior(self.model, x))

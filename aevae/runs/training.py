@@ -1,4 +1,4 @@
-"""Training of runs that the store lacks: config -> data set -> model -> trainer -> run folder."""
+"""Trains runs that are not in the store: config -> data set -> model -> trainer -> run folder."""
 
 import contextlib
 import dataclasses
@@ -20,23 +20,23 @@ from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.diverged import Diverged
 from aevae.training.trainer import BegunAnew, EpochDone, Trainer, TrainingData, TrainingDiverged, fit
 
-MAX_SIDE_BY_SIDE = 32  # runs trained side by side, whose weights and moments are all in memory
+MAX_SIDE_BY_SIDE = 32  # runs trained side by side; the weights and moments of all are in memory
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of the request for one run."""
+    """The outcome of the request for one run."""
 
     name: str
     finished: bool
-    cached: bool  # it was in the store already
+    cached: bool  # True: the run was already in the store
     seconds: float = 0.0
     device: str = ""
     diverged: Diverged | None = None
 
     @property
     def error(self) -> str:
-        """One sentence: how it diverged; else ""."""
+        """One sentence if the run diverged, else ""."""
         return str(self.diverged or "")
 
 
@@ -50,10 +50,11 @@ def train_or_load(
 ) -> Result:
     """The result of this run, which is trained if the store lacks it. Several processes train the same config once.
 
-    An interrupted run resumes from its checkpoint. A diverged run resumes only after `checkpoints.reopen`; before that
-    it counts as diverged at once. should_stop() is called between two steps: it may wait, and ends the training if it
-    returns true; the run can be resumed. force: train again. is_watched: if given, now.safetensors is kept up to date;
-    while it returns true, every step is reported. Raises ValueError (wrong request), TrainingDiverged, OSError (disk).
+    An interrupted run resumes from its checkpoint. A diverged run raises TrainingDiverged at once, until
+    `checkpoints.reopen` allows it to resume. should_stop() is called between two steps: it may wait, and ends the
+    training if it returns True; the run can be resumed. force: train again. is_watched: if given, now.safetensors is
+    kept up to date; while it returns True, every step is reported. Raises ValueError for a wrong request,
+    TrainingDiverged, and OSError.
     """
     result = sweep([config], device, lambda i, event: on_event(event), should_stop, force, is_watched)[0]
     if result.diverged:
@@ -69,14 +70,14 @@ def sweep(
     force: bool = False,
     is_watched: Callable[[], bool] | None = None,
 ) -> list[Result]:
-    """The results of these runs; see `train_or_load`. on_event(i, event) gets the events of the i-th.
+    """The results of these runs, in order; parameters as in `train_or_load`. on_event(i, event): an event of run i.
 
     Runs that differ only in the seed and in `batchable_hparams` of their family are trained side by side, as one
-    batched model (`aevae.training.steps`). If a run diverges, or did before, its result and its folder say why.
+    batched model (`aevae.training.steps`). Divergence raises nothing: the result of the run says why.
     """
     where = pick_device(device)
     configs = [dataclasses.replace(config, data=datasets.resolve(config.data)) for config in configs]
-    # a run that is listed twice is trained once
+    # A run that is listed twice is trained once.
     numbers = {config.name: i for i, config in reversed(list(enumerate(configs)))}
     results: dict[str, Result] = {}
     for group in side_by_side([configs[i] for i in sorted(numbers.values())], where):
@@ -88,7 +89,7 @@ def sweep(
 
 
 def side_by_side(configs: Sequence[RunConfig], device: torch.device) -> list[list[RunConfig]]:
-    """The configs in groups that can be trained as one batched model, in their order.
+    """The configs in groups, each of which can be trained as one batched model; order is kept.
 
     Convolutional models are not batched on a CPU, where grouped convolutions are slower than one after another.
     """
@@ -97,7 +98,7 @@ def side_by_side(configs: Sequence[RunConfig], device: torch.device) -> list[lis
         raw = config.to_dict()
         family = family_class(config.model.family)
         for hparam in family.batchable_hparams:
-            raw["model"].pop(hparam, None)  # newer options are left out at their default
+            raw["model"].pop(hparam, None)  # newer options are absent at their default
         alone = not family.batched or (device.type == "cpu" and getattr(config.model, "network", "") == "conv")
         groups.setdefault(config.name if alone else json.dumps(raw | {"seed": None}), []).append(config)
     return [
@@ -115,7 +116,7 @@ def _train_group(group, device, on_event, should_stop, force: bool, is_watched) 
                 return results | {c.name: Result(c.name, False, False) for c in group if c.name not in results}
             if done or (
                 not force and checkpoints.finished_run(config.name)
-            ):  # it may have been finished during the wait
+            ):  # another process may have finished it during the wait
                 results[config.name] = Result(config.name, finished=True, cached=True)
             elif not force and (failed := checkpoints.diverged_run(config.name)):
                 facts = Diverged.from_dict(failed.state["diverged"])
@@ -179,7 +180,7 @@ def _train(configs, device: torch.device, on_event, should_stop, force: bool, is
 
 
 def _fit(recorders: list[Recorder], on_event, should_stop, is_watched) -> bool:
-    """Whether the training reached its end, or diverged. The recorders write what happens."""
+    """True if the training reached its end or diverged, False if it was stopped. The recorders write the folders."""
 
     def handle(i: int, event) -> None:
         if isinstance(event, EpochDone):
@@ -197,11 +198,11 @@ def _fit(recorders: list[Recorder], on_event, should_stop, is_watched) -> bool:
         began = time.monotonic()
         stop = should_stop()
         for recorder in recorders:
-            recorder.resumed_at += time.monotonic() - began  # a wait is no training time
+            recorder.resumed_at += time.monotonic() - began  # waiting is not training time
         return stop
 
     try:
         return fit([recorder.trainer for recorder in recorders], handle, between_steps)
-    except TrainingDiverged as problem:  # only raised for a single run
+    except TrainingDiverged as problem:  # raised only for a single run
         recorders[0].trainer.diverged = problem
         return True

@@ -1,8 +1,8 @@
 """Small trained models for the labs, several in one file: `checkpoints/labs/<name>.safetensors`.
 
-A bundle is a lesson's worth of models that differ in one thing. Weights are whole numbers of 8 bits with a scale for
-each row, so that ten models take what one run of the shelf does; numbers are measured on the models as they are read.
-`scripts/make_labs.py` makes the files.
+A bundle contains the models of one lab, which differ in one option. Weights are int8 with one scale per row, so ten
+models need as much space as one shipped run; metrics are measured on the rounded models. `scripts/make_labs.py` writes
+the files.
 """
 
 import hashlib
@@ -15,16 +15,16 @@ import numpy as np
 from aevae import paths
 from aevae.run_config import RunConfig
 
-MIN_ROUNDED_SIZE = 1000  # numbers in a matrix that is worth rounding
+MIN_ROUNDED_SIZE = 1000  # elements; smaller arrays are stored as float16
 
 
 class Missing(ValueError):
-    """What should have come with the lab is not there, or damaged."""
+    """A file that ships with a lab is missing or damaged."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """A model of a bundle. numbers: what was measured of it; history (E, ...) arrays by name, one row per epoch."""
+    """A model of a bundle. numbers: its metrics; history: arrays (E, ...) by name, one row per epoch."""
 
     name: str
     config: RunConfig
@@ -33,7 +33,7 @@ class Member:
     weights: dict[str, np.ndarray]
 
     def model(self):
-        """The torch model, in eval mode; nobody may change it. Raises Missing where weights do not fit their config."""
+        """The torch model in eval mode, not to be changed. Raises Missing if weights do not fit the config."""
         import torch
 
         from aevae.models import build_model
@@ -46,7 +46,7 @@ class Member:
         return model.eval().requires_grad_(False)
 
     def posterior_and_prior(self, x: np.ndarray, eps: np.ndarray) -> np.ndarray:
-        """Images (2 N, 1, 28, 28): of codes mu + std eps of the digit x (1, 28, 28), then of the codes eps (N, D)."""
+        """Images (2 N, 1, 28, 28), decoded from samples mu + std eps of q(z|x), x (1, 28, 28), then from eps (N, D)."""
         import torch
 
         model, noise = self.model(), torch.tensor(eps)
@@ -64,7 +64,7 @@ def names() -> list[str]:
 
 
 def checksum(name: str) -> str:
-    """Of a bundle's file, 16 hexadecimal digits. Raises Missing."""
+    """16 hexadecimal digits of the checksum of a bundle's file. Raises Missing."""
     path = folder() / f"{name}.safetensors"
     try:
         return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
@@ -73,7 +73,7 @@ def checksum(name: str) -> str:
 
 
 def load(name: str) -> dict[str, Member]:
-    """The members of a bundle, by name, in their order. Raises Missing, in one sentence."""
+    """Name -> member of a bundle, in stored order. Raises Missing with one sentence."""
     from safetensors import SafetensorError, safe_open
 
     path = folder() / f"{name}.safetensors"
@@ -87,7 +87,7 @@ def load(name: str) -> dict[str, Member]:
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """The arrays of a file that came with the lab. Raises Missing."""
+    """Name -> array of a file that ships with a lab. Raises Missing."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
@@ -110,7 +110,7 @@ def _member(entry: dict, arrays: dict[str, np.ndarray]) -> Member:
 
 
 def save(name: str, members: list[Member]) -> Path:
-    """Write a bundle."""
+    """Write a bundle; returns its path."""
     from safetensors.numpy import save_file
 
     arrays: dict[str, np.ndarray] = {}
@@ -129,7 +129,7 @@ def save(name: str, members: list[Member]) -> Path:
 
 
 def rounded(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-    """int8 values and a float32 scale per row (R, 1) of a large matrix (R, ...); a small array as float16, and None."""
+    """(int8 values, float32 scale per row (R, 1)) of a large array (R, ...); (float16 values, None) of a small one."""
     weight = np.asarray(weight, np.float32)
     if weight.ndim < 2 or weight.size < MIN_ROUNDED_SIZE:
         return np.ascontiguousarray(weight.astype(np.float16)), None
@@ -139,7 +139,7 @@ def rounded(weight: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def unrounded(values: np.ndarray, scale: np.ndarray | None) -> np.ndarray:
-    """float32 array out of `rounded`."""
+    """The float32 array of what `rounded` returned."""
     if scale is None:
         return values.astype(np.float32)
     return (values.reshape(len(values), -1).astype(np.float32) * scale).reshape(values.shape)

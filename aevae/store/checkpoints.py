@@ -1,12 +1,12 @@
 """Runs on disk: a folder of safetensors and JSON. A reader sees either the old or the new version of each file.
 
 config.json       the RunConfig; its fingerprint ends the folder's name
-state.json        progress; `finished` is written last, with the checksum of the weights; `diverged`: why it ended
+state.json        progress; `finished` is written last, with checksums; `diverged`: why the training ended
 model.safetensors weights of the last full epoch       history.jsonl  one line per epoch
-best.safetensors  weights of the epoch with the lowest test objective, with the option `keep_best`: RUN@best
+best.safetensors  weights of the epoch with the lowest test objective if `keep_best` is set; opened as RUN@best
 film.safetensors  small snapshots, see training/film   metrics.json   metrics, by data set
-state.safetensors everything that resuming needs, of one step; removed when the run is finished
-now.safetensors   a film of one frame, the newest, while the run is trained and may be watched
+state.safetensors everything that resuming needs; removed when the run is finished
+now.safetensors   the newest frame of the film, while the run is trained and may be watched
 preview.png       originals, reconstructions, samples
 Imports no torch: listing a hundred runs means reading a hundred small JSON files.
 """
@@ -45,7 +45,7 @@ BEST, AT_BEST = "best.safetensors", "@best"
 
 @dataclass(frozen=True)
 class RunInfo:
-    """What the JSON files of a run say; the weights stay on disk."""
+    """Contents of the JSON files of a run; the weights stay on disk."""
 
     name: str
     path: Path
@@ -96,7 +96,7 @@ class RunInfo:
 
     @property
     def epochs(self) -> int:
-        """Epochs that are finished."""
+        """Number of finished epochs."""
         return self.state.get("epoch", 0)
 
     @property
@@ -146,7 +146,7 @@ def read_history(folder: Path) -> list[dict]:
 
 
 _NUMBER = (int, float)
-_CONFIG_TYPES = {  # of the values that listings read; the others are checked when a run is opened
+_CONFIG_TYPES = {  # only of values that listings read; the others are checked when a run is opened
     "data": {"name": str},
     "model": {"family": str, "latent_dim": int, "beta": _NUMBER, "noise": str, "noise_level": _NUMBER},
     "train": {"epochs": int},
@@ -162,12 +162,12 @@ _STATE_TYPES = {
 def _fingerprint(config: dict) -> str:
     try:
         return fingerprint(config)
-    except (ValueError, RecursionError) as error:  # NaN is no JSON; a foreign file may nest without end
+    except (ValueError, RecursionError) as error:  # NaN is not JSON; a foreign file may be nested too deeply
         raise DamagedRun("config.json cannot be read") from error
 
 
 def is_shipped(folder: Path) -> bool:
-    """Whether this run folder is shipped with the program. Its real place decides, not the path or link to it."""
+    """Whether this run folder is shipped with the program. Links are resolved first."""
     shelves = {paths.pretrained_dir(), paths.ROOT / "checkpoints" / "pretrained"}
     places = {folder.absolute().parent, Path(os.path.realpath(folder)).parent}
     return any(_same(place, shelf) for place in places for shelf in shelves)
@@ -229,7 +229,7 @@ def _read_run(folder: Path, shipped: bool, stamps: tuple) -> RunInfo:
 
 
 def _metrics_files(run: RunInfo) -> list[Path]:
-    """The files with its metrics; new ones go to the last, which is in the cache for shipped (read-only) runs."""
+    """Files with the metrics. New ones are written to the last file: in the cache for a shipped, read-only run."""
     last = run.weights == "model.safetensors"
     files = [run.path / "metrics.json"] if last else []
     if run.shipped or not last:
@@ -269,7 +269,7 @@ def change_metrics(run: RunInfo, change: Callable[[dict], dict]) -> None:
     """
     file = _metrics_files(run)[-1]
     file.parent.mkdir(parents=True, exist_ok=True)
-    own = file.parent == run.path  # otherwise in the cache, which may be writable when the store is not
+    own = file.parent == run.path  # otherwise it is in the cache, which may be writable when the store is not
     try:
         with (run_lock(run.name) if own else FileLock(file.with_suffix(".lock"))).acquire(timeout=10):
             try:
@@ -371,7 +371,7 @@ def reopen(name: str) -> None:
         with (
             contextlib.suppress(Timeout),
             run_lock(name).acquire(timeout=0),
-        ):  # else it is being trained again already
+        ):  # otherwise another process trains it again already
             write_json(run.path / "state.json", {key: value for key, value in run.state.items() if key != "diverged"})
 
 

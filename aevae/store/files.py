@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-RETRY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # waits until a reader has closed the file
+RETRY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # delays between tries while a reader has the file open
 FILE_IN_USE_ERRORS = (5, 32)  # Windows: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
 MAX_JSON = 20_000_000  # bytes; a larger config or history was not written by this program
 VALUE_NAME = re.compile(r"[\w .@-]{1,60}")  # of a loss term or a metric
@@ -102,7 +102,7 @@ def read_json(path: Path) -> dict:
 
 
 def check_names(file: str, *numbers) -> None:
-    """Raises DamagedRun if the name of a number cannot be shown."""
+    """Raises DamagedRun if a key of one of the dicts `numbers` does not match VALUE_NAME."""
     for names in numbers:
         if isinstance(names, dict) and not all(VALUE_NAME.fullmatch(name) for name in names):
             raise DamagedRun(f"{file} has a number with a name that is none")

@@ -72,7 +72,7 @@ class Recorder:
         with safe_open(self.folder / "state.safetensors", "pt") as file:
             header = file.metadata() or {}
             tensors = {k: file.get_tensor(k).clone() for k in file.keys()}  # noqa: SIM118 (not a dict)
-        # cloned, because Windows does not replace a file that is mapped into memory
+        # Cloned, because Windows cannot replace a file that is mapped into memory.
         if header["sha256"] != _digest(tensors, header["meta"]):
             raise ValueError("state.safetensors is damaged")
         meta = json.loads(header["meta"])
@@ -81,7 +81,7 @@ class Recorder:
         film = self._saved_film(meta["trainer"]["step"])
         self.trainer.load_state(tensors, meta["trainer"])
         self.film, self.created, self.seconds = film, meta["created"], meta["seconds"]
-        torch.set_num_threads(meta.get("threads", torch.get_num_threads()))  # another number would round differently
+        torch.set_num_threads(meta.get("threads", torch.get_num_threads()))  # rounding depends on the number of threads
 
     def _has_history(self) -> bool:
         try:
@@ -141,7 +141,7 @@ class Recorder:
         return self.film.frame(trainer.model, trainer.device, trainer.step, trainer.step / trainer.steps_per_epoch)
 
     def write_newest(self, every: bool) -> None:
-        """Write the current frame for pages that show it: at `every` step, or using at most a tenth of the time."""
+        """Write now.safetensors for pages that show it, at `every` step or in at most a tenth of the time."""
         began = time.monotonic()
         if self.film is None or self.trainer.step == self.newest_step or (not every and began < self.next_newest):
             return
@@ -154,7 +154,7 @@ class Recorder:
         """Write history, weights, a frame if one is due, and the checkpoint. The state is written last."""
         if not self.trainer.step:
             files.write_json(self.folder / "config.json", self.config.to_dict())
-            (self.folder / "state.json").unlink(missing_ok=True)  # of an earlier training of the same run
+            (self.folder / "state.json").unlink(missing_ok=True)  # left by an earlier training of the same run
         if self.film is None:
             self._write_preview()
         elif self.trainer.step in self.frame_steps:
@@ -168,7 +168,7 @@ class Recorder:
 
     def save(self) -> None:
         """Write everything that resuming needs."""
-        now = time.monotonic()  # the system clock may be set meanwhile
+        now = time.monotonic()  # unlike the system clock, it is never set back
         self.seconds, self.resumed_at = self.seconds + now - self.resumed_at, now
         tensors, meta = self.trainer.state()
         meta = {

@@ -1,1 +1,1 @@
-"""The loop that trains any family, and the device it runs on."""
+"""The training loop for all families, its optimizers, steps and devices."""

@@ -1,4 +1,4 @@
-"""Device and threads, chosen once."""
+"""Choice of the device and of the number of threads."""
 
 import contextlib
 import ctypes
@@ -12,15 +12,15 @@ import torch
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_THRESHOLD = -1, -2, -3  # malloc.h
 DEVICES = ("auto", "cpu", "cuda", "mps")
-RETRY_SECONDS = 60.0  # after which a GPU that failed is tried again: its memory may have been full
-_tried: dict[str, tuple[float, str]] = {}  # GPU -> when it was tried, and its problem
-_driver_warnings: list[str] = []  # of a driver that is too old PyTorch warns once, and calls the GPU not available
+RETRY_SECONDS = 60.0  # a GPU that failed is tried again after this time: its memory may have been full
+_tried: dict[str, tuple[float, str]] = {}  # GPU -> (time of the try, problem or "")
+_driver_warnings: list[str] = []  # PyTorch warns once about an old driver and reports the GPU as not available
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """`auto`: the first GPU that computes, else the CPU (`gpu_warning` says why).
+    """The torch device of this name. `auto`: the first GPU that works, else the CPU (`gpu_warning` says why).
 
-    Raises ValueError for a named device that is not here or on which this PyTorch cannot compute.
+    Raises ValueError for a named device that does not exist or on which this PyTorch cannot compute.
     """
     kind, _, number = name.partition(":")
     if kind not in DEVICES or (number and not (kind == "cuda" and number.isdecimal())):
@@ -37,7 +37,7 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def gpu_warning() -> str:
-    """Why `auto` takes the CPU although there is a GPU, in one sentence; "" if there is none, or one that computes."""
+    """One sentence: why `auto` selects the CPU although there is a GPU; "" if there is none or it works."""
     problems = {gpu: _problem(gpu) for gpu in _gpus()}
     if not problems or not all(problems.values()):
         return ""
@@ -56,29 +56,29 @@ def _gpus() -> list[str]:
 
 
 def _problem(gpu: str) -> str:
-    """Why this PyTorch cannot compute on a GPU, by a small product there; "" if it can.
+    """Why this PyTorch cannot compute on a GPU; "" if it can. A small matrix product is tried.
 
-    Success is remembered for good, failure for RETRY_SECONDS.
+    Success is cached for the process, failure for RETRY_SECONDS.
     """
     tried_at, problem = _tried.get(gpu, (-math.inf, "not tried"))
     if problem and time.monotonic() - tried_at > RETRY_SECONDS:
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of an old GPU PyTorch warns at length
+                warnings.simplefilter("ignore")  # PyTorch's long warning about an old GPU
                 ones = torch.ones(8, 8, device=gpu)
                 problem = "" if float((ones @ ones).sum()) == 8**3 else "it gave a wrong product"
-        except Exception as error:  # no code for it, no driver, no memory: each raises a type of its own
+        except Exception as error:  # no kernels, no driver, no memory: each raises another type
             problem = (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0].rstrip(".")
         _tried[gpu] = time.monotonic(), problem
     return problem
 
 
 def set_threads(spare: int | None = None) -> int:
-    """Set torch's thread count: `AEVAE_THREADS`, or as many cores as are idle now, `spare` of all cores left alone.
+    """Set torch's thread count and return it: `AEVAE_THREADS`, or the number of idle cores, at most all but `spare`.
 
-    By default a niced process (the worker) spares one, for the interface that it was niced for, another none.
-    torch's default (all cores) collapses 5 to 15 times beside any other busy process. The count is part of what makes
-    a CPU run repeatable to the bit; a resumed run takes the one it began with.
+    By default a niced process (the worker) spares one core for the interface, any other process none. With torch's
+    default (all cores) a training becomes 5 to 15 times slower beside another busy process. A CPU run repeats bit for
+    bit only with the same count, so a resumed run uses the count that it began with.
     """
     wanted = os.environ.get("AEVAE_THREADS", "")
     if wanted.isdigit() and int(wanted) > 0:
@@ -93,22 +93,22 @@ def set_threads(spare: int | None = None) -> int:
 
 
 def keep_memory() -> None:
-    """Tell glibc to keep what is freed, up to 512 MB, instead of giving it back to the system in every step.
+    """Tell glibc to keep up to 512 MB of freed memory instead of returning it to the system in every step.
 
-    A step frees and asks for the same few megabytes of activations; on two threads that cost a fifth of its time.
-    Elsewhere nothing happens.
+    A step frees and allocates the same few megabytes of activations; on two threads that took a fifth of its time.
+    Does nothing with another C library.
     """
     if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):  # another C library
+        with contextlib.suppress(OSError, AttributeError):
             mallopt = ctypes.CDLL(None).mallopt
             for option, value in ((M_MMAP_THRESHOLD, 32 << 20), (M_TRIM_THRESHOLD, 512 << 20), (M_TOP_PAD, 64 << 20)):
                 mallopt(option, value)
 
 
 def busy_cores(seconds: float = 0.2) -> float:
-    """How many cores others keep busy: measured over `seconds` on Linux, elsewhere the load of the last minute.
+    """Number of cores that other processes use: measured over `seconds` on Linux, elsewhere the last minute's load.
 
-    Processes nicer than this one (a niced training) count too: two trainings on one core help nobody.
+    Processes with a lower priority (other trainings) count, too: two trainings should not share a core.
     """
     try:
         before = _ticks()
@@ -120,7 +120,7 @@ def busy_cores(seconds: float = 0.2) -> float:
 
 
 def _ticks() -> tuple[int, int]:
-    """Ticks of all cores since the start: busy, and all. Linux only."""
+    """(busy, total) ticks of all cores since the system started. Linux only."""
     with open("/proc/stat", encoding="ascii") as file:
         numbers = [int(n) for n in file.readline().split()[1:9]]  # user nice system idle iowait irq softirq steal
     return sum(numbers) - numbers[3] - numbers[4], sum(numbers)

@@ -1,15 +1,15 @@
-"""Why a training diverged: saved in state.json, read by listings and pages. Imports no torch."""
+"""The reason for a divergence, which state.json stores and listings and pages read. Imports no torch."""
 
 import math
 import re
 from dataclasses import asdict, dataclass
 
-EXPLODED_FACTOR = 1000  # times the cost of guessing, or of the untrained model if that is more
+EXPLODED_FACTOR = 1000  # times the larger of two costs; see `limit_of`
 
 
 @dataclass(frozen=True)
 class Diverged:
-    """The loss term `term` became `value` at `step`: it is not finite, or above `limit` nats per image."""
+    """The loss term `term` had the value `value` at `step`: not finite, or above `limit` nats per image."""
 
     step: int
     epoch: int
@@ -27,7 +27,7 @@ class Diverged:
         return f"{self.term} became {value} {where}{limit}; try a smaller learning rate"
 
     def to_dict(self) -> dict:
-        """The same as JSON data; infinities and NaN become text."""
+        """JSON data; infinities and NaN become text."""
         found = {key: value for key, value in asdict(self).items() if value != math.inf or key != "limit"}
         return found | {"value": self.value if math.isfinite(self.value) else str(self.value)}
 
@@ -47,7 +47,7 @@ class Diverged:
 def limit_of(untrained: float, pixels: int) -> float:
     """The test objective (nats per image) above which a training counts as diverged although it is finite.
 
-    It is EXPLODED_FACTOR times the cost of guessing each pixel (ln 2 nats), or times the objective before the first
-    step if that is more. Below it a training can recover, and strong penalties (gamma of a beta-VAE) are allowed.
+    It is EXPLODED_FACTOR times the larger of two costs: that of guessing each pixel (ln 2 nats), and the objective
+    `untrained` before the first step. Below it trainings recover; strong penalties (gamma of a beta-VAE) stay below it.
     """
     return EXPLODED_FACTOR * max(abs(untrained), math.log(2) * pixels)

@@ -1,4 +1,4 @@
-"""A film of a run: reconstructions, samples and codes of fixed test images, after epochs and often in the first one.
+"""The film of a run: snapshots ("frames") of reconstructions, samples and codes of fixed test images during training.
 
 A frame measures the current weights. It uses its own generators and does not change the model, so a filmed run equals
 the same run without film bit for bit.
@@ -12,21 +12,21 @@ from aevae.config import TrainConfig
 from aevae.models.base import Model
 from aevae.models.blocks import batches
 
-NUM_FOLLOWED = 16  # images in every frame
-MAX_CODES = 1000  # test images whose codes are in a frame
+NUM_FOLLOWED = 16  # images whose reconstructions are in every frame
+MAX_CODES = 1000  # test images whose codes are in every frame
 FIRST_STEPS = (1, 3, 10, 30, 100, 300)  # steps of the first epoch with a frame of their own
-MAX_FILM_BYTES = 16_000_000  # of a film: wide codes get fewer frames ...
-MIN_FRAMES = 12  # ... but at least so many
-NUM_FRAMES = 24  # of a run with few, long epochs, spread evenly
-LONG_EPOCH_STEPS = 50  # from here on an epoch gets frames within it
-WIDE_CODE = 64  # latent dimension above which fewer codes are kept ...
-MAX_CODE_NUMBERS = 20_000  # ... so many numbers in total
-SEED = 1_000_003  # of the noise in the mean terms; the same in every frame and run
+MAX_FILM_BYTES = 16_000_000  # films of wide codes have fewer frames, to stay below
+MIN_FRAMES = 12  # but at least this many
+NUM_FRAMES = 24  # evenly spaced frames of a run with few, long epochs
+LONG_EPOCH_STEPS = 50  # an epoch with at least as many steps has frames within it
+WIDE_CODE = 64  # latent dimension above which a frame has fewer codes,
+MAX_CODE_NUMBERS = 20_000  # namely this many numbers in total
+SEED = 1_000_003  # seed of the noise in the mean terms, the same in every frame and run
 SHARED_ARRAYS = ("original", "labels")  # arrays that every frame shares
 
 
 def schedule(config: TrainConfig, steps_per_epoch: int, latent_dim: int) -> tuple[int, ...]:
-    """Steps with a frame, ascending: 0, some of the first epoch, ends of epochs, the last step."""
+    """Steps after which a frame is taken, ascending: 0, some of the first epoch, ends of epochs, the last step."""
     first = [step for step in FIRST_STEPS if step < steps_per_epoch]
     frame = 2 * _codes(latent_dim) * latent_dim + 2 * NUM_FOLLOWED * 28 * 28
     room = max(MAX_FILM_BYTES // frame - len(first) - 1, MIN_FRAMES)
@@ -52,7 +52,10 @@ def thinned(arrays: dict[str, np.ndarray], most: int) -> dict[str, np.ndarray]:
 
 @torch.inference_mode()
 def shoot(model: Model, device: torch.device, images: np.ndarray, draws: Tensor) -> dict[str, np.ndarray]:
-    """One frame of uint8 `images` (N, 1, 28, 28), the first 16 are followed; arrays as in `Film` without E."""
+    """One frame: the arrays of `Film` without the axis E.
+
+    images: uint8 (N, 1, 28, 28), of which the first 16 are followed. draws: samples of the prior to decode.
+    """
     training = model.training
     model.eval()
     x = torch.tensor(images).to(device).float().div_(255)
@@ -71,7 +74,7 @@ def shoot(model: Model, device: torch.device, images: np.ndarray, draws: Tensor)
 
 
 def _posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
-    """The codes of x (N, 1, 28, 28); without an encoder the learned codes of x, which are training images then."""
+    """(mu, logvar or None) of x (N, 1, 28, 28); without an encoder the learned codes of the first training images."""
     if not model.has_encoder:
         return model.training_codes(len(x))
     mu, logvar = zip(*(model.posterior(part) for part in batches(x)), strict=True)
@@ -85,7 +88,7 @@ def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
     sums: dict[str, Tensor] = {}
     for rows in batches(torch.arange(len(x), device=x.device)):
         part = x[rows]
-        extra = {} if model.has_encoder else {"index": rows}  # the first training images, whose codes are learned
+        extra = {} if model.has_encoder else {"index": rows}
         loss = model.loss(part, generator=generator, **extra)
         for name, term in {**loss.terms, "objective": loss.total}.items():
             sums[name] = sums.get(name, 0.0) + term * len(part)
@@ -93,14 +96,14 @@ def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
 
 
 class Film:
-    """Frames in the order of training; `arrays()` is what the run folder stores.
+    """E frames in the order of training. The run folder stores `arrays()`:
 
-    step (E,) int64 and epoch (E,) float32: when the frame was taken; original (16, 28, 28) uint8; recon and
-    sample (E, 16, 28, 28) uint8, mean images; recon_nats, kl_nats (E, 16) float32, of these images at
-    z = mu; std (E, 16, D) float16 of q(z|x); codes (E, N, D) float16 of the first N <= 1000 test images (at least 16:
-    fewer are repeated), the 16 first; labels (N,) int64; term.<name> (E,) float32, mean terms over the N. Codes that
-    are points have no std and kl_nats. Samples decode the same 16 samples of the prior (`Model.sample_prior`) in every
-    frame. A model without an encoder is filmed with the first training images, whose codes it learns.
+    step (E,) int64 and epoch (E,) float32 of the frames; original (16, 28, 28) uint8; recon and sample
+    (E, 16, 28, 28) uint8, mean images; recon_nats, kl_nats (E, 16) float32 of these images at z = mu; std (E, 16, D)
+    float16 of q(z|x); codes (E, N, D) float16 of the first N <= 1000 test images, beginning with the 16 (images repeat
+    if a data set has fewer than 16); labels (N,) int64; term.<name> (E,) float32, loss terms averaged over the N.
+    Point codes have no std and kl_nats. All frames decode the same 16 samples of the prior (`Model.sample_prior`). For
+    a model without an encoder the images are the first training images, whose codes it learns.
     """
 
     def __init__(self, images: np.ndarray, labels: np.ndarray, latent_dim: int, arrays: dict | None = None):
@@ -125,7 +128,7 @@ class Film:
             self.frames.setdefault(name, []).append(value)
 
     def cut(self, step: int) -> None:
-        """Remove the frames after `step`, from which a resumed run continues."""
+        """Remove the frames after `step`, at which a resumed run continues."""
         kept = sum(when <= step for when in self.steps)
         for name in self.frames:
             del self.frames[name][kept:]

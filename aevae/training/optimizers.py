@@ -44,14 +44,14 @@ def has_fused_kernel(device: torch.device) -> bool:
 
 
 class Adam(torch.optim.Adam):
-    """Adam whose epsilon is a share of the typical gradient of each parameter tensor.
+    """Adam whose epsilon is proportional to the RMS gradient of each parameter tensor.
 
-    theta <- theta - lr m / (sqrt(v) + damping rms + 1e-8), rms = sqrt(mean of v over the tensor); m and v: the running
-    means of the gradient and of its square, corrected for their start (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1).
-    With damping = 0 it is Adam, which gives every weight steps of the same size: the weights of a pixel that is almost
-    never lit, whose gradient is a thousandth of its neighbours', grow as fast as theirs. With damping near 1 such
-    weights move in proportion to their gradient. A factor on the loss changes nothing while gradients stay far above
-    1e-8, so one value serves every likelihood. Measured in `benchmarks/first_layer.py` and `benchmarks/recipe.py`.
+    theta <- theta - lr m / (sqrt(v) + damping rms + 1e-8), rms = sqrt(mean of v over the tensor); m and v: the
+    bias-corrected running means of the gradient and its square (Kingma & Ba 2015, arXiv:1412.6980, algorithm 1).
+    damping = 0 is plain Adam, whose steps have the same size for all weights: weights of a pixel that is almost always
+    black grow as fast as the others, although their gradient is a thousandth. With damping near 1 such weights move in
+    proportion to their gradient. The step does not depend on the scale of the loss while gradients are far above 1e-8,
+    so one damping suits every likelihood. Measured in `benchmarks/first_layer.py` and `benchmarks/recipe.py`.
 
     models: number of models stacked in the first dimension of each parameter; each has its own rms.
     `step_fused` calls torch's fused kernel without the bookkeeping around it, which takes a tenth of a step of a small
@@ -67,8 +67,8 @@ class Adam(torch.optim.Adam):
         scale: float = 1.0,
         models: int | None = None,
     ):
-        self.scale, self.damping, self.models = scale, config.damping, models  # scale: of the learning rate
-        cuda = device.type == "cuda"  # there step counter and rate live on the device, for graphs
+        self.scale, self.damping, self.models = scale, config.damping, models  # scale: factor of the learning rate
+        cuda = device.type == "cuda"  # for CUDA graphs, step counter and learning rate are tensors on the device
         lr = torch.tensor(config.lr, device=device) if cuda else config.lr
         self._kernel = device.type in ("cpu", "cuda")
         super().__init__(parameters, lr, (0.9, config.beta2), fused=self._kernel, capturable=cuda)
@@ -79,7 +79,7 @@ class Adam(torch.optim.Adam):
     def load_state_dict(self, state_dict: dict) -> None:
         super().load_state_dict(state_dict)
         for slot in self.state.values():
-            slot.setdefault("sum_sq", slot["exp_avg_sq"].sum())  # states that were saved before have none
+            slot.setdefault("sum_sq", slot["exp_avg_sq"].sum())  # older saved states lack it
         self._fused_state = None
 
     @torch.no_grad()
@@ -120,7 +120,7 @@ class Adam(torch.optim.Adam):
         ]
 
     def _update_totals(self, beta2: float, state: "FusedState", gradients: list[Tensor]) -> None:
-        """Update the sum of v over each tensor: it is the running mean of the sum of g^2, so v need not be read."""
+        """Update the sum of v over each tensor as the running mean of the sum of g^2, without reading v."""
         if self.models is None:
             new = [torch.dot(flat, flat) for flat in (g.reshape(-1) for g in gradients)]
         else:
@@ -128,7 +128,7 @@ class Adam(torch.optim.Adam):
         foreach("lerp_", state.totals, new, 1 - beta2)
 
     def _step_foreach(self, group: dict, state: "FusedState", gradients: list[Tensor]) -> None:
-        """The same step with operations that every device has and that a CUDA graph can capture."""
+        """The same step with operations that work on every device and in CUDA graphs."""
         beta1, beta2 = group["betas"]
         first, second = (1 - beta1**state.counts).unbind(), (1 - beta2**state.counts).sqrt().unbind()
         foreach("lerp_", state.moments, gradients, 1 - beta1)
@@ -153,8 +153,8 @@ class Adam(torch.optim.Adam):
         states = [self.state[p] for p in updated]
         counts = torch.stack([state["step"] for state in states])
         for state, count in zip(states, counts.unbind(), strict=True):
-            state["step"].set_(count)  # one tensor for all counters: single ones take 2 % of a step
-        parameters = [p.detach() for p in updated]  # the same memory, without autograd
+            state["step"].set_(count)  # a view of one tensor: separate counters take 2 % of a step
+        parameters = [p.detach() for p in updated]  # shares memory, without autograd
         moments, squares, steps = ([state[key] for state in states] for key in ("exp_avg", "exp_avg_sq", "step"))
         if self._kernel and self.damping and self.models is not None:
             parameters, moments, squares = map(self._per_model, (parameters, moments, squares))
@@ -165,20 +165,20 @@ class Adam(torch.optim.Adam):
 
 @dataclass
 class FusedState:
-    """What the fused step reads and writes: parameters, m, v, number of steps, and sum of v of each tensor."""
+    """Tensors that the fused step reads and writes: parameters, m, v, number of steps, and sum of v of each tensor."""
 
     parameters: list[Tensor]
     moments: list[Tensor]
     squares: list[Tensor]
     steps: list[Tensor]  # views of `counts`
-    totals: list[Tensor]  # () or, of stacked models, (M,)
+    totals: list[Tensor]  # (), or (M,) for stacked models
     counts: Tensor
-    starts: list[int]  # step counts when this was built (CPU only); with `steps_taken` counts need no tensor read
-    steps_taken: int = 0  # since it was built
+    starts: list[int]  # step counts when this state was built (CPU only); + steps_taken avoids reading `counts`
+    steps_taken: int = 0  # steps since this state was built
 
 
 def empty_state(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
-    """Adam's state of a parameter before the first step; `sum_sq`: sum of `exp_avg_sq`."""
+    """Adam's state of parameter p before the first step; `sum_sq`: sum of `exp_avg_sq`, per model if stacked."""
     where = p.device if p.device.type == "cuda" else None
     return {
         "step": torch.zeros((), dtype=torch.float32, device=where),
@@ -189,9 +189,9 @@ def empty_state(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
 
 
 class SparseRowAdam(torch.optim.SparseAdam):
-    """torch's SparseAdam with the interface of `Adam`, without damping. Rows that the batch did not look up stay as is.
+    """torch's SparseAdam with the interface of `Adam`, without damping. Only rows that the batch looked up change.
 
-    On a device without sparse tensors the gradients are dense, and rows whose gradient is 0 stay as they are.
+    On a device without sparse tensors gradients are dense, and only rows with a nonzero gradient change.
     """
 
     def __init__(self, parameters: Iterable[Tensor], config: TrainConfig, scale: float):

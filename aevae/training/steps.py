@@ -1,7 +1,7 @@
-"""One training step, of one model or of several side by side, and its fast versions for CPU and GPU.
+"""One training step of one model or of several side by side, and its fast versions for CPU and GPU.
 
-Everything that depends on the device and on the number of models is here. The loop (`aevae.training.trainer.fit`)
-sees one function of the image indices of a batch, (M, B), that advances every trainer by one step.
+All code that depends on the device and on the number of models is here. The loop (`aevae.training.trainer.fit`) calls
+one function with the image indices (M, B) of a batch, which takes one step in all M trainers.
 """
 
 import contextlib
@@ -20,11 +20,11 @@ from aevae import logs
 from aevae.noise import RecordingRng, ReplayRng, predraw
 from aevae.training.optimizers import Adam, empty_state
 
-WARM_UP_STEPS = 3  # on a side stream before a CUDA graph is captured
+WARM_UP_STEPS = 3  # eager steps on a side stream before a CUDA graph is captured
 
 
 def sum_type(device: torch.device) -> torch.dtype:
-    """The dtype of sums over an epoch: float64 where the device has it."""
+    """The dtype of sums over an epoch: float64 if the device supports it, else float32."""
     return torch.float64 if device.type in ("cpu", "cuda") else torch.float32
 
 
@@ -61,7 +61,7 @@ class SingleStep:
         self.optimizers = list(trainer.optimizers.values())
 
     def __call__(self, index: Tensor) -> None:
-        """Take one step. index: (M, B), the images of each model's batch."""
+        """Take one step. index: (M, B), the image indices of each model's batch."""
         lead = self.trainers[0]
         if self.epoch is None:
             self.epoch = torch.zeros((), device=lead.device)
@@ -69,7 +69,7 @@ class SingleStep:
         self.count()
 
     def run(self, index: Tensor, epoch: Tensor, rate: float | Tensor) -> None:
-        """Gradients, divergence check, Adam, sums. Values that a CUDA graph reads at every replay are tensors."""
+        """Compute gradients, check for divergence, step Adam, add the terms. A CUDA graph needs tensor arguments."""
         with self.precision():
             values = self.work(index, epoch)  # (T, M)
         self.check(values)
@@ -85,11 +85,11 @@ class SingleStep:
         self.add(values, index.shape[1])
 
     def work(self, index: Tensor, epoch: Tensor) -> Tensor:
-        """`gradients`; replaced by a TapeStep on a CPU."""
+        """The result of `gradients`. On a CPU a TapeStep replaces this method."""
         return self.gradients(index, epoch)
 
     def gradients(self, index: Tensor, epoch: Tensor) -> Tensor:
-        """Terms and objective (T, M) of these images; the gradients are stored in the parameters."""
+        """Loss terms and objective (T, M) of these images; stores the gradients in the parameters."""
         trainer = self.trainers[0]
         loss = trainer.loss(index[0], epoch)
         self.backward(loss.total)
@@ -120,7 +120,7 @@ class SingleStep:
         return self.trainers[0].device.type == "cpu"
 
     def check(self, values: Tensor) -> None:
-        """Stop at the first value that is not finite; on a GPU, where reading stalls the device, only at reports."""
+        """Stop at the first value that is not finite. On a GPU, where reading values stalls, only reports check."""
         if not self.on_cpu:
             return
         for trainer, column in zip(self.trainers, zip(*values.tolist(), strict=True), strict=True):
@@ -128,7 +128,7 @@ class SingleStep:
                 self.on_divergence(trainer, column)
 
     def on_divergence(self, trainer, column: Sequence[float]) -> None:
-        """Raises TrainingDiverged; `column`: the terms of this trainer."""
+        """Raise TrainingDiverged. column: the terms of this trainer, at least one not finite."""
         trainer.must_be_finite(column, trainer.term_names)
 
     def add(self, values: Tensor, num_images: int) -> None:
@@ -136,7 +136,7 @@ class SingleStep:
         if self.sums is None:
             self.sums = torch.zeros(values.shape, dtype=sum_type(values.device), device=values.device)
             for i, trainer in enumerate(self.trainers):
-                if trainer.sums is not None:  # of an epoch that was interrupted
+                if trainer.sums is not None:  # sums of an interrupted epoch
                     self.sums[:, i] = trainer.sums
                 trainer.sums = self.sums[:, i]
         self.sums.add_(values, alpha=num_images)
@@ -150,8 +150,8 @@ class SingleStep:
 class BatchedStep(SingleStep):
     """The step of M trainers with the same shapes and recipe, as one batched model.
 
-    Their parameters and Adam's moments are stacked, (M, ...), and each trainer keeps views of its own: it evaluates,
-    saves and ends as if it were alone. The results are those of M single runs up to rounding.
+    Parameters and Adam's moments are stacked, (M, ...). Each trainer has views of its own slice, so it evaluates,
+    saves and ends as if it were alone. The results equal those of M single runs up to rounding.
     """
 
     def __init__(self, trainers: Sequence):
@@ -311,7 +311,7 @@ def _same(replayed: Tensor, eager: Tensor | None) -> bool:
 
 
 class CudaGraphStep:
-    """Steps of full batches as one CUDA graph, launched as a whole, so that Python does not limit small networks.
+    """Steps of full batches as one CUDA graph, so that Python overhead does not limit small networks.
 
     The first steps run eagerly on a side stream, as graph capture requires. Other batch sizes, and models that read a
     value from the device, stay eager; `reason` says why.

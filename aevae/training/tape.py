@@ -1,9 +1,9 @@
-"""A tape: the tensor operations of a step, recorded once and then replayed; for CPUs what CUDA graphs are for GPUs.
+"""A tape: the tensor operations of a step, recorded once and then replayed, like a CUDA graph but on a CPU.
 
 For small networks, Python, autograd bookkeeping and allocation cost as much as the arithmetic, although every step runs
 the same kernels. The tape records these kernels below autograd, with the tensors that they read and write. A replay
 runs the same kernels on the same tensors in the same order, so every result equals that of the eager step bit for bit.
-Views are not replayed: their memory is the same.
+Views are not replayed, because they share the memory of their base.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 DATA_DEPENDENT_TAGS = (torch.Tag.data_dependent_output, torch.Tag.dynamic_output_shape)
-OUTPUT_OPTIONS = ("dtype", "layout", "device", "pin_memory", "memory_format")  # arguments that an out= call has not
-SHAPE_ONLY_OPS = ("ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_full")  # they read no values
+OUTPUT_OPTIONS = ("dtype", "layout", "device", "pin_memory", "memory_format")  # arguments that out= calls lack
+SHAPE_ONLY_OPS = ("ones_like", "zeros_like", "full_like", "new_ones", "new_zeros", "new_full")  # read no values
 LARGE_BYTES = 1 << 16  # smaller tensors stay in a core's cache anyway
 
 
@@ -25,7 +25,7 @@ class Unforeseen(RuntimeError):
 
 @dataclass
 class RecordedOp:
-    """An operation that `function(*args, **kwargs)` repeats; outputs: the tensors that it created."""
+    """A recorded operation. `function(*args, **kwargs)` repeats it; outputs: the tensors that it created."""
 
     function: Callable
     args: tuple
@@ -38,11 +38,11 @@ class RecordedOp:
 
 
 class Tape:
-    """The recorded operations of `work()`; `play()` repeats them and writes into the same tensors, `results`.
+    """The recorded operations of `work()`. `play()` repeats them and writes into the same tensors, `results`.
 
     `work` may read and write any tensors whose storage stays the same, and use torch's generators. It may depend on
-    them only through tensor operations; where a violation is visible, Unforeseen is raised. Operations that depend on
-    no input run only once, so the results must not be written to from outside.
+    their values only through tensor operations; violations that can be detected raise Unforeseen. Operations that
+    depend on no input run only once, so callers must not write to the results.
     """
 
     def __init__(self, work: Callable[[], tuple[Tensor, ...]]):
@@ -89,14 +89,14 @@ class _RecordingMode(TorchDispatchMode):
 
 
 def _replay_call(name: str, operation, args: tuple, kwargs: dict, result, outputs: list, changes: bool) -> tuple:
-    """(function, args, kwargs) that repeats the operation and writes its results to where they are now."""
+    """(function, args, kwargs) that repeats the operation and writes into the memory of its present results."""
     if not outputs:  # calling a method takes half the time
         return getattr(Tensor, name, operation) if name.endswith("_") else operation, args, kwargs
     if name == "_to_copy":
         return Tensor.copy_, (result, args[0]), {}
     if isinstance(result, Tensor) and not changes:
         options = {key: value for key, value in kwargs.items() if key not in OUTPUT_OPTIONS}
-        by_name = _relu if name == "relu" else getattr(torch, name, None)  # calling it takes half the time
+        by_name = _relu if name == "relu" else getattr(torch, name, None)  # calling torch.<name> takes half the time
         for function, out in ((by_name, "out"), *_out_overloads(operation)):
             if function is not None and (_is_random(operation) or _gives_same(function, args, options, out, result)):
                 return function, args, options | {out: result}
@@ -114,7 +114,7 @@ def _relu(x: Tensor, out: Tensor) -> Tensor:
 
 
 def _out_overloads(operation) -> Iterator[tuple[Callable, str]]:
-    """The operation's overloads that write to a given tensor, and the name of that argument."""
+    """(overload, name of its output argument) for each overload that writes into a given tensor."""
     names, packet = _names(operation), operation.overloadpacket
     for overload in (getattr(packet, name) for name in packet.overloads()):
         outs = [a.name for a in overload._schema.arguments if a.is_out]
@@ -127,11 +127,11 @@ def _names(overload) -> list[str]:
 
 
 def _gives_same(function: Callable, args: tuple, kwargs: dict, out: str, result: Tensor) -> bool:
-    """Whether the function writes this very result into the tensor that it gets as `out`."""
+    """Whether the function writes exactly this result into the tensor that it gets as argument `out`."""
     target = torch.empty_like(result)
     try:
         function(*args, **kwargs, **{out: target})
-    except (RuntimeError, TypeError):  # another function of that name, or one without out=
+    except (RuntimeError, TypeError):  # a different function of that name, or one without out=
         return False
     return target.stride() == result.stride() and torch.equal(target, result)
 
@@ -155,10 +155,10 @@ def _constant_storages(ops: list[RecordedOp]) -> set[int]:
 
 
 def _buffer_plan(ops: list[RecordedOp], kept: set[int]) -> dict[int, torch.UntypedStorage]:
-    """Storage key -> buffer for large results, so that memory is reused while it is still in the cache.
+    """Storage key -> buffer for large results, so that memory is reused while it is still in the CPU cache.
 
-    A result reuses the memory of the latest tensor of its size that is not read any more; a pointwise operation that
-    of its own argument. Storages in `kept` stay as they are.
+    A result reuses the memory of the latest tensor of its size that no later operation reads; a pointwise operation
+    may reuse that of its argument. Storages in `kept` are not moved.
     """
     last = {_storage_key(t): at for at, op in enumerate(ops) for t in _tensors((op.args, op.kwargs))}
     last |= dict.fromkeys(kept, len(ops))

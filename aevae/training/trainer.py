@@ -1,8 +1,8 @@
 """The training loop of every family. It knows no screen and no file: listeners get events and can stop it.
 
 The images stay on the device as uint8; a batch is a list of indices. The order of an epoch depends only on (seed,
-epoch), and the noise on one generator whose state is part of the checkpoint, so stopping and resuming gives exactly
-the same run as not stopping.
+epoch). The noise comes from one generator whose state is part of the checkpoint. So a run that is stopped and resumed
+equals a run without a stop, bit for bit.
 """
 
 import math
@@ -33,7 +33,7 @@ SUM_ROWS = 4096  # training images summed at once
 
 @dataclass(frozen=True)
 class StepDone:
-    """Progress within an epoch. terms: means over this epoch so far."""
+    """Progress within an epoch. terms: mean loss terms over this epoch so far."""
 
     step: int
     steps: int
@@ -44,14 +44,14 @@ class StepDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """The end of an epoch (0: before training). record: its line of the history."""
+    """The end of an epoch (epoch 0: before training). record: its line of the history."""
 
     record: dict
 
 
 @dataclass(frozen=True)
 class BegunAnew:
-    """The run started from the beginning because its checkpoint could not be used. reason: why, and where it is now."""
+    """The run starts from the beginning, because its checkpoint cannot be used. reason: why, and where it is now."""
 
     reason: str
 
@@ -69,8 +69,8 @@ class TrainingData:
     """Images that a model is trained and tested on, as numpy arrays or tensors.
 
     train, test: uint8 (N, 1, 28, 28), or sequences (N, T, 1, 28, 28). Tensors on the device are shared by the trainers
-    that use them; arrays are copied. labels: int64 (N,) of train and test, for families that use them.
-    resample: every step sees each training pixel black or white, white with a probability equal to its grey level.
+    that use them; arrays are copied. labels: int64 (N,) of train and test, for families that use them. resample:
+    binarize each batch of training images at random; a pixel is white with probability equal to its grey level.
     """
 
     train: np.ndarray | Tensor
@@ -103,8 +103,8 @@ class Trainer:
         self.term_names: list[str] = []
         self.epoch_seconds = 0.0
         self.history: list[dict] = []
-        self.launch = "eager"  # or recorded, or graph: how steps are launched
-        self.diverged: TrainingDiverged | None = None  # others, trained side by side, continue
+        self.launch = "eager"  # how steps are launched: eager, recorded or graph
+        self.diverged: TrainingDiverged | None = None  # set if trained side by side, where the others continue
 
     @cached_property
     def steps_per_epoch(self) -> int:
@@ -125,7 +125,7 @@ class Trainer:
         return self.config.lr * (one_cycle(self.step, self.steps) if cycle else 1.0)
 
     def fit(self, on_event: Callable = lambda event: None, should_stop: Callable[[], bool] = lambda: False) -> bool:
-        """Whether the end was reached; `should_stop()` between two steps ends the training earlier."""
+        """Train. True if the end was reached, False if `should_stop()` returned True between two steps."""
         return fit([self], lambda i, event: on_event(event), should_stop)
 
     def order(self) -> Tensor:
@@ -134,7 +134,7 @@ class Trainer:
         return torch.randperm(len(self.train), generator=generator).to(self.device)
 
     def progress(self) -> StepDone:
-        """The current step and its terms; at the beginning of an epoch without terms and speed."""
+        """The current step with terms and speed, which are empty at the beginning of an epoch."""
         epoch, done = divmod(self.step, self.steps_per_epoch)
         if not done and self.epoch_seconds == 0:
             return StepDone(self.step, self.steps, max(epoch, 1), {}, 0.0)
@@ -143,7 +143,7 @@ class Trainer:
         return StepDone(self.step, self.steps, epoch + 1, self.means(), seen / max(self.epoch_seconds, 1e-9))
 
     def must_be_finite(self, values, names) -> None:
-        """Raises TrainingDiverged, naming the term and the step."""
+        """Raise TrainingDiverged with the first of `names` whose value is not finite."""
         for name, value in zip(names, values, strict=True):
             if not math.isfinite(value):
                 epoch = self.step // self.steps_per_epoch + 1
@@ -165,7 +165,7 @@ class Trainer:
         return dict(zip(self.term_names, values, strict=True))
 
     def end_epoch(self, train_terms: dict[str, float]) -> EpochDone:
-        """The record of the epoch, after a test pass; it is added to the history, and the sums are reset."""
+        """Run the test pass, add the epoch's record to the history, reset the sums. Returns the event."""
         record = {"epoch": len(self.history), "step": self.step}
         if train_terms:
             record |= {"train": train_terms, "seconds": round(self.epoch_seconds, 3)}
@@ -198,12 +198,12 @@ class Trainer:
         return tally
 
     def images(self, index: Tensor) -> Tensor:
-        """The training images `index` (B,) as a step sees them, float32 in [0, 1]."""
+        """The training images `index` (B,) as model input: float32 (B, ...) in [0, 1]."""
         x = self.train.index_select(0, index).float().div_(255)
         return torch.rand(x.shape, generator=self.noise, device=x.device).lt(x).float() if self.resample else x
 
     def loss(self, index: Tensor, epoch: float | Tensor) -> Loss:
-        """Objective of the training images `index` (B,)."""
+        """The Loss of the training images `index` (B,)."""
         x = self.images(index)
         extra = {"index": index} if "index" in self.model.extra_inputs else {}
         if "labels" in self.model.extra_inputs:
@@ -211,7 +211,7 @@ class Trainer:
         return self.model.loss(x, generator=self.noise, epoch=epoch, **extra)
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
-        """The state that resuming needs: tensors, and JSON data. `load_state` restores it."""
+        """(tensors, JSON data): the state that resuming needs. `load_state` restores it."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         for name, optimizer in self.optimizers.items():
             for i, slots in optimizer.state_dict()["state"].items():
@@ -231,8 +231,8 @@ class Trainer:
     def load_state(self, tensors: dict[str, Tensor], meta: dict) -> None:
         """Restore what `state` returned. Raises ValueError or KeyError if it does not fit this model.
 
-        Everything is checked before anything is changed, so a trainer that refuses a state can still start from the
-        beginning. On another kind of device the noise gets a new seed, because the generators differ.
+        All checks precede all changes, so after an error the trainer can still start from the beginning. On another
+        kind of device the noise gets a new seed, because the generators differ.
         """
         named = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
         if _shapes(named) != _shapes(self.model.state_dict()):
@@ -261,7 +261,8 @@ class Trainer:
 def best(history: Sequence[dict]) -> dict:
     """The best epoch of a history: {"epoch", "objective", "last", "risen"}, with objectives on the test images.
 
-    `risen`: it ended more than MAX_RISE nats, and more than MAX_RISE_SHARE of the total decrease, above its best.
+    risen: True if the last objective is above the best by more than MAX_RISE nats and more than MAX_RISE_SHARE of the
+    total decrease.
     """
     objectives = [record["test"]["objective"] for record in history]
     lowest, last = min(objectives), objectives[-1]
@@ -274,11 +275,11 @@ def fit(
     on_event: Callable[[int, object], None] = lambda i, event: None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> bool:
-    """Whether the end of training was reached; `should_stop()` between two steps ends it earlier.
+    """Train. True if the end was reached, False if `should_stop()` returned True between two steps.
 
     Several trainers are trained side by side; they share data, recipe and shape, and are at the same step.
-    on_event(i, event) gets the events of the i-th. A single trainer that diverges raises TrainingDiverged; one of
-    several gets no further events, and the reason is in `trainer.diverged`.
+    on_event(i, event): an event of trainer i. If a single trainer diverges, TrainingDiverged is raised. If one of
+    several diverges, its events end, and `trainer.diverged` has the reason.
     """
     lead = trainers[0]
 
@@ -297,7 +298,7 @@ def fit(
     step_fn = make_step_fn(trainers)
     while lead.step < lead.steps and any(trainer.diverged is None for trainer in trainers):
         if not _epoch(trainers, step_fn, tell, should_stop):
-            tell(Trainer.progress)  # raises if the state that will be saved has diverged
+            tell(Trainer.progress)  # raises TrainingDiverged before a diverged state is saved
             return False
         tell(lambda trainer: trainer.end_epoch(trainer.means()))
     return True
@@ -316,7 +317,7 @@ def _epoch(trainers: Sequence[Trainer], step_fn: Callable[[Tensor], None], tell,
         began = time.perf_counter()  # after `should_stop`, which may wait
         step_fn(parts[i])
         if lead.device.type == "cuda" and i + 1 == lead.steps_per_epoch:
-            torch.cuda.synchronize(lead.device)  # kernels were only launched; the epoch ends when they are done
+            torch.cuda.synchronize(lead.device)  # kernels run asynchronously; wait for them before reading the clock
         now = time.perf_counter()
         for trainer in trainers:
             trainer.epoch_seconds += now - began
@@ -332,7 +333,7 @@ def _slots(tensors: dict[str, Tensor], optimizer: str) -> dict[int, dict]:
     for key, value in tensors.items():
         if key.startswith(f"{optimizer}."):
             _, i, name = key.split(".")
-            # copied, since the optimizer writes into them; SparseAdam counts its steps in an int
+            # Copied, because the optimizer writes into them. SparseAdam's step count is an int.
             plain = optimizer.startswith("rows") and name == "step"
             slots.setdefault(int(i), {})[name] = int(value) if plain else value.clone()
     return slots

@@ -1,1 +1,1 @@
-"""The only Streamlit code of the package: cached loaders, state keys, shared widgets and components."""
+"""The user interface: the only part of the package that uses Streamlit. One folder per page."""

@@ -10,13 +10,13 @@ CATALOGUES = Path(__file__).resolve().parents[1] / "locale"  # <language>/LC_MES
 
 @lru_cache
 def languages() -> tuple[str, ...]:
-    """Languages that have a catalogue; the texts themselves are English."""
+    """Languages with a catalogue, besides English."""
     return tuple(sorted(path.parent.parent.name for path in CATALOGUES.glob(f"*/LC_MESSAGES/{DOMAIN}.mo")))
 
 
 @lru_cache
 def catalogue(language: str) -> gettext.NullTranslations:
-    """The texts of a language; what it lacks stays English."""
+    """The translations of a language; missing texts stay English."""
     return gettext.translation(DOMAIN, CATALOGUES, [language], fallback=True)
 
 

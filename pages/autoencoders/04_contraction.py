@@ -23,7 +23,7 @@ with left:
 largest = {run.family: run.name for run in sorted(runs, key=lambda run: run.latent_dim)}  # of each family
 names = list((largest | {cached.run(name).config.model.family: name}).values())
 with st.spinner(_("Directions that the code reacts to")):
-    mine = lab.felt(name, image.tobytes())
+    mine = lab.sensitivity(name, image.tobytes())
 count = int((mine["values"] > 0.1 * mine["values"][0]).sum())
 left.metric(
     _("strong directions, of {} possible").format(len(mine["values"])), count,

@@ -29,19 +29,19 @@ with controls:
     runs = opening.open_runs(names)
     dataset = opening.common_set(runs)
     trouble = component.trouble([run.name for run in runs])
-    spoiling = denoise_view.pick_noise(seen=trouble is not None)
+    corruption = denoise_view.pick_noise(seen=trouble is not None)
     clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
 
 labels = {run.name: run_picker.label_of(run.name) for run in runs}
 name = _("own image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
-noisy = spoiling.spoil(clean)
+noisy = corruption.apply(clean)
 walks = {run.name: denoise_view.walk(run, noisy) for run in runs}
 with view:
     if trouble:
-        cards(runs, clean, name, noisy, walks, spoiling.times)
+        cards(runs, clean, name, noisy, walks, corruption.times)
         st.caption(trouble)
     else:
-        denoise_view.show_live(runs, clean, name, spoiling)
+        denoise_view.show_live(runs, clean, name, corruption)
     st.caption(
         _(
             "Against the clean image. SSE: squared error / image, smaller is better. PSNR: decibels, larger is "
@@ -52,7 +52,7 @@ with view:
         st.caption(note)
 
 st.header(_("Error against noise level"), anchor=False)
-kind, seed = spoiling.kind, spoiling.seed
+kind, seed = corruption.kind, corruption.seed
 count = min(denoise_view.NUM_CURVE_IMAGES, len(cached.shown_digits(dataset)[0]))
 with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(denoise_view.LEVELS))):
     curves = {labels[run.name]: denoise_view.model_curve(run, kind, seed, dataset) for run in runs}
@@ -60,7 +60,7 @@ with st.spinner(_("Cleaning {} test digits at {} levels ...").format(count, len(
 st.plotly_chart(
     cached.figure(
         figures.error_curve, denoise_view.LEVELS, curves, "squared error / image",
-        families=run_picker.colour_families(names), mark=spoiling.level,
+        families=run_picker.colour_families(names), mark=corruption.level,
         level_name=_("noise level ({})").format(denoise_view.noise_titles()[kind]),
     ),
     key="denoise_curve",
@@ -68,7 +68,7 @@ st.plotly_chart(
 )  # fmt: skip
 st.caption(
     _("Mean over {} test digits, each model applied once. Vertical line: the level chosen now.").format(count)
-    + (" " + _("Without your strokes.") if spoiling.layer is not None else "")
+    + (" " + _("Without your strokes.") if corruption.layer is not None else "")
 )
 
 st.header(_("Again and again"), anchor=False)

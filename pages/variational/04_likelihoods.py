@@ -77,7 +77,7 @@ with right, st.spinner(_("Opening five decoders")):
     lab.rows(x, z, chosen)
 now = hidden_beta()
 name = "gaussian" if chosen == "all" else chosen
-numbers, s2, found = lab.said(name, x, z), SIGMAS[now] ** 2, cached.principal(NUM_DIRECTIONS)
+numbers, s2, found = lab.numbers_of(name, x, z), SIGMAS[now] ** 2, cached.principal(NUM_DIRECTIONS)
 told = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
 )

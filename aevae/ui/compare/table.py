@@ -20,14 +20,14 @@ from aevae.ui.shared import address, cached, markdown, redraw, run_picker
 
 DATASET, FAMILY, NUMBERS, PIN = "compare_set", "compare_family", "compare_numbers", "compare_pin"
 KIND = "evaluate"
-FIRST = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # columns that the table begins with
+FIRST = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # default columns
 MAX_MODELS = 6  # models side by side
 BETTER, WORSE = "rgba(0, 114, 178, 0.25)", "rgba(213, 94, 0, 0.25)"
-POLL_SECONDS = 1.0  # seconds between two looks at the queue
-_ASKED, _SAID = "compare_asked", "compare_said"  # session: what was put on the queue by itself; what went wrong
+POLL_SECONDS = 1.0  # interval of reading the queue
+_ASKED, _SAID = "compare_asked", "compare_said"  # session: evaluations that were queued automatically; last problem
 
 
-# -- which -----------------------------------------------------------------------------------------------------------
+# -- selection -------------------------------------------------------------------------------------------------------
 
 
 def finished() -> list[RunInfo]:
@@ -42,7 +42,7 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 
 
 def pick_dataset(found: Sequence[RunInfo], chosen: Sequence[RunInfo]) -> str:
-    """The data set whose test images the numbers refer to; first the one that most chosen runs have, then most runs."""
+    """The chosen data set of test images; the default is the one with numbers of most chosen runs, then most runs."""
     names = dict.fromkeys(name for run in found for name in run.metrics)
     count = lambda name: tuple(-sum(name in run.metrics for run in runs) for runs in (chosen, found))  # noqa: E731
     return address.pick(
@@ -52,7 +52,7 @@ def pick_dataset(found: Sequence[RunInfo], chosen: Sequence[RunInfo]) -> str:
 
 
 def say_missing(chosen: Sequence[RunInfo], dataset: str) -> None:
-    """Name the chosen runs that the table lacks, since nothing was measured on these images."""
+    """Show a message with the chosen runs that have no numbers on these images."""
     if missing := [run_picker.label_of(run.name) for run in chosen if dataset not in run.metrics]:
         text = _("Not in the table: {}. These models were measured on other images; choose them in *Test set*.")
         st.caption(text.format(", ".join(map(markdown.strip, missing))))
@@ -74,7 +74,7 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     lists = {k for run in found for k, value in run.metrics.get(dataset, {}).items() if isinstance(value, list)}
     known = [name for name in metrics.METRICS if name not in lists]
     every = dict.fromkeys([*FIRST, *there, *known])
-    means = [name for name in every if not name.endswith((spread.MEDIAN, spread.WORST))]  # those come with their mean
+    means = [name for name in every if not name.endswith((spread.MEDIAN, spread.WORST))]  # shown beside their mean
     return address.pick(
         st.multiselect, _("Numbers"), means, default=FIRST, key=NUMBERS, wrap=True, format_func=comparison.title,
         help=_(
@@ -105,9 +105,9 @@ def pick_reference(found: Sequence[RunInfo]) -> RunInfo | None:
 
 
 def table(found: Sequence[RunInfo], chosen: Sequence[str], dataset: str, names: Sequence[str], pin: RunInfo | None):
-    """A row per run, the chosen first: its label, these numbers (NaN: it has none), and whether it is chosen.
+    """A pandas.DataFrame indexed by run name, chosen runs first: label, these numbers (NaN: missing), chosen or not.
 
-    With `pin` the rows of the others are their differences to its. A pandas.DataFrame, indexed by the runs' names.
+    pin: a reference run; the rows of the others are then differences to it.
     """
     import pandas as pd
 
@@ -132,7 +132,7 @@ def verdict(name: str, difference: float, alike: bool = True) -> int:
 def heads(found: Sequence[RunInfo], dataset: str, names: Sequence[str]) -> dict[str, str]:
     """The head of each column: title, direction, unit, and the number of samples if all runs share it."""
     values = [numbers_of(run, dataset) for run in found]
-    return {name: comparison.head(describe(name, *values)) for name in names}
+    return {name: comparison.column_head(describe(name, *values)) for name in names}
 
 
 def show_table(frame, found: Sequence[RunInfo], names: Sequence[str], pin: RunInfo | None, dataset: str) -> None:
@@ -201,12 +201,12 @@ def table_csv(frame, found: Sequence[RunInfo], names: Sequence[str], dataset: st
     return out.to_csv(index_label="run")
 
 
-# -- numbers that are missing ----------------------------------------------------------------------------------------
+# -- missing numbers -------------------------------------------------------------------------------------------------
 
 
 def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[str, dict[str, list[str]]]:
     """Run -> cost ("quick", "slow") -> numbers that the run could have on this data set but lacks."""
-    asked = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: found by the training
+    asked = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: every run has them
     found: dict[str, dict[str, list[str]]] = {}
     for run in chosen:
         has = numbers_of(run, dataset)
@@ -217,7 +217,7 @@ def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[
 
 
 def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> None:
-    """Submit quick numbers at once and offer a button for slow ones; show the progress until they are there."""
+    """Queue quick evaluations at once, offer a button for slow ones, and show their progress."""
     lacking = gaps(chosen, names, dataset)
     asked = st.session_state.setdefault(_ASKED, set())
     quick = {run: costs["quick"] for run, costs in lacking.items() if "quick" in costs}

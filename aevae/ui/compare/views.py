@@ -32,7 +32,7 @@ _GRID = (
 )
 
 
-# -- taking it away --------------------------------------------------------------------------------------------------
+# -- download --------------------------------------------------------------------------------------------------------
 
 
 def chart(figure: go.Figure, key: str) -> None:
@@ -61,7 +61,7 @@ def rows_csv(head: Sequence[str], rows: Sequence[Sequence]) -> str:
 
 
 def _without(labels: Sequence[str], why: str) -> None:
-    """One sentence for the models that this view cannot show."""
+    """Show one sentence about the models that this view cannot show."""
     if labels:
         st.caption(f"{markdown.strip(', '.join(labels))}: {why}")
 
@@ -93,8 +93,8 @@ def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset
     alike = [run for run in rated if term == "sse" or comparison.likelihood(run) == kind]
     bound = _gaussian(dataset) if term == "sse" else None
     figure = cached.figure(
-        trade_off, report.points(alike, labels, dataset, term, chosen), comparison.head(describe(term)),
-        comparison.head(describe("kl")), elbo=term == "recon", bound=bound,
+        trade_off, report.points(alike, labels, dataset, term, chosen), comparison.column_head(describe(term)),
+        comparison.column_head(describe("kl")), elbo=term == "recon", bound=bound,
         bound_name=_("best possible for a Gaussian with the covariance of the images"),
         hull_name=_("best of these runs"), others_name=_("other runs in the table"),
     )  # fmt: skip

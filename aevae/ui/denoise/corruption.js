@@ -5,7 +5,7 @@ import { clamp, squaredError } from "../live/maths.js";
 
 const f32 = Math.fround;
 
-/** x (784) in [0, 1] corrupted by the random numbers `noise` of this kind: `apply` of aevae/corruption.py, in float32. */
+/** x (784) in [0, 1], corrupted with `noise` of this kind; equal to `apply` of aevae/corruption.py, in float32. */
 export function corrupt(kind, level, x, noise, out = new Float32Array(PIXELS)) {
   if (level === 0) {
     out.set(x);
@@ -34,7 +34,7 @@ const KINDS = {
   },
 };
 
-/** An empty layer of strokes: how far each pixel is covered and with how much white; 255 is all. */
+/** An empty layer of strokes: opacity (`cover`) and white (`ink`) of each pixel, 0..255. */
 export const blank = () => ({ cover: new Uint8Array(PIXELS), ink: new Uint8Array(PIXELS) });
 
 /** The image x under a layer: x (1 - cover) + ink. */
@@ -43,7 +43,7 @@ export function layOver(x, { cover, ink }, out = new Float32Array(PIXELS)) {
   return out;
 }
 
-/** Mark in `coverage` (784) what a round brush touches on its way from a to b; all in pixels, centres at a half. */
+/** Mark in `coverage` (784) the pixels that a round brush touches between a and b; in pixels, centres at .5. */
 export function brush(coverage, a, b, radius) {
   const dx = b.x - a.x, dy = b.y - a.y, square = dx * dx + dy * dy;
   for (let i = 0; i < PIXELS; i++) {
@@ -54,7 +54,7 @@ export function brush(coverage, a, b, radius) {
   }
 }
 
-/** The layer after a stroke: white (1) or black (0) where `coverage` is, over what was there. */
+/** The layer after a stroke of white (1) or black (0) with this coverage. */
 export function stroked(layer, coverage, white) {
   const out = blank();
   for (let i = 0; i < PIXELS; i++) {

@@ -26,7 +26,7 @@ DISPLAY_PIXELS = 112  # pixels on the screen: four for each of the image's
 MAX_TIMES = 10  # applications
 MAX_SEED = 2**31 - 1
 TIMES, LAYER, LAST_MESSAGE = "times", "noise_layer", "noise_letter"  # session; strokes; sequence number
-LAYER_CHARS = 4 * -(-2 * 784 // 3)  # of base64
+LAYER_CHARS = 4 * -(-2 * 784 // 3)  # base64 characters
 UNSEEN = "noise_unseen"
 
 
@@ -51,7 +51,7 @@ def noise_help() -> dict[str, str]:
 
 
 @dataclass(frozen=True)
-class Spoiling:
+class Corruption:
     """The corruption of the digit, and how often the models are applied."""
 
     kind: str
@@ -60,17 +60,17 @@ class Spoiling:
     times: int
     layer: np.ndarray | None  # uint8 (2, 28, 28), see metrics.denoising.lay_over
 
-    def spoil(self, clean: np.ndarray) -> np.ndarray:
+    def apply(self, clean: np.ndarray) -> np.ndarray:
         """The noisy image (1, 28, 28) of a clean one, strokes included."""
         noisy = corrupt_images(clean[None], self.kind, self.level, self.seed)
         return (noisy if self.layer is None else lay_over(noisy, self.layer))[0]
 
 
-def pick_noise(seen: bool = True) -> Spoiling:
-    """Kind, level, seed of the noise and the number of applications from Streamlit's own controls; all in the URL.
+def pick_noise(seen: bool = True) -> Corruption:
+    """The Corruption from Streamlit's controls (kind, level, seed, number of applications), which are in the URL.
 
-    Not `seen`: they are on the page without being shown, and hold what the live view sends: ranges, the URL and the
-    way over pages have one mechanism.
+    seen: False if the live view is shown. The hidden controls then store what it sends, so that ranges, URL and page
+    changes are handled in the same way.
     """
     titles = noise_titles()
     with st.container(key="noise_controls" if seen else UNSEEN, gap="small"):
@@ -95,26 +95,26 @@ def pick_noise(seen: bool = True) -> Spoiling:
         layer = st.session_state.get(LAYER)
         if seen and layer is not None:
             st.button(_("Remove your strokes"), key="layer_clear", on_click=st.session_state.pop, args=(LAYER,))
-    return Spoiling(kind, float(level), int(seed), int(times), layer)
+    return Corruption(kind, float(level), int(seed), int(times), layer)
 
 
 # -- the live view ---------------------------------------------------------------------------------------------------
 
 
-def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) -> None:
-    """The clean digit (1, 28, 28), the noisy one and what each run makes of it, following every move in the browser.
+def show_live(runs: Sequence, clean: np.ndarray, name: str, corruption: Corruption) -> None:
+    """Show the clean digit (1, 28, 28), the noisy one and each run's output, updated in the browser during each move.
 
-    name: what the clean digit is.
+    name: description of the clean digit.
     """
     titles, helps = noise_titles(), noise_help()
     families = {run.name: run.info.family for run in runs}
     labels = {run.name: run_picker.label_of(run.name) for run in runs}
     spec = {
         "kinds": [{"id": kind, "title": titles[kind], "help": helps[kind]} for kind in titles],
-        "kind": spoiling.kind,
-        "level": spoiling.level,
-        "seed": spoiling.seed,
-        "times": spoiling.times,
+        "kind": corruption.kind,
+        "level": corruption.level,
+        "seed": corruption.seed,
+        "times": corruption.times,
         "most": MAX_TIMES,
         "most_seed": MAX_SEED,
         "n": st.session_state.get(LAST_MESSAGE, 0),
@@ -131,9 +131,9 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, spoiling: Spoiling) 
         ],
         "texts": _texts(),
     }
-    arrays = {"clean": np.asarray(clean, np.float32).reshape(-1), **_draws(spoiling.seed)}
-    if spoiling.layer is not None:
-        arrays |= dict(zip(("cover", "ink"), spoiling.layer.reshape(2, -1), strict=True))
+    arrays = {"clean": np.asarray(clean, np.float32).reshape(-1), **_draws(corruption.seed)}
+    if corruption.layer is not None:
+        arrays |= dict(zip(("cover", "ink"), corruption.layer.reshape(2, -1), strict=True))
     component.mount(
         "noise", "noise_live", spec, arrays, programs=[run.name for run in runs], height=480, on_send=receive
     )

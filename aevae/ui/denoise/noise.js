@@ -1,5 +1,5 @@
-// Denoise in the page: kind and level of the noise, strokes on the noisy image, and what each model makes of it.
-// The random numbers come from Python (one array for each kind), so that a seed gives the same noise on both sides.
+// The live view of the Denoise page: kind and level of the noise, strokes on the noisy image, and each model's output.
+// The noise comes from Python (one array for each kind), so that a seed gives the same noise on both sides.
 
 import { ARROWS, paint, PIXELS, placeIn, SIDE } from "../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../live/dom.js";
@@ -24,11 +24,11 @@ class Noise extends Stage {
     this.follow(spec.key);
     if (this.outbox.isSettled(spec.n) && !this.stroke && !this.holding) this.adopt();
     const isOther = !before || arrays.clean.some((value, i) => value !== before[i]);
-    if (isOther || this.clean === before) this.clean = arrays.clean; // else it is what the user draws
+    if (isOther || this.clean === before) this.clean = arrays.clean; // otherwise it is the user's drawing
     this.showCards();
   }
 
-  /** Python knows all that was done here: what it says holds. */
+  /** Take over Python's state, because Python has read all messages of this module. */
   adopt() {
     const { kind, level, times, seed } = this.spec;
     this.state = { kind, level, times, seed };
@@ -151,7 +151,7 @@ class Noise extends Stage {
     canvas.onkeydown = (event) => this.key(event);
   }
 
-  /** Arrows move the brush, the space bar sets it down and lifts it, Escape forgets the stroke. */
+  /** Keys: arrows move the brush, the space bar starts and ends a stroke, Escape cancels it. */
   key(event) {
     const step = event.shiftKey ? 4 : 1;
     const [right, up] = ARROWS[event.key] ?? [0, 0];
@@ -224,7 +224,7 @@ class Noise extends Stage {
     style.top = `${(100 * this.at.y) / SIDE - radius}%`;
   }
 
-  // -- what changes ---------------------------------------------------------------------------------------------------
+  // -- updates --------------------------------------------------------------------------------------------------------
 
   set(change) {
     Object.assign(this.state, change);
@@ -239,7 +239,7 @@ class Noise extends Stage {
     this.tell(true);
   }
 
-  /** To Python: at once where a hand let go, after a pause where keys are being pressed. */
+  /** Send the state to Python: at once after a release of the pointer, after a pause for keys. */
   tell(now = false) {
     this.show();
     const message = () => ({ ...this.state, layer: pack(this.layer) });
@@ -255,7 +255,7 @@ class Noise extends Stage {
     this.meaning.textContent = this.spec.kinds.find(({ id }) => id === kind).help;
   }
 
-  /** One card for the clean image and one for each model; they stay while the models do. */
+  /** Create a card for the clean image and for each model; cards are kept while the models are the same. */
   showCards() {
     const { models, texts, clean } = this.spec;
     const names = models.map((model) => model.run).join();

@@ -1,0 +1,1 @@
+"""Choosing, drawing and uploading the image that a page shows."""

@@ -29,8 +29,8 @@ class Plane:
     label: for screen readers. extent: (x left, x right, y bottom, y top). background: PNG, stretched over the extent,
     pixels kept sharp. points (N, 2) and classes (N,): a cloud, coloured by class. cell (w, h): a choice snaps to the
     middle of a cell, which gets a frame. names: a text per cell, for the line under the plane and screen readers.
-    num_cells: cells that hold something; clicks on others are ignored. max_width: pixels. equal: one unit is as long
-    in x as in y. value_label: beside the chosen point. readout: show the line under the plane.
+    num_cells: number of cells with content; clicks on others are ignored. max_width: pixels. equal: x and y have the
+    same scale. value_label: text beside the chosen point. readout: show the line under the plane.
     """
 
     label: str
@@ -145,10 +145,10 @@ def pick_cell(
     on_pick: Callable[[int], None] | None = None,
     max_width: int = 0,
 ) -> int | None:
-    """Number of the chosen image of a sheet, which gets a frame; None before the first choice.
+    """Index of the chosen image of a sheet, which gets a frame; None before the first choice.
 
-    selected: the number to show if the caller keeps the choice (-1: none); then on_pick(index) gets a new choice,
-    before the page runs.
+    selected: index of the chosen image if the caller stores the choice (-1: none); on_pick(index) is then called with
+    a new choice before the page runs.
     """
     count = sheet.count or sheet.rows * sheet.columns
     if selected is not None:

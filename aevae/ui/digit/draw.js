@@ -1,5 +1,5 @@
-// A board to draw a digit on with mouse, pen, finger or keys. While the hand moves, the drawing is brought into the form
-// of MNIST and every model of the page answers beside it. When the hand rests, the drawing is sent to Python.
+// A board to draw a digit with mouse, pen, finger or keys. During a stroke the drawing is converted to the format of
+// MNIST, and its reconstruction by each model is shown beside it. After the stroke the drawing is sent to Python.
 
 import { ARROWS, paint, PIXELS, placeIn } from "../live/canvas.js";
 import { div, element, svg } from "../live/dom.js";
@@ -32,17 +32,17 @@ function answerOf(name) {
   return { canvas, note, figure: element("figure", {}, canvas, element("figcaption", { title: name }, name), note) };
 }
 
-/** What is said of a code: its KL where it has a variance, else its length. */
+/** A text about a code: its KL if it has a variance, else its norm. */
 export function codeNote({ mu, logvar }, std = 1) {
   return logvar ? `KL ${klToPrior(mu, stdOf(logvar), std).toFixed(1)} nats` : `‖z‖ ${Math.hypot(...mu).toFixed(1)}`;
 }
 
 class Board extends Stage {
   create({ root, spec }) {
-    this.strokes = new Drawing(spec.strokes); // they are ours from here on
+    this.strokes = new Drawing(spec.strokes); // from now on changed only here
     this.isErasing = false;
     this.isChanged = false; // the drawing was changed here since the last frame
-    this.pointer = null; // id of the one that draws
+    this.pointer = null; // id of the drawing pointer
     this.cursor = { x: FULL / 2, y: FULL / 2 };
     this.canvas = element("canvas", { class: "ink", width: BOARD, height: BOARD, tabIndex: 0, role: "application" });
     this.context = this.canvas.getContext("2d", { willReadFrequently: true });
@@ -81,7 +81,7 @@ class Board extends Stage {
       this.answers.replaceChildren(...this.shown.map(({ figure }) => figure));
     }
     this.hair.hidden ||= !this.strokes.current;
-    this.paintAll(false); // the page knows this drawing
+    this.paintAll(false); // Python has this drawing already
   }
 
   // -- pointer
@@ -123,7 +123,7 @@ class Board extends Stage {
     canvas.onblur = () => this.#lift();
   }
 
-  /** Where an event is, in tenths of board pixels; only pens have a pressure that means something. */
+  /** Position of an event in tenths of board pixels, and its pressure (only pens report a meaningful one). */
   #place(e) {
     const { x, y } = placeIn(this.canvas, e);
     const pressure = e.pointerType === "pen" && e.pressure > 0 ? 100 * e.pressure : 50;
@@ -223,7 +223,7 @@ class Board extends Stage {
     this.said.textContent = this.spec.texts[what];
   }
 
-  // -- what comes of it
+  // -- output
 
   /** The drawing has changed: paint it in the next frame. */
   changed() {
@@ -235,14 +235,14 @@ class Board extends Stage {
     if (this.isChanged) this.paintAll(true);
   }
 
-  /** The hand rests: paint it and tell Python. */
+  /** After a stroke: paint the drawing and send it to Python. */
   done() {
     clearTimeout(this.timer);
     const bytes = this.paintAll(true);
     this.send({ pixels: bytes ? Array.from(bytes) : [], strokes: this.strokes.all });
   }
 
-  /** The board, what the model sees, and what each model makes of it. Returns the 784 bytes, null without ink. */
+  /** Paint the board, the model input, and each reconstruction. Returns the 784 bytes, null without ink. */
   paintAll(isLive) {
     const { strokes, buttons } = this;
     if (isLive) this.isChanged = false;

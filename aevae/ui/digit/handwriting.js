@@ -1,12 +1,12 @@
-// A bitmap in the form of MNIST: the twin of `mnist_like` in aevae/datasets/handwriting.py.
+// Conversion of a drawing to the format of MNIST; equal to `mnist_like` in aevae/datasets/handwriting.py.
 
 import { PIXELS, SIDE } from "../live/canvas.js";
 import { clamp } from "../live/maths.js";
 
-const BOX_SIDE = 20; // MNIST: the ink's box fits in 20 x 20 ...
-const CENTRE = 14; // ... and its centre of mass lies in pixel (14, 14), counted from 0
+const BOX_SIDE = 20; // in MNIST the bounding box of the ink is at most 20 x 20
+const CENTRE = 14; // in MNIST the centre of mass lies in pixel (14, 14), counted from 0
 
-/** Rows and columns that hold ink: {top, bottom, left, right}, ends included; null where there is none. */
+/** Bounding box of the ink: {top, bottom, left, right}, ends included; null without ink. */
 function inkBox(ink, height, width) {
   let top = height, bottom = -1, left = width, right = -1;
   for (let y = 0; y < height; y++)
@@ -20,7 +20,7 @@ function inkBox(ink, height, width) {
   return bottom < 0 ? null : { top, bottom, left, right };
 }
 
-/** Which of `from` pixels each of `to` equal intervals covers, and with what weight: [{first, weights}, ...]. */
+/** Area-averaging weights from `from` pixels to `to` equal intervals: [{first, weights}, ...]. */
 function shares(from, to) {
   return Array.from({ length: to }, (_, i) => {
     const a = (i * from) / to, b = ((i + 1) * from) / to, first = Math.floor(a);
@@ -31,13 +31,13 @@ function shares(from, to) {
   });
 }
 
-/** Round half up; 1e-6 makes Python and JavaScript agree whatever their last bits. */
+/** v rounded half up; the tolerance 1e-6 makes Python and JavaScript agree. */
 const roundHalfUp = (v) => Math.floor(v + 0.5 + 1e-6);
 
 /**
- * Ink (bytes, 0 = paper) of height x width -> 784 bytes as MNIST has them, or null without ink.
- * The ink's box is averaged by area into 20 x 20 with its aspect kept, its strongest pixel becomes 255, and it is moved
- * by whole pixels until its centre of mass lies in pixel (14, 14) (LeCun et al.; measured on MNIST: exact).
+ * Ink (bytes, 0 = paper) of height x width as 784 bytes in the format of MNIST; null without ink.
+ * The bounding box is resized to fit 20 x 20 by area averaging with its aspect ratio, its strongest pixel becomes 255,
+ * and it is shifted by whole pixels until its centre of mass lies in pixel (14, 14) (LeCun et al.).
  */
 export function mnistLike(ink, height, width) {
   const box = inkBox(ink, height, width);

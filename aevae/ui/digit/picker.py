@@ -21,7 +21,7 @@ from aevae.ui.shared.message import AnyOf, Boolean, Integer, ListOf, Record, Rep
 from aevae.ui.shared.run_picker import DIGIT, MODEL, MODELS, label_of
 
 NUM_COLUMNS, NUM_ROWS = 10, 4
-MAX_PILLS = 20  # classes on offer side by side
+MAX_PILLS = 20  # classes shown as pills; more are in a list
 NUM_PIXELS = 28 * 28
 WAYS = ("pick", "draw", "upload", "camera")
 
@@ -35,7 +35,7 @@ DRAWING = {
     "strokes": ListOf(Record(STROKE), 0, MAX_STROKES),
     "pixels": AnyOf((ListOf(GREY, 0, 0), ListOf(GREY, NUM_PIXELS, NUM_PIXELS))),
 }
-MAX_LINK_CHARACTERS = 1200  # characters of an image in the link; 784 bytes that do not shrink need 1,060
+MAX_LINK_CHARACTERS = 1200  # limit of an image in the link; 784 incompressible bytes need 1,060
 
 
 def pick_digit(
@@ -48,11 +48,11 @@ def pick_digit(
     models: Sequence[str] | None = None,
     ways: Sequence[str] = WAYS,
 ) -> tuple[np.ndarray, int | None, int | None]:
-    """The chosen image (float32 (1, 28, 28) in [0, 1]), its label and its number among the test images.
+    """(chosen image float32 (1, 28, 28) in [0, 1], label, index among the test images).
 
-    Number and label are None for an own image. The number is in the URL (`?digit=123`); pages that use the same
-    key share the digit. upload: whether the reader may bring one. models: names of runs whose reconstructions are
-    shown beside the drawing while it grows; None: the models chosen in this session. ways: those of WAYS on offer.
+    Index and label are None for an own image. The index is in the URL (`?digit=123`); pages with the same key share the
+    digit. upload: allow own images. models: names of runs whose reconstructions are shown beside the drawing; None: the
+    models chosen in this session. ways: the inputs of WAYS that are offered.
     """
     images, labels = cached.shown_digits(dataset)
     _take_from_link(key)
@@ -180,8 +180,7 @@ def _class_chosen(key: str, labels: np.ndarray) -> None:
 
 
 def first_of(labels: np.ndarray, wanted: Sequence[int], usable: np.ndarray | None = None) -> list[int]:
-    """Default numbers of images, one for each wanted class: the first of that class; different ones as long as there
-    are enough, of different classes as long as there are enough. usable: numbers to choose from, by default all."""
+    """Default indices, one per wanted class, of different images and classes if possible. usable: None for all."""
     pool = (np.arange(len(labels)) if usable is None else np.sort(usable)).tolist()
     found: list[int] = []
     for c in wanted:
@@ -205,7 +204,7 @@ def _forget_own(key: str) -> None:
     st.session_state.pop(f"{key}_own", None)
 
 
-# -- bring one's own -------------------------------------------------------------------------------------------------
+# -- own images ------------------------------------------------------------------------------------------------------
 
 
 def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:

@@ -1,6 +1,6 @@
-// A plane that can be pointed at: image, points and marks below, crosshair above (aevae/ui/digit/canvas.py).
-// A choice goes to Python as {x, y}. The element fires the event "plane:move" with detail {x, y} (null when the pointer
-// leaves) at every move, at most once a frame, so that something else in the page can follow without asking Python.
+// A plane in which a point can be chosen: image, points and marks, with a crosshair (aevae/ui/digit/canvas.py).
+// A choice is sent to Python as {x, y}. The element fires the event "plane:move" with detail {x, y} (null when the
+// pointer leaves) at most once per frame, so that other modules can follow the pointer.
 
 import {
   ARROWS, classColours, classDiscs, clearedContext, pixelRatio, resize, ring, themeColours,
@@ -11,20 +11,20 @@ import { Stage } from "../live/page.js";
 
 // ---- pure parts (tested with node) --------------------------------------------------------------------------------
 
-/** Where the plane lies in a box of `width` x `height` pixels; `aspect` (wide / high) keeps its shape, 0 fills. */
+/** Rectangle of the plane in a box of `width` x `height` pixels; aspect: width / height, 0: fill the box. */
 export function fit(width, height, aspect) {
   if (!aspect) return { x: 0, y: 0, w: width, h: height };
   const w = Math.min(width, height * aspect);
   return { x: (width - w) / 2, y: (height - w / aspect) / 2, w, h: w / aspect };
 }
 
-/** Height in pixels of the canvas for its width; without a given height the shape decides. */
+/** Height of the canvas in pixels for a width, from the given height or from the aspect ratio. */
 export function heightFor(width, height, aspect) {
   if (!height) return width / (aspect || 1);
   return aspect ? Math.min(height, width / aspect) : height;
 }
 
-/** The nearest allowed place: inside the extent [x0, x1, y0, y1], in the middle of a cell [w, h] if there are cells. */
+/** The nearest allowed point: inside the extent [x0, x1, y0, y1], and in the middle of a cell [w, h] if there are cells. */
 export function snap(at, extent, cell) {
   const [x0, x1, y0, y1] = extent;
   const one = (v, a, b, step) => {
@@ -36,7 +36,7 @@ export function snap(at, extent, cell) {
   return { x: one(at.x, x0, x1, cell && cell[0]), y: one(at.y, y0, y1, cell && cell[1]) };
 }
 
-/** One step of an arrow key; null for another key. Up is up on the screen. */
+/** The point after an arrow key (up is up on the screen); null for another key. */
 export function step(at, key, far, extent, cell) {
   const way = ARROWS[key];
   if (!way) return null;
@@ -48,7 +48,7 @@ export function step(at, key, far, extent, cell) {
   return snap(to, extent, cell);
 }
 
-/** Number of the cell at a place, row by row from the top left. */
+/** Index of the cell at a point, row by row from the top left. */
 export function cellIndex(at, extent, cell) {
   const [x0, x1, , y1] = extent;
   const columns = Math.round(Math.abs(x1 - x0) / cell[0]);
@@ -66,7 +66,7 @@ class Plane extends Stage {
     this.read = element("div", { class: "read", "aria-hidden": "true" });
     this.aloud = element("div", { class: "aloud", "aria-live": "polite" });
     root.append(this.canvas, this.read, this.aloud);
-    this.base = element("canvas"); // everything that does not follow the pointer
+    this.base = element("canvas"); // the layer that does not depend on the pointer
     Object.assign(this, { hover: null, value: null, image: null, imageId: "" });
     this.canvas.onpointermove = (event) => this.move(this.place(event));
     this.canvas.onpointerleave = () => this.move(null);
@@ -88,7 +88,7 @@ class Plane extends Stage {
 
   async decode(id, png) {
     const image = await createImageBitmap(new Blob([png], { type: "image/png" }));
-    if (id !== this.imageId) return; // a newer one came meanwhile
+    if (id !== this.imageId) return; // replaced by a newer image
     this.image = image;
     this.layout();
   }
@@ -118,7 +118,7 @@ class Plane extends Stage {
     const [x0, x1, y0, y1] = this.spec.extent;
     const { left, top } = this.canvas.getBoundingClientRect();
     const u = (event.clientX - left - this.box.x) / this.box.w, v = (event.clientY - top - this.box.y) / this.box.h;
-    if (Math.max(Math.abs(u - 0.5), Math.abs(v - 0.5)) > 0.53) return null; // beside the plane
+    if (Math.max(Math.abs(u - 0.5), Math.abs(v - 0.5)) > 0.53) return null; // outside the plane
     return snap({ x: x0 + u * (x1 - x0), y: y1 + v * (y0 - y1) }, this.spec.extent, this.spec.cell);
   }
 
@@ -157,7 +157,7 @@ class Plane extends Stage {
     g.fillText(label, tx, py + 4);
   }
 
-  /** The value and the place of the pointer above the base. */
+  /** Paint the value and the crosshair above the base. */
   paint() {
     const g = clearedContext(this.canvas, 1), { accent, paper } = this.theme, { spec, value, hover } = this;
     g.drawImage(this.base, 0, 0);
@@ -171,7 +171,7 @@ class Plane extends Stage {
     }
   }
 
-  /** A line around a cell, with a thin line of paper inside so that it shows on white and on black. */
+  /** Paint a frame around a cell, with a thin inner line so that it is visible on white and black. */
   frame(g, at, width, colour, paper) {
     const [w, h] = this.spec.cell;
     const [ax, ay] = this.px(at.x - w / 2, at.y - h / 2);

@@ -3,14 +3,14 @@
 import { clamp } from "../live/maths.js";
 
 export const BOARD = 280; // pixels a side
-export const TENTHS = 10; // strokes are kept in tenths of a board pixel
-export const FULL = BOARD * TENTHS; // the board's side; a captured pointer is followed so far outside the board
+export const TENTHS = 10; // strokes are stored in tenths of a board pixel
+export const FULL = BOARD * TENTHS; // side of the board in tenths; a captured pointer may leave the board by as much
 export const MAX_STROKES = 200;
-export const MAX_POINTS = 20_000; // of all strokes together
+export const MAX_POINTS = 20_000; // points of all strokes together
 const MIN_DISTANCE = 8; // tenths between two points
 const MAX_UNDO = 200;
 
-/** Ink of a round pen from a to b ({x, y, r} in pixels), added or taken away. Returns the touched rows and columns. */
+/** Add or erase the ink of a round pen from a to b ({x, y, r} in pixels). Returns the touched rows and columns. */
 export function dab(ink, side, a, b, erase) {
   const x0 = Math.max(0, Math.floor(Math.min(a.x - a.r, b.x - b.r) - 1));
   const y0 = Math.max(0, Math.floor(Math.min(a.y - a.r, b.y - b.r) - 1));
@@ -29,7 +29,7 @@ export function dab(ink, side, a, b, erase) {
   return { x0, y0, x1, y1 };
 }
 
-/** The pen at point k of a stroke. Pressure 50 is the width as set; 0 and 100 are half and one and a half of it. */
+/** {x, y, r} of the pen at point k of a stroke. Pressure 50 gives the set width, 0 half and 100 one and a half of it. */
 function pen({ width, points }, k) {
   const [x, y, pressure] = points.slice(3 * k, 3 * k + 3);
   return { x: x / TENTHS, y: y / TENTHS, r: (width / 2) * (0.5 + pressure / 100) };
@@ -49,7 +49,7 @@ export class Drawing {
     this.#redraw();
   }
 
-  /** All strokes, the one that is being drawn included. */
+  /** All strokes, including the current one. */
   get all() {
     return this.current ? [...this.strokes, this.current] : this.strokes;
   }
@@ -62,7 +62,7 @@ export class Drawing {
     return this.all.reduce((n, stroke) => n + stroke.points.length / 3, 0);
   }
 
-  /** Begin a stroke. False where the drawing is full. */
+  /** Begin a stroke. False if the drawing is full. */
   begin(x, y, { erase = false, width = 22, pressure = 50 } = {}) {
     this.end();
     if (this.strokes.length >= MAX_STROKES || this.points >= MAX_POINTS) return false;
@@ -71,7 +71,7 @@ export class Drawing {
     return this.#add(x, y, pressure);
   }
 
-  /** Go on with it. False where nothing was added. */
+  /** Add a point to the current stroke. False if none was added. */
   extend(x, y, pressure = 50) {
     if (!this.current || this.count >= MAX_POINTS) return false;
     const [lastX, lastY] = this.current.points.slice(-3);
@@ -85,7 +85,7 @@ export class Drawing {
     this.#become(strokes);
   }
 
-  /** Give up the stroke that is being drawn. */
+  /** Cancel the current stroke. */
   cancel() {
     this.current = null;
     this.#redraw();
@@ -97,7 +97,7 @@ export class Drawing {
     this.#redraw();
   }
 
-  /** Back by one stroke, or by one clearing. False where there is nothing to take back. */
+  /** Undo a stroke or a clearing. False if there is nothing to undo. */
   undo() {
     this.end();
     return this.#move(this.past, this.future);

@@ -18,9 +18,9 @@ def ways() -> dict[str, str]:
 
 
 def together(choices: Sequence[Choice]) -> list[Choice]:
-    """The panes with those by UMAP to be drawn as one, all with the parameters of the first of them.
+    """The choices, with the UMAP panes changed to one aligned set with the parameters of the first UMAP pane.
 
-    Raises ValueError, in one sentence, where there are not two to draw.
+    Raises ValueError with one sentence if there are fewer than two UMAP panes.
     """
     which = [choice for choice in choices if choice.method == "umap"]
     spaces = tuple(dict.fromkeys(choice.space for choice in which))
@@ -40,12 +40,12 @@ def aligned(looks: Sequence) -> list[np.ndarray | None]:
 
 
 def affine(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The affine map (3, 2) that takes [x y 1] of `a` nearest to `b`, by least squares."""
+    """The affine map (3, 2), applied to [x y 1], that fits `a` to `b` by least squares."""
     if a is b:
         return np.array([[1, 0], [0, 1], [0, 0]], np.float64)
     return np.linalg.lstsq(np.column_stack([a, np.ones(len(a))]).astype(np.float64), b, rcond=None)[0]
 
 
 def carried(a: np.ndarray, b: np.ndarray, place) -> np.ndarray:
-    """A point of the map `a`, moved as `a` was moved onto `b`."""
+    """The position in map `b` of a point of map `a`, by the affine map from a to b."""
     return np.append(place, 1.0) @ affine(a, b)

@@ -1,6 +1,6 @@
-// Maps beside each other: the same points, in the same colours, in two to four panes. What is hovered or selected in
-// one is marked in all. Images and codes come once, by channels (broadcast.js); the maps may change while they are being
-// made. The selection is sent to Python when the hand lets go.
+// Two to four maps side by side: the same points in the same colours. Points that are hovered or selected in one pane are
+// marked in all. Images and codes are received once, by channels (broadcast.js); maps change while they are computed. The
+// selection is sent to Python after the release.
 
 import { classColours, imageAt, themeColours } from "../live/canvas.js";
 import { button, div, element, fill } from "../live/dom.js";
@@ -14,14 +14,14 @@ import {
 } from "./points.js";
 
 const MORPH_MS = 900;
-const MAX_POINTS_MOVING = 24_000; // painted in a frame while the hand moves
-const REPAINT_MS = 100; // after the last move until all points are painted
-const MAX_TABLE_ROWS = 200; // of the selection
-const VIEW_PAUSE_MS = 500; // after the last move until the views are sent to Python
-const MAX_COUNTED = 20; // classes that are named beside the number of selected points
-const NUM_NEAREST = 5; // codes whose mean stands for a place between them
+const MAX_POINTS_MOVING = 24_000; // points per frame during a movement
+const REPAINT_MS = 100; // delay after a movement until all points are painted
+const MAX_TABLE_ROWS = 200; // rows of the table of selected points
+const VIEW_PAUSE_MS = 500; // delay after a movement until the views are sent to Python
+const MAX_COUNTED = 20; // classes that are listed beside the number of selected points
+const NUM_NEAREST = 5; // codes that are averaged to decode a point of a nonlinear map (as in aevae/embeddings/maps.py)
 
-const inHand = new Map(); // key of an atlas -> the tool in hand, while the browser page lives
+const inHand = new Map(); // key of an atlas -> active tool, until the browser page is closed
 
 class Atlas extends Stage {
   constructor({ root, send }, name) {
@@ -84,7 +84,7 @@ class Atlas extends Stage {
     const { classes, shade } = this.spec, colours = classColours(this.root);
     this.theme = themeColours(this.root);
     this.paperPixel = pixelOf(parseColour(this.theme.paper));
-    this.opacity = 0.95; // of points: fainter ones would have too little contrast
+    this.opacity = 0.95; // lower values would have too little contrast
     this.colours = classes.map((_, c) => colours[c % colours.length]);
     this.palette = shade ? ramp(shade.ramp) : Uint32Array.from(this.colours, (c) => pixelOf(parseColour(c)));
   }
@@ -124,9 +124,9 @@ class Atlas extends Stage {
     return this.panes[number].own();
   }
 
-  // -- who moves?
+  // -- animation
 
-  /** A pane goes on to the next map, and in the end back to its own. */
+  /** Animate a pane to the next map; after the last map back to its own. */
   morph(number) {
     const from = this.panes.map((pane) => pane.points), to = from.slice();
     for (let k = 1; k <= this.panes.length; k++) {
@@ -170,7 +170,7 @@ class Atlas extends Stage {
     this.show();
   }
 
-  /** This pane must be painted anew; `hand`: because the hand moves, so that fewer points will do. */
+  /** Repaint a pane in the next frame. hand: during a movement, with fewer points. */
   touch(pane, hand = false) {
     this.dirty.add(pane);
     this.hand ||= hand;
@@ -187,7 +187,7 @@ class Atlas extends Stage {
     for (const pane of this.panes) pane.paintOver();
   }
 
-  /** The whole of it when the hand rests. */
+  /** Paint all points after a movement. */
   later(panes) {
     clearTimeout(this.resting);
     this.thin = new Set([...(this.thin ?? []), ...panes]);
@@ -201,7 +201,7 @@ class Atlas extends Stage {
     if (this.thin) this.later([]);
   }
 
-  /** A pane has another view, which is sent to Python when the hand rests. */
+  /** The view of a pane has changed; it is sent to Python after a pause. */
   viewChanged() {
     this.outbox.postLater(() => ({}));
   }
@@ -211,7 +211,7 @@ class Atlas extends Stage {
     return this.panes.map(({ view: { x, y, k } }) => [x, y, k]);
   }
 
-  // -- what the points are
+  // -- texts about points
 
   imageOf(i) {
     const images = this.sheets[this.spec.pictures]?.pictures;
@@ -226,7 +226,7 @@ class Atlas extends Stage {
     return `${words}\n${Number(value.toPrecision(3))} ${shade.unit}`;
   }
 
-  /** What the decoder of the map that a pane shows draws at a place of its square: {pixels, words}, or null. */
+  /** The decoded image at a position of a pane's map: {pixels, words}, or null. */
   decodeAt(pane, place) {
     const { spec, lift: flat } = this.panes[this.shown[pane.number]];
     const sheet = this.sheets[`codes:${spec.run}`];
@@ -251,7 +251,7 @@ class Atlas extends Stage {
     this.show();
   }
 
-  /** A click or Enter on a point, -1: on nothing. `add`: into the selection, or out of it again. */
+  /** A click or Enter on a point (-1: none). add: toggle its selection. */
   choose(i, add) {
     if (i < 0) return add || this.clear();
     if (add) {
@@ -311,7 +311,7 @@ class Atlas extends Stage {
     this.say(this.count.textContent);
   }
 
-  /** The selection has changed; `hand`: and will again. */
+  /** The selection has changed. hand: during a gesture, so it will change again. */
   selectionChanged(hand = false) {
     this.counts = countByClass(this.selected, this.labels, this.spec.classes.length);
     const total = this.counts.reduce((a, b) => a + b, 0);
@@ -328,7 +328,7 @@ class Atlas extends Stage {
     for (const pane of this.panes) this.touch(pane, hand);
   }
 
-  /** The selection as a table, for those who hear the page. */
+  /** The selection as a table for screen readers. */
   fillTable() {
     const { texts, classes } = this.spec;
     const chosen = indicesOf(this.selected);

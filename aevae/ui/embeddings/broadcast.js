@@ -1,4 +1,4 @@
-// Draws nothing: hands what Python sent once (images, codes, a program) to all modules that listen to the channel.
+// An invisible module that passes data from Python (images, codes, a program) to all modules that use the channel.
 
 import { channel } from "../live/page.js";
 

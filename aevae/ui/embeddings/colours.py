@@ -29,9 +29,9 @@ def shades(choices: Sequence[Choice]) -> dict[str, str]:
 
 
 def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.ndarray, str] | None:
-    """Values (N,) and their unit; None for the class, and where a map it needs is not there yet.
+    """(values (N,), unit) of a colouring; None for colours by class and while a required map does not exist.
 
-    Raises ValueError, in one sentence, where the model has no such number.
+    Raises ValueError with one sentence if the model has no such values.
     """
     kind, _dash, which = name.partition("-")
     if kind == "class":
@@ -59,14 +59,14 @@ def _near(key: str, _xy: np.ndarray) -> np.ndarray:
 
 
 def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:
-    """(N, k): the k nearest other points of each of N in the plane, by a tree: of ten thousand in a moment."""
+    """Indices (N, k) of the k nearest other points in the plane, by a k-d tree."""
     from scipy.spatial import cKDTree  # ty: ignore[missing-module-member]
 
     if len(xy) <= k:
         raise ValueError(_("Counting {} neighbours needs more than {} images.").format(k, k))
     index = cKDTree(xy).query(xy, k + 1)[1]
     self = index == np.arange(len(xy))[:, None]
-    self[~self.any(1), -1] = True  # so many lie on one place that the point itself is not among the first
+    self[~self.any(1), -1] = True  # so many points coincide that the point itself is not in the list
     return index[~self].reshape(len(xy), k)
 
 

@@ -20,7 +20,7 @@ from aevae.ui.shared import cached, image_sheets
 MAX_SHEET_IMAGES, IMAGES_PER_ROW = 100, 20  # images of a selection, and how many in a row
 
 
-# -- a digit of one's own --------------------------------------------------------------------------------------------
+# -- own digit -------------------------------------------------------------------------------------------------------
 
 
 def own_digit(dataset: str) -> np.ndarray | None:
@@ -63,8 +63,8 @@ def own_code(space: str, own: np.ndarray) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class Row:
-    """The nearest digits of one in a space or map: their rows (k,), and what they share with the pixels and, for a map,
-    with the space that it shows: parts of all (Jaccard), or None."""
+    """Nearest digits of one digit in a space or map: indices (k,), and their Jaccard index with the neighbours in pixel
+    space and, for a map, in its own space (else None)."""
 
     title: str
     near: np.ndarray
@@ -105,7 +105,7 @@ def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own,
 
 @st.cache_data(max_entries=512, show_spinner=False)
 def _nearest(place: str, who: str, k: int, _point: np.ndarray, _bank: np.ndarray) -> np.ndarray:
-    """Rows (k,) of the bank (N, D) nearest to a point (1, D): a row of it by number, or a guest."""
+    """Indices (k,) of the rows of the bank (N, D) nearest to a point (1, D): a row of the bank, or another point."""
     own = np.array([int(who)]) if who.isdecimal() else None
     return neighbours.nearest(_point, _bank, k, own=own)[1][0]
 
@@ -170,7 +170,7 @@ def show_selection(looks: Sequence[Look], dataset: str, n: int, selected: np.nda
         st.caption(_("Only the first {} are shown.").format(MAX_SHEET_IMAGES))
 
 
-# -- to take along ---------------------------------------------------------------------------------------------------
+# -- download --------------------------------------------------------------------------------------------------------
 
 
 def downloads(looks: Sequence[Look], dataset: str, n: int) -> None:
@@ -201,10 +201,10 @@ def class_names(dataset: str, n: int) -> np.ndarray:
 
 
 def csv(looks: Sequence[Look], names: np.ndarray) -> str:
-    """CSV: number, class, and x and y of each map; one line per image."""
+    """CSV with one row per image: index, class, and x and y in each map."""
     return embeddings.export.csv([look.map.xy for look in looks], [safe(str(name)) for name in names])
 
 
 def projector(look: Look, dataset: str, n: int) -> bytes:
-    """A zip of the TSV pair and the sprite."""
+    """A zip for the Embedding Projector; see `aevae.embeddings.export.projector_zip`."""
     return embeddings.export.projector_zip(map_state.codes(look), class_names(dataset, n), map_state.images(dataset, n))

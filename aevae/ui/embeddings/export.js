@@ -1,11 +1,11 @@
-// What the atlas gives out: its panes as one PNG, the selection as a table, bytes as an image.
+// Export of the maps: panes as one PNG, selection as a table, bytes as an image.
 
 import { paint } from "../live/canvas.js";
 import { element } from "../live/dom.js";
 
 const GAP = 16, HEAD = 40; // pixels between panes, and above each for its title
 
-/** Save the panes as they are seen, two beside each other, with their titles: one PNG. */
+/** Save the visible panes with titles as one PNG, two per row. */
 export function download(panes, { theme: { paper, ink, font } }) {
   const side = Math.max(...panes.map((pane) => pane.base.width));
   const across = Math.min(panes.length, 2), down = Math.ceil(panes.length / across);
@@ -27,7 +27,7 @@ export function download(panes, { theme: { paper, ink, font } }) {
   });
 }
 
-/** What stands in a <table>: its caption, a row of heads, rows of cells. */
+/** The children of a <table>: caption, header row, rows of cells. */
 export function tableOf(caption, heads, rows) {
   const row = (tag, cells) => element("tr", {}, ...cells.map((c) => element(tag, { textContent: c })));
   return [element("caption", { textContent: caption.trim() }), row("th", heads), ...rows.map((cells) => row("td", cells))];

@@ -1,9 +1,9 @@
-// The classes of the atlas: a button each, or a field that finds one among many; and the scale of a shade.
+// The legend of the maps: a button per class, or a search field if there are many; and the scale of numeric colours.
 
 import { div, element, fill } from "../live/dom.js";
 import { findName } from "./points.js";
 
-const MAX_BUTTONS = 20; // classes; more are found by name
+const MAX_BUTTONS = 20; // with more classes there is a search field
 
 export class Legend {
   /** onClass(number, add): a class was chosen. say(text). */
@@ -13,7 +13,7 @@ export class Legend {
     this.onClass = onClass;
     this.say = say;
     this.buttons = [];
-    this.found = null; // the finder
+    this.found = null; // the search field
   }
 
   /** totals: points of each class; colours: of each class. */
@@ -39,7 +39,7 @@ export class Legend {
     });
   }
 
-  /** A field with the names of the classes that have points; the same one while these stay, since a hand types. */
+  /** The search field for classes that have points; reused while these are the same, because the user may be typing. */
   finderOf({ texts, classes, key }, totals) {
     const names = classes.filter((_, c) => totals[c]), known = JSON.stringify(names);
     if (known === this.found?.known) return this.found.node;

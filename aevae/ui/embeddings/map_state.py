@@ -17,10 +17,10 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import cached, redraw
 from aevae.ui.shared.message import Integer, valid_fields
 
-QUICK = {"latent", "pca"}  # made at once, as long as there are few points
+QUICK = {"latent", "pca"}  # methods that are computed at once for at most MAX_QUICK_POINTS points
 MAX_QUICK_POINTS = 1000
 NUM_NEIGHBOURS = 10
-_JOBS, _STOPPED = "atlas_jobs", "atlas_stopped"  # session: errand's key -> number of its job; keys cancelled here
+_JOBS, _STOPPED = "atlas_jobs", "atlas_stopped"  # session: key of a request -> job id; keys cancelled here
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def look_at(choice: Choice, dataset: str, n: int) -> Look:
         if kept is None and request.method in QUICK and n <= MAX_QUICK_POINTS:
             with st.spinner(_("Computing {} …").format(title_of(choice.space)), show_time=True):
                 made = embeddings.make_map(request)
-            kept = embeddings.find_map(request) or made  # as all later looks will have it
+            kept = embeddings.find_map(request) or made  # the cached version, as in later runs of the page
     except ValueError as problem:
         return Look(choice, note=str(problem))
     if kept is not None:
@@ -95,7 +95,7 @@ def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
     numbers, key = st.session_state.setdefault(_JOBS, {}), look.errand.key
     job = jobs.get(numbers[key]) if key in numbers else None
     elsewhere = job and job.state == "cancelled" and key not in st.session_state.get(_STOPPED, ())
-    if job is None or elsewhere:  # somebody who no longer wanted it has cancelled it
+    if job is None or elsewhere:  # another session may have cancelled it
         job = jobs.submit_task("map", f"{title_of(choice.space)}: {choice.settings}", look.errand.to_dict())
         numbers[key] = job.id
     jobs.ensure_worker(jobs.TASKS_LANE)

@@ -1,7 +1,6 @@
-"""The component of the maps on the page, and what it is given: points, colours, numbers, words.
+"""Mounts the maps component (`atlas.js`) with points, colours, numbers and texts.
 
-Images of the digits, codes and programs of the models follow once, by channels (`sheet.js`): the maps are there
-before them.
+Images, codes and programs of the models are sent once, after the maps (`broadcast.js`), because they are larger.
 """
 
 import re
@@ -24,7 +23,7 @@ from aevae.ui.shared import cached, image_sheets, run_picker
 
 
 def frame_of(xy: np.ndarray) -> list[float]:
-    """Middle and half the side of the square around points (N, 2)."""
+    """[x, y, half]: centre and half the side of the square around points (N, 2)."""
     fine = xy[np.isfinite(xy).all(1)]
     if not len(fine):
         return [0.0, 0.0, 1.0]
@@ -35,7 +34,7 @@ def frame_of(xy: np.ndarray) -> list[float]:
 def show(
     looks: Sequence[Look], dataset: str, n: int, *, colour: str, align: str, own: np.ndarray | None, places: list
 ) -> None:
-    """Draw the maps. own: an image (1, 28, 28) of the reader's, `places`: its point in each map, or None."""
+    """Show the maps. own: the user's image (1, 28, 28), or None; places: its position (2,) in each map, or None."""
     now = brush(dataset, n)
 
     def on_send(payload: dict) -> None:
@@ -71,7 +70,7 @@ def show(
 
 
 def _map_arrays(looks: Sequence[Look], maps: Sequence[np.ndarray | None]) -> dict[str, np.ndarray]:
-    """The points of each map, and the plane of codes of those that decode exactly."""
+    """Name -> array: the points of each map, and the plane of codes of maps with an exact inverse."""
     arrays = {f"xy{i}": xy.astype(np.float32) for i, xy in enumerate(maps) if xy is not None}
     for i, look in enumerate(looks):
         if (flat := _flat(look, maps[i])) is not None:
@@ -80,7 +79,7 @@ def _map_arrays(looks: Sequence[Look], maps: Sequence[np.ndarray | None]) -> dic
 
 
 def _shade(colour: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.ndarray, dict] | None:
-    """A byte for each point and the legend, where `colour` is a number and not the class. Raises ValueError."""
+    """(byte per point, legend) for a numeric colouring; None for colours by class. Raises ValueError."""
     found = shade(colour, looks, dataset, n)
     if found is None:
         return None
@@ -144,7 +143,7 @@ def _pane_spec(look: Look, dataset: str) -> dict:
 
 
 def numbers(kept) -> list[list[str]]:
-    """Name, value and meaning of the numbers under a map; None: dashes as wide, so that nothing moves when it comes."""
+    """[name, value, meaning] of the numbers under a map. kept: None for a map without numbers yet, shown as dashes."""
     found = [
         (_("10-NN accuracy"), "knn_accuracy", "{:.1%}", _("how often the ten nearest points vote for the right class")),
         (_("before mapping"), "knn_accuracy_space", "{:.1%}", _("the same vote in the original space, before mapping")),
@@ -176,7 +175,7 @@ def numbers(kept) -> list[list[str]]:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _exact(key: str, _look: Look) -> np.ndarray | None:
-    """Codes (3, D) at (0, 0), (1, 0), (0, 1) of a map that decodes exactly, else None."""
+    """Codes (3, D) at (0, 0), (1, 0), (0, 1) of a map with an exact inverse, else None."""
     corners = np.array([[0, 0], [1, 0], [0, 1]], np.float32)
     try:
         found, how = embeddings.inverse(_look.request, corners, codes(_look))
@@ -186,13 +185,13 @@ def _exact(key: str, _look: Look) -> np.ndarray | None:
 
 
 def _flat(look: Look, xy: np.ndarray | None) -> np.ndarray | None:
-    """Origin and both directions (3, D) float32 of the plane of codes that a map shows, in the units of `xy`."""
+    """Origin and both axes (3, D) float32 of the plane of codes that a map shows, in the units of `xy`."""
     if look.map is None or not look.choice.run or look.request.method not in QUICK:
         return None
     corners = _exact(look.request.key, look)
     if corners is None:
         return None
-    back = affine(xy, look.map.xy)  # shown place -> place of the map
+    back = affine(xy, look.map.xy)  # shown position -> position in the map
     origin, u, v = corners[0], corners[1] - corners[0], corners[2] - corners[0]
     plane = back @ np.stack([u, v])  # (3, D)
     plane[2] += origin

@@ -1,5 +1,5 @@
-// One pane of the atlas: a map, painted once per view, and above it what follows the hand. It knows its own view; what
-// is selected, hovered and chosen belongs to the atlas, since all panes show the same points.
+// One pane of the maps: a raster of the map, painted once per view, and above it a layer for the pointer. The pane has its
+// own view; selected, hovered and chosen points belong to the atlas, because all panes show the same points.
 
 import { ARROWS, clearedContext, framedImage, paint, ring } from "../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../live/dom.js";
@@ -8,9 +8,9 @@ import {
   zoomAt,
 } from "./points.js";
 
-const MAX_HIT_DISTANCE = 9; // CSS pixels from the pointer to a point that it means
-const MAX_CLICK_MOVE = 4; // CSS pixels that a press may move and still be a click
-const RIM = 40; // device pixels around the raster: more than the radius of a disc
+const MAX_HIT_DISTANCE = 9; // CSS pixels between the pointer and a hovered point
+const MAX_CLICK_MOVE = 4; // CSS pixels that a click may move
+const RIM = 40; // device pixels around the raster, more than the radius of a disc
 const ZOOM_PER_WHEEL_UNIT = 1.0018;
 const TIP_WIDTH = 84; // CSS pixels of the image at the pointer
 
@@ -55,7 +55,7 @@ export class Pane {
     this.over.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
   }
 
-  /** What Python says about this pane; xy: its points, or undefined while there are none. */
+  /** Update the pane. xy: its points, or undefined while there are none. */
   update(spec, xy, lift) {
     const { texts } = this.atlas.spec;
     this.spec = spec;
@@ -125,7 +125,7 @@ export class Pane {
     this.atlas.touch(this, true);
   }
 
-  /** The view that Python knows, [x, y, zoom]; all of it where it knows none. */
+  /** Set the view from Python, [x, y, zoom]; without one show everything. */
   lookBack(told) {
     const view = told ? { x: told[0], y: told[1], k: told[2] } : WHOLE;
     if (sameView(view, this.view)) return;
@@ -171,7 +171,7 @@ export class Pane {
     this.base.getContext("2d").putImageData(this.image, -RIM, -RIM);
   }
 
-  /** What follows the hand. */
+  /** Paint the layer that follows the pointer. */
   paintOver() {
     if (!this.raster) return;
     const g = clearedContext(this.over, this.ratio), { theme: { ink, paper, accent }, point, hover } = this.atlas;
@@ -185,7 +185,7 @@ export class Pane {
     if (hover >= 0) ring(g, this.pixel(hover), 6.5, ink, paper, 2);
   }
 
-  /** Each class by its name, where the middle of its points lies. */
+  /** Paint the name of each class at the median of its points. */
   paintNames(g) {
     const { spec, any, moving, labels, colours } = this.atlas;
     if (spec.shade || moving || spec.classes.length > 12) return;
@@ -224,7 +224,7 @@ export class Pane {
     return toPixels(this.view, this.size, this.points[2 * i], this.points[2 * i + 1]);
   }
 
-  // -- the hand
+  // -- pointer
 
   pressed(event) {
     if (!this.points.length) return;
@@ -302,7 +302,7 @@ export class Pane {
     else this.guess(at);
   }
 
-  /** Empty space: what the decoder draws there. */
+  /** Show the decoded image of empty space. */
   guess(at) {
     const place = toPlace(this.view, this.size, ...at);
     const found = Math.max(...place.map(Math.abs)) < 1.6 && this.atlas.decodeAt(this, place);
@@ -345,7 +345,7 @@ export class Pane {
   }
 }
 
-/** The middle of each class (its median in x and in y), null where it has no points. */
+/** The median point of each class, null for a class without points. */
 export function medians(points, labels, classes) {
   const places = Array.from({ length: classes }, () => [[], []]);
   for (let i = 0; i < labels.length; i++)

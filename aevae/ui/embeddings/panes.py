@@ -11,8 +11,8 @@ from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, opening, run_picker
 
-PIXELS, RANDOM = "pixels", "random"  # spaces beside the runs
-METHODS = {  # as the link names them -> method, and what comes before it
+PIXELS, RANDOM = "pixels", "random"  # spaces that are not runs
+METHODS = {  # name in links -> (method, via)
     "latent": ("latent", ""),
     "pca": ("pca", ""),
     "tsne": ("tsne", ""),
@@ -56,7 +56,7 @@ class Choice:
 
 
 def titles() -> dict[str, str]:
-    """Method -> what a person reads."""
+    """Method -> title."""
     return {
         "latent": _("latent plane"),
         "pca": "PCA",
@@ -68,7 +68,7 @@ def titles() -> dict[str, str]:
 
 
 def title_of(space: str) -> str:
-    """A space as a person reads it."""
+    """Title of a space."""
     return {PIXELS: _("Raw pixels"), RANDOM: _("Random codes")}.get(space) or run_picker.label_of(space)
 
 
@@ -78,7 +78,7 @@ def runs() -> list[RunInfo]:
 
 
 def first_two() -> list[str]:
-    """A plain autoencoder and a VAE with the largest codes there are; where one is missing, what else there is."""
+    """Default spaces: a plain autoencoder and a VAE with the largest codes; other spaces if one is missing."""
     largest = sorted((r for r in runs() if r.latent_dim), key=lambda run: -run.latent_dim)
     found = [next((r.name for r in largest if r.family == family), None) for family in ("ae", "vae")]
     rest = [r.name for r in largest if r.name not in found]
@@ -89,7 +89,7 @@ def first_two() -> list[str]:
 
 
 def choose() -> tuple[list[Choice], str, int]:
-    """The panes, the data set and the number of digits, as the widgets have them."""
+    """(panes, data set, number of images) from the widgets."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         count = st.segmented_control(
             _("Maps"), range(2, MAX_PANES + 1), default=2, required=True, key="panes", bind="query-params"
@@ -100,7 +100,7 @@ def choose() -> tuple[list[Choice], str, int]:
             format_func=lambda name: found[name][0], placeholder=_("Choose one …"),
             on_change=lambda: use_preset(st.session_state.preset),
         )  # fmt: skip
-        places = st.container()  # spaces are asked for first: which digits are on offer depends on them
+        places = st.container()  # filled first, because the data sets depend on the spaces
     panes = [_pane(i, column) for i, column in enumerate(st.columns(count), 1)]
     sets = _sets([space for space, _method, _values in panes])
     with places:
@@ -117,7 +117,7 @@ def choose() -> tuple[list[Choice], str, int]:
 
 
 def _sets(spaces: list[str | None]) -> dict[int, str]:
-    """Number of digits on offer -> the data set whose first test images they are."""
+    """Possible number of images -> data set whose first test images are used."""
     chosen = [run for run in runs() if run.name in spaces] or [run for run in runs() if run.name in first_two()]
     common = opening.common_set(chosen)
     size = len(cached.dataset(common).test.images)
@@ -129,7 +129,7 @@ def _sets(spaces: list[str | None]) -> dict[int, str]:
 
 
 def _pane(i: int, column) -> tuple[str, str, tuple[tuple[str, float], ...]]:
-    """The space, the method and its parameters as they are set."""
+    """(space, method, parameters) of pane i from its widgets."""
     spaces = [*(run.name for run in runs()), PIXELS, RANDOM]
     first = [*first_two(), PIXELS, RANDOM][i - 1]
     with column:
@@ -174,7 +174,7 @@ def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
 
 
 def fitting(parameters: tuple[tuple[str, float], ...], n: int) -> tuple[tuple[str, float], ...]:
-    """The same, with defaults that n points allow; what a person has set stays as it is."""
+    """The parameters with defaults reduced to what n points allow; values set by the user are unchanged."""
     most = {"perplexity": embeddings.largest_perplexity(n), "n_neighbors": n - 1}
     begun = {"perplexity": DEFAULTS["perplexity"], "n_neighbors": DEFAULTS["neighbours"]}
     return tuple((k, min(v, max(most[k], 1)) if v == begun.get(k) else v) for k, v in parameters)
@@ -184,7 +184,7 @@ def fitting(parameters: tuple[tuple[str, float], ...], n: int) -> tuple[tuple[st
 
 
 def presets() -> dict[str, tuple[str, list[dict]]]:
-    """Name -> title and panes (values of the pane's widgets); those for which the models are here."""
+    """Name -> (title, values of each pane's widgets) of the presets whose models exist."""
     largest = sorted((r for r in runs() if r.latent_dim), key=lambda run: -run.latent_dim)
     of = lambda family, dim=None: next(  # noqa: E731
         (r.name for r in largest if r.family == family and dim in (None, r.latent_dim)), None
@@ -213,7 +213,7 @@ def presets() -> dict[str, tuple[str, list[dict]]]:
 
 
 def use_preset(name: str | None) -> None:
-    """Set the panes' widgets so (a callback)."""
+    """Set the panes' widgets to a preset (a callback)."""
     chosen = presets().get(name)
     if not chosen:
         return
@@ -239,13 +239,13 @@ def request_of(choice: Choice, dataset: str, n: int) -> embeddings.MapRequest:
 
 
 def _checksum(space: str) -> str:
-    """Of the weights of a run as they are now. Raises ValueError where there is no such run."""
+    """Checksum of the present weights of a run. Raises ValueError if there is no such run."""
     if space in (PIXELS, RANDOM):
         return ""
     return checkpoints.find_run(space).weights_checksum
 
 
 def strongest(name: str) -> tuple[int, int]:
-    """The two numbers of a run's code that carry most."""
+    """The two most used latent dimensions of a run."""
     order = cached.latent_summary(name)["order"]
     return (int(order[0]), int(order[1])) if len(order) > 1 else (0, 1)

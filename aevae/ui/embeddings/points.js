@@ -1,14 +1,14 @@
-// Clouds of points on a plane: where they lie on the screen, which is nearest, which lie inside a lasso, and how ten
-// thousands of them are painted in a few milliseconds. No DOM: everything here is typed arrays (tested with node).
+// Clouds of points: screen positions, nearest points, points inside a lasso, and painting of tens of thousands of points
+// in milliseconds. Typed arrays without DOM (tested with node).
 
 import { clamp } from "../live/maths.js";
 
-// ---- where things are -----------------------------------------------------------------------------------------------
+// ---- coordinates ----------------------------------------------------------------------------------------------------
 // A map comes in its own units; its frame [cx, cy, half] turns it into the square -1..1. A view {x, y, k} is the middle
 // of what is seen, in that square, and the zoom: at k = 1 the square fills the pane but for a margin.
 
 export const MARGIN = 14; // CSS pixels around the square at k = 1
-export const ZOOM = [0.5, 400]; // least and most
+export const ZOOM = [0.5, 400]; // minimum and maximum
 export const WHOLE = { x: 0, y: 0, k: 1 };
 
 /** xy (2N) in the units of the map -> the square -1..1 of its frame. */
@@ -26,19 +26,19 @@ export function scaleOf(view, { w, h }) {
   return view.k * Math.max(Math.min(w, h) / 2 - MARGIN, 1);
 }
 
-/** Place in the square -> pixels of the pane; y points up in the square and down on the screen. */
+/** Position in the square -> pixels of the pane; y points up in the square and down on the screen. */
 export function toPixels(view, size, x, y) {
   const s = scaleOf(view, size);
   return [size.w / 2 + (x - view.x) * s, size.h / 2 - (y - view.y) * s];
 }
 
-/** Pixels of the pane -> place in the square. */
+/** Pixels of the pane -> position in the square. */
 export function toPlace(view, size, px, py) {
   const s = scaleOf(view, size);
   return [view.x + (px - size.w / 2) / s, view.y - (py - size.h / 2) / s];
 }
 
-/** The view `factor` times nearer; what lies at the pixel stays there. */
+/** The view zoomed by `factor`, with a fixed point at this pixel. */
 export function zoomAt(view, size, px, py, factor) {
   const k = clamp(view.k * factor, ...ZOOM);
   const [x, y] = toPlace(view, size, px, py);
@@ -46,26 +46,26 @@ export function zoomAt(view, size, px, py, factor) {
   return held({ x: x + (view.x - x) * part, y: y + (view.y - y) * part, k });
 }
 
-/** The view after the hand has moved it by so many pixels. */
+/** The view moved by dx, dy pixels. */
 export function panBy(view, size, dx, dy) {
   const s = scaleOf(view, size);
   return held({ x: view.x - dx / s, y: view.y + dy / s, k: view.k });
 }
 
-/** Never so far away that nothing of the square is seen. */
+/** The view, clamped so that a part of the square is visible. */
 function held({ x, y, k }) {
   return { x: clamp(x, -1, 1), y: clamp(y, -1, 1), k };
 }
 
-/** Slow, fast, slow: 0..1 -> 0..1. */
+/** Smoothstep: 0..1 -> 0..1. */
 export const ease = (t) => (t <= 0 ? 0 : t >= 1 ? 1 : t * t * (3 - 2 * t));
 
-/** Are these two views one? */
+/** Whether two views are equal. */
 export const sameView = (a, b) => a.x === b.x && a.y === b.y && a.k === b.k;
 
-// ---- which point ----------------------------------------------------------------------------------------------------
+// ---- nearest points -------------------------------------------------------------------------------------------------
 
-/** An index of points (2N) by the cells of a square grid; about two points a cell. Points that are NaN are in none. */
+/** A grid index of points (2N) with about two points per cell. NaN points are ignored. */
 export class Grid {
   constructor(points) {
     const n = points.length / 2;
@@ -101,15 +101,15 @@ export class Grid {
     return Number.isFinite(x + y) ? this.line(y, this.y0) * this.side + this.line(x, this.x0) : -1;
   }
 
-  /** The point nearest to a place, not farther than `far`; -1: none. Of equals the first. */
+  /** Index of the point nearest to a position within `far` (the first on a tie), or -1. */
   nearest(x, y, far = Infinity) {
     return this.few(x, y, 1, far)[0]?.[1] ?? -1;
   }
 
-  /** The k points nearest to a place, not farther than `far`: [squared distance, number], nearest first. */
+  /** The k points nearest to a position within `far`: [squared distance, index], nearest first. */
   few(x, y, k, far = Infinity) {
     const column = this.line(x, this.x0), row = this.line(y, this.y0), found = [];
-    // How far the place lies beside the grid: a ring's points are that much farther away.
+    // Distance of the position to the grid, by which a ring's points are farther away.
     const beside = Math.max(this.x0 - x, x - this.x0 - this.side * this.cell, this.y0 - y,
       y - this.y0 - this.side * this.cell, 0);
     let least = far * far; // no farther one is wanted
@@ -129,7 +129,7 @@ export class Grid {
     return found;
   }
 
-  /** Call `fn` for each point in the cells at that distance from a cell. */
+  /** Call `fn` for each point in the cells at this distance from a cell. */
   ring(column, row, distance, fn) {
     const last = this.side - 1;
     const from = Math.max(row - distance, 0), to = Math.min(row + distance, last);
@@ -144,7 +144,7 @@ export class Grid {
   }
 
   /**
-   * From point i the nearest within 45 degrees of a direction, sideways distance counting double; i: there is none.
+   * The point nearest to point i within 45 degrees of a direction, with sideways distances doubled; i if there is none.
    * @param {number} i
    * @param {number[]} direction
    */
@@ -166,8 +166,8 @@ export class Grid {
 }
 
 /**
- * The mean code of some points, the nearer the more: found [squared distance, number] of each, codes (N x d). A place
- * without a code of its own, between those of its neighbours. null where there are no codes.
+ * The mean code of points, weighted by inverse distance; null without codes. found: [squared distance, index] of each
+ * point; codes (N x d).
  */
 export function between(found, codes, d) {
   const z = new Float32Array(d);
@@ -189,9 +189,9 @@ function crossed(x, y, ax, ay, bx, by) {
 }
 
 /**
- * A lasso that grows: a closed polygon gets one corner more, from its last one `b` to `c`, and closes at its first one
- * `a`. By the even-odd rule the points in the triangle a b c, and only they, change sides: `inside` (N) is brought up to
- * date in one pass. Returns how many changed.
+ * Extend a lasso, a closed polygon with the first corner `a` and the last corner `b`, by a corner `c`. By the even-odd
+ * rule exactly the points in the triangle a b c change sides, so one pass updates `inside` (N). Returns the number of
+ * changed points.
  */
 export function growLasso(points, inside, [ax, ay], [bx, by], [cx, cy]) {
   const low = Math.min(ay, by, cy), high = Math.max(ay, by, cy), right = Math.max(ax, bx, cx);
@@ -224,12 +224,12 @@ export function textOn(colour) {
 }
 
 /**
- * [r, g, b] as a canvas keeps it in 32 bits (little endian).
+ * [r, g, b] as a 32-bit canvas pixel (little endian).
  * @param {number[]} colour
  */
 export const pixelOf = ([r, g, b]) => ((255 << 24) | (b << 16) | (g << 8) | r) >>> 0;
 
-/** `count` pixels from the first colour to the last, straight between neighbours. */
+/** `count` pixels, interpolated linearly between the colours. */
 export function ramp(colours, count = 256) {
   const stops = colours.map(parseColour);
   return Uint32Array.from({ length: count }, (_, i) => {
@@ -240,9 +240,9 @@ export function ramp(colours, count = 256) {
 
 // ---- painting -------------------------------------------------------------------------------------------------------
 
-const SUBPIXELS = 4; // positions of a disc's middle within a pixel, each way
+const SUBPIXELS = 4; // positions of a disc's centre within a pixel, in each direction
 
-/** Discs of a radius in pixels: for each of 16 places within a pixel the covered pixels [dx, dy, part of 256]. */
+/** Discs of a radius in pixels: for each of 16 positions within a pixel the covered pixels [dx, dy, coverage of 256]. */
 export function discs(radius) {
   const reach = Math.ceil(radius + 1);
   const stamps = [];
@@ -260,7 +260,7 @@ export function discs(radius) {
   return { reach, stamps };
 }
 
-/** An image of w x h pixels with a rim, so that a disc at the edge needs no special case. Show it at (-rim, -rim). */
+/** An image of w x h pixels with a rim, so that discs at the edge need no clipping. Show it at (-rim, -rim). */
 export class Raster {
   constructor(w, h, rim) {
     this.w = w;
@@ -276,8 +276,8 @@ export class Raster {
   }
 
   /**
-   * Discs at points (2N), every `step`-th. place: pixel = origin + scale * point, y upwards. palette[codes[i]] is the
-   * colour, `opacity` 0..1. state: where given, only points whose state is `only` (0 or 1).
+   * Paint discs at every `step`-th of points (2N). place: pixel = origin + scale * point, y upwards. palette[codes[i]] is
+   * the colour, opacity 0..1. state: if given, only points whose state is `only` (0 or 1).
    */
   paint(points, { ox, oy, scale }, { codes, palette, state = null, only = 0 }, { reach, stamps }, opacity, step = 1) {
     const { pixels, stride, rim, w, h } = this;
@@ -308,23 +308,23 @@ export function radiusFor(n, k) {
   return base * Math.min(Math.max(k, 1) ** 0.35, 2.6);
 }
 
-// ---- what is selected -----------------------------------------------------------------------------------------------
+// ---- selection ------------------------------------------------------------------------------------------------------
 
-/** Indices of what is 1. */
+/** Indices of the ones. */
 export function indicesOf(selected) {
   const out = [];
   for (let i = 0; i < selected.length; i++) if (selected[i]) out.push(i);
   return out;
 }
 
-/** How many of each class are selected. */
+/** Number of selected points of each class. */
 export function countByClass(selected, labels, classes) {
   const out = Array.from({ length: classes }, () => 0);
   for (let i = 0; i < selected.length; i++) if (selected[i]) out[labels[i]]++;
   return out;
 }
 
-/** The selection after a class was clicked: it alone; with `add` it beside the others, or gone if all of it was there. */
+/** The selection after a click on a class: only the class; with `add` the class is added, or removed if it was complete. */
 export function withClass(selected, labels, which, add) {
   const out = add ? selected.slice() : new Uint8Array(selected.length);
   const all = labels.every((label, i) => label !== which || selected[i]);
@@ -334,7 +334,7 @@ export function withClass(selected, labels, which, add) {
   return out;
 }
 
-/** Index of the name that a typed text means: that very name, else the only one that has the text in it; -1 for none. */
+/** Index of the name equal to a typed text, else of the only name that contains it, else -1. */
 export function findName(names, typed) {
   if (!typed) return -1;
   const exact = names.indexOf(typed);

@@ -17,7 +17,7 @@ from aevae.ui.shared.message import SEQUENCE_NUMBER, Integer, ListOf, Number, Ro
 
 _STATE = "atlas"
 NAMES = ("selected", "point", "view")
-MIN_ZOOM, MAX_ZOOM = 0.5, 400.0  # as in the component
+MIN_ZOOM, MAX_ZOOM = 0.5, 400.0  # equal to ZOOM in points.js
 MAX_VIEWS = 8
 VIEWS = ListOf(Row((Number(-1, 1), Number(-1, 1), Number(MIN_ZOOM, MAX_ZOOM))), 0, MAX_VIEWS)  # x, y, zoom
 WHOLE = (0.0, 0.0, 1.0)
@@ -81,7 +81,7 @@ def _write_link(now: Brush, n: int) -> None:
 
 
 def pack(selected: np.ndarray, n: int) -> str:
-    """Rows of n points as text for a link, some n / 6 characters at most; "" for none."""
+    """Selected rows of n points as text for a link, at most about n / 6 characters; "" for none."""
     if not len(selected):
         return ""
     bits = np.zeros(n, np.uint8)
@@ -92,7 +92,7 @@ def pack(selected: np.ndarray, n: int) -> str:
 
 
 def unpack(text: str, n: int) -> np.ndarray:
-    """What `pack` was given; nothing for a text that it did not make of n points."""
+    """The inverse of `pack`; an empty array for a text that is not its result for n points."""
     none, size = np.zeros(0, np.int32), -(-n // 8)
     if len(text) > MAX_LINK_CHARACTERS:
         return none
@@ -114,12 +114,12 @@ def _row(text: str, n: int) -> int:
 
 
 def view_text(views: tuple[tuple[float, float, float], ...]) -> str:
-    """`x_y_zoom` of each pane, `~` between; "" where all is seen everywhere."""
+    """`x_y_zoom` of each pane, separated by `~`; "" if all panes show everything."""
     return "~".join("_".join(f"{value:.5f}".rstrip("0").rstrip(".") for value in view) for view in views)
 
 
 def views_of(text: str) -> tuple[tuple[float, float, float], ...]:
-    """What `view_text` was given, rounded; () for anything else."""
+    """The inverse of `view_text`, rounded; () for anything else."""
     if not text or len(text) > MAX_LINK_CHARACTERS:
         return ()
     try:

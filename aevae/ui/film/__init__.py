@@ -1,0 +1,1 @@
+"""The film of a run: images, codes and loss terms during training."""

@@ -6,7 +6,7 @@ import { curveRange } from "./timeline.js";
 
 const TURN = 2 * Math.PI;
 
-/** Codes of a frame on the way to the next, circles of the prior, and the posterior of the chosen image. */
+/** Paint the codes of a frame (interpolated to the next), circles of the prior, the posterior of the chosen image. */
 export function drawCloud(canvas, view, ink) {
   const box = fitToBox(canvas);
   if (!box) return;
@@ -38,7 +38,7 @@ export function drawCloud(canvas, view, ink) {
     }
     g.fill();
   }
-  g.strokeStyle = ink.ink; // above the points, which hide it else
+  g.strokeStyle = ink.ink; // painted above the points
   g.globalAlpha = 0.45;
   for (const r of view.prior ? [1, 2] : []) {
     g.beginPath();
@@ -52,7 +52,7 @@ export function drawCloud(canvas, view, ink) {
   strokeOnPaper(g, ink.ink, ink.paper, 2.5);
 }
 
-/** Lines {values, places, colour, dash, now} over places 0..end of the time bar, and where the film is (`place`). */
+/** Paint lines {values, places, colour, dash, now} over positions 0..end of the time bar, and the current `place`. */
 export function drawCurve(canvas, lines, place, end, ink) {
   const box = fitToBox(canvas);
   if (!box) return;
@@ -78,7 +78,7 @@ export function drawCurve(canvas, lines, place, end, ink) {
   }
 }
 
-/** Bars of D numbers around zero; `spread` adds a whisker of that half length to each; `level` is a line to compare. */
+/** Paint bars of D values around zero. spread: half lengths of whiskers; level: a reference line. */
 export function drawBars(canvas, values, top, ink, { spread = null, level = null, floor = -top } = {}) {
   const box = fitToBox(canvas);
   if (!box) return;

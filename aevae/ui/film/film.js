@@ -1,4 +1,4 @@
-// The film of one run, or of two in step: the time bar, the runs, and the loss terms beneath.
+// The film of one run, or of two in step: time bar, runs, and loss terms.
 
 import { classColours, themeColours } from "../live/canvas.js";
 import { button, div, element } from "../live/dom.js";
@@ -14,7 +14,7 @@ const SPEEDS = [0.25, 0.5, 1, 2, 4];
 class Player extends Stage {
   create({ root, spec: { texts } }) {
     this.views = [];
-    this.place = null; // on the bar
+    this.place = null; // position on the time bar
     Object.assign(this, { times: [0], chosen: 0, speed: 1, playing: false, following: false });
     this.button = button("", () => this.toggle(), { class: "play" });
     this.bar = element("input", { type: "range", min: 0, max: 1, step: 0.01, "aria-label": texts.time });
@@ -56,7 +56,7 @@ class Player extends Stage {
     this.showState();
   }
 
-  /** New frames arrived: the bar grows, its thumb stays at its time. */
+  /** Extend the time bar by new frames; the thumb keeps its time. */
   lengthened() {
     const t = timeAt(this.times, this.place);
     this.retime(this.following ? Infinity : t);
@@ -89,7 +89,7 @@ class Player extends Stage {
     this.drawCurves(t, ink);
     const [i] = locate(this.times, t), last = this.times.length - 1;
     const step = this.views.map((view) => view.now).find((frame) => frame.t === this.times[i])?.step ?? null;
-    // While it follows the training, the page beneath says which epoch that is.
+    // During a training the page itself shows the epoch.
     this.label.textContent = this.following ? texts.now : timeText(this.times[i], step, texts);
     this.bar.value = this.place;
     this.bar.setAttribute("aria-valuetext", this.label.textContent);

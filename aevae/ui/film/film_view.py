@@ -22,8 +22,8 @@ from aevae.ui.live import component
 from aevae.ui.shared import cached, run_picker
 
 ROLL_SHAPE = (16, 28, 28)
-MAX_HALF = 6e4  # about the largest number in half precision
-RESEND_GROWTH = 1.25  # while training the film travels again when it is so much longer
+MAX_HALF = 6e4  # just below the largest number in half precision
+RESEND_GROWTH = 1.25  # during training the film is sent again when it has grown by this factor
 
 
 # -- reading ---------------------------------------------------------------------------------------------------------
@@ -44,7 +44,7 @@ def read(info: RunInfo, file: str = "film.safetensors") -> dict[str, np.ndarray]
 
 
 def _counted(info: RunInfo) -> tuple[int, ...]:
-    """Epochs that a film without times shows."""
+    """Epochs of the frames of a film without times."""
     try:
         return TrainConfig(info.config["train"]["epochs"]).film_epochs
     except (KeyError, TypeError, ValueError):
@@ -72,7 +72,7 @@ def _read(
 
 
 def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """The arrays that a player needs, in shape and dtype; foreign ones are left out. Raises ValueError, KeyError."""
+    """The arrays that the player needs, with checked shapes and dtypes. Raises ValueError, KeyError."""
     epoch, codes = arrays["epoch"], arrays["codes"]
     frames = len(epoch)
     if not frames or epoch.ndim != 1 or not (np.diff(epoch) > 0).all() or not np.isfinite(epoch).all():
@@ -100,11 +100,11 @@ def checked(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return found
 
 
-# -- what travels ----------------------------------------------------------------------------------------------------
+# -- data for the browser --------------------------------------------------------------------------------------------
 
 
 def plane_of(codes: np.ndarray) -> np.ndarray:
-    """Orthonormal (D, 2) for codes (N, D): the dimensions themselves where there are two, else the widest plane."""
+    """Orthonormal axes (D, 2) for codes (N, D): both dimensions if D = 2, else the two principal directions."""
     dim = codes.shape[1]
     if dim <= 2:
         return np.eye(dim, 2, dtype=np.float32)
@@ -115,7 +115,7 @@ def plane_of(codes: np.ndarray) -> np.ndarray:
 
 
 def parcel(film: dict[str, np.ndarray], plane: np.ndarray, before: str = "0.") -> dict[str, np.ndarray]:
-    """What the browser gets of a film: xy (E, N, 2) on `plane`, mu (E, 16, D), images, terms (E, T)."""
+    """Arrays of a film for the browser: xy (E, N, 2) on `plane`, mu (E, 16, D), images, terms (E, T)."""
     names = terms(film)
     columns = [film[f"term.{name}"] for name in names]
     out = {k: film[k] for k in ("epoch", "original", "recon", "sample", "recon_nats", "kl_nats") if k in film}
@@ -141,7 +141,7 @@ def terms(film: dict[str, np.ndarray]) -> list[str]:
 
 
 def shown_frames(frames: int) -> int:
-    """Of a film that grows, how many frames travel: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, ... at most `frames`."""
+    """Number of frames to send of a growing film of `frames` frames: 1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, ..."""
     count = 1
     while (longer := max(count + 1, int(count * RESEND_GROWTH))) <= frames:
         count = longer
@@ -155,7 +155,7 @@ def cut(film: dict[str, np.ndarray], frames: int) -> dict[str, np.ndarray]:
 
 @st.cache_resource(max_entries=12, show_spinner=False)
 def _reel(path: str, stamp: object, frames: int, _film: dict) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """(arrays, plane) of the first `frames` frames, made once for all sessions. stamp: identity of the run."""
+    """(arrays, plane) of the first `frames` frames, cached for all sessions. stamp: identity of the run."""
     film = cut(_film, frames)
     plane = plane_of(film["codes"][-1])
     return parcel(film, plane, ""), plane
@@ -165,7 +165,7 @@ def _reel(path: str, stamp: object, frames: int, _film: dict) -> tuple[dict[str,
 
 
 def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
-    """One or two runs side by side in step. `running`: the first is being trained. Without a film: nothing."""
+    """Show the films of one or two runs in step. running: the first is being trained. Draws nothing without a film."""
     films = [(info, film) for info in runs[:2] if (film := read(info)) is not None]
     if not films or films[0][0] is not runs[0]:
         if runs[0].status == "finished" and (runs[0].path / "film.safetensors").exists():
@@ -240,7 +240,7 @@ def _network(info: RunInfo, dim: int) -> list[str]:
 
 
 def _prior_std(info: RunInfo) -> float:
-    """s0 of the prior N(0, s0^2 I) of the code; 0: it has none, or another kind of prior."""
+    """s0 of the prior N(0, s0^2 I) of the code; 0 for no prior or another prior."""
     if not info.traits["generative"] or info.traits["latent"] != "continuous":
         return 0.0
     value = info.option("prior_std")
@@ -248,7 +248,7 @@ def _prior_std(info: RunInfo) -> float:
 
 
 def _objective(info: RunInfo) -> str:
-    """The objective of the family, with the signs and letters of print."""
+    """The objective of the family, with typographic symbols."""
     from aevae.models import FAMILIES, family_class
 
     if info.family not in FAMILIES:
@@ -296,7 +296,7 @@ def texts() -> dict[str, str]:
 
 
 def pick_other(info: RunInfo, key: str) -> RunInfo | None:
-    """Another finished run to be shown beside this one, in step; None for none."""
+    """The finished run that the user chooses to show beside this one, or None."""
     others = [run for run in cached.finished() if run.name != info.name]
     if not others:
         return None

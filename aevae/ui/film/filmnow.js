@@ -1,4 +1,4 @@
-// The newest frame of a run in training, handed to the player of its film. Draws nothing.
+// An invisible module that passes the newest frame of a running training to the player of its film.
 import { channel } from "../live/page.js";
 
 export function mount() {

@@ -8,7 +8,7 @@ import { drawBars, drawCloud } from "./charts.js";
 import { boundsOf, framesOf, locate, mergeFrames, posteriorEllipse, shortNumber, timeText } from "./timeline.js";
 
 const NUM_FOLLOWED = 16; // images
-const MAX_LIVE_FRAMES = 400; // that came one by one during training
+const MAX_LIVE_FRAMES = 400; // frames that were received singly during training
 
 const imageOf = (name = "") => imageCanvas({ class: `digit${name}`, "aria-hidden": "true" });
 
@@ -52,7 +52,7 @@ export class RunView {
     const [frame] = framesOf(parts, "0.");
     if (frame.xy.length !== this.film[0].xy.length || frame.terms.length !== this.film[0].terms.length) return;
     const known = this.extra[this.extra.length - 1];
-    if (known && known.t > frame.t) this.extra = []; // it began anew
+    if (known && known.t > frame.t) this.extra = []; // the training was restarted
     if (known?.t === frame.t) this.extra.pop();
     this.extra.push(frame);
     if (this.extra.length > MAX_LIVE_FRAMES) this.extra.shift();
@@ -68,7 +68,7 @@ export class RunView {
     this.frames = mergeFrames(this.film, this.extra);
     this.times = this.frames.map((frame) => frame.t);
     this.bounds = boundsOf(this.frames, this.spec.prior);
-    const last = this.frames[this.frames.length - 1]; // bars of the last frame fit, wilder ones before are cut
+    const last = this.frames[this.frames.length - 1]; // the scale fits the last frame; larger bars before are clipped
     this.limits = { mu: Math.max(maxAbs(last.mu), 1e-6), std: Math.max(1, last.std ? maxAbs(last.std) : 0) };
   }
 
@@ -144,7 +144,7 @@ export class RunView {
     this.drawModel(frame, chosen, { mu, std }, texts, ink);
   }
 
-  /** The chosen image on its way through the model. */
+  /** Show the chosen image, its code and its reconstruction in the diagram. */
   drawModel(frame, chosen, { mu, std }, texts, ink) {
     const { model, limits } = this;
     const nats = (text, values) => fill(text, { value: shortNumber(values[chosen]) });
@@ -159,7 +159,7 @@ export class RunView {
       drawBars(model.z, mu, limits.mu, ink);
     }
     model.recon.textContent = frame.reconNats ? nats(texts.recon_nats, frame.reconNats) : texts.recon;
-    if (this.player.playing) return; // a screen reader cannot follow what changes all the time
+    if (this.player.playing) return; // too frequent for screen readers
     this.cloud.setAttribute("aria-label", `${this.planeText.textContent}, ${this.when.textContent}`);
     const named = [[model.mu, texts.mu, mu], [model.std, texts.sigma, std], [model.z, texts.z, mu]];
     for (const [canvas, name, values] of named) {

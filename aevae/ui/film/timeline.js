@@ -1,10 +1,10 @@
-// Frames and times of films (tested with node). A place on the time bar is a number: whole numbers are frames (of all
-// runs together, by epoch), between them points are interpolated.
+// Frames and times of films (tested with node). A position ("place") on the time bar is a number: integers are frames (of
+// all runs, by epoch), between them points are interpolated.
 
 import { fill } from "../live/dom.js";
 import { clamp, ellipse } from "../live/maths.js";
 
-/** Arrays of film_view.py (`parcel`) whose names begin with `before` -> frames, views into them, in order of time. */
+/** Frames (views) in order of time, of the arrays of film_view.py (`parcel`) whose names begin with `before`. */
 export function framesOf(arrays, before) {
   const get = (name) => arrays[before + name];
   const epoch = get("epoch");
@@ -28,18 +28,18 @@ export function framesOf(arrays, before) {
   }));
 }
 
-/** The frames of a film and single frames, in order of time; of two at one time the film's stays. */
+/** The frames of a film and single frames, merged in order of time; at equal times the film's frame is kept. */
 export function mergeFrames(film, extra) {
   const times = new Set(film.map((frame) => frame.t));
   return [...film, ...extra.filter((frame) => !times.has(frame.t))].sort((a, b) => a.t - b.t);
 }
 
-/** All times at which some run has a frame, ascending. */
+/** All times at which at least one run has a frame, ascending. */
 export function timeline(runs) {
   return [...new Set(runs.flatMap((frames) => frames.map((frame) => frame.t)))].sort((a, b) => a - b);
 }
 
-/** Index of the last element <= value, and how far it is to the next in 0..1. `values` ascend. */
+/** [index of the last element <= value, fraction 0..1 of the way to the next]. values: ascending. */
 export function locate(values, value) {
   let low = 0, high = values.length - 1;
   if (value >= values[high]) return [high, 0];
@@ -52,7 +52,7 @@ export function locate(values, value) {
   return [low, (value - values[low]) / (values[high] - values[low])];
 }
 
-/** Time at a place on the bar, and back. */
+/** Time at a position on the bar; `placeOf` is the inverse. */
 export function timeAt(times, place) {
   const i = clamp(Math.floor(place), 0, times.length - 1);
   const next = Math.min(i + 1, times.length - 1);
@@ -64,7 +64,7 @@ export function placeOf(times, t) {
   return i + part;
 }
 
-/** Of points (N, 2): [x0, x1, y0, y1] without the outermost `share` at each side. */
+/** Bounds [x0, x1, y0, y1] of points (N, 2) without the outermost `share` at each side. */
 export function percentileBounds(xy, share) {
   const cut = Math.floor((xy.length / 2) * share);
   return [0, 1].flatMap((axis) => {
@@ -74,8 +74,8 @@ export function percentileBounds(xy, share) {
 }
 
 /**
- * The square [x0, x1, y0, y1] that holds nearly all points of the last frame, and most of every other.
- * prior: standard deviation of the prior, whose circles are on it, too; 0: none.
+ * A square [x0, x1, y0, y1] with nearly all points of the last frame and most points of all frames.
+ * prior: standard deviation of the prior, whose circles are included; 0: none.
  */
 export function boundsOf(frames, prior) {
   const spans = frames.map((frame) => (frame.most ??= percentileBounds(frame.xy, 0.06)));
@@ -87,7 +87,7 @@ export function boundsOf(frames, prior) {
   return [cx - side / 2, cx + side / 2, cy - side / 2, cy + side / 2];
 }
 
-/** The one-sigma ellipse of N(., diag std^2) seen on the plane (D, 2): {a, b, angle}. */
+/** The one-sigma ellipse {a, b, angle} of N(., diag std^2), projected onto the plane (D, 2). */
 export function posteriorEllipse(plane, std) {
   let xx = 0, xy = 0, yy = 0;
   for (let i = 0; i < std.length; i++) {
@@ -99,7 +99,7 @@ export function posteriorEllipse(plane, std) {
   return ellipse([xx, xy, yy]);
 }
 
-/** A time in words: `epoch 3`, in the first epoch `step 30`. */
+/** Text of a time: `epoch 3`, in the first epoch `step 30`. */
 export function timeText(t, step, texts) {
   if (t === 0) return texts.untrained;
   if (t < 1 && step !== null) return fill(texts.step, { number: step });
@@ -113,7 +113,7 @@ export function shortNumber(value) {
   return value.toFixed(size >= 100 ? 0 : size >= 10 ? 1 : 2).replace("-", "−");
 }
 
-/** Range [low, high] of a curve's axis: all values after the first third, and as much again of the steep beginning. */
+/** Range [low, high] of a curve's axis: all values after the first third, plus as much of the steep beginning. */
 export function curveRange(values) {
   const least = (list) => list.reduce((a, b) => Math.min(a, b)), most = (list) => list.reduce((a, b) => Math.max(a, b));
   const later = values.slice(Math.floor(values.length / 3));

@@ -1,0 +1,1 @@
+"""What surrounds every page: menu, layout, access, server and monitoring."""

@@ -23,12 +23,12 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import markdown
 
 LOCAL = ("localhost", "127.0.0.1", "::1")
-MAX_DELAY_SECONDS = 60.0  # seconds between two tries
-MAX_ADDRESSES = 1000  # whose wrong tries are remembered
+MAX_DELAY_SECONDS = 60.0  # longest delay after a wrong passcode
+MAX_ADDRESSES = 1000  # addresses whose wrong tries are counted
 _TEACHER, _TICKET, _OWN = "gate_teacher", "gate_ticket", "gate_own_jobs"
-WORDS = ("pass", "code", "pwd", "kennwort", "codigo")  # in the names of keys that are meant as the passcode
-_NOBODYS = secrets.token_hex()  # replaces a passcode that cannot be read
-_tries: dict[str, tuple[int, float]] = {}  # address -> wrong tries, when the next may be made
+WORDS = ("pass", "code", "pwd", "kennwort", "codigo")  # parts of keys that were probably meant as `passcode`
+_NOBODYS = secrets.token_hex()  # replaces an unreadable passcode, so that nobody can log in
+_tries: dict[str, tuple[int, float]] = {}  # address -> (number of wrong tries, earliest time of the next)
 
 
 def passcode() -> str:
@@ -42,7 +42,7 @@ def problem() -> str:
 
 
 def _read_passcode() -> tuple[str, str]:
-    """The passcode, and the problem with it. Only a missing file, or one about other things, means that none is set."""
+    """(passcode, problem with it). No passcode is set only if all files are missing or contain other settings only."""
     if found := os.environ.get("AEVAE_PASSCODE", ""):
         return found, ""
     wanted = [path for path in st.get_option("secrets.files") if os.path.lexists(path)]
@@ -51,11 +51,11 @@ def _read_passcode() -> tuple[str, str]:
         if odd:
             raise ValueError(_("the file must be called secrets.toml"))
         merged: dict = {}
-        for path in wanted:  # read anew at each question, not by Streamlit, which keeps what it has read
+        for path in wanted:  # not read by st.secrets, which caches
             with open(path, encoding="utf-8") as file:
                 merged = tomllib.loads(file.read()) | merged
         return _passcode_in(merged), ""
-    except (OSError, ValueError) as error:  # no right to read it, no TOML, no UTF-8, no passcode
+    except (OSError, ValueError) as error:  # no permission, no TOML, no UTF-8, no passcode
         reason = getattr(error, "strerror", None) or str(error)
         return _NOBODYS, _(
             "The passcode in {} cannot be read, so no teacher can log in: {}. The file needs the line passcode = "
@@ -64,7 +64,7 @@ def _read_passcode() -> tuple[str, str]:
 
 
 def _misnamed(path: str) -> list[str]:
-    """Files beside a place for secrets whose names differ from its name only by what an editor or a system adds."""
+    """Files beside a secrets file whose names differ from it only by suffixes of editors or systems."""
     folder, name = os.path.split(path)
     try:
         there = os.listdir(folder or ".")
@@ -74,7 +74,7 @@ def _misnamed(path: str) -> list[str]:
 
 
 def _passcode_in(found: Mapping) -> str:
-    """The passcode among these secrets, "" if they are about other things. Raises ValueError."""
+    """The passcode in these secrets; "" if they contain only other settings. Raises ValueError."""
     name = next((name for name in ("passcode", "AEVAE_PASSCODE") if name in found), None)
     if name is None:
         if wrong := [*_suspects(found)]:
@@ -82,12 +82,12 @@ def _passcode_in(found: Mapping) -> str:
         return ""
     code = found[name]
     if isinstance(code, bool) or not isinstance(code, str | int) or not str(code).strip():
-        raise ValueError(_("it is empty, or it is no text in quotation marks"))  # and not said: all may read this
+        raise ValueError(_("it is empty, or it is no text in quotation marks"))  # everybody can read this
     return str(code)
 
 
 def _suspects(found: Mapping, inside: str = "") -> Iterator[str]:
-    """Keys that somebody may have taken for `passcode`, at any depth; sections that Streamlit knows are left out."""
+    """Keys at any depth that were probably meant as `passcode`, without the sections that Streamlit uses."""
     for key, value in found.items():
         letters = "".join(filter(str.isalpha, str(key).lower()))
         if any(word in letters for word in WORDS) or difflib.get_close_matches(letters, ["passcode"], cutoff=0.75):
@@ -100,15 +100,15 @@ def _suspects(found: Mapping, inside: str = "") -> Iterator[str]:
 
 
 def queued_at_most() -> int:
-    """Runs that one session may have waiting or running without the passcode (AEVAE_QUEUE_EACH, 1)."""
+    """Number of queued or running runs allowed per session without the passcode (AEVAE_QUEUE_EACH, default 1)."""
     wanted = os.environ.get("AEVAE_QUEUE_EACH", "")
     return int(wanted) if wanted.isdecimal() else 1
 
 
 def is_teacher() -> bool:
-    """May this session do everything?"""
+    """Whether this session has the teacher's permissions, or no passcode is set."""
     code = passcode()
-    return not code or teacher.is_admitted(_token(), code)  # another code set since: said again
+    return not code or teacher.is_admitted(_token(), code)  # a changed passcode requires a new login
 
 
 def _token() -> str:
@@ -116,12 +116,12 @@ def _token() -> str:
 
 
 def ticket() -> str:
-    """What the page of a teacher who came in here exchanges for the cookie; "" for others."""
+    """The ticket that the page of a teacher who just logged in exchanges for the cookie; "" for others."""
     return st.session_state.get(_TICKET, "")
 
 
 def log_in(said: str, now: float | None = None) -> str:
-    """Take a passcode: "" if it is right, else one sentence. After each wrong passcode the delay doubles."""
+    """Log in with a passcode: "" if it is right, else one sentence. After each wrong passcode the delay doubles."""
     if closed := problem():
         return closed
     now = time.monotonic() if now is None else now
@@ -152,7 +152,7 @@ def log_out() -> None:
 
 
 def may_handle(numbers: Iterable[int]) -> bool:
-    """Cancel, pause or resume these jobs: one's own, or with the passcode."""
+    """Whether this session may cancel, pause or resume these jobs: own jobs, or any with the passcode."""
     return is_teacher() or set(numbers) <= st.session_state.get(_OWN, set())
 
 
@@ -188,7 +188,7 @@ def may_read(dataset: str) -> str:
 
 
 def remember(queued: Iterable[jobs.Job]) -> None:
-    """These jobs are this session's own."""
+    """Note that these jobs belong to this session."""
     st.session_state[_OWN] = st.session_state.get(_OWN, set()) | {job.id for job in queued}
 
 

@@ -1,13 +1,13 @@
-// What belongs to all pages: on a phone the menu closes after a choice, and a swipe over a slider or a chart of Streamlit
-// scrolls; a teacher's ticket is exchanged for the cookie.
+// For all pages: on phones the menu closes after a choice, and swipes over Streamlit's sliders and charts scroll; a
+// teacher's ticket is exchanged for the cookie.
 
 import { guard } from "../live/touch.js";
 
-const PHONE = "(max-width: 768px)"; // there Streamlit lays the menu over the page
+const PHONE = "(max-width: 768px)"; // below this width Streamlit's menu covers the page
 const LINK = '[data-testid="stSidebarNavLink"]';
 const CLOSE = '[data-testid="stSidebarCollapseButton"] button';
 
-const exchanged = new Set(); // tickets, each of which the server takes once
+const exchanged = new Set(); // tickets that were sent; the server accepts each once
 
 function closeMenu(event) {
   if (!event.target.closest?.(LINK) || !matchMedia(PHONE).matches) return;

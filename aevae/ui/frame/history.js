@@ -1,8 +1,8 @@
-// One entry of the browser's history for each page that a person went to.
+// Keeps one history entry for each visited page.
 //
-// Streamlit adds an entry whenever Python writes into the address: Back would then show the same page with another
-// address, and first of all do nothing. Here such a change replaces the entry. What is written while a page is being
-// left belongs to the next one: the entry that stays behind keeps the address at the last press.
+// Streamlit adds an entry whenever Python changes the address, so that Back would show the same page with another
+// address. Here such a change replaces the entry. Changes during a change of page belong to the new page: the old entry
+// keeps the address of the last user action.
 (() => {
   const push = history.pushState.bind(history);
   const replace = history.replaceState.bind(history);

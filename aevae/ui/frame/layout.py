@@ -18,8 +18,8 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import address, cached, redraw
 
 _PAGE = "layout_page"  # session: address of the page that runs
-SWITCH_SECONDS = 0.001  # of Python before another session's turn; torch asks for a turn after every step
-WARM_UP_AFTER_SECONDS = 3.0  # seconds; the first page is on the screen by then
+SWITCH_SECONDS = 0.001  # thread switch interval; torch acquires the GIL after every step
+WARM_UP_AFTER_SECONDS = 3.0  # by then the first page is on the screen
 
 # Corrections of Streamlit's own styles:
 # - The text of a chosen pill has the accent colour. White text on that colour must be readable, too, so on the dark
@@ -38,7 +38,7 @@ STYLE = """
 
 
 def frame(ticket: str = "") -> None:
-    """The style rules that a theme cannot hold, and the script that closes the menu on phones.
+    """Add the style rules that a theme cannot contain, and the script that closes the menu on phones.
 
     ticket: of a teacher who has just logged in (`aevae.ui.frame.teacher`), or "".
     """
@@ -71,10 +71,10 @@ def _forget_impossible() -> None:
     wrong = [name for name in st.query_params if any(map(_impossible, st.query_params.get_all(name)))]
     there = len(st.query_params)
     for name in wrong:
-        with contextlib.suppress(st.errors.StreamlitAPIException):  # it is a widget's by now, and the widget's affair
+        with contextlib.suppress(st.errors.StreamlitAPIException):  # a widget owns the key by now
             del st.query_params[name]
     if len(st.query_params) < there:
-        st.rerun()  # widgets read the address as it was when the run began
+        st.rerun()  # widgets read the address as it was when the run of the script began
 
 
 def _impossible(value: str) -> bool:
@@ -85,12 +85,12 @@ def _impossible(value: str) -> bool:
 
 
 def _is_fingerprint(value: str) -> bool:
-    """Whether a run begins so: fingerprints of digits and one `e` read as numbers, too."""
+    """Whether the value is the beginning of a run's fingerprint: digits with one `e` look like a number."""
     return len(value) >= 6 and any(run.fingerprint.startswith(value) for run in cached.runs())
 
 
 def page(title: str = "", question: str = "") -> None:
-    """The head of a page: its title and the one question it answers, by default those that the menu has."""
+    """Show the head of a page: title and question, by default those of the menu."""
     if not title:
         info = menu.info(st.session_state[_PAGE])
         title, question = _(info.title), _(info.question)
@@ -113,7 +113,7 @@ def explain(title: str, markdown: str, expanded: bool = False) -> None:
 
 @st.cache_resource(show_spinner=False)
 def start() -> bool:
-    """Once per server process: fetch into memory what most pages need, while the first one is read."""
+    """Once per server process: import in the background what most pages need."""
     sys.setswitchinterval(SWITCH_SECONDS)
     threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     return True
@@ -124,5 +124,5 @@ def _warm_up() -> None:
     for name in ("torch", "plotly.graph_objects", "sympy", "aevae.browser.program"):  # torch traces shapes with sympy
         importlib.import_module(name)
     gc.collect()
-    gc.freeze()  # what was imported stays: else each full collection looks through 300,000 objects, and all wait for it
+    gc.freeze()  # exempts 300,000 imported objects from garbage collection, which stops all threads
     atexit.register(gc.unfreeze)

@@ -1,4 +1,4 @@
-"""The menu: every page there is, with the title and the question that the menu, the first page and its head show."""
+"""The menu: all pages, with the title and the question that menu, first page and page heads show."""
 
 import functools
 import inspect
@@ -20,7 +20,7 @@ SECTIONS = {"autoencoders": "Autoencoders", "variational": "Variational", "beyon
 
 @dataclass(frozen=True)
 class PageInfo:
-    """A page as the menu and the first page announce it. Texts are English; `_()` them where they are shown."""
+    """The menu entry of a page. Texts are English; apply `_()` where they are shown."""
 
     path: str
     section: str
@@ -90,13 +90,13 @@ _PLAIN = (
     ),
 )
 
-SERVER = PageInfo(  # in the menu for a logged-in teacher, else only under its address
+SERVER = PageInfo(  # in the menu only for a logged-in teacher
     "pages/lab/server.py", "Lab", "Server", ":material/monitor_heart:", "server", "How is the class doing?"
 )
 
 
 def found() -> tuple[PageInfo, ...]:
-    """Every lab there is, in the order of the menu."""
+    """The menu entries of all labs, in order."""
     files = (sorted((paths.ROOT / "pages" / section).glob("[0-9][0-9]_*.py")) for section in SECTIONS)
     return tuple(announced(file) for group in files for file in group)
 
@@ -154,16 +154,16 @@ def _teaches() -> bool:
 
 
 def announce() -> None:
-    """Tell Streamlit before the first session that the menu is ours.
+    """Register the pages with Streamlit before the first session.
 
-    Else it looks for pages directly in the folder `pages` until some session has built the menu, and greets the first
-    visitor who opens /sliders on a fresh server with "Page not found".
+    Otherwise Streamlit looks for pages directly in the folder `pages` until a session has built the menu, and shows
+    "Page not found" to the first visitor of /sliders.
     """
     if problem := access.exposure_problem(st.get_option("server.address")):
         print(f"WARNING: {problem}", file=sys.stderr, flush=True)
     log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
     level = log.level
-    log.setLevel(logging.ERROR)  # it warns that there is no session, which is the point
+    log.setLevel(logging.ERROR)  # suppresses the warning that there is no session
     try:
         st.navigation(pages())
     finally:
@@ -171,5 +171,5 @@ def announce() -> None:
 
 
 def tab_title(title: str) -> str:
-    """Title of a page in tabs, history and bookmarks: its own first."""
+    """Title of a page in browser tabs, history and bookmarks."""
     return NAME if title == _(all_pages()[0].title) else f"{title} · {NAME}"

@@ -21,17 +21,17 @@ from aevae.queue import jobs
 from aevae.ui import internals
 from aevae.ui.internals import LOOK, PRESS, caches
 
-HISTOGRAM_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)  # seconds; of the histogram
-MAX_END_BYTES = 400  # the message that ends a run is shorter
-MAX_RESPONSES = 5000  # answers
-RECENT_SECONDS = 300.0  # seconds
-POLLS_PER_SECOND = 8  # a second, of all pages that look again by themselves
-KEEPER_SECONDS = 2.0  # between two checks that jobs have a worker
+HISTOGRAM_SECONDS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0)  # upper bounds of the buckets
+MAX_END_BYTES = 400  # size limit of the message that ends a script run
+MAX_RESPONSES = 5000  # response times that are stored
+RECENT_SECONDS = 300.0  # window of `Counts.recent`
+POLLS_PER_SECOND = 8  # target for all polling pages together
+KEEPER_SECONDS = 2.0  # interval of checks that jobs have a worker
 LANES = ("auto", jobs.TASKS_LANE)
 
 
 class Counts:
-    """What this process has seen."""
+    """Counters of this process."""
 
     def __init__(self):
         self.sessions = 0
@@ -47,7 +47,7 @@ class Counts:
             self.latest.append((time.monotonic(), seconds))
 
     def recent(self) -> list[float]:
-        """Seconds of the presses of the last minutes, rising."""
+        """Response times of actions in the last RECENT_SECONDS, ascending."""
         since = time.monotonic() - RECENT_SECONDS
         return sorted(seconds for when, seconds in list(self.latest) if when >= since)
 
@@ -56,7 +56,7 @@ counts = Counts()
 
 
 def beat(seconds: float = 1.0) -> float:
-    """Seconds between two looks of a page that looks again by itself: longer where many do."""
+    """Poll interval in seconds for a page that wants `seconds`; longer if many pages poll."""
     return max(seconds, counts.sessions / POLLS_PER_SECOND)
 
 
@@ -64,7 +64,7 @@ def beat(seconds: float = 1.0) -> float:
 
 
 class Watch:
-    """ASGI middleware: counts open sessions and times their answers. It changes nothing."""
+    """ASGI middleware that counts open sessions and measures their response times. It changes nothing."""
 
     def __init__(self, app):
         self.app = app
@@ -116,7 +116,7 @@ def _is_own(file: Path) -> bool:
 
 
 def page_failed(problem: Exception) -> None:
-    """`on_script_error` of the app: an error that no page has put into words is counted and logged, then shown."""
+    """`on_script_error` of the app: count and log an error that no page handled; Streamlit then shows it."""
     counts.errors += 1
     frames = [(Path(frame.filename), frame.lineno) for frame in traceback.extract_tb(problem.__traceback__)]
     own = [(f, line) for f, line in frames if _is_own(f)]
@@ -137,7 +137,7 @@ async def lifespan(app):
 async def _keep() -> None:
     while True:
         for lane in LANES:
-            with contextlib.suppress(jobs.QueueBroken, OSError):  # the Train page says what is wrong with the queue
+            with contextlib.suppress(jobs.QueueBroken, OSError):  # the Train page shows the problem
                 await asyncio.to_thread(jobs.ensure_worker, lane)
         await asyncio.sleep(KEEPER_SECONDS)
 
@@ -160,14 +160,14 @@ def gpus() -> list[tuple[int, int]]:
 
 
 def memory() -> int:
-    """Bytes that this process holds in memory; 0 where the system does not tell."""
+    """Resident memory of this process in bytes; 0 if unknown."""
     with contextlib.suppress(OSError, ValueError), open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
     return 0
 
 
 class Collector:
-    """All numbers of this module as Prometheus metric families, made on demand."""
+    """Prometheus collector of all numbers of this module."""
 
     def collect(self) -> Iterator:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -220,7 +220,7 @@ class Collector:
 
 
 def text() -> bytes:
-    """All of it in Prometheus' format."""
+    """All metrics in the text format of Prometheus."""
     from prometheus_client import CollectorRegistry, generate_latest
 
     registry = CollectorRegistry(auto_describe=False)
@@ -229,14 +229,14 @@ def text() -> bytes:
 
 
 def middleware() -> list:
-    """For `st.App`: the one that counts."""
+    """Middleware for `st.App`."""
     from starlette.middleware import Middleware
 
     return [Middleware(Watch)]
 
 
 def routes() -> list:
-    """For `st.App`: `/metrics`."""
+    """Routes for `st.App`: `/metrics`."""
     from starlette.responses import Response
     from starlette.routing import Route
 

@@ -18,14 +18,14 @@ from aevae.queue import jobs
 from aevae.ui.frame import monitoring, teacher
 from aevae.ui.live import component
 
-GRACE_SECONDS = 1.5  # seconds that a worker has to come to the end of a step
+GRACE_SECONDS = 1.5  # time for a worker to finish its step
 UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
-MAX_SESSIONS = 10_000  # whose uploads are remembered
+MAX_SESSIONS = 10_000  # sessions whose uploads are counted
 
 
 @contextlib.asynccontextmanager
 async def lifespan(app):
-    """For `st.App`. Signals are ours from here on: the web server would wait for its sessions, and die of them."""
+    """For `st.App`: install own signal handlers, because the web server would wait for its sessions."""
     if threading.current_thread() is threading.main_thread():
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, _leave)
@@ -34,7 +34,7 @@ async def lifespan(app):
 
 
 def _leave(*_) -> None:
-    """Not from inside the signal: what it interrupted may hold a lock that is needed."""
+    """Signal handler that ends the server in a thread, because the interrupted code may hold a lock."""
     threading.Thread(target=_end, name="end").start()
 
 
@@ -43,11 +43,11 @@ def _end() -> None:
     logs.event("server_down", pid=os.getpid())
     with contextlib.suppress(OSError, ValueError):
         sys.stdout.flush()
-    os._exit(0)  # scripts of sessions may be deep in a computation; what they write appears whole or not at all
+    os._exit(0)  # session scripts may still compute; their files are written atomically
 
 
 def routes() -> list:
-    """For `st.App`: all routes of our own, under `server.baseUrlPath` as Streamlit's are."""
+    """Routes for `st.App`: all own routes, under `server.baseUrlPath` like those of Streamlit."""
     from starlette.routing import Route
 
     prefix = st.get_option("server.baseUrlPath").strip("/")
@@ -60,7 +60,7 @@ def routes() -> list:
 
 
 def upload_limit() -> int:
-    """Bytes that one session may upload in all (AEVAE_UPLOAD_EACH, in MB; 256)."""
+    """Total bytes that one session may upload (AEVAE_UPLOAD_EACH in MB, default 256)."""
     wanted = os.environ.get("AEVAE_UPLOAD_EACH", "")
     return 1_000_000 * (int(wanted) if wanted.isdecimal() else 256)
 
@@ -97,12 +97,12 @@ class Uploads:
 # -- the first page --------------------------------------------------------------------------------------------------
 
 _HISTORY = Path(__file__).with_name("history.js").read_bytes()
-_VALIDATORS = (b"accept-encoding", b"if-none-match", b"if-modified-since")  # of the page without the script
+_VALIDATORS = (b"accept-encoding", b"if-none-match", b"if-modified-since")  # headers about the unmodified page
 _OF_BODY = (b"content-length", b"etag", b"last-modified")
 
 
 class Opening:
-    """ASGI: puts `history.js` into the page that a browser opens, since it must run before Streamlit's own code."""
+    """ASGI middleware that inserts `history.js` into the HTML page, because it must run before Streamlit's code."""
 
     def __init__(self, app):
         self.app = app

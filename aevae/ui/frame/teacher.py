@@ -13,13 +13,13 @@ import streamlit as st
 
 MAX_TOKENS = 1000
 TICKET_SECONDS = 60.0
-_tokens: dict[str, str] = {}  # token -> the passcode that it was given for
-_browsers: dict[str, set[str]] = {}  # token -> all tokens that were given to its browser, itself among them
-_tickets: dict[str, tuple[str, float]] = {}  # ticket -> (token, when it ends to be good)
+_tokens: dict[str, str] = {}  # token -> passcode with which it was created
+_browsers: dict[str, set[str]] = {}  # token -> all tokens of its browser, including itself
+_tickets: dict[str, tuple[str, float]] = {}  # ticket -> (token, expiry time)
 
 
 def admit(passcode: str, now: float | None = None) -> tuple[str, str]:
-    """A new token for a session that entered this passcode, and the ticket for its cookie."""
+    """(new token for a session that entered this passcode, ticket for its cookie)."""
     while len(_tokens) >= MAX_TOKENS:
         dismiss(next(iter(_tokens)))
     token, ticket = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
@@ -35,7 +35,7 @@ def is_admitted(token: str, passcode: str) -> bool:
 
 
 def dismiss(token: str) -> None:
-    """This token and the others of its browser open nothing any more, in no tab."""
+    """Invalidate this token and the other tokens of its browser."""
     ended = _browsers.get(token, {token})
     for one in ended:
         _tokens.pop(one, None)
@@ -45,19 +45,19 @@ def dismiss(token: str) -> None:
 
 
 def join(token: str, other: str) -> None:
-    """Note that both tokens were given to one browser: two tabs in which somebody logged in."""
+    """Note that both tokens belong to one browser (a login in two tabs)."""
     if token in _tokens and other in _tokens:
         together = _browsers.get(token, {token}) | _browsers.get(other, {other})
         _browsers.update(dict.fromkeys(together, together))
 
 
 def from_cookie() -> str:
-    """The token that the browser brought when this session began; "" for none."""
+    """The token in the browser's cookie when this session began, or ""."""
     return st.context.cookies.get(cookie_name(), "")
 
 
 def cookie_name() -> str:
-    """Cookies know no ports: two servers of one computer have one each."""
+    """Name of the cookie. It contains the port, because servers of one computer share cookies."""
     return f"aevae_teacher_{st.get_option('server.port')}"
 
 
@@ -71,7 +71,7 @@ def redeem(ticket: str, now: float | None = None) -> str:
 
 
 def routes() -> list:
-    """For `st.App`: where the page exchanges its ticket."""
+    """Routes for `st.App`: the exchange of a ticket for the cookie."""
     from starlette.routing import Route
 
     return [Route("/teacher/{ticket}", _exchange, methods=["POST"])]

@@ -1,4 +1,4 @@
-"""Parts of the Interpolate page: spaces, steps with their distance to real codes, and their views."""
+"""Parts of the Interpolate page: spaces, interpolated steps with their distance to real codes, and views."""
 
 import base64
 import html
@@ -21,11 +21,11 @@ from aevae.ui.shared import cached, image_sheets, redraw, run_picker
 from aevae.ui.shared.message import SEQUENCE_NUMBER, ListOf, Number, valid_fields
 
 CORNERS = ("a", "b", "c", "d")
-DEFAULT_CLASSES = (1, 7, 0, 4)  # classes of the four digits at first; the way from 1 to 7 shows a hole well
-FULL_BAR_SPACINGS = 4.0  # spacings at which a bar is full
-NUM_PATH_POINTS = 41  # along a route, where distances are measured for the live view
-SHEET_SIDE = 15  # the same on each side of a sheet
-PLACE = {2: ("t",), 4: ("across", "down")}  # number of digits -> state keys of the place between them; in the URL
+DEFAULT_CLASSES = (1, 7, 0, 4)  # default classes of the four digits; the path from 1 to 7 crosses a hole
+FULL_BAR_SPACINGS = 4.0  # distance of a full bar, in spacings
+NUM_PATH_POINTS = 41  # points of a path at which the live view has distances
+SHEET_SIDE = 15  # points on each side of a sheet at which the live view has distances
+PLACE = {2: ("t",), 4: ("across", "down")}  # number of digits -> state keys of the position between them; in the URL
 PATH_FUNCTIONS = {"linear": lerp, "spherical": slerp}
 LAST_MESSAGE = "scrub_letter"  # session: sequence number of the last message
 UNSEEN = "place_unseen"
@@ -33,32 +33,32 @@ UNSEEN = "place_unseen"
 
 @dataclass(frozen=True)
 class Space:
-    """Where one can walk: the codes of a model, or the pixels themselves."""
+    """A space for interpolation: the codes of a model, or pixels."""
 
     title: str
     encode: Callable[[np.ndarray], np.ndarray]  # (N, 1, 28, 28) -> (N, D)
     decode: Callable[[np.ndarray], np.ndarray]  # (N, D) -> (N, 1, 28, 28) in [0, 1]
     bank: np.ndarray  # (1000, D): codes of the test digits
-    spacing: float  # median distance of a real code to the next one
-    kinds: tuple[str, ...] = KINDS  # paths that make sense in it
-    mark: tuple = ()  # identity of the bank: what is measured in it is kept under it
-    run: str = ""  # whose codes these are; "" for the pixels
+    spacing: float  # median distance of a real code to its nearest other one
+    kinds: tuple[str, ...] = KINDS  # kinds of paths that make sense in this space
+    mark: tuple = ()  # identity of the bank, a cache key
+    run: str = ""  # name of the run; "" for pixels
     colour: str = ""
 
     def steps(self, codes: np.ndarray) -> "Steps":
-        """Decode codes (S, D), and measure how far they are from the real ones."""
+        """The Steps of codes (S, D): decoded images and distances to real codes."""
         holes, index = self.holes(codes)
         return Steps(self.decode(codes), holes, index)
 
     def holes(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Distance of codes (S, D) to the nearest real one, in spacings, float32 (S,), and which one that is (S,)."""
+        """(distance of codes (S, D) to the nearest real code in spacings, float32 (S,), index of that code (S,))."""
         distance, index, _count = self._measured(codes)
-        # Where all codes are one (a collapsed model) there is no scale to judge by.
+        # If all codes are equal (a collapsed model), there is no scale.
         holes = distance / self.spacing if self.spacing > 0 else np.full(len(distance), np.nan)
         return holes.astype(np.float32), index
 
     def near(self, codes: np.ndarray) -> np.ndarray:
-        """How many real codes lie within one spacing of codes (S, D): uint16 (S,)."""
+        """Number of real codes within one spacing of codes (S, D): uint16 (S,)."""
         return self._measured(codes)[2].astype(np.uint16)
 
     def _measured(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -68,7 +68,7 @@ class Space:
 
 @st.cache_resource(max_entries=256, show_spinner=False)
 def _measured(mark: tuple, spacing: float, shape: tuple, content: bytes, _bank: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Of codes (S, D): distance to the nearest of the bank, which that is, how many lie within the spacing; (S,)."""
+    """(distance to the nearest code of the bank, its index, number of codes within the spacing) of codes (S, D)."""
     codes = np.frombuffer(content, np.float32).reshape(shape)
     found = (*nearest_distance(codes, _bank), count_within(codes, _bank, spacing))
     for array in found:
@@ -78,7 +78,7 @@ def _measured(mark: tuple, spacing: float, shape: tuple, content: bytes, _bank: 
 
 @dataclass(frozen=True)
 class Steps:
-    """Images (S, 1, 28, 28), distance to the nearest real code in spacings (S,), and whose code that is (S,)."""
+    """Images (S, 1, 28, 28), distance to the nearest real code in spacings (S,), and index of that code (S,)."""
 
     images: np.ndarray
     holes: np.ndarray
@@ -86,7 +86,7 @@ class Steps:
 
 
 def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
-    """The images themselves as codes of 784 numbers: a walk in it is the plain blend."""
+    """Pixel space: the images are codes of 784 numbers, and interpolation is a linear blend."""
     bank = cached.shown_digits(dataset)[0].reshape(-1, 784)
     return Space(
         _("Pixel blend"),
@@ -121,12 +121,12 @@ def _code_spacing(_bank: np.ndarray, path: str, checksum: str | None, dataset: s
 
 
 def ways() -> dict[str, str]:
-    """Kind of path -> what a person reads."""
+    """Kind of path -> title."""
     return {"linear": _("linear"), "spherical": _("spherical")}
 
 
 def routes(spaces: Sequence[Space], kinds: Sequence[str]) -> list[tuple[str, Space, str]]:
-    """Every space with every kind of path that makes sense in it: title, space, kind."""
+    """(title, space, kind) of every sensible combination of a space and a kind of path."""
     titles = ways()
     return [
         (f"{space.title} · {titles[kind]}" if len(space.kinds) > 1 else space.title, space, kind)
@@ -136,7 +136,7 @@ def routes(spaces: Sequence[Space], kinds: Sequence[str]) -> list[tuple[str, Spa
 
 
 def first_choice(runs: Sequence[RunInfo]) -> list[str]:
-    """What to compare first: an AE and a VAE with the same code size, the smallest there is (holes show best)."""
+    """Default models: an AE and a VAE with equal code size, the smallest (where holes are largest)."""
     pairs = [(a, v) for a in runs for v in runs if (a.family, v.family) == ("ae", "vae")]
     pairs.sort(key=lambda pair: (pair[0].latent_dim != pair[1].latent_dim, pair[0].latent_dim))
     return [run.name for run in pairs[0]] if pairs else [run.name for run in runs[:2]]
@@ -145,8 +145,8 @@ def first_choice(runs: Sequence[RunInfo]) -> list[str]:
 def pick_corners(count: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
     """`count` digits (count, 1, 28, 28), chosen in folded pickers, because the path is the main image of the page.
 
-    Their numbers are in the URL as digit_a .. digit_d. (Not in popovers: those of Streamlit 1.67 close at once when
-    they are the first to need a widget.)
+    Their indices are in the URL as digit_a .. digit_d. Popovers are not used, because those of Streamlit 1.67 close at
+    once if they are the first to need a widget.
     """
     first = picker.first_of(cached.shown_digits(dataset)[1], DEFAULT_CLASSES[:count])
     images = []
@@ -171,9 +171,9 @@ def pick_corners(count: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
 
 
 def pick_place(count: int, seen: bool) -> list[float]:
-    """The place between 2 digits, [t], or between 4, [across, down], each in 0..1; in the URL.
+    """The position between 2 digits, [t], or between 4, [across, down], each in 0..1; in the URL.
 
-    Not `seen`: the sliders are on the page without being shown, and hold what the live view sends.
+    seen: False if the live view is shown. The hidden sliders then store what it sends.
     """
     titles = {"t": _("Position between a and b"), "across": _("Across"), "down": _("Down")}
     with st.container(key="place" if seen else UNSEEN, horizontal=True):
@@ -183,7 +183,7 @@ def pick_place(count: int, seen: bool) -> list[float]:
 
 
 def scrub(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> None:
-    """What lies at one place between 2 or 4 digits (count, 1, 28, 28), in all spaces: live, or when one lets go."""
+    """Show one position between 2 or 4 digits (count, 1, 28, 28) in all spaces, live or decoded by the server."""
     runs = [space.run for space in spaces if space.run]
     problem = component.trouble(runs)
     if problem:
@@ -225,7 +225,7 @@ def _scrub_on_server(images: np.ndarray, spaces: Sequence[Space], kinds: Sequenc
 
 
 def _code_at(kind: str, codes: np.ndarray, at: Sequence[float]) -> np.ndarray:
-    """(1, D): the code at [t] between two, or at [across, down] between four in reading order."""
+    """The code (1, D) at [t] between two codes, or at [across, down] between four (in reading order)."""
     walk = PATH_FUNCTIONS[kind]
     if len(codes) == 2:
         return walk(codes[0], codes[1], at[0])[None]
@@ -233,7 +233,7 @@ def _code_at(kind: str, codes: np.ndarray, at: Sequence[float]) -> np.ndarray:
 
 
 def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> tuple[dict, dict[str, np.ndarray]]:
-    """The spec (without the position) and the arrays of the live view.
+    """(spec without the position, arrays) of the live view.
 
     images: (2 or 4, 1, 28, 28). arrays: ends (C, 784); for each model codes_<space> (C, D); for each route
     holes_<route> float32 and near_<route> uint16, at `NUM_PATH_POINTS` places along it, or at
@@ -272,13 +272,13 @@ def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]
 
 
 def _top(holes: Sequence[np.ndarray]) -> float:
-    """Spacings at the top of all profiles: the farthest place, but `FULL_BAR_SPACINGS` at least."""
+    """Upper end of the axis of all profiles, in spacings: the largest distance, at least FULL_BAR_SPACINGS."""
     known = np.concatenate(holes)
     return float(max(FULL_BAR_SPACINGS, known[np.isfinite(known)].max(initial=0)))
 
 
 def _places(codes: np.ndarray, kind: str) -> np.ndarray:
-    """Codes (P, D) along the way between two, or over the sheet between four."""
+    """Codes (P, D) along the path between two codes, or over the sheet between four."""
     if len(codes) == 2:
         return path(*codes, NUM_PATH_POINTS, kind)
     return bilinear(codes, SHEET_SIDE, kind).reshape(SHEET_SIDE * SHEET_SIDE, -1)
@@ -310,7 +310,7 @@ def receive(payload: dict) -> None:
         st.session_state[LAST_MESSAGE] = found["n"]
 
 
-# -- steps on the page: images that wrap, each with a bar and a number that stay readable at every width -------------
+# -- steps on the page -----------------------------------------------------------------------------------------------
 
 _STYLE = """<style>
 .steps { display: grid; grid-template-columns: repeat(var(--columns), minmax(0, 5.2rem)); gap: 0.55rem 0.2rem; }
@@ -328,16 +328,16 @@ _STYLE = """<style>
 
 
 def show_steps(steps: Steps, columns: int | None = None, titles: Sequence[str] = ()) -> None:
-    """Images in a row (it wraps on a phone), or in a sheet of `columns`; the bar below is the distance.
+    """Show images in a wrapping row, or in a sheet with `columns`, each with a bar of its distance below.
 
-    Full height: `FULL_BAR_SPACINGS` spacings; dashed: one spacing; strong: farther than that. titles: a word under each
-    number.
+    Full height: FULL_BAR_SPACINGS; dashed line: one spacing; a strong colour: above one spacing. titles: a text under
+    each number.
     """
     st.html(steps_html(steps, columns, titles))
 
 
 def steps_html(steps: Steps, columns: int | None = None, titles: Sequence[str] = ()) -> str:
-    """The sheet as HTML without any outside reference; see `show_steps`."""
+    """Self-contained HTML of the steps; see `show_steps`."""
     cells = [
         _cell(image, float(hole), int(near), titles[i] if i < len(titles) else "")
         for i, (image, hole, near) in enumerate(zip(steps.images, steps.holes, steps.nearest, strict=True))
@@ -363,14 +363,14 @@ def _cell(image: np.ndarray, hole: float, near: int, title: str) -> str:
 
 
 def side_by_side(walks: Sequence[np.ndarray], gap: int = 2) -> np.ndarray:
-    """Walks (S, 1, 28, 28), all of one length, as frames (S, 28, width) next to each other: one animation of all."""
+    """Paths of images (S, 1, 28, 28) of equal length, joined side by side into frames (S, 28, width)."""
     black = np.zeros((len(walks[0]), 28, gap), np.float32)
     parts = [part for walk in walks for part in (black, walk[:, 0])][1:]
     return np.concatenate(parts, axis=2)
 
 
 def show_sum(row: Steps, result: Steps, dataset: str = datasets.EMBEDDED) -> None:
-    """The images a, b, c and a - b + c of one space, and which real digit the result is nearest to."""
+    """Show the images a, b, c and a - b + c of one space, and the real digit nearest to the result."""
     test = cached.dataset(dataset)
     images = np.concatenate([row.images, result.images])
     holes = np.concatenate([row.holes, result.holes])
@@ -380,7 +380,7 @@ def show_sum(row: Steps, result: Steps, dataset: str = datasets.EMBEDDED) -> Non
 
 
 def legend() -> None:
-    """What the bars and numbers under the images mean."""
+    """Show the legend of bars and numbers under the images."""
     st.caption(
         _(
             "Below each image: the distance of its code to the nearest code of a real test digit, in typical spacings "

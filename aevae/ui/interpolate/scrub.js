@@ -1,18 +1,18 @@
-// Interpolate in the page: one place t between two digits (or u, v between four), and what lies there in every space:
-// the pixels themselves, and the codes of each model on the straight line and on the great circle.
+// The live view of the Interpolate page: one position t between two digits (or u, v between four), shown in every space:
+// pixels, and the codes of each model on the straight line and on the great circle.
 
 import { onDrag, paint, placeIn } from "../live/canvas.js";
 import { button, div, element, fill, imageCanvas, svg } from "../live/dom.js";
 import { clamp, dot, lerp, row, triangleWave } from "../live/maths.js";
 import { onDrawing, Stage } from "../live/page.js";
 
-const PARALLEL_BELOW = 1e-7; // as aevae/latent/interpolation.py
-const SPEEDS = { slow: 0.12, normal: 0.3, fast: 0.75 }; // ways from a to b in a second
-const HEIGHT = 40; // of a profile, in its own units; its width is 100
+const PARALLEL_BELOW = 1e-7; // equal to PARALLEL in aevae/latent/interpolation.py
+const SPEEDS = { slow: 0.12, normal: 0.3, fast: 0.75 }; // change of t per second
+const HEIGHT = 40; // height of a profile; its width is 100
 
 // ---- mathematics ----------------------------------------------------------------------------------------------------
 
-/** The point that has gone the part t of the angle from a to b; see aevae/latent/interpolation.py. */
+/** Spherical interpolation at t; see aevae/latent/interpolation.py. */
 export function slerp(a, b, t, out = new Float32Array(a.length)) {
   const normA = Math.hypot(...a), normB = Math.hypot(...b), n = a.length;
   if (n < 2 || normA === 0 || normB === 0) return lerp(a, b, t, out);
@@ -43,7 +43,7 @@ export function codeAt(kind, codes, [u, v]) {
   return path(path(codes[0], codes[2], v), path(codes[1], codes[3], v), u);
 }
 
-/** Value of an evenly sampled curve at t in 0..1, straight between the samples. */
+/** Value of an evenly sampled curve at t in 0..1, by linear interpolation. */
 export function sampleAt(samples, t) {
   const x = t * (samples.length - 1), i = Math.min(Math.floor(x), samples.length - 2);
   return samples[i] + (x - i) * (samples[i + 1] - samples[i]);
@@ -62,10 +62,10 @@ export function advance(t, direction, speed, seconds) {
   return { t: triangleWave(phase), direction: phase <= 1 ? 1 : -1 };
 }
 
-/** Height 0..1 of a distance in a profile whose top is `cap`: its square root, so that 1 is seen beside 20. */
+/** Height 0..1 of a distance in a profile up to `cap`, on a square-root scale, so that 1 is visible beside 20. */
 export const height = (hole, cap) => Math.sqrt(Math.min(hole, cap) / cap);
 
-/** Points of a profile as an SVG path. Unknown places are left out. */
+/** A profile as an SVG path. Unknown values are left out. */
 export function profilePath(holes, cap) {
   const points = [];
   holes.forEach((hole, i) => {
@@ -80,7 +80,7 @@ const rounded = (v) => Math.round(100 * v) / 100;
 
 class Scrub extends Stage {
   create() {
-    this.drawings = []; // images that the user draws, in place of the ends that Python knows
+    this.drawings = []; // the user's drawings, which replace the ends from Python
     this.direction = 1;
     this.drawingOffs = [];
   }
@@ -204,7 +204,7 @@ class Scrub extends Stage {
     return { route, canvas, numbers, cursor, dot, curve, figure };
   }
 
-  /** Drag an image (from the present place) or a profile (to where the pointer is). */
+  /** Handle drags of an image (relative) and of a profile (absolute). */
   dragOn(node, plane, isRelative) {
     let from = null;
     onDrag(node, plane ? "tap" : "across", {
@@ -262,7 +262,7 @@ class Scrub extends Stage {
     this.button.setAttribute("aria-label", this.playing ? texts.pause : texts.play);
   }
 
-  /** To Python: at once where a hand let go, after a pause where keys are being pressed. */
+  /** Send the position to Python: at once after a release of the pointer, after a pause for keys. */
   tell(now) {
     this.at = this.at.map(rounded);
     this.spoken = true;
@@ -272,7 +272,7 @@ class Scrub extends Stage {
     else this.outbox.postLater(message);
   }
 
-  // -- what changes ---------------------------------------------------------------------------------------------------
+  // -- updates --------------------------------------------------------------------------------------------------------
 
   drawProfiles() {
     const { cap } = this.spec;
@@ -312,7 +312,7 @@ class Scrub extends Stage {
   }
 }
 
-/** The profile of a way: what is farther than one spacing is strong; beneath, dark where many real codes are near. */
+/** The profile of a path: strong above one spacing; below it a strip that is dark where many real codes are near. */
 function curveOf(holes, near, cap) {
   const line = profilePath(holes, cap);
   if (!line) return [];
@@ -333,7 +333,7 @@ function curveOf(holes, near, cap) {
   ];
 }
 
-/** A sheet of distances as an image: faint up to one spacing, strong beyond. */
+/** Paint a sheet of distances: faint up to one spacing, strong above. */
 function sheetOf(canvas, holes, cap, ink) {
   const side = Math.round(Math.sqrt(holes.length));
   canvas.width = canvas.height = side;

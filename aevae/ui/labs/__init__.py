@@ -1,1 +1,1 @@
-"""What the labs compute, and what their modules in the browser get: a file beside each page that is long."""
+"""The labs: one Python file for each longer page in pages/, and their JavaScript modules in web/."""

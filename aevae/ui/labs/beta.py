@@ -1,4 +1,4 @@
-"""The lab β: the models of the sweep, their walks, and what `frames.js` gets."""
+"""The lab β: the models of the sweep, their traversals, and the data for `frames.js`."""
 
 import numpy as np
 import streamlit as st
@@ -16,15 +16,15 @@ NUM_STEPS = 9
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def sweep() -> list[tuple[bundles.Member, object]]:
-    """The models of the sweep, β rising, opened."""
+    """(member, torch model) of the sweep, by ascending β."""
     return [(member, member.model()) for member in bundles.load("beta").values()]
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
 def traversals(image: bytes) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (F, 1 + D, NUM_STEPS, 784) and KL of each number of the code (F, D), most first, for every β.
+    """(images uint8 (F, 1 + D, NUM_STEPS, 784), KL per dimension (F, D), descending) for each of F values of β.
 
-    The first row: the digit itself, and what draws of its posterior decode to.
+    The first row: the digit itself and decoded samples of its posterior; then a traversal of each dimension.
     """
     x = np.frombuffer(image, np.float32).reshape(1, 1, 28, 28)
     frames, kls = [], []
@@ -37,7 +37,7 @@ def traversals(image: bytes) -> tuple[np.ndarray, np.ndarray]:
 
 
 def drawn(x: np.ndarray) -> int:
-    """The walks of every β under one slider; returns which β it rests at."""
+    """Show the traversals of all β with one slider; returns the index of the chosen β."""
     found = sweep()
     frames, kls = traversals(np.ascontiguousarray(x, np.float32).tobytes())
     at = {"beta_at": (4, 0, len(found) - 1)}
@@ -73,7 +73,7 @@ def drawn(x: np.ndarray) -> int:
 
 
 def rates(now: int) -> None:
-    """Every model as a point: KL against reconstruction."""
+    """Show every model as a point: reconstruction against KL."""
     out = [Outcome(_("sweep"), f"β={m.name}", m.numbers["kl"], m.numbers["recon"]) for m, _model in sweep()]
     others = []
     if st.toggle(_("Show the runs of this lab as well"), key="beta_runs", bind="query-params"):

@@ -1,4 +1,4 @@
-"""The lab Bottleneck: components, errors, and what `bottleneck.js` and the pad get."""
+"""The lab Bottleneck: components, errors, and the data for `bottleneck.js` and the pad."""
 
 import numpy as np
 import streamlit as st
@@ -15,9 +15,9 @@ from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker,
 from aevae.ui.sliders import latent_code, live_view
 from aevae.ui.train import jobs, queue_panel
 
-MAX_COMPONENTS = 64  # components
+MAX_COMPONENTS = 64
 KEPT = {"kept": (4, 1, MAX_COMPONENTS)}
-FAMILIES = ("ae", "deep_ae")  # deterministic, and free to use their numbers as they like
+FAMILIES = ("ae", "deep_ae")  # deterministic codes without a penalty
 SIZES = (2, 4, 8, 16, 32)
 NUM_SAMPLES = 40
 
@@ -30,7 +30,7 @@ def error_of(name: str) -> float:
 
 
 def chart(runs: list, left: np.ndarray, k: int):
-    """Error against the size of the code: PCA's line, and a point for each run."""
+    """A figure of the error over the code size: a line for PCA, a point for each run."""
     out = figure(_("latent dimensions"), _("squared error / image"), 360)
     out.add_scatter(
         x=list(range(1, len(left))), y=left[1:].tolist(), name="PCA", mode="lines", line={"color": FALLBACK, "width": 2}
@@ -48,10 +48,10 @@ def chart(runs: list, left: np.ndarray, k: int):
 
 
 def through(runs: list, found: components.Components, left: np.ndarray, k: int) -> None:
-    """Ten digits through the slider's bottleneck, decoded in the browser."""
+    """Show ten digits reconstructed with the code size of the slider, in the browser."""
     images, labels = cached.shown_digits()
     chosen = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
-    best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # the last one stays
+    best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # smallest error wins
     sizes = sorted(best)
     names = [best[d].name for d in sizes]
     back = [cached.run(name).reconstruct(images[chosen]).reshape(-1) for name in names]
@@ -87,7 +87,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
 
 
 def plane(name: str) -> None:
-    """The plane of a code of two numbers, decoded where the pointer is."""
+    """Show the plane of a two-dimensional code, decoded at the pointer."""
     bank = latent_code.open_bank(name)
     middle = bank.codes.mean(0)
     ranges = {
@@ -104,7 +104,7 @@ def plane(name: str) -> None:
 
 
 def holes() -> None:
-    """What lies between the codes: in the plane, and where codes are drawn at random."""
+    """Show decoded points between codes: in the plane, and at random codes."""
     st.header(_("Holes"), anchor=False)
     name = run_picker.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Codes of"))
     run, codes = cached.run(name), cached.codes(name)
@@ -138,7 +138,7 @@ def _of_these(model: dict, sizes: list[int]) -> bool:
 
 
 def missing(runs: list) -> None:
-    """Train the sizes that are not there."""
+    """Offer to train the missing sizes."""
     have = {run.latent_dim for run in runs if run.family == "ae"}
     wanted = [d for d in SIZES if d not in have]
     if queue_panel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):

@@ -1,4 +1,4 @@
-"""The lab Generative classifier: ten densities and a net, and what `classes.js` gets."""
+"""The lab Generative classifier: ten densities, a discriminative network, and the data for `classes.js`."""
 
 import zlib
 
@@ -10,20 +10,20 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-MAX_SAMPLES = 16  # draws
-NUM_REFERENCE_SAMPLES = 4  # draws with which the usual was measured
-RARE_FRACTION = 0.01  # of real digits that score below what is called usual
+MAX_SAMPLES = 16
+NUM_REFERENCE_SAMPLES = 4  # samples with which the scores of real digits are measured
+RARE_FRACTION = 0.01  # share of real digits with a score below the usual range
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def nets() -> tuple[dict, dict]:
-    """Ten VAEs, and the net that reads."""
+    """(weights of the ten VAEs, weights of the discriminative network)."""
     return densities.layers(), densities.reader()
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def judged() -> dict:
-    """Both on the 1,000 test digits: shares of right answers, and the score that few real digits of a class miss."""
+    """Accuracies of both on the 1,000 test digits, and for each class the score that RARE_FRACTION of digits miss."""
     net, reader = nets()
     images, labels = cached.shown_digits()
     x = images.reshape(len(images), -1)
@@ -38,7 +38,7 @@ def judged() -> dict:
 
 
 def bars(x: np.ndarray, measured: dict) -> int:
-    """The image and what both say of it, live; returns the number of draws."""
+    """Show the image and the output of both classifiers, live; returns the number of samples."""
     (net, reader), width = nets(), nets()[0]["wm"].shape[1]
     at = {"class_draws": (NUM_REFERENCE_SAMPLES, 1, MAX_SAMPLES)}
     draws = int(url_values.numbers(at)["class_draws"])

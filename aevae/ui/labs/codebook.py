@@ -1,4 +1,4 @@
-"""The lab Codebook: vectors, maps, and what `codemap.js` gets."""
+"""The lab Codebook: codebook vectors, grids of indices, and the data for `codemap.js`."""
 
 import hashlib
 
@@ -17,7 +17,7 @@ NUM_SAMPLES = 20
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def known(name: str) -> dict[str, np.ndarray]:
-    """Of a run: its vectors, what each is used for, how often, and their order by that."""
+    """Codebook of a run: vectors, mean patch of each vector, frequencies, and order by frequency."""
     run = cached.run(name)
     maps = codebook.indices(run, cached.shown_digits()[0][:300])
     share = codebook.use(maps[0], len(codebook.vectors(run)))
@@ -41,13 +41,13 @@ def mixed(name: str, a: int, b: int) -> np.ndarray:
     return codebook.swapped(cached.run(name), images[a], images[b])
 
 
-@st.cache_data(max_entries=300, show_spinner=False)  # cell by cell, a third of a second
+@st.cache_data(max_entries=300, show_spinner=False)  # takes a third of a second
 def alone(name: str, number: int) -> np.ndarray:
     return codebook.lone(cached.run(name), cached.shown_digits()[0][number], 3, 0)
 
 
 def edits(image_key: str, cells: int, count: int) -> list[list[int]]:
-    """Changes of this image's map, from the address; those of another image are forgotten."""
+    """Edits of this image's grid from the address; edits of another image are dropped."""
     if st.session_state.setdefault("cells_of", image_key) != image_key:
         st.session_state.update({"cells_of": image_key, "cells": ""})
     return codebook.read_edits(
@@ -56,14 +56,14 @@ def edits(image_key: str, cells: int, count: int) -> list[list[int]]:
 
 
 def take(payload: dict) -> None:
-    """The browser's edits."""
+    """Handle a message with the browser's edits."""
     text = codebook.edits_text(payload.get("edits"))
     if text is not None:
         st.session_state["cells"] = text
 
 
 def editor(name: str, image: np.ndarray) -> None:
-    """The map of an image, cell by cell."""
+    """Show the grid of an image, which can be edited cell by cell."""
     run, shelf = cached.run(name), known(name)
     indices = codebook.indices(run, image[None])[0][0]
     image_key = hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12]
@@ -107,7 +107,7 @@ def editor(name: str, image: np.ndarray) -> None:
 
 
 def usage(name: str):
-    """How often each vector is used, most used first."""
+    """A figure of the frequency of each vector, descending."""
     share = np.sort(known(name)["share"])[::-1]
     out = figure(_("vector, most used first"), _("fraction of cells"), 240)
     out.add_bar(x=np.arange(1, len(share) + 1), y=share, marker_color=family_colour("vq_vae"), hovertemplate="%{y:.2%}")
@@ -118,7 +118,7 @@ def usage(name: str):
 
 
 def samples(name: str) -> None:
-    """Maps that no image was made into."""
+    """Show decoded random grids."""
     st.header(_("New index maps"), anchor=False)
     titles = {"learnt": _("the learnt prior"), "use": _("each cell independently"), "uniform": _("uniform")}
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -135,7 +135,7 @@ def samples(name: str) -> None:
 
 
 def levels(number: int) -> None:
-    """Two maps for one image: what each level decides."""
+    """Show what each of the two levels determines."""
     st.header(_("Two levels: swap top and bottom"), anchor=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = run_picker.pick_model("two_levels", families=("vq_vae2",), label=_("Model with two levels"))

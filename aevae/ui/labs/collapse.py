@@ -1,4 +1,4 @@
-"""The lab Collapse: five models, their training, and what `draws.js` gets."""
+"""The lab Collapse: five models, their training, and the data for `draws.js`."""
 
 import zlib
 
@@ -18,7 +18,7 @@ from aevae.ui.shared import image_sheets, url_values
 
 COLOURS = {"plain": FALLBACK, "warmup": "#0072B2", "cyclic": "#B0619A", "free_bits": "#A47A08", "skips": "#2F7D22"}
 NUM_SAMPLES = 6
-FROM = {"drawn_from": (0, 0, 100)}  # of the slider: 0 the digit's posterior, 100 the prior
+FROM = {"drawn_from": (0, 0, 100)}  # slider: 0 is the digit's posterior, 100 the prior
 
 
 def titles() -> dict[str, str]:
@@ -37,7 +37,7 @@ def members() -> dict[str, bundles.Member]:
 
 
 def drawn(chosen: str, x: np.ndarray) -> None:
-    """Codes of this digit and codes of no digit, decoded with the remedy and without, in the browser."""
+    """Show decoded samples of posterior and prior, with and without the remedy, in the browser."""
     shown = list(dict.fromkeys(["plain", chosen]))
     width = members()[chosen].config.model.latent_dim
     eps, at = sampling.prior(NUM_SAMPLES, width, seed=1), url_values.numbers(FROM)
@@ -75,7 +75,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
 
 
 def over_training(chosen: str, what: str):
-    """One number of every remedy over the epochs, the chosen one strong."""
+    """A figure of one number of every remedy over the epochs, with the chosen one emphasised."""
     unit = {
         "active": _("active dimensions, of 8"),
         "kl": _("KL (nats / image)"),
@@ -91,7 +91,7 @@ def over_training(chosen: str, what: str):
 
 
 def weight(chosen: str):
-    """The schedule of the chosen remedy."""
+    """A figure of the KL weight's schedule of the chosen remedy."""
     config = members()[chosen].config
     at, values = schedules.weights(config.model, config.train.epochs)
     out = figure(_("epoch"), _("weight of the KL"), 230)

@@ -1,4 +1,4 @@
-"""The lab Content and style: evidence of groups, and what `swap.js` gets."""
+"""The lab Content and style: posteriors of groups, and the data for `swap.js`."""
 
 import numpy as np
 import streamlit as st
@@ -10,13 +10,13 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-MAX_GROUP, NUM_STYLES = 16, 7  # images of a group at most; styles
+MAX_GROUP, NUM_STYLES = 16, 7  # largest number of images in a group; number of styles
 COUNT = {"count": (1, 1, MAX_GROUP)}
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def contents(name: str) -> dict[str, np.ndarray]:
-    """Of ten groups, the digits of a class each: content after 1..MAX_GROUP images, and these images."""
+    """Ten groups, one per class: posterior of the content after 1..MAX_GROUP images, and these images."""
     run, (images, labels) = cached.run(name), cached.shown_digits()
     members = [groups.group_of(labels, c, MAX_GROUP) for c in range(10)]
     mu, variance = zip(*(groups.evidence(run, images[group]) for group in members), strict=True)
@@ -29,7 +29,7 @@ def contents(name: str) -> dict[str, np.ndarray]:
 
 
 def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Styles (NUM_STYLES, style), and the images they are of: none where they are drawn."""
+    """(styles (NUM_STYLES, style), their images; no images for sampled styles)."""
     chance, run, images = np.random.default_rng(seed), cached.run(name), cached.shown_digits()[0]
     if kind == "drawn":
         drawn = run.model.prior_scale * chance.standard_normal((NUM_STYLES, run.config.model.style_dim))
@@ -39,7 +39,7 @@ def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def swap(name: str, kind: str, spread: bool, seed: int) -> None:
-    """The grid: contents down, styles across."""
+    """Show the grid of decoded combinations: a row per content, a column per style."""
     shelf, (style, heads), n = contents(name), styles(name, kind, seed), url_values.numbers(COUNT)["count"]
     if problem := component.trouble([name]):
         st.caption(problem)
@@ -69,9 +69,9 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
 
 
 def accumulating(name: str):
-    """How sure the content is, against the images looked at."""
+    """A figure of the content's posterior standard deviation over the number of images."""
     out = figure(_("images of the group seen"), _("standard deviation of the content"), 340)
-    spread = np.sqrt(contents(name)["variance"].mean(axis=2))  # (10, MOST)
+    spread = np.sqrt(contents(name)["variance"].mean(axis=2))  # (10, MAX_GROUP)
     for c, line in enumerate(spread):
         out.add_scatter(
             x=np.arange(1, MAX_GROUP + 1),

@@ -1,4 +1,4 @@
-"""The lab Contraction and tangents: what codes feel, and what `tangents.js` and `geodesic.js` get."""
+"""The lab Contraction and tangents: sensitivity of codes, and the data for `tangents.js` and `geodesic.js`."""
 
 import zlib
 
@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from aevae.browser.blob import class_numbers
-from aevae.figures import felt as figures
+from aevae.figures import sensitivity as figures
 from aevae.latent import planes
 from aevae.ui.i18n import _
 from aevae.ui.live import component
@@ -20,8 +20,8 @@ STEP_SIZES = np.array([0.25, 0.5, 1, 2, 3, 4, 6, 8])
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def felt(name: str, pixels: bytes) -> dict:
-    """At a digit, float32: spectrum and directions of the encoder's Jacobian, in usual distances of codes."""
+def sensitivity(name: str, pixels: bytes) -> dict:
+    """Singular values and directions of the encoder's Jacobian at a digit (float32), in usual distances of codes."""
     from aevae.metrics import tangent
 
     run, codes, image = cached.run(name), cached.codes(name), np.frombuffer(bytearray(pixels), np.float32)
@@ -30,14 +30,14 @@ def felt(name: str, pixels: bytes) -> dict:
     unit = planes.usual_distance(codes)
     blind = planes.null_directions(directions, seed=zlib.crc32(pixels))
     directions = planes.adding_ink(directions)
-    ways = {"felt": directions[0], "unfelt": blind}
+    ways = {"sensitive": directions[0], "null": blind}
     moved = {way: tangent.moved(run, image, v, STEP_SIZES) / unit for way, v in ways.items()}
     return {"values": values / unit, "directions": directions[:NUM_DIRECTIONS], "blind": blind, "moved": moved}
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def stretched(name: str) -> dict:
-    """The plane of a run of two numbers: its box, metric on a lattice and codes in it."""
+    """The latent plane of a run with latent_dim 2: bounding box, metric on a lattice, and codes."""
     from aevae.metrics import tangent
 
     codes = cached.codes(name)
@@ -46,9 +46,9 @@ def stretched(name: str) -> dict:
 
 
 def spectra(names: list[str], pixels: bytes) -> None:
-    """Singular values of the Jacobians, and how far codes move."""
+    """Show the singular values of the Jacobians, and the distances that codes move."""
     left, right = st.columns(2, gap="medium")
-    found = {cached.run(name).config.model.family: felt(name, pixels) for name in names}
+    found = {cached.run(name).config.model.family: sensitivity(name, pixels) for name in names}
     with left:
         st.markdown(f"**{_('How strongly the code reacts to each direction')}**")
         values = {family: of["values"] for family, of in found.items()}
@@ -69,8 +69,8 @@ def spectra(names: list[str], pixels: bytes) -> None:
 
 
 def pushed(name: str, image: np.ndarray) -> None:
-    """The digit moves along tangents, in the browser."""
-    of = felt(name, image.tobytes())
+    """Show the digit moving along tangent directions, in the browser."""
+    of = sensitivity(name, image.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
     names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
     if problem := component.trouble([]):
@@ -96,7 +96,7 @@ def pushed(name: str, image: np.ndarray) -> None:
 
 
 def plane() -> None:
-    """Magnification of a plane of codes, and two ways through it."""
+    """Show the magnification of a plane of codes, and a straight and a shortest path in it."""
     st.header(_("How the decoder stretches its plane"), anchor=False)
     flat = [run.name for run in cached.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
     if not flat:

@@ -1,4 +1,4 @@
-"""The lab ELBO: the bound, and what `posterior.js` and `divergence.js` get."""
+"""The lab ELBO: the bound, and the data for `posterior.js` and `divergence.js`."""
 
 import zlib
 
@@ -11,7 +11,7 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, run_picker, url_values
 
-MAX_SAMPLES = 16  # draws
+MAX_SAMPLES = 16
 PLACE = (0.0, -20.0, 20.0)
 MOVED = {"q_a": PLACE, "q_b": PLACE, "q_spread": (1.0, 0.01, 10.0), "q_draws": (8, 1, MAX_SAMPLES)}
 FAMILIES = ("vae", "beta_vae", "skip_vae", "iwae")
@@ -31,7 +31,7 @@ def numbers(name: str, image: bytes):
 
 
 def posterior(name: str, x: np.ndarray) -> None:
-    """The digit's posterior, to be moved, with its bars."""
+    """Show the digit's posterior, which can be moved, with its ELBO terms."""
     import torch
 
     model = cached.run(name).model
@@ -78,7 +78,7 @@ def posterior(name: str, x: np.ndarray) -> None:
 
 
 def divergence() -> None:
-    """Forward and reverse KL, by hand."""
+    """Show forward and reverse KL of two densities that can be moved."""
     st.header(_("The two directions of the KL"), anchor=False)
     titles = {"two": _("two modes"), "any": _("a Gaussian"), "narrow": "N(0, 0.01²)"}
     target = address.pick(
@@ -121,9 +121,9 @@ def divergence() -> None:
 
 
 def choose() -> str:
-    """A model whose code is a distribution: by default one with two numbers, of which the plane shows all."""
-    runs = [run for run in cached.finished(FAMILIES) if likelihood(run).startswith("bernoulli")]  # as the bars are
+    """Name of a model with a distribution as code; by default one with latent_dim 2, all of which the plane shows."""
+    runs = [run for run in cached.finished(FAMILIES) if likelihood(run).startswith("bernoulli")]  # like the bars
     runs = sorted(runs, key=lambda run: (run.latent_dim != 2, run.family != "vae"))
     if not runs:
-        run_picker.pick_model("elbo_model", families=FAMILIES)  # says what is missing, and stops
+        run_picker.pick_model("elbo_model", families=FAMILIES)  # shows a message and stops the page
     return run_picker.pick_run(st.selectbox, _("Model"), [run.name for run in runs], key="elbo_model")

@@ -1,4 +1,4 @@
-"""The lab Flow: directions of a change, and what `flow.js` gets."""
+"""The lab Flow: directions of a change, and the data for `flow.js`."""
 
 import hashlib
 
@@ -10,7 +10,7 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, run_picker, url_values
 
-NUM_DIRECTION_IMAGES = 300  # images that a direction is the mean over
+NUM_DIRECTION_IMAGES = 300  # images over which a direction is averaged
 AMOUNT = {"amount": (1.0, -float(flows.MAX_AMOUNT), float(flows.MAX_AMOUNT))}
 PAINTERS = ("vae", "iwae", "ae", "deep_ae")
 
@@ -31,7 +31,7 @@ def exact(kind: str) -> np.ndarray:
 
 
 def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
-    """The change by warping, exactly, and by painting."""
+    """Show a change made by warping, made exactly, and made by a model that generates pixels."""
     learnt = flows.edits(cached.run(name), image, directions(name)[kind])
     step, amount = painted(painter, kind), url_values.numbers(AMOUNT)["amount"]
     if problem := component.trouble([painter]):
@@ -71,7 +71,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
 
 
 def ten(name: str, image: np.ndarray) -> None:
-    """The digit, warped towards one of each class."""
+    """Show the digit warped towards one digit of each class."""
     st.header(_("Warp it into all ten digits"), anchor=False)
     images, labels = cached.shown_digits()
     targets = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]]

@@ -1,4 +1,4 @@
-"""One encoder, five decoders: the models of the lab Likelihoods, and what `decoders.js` gets."""
+"""The lab Likelihoods: one encoder with five decoders, and the data for `decoders.js`."""
 
 import math
 import zlib
@@ -13,9 +13,9 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-NUM_SAMPLES, MAX_MOVED_DIMS, MAX_STEP = 4, 3, 6.0  # images drawn; numbers of the code that may be moved, and how far
+NUM_SAMPLES, MAX_MOVED_DIMS, MAX_STEP = 4, 3, 6.0  # sampled images; dimensions that sliders move; range of the sliders
 STEPS = {f"step{i}": (0.0, -MAX_STEP, MAX_STEP) for i in range(MAX_MOVED_DIMS)}
-WHITE_DEVIATION = math.sqrt(0.5)  # a deviation that is shown white
+WHITE_DEVIATION = math.sqrt(0.5)  # standard deviation that is shown as white
 
 
 def titles() -> dict[str, str]:
@@ -30,13 +30,13 @@ def titles() -> dict[str, str]:
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def decoders() -> dict:
-    """One encoder, five decoders: torch models by name."""
+    """Name -> torch model of the five decoders, which share one encoder."""
     return {name: member.model() for name, member in bundles.load("likelihoods").items()}
 
 
 @st.cache_resource(max_entries=1, show_spinner=False)
 def strongest() -> list[int]:
-    """The numbers of the code that say most of 1,000 test digits."""
+    """The most used latent dimensions on 1,000 test digits."""
     import torch
 
     from aevae.metrics.evidence import posterior
@@ -45,21 +45,21 @@ def strongest() -> list[int]:
     return np.argsort(-kl.mean(0).numpy(), kind="stable")[:MAX_MOVED_DIMS].tolist()
 
 
-def said(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
-    """Of a decoder: -log p(x|z) of the digit in nats, squared error of the mean, and a Gaussian's sigma^2."""
+def numbers_of(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
+    """Numbers of a decoder: -log p(x|z) of the digit in nats, squared error of the mean, and a Gaussian's sigma^2."""
     import torch
 
     model = decoders()[kind]
     with torch.inference_mode():
         params, image = model.params(torch.tensor(z)), torch.tensor(x[None])
-        mean = params if kind.startswith("gaussian") else model.mean(params)  # a Gaussian's as it is, not cut to 0..1
+        mean = params if kind.startswith("gaussian") else model.mean(params)  # not clipped for Gaussians
         log = model.pixel_variance_log() if kind.startswith("gaussian") else 0.0
         error = float(sse(x[None], mean.numpy())[0])
         return {"nats": float(model.nll(image, params)[0]), "error": error, "variance": math.exp(float(log))}
 
 
 def code(x: np.ndarray) -> np.ndarray:
-    """The code (1, 8) that all five decoders read: the digit's, moved as the sliders say."""
+    """The code (1, 8) for all decoders: the digit's code, moved by the sliders."""
     import torch
 
     with torch.inference_mode():
@@ -69,7 +69,7 @@ def code(x: np.ndarray) -> np.ndarray:
 
 
 def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
-    """Of the chosen decoder, or of all: the mean, draws of the pixels, and how far each strays; in the browser."""
+    """Show mean, pixel samples and standard deviations of the chosen decoder or of all, in the browser."""
     names = list(titles())
     shown = names if chosen == "all" else [chosen]
     uniform, normal = pixels.noise(NUM_SAMPLES, seed=1)
@@ -90,7 +90,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
         {
             "title": titles()[name],
             "kind": "gaussian" if name.startswith("gaussian") else name,
-            "variance": said(name, x, z)["variance"],
+            "variance": numbers_of(name, x, z)["variance"],
             "count": decoders()[name].config.channels,
         }
         for name in names

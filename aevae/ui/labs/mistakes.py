@@ -14,7 +14,7 @@ BETAS = (1, 2, 5, 10, 20, 50, 100, 784)
 
 
 def exercises() -> dict[str, dict]:
-    """Of each mistake: title, statement, three answers, and the reason. `mistakes.MISTAKES` has the right answer.
+    """Mistake -> title, statement, three answers, and the reason. `mistakes.MISTAKES` has the right answer.
 
     Longer than 60 lines because it is one table of texts.
     """
@@ -130,13 +130,13 @@ def exercises() -> dict[str, dict]:
 
 @st.cache_data(max_entries=16, show_spinner=False)
 def settled(key: str) -> tuple[float, tuple[str, float, float]]:
-    """What the wrong statement leaves over, and the check: both run now, once."""
+    """(error of the wrong statement, result of the check), computed once."""
     mistake = next(m for m in mistakes.MISTAKES if m.key == key)
     return mistake.claimed(), mistake.settle()
 
 
 def lines():
-    """Two best lines through points of which some lie far out."""
+    """A figure of two optimal lines through points with outliers."""
     points = mistakes.outliers()
     out = figure("x₁", "x₂", 320)
     out.add_scatter(x=points[:, 0], y=points[:, 1], mode="markers", marker={"color": FALLBACK, "size": 5}, name="x")
@@ -148,7 +148,7 @@ def lines():
 
 
 def spectrum():
-    """Variances of the data, and how large one must be for a linear VAE with sigma^2 = 1/2 to keep it: beta / 2."""
+    """A figure of the data's variances, and the threshold beta / 2 of a linear VAE with sigma^2 = 1/2."""
     variances = cached.principal(NUM_DIRECTIONS).variance
     beta = st.select_slider(_("β"), BETAS, 784, key="weight", bind="query-params")
     name = _("β = {}: {} directions kept").format(beta, mistakes.kept(variances, beta))
@@ -160,7 +160,7 @@ def spectrum():
 
 
 def bounds():
-    """The log of a mean against the number of samples."""
+    """A figure of the log of a mean over the number of samples."""
     counts = (1, 2, 5, 10, 50)
     values, log_p = mistakes.bounds_by_samples(counts)
     out = figure(_("samples R"), _("nats"), 320)
@@ -175,5 +175,5 @@ FIGURES = {"mae": lines, "mean": spectrum, "samples": bounds}
 
 
 def solved(texts: dict[str, dict]) -> int:
-    """How many have been answered rightly in this session."""
+    """Number of exercises that were answered correctly in this session."""
     return sum(st.session_state.get(f"right_{key}", False) for key in texts)

@@ -1,4 +1,4 @@
-"""The lab No encoder: codes that are searched for, and what `fit.js` gets."""
+"""The lab No encoder: codes found by optimisation, and the data for `fit.js`."""
 
 import hashlib
 
@@ -13,8 +13,8 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
 
-ENCODED = ("ae", "deep_ae", "vae", "iwae")  # whose decoders may be asked for a better code than the encoder's
-NUM_GAP_DIGITS, NUM_NEW_DIGITS = 60, 10  # digits of the gap's chart; digits that are learnt, too
+ENCODED = ("ae", "deep_ae", "vae", "iwae")  # families whose amortisation gap is shown
+NUM_GAP_DIGITS, NUM_NEW_DIGITS = 60, 10  # digits for the amortisation gap; new digits that are learned
 
 
 def mask() -> np.ndarray:
@@ -23,12 +23,12 @@ def mask() -> np.ndarray:
 
 
 def covers(text: str) -> bool:
-    """Does such a text cover something?"""
+    """Whether this mask text covers any pixel."""
     return not fitting.unpack_mask(text).all()
 
 
 def take(payload: dict) -> None:
-    """The browser's cover."""
+    """Handle a message with the browser's mask."""
     text = payload.get("covered")
     if isinstance(text, str):
         st.session_state["covered"] = text if covers(text) else ""
@@ -36,7 +36,7 @@ def take(payload: dict) -> None:
 
 @st.cache_resource(max_entries=3, show_spinner=False)
 def weights(name: str) -> dict[str, np.ndarray] | str:
-    """The decoder and learnt codes for the browser, or why not."""
+    """Weights of the decoder and learned codes for the browser, or the reason why there are none."""
     try:
         return fitting.layers(cached.run(name))
     except ValueError as problem:
@@ -50,7 +50,7 @@ def gaps(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def learnt(name: str, everything: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Old digits, new ones (digits on their side), and both afterwards."""
+    """(old digits, new digits (rotated), reconstructions of both after learning)."""
     images = cached.shown_digits()[0]
     old, new = images[:NUM_NEW_DIGITS], np.rot90(images[NUM_NEW_DIGITS : 2 * NUM_NEW_DIGITS], 1, (2, 3)).copy()
     new_after, old_after = fitting.learn(cached.run(name), new, old, everything)
@@ -58,7 +58,7 @@ def learnt(name: str, everything: bool) -> tuple[np.ndarray, np.ndarray, np.ndar
 
 
 def search(name: str, image: np.ndarray, start: str) -> None:
-    """The code of a digit, found step by step."""
+    """Show the search for the code of a digit, step by step."""
     run, found = cached.run(name), weights(name)
     model = run.config.model
     if problem := (found if isinstance(found, str) else component.trouble([])):
@@ -106,7 +106,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
 
 
 def amortisation(number: int) -> None:
-    """What an encoder loses by answering at once."""
+    """Show the amortisation gap of an encoder."""
     st.header(_("What an encoder loses against a search"), anchor=False)
     name = run_picker.pick_model("gap", families=ENCODED, prefer=("ae",), label=_("Autoencoder"))
     with st.spinner(_("Searching codes for {} digits ...").format(NUM_GAP_DIGITS)):
@@ -131,7 +131,7 @@ def amortisation(number: int) -> None:
 
 
 def memory(name: str) -> None:
-    """New images, with and without forgetting."""
+    """Show how new images are learned, with and without forgetting the old ones."""
     st.header(_("Learn ten rotated digits"), anchor=False)
     titles = {"codes": _("only their codes"), "all": _("the decoder as well")}
     what = address.pick(

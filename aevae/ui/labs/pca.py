@@ -1,4 +1,4 @@
-"""The lab PCA and the linear AE: both bases, and what `rotate.js` and `outliers.js` get."""
+"""The lab PCA and the linear AE: both bases, and the data for `rotate.js` and `outliers.js`."""
 
 import numpy as np
 import streamlit as st
@@ -16,10 +16,10 @@ CLOUD = {"outliers": (8, 0, MAX_OUTLIERS), "far_x": (-3.2, -4.6, 4.6), "far_y": 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def affine(name: str, d: int) -> dict:
-    """Both bases of a run's size: offset, columns (D, P), codes of the test digits.
+    """The bases of a linear run and of PCA with equal size: offset, columns (D, P), codes of the test digits.
 
-    angles (D,): degrees between their planes; errors (D + 1,): squared error of PCA, fitted to the 4,000 training
-    digits of mnist-5k, on the test digits, with 0..D components and no pixel clipped to [0, 1].
+    angles (D,): principal angles in degrees; errors (D + 1,): squared error on the test digits of PCA with 0..D
+    components, fitted to the training digits of mnist-5k, without clipping.
     """
     from aevae.metrics import linear
 
@@ -35,7 +35,7 @@ def affine(name: str, d: int) -> dict:
 
 
 def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
-    """Directions and digits, turned in the browser. The numbers of `rotation.moments`."""
+    """Show directions and digits under a rotation of the code, in the browser. Returns `rotation.moments`."""
     images, labels = cached.shown_digits()
     ten = [int(np.flatnonzero(labels == c)[0]) for c in range(10)]
     offset, columns, codes = both[basis]
@@ -81,7 +81,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
 
 
 def absolute() -> None:
-    """Two lines through points with outliers."""
+    """Show two optimal lines through points with outliers."""
     st.header(_("Squared error and absolute error"), anchor=False)
     st.markdown(
         _(

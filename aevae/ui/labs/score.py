@@ -1,4 +1,4 @@
-"""The lab Score field: densities, learnt fields, and what `score.js` gets."""
+"""The lab Score field: densities, learned fields, and the data for `score.js`."""
 
 import numpy as np
 import streamlit as st
@@ -11,12 +11,12 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, run_picker, url_values
 
-RANGE = {"score_sigma": (55, 0, 100)}  # of the slider: 0 the least, 100 the most
+RANGE = {"score_sigma": (55, 0, 100)}  # slider: 0 is the smallest sigma, 100 the largest
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def toy(name: str) -> dict:
-    """A density, and the network that was trained on it."""
+    """Parameters of a toy density, and weights of the network trained on it."""
     from aevae.metrics import toys
 
     p = toys.mixture(name)
@@ -27,7 +27,7 @@ def toy(name: str) -> dict:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def curve(name: str) -> dict[str, list]:
-    """Relative error and cosine of the learnt field over sigma."""
+    """Relative error and cosine of the learned field over sigma."""
     from aevae.metrics import toys
 
     sigmas = np.geomspace(*toys.SIGMAS, 13)
@@ -36,7 +36,7 @@ def curve(name: str) -> dict[str, list]:
 
 
 def field(name: str, follow: str, of: dict) -> None:
-    """Density, arrows and walkers, in the browser."""
+    """Show density, arrows and walkers, in the browser."""
     component.mount(
         "score",
         "score",
@@ -46,7 +46,7 @@ def field(name: str, follow: str, of: dict) -> None:
             "half": of["half"],
             "finer": of["finer"],
             "sigmas": list(of["sigmas"]),
-            "curve": curve(name),  # the chart's: one source for both
+            "curve": curve(name),
             "sigma": url_values.numbers(RANGE)["score_sigma"],
             "modes": name == "three",
             "colour": family_colour("denoising"),
@@ -76,7 +76,7 @@ def field(name: str, follow: str, of: dict) -> None:
 
 
 def chart(name: str) -> None:
-    """How wrong the learnt field is, where the data are and elsewhere."""
+    """Show the error of the learned field near the data and elsewhere."""
     found = curve(name)
     out = figure(_("σ"), _("error of the learnt field (%)"), 320)
     for key, title, colour in (
@@ -94,7 +94,7 @@ def chart(name: str) -> None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def cut(name: str) -> tuple:
-    """The plane of the two largest principal components: places, where a run pulls them, and test digits on it."""
+    """The plane of the two largest principal components: points, r(x) - x at them, and projected test digits."""
     plane = cached.principal(2)
     run = cached.run(name)
 
@@ -107,7 +107,7 @@ def cut(name: str) -> tuple:
 
 
 def images_too() -> None:
-    """The same arrows among images, on a plane through them."""
+    """Show the field r(x) - x of a run on a plane in image space."""
     st.header(_("A slice of MNIST"), anchor=False)
     name = run_picker.pick_model(
         "slice", families=("denoising", "ae"), prefer=("denoising",), label=_("Reconstructed by")

@@ -1,4 +1,4 @@
-"""The lab Sparse: what units draw, and what `units.js` and `penalty.js` get."""
+"""The lab Sparse: decoder columns of units, and the data for `units.js` and `penalty.js`."""
 
 import zlib
 
@@ -20,7 +20,7 @@ CURVE = {"rho": (0.25, 0.01, 0.99), "rho_hat": (0.6, 0.01, 0.99)}
 
 @st.cache_resource(max_entries=6, show_spinner=False)
 def drawn_by(name: str) -> dict:
-    """Of a run: offset (784,), filters (D, 784), mean (D,) and share of digits (D,) of each unit, squared error."""
+    """Decoder of a run: offset (784,), filters (D, 784); mean (D,) and active share (D,) of units; squared error."""
     from aevae.metrics import linear
 
     run, images = cached.run(name), cached.shown_digits()[0]
@@ -32,7 +32,7 @@ def drawn_by(name: str) -> dict:
 
 
 def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
-    """The digit as a sum of units, in the browser."""
+    """Show the digit as a sum of units, in the browser."""
     run = cached.run(name)
     d = run.latent_dim
     h = run.encode(digit[None])[0]
@@ -69,7 +69,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
 
 
 def fewer() -> None:
-    """What units draw when fewer and fewer are allowed, and which of them die."""
+    """Show the filters of k-sparse models for decreasing k, and their dead units."""
     st.header(_("From 70 units to 10"), anchor=False)
     titles = {name: f"k = {name}" for name in filters.SETTINGS} | {"10-cold": _("k = 10 from the first step")}
     chosen = address.pick(
@@ -103,7 +103,7 @@ def fewer() -> None:
 
 
 def penalty(name: str, of: dict) -> None:
-    """The KL of a unit, dragged."""
+    """Show the KL of a unit, with a point that can be dragged."""
     st.header(_("What activity costs a unit"), anchor=False)
     found = url_values.numbers(CURVE)
     family = cached.run(name).config.model.family
@@ -132,7 +132,7 @@ def penalty(name: str, of: dict) -> None:
 
 
 def in_numbers(run, of: dict) -> str:
-    """The penalty of this run, as a formula with its numbers."""
+    """The penalty of this run as a LaTeX formula with its numbers."""
     model, error = run.config.model, of["error"]
     if model.family == "sparse":
         size = float(np.abs(cached.codes(run.name)).sum(1).mean())

@@ -1,4 +1,4 @@
-"""The template of a lab page: a question, an image with two or three controls, what to notice, what to try, a formula.
+"""The template of a lab page: question, image with two or three controls, what to notice, what to try, formula.
 
 A lab is one file `pages/<section>/<two digits>_<name>.py`. The first line of its docstring is "Title: question", the
 second paragraph may hold "icon: <Material symbol>"; the menu and the first page read both without running the page.
@@ -18,7 +18,7 @@ from aevae.ui.i18n import _
 
 
 def begin(doc: str) -> None:
-    """The head of the page."""
+    """Show the head of the page."""
     title, question = menu.head(doc)
     layout.page(_(title), _(question))
 
@@ -31,7 +31,7 @@ def end(
     more: str = "",
     sources: str = "",
 ) -> None:
-    """The part of the page below the image. Texts are Markdown and have passed `_()`.
+    """Show the part of the page below the image. Texts are translated Markdown.
 
     notice: observations. tries: three things to do; one of them provokes the known failure. formula: LaTeX. numbers:
     the formula with this run's numbers, LaTeX or Markdown. more: the folded explanation. sources: papers.

@@ -1,4 +1,4 @@
-"""The lab Time: futures, and what `futures.js` gets."""
+"""The lab Time: sampled futures, and the data for `futures.js`."""
 
 import numpy as np
 import streamlit as st
@@ -8,7 +8,7 @@ from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import cached, image_sheets, url_values
 
-MAX_SEEN_FRAMES, NUM_FUTURES, NUM_FUTURE_FRAMES = 8, 6, 12  # frames seen at most; futures; frames that they reach
+MAX_SEEN_FRAMES, NUM_FUTURES, NUM_FUTURE_FRAMES = 8, 6, 12  # largest number of seen frames; futures; frames per future
 SEEN = {"seen": (1, 1, MAX_SEEN_FRAMES)}
 
 

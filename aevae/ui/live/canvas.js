@@ -1,5 +1,5 @@
-// Canvases: images of 28 x 28, device pixels, the colours of the theme, marks that are seen on any background, and the
-// hand on them (drag, arrow keys).
+// Canvases: images of 28 x 28, device pixels, theme colours, marks that are visible on any background, drags and arrow
+// keys.
 
 import { clamp } from "./maths.js";
 
@@ -64,8 +64,8 @@ export function fitToBox(canvas, height = canvas.clientHeight) {
 // ---- colours --------------------------------------------------------------------------------------------------------
 
 /**
- * Colours and font of the theme that is shown (Streamlit hands them to components): {ink, paper, line, accent, font}.
- * Read them whenever something is painted: `update` runs again when the theme changes.
+ * Colours and font of the active theme, from Streamlit: {ink, paper, line, accent, font}.
+ * Read them whenever something is painted, because `update` runs again after a change of theme.
  */
 export function themeColours(node) {
   const style = getComputedStyle(node), get = (name) => style.getPropertyValue(`--st-${name}`).trim() || "gray";
@@ -97,7 +97,7 @@ export function disc(g, [x, y], radius) {
   g.fill();
 }
 
-/** Discs of classes at points (2N), each in its class's colour; place(x, y): canvas pixels. */
+/** Paint discs at points (2N) in the colours of their classes; place(x, y): canvas pixels. */
 export function classDiscs(g, points, classes, palette, place, radius) {
   for (let i = 0; i < points.length / 2; i++) {
     g.fillStyle = palette[classes[i] % palette.length];
@@ -105,7 +105,7 @@ export function classDiscs(g, points, classes, palette, place, radius) {
   }
 }
 
-/** Stroke the present path with paper on both sides of the line, so that it shows on white and on black. */
+/** Stroke the current path with a border of paper colour, so that it is visible on white and black. */
 export function strokeOnPaper(g, colour, paper, width, rim = 1.25) {
   for (const [line, wide] of [[paper, width + 2 * rim], [colour, width]]) {
     g.lineWidth = wide;
@@ -115,7 +115,7 @@ export function strokeOnPaper(g, colour, paper, width, rim = 1.25) {
 }
 
 /**
- * A ring that shows on any background.
+ * A ring that is visible on any background.
  * @param {any} g
  * @param {number[]} at
  */
@@ -141,7 +141,7 @@ export function framedImage(g, image, [x, y], side, colour, paper, width = 1.5) 
   if (image) g.drawImage(image, left, top, side, side);
 }
 
-// ---- the hand -------------------------------------------------------------------------------------------------------
+// ---- pointer and keys -----------------------------------------------------------------------------------------------
 
 /** @type {Record<string, [number, number]>} Arrow keys -> [to the right, up]. */
 export const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
@@ -156,21 +156,21 @@ export function onArrows(node, move) {
   };
 }
 
-/** Where an event is within a node: x to the right, y down, both in 0..1 (beyond them outside). */
+/** Position of an event in a node: x to the right, y down, both in 0..1 inside the node. */
 export function placeIn(node, event) {
   const box = node.getBoundingClientRect();
   return { x: (event.clientX - box.left) / box.width, y: (event.clientY - box.top) / box.height };
 }
 
-/** The same within 0..1. */
+/** `placeIn`, clamped to 0..1. */
 export function clampedPlaceIn(node, event) {
   const { x, y } = placeIn(node, event);
   return { x: clamp(x), y: clamp(y) };
 }
 
 /**
- * Drag on a node. move(event): at the press and at each move until the hand lets go; done(): then; start(event): before
- * the first move. finger: which fingers the node takes (touch.js): "across", "tap", or "" for a small handle.
+ * Handle drags on a node. start(event): at the press; move(event): at the press and at each move; done(): at the release.
+ * finger: how the node reacts to touch (touch.js): "across", "tap", or "" for a small handle.
  * @param {any} node
  * @param {string} finger
  * @param {{start?: (event: any) => void, move: (event: any) => void, done?: () => void}} on

@@ -20,34 +20,34 @@ from aevae.store import bundles, checkpoints
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached
 
-LAB = "lab."  # begins the name of a model that came with a lab
-ROOMS = Path(__file__).parents[1]  # each with its JavaScript and its style sheets
-_TROUBLE = "live_trouble"  # session: run name or "" for all -> code
-_WHEN = "live_trouble_when"  # session: when the last one was reported
-_RETRY_SECONDS = 60.0  # seconds after which what did not come through the network is asked for again
+LAB = "lab."  # prefix of the names of bundled models
+ROOMS = Path(__file__).parents[1]  # the folder aevae/ui, whose rooms contain JavaScript and style sheets
+_TROUBLE = "live_trouble"  # session: run name, or "" for all -> code of the problem
+_WHEN = "live_trouble_when"  # session: time of the last report
+_RETRY_SECONDS = 60.0  # after a network problem the live version is tried again
 
 
 def files(ending: str) -> dict[str, Path]:
-    """Name without ending -> the file, of all rooms; no two have one name."""
+    """Name without ending -> file, of all rooms. Names are unique."""
     return {path.stem: path for path in sorted(ROOMS.rglob(f"*.{ending}"))}
 
 
 MODULES, STYLES = files("js"), files("css")
 _MAKER = b"".join((Path(aevae.__file__).parent / "browser" / name).read_bytes() for name in ("program.py", "blob.py"))
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in MODULES.values())).hexdigest()[:12]
-COMMON_STYLES = ("live", "dom")  # of all modules
+COMMON_STYLES = ("live", "dom")  # used by all modules
 BORROWED_STYLES = {"pad": ("bank",), "posterior": ("divergence",), "decoders": ("draws", "divergence")}
 
 
 def styles(module: str) -> tuple[str, ...]:
-    """Names of the style sheets of a module, the weakest first. Modules share none but those listed above."""
+    """Names of the style sheets of a module; later ones take precedence."""
     names = (*COMMON_STYLES, *BORROWED_STYLES.get(module, ()), module)
     return tuple(name for name in names if name in STYLES)
 
 
 @functools.lru_cache(maxsize=64)
 def _component(module: str) -> Callable:
-    """A component for each module: what it draws lies in a shadow tree with the module's own styles alone."""
+    """The Streamlit component of a module, with a shadow tree that has only the module's styles."""
     return st.components.v2.component(
         f"aevae_{module}",
         html='<div class="live"></div>',
@@ -67,14 +67,13 @@ def mount(
     shape: dict[str, float] | None = None,
     on_send: Callable[[dict], None] | None = None,
 ) -> None:
-    """Put `<module>.js`, of any room, on the page.
+    """Put `<module>.js` of any room on the page.
 
-    spec: JSON data, arrays: float32, float16, int32, uint16 or uint8; both handed to the module's `update`.
-    programs: names of runs, or of a lab's models, whose encoder and decoder it gets, in this order. height: pixels
-    kept free, always.
-    shape: a box that is kept free until the module draws: aspect (wide / high), width and height at most, narrow (the
-    height in a column of less than 620 pixels), foot (pixels beneath).
-    on_send(payload): called before the page runs with the module's message, which must be checked (`shared.message`).
+    spec: JSON data; arrays: float32, float16, int32, uint16 or uint8; both are passed to the module's `update`.
+    programs: names of runs or bundled models, whose encoders and decoders it gets in this order. height: reserved
+    pixels. shape: box that is reserved until the module draws: aspect (width / height), largest width and height,
+    narrow (height in a column of less than 620 pixels), foot (additional pixels below). on_send(payload): called with a
+    message of the module before the page runs; it must check the message (`shared.message`).
     """
 
     def sent() -> None:
@@ -100,12 +99,12 @@ def mount(
 
 
 def _place(path: Path) -> str:
-    """Of a file in a room: `sliders/pad.js`."""
+    """Path of a file relative to ROOMS: `sliders/pad.js`."""
     return path.relative_to(ROOMS).as_posix()
 
 
 def address(name: str) -> str:
-    """The address, relative to the page, of the program of a finished run or of a lab's model ("lab.<bundle>.<model>").
+    """Address, relative to the page, of the program of a finished run or of a bundled model ("lab.<bundle>.<model>").
 
     Raises ValueError.
     """
@@ -118,7 +117,7 @@ def address(name: str) -> str:
 def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | None:
     """A message if these runs cannot be decoded in this browser, else None.
 
-    has_server_version: the server then draws the same, and the message says it.
+    has_server_version: the message says that the server computes the images instead.
     """
     reported = _reported()
     for name in ("", *names):
@@ -136,7 +135,7 @@ def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | N
 
 
 def _texts() -> dict[str, str]:
-    """Code of a trouble -> the message, which holds for every module, whether or not the page has a server version."""
+    """Code of a problem -> message for all modules."""
     return {
         "network": _("A part of this page did not reach the browser. Reload the page to try again."),
         "weights": _("The received weights do not match their header."),
@@ -162,17 +161,17 @@ def _report(payload: dict) -> None:
 
 
 def lab_models(bundle: str) -> list[str]:
-    """Names, for `mount`, of a bundle's models. Raises `bundles.Missing`."""
+    """Names of a bundle's models for `mount`. Raises `bundles.Missing`."""
     return [f"{LAB}{bundle}.{member}" for member in bundles.load(bundle)]
 
 
 def _bundle(name: str) -> str:
-    """Of which bundle a model is, or "" for a run."""
+    """Name of the bundle of a model; "" for a run."""
     return name.removeprefix(LAB).partition(".")[0] if name.startswith(LAB) else ""
 
 
 def _name(checksum: str) -> str:
-    """A file name that changes with the weights and with what makes a program of them."""
+    """A file name that changes with the weights and with the code that makes programs."""
     return hashlib.sha256(_MAKER + checksum.encode()).hexdigest()[:16] + ".bin"
 
 
@@ -182,7 +181,7 @@ def _program_of(info) -> bytes | str:
 
 @functools.lru_cache(maxsize=32)
 def _program(path: str, checksum: str) -> bytes | str:
-    """The program of a run on disk, or the reason why there is none; cached per process because routes need it."""
+    """The program of a run on disk, or the reason why there is none. Cached per process, because routes use it."""
     from aevae.browser.program import Unsupported, program
     from aevae.runs import load_run
 
@@ -205,7 +204,7 @@ def _lab_program(name: str, checksum: str) -> bytes:
 
 
 def routes() -> list:
-    """For `st.App`: modules and programs. Names change with the content; browsers keep what they have."""
+    """Routes for `st.App`: modules and programs, whose names change with the content, so browsers can cache them."""
     from starlette.routing import Route
 
     return [Route("/live/{place}/{file:path}", _serve)]

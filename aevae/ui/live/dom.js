@@ -1,4 +1,4 @@
-// Elements in one line each.
+// Functions that create elements.
 
 import { SIDE } from "./canvas.js";
 
@@ -58,7 +58,7 @@ export function fill(text, values) {
 export const imageCanvas = (properties = {}) =>
   element("canvas", { class: "digit", width: SIDE, height: SIDE, ...properties });
 
-/** `count` of them. */
+/** `count` image canvases. */
 export const imageCanvases = (count) => Array.from({ length: count }, () => imageCanvas());
 
 /** A button with a text. */
@@ -79,7 +79,7 @@ export function slider(range, { input: oninput, change: onchange }) {
   return { input, name, value, say, box: element("label", { class: "knob" }, name, input, value) };
 }
 
-/** A canvas for each model {label, colour}, its name beneath, in place of what `box` held; `text`: "... {model} ...". */
+/** Replace the content of `box` by a canvas with caption for each model {label, colour}; text: "... {model} ...". */
 export function figures(box, models, text) {
   const canvases = models.map(({ label }) => imageCanvas({ role: "img", "aria-label": fill(text, { model: label }) }));
   const made = models.map(({ label, colour }, i) => {

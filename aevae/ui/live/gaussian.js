@@ -21,7 +21,7 @@ export function logMixture(x, parts) {
 /** KL(N(m1, s1^2) || N(m2, s2^2)) in nats. */
 export const klNormal = (m1, s1, m2, s2) => Math.log(s2 / s1) + (s1 ** 2 + (m1 - m2) ** 2) / (2 * s2 ** 2) - 0.5;
 
-/** KL(a || b) of mixtures in nats: closed for two Gaussians, else by the trapezoidal rule where a has its mass. */
+/** KL(a || b) of mixtures in nats: in closed form for two Gaussians, else by the trapezoidal rule over a's mass. */
 export function kl(a, b, points = 600) {
   if (a.length === 1 && b.length === 1) return klNormal(a[0].m, a[0].s, b[0].m, b[0].s);
   const low = Math.min(...a.map(({ m, s }) => m - 9 * s));
@@ -67,7 +67,7 @@ export function reparameterise(mu, std, eps, out = new Float32Array(mu.length)) 
   return out;
 }
 
-/** -log Bernoulli(x; p) summed over pixels, p kept off 0 and 1 by what single precision can tell. */
+/** -log Bernoulli(x; p) summed over pixels; p is clamped away from 0 and 1 by the precision of float32. */
 export function crossEntropy(x, p, least = 6e-8) {
   let sum = 0;
   for (let i = 0; i < x.length; i++) {

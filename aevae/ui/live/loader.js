@@ -1,12 +1,12 @@
-// The one component that Streamlit knows. It loads `<module>.js` from the server, once for all components of the page,
-// fetches the programs (encoders and decoders) that the module asks for, and hands it what Python sent.
+// The code of every Streamlit component. It loads `<module>.js` from the server, once for all components of the page,
+// fetches the programs (encoders and decoders) of the spec, and passes the data from Python to the module.
 // A module exports mount(ctx) -> {update(spec, arrays, programs), destroy()}.
 
 const hosts = new WeakMap(); // parentElement -> Host
-const NARROW = 620; // pixels; modules stack what stands side by side in a wider place
+const NARROW = 620; // pixels; below this width modules stack their parts
 const ARRAYS = { float32: Float32Array, float16: Uint16Array, int32: Int32Array, uint16: Uint16Array, uint8: Uint8Array };
 
-/** Blob (aevae/browser/blob.py) -> {header, arrays}; float16 becomes a Float32Array. RangeError: it is cut short. */
+/** {header, arrays} of a blob (aevae/browser/blob.py); float16 becomes Float32Array. RangeError if it is truncated. */
 export function unpack(blob) {
   const buffer = blob.buffer.slice(blob.byteOffset, blob.byteOffset + blob.byteLength); // aligned
   const length = new DataView(buffer).getUint32(0, true);
@@ -37,13 +37,13 @@ export function fromHalf(bits) {
   return out;
 }
 
-/** What an error means to a person: the code of a LiveError (program.js); import() fails with a TypeError. */
+/** Code of an error for Python: that of a LiveError (program.js); import() fails with a TypeError. */
 function codeOf(error) {
   if (typeof error.code === "string") return error.code;
   return error instanceof TypeError ? "network" : "browser";
 }
 
-/** An empty box of that shape, so that nothing jumps when the module comes. `narrow`: height within a narrow `root`. */
+/** Reserve a box of this shape, so that the layout does not move. narrow: height in a narrow `root`. */
 function reserve(root, { aspect = 0, width = 0, height = 0, narrow = height, foot = 0 }) {
   const box = document.createElement("div");
   const px = (value) => (value ? `${value}px` : "none");
@@ -58,7 +58,7 @@ class Host {
   constructor(root) {
     this.root = root;
     this.view = null;
-    this.parcel = null; // the newest that was not handed over yet
+    this.parcel = null; // the newest data that the module has not received yet
     this.busy = false;
     this.gone = false;
     /** @type {any} */
@@ -101,7 +101,7 @@ class Host {
     return module.mount({ root: this.root, send: (payload) => this.send("sent", payload) });
   }
 
-  /** Say it here, and let Python draw its own version. Codes: network, weights, layer, browser. */
+  /** Show the problem, and let Python show its own version. Codes: network, weights, layer, browser. */
   trouble(header, code, error) {
     console.warn("aevae:", error);
     if (this.gone) return;

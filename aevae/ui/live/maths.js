@@ -1,4 +1,4 @@
-// Small mathematics that several modules need.
+// Small mathematical functions.
 
 /** v within low..high. */
 export const clamp = (v, low = 0, high = 1) => Math.min(Math.max(v, low), high);

@@ -1,7 +1,7 @@
-// The loop that all layers live in: y += x W, in single precision. 257 bytes of WebAssembly with SIMD, written out here
-// instruction by instruction; where a browser has none, the same in JavaScript (five to ten times slower).
+// The inner loop of all layers: y += x W, in single precision. 257 bytes of WebAssembly with SIMD, written instruction by
+// instruction; in browsers without SIMD the same in JavaScript (five to ten times slower).
 
-const BLOCK = 16; // columns that are summed at once: rows of W and y are padded to a multiple
+const BLOCK = 16; // columns per iteration; rows of W and y are padded to a multiple
 const padded = (n) => Math.ceil(n / BLOCK) * BLOCK;
 
 // ---- the instructions (WebAssembly Core Specification 2.0, section 5.4) ---------------------------------------------
@@ -50,7 +50,7 @@ const MODULE = Uint8Array.from([
   section(10, [1, ...sized(BODY)]),
 ].flat());
 
-let compiled; // undefined: not tried yet; null: not here
+let compiled; // undefined: not tried yet; null: not supported
 
 /** The compiled module, or null in a browser without WebAssembly SIMD. */
 function simd() {
@@ -62,7 +62,7 @@ function simd() {
   return compiled;
 }
 
-/** What the module does, in JavaScript. */
+/** The WebAssembly module's function in JavaScript. */
 function plain(memory) {
   return (y, x, end, w, stride) => {
     const n = stride >> 2;
@@ -73,9 +73,9 @@ function plain(memory) {
   };
 }
 
-/** Matrices side by side in one memory, with a place for x and one for y that all products share. */
+/** Matrices in one memory, with shared buffers for x and y. */
 export class Matrices {
-  /** arrays: name -> Float32Array with .shape [m, n]; others are left out. module: what multiplies, null: JavaScript. */
+  /** arrays: name -> Float32Array with .shape [m, n]; others are ignored. module: WebAssembly, or null for JavaScript. */
   constructor(arrays, module = simd()) {
     const entries = Object.entries(arrays).filter(([, a]) => a.shape.length === 2 && a.length > 0);
     const y = padded(Math.max(0, ...entries.map(([, a]) => a.shape[1])));
@@ -86,7 +86,7 @@ export class Matrices {
     this.memory = new Float32Array(memory ? memory.buffer : new ArrayBuffer(bytes));
     /** @type {any} */
     this.multiply = memory ? new WebAssembly.Instance(module, { m: { m: memory } }).exports.f : plain(this.memory);
-    /** What the next product multiplies, and what it is added to. */
+    /** Input and output buffers of the next product. */
     this.y = this.memory.subarray(0, y);
     this.x = this.memory.subarray(y, y + x);
     this.places = new Map();

@@ -1,4 +1,4 @@
-// The toolkit of modules: their life (`Stage`), what they send to Python (`outbox`), and what they share (`channel`).
+// The toolkit of modules: life cycle (`Stage`), messages to Python (`outbox`), and shared values (`channel`).
 
 import { PIXELS } from "./canvas.js";
 import { div } from "./dom.js";
@@ -23,10 +23,10 @@ export function onFrame(fn) {
 }
 
 /**
- * Numbered messages to Python. The number tells an answer to an older message from one to the newest: an older answer
- * must not undo what the user did meanwhile.
- * post(payload): sends now. postLater(make): sends make() after a pause of the keys. isSettled(n): does Python, which
- * has read message n, know of everything? (Before the first message it does, whatever n is.)
+ * Numbered messages to Python. By the number an update that answers an older message is recognised, which must not undo
+ * what the user did meanwhile.
+ * post(payload): sends now. postLater(make): sends make() after `pause` ms without another call. isSettled(n): whether
+ * Python, which has read message n, has read all messages; always true before the first message.
  * @param {(payload: object) => void} send
  */
 export function outbox(send, pause = 300) {
@@ -55,7 +55,8 @@ export function outbox(send, pause = 300) {
 const channels = new Map();
 
 /**
- * A value that all components of the page share. set(value, from) tells everyone but `from`. on(fn, self): -> off.
+ * A value that all components of the page share. set(value, from): notifies all listeners except `from`.
+ * on(fn, self): adds a listener and returns the function that removes it.
  * @param {string} name
  * @returns {{value: any, set: (value: any, from?: any) => void, on: (fn: (value: any) => void, self?: any) => () => void}}
  */
@@ -77,11 +78,11 @@ export function channel(name) {
   return channels.get(name);
 }
 
-/** The image that the user draws at the picker `key`: {pixels: 784 in [0, 1]}. */
+/** The channel of the image that the user draws at the picker `key`: {pixels: 784 in [0, 1]}. */
 export const drawingChannel = (key) => channel(`drawing:${key}`);
 
 /**
- * Call fn(pixels) at each change of the image that the user draws at the picker `key`; null: it is blank. -> off
+ * Call fn(pixels, or null if blank) at each change of the drawing at the picker `key`. Returns the function that stops it.
  * @param {string} key
  * @param {(pixels: Float32Array | null) => void} fn
  */
@@ -92,7 +93,7 @@ export function onDrawing(key, fn) {
 }
 
 /**
- * The life of a module. It has `root` (its element, of class `name`), `outbox`, the latest `spec`, `arrays` and
+ * The life cycle of a module. It has `root` (its element, of class `name`), `outbox`, the latest `spec`, `arrays` and
  * `programs`, `drawing` (what the user draws at the picker `spec.picker`, or null) and `show()`, which draws in the next
  * frame. A module overrides, or hands to `stage`, any of these, each called with the stage:
  *
@@ -173,10 +174,10 @@ export class Stage {
 /** A stage of functions, for `mount` to return. */
 export const stage = (ctx, name, functions) => Object.assign(new Stage(ctx, name), functions);
 
-/** Does the user want no motion that they did not start? */
+/** Whether the user prefers reduced motion. */
 export const prefersReducedMotion = () => globalThis.matchMedia?.("(prefers-reduced-motion: reduce)").matches ?? false;
 
-const SLICE_MS = 8; // of work at a time
+const SLICE_MS = 8; // duration of a slice of work
 
 /**
  * Work in idle time: `pause` ms after the last start(), unit() is called again and again, a few milliseconds at once,

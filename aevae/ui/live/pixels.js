@@ -1,19 +1,19 @@
-// What a likelihood says of pixels, given the decoder's natural parameters: standard deviation, samples, -log p(x|z).
-// The same as aevae/latent/pixels.py and aevae/losses.py, for one image; a categorical pixel has L logits, channel by channel.
+// Likelihoods of pixels, given the decoder's natural parameters: standard deviation, samples, -log p(x|z).
+// Equal to aevae/latent/pixels.py and aevae/losses.py, for one image; a categorical pixel has L logits, one per channel.
 
 import { sigmoid, softplus } from "./maths.js";
 
 const LOG_2PI = Math.log(2 * Math.PI);
-const SERIES_BELOW = 1e-2; // a continuous Bernoulli's logit nearer to 0 takes a series
+const SERIES_BELOW = 1e-2; // for smaller |logit| of a continuous Bernoulli a Taylor series is used
 
 /** log C of a continuous Bernoulli, of its logit. */
 function logNormaliser(eta) {
   return Math.abs(eta) < SERIES_BELOW ? Math.LN2 + (eta * eta) / 12 : Math.log(eta / Math.tanh(eta / 2));
 }
 
-/** Where the distribution function of a continuous Bernoulli is u. */
+/** Quantile u of a continuous Bernoulli. */
 function continuousSample(eta, u) {
-  const a = -Math.abs(eta); // of a rising density the mirrored sample: then nothing overflows
+  const a = -Math.abs(eta); // for an increasing density 1 - x is sampled, which avoids overflow
   const falling = a > -1e-4 ? u : Math.log1p(u * Math.expm1(a)) / a;
   return eta > 0 ? 1 - falling : falling;
 }
@@ -38,7 +38,7 @@ const PIXEL = {
   },
 };
 
-/** Shares of the levels of pixel i, into `out`. */
+/** Probabilities of the levels of pixel i, into `out`. */
 function levels(logits, i, out) {
   const pixels = logits.length / out.length;
   let most = -Infinity, total = 0;

@@ -39,7 +39,7 @@ function pairwise(f) {
   };
 }
 
-/** Throw unless an array or an axis has the length that the program says. */
+/** Throw unless an array or an axis has the length given in the program. */
 function expectLength(got, wanted) {
   if (got !== wanted) throw new LiveError("weights", `${wanted} numbers expected, ${got} came`);
 }
@@ -128,7 +128,7 @@ function convTranspose(op, [input], out, [[ci, ...from], [co, ...to]], weights) 
   };
 }
 
-/** The k largest, of equals the first; all else is 0. */
+/** Keep the k largest (the first on a tie) and set the others to 0. */
 function topk(op, [x], out) {
   expectLength(x.length, out.length);
   if (!(op.k >= 1 && op.k <= x.length)) throw new LiveError("weights", `k ${op.k} of ${x.length}`);
@@ -137,7 +137,7 @@ function topk(op, [x], out) {
     sorted.set(x);
     sorted.sort();
     const least = sorted[x.length - op.k];
-    let equals = op.k; // how many that are equal to the least may stay
+    let equals = op.k; // number of values equal to the smallest kept one that are kept
     for (let i = 0; i < x.length; i++) if (x[i] > least) equals--;
     for (let i = 0; i < x.length; i++) out[i] = x[i] > least || (x[i] === least && equals-- > 0) ? x[i] : 0;
   };

@@ -1,11 +1,11 @@
-// Images of signed numbers: orange above 0, blue below, black at 0, as digits are black where no ink is.
+// Images of signed numbers: orange above 0, blue below, black at 0.
 
 import { imageBuffer, SIDE } from "./canvas.js";
 
 const ABOVE = [255, 158, 44];
 const BELOW = [72, 150, 255];
 
-/** The largest absolute value; 1 where all are 0. */
+/** The largest absolute value; 1 if all are 0. */
 export function maxAbs(values) {
   let largest = 0;
   for (const v of values) largest = Math.max(largest, Math.abs(v));

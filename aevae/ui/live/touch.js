@@ -1,6 +1,6 @@
-// Touch input. A swipe scrolls the page, wherever it begins. A slider takes the finger once the finger has moved sideways,
-// or when it was a tap. A plane takes fingers after a tap on it, until one touches something else. An element receives
-// the events of a finger only from then on, beginning with a pointerdown. Mouse, pen and keyboard work as before.
+// Touch input. A swipe scrolls the page, wherever it begins. A slider reacts to a finger after a sideways movement or a
+// tap. A plane reacts to fingers after a tap on it, until another element is touched. Only then does the element receive
+// the events of the finger, beginning with a pointerdown. Mouse, pen and keyboard are not affected.
 //
 // data-finger="across": an element that is dragged sideways, as every <input type="range">; "tap": a plane; "awake": a
 // plane after the tap. CSS (touch-action) says what each leaves to the browser: live.css for modules, layout.py for the
@@ -13,7 +13,7 @@ const HINT_MS = 2500;
 const STREAMLIT_SLIDER = '[data-testid="stSlider"] [role="group"] > [style*="touch-action"]';
 const GUARDED = `input[type="range"], [data-finger], ${STREAMLIT_SLIDER}`;
 
-/** Of a movement: "across", "along" (up or down), or "" for one that is still a tap. */
+/** Direction of a movement: "across", "along" (up or down), or "" for a movement that may still be a tap. */
 export function direction(dx, dy) {
   if (Math.hypot(dx, dy) <= MAX_TAP_MOVE) return "";
   return Math.abs(dx) > Math.abs(dy) ? "across" : "along";
@@ -36,7 +36,7 @@ class Guard {
     this.text = text;
     this.hint = element("span", { class: "finger-hint", role: "status" });
     this.held = null; // {id, target, x, y, before, wanted, moved}: a finger that has not yet dragged, scrolled or tapped
-    this.awake = null; // the plane that takes fingers
+    this.awake = null; // the plane that reacts to fingers
     this.restored = null; // the slider whose value was restored
     this.hintTimer = 0;
     const change = (event) => this.change(event);
@@ -63,7 +63,7 @@ class Guard {
     this.held ??= { id, target, x, y, before: target.value, wanted: target.value, moved: false };
   }
 
-  /** The held finger of an event; null: another finger, which a plane that is asleep does not get. */
+  /** The held finger of an event, or null for another finger, which an inactive plane does not get. */
   heldBy(event) {
     if (this.held !== null && event.pointerId === this.held.id) return this.held;
     if (isAsleep(guardedBy(event))) swallow(event);
@@ -109,7 +109,7 @@ class Guard {
     target.value = before;
   }
 
-  /** Hand the finger to its element. */
+  /** Pass the finger to its element. */
   give(event) {
     const { target } = this.held;
     this.held = null;
@@ -119,7 +119,7 @@ class Guard {
     target.dispatchEvent(new PointerEvent("pointerdown", { ...copy, ...flags, buttons: 1 }));
   }
 
-  /** Browsers move a slider at the first touch: undo it until the finger is known to mean the slider. */
+  /** Browsers move a slider at the first touch: restore its value until the gesture is known. */
   change(event) {
     if (!event.isTrusted) return;
     if (event.target === this.restored) {
@@ -143,7 +143,7 @@ class Guard {
     this.awake = null;
   }
 
-  /** A finger beside the plane that is awake. */
+  /** A touch outside the active plane. */
   elsewhere(event) {
     if (isTouch(event) && this.awake && !event.composedPath().includes(this.awake)) this.sleep();
   }

@@ -13,7 +13,7 @@ from aevae.ui.train import run_panel
 
 
 def compare() -> None:
-    """Differing fields first, then numbers, then curves of the chosen runs."""
+    """Show differing fields, numbers and curves of the chosen runs."""
     names = run_picker.pick_models(label=_("Runs to compare"))
     runs = sorted((run for run in cached.finished() if run.name in names), key=lambda run: names.index(run.name))
     labels = {run.name: run_picker.label_of(run.name) for run in runs}

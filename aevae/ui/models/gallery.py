@@ -1,6 +1,6 @@
 """The cards of all runs, with filters, and which view of the Models page is shown.
 
-What a run says of itself (names, configs, numbers) may come from anywhere: it is shown as text or JSON, never as HTML.
+Names, configs and numbers of runs are untrusted: they are shown as text or JSON, never as HTML.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ def view_titles() -> dict[str, str]:
 
 
 def pick_view() -> str:
-    """Which part of the page is shown; in the URL, and `?run=` alone shows that run."""
+    """The chosen view, which is in the URL; an address with `?run=` only shows that run."""
     if (said := address.read_new(RUN)) is not None:
         st.session_state[RUN] = said[-1] if said else None
         if said and VIEW not in st.query_params:
@@ -38,7 +38,7 @@ def pick_view() -> str:
 
 
 def gallery(runs: Sequence[RunInfo]) -> None:
-    """Filters, then a page of cards."""
+    """Show filters and a page of cards."""
     shown = filtered(runs, *_filters(runs))
     if not shown:
         st.info(
@@ -76,7 +76,7 @@ def _filters(runs: Sequence[RunInfo]) -> tuple[str, str | None, str | None]:
 
 
 def filtered(runs: Sequence[RunInfo], text: str = "", family: str | None = None, status: str | None = None) -> list:
-    """The runs that have every word of `text` in name, data set or an option (`beta=4`), and this family and status."""
+    """Runs of this family and status in which each word of `text` occurs in name, data set or an option (`beta=4`)."""
     words = text.lower().split()
     return [
         run
@@ -118,7 +118,7 @@ def _card(run: RunInfo, label: str) -> None:
 
 
 def badge(run: RunInfo) -> str:
-    """The status of a run as a small coloured sign."""
+    """The status of a run as a Markdown badge."""
     colour = {"finished": "green", "unfinished": "orange", "diverged": "red", "damaged": "red"}[run.status]
     signs = f":{colour}-badge[{_(run.status)}]"
     return f"{signs} :blue-badge[{_('shipped')}]" if run.shipped else signs

@@ -12,7 +12,7 @@ from aevae.ui.shared import cached, markdown
 
 
 def import_run() -> None:
-    """A zip or folder of an exported run, checked wholly before anything is kept."""
+    """Show the upload of an exported run (zip or folder), which is checked completely before it is stored."""
     if not access.is_teacher():
         st.info(access.refusal())
         return

@@ -1,11 +1,11 @@
-"""The numbers of a run: which are shown, and with which unit."""
+"""The numbers of a run that pages show, with units."""
 
 import math
 
 from aevae.reporting import comparison
 from aevae.store.checkpoints import RunInfo
 
-NOT_SHOWN = ("samples", "seed", "schema")  # of a metrics table: how it was measured
+NOT_SHOWN = ("samples", "seed", "schema")  # keys of metrics that say how they were measured
 KEY_NUMBERS = ("recon", "kl", "elbo", "sse")  # on a card
 
 
@@ -14,7 +14,7 @@ def unit_of(key: str) -> str:
 
 
 def finite_numbers(values) -> dict[str, float]:
-    """The finite single numbers of a metrics table; lists and foreign things are left out."""
+    """The finite scalar numbers of untrusted metrics; other values are dropped."""
     if not isinstance(values, dict):
         return {}
     return {
@@ -25,7 +25,7 @@ def finite_numbers(values) -> dict[str, float]:
 
 
 def main_numbers(run: RunInfo) -> dict[str, tuple[float, str]]:
-    """The few numbers of a card, with units, on the run's own test set."""
+    """Name -> (value, unit) of the KEY_NUMBERS on the run's own test set."""
     values = finite_numbers(run.metrics.get(run.dataset, {}))
     return {key: (values[key], unit_of(key)) for key in KEY_NUMBERS if key in values}
 

@@ -1,4 +1,4 @@
-"""One run in full: its film, curves, numbers and config, and what can be done with it."""
+"""The view of one run: film, curves, numbers, config and actions."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ from aevae.ui.models.numbers import finite_numbers, size_text, unit_of
 from aevae.ui.shared import address, cached, markdown, run_picker
 from aevae.ui.train import form, jobs, run_panel
 
-_LAST_ACTION = "models_said"  # session: (kind, sentence) of what was just done
+_LAST_ACTION = "models_said"  # session: (kind of message, sentence) about the last action
 
 
 def _chosen_run(runs: Sequence[RunInfo]) -> RunInfo | None:
@@ -38,7 +38,7 @@ def _chosen_run(runs: Sequence[RunInfo]) -> RunInfo | None:
 
 
 def one_run(runs: Sequence[RunInfo]) -> None:
-    """Everything there is to know and do about the chosen run."""
+    """Show the chosen run."""
     run = _chosen_run(runs)
     if run is None:
         st.info(_("Choose a run in the gallery."))
@@ -135,7 +135,7 @@ def _delete(run: RunInfo) -> None:
 
 
 def config_of(run: RunInfo) -> RunConfig | None:
-    """The config as this program understands it; None where it does not."""
+    """The RunConfig of a run; None if this version cannot read it."""
     try:
         return RunConfig.from_dict(run.config)
     except (ValueError, TypeError, AttributeError):
@@ -143,7 +143,7 @@ def config_of(run: RunInfo) -> RunConfig | None:
 
 
 def report_last_action() -> None:
-    """The sentence about what was just done."""
+    """Show the sentence about the last action."""
     kind, text = st.session_state.pop(_LAST_ACTION, (None, ""))
     if kind:
         {"success": st.success, "error": st.error}[kind](markdown.escape(text))

@@ -1,0 +1,1 @@
+"""Helpers of several pages: cached loaders, run pickers, addresses, image sheets."""

@@ -54,7 +54,7 @@ def arrive(page: str, back: bool = False) -> None:
 
 
 def end() -> None:
-    """After a page has run: remove keys that only an earlier page has written."""
+    """Call after a page has run: remove keys that only an earlier page has written."""
     now = _visit()
     for key in set(now.last_written) - now.written:
         del now.last_written[key]
@@ -126,7 +126,7 @@ def pick(
 
 
 def _default(widget: Callable, options: list, rest: dict):
-    """What the widget shows before anybody chooses; a list for several."""
+    """The widget's default; a list if several options can be chosen."""
     if widget in (st.selectbox, st.radio):
         index = rest.get("index", 0)
         return options[index] if options and index is not None else None

@@ -1,4 +1,4 @@
-"""Cached, bounded, read-only access to runs and data sets for all sessions. Callers must not change the results."""
+"""Bounded caches of runs and data sets, shared by all sessions. Callers must not change the results."""
 
 import contextlib
 import json
@@ -19,16 +19,16 @@ from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 
 T = TypeVar("T")
-MAX_SHOWN_IMAGES = 1000  # test images a page works with
-MAX_CONTENTS = 100  # own data sets whose digest is remembered
-LISTING_SECONDS = 2.0  # seconds that a listing is taken for true
+MAX_SHOWN_IMAGES = 1000  # test images that pages use
+MAX_CONTENTS = 100  # own data sets whose digest is cached
+LISTING_SECONDS = 2.0  # a listing is read again after this time
 
 
-_listings: dict[tuple[str, str], tuple[float, list[RunInfo], dict]] = {}  # store -> when, runs, what was made of them
+_listings: dict[tuple[str, str], tuple[float, list[RunInfo], dict]] = {}  # store -> (time, runs, results of `once`)
 
 
 def runs() -> list[RunInfo]:
-    """Every run in the store, whatever its status; JSON only. At most two seconds old (`runs.clear()`: now)."""
+    """Every run in the store (RunInfo), cached for LISTING_SECONDS; `runs.clear()` clears the cache."""
     return list(_listing()[1])
 
 
@@ -36,7 +36,7 @@ runs.clear = _listings.clear
 
 
 def once(what: str, make: Callable[[], T]) -> T:
-    """`make()` of the listed runs; computed once for all sessions until the listing changes."""
+    """The result of `make()`, cached under the name `what` for all sessions until the listing changes."""
     made = _listing()[2]
     if what not in made:
         made[what] = make()
@@ -52,7 +52,7 @@ def _listing() -> tuple[float, list[RunInfo], dict]:
 
 
 def finished(families: tuple[str, ...] | None = None, input: str = "image") -> list[RunInfo]:
-    """Runs that can be opened, of these families or of all, whose models take this input."""
+    """Finished runs of these families (None: all) whose models have this input."""
     found = (r for r in runs() if r.status == "finished" and r.traits["input"] == input)
     return [r for r in found if families is None or r.family in families]
 
@@ -63,7 +63,7 @@ def run(name: str):
     return _run(str(info.path), info.weights_checksum)
 
 
-@st.cache_resource(max_entries=16, show_spinner=False)  # a class looks at more than a few; most take 1 to 10 MB
+@st.cache_resource(max_entries=16, show_spinner=False)  # most take 1 to 10 MB
 def _run(path: str, checksum: str):
     from aevae.runs import load_run
 
@@ -73,7 +73,7 @@ def _run(path: str, checksum: str):
 def figure(make: Callable, *args, **options):
     """The figure `make(*args, **options)` of `aevae.figures`, cached for all sessions.
 
-    Arguments are JSON data, arrays or dataclasses. A figure takes longer than everything else on many pages.
+    Arguments are JSON data, arrays or dataclasses. On many pages the figure takes most of the time.
     """
     written = json.dumps([args, options], default=lambda v: v.tolist() if hasattr(v, "tolist") else asdict(v))
     return _drawn(f"{make.__module__}.{make.__name__}", written, make, args, options)
@@ -85,7 +85,7 @@ def _drawn(name: str, written: str, _make: Callable, _args: tuple, _options: dic
 
 
 def dataset(name: str = datasets.EMBEDDED):
-    """A data set, whole in memory (`aevae.datasets.Dataset`). Raises ValueError with one sentence."""
+    """A Dataset in memory (`aevae.datasets`). Raises ValueError with one sentence."""
     return _dataset(name, _content(name))
 
 
@@ -94,16 +94,16 @@ def _dataset(name: str, content: str):
     return datasets.load(DataConfig(name))
 
 
-_contents: dict[str, tuple[float, str]] = {}  # own images -> when they were looked at, their digest
+_contents: dict[str, tuple[float, str]] = {}  # own data set -> (time, digest)
 
 
 def _content(name: str) -> str:
-    """Digest of a user's own images, whose name does not determine their content; at most two seconds old. Else ""."""
+    """Digest of own images, cached for LISTING_SECONDS; "" for other data sets, whose name determines the content."""
     if not datasets.is_own(name):
         return ""
     when, digest = _contents.get(name, (-math.inf, ""))
     if time.monotonic() - when > LISTING_SECONDS:
-        with contextlib.suppress(ValueError, OSError):  # if they are gone, the pages keep what they have
+        with contextlib.suppress(ValueError, OSError):  # if they are gone, pages use the cached images
             digest = datasets.resolve(DataConfig(name)).digest
         if len(_contents) >= MAX_CONTENTS:
             _contents.pop(next(iter(_contents)))
@@ -125,7 +125,7 @@ def _shown_digits(name: str, content: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def class_names(name: str) -> tuple[str, ...]:
-    """How the classes of a data set are called, by label."""
+    """Names of the classes of a data set, by label."""
     return dataset(name).classes if datasets.is_own(name) else datasets.classes_of(DataConfig(name))
 
 
@@ -155,13 +155,13 @@ def _codes(path: str, checksum: str, name: str, content: str) -> np.ndarray:
 
 
 def applied(run, what: str, array: np.ndarray) -> np.ndarray:
-    """`run.encode`, `decode` or `reconstruct` (`what`) of an array (N, ...), read-only; computed once for all."""
+    """The result of `run.encode`, `decode` or `reconstruct` (`what`) for an array (N, ...); read-only, cached."""
     checksum = run.info.weights_checksum
     array = np.ascontiguousarray(array, np.float32)
     return _applied(str(run.path), checksum, what, array.shape, array.tobytes(), run)
 
 
-@st.cache_resource(max_entries=256, show_spinner=False)  # of at most 225 images, 700 kB
+@st.cache_resource(max_entries=256, show_spinner=False)  # at most 225 images, 700 kB
 def _applied(path: str, checksum: str, what: str, shape: tuple[int, ...], content: bytes, _run) -> np.ndarray:
     out = getattr(_run, what)(np.frombuffer(content, np.float32).reshape(shape))
     out.setflags(write=False)

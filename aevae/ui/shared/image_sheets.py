@@ -1,4 +1,4 @@
-"""Arrays as images, lossless, every pixel a sharp square. Digits stay white on black in both themes: the data are."""
+"""Lossless images of arrays with sharp pixels. Digits are white on black in both themes, like the data."""
 
 import io
 from collections.abc import Sequence
@@ -7,19 +7,19 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
-GAP = (127, 127, 127)  # between images; readable on light and dark paper
+GAP = (127, 127, 127)  # colour between images, for light and dark themes
 
 
 def to_bytes(images: np.ndarray) -> np.ndarray:
-    """uint8 of float images in [0, 1] (others are clipped); uint8 stays as it is."""
+    """Images as uint8; float images are clipped to [0, 1] and scaled to 0..255."""
     images = np.asarray(images)
     return images if images.dtype == np.uint8 else np.rint(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
 
 def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
-    """uint8 (R, C, H, W) of (N, H, W), (N, 1, H, W) with `columns`, or of (R, C, H, W) as it is; black fills the end.
+    """uint8 (R, C, H, W) of images (N, H, W) or (N, 1, H, W) in `columns`; the last row is filled with black images.
 
-    An array with one channel is told from a sheet of one column by `columns`: None keeps (R, C, H, W).
+    columns: None for images that are (R, C, H, W) already.
     """
     images = to_bytes(images)
     if images.ndim == 4 and images.shape[1] == 1 and columns is not None:
@@ -81,12 +81,12 @@ def show(
     caption: str | None = None,
     width: str | int = "content",
 ) -> None:
-    """Put a sheet of images on the page as one PNG. alt: what a person who cannot see it should know."""
+    """Put a sheet of images on the page as one PNG. alt: alternative text for screen readers."""
     st.image(sheet(images, columns, scale, gap, labels), caption=caption, alt=alt, width=width, output_format="PNG")
 
 
 def gif(frames: np.ndarray, fps: float = 8, scale: int = 6, pause: float = 0.6) -> bytes:
-    """Animated GIF, endless, of grey images (T, H, W) or (T, 1, H, W); the last one rests `pause` seconds."""
+    """Looping GIF of grey images (T, H, W) or (T, 1, H, W); the last one is shown for `pause` seconds."""
     frames = to_bytes(frames).reshape(-1, *np.shape(frames)[-2:])
     size = (frames.shape[2] * scale, frames.shape[1] * scale)
     tiles = [Image.fromarray(frame).resize(size, Image.Resampling.NEAREST) for frame in frames]
@@ -98,12 +98,12 @@ def gif(frames: np.ndarray, fps: float = 8, scale: int = 6, pause: float = 0.6) 
 
 def _png(tile: Image.Image) -> bytes:
     out = io.BytesIO()
-    tile.save(out, "PNG", compress_level=1)  # a third larger, made in half the time
+    tile.save(out, "PNG", compress_level=1)  # a third larger, but twice as fast
     return out.getvalue()
 
 
 def enlarge(png: bytes, scale: int) -> bytes | None:
-    """The same PNG, `scale` times as large with sharp pixels; None if it is no image or far too large."""
+    """The PNG enlarged by `scale` with sharp pixels; None if it is not an image or too large."""
     try:
         tile = Image.open(io.BytesIO(png), formats=["PNG"])
         if tile.width * tile.height > 1_000_000:

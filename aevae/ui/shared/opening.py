@@ -1,4 +1,4 @@
-"""Open the chosen runs; what cannot be opened is named, the rest works."""
+"""Opens the chosen runs; a message names those that cannot be opened."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ DEFAULT = datasets.EMBEDDED
 
 
 def open_runs(names: Sequence[str]) -> list:
-    """The opened runs (`aevae.runs.Run`) in this order; a message names damaged ones; stops the page without any."""
+    """The opened runs (`aevae.runs.Run`), in order. A message names damaged ones; stops the page if none is left."""
     opened = []
     for name in names:
         try:
@@ -28,7 +28,7 @@ def open_runs(names: Sequence[str]) -> list:
 def common_set(runs: Sequence) -> str:
     """The data set whose test images all these runs (Run or RunInfo) show.
 
-    The embedded one where they differ, where its files are not here, or where it has no two test images to compare.
+    DEFAULT if they differ, if its files are missing, or if it has fewer than two test images.
     """
     trained = [datasets.data_of(getattr(run, "info", run).config) for run in runs]
     name = datasets.shown_for(trained[0]).name if trained else DEFAULT

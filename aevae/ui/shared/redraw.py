@@ -16,7 +16,7 @@ _WHOLE, _MISSED = "redraw_whole", "redraw_missed"  # session: run the whole page
 
 
 def fragment(draw: Callable, run_every: float | None = None) -> Callable:
-    """`st.fragment` for a function that keeps a run, or whose buttons call `whole`."""
+    """`st.fragment` of `draw`, whose arguments may contain a run, and whose buttons may call `whole`."""
 
     @functools.wraps(draw)
     def guarded(*args, **options) -> None:
@@ -31,17 +31,17 @@ def fragment(draw: Callable, run_every: float | None = None) -> Callable:
 
 
 def whole() -> None:
-    """For callbacks that change the page outside of their fragment: run the whole page."""
+    """Run the whole page; for callbacks that change the page outside of their fragment."""
     st.session_state[_WHOLE] = True
 
 
 def begin() -> None:
-    """At the start of a run of the whole page."""
+    """Call before the whole page runs."""
     st.session_state.pop(_WHOLE, None)
 
 
 def end() -> None:
-    """At the end of a run of the whole page."""
+    """Call after the whole page has run."""
     st.session_state.pop(_MISSED, None)
 
 

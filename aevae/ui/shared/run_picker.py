@@ -1,4 +1,4 @@
-"""Choices that live across pages: one named key each, kept in the URL, so that a link shows the same thing."""
+"""Widgets that choose runs. Each choice has one key for all pages and is in the URL."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -15,14 +15,14 @@ MODEL, MODELS, DIGIT, SEED, NOISE, LEVEL, DIMS = "model", "models", "digit", "se
 
 
 def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
-    """Run name -> what a person reads, unique; addresses have the name. `VAE · d=20 · mnist · shipped`."""
+    """Run name -> unique label: `VAE · d=20 · mnist · shipped`. Addresses contain the name."""
     plain = {run.name: run_label(run) for run in runs}
     taken = list(plain.values())
     return {n: f"{text} · {n[-12:-6]}" if taken.count(text) > 1 else text for n, text in plain.items()}
 
 
 def run_label(run: RunInfo) -> str:
-    """Family, code size, what sets it apart, data set; two runs may share it."""
+    """Label of a run: family, code size, special options, data set. Labels are not unique."""
     network, beta, noise = map(run.option, ("network", "beta", "noise"))
     parts = [family_title(markdown.strip(run.family)), f"d={run.latent_dim}"]
     if network not in (None, "mlp"):
@@ -36,13 +36,13 @@ def run_label(run: RunInfo) -> str:
 
 
 def label_of(name: str) -> str:
-    """The label of a run, as every picker shows it."""
+    """The unique label of a run."""
     labels = cached.once(f"labels, {language()}", lambda: run_labels(cached.finished()))
     return labels.get(name, name)
 
 
 def colour_families(names: Sequence[str]) -> dict[str, str]:
-    """Label -> family of these runs, the way figures want it."""
+    """Label -> family of these runs, for figures."""
     return {label_of(r.name): r.family for r in cached.finished() if r.name in names}
 
 
@@ -54,9 +54,10 @@ def pick_model(
     prefer: Sequence[str] = ("vae",),
     help: str | None = None,
 ) -> str:
-    """Name of one finished run, of these families or of all. Says so and stops the page if there is none.
+    """Name of the chosen finished run of these families (None: all). Stops the page with a message if there is none.
 
-    prefer: families whose first run is the default. An unknown value in the URL falls back to the default.
+    prefer: the default is the first run of the first of these families. An unknown value in the URL is replaced by the
+    default.
     """
     runs = _runs_or_stop(families)
     order = sorted(range(len(runs)), key=lambda i: (_rank(runs[i].family, prefer), i))
@@ -65,8 +66,8 @@ def pick_model(
 
 
 def pick_run(widget: Callable, label: str, names: Sequence[str], *, key: str, format_func=None, **rest):
-    """`address.pick` of runs: shown by their labels, in the address by their names, also where they are the default."""
-    labels = {name: (format_func or label_of)(name) for name in names}  # as they are now: the next run has others
+    """`address.pick` of runs: the widget shows labels, the address has names, including the default."""
+    labels = {name: (format_func or label_of)(name) for name in names}  # labels may change with the next rerun
     reader = address.LinkReader(partial(run_called, names=names), partial(_say_why_not, names=names), _say_gone)
     return address.pick(
         widget, label, names, key=key, format_func=lambda name: labels.get(name, name), always=True,
@@ -83,7 +84,7 @@ def pick_models(
     default: Sequence[str] | None = None,
     help: str | None = None,
 ) -> list[str]:
-    """Names of 1..max_selections finished runs; by default the first run of each family. Stops the page if none."""
+    """Names of 1..max_selections chosen finished runs, by default the first of each family. Stops the page if none."""
     runs = _runs_or_stop(families)
     if default is None:
         first = {run.family: run.name for run in reversed(runs)}
@@ -101,7 +102,7 @@ def pick_models(
 
 
 def _forget_other_default(key: str, default: list[str]) -> None:
-    """Drop a default that another page proposed and nobody changed: each page starts with its own default."""
+    """Drop an unchanged default of another page, because each page starts with its own default."""
     proposed = st.session_state.get(f"{key}_proposed")
     if proposed not in (None, default) and st.session_state.get(key) == proposed:
         del st.session_state[key]
@@ -126,8 +127,7 @@ def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
 
 
 def run_called(asked: str, names: Sequence[str]) -> str | None:
-    """The one of these runs that a link calls so: by its name, its fingerprint or the beginning of it, or by a label
-    that no other one has; else None."""
+    """The run to which a link refers: by name, by a prefix of its fingerprint or by a unique label; else None."""
     labels = {asked, " · ".join(_(part) for part in asked.split(" · "))}
     hits = [name for name in names if len(asked) >= 6 and _means(asked, name)]
     if not hits:
@@ -141,7 +141,7 @@ def _means(asked: str, name: str) -> bool:
 
 
 def _say_why_not(asked: str, names: Sequence[str]) -> None:
-    """A message if a link names a run that this page cannot show, or names none clearly."""
+    """Show a message if a link refers to a run that this page cannot show, or to none or several."""
     others = [run for run in cached.runs() if run.name not in names]
     other = run_called(asked, [run.name for run in others])
     for run in others:
@@ -153,7 +153,7 @@ def _say_why_not(asked: str, names: Sequence[str]) -> None:
 
 
 def _say_gone(name: str) -> None:
-    """A sentence if a run that was chosen has left the store."""
+    """Show a message that the chosen run is no longer in the store."""
     if name not in {run.name for run in cached.runs()}:
         st.info(_("{} is not here any more: it was deleted or renamed.").format(name))
 
@@ -168,7 +168,7 @@ def _why_not(run: RunInfo) -> str:
 
 
 def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
-    """One sentence if the run (RunInfo or Run) knows the shown test images, or was trained on other things."""
+    """One sentence if the run (RunInfo or Run) was trained on the shown test images, or on images of another kind."""
     trained = datasets.data_of(getattr(run, "info", run).config)
     relation = datasets.relation(trained, dataset)
     if relation == datasets.shown.SEEN:
@@ -180,7 +180,7 @@ def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:
 
 
 def caption_seen(run, dataset: str = datasets.EMBEDDED) -> None:
-    """Write `seen_note` under an image, where there is something to say."""
+    """Show `seen_note` as a caption, if there is one."""
     note = seen_note(run, dataset)
     if note:
         st.caption(note)

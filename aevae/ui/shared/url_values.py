@@ -10,7 +10,7 @@ import streamlit as st
 from aevae.ui.shared import address
 from aevae.ui.shared.message import Integer, Number, valid_fields
 
-Range = tuple[float, float, float]  # default, least, most; all whole: whole numbers only
+Range = tuple[float, float, float]  # (default, minimum, maximum); if all are integers, values are integers
 
 
 def numbers(ranges: Mapping[str, Range]) -> dict[str, float]:
@@ -70,7 +70,7 @@ def _kind(bounds: Range) -> Integer | Number:
 
 
 def _within(value: float, bounds: Range) -> float:
-    """Another run may allow less than the one before."""
+    """The value clipped to the bounds, which may differ between runs."""
     return min(max(value, bounds[1]), bounds[2])
 
 

@@ -1,5 +1,5 @@
-// The bank of latent sliders: a row per number of the code, the images of all chosen models, and where z lies.
-// Every move decodes at once; The code is sent to Python when the hand lets go.
+// The live sliders: a row per latent dimension, images of all chosen models, and a gauge of the norm of z.
+// Every move decodes at once; the code is sent to Python after the release.
 
 import { paint, SIDE, stamp } from "../live/canvas.js";
 import { div, element, figures } from "../live/dom.js";
@@ -12,38 +12,38 @@ const ME = "bank";
 const IMAGE_WIDTH = 30; // pixels of one small image along a slider, with its gap
 const MIN_IMAGES = 5; // along a slider
 const MAX_IMAGES = 9;
-const MAX_IN_COLUMN = 4; // sliders; more stand in two columns
+const MAX_IN_COLUMN = 4; // with more sliders there are two columns
 
 // ---- pure parts (tested with node) ----------------------------------------------------------------------------------
 
-/** Which dimensions stand open and which are folded, both strongest first. order: all of them; alive: how many live. */
+/** [shown, folded] dimensions, the most used first. order: all dimensions; alive: number of used ones. */
 export function parted(order, alive) {
   return { open: Array.from(order.slice(0, alive)), folded: Array.from(order.slice(alive)) };
 }
 
-/** z with number d as in `home`. */
+/** z with dimension d set to its value in `home`. */
 export function reset(z, d, home) {
   const next = Float32Array.from(z);
   next[d] = home[d];
   return next;
 }
 
-/** Decimals that show a slider's step. */
+/** Number of decimals for a slider's step. */
 export function decimals(step) {
   return clamp(-Math.floor(Math.log10(step) + 1e-6), 0, 6);
 }
 
-/** Part of the way from low to high, 0..1. */
+/** Relative position of a value between low and high, 0..1. */
 export function part(value, low, high) {
   return clamp((value - low) / (high - low));
 }
 
-/** How many small images a slider of this width carries. */
+/** Number of small images along a slider of this width. */
 export function count(width) {
   return clamp(Math.floor(width / IMAGE_WIDTH), MIN_IMAGES, MAX_IMAGES);
 }
 
-/** Left edge of small image i of n, so that its middle is where the thumb stands at its value. */
+/** Left edge of small image i of n, which is centred at the thumb's position for its value. */
 export function left(i, n, width) {
   return Math.round((i / (n - 1)) * (width - SIDE));
 }
@@ -63,7 +63,7 @@ class Row {
   constructor(bank, dim) {
     this.bank = bank;
     this.dim = dim;
-    this.next = 0; // the first small image that does not show the present z
+    this.next = 0; // the first outdated small image
     this.root = div("row");
     this.built = false;
   }
@@ -107,7 +107,7 @@ class Row {
     this.mark();
   }
 
-  /** The small images of the slider follow its width. */
+  /** Adapt the number of small images to the width of the slider. */
   sized() {
     const width = this.film.clientWidth;
     if (!width || width === this.width) return;
@@ -117,7 +117,7 @@ class Row {
     this.next = 0;
   }
 
-  /** Where the chosen digit has this number. */
+  /** Mark the value of the chosen digit. */
   mark() {
     const { bank, dim } = this;
     this.home.style.setProperty("--at", part(bank.home[dim], bank.low[dim], bank.high[dim]));
@@ -136,7 +136,7 @@ class Row {
     this.root.classList.toggle("outside", outside);
   }
 
-  /** One small image more; false when all are there. */
+  /** Decode one more small image; false if all are up to date. */
   develop() {
     if (!this.width || this.next >= this.n) return false;
     const { bank, dim } = this;
@@ -161,7 +161,7 @@ class Bank extends Stage {
   }
 
   create({ root }) {
-    this.isKeyboard = false; // the last hand on a slider was a key
+    this.isKeyboard = false; // the last change of a slider was by key
     this.filmsWork = idleWork(() => this.develop());
     this.figures = div("figures");
     this.gauge = div("gauge");
@@ -190,7 +190,7 @@ class Bank extends Stage {
     for (const row of this.rows) if (row.built) row.mark();
   }
 
-  /** Another run: its rows and its code. */
+  /** Build the rows for another run. */
   open(spec, arrays) {
     this.shut();
     this.run = spec.run;
@@ -243,7 +243,7 @@ class Bank extends Stage {
     this.rowsBox.append(element("details", { open: !open.length }, summary, place(folded)));
   }
 
-  /** Rows are built when they come into view, and only those in view are developed. */
+  /** Build rows when they come into view; only visible rows decode small images. */
   look(entries) {
     for (const { target, isIntersecting } of entries) {
       if (isIntersecting) {
@@ -302,7 +302,7 @@ class Bank extends Stage {
 
   // -- z
 
-  /** z was moved, here or elsewhere. */
+  /** z has changed, here or in another component. */
   take(z) {
     const moved = changedIndex(this.z, z);
     this.z = z;
@@ -330,7 +330,7 @@ class Bank extends Stage {
     window.addEventListener("pointercancel", this.release, true);
   }
 
-  /** The hand has let go; `post` if it has changed something. (Where nothing changed, no `change` event comes.) */
+  /** After the release of a slider. post: send the code, because it has changed. */
   released(post = true) {
     window.removeEventListener("pointerup", this.release, true);
     window.removeEventListener("pointercancel", this.release, true);
@@ -344,7 +344,7 @@ class Bank extends Stage {
     return { z: Array.from(this.z, (v) => Number(v.toPrecision(6))) };
   }
 
-  /** Number d as the chosen digit has it. */
+  /** Set dimension d to the chosen digit's value. */
   goHome(dim) {
     const z = clampCode(reset(this.z, dim, this.home), this.low, this.high);
     this.code.channel.set({ z }, ME);
@@ -352,7 +352,7 @@ class Bank extends Stage {
     this.outbox.post(this.message());
   }
 
-  /** The user draws the digit: z is its code. */
+  /** Set z to the code of the user's drawing. */
   follow(value) {
     if (this.code.isHeldByOther(ME)) return;
     if (!value?.pixels) return this.code.restore(ME);

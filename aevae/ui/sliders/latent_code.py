@@ -19,24 +19,25 @@ from aevae.ui.shared import address, cached
 from aevae.ui.shared.run_picker import DIGIT
 
 CODE, DRAW, DIM_X, DIM_Y = "z", "draw", "dim_x", "dim_y"
-PRIOR_STDS = 3.0  # standard deviations of the prior that a slider covers at least
-MAX_CODE_CHARACTERS = 12_000  # characters of a code in the URL
-_OWNER = "z_model"  # whose code it is
-_DIGIT_SEEN = "z_digit"  # the digit that was chosen when the code was last set
+PRIOR_STDS = 3.0  # smallest range of a slider, in standard deviations of the prior
+MAX_CODE_CHARACTERS = 12_000  # limit of a code in the URL
+_OWNER = "z_model"  # session: run to which the code belongs
+_DIGIT_SEEN = "z_digit"  # session: digit that was chosen when the code was last set
 
 
 @dataclass(frozen=True, eq=False)
 class Bank:
-    """The latent space of one run; arrays in the order of the dimensions, read only.
+    """The latent space of one run; read-only arrays.
 
-    codes (N, D) and labels (N,) of the shown test images; order (D,) strongest first; score (D,), unit; active (D,)
-    bool; low, high (D,): what the sliders cover; near, far (D,): what strips and grids cover.
+    codes (N, D) and labels (N,) of the shown test images; order (D,): the most used dimension first; score (D,), unit:
+    use of each dimension; active (D,) bool; low, high (D,): range of sliders; near, far (D,): range of strips and
+    grids.
     """
 
     name: str
     family: str
     dataset: str
-    prior: float  # s0 of the prior N(0, s0^2 I); 0: the model has none
+    prior: float  # s0 of the prior N(0, s0^2 I); 0 without a prior
     codes: np.ndarray
     labels: np.ndarray
     order: np.ndarray
@@ -54,7 +55,7 @@ class Bank:
 
     @property
     def alive(self) -> list[int]:
-        """The dimensions that carry something, strongest first."""
+        """The used dimensions, the most used first."""
         return [d for d in self.order.tolist() if self.active[d]]
 
     @property
@@ -62,11 +63,11 @@ class Bank:
         return [d for d in self.order.tolist() if not self.active[d]]
 
     def step(self, dim: int) -> float:
-        """Step of a slider: about two hundredths of a standard step of the range, a power of ten."""
+        """Step of a slider: a power of ten."""
         return 10.0 ** (math.floor(math.log10(self.high[dim] - self.low[dim])) - 2)
 
     def amount(self, dim: int) -> str:
-        """What a dimension carries: `1.2 nats`."""
+        """Use of a dimension as text: `1.2 nats`."""
         amount = f"{self.score[dim]:.2g}"
         return _("{} nats").format(amount) if self.prior else _("variance {}").format(amount)
 
@@ -76,7 +77,7 @@ class Bank:
 
 
 def open_bank(name: str) -> Bank:
-    """The bank of a run. Raises ValueError, in one sentence, where the run or its images can not be read."""
+    """The Bank of a run. Raises ValueError with one sentence if the run or its images cannot be read."""
     run = cached.run(name)
     shown = run.shown.name
     codes, summary = cached.codes(name, shown), cached.latent_summary(name)
@@ -101,7 +102,7 @@ def open_bank(name: str) -> Bank:
 
 
 def decode_view(run, z: np.ndarray) -> np.ndarray:
-    """The image float32 (28, 28) in [0, 1] of one code z (D,): the only way from a code to the large image."""
+    """The decoded image float32 (28, 28) in [0, 1] of one code z (D,)."""
     return cached.applied(run, "decode", z[None])[0, 0]
 
 
@@ -109,7 +110,7 @@ def decode_view(run, z: np.ndarray) -> np.ndarray:
 
 
 def nominal_range(mean: np.ndarray, std: np.ndarray, prior_std: float) -> tuple[np.ndarray, np.ndarray]:
-    """Per dimension (D,), low and high: +-3 s0 under a prior N(0, s0^2), else mean +- 3 std of the codes (float64)."""
+    """(low (D,), high (D,)), float64: +-3 s0 for a prior N(0, s0^2), else mean +- 3 std of the codes."""
     if prior_std:
         return np.full(len(mean), -PRIOR_STDS * prior_std), np.full(len(mean), PRIOR_STDS * prior_std)
     width = 3 * np.maximum(np.asarray(std, np.float64), 1e-3 * max(1e-3, float(np.max(std))))
@@ -117,19 +118,19 @@ def nominal_range(mean: np.ndarray, std: np.ndarray, prior_std: float) -> tuple[
 
 
 def reach(codes: np.ndarray, near: np.ndarray, far: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The range near..far (D,), widened so that every code (N, D) lies in it, ends rounded outwards to two digits."""
+    """The range near..far (D,), extended to contain every code (N, D), with ends rounded outwards to two digits."""
     low, high = np.minimum(near, codes.min(0)), np.maximum(far, codes.max(0))
     unit = 10.0 ** (np.floor(np.log10(high - low)) - 1)
     return np.floor(low / unit + 1e-9) * unit, np.ceil(high / unit - 1e-9) * unit
 
 
 def format_code(z: np.ndarray) -> str:
-    """`0.12,-1.3`: four significant digits, finer than any slider step a person can see."""
+    """The code as text with four significant digits: `0.12,-1.3`."""
     return ",".join(f"{v:.4g}" if v else "0" for v in np.asarray(z, np.float64))
 
 
 def parse_code(text: str, latent_dim: int) -> np.ndarray | None:
-    """The code (D,) float32 in `text`, or None where it is not `latent_dim` finite numbers with commas between."""
+    """The code (D,) float32 in `text`; None unless it is `latent_dim` finite numbers separated by commas."""
     if not text or len(text) > MAX_CODE_CHARACTERS or text.count(",") != latent_dim - 1:
         return None
     try:
@@ -140,12 +141,12 @@ def parse_code(text: str, latent_dim: int) -> np.ndarray | None:
 
 
 def clip(z: np.ndarray, bank: Bank) -> np.ndarray:
-    """z within what the sliders cover."""
+    """z, clipped to the range of the sliders."""
     return np.clip(z, bank.low, bank.high).astype(np.float32)
 
 
 def fitted_draw(codes: np.ndarray, seed: int) -> np.ndarray:
-    """One draw (D,) float32 of the Gaussian with the mean and the full covariance of `codes` (N, D)."""
+    """A sample (D,) float32 of the Gaussian with mean and full covariance of `codes` (N, D)."""
     rng = np.random.default_rng(seed)
     centred = codes.astype(np.float64) - codes.mean(0, dtype=np.float64)
     mixed = rng.standard_normal(len(codes)) @ centred / math.sqrt(len(codes))  # covariance = centred' centred / N
@@ -153,7 +154,7 @@ def fitted_draw(codes: np.ndarray, seed: int) -> np.ndarray:
 
 
 def prior_density(z: np.ndarray, prior_std: float = 1.0) -> tuple[float, float]:
-    """log N(z; 0, s0^2 I) of a code (D,), and its mean over draws of it, -D/2 (log 2 pi s0^2 + 1). Nats."""
+    """(log N(z; 0, s0^2 I) of a code z (D,), its expectation -D/2 (log 2 pi s0^2 + 1)), in nats."""
     d = len(z)
     constant = -d * math.log(math.sqrt(2 * math.pi) * prior_std)
     return constant - 0.5 * float(np.square(z / prior_std, dtype=np.float64).sum()), constant - 0.5 * d
@@ -163,44 +164,44 @@ def prior_density(z: np.ndarray, prior_std: float = 1.0) -> tuple[float, float]:
 
 
 def digit_code(bank: Bank) -> np.ndarray:
-    """The code (D,) of the chosen digit, or of the reader's own image."""
+    """The code (D,) of the chosen digit or own image."""
     own = st.session_state.get(f"{DIGIT}_own")
     if own is not None:
-        with contextlib.suppress(NoSuchRun):  # deleted elsewhere: the page says so, after this callback
+        with contextlib.suppress(NoSuchRun):  # deleted elsewhere; the page shows a message after this callback
             return cached.applied(cached.run(bank.name), "encode", own[None])[0]
     number = st.session_state.get(DIGIT, 0)
     return bank.codes[number if 0 <= number < len(bank.codes) else 0]
 
 
 def current_code(bank: Bank) -> np.ndarray:
-    """z (D,) float32, within the range of the sliders: the one in the session, else the digit's."""
+    """z (D,) float32, within the range of the sliders: from the session, else the digit's code."""
     z = parse_code(st.session_state.get(CODE, ""), bank.latent_dim)
     return clip(digit_code(bank) if z is None else z, bank)
 
 
 def set_code(z: np.ndarray | None, bank: Bank) -> None:
-    """Make z (D,) the code; None: that of the chosen digit. For callbacks: before the widgets are drawn."""
+    """Set the code to z (D,), or to that of the chosen digit (None). Only in callbacks, before widgets are drawn."""
     st.session_state[CODE] = "" if z is None else format_code(clip(z, bank))
 
 
 def move(dim: int, bank: Bank) -> None:
-    """A slider was released."""
+    """Set dimension `dim` of the code to the value of its slider (a callback)."""
     z = current_code(bank).copy()
     z[dim] = st.session_state[slider_key(dim)]
     set_code(z, bank)
 
 
 def place(dims: tuple[int, int], xy: tuple[float, float], bank: Bank) -> None:
-    """A place of the plane of two dimensions was chosen."""
+    """Set two dimensions of the code to the chosen position (a callback)."""
     z = current_code(bank).copy()
     z[list(dims)] = xy
     set_code(z, bank)
 
 
 def draw(bank: Bank, fitted: bool, next_one: bool = True) -> None:
-    """A random code: of the prior (without one of N(0, I)), or of the Gaussian fitted to the codes.
+    """Set the code to a sample: of the prior (N(0, I) without one), or of a Gaussian fitted to the codes.
 
-    The seed counts up, and the page shows it.
+    next_one: use the next seed, which the page shows.
     """
     st.session_state[DRAW] = st.session_state.get(DRAW, 0) + next_one
     seed = st.session_state[DRAW]
@@ -240,7 +241,7 @@ def slider_key(dim: int) -> str:
 
 
 def sliders(dims: list[int], z: np.ndarray, bank: Bank, columns: int = 2) -> None:
-    """A slider for each of `dims`, row by row; releasing one sets its number of the code."""
+    """Show a slider for each of `dims`, row by row."""
     for start in range(0, len(dims), columns):
         for column, dim in zip(st.columns(columns), dims[start : start + columns], strict=False):
             st.session_state[slider_key(dim)] = float(z[dim])
@@ -256,12 +257,12 @@ def sliders(dims: list[int], z: np.ndarray, bank: Bank, columns: int = 2) -> Non
 
 
 def choose_dim(label: str, dims: list[int], key: str) -> int:
-    """One of `dims`; the first is the default."""
+    """The chosen one of `dims`; the first is the default."""
     return address.pick(st.selectbox, label, dims, format_func=lambda d: f"z{d}", key=key, width=120)
 
 
 def code_field(bank: Bank) -> None:
-    """A field with the code as text, to copy and paste; it is in the address."""
+    """Show a field with the code as text, to copy and paste."""
     text = st.text_input(
         _("The code z as text"),
         key=CODE,
@@ -280,7 +281,7 @@ def code_field(bank: Bank) -> None:
 
 
 def start_buttons(bank: Bank) -> None:
-    """Zero, a random draw, the code of the chosen digit."""
+    """Show buttons that set the code to zero, to a sample, or to that of the chosen digit."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.button(
             _("Zero"), key="start_zero", on_click=set_code, args=(np.zeros(bank.latent_dim), bank),
@@ -308,7 +309,7 @@ def start_buttons(bank: Bank) -> None:
 
 
 def norm_note(z: np.ndarray, bank: Bank) -> str:
-    """The norm and density of z, in words, and what is typical."""
+    """A text about the norm and density of z and their typical values."""
     norm = float(np.linalg.norm(z))
     low, high = np.quantile(np.linalg.norm(bank.codes, axis=1), (0.05, 0.95))
     digits = _("for nine of ten test images it is {:.2f} to {:.2f}").format(low, high)

@@ -1,4 +1,4 @@
-"""Bank and pad in the browser: what `bank.js` and `pad.js` get, and what of their answers is believed."""
+"""The live sliders (`bank.js`) and the live map (`pad.js`): their data, and the checks of their messages."""
 
 import math
 import zlib
@@ -22,17 +22,17 @@ from aevae.ui.sliders.latent_code import Bank
 
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
 LAST_MESSAGES = "z_read"  # session: component -> sequence number of its last message
-MAX_CODE = 1e30  # of a number of the code; float32 holds it
-GRID_SIDE = 15  # images a side of the manifold
-FIRST_CORNERS = (0, 1, 7)  # classes of the three digits of a plane at first
-COMFORT_STDS = 2.0  # standard deviations
+MAX_CODE = 1e30  # largest absolute value in a code; fits into float32
+GRID_SIDE = 15  # images per side of the manifold
+FIRST_CORNERS = (0, 1, 7)  # default classes of the three digits of a plane
+COMFORT_STDS = 2.0
 MAX_BESIDE = 3
-MAX_SINGLE_COLUMN = 4  # sliders that stand in one column
-GAUGE_QUANTILES = (0.05, 0.95)  # quantiles that the gauge shows
+MAX_SINGLE_COLUMN = 4  # with more sliders there are two columns
+GAUGE_QUANTILES = (0.05, 0.95)  # quantiles of the norm that the gauge shows
 
 
 def pick_beside(bank: Bank) -> list[str]:
-    """Names of at most three other runs with the same code size, which decode the same code; in the URL."""
+    """Names of at most MAX_BESIDE chosen runs with equal code size that decode the same code; in the URL."""
     others = [r for r in cached.finished() if r.latent_dim == bank.latent_dim and r.name != bank.name]
     names = [r.name for r in others]
     return run_picker.pick_run(
@@ -53,7 +53,7 @@ def pick_beside(bank: Bank) -> list[str]:
 
 
 def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
-    """The live bank with the code z (D,)."""
+    """Show the live sliders with the code z (D,)."""
     middle, spread = comfort(bank)
     spec = {
         "run": bank.name,
@@ -84,7 +84,7 @@ def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
 
 
 def pad(bank: Bank, image: np.ndarray, label: int | None, beside: list[str]) -> None:
-    """The live pad and its choices. image (1, 28, 28) float in [0, 1]: the chosen digit, of class `label`."""
+    """Show the live map and its options. image (1, 28, 28), float in [0, 1]: the chosen digit, of class `label`."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         mode = _choice(_("Plane"), PLANE, {"dims": _("of two dimensions"), "digits": _("through three digits")})
         dims = _dims(bank) if mode == "dims" else (0, 0)
@@ -111,7 +111,7 @@ def pad(bank: Bank, image: np.ndarray, label: int | None, beside: list[str]) -> 
 
 
 def plane(bank: Bank, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
-    """The pad of a code of two numbers by itself, at z (2,); on_send gets {z, n}."""
+    """Show the live map of a two-dimensional code alone, at z (2,); on_send gets {z, n}."""
     behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
     xs, ys = server_view.grid_lines(bank, (0, 1), GRID_SIDE, False)
     choice = {"mode": "dims", "dims": [0, 1], "three": [], "behind": behind, "posterior": ""}
@@ -142,7 +142,7 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
     )  # fmt: skip
 
 
-# -- what comes back -------------------------------------------------------------------------------------------------
+# -- messages --------------------------------------------------------------------------------------------------------
 
 
 def receive(payload: dict, bank: Bank, component_name: str) -> None:
@@ -153,7 +153,7 @@ def receive(payload: dict, bank: Bank, component_name: str) -> None:
 
 
 def receive_code(payload: dict, latent_dim: int, component_name: str) -> np.ndarray | None:
-    """The code (D,) float32 of a message, None without one; the session keeps the message's sequence number."""
+    """The code (D,) float32 in a message, or None; stores the message's sequence number in the session."""
     z = ListOf(Number(-MAX_CODE, MAX_CODE), latent_dim, latent_dim)
     found = valid_fields(payload, {"z": z, "n": SEQUENCE_NUMBER})
     if "n" in found:
@@ -165,14 +165,14 @@ def receive_code(payload: dict, latent_dim: int, component_name: str) -> np.ndar
 
 
 def comfort(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
-    """Middle and half width (D,) of the comfortable range: two standard deviations of the prior, else of the codes."""
+    """(centre (D,), half width (D,)) of the typical range: COMFORT_STDS of the prior, else of the codes."""
     if bank.prior:
         return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT_STDS * bank.prior)
     return bank.codes.mean(0, dtype=np.float64), COMFORT_STDS * bank.codes.std(0, dtype=np.float64)
 
 
 def gauge(bank: Bank) -> dict:
-    """Ranges of the norm that hold nine of ten codes, and nine of ten draws of the prior (None without one)."""
+    """Ranges of the norm with 90 % of the codes, and with 90 % of the prior (None without a prior)."""
     from scipy.special import gammaincinv
 
     codes = np.quantile(np.linalg.norm(bank.codes, axis=1), GAUGE_QUANTILES).tolist()
@@ -182,7 +182,7 @@ def gauge(bank: Bank) -> dict:
 
 
 def _room(bank: Bank, models: int) -> dict[str, int]:
-    """Pixels that the bank will take (sliders/bank.css), to be kept free while it loads."""
+    """Shape of the sliders in pixels (sliders/bank.css), which is reserved while they load."""
     n = len(bank.alive)
     rows = 72 * n if n <= MAX_SINGLE_COLUMN else 63 * math.ceil(n / 2)
     rows += 40 if bank.dead else 0
@@ -193,7 +193,7 @@ def _room(bank: Bank, models: int) -> dict[str, int]:
 
 
 def _light(codes: np.ndarray) -> np.ndarray:
-    """Half precision is finer than a point on the screen, where it reaches."""
+    """Codes in half precision if they fit, which is finer than a pixel on the screen."""
     return codes.astype(np.float16 if np.abs(codes).max() < 60_000 else np.float32)
 
 
@@ -227,7 +227,7 @@ def _spacing() -> str:
 
 
 def _corners(bank: Bank) -> np.ndarray:
-    """Three images (3, 1, 28, 28); by default of three classes, with three codes, as far as there are so many."""
+    """The three corner images (3, 1, 28, 28); by default of different classes and with different codes, if possible."""
     usable = np.unique(bank.codes, axis=0, return_index=True)[1]
     first = picker.first_of(cached.shown_digits(bank.dataset)[1], FIRST_CORNERS, usable)
     with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):

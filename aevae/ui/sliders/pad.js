@@ -1,5 +1,5 @@
-// The latent pad: a plane of the latent space that decodes where the pointer is. Behind it the codes of real digits or
-// what the model decodes there; above it the posterior of the chosen digit, pinned images, and a path that is replayed.
+// The live map ("pad"): a plane of the latent space, decoded at the pointer. Background: codes of real digits or decoded
+// images. Above it: the posterior of the chosen digit, pinned images, and a path that can be replayed.
 
 import { ARROWS, classColours, paint, SIDE, stamp } from "../live/canvas.js";
 import { button, div, element, figures } from "../live/dom.js";
@@ -12,12 +12,12 @@ import { changedIndex, clampCode, decodedImage, sharedCodeOf } from "./shared_co
 
 const ME = "pad";
 const MAX_PINS = 24;
-const MAX_PATH_POINTS = 2000; // while it is drawn
+const MAX_PATH_POINTS = 2000; // points of a path while it is drawn
 const PATH_STEPS = 120;
-const MAX_CLICK_MOVE = 4; // pixels that a press may move and still be a click
-const WIDTHS_PER_SECOND = 0.35; // of the plane, at speed 1
+const MAX_CLICK_MOVE = 4; // pixels that a click may move
+const WIDTHS_PER_SECOND = 0.35; // replay speed 1, in widths of the plane
 
-const memories = new Map(); // plane -> {pins, path}: while the browser page lives
+const memories = new Map(); // plane -> {pins, path}, until the browser page is closed
 
 class Pad extends Stage {
   constructor({ root, send }, name) {
@@ -31,7 +31,7 @@ class Pad extends Stage {
   create() {
     this.run = null;
     this.hover = null; // place on the plane, while the pointer is there
-    this.press = null; // {x, y, path, moved} while it is down
+    this.press = null; // {x, y, path, moved} while the pointer is pressed
     this.playing = 0;
     this.painter = new PadPainter();
     this.growing = idleWork(() => this.grow(), () => this.repaint());
@@ -148,14 +148,14 @@ class Pad extends Stage {
     if (this.painter.layout(this.area.clientWidth)) this.repaint();
   }
 
-  /** Everything that does not follow the hand. */
+  /** Paint the layer that does not depend on the pointer. */
   repaint() {
     if (!this.painter.field) return;
     this.painter.paintBase(this.map, this.spec.behind, this.arrays.three_pictures);
     this.show();
   }
 
-  /** What follows the hand. */
+  /** Paint the layer that follows the pointer. */
   draw() {
     if (!this.painter.field || this.isHidden || !this.z) return;
     this.programs.forEach((program, i) => paint(this.canvases[i], decodedImage(program, this.z)));
@@ -163,7 +163,7 @@ class Pad extends Stage {
     this.painter.paint(this.map, { belief, path, pins, z });
   }
 
-  /** Decode one image of the grid, in idle time; false when all are there. */
+  /** Decode one image of the grid, in idle time; false if all are decoded. */
   grow() {
     const { grid: n, behind } = this.spec, { map, painter: { sheet } } = this;
     if (this.isHidden || !this.z || behind !== "pictures" || !map.plane || this.cell >= n * n) return false;
@@ -189,7 +189,7 @@ class Pad extends Stage {
 
   // -- the code
 
-  /** z was moved, here or elsewhere. */
+  /** z has changed, here or in another component. */
   take(z) {
     const before = this.z, { map } = this;
     this.z = z;
@@ -274,7 +274,7 @@ class Pad extends Stage {
     this.outbox.post(this.message());
   }
 
-  /** A path at an even pace, as the eye sees it. */
+  /** A path resampled at a constant speed on the screen. */
   even(path) {
     return resample(path.map((place) => this.map.toField(place)), PATH_STEPS).map((part) => this.map.fromField(part));
   }
@@ -286,7 +286,7 @@ class Pad extends Stage {
     this.show();
   }
 
-  /** Take away the pin at these pixels, or pin what is shown at the place. */
+  /** Remove the pin at these pixels, or pin the decoded image at the position. */
   togglePin(place, pixels, size) {
     const { pins } = this.memory, hit = pinAt(pins.map((pin) => this.painter.px(this.map, pin.place)), pixels, size);
     if (hit >= 0) return pins.splice(hit, 1);
@@ -363,14 +363,14 @@ class Pad extends Stage {
     this.showButtons();
   }
 
-  /** Pause: what is seen becomes the code. */
+  /** Pause, and make the shown code the current code. */
   rest() {
     this.halt();
     this.hover = null;
     this.outbox.post(this.message());
   }
 
-  /** Another component wants the code. */
+  /** Another component changes the code. */
   yield() {
     this.halt();
     this.hover = null;

@@ -1,11 +1,11 @@
-// Where things are on the pad: its plane, its axes, and the codes of real digits (tested with node).
+// Coordinates of the live map: its plane, its axes, and the codes of real digits (tested with node).
 
 import {
   cellAxis, distance, frameFor, lift, linearAxis, planeOf, planeThrough, project,
 } from "./planes.js";
 
 export const PIN_SIDE = 34; // CSS pixels of a pinned image
-const OPACITY = [0.08, 0.9]; // of the farthest and of the nearest code
+const OPACITY = [0.08, 0.9]; // opacity of the farthest and of the nearest code
 
 /** Opacity of each point by the rank of its distance: the nearest 0.9, the farthest 0.08. */
 export function fade(distances) {
@@ -16,7 +16,7 @@ export function fade(distances) {
 }
 
 /**
- * Index of the pin whose square of `size` holds the place, the topmost first; -1: none. Places in pixels.
+ * Index of the topmost pin whose square of `size` contains the position, or -1. Positions are in pixels.
  * @param {number[][]} places
  * @param {number[]} place
  */
@@ -24,14 +24,14 @@ export function pinAt(places, [x, y], size = PIN_SIDE) {
   return places.findLastIndex(([px, py]) => Math.max(Math.abs(px - x), Math.abs(py - y)) <= size / 2);
 }
 
-/** The cells of a grid of n x n from the middle outwards, as [column, row from the top]. */
+/** The cells [column, row from the top] of an n x n grid, from the centre outwards. */
 export function spiral(n) {
   const middle = (n - 1) / 2;
   const far = (cell) => Math.hypot(cell[0] - middle, cell[1] - middle);
   return Array.from({ length: n * n }, (_, i) => [i % n, Math.floor(i / n)]).toSorted((a, b) => far(a) - far(b));
 }
 
-/** A plane with its axes. `plane` is null where three codes lie on a line: then nothing else is there. */
+/** A plane with its axes. `plane` is null if three codes lie on a line; then the other properties are missing. */
 export class PadMap {
   /** spec: mode ("dims": of two numbers, else through three codes), dims, behind; arrays: see live_view.py. */
   constructor({ mode, dims, behind }, { low, high, codes, labels, three, xs, ys }) {

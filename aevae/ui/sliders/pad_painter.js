@@ -1,5 +1,5 @@
-// The canvas of the pad. The base is painted once: codes or decoded images, axes, corners. Above it lies what follows the
-// hand: the posterior, the path, pins, the present place.
+// Paints the live map. The base is painted once: codes or decoded images, axes, corners. The layer above it follows the
+// pointer: posterior, path, pins, current position.
 
 import {
   classColours, clearedContext, disc, framedImage, imageAt, paint, pixelRatio, resize, ring, SIDE, strokeOnPaper,
@@ -34,7 +34,7 @@ export class PadPainter {
     return true;
   }
 
-  /** Place on the plane of a map -> CSS pixels. */
+  /** Position on the plane -> CSS pixels. */
   px(map, place) {
     const { x, y, w, h } = this.field, [u, v] = map.toField(place);
     return [x + u * w, y + (1 - v) * h];
@@ -46,7 +46,7 @@ export class PadPainter {
     return [event.clientX - box.left, event.clientY - box.top];
   }
 
-  /** Pointer -> place on the plane, held within the field. */
+  /** Pointer -> position on the plane, clamped to the field. */
   placeOf(map, event) {
     const [x, y] = this.pixelOf(event), f = this.field;
     return map.fromField([clamp((x - f.x) / f.w), 1 - clamp((y - f.y) / f.h)]);
@@ -134,7 +134,7 @@ export class PadPainter {
     framedImage(g, image, at, PIN_SIDE, colour, this.theme.paper);
   }
 
-  // -- what follows the hand
+  // -- the layer that follows the pointer
 
   /** belief: {mu, logvar} of the chosen digit, or null; path: places, or null; pins: [{place, image}]; z: the code. */
   paint(map, { belief, path, pins, z }) {

@@ -20,12 +20,12 @@ export function planeThrough(a, b, c) {
   return { origin, u, v };
 }
 
-/** The plane of two numbers of the code; the others stay what they are. */
+/** The plane of two latent dimensions; the others are fixed. */
 export function planeOf(x, y) {
   return { dims: [x, y] };
 }
 
-/** Code -> place on the plane [s, t]; orthogonal. */
+/** Orthogonal projection of a code onto the plane: [s, t]. */
 export function project(plane, z) {
   if (plane.dims) return [z[plane.dims[0]], z[plane.dims[1]]];
   let s = 0, t = 0;
@@ -38,7 +38,7 @@ export function project(plane, z) {
 }
 
 /**
- * Place on the plane -> code. `rest`: the code that gives the other numbers to a plane of two dimensions.
+ * The code at a position on the plane. rest: the code with the other dimensions, for a plane of two dimensions.
  * @param {any} plane
  * @param {number[]} place
  * @param {ArrayLike<number>} rest
@@ -53,7 +53,7 @@ export function lift(plane, [s, t], rest) {
   return z.map((_, i) => plane.origin[i] + s * plane.u[i] + t * plane.v[i]);
 }
 
-/** How far a code lies from the plane through three codes. */
+/** Distance of a code from the plane through three codes. */
 export function distance(plane, z) {
   const [s, t] = project(plane, z);
   let sum = 0;
@@ -64,7 +64,7 @@ export function distance(plane, z) {
   return Math.sqrt(sum);
 }
 
-/** Covariance [ss, st, tt] on the plane of independent numbers with these variances. */
+/** Covariance [ss, st, tt] on the plane, for independent dimensions with these variances. */
 export function projectedCovariance(plane, variance) {
   if (plane.dims) return [variance[plane.dims[0]], 0, variance[plane.dims[1]]];
   let ss = 0, st = 0, tt = 0;
@@ -92,7 +92,7 @@ export function outline([x, y], { a, b, angle }, k, count = 64) {
 }
 
 /**
- * An axis from 0 to 1: `lines` are its values in the middle of n equal cells, straight between and beyond them.
+ * An axis from 0 to 1: `lines` are its values at the centres of n equal cells; linear between and beyond them.
  * Two ends without cells: `linearAxis(low, high)`.
  */
 export function cellAxis(lines) {
@@ -126,7 +126,7 @@ export function ticks(low, high, max = 6) {
   });
 }
 
-/** A frame [s0, s1, t0, t1] with equal units for points [s, t] that hold the middle 96 of 100 and all of `inside`. */
+/** A frame [s0, s1, t0, t1] with equal scales that contains the middle 96 % of points [s, t] and all of `inside`. */
 export function frameFor(points, inside) {
   const bounds = (k) => {
     const sorted = Float64Array.from(points, (p) => p[k]).toSorted();
@@ -170,7 +170,7 @@ export function resample(path, count) {
   return out;
 }
 
-/** The point at part t (0..1) of an evenly sampled path. */
+/** The point at t in 0..1 of an evenly sampled path. */
 export function pointAt(path, t) {
   const at = clamp(t) * (path.length - 1);
   const i = Math.min(Math.floor(at), path.length - 2);

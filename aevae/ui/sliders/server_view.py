@@ -1,4 +1,4 @@
-"""What the page of sliders draws of a whole space: the grid of a manifold, strips of traversals."""
+"""Images of a whole latent space for the Sliders page: manifold grids and traversals, decoded by the server."""
 
 import io
 
@@ -11,11 +11,11 @@ from aevae.ui.shared import cached, image_sheets
 from aevae.ui.sliders.latent_code import Bank
 
 MARK = (68, 121, 207)
-GUTTER_PIXELS = 48  # pixels left of a strip, for its name
+GUTTER_PIXELS = 48  # space left of a strip for its name
 
 
 def grid_lines(bank: Bank, dims: tuple[int, int], n: int, by_prior: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Values of two dimensions at the lines of a grid, both (n,) rising: even, or with equal prior mass between."""
+    """Values (n,) of both dimensions at the lines of a grid, ascending: evenly spaced, or with equal prior mass."""
     if by_prior:
         line = np.float32(bank.prior) * traversal.prior_grid(n)[0, :, 0]
         return line, line
@@ -25,7 +25,7 @@ def grid_lines(bank: Bank, dims: tuple[int, int], n: int, by_prior: bool) -> tup
 def grid_sheet(bank: Bank, z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> bytes:
     """PNG (`image_sheets.raw_sheet`) of the decoded plane of `dims` through z (D,): x to the right, y upwards."""
     rest = z.copy()
-    rest[list(dims)] = 0  # they are overwritten: one cached sheet for all places of the plane
+    rest[list(dims)] = 0  # they are overwritten; so one cached sheet serves all positions in the plane
     return _grid_sheet(bank.name, rest.tobytes(), dims, xs.tobytes(), ys.tobytes())
 
 
@@ -38,21 +38,21 @@ def _grid_sheet(name: str, rest: bytes, dims: tuple[int, int], xs: bytes, ys: by
 
 
 def nearest_cell(xy: tuple[float, float], xs: np.ndarray, ys: np.ndarray) -> int:
-    """Number of the grid's image nearest to (x, y), row by row from the top left."""
+    """Index of the grid's image nearest to (x, y), row by row from the top left."""
     column, row = np.abs(xs - xy[0]).argmin(), len(ys) - 1 - np.abs(ys - xy[1]).argmin()
     return int(row * len(xs) + column)
 
 
 def cell_place(index: int, xs: np.ndarray, ys: np.ndarray) -> tuple[float, float]:
-    """(x, y) of the grid's image with that number."""
+    """(x, y) of the grid's image with this index."""
     row, column = divmod(index, len(xs))
     return float(xs[column]), float(ys[len(ys) - 1 - row])
 
 
 def strips(bank: Bank, z: np.ndarray, dims: list[int], steps: int = 11, scale: int = 2) -> bytes:
-    """PNG with a row per dimension: z (D,) with that one number moved through its range, the rest kept.
+    """PNG with a traversal of each dimension around z (D,), one per row.
 
-    The name of the dimension stands on the left; a line underlines the step that is nearest to z.
+    The name of the dimension is on the left; the step nearest to z is underlined.
     """
     values = {d: np.linspace(bank.near[d], bank.far[d], steps, dtype=np.float32) for d in dims}
     codes = np.concatenate([traversal.traverse(z, d, values[d]) for d in dims])

@@ -1,4 +1,4 @@
-// The code z that bank and pad share.
+// The code z that the live sliders and the live map share.
 
 import { clamp } from "../live/maths.js";
 import { channel } from "../live/page.js";
@@ -12,8 +12,8 @@ export function sharedCodeOf(run) {
 }
 
 /**
- * `settled`: the code that Python knows, or will know at once. `live`: the code that is shown now, the channel's value.
- * While a component holds the code, or Python has not read the last message, no other component moves it.
+ * settled: the code in Python, or in a message to it. live: the code that is shown, the value of the channel.
+ * No other component changes the code while a component holds it, or until Python has read the last message.
  */
 export class SharedCode {
   constructor(shared) {
@@ -44,17 +44,17 @@ export class SharedCode {
     this.holders.delete(who);
   }
 
-  /** Does another component hold the code? */
+  /** Whether another component holds the code. */
   isHeldByOther(who) {
     return this.holders.size > (this.holders.has(who) ? 1 : 0);
   }
 
-  /** Show z everywhere but in `who`. */
+  /** Show z in all components except `who`. */
   move(z, who = null) {
     this.channel.set({ z: Float32Array.from(z) }, who);
   }
 
-  /** `who` lets go of the code at z. */
+  /** `who` releases the code at z. */
   settle(z, who = null) {
     this.settled = Float32Array.from(z);
     this.release(who);
@@ -67,7 +67,7 @@ export class SharedCode {
     if (this.settled && !same(this.settled, this.live)) this.move(this.settled);
   }
 
-  /** Python's code is z, after it has read messages up to `read` (who -> number). Accepted unless it is outdated. */
+  /** Take over the code z from Python, which has read messages up to `read` (who -> number), unless it is outdated. */
   offer(z, read) {
     let known = true;
     for (const [who, outbox] of this.outboxes) known = outbox.isSettled(read[who] ?? 0) && known;
@@ -79,12 +79,12 @@ export class SharedCode {
   }
 }
 
-/** Are two codes the same number by number? */
+/** Whether two codes are equal. */
 export function same(a, b) {
   return a.length === b.length && a.every((v, i) => v === b[i]);
 }
 
-/** Which numbers of two codes of one length differ: none -> -1, one -> its index, more -> Infinity. */
+/** Index of the only dimension in which two codes differ; -1: none, Infinity: several. */
 export function changedIndex(a, b) {
   let found = -1;
   for (let i = 0; i < a.length; i++) {
@@ -97,7 +97,7 @@ export function changedIndex(a, b) {
 
 const images = new WeakMap(); // z of a channel value -> Map(program -> image)
 
-/** decode(z) of a code that is never changed again: each program decodes it once. */
+/** decode(z), cached per program; z must not be changed afterwards. */
 export function decodedImage(program, z) {
   if (!images.has(z)) images.set(z, new Map());
   const known = images.get(z);

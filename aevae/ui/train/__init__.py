@@ -1,0 +1,1 @@
+"""The page Train: form, sweeps, queue and running jobs."""

@@ -1,4 +1,4 @@
-"""What a request will cost, on the Train page: parameters at once, seconds when the tasks' worker has timed them."""
+"""Costs of a request on the Train page: parameters at once, seconds as soon as the tasks worker has timed a step."""
 
 import contextlib
 import json
@@ -16,14 +16,13 @@ from aevae.ui.frame.monitoring import beat
 from aevae.ui.i18n import _
 from aevae.ui.shared import markdown, redraw
 
-MAX_TIMED = 6  # models of a sweep that are timed; the others lie between them
-_ASKED, _SHOWN = "costs_asked", "costs_shown"  # session: identity of a timing -> number of its job; was it known?
+MAX_TIMED = 6  # models of a sweep that are timed; times of the others are interpolated
+_ASKED, _SHOWN = "costs_asked", "costs_shown"  # session: identity of a timing -> job id; whether the time was shown
 
 
 @dataclass(frozen=True)
 class Cost:
-    """parameters: of the largest model. seconds: to train all, from the start of the job; None while that is not known,
-    and then `missing` are the runs to be timed."""
+    """parameters: of the largest model. seconds: to train all runs; None while `missing` runs must be timed."""
 
     parameters: int
     seconds: float | None
@@ -31,7 +30,7 @@ class Cost:
 
 
 def cost(configs: Sequence[RunConfig], device: str) -> Cost:
-    """What these runs will cost on this machine, nothing else running and the data at hand. Raises ValueError."""
+    """The Cost of these runs on this machine, without other load and with data on disk. Raises ValueError."""
     from aevae import runs
     from aevae.training.device import pick_device
 
@@ -47,13 +46,13 @@ def cost(configs: Sequence[RunConfig], device: str) -> Cost:
         known = sorted((pace.parameters, pace.seconds) for pace in paces)
         per_image = np.interp(sizes, *zip(*known, strict=True))
         parts = [estimates.expected(g, float(s), device, str(where)) for g, s in zip(groups, per_image, strict=True)]
-    except QueueBroken:  # the page says what is wrong with it elsewhere
+    except QueueBroken:  # another part of the page shows the problem
         return Cost(max(sizes), None)
     return Cost(max(sizes), sum(parts))
 
 
 def _spread(sizes: Sequence[int]) -> list[int]:
-    """Numbers of at most MAX_TIMED groups, from the smallest to the largest."""
+    """Indices of at most MAX_TIMED groups, evenly from the smallest to the largest."""
     order = np.argsort(sizes, kind="stable")
     return [
         int(order[i]) for i in np.unique(np.linspace(0, len(sizes) - 1, min(len(sizes), MAX_TIMED)).round().astype(int))
@@ -69,7 +68,7 @@ def _parameters(model: str, _config: RunConfig) -> int:
 
 
 def expected(configs: Sequence[RunConfig], device: str) -> float | None:
-    """Seconds that these runs will take, as the form shows; None if unknown."""
+    """Expected seconds of these runs, as shown in the form; None if unknown."""
     try:
         return cost(configs, device).seconds
     except ValueError:
@@ -77,7 +76,7 @@ def expected(configs: Sequence[RunConfig], device: str) -> float | None:
 
 
 def show(configs: Sequence[RunConfig], device: str, several: bool = False) -> None:
-    """Parameters, and the time, which comes when it is there. Raises ValueError."""
+    """Show the number of parameters, and the time as soon as it is known. Raises ValueError."""
     found = cost(configs, device)
     with st.container(horizontal=True):
         st.metric(
@@ -94,11 +93,11 @@ def show(configs: Sequence[RunConfig], device: str, several: bool = False) -> No
 
 def _takes(configs: Sequence[RunConfig], device: str) -> None:
     seconds = expected(configs, device)
-    if seconds is None:  # another session may have cancelled the timing that both waited for
+    if seconds is None:  # another session may have cancelled the timing
         with contextlib.suppress(ValueError):
             _ask(cost(configs, device).missing, device)
     if seconds is not None and not st.session_state.get(_SHOWN):
-        st.rerun()  # which ends the looking
+        st.rerun()  # ends the polling
     st.metric(
         _("training time"), "…" if seconds is None else duration(seconds), width="content",
         help=_("The lab measures a few steps. You can start the training now.") if seconds is None
@@ -117,7 +116,7 @@ def _ask(missing: Sequence[RunConfig], device: str) -> str:
             job = jobs.get(asked[key]) if key in asked else None
             if job and job.state == "failed":
                 problem = job.error
-            elif job is None or not job.active:  # somebody who no longer wanted it may have cancelled it
+            elif job is None or not job.active:  # another session may have cancelled it
                 asked[key] = estimates.submit(config, device).id
         if wanted and not problem:
             jobs.ensure_worker(jobs.TASKS_LANE)

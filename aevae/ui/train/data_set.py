@@ -15,7 +15,7 @@ from aevae.ui.train.fields import forget_problem, note_problem, problem_text
 OWN = "own pictures"  # the last choice of data sets
 DATA = "train_data"
 PATH, ZIP, FOLDER = "train_path", "train_zip", "train_folder"  # ways to name own images
-MAX_NAMED = 12  # classes of own images that are named with their counts
+MAX_NAMED = 12  # classes of own images that are listed with their counts
 
 
 def catalogue() -> list[dict]:
@@ -25,7 +25,7 @@ def catalogue() -> list[dict]:
 
 
 def pick_data_set(model_class: type) -> str | None:
-    """Name of the chosen data set, one that the family can learn from; None while own images are not chosen yet."""
+    """Name of the chosen data set, which fits the family; None while own images are not chosen yet."""
     wanted = "sequence" if model_class.input == "sequence" else "image"
     rows = {row["name"]: row for row in catalogue() if row.get("input", "image") == wanted}
     options = [*rows, OWN] if wanted == "image" else [*rows]
@@ -53,7 +53,7 @@ def pick_data_set(model_class: type) -> str | None:
 
 
 def take_embedded() -> None:
-    """Choose the data set that is always there (a callback)."""
+    """Choose mnist-5k, which is always available (a callback)."""
     st.session_state[DATA] = DataConfig.name
 
 
@@ -64,7 +64,7 @@ def _data_label(row: dict) -> str:
 
 
 def describe_own_images(data: DataConfig, place) -> None:
-    """How many own images there are, of which classes; what was guessed, changed or left out."""
+    """Show the number and classes of own images, and what was guessed, changed or left out."""
     from aevae import datasets
 
     if not datasets.is_own(data.name):

@@ -14,22 +14,22 @@ from aevae.config import check, parse
 from aevae.ui.i18n import _
 from aevae.ui.shared import address, markdown
 
-MAX_CHARACTERS = 400  # of a list
-LINK_PROBLEMS = "train_wrong"  # session: key -> sentence about a value of the link
+MAX_CHARACTERS = 400  # limit of the text of a list
+LINK_PROBLEMS = "train_wrong"  # session: key -> sentence about a wrong value in the link
 
 
 def key_of(name: str) -> str:
-    """State key, and name in the URL, of a config field."""
+    """State key of a config field, also its name in the URL."""
     return f"train_{name}"
 
 
 def list_key(name: str) -> str:
-    """State key, and name in the URL, of the list of values of a model field."""
+    """State key of the list of values of a model field, also its name in the URL."""
     return f"train_list_{name}"
 
 
 def in_order_of_need(fields: Sequence[dataclasses.Field]) -> list[dataclasses.Field]:
-    """The fields in their order, but those that wait for another one's value right after that one."""
+    """The fields in order, with each dependent field (`when`) right after the field that it depends on."""
     waiting = {f.name: f.metadata["when"][0] for f in fields if "when" in f.metadata}
     found: list[dataclasses.Field] = []
 
@@ -46,7 +46,7 @@ def in_order_of_need(fields: Sequence[dataclasses.Field]) -> list[dataclasses.Fi
 
 
 def listable(config_class: type, values: dict) -> list[dataclasses.Field]:
-    """The fields of a model config that are numbers and have an effect beside these values."""
+    """The numeric fields of a model config that have an effect with these values."""
     return [
         f
         for f in dataclasses.fields(config_class)
@@ -57,7 +57,7 @@ def listable(config_class: type, values: dict) -> list[dataclasses.Field]:
 
 
 def parse_list(f: dataclasses.Field, text: str) -> list:
-    """`0.25, 1, 4` as values of field `f`, in their order, each once. Raises ValueError with one sentence."""
+    """The distinct values of field `f` in a text like `0.25, 1, 4`. Raises ValueError with one sentence."""
     parts = [part for part in re.split(r"[,;\s]+", text) if part]
     return sorted({check(f, parse(f, part)) for part in parts})
 
@@ -69,9 +69,9 @@ def problem_text(problem: Exception) -> str:
 
 
 def draw_field(f: dataclasses.Field, others: dict, place, default: Any = None) -> Any:
-    """The value of one field; its default, without a widget, if it has no effect beside the `others`.
+    """The value of one field from its widget; without an effect beside the `others`, its default and no widget.
 
-    default: where a recipe has another than the field.
+    default: overrides the field's default.
     """
     default = f.default if default is None else default
     needs = f.metadata.get("when")
@@ -110,7 +110,7 @@ def unknown_option(key: str, label: str, options: list) -> address.LinkReader:
 
 
 def draw_choice(key: str, label: str, options: list, show, *, help: str, default: Any = "") -> Any:
-    """One of few options, as a row of buttons."""
+    """The chosen one of a few options, shown as a row of buttons."""
     return address.pick(
         st.segmented_control, label, options, default=default or options[0], required=True, format_func=show, key=key,
         help=help, wrap=True, on_change=forget_problem, args=(key,), reader=unknown_option(key, label, options),

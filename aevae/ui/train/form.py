@@ -37,16 +37,16 @@ from aevae.ui.train.fields import (
     unknown_option,
 )
 
-# the other fields are folded away
+# All other fields are in an expander.
 UNFOLDED_FIELDS = ("network", "latent_dim", "beta", "noise", "noise_level", "epochs")
 FAMILY, DEVICE = "train_family", "train_device"
 RECIPE, SEEDS = "train_recipe", "train_seeds"
-MAX_RUNS = 64  # of one sweep
+MAX_RUNS = 64  # runs of one sweep
 MAX_SEEDS = 16
-_TAKEN = "train_taken"  # session: (recipe, data set, its options) that the training fields were last set to
-_RATE = "train_rate"  # session: the learning rate that the recipe last proposed
-_BEGUN = "train_begun"  # session: option -> default of the family that was chosen at the last look
-_UNFOLDED = "train_unfolded"  # session: lists were asked for, by hand or by the link
+_TAKEN = "train_taken"  # session: (recipe, data set, its options) from which the training fields were last set
+_RATE = "train_rate"  # session: learning rate that the recipe proposed last
+_BEGUN = "train_begun"  # session: option -> default of the family in the previous run of the page
+_UNFOLDED = "train_unfolded"  # session: whether lists are shown, by choice or because the link contains some
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def run_form() -> tuple[list[RunConfig], str]:
     with first:
         recipe = _recipe()
     trains = dataclasses.fields(TrainConfig)
-    begun = more.container()  # the training fields stand above those of the data set, which are asked first
+    begun = more.container()  # shown above the data set's fields, which are evaluated first
     values |= {f.name: draw_field(f, {"name": data}, more) for f in _data_fields()}
     begins = _recipe_values(recipe, data, values["limit"], _valid_model(model_class.Config, values))
     for f in trains:
@@ -112,7 +112,7 @@ def run_form() -> tuple[list[RunConfig], str]:
 
 
 def _family(families: list[str]) -> str:
-    """The chosen family. A link may carry its title or its own name."""
+    """The chosen family. A link may contain its title or its name."""
     return address.pick(
         st.selectbox, _("Family"), families, format_func=family_title, key=FAMILY, help=_(
             "the kind of model; the table below explains each family"
@@ -146,14 +146,14 @@ def _follow_family_defaults(config_class: type) -> None:
 
 
 def _resolved(data: str | None, values: dict) -> DataConfig | None:
-    """The data set with its options, own images known by their content; None: not chosen yet. Raises ValueError."""
+    """The DataConfig with the digest of own images; None if no data set is chosen yet. Raises ValueError."""
     from aevae import datasets
 
     return datasets.resolve(DataConfig(data, **{f.name: values[f.name] for f in _data_fields()})) if data else None
 
 
 def _config(model_class: type, data: DataConfig, trains: set[str], values: dict) -> RunConfig:
-    """The config of these values. Raises ValueError."""
+    """The RunConfig of these values. Raises ValueError."""
     mine = {f.name for f in dataclasses.fields(model_class)}
     return RunConfig(
         data,
@@ -177,7 +177,7 @@ def _recipe() -> str:
 
 
 def _valid_model(config_class: type[ModelConfig], values: dict[str, Any]) -> ModelConfig:
-    """The model config of these values; if they do not fit together, of the network alone."""
+    """The model config of these values; if they are inconsistent, only with the network options."""
     try:
         return build(
             config_class, {f.name: values[f.name] for f in dataclasses.fields(config_class) if f.name in values}
@@ -187,10 +187,10 @@ def _valid_model(config_class: type[ModelConfig], values: dict[str, Any]) -> Mod
 
 
 def _recipe_values(recipe: str, data: str | None, limit: int, model: ModelConfig) -> dict[str, Any]:
-    """The training fields as the recipe has them for this data set, family and network.
+    """Values of the training fields that the recipe has for this data set, family and network.
 
-    When another recipe, data set, family or network was chosen since the last run of the page, all are set anew. The
-    learning rate follows what it depends on (`config.peak_rate`) until somebody sets it.
+    All fields are reset if recipe, data set, family or network have changed since the last run of the page. The
+    learning rate is updated (`config.peak_rate`) until the user sets it.
     """
     config = DataConfig(name=data or DataConfig().name, limit=limit)
     values, mark = _recipe_mark(recipe, config, model)
@@ -200,7 +200,7 @@ def _recipe_values(recipe: str, data: str | None, limit: int, model: ModelConfig
     chosen = {name: st.session_state.get(key_of(name), value) for name, value in mark[2].items()}
     try:
         values["lr"] = preset(recipe, config, model, **chosen).lr
-    except ValueError:  # a value of another field does not fit: the form says so beside it
+    except ValueError:  # a wrong value of another field, beside which the form shows the problem
         return values
     if st.session_state.get(key_of("lr"), values["lr"]) == st.session_state.get(_RATE) != values["lr"]:
         st.session_state[key_of("lr")] = values["lr"]
@@ -209,13 +209,13 @@ def _recipe_values(recipe: str, data: str | None, limit: int, model: ModelConfig
 
 
 def _recipe_mark(recipe: str, data: DataConfig, model: ModelConfig) -> tuple[dict[str, Any], tuple]:
-    """The training fields of a recipe, and a mark that changes with recipe or data set."""
+    """(training fields of a recipe, value that changes with recipe or data set)."""
     values = dataclasses.asdict(preset(recipe, data, model))
     return values, (recipe, data.name, {name: value for name, value in values.items() if name != "lr"})
 
 
 def grid(config: RunConfig, lists: dict[str, Sequence], seeds: int = 1) -> list[RunConfig]:
-    """Every combination of the listed values of model fields, with so many seeds each. Raises ValueError."""
+    """Configs of all combinations of the listed values, with `seeds` seeds each. Raises ValueError."""
     count = math.prod(map(len, lists.values())) * seeds
     if count > MAX_RUNS:
         raise ValueError(_("a sweep may have at most {} runs, these lists give {}").format(MAX_RUNS, count))
@@ -229,7 +229,7 @@ def grid(config: RunConfig, lists: dict[str, Sequence], seeds: int = 1) -> list[
 
 
 def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list], int, ValueError | None]:
-    """The lists, the number of seeds, and the problem of the first wrong list."""
+    """(lists by field, number of seeds, error of the first wrong list or None)."""
     lists, problem, fields = {}, None, listable(config_class, values)
     asked = {SEEDS, *(list_key(f.name) for f in fields)} & set(st.query_params)
     unfolded = bool(asked) or st.session_state.get(_UNFOLDED, False)
@@ -266,7 +266,7 @@ def _data_fields() -> list[dataclasses.Field]:
 
 @st.cache_data(ttl=60, show_spinner=False)  # a GPU whose memory was full is tried again
 def devices() -> list[str]:
-    """`auto` and the devices that this machine has and this PyTorch can use."""
+    """`auto` and the usable devices of this machine."""
     from aevae.training.device import DEVICES, pick_device
 
     found = []

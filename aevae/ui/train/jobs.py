@@ -19,7 +19,7 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import address, markdown, redraw, run_picker
 from aevae.ui.train import costs
 
-MAX_JOBS = 500  # jobs looked at
+MAX_JOBS = 500  # jobs that are read from the queue
 JOB = "job"  # in the URL: name of the watched run
 SWEEP = "sweep"  # in the URL: fingerprints of the runs that are watched together
 SWEEP_LINK = re.compile(r"[0-9a-f]{12}(-[0-9a-f]{12}){0,199}")

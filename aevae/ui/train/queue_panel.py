@@ -32,7 +32,7 @@ SIGNS = {
 
 
 def under_way(mine: Callable[[Job], bool]) -> bool:
-    """Whether there are jobs of this kind; draws their progress, and runs the page again when one has ended."""
+    """Show the progress of these jobs; True if there are any. Runs the page again when one has ended."""
     numbers = [job.id for job in _waiting(mine)]
     if numbers:
         redraw.fragment(_under_way, run_every=beat())(mine, numbers)

@@ -108,7 +108,7 @@ def _active(listing: list[Job]) -> list[int]:
 def _live(detail: Callable[[list[Job]], set[str]]) -> None:
     try:
         jobs.ensure_worker()
-    except QueueBroken as problem:  # which may still be looked at
+    except QueueBroken as problem:  # existing runs can still be shown
         st.error(markdown.escape(problem))
     try:
         listing = jobs.jobs(MAX_JOBS)
@@ -139,7 +139,7 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
     if job is None and info is None:
         st.info(_("This run does not exist here, and no job trains it."))
         return
-    with st.container():  # one element whatever it says, so that the film beneath stays where it is
+    with st.container():  # always one element, so that the film below does not move
         if job is None or job.state == "done":
             _ended(name, info)
             if info and info.status == "diverged":

@@ -17,7 +17,7 @@ from aevae.ui.train import run_panel
 from aevae.ui.train.fields import pretty
 from aevae.ui.train.jobs import read_folder
 
-SYMBOLS = {"latent_dim": "d", "beta": "β"}  # of options; the others go by their name
+SYMBOLS = {"latent_dim": "d", "beta": "β"}  # option -> symbol; other options are shown by name
 MAX_COMPARED = 4
 _CHANGING_FILES = ("state.json", "history.jsonl", "config.json")  # that change while a run is trained
 
@@ -186,8 +186,9 @@ def final_numbers(member: Member) -> dict[str, float]:
 
 
 def seconds_left(found: Sequence[Member]) -> float | None:
-    """Until all active runs are done: those that wait are as much slower than expected as those that move now; where
-    nothing was expected of them, they go as those. None before that is known."""
+    """Seconds until all active runs are done; None while unknown. Expected times of waiting runs are scaled by measured
+    /
+    expected time of the running ones; without an expected time they count like running ones."""
     active = [member for member in found if member.job and member.job.active and not member.finished]
     running = [member for member in active if member.job.state == "running" and member.part < 1]
     known = [member for member in running if member.job.progress.get("seconds_left") is not None]
@@ -205,7 +206,7 @@ def seconds_left(found: Sequence[Member]) -> float | None:
 
 
 def evenly_chosen(found: Sequence[Member]) -> list[str]:
-    """At most four of these runs, of one seed if possible, evenly from the first to the last."""
+    """At most MAX_COMPARED of these runs, evenly spaced, of one seed if possible."""
     seed = min(member.config.get("seed", 0) for member in found)
     same = [member.name for member in found if member.config.get("seed", 0) == seed]
     names = same if len(same) > 1 else [member.name for member in found]

@@ -1,4 +1,4 @@
-// Ten digits through a bottleneck of k numbers: principal components while the hand moves, and the runs that fit.
+// Ten digits through a bottleneck of k numbers: by principal components, and by runs of this code size.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { div, element, fill, slider as rangeSlider } from "../../live/dom.js";
 import { stage } from "../../live/page.js";
@@ -19,7 +19,7 @@ export function partial(mean, axes, coefficients, k, out) {
   return out;
 }
 
-/** Of sizes in rising order, the place of the largest that is at most k; -1 where all are larger. */
+/** Index of the largest of ascending `sizes` that is at most k; -1 if all are larger. */
 export function largestWithin(sizes, k) {
   let found = -1;
   sizes.forEach((size, i) => {
@@ -28,7 +28,7 @@ export function largestWithin(sizes, k) {
   return found;
 }
 
-/** A row of ten images: {canvases, title(text)}; the title is read above them and by screen readers. */
+/** A row of ten images: {canvases, title(text)}. */
 function titledRow(root) {
   const canvases = Array.from({ length: 10 }, () => element("canvas", { width: SIDE, height: SIDE }));
   const name = element("div", { class: "name", "aria-hidden": "true" });

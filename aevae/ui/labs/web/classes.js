@@ -6,7 +6,7 @@ import { Stage } from "../../live/page.js";
 
 const CLASSES = 10;
 
-/** out = w x + b, w (out.length, x.length) from `at` on; with a ReLU if `rectify`. */
+/** out = w x + b with w (out.length, x.length) at offset `at`, b at offset `from`; with a ReLU if `rectify`. */
 export function affine(w, at, b, from, x, out, rectify = false) {
   for (let i = 0; i < out.length; i++) {
     let sum = b[from + i];
@@ -23,7 +23,7 @@ export function logMeanExp(values) {
   return most + Math.log(values.reduce((sum, v) => sum + Math.exp(v - most), 0) / values.length);
 }
 
-/** Shares of exp(scores). */
+/** softmax(scores). */
 export function softmax(scores) {
   const most = Math.max(...scores);
   const e = scores.map((v) => Math.exp(v - most));
@@ -58,7 +58,7 @@ export function densities(net, x, eps, draws) {
   });
 }
 
-/** p(c|x) of the net. */
+/** p(c|x) of the discriminative network. */
 export function classify(net, x) {
   const h = affine(net.r1, 0, net.s1, 0, x, new Float32Array(net.s1.length), true);
   return softmax([...affine(net.r2, 0, net.s2, 0, h, new Float32Array(CLASSES))]);

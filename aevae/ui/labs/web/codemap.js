@@ -1,9 +1,9 @@
-// An image as a map of indices: choose a cell, choose its code vector, see what the decoder makes of the map.
+// An image as a grid of codebook indices: choose a cell and its code vector; the decoder shows the result.
 import { paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
-/** The nearest of `vectors` (K, D) in each cell of z (D, cells): Int32Array (cells). */
+/** Index of the nearest of `vectors` (K, D) for each cell of z (D, cells): Int32Array (cells). */
 export function indicesOf(z, vectors, cells) {
   const size = z.length / cells;
   const count = vectors.length / size;
@@ -22,7 +22,7 @@ export function indicesOf(z, vectors, cells) {
   });
 }
 
-/** The map of vectors z (D, cells) of these numbers (cells), into `out`. */
+/** The vectors z (D, cells) of these indices (cells), into `out`. */
 export function lookUp(indices, vectors, out) {
   const cells = indices.length;
   const size = out.length / cells;
@@ -31,7 +31,7 @@ export function lookUp(indices, vectors, out) {
   return out;
 }
 
-/** Numbers with changes [[cell, number], ...], and the changes that lead from one map to another. */
+/** Indices after edits [[cell, index], ...]; `editsBetween` returns the edits between two grids. */
 export function withEdits(indices, edits) {
   const out = Int32Array.from(indices);
   for (const [cell, number] of edits) out[cell] = number;
@@ -42,7 +42,7 @@ export function editsBetween(from, to) {
   return [...to].flatMap((number, cell) => (number === from[cell] ? [] : [[cell, number]]));
 }
 
-/** Where a key leads from cell `at` of `count` cells in `columns`; null: it is no key of a grid. */
+/** The cell after an arrow key at cell `at` of `count` cells in `columns`; null for other keys. */
 export function moved(key, at, columns, count) {
   const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: count - 1 - at }[key];
   if (by === undefined) return null;
@@ -50,7 +50,7 @@ export function moved(key, at, columns, count) {
   return to >= 0 && to < count ? to : at;
 }
 
-/** A map seen as tiles: the middle of what each number is used for, (K, patch, patch), into an image (784). */
+/** A grid as tiles: the centre of each vector's mean patch, atlas (K, patch, patch), into an image (784). */
 export function mosaic(indices, atlas, patch, out) {
   const side = Math.sqrt(indices.length);
   const cell = SIDE / side;
@@ -63,7 +63,7 @@ export function mosaic(indices, atlas, patch, out) {
   return out;
 }
 
-/** Buttons in a grid of which one can be reached by Tab; arrows move on. `over(i)`: pointed at, null: left. */
+/** A grid of buttons with one Tab stop and arrow keys. over(i): called on hover, with null at the end. */
 function keyboardGrid(buttons, columns, { chosen, over }) {
   const reach = (i) => buttons.forEach((node, j) => (node.tabIndex = j === i ? 0 : -1));
   buttons.forEach((node, i) => {
@@ -98,7 +98,7 @@ function patchCanvas(atlas, patch, number) {
 class Codemap extends Stage {
   create() {
     this.tiles = new Float32Array(PIXELS);
-    this.tried = null; // a number that is only pointed at
+    this.tried = null; // a hovered index
   }
 
   build({ spec, arrays }) {
@@ -109,7 +109,7 @@ class Codemap extends Stage {
     this.clean = arrays.clean;
   }
 
-  /** The map follows the drawing; edits are gone. */
+  /** Encode the drawing and drop the edits. */
   drawn({ drawing }) {
     if (!drawing) return;
     this.clean = drawing;
@@ -117,7 +117,7 @@ class Codemap extends Stage {
     this.map = Int32Array.from(this.base);
   }
 
-  /** Another model: other cells, other code vectors. */
+  /** Build cells and code vectors of another model. */
   buildModel() {
     const { root, arrays, spec: { texts } } = this, cells = arrays.indices.length;
     this.side = Math.sqrt(cells);

@@ -1,11 +1,11 @@
-// Several decoders of one code, which the user moves: of each the mean, samples of its pixels and their standard deviation.
+// Several decoders of one code, which the user moves: mean, pixel samples and standard deviation of each.
 import { imageAt, paint, PIXELS } from "../../live/canvas.js";
 import { button, div, element, fill, imageRow, slider } from "../../live/dom.js";
 import { squaredError } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 import { likelihood } from "../../live/pixels.js";
 
-/** The code mu with `steps` added to the numbers `dims`. */
+/** The code mu with `steps` added to the dimensions `dims`. */
 export function moved(mu, dims, steps) {
   const z = Float32Array.from(mu);
   dims.forEach((d, i) => (z[d] += steps[i]));

@@ -1,4 +1,4 @@
-// Two densities on a line: q is moved by hand or by gradient descent on one of the two divergences; p is fixed, or free too.
+// Two densities on a line: q is moved by hand or by gradient descent on one of two divergences; p is fixed or movable.
 import { clampedPlaceIn, onDrag } from "../../live/canvas.js";
 import { button, div, element, fill, slider, svg } from "../../live/dom.js";
 import { descend, kl, klNormal, logMixture } from "../../live/gaussian.js";
@@ -6,8 +6,8 @@ import { prefersReducedMotion, Stage } from "../../live/page.js";
 
 const WIDTH = 640;
 const HEIGHT = 240;
-const FOOT = 22; // below the axis
-const MAX_STEPS = 400; // of gradient descent
+const FOOT = 22; // space below the axis
+const MAX_STEPS = 400; // steps of gradient descent
 
 /** Path of a density over [low, high] as an SVG `d`, `unit` the density that fills the height. */
 export function curve(parts, low, high, unit, points = 240) {

@@ -1,10 +1,10 @@
-// Samples of z, decoded: one slider leads from the posterior of a digit to the prior, which knows no digit.
+// Decoded samples of z: a slider interpolates between the posterior of a digit and the prior.
 import { paint, PIXELS } from "../../live/canvas.js";
 import { div, element, fill, imageCanvas, imageRow } from "../../live/dom.js";
 import { gaussianOf, klToPrior, reparameterise } from "../../live/gaussian.js";
 import { stage } from "../../live/page.js";
 
-/** q on its way to the prior: N((1 - t) mu, ((1 - t) std + t)^2). */
+/** q interpolated to the prior: N((1 - t) mu, ((1 - t) std + t)^2). */
 export function between(mu, std, t) {
   return { mu: Float32Array.from(mu, (m) => (1 - t) * m), std: Float32Array.from(std, (s) => (1 - t) * s + t) };
 }

@@ -4,7 +4,7 @@ import { button, div, element, fill, imageCanvas, setAll, svg } from "../../live
 import { clamp, sigmoid, softplus } from "../../live/maths.js";
 import { prefersReducedMotion, Stage } from "../../live/page.js";
 
-const DECAY = [0.9, 0.99]; // of the moments, as in aevae/models/auto_decoder.py
+const DECAY = [0.9, 0.99]; // betas of Adam, as in aevae/models/auto_decoder.py
 const BRUSH_RADIUS = 2.6; // pixels
 const COVERED = 0.32; // grey of covered pixels
 
@@ -25,8 +25,8 @@ export function decode(net, z, hidden = new Float64Array(net.b1.length), out = n
 }
 
 /**
- * Cost of the seen pixels, -log p in nats, and its gradient with respect to z (D).
- * variance: of a Gaussian pixel; 0: Bernoulli pixels, m are logits. mask (784): 1 where seen. l2: weight of |z|^2.
+ * Cost of the visible pixels, -log p in nats, and its gradient with respect to z (D).
+ * variance: of a Gaussian pixel; 0: Bernoulli pixels, m are logits. mask (784): 1 if visible. l2: weight of |z|^2.
  */
 export function costOf({ net, variance, l2 = 0 }, x, mask, z) {
   const H = net.b1.length;
@@ -64,7 +64,7 @@ export function inBall(z) {
   return length > 1 ? z.map((v) => v / length) : z;
 }
 
-/** Codes z_0 .. z_steps and their costs, by Adam whose rate falls linearly to 0 (`refine` of the models). */
+/** Codes z_0 .. z_steps and their costs, by Adam with a linearly decreasing rate (`refine` of aevae/models). */
 export function search(model, x, mask, start) {
   const { steps, rate, ball } = model;
   let z = Float64Array.from(start);
@@ -86,7 +86,7 @@ export function search(model, x, mask, start) {
   return path;
 }
 
-/** Number of the row of `images` (n, 784) that is nearest to x where the mask shows it. */
+/** Index of the row of `images` (n, 784) nearest to x on visible pixels. */
 export function nearest(images, x, mask) {
   let best = 0;
   let least = Infinity;
@@ -101,14 +101,14 @@ export function nearest(images, x, mask) {
   return best;
 }
 
-/** A mask as text: 784 bits in URL-safe base64, 8 in a byte, the first one lowest; 1: covered. */
+/** A mask as text: 784 bits in URL-safe base64, least significant bit first; 1: covered. */
 export function pack(mask) {
   const bytes = new Uint8Array(PIXELS / 8);
   mask.forEach((seen, p) => (bytes[p >> 3] |= (seen ? 0 : 1) << (p & 7)));
   return btoa(String.fromCharCode(...bytes)).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** All that is within the brush at (x, y), in pixels, is covered or uncovered. */
+/** Cover or uncover the pixels within the brush at (x, y). */
 export function brush(mask, x, y, seen) {
   for (let p = 0; p < PIXELS; p++)
     if (Math.hypot((p % SIDE) + 0.5 - x, Math.floor(p / SIDE) + 0.5 - y) < BRUSH_RADIUS) mask[p] = seen ? 1 : 0;
@@ -126,7 +126,7 @@ export const cover = (name) => Uint8Array.from({ length: PIXELS }, (_, p) => Num
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-const WIDTH = 320, HEIGHT = 96; // of the curve
+const WIDTH = 320, HEIGHT = 96; // size of the curve
 const STEP_MS = 70;
 
 class Fit extends Stage {
@@ -179,7 +179,7 @@ class Fit extends Stage {
     this.restart();
   }
 
-  /** The hand covers what it passes, or uncovers where it began on something covered. */
+  /** A drag covers pixels; a drag that begins on a covered pixel uncovers them. */
   brushOn(canvas) {
     let isSeen = null;
     const move = (event) => {
@@ -210,7 +210,7 @@ class Fit extends Stage {
     this.show();
   }
 
-  /** Play all steps once; without motion only the last is shown. */
+  /** Play all steps once; with reduced motion show only the last. */
   run() {
     this.halt();
     if (prefersReducedMotion()) return;

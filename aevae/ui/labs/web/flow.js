@@ -1,9 +1,9 @@
-// One change, three ways: the image warped by the flow that a model gives, warped exactly, and decoded anew.
+// One change made in three ways: by a model's flow, exactly, and by a model that generates pixels.
 import { paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
-/** Flow at `amount` in -most..most between the steps of `flows` (steps, 2, 784): linear. */
+/** The flow at `amount` in -most..most, interpolated linearly between the steps of `flows` (steps, 2, 784). */
 export function flowAt(flows, steps, most, amount, out = new Float32Array(2 * PIXELS)) {
   const place = ((amount + most) / (2 * most)) * (steps - 1);
   const low = Math.min(Math.max(Math.floor(place), 0), steps - 2);
@@ -25,7 +25,7 @@ export function warp(x, flow, out = new Float32Array(PIXELS)) {
   return out;
 }
 
-/** Squared differences of neighbours, down and across, summed. */
+/** Sum of squared differences of neighbouring pixels. */
 export function energy(x) {
   let sum = 0;
   for (let p = 0; p < PIXELS; p++) {

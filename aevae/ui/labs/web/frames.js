@@ -1,9 +1,9 @@
-// A slider through a few frames; a frame is rows of images, each with a name and a bar.
+// A slider over a few frames; a frame has rows of images, each with a name and a bar.
 import { paint, PIXELS } from "../../live/canvas.js";
 import { div, element, imageCanvases, slider } from "../../live/dom.js";
 import { stage } from "../../live/page.js";
 
-/** Where row r, column c of frame f begins in images of (F, rows, columns, 784). */
+/** Offset of row r, column c of frame f in images (F, rows, columns, 784). */
 export const placeOf = (f, r, c, rows, columns) => ((f * rows + r) * columns + c) * PIXELS;
 
 export function mount(ctx) {

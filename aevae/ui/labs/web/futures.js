@@ -1,9 +1,9 @@
-// A digit that walks: the model sees some frames, samples several futures, and all of them play at once.
+// A moving digit: the model gets some frames and samples several futures, which are all played at once.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { button, div, element, fill, imageCanvas, setAll, slider, svg } from "../../live/dom.js";
 import { prefersReducedMotion, Stage } from "../../live/page.js";
 
-/** Which jump of a future has been made at frame `now` (from 0), `seen` frames being seen; -1: none yet. */
+/** Index of the last jump of a future at frame `now` (from 0) after `seen` frames; -1 before the first. */
 export function jumpAt(now, seen, jump) {
   return Math.floor((now - (seen - 1)) / jump) - 1;
 }
@@ -33,7 +33,7 @@ class Futures extends Stage {
     this.shape = spec.shape;
     if (!this.timer) this.now = spec.seen - 1;
     this.seen.value = spec.seen;
-    this.isStale = true; // the chart shows another number of seen frames
+    this.isStale = true; // the chart must be redrawn for another number of seen frames
     this.isNew = true;
   }
 
@@ -128,7 +128,7 @@ class Futures extends Stage {
     return EDGE + ((WIDTH - EDGE - 10) * frame) / (this.frames + 1);
   }
 
-  /** Positions over frames: the truth, what is seen of it, and the fan of futures. */
+  /** A chart of positions over frames: true, seen, and of all futures. */
   drawChart(seen) {
     const { arrays, spec, last } = this, futures = arrays.drawn.shape[1];
     const y = (place) => HEIGHT - 22 - ((HEIGHT - 32) * (place + 14)) / 27;

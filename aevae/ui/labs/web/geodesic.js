@@ -1,5 +1,5 @@
-// A plane of codes, shaded by how much the decoder stretches it, and two ways from a to b: straight, and the shortest
-// between the images. The metric comes on a lattice; the shortest way is found on it and then drawn tight.
+// A plane of codes, shaded by the decoder's magnification, and two paths ("ways") from a to b: straight, and shortest in
+// image space. The metric is given on a lattice; the shortest path is searched on it and then refined.
 import {
   classColours, classDiscs, fitToBox, onArrows, onDrag, paint, PIXELS, placeIn, strokeOnPaper, themeColours,
 } from "../../live/canvas.js";
@@ -7,12 +7,12 @@ import { button, div, element, fill, imageCanvases } from "../../live/dom.js";
 import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
-const NUM_IMAGES = 9; // along a way
-const NUM_POINTS = 33; // of a way
+const NUM_IMAGES = 9; // images along a path
+const NUM_POINTS = 33; // points of a path
 
 // ---- pure parts: places are x, y in units of the lattice, 0..side-1; the metric G11, G12, G22 at each of its points -----
 
-/** G at a place between four lattice points. */
+/** G at a position, interpolated between four lattice points. */
 export function metricAt(metric, side, x, y, out) {
   const cx = Math.min(Math.max(x, 0), side - 1.001), cy = Math.min(Math.max(y, 0), side - 1.001);
   const i = Math.floor(cx), j = Math.floor(cy), u = cx - i, v = cy - j;
@@ -32,7 +32,7 @@ export function stepLength(metric, side, ax, ay, bx, by) {
   return Math.sqrt(Math.max(p * dx * dx + 2 * q * dx * dy + r * dy * dy, 0));
 }
 
-/** Length of a way (x, y, x, y, ...). */
+/** Length of a path (x, y, x, y, ...). */
 export function wayLength(metric, side, way) {
   let sum = 0;
   for (let i = 2; i < way.length; i += 2) sum += stepLength(metric, side, way[i - 2], way[i - 1], way[i], way[i + 1]);
@@ -53,7 +53,7 @@ export function straight([ax, ay], [bx, by], count = NUM_POINTS) {
   return out;
 }
 
-/** The same way in `count` points whose steps are equally long between the images. */
+/** The path resampled to `count` points with steps of equal length in image space. */
 export function evenly(metric, side, way, count = NUM_POINTS) {
   const sums = [0];
   for (let i = 2; i < way.length; i += 2)
@@ -76,7 +76,7 @@ for (let dx = -3; dx <= 3; dx++)
     if (a === 1) MOVES.push([dx, dy]); // directions without a common divisor: 32 of them
   }
 
-/** The shortest way over lattice points (Dijkstra 1959), from the point nearest to a to the one nearest to b. */
+/** The shortest path over lattice points (Dijkstra 1959), from the point nearest to a to the one nearest to b. */
 export function overLattice(metric, side, a, b) {
   const near = ([x, y]) => Math.round(y) * side + Math.round(x);
   const from = near(a), to = near(b), count = side * side;
@@ -131,7 +131,7 @@ function pop(heap) {
   }
 }
 
-/** Move each inner point to and fro while the energy, the sum of squared steps, falls; ever smaller moves. */
+/** Minimise the energy, the sum of squared steps, by coordinate moves of decreasing size of the inner points. */
 export function tightened(metric, side, way, sweeps = 60) {
   const out = Float64Array.from(way);
   const energy = (i, x, y) => {
@@ -157,7 +157,7 @@ export function tightened(metric, side, way, sweeps = 60) {
 }
 
 /**
- * The shortest way from a to b that is found: over the lattice, then tightened; never longer than the straight one.
+ * An approximate geodesic from a to b: over the lattice, then refined; never longer than the straight path.
  * @param {ArrayLike<number>} metric
  * @param {number} side
  * @param {number[]} a
@@ -198,7 +198,7 @@ class Geodesic extends Stage {
       return { ax, ay, bx, by };
     };
     const move = (event) => {
-      if (event.type === "pointerdown") return; // the handle does not jump to the pointer
+      if (event.type === "pointerdown") return; // no jump to the pointer
       const { x, y } = placeIn(this.map, event);
       this.moveEnd(i, x, 1 - y);
     };
@@ -225,7 +225,7 @@ class Geodesic extends Stage {
     this.strips.forEach(({ strip }, n) => strip.setAttribute("aria-label", n ? texts.alongGeodesic : texts.alongStraight));
   }
 
-  /** The map as an image of side x side: the more a place is stretched, the more ink. */
+  /** Paint the magnification as an image of side x side, darker where it is larger. */
   shaded() {
     const { side } = this.spec, { shade } = this.arrays;
     const canvas = element("canvas", { width: side, height: side }), g = canvas.getContext("2d");
@@ -275,7 +275,7 @@ class Geodesic extends Stage {
     });
   }
 
-  /** What the decoder makes of places along a way. */
+  /** Paint decoded images along a path. */
   drawAlong(canvases, way) {
     const { box: [x0, x1, y0, y1], side } = this.spec;
     canvases.forEach((canvas, i) => {

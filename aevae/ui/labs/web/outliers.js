@@ -1,14 +1,14 @@
-// Points in the plane, some of them far out, and the two lines that squares and absolute values find through them.
+// Points in the plane with outliers, and the lines that minimise the squared and the absolute error.
 import { disc, fitToBox, onArrows, onDrag, placeIn } from "../../live/canvas.js";
 import { element, fill, slider } from "../../live/dom.js";
 import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
-const HALF_WIDTH = 5, HALF_HEIGHT = 3.2; // of the plane, in its own units
+const HALF_WIDTH = 5, HALF_HEIGHT = 3.2; // half size of the plane
 
 // ---- pure parts: points x, y, x, y, ... ---------------------------------------------------------------------------
 
-/** The line of least sum of squared distances: its angle (radians, 0..pi) and a point of it. PCA in two dimensions. */
+/** The line of least squared distances (PCA): its angle (radians, 0..pi) and a point of it. */
 export function squaredLine(points) {
   const n = points.length / 2;
   let x = 0, y = 0, xx = 0, xy = 0, yy = 0;
@@ -26,7 +26,7 @@ export function squaredLine(points) {
   return { angle: (angle + Math.PI) % Math.PI, x, y };
 }
 
-/** Middle of sorted numbers. */
+/** Median of sorted numbers. */
 export function median(values) {
   const sorted = Float64Array.from(values).sort();
   const half = sorted.length >> 1;
@@ -34,8 +34,8 @@ export function median(values) {
 }
 
 /**
- * The line of least sum |x - x_hat| + |y - y_hat|, x_hat its best point for each. The best code fits the coordinate in
- * which the line runs fastest exactly, so that |n (p - b)| / max(|n|) is left, n the normal; the best offset is a median.
+ * The line that minimises the sum of |x - x_hat| + |y - y_hat|. The optimal code fits the coordinate in which the line is
+ * steepest exactly, so |n (p - b)| / max(|n|) remains, n the normal; the optimal offset is a median.
  */
 export function absoluteLine(points, steps = 360) {
   const n = points.length / 2, along = new Float64Array(n);
@@ -58,7 +58,7 @@ export function between(a, b) {
   return Math.min(d, 180 - d);
 }
 
-/** The points of a cloud and the first `count` of the outliers about their middle. */
+/** The points of a cloud and the first `count` outliers around x, y. */
 export function all(points, offsets, { count, x, y }) {
   const out = Float32Array.from([...points, ...offsets.subarray(0, 2 * count)]);
   for (let i = points.length; i < out.length; i += 2) {
@@ -103,7 +103,7 @@ class Outliers extends Stage {
     this.canvas.setAttribute("aria-label", spec.texts.plane);
   }
 
-  /** Put the middle of the outliers there. */
+  /** Move the centre of the outliers. */
   go(x, y) {
     this.at.x = clamp(x, 0.4 - HALF_WIDTH, HALF_WIDTH - 0.4);
     this.at.y = clamp(y, 0.4 - HALF_HEIGHT, HALF_HEIGHT - 0.4);
@@ -140,7 +140,7 @@ class Outliers extends Stage {
     this.explain(lines, squaredLine(arrays.points).angle);
   }
 
-  /** How far each line has turned from where it lies without outliers. */
+  /** Show the rotation of each line relative to the data without outliers. */
   explain(lines, clean) {
     const { colours, texts } = this.spec;
     const entries = Object.entries(lines).map(([name, { angle }]) => {

@@ -1,4 +1,4 @@
-// KL(rho || rho_hat) over rho_hat, with a point on it to be dragged, and where the units of a run lie.
+// KL(rho || rho_hat) over rho_hat, with a draggable point and a histogram of a run's units.
 import { onDrag, placeIn } from "../../live/canvas.js";
 import { div, element, fill, setAll, slider, svg } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
@@ -10,13 +10,13 @@ const BINS = 50;
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
-/** KL between two units that are on with these probabilities, in nats. */
+/** KL between Bernoulli distributions with these probabilities, in nats. */
 export const klBernoulli = (rho, hat) => rho * Math.log(rho / hat) + (1 - rho) * Math.log((1 - rho) / (1 - hat));
 
 /** Its derivative with respect to the second. */
 export const gradient = (rho, hat) => (1 - rho) / (1 - hat) - rho / hat;
 
-/** How many values lie in each of `bins` equal parts of 0..1. */
+/** Number of values in each of `bins` equal parts of 0..1. */
 export function histogram(values, bins) {
   const out = new Int32Array(bins);
   for (const v of values) out[Math.min(Math.max(Math.floor(v * bins), 0), bins - 1)]++;
@@ -26,7 +26,7 @@ export function histogram(values, bins) {
 const px = (hat) => BOX.left + hat * (BOX.width - BOX.left - BOX.right);
 const py = (cost) => BOX.height - BOX.bottom - (cost / MAX_COST) * (BOX.height - BOX.top - BOX.bottom);
 
-/** The curve as a path, cut where it leaves the axes. */
+/** The curve as an SVG path, clipped to the axes. */
 export function curve(rho, steps = 300) {
   const points = [];
   for (let i = 0; i <= steps; i++) {

@@ -1,13 +1,13 @@
-// The posterior q(z|x) of one digit on a plane of the code: moved or stretched, it turns the same noise into other codes.
+// The posterior q(z|x) of one digit on a plane of the code. The user moves and scales it; the noise samples are fixed.
 import { onArrows, onDrag, paint, placeIn } from "../../live/canvas.js";
 import { button, div, element, fill, imageCanvases, setAll, slider, svg } from "../../live/dom.js";
 import { crossEntropy, gaussianOf, klToPrior, reparameterise } from "../../live/gaussian.js";
 import { Stage } from "../../live/page.js";
 
-const SIZE = 320; // of the plane, in its own pixels
-const REACH = 4; // units of the prior from the middle to the edge
+const SIZE = 320; // side of the plane in pixels
+const REACH = 4; // half the side in standard deviations of the prior
 
-/** {recon of each draw, mean recon, kl} of q = N(mu, std^2) with the draws' noise eps (R, D); prior: its std. */
+/** {recon of each sample, mean recon, kl} of q = N(mu, std^2) with noise eps (R, D); prior: its std. */
 export function terms(decode, x, mu, std, eps, draws, prior = 1) {
   const width = mu.length;
   const recons = [];
@@ -49,7 +49,7 @@ class Posterior extends Stage {
     );
   }
 
-  /** The plane of two numbers of the code, which moves the mean of q. */
+  /** The plane of two latent dimensions, in which the mean of q is moved. */
   planeOf() {
     const middle = SIZE / 2, dots = { length: this.spec.most };
     const circle = (name, r) => svg("circle", { class: name, cx: middle, cy: middle, r });
@@ -94,7 +94,7 @@ class Posterior extends Stage {
     this.show();
   }
 
-  /** What the encoder says of the digit: mu, std (D). */
+  /** The encoder's mu, std (D) of the digit. */
   encoded() {
     const { drawing, arrays, programs } = this;
     return drawing ? gaussianOf(programs[0].encode(drawing)) : { mu: arrays.mu, std: arrays.std };
@@ -123,7 +123,7 @@ class Posterior extends Stage {
     this.back.disabled = !state.a && !state.b && state.spread === 1;
   }
 
-  /** q and its samples on the plane, and where the encoder put it. */
+  /** Paint q, its samples, and the encoder's q on the plane. */
   drawPlane(mu, std, home) {
     const [i, j] = this.spec.plane, { eps } = this.arrays, width = mu.length;
     this.rings.forEach((ring, k) => {

@@ -1,5 +1,4 @@
-// The code of a linear autoencoder, turned while the hand moves: other directions, the same images, until some of the
-// numbers are dropped.
+// Rotation of a linear autoencoder's code: the directions change, and the images do not, unless dimensions are dropped.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { button, div, element, fill, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
@@ -31,7 +30,7 @@ export function exponential(a, t, d) {
   return out;
 }
 
-/** M = Q diag(0 ... 0, 1 ... 1) Q^T: what is lost of a code when only the first k of its turned numbers are kept. */
+/** M = Q diag(0 ... 0, 1 ... 1) Q^T: M z is lost if only the first k rotated coordinates of z are kept. */
 export function dropped(q, k, d) {
   const out = new Float64Array(d * d);
   for (let i = 0; i < d; i++)
@@ -39,7 +38,7 @@ export function dropped(q, k, d) {
   return out;
 }
 
-/** Mean squared error when M z is taken out of every code (aevae/latent/rotation.py, error_without). */
+/** Mean squared error if M z is subtracted from every code (error_without in aevae/latent/rotation.py). */
 export function errorWithout(m, { full, second, gram, cross }, d) {
   const lost = times(times(gram, m, d), times(second, transposed(m, d), d), d);
   const mixed = times(m, cross, d);
@@ -56,7 +55,7 @@ export function through(offset, columns, code, k, out) {
   return out;
 }
 
-/** Rows of Q^T B: what stood in d rows of P numbers, in the turned axes. */
+/** Q^T B: d rows of P numbers in the rotated axes. */
 export function turnedRows(q, rows, d, out) {
   const width = rows.length / d;
   out.fill(0);

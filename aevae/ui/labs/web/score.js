@@ -1,18 +1,18 @@
-// A density, its score, what a denoising autoencoder makes of it, and walkers that follow either (Langevin).
+// A density, its score, the score learned by a denoising autoencoder, and walkers that follow one of them (Langevin).
 import { disc, fitToBox } from "../../live/canvas.js";
 import { button, div, element, fill, slider } from "../../live/dom.js";
 import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
-const SHADES_ACROSS = 84; // lattice of the density
-const ARROWS_ACROSS = 23; // lattice of the arrows
+const SHADES_ACROSS = 84; // side of the lattice of the density
+const ARROWS_ACROSS = 23; // side of the lattice of the arrows
 const NUM_WALKERS = 240;
-const STEP_SIZE = 0.35; // of a Langevin step, in units of sigma
+const STEP_SIZE = 0.35; // size of a Langevin step, in units of sigma
 const ANNEALING_STEPS = 420; // from the largest sigma to the smallest
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
-/** Parts x, y, std, weight of a mixture -> after noise of std sigma x, y, 1 / variance, log of weight and normaliser. */
+/** Components (x, y, std, weight) of a mixture -> with noise sigma (x, y, 1 / variance, log of weight / normaliser). */
 export function smoothed(parts, sigma) {
   const out = Float64Array.from(parts);
   for (let k = 0; k < parts.length; k += 4) {
@@ -63,7 +63,7 @@ export function network(layers, finer = 1) {
   };
 }
 
-/** One step of Langevin's walk: x + step / 2 score + sqrt(step) noise, noise from N(0, 1). */
+/** One Langevin step: x + step / 2 score + sqrt(step) noise, noise from N(0, 1). */
 export const langevin = (x, score, step, noise) => x + (step / 2) * score + Math.sqrt(step) * noise;
 
 /** A generator of N(0, 1) numbers (Box & Muller 1958) from a uniform one. */
@@ -81,7 +81,7 @@ export function normals(uniform = Math.random) {
   };
 }
 
-/** Of a curve {sigma (rising), name: values, ...} each value at `s`, on straight lines over log sigma, as it is drawn. */
+/** Values at `s` of a curve {sigma (ascending), name: values, ...}, by linear interpolation over log sigma. */
 export function curveAt(curve, s) {
   const { sigma } = curve;
   const k = sigma.slice(1, -1).filter((edge) => edge <= s).length;
@@ -89,10 +89,10 @@ export function curveAt(curve, s) {
   return Object.fromEntries(Object.entries(curve).map(([name, v]) => [name, v[k] + part * (v[k + 1] - v[k])]));
 }
 
-/** sigma of part t in 0..1 of an annealing from the largest to the smallest, in equal ratios. */
+/** sigma at t in 0..1 of a geometric annealing from the largest to the smallest. */
 export const annealed = (t, [low, high]) => high * (low / high) ** Math.min(t, 1);
 
-/** Of walkers (x, y, ...) the percentage that is nearest to each of the parts. */
+/** Percentage of walkers (x, y, ...) nearest to each component. */
 export function shares(walkers, parts) {
   const counts = Array.from({ length: parts.length / 4 }, () => 0);
   for (let i = 0; i < walkers.length; i += 2) {
@@ -108,7 +108,7 @@ export function shares(walkers, parts) {
 
 // ---- the view -------------------------------------------------------------------------------------------------------
 
-const WORDS_MS = 250; // between two changes of the words while walkers walk
+const WORDS_MS = 250; // shortest interval between updates of the text
 
 class Score extends Stage {
   create({ root, outbox, show, spec }) {
@@ -236,7 +236,7 @@ class Score extends Stage {
   }
 
   /**
-   * How far the learnt score is off at this sigma, and where the walkers are.
+   * Show the error of the learned score at this sigma, and the distribution of the walkers.
    * @param {Record<string, number>} off
    */
   explain({ near_error: near, far_error: far, near_cosine: cosine }) {

@@ -1,9 +1,9 @@
-// Contents down, styles across: every cell is decoded here, while more images of a group tell its content.
+// A grid of decoded combinations: a row per content, a column per style; the user sets the number of images per group.
 import { imageAt, paint } from "../../live/canvas.js";
 import { div, element, fill, imageCanvases, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
-/** The content (D) of group `c` after `n` of its pictures: mean + spread * deviation * eps; arrays (C, most, D). */
+/** The content (D) of group `c` after `n` of its images: mean + spread * deviation * eps; arrays (C, most, D). */
 export function contentOf({ mu, variance, eps }, c, n, spread, out) {
   const [, most, size] = mu.shape;
   const at = (c * most + n - 1) * size;
@@ -11,7 +11,7 @@ export function contentOf({ mu, variance, eps }, c, n, spread, out) {
   return out;
 }
 
-/** Root mean variance of the content of group `c` after `n` pictures. */
+/** Root mean variance of the content of group `c` after `n` images. */
 export function deviation({ variance }, c, n) {
   const [, most, size] = variance.shape;
   const at = (c * most + n - 1) * size;

@@ -4,7 +4,7 @@ import { button, div, element, fill, imageCanvas, imageCanvases, slider } from "
 import { prefersReducedMotion, Stage } from "../../live/page.js";
 import { paintSigned } from "../../live/signed.js";
 
-const PERIOD_MS = 3200; // of one swing to and fro
+const PERIOD_MS = 3200; // period of the oscillation
 
 /** out = x + step v. */
 export function pushed(x, v, step, out) {
@@ -12,7 +12,7 @@ export function pushed(x, v, step, out) {
   return out;
 }
 
-/** Where a swing of this reach is at a time in ms: from 0 up, down, and back. */
+/** A sine oscillation of amplitude `reach` at a time in ms. */
 export const swing = (time, reach) => reach * Math.sin((2 * Math.PI * time) / PERIOD_MS);
 
 class Tangents extends Stage {

@@ -4,17 +4,17 @@ import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 import { maxAbs, paintSigned, tint } from "../../live/signed.js";
 
-const NUM_STRONGEST = 8; // units that are shown one by one
-const DIMMED = 2.5; // an inactive unit is so many times darker
+const NUM_STRONGEST = 8; // units that are shown individually
+const DIMMED = 2.5; // inactive units are darker by this factor
 
 // ---- pure parts -----------------------------------------------------------------------------------------------------
 
-/** Numbers of the units that are not 0, the strongest first. */
+/** Indices of the active units, the strongest first. */
 export function ranked(h) {
   return [...h.keys()].filter((i) => h[i] !== 0).sort((a, b) => Math.abs(h[b]) - Math.abs(h[a]) || a - b);
 }
 
-/** out = offset + sum over `units` of h times their filters; through a sigmoid where the decoder ends in one. */
+/** out = offset + sum over `units` of h times their filters; sigmoid: apply a sigmoid. */
 export function summed(offset, filters, h, units, sigmoid, out) {
   const width = offset.length;
   out.set(offset);

@@ -1,4 +1,4 @@
-"""What codes feel of an image: spectra of Jacobians, and how far codes move."""
+"""Sensitivity of codes to the image: spectra of Jacobians, and distances that codes move."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ LOG10_RANGE = [-4, 1.6]  # powers of ten
 
 
 def spectra(values: Mapping[str, np.ndarray], x_title: str, y_title: str) -> go.Figure:
-    """Singular values (D,) of the encoder of each family, falling."""
+    """A figure of the singular values (D,), descending, of the encoder of each family."""
     out = figure(x_title, y_title, 330)
     for family, s in values.items():
         out.add_scatter(
@@ -23,13 +23,13 @@ def spectra(values: Mapping[str, np.ndarray], x_title: str, y_title: str) -> go.
 
 
 def moved(steps: np.ndarray, ways: Mapping[str, Mapping[str, np.ndarray]], x_title: str, y_title: str) -> go.Figure:
-    """How far the code of each family is after steps (S,) along what it feels (solid) and does not (dotted)."""
+    """A figure of the codes' distances (S,) after image steps (S,). ways: family -> "sensitive"/"null" -> distances."""
     out = figure(x_title, y_title, 330)
     for family, distances in ways.items():
-        for way, dash in (("felt", "solid"), ("unfelt", "dot")):
+        for way, dash in (("sensitive", "solid"), ("null", "dot")):
             out.add_scatter(
                 x=steps.tolist(), y=distances[way].tolist(), mode="lines+markers", name=family_title(family),
-                showlegend=way == "felt", line={"color": family_colour(family), "width": 2, "dash": dash},
+                showlegend=way == "sensitive", line={"color": family_colour(family), "width": 2, "dash": dash},
                 marker={"size": 5},
             )  # fmt: skip
     return _powers(out)
