@@ -194,7 +194,7 @@ def words(at: AppTest) -> str:
 def test_sliders_say_why_a_codebook_has_none(zoo):
     for family in of_pictures(FAMILIES):
         if family_class(family).latent == "discrete":
-            assert "nothing for sliders to change" in words(page("sliders", model=zoo[family]))
+            assert "Sliders cannot change this code" in words(page("sliders", model=zoo[family]))
 
 
 @pytest.mark.parametrize("name", ["sliders", "denoise", "interpolate"])
