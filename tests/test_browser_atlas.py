@@ -250,7 +250,7 @@ def test_empty_space_is_what_the_decoder_draws_there(tab, maps):
         if tab.page.locator(".atlas .tip").first.is_visible():
             break
     tip = tab.page.locator(".atlas .tip").first
-    assert how == "exact" and tip.inner_text().strip() == "decoded exactly at this point"
+    assert how == "exact" and tip.inner_text().strip() == "decoded from the code at this point"
     shown = pixels_in(tab.page.locator(".atlas .tip canvas").first)[..., 0].astype(int)
     wanted = np.rint(255 * load_run(name).decode(z)[0, 0])
     assert np.abs(shown - wanted).max() <= 3, "the pointer's place is rounded to a hundredth of a pixel"

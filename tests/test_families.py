@@ -201,7 +201,7 @@ def test_sliders_say_why_a_codebook_has_none(zoo):
 def test_pages_say_that_a_code_is_searched_for(zoo, name):
     family = next(family for family in FAMILIES if not family_class(family).has_encoder)
     at = page(name, model=zoo[family], models=[zoo[family]])
-    assert "has no encoder. The server searches for each code" in words(at)
+    assert "has no encoder. After each of your actions, the server searches for the code" in words(at)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in of_pictures(FAMILIES)])

@@ -83,7 +83,9 @@ def test_the_teacher_locks_training(guarded):
     teacher.toggle(key="gate_lock").set_value(True).run()
     assert jobs.locked()
     student.button(key="train_start").click().run()
-    assert [e.value for e in student.error] == ["The teacher has locked training for now."] and not jobs.jobs()
+    assert [e.value for e in student.error] == [
+        "The teacher has locked the training. Ask the teacher to unlock it."
+    ] and not jobs.jobs()
     teacher.button(key="train_start").click().run()
     assert len(jobs.jobs()) == 1
     teacher.toggle(key="gate_lock").set_value(False).run()
@@ -289,7 +291,7 @@ def test_the_lock_holds_for_whoever_lost_the_cookie(cookie):
     app.toggle(key="gate_lock").set_value(True).run()
     teacher.dismiss(next(iter(teacher._tokens)))
     app.run().button(key="train_start").click().run()
-    assert [e.value for e in app.error] == ["The teacher has locked training for now."]
+    assert [e.value for e in app.error] == ["The teacher has locked the training. Ask the teacher to unlock it."]
     jobs.lock(False)
 
 

@@ -204,12 +204,12 @@ def _texts() -> dict:
         "pane": _("Map {number}: {title}, {sub}. Arrow keys go from point to point, Enter chooses, Shift+Enter "
                   "selects, plus and minus zoom, 0 shows all, Escape clears."),
         "point": _("{class}, number {number}"),
-        "exact": _("decoded exactly at this point"),
+        "exact": _("decoded from the code at this point"),
         "nearest": _("decoded from the {count} nearest codes"),
         "selected": _("{count} selected:"),
         "hint": _(
             "Draw around points to select them in every map, or click a class; Shift adds to the selection. Click a "
-            "point to see its neighbours. Move over an empty place to see what the decoder makes there."
+            "point to see its neighbours. Move over an empty place to see the image that the decoder makes there."
         ),
         "listed": _("Only the first {count} are listed."),
         "columns": [_("number"), _("class")],

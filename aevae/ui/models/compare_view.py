@@ -22,7 +22,7 @@ def compare() -> None:
     if differ:
         st.dataframe(differ, hide_index=True, key="models_differ")
     else:
-        st.caption(_("No options differ. Choose at least two runs."))
+        st.caption(_("No option differs. Choose at least two different runs."))
     st.markdown(f"**{_('Numbers on the test images')}**")
     st.dataframe(number_table(runs, labels), hide_index=True, key="models_compare_numbers")
     st.markdown(f"**{_('Curves')}**")

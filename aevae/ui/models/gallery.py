@@ -44,7 +44,7 @@ def gallery(runs: Sequence[RunInfo]) -> None:
         st.info(
             _("No run matches the filters. Remove a filter to see more runs.")
             if runs
-            else _("There is no run yet. Train one; a small one takes a minute or two.")
+            else _("There is no run yet. Open the page Train and train one; a small model takes a minute or two.")
         )
         return
     pages = -(-len(shown) // CARDS_PER_PAGE)
