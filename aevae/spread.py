@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # listings, which import no torch, know these numbers
 NUM_WORST = 10  # images
 GAINS = ("elbo", "iwae")  # terms of which more is better
 ROUNDING = 1e-3  # nats; float32 sums over 784 pixels of a cost that is >= 0 may be this far below 0
-SHARE = "share of the sum"  # unit
+SHARE = "fraction of the sum"  # unit
 MEDIAN, WORST = "_median", f"_worst{NUM_WORST}"
 
 

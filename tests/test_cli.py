@@ -120,7 +120,7 @@ def test_eval(store, capsys):
     )
     chosen = asked(capsys, "eval", store["ae"], "--metrics", "sse,psnr", "--limit", 50)
     assert set(chosen["metrics"]) == {"sse", "sse_median", "sse_worst10", "psnr"}
-    assert chosen["units"]["sse_worst10"] == "share of the sum" and all(result["units"].values())
+    assert chosen["units"]["sse_worst10"] == "fraction of the sum" and all(result["units"].values())
     nll = asked(capsys, "eval", store["vae"], "--metrics", "nll", "--samples", 7, "--n", 20)
     assert nll["titles"]["nll"] == "NLL (upper bound, K = 7)" and all(nll["units"].values())
     ais = asked(capsys, "eval", store["vae"], "--metrics", "ais", "--temperatures", 2, "--chains", 1, "--n", 20)
@@ -279,7 +279,7 @@ def test_numbers_of_other_weights_are_not_kept(store, tmp_path, monkeypatch):
     info = checkpoints.find_run(store["vae"])
     assert runs.export_weights(info, tmp_path, half=False)[0].endswith("are those that the run had")
     assert checkpoints.read_run(tmp_path / info.name).metrics == info.metrics
-    assert runs.export_weights(info, tmp_path, half=True)[0].endswith("are left out: the weights have changed")
+    assert runs.export_weights(info, tmp_path, half=True)[0].endswith("are left out because the weights have changed")
     assert checkpoints.read_run(tmp_path / info.name).metrics == {}
 
 

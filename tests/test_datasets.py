@@ -80,9 +80,9 @@ def test_unknown_name_lists_the_known_ones(name):
 
 def test_options_that_do_not_fit_a_set_are_refused():
     for config in (DataConfig("mnist-5k", leave_out_5k=True), DataConfig("images:/x", leave_out_5k=True)):
-        with pytest.raises(ValueError, match="leave_out_5k is for the data set mnist only"):
+        with pytest.raises(ValueError, match="leave_out_5k is only for the data set mnist"):
             load(config)
-    with pytest.raises(ValueError, match="digest is for own pictures"):
+    with pytest.raises(ValueError, match="digest is only for own images"):
         load(DataConfig("mnist-5k", digest="0123456789ab"))
 
 
@@ -587,7 +587,7 @@ def hostile_zips(folder):
         ("text.zip", b"hello" * 50, "is not a zip file"),
         ("damaged.zip", stored.replace(b"IDAT", b"IDAX"), "in the zip is damaged"),
         ("flag.zip", whole.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"), "password"),
-        ("records.zip", whole[:-10] + struct.pack("<I", 2**32 - 1) + whole[-6:], "lists too many files"),
+        ("records.zip", whole[:-10] + struct.pack("<I", 2**32 - 1) + whole[-6:], "has too many files"),
     ):
         (folder / name).write_bytes(content)
         yield folder / name, words

@@ -256,7 +256,7 @@ def test_a_split_below_the_classes_and_one_without_classes(tmp_path):
     assert data.classes == ("pictures",) and (len(data.train), len(data.test)) == (5, 2)
     loose = bring(tmp_path, SPLITS["train and test"][0] | {"overview.png": photo(77)})
     assert loose.classes == ("0", "1") and len(loose.train) + len(loose.test) == 12
-    assert "1 pictures beside these folders are left out" in said(loose)
+    assert "1 images beside these folders are left out" in said(loose)
 
 
 def test_a_train_is_a_class_where_it_is_one(tmp_path):

@@ -492,7 +492,7 @@ def test_half_a_run_never_breaks_the_panel(store, file, content):
 
 def test_job_that_cannot_be(empty_store):
     assert "no valid run" in texts(page(job="../../etc/passwd").warning)
-    assert "no such run" in texts(page(job="vae-mnist-0123456789ab").info)
+    assert "not on this computer" in texts(page(job="vae-mnist-0123456789ab").info)
 
 
 def test_broken_queue_is_a_sentence(empty_store):

@@ -34,7 +34,7 @@ def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarra
         return (255 - grey if np.median(border(grey)) > 127 else grey)[None]
     digit = mnist_like(ink_of(grey, name))
     if digit is None:
-        raise ValueError(f"no digit is to be seen in {quote(name)}: strong strokes on plain paper do best")
+        raise ValueError(f"there is no visible digit in {quote(name)}; use strong strokes on plain paper")
     return digit[None]
 
 
@@ -92,7 +92,7 @@ def ink_of(grey: np.ndarray, name: str = "the picture") -> np.ndarray:
         threshold = _otsu(strokes.depth[shape])
         shape = _without_dirt(strokes.depth > threshold)
         if _has_lines(shape):
-            raise ValueError(f"the paper's lines are as dark as the strokes in {quote(name)}: plain paper does best")
+            raise ValueError(f"the lines of the paper are as dark as the strokes in {quote(name)}; use plain paper")
     near = ndimage.binary_dilation(shape, iterations=3)  # the soft rims of the strokes
     low, high = 0.5 * threshold, np.median(strokes.depth[shape])
     return np.rint(255 * ((strokes.depth - low) / (high - low)).clip(0, 1) * near).astype(np.uint8)

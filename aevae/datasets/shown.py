@@ -34,7 +34,7 @@ def is_own(name: str) -> bool:
 
 def title_of(name: str) -> str:
     """A data set as a sentence calls it: its name, or `own pictures (holiday.zip)`, be they still there or not."""
-    return f"own pictures ({images.title(Path(name.removeprefix(images.PREFIX)))})" if is_own(name) else name
+    return f"own images ({images.title(Path(name.removeprefix(images.PREFIX)))})" if is_own(name) else name
 
 
 def same_kind(trained: DataConfig, name: str) -> bool:
