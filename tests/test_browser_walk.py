@@ -253,7 +253,7 @@ def test_a_digit_that_is_drawn_is_spoilt_and_cleaned_at_once(tab, server):
     shown = pictures(tab, "noise")
     assert same(shown[0], cross) and same(shown[1], cross)
     assert same(shown[2], chosen(tab)[0].reconstruct(cross[None, None]))
-    assert tab.page.locator(".noise .numbers").nth(1).inner_text() == "own picture"
+    assert tab.page.locator(".noise .numbers").nth(1).inner_text() == "your image"
     tab.sound()
 
 

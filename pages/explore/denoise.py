@@ -33,7 +33,7 @@ with controls:
     clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
 
 labels = {run.name: run_picker.label_of(run.name) for run in runs}
-name = _("own image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
+name = _("your image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
 noisy = spoiling.spoil(clean)
 walks = {run.name: denoise_view.walk(run, noisy) for run in runs}
 with view:

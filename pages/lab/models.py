@@ -39,8 +39,8 @@ layout.try_this(
     [
         _("Compare a **VAE** with 2 dimensions and one with 20: which code costs more nats, and what does it improve?"),
         _(
-            "Open a run and move the slider of its film (the recorded training): when does a random code first look "
-            "like a digit?"
+            "Press **Show** on a run and move the slider of its film (the recorded training): when does a random code "
+            "first look like a digit?"
         ),
         _("Press **Train a variation**, change one option, train, and compare the two."),
     ],

@@ -281,7 +281,7 @@ def samples(runs: Sequence) -> None:
         st.caption(
             _(
                 "Each code is sampled from the prior of its model (N(0, I), or the PixelCNN of a codebook model) and "
-                "decoded. Nobody selected the samples."
+                "decoded. The samples are not selected by hand."
             )
         )
     _without(

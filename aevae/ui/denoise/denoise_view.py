@@ -147,7 +147,7 @@ def _texts() -> dict[str, str]:
         "seed": _("Seed"),
         "again": _("New noise (next seed)"),
         "clean": _("clean"),
-        "own": _("own image"),
+        "own": _("your image"),
         "noisy": _("noisy"),
         "board": _("The noisy image; you can draw on it. Arrow keys move the pen, Space sets it down or lifts it."),
         "scribble": _("Draw on the noisy image"),

@@ -250,7 +250,7 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
 
 
 def _show_own(own: np.ndarray) -> None:
-    image_sheets.show(own, 1, scale=4, alt=_("Your own image"), caption=_("What the model sees"))
+    image_sheets.show(own, 1, scale=4, alt=_("Your image"), caption=_("What the model sees"))
 
 
 def _read_own(key: str, widget: str, handwriting: bool) -> None:

@@ -164,13 +164,13 @@ def numbers(kept) -> list[list[str]]:
             _("neighbours kept"),
             "neighbourhood_preservation",
             "{:.1%}",
-            _("mean fraction of the ten nearest neighbours that stay"),
+            _("mean fraction of the ten nearest neighbours that stay the same"),
         ),
     ]
     q = {key: 0.888 for _name, key, _form, _help in found} if kept is None else kept.quality
     shown = [[name, form.format(q[key]), help] for name, key, form, help in found if q.get(key) is not None]
     seconds = 8.8 if kept is None else kept.seconds
-    shown.append([_("computed in"), _("{:.1f} s").format(seconds), _("on the machine that computed the map")])
+    shown.append([_("computing time"), _("{:.1f} s").format(seconds), _("on the machine that computed the map")])
     return [[name, re.sub(r"\d", "–", value) if kept is None else value, help] for name, value, help in shown]
 
 

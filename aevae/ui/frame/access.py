@@ -137,7 +137,7 @@ def log_in(said: str, now: float | None = None) -> str:
     if len(_tries) >= MAX_ADDRESSES:
         _tries.pop(next(iter(_tries)))
     _tries[address] = (wrong + 1, now + min(2.0 ** min(wrong, 20), MAX_DELAY_SECONDS))
-    return _("This passcode is wrong.")
+    return _("This passcode is wrong. Try again.")
 
 
 def log_out() -> None:

@@ -30,7 +30,7 @@ def compare() -> None:
     terms = run_panel.terms(histories)
     if terms:
         term = st.segmented_control(
-            _("Term"), terms, default=terms[0], required=True, key="models_term", label_visibility="collapsed",
+            _("Loss term"), terms, default=terms[0], required=True, key="models_term", label_visibility="collapsed",
             persist_state="session", wrap=True,
         )  # fmt: skip
         families = {labels[run.name]: run.family for run in runs}

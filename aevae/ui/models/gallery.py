@@ -114,6 +114,7 @@ def _card(run: RunInfo, label: str) -> None:
             st.button(
                 _("Compared") if inside else _("Compare"), key=f"card_compare_{run.name}", on_click=_toggle_compare,
                 args=(run.name,), type="tertiary", icon=":material/check:" if inside else ":material/add:",
+                help=_("Remove the run from the comparison") if inside else _("Add the run to the comparison"),
             )  # fmt: skip
 
 

@@ -129,7 +129,12 @@ def watched() -> str | None:
         st.warning(_("The link has no valid run. The name of a run looks like vae-mnist-0123456789ab."))
         name = None
     if together is not None and not SWEEP_LINK.fullmatch(together):
-        st.warning(_("The link has no valid sweep. A sweep is a list of fingerprints of runs."))
+        st.warning(
+            _(
+                "The link has no valid sweep. A sweep is a list of fingerprints (the last 12 characters of the "
+                "names of runs)."
+            )
+        )
         together = None
     if name or together or [] in asked.values():
         _point(name, together.split("-") if together else [])

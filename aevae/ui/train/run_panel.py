@@ -245,7 +245,7 @@ def _pace_text(job: Job) -> str:
 
 def _ended(name: str, info: RunInfo | None) -> None:
     if info is None:
-        st.warning(_("This run was trained, but its folder was deleted."))
+        st.warning(_("This run was trained, but its folder was deleted. Train the run again to use it."))
     elif info.status == "finished":
         st.success(_("Finished: {} epochs in {}.").format(info.epochs, costs.duration(info.state.get("seconds", 0))))
         if info.warning:

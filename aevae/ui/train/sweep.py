@@ -193,7 +193,7 @@ def _curves(found: Sequence[Member]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{_('Curves on the test images')}**", width="content")
         term = st.segmented_control(
-            _("Term"), terms, default=terms[0], required=True, key=TERM, label_visibility="collapsed",
+            _("Loss term"), terms, default=terms[0], required=True, key=TERM, label_visibility="collapsed",
             persist_state="session", wrap=True,
         )  # fmt: skip
     chart = rates.curve_family(curves_of(found), term)
