@@ -163,7 +163,7 @@ def test_lines_of_paper_go_or_are_said(test_digits, kind):
         photo = photograph(digit, "even", np.random.default_rng(k))
         faint, dark = (np.minimum(photo, 230 * lined(kind, left)).astype(np.uint8) for left in (0.6, 0.25))
         assert likeness(read_digit(png(faint))[0], digit) > 0.75
-        with pytest.raises(ValueError, match="the paper's lines are as dark as the strokes in 'the picture'"):
+        with pytest.raises(ValueError, match="the lines of the paper are as dark as the strokes in 'the image'"):
             read_digit(png(dark))
 
 
@@ -171,7 +171,7 @@ def test_lines_of_paper_go_or_are_said(test_digits, kind):
 def test_an_empty_picture_is_said_to_be_empty(value):
     rng = np.random.default_rng(5)
     for grey in (np.full((300, 400), value), value + rng.normal(0, 5, (300, 400)), value * (0.7 + 0.3 * _X)):
-        with pytest.raises(ValueError, match="there is no visible digit in 'the picture'"):
+        with pytest.raises(ValueError, match="there is no visible digit in 'the image'"):
             read_digit(png(np.asarray(grey).clip(0, 255).astype(np.uint8)))
 
 

@@ -103,7 +103,7 @@ def save_arrays(path: str, array=None, **arrays) -> None:
 
 def say_if_searched(run) -> None:
     if not run.model.has_encoder:
-        say(f"{run.config.model.family} has no encoder: so each code is found by a search, which takes a while")
+        say(f"{run.config.model.family} has no encoder, so each code is found by a search, which takes a while")
 
 
 def embed(args) -> dict:

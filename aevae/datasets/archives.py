@@ -118,7 +118,7 @@ def _clean(name: str, label: str) -> str:
 
 
 def _refuse_count(label: str, limits: Limits):
-    raise ValueError(f"{label} holds more than {limits.files:,} files")
+    raise ValueError(f"{label} contains more than {limits.files:,} files")
 
 
 def _check_total(label: Path | str, total: float, limits: Limits) -> None:
@@ -214,7 +214,7 @@ def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Li
         if raw.endswith(("/", "\\")) or _is_litter(name):
             continue
         if name in members:
-            raise ValueError(f"{label} holds {quote(name)} twice")
+            raise ValueError(f"{label} contains {quote(name)} twice")
         members[name] = info
     _check_total(label, sum(i.file_size for i in members.values() if i.file_size <= limits.file_bytes), limits)
     notes = [f"{label} does not name the encoding of its file names; they are read as {page}"] if page else []
@@ -242,7 +242,7 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, lim
 def _check_member(info: zipfile.ZipInfo, name: str, label: str) -> None:
     """By its record alone. Raises ValueError for what no honest zip holds."""
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ValueError(f"{label} holds {quote(name)}, a link or a device; own files must be plain files")
+        raise ValueError(f"{label} contains {quote(name)}, a link or a device; own files must be plain files")
 
 
 def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:

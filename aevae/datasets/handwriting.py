@@ -20,7 +20,7 @@ CELL = 2e-4  # of an image: a square of paper is larger
 SPECK = 0.04  # parts of the ink smaller than this share of the largest are dirt
 
 
-def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarray:
+def read_digit(source: bytes | BinaryIO, name: str = "the image") -> np.ndarray:
     """A drawing, scan or photograph of one digit as uint8 (1, 28, 28), white on black, in the form of MNIST.
 
     Dark ink on light paper or the other way round, in uneven light. An image of 28 x 28 is taken to be in that form
@@ -72,7 +72,7 @@ def _shares(size: int, parts: int) -> np.ndarray:
     return covered.clip(0) * (parts / size)
 
 
-def ink_of(grey: np.ndarray, name: str = "the picture") -> np.ndarray:
+def ink_of(grey: np.ndarray, name: str = "the image") -> np.ndarray:
     """Ink uint8 (h, w), 0 = paper, of a grey image uint8 (H, W) of a digit; at most 280 pixels a side.
 
     Strokes are few and stand out: of the image and its negative the one where they do so more is taken. Ink begins at

@@ -164,7 +164,7 @@ def border(grey: np.ndarray) -> np.ndarray:
     return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
-def read_picture(source: bytes | BinaryIO, invert: bool | None = None, name: str = "the picture") -> np.ndarray:
+def read_picture(source: bytes | BinaryIO, invert: bool | None = None, name: str = "the image") -> np.ndarray:
     """One uploaded image as uint8 (1, 28, 28). Raises ValueError with one sentence.
 
     Digits of the data sets are white on black. invert: True turns black and white, False leaves them, None turns a

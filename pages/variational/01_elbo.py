@@ -32,8 +32,8 @@ likelihood, kl, joint, entropy, log_p, gap, closed, drawn, effective = found
 template.end(
     notice=[
         _(
-            "Move q away from the circle: the decoded digit gets worse, and the reconstruction cost grows. Shrink σ, "
-            "and the KL grows."
+            "Move q away from the circle (the encoder's q): the decoded digit gets worse, and the reconstruction cost "
+            "grows. Shrink σ, and the KL grows."
         ),
         _(
             "The noise ε does not change, so each code follows μ and σ smoothly. Therefore a gradient can pass "
