@@ -2,10 +2,11 @@
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
+from typing import Any
 
-from aevae.config import DataConfig, ModelConfig, TrainConfig, absent_values, brief, build, plain
-from aevae.models import family_class  # the registry knows which config class a family has
+from aevae.config import DataConfig, ModelConfig, TrainConfig, absent_values, brief, build, check, plain
+from aevae.models import FAMILIES, family_class  # the registry knows which config class a family has
 
 SCHEMA = 1  # of the run folder and of the canonical JSON; part of every fingerprint
 
@@ -62,6 +63,27 @@ class RunConfig:
     def name(self) -> str:
         """`<family>-<dataset>-<fingerprint>`: the folder of this run."""
         return f"{self.model.family}-{self.data.name.split(':')[0]}-{self.fingerprint}"
+
+
+def option_value(raw: dict, name: str) -> Any:
+    """The value of the option `name` in the stored config `raw`; None: its family is unknown, or has no such option.
+
+    A missing key has the value that an older config means, a value that does not fit the option counts as the default.
+    """
+    family = raw.get("model", {}).get("family")
+    classes = {"data": DataConfig, "train": TrainConfig}
+    if family in FAMILIES:
+        classes["model"] = family_class(family).Config
+    for part in classes.keys() & raw.keys():
+        config_class = classes[part]
+        for f in fields(config_class):
+            if f.name == name:
+                default = f.metadata.get("absent", f.default)
+                try:
+                    return check(f, raw[part].get(name, default))
+                except ValueError:
+                    return default
+    return None
 
 
 def fingerprint(raw: dict) -> str:

@@ -9,7 +9,7 @@ from conftest import fitting
 from aevae.cli import build_config
 from aevae.config import DataConfig, TrainConfig, parse, plain
 from aevae.models import FAMILIES, family_class
-from aevae.run_config import RunConfig
+from aevae.run_config import RunConfig, option_value
 
 
 def config(family="beta_vae", **model) -> RunConfig:
@@ -170,3 +170,28 @@ def test_parse_types():
     epochs = next(f for f in dataclasses.fields(TrainConfig) if f.name == "epochs")
     assert parse(epochs, "12") == 12
     assert isinstance(parse(epochs, "12"), int)
+
+
+def test_an_option_of_a_stored_config():
+    raw = config("beta_vae", beta=2.5).to_dict()
+    assert option_value(raw, "beta") == 2.5 and option_value(raw, "epochs") == 20
+    assert option_value(raw, "noise") is None, "of another family"
+    del raw["model"]["beta"], raw["train"]
+    assert option_value(raw, "beta") == family_class("beta_vae").Config().beta
+    assert option_value(raw, "epochs") is None, "a part that is missing"
+    assert option_value(raw | {"model": {"family": "of tomorrow", "beta": 3.0}}, "beta") is None
+
+
+@pytest.mark.parametrize("value", ["4", None, float("nan"), [1], -1])
+def test_a_foreign_value_counts_as_the_default(value):
+    raw = config("beta_vae").to_dict()
+    raw["model"]["beta"] = value
+    assert option_value(raw, "beta") == family_class("beta_vae").Config().beta
+
+
+@pytest.mark.parametrize("name", ["damping", "keep_best"])
+def test_a_young_option_has_the_value_of_before(name):
+    raw = config().to_dict()
+    raw["train"].pop(name, None)
+    (f,) = (f for f in dataclasses.fields(TrainConfig) if f.name == name)
+    assert option_value(raw, name) == f.metadata["absent"]

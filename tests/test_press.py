@@ -49,7 +49,7 @@ def test_watch_shows_the_job_at_once(empty_store):
     assert "Autoencoder" not in headers(at)
     press(at, f"train_watch_{one.id}")
     assert one.run in [box.value for box in at.caption] and said(at, "job") == one.run
-    assert "Train another" in [box.label for box in at.expander], "the page as a whole makes room for it"
+    assert "Train another model" in [box.label for box in at.expander], "the page as a whole makes room for it"
 
 
 def test_watch_shows_several_at_once_and_one_after_them(empty_store):

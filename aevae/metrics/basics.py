@@ -89,9 +89,8 @@ def _has_share(name: str):
     """A share needs costs that are never negative and have no arbitrary constant in them."""
 
     def needs(info) -> str:
-        likelihood = info.config.get("model", {}).get("likelihood", "bernoulli")
-        if name in PIXEL_COSTS and likelihood not in DISCRETE:
-            return f"this fraction needs pixels with probabilities; {likelihood} is a density"
+        if name in PIXEL_COSTS and info.likelihood not in DISCRETE:
+            return f"this fraction needs pixels with probabilities; {info.likelihood} is a density"
         return _has(name)(info)
 
     return needs
@@ -104,8 +103,9 @@ def _is_linear(info) -> str:
 def _has_bits(info) -> str:
     if said := _has("elbo")(info):
         return said
-    likelihood = info.config.get("model", {}).get("likelihood", "bernoulli")
-    return "" if likelihood in DISCRETE else f"bits need pixels with probabilities; {likelihood} is a density"
+    if info.likelihood in DISCRETE:
+        return ""
+    return f"bits need pixels with probabilities; {info.likelihood} is a density"
 
 
 NATS = "nats / image"

@@ -109,15 +109,13 @@ def gain(metric: Metric, value: float, reference: float) -> int:
 
 def likelihood(run: RunInfo) -> str:
     """Of its pixels, black and white ones apart from grey: what is OF_LIKELIHOOD compares between runs of one alone."""
-    value = run.config.get("model", {}).get("likelihood", "bernoulli")
-    pixels = run.config.get("data", {}).get("binarise", "none")
-    return ", ".join(part for part in (value, pixels) if isinstance(part, str) and part != "none")
+    return ", ".join(part for part in (run.likelihood, run.option("binarise")) if part != "none")
 
 
 def beta(run: RunInfo) -> float:
     """The weight of the KL in its objective."""
-    value = run.config.get("model", {}).get("beta", 1.0)
-    return float(value) if _is_number(value) else 1.0
+    value = run.option("beta")
+    return 1.0 if value is None else float(value)
 
 
 def kinship(run: RunInfo) -> str:
@@ -134,9 +132,9 @@ def titles(runs: Sequence[RunInfo]) -> dict[str, str]:
 
 
 def _title(run: RunInfo) -> str:
-    network = run.config.get("model", {}).get("network", "mlp")
     weight = f" β={beta(run):g}" if beta(run) != 1 else ""
-    return f"{family_title(run.family)} d={run.latent_dim}{weight}" + (" conv" if network == "conv" else "")
+    network = " conv" if run.option("network") == "conv" else ""
+    return f"{family_title(run.family)} d={run.latent_dim}{weight}{network}"
 
 
 # -- over training ---------------------------------------------------------------------------------------------------

@@ -20,11 +20,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
 from aevae import paths
-from aevae.run_config import SCHEMA, fingerprint
+from aevae.run_config import SCHEMA, fingerprint, option_value
 from aevae.store.files import (
     MAX_JSON,
     DamagedRun,
@@ -74,6 +75,20 @@ class RunInfo:
     def traits(self) -> dict:
         """Properties of its model (`Model.traits`): input, latent, has_encoder, generative, levels."""
         return TRAITS | self.state.get("traits", {})
+
+    def option(self, name: str) -> Any:
+        """The value of an option of its data, model or training (`option_value`); imports torch."""
+        return option_value(self.config, name)
+
+    @property
+    def likelihood(self) -> str:
+        """The distribution of a pixel given its code; a family without the option has Bernoulli pixels."""
+        return self.option("likelihood") or "bernoulli"
+
+    @property
+    def weights_checksum(self) -> str:
+        """sha256 of the weights, which caches use as a key; "" until the run is finished."""
+        return self.state.get("checksums", {}).get("model.safetensors", "")
 
     @property
     def latent_dim(self) -> int:

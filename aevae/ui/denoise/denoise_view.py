@@ -254,7 +254,7 @@ def _input_curve(kind: str, seed: int, dataset: str) -> np.ndarray:
 
 def model_curve(run, kind: str, seed: int, dataset: str = datasets.EMBEDDED) -> np.ndarray:
     """Squared error / image of a run's outputs for corrupted test images, at each of `LEVELS` (L,)."""
-    checksum = run.info.state.get("checksums", {}).get("model.safetensors")
+    checksum = run.info.weights_checksum
     return _model_curve(run, str(run.path), checksum, kind, seed, dataset)
 
 

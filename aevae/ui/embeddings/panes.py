@@ -243,7 +243,7 @@ def _checksum(space: str) -> str:
     """Of the weights of a run as they are now. Raises ValueError where there is no such run."""
     if space in (PIXELS, RANDOM):
         return ""
-    return checkpoints.find_run(space).state.get("checksums", {}).get("model.safetensors", "")
+    return checkpoints.find_run(space).weights_checksum
 
 
 def strongest(name: str) -> tuple[int, int]:

@@ -234,11 +234,11 @@ def _plane_words(dim: int, growing: bool) -> str:
 
 def _network(info: RunInfo, dim: int) -> list[str]:
     """The layers of the encoder and of the decoder, as text."""
-    model = info.config.get("model", {})
-    if info.traits["latent"] == "discrete" or model.get("network") == "conv":
+    network, widths, hidden = map(info.option, ("network", "widths", "hidden"))
+    if info.traits["latent"] == "discrete" or network == "conv":
         return [_("convolutions"), _("convolutions")]
-    hidden = model["widths"].split("-") if "widths" in model else [str(model["hidden"])] if "hidden" in model else []
-    down = ["784", *(hidden if model.get("network", "mlp") == "mlp" else []), str(dim)]
+    layers = widths.split("-") if widths else [str(hidden)] if hidden and network in (None, "mlp") else []
+    down = ["784", *layers, str(dim)]
     return [" → ".join(down), " → ".join(reversed(down))]
 
 
@@ -246,8 +246,8 @@ def _prior_std(info: RunInfo) -> float:
     """s0 of the prior N(0, s0^2 I) of the code; 0: it has none, or another kind of prior."""
     if not info.traits["generative"] or info.traits["latent"] != "continuous":
         return 0.0
-    value = info.config.get("model", {}).get("prior_std", 1.0)
-    return float(value) if isinstance(value, int | float) else 1.0
+    value = info.option("prior_std")
+    return 1.0 if value is None else float(value)
 
 
 def _objective(info: RunInfo) -> str:
@@ -259,8 +259,8 @@ def _objective(info: RunInfo) -> str:
     text = family_class(info.family).objective
     for plain, printed in ((" - ", " − "), ("-log", "−log"), ("||", "‖"), (" | ", " | "), ("beta ", "β ")):
         text = text.replace(plain, printed)
-    weight = info.config.get("model", {}).get("beta")
-    return f"{text},  β = {weight:g}" if isinstance(weight, int | float) and "β" in text else text
+    weight = info.option("beta")
+    return f"{text},  β = {weight:g}" if weight is not None and "β" in text else text
 
 
 def texts() -> dict[str, str]:

@@ -101,7 +101,7 @@ def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
 
 def model_space(run, dataset: str = datasets.EMBEDDED) -> Space:
     """The codes of an opened run."""
-    checksum = run.info.state.get("checksums", {}).get("model.safetensors")
+    checksum = run.info.weights_checksum
     bank = cached.codes(run.name, dataset)
     spacing = _code_spacing(bank, str(run.path), checksum, dataset)
     return Space(

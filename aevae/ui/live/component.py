@@ -112,7 +112,7 @@ def address(name: str) -> str:
     if bundle := _bundle(name):
         return f"live/{name}/{_name(bundles.checksum(bundle))}"
     info = checkpoints.find_run(name)
-    return f"live/{info.name}/{_name(_checksum(info))}"
+    return f"live/{info.name}/{_name(info.weights_checksum)}"
 
 
 def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | None:
@@ -176,12 +176,8 @@ def _name(checksum: str) -> str:
     return hashlib.sha256(_MAKER + checksum.encode()).hexdigest()[:16] + ".bin"
 
 
-def _checksum(info) -> str:
-    return info.state.get("checksums", {}).get("model.safetensors", "")
-
-
 def _program_of(info) -> bytes | str:
-    return _program(str(info.path), _checksum(info))
+    return _program(str(info.path), info.weights_checksum)
 
 
 @functools.lru_cache(maxsize=32)
@@ -247,7 +243,7 @@ def _weights(name: str, file: str) -> tuple[bytes, str] | None:
 
 def _run_weights(name: str, file: str) -> bytes | str | None:
     info = checkpoints.finished_run(name) if checkpoints.NAME.fullmatch(name) else None
-    return _program_of(info) if info and file == _name(_checksum(info)) else None
+    return _program_of(info) if info and file == _name(info.weights_checksum) else None
 
 
 def _lab_weights(name: str, file: str) -> bytes | None:

@@ -105,7 +105,7 @@ def _card(run: RunInfo, label: str) -> None:
         st.caption(" · ".join(f"{name} {number_text(value)}" for name, value in numbers.items()))
     if run.warning:
         st.caption(f":material/warning: {markdown.escape(run.warning)}")
-    total = run.config.get("train", {}).get("epochs", "?")
+    total = run.option("epochs") or "?"
     st.caption(_("{} of {} epochs · {}").format(run.epochs, total, size_text(run.size)))
     with st.container(horizontal=True, gap="small"):
         st.button(_("Show"), key=f"card_{run.name}", on_click=choose, args=(run.name,), icon=":material/open_in_full:")

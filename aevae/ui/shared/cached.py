@@ -60,7 +60,7 @@ def finished(families: tuple[str, ...] | None = None, input: str = "image") -> l
 def run(name: str):
     """The opened run (`aevae.runs.Run`), on the CPU. Raises ValueError with one sentence."""
     info = checkpoints.find_run(name)
-    return _run(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""))
+    return _run(str(info.path), info.weights_checksum)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)  # a class looks at more than a few; most take 1 to 10 MB
@@ -143,7 +143,7 @@ def _principal() -> Components:
 def codes(run_name: str, name: str = datasets.EMBEDDED) -> np.ndarray:
     """Codes float32 (N, D) of `shown_digits(name)` under a run; row i belongs to image i."""
     info = checkpoints.find_run(run_name)
-    checksum = info.state.get("checksums", {}).get("model.safetensors", "")
+    checksum = info.weights_checksum
     return _codes(str(info.path), checksum, name, _content(name))
 
 
@@ -156,7 +156,7 @@ def _codes(path: str, checksum: str, name: str, content: str) -> np.ndarray:
 
 def applied(run, what: str, array: np.ndarray) -> np.ndarray:
     """`run.encode`, `decode` or `reconstruct` (`what`) of an array (N, ...), read-only; computed once for all."""
-    checksum = run.info.state.get("checksums", {}).get("model.safetensors", "")
+    checksum = run.info.weights_checksum
     array = np.ascontiguousarray(array, np.float32)
     return _applied(str(run.path), checksum, what, array.shape, array.tobytes(), run)
 
@@ -177,7 +177,7 @@ def shown_numbers(run_name: str) -> dict:
 def latent_summary(run_name: str) -> dict:
     """`Run.latent_summary()`, computed once a run."""
     info = checkpoints.find_run(run_name)
-    return _latent_summary(str(info.path), info.state.get("checksums", {}).get("model.safetensors", ""))
+    return _latent_summary(str(info.path), info.weights_checksum)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)

@@ -23,14 +23,14 @@ def run_labels(runs: Sequence[RunInfo]) -> dict[str, str]:
 
 def run_label(run: RunInfo) -> str:
     """Family, code size, what sets it apart, data set; two runs may share it."""
-    model = run.config.get("model", {})
+    network, beta, noise = map(run.option, ("network", "beta", "noise"))
     parts = [family_title(markdown.strip(run.family)), f"d={run.latent_dim}"]
-    if model.get("network", "mlp") != "mlp":
-        parts.append(markdown.strip(str(model["network"])))
-    if "beta" in model:
-        parts.append(f"β={model['beta']:g}")
-    if "noise" in model:
-        parts.append(f"{markdown.strip(model['noise']).replace('_', ' ')} {model.get('noise_level', 0):g}")
+    if network not in (None, "mlp"):
+        parts.append(network)
+    if beta is not None:
+        parts.append(f"β={beta:g}")
+    if noise is not None:
+        parts.append(f"{noise.replace('_', ' ')} {run.option('noise_level'):g}")
     parts.append(markdown.strip(run.dataset.split(":")[0]))
     return " · ".join([*parts, _("shipped")] if run.shipped else parts)
 

@@ -18,6 +18,7 @@ from aevae.figures.curves import loss_curves
 from aevae.figures.palette import family_title
 from aevae.queue import jobs
 from aevae.queue.queuefile import Job, QueueBroken, set_aside
+from aevae.run_config import option_value
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.film import film_view
@@ -233,7 +234,7 @@ def _advance(number: int, by: str) -> None:
 
 def _pace_text(job: Job) -> str:
     now = job.progress
-    epochs = job.config.get("train", {}).get("epochs", 0)
+    epochs = option_value(job.config, "epochs")
     parts = [_("{:.2f} of {} epochs").format(epochs * now["step"] / now["steps"], epochs)]
     parts.append(_("step {:,} of {:,}").format(now["step"], now["steps"]))
     if now.get("images_per_s"):

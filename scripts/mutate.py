@@ -1,0 +1,162 @@
+"""Mutation run: small changes of the modules that touch disk, queue, address or optimizers, one at a time.
+
+    python -m scripts.mutate [MODULE ...] [--mutants 36] [--seed 0] [--json FILE]
+
+The mutants are a random sample of cosmic-ray's (`pip install cosmic-ray`) and of statements left out. The tests of the
+module run on a copy of the tracked files, for each mutant in a process that is forked from one that has imported the
+libraries. The script prints each mutant that no test notices: the change does not matter, or a test is missing.
+"""
+
+import argparse
+import ast
+import difflib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+TESTS = {
+    "aevae/store/files.py": ["test_runs", "test_faults", "test_diverged", "test_places"],
+    "aevae/store/checkpoints.py": ["test_runs", "test_faults", "test_diverged", "test_best", "test_incoming"],
+    "aevae/store/recorder.py": ["test_runs", "test_diverged", "test_best", "test_faults"],
+    "aevae/queue/queuefile.py": ["test_jobs", "test_faults", "test_places"],
+    "aevae/queue/jobs.py": ["test_jobs", "test_estimates", "test_press", "test_faults"],
+    "aevae/queue/worker.py": ["test_jobs", "test_processes", "test_estimates", "test_diverged", "test_faults"],
+    "aevae/queue/pace.py": ["test_jobs"],
+    "aevae/queue/progress.py": ["test_jobs", "test_estimates"],
+    "aevae/queue/estimates.py": ["test_estimates", "test_processes"],
+    "aevae/queue/processes.py": ["test_processes", "test_jobs"],
+    "aevae/ui/shared/address.py": ["test_ui", "test_kept", "test_brush", "test_press", "test_shown"],
+    "aevae/ui/shared/url_values.py": ["test_kept", "test_ui", "test_press"],
+    "aevae/training/optimizers.py": ["test_optimizers", "test_devices", "test_runs"],
+    "aevae/exchange/run_archive.py": ["test_exchange", "test_incoming", "test_hostile", "test_faults"],
+    "aevae/embeddings/cache.py": ["test_embeddings", "test_embeddings_maps"],
+}
+SECONDS = 240
+
+
+def calls_left_out(source: str) -> list[str]:
+    """The source once for each statement that is a call, with `pass` in its place."""
+    lines = source.splitlines(keepends=True)
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+            first, last = node.lineno - 1, node.end_lineno or node.lineno
+            left_out = lines[first][: node.col_offset] + "pass" + lines[last - 1][node.end_col_offset :]
+            found.append("".join([*lines[:first], left_out, *lines[last:]]))
+    return found
+
+
+def mutants(source: str) -> list[str]:
+    """All mutants of a module that differ from it and compile."""
+    from cosmic_ray.ast import ast_nodes, get_ast
+    from cosmic_ray.mutating import mutate_code
+    from cosmic_ray.plugins import get_operator, operator_names
+
+    found = calls_left_out(source)
+    for name in operator_names():
+        if get_operator(name).arguments():
+            continue
+        operator = get_operator(name)()
+        places = sum(1 for node in ast_nodes(get_ast(source)) for _ in operator.mutation_positions(node))
+        found += [mutate_code(source, operator, number) for number in range(places)]
+    return [code for code in dict.fromkeys(found) if code and code != source and _differs(code, source)]
+
+
+def _differs(code: str, source: str) -> bool:
+    try:
+        return ast.dump(ast.parse(code)) != ast.dump(ast.parse(source))
+    except SyntaxError:
+        return False
+
+
+def passes(copy: Path, tests: list[str]) -> bool:
+    """Whether the tests pass on this copy: in a process of its own, which is stopped after SECONDS."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        out = os.open(copy / "output", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(out, 1)
+        os.dup2(out, 2)
+        os.chdir(copy)
+        sys.path[:0] = [str(copy), str(copy / "tests")]
+        import pytest
+
+        arguments = ["-q", "-x", "-n0", "-p", "no:cacheprovider", "-m", "not browser and not slow", "--no-header"]
+        os._exit(int(pytest.main([*arguments, *(f"tests/{test}.py" for test in tests)])))
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            os.killpg(child, signal.SIGKILL) if _group_lives(child) else None
+            return status == 0
+        time.sleep(0.05)
+    os.killpg(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return False
+
+
+def _group_lives(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def run(module: str, number: int, seed: int) -> dict:
+    """The mutants of one module: how many, and the differences of those that no test noticed."""
+    source = (ROOT / module).read_text("utf-8")
+    chosen = random.Random(f"{seed} {module}").sample(every := mutants(source), min(number, len(every)))
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        files = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+        for name in files.splitlines():
+            if (ROOT / name).is_file():
+                (copy / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, copy / name)
+        if not passes(copy, TESTS[module]):
+            raise SystemExit(f"{module}: the tests fail without a mutant.\n" + (copy / "output").read_text()[-3000:])
+        survivors = []
+        for code in chosen:
+            (copy / module).write_text(code, "utf-8")
+            if passes(copy, TESTS[module]):
+                parts = source.splitlines(), code.splitlines(), module, module
+                survivors.append("\n".join(difflib.unified_diff(*parts, n=1, lineterm="")))
+                print(survivors[-1], flush=True)
+        (copy / module).write_text(source, "utf-8")
+    return {"module": module, "mutants": len(every), "tried": len(chosen), "survived": survivors}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("modules", nargs="*", default=list(TESTS), metavar="MODULE", help="default: all")
+    parser.add_argument("--mutants", type=int, default=36, help="of each module (default: 36)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--json", type=Path, metavar="FILE")
+    args = parser.parse_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    import numpy  # noqa: F401  (imported once, for all forks)
+    import pytest  # noqa: F401
+    import safetensors.torch  # noqa: F401
+    import streamlit.testing.v1  # noqa: F401
+    import torch  # noqa: F401
+
+    results = []
+    for module in args.modules:
+        results.append(result := run(module, args.mutants, args.seed))
+        killed = result["tried"] - len(result["survived"])
+        print(f"{module}: {killed} of {result['tried']} noticed ({result['mutants']} possible)", flush=True)
+    if args.json:
+        args.json.write_text(json.dumps(results, indent=1))
+
+
+if __name__ == "__main__":
+    main()
