@@ -574,8 +574,8 @@ def hostile_zips(folder):
     }
     for name, (members, words) in cases.items():
         yield make_zip(folder / f"{name}.zip", good | members), words
-    yield make_zip(folder / "one.zip", {"a.png": png(1)}), "at least 2 pictures, got 1"
-    yield make_zip(folder / "none.zip", {}), "at least 2 pictures, got 0"
+    yield make_zip(folder / "one.zip", {"a.png": png(1)}), "at least 2 images, got 1"
+    yield make_zip(folder / "none.zip", {}), "at least 2 images, got 0"
     yield make_zip(folder / "lzma.zip", good, zipfile.ZIP_LZMA), "unusual way"
     nested = make_zip(folder / "inner", {"most.zip": make_zip(folder / "most", good).read_bytes()}).read_bytes()
     yield make_zip(folder / "matryoshka.zip", {"inner.zip": nested}), "'most.zip' is a zip inside"

@@ -48,7 +48,9 @@ def test_a_session_queues_one_run_and_the_teacher_as_many_as_wanted(guarded):
     assert len(jobs.jobs()) == 1 and not app.error
     app.number_input(key="train_latent_dim").set_value(7).run()
     app.button(key="train_start").click().run()
-    assert [e.value for e in app.error] == ["Each person may have at most 1 run(s) waiting or running."]
+    assert [e.value for e in app.error] == [
+        "Each person may have at most 1 run(s) in the queue. Wait until one ends, or cancel one."
+    ]
     assert len(jobs.jobs()) == 1
     come_in(app).button(key="train_start").click().run()
     assert len(jobs.jobs()) == 2 and not app.error

@@ -634,7 +634,7 @@ def test_so_many_tasks_wait_and_no_more(tasks, monkeypatch):
     monkeypatch.setattr(jobs, "MAX_WAITING_TASKS", 2)
     first, _ = (jobs.submit_task("map", "counting", {"to": to}) for to in (1, 2))
     assert jobs.submit_task("map", "counting", {"to": 1}).id == first.id
-    with pytest.raises(jobs.QueueBroken, match="2 maps and evaluations wait already"):
+    with pytest.raises(jobs.QueueBroken, match="2 maps and evaluations already wait"):
         jobs.submit_task("map", "counting", {"to": 3})
     tasks()
     assert jobs.submit_task("map", "counting", {"to": 3}).state == "queued"

@@ -173,7 +173,7 @@ def test_colours(store):
         app.selectbox(key="colour").set_value(name).run()
         shade = spec(whole(app))["shade"]
         assert shade["low"] < shade["high"] and parcel(app, "atlas")[1]["shade"].shape == (300,)
-        assert shade["unit"] == ("of 10 neighbours" if wanted is None and "changed" in name else "nats")
+        assert shade["unit"] == ("out of 10 neighbours" if wanted is None and "changed" in name else "nats")
 
 
 def test_neighbours_in_the_plane_are_found_by_a_tree():

@@ -299,7 +299,7 @@ def test_what_was_guessed_and_left_out_is_said(empty_store, tmp_path, monkeypatc
     at.file_uploader(key="train_folder").set_value([(name, content, "") for name, content in members.items()]).run()
     assert not at.error and not at.exception
     said = texts(at.warning)
-    assert "left out 1 of 21 files" in said.lower() and "taken as a split: 10 pictures" in said and "<b>" not in said
+    assert "left out 1 of 21 files" in said.lower() and "taken as a split: 10 images" in said and "<b>" not in said
     assert queued(at).data.digest
 
 
