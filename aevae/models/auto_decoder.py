@@ -35,7 +35,7 @@ class AutoDecoderConfig(ModelConfig):
     latent_dim: int = option(32, "numbers in the code z", min=1, max=784)
     likelihood: str = likelihoods("gaussian", without=ELSEWHERE)
     ball: bool = option(
-        True, "keep the codes in the unit ball; off: their norms grow, and samples do not match the codes"
+        True, "keep the codes in the unit ball; off: their norms drift, and samples do not match the codes"
     )
     l2: float = option(0.0, "weight of ||z||^2, a Gaussian prior of the code (DeepSDF); 0: none", min=0.0, max=1000.0)
     code_rate: float = option(

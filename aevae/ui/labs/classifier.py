@@ -71,8 +71,8 @@ def bars(x: np.ndarray, measured: dict) -> int:
                     "Densities: {best}. Classifier: {other}, {sure} sure. {nats} nats is usual for a {best}."
                 ),
                 "low": _(
-                    "Not a usual digit: the best density, {best}, gives {nats} nats, but 99 % of real {best}s have more "
-                    "than {floor}. Classifier: {other}, {sure} sure."
+                    "Not a usual digit: the best density, {best}, gives {nats} nats, but 99 % of real {best}s have "
+                    "more than {floor}. Classifier: {other}, {sure} sure."
                 ),
             },
         },
