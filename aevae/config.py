@@ -97,61 +97,66 @@ class DataConfig(Validated):
     """The training images of a run."""
 
     name: str = option("mnist-5k", "data set: mnist-5k, mnist, fashion-mnist, kmnist, or images:<folder or zip>")
-    limit: int = option(0, "train on the first so many images only; 0 takes all", min=0, max=1_000_000)
+    limit: int = option(0, "number of training images, the first ones; 0: all", min=0, max=1_000_000)
     leave_out_5k: bool = option(
         False,
-        "leave the 1,000 test digits of mnist-5k out of training, so that pages may show them as unseen",
+        "leave the 1,000 test digits of mnist-5k out of training, so that pages can show digits that the model has "
+        "not seen",
         when=("name", ("mnist",)),
     )
     binarise: str = option(
         "none",
-        "black and white pixels: threshold (white from 128 on), or stochastic (white as often as the grey says, "
-        "drawn anew at each step; the test images once)",
+        "black and white pixels: threshold (white from grey 128 on), or stochastic (white with the grey value as "
+        "probability; training images are sampled again at each step, test images once)",
         choices=("none", "threshold", "stochastic"),
         added=True,
     )
-    digest: str = option("", "content of an own folder of images (filled in by itself)")
+    digest: str = option("", "checksum of an own folder of images (set automatically)")
 
 
 @dataclass(frozen=True)
 class TrainConfig(Validated):
     """The training recipe of a run: Adam on shuffled mini-batches."""
 
-    epochs: int = option(20, "passes through the training images", min=1, max=1000)
+    epochs: int = option(20, "number of passes through the training images", min=1, max=1000)
     batch_size: int = option(64, "images per step", min=1, max=8192)
     lr: float = option(
         0.013,
-        "learning rate of Adam; of one_cycle: its peak. It follows epochs, batch size and network until you set it",
+        "learning rate of Adam (one_cycle: its peak). Until you set it, it follows epochs, batch size and network",
         min=1e-6,
         max=1.0,
         log=True,
     )
     schedule: str = option(
         "one_cycle",
-        "one_cycle: the learning rate rises over the first 8 % of the steps (20 at least) and falls to 0; "
-        "constant: as it is",
+        "one_cycle: the learning rate rises over the first 8 % of the steps (at least 20) and falls to 0; constant: "
+        "the learning rate does not change",
         choices=("one_cycle", "constant"),
     )
-    beta2: float = option(0.99, "memory of Adam's second moment", min=0.5, max=0.9999)
+    beta2: float = option(0.99, "Adam's beta2: how slowly its mean of squared gradients changes", min=0.5, max=0.9999)
     damping: float = option(
         1.0,
-        "Adam's epsilon, as a share of the typical gradient of a layer. 0: Adam as published. Larger: weights with a "
-        "small gradient, as of pixels that are almost never lit, move less",
+        "Adam's epsilon, as a fraction of the typical gradient of a layer. 0: Adam as published. Larger: weights with "
+        "a small gradient change less, for example those of pixels that are almost always black",
         min=0.0,
         max=100.0,
         absent=0.0,
     )
     keep_best: bool = option(
         False,
-        "keep the weights of the epoch with the lowest test objective, too. The command line opens them as RUN@best",
+        "also keep the weights of the epoch with the lowest test objective. The command line opens them as RUN@best",
         added=True,
     )
     precision: str = option(
         "float32",
-        "float32, or bfloat16 for the products inside a step (autocast): quicker on recent GPUs, slower on most CPUs",
+        "float32, or bfloat16 for the matrix products (autocast): faster on recent GPUs, slower on most CPUs",
         choices=("float32", "bfloat16"),
     )
-    centre: bool = option(True, "begin at the mean training image: input about 0, output about the mean")
+    centre: bool = option(
+        True,
+        "start from the mean training image: the first layer gets the difference to it, and "
+        "the first outputs are near it",
+    )
 
     @property
     def film_epochs(self) -> tuple[int, ...]:
@@ -225,10 +230,10 @@ SMALL_SET_FACTORS = {"categorical": 0.125, "gaussian_learned": 0.5}  # likelihoo
 LIKELIHOODS = {
     "bernoulli": "cross-entropy",
     "gaussian": "squared error, fixed sigma",
-    "gaussian_learned": "one sigma, learned",
-    "gaussian_pixel": "a sigma for each pixel, learned",
-    "continuous_bernoulli": "the density on 0..1 that bernoulli is not",
-    "categorical": "one of so many grey levels",
+    "gaussian_learned": "one learnt sigma",
+    "gaussian_pixel": "a learnt sigma for each pixel",
+    "continuous_bernoulli": "bernoulli, normalised to a density on 0..1",
+    "categorical": "one of several grey levels",
 }
 
 
@@ -254,9 +259,11 @@ class ModelConfig(Validated):
     rate_factor_small: ClassVar[float] = 1.0  # a further factor on small data sets, which the family overfits
     recipe_large: ClassVar[dict] = {}  # training options that differ from `recipe` on large data sets
     network: str = option(
-        "mlp", "mlp: one hidden layer each way; conv: two strided convolutions", choices=("mlp", "conv")
+        "mlp", "mlp: one hidden layer in encoder and decoder; conv: two strided convolutions", choices=("mlp", "conv")
     )
-    hidden: int = option(400, "hidden units of the MLP, each way", min=1, max=4096, when=("network", ("mlp",)))
+    hidden: int = option(
+        400, "hidden units of the MLP, in encoder and decoder", min=1, max=4096, when=("network", ("mlp",))
+    )
     latent_dim: int = option(20, "numbers in the code z", min=1, max=784)
     likelihood: str = likelihoods()
     sigma: float = option(

@@ -13,9 +13,9 @@ from aevae.noise import normal, uniform
 # kind -> what `level` means
 KINDS = {
     "gaussian": "standard deviation of the added noise, in units of the pixel range",
-    "masking": "share of the pixels set to 0",
-    "salt_and_pepper": "share of the pixels set to 0 or 1, half each",
-    "block": "share of the image covered by one black square",
+    "masking": "fraction of the pixels set to 0",
+    "salt_and_pepper": "fraction of the pixels set to 0 or 1, half each",
+    "block": "fraction of the image covered by one black square",
 }
 
 

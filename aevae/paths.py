@@ -29,7 +29,7 @@ def _place(variable: str, default: Callable[[], Path]) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ValueError(f"{variable} is {text}, and this user has no home folder; give a full path") from error
+        raise ValueError(f"{variable} is {text}, but this user has no home folder; give a full path") from error
 
 
 def _user_dir(variable: str, below_home: str) -> Path:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # listings import this module without torch
 NUM_WORST = 10  # images
 GAINS = ("elbo", "iwae")  # terms for which larger is better
 ROUNDING = 1e-3  # nats; rounding error of a float32 sum over 784 pixels, which may make a cost of 0 negative
-SHARE = "share of the sum"  # unit
+SHARE = "fraction of the sum"  # unit
 MEDIAN, WORST = "_median", f"_worst{NUM_WORST}"
 
 

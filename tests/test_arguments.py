@@ -265,7 +265,7 @@ def test_images_are_taken_as_shares_as_bytes_and_in_black_and_white(store, tmp_p
     assert "grey levels" not in capsys.readouterr().err
     for kind in (np.uint8, np.int64, np.uint16):
         assert np.allclose(code(grey.astype(kind)), as_shares, atol=1e-6)
-        assert "are taken as grey levels of 0..255" in capsys.readouterr().err
+        assert "are read as grey levels 0..255" in capsys.readouterr().err
     lit = grey > 127
     assert np.array_equal(code(lit), code(lit.astype(np.float32)))
     assert np.array_equal(code(lit.astype(np.uint8)), code(lit.astype(np.float32)))

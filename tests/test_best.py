@@ -63,4 +63,4 @@ def test_without_the_option_there_is_one_sentence(trained, monkeypatch, capsys):
     info = checkpoints.find_run(names["vae"])
     assert info.warning == ""
     assert cli.main(["eval", f"{names['vae']}@best", "--metrics", "active_units"]) == 2
-    assert "has kept no weights of its best epoch" in capsys.readouterr().err
+    assert "has no weights of its best epoch" in capsys.readouterr().err

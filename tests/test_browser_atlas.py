@@ -230,7 +230,7 @@ def test_a_digit_of_ones_own_appears_in_every_map(browser, server, maps):  # noq
         x, y = np.round(pixels_of(tab, pane, xy)[42]).astype(int)
         stamp = picture(tab, pane, "over")[max(y - 12, 0) : y + 12, max(x - 12, 0) : x + 12]
         assert (stamp[..., 3] == 255).all() and (stamp[..., 0] == stamp[..., 1]).mean() > 0.9, "a grey picture is there"
-    tab.page.get_by_role("heading", name="The 10 nearest neighbours of your own digit").wait_for()
+    tab.page.get_by_role("heading", name="The 10 nearest neighbours of your digit").wait_for()
     tab.sound()
     tab.close()
 
@@ -250,7 +250,7 @@ def test_empty_space_is_what_the_decoder_draws_there(tab, maps):
         if tab.page.locator(".atlas .tip").first.is_visible():
             break
     tip = tab.page.locator(".atlas .tip").first
-    assert how == "exact" and tip.inner_text().strip() == "decoded exactly at this point"
+    assert how == "exact" and tip.inner_text().strip() == "decoded from the code at this point"
     shown = pixels_in(tab.page.locator(".atlas .tip canvas").first)[..., 0].astype(int)
     wanted = np.rint(255 * load_run(name).decode(z)[0, 0])
     assert np.abs(shown - wanted).max() <= 3, "the pointer's place is rounded to a hundredth of a pixel"

@@ -122,7 +122,7 @@ def test_five_decoders_follow_one_code_and_it_is_in_the_address(browser, shared_
         assert (np.abs(a - b).max(1)[:5] > 50).all()
         assert np.array_equal(a[5], b[5]) == steady, "a Gaussian's deviation knows nothing of z"
     assert rows.first.inner_text() != said
-    tab.page.get_by_role("button", name="Reset to the digit").click()
+    tab.page.get_by_role("button", name="Reset to the code of the digit").click()
     tab.page.wait_for_url(lambda url: "step0" not in url)
     assert np.array_equal(pictures(rows.first), before[0])
     tab.close()

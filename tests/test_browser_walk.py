@@ -129,7 +129,7 @@ def test_strokes_change_every_answer_stay_and_are_taken_back(tab, server):
     assert same(during[0], noisy)
     for picture, run in zip(during[2:], chosen(tab), strict=True):
         assert same(picture, run.reconstruct(noisy))
-    tab.page.get_by_text("Without your strokes").wait_for()
+    tab.page.get_by_text("Your strokes are not used here").wait_for()
 
     tab.page.get_by_role("radio", name="masking").check(force=True)  # strokes stay when the noise changes
     tab.page.wait_for_url(re.compile("noise=masking"))
@@ -145,7 +145,7 @@ def test_strokes_change_every_answer_stay_and_are_taken_back(tab, server):
     for button in ("Undo", "Clear"):
         tab.page.get_by_role("button", name=button, exact=True).click()
         tab.rest()
-    tab.page.get_by_text("Without your strokes").wait_for(state="detached")
+    tab.page.get_by_text("Your strokes are not used here").wait_for(state="detached")
     assert tab.page.get_by_role("button", name="Clear", exact=True).is_disabled()
 
 
@@ -253,7 +253,7 @@ def test_a_digit_that_is_drawn_is_spoilt_and_cleaned_at_once(tab, server):
     shown = pictures(tab, "noise")
     assert same(shown[0], cross) and same(shown[1], cross)
     assert same(shown[2], chosen(tab)[0].reconstruct(cross[None, None]))
-    assert tab.page.locator(".noise .numbers").nth(1).inner_text() == "own image"
+    assert tab.page.locator(".noise .numbers").nth(1).inner_text() == "your image"
     tab.sound()
 
 

@@ -120,7 +120,7 @@ def test_eval(store, capsys):
     )
     chosen = asked(capsys, "eval", store["ae"], "--metrics", "sse,psnr", "--limit", 50)
     assert set(chosen["metrics"]) == {"sse", "sse_median", "sse_worst10", "psnr"}
-    assert chosen["units"]["sse_worst10"] == "share of the sum" and all(result["units"].values())
+    assert chosen["units"]["sse_worst10"] == "fraction of the sum" and all(result["units"].values())
     nll = asked(capsys, "eval", store["vae"], "--metrics", "nll", "--samples", 7, "--n", 20)
     assert nll["titles"]["nll"] == "NLL (upper bound, K = 7)" and all(nll["units"].values())
     ais = asked(capsys, "eval", store["vae"], "--metrics", "ais", "--temperatures", 2, "--chains", 1, "--n", 20)
@@ -279,7 +279,7 @@ def test_numbers_of_other_weights_are_not_kept(store, tmp_path, monkeypatch):
     info = checkpoints.find_run(store["vae"])
     assert runs.export_weights(info, tmp_path, half=False)[0].endswith("are those that the run had")
     assert checkpoints.read_run(tmp_path / info.name).metrics == info.metrics
-    assert runs.export_weights(info, tmp_path, half=True)[0].endswith("are left out: the weights have changed")
+    assert runs.export_weights(info, tmp_path, half=True)[0].endswith("are left out because the weights have changed")
     assert checkpoints.read_run(tmp_path / info.name).metrics == {}
 
 
@@ -314,7 +314,7 @@ def test_check_fails_loudly(capsys, monkeypatch):
         ("sweep --family vae --set latent_dim=2,x", "latent_dim must be a number, got 'x'"),
         ("sweep --family vae --set latent_dim=2,0", "latent_dim must be in 1..784, got 0"),
         ("sweep --family vae --seeds 0", "a sweep has 1..1000 runs, this one would have 0"),
-        ("sweep --family vae --set hidden=1,2,3,4,5 --seeds 201", "this one would have 1005"),
+        ("sweep --family vae --set hidden=1,2,3,4,5 --seeds 201", "these lists give 1005"),
         ("train --family vae --device tpu --epochs 1", "device must be one of"),
         ("eval nothing", "no run 'nothing'"),
         ("show ..", "no run '..'"),

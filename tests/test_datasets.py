@@ -80,9 +80,9 @@ def test_unknown_name_lists_the_known_ones(name):
 
 def test_options_that_do_not_fit_a_set_are_refused():
     for config in (DataConfig("mnist-5k", leave_out_5k=True), DataConfig("images:/x", leave_out_5k=True)):
-        with pytest.raises(ValueError, match="leave_out_5k is for the data set mnist only"):
+        with pytest.raises(ValueError, match="leave_out_5k is only for the data set mnist"):
             load(config)
-    with pytest.raises(ValueError, match="digest is for own pictures"):
+    with pytest.raises(ValueError, match="digest is only for own images"):
         load(DataConfig("mnist-5k", digest="0123456789ab"))
 
 
@@ -574,8 +574,8 @@ def hostile_zips(folder):
     }
     for name, (members, words) in cases.items():
         yield make_zip(folder / f"{name}.zip", good | members), words
-    yield make_zip(folder / "one.zip", {"a.png": png(1)}), "at least 2 pictures, got 1"
-    yield make_zip(folder / "none.zip", {}), "at least 2 pictures, got 0"
+    yield make_zip(folder / "one.zip", {"a.png": png(1)}), "at least 2 images, got 1"
+    yield make_zip(folder / "none.zip", {}), "at least 2 images, got 0"
     yield make_zip(folder / "lzma.zip", good, zipfile.ZIP_LZMA), "unusual way"
     nested = make_zip(folder / "inner", {"most.zip": make_zip(folder / "most", good).read_bytes()}).read_bytes()
     yield make_zip(folder / "matryoshka.zip", {"inner.zip": nested}), "'most.zip' is a zip inside"
@@ -587,7 +587,7 @@ def hostile_zips(folder):
         ("text.zip", b"hello" * 50, "is not a zip file"),
         ("damaged.zip", stored.replace(b"IDAT", b"IDAX"), "in the zip is damaged"),
         ("flag.zip", whole.replace(b"PK\1\2\x14\3\x14\0\0", b"PK\1\2\x14\3\x14\0\1"), "password"),
-        ("records.zip", whole[:-10] + struct.pack("<I", 2**32 - 1) + whole[-6:], "lists too many files"),
+        ("records.zip", whole[:-10] + struct.pack("<I", 2**32 - 1) + whole[-6:], "has too many files"),
     ):
         (folder / name).write_bytes(content)
         yield folder / name, words

@@ -36,9 +36,7 @@ def odd(name: str) -> Dataset:
 
 def source(name: str) -> Source:
     made = partial(odd, name)
-    return Source(
-        name, name, "", "", "8 + 8 pictures", lambda: True, lambda: 0, made, lambda tell: None, made().classes
-    )
+    return Source(name, name, "", "", "8 + 8 images", lambda: True, lambda: 0, made, lambda tell: None, made().classes)
 
 
 @pytest.fixture(scope="module")

@@ -163,7 +163,7 @@ def test_lines_of_paper_go_or_are_said(test_digits, kind):
         photo = photograph(digit, "even", np.random.default_rng(k))
         faint, dark = (np.minimum(photo, 230 * lined(kind, left)).astype(np.uint8) for left in (0.6, 0.25))
         assert likeness(read_digit(png(faint))[0], digit) > 0.75
-        with pytest.raises(ValueError, match="the paper's lines are as dark as the strokes in 'the picture'"):
+        with pytest.raises(ValueError, match="the lines of the paper are as dark as the strokes in 'the image'"):
             read_digit(png(dark))
 
 
@@ -171,7 +171,7 @@ def test_lines_of_paper_go_or_are_said(test_digits, kind):
 def test_an_empty_picture_is_said_to_be_empty(value):
     rng = np.random.default_rng(5)
     for grey in (np.full((300, 400), value), value + rng.normal(0, 5, (300, 400)), value * (0.7 + 0.3 * _X)):
-        with pytest.raises(ValueError, match="no digit is to be seen in 'the picture'"):
+        with pytest.raises(ValueError, match="there is no visible digit in 'the image'"):
             read_digit(png(np.asarray(grey).clip(0, 255).astype(np.uint8)))
 
 
@@ -180,7 +180,7 @@ def test_hostile_pictures_are_refused_as_ever():
         with pytest.raises(ValueError, match=r"'?cat\.png"):
             read_digit(content, "cat.png")
     for shape in ((1, 1), (1, 3000), (2, 2)):
-        with pytest.raises(ValueError, match="no digit"):
+        with pytest.raises(ValueError, match="no visible digit"):
             read_digit(png(np.full(shape, 7, np.uint8)))
 
 
@@ -355,7 +355,7 @@ def test_an_uploaded_picture_is_prepared(empty_store, test_digits):
     assert at.text[0].value.startswith("None None")
     assert likeness(at.session_state["digit_own"][0], test_digits[3]) > 0.95
     at.get("file_uploader")[0].set_value(("no.png", b"no picture", "image/png")).run()
-    assert "is not a picture" in at.error[0].value and not at.exception
+    assert "is not an image" in at.error[0].value and not at.exception
 
 
 # -- the link --------------------------------------------------------------------------------------------------------

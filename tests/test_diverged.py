@@ -241,7 +241,7 @@ def test_what_cannot_be_gone_on_from_is_said_and_set_aside(empty_store, capfd, s
     events = []
     assert runs.train_or_load(CONFIG, "cpu", on_event=events.append).finished
     told = [event.reason for event in events if isinstance(event, BegunAnew)]
-    assert len(told) == 1 and reason in told[0] and "begins anew" in told[0]
+    assert len(told) == 1 and reason in told[0] and "starts again" in told[0]
     (kept,) = info.path.glob("set-aside-*")
     assert str(kept) in told[0] and {file.name: file.read_bytes() for file in kept.iterdir()} == before
     assert f"begun_anew run={CONFIG.fingerprint}" in capfd.readouterr().err
@@ -253,9 +253,9 @@ def test_a_job_says_it_too(empty_store, monkeypatch):
     cut(interrupted(CONFIG).path)
     job = jobs.submit(CONFIG, "cpu")
     Worker(once=True).run()
-    assert jobs.get(job.id).state == "done" and "begins anew" in jobs.get(job.id).progress["begun_anew"]
+    assert jobs.get(job.id).state == "done" and "starts again" in jobs.get(job.id).progress["begun_anew"]
     app = open_page("pages/lab/train.py", job=CONFIG.name)
-    assert not app.exception and any("begins anew" in warning.value for warning in app.warning)
+    assert not app.exception and any("starts again" in warning.value for warning in app.warning)
 
 
 def test_a_state_that_cannot_be_read_now_is_not_given_up(empty_store, monkeypatch):

@@ -132,8 +132,8 @@ BAD[[4, 7], 1] = np.nan, np.inf
         (np.zeros((50, 3)), "umap", {"min_dist": 2.0}, "min_dist must be in 0.0..1.0, got 2"),
         (np.zeros((50, 3)), "umap", {"seed": -1}, "seed must be in 0.."),
         (np.zeros((50, 3)), "latent", {"dims": (0, 3)}, r"dims must be in 0\.\.2, got 0 and 3"),
-        (np.zeros((50, 3)), "latent", {"dims": (0, -1)}, "dims must be two latents"),
-        (np.zeros((50, 3)), "latent", {"dims": (0,)}, "dims must be two latents"),
+        (np.zeros((50, 3)), "latent", {"dims": (0, -1)}, "dims must be two dimensions"),
+        (np.zeros((50, 3)), "latent", {"dims": (0,)}, "dims must be two dimensions"),
         (np.zeros((50, 3)), "pca", {"perplexty": 9}, "unknown option 'perplexty'"),
     ],
 )

@@ -255,10 +255,10 @@ def test_the_key_knows_all_that_matters_and_no_more():
         ({"method": "umap", "together": 3}, "together must be pairs"),
         ({"method": "umap", "together": [["random", ""], ["vae", 3]]}, "together must be pairs"),
         ({"method": "umap", "together": [["random", ""], ["vae", "ab"]]}, "this one among them"),
-        ({"method": "umap", "together": [["pixels", ""]]}, r"2\.\.8 different spaces are drawn together, got 1"),
-        ({"method": "umap", "together": [["pixels", ""], ["pixels", "a"]]}, "different spaces are drawn together"),
-        ({"method": "tsne", "together": [["pixels", ""], ["random", ""]]}, "drawn together by umap alone"),
-        ({"method": "umap", "via": "pca50", "together": [["pixels", ""], ["random", ""]]}, "by umap alone"),
+        ({"method": "umap", "together": [["pixels", ""]]}, r"2\.\.8 different spaces can be aligned, got 1"),
+        ({"method": "umap", "together": [["pixels", ""], ["pixels", "a"]]}, "different spaces can be aligned"),
+        ({"method": "tsne", "together": [["pixels", ""], ["random", ""]]}, "only umap without pca50"),
+        ({"method": "umap", "via": "pca50", "together": [["pixels", ""], ["random", ""]]}, "only umap without pca50"),
         ({"colour": "red"}, "a map is asked for by space"),
     ],
 )
@@ -286,7 +286,7 @@ def test_what_has_no_map_is_one_sentence(request_, words, empty_store, own_cache
 
 def test_codes_that_are_no_numbers_and_weights_that_changed(store, monkeypatch):
     name = store["vae"]
-    with pytest.raises(ValueError, match="has been trained anew"):
+    with pytest.raises(ValueError, match="has been trained again"):
         maps.make_map(asked("pca", name, checksum="0123"))
     codes = np.full((N, 3), np.nan, np.float32)
     monkeypatch.setattr(engine, "codes_of", lambda *_: codes)
@@ -440,7 +440,7 @@ def test_memberships_sum_to_what_umap_asks_for():
 
 
 def test_no_place_in_a_map_that_is_not_made():
-    with pytest.raises(ValueError, match="not made yet"):
+    with pytest.raises(ValueError, match="not computed yet"):
         maps.transform(asked("tsne"), np.zeros((1, 784)))
 
 

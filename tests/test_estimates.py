@@ -104,7 +104,7 @@ def test_train_asks_first_whether_the_run_exists(store, monkeypatch):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(form, "run_form", lambda: ([RunConfig.from_dict(raw)], "cpu"))
         at = open_page("pages/lab/train.py")
-    assert not at.exception and any("is already here" in s.value for s in at.success)
+    assert not at.exception and any("is finished" in s.value for s in at.success)
 
 
 def test_a_timing_that_fails_says_so_and_the_button_stays(empty_store):

@@ -107,10 +107,10 @@ def _spoilt(name: str, files: dict, kind: str) -> dict:
 KINDS = [
     ("walks out", "leads out of its folder"),
     ("absolute", "leads out of its folder"),
-    ("another file", "no part of a run"),
-    ("two folders", "one run alone"),
+    ("another file", "not part of a run"),
+    ("two folders", "exactly one run"),
     ("other fingerprint", "does not match"),
-    ("no weights", "holds no whole run, without model.safetensors"),
+    ("no weights", "no complete run: model.safetensors is missing"),
     ("truncated weights", "truncated"),
     ("flipped bit", "checksum"),
     ("other weights", "checksum|do not fit"),
@@ -121,8 +121,8 @@ KINDS = [
     ("overflows", "state.json cannot be read"),
     ("no film", "film.safetensors"),
     ("another family's name", "config.json is of the run"),
-    ("film of other pictures", "other images"),
-    ("film out of order", "other times"),
+    ("film of other pictures", "the images in film"),
+    ("film out of order", "the times in film"),
 ]
 
 

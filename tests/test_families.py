@@ -99,7 +99,7 @@ def says_what_it_is(run) -> None:
         assert run.film["recon"].shape == run.film["sample"].shape == (frames, 16, 28, 28)
         assert run.film["codes"].shape[2] == run.latent_dim
     else:
-        with pytest.raises(ValueError, match="no single image has a code in it"):
+        with pytest.raises(ValueError, match="a single image has no code"):
             run.encode(pictures)
 
 
@@ -164,18 +164,18 @@ def test_every_command_answers_or_says_in_a_sentence_why_not(zoo, capsys, tmp_pa
     for verb, args in asked.items():
         code, out, err = command(capsys, verb, *args)
         if model.input == "image":
-            assert code == 0 and ("searched for" in err) == (not model.has_encoder and verb != "decode"), err
+            assert code == 0 and ("found by a search" in err) == (not model.has_encoder and verb != "decode"), err
         else:
             assert code == 2 and out == "" and f"takes {model.input}s" in err and err.count("\n") == 1
     no_density = "no prior" if model.latent == "continuous" else "discrete codes"
     expected = {  # metric -> its options, why this family has none
         "kl": ((), "" if model.generative and model.latent == "continuous" else "no kl"),
-        "frechet_distance": ((), "" if model.generative else "no prior to draw from"),
+        "frechet_distance": ((), "" if model.generative else "no prior to sample from"),
         "nll": (("--samples", 2), "" if model.generative and model.latent == "continuous" else no_density),
     }
     for metric, (options, problem) in expected.items():
         if metric != "kl" and model.input != "image":
-            problem = "takes no single images"
+            problem = "is not a single image"
         code, out, err = command(capsys, "eval", zoo[family], "--metrics", metric, "--n", 30, *options)
         assert code == (2 if problem else 0) and problem in err, err
         assert not problem or (out == "" and f"{family} " in err and err.count("\n") == 1)
@@ -194,14 +194,14 @@ def words(at: AppTest) -> str:
 def test_sliders_say_why_a_codebook_has_none(zoo):
     for family in of_pictures(FAMILIES):
         if family_class(family).latent == "discrete":
-            assert "nothing for sliders to change" in words(page("sliders", model=zoo[family]))
+            assert "Sliders cannot change this code" in words(page("sliders", model=zoo[family]))
 
 
 @pytest.mark.parametrize("name", ["sliders", "denoise", "interpolate"])
 def test_pages_say_that_a_code_is_searched_for(zoo, name):
     family = next(family for family in FAMILIES if not family_class(family).has_encoder)
     at = page(name, model=zoo[family], models=[zoo[family]])
-    assert "has no encoder. The server searches for each code" in words(at)
+    assert "has no encoder. After each of your actions, the server searches for the code" in words(at)
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in of_pictures(FAMILIES)])

@@ -121,7 +121,7 @@ def test_a_worker_killed_at_random_steps_makes_the_run_of_one_that_was_not(empty
         assert ended(process) == -signal.SIGKILL and statuses().get(config.name) != "finished"
         if jobs.get(job.id).attempts == worker_module.MAX_ATTEMPTS:
             assert ended(child("work")) == 0
-            assert "died 2 times" in jobs.get(job.id).error and "memory" in said(page(job=config.name))
+            assert "2 times" in jobs.get(job.id).error and "memory" in said(page(job=config.name))
             job = jobs.resume(job.id)
     jobs.pace(job.id, "go")
     assert ended(child("work")) == 0 and jobs.get(job.id).state == "done"
@@ -256,7 +256,7 @@ def test_a_full_disk(small_store):
     Worker(once=True).run()
     assert (jobs.get(job.id).state, statuses()[kept]) == ("failed", "finished")
     assert statuses().get(config.name) in (None, "unfinished") and load_run(kept)
-    assert "the disk is full; free some space and resume" in said(page(job=config.name))
+    assert "the disk is full; free some space, then resume" in said(page(job=config.name))
     with open(ballast, "ab", buffering=0) as file, contextlib.suppress(OSError):
         while file.write(bytes(4096)):
             pass
@@ -289,7 +289,7 @@ def test_a_store_on_a_read_only_disk(small_store):
         assert [(j.id, j.state) for j in jobs.jobs()] == [(job.id, "queued")] and jobs.get(job.id).position == 1
         app = page(train_latent_dim="7")
         app.button(key="train_start").click().run()
-        assert not app.exception and "cannot be written" in said(app) and "can be looked at" in said(app)
+        assert not app.exception and "cannot be written" in said(app) and "you can look at the stored runs" in said(app)
         app = page("pages/lab/models.py", run=kept)
         app.button(key="models_delete").click().run()
         assert not app.exception and "Read-only file system" in said(app)
@@ -462,7 +462,7 @@ def test_a_worker_waits_for_a_queue_that_is_held(empty_store, monkeypatch):
     assert told.wait(60) and jobs.get(job.id).state == "queued"
     app = page(train_latent_dim="7")
     app.button(key="train_start").click().run()
-    assert "held by another program; try again" in said(app)
+    assert "in use by another program; try again" in said(app)
     other.execute("COMMIT")
     until(lambda: jobs.get(job.id).state == "done")
     worker.stop.set()

@@ -48,7 +48,9 @@ def test_a_session_queues_one_run_and_the_teacher_as_many_as_wanted(guarded):
     assert len(jobs.jobs()) == 1 and not app.error
     app.number_input(key="train_latent_dim").set_value(7).run()
     app.button(key="train_start").click().run()
-    assert [e.value for e in app.error] == ["Each person may have at most 1 run(s) waiting or running."]
+    assert [e.value for e in app.error] == [
+        "Each person may have at most 1 run(s) in the queue. Wait until one ends, or cancel one."
+    ]
     assert len(jobs.jobs()) == 1
     come_in(app).button(key="train_start").click().run()
     assert len(jobs.jobs()) == 2 and not app.error
@@ -83,7 +85,9 @@ def test_the_teacher_locks_training(guarded):
     teacher.toggle(key="gate_lock").set_value(True).run()
     assert jobs.locked()
     student.button(key="train_start").click().run()
-    assert [e.value for e in student.error] == ["The teacher has locked training for now."] and not jobs.jobs()
+    assert [e.value for e in student.error] == [
+        "The teacher has locked the training. Ask the teacher to unlock it."
+    ] and not jobs.jobs()
     teacher.button(key="train_start").click().run()
     assert len(jobs.jobs()) == 1
     teacher.toggle(key="gate_lock").set_value(False).run()
@@ -106,7 +110,7 @@ def test_deleting_and_importing_ask_for_it(guarded):
 
 def test_wrong_tries_wait_longer_each_time(guarded):
     said = [access.log_in(word, 1000 + at).partition(". ")[0] for word, at in TRIES]
-    wrong, wait = "This passcode is wrong.", "Too many wrong passcodes"
+    wrong, wait = "This passcode is wrong", "Too many wrong passcodes"
     assert said == [wrong, wait, wrong, wait, wait, ""]
     assert not access._tries
 
@@ -289,7 +293,7 @@ def test_the_lock_holds_for_whoever_lost_the_cookie(cookie):
     app.toggle(key="gate_lock").set_value(True).run()
     teacher.dismiss(next(iter(teacher._tokens)))
     app.run().button(key="train_start").click().run()
-    assert [e.value for e in app.error] == ["The teacher has locked training for now."]
+    assert [e.value for e in app.error] == ["The teacher has locked the training. Ask the teacher to unlock it."]
     jobs.lock(False)
 
 

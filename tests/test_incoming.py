@@ -256,7 +256,7 @@ def test_a_split_below_the_classes_and_one_without_classes(tmp_path):
     assert data.classes == ("pictures",) and (len(data.train), len(data.test)) == (5, 2)
     loose = bring(tmp_path, SPLITS["train and test"][0] | {"overview.png": photo(77)})
     assert loose.classes == ("0", "1") and len(loose.train) + len(loose.test) == 12
-    assert "1 pictures beside these folders are left out" in said(loose)
+    assert "1 images beside these folders are left out" in said(loose)
 
 
 def test_a_train_is_a_class_where_it_is_one(tmp_path):
@@ -328,7 +328,7 @@ def test_a_locked_or_damaged_or_oddly_packed_member_is_left_out(tmp_path):
 def test_all_that_is_left_out_is_counted(tmp_path):
     many = bring(tmp_path, GOOD | {f"{k}.txt": b"x" for k in range(50)})
     assert "left out 50 of 58 files" in said(many) and "and 30 more" in said(many)
-    with pytest.raises(ValueError, match=r"at least 2 pictures, got 1; '0\.txt' is not .*, and 2 more"):
+    with pytest.raises(ValueError, match=r"at least 2 images, got 1; '0\.txt' is not .*, and 2 more"):
         bring(tmp_path, {"a.png": photo(1)} | {f"{k}.txt": b"x" for k in range(3)})
 
 
@@ -454,14 +454,14 @@ def test_all_pictures_of_a_set_are_stretched_by_one_factor(tmp_path):
     data = bring(tmp_path, {"a/1.png": image(faint), "a/2.png": image(strong), "b/1.png": photo(3)})
     means = sorted(x.mean() for x in np.concatenate([data.train.images, data.test.images]))
     assert round(means[0]) == 64 and 255 in means
-    assert "2 pictures is above 4000 of 65535" in said(data)
+    assert "2 images is above 4000 of 65535" in said(data)
 
 
 def test_bright_pictures_stay_as_they_are(tmp_path):
     values = {"a.png": np.full((28, 28), 70, np.uint8), "b.png": np.full((28, 28), 3, np.uint8)}
     data = bring(tmp_path, {name: image(v) for name, v in values.items()})
     assert sorted(int(x.max()) for x in np.concatenate([data.train.images, data.test.images])) == [3, 70]
-    assert "1 pictures stay nearly black beside brighter ones, such as 'b.png'" in said(data)
+    assert "1 images are nearly black because others are much brighter, such as 'b.png'" in said(data)
     assert "stretched" not in said(data)
     black = bring(tmp_path, {name: image(v * 0) for name, v in values.items()} | {"c/1.png": photo(1)})
     assert not black.notes
@@ -590,7 +590,7 @@ def test_more_than_twenty_thousand_files_of_ones_own(tmp_path, monkeypatch):
     (tmp_path / "many.zip").write_bytes(pack(members, 0))
     data = load(resolve(DataConfig(f"images:{tmp_path / 'many.zip'}", limit=500)))
     assert len(data.train) == 500
-    with pytest.raises(ValueError, match=r"at most 20,000 are taken|more than 20,000 files"):
+    with pytest.raises(ValueError, match=r"at most 20,000 are allowed|more than 20,000 files"):
         datasets.check_zip(tmp_path / "many.zip")
 
 

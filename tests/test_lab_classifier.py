@@ -92,7 +92,7 @@ def test_strange_pictures():
     for kind in ("stripes", "noise"):
         made = densities.strange(kind, x, other)
         assert made.shape == x.shape and made.dtype == np.float32 and 0 <= made.min() <= made.max() <= 1
-    with pytest.raises(ValueError, match="no strange image"):
+    with pytest.raises(ValueError, match="no unusual image"):
         densities.strange("shirt", x, other)
 
 

@@ -78,7 +78,7 @@ def test_latent_order_is_falling_and_stable():
         (lambda: tr.traverse(np.zeros(3), 3, [0]), r"dim must be in 0\.\.2, got 3"),
         (lambda: tr.traverse(np.zeros(3), -1, [0]), r"dim must be in 0\.\.2, got -1"),
         (lambda: tr.traverse(np.zeros((1, 3)), 0, [0]), "one code of shape"),
-        (lambda: tr.plane_grid(np.zeros(3), (1, 1), [0], [0]), "two different latents"),
+        (lambda: tr.plane_grid(np.zeros(3), (1, 1), [0], [0]), "two different dimensions"),
         (lambda: tr.plane_grid(np.zeros(3), (0, 5), [0], [0]), r"dims must be in 0\.\.2, got 5"),
         (lambda: tr.prior_grid(0), "n must be 1 or more"),
         (lambda: tr.prior_grid(3, (0.0, 0.9)), "quantile must be"),

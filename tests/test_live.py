@@ -194,7 +194,7 @@ def test_a_model_that_the_browser_cannot_run(store, session, monkeypatch):
     monkeypatch.setattr(program, "program", refuse)
     name = store["vae"]
     assert component.trouble([name]) == (
-        f"The server decodes {name} after each of your moves: its layer Softplus is not known to the browser's core."
+        f"The server decodes {name} after each of your actions: its layer Softplus is not known to the browser's core."
     )
     assert get("/" + component.address(name))[0] == 404
     component._program.cache_clear()
@@ -253,7 +253,7 @@ def test_what_is_no_message_goes_nowhere(receive, session, payload):
 def test_reported_trouble_is_said_of_its_run(store, receive, code):
     receive({"trouble": code, "run": store["vae"]})
     assert receive.got == []
-    assert component.trouble([store["vae"]]).endswith("The server decodes instead, after each of your moves.")
+    assert component.trouble([store["vae"]]).endswith("So the server decodes, after each of your actions.")
     assert component.trouble([store["ae"], store["vae"]]) == component.trouble([store["vae"]])
     assert component.trouble([store["ae"]]) is None
 

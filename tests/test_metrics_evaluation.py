@@ -246,7 +246,7 @@ def diverge(name):
 @pytest.mark.parametrize("metric", ["sse", "active_units", "nll", "knn_accuracy", "frechet_distance"])
 def test_a_model_that_is_not_a_number_has_no_numbers(store, metric):
     run = diverge(store["vae"])
-    with pytest.raises(ValueError, match="has diverged: what it says is not a number"):
+    with pytest.raises(ValueError, match="has diverged: its results are not numbers"):
         metrics.evaluate(run, [metric], n=FEW)
 
 

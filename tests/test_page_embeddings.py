@@ -173,7 +173,7 @@ def test_colours(store):
         app.selectbox(key="colour").set_value(name).run()
         shade = spec(whole(app))["shade"]
         assert shade["low"] < shade["high"] and parcel(app, "atlas")[1]["shade"].shape == (300,)
-        assert shade["unit"] == ("of 10 neighbours" if wanted is None and "changed" in name else "nats")
+        assert shade["unit"] == ("out of 10 neighbours" if wanted is None and "changed" in name else "nats")
 
 
 def test_neighbours_in_the_plane_are_found_by_a_tree():
@@ -310,7 +310,7 @@ def test_a_digit_of_ones_own_lands_in_every_map(store):
     app = opened(space_1=store["vae"], space_2=panes.PIXELS, guest_own=mine)
     for i, pane in enumerate(spec(app)["panes"]):
         np.testing.assert_allclose(pane["own"], xy(app, i)[42], atol=1e-3)
-    assert headings(app) == ["The 10 nearest neighbours of your own digit"]
+    assert headings(app) == ["The 10 nearest neighbours of your digit"]
     assert parcel(app, "atlas")[1]["own"].shape == (784,)
     looks = [map_state.look_at(panes.Choice(panes.RANDOM, "pca"), "mnist-5k", 300)]
     assert details.places(looks, mine) == [None], "random codes know no digit"

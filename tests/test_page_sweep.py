@@ -123,7 +123,7 @@ def test_what_is_here_is_not_trained_again(empty_store):
     trained([config])
     link = {"train_family": "vae", "train_limit": "100", "train_hidden": "8", "train_epochs": "1"}
     at = page(**link, train_list_latent_dim="2,3")
-    assert "1 of them are already here" in texts(at.caption)
+    assert "1 of them are finished" in texts(at.caption)
     assert at.button(key="train_start").label == "Train the missing run"
     trained([dataclasses.replace(config, model=dataclasses.replace(config.model, latent_dim=3))])
     at.run()
@@ -262,7 +262,7 @@ def test_a_sweep_that_cannot_be(empty_store, link, kind, words):
 def test_what_is_missing_of_a_link_is_said(store):
     name = store["vae"]
     at = page(sweep=f"{name[-12:]}-0123456789ab")
-    assert "1 of the runs in this link are not here" in texts(at.caption)
+    assert "1 of the runs in this link are not on this computer" in texts(at.caption)
 
 
 @pytest.mark.parametrize("file", ["history.jsonl", "metrics.json", "config.json", "state.json", "model.safetensors"])

@@ -299,7 +299,7 @@ def test_what_was_guessed_and_left_out_is_said(empty_store, tmp_path, monkeypatc
     at.file_uploader(key="train_folder").set_value([(name, content, "") for name, content in members.items()]).run()
     assert not at.error and not at.exception
     said = texts(at.warning)
-    assert "left out 1 of 21 files" in said.lower() and "taken as a split: 10 pictures" in said and "<b>" not in said
+    assert "left out 1 of 21 files" in said.lower() and "taken as a split: 10 images" in said and "<b>" not in said
     assert queued(at).data.digest
 
 
@@ -431,7 +431,7 @@ def test_a_running_job_is_watched_and_held(running):
     press(at, "train_advance_epoch")
     until(lambda: jobs.get(running.id).progress["step"] == 8)
     press(at, "train_pace_slow")
-    assert jobs.get(running.id).pace == "slow" and "**Slowed down.**" in texts(at.markdown)
+    assert jobs.get(running.id).pace == "slow" and "**The run is slowed down.**" in texts(at.markdown)
     press(at, "train_pace_pause")
     assert jobs.get(running.id).pace == "pause" and "left" not in at.get("progress")[0].proto.text
     press(at, "train_pace_go")
@@ -474,7 +474,7 @@ def test_running_job_shows_pace_and_download(empty_store):
     assert told(loading="Downloading MNIST: 3.0 of 12 MB", part=0.25) == ["Downloading MNIST: 3.0 of 12 MB"]
     (text,) = told(step=10, steps=20, epoch=3, images_per_s=12345.6, seconds_left=41.0)
     assert text == "2.50 of 5 epochs · step 10 of 20 · 12,346 images / s · about 40 s left"
-    assert told() == ["The worker is getting ready ..."]
+    assert told() == ["The training starts in a few seconds ..."]
 
 
 @pytest.mark.parametrize(
@@ -491,8 +491,8 @@ def test_half_a_run_never_breaks_the_panel(store, file, content):
 
 
 def test_job_that_cannot_be(empty_store):
-    assert "no valid job" in texts(page(job="../../etc/passwd").warning)
-    assert "does not exist here" in texts(page(job="vae-mnist-0123456789ab").info)
+    assert "no valid run" in texts(page(job="../../etc/passwd").warning)
+    assert "not on this computer" in texts(page(job="vae-mnist-0123456789ab").info)
 
 
 def test_broken_queue_is_a_sentence(empty_store):

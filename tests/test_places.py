@@ -78,7 +78,7 @@ def test_a_shipped_run_stays_as_it_is_however_it_is_named(shelf, way, capsys):
     assert contents(shelf) == before
     assert list((paths.cache_dir() / "metrics").glob("*.json")), "its numbers are kept elsewhere"
     assert cli.main(["delete", reference]) == 2 and shelf.exists()
-    assert "is shipped with the program and stays" in capsys.readouterr().err
+    assert "is shipped with the program and cannot be deleted" in capsys.readouterr().err
 
 
 def test_the_shelf_of_this_checkout_is_one_wherever_the_other_is(store):
@@ -117,12 +117,12 @@ def test_numbers_that_cannot_be_kept_are_printed_and_that_is_said(read_only, mon
     assert cli.main(["eval", read_only.name, *EVAL]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["metrics"]["jacobian_norm"] > 0
-    assert err.count("these numbers are not kept") == 1 and "/proc/none" in err
+    assert err.count("these numbers cannot be saved") == 1 and "/proc/none" in err
 
 
 def test_numbers_of_a_shipped_run_are_kept_in_the_cache_beside_a_read_only_store(read_only, capsys):
     assert cli.main(["eval", read_only.name, *EVAL]) == 0
-    assert "not kept" not in capsys.readouterr().err
+    assert "cannot be saved" not in capsys.readouterr().err
     assert list((paths.cache_dir() / "metrics").glob("*.json"))
 
 

@@ -133,9 +133,9 @@ def test_behind_the_recipe_a_class_sees_no_numbers_of_the_server_under_a_path_ei
 def test_only_a_page_with_a_server_version_promises_one(session_with, code):
     session_with(code)
     assert "server" not in component._texts()[code], "the component itself does not know"
-    assert component.trouble([]).startswith(
-        component._texts()[code]
-    ) and "The server decodes instead" in component.trouble([])
+    assert component.trouble([]).startswith(component._texts()[code]) and "So the server decodes" in component.trouble(
+        []
+    )
     assert component.trouble([], has_server_version=False) == component._texts()[code]
 
 
@@ -150,4 +150,4 @@ def session_with(monkeypatch):
 def test_a_page_without_a_server_version_promises_none(store, path):
     at = open_page(path, {"guest_how": "draw"}, False)
     said = [text.value for text in (*at.caption, *at.markdown)]
-    assert not at.exception and not any("server decodes instead" in text for text in said)
+    assert not at.exception and not any("the server decodes," in text for text in said)

@@ -80,7 +80,9 @@ def test_the_best_of_a_column_is_bold(store):
     bold = re.findall(r'<td class="best">([^<]*)</td>', text)
     assert f"{best.metrics['mnist-5k']['sse']:,.5g}" in bold
     assert len(bold) == 7  # recon, elbo, sse, their medians, psnr; a KL is neither better nor worse, nor is a share
-    assert "recon: ten worst (share of the sum)" in text and "squared error: median ↓ (squared error / image)" in text
+    assert (
+        "recon: ten worst (fraction of the sum)" in text and "squared error: median ↓ (squared error / image)" in text
+    )
     assert 'class="best"' not in report.report(infos([store["ae"]]))
 
 

@@ -147,7 +147,7 @@ def test_a_run_of_own_images_shows_its_own(own_run):
     info = checkpoints.find_run(name)
     assert opening.common_set([info]) == opening.common_set([cached.run(name)]) == data
     assert run_picker.seen_note(info, data) is None
-    assert "own pictures (zoo)" in run_picker.seen_note(info, datasets.EMBEDDED)
+    assert "own images (zoo)" in run_picker.seen_note(info, datasets.EMBEDDED)
     assert tuple(film_view._spec(info, film_view.read(info), False, ("red", 0))["classes"]) == cached.class_names(data)
 
 
@@ -216,5 +216,5 @@ def test_a_name_from_outside_stays_one_line_of_the_projector():
 
 def test_titles():
     assert datasets.title_of("kmnist") == "kmnist"
-    assert datasets.title_of("images:/gone/holiday.zip") == "own pictures (holiday.zip)"
+    assert datasets.title_of("images:/gone/holiday.zip") == "own images (holiday.zip)"
     assert not re.search(r"[<\[*]", markdown.strip(datasets.title_of("images:/gone/<b>*[x]")))

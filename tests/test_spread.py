@@ -159,7 +159,7 @@ def test_a_table_has_the_spread_beside_the_mean(store):
     assert comparison.gain(comparison.describe("sse_median"), 1.0, 2.0) == 1
     assert comparison.gain(comparison.describe("kl_worst10"), 1.0, 2.0) == 0
     for name in ("sparsity_median", "kl_content_worst10", "objective_median"):
-        assert comparison.describe(name).unit in ("nats / image", "share of the sum")
+        assert comparison.describe(name).unit in ("nats / image", "fraction of the sum")
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "continuous_bernoulli"])

@@ -193,7 +193,7 @@ def test_a_link_means_the_same_run_when_another_one_has_its_label(shelf):
     label = run_picker.run_label(next(run for run in list_runs() if run.name == first))
     at = AppTest.from_function(choose_one)
     at.query_params["model"] = label
-    assert "several models here have this name" in at.run().info[0].value
+    assert "several models have this name" in at.run().info[0].value
     at = AppTest.from_function(choose_one)
     at.query_params["model"] = f"{label} · {second[-12:-6]}"
     assert at.run().text[0].value == second and not at.info
@@ -212,7 +212,7 @@ def test_a_run_that_is_deleted_is_said_to_be(shelf):
     shutil.rmtree(shelf / "runs" / first)
     cached.runs.clear()
     at.run()
-    assert at.text[0].value == second and "not here any more" in at.info[0].value and address(at) == [second]
+    assert at.text[0].value == second and "does not exist any more" in at.info[0].value and address(at) == [second]
 
 
 GERMAN = {"salt and pepper": "Salz und Pfeffer", "masking": "maskierend", "shipped": "mitgeliefert"}

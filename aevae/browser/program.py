@@ -36,7 +36,7 @@ def program(model: Model, params: bool = False) -> bytes:
     params: add a third function, params: z (D) -> natural parameters of the pixels.
     """
     if getattr(model, "input", "image") != "image":
-        raise Unsupported(f"the family {model.config.family} takes {model.input}s, not single images")
+        raise Unsupported(f"the family {model.config.family} needs {model.input}s, not single images")
     weights: dict[str, np.ndarray] = {}
     functions = {"decode": _function(model, _Decoder(model), (model.config.latent_dim,), weights)}
     if model.has_encoder:

@@ -40,7 +40,7 @@ def pixel_variances():
     return (vae.nll(x, mean) + theirs).abs().max()
 
 
-@check("categorical NLL equals torch.distributions, its levels counted from black to white, and so does its mean", 1e-9)
+@check("categorical NLL and mean equal torch.distributions (levels from black to white)", 1e-9)
 def categorical_torch():
     level, logits = torch.randint(16, (4, 1, 28, 28), generator=rng()), randn(4, 16, 28, 28)
     theirs = Categorical(logits=logits.movedim(1, -1))
@@ -57,7 +57,7 @@ def two_levels():
     return torch.maximum(nll, (losses.expected_level(both) - logits.sigmoid()).abs().max())
 
 
-@check("continuous Bernoulli integrates to 1, at the middle too", 1e-9)
+@check("continuous Bernoulli integrates to 1, also at p = 1/2", 1e-9)
 def continuous_integral():
     nodes, weights = gauss_legendre(200)
     logits = torch.tensor([-30.0, -4.0, -0.2, -1e-3, 0.0, 1e-9, 0.1999, 0.2001, 2.0, 30.0], dtype=torch.float64)
@@ -66,7 +66,7 @@ def continuous_integral():
     return ((weights[:, None] * density).sum(0) - 1).abs().max()
 
 
-@check("its constant: C(.1) = 2.746531, C(.5) = 2", 5e-7)
+@check("constant of the continuous Bernoulli: C(.1) = 2.746531, C(.5) = 2", 5e-7)
 def continuous_constant():
     lam = torch.tensor([0.1, 0.5], dtype=torch.float64)
     return (losses.log_normaliser(lam.logit()).exp() - torch.tensor([2.746531, 2.0], dtype=torch.float64)).abs().max()
@@ -81,7 +81,7 @@ def continuous_torch():
     return torch.cat([nll.abs(), (losses.continuous_bernoulli_mean(logits) - theirs.mean).abs().flatten()]).max()
 
 
-@check("its series and its formula meet: log C, its slope, and the mean", 1e-8)
+@check("continuous Bernoulli: series and formula agree where they meet, for log C, its derivative and the mean", 1e-8)
 def continuous_series():
     near = torch.tensor([-1.0, 1.0], dtype=torch.float64) * losses.TAYLOR
     sides = [(near * factor).requires_grad_() for factor in (1 - 1e-10, 1 + 1e-10)]
@@ -92,21 +92,25 @@ def continuous_series():
     return furthest(low, high)
 
 
-@check("its mean is minus the slope of log C, plus lambda", 1e-9)
+@check("continuous Bernoulli: the mean is lambda minus the derivative of log C", 1e-9)
 def continuous_mean():
     logits = (5 * randn(200)).requires_grad_()
     slope = torch.autograd.grad(losses.log_normaliser(logits).sum(), logits)[0]
     return (logits.sigmoid() - slope - losses.continuous_bernoulli_mean(logits)).detach().abs().max()
 
 
-@check("natural parameters of a mean image decode to it, whatever the likelihood", 1e-9)
+@check("natural parameters of a mean image decode to this image, for every likelihood", 1e-9)
 def centred():
     mean = torch.linspace(HALF_GREY_LEVEL, 1 - HALF_GREY_LEVEL, 784, dtype=torch.float64).view(1, 28, 28)
     found = [model("vae", likelihood=kind) for kind in LIKELIHOODS]
     return max((each.mean(each.params_of(mean).unsqueeze(0))[0] - mean).abs().max() for each in found)
 
 
-@check("sum of squares + KL is the Gaussian VAE of variance 1/2; their mean over pixels weighs the KL 784 times", 1e-9)
+@check(
+    "sum of squares + KL is the Gaussian VAE of variance 1/2; with the mean over pixels, the KL has 784 times the "
+    "weight",
+    1e-9,
+)
 def mean_or_sum():
     """Mistake 5: 'MSE + KL' is another objective, by a factor of 784 in beta."""
     x, worst = digits().double(), []
@@ -142,14 +146,14 @@ def kl_full():
     return (full_kl(m1, c1, m2, c2) - kl_divergence(MultivariateNormal(m1, c1), MultivariateNormal(m2, c2))).abs()
 
 
-@check("KL of diagonal covariances is the full one", 1e-10)
+@check("KL of diagonal covariances equals the KL of full covariances", 1e-10)
 def kl_diagonal():
     m1, v1, m2, v2 = randn(4, 5)
     theirs = full_kl(m1, torch.diag(v1.exp()), m2, torch.diag(v2.exp()))
     return (losses.gaussian_kl_between(*(t.unsqueeze(0) for t in (m1, v1, m2, v2)))[0] - theirs).abs()
 
 
-@check("KL >= 0, and 0 for equals", 1e-12)
+@check("KL >= 0, and 0 for equal distributions", 1e-12)
 def kl_sign():
     a, b, c, d = randn(4, 500, 3, seed=4)
     equal = losses.gaussian_kl_between(a, b, a, b).abs().max()
@@ -256,7 +260,7 @@ def three_forms():
     return max((first - second).abs(), (first - (toy.log_p - gap)).abs())
 
 
-@check("KL of the joints, p~(x) q(z|x) and p(z) p(x|z), is the mean -ELBO less the entropy of p~", 1e-12)
+@check("KL of the joints, p~(x) q(z|x) and p(z) p(x|z), is the mean -ELBO minus the entropy of p~", 1e-12)
 def joint_form():
     """Mistake 6, in this package's notation: encoder q, model p."""
     data = torch.softmax(randn(4), 0)
@@ -297,7 +301,7 @@ def pathwise_variance():
     return (2 * z).var() / reinforce.var()
 
 
-@check("R samples are a mean of logs: the VAE's objective is the mean of its R single ones", 1e-9)
+@check("R samples: the VAE's objective is the mean of the R objectives with one sample", 1e-9)
 @torch.no_grad()
 def mean_of_logs():
     """Mistake 7: a mean of logs, not the log of a mean, which is IWAE."""
@@ -324,7 +328,7 @@ def iwae_order():
     return max(l1 + 0.1 - l5, l5 + 0.02 - l50, l50 - toy.log_p, toy.log_p - 0.05 - l50)
 
 
-@check("the IWAE gradient is the sum of each draw's, by normalised weights", 1e-9)
+@check("the IWAE gradient is the sum of the samples' gradients with normalised weights", 1e-9)
 def iwae_gradient():
     x, iwae = digits().double(), model("iwae", samples=3)
     mu, logvar = iwae.posterior(x)
@@ -336,7 +340,7 @@ def iwae_gradient():
     return furthest(gradients(iwae, iwae.loss(x, generator=rng(1)).total), theirs)
 
 
-@check("a code of two numbers: the integral of p(x|z) p(z) on a grid of 200 x 200, and IWAE with 5000 draws", 0.05)
+@check("code with two numbers: IWAE with 5000 samples equals the integral of p(x|z) p(z) on a grid of 200 x 200", 0.05)
 def quadrature():
     hidden, out, x = 1.5 * randn(2, 8), randn(8, 12, seed=1), (randn(1, 12, seed=2) > 0).double()
 

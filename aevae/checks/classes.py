@@ -23,7 +23,7 @@ def binary(count: int = 9) -> np.ndarray:
     return (randn(count, PIXELS, seed=20) > 0).double().numpy()
 
 
-@check("two Gaussian densities of one covariance decide as LDA does: log-odds w x + c, w = S^-1 (m1 - m2)", 1e-10)
+@check("two Gaussian densities with one covariance classify like LDA: log-odds w x + c, w = S^-1 (m1 - m2)", 1e-10)
 def generative_is_lda():
     x, (m1, m2), cov = randn(50, 5), randn(2, 5, seed=1), covariance(2)
     shares = densities.softmax(np.stack([MultivariateNormal(m, cov).log_prob(x).numpy() for m in (m1, m2)], 1))
@@ -32,14 +32,14 @@ def generative_is_lda():
     return np.abs(np.log(shares[:, 0] / shares[:, 1]) - line.numpy()).max()
 
 
-@check("another order of the classes permutes their scores and no more", 0)
+@check("another order of the classes only permutes their scores", 0)
 def order_permutes():
     eps, order = randn(4, CODE, seed=21).numpy(), np.random.default_rng(0).permutation(10)
     turned = {name: value[order] for name, value in nets().items()}
     return np.abs(densities.scores(turned, binary(), eps) - densities.scores(nets(), binary(), eps)[:, order]).max()
 
 
-@check("a class's density by R draws is no less than the mean of its R bounds by one: by how much it fails", 1e-12)
+@check("density of a class with R samples >= mean of the R bounds with one sample: largest violation", 1e-12)
 def draws_only_help():
     eps = randn(16, CODE, seed=22).numpy()
     one = np.mean([densities.scores(nets(), binary(), eps[r : r + 1]) for r in range(16)], 0)

@@ -52,7 +52,7 @@ def straight():
     return max((passed - z_q).abs().max(), (to_e - to_q).abs().max())
 
 
-@check("the codebook's gradient is 0 on every row that no cell chose, and on no other", 0)
+@check("the gradient of the codebook is 0 exactly on the rows that no cell chose", 0)
 def used_rows():
     vq, x = model(codebook="gradient"), images()
     vq.loss(x).total.backward()
@@ -62,7 +62,7 @@ def used_rows():
     return (moved != chosen).sum() + chosen.all().long()  # if all were chosen, the check would be trivial
 
 
-@check("the nearest vector is the one of brute force", 0)
+@check("the nearest vector equals the one found by comparing all", 0)
 def nearest():
     book = Codebook(40, 5, learnt=False).double()
     book.vectors.copy_(randn(40, 5))
@@ -71,7 +71,7 @@ def nearest():
     return (book.indices(z_e).flatten() != brute).sum()
 
 
-@check("quantising a row of the codebook gives it and its number", 0)
+@check("quantising a row of the codebook returns the row and its index", 0)
 def rows():
     book = Codebook(40, 5, learnt=False).double()
     book.vectors.copy_(randn(40, 5))
@@ -85,7 +85,7 @@ def perplexities():
     return max(abs(perplexity(counts) - expected) for counts, expected in cases)
 
 
-@check("moving averages without memory are the means of what chose each vector (k-means)", 1e-4)
+@check("moving averages with decay 0 are the means of the inputs that chose each vector (k-means)", 1e-4)
 def batch_means():
     book = Quantiser(VQVAEConfig(codes=5, code_dim=2, decay=0.0, restart=False), cells=400).double()
     z_e = randn(1, 2, 20, 20)
@@ -112,7 +112,7 @@ def memory():
     return max((book.use - use).abs().max(), (book.codebook.vectors - sums / use[:, None]).abs().max())
 
 
-@check("Laplace smoothing keeps the sum and leaves no vector without use", 1e-12)
+@check("Laplace smoothing keeps the sum and gives every vector a count above 0", 1e-12)
 def laplace():
     use = torch.tensor([3.0, 0.0, 1.0, 0.0], dtype=torch.float64)
     after = smoothed(use)
@@ -128,7 +128,7 @@ def both_costs():
     return (out.total - out.terms["recon"] - out.terms["prior"] - 1.4 * error).abs()
 
 
-@check("elbo = -(recon + prior): p(x) is no less than its term p(k) p(x|k)", 1e-9)
+@check("elbo = -(recon + prior): p(x) >= p(k) p(x|k)", 1e-9)
 def bound():
     vq, x = model(), images()
     z = vq.encode(x)
@@ -136,7 +136,7 @@ def bound():
     return (joint.mean() - vq.loss(x).terms["elbo"]).abs()
 
 
-@check("the prior's gradient reaches the prior alone", 0)
+@check("the gradient of the prior's cost reaches only the prior", 0)
 def detached():
     vq = model(codebook="gradient")
     sum(vq.prior_nll(vq.indices(images()))).mean().backward()
@@ -160,7 +160,7 @@ def sums_to_one():
     return max(error.abs() for error in errors)
 
 
-@check("PixelCNN: a draw made cell by cell is what the whole pass gives at the same numbers", 0)
+@check("PixelCNN: sampling cell by cell equals one full pass with the same random numbers", 0)
 def one_cell_at_a_time():
     net, told = pixel_cnn(6, 5), randn(20, 6, 6, 6)
     u = torch.rand(20, 6, 6, generator=rng(1), dtype=torch.float64)
@@ -169,7 +169,7 @@ def one_cell_at_a_time():
     return (inverse_cdf(whole, u.flatten()) != drawn.flatten()).sum() + (drawn.unique().numel() < 5)
 
 
-@check("PixelCNN: maps are drawn as often as their probability says, in standard errors", 4.5)
+@check("PixelCNN: the frequencies of sampled maps are their probabilities, in standard errors", 4.5)
 def draws():
     net, n = pixel_cnn(2, 2), 4_000
     drawn = net.draw(torch.rand(n, 2, 2, generator=rng(), dtype=torch.float64))
@@ -186,7 +186,7 @@ def uniform_prior():
     return abs(vq.metrics(images(), torch.zeros(4), rng())["prior_bits"] - 49 * math.log2(12))
 
 
-@check("two levels: log p(k) = log p(top) + log p(bottom | top), and the bottom's part depends on the top", 1e-9)
+@check("two levels: log p(k) = log p(top) + log p(bottom | top), and the second term depends on the top", 1e-9)
 def two_levels():
     vq, x = model(VQVAE2Config(**SMALL)), images()
     top, bottom = vq.indices(x)
@@ -204,7 +204,7 @@ def two_levels_sum():
     return (p_top @ p_bottom.sum(1) - 1).abs() + (spread < 1e-3)
 
 
-@check("two levels: the loss adds both quantisers' costs", 1e-9)
+@check("two levels: the loss is the sum of the costs of both quantisers", 1e-9)
 def two_costs():
     config = dataclasses.replace(VQVAE2Config(**SMALL), commitment=0.4)
     vq, x, pairs = model(config), images(), []
@@ -217,7 +217,7 @@ def two_costs():
     return (vq.loss(x).terms["commit"] - sum(losses.sse(*pair) for pair in pairs).mean()).abs()
 
 
-@check("VQ-VAE-2 of one level (its bottom says nothing) is the VQ-VAE of these layers, loss and gradient", 1e-9)
+@check("VQ-VAE-2 with one level (empty bottom) equals the VQ-VAE with the same layers, loss and gradient", 1e-9)
 def one_level():
     two, one, x = model(VQVAE2Config(**SMALL, codebook="gradient")), model(codebook="gradient"), images()
     with torch.no_grad():

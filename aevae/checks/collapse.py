@@ -46,20 +46,20 @@ def gaussian_sum():
     return (sum(exact.values()) - kl).abs()
 
 
-@check("a sample's three parts add up to its mean KL", 1e-10)
+@check("the three parts of a sample's KL add up to its mean KL", 1e-10)
 def parts_sum():
     mu, logvar = randn(2, 300, 4)
     return abs(sum(parts(mu, logvar).values()) - float(losses.gaussian_kl(mu, logvar).mean()))
 
 
-@check("a Gaussian sample's three parts are those of its distribution, in nats", 0.08)
+@check("the three parts estimated from Gaussian samples equal the exact ones, in nats", 0.08)
 def parts_gaussian():
     mu, logvar, exact = gaussian_codes(1500)
     found = parts(mu, logvar)
     return max(abs(found[name] - value) for name, value in exact.items())
 
 
-@check("0 <= information <= min(KL, log N): codes far apart tell all of log N, equal codes nothing", 1e-9)
+@check("0 <= information <= min(KL, log N): log N for codes that are far apart, 0 for equal codes", 1e-9)
 def information_bounds():
     worst = []
     for scale in (0.0, 0.3, 3.0, 1e4):
@@ -71,13 +71,13 @@ def information_bounds():
     return max(worst)
 
 
-@check("a collapsed code: three zeros", 1e-10)
+@check("collapsed code: all three parts of the KL are 0", 1e-10)
 def collapsed_parts():
     zero = torch.zeros(100, 4, dtype=torch.float64)
     return max(map(abs, parts(zero, zero).values()))
 
 
-@check("posteriors may differ and the aggregate still be the prior: the KL is all information", 1e-12)
+@check("posteriors that differ, with the prior as aggregate: the KL is only information", 1e-12)
 def aggregate_is_not_each():
     """Mistake 3: q(z) = p(z) does not require q(z|x) = p(z) for every x."""
     q = torch.tensor([[0.9, 0.1], [0.1, 0.9]], dtype=torch.float64)  # two images, two codes
@@ -94,7 +94,7 @@ def stratified_sum():
     return max((row - 1).abs().max() for row in rows)
 
 
-@check("total correlation from a batch: of a Gaussian code, in nats", 0.08)
+@check("total correlation of a Gaussian code, estimated from a batch, in nats", 0.08)
 def batch_correlation():
     mu, logvar, exact = gaussian_codes(700)
     z = sample(mu, logvar, rng(6))
@@ -102,7 +102,7 @@ def batch_correlation():
     return (found - exact["total_correlation"]).abs()
 
 
-@check("beta 0 is an autoencoder whose code is drawn: loss and gradient of -log p(x|z) alone", 1e-12)
+@check("beta 0 is an autoencoder with a sampled code: loss and gradient of -log p(x|z) only", 1e-12)
 def no_weight():
     x, vae = digits().double(), model("beta_vae", beta=0.0)
     alone = vae.nll(x, vae.params(sample(*vae.posterior(x), rng(1)))).mean()
@@ -121,7 +121,7 @@ def no_capacity():
     return same_loss("beta_vae", capacity, "beta_vae", {"beta": 7.0})
 
 
-@check("capacity: gamma |KL - C| on top of the NLL, below C and above", 1e-9)
+@check("capacity: gamma |KL - C| plus the NLL, below C and above", 1e-9)
 @torch.no_grad()
 def capacity():
     x, worst = digits().double(), []
@@ -135,19 +135,19 @@ def capacity():
 # -- collapse and remedies -------------------------------------------------------------------------------------------
 
 
-@check("active units: of 7 dimensions 3 that are constant are not counted", 0)
+@check("active units: 3 constant dimensions of 7 are not counted", 0)
 def units_counted():
     mu = randn(500, 7).numpy()
     mu[:, [1, 4, 5]] = 2.0
     return abs(int(active_units(mu).sum()) - 4)
 
 
-@check("free bits that every dimension has anyway change nothing, bit for bit", 0)
+@check("free bits below the KL of every dimension change nothing, bit for bit", 0)
 def few_free_bits():
     return same_loss("vae", {"free_bits": 1e-9}, "vae", {})
 
 
-@check("free bits: a dimension below lambda feels no KL, its gradient is exactly 0", 0)
+@check("free bits: below lambda the gradient of a dimension's KL is exactly 0", 0)
 def free_bits_gradient():
     per_dim = randn(6, 4).square().requires_grad_()
     means = per_dim.detach().mean(0)
@@ -158,7 +158,7 @@ def free_bits_gradient():
     return slope[:, below].abs().max() if below.any() and feels else math.inf
 
 
-@check("free bits that no dimension reaches: the gradient is that of beta = 0, bit for bit", 0)
+@check("free bits above the KL of every dimension: the gradient equals that of beta = 0, bit for bit", 0)
 def many_free_bits():
     x, sides = digits().double(), []
     for family, options in (("vae", {"free_bits": 10.0}), ("beta_vae", {"beta": 0.0})):
@@ -186,7 +186,7 @@ def linear_collapse():
 # -- Skip-VAE --------------------------------------------------------------------------------------------------------
 
 
-@check("Skip-VAE of one layer without skips is the VAE, loss and gradient, bit for bit", 0)
+@check("Skip-VAE with one layer and without skips is the VAE, loss and gradient, bit for bit", 0)
 def skip_is_vae():
     return same_loss("skip_vae", {"depth": 1, "skips": False}, "vae", {})
 

@@ -27,12 +27,12 @@ def against_jacobian(model) -> Tensor:
     return (model.code_and_norm(x, None)[1] / norm - 1).abs().max()
 
 
-@check("||df/dx||^2 of one sigmoid layer in closed form is that of the Jacobian", 1e-10)
+@check("||df/dx||^2 of one sigmoid layer in closed form equals that of the Jacobian", 1e-10)
 def closed_form():
     return against_jacobian(make())
 
 
-@check("||J(x) - J(x')||^2 of one sigmoid layer in closed form is that of the two Jacobians, relative", 1e-10)
+@check("||J(x) - J(x')||^2 of one sigmoid layer in closed form equals that of the two Jacobians, relative", 1e-10)
 def change_in_closed_form():
     model, x = make(), digits(5).double()
     near = x + 0.3 * randn(*x.shape)
@@ -58,7 +58,7 @@ def trace_form():
     return against_jacobian(make(network="mlp"))
 
 
-@check("||df/dx||^2 of convolutions by one product for each code is that of the Jacobian", 1e-10)
+@check("||df/dx||^2 of convolutions, by one product per code unit, equals that of the Jacobian", 1e-10)
 def product_form():
     return against_jacobian(make(network="conv"))
 
@@ -87,13 +87,13 @@ def hutchinson():
     return (drawn.mean() - exact[0]).abs() / (drawn.std() / len(drawn) ** 0.5)
 
 
-@check("of a linear encoder the contraction is weight decay: ||W||^2", 1e-10)
+@check("the contraction penalty of a linear encoder is weight decay: ||W||^2", 1e-10)
 def linear_is_weight_decay():
     layer = nn.Linear(12, 5).double()
     return (by_products([layer], randn(3, 12), None)[1] - layer.weight.square().sum()).abs().max()
 
 
-@check("untied weights cheat: a code c times smaller costs c^2 less, and the image stays", 1e-9)
+@check("untied weights: a code c times smaller has a c^2 times smaller penalty and the same image", 1e-9)
 def untied_cheat():
     model, x = make(network="mlp"), digits().double()
     before, norm = model(x).params, model.code_and_norm(x, None)[1]
@@ -103,7 +103,7 @@ def untied_cheat():
     return max((model(x).params - before).abs().max(), (norm / after / 16 - 1).abs().max())
 
 
-@check("denoising contracts: of a linear r, E||r(x + s n) - x||^2 = ||r(x) - x||^2 + s^2 ||J_r||^2", 1e-9)
+@check("denoising contracts: for a linear r, E||r(x + s n) - x||^2 = ||r(x) - x||^2 + s^2 ||J_r||^2", 1e-9)
 def linear_denoising_contracts():
     w, x, s = randn(6, 6), randn(4, 6, seed=1), 0.3
     r = nn.Linear(6, 6).double()
@@ -115,7 +115,11 @@ def linear_denoising_contracts():
     return (mean - losses.sse(r(x), x) - s**2 * by_products([r], x, None)[1]).abs().max()
 
 
-@check("the norm of all derivatives is not that of the gradient of their sum: relative distance short of 100 %", 0)
+@check(
+    "the norm of the Jacobian is not the norm of the gradient of the summed outputs: by how much their relative "
+    "distance is below 100 %",
+    0,
+)
 def not_the_summed_gradient():
     model, x = make(), digits(5).double().requires_grad_()
     with torch.no_grad():
@@ -124,7 +128,7 @@ def not_the_summed_gradient():
     return (1 - (summed / model.code_and_norm(x, None)[1] - 1).abs().mean()).clamp(min=0).detach()
 
 
-@check("contractive without weight is the autoencoder, loss and gradient, bit for bit", 0)
+@check("contractive with weight 0 is the autoencoder, loss and gradient, bit for bit", 0)
 def contractive_is_ae():
     pairs = [same_loss("contractive", {"network": n, "lam": 0.0}, "ae", {"network": n}) for n in ("mlp", "conv")]
     return max(pairs)

@@ -61,21 +61,23 @@ def eckart_young():
     return ((x - x_hat).square().sum() / bound - 1).abs().detach()
 
 
-@check("linear auto-decoder with l2 |z|^2: the code found is the ridge solution", 1e-4)
+@check("linear auto-decoder with l2 |z|^2: the code from the search is the ridge solution", 1e-4)
 def ridge():
     w, x = columns(), randn(5, 784, seed=1)
     found = linear("auto_decoder", w, ball=False, l2=0.7).encode(x.view(-1, 1, 28, 28))  # sigma^2 = 1/2: SSE
     return (found - x @ w @ torch.linalg.inv(w.T @ w + 0.7 * torch.eye(3).double())).abs().max()
 
 
-@check("linear auto-decoder: in the unit ball no code is longer than 1, and it points where the best one lies", 1e-4)
+@check(
+    "linear auto-decoder in the unit ball: no code is longer than 1, and each has the direction of the best code", 1e-4
+)
 def ball():
     w, x = torch.linalg.qr(randn(784, 3))[0], 5 * randn(5, 784, seed=1)
     found = linear("auto_decoder", w).encode(x.view(-1, 1, 28, 28))
     return (found - nn.functional.normalize(x @ w)).abs().max()  # orthonormal columns: nearest on the sphere
 
 
-@check("linear variational auto-decoder: the mean found is the ridge solution at lambda = sigma^2", 2e-3)
+@check("linear variational auto-decoder: the mean from the search is the ridge solution at lambda = sigma^2", 2e-3)
 def variational_ridge():
     w, x = columns(), randn(5, 784, seed=1)
     model = linear("variational_auto_decoder", w, sigma=math.sqrt(0.3))
@@ -86,7 +88,7 @@ def variational_ridge():
     )
 
 
-@check("linear variational auto-decoder: the bound found is log p(x), in nats", 0.02)
+@check("linear variational auto-decoder: the bound from the search is log p(x), in nats", 0.02)
 def variational_bound():
     w, s2 = columns(), 0.3
     x = randn(5, 3, seed=1) @ w.T + math.sqrt(s2) * randn(5, 784, seed=2)
@@ -108,7 +110,7 @@ def variational_is_vae():
     return (ours.total - vae.loss(x, generator=rng()).total).abs().detach()
 
 
-@check("a step moves only the batch's codes, and only their moments", 0)
+@check("a step changes only the codes of the batch and their optimizer moments", 0)
 def only_the_batch():
     model, x = make(), digits(12)
     train(model, x, 3)
@@ -136,7 +138,7 @@ def in_the_ball():
     return model.codes.weight.detach().norm(dim=1).max() - 1
 
 
-@check("amortisation gap: no code refined from an encoder's f(x) is worse, -log p(x|z*) <= -log p(x|f(x))", 0)
+@check("amortisation gap: a search from the encoder's f(x) ends no worse, -log p(x|z*) <= -log p(x|f(x))", 0)
 def amortisation():
     model, x = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3), digits()
     start = model.encode(x).detach()
@@ -162,7 +164,7 @@ def frozen():
     return max(changes).detach() if grown else math.inf
 
 
-@check("completion: what a cover hides changes nothing in the code that is found", 0)
+@check("completion: the hidden pixels do not change the code from the search", 0)
 def covered():
     model, x = make(fit_steps=10), digits()
     mask = torch.ones(1, 1, 28, 28)
@@ -170,7 +172,7 @@ def covered():
     return (model.fit(x, mask) - model.fit(torch.where(mask > 0, x, 1 - x), mask)).abs().max()
 
 
-@check("draws of the auto-decoder have mean and covariance of the learnt codes", 1e-4)
+@check("samples of the auto-decoder have mean and covariance of the learnt codes", 1e-4)
 def gaussian_fit():
     model = make(images=200).double()
     mu = model.training_codes(200)[0]

@@ -13,24 +13,27 @@ def factors() -> np.ndarray:
     return np.array(list(itertools.product(range(4), range(5), range(5))))
 
 
-@check("MIG of a code that is the factors, in any order, sign and scale, is 1", 1e-12)
+@check("MIG is 1 if the code is the factors, in any order, sign and scale", 1e-12)
 def mig_aligned():
     true = factors().astype(float)
     return max(abs(mig(code, factors()) - 1) for code in (true, 7 - 3 * true[:, ::-1]))
 
 
-@check("MIG of a code that says everything twice is 0", 1e-12)
+@check("MIG is 0 if the code contains every factor twice", 1e-12)
 def mig_twice():
     return abs(mig(np.hstack([factors(), factors()]).astype(float), factors()))
 
 
-@check("MIG of two factors turned by 45 degrees is 0", 1e-12)
+@check("MIG is 0 if two factors are rotated by 45 degrees", 1e-12)
 def mig_turned():
     pair = factors()[:, 1:]
     return abs(mig((pair @ [[1, 1], [1, -1]]).astype(float), pair))
 
 
-@check("what a factor tells of itself is its entropy, log of its number of values, and of another one nothing", 1e-12)
+@check(
+    "mutual information of a factor with itself is its entropy, the log of its number of values; with another factor 0",
+    1e-12,
+)
 def information_table():
     table = information(factors().astype(float), factors())
     return np.abs(table - np.diag(np.log([4, 5, 5]))).max() + abs(entropy(factors()[:, 0]) - np.log(4))

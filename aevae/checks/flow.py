@@ -88,14 +88,14 @@ def slant():
     )
 
 
-@check("three times as large: every third pixel is the old one", 1e-9)
+@check("scaled by three: every third pixel is an old pixel", 1e-9)
 def scale():
     x = images()
     large = warp(x, turned("scale", math.log(3.0)))  # p looks at (p - 13.5) / 3 + 13.5 = p / 3 + 9
     return (large[:, :, 0::3, 0::3][:, :, :9, :9] - x[:, :, 9:18, 9:18]).abs().max()
 
 
-@check("a flow creates no ink: black stays black, and no pixel gets brighter than the brightest", 1e-9)
+@check("a flow creates no ink: black stays black, and no pixel becomes brighter than the brightest pixel", 1e-9)
 def no_ink():
     flow = 5 * randn(8, 2, 28, 28)
     black = warp(torch.zeros(8, 1, 28, 28, dtype=torch.float64), flow).abs().max()
@@ -103,7 +103,7 @@ def no_ink():
     return max(black, (warp(x, flow).amax((1, 2, 3)) - x.amax((1, 2, 3))).max())
 
 
-@check("partners are of the same class, and another image where there is one", 0)
+@check("partners have the same class and are another image if there is one", 0)
 def partners_fit():
     labels = torch.tensor([0, 1, 0, 2, 1, 0, 0])
     wrong = 0
@@ -114,7 +114,7 @@ def partners_fit():
     return wrong
 
 
-@check("where the decoder's flow is 0 the image costs what the source costs as it is", 1e-9)
+@check("if the decoder's flow is 0, the image has the cost of the unchanged source", 1e-9)
 def no_flow_is_identity():
     config = family_class("flow_vae").Config(latent_dim=3, hidden=8)
     model = build_model(config, seed=1).double()

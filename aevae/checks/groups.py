@@ -18,7 +18,7 @@ def gaussians(count: int, size: int = 3) -> tuple[torch.Tensor, torch.Tensor]:
     return randn(count, size), randn(count, size, seed=1)
 
 
-@check("the product of Gaussians is the one on a fine grid: mean and variance", 1e-9)
+@check("the product of Gaussians equals the product on a fine grid: mean and variance", 1e-9)
 def product_on_a_grid():
     mu, logvar = gaussians(4, 1)
     mean, total = pooled(mu, logvar, mu.new_ones(1, 4))
@@ -45,13 +45,15 @@ def any_order():
     return max((a - b).abs().max() for a, b in pairs)
 
 
-@check("each further image makes the content surer: the largest rise of its variance", 0)
+@check("each further image makes the content more certain: largest increase of its variance", 0)
 def surer():
     _, logvar = make().accumulate(digits().double())
     return logvar.exp().diff(dim=0).max().detach()
 
 
-@check("after all images of a group the content is the group's, after one the image's own", 1e-12)
+@check(
+    "after all images of a group the content has the group's posterior, after one image the image's posterior", 1e-12
+)
 def accumulated():
     model, x = make(), digits().double()
     mu, logvar = (model.parts(t)[0] for t in model.posterior(x))
@@ -83,7 +85,7 @@ def unlabelled_is_vae():
     return beside_vae(None)
 
 
-@check("the bound of a batch is the sum of its groups' bounds over its images, one content for each", 1e-9)
+@check("the bound of a batch is the sum of its groups' bounds divided by its images, with one content per group", 1e-9)
 def group_by_group():
     model, x = make(), digits().double()
     labels = torch.tensor([3, 1, 3, 3, 0, 1, 7, 0])

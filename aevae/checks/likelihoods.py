@@ -85,7 +85,7 @@ def gaussian_sse():
     return (losses.gaussian_nll(x, mean, math.log(0.5)) - expected).abs().max()
 
 
-@check("the best shared variance is SSE / D: the slope is 0 there", 1e-9)
+@check("the best shared variance is SSE / D: there the derivative is 0", 1e-9)
 def sigma_optimal():
     x, mean = randn(1, 784), randn(1, 784, seed=1)
     logvar = (losses.sse(x, mean) / 784).log().requires_grad_()
@@ -158,7 +158,7 @@ def gaussian_variance():
     return (noisy.var() / 0.25 - 1).abs()
 
 
-@check("salt and pepper: half of the touched pixels become 1, in standard errors", 4)
+@check("salt and pepper: half of the changed pixels become 1, in standard errors", 4)
 def salt_and_pepper_halves():
     noisy = corrupt(torch.full((1, 1, 1000, 1000), 0.5), "salt_and_pepper", 0.4, rng())
     errors = [((noisy == v).double().mean() - p).abs() for v, p in ((0.0, 0.2), (1.0, 0.2), (0.5, 0.6))]

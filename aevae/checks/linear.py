@@ -58,7 +58,7 @@ def identity_is_exact():
     return (model.decode(model.encode(x)) - x).abs().max()
 
 
-@check("an autoencoder's code has no unit: z c with g(. / c) leaves the image as it was", 1e-12)
+@check("the code of an autoencoder has no scale: z c with g(. / c) gives the same image", 1e-12)
 def scale_is_free():
     model, x = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3).double(), digits().double()
     before, z = model(x).params, model.encode(x)
@@ -67,13 +67,15 @@ def scale_is_free():
     return max((model(x).params - before).abs().max(), (model.encode(x) - 3 * z).abs().max()).detach()
 
 
-@check("PCA's error is the sum of the eigenvalues left out, and a linear autoencoder attains it in any basis", 1e-9)
+@check(
+    "PCA's error is the sum of the unused eigenvalues, and a linear autoencoder has the same error in any basis", 1e-9
+)
 def optimum_is_pca():
     x = data()
     return (error(at_optimum(x), x) - floor(x)).abs()
 
 
-@check("no linear autoencoder falls below PCA: by how much ten do", 0)
+@check("no linear autoencoder has a smaller error than PCA: largest violation of ten", 0)
 def nothing_below_pca():
     x = data()
     best = at_optimum(x)
@@ -107,7 +109,7 @@ def same_plane():
     return principal_angles(at_optimum(x).decoder[0].weight.detach(), pca(x.flatten(1), D)[1].T).max()
 
 
-@check("principal angles of two known planes", 1e-6)
+@check("principal angles between two known planes", 1e-6)
 def known_angles():
     turn = torch.tensor([30.0, 70.0], dtype=torch.float64).deg2rad()
     a = torch.eye(6, 2, dtype=torch.float64)
@@ -117,7 +119,11 @@ def known_angles():
     return (principal_angles(a @ mix, b @ mix) - torch.tensor([30.0, 70.0]).double()).abs().max()
 
 
-@check("under the absolute error the best line through data with outliers is not PCA's: degrees short of 45", 0)
+@check(
+    "under the absolute error the best line through data with outliers is not PCA's: by how many degrees the angle "
+    "is below 45",
+    0,
+)
 def absolute_error_is_not_pca():
     # 190 points along one axis, 10 outliers on the other, which determine PCA by their squared distance
     x = torch.cat([randn(190, 1) * torch.tensor([1.0, 0.0]), 8 * randn(10, 1).sign() * torch.tensor([0.0, 1.0])])
@@ -141,12 +147,12 @@ def laplace_torch():
     return (losses.laplace_nll(x, mean, 0.7) + theirs).abs().max()
 
 
-@check("784-1000-500-250-30 and its mirror have 2,837,314 numbers", 0)
+@check("784-1000-500-250-30 and its mirror have 2,837,314 parameters", 0)
 def deep_parameters():
     return abs(parameter_count(build_model(family_class("deep_ae").Config())) - 2_837_314)
 
 
-@check("He's starting weights keep the mean square of what the units hold from layer to layer, relative", 0.25)
+@check("He's initial weights keep the mean square of the activations from layer to layer, relative", 0.25)
 def he_keeps_the_scale():
     model = build_model(family_class("deep_ae").Config(widths="400-400-400-400"))
     h, squares = torch.randn(200, 784, generator=rng()), []

@@ -54,7 +54,7 @@ def density_torch():
     return (p.log_density(x) - theirs.logsumexp(1)).abs().max()
 
 
-@check("of N(0, s^2) the best denoiser shrinks by s^2 / (s^2 + sigma^2)", 1e-12)
+@check("for N(0, s^2) the best denoiser multiplies by s^2 / (s^2 + sigma^2)", 1e-12)
 def gaussian_shrinks():
     one = torch.ones(1, dtype=torch.float64)
     x = randn(20, 3)
@@ -90,13 +90,13 @@ def decoder(network: str = "mlp"):
     return build_model(config, seed=1).double().params, randn(4, 3)
 
 
-@check("the metric of a decoder is symmetric and has no negative eigenvalue: by how much it fails", 1e-12)
+@check("the metric of a decoder is symmetric and has no negative eigenvalue: largest violation", 1e-12)
 def metric_is_positive():
     g = metric(jacobians(*decoder()))
     return max((g - g.mT).abs().max(), -torch.linalg.eigvalsh(g).min().clamp(max=0))
 
 
-@check("a decoder's Jacobian is what finite differences say", 1e-6)
+@check("a decoder's Jacobian equals finite differences", 1e-6)
 def finite_difference():
     f, z = decoder("conv")
     v, h = randn(3, seed=5), 1e-6
@@ -104,14 +104,16 @@ def finite_difference():
     return (jacobians(f, z) @ v - difference).abs().max().detach()
 
 
-@check("a reconstruction's Jacobian has no more directions than codes: what is left of the others", 1e-12)
+@check(
+    "the Jacobian of a reconstruction has at most as many directions as the code has numbers: size of the others", 1e-12
+)
 def rank_of_reconstruction():
     narrow, wide = randn(3, 12), randn(12, 3, seed=1)
     whole = jacobians(lambda x: (x.tanh() @ narrow.T).tanh() @ wide.T, randn(5, 12, seed=2))
     return torch.linalg.svdvals(whole)[:, 3:].max()
 
 
-@check("log max_h p(h, x) <= log sum_h p(h, x) <= log max + log |H|: by how much it fails", 0)
+@check("log max_h p(h, x) <= log sum_h p(h, x) <= log max + log |H|: largest violation", 0)
 def point_estimate():
     joint = randn(100, 6).log_softmax(1) + randn(100, 1, seed=1)
     most, total = joint.amax(1), joint.logsumexp(1)

@@ -27,7 +27,7 @@ def divergence(y: torch.Tensor, p: torch.Tensor) -> torch.Tensor:
     return (p[p > 0] * (p[p > 0] / q[p > 0]).log()).sum()
 
 
-@check("t-SNE: each row of the affinities has the perplexity that was asked for, relative", 1e-4)
+@check("t-SNE: each row of the affinities has the requested perplexity, relative", 1e-4)
 def rows_have_the_perplexity():
     from openTSNE import affinity
 
@@ -38,13 +38,13 @@ def rows_have_the_perplexity():
     return np.abs(np.exp(nats) / PERPLEXITY - 1).max()
 
 
-@check("t-SNE: P is symmetric, sums to 1, and nothing is its own neighbour", 1e-12)
+@check("t-SNE: P is symmetric, sums to 1, and no point is its own neighbour", 1e-12)
 def affinities_are_joint():
     p = affinities().toarray()
     return max(abs(p.sum() - 1), np.abs(p - p.T).max(), p.diagonal().max())
 
 
-@check("t-SNE: divergence and gradient 4 sum (P - Q)(y_i - y_j) / (1 + d^2) are autograd's", 1e-9)
+@check("t-SNE: divergence and gradient 4 sum (P - Q)(y_i - y_j) / (1 + d^2) equal autograd's", 1e-9)
 def gradient():
     p, y = affinities(), randn(60, 2, seed=1).requires_grad_()
     kl = divergence(y, torch.tensor(p.toarray()))
@@ -53,14 +53,14 @@ def gradient():
     return max(abs(ours - float(kl.detach())), np.abs(4 * quarter - slope.numpy()).max())
 
 
-@check("t-SNE: a turned and shifted map has the same divergence", 1e-12)
+@check("t-SNE: a rotated and shifted map has the same divergence", 1e-12)
 def turned():
     p, y = torch.tensor(affinities().toarray()), randn(60, 2, seed=1)
     turn = torch.linalg.qr(randn(2, 2, seed=2))[0]
     return (divergence(y @ turn + 3, p) - divergence(y, p)).abs()
 
 
-@check("t-SNE: what it finds diverges less than where it began: part of the divergence that is left", 0.5)
+@check("t-SNE: the result has a smaller divergence than the start: remaining fraction", 0.5)
 def divergence_falls():
     from aevae.embeddings.methods import draw, start
 

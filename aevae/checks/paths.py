@@ -16,20 +16,20 @@ def pairs() -> list[tuple[np.ndarray, np.ndarray]]:
     return list(zip(codes(), codes(seed=1), strict=True))
 
 
-@check("a path begins and ends at its two codes, bit for bit, straight and spherical", 0)
+@check("a linear and a spherical path start and end at their two codes, bit for bit", 0)
 def ends_are_met():
     found = [(interpolation.path(a, b, 7, kind), a, b) for a, b in pairs() for kind in interpolation.KINDS]
     return max(max(np.abs(path[0] - a).max(), np.abs(path[-1] - b).max()) for path, a, b in found)
 
 
-@check("the spherical path between codes of one length keeps it, relative", 1e-6)
+@check("the spherical path between codes of equal length keeps this length, relative", 1e-6)
 def length_is_kept():
     turned = [interpolation.path(a, b * np.linalg.norm(a) / np.linalg.norm(b), 9, "spherical") for a, b in pairs()]
     lengths = np.linalg.norm(np.stack(turned).astype(np.float64), axis=2)
     return np.abs(lengths / lengths[:, :1] - 1).max()
 
 
-@check("the spherical path becomes the straight one as the angle goes to 0: largest distance / step^2", 1)
+@check("the spherical path becomes the linear path when the angle goes to 0: largest distance / step^2", 1)
 def small_angles():
     worst = 0.0
     for size in (1e-1, 1e-2):
@@ -40,21 +40,24 @@ def small_angles():
     return worst
 
 
-@check("the straight middle of two draws of N(0, I) has E |z|^2 = D / 2, in standard errors", 4)
+@check("the linear middle of two samples of N(0, I) has E |z|^2 = D / 2, in standard errors", 4)
 def the_middle_is_short():
     a, b = codes(20_000, 20, 2), codes(20_000, 20, 3)
     squares = np.square(interpolation.lerp(a, b, 0.5).astype(np.float64)).sum(1)
     return abs(squares.mean() - 10) / (squares.std() / len(squares) ** 0.5)
 
 
-@check("a traversal moves its own number and no other", 0)
+@check("a traversal changes only its own dimension", 0)
 def traversal_moves_one():
     z = codes(1)[0]
     moved = [traversal.traverse(z, d, np.linspace(-3, 3, 7)) for d in range(len(z))]
     return max(np.abs(np.delete(walk, d, axis=1) - np.delete(z, d)).max() for d, walk in enumerate(moved))
 
 
-@check("a walk of true lines, evenly turned, is at distance 0 from all lines, and smooth: both numbers", 5e-3)
+@check(
+    "a path of true lines, rotated in equal steps, has distance 0 from all lines and perfect smoothness: both numbers",
+    5e-3,
+)
 def perfect_walk():
     angles = np.linspace([0.3, 2.0], [1.1, 0.5], NUM_STEPS, axis=1)  # (2, NUM_STEPS)
     distance, smoothness, _ = judge(np.stack([lines.draw(walk) for walk in angles]))

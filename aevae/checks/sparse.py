@@ -40,7 +40,7 @@ def unit_kl_zero():
     return losses.bernoulli_kl(rho, rho).abs().max()
 
 
-@check("KL between units has slope 0 at rho_hat = rho", 1e-12)
+@check("KL between units has derivative 0 at rho_hat = rho", 1e-12)
 def unit_kl_flat():
     rho = torch.rand(20, generator=rng(), dtype=torch.float64)
     rho_hat = rho.clone().requires_grad_()
@@ -53,7 +53,7 @@ def unit_kl_torch():
     return (losses.bernoulli_kl(a, b) - kl_divergence(Bernoulli(a), Bernoulli(b))).abs().max()
 
 
-@check("units that are all on or all off cost a finite number: how many do not", 0)
+@check("the cost of units that are always active or never active is finite: how many are not", 0)
 def unit_kl_finite():
     model = make("sparse_kl")
     costs = []
@@ -70,7 +70,7 @@ def laplace_prior():
     return (lam * losses.l1(h) - 9 * math.log(lam / 2) + theirs).abs().max()
 
 
-@check("soft threshold: the least (h - a)^2 / 2 + lam |h| of a fine search", 1e-3)
+@check("soft threshold: the minimum of (h - a)^2 / 2 + lam |h| on a fine grid", 1e-3)
 def soft_threshold():
     a = torch.linspace(-2, 2, 41, dtype=torch.float64)
     tried = torch.linspace(-3, 3, 6001, dtype=torch.float64).unsqueeze(1)  # steps of 1e-3
@@ -78,23 +78,23 @@ def soft_threshold():
     return (losses.soft_threshold(a, 0.7) - best).abs().max()
 
 
-@check("L1 without weight is the plain autoencoder of these layers, loss and gradient, bit for bit", 0)
+@check("L1 with weight 0 is the plain autoencoder with the same layers, loss and gradient, bit for bit", 0)
 def sparse_is_ae():
     return is_plain(make("sparse", lam=0.0))
 
 
-@check("sparsity by KL without weight is the plain autoencoder of these layers, loss and gradient, bit for bit", 0)
+@check("KL sparsity with weight 0 is the plain autoencoder with the same layers, loss and gradient, bit for bit", 0)
 def sparse_kl_is_ae():
     return is_plain(make("sparse_kl", beta=0.0))
 
 
-@check("k-sparse that keeps all is the linear autoencoder, loss and gradient, bit for bit", 0)
+@check("k-sparse with all units kept is the linear autoencoder, loss and gradient, bit for bit", 0)
 def k_sparse_is_linear():
     both = [make("k_sparse", k=12, tied=False), make("linear_ae")]
     return largest_difference(*(gradients(model, model.loss(digits(), epoch=0.5)) for model in both))
 
 
-@check("decoder's columns of length 1, at the start and after a step", 1e-6)
+@check("the decoder's columns have length 1, at the start and after a step", 1e-6)
 def unit_columns():
     model = make("sparse")
     lengths = [model.decoder[0].weight.norm(dim=0)]
@@ -104,7 +104,7 @@ def unit_columns():
     return (torch.cat([*lengths, model.decoder[0].weight.norm(dim=0)]) - 1).abs().max()
 
 
-@check("exactly k units are on, whatever is equal: rows with another number", 0)
+@check("exactly k units are active, even if activations are equal: rows with another number", 0)
 def exactly_k_under_ties():
     z = torch.ones(6, 12)
     z[1:] = torch.randint(1, 3, (5, 12), generator=rng()).float()  # many ties
@@ -112,7 +112,7 @@ def exactly_k_under_ties():
     return sum(wrong)
 
 
-@check("the largest are kept, not the largest in size; what is kept is as it was", 0)
+@check("the largest activations are kept (with sign), with unchanged values", 0)
 def largest_are_kept():
     z = randn(50, 12)
     threshold = z.sort(1, descending=True).values[:, 3:4]
@@ -120,7 +120,7 @@ def largest_are_kept():
     return max((TopK(4)(z) - expected).abs().max(), (largest(z, 7, 4) - expected).abs().max())
 
 
-@check("a unit that is off has a gradient of exactly 0, one that is on of 1", 0)
+@check("an inactive unit has gradient exactly 0, an active unit 1", 0)
 def off_units_feel_nothing():
     z = randn(50, 12).requires_grad_()
     worst = 0.0

@@ -23,7 +23,7 @@ def layered() -> Layered:
         return Layered(3, 5, 7).double()
 
 
-@check("TD-VAE: belief = smoothing = transition, and nothing but the image costs", 1e-12)
+@check("TD-VAE: with belief = smoothing = transition, only the image has a cost", 1e-12)
 def all_equal():
     one = randn(9, 6), randn(9, 6, seed=1)
     z = randn(9, 6, seed=2)
@@ -40,7 +40,7 @@ def penalties_torch():
     return max(smoothing.abs().max(), transition.abs().max())
 
 
-@check("two layers: the density along a draw is p(upper) p(lower | upper)", 1e-10)
+@check("two layers: the density at a sample is p(upper) p(lower | upper)", 1e-10)
 def two_layers():
     both, c = layered(), randn(9, 3)
     z, mu, logvar = both.draw(c, randn(9, 7, seed=1))
@@ -62,7 +62,7 @@ def two_layers_integrate():
     return (weight.mean() - 1).abs() / (weight.std() / n**0.5)
 
 
-@check("a belief knows no later frame", 0)
+@check("a belief does not depend on later frames", 0)
 def causal():
     net, x = model(), torch.stack([digits(6).double()] * 2)
     x[1, 4:] = 1 - x[1, 4:]
@@ -71,7 +71,7 @@ def causal():
     return (b[0, :4] - b[1, :4]).abs().max() + (torch.equal(b[0, 4], b[1, 4]))
 
 
-@check("where z moves by dt v, one jump of k frames is k jumps of one", 1e-6)
+@check("if z moves by dt v, one jump of k frames equals k jumps of one frame", 1e-6)
 def jumps_add_up():
     net, small = model(), 1e-4  # tanh is linear near 0, and the gates are half open
     with torch.no_grad():
@@ -90,7 +90,7 @@ def jumps_add_up():
     return max(*errors, moved)
 
 
-@check("a rolled image's roll is found, all 28 of them", 0)
+@check("the shift of a rolled image is found, for all 28 shifts", 0)
 def rolls_are_found():
     x = digits(1).expand(28, 1, 28, 28)
     rolled = torch.stack([image.roll(i - 14, -1) for i, image in enumerate(x)])
@@ -143,14 +143,14 @@ def exact(value: Tensor, first: tuple, steps: int) -> Tensor:
     return Normal(value.new_tensor(factor * first[0]), variance.sqrt()).log_prob(value)
 
 
-@check("a linear world: with Kalman's beliefs TD-VAE's bound on the next frame is log p(x_t2 | x_<=t1)", 1e-10)
+@check("linear world: with Kalman's beliefs, TD-VAE's bound on the next frame is log p(x_t2 | x_<=t1)", 1e-10)
 def kalman_is_tight():
     x = randn(8)
     b = kalman(x)
     return max((bound(x[t + 1], b[t], b[t + 1], 1) - exact(x[t + 1], b[t], 1)).abs() for t in range(7))
 
 
-@check("a linear world: whatever is believed at t2, after any jump, the bound stays below log p(x_t2 | x_<=t1)", 1e-10)
+@check("linear world: for any belief at t2 and any jump, the bound stays below log p(x_t2 | x_<=t1)", 1e-10)
 def bound_is_below():
     x, over = randn(9), []
     b = kalman(x)

@@ -153,6 +153,6 @@ def _must_be_writable(place: Path, text: str) -> None:
     if not place.exists():
         raise UsageError(f"there is no folder {brief(place)} for {brief(text)}")
     if not place.is_dir():
-        raise UsageError(f"{brief(place)} is a file, so that nothing can be written to {brief(text)}")
+        raise UsageError(f"{brief(place)} is a file, so nothing can be written to {brief(text)}")
     if not os.access(place, os.W_OK | os.X_OK):
         raise UsageError(f"nothing can be written to {brief(place)}")

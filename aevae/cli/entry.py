@@ -41,7 +41,7 @@ def _run(argv: list[str] | None) -> int:
     except ValueError as error:  # wrong values, DamagedRun, DataUnavailable
         return complain(str(error), 2)
     except KeyboardInterrupt:
-        return complain("interrupted; the same command goes on from the last checkpoint", 1)
+        return complain("interrupted; run the same command again to continue from the last checkpoint", 1)
     except OSError as error:
         text = {errno.ENOENT: "there is no file {}", errno.EISDIR: "{} is a folder, it must be a file"}.get(error.errno)
         text = text.format(error.filename) if text else _user_message(error)

@@ -21,7 +21,7 @@ def open_run(args):
     run = runs.load_run(args.run, args.device)
     say_device(args)
     if run.info.status == "diverged":
-        say(f"the training of {run.name} diverged: {run.info.reason}; these are its last good weights")
+        say(f"the training of {run.name} diverged: {run.info.reason}; these are its last weights before that")
     return run
 
 
@@ -47,11 +47,14 @@ def evaluate(args) -> dict:
         values = measure(data)
     if unsaved:
         reason = f"{unsaved[0].strerror}: {unsaved[0].filename}" if isinstance(unsaved[0], OSError) else unsaved[0]
-        say(f"these numbers are not kept, since they cannot be written ({reason}); note them down")
+        say(f"these numbers cannot be saved ({reason}); write them down")
     if datasets.is_own(data.name):
         say_notes(datasets.load(data))
     if comparison.at_ceiling(values):
-        say("the mutual information is at its ceiling log N: the true value may be larger, and TC is too large")
+        say(
+            "the mutual information has reached its upper limit log N: the true value may be larger, and TC is too "
+            "large"
+        )
     units = runs.units_of(run)
     return {
         "run": run.name,
@@ -100,7 +103,7 @@ def save_arrays(path: str, array=None, **arrays) -> None:
 
 def say_if_searched(run) -> None:
     if not run.model.has_encoder:
-        say(f"{run.config.model.family} has no encoder: each code is searched for, which takes a while")
+        say(f"{run.config.model.family} has no encoder, so each code is found by a search, which takes a while")
 
 
 def embed(args) -> dict:
@@ -135,7 +138,8 @@ def embed(args) -> dict:
     return {
         "run": run.name, "method": args.method, "dataset": data.name, "n": n, "trained_on": int(seen.sum()),
         "out": args.out, **scores,
-        "units": {"n": "images", "trained_on": "images", "knn_accuracy": "share of images", "trustworthiness": "0..1"},
+        "units": {"n": "images", "trained_on": "images",
+            "knn_accuracy": "fraction of images", "trustworthiness": "0..1"},
     }  # fmt: skip
 
 

@@ -20,12 +20,12 @@ from aevae.cli.arguments import (
 from aevae.cli.settings import NAMED_OPTIONS
 from aevae.config import PRESETS
 
-DEVICE_HELP = "auto (a GPU that computes, else the CPU), cpu, cuda, cuda:1, mps"
+DEVICE_HELP = "auto (a working GPU, else the CPU), cpu, cuda, cuda:1, mps"
 
 
 def build_parser() -> argparse.ArgumentParser:
     """The parser; `args.command(args)` runs the command that was given."""
-    parser = Parser(prog="python -m aevae", description="Train, keep, explore and compare autoencoders.")
+    parser = Parser(prog="python -m aevae", description="Train, store, explore and compare autoencoders.")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND", parser_class=Parser)
     _add_training(commands)
     _add_evaluation(commands)
@@ -71,7 +71,10 @@ def _add_training(commands) -> None:
     )
     _add_config(command)
     command.add_argument(
-        "--seeds", type=whole_number(0, MAX_COUNT), default=1, help="number of seeds per combination, from --seed on"
+        "--seeds",
+        type=whole_number(0, MAX_COUNT),
+        default=1,
+        help="number of seeds per combination; the first is --seed",
     )
 
 
@@ -137,7 +140,7 @@ def _add_store(commands) -> None:
     _add(commands, "families", store.list_families, "list the families with their objectives and options")
     _add(commands, "datasets", store.list_datasets, "list the data sets with sources and licences")
     _add_with_run(commands, "show", store.show, "show config, state and metrics of a run")
-    _add_with_run(commands, "delete", store.delete, "delete an own run")
+    _add_with_run(commands, "delete", store.delete, "delete one of your runs")
     command = _add_with_run(
         commands, "export", store.export, "export a run as zip, ONNX decoder, TensorBoard events, or folder"
     )
@@ -151,14 +154,14 @@ def _add_store(commands) -> None:
         "write one self-contained HTML page about runs: figures, metrics, configs, commands",
     )
     command.add_argument("run", metavar="RUN", nargs="+", help="names, prefixes of fingerprints, or paths")
-    command.add_argument("--dataset", type=non_empty, help="the data set whose test images the first table is about")
+    command.add_argument("--dataset", type=non_empty, help="data set of the test images in the first table")
     command.add_argument("--out", type=writable_file, required=True)
     command = _add(commands, "import", store.import_run, "import a run that `export` wrote, as zip or folder")
     command.add_argument("file", type=readable_path, help="a zip or folder, even if it was packed again")
 
 
 def _add_machine(commands) -> None:
-    _add(commands, "check", measuring.check, "check every identity that needs no data, and print its residual")
+    _add(commands, "check", measuring.check, "check all identities that need no data, and print their residuals")
     command = _add(
         commands, "bench", training.bench, "measure how long the usual trainings take on this machine (one minute)"
     )

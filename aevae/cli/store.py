@@ -109,7 +109,7 @@ def export(args) -> dict:
         result |= {"largest_difference": difference, "units": {"largest_difference": "of a pixel in 0..1"}}
     elif args.format == "tensorboard":
         files = run_archive.export_tensorboard(run, Path(out))
-        say(f"to look at it: tensorboard --logdir {out}   (pip install tensorboard)")
+        say(f"to view it: tensorboard --logdir {out}   (pip install tensorboard)")
         result["files"] = [str(file) for file in files]
     else:
         for note in runs.export_weights(run, Path(out), half=args.half):
@@ -126,7 +126,9 @@ def report(args) -> dict:
     measured = dict.fromkeys(name for run in found for name in run.metrics)
     if args.dataset and args.dataset not in measured:
         available = ", ".join(measured) or "no data set"
-        raise UsageError(f"--dataset must be one that a run has numbers of ({available}), got {args.dataset!r}")
+        raise UsageError(
+            f"--dataset must be a data set for which a run has numbers ({available}), got {args.dataset!r}"
+        )
     page = report.report(list({run.name: run for run in found}.values()), dataset=args.dataset or "")
     arguments.write(args.out, page.encode())
     size = len(page.encode())
@@ -139,7 +141,7 @@ def import_run(args) -> dict:
 
     path = Path(args.file)
     if not args.file or not (path.is_file() or path.is_dir()):
-        raise UsageError(f"import takes a zip or folder of an exported run, and {args.file!r} is neither")
+        raise UsageError(f"import needs a zip or folder of an exported run; {args.file!r} is neither")
     try:
         return {"run": run_archive.unpack(path)}
     except ValueError as problem:

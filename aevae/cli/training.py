@@ -12,7 +12,9 @@ from aevae.cli.settings import build_config, read_settings
 
 SQUARED_ERRORS = ("sse", "sse_median", "sse_worst10")
 MAX_SWEEP_RUNS = 1000
-AFTER_DIVERGING = "The same command with --resume goes on from the last checkpoint, with --force it begins anew"
+AFTER_DIVERGING = (
+    "Run the same command with --resume to continue from the last checkpoint, or with --force to start again"
+)
 
 
 def train(args) -> dict | int:
@@ -66,7 +68,7 @@ def sweep(args) -> dict | int:
     lists = {key: text.split(",") for key, text in read_settings(args).items()}
     count = math.prod(map(len, lists.values())) * args.seeds
     if not 1 <= count <= MAX_SWEEP_RUNS:
-        raise UsageError(f"a sweep has 1..{MAX_SWEEP_RUNS} runs, this one would have {count}")
+        raise UsageError(f"a sweep may have 1..{MAX_SWEEP_RUNS} runs, these lists give {count}")
     points = [dict(zip(lists, values, strict=True)) for values in itertools.product(*lists.values())]
     requests = [(point, seed) for point in points for seed in range(args.seed, args.seed + args.seeds)]
     configs = [build_config(args.family, point, seed, args.preset) for point, seed in requests]

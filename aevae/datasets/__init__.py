@@ -112,9 +112,9 @@ def _check(config: DataConfig) -> None:
         names = ", ".join(SOURCES)
         raise ValueError(f"data set must be one of {names}, or {images.PREFIX}<folder or zip>, got {config.name!r}")
     if config.leave_out_5k and config.name != "mnist":
-        raise ValueError(f"leave_out_5k is for the data set mnist only, got {config.name}")
+        raise ValueError(f"leave_out_5k is only for the data set mnist, got {config.name}")
     if config.digest and not is_own(config.name):
-        raise ValueError(f"digest is for own pictures ({images.PREFIX}<path>) only, got {config.name}")
+        raise ValueError(f"digest is only for own images ({images.PREFIX}<path>), got {config.name}")
 
 
 def _mend(name: str, damage: ValueError, on_progress: Progress | None) -> None:
@@ -128,7 +128,7 @@ def _load_own(config: DataConfig) -> Dataset:
     found = images.read(config.name)
     if config.digest and config.digest != found.digest:
         raise ValueError(
-            f"the pictures of {config.name} have changed: digest was {config.digest}, now it is {found.digest}"
+            f"the images of {config.name} have changed: digest was {config.digest}, now it is {found.digest}"
         )
     return found
 

@@ -113,12 +113,12 @@ def _clean(name: str, label: str) -> str:
     name = name.replace("\\", "/")
     parts = name.split("/")
     if name.startswith("/") or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in parts:
-        raise ValueError(f"{label} holds {quote(name)}, a name that leads out of its folder")
+        raise ValueError(f"{label} contains {quote(name)}, a path that leads out of its folder")
     return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
 
 
 def _refuse_count(label: str, limits: Limits):
-    raise ValueError(f"{label} holds more than {limits.files:,} files")
+    raise ValueError(f"{label} contains more than {limits.files:,} files")
 
 
 def _check_total(label: Path | str, total: float, limits: Limits) -> None:
@@ -202,7 +202,7 @@ def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Li
     try:
         archive = stack.enter_context(zipfile.ZipFile(file))
     except _DAMAGE as error:
-        raise ValueError(f"{label} is not a whole zip file ({error})") from None
+        raise ValueError(f"{label} is not a complete zip file ({error})") from None
     infos = archive.infolist()
     if len(infos) > limits.files:
         _refuse_count(label, limits)
@@ -214,18 +214,18 @@ def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Li
         if raw.endswith(("/", "\\")) or _is_litter(name):
             continue
         if name in members:
-            raise ValueError(f"{label} holds {quote(name)} twice")
+            raise ValueError(f"{label} contains {quote(name)} twice")
         members[name] = info
     _check_total(label, sum(i.file_size for i in members.values() if i.file_size <= limits.file_bytes), limits)
-    notes = [f"{label} does not say how its names are written; they are read as {page}"] if page else []
+    notes = [f"{label} does not name the encoding of its file names; they are read as {page}"] if page else []
     return Incoming([File(n, partial(_read_member, archive, members[n], n, limits)) for n in sorted(members)], notes)
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limits: Limits) -> bytes:
     if info.flag_bits & 0x1:
-        raise Unreadable(f"{quote(name)} is locked with a password")
+        raise Unreadable(f"{quote(name)} is protected with a password; make a zip without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise Unreadable(f"{quote(name)} is packed in an unusual way; only plain zip files are taken")
+        raise Unreadable(f"{quote(name)} is compressed in an unusual way; make a normal zip file")
     if info.file_size > RATIO_FROM and info.file_size > MAX_RATIO * info.compress_size:
         raise Unreadable(f"{quote(name)} unpacks to more than {MAX_RATIO} times its size")
     check_size(name, info.file_size, limits.file_bytes)
@@ -235,14 +235,14 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, lim
     except _DAMAGE as error:
         raise Unreadable(f"{quote(name)} in the zip is damaged ({error})".replace("\n", " ")) from None
     if len(content) != info.file_size:
-        raise Unreadable(f"{quote(name)} in the zip is not as long as it says")
+        raise Unreadable(f"{quote(name)} in the zip does not have the length that the zip states")
     return content
 
 
 def _check_member(info: zipfile.ZipInfo, name: str, label: str) -> None:
     """Raise ValueError if the member's directory record is not one of an ordinary zip."""
     if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ValueError(f"{label} holds {quote(name)}, a link or a device; own files must be plain files")
+        raise ValueError(f"{label} contains {quote(name)}, a link or a device; own files must be plain files")
 
 
 def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:
@@ -251,7 +251,7 @@ def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:
     if (size := _directory_bytes(file)) is None:
         raise ValueError(f"{label} is not a zip file")
     if size > DIRECTORY_ENTRY_BYTES * limits.files:
-        raise ValueError(f"{label} lists too many files; at most {limits.files:,} are taken")
+        raise ValueError(f"{label} has too many files; at most {limits.files:,} are allowed")
 
 
 def _directory_bytes(file: BinaryIO) -> int | None:

@@ -63,16 +63,16 @@ def given_split(names: list[str]) -> GivenSplit:
             continue
         named = {part: " and ".join(quote(f) for f in found if found[f] == part) for part in kinds}
         if others := [folder for folder, part in found.items() if not part and (folder or level > top)]:
-            beside = f"folder {quote(others[0])} is" if others[0] else "pictures without such a folder are"
+            beside = f"folder {quote(others[0])} is" if others[0] else "images without such a folder are"
             both = " and ".join(named[part] for part in named if part)
             notes.append(f"{both} are taken as classes, not as a split, since the {beside} beside them")
             continue
         tested = "test" if "test" in kinds else "val"
         parts = ["test" if found[f] == tested else "train" if found[f] else "" for f in folders]
         trained = " and ".join(named[part] for part in ("train", "val") if part in kinds - {tested})
-        loose = f"; {parts.count('')} pictures beside these folders are left out" if "" in parts else ""
+        loose = f"; {parts.count('')} images beside these folders are left out" if "" in parts else ""
         notes.append(
-            f"the folders are taken as a split: {parts.count('train'):,} pictures of {trained} are trained on, "
+            f"the folders are taken as a split: {parts.count('train'):,} images of {trained} are the training set, "
             f"{parts.count('test'):,} of {named[tested]} are the test set{loose}"
         )
         return GivenSplit(["/".join(n[:level] + n[level + 1 :]) or n[-1] for n in split], parts, notes)

@@ -20,8 +20,8 @@ CELL = 2e-4  # share of the image; a square of squared paper is larger
 SPECK = 0.04  # components smaller than this share of the largest one are dirt
 
 
-def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarray:
-    """The digit as uint8 (1, 28, 28), white on black, in the format of MNIST.
+def read_digit(source: bytes | BinaryIO, name: str = "the image") -> np.ndarray:
+    """A drawing, scan or photograph of one digit as uint8 (1, 28, 28), white on black, in the form of MNIST.
 
     source: an image file with dark ink on light paper or vice versa; light may be uneven. An image of 28 x 28 pixels is
     returned unchanged. Lines of squared or ruled paper are removed if they are fainter than the strokes. Raises
@@ -34,7 +34,7 @@ def read_digit(source: bytes | BinaryIO, name: str = "the picture") -> np.ndarra
         return (255 - grey if np.median(border(grey)) > 127 else grey)[None]
     digit = mnist_like(ink_of(grey, name))
     if digit is None:
-        raise ValueError(f"no digit is to be seen in {quote(name)}: strong strokes on plain paper do best")
+        raise ValueError(f"there is no visible digit in {quote(name)}; use strong strokes on plain paper")
     return digit[None]
 
 
@@ -73,8 +73,8 @@ def _shares(size: int, parts: int) -> np.ndarray:
     return covered.clip(0) * (parts / size)
 
 
-def ink_of(grey: np.ndarray, name: str = "the picture") -> np.ndarray:
-    """Ink uint8 (h, w), 0 = paper, of a grey image uint8 (H, W) of a digit, reduced to at most 280 pixels a side.
+def ink_of(grey: np.ndarray, name: str = "the image") -> np.ndarray:
+    """Ink uint8 (h, w), 0 = paper, of a grey image uint8 (H, W) of a digit; at most 280 pixels a side.
 
     Polarity: of the image and its negative, the one with clearer strokes is used. The ink threshold is half of Otsu's.
     Specks are removed, and components that touch the border (the edge of the sheet) if others exist. If lines remain,
@@ -92,8 +92,8 @@ def ink_of(grey: np.ndarray, name: str = "the picture") -> np.ndarray:
         threshold = _otsu(strokes.depth[shape])
         shape = _without_dirt(strokes.depth > threshold)
         if _has_lines(shape):
-            raise ValueError(f"the paper's lines are as dark as the strokes in {quote(name)}: plain paper does best")
-    near = ndimage.binary_dilation(shape, iterations=3)  # includes the soft edges of the strokes
+            raise ValueError(f"the lines of the paper are as dark as the strokes in {quote(name)}; use plain paper")
+    near = ndimage.binary_dilation(shape, iterations=3)  # the soft rims of the strokes
     low, high = 0.5 * threshold, np.median(strokes.depth[shape])
     return np.rint(255 * ((strokes.depth - low) / (high - low)).clip(0, 1) * near).astype(np.uint8)
 

@@ -76,7 +76,7 @@ def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dat
     if len(found) < 2:
         why = [f"; {next(iter(faults.values()))}"] if faults else []
         more = [f", and {len(faults) - 1:,} more"] if len(faults) > 1 else []
-        raise ValueError("".join([f"{label} must hold at least 2 pictures, got {len(found)}", *why, *more]))
+        raise ValueError("".join([f"{label} must contain at least 2 images, got {len(found)}", *why, *more]))
     split = folders.given_split([item.file.name for item in found])
     notes += split.notes
     changes += ["split"] if split.parts else []
@@ -134,10 +134,14 @@ def _said_of_range(found: list[_Image], stretched: dict[float, float]) -> list[s
     for white, top in stretched.items():
         count = sum(item.white == white for item in found)
         of = "" if white == math.inf else f" of {white:g}"
-        notes.append(f"no pixel of {count:,} pictures is above {top:g}{of}: they are stretched, {top:g} becomes white")
+        notes.append(
+            f"no pixel of {count:,} images is above {top:g}{of}, so they are made brighter: {top:g} becomes white"
+        )
     dark = [p.file.name for p in found if p.white not in stretched and 0 < p.top < p.white / 16]
     if dark:
-        notes.append(f"{len(dark):,} pictures stay nearly black beside brighter ones, such as {quote(dark[0])}")
+        notes.append(
+            f"{len(dark):,} images are nearly black because others are much brighter, such as {quote(dark[0])}"
+        )
     return notes
 
 
@@ -150,7 +154,7 @@ def path_of(name: str) -> Path:
     except (OSError, RuntimeError, ValueError):  # missing, not permitted, unknown ~user, NUL in the name
         raise DataUnavailable(f"there is no folder or zip {text!r} for {PREFIX}<folder or zip>") from None
     if not text or not (stat.S_ISDIR(kind) or stat.S_ISREG(kind)):
-        raise ValueError(f"{PREFIX}<path> needs a folder or a zip of pictures, got {text!r}")
+        raise ValueError(f"{PREFIX}<path> needs a folder or a zip of images, got {text!r}")
     return path
 
 
@@ -257,8 +261,8 @@ def _packed(files: Mapping[str, bytes]) -> bytes:
 def _check_room(folder: Path, more: int, label: str) -> None:
     if sum(file.stat().st_size for file in folder.glob("*.zip")) + more > MAX_STORED_BYTES:
         raise ValueError(
-            f"{label} is not stored: uploaded pictures take {MAX_STORED_BYTES // 10**9} GB already; "
-            f"whoever runs this lab can delete some of {folder}"
+            f"{label} is not stored: uploaded images already take {MAX_STORED_BYTES // 10**9} GB; "
+            f"ask the person who runs this lab to delete some files in {folder}"
         )
 
 

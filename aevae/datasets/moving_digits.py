@@ -64,9 +64,10 @@ SOURCE = Source(
     input="sequence",
     name=NAME,
     title=TITLE,
-    source="made here from mnist-5k: one binary digit a sequence, 20 frames, a pixel a step, left or right, wrapping",
+    source="generated from mnist-5k: one binary digit per sequence, 20 frames, one pixel per step, left or right, "
+    "around the edge",
     licence=mnist_5k.SOURCE.licence,
-    size="made in memory, 4,000 + 1,000 sequences of 20 frames",
+    size="generated in memory, 4,000 + 1,000 sequences of 20 frames",
     available=mnist_5k.SOURCE.available,
     stamp=mnist_5k.SOURCE.stamp,
     read=read,

@@ -79,7 +79,7 @@ def read_grey(content: bytes, name: str) -> Grey:
     from PIL import Image
 
     if content[:4] == b"PK\3\4":
-        raise Unreadable(f"{quote(name)} is a zip inside; only pictures are taken")
+        raise Unreadable(f"{quote(name)} is a zip inside the zip; only images are allowed")
     able = formats()
     if "HEIF" in able:
         import pillow_heif
@@ -98,7 +98,7 @@ def read_grey(content: bytes, name: str) -> Grey:
         if hint := _hint(content):
             raise Unreadable(f"{quote(name)} {hint}") from None
         reason = "" if isinstance(error, Image.UnidentifiedImageError) else f" ({error})".replace("\n", " ")
-        raise Unreadable(f"{quote(name)} is not a picture that can be read{reason}") from None
+        raise Unreadable(f"{quote(name)} is not an image that can be read{reason}") from None
 
 
 def _refuse_pixels(name: str, most: int, pixels: int | None = None):
@@ -123,11 +123,11 @@ def _hint(content: bytes) -> str:
     brand = content[8:12] if content[4:8] == b"ftyp" else b""
     if brand in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1") and "HEIF" not in formats():
         return (
-            "is a HEIC photograph: the package pillow-heif reads it (pip install pillow-heif), or save it as JPEG "
+            "is a HEIC photo: install the package that reads HEIC (pip install pillow-heif), or save the photo as JPEG "
             "(iPhone: Settings, Camera, Formats, Most Compatible)"
         )
     if brand in (b"avif", b"avis") and "AVIF" not in formats():
-        return "is an AVIF picture: Pillow 11.3 or newer reads it, or save it as PNG"
+        return "is an AVIF image: install Pillow 11.3 or newer, or save the image as PNG"
     return ""
 
 
@@ -169,8 +169,8 @@ def border(grey: np.ndarray) -> np.ndarray:
     return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
-def read_picture(source: bytes | BinaryIO, invert: bool | None = None, name: str = "the picture") -> np.ndarray:
-    """An uploaded image as uint8 (1, 28, 28). Raises ValueError with one sentence.
+def read_picture(source: bytes | BinaryIO, invert: bool | None = None, name: str = "the image") -> np.ndarray:
+    """One uploaded image as uint8 (1, 28, 28). Raises ValueError with one sentence.
 
     invert: True exchanges black and white, False does not, None does if the border is bright (median above 127), like
     ink on paper. Digits of the data sets are white on black.

@@ -32,8 +32,8 @@ def is_own(name: str) -> bool:
 
 
 def title_of(name: str) -> str:
-    """A data set's name in a sentence; for own images `own pictures (holiday.zip)`, even if the file is gone."""
-    return f"own pictures ({images.title(Path(name.removeprefix(images.PREFIX)))})" if is_own(name) else name
+    """A data set's name in a sentence; for own images `own images (holiday.zip)`, even if the file is gone."""
+    return f"own images ({images.title(Path(name.removeprefix(images.PREFIX)))})" if is_own(name) else name
 
 
 def same_kind(trained: DataConfig, name: str) -> bool:

@@ -83,9 +83,9 @@ def read() -> Dataset:
 SOURCE = Source(
     name=NAME,
     title=TITLE,
-    source="drawn here: square, ellipse, heart in 5 sizes, 6 rotations and 10 x 10 places",
+    source="generated: square, ellipse, heart in 5 sizes, 6 rotations and 10 x 10 positions",
     licence="public domain",
-    size="made in memory, 7,500 + 1,500",
+    size="generated in memory, 7,500 + 1,500 images",
     available=lambda: True,
     stamp=lambda: 0,
     read=read,

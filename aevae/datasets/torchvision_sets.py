@@ -76,7 +76,7 @@ KNOWN = {
             "FashionMNIST",
             ("fashionmnist", "fashion"),
             {"train": bytes((9, 0, 0, 3, 0, 2, 7, 2, 5, 5)), "t10k": bytes((9, 2, 1, 1, 6, 1, 4, 6, 5, 7))},
-            "torchvision; Xiao, Rasul, Vollgraf 2017 (arXiv:1708.07747): pictures of clothes",
+            "torchvision; Xiao, Rasul, Vollgraf 2017 (arXiv:1708.07747): images of clothes",
             "MIT",
             31,
             ("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
@@ -135,7 +135,7 @@ def read(name: str) -> Dataset:
             return _read_files(known, files)
         except DamagedFile as error:
             damage = damage or error
-    raise damage or DataUnavailable(f"{known.title} is not on this machine yet{_there(known)}; {_advice(known)}")
+    raise damage or DataUnavailable(f"{known.title} is not on this computer yet{_there(known)}; {_advice(known)}")
 
 
 def _read_files(known: Known, files: Files) -> Dataset:
@@ -357,8 +357,8 @@ def _copy(address: str, out, on_bytes) -> str:
 
 def _advice(known: Known) -> str:
     return (
-        f"check the network and try again, or lay the four .gz files in {known.raw}; "
-        "the data set mnist-5k works with no network"
+        f"check the network and try again, or copy the four .gz files into {known.raw}; "
+        "the data set mnist-5k works without a network"
     )
 
 
@@ -368,7 +368,7 @@ SOURCES = tuple(
         title=known.title,
         source=known.source,
         licence=known.licence,
-        size=f"{known.megabytes} MB, 60,000 + 10,000 pictures",
+        size=f"{known.megabytes} MB, 60,000 + 10,000 images",
         available=partial(available, known.name),
         stamp=partial(stamp, known.name),
         read=partial(read, known.name),

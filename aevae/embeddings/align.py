@@ -13,7 +13,7 @@ def procrustes(xy: np.ndarray, onto: np.ndarray) -> np.ndarray:
     if moved.shape != fixed.shape or moved.ndim != 2:
         raise ValueError(f"two maps of the same points are needed, got shapes {moved.shape} and {fixed.shape}")
     if not (np.isfinite(moved).all() and np.isfinite(fixed).all()):
-        raise ValueError("maps must be finite numbers, got NaN or infinity")
+        raise ValueError("coordinates of maps must be finite numbers, got NaN or infinity")
     centre = fixed.mean(0)
     moved = moved - moved.mean(0)
     u, _, vt = np.linalg.svd(moved.T @ (fixed - centre))

@@ -85,9 +85,9 @@ class MapRequest:
             raise ValueError(f"together must be pairs of space and checksum, this one among them, got {self.together}")
         spaces = {space for space, _ in self.together}
         if not len(spaces) == len(self.together) <= MAX_ALIGNED_MAPS or len(spaces) < 2:
-            raise ValueError(f"2..{MAX_ALIGNED_MAPS} different spaces are drawn together, got {len(spaces)}")
+            raise ValueError(f"2..{MAX_ALIGNED_MAPS} different spaces can be aligned, got {len(spaces)}")
         if self.method != "umap" or self.via:
-            raise ValueError("maps are drawn together by umap alone, without pca50 before it")
+            raise ValueError("only umap without pca50 can align maps")
 
     def __hash__(self):
         return hash(self.identity)
@@ -125,7 +125,7 @@ class MapRequest:
         """The inverse of `to_dict`. Raises ValueError for other data."""
         names = [f.name for f in dataclasses.fields(cls)]
         if not isinstance(raw, dict) or "space" not in raw or not set(raw) <= set(names):
-            raise ValueError(f"a map is asked for by {', '.join(names)}, got {raw!r}")
+            raise ValueError(f"a request for a map has the fields {', '.join(names)}, got {raw!r}")
         parameters = raw.get("parameters")
         if isinstance(parameters, dict) and isinstance(parameters.get("dims"), list):
             raw = raw | {"parameters": parameters | {"dims": tuple(parameters["dims"])}}
@@ -256,7 +256,7 @@ def _split(request: MapRequest):
 
     split = getattr(datasets.load(DataConfig(request.dataset)), request.part)
     if split.images.ndim != 4:
-        raise ValueError(f"a map is made of single images, and {request.dataset} has sequences")
+        raise ValueError(f"a map needs single images, but {request.dataset} has sequences")
     if request.n > len(split.images):
         most, name = len(split.images), request.dataset
         raise ValueError(f"n must be at most {most} for the {request.part} images of {name}, got {request.n}")
@@ -274,7 +274,7 @@ def _opened(name: str, checksum: str):
     info = checkpoints.find_run(name)
     now = info.state.get("checksums", {}).get("model.safetensors", "")
     if checksum not in ("", now):
-        raise ValueError(f"{name} has been trained anew since this map was asked for")
+        raise ValueError(f"{name} has been trained again since this map was requested")
     return _open(str(info.path), now)
 
 
@@ -344,7 +344,7 @@ def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.
 def _finished(request: MapRequest) -> Map:
     found = find_map(request)
     if found is None:
-        raise ValueError("this map is not made yet")
+        raise ValueError("this map is not computed yet")
     return found
 
 

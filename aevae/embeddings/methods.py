@@ -21,10 +21,14 @@ Watch = Callable[[int, int, np.ndarray | None], None]
 class EmbedConfig(Validated):
     """Method and parameters of a map. Parameters of other methods have no effect and do not change its identity."""
 
-    method: str = option("pca", "latent: two latents as they are; pca, tsne, umap: a map of all", choices=METHODS)
-    seed: int = option(0, "start of the random numbers", min=0, max=2**31 - 1, when=("method", ("tsne", "umap")))
+    method: str = option(
+        "pca",
+        "latent: two dimensions of the code, unchanged; pca, tsne, umap: a map of all dimensions",
+        choices=METHODS,
+    )
+    seed: int = option(0, "seed of the random numbers", min=0, max=2**31 - 1, when=("method", ("tsne", "umap")))
     perplexity: float = option(
-        30.0, "t-SNE: how many neighbours a point heeds, about", min=1.0, max=1000.0, when=("method", ("tsne",))
+        30.0, "t-SNE: about how many neighbours count for each point", min=1.0, max=1000.0, when=("method", ("tsne",))
     )
     n_neighbors: int = option(
         15, "UMAP: neighbours per point, itself included", min=2, max=1000, when=("method", ("umap",))
@@ -33,16 +37,20 @@ class EmbedConfig(Validated):
         0.1, "UMAP: how close points may lie in the map", min=0.0, max=1.0, when=("method", ("umap",))
     )
     n_jobs: int = option(
-        1, "t-SNE: threads; another number rounds differently", min=1, max=64, when=("method", ("tsne",))
+        1,
+        "t-SNE: threads; another number of threads gives other rounding errors",
+        min=1,
+        max=64,
+        when=("method", ("tsne",)),
     )
     dims: tuple[int, int] = field(
-        default=(0, 1), metadata={"help": "the two latents shown, counted from 0", "when": ("method", ("latent",))}
+        default=(0, 1), metadata={"help": "the two dimensions shown, counted from 0", "when": ("method", ("latent",))}
     )
 
     def __post_init__(self):
         super().__post_init__()
         if len(self.dims) != 2 or any(not isinstance(d, (int, np.integer)) or d < 0 for d in self.dims):
-            raise ValueError(f"dims must be two latents counted from 0, got {self.dims}")
+            raise ValueError(f"dims must be two dimensions counted from 0, got {self.dims}")
         object.__setattr__(self, "dims", tuple(int(d) for d in self.dims))
 
     def effective(self) -> dict:

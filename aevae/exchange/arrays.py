@@ -23,7 +23,7 @@ def read(path: str, verb: str, shape: tuple[int, ...], name: str | None = None) 
     found = _arrays(path)
     if "" in found:
         if name is not None:
-            raise ValueError(f"{path} is an .npy file: its one array has no name, leave out --array")
+            raise ValueError(f"{path} is an .npy file: it has one array without a name, so leave out --array")
         chosen = found[""]
     else:
         chosen = found[_choose(found, path, verb, shape, name)]
@@ -93,6 +93,6 @@ def as_images(array: np.ndarray, say: Callable[[str], None]) -> np.ndarray:
     if 0 <= low and high <= 1:
         return array
     if array.dtype.kind in "iu" and 0 <= low and high <= 255:
-        say(f"whole numbers of {low}..{high} are taken as grey levels of 0..255")
+        say(f"whole numbers in {low}..{high} are read as grey levels 0..255")
         return array.astype(np.float32) / 255
     raise ValueError(f"images must be in 0..1, or whole numbers in 0..255, got {array.dtype} in {low:g}..{high:g}")

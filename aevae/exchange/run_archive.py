@@ -79,9 +79,11 @@ def _read(source: Source) -> tuple[str, dict[str, bytes]]:
         found = {"/".join(name.split("/")[shared:]): file for name, file in zip(names, incoming.files, strict=True)}
         for name, file in found.items():
             if name not in FILES:
-                raise ValueError(f"{quote(file.name)} is no part of a run; a zip or folder must hold one run alone")
+                raise ValueError(
+                    f"{quote(file.name)} is not part of a run; a zip or folder must contain exactly one run"
+                )
         if missing := [name for name in NEEDED if name not in found]:
-            raise ValueError(f"it holds no whole run, without {', '.join(missing)}")
+            raise ValueError(f"it has no complete run: {', '.join(missing)} is missing")
         files = {name: file.read() for name, file in found.items()}
         folders = names[0].split("/")[:shared]
     name = _name(files["config.json"])
@@ -140,10 +142,10 @@ def _inspect_film(run) -> None:
     times, images = film.get("epoch", np.array(run.config.train.film_epochs, np.float32)), (16, 28, 28)
     frames = len(times) if times.ndim == 1 else 0
     if not frames or times[0] != 0 or times[-1] != run.config.train.epochs or not (np.diff(times) > 0).all():
-        raise DamagedRun("film.safetensors has other times than its run")
+        raise DamagedRun("the times in film.safetensors do not match the run")
     expected = {"original": images, "recon": (frames, *images), "sample": (frames, *images)}
     if any(n not in film or film[n].shape != s or film[n].dtype != "uint8" for n, s in expected.items()):
-        raise DamagedRun("film.safetensors has other images than a film")
+        raise DamagedRun("the images in film.safetensors do not have the shape of a film")
 
 
 MAX_ONNX_DIFFERENCE = 1e-4  # per pixel in [0, 1]; a decoder that differs more from PyTorch's is not written

@@ -30,7 +30,7 @@ def layers(run) -> dict[str, np.ndarray]:
     """
     config = run.config.model
     if config.network != "mlp" or config.likelihood not in ("gaussian", "bernoulli"):
-        raise ValueError(f"{run.name} has a decoder that is not searched in the browser")
+        raise ValueError(f"{run.name} has a decoder with which the browser cannot search")
     first, _relu, second, _shape, shift = run.model.decoder
     arrays = {
         "w1": first.weight.T,

@@ -62,7 +62,7 @@ def plane_grid(z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndar
     _check_dim("dims", across, len(z))
     _check_dim("dims", up, len(z))
     if across == up:
-        raise ValueError(f"dims must be two different latents, got {across} twice")
+        raise ValueError(f"dims must be two different dimensions, got {across} twice")
     xs, ys = np.sort(np.asarray(xs, np.float32).ravel()), np.sort(np.asarray(ys, np.float32).ravel())
     codes = np.tile(z, (len(ys), len(xs), 1))  # (ny, nx, D)
     codes[..., across] = xs
@@ -94,7 +94,7 @@ def latent_order(kl_or_var: np.ndarray) -> np.ndarray:
     """
     score = np.asarray(kl_or_var, np.float64)
     if score.ndim != 1 or np.isnan(score).any():
-        raise ValueError(f"one number per latent is needed, without NaN, got shape {score.shape}")
+        raise ValueError(f"one number per dimension is needed, without NaN, got shape {score.shape}")
     return np.argsort(-score, kind="stable")
 
 

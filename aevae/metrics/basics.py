@@ -90,7 +90,7 @@ def _has_share(name: str):
 
     def needs(info) -> str:
         if name in PIXEL_COSTS and info.likelihood not in DISCRETE:
-            return f"a share needs pixels that have probabilities; {info.likelihood} has a density"
+            return f"this fraction needs pixels with probabilities; {info.likelihood} is a density"
         return _has(name)(info)
 
     return needs
@@ -105,7 +105,7 @@ def _has_bits(info) -> str:
         return said
     if info.likelihood in DISCRETE:
         return ""
-    return f"bits count pixels that have probabilities; {info.likelihood} has a density"
+    return f"bits need pixels with probabilities; {info.likelihood} is a density"
 
 
 NATS = "nats / image"
@@ -120,7 +120,7 @@ _ROWS = (  # name, title, unit, better, formula
     ("psnr", "PSNR", "dB", HIGHER, r"10 \log_{10} \bigl(784 / \sum_i (x_i - \hat x_i)^2\bigr)"),
     ("active_units", "active units", "dimensions", "", r"\#\{j : \mathrm{Var}_x(\mu_j(x)) > 0.01\}"),
     ("kl_per_dim", "KL per dimension", NATS, "", r"\mathrm{KL}(q(z_j|x) \,\|\, p(z_j))"),
-    ("units_on", "units on", "units / image", "", r"\mathbb{E}\, \#\{j : h_j \ne 0\}"),
+    ("units_on", "active units per image", "units / image", "", r"\mathbb{E}\, \#\{j : h_j \ne 0\}"),
     ("units_dead", "dead units", "units", LOWER, r"\#\{j : h_j(x) = 0 \ \forall x\}"),
     ("mean_activation", "mean activation", "activation, 0..1", "", r"\hat\rho = \mathbb{E}\, h_j"),
     ("jacobian", "contraction", "squared norm of df/dx", "", r"\mathbb{E} \|\partial f / \partial x\|_F^2"),
@@ -131,8 +131,8 @@ _ROWS = (  # name, title, unit, better, formula
     ("codes_used_top", "codebook used, top", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
     ("codes_used_bottom", "codebook used, bottom", "vectors", HIGHER, r"\#\{k : p_k > 0\}"),
     ("prior_bits", "bits of the code", "bits / image", LOWER, r"-\log_2 p(k)"),
-    ("class_from_content", "class from content", "share of test images", HIGHER, r"\text{linear reader of } c"),
-    ("class_from_style", "class from style", "share of test images", LOWER, r"\text{linear reader of } s"),
+    ("class_from_content", "class from content", "fraction of test images", HIGHER, r"\text{linear classifier of } c"),
+    ("class_from_style", "class from style", "fraction of test images", LOWER, r"\text{linear classifier of } s"),
 )
 PIXEL_COSTS = ("recon", "elbo", "iwae")  # costs that contain -log p(x|z)
 SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of unbounded costs
@@ -157,16 +157,17 @@ def _of(name: str, title: str, unit: str, better: str) -> tuple[Metric, ...]:
     )  # fmt: skip
 
 
-AGGREGATE = "Estimated with the mixture of N posteriors. It depends on N: compare it at the same N only. "
+AGGREGATE = "Estimated with the mixture of N posteriors. It depends on N: compare it only for the same N. "
 _AGGREGATE = (  # name, title, formula, help
     (
         "index_code_mi", "mutual information", r"I_q(n; z) = \mathrm{KL}(q(z|n) \,\|\, q(z)) \le \log N",
-        AGGREGATE + "It cannot exceed log N. Within 0.1 of log N it is at its ceiling, and the true value is unknown.",
+        AGGREGATE + "It cannot exceed log N. Within 0.1 of log N it has reached this upper limit, and the true value "
+                    "is unknown.",
     ),
     (
         "total_correlation", "total correlation", r"\mathrm{KL}\bigl(q(z) \,\|\, \prod_j q(z_j)\bigr)",
-        AGGREGATE + "Where the mutual information is at its ceiling, it is too large. A collapsed code has 0, so "
-        "a smaller value alone is not better.",
+        AGGREGATE + "If the mutual information has reached its upper limit, the total correlation is too large. A "
+                    "collapsed code has 0, so a smaller value alone is not better.",
     ),
     ("dimensionwise_kl", "dimension-wise KL", r"\sum_j \mathrm{KL}(q(z_j) \,\|\, p(z_j))", AGGREGATE),
 )  # fmt: skip

@@ -60,7 +60,7 @@ def reader() -> dict[str, np.ndarray]:
     found = bundles.read(bundles.folder() / "reader.safetensors")
     out = {name: bundles.unrounded(found[name], found.get(f"{name}.scale")) for name in SHAPES if name in found}
     if {name: value.shape for name, value in out.items()} != SHAPES:
-        raise bundles.Missing("the lab's reader has other shapes than it should; scripts/make_labs.py makes it")
+        raise bundles.Missing("the lab's classifier has wrong shapes; scripts/make_labs.py makes it again")
     return out
 
 
@@ -106,4 +106,4 @@ def strange(kind: str, x: np.ndarray, other: np.ndarray) -> np.ndarray:
         return np.tile((np.arange(28) // 4 % 2).astype(np.float32), (1, 28, 1))
     if kind == "noise":
         return np.random.default_rng(0).random(x.shape).astype(np.float32)
-    raise ValueError(f"no strange image is called {kind}")
+    raise ValueError(f"there is no unusual image {kind}")

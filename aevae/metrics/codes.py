@@ -6,12 +6,12 @@ import numpy as np
 
 from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, Values, of_images
 
-SHARE = "share of test images"
+SHARE = "fraction of test images"
 
 
 def _classes(data: Sample) -> None:
     if len(np.unique(data.labels)) < 2:
-        raise ValueError("a reader of classes needs images of two classes or more")
+        raise ValueError("a classifier needs images of two classes or more")
 
 
 def probe(run, data: Sample, seed: int) -> Values:
@@ -22,7 +22,7 @@ def probe(run, data: Sample, seed: int) -> Values:
 
     _classes(data)
     if len(data) < 20:
-        raise ValueError(f"a linear reader needs at least 20 images, got {len(data)}")
+        raise ValueError(f"a linear classifier needs at least 20 images, got {len(data)}")
     data.beat(0.0)
     accuracy = readable(data.posterior(run)[0], torch.tensor(data.labels))
     tested = len(data) - len(data) // 2
@@ -47,8 +47,9 @@ def binomial_error(share: float, count: int) -> float:
 
 METRICS = (
     Metric(
-        "linear_probe", "linear probe", SHARE, r"\mathrm{softmax}(W z + b)\ \text{on one half, test of the other}",
-        probe, of_images, better=HIGHER, error="linear_probe_se", beside=("linear_probe_se",),
+        "linear_probe", "linear probe", SHARE,
+        r"\mathrm{softmax}(W z + b)\ \text{trained on one half, tested on the other}", probe, of_images,
+        better=HIGHER, error="linear_probe_se", beside=("linear_probe_se",),
         extras={"linear_probe_se": Extra("± linear probe, binomial standard error", SHARE)},
     ),
     Metric(

@@ -151,19 +151,19 @@ def disentanglement(run, data: Sample, seed: int) -> Values:
 
 
 _NEEDS = both(with_encoder, trained_on("sprites"))
-FORESTS = "From the importances of random forests; the paper has lasso, too, and other programs boosted trees."
+FORESTS = "Uses the feature importances of random forests. The paper also uses lasso; other programs use boosted trees."
 METRICS = (
     Metric(
         "mig", "MIG (mu in 20 bins)", "0..1", r"\tfrac1K \sum_k \bigl(I(z_{(1)}; v_k) - I(z_{(2)}; v_k)\bigr) / H(v_k)",
         disentanglement, _NEEDS, better=HIGHER,
-        help="Of the means mu in 20 bins each, not of samples of q(z|x) as in the paper.",
+        help="Uses the means mu, each in 20 bins; the paper uses samples of q(z|x).",
     ),
     Metric(
         "factor_vae", "FactorVAE score", "0..1",
         r"p\bigl(\mathrm{vote}(\arg\min_j \mathrm{Var}\, z_j / s_j^2) = k\bigr)",
         disentanglement, _NEEDS, better=HIGHER, since=2, error="factor_vae_se", beside=("factor_vae_se",),
         extras={"factor_vae_se": Extra("± FactorVAE score, standard error over 5 seeds of its votes", "0..1")},
-        help="Mean over 5 seeds; of 800 votes half train the majority vote, the others test it.",
+        help="Mean over 5 seeds. Half of 800 votes train the majority vote, the other half test it.",
     ),
     *(
         Metric(name, title, "0..1", formula, disentanglement, _NEEDS, better=HIGHER, help=FORESTS)
@@ -185,7 +185,7 @@ METRICS = (
     Metric(
         "sap", "SAP (squared correlation, tree for shape)", "0..1", r"\tfrac1K \sum_k S_{(1)k} - S_{(2)k}",
         disentanglement, _NEEDS, better=HIGHER,
-        help="S is the squared correlation of a dimension with a quantity, as in the paper, and the accuracy of a "
-        "decision tree for the shape, where the paper has a linear SVM.",
+        help="S is the squared correlation of a dimension with a quantity, as in the paper, and for the shape the "
+             "accuracy of a decision tree; the paper uses a linear SVM for the shape.",
     ),
 )  # fmt: skip

@@ -168,7 +168,7 @@ def _claim_processor(groups: list[list[Metric]]) -> None:
 def _check_complete(run, group: list[Metric], names: list[str], values: Values) -> None:
     """Raises ValueError if a metric that was requested by name has no value."""
     if absent := [metric.name for metric in group if metric.name in names and metric.name not in values]:
-        raise ValueError(f"{run.name} has no {', '.join(absent)} with its options, or of so few images")
+        raise ValueError(f"{run.name} has no {', '.join(absent)} with its options or with so few images")
 
 
 def _requested(values: Values, names: list[str]) -> Values:

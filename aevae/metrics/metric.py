@@ -118,7 +118,7 @@ class Sample:
 
 
 def diverged(name: str) -> str:
-    return f"{name} has diverged: what it says is not a number"
+    return f"{name} has diverged: its results are not numbers"
 
 
 # -- requirements on a run -------------------------------------------------------------------------------------------
@@ -126,7 +126,7 @@ def diverged(name: str) -> str:
 
 def of_images(info) -> str:
     """Requires that single images have codes."""
-    return "" if info.traits["input"] == "image" else f"{info.family} takes no single images"
+    return "" if info.traits["input"] == "image" else f"the input of {info.family} is not a single image"
 
 
 def with_codes(info) -> str:
@@ -148,7 +148,7 @@ def with_density(info) -> str:
 
 def generative(info) -> str:
     """Requires a prior whose decoded samples are images."""
-    return of_images(info) or ("" if info.traits["generative"] else f"{info.family} has no prior to draw from")
+    return of_images(info) or ("" if info.traits["generative"] else f"{info.family} has no prior to sample from")
 
 
 def trained_on(*names: str) -> Callable[[Any], str]:

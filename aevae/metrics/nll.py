@@ -151,8 +151,8 @@ METRICS = (
             "nll_se": Extra("standard error of the NLL over samples of z alone", NATS),
             "nll_samples": Extra("K of the NLL", "samples of z / image"),
         },
-        help="In the mean it lies above -log p(x) and falls with K; the literature takes K = 5,000. If the effective "
-        "sample size is near 1, one sample carries the estimate, and the bound is loose.",
+        help="On average the estimate is above -log p(x), and it falls when K grows; papers use K = 5,000. If the "
+             "effective sample size is near 1, the estimate depends on one sample, and the bound is loose.",
     ),
     Metric(
         "ais", "NLL by AIS (upper bound)", NATS,
@@ -168,7 +168,7 @@ METRICS = (
             "ais_images": Extra("images of AIS", "images"),
         },
         help="Annealed importance sampling from the prior, on the first 100 test images. The BDMC gap is the "
-        "difference of an upper and a lower estimate for images that the model simulates: for these the NLL by AIS is "
-        "at most that much too high.",
+             "difference of an upper and a lower estimate for images that the model simulates: for these images the "
+             "NLL by AIS is too high by at most this gap.",
     ),
 )  # fmt: skip

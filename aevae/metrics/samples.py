@@ -110,16 +110,16 @@ DISTANCE = "squared feature distance"
 _NEEDS = both(generative, trained_on(*DIGITS))
 METRICS = (
     Metric(
-        "sample_confidence", "confidence in samples (no score)", "probability",
+        "sample_confidence", "confidence in samples (not a score)", "probability",
         r"\mathbb{E}_{z \sim p(z)} \max_c p(c | g(z))",
         samples, _NEEDS,
-        help="How sure a classifier is of its answer. It is no score: it is larger for noise and for the mean digit "
-        "than for samples of a good model.",
+        help="How sure a classifier is of its answer. This is not a score: it is larger for noise and for the mean "
+             "digit than for samples of a good model.",
     ),
     Metric(
-        "class_balance", "class balance of samples", "share of log 10", r"-\sum_c p_c \log p_c \,/ \log 10",
+        "class_balance", "class balance of samples", "fraction of log 10", r"-\sum_c p_c \log p_c \,/ \log 10",
         samples, _NEEDS, better=HIGHER,
-        extras={"class_balance_shares": Extra("predicted classes of samples", "share of samples, one per class")},
+        extras={"class_balance_shares": Extra("predicted classes of samples", "fraction of samples, one per class")},
     ),
     Metric(
         "frechet_distance", "Fréchet distance (64 features)", DISTANCE,

@@ -54,7 +54,7 @@ def check_input_kind(config, dataset) -> None:
     has_sequences = dataset.train.images.ndim == 5
     if takes_sequences and not has_sequences:
         raise ValueError(
-            f"{config.family} takes sequences, {dataset.name} has single images; take the data set {config.dataset}"
+            f"{config.family} needs sequences, but {dataset.name} has single images; use the data set {config.dataset}"
         )
     if has_sequences and not takes_sequences:
-        raise ValueError(f"{dataset.name} has sequences, and {config.family} takes single images")
+        raise ValueError(f"{dataset.name} has sequences, but {config.family} needs single images")

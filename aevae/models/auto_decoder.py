@@ -34,13 +34,17 @@ class AutoDecoderConfig(ModelConfig):
     recipe: ClassVar[dict] = {"epochs": 25, "batch_size": 64}  # each code is updated once per epoch
     latent_dim: int = option(32, "numbers in the code z", min=1, max=784)
     likelihood: str = likelihoods("gaussian", without=ELSEWHERE)
-    ball: bool = option(True, "keep codes in the unit ball; off: their norms drift, and draws fall beside them")
+    ball: bool = option(
+        True, "keep the codes in the unit ball; off: their norms drift, and samples do not match the codes"
+    )
     l2: float = option(0.0, "weight of ||z||^2, a Gaussian prior of the code (DeepSDF); 0: none", min=0.0, max=1000.0)
     code_rate: float = option(
-        20.0, "learning rate of the codes, in those of the decoder", min=0.1, max=1000.0, log=True
+        20.0, "learning rate of the codes, as a multiple of the decoder's", min=0.1, max=1000.0, log=True
     )
-    fit_steps: int = option(60, "steps of Adam that find the code of a new image", min=1, max=5000)
-    restarts: int = option(1, "learnt codes that such a search starts from; the best end counts", min=1, max=50)
+    fit_steps: int = option(60, "steps of Adam in the search for the code of a new image", min=1, max=5000)
+    restarts: int = option(
+        1, "number of learnt codes from which this search starts; the best result counts", min=1, max=50
+    )
 
 
 class Codes(nn.Module):
@@ -79,8 +83,8 @@ class AutoDecoder(Model):
     extra_inputs = ("index",)
     batched = False
     max_test_images = 100
-    units: ClassVar[dict[str, str]] = {"code_norm": "mean length of the codes", "at_edge": "share of the codes"}
-    per_dim = 1  # columns of the table per latent dimension
+    units: ClassVar[dict[str, str]] = {"code_norm": "mean length of the codes", "at_edge": "fraction of the codes"}
+    per_dim = 1  # learned numbers per latent dimension
     fit_rate = 0.1  # initial learning rate of the search for a code
 
     def build(self) -> None:

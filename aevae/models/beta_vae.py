@@ -25,26 +25,28 @@ class BetaVAEConfig(VAEConfig):
     family: ClassVar[str] = "beta_vae"
     beta: float = option(
         4.0,
-        "weight of the KL; 1 is the VAE, above: fewer, more independent dimensions",
+        "weight of the KL; 1: the VAE; larger: fewer and more independent dimensions",
         min=0.0,
         max=1000.0,
         when=("penalty", ("beta", "total_correlation")),
     )
     penalty: str = option(
         "beta",
-        "what beta weighs: the KL (beta) or its total correlation; capacity: the KL is drawn to C nats instead",
+        "beta: beta weighs the KL; total_correlation: beta weighs only this part of the KL; capacity: the KL is "
+        "pulled towards C nats",
         choices=("beta", "capacity", "total_correlation"),
         added=True,
     )
     capacity: float = option(
-        25.0, "C: nats that the code is to hold", min=0.0, max=1000.0, when=("penalty", ("capacity",)), added=True
+        25.0, "C: target of the KL, in nats", min=0.0, max=1000.0, when=("penalty", ("capacity",)), added=True
     )
     capacity_epochs: float = option(
         10.0, "epochs in which C rises from 0", min=0.0, max=1000.0, when=("penalty", ("capacity",)), added=True
     )
     gamma: float = option(
         10.0,
-        "cost of a nat above or below C; 1000 in the paper, where runs are long: in short ones it drowns the image",
+        "cost of a nat above or below C; the paper has 1000 and long runs; in short runs 1000 leaves no weight for "
+        "the image",
         min=0.0,
         max=10_000.0,
         when=("penalty", ("capacity",)),

@@ -34,7 +34,8 @@ class ContractiveConfig(AEConfig):
     recipe: ClassVar[dict] = {"epochs": 20, "batch_size": 128}
     network: str = option(
         "shallow",
-        "shallow: one sigmoid layer, which is the code; mlp: one hidden layer each way; conv: two convolutions",
+        "shallow: one sigmoid layer, which is the code; mlp: one hidden layer in encoder and decoder; conv: two "
+        "convolutions",
         choices=("shallow", "mlp", "conv"),
     )
     likelihood: str = likelihoods(without=("categorical",))  # the decoder has one output per pixel
@@ -42,12 +43,13 @@ class ContractiveConfig(AEConfig):
     lam: float = option(0.1, "lambda: weight of ||df/dx||^2; 0: a plain autoencoder", min=0.0, max=1000.0)
     tied: bool = option(
         True,
-        "the decoder's matrix is the encoder's transposed; off: f may shrink and g grow, at no gain",
+        "the decoder's matrix is the transposed matrix of the encoder; off: f can become small and g large without a "
+        "better code",
         when=("network", ("shallow",)),
     )
     hessian: float = option(
         0.0,
-        "gamma: weight of E||J(x) - J(x + eps)||^2 / std^2, which keeps the slope alike nearby, too (CAE+H); 0: none",
+        "gamma: weight of E||J(x) - J(x + eps)||^2 / std^2, which keeps the Jacobian similar near x (CAE+H); 0: none",
         min=0.0,
         max=1000.0,
         when=("network", ("shallow",)),

@@ -36,10 +36,14 @@ class DeepAEConfig(AEConfig):
     network: ClassVar[str] = "mlp"
     hidden: ClassVar[int] = 0
     widths: str = option(
-        "1000-500-250", "hidden layers of the encoder, from the image to the code; the decoder mirrors"
+        "1000-500-250",
+        "widths of the hidden layers of the encoder, from the image to the code; the decoder has the "
+        "same in reverse order",
     )
     unit: str = option(
-        "relu", "relu, or logistic: the units of 2006, which without pre-training hardly learn", choices=tuple(UNITS)
+        "relu",
+        "relu, or logistic: the units of the paper of 2006, which hardly learn without pre-training",
+        choices=tuple(UNITS),
     )
     init: str = option(
         "he",

@@ -25,7 +25,8 @@ class DenoisingConfig(AEConfig):
     # their squared error is 10.3, 10.7 and 19.0.
     network: str = option(
         "mlp",
-        "mlp: one hidden layer each way; conv: two strided convolutions; shallow: one sigmoid layer, which is the code",
+        "mlp: one hidden layer in encoder and decoder; conv: two strided convolutions; shallow: one sigmoid layer, "
+        "which is the code",
         choices=("mlp", "conv", "shallow"),
     )
     noise: str = option(
@@ -34,10 +35,12 @@ class DenoisingConfig(AEConfig):
         choices=tuple(KINDS),
     )
     noise_level: float = option(
-        0.5, "gaussian: standard deviation; the others: share of the pixels touched", min=0.0, max=1.0
+        0.5, "gaussian: standard deviation; the others: fraction of the pixels that change", min=0.0, max=1.0
     )
     clip: bool = option(
-        True, "keep noisy pixels in 0..1; off: the score identity of denoising holds", when=("noise", ("gaussian",))
+        True,
+        "clip noisy pixels to 0..1; off: the denoiser's output gives the score exactly (Tweedie)",
+        when=("noise", ("gaussian",)),
     )
 
     def __post_init__(self):

@@ -40,16 +40,17 @@ class FlowVAEConfig(VAEConfig):
     grey_levels: ClassVar[int] = 16
     likelihood: str = option(
         "gaussian",
-        "p(x_t|z, x_s) of a pixel: gaussian (squared error, fixed sigma), gaussian_learned (one sigma, learned)",
+        "p(x_t|z, x_s) of a pixel: gaussian (squared error, fixed sigma), gaussian_learned (one learnt sigma)",
         choices=("gaussian", "gaussian_learned"),
     )
     pairs: str = option(
         "warp",
-        "the target: warp (the source turned, scaled, slanted, shifted by chance) or class (another of its class)",
+        "the target: warp (the source, randomly rotated, scaled, slanted and shifted) or class (another image of its "
+        "class)",
         choices=("warp", "class"),
     )
     roughness: float = option(
-        0.02, "w, weight of ||grad F||^2 (F in pixels): what keeps the flow smooth", min=0.0, max=100.0
+        0.02, "w: weight of ||grad F||^2 (F in pixels), which keeps the flow smooth", min=0.0, max=100.0
     )
 
     @property
@@ -68,7 +69,7 @@ class FlowVAE(VAE):
     input = "pair"
     batched = False  # pairs of one class depend on the labels of the batch
     units: ClassVar[dict[str, str]] = VAE.units | {
-        "identity_sse": "squared error / image, of the source left as it is",
+        "identity_sse": "squared error / image, of the unchanged source",
         "warp_sse": "squared error / image, of the source warped",
         "edges": "gradient energy of the warped image / of the target",
         "edges_blurred": "gradient energy of the target blurred over 3 x 3 pixels / of the target",

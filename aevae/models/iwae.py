@@ -26,7 +26,7 @@ class IWAEConfig(VAEConfig):
     anneal: ClassVar[str] = "linear"
     cycles: ClassVar[int] = 1
     free_bits: ClassVar[float] = 0.0
-    samples: int = option(5, "K: draws of z for each image and step; 1 is the VAE", min=1, max=100)
+    samples: int = option(5, "K: samples of z for each image and step; 1: the VAE", min=1, max=100)
 
 
 class IWAE(VAE):

@@ -30,9 +30,11 @@ class KSparseConfig(LinearAEConfig):
     latent_dim: int = option(500, "hidden units, which are the code", min=1, max=1024)
     k: int = option(25, "units kept per image, 1..latent_dim", min=1, max=1024)
     start_k: int = option(100, "units kept at the beginning, if more than k", min=1, max=1024)
-    anneal_epochs: float = option(10.0, "epochs in which start_k falls to k; 0: k throughout", min=0.0, max=1000.0)
-    alpha: float = option(1.0, "the alpha k largest are kept once it is trained", min=1.0, max=5.0)
-    tied: bool = option(True, "the decoder's matrix is the encoder's transposed, as in the paper")
+    anneal_epochs: float = option(
+        10.0, "epochs in which the number of units falls from start_k to k; 0: k from the start", min=0.0, max=1000.0
+    )
+    alpha: float = option(1.0, "after the training, alpha times k units are kept", min=1.0, max=5.0)
+    tied: bool = option(True, "the decoder's matrix is the transposed matrix of the encoder, as in the paper")
 
     def __post_init__(self):
         super().__post_init__()

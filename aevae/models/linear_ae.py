@@ -27,7 +27,7 @@ class LinearAEConfig(AEConfig):
     hidden: ClassVar[int] = 0
     likelihood: str = option(
         "gaussian",
-        "p(x|z) of a pixel: gaussian (squared error: PCA), gaussian_learned (one sigma, learned), "
+        "p(x|z) of a pixel: gaussian (squared error: PCA), gaussian_learned (one learnt sigma), "
         "laplace (absolute error, scale 1: not PCA), bernoulli (cross-entropy: logistic PCA)",
         choices=("gaussian", "gaussian_learned", "laplace", "bernoulli"),
     )

@@ -32,19 +32,22 @@ class MLVAEConfig(VAEConfig):
     family: ClassVar[str] = "ml_vae"
     recipe_large: ClassVar[dict] = {"batch_size": 256}  # for larger groups
     latent_dim: ClassVar[int]
-    content_dim: int = option(10, "numbers in the content, which a group shares", min=1, max=256)
-    style_dim: int = option(10, "numbers in the style of each image; many let the class leak in", min=1, max=256)
+    content_dim: int = option(10, "numbers in the content, which is common to a group", min=1, max=256)
+    style_dim: int = option(
+        10, "numbers in the style of each image; if there are many, the class leaks into the style", min=1, max=256
+    )
     style_weight: float = option(
-        1.5, "weight of the style's KL; above 1 the class is kept out of it", min=0.0, max=1000.0
+        1.5, "weight of the KL of the style; above 1: less of the class leaks into the style", min=0.0, max=1000.0
     )
     grouping: str = option(
         "label",
-        "which images of a batch are a group: one class (label), or any (random: content says nothing)",
+        "which images of a batch form a group: those of one class (label), or random ones (then the content means "
+        "nothing)",
         choices=("label", "random"),
     )
     pooling: str = option(
         "product",
-        "what a group says of its content: the product of its images' Gaussians, or their average (GVAE)",
+        "posterior of a group's content: the product of the Gaussians of its images, or their average (GVAE)",
         choices=("product", "average"),
     )
 
@@ -64,8 +67,8 @@ class MLVAE(VAE):
     extra_inputs = ("labels",)
     batched = False
     units: ClassVar[dict[str, str]] = VAE.units | {
-        "class_from_content": "share of test images",
-        "class_from_style": "share of test images",
+        "class_from_content": "fraction of test images",
+        "class_from_style": "fraction of test images",
     }
 
     def parts(self, z: Tensor) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,9 @@ class SkipVAEConfig(VAEConfig):
     network: ClassVar[str] = "mlp"
     hidden: int = option(400, "hidden units of the encoder, and of each layer of the decoder", min=1, max=4096)
     depth: int = option(6, "hidden layers of the decoder", min=1, max=8)
-    skips: bool = option(True, "every layer of the decoder sees z; off: the first only, and the code may collapse")
+    skips: bool = option(
+        True, "every layer of the decoder gets z; off: only the first layer gets z, and the code may collapse"
+    )
 
 
 class SkipLayers(nn.Module):

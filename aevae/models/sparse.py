@@ -26,11 +26,9 @@ class SparseConfig(LinearAEConfig):
 
     family: ClassVar[str] = "sparse"
     latent_dim: int = option(256, "hidden units, which are the code", min=1, max=1024)
-    lam: float = option(
-        0.3, "lambda: weight of sum |h|, the Laplace prior's; 0: a plain autoencoder", min=0.0, max=100.0
-    )
+    lam: float = option(0.3, "lambda: weight of sum |h| (a Laplace prior); 0: a plain autoencoder", min=0.0, max=100.0)
     unit_norm: bool = option(
-        True, "keep the decoder's columns at length 1; off: h shrinks, they grow, nothing is sparse"
+        True, "keep the decoder's columns at length 1; off: h becomes small, the columns large, and nothing is sparse"
     )
 
 
@@ -45,7 +43,7 @@ class SparseAutoencoder(LinearAutoencoder):
     units: ClassVar[dict[str, str]] = {
         "units_on": "units / image that are not 0",
         "zeros": "% of the code that is 0",
-        "units_dead": "units that no image turned on",
+        "units_dead": "units that no image activates",
     }
 
     def build(self) -> None:

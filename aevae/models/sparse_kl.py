@@ -31,11 +31,11 @@ class KLSparseConfig(LinearAEConfig):
     latent_dim: int = option(256, "hidden units, which are the code", min=1, max=1024)
     likelihood: str = option(
         "bernoulli",
-        "p(x|z) of a pixel: bernoulli (cross-entropy), gaussian (squared error), gaussian_learned (one sigma, "
-        "learned), laplace (absolute error, scale 1)",
+        "p(x|z) of a pixel: bernoulli (cross-entropy), gaussian (squared error), gaussian_learned (one learnt sigma), "
+        "laplace (absolute error, scale 1)",
         choices=("bernoulli", "gaussian", "gaussian_learned", "laplace"),
     )
-    rho: float = option(0.05, "mean activation that each unit ought to have", min=0.001, max=0.999)
+    rho: float = option(0.05, "rho: target of the mean activation of each unit", min=0.001, max=0.999)
     beta: float = option(3.0, "weight of sum KL(rho || rho_hat); 0: a plain autoencoder", min=0.0, max=1000.0)
 
 
@@ -50,7 +50,7 @@ class KLSparseAutoencoder(LinearAutoencoder):
     units: ClassVar[dict[str, str]] = {
         "mean_activation": "mean of h",
         "units_on": "units / image above 0.5",
-        "units_dead": "units that no image lifted above 0.5",
+        "units_dead": "units that are above 0.5 for no image",
     }
 
     def build_code(self, width: int) -> None:

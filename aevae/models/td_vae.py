@@ -41,14 +41,14 @@ class TDVAEConfig(ModelConfig):
     likelihood: ClassVar[str] = "bernoulli"
     sigma: ClassVar[float] = 0.5**0.5
     hidden: int = option(256, "hidden units of the decoder, and of the layer that reads a frame", min=1, max=4096)
-    latent_dim: int = option(16, "numbers in the state z, shared out between its two layers", min=2, max=784)
+    latent_dim: int = option(16, "numbers in the state z, divided between its two layers", min=2, max=784)
     belief_dim: int = option(128, "numbers in the belief b, the memory of the LSTM", min=1, max=1024)
     block: int = option(128, "hidden units of the maps between beliefs and states", min=1, max=1024)
-    max_jump: int = option(4, "longest jump dt in frames; training draws 1..max_jump", min=1, max=10)
+    max_jump: int = option(4, "longest jump dt in frames; training samples jumps of 1..max_jump", min=1, max=10)
     warmup_epochs: float = option(
         2.0, "epochs in which the weight of smoothing and transition rises from 0; 0: none", min=0.0, max=1000.0
     )
-    pairs: int = option(8, "times (t1, t2) drawn in each sequence and step", min=1, max=64)
+    pairs: int = option(8, "pairs of times (t1, t2) sampled for each sequence and step", min=1, max=64)
 
 
 class Gated(nn.Module):
@@ -143,11 +143,11 @@ class TDVAE(Model):
     shape = (LENGTH, *SHAPE)
     batched = False  # torch.func.vmap does not support LSTM
     units: ClassVar[dict[str, str]] = {
-        "near_2": "share of mean futures within 1 pixel, 2 frames seen",
-        "near_10": "share of mean futures within 1 pixel, 10 frames seen",
-        "drawn_2": "share of drawn futures within 1 pixel, 2 frames seen",
-        "left_1": "share of futures that go left, 1 frame seen",
-        "right_1": "share of futures that go right, 1 frame seen",
+        "near_2": "fraction of mean futures within 1 pixel, 2 frames seen",
+        "near_10": "fraction of mean futures within 1 pixel, 10 frames seen",
+        "drawn_2": "fraction of sampled futures within 1 pixel, 2 frames seen",
+        "left_1": "fraction of futures that go left, 1 frame seen",
+        "right_1": "fraction of futures that go right, 1 frame seen",
     }
 
     def build(self) -> None:

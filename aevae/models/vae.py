@@ -33,23 +33,27 @@ class VAEConfig(ModelConfig):
     )
     anneal: str = option(
         "linear",
-        "after the warm-up the KL keeps its weight (linear), or begins anew a few times (cyclic, Fu et al. 2019)",
+        "after the warm-up, the weight of the KL stays (linear), or rises from 0 again a few times (cyclic, Fu et al. "
+        "2019)",
         choices=("linear", "cyclic"),
         added=True,
     )
     cycles: int = option(
         4,
-        "how often it rises; each cycle is two warm-ups long",
+        "how often the weight rises; each cycle is as long as two warm-ups",
         min=1,
         max=100,
         when=("anneal", ("cyclic",)),
         added=True,
     )
-    samples: int = option(1, "draws of z for each image and step; their NLL is averaged", min=1, max=100, added=True)
-    prior_std: float = option(1.0, "s0 of the prior N(0, s0^2 I)", min=1e-3, max=100.0, log=True, added=True)
+    samples: int = option(1, "samples of z for each image and step; their NLL is averaged", min=1, max=100, added=True)
+    prior_std: float = option(
+        1.0, "s0: standard deviation of the prior N(0, s0^2 I)", min=1e-3, max=100.0, log=True, added=True
+    )
     free_bits: float = option(
         0.0,
-        "nats below which the KL of a dimension (batch mean) costs no less, so that it need not collapse; 0: none",
+        "free nats per dimension: a smaller KL (mean over the batch) costs the same, so the dimension does not "
+        "collapse; 0: none",
         min=0.0,
         max=10.0,
         added=True,

@@ -46,14 +46,17 @@ class VQVAEConfig(ModelConfig):
     code_dim: int = option(8, "numbers in a vector, D", min=1, max=64)
     codebook: str = option(
         "ema",
-        "how the vectors learn: ema (moving averages of what chose them) or gradient",
+        "how the vectors learn: ema (moving average of the encoder outputs that chose the vector) or gradient",
         choices=("ema", "gradient"),
     )
-    decay: float = option(0.99, "memory of the moving averages; 0: the last batch alone", min=0.0, max=0.9999)
-    commitment: float = option(  # the paper: 0.1..2 are alike, 0.25 chosen; here 1 lowers the prior's cost
-        1.0, "weight b of the encoder's distance to the chosen vectors; 0: nothing holds it", min=0.0, max=100.0
+    decay: float = option(0.99, "decay of the moving averages; 0: only the last batch counts", min=0.0, max=0.9999)
+    commitment: float = option(  # of 0.1..2, alike to the paper; measured: 1 costs the prior less than its 0.25
+        1.0,
+        "b: weight of the distance from the encoder output to the chosen vector; 0: no such term",
+        min=0.0,
+        max=100.0,
     )
-    restart: bool = option(True, "begin unused vectors anew at what the encoder gives; off: the codebook may collapse")
+    restart: bool = option(True, "restart unused vectors at outputs of the encoder; off: the codebook may collapse")
     prior_width: int = option(48, "feature maps of the PixelCNN", min=4, max=256)
     prior_layers: int = option(3, "gated layers of the PixelCNN after its first", min=0, max=12)
 

@@ -86,7 +86,7 @@ def images(data: DataConfig) -> tuple[int, int]:
     from aevae import datasets
 
     size = next((row["size"] for row in datasets.catalogue() if row["name"] == data.name), "")
-    counts = re.search(r"([\d,]+) \+ ([\d,]+) pictures", size)
+    counts = re.search(r"([\d,]+) \+ ([\d,]+) images", size)
     if counts:
         train, test = (int(text.replace(",", "")) for text in counts.groups())
         train -= 1000 if data.leave_out_5k else 0

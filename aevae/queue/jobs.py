@@ -79,7 +79,7 @@ def submit_task(kind: str, name: str, request: dict) -> Job:
     with transaction() as db:
         waiting = "SELECT count(*) FROM jobs WHERE kind != 'train' AND state = 'queued' AND fingerprint != ?"
         if db.execute(waiting, (fingerprint,)).fetchone()[0] >= MAX_WAITING_TASKS:
-            raise QueueBroken(f"{MAX_WAITING_TASKS} maps and evaluations wait already; try again when some are done")
+            raise QueueBroken(f"{MAX_WAITING_TASKS} maps and evaluations already wait; try again when some are done")
         number = _insert_or_get(db, (fingerprint, name, written, "cpu", "", kind))
     return get(number)
 

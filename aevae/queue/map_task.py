@@ -34,7 +34,7 @@ def warm() -> None:
     """Compile UMAP in a thread, once per process. Returns at once."""
     with _once:
         if not _warming:
-            _warming.append(threading.Thread(target=umaps.warm, name="umap compiles"))
+            _warming.append(threading.Thread(target=umaps.warm, name="UMAP is being compiled (only the first time)"))
             _warming[0].start()
 
 

@@ -180,9 +180,9 @@ def _message(file: Path, error: sqlite3.Error, replaced: bool) -> str:
     """One sentence: what is wrong with the queue, and what to do."""
     code = _error_code(error)
     if replaced:
-        return f"the queue {file} was damaged; a new one begins, so ask once more"
+        return f"the queue {file} was damaged and is replaced by a new one; try again"
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-        return f"the queue {file} is held by another program; try again in a moment"
+        return f"the queue {file} is in use by another program; try again in a moment"
     if code in UNWRITABLE_ERRORS:
         return unwritable(str(error))
     return f"the queue {file} cannot be used ({error}); free some disk space or move it away"
@@ -191,8 +191,8 @@ def _message(file: Path, error: sqlite3.Error, replaced: bool) -> str:
 def unwritable(reason: str | None) -> str:
     """One sentence: the store cannot be written for this reason, and what users cannot do."""
     return (
-        f"the store {paths.runs_dir()} cannot be written ({reason}): what is there can be looked at, but nothing can "
-        "be trained, changed or deleted until it can"
+        f"the store {paths.runs_dir()} cannot be written ({reason}): you can look at the stored runs, but you "
+        "cannot train, change or delete anything until it can be written"
     )
 
 
@@ -240,8 +240,8 @@ def set_aside() -> str:
     if not aside:
         return ""
     return (
-        "the queue was damaged, so a new one has begun: no run is lost, but jobs that waited are; queue them again. "
-        f"The damaged one is {aside[-1]}; this is said until that file is deleted"
+        "the queue was damaged, so it was replaced: no run is lost, but waiting jobs are lost; queue them again. "
+        f"The damaged queue is {aside[-1]}; delete that file to hide this message"
     )
 
 

@@ -29,8 +29,8 @@ from aevae.store import checkpoints
 
 MAX_ATTEMPTS = 2  # a job fails after its worker died this many times
 WORKER_DIED = (
-    f"its worker died {MAX_ATTEMPTS} times, perhaps for want of memory (a smaller batch or network takes less); "
-    "see worker.log in the store; what it had learnt is kept"
+    f"its worker ended unexpectedly {MAX_ATTEMPTS} times, perhaps out of memory (use a smaller batch or network); "
+    "see worker.log in the store; the progress is saved"
 )
 HEARTBEAT_SECONDS = 0.5  # a worker reads and writes its job this often
 MAX_IDLE_SECONDS = 600  # a worker without a parent ends after this long without a job; None: never

@@ -188,7 +188,7 @@ def samples(run, count: int, seed: int) -> np.ndarray:
     from aevae.latent import sampling
 
     if not run.model.generative:
-        raise ValueError(f"{run.name} has no prior to draw from")
+        raise ValueError(f"{run.name} has no prior to sample from")
     noise = torch.from_numpy(sampling.prior(count, run.latent_dim, seed)).to(run.device)
     with torch.inference_mode():
         z = run.model.sample_prior(noise)

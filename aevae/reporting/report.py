@@ -28,8 +28,8 @@ COLUMNS = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # metrics in t
 NUM_EXTREMES, NUM_SAMPLES = 10, 20  # best and worst images each; samples
 NUM_STEPS, NUM_DIMS = 9, 6  # images per traversal; traversed dimensions
 CEILING = (
-    "The mutual information is at its ceiling log N: the estimate cannot exceed it, the true value may, and the total "
-    "correlation is then too large."
+    "The mutual information has reached its upper limit log N: the estimate cannot be larger, but the true value can. "
+    "The total correlation is then too large."
 )
 STYLE = """
 :root { color-scheme: light dark; --line: #DCD8CC; --quiet: #5F6670; --paper: #FDFCF9; --ink: #1D232B; }
@@ -88,7 +88,8 @@ def report(infos: Sequence[RunInfo], dataset: str = "") -> str:
     body = [
         f"<h1>{escape(title)}</h1>",
         f'<p class="quiet">Made on {time.strftime("%Y-%m-%d")} with aevae {__version__}, '
-        f"Python {platform.python_version()}. Sums over pixels and latents, means over images, in nats.</p>",
+        f"Python {platform.python_version()}. Numbers are sums over pixels and dimensions of the code, means over "
+        "images, in nats.</p>",
         *_numbers(infos, names, dataset),
         *_trade_off(infos, names, dataset),
         *_curves(infos, names),
@@ -126,11 +127,11 @@ def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> l
             cells.append(f'<td class="best">{text}</td>' if best else f"<td>{text}</td>")
         rows.append("<tr>" + "".join(cells) + "</tr>")
     heads = "".join(f"<th>{escape(comparison.column_head(describe(c, *found.values())))}</th>" for c in columns)
-    note = "" if alike else " recon and ELBO compare only between runs with the same likelihood of a pixel."
+    note = "" if alike else " Compare recon and ELBO only between runs with the same likelihood of a pixel."
     return [
         "<h2>Numbers</h2>",
         f'<div class="wide"><table><tr><th>run</th>{heads}</tr>{"".join(rows)}</table></div>',
-        f'<p class="quiet">On the test images of {escape(dataset)}. Bold: the best of the column.{note}</p>',
+        f'<p class="quiet">On the test images of {escape(dataset)}. Bold: the best value of the column.{note}</p>',
     ]
 
 
@@ -164,7 +165,8 @@ def _trade_off(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) ->
         if rated:
             chart = trade_off(rated, "recon (nats / image)")
             note = (
-                "Rightwards: nats that the code costs; upwards: nats still to be said; on a dotted line the same ELBO."
+                "To the right: nats that the code costs (rate). Upwards: nats that the image costs when its code is "
+                "known (distortion). The ELBO is the same along a dotted line."
             )
             parts.append(_figure(to_svg(chart), f"Pixels: {kind.replace('_', ' ')}. {note}"))
     return ["<h2>Rate and distortion</h2>", *parts] if parts else []
@@ -177,7 +179,11 @@ def _curves(infos: Sequence[RunInfo], names: dict[str, str]) -> list[str]:
     for term in ("recon", "kl"):
         lines = {name: found for name, found in histories.items() if any(term in line["test"] for line in found)}
         if lines:
-            charts.append(_figure(to_svg(loss_curves(lines, term, families=families)), "Test solid, train dashed."))
+            charts.append(
+                _figure(
+                    to_svg(loss_curves(lines, term, families=families)), "Solid: test images. Dashed: training images."
+                )
+            )
     return ["<h2>Learning curves</h2>", *charts] if charts else []
 
 
@@ -209,7 +215,7 @@ def _images(runs: Sequence, names: dict[str, str]) -> list[str]:
         said = f"{names[run.name]}: squared error {errors.min():.1f} at best, {np.median(errors):.1f} in the middle, "
         said += f"{errors.max():.1f} at worst, on {len(images):,} test images of {run.shown.name}."
         if datasets.relation(run.config.data, run.shown.name) == datasets.shown.SEEN:
-            said += " It has seen these images: it was trained on all of MNIST."
+            said += " The model has seen these images: it was trained on all of MNIST."
         pair = [sheet(row, len(row) // 2) for row in rows]
         alts = [f"The {which} reconstructions of {names[run.name]} under the digits" for which in ("best", "worst")]
         parts.append(_figure(" ".join(image(p, alt) for p, alt in zip(pair, alts, strict=True)), said))
@@ -234,9 +240,12 @@ def _traversals(runs: Sequence, codes: list[np.ndarray], names: dict[str, str]) 
         drawn = sheet(np.concatenate([strip.images if strip else blank for strip in strips]), NUM_STEPS)
         said = ", ".join(f"z{strip.dim} (r = {strip.r:+.2f})" for strip in there)
         if run is runs[0]:
-            said = ", ".join(f"z{strip.dim}" for strip in there) + ", those that carry most"
+            said = ", ".join(f"z{strip.dim}" for strip in there) + ", the dimensions that carry most information"
         parts.append(_figure(image(drawn, f"Traversals of {names[run.name]}"), f"{names[run.name]}: rows {said}."))
-    note = f"Rows of one place belong together: partners by the correlation r of the codes with {names[runs[0].name]}."
+    first = names[runs[0].name]
+    note = (
+        f"Rows at the same position belong together: each dimension is paired with one of {first} by the correlation r."
+    )
     return [*parts, f'<p class="quiet">{escape(note)}</p>'] if len(runs) > 1 else parts
 
 
@@ -310,21 +319,23 @@ def _reproduce(info: RunInfo) -> list[str]:
         lines = [command(RunConfig.from_dict(info.config)), f"python -m aevae eval {info.fingerprint}"]
     except (ValueError, TypeError):
         return ['<p class="quiet">This program does not know all options of this run.</p>']
-    return ["<h3>Commands that make it and measure it</h3>", f"<pre>{escape(chr(10).join(lines))}</pre>"]
+    return ["<h3>Commands that train and measure this run</h3>", f"<pre>{escape(chr(10).join(lines))}</pre>"]
 
 
 def _film(run, title: str) -> list[str]:
     """Followed images, reconstructions and samples of the film's last frame, and its KL of each latent dimension."""
     film = run.film
     rows = np.concatenate([film["original"], film["recon"][-1], film["sample"][-1]])
-    said = "Above: images it follows. Middle: what it makes of them. Below: codes drawn at random, decoded."
+    said = "Top: images that the film follows. Middle: their reconstructions. Bottom: images decoded from random codes."
     drawn = sheet(rows, len(film["original"]))
-    parts = [_figure(image(drawn, f"Digits, reconstructions and draws of {title}"), said)]
+    parts = [_figure(image(drawn, f"Digits, reconstructions and samples of {title}"), said)]
     kl = comparison.film_kl(film)
     if kl is not None:
         order = np.argsort(-kl[-1], kind="stable")
         chart = latent_bars(kl[-1][order], [f"z{d}" for d in order], family=run.info.family)
-        parts.append(_figure(to_svg(chart), "KL of each dimension to its prior, mean over the images above."))
+        parts.append(
+            _figure(to_svg(chart), "KL divergence of each dimension from its prior, mean over the images above.")
+        )
     return parts
 
 
@@ -343,4 +354,4 @@ def _definitions(infos: Sequence[RunInfo]) -> list[str]:
     there = dict.fromkeys(name for info in infos for dataset in info.metrics for name in numbers_of(info, dataset))
     rows = "".join(_row(m.title, m.unit, m.formula, m.help) for m in map(describe, there) if m.formula)
     table = f"<table><tr><th>number</th><th>unit</th><th>formula (LaTeX)</th><th>note</th></tr>{rows}</table>"
-    return ["<h2>What the numbers are</h2>", f'<div class="wide">{table}</div>']
+    return ["<h2>What the numbers mean</h2>", f'<div class="wide">{table}</div>']

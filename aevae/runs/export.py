@@ -55,6 +55,6 @@ def _evaluate_again(run: Run, known: dict[str, dict]) -> tuple[dict[str, dict], 
         except datasets.DataUnavailable as error:
             kept = {name: value for name, value in known.get(data.name, {}).items() if name != "evaluated"}
             numbers |= {data.name: kept} if kept else {}
-            what = "are those that the run had" if kept else "are left out: the weights have changed"
+            what = "are those that the run had" if kept else "are left out because the weights have changed"
             notes.append(f"{error}; the numbers on {data.name} {what}")
     return numbers, notes

@@ -77,7 +77,7 @@ class Run:
 
     def _apply(self, function, array: np.ndarray, shape: tuple, out: tuple) -> np.ndarray:
         if self.model.input != "image":
-            raise ValueError(f"{self.name} takes {self.model.input}s: no single image has a code in it")
+            raise ValueError(f"{self.name} takes {self.model.input}s: a single image has no code")
         x = self._tensor(array, shape)
         with torch.inference_mode():
             parts = [function(part).cpu().numpy() for part in batches(x)]

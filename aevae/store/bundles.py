@@ -98,7 +98,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _missing(path: Path) -> Missing:
-    return Missing(f"{path.name}, which came with the lab, is missing or damaged; scripts/ has what makes it")
+    return Missing(f"{path.name}, which belongs to the lab, is missing or damaged; install the lab again")
 
 
 def _member(entry: dict, arrays: dict[str, np.ndarray]) -> Member:

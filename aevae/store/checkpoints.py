@@ -278,7 +278,7 @@ def change_metrics(run: RunInfo, change: Callable[[dict], dict]) -> None:
                 metrics = {}
             write_json(file, change(metrics))
     except Timeout:
-        raise ValueError(f"{run.name} is being trained; its numbers are found at the end") from None
+        raise ValueError(f"{run.name} is being trained; its numbers are computed at the end") from None
 
 
 def list_runs() -> list[RunInfo]:
@@ -303,7 +303,7 @@ def find_run(reference: str) -> RunInfo:
     if reference.endswith(AT_BEST):
         run = find_run(reference.removesuffix(AT_BEST))
         if BEST not in run.state.get("checksums", {}):
-            raise ValueError(f"{run.name} has kept no weights of its best epoch; train it with --set keep_best=true")
+            raise ValueError(f"{run.name} has no weights of its best epoch; train it again with --set keep_best=true")
         run = replace(run, weights=BEST)
         return replace(run, metrics=read_metrics(run))
     if run := _named(reference):
@@ -317,7 +317,7 @@ def find_run(reference: str) -> RunInfo:
             return found[0]
     if reference and os.path.isfile(os.path.join(reference, "config.json")):  # with / or \\, as the system reads it
         return read_run(Path(reference).resolve())
-    raise NoSuchRun(f"no run {reference!r}; `python -m aevae runs` lists what is here")
+    raise NoSuchRun(f"no run {reference!r}; `python -m aevae runs` lists the runs in the store")
 
 
 def finished_run(name: str) -> RunInfo | None:
@@ -378,7 +378,7 @@ def reopen(name: str) -> None:
 def delete_run(run: RunInfo) -> None:
     """Delete an own run. Raises ValueError for a shipped run or one that is being trained."""
     if run.shipped:
-        raise ValueError(f"{run.name} is shipped with the program and stays")
+        raise ValueError(f"{run.name} is shipped with the program and cannot be deleted")
     if run.path.parent != paths.runs_dir().resolve() and run.path.parent != paths.runs_dir():
         raise ValueError(f"{run.path} is not in the store {paths.runs_dir()}")
     try:

@@ -66,7 +66,7 @@ class Recorder:
             return ""
         kept = self._move_aside()
         logs.event("begun_anew", run=self.config.fingerprint, kept=kept.name)
-        return f"{self.config.name} could not go on ({reason}), so it begins anew; what was there is in {kept}"
+        return f"{self.config.name} could not be resumed ({reason}), so it starts again; the old files are in {kept}"
 
     def _load_state(self) -> None:
         with safe_open(self.folder / "state.safetensors", "pt") as file:

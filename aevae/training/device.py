@@ -30,9 +30,9 @@ def pick_device(name: str = "auto") -> torch.device:
     if kind != "cpu":
         gpu = f"cuda:{int(number)}" if number.strip("0") else kind
         if gpu not in _gpus():
-            raise ValueError(f"device {name} is not available here; take auto or cpu")
+            raise ValueError(f"device {name} is not available here; use auto or cpu")
         if problem := _problem(gpu):
-            raise ValueError(f"this PyTorch cannot compute on device {name} ({problem}); take auto or cpu")
+            raise ValueError(f"this PyTorch cannot compute on device {name} ({problem}); use auto or cpu")
     return torch.device(kind, int(number)) if number else torch.device(kind)
 
 
@@ -66,7 +66,7 @@ def _problem(gpu: str) -> str:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # PyTorch's long warning about an old GPU
                 ones = torch.ones(8, 8, device=gpu)
-                problem = "" if float((ones @ ones).sum()) == 8**3 else "it gave a wrong product"
+                problem = "" if float((ones @ ones).sum()) == 8**3 else "it computed a wrong product"
         except Exception as error:  # no kernels, no driver, no memory: each raises another type
             problem = (str(error).strip() or type(error).__name__).splitlines()[0].partition(". ")[0].rstrip(".")
         _tried[gpu] = time.monotonic(), problem

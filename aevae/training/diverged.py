@@ -21,7 +21,7 @@ class Diverged:
         value, limit = f"{self.value}", ""
         if math.isfinite(self.value):
             value = f"{self.value:.3g}"
-            cost = f"{EXPLODED_FACTOR:,} times what guessing or the untrained model costs"
+            cost = f"{EXPLODED_FACTOR:,} times the cost of guessing or of the untrained model"
             limit = f", above {self.limit:,.0f}, which is {cost}"
         where = f"at step {self.step} (epoch {self.epoch})"
         return f"{self.term} became {value} {where}{limit}; try a smaller learning rate"

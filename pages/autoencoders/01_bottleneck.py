@@ -21,9 +21,9 @@ lab.through(runs, found, left, k)
 st.plotly_chart(lab.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
 lab.missing(runs)
 lab.holes()
-told = _("With {} dimensions, PCA leaves a squared error of **{:.1f}**. This is {:.0%} of the variance {:.1f}.").format(
-    k, left[k], left[k] / left[0], left[0]
-)
+told = _(
+    "With {} dimensions, PCA leaves a squared error of **{:.1f}**. This is {:.0%} of the total variance, {:.1f}."
+).format(k, left[k], left[k] / left[0], left[0])
 if fits := [run for run in runs if run.latent_dim <= k]:
     best = min(fits, key=lambda run: lab.error_of(run.name))
     told += " " + _("{}, with {}: **{:.1f}**.").format(
@@ -32,16 +32,16 @@ if fits := [run for run in runs if run.latent_dim <= k]:
 template.end(
     notice=[
         _(
-            "With few dimensions the network is far better than PCA: its surface may be curved, the surface of PCA is "
+            "With few dimensions the network is far better than PCA: its surface can be curved, but PCA's surface is "
             "flat."
         ),
         _(
-            "With 32 dimensions the AE leaves a quarter of PCA's error. PCA needs more than 64 dimensions to leave as "
-            "little."
+            "With 32 dimensions, the error of the AE is a quarter of PCA's. PCA needs more than 64 dimensions for the "
+            "same error."
         ),
         _(
-            "A random code need not decode to a digit: no term in the objective of a plain AE fills the space between "
-            "its codes."
+            "A random code does not always decode to a digit: no term in the objective of a plain AE fills the space "
+            "between its codes."
         ),
     ],
     tries=[
@@ -57,8 +57,8 @@ template.end(
     numbers=told,
     more=_(
         "The best *linear* autoencoder is PCA: it keeps the d directions of largest variance. A network with "
-        "nonlinear layers can follow a curved sheet of digits, so two of its dimensions say more than two of PCA's. "
-        "The error falls with d in both. The speed of this fall shows in how many ways digits differ."
+        "nonlinear layers can follow a curved sheet of digits, so two of its dimensions contain more information than "
+        "two of PCA's. In both, the error falls when d grows. How fast it falls shows in how many ways digits differ."
     ),
     sources="Baldi & Hornik 1989; Hinton & Salakhutdinov 2006",
 )

@@ -40,12 +40,11 @@ template.end(
             "nearly the same plane."
         ),
         _(
-            "If all dimensions are kept, the digits do not change by a pixel while the code rotates: no basis is "
-            "*the* basis."
+            "If all dimensions are kept, no pixel changes while the code rotates: no basis is better than another."
         ),
         _(
             "Only the order makes the basis of PCA special: its first k dimensions are the best k. After a rotation "
-            "they are not."
+            "this is no longer true."
         ),
     ],
     tries=[
@@ -53,30 +52,31 @@ template.end(
         _("Switch to the trained network and keep 4 of its dimensions. Why is the error larger than with PCA's 4?"),
         _(
             "The known failure: *a linear decoder with absolute error is PCA*. Drag the outliers, or add more of "
-            "them: the line of the absolute error is another one."
+            "them: the line of the absolute error is not the line of PCA."
         ),
     ],
     formula=r"\begin{gathered}\min\ \frac1N\sum_i\lVert x_i-W_d(W_ex_i+b_e)-b_d\rVert^2=\sum_{j>d}\lambda_j\\"
     r"W_d\,z=(W_dQ)(Q^{-1}z)\end{gathered}",
     numbers=_(
-        "Squared error per image with d = {}, on 1,000 test digits, no pixel clipped to [0, 1]: PCA **{:.2f}**, this "
-        "network **{:.2f}**. The angles between the two planes go from {:.0f}° to {:.0f}°. The last direction has the "
-        "largest angle, because its eigenvalue has a near neighbour."
+        "Squared error per image with d = {}, on 1,000 test digits, without clipping pixels to [0, 1]: PCA "
+        "**{:.2f}**, this network **{:.2f}**. The angles between the two planes go from {:.0f}° to {:.0f}°. The last "
+        "direction has the largest angle, because its eigenvalue is close to the next one."
     ).format(
         d, both["errors"][d],
         rotation.moments(cached.shown_digits()[0].reshape(-1, 784), *both["linear_ae"])["full"],
         both["angles"][0], both["angles"][-1],
     ),
     more=_(
-        "Of all planes of dimension d, one leaves the least squared error: the plane through the mean along the d "
-        "directions of largest variance (Eckart & Young). A linear autoencoder can do no better. It has no bad "
-        "minima, so it reaches this plane. But its loss does not depend on the basis, so it stops at any $W_dQ$. Only "
-        "the *decoder* must be linear: for a plane, the best code is the projection, which is linear too.\n\n"
-        "The **squared** error makes it PCA. The squared error leads to a mean, the absolute error to a median, and a "
-        "median does not depend on how far away a few points are.\n\n"
-        "Here PCA is fitted to 4,000 digits, and the network was trained on its own training set. On digits that "
-        "neither of them has seen, either can have the smaller error. The number *above PCA* of a run compares it "
-        "with PCA of the run's own training set."
+        "Of all planes of dimension d, one has the smallest squared error: the plane through the mean along the d "
+        "directions of largest variance (Eckart & Young). A linear autoencoder cannot be better. Its loss has no bad "
+        "local minima, so training reaches this plane. But the loss does not depend on the basis, so training may end "
+        "at any $W_dQ$. Only the *decoder* must be linear: for a plane, the best code is the projection, which is "
+        "linear too.\n\n"
+        "It is PCA because of the **squared** error. The squared error leads to a mean, the absolute error to a "
+        "median, and a median does not depend on how far away a few points are.\n\n"
+        "Here PCA is fitted to 4,000 digits, and the network was trained on its own training set. On new digits, "
+        "either of the two can have the smaller error. The number *above PCA* of a run compares it with PCA of the "
+        "run's own training set."
     ),
     sources="Eckart & Young 1936 · Baldi & Hornik 1989",
 )  # fmt: skip

@@ -25,12 +25,14 @@ with left:
             _("active units / digit"),
             f"{of['on'].sum(1).mean():.0f}",
             help=_(
-                "Mean over 1,000 test digits. A unit is active above 0.5 in the Sparse AE (KL), and if it is not 0 in "
-                "the others."
+                "Mean over 1,000 test digits. In the Sparse AE (KL) a unit is active if its value is above 0.5, in "
+                "the other models if it is not 0."
             ),
         )
-        st.metric(_("dead units"), int((of["used"] == 0).sum()), help=_("Active for none of 1,000 test digits."))
-        st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Per test digit."))
+        st.metric(
+            _("dead units"), int((of["used"] == 0).sum()), help=_("Units that none of 1,000 test digits activates.")
+        )
+        st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Mean over the test digits."))
 with right:
     digit, _label, _number = picker.pick_digit(models=())
 if problem := component.trouble([name]):
@@ -45,20 +47,20 @@ template.end(
     notice=[
         _("Each unit draws a stroke or a curve; a digit is the sum of some of them. Few digits use the same units."),
         _(
-            "With many units allowed, a unit is a speck or a piece of a stroke. With few, it is a whole prototype, "
-            "because each unit must say more."
+            "If many units may be active, each draws a dot or a piece of a stroke. If few may be active, each draws a "
+            "whole digit, because it must explain more."
         ),
         _(
-            "The KL penalises silent units as well as busy ones: ρ̂ = 0 has a cost, and so has ρ̂ = 1. L1 only makes "
-            "activations smaller."
+            "The KL penalises inactive units and units that are always active: ρ̂ = 0 has a cost, and ρ̂ = 1 too. L1 "
+            "only makes activations smaller."
         ),
     ],
     tries=[
-        _("Remove units from a digit one by one. Which stroke goes last?"),
+        _("Remove units from a digit one by one. Which stroke disappears last?"),
         _("Go from k = 70 to k = 10 and watch strokes become digits."),
         _(
-            "The known failure: allow only 10 units *from the first step*. Units that never win never learn: count "
-            "the dead units."
+            "The known failure: allow only 10 units *from the first step*. Units that are never among the 10 largest "
+            "never learn: count the dead units."
         ),
     ],
     formula=r"\min\ -\log p(x\mid h)+\lambda\sum_j|h_j|\quad\text{or}\quad"
@@ -67,12 +69,12 @@ template.end(
     more=_(
         "**L1** is the negative logarithm of a Laplace prior on h. It has a loophole: make every $h_j$ a hundred "
         "times smaller and every column of the decoder a hundred times larger. The image is the same, and the penalty "
-        "is almost gone. Therefore the columns are held at length 1.\n\n"
-        "**KL** compares ρ̂, the mean of a unit over a batch, with ρ. The estimate needs large batches. It limits the "
-        "mean, not the number of units that a digit uses: here most of a digit lies in many small values, below "
-        "0.5.\n\n"
-        "**k-sparse** needs no weight at all: the k largest activations stay, the rest are 0 and get no gradient. "
-        "Therefore training starts with many units and reduces their number to k.\n\n"
+        "is almost 0. Therefore the columns keep the length 1.\n\n"
+        "**KL** compares ρ̂, the mean of a unit over a batch, with ρ. The estimate needs large batches. The penalty "
+        "limits the mean, not the number of units that a digit uses: here many small values, below 0.5, make up most "
+        "of a digit.\n\n"
+        "**k-sparse** needs no penalty weight: the k largest activations stay, the others become 0 and get no "
+        "gradient. Therefore training starts with many units and reduces their number to k.\n\n"
         "The five networks under *From 70 units to 10* were trained on 4,000 digits, with 200 units each."
     ),
     sources="Olshausen & Field 1996 · Ng 2011 · Makhzani & Frey 2014",

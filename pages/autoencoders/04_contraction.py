@@ -37,8 +37,8 @@ total = float(np.square(mine["values"]).sum())
 template.end(
     notice=[
         _(
-            "In 784 dimensions a code reacts to at most as many directions as it has numbers. Along all others it "
-            "does not move."
+            "An image has 784 directions. A code reacts to at most as many of them as it has numbers; all other "
+            "directions do not change it."
         ),
         _(
             "The denoising code reacts to strokes that grow, bend and move. The contractive code reacts to smooth "
@@ -48,15 +48,15 @@ template.end(
     ],
     tries=[
         _(
-            "Press **Play** and look at the directions: thicker, longer, slanted? No code reacts to the last one, "
-            "noise."
+            "Press **Play** and look at the directions: does the digit become thicker, longer, slanted? No code "
+            "reacts to the last direction, noise."
         ),
         _(
-            "Drag A and B to two digits of one colour, then of two colours: when does the geodesic leave the straight "
+            "Drag A and B to two points of one colour, then of two colours: when does the geodesic leave the straight "
             "line?"
         ),
         _(
-            "The known failure: choose the **AE**. Its directions are patches beside the digit and specks, not "
+            "The known failure: choose the **AE**. Its directions are spots and patches beside the digit, not "
             "strokes: no term of its objective keeps the code fixed. Compare ‖J‖² below with the value of the "
             "denoising AE."
         ),
@@ -70,13 +70,14 @@ template.end(
     more=_(
         "Codes have no scale of their own: half the code with twice the decoder weights is the same model. Therefore "
         "this page counts steps of codes in *usual distances*: one is the mean distance between the codes of two test "
-        "digits. (For this reason the contractive AE ties its weights. Otherwise it would shrink f, grow g, and gain "
-        "nothing.)\n\n"
+        "digits. (For this reason the contractive AE ties its weights: g uses the transposed matrix of f. Otherwise "
+        "training would make f small and g large, and the code would be no better.)\n\n"
         "The rows of $V^\\top$ in $J_f=USV^\\top$ are the directions in image space. The first few span the tangent "
         "plane of the digits at this digit. A denoising AE contracts too, for another reason: it must give the same "
         "output for an image and for its noisy neighbours.\n\n"
         "Through the decoder, a step $dz$ moves the image by $\\sqrt{dz^\\top G\\,dz}$; $\\sqrt{\\det G}$ is the "
-        "factor by which an area grows. The geodesic is found on a grid of 48 × 48 points and then made shorter."
+        "factor by which an area grows. The geodesic (the shortest path) is first found on a grid of 48 × 48 points "
+        "and then improved."
     ),
     sources="Rifai et al. 2011 · Arvanitidis et al. 2018 · Goodfellow et al. 2016, 14.6",
 )

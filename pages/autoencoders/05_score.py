@@ -20,7 +20,7 @@ with st.container(horizontal=True):
     )  # fmt: skip
     follow = address.pick(
         st.segmented_control, _("Walkers follow"), ("learnt", "true"), default="learnt", required=True, key="follow",
-        format_func={"learnt": _("the learnt field"), "true": _("the true score")}.get,
+        format_func={"learnt": _("the learnt score"), "true": _("the true score")}.get,
     )  # fmt: skip
 with st.spinner(_("Opening the network")):
     of = lab.toy(name)
@@ -33,9 +33,9 @@ with left:
 with right:
     st.markdown(
         _(
-            "A small autoencoder got points with Gaussian noise of size σ and learnt to return the clean points. From "
-            "x it points to where the data are: its **arrow** is the gradient of the log density (the score), times "
-            "σ² (drawn: σ)."
+            "A small autoencoder received points with Gaussian noise of size σ and learnt to return the clean points. "
+            "Its output for x lies nearer to the data. The **arrow** from x to the output is the gradient of the log "
+            "density (the score), times σ² (drawn: σ)."
         )
     )
     lab.chart(name)
@@ -53,8 +53,8 @@ template.end(
             "remove."
         ),
         _(
-            "With much noise the arrows see one blurred cluster. With little noise each place sees only its nearest "
-            "data."
+            "With much noise, all arrows point to one blurred cluster. With little noise, each arrow points to the "
+            "nearest data."
         ),
         _("The learnt and the true score agree near the training points, and differ where no training point was."),
     ],
@@ -63,7 +63,8 @@ template.end(
         _("Press **Anneal**: start with much noise, end with little. Every walker finds the data."),
         _(
             "The known failure: choose *three clusters* and the least noise, then **Scatter** and **Walk**. Between "
-            "the clusters there is no signal, and their shares are wrong. Then anneal, and compare the shares again."
+            "the clusters the arrows tell nothing, so each cluster gets a wrong share of the walkers. Then anneal, "
+            "and compare the shares again."
         ),
     ],
     formula=r"\begin{gathered}r^*(\tilde x)-\tilde x=\sigma^2\,\nabla\log p_\sigma(\tilde x)\\"

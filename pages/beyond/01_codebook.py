@@ -32,26 +32,27 @@ count, cells = len(shelf["vectors"]), sum(side * side for side in run.config.mod
 template.end(
     notice=[
         _(
-            "A digit is {} indices, and each is one of {} vectors. The most used vectors decode to black."
+            "A digit is a list of {} indices; each stands for one of {} vectors. The most used vectors decode to black."
         ).format(cells, count),
-        _("A vector is not a tile that is pasted: the decoder sees the neighbours too, and joins their strokes."),
+        _("The decoder does not paste one tile per vector: it also uses the neighbouring vectors and joins their "
+          "strokes."),
         _(
-            "Vectors need a grammar: only indices that are sampled one after another, each given those before it, "
-            "make digits."
+            "Like words, vectors need a grammar: indices make digits only if each is sampled given those before it."
         ),
     ],
     tries=[
         _("Open a 9 or a 0: choose a cell on its stroke and put the first vector of the codebook there."),
-        _("Choose one cell in the black area and try the vectors of the codebook. How far does one cell reach?"),
+        _("Choose one cell in the black area and try the vectors of the codebook. How many pixels does one cell "
+          "change?"),
         _(
-            "The known failure: new maps with **each cell independently**: every vector is as frequent as before, but "
-            "no digit appears."
+            "The known failure: sample new maps with **each cell independently**. Every vector is as frequent as "
+            "before, but no digit appears."
         ),
     ],
     formula=r"\mathcal L=-\log p(x\mid z_q)+\lVert \mathrm{sg}[z_e]-e_k\rVert^2+b\,\lVert z_e-\mathrm{sg}[e_k]\rVert^2,"
     r"\qquad k=\arg\min_j\lVert z_e-e_j\rVert,\quad z_q=e_k",
     numbers=_(
-        "This run: reconstruction **{:.1f}** nats / image. {} cells of log₂ {} bits: {:.0f} bits without a prior, "
+        "This run: reconstruction **{:.1f}** nats / image. {} cells of log₂ {} bits make {:.0f} bits without a prior, "
         "**{:.0f}** bits with the learnt prior. {} vectors used, perplexity **{:.0f}**."
     ).format(
         numbers["recon"], cells, count, cells * math.log2(count), numbers["prior_bits"], numbers["codes_used"],
@@ -62,9 +63,9 @@ template.end(
         "choice has no gradient, so the gradient of $z_q$ is copied to $z_e$ (*straight-through estimator*). Each "
         "codebook vector follows the mean of the $z_e$ that chose it. The term with $b$ keeps the encoder near its "
         "choices; sg (stop gradient) lets no gradient pass. *Perplexity* is $e^H$, where $H$ is the entropy of the "
-        "use of the vectors: 1 if one vector is always used, $K$ if all are used equally. If unused vectors are not "
-        "restarted, a large codebook may collapse to a few vectors. The prior $p(k)$ is a PixelCNN: it samples the "
-        "indices row by row, each given those before it."
+        "frequencies of the vectors: 1 if one vector is always used, $K$ if all are used equally. If unused vectors "
+        "are not restarted, a large codebook may collapse to a few vectors. The prior $p(k)$ is a PixelCNN: it "
+        "samples the indices row by row, each given those before it."
     ),
     sources="van den Oord et al. 2017; Razavi et al. 2019",
 )  # fmt: skip

@@ -43,22 +43,22 @@ template.end(
     notice=[
         _("After one frame the direction is unknown: futures go left and right. (This digit goes {}.)").format(way),
         _("After two frames most futures agree, after three nearly all. Each future is a sharp sample, not a mean."),
-        _("A jump needs no frames between: the state of frame t + dt is sampled in one step, then decoded."),
+        _("A jump skips the frames in between: the state of frame t + dt is sampled in one step, then decoded."),
     ],
     tries=[
         _("Move **Frames seen** from 1 to 3: the fan of red points becomes one line."),
         _("Jump by 4 and by 1 to the same frame: which future is nearer to the truth?"),
         _(
             "The known failure: with one frame seen, let the futures run on. The model never notices a wrong "
-            "direction, and errors add up."
+            "direction, and its errors add up."
         ),
     ],
     formula=r"\mathcal L=-\log p(x_{t_2}\mid z_2)+\mathrm{KL}\big(q(z_1\mid z_2,b_{t_1},b_{t_2})\,\Vert\,p_B(z_1\mid "
     r"b_{t_1})\big)+\log p_B(z_2\mid b_{t_2})-\log p(z_2\mid z_1,\,t_2-t_1)",
     numbers=_(
-        "This digit, {} seen: **{:.0%}** of the first jumps are within one pixel. This run on 1,000 sequences: recon "
-        "**{:.1f}**, smoothing **{:.1f}**, transition **{:.1f}** nats; 4 frames ahead **{:.0%}** within one pixel, 2 "
-        "seen; with one seen {:.0%} of the samples go left, {:.0%} right."
+        "This digit, {} seen: **{:.0%}** of the first jumps end within one pixel of the truth. This run on 1,000 "
+        "sequences: recon **{:.1f}**, smoothing **{:.1f}**, transition **{:.1f}** nats; 2 frames seen, 4 frames "
+        "ahead: **{:.0%}** within one pixel; 1 frame seen: {:.0%} of the samples go left, {:.0%} right."
     ).format(
         seen, told.near(seen)[0], values["recon"], values["smoothing"], values["transition"], values["near_2"],
         values["left_1"], values["right_1"],

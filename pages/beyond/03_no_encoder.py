@@ -31,28 +31,32 @@ numbers = cached.shown_numbers(name)
 template.end(
     notice=[
         _("There is no encoder: gradient descent changes the code until the decoder reproduces the visible part."),
-        _("The covered part has no cost, so the decoder guesses it. It knows only digits, and completes one."),
-        _("A search never ends worse than it began, so it can only improve the code of an encoder."),
+        _(
+            "The covered part has no cost, so the decoder guesses this part. It knows only digits, so it completes a "
+            "digit."
+        ),
+        _("A search never ends with a larger cost than it began with, so it can only improve the code of an encoder."),
     ],
     tries=[
         _("Cover the lower half of an 8, press **Search** and watch which digits the guess passes through."),
         _("Cover **all except a spot**, then move the spot: how little is enough? When is the guess sharp but wrong?"),
         _(
-            "The known failure: let **the decoder as well** learn the rotated digits. The error of the old digits "
-            "nearly doubles."
+            "The known failure: let **the decoder as well** learn the rotated digits. Then the error of the old "
+            "digits nearly doubles."
         ),
     ],
     formula=r"z^*=\arg\min_{\lVert z\rVert\le 1}\ -\log p\,(x_{\mathrm{seen}}\mid g(z)),\qquad "
     r"\min_z\,-\log p(x\mid g(z))\ \le\ -\log p(x\mid g(f(x)))",
-    numbers=_("This run: a search for each of 1,000 test digits: squared error **{:.1f}** / image.").format(
+    numbers=_("This run, with a search for each of 1,000 test digits: squared error **{:.1f}** / image.").format(
         numbers["sse"]
     ),
     more=_(
         "An *auto-decoder* has a code for every training image and learns it like a weight. GLO keeps the codes in "
         "the unit ball, DeepSDF uses a Gaussian prior. A new image gets its code by some steps of Adam with a frozen "
-        "decoder. So no old knowledge can change: the model learns new images without forgetting. An encoder is a "
-        "shortcut: one function guesses the codes of all images (*amortised* inference). Its loss against the search "
-        "is the **amortisation gap**. The search needs more time: {} steps instead of one."
+        "decoder. So the old weights and codes cannot change: the model learns new images without forgetting. An "
+        "encoder is a shortcut: one function guesses the codes of all images (*amortised* inference). Its code has a "
+        "larger cost than the code of the search; the difference is the **amortisation gap**. But the search needs "
+        "more time: {} steps instead of one."
     ).format(cached.run(name).config.model.fit_steps),
     sources="Bojanowski et al. 2018; Park et al. 2019; Cremer et al. 2018",
 )

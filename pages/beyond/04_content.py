@@ -34,8 +34,8 @@ template.end(
     notice=[
         _("A row keeps its digit, a column keeps its style. But a strong style (a bold 0) can hide the digit."),
         _(
-            "Each further image makes the content more certain, because precisions add up. One image may be unusual, "
-            "sixteen hardly."
+            "Each further image makes the content more certain, because precisions (1/σ²) add up. One image may be "
+            "unusual; sixteen images together rarely are."
         ),
         _("No label says what is content and what is style. The model only knows which images belong together."),
     ],
@@ -51,14 +51,14 @@ template.end(
     r"\frac1{\sigma^2}=\sum_i\frac1{\sigma_i^2},\qquad \mu=\sigma^2\sum_i\frac{\mu_i}{\sigma_i^2}",
     numbers=_(
         "This run: a linear classifier finds the class in the content of **{:.0%}** of single images, in the style of "
-        "**{:.0%}** (10 % is chance). KL of the style {:.1f} nats, of the content {:.2f} nats / image."
+        "**{:.0%}** (guessing: 10 %). KL of the style {:.1f} nats, of the content {:.2f} nats / image."
     ).format(numbers["class_from_content"], numbers["class_from_style"], numbers["kl_style"], numbers["kl_content"]),
     more=_(
         "In the *multi-level VAE* the images of one group (here: of one class) share one content $c$. Each image has "
-        "its own style $s_i$. The posterior of $c$ for a group is the product of the posteriors of its images. Equal "
-        "images with deviation $\\sigma_1$ would give $\\sigma_1/\\sqrt n$, the dotted line. The KL of the content is "
-        "paid once per group, so shared information is cheaper there. A larger weight on the KL of the style keeps "
-        "most of the class out of the style."
+        "its own style $s_i$. The posterior of $c$ for a group is the product of the posteriors of its images. If "
+        "every image had the standard deviation $\\sigma_1$, the group would have $\\sigma_1/\\sqrt n$: the dotted "
+        "line. The KL of the content is paid once per group, so shared information is cheaper there. A larger weight "
+        "on the KL of the style keeps most of the class out of the style."
     ),
     sources="Bouchacourt et al. 2018",
 )

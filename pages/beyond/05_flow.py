@@ -39,30 +39,30 @@ lab.ten(name, image)
 values = cached.shown_numbers(name)
 template.end(
     notice=[
-        _("The model that warps never paints. For every pixel it says which place of the source to copy."),
-        _("So the handwriting stays: your 8 is still your 8. The digit of the painting model becomes another one."),
+        _("The model that warps does not paint. For every pixel it says from where in the source image to copy."),
+        _("So the handwriting stays: your 8 is still your 8. The model that paints makes another digit of it."),
         _("A change is one direction in code space, the same for every digit: you can add codes."),
     ],
     tries=[
         _("Draw a digit of your own: the flow moves it stroke by stroke, though no model has seen it."),
-        _("Go to ± 2, further than the training: the grid shows where the learnt flow is no longer a true {}.").format(
+        _("Go to ± 2, further than in training: the grid shows where the learnt flow is no longer a true {}.").format(
             titles[kind]
         ),
-        _("The known failure: warp a 0 into all ten. A flow moves ink and never makes any: a 0 cannot become an 8."),
+        _("The known failure: warp a 0 into all ten. A flow moves ink but cannot create ink: a 0 cannot become an 8."),
     ],
     formula=r"\hat x(p)=x_s\big(p+F(p)\big),\quad F=g(z),\qquad \mathcal L=-\log p(x_t\mid\hat x)+"
     r"\mathrm{KL}\big(q(z\mid x_s,x_t)\Vert\mathcal N(0,I)\big)+w\lVert\nabla F\rVert^2",
     numbers=_(
-        "This run, on random warps of test digits: squared error **{:.1f}** warped, {:.1f} unchanged; edges "
-        "**{:.0%}** of the edges of the target (a 3 x 3 blur keeps {:.0%}). KL {:.1f} nats."
+        "This run, on random warps of test digits: squared error **{:.1f}** warped, {:.1f} unchanged. The warped image "
+        "keeps **{:.0%}** of the edges of the target (a 3 x 3 blur keeps {:.0%}). KL {:.1f} nats."
     ).format(values["warp_sse"], values["identity_sse"], values["edges"], values["edges_blurred"], values["kl"]),
     more=_(
         "The code of this autoencoder describes a *pair*: the change from the source to the target. Its decoder gives "
         "a flow $F$, two numbers per pixel. Values between pixels are interpolated (bilinear), which blurs a little. "
         "The direction of a change is the mean code of (digit, changed digit) minus the mean code of (digit, digit). "
         "Add $a$ times this direction to edit any image. In the paper the images are faces and the changes are "
-        "expressions. *Edges*: the sum of squared differences of neighbouring pixels, compared with the sum of the "
-        "digit."
+        "expressions. *Edges*: the sum of squared differences of neighbouring pixels, divided by the same sum for the "
+        "unchanged digit."
     ),
     sources="Yeh et al. 2016",
 )

@@ -46,14 +46,14 @@ st.progress(lab.solved(texts) / len(texts), text=_("{} of {} found").format(lab.
 template.end(
     notice=[
         _("All eight mistakes are in lecture notes or on well-known pages. Most concern a term, a sign or a unit."),
-        _("A number decides each of them: the wrong statement leaves an error, the corrected one does not."),
+        _("A number decides each case: the wrong statement has an error, the corrected statement has none."),
         _("A check that cannot fail proves nothing. The left number shows that this check can fail."),
     ],
     tries=[
         _("For every mistake, say what happens in a training run that uses it. Which mistakes would nobody notice?"),
         _(
-            "The known failure, posterior collapse: **MSE + KL**. How large may β be before the chart keeps no "
-            "direction at all?"
+            "The known failure, posterior collapse: **MSE + KL**. How large may β be before the model keeps no "
+            "direction of the data?"
         ),
         _("Run `python -m aevae check` and find these eight among all identities."),
     ],

@@ -65,11 +65,12 @@ layout.explain(
         "because a density has no upper limit. You can always compare the squared error.\n\n"
         "**Rate and distortion.** A code with more nats (KL, the rate) can leave a smaller reconstruction cost "
         "(recon, the distortion). Models on one dotted line have the same bound on $\\log p(x)$, but they divide it "
-        "differently. This sum does not say which code is good (Alemi et al. 2018, *Fixing a Broken ELBO*).\n\n"
+        "differently between the two. This sum does not say which code is good (Alemi et al. 2018, *Fixing a Broken "
+        "ELBO*).\n\n"
         "**Dimensions.** Two models can learn the same thing in different dimensions and with opposite sign. So the "
         "page first pairs the dimensions: of all one-to-one pairings it takes the one with the largest sum of "
-        "|correlation| over the test digits (the assignment problem). A small r means: no single dimension of the "
-        "other code says the same."
+        "|correlation| over the test digits (the assignment problem). A small r means that no single dimension of the "
+        "other code has the same meaning."
     ),
 )
 layout.try_this(

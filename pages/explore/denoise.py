@@ -33,7 +33,7 @@ with controls:
     clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
 
 labels = {run.name: run_picker.label_of(run.name) for run in runs}
-name = _("own image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
+name = _("your image") if label is None else _("a {}").format(cached.dataset(dataset).classes[label])
 noisy = corruption.apply(clean)
 walks = {run.name: denoise_view.walk(run, noisy) for run in runs}
 with view:
@@ -44,8 +44,9 @@ with view:
         denoise_view.show_live(runs, clean, name, corruption)
     st.caption(
         _(
-            "Against the clean image. SSE: squared error / image, smaller is better. PSNR: decibels, larger is "
-            "better; ∞ is an exact copy. For comparison, an all-black image has SSE {:.1f} and PSNR {} dB here."
+            "Difference to the clean image. SSE: squared error / image, smaller is better. PSNR: the same in "
+            "decibels, larger is better; ∞ means an exact copy. For comparison, an all-black image has SSE {:.1f} and "
+            "PSNR {} dB here."
         ).format(*denoise_view.errors_shown(*denoise_view.errors(clean, clean * 0)))
     )
     for note in dict.fromkeys(filter(None, (run_picker.seen_note(run, dataset) for run in runs))):
@@ -67,11 +68,11 @@ st.plotly_chart(
     config={"displayModeBar": False},
 )  # fmt: skip
 st.caption(
-    _("Mean over {} test digits, each model applied once. Vertical line: the level chosen now.").format(count)
-    + (" " + _("Without your strokes.") if corruption.layer is not None else "")
+    _("Mean over {} test digits; each model is applied once. Vertical line: the chosen level.").format(count)
+    + (" " + _("Your strokes are not used here.") if corruption.layer is not None else "")
 )
 
-st.header(_("Again and again"), anchor=False)
+st.header(_("Apply the model several times"), anchor=False)
 st.caption(
     _("From the left: the noisy digit, then the output of the model after 1 to {} applications.").format(
         denoise_view.MAX_TIMES
@@ -94,12 +95,12 @@ layout.explain(
     _(
         "A **denoising autoencoder** was trained to map noisy digits to clean ones. It removes the noise that it was "
         "trained on (its name says which). A **plain autoencoder** never saw noise: part of the noise enters its "
-        "code. But a short code has no room for most of it, so the plain autoencoder removes much of a strong noise, "
-        "too: its curve rises more slowly than the dotted line.\n\n"
+        "code. But a short code has no room for most of the noise, so the plain autoencoder also removes much of "
+        "strong noise: its curve rises more slowly than the dotted line (the noisy input).\n\n"
         "Where the curve of a model lies below the dotted line, its output is closer to the clean digit than its "
-        "input was. Above the line the model does harm. At level 0 every model loses a little: that is the price of a "
-        "short code. The denoising model loses more at level 0 than at a medium level of its own noise: it was never "
-        "trained on a clean digit.\n\n"
+        "input was. Above the line, the output is worse than the input. At level 0 every model loses a little: that "
+        "is the price of a short code. The denoising model loses more at level 0 than at a medium level of its own "
+        "noise: it was never trained on a clean digit.\n\n"
         "Apply the denoising model again and again: one or two steps remove the noise. Then the digit changes: "
         "strokes become sharper, some break, and an 8 may become a 6. From strong noise a plain autoencoder makes "
         "pieces of strokes, and a VAE makes a blurred digit, often the wrong one."
@@ -107,9 +108,18 @@ layout.explain(
 )
 layout.try_this(
     [
-        _("Choose the noise that the denoising model was trained on, then the other three. Where does it still win?"),
-        _("Raise the level until you cannot read the digit. Can the model read it? Take another seed: is it certain?"),
+        _(
+            "Choose the noise that the denoising model was trained on, then the other three. For which noise is it "
+            "still the best?"
+        ),
+        _(
+            "Raise the level until you cannot read the digit. Can the model restore it? Take another seed: do you get "
+            "the same digit?"
+        ),
         _("Set the level to 0 and apply a model ten times. Which digits stay the same, which turn into others?"),
-        _("Level 0, black ink: erase the upper stroke of a 7. Which model restores it? Add a white stroke to a 1."),
+        _(
+            "Set the level to 0 and erase the upper stroke of a 7 with black ink. Which model restores it? Add a white "
+            "stroke to a 1."
+        ),
     ]
 )

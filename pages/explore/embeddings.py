@@ -31,7 +31,7 @@ def desk(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
 
 layout.page()
 if not panes.runs():
-    st.info(_("There is no trained model here yet, so the maps are of raw pixels."))
+    st.info(_("There is no trained model here yet, so the maps show raw pixels."))
     st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
 choices, dataset, n = panes.choose()
 with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
@@ -42,7 +42,7 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
         st.segmented_control, _("Alignment"), list(turned), default=alignment.FREE, required=True,
         format_func=turned.get, key="align",
         help=_(
-            "To the first map: each map is rotated, mirrored, scaled and shifted (Procrustes), but not stretched. "
+            "To the first map: each map is rotated, mirrored, scaled and shifted (Procrustes), but keeps its shape. "
             "Aligned UMAP: new maps in which the same digit has nearly the same place."
         ),
     )  # fmt: skip
@@ -61,15 +61,15 @@ layout.explain(
         "and **UMAP** bend the space: they keep *which points are near each other* and lose the rest.\n\n"
         "- The **distance between two clusters** says little; another seed or perplexity changes it.\n"
         "- The **size of a cluster** says nothing: dense clusters become larger, thin ones smaller.\n"
-        "- **Clusters can appear from nothing**: a small perplexity breaks an even cloud into clumps. Random codes, "
-        "as a control, show it.\n"
+        "- **Clusters can appear from nothing**: a small perplexity breaks an even cloud into clumps. A map of random "
+        "codes shows this.\n"
         "- The axes have no meaning and no unit, so the maps have none.\n\n"
-        "Trust only what stays when seed and perplexity change. The colours are the labels; neither the models nor "
-        "the maps have seen a label.\n\n"
+        "Trust only what stays the same when you change seed and perplexity. The colours are the labels; neither the "
+        "models nor the maps have seen a label.\n\n"
         "**10-NN accuracy**: how often the ten nearest points vote for the right class. **Trustworthiness** is 1 if "
         "every neighbour in the map is also a neighbour in the original space. **Continuity** is 1 if every neighbour "
-        "in the original space is also a neighbour in the map. **Neighbours kept**: how many of the ten nearest stay. "
-        "The last three compare a map with its own space, not one model with another."
+        "in the original space is also a neighbour in the map. **Neighbours kept**: how many of the ten nearest "
+        "neighbours stay the same. The last three compare a map with its original space, not one model with another."
     ),
 )
 st.button(

@@ -110,24 +110,24 @@ layout.explain(
         "between the *codes* and decodes each step.\n\n"
         "No term in the objective of a plain **AE** fills its latent space. Between the codes of real digits there "
         "are regions where it has never decoded anything. These are holes, and a path may cross one. The KL of a "
-        "**VAE** pulls its codes into one ball around zero. So its codes lie closer together, and paths meet fewer "
-        "and smaller holes: not each path, but the average of many.\n\n"
+        "**VAE** pulls its codes into one ball around zero. So its codes lie closer together, and on average a path "
+        "crosses fewer and smaller holes.\n\n"
         "The number under a step is the distance of its code to the nearest code of 1,000 test digits, in units of "
         "the *typical spacing*: the median distance of a real code to its own nearest neighbour. At 0 the step is a "
         "real code. Up to 1 it is as near to a real code as real codes are to each other. A step at 3 is in a hole. "
-        "Compare numbers only between models with codes of equal size: with two dimensions holes are easy to see; "
-        "with twenty or more, all codes are far from each other, so no step can be many spacings away, and the image "
-        "says more than the number. The pixel blend shows it: it is never far by this measure, and yet it is no "
+        "Compare numbers only between models with codes of equal size. With two dimensions, holes are easy to see. "
+        "With twenty or more, all codes are far from each other, so no step is many spacings away, and the image "
+        "tells more than the number. An example is the pixel blend: it is never far by this measure, but it is no "
         "digit.\n\n"
         "The **spherical** path (slerp) keeps the length of the code. Where codes have the prior N(0, I), typical "
-        "codes have a length near √d, and the straight line crosses the unusual middle."
+        "codes have a length near √d, and the straight line passes through the middle, where codes are rare."
     ),
 )
 layout.try_this(
     [
         _(
-            "Go from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE with two dimensions. Where are the strong "
-            "bars?"
+            "Go from a 1 to a 7, then from a 4 to a 9, in an AE and a VAE with two dimensions. Where are the holes "
+            "(strong bars)?"
         ),
         _("Choose models with more dimensions. What do they show halfway: two ghosts, or one digit?"),
         _("a − b + c: choose an upright and a slanted 1 as a and b, and an upright 7 as c. What do you expect?"),

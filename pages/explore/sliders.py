@@ -93,7 +93,7 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
                 ["even", "prior"],
                 default="even",
                 required=True,
-                format_func={"even": _("evenly spaced"), "prior": _("equal prior mass")}.get,
+                format_func={"even": _("evenly spaced"), "prior": _("equal prior probability")}.get,
                 key="spacing",
                 persist_state="session",
             )
@@ -123,7 +123,7 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
         )
     with right:
         plane = canvas.Plane(
-            _("Test codes over z{} and z{}; click to decode a place").format(x, y),
+            _("Codes of test images over z{} and z{}; click to decode a point").format(x, y),
             (bank.low[x], bank.high[x], bank.low[y], bank.high[y]),
             points=bank.codes[:, list(dims)],
             classes=bank.labels,
@@ -132,7 +132,7 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
             value_label="z",
         )
         canvas.show_plane("codes", plane, value=here, on_pick=lambda xy: latent_code.place(dims, xy, bank))
-        st.caption(_("The codes of {:,} test images; a click decodes that place.").format(len(bank.codes)))
+        st.caption(_("The codes of {:,} test images. Click a point to decode it.").format(len(bank.codes)))
 
 
 def strips(bank: latent_code.Bank, z: np.ndarray) -> None:
@@ -141,15 +141,15 @@ def strips(bank: latent_code.Bank, z: np.ndarray) -> None:
     rows = (bank.alive or bank.order.tolist())[:MAX_STRIPS]
     st.image(
         server_view.strips(bank, z, rows),
-        alt=_("One row per dimension: the images while only this dimension changes"),
+        alt=_("One row per dimension: the images when only this dimension changes"),
         output_format="PNG",
         width="content",
     )
     centre = _("0") if bank.prior else _("the mean code")
     st.caption(
         _(
-            "Each row changes one dimension of z (three standard deviations of {} below to above {}), strongest "
-            "first. The line marks the value in z."
+            "Each row changes one dimension of z by ±3 standard deviations of {} around {}. The strongest dimension "
+            "is first. The line marks the current value."
         ).format(_("the prior") if bank.prior else _("the codes"), centre)
     )  # fmt: skip
 
@@ -166,9 +166,9 @@ except ValueError as problem:
 if cached.run(name).info.traits["latent"] == "discrete":
     st.info(
         _(
-            "This code has no free dimensions: each cell of a map holds one of a few learnt vectors, and a value "
-            "between two vectors has no meaning. So there is nothing for sliders to change. Interpolate shows where "
-            "cells jump from one vector to the next."
+            "Sliders cannot change this code. It is a grid of cells, and each cell holds one of a few learnt vectors; "
+            "a value between two vectors has no meaning. The page Interpolate shows where cells jump from one vector "
+            "to the next."
         )
     )
     st.page_link("pages/explore/interpolate.py", label=_("Interpolate"), icon=":material/conversion_path:")
@@ -181,16 +181,16 @@ layout.explain(
     _("What a code is, and why some dimensions do nothing"),
     _(
         "The encoder compresses an image of 784 pixels into the few numbers of **z**. The decoder makes an image from "
-        "any z, even if no real digit has this z. The sliders are sorted by the information that they carry over the "
-        "test images. For a VAE this is the **KL divergence** of each dimension from its prior N(0, 1): how many nats "
-        "the dimension costs. For an autoencoder it is the **variance** of the code.\n\n"
+        "any z, even if no real digit has this z. The sliders are sorted by the information that their dimensions "
+        "carry, measured on the test images. For a VAE this is the **KL divergence** of each dimension from its prior "
+        "N(0, 1): how many nats the dimension costs. For an autoencoder it is the **variance** of the code.\n\n"
         "A VAE pays for every nat. If a dimension costs more than it improves the reconstruction, training switches "
-        "it off: its KL is about 0 and the decoder ignores it. Such a dimension is *dead* (here: the variance of its "
-        "mean over the test images is below 0.01; without a prior: below a thousandth of the largest).\n\n"
+        "it off: its KL is about 0 and the decoder ignores it. Such a dimension is *dead* (here: its mean has a "
+        "variance below 0.01 over the test images; without a prior: below a thousandth of the largest variance).\n\n"
         "The prior says which codes are likely. In many dimensions a sample of N(0, I) does not lie near 0 but near a "
         "sphere of radius √D. A plain autoencoder has **no prior**. If you sample its code from N(0, I), you mostly "
         "get no digit, because its training put no codes there. *Fitted sample* uses a Gaussian with the mean and "
-        "covariance of the test codes instead. This is our guess and not part of the model."
+        "covariance of the test codes instead. This Gaussian is our guess and not part of the model."
     ),
 )
 layout.try_this(
@@ -200,7 +200,10 @@ layout.try_this(
             "change one thing?"
         ),
         _("Press **Random sample** ten times with a VAE, then with an AE. Which of them shows digits, and why?"),
-        _("Choose the plane through three digits and draw a path from one to the next. Where does it leave the codes?"),
+        _(
+            "Choose the plane through three digits and draw a path from one to the next. Where is the path far from "
+            "all codes?"
+        ),
         _("With a two-dimensional code, move slowly between two classes. What does the model show there?"),
     ],
     _("Four things to try"),

@@ -49,7 +49,7 @@ def previews(runs: list) -> None:
         return
     labels = run_labels(runs)
     st.header(_("What the models have learnt"), anchor=False)
-    st.caption(_("Top: digits. Middle: their reconstructions. Bottom: random codes, decoded."))
+    st.caption(_("Top: digits. Middle: their reconstructions. Bottom: images decoded from random codes."))
     shown = list(first.values())[:4]
     for column, run in zip(st.columns(4), shown, strict=False):
         png = image_sheets.enlarge((run.path / "preview.png").read_bytes(), 3)
@@ -66,7 +66,9 @@ def table(runs: list) -> None:
     """The finished models and their data sets."""
     st.header(_("Models that are ready"), anchor=False)
     if not runs:
-        st.info(_("There are none yet. Train one: a small one takes a minute or two."))
+        st.info(
+            _("There is no finished model yet. Open the page Train and train one: a small model takes a minute or two.")
+        )
         return
     labels = run_labels(runs)
     lines = [f"| {_('model')} | {_('epochs')} | {_('squared error / image')} |", "|:---|---:|---:|"]
@@ -76,7 +78,7 @@ def table(runs: list) -> None:
         lines.append(f"| {markdown.strip(labels[run.name])} | {run.epochs} | {number} |")
     st.markdown("\n".join(lines))  # st.dataframe would bring half a second of imports to the first page
     if len(runs) > MAX_ROWS:
-        st.caption(_("{} more on the page Models.").format(len(runs) - MAX_ROWS))
+        st.caption(_("The page Models shows {} more.").format(len(runs) - MAX_ROWS))
 
 
 layout.page("aevae", _("What do a few numbers say about a handwritten digit?"))
@@ -93,8 +95,11 @@ strip()
 layout.try_this(
     [
         _("**Latent sliders**: move one slider from end to end. Does one number change one thing?"),
-        _("**Interpolate**: go from a 4 to a 9 in an AE and in a VAE. Which path shows a digit at every step?"),
-        _("**Denoise**: raise the noise until you cannot read the digit. Can the model still?"),
+        _(
+            "**Interpolate**: go from a 4 to a 9 in an autoencoder (AE) and in a variational autoencoder (VAE). Which "
+            "path shows a digit at every step?"
+        ),
+        _("**Denoise**: raise the noise until you cannot read the digit. Can the model still restore it?"),
     ],
     _("Start with one of these"),
 )

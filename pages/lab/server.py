@@ -26,7 +26,7 @@ def numbers() -> None:
         if seconds:
             median, slow = statistics.median(seconds), seconds[int(0.95 * len(seconds))]
             st.metric(_("response time, median"), f"{median:.2f} s", width="content")
-            st.metric(_("response time, 95 of 100 within"), f"{slow:.2f} s", width="content")
+            st.metric(_("response time, 95th percentile"), f"{slow:.2f} s", width="content")
         st.metric(_("errors since the start"), monitoring.counts.errors, width="content")
         st.metric(_("memory of the server"), f"{monitoring.memory() / MEGABYTE:,.0f} MB", width="content")
         for number, (used, total) in enumerate(monitoring.gpus()):
@@ -81,7 +81,7 @@ if not access.is_teacher():
 redraw.fragment(look, run_every=monitoring.beat(POLL_SECONDS))()
 st.caption(
     _(
-        "These are the numbers of this server process; the queue is the queue of all users. Prometheus reads them at "
+        "The numbers belong to this server process. The queue is common to all users. Prometheus reads the numbers at "
         "`/metrics`; `/_stcore/health` shows whether the server is alive."
     )
 )

@@ -12,12 +12,12 @@ def before(config, device: str) -> None:
     """Offer what fits: open a finished run, watch a running one, or show the cost with Train or Resume."""
     standing, found = jobs.training_state(config)
     if standing == "finished":
-        st.success(_("This run is already here, so there is nothing to train."))
+        st.success(_("This run is finished, so there is nothing to train."))
         run_panel.open_buttons(found.name, "form_open")
-        st.button(_("Show its training"), key="form_watch", on_click=jobs.watch, args=(found.name,))
+        st.button(_("Show the training"), key="form_watch", on_click=jobs.watch, args=(found.name,))
     elif standing == "active":
         st.info(_("This run is already in the queue."))
-        st.button(_("Watch it"), key="form_watch", on_click=jobs.watch, args=(found.run,))
+        st.button(_("Watch the training"), key="form_watch", on_click=jobs.watch, args=(found.run,))
     else:
         try:
             costs.show([config], device)
@@ -30,7 +30,7 @@ def before(config, device: str) -> None:
             )
         elif standing == "diverged":
             st.warning(
-                _("This run was trained and diverged: {}.").format(markdown.escape(found.reason))
+                _("The training of this run diverged: {}.").format(markdown.escape(found.reason))
                 + " "
                 + jobs.resumes_at(found)
             )
@@ -60,23 +60,29 @@ jobs.pressed()  # of a form that offers no training, a press has nothing to begi
 layout.explain(
     _("What the families learn"),
     _(
-        "Every family compresses images into a code and reconstructs them; the families differ in what they minimise. "
-        "$x$ is the image, $f$ the encoder, $g$ the decoder, $z$ the code, $q(z|x)$ a distribution over codes, "
-        "$p(x|z)$ the likelihood of an image. All terms are in **nats per image**: `recon` is $-\\log p(x|z)$ summed "
-        "over the pixels, `kl` is summed over the code. `elbo` is $-(\\text{recon} + \\text{kl})$: a bound on $\\log "
-        "p(x)$, larger is better."
+        "A family is a kind of model. Every family compresses images into a code and reconstructs them. The families "
+        "differ in what they minimise. $x$ is the image, $f$ the encoder, $g$ the decoder, $z$ the code, $q(z|x)$ a "
+        "distribution over codes, $p(x|z)$ the likelihood of an image. All terms are in **nats per image** (a nat is "
+        "a unit of information, 1.44 bits): `recon` is $-\\log p(x|z)$ summed over the pixels, `kl` is summed over "
+        "the code. `elbo` is $-(\\text{recon} + \\text{kl})$: a lower bound of $\\log p(x)$; larger is better."
     )
     + "\n\n"
     + form.objectives(),
 )
 layout.try_this(
     [
-        _("Train a **VAE** with 2 latent dimensions, then one with 20. How far does `recon` fall, and `kl`?"),
-        _("Watch the random codes during the training: when do they first look like digits?"),
-        _("Train all of MNIST, press **Pause**, then **One step** ten times. What does a network learn first?"),
         _(
-            "Open **Several runs at once** and give a **β-VAE** the list 0.25, 1, 4, 16: what does a nat of code "
-            "improve?"
+            "Train a **VAE** with 2 latent dimensions, then one with 20. What happens to `recon`, and what happens to "
+            "`kl`?"
+        ),
+        _("Watch the random codes during the training: when do they first look like digits?"),
+        _(
+            "Train on the data set mnist, press **Pause**, then **One step** ten times. What does a network learn "
+            "first?"
+        ),
+        _(
+            "Open **Several runs at once** and give **beta** of a β-VAE the list 0.25, 1, 4, 16: what does one more "
+            "nat of code improve?"
         ),
         _("Press **Cancel** in the middle, open another page, come back and press **Resume**. What was lost?"),
     ],

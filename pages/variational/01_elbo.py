@@ -32,8 +32,8 @@ likelihood, kl, joint, entropy, log_p, gap, closed, drawn, effective = found
 template.end(
     notice=[
         _(
-            "Move q away from the circle: the decoded digit gets worse, and the reconstruction cost grows. Shrink σ, "
-            "and the KL grows."
+            "Move q away from the circle (the encoder's q): the decoded digit gets worse, and the reconstruction cost "
+            "grows. Shrink σ, and the KL grows."
         ),
         _(
             "The noise ε does not change, so each code follows μ and σ smoothly. Therefore a gradient can pass "
@@ -47,8 +47,8 @@ template.end(
     tries=[
         _("Drag q to the middle of the plane: the KL is near its minimum, and the digit is lost."),
         _(
-            "The known failure: shrink σ to × 0.01, as a plain AE does. There is no noise, but the image is hardly "
-            "better, and the KL grows without limit."
+            "The known failure: shrink σ to × 0.01, as a plain AE does. There is almost no noise, but the image is "
+            "hardly better, and the KL grows without limit."
         ),
         _("Set p = N(0, 0.01²) and move μ to 0.08. With N(0, 1) this costs almost nothing, here more than 30 nats."),
     ],
@@ -56,25 +56,24 @@ template.end(
     r"&=\log p(x)-\mathrm{KL}(q(z|x)\Vert p(z|x))\\&=\mathbb E_q\log p(x,z)+H(q)\end{aligned}",
     numbers=_(
         "This digit, {draws} samples, in nats:\n\n"
-        "| form | terms | ELBO |\n"
-        "|:--|--:|--:|\n"
+        "| form | terms | ELBO |\n|:--|--:|--:|\n"
         "| 1: log-likelihood − KL | {a:.2f} − {b:.2f} | **{one:.2f}** |\n"
         "| 2: log p(x) − gap to the true posterior | {c:.2f} − {d:.2f} | **{two:.2f}** |\n"
         "| 3: log p(x, z) + entropy of q | {e:.2f} + ({f:.2f}) | **{three:.2f}** |\n\n"
-        "The error of one sample is ± {s:.2f} with the KL in closed form (± {t:.2f} if everything is sampled); R "
-        "samples divide it by √R. The same samples estimate log p(x). Their effective number is {k:.0f}{few}."
+        "The error of one sample is ± {s:.2f} with the KL in closed form (± {t:.2f} if everything is sampled); with R "
+        "samples it is √R times smaller. The same samples estimate log p(x). Their effective number is {k:.0f}{few}."
     ).format(
         few="" if effective > 5 else _(", so few that log p(x) is only a guess, and too low"),
         draws=NUM_SAMPLES, a=likelihood, b=kl, one=likelihood - kl, c=log_p, d=gap, two=log_p - gap, e=joint, f=entropy,
         three=joint + entropy, s=closed, t=drawn, k=effective,
     ),
     more=_(
-        "Training uses the **first** form: reconstruct the digit, and spend no more nats on the code than it is "
-        "worth. The **second** form gives the reason: the bound is below log p(x) by exactly the divergence of q from "
-        "the true posterior. The **third** form is physics: low energy and high entropy. All three are one number. In "
-        "the table the last digits differ by chance, because terms without a closed form are means of samples. The "
-        "mean of R logarithms is still an ELBO; the logarithm of a mean of weights would be the tighter bound of "
-        "IWAE.\n\n"
+        "Training uses the **first** form: reconstruct the digit, and spend no more nats on the code than the code "
+        "saves in the reconstruction. The **second** form gives the reason: the bound is below log p(x) by exactly the "
+        "divergence of q from the true posterior. The **third** form is known from physics: low energy and high "
+        "entropy. All three forms give the same number. In the table the last digits differ by chance, because terms "
+        "without a closed form are means of samples. The mean of R logarithms is still an ELBO; the logarithm of a "
+        "mean of weights would be the tighter bound of IWAE.\n\n"
         "Between Gaussians "
         "$\\mathrm{KL}=\\log\\frac{\\sigma_2}{\\sigma_1}"
         "+\\frac{\\sigma_1^2+(\\mu_1-\\mu_2)^2}{2\\sigma_2^2}-\\frac12$. "

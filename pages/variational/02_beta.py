@@ -25,8 +25,8 @@ template.end(
         _("From left to right, each row changes one dimension of the code; the bar is the KL of this dimension."),
         _("As β rises, dimensions switch off one by one: their rows stop changing, and the digit becomes blurred."),
         _(
-            "The curve bends: the first nats of code save many nats of distortion, the last ones hardly any. β is its "
-            "slope."
+            "The curve bends: the first nats of code save many nats of distortion, the last ones hardly any. Its "
+            "slope is −β."
         ),
     ],
     tries=[
@@ -42,15 +42,16 @@ template.end(
     ],
     formula=r"\begin{gathered}\min\ \mathbb E_q[-\log p(x|z)]+\beta\,\mathrm{KL}(q(z|x)\Vert p(z))\\"
     r"\frac{\mathrm d\,\text{recon}}{\mathrm d\,\mathrm{KL}}=-\beta\end{gathered}",
-    numbers=_("β = {:g}: {:.1f} + {:g} · {:.1f} = **{:.1f}** nats; the true bound, at weight 1: **−{:.1f}**.").format(
+    numbers=_("β = {:g}: {:.1f} + {:g} · {:.1f} = **{:.1f}** nats; the ELBO, with weight 1: **−{:.1f}**.").format(
         beta, recon, beta, kl, recon + beta * kl, recon + kl
     ),
     more=_(
         "The KL is a **rate**: the nats that the code spends on an image. The reconstruction is the **distortion**. β "
         "is the price of a nat, so an optimal model lies where the slope of the curve is −β. At β = 1 the sum is the "
-        "negative ELBO, and the curve touches the best of its lines. Above 1, each nat is more expensive: the model "
-        "keeps the directions that explain most, and because q has no correlations, it separates them. Below 1, the "
-        "model becomes like a plain autoencoder: good images, but its codes no longer follow the prior."
+        "negative ELBO, and the curve touches the dotted line with the best ELBO. Above 1, each nat is more "
+        "expensive: the model keeps the directions that explain most. It puts them into separate dimensions, because "
+        "q has no correlations. Below 1, the model becomes like a plain autoencoder: good images, but its codes no "
+        "longer follow the prior."
     ),
     sources="Higgins et al. 2017; Burgess et al. 2018; Alemi et al. 2018",
 )

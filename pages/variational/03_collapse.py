@@ -39,7 +39,7 @@ with narrow:
     first = _("The decoder has {} layers. Only the first gets z as input.")
     note = (each if model.skips else first).format(model.depth)
     if model.free_bits:
-        note += " " + _("A KL below {:g} nats per dimension costs no more than {:g}.").format(
+        note += " " + _("In each dimension, a KL below {:g} nats costs the same as {:g} nats.").format(
             model.free_bits, model.free_bits
         )
     st.caption(note)
@@ -53,8 +53,8 @@ template.end(
         ),
         _("Annealing lets the decoder learn to use z while the KL costs nothing. The price comes later."),
         _(
-            "Skips do not change the objective: a short way from z to the pixels is enough, and it is the best of the "
-            "five."
+            "Skips do not change the objective: a short path from z to the pixels is enough, and this remedy is the "
+            "best of the five."
         ),
     ],
     tries=[
@@ -64,8 +64,8 @@ template.end(
             "one of them off."
         ),
         _(
-            "Compare reconstruction and KL of **free bits** and **skips**: which pays for a full code, and which uses "
-            "it?"
+            "Compare reconstruction and KL of **free bits** and **skips**: which of them only pays for its code, and "
+            "which also uses it?"
         ),
     ],
     formula=r"\begin{gathered}\mathrm{KL}(q(z|x)\Vert p(z))=0\ \text{for all }x\\"
@@ -75,12 +75,12 @@ template.end(
         float(kl_per_dim.sum()), member.numbers["recon"], -member.numbers["elbo"],
     ),
     more=_(
-        "Early in training z is noise for the decoder, and the KL charges for each nat of it. If z improves the "
-        "reconstruction by less than this charge, the encoder learns to send nothing. Then the decoder has nothing to "
-        "use: the collapse reinforces itself. It happens if the decoder is deep, as here, if it is strong enough "
+        "Early in training z is noise for the decoder, and the KL makes each nat of z cost something. If z improves "
+        "the reconstruction by less than this cost, the encoder learns to send nothing. Then the decoder has nothing "
+        "to use: the collapse reinforces itself. It happens if the decoder is deep, as here, if it is strong enough "
         "without z (a PixelCNN), or if the KL has a large weight. The *average* of all posteriors should look like "
-        "the prior. If *every* posterior looks like the prior, that is the collapse.\n\n"
-        "On its way to the prior q keeps its noise ε: the mean goes to 0, the standard deviation to 1.\n\n"
+        "the prior. If *every* posterior looks like the prior, the posterior has collapsed.\n\n"
+        "The slider moves q to the prior, with the same noise ε: the mean goes to 0, the standard deviation to 1.\n\n"
         "These five small models have the same depth, seed and data; only the remedy differs. Linear theory agrees: a "
         "direction of the data is coded only if its variance is larger than the noise of the pixels (Lucas et al. "
         "2019)."

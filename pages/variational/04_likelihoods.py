@@ -88,7 +88,7 @@ if name.startswith("gaussian"):
     )
 template.end(
     notice=[
-        _("One code, five decoders: their means are much alike, but their samples are not."),
+        _("One code, five decoders: their means are very similar, but their samples are not."),
         _("A sample adds independent noise to each pixel. Papers usually show the mean as the sample of a VAE."),
         _(
             "Nats of a density (Gaussian, continuous) may be negative and can only be compared with nats of the same "
@@ -96,7 +96,8 @@ template.end(
         ),
     ],
     tries=[
-        _("Change a dimension of the code: all five means turn into another digit together. Whose nats rise fastest?"),
+        _("Change a dimension of the code: all five means turn into another digit together. For which decoder do the "
+          "nats rise fastest?"),
         _(
             "Choose the Gaussian with σ² = 1/2, which is plain squared error: how noisy are digits in this model? "
             "Then choose the learnt σ: the same squared error, and hundreds of nats better."
@@ -113,14 +114,14 @@ template.end(
         "above σ² = {:.3g}: **{}**."
     ).format(math.sqrt(s2), 2 * s2, *found.variance[:3], s2, int(linear_vae.active(found.variance, s2).sum())),
     more=_(
-        "*VAE loss = MSE + KL* is a Gaussian decoder with an implicit variance. The sum over pixels means σ² "
-        "= 1/2. The mean over pixels means σ² = 392, or β = 784 on top of the sum: then the loss of all detail costs "
-        "less than one nat of code, and the posterior collapses. The slider shows this without any training: for a "
-        "*linear* VAE the optimum is known, and it keeps exactly the principal directions whose variance is larger "
-        "than σ².\n\n"
+        "*VAE loss = MSE + KL* is a Gaussian decoder with an implicit variance. The sum over pixels means σ² = 1/2. "
+        "The mean over pixels means σ² = 392, or β = 784 on top of the sum: then losing all details of the image "
+        "costs less than one nat of code, and the posterior collapses. The slider shows this without any training: "
+        "for a *linear* VAE the optimum is known, and it keeps exactly the principal directions whose variance is "
+        "larger than σ².\n\n"
         "The five decoders use the same frozen encoder (8 dimensions), so only the likelihood differs. The noise of "
-        "the samples stays the same while the code changes. A grey pixel under a Bernoulli is a pseudo-likelihood: "
-        "its best value is not 0 but the entropy of the greys."
+        "the samples stays the same while the code changes. For grey pixels, the Bernoulli is only a "
+        "pseudo-likelihood: its smallest cost is not 0 but the entropy of the grey values."
     ),
     sources="Kingma & Welling 2014; Loaiza-Ganem & Cunningham 2019; Rybkin et al. 2021; Lucas et al. 2019",
 )  # fmt: skip

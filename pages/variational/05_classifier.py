@@ -35,14 +35,14 @@ found = densities.scores(net, x.reshape(1, -1), densities.noise(draws, net["wm"]
 best, second = np.argsort(-found)[:2]
 template.end(
     notice=[
-        _("The longest bar wins, by tens of nats. So a share of 100 % means little; the distance says more."),
         _(
-            "Each density saw only one class. A new class needs one more model; the classifier would need a new "
-            "training."
+            "The longest bar wins, by tens of nats. So a probability of 100 % means little; the difference between the "
+            "bars says more."
         ),
+        _("Each density saw only one class. A new class needs one more model; the classifier must be trained again."),
         _(
-            "The classifier must choose: it is as sure of a negative as of a digit. Ten short bars say: this is none "
-            "of my classes."
+            "The classifier must choose: it is as sure about a negative as about a digit. Ten short bars say: the "
+            "image belongs to no class."
         ),
     ],
     tries=[
@@ -67,8 +67,9 @@ template.end(
     more=_(
         "A *discriminative* model learns p(c|x): where one class ends and the next begins. It learns nothing about "
         "images far from both. A *generative* model learns p(x|c), how digits of a class look, and gets p(c|x) with "
-        "Bayes' rule. Here each density is a VAE with 24 hidden units and 8 latent dimensions, so log p(x|c) is only "
-        "bounded; more samples raise the bound. The classes are equally frequent, so p(c) drops out.\n\n"
+        "Bayes' rule. Here each density is a VAE with 24 hidden units and 8 latent dimensions, so we only have a "
+        "lower bound of log p(x|c); more samples raise the bound. The classes are equally frequent, so p(c) does not "
+        "matter.\n\n"
         "A density is not a test for unusual images: an image that is simpler than any digit, all black, may be more "
         "probable than every digit. An image that is *too* probable is unusual as well."
     ),

@@ -47,7 +47,7 @@ def pick_dataset(found: Sequence[RunInfo], chosen: Sequence[RunInfo]) -> str:
     count = lambda name: tuple(-sum(name in run.metrics for run in runs) for runs in (chosen, found))  # noqa: E731
     return address.pick(
         st.selectbox, _("Test set"), sorted(names, key=count), format_func=datasets.title_of, key=DATASET,
-        width=250, help=_("Only numbers of the same test images can be compared."),
+        width=250, help=_("You can only compare numbers that were measured on the same test images."),
     )  # fmt: skip
 
 
@@ -78,8 +78,8 @@ def pick_numbers(found: Sequence[RunInfo], dataset: str) -> list[str]:
     return address.pick(
         st.multiselect, _("Numbers"), means, default=FIRST, key=NUMBERS, wrap=True, format_func=comparison.title,
         help=_(
-            "If a number of a chosen model is missing, you can compute it here. Beside each mean stand its median and "
-            "the share of the ten worst images, because a few bad images can change a mean a lot."
+            "If a number of a chosen model is missing, you can compute it here. Beside each mean you see its median "
+            "and the share of the ten worst images, because a few bad images can change a mean a lot."
         ),
     )  # fmt: skip
 

@@ -82,9 +82,8 @@ def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset
     if not rated:
         st.info(
             _(
-                "None of these models has a KL divergence, so this chart is empty. Only a "
-                "code with a prior has a rate: "
-                "the nats that the code costs."
+                "None of these models has a KL divergence, so this chart is empty. Only a code with a prior has a "
+                "rate (the nats that the code costs). Choose a VAE, for example."
             )
         )
         return
@@ -102,16 +101,18 @@ def rate_and_distortion(found: Sequence[RunInfo], chosen: Sequence[str], dataset
     if term == "recon":
         st.caption(
             _(
-                "On a dotted line the ELBO is the same; lower left is better. Dashed: the best trade-off that these "
-                "runs reach (their lower hull). Its slope says how many nats of distortion one more nat of rate "
-                "saves. A model that was trained with weight β on the KL should lie where this slope is β."
+                "The ELBO is the same along a dotted line; lower left is better. Dashed: the best trade-off that "
+                "these runs reach (their lower hull). The slope of the dashed line says how many nats of distortion "
+                "one more nat of rate saves. A model that was trained with weight β on the KL should lie where this "
+                "number is β."
             )
         )
     else:
         st.caption(
             _(
                 "Squared error of the decoded mean code. Dotted: the rate-distortion function of a Gaussian with the "
-                "covariance of these images. No other source with this covariance is harder to code."
+                "covariance of these images. Among all distributions with this covariance, the Gaussian is the "
+                "hardest to compress."
             )
         )
     _without(
@@ -226,7 +227,7 @@ def strips_html(labels: Sequence[str], walks: Sequence[Sequence[comparison.Strip
 
 def _strip(strip: comparison.Strip | None, leads: bool) -> str:
     if strip is None:
-        return f"<td><i>{html.escape(_('no partner left'))}</i></td>"
+        return f"<td><i>{html.escape(_('no dimension left to pair'))}</i></td>"
     png = base64.b64encode(image_sheets.raw_sheet(strip.images, len(strip.images))).decode()
     said = html.escape(_("the images along dimension {}").format(strip.dim))
     how = "" if leads else f" <i>r = {strip.r:+.2f}</i>"
@@ -280,7 +281,7 @@ def samples(runs: Sequence) -> None:
         st.caption(
             _(
                 "Each code is sampled from the prior of its model (N(0, I), or the PixelCNN of a codebook model) and "
-                "decoded. Nobody selected the samples."
+                "decoded. The samples are not selected by hand."
             )
         )
     _without(
@@ -299,7 +300,8 @@ def report_button(chosen: Sequence[RunInfo], dataset: str) -> None:
     st.download_button(
         _("Report"), lambda: report.report(chosen, dataset), "aevae-report.html", "text/html", key="compare_report",
         icon=":material/description:", on_click="ignore", type="primary",
-        help=_("One page to keep or hand in: figures, numbers, configs, and the commands that reproduce them."),
+        help=_("Downloads one page to keep or hand in: figures, numbers, configs, and the commands that reproduce "
+               "them."),
     )  # fmt: skip
 
 

@@ -117,7 +117,9 @@ def _pick(key: str, dataset: str, default: int, label: str | None) -> int:
             default,
             key=key,
             width=130,
-            help=_("Number of the image among the {:,} test images. It is part of the link.").format(len(images)),
+            help=_("Number of the image among the {:,} test images. The number is part of the link.").format(
+                len(images)
+            ),
             on_change=_forget_own,
             args=(key,),
         )
@@ -224,12 +226,12 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
         )
     else:
         st.camera_input(
-            _("A photo of one digit, dark ink on light paper"),
+            _("A photo of one digit, with dark ink on light paper"),
             key=f"{key}_photo",
             on_change=_read_own,
             args=(key, f"{key}_photo", handwriting),
         )
-        st.caption(_("A browser opens the camera only for pages from localhost or over https."))
+        st.caption(_("Browsers open the camera only for pages on localhost or with https. Otherwise, use Upload."))
     if problem := st.session_state.get(f"{key}_problem"):
         st.error(markdown.escape(problem))
     own = st.session_state.get(f"{key}_own")
@@ -238,16 +240,16 @@ def _bring(key: str, how: str, handwriting: bool, models: list[str]) -> None:
     else:
         st.caption(
             _(
-                "The image becomes grey, 28 x 28 pixels, white on black, like the digits that the models know. It is "
-                "not stored."
+                "The image becomes grey, 28 x 28 pixels, white on black, like the training digits. The image is not "
+                "stored."
             )
             + " "
-            + _("Until you give an image, the page uses the picked one.")
+            + _("There is no image yet, so the page uses the picked test image.")
         )
 
 
 def _show_own(own: np.ndarray) -> None:
-    image_sheets.show(own, 1, scale=4, alt=_("Your own image"), caption=_("What the model sees"))
+    image_sheets.show(own, 1, scale=4, alt=_("Your image"), caption=_("What the model sees"))
 
 
 def _read_own(key: str, widget: str, handwriting: bool) -> None:

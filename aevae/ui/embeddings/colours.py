@@ -42,7 +42,7 @@ def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.nd
             return None
         near = [_near(look.request.key, look.map.xy) for look in pair]
         kept = (near[0][:, :, None] == near[1][:, None, :]).any(2).sum(1)
-        return (NUM_NEIGHBOURS - kept).astype(np.float32), _("of {} neighbours").format(NUM_NEIGHBOURS)
+        return (NUM_NEIGHBOURS - kept).astype(np.float32), _("out of {} neighbours").format(NUM_NEIGHBOURS)
     checksum = checkpoints.find_run(which).weights_checksum
     try:
         values = (_errors if kind == "error" else _kl)(which, checksum, dataset, n)

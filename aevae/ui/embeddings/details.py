@@ -25,7 +25,7 @@ MAX_SHEET_IMAGES, IMAGES_PER_ROW = 100, 20  # images of a selection, and how man
 
 def own_digit(dataset: str) -> np.ndarray | None:
     """An image (1, 28, 28) that the reader draws, uploads or photographs; None while there is none."""
-    with st.expander(_("Add your own digit to the maps"), icon=":material/draw:"):
+    with st.expander(_("Add your digit to the maps"), icon=":material/draw:"):
         image, _label, number = picker.pick_digit("guest", ways=picker.WAYS[1:], dataset=dataset, models=[])
     return image if number is None else None
 
@@ -120,7 +120,7 @@ def show_neighbours(looks: Sequence[Look], dataset: str, n: int, point: int, own
     rows = neighbour_rows(looks, dataset, n, point, own, places)
     x, classes = map_state.images(dataset, n), cached.dataset(dataset).classes
     label = map_state.labels(dataset, n)
-    who = _("your own digit") if own is not None else _("{}, number {}").format(classes[label[point]], point)
+    who = _("your digit") if own is not None else _("{}, number {}").format(classes[label[point]], point)
     st.header(_("The {} nearest neighbours of {}").format(len(rows[0].near), who), anchor=False)
     image_sheets.show(x[point] if own is None else own, 1, scale=3, alt=who)
     for row in rows:

@@ -105,7 +105,7 @@ def _on_its_way(choice: Choice, request: embeddings.MapRequest) -> Look:
         return Look(choice, request, note=_ended(job), again=True)
     if job.state == "queued":
         ahead = job.position - 1
-        note = _("Waiting: {} before this one").format(ahead) if ahead > 0 else _("Next in the queue")
+        note = _("Waiting: {} tasks before this one").format(ahead) if ahead > 0 else _("Next in the queue")
         return Look(choice, request, "making", note, xy=xy)
     aside = f" · {job.progress['note']}" if job.progress.get("note") else ""
     if frame is None:

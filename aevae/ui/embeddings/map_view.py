@@ -163,13 +163,13 @@ def numbers(kept) -> list[list[str]]:
             _("neighbours kept"),
             "neighbourhood_preservation",
             "{:.1%}",
-            _("mean fraction of the ten nearest neighbours that stay"),
+            _("mean fraction of the ten nearest neighbours that stay the same"),
         ),
     ]
     q = {key: 0.888 for _name, key, _form, _help in found} if kept is None else kept.quality
     shown = [[name, form.format(q[key]), help] for name, key, form, help in found if q.get(key) is not None]
     seconds = 8.8 if kept is None else kept.seconds
-    shown.append([_("computed in"), _("{:.1f} s").format(seconds), _("on the machine that computed the map")])
+    shown.append([_("computing time"), _("{:.1f} s").format(seconds), _("on the machine that computed the map")])
     return [[name, re.sub(r"\d", "–", value) if kept is None else value, help] for name, value, help in shown]
 
 
@@ -203,12 +203,12 @@ def _texts() -> dict:
         "pane": _("Map {number}: {title}, {sub}. Arrow keys go from point to point, Enter chooses, Shift+Enter "
                   "selects, plus and minus zoom, 0 shows all, Escape clears."),
         "point": _("{class}, number {number}"),
-        "exact": _("decoded exactly at this point"),
+        "exact": _("decoded from the code at this point"),
         "nearest": _("decoded from the {count} nearest codes"),
         "selected": _("{count} selected:"),
         "hint": _(
             "Draw around points to select them in every map, or click a class; Shift adds to the selection. Click a "
-            "point to see its neighbours. Move over an empty place to see what the decoder makes there."
+            "point to see its neighbours. Move over an empty place to see the image that the decoder makes there."
         ),
         "listed": _("Only the first {count} are listed."),
         "columns": [_("number"), _("class")],

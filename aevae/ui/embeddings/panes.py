@@ -108,8 +108,8 @@ def choose() -> tuple[list[Choice], str, int]:
             st.selectbox, _("Images"), list(sets), index=list(sets).index(min(1000, max(sets))), key="count",
             format_func="{:,}".format, width=130,
             help=_(
-                "Up to 1,000: test digits that no model was trained on. More: the test set of MNIST, if it is on this "
-                "computer."
+                "Up to 1,000: test digits that no shipped model was trained on. More: the test set of MNIST, if it is "
+                "on this computer."
             )
             if sets[min(sets)] == datasets.EMBEDDED else _("The first test images of the data set."),
         )  # fmt: skip
@@ -155,17 +155,18 @@ def _parameters(i: int, method: str) -> tuple[tuple[str, float], ...]:
             chosen["perplexity"] = st.number_input(
                 _("Perplexity"), 1.0, 1000.0, DEFAULTS["perplexity"], 5.0, format="%g", key=f"perplexity_{i}",
                 help=_(
-                    "About how many neighbours count for each point; at most a third of the images."
+                    "About how many neighbours t-SNE considers for each point; at most a third of the images."
                 ), bind="query-params",
             )  # fmt: skip
         else:
             chosen["n_neighbors"] = st.number_input(
                 _("Neighbours"), 2, 1000, DEFAULTS["neighbours"], key=f"neighbours_{i}", bind="query-params",
-                help=_("Few neighbours show fine detail, many show the large shape. The point itself counts as one."),
+                help=_("Few neighbours show fine detail, many show the large shape. The point itself counts as a "
+                       "neighbour."),
             )  # fmt: skip
             chosen["min_dist"] = st.number_input(
                 _("Minimum distance"), 0.0, 1.0, DEFAULTS["min_dist"], 0.05, key=f"min_dist_{i}", bind="query-params",
-                help=_("How close points may be in the map."),
+                help=_("How close two points of the map may be."),
             )  # fmt: skip
         chosen["seed"] = st.number_input(
             _("Seed"), 0, 2**31 - 1, DEFAULTS["map_seed"], key=f"map_seed_{i}", bind="query-params"
@@ -196,7 +197,7 @@ def presets() -> dict[str, tuple[str, list[dict]]]:
     found = {
         "two-tsne": (_("AE and VAE, with t-SNE"), [pane(ae, "tsne"), pane(vae, "tsne")]),
         "road": (
-            _("AE → {}-D → t-SNE, raw → t-SNE, PCA-50 → t-SNE").format(size),
+            _("t-SNE of AE code ({}-D), raw pixels, PCA-50").format(size),
             [pane(ae, "tsne"), pane(PIXELS, "tsne"), pane(PIXELS, "pca50-tsne")],
         ),
         "two-umap": (_("AE and VAE, with UMAP"), [pane(ae, "umap"), pane(vae, "umap")]),

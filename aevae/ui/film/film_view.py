@@ -170,7 +170,10 @@ def player(runs: Sequence[RunInfo], *, key: str, running: bool = False) -> None:
     if not films or films[0][0] is not runs[0]:
         if runs[0].status == "finished" and (runs[0].path / "film.safetensors").exists():
             st.warning(
-                _("The film of this run is damaged, but the model is complete. A new training makes a new film.")
+                _(
+                    "The film of this run is damaged, but the model is complete. Train the run again to record a new "
+                    "film."
+                )
             )
         return
     arrays, specs, plane = {}, [], None
@@ -270,7 +273,7 @@ def texts() -> dict[str, str]:
         "pause": _("Stop"),
         "newest": _("Newest"),
         "now": _("now"),
-        "following": _("follows the training"),
+        "following": _("shows the newest state"),
         "speed": _("Speed"),
         "time": _("Time"),
         "cloud": _("Codes of {count} test images, coloured by class"),
@@ -285,11 +288,11 @@ def texts() -> dict[str, str]:
         "sigma": _("σ"),
         "z": _("z"),
         "code": _("code z"),
-        "drawn": _("z is μ plus noise of size σ"),
+        "drawn": _("z = μ + noise with standard deviation σ"),
         "dims": _("{count} numbers"),
         "recon_nats": _("recon {value} nats"),
         "kl_nats": _("kl {value} nats"),
-        "objective": _("training makes this small:"),
+        "objective": _("Training minimises this:"),
         "unit": _("nats / image"),
         "model": _("The model as a diagram"),
     }

@@ -78,11 +78,11 @@ def _passcode_in(found: Mapping) -> str:
     name = next((name for name in ("passcode", "AEVAE_PASSCODE") if name in found), None)
     if name is None:
         if wrong := [*_suspects(found)]:
-            raise ValueError(_("there is no passcode, but {}").format(", ".join(wrong)))
+            raise ValueError(_("there is no passcode; the file has {}").format(", ".join(wrong)))
         return ""
     code = found[name]
     if isinstance(code, bool) or not isinstance(code, str | int) or not str(code).strip():
-        raise ValueError(_("it is empty, or it is no text in quotation marks"))  # everybody can read this
+        raise ValueError(_("it is empty, or it is not a text in quotation marks"))  # and not said: all may read this
     return str(code)
 
 
@@ -137,7 +137,7 @@ def log_in(said: str, now: float | None = None) -> str:
     if len(_tries) >= MAX_ADDRESSES:
         _tries.pop(next(iter(_tries)))
     _tries[address] = (wrong + 1, now + min(2.0 ** min(wrong, 20), MAX_DELAY_SECONDS))
-    return _("This passcode is wrong.")
+    return _("This passcode is wrong. Try again.")
 
 
 def log_out() -> None:
@@ -161,11 +161,13 @@ def may_train(runs: int) -> str:
     if is_teacher():
         return ""
     if jobs.locked():
-        return _("The teacher has locked training for now.")
+        return _("The teacher has locked the training. Ask the teacher to unlock it.")
     own = st.session_state.get(_OWN, set())
     waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MAX_ACTIVE_JOBS))
     if waiting + runs > queued_at_most():
-        return _("Each person may have at most {} run(s) waiting or running.").format(queued_at_most())
+        return _("Each person may have at most {} run(s) in the queue. Wait until one ends, or cancel one.").format(
+            queued_at_most()
+        )
     return ""
 
 
@@ -208,7 +210,7 @@ def login_panel() -> None:
         if is_teacher():
             st.toggle(
                 _("Lock training"), jobs.locked(), key="gate_lock", on_change=_lock,
-                help=_("Nobody else can start a run. Runs that wait or train continue."),
+                help=_("Only you can start a run. Runs that are in the queue continue."),
             )  # fmt: skip
             st.button(_("Log out"), key="gate_leave", on_click=log_out)
         else:

@@ -86,7 +86,7 @@ _PLAIN = (
         "Compare",
         ":material/balance:",
         "compare",
-        "Which model is better, and in what?",
+        "Which model is better, and by which measure?",
     ),
 )
 

@@ -179,9 +179,9 @@ class Collector:
             return family
 
         yield gauge("sessions", "Open sessions", [((), counts.sessions)])
-        yield CounterMetricFamily("aevae_page_errors", "Errors that no page has put into words", counts.errors)
+        yield CounterMetricFamily("aevae_page_errors", "Unexpected errors on pages", counts.errors)
         answers = HistogramMetricFamily(
-            "aevae_answer_seconds", "From a press to the end of its answer", labels=["asked"]
+            "aevae_answer_seconds", "Seconds from a user's action to the end of the response", labels=["asked"]
         )
         for asked, numbers in counts.answers.items():
             sums = [sum(numbers[: i + 1]) for i in range(len(numbers))]
@@ -193,9 +193,9 @@ class Collector:
         held = caches()
         for unit in ("entries", "bytes"):
             rows = [((c["name"],), c["held"]) for c in held if c["unit"] == unit]
-            yield gauge(f"cache_{unit}", f"What a cache holds, in {unit}", rows, ("cache",))
+            yield gauge(f"cache_{unit}", f"Size of a cache in {unit}", rows, ("cache",))
         rows = [((c["name"], result), c[result]) for c in held for result in ("hit", "miss")]
-        yield gauge("cache_lookups", "Asked of a cache since the start", rows, ("cache", "result"))
+        yield gauge("cache_lookups", "Cache lookups since the start", rows, ("cache", "result"))
         yield gauge("memory_bytes", "Memory of the server", [((), memory())])
         for name, column in (("used", 0), ("total", 1)):
             rows = [((i,), gpu[column]) for i, gpu in enumerate(gpus())]
@@ -208,15 +208,17 @@ class Collector:
                 listing = jobs.jobs(jobs.MAX_ACTIVE_JOBS, lane)
                 rows += [((lane, s), sum(job.state == s for job in listing)) for s in ("queued", "running", "failed")]
                 running += [job for job in listing if job.state == "running"]
-        yield gauge("jobs", "Jobs in the queue; failed: among the last that ended", rows, ("lane", "state"))
+        yield gauge("jobs", "Jobs in the queue; failed: among the newest ended jobs", rows, ("lane", "state"))
         parts = [((job.id, job.kind), job.part) for job in running]
-        yield gauge("job_done_ratio", "How much of a running job is done", parts, ("job", "kind"))
+        yield gauge("job_done_ratio", "Fraction of a running job that is done", parts, ("job", "kind"))
         pace = [((job.id,), job.progress["images_per_s"]) for job in running if job.progress.get("images_per_s")]
-        yield gauge("job_images_per_second", "Pace of a running training", pace, ("job",))
+        yield gauge("job_images_per_second", "Images per second of a running training", pace, ("job",))
         alive = [((lane,), int(jobs.worker_alive(lane))) for lane in LANES]
-        yield gauge("worker_up", "Is there a worker?", alive, ("lane",))
+        yield gauge("worker_up", "1 if a worker is running, else 0", alive, ("lane",))
         free = next((f for f in (paths.runs_dir(), *paths.runs_dir().parents) if f.is_dir()), None)
-        yield gauge("store_free_bytes", "Disk left for runs", [((), shutil.disk_usage(free).free)] if free else [])
+        yield gauge(
+            "store_free_bytes", "Free disk space for runs", [((), shutil.disk_usage(free).free)] if free else []
+        )
 
 
 def text() -> bytes:

@@ -90,7 +90,9 @@ class Uploads:
         while len(self.taken) > MAX_SESSIONS:
             self.taken.popitem(last=False)
         if self.taken[session] > upload_limit():
-            raise HTTPException(413, "This session has uploaded as much as one may; reload the page.")
+            raise HTTPException(
+                413, "This session has reached its upload limit. Reload the page to start a new session."
+            )
         return message
 
 

@@ -201,14 +201,15 @@ def _scrub_live(spec: dict, arrays: dict[str, np.ndarray], runs: list[str]) -> N
     st.caption(
         _(
             "Below each image: the distance of its code to the nearest real code along the whole path, in typical "
-            "spacings (square-root scale; the top is {:.0f}). Dashed line: one spacing. Strong colour: a hole, "
-            "farther than one spacing. The count “near”: how many of {:,} real codes lie within one spacing. The "
-            "strip at the bottom is dark where this count is high."
+            "spacings (square-root scale; the top is {:.0f}). Dashed line: one spacing. Strong colour: a hole "
+            "(farther than one spacing from all real codes). The count “near”: how many of {:,} real codes lie within "
+            "one spacing. The strip at the bottom is dark where this count is high."
         ).format(spec["cap"], spec["total"])
         if len(at) == 1
         else _(
-            "Below each image: the sheet between the four digits. Strong colour: farther than one typical spacing "
-            "from all real codes. The count “near”: how many of {:,} real codes lie within one spacing."
+            "Below each image: a map of all positions between the four digits. Strong colour: farther than one "
+            "typical spacing from all real codes. The count “near”: how many of {:,} real codes lie within one "
+            "spacing."
         ).format(spec["total"])
     )
 
@@ -351,7 +352,7 @@ def _cell(image: np.ndarray, hole: float, near: int, title: str) -> str:
     known = np.isfinite(hole)
     number = f"{hole:.1f}" if known else "–"
     height = 100 * min(hole, FULL_BAR_SPACINGS) / FULL_BAR_SPACINGS if known else 0
-    spoken = html.escape(_("{} spacings from the nearest real code, a digit {}").format(number, near))
+    spoken = html.escape(_("{} spacings from the nearest real code, which is a digit {}").format(number, near))
     far = ' class="far"' if known and hole > 1 else ""
     below = f"<div>{html.escape(title)}</div>" if title else ""
     one = 100 / FULL_BAR_SPACINGS  # % of the bar: one spacing
@@ -384,6 +385,6 @@ def legend() -> None:
     st.caption(
         _(
             "Below each image: the distance of its code to the nearest code of a real test digit, in typical spacings "
-            "between real codes. Dashed line: 1. Strong bar: a hole, farther than 1. Full bar: {:g} or more."
+            "between real codes. Dashed line: 1. Strong bar: a hole (more than 1). Full bar: {:g} or more."
         ).format(FULL_BAR_SPACINGS)
     )

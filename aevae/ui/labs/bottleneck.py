@@ -71,7 +71,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
                 "kept": _("{k} dimensions"),
                 "clean": _("Ten digits"),
                 "pca": _("PCA: squared error {error}"),
-                "none": _("No trained model has so few dimensions"),
+                "none": _("There is no trained model with so few dimensions"),
             },
         },
         {
@@ -112,7 +112,7 @@ def holes() -> None:
         plane(name)
     where = address.pick(
         st.segmented_control, _("Random codes from"), ["prior", "box"], default="box", required=True, key="holes_from",
-        format_func={"prior": "N(0, I)", "box": _("the box around the codes")}.get,
+        format_func={"prior": "N(0, I)", "box": _("a box around all codes")}.get,
     )  # fmt: skip
     if where == "prior":
         z = sampling.prior(NUM_SAMPLES, run.latent_dim)

@@ -68,11 +68,11 @@ def bars(x: np.ndarray, measured: dict) -> int:
                 "nats": _("nats"),
                 "net": _("one classifier, 784-64-10"),
                 "usual": _(
-                    "Densities: {best}. Classifier: {other}, {sure} sure. {nats} nats is a usual value for a {best}."
+                    "Densities: {best}. Classifier: {other}, {sure} sure. {nats} nats is usual for a {best}."
                 ),
                 "low": _(
-                    "Not a usual digit: at best {nats} nats as a {best}, but 99 % of real ones have more than "
-                    "{floor}. Classifier: {other}, {sure} sure."
+                    "Not a usual digit: the best density, {best}, gives {nats} nats, but 99 % of real {best}s have "
+                    "more than {floor}. Classifier: {other}, {sure} sure."
                 ),
             },
         },

@@ -74,7 +74,12 @@ def editor(name: str, image: np.ndarray) -> None:
         for cell, number in changes:
             changed[cell] = number
         shown = np.stack([image, *codebook.decode(run, [np.stack([indices, changed.reshape(indices.shape)])])])
-        image_sheets.show(shown, 3, scale=6, alt=_("The digit, its index map decoded, and the edited map decoded"))
+        image_sheets.show(
+            shown,
+            3,
+            scale=6,
+            alt=_("The digit, the image decoded from its index map, and the image decoded from the edited map"),
+        )
         return
     component.mount(
         "codemap",
@@ -90,8 +95,8 @@ def editor(name: str, image: np.ndarray) -> None:
                 "painted": _("The decoded map"),
                 "map": _("The index map; arrow keys move, Enter chooses a cell"),
                 "atlas": _(
-                    "The codebook, most used vectors first. Each tile is the mean of what the vector decodes to. "
-                    "Point: try. Click: keep."
+                    "The codebook, most used vectors first. Each tile is the mean image patch that the vector decodes "
+                    "to. Point at a vector to try it; click to keep it."
                 ),
                 "number": _("vector {number}"),
                 "cell": _("row {row}, column {column}: vector {number}"),
@@ -124,14 +129,14 @@ def samples(name: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         prior = address.pick(
             st.segmented_control, _(
-                "Sample vectors from"
+                "Sample vectors with"
             ), list(titles), default="learnt", required=True, key="numbers",
             format_func=titles.get,
         )  # fmt: skip
         seed = st.number_input(_("Seed"), 0, 9999, 0, key="maps_seed", width=130, bind="query-params")
     with st.spinner(_("Sampling cell by cell ...")):
         shown = drawn(name, prior, int(seed))
-    image_sheets.show(shown, 10, scale=3, width="stretch", alt=_("Digits decoded from sampled maps"))
+    image_sheets.show(shown, 10, scale=3, width="stretch", alt=_("Digits decoded from sampled index maps"))
 
 
 def levels(number: int) -> None:
@@ -140,20 +145,35 @@ def levels(number: int) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         name = run_picker.pick_model("two_levels", families=("vq_vae2",), label=_("Model with two levels"))
         other = st.number_input(
-            _("Other digit"), 0, len(cached.shown_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
+            _("Digit B"), 0, len(cached.shown_digits()[0]) - 1, 9, key="other", width=130, bind="query-params"
         )
     with st.spinner(_("Encoding both levels ...")):
         swapped, bottoms = mixed(name, number, int(other)), alone(name, number)
     left, right = st.columns(2, gap="medium")
     with left:
         labels = ["A / A", "A / B", "B / A", "B / B"]
-        image_sheets.show(swapped, 4, scale=3, labels=labels, width="stretch", alt=_("A, the two mixtures, B"))
-        st.caption(_("Top / bottom. The bottom level decides nearly the whole image: it has 14 x 14 cells."))
+        image_sheets.show(
+            swapped,
+            4,
+            scale=3,
+            labels=labels,
+            width="stretch",
+            alt=_("Digit A, the two mixtures of A and B, and digit B"),
+        )
+        st.caption(
+            _(
+                "Each label is top level / bottom level; A is the chosen digit. The bottom level (14 x 14 cells) "
+                "decides nearly the whole image."
+            )
+        )
     with right:
         labels = ["A / A", _("A / black"), *[_("A / sampled")] * 3]
         image_sheets.show(
-            bottoms, 5, scale=3, labels=labels, width="stretch", alt=_("What the top level of A says alone")
+            bottoms, 5, scale=3, labels=labels, width="stretch", alt=_("Decoded from the top level of A alone")
         )
         st.caption(
-            _("The top level alone: sampled bottom levels keep the position and the slant, but not always the digit.")
+            _(
+                "The top level of A with other bottom levels. Samples keep the position and the slant, but not always "
+                "the digit."
+            )
         )

@@ -63,7 +63,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
                 "way": _("{part} % of the way from the posterior to the prior"),
                 "posterior": _("q(z|x): codes of this digit"),
                 "prior": _("N(0, I): codes from the prior"),
-                "says": _("KL of this digit: {kl} nats. Images at both ends differ by {apart} per pixel."),
+                "says": _("KL of this digit: {kl} nats. The images at the two ends differ by {apart} per pixel."),
                 "pictures": _("{title}: samples of z, decoded"),
             },
         },

@@ -45,7 +45,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
         st.caption(problem)
         content = shelf["mu"][:, n - 1] + spread * np.sqrt(shelf["variance"][:, n - 1]) * shelf["eps"]
         z = groups.crossed(content, style).reshape(-1, cached.run(name).latent_dim)
-        image_sheets.show(cached.run(name).decode(z), NUM_STYLES, alt=_("Every content in every style"))
+        image_sheets.show(cached.run(name).decode(z), NUM_STYLES, alt=_("Every content with every style"))
         return
     component.mount(
         "swap",
@@ -56,7 +56,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
             "spread": int(spread),
             "texts": {
                 "slider": _("Images of each group"),
-                "said": _("Images seen: {count}. Content known to ±{spread}"),
+                "said": _("Images seen: {count}. Standard deviation of the content: {spread}"),
                 "grid": _("Rows: ten contents. Columns: styles. Each pair is decoded."),
                 "corner": _("content ↓ style →"),
             },

@@ -55,15 +55,15 @@ def spectra(names: list[str], pixels: bytes) -> None:
         out = figures.spectra(values, _("direction"), _("change of the code per step (usual distances)"))
         st.plotly_chart(out, key="spectrum", config={"displayModeBar": False})
     with right:
-        st.markdown(f"**{_('A step along the strongest direction, and across')}**")
+        st.markdown(f"**{_('A step along the strongest direction, and along noise')}**")
         ways = {family: of["moved"] for family, of in found.items()}
         out = figures.moved(STEP_SIZES, ways, _("size of the step"), _("change of the code (usual distances)"))
         st.plotly_chart(out, key="moved", config={"displayModeBar": False})
     st.caption(
         _(
-            "Right: solid, along the direction with the strongest reaction; dotted, along noise without any of the "
-            "directions that the code reacts to. A usual distance is the mean distance between the codes of two test "
-            "digits."
+            "Right, solid: steps along the strongest direction. Right, dotted: steps along noise that contains none "
+            "of the directions that the code reacts to. A usual distance is the mean distance between the codes of "
+            "two test digits."
         )
     )
 
@@ -83,7 +83,7 @@ def pushed(name: str, image: np.ndarray) -> None:
         "tangents",
         "tangents",
         {
-            "names": [*names, _("no reaction")],
+            "names": [*names, _("noise: no reaction")],
             "push": url_values.numbers(PUSH)["push"],
             "reach": MAX_STEP,
             "plays": False,
@@ -100,7 +100,7 @@ def plane() -> None:
     st.header(_("How the decoder stretches its plane"), anchor=False)
     flat = [run.name for run in cached.finished(("ae", "vae", "denoising", "beta_vae")) if run.latent_dim == 2]
     if not flat:
-        return st.info(_("Train a model with two latent dimensions to see its plane."))
+        return st.info(_("There is no model with two latent dimensions yet. Train one to see its plane."))
     labels = run_picker.run_labels(cached.finished())
     name = run_picker.pick_run(st.selectbox, _("Plane of"), flat, key="plane_of", format_func=labels.get, width=420)
     with st.spinner(_("Measuring the plane")):
@@ -127,8 +127,8 @@ def plane() -> None:
                 "straight": _("Straight line (dashed): the images change by {length} in total"),
                 "geodesic": _("Geodesic (solid): {length}"),
                 "verdict": _(
-                    "The geodesic, the shortest path, is {percent} % shorter. Drag A and B. More colour: the images "
-                    "change more."
+                    "The geodesic (the shortest path) is {percent} % shorter. Drag A and B. Where the colour is "
+                    "stronger, the images change more."
                 ),
                 "handle": _("End point {name}; arrow keys move it"),
                 "alongStraight": _("Decoded along the straight line"),

@@ -38,7 +38,9 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
         st.caption(problem)
         z = cached.run(painter).encode(image[None]) + np.float32(amount) * step
         shown = np.concatenate([image[None], flows.changed(image[None], kind, amount), cached.run(painter).decode(z)])
-        image_sheets.show(shown, 3, scale=6, alt=_("The digit, its exact change, and the change by the decoder"))
+        image_sheets.show(
+            shown, 3, scale=6, alt=_("The digit, the exact change, and the change that the decoder makes")
+        )
         return
     component.mount(
         "flow",
@@ -83,4 +85,4 @@ def ten(name: str, image: np.ndarray) -> None:
         width="stretch",
         alt=_("Ten digits, and the warped digit for each"),
     )
-    st.caption(_("Top: one digit of each class. Bottom: your digit, warped to be as similar to it as this model can."))
+    st.caption(_("Top: one digit of each class. Bottom: your digit, warped by the model to look like the digit above."))

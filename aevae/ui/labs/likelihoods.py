@@ -110,7 +110,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
             "widest": WHITE_DEVIATION,
             "texts": {
                 "number": _("Dimension {number} of the code"),
-                "back": _("Reset to the digit"),
+                "back": _("Reset to the code of the digit"),
                 "mean": _("mean"),
                 "draw": _("sample"),
                 "stray": _("standard deviation"),

@@ -26,8 +26,8 @@ def exercises() -> dict[str, dict]:
             "put_right": r"\min_{f,g}\ \frac1N\sum_i\lVert x_i-g(f(x_i))\rVert_2^2,\quad g\ \mathrm{linear}",
             "answers": [_("Nothing"), _("The error must be squared"), _("The encoder must be linear, too")],
             "why": _(
-                "PCA minimises the *squared* error. The absolute error depends less on points that lie far out, and "
-                "it finds another subspace. The encoder need not be linear: with squared error the best code is "
+                "PCA minimises the *squared* error. The absolute error depends less on outliers, and its best "
+                "subspace is another one. The encoder does not have to be linear: with squared error the best code is "
                 "linear anyway."
             ),
         },
@@ -48,7 +48,7 @@ def exercises() -> dict[str, dict]:
                        "=\\sum_x \\mathcal N(0,1)\\,p(x)=\\mathcal N(0,1)$."),
             "put_right": r"q(z)=\frac1N\sum_i q(z\mid x_i)\approx p(z)",
             "answers": [
-                _("It says that every posterior is the prior"),
+                _("It sets every posterior to the prior"),
                 _("The sum must be a product"),
                 _("The prior cannot be N(0, 1)"),
             ],
@@ -64,8 +64,8 @@ def exercises() -> dict[str, dict]:
             "put_right": r"\mathbb E_q\log p(z,x)+H(q)=\mathbb E_q\log p(x\mid z)-\mathrm{KL}(q\Vert p(z))",
             "answers": [_("The sign of H(q)"), _("It must be p(z, x)"), _("It must be p(x | z)")],
             "why": _(
-                "The ELBO contains the joint p(x, z). With $p(z\\mid x)$ the formula is minus a KL, at most 0, and "
-                "$\\log p(x)$ is missing."
+                "The ELBO contains the joint density p(x, z). With $p(z\\mid x)$ the formula is minus a KL (at most "
+                "0), and $\\log p(x)$ is missing."
             ),
         },
         "mean": {
@@ -73,7 +73,7 @@ def exercises() -> dict[str, dict]:
             "claim": _("The VAE minimises "
                        "$\\frac1{784}\\sum_p(x_p-\\hat x_p)^2+\\mathrm{KL}\\big(q(z\\mid x)\\Vert p(z)\\big)$."),
             "put_right": r"\sum_p(x_p-\hat x_p)^2+\beta\,\mathrm{KL},\quad\beta=1",
-            "answers": [_("MSE is no likelihood"), _("The KL must be averaged"), _("It is a β-VAE with β = 784")],
+            "answers": [_("MSE is not a likelihood"), _("The KL must be averaged"), _("It is a β-VAE with β = 784")],
             "why": _(
                 "The sum of squares + KL is a Gaussian decoder with σ² = 1/2 and β = 1. The mean over 784 pixels "
                 "makes the first term 784 times smaller. So the KL has 784 times the weight, and the posterior almost "
@@ -90,12 +90,12 @@ def exercises() -> dict[str, dict]:
             "answers": [
                 _("Here p(z | x) is the encoder, the model is q"),
                 _("The KL must be reversed"),
-                _("A KL of joints is not allowed"),
+                _("A KL of joint densities is not allowed"),
             ],
             "why": _(
                 "The formula is right in its own notation: there p(z | x) is the encoder and q(z) q(x | z) is the "
-                "model. This lab uses the letters the other way. If p(z | x) is the true posterior of the model, the "
-                "KL is KL(p(x) ‖ model(x)), and the formula contains no encoder that could learn."
+                "model. This lab uses p for the model and q for the encoder. If p(z | x) is the true posterior of the "
+                "model, the KL is KL(p(x) ‖ model(x)), and the formula contains no encoder that could learn."
             ),
         },
         "samples": {
@@ -104,8 +104,8 @@ def exercises() -> dict[str, dict]:
             "put_right": r"\frac1R\sum_{r=1}^R\log\frac{p(x,z_r)}{q(z_r\mid x)}",
             "answers": [_("Nothing"), _("It must be the mean of the logs"), _("The z must be samples of p")],
             "why": _(
-                "The estimator of the ELBO is the *mean of logs*. The log of a mean is another bound, the one of "
-                "IWAE. It is higher, and each further sample brings it nearer to log p(x)."
+                "The estimator of the ELBO is the *mean of logs*. The log of a mean is another bound, that of IWAE. "
+                "This bound is higher, and each further sample brings it nearer to log p(x)."
             ),
         },
         "underfit": {
@@ -122,7 +122,8 @@ def exercises() -> dict[str, dict]:
             ],
             "why": _(
                 "The exact statement is the *amortisation gap*: for every image, a search ends no worse than an "
-                "encoder. One f must encode all images. Longer training makes the gap smaller, but need not close it."
+                "encoder. One f must encode all images. Longer training makes the gap smaller, but does not always "
+                "close it."
             ),
         },
     }  # fmt: skip

@@ -84,7 +84,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
                 "start": start,
             },
             "texts": {
-                "seen": _("The visible part: rub to cover it"),
+                "seen": _("The visible part: drag to cover pixels"),
                 "found": _("The decoded code of the search"),
                 "whole": _("The whole digit, hidden from the search"),
                 "covers": _("Cover"),
@@ -107,7 +107,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
 
 def amortisation(number: int) -> None:
     """Show the amortisation gap of an encoder."""
-    st.header(_("What an encoder loses against a search"), anchor=False)
+    st.header(_("How much worse an encoder is than a search"), anchor=False)
     name = run_picker.pick_model("gap", families=ENCODED, prefer=("ae",), label=_("Autoencoder"))
     with st.spinner(_("Searching codes for {} digits ...").format(NUM_GAP_DIGITS)):
         encoded, searched, best = gaps(name)
@@ -125,7 +125,9 @@ def amortisation(number: int) -> None:
     x = cached.shown_digits()[0][i : i + 1]
     shown = np.concatenate([x, cached.run(name).reconstruct(x), best[i : i + 1]])
     with right:
-        image_sheets.show(shown, 3, scale=4, width="stretch", alt=_("A digit, by the encoder, and by the search"))
+        image_sheets.show(
+            shown, 3, scale=4, width="stretch", alt=_("A digit, its reconstruction by the encoder, and by the search")
+        )
         st.caption(_("Digit {}: original, g(f(x)), g(z*).").format(i))
         st.metric(_("Amortisation gap, mean of {}").format(NUM_GAP_DIGITS), f"{(encoded - searched).mean():.1f} nats")
 
@@ -135,7 +137,7 @@ def memory(name: str) -> None:
     st.header(_("Learn ten rotated digits"), anchor=False)
     titles = {"codes": _("only their codes"), "all": _("the decoder as well")}
     what = address.pick(
-        st.segmented_control, _("What may change"), list(titles), default="codes", required=True, key="change",
+        st.segmented_control, _("What may be learnt"), list(titles), default="codes", required=True, key="change",
         format_func=titles.get,
     )  # fmt: skip
     with st.spinner(_("Learning ...")):

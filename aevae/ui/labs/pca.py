@@ -58,8 +58,8 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
                 "keep": _("Dimensions kept"),
                 "of": _("{k} of {d}"),
                 "directions": _(
-                    "What each dimension adds to the image (orange: ink, blue: less ink), and how much of it the "
-                    "framed digit has"
+                    "What each dimension adds to the image (orange: ink, blue: less ink), and how much of this the "
+                    "digit in the frame has"
                 ),
                 "choose": _("Show the code of the {digit}"),
                 "nothing": _("Squared error {error} per test digit, at every angle: a rotation loses nothing."),
@@ -85,8 +85,8 @@ def absolute() -> None:
     st.header(_("Squared error and absolute error"), anchor=False)
     st.markdown(
         _(
-            "A linear code with **one** dimension for points of the plane is a line. Drag the cloud of outliers, or "
-            "use the arrow keys: only one of the two lines follows it."
+            "For points of a plane, a linear code with **one** dimension is a line. Drag the cloud of outliers, or "
+            "use the arrow keys: only one of the two lines follows the cloud."
         )
     )
     draw = np.random.default_rng(3)

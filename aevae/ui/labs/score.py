@@ -78,7 +78,7 @@ def field(name: str, follow: str, of: dict) -> None:
 def chart(name: str) -> None:
     """Show the error of the learned field near the data and elsewhere."""
     found = curve(name)
-    out = figure(_("σ"), _("error of the learnt field (%)"), 320)
+    out = figure(_("σ"), _("error of the learnt score (%)"), 320)
     for key, title, colour in (
         ("near", _("near the data"), family_colour("denoising")),
         ("far", _("elsewhere"), FALLBACK),
@@ -120,7 +120,7 @@ def images_too() -> None:
     st.caption(
         _(
             "Arrows: the part of g(f(x)) − x that lies in the plane through the mean digit. Points: 400 test digits, "
-            "projected. In 784 dimensions the true score is not known, and clipped noise fulfils the identity only "
-            "roughly."
+            "projected. In 784 dimensions the true score is not known. Because the noise is clipped, the identity "
+            "holds only roughly."
         )
     )

@@ -104,7 +104,7 @@ def fewer() -> None:
 
 def penalty(name: str, of: dict) -> None:
     """Show the KL of a unit, with a point that can be dragged."""
-    st.header(_("What activity costs a unit"), anchor=False)
+    st.header(_("The cost of a unit's activity"), anchor=False)
     found = url_values.numbers(CURVE)
     family = cached.run(name).config.model.family
     component.mount(
@@ -128,7 +128,7 @@ def penalty(name: str, of: dict) -> None:
         st.caption(_("Bars: the mean activations of the units of the model above. Its target was ρ = {:g}.").format(
             cached.run(name).config.model.rho))  # fmt: skip
     else:
-        st.caption(_("Choose the Sparse AE (KL) above to see where its units lie."))
+        st.caption(_("To see its units in this chart, choose the Sparse AE (KL) above."))
 
 
 def in_numbers(run, of: dict) -> str:

@@ -122,15 +122,15 @@ def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | N
     reported = _reported()
     for name in ("", *names):
         if name in reported:
-            instead = _("The server decodes instead, after each of your moves.") if has_server_version else ""
+            instead = _("So the server decodes, after each of your actions.") if has_server_version else ""
             return " ".join(filter(None, (_texts()[reported[name]], instead)))
     for name in names:
         info = checkpoints.find_run(name)
         if not info.traits["has_encoder"]:
-            return _("{} has no encoder. The server searches for each code after each of your moves.").format(name)
+            return _("{} has no encoder. After each of your actions, the server searches for the code.").format(name)
         program = _program_of(info)
         if isinstance(program, str):
-            return _("The server decodes {} after each of your moves: {}.").format(name, program)
+            return _("The server decodes {} after each of your actions: {}.").format(name, program)
     return None
 
 

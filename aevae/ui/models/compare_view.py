@@ -22,7 +22,7 @@ def compare() -> None:
     if differ:
         st.dataframe(differ, hide_index=True, key="models_differ")
     else:
-        st.caption(_("No options differ. Choose at least two runs."))
+        st.caption(_("No option differs. Choose at least two different runs."))
     st.markdown(f"**{_('Numbers on the test images')}**")
     st.dataframe(number_table(runs, labels), hide_index=True, key="models_compare_numbers")
     st.markdown(f"**{_('Curves')}**")
@@ -30,7 +30,7 @@ def compare() -> None:
     terms = run_panel.terms(histories)
     if terms:
         term = st.segmented_control(
-            _("Term"), terms, default=terms[0], required=True, key="models_term", label_visibility="collapsed",
+            _("Loss term"), terms, default=terms[0], required=True, key="models_term", label_visibility="collapsed",
             persist_state="session", wrap=True,
         )  # fmt: skip
         families = {labels[run.name]: run.family for run in runs}

@@ -44,7 +44,7 @@ def gallery(runs: Sequence[RunInfo]) -> None:
         st.info(
             _("No run matches the filters. Remove a filter to see more runs.")
             if runs
-            else _("There is no run yet. Train one; a small one takes a minute or two.")
+            else _("There is no run yet. Open the page Train and train one; a small model takes a minute or two.")
         )
         return
     pages = -(-len(shown) // CARDS_PER_PAGE)
@@ -114,6 +114,7 @@ def _card(run: RunInfo, label: str) -> None:
             st.button(
                 _("Compared") if inside else _("Compare"), key=f"card_compare_{run.name}", on_click=_toggle_compare,
                 args=(run.name,), type="tertiary", icon=":material/check:" if inside else ":material/add:",
+                help=_("Remove the run from the comparison") if inside else _("Add the run to the comparison"),
             )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ def import_run() -> None:
     st.markdown(
         _(
             "Import a zip or folder that **Export** made, on this or another computer. The lab checks the whole run "
-            "before it stores anything."
+            "before it stores the run."
         )
     )
     file = st.file_uploader(_("A run as a zip"), type=["zip"], key="models_zip")

@@ -29,7 +29,9 @@ def _chosen_run(runs: Sequence[RunInfo]) -> RunInfo | None:
         return None
     hits = [run for run in runs if run.name == asked or (len(asked) >= 6 and run.fingerprint.startswith(asked))]
     if len(hits) != 1:
-        st.warning(_("There is no run {} here.").format(markdown.strip(asked[:80])))
+        st.warning(
+            _("There is no run {} on this computer. Choose a run in the gallery.").format(markdown.strip(asked[:80]))
+        )
         st.session_state.pop(RUN, None)
         return None
     st.session_state[RUN] = hits[0].name
@@ -99,7 +101,7 @@ def _actions(run: RunInfo) -> None:
             _go_to_train(config, start=False)
         if not run.shipped:
             with st.popover(_("Delete"), icon=":material/delete:", key="models_delete_popover"):
-                st.markdown(_("This deletes the run and all its files. You cannot undo it."))
+                st.markdown(_("This deletes the run and all its files. You cannot undo this."))
                 closed = not access.is_teacher()
                 st.button(
                     _("Delete the run"), key="models_delete", type="primary", on_click=_delete, args=(run,),

@@ -120,7 +120,7 @@ def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
         text = (
             _("There is no trained {} here yet.").format(which) if which else _("There is no trained model here yet.")
         )
-        st.info(text + " " + _("Train one first; a small one takes a minute or two."))
+        st.info(text + " " + _("Train one first; a small model takes a minute or two."))
         st.page_link("pages/lab/train.py", label=_("Train a model"), icon=":material/model_training:")
         st.stop()
     return runs
@@ -148,14 +148,18 @@ def _say_why_not(asked: str, names: Sequence[str]) -> None:
         if run.name == other:
             return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
     several = sum(run_label(run) == asked for run in cached.runs()) > 1
-    reason = _("several models here have this name") if several else _("there is no such model here")
+    reason = (
+        _("several models have this name; use the full name of the run")
+        if several
+        else _("there is no such model here")
+    )
     st.info(_("The link asks for {}: {}.").format(markdown.escape(asked[:80]), reason))
 
 
 def _say_gone(name: str) -> None:
     """Show a message that the chosen run is no longer in the store."""
     if name not in {run.name for run in cached.runs()}:
-        st.info(_("{} is not here any more: it was deleted or renamed.").format(name))
+        st.info(_("{} does not exist any more: it was deleted or renamed.").format(name))
 
 
 def _why_not(run: RunInfo) -> str:
@@ -164,7 +168,7 @@ def _why_not(run: RunInfo) -> str:
     takes = {"sequence": _("sequences of images"), "pair": _("pairs of images")}.get(run.traits["input"])
     if takes:
         return _("its input is {}, and this page encodes single images").format(takes)
-    return _("this page is for other families")
+    return _("this page shows other families")
 
 
 def seen_note(run, dataset: str = datasets.EMBEDDED) -> str | None:

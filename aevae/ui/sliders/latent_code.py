@@ -285,7 +285,7 @@ def start_buttons(bank: Bank) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.button(
             _("Zero"), key="start_zero", on_click=set_code, args=(np.zeros(bank.latent_dim), bank),
-            help=_("All numbers 0: the middle of the prior") if bank.prior else _("All numbers 0"),
+            help=_("Set all numbers to 0, the middle of the prior") if bank.prior else _("Set all numbers to 0"),
         )  # fmt: skip
         st.button(
             _("Random sample"), key="start_prior", icon=":material/casino:", on_click=draw, args=(bank, False),
@@ -299,7 +299,7 @@ def start_buttons(bank: Bank) -> None:
             )  # fmt: skip
         st.button(
             _("Chosen image"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, bank),
-            help=_("The code of the image chosen above"),
+            help=_("Set z to the code of the image chosen above"),
         )  # fmt: skip
         st.number_input(
             _("Seed"), 0, 2**31 - 2, key=DRAW, width=110, bind="query-params",
@@ -312,13 +312,13 @@ def norm_note(z: np.ndarray, bank: Bank) -> str:
     """A text about the norm and density of z and their typical values."""
     norm = float(np.linalg.norm(z))
     low, high = np.quantile(np.linalg.norm(bank.codes, axis=1), (0.05, 0.95))
-    digits = _("for nine of ten test images it is {:.2f} to {:.2f}").format(low, high)
+    digits = _("for nine of ten test images ‖z‖ is {:.2f} to {:.2f}").format(low, high)
     if not bank.prior:
         return _("‖z‖ = **{:.2f}**; {}. This model has no prior, so it does not say which codes are likely.").format(
             norm, digits
         )
     here, typical = prior_density(z, bank.prior)
     return _(
-        "‖z‖ = **{:.2f}**; a sample of the prior {} has about {:.2f}, and {}. log p(z) = **{:.1f}** nats; its mean "
-        "over samples is {:.1f}."
+        "‖z‖ = **{:.2f}**; a sample of the prior {} has about {:.2f}; {}. log p(z) = **{:.1f}** nats; the mean over "
+        "samples is {:.1f}."
     ).format(norm, prior_name(bank.prior), bank.prior * math.sqrt(bank.latent_dim), digits, here, typical)

@@ -45,7 +45,7 @@ def pick_beside(bank: Bank) -> list[str]:
         placeholder=_("the same code, decoded by another model")
         if names
         else _("no other model has codes of this size"),
-        help=_("Models with {} latent dimensions. Each model has learnt its own meaning of each dimension.").format(
+        help=_("Only models with {} latent dimensions. In each model, a dimension has another meaning.").format(
             bank.latent_dim
         ),
         wrap=True,
@@ -220,7 +220,7 @@ def _spacing() -> str:
         ["even", "prior"],
         default="even",
         required=True,
-        format_func={"even": _("evenly spaced"), "prior": _("equal prior mass")}.get,
+        format_func={"even": _("evenly spaced"), "prior": _("equal prior probability")}.get,
         key="spacing",
         persist_state="session",
     )
@@ -273,11 +273,11 @@ def _bank_texts(bank: Bank) -> dict:
         "nats": _("nats"),
         "draws": _("samples of the prior"),
         "codes": _("codes of {}").format(codes),
-        "gauge": _("A bar covers nine of ten codes. ‖z‖ is the distance from 0."),
+        "gauge": _("Each bar covers nine of ten codes. ‖z‖ is the distance of the code from 0."),
         "verdict": [
             _("nearer to 0 than 19 of 20 {}").format(codes),
-            _("as far out as real {}").format(codes),
-            _("farther out than 19 of 20 {}").format(codes),
+            _("as far from 0 as real {}").format(codes),
+            _("farther from 0 than 19 of 20 {}").format(codes),
         ],
     }
 
@@ -289,7 +289,7 @@ def _pad_texts(bank: Bank) -> dict:
         "fade": _("Points fade with their distance from the plane."),
         "flat": _("Choose three different digits.")
         if len(np.unique(bank.codes, axis=0)) > 2
-        else _("No plane here: the test images have fewer than three different codes."),
+        else _("There is no plane: the test images have fewer than three different codes. Choose another model."),
         "picture": _("The image that {model} decodes from z"),
         "path": _("Path and pins"),
         "play": _("▶ Play"),

@@ -81,7 +81,7 @@ def show(configs: Sequence[RunConfig], device: str, several: bool = False) -> No
     with st.container(horizontal=True):
         st.metric(
             _("parameters"), f"{found.parameters:,}", width="content",
-            help=_("of the largest of the models") if several else None,
+            help=_("of the largest of these models") if several else None,
         )  # fmt: skip
         problem = _ask(found.missing, device)
         waits = bool(found.missing) and not problem
@@ -101,7 +101,7 @@ def _takes(configs: Sequence[RunConfig], device: str) -> None:
     st.metric(
         _("training time"), "…" if seconds is None else duration(seconds), width="content",
         help=_("The lab measures a few steps. You can start the training now.") if seconds is None
-        else _("Measured on this computer, and corrected by the time of earlier trainings."),
+        else _("Measured on this computer, and corrected with the times of earlier trainings."),
     )  # fmt: skip
 
 

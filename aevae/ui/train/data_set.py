@@ -91,9 +91,12 @@ def _pick_own_images() -> str | None:
         args=(FOLDER,),
     )  # fmt: skip
     st.caption(
-        _("The sub-folders are the classes. Each image becomes grey, 28 x 28 pixels. 20 % become the test set.")
+        _(
+            "The sub-folders are the classes. Each image becomes grey, 28 x 28 pixels. 20 % of the images become the "
+            "test set."
+        )
         + " "
-        + _("Folders named train and test stay the training set and the test set.")
+        + _("If there are folders named train and test, they become the training set and the test set.")
     )
     if problem := st.session_state.get(f"{ZIP}_problem"):
         st.error(problem)

@@ -53,7 +53,7 @@ _UNFOLDED = "train_unfolded"  # session: whether lists are shown, by choice or b
 class Seed:
     """RunConfig's seed as a field of the form."""
 
-    seed: int = option(0, "decides all random choices: same seed, same run", min=0, max=2**31 - 1)
+    seed: int = option(0, "decides all random choices: the same seed gives the same run", min=0, max=2**31 - 1)
 
 
 def run_form() -> tuple[list[RunConfig], str]:
@@ -88,7 +88,7 @@ def run_form() -> tuple[list[RunConfig], str]:
             _("Device"),
             devices(),
             str,
-            help=_("the processor that trains; the fingerprint of the run does not depend on it"),
+            help=_("the processor (CPU or GPU) that trains; the name of the run does not depend on it"),
         )
     lists, seeds, problem = _lists_and_seeds(model_class.Config, values)
     for sentence in st.session_state.get(LINK_PROBLEMS, {}).values():
@@ -167,11 +167,11 @@ def _recipe() -> str:
     return draw_choice(
         RECIPE, _("Recipe"), list(PRESETS), str,
         help=_(
-            "fast: Adam with damping, which keeps the weights of rarely lit pixels small. The learning rate rises over "
-            "the first 8 % of the steps, then falls to 0. Its peak follows epochs, batch size and width of the network "
-            "until you set it: many epochs or a wide network lower it, a large batch raises it. "
-            "classic: Adam at a constant learning rate of 0.001 for ten epochs, as in textbooks. "
-            "A recipe sets epochs, batch size and the other training options; you can change each of them."
+            "A recipe sets epochs, batch size and the other training options; you can change each of them. fast: Adam "
+            "with damping, which keeps the weights of pixels small that are almost always black. The learning rate "
+            "rises over the first 8 % of the steps, then falls to 0. Until you set its peak, the peak follows epochs, "
+            "batch size and network width: many epochs or a wide network lower it, a large batch raises it. classic: "
+            "Adam at a constant learning rate of 0.001 for ten epochs, as in textbooks."
         ),
     )  # fmt: skip
 
@@ -253,7 +253,7 @@ def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list],
                 lists |= {f.name: found} if found else {}
         seeds = st.number_input(
             _("seeds per combination"), 1, MAX_SEEDS, 1, key=SEEDS, bind="query-params", persist_state="session",
-            help=_("the same training with other random choices: how much is luck?"),
+            help=_("the same training with other random choices: how much of the result is chance?"),
         )  # fmt: skip
     st.session_state[_UNFOLDED] = unfolded or bool(lists) or seeds > 1
     return lists, seeds, problem

@@ -126,10 +126,15 @@ def watched() -> str | None:
     asked = {key: address.read_new(key) for key in (JOB, SWEEP)}
     name, together = (said[-1] if said else None for said in asked.values())
     if name is not None and not NAME.fullmatch(name):
-        st.warning(_("The link has no valid job. A job name looks like vae-mnist-0123456789ab."))
+        st.warning(_("The link has no valid run. The name of a run looks like vae-mnist-0123456789ab."))
         name = None
     if together is not None and not SWEEP_LINK.fullmatch(together):
-        st.warning(_("The link has no valid sweep. A sweep is a list of fingerprints of runs."))
+        st.warning(
+            _(
+                "The link has no valid sweep. A sweep is a list of fingerprints (the last 12 characters of the "
+                "names of runs)."
+            )
+        )
         together = None
     if name or together or [] in asked.values():
         _point(name, together.split("-") if together else [])

@@ -55,7 +55,7 @@ def _under_way(mine: Callable[[Job], bool], numbers: list[int]) -> None:
         now = job.progress
         part = min(now["step"] / now["steps"], 1.0) if now.get("steps") else 0.0
         st.progress(part, f"{job_label(job)} · {state_text(job)}")
-    st.page_link("pages/lab/train.py", label=_("Watch them on the page Train"), icon=":material/model_training:")
+    st.page_link("pages/lab/train.py", label=_("Watch the runs on the page Train"), icon=":material/model_training:")
 
 
 def queue_list(listing: list[Job], shown: set[str]) -> None:

@@ -137,7 +137,12 @@ def _detail(name: str, job: Job | None, info: RunInfo | None) -> None:
     st.header(job_label(job) if job else run_picker.run_label(info) if info else name, anchor=False)
     st.caption(name)
     if job is None and info is None:
-        st.info(_("This run does not exist here, and no job trains it."))
+        st.info(
+            _(
+                "This run is not on this computer, and no job trains it. Choose a model and a data set, then press "
+                "Train."
+            )
+        )
         return
     with st.container():  # always one element, so that the film below does not move
         if job is None or job.state == "done":
@@ -171,7 +176,7 @@ def _progress(job: Job) -> None:
             elif now.get("steps"):
                 st.progress(min(now["step"] / now["steps"], 1.0), _pace_text(job))
             else:
-                st.progress(0.0, _("The worker is getting ready ..."))
+                st.progress(0.0, _("The training starts in a few seconds ..."))
         cancel_button([job.id], "train_cancel", job.cancel)
     if now.get("note"):
         st.caption(markdown.escape(str(now["note"])))
@@ -194,7 +199,7 @@ def _pace_buttons(job: Job) -> None:
                     st.button(
                         words, disabled=closed, key=f"train_advance_{by}", icon=":material/skip_next:",
                         on_click=apply_action, args=(partial(_advance, by=by), job.id),
-                        help=_("Trains this far, then pauses."),
+                        help=_("Trains one step or one epoch, then pauses."),
                     )  # fmt: skip
     st.markdown(_pace_note(job))
 
@@ -205,11 +210,13 @@ def _pace_note(job: Job) -> str:
     begun = bool(now.get("steps"))
     if job.pace == "go":
         return _("The run trains at full speed.") if begun else _("The run will train at full speed.")
-    after = _("{} minutes after your last press it continues at full speed.").format(jobs.PAUSE_LIMIT_SECONDS // 60)
+    after = _("The run continues at full speed {} minutes after your last press.").format(
+        jobs.PAUSE_LIMIT_SECONDS // 60
+    )
     if job.pace == "pause":
-        stands = _("**Paused.**") if now.get("held") else _("It trains on to the next pause.")
-        return (stands if begun else _("It will pause before its first step.")) + " " + after
-    return (_("**Slowed down.**") if begun else _("It will train slowly.")) + " " + after
+        stands = _("**Paused.**") if now.get("held") else _("The run trains until the next pause.")
+        return (stands if begun else _("The run will pause before its first step.")) + " " + after
+    return (_("**The run is slowed down.**") if begun else _("The run will train slowly.")) + " " + after
 
 
 def _advance(number: int, by: str) -> None:
@@ -239,7 +246,7 @@ def _pace_text(job: Job) -> str:
 
 def _ended(name: str, info: RunInfo | None) -> None:
     if info is None:
-        st.warning(_("This run was trained, but its folder was deleted."))
+        st.warning(_("This run was trained, but its folder was deleted. Train the run again to use it."))
     elif info.status == "finished":
         st.success(_("Finished: {} epochs in {}.").format(info.epochs, costs.duration(info.state.get("seconds", 0))))
         if info.warning:

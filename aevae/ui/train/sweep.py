@@ -89,7 +89,7 @@ def offer_training(configs: Sequence[RunConfig], device: str) -> None:
         return
     here = len(found["finished"])
     if here and missing:
-        st.caption(_("{} of them are already here and will not be trained again.").format(here))
+        st.caption(_("{} of them are finished and will not be trained again.").format(here))
     if found["diverged"]:
         st.caption(
             _("{} of them have diverged and will not be trained again. You can resume each of them.").format(
@@ -97,13 +97,13 @@ def offer_training(configs: Sequence[RunConfig], device: str) -> None:
             )
         )
     if not missing:
-        known = _("All these runs are already here, so there is nothing to train.")
+        known = _("All these runs are finished, so there is nothing to train.")
         if here + len(found["diverged"]) == len(configs):
             st.success(known)
         else:
             st.info(_("These runs are already in the queue."))
         st.button(
-            _("Show them"), key="form_watch", on_click=watch_together,
+            _("Show the runs"), key="form_watch", on_click=watch_together,
             args=([config.fingerprint for config in configs],),
         )  # fmt: skip
         return
@@ -114,7 +114,9 @@ def offer_training(configs: Sequence[RunConfig], device: str) -> None:
 def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
     found = members_of(fingerprints, listing)
     if not found:
-        st.info(_("None of the runs in this link is here."))
+        st.info(
+            _("None of the runs in this link is on this computer. Train them here, or import them on the page Models.")
+        )
         return set()
     st.header(sweep_label([member.config for member in found]), anchor=False)
     differ = {name: list(rank_values(found, name)) for name in varied_options([member.config for member in found])}
@@ -122,7 +124,9 @@ def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
     seeds = len({member.config.get("seed", 0) for member in found})
     st.caption(" · ".join([*words, _("{} seeds").format(seeds)] if seeds > 1 else words))
     if len(found) < len(set(fingerprints)):
-        st.caption(_("{} of the runs in this link are not here.").format(len(set(fingerprints)) - len(found)))
+        st.caption(
+            _("{} of the runs in this link are not on this computer.").format(len(set(fingerprints)) - len(found))
+        )
     _progress(found)
     _outcome(found)
     _curves(found)
@@ -189,7 +193,7 @@ def _curves(found: Sequence[Member]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{_('Curves on the test images')}**", width="content")
         term = st.segmented_control(
-            _("Term"), terms, default=terms[0], required=True, key=TERM, label_visibility="collapsed",
+            _("Loss term"), terms, default=terms[0], required=True, key=TERM, label_visibility="collapsed",
             persist_state="session", wrap=True,
         )  # fmt: skip
     chart = rates.curve_family(curves_of(found), term)
@@ -213,7 +217,7 @@ def _outcome(found: Sequence[Member]) -> None:
         st.caption(
             _(
                 "To the right: the nats that the code costs (rate). Upwards: the nats that the image costs when its "
-                "code is known (distortion). On a dotted line the ELBO is the same; lower left is better."
+                "code is known (distortion). The ELBO is the same along a dotted line; lower left is better."
             )
         )
 
@@ -232,9 +236,11 @@ def _single_run(found: Sequence[Member]) -> None:
         )
         member = next(member for member in found if member.name == name)
         if member.info or member.job:
-            st.button(_("Watch it"), key="train_sweep_watch", on_click=watch, args=(name,), icon=":material/movie:")
+            st.button(
+                _("Watch this run"), key="train_sweep_watch", on_click=watch, args=(name,), icon=":material/movie:"
+            )
         if member.job and member.job.active:
-            cancel_button([member.job.id], "train_sweep_cancel", member.job.cancel, _("Cancel it"))
+            cancel_button([member.job.id], "train_sweep_cancel", member.job.cancel, _("Cancel this run"))
     if member.finished:
         run_panel.open_buttons(name, "train_sweep_open")
     ended = [member.name for member in found if member.finished]
