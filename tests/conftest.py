@@ -17,7 +17,7 @@ os.environ.setdefault("AEVAE_NICE", "0")  # a worker inside a test would lower t
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 BASIC = ("ae", "denoising", "vae", "beta_vae")  # families in the tests of pages
-TINY = {"latent_dim": 3, "hidden": 16}
+TINY = {"latent_dim": 3, "hidden": 16, "prior_width": 8, "prior_layers": 1}
 
 
 def fitting(family: str, **wanted) -> dict:
