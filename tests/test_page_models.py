@@ -130,7 +130,7 @@ def test_variation_fills_the_form(store):
     at = page(run=store["beta_vae"])
     press(at, "models_variation")
     assert at.title[0].value == "Train"
-    assert at.number_input(key="train_hidden").value == 16 and "already" in texts(at.success)
+    assert at.number_input(key="train_hidden").value == 16 and "is finished" in texts(at.success)
 
 
 def test_delete_asks_first_then_is_gone(store):

@@ -332,7 +332,7 @@ def test_what_exists_is_opened_not_trained(store):
         at.session_state[f"train_{name}"] = value
     at.run()
     at.number_input(key="train_lr").set_value(config.train.lr).run()
-    assert "already" in texts(at.success) and "train_start" not in keys(at)
+    assert "is finished" in texts(at.success) and "train_start" not in keys(at)
     press(at, "form_watch")
     assert at.query_params["job"] == config.name and at.get("plotly_chart")
     press(at, "form_open_sliders")
