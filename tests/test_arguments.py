@@ -122,9 +122,9 @@ def test_a_wrong_value_is_one_sentence(store, folder, capsys, monkeypatch, comma
     [
         (
             ["report", "RUN", "--dataset", "kmnist", "--out", "OUT"],
-            "--dataset must be one that a run has numbers of (mnist-5k)",
+            "--dataset must be a data set for which a run has numbers (mnist-5k)",
         ),
-        (["eval", "RUN", "--dataset", "moving-digits"], "moving-digits has sequences, and vae takes single images"),
+        (["eval", "RUN", "--dataset", "moving-digits"], "moving-digits has sequences, but vae needs single images"),
         (["embed", "RUN", "--dataset", "moving-digits", "--out", "OUT"], "moving-digits has sequences"),
         (["eval", "RUN", "--metrics", ","], "--metrics must be names"),
         (["eval", "RUN", "--seed", "x"], "--seed must be a whole number in 0..2147483647, got x"),
@@ -147,7 +147,7 @@ def test_what_the_sentence_says(store, folder, capsys, monkeypatch, argv, words)
 def test_sequences_and_single_images_do_not_mix(empty_store, monkeypatch, capsys):
     monkeypatch.setenv("AEVAE_PRETRAINED", str(paths.ROOT / "checkpoints" / "pretrained"))
     (name,) = [run.name for run in checkpoints.list_runs() if run.family == "td_vae"]
-    assert "td_vae takes sequences" in wrong(capsys, ["eval", name, "--dataset", "mnist-5k"])
+    assert "td_vae needs sequences" in wrong(capsys, ["eval", name, "--dataset", "mnist-5k"])
 
 
 def test_an_error_names_the_file_that_was_asked_for_and_not_a_hidden_one(tmp_path):
