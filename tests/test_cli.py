@@ -313,7 +313,7 @@ def test_check_fails_loudly(capsys, monkeypatch):
         ("train --family vae --preset slow", "invalid choice"),
         ("sweep --family vae --set latent_dim=2,x", "latent_dim must be a number, got 'x'"),
         ("sweep --family vae --set latent_dim=2,0", "latent_dim must be in 1..784, got 0"),
-        ("sweep --family vae --seeds 0", "a sweep has 1..1000 runs, this one would have 0"),
+        ("sweep --family vae --seeds 0", "a sweep may have 1..1000 runs, these lists give 0"),
         ("sweep --family vae --set hidden=1,2,3,4,5 --seeds 201", "these lists give 1005"),
         ("train --family vae --device tpu --epochs 1", "device must be one of"),
         ("eval nothing", "no run 'nothing'"),

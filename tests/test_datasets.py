@@ -284,7 +284,7 @@ def test_no_network_says_what_to_do(own_data, monkeypatch, tiny_files):
     monkeypatch.setattr(tv.KMNIST, "mirrors", ["http://127.0.0.1:9/"])
     with pytest.raises(DataUnavailable) as error:
         load(DataConfig("kmnist"))
-    assert "could not be downloaded" in sentence(error) and "mnist-5k works with no network" in sentence(error)
+    assert "could not be downloaded" in sentence(error) and "mnist-5k works without a network" in sentence(error)
     for name, content in tiny_files.items():
         (own_data / "KMNIST" / "raw" / name).write_bytes(content[:-30])
     with pytest.raises(DataUnavailable, match=r"train-images.*could not be downloaded") as error:

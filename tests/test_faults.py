@@ -491,7 +491,7 @@ def test_half_a_download_is_no_data_set(empty_store, tmp_path, monkeypatch):
         Worker(once=True).run()
         assert jobs.get(job.id).state == "failed" and statuses() == {}
         app = page(job=config.name)
-        assert "mnist-5k works with no network" in said(app) and "train_take_5k_failed" in [b.key for b in app.button]
+        assert "mnist-5k works without a network" in said(app) and "train_take_5k_failed" in [b.key for b in app.button]
     next_job_runs()
 
 
