@@ -212,7 +212,7 @@ def test_a_gpu_without_code_gives_way_to_the_cpu(old_gpu):
     for name in ("cuda", "cuda:0"):
         with pytest.raises(ValueError, match=rf"cannot compute on device {name} \(CUDA error: no kernel image .*auto"):
             device.pick_device(name)
-    with pytest.raises(ValueError, match="device cuda:1 is not available here; take auto or cpu"):
+    with pytest.raises(ValueError, match="device cuda:1 is not available here; use auto or cpu"):
         device.pick_device("cuda:1")
 
 

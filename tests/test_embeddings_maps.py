@@ -259,7 +259,7 @@ def test_the_key_knows_all_that_matters_and_no_more():
         ({"method": "umap", "together": [["pixels", ""], ["pixels", "a"]]}, "different spaces can be aligned"),
         ({"method": "tsne", "together": [["pixels", ""], ["random", ""]]}, "only umap without pca50"),
         ({"method": "umap", "via": "pca50", "together": [["pixels", ""], ["random", ""]]}, "only umap without pca50"),
-        ({"colour": "red"}, "a map is asked for by space"),
+        ({"colour": "red"}, "a request for a map has the fields space"),
     ],
 )
 def test_what_is_no_request_is_one_sentence(raw, words):

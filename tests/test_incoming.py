@@ -322,7 +322,7 @@ def test_a_locked_or_damaged_or_oddly_packed_member_is_left_out(tmp_path):
     assert "'a/0.png' in the zip is damaged" in said(bring(tmp_path, bytes(damaged)))
     locked = bytearray(data)
     locked[data.index(b"PK\1\2") + 8] |= 1
-    assert "'a/0.png' is locked" in said(bring(tmp_path, bytes(locked)))
+    assert "'a/0.png' is protected with a password" in said(bring(tmp_path, bytes(locked)))
 
 
 def test_all_that_is_left_out_is_counted(tmp_path):
@@ -336,7 +336,7 @@ def test_the_command_line_says_what_was_left_out(empty_store, tmp_path, capsys):
     place = lay(tmp_path / "own", GOOD | {"notes.txt": b"x"})
     train = ["train", "--family", "ae", "--dataset", f"images:{place}", "--epochs", "1", "--set", "hidden=8", "--json"]
     assert main(train) == 0
-    assert "left out 1 of 9 files: 'notes.txt' is not a picture" in capsys.readouterr().err
+    assert "left out 1 of 9 files: 'notes.txt' is not an image" in capsys.readouterr().err
 
 
 # -- photographs -------------------------------------------------------------------------------------------------------
@@ -372,7 +372,7 @@ def test_what_is_not_decoded_row_by_row_has_the_lower_limit(monkeypatch):
 def test_a_photograph_in_heic_is_read_or_says_what_to_do(monkeypatch):
     monkeypatch.setattr(pictures, "formats", lambda: ("PNG", "JPEG"))
     for brand in (b"heic", b"mif1", b"heix"):
-        with pytest.raises(ValueError, match=r"'a\.HEIC' is a HEIC photograph: .*pip install pillow-heif") as error:
+        with pytest.raises(ValueError, match=r"'a\.HEIC' is a HEIC photo: .*pip install pillow-heif") as error:
             read_picture(HEIC.replace(b"heic", brand, 1), name="a.HEIC")
         assert "JPEG" in str(error.value)
     with pytest.raises(ValueError, match="AVIF"):
@@ -443,7 +443,7 @@ def test_pixels_that_would_be_black_are_stretched_and_said(tmp_path, kind):
     data = bring(tmp_path, members)
     everything = np.concatenate([data.train.images, data.test.images])
     assert everything.max() > 200 and 90 < everything.mean() < 160
-    assert "stretched" in said(data) and "becomes white" in said(data)
+    assert "made brighter" in said(data) and "becomes white" in said(data)
     again = bring(tmp_path, pack(members))
     assert again.digest == data.digest and np.array_equal(again.train.images, data.train.images)
     assert read_picture(members["0.png"], invert=False).max() > 200
