@@ -117,13 +117,16 @@ def run(module: str, number: int, seed: int) -> dict:
     chosen = random.Random(f"{seed} {module}").sample(every := mutants(source), min(number, len(every)))
     with tempfile.TemporaryDirectory() as folder:
         copy = Path(folder) / "copy"
-        files = subprocess.run(["git", "ls-files"], cwd=ROOT, text=True, capture_output=True, check=True).stdout
+        files = subprocess.run(["git", "ls-files"], cwd=ROOT, encoding="utf-8", capture_output=True, check=True).stdout
         for name in files.splitlines():
             if (ROOT / name).is_file():
                 (copy / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, copy / name)
         if not passes(copy, TESTS[module]):
-            raise SystemExit(f"{module}: the tests fail without a mutant.\n" + (copy / "output").read_text()[-3000:])
+            raise SystemExit(
+                f"{module}: the tests fail without a mutant.\n"
+                + (copy / "output").read_text("utf-8", "replace")[-3000:]
+            )
         survivors = []
         for code in chosen:
             (copy / module).write_text(code, "utf-8")
@@ -155,7 +158,7 @@ def main() -> None:
         killed = result["tried"] - len(result["survived"])
         print(f"{module}: {killed} of {result['tried']} noticed ({result['mutants']} possible)", flush=True)
     if args.json:
-        args.json.write_text(json.dumps(results, indent=1))
+        args.json.write_text(json.dumps(results, indent=1), "utf-8")
 
 
 if __name__ == "__main__":

@@ -104,7 +104,7 @@ def test_each_term_is_the_mean_of_its_values(family, options):
 
 
 def test_images_apart_cost_what_they_cost_together():
-    model = build_model(family_class("vae").Config(**TINY), 0).eval()
+    model = build_model(family_class("vae").Config(**fitting("vae", **TINY)), 0).eval()
     x = torch.rand(5, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     each = model.loss(x).per_image
     for i in range(5):
@@ -164,7 +164,7 @@ def test_a_table_has_the_spread_beside_the_mean(store):
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "continuous_bernoulli"])
 def test_a_density_has_medians_and_no_share(likelihood):
-    model = build_model(family_class("vae").Config(**TINY, likelihood=likelihood), 0)
+    model = build_model(family_class("vae").Config(**fitting("vae", **TINY), likelihood=likelihood), 0)
     x = torch.rand(12, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     found = evidence.evidence(model, x, torch.Generator().manual_seed(0))
     assert {"recon_median", "elbo_median", "kl_worst10"} <= set(found)

@@ -189,7 +189,7 @@ def test_it_learns_to_move_one_digit():
 def test_pictures_alone_are_refused():
     from aevae.run_config import RunConfig
 
-    with pytest.raises(ValueError, match=r"td_vae takes sequences, .* take the data set moving-digits"):
+    with pytest.raises(ValueError, match=r"td_vae needs sequences, .* use the data set moving-digits"):
         train_or_load(RunConfig(DataConfig("mnist-5k"), Config(), TrainConfig()), "cpu")
 
 
