@@ -84,12 +84,12 @@ def test_classes_change_with_the_theme(browser, shared_server):
     tab = Tab(browser).open(f"{shared_server.url}/sliders")
     dots = tab.page.locator(".pad .legend .dot")
     dots.nth(9).wait_for()
+    colours = "dots => dots.slice(0, 10).map(dot => getComputedStyle(dot).backgroundColor)"
     for scheme in ("light", "dark", "light"):
         tab.page.emulate_media(color_scheme=scheme)
-        tab.page.wait_for_timeout(1000)
-        shown = dots.evaluate_all("dots => dots.slice(0, 10).map(dot => getComputedStyle(dot).backgroundColor)")
-        wanted = (tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in CLASS_COLOURS[scheme])
-        assert shown == [f"rgb({r}, {g}, {b})" for r, g, b in wanted], scheme
+        rgb = [tuple(int(c[i : i + 2], 16) for i in (1, 3, 5)) for c in CLASS_COLOURS[scheme]]
+        wanted = [f"rgb({r}, {g}, {b})" for r, g, b in rgb]
+        until(lambda wanted=wanted: dots.evaluate_all(colours) == wanted, 20)
     tab.close()
 
 
