@@ -1,10 +1,13 @@
 """Fixtures and helpers of all tests: stores with tiny models, an empty store, pages, one thread."""
 
 import dataclasses
+import json
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,20 +153,42 @@ def whole_zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
 
     from aevae.models import FAMILIES
 
-    base = tmp_path_factory.getbasetemp()
-    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "zoo"
+    root = _common_folder(tmp_path_factory) / "zoo"
     with FileLock(f"{root}.lock"):
         return train_all(root, FAMILIES)  # loads existing runs
 
 
 @pytest.fixture(scope="session")
-def shared_server(tmp_path_factory):
-    """A server for many tests, on which nothing is trained."""
+def shared_server(tmp_path_factory) -> Iterator[SimpleNamespace]:
+    """A server (its `url`) that tests of all processes look at; do not train there.
+
+    The first process that needs it starts it, the last one stops it.
+    """
+    from filelock import FileLock
     from test_browser import Server
 
-    server = Server(tmp_path_factory.mktemp("shared") / "runs")
-    yield server
-    server.stop()
+    root = _common_folder(tmp_path_factory)
+    file, lock = root / "server.json", FileLock(root / "server.lock")
+    with lock:
+        if file.exists():
+            facts = json.loads(file.read_text("utf-8"))
+        else:
+            server = Server(root / "shared")
+            facts = {"url": server.url, "pid": server.process.pid, "users": 0}
+        file.write_text(json.dumps(facts | {"users": facts["users"] + 1}), "utf-8")
+    yield SimpleNamespace(url=facts["url"])
+    with lock:
+        facts = json.loads(file.read_text("utf-8"))
+        file.write_text(json.dumps(facts | {"users": facts["users"] - 1}), "utf-8")
+        if facts["users"] == 1:
+            file.unlink()
+            os.kill(facts["pid"], signal.SIGTERM)
+
+
+def _common_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of all processes of this run of the tests."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 @pytest.fixture
