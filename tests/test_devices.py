@@ -21,7 +21,6 @@ from aevae.models import FAMILIES, build_model, family_class
 from aevae.queue import jobs, map_task, worker
 from aevae.runs import opened, training
 from aevae.training import device
-from aevae.training.optimizers import SparseRowAdam
 from aevae.training.trainer import Trainer, TrainingData, fit
 from aevae.ui.train import form
 
@@ -149,20 +148,6 @@ def test_pixels_without_float64_are_those_of_the_cpu(likelihood):
         there = found(where)
     for a, b in zip(there, found("cpu"), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-6)
-
-
-def test_rows_without_sparse_tensors_move_as_those_with():
-    draw, recipe = torch.Generator().manual_seed(0), TrainConfig(lr=0.01)
-    start, ends = torch.randn(6, 3, generator=draw), []
-    for sparse in (True, False):
-        table = torch.nn.Parameter(start.clone())
-        rows = SparseRowAdam([table], recipe, 2.0)
-        for step in range(8):
-            found = torch.nn.functional.embedding(torch.tensor([step % 5, 1, 1]), table, sparse=sparse)
-            found.square().sum().backward()
-            rows.step_fused()
-        ends.append(table.detach())
-    assert torch.allclose(*ends, atol=1e-6) and torch.equal(ends[1][5], start[5])
 
 
 def test_float64_is_asked_for_on_the_cpu_alone():

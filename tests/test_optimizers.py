@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from aevae.config import TrainConfig
-from aevae.training.optimizers import Adam
+from aevae.training.optimizers import Adam, SparseRowAdam
 
 CPU = torch.device("cpu")
 PLAIN = TrainConfig(lr=3e-3, damping=0.0)
@@ -168,3 +168,17 @@ def test_the_sum_of_v_is_its_sum():
     del saved["state"][0]["sum_sq"]
     one.load_state_dict(saved)
     assert torch.allclose(one.state[p]["sum_sq"], slot["exp_avg_sq"].sum())
+
+
+def test_rows_without_sparse_tensors_move_as_those_with():
+    draw, recipe = torch.Generator().manual_seed(0), TrainConfig(lr=0.01)
+    start, ends = torch.randn(6, 3, generator=draw), []
+    for sparse in (True, False):
+        table = torch.nn.Parameter(start.clone())
+        rows = SparseRowAdam([table], recipe, 2.0)
+        for step in range(8):
+            found = torch.nn.functional.embedding(torch.tensor([step % 5, 1, 1]), table, sparse=sparse)
+            found.square().sum().backward()
+            rows.step_fused()
+        ends.append(table.detach())
+    assert torch.allclose(*ends, atol=1e-6) and torch.equal(ends[1][5], start[5])
