@@ -83,3 +83,18 @@ def test_modules_that_import_each_other_are_one_circle():
     arrows = {"a": {"b", "c"}, "b": {"c"}, "c": {"d"}, "d": {"c"}}
     assert make_docs.circles(arrows) == [["c", "d"]]
     assert make_docs.reachable(arrows, "b") == {"c", "d"}
+
+
+def test_no_circle_and_no_import_upwards():
+    """Floors, from above: app and pages; the user interface; everything else."""
+    _, arrows = make_docs.rooms()
+    assert make_docs.circles(arrows) == []
+
+    def floor(room: str) -> int:
+        return 2 if room in ("app", "pages") else room.startswith("ui")
+
+    assert not [(room, other) for room in arrows for other in arrows[room] if floor(other) > floor(room)]
+    pages = {"compare", "denoise", "embeddings", "interpolate", "labs", "models", "sliders", "train"}
+    common = {f"ui/{name}" for name in ("frame", "live", "shared")}
+    upwards = [(room, other) for room in common for other in arrows[room] if other.removeprefix("ui/") in pages]
+    assert not upwards, "what all pages use knows none of them"
