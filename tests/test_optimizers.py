@@ -182,3 +182,20 @@ def test_rows_without_sparse_tensors_move_as_those_with():
             rows.step_fused()
         ends.append(table.detach())
     assert torch.allclose(*ends, atol=1e-6) and torch.equal(ends[1][5], start[5])
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+def test_the_first_step_of_a_row_is_the_rate_times_the_scale_and_clears_the_gradient(sparse):
+    table = torch.nn.Parameter(torch.full((3, 2), 5.0))
+    rows = SparseRowAdam([table], TrainConfig(lr=0.01), 2.0)
+    torch.nn.functional.embedding(torch.tensor([0, 2]), table, sparse=sparse).sum().backward()
+    rows.step_fused()
+    assert torch.allclose(table.detach(), torch.tensor([[4.98] * 2, [5.0] * 2, [4.98] * 2])) and table.grad is None
+
+
+def test_a_step_clears_the_gradients():
+    p = torch.nn.Parameter(torch.zeros(2))
+    p.grad = torch.ones(2)
+    adam = Adam([p], PLAIN, CPU)
+    adam.step_fused()
+    assert p.grad is None
