@@ -61,3 +61,27 @@ def test_what_a_browser_sends_is_taken_whole_or_not_at_all():
             assert state == {}, bad
             take({"k": 3, "by": 1, "more": 5})
             assert state == {"k": 3, "x": 1}
+
+
+def a_field():
+    import streamlit as st
+
+    from aevae.ui.shared import url_values
+
+    st.session_state["found"] = url_values.field(st.number_input, "x", 0.0, 4.0, 1.5, key="x")
+
+
+@pytest.mark.parametrize(
+    ("query", "found", "shown"),
+    [({}, 1.5, {}), ({"x": "3.25"}, 3.25, {"x": "3.25"}), ({"x": "9"}, 1.5, {}), ({"x": "1.5"}, 1.5, {})],
+)
+def test_a_field_takes_its_value_from_the_address_and_writes_it_there(query, found, shown):
+    app = AppTest.from_function(a_field)
+    for key, value in query.items():
+        app.query_params[key] = value
+    app.run()
+    assert app.session_state["found"] == found and address(app) == shown
+    app.number_input(key="x").set_value(0.5).run()
+    assert app.session_state["found"] == 0.5 and address(app) == {"x": "0.5"}
+    app.number_input(key="x").set_value(1.5).run()
+    assert address(app) == {}, "a default stands in no address"
