@@ -19,7 +19,7 @@ def option(  # one keyword per property of the field, hence more than eight para
     when: tuple[str, tuple] | None = None,
     added=False,
     absent=None,
-):
+) -> Any:
     """A config field with `choices` or a range min..max. when=(field, values): it has an effect only for these values.
 
     absent: the value of this option in configs that were written before it existed. At that value the key is omitted
@@ -237,7 +237,7 @@ LIKELIHOODS = {
 }
 
 
-def likelihoods(default: str = "bernoulli", without: tuple[str, ...] = ()):
+def likelihoods(default: str = "bernoulli", without: tuple[str, ...] = ()) -> Any:
     """The option `likelihood`. without: likelihoods that the family's decoder does not support."""
     offered = {name: meaning for name, meaning in LIKELIHOODS.items() if name not in without}
     meanings = ", ".join(f"{name} ({meaning})" for name, meaning in offered.items())
@@ -300,7 +300,7 @@ def absent_values(part) -> dict[str, Any]:
     return {f.name: f.metadata["absent"] for f in dataclasses.fields(part) if "absent" in f.metadata}
 
 
-def build(config_class: type, values: dict):
+def build(config_class: type, values: dict) -> Any:
     """`config_class(**values)`. Raises ValueError with one sentence for unknown keys."""
     known = [f.name for f in dataclasses.fields(config_class)]
     for key in values:

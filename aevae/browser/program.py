@@ -10,10 +10,11 @@ import copy
 import math
 import operator
 import threading
+from typing import Any
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from aevae.browser.blob import pack
 from aevae.models.base import ContinuousMean, ExpectedLevel, Model
@@ -91,10 +92,10 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.thread = threading.get_ident()
 
-    def is_leaf_module(self, m, name):
+    def is_leaf_module(self, m, name) -> bool:
         return isinstance(m, tuple(_LAYERS)) or super().is_leaf_module(m, name)
 
-    def call_module(self, m, forward, args, kwargs):
+    def call_module(self, m, forward, args, kwargs) -> Any:
         if threading.get_ident() != self.thread:
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
@@ -103,7 +104,7 @@ class _Tracer(fx.Tracer):
 class _ShapeRecorder(fx.Interpreter):
     """Runs a graph and notes the shape of each tensor in its node."""
 
-    def run_node(self, n):
+    def run_node(self, n) -> Any:
         result = super().run_node(n)
         if isinstance(result, torch.Tensor):
             n.meta["shape"] = tuple(result.shape)
@@ -115,17 +116,17 @@ class _Decoder(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, z):
+    def forward(self, z: Tensor) -> Tensor:
         return self.model.decode(z)
 
 
 class _Encoder(_Decoder):
-    def forward(self, x):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return self.model.posterior(x)
 
 
 class _Params(_Decoder):
-    def forward(self, z):
+    def forward(self, z: Tensor) -> Tensor:
         return self.model.params(z)
 
 
@@ -226,15 +227,15 @@ def _call(node: fx.Node, name: str) -> dict | None:
     return None
 
 
-def _linear(layer: nn.Linear):
+def _linear(layer: nn.Linear) -> tuple[dict, dict[str, Tensor]]:
     return {"op": "linear"}, {"w": layer.weight.T, "b": _bias(layer, layer.out_features)}
 
 
-def _conv(layer: nn.Conv2d):
+def _conv(layer: nn.Conv2d) -> tuple[dict, dict[str, Tensor]]:
     return _kernel(layer, "conv"), {"w": layer.weight.flatten(1).T, "b": _bias(layer, layer.out_channels)}
 
 
-def _conv_transpose(layer: nn.ConvTranspose2d):
+def _conv_transpose(layer: nn.ConvTranspose2d) -> tuple[dict, dict[str, Tensor]]:
     return _kernel(layer, "conv_transpose"), {"w": layer.weight.flatten(1), "b": _bias(layer, layer.out_channels)}
 
 

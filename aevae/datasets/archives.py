@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 MAX_FILE_BYTES = 64_000_000  # size of one image; a photograph of 200 megapixels has 50 MB
 MAX_RATIO = 200  # largest compression ratio of a zip member of at least RATIO_FROM bytes
@@ -117,7 +117,7 @@ def _clean(name: str, label: str) -> str:
     return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
 
 
-def _refuse_count(label: str, limits: Limits):
+def _refuse_count(label: str, limits: Limits) -> NoReturn:
     raise ValueError(f"{label} contains more than {limits.files:,} files")
 
 
@@ -133,7 +133,7 @@ def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
     """Yields (name relative to `folder` in NFC, path) of every file that is not litter. Does not follow links."""
     seen = 0
 
-    def refuse(error: OSError):
+    def refuse(error: OSError) -> NoReturn:
         raise ValueError(f"{error.filename} cannot be read ({error.strerror})")
 
     for here, folders, files in os.walk(folder, onerror=refuse):

@@ -6,10 +6,15 @@ codes 500 iterations preserve neighbourhoods as well as 1,000 slower iterations 
 """
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aevae.embeddings.methods import EmbedConfig, Watch, near, start
+
+if TYPE_CHECKING:
+    from openTSNE.affinity import PerplexityBasedNN
 
 MAX_FEW_POINTS = 5000  # with more points fewer iterations are made
 SCHEDULE = {
@@ -32,7 +37,7 @@ def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarr
 
     early, late = SCHEDULE[len(codes) <= MAX_FEW_POINTS]
 
-    def report(done: int):
+    def report(done: int) -> Callable[[int, float, np.ndarray], None]:
         return lambda iteration, _, xy: watch(done + iteration, early + late, np.asarray(xy))
 
     known = affinities(codes, config, watch)
@@ -49,7 +54,7 @@ def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarr
     return np.asarray(xy), float(xy.kl_divergence)
 
 
-def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch):
+def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> "PerplexityBasedNN":
     """The symmetric affinities P as an object of openTSNE."""
     from openTSNE import affinity, nearest_neighbors
 

@@ -175,7 +175,7 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
             super().__init__()
             self.model = run.model
 
-        def forward(self, z):
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
             return self.model.decode(z)
 
     z = torch.zeros(2, run.latent_dim)

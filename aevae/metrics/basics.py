@@ -1,6 +1,7 @@
 """Metrics that every run has after training: loss terms, errors, and metrics of its family."""
 
 import math
+from collections.abc import Callable
 
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
 from aevae.spread import MEDIAN, SHARE, WORST, spread
@@ -75,7 +76,7 @@ def _own(family: str) -> dict[str, str]:
     return family_class(family).units
 
 
-def _has(name: str):
+def _has(name: str) -> Callable[..., str]:
     """Requires that the run has this metric from its training, or that its family computes it."""
 
     def needs(info) -> str:
@@ -85,7 +86,7 @@ def _has(name: str):
     return needs
 
 
-def _has_share(name: str):
+def _has_share(name: str) -> Callable[..., str]:
     """Requires costs that are never negative and have no arbitrary constant."""
 
     def needs(info) -> str:

@@ -65,7 +65,7 @@ class Codes(nn.Module):
         sparse = self.weight.device.type in ("cpu", "cuda")
         return nn.functional.embedding(index, self.weight, sparse=sparse)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
         saved = state_dict.get(prefix + "weight")
         if saved is not None and saved.shape[1:] == self.weight.shape[1:] and len(saved) != len(self.weight):
             self.fill(self.weight.new_zeros(saved.shape))

@@ -1,7 +1,7 @@
 """Encoders and decoders that the families share. Images are (B, 1, 28, 28)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -186,6 +186,6 @@ def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def batches(x: Tensor, size: int = 1000):
+def batches(x: Tensor, size: int = 1000) -> Iterator[Tensor]:
     """x in slices of `size` rows, in order."""
     return (x[i : i + size] for i in range(0, len(x), size))

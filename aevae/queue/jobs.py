@@ -250,7 +250,7 @@ def _any_active(lane: str) -> bool:
         )
 
 
-def _lock_file():
+def _lock_file() -> Path:
     return paths.runs_dir() / ".locks" / "training-locked"
 
 

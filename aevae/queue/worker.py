@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from filelock import Timeout
@@ -72,7 +73,7 @@ class Worker:
         return 0
 
     @contextlib.contextmanager
-    def _reachable(self):
+    def _reachable(self) -> Iterator[None]:
         """Write the address file, and stop when it is removed or the parent process ends."""
         if self.parent is None:
             yield
@@ -284,7 +285,7 @@ class Worker:
                         group, device, str(pick_device(device)), first.full_training_seconds, overhead
                     )
 
-    def _on_loading(self, progress: list[Progress]):
+    def _on_loading(self, progress: list[Progress]) -> Callable[[float, str], None]:
         def on_progress(fraction: float, text: str) -> None:
             if self._should_stop():
                 raise _DownloadStopped
@@ -317,7 +318,7 @@ class Worker:
     # -- heartbeat
 
     @contextlib.contextmanager
-    def _heartbeat(self, jobs: list[Job], progress: list[Progress], pace: PaceControl):
+    def _heartbeat(self, jobs: list[Job], progress: list[Progress], pace: PaceControl) -> Iterator[None]:
         """Context in which a thread writes the jobs' progress to the queue and reads the users' requests from it."""
         over = threading.Event()
         thread = threading.Thread(target=self._beat, args=(jobs, progress, pace, over), daemon=True)

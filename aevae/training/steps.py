@@ -108,7 +108,7 @@ class SingleStep:
             dense = gradient is not None and gradient.layout == torch.strided
             p.grad = gradient.contiguous() if dense and p.is_contiguous() else gradient
 
-    def precision(self):
+    def precision(self) -> contextlib.AbstractContextManager:
         """The autocast context: bfloat16 in matrix products if configured; weights, losses and Adam stay float32."""
         lead = self.trainers[0]
         if lead.config.precision == "float32":
@@ -197,7 +197,7 @@ class BatchedStep(SingleStep):
         x = torch.stack([t.images(each) for t, each in zip(self.trainers, index, strict=True)])  # (M, B, ...)
         draws = predraw(self._rng_requests(x[0]), [t.noise for t in self.trainers], x)
 
-        def one(parameters, buffers, x, draws):
+        def one(parameters, buffers, x, draws) -> tuple[Tensor, dict[str, Tensor]]:
             named = {f"model.{k}": v for k, v in (parameters | buffers).items()}
             return functional_call(self.template, named, (x, ReplayRng(draws), epoch))
 
@@ -230,7 +230,7 @@ class _Loss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, generator, epoch):
+    def forward(self, x: Tensor, generator, epoch) -> tuple[Tensor, dict[str, Tensor]]:
         loss = self.model.loss(x, generator=generator, epoch=epoch)
         return loss.total, loss.terms
 
