@@ -27,6 +27,7 @@ class Autoencoder(Model):
     """The code is a point: z = f(x)."""
 
     Config = AEConfig
+    config: AEConfig
     title = "Autoencoder"
     objective = "-log p(x | g(f(x)))"
     paper = "Hinton & Salakhutdinov 2006"

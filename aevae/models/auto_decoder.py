@@ -76,6 +76,7 @@ class AutoDecoder(Model):
     """A decoder and one free code for each training image."""
 
     Config = AutoDecoderConfig
+    config: AutoDecoderConfig
     title = "Auto-decoder"
     objective = "-log p(x_i | g(z_i)), each z_i learnt"
     paper = "Bojanowski et al. 2018"

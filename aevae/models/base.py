@@ -5,7 +5,7 @@ from the `generator` argument: without one, every call is deterministic (z = mu,
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -42,7 +42,12 @@ MEAN_LAYERS = {"continuous_bernoulli": ContinuousMean, "categorical": ExpectedLe
 class Model(nn.Module):
     """An encoder, a code of `latent_dim` numbers, a decoder and a likelihood. Families override what differs."""
 
-    Config = ModelConfig
+    Config: type[ModelConfig] = ModelConfig
+    title: str
+    objective: str
+    paper: str
+    encoder: Any  # layers, which differ between families and options
+    decoder: Any
     has_encoder = True
     generative = False  # True: the code has a prior, so decoded prior samples are samples of the model
     latent = "continuous"  # or "discrete"

@@ -17,6 +17,8 @@ MIN_ONEDNN_CHANNELS = 8  # with at least as many output channels oneDNN's transp
 class FixedOffset(nn.Module):
     """x + by, with a constant image `by` that `set_offset` sets before training. Without one, forward returns x."""
 
+    by: Tensor
+
     def __init__(self, channels: int = 1):
         super().__init__()
         self.register_buffer("by", torch.zeros(channels, *SHAPE[1:]))
@@ -93,6 +95,8 @@ class Codebook(nn.Module):
     gradient, else a buffer.
     """
 
+    vectors: Tensor
+
     def __init__(self, count: int, size: int, learnt: bool):
         super().__init__()
         vectors = torch.randn(count, size)
@@ -115,7 +119,7 @@ class Codebook(nn.Module):
         return self.look_up(self.indices(z_e))
 
 
-def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
+def encoder(config: ModelConfig) -> tuple[nn.Sequential, int]:
     """(network, width): the network maps x (B, 1, 28, 28) to h (B, width).
 
     mlp: 784-hidden (the encoder of pytorch/examples `vae`); conv: 32 and 64 channels, 4x4 kernels, stride 2.
@@ -133,7 +137,7 @@ def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
     return net, CONV_FEATURES
 
 
-def decoder(config: ModelConfig) -> nn.Module:
+def decoder(config: ModelConfig) -> nn.Sequential:
     """A network z (B, D) -> natural parameters of the pixels (B, channels, 28, 28): the mirrored encoder."""
     channels = config.channels
     if config.network == "mlp":

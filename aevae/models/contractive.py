@@ -64,10 +64,12 @@ class ContractiveAutoencoder(Autoencoder):
     """An autoencoder whose code is insensitive to changes of the image that reconstruction does not need."""
 
     Config = ContractiveConfig
+    config: ContractiveConfig
     title = "Contractive autoencoder"
     objective = "-log p(x | g(f(x))) + lam ||df/dx||^2"
     paper = "Rifai et al. 2011"
     batchable_hparams = ("lam",)
+    lam: Tensor
     units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over images"}
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:

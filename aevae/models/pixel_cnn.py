@@ -18,6 +18,8 @@ class Causal(nn.Conv2d):
     own: include the cell itself (mask B) or not (mask A). The kernel has no rows below the cell.
     """
 
+    mask: Tensor
+
     def __init__(self, channels_in: int, channels_out: int, size: int, own: bool):
         self.reach = size // 2
         super().__init__(channels_in, channels_out, (self.reach + 1, size))

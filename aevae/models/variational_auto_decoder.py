@@ -48,6 +48,7 @@ class VariationalAutoDecoder(AutoDecoder):
     """A decoder, and mean and log variance of a code for each training image."""
 
     Config = VariationalAutoDecoderConfig
+    config: VariationalAutoDecoderConfig
     title = "Variational auto-decoder"
     objective = "-log p(x_i|z_i) + KL(q(z_i) || N(0, I)), each q(z_i) learnt"
     paper = "Zadeh et al. 2019"

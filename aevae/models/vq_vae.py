@@ -69,6 +69,9 @@ class VQVAEConfig(ModelConfig):
 class Quantiser(nn.Module):
     """A trainable codebook: `collect` keeps a training batch, `ema_update` learns from it after the step."""
 
+    use: Tensor
+    sums: Tensor
+
     def __init__(self, config: VQVAEConfig, cells: int):
         super().__init__()
         self.decay, self.restart = config.decay, config.restart
@@ -156,6 +159,7 @@ class VQVAE(Model):
     """One grid of 7 x 7 indices. Lists have one entry per level, since subclasses have several levels."""
 
     Config = VQVAEConfig
+    config: VQVAEConfig
     title = "VQ-VAE"
     objective = "-log p(x|z_q) + ||sg z_e - e||^2 + b ||z_e - sg e||^2 - log p(k)"
     paper = "van den Oord et al. 2017"
