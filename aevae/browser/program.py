@@ -10,6 +10,7 @@ import copy
 import math
 import operator
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -92,8 +93,8 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.thread = threading.get_ident()
 
-    def is_leaf_module(self, m, name) -> bool:
-        return isinstance(m, tuple(_LAYERS)) or super().is_leaf_module(m, name)
+    def is_leaf_module(self, m, module_qualified_name) -> bool:
+        return isinstance(m, tuple(_LAYERS)) or super().is_leaf_module(m, module_qualified_name)
 
     def call_module(self, m, forward, args, kwargs) -> Any:
         if threading.get_ident() != self.thread:
@@ -111,21 +112,23 @@ class _ShapeRecorder(fx.Interpreter):
         return result
 
 
-class _Decoder(nn.Module):
+class _Part(nn.Module):
     def __init__(self, model: Model):
         super().__init__()
         self.model = model
 
+
+class _Decoder(_Part):
     def forward(self, z: Tensor) -> Tensor:
         return self.model.decode(z)
 
 
-class _Encoder(_Decoder):
+class _Encoder(_Part):
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return self.model.posterior(x)
 
 
-class _Params(_Decoder):
+class _Params(_Part):
     def forward(self, z: Tensor) -> Tensor:
         return self.model.params(z)
 
@@ -159,15 +162,18 @@ def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np
 
 _ELEMENTWISE = ("relu", "sigmoid", "tanh", "exp")
 _RESHAPES = ("flatten", "reshape", "view", "unflatten")
-_PAIRWISE = {f: f.__name__ for f in (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub)}
+_PAIRWISE: dict[Any, str] = {
+    f: f.__name__ for f in (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub)
+}
 
 
 def _operation(node: fx.Node, module: fx.GraphModule, registers: dict, weights: dict) -> dict:
     """One operation of a program, without its output. Raises Unsupported if the browser has no such operation."""
-    layer = module.get_submodule(node.target) if node.op == "call_module" else None
+    layer = module.get_submodule(str(node.target)) if node.op == "call_module" else None
     name = type(layer).__name__ if layer else getattr(node.target, "__name__", str(node.target))
-    entry = _layer(node.target, layer, weights) if layer else _call(node, name)
-    inputs = [a for a in (node.args[0] if name == "cat" else node.args) if isinstance(a, fx.Node)]
+    entry = _layer(str(node.target), layer, weights) if layer else _call(node, name)
+    args: Any = node.args[0] if name == "cat" else node.args
+    inputs = [a for a in args if isinstance(a, fx.Node)]
     if entry is None or not _sizes_fit(entry["op"], [_shape(n) for n in inputs], _shape(node)):
         raise Unsupported(f"its layer {name} is not known to the browser's interpreter")
     return entry | {"in": [registers[n] for n in inputs]}
@@ -255,7 +261,7 @@ def _bias(layer, size: int) -> torch.Tensor:
     return torch.zeros(size) if layer.bias is None else layer.bias
 
 
-_LAYERS = {
+_LAYERS: dict[type[nn.Module], Callable[[Any], tuple[dict, dict[str, Tensor]]]] = {
     nn.Linear: _linear,
     Transposed: lambda layer: ({"op": "linear"}, {"w": layer.weight.T, "b": layer.bias}),
     nn.Conv2d: _conv,

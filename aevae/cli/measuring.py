@@ -101,7 +101,7 @@ def save_arrays(path: str, array=None, **arrays) -> None:
     if arrays:
         np.savez(content, **arrays)
     else:
-        np.save(content, array)
+        np.save(content, np.asarray(array))
     arguments.write(path, content.getvalue())
 
 

@@ -288,9 +288,10 @@ def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
     """(names of the members, code page that was guessed for names without a declared encoding, or "")."""
     raw = [None if i.flag_bits & 0x800 else i.orig_filename.encode("cp437") for i in infos]  # as zipfile decoded it
     told = [_told_name(info, name) for info, name in zip(infos, raw, strict=True)]
-    foreign = [name for name, known in zip(raw, told, strict=True) if known is None and not name.isascii()]
+    unknown = [name for name, known in zip(raw, told, strict=True) if known is None and name is not None]
+    foreign = [name for name in unknown if not name.isascii()]
     page = _guess_page(foreign) if foreign else "utf-8"
-    names = [name.decode(page) if known is None else known for name, known in zip(raw, told, strict=True)]
+    names = [(name or b"").decode(page) if known is None else known for name, known in zip(raw, told, strict=True)]
     return names, "" if page == "utf-8" else page
 
 
@@ -321,7 +322,7 @@ def _guess_page(names: list[bytes]) -> str:
         for page, signs in _USUAL.items()
         if _fits(names, page)
     }
-    best = max(usual, key=usual.get, default="cp437")
+    best = max(usual, key=lambda page: usual[page], default="cp437")
     return best if usual.get(best, 0) > 0.5 else "cp437"
 
 

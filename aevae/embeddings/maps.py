@@ -199,6 +199,7 @@ def make_map(
         finally:
             for each in group:
                 cache.drop_frame(each.key)
+    assert found is not None
     return found
 
 

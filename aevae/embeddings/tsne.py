@@ -226,7 +226,7 @@ class Exact:
             push[first : first + step] = w.sum(1, keepdim=True) * block - w @ y
         apart = y[self.rows] - y[self.columns]
         w = 1 / (1 + (apart**2).sum(1))
-        pull = torch.segment_reduce((p * w)[:, None] * apart, "sum", offsets=self.offsets, axis=0)
+        pull = torch.segment_reduce((p * w)[:, None] * apart, "sum", offsets=self.offsets, axis=0)  # ty: ignore[missing-attribute]
         error = 0.0
         if should_eval_error:
             ratio = torch.where(p > 0, p / w, 1.0)  # an affinity of 0 adds 0

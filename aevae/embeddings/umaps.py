@@ -13,7 +13,7 @@ import importlib
 import math
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,7 +38,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @contextlib.contextmanager
-def _turn(watch: Watch = lambda *_: None) -> Iterator[None]:
+def _turn(watch: Watch = lambda *_: None) -> Generator[None]:
     """Context manager: exclusive use of the library. `watch` may raise to stop waiting."""
     while not _ONE_AT_A_TIME.acquire(timeout=POLL_SECONDS):
         watch(0, 1, None)
@@ -110,7 +110,7 @@ def force_parameters(min_dist: float) -> tuple[float, float]:
 
 
 @contextlib.contextmanager
-def _bar_unlocked() -> Iterator[None]:
+def _bar_unlocked() -> Generator[None]:
     """Context manager: release tqdm's global lock, which a progress bar keeps if its file raises (when stopped)."""
     try:
         yield

@@ -163,7 +163,7 @@ class _Drawing:
 
     # -- legend
 
-    def _legend(self) -> list[tuple[int, float, object, str]]:
+    def _legend(self) -> list[tuple[int, float, Any, str]]:
         """(row, x, trace, name) of the named traces."""
         named = [(t, _plain(t.name)) for t in self.traces if t.name and t.showlegend is not False]
         placed, row, x = [], 0, float(LEFT)

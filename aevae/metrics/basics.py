@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
 from aevae.spread import MEDIAN, SHARE, WORST, spread
@@ -146,7 +147,7 @@ def _beside(name: str) -> tuple[str, ...]:
 
 def _of(name: str, title: str, unit: str, better: str) -> tuple[Metric, ...]:
     """The metrics of `aevae.spread` for the mean `name`."""
-    kind = {"compute": basics, "cost": QUICK, "options": {"samples": 1}}
+    kind: dict[str, Any] = {"compute": basics, "cost": QUICK, "options": {"samples": 1}}
     symbol = rf"\mathrm{{{name}}}"
     share = rf"\sum_{{i \in 10\ \text{{largest}}}} c_i \Big/ \sum_i c_i,\ c = {'-' if better == HIGHER else ''}{symbol}"
     return (

@@ -24,9 +24,9 @@ BLOCK_CODES = 500  # codes decoded at a time: 1.5 MB of pixels fit into a proces
 class Weights(NamedTuple):
     """Per image (N,), float64 on the CPU: log (1/K) sum w, its variance (nan for K = 1), effective sample size."""
 
-    log_p: object
-    variance: object
-    effective: object
+    log_p: "Tensor"
+    variance: "Tensor"
+    effective: "Tensor"
 
 
 def importance(model, x, mu, logvar, samples: int, generator, beat=lambda part: None) -> Weights:

@@ -8,7 +8,7 @@ GLO's distance between Laplacian pyramids (`gaussian` is its squared error).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -160,7 +160,7 @@ class AutoDecoder(Model):
         pixels = self.nll(x.reshape(-1, 1), params.reshape(-1, 1)).view(x.shape)  # images of one pixel each
         return (pixels * mask).flatten(1).sum(1)
 
-    def noise(self, steps: int, like: Tensor) -> list[Tensor | None]:
+    def noise(self, steps: int, like: Tensor) -> Sequence[Tensor | None]:
         """Noise of each step of a search, then of the comparison of its results; equal in every call."""
         return [None] * (steps + 1)
 

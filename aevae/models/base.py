@@ -42,7 +42,7 @@ MEAN_LAYERS = {"continuous_bernoulli": ContinuousMean, "categorical": ExpectedLe
 class Model(nn.Module):
     """An encoder, a code of `latent_dim` numbers, a decoder and a likelihood. Families override what differs."""
 
-    Config: type[ModelConfig] = ModelConfig
+    Config: Any = ModelConfig  # a family's own subclass
     title: str
     objective: str
     paper: str
@@ -233,9 +233,9 @@ def sample(mu: Tensor, logvar: Tensor, generator: Generator) -> Tensor:
 
 def rising_root(f, low: float, high: float, like: Tensor) -> Tensor:
     """Roots (shaped as `like`) of the elementwise increasing function f in low..high, by bisection."""
-    low, high = torch.full_like(like, low), torch.full_like(like, high)
+    left, right = torch.full_like(like, low), torch.full_like(like, high)
     for _ in range(50):
-        middle = (low + high) / 2
+        middle = (left + right) / 2
         below = f(middle) < 0
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return (low + high) / 2
+        left, right = torch.where(below, middle, left), torch.where(below, right, middle)
+    return (left + right) / 2

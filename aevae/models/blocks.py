@@ -44,10 +44,12 @@ class UpConv(nn.ConvTranspose2d):
     oneDNN's algorithm, made for many channels, takes five times as long for one channel.
     """
 
+    bias: Tensor
+
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__(channels_in, channels_out, 4, 2, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # ty: ignore[incompatible-method-override]  (no output_size)
         if x.device.type != "cpu" or self.out_channels >= MIN_ONEDNN_CHANNELS or torch.compiler.is_exporting():
             return super().forward(x)
         kernels = self.weight.flatten(1).T.expand(x.shape[0], -1, -1)  # (B, out 4 4, in)

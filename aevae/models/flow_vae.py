@@ -79,7 +79,7 @@ class FlowVAE(VAE):
     has_objective_per_image = False  # the objective contains a batch mean, the roughness of the flows
 
     @property
-    def extra_inputs(self) -> tuple[str, ...]:
+    def extra_inputs(self) -> tuple[str, ...]:  # ty: ignore[incompatible-property-override]
         return ("labels",) if self.config.pairs == "class" else ()
 
     def build(self) -> None:

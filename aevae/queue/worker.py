@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from filelock import Timeout
@@ -73,7 +73,7 @@ class Worker:
         return 0
 
     @contextlib.contextmanager
-    def _reachable(self) -> Iterator[None]:
+    def _reachable(self) -> Generator[None]:
         """Write the address file, and stop when it is removed or the parent process ends."""
         if self.parent is None:
             yield
@@ -84,7 +84,7 @@ class Worker:
             for left in file.parent.glob(address_file(self.device, "*").name):  # left by workers that crashed
                 left.unlink(missing_ok=True)
             file.write_text(str(os.getpid()), encoding="ascii")
-        watch = threading.Thread(target=self._watch, args=(file, file.exists(), over), daemon=True)
+        watch = threading.Thread(target=self._watch, args=(self.parent, file, file.exists(), over), daemon=True)
         watch.start()
         try:
             yield
@@ -94,8 +94,8 @@ class Worker:
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
 
-    def _watch(self, file: Path, reachable: bool, over: threading.Event) -> None:
-        while processes.is_running(self.parent) and (file.exists() or not reachable):
+    def _watch(self, parent: int, file: Path, reachable: bool, over: threading.Event) -> None:
+        while processes.is_running(parent) and (file.exists() or not reachable):
             logs.trim_worker_file()
             if over.wait(POLL_SECONDS):
                 return
@@ -318,7 +318,7 @@ class Worker:
     # -- heartbeat
 
     @contextlib.contextmanager
-    def _heartbeat(self, jobs: list[Job], progress: list[Progress], pace: PaceControl) -> Iterator[None]:
+    def _heartbeat(self, jobs: list[Job], progress: list[Progress], pace: PaceControl) -> Generator[None]:
         """Context in which a thread writes the jobs' progress to the queue and reads the users' requests from it."""
         over = threading.Event()
         thread = threading.Thread(target=self._beat, args=(jobs, progress, pace, over), daemon=True)

@@ -56,6 +56,7 @@ class Member:
         model, noise = self.model(), torch.tensor(eps)
         with torch.inference_mode():
             mu, logvar = model.posterior(torch.tensor(x[None]))
+            assert logvar is not None
             return model.decode(torch.cat([mu + (0.5 * logvar).exp() * noise, noise])).numpy()
 
 
