@@ -5,7 +5,7 @@ In a notebook: `load_images`, `train_or_load`, `load_run`, `encode`, `decode`, `
 """
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aevae.paths import set_library_caches
 
@@ -20,7 +20,7 @@ set_library_caches()
 os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # unsupported operations run on the CPU
 
 
-def __getattr__(name: str):
+def __getattr__(name: str) -> Any:
     """Import `aevae.api`, and with it torch, at the first use of one of its names."""
     if name not in __all__:
         raise AttributeError(f"module 'aevae' has no attribute {name!r}")

@@ -19,7 +19,7 @@ def option(  # one keyword per property of the field, hence more than eight para
     when: tuple[str, tuple] | None = None,
     added=False,
     absent=None,
-):
+) -> Any:
     """A config field with `choices` or a range min..max. when=(field, values): it has an effect only for these values.
 
     absent: the value of this option in configs that were written before it existed. At that value the key is omitted
@@ -34,7 +34,7 @@ class Validated:
     """Base of the configs: checks every field against its metadata, else raises ValueError with one sentence."""
 
     def __post_init__(self):
-        for f in dataclasses.fields(self):
+        for f in dataclasses.fields(self):  # ty: ignore[invalid-argument-type]  (subclasses are dataclasses)
             object.__setattr__(self, f.name, check(f, getattr(self, f.name)))
 
 
@@ -186,13 +186,15 @@ def preset(
     if name not in PRESETS:
         raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {name}")
     if name == "classic":
-        classic = dict(epochs=10, batch_size=128, lr=1e-3, schedule="constant", beta2=0.999, damping=0.0, centre=False)
+        classic: dict[str, Any] = dict(
+            epochs=10, batch_size=128, lr=1e-3, schedule="constant", beta2=0.999, damping=0.0, centre=False
+        )
         return TrainConfig(**classic | chosen)
     model = model() if isinstance(model, type) else model
     images = min(IMAGES.get(data.name, IMAGES["mnist-5k"]), data.limit or 1_000_000)
     large = images >= LARGE_SET_IMAGES
     conv = getattr(model, "network", "mlp") == "conv"
-    options = {"epochs": 3, "batch_size": TrainConfig.batch_size if conv else 400} if large else {}
+    options: dict[str, Any] = {"epochs": 3, "batch_size": TrainConfig.batch_size if conv else 400} if large else {}
     options |= (model.recipe_large if large else model.recipe) if model else {}
     found = TrainConfig(**options | chosen)
     if "lr" in chosen:
@@ -237,7 +239,7 @@ LIKELIHOODS = {
 }
 
 
-def likelihoods(default: str = "bernoulli", without: tuple[str, ...] = ()):
+def likelihoods(default: str = "bernoulli", without: tuple[str, ...] = ()) -> Any:
     """The option `likelihood`. without: likelihoods that the family's decoder does not support."""
     offered = {name: meaning for name, meaning in LIKELIHOODS.items() if name not in without}
     meanings = ", ".join(f"{name} ({meaning})" for name, meaning in offered.items())
@@ -300,7 +302,7 @@ def absent_values(part) -> dict[str, Any]:
     return {f.name: f.metadata["absent"] for f in dataclasses.fields(part) if "absent" in f.metadata}
 
 
-def build(config_class: type, values: dict):
+def build(config_class: type[Any], values: dict) -> Any:
     """`config_class(**values)`. Raises ValueError with one sentence for unknown keys."""
     known = [f.name for f in dataclasses.fields(config_class)]
     for key in values:

@@ -1,11 +1,18 @@
 """Loss terms: pure functions, per image, in nats; sums over pixels or latents. Batch means are taken elsewhere."""
 
 import math
+from collections.abc import Iterable
+from typing import cast
 
 import torch
 from torch import Tensor
 
 GROUP = 98  # pixels per product: 98 factors >= 1/2 do not underflow in float32; an eighth of an image
+
+
+def tensor_sum(terms: Iterable[Tensor]) -> Tensor:
+    """The sum of the terms. For type checkers the built-in `sum` may also be the number 0."""
+    return cast(Tensor, sum(terms))
 
 
 def sse(x: Tensor, x_hat: Tensor) -> Tensor:
@@ -50,7 +57,8 @@ class _BernoulliNLL(_SavesDerivative):
         return torch.addcmul(logits.relu(), x, logits, value=-1).flatten(1).sum(1) - likelier.sum(1), p
 
     @staticmethod
-    def backward(ctx, grad: Tensor | None, _) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx, *grads: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        grad = grads[0]
         if grad is None:
             return None, None
         x, logits, p = ctx.saved_tensors
@@ -84,7 +92,8 @@ class _GaussianKL(_SavesDerivative):
         return (e - logvar).add_(mu.square()).mul_(0.5), e
 
     @staticmethod
-    def backward(ctx, grad: Tensor | None, _) -> tuple[Tensor | None, Tensor | None]:
+    def backward(ctx, *grads: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+        grad = grads[0]
         if grad is None:
             return None, None
         mu, logvar, e = ctx.saved_tensors

@@ -41,7 +41,7 @@ class RunConfig:
             raise ValueError("a config must be a JSON object")
         if raw.get("schema") != SCHEMA:
             raise ValueError(f"config schema must be {SCHEMA}, got {brief(repr(raw.get('schema')))}")
-        parts = {k: raw.get(k) for k in ("data", "model", "train")}
+        parts: dict[str, Any] = {k: raw.get(k) for k in ("data", "model", "train")}
         for name, part in parts.items():
             if not isinstance(part, dict):
                 raise ValueError(f"config has no part {name!r}")

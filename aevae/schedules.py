@@ -1,9 +1,11 @@
 """Schedules. They are functions of the step or epoch without state, so resumed runs continue correctly."""
 
+from typing import Any
+
 import numpy as np
 
 
-def warmup(epoch, length: float):
+def warmup(epoch, length: float) -> Any:
     """Linear rise from 0 at epoch 0 to 1 at epoch `length`; always 1 if `length` is 0.
 
     epoch: a number or a scalar tensor; the result has the same type.
@@ -12,7 +14,7 @@ def warmup(epoch, length: float):
     return _at_most(1.0, epoch / length) if length > 0 else 1.0
 
 
-def cyclic(epoch, rise: float, cycles: int):
+def cyclic(epoch, rise: float, cycles: int) -> Any:
     """A linear rise from 0 to 1 in `rise` epochs, then 1 for `rise` epochs, repeated `cycles` times; then 1.
 
     Always 1 if `rise` is 0. epoch: as in `warmup`. Fu et al. 2019, arXiv:1903.10145, eq. 6, with R = 0.5.
@@ -31,7 +33,7 @@ def weights(model, epochs: float, points: int = 200) -> tuple[np.ndarray, np.nda
     return at, np.array([warmup(e, model.warmup_epochs) for e in at])
 
 
-def _at_most(limit: float, value):
+def _at_most(limit: float, value) -> Any:
     return value.clamp(max=limit) if hasattr(value, "clamp") else min(limit, value)
 
 

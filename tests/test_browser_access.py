@@ -318,7 +318,7 @@ def test_a_swipe_over_a_chart_scrolls_and_leaves_its_axes(phone):
     assert hand.top < top - 50 and hand.page.evaluate(axes) == before
 
 
-PLANES = {"sliders": ".pad canvas.field", "denoise": ".noise .paper canvas[tabindex]", "elbo": ".posterior svg"}
+PLANES = {"sliders": ".pad canvas.field", "denoise": ".noise .paper canvas[tabindex]", "elbo": ".elbo svg"}
 
 
 @pytest.mark.parametrize("path", PLANES)
@@ -342,10 +342,10 @@ def test_a_plane_takes_the_finger_after_a_tap(phone, path):
 def test_nothing_else_takes_fingers_for_itself():
     """`touch-action: none` holds the page fast; the board that was opened to draw on may, and small handles."""
     takers = {f.name for f in UI.rglob("*.css") if "touch-action: none" in f.read_text("utf-8")}
-    assert takers == {"live.css", "draw.css", "geodesic.css"}
+    assert takers == {"live.css", "draw.css", "contraction_geodesic.css"}
 
 
-HANDLES = {"geodesic": "two small handles", "draw": "a board that was opened to draw on"}
+HANDLES = {"contraction_geodesic": "two small handles", "draw": "a board that was opened to draw on"}
 
 
 def test_whatever_is_dragged_declares_which_fingers_it_takes():

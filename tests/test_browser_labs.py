@@ -96,7 +96,7 @@ def pictures(row) -> np.ndarray:
 
 def test_a_collapsed_decoder_stands_still_on_the_way_to_the_prior(browser, shared_server):  # noqa: F811
     tab = Tab(browser).open(f"{shared_server.url}/collapse?remedy=skips+%28Skip-VAE%29")
-    slider, rows = tab.page.locator(".live .draws input"), tab.page.locator(".live .draws .digits")
+    slider, rows = tab.page.locator(".live .collapse input"), tab.page.locator(".live .collapse .digits")
     slider.wait_for()
     assert rows.count() == 2
     before = [pictures(rows.nth(i)) for i in range(2)]
@@ -111,7 +111,7 @@ def test_a_collapsed_decoder_stands_still_on_the_way_to_the_prior(browser, share
 
 def test_five_decoders_follow_one_code_and_it_is_in_the_address(browser, shared_server):  # noqa: F811
     tab = Tab(browser).open(f"{shared_server.url}/likelihoods")
-    slider, rows = tab.page.locator(".live .decoders input").first, tab.page.locator(".live .decoders .row")
+    slider, rows = tab.page.locator(".live .likelihoods input").first, tab.page.locator(".live .likelihoods .row")
     slider.wait_for()
     before = [pictures(rows.nth(i)) for i in range(5)]
     said = rows.first.inner_text()

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { curve } from "../aevae/ui/labs/web/divergence.js";
+import { curve } from "../aevae/ui/labs/web/elbo_divergence.js";
 import {
   crossEntropy, descend, kl, klNormal, klToPrior, logMixture, moments, reparameterise,
 } from "../aevae/ui/live/gaussian.js";
-import { terms } from "../aevae/ui/labs/web/posterior.js";
+import { terms } from "../aevae/ui/labs/web/elbo.js";
 
 const near = (a, b, by = 1e-9) => assert.ok(Math.abs(a - b) <= by, `${a} is not ${b}`);
 const BUMPS = [{ w: 0.5, m: -2, s: 0.5 }, { w: 0.5, m: 2, s: 0.5 }];

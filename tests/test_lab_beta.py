@@ -25,7 +25,7 @@ def app(monkeypatch, tmp_path):
 
 def parcel(app: AppTest) -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if module_of(each[0]) == "frames"]
+    ((header, arrays),) = [each for each in found if module_of(each[0]) == "beta"]
     return header["spec"], arrays
 
 

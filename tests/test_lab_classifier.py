@@ -30,7 +30,7 @@ def page(monkeypatch, tmp_path):
 
 def parcel(app: AppTest) -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if module_of(each[0]) == "classes"]
+    ((header, arrays),) = [each for each in found if module_of(each[0]) == "classifier"]
     return header["spec"], arrays
 
 

@@ -84,7 +84,7 @@ def test_swapping_equal_digits_changes_nothing(runs):
 
 
 def test_the_map_follows_digit_and_address(monkeypatch):
-    browser = Mounted(monkeypatch, "codemap")
+    browser = Mounted(monkeypatch, "codebook")
     at = page(digit="9", cells="3:17,24:99,48:500")
     assert browser.spec["edits"] == [[3, 17], [24, 99]]  # there is no vector 500
     assert browser.arrays["indices"].shape == (49,) and browser.arrays["atlas"].shape == (128, 12, 12)

@@ -27,7 +27,7 @@ def chart(app: AppTest, place: int) -> dict:
 
 def parcel(app: AppTest) -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
-    ((header, arrays),) = [each for each in found if module_of(each[0]) == "draws"]
+    ((header, arrays),) = [each for each in found if module_of(each[0]) == "collapse"]
     return header, arrays
 
 

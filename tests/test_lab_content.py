@@ -47,7 +47,7 @@ def test_codes_cross(run):
 
 
 def test_each_control_reaches_the_browser(monkeypatch):
-    browser = Mounted(monkeypatch, "swap")
+    browser = Mounted(monkeypatch, "content")
     at = page(count="8")
     assert browser.spec["count"] == 8 and browser.spec["spread"] == 0
     assert browser.arrays["mu"].shape == browser.arrays["variance"].shape == (10, 16, 10)

@@ -46,26 +46,26 @@ def test_what_is_felt_moves_the_code_and_what_is_not_does_not(page):
     assert np.square(values).sum() == pytest.approx(float(norm[0]), rel=1e-4)
     box = page.selectbox(key="felt_by")
     box.set_value(next(option for option in box.options if option.startswith("Contractive"))).run()
-    spec, arrays = parcels(page)["tangents"]
+    spec, arrays = parcels(page)["contraction"]
     shown = arrays["directions"].reshape(7, 784)
     assert np.allclose(np.abs((shown[:6] * directions[:6]).sum(1)), 1, atol=1e-3) and len(spec["names"]) == 7
     assert (shown.sum(1) >= 0).all()
 
 
 def test_model_and_digit_change_the_directions(page):
-    before = parcels(page)["tangents"][1]
+    before = parcels(page)["contraction"][1]
     box = page.selectbox(key="felt_by")
     box.set_value(next(option for option in box.options if option.startswith("Contractive"))).run()
-    other = parcels(page)["tangents"][1]
+    other = parcels(page)["contraction"][1]
     page.number_input(key="digit").set_value(41).run()
     assert not page.exception
-    third = parcels(page)["tangents"][1]
+    third = parcels(page)["contraction"][1]
     assert not np.allclose(before["directions"], other["directions"])
     assert np.array_equal(before["x"], other["x"]) and not np.array_equal(other["x"], third["x"])
 
 
 def test_the_metric_is_what_small_steps_change(page):
-    spec, arrays = parcels(page)["geodesic"]
+    spec, arrays = parcels(page)["contraction_geodesic"]
     side, (x0, x1, y0, y1) = spec["side"], spec["box"]
     run = next(cached.run(r.name) for r in cached.finished() if r.name == spec["key"])
     metric = arrays["metric"].reshape(side, side, 3)
@@ -85,7 +85,7 @@ def test_the_address_restores_the_view(page):
         page.query_params[key] = value
     page.run()
     shown = parcels(page)
-    assert shown["tangents"][0]["push"] == -25 and shown["geodesic"][0]["ends"] == [300, 200, 850, 700]
+    assert shown["contraction"][0]["push"] == -25 and shown["contraction_geodesic"][0]["ends"] == [300, 200, 850, 700]
 
 
 def test_places():

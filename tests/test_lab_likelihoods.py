@@ -23,7 +23,7 @@ def page(monkeypatch, tmp_path):
     return open_page(PAGE)
 
 
-def parcel(app: AppTest, module: str = "frames") -> tuple[dict, dict]:
+def parcel(app: AppTest, module: str = "beta") -> tuple[dict, dict]:
     found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
     ((header, arrays),) = [each for each in found if module_of(each[0]) == module]
     return header["spec"], arrays
@@ -101,16 +101,16 @@ def test_the_linear_vae_is_probabilistic_pca():
 
 def test_the_browser_gets_five_decoders_of_the_chosen_digit(page):
     assert not page.exception
-    spec, arrays = parcel(page, "decoders")
+    spec, arrays = parcel(page, "likelihoods")
     assert [model["kind"] for model in spec["models"]] == [KINDS[0], KINDS[1], "gaussian", "gaussian", "categorical"]
     assert spec["models"][2]["variance"] == pytest.approx(0.5) and spec["models"][3]["variance"] < 0.1
     assert spec["models"][4]["count"] == 4 and spec["shown"] == [0, 1, 2, 3, 4] and len(spec["dims"]) == 3
     page.selectbox(key="likelihood").set_value("gaussian_learned").run()
-    one, _arrays = parcel(page, "decoders")
+    one, _arrays = parcel(page, "likelihoods")
     assert one["shown"] == [3] and one["key"] != spec["key"]
     assert any("This digit, Gaussian, σ learnt: " in m.value for m in page.markdown)
     page.number_input(key="digit").set_value(3).run()
-    assert not np.allclose(parcel(page, "decoders")[1]["x"], arrays["x"])
+    assert not np.allclose(parcel(page, "likelihoods")[1]["x"], arrays["x"])
 
 
 def test_the_address_moves_the_code_and_the_numbers_follow(monkeypatch, tmp_path):
@@ -120,7 +120,7 @@ def test_the_address_moves_the_code_and_the_numbers_follow(monkeypatch, tmp_path
     before = [m.value for m in app.markdown if "This digit" in m.value]
     app.session_state["step0"] = 3.0
     app.run()
-    assert parcel(app, "decoders")[0]["steps"] == [3.0, 0.0, 0.0] and app.query_params["step0"] in ("3", ["3"])
+    assert parcel(app, "likelihoods")[0]["steps"] == [3.0, 0.0, 0.0] and app.query_params["step0"] in ("3", ["3"])
     assert [m.value for m in app.markdown if "This digit" in m.value] != before
 
 

@@ -36,7 +36,7 @@ def images(at: AppTest) -> list[str]:
 
 
 def test_masks():
-    assert fitting.unpack_mask("Bw" + "A" * 129).tolist() == [0, 0, 0] + [1] * 781  # as tests/test_fit.mjs packs it
+    assert fitting.unpack_mask("Bw" + "A" * 129).tolist() == [0, 0, 0] + [1] * 781  # as in test_no_encoder.mjs
     for text in ("", "A", "A" * 130, "!" * 131, "é" * 131, "A" * 2000):
         assert fitting.unpack_mask(text).tolist() == [1] * 784
 
@@ -63,7 +63,7 @@ def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
     }  # fmt: skip
     file = tmp_path / "fit.json"
     file.write_text(json.dumps(letter))
-    test = [NODE, "--test", str(paths.ROOT / "tests" / "test_fit.mjs")]
+    test = [NODE, "--test", str(paths.ROOT / "tests" / "test_no_encoder.mjs")]
     subprocess.run(test, env=os.environ | {"AEVAE_FIT": str(file)}, check=True, capture_output=True, timeout=60)
     found = json.loads((tmp_path / "fit.json.found").read_text())
     for z, (one, mask, begin) in zip(found, cases, strict=True):
@@ -91,7 +91,7 @@ def test_codes_alone_forget_nothing(run):
 
 
 def test_digit_start_and_cover_reach_the_browser(monkeypatch):
-    browser = Mounted(monkeypatch, "fit")
+    browser = Mounted(monkeypatch, "no_encoder")
     lower = "A" * 65 + "P" + "_" * 65  # the first 392 of 784 bits are 0
     at = page(digit="9", covered=lower)
     at.segmented_control(key="start").set_value("nearest").run()

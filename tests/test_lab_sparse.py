@@ -38,7 +38,7 @@ def choose(page: AppTest, begins: str) -> AppTest:
 @pytest.mark.parametrize("family", ["k-sparse", "Sparse AE (L1)", "Sparse AE (KL)"])
 def test_a_digit_is_the_sum_of_its_units(page, family):
     choose(page, family)
-    spec, arrays = parcels(page)["units"]
+    spec, arrays = parcels(page)["sparse"]
     total = arrays["offset"] + arrays["h"] @ arrays["filters"].reshape(spec["units"], 784).astype(np.float32)
     made = 1 / (1 + np.exp(-total)) if spec["sigmoid"] else total.clip(0, 1)
     images, _labels = cached.shown_digits()
@@ -46,13 +46,13 @@ def test_a_digit_is_the_sum_of_its_units(page, family):
     (name,) = (run.name for run in cached.finished() if spec["key"].startswith(run.name))
     assert np.abs(made - cached.run(name).reconstruct(arrays["digit"].reshape(1, 1, 28, 28)).reshape(-1)).max() < 0.02
     assert sorted(arrays["shown"].tolist()) == list(range(spec["units"]))
-    assert len(parcels(page)["penalty"][1]["units"]) == (spec["units"] if family.endswith("(KL)") else 0)
+    assert len(parcels(page)["sparse_penalty"][1]["units"]) == (spec["units"] if family.endswith("(KL)") else 0)
 
 
 def test_another_digit_has_other_units(page):
-    before = parcels(page)["units"][1]
+    before = parcels(page)["sparse"][1]
     page.number_input(key="digit").set_value(77).run()
-    after = parcels(page)["units"][1]
+    after = parcels(page)["sparse"][1]
     assert not np.array_equal(before["h"], after["h"]) and np.array_equal(before["filters"], after["filters"])
 
 
@@ -76,8 +76,8 @@ def test_the_address_restores_the_view(page):
         page.query_params[key] = value
     page.run()
     shown = parcels(page)
-    assert (shown["penalty"][0]["rho"], shown["penalty"][0]["hat"]) == (0.05, 0.3)
-    assert shown["units"][0]["kept"] == 4
+    assert (shown["sparse_penalty"][0]["rho"], shown["sparse_penalty"][0]["hat"]) == (0.05, 0.3)
+    assert shown["sparse"][0]["kept"] == 4
 
 
 def test_the_filters_that_are_kept():

@@ -58,7 +58,7 @@ def test_seed_and_jump(run):
 
 
 def test_each_control_reaches_the_browser(monkeypatch):
-    browser = Mounted(monkeypatch, "futures")
+    browser = Mounted(monkeypatch, "time")
     at = page(digit="3", seen="2")
     assert browser.spec["seen"] == 2 and browser.arrays["drawn"].shape == (8, 6, 12, 28, 28)
     first, key = browser.arrays["drawn"], browser.spec["key"]

@@ -3,6 +3,7 @@
 import ast
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 import streamlit as st
@@ -12,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from aevae import paths
 from aevae.store import bundles
 from aevae.ui.frame import menu
+from aevae.ui.live import component
 
 LABS = [page for page in menu.all_pages() if page.section in menu.SECTIONS.values()]
 STATEFUL = {
@@ -42,6 +44,15 @@ def test_a_lab_opens_on_what_is_shipped(shipped, page):
         part for text in said for part in re.findall(r"\$(.+?)\$", text)
     ]
     assert any("=" in part or "\\" in part for part in formula), "the formula"
+
+
+def test_the_files_of_a_lab_share_one_name():
+    """In pages/ with a number before it; further modules of the browser are called <lab>_<what>."""
+    names = {Path(page.path).stem[3:] for page in LABS}
+    folder = component.ROOMS / "labs"
+    assert {path.stem for path in folder.glob("*.py")} - {"__init__", "template"} == names
+    for path in (folder / "web").iterdir():
+        assert path.stem in names or path.stem.startswith(tuple(f"{name}_" for name in names)), path.name
 
 
 @pytest.mark.parametrize("name", ["beta", "collapse", "likelihoods", "classifier"])

@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import test from "node:test";
 
-import { moved } from "../aevae/ui/labs/web/decoders.js";
-import { between, meanDifference } from "../aevae/ui/labs/web/draws.js";
+import { moved } from "../aevae/ui/labs/web/likelihoods.js";
+import { between, meanDifference } from "../aevae/ui/labs/web/collapse.js";
 import { squaredError } from "../aevae/ui/live/maths.js";
 import { likelihood } from "../aevae/ui/live/pixels.js";
 import { unpack } from "../aevae/ui/live/loader.js";

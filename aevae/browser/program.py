@@ -10,10 +10,12 @@ import copy
 import math
 import operator
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from aevae.browser.blob import pack
 from aevae.models.base import ContinuousMean, ExpectedLevel, Model
@@ -91,10 +93,10 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.thread = threading.get_ident()
 
-    def is_leaf_module(self, m, name):
-        return isinstance(m, tuple(_LAYERS)) or super().is_leaf_module(m, name)
+    def is_leaf_module(self, m, module_qualified_name) -> bool:
+        return isinstance(m, tuple(_LAYERS)) or super().is_leaf_module(m, module_qualified_name)
 
-    def call_module(self, m, forward, args, kwargs):
+    def call_module(self, m, forward, args, kwargs) -> Any:
         if threading.get_ident() != self.thread:
             return forward(*args, **kwargs)
         return super().call_module(m, forward, args, kwargs)
@@ -103,29 +105,31 @@ class _Tracer(fx.Tracer):
 class _ShapeRecorder(fx.Interpreter):
     """Runs a graph and notes the shape of each tensor in its node."""
 
-    def run_node(self, n):
+    def run_node(self, n) -> Any:
         result = super().run_node(n)
         if isinstance(result, torch.Tensor):
             n.meta["shape"] = tuple(result.shape)
         return result
 
 
-class _Decoder(nn.Module):
+class _Part(nn.Module):
     def __init__(self, model: Model):
         super().__init__()
         self.model = model
 
-    def forward(self, z):
+
+class _Decoder(_Part):
+    def forward(self, z: Tensor) -> Tensor:
         return self.model.decode(z)
 
 
-class _Encoder(_Decoder):
-    def forward(self, x):
+class _Encoder(_Part):
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor | None]:
         return self.model.posterior(x)
 
 
-class _Params(_Decoder):
-    def forward(self, z):
+class _Params(_Part):
+    def forward(self, z: Tensor) -> Tensor:
         return self.model.params(z)
 
 
@@ -158,15 +162,18 @@ def _function(model: Model, root: nn.Module, shape: tuple, weights: dict[str, np
 
 _ELEMENTWISE = ("relu", "sigmoid", "tanh", "exp")
 _RESHAPES = ("flatten", "reshape", "view", "unflatten")
-_PAIRWISE = {f: f.__name__ for f in (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub)}
+_PAIRWISE: dict[Any, str] = {
+    f: f.__name__ for f in (operator.add, operator.mul, operator.sub, torch.add, torch.mul, torch.sub)
+}
 
 
 def _operation(node: fx.Node, module: fx.GraphModule, registers: dict, weights: dict) -> dict:
     """One operation of a program, without its output. Raises Unsupported if the browser has no such operation."""
-    layer = module.get_submodule(node.target) if node.op == "call_module" else None
+    layer = module.get_submodule(str(node.target)) if node.op == "call_module" else None
     name = type(layer).__name__ if layer else getattr(node.target, "__name__", str(node.target))
-    entry = _layer(node.target, layer, weights) if layer else _call(node, name)
-    inputs = [a for a in (node.args[0] if name == "cat" else node.args) if isinstance(a, fx.Node)]
+    entry = _layer(str(node.target), layer, weights) if layer else _call(node, name)
+    args: Any = node.args[0] if name == "cat" else node.args
+    inputs = [a for a in args if isinstance(a, fx.Node)]
     if entry is None or not _sizes_fit(entry["op"], [_shape(n) for n in inputs], _shape(node)):
         raise Unsupported(f"its layer {name} is not known to the browser's interpreter")
     return entry | {"in": [registers[n] for n in inputs]}
@@ -226,15 +233,15 @@ def _call(node: fx.Node, name: str) -> dict | None:
     return None
 
 
-def _linear(layer: nn.Linear):
+def _linear(layer: nn.Linear) -> tuple[dict, dict[str, Tensor]]:
     return {"op": "linear"}, {"w": layer.weight.T, "b": _bias(layer, layer.out_features)}
 
 
-def _conv(layer: nn.Conv2d):
+def _conv(layer: nn.Conv2d) -> tuple[dict, dict[str, Tensor]]:
     return _kernel(layer, "conv"), {"w": layer.weight.flatten(1).T, "b": _bias(layer, layer.out_channels)}
 
 
-def _conv_transpose(layer: nn.ConvTranspose2d):
+def _conv_transpose(layer: nn.ConvTranspose2d) -> tuple[dict, dict[str, Tensor]]:
     return _kernel(layer, "conv_transpose"), {"w": layer.weight.flatten(1), "b": _bias(layer, layer.out_channels)}
 
 
@@ -254,7 +261,7 @@ def _bias(layer, size: int) -> torch.Tensor:
     return torch.zeros(size) if layer.bias is None else layer.bias
 
 
-_LAYERS = {
+_LAYERS: dict[type[nn.Module], Callable[[Any], tuple[dict, dict[str, Tensor]]]] = {
     nn.Linear: _linear,
     Transposed: lambda layer: ({"op": "linear"}, {"w": layer.weight.T, "b": layer.bias}),
     nn.Conv2d: _conv,

@@ -5,6 +5,7 @@
 
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from typing import TypeVar
 
 import torch
 
@@ -28,13 +29,14 @@ SUBJECTS = (
     "paths",
     "maps",
 )
+Identity = TypeVar("Identity", bound=Callable)
 CHECKS: list[tuple[str, Callable, float]] = []
 
 
-def check(name: str, tolerance: float):
+def check(name: str, tolerance: float) -> Callable[[Identity], Identity]:
     """Decorator that registers a function which returns the residual of an identity."""
 
-    def register(function):
+    def register(function: Identity) -> Identity:
         CHECKS.append((name, function, tolerance))
         return function
 

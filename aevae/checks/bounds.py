@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,13 +15,13 @@ from aevae.models import build_model, family_class
 from aevae.models.base import HALF_GREY_LEVEL, sample
 
 
-def model(family: str, **options):
+def model(family: str, **options) -> Any:
     """A small model in float64."""
     return build_model(family_class(family).Config(**{"latent_dim": 5, "hidden": 32} | options), seed=3).double()
 
 
 def gradients(of, total: Tensor) -> list[Tensor]:
-    return torch.autograd.grad(total, list(of.parameters()))
+    return list(torch.autograd.grad(total, list(of.parameters())))
 
 
 def furthest(a: list[Tensor], b: list[Tensor]) -> Tensor:
@@ -45,7 +46,8 @@ def categorical_torch():
     level, logits = torch.randint(16, (4, 1, 28, 28), generator=rng()), randn(4, 16, 28, 28)
     theirs = Categorical(logits=logits.movedim(1, -1))
     nll = losses.categorical_nll(level.double() / 15, logits) + theirs.log_prob(level.squeeze(1)).flatten(1).sum(1)
-    mean = losses.expected_level(logits)[:, 0] - theirs.probs @ torch.linspace(0, 1, 16, dtype=torch.float64)
+    probs: Any = theirs.probs
+    mean = losses.expected_level(logits)[:, 0] - probs @ torch.linspace(0, 1, 16, dtype=torch.float64)
     return torch.maximum(nll.abs().max(), mean.abs().max())
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,10 +16,10 @@ from aevae.models.pixel_cnn import EMBEDDING_DIM, PixelCNN, inverse_cdf
 from aevae.models.vq_vae import Quantiser, VQVAEConfig, perplexity, smoothed, straight_through
 from aevae.models.vq_vae2 import VQVAE2Config
 
-SMALL = {"codes": 12, "code_dim": 3, "prior_width": 8, "prior_layers": 1}
+SMALL: dict[str, Any] = {"codes": 12, "code_dim": 3, "prior_width": 8, "prior_layers": 1}
 
 
-def model(config=None, **options):
+def model(config=None, **options) -> Any:
     """A small VQ model in float64."""
     return build_model(config or VQVAEConfig(**SMALL | options), seed=3).double()
 
@@ -214,7 +215,7 @@ def two_costs():
         return pairs[-1][1]
 
     vq.quantize_levels(x, quantise)
-    return (vq.loss(x).terms["commit"] - sum(losses.sse(*pair) for pair in pairs).mean()).abs()
+    return (vq.loss(x).terms["commit"] - losses.tensor_sum(losses.sse(*pair) for pair in pairs).mean()).abs()
 
 
 @check("VQ-VAE-2 with one level (empty bottom) equals the VQ-VAE with the same layers, loss and gradient", 1e-9)

@@ -1,5 +1,7 @@
 """The encoder's Jacobian and its norm. Sources: Rifai et al. 2011; Hutchinson 1990."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -10,7 +12,7 @@ from aevae.models import build_model, family_class
 from aevae.models.contractive import by_products
 
 
-def make(**options):
+def make(**options) -> Any:
     """A contractive autoencoder in float64."""
     return build_model(family_class("contractive").Config(**{"latent_dim": 6, "hidden": 24} | options), seed=2).double()
 

@@ -1,6 +1,7 @@
 """Codes learned without an encoder. Sources: Bojanowski et al. 2018; Zadeh et al. 2019."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,16 +16,16 @@ from aevae.models.base import Model
 from aevae.training.optimizers import optimizers
 
 
-def make(family: str = "auto_decoder", images: int = 12, **options) -> Model:
+def make(family: str = "auto_decoder", images: int = 12, **options) -> Any:
     """A small model with a table of codes."""
     model = build_model(family_class(family).Config(**{"latent_dim": 4, "hidden": 16, **options}), seed=3)
     model.setup(images)
     return model
 
 
-def linear(family: str, weight: Tensor, **options) -> Model:
+def linear(family: str, weight: Tensor, **options) -> Any:
     """A model in float64 whose decoder is z -> W z, W (784, D)."""
-    settings = {"latent_dim": weight.shape[1], "likelihood": "gaussian", "fit_steps": 200} | options
+    settings: dict[str, Any] = {"latent_dim": weight.shape[1], "likelihood": "gaussian", "fit_steps": 200} | options
     model = make(family, **settings).double()
     layer = nn.Linear(*reversed(weight.shape), bias=False).double()
     layer.weight.data.copy_(weight)
@@ -102,11 +103,11 @@ def variational_bound():
 
 @check("variational auto-decoder whose rows are a VAE's posteriors: the VAE's loss, bit for bit", 0)
 def variational_is_vae():
-    vae = build_model(family_class("vae").Config(latent_dim=4, hidden=16), seed=1)
+    vae: Any = build_model(family_class("vae").Config(latent_dim=4, hidden=16), seed=1)
     model, x = make("variational_auto_decoder"), digits()
     model.decoder = vae.decoder
     model.codes.fill(torch.cat(vae.posterior(x), 1).detach())
-    ours = model.loss(x, generator=rng(), index=torch.arange(len(x)))  # ty: ignore[unknown-argument]
+    ours = model.loss(x, generator=rng(), index=torch.arange(len(x)))
     return (ours.total - vae.loss(x, generator=rng()).total).abs().detach()
 
 
@@ -115,9 +116,9 @@ def only_the_batch():
     model, x = make(), digits(12)
     train(model, x, 3)
     made = optimizers(model, TrainConfig(), torch.device("cpu"))
-    before, still = model.codes.weight.detach().clone(), 0.0
+    before, still, kept = model.codes.weight.detach().clone(), 0.0, []
     for batch in (torch.arange(6), torch.arange(3)):
-        model.loss(x[batch], index=batch).total.backward()  # ty: ignore[unknown-argument]
+        model.loss(x[batch], index=batch).total.backward()
         for optimizer in made.values():
             optimizer.step_fused()
         model.after_step()

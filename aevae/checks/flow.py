@@ -1,6 +1,7 @@
 """Warping an image by a flow. Source: Yeh et al. 2016."""
 
 import math
+from typing import Any
 
 import torch
 
@@ -117,7 +118,7 @@ def partners_fit():
 @check("if the decoder's flow is 0, the image has the cost of the unchanged source", 1e-9)
 def no_flow_is_identity():
     config = family_class("flow_vae").Config(latent_dim=3, hidden=8)
-    model = build_model(config, seed=1).double()
+    model: Any = build_model(config, seed=1).double()
     with torch.no_grad():
         for p in model.decoder.parameters():
             p.zero_()

@@ -1,14 +1,16 @@
 """Codes with a content that a group shares. Source: Bouchacourt et al. 2018."""
 
+from typing import Any
+
 import torch
 
 from aevae import losses
 from aevae.checks import check, digits, randn, rng
 from aevae.models import build_model, family_class
-from aevae.models.ml_vae import MLVAE, pooled
+from aevae.models.ml_vae import pooled
 
 
-def make(**options) -> MLVAE:
+def make(**options) -> Any:
     """A small model in float64."""
     settings = {"content_dim": 3, "style_dim": 2, "hidden": 16, "style_weight": 1.0} | options
     return build_model(family_class("ml_vae").Config(**settings), seed=3).double()
@@ -66,7 +68,7 @@ def accumulated():
 def beside_vae(labels: torch.Tensor | None) -> torch.Tensor:
     """Largest difference of loss and gradients from those of the VAE with the same code."""
     ours = make()
-    vae = build_model(family_class("vae").Config(latent_dim=5, hidden=16), seed=3).double()
+    vae: Any = build_model(family_class("vae").Config(latent_dim=5, hidden=16), seed=3).double()
     x, sides = digits().double(), []
     for model, told in ((ours, {"labels": labels}), (vae, {})):
         loss = model.loss(x, generator=rng(1), **told).total

@@ -1,6 +1,7 @@
 """Linear autoencoders, PCA, depth. Sources: Eckart & Young 1936; Baldi & Hornik 1989."""
 
 import math
+from typing import Any
 
 import torch
 
@@ -60,7 +61,8 @@ def identity_is_exact():
 
 @check("the code of an autoencoder has no scale: z c with g(. / c) gives the same image", 1e-12)
 def scale_is_free():
-    model, x = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3).double(), digits().double()
+    model: Any = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3).double()
+    x = digits().double()
     before, z = model(x).params, model.encode(x)
     with torch.no_grad():
         model.code.weight.mul_(3), model.code.bias.mul_(3), model.decoder[0].weight.div_(3)

@@ -123,9 +123,11 @@ def point_estimate():
 @check("the best diagonal q of a correlated pair has KL -log(1 - rho^2) / 2", 1e-10)
 def diagonal_limit():
     rho = 0.8
-    p = MultivariateNormal(torch.zeros(2).double(), torch.tensor([[1.0, rho], [rho, 1.0]], dtype=torch.float64))
-    best = MultivariateNormal(p.mean, torch.diag(1 / p.precision_matrix.diagonal()))
-    others = [MultivariateNormal(p.mean, best.covariance_matrix * (1 + e)) for e in (-0.01, 0.01)]
+    covariance = torch.tensor([[1.0, rho], [rho, 1.0]], dtype=torch.float64)
+    p = MultivariateNormal(torch.zeros(2).double(), covariance)
+    narrow = torch.diag(1 / torch.linalg.inv(covariance).diagonal())
+    best = MultivariateNormal(p.mean, narrow)
+    others = [MultivariateNormal(p.mean, narrow * (1 + e)) for e in (-0.01, 0.01)]
     least = kl_divergence(best, p)
     better = max((least - kl_divergence(q, p)).clamp(min=0) for q in others)
     return max(better, (least + 0.5 * math.log(1 - rho**2)).abs())

@@ -1,6 +1,7 @@
 """Sparse codes. Sources: Ng 2011; Makhzani & Frey 2014, arXiv:1312.5663."""
 
 import math
+from typing import Any
 
 import torch
 from torch.distributions import Bernoulli, Laplace, kl_divergence
@@ -13,7 +14,7 @@ from aevae.models.blocks import TopK
 from aevae.models.k_sparse import largest
 
 
-def make(family: str, **options):
+def make(family: str, **options) -> Any:
     return build_model(family_class(family).Config(**{"latent_dim": 12} | options), seed=3)
 
 

@@ -1,6 +1,7 @@
 """TD-VAE: its terms, and its bound in a linear Gaussian model with a Kalman filter. Source: Gregor et al. 2019."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from aevae.models import build_model, family_class
 from aevae.models.td_vae import Layered, circular_shift, smoothing_term, transition_term
 
 
-def model(**options):
+def model(**options) -> Any:
     config = family_class("td_vae").Config(**{"latent_dim": 6, "hidden": 16, "belief_dim": 8, "block": 7} | options)
     return build_model(config, seed=2).double()
 

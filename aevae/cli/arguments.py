@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 from aevae.config import brief
 from aevae.queue.jobs import TASKS_LANE
@@ -25,7 +26,7 @@ class UsageError(argparse.ArgumentTypeError, ValueError):
 class Parser(argparse.ArgumentParser):
     """An argument parser that raises UsageError instead of ending the program."""
 
-    def error(self, message: str):
+    def error(self, message: str) -> NoReturn:
         raise UsageError(re.sub(r"^argument (\S+): (?=must )", r"\1 ", message))
 
 

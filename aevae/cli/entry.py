@@ -35,7 +35,7 @@ def _run(argv: list[str] | None) -> int:
         args = build_parser().parse_args(argv)
         result = args.command(args)
     except SystemExit as end:  # --help
-        return end.code or 0
+        return int(end.code or 0)
     except BrokenPipeError:
         raise
     except ValueError as error:  # wrong values, DamagedRun, DataUnavailable

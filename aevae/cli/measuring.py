@@ -2,6 +2,7 @@
 
 import dataclasses
 import io
+from typing import TYPE_CHECKING
 
 from aevae.cli import arguments
 from aevae.cli.arguments import UsageError
@@ -9,12 +10,15 @@ from aevae.cli.console import print_result, progress_line, say, say_device, say_
 from aevae.config import DataConfig
 from aevae.models import check_input_kind
 
+if TYPE_CHECKING:
+    from aevae.runs import Run
+
 METRIC_OPTIONS = ("samples", "temperatures", "chains")
 MIN_CODES = 21  # trustworthiness with 10 neighbours needs at least this many
 DEFAULT_CODES = 1000  # number of mapped test images; a map of so many takes seconds
 
 
-def open_run(args):
+def open_run(args) -> "Run":
     """The run that the command names, opened on the device that it names."""
     from aevae import runs
 
@@ -97,7 +101,7 @@ def save_arrays(path: str, array=None, **arrays) -> None:
     if arrays:
         np.savez(content, **arrays)
     else:
-        np.save(content, array)
+        np.save(content, np.asarray(array))
     arguments.write(path, content.getvalue())
 
 

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 from aevae.cli import arguments
 from aevae.cli.arguments import UsageError
@@ -14,7 +15,7 @@ def list_runs(args) -> dict:
     from aevae.metrics import METRICS
     from aevae.store import checkpoints
 
-    rows = []
+    rows: list[dict[str, Any]] = []
     for run in checkpoints.list_runs():
         row = {key: getattr(run, key) for key in ("family", "dataset", "latent_dim", "status", "reason", "epochs")}
         measured = run.metrics.get(run.dataset, {})

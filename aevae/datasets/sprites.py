@@ -47,7 +47,7 @@ def _inside(shape: int, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Whether (u, v) is inside the shape. All shapes lie in the unit circle and fill most of it."""
     match SHAPES[shape]:
         case "square":
-            return np.maximum(abs(u), abs(v)) <= np.sqrt(0.5)
+            return np.maximum(np.abs(u), np.abs(v)) <= np.sqrt(0.5)
         case "ellipse":
             return u**2 + (v / 0.55) ** 2 <= 1
         case _:

@@ -146,7 +146,8 @@ def _read_files(known: Known, files: Files) -> Dataset:
         if labels.max() > 9:
             raise DamagedFile(f"{paths[0].name} in {paths[0].parent} has the class {labels.max()}, must be 0..9")
         splits.append(Split(images[:, None], labels.astype(np.int64)))
-    return Dataset(known.name, known.title, *splits, known.classes)
+    train, test = splits
+    return Dataset(known.name, known.title, train, test, known.classes)
 
 
 def _read_part(paths: list[Path], shape: tuple[int, ...]) -> np.ndarray:

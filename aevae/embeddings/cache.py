@@ -13,7 +13,7 @@ import tempfile
 import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib.metadata import version
@@ -184,7 +184,7 @@ def _prune(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def turn(key: str, look: Callable[[], None] = lambda: None):
+def turn(key: str, look: Callable[[], None] = lambda: None) -> Generator[None]:
     """Context manager: the lock of a map, held by one session. `look` is called while waiting and may raise to stop.
 
     256 locks serve all keys, so that lock files need not be deleted.
@@ -257,5 +257,5 @@ def _key(codes: np.ndarray, config: EmbedConfig) -> str:
         "shape": codes.shape,
     }
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode())
-    digest.update(codes)
+    digest.update(codes.data)
     return digest.hexdigest()

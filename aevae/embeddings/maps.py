@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.metadata import version
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,10 @@ from aevae.config import DataConfig, build
 from aevae.embeddings import cache
 from aevae.embeddings.cache import Frame, Map
 from aevae.embeddings.methods import EmbedConfig, checked, draw, must_fit, plane
+
+if TYPE_CHECKING:
+    from aevae.datasets.base import Split
+    from aevae.runs import Run
 
 PIXELS, RANDOM = "pixels", "random"  # spaces that are not runs
 RANDOM_DIM = 20  # dimension of random codes, a control
@@ -194,6 +199,7 @@ def make_map(
         finally:
             for each in group:
                 cache.drop_frame(each.key)
+    assert found is not None
     return found
 
 
@@ -250,7 +256,7 @@ def codes_of(request: MapRequest, look: Callable[[], None] = lambda: None) -> np
     return np.concatenate(codes)
 
 
-def _split(request: MapRequest):
+def _split(request: MapRequest) -> "Split":
     """The Split whose first images and labels the request uses."""
     from aevae import datasets
 
@@ -267,7 +273,7 @@ def _labels(request: MapRequest) -> np.ndarray:
     return np.asarray(_split(request).labels[: request.n], np.int64)
 
 
-def _opened(name: str, checksum: str):
+def _opened(name: str, checksum: str) -> "Run":
     """The opened Run of this name with weights of this checksum."""
     from aevae.store import checkpoints
 
@@ -279,7 +285,7 @@ def _opened(name: str, checksum: str):
 
 
 @lru_cache(maxsize=2)
-def _open(path: str, _checksum: str):
+def _open(path: str, _checksum: str) -> "Run":
     from aevae.runs import load_run
 
     return load_run(path)

@@ -6,10 +6,15 @@ codes 500 iterations preserve neighbourhoods as well as 1,000 slower iterations 
 """
 
 import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aevae.embeddings.methods import EmbedConfig, Watch, near, start
+
+if TYPE_CHECKING:
+    from openTSNE.affinity import PerplexityBasedNN
 
 MAX_FEW_POINTS = 5000  # with more points fewer iterations are made
 SCHEDULE = {
@@ -32,7 +37,7 @@ def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarr
 
     early, late = SCHEDULE[len(codes) <= MAX_FEW_POINTS]
 
-    def report(done: int):
+    def report(done: int) -> Callable[[int, float, np.ndarray], None]:
         return lambda iteration, _, xy: watch(done + iteration, early + late, np.asarray(xy))
 
     known = affinities(codes, config, watch)
@@ -49,7 +54,7 @@ def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarr
     return np.asarray(xy), float(xy.kl_divergence)
 
 
-def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch):
+def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> "PerplexityBasedNN":
     """The symmetric affinities P as an object of openTSNE."""
     from openTSNE import affinity, nearest_neighbors
 
@@ -221,7 +226,7 @@ class Exact:
             push[first : first + step] = w.sum(1, keepdim=True) * block - w @ y
         apart = y[self.rows] - y[self.columns]
         w = 1 / (1 + (apart**2).sum(1))
-        pull = torch.segment_reduce((p * w)[:, None] * apart, "sum", offsets=self.offsets, axis=0)
+        pull = torch.segment_reduce((p * w)[:, None] * apart, "sum", offsets=self.offsets, axis=0)  # ty: ignore[missing-attribute]
         error = 0.0
         if should_eval_error:
             ratio = torch.where(p > 0, p / w, 1.0)  # an affinity of 0 adds 0

@@ -13,12 +13,16 @@ import importlib
 import math
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aevae.embeddings.align import procrustes
 from aevae.embeddings.methods import EmbedConfig, Watch, checked, near, start
+
+if TYPE_CHECKING:
+    from umap import UMAP
 
 MAX_FEW_POINTS = 10_000  # up to this many points 500 rounds are made, otherwise 200, as in the library
 ROUNDS = 500, 200
@@ -34,7 +38,7 @@ _ONE_AT_A_TIME = threading.Lock()
 
 
 @contextlib.contextmanager
-def _turn(watch: Watch = lambda *_: None):
+def _turn(watch: Watch = lambda *_: None) -> Generator[None]:
     """Context manager: exclusive use of the library. `watch` may raise to stop waiting."""
     while not _ONE_AT_A_TIME.acquire(timeout=POLL_SECONDS):
         watch(0, 1, None)
@@ -44,7 +48,7 @@ def _turn(watch: Watch = lambda *_: None):
         _ONE_AT_A_TIME.release()
 
 
-def library_function(module: str, name: str):
+def library_function(module: str, name: str) -> Callable | None:
     """An undocumented function of umap-learn; None if this release does not have it."""
     try:
         return getattr(importlib.import_module(f"umap.{module}"), name)
@@ -106,7 +110,7 @@ def force_parameters(min_dist: float) -> tuple[float, float]:
 
 
 @contextlib.contextmanager
-def _bar_unlocked():
+def _bar_unlocked() -> Generator[None]:
     """Context manager: release tqdm's global lock, which a progress bar keeps if its file raises (when stopped)."""
     try:
         yield
@@ -138,7 +142,7 @@ class _Rounds:
         pass
 
 
-def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: None, rounds: int = 0):
+def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: None, rounds: int = 0) -> "UMAP":
     """The library's model with its graph and the start, before the first round or after so many."""
     from umap import UMAP
 
@@ -258,7 +262,7 @@ def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Wat
 
 
 @functools.lru_cache(maxsize=1)
-def _compiled(one_round):
+def _compiled(one_round) -> Callable:
     """The library's round over several maps, compiled once in a process; its own loop compiles it at every call."""
     import numba
 

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -173,9 +174,9 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
     class Decoder(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.model = run.model
+            self.model: Any = run.model
 
-        def forward(self, z):
+        def forward(self, z: torch.Tensor) -> torch.Tensor:
             return self.model.decode(z)
 
     z = torch.zeros(2, run.latent_dim)
@@ -189,6 +190,7 @@ def export_onnx(info: RunInfo, out: Path) -> float | None:
         verbose=False,
     )
     with tempfile.TemporaryDirectory() as folder:
+        assert program is not None
         program.save(str(Path(folder) / "decoder.onnx"), external_data=False)
         written = (Path(folder) / "decoder.onnx").read_bytes()
     worst = _difference(written, run)

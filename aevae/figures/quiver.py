@@ -14,7 +14,8 @@ def segments(places: np.ndarray, arrows: np.ndarray, head: float = 0.3) -> tuple
     wings = [ends - head * arrows + side * 0.5 * head * across for side in (1, -1)]
     gap = np.full_like(ends, np.nan)
     line = np.stack([places, ends, wings[0], ends, wings[1], gap], 1).reshape(-1, 2)
-    return tuple([None if np.isnan(v) else round(float(v), 3) for v in column] for column in line.T)
+    x, y = ([None if np.isnan(v) else round(float(v), 3) for v in column] for column in line.T)
+    return x, y
 
 
 def quiver(

@@ -9,6 +9,7 @@ import math
 import re
 from collections.abc import Sequence
 from html import escape
+from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
@@ -41,7 +42,7 @@ def to_csv(figure: go.Figure) -> str:
     return out.getvalue()
 
 
-def safe(cell):
+def safe(cell) -> Any:
     """The cell, escaped if a spreadsheet would read it as a formula."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
@@ -162,7 +163,7 @@ class _Drawing:
 
     # -- legend
 
-    def _legend(self) -> list[tuple[int, float, object, str]]:
+    def _legend(self) -> list[tuple[int, float, Any, str]]:
         """(row, x, trace, name) of the named traces."""
         named = [(t, _plain(t.name)) for t in self.traces if t.name and t.showlegend is not False]
         placed, row, x = [], 0, float(LEFT)

@@ -4,8 +4,12 @@ A grid is int64 (N, side, side) of indices 0..K-1. A model has one grid per leve
 """
 
 import re
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PATCH_CELLS = 3  # width of the patches of `atlas`, in cells
 EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:index, as in addresses of pages
@@ -128,7 +132,7 @@ def lone(run, image: np.ndarray, draws: int, seed: int) -> np.ndarray:
     return decode(run, [np.repeat(top, 2 + draws, axis=0), np.concatenate([bottom, background(run)[1], drawn])])
 
 
-def _tensor(run, array: np.ndarray):
+def _tensor(run, array: np.ndarray) -> "Tensor":
     import torch
 
     return torch.tensor(array).to(run.device)

@@ -4,6 +4,8 @@
 midpoint of two samples of N(0, I_D) has E||z||^2 = D/2 on the line, but D on the circle.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 
 from aevae.metrics.neighbours import nearest
@@ -112,7 +114,7 @@ def typical_spacing(bank: np.ndarray, sample: int = 1000, seed: int = 0) -> floa
     return float(np.median(distance))
 
 
-def _walk(kind: str):
+def _walk(kind: str) -> Callable:
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind}")
     return lerp if kind == "linear" else slerp

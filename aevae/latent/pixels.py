@@ -3,7 +3,12 @@
 `live/pixels.js` computes the same in the browser.
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def noise(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -13,7 +18,7 @@ def noise(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return chance.random(shape, np.float32), chance.standard_normal(shape, np.float32)
 
 
-def _tensor(model, array: np.ndarray):
+def _tensor(model, array: np.ndarray) -> "Tensor":
     """A float32 tensor on the device of the model."""
     import torch
 
@@ -37,7 +42,7 @@ def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.n
         return _drawn(model, params, _tensor(model, uniform), _tensor(model, normal)).cpu().numpy()
 
 
-def _drawn(model, params, u, n):
+def _drawn(model, params, u, n) -> "Tensor":
     kind = model.config.likelihood
     if kind == "bernoulli":
         return (u < params.sigmoid()).float()
@@ -57,7 +62,7 @@ def strays(model, z: np.ndarray) -> np.ndarray:
         return _strays(model, model.params(_tensor(model, z))).cpu().numpy()
 
 
-def _strays(model, params):
+def _strays(model, params) -> "Tensor":
     import torch
 
     kind = model.config.likelihood
@@ -77,13 +82,13 @@ def _strays(model, params):
     return variance.sqrt().float()  # the second derivative of log C(eta)
 
 
-def _deviation(model, params):
+def _deviation(model, params) -> "Tensor":
     import torch
 
     return (0.5 * torch.as_tensor(model.pixel_variance_log(), dtype=params.dtype, device=params.device)).exp()
 
 
-def _continuous(logits, u):
+def _continuous(logits, u) -> "Tensor":
     """Quantile u of the continuous Bernoulli: log(1 + u (e^eta - 1)) / eta."""
     import torch
 

@@ -42,12 +42,12 @@ def walks(model, x: np.ndarray, dims: Sequence[int], steps: int) -> np.ndarray:
     import torch
 
     with torch.inference_mode():
-        x = torch.tensor(x)
-        mu, logvar = model.posterior(x)
+        images = torch.tensor(x)
+        mu, logvar = model.posterior(images)
         eps = torch.randn(steps - 1, mu.shape[1], generator=torch.Generator().manual_seed(0))
         along = [traverse(mu[0].numpy(), int(j), strip_values(steps)) for j in dims]
         z = torch.cat([mu + (0.5 * logvar).exp() * eps, torch.tensor(np.concatenate(along))])
-        return torch.cat([x, model.decode(z)]).numpy().reshape(1 + len(along), steps, -1)
+        return torch.cat([images, model.decode(z)]).numpy().reshape(1 + len(along), steps, -1)
 
 
 def plane_grid(z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> np.ndarray:

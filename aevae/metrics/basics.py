@@ -1,6 +1,8 @@
 """Metrics that every run has after training: loss terms, errors, and metrics of its family."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
 from aevae.spread import MEDIAN, SHARE, WORST, spread
@@ -75,7 +77,7 @@ def _own(family: str) -> dict[str, str]:
     return family_class(family).units
 
 
-def _has(name: str):
+def _has(name: str) -> Callable[..., str]:
     """Requires that the run has this metric from its training, or that its family computes it."""
 
     def needs(info) -> str:
@@ -85,7 +87,7 @@ def _has(name: str):
     return needs
 
 
-def _has_share(name: str):
+def _has_share(name: str) -> Callable[..., str]:
     """Requires costs that are never negative and have no arbitrary constant."""
 
     def needs(info) -> str:
@@ -145,7 +147,7 @@ def _beside(name: str) -> tuple[str, ...]:
 
 def _of(name: str, title: str, unit: str, better: str) -> tuple[Metric, ...]:
     """The metrics of `aevae.spread` for the mean `name`."""
-    kind = {"compute": basics, "cost": QUICK, "options": {"samples": 1}}
+    kind: dict[str, Any] = {"compute": basics, "cost": QUICK, "options": {"samples": 1}}
     symbol = rf"\mathrm{{{name}}}"
     share = rf"\sum_{{i \in 10\ \text{{largest}}}} c_i \Big/ \sum_i c_i,\ c = {'-' if better == HIGHER else ''}{symbol}"
     return (

@@ -4,6 +4,8 @@ log p(x|c) >= log (1/R) sum_r p(x, z_r | c) / q(z_r | x, c), in expectation: the
 samples (Burda et al. 2016, arXiv:1509.00519, eq. 8). With equal priors the class with the largest density is predicted.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from aevae.store import bundles
@@ -64,7 +66,7 @@ def reader() -> dict[str, np.ndarray]:
     return out
 
 
-def save_reader(weights: dict[str, np.ndarray]):
+def save_reader(weights: dict[str, np.ndarray]) -> Path:
     """Store the weights of `reader`, rounded like those of a bundle. Returns the path."""
     from safetensors.numpy import save_file
 

@@ -39,4 +39,4 @@ def posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
     mu = torch.cat([m for m, _ in pairs])
     if pairs[0][1] is None:
         return mu.cpu(), None
-    return mu.cpu(), model.kl_per_dim(mu, torch.cat([v for _, v in pairs])).cpu()
+    return mu.cpu(), model.kl_per_dim(mu, torch.cat([v for _, v in pairs if v is not None])).cpu()

@@ -1,6 +1,6 @@
 """Definition of a metric, and the test images for it. Imports no torch, because listings read the registry."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -8,7 +8,7 @@ import numpy as np
 
 LOWER, HIGHER = "lower", "higher"
 QUICK, SLOW = "quick", "slow"  # quick: about a second; slow: a task for the queue
-Values = dict[str, float | list]
+Values = dict[str, Any]  # numbers, or lists of numbers
 
 
 class Stopped(Exception):
@@ -49,7 +49,7 @@ class Metric:
     beside: tuple[str, ...] = ()  # extras or metrics that are always shown with it
     since: int = 1  # `evaluation.SCHEMA` of the last change of its definition
 
-    def full_title(self, *found: dict) -> str:
+    def full_title(self, *found: Mapping) -> str:
         """The title, with the count if it is the same in all values: `NLL (upper bound, K = 5,000)`."""
         symbol, name = self.count
         counts = {values[name] for values in found if name in values}
@@ -71,7 +71,8 @@ class Metric:
     @property
     def key(self) -> str:
         """Identity of `compute`: metrics with the same key are computed together."""
-        return f"{self.compute.__module__}.{self.compute.__qualname__}"
+        function: Any = self.compute
+        return f"{function.__module__}.{function.__qualname__}"
 
 
 class Sample:

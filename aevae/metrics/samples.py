@@ -9,9 +9,13 @@ the test images, with as many images in each half.
 """
 
 import math
+from typing import TYPE_CHECKING
 
 from aevae.datasets import DIGITS
 from aevae.metrics.metric import HIGHER, LOWER, Extra, Metric, Sample, Values, both, generative, trained_on
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NUM_SAMPLES = 2000  # samples of the prior per repetition
 NUM_REPEATS = 5
@@ -50,7 +54,7 @@ def judge(images) -> Values:
     }
 
 
-def _read(images):
+def _read(images) -> "tuple[Tensor, ...]":
     """The classifier's (features (N, 64), logits (N, 10)) of images (N, 1, 28, 28) in [0, 1], on the CPU."""
     import torch
 

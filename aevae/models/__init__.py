@@ -4,8 +4,12 @@ docs/adding.md explains how to add a family.
 """
 
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 from aevae.config import brief
+
+if TYPE_CHECKING:
+    from aevae.models.base import Model
 
 MAX_SEARCHED_IMAGES = 1000  # test images of a model without an encoder, which optimizes the code of each image
 FAMILIES = {
@@ -31,7 +35,7 @@ FAMILIES = {
 }
 
 
-def family_class(name: str) -> type:
+def family_class(name: str) -> "type[Model]":
     """The model class of a family; its `Config` is the config class. Raises ValueError for an unknown name."""
     if not isinstance(name, str) or name not in FAMILIES:
         raise ValueError(f"family must be one of {', '.join(FAMILIES)}, got {brief(name)}")
@@ -39,7 +43,7 @@ def family_class(name: str) -> type:
     return getattr(import_module(module), attribute)
 
 
-def build_model(config, seed: int = 0):
+def build_model(config, seed: int = 0) -> "Model":
     """A new model of `config.family` with weights initialised from `seed`. The global random state does not change."""
     import torch
 

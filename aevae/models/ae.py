@@ -6,7 +6,7 @@ error up to scale and constant. The code has no prior: its scale is free, and th
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Generator, Tensor, nn
 
@@ -27,6 +27,8 @@ class Autoencoder(Model):
     """The code is a point: z = f(x)."""
 
     Config = AEConfig
+    config: AEConfig
+    code: Any  # a linear layer, followed by an activation in some families
     title = "Autoencoder"
     objective = "-log p(x | g(f(x)))"
     paper = "Hinton & Salakhutdinov 2006"
@@ -35,9 +37,10 @@ class Autoencoder(Model):
         if self.config.network != "shallow":
             return super().build()
         self.encoder = blocks.flat_encoder()
-        self.code = nn.Sequential(nn.Linear(blocks.PIXELS, self.config.latent_dim), nn.Sigmoid())
+        layer = nn.Linear(blocks.PIXELS, self.config.latent_dim)
+        self.code = nn.Sequential(layer, nn.Sigmoid())
         tied = getattr(self.config, "tied", True)
-        back = blocks.Transposed(self.code[0]) if tied else nn.Linear(self.config.latent_dim, blocks.PIXELS)
+        back = blocks.Transposed(layer) if tied else nn.Linear(self.config.latent_dim, blocks.PIXELS)
         self.decoder = blocks.flat_decoder(back)
 
     def build_code(self, width: int) -> None:

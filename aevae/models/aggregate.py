@@ -6,6 +6,7 @@ Hoffman & Johnson 2016; Chen et al. 2018 (beta-TCVAE), arXiv:1802.04942, eq. 2.
 """
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -39,7 +40,7 @@ def decompose(mu: Tensor, logvar: Tensor, eps: Tensor, kl: Tensor) -> dict[str, 
     return dict(zip(PARTS, map(float, parts), strict=True))
 
 
-def _densities(z: Tensor, mu: Tensor, logvar: Tensor):
+def _densities(z: Tensor, mu: Tensor, logvar: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
     """log q(z) (n,) and log q(z_j) (n, D) of z (M, D), n rows at a time; q: the mixture of N(mu_i, exp logvar_i)."""
     mu, scale, shift = mu.T.contiguous(), -0.5 * torch.exp(-logvar).T, -0.5 * (logvar + math.log(2 * math.pi)).T
     scale, shift, images = scale.contiguous(), shift.contiguous(), mu.shape[1]

@@ -8,7 +8,7 @@ GLO's distance between Laplacian pyramids (`gaussian` is its squared error).
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -65,7 +65,7 @@ class Codes(nn.Module):
         sparse = self.weight.device.type in ("cpu", "cuda")
         return nn.functional.embedding(index, self.weight, sparse=sparse)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs):
+    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
         saved = state_dict.get(prefix + "weight")
         if saved is not None and saved.shape[1:] == self.weight.shape[1:] and len(saved) != len(self.weight):
             self.fill(self.weight.new_zeros(saved.shape))
@@ -76,6 +76,7 @@ class AutoDecoder(Model):
     """A decoder and one free code for each training image."""
 
     Config = AutoDecoderConfig
+    config: AutoDecoderConfig
     title = "Auto-decoder"
     objective = "-log p(x_i | g(z_i)), each z_i learnt"
     paper = "Bojanowski et al. 2018"
@@ -159,7 +160,7 @@ class AutoDecoder(Model):
         pixels = self.nll(x.reshape(-1, 1), params.reshape(-1, 1)).view(x.shape)  # images of one pixel each
         return (pixels * mask).flatten(1).sum(1)
 
-    def noise(self, steps: int, like: Tensor) -> list[Tensor | None]:
+    def noise(self, steps: int, like: Tensor) -> Sequence[Tensor | None]:
         """Noise of each step of a search, then of the comparison of its results; equal in every call."""
         return [None] * (steps + 1)
 

@@ -5,7 +5,7 @@ from the `generator` argument: without one, every call is deterministic (z = mu,
 """
 
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
@@ -42,7 +42,12 @@ MEAN_LAYERS = {"continuous_bernoulli": ContinuousMean, "categorical": ExpectedLe
 class Model(nn.Module):
     """An encoder, a code of `latent_dim` numbers, a decoder and a likelihood. Families override what differs."""
 
-    Config = ModelConfig
+    Config: Any = ModelConfig  # a family's own subclass
+    title: str
+    objective: str
+    paper: str
+    encoder: Any  # layers, which differ between families and options
+    decoder: Any
     has_encoder = True
     generative = False  # True: the code has a prior, so decoded prior samples are samples of the model
     latent = "continuous"  # or "discrete"
@@ -228,9 +233,9 @@ def sample(mu: Tensor, logvar: Tensor, generator: Generator) -> Tensor:
 
 def rising_root(f, low: float, high: float, like: Tensor) -> Tensor:
     """Roots (shaped as `like`) of the elementwise increasing function f in low..high, by bisection."""
-    low, high = torch.full_like(like, low), torch.full_like(like, high)
+    left, right = torch.full_like(like, low), torch.full_like(like, high)
     for _ in range(50):
-        middle = (low + high) / 2
+        middle = (left + right) / 2
         below = f(middle) < 0
-        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
-    return (low + high) / 2
+        left, right = torch.where(below, middle, left), torch.where(below, right, middle)
+    return (left + right) / 2

@@ -58,10 +58,15 @@ class BetaVAE(VAE):
     """A VAE whose KL term has the weight `beta`."""
 
     Config = BetaVAEConfig
+    config: BetaVAEConfig
     title = "beta-VAE"
     objective = "-log p(x|z) + beta KL(q(z|x) || N(0, I))"
     paper = "Higgins et al. 2017"
     batchable_hparams = (*VAE.batchable_hparams, "beta", "capacity", "gamma")
+    beta: Tensor
+    capacity: Tensor
+    gamma: Tensor
+    pictures: Tensor
     units: ClassVar[dict[str, str]] = VAE.units | {"beta_norm": "beta D / 784"}
 
     @property

@@ -1,7 +1,7 @@
 """Encoders and decoders that the families share. Images are (B, 1, 28, 28)."""
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, fx, nn
@@ -16,6 +16,8 @@ MIN_ONEDNN_CHANNELS = 8  # with at least as many output channels oneDNN's transp
 
 class FixedOffset(nn.Module):
     """x + by, with a constant image `by` that `set_offset` sets before training. Without one, forward returns x."""
+
+    by: Tensor
 
     def __init__(self, channels: int = 1):
         super().__init__()
@@ -42,10 +44,12 @@ class UpConv(nn.ConvTranspose2d):
     oneDNN's algorithm, made for many channels, takes five times as long for one channel.
     """
 
+    bias: Tensor
+
     def __init__(self, channels_in: int, channels_out: int):
         super().__init__(channels_in, channels_out, 4, 2, 1)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:  # ty: ignore[incompatible-method-override]  (no output_size)
         if x.device.type != "cpu" or self.out_channels >= MIN_ONEDNN_CHANNELS or torch.compiler.is_exporting():
             return super().forward(x)
         kernels = self.weight.flatten(1).T.expand(x.shape[0], -1, -1)  # (B, out 4 4, in)
@@ -93,6 +97,8 @@ class Codebook(nn.Module):
     gradient, else a buffer.
     """
 
+    vectors: Tensor
+
     def __init__(self, count: int, size: int, learnt: bool):
         super().__init__()
         vectors = torch.randn(count, size)
@@ -115,7 +121,7 @@ class Codebook(nn.Module):
         return self.look_up(self.indices(z_e))
 
 
-def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
+def encoder(config: ModelConfig) -> tuple[nn.Sequential, int]:
     """(network, width): the network maps x (B, 1, 28, 28) to h (B, width).
 
     mlp: 784-hidden (the encoder of pytorch/examples `vae`); conv: 32 and 64 channels, 4x4 kernels, stride 2.
@@ -133,7 +139,7 @@ def encoder(config: ModelConfig) -> tuple[nn.Module, int]:
     return net, CONV_FEATURES
 
 
-def decoder(config: ModelConfig) -> nn.Module:
+def decoder(config: ModelConfig) -> nn.Sequential:
     """A network z (B, D) -> natural parameters of the pixels (B, channels, 28, 28): the mirrored encoder."""
     channels = config.channels
     if config.network == "mlp":
@@ -186,6 +192,6 @@ def parameter_count(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
-def batches(x: Tensor, size: int = 1000):
+def batches(x: Tensor, size: int = 1000) -> Iterator[Tensor]:
     """x in slices of `size` rows, in order."""
     return (x[i : i + size] for i in range(0, len(x), size))

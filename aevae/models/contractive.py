@@ -64,10 +64,12 @@ class ContractiveAutoencoder(Autoencoder):
     """An autoencoder whose code is insensitive to changes of the image that reconstruction does not need."""
 
     Config = ContractiveConfig
+    config: ContractiveConfig
     title = "Contractive autoencoder"
     objective = "-log p(x | g(f(x))) + lam ||df/dx||^2"
     paper = "Rifai et al. 2011"
     batchable_hparams = ("lam",)
+    lam: Tensor
     units: ClassVar[dict[str, str]] = {"jacobian": "squared norm of df/dx, mean over images"}
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
@@ -80,9 +82,9 @@ class ContractiveAutoencoder(Autoencoder):
             terms["hessian"] = self.config.hessian * change.mean()
             each |= {} if self.training else {"hessian": self.config.hessian * change}
         return Loss(
-            total=sum(terms.values()),
+            total=losses.tensor_sum(terms.values()),
             terms={name: term.detach() for name, term in terms.items()},
-            per_image=self.per_image(**each, objective=sum(each.values())),
+            per_image=self.per_image(**each, objective=losses.tensor_sum(each.values())),
         )
 
     def change(self, x: Tensor, z: Tensor, generator: Generator | None) -> Tensor:
@@ -132,7 +134,7 @@ def by_products(layers: Iterable[nn.Module], x: Tensor, generator: Generator | N
         signs = 2 * (uniform(x.shape, generator, x) < 0.5).to(x.dtype) - 1
         return x, squared(signs)
     units = torch.eye(x.shape[1], dtype=x.dtype, device=x.device)
-    return x, sum(squared(one.expand_as(x)) for one in units)
+    return x, losses.tensor_sum(squared(one.expand_as(x)) for one in units)
 
 
 def transposed(layer: nn.Module, x: Tensor, v: Tensor) -> Tensor:
@@ -145,6 +147,7 @@ def transposed(layer: nn.Module, x: Tensor, v: Tensor) -> Tensor:
         case nn.Linear():
             return v @ layer.weight
         case nn.Conv2d():
+            assert not isinstance(layer.padding, str)
             return nn.functional.conv_transpose2d(v, layer.weight, None, layer.stride, layer.padding)
         case nn.ReLU():
             return v * (x > 0)

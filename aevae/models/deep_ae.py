@@ -72,6 +72,7 @@ class DeepAutoencoder(Autoencoder):
     """A plain autoencoder with several layers in encoder and decoder."""
 
     Config = DeepAEConfig
+    config: DeepAEConfig
     title = "Deep autoencoder"
     objective = "-log p(x | g(f(x))), f and g deep"
     paper = "Hinton & Salakhutdinov 2006"

@@ -53,6 +53,7 @@ class DenoisingAutoencoder(Autoencoder):
     """An autoencoder trained to reconstruct clean images from corrupted ones."""
 
     Config = DenoisingConfig
+    config: DenoisingConfig
     title = "Denoising autoencoder"
     objective = "-log p(x | g(f(x + noise)))"
     paper = "Vincent et al. 2008"

@@ -63,6 +63,7 @@ class FlowVAE(VAE):
     """A VAE of pairs (x_s, x_t), two channels of (B, 2, 28, 28). Its code describes the change from x_s to x_t."""
 
     Config = FlowVAEConfig
+    config: FlowVAEConfig
     title = "Autoencoded flow"
     objective = "-log p(x_t | warp(x_s, F)) + KL(q(z|x_s, x_t) || N(0, I)) + w ||grad F||^2"
     paper = "Yeh et al. 2016"
@@ -78,7 +79,7 @@ class FlowVAE(VAE):
     has_objective_per_image = False  # the objective contains a batch mean, the roughness of the flows
 
     @property
-    def extra_inputs(self) -> tuple[str, ...]:
+    def extra_inputs(self) -> tuple[str, ...]:  # ty: ignore[incompatible-property-override]
         return ("labels",) if self.config.pairs == "class" else ()
 
     def build(self) -> None:

@@ -33,6 +33,7 @@ class IWAE(VAE):
     """A VAE trained on the tighter bound. Terms: `iwae` is L_K, larger is better; `elbo` is from the same samples."""
 
     Config = IWAEConfig
+    config: IWAEConfig
     title = "IWAE"
     objective = "-log (1/K) sum_k p(x, z_k) / q(z_k|x)"
     paper = "Burda et al. 2016"

@@ -56,6 +56,7 @@ class KSparseAutoencoder(LinearAutoencoder):
     """A linear autoencoder in which at most k columns of W add up to the image."""
 
     Config = KSparseConfig
+    config: KSparseConfig
     title = "k-sparse autoencoder"
     objective = "||x - W top_k(W^T x + b)||^2"
     paper = "Makhzani & Frey 2014"

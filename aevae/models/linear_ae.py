@@ -37,6 +37,7 @@ class LinearAutoencoder(Autoencoder):
     """An encoder and a decoder of one affine layer each. `metrics.linear.against_pca` compares it with PCA."""
 
     Config = LinearAEConfig
+    config: LinearAEConfig
     title = "Linear autoencoder"
     objective = "||x - W_d (W_e x + b)||^2"
     paper = "Baldi & Hornik 1989"

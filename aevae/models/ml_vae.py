@@ -61,6 +61,7 @@ class MLVAE(VAE):
     """A VAE with a part of the code that images of one group share."""
 
     Config = MLVAEConfig
+    config: MLVAEConfig
     title = "ML-VAE"
     objective = "-log p(x|c, s) + KL(q(s|x) || N(0, I)) + KL(q(c|group) || N(0, I)) / |group|"
     paper = "Bouchacourt et al. 2018"

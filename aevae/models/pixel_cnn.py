@@ -5,6 +5,8 @@ only on the cells above it and to the left in its own row. One pass gives the di
 probability of a grid is cheap; sampling goes cell by cell, and computes each layer only at that cell.
 """
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,6 +19,8 @@ class Causal(nn.Conv2d):
 
     own: include the cell itself (mask B) or not (mask A). The kernel has no rows below the cell.
     """
+
+    mask: Tensor
 
     def __init__(self, channels_in: int, channels_out: int, size: int, own: bool):
         self.reach = size // 2
@@ -63,6 +67,8 @@ class Gate(nn.Module):
 class PixelCNN(nn.Module):
     """p(k) of grids k (B, side, side) of indices 0..codes-1, optionally given a `context` (B, features, h, w)."""
 
+    gates: Any  # a ModuleList of Gate
+
     def __init__(self, side: int, codes: int, features: int, layers: int):
         super().__init__()
         self.embed = nn.Embedding(codes, EMBEDDING_DIM)
@@ -103,7 +109,7 @@ class PixelCNN(nn.Module):
             for j in range(u.shape[2]):
                 h = self.first.at(given[0], i, j) + condition[:, :, i : i + 1, j : j + 1]
                 for gate, below in zip(self.gates, given[1:], strict=True):
-                    gate.conv.put(below, i, j, h[:, :, 0, 0])  # ty: ignore[too-many-positional-arguments]
+                    gate.conv.put(below, i, j, h[:, :, 0, 0])
                     h = gate.mix(h, gate.conv.at(below, i, j))
                 indices[:, i, j] = inverse_cdf(self.head(h)[:, :, 0, 0], u[:, i, j])
                 self.first.put(given[0], i, j, self.embed(indices[:, i, j]))

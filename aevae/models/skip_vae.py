@@ -54,6 +54,7 @@ class SkipVAE(VAE):
     """A VAE with a deep decoder."""
 
     Config = SkipVAEConfig
+    config: SkipVAEConfig
     title = "Skip-VAE"
     objective = "-log p(x|z) + KL(q(z|x) || N(0, I)), z fed to every layer of the decoder"
     paper = "Dieng et al. 2019"

@@ -36,10 +36,12 @@ class SparseAutoencoder(LinearAutoencoder):
     """A linear decoder of ReLU codes with an L1 penalty: few of the decoder's columns add up to an image."""
 
     Config = SparseConfig
+    config: SparseConfig
     title = "Sparse autoencoder (L1)"
     objective = "-log p(x | g(h)) + lam sum |h|"
     paper = "Olshausen & Field 1996"
     batchable_hparams = ("lam",)
+    lam: Tensor
     units: ClassVar[dict[str, str]] = {
         "units_on": "units / image that are not 0",
         "zeros": "% of the code that is 0",

@@ -43,10 +43,13 @@ class KLSparseAutoencoder(LinearAutoencoder):
     """An autoencoder whose units are each active for few images."""
 
     Config = KLSparseConfig
+    config: KLSparseConfig
     title = "Sparse autoencoder (KL)"
     objective = "-log p(x | g(h)) + beta sum KL(rho || mean h)"
     paper = "Ng 2011"
     batchable_hparams = ("rho", "beta")
+    rho: Tensor
+    beta: Tensor
     units: ClassVar[dict[str, str]] = {
         "mean_activation": "mean of h",
         "units_on": "units / image above 0.5",

@@ -135,6 +135,7 @@ class TDVAE(Model):
     """A model of sequences. The code of a sequence is the mean of the belief state at its last frame."""
 
     Config = TDVAEConfig
+    config: TDVAEConfig
     title = "TD-VAE"
     objective = "-log p(x2|z2) + KL(q(z1|z2, b1, b2) || p_B(z1|b1)) + log p_B(z2|b2) - log p(z2|z1, dt)"
     paper = "Gregor et al. 2019"
@@ -218,15 +219,15 @@ class TDVAE(Model):
         b = self.beliefs(x)
         row, t1, steps = self.times(x, generator)  # (B * pairs,)
         before, after = b[row, t1], b[row, t1 + steps]
-        z2, *belief2 = self.believe(after, generator)
+        z2, mean2, logvar2 = self.believe(after, generator)
         c = torch.cat([z2, before, after], dim=1)
-        z1, *smoothed = self.smoothing.draw(c, self._eps(z2, generator))
+        z1, mean, logvar = self.smoothing.draw(c, self._eps(z2, generator))
         nll = self.nll(x[row, t1 + steps], self.params(z2))  # (B * pairs,), like the terms below
         recon = nll.mean()
-        smoothed_each = smoothing_term(smoothed, self.belief.at(before, z1))
+        smoothed_each = smoothing_term((mean, logvar), self.belief.at(before, z1))
         smoothing = smoothed_each.mean()
         moved = self.transition.at(self._moved(z1, steps), z2)
-        moved_each = transition_term(z2, belief2, moved)
+        moved_each = transition_term(z2, (mean2, logvar2), moved)
         transition = moved_each.mean()
         cost = smoothing + transition
         weight = warmup(epoch, self.config.warmup_epochs)

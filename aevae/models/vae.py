@@ -69,11 +69,14 @@ class VAE(Model):
     """A VAE with Gaussian q(z|x) and p(z)."""
 
     Config = VAEConfig
+    config: VAEConfig
     title = "VAE"
     objective = "-log p(x|z) + KL(q(z|x) || N(0, I))"
     paper = "Kingma & Welling 2014"
     generative = True
     batchable_hparams = ("prior_std", "free_bits")
+    prior_std: Tensor
+    free_bits: Tensor
     units = aggregate.UNITS
 
     @property

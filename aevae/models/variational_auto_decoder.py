@@ -48,6 +48,7 @@ class VariationalAutoDecoder(AutoDecoder):
     """A decoder, and mean and log variance of a code for each training image."""
 
     Config = VariationalAutoDecoderConfig
+    config: VariationalAutoDecoderConfig
     title = "Variational auto-decoder"
     objective = "-log p(x_i|z_i) + KL(q(z_i) || N(0, I)), each q(z_i) learnt"
     paper = "Zadeh et al. 2019"
@@ -66,7 +67,8 @@ class VariationalAutoDecoder(AutoDecoder):
         return torch.cat([mu, bounded(logvar)], 1)
 
     def split(self, rows: Tensor) -> tuple[Tensor, Tensor]:
-        return rows.chunk(2, 1)
+        mu, logvar = rows.chunk(2, 1)
+        return mu, logvar
 
     def sample_prior(self, noise: Tensor) -> Tensor:
         return Model.sample_prior(self, noise)
@@ -78,7 +80,9 @@ class VariationalAutoDecoder(AutoDecoder):
         draws = torch.randn(shape, generator=generator, device=like.device, dtype=like.dtype)
         return [*draws[:steps].unsqueeze(1), draws[steps:]]
 
-    def cost(self, x: Tensor, rows: Tensor, noise: Tensor, mask: Tensor | None = None) -> Tensor:
+    def cost(  # ty: ignore[incompatible-method-override]  (this family always has noise)
+        self, x: Tensor, rows: Tensor, noise: Tensor, mask: Tensor | None = None
+    ) -> Tensor:
         """-ELBO (B,), in nats. Each sample of `noise` (J, D) is used with both signs, to reduce the variance for mu."""
         mu, logvar = self.split(rows)
         std = torch.exp(0.5 * logvar)

@@ -15,12 +15,13 @@ z is the flat grid of vectors (B, D * 7 * 7). Decoding first replaces each vecto
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Generator, Tensor, nn
 
 from aevae.config import ModelConfig, option
+from aevae.losses import tensor_sum
 from aevae.models.base import Model
 from aevae.models.blocks import Codebook, FixedOffset, UpConv, batches
 from aevae.models.pixel_cnn import PixelCNN
@@ -68,6 +69,9 @@ class VQVAEConfig(ModelConfig):
 
 class Quantiser(nn.Module):
     """A trainable codebook: `collect` keeps a training batch, `ema_update` learns from it after the step."""
+
+    use: Tensor
+    sums: Tensor
 
     def __init__(self, config: VQVAEConfig, cells: int):
         super().__init__()
@@ -156,6 +160,9 @@ class VQVAE(Model):
     """One grid of 7 x 7 indices. Lists have one entry per level, since subclasses have several levels."""
 
     Config = VQVAEConfig
+    config: VQVAEConfig
+    quantisers: Any  # a ModuleList of Quantiser, one per level
+    priors: Any  # a ModuleList of PixelCNN, one per level
     title = "VQ-VAE"
     objective = "-log p(x|z_q) + ||sg z_e - e||^2 + b ||z_e - sg e||^2 - log p(k)"
     paper = "van den Oord et al. 2017"
@@ -237,7 +244,7 @@ class VQVAE(Model):
         """The vectors nearest to z_e; their indices are appended to `found`."""
         codebook = self.quantisers[level].codebook
         with torch.autocast(z_e.device.type, enabled=False):  # similar vectors must stay distinguishable
-            found.append(codebook.indices(z_e.detach().to(codebook.vectors.dtype)))  # ty: ignore[too-many-positional-arguments]
+            found.append(codebook.indices(z_e.detach().to(codebook.vectors.dtype)))
         return codebook.look_up(found[-1])
 
     def codes_of(self, indices: Sequence[Tensor]) -> Tensor:
@@ -258,14 +265,14 @@ class VQVAE(Model):
 
         nll = self.nll(x, self.decode_vectors(self.quantize_levels(x, quantise)))  # (B,), like the next two
         recon = nll.mean()
-        distance = sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs)
+        distance = tensor_sum(squared(z_e, z_q.detach()) for z_e, z_q in pairs)
         commit = distance.mean()
-        code_nll = sum(self.prior_nll(indices))
+        code_nll = tensor_sum(self.prior_nll(indices))
         prior = code_nll.mean()
         terms = {"recon": recon, "commit": commit, "prior": prior, "elbo": -(recon + prior)}
         total = recon + self.config.commitment * commit + prior
         if self.config.codebook == "gradient":
-            terms["codebook"] = sum(squared(z_e.detach(), z_q) for z_e, z_q in pairs).mean()
+            terms["codebook"] = tensor_sum(squared(z_e.detach(), z_q) for z_e, z_q in pairs).mean()
             total = total + terms["codebook"]
         if self.training:
             for quantiser, (z_e, _), k in zip(self.quantisers, pairs, indices, strict=True):

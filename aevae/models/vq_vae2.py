@@ -53,6 +53,7 @@ class VQVAE2(VQVAE):
     """Two levels: 0 is the top, 1 the bottom."""
 
     Config = VQVAE2Config
+    config: VQVAE2Config
     title = "VQ-VAE-2"
     objective = "VQ-VAE with maps top and bottom; prior p(top) p(bottom | top)"
     paper = "Razavi et al. 2019"

@@ -49,8 +49,10 @@ def size_of(config: RunConfig, device: str) -> str:
 def pace(config: RunConfig, device: str) -> Pace | None:
     """The measured speed for such a run; None if it was not requested or is not finished."""
     job = jobs.newest(size_of(config, device))
+    if job is None or job.state != "done":
+        return None
     try:
-        return Pace(int(job.progress["parameters"]), float(job.progress["seconds"])) if job.state == "done" else None
+        return Pace(int(job.progress["parameters"]), float(job.progress["seconds"]))
     except (AttributeError, KeyError, TypeError, ValueError):
         return None
 

@@ -62,7 +62,7 @@ def submit_all(configs: Sequence[RunConfig], device: str = "auto", seconds: floa
             _insert_or_get(db, (c.fingerprint, c.name, json.dumps(c.to_dict()), device, sweep, TRAIN), progress)
             for c in configs
         ]
-    return [get(number) for number in numbers]
+    return [get(number) for number in numbers]  # ty: ignore[invalid-explicit-return]  (none is missing)
 
 
 def submit_task(kind: str, name: str, request: dict) -> Job:
@@ -81,7 +81,7 @@ def submit_task(kind: str, name: str, request: dict) -> Job:
         if db.execute(waiting, (fingerprint,)).fetchone()[0] >= MAX_WAITING_TASKS:
             raise QueueBroken(f"{MAX_WAITING_TASKS} maps and evaluations already wait; try again when some are done")
         number = _insert_or_get(db, (fingerprint, name, written, "cpu", "", kind))
-    return get(number)
+    return get(number)  # ty: ignore[invalid-explicit-return]
 
 
 def task_fingerprint(kind: str, request: dict) -> str:
@@ -96,11 +96,12 @@ def _insert_or_get(db: sqlite3.Connection, values: tuple[str, str, str, str, str
     ).fetchone()
     if row:
         return row["id"]
-    number = db.execute(
+    done = db.execute(
         "INSERT INTO jobs (fingerprint, run, config, device, sweep, kind, progress, state, created) "
         "VALUES (?, ?, ?, ?, ?, ?, ?, 'queued', ?)",
         (*values, progress, time.time()),
-    ).lastrowid
+    )
+    number = int(done.lastrowid or 0)
     logs.event("queued", job=number, kind=values[-1], run=values[0])
     return number
 
@@ -204,12 +205,13 @@ def _select(rest: str, *values) -> list[sqlite3.Row]:
 
 def seconds_left(sweep: Sequence[Job]) -> float | None:
     """Seconds until these jobs of one sweep end; None if one is paused or unknown. Groups run one after another."""
-    groups: dict[int, list[float | None]] = {}
+    groups: dict[int, float] = {}
     for job in sweep:
-        left = job.progress.get("seconds_left") if job.pace == "go" else None
-        groups.setdefault(job.progress.get("group", 0), []).append(left)
-    lefts = [left for group in groups.values() for left in group]
-    return None if None in lefts else sum(max(group) for group in groups.values())
+        group, left = job.progress.get("group", 0), job.progress.get("seconds_left")
+        if left is None or job.pace != "go":
+            return None
+        groups[group] = max(left, groups.get(group, left))
+    return sum(groups.values())
 
 
 def _with_start_times(listing: list[Job]) -> list[Job]:
@@ -250,7 +252,7 @@ def _any_active(lane: str) -> bool:
         )
 
 
-def _lock_file():
+def _lock_file() -> Path:
     return paths.runs_dir() / ".locks" / "training-locked"
 
 

@@ -30,7 +30,7 @@ def _is_running_on_windows(pid: int) -> bool:
     import ctypes
     from ctypes import wintypes
 
-    kernel = ctypes.WinDLL("kernel32", use_last_error=True)
+    kernel = ctypes.WinDLL("kernel32", use_last_error=True)  # ty: ignore[missing-attribute]  (Windows only)
     kernel.OpenProcess.argtypes = (wintypes.DWORD, wintypes.BOOL, wintypes.DWORD)
     kernel.OpenProcess.restype = wintypes.HANDLE
     kernel.WaitForSingleObject.argtypes = (wintypes.HANDLE, wintypes.DWORD)
@@ -38,7 +38,7 @@ def _is_running_on_windows(pid: int) -> bool:
     synchronize, access_denied, timed_out = 0x100000, 5, 0x102
     handle = kernel.OpenProcess(synchronize, False, pid)
     if not handle:
-        return ctypes.get_last_error() == access_denied
+        return ctypes.get_last_error() == access_denied  # ty: ignore[missing-attribute]
     try:
         return kernel.WaitForSingleObject(handle, 0) == timed_out
     finally:

@@ -10,6 +10,7 @@ import os
 import sqlite3
 import tempfile
 import time
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +116,7 @@ def named_lock(name: str) -> FileLock:
 
 
 @contextlib.contextmanager
-def transaction(write: bool = True):
+def transaction(write: bool = True) -> Generator[sqlite3.Connection]:
     """A connection inside one transaction. Creates the queue if it is missing.
 
     write: False for a read-only transaction, which waits for no other process and works in a read-only store. A damaged

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 import traceback
+from collections.abc import Callable, Generator
 from pathlib import Path
 
 from filelock import Timeout
@@ -72,7 +73,7 @@ class Worker:
         return 0
 
     @contextlib.contextmanager
-    def _reachable(self):
+    def _reachable(self) -> Generator[None]:
         """Write the address file, and stop when it is removed or the parent process ends."""
         if self.parent is None:
             yield
@@ -83,7 +84,7 @@ class Worker:
             for left in file.parent.glob(address_file(self.device, "*").name):  # left by workers that crashed
                 left.unlink(missing_ok=True)
             file.write_text(str(os.getpid()), encoding="ascii")
-        watch = threading.Thread(target=self._watch, args=(file, file.exists(), over), daemon=True)
+        watch = threading.Thread(target=self._watch, args=(self.parent, file, file.exists(), over), daemon=True)
         watch.start()
         try:
             yield
@@ -93,8 +94,8 @@ class Worker:
             with contextlib.suppress(OSError):
                 file.unlink(missing_ok=True)
 
-    def _watch(self, file: Path, reachable: bool, over: threading.Event) -> None:
-        while processes.is_running(self.parent) and (file.exists() or not reachable):
+    def _watch(self, parent: int, file: Path, reachable: bool, over: threading.Event) -> None:
+        while processes.is_running(parent) and (file.exists() or not reachable):
             logs.trim_worker_file()
             if over.wait(POLL_SECONDS):
                 return
@@ -284,7 +285,7 @@ class Worker:
                         group, device, str(pick_device(device)), first.full_training_seconds, overhead
                     )
 
-    def _on_loading(self, progress: list[Progress]):
+    def _on_loading(self, progress: list[Progress]) -> Callable[[float, str], None]:
         def on_progress(fraction: float, text: str) -> None:
             if self._should_stop():
                 raise _DownloadStopped
@@ -317,7 +318,7 @@ class Worker:
     # -- heartbeat
 
     @contextlib.contextmanager
-    def _heartbeat(self, jobs: list[Job], progress: list[Progress], pace: PaceControl):
+    def _heartbeat(self, jobs: list[Job], progress: list[Progress], pace: PaceControl) -> Generator[None]:
         """Context in which a thread writes the jobs' progress to the queue and reads the users' requests from it."""
         over = threading.Event()
         thread = threading.Thread(target=self._beat, args=(jobs, progress, pace, over), daemon=True)

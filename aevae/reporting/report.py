@@ -284,7 +284,7 @@ def _figure(inside: str, caption: str) -> str:
 def _one(info: RunInfo, title: str, run) -> list[str]:
     state = info.state
     made = f"{info.epochs} epochs in {state.get('seconds', 0):,.0f} s on {state.get('device', '?')}"
-    versions = state.get("versions") if isinstance(state.get("versions"), dict) else {}
+    versions = found if isinstance(found := state.get("versions"), dict) else {}
     said = ", ".join([made, *(f"{name} {version}" for name, version in versions.items())])
     parts = [
         f'<h2 id="{escape(info.name)}">{escape(title)}</h2>',

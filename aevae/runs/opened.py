@@ -13,6 +13,7 @@ from aevae import datasets
 from aevae.config import DataConfig
 from aevae.metrics import evidence, units
 from aevae.models import build_model
+from aevae.models.base import Model
 from aevae.models.blocks import batches
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints, files
@@ -33,7 +34,7 @@ class Run:
         self.device = pick_device(device)
         self.model = self._open().to(self.device).eval().requires_grad_(False)
 
-    def _open(self) -> torch.nn.Module:
+    def _open(self) -> Model:
         path = self.path / self.info.weights
         files.check_safetensors(path)
         self._check_sum(path)
@@ -107,7 +108,8 @@ class Run:
         without a prior; active (D,) bool; mean, std (D,) of the codes.
         """
         x = self._tensor(shown_images(self.shown), (1, 28, 28))
-        mu, kl = (None if t is None else t.numpy() for t in evidence.posterior(self.model, x))
+        mu, kl = evidence.posterior(self.model, x)
+        mu, kl = mu.numpy(), None if kl is None else kl.numpy()
         score = mu.var(axis=0) if kl is None else kl.mean(axis=0)
         return {
             "order": np.argsort(-score, kind="stable"),

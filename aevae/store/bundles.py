@@ -9,11 +9,15 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aevae import paths
 from aevae.run_config import RunConfig
+
+if TYPE_CHECKING:
+    from aevae.models.base import Model
 
 MIN_ROUNDED_SIZE = 1000  # elements; smaller arrays are stored as float16
 
@@ -32,7 +36,7 @@ class Member:
     history: dict[str, np.ndarray]
     weights: dict[str, np.ndarray]
 
-    def model(self):
+    def model(self) -> "Model":
         """The torch model in eval mode, not to be changed. Raises Missing if weights do not fit the config."""
         import torch
 
@@ -52,6 +56,7 @@ class Member:
         model, noise = self.model(), torch.tensor(eps)
         with torch.inference_mode():
             mu, logvar = model.posterior(torch.tensor(x[None]))
+            assert logvar is not None
             return model.decode(torch.cat([mu + (0.5 * logvar).exp() * noise, noise])).numpy()
 
 

@@ -190,9 +190,10 @@ def read_run(folder: Path) -> RunInfo:
         with os.scandir(folder) as files:
             stamps = tuple(filter(None, map(stamp, files)))
         run = _read_run(folder, shipped, stamps)
-        return replace(run, metrics=read_metrics(run)) if run.status == "finished" else run
-    except DamagedRun as error:
-        return replace(run, status="damaged", reason=str(error))
+        try:
+            return replace(run, metrics=read_metrics(run)) if run.status == "finished" else run
+        except DamagedRun as error:
+            return replace(run, status="damaged", reason=str(error))
     except OSError as error:
         reason = error.strerror or "cannot be read"
         return RunInfo(folder.name, folder, "damaged", reason, shipped=is_shipped(folder))
@@ -201,7 +202,7 @@ def read_run(folder: Path) -> RunInfo:
 @lru_cache(maxsize=1000)
 def _read_run(folder: Path, shipped: bool, stamps: tuple) -> RunInfo:
     """`read_run` without metrics."""
-    info = dict(name=folder.name, path=folder, shipped=shipped)
+    info: dict[str, Any] = dict(name=folder.name, path=folder, shipped=shipped)
     try:
         config = read_json(folder / "config.json")
         if config.get("schema") != SCHEMA:

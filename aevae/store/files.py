@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 RETRY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # delays between tries while a reader has the file open
 FILE_IN_USE_ERRORS = (5, 32)  # Windows: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
@@ -73,7 +74,7 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _parsed(text: str | bytes):
+def _parsed(text: str | bytes) -> Any:
     """The value of a JSON text. Raises ValueError for NaN, infinities and numbers that overflow to infinity."""
 
     def finite(number: str) -> float:

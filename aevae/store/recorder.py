@@ -120,10 +120,12 @@ class Recorder:
 
     def end_step(self) -> None:
         """Add a frame if one is due at this step of the first epoch."""
-        if self.trainer.step in self.frame_steps and self.trainer.step not in self.film.steps[-1:]:
+        step = self.trainer.step
+        if self.film is not None and step in self.frame_steps and step not in self.film.steps[-1:]:
             self._write_frame()
 
     def _write_frame(self) -> None:
+        assert self.film is not None
         self.film.add(self._frame())
         arrays = self.film.arrays()
         files.write_atomic(self.folder / "film.safetensors", arrays_bytes(arrays))
@@ -138,6 +140,7 @@ class Recorder:
 
     def _frame(self) -> dict[str, np.ndarray]:
         trainer = self.trainer
+        assert self.film is not None
         return self.film.frame(trainer.model, trainer.device, trainer.step, trainer.step / trainer.steps_per_epoch)
 
     def write_newest(self, every: bool) -> None:

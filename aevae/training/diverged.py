@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import asdict, dataclass
+from typing import Any
 
 EXPLODED_FACTOR = 1000  # times the larger of two costs; see `limit_of`
 
@@ -35,7 +36,8 @@ class Diverged:
     def from_dict(found: dict) -> "Diverged":
         """The inverse of `to_dict`. Raises ValueError for other data."""
         try:
-            whole = Diverged(**{**found, "value": float(found["value"])})
+            values: dict[str, Any] = {**found, "value": float(found["value"])}
+            whole = Diverged(**values)
             if not (type(whole.step) is type(whole.epoch) is int and re.fullmatch(r"[\w .@-]{1,60}", whole.term)):
                 raise ValueError("wrong types")
             str(whole)

@@ -4,6 +4,8 @@ A frame measures the current weights. It uses its own generators and does not ch
 the same run without film bit for bit.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -88,7 +90,7 @@ def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
     sums: dict[str, Tensor] = {}
     for rows in batches(torch.arange(len(x), device=x.device)):
         part = x[rows]
-        extra = {} if model.has_encoder else {"index": rows}
+        extra: dict[str, Any] = {} if model.has_encoder else {"index": rows}
         loss = model.loss(part, generator=generator, **extra)
         for name, term in {**loss.terms, "objective": loss.total}.items():
             sums[name] = sums.get(name, 0.0) + term * len(part)

@@ -11,6 +11,7 @@ import os
 import weakref
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -39,7 +40,7 @@ def make_step_fn(trainers: Sequence) -> Callable[[Tensor], None]:
     return steps
 
 
-def load_tape() -> type | None:
+def load_tape() -> Callable | None:
     """The class `Tape`; None if AEVAE_TAPE is 0, or if this PyTorch lacks the private interfaces that a tape needs."""
     if os.environ.get("AEVAE_TAPE") == "0":
         return None
@@ -108,7 +109,7 @@ class SingleStep:
             dense = gradient is not None and gradient.layout == torch.strided
             p.grad = gradient.contiguous() if dense and p.is_contiguous() else gradient
 
-    def precision(self):
+    def precision(self) -> contextlib.AbstractContextManager:
         """The autocast context: bfloat16 in matrix products if configured; weights, losses and Adam stay float32."""
         lead = self.trainers[0]
         if lead.config.precision == "float32":
@@ -197,7 +198,7 @@ class BatchedStep(SingleStep):
         x = torch.stack([t.images(each) for t, each in zip(self.trainers, index, strict=True)])  # (M, B, ...)
         draws = predraw(self._rng_requests(x[0]), [t.noise for t in self.trainers], x)
 
-        def one(parameters, buffers, x, draws):
+        def one(parameters, buffers, x, draws) -> tuple[Tensor, dict[str, Tensor]]:
             named = {f"model.{k}": v for k, v in (parameters | buffers).items()}
             return functional_call(self.template, named, (x, ReplayRng(draws), epoch))
 
@@ -230,7 +231,7 @@ class _Loss(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, x: Tensor, generator, epoch):
+    def forward(self, x: Tensor, generator, epoch) -> tuple[Tensor, dict[str, Tensor]]:
         loss = self.model.loss(x, generator=generator, epoch=epoch)
         return loss.total, loss.terms
 
@@ -246,7 +247,8 @@ class TapeStep:
     def __init__(self, steps: SingleStep):
         lead = steps.trainers[0]
         self.steps = weakref.proxy(steps)  # a reference cycle would keep the tape's memory after training
-        self.tape, self.is_first, self.reason = None, True, ""
+        self.tape: Any = None
+        self.is_first, self.reason = True, ""
         self.verified_epoch: int | None = None
         self.index = torch.zeros(len(steps.trainers), lead.config.batch_size, dtype=torch.int64)
 
@@ -274,7 +276,9 @@ class TapeStep:
         before = [trainer.noise.get_state() for trainer in trainers]
         try:
             if self.tape is None:
-                self.tape = load_tape()(self._recordable)
+                tape_class = load_tape()
+                assert tape_class is not None
+                self.tape = tape_class(self._recordable)
                 return self.tape.results[0]
             self._play()
         except Exception as error:  # private interfaces of torch may raise anything; the eager step decides

@@ -8,6 +8,7 @@ Views are not replayed, because they share the memory of their base.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -194,7 +195,7 @@ def _same_layout(t: Tensor, result: Tensor, op: RecordedOp) -> bool:
     return all((a.dtype, a.shape, a.stride()) == (result.dtype, result.shape, result.stride()) for a in read)
 
 
-def _relocated(value, plan: dict[int, torch.UntypedStorage]):
+def _relocated(value, plan: dict[int, torch.UntypedStorage]) -> Any:
     """`value` with its tensors in the buffers of the plan."""
     if isinstance(value, Tensor) and _storage_key(value) in plan:
         buffer = plan[_storage_key(value)]

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -160,6 +161,7 @@ class Trainer:
         """Means of the terms over this epoch so far, in nats per image."""
         done = self.step % self.steps_per_epoch or self.steps_per_epoch
         seen = min(done * self.config.batch_size, len(self.train))
+        assert self.sums is not None
         values = [v / seen for v in self.sums.tolist()]
         self.must_be_finite(values, self.term_names)
         return dict(zip(self.term_names, values, strict=True))
@@ -193,7 +195,7 @@ class Trainer:
         generator, tally = torch.Generator(self.device).manual_seed(TEST_SEED), Tally()
         indices = torch.arange(len(self.test), device=self.device)[: self.model.max_test_images]
         for part in batches(indices):
-            extra = {"labels": self.labels[1][part]} if "labels" in self.model.extra_inputs else {}
+            extra: dict[str, Any] = {"labels": self.labels[1][part]} if "labels" in self.model.extra_inputs else {}
             tally.add(self.model.loss(self.test[part].float().div_(255), generator=generator, **extra), len(part))
         return tally
 
@@ -205,10 +207,10 @@ class Trainer:
     def loss(self, index: Tensor, epoch: float | Tensor) -> Loss:
         """The Loss of the training images `index` (B,)."""
         x = self.images(index)
-        extra = {"index": index} if "index" in self.model.extra_inputs else {}
+        extra: dict[str, Any] = {"epoch": epoch} | ({"index": index} if "index" in self.model.extra_inputs else {})
         if "labels" in self.model.extra_inputs:
             extra["labels"] = self.labels[0].index_select(0, index)
-        return self.model.loss(x, generator=self.noise, epoch=epoch, **extra)
+        return self.model.loss(x, generator=self.noise, **extra)
 
     def state(self) -> tuple[dict[str, Tensor], dict]:
         """(tensors, JSON data): the state that resuming needs. `load_state` restores it."""

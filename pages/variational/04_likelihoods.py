@@ -59,7 +59,7 @@ def hidden_beta() -> int:
     texts = {"slider": "σ", "pictures": _("Ten digits, the reconstructions of the best linear VAE, and its samples")}
     spec = {"key": "sigma", "frame": now, "frames": frames, "texts": texts}
     take = url_values.number_handler({"frame": "sigma_at"}, at)
-    component.mount("frames", "sigmas", spec, {"pictures": shown}, height=240, on_send=take)
+    component.mount("beta", "sigmas", spec, {"pictures": shown}, height=240, on_send=take)
     return now
 
 

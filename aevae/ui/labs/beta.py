@@ -1,4 +1,4 @@
-"""The lab β: the models of the sweep, their traversals, and the data for `frames.js`."""
+"""The lab β: the models of the sweep, their traversals, and the data for `beta.js`."""
 
 import numpy as np
 import streamlit as st
@@ -62,7 +62,7 @@ def drawn(x: np.ndarray) -> int:
     texts = {"slider": _("Weight of the KL"), "pictures": _("One dimension of the code changes from −3 to 3")}
     spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
     component.mount(
-        "frames",
+        "beta",
         "frames",
         spec,
         {"pictures": frames},

@@ -1,4 +1,4 @@
-"""The lab Generative classifier: ten densities, a discriminative network, and the data for `classes.js`."""
+"""The lab Generative classifier: ten densities, a discriminative network, and the data for `classifier.js`."""
 
 import zlib
 
@@ -52,7 +52,7 @@ def bars(x: np.ndarray, measured: dict) -> int:
     weights = {name: value.astype(np.float16) for name, value in net.items()}
     weights |= dict(zip(("r1", "s1", "r2", "s2"), (v.astype(np.float16) for v in reader.values()), strict=True))
     component.mount(
-        "classes",
+        "classifier",
         "classes",
         {
             "key": f"{zlib.crc32(np.ascontiguousarray(x).tobytes())}",

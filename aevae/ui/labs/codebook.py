@@ -1,4 +1,4 @@
-"""The lab Codebook: codebook vectors, grids of indices, and the data for `codemap.js`."""
+"""The lab Codebook: codebook vectors, grids of indices, and the data for `codebook.js`."""
 
 import hashlib
 
@@ -82,7 +82,7 @@ def editor(name: str, image: np.ndarray) -> None:
         )
         return
     component.mount(
-        "codemap",
+        "codebook",
         "codemap",
         {
             "model": name,

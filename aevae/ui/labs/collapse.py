@@ -1,4 +1,4 @@
-"""The lab Collapse: five models, their training, and the data for `draws.js`."""
+"""The lab Collapse: five models, their training, and the data for `collapse.js`."""
 
 import zlib
 
@@ -49,7 +49,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
         )
         return
     component.mount(
-        "draws",
+        "collapse",
         "draws",
         {
             "key": f"{chosen}|{zlib.crc32(x.tobytes())}",

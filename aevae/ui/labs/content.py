@@ -1,4 +1,4 @@
-"""The lab Content and style: posteriors of groups, and the data for `swap.js`."""
+"""The lab Content and style: posteriors of groups, and the data for `content.js`."""
 
 import numpy as np
 import streamlit as st
@@ -48,7 +48,7 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
         image_sheets.show(cached.run(name).decode(z), NUM_STYLES, alt=_("Every content with every style"))
         return
     component.mount(
-        "swap",
+        "content",
         "swap",
         {
             "key": f"{name} {kind} {seed}",

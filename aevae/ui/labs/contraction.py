@@ -1,4 +1,4 @@
-"""The lab Contraction and tangents: sensitivity of codes, and the data for `tangents.js` and `geodesic.js`."""
+"""The lab Contraction and tangents: sensitivity of codes; data for `contraction.js` and `contraction_geodesic.js`."""
 
 import zlib
 
@@ -80,7 +80,7 @@ def pushed(name: str, image: np.ndarray) -> None:
             moved.clip(0, 1).reshape(-1, 28, 28), 7, alt=_("The digit, changed along seven directions")
         )
     return component.mount(
-        "tangents",
+        "contraction",
         "tangents",
         {
             "names": [*names, _("noise: no reaction")],
@@ -115,7 +115,7 @@ def plane() -> None:
     at = (of["codes"] - [x0, y0]) / [x1 - x0, y1 - y0]
     inside = ((at > 0) & (at < 1)).all(1)
     return component.mount(
-        "geodesic",
+        "contraction_geodesic",
         "geodesic",
         {
             "key": name,

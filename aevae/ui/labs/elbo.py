@@ -1,4 +1,4 @@
-"""The lab ELBO: the bound, and the data for `posterior.js` and `divergence.js`."""
+"""The lab ELBO: the bound, and the data for `elbo.js` and `elbo_divergence.js`."""
 
 import zlib
 
@@ -40,7 +40,7 @@ def posterior(name: str, x: np.ndarray) -> None:
     plane = sorted(int(i) for i in cached.latent_summary(name)["order"][:2])
     at = url_values.numbers(MOVED)
     component.mount(
-        "posterior",
+        "elbo",
         "posterior",
         {
             "key": f"{name}|{zlib.crc32(x.tobytes())}",
@@ -97,7 +97,7 @@ def divergence() -> None:
     if free:
         parts = [(1.0, at["p_mean"], at["p_spread"])]
     component.mount(
-        "divergence",
+        "elbo_divergence",
         "divergence",
         {
             "key": target,

@@ -1,4 +1,4 @@
-"""The lab Likelihoods: one encoder with five decoders, and the data for `decoders.js`."""
+"""The lab Likelihoods: one encoder with five decoders, and the data for `likelihoods.js`."""
 
 import math
 import zlib
@@ -96,7 +96,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
         for name in names
     ]
     component.mount(
-        "decoders",
+        "likelihoods",
         "decoders",
         {
             "key": f"{chosen}|{zlib.crc32(x.tobytes())}",

@@ -1,4 +1,4 @@
-"""The lab No encoder: codes found by optimisation, and the data for `fit.js`."""
+"""The lab No encoder: codes found by optimisation, and the data for `no_encoder.js`."""
 
 import hashlib
 
@@ -69,7 +69,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
         image_sheets.show(shown, 3, scale=6, alt=_("The visible part, the decoded code, the whole digit"))
         return
     component.mount(
-        "fit",
+        "no_encoder",
         "fit",
         {
             "run": name,

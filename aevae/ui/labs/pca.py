@@ -1,4 +1,4 @@
-"""The lab PCA and the linear AE: both bases, and the data for `rotate.js` and `outliers.js`."""
+"""The lab PCA and the linear AE: both bases, and the data for `pca.js` and `pca_outliers.js`."""
 
 import numpy as np
 import streamlit as st
@@ -42,7 +42,7 @@ def turning(both: dict, basis: str, d: int, ranges: dict) -> dict:
     parts = rotation.moments(images.reshape(-1, 784), offset, columns, codes)
     found = url_values.numbers(ranges)
     component.mount(
-        "rotate",
+        "pca",
         "rotate",
         {
             "key": f"{basis}-{d}",
@@ -95,7 +95,7 @@ def absolute() -> None:
     points = draw.normal(size=(60, 2)) * [1.7, 0.28] @ [[np.cos(turn), np.sin(turn)], [-np.sin(turn), np.cos(turn)]]
     found = url_values.numbers(CLOUD)
     component.mount(
-        "outliers",
+        "pca_outliers",
         "cloud",
         {
             "at": {"count": found["outliers"], "x": found["far_x"], "y": found["far_y"]},

@@ -1,4 +1,4 @@
-"""The lab Sparse: decoder columns of units, and the data for `units.js` and `penalty.js`."""
+"""The lab Sparse: decoder columns of units, and the data for `sparse.js` and `sparse_penalty.js`."""
 
 import zlib
 
@@ -38,7 +38,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
     h = run.encode(digit[None])[0]
     bounds = {"units_kept": (-1, -1, d)}
     component.mount(
-        "units",
+        "sparse",
         "units",
         {
             "key": f"{name}-{zlib.crc32(digit.tobytes())}",
@@ -108,7 +108,7 @@ def penalty(name: str, of: dict) -> None:
     found = url_values.numbers(CURVE)
     family = cached.run(name).config.model.family
     component.mount(
-        "penalty",
+        "sparse_penalty",
         "penalty",
         {
             "rho": found["rho"],

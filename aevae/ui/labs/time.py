@@ -1,4 +1,4 @@
-"""The lab Time: sampled futures, and the data for `futures.js`."""
+"""The lab Time: sampled futures, and the data for `time.js`."""
 
 import numpy as np
 import streamlit as st
@@ -29,7 +29,7 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
         )
         return
     component.mount(
-        "futures",
+        "time",
         "futures",
         {
             "key": key,

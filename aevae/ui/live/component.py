@@ -36,7 +36,7 @@ MODULES, STYLES = files("js"), files("css")
 _MAKER = b"".join((Path(aevae.__file__).parent / "browser" / name).read_bytes() for name in ("program.py", "blob.py"))
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in MODULES.values())).hexdigest()[:12]
 COMMON_STYLES = ("live", "dom")  # used by all modules
-BORROWED_STYLES = {"pad": ("bank",), "posterior": ("divergence",), "decoders": ("draws", "divergence")}
+BORROWED_STYLES = {"pad": ("bank",), "elbo": ("elbo_divergence",), "likelihoods": ("collapse", "elbo_divergence")}
 
 
 def styles(module: str) -> tuple[str, ...]:
