@@ -96,7 +96,7 @@ def parse(f: dataclasses.Field, text: str) -> Any:
 class DataConfig(Validated):
     """The training images of a run."""
 
-    name: str = option("mnist-5k", "data set: mnist-5k, mnist, fashion-mnist, kmnist, or images:<folder or zip>")
+    name: str = option("mnist-5k", "data set: a name that `aevae datasets` lists, or images:<folder or zip>")
     limit: int = option(0, "number of training images, the first ones; 0: all", min=0, max=1_000_000)
     leave_out_5k: bool = option(
         False,

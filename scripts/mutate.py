@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,16 +57,14 @@ def calls_left_out(source: str) -> list[str]:
 
 def mutants(source: str) -> list[str]:
     """All mutants of a module that differ from it and compile."""
-    from cosmic_ray.ast import ast_nodes, get_ast
-    from cosmic_ray.mutating import mutate_code
-    from cosmic_ray.plugins import get_operator, operator_names
-
+    trees, plugins = import_module("cosmic_ray.ast"), import_module("cosmic_ray.plugins")
+    mutate_code = import_module("cosmic_ray.mutating").mutate_code
     found = calls_left_out(source)
-    for name in operator_names():
-        if get_operator(name).arguments():
+    for name in plugins.operator_names():
+        if plugins.get_operator(name).arguments():
             continue
-        operator = get_operator(name)()
-        places = sum(1 for node in ast_nodes(get_ast(source)) for _ in operator.mutation_positions(node))
+        operator = plugins.get_operator(name)()
+        places = sum(1 for node in trees.ast_nodes(trees.get_ast(source)) for _ in operator.mutation_positions(node))
         found += [mutate_code(source, operator, number) for number in range(places)]
     return [code for code in dict.fromkeys(found) if code and code != source and _differs(code, source)]
 

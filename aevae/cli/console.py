@@ -21,17 +21,32 @@ def repair_streams() -> None:
 
 
 def print_result(result: dict, as_json: bool) -> None:
-    """Print a command's result on stdout: as JSON, as the rows of its first table, or as one line per key."""
+    """Print a command's result on stdout: as JSON, as its first table with a header, or as one line per value."""
     if as_json:
         print(json.dumps(result))
         return
     rows = next((v for v in result.values() if isinstance(v, list) and v and isinstance(v[0], dict)), None)
     if rows is None:
-        for key, value in result.items():
-            print(f"{key:<14} {json.dumps(value) if isinstance(value, dict | list) else value}")
+        _print_values(result)
         return
-    for row in rows:
-        print("  ".join(str(v) for v in row.values() if not isinstance(v, dict) and v != ""))
+    names = [name for name in rows[0] if not all(isinstance(row[name], dict) or row[name] == "" for row in rows)]
+    cells = [names, *([_text(row[name]) for name in names] for row in rows)]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(names))]
+    for line in cells:
+        print("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def _print_values(values: dict, indent: str = "") -> None:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}")
+            _print_values(value, indent + "  ")
+        else:
+            print(f"{indent}{name:<24} {_text(value)}")
+
+
+def _text(value: object) -> str:
+    return json.dumps(value) if isinstance(value, list) else f"{value:.6g}" if isinstance(value, float) else str(value)
 
 
 def say(text: str, end: str = "\n") -> None:

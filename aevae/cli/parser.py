@@ -163,7 +163,7 @@ def _add_store(commands) -> None:
 def _add_machine(commands) -> None:
     _add(commands, "check", measuring.check, "check all identities that need no data, and print their residuals")
     command = _add(
-        commands, "bench", training.bench, "measure how long the usual trainings take on this machine (one minute)"
+        commands, "bench", training.bench, "measure how long the usual trainings take on this machine (a minute)"
     )
     _add_device(command)
     command = _add(commands, "worker", training.worker, "run the jobs of the queue")

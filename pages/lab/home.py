@@ -78,7 +78,7 @@ def table(runs: list) -> None:
         lines.append(f"| {markdown.strip(labels[run.name])} | {run.epochs} | {number} |")
     st.markdown("\n".join(lines))  # st.dataframe would bring half a second of imports to the first page
     if len(runs) > MAX_ROWS:
-        st.caption(_("The page Models shows {} more.").format(len(runs) - MAX_ROWS))
+        st.caption(_("The page Models shows all models."))
 
 
 layout.page("aevae", _("What do a few numbers say about a handwritten digit?"))

@@ -54,14 +54,14 @@ template.end(
         _("Annealing lets the decoder learn to use z while the KL costs nothing. The price comes later."),
         _(
             "Skips do not change the objective: a short path from z to the pixels is enough, and this remedy is the "
-            "best of the five."
+            "best of the four."
         ),
     ],
     tries=[
         _("The known failure: choose **no remedy**, move the slider, change the digit. Does any image change?"),
         _(
             "Choose **cyclic annealing**: the second cycle activates seven dimensions, and the full weight switches "
-            "one of them off."
+            "all but one of them off."
         ),
         _(
             "Compare reconstruction and KL of **free bits** and **skips**: which of them only pays for its code, and "
