@@ -214,8 +214,8 @@ def test_the_server_takes_over_by_itself(browser, shared_server, answer, sentenc
     tab.page.goto(f"{shared_server.url}/sliders?model={WITH_SLIDERS}")
     tab.page.get_by_text(sentence).first.wait_for()
     tab.page.locator('[data-testid="stSlider"]').first.wait_for()
-    tab.rest().sound()
-    assert tab.page.locator(RANGE).count() == 0
+    tab.page.locator(RANGE).first.wait_for(state="detached")
+    tab.sound()
     tab.close()
 
 
