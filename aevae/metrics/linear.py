@@ -45,7 +45,7 @@ def training_pca(train: np.ndarray, d: int) -> tuple[torch.Tensor, torch.Tensor]
 
     x and x x^T are summed over blocks, because MNIST in float64 would take 376 MB.
     """
-    first = second = torch.zeros((), dtype=torch.float64)
+    first = second = torch.zeros(()).cpu().double()
     for start in range(0, len(train), BLOCK_IMAGES):
         rows = torch.tensor(train[start : start + BLOCK_IMAGES]).flatten(1).float() / 255
         first, second = first + rows.cpu().double().sum(0), second + (rows.T @ rows).cpu().double()
