@@ -79,8 +79,13 @@ def test_the_model_is_drawn_along_its_arrows_and_its_digits_are_square(browser, 
     film = tab.page.locator(".film")
     film.locator(".play").wait_for()
     if beside:
-        tab.page.get_by_role("combobox", name="Second film").click()
-        tab.page.locator('[role="option"]').first.click()  # of the list; the film's speeds are options, too
+        box = tab.page.get_by_role("combobox", name="Second film")
+        option = tab.page.locator('[role="option"]').first  # of the list; the film's speeds are options, too
+        box.scroll_into_view_if_needed()
+        box.click()
+        box.press("ArrowDown")
+        option.wait_for(timeout=20_000)
+        option.click()
         film.locator(".run").nth(1).wait_for()
         tab.rest()
     for flow in film.locator(".flow").all():
