@@ -1,6 +1,8 @@
 """Fixtures and helpers of all tests: stores with tiny models, an empty store, pages, one thread."""
 
+import contextlib
 import dataclasses
+import functools
 import json
 import os
 import signal
@@ -89,6 +91,7 @@ def open_page(path: str, session: dict | None = None, live: bool = True, /, **qu
     from aevae import paths
     from aevae.ui.frame.menu import all_pages
 
+    _scan_packages_once()
     at = AppTest.from_file(str(paths.ROOT / "app.py"), default_timeout=120)
     trouble = {} if live else {"live_trouble": {"": "browser"}}
     for key, value in ((session or {}) | trouble).items():
@@ -98,6 +101,15 @@ def open_page(path: str, session: dict | None = None, live: bool = True, /, **qu
     if Path(path).stem.lstrip("0123456789_") not in {page.url_path for page in all_pages()}:
         at.run()  # before the first run Streamlit uses the file's name as address
     return at.switch_page(path).run()
+
+
+@functools.cache
+def _scan_packages_once() -> None:
+    """Each AppTest reads the metadata of all installed packages, which takes longer than a page: let the first do it."""
+    with contextlib.suppress(ImportError, AttributeError):  # private; without it tests are slower
+        from streamlit.components.v2 import manifest_scanner
+
+        manifest_scanner.scan_component_manifests = functools.cache(manifest_scanner.scan_component_manifests)
 
 
 def _use_store(monkeypatch: pytest.MonkeyPatch, runs: Path, pretrained: Path) -> None:
@@ -158,14 +170,42 @@ def whole_zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
         return train_all(root, FAMILIES)  # loads existing runs
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[object]:
+    """A Chromium. Skips the test without one; in CI this is a failure."""
+    from chromium import FLAGS, find_chromium
+
+    path = find_chromium()
+    if path is None and os.environ.get("CI"):
+        pytest.fail("Chromium is not installed, and CI must run the browser tests")
+    if path is None:
+        pytest.skip("needs Chromium (Debian: apt install chromium)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as p:
+        browser = p.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def server(tmp_path) -> Iterator[object]:
+    """A server of this test, with an empty store."""
+    from chromium import Server
+
+    server = Server(tmp_path / "runs")
+    yield server
+    server.stop()
+
+
 @pytest.fixture(scope="session")
 def shared_server(tmp_path_factory) -> Iterator[SimpleNamespace]:
     """A server (its `url`) that tests of all processes look at; do not train there.
 
     The first process that needs it starts it, the last one stops it.
     """
+    from chromium import Server
     from filelock import FileLock
-    from test_browser import Server
 
     root = _common_folder(tmp_path_factory)
     file, lock = root / "server.json", FileLock(root / "server.lock")

@@ -1,13 +1,9 @@
 """Accessibility in Chromium: colour blindness, keyboard, phone, small projector."""
 
-# ruff: noqa: F811
-
-import os
 import re
-from importlib.resources import files
 
 import pytest
-from test_browser import Server, Tab, browser, until  # noqa: F401
+from chromium import Server, Tab, until
 
 from aevae import paths
 from aevae.figures.palette import CLASS_COLOURS
@@ -17,58 +13,6 @@ pytestmark = pytest.mark.browser
 PHONE = {"width": 390, "height": 844}
 UI = paths.ROOT / "aevae/ui"
 TOP = "document.querySelector('[data-testid=stMain]').scrollTop"
-
-# What axe-core finds in Streamlit (1.67) itself: (rule, what the element's HTML begins with) -> why it is left.
-STREAMLITS = {
-    ("list", '<ul data-testid="stSidebarNavItems"'): "its menu holds the sections' heads between the items",
-    ("listitem", "<li class="): "the items of sections in its menu stand below a <div>",
-    (
-        "scrollable-region-focusable",
-        '<span class="katex-display">',
-    ): "a long formula scrolls; Chromium focuses it itself",
-    ("scrollable-region-focusable", '<div class="katex'): "the same",
-}
-
-
-@pytest.fixture(scope="module")
-def axe() -> str:
-    if not os.environ.get("CI"):
-        pytest.importorskip("axe_playwright_python", reason="needs axe-core: pip install -r requirements-dev.txt")
-    return (files("axe_playwright_python") / "axe.min.js").read_text("utf-8")
-
-
-def violations(page, axe: str, **options) -> list[str]:
-    """What axe-core finds that is ours."""
-    page.evaluate(f"window.axe || {axe}")
-    found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], "preload": False} | options)
-    return [
-        f"{rule['id']}: {node['html'][:160]} {node['failureSummary'][:240]}"
-        for rule in found["violations"]
-        for node in rule["nodes"]
-        if not any(rule["id"] == name and node["html"].startswith(html) for name, html in STREAMLITS)
-    ]
-
-
-@pytest.fixture(scope="module")
-def tour(browser, shared_server):
-    """A tab that goes from page to page by the menu, which is faster than to load each."""
-    tab = Tab(browser, 1280, 720).open(shared_server.url)
-    yield tab
-    tab.close()
-
-
-@pytest.mark.parametrize("page", [*menu.all_pages(), menu.SERVER], ids=lambda page: page.url_path)
-def test_a_page_has_its_title_and_axe_finds_nothing_of_ours(tour, shared_server, axe, page):
-    if page in menu.all_pages()[1:]:
-        tour.go(page.title)
-    else:
-        tour.open(f"{shared_server.url}/{page.url_path if page is menu.SERVER else ''}")
-    assert tour.page.title() == ("aevae" if page is menu.all_pages()[0] else f"{page.title} · aevae")
-    for scheme, options in (("dark", {"runOnly": "color-contrast"}), ("light", {})):
-        tour.page.emulate_media(color_scheme=scheme)
-        tour.page.wait_for_timeout(300)  # colours fade
-        assert violations(tour.page, axe, **options) == [], scheme
-    tour.sound()
 
 
 def test_no_two_pages_have_one_title():

@@ -6,8 +6,8 @@ import re
 
 import numpy as np
 import pytest
+from chromium import Server, Tab
 from PIL import Image
-from test_browser import Server, Tab, browser  # noqa: F401 (the fixture)
 
 from aevae import datasets, embeddings
 from aevae.config import DataConfig
@@ -39,7 +39,7 @@ def maps() -> list[np.ndarray]:
 
 
 @pytest.fixture(scope="module")
-def opened(browser, server):  # noqa: F811
+def opened(browser, server):
     tab = ready(Tab(browser).open(f"{server.url}/{ADDRESS}"))
     yield tab
     tab.close()
@@ -145,7 +145,7 @@ def test_a_lasso_selects_the_same_in_all_and_python_hears(tab, maps):
     np.testing.assert_array_equal(picture(tab, 1, "base"), faded)
 
 
-def test_what_is_seen_and_brushed_outlives_reruns_pages_links_and_the_way_back(tab, maps, browser):  # noqa: F811
+def test_what_is_seen_and_brushed_outlives_reruns_pages_links_and_the_way_back(tab, maps, browser):
     page, places = tab.page, pixels_of(tab, 0, maps[0])
     start = [picture(tab, pane, "base") for pane in (0, 1)]
     page.mouse.move(*at(tab, 0, places.mean(0)))
@@ -223,7 +223,7 @@ def test_one_map_goes_over_into_the_other_and_back(tab):
     np.testing.assert_array_equal(picture(tab, 0, "base"), before[0])
 
 
-def test_a_digit_of_ones_own_appears_in_every_map(browser, server, maps):  # noqa: F811
+def test_a_digit_of_ones_own_appears_in_every_map(browser, server, maps):
     own = pack_image(digits()[42].astype(np.float32) / 255)
     tab = ready(Tab(browser).open(f"{server.url}/{ADDRESS}&guest_own={own}"))
     for pane, xy in enumerate(maps):
@@ -256,7 +256,7 @@ def test_empty_space_is_what_the_decoder_draws_there(tab, maps):
     assert np.abs(shown - wanted).max() <= 3, "the pointer's place is rounded to a hundredth of a pixel"
 
 
-def test_a_map_that_is_being_made_is_cancelled_and_asked_for_again(browser, server):  # noqa: F811
+def test_a_map_that_is_being_made_is_cancelled_and_asked_for_again(browser, server):
     tab = ready(Tab(browser).open(f"{server.url}/embeddings?map_2=PCA&perplexity_1=23"))
     tab.page.get_by_role("button", name="Cancel", exact=True).click()
     tab.page.get_by_text("Cancelled.", exact=True).wait_for()
@@ -267,7 +267,7 @@ def test_a_map_that_is_being_made_is_cancelled_and_asked_for_again(browser, serv
     tab.close()
 
 
-def test_dark_and_narrow(browser, server):  # noqa: F811
+def test_dark_and_narrow(browser, server):
     tab = ready(Tab(browser, 1280, 844, "dark").open(f"{server.url}/{ADDRESS}"))
     assert picture(tab, 0, "base")[2, 2, :3].mean() < 60
     tab.sound()

@@ -4,7 +4,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from test_browser import Server, browser, until  # noqa: F401  (browser: a fixture)
+from chromium import until
 from test_browser_sliders import Desk
 
 pytestmark = pytest.mark.browser
@@ -31,7 +31,7 @@ def first_slider(tab) -> float:
     return tab.value()
 
 
-def test_back_comes_to_the_page_with_its_parameters_and_forward_goes_again(browser, server):  # noqa: F811
+def test_back_comes_to_the_page_with_its_parameters_and_forward_goes_again(browser, server):
     tab = Desk(browser, stranger=True).open(f"{server.url}/sliders?model=7797c7142785")
     assert address(tab) == ("/sliders", {"model": [MODEL]})
     begun, start = entries(tab), first_slider(tab)
@@ -65,7 +65,7 @@ def test_back_comes_to_the_page_with_its_parameters_and_forward_goes_again(brows
     tab.close()
 
 
-def test_an_address_without_a_value_shows_the_default_again(browser, server):  # noqa: F811
+def test_an_address_without_a_value_shows_the_default_again(browser, server):
     """Entries of one page: what an own link, a script or a hand in the address made of it."""
     tab = Desk(browser, stranger=True).open(f"{server.url}/sliders?model=7797c7142785")
     start = first_slider(tab)
@@ -83,7 +83,7 @@ def test_an_address_without_a_value_shows_the_default_again(browser, server):  #
     tab.close()
 
 
-def test_each_page_is_one_entry(browser, server):  # noqa: F811
+def test_each_page_is_one_entry(browser, server):
     tab = Desk(browser, stranger=True)
     super(Desk, tab).open(f"{server.url}/denoise?noise=masking&level=0.2&models=ae&seed=3")
     begun, seen = entries(tab), [address(tab)]
@@ -100,7 +100,7 @@ def test_each_page_is_one_entry(browser, server):  # noqa: F811
     tab.close()
 
 
-def test_a_press_that_leads_to_another_page_leaves_the_first_as_it_was(browser, server):  # noqa: F811
+def test_a_press_that_leads_to_another_page_leaves_the_first_as_it_was(browser, server):
     tab = Desk(browser, stranger=True)
     super(Desk, tab).open(f"{server.url}/models?run=7797c7142785")
     here, begun = address(tab), entries(tab)

@@ -9,7 +9,6 @@ from functools import partial
 
 import numpy as np
 import pytest
-from test_browser import browser  # noqa: F401 (the fixture)
 
 from aevae import paths
 from aevae.browser.blob import class_numbers, pack
@@ -43,7 +42,7 @@ def blob(classes: list[str]) -> bytes:
 
 
 @pytest.fixture
-def opened(browser, request):  # noqa: F811
+def opened(browser, request):
     folder = paths.ROOT / "aevae" / "ui"
     style = "".join((folder / name).read_text() for name in ("live/live.css", "embeddings/atlas.css"))
     answers = {"/": ("text/html", PAGE.format(style=style).encode()), "/blob": ("x", blob(request.param))}

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
-from test_browser import Server, Tab, browser, until  # noqa: F401  (browser: a fixture)
+from chromium import Server, Tab, until
 
 pytestmark = pytest.mark.browser
 PAIR = "models=VAE+%C2%B7+d%3D20+%C2%B7+mnist+%C2%B7+shipped&models=AE+%C2%B7+d%3D2+%C2%B7+mnist+%C2%B7+shipped"
@@ -19,7 +19,7 @@ def server(tmp_path_factory):
     server.stop()
 
 
-def test_every_view_fits_and_asks_for_nothing(browser, server):  # noqa: F811
+def test_every_view_fits_and_asks_for_nothing(browser, server):
     tab = Tab(browser).open(f"{server.url}/compare?{PAIR}")
     tab.page.locator('[data-testid="stDataFrame"]').wait_for()
     for view in ("KL over training", "Dimensions", "Best and worst", "Samples", "Rate and distortion"):
@@ -30,7 +30,7 @@ def test_every_view_fits_and_asks_for_nothing(browser, server):  # noqa: F811
     tab.close()
 
 
-def test_a_link_opens_the_same_view(browser, server):  # noqa: F811
+def test_a_link_opens_the_same_view(browser, server):
     tab = Tab(browser).open(f"{server.url}/compare?{PAIR}")
     tab.page.get_by_role("radio", name="Dimensions").click()
     tab.rest()
@@ -43,7 +43,7 @@ def test_a_link_opens_the_same_view(browser, server):  # noqa: F811
     other.close()
 
 
-def test_a_missing_number_is_found_by_the_queue(browser, server):  # noqa: F811
+def test_a_missing_number_is_found_by_the_queue(browser, server):
     cache = f"{server.url}/compare?{PAIR}&compare_numbers=bits+per+dimension&compare_numbers=recon"
     tab = Tab(browser).open(cache)
     until(lambda: tab.page.locator('[data-testid="stProgress"]').count() == 0, 180)
@@ -57,7 +57,7 @@ def test_a_missing_number_is_found_by_the_queue(browser, server):  # noqa: F811
     tab.close()
 
 
-def test_report_and_figures_can_be_taken(browser, server):  # noqa: F811
+def test_report_and_figures_can_be_taken(browser, server):
     tab = Tab(browser).open(f"{server.url}/compare?{PAIR}")
     with tab.page.expect_download() as waiting:
         tab.page.get_by_role("button", name="Report").click()

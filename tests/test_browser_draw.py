@@ -1,11 +1,10 @@
 """Drawing a digit in Chromium: reconstructions appear during a stroke, and the page uses the digit afterwards."""
-# ruff: noqa: F811  (fixtures of test_browser are imported by name)
 
 import urllib.parse
 
 import numpy as np
 import pytest
-from test_browser import Tab, browser, until  # noqa: F401
+from chromium import Tab, until
 
 from aevae import paths
 from aevae.config import DataConfig

@@ -1,10 +1,9 @@
 """The film in Chromium: replay by pointer and keys, and a training that is paused and continued."""
-# ruff: noqa: F811  (fixtures of test_browser are imported by name)
 
 import re
 
 import pytest
-from test_browser import Tab, browser, server, until  # noqa: F401
+from chromium import Tab, until
 
 pytestmark = pytest.mark.browser
 CLOUD = "c => c.toDataURL()"

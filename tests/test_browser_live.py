@@ -1,9 +1,8 @@
 """Models in Chromium: the same numbers as PyTorch, fetched once from this server only, and a message on failure."""
-# ruff: noqa: F811  (fixtures of test_browser are imported by name)
 
 import numpy as np
 import pytest
-from test_browser import LOCAL, Tab, browser  # noqa: F401
+from chromium import LOCAL, Tab
 
 from aevae import paths
 from aevae.browser import blob

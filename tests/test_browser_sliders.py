@@ -4,7 +4,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from test_browser import Tab, browser, until  # noqa: F401  (browser: a fixture)
+from chromium import Tab, until
 
 pytestmark = pytest.mark.browser
 VAE20 = "?model=7797c7142785"  # shipped: VAE, d = 20
@@ -20,7 +20,7 @@ def server(shared_server):
 class Desk(Tab):
     """The page, with an ear on what goes to the server."""
 
-    def __init__(self, browser, **options):  # noqa: F811
+    def __init__(self, browser, **options):
         super().__init__(browser, **options)
         self.sent = 0
         self.page.on("websocket", lambda socket: socket.on("framesent", self.count))
@@ -60,7 +60,7 @@ class Desk(Tab):
         self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browser, server):  # noqa: F811
+def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browser, server):
     tab = Desk(browser).open(f"{server.url}/sliders{VAE20}")
     mouse, slider = tab.page.mouse, tab.slider()
     before, start = tab.picture(), tab.value()
@@ -104,7 +104,7 @@ def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browse
     tab.close()
 
 
-def test_the_pad_moves_the_sliders_pins_and_replays(browser, server):  # noqa: F811
+def test_the_pad_moves_the_sliders_pins_and_replays(browser, server):
     tab = Desk(browser).open(f"{server.url}/sliders{VAE20}")
     mouse, field = tab.page.mouse, tab.page.locator(".pad canvas.field")
     x = int(re.search(r"z(\d+)", tab.page.locator(".bank .row .name b").first.inner_text())[1])
@@ -162,7 +162,7 @@ def test_the_pad_moves_the_sliders_pins_and_replays(browser, server):  # noqa: F
     tab.close()
 
 
-def test_several_models_follow_one_bank(browser, server):  # noqa: F811
+def test_several_models_follow_one_bank(browser, server):
     tab = Desk(browser).open(f"{server.url}/sliders{PAIR}")
     tab.page.locator('[data-testid="stMultiSelect"] input').first.click()
     tab.page.get_by_role("option").first.click()
@@ -190,7 +190,7 @@ def layer(body: bytes) -> bytes:
     ],
     ids=["cut", "layer", "missing"],
 )
-def test_the_server_takes_over(browser, server, what, spoil, sentence):  # noqa: F811
+def test_the_server_takes_over(browser, server, what, spoil, sentence):
     tab = Tab(browser)
 
     def answer(route):

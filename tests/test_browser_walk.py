@@ -5,7 +5,7 @@ import re
 
 import numpy as np
 import pytest
-from test_browser import Tab, browser  # noqa: F401 (the fixture)
+from chromium import Tab
 
 from aevae import datasets, paths
 from aevae.config import DataConfig
@@ -29,7 +29,7 @@ def server(shared_server):
 
 
 @pytest.fixture
-def tab(browser):  # noqa: F811
+def tab(browser):
     tab = Tab(browser)
     tab.said = []  # what the page sends to Python
     tab.page.on("websocket", lambda ws: ws.on("framesent", lambda frame: tab.said.append(frame)))
@@ -257,7 +257,7 @@ def test_a_digit_that_is_drawn_is_spoilt_and_cleaned_at_once(tab, server):
     tab.sound()
 
 
-def test_the_plane_between_four_digits_on_a_phone(browser, server):  # noqa: F811
+def test_the_plane_between_four_digits_on_a_phone(browser, server):
     tab = Tab(browser, 390, 844, "dark").open(f"{server.url}/interpolate?walk=Four+corners")
     ready(tab, "scrub")
     before = pictures(tab, "scrub")

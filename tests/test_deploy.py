@@ -13,8 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from chromium import Server
 from conftest import tiny_config
-from test_browser import Server
 
 from aevae import paths
 from aevae.queue import jobs

@@ -1,5 +1,5 @@
 """The app under a path of its own: `server.baseUrlPath`, behind the recipe's nginx, behind a proxy that strips."""
-# ruff: noqa: F811  (fixtures of test_browser and test_deploy are imported by name)
+# ruff: noqa: F811  (nginx)
 
 import os
 import re
@@ -11,9 +11,9 @@ import urllib.request
 
 import pytest
 import streamlit as st
+from chromium import Server, Tab, until
 from conftest import open_page
-from test_browser import Server, Tab, browser, until  # noqa: F401
-from test_deploy import Class, nginx  # noqa: F401
+from test_deploy import Class, nginx  # noqa: F401 (the fixture)
 
 from aevae import paths
 from aevae.ui.frame import monitoring, teacher

@@ -1,9 +1,9 @@
 """A click changes the page, not only its address: buttons in a fragment, and jobs that a lab starts."""
 
 import pytest
+from chromium import Tab
 from conftest import open_page, tiny_config
 from streamlit.testing.v1 import AppTest
-from test_browser import Tab, browser, server  # noqa: F401  (browser, server: fixtures)
 from test_gone import rerun_fragment
 
 from aevae.queue import jobs
@@ -86,7 +86,7 @@ def test_what_a_lab_trains_is_seen_there(empty_store):
 
 
 @pytest.mark.browser
-def test_watch_in_a_browser(browser, server, monkeypatch):  # noqa: F811
+def test_watch_in_a_browser(browser, server, monkeypatch):
     monkeypatch.setenv("AEVAE_RUNS", str(server.store))
     (one,), several = ended(tiny_config("vae")), ended(*(tiny_config("ae", seed=seed) for seed in (1, 2)))
     tab = Tab(browser, stranger=True).open(f"{server.url}/train")
