@@ -105,7 +105,7 @@ def open_page(path: str, session: dict | None = None, live: bool = True, /, **qu
 
 @functools.cache
 def _scan_packages_once() -> None:
-    """Each AppTest reads the metadata of all installed packages, which takes longer than a page: let the first do it."""
+    """Each AppTest reads the metadata of all installed packages, which takes longer than a page. Now the first does."""
     with contextlib.suppress(ImportError, AttributeError):  # private; without it tests are slower
         from streamlit.components.v2 import manifest_scanner
 
