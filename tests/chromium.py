@@ -77,6 +77,7 @@ class Server:
         raise AssertionError("the server did not become healthy in 60 s")
 
     def stop(self) -> None:
+        """End it in order, if it runs."""
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(15)

@@ -4,17 +4,16 @@ import json
 from pathlib import Path
 
 import pytest
-from chromium import Server, Tab, until
+from chromium import Tab, until
 
 from aevae.ui.frame import menu
 
 pytestmark = pytest.mark.browser
 
 
-@pytest.mark.parametrize("path", ["sliders", "compare"])
-def test_cold_deep_link(browser, server, path):
+def test_cold_deep_link(browser, server):
     """The first visitor of a fresh server comes by a link, on a phone."""
-    tab = Tab(browser, 390).open(f"{server.url}/{path}")
+    tab = Tab(browser, 390).open(f"{server.url}/compare")
     for width, scheme in ((390, "light"), (1280, "dark")):
         tab.become(width, scheme).sound()
         assert tab.page.locator('[data-testid="stSidebarNavLink"]').count() == len(menu.all_pages())
@@ -70,7 +69,7 @@ def test_the_main_story(browser, server):
     tab.close()
 
 
-def test_a_finished_run_opens_in_the_pages(browser, server):
+def test_a_finished_run_opens_in_the_pages_and_no_worker_outlives_its_server(browser, server):
     tab = Tab(browser).open(server.url + "/train?train_family=ae&train_epochs=1")
     tab.page.get_by_role("button", name="Train", exact=True).click()
     tab.page.get_by_role("button", name="Open in Latent sliders").first.click()
@@ -85,11 +84,21 @@ def test_a_finished_run_opens_in_the_pages(browser, server):
     again.close()
     tab.go("Denoise").sound()
     assert tab.page.get_by_text("AE · d=20 · mnist-5k").count()
+
+    tab.open(server.url + "/train?train_family=vae&train_epochs=1000")
+    tab.page.get_by_role("button", name="Train", exact=True).click()
+    until(lambda: list(server.store.glob("vae*/history.jsonl")))
     tab.close()
+    server.stop()
+    mine = lambda: [  # noqa: E731
+        p for p in Path("/proc").glob("[0-9]*/environ") if _has(p, f"AEVAE_RUNS={server.store}".encode())
+    ]
+    if Path("/proc").is_dir():
+        until(lambda: not mine(), 20)
 
 
-def test_the_choice_outlives_the_page_and_the_browser(browser, server):
-    tab = Tab(browser).open(server.url + "/denoise?digit=5&noise=masking&level=0.3")
+def test_the_choice_outlives_the_page_and_the_browser(browser, shared_server):
+    tab = Tab(browser, stranger=True).open(shared_server.url + "/denoise?digit=5&noise=masking&level=0.3")
     assert float(tab.page.get_by_role("slider", name="Noise level").input_value()) == 0.3
     tab.go("Latent sliders").go("Denoise")
     assert "digit=5" in tab.page.url and "level=0.3" in tab.page.url and "noise=masking" in tab.page.url
@@ -108,20 +117,6 @@ def test_wrong_addresses_open_the_page(browser, shared_server, path):
     tab = Tab(browser).open(f"{shared_server.url}/{path}{WRONG}")
     tab.sound()
     tab.close()
-
-
-def test_no_orphan_after_sigterm(browser, tmp_path):
-    server = Server(tmp_path / "runs")
-    tab = Tab(browser).open(server.url + "/train?train_family=vae&train_epochs=1000")
-    tab.page.get_by_role("button", name="Train", exact=True).click()
-    until(lambda: len(history(server.store)) >= 1)
-    tab.close()
-    server.stop()
-    mine = lambda: [  # noqa: E731
-        p for p in Path("/proc").glob("[0-9]*/environ") if _has(p, f"AEVAE_RUNS={server.store}".encode())
-    ]
-    if Path("/proc").is_dir():
-        until(lambda: not mine(), 20)
 
 
 def _has(path: Path, text: bytes) -> bool:
