@@ -90,7 +90,7 @@ class Tab:
     """A page that remembers what went wrong on it; stranger: of a browser that was never here."""
 
     def __init__(self, browser, width=1280, height=900, scheme="light", stranger=False):
-        context = browser.new_context() if stranger or not browser.contexts else browser.contexts[0]
+        context = browser.new_context() if stranger else browser.contexts[0]
         self.page = context.new_page()
         self.page.emulate_media(color_scheme=scheme)
         self.page.set_viewport_size({"width": width, "height": height})

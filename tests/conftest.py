@@ -184,6 +184,7 @@ def browser() -> Iterator[object]:
 
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=path, args=FLAGS)
+        browser.new_context()  # of all tabs that are no stranger's
         yield browser
         browser.close()
 

@@ -152,11 +152,10 @@ def test_a_teacher_stays_in_for_the_browsers_session(browser, guarded):
 class Phone:
     """A window with a finger, by Chromium's own protocol."""
 
-    def __init__(self, browser, url: str):
-        self.context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
-        self.page = self.context.new_page()
+    def __init__(self, context, url: str):
+        self.page = context.new_page()
         self.page.set_default_timeout(60_000)
-        self.wire = self.context.new_cdp_session(self.page)
+        self.wire = context.new_cdp_session(self.page)
         self.page.goto(url)
         self.page.locator("h1").wait_for()
         self.page.locator(".live[hidden]").first.wait_for(state="attached")  # the module that closes the menu
@@ -191,17 +190,19 @@ class Phone:
         return self.page.evaluate(TOP)
 
 
+@pytest.fixture(scope="module")
+def touch(browser):
+    """A browser on a phone."""
+    context = browser.new_context(viewport=PHONE, has_touch=True, is_mobile=True)
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def phone(browser, shared_server):
-    opened = []
-
-    def open_(path: str) -> Phone:
-        opened.append(Phone(browser, f"{shared_server.url}/{path}"))
-        return opened[-1]
-
-    yield open_
-    for one in opened:
-        one.context.close()
+def phone(touch, shared_server):
+    yield lambda path: Phone(touch, f"{shared_server.url}/{path}")
+    for page in touch.pages:
+        page.close()
 
 
 def test_the_menu_closes_after_a_choice(phone):

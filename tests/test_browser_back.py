@@ -32,7 +32,7 @@ def first_slider(tab) -> float:
 
 
 def test_back_comes_to_the_page_with_its_parameters_and_forward_goes_again(browser, server):
-    tab = Desk(browser, stranger=True).open(f"{server.url}/sliders?model=7797c7142785")
+    tab = Desk(browser).open(f"{server.url}/sliders?model=7797c7142785")
     assert address(tab) == ("/sliders", {"model": [MODEL]})
     begun, start = entries(tab), first_slider(tab)
     tab.slider().focus()
@@ -67,7 +67,7 @@ def test_back_comes_to_the_page_with_its_parameters_and_forward_goes_again(brows
 
 def test_an_address_without_a_value_shows_the_default_again(browser, server):
     """Entries of one page: what an own link, a script or a hand in the address made of it."""
-    tab = Desk(browser, stranger=True).open(f"{server.url}/sliders?model=7797c7142785")
+    tab = Desk(browser).open(f"{server.url}/sliders?model=7797c7142785")
     start = first_slider(tab)
     code = ",".join(["1.5"] * 20)
     tab.page.evaluate("z => { history.replaceState({}, '', '/sliders?model=7797c7142785&digit=7&z=' + z); }", code)
@@ -84,7 +84,7 @@ def test_an_address_without_a_value_shows_the_default_again(browser, server):
 
 
 def test_each_page_is_one_entry(browser, server):
-    tab = Desk(browser, stranger=True)
+    tab = Desk(browser)
     super(Desk, tab).open(f"{server.url}/denoise?noise=masking&level=0.2&models=ae&seed=3")
     begun, seen = entries(tab), [address(tab)]
     for title in ("Interpolate", "Embeddings", "Compare", "Models", "Train", "Bottleneck"):
@@ -101,7 +101,7 @@ def test_each_page_is_one_entry(browser, server):
 
 
 def test_a_press_that_leads_to_another_page_leaves_the_first_as_it_was(browser, server):
-    tab = Desk(browser, stranger=True)
+    tab = Desk(browser)
     super(Desk, tab).open(f"{server.url}/models?run=7797c7142785")
     here, begun = address(tab), entries(tab)
     tab.page.get_by_role("button", name=re.compile("Open in Latent sliders")).click()
