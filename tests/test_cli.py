@@ -421,7 +421,8 @@ def test_interrupted_training_goes_on(empty_store):
 
 
 def test_module_runs_without_streamlit_or_torch(store):
-    """A listing imports neither; the package trains where Streamlit is not installed."""
+    """A listing imports neither; the package trains where Streamlit is not installed, and without torch's compiler, whose
+    import takes longer than a small training."""
     code = (
         "import sys; sys.modules['streamlit'] = None\n"
         "from aevae.cli import main\n"
@@ -429,6 +430,10 @@ def test_module_runs_without_streamlit_or_torch(store):
         "assert not crept_in, f'imported for a listing: {crept_in}'\n"
         "import aevae.runs, aevae.queue.jobs, aevae.exchange.run_archive, aevae.embeddings, aevae.latent\n"
         "import aevae.figures.curves\n"
+        "for family in ('vae', 'auto_decoder'):\n"
+        "    args = ['--set', 'hidden=8', '--set', 'limit=100', '--epochs', '1', '--latent-dim', '2']\n"
+        "    assert main(['train', '--family', family, *args]) == 0\n"
+        "assert not {'torch._dynamo', 'sympy'} & set(sys.modules), 'the compiler was imported'\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=os.environ, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

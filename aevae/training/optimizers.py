@@ -1,5 +1,6 @@
 """Optimizers: Adam with damping, and a sparse Adam for tables of codes."""
 
+import inspect
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -43,7 +44,19 @@ def has_fused_kernel(device: torch.device) -> bool:
     return torch.allclose(torch.cat([p, m, v]), p.new_tensor([-0.25, 0.1, 0.01]), rtol=1e-3)
 
 
-class Adam(torch.optim.Adam):
+class EagerMethods:
+    """Methods of torch's optimizers without the wrapper that hides them from `torch.compile`.
+
+    The first call of a wrapper imports the compiler, which takes two seconds of each process that trains. Nothing here
+    is compiled.
+    """
+
+    add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)
+    state_dict = inspect.unwrap(torch.optim.Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(torch.optim.Optimizer.load_state_dict)
+
+
+class Adam(EagerMethods, torch.optim.Adam):
     """Adam whose epsilon is proportional to the RMS gradient of each parameter tensor.
 
     theta <- theta - lr m / (sqrt(v) + damping rms + 1e-8), rms = sqrt(mean of v over the tensor); m and v: the
@@ -188,7 +201,7 @@ def empty_state(p: Tensor, models: int | None = None) -> dict[str, Tensor]:
     }
 
 
-class SparseRowAdam(torch.optim.SparseAdam):
+class SparseRowAdam(EagerMethods, torch.optim.SparseAdam):
     """torch's SparseAdam with the interface of `Adam`, without damping. Only rows that the batch looked up change.
 
     On a device without sparse tensors gradients are dense, and only rows with a nonzero gradient change.
@@ -206,7 +219,8 @@ class SparseRowAdam(torch.optim.SparseAdam):
                 self._step_dense(p, p.grad, self.state[p], group)
                 p.grad = None
         self.step()
-        self.zero_grad()
+        for p in group["params"]:
+            p.grad = None
 
     @staticmethod
     @torch.no_grad()

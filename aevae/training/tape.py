@@ -69,6 +69,11 @@ class _RecordingMode(TorchDispatchMode):
         super().__init__()
         self.ops = ops
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """False: torch wraps the next method else, and its first call imports the compiler, which takes two seconds."""
+        return False
+
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if any(tag in operation.tags for tag in DATA_DEPENDENT_TAGS):
