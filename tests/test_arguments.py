@@ -198,13 +198,13 @@ def shell(line: str, **environment) -> subprocess.CompletedProcess:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs sh")
 @pytest.mark.parametrize("close", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams(store, close):
-    done = shell(f"aevae families --json {close}")
+    done = shell(f"aevae runs --json {close}")
     assert done.returncode == 0 and done.stderr == ""
     assert shell(f"aevae show nothing {close}").returncode == 2
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
-@pytest.mark.parametrize("command", ["families", "runs --json"])
+@pytest.mark.parametrize("command", ["runs", "runs --json"])
 def test_a_full_disk_behind_stdout_is_one_sentence(command):
     done = shell(f"aevae {command} > /dev/full")
     assert done.returncode == 1 and done.stderr.startswith("aevae: the result cannot be written")

@@ -421,7 +421,7 @@ def test_interrupted_training_goes_on(empty_store):
 
 
 def test_module_runs_without_streamlit_or_torch(store):
-    """A listing imports neither; the package trains where Streamlit is not installed, and without torch's compiler, whose
+    """A listing imports neither. The package trains without Streamlit, and without the compiler of torch, whose
     import takes longer than a small training."""
     code = (
         "import sys; sys.modules['streamlit'] = None\n"

@@ -11,6 +11,7 @@ from conftest import fitting, of_pictures, open_page, tiny_config, variants
 from streamlit.testing.v1 import AppTest
 
 from aevae import cli, datasets, paths, runs
+from aevae.metrics import samples
 from aevae.models import FAMILIES, family_class
 from aevae.store.recorder import Recorder
 
@@ -152,7 +153,8 @@ def command(capsys, *args) -> tuple[int, str, str]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_every_command_answers_or_says_in_a_sentence_why_not(zoo, capsys, tmp_path, family):
+def test_every_command_answers_or_says_in_a_sentence_why_not(zoo, capsys, tmp_path, family, monkeypatch):
+    monkeypatch.setattr(samples, "NUM_SAMPLES", 40)
     model, x, z = runs.load_run(zoo[family]).model, tmp_path / "x.npy", tmp_path / "z.npy"
     np.save(x, np.random.default_rng(0).random((2, 1, 28, 28), np.float32))
     np.save(z, np.zeros((2, model.config.latent_dim), np.float32))
