@@ -132,7 +132,7 @@ class Tab:
         assert self.page.locator(ERRORS).all_inner_texts() == []
         assert self.crashes == [] and self.outside == []
         main = "document.querySelector('[data-testid=stMain]')"
-        assert self.page.evaluate(f"{main}.scrollWidth - {main}.clientWidth") <= 2
+        until(lambda: self.page.evaluate(f"{main}.scrollWidth - {main}.clientWidth") <= 2, 5)  # after a new layout
 
     def close(self) -> None:
         self.page.close()

@@ -71,22 +71,30 @@ SHAPES = """flow => {
 }"""
 
 
-@pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("beside", [False, True], ids=["one", "two"])
-def test_the_model_is_drawn_along_its_arrows_and_its_digits_are_square(browser, shared_server, width, beside):
-    tab = Tab(browser, width).open(shared_server.url + "/models?run=7797c7142785")
+def test_the_model_is_drawn_along_its_arrows_and_its_digits_are_square(browser, shared_server):
+    """One run and two side by side, wide and on a phone."""
+    tab = Tab(browser).open(shared_server.url + "/models?run=7797c7142785")
     film = tab.page.locator(".film")
     film.locator(".play").wait_for()
-    if beside:
-        box = tab.page.get_by_role("combobox", name="Second film")
-        option = tab.page.locator('[role="option"]').first  # of the list; the film's speeds are options, too
-        box.scroll_into_view_if_needed()
-        box.click()
-        box.press("ArrowDown")
-        option.wait_for(timeout=20_000)
-        option.click()
-        film.locator(".run").nth(1).wait_for()
-        tab.rest()
+    for beside in (False, True):
+        if beside:
+            box = tab.page.get_by_role("combobox", name="Second film")
+            option = tab.page.locator('[role="option"]').first  # of the list; the film's speeds are options, too
+            box.scroll_into_view_if_needed()
+            box.click()
+            box.press("ArrowDown")
+            option.wait_for(timeout=20_000)
+            option.click()
+            film.locator(".run").nth(1).wait_for()
+        for width in (1280, 390):
+            tab.become(width, "light")
+            along_the_arrows(film, wide=width == 1280 and not beside)
+            tab.sound()
+        tab.become(1280, "light")
+    tab.close()
+
+
+def along_the_arrows(film, wide: bool) -> None:
     for flow in film.locator(".flow").all():
         flow.scroll_into_view_if_needed()
         shapes = flow.evaluate(SHAPES)
@@ -96,7 +104,5 @@ def test_the_model_is_drawn_along_its_arrows_and_its_digits_are_square(browser, 
         axis = 0 if shapes["sideways"] else 1
         ends = [start[axis] for start in starts]
         assert ends == sorted(ends) and len(set(ends)) == len(ends), "parts follow each other where the arrows point"
-        if width == 1280 and not beside:
+        if wide:
             assert shapes["sideways"] and shapes["flow"]["width"] > 2 * shapes["flow"]["height"]
-    tab.sound()
-    tab.close()

@@ -199,25 +199,6 @@ def test_while_the_hand_moves_nothing_is_sent(browser, shared_server):
     tab.close()
 
 
-@pytest.mark.parametrize(
-    ("answer", "sentence"),
-    [
-        (lambda route: route.abort(), "A part of this page did not reach the browser."),
-        (lambda route: route.fulfill(body=changed()[:-1000]), "do not match their header"),
-        (lambda route: route.fulfill(body=changed(op="softmax")), "a layer that the browser cannot compute"),
-    ],
-)
-def test_the_server_takes_over_by_itself(browser, shared_server, answer, sentence):
-    tab = Tab(browser)
-    tab.page.route("**/*.bin", answer)
-    tab.page.goto(f"{shared_server.url}/sliders?model={WITH_SLIDERS}")
-    tab.page.get_by_text(sentence).first.wait_for()
-    tab.page.locator('[data-testid="stSlider"]').first.wait_for()
-    tab.page.locator(RANGE).first.wait_for(state="detached")
-    tab.sound()
-    tab.close()
-
-
 def test_a_browser_without_webassembly_decodes_all_the_same(browser, shared_server):
     tab = Tab(browser)
     tab.page.add_init_script("delete globalThis.WebAssembly")

@@ -187,8 +187,9 @@ def layer(body: bytes) -> bytes:
         (r"/live/.*\.bin$", lambda body: body[: len(body) // 2], "do not match their header"),
         (r"/live/.*\.bin$", layer, "layer that the browser cannot compute"),
         (r"/live/.*/bank\.js$", None, "did not reach the browser"),
+        (r"/live/.*\.bin$", None, "did not reach the browser"),
     ],
-    ids=["cut", "layer", "missing"],
+    ids=["cut", "layer", "module", "missing"],
 )
 def test_the_server_takes_over(browser, server, what, spoil, sentence):
     tab = Tab(browser)

@@ -224,6 +224,16 @@ def receive(store, session, monkeypatch):
     return receive
 
 
+def test_a_message_of_a_module_that_the_page_has_removed_is_dropped(monkeypatch):
+    """Two modules report the same trouble: the page removes both after the first, and the second speaks later."""
+    mounted, heard = {}, []
+    monkeypatch.setattr(component, "_component", lambda module: lambda **arguments: mounted.update(arguments))
+    monkeypatch.setattr(st, "session_state", {})
+    component.mount("pad", "pad_live", {}, on_send=heard.append)
+    mounted["on_sent_change"]()
+    assert heard == []
+
+
 def test_what_is_mounted(store, receive):
     header, arrays = blob.unpack(receive.data)
     assert (

@@ -77,7 +77,7 @@ def mount(
     """
 
     def sent() -> None:
-        payload = st.session_state[key].sent
+        payload = getattr(st.session_state.get(key), "sent", None)  # a page may have removed the module meanwhile
         if not isinstance(payload, dict):
             return
         if "trouble" in payload:
