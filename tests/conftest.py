@@ -25,6 +25,13 @@ BASIC = ("ae", "denoising", "vae", "beta_vae")  # families in the tests of pages
 TINY = {"latent_dim": 3, "hidden": 16, "prior_width": 8, "prior_layers": 1}
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever drives a browser is slow."""
+    for item in items:
+        if item.get_closest_marker("browser"):
+            item.add_marker("slow")
+
+
 def fitting(family: str, **wanted) -> dict:
     """Those of the options `wanted` that the family has, with valid values."""
     from aevae.models import family_class

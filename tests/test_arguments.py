@@ -93,6 +93,7 @@ def test_every_argument_has_bad_values():
     assert {action.dest for _, action in CASES} <= BAD.keys() and commands().keys() == BASE.keys()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("command", "action"), CASES, ids=lambda value: getattr(value, "dest", value))
 def test_a_wrong_value_is_one_sentence(store, folder, capsys, monkeypatch, command, action):
     monkeypatch.chdir(folder)
@@ -195,6 +196,7 @@ def shell(line: str, **environment) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="needs sh")
 @pytest.mark.parametrize("close", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_closed_streams(store, close):
@@ -211,6 +213,7 @@ def test_a_full_disk_behind_stdout_is_one_sentence(command):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_a_terminal_without_these_letters_shows_escapes(store):
     done = shell("aevae families", PYTHONIOENCODING="ascii")
     assert done.returncode == 0 and done.stderr == "" and done.stdout.isascii()

@@ -91,6 +91,7 @@ def test_only_the_rows_of_the_batch_are_projected_and_all_of_them():
     assert torch.allclose(norms[[2, 5, 7]], torch.ones(3)) and (norms > 1).sum() == 17
 
 
+@pytest.mark.slow
 def test_without_the_ball_codes_drift_out_of_it(digits, learnt):
     free = trained(digits, ball=False)
     assert learnt.metrics(None, None, None)["code_norm"] <= 1 + 1e-6
@@ -201,6 +202,7 @@ def test_a_model_that_learnt_nothing_yet_still_answers():
 # -- the variational one --
 
 
+@pytest.mark.slow
 def test_variational_codes_have_a_prior_and_no_ball(digits):
     model = trained(digits, "variational_auto_decoder")
     mu, logvar = model.training_codes(PICTURES)

@@ -5,6 +5,7 @@ import pytest
 from aevae import checks, losses
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "function", "tolerance"), checks.CHECKS, ids=[c[0] for c in checks.CHECKS])
 def test_identity(name, function, tolerance):
     assert checks.residual(function) <= tolerance

@@ -97,6 +97,7 @@ def test_preset_gives_what_is_not_given(empty_store, capsys):
     assert trained("--epochs", 1) == plain(preset("fast", DataConfig(limit=100), model, epochs=1))
 
 
+@pytest.mark.slow
 def test_bench(capsys, monkeypatch):
     from aevae.runs import bench
 
@@ -156,6 +157,7 @@ def test_embed_takes_all_test_images(store, capsys, tmp_path):
     assert asked(capsys, *args)["n"] == asked(capsys, *args, "--n", 1000)["n"] == 1000
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 def test_embed_takes_the_test_images_of_the_runs_own_data_set(mnist, store, capsys, tmp_path):
     """A run trained on MNIST has 10,000 of them, none trained on; the digits of mnist-5k are training digits of it."""
@@ -283,6 +285,7 @@ def test_numbers_of_other_weights_are_not_kept(store, tmp_path, monkeypatch):
     assert checkpoints.read_run(tmp_path / info.name).metrics == {}
 
 
+@pytest.mark.slow
 def test_check(capsys):
     rows = asked(capsys, "check")["checks"]
     assert len(rows) > 15 and {r["ok"] for r in rows} == {"ok"}
@@ -387,6 +390,7 @@ def test_who_reads_no_further_gets_no_error():
     process.stderr.close()
 
 
+@pytest.mark.slow
 def test_interrupted_training_goes_on(empty_store):
     """A real process, ended by SIGINT, then the same command."""
     import signal
@@ -420,6 +424,7 @@ def test_interrupted_training_goes_on(empty_store):
     assert int(first.split()[1]) == done + 1
 
 
+@pytest.mark.slow
 def test_module_runs_without_streamlit_or_torch(store):
     """A listing imports neither. The package trains without Streamlit, and without the compiler of torch, whose
     import takes longer than a small training."""

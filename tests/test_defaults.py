@@ -86,6 +86,7 @@ def plane_height(codes: np.ndarray) -> float:
     return float(np.linalg.norm(w - u * (w @ u) / max(u @ u, 1e-30)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SETS, SPRITES])
 def test_the_plane_through_three_digits(runs, mounted, name):
     run = runs[name][len(name) % 2]
@@ -98,6 +99,7 @@ def test_the_plane_through_three_digits(runs, mounted, name):
         assert "fewer than three" in spec["texts"]["flat"], "why there is no plane"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [*SETS, SPRITES])
 @pytest.mark.parametrize(("page", "walk"), [("denoise", ""), ("interpolate", "Four corners")])
 def test_pages_of_digits(runs, mounted, name, page, walk):
@@ -134,6 +136,7 @@ def test_compare(runs, mounted, name, view):
     assert not at.exception
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FEW)
 def test_labs_where_such_a_run_can_be_chosen(runs, mounted, monkeypatch, name):
     from aevae import paths

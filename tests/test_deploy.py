@@ -124,6 +124,7 @@ async def two_seats(lab: Class) -> list[Seat]:
     return [found[0], found[1]]
 
 
+@pytest.mark.slow
 def test_a_visitor_stays_at_one_replica(lab):
     async def come_again() -> None:
         seats = await two_seats(lab)
@@ -155,6 +156,7 @@ def test_numbers_of_one_replica_are_not_shown_to_the_class(lab, path):
         urllib.request.urlopen(f"{lab.url}/{path}", timeout=10)
 
 
+@pytest.mark.slow
 def test_all_press_train_at_once_and_a_killed_replica_loses_no_job(lab):
     """Half of them want the same run. The first run's worker belongs to one replica, which is killed."""
     held = jobs.submit(tiny_config("ae", epochs=3))  # first in the queue, and paused: nothing ends meanwhile

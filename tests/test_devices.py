@@ -97,6 +97,7 @@ def _latent(run, images):
         yield from (flows.edits(run, images[0], np.ones(run.latent_dim)), flows.onto(run, images[0], images))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_trains_and_is_measured_without_float64(family, empty_store, apple):
     config = tiny_config(family, limit=100, batch_size=50, **fitting(family, fit_steps=1, samples=1))

@@ -121,6 +121,7 @@ def likeness(a: np.ndarray, b: np.ndarray) -> float:
     return max(np.corrcoef(m.ravel(), b.ravel())[0, 1] for m in moved)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("light", LIGHTS)
 def test_a_photographed_digit_is_read(test_digits, light):
     rng = np.random.default_rng(2)
@@ -157,6 +158,7 @@ def lined(kind: str, left: float) -> np.ndarray:
     return np.where((along % 40 < 6) | ((across % 40 < 6) & (kind == "squared")), left, 1.0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["squared", "ruled"])
 def test_lines_of_paper_go_or_are_said(test_digits, kind):
     for k, digit in enumerate(test_digits[:4]):
@@ -184,6 +186,7 @@ def test_hostile_pictures_are_refused_as_ever():
             read_digit(png(np.full(shape, 7, np.uint8)))
 
 
+@pytest.mark.slow
 def test_a_shipped_model_knows_photographed_digits(test_digits):
     """Codes of photographs lie among codes of their class, and the picture comes back."""
     from aevae.runs import load_run

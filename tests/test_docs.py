@@ -21,6 +21,7 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in heads}
 
 
+@pytest.mark.slow
 def test_generated_parts_are_up_to_date():
     stale = [page.name for page in make_docs.documents() if (text := page.read_text("utf-8")) != make_docs.fill(text)]
     assert not stale, "python -m scripts.make_docs"

@@ -72,6 +72,7 @@ def test_exact_gradient_is_that_of_scikit_learn_and_of_autograd(monkeypatch):
     np.testing.assert_allclose(tsne.Exact(p, "cpu")(y, 12 * p)[1] - gradient, 11 * (gradient + push(y)), atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("scale", "spacing", "bound"),
     [(1e-4, 0.5, 1e-6), (1.0, 0.5, 1e-3), (30.0, 0.5, 0.1), (30.0, 0.25, 5e-3), (70.0, 0.5, 0.15)],
@@ -143,6 +144,7 @@ def test_affinities_have_the_perplexity_that_was_asked_for():
     np.testing.assert_allclose(np.exp2(entropy), 20, rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_no_worse_than_scikit_learn():
     digits = load_digits()
     x, labels = digits.data[:300].astype(np.float32), digits.target[:300]

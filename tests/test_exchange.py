@@ -188,6 +188,7 @@ def test_half_precision_decodes_the_same_pictures(store, tmp_path):
         assert size < 0.6 * (info.path / "model.safetensors").stat().st_size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["vae", "vq_vae2"])
 def test_onnx(zoo, tmp_path, family):
     import onnxruntime

@@ -43,6 +43,7 @@ def test_places_are_shifts_and_no_shape_is_cut(shapes):
         assert rows[-1] - rows[0] < 20, "in one piece: nothing came round the edge"
 
 
+@pytest.mark.slow
 def test_lines_begin_at_the_centre_and_point_where_they_should():
     right, up = lines.draw(np.array([0.0, np.pi / 2]))[:, 0]
     assert right[13:15, 14:27].min() >= 0.9 and right[:, :12].max() == 0

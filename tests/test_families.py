@@ -71,6 +71,7 @@ def said(model, x: torch.Tensor) -> list[torch.Tensor]:
         return [z, model.decode(z), model.decode(model.sample_prior(torch.linspace(-1, 1, z.numel()).view_as(z)))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "network"), EACH)
 def test_stopped_resumed_and_opened_it_is_the_same_run(trained, family, network):
     options = fitting(family, network=network, **SMALL)
@@ -152,6 +153,7 @@ def command(capsys, *args) -> tuple[int, str, str]:
     return code, *capsys.readouterr()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_command_answers_or_says_in_a_sentence_why_not(zoo, capsys, tmp_path, family, monkeypatch):
     monkeypatch.setattr(samples, "NUM_SAMPLES", 40)
@@ -199,6 +201,7 @@ def test_sliders_say_why_a_codebook_has_none(zoo):
             assert "Sliders cannot change this code" in words(page("sliders", model=zoo[family]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["sliders", "denoise", "interpolate"])
 def test_pages_say_that_a_code_is_searched_for(zoo, name):
     family = next(family for family in FAMILIES if not family_class(family).has_encoder)

@@ -110,6 +110,7 @@ def next_job_runs(seed: int = 99) -> None:
 # -- processes that die ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_worker_killed_at_random_steps_makes_the_run_of_one_that_was_not(empty_store, tmp_path, monkeypatch, child):
     draw, config = random.Random(3), tiny_config("vae", epochs=5)  # of four steps each
     job = jobs.submit(config, "cpu")
@@ -163,6 +164,7 @@ def server():
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_server_killed_while_it_trains_and_one_ended_in_order(empty_store, server):
     config = tiny_config("vae", epochs=1000, limit=400)
     job = jobs.submit(config, "cpu")
@@ -347,6 +349,7 @@ def flips(data: bytes, spots: int = SPOTS) -> list[bytes]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", [cuts, flips])
 def test_damaged_weights_and_films_are_noticed(store, damage):
     folder = paths.runs_dir() / store["vae"]
@@ -400,6 +403,7 @@ def test_only_a_whole_state_is_taken_up(empty_store):
     assert train_or_load(config, "cpu").finished and load_run(config.name)
 
 
+@pytest.mark.slow
 def test_a_damaged_queue_is_set_aside_and_the_next_job_is_taken(empty_store):
     kept = train_or_load(tiny_config("vae"), "cpu").name
     for seed in range(3):
@@ -507,6 +511,7 @@ def test_a_worker_that_was_out_of_memory_makes_way_for_a_new_one(empty_store, mo
     assert [jobs.get(number).state for number in numbers] == ["failed", "queued"]
 
 
+@pytest.mark.slow
 def test_want_of_memory_fails_the_job_and_the_next_one_runs(empty_store, child):
     config = tiny_config("vae", limit=0, hidden=4096, latent_dim=784, batch_size=4000)
     job, small = jobs.submit(config, "cpu"), jobs.submit(tiny_config("ae"), "cpu")

@@ -188,6 +188,7 @@ def secrets_file(empty_store, monkeypatch, tmp_path):
     secrets_singleton._reset()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", MISTYPED)
 def test_a_passcode_that_cannot_be_read_closes_the_doors_and_says_so(secrets_file, text, capsys):
     if text is None:

@@ -64,6 +64,7 @@ def rerun_fragment(at: AppTest, number: str) -> AppTest:
         return at.run()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("forgotten", [True, False])
 @pytest.mark.parametrize("path", ["explore/sliders", "explore/interpolate", "explore/embeddings", "lab/train"])
@@ -80,6 +81,7 @@ def test_a_fragment_whose_run_is_gone_draws_the_page_anew(store, path, forgotten
     assert store["vae"] in " ".join(heard) or path == "explore/interpolate"  # which has all that it shows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", PAGES)
 def test_whatever_is_pressed(store, path):
     at = opened(store, path, live=False)

@@ -46,6 +46,7 @@ def two_groups(monkeypatch):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_parameter_with_a_gradient_moves(family):
     one = trainer(family)

@@ -41,6 +41,7 @@ def command(args: list[str]) -> str:
     return f"from aevae.cli import main\nassert main({args!r}) == 0\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("places", ["set", "default"])
 def test_every_kind_of_command_works_without_a_home(places, tmp_path):
     """All places set: nobody asks for a home. None set: what would lie there lies in a private temporary folder."""

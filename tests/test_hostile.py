@@ -127,6 +127,7 @@ def link(seed: int, **fixed: str) -> dict[str, str]:
     return {word: random.Random(f"{seed} {word}").choice(VALUES) for word in WORDS} | fixed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "fixed"),
     [
@@ -366,6 +367,7 @@ def refuse_or_take(data: bytes, name: str, root) -> None:
         checkpoints.delete_run(checkpoints.find_run(name))
 
 
+@pytest.mark.slow
 def test_zips_of_runs_with_anything_in_them(packed, tmp_path):
     name, files = packed
     whole = zipped(files.items())

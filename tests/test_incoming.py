@@ -582,6 +582,7 @@ def test_titles_are_unique_short_and_no_markup(names):
 # -- many files --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_more_than_twenty_thousand_files_of_ones_own(tmp_path, monkeypatch):
     small = photo(5)
     grey = pictures.read_grey(small, "")

@@ -147,6 +147,7 @@ def test_cancel_queued(empty_store):
     assert checkpoints.list_runs() == []
 
 
+@pytest.mark.slow
 def test_cancel_running_keeps_the_checkpoint_and_resume_goes_on(empty_store, worker):
     config = long_config()
     job = jobs.submit(config)
@@ -163,6 +164,7 @@ def test_cancel_running_keeps_the_checkpoint_and_resume_goes_on(empty_store, wor
     assert state(again.id) == "running"
 
 
+@pytest.mark.slow
 def test_sigterm_puts_the_job_back(empty_store, worker):
     config = long_config()
     job = jobs.submit(config)
@@ -174,6 +176,7 @@ def test_sigterm_puts_the_job_back(empty_store, worker):
     assert (job.state, job.attempts) == ("queued", 0), "ending in order is no failed attempt"
 
 
+@pytest.mark.slow
 def test_killed_worker_back_to_the_queue_once_then_failed(empty_store, worker):
     config = long_config()
     job = jobs.submit(config)
@@ -190,6 +193,7 @@ def test_killed_worker_back_to_the_queue_once_then_failed(empty_store, worker):
     assert checkpoints.read_run(paths.runs_dir() / config.name).status == "unfinished", "it can be resumed"
 
 
+@pytest.mark.slow
 def test_one_worker_per_device(empty_store, worker):
     jobs.submit(long_config())
     worker()
@@ -199,6 +203,7 @@ def test_one_worker_per_device(empty_store, worker):
     assert b"already serves" in second.stderr.read()
 
 
+@pytest.mark.slow
 def test_ensure_worker_starts_one_and_it_ends_with_its_parent(empty_store):
     code = (
         "import time; from aevae.queue import jobs; [jobs.ensure_worker() for _ in range(3)];"
@@ -342,6 +347,7 @@ def paused(config, worker) -> tuple[int, subprocess.Popen]:
     return job.id, process
 
 
+@pytest.mark.slow
 def test_paused_stands_still_and_goes_as_far_as_asked(empty_store, worker):
     config = tiny_config("vae", epochs=3)  # of 4 steps
     number, process = paused(config, worker)
@@ -359,6 +365,7 @@ def test_paused_stands_still_and_goes_as_far_as_asked(empty_store, worker):
     assert process.wait(60) == 0 and state(number) == "done" and not now.exists()
 
 
+@pytest.mark.slow
 def test_a_paused_run_is_the_run_that_was_never_paused(empty_store, worker, tmp_path, monkeypatch):
     config = tiny_config("vae", epochs=3)
     number, process = paused(config, worker)
@@ -380,6 +387,7 @@ def test_a_paused_run_is_the_run_that_was_never_paused(empty_store, worker, tmp_
     assert paced == {n: (paths.runs_dir() / config.name / n).read_bytes() for n in paced}
 
 
+@pytest.mark.slow
 def test_slow_is_slow(empty_store, worker):
     number, _ = paused(tiny_config("ae", epochs=1000), worker)
     jobs.pace(number, "slow")
@@ -396,6 +404,7 @@ def test_slow_is_slow(empty_store, worker):
     assert stands(number, there)
 
 
+@pytest.mark.slow
 def test_cancel_while_paused(empty_store, worker):
     config = long_config()
     number, process = paused(config, worker)
@@ -509,6 +518,7 @@ def near(name, other) -> bool:
     return all(abs(value - other[key]).mean() < 1e-4 for key, value in weights(name).items())
 
 
+@pytest.mark.slow
 def test_one_of_a_sweep_is_cancelled_the_others_go_on_and_it_is_resumed(empty_store, tmp_path, monkeypatch):
     configs = betas(1.0, 4.0, 16.0, epochs=2)
     first, second, third = jobs.submit_all(configs, "cpu")

@@ -132,6 +132,7 @@ def export_all(folder) -> None:
     (folder / "kinds.bin").write_bytes(pack({"text": "é"}, every | {"empty": np.zeros((0, 2), np.float32)}))
 
 
+@pytest.mark.slow
 def test_modules_of_the_browser(tmp_path):
     if NODE is None:
         if os.environ.get("CI"):

@@ -29,6 +29,7 @@ def parcel(app: AppTest, module: str = "bottleneck") -> tuple[dict, dict]:
     return header["spec"], arrays
 
 
+@pytest.mark.slow
 def test_the_browser_gets_pca_and_the_runs(page):
     spec, arrays = parcel(page)
     data = datasets.load(DataConfig("mnist-5k"))

@@ -96,6 +96,7 @@ def test_strange_pictures():
         densities.strange("shirt", x, other)
 
 
+@pytest.mark.slow
 def test_every_control_changes_what_it_says(page):
     assert not page.exception
     spec, arrays = parcel(page)

@@ -83,6 +83,7 @@ def test_swapping_equal_digits_changes_nothing(runs):
     assert len(codebook.lone(run, x[5], 2, 0)) == 4
 
 
+@pytest.mark.slow
 def test_the_map_follows_digit_and_address(monkeypatch):
     browser = Mounted(monkeypatch, "codebook")
     at = page(digit="9", cells="3:17,24:99,48:500")

@@ -27,6 +27,7 @@ def parcels(app: AppTest) -> dict[str, tuple[dict, dict]]:
     return {module_of(header): (header["spec"], arrays) for header, arrays in found}
 
 
+@pytest.mark.slow
 def test_both_bases_are_what_they_say(page):
     x = cached.shown_digits()[0].reshape(-1, 784)
     train = cached.dataset().train.images.reshape(-1, 784) / 255

@@ -29,6 +29,7 @@ def shipped(monkeypatch, tmp_path):
     monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
 def test_a_lab_opens_on_what_is_shipped(shipped, page):
     app = open_page(page.path)

@@ -79,6 +79,7 @@ def test_training_from_the_mean_picture_stays_finite_and_helps(likelihood):
     assert math.isfinite(last) and last < first
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("likelihood", LIKELIHOODS)
 def test_side_by_side(likelihood):
     images, recipe = strokes(), TrainConfig(epochs=1, batch_size=20, lr=1e-3)

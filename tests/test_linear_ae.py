@@ -45,6 +45,7 @@ def error(model, digits):
         return losses.sse(x, model(x).params).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("d", [2, 10])
 def test_the_default_recipe_comes_within_5_percent_of_pca(digits, d):
     model = trained(LinearAEConfig(latent_dim=d), digits)
@@ -57,6 +58,7 @@ def test_without_centring_and_with_too_high_a_rate_it_is_missed(digits):
     assert error(model, digits) > 1.2 * exact(digits, 2)
 
 
+@pytest.mark.slow
 def test_an_autoencoder_beats_pca_and_more_numbers_say_more(digits):
     """On the digits that both were fitted to."""
     few, errors = digits[0][:500], []
@@ -67,6 +69,7 @@ def test_an_autoencoder_beats_pca_and_more_numbers_say_more(digits):
     assert errors[2] < errors[1] < errors[0]
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 def test_known_constants_of_mnist(mnist):
     """What every number of the lab is measured by: pixels, the mean picture, the entropy of grey, PCA."""

@@ -34,6 +34,7 @@ def bounds():
     return {t: annealed.Interval(*(side - model.exact() for side in both)) for t, both in found.items()}
 
 
+@pytest.mark.slow
 def test_the_exact_value_lies_between_the_two_estimates(bounds):
     for below, above in bounds.values():
         assert float(below.mean()) < 3 * annealed.standard_error(below)

@@ -51,6 +51,7 @@ def test_the_slow_ones_of_a_family(zoo, family):
         assert found["jacobian_norm"] ** 2 == pytest.approx(found["jacobian"], rel=0.05), "root of nearly equal squares"
 
 
+@pytest.mark.slow
 def test_every_family_gives_numbers_with_units_or_a_sentence(zoo, monkeypatch):
     """Every metric applies to the family or says why not; what applies has a unit, and so has what training found."""
     from aevae.metrics import denoising, samples
@@ -96,6 +97,7 @@ def test_the_error_over_images_is_the_one_that_is_shown(store):
     assert comparison.with_extras(["sse", "nll"], found) == ["sse", "nll", "nll_se_pictures", "nll_ess"]
 
 
+@pytest.mark.slow
 def test_annealing_is_tighter_than_one_sample(store):
     run = runs.load_run(store["vae"])
     found = metrics.evaluate(run, ["ais", "nll"], n=FEW, options={"samples": 1, "temperatures": 60, "chains": 4})
@@ -313,6 +315,7 @@ def test_the_readers_of_codes():
             assert found[f"{name}_se"] == pytest.approx(math.sqrt(found[name] * (1 - found[name]) / tested))
 
 
+@pytest.mark.slow
 def test_disentanglement_and_walks_of_trained_runs(store, monkeypatch):
     from aevae.config import DataConfig
     from aevae.metrics import disentanglement

@@ -141,6 +141,7 @@ def classes():
     return values
 
 
+@pytest.mark.slow
 def test_class_is_in_the_content_and_not_in_the_style(classes):
     content, style = classes["label"]
     assert content > 0.8 and style < 0.6

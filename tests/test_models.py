@@ -31,6 +31,7 @@ def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "network", "likelihood"), variants())
 def test_contract(family, network, likelihood):
     model = make(family, **fitting(family, network=network, likelihood=likelihood))

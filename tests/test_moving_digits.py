@@ -45,6 +45,7 @@ def test_starts_and_directions_are_uniform_and_do_not_tell_of_each_other():
         assert ((counts - 2000 / 28) ** 2 / (2000 / 28)).sum() < 60  # chi squared, 27 degrees: above 60 by chance 2e-4
 
 
+@pytest.mark.slow
 def test_no_digit_walks_in_both_splits(data):
     """Wherever it begins: of all rolls the first in order stands for the digit."""
     first = lambda image: min(np.roll(image, i, axis=-1).tobytes() for i in range(28))  # noqa: E731

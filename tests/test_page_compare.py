@@ -328,6 +328,7 @@ def odd(made_odd, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
     yield from _own_store(made_odd, tmp_path, monkeypatch)
 
 
+@pytest.mark.slow
 def test_codebooks_have_samples_but_no_dimensions(odd, asked):
     at = page()
     pick(at, "multiselect", run_picker.MODELS).set_value([odd["vq_vae"]]).run()

@@ -70,6 +70,7 @@ class Nothing:
         return images
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "key", "value", "changed"),
     [
@@ -190,6 +191,7 @@ def test_what_the_browser_sends_holds_and_stays(store, mounted):
     assert "cover" not in mounted.arrays and mounted.spec["level"] == 0.37
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "payload",
     [

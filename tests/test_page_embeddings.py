@@ -117,6 +117,7 @@ def test_parameters_reach_the_request(store, method, key, value, words):
     assert asked["via"] == ("pca50" if "pca50" in method else "") and value in asked["parameters"].values()
 
 
+@pytest.mark.slow
 def test_a_missing_map_is_queued_once_and_shown_when_it_is_there(store):
     app = opened(map_2="tsne")
     assert states(app) == ["ready", "making"] and spec(app)["panes"][1]["note"] == "Next in the queue"

@@ -210,6 +210,7 @@ def test_the_place_of_the_browser_is_kept_over_pages_and_in_the_link(store, moun
     assert mounted.spec["at"] == [0.12]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "payload",
     [

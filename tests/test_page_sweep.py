@@ -160,6 +160,7 @@ def test_a_finished_sweep_is_a_picture(empty_store):
     assert at.session_state["model"] == configs[1].name and "sliders" in at.title[0].value.lower()
 
 
+@pytest.mark.slow
 def test_they_are_compared_in_models(empty_store):
     configs = [c for seed in (0, 1) for c in betas(0.25, 1.0, 2.0, 4.0, 8.0, seed=seed, limit=64)]
     trained(configs)
@@ -265,6 +266,7 @@ def test_what_is_missing_of_a_link_is_said(store):
     assert "1 of the runs in this link are not on this computer" in texts(at.caption)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("file", ["history.jsonl", "metrics.json", "config.json", "state.json", "model.safetensors"])
 @pytest.mark.parametrize("content", [b'{"epoch": 1, "te', b"{}", b'{"mnist-5k": {"recon": "x"}}', None])
 def test_half_a_run_never_breaks_it(store, file, content):

@@ -123,6 +123,7 @@ def test_a_press_outlives_a_page_that_is_drawn_anew(empty_store, monkeypatch):
     assert len(jobs.jobs()) == 2, "and it is answered once"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_field_of_a_family_has_a_widget(empty_store, family):
     """Those that wait for another field's value too; and what the form begins with is a run of this family."""

@@ -87,6 +87,7 @@ def test_draws_are_fixed_by_their_numbers_and_each_by_its_own():
     assert drawn.unique(dim=0).shape[0] == 5
 
 
+@pytest.mark.slow
 def test_a_draw_looks_at_each_place_and_not_at_the_whole_map_each_time():
     pixel, u = PixelCNN(14, 128, 32, 3), torch.rand(16, 14, 14)
     with FlopCounterMode(display=False) as drawing:

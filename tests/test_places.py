@@ -189,6 +189,7 @@ def mapped() -> set[str]:
     return {line.rpartition("/")[2] for line in maps.read_text("utf-8").splitlines() if ".safetensors" in line}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["vae", "vq_vae", "auto_decoder"])
 def test_no_file_of_a_run_stays_in_memory(empty_store, monkeypatch, family):
     """Windows refuses to replace or delete a file that somebody has mapped."""

@@ -122,6 +122,7 @@ def test_the_numbers_of_the_server_lie_under_its_path(under_a_path, path, found)
     assert ("aevae_sessions" in text) == found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["metrics", "_stcore/metrics"])
 def test_behind_the_recipe_a_class_sees_no_numbers_of_the_server_under_a_path_either(by_the_recipe, path):
     with pytest.raises(urllib.error.HTTPError, match="404"):

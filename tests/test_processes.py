@@ -59,6 +59,7 @@ def test_the_command_line_takes_what_a_worker_is_begun_with(lane):
     assert build_parser().parse_args(jobs.worker_arguments(lane)).device == lane
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lane", ["cpu", jobs.TASKS_LANE])
 def test_a_worker_of_each_lane_serves(empty_store, spawned, lane):
     job = jobs.submit(tiny_config("ae"), "cpu") if lane == "cpu" else estimates.submit(tiny_config("ae"), "cpu")
@@ -79,6 +80,7 @@ def test_a_worker_that_cannot_begin_is_not_begun_at_every_look(empty_store, spaw
     assert len(begun) == 1
 
 
+@pytest.mark.slow
 def test_a_launcher_between_server_and_worker(empty_store, launcher):
     job = jobs.submit(long_config())
     server = subprocess.Popen(
@@ -95,6 +97,7 @@ def test_a_launcher_between_server_and_worker(empty_store, launcher):
     assert not list((empty_store / ".locks").glob("*.pid"))
 
 
+@pytest.mark.slow
 def test_a_worker_behind_a_launcher_ends_in_order(empty_store, launcher, monkeypatch, spawned):
     monkeypatch.setattr(sys, "executable", launcher)
     job = jobs.submit(long_config())
@@ -186,6 +189,7 @@ def test_what_workers_print_stays_short(empty_store, monkeypatch):
     assert (logs.worker_file().stat().st_size, older.stat().st_size) == (0, 1000)
 
 
+@pytest.mark.slow
 def test_a_worker_cuts_the_file_while_it_prints(empty_store, spawned):
     empty_store.mkdir()
     logs.worker_file().write_bytes(b"old\n" * logs.MAX_LOG_BYTES)

@@ -58,6 +58,7 @@ def known_operations() -> set[str]:
     return set(re.findall(r"^  (\w+)[,:]", table, re.MULTILINE))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "network", "likelihood"), VARIANTS)
 def test_every_family_has_a_program_that_the_browser_knows(family, network, likelihood):
     model = small(family, network, likelihood)

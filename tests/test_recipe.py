@@ -19,6 +19,7 @@ def measured() -> dict[str, dict]:
     return {text: measure(setting, text, 1, "test", "cpu")[0] for text in ("fast", "classic")}
 
 
+@pytest.mark.slow
 def test_noise_does_not_undo_the_reconstruction(measured):
     """PSNR of the decoded mean of digits with noise of 0.1. It was 7 dB, less than that of a black image, when weights
     of pixels that are never lit could grow."""
@@ -40,6 +41,7 @@ def test_the_bound_does_not_rise_and_is_better_than_the_classic_one(measured):
     assert measured["fast"]["objective"] < measured["classic"]["objective"] - 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("setting", [
     Setting(dataset="mnist-5k", epochs=8, binarise="stochastic", model=(("latent_dim", 200), ("hidden", 1000))),
     Setting(family="iwae", dataset="mnist-5k", epochs=8, binarise="stochastic", model=(("latent_dim", 50),)),

@@ -40,6 +40,7 @@ def counted(monkeypatch):
     return calls
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("live", [True, False], ids=["live", "server"])
 @pytest.mark.parametrize(
     ("page", "query"),

@@ -72,6 +72,7 @@ def _without_times(content: bytes) -> list:
     return [{k: v for k, v in line.items() if k not in ("seconds", "images_per_s")} for line in lines]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [0, 2, 4, 7])
 @pytest.mark.parametrize("family", ["denoising", "beta_vae"])
 def test_resumed_run_is_the_same_run(empty_store, tmp_path, monkeypatch, family, stop):
@@ -92,6 +93,7 @@ def test_resumed_run_is_the_same_run(empty_store, tmp_path, monkeypatch, family,
     assert parts == whole
 
 
+@pytest.mark.slow
 def test_a_long_run_films_some_epochs_and_resumes_among_them(empty_store):
     config = tiny_config("ae", epochs=250, limit=64)  # one step an epoch; frames after 0, 3, 6, ... 249, 250
     asked = iter(range(1000))
@@ -129,6 +131,7 @@ def elsewhere(code: str, *args: str) -> subprocess.Popen:
     )
 
 
+@pytest.mark.slow
 def test_two_processes_train_once(empty_store):
     both = [elsewhere(ELSEWHERE) for _ in range(2)]
     said = sorted(process.communicate(timeout=240)[0].split()[-2:] for process in both)
@@ -182,6 +185,7 @@ for at in sys.argv[2:]:
 RENAMES = ("1", "2", "5", "7", "9", "11", "13", "17", "21", "24", "25", "26")  # 25 renames make this run
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_between_write_and_rename(empty_store, tmp_path, monkeypatch):
     said, error = elsewhere(KILL, str(tmp_path), *RENAMES).communicate()

@@ -47,6 +47,7 @@ def test_at_most_25_mb():
     assert size < 25_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RUNS)
 def test_stored_numbers(name):
     """On the digits that every installation has: the 1,000 test digits of mnist-5k, which no shipped run has seen."""

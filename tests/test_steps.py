@@ -43,6 +43,7 @@ BATCHED = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("family", "network"), BATCHED)
 def test_side_by_side_equals_alone(family, network):
     """Each of three seeds ends where it ends alone, up to rounding: weights, history, and Adam's moments."""

@@ -31,6 +31,7 @@ def state(trainer):
     return {k: v for k, v in trainer.state()[0].items() if k != "sums"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("family", [name for name in FAMILIES if family_class(name).batched])
 def test_played_back_is_as_written(family, count, monkeypatch):

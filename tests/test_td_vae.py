@@ -175,6 +175,7 @@ def test_numbers_of_an_oracle_and_of_one_that_stands_still(monkeypatch):
     assert not any(model.metrics(X, torch.zeros(12), rng()).values())
 
 
+@pytest.mark.slow
 def test_it_learns_to_move_one_digit():
     """A digit that only goes to the right, from every start: soon a jump of two lands within a pixel."""
     digit = datasets.mnist_5k.read().train.images[:1].repeat(28, 0)

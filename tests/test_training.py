@@ -42,6 +42,7 @@ def same(a: Trainer, b: Trainer) -> bool:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_same_seed_same_history(family):
     a, b, c = trainer(family), trainer(family), trainer(family, seed=1)
@@ -50,6 +51,7 @@ def test_same_seed_same_history(family):
     assert numbers(a.history) != numbers(c.history)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop", [1, 3, 4])  # three steps an epoch: within, between
 @pytest.mark.parametrize("family", BASIC)  # every family and network: test_families, through the store
 def test_stop_and_resume_is_no_stop(family, stop):
@@ -67,6 +69,7 @@ def test_stop_and_resume_is_no_stop(family, stop):
     assert same(whole, second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", BASIC)
 def test_one_batch_is_overfitted(family):
     # Half of what a constant picture leaves: only a net that tells the eight digits apart gets there.

@@ -106,6 +106,7 @@ def test_every_page_is_announced_once_and_none_lies_directly_in_pages():
     assert len({page.url_path for page in menu.all_pages()}) == len(menu.all_pages())
 
 
+@pytest.mark.slow
 def test_the_server_knows_the_menu_before_the_first_session():
     """Else the first cold deep link is greeted with "Page not found" (see `menu.announce`)."""
     code = (
@@ -117,6 +118,7 @@ def test_the_server_knows_the_menu_before_the_first_session():
     assert done.stdout.strip() == "False app:app", done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_the_first_page_needs_no_torch(shelf):
     code = (
         "from streamlit.testing.v1 import AppTest\nimport sys\nfrom aevae.ui.frame import layout\n"
@@ -132,6 +134,7 @@ def test_the_first_page_needs_no_torch(shelf):
 # -- links ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("path", "key", "asked", "shown"),
     [

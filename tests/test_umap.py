@@ -156,6 +156,7 @@ def test_told_to_stop_it_leaves_nothing_and_blocks_no_bar_of_others(own_cache, m
     assert free
 
 
+@pytest.mark.slow
 def test_placing_is_what_the_library_does():
     x, config = DIGITS.data.astype(np.float32), EmbedConfig("umap")
     codes, new = x[:300], x[300:320]
@@ -173,6 +174,7 @@ def pair(space: str = "pixels") -> maps.MapRequest:
     return request_of(space, together=(("pixels", ""), ("random", "")))
 
 
+@pytest.mark.slow
 def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
     monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     first, second = pair().group
@@ -211,6 +213,7 @@ def test_who_has_no_map_is_named(own_cache, monkeypatch):
         maps.make_map(pair())
 
 
+@pytest.mark.slow
 def test_drawn_together_the_same_row_is_near_itself_and_neighbours_stay(codes):
     turned = codes @ np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
     several = [codes, turned + 3, 2 * codes]  # one and the same cloud, seen three ways

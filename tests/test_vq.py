@@ -147,6 +147,7 @@ def test_cells_are_drawn_as_their_weights_say():
     assert proportional(torch.zeros(3), torch.rand(5)).max() < 3, "no weight at all is no error"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("codebook", ["ema", "gradient"])
 def test_stopped_and_resumed_is_the_same_run(family, codebook):
@@ -165,6 +166,7 @@ def used(model):
     return model.metrics(torch.tensor(DIGITS).float() / 255, None, rng())["perplexity"]
 
 
+@pytest.mark.slow
 def test_collapse_is_provoked_and_prevented():
     """A codebook far from the codes, learnt by gradient with nothing begun anew: hardly a vector is ever chosen."""
     left = make(codes=64, commitment=0.25, codebook="gradient", restart=False)

@@ -289,6 +289,7 @@ def test_a_figure_is_drawn_once_for_all_who_see_it(empty_store):
     assert cached.figure(chart, points + 1, title="a") == 3
 
 
+@pytest.mark.slow
 def test_the_server_computes_on_one_thread_a_session():
     code = "import app, numpy, torch; print(torch.get_num_threads())"
     env = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "AEVAE_THREADS")}
@@ -316,6 +317,7 @@ def test_two_workers_and_the_server_take_no_more_threads_than_there_are_cores(mo
     assert taken <= max(2, cores)
 
 
+@pytest.mark.slow
 def test_workers_started_by_a_server_choose_their_own_threads(empty_store):
     """The server's own count is in their environment; torch is told another."""
     code = (
