@@ -55,13 +55,16 @@ def test_every_range_has_both_bounds_and_contains_the_tested_version():
 
 def test_ci_runs_with_the_lowest_versions_and_with_pre_releases():
     workflow = (paths.ROOT / ".github" / "workflows" / "ci.yml").read_text("utf-8")
-    assert re.findall(r'resolve: "(--[^"]+)"', workflow) == ["--resolution lowest-direct", "--prerelease allow"]
+    assert re.findall(r'resolve: "(--[^"]+)"', workflow) == [
+        "--resolution lowest-direct", "--resolution highest", "--prerelease allow",
+    ]  # fmt: skip
     assert "AEVAE_RESOLVE: ${{ matrix.resolve }}" in workflow and "run: bash .ci/run" in workflow
     script = (paths.ROOT / ".ci" / "run").read_text("utf-8")
     assert 'uv pip install -q --python .venv --upgrade "${options[@]}" -r requirements.txt' in script
 
 
-def test_the_lock_says_its_command():
+def test_ci_tests_the_versions_of_the_lock_and_the_lock_says_its_command():
+    assert "pip install -q -r requirements-dev.txt -c requirements.lock" in (paths.ROOT / ".ci" / "run").read_text()
     head = (paths.ROOT / "requirements.lock").read_text("utf-8").partition("==")[0]
     command = re.search(r"uv pip compile requirements\.txt .*-o requirements\.lock", head)
     assert command and command[0] in (paths.ROOT / "CONTRIBUTING.md").read_text("utf-8")
