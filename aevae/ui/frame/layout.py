@@ -50,7 +50,7 @@ def frame(ticket: str = "") -> None:
 
 
 def run(page) -> None:
-    """Run a page of the menu. If a part of the lab is missing, show a message; other errors go through."""
+    """Run a page of the menu. If a shipped file is missing, show a message; other errors go through."""
     st.session_state[_PAGE] = page.url_path
     _forget_impossible()
     address.begin(page.url_path)

@@ -146,7 +146,7 @@ def missing(runs: list) -> None:
     if wanted:
         st.button(
             _("Train an AE with latent dimension {}").format(", ".join(map(str, wanted))), key="train_sizes",
-            icon=":material/model_training:", help=_("Training uses the 4,000 digits that come with the lab."),
+            icon=":material/model_training:", help=_("Training uses the 4,000 digits that come with aevae."),
             on_click=train, args=(wanted,),
         )  # fmt: skip
     if problem := st.session_state.pop(jobs.PROBLEM, None):
