@@ -16,7 +16,7 @@ from aevae.ui.sliders import latent_code, live_view
 from aevae.ui.train import jobs, queue_panel
 
 MAX_COMPONENTS = 64
-KEPT = {"kept": (4, 1, MAX_COMPONENTS)}
+KEPT = {"kept": (2, 1, MAX_COMPONENTS)}  # the code size of the smallest shipped AE
 FAMILIES = ("ae", "deep_ae")  # deterministic codes without a penalty
 SIZES = (2, 4, 8, 16, 32)
 NUM_SAMPLES = 40
