@@ -1,10 +1,13 @@
-"""`aevae app`: starts the web app, from a checkout or from an installed wheel."""
+"""The name by which the program was called; and `aevae app`, which starts the web app, also of an installed wheel."""
 
 import runpy
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from aevae import paths
+
+COMMAND = "aevae" if Path((sys.argv or [""])[0]).stem == "aevae" else "python -m aevae"  # as usage and messages name it
 
 
 def run_app(flags: Sequence[str] = ()) -> int:

@@ -153,6 +153,7 @@ def house() -> str:
 
 def families() -> str:
     """A table of all families: objective, source, networks."""
+    from aevae.figures.palette import family_title
     from aevae.models import FAMILIES, family_class
 
     rows = []
@@ -160,7 +161,7 @@ def families() -> str:
         family = family_class(name)
         fields = {f.name: f for f in dataclasses.fields(family.Config)}
         networks = fields["network"].metadata["choices"] if "network" in fields else ()
-        rows.append((f"`{name}`", family.title, f"{family.objective}", family.paper, ", ".join(networks) or "its own"))
+        rows.append((f"`{name}`", family_title(name), family.objective, family.paper, ", ".join(networks) or "its own"))
     return table(("`--family`", "title", "objective (nats per image, minimised)", "source", "networks"), rows)
 
 

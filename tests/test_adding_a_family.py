@@ -35,7 +35,6 @@ class ShyConfig(AEConfig):
 
 class Shy(Autoencoder):
     Config = ShyConfig
-    title = "Shy autoencoder"
     objective = "-log p(x | g(f(x))) + shyness ||f(x)||^2"
     paper = "this test"
 
@@ -76,7 +75,7 @@ def test_the_recipe_names_what_there_is():
 def test_its_mathematics_is_checked_and_listed(registered, capsys):
     assert [(residual, tolerance) for _name, residual, tolerance in checks.run()] == [(0, 0)]
     assert cli.main(["check"]) == 0 and "shy without shyness" in capsys.readouterr().out
-    assert cli.main(["families"]) == 0 and "Shy autoencoder" in capsys.readouterr().out
+    assert cli.main(["families"]) == 0 and "Shy AE" in capsys.readouterr().out
     assert cli.main("train --family shy --set shyness=11".split()) == 2
     assert "shyness must be in 0.0..10.0, got 11.0" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """Every command: what it prints, and what it refuses with one sentence and exit code 2."""
 
+import argparse
 import dataclasses
 import json
 import os
@@ -11,6 +12,7 @@ import pytest
 
 from aevae import paths, runs
 from aevae.cli import main
+from aevae.cli.parser import build_parser
 from aevae.config import DataConfig, plain, preset
 from aevae.models import family_class
 from aevae.store import checkpoints
@@ -292,6 +294,32 @@ def test_check(capsys, monkeypatch):
     monkeypatch.setattr(checks, "CHECKS", checks.CHECKS[:20])  # tests/test_checks.py has them all
     rows = asked(capsys, "check")["checks"]
     assert len(rows) == 20 and {r["ok"] for r in rows} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("script", "name"),
+    [
+        ("/x/bin/aevae", "aevae"),
+        ("C:/x/Scripts/aevae.exe", "aevae"),
+        ("/x/aevae/__main__.py", "python -m aevae"),
+    ],
+)
+def test_usage_and_messages_name_the_command_that_was_called(script, name):
+    code = f"import sys; sys.argv[0] = {script!r}; from aevae import cli; sys.exit(cli.main(sys.argv[1:]))"
+    ends = [subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, cwd=paths.ROOT)
+            for args in (["train", "--help"], ["show", "nothing"])]  # fmt: skip
+    assert ends[0].stdout.startswith(f"usage: {name} train ") and f"`{name} runs` lists" in ends[1].stderr
+
+
+def test_help_explains_every_option_and_gives_its_default():
+    (commands,) = [a for a in build_parser()._actions if isinstance(a, argparse._SubParsersAction)]
+    assert all(choice.help for choice in commands._choices_actions)
+    for name, command in commands.choices.items():
+        for action in command._actions:
+            assert action.help, (name, action.dest)
+            if action.default not in (None, False, argparse.SUPPRESS) and action.default != []:
+                assert f"default: {action.default}" in action.help, (name, action.dest)
+            command._get_formatter()._expand_help(action)  # raises for a % sign
 
 
 def test_check_fails_loudly(capsys, monkeypatch):

@@ -156,8 +156,10 @@ def test_better_has_a_direction():
 def test_heads_have_units():
     assert comparison.column_head(describe("recon")) == "recon ↓ (nats / image)"
     assert comparison.column_head(describe("sse")) == "squared error / image ↓"
-    assert comparison.column_head(describe("warp_sse")).startswith("warp sse (")  # known to one family alone
+    assert comparison.column_head(describe("warp_sse")).startswith("warp squared error (")  # known to one family alone
     assert comparison.column_head(describe("no_such")) == "no such"
+    titles = [comparison.title(name) for name in ("objective_worst10", "kl_style_median", "nll_se_pictures")]
+    assert titles == ["objective: ten worst", "KL style: median", "± NLL, standard error over images"]
 
 
 def test_only_numbers_are_numbers(store):

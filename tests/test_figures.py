@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from aevae import paths
-from aevae.figures import error_curve, latent_bars, loss_curves
+from aevae.figures import error_curve, latent_bars, loss_curves, sensitivity
 from aevae.figures.palette import (
     CLASS_COLOURS,
     FALLBACK,
     FAMILY_COLOURS,
+    FAMILY_TITLES,
     PAPERS,
     class_colour,
     contrast,
@@ -85,6 +86,10 @@ def test_families_stand_out_on_both_papers():
         assert contrast(colour, paper) >= 3, (colour, paper)
 
 
+def test_each_family_has_a_title():
+    assert set(FAMILY_TITLES) == set(FAMILIES)
+
+
 def test_contrast_of_black_on_white_is_21():
     assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
 
@@ -112,6 +117,13 @@ def test_bars_grey_out_what_is_not_used():
     figure = latent_bars(np.array([2.0, 0.01]), ["z1", "z2"], active=np.array([True, False]), family="vae")
     assert list(figure.data[0].marker.color) == [FAMILY_COLOURS["vae"], FALLBACK]
     assert figure.layout.yaxis.title.text == "KL (nats)"
+
+
+def test_a_value_that_has_no_logarithm_is_a_gap():
+    steps = np.array([0.0, 1.0, 2.0])
+    ways = {"ae": {"sensitive": np.array([0.0, 0.5, 1.0]), "null": np.array([0.0, -1e-9, np.nan])}}
+    sensitive, null = sensitivity.moved(steps, ways, "step", "distance").data
+    assert list(sensitive.y) == [None, 0.5, 1.0] and list(null.y) == [None, None, None]
 
 
 def test_error_curve_has_its_unit_and_the_mark():

@@ -51,12 +51,6 @@ def test_a_flow_creates_no_ink(run):
     assert not flows.onto(run, black, cached.shown_digits()[0][:3]).any()
 
 
-def test_edges():
-    dot = np.zeros((2, 1, 28, 28), np.float32)
-    dot[1, 0, 5, 5] = 1
-    assert flows.edges(dot).tolist() == [0, 4]
-
-
 def test_a_painter_s_direction(run):
     painter, x = cached.run(cached.finished(("vae",))[0].name), cached.shown_digits()[0][:50]
     step = flows.painted(painter, x, "slant")

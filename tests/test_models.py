@@ -52,7 +52,7 @@ def test_contract(family, network, likelihood):
         assert x_hat.min() >= 0 and x_hat.max() <= 1
         assert torch.equal(model.encode(x), z), "encode must be deterministic"
         assert model.decode(model.sample_prior(torch.randn(2, model.config.latent_dim))).shape == (2, 1, 28, 28)
-    assert model.title and model.objective and model.paper
+    assert model.objective and model.paper
     assert set(model.metrics(x, torch.arange(6) % 3, rng())) <= set(model.units)
 
 

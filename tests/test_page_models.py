@@ -201,7 +201,11 @@ def test_compare_shows_what_differs_first(store):
     at.button_group(key="view").set_value("compare").run()
     assert not at.exception
     assert set(at.dataframe[0].value["option"]) == {"model.family", "model.beta"}
-    assert "recon (nats / image)" in set(at.dataframe[1].value["number"]) and at.get("plotly_chart")
+    numbers = at.dataframe[1].value
+    assert {("recon", "nats / image"), ("recon: ten worst", "fraction of the sum")} <= set(
+        zip(numbers["number"], numbers["unit"], strict=True)
+    )
+    assert at.get("plotly_chart")
     at.multiselect(key="models").set_value([store["ae"], store["vae"]]).run()
     film = unpack(at.get("bidi_component")[0].proto.bytes)[0]
     assert [run["name"] for run in film["spec"]["runs"]] == [store["ae"], store["vae"]], "two films in step"

@@ -30,7 +30,8 @@ LIVE = ("sliders", "denoise", "interpolate", "embeddings", "bottleneck", "models
 def test_each_route_of_our_own_lies_under_the_path_of_the_server(monkeypatch, base, begins):
     monkeypatch.setattr(st, "get_option", {"server.baseUrlPath": base}.get)
     own = [route.path for route in (*component.routes(), *teacher.routes(), *monitoring.routes())]
-    assert [route.path for route in serving.routes()] == [begins + path for path in own]
+    assert [route.path for route in serving.routes()] == [begins + path for path in (*own, "/start")]
+    assert serving.routes()[-1].endpoint(None).headers["location"] == "./", "the first page has no name in its address"
 
 
 def test_no_route_is_given_to_the_server_without_that_path():

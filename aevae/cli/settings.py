@@ -6,7 +6,15 @@ from aevae.cli.arguments import UsageError
 from aevae.config import DataConfig, TrainConfig, build, parse, preset
 from aevae.run_config import RunConfig
 
-NAMED_OPTIONS = ("dataset", "latent_dim", "beta", "epochs", "batch_size", "lr")  # options with a flag of their own
+NAMED_OPTIONS = {  # options with a flag of their own -> help text
+    "dataset": "training images: a name that `datasets` lists, or images:<folder or zip>; default: mnist-5k, "
+    "moving-digits for td_vae",
+    "latent_dim": "numbers in the code z; default: the family's, as `families` lists it",
+    "beta": "weight of the KL divergence (beta_vae) or of the sparsity term (sparse_kl); default: the family's",
+    "epochs": "number of passes through the training images; default: the preset's",
+    "batch_size": "images per step; default: the preset's",
+    "lr": "learning rate of Adam, its peak if it changes during the training; default: the preset's",
+}
 CONFIG_PARTS = {"data": DataConfig, "train": TrainConfig}
 
 

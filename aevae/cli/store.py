@@ -28,6 +28,7 @@ def list_runs(args) -> dict:
 
 def list_families(args) -> dict:
     """Every family with its title, objective, paper and options."""
+    from aevae.figures.palette import family_title
     from aevae.models import FAMILIES, family_class
 
     rows = []
@@ -37,7 +38,7 @@ def list_families(args) -> dict:
             f.name: {"default": f.default, **{k: v for k, v in f.metadata.items() if k not in ("when", "absent")}}
             for f in dataclasses.fields(cls.Config)
         }
-        row = {"name": name, "title": cls.title, "objective": cls.objective, "paper": cls.paper}
+        row = {"name": name, "title": family_title(name), "objective": cls.objective, "paper": cls.paper}
         rows.append(row | {"options": options})
     return {"families": rows}
 

@@ -262,7 +262,7 @@ def _check_room(folder: Path, more: int, label: str) -> None:
     if sum(file.stat().st_size for file in folder.glob("*.zip")) + more > MAX_STORED_BYTES:
         raise ValueError(
             f"{label} is not stored: uploaded images already take {MAX_STORED_BYTES // 10**9} GB; "
-            f"ask the person who runs this lab to delete some files in {folder}"
+            f"ask the person who runs aevae here to delete some files in {folder}"
         )
 
 

@@ -55,5 +55,6 @@ def loss_curves(
             )
     out.update_layout(hovermode="x unified")
     last = max((line["epoch"] for lines in histories.values() for line in lines), default=1)
-    out.update_xaxes(rangemode="tozero", dtick=max(1, math.ceil(last / 8)))
+    # "allow": at epoch 0 the only labels, 0 and 1, are at the edges. Plotly would hide both, and put the title at -inf.
+    out.update_xaxes(rangemode="tozero", dtick=max(1, math.ceil(last / 8)), ticklabeloverflow="allow")
     return out

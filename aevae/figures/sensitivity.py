@@ -36,4 +36,7 @@ def moved(steps: np.ndarray, ways: Mapping[str, Mapping[str, np.ndarray]], x_tit
 
 
 def _powers(out: go.Figure) -> go.Figure:
+    """Give the figure a logarithmic y axis; values that are not positive have no place on it and become gaps."""
+    for line in out.data:
+        line.y = [value if value > 0 else None for value in line.y]
     return out.update_yaxes(type="log", dtick=1, range=LOG10_RANGE, exponentformat="power")

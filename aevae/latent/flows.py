@@ -64,9 +64,3 @@ def onto(run, image: np.ndarray, targets: np.ndarray) -> np.ndarray:
         source = torch.tensor(np.repeat(image[None], len(targets), axis=0), device=run.device)
         pair = torch.cat([source, torch.tensor(targets, device=run.device)], dim=1)
         return run.model.decode(run.model.encode(pair), source).cpu().numpy()
-
-
-def edges(images: np.ndarray) -> np.ndarray:
-    """Sum of squared differences of neighbouring pixels (N,) of images (N, 1, 28, 28)."""
-    down, across = np.diff(images, axis=2), np.diff(images, axis=3)
-    return np.square(down).sum((1, 2, 3)) + np.square(across).sum((1, 2, 3))

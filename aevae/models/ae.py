@@ -29,7 +29,6 @@ class Autoencoder(Model):
     Config = AEConfig
     config: AEConfig
     code: Any  # a linear layer, followed by an activation in some families
-    title = "Autoencoder"
     objective = "-log p(x | g(f(x)))"
     paper = "Hinton & Salakhutdinov 2006"
 

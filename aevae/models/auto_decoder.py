@@ -77,7 +77,6 @@ class AutoDecoder(Model):
 
     Config = AutoDecoderConfig
     config: AutoDecoderConfig
-    title = "Auto-decoder"
     objective = "-log p(x_i | g(z_i)), each z_i learnt"
     paper = "Bojanowski et al. 2018"
     has_encoder = False

@@ -43,7 +43,6 @@ class Model(nn.Module):
     """An encoder, a code of `latent_dim` numbers, a decoder and a likelihood. Families override what differs."""
 
     Config: Any = ModelConfig  # a family's own subclass
-    title: str
     objective: str
     paper: str
     encoder: Any  # layers, which differ between families and options

@@ -59,7 +59,6 @@ class BetaVAE(VAE):
 
     Config = BetaVAEConfig
     config: BetaVAEConfig
-    title = "beta-VAE"
     objective = "-log p(x|z) + beta KL(q(z|x) || N(0, I))"
     paper = "Higgins et al. 2017"
     batchable_hparams = (*VAE.batchable_hparams, "beta", "capacity", "gamma")

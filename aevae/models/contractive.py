@@ -65,7 +65,6 @@ class ContractiveAutoencoder(Autoencoder):
 
     Config = ContractiveConfig
     config: ContractiveConfig
-    title = "Contractive autoencoder"
     objective = "-log p(x | g(f(x))) + lam ||df/dx||^2"
     paper = "Rifai et al. 2011"
     batchable_hparams = ("lam",)

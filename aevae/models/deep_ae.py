@@ -73,7 +73,6 @@ class DeepAutoencoder(Autoencoder):
 
     Config = DeepAEConfig
     config: DeepAEConfig
-    title = "Deep autoencoder"
     objective = "-log p(x | g(f(x))), f and g deep"
     paper = "Hinton & Salakhutdinov 2006"
     units: ClassVar[dict[str, str]] = {"gradient_ratio": "gradient of the first layer / of the last, root mean squares"}

@@ -54,7 +54,6 @@ class DenoisingAutoencoder(Autoencoder):
 
     Config = DenoisingConfig
     config: DenoisingConfig
-    title = "Denoising autoencoder"
     objective = "-log p(x | g(f(x + noise)))"
     paper = "Vincent et al. 2008"
 

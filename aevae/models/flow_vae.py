@@ -64,7 +64,6 @@ class FlowVAE(VAE):
 
     Config = FlowVAEConfig
     config: FlowVAEConfig
-    title = "Autoencoded flow"
     objective = "-log p(x_t | warp(x_s, F)) + KL(q(z|x_s, x_t) || N(0, I)) + w ||grad F||^2"
     paper = "Yeh et al. 2016"
     input = "pair"

@@ -34,7 +34,6 @@ class IWAE(VAE):
 
     Config = IWAEConfig
     config: IWAEConfig
-    title = "IWAE"
     objective = "-log (1/K) sum_k p(x, z_k) / q(z_k|x)"
     paper = "Burda et al. 2016"
     batchable_hparams = ("prior_std",)

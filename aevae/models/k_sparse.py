@@ -57,7 +57,6 @@ class KSparseAutoencoder(LinearAutoencoder):
 
     Config = KSparseConfig
     config: KSparseConfig
-    title = "k-sparse autoencoder"
     objective = "||x - W top_k(W^T x + b)||^2"
     paper = "Makhzani & Frey 2014"
     units = SparseAutoencoder.units

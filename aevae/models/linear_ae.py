@@ -38,7 +38,6 @@ class LinearAutoencoder(Autoencoder):
 
     Config = LinearAEConfig
     config: LinearAEConfig
-    title = "Linear autoencoder"
     objective = "||x - W_d (W_e x + b)||^2"
     paper = "Baldi & Hornik 1989"
     units: ClassVar[dict[str, str]] = {

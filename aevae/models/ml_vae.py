@@ -62,7 +62,6 @@ class MLVAE(VAE):
 
     Config = MLVAEConfig
     config: MLVAEConfig
-    title = "ML-VAE"
     objective = "-log p(x|c, s) + KL(q(s|x) || N(0, I)) + KL(q(c|group) || N(0, I)) / |group|"
     paper = "Bouchacourt et al. 2018"
     extra_inputs = ("labels",)

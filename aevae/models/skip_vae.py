@@ -55,7 +55,6 @@ class SkipVAE(VAE):
 
     Config = SkipVAEConfig
     config: SkipVAEConfig
-    title = "Skip-VAE"
     objective = "-log p(x|z) + KL(q(z|x) || N(0, I)), z fed to every layer of the decoder"
     paper = "Dieng et al. 2019"
 

@@ -37,7 +37,6 @@ class SparseAutoencoder(LinearAutoencoder):
 
     Config = SparseConfig
     config: SparseConfig
-    title = "Sparse autoencoder (L1)"
     objective = "-log p(x | g(h)) + lam sum |h|"
     paper = "Olshausen & Field 1996"
     batchable_hparams = ("lam",)

@@ -44,7 +44,6 @@ class KLSparseAutoencoder(LinearAutoencoder):
 
     Config = KLSparseConfig
     config: KLSparseConfig
-    title = "Sparse autoencoder (KL)"
     objective = "-log p(x | g(h)) + beta sum KL(rho || mean h)"
     paper = "Ng 2011"
     batchable_hparams = ("rho", "beta")

@@ -136,7 +136,6 @@ class TDVAE(Model):
 
     Config = TDVAEConfig
     config: TDVAEConfig
-    title = "TD-VAE"
     objective = "-log p(x2|z2) + KL(q(z1|z2, b1, b2) || p_B(z1|b1)) + log p_B(z2|b2) - log p(z2|z1, dt)"
     paper = "Gregor et al. 2019"
     input = "sequence"

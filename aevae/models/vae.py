@@ -70,7 +70,6 @@ class VAE(Model):
 
     Config = VAEConfig
     config: VAEConfig
-    title = "VAE"
     objective = "-log p(x|z) + KL(q(z|x) || N(0, I))"
     paper = "Kingma & Welling 2014"
     generative = True

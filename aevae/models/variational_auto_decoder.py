@@ -49,7 +49,6 @@ class VariationalAutoDecoder(AutoDecoder):
 
     Config = VariationalAutoDecoderConfig
     config: VariationalAutoDecoderConfig
-    title = "Variational auto-decoder"
     objective = "-log p(x_i|z_i) + KL(q(z_i) || N(0, I)), each q(z_i) learnt"
     paper = "Zadeh et al. 2019"
     generative = True

@@ -163,7 +163,6 @@ class VQVAE(Model):
     config: VQVAEConfig
     quantisers: Any  # a ModuleList of Quantiser, one per level
     priors: Any  # a ModuleList of PixelCNN, one per level
-    title = "VQ-VAE"
     objective = "-log p(x|z_q) + ||sg z_e - e||^2 + b ||z_e - sg e||^2 - log p(k)"
     paper = "van den Oord et al. 2017"
     generative = True

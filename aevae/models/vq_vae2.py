@@ -54,7 +54,6 @@ class VQVAE2(VQVAE):
 
     Config = VQVAE2Config
     config: VQVAE2Config
-    title = "VQ-VAE-2"
     objective = "VQ-VAE with maps top and bottom; prior p(top) p(bottom | top)"
     paper = "Razavi et al. 2019"
     levels = 2

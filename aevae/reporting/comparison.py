@@ -22,6 +22,7 @@ OTHER_TERMS = (  # loss terms of families that have no curve of their own in `ae
     "contraction", "hessian", "l1", "sparsity", "commit", "codebook", "code", "kl_content", "kl_style", "roughness",
     "smoothing", "transition",
 )  # fmt: skip
+TERM_WORDS = {"kl": "KL", "l1": "L1", "sse": "squared error"}  # parts of names of terms without a title
 NOT_NUMBERS = ("samples", "seed", "images", "schema")  # keys of metrics.json that say how the metrics were measured
 CEILING = 0.1  # nats; mutual information above log N - CEILING is at its ceiling
 _OF_LIKELIHOOD = ("recon", "elbo", "objective", "iwae", "nll", "ais", "bits_per_dim")
@@ -58,8 +59,13 @@ def units_of(names: Iterable[str]) -> dict[str, str]:
 
 
 def title(name: str) -> str:
-    known = METRICS.get(name) or EXTRAS.get(name)
-    return known.title if known else name.replace("_", " ")
+    """The title in words: `objective_worst10` -> `objective: ten worst`."""
+    of, statistic = name, ""
+    for end, words in ((MEDIAN, ": median"), (WORST, ": ten worst")):
+        if name.endswith(end) and name not in METRICS:
+            of, statistic = name.removesuffix(end), words
+    known = METRICS.get(of) or EXTRAS.get(of)
+    return (known.title if known else " ".join(TERM_WORDS.get(word, word) for word in of.split("_"))) + statistic
 
 
 def with_extras(names: Sequence[str], *found: Mapping) -> list[str]:

@@ -103,7 +103,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _missing(path: Path) -> Missing:
-    return Missing(f"{path.name}, which belongs to the lab, is missing or damaged; install the lab again")
+    return Missing(f"{path.name}, which belongs to aevae, is missing or damaged; install aevae again")
 
 
 def _member(entry: dict, arrays: dict[str, np.ndarray]) -> Member:

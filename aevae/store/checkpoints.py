@@ -25,6 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from aevae import paths
+from aevae.launch import COMMAND
 from aevae.run_config import SCHEMA, fingerprint, option_value
 from aevae.store.files import (
     MAX_JSON,
@@ -318,7 +319,7 @@ def find_run(reference: str) -> RunInfo:
             return found[0]
     if reference and os.path.isfile(os.path.join(reference, "config.json")):  # with / or \\, as the system reads it
         return read_run(Path(reference).resolve())
-    raise NoSuchRun(f"no run {reference!r}; `python -m aevae runs` lists the runs in the store")
+    raise NoSuchRun(f"no run {reference!r}; `{COMMAND} runs` lists the runs in the store")
 
 
 def finished_run(name: str) -> RunInfo | None:

@@ -1,7 +1,7 @@
-"""What the lab reads from inside Streamlit, each behind one function.
+"""What aevae reads from inside Streamlit, each behind one function.
 
 Streamlit does not document these interfaces. Where a release lacks one, its function returns what a page can live with,
-and nothing else of the lab depends on them.
+and nothing else of aevae depends on them.
 """
 
 import functools

@@ -45,7 +45,7 @@ template.end(
         ),
     ],
     tries=[
-        _("Move the slider to 2. Which digits does PCA confuse? Which digits does the AE confuse?"),
+        _("Keep 2 dimensions: which digits does PCA confuse? Which digits does the AE confuse? Then keep 32."),
         _("Find the number of components with which PCA is as good as the AE with two dimensions."),
         _(
             "The known failure: under **Holes**, point between the clusters of an AE's plane, or sample codes from "

@@ -54,15 +54,15 @@ template.end(
     r"\mathrm{KL}\big(q(z\mid x_s,x_t)\Vert\mathcal N(0,I)\big)+w\lVert\nabla F\rVert^2",
     numbers=_(
         "This run, on random warps of test digits: squared error **{:.1f}** warped, {:.1f} unchanged. The warped image "
-        "keeps **{:.0%}** of the edges of the target (a 3 x 3 blur keeps {:.0%}). KL {:.1f} nats."
+        "keeps **{:.0%}** of the edges of its target (a 3 x 3 blur keeps {:.0%}). KL {:.1f} nats."
     ).format(values["warp_sse"], values["identity_sse"], values["edges"], values["edges_blurred"], values["kl"]),
     more=_(
         "The code of this autoencoder describes a *pair*: the change from the source to the target. Its decoder gives "
         "a flow $F$, two numbers per pixel. Values between pixels are interpolated (bilinear), which blurs a little. "
         "The direction of a change is the mean code of (digit, changed digit) minus the mean code of (digit, digit). "
         "Add $a$ times this direction to edit any image. In the paper the images are faces and the changes are "
-        "expressions. *Edges*: the sum of squared differences of neighbouring pixels, divided by the same sum for the "
-        "unchanged digit."
+        "expressions. *Edges*: the sum of squared differences of neighbouring pixels. Under the images, 100 % is "
+        "this sum for your unchanged digit; in the numbers, 100 % is the sum for the target."
     ),
     sources="Yeh et al. 2016",
 )

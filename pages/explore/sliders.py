@@ -86,19 +86,7 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = latent_code.choose_dim(_("Across"), order, latent_code.DIM_X)
         y = latent_code.choose_dim(_("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y)
-        by_prior = (
-            bank.prior
-            and st.segmented_control(
-                _("Grid lines"),
-                ["even", "prior"],
-                default="even",
-                required=True,
-                format_func={"even": _("evenly spaced"), "prior": _("equal prior probability")}.get,
-                key="spacing",
-                persist_state="session",
-            )
-            == "prior"
-        )
+        by_prior = bool(bank.prior) and live_view.is_by_prior()
     if x == y:
         st.info(_("Choose two different dimensions."))
         return

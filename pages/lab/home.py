@@ -1,4 +1,4 @@
-"""Start: the lab, its models, and the way to each page. No torch."""
+"""Start: the laboratory, its models, and the way to each page. No torch."""
 
 import streamlit as st
 

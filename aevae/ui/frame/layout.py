@@ -25,11 +25,13 @@ WARM_UP_AFTER_SECONDS = 3.0  # by then the first page is on the screen
 # - The text of a chosen pill has the accent colour. White text on that colour must be readable, too, so on the dark
 #   theme it is too dark for a text.
 # - `code` in a caption is fainter than the caption.
+# - The four ways to choose an image fit into one line of a narrow column.
 # - A pop-up gets the height that is left below its button, instead of opening upwards.
 # - A slider keeps each finger (`live/touch.js` decides which is for the slider).
 STYLE = """
 .stButtonGroup [data-selected] p { color: light-dark(#24569E, #93B8F2); }
 [data-testid="stCaptionContainer"] code { color: inherit; background: none; }
+[class*="st-key-"][class*="_how"] button[role="radio"] { padding-inline: 0.5rem; }
 .stSlider [style*="touch-action"] { touch-action: pan-y !important; }
 @media (min-height: 700px) {
   [data-testid="stPopoverBody"]:has(input, button) { min-height: fit-content; }
@@ -50,7 +52,7 @@ def frame(ticket: str = "") -> None:
 
 
 def run(page) -> None:
-    """Run a page of the menu. If a part of the lab is missing, show a message; other errors go through."""
+    """Run a page of the menu. If a shipped file is missing, show a message; other errors go through."""
     st.session_state[_PAGE] = page.url_path
     _forget_impossible()
     address.begin(page.url_path)

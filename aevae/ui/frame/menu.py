@@ -34,7 +34,7 @@ _PLAIN = (
     PageInfo("pages/lab/home.py", "", "Start", ":material/home:", "start", "What can I find out here?"),
     PageInfo(
         "pages/lab/train.py",
-        "Lab",
+        "Training",
         "Train",
         ":material/model_training:",
         "train",
@@ -42,7 +42,7 @@ _PLAIN = (
     ),
     PageInfo(
         "pages/lab/models.py",
-        "Lab",
+        "Training",
         "Models",
         ":material/inventory_2:",
         "models",
@@ -91,7 +91,7 @@ _PLAIN = (
 )
 
 SERVER = PageInfo(  # in the menu only for a logged-in teacher
-    "pages/lab/server.py", "Lab", "Server", ":material/monitor_heart:", "server", "How is the class doing?"
+    "pages/lab/server.py", "Training", "Server", ":material/monitor_heart:", "server", "How is the class doing?"
 )
 
 

@@ -48,11 +48,13 @@ def _end() -> None:
 
 def routes() -> list:
     """Routes for `st.App`: all own routes, under `server.baseUrlPath` like those of Streamlit."""
+    from starlette.responses import RedirectResponse
     from starlette.routing import Route
 
     prefix = st.get_option("server.baseUrlPath").strip("/")
     base = f"/{prefix}" if prefix else ""
-    found = (*component.routes(), *teacher.routes(), *monitoring.routes())
+    start = Route("/start", lambda request: RedirectResponse("./"))  # Streamlit shows the first page at / only
+    found = (*component.routes(), *teacher.routes(), *monitoring.routes(), start)
     return [Route(base + route.path, route.endpoint, methods=route.methods) for route in found]
 
 

@@ -1,7 +1,7 @@
 """A teacher stays logged in while the browser is open, also after a reload.
 
 A login creates a token: 256 random bits that this process keeps until the teacher logs out, the passcode changes or the
-server ends. The page exchanges a ticket (valid once, for a minute) for a cookie with the token at a route of the lab.
+server ends. The page exchanges a ticket (valid once, for a minute) for a cookie with the token at a route of aevae.
 So no script sees the token (HttpOnly), and the passcode is never sent back.
 """
 

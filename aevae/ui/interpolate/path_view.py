@@ -89,7 +89,7 @@ def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
     """Pixel space: the images are codes of 784 numbers, and interpolation is a linear blend."""
     bank = cached.shown_digits(dataset)[0].reshape(-1, 784)
     return Space(
-        _("Pixel blend"),
+        _("Pixel blend (no model)"),
         lambda images: images.reshape(len(images), -1),
         lambda codes: codes.clip(0, 1).reshape(-1, 1, 28, 28),
         bank,

@@ -16,7 +16,7 @@ from aevae.ui.sliders import latent_code, live_view
 from aevae.ui.train import jobs, queue_panel
 
 MAX_COMPONENTS = 64
-KEPT = {"kept": (4, 1, MAX_COMPONENTS)}
+KEPT = {"kept": (2, 1, MAX_COMPONENTS)}  # the code size of the smallest shipped AE
 FAMILIES = ("ae", "deep_ae")  # deterministic codes without a penalty
 SIZES = (2, 4, 8, 16, 32)
 NUM_SAMPLES = 40
@@ -146,7 +146,7 @@ def missing(runs: list) -> None:
     if wanted:
         st.button(
             _("Train an AE with latent dimension {}").format(", ".join(map(str, wanted))), key="train_sizes",
-            icon=":material/model_training:", help=_("Training uses the 4,000 digits that come with the lab."),
+            icon=":material/model_training:", help=_("Training uses the 4,000 digits that come with aevae."),
             on_click=train, args=(wanted,),
         )  # fmt: skip
     if problem := st.session_state.pop(jobs.PROBLEM, None):

@@ -54,6 +54,7 @@ def posterior(name: str, x: np.ndarray) -> None:
                 ).format(
                     plane[0] + 1, plane[1] + 1
                 ),
+                "axes": [_("dimension {}").format(d + 1) for d in plane],
                 "spread": _("Scale σ by"),
                 "draws": _("Samples R"),
                 "times": "× {value}",

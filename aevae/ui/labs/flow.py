@@ -53,11 +53,11 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
             "texts": {
                 "slider": _("Amount"),
                 "said": _("{amount} of a full change"),
-                "source": _("the digit: its edges are 100 %"),
-                "warped": _("warped by the learnt flow: edges {edges} %"),
+                "source": _("the digit: 100 % of its edges"),
+                "warped": _("warped by the learnt flow: {edges} % of the digit's edges"),
                 "grid": _("the flow, shown on a grid"),
-                "exact": _("warped exactly: edges {edges} %"),
-                "painted": _("painted by the other model: edges {edges} %"),
+                "exact": _("warped exactly: {edges} %"),
+                "painted": _("painted by the other model: {edges} %"),
             },
         },
         {

@@ -1,6 +1,6 @@
 """JavaScript modules in the page, and the models that they decode and encode with.
 
-`mount` puts a module on the page. The lab's own routes serve modules and programs (`aevae.browser.program`) under names
+`mount` puts a module on the page. aevae's own routes serve modules and programs (`aevae.browser.program`) under names
 that change with their content, so a browser can cache them. If a model or a browser cannot run live, `trouble` returns
 a message, and the page shows its server version instead.
 """

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from aevae.figures.curves import loss_curves, with_unit
+from aevae.figures.curves import loss_curves
+from aevae.reporting import comparison
 from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
-from aevae.ui.models.numbers import finite_numbers
+from aevae.ui.models.numbers import finite_numbers, unit_of
 from aevae.ui.shared import cached, run_picker
 from aevae.ui.train import run_panel
 
@@ -68,5 +69,5 @@ def number_table(runs: Sequence[RunInfo], labels: dict[str, str]) -> list[dict]:
     rows = []
     for dataset, key in keys:
         cells = {labels[n]: sets.get(dataset, {}).get(key) for n, sets in found.items()}
-        rows.append({_("test set"): dataset, _("number"): with_unit(key), **cells})
+        rows.append({_("test set"): dataset, _("number"): comparison.title(key), _("unit"): unit_of(key), **cells})
     return rows

@@ -18,7 +18,7 @@ def import_run() -> None:
         return
     st.markdown(
         _(
-            "Import a zip or folder that **Export** made, on this or another computer. The lab checks the whole run "
+            "Import a zip or folder that **Export** made, on this or another computer. aevae checks the whole run "
             "before it stores the run."
         )
     )

@@ -8,6 +8,7 @@ from aevae import datasets, metrics
 from aevae.exchange import run_archive
 from aevae.figures.palette import family_title
 from aevae.queue import errors
+from aevae.reporting import comparison
 from aevae.reporting.report import command
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
@@ -70,7 +71,7 @@ def one_run(runs: Sequence[RunInfo]) -> None:
 def _numbers(run: RunInfo) -> None:
     for name in run.metrics:
         rows = [
-            {_("number"): key, _("value"): f"{value:,.6g}", _("unit"): unit_of(key)}
+            {_("number"): comparison.title(key), _("value"): f"{value:,.6g}", _("unit"): unit_of(key), _("key"): key}
             for key, value in finite_numbers(metrics.current(run, name)).items()
         ]
         st.caption(_("On the test images of {}").format(markdown.strip(datasets.title_of(name))))

@@ -100,7 +100,7 @@ def _takes(configs: Sequence[RunConfig], device: str) -> None:
         st.rerun()  # ends the polling
     st.metric(
         _("training time"), "…" if seconds is None else duration(seconds), width="content",
-        help=_("The lab measures a few steps. You can start the training now.") if seconds is None
+        help=_("aevae measures a few steps. You can start the training now.") if seconds is None
         else _("Measured on this computer, and corrected with the times of earlier trainings."),
     )  # fmt: skip
 

@@ -101,7 +101,7 @@ def _pick_own_images() -> str | None:
     if problem := st.session_state.get(f"{ZIP}_problem"):
         st.error(problem)
     path = st.text_input(
-        _("or a folder or zip on the computer that runs the lab"), key=PATH, max_chars=500, bind="query-params",
+        _("or a folder or zip on the computer that runs aevae"), key=PATH, max_chars=500, bind="query-params",
         persist_state="session",
     ).strip()  # fmt: skip
     name = f"images:{os.path.abspath(os.path.expanduser(path))}" if path else None

@@ -236,7 +236,7 @@ def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list],
     with st.expander(_("Several runs at once"), key="train_several", expanded=unfolded):
         st.caption(
             _(
-                "Write lists such as 0.25, 1, 4. The lab trains every combination, at most {} runs, and shows the "
+                "Write lists such as 0.25, 1, 4. aevae trains every combination, at most {} runs, and shows the "
                 "runs together."
             ).format(MAX_RUNS)
         )

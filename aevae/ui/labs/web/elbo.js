@@ -56,9 +56,11 @@ class Elbo extends Stage {
     this.dots = Array.from(dots, () => circle("dot", 3.5));
     this.home = circle("home", 5);
     this.rings = ["one", "two"].map((name) => svg("ellipse", { class: name, rx: 1 }));
+    const [across, up] = this.spec.texts.axes;
     const plane = svg(
       "svg", { viewBox: `0 0 ${SIZE} ${SIZE}`, role: "application", tabindex: 0, "aria-label": this.spec.texts.plane },
       svg("line", { x1: 0, x2: SIZE, y1: middle, y2: middle }), svg("line", { y1: 0, y2: SIZE, x1: middle, x2: middle }),
+      svg("text", { x: SIZE - 6, y: middle - 6, "text-anchor": "end" }, across), svg("text", { x: middle + 6, y: 18 }, up),
       circle("prior", middle / REACH), circle("prior", SIZE / REACH),
       this.home, this.rings[1], this.rings[0], ...this.dots,
     );
