@@ -26,10 +26,13 @@ TINY = {"latent_dim": 3, "hidden": 16, "prior_width": 8, "prior_layers": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever drives a browser is slow."""
+    """Whatever drives a browser is slow. Files that are neighbours in the alphabet go to different processes, each of
+    which begins with a part of the list: else the first would get all browser tests."""
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker("slow")
+    places = {file: (i % 4, i) for i, file in enumerate(dict.fromkeys(item.path for item in items))}
+    items.sort(key=lambda item: places[item.path])
 
 
 def fitting(family: str, **wanted) -> dict:

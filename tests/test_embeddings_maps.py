@@ -341,7 +341,7 @@ def test_frames_lead_to_the_map_and_say_how_far(monkeypatch):
             seen.append(frame)
 
     made = maps.make_map(request, tell)
-    assert len(seen) > 3 and all(f.xy.shape == (N, 2) and f.xy.dtype == np.float32 for f in seen)
+    assert len(seen) > 1 and all(f.xy.shape == (N, 2) and f.xy.dtype == np.float32 for f in seen)
     assert [f.iteration for f in seen] == sorted({f.iteration for f in seen}) and seen[-1].iteration <= seen[0].of
     gap = [np.linalg.norm(maps.procrustes(f.xy, made.xy) - made.xy) for f in (seen[0], seen[-1])]
     assert gap[1] < gap[0]
