@@ -166,10 +166,10 @@ def test_embed_takes_the_test_images_of_the_runs_own_data_set(mnist, store, caps
     full = ("train", "--family", "ae", "--dataset", "mnist", *TINY[:-2], "--preset", "classic")
     name = asked(capsys, *full)["run"]
     out = tmp_path / "map.npz"
-    own = asked(capsys, "embed", name, "--method", "pca", "--n", 10_000, "--out", out)
-    assert (own["dataset"], own["n"], own["trained_on"]) == ("mnist", 10_000, 0)
+    own = asked(capsys, "embed", name, "--method", "pca", "--n", 3000, "--out", out)
+    assert (own["dataset"], own["n"], own["trained_on"]) == ("mnist", 3000, 0)
     with np.load(out) as saved:
-        assert saved["z"].shape == (10_000, 3) and not saved["trained_on"].any()
+        assert saved["z"].shape == (3000, 3) and not saved["trained_on"].any()
     other = asked(capsys, "embed", name, "--method", "pca", "--dataset", "mnist-5k", "--out", out)
     assert (other["dataset"], other["n"], other["trained_on"]) == ("mnist-5k", 1000, 1000)
 

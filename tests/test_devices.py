@@ -20,6 +20,7 @@ from aevae.metrics import bound, samples, tangent
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.queue import jobs, map_task, worker
 from aevae.runs import opened, training
+from aevae.store import recorder
 from aevae.training import device
 from aevae.training.trainer import Trainer, TrainingData, fit
 from aevae.ui.train import form
@@ -47,6 +48,7 @@ def apple(monkeypatch):
         monkeypatch.setattr(module, "pick_device", lambda name="auto": away.DEVICE)
     monkeypatch.setattr(samples, "NUM_SAMPLES", 4)
     monkeypatch.setattr(samples, "NUM_REPEATS", 2)
+    monkeypatch.setattr(recorder, "schedule", lambda config, steps_per_epoch, latent_dim: (0,))  # one frame
     with away.device() as where:
         yield where
 
