@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker("slow")
-    places = {file: (i % 4, i) for i, file in enumerate(dict.fromkeys(item.path for item in items))}
+    places = {file: (i % 3, i) for i, file in enumerate(dict.fromkeys(item.path for item in items))}
     items.sort(key=lambda item: places[item.path])
 
 
