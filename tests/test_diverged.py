@@ -72,7 +72,8 @@ def test_it_is_diverged_everywhere_and_gone_on_with_only_when_asked(bad, capsys)
     assert not events, "nobody asked for it to be trained again"
     bad()
     checkpoints.reopen(CONFIG.name)
-    assert checkpoints.find_run(CONFIG.name).status == "unfinished"
+    reopened = checkpoints.find_run(CONFIG.name)
+    assert reopened.status == "unfinished" and reopened.state | {"diverged": info.state["diverged"]} == info.state
     assert runs.train_or_load(CONFIG, "cpu", on_event=events.append).finished
     assert [event.record["epoch"] for event in events if hasattr(event, "record")] == [2, 3], "from its checkpoint"
     assert checkpoints.find_run(CONFIG.name).status == "finished"
