@@ -234,7 +234,9 @@ def damage(folder, name, change):
         ("model.safetensors", lambda b: b"", "truncated"),
         ("model.safetensors", lambda b: b"\xff" * 100, "not a safetensors file"),
         ("history.jsonl", lambda b: b[:-9], "history.jsonl cannot be read"),
+        ("history.jsonl", lambda b: b'{"test": {"<b>": 1}}', "history.jsonl has a number with a name that is none"),
         ("metrics.json", lambda b: b"{", "metrics.json cannot be read"),
+        ("metrics.json", lambda b: b'{"mnist-5k": {"<b>": 1}}', "metrics.json has a number with a name that is none"),
     ],
 )
 def test_damage_is_listed_with_its_reason(store, name, change, reason):
