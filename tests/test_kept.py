@@ -85,3 +85,61 @@ def test_a_field_takes_its_value_from_the_address_and_writes_it_there(query, fou
     assert app.session_state["found"] == 0.5 and address(app) == {"x": "0.5"}
     app.number_input(key="x").set_value(1.5).run()
     assert address(app) == {}, "a default stands in no address"
+
+
+def two_pickers():
+    import streamlit as st
+
+    from aevae.ui.shared import address
+
+    address.begin(st.session_state.get("page", "a"))
+    options = st.session_state.get("options", ["x", "y", "z"])
+    gone = []
+    reader = address.LinkReader(on_gone=gone.append)
+    several = address.pick(st.multiselect, "Several", options, key="several", default=["x"], reader=reader)
+    one = address.pick(st.pills, "One", ["p", "q"], key="one", default="p")
+    address.end()
+    st.session_state["found"] = (several, one, gone)
+
+
+def pickers(**query) -> AppTest:
+    app = AppTest.from_function(two_pickers)
+    for key, value in query.items():
+        app.query_params[key] = value
+    return app.run()
+
+
+def test_several_choices_and_none_stand_in_the_address():
+    app = pickers()
+    assert app.session_state["found"] == (["x"], "p", []) and address(app) == {}
+    app.multiselect(key="several").set_value(["y", "z"]).run()
+    assert app.query_params["several"] == ["y", "z"]
+    app.multiselect(key="several").set_value([]).run()
+    assert app.session_state["found"][0] == [] and address(app) == {"several": "none"}
+    assert pickers(several="none").session_state["found"][0] == []
+
+
+def test_choices_that_are_gone_leave_the_others_and_are_reported():
+    app = pickers(several=["y", "z"])
+    app.session_state["options"] = ["x", "y"]
+    app.run()
+    assert app.session_state["found"] == (["y"], "p", ["z"]) and address(app) == {"several": "y"}
+    app.session_state["options"] = ["x"]
+    app.run()
+    assert app.session_state["found"] == (["x"], "p", ["y"]), "without any the default"
+
+
+def test_each_arrival_reads_the_address_and_what_the_session_wrote_is_no_news():
+    app = pickers(one="q")
+    app.query_params["one"] = "p"
+    app.run()
+    assert app.session_state["found"][1] == "q" and address(app) == {"one": "q"}, "no arrival"
+    app.session_state["page"] = "b"
+    app.query_params["several"] = "y"
+    app.run()
+    assert app.session_state["found"][:2] == (["y"], "q"), "an arrival"
+    app.button_group(key="one").set_value("p").run()
+    assert "one" not in address(app)
+    app.session_state["page"], app.query_params["one"] = "c", "q"
+    app.run()
+    assert app.session_state["found"][1] == "q", "the session has not written this since it chose the default"
