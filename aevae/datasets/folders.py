@@ -24,7 +24,7 @@ PARTS = {
 _PART = re.compile(
     r"(?:.+[ _-])?(?:"
     + "|".join(f"(?P<{part}>{words})" for part, words in PARTS.items())
-    + r")(?:[ _-]?(?:set|data|images|pictures|split))?",
+    + r")(?:[ _-]?(?:set|data|images|pictures|split))?(?:[ _-]?\d+)?",
     re.IGNORECASE,
 )
 
