@@ -264,6 +264,8 @@ def test_a_train_is_a_class_where_it_is_one(tmp_path):
     vehicles = {f"{c}/{k}.png": photo(ord(c[0]) + k) for c in ("train", "bus", "car") for k in range(3)}
     data = bring(tmp_path, vehicles)
     assert data.classes == ("bus", "car", "train") and not data.notes
+    data = bring(tmp_path, tree(train1={"0": 3}, train2={"0": 2}))
+    assert data.classes == ("train1", "train2") and "'train1' and 'train2' are taken as classes" in said(data)
     data = bring(tmp_path, vehicles | {f"test/{k}.png": photo(200 + k) for k in range(3)})
     assert data.classes == ("bus", "car", "test", "train") and "taken as classes" in said(data)
 
