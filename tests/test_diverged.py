@@ -88,8 +88,13 @@ def test_the_command_line_says_what_to_do(bad, capsys):
     (run,) = checkpoints.list_runs()
     assert cli.main(["eval", run.name, "--n", "100"]) == 0
     assert f"the training of {run.name} diverged: kl became nan" in capsys.readouterr().err
+    assert cli.main(["show", run.name]) == 0
+    said = capsys.readouterr().err
+    assert f"{run.name} diverged: kl became nan" in said and "Its weights are those of epoch 1" in said
     assert command("train") == 1, "mended or not, nobody has asked"
     assert command("train", "--resume") == 0
+    said = capsys.readouterr().err
+    assert "continues after epoch 1" in said and "will probably diverge again" in said
     assert [run.status for run in checkpoints.list_runs()] == ["finished"]
 
 
@@ -132,6 +137,24 @@ def test_an_objective_that_exploded_has_diverged(exploding):
     exploding[0] = 2.0
     checkpoints.reopen(CONFIG.name)
     assert runs.train_or_load(CONFIG, "cpu").finished, "twice the objective is no explosion"
+
+
+@pytest.mark.parametrize(("damping", "term"), [(0.0, "squared gradient became inf"), (1.0, "became nan")])
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_a_gradient_whose_square_overflows_has_diverged(empty_store, monkeypatch, seeds, damping, term):
+    """Adam's mean of squared gradients is infinite from then on: these weights would never move again."""
+    real = VAE.loss
+
+    def loss(self, x, *, epoch=0.0, **kwargs):
+        out = real(self, x, epoch=epoch, **kwargs)
+        weights = self.mu.weight
+        steep = torch.where(torch.as_tensor(epoch) == 0.25, 1e25, 0.0) * (weights - weights.detach()).sum()
+        return dataclasses.replace(out, total=out.total + steep)
+
+    monkeypatch.setattr(VAE, "loss", loss)
+    train = dataclasses.replace(CONFIG.train, damping=damping)
+    results = runs.sweep([dataclasses.replace(CONFIG, train=train, seed=seed) for seed in range(seeds)], "cpu")
+    assert len(results) == seeds and all(f"{term} at step 4 (epoch 1)" in result.error for result in results)
 
 
 def test_the_rule_of_what_has_exploded():

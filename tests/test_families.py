@@ -198,7 +198,8 @@ def words(at: AppTest) -> str:
 def test_sliders_say_why_a_codebook_has_none(zoo):
     for family in of_pictures(FAMILIES):
         if family_class(family).latent == "discrete":
-            assert "Sliders cannot change this code" in words(page("sliders", model=zoo[family]))
+            at = page("sliders", model=zoo[family], z="1,2")
+            assert "Sliders cannot change this code" in words(at) and "z" not in at.query_params
 
 
 @pytest.mark.slow

@@ -225,6 +225,7 @@ SPLITS = {
     "three ways": (tree(train={"0": 5, "1": 4}, val={"0": 1, "1": 1}, test={"0": 2, "1": 1}), 11, 3),
     "validation": (tree(Training__Set={"0": 5, "1": 4}, validation_set={"0": 2, "1": 1}), 9, 3),
     "Chinese": (tree(训练集={"0": 5, "1": 4}, 测试集={"0": 2, "1": 1}), 9, 3),
+    "numbered": (tree(train1={"0": 5}, train2={"1": 4}, test1={"0": 2, "1": 1}), 9, 3),
     "prefixed": (tree(mnist_train={"0": 5, "1": 4}, mnist_test={"0": 2, "1": 1}), 9, 3),
 }
 
@@ -263,6 +264,8 @@ def test_a_train_is_a_class_where_it_is_one(tmp_path):
     vehicles = {f"{c}/{k}.png": photo(ord(c[0]) + k) for c in ("train", "bus", "car") for k in range(3)}
     data = bring(tmp_path, vehicles)
     assert data.classes == ("bus", "car", "train") and not data.notes
+    data = bring(tmp_path, tree(train1={"0": 3}, train2={"0": 2}))
+    assert data.classes == ("train1", "train2") and "'train1' and 'train2' are taken as classes" in said(data)
     data = bring(tmp_path, vehicles | {f"test/{k}.png": photo(200 + k) for k in range(3)})
     assert data.classes == ("bus", "car", "test", "train") and "taken as classes" in said(data)
 
@@ -473,6 +476,20 @@ def test_numbers_with_a_point_are_stretched(tmp_path):
     assert np.concatenate([data.train.images, data.test.images]).max() == 255 and "0.8 becomes white" in said(data)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int32])
+def test_negative_pixels_are_said(tmp_path, dtype):
+    ramp = np.linspace(-50, 200, 784).reshape(28, 28)
+    data = bring(tmp_path, {f"{k}.tif": image((ramp / k).astype(dtype), "TIFF") for k in (1, 2)})
+    assert "2 images have negative pixels, which become black, such as '1.tif'" in said(data)
+
+
+@pytest.mark.parametrize(("value", "kind"), [(0, "black"), (99, "equal")])
+def test_a_set_without_differences_is_said(tmp_path, value, kind):
+    plain = image(np.full((28, 28), value, np.uint8))
+    data = bring(tmp_path, {f"{k}.png": plain for k in range(3)})
+    assert data.notes == (f"all 3 images are {kind}, so a model has nothing to learn",)
+
+
 def test_a_digit_of_twelve_bits_is_seen():
     paper = np.full((300, 300), 4000, np.uint16)
     paper[60:240, 140:160] = 300
@@ -490,6 +507,7 @@ WRITTEN = {
     "cp437": (("café", "Grün"), "cp437"),
 }
 LETTERS = {  # classes of one letter, and the code page of Windows' own zips where they are used
+    ("КОТЫ", "СОБАКИ"): "cp1251", ("图片", "中国"): "gbk",
     ("Ä", "Ö", "Ü", "ß"): "cp437", ("à", "ç", "è", "é"): "cp437", ("А", "Б", "В"): "cp866", ("КОТЫ", "РЫБЫ"): "cp866",
 }  # fmt: skip
 
@@ -565,6 +583,25 @@ def test_macos_and_linux_write_the_same_names(tmp_path):
     finder = bring(tmp_path, raw_names({name.encode(): content for name, content in nfd.items()}))
     for other in (*others, finder):
         assert other.digest == one.digest and other.classes == one.classes == ("é", "デ", "한")
+
+
+def test_folders_with_equal_names_become_one_and_it_is_said(tmp_path):
+    one, other = "é", unicodedata.normalize("NFD", "é")
+    twins = {f"{one}/1.png": photo(1), f"{other}/2.png": photo(2), "b/1.png": photo(3)}
+    for members in (twins, pack(twins)):
+        data = bring(tmp_path, members)
+        assert data.classes == ("b", "é") and "two folders are called 'é'" in said(data)
+    with archives.opened(twins, "folder") as incoming:
+        assert len(incoming.files) == 3 and incoming.notes
+    equal = twins | {f"{other}/1.png": photo(4)}
+    for source in (equal, pack(equal), lay(tmp_path / "twins", equal)):
+        with pytest.raises(ValueError, match="' twice"), archives.opened(source, "it"):
+            pass
+
+
+def test_a_number_that_begins_with_its_point_is_a_class(tmp_path):
+    members = {f"{c}/{k}.png": photo(20 * i + k) for i, c in enumerate((".5", "1", ".git")) for k in range(2)}
+    assert bring(tmp_path, members).classes == bring(tmp_path, pack(members)).classes == (".5", "1")
 
 
 FOLDER = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=90)

@@ -110,3 +110,18 @@ def test_aevae_app_runs_what_streamlit_runs(monkeypatch):
     arguments = ["streamlit", "run", str(paths.ROOT / "app.py"), "--server.port", "1"]
     assert seen == [(arguments, {"prog_name": "streamlit"})]
     assert sys.argv == before
+
+
+def test_a_proxy_must_pass_on_the_host_or_be_named(monkeypatch):
+    """As docs/deploy.md says."""
+    from streamlit import config, net_util
+    from streamlit.web.server.starlette.starlette_websocket import _is_origin_allowed
+
+    for name in ("get_internal_ip", "get_external_ip"):
+        monkeypatch.setattr(net_util, name, lambda: None)
+    page = "https://school.example:8443"
+    assert _is_origin_allowed(page, "school.example:8443") and not _is_origin_allowed(page, "school.example")
+    get_option = config.get_option
+    named = {"server.corsAllowedOrigins": [page]}
+    monkeypatch.setattr(config, "get_option", lambda key: named[key] if key in named else get_option(key))
+    assert _is_origin_allowed(page, "school.example")

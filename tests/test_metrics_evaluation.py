@@ -79,6 +79,21 @@ def test_every_family_gives_numbers_with_units_or_a_sentence(zoo, monkeypatch):
 TEST = (("gaussian", 0.1), ("masking", 0.25))
 
 
+def test_a_single_image_gives_numbers_and_says_what_is_left_out(store, monkeypatch):
+    from aevae.metrics import denoising, samples
+    from aevae.metrics.metric import TooFew
+
+    for module, name, small in ((samples, "NUM_SAMPLES", 40), (samples, "NUM_REPEATS", 2), (denoising, "TESTS", TEST)):
+        monkeypatch.setattr(module, name, small)
+    run, said = runs.load_run(store["vae"]), []
+    options = {"samples": 3, "temperatures": 3, "chains": 2}
+    found = metrics.evaluate(run, ["all"], n=1, options=options, listener=metrics.Listener(on_left_out=said.append))
+    assert {"sse", "nll", "ais", "jacobian_norm"} <= set(found) and "knn_accuracy" not in found
+    assert [text.split(":")[0] for text in said] == ["without linear_probe", "without knn_accuracy"]
+    with pytest.raises(TooFew, match="two classes or more"):
+        metrics.evaluate(run, ["knn_accuracy"], n=1)
+
+
 def units_sign(run):
     """The numbers in nats that are larger where the model is better."""
     return sorted(name for name, unit in runs.units_of(run).items() if unit.endswith("larger is better"))

@@ -353,6 +353,11 @@ def test_one_number_has_no_plane(store, model):
     assert len(parcel(app, "bank")[1]["z"]) == 1
 
 
+def test_a_code_that_is_ignored_leaves_the_address(store):
+    assert opened(store["vae"], z="1,2,0.5").query_params["z"] == "1,2,0.5"
+    assert "z" not in whole(opened(store["vae"], z="1,2")).query_params
+
+
 def test_a_broken_address_is_the_default(store):
     app = opened(store["vae"], z="1,2,nan,4")
     np.testing.assert_array_equal(parcel(whole(app), "bank")[1]["z"], parcel(app, "bank")[1]["home"])

@@ -69,6 +69,12 @@ def say_device(args) -> None:
         say(warning)
 
 
+def say_if_diverged(run) -> None:
+    """If the training of a run (RunInfo) diverged, say why on stderr."""
+    if run.status == "diverged":
+        say(f"the training of {run.name} diverged: {run.reason}. Its weights are those of epoch {run.epochs}")
+
+
 def say_notes(data) -> None:
     """Say what was guessed, changed or left out when the data set was read."""
     for note in data.notes:

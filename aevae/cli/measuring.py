@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aevae.cli import arguments
 from aevae.cli.arguments import UsageError
-from aevae.cli.console import print_result, progress_line, say, say_device, say_notes
+from aevae.cli.console import print_result, progress_line, say, say_device, say_if_diverged, say_notes
 from aevae.config import DataConfig
 from aevae.models import check_input_kind
 
@@ -24,8 +24,7 @@ def open_run(args) -> "Run":
 
     run = runs.load_run(args.run, args.device)
     say_device(args)
-    if run.info.status == "diverged":
-        say(f"the training of {run.name} diverged: {run.info.reason}; these are its last weights before that")
+    say_if_diverged(run.info)
     return run
 
 

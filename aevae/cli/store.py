@@ -7,7 +7,7 @@ from typing import Any
 
 from aevae.cli import arguments
 from aevae.cli.arguments import UsageError
-from aevae.cli.console import say
+from aevae.cli.console import say, say_if_diverged
 
 
 def list_runs(args) -> dict:
@@ -56,6 +56,7 @@ def show(args) -> dict:
     from aevae.store import checkpoints
 
     run = checkpoints.find_run(args.run)
+    say_if_diverged(run)
     history = checkpoints.read_history(run.path) if run.status != "damaged" else []
     last = history[-1] if history else {}
     parts = [*run.metrics.values(), *(last.get(part) for part in ("train", "test", "spread"))]

@@ -30,7 +30,7 @@ def train(args) -> dict | int:
     say_notes(datasets.load(config.data, on_progress=progress_line()))
     say_device(args)
     if args.resume:
-        checkpoints.reopen(config.name)
+        _reopen(config.name)
     try:
         result = runs.train_or_load(config, args.device, on_event=say_event, force=args.force)
     except ArithmeticError as problem:
@@ -49,6 +49,16 @@ def train(args) -> dict | int:
         "test": (test := test_numbers(info)),
         "units": {"epochs": "epochs", "seconds": "s"} | comparison.units_of(test),
     }
+
+
+def _reopen(name: str) -> None:
+    """Allow a diverged run to resume, and say where it continues. Does nothing for other runs."""
+    from aevae.store import checkpoints
+
+    if run := checkpoints.diverged_run(name):
+        start = f"continues after epoch {run.epochs}" if run.epochs else "starts again from the beginning"
+        say(f"{name} {start} with the learning rate at which it diverged, so it will probably diverge again")
+        checkpoints.reopen(name)
 
 
 def test_numbers(info) -> dict[str, float]:
@@ -82,7 +92,7 @@ def sweep(args) -> dict | int:
     say_notes(datasets.load(datasets.resolve(configs[0].data), on_progress=progress_line()))
     say_device(args)
     for config in configs if args.resume else ():
-        checkpoints.reopen(dataclasses.replace(config, data=datasets.resolve(config.data)).name)
+        _reopen(dataclasses.replace(config, data=datasets.resolve(config.data)).name)
     results = runs.sweep(configs, args.device, lambda i, event: say_event(event, f"{i + 1:3}  "), force=args.force)
     rows: list[dict[str, Any]] = []
     for (point, seed), result in zip(requests, results, strict=True):

@@ -13,12 +13,12 @@ import struct
 import unicodedata
 import zipfile
 import zlib
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, NoReturn
+from typing import Any, BinaryIO, NoReturn
 
 MAX_FILE_BYTES = 64_000_000  # size of one image; a photograph of 200 megapixels has 50 MB
 MAX_RATIO = 200  # largest compression ratio of a zip member of at least RATIO_FROM bytes
@@ -104,17 +104,33 @@ def shared_folders(names: list[str]) -> int:
 
 def _is_litter(name: str) -> bool:
     *folders, last = name.lower().split("/")
-    hidden = any(part.startswith(".") for part in (*folders, last))
+    hidden = any(re.match(r"\.(?!\d)", part) for part in (*folders, last))  # .5 is a number
     return hidden or last in LITTER_FILES or any(part in LITTER_FOLDERS for part in (*folders, last))
 
 
 def _clean(name: str, label: str) -> str:
-    """A name with "/" between its folders, in NFC. Raises ValueError if it leads out of its folder."""
+    """A name with "/" between its folders. Raises ValueError if it leads out of its folder."""
     name = name.replace("\\", "/")
     parts = name.split("/")
     if name.startswith("/") or "\0" in name or re.match(r"[A-Za-z]:", name) or ".." in parts:
         raise ValueError(f"{label} contains {quote(name)}, a path that leads out of its folder")
-    return unicodedata.normalize("NFC", "/".join(part for part in parts if part not in ("", ".")))
+    return "/".join(part for part in parts if part not in ("", "."))
+
+
+def _by_name(files: Iterable[tuple[str, Any]], label: str) -> tuple[dict[str, Any], list[str]]:
+    """({name in NFC: file}, notes) of pairs (name, file). Raises ValueError if two names are equal in NFC."""
+    found: dict[str, Any] = {}
+    spellings: dict[str, str] = {}  # folder in NFC -> its name as stored
+    notes = []
+    for stored, file in files:
+        name, folder = unicodedata.normalize("NFC", stored), stored.rpartition("/")[0]
+        if name in found:
+            raise ValueError(f"{label} contains {quote(name)} twice; rename one of the two")
+        found[name] = file
+        seen = unicodedata.normalize("NFC", folder)
+        if spellings.setdefault(seen, folder) != folder and not notes:
+            notes.append(f"two folders are called {quote(seen)}, stored in two ways (NFC and NFD); they become one")
+    return dict(sorted(found.items())), notes
 
 
 def _refuse_count(label: str, limits: Limits) -> NoReturn:
@@ -130,7 +146,7 @@ def _check_total(label: Path | str, total: float, limits: Limits) -> None:
 
 
 def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
-    """Yields (name relative to `folder` in NFC, path) of every file that is not litter. Does not follow links."""
+    """Yields (name relative to `folder`, path) of every file that is not litter. Does not follow links."""
     seen = 0
 
     def refuse(error: OSError) -> NoReturn:
@@ -148,19 +164,19 @@ def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
             place = Path(here, name)
             relative = place.relative_to(folder).as_posix()
             if not _is_litter(relative):
-                yield unicodedata.normalize("NFC", relative), place
+                yield relative, place
 
 
 def _folder_files(folder: Path, limits: Limits) -> Incoming:
-    found, total = [], 0
-    for name, place in walk(folder, limits):
+    total = 0
+    places, notes = _by_name(walk(folder, limits), str(folder))
+    for name, place in places.items():
         status = place.lstat()
         if not stat.S_ISREG(status.st_mode):
             raise ValueError(f"{quote(name)} in {folder} is a link or a device; own files must be plain files")
         total += status.st_size if status.st_size <= limits.file_bytes else 0
         _check_total(folder, total, limits)
-        found.append(File(name, partial(_read_file, place, name, limits)))
-    return Incoming(sorted(found, key=lambda file: file.name))
+    return Incoming([File(name, partial(_read_file, place, name, limits)) for name, place in places.items()], notes)
 
 
 def _read_file(place: Path, name: str, limits: Limits) -> bytes:
@@ -179,13 +195,14 @@ def _uploaded_files(contents: Mapping[str, bytes], label: str, limits: Limits) -
     if len(contents) > limits.files:
         _refuse_count(label, limits)
     _check_total(label, sum(map(len, contents.values())), limits)
-    named = {name: content for raw, content in contents.items() if not _is_litter(name := _clean(raw, label))}
+    cleaned = ((_clean(raw, label), content) for raw, content in contents.items())
+    named, notes = _by_name((pair for pair in cleaned if not _is_litter(pair[0])), label)
 
     def read(name: str) -> bytes:
         check_size(name, len(named[name]), limits.file_bytes)
         return named[name]
 
-    return Incoming([File(name, partial(read, name)) for name in sorted(named)])
+    return Incoming([File(name, partial(read, name)) for name in named], notes)
 
 
 # -- zips ------------------------------------------------------------------------------------------------------------
@@ -207,18 +224,17 @@ def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Li
     if len(infos) > limits.files:
         _refuse_count(label, limits)
     names, page = _names(infos)
-    members = {}
+    cleaned = []
     for info, raw in zip(infos, names, strict=True):
         name = _clean(raw, label)
         _check_member(info, name, label)
-        if raw.endswith(("/", "\\")) or _is_litter(name):
-            continue
-        if name in members:
-            raise ValueError(f"{label} contains {quote(name)} twice")
-        members[name] = info
+        if not raw.endswith(("/", "\\")) and not _is_litter(name):
+            cleaned.append((name, info))
+    members, notes = _by_name(cleaned, label)
     _check_total(label, sum(i.file_size for i in members.values() if i.file_size <= limits.file_bytes), limits)
-    notes = [f"{label} does not name the encoding of its file names; they are read as {page}"] if page else []
-    return Incoming([File(n, partial(_read_member, archive, members[n], n, limits)) for n in sorted(members)], notes)
+    if page:
+        notes.append(f"{label} does not name the encoding of its file names; they are read as {page}")
+    return Incoming([File(n, partial(_read_member, archive, i, n, limits)) for n, i in members.items()], notes)
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limits: Limits) -> bytes:
@@ -282,6 +298,10 @@ CODE_PAGES = {  # code page -> bytes of its common characters
     "cp866": rb"[\x80-\xaf\xe0-\xf1]",  # Cyrillic, zip folders of Windows
 }
 _USUAL = {page: re.compile(_ALONE + signs + _ENDS) for page, signs in CODE_PAGES.items()}
+_RUSSIAN_CAPITALS = re.compile(  # a word in cp1251, with a vowel
+    rb"(?=.*[\xc0\xc5\xa8\xc8\xce\xd3\xdb\xdd-\xdf])[\xc0-\xdf\xa8]+"
+)
+MIN_CAPITALS = 8  # all bytes of fewer than four common Chinese characters may also be Russian capitals
 
 
 def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
@@ -315,6 +335,9 @@ def _guess_page(names: list[bytes]) -> str:
     for page in ("cp437", "cp1252"):  # western Europe: zips made by Windows, and by other programs
         if _fits(names, page) and _is_latin([name.decode(page) for name in names], page):
             return page
+    words = {word for name in names for word in re.findall(rb"[\x80-\xff]+", name)}
+    if sum(map(len, words)) >= MIN_CAPITALS and all(map(_RUSSIAN_CAPITALS.fullmatch, words)):
+        return "cp1251"  # a word of even length is valid GBK, too
     text = b"\n".join(names)
     count = sum(byte > 0x7F for byte in text)
     usual = {

@@ -24,7 +24,7 @@ PARTS = {
 _PART = re.compile(
     r"(?:.+[ _-])?(?:"
     + "|".join(f"(?P<{part}>{words})" for part, words in PARTS.items())
-    + r")(?:[ _-]?(?:set|data|images|pictures|split))?",
+    + r")(?:[ _-]?(?:set|data|images|pictures|split))?(?:[ _-]?\d+)?",
     re.IGNORECASE,
 )
 
@@ -59,6 +59,9 @@ def given_split(names: list[str]) -> GivenSplit:
         folders = [parts[level] if len(parts) > level + 1 else "" for parts in split]
         found = {folder: _part(folder) for folder in dict.fromkeys(folders)}
         kinds = set(found.values())
+        if len(found) > 1 and len(kinds) == 1 and kinds != {""}:
+            named = " and ".join(map(quote, found))
+            notes.append(f"{named} are taken as classes, since no folder beside them is another part of a split")
         if "train" not in kinds or not kinds & {"test", "val"}:
             continue
         named = {part: " and ".join(quote(f) for f in found if found[f] == part) for part in kinds}

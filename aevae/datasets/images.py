@@ -57,13 +57,14 @@ def _read(path: Path, _stamp: Hashable) -> Dataset:
 
 @dataclass
 class _Image:
-    """A decoded image, uint8 (28, 28). white, top: see `pictures.Grey`."""
+    """A decoded image, uint8 (28, 28). white, top, was_negative: see `pictures.Grey`."""
 
     file: File
     key: str
     image: np.ndarray
     white: float
     top: float
+    was_negative: bool
 
 
 def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dataset:
@@ -104,7 +105,7 @@ def _decoded(files: list[File]) -> tuple[list[_Image], dict[str, str]]:
             faults[file.name] = str(fault)
         else:
             key = _file_key(file.name, content)
-            found.append(_Image(file, key, shrink(grey.to_bytes()), grey.white, grey.top))
+            found.append(_Image(file, key, shrink(grey.to_bytes()), grey.white, grey.top, grey.was_negative))
     return found, faults
 
 
@@ -142,6 +143,11 @@ def _said_of_range(found: list[_Image], stretched: dict[float, float]) -> list[s
         notes.append(
             f"{len(dark):,} images are nearly black because others are much brighter, such as {quote(dark[0])}"
         )
+    if negative := [p.file.name for p in found if p.was_negative]:
+        notes.append(f"{len(negative):,} images have negative pixels, which become black, such as {quote(negative[0])}")
+    if len(found) > 1 and all(np.array_equal(p.image, found[0].image) for p in found[1:]):
+        kind = "equal" if found[0].image.any() else "black"
+        notes.append(f"all {len(found):,} images are {kind}, so a model has nothing to learn")
     return notes
 
 

@@ -41,10 +41,14 @@ def formats() -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Grey:
-    """A decoded image. values: (H, W), >= 0; white: the white value of its file format (255, 65535; inf: undefined)."""
+    """A decoded image. values: (H, W), >= 0; white: the white value of its file format (255, 65535; inf: undefined).
+
+    was_negative: some pixels of the file are below 0; they are 0 in `values`.
+    """
 
     values: np.ndarray
     white: float
+    was_negative: bool = False
 
     @property
     def top(self) -> float:
@@ -137,10 +141,11 @@ def _grey(image) -> Grey:
     image.draft("L", (4 * SIDE, 4 * SIDE))  # lets the JPEG decoder reduce the image while decoding
     image = ImageOps.exif_transpose(image)
     if image.mode == "F":
-        return Grey(np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0).clip(0), np.inf)
+        values = np.nan_to_num(np.asarray(image, dtype=np.float64), posinf=0, neginf=0)
+        return Grey(values.clip(0), np.inf, bool(values.min() < 0))
     if image.mode.startswith("I"):  # 16 bits per pixel; Pillow's conversion would clip at 255
-        values = np.asarray(image).clip(0)
-        return Grey(values, 65_535 if values.max() <= 65_535 else np.inf)
+        values = np.asarray(image)
+        return Grey(values.clip(0), 65_535 if values.max() <= 65_535 else np.inf, bool(values.min() < 0))
     if not image.has_transparency_data:
         return Grey(np.asarray(image.convert("L")), 255)
     grey, alpha = image.convert("RGBA").convert("LA").split()

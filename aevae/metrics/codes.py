@@ -4,14 +4,14 @@ import math
 
 import numpy as np
 
-from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, Values, of_images
+from aevae.metrics.metric import HIGHER, Extra, Metric, Sample, TooFew, Values, of_images
 
 SHARE = "fraction of test images"
 
 
 def _classes(data: Sample) -> None:
     if len(np.unique(data.labels)) < 2:
-        raise ValueError("a classifier needs images of two classes or more")
+        raise TooFew("a classifier needs images of two classes or more")
 
 
 def probe(run, data: Sample, seed: int) -> Values:
@@ -22,7 +22,7 @@ def probe(run, data: Sample, seed: int) -> Values:
 
     _classes(data)
     if len(data) < 20:
-        raise ValueError(f"a linear classifier needs at least 20 images, got {len(data)}")
+        raise TooFew(f"a linear classifier needs at least 20 images, got {len(data)}")
     data.beat(0.0)
     accuracy = readable(data.posterior(run)[0], torch.tensor(data.labels))
     tested = len(data) - len(data) // 2

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from aevae.config import brief
-from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, Values, diverged
+from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, TooFew, Values, diverged
 from aevae.metrics.registry import METRICS
 
 SCHEMA = 2  # raised when the computation of a metric changes, so that older values are computed again
@@ -46,7 +46,8 @@ class Listener:
 
     on_progress(fraction, text) gets the finished fraction 0..1; should_stop() ends the evaluation between two steps.
     on_unsaved(error) gets the reason why values could not be saved; without it the error is raised.
-    on_left_out(sentence) says which metrics of a group were skipped because their images are not on this machine.
+    on_left_out(sentence) says which metrics of a group were skipped because their images are not on this machine, or
+    are too few.
     """
 
     on_progress: Progress = lambda fraction, text: None
@@ -127,7 +128,7 @@ def _measure(run, groups: list[list[Metric]], request: _Request, listener: Liste
             report(0.0)
             try:
                 entry = _compute(run, sample, group[0], request.seed, request.options)
-            except datasets.DataUnavailable as error:
+            except (datasets.DataUnavailable, TooFew) as error:
                 if not GROUPS & set(request.names):
                     raise
                 listener.on_left_out(f"without {', '.join(metric.name for metric in group)}: {error}")

@@ -15,6 +15,10 @@ class Stopped(Exception):
     """`should_stop` ended the evaluation."""
 
 
+class TooFew(ValueError):
+    """A metric needs more images or more classes. The message is one sentence."""
+
+
 class Extra(NamedTuple):
     """Title and unit of a value that is computed with a metric, e.g. its error or number of samples."""
 

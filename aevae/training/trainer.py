@@ -157,6 +157,12 @@ class Trainer:
             if objective > limit:
                 raise TrainingDiverged(Diverged(self.step, len(self.history), "objective", objective, limit))
 
+    def must_not_overflow(self) -> None:
+        """Raises TrainingDiverged if Adam's mean of squared gradients is infinite: such weights never move again."""
+        slots = [slot for optimizer in self.optimizers.values() for slot in optimizer.state.values()]
+        if not all(bool(slot["exp_avg_sq"].isfinite().all()) for slot in slots):
+            raise TrainingDiverged(Diverged(self.step, len(self.history), "squared gradient", math.inf))
+
     def means(self) -> dict[str, float]:
         """Means of the terms over this epoch so far, in nats per image."""
         done = self.step % self.steps_per_epoch or self.steps_per_epoch
@@ -177,6 +183,7 @@ class Trainer:
         record["test"] = tally.means()
         self.must_be_finite(record["test"].values(), record["test"])
         self.must_not_explode(record["test"]["objective"])
+        self.must_not_overflow()
         record["spread"] = spread(tally.per_image(), self.model.density_terms)
         self.epoch_seconds = 0.0
         if self.sums is not None:

@@ -7,7 +7,7 @@ from aevae.ui.digit import canvas, picker
 from aevae.ui.frame import layout
 from aevae.ui.i18n import _
 from aevae.ui.live import component
-from aevae.ui.shared import cached, image_sheets, markdown, redraw, run_picker
+from aevae.ui.shared import address, cached, image_sheets, markdown, redraw, run_picker
 from aevae.ui.sliders import latent_code, live_view, server_view
 
 MAX_UNSCROLLED_SLIDERS = 8  # sliders of the server's version that fit beside the image; more of them scroll there
@@ -152,6 +152,7 @@ except ValueError as problem:
     st.error(markdown.escape(problem))
     st.stop()
 if cached.run(name).info.traits["latent"] == "discrete":
+    address.write(latent_code.CODE)  # a code in the link has no effect here
     st.info(
         _(
             "Sliders cannot change this code. It is a grid of cells, and each cell holds one of a few learnt vectors; "

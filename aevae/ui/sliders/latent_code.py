@@ -273,8 +273,9 @@ def code_field(bank: Bank) -> None:
         ),
         persist_state="session",
     )
-    address.write(CODE, *filter(None, [text]))
-    if text and parse_code(text, bank.latent_dim) is None:
+    is_code = parse_code(text, bank.latent_dim) is not None
+    address.write(CODE, *([text] if is_code else []))
+    if text and not is_code:
         st.caption(
             _("This is not a code of {} numbers. You see the code of the chosen image instead.").format(bank.latent_dim)
         )

@@ -81,8 +81,10 @@ def submit(configs: RunConfig | Sequence[RunConfig], device: str, resume: bool =
 def resumes_at(info: RunInfo) -> str:
     """The effect of Resume on a run that diverged."""
     if not info.epochs:
-        return _("Resume starts again from the beginning, with the same learning rate.")
-    return _("Resume continues after epoch {}, with the same learning rate.").format(info.epochs)
+        start = _("Resume starts again from the beginning, with the same learning rate.")
+    else:
+        start = _("Resume continues after epoch {}, with the same learning rate.").format(info.epochs)
+    return start + " " + _("So it will probably diverge again.")
 
 
 def training_state(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
