@@ -1,4 +1,4 @@
-"""The name by which the program was called; and `aevae app`, which starts the web app, also of an installed wheel."""
+"""COMMAND: how the program was called. run_app: starts the web app, from a checkout or an installed wheel."""
 
 import runpy
 import sys

@@ -87,7 +87,7 @@ class Server:
 
 
 class Tab:
-    """A page that remembers what went wrong on it; stranger: of a browser that was never here."""
+    """A page that remembers what went wrong on it; stranger: in a new browser context."""
 
     def __init__(self, browser, width=1280, height=900, scheme="light", stranger=False):
         context = browser.new_context() if stranger else browser.contexts[0]

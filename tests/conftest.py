@@ -26,8 +26,8 @@ TINY = {"latent_dim": 3, "hidden": 16, "prior_width": 8, "prior_layers": 1}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Whatever drives a browser is slow. Files that are neighbours in the alphabet go to different processes, each of
-    which begins with a part of the list: else the first would get all browser tests."""
+    """Browser tests are slow. Neighbouring files go to different processes, each of which begins with a part of the
+    list; otherwise the first would get all browser tests."""
     for item in items:
         if item.get_closest_marker("browser"):
             item.add_marker("slow")
@@ -194,7 +194,7 @@ def browser() -> Iterator[object]:
 
     with sync_playwright() as p:
         browser = p.chromium.launch(executable_path=path, args=FLAGS)
-        browser.new_context()  # of all tabs that are no stranger's
+        browser.new_context()  # of all tabs but those of strangers
         yield browser
         browser.close()
 

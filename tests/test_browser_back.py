@@ -89,6 +89,7 @@ def test_each_page_is_one_entry(browser, server):
     begun, seen = entries(tab), [address(tab)]
     for title in ("Embeddings", "Models", "Bottleneck"):
         tab.go(title)
+        assert tab.page.title() == f"{title} · aevae"
         seen.append(address(tab))
     assert entries(tab) == begun + len(seen) - 1
     assert not any("level" in query or "noise" in query for _path, query in seen[1:])

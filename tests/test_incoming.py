@@ -507,7 +507,8 @@ WRITTEN = {
     "cp437": (("café", "Grün"), "cp437"),
 }
 LETTERS = {  # classes of one letter, and the code page of Windows' own zips where they are used
-    ("КОТЫ", "СОБАКИ"): "cp1251", ("图片", "中国"): "gbk",
+    ("КОТЫ", "СОБАКИ"): "cp1251", ("图片", "中国"): "gbk", ("狮子", "熊猫"): "gbk", ("兔子", "狮子"): "gbk",
+    ("兔子", "熊猫", "狮子"): "gbk",
     ("Ä", "Ö", "Ü", "ß"): "cp437", ("à", "ç", "è", "é"): "cp437", ("А", "Б", "В"): "cp866", ("КОТЫ", "РЫБЫ"): "cp866",
 }  # fmt: skip
 

@@ -20,6 +20,7 @@ from aevae.ui.frame import monitoring, teacher
 from aevae.ui.frame import server as serving
 from aevae.ui.live import component
 
+BOTH = ("sliders", "embeddings")
 LIVE = ("sliders", "denoise", "interpolate", "embeddings", "bottleneck", "models?run=7797c7142785")
 
 
@@ -94,7 +95,7 @@ def answers(url: str) -> bool:
 
 @pytest.mark.browser
 @pytest.mark.parametrize(
-    ("way", "pages"), [("under_a_path", LIVE), ("by_the_recipe", LIVE[:1]), ("by_a_proxy_that_strips", LIVE[:1])]
+    ("way", "pages"), [("under_a_path", LIVE), ("by_the_recipe", BOTH), ("by_a_proxy_that_strips", BOTH)]
 )
 def test_what_is_live_is_live_under_a_path(browser, request, way, pages):
     url = request.getfixturevalue(way)

@@ -104,8 +104,8 @@ def shared_folders(names: list[str]) -> int:
 
 def _is_litter(name: str) -> bool:
     *folders, last = name.lower().split("/")
-    hidden = any(re.match(r"\.(?!\d)", part) for part in (*folders, last))  # .5 is a number
-    return hidden or last in LITTER_FILES or any(part in LITTER_FOLDERS for part in (*folders, last))
+    hidden = any(part[:1] == "." and not re.fullmatch(r"\.\d+", part) for part in folders)  # .5 may be a class
+    return hidden or last[:1] == "." or last in LITTER_FILES or any(part in LITTER_FOLDERS for part in (*folders, last))
 
 
 def _clean(name: str, label: str) -> str:
@@ -153,7 +153,7 @@ def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
         raise ValueError(f"{error.filename} cannot be read ({error.strerror})")
 
     for here, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = sorted(name for name in folders if not _is_litter(name))
+        folders[:] = sorted(name for name in folders if not _is_litter(f"{name}/"))
         seen += len(folders) + len(files)
         if seen > limits.files:
             _refuse_count(str(folder), limits)
@@ -299,9 +299,9 @@ CODE_PAGES = {  # code page -> bytes of its common characters
 }
 _USUAL = {page: re.compile(_ALONE + signs + _ENDS) for page, signs in CODE_PAGES.items()}
 _RUSSIAN_CAPITALS = re.compile(  # a word in cp1251, with a vowel
-    rb"(?=.*[\xc0\xc5\xa8\xc8\xce\xd3\xdb\xdd-\xdf])[\xc0-\xdf\xa8]+"
+    rb"(?=.*[\xc0\xc5\xc8\xce\xd3\xdb\xdd-\xdf])[\xc0-\xdf]+"
 )
-MIN_CAPITALS = 8  # all bytes of fewer than four common Chinese characters may also be Russian capitals
+MIN_CAPITALS = 10  # all bytes of fewer than five common Chinese characters may also be Russian capitals
 
 
 def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
@@ -336,8 +336,10 @@ def _guess_page(names: list[bytes]) -> str:
         if _fits(names, page) and _is_latin([name.decode(page) for name in names], page):
             return page
     words = {word for name in names for word in re.findall(rb"[\x80-\xff]+", name)}
-    if sum(map(len, words)) >= MIN_CAPITALS and all(map(_RUSSIAN_CAPITALS.fullmatch, words)):
-        return "cp1251"  # a word of even length is valid GBK, too
+    odd = any(len(word) % 2 for word in words)  # GBK has two bytes a character
+    enough = odd or sum(map(len, words)) >= MIN_CAPITALS
+    if enough and all(map(_RUSSIAN_CAPITALS.fullmatch, words)):
+        return "cp1251"
     text = b"\n".join(names)
     count = sum(byte > 0x7F for byte in text)
     usual = {

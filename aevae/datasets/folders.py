@@ -60,7 +60,7 @@ def given_split(names: list[str]) -> GivenSplit:
         found = {folder: _part(folder) for folder in dict.fromkeys(folders)}
         kinds = set(found.values())
         if len(found) > 1 and len(kinds) == 1 and kinds != {""}:
-            named = " and ".join(map(quote, found))
+            named = " and ".join(map(quote, [*found][:2])) + (f" and {len(found) - 2} more" if len(found) > 2 else "")
             notes.append(f"{named} are taken as classes, since no folder beside them is another part of a split")
         if "train" not in kinds or not kinds & {"test", "val"}:
             continue

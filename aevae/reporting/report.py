@@ -1,4 +1,4 @@
-"""A report of some runs as one self-contained HTML file, for homework or a notebook.
+"""A report of some runs as one self-contained HTML file, for homework or a lab report.
 
 Figures are inline SVG, images are data URIs, formulas are LaTeX source. All text from a run is escaped.
 """

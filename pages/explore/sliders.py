@@ -86,7 +86,7 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = latent_code.choose_dim(_("Across"), order, latent_code.DIM_X)
         y = latent_code.choose_dim(_("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y)
-        by_prior = bool(bank.prior) and live_view.is_by_prior()
+        by_prior = bool(bank.prior) and live_view.choose_grid_lines()
     if x == y:
         st.info(_("Choose two different dimensions."))
         return

@@ -53,7 +53,8 @@ def routes() -> list:
 
     prefix = st.get_option("server.baseUrlPath").strip("/")
     base = f"/{prefix}" if prefix else ""
-    start = Route("/start", lambda request: RedirectResponse("./"))  # Streamlit shows the first page at / only
+    to_start = lambda request: RedirectResponse(f"./?{request.url.query}".rstrip("?"))  # noqa: E731
+    start = Route("/start", to_start)  # Streamlit shows the first page at / only
     found = (*component.routes(), *teacher.routes(), *monitoring.routes(), start)
     return [Route(base + route.path, route.endpoint, methods=route.methods) for route in found]
 

@@ -56,8 +56,8 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
                 "source": _("the digit: 100 % of its edges"),
                 "warped": _("warped by the learnt flow: {edges} % of the digit's edges"),
                 "grid": _("the flow, shown on a grid"),
-                "exact": _("warped exactly: {edges} %"),
-                "painted": _("painted by the other model: {edges} %"),
+                "exact": _("warped exactly: {edges} % of its edges"),
+                "painted": _("painted by the other model: {edges} % of its edges"),
             },
         },
         {

@@ -89,7 +89,7 @@ def pad(bank: Bank, image: np.ndarray, label: int | None, beside: list[str]) -> 
         mode = _choice(_("Plane"), PLANE, {"dims": _("of two dimensions"), "digits": _("through three digits")})
         dims = _dims(bank) if mode == "dims" else (0, 0)
         behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
-        even = mode != "dims" or behind != "pictures" or not bank.prior or not is_by_prior()
+        even = mode != "dims" or behind != "pictures" or not bank.prior or not choose_grid_lines()
     corners = _corners(bank) if mode == "digits" else np.zeros((0, 1, 28, 28))
     if mode == "dims" and dims[0] == dims[1]:
         st.info(_("Choose two different dimensions."))
@@ -214,7 +214,7 @@ def _dims(bank: Bank) -> tuple[int, int]:
     )
 
 
-def is_by_prior() -> bool:
+def choose_grid_lines() -> bool:
     """The control of the grid lines: True for lines with equal prior probability, False for evenly spaced ones."""
     spacing = st.segmented_control(
         _("Grid lines"),

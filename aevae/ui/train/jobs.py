@@ -84,7 +84,7 @@ def resumes_at(info: RunInfo) -> str:
         start = _("Resume starts again from the beginning, with the same learning rate.")
     else:
         start = _("Resume continues after epoch {}, with the same learning rate.").format(info.epochs)
-    return start + " " + _("So it will probably diverge again.")
+    return start + " " + _("It will probably diverge again.")
 
 
 def training_state(config: RunConfig) -> tuple[str, RunInfo | Job | None]:
