@@ -112,6 +112,7 @@ def test_the_models_page_shows_it_and_its_film(shy):
     assert film["name"] == shy and film["colour"] == "#123456" and "shyness ‖f(x)‖" in film["objective"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "module", "chosen"),
     [
@@ -135,6 +136,7 @@ def test_it_is_compared(shy):
     assert "Shy AE" in words + str([box.options for box in at.multiselect])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in menu.all_pages() if page.url_path in ("contraction", "bottleneck")])
 def test_a_lab_is_not_disturbed_by_it(shy, page, monkeypatch):
     monkeypatch.delenv("AEVAE_PRETRAINED")

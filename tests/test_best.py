@@ -31,6 +31,7 @@ def test_what_is_said_of_a_curve(objectives, epoch, risen):
     assert found == {"epoch": epoch, "objective": objectives[epoch], "last": objectives[-1], "risen": risen}
 
 
+@pytest.mark.slow
 def test_a_run_that_ends_above_its_best_says_so_and_keeps_its_best(empty_store, capsys):
     """A constant rate of 0.05 on 200 images, and Adam as published: it overfits and jumps about."""
     config = tiny_config("vae", epochs=12, limit=200)

@@ -325,6 +325,7 @@ PLACES = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "place"), PLACES)
 @pytest.mark.parametrize("unpack", [False, True])
 def test_files_are_found_under_their_usual_names_in_the_usual_places(own_data, tiny_files, name, place, unpack):

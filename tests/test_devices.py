@@ -153,6 +153,7 @@ def test_pixels_without_float64_are_those_of_the_cpu(likelihood):
         np.testing.assert_allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_float64_is_asked_for_on_the_cpu_alone():
     """`.double()` stands behind `.cpu()`; the dtype is named where no tensor of a device can be meant."""
     named = {"training/steps.py", "embeddings/tsne.py", "metrics/nll.py", "metrics/annealed.py"}

@@ -66,6 +66,7 @@ def test_no_ink_and_thin_ink():
     assert (shown > 0).sum() == 20 and shown[5:25, 14].min() == 255
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
 def test_the_browser_prepares_a_drawing_in_the_same_way(test_digits, tmp_path):
     rng = np.random.default_rng(1)
@@ -169,6 +170,7 @@ def test_lines_of_paper_go_or_are_said(test_digits, kind):
             read_digit(png(dark))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 90, 255])
 def test_an_empty_picture_is_said_to_be_empty(value):
     rng = np.random.default_rng(5)
@@ -265,6 +267,7 @@ def test_a_drawing_is_what_the_page_works_on_until_a_digit_is_picked(empty_store
     assert at.run().text[0].value.split()[1] == "0"  # cleared
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "payload",
     [

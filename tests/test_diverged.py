@@ -253,6 +253,7 @@ def of_another(folder):
     (folder / "state.safetensors").write_bytes((interrupted(other).path / "state.safetensors").read_bytes())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "reason"),
     [(cut, "state.safetensors is damaged"), (lose, "state.safetensors is missing"), (of_another, "of another run"),

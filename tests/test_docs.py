@@ -86,6 +86,7 @@ def test_modules_that_import_each_other_are_one_circle():
     assert make_docs.reachable(arrows, "b") == {"c", "d"}
 
 
+@pytest.mark.slow
 def test_no_circle_and_no_import_upwards():
     """Floors, from above: app and pages; the user interface; everything else."""
     _, arrows = make_docs.rooms()

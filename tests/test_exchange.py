@@ -126,6 +126,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "words"), KINDS, ids=[k for k, _ in KINDS])
 def test_unsound_zips_stay_out(packed, kind, words):
     name, data = packed
@@ -208,6 +209,7 @@ def test_what_makes_no_picture_of_one_code_has_no_onnx(zoo, tmp_path):
     assert list(tmp_path.glob("*.onnx")) == []
 
 
+@pytest.mark.slow
 def test_a_decoder_that_differs_is_not_written(store, tmp_path, monkeypatch):
     monkeypatch.setattr(run_archive, "_difference", lambda onnx, run: float("nan"))
     with pytest.raises(ValueError, match="differs from PyTorch's"):

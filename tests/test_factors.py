@@ -13,6 +13,7 @@ def shapes():
     return datasets.load(DataConfig("sprites"))
 
 
+@pytest.mark.slow
 def test_every_combination_is_there_once_and_looks_like_no_other(shapes):
     pictures = np.concatenate([shapes.train.images, shapes.test.images]).reshape(-1, 784)
     assert pictures.shape[0] == np.prod(list(sprites.SIZES.values())) == 9000

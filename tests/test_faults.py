@@ -306,6 +306,7 @@ def test_a_store_on_a_read_only_disk(small_store):
 # -- clocks ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_changes_nothing_but_what_it_shows(empty_store, monkeypatch):
     real, draw = time.time, random.Random(0)
     monkeypatch.setattr(time, "time", lambda: real() + draw.uniform(-1e8, 1e8))
@@ -384,6 +385,7 @@ def test_damaged_text_never_breaks_a_listing(store, damage):
         (folder / name).write_bytes(whole)
 
 
+@pytest.mark.slow
 def test_only_a_whole_state_is_taken_up(empty_store):
     config, steps = tiny_config("vae", epochs=2), iter(range(100))
     train_or_load(config, "cpu", should_stop=lambda: next(steps) >= 5)

@@ -133,6 +133,7 @@ def test_partners_are_drawn_evenly():
     assert (counts.diagonal() == 0).all() and (counts + 200 * torch.eye(4) - 200).abs().max() < 50
 
 
+@pytest.mark.slow
 def test_a_flow_cannot_make_an_eight_of_a_zero(trained, unseen):
     """Provoked: the best warp the model finds from 0 to 8 keeps its hole one; from black there is nothing to take."""
     labels = torch.tensor(SPLIT.test.labels[:200])

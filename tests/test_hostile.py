@@ -148,6 +148,7 @@ def test_an_address_with_anything_in_it_opens(store, path, fixed):
     opened(path, link(len(path) + len(fixed), **fixed))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["beyond/01_codebook", "beyond/03_no_encoder", "beyond/05_flow", "variational/01_elbo"]
 )

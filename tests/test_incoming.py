@@ -353,6 +353,7 @@ def snapshot(width: int, height: int, **options) -> bytes:
     return image(Image.fromarray(small).resize((width, height), 0), "JPEG", **options)
 
 
+@pytest.mark.slow
 def test_photographs_of_phones_are_taken(tmp_path):
     """12, 48 and 200 megapixels; noise makes the file large."""
     for width, height in ((4000, 3000), (8064, 6048), (16_320, 12_240)):

@@ -238,6 +238,7 @@ def test_no_worker_for_a_device_that_is_not_here(empty_store, device):
     assert state(job.id) == "queued"
 
 
+@pytest.mark.slow
 def test_a_queue_taken_away_does_not_end_the_run(empty_store, monkeypatch):
     monkeypatch.setattr(worker_module, "HEARTBEAT_SECONDS", 0.01)
     config, died = tiny_config("ae", epochs=20), []

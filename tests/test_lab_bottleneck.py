@@ -68,6 +68,7 @@ def test_where_random_codes_come_from_changes_what_they_decode_to(page):
     assert not page.exception
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("asked", "kept"), [("16", 16), ("0", 2), ("65", 2), ("x", 2)])
 def test_the_link_says_how_many_numbers(page, asked, kept):
     del page.session_state["kept"], page.session_state["address_visit"]  # somebody else comes

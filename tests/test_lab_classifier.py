@@ -46,6 +46,7 @@ def test_with_the_mean_as_code_scores_are_the_models_own_bound(digits):
         assert np.allclose(ours[:, int(c)], log.numpy(), atol=1e-2)
 
 
+@pytest.mark.slow
 def test_more_draws_raise_the_bound_and_both_classifiers_are_good(digits):
     x, labels = digits
     net, noise = densities.layers(), densities.noise(16, 8)

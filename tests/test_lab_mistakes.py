@@ -18,6 +18,7 @@ def page(**query: str) -> AppTest:
     return at
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", mistakes.MISTAKES, ids=lambda m: m.key)
 def test_the_wrong_statement_fails_and_the_check_passes(mistake):
     name, residual, tolerance = mistake.settle()
@@ -36,6 +37,7 @@ def test_known_amounts():
     assert mistakes.posterior_for_joint() == pytest.approx(-log_p, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_every_exercise_is_there_and_every_answer_is_heard():
     at = page()
     for number, mistake in enumerate(mistakes.MISTAKES):

@@ -48,6 +48,7 @@ def test_the_decoder_as_arrays(run):
     assert np.array_equal(net["codes"][:5], z)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(NODE is None, reason="needs node (Debian: apt install nodejs)")
 def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
     x, draw = cached.shown_digits()[0][:3], np.random.default_rng(0)
@@ -90,6 +91,7 @@ def test_codes_alone_forget_nothing(run):
     assert np.array_equal(run.decode(fitting.fit(run, old)), before)  # the run stays as it is
 
 
+@pytest.mark.slow
 def test_digit_start_and_cover_reach_the_browser(monkeypatch):
     browser = Mounted(monkeypatch, "no_encoder")
     lower = "A" * 65 + "P" + "_" * 65  # the first 392 of 784 bits are 0

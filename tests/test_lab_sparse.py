@@ -35,6 +35,7 @@ def choose(page: AppTest, begins: str) -> AppTest:
     return page
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", ["k-sparse", "Sparse AE (L1)", "Sparse AE (KL)"])
 def test_a_digit_is_the_sum_of_its_units(page, family):
     choose(page, family)

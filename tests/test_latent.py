@@ -265,6 +265,7 @@ def test_knn_accuracy_gives_a_tie_to_the_nearest():
     assert nb.knn_accuracy(points, labels, k=2) == expected == 0.8
 
 
+@pytest.mark.slow
 def test_knn_accuracy_of_digits_is_the_classifier_of_scikit_learn(digits):
     from sklearn.model_selection import LeaveOneOut, cross_val_score
     from sklearn.neighbors import KNeighborsClassifier
@@ -303,6 +304,7 @@ def test_a_fold_is_not_trusted_and_a_tear_not_continuous():
     assert nb.continuity(folded, line) < 0.9 < nb.trustworthiness(folded, line)
 
 
+@pytest.mark.slow
 def test_memory_stays_bounded(monkeypatch):
     import tracemalloc
 

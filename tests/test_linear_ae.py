@@ -175,6 +175,7 @@ def test_deep_refuses_widths(widths):
     assert len(str(said.value)) < 200
 
 
+@pytest.mark.slow
 def test_deep_learns_and_logistic_units_with_narrow_weights_do_not(digits):
     """Provoked: the deep network before 2006. Its gradient vanishes on the way, the answer stays the mean picture."""
     x = digits[1].float() / 255

@@ -46,6 +46,7 @@ def test_factor_vae_score():
     assert scores.factor_vae_score(np.zeros((9000, 2)), FACTORS) == 0
 
 
+@pytest.mark.slow
 def test_dci_and_sap():
     some = np.random.default_rng(1).permutation(len(FACTORS))[:3000]
     true, known = FACTORS[some].astype(float), FACTORS[some]

@@ -13,6 +13,7 @@ def data():
     return datasets.load(DataConfig("moving-digits"))
 
 
+@pytest.mark.slow
 def test_shape_and_memory(data):
     assert data.train.images.shape == (4000, 20, 1, 28, 28) and data.test.images.shape == (1000, 20, 1, 28, 28)
     assert data.train.images.nbytes < 63e6

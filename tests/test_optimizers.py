@@ -104,6 +104,7 @@ def test_parameters_without_a_gradient_stay_and_the_others_go_on():
         assert torch.allclose(b.detach(), moved((4,), gradients[::3, 1], damping), atol=1e-6)
 
 
+@pytest.mark.slow
 def test_adam_is_torchs():
     """... and moments of a unit that died long ago are 0, not subnormal, while no weight is another."""
     draw = torch.Generator().manual_seed(0)

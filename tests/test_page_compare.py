@@ -340,6 +340,7 @@ def test_codebooks_have_samples_but_no_dimensions(odd, asked):
     assert not charts(at) and "no KL per dimension" in said(at)
 
 
+@pytest.mark.slow
 def test_every_view_takes_odd_families(odd, asked):
     at = page()
     pick(at, "multiselect", run_picker.MODELS).set_value(list(odd.values())).run()

@@ -403,6 +403,7 @@ def test_digits_of_one_class_and_all_the_same(store, monkeypatch, same):
     assert headings(app)[0] == "300 selected"
 
 
+@pytest.mark.slow
 def test_a_model_of_another_data_set(store):
     name = train_or_load(dataclasses.replace(tiny_config("ae"), data=DataConfig("lines", limit=200)), "cpu").name
     cached.runs.clear()

@@ -135,6 +135,7 @@ def test_what_is_here_is_not_trained_again(empty_store):
 # -- watched as one --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_is_a_picture(empty_store):
     configs = [c for seed in (0, 1) for c in betas(0.25, 4.0, seed=seed)]
     trained(configs)

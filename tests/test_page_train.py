@@ -90,6 +90,7 @@ def test_every_number_reaches_the_config(empty_store):
     assert {name: found[name] for name in CHANGES} == CHANGES
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "name", "value"),
     [("vae", "network", "conv"), ("vae", "likelihood", "gaussian_learned"), ("denoising", "noise", "block"),
@@ -416,6 +417,7 @@ def clocks(at) -> list[str]:
     return [text for text in said if re.search(r"of \d+ epochs|\bepoch \d|\bstep \d", text)]
 
 
+@pytest.mark.slow
 def test_a_running_job_is_watched_and_held(running):
     at = page(job=running.run)
     assert "**Paused.**" in texts(at.markdown) and "10 minutes after" in texts(at.markdown)

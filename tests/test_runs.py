@@ -428,6 +428,7 @@ def test_the_newest_frame_is_kept_now_and_then(empty_store, monkeypatch):
     assert len(stamps) == 1, "at the beginning; the next one is due much later"
 
 
+@pytest.mark.slow
 def test_waiting_is_no_time_of_training(empty_store):
     import time
 

@@ -89,6 +89,7 @@ def test_stored_numbers_of_pca(mnist):
         assert fresh[metric] == pytest.approx(stored[metric], rel=1e-3, abs=1e-4), metric
 
 
+@pytest.mark.slow
 @pytest.mark.mnist
 def test_the_well_known_number(mnist):
     """vae d=20, 784-400-20-400-784: a test negative ELBO of about 101 nats after 20 epochs of `fast` (Adam 1e-3, batch

@@ -105,6 +105,7 @@ def test_training_keeps_k_of_its_time_and_evaluation_the_last():
     assert torch.isclose(model.loss(x, epoch=0.0).total, totals[2])
 
 
+@pytest.mark.slow
 def test_annealing_saves_units(digits):
     """Provoked: with few units from the start many are never used; many at first, and they live."""
     options = {"epochs": 8, "batch_size": 32, "lr": 5e-3}

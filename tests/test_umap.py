@@ -43,6 +43,7 @@ def silent(*_) -> None:
 # -- one map ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_same_seed_same_map_bit_for_bit(codes, drawn):
     assert drawn.shape == (N, 2) and drawn.dtype == np.float32 and np.isfinite(drawn).all()
     np.random.seed(1)  # the maps may not hang on the global generator
@@ -245,6 +246,7 @@ def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(
     assert np.median(np.linalg.norm(first - second, axis=1)) < 0.3 * first.std()
 
 
+@pytest.mark.slow
 def test_maps_of_different_codes_are_pulled_together(codes, monkeypatch):
     other = codes + 2 * np.random.default_rng(0).normal(size=codes.shape).astype(np.float32)
     config = EmbedConfig("umap")
