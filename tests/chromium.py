@@ -14,7 +14,7 @@ from pathlib import Path
 
 from aevae import paths
 
-# The shell is Chromium without windows: the same engine for half the processor time.
+# The shell is Chromium without windows: the same engine for less processor time.
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 FLAGS = [
     "--no-sandbox",

@@ -47,8 +47,8 @@ def has_fused_kernel(device: torch.device) -> bool:
 class EagerMethods:
     """Methods of torch's optimizers without the wrapper that hides them from `torch.compile`.
 
-    The first call of a wrapper imports the compiler, which takes two seconds of each process that trains. Nothing here
-    is compiled.
+    The first call of a wrapper imports the compiler, which takes about as long as `import torch`. Nothing here is
+    compiled.
     """
 
     add_param_group = inspect.unwrap(torch.optim.Optimizer.add_param_group)

@@ -71,7 +71,7 @@ class _RecordingMode(TorchDispatchMode):
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        """False. Otherwise torch wraps `__torch_dispatch__`, and its first call imports the compiler (2 s)."""
+        """False. Otherwise torch wraps `__torch_dispatch__`, and its first call imports the compiler."""
         return False
 
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
