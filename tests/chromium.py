@@ -9,8 +9,9 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
+
+from conftest import until
 
 from aevae import paths
 
@@ -30,16 +31,6 @@ ERRORS = '[data-testid="stException"], [data-testid="stAlertContentError"]'
 def find_chromium() -> str | None:
     """Path of a Chromium; None if there is none."""
     return next(filter(None, map(shutil.which, NAMES)), None)
-
-
-def until(condition: Callable[[], object], seconds: float = 240) -> None:
-    """Wait until the condition holds. Raises AssertionError if this takes longer than `seconds`."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError("it did not happen in time")
 
 
 class Server:

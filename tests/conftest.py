@@ -7,7 +7,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -33,6 +34,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("slow")
     places = {file: (i % 3, i) for i, file in enumerate(dict.fromkeys(item.path for item in items))}
     items.sort(key=lambda item: places[item.path])
+
+
+def until(condition: Callable[[], object], seconds: float = 240) -> object:
+    """Wait until the condition holds, and return its value. Raises AssertionError after `seconds`."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError("it did not happen in time")
 
 
 def fitting(family: str, **wanted) -> dict:

@@ -4,7 +4,8 @@ import json
 from pathlib import Path
 
 import pytest
-from chromium import Tab, until
+from chromium import Tab
+from conftest import until
 
 from aevae.ui.frame import menu
 

@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from chromium import Server, Tab, until
+from chromium import Server, Tab
+from conftest import until
 
 from aevae import paths
 from aevae.figures.palette import CLASS_COLOURS

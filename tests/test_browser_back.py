@@ -4,7 +4,7 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from chromium import until
+from conftest import until
 from test_browser_sliders import Desk
 
 pytestmark = pytest.mark.browser

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from chromium import Server, Tab, until
+from chromium import Server, Tab
+from conftest import until
 
 pytestmark = pytest.mark.browser
 PAIR = "models=VAE+%C2%B7+d%3D20+%C2%B7+mnist+%C2%B7+shipped&models=AE+%C2%B7+d%3D2+%C2%B7+mnist+%C2%B7+shipped"

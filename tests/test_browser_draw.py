@@ -4,7 +4,8 @@ import urllib.parse
 
 import numpy as np
 import pytest
-from chromium import Tab, until
+from chromium import Tab
+from conftest import until
 
 from aevae import paths
 from aevae.config import DataConfig

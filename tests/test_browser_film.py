@@ -3,7 +3,8 @@
 import re
 
 import pytest
-from chromium import Tab, until
+from chromium import Tab
+from conftest import until
 
 pytestmark = pytest.mark.browser
 CLOUD = "c => c.toDataURL()"

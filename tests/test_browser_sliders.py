@@ -4,7 +4,8 @@ import re
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from chromium import Tab, until
+from chromium import Tab
+from conftest import until
 
 pytestmark = pytest.mark.browser
 VAE20 = "?model=7797c7142785"  # shipped: VAE, d = 20

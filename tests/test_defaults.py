@@ -151,7 +151,7 @@ def test_labs_where_such_a_run_can_be_chosen(runs, mounted, monkeypatch, name):
         assert not at.exception, (file.name, at.exception[0].value if at.exception else "")
 
 
-@pytest.mark.parametrize(("classes", "images"), itertools.product(CLASSES, IMAGES))
+@pytest.mark.parametrize(("classes", "images"), list(itertools.product(CLASSES, IMAGES)))
 @pytest.mark.parametrize("wanted", [(0, 1, 7), (1, 7, 0, 4), (9, 9)])
 def test_first_of(classes, images, wanted):
     labels = np.arange(images) % classes

@@ -6,7 +6,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from chromium import Server
-from conftest import tiny_config
+from conftest import tiny_config, until
 
 from aevae import paths
 from aevae.queue import jobs
@@ -72,15 +71,6 @@ class Class:
             if replica.process.poll() is None:
                 replica.stop()
         self.nginx.wait(10)
-
-
-def until(condition, seconds: float = 90):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 @pytest.fixture(scope="session")

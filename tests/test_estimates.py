@@ -98,7 +98,6 @@ def test_train_asks_first_whether_the_run_exists(store, monkeypatch):
 
     monkeypatch.setattr(costs, "cost", lambda *args: pytest.fail("it exists: nothing is to be estimated"))
     raw = checkpoints.find_run(store["ae"]).config
-    at = open_page("pages/lab/train.py")
     from aevae.run_config import RunConfig
 
     with pytest.MonkeyPatch.context() as patch:

@@ -22,7 +22,7 @@ from pathlib import Path
 import faulty
 import pytest
 import torch
-from conftest import open_page, tiny_config
+from conftest import open_page, tiny_config, until
 from streamlit.testing.v1 import AppTest
 
 from aevae import datasets, paths
@@ -64,15 +64,6 @@ def child():
     for process in started:
         process.kill()
         process.join()
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it did not happen in time")
 
 
 def ended(process, seconds=60) -> int:

@@ -11,7 +11,7 @@ import threading
 import time
 
 import pytest
-from conftest import tiny_config
+from conftest import tiny_config, until
 from safetensors.numpy import load_file
 
 from aevae import paths
@@ -37,15 +37,6 @@ def serve() -> subprocess.Popen:
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-
-
-def until(condition, seconds=120):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if value := condition():
-            return value
-        time.sleep(0.05)
-    raise AssertionError("it did not happen in time")
 
 
 def state(number):

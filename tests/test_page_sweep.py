@@ -4,10 +4,9 @@ import dataclasses
 import json
 import sqlite3
 import threading
-import time
 
 import pytest
-from conftest import tiny_config
+from conftest import tiny_config, until
 from test_page_train import keys, page, press, texts
 
 from aevae import paths
@@ -216,13 +215,11 @@ def test_a_running_sweep_says_how_far_it_is(empty_store):
 
 def test_while_it_is_trained_the_curves_grow(empty_store):
     configs = betas(1.0, 4.0, epochs=3)
-    first = jobs.submit_all(configs, "cpu")[0]
-    jobs.advance(first.id, "epoch")
+    queued = jobs.submit_all(configs, "cpu")
+    jobs.advance(queued[0].id, "epoch")
     thread = threading.Thread(target=worker.Worker(once=True).run)
     thread.start()
-    end = time.monotonic() + 60
-    while jobs.get(first.id).progress.get("step") != 4 and time.monotonic() < end:
-        time.sleep(0.05)
+    until(lambda: all(jobs.get(job.id).progress.get("epochs_done") == 1 for job in queued))
     at = page(sweep=fingerprints(configs))
     (curves,) = charts(at)
     assert [trace["x"] for trace in curves["data"]] == [[0, 1], [0, 1]]

@@ -6,12 +6,11 @@ import json
 import re
 import shutil
 import threading
-import time
 import zipfile
 
 import numpy as np
 import pytest
-from conftest import module_of, open_page, tiny_config
+from conftest import module_of, open_page, tiny_config, until
 from streamlit.testing.v1 import AppTest
 
 from aevae import paths
@@ -439,13 +438,6 @@ def test_a_running_job_is_watched_and_held(running):
     assert jobs.get(running.id).pace == "pause" and "left" not in at.get("progress")[0].proto.text
     press(at, "train_pace_go")
     until(lambda: jobs.get(running.id).state == "done")
-
-
-def until(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_a_form_that_gives_way(store):

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pytest
 import streamlit as st
-from chromium import Server, Tab, until
-from conftest import open_page
+from chromium import Server, Tab
+from conftest import open_page, until
 from test_deploy import Class, nginx  # noqa: F401 (the fixture)
 
 from aevae import paths

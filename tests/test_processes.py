@@ -10,8 +10,8 @@ import threading
 import time
 
 import pytest
-from conftest import tiny_config
-from test_jobs import long_config, state, until
+from conftest import tiny_config, until
+from test_jobs import long_config, state
 
 from aevae import logs, paths
 from aevae.cli.parser import build_parser
