@@ -1,4 +1,4 @@
-"""Mutation run: small changes of the modules that touch disk, queue, address or optimizers, one at a time.
+"""Mutation run: small changes of modules that touch disk, queue, address, optimizers or metrics, one at a time.
 
     python -m scripts.mutate [MODULE ...] [--mutants 36] [--seed 0] [--json FILE]
 
@@ -39,6 +39,12 @@ TESTS = {  # those first that notice most
     "aevae/training/optimizers.py": ["test_optimizers", "test_steps"],
     "aevae/exchange/run_archive.py": ["test_exchange", "test_hostile"],
     "aevae/embeddings/cache.py": ["test_embeddings_maps"],
+    "aevae/metrics/annealed.py": ["test_metrics_annealed"],
+    "aevae/metrics/disentanglement.py": ["test_metrics_factors", "test_metrics_evaluation"],
+    "aevae/metrics/interpolation.py": ["test_metrics_factors", "test_page_interpolate"],
+    "aevae/metrics/neighbours.py": ["test_embeddings", "test_embeddings_maps", "test_latent"],
+    "aevae/metrics/nll.py": ["test_metrics_nll"],
+    "aevae/metrics/samples.py": ["test_metrics_samples", "test_metrics_evaluation"],
 }
 SECONDS = 480
 
