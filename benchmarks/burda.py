@@ -4,6 +4,8 @@
 
 Trains a VAE (784-400-50) with the recipe `fast` for `--epochs`, and a VAE and an IWAE with k = 5 for `--pair-epochs`.
 NLL: with K = 500 on all 10,000 test images, plus the difference between K = 5,000 and 500 on the first 1,000 of them.
+± is the standard error over images, of this difference, too. ESS: effective sample size of the 5,000 samples, mean over
+images.
 """
 
 import argparse
@@ -13,6 +15,7 @@ import torch
 
 from aevae import datasets
 from aevae.config import DataConfig, preset
+from aevae.metrics.annealed import standard_error
 from aevae.metrics.nll import importance
 from aevae.metrics.units import active_units
 from aevae.models import build_model, family_class
@@ -22,10 +25,11 @@ from aevae.training.trainer import Trainer, TrainingData
 from benchmarks import results
 
 DATA = DataConfig("mnist", binarise="stochastic")
-FEW, MANY, IMAGES = 500, 5000, 1000
+SAMPLES, MORE_SAMPLES, IMAGES = 500, 5000, 1000  # K on all test images; K on the first IMAGES of them
 COLUMNS = {
     "model": "", "epochs": "", "seed": "", "training (s)": ".0f", "−ELBO": ".2f", "rise": ".2f",
-    "NLL (K = 500)": ".2f", "NLL (K = 5,000)": ".2f", "active units": ".0f",
+    "NLL (K = 500)": ".2f", "NLL (K = 5,000)": ".2f", "ESS": ".0f",
+    "active units": ".0f",
 }  # fmt: skip
 
 
@@ -44,16 +48,19 @@ def measured(family: str, epochs: int, seed: int, threads: int) -> list:
     x = torch.tensor(data.test.images).float().div(255)
     with torch.inference_mode():
         mu, logvar = (torch.cat(part) for part in zip(*map(model.posterior, batches(x)), strict=True))
-    few = importance(model, x, mu, logvar, FEW, torch.Generator().manual_seed(0)).log_p
+    few = importance(model, x, mu, logvar, SAMPLES, torch.Generator().manual_seed(0)).log_p
     part = slice(IMAGES)
-    many = importance(model, x[part], mu[part], logvar[part], MANY, torch.Generator().manual_seed(1)).log_p
-    error = float(few.std()) / math.sqrt(len(few))
-    nll = -float(few.mean()), -float(few.mean() + (many - few[part]).mean())
+    many = importance(model, x[part], mu[part], logvar[part], MORE_SAMPLES, torch.Generator().manual_seed(1))
+    gain = many.log_p - few[part]
+    error = standard_error(few)
+    nll = -float(few.mean()), -float(few.mean() + gain.mean())
     seconds = sum(record.get("seconds", 0.0) for record in trainer.history)
     name = f"{family} k = {model.config.samples}" if family == "iwae" else family
     objective = [record["test"]["objective"] for record in trainer.history]
     row = [name, str(epochs), str(seed), seconds, curve[-1], objective[-1] - min(objective)]
-    return [*row, (nll[0], error), (nll[1], error), int(active_units(mu.numpy()).sum())]
+    units = int(active_units(mu.numpy()).sum())
+    both = math.hypot(error, standard_error(gain))
+    return [*row, (nll[0], error), (nll[1], both), float(many.effective.mean()), units]
 
 
 def main() -> None:

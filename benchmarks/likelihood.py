@@ -9,18 +9,41 @@ model simulates. All in nats per image; +- is one standard error over images.
 
 import argparse
 import time
+from collections.abc import Iterator
 
 import torch
 
 from aevae import datasets, runs
 from aevae.metrics import annealed, nll
+from benchmarks import results
+
+COLUMNS = {"estimate": "", "nats / image": ".2f", "note": "", "seconds": ".0f"}
 
 
-def row(what: str, values: torch.Tensor, began: float, note: str = "") -> None:
-    seconds = time.monotonic() - began
-    print(
-        f"| {what} | {values.mean():.2f} ± {annealed.standard_error(values):.2f} | {note} | {seconds:.0f} |", flush=True
-    )
+def row(what: str, values: torch.Tensor, began: float, note: str = "") -> tuple:
+    error = annealed.standard_error(values)
+    return what, (float(values.mean()), error), note, time.monotonic() - began
+
+
+def rows(run: runs.Run, x: torch.Tensor, args: argparse.Namespace) -> Iterator[tuple]:
+    """Both estimates for x (N, 1, 28, 28), then the gap on simulated images."""
+    generator = torch.Generator(run.device).manual_seed(args.seed)
+    path = args.temperatures, args.chains, generator
+    began = time.monotonic()
+    with torch.inference_mode():
+        mu, logvar = run.model.posterior(x)
+    weights = nll.importance(run.model, x, mu, logvar, args.samples, generator)
+    ess = f"effective sample size {weights.effective.mean():.0f} in the mean, {weights.effective.median():.0f} median"
+    yield row(f"log p(x), importance sampling, K = {args.samples:,}", weights.log_p, began, ess)
+    began = time.monotonic()
+    found = annealed.log_p(run.model, x, *path)
+    yield row(f"log p(x), AIS, T = {args.temperatures:,}, {args.chains} chains", found, began)
+    yield row("AIS - importance sampling", found - weights.log_p, time.monotonic(), "above 0: AIS is the tighter bound")
+    began = time.monotonic()
+    below, above = annealed.bidirectional(run.model, args.simulated, *path)
+    yield row(f"{args.simulated} simulated images, log p(x) from below", below, began)
+    yield row("the same, from above", above, time.monotonic())
+    yield row("BDMC gap", above - below, time.monotonic(), "AIS of simulated images is at most that much too low")
 
 
 def main() -> None:
@@ -37,27 +60,8 @@ def main() -> None:
     run = runs.load_run(args.run, args.device)
     images = datasets.load(run.config.data).test.images[: args.n]
     x = torch.tensor(images).to(run.device).float().div_(255)
-    generator = torch.Generator(run.device).manual_seed(args.seed)
-    path = args.temperatures, args.chains, generator
-
     print(f"{run.name}, {len(x)} test images of {run.config.data.name}\n")
-    print("| estimate | nats / image | | seconds |\n|---|---|---|---|")
-    began = time.monotonic()
-    with torch.inference_mode():
-        mu, logvar = run.model.posterior(x)
-    weights = nll.importance(run.model, x, mu, logvar, args.samples, generator)
-    ess = f"effective sample size {weights.effective.mean():.0f} in the mean, {weights.effective.median():.0f} median"
-    row(f"log p(x), importance sampling, K = {args.samples:,}", weights.log_p, began, ess)
-    began = time.monotonic()
-    found = annealed.log_p(run.model, x, *path)
-    row(f"log p(x), AIS, T = {args.temperatures:,}, {args.chains} chains", found, began)
-    began = time.monotonic()
-    row("AIS - importance sampling", found - weights.log_p, began, "above 0: AIS is the tighter bound")
-    began = time.monotonic()
-    below, above = annealed.bidirectional(run.model, args.simulated, *path)
-    row(f"{args.simulated} simulated images, log p(x) from below", below, began)
-    row("the same, from above", above, began)
-    row("BDMC gap", above - below, began, "AIS of simulated images is at most that much too low")
+    results.save("likelihood", COLUMNS, rows(run, x, args))
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ seeds. Without ±: a single run and a number without noise.
 
 Two tables: means; and for each mean of a cost its median and the share of the ten worst images (`aevae.spread`). PSNR
 at noise 0.1: images with Gaussian noise of standard deviation 0.1, clipped to 0..1, are reconstructed and compared with
-the clean ones.
+the clean ones. NLL: of the first run of a row, on the first 1,000 test images.
 """
 
 import argparse
@@ -26,9 +26,11 @@ import torch
 
 from aevae import datasets, runs
 from aevae.figures.palette import family_title
-from aevae.metrics import basics, evidence, reconstruction
+from aevae.metrics import basics, evidence, metric, nll, reconstruction
+from aevae.metrics.linear import against_pca
 from aevae.models import MAX_SEARCHED_IMAGES
 from aevae.models.blocks import batches
+from aevae.models.linear_ae import LinearAutoencoder
 from aevae.spread import spread
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
@@ -50,21 +52,25 @@ SAID = {  # numbers that only some families have -> their format
     "perplexity_top": "perplexity {:.0f} (top)",
     "perplexity_bottom": "{:.0f} (bottom)",
     "units_on": "{:.0f} units on",
-    "above_pca": "{:.2f} above PCA",
+    "sse_unclipped": "not clipped {:.2f}",
+    "pca_sse": "PCA of the training set {:.2f}",
     "class_from_content": "class from content {:.0%}",
     "class_from_style": "from style {:.0%}",
     "near_10": "within a pixel after a jump of 4: {:.0%}",
     "warp_sse": "warped {:.1f}",
     "identity_sse": "unwarped {:.1f} (squared error)",
-    "iwae": "L_K {:.1f}",
+    "iwae": "−L_K {:.1f}",
+    "nll": "NLL (K = 5,000) {:.1f}",
 }
+NLL_SAMPLES, NLL_IMAGES = 5000, 1000  # K; the first test images
 Values = dict[str, list[float]]  # number -> its value with each seed of the noise; one value without noise
 
 
 def measure(run: runs.Run, draws: int, n: int = 0) -> Values:
     """Name -> values of a run on the first n test images of its data set (0: all)."""
+    data = datasets.load(run.config.data)
     limit = n or (None if run.model.has_encoder else MAX_SEARCHED_IMAGES)
-    test = datasets.load(run.config.data).test.take(slice(limit))
+    test = data.test.take(slice(limit))
     x = torch.tensor(test.images).to(run.device).float().div_(255)
     labels = torch.tensor(test.labels).to(run.device)
     noise = lambda seed: torch.Generator(run.device).manual_seed(seed)  # noqa: E731
@@ -76,6 +82,8 @@ def measure(run: runs.Run, draws: int, n: int = 0) -> Values:
             break
     values = {name: [each[name] for each in found] for name in found[0]}
     values |= {name: [value] for name, value in run.model.metrics(x, labels, noise(0)).items()}
+    if isinstance(run.model, LinearAutoencoder):
+        values |= {name: [value] for name, value in against_pca(run.model, x, data.train.images).items()}
     if run.model.input == "image":
         clean = x.cpu().numpy()
         errors = reconstruction.sse(clean, reconstructed(run, x))
@@ -86,6 +94,17 @@ def measure(run: runs.Run, draws: int, n: int = 0) -> Values:
             noisy = (x + NOISE * torch.randn(x.shape, generator=noise(seed), device=x.device)).clamp(0, 1)
             values["psnr_noise"].append(psnr(reconstruction.sse(clean, reconstructed(run, noisy))))
     return values
+
+
+def negative_log_likelihood(run: runs.Run) -> Values:
+    """{"nll": [mean]} of the first NLL_IMAGES test images with K = NLL_SAMPLES; {} for a model without a density."""
+    if metric.with_density(run.info):
+        return {}
+    x = torch.tensor(datasets.load(run.config.data).test.images[:NLL_IMAGES]).to(run.device).float().div_(255)
+    with torch.inference_mode():
+        mu, logvar = run.model.posterior(x)
+    found = nll.importance(run.model, x, mu, logvar, NLL_SAMPLES, torch.Generator(run.device).manual_seed(0))
+    return {"nll": [-float(found.log_p.mean())]}
 
 
 @torch.inference_mode()
@@ -149,7 +168,12 @@ def main() -> None:
             print(f"{group[0].name}, {len(group)} seeds", file=sys.stderr, flush=True)
             each = [measure(runs.Run(dataclasses.replace(run, metrics={})), args.draws, args.n) for run in group]
             measured.append((group[0], each))
-            besides = ", ".join(text.format(joined(each, name)[0]) for name, text in SAID.items() if name in each[0])
+            each[0] |= negative_log_likelihood(runs.Run(group[0]))
+            besides = ", ".join(
+                text.format(joined(each, name, -1 if name == "iwae" else 1)[0])
+                for name, text in SAID.items()
+                if name in each[0]
+            )
             numbers = [joined(each, name) for name in ("sse", "psnr", "psnr_noise")]
             parts = [joined(each, "recon"), joined(each, "kl"), joined(each, "elbo", -1)]
             yield title(group[0]), f"`{group[0].fingerprint}`", len(group), *parts, *numbers, besides
