@@ -23,21 +23,24 @@ from importlib import import_module
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+FAULTS = ["test_faults_files", "test_faults", "test_faults_disks"]
+QUEUE = ["test_jobs", "test_worker", "test_pace", "test_sweeps", "test_tasks"]
+RUNS = ["test_runs", "test_damaged_runs"]
 TESTS = {  # those first that notice most
-    "aevae/store/files.py": ["test_faults", "test_runs", "test_diverged"],
-    "aevae/store/checkpoints.py": ["test_diverged", "test_best", "test_runs", "test_faults"],
-    "aevae/store/recorder.py": ["test_diverged", "test_best", "test_runs", "test_faults"],
-    "aevae/queue/queuefile.py": ["test_jobs"],
-    "aevae/queue/jobs.py": ["test_jobs"],
-    "aevae/queue/worker.py": ["test_jobs", "test_processes", "test_estimates"],
-    "aevae/queue/pace.py": ["test_jobs"],
-    "aevae/queue/progress.py": ["test_estimates", "test_jobs"],
+    "aevae/store/files.py": [*FAULTS, *RUNS, "test_diverged"],
+    "aevae/store/checkpoints.py": ["test_diverged", "test_best", *RUNS, *FAULTS],
+    "aevae/store/recorder.py": ["test_diverged", "test_best", *RUNS, *FAULTS],
+    "aevae/queue/queuefile.py": QUEUE,
+    "aevae/queue/jobs.py": QUEUE,
+    "aevae/queue/worker.py": [*QUEUE, "test_processes", "test_estimates"],
+    "aevae/queue/pace.py": ["test_pace", "test_sweeps"],
+    "aevae/queue/progress.py": ["test_estimates", *QUEUE],
     "aevae/queue/estimates.py": ["test_estimates"],
     "aevae/queue/processes.py": ["test_processes"],
-    "aevae/ui/shared/address.py": ["test_kept", "test_ui", "test_brush"],
-    "aevae/ui/shared/url_values.py": ["test_kept", "test_ui"],
+    "aevae/ui/shared/address.py": ["test_kept", "test_links", "test_ui", "test_brush"],
+    "aevae/ui/shared/url_values.py": ["test_kept", "test_links", "test_ui"],
     "aevae/training/optimizers.py": ["test_optimizers", "test_steps"],
-    "aevae/exchange/run_archive.py": ["test_exchange", "test_hostile"],
+    "aevae/exchange/run_archive.py": ["test_exchange", "test_hostile_files", "test_hostile_folders"],
     "aevae/embeddings/cache.py": ["test_embeddings_maps"],
     "aevae/metrics/annealed.py": ["test_metrics_annealed"],
     "aevae/metrics/disentanglement.py": ["test_metrics_factors", "test_metrics_evaluation"],

@@ -6,6 +6,7 @@ import functools
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
+    import numpy as np
     from streamlit.testing.v1 import AppTest
 
 os.environ.setdefault("AEVAE_THREADS", "1")
@@ -282,6 +284,80 @@ def empty_store(tmp_path, monkeypatch) -> Iterator[Path]:
     _use_store(monkeypatch, tmp_path / "runs", tmp_path / "pretrained")
     yield tmp_path / "runs"
     _forget()
+
+
+@pytest.fixture
+def shelf(tmp_path, monkeypatch) -> Path:
+    """A folder with an empty store: `runs`, and `shipped` for shipped runs."""
+    for variable, name in (("AEVAE_RUNS", "runs"), ("AEVAE_PRETRAINED", "shipped")):
+        (tmp_path / name).mkdir()
+        monkeypatch.setenv(variable, str(tmp_path / name))
+    return tmp_path
+
+
+@pytest.fixture
+def own_data(tmp_path, monkeypatch) -> Path:
+    """The path of an empty folder for data sets, which does not exist yet."""
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch) -> Path:
+    """The path of an empty cache of maps, which does not exist yet."""
+    from aevae.embeddings import maps as engine
+
+    monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
+    engine._base.cache_clear()
+    return tmp_path / "cache" / "embeddings"
+
+
+@pytest.fixture
+def no_worker(monkeypatch) -> None:
+    """No worker starts by itself: jobs wait until the test runs one."""
+    from aevae.queue import jobs
+
+    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+
+
+@pytest.fixture
+def no_passcode(monkeypatch) -> None:
+    """Whoever opens a page is not asked for a passcode."""
+    monkeypatch.delenv("AEVAE_PASSCODE", raising=False)
+
+
+@pytest.fixture
+def worker() -> Iterator[Callable[[], subprocess.Popen]]:
+    """A function that starts a worker process on this test's store; the worker ends when the queue is empty."""
+    from aevae import paths
+
+    started = []
+
+    def serve() -> subprocess.Popen:
+        started.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "aevae", "worker", "--once"],
+                cwd=paths.ROOT,
+                env=os.environ | {"AEVAE_NICE": "0"},
+                stderr=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+            )
+        )
+        return started[-1]
+
+    yield serve
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture(scope="session")
+def test_digits() -> "np.ndarray":
+    """The test images of mnist-5k: uint8 (1000, 28, 28)."""
+    from aevae.config import DataConfig
+    from aevae.datasets import load
+
+    return load(DataConfig()).test.images[:, 0]
 
 
 @pytest.fixture(scope="session")

@@ -160,7 +160,7 @@ test("what is said of a code", () => {
 });
 
 test("the twin of Python's mnist_like", async () => {
-  const file = process.env.AEVAE_INK; // written by tests/test_digits.py
+  const file = process.env.AEVAE_INK; // written by tests/test_handwriting.py
   const cases = file ? JSON.parse(await readFile(file, "utf8")) : [];
   for (const { height, width, ink, pixels } of cases) {
     const ours = mnistLike(Uint8Array.from(Buffer.from(ink, "base64")), height, width);

@@ -1,25 +1,17 @@
 """Hostile input, made up by rule (hypothesis, the same each time) and by hand: it ends in one sentence, or in nothing.
 
-No path leaves the store, no pickle is read, no markup of a name or file reaches a page, sizes hold.
+No markup of an address, a name or a config reaches a page. Files: test_hostile_files; folders: test_hostile_folders.
 """
 
-import asyncio
 import dataclasses
-import hashlib
-import io
 import json
-import pickle
 import random
 import re
-import struct
-import tomllib
-import zipfile
 from html.parser import HTMLParser
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-import torch
 from conftest import open_page, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,8 +20,6 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import datasets, paths
 from aevae.config import DataConfig
-from aevae.datasets import archives, handwriting, images, pictures
-from aevae.exchange import run_archive
 from aevae.models import FAMILIES, family_class
 from aevae.queue import jobs
 from aevae.reporting import comparison, report
@@ -37,10 +27,10 @@ from aevae.run_config import RunConfig, fingerprint
 from aevae.runs import train_or_load
 from aevae.store import checkpoints
 from aevae.ui.compare import views
-from aevae.ui.frame import access
-from aevae.ui.frame import server as serving
 from aevae.ui.interpolate import path_view
 from aevae.ui.shared import cached, markdown, run_picker
+
+pytestmark = pytest.mark.usefixtures("no_worker", "no_passcode")
 
 FUZZ = {"derandomize": True, "deadline": None, "database": None}
 MARK = "![pwn](http://evil.example/x.png)<img src=x onerror=alert(1)>[go](javascript:alert(1))"
@@ -52,17 +42,12 @@ JSON = st.recursive(
 )
 
 
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
-    monkeypatch.delenv("AEVAE_PASSCODE", raising=False)
-
-
 def one_sentence(problem: ValueError) -> None:
     assert str(problem) and "\n" not in str(problem) and len(str(problem)) < 1000
 
 
 # -- pages -----------------------------------------------------------------------------------------------------------
+
 
 QUIET = ("id", "key", "element_hash", "url", "form_id")  # of an element: fields that nobody sees
 LITERAL = ("code", "json", "arrow_data_frame", "bidi_component", "text", "selectbox", "multiselect", "text_input")
@@ -265,6 +250,7 @@ def test_nothing_writes_html_but_what_is_known():
 
 # -- configs ---------------------------------------------------------------------------------------------------------
 
+
 PLACES = [(), ("seed",), ("schema",), *((part,) for part in ("data", "model", "train"))]
 PLACES += [(part, key) for part in ("data", "model", "train") for key in tiny_config("beta_vae").to_dict()[part]]
 PLACES += [("model", "unknown"), ("data", MARK)]
@@ -309,299 +295,3 @@ def test_a_run_folder_may_say_anything(store):
 
     fuzz()
     opened("pages/lab/models.py", {})
-
-
-# -- zips of runs ----------------------------------------------------------------------------------------------------
-
-NAMES = st.sampled_from(
-    [
-        "../evil",
-        "../../evil",
-        "/etc/evil",
-        "C:\\evil",
-        "a\\..\\..\\evil",
-        "evil\0.json",
-        "",
-        ".",
-        "..",
-        "con",
-        "x" * 300,
-    ]
-) | st.text(max_size=20)
-
-
-@pytest.fixture
-def packed(store, monkeypatch, tmp_path):
-    """(name, its files) of a run, an empty store, and no way to read a pickle."""
-    name = store["vae"]
-    with zipfile.ZipFile(io.BytesIO(run_archive.pack(checkpoints.find_run(name)))) as archive:
-        files = {member.filename: archive.read(member) for member in archive.infolist()}
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "elsewhere" / "runs"))
-    for module, function in ((pickle, "load"), (pickle, "loads"), (torch, "load")):
-        monkeypatch.setattr(module, function, lambda *_, **__: pytest.fail("a pickle is read"))
-    return name, files
-
-
-def zipped(files) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w") as archive:
-        for name, content in files:
-            archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
-    return out.getvalue()
-
-
-def written(root) -> list[str]:
-    return sorted(str(f.relative_to(root)) for f in root.rglob("*") if f.is_file() and ".locks" not in f.parts)
-
-
-def refuse_or_take(data: bytes, name: str, root) -> None:
-    """Nothing is written outside, and in the store the run or nothing."""
-    before = written(root)
-    try:
-        assert run_archive.unpack(data) == name
-    except ValueError as problem:
-        one_sentence(problem)
-        assert written(root) == before
-    else:
-        assert checkpoints.finished_run(name).status == "finished"
-        assert {f.split("/")[2] for f in set(written(root)) - set(before)} == {name}
-        checkpoints.delete_run(checkpoints.find_run(name))
-
-
-@pytest.mark.slow
-def test_zips_of_runs_with_anything_in_them(packed, tmp_path):
-    name, files = packed
-    whole = zipped(files.items())
-    member = st.sampled_from(sorted(files))
-
-    @settings(max_examples=60, **FUZZ)
-    @given(NAMES, st.binary(max_size=50), st.booleans())
-    def names(odd, content, inside):
-        refuse_or_take(zipped([*files.items(), (f"{name}/{odd}" if inside else odd, content)]), name, tmp_path)
-
-    @settings(max_examples=60, **FUZZ)
-    @given(st.integers(0, len(whole) - 1), st.binary(min_size=1, max_size=6))
-    def bytes_of_the_zip(at, content):
-        refuse_or_take(whole[:at] + content + whole[at + len(content) :], name, tmp_path)
-
-    @settings(max_examples=40, **FUZZ)
-    @given(member, st.integers(0, 10**6), st.binary(max_size=6), st.booleans())
-    def bytes_of_a_file(which, at, content, cut):
-        old = files[which]
-        at %= len(old)
-        new = old[:at] if cut else old[:at] + content + old[at + len(content) :]
-        refuse_or_take(zipped((files | {which: new}).items()), name, tmp_path)
-
-    @settings(max_examples=40, **FUZZ)
-    @given(st.sampled_from(["config.json", "state.json", "metrics.json", "history.jsonl"]), JSON)
-    def texts_of_a_file(which, value):
-        try:
-            new = json.dumps(value).encode()
-        except ValueError:
-            return
-        refuse_or_take(zipped((files | {f"{name}/{which}": new}).items()), name, tmp_path)
-
-    names()
-    bytes_of_the_zip()
-    bytes_of_a_file()
-    texts_of_a_file()
-
-
-class Bomb:
-    def __reduce__(self):
-        return pytest.fail, ("a pickle was run",)
-
-
-@pytest.mark.parametrize("which", ["model.safetensors", "film.safetensors"])
-def test_a_pickle_in_place_of_arrays_is_refused_unread(packed, tmp_path, which):
-    name, files = packed
-    out = io.BytesIO()
-    torch.save({"weights": Bomb()}, out)
-    state_json = json.loads(files[f"{name}/state.json"])
-    for content in (out.getvalue(), pickle.dumps(Bomb())):
-        state_json["checksums"][which] = hashlib.sha256(content).hexdigest()
-        spoilt = files | {f"{name}/{which}": content, f"{name}/state.json": json.dumps(state_json).encode()}
-        with pytest.raises(ValueError, match="safetensors"):
-            run_archive.unpack(zipped(spoilt.items()))
-    assert not checkpoints.list_runs()
-
-
-def test_zips_that_grow_are_refused_before_they_do(packed):
-    name, files = packed
-    with pytest.raises(ValueError, match="has too many files; at most 160"):
-        run_archive.unpack(zipped((f"{name}/{i}", b"") for i in range(3000)))
-    whole = zipped(files.items())
-    first = whole.index(b"PK\1\2") + 24  # where the list says how large the first file is
-    for size, words in ((300_000_001, "unpacks to more than 200 times its size"), (10, "in the zip")):
-        with pytest.raises(ValueError, match=words):
-            run_archive.unpack(whole[:first] + struct.pack("<I", size) + whole[first + 4 :])
-    assert not checkpoints.list_runs()
-
-
-# -- pictures --------------------------------------------------------------------------------------------------------
-
-
-def picture(kind: str) -> bytes:
-    out = io.BytesIO()
-    grey = (np.add.outer(np.arange(40), np.arange(30)) * 3).astype(np.uint8)
-    Image.fromarray(grey).save(out, kind)
-    return out.getvalue()
-
-
-PICTURES = {kind: picture(kind) for kind in pictures.formats() if kind != "HEIF"}
-
-
-@settings(max_examples=200, **FUZZ)
-@given(st.sampled_from(list(PICTURES)), st.integers(0, 10**6), st.binary(max_size=8), st.booleans(), st.booleans())
-@pytest.mark.filterwarnings("ignore")
-def test_a_picture_is_one_or_a_sentence(kind, at, content, cut, digit):
-    whole = PICTURES[kind]
-    at %= len(whole)
-    spoilt = whole[:at] + content + (b"" if cut else whole[at + len(content) :])
-    try:
-        read = (handwriting.read_digit if digit else pictures.read_picture)(spoilt, name=MARK)
-    except ValueError as problem:
-        return one_sentence(problem)
-    assert read.shape == (1, 28, 28) and read.dtype == np.uint8
-
-
-def test_zips_of_pictures_with_any_names(tmp_path, monkeypatch):
-    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-
-    @settings(max_examples=80, **FUZZ)
-    @given(NAMES, NAMES)
-    def fuzz(odd, title):
-        data = zipped([("a/1.png", PICTURES["PNG"]), ("b/2.png", PICTURES["BMP"]), (f"{odd}.png", PICTURES["GIF"])])
-        try:
-            name = datasets.store_upload(data, title)
-        except ValueError as problem:
-            return one_sentence(problem)
-        assert re.fullmatch(r"[0-9a-f]{12}\.zip", name.rpartition("/")[2]) and images.in_data_folder(name)
-        assert not MARKUP.search(images.title(images.path_of(name)))
-        assert len(datasets.load(DataConfig(name)).classes) >= 2
-
-    fuzz()
-    assert {f.rpartition("/")[0] for f in written(tmp_path)} == {"data/images"}
-
-
-def test_stored_pictures_have_a_limit_in_all(tmp_path, monkeypatch):
-    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    pair = zipped([("1.png", PICTURES["PNG"]), ("2.png", PICTURES["BMP"])])
-    assert datasets.store_upload(pair, "one.zip")
-    monkeypatch.setattr(images, "MAX_STORED_BYTES", len(pair) + 10)
-    assert datasets.store_upload(pair, "the same again.zip")
-    with pytest.raises(ValueError, match="not stored"):
-        datasets.store_upload(zipped([("1.png", PICTURES["GIF"]), ("2.png", PICTURES["BMP"])]), "another.zip")
-
-
-# -- uploads ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_session_uploads_so_much_and_no_more(monkeypatch):
-    from starlette.exceptions import HTTPException
-
-    monkeypatch.setenv("AEVAE_UPLOAD_EACH", "1")
-    took = []
-
-    async def server(scope, receive, send):
-        body = b""
-        while (message := await receive())["more_body"]:
-            body += message["body"]
-        took.append(len(body + message["body"]))
-
-    async def put_file(session: str, size: int, method="PUT"):
-        left = [bytes(100_000)] * (size // 100_000)
-
-        async def receive():
-            return {"type": "http.request", "body": left.pop(), "more_body": bool(left)}
-
-        path = f"/_stcore/upload_file/{session}/file"
-        await uploads({"type": "http", "method": method, "path": path}, receive, None)
-
-    uploads = serving.Uploads(server)
-    asyncio.run(put_file("a", 600_000))
-    asyncio.run(put_file("b", 600_000))
-    with pytest.raises(HTTPException) as refused:
-        asyncio.run(put_file("a", 600_000))
-    assert refused.value.status_code == 413 and took == [600_000] * 2
-    asyncio.run(put_file("a", 600_000, "POST"))  # no upload
-    monkeypatch.setattr(serving, "MAX_SESSIONS", 1)
-    asyncio.run(put_file("c", 100_000))
-    assert list(uploads.taken) == ["c"]
-
-
-def test_a_file_has_a_limit():
-    config = tomllib.loads((paths.ROOT / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
-    assert config["server"]["maxUploadSize"] * 1_000_000 <= archives.UPLOAD.total_bytes
-    assert config["server"].get("enableXsrfProtection", True)
-
-
-# -- places on the server --------------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def places(empty_store, tmp_path, monkeypatch):
-    """images:<path> by where it lies."""
-    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    found = {"elsewhere": tmp_path / "private", "below": tmp_path / "data" / "images" / "mine"}
-    for folder in found.values():
-        folder.mkdir(parents=True)
-        for i in range(2):
-            Image.fromarray(np.full((28, 28), 90 * i, np.uint8)).save(folder / f"{i}.png")
-    (tmp_path / "data" / "linked").symlink_to(found["elsewhere"])
-    found |= {"linked": tmp_path / "data" / "linked", "dots": tmp_path / "data" / ".." / "private"}
-    found |= {"nowhere": tmp_path / "nothing", "odd": "\0"}
-    return {name: f"images:{path}" for name, path in found.items()}
-
-
-def allowed(places: dict[str, str]) -> set[str]:
-    return {name for name, place in places.items() if not access.may_read(place)}
-
-
-def test_a_place_on_the_server_asks_for_the_passcode(places, monkeypatch):
-    monkeypatch.setattr(access.st, "get_option", lambda name: "localhost")
-    assert allowed(places) == set(places), "who sits at it reads it anyway"
-    monkeypatch.setattr(access.st, "get_option", lambda name: "0.0.0.0")
-    assert allowed(places) == {"below"}, "open to all, and no passcode is set"
-    monkeypatch.setenv("AEVAE_PASSCODE", "four swans")
-    assert allowed(places) == {"below"} and access.may_read("mnist") == ""
-    monkeypatch.setattr(access, "is_teacher", lambda: True)
-    assert allowed(places) == set(places)
-
-
-def test_the_train_page_reads_no_other_place_for_a_student(places, monkeypatch):
-    monkeypatch.setenv("AEVAE_PASSCODE", "four swans")
-    link = {"train_data": "own pictures", "train_path": places["elsewhere"].partition(":")[2]}
-    app = opened("pages/lab/train.py", link)
-    assert any("Only the teacher" in error.value for error in app.error)
-    assert "train_start" not in [b.key for b in app.button]
-    app = opened("pages/lab/train.py", link | {"train_path": places["below"].partition(":")[2]})
-    assert "train_start" in [b.key for b in app.button]
-
-
-def test_a_button_pressed_by_hand_queues_no_other_place(places, monkeypatch):
-    monkeypatch.setenv("AEVAE_PASSCODE", "four swans")
-    code = "\n".join([
-        "import dataclasses",
-        "from conftest import tiny_config",
-        "from aevae.config import DataConfig",
-        "from aevae.ui.train.jobs import submit",
-        f"data = DataConfig({places['elsewhere']!r}, digest='0' * 12)",
-        "submit(dataclasses.replace(tiny_config('ae'), data=data), 'cpu')",
-        "import streamlit as st",
-        "st.text(st.session_state.train_problem)",
-    ])  # fmt: skip
-    assert "Only the teacher" in AppTest.from_string(code).run().text[0].value and not jobs.jobs()
-
-
-def test_a_run_that_would_show_another_place_is_not_taken_in(places, tmp_path, monkeypatch):
-    data = datasets.resolve(DataConfig(places["elsewhere"]))
-    run = train_or_load(dataclasses.replace(tiny_config("ae"), data=data), "cpu").name
-    whole = run_archive.pack(checkpoints.find_run(run))
-    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "another"))
-    monkeypatch.setattr(access.st, "get_option", lambda name: "0.0.0.0")
-    with pytest.raises(ValueError, match="Only the teacher"):
-        run_archive.unpack(whole, access.may_read)
-    assert not checkpoints.list_runs()
-    monkeypatch.setattr(access.st, "get_option", lambda name: "localhost")
-    assert run_archive.unpack(whole, access.may_read) == run

@@ -29,13 +29,6 @@ def drawn(codes) -> np.ndarray:
     return maps.embed(codes, "umap", seed=3)
 
 
-@pytest.fixture
-def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
-    engine._base.cache_clear()
-    return tmp_path / "cache" / "embeddings"
-
-
 def silent(*_) -> None:
     pass
 
