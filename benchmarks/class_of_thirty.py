@@ -297,7 +297,7 @@ async def press_train(url: str, pupils: int) -> None:
         waits.append(await seat.go(draw.choice(("denoise", "sliders"))))
         await seat.go("train")
         await asyncio.sleep(0.3)
-    told = [seat for seat in seats if re.search(r"number \d+ in the queue, begins in", "\n".join(seat.texts))]
+    informed = [seat for seat in seats if re.search(r"number \d+ in the queue, starts in", "\n".join(seat.texts))]
     table(
         "presses",
         [
@@ -305,7 +305,7 @@ async def press_train(url: str, pupils: int) -> None:
             ("jobs; running at once, at most", f"{len(listing)}; {max(running)}"),
             ("answer to the press, median / slowest (s)", f"{statistics.median(pressed):.2f} / {max(pressed):.2f}"),
             ("pages while all watch, median / slowest (s)", f"{statistics.median(waits):.2f} / {max(waits):.2f}"),
-            ("sessions that read where they stand and when it begins", str(len(told))),
+            ("sessions that read their place in the queue and when the run starts", str(len(informed))),
             ("errors", str(sum(len(seat.errors) for seat in seats))),
         ],
     )

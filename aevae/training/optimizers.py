@@ -137,7 +137,7 @@ class Adam(EagerMethods, torch.optim.Adam):
         if self.models is None:
             new = [torch.dot(flat, flat) for flat in (g.reshape(-1) for g in gradients)]
         else:
-            new = [torch.linalg.vecdot(flat, flat) for flat in (g.reshape(self.models, -1) for g in gradients)]
+            new = [torch.linalg.vector_norm(g.reshape(self.models, -1), dim=1).square() for g in gradients]
         foreach("lerp_", state.totals, new, 1 - beta2)
 
     def _step_foreach(self, group: dict, state: "FusedState", gradients: list[Tensor]) -> None:
