@@ -5,7 +5,8 @@ import torch
 
 from aevae.checks import check, randn
 from aevae.embeddings import tsne
-from aevae.embeddings.methods import EmbedConfig, near
+from aevae.embeddings.config import EmbedConfig, initial_positions, nearest_others
+from aevae.embeddings.methods import compute_map
 
 PERPLEXITY = 10.0
 
@@ -32,7 +33,7 @@ def rows_have_the_perplexity():
     from openTSNE import affinity
 
     rows = affinity.joint_probabilities_nn(
-        *near(points(), 30), [PERPLEXITY], symmetrize=False, normalization="point-wise"
+        *nearest_others(points(), 30), [PERPLEXITY], symmetrize=False, normalization="point-wise"
     )
     nats = [-(row.data[row.data > 0] * np.log(row.data[row.data > 0])).sum() for row in rows]
     return np.abs(np.exp(nats) / PERPLEXITY - 1).max()
@@ -62,10 +63,8 @@ def turned():
 
 @check("t-SNE: the result has a smaller divergence than the start: remaining fraction", 0.5)
 def divergence_falls():
-    from aevae.embeddings.methods import draw, start
-
     config = EmbedConfig("tsne", perplexity=PERPLEXITY)
-    found = draw(points(), config)[0]
+    found = compute_map(points(), config)[0]
     p = torch.tensor(affinities().toarray())
-    first = divergence(torch.tensor(np.asarray(start(points(), config.seed), np.float64)), p)
+    first = divergence(torch.tensor(np.asarray(initial_positions(points(), config.seed), np.float64)), p)
     return divergence(torch.tensor(found, dtype=torch.float64), p) / first

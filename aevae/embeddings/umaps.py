@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aevae.embeddings.align import procrustes
-from aevae.embeddings.methods import EmbedConfig, Watch, checked, near, start
+from aevae.embeddings.config import EmbedConfig, Watch, checked, initial_positions, nearest_others
 
 if TYPE_CHECKING:
     from umap import UMAP
@@ -56,13 +56,13 @@ def library_function(module: str, name: str) -> Callable | None:
         return None
 
 
-def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
+def umap_map(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
     """The map (N, 2) float32."""
     with _turn(watch):
-        return _draw(codes, config, watch)
+        return _umap_map(codes, config, watch)
 
 
-def _draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
+def _umap_map(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
     rounds = ROUNDS[len(codes) > MAX_FEW_POINTS]
     optimize = library_function("layouts", "optimize_layout_euclidean")
     if optimize is None:
@@ -146,14 +146,14 @@ def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: Non
     """The library's model with its graph and the start, before the first round or after so many."""
     from umap import UMAP
 
-    index, distance = near(codes, config.n_neighbors - 1, watch)
+    index, distance = nearest_others(codes, config.n_neighbors - 1, watch)
     own = np.arange(len(codes))[:, None]  # umap-learn counts a point as its own first neighbour
     known = np.hstack([own, index]).astype(np.int32), np.hstack([0.0 * own, distance]).astype(np.float32)
     model = UMAP(
         n_neighbors=config.n_neighbors,
         min_dist=config.min_dist,
         n_epochs=rounds,
-        init=start(codes, config.seed),
+        init=initial_positions(codes, config.seed),
         precomputed_knn=known,
         random_state=config.seed,
         transform_seed=config.seed,
@@ -212,17 +212,17 @@ def memberships(distance: np.ndarray) -> np.ndarray:
 # -- several maps ----------------------------------------------------------------------------------------------------
 
 
-def draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
+def aligned_maps(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
     """Aligned maps (N, 2) float32 of two or more arrays of codes (N, D) with corresponding rows.
 
     The objective of the library's AlignedUMAP: the objective of each map, and for each point an attraction to its
     positions in the other maps, which is stronger if more of its neighbours agree. `watch` gets all maps.
     """
     with _turn(watch):
-        return _draw_together(points, config, watch)
+        return _aligned_maps(points, config, watch)
 
 
-def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
+def _aligned_maps(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
     one_round = library_function("layouts", "_optimize_layout_aligned_euclidean_single_epoch")
     similarities = library_function("aligned_umap", "build_neighborhood_similarities")
     if one_round is None or similarities is None:
@@ -293,4 +293,4 @@ def _aligned_by_library(points: Sequence[np.ndarray], config: EmbedConfig, watch
 def warm() -> None:
     """Compile the functions that maps of any size need."""
     codes = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
-    draw(*checked(codes, "umap"), lambda *_: None)
+    umap_map(*checked(codes, "umap"), lambda *_: None)
