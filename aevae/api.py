@@ -6,9 +6,8 @@ import numpy as np
 from PIL import Image
 
 from aevae import datasets, embeddings, runs
-from aevae.cli import build_config
 from aevae.config import DataConfig
-from aevae.run_config import RunConfig
+from aevae.run_config import RunConfig, build_config
 from aevae.runs import Run
 
 

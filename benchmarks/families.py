@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from aevae import datasets, runs
-from aevae.cli import build_config
+from aevae.run_config import build_config
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.store import checkpoints

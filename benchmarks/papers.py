@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aevae import datasets, metrics, runs
-from aevae.cli import build_config
+from aevae.run_config import build_config
 from aevae.config import DataConfig
 from aevae.store import checkpoints
 from benchmarks import results

@@ -13,11 +13,10 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import paths, runs
 from aevae.browser.blob import unpack
-from aevae.cli import build_config
 from aevae.cli.parser import build_parser
 from aevae.exchange import run_archive
 from aevae.queue import jobs
-from aevae.run_config import fingerprint
+from aevae.run_config import build_config, fingerprint
 from aevae.store import checkpoints
 from aevae.ui.models import compare_view, gallery, run_view
 

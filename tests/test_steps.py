@@ -8,7 +8,7 @@ import torch
 from conftest import choices, fitting
 
 from aevae import datasets, noise, runs
-from aevae.cli import build_config
+from aevae.run_config import build_config
 from aevae.config import DataConfig, TrainConfig, preset
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.schedules import one_cycle, warmup
