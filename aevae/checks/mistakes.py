@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aevae.units import NATS
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -146,5 +148,5 @@ MISTAKES = (
     Mistake("mean", "bounds", "mean_or_sum", lambda: 784.0 - 1.0, "excess weight of the KL", 2),
     Mistake("letters", "bounds", "joint_form", swapped_letters, "nats", 0),
     Mistake("samples", "bounds", "mean_of_logs", log_of_mean, "nats", 1),
-    Mistake("underfit", "decoders", "amortisation", shortcut, "nats / image", 2),
+    Mistake("underfit", "decoders", "amortisation", shortcut, NATS, 2),
 )

@@ -19,6 +19,7 @@ from aevae.exchange.packing import zip_of
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints, files
 from aevae.store.checkpoints import NAME, DamagedRun, RunInfo
+from aevae.units import TERM_UNITS
 
 FILES = (
     "config.json",
@@ -217,10 +218,8 @@ def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
     `tensorboard --logdir folder` shows them. Step is the optimizer step, wall time the end of the epoch. Repeated
     exports write equal files.
     """
-    from aevae.figures.curves import UNITS
-
     parts: dict[str, list[events.Scalar]] = {"train": [], "test": []}
-    now, units = info.created, UNITS | {"images_per_s": "images / s"}
+    now, units = info.created, TERM_UNITS | {"images_per_s": "images / s"}
     for line in checkpoints.read_history(info.path):
         plain = _numbers(line)
         now += plain.get("seconds", 0.0)

@@ -11,7 +11,6 @@ import numpy as np
 from aevae.metrics.metric import HIGHER, Metric, Sample, Values, of_images
 from aevae.metrics.reconstruction import psnr, sse
 
-UNITS = {"sse": "squared error / image"}
 Reconstruct = Callable[[np.ndarray], np.ndarray]
 
 

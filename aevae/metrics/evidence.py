@@ -7,8 +7,6 @@ from aevae.models.base import Model
 from aevae.models.blocks import batches
 from aevae.spread import Tally, spread
 
-UNITS = {"recon": "nats / image", "kl": "nats / image", "elbo": "nats / image", "objective": "nats / image"}
-
 
 def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> dict[str, float]:
     """Mean loss terms over x (N, 1, 28, 28) with `samples` noise samples each, and their `aevae.spread`.

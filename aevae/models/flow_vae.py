@@ -23,6 +23,7 @@ from aevae.models.blocks import CONV_FEATURES, PIXELS, FixedOffset, batches, dec
 from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss, Output
+from aevae.units import SQUARED_ERROR
 
 # Kind of change -> its largest amount: radians clockwise; log of the factor; shift to the right per row upwards, in
 # pixels; pixels to the right; pixels down.
@@ -69,8 +70,8 @@ class FlowVAE(VAE):
     input = "pair"
     batched = False  # pairs of one class depend on the labels of the batch
     units: ClassVar[dict[str, str]] = VAE.units | {
-        "identity_sse": "squared error / image, of the unchanged source",
-        "warp_sse": "squared error / image, of the source warped",
+        "identity_sse": f"{SQUARED_ERROR}, of the unchanged source",
+        "warp_sse": f"{SQUARED_ERROR}, of the source warped",
         "edges": "gradient energy of the warped image / of the target",
         "edges_blurred": "gradient energy of the target blurred over 3 x 3 pixels / of the target",
     }

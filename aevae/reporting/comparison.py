@@ -11,12 +11,12 @@ from functools import cache
 import numpy as np
 
 from aevae import spread
-from aevae.figures.curves import UNITS
 from aevae.figures.palette import family_title
 from aevae.metrics import EXTRAS, METRICS, Metric, current
 from aevae.metrics.metric import HIGHER, LOWER
 from aevae.spread import MEDIAN, WORST
 from aevae.store.checkpoints import RunInfo
+from aevae.units import NATS, TERM_UNITS
 
 OTHER_TERMS = (  # loss terms of families that have no curve of their own in `aevae.figures`
     "contraction", "hessian", "l1", "sparsity", "commit", "codebook", "code", "kl_content", "kl_style", "roughness",
@@ -93,7 +93,7 @@ def at_ceiling(values: Mapping) -> bool:
 def _family_units() -> dict[str, str]:
     from aevae.models import FAMILIES, family_class
 
-    terms = dict.fromkeys(OTHER_TERMS, "nats / image") | UNITS
+    terms = dict.fromkeys(OTHER_TERMS, NATS) | TERM_UNITS
     families = {name: unit for family in FAMILIES for name, unit in family_class(family).units.items()}
     return spread.units(terms) | terms | families
 

@@ -17,6 +17,7 @@ from aevae import __version__, datasets
 from aevae.config import PRESETS, preset
 from aevae.figures import latent_bars, loss_curves
 from aevae.figures.compare import Point, trade_off
+from aevae.figures.curves import with_unit
 from aevae.figures.static import to_svg
 from aevae.reporting import comparison
 from aevae.reporting.comparison import describe, numbers_of
@@ -163,7 +164,7 @@ def _trade_off(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) ->
     for kind, members in groups.items():
         rated = points(members, names, dataset, "recon")
         if rated:
-            chart = trade_off(rated, "recon (nats / image)")
+            chart = trade_off(rated, with_unit("recon"))
             note = (
                 "To the right: nats that the code costs (rate). Upwards: nats that the image costs when its code is "
                 "known (distortion). The ELBO is the same along a dotted line."
