@@ -67,7 +67,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
         for file, content in contents.items():
             files.write_atomic(folder / file, content)
         _inspect(folder, refused)
-        with checkpoints.run_lock(name):
+        with files.named_lock(name):
             if (root / name).exists():  # replace an unfinished or damaged run by the finished one
                 shutil.move(root / name, Path(hidden) / "old")
             os.replace(folder, root / name)

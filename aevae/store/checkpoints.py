@@ -33,6 +33,7 @@ from aevae.store.files import (
     check_names,
     check_safetensors,
     check_types,
+    named_lock,
     read_json,
     stamp,
     write_json,
@@ -273,7 +274,7 @@ def change_metrics(run: RunInfo, change: Callable[[dict], dict]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     own = file.parent == run.path  # otherwise it is in the cache, which may be writable when the store is not
     try:
-        with (run_lock(run.name) if own else FileLock(file.with_suffix(".lock"))).acquire(timeout=10):
+        with (named_lock(run.name) if own else FileLock(file.with_suffix(".lock"))).acquire(timeout=10):
             try:
                 metrics = _read_metrics(file)
             except DamagedRun:
@@ -360,19 +361,12 @@ def run_folder(name: str) -> Path:
     return folder
 
 
-def run_lock(name: str) -> FileLock:
-    """The lock of a process that trains or deletes this run. It is released when the process ends."""
-    locks = paths.runs_dir() / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"{name}.lock")
-
-
 def reopen(name: str) -> None:
     """Allow a diverged own run to resume from its last checkpoint. Does nothing for other runs."""
     if run := diverged_run(name):
         with (
             contextlib.suppress(Timeout),
-            run_lock(name).acquire(timeout=0),
+            named_lock(name).acquire(timeout=0),
         ):  # otherwise another process trains it again already
             write_json(run.path / "state.json", {key: value for key, value in run.state.items() if key != "diverged"})
 
@@ -384,7 +378,7 @@ def delete_run(run: RunInfo) -> None:
     if run.path.parent != paths.runs_dir().resolve() and run.path.parent != paths.runs_dir():
         raise ValueError(f"{run.path} is not in the store {paths.runs_dir()}")
     try:
-        with run_lock(run.name).acquire(timeout=0):
+        with named_lock(run.name).acquire(timeout=0):
             # Renamed first, so that a half-deleted folder never has the name of a run.
             grave = run.path.with_name(f".deleted-{run.name}-{os.getpid()}")
             os.replace(run.path, grave)
