@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aevae import paths
-from aevae.config import brief
+from aevae.config import brief, is_number
 from aevae.datasets import archives
 from aevae.datasets.archives import Source, quote
 from aevae.exchange import events
@@ -241,4 +241,4 @@ def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
 def _numbers(values) -> dict[str, float]:
     """Name -> number of a part of an untrusted history record; other values are dropped."""
     found = values.items() if isinstance(values, dict) else ()
-    return {k: v for k, v in found if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {k: v for k, v in found if is_number(v)}

@@ -2,8 +2,13 @@
 
 import base64
 import binascii
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NUM_STARTS = 200  # learned codes that are starting points of a search in the browser
 FIT_STEPS, FIT_RATE = 100, 0.1  # steps and initial learning rate of Adam, for a search that starts at an encoder's code
@@ -53,6 +58,11 @@ def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarr
     return run.model.split(run.model.fit(*give))[0].cpu().numpy()
 
 
+def nll_of_codes(model, x: "Tensor") -> Callable[["Tensor", int], "Tensor"]:
+    """The cost of codes z (N, D) that `refine` minimises for images x (N, 1, 28, 28): -log p(x|z) in nats (N,)."""
+    return lambda z, _step: model.nll(x, model.params(z))
+
+
 def gap(run, images: np.ndarray, steps: int = FIT_STEPS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The amortisation gap of an autoencoder: loss with the encoder's codes and with optimised codes.
 
@@ -64,11 +74,7 @@ def gap(run, images: np.ndarray, steps: int = FIT_STEPS) -> tuple[np.ndarray, np
     from aevae.models.auto_decoder import refine
 
     model, x = run.model, torch.tensor(images, device=run.device)
-
-    def cost(z: torch.Tensor, _step: int) -> torch.Tensor:
-        return model.nll(x, model.params(z))
-
-    start = model.encode(x)
+    cost, start = nll_of_codes(model, x), model.encode(x)
     size = start.std(0).mean().clamp(min=1e-3)  # codes without a prior have any scale
     found = refine(cost, start, steps, FIT_RATE * float(size))
     with torch.no_grad():

@@ -11,6 +11,7 @@ from functools import cache
 import numpy as np
 
 from aevae import spread
+from aevae.config import is_number
 from aevae.figures.palette import family_title
 from aevae.metrics import EXTRAS, METRICS, Metric, current
 from aevae.metrics.metric import HIGHER, LOWER
@@ -35,12 +36,8 @@ def numbers_of(run: RunInfo, dataset: str) -> dict[str, float]:
     return {
         name: value
         for name, value in current(run, dataset).items()
-        if name not in NOT_NUMBERS and _is_number(value) and math.isfinite(value)
+        if name not in NOT_NUMBERS and is_number(value) and math.isfinite(value)
     }
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def describe(name: str, *found: Mapping) -> Metric:
