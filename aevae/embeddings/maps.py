@@ -279,10 +279,9 @@ def _opened(name: str, checksum: str) -> "Run":
     from aevae.store import checkpoints
 
     info = checkpoints.find_run(name)
-    now = info.state.get("checksums", {}).get("model.safetensors", "")
-    if checksum not in ("", now):
+    if checksum not in ("", info.weights_checksum):
         raise ValueError(f"{name} has been trained again since this map was requested")
-    return _open(str(info.path), now)
+    return _open(str(info.path), info.weights_checksum)
 
 
 @lru_cache(maxsize=2)

@@ -87,10 +87,14 @@ class RunInfo:
         """The distribution of a pixel given its code; a family without the option has Bernoulli pixels."""
         return self.option("likelihood") or "bernoulli"
 
+    def checksum(self, file: str) -> str:
+        """sha256 of a file of the run, as written at the end of training; "" before, and for other files."""
+        return str(self.state.get("checksums", {}).get(file, ""))
+
     @property
     def weights_checksum(self) -> str:
         """sha256 of the weights, which caches use as a key; "" until the run is finished."""
-        return self.state.get("checksums", {}).get("model.safetensors", "")
+        return self.checksum("model.safetensors")
 
     @property
     def latent_dim(self) -> int:
@@ -236,8 +240,7 @@ def _metrics_files(run: RunInfo) -> list[Path]:
     last = run.weights == "model.safetensors"
     files = [run.path / "metrics.json"] if last else []
     if run.shipped or not last:
-        weights = str(run.state.get("checksums", {}).get(run.weights, ""))[:12]
-        files.append(paths.cache_dir() / "metrics" / f"{run.name}-{weights}.json")
+        files.append(paths.cache_dir() / "metrics" / f"{run.name}-{run.checksum(run.weights)[:12]}.json")
     return files
 
 
@@ -305,7 +308,7 @@ def find_run(reference: str) -> RunInfo:
     """
     if reference.endswith(AT_BEST):
         run = find_run(reference.removesuffix(AT_BEST))
-        if BEST not in run.state.get("checksums", {}):
+        if not run.checksum(BEST):
             raise ValueError(f"{run.name} has no weights of its best epoch; train it again with --set keep_best=true")
         run = replace(run, weights=BEST)
         return replace(run, metrics=read_metrics(run))
