@@ -51,8 +51,12 @@ def test_same_seed_same_map_bit_for_bit(codes, drawn):
     assert not np.array_equal(drawn, maps.embed(codes, "umap", seed=4))
 
 
-def test_without_undocumented_functions_of_the_library_its_class_draws_the_same_map(codes, drawn, monkeypatch):
-    monkeypatch.delattr("umap.layouts.optimize_layout_euclidean")
+@pytest.mark.parametrize("gone", [True, False])
+def test_without_undocumented_functions_of_the_library_its_class_draws_the_same_map(codes, drawn, monkeypatch, gone):
+    if gone:
+        monkeypatch.delattr("umap.layouts.optimize_layout_euclidean")
+    else:  # a release with other arguments
+        monkeypatch.setattr("umap.layouts.optimize_layout_euclidean", lambda embedding, graph: embedding)
     monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     seen, rounds = [], umaps.ROUNDS[0]
 
@@ -231,14 +235,15 @@ def test_drawn_together_the_same_row_is_near_itself_and_neighbours_stay(codes):
 
 
 @pytest.mark.slow
-def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(codes, monkeypatch):
+@pytest.mark.parametrize("instead", [None, lambda embeddings, graphs: None], ids=["gone", "other arguments"])
+def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(codes, monkeypatch, instead):
     from umap import AlignedUMAP
 
     fits, real = [], AlignedUMAP.fit
     monkeypatch.setattr(AlignedUMAP, "fit", lambda own, *args, **more: fits.append(own) or real(own, *args, **more))
     turned = codes @ np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
     every = umaps.library_function
-    monkeypatch.setattr(umaps, "library_function", lambda *of: None if of[0] == "layouts" else every(*of))
+    monkeypatch.setattr(umaps, "library_function", lambda *of: instead if of[0] == "layouts" else every(*of))
     first, second = umaps.aligned_maps([codes, turned], EmbedConfig("umap", n_neighbors=10), silent)
     assert len(fits) == 1
     for xy in (first, second):
