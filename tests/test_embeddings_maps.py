@@ -326,7 +326,7 @@ def test_made_once_and_kept(method, store, own_cache, monkeypatch):
     assert again.quality.get("kl") == made.quality["kl"] and (made.quality["kl"] is not None) == (method == "tsne")
     assert [n["stage"] for n in news if len(n) == 1] == ["codes", "map", "numbers"]
     assert maps.newest_frame(request) is None and not list(own_cache.glob("*.frame.npz"))
-    monkeypatch.setattr(engine, "draw", None)
+    monkeypatch.setattr(engine, "compute_map", None)
     assert maps.make_map(request).cached  # nothing is drawn again
 
 

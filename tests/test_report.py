@@ -17,6 +17,7 @@ from aevae.cli.parser import build_parser
 from aevae.cli.settings import read_settings
 from aevae.config import DataConfig
 from aevae.reporting import report
+from aevae.run_config import build_config
 from aevae.runs import load_run
 from aevae.store import checkpoints
 

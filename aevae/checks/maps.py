@@ -49,9 +49,9 @@ def affinities_are_joint():
 def gradient():
     p, y = affinities(), randn(60, 2, seed=1).requires_grad_()
     kl = divergence(y, torch.tensor(p.toarray()))
-    (slope,) = torch.autograd.grad(kl, y)
+    (gradient,) = torch.autograd.grad(kl, y)
     ours, quarter = tsne.Exact(p, "cpu")(y.detach().numpy(), p, should_eval_error=True)
-    return max(abs(ours - float(kl.detach())), np.abs(4 * quarter - slope.numpy()).max())
+    return max(abs(ours - float(kl.detach())), np.abs(4 * quarter - gradient.numpy()).max())
 
 
 @check("t-SNE: a rotated and shifted map has the same divergence", 1e-12)

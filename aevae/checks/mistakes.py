@@ -130,10 +130,10 @@ def shortcut() -> float:
     model, x = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3), checks.digits()
     rate, weights = 0.05, list(model.parameters())
     for _step in range(300):
-        slopes = torch.autograd.grad(model.loss(x).total / 784, weights)
+        gradients = torch.autograd.grad(model.loss(x).total / 784, weights)
         with torch.no_grad():
-            for p, slope in zip(weights, slopes, strict=True):
-                p -= rate * slope
+            for p, gradient in zip(weights, gradients, strict=True):
+                p -= rate * gradient
     start = model.encode(x).detach()
     found = refine(lambda z, _step: model.nll(x, model.params(z)), start, 100, 0.1)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Method and parameters of a map (`EmbedConfig`), their checks, and what several methods share: PCA, start, neighbours."""
+"""Method and parameters of a map (`EmbedConfig`), their checks, and parts of several methods."""
 
 import dataclasses
 import math

@@ -78,9 +78,7 @@ def _umap_map(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarra
     return _graph(codes, config, watch, rounds).embedding_
 
 
-def _optimized_map(
-    optimize: Callable, codes: np.ndarray, config: EmbedConfig, watch: Watch, rounds: int
-) -> np.ndarray:
+def _optimized_map(optimize: Callable, codes: np.ndarray, config: EmbedConfig, watch: Watch, rounds: int) -> np.ndarray:
     model = _graph(codes, config, watch)
     edges = model.graph_.tocoo()
     sampled = edges.data >= edges.data.max() / rounds  # weaker edges would never be sampled

@@ -75,7 +75,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
 
 
 def _read(source: Source) -> tuple[str, dict[str, bytes]]:
-    with archives.opened(source, limits=LIMITS) as incoming:
+    with archives.open_source(source, limits=LIMITS) as incoming:
         names = [file.name for file in incoming.files]
         shared = archives.shared_folders(names) if names else 0
         found = {"/".join(name.split("/")[shared:]): file for name, file in zip(names, incoming.files, strict=True)}

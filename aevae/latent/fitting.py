@@ -98,11 +98,11 @@ def learn(run, new: np.ndarray, old: np.ndarray, everything: bool) -> tuple[np.n
         free = [codes.requires_grad_(), *model.decoder.requires_grad_(True).parameters()]
         moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in free]
         for step in range(1, RELEARN_STEPS + 1):
-            slopes = torch.autograd.grad(model.nll(x, model.params(codes)).mean(), free)
+            gradients = torch.autograd.grad(model.nll(x, model.params(codes)).mean(), free)
             with torch.no_grad():  # Adam, Kingma & Ba 2015
-                for p, slope, (mean, square) in zip(free, slopes, moments, strict=True):
-                    mean.lerp_(slope, 0.1)
-                    square.lerp_(slope**2, 0.001)
+                for p, gradient, (mean, square) in zip(free, gradients, moments, strict=True):
+                    mean.lerp_(gradient, 0.1)
+                    square.lerp_(gradient**2, 0.001)
                     p -= RELEARN_RATE * mean / (1 - 0.9**step) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
     with torch.no_grad():
         return model.decode(codes).cpu().numpy(), model.decode(known).cpu().numpy()

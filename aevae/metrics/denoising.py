@@ -35,10 +35,10 @@ def draws(seed: int) -> dict[str, np.ndarray]:
     """
     import torch
 
-    from aevae.corruption import KINDS, draw
+    from aevae.corruption import KINDS, sample_noise
 
     one = torch.zeros(1, 1, 28, 28)
-    return {kind: draw(one, kind, torch.Generator().manual_seed(seed)).numpy().reshape(-1) for kind in KINDS}
+    return {kind: sample_noise(one, kind, torch.Generator().manual_seed(seed)).numpy().reshape(-1) for kind in KINDS}
 
 
 def lay_over(images: np.ndarray, layer: np.ndarray) -> np.ndarray:

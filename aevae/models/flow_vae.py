@@ -116,7 +116,7 @@ class FlowVAE(VAE):
     def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
         """The Output for pairs x (B, 2, 28, 28); `params` are the warped sources (B, 1, 28, 28)."""
         mu, logvar = self.posterior(x)
-        z = self.draw(mu, logvar, generator)[0]
+        z = self.reparameterize(mu, logvar, generator)[0]
         return Output(params=warp(x[:, :1], self.flow(z)), z=z, mu=mu, logvar=logvar)
 
     def nll_of(self, x: Tensor, z: Tensor) -> Tensor:

@@ -79,6 +79,7 @@ class KSparseAutoencoder(LinearAutoencoder):
         config = self.config
         return config.most - (config.most - config.k) * warmup(epoch, config.anneal_epochs)
 
+
 def largest(z: Tensor, most: int, k: float | Tensor) -> Tensor:
     """z (B, D) with exactly its k largest units; the others are 0. k <= most: a number or tensor, which is rounded.
 

@@ -1,5 +1,7 @@
 """The losses of a model over a set of images, in batches, with the same noise in every epoch and every run."""
 
+from typing import Any
+
 import torch
 from torch import Generator, Tensor
 
@@ -19,11 +21,12 @@ def tally_losses(
     labels (N,) int64: classes, for families that use them. Leaves the model in evaluation mode.
     """
     model.eval()
+    labels = labels if "labels" in model.extra_inputs else None
     found = Tally()
     for _ in range(samples):
         for rows in batches(torch.arange(len(x), device=x.device)):
             part = x[rows]
             part = part.float().div_(255) if part.dtype == torch.uint8 else part
-            extra = {"labels": labels[rows]} if "labels" in model.extra_inputs and labels is not None else {}
+            extra: dict[str, Any] = {} if labels is None else {"labels": labels[rows]}
             found.add(model.loss(part, generator=generator, **extra), len(rows))
     return found
