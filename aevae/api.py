@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image
 
 from aevae import datasets, embeddings, runs
-from aevae.cli import build_config
 from aevae.config import DataConfig
-from aevae.run_config import RunConfig
+from aevae.run_config import RunConfig, build_config
 from aevae.runs import Run
+from aevae.tiles import tile
 
 
 def load_images(dataset: str = datasets.EMBEDDED, part: str = "test") -> tuple[np.ndarray, np.ndarray]:
@@ -90,11 +90,7 @@ def image_grid(images: np.ndarray, columns: int = 10, scale: int = 2) -> Image.I
     """Images (N, 1, height, width) in 0..1 as one grey PIL image, enlarged by `scale`, for notebooks."""
     if images.ndim != 4 or images.shape[1] != 1 or not len(images):
         raise ValueError(f"images must have shape (N, 1, height, width), got {images.shape}")
-    count, _, height, width = images.shape
-    rows = -(-count // columns)
-    cells = np.zeros((rows * columns, height, width), np.uint8)
-    cells[:count] = np.rint(255 * np.clip(images[:, 0], 0, 1))
-    grid = cells.reshape(rows, columns, height, width).swapaxes(1, 2).reshape(rows * height, columns * width)
+    grid = tile(np.rint(255 * np.clip(images[:, 0], 0, 1)).astype(np.uint8), columns)
     return Image.fromarray(grid.repeat(scale, 0).repeat(scale, 1))
 
 

@@ -5,7 +5,7 @@ The metadata of a field contain its help text and range; form, command line, val
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 
 def option(  # one keyword per property of the field, hence more than eight parameters
@@ -57,8 +57,13 @@ def check(f: dataclasses.Field, value: Any) -> Any:
     return value
 
 
+def is_number(value: Any) -> TypeGuard[int | float]:
+    """Whether this is an int or a float; a bool is neither."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _number(f: dataclasses.Field, kind: type, value: Any) -> int | float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
+    if not is_number(value):
         raise ValueError(f"{f.name} must be a number, got {brief(repr(value))}")
     if value != value or value in (float("inf"), float("-inf")):
         raise ValueError(f"{f.name} must be a finite number, got {brief(value)}")

@@ -25,10 +25,10 @@ def corrupt(x: Tensor, kind: str, level: float, generator: Generator, clip: bool
     `apply` applies the noise of `draw`. Raises ValueError for an unknown kind or a level outside 0..1.
     """
     _check(kind, level)
-    return apply(x, kind, level, draw(x, kind, generator), clip) if level else x
+    return apply(x, kind, level, sample_noise(x, kind, generator), clip) if level else x
 
 
-def draw(x: Tensor, kind: str, generator: Generator) -> Tensor:
+def sample_noise(x: Tensor, kind: str, generator: Generator) -> Tensor:
     """Noise to corrupt x (B, C, H, W) at any level, with x's dtype and device.
 
     gaussian: N(0, 1) of x's shape; masking, salt_and_pepper: uniform in [0, 1), x's shape; block: uniform (B, 2, 1, 1),

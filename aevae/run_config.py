@@ -5,9 +5,10 @@ import json
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from aevae.config import DataConfig, ModelConfig, TrainConfig, absent_values, brief, build, check, plain
+from aevae.config import DataConfig, ModelConfig, TrainConfig, absent_values, brief, build, check, parse, plain, preset
 from aevae.models import FAMILIES, family_class
 
+CONFIG_CLASSES = {"data": DataConfig, "train": TrainConfig}  # of the parts that all families share
 SCHEMA = 1  # version of the run folder and of the canonical JSON; part of every fingerprint
 
 
@@ -65,13 +66,33 @@ class RunConfig:
         return f"{self.model.family}-{self.data.name.split(':')[0]}-{self.fingerprint}"
 
 
+def build_config(family: str, settings: dict[str, str], seed: int = 0, recipe: str = "fast") -> RunConfig:
+    """The RunConfig of these settings as text, keyed by fields of the data, model or train config. Raises ValueError.
+
+    recipe: the preset that supplies the training options which are not among the settings.
+    """
+    parts = {**CONFIG_CLASSES, "model": family_class(family).Config}
+    options = {f.name: (part, f) for part, c in parts.items() for f in fields(c) if f.name != "digest"}
+    values: dict[str, dict] = {part: {} for part in parts}
+    for key, text in settings.items():
+        name = "name" if key == "dataset" else key
+        if name not in options or key == "name":
+            known = ", ".join(["dataset", *(n for n in options if n != "name")])
+            raise ValueError(f"unknown option {key!r}; {family} has {known}")
+        part, option = options[name]
+        values[part][name] = parse(option, text)
+    model = build(parts["model"], values["model"])
+    data = build(DataConfig, {"name": model.dataset} | values["data"])
+    return RunConfig(data, model, preset(recipe, data, model, **values["train"]), seed)
+
+
 def option_value(raw: dict, name: str) -> Any:
     """The value of the option `name` in the stored config `raw`; None: its family is unknown, or has no such option.
 
     A missing key has the value that an older config means, a value that does not fit the option counts as the default.
     """
     family = raw.get("model", {}).get("family")
-    classes = {"data": DataConfig, "train": TrainConfig}
+    classes: dict[str, type[Any]] = dict(CONFIG_CLASSES)
     if family in FAMILIES:
         classes["model"] = family_class(family).Config
     for part in classes.keys() & raw.keys():

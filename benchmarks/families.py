@@ -23,9 +23,9 @@ import numpy as np
 import torch
 
 from aevae import datasets, runs
-from aevae.cli import build_config
 from aevae.config import DataConfig, TrainConfig
 from aevae.models import FAMILIES, build_model, family_class
+from aevae.run_config import build_config
 from aevae.runs.numbers import evaluate_model
 from aevae.store import checkpoints
 from aevae.training.device import keep_memory

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from aevae import datasets, metrics, runs
-from aevae.cli import build_config
 from aevae.config import DataConfig
+from aevae.run_config import build_config
 from aevae.store import checkpoints
 from benchmarks import results
 from benchmarks.families import pca_sse

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from aevae.paths import ROOT
+from scripts.make_docs import documents
 
 FOLDER = ROOT / "benchmarks" / "results"
 BLOCK = re.compile(r"(<!-- results: ([\w ]+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -159,14 +160,9 @@ def fill(text: str, folder: Path = FOLDER) -> str:
     return BLOCK.sub(lambda m: f"{m[1]}{table([load(name, folder) for name in m[2].split()])}{m[3]}", text)
 
 
-def pages() -> list[Path]:
-    """The pages that may show tables."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
 def main() -> None:
     argparse.ArgumentParser(prog="python -m benchmarks.results", description=__doc__.splitlines()[0]).parse_args()
-    for page in pages():
+    for page in documents():
         before = page.read_text("utf-8")
         after = fill(before)
         if after != before:

@@ -65,14 +65,19 @@ def imports(file: Path, known: Iterable[str]) -> set[str]:
     return found & set(known)
 
 
+def module_imports() -> dict[str, set[str]]:
+    """Module -> modules that it imports, without `aevae` itself."""
+    files = modules()
+    return {name: imports(file, files) - {name, "aevae"} for name, file in files.items()}
+
+
 def rooms() -> tuple[dict[str, str], dict[str, set[str]]]:
     """(module -> room, room -> rooms that it imports).
 
     Rooms are the folders of `aevae` and of `aevae/ui`, and each single module of `aevae` that imports a folder. The
     other single modules form the room `base`.
     """
-    files = modules()
-    needs = {name: imports(file, files) - {name, "aevae"} for name, file in files.items()}
+    files, needs = modules(), module_imports()
     loose = {name for name in files if name.count(".") == 1 and files[name].name != "__init__.py"}
     loose = {name for name in loose if name.startswith("aevae.")} - {"aevae.__main__"}
     base = set(loose)

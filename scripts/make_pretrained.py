@@ -13,8 +13,7 @@ import os
 import subprocess
 import sys
 
-from aevae.cli import build_config
-from aevae.run_config import RunConfig
+from aevae.run_config import RunConfig, build_config
 
 MNIST = {"dataset": "mnist", "leave_out_5k": "true"}
 SMALL = MNIST | {"latent_dim": "10", "hidden": "100", "epochs": "20"}

@@ -62,6 +62,9 @@ def test_codes_begin_where_the_seed_says_and_nothing_else_is_drawn(family):
 @pytest.mark.parametrize("family", BOTH)
 def test_a_saved_model_brings_the_size_of_its_table(family):
     model, other = make(family, pictures=33), build_model(make(family).config)
+    copied = copy.deepcopy(other)
+    copied.load_state_dict(model.state_dict())
+    assert len(copied.codes.weight) == 33 and not len(other.codes.weight), "a copy changes its own table"
     other.load_state_dict(model.state_dict())
     assert all(torch.equal(v, other.state_dict()[k]) for k, v in model.state_dict().items())
     with pytest.raises(RuntimeError, match="size mismatch"):

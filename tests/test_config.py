@@ -6,10 +6,9 @@ import json
 import pytest
 from conftest import fitting
 
-from aevae.cli import build_config
 from aevae.config import DataConfig, TrainConfig, parse, plain
 from aevae.models import FAMILIES, family_class
-from aevae.run_config import RunConfig, option_value
+from aevae.run_config import RunConfig, build_config, option_value
 
 
 def config(family="beta_vae", **model) -> RunConfig:

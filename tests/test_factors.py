@@ -25,17 +25,17 @@ def test_every_combination_is_there_once_and_looks_like_no_other(shapes):
 def test_the_factors_of_a_picture_draw_it_again(shapes):
     for part in ("train", "test"):
         split, known = getattr(shapes, part), sprites.factors(part)
-        assert np.array_equal(sprites.draw(known[:200]), split.images[:200])
+        assert np.array_equal(sprites.render_sprites(known[:200]), split.images[:200])
         assert np.array_equal(known[:, 0], split.labels)
         assert np.array_equal(sprites.atlas()[sprites.number(known)], split.images)
 
 
 def test_places_are_shifts_and_no_shape_is_cut(shapes):
-    first = sprites.draw(np.array([[2, 4, 3, 0, 0]]))[0, 0]
-    moved = sprites.draw(np.array([[2, 4, 3, 7, 4]]))[0, 0]
+    first = sprites.render_sprites(np.array([[2, 4, 3, 0, 0]]))[0, 0]
+    moved = sprites.render_sprites(np.array([[2, 4, 3, 7, 4]]))[0, 0]
     assert np.array_equal(np.roll(first, (4, 7), (0, 1)), moved)
     lit = np.stack(
-        [sprites.draw(np.array([[s, 4, r, x, x]]))[0, 0] for s in range(3) for r in range(6) for x in (0, 9)]
+        [sprites.render_sprites(np.array([[s, 4, r, x, x]]))[0, 0] for s in range(3) for r in range(6) for x in (0, 9)]
     )
     ink = lit.reshape(-1, 2, 784).sum(2)
     assert np.array_equal(ink[:, 0], ink[:, 1]), "the same ink in the first and the last place"
@@ -46,7 +46,7 @@ def test_places_are_shifts_and_no_shape_is_cut(shapes):
 
 @pytest.mark.slow
 def test_lines_begin_at_the_centre_and_point_where_they_should():
-    right, up = lines.draw(np.array([0.0, np.pi / 2]))[:, 0]
+    right, up = lines.render_lines(np.array([0.0, np.pi / 2]))[:, 0]
     assert right[13:15, 14:27].min() >= 0.9 and right[:, :12].max() == 0
     assert np.allclose(up, np.rot90(right)), "a right angle on is the picture turned"
     data = datasets.load(DataConfig("lines"))

@@ -20,6 +20,7 @@ from aevae.figures.palette import (
     model_styles,
 )
 from aevae.models import FAMILIES
+from aevae.tiles import tile
 
 SIGHT = {  # Machado, Oliveira & Fernandes 2009, severity 1
     "normal": np.eye(3),
@@ -133,3 +134,10 @@ def test_error_curve_has_its_unit_and_the_mark():
     assert figure.layout.yaxis.title.text == "squared error / image"
     assert [trace.line.dash for trace in figure.data] == ["solid", "dot"]
     assert figure.layout.shapes[0].x0 == 0.5
+
+
+def test_tiles_are_in_reading_order_with_gaps_of_zero():
+    images = np.arange(1, 4, dtype=np.uint8)[:, None, None] * np.ones((1, 1, 2), np.uint8)  # 1 x 2 pixels each
+    assert tile(images, 2).tolist() == [[1, 1, 2, 2], [3, 3, 0, 0]]
+    assert tile(images, 2, gap=1).tolist() == [[1, 1, 0, 2, 2], [0] * 5, [3, 3, 0, 0, 0]]
+    assert tile(images[..., None], 3, gap=1)[..., 0].tolist() == [[1, 1, 0, 2, 2, 0, 3, 3]]

@@ -85,7 +85,7 @@ def test_what_was_done_in_reading_is_part_of_the_identity(tmp_path):
     """Read in another way (as by an older program), the same bytes are another data set."""
     for members in (SPLITS["train and test"][0], GOOD | {"notes.txt": b"x"}, dim("mask")):
         found = bring(tmp_path, members)
-        with archives.opened(lay(tmp_path / found.digest, members)) as incoming:
+        with archives.open_source(lay(tmp_path / found.digest, members)) as incoming:
             keys = [images._file_key(f.name, f.read()) for f in incoming.files if f.name != "notes.txt"]
         plainly = hashlib.sha256(b"".join(map(bytes.fromhex, keys))).hexdigest()[:12]
         assert found.digest != plainly and found.notes
@@ -192,11 +192,11 @@ def test_folders_with_equal_names_become_one_and_it_is_said(tmp_path):
     for members in (twins, pack(twins)):
         data = bring(tmp_path, members)
         assert data.classes == ("b", "é") and "two folders are called 'é'" in said(data)
-    with archives.opened(twins, "folder") as incoming:
+    with archives.open_source(twins, "folder") as incoming:
         assert len(incoming.files) == 3 and incoming.notes
     equal = twins | {f"{other}/1.png": photo(4)}
     for source in (equal, pack(equal), lay(tmp_path / "twins", equal)):
-        with pytest.raises(ValueError, match="' twice"), archives.opened(source, "it"):
+        with pytest.raises(ValueError, match="' twice"), archives.open_source(source, "it"):
             pass
 
 

@@ -58,7 +58,7 @@ def test_the_log_of_a_mean_not_the_mean_of_logs():
     """Spot the mistake 7. Of the same draws the one is above the other, unless all weigh the same."""
     model, x = make(samples=8), digits()
     mu, logvar = model.posterior(x)
-    z = model.draw(mu, logvar, rng())
+    z = model.reparameterize(mu, logvar, rng())
     log_w = model.log_weights(model.nll_of(x, z), z, mu, logvar)
     assert (losses.log_mean_exp(log_w) > log_w.mean(0)).all()
     assert torch.isclose(model.loss(x, generator=rng()).total, -losses.log_mean_exp(log_w).mean())
@@ -95,7 +95,7 @@ def test_another_prior():
     with torch.no_grad():
         mu, logvar = model.posterior(x)
         kl = model.kl_per_dim(mu, logvar).sum(1)
-        z = torch.cat([model.draw(mu, logvar, rng(s)) for s in range(2000)])
+        z = torch.cat([model.reparameterize(mu, logvar, rng(s)) for s in range(2000)])
         drawn = -model.log_weights(torch.zeros(len(z), len(x)), z, mu, logvar)
     assert ((drawn.mean(0) - kl).abs() < 4 * drawn.std(0) / len(z) ** 0.5).all()
 

@@ -104,7 +104,7 @@ def export_pixels(folder) -> None:
         x = torch.rand(1, 1, 28, 28, generator=draw)
         noise = torch.tensor(uniform), torch.tensor(normal)
         answers = {"params": params, "x": x, "u": noise[0], "n": noise[1], "nll": model.nll(x, params)}
-        answers |= {"stray": pixels._strays(model, params), "drawn": pixels._drawn(model, params, *noise)}
+        answers |= {"stray": pixels._strays(model, params), "drawn": pixels._sampled(model, params, *noise)}
         flat = {name: value.reshape(-1).float().numpy() for name, value in answers.items()}
         (folder / f"pixels-{kind}.bin").write_bytes(pack({}, flat))
 

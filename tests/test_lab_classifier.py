@@ -54,7 +54,7 @@ def test_more_draws_raise_the_bound_and_both_classifiers_are_good(digits):
     own = np.arange(300), labels[:300]
     assert many[own].mean() > one[own].mean() + 1
     assert (many.argmax(1) == labels[:300]).mean() > 0.93
-    assert (densities.read(densities.reader(), x).argmax(1) == labels).mean() > 0.95
+    assert (densities.class_probabilities(densities.reader(), x).argmax(1) == labels).mean() > 0.95
 
 
 def test_the_order_of_the_classes_only_permutes(digits):

@@ -63,14 +63,14 @@ def test_the_atlas_is_the_mean_of_what_a_vector_helps_to_paint(runs):
 
 def test_draws(runs):
     run = runs["vq_vae"]
-    learnt, again = (codebook.draw(run, 4, 3)[0] for _ in range(2))
+    learnt, again = (codebook.sample_indices(run, 4, 3)[0] for _ in range(2))
     assert np.array_equal(learnt, again)
-    mixed = codebook.draw(run, 4, 3, "use")[0]
+    mixed = codebook.sample_indices(run, 4, 3, "use")[0]
     assert not np.array_equal(mixed, learnt) and np.array_equal(np.sort(mixed, None), np.sort(learnt, None))
-    uniform = codebook.draw(run, 200, 0, "uniform")[0]
+    uniform = codebook.sample_indices(run, 200, 0, "uniform")[0]
     assert codebook.perplexity(codebook.use(uniform, 128)) > 120 > codebook.perplexity(codebook.use(learnt, 128))
     with pytest.raises(ValueError, match="prior must be"):
-        codebook.draw(run, 1, 0, "none")
+        codebook.sample_indices(run, 1, 0, "none")
 
 
 def test_swapping_equal_digits_changes_nothing(runs):

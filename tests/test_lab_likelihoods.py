@@ -33,7 +33,7 @@ def parcel(app: AppTest, module: str = "beta") -> tuple[dict, dict]:
 def test_draws_have_the_mean_and_the_deviation_that_the_likelihood_says(kind):
     model = bundles.load("likelihoods")[kind].model()
     z = np.random.default_rng(0).standard_normal((1, 8)).astype(np.float32)
-    draws = pixels.drawn(model, np.repeat(z, 1500, 0), *pixels.noise(1500)).reshape(1500, 784)
+    draws = pixels.sample_pixels(model, np.repeat(z, 1500, 0), *pixels.noise(1500)).reshape(1500, 784)
     with torch.inference_mode():
         params = model.params(torch.tensor(z))
         mean = (params if "gaussian" in kind else model.mean(params)).numpy().reshape(784)
@@ -54,7 +54,7 @@ def test_a_continuous_bernoulli_of_logit_0_is_uniform():
         parameter.zero_()
     model.decoder[-1].by.zero_()
     assert np.allclose(pixels.strays(model, np.zeros((1, 8))), math.sqrt(1 / 12), atol=1e-6)
-    draws = pixels.drawn(model, np.zeros((1, 8)), *pixels.noise(1))
+    draws = pixels.sample_pixels(model, np.zeros((1, 8)), *pixels.noise(1))
     assert abs(draws.mean() - 0.5) < 0.05 and draws.min() >= 0 and draws.max() <= 1
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from aevae.corruption import KINDS, apply, corrupt, draw
+from aevae.corruption import KINDS, apply, corrupt, sample_noise
 from aevae.metrics.denoising import apply_again, corrupt_images, draws, error_by_level, lay_over
 
 
@@ -71,7 +71,7 @@ def test_repeated_application_walks_to_the_fixed_point(images):
 def test_a_draw_serves_every_level(images, kind):
     """One draw, applied at any level, is the noise that the seed gives at that level."""
     one = torch.tensor(images[:1])
-    noise = torch.tensor(draws(3)[kind]).reshape(draw(one, kind, torch.Generator()).shape)
+    noise = torch.tensor(draws(3)[kind]).reshape(sample_noise(one, kind, torch.Generator()).shape)
     for level in (0, 0.3, 1):
         assert np.array_equal(apply(one, kind, level, noise).numpy(), corrupt_images(images[:1], kind, level, 3))
     with pytest.raises(ValueError, match=r"noise level must be in 0\.\.1"):

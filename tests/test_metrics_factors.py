@@ -61,7 +61,7 @@ def test_dci_and_sap():
 def walk(steps):
     first, last = interpolation.ends(0, 10)
     part = np.asarray(steps)
-    return np.stack([lines.draw(a * (1 - part) + b * part) for a, b in zip(first, last, strict=True)])
+    return np.stack([lines.render_lines(a * (1 - part) + b * part) for a, b in zip(first, last, strict=True)])
 
 
 def test_walks_of_true_lines_are_perfect_and_blends_are_not():

@@ -1,5 +1,7 @@
 """The contract test of all families, and additional properties of some."""
 
+import copy
+
 import pytest
 import torch
 from conftest import fitting, variants
@@ -186,6 +188,9 @@ def test_a_shift_that_is_zero_adds_nothing_and_a_loaded_one_is_there_again():
     assert torch.equal(again(x), x + by)
     again.load_state_dict(blocks.FixedOffset().state_dict())
     assert again(x) is x
+    copied = copy.deepcopy(again)  # a copy sets its own flag
+    copied.load_state_dict(shift.state_dict())
+    assert torch.equal(copied(x), x + by) and again(x) is x
     assert blocks.FixedOffset()(x.bfloat16()).dtype == torch.float32, "a loss of products in half precision stays whole"
 
 

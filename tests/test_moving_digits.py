@@ -29,7 +29,7 @@ def test_every_frame_is_the_first_one_rolled(data):
 
 
 def test_motion_is_what_the_pictures_show(data):
-    digits = mnist_5k.read().train
+    digits = mnist_5k.read_dataset().train
     moves = moving_digits.motion(digits.images)
     assert np.array_equal(moving_digits.directions(data.train.images), moves.direction)
     assert np.array_equal(data.train.labels, digits.labels)
@@ -39,7 +39,7 @@ def test_motion_is_what_the_pictures_show(data):
 
 
 def test_starts_and_directions_are_uniform_and_do_not_tell_of_each_other():
-    moves = moving_digits.motion(mnist_5k.read().train.images)
+    moves = moving_digits.motion(mnist_5k.read_dataset().train.images)
     for way in (-1, 1):
         counts = np.bincount(moves.start[moves.direction == way], minlength=28)
         assert len(counts) == 28
@@ -55,7 +55,7 @@ def test_no_digit_walks_in_both_splits(data):
 
 
 def test_a_digit_moves_the_same_whoever_else_is_there():
-    digits = mnist_5k.read().test.images
+    digits = mnist_5k.read_dataset().test.images
     assert moving_digits.motion(digits[5:6]).start == moving_digits.motion(digits).start[5]
 
 

@@ -210,7 +210,7 @@ def test_umaps_are_drawn_together_by_one_job(store, monkeypatch):
     assert [space for space, _checksum in job.config["together"]] == [store["ae"], store["vae"]]
     monkeypatch.setattr(map_task, "warm", lambda: None)
     drawn = lambda points, config, watch: [z[:, :2] + i for i, z in enumerate(points)]  # noqa: E731
-    monkeypatch.setattr(umaps, "draw_together", drawn)
+    monkeypatch.setattr(umaps, "aligned_maps", drawn)
     assert map_task.work(job.config, lambda news: None, lambda: False)
     assert states(whole(app.run())) == ["ready"] * 3, "one drawing made both"
     for i, family in enumerate(("ae", "vae")):

@@ -13,12 +13,11 @@ from streamlit.testing.v1 import AppTest
 
 from aevae import paths, runs
 from aevae.browser.blob import unpack
-from aevae.cli import build_config
 from aevae.cli.parser import build_parser
 from aevae.exchange import run_archive
 from aevae.queue import jobs
-from aevae.run_config import fingerprint
-from aevae.store import checkpoints
+from aevae.run_config import build_config, fingerprint
+from aevae.store import checkpoints, files
 from aevae.ui.models import compare_view, gallery, run_view
 
 APP = paths.ROOT / "app.py"
@@ -146,7 +145,7 @@ def test_delete_asks_first_then_is_gone(store):
 def test_run_in_training_is_not_deleted(store):
     name = store["ae"]
     at = page(run=name)
-    with checkpoints.run_lock(name).acquire(timeout=5):
+    with files.named_lock(name).acquire(timeout=5):
         press(at, "models_delete")
     assert "is being trained" in texts(at.error) and (paths.runs_dir() / name).exists()
 

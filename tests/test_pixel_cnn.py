@@ -62,7 +62,7 @@ def test_it_learns_a_rule_of_maps():
         adam.step()
     bound = 4 * torch.tensor(3.0).log()
     assert bound - 0.5 < loss < bound + 0.2
-    drawn = pixel.draw(torch.rand(50, 4, 4, generator=draw))
+    drawn = pixel.sample_indices(torch.rand(50, 4, 4, generator=draw))
     follows = drawn[:, :, 1:] == (drawn[:, :, :-1] + 1) % 3
     assert follows.float().mean() > 0.98
     assert drawn[:, :, 0].unique().numel() == 3
@@ -81,9 +81,9 @@ def test_inverse_cdf_never_takes_what_has_no_probability():
 
 def test_draws_are_fixed_by_their_numbers_and_each_by_its_own():
     pixel, u = net(), torch.rand(5, 7, 7, generator=torch.Generator().manual_seed(0))
-    drawn = pixel.draw(u)
-    assert torch.equal(drawn, pixel.draw(u))
-    assert torch.equal(drawn[2:3], pixel.draw(u[2:3]))
+    drawn = pixel.sample_indices(u)
+    assert torch.equal(drawn, pixel.sample_indices(u))
+    assert torch.equal(drawn[2:3], pixel.sample_indices(u[2:3]))
     assert drawn.unique(dim=0).shape[0] == 5
 
 
@@ -91,7 +91,7 @@ def test_draws_are_fixed_by_their_numbers_and_each_by_its_own():
 def test_a_draw_looks_at_each_place_and_not_at_the_whole_map_each_time():
     pixel, u = PixelCNN(14, 128, 32, 3), torch.rand(16, 14, 14)
     with FlopCounterMode(display=False) as drawing:
-        indices = pixel.draw(u)
+        indices = pixel.sample_indices(u)
     with FlopCounterMode(display=False) as looking:
         pixel.nll(indices)
     assert 0 < drawing.get_total_flops() < 14 * 14 / 5 * looking.get_total_flops()

@@ -132,7 +132,7 @@ def test_numbers_of_a_run_in_training_are_printed_too(store, monkeypatch, capsys
     def held(name):
         raise Timeout(name)
 
-    monkeypatch.setattr(checkpoints, "run_lock", held)
+    monkeypatch.setattr(checkpoints, "named_lock", held)
     assert cli.main(["eval", store["vae"], *EVAL]) == 0
     out, err = capsys.readouterr()
     assert json.loads(out)["metrics"] and "is being trained" in err

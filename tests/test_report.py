@@ -17,6 +17,7 @@ from aevae.cli.parser import build_parser
 from aevae.cli.settings import read_settings
 from aevae.config import DataConfig
 from aevae.reporting import report
+from aevae.run_config import build_config
 from aevae.runs import load_run
 from aevae.store import checkpoints
 
@@ -104,7 +105,7 @@ def test_the_commands_make_the_same_run_again(store):
         words = shlex.split(report.command(config))
         assert words[:4] == ["python", "-m", "aevae", "train"]
         args = build_parser().parse_args(words[3:])
-        again = cli.build_config(args.family, read_settings(args), args.seed, args.preset)
+        again = build_config(args.family, read_settings(args), args.seed, args.preset)
         assert again.fingerprint == config.fingerprint
         assert report.command(config) in Page(report.report(infos([name]))).text
 

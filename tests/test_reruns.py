@@ -80,13 +80,13 @@ def test_a_map_that_is_replaced_is_read_again(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path))
     (tmp_path / "embeddings").mkdir()
     for value in (1.0, 2.0):
-        cache.write("key", embeddings.Map(np.full((4, 2), value, np.float32), 0.1))
-        assert cache.read("key", 4).xy[0, 0] == value
-        assert not cache.read("key", 4).xy.flags.writeable
+        cache.write_map("key", embeddings.Map(np.full((4, 2), value, np.float32), 0.1))
+        assert cache.read_map("key", 4).xy[0, 0] == value
+        assert not cache.read_map("key", 4).xy.flags.writeable
     (tmp_path / "embeddings" / "key.npz").write_bytes(b"damaged")
-    assert cache.read("key", 4) is None
+    assert cache.read_map("key", 4) is None
     (tmp_path / "embeddings" / "key.npz").unlink()
-    assert cache.read("key", 4) is None
+    assert cache.read_map("key", 4) is None
 
 
 def test_looking_at_own_images_walks_over_the_folder_once_a_map(store, tmp_path, monkeypatch):

@@ -276,7 +276,7 @@ def test_no_folder_for_a_wrong_name(empty_store, name):
 def test_delete(store):
     info = checkpoints.find_run(store["ae"])
     code = f"from aevae.store import checkpoints as c; c.delete_run(c.find_run({info.name!r}))"
-    with checkpoints.run_lock(info.name):
+    with files.named_lock(info.name):
         done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, capture_output=True, text=True)
     assert "being trained; cancel it first" in done.stderr and info.path.exists()
     checkpoints.delete_run(info)

@@ -12,6 +12,7 @@ from aevae.outputs import Loss
 from aevae.reporting import comparison
 from aevae.spread import Tally, spread, worst_share
 from aevae.store import checkpoints, files
+from aevae.units import TERM_UNITS
 from tests.conftest import TINY, fitting
 
 
@@ -48,6 +49,11 @@ def test_a_gain_is_judged_by_its_negative():
     elbo = -np.r_[np.full(99, 100.0), 1000.0]
     found = spread({"elbo": elbo})
     assert found == {"elbo_median": -100.0, "elbo_worst10": pytest.approx(1900 / 10_900)}
+
+
+def test_terms_have_the_units_of_the_registry():
+    known = {name: METRICS[name].unit for name in TERM_UNITS if name in METRICS}
+    assert len(known) >= 8 and known.items() <= TERM_UNITS.items()
 
 
 def test_negative_costs_have_a_median_and_no_share():

@@ -8,9 +8,9 @@ import torch
 from conftest import choices, fitting
 
 from aevae import datasets, noise, runs
-from aevae.cli import build_config
 from aevae.config import DataConfig, TrainConfig, preset
 from aevae.models import FAMILIES, build_model, family_class
+from aevae.run_config import build_config
 from aevae.schedules import one_cycle, warmup
 from aevae.training import steps
 from aevae.training.device import busy_cores, pick_device, set_threads

@@ -178,7 +178,7 @@ def test_numbers_of_an_oracle_and_of_one_that_stands_still(monkeypatch):
 @pytest.mark.slow
 def test_it_learns_to_move_one_digit():
     """A digit that only goes to the right, from every start: soon a jump of two lands within a pixel."""
-    digit = datasets.mnist_5k.read().train.images[:1].repeat(28, 0)
+    digit = datasets.mnist_5k.read_dataset().train.images[:1].repeat(28, 0)
     x = sequences(digit, Motion(np.arange(28), np.ones(28, np.int64)))
     config = Config(latent_dim=6, hidden=48, belief_dim=24, block=48, max_jump=2, pairs=8, warmup_epochs=20.0)
     model = build_model(config, seed=0)

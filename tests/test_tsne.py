@@ -13,7 +13,7 @@ from test_embeddings_maps import N
 
 import aevae.embeddings as maps
 from aevae.embeddings import tsne
-from aevae.embeddings.methods import EmbedConfig, near
+from aevae.embeddings.config import EmbedConfig, nearest_others
 from aevae.metrics import neighbours
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -112,7 +112,7 @@ def test_affinities_have_the_perplexity_that_was_asked_for():
     x = load_digits().data[:N].astype(np.float32)
     p = tsne.affinities(x, maps.EmbedConfig("tsne", perplexity=20.0), lambda *_: None).P
     assert p.sum() == pytest.approx(1) and abs(p - p.T).max() < 1e-15
-    rows = affinity.joint_probabilities_nn(*near(x, 60), [20.0], symmetrize=False, normalization="point-wise")
+    rows = affinity.joint_probabilities_nn(*nearest_others(x, 60), [20.0], symmetrize=False, normalization="point-wise")
     entropy = [-(r.data * np.log2(np.maximum(r.data, 1e-300))).sum() for r in rows]
     np.testing.assert_allclose(np.exp2(entropy), 20, rtol=1e-3)
 
@@ -134,10 +134,10 @@ def test_with_another_gradient_the_optimiser_gets_as_far(monkeypatch, kind):
     x = load_digits().data[:N].astype(np.float32)
     config = EmbedConfig("tsne", perplexity=20.0)
     monkeypatch.setattr(tsne, "SCHEDULE", {True: (60, 90)})
-    near = tsne.draw(x, config, lambda *_: None)[1]
+    near = tsne.tsne_map(x, config, lambda *_: None)[1]
     if kind == "Exact":
         monkeypatch.setattr(tsne, "_gradient", lambda p: {"negative_gradient_method": tsne.Exact(p, "cpu")})
     else:
         monkeypatch.setattr(tsne, "MAX_FEW_POINTS", N - 1)
         monkeypatch.setattr(tsne, "SCHEDULE", {False: (60, 90)})
-    assert tsne.draw(x, config, lambda *_: None)[1] == pytest.approx(near, abs=0.03)
+    assert tsne.tsne_map(x, config, lambda *_: None)[1] == pytest.approx(near, abs=0.03)

@@ -10,7 +10,7 @@ from sklearn.datasets import load_digits
 import aevae.embeddings as maps
 from aevae.embeddings import maps as engine
 from aevae.embeddings import umaps
-from aevae.embeddings.methods import EmbedConfig
+from aevae.embeddings.config import EmbedConfig
 from aevae.metrics.neighbours import knn_accuracy, trustworthiness
 
 N = 150
@@ -44,8 +44,12 @@ def test_same_seed_same_map_bit_for_bit(codes, drawn):
     assert not np.array_equal(drawn, maps.embed(codes, "umap", seed=4))
 
 
-def test_without_undocumented_functions_of_the_library_its_class_draws_the_same_map(codes, drawn, monkeypatch):
-    monkeypatch.delattr("umap.layouts.optimize_layout_euclidean")
+@pytest.mark.parametrize("gone", [True, False])
+def test_without_undocumented_functions_of_the_library_its_class_draws_the_same_map(codes, drawn, monkeypatch, gone):
+    if gone:
+        monkeypatch.delattr("umap.layouts.optimize_layout_euclidean")
+    else:  # a release with other arguments
+        monkeypatch.setattr("umap.layouts.optimize_layout_euclidean", lambda embedding, graph: embedding)
     monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     seen, rounds = [], umaps.ROUNDS[0]
 
@@ -53,7 +57,7 @@ def test_without_undocumented_functions_of_the_library_its_class_draws_the_same_
         seen.append((done, of, xy))
 
     config = EmbedConfig("umap", seed=3)
-    assert np.array_equal(umaps.draw(codes, config, watch), drawn)
+    assert np.array_equal(umaps.umap_map(codes, config, watch), drawn)
     assert len(seen) > 2 and seen[-1] == (rounds, rounds, None)
 
     def stop(done, of, xy):
@@ -61,7 +65,7 @@ def test_without_undocumented_functions_of_the_library_its_class_draws_the_same_
             raise maps.Stopped
 
     with pytest.raises(maps.Stopped):
-        umaps.draw(codes, config, stop)
+        umaps.umap_map(codes, config, stop)
     assert not umaps._ONE_AT_A_TIME.locked()
     monkeypatch.setitem(sys.modules, "umap.layouts", None)
     assert umaps.library_function("layouts", "optimize_layout_generic") is None
@@ -187,7 +191,7 @@ def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
     made = maps.make_map(second, tell)
     assert len(seen) > 1 and made.xy.tobytes() == maps.find_map(second).xy.tobytes()
     assert maps.find_map(first).xy.tobytes() != made.xy.tobytes() and maps.find_map(first).seconds == made.seconds
-    monkeypatch.setattr(umaps, "draw_together", None)
+    monkeypatch.setattr(umaps, "aligned_maps", None)
     assert maps.make_map(first).cached and not list(own_cache.glob("*.frame.npz"))
     assert maps.transform(first, maps.codes_of(first)[:3]).shape == (3, 2)
 
@@ -212,27 +216,28 @@ def test_drawn_together_the_same_row_is_near_itself_and_neighbours_stay(codes):
     turned = codes @ np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
     several = [codes, turned + 3, 2 * codes]  # one and the same cloud, seen three ways
     config = EmbedConfig("umap", n_neighbors=10)
-    found = umaps.draw_together(several, config, silent)
-    again = umaps.draw_together(several, config, silent)
+    found = umaps.aligned_maps(several, config, silent)
+    again = umaps.aligned_maps(several, config, silent)
     assert all(np.array_equal(a, b) for a, b in zip(found, again, strict=True))
     size = found[0].std()
     for xy in found:
         assert xy.shape == (N, 2) and xy.dtype == np.float32 and np.isfinite(xy).all()
         assert trustworthiness(codes, xy) > 0.9
         assert np.median(np.linalg.norm(xy - found[0], axis=1)) < 0.3 * size
-    assert np.isfinite(umaps.draw_together([np.ones((40, 3), np.float32)] * 2, config, silent)).all()
+    assert np.isfinite(umaps.aligned_maps([np.ones((40, 3), np.float32)] * 2, config, silent)).all()
 
 
 @pytest.mark.slow
-def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(codes, monkeypatch):
+@pytest.mark.parametrize("instead", [None, lambda embeddings, graphs: None], ids=["gone", "other arguments"])
+def test_without_undocumented_functions_maps_are_drawn_together_by_aligned_umap(codes, monkeypatch, instead):
     from umap import AlignedUMAP
 
     fits, real = [], AlignedUMAP.fit
     monkeypatch.setattr(AlignedUMAP, "fit", lambda own, *args, **more: fits.append(own) or real(own, *args, **more))
     turned = codes @ np.linalg.qr(np.random.default_rng(0).normal(size=(64, 64)))[0].astype(np.float32)
     every = umaps.library_function
-    monkeypatch.setattr(umaps, "library_function", lambda *of: None if of[0] == "layouts" else every(*of))
-    first, second = umaps.draw_together([codes, turned], EmbedConfig("umap", n_neighbors=10), silent)
+    monkeypatch.setattr(umaps, "library_function", lambda *of: instead if of[0] == "layouts" else every(*of))
+    first, second = umaps.aligned_maps([codes, turned], EmbedConfig("umap", n_neighbors=10), silent)
     assert len(fits) == 1
     for xy in (first, second):
         assert xy.shape == (N, 2) and xy.dtype == np.float32 and trustworthiness(codes, xy) > 0.9
@@ -245,7 +250,7 @@ def test_maps_of_different_codes_are_pulled_together(codes, monkeypatch):
     config = EmbedConfig("umap")
 
     def apart() -> float:
-        a, b = umaps.draw_together([codes, other], config, silent)
+        a, b = umaps.aligned_maps([codes, other], config, silent)
         return float(np.linalg.norm(a - b, axis=1).mean() / a.std())
 
     pulled = apart()

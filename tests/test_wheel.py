@@ -29,7 +29,7 @@ for page in ("", "pages/explore/sliders.py", "pages/autoencoders/01_bottleneck.p
 QUEUED = """
 import time
 from aevae import paths
-from aevae.cli import build_config
+from aevae.run_config import build_config
 from aevae.queue import jobs
 from aevae.store import checkpoints
 job = jobs.submit(build_config("ae", {"hidden": "8", "limit": "100", "epochs": "1"}))

@@ -88,17 +88,17 @@ def continuous_series():
     near = torch.tensor([-1.0, 1.0], dtype=torch.float64) * losses.TAYLOR
     sides = [(near * factor).requires_grad_() for factor in (1 - 1e-10, 1 + 1e-10)]
     values = [losses.log_normaliser(side) for side in sides]
-    slopes = [torch.autograd.grad(v.sum(), s)[0] for v, s in zip(values, sides, strict=True)]
+    gradients = [torch.autograd.grad(v.sum(), s)[0] for v, s in zip(values, sides, strict=True)]
     means = [losses.continuous_bernoulli_mean(side.detach()) for side in sides]
-    low, high = ([v.detach(), slope, mean] for v, slope, mean in zip(values, slopes, means, strict=True))
+    low, high = ([v.detach(), gradient, mean] for v, gradient, mean in zip(values, gradients, means, strict=True))
     return furthest(low, high)
 
 
 @check("continuous Bernoulli: the mean is lambda minus the derivative of log C", 1e-9)
 def continuous_mean():
     logits = (5 * randn(200)).requires_grad_()
-    slope = torch.autograd.grad(losses.log_normaliser(logits).sum(), logits)[0]
-    return (logits.sigmoid() - slope - losses.continuous_bernoulli_mean(logits)).detach().abs().max()
+    gradient = torch.autograd.grad(losses.log_normaliser(logits).sum(), logits)[0]
+    return (logits.sigmoid() - gradient - losses.continuous_bernoulli_mean(logits)).detach().abs().max()
 
 
 @check("natural parameters of a mean image decode to this image, for every likelihood", 1e-9)
@@ -179,9 +179,9 @@ def best_diagonal():
     zero = torch.zeros(2, dtype=torch.float64)
     logvar = torch.full((2,), math.log(1 - rho**2), dtype=torch.float64, requires_grad=True)  # 1 / diag of cov^-1
     kl = full_kl(zero, torch.diag(logvar.exp()), zero, cov)
-    slope = torch.autograd.grad(kl, logvar)[0].abs().max()
+    gradient = torch.autograd.grad(kl, logvar)[0].abs().max()
     kl = kl.detach()
-    return max(slope, (kl - 0.510826).abs(), (kl + 0.5 * math.log(1 - rho**2)).abs())
+    return max(gradient, (kl - 0.510826).abs(), (kl + 0.5 * math.log(1 - rho**2)).abs())
 
 
 @check("forward KL: the best Gaussian has mean and variance of p, though p has two modes", 1e-9)
@@ -309,7 +309,7 @@ def mean_of_logs():
     """Mistake 7: a mean of logs, not the log of a mean, which is IWAE."""
     x, many = digits().double(), model("vae", samples=4)
     mu, logvar = many.posterior(x)
-    z = many.draw(mu, logvar, rng(1))
+    z = many.reparameterize(mu, logvar, rng(1))
     single = torch.stack([many.nll(x, many.params(each)) for each in z]) + many.kl_per_dim(mu, logvar).sum(1)
     return (many.loss(x, generator=rng(1)).total - single.mean()).abs()
 
@@ -334,7 +334,7 @@ def iwae_order():
 def iwae_gradient():
     x, iwae = digits().double(), model("iwae", samples=3)
     mu, logvar = iwae.posterior(x)
-    z = iwae.draw(mu, logvar, rng(1))
+    z = iwae.reparameterize(mu, logvar, rng(1))
     log_ratio = Normal(0.0, 1.0).log_prob(z) - Normal(mu, (0.5 * logvar).exp()).log_prob(z)
     log_w = log_ratio.sum(2) - torch.stack([iwae.nll(x, iwae.params(each)) for each in z])  # (K, B)
     share = log_w.softmax(0).detach()

@@ -163,17 +163,17 @@ def sums_to_one():
 
 @check("PixelCNN: sampling cell by cell equals one full pass with the same random numbers", 0)
 def one_cell_at_a_time():
-    net, told = pixel_cnn(6, 5), randn(20, 6, 6, 6)
+    net, context = pixel_cnn(6, 5), randn(20, 6, 6, 6)
     u = torch.rand(20, 6, 6, generator=rng(1), dtype=torch.float64)
-    drawn = net.draw(u, told)
-    whole = net(drawn, told).movedim(1, -1).flatten(0, 2)  # (cells, K)
+    drawn = net.sample_indices(u, context)
+    whole = net(drawn, context).movedim(1, -1).flatten(0, 2)  # (cells, K)
     return (inverse_cdf(whole, u.flatten()) != drawn.flatten()).sum() + (drawn.unique().numel() < 5)
 
 
 @check("PixelCNN: the frequencies of sampled maps are their probabilities, in standard errors", 4.5)
 def draws():
     net, n = pixel_cnn(2, 2), 4_000
-    drawn = net.draw(torch.rand(n, 2, 2, generator=rng(), dtype=torch.float64))
+    drawn = net.sample_indices(torch.rand(n, 2, 2, generator=rng(), dtype=torch.float64))
     p = net.nll(every_map(2, 2)).neg().exp()
     share = torch.bincount(drawn.flatten(1) @ torch.tensor([8, 4, 2, 1]), minlength=16) / n
     return ((share - p).abs() / (p * (1 - p) / n).sqrt()).max()
@@ -198,9 +198,9 @@ def two_levels():
 
 @check("two levels: p(top) p(bottom | top) sums to 1 over all maps (1 x 1 and 2 x 2, K = 2)", 1e-12)
 def two_levels_sum():
-    top, bottom, told = pixel_cnn(1, 2), pixel_cnn(2, 2), randn(2, 6, 2, 2)
+    top, bottom, context = pixel_cnn(1, 2), pixel_cnn(2, 2), randn(2, 6, 2, 2)
     p_top = top.nll(every_map(1, 2)).neg().exp()
-    p_bottom = torch.stack([bottom.nll(every_map(2, 2), told[k : k + 1]).neg().exp() for k in range(2)])
+    p_bottom = torch.stack([bottom.nll(every_map(2, 2), context[k : k + 1]).neg().exp() for k in range(2)])
     spread = (p_bottom[0] - p_bottom[1]).abs().max()  # the condition must have an effect
     return (p_top @ p_bottom.sum(1) - 1).abs() + (spread < 1e-3)
 
@@ -234,6 +234,6 @@ def one_level():
     shared, sides = [p for p in one.parameters() if p is not narrow.weight], []
     for vq, weight in ((one, narrow.weight), (two, wide.weight)):
         loss = vq.loss(x).total
-        slope, *slopes = torch.autograd.grad(loss, [weight, *shared])
-        sides.append([loss.detach(), slope[:, :32], *slopes])
+        gradient, *gradients = torch.autograd.grad(loss, [weight, *shared])
+        sides.append([loss.detach(), gradient[:, :32], *gradients])
     return max((a - b).abs().max() for a, b in zip(*sides, strict=True))

@@ -152,10 +152,10 @@ def free_bits_gradient():
     per_dim = randn(6, 4).square().requires_grad_()
     means = per_dim.detach().mean(0)
     vae = model("vae", latent_dim=4, free_bits=1.01 * float(means.median()))
-    slope = torch.autograd.grad(vae.charged(per_dim.mean(0)), per_dim)[0]
+    gradient = torch.autograd.grad(vae.charged(per_dim.mean(0)), per_dim)[0]
     below = means < vae.free_bits
-    feels = (slope[:, ~below] - 1 / 6).abs().max() < 1e-12
-    return slope[:, below].abs().max() if below.any() and feels else math.inf
+    feels = (gradient[:, ~below] - 1 / 6).abs().max() < 1e-12
+    return gradient[:, below].abs().max() if below.any() and feels else math.inf
 
 
 @check("free bits above the KL of every dimension: the gradient equals that of beta = 0, bit for bit", 0)
@@ -203,11 +203,11 @@ def skips_of_zero():
 
 @check("Skip-VAE with all A_l = 0 still has a path from z to the image; a plain decoder has none", 0)
 def skip_path():
-    slopes = []
+    gradients = []
     for skips in (True, False):
         vae = model("skip_vae", depth=4, skips=skips)
         for layer in vae.decoder[0].layers:
             torch.nn.init.zeros_(layer.weight)
         jacobian = torch.func.jacrev(vae.requires_grad_(False).params)(randn(1, 5))
-        slopes.append(float(jacobian.abs().max()))
-    return slopes[1] if slopes[0] > 1e-3 else math.inf
+        gradients.append(float(jacobian.abs().max()))
+    return gradients[1] if gradients[0] > 1e-3 else math.inf

@@ -10,6 +10,7 @@ from torch.distributions import MultivariateNormal
 from aevae import losses
 from aevae.checks import check, digits, randn, rng
 from aevae.config import TrainConfig
+from aevae.latent.fitting import nll_of_codes
 from aevae.models import build_model, family_class
 from aevae.models.auto_decoder import refine
 from aevae.models.base import Model
@@ -142,11 +143,7 @@ def in_the_ball():
 @check("amortisation gap: a search from the encoder's f(x) ends no worse, -log p(x|z*) <= -log p(x|f(x))", 0)
 def amortisation():
     model, x = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3), digits()
-    start = model.encode(x).detach()
-
-    def cost(z: Tensor, step: int) -> Tensor:
-        return model.nll(x, model.params(z))
-
+    cost, start = nll_of_codes(model, x), model.encode(x).detach()
     gaps = [cost(start, 0) - cost(refine(cost, start, 30, rate), 0) for rate in (0.05, 50.0)]  # the second overshoots
     return -min(gap.min() for gap in gaps) if gaps[0].mean() > 0 else math.inf
 

@@ -70,8 +70,8 @@ def beside_vae(labels: torch.Tensor | None) -> torch.Tensor:
     ours = make()
     vae: Any = build_model(family_class("vae").Config(latent_dim=5, hidden=16), seed=3).double()
     x, sides = digits().double(), []
-    for model, told in ((ours, {"labels": labels}), (vae, {})):
-        loss = model.loss(x, generator=rng(1), **told).total
+    for model, extra in ((ours, {"labels": labels}), (vae, {})):
+        loss = model.loss(x, generator=rng(1), **extra).total
         loss.backward()
         sides.append([loss.detach()] + [p.grad for p in model.parameters()])
     return max((a - b).abs().max() for a, b in zip(*sides, strict=True))

@@ -5,7 +5,8 @@ import torch
 
 from aevae.checks import check, randn
 from aevae.embeddings import tsne
-from aevae.embeddings.methods import EmbedConfig, near
+from aevae.embeddings.config import EmbedConfig, initial_positions, nearest_others
+from aevae.embeddings.methods import compute_map
 
 PERPLEXITY = 10.0
 
@@ -32,7 +33,7 @@ def rows_have_the_perplexity():
     from openTSNE import affinity
 
     rows = affinity.joint_probabilities_nn(
-        *near(points(), 30), [PERPLEXITY], symmetrize=False, normalization="point-wise"
+        *nearest_others(points(), 30), [PERPLEXITY], symmetrize=False, normalization="point-wise"
     )
     nats = [-(row.data[row.data > 0] * np.log(row.data[row.data > 0])).sum() for row in rows]
     return np.abs(np.exp(nats) / PERPLEXITY - 1).max()
@@ -48,9 +49,9 @@ def affinities_are_joint():
 def gradient():
     p, y = affinities(), randn(60, 2, seed=1).requires_grad_()
     kl = divergence(y, torch.tensor(p.toarray()))
-    (slope,) = torch.autograd.grad(kl, y)
+    (gradient,) = torch.autograd.grad(kl, y)
     ours, quarter = tsne.Exact(p, "cpu")(y.detach().numpy(), p, should_eval_error=True)
-    return max(abs(ours - float(kl.detach())), np.abs(4 * quarter - slope.numpy()).max())
+    return max(abs(ours - float(kl.detach())), np.abs(4 * quarter - gradient.numpy()).max())
 
 
 @check("t-SNE: a rotated and shifted map has the same divergence", 1e-12)
@@ -62,10 +63,8 @@ def turned():
 
 @check("t-SNE: the result has a smaller divergence than the start: remaining fraction", 0.5)
 def divergence_falls():
-    from aevae.embeddings.methods import draw, start
-
     config = EmbedConfig("tsne", perplexity=PERPLEXITY)
-    found = draw(points(), config)[0]
+    found = compute_map(points(), config)[0]
     p = torch.tensor(affinities().toarray())
-    first = divergence(torch.tensor(np.asarray(start(points(), config.seed), np.float64)), p)
+    first = divergence(torch.tensor(np.asarray(initial_positions(points(), config.seed), np.float64)), p)
     return divergence(torch.tensor(found, dtype=torch.float64), p) / first

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from aevae.units import NATS
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -128,10 +130,10 @@ def shortcut() -> float:
     model, x = build_model(family_class("ae").Config(latent_dim=4, hidden=16), seed=3), checks.digits()
     rate, weights = 0.05, list(model.parameters())
     for _step in range(300):
-        slopes = torch.autograd.grad(model.loss(x).total / 784, weights)
+        gradients = torch.autograd.grad(model.loss(x).total / 784, weights)
         with torch.no_grad():
-            for p, slope in zip(weights, slopes, strict=True):
-                p -= rate * slope
+            for p, gradient in zip(weights, gradients, strict=True):
+                p -= rate * gradient
     start = model.encode(x).detach()
     found = refine(lambda z, _step: model.nll(x, model.params(z)), start, 100, 0.1)
     with torch.no_grad():
@@ -146,5 +148,5 @@ MISTAKES = (
     Mistake("mean", "bounds", "mean_or_sum", lambda: 784.0 - 1.0, "excess weight of the KL", 2),
     Mistake("letters", "bounds", "joint_form", swapped_letters, "nats", 0),
     Mistake("samples", "bounds", "mean_of_logs", log_of_mean, "nats", 1),
-    Mistake("underfit", "decoders", "amortisation", shortcut, "nats / image", 2),
+    Mistake("underfit", "decoders", "amortisation", shortcut, NATS, 2),
 )

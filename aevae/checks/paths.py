@@ -60,8 +60,8 @@ def traversal_moves_one():
 )
 def perfect_walk():
     angles = np.linspace([0.3, 2.0], [1.1, 0.5], NUM_STEPS, axis=1)  # (2, NUM_STEPS)
-    distance, smoothness, _ = judge(np.stack([lines.draw(walk) for walk in angles]))
-    jump = judge(lines.draw(np.repeat([0.3, 1.1], NUM_STEPS // 2))[None])[1]
+    distance, smoothness, _ = judge(np.stack([lines.render_lines(walk) for walk in angles]))
+    jump = judge(lines.render_lines(np.repeat([0.3, 1.1], NUM_STEPS // 2))[None])[1]
     return max(100 * distance, smoothness) if jump > 0.9 else np.inf
 
 

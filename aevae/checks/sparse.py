@@ -126,8 +126,8 @@ def off_units_feel_nothing():
     z = randn(50, 12).requires_grad_()
     worst = 0.0
     for h in (TopK(4)(z), largest(z, 9, 4)):
-        slope = torch.autograd.grad(h.sum(), z)[0]
-        worst = max(worst, (slope - (h != 0).double()).abs().max())
+        gradient = torch.autograd.grad(h.sum(), z)[0]
+        worst = max(worst, (gradient - (h != 0).double()).abs().max())
     return worst
 
 

@@ -44,7 +44,7 @@ def penalties_torch():
 @check("two layers: the density at a sample is p(upper) p(lower | upper)", 1e-10)
 def two_layers():
     both, c = layered(), randn(9, 3)
-    z, mu, logvar = both.draw(c, randn(9, 7, seed=1))
+    z, mu, logvar = both.reparameterize(c, randn(9, 7, seed=1))
     lower, upper = z[:, :4], z[:, 4:]
     parts = ((upper, both.upper(c)), (lower, both.lower(torch.cat([c, upper], 1))))
     theirs = sum(Normal(m, (0.5 * v).exp()).log_prob(part).sum(1) for part, (m, v) in parts)

@@ -5,6 +5,5 @@ plain sentence on stderr), 1 for a failure. Progress is written to stderr.
 """
 
 from aevae.cli.entry import main
-from aevae.cli.settings import build_config
 
-__all__ = ["build_config", "main"]
+__all__ = ["main"]

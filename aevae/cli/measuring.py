@@ -83,7 +83,7 @@ def _apply(args, verb: str) -> dict:
 
     run = open_run(args)
     shape = (1, 28, 28) if verb == "encode" else (run.latent_dim,)
-    array = arrays.read(args.input, verb, shape, args.array)
+    array = arrays.read_array(args.input, verb, shape, args.array)
     if verb == "encode":
         array = arrays.as_images(array, say)
         say_if_searched(run)

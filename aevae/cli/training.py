@@ -9,7 +9,8 @@ from typing import Any
 
 from aevae.cli.arguments import UsageError
 from aevae.cli.console import print_result, progress_line, say, say_device, say_event, say_notes
-from aevae.cli.settings import build_config, read_settings
+from aevae.cli.settings import read_settings
+from aevae.run_config import build_config
 
 SQUARED_ERRORS = ("sse", "sse_median", "sse_worst10")
 MAX_SWEEP_RUNS = 1000

@@ -125,7 +125,7 @@ def _mend(name: str, damage: ValueError, on_progress: Progress | None) -> None:
 
 
 def _load_own(config: DataConfig) -> Dataset:
-    found = images.read(config.name)
+    found = images.read_dataset(config.name)
     if config.digest and config.digest != found.digest:
         raise ValueError(
             f"the images of {config.name} have changed: digest was {config.digest}, now it is {found.digest}"

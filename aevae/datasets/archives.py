@@ -64,7 +64,7 @@ class Incoming:
 
 
 @contextmanager
-def opened(source: Source, label: str = "", limits: Limits = OWN) -> Generator[Incoming]:
+def open_source(source: Source, label: str = "", limits: Limits = OWN) -> Generator[Incoming]:
     """Context manager: the checked files of a folder or zip, without files that operating systems add (litter).
 
     A zip that contains only a zip is replaced by the inner one. If a zip does not declare the encoding of its names,

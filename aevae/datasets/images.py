@@ -21,7 +21,7 @@ from typing import BinaryIO
 import numpy as np
 
 from aevae.datasets import folders
-from aevae.datasets.archives import OWN, UPLOAD, File, Limits, Source, Unreadable, opened, quote, walk
+from aevae.datasets.archives import OWN, UPLOAD, File, Limits, Source, Unreadable, open_source, quote, walk
 from aevae.datasets.base import Dataset, DataUnavailable, Split
 from aevae.datasets.pictures import is_dim, read_grey, shrink
 from aevae.paths import data_dir
@@ -32,7 +32,7 @@ MAX_STORED_BYTES = 5_000_000_000  # total size of all uploaded zips
 MAX_NAMED = 20  # files that are left out and named in the notes
 
 
-def read(name: str) -> Dataset:
+def read_dataset(name: str) -> Dataset:
     """The Dataset `images:<path>`. Raises ValueError (DataUnavailable if nothing is at the path).
 
     Classes are the sub-folders (of the innermost folder that contains all files); without sub-folders there is one
@@ -69,7 +69,7 @@ class _Image:
 
 def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dataset:
     """The Dataset of one source. label: its name in messages."""
-    with opened(source, label, limits) as incoming:
+    with open_source(source, label, limits) as incoming:
         found, faults = _decoded(incoming.files)
         stretched = _stretch(found)
     notes = [*incoming.notes, *_said_left_out(faults, len(found)), *_said_of_range(found, stretched)]
@@ -183,7 +183,7 @@ def digest(name: str) -> str:
     Equal for a folder and a zip of its contents, on every system. Names are relative to the top: a zip with an
     additional folder around everything is a different data set.
     """
-    return read(name).digest
+    return read_dataset(name).digest
 
 
 def _digest_of(found: list[_Image], changes: list[str]) -> str:

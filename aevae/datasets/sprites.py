@@ -25,17 +25,17 @@ def every() -> np.ndarray:
     return np.stack(np.unravel_index(np.arange(np.prod(list(SIZES.values()))), tuple(SIZES.values())), 1)
 
 
-def draw(factors: np.ndarray) -> np.ndarray:
+def render_sprites(factors: np.ndarray) -> np.ndarray:
     """Images uint8 (M, 1, 28, 28) of factors (M, 5): a pixel is 255 if the shape covers at least half of it, else 0."""
     form, inverse = np.unique(np.asarray(factors)[:, :3], axis=0, return_inverse=True)
-    middle = np.stack([_draw(*each) for each in form])[inverse.reshape(-1)]  # (M, 28, 28)
+    middle = np.stack([_render(*each) for each in form])[inverse.reshape(-1)]  # (M, 28, 28)
     column, row = np.asarray(factors)[:, 3:].T
     side = np.arange(28)
     rows, columns = ((side - shift[:, None]) % 28 for shift in (row, column))  # rolling wraps only black pixels
     return middle[np.arange(len(middle))[:, None, None], rows[:, :, None], columns[:, None, :]][:, None]
 
 
-def _draw(shape: int, scale: int, rotation: int) -> np.ndarray:
+def _render(shape: int, scale: int, rotation: int) -> np.ndarray:
     """One image uint8 (28, 28) at the first position."""
     fine = ((np.arange(28 * FINE) + 0.5) / FINE - 0.5 - CENTRE) / RADII[scale]  # pixel centres have integer coordinates
     u, v, angle = fine[None, :], fine[:, None], np.pi / 2 * rotation / SIZES["rotation"]
@@ -64,7 +64,7 @@ def factors(part: str) -> np.ndarray:
 @lru_cache(maxsize=1)
 def atlas() -> np.ndarray:
     """All images, uint8 (9000, 1, 28, 28), in the order of `every`; read-only."""
-    images = draw(every())
+    images = render_sprites(every())
     images.setflags(write=False)
     return images
 
@@ -74,7 +74,7 @@ def number(combinations: np.ndarray) -> np.ndarray:
     return np.ravel_multi_index(tuple(np.asarray(combinations).T), tuple(SIZES.values()))
 
 
-def read() -> Dataset:
+def read_dataset() -> Dataset:
     """The Dataset of 7,500 + 1,500 images; the classes are the shapes."""
     train, test = (Split(atlas()[number(f)], f[:, 0].copy()) for f in (factors("train"), factors("test")))
     return Dataset(NAME, TITLE, train, test, SHAPES)
@@ -88,7 +88,7 @@ SOURCE = Source(
     size="generated in memory, 7,500 + 1,500 images",
     available=lambda: True,
     stamp=lambda: 0,
-    read=read,
+    read=read_dataset,
     fetch=lambda on_progress: None,
     classes=SHAPES,
 )

@@ -126,7 +126,7 @@ def _times(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))
 
 
-def read(name: str) -> Dataset:
+def read_dataset(name: str) -> Dataset:
     """The Dataset from files on disk. Raises DamagedFile, or DataUnavailable if a file is missing."""
     known = KNOWN[name]
     damage = None
@@ -372,7 +372,7 @@ SOURCES = tuple(
         size=f"{known.megabytes} MB, 60,000 + 10,000 images",
         available=partial(available, known.name),
         stamp=partial(stamp, known.name),
-        read=partial(read, known.name),
+        read=partial(read_dataset, known.name),
         fetch=partial(fetch, known.name),
         classes=known.classes,
     )

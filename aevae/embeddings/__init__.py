@@ -3,8 +3,9 @@
 from aevae.embeddings import export
 from aevae.embeddings.align import procrustes
 from aevae.embeddings.cache import Frame, Map, cached_embed
+from aevae.embeddings.config import METHODS, EmbedConfig, largest_perplexity
 from aevae.embeddings.maps import MapRequest, Stopped, codes_of, find_map, inverse, make_map, newest_frame, transform
-from aevae.embeddings.methods import METHODS, EmbedConfig, embed, largest_perplexity
+from aevae.embeddings.methods import embed
 
 __all__ = [
     "METHODS",

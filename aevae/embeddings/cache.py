@@ -21,7 +21,8 @@ from pathlib import Path
 
 import numpy as np
 
-from aevae.embeddings.methods import EmbedConfig, checked, draw
+from aevae.embeddings.config import EmbedConfig, checked
+from aevae.embeddings.methods import compute_map
 from aevae.paths import cache_dir, pretrained_dir
 
 MAX_FILES = 500  # beyond it, the least recently used files are deleted
@@ -66,14 +67,14 @@ class Frame:
 # -- files -----------------------------------------------------------------------------------------------------------
 
 
-def read(key: str, n: int) -> Map | None:
+def read_map(key: str, n: int) -> Map | None:
     """The map of n points with this key; None if it is missing or damaged."""
     return _read(_file(key), n)
 
 
-def write(key: str, drawn: Map) -> None:
+def write_map(key: str, computed: Map) -> None:
     """Store a map."""
-    _write(_file(key), drawn)
+    _write(_file(key), computed)
 
 
 def shipped(identity: str, n: int) -> Map | None:
@@ -147,9 +148,9 @@ def _read(file: Path, n: int) -> Map | None:
     return Map(xy, seconds, cached=True, labels=labels, quality=quality)
 
 
-def _write(file: Path, drawn: Map) -> None:
-    numbers = {name: value for name, value in drawn.quality.items() if value is not None}
-    _store(file, {"xy": drawn.xy, "labels": drawn.labels, "seconds": drawn.seconds, **numbers})
+def _write(file: Path, computed: Map) -> None:
+    numbers = {name: value for name, value in computed.quality.items() if value is not None}
+    _store(file, {"xy": computed.xy, "labels": computed.labels, "seconds": computed.seconds, **numbers})
     with contextlib.suppress(OSError):
         _prune(file.parent)
 
@@ -228,23 +229,23 @@ def cached_embed(codes: np.ndarray, method: str, **parameters) -> Map:
     """`embed` with a cache on disk; a second session with the same request waits for the first. Same errors."""
     codes, config = checked(codes, method, **parameters)
     if method == "latent":  # two columns, not worth storing
-        return _drawn(codes, config)
+        return _timed_map(codes, config)
     key = _key(codes, config)
-    known = read(key, len(codes))
+    known = read_map(key, len(codes))
     if known:
         return known
     with turn(key):
-        known = read(key, len(codes))  # computed by the session that had the lock
+        known = read_map(key, len(codes))  # computed by the session that had the lock
         if known:
             return known
-        drawn = _drawn(codes, config)
-        write(key, drawn)
-    return drawn
+        computed = _timed_map(codes, config)
+        write_map(key, computed)
+    return computed
 
 
-def _drawn(codes: np.ndarray, config: EmbedConfig) -> Map:
+def _timed_map(codes: np.ndarray, config: EmbedConfig) -> Map:
     began = time.perf_counter()
-    xy = draw(codes, config)[0]
+    xy = compute_map(codes, config)[0]
     return Map(xy, time.perf_counter() - began)
 
 

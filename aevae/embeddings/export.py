@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from aevae.exchange.packing import zip_of
+from aevae.tiles import tile
 
 MAX_SPRITE_SIDE = 8192  # pixels of a side of a sprite that browsers can show
 
@@ -78,11 +79,9 @@ def sprite(images: np.ndarray) -> tuple[bytes, tuple[int, int]]:
         images = images[:, : height // shrink * shrink, : width // shrink * shrink]
         n, height, width = n, height // shrink, width // shrink
         images = images.reshape(n, height, shrink, width, shrink).mean((2, 4)).astype(np.uint8)
-    sheet = np.zeros((side * side, height, width), np.uint8)
-    sheet[:n] = images
-    sheet = sheet.reshape(side, side, height, width).swapaxes(1, 2).reshape(side * height, side * width)
+    square = np.pad(images, ((0, side * side - n), (0, 0), (0, 0)))
     out = io.BytesIO()
-    Image.fromarray(sheet).save(out, "PNG")
+    Image.fromarray(tile(square, side)).save(out, "PNG")
     return out.getvalue(), (width, height)
 
 

@@ -19,7 +19,8 @@ import numpy as np
 from aevae.config import DataConfig, build
 from aevae.embeddings import cache
 from aevae.embeddings.cache import Frame, Map
-from aevae.embeddings.methods import EmbedConfig, checked, draw, must_fit, plane
+from aevae.embeddings.config import EmbedConfig, checked, must_fit, principal_directions
+from aevae.embeddings.methods import compute_map
 
 if TYPE_CHECKING:
     from aevae.datasets.base import Split
@@ -151,7 +152,7 @@ def _digest(dataset: str) -> str:
 
 def find_map(request: MapRequest) -> Map | None:
     """The finished map, shipped or cached; None if it must be computed."""
-    return cache.shipped(request.identity, request.n) or cache.read(request.key, request.n)
+    return cache.shipped(request.identity, request.n) or cache.read_map(request.key, request.n)
 
 
 def newest_frame(request: MapRequest) -> Frame | None:
@@ -185,17 +186,17 @@ def make_map(
             if len(group) > 1:
                 from aevae.embeddings import umaps
 
-                maps, kl = umaps.draw_together(points, request.config, watch), None
+                maps, kl = umaps.aligned_maps(points, request.config, watch), None
             else:
-                xy, kl = draw(points[0], request.config, watch)
+                xy, kl = compute_map(points[0], request.config, watch)
                 maps = [xy]
             seconds = time.perf_counter() - began
             watch.enter("numbers")
             for each, z, xy in zip(group, codes, maps, strict=True):
-                made = Map(xy, seconds, labels=labels, quality=neighbours.map_quality(z, xy, labels) | {"kl": kl})
-                cache.write(each.key, made)
+                computed = Map(xy, seconds, labels=labels, quality=neighbours.map_quality(z, xy, labels) | {"kl": kl})
+                cache.write_map(each.key, computed)
                 if each == request:
-                    found = made
+                    found = computed
         finally:
             for each in group:
                 cache.drop_frame(each.key)
@@ -278,10 +279,9 @@ def _opened(name: str, checksum: str) -> "Run":
     from aevae.store import checkpoints
 
     info = checkpoints.find_run(name)
-    now = info.state.get("checksums", {}).get("model.safetensors", "")
-    if checksum not in ("", now):
+    if checksum not in ("", info.weights_checksum):
         raise ValueError(f"{name} has been trained again since this map was requested")
-    return _open(str(info.path), now)
+    return _open(str(info.path), info.weights_checksum)
 
 
 @lru_cache(maxsize=2)
@@ -295,7 +295,7 @@ def _components(request: MapRequest, codes: np.ndarray) -> Callable[[np.ndarray]
     """The function applied to codes before the method: identity, or scores on the principal directions of `codes`."""
     if not request.via or not np.isfinite(codes).all():  # `checked` raises for these
         return lambda points: points
-    mean, axes = plane(codes, NUM_COMPONENTS)
+    mean, axes = principal_directions(codes, NUM_COMPONENTS)
     return lambda points: ((points - mean) @ axes).astype(np.float32)
 
 
@@ -340,8 +340,8 @@ def inverse(request: MapRequest, xy: np.ndarray, codes: np.ndarray) -> tuple[np.
     if request.method in ("latent", "pca"):
         origin, axes = _plane(request, codes)
         return (origin + places @ axes.T).astype(np.float32), "exact"
-    drawn = _finished(request)
-    distance, index = neighbours.nearest(places, drawn.xy, min(NUM_NEAREST, len(drawn.xy)))
+    finished = _finished(request)
+    distance, index = neighbours.nearest(places, finished.xy, min(NUM_NEAREST, len(finished.xy)))
     weight = 1 / (distance + 1e-9)
     weight /= weight.sum(1, keepdims=True)
     return np.einsum("mk,mkd->md", weight, codes[index]).astype(np.float32), "nearest codes"
@@ -368,7 +368,7 @@ def _base(request: MapRequest) -> SimpleNamespace:
 def _plane(request: MapRequest, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(origin (D,), axes (D, 2)) of the plane that latent and PCA show; for D = 1 the second axis is 0."""
     if request.method == "pca":
-        origin, axes = plane(codes)
+        origin, axes = principal_directions(codes)
     else:
         dims = [d for d in request.config.dims if d < codes.shape[1]]
         origin, axes = codes.mean(0, dtype=np.float64), np.eye(codes.shape[1])[:, dims]

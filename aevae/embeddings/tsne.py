@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aevae.embeddings.methods import EmbedConfig, Watch, near, start
+from aevae.embeddings.config import EmbedConfig, Watch, initial_positions, nearest_others
 
 if TYPE_CHECKING:
     from openTSNE.affinity import PerplexityBasedNN
@@ -31,7 +31,7 @@ NUM_MEDIAN_CODES = 25  # a new point starts at the median of this many nearest c
 TILE_PAIRS = 1 << 24  # pairs of points per tile of the exact gradient
 
 
-def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarray, float]:
+def tsne_map(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarray, float]:
     """(map (N, 2), its KL divergence in nats)."""
     from openTSNE import TSNEEmbedding
 
@@ -42,7 +42,7 @@ def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> tuple[np.ndarr
 
     known = affinities(codes, config, watch)
     xy = TSNEEmbedding(
-        start(codes, config.seed),
+        initial_positions(codes, config.seed),
         known,
         random_state=config.seed,
         n_jobs=config.n_jobs,
@@ -62,7 +62,7 @@ def affinities(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> "Perplex
     if len(codes) > MAX_EXACT_POINTS:
         return affinity.PerplexityBasedNN(codes.astype(np.float64), method="annoy", **options)
     k = min(len(codes) - 1, int(3 * config.perplexity))
-    known = nearest_neighbors.PrecomputedNeighbors(*near(codes, k, watch))
+    known = nearest_neighbors.PrecomputedNeighbors(*nearest_others(codes, k, watch))
     return affinity.PerplexityBasedNN(knn_index=known, **options)
 
 

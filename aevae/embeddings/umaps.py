@@ -3,8 +3,8 @@
 The neighbours are exact and found here: the library's own search takes longer to compile than to run. The start is
 that of t-SNE: the library's spectral one draws unseeded numbers where the graph falls into pieces (umap-learn 0.5.12).
 
-The rounds run in functions that the library does not document (`library_function`). With a release without them its
-classes UMAP and AlignedUMAP draw the whole map, and nothing is seen meanwhile.
+The rounds run in functions that the library does not document (`library_function`). If a release lacks them, or gives
+them other arguments, its classes UMAP and AlignedUMAP compute the whole map, and no frame is shown meanwhile.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aevae.embeddings.align import procrustes
-from aevae.embeddings.methods import EmbedConfig, Watch, checked, near, start
+from aevae.embeddings.config import EmbedConfig, Watch, checked, initial_positions, nearest_others
 
 if TYPE_CHECKING:
     from umap import UMAP
@@ -56,30 +56,42 @@ def library_function(module: str, name: str) -> Callable | None:
         return None
 
 
-def draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
+def _signature_errors() -> tuple[type[Exception], ...]:
+    """What an undocumented function raises, before it changes anything, if a release gives it other arguments."""
+    from numba.core.errors import NumbaError
+
+    return TypeError, NumbaError
+
+
+def umap_map(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
     """The map (N, 2) float32."""
     with _turn(watch):
-        return _draw(codes, config, watch)
+        return _umap_map(codes, config, watch)
 
 
-def _draw(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
+def _umap_map(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarray:
     rounds = ROUNDS[len(codes) > MAX_FEW_POINTS]
     optimize = library_function("layouts", "optimize_layout_euclidean")
-    if optimize is None:
-        return _graph(codes, config, watch, rounds).embedding_
+    if optimize is not None:
+        with contextlib.suppress(*_signature_errors()):
+            return _optimized_map(optimize, codes, config, watch, rounds)
+    return _graph(codes, config, watch, rounds).embedding_
+
+
+def _optimized_map(optimize: Callable, codes: np.ndarray, config: EmbedConfig, watch: Watch, rounds: int) -> np.ndarray:
     model = _graph(codes, config, watch)
     edges = model.graph_.tocoo()
-    drawn = edges.data >= edges.data.max() / rounds  # weaker edges would never be sampled
+    sampled = edges.data >= edges.data.max() / rounds  # weaker edges would never be sampled
     xy = np.ascontiguousarray(model.embedding_, np.float32)  # changed in place, round by round
     with _bar_unlocked():
         return optimize(
             xy,
             xy,
-            edges.row[drawn],
-            edges.col[drawn],
+            edges.row[sampled],
+            edges.col[sampled],
             rounds,
             len(codes),
-            _rounds_per_turn(edges.data[drawn], rounds),
+            _rounds_per_turn(edges.data[sampled], rounds),
             *force_parameters(config.min_dist),
             _seeds(config),
             tqdm_kwds=_Rounds(xy, rounds, watch).bar(),
@@ -146,14 +158,14 @@ def _graph(codes: np.ndarray, config: EmbedConfig, watch: Watch = lambda *_: Non
     """The library's model with its graph and the start, before the first round or after so many."""
     from umap import UMAP
 
-    index, distance = near(codes, config.n_neighbors - 1, watch)
+    index, distance = nearest_others(codes, config.n_neighbors - 1, watch)
     own = np.arange(len(codes))[:, None]  # umap-learn counts a point as its own first neighbour
     known = np.hstack([own, index]).astype(np.int32), np.hstack([0.0 * own, distance]).astype(np.float32)
     model = UMAP(
         n_neighbors=config.n_neighbors,
         min_dist=config.min_dist,
         n_epochs=rounds,
-        init=start(codes, config.seed),
+        init=initial_positions(codes, config.seed),
         precomputed_knn=known,
         random_state=config.seed,
         transform_seed=config.seed,
@@ -212,21 +224,28 @@ def memberships(distance: np.ndarray) -> np.ndarray:
 # -- several maps ----------------------------------------------------------------------------------------------------
 
 
-def draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
+def aligned_maps(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
     """Aligned maps (N, 2) float32 of two or more arrays of codes (N, D) with corresponding rows.
 
     The objective of the library's AlignedUMAP: the objective of each map, and for each point an attraction to its
     positions in the other maps, which is stronger if more of its neighbours agree. `watch` gets all maps.
     """
     with _turn(watch):
-        return _draw_together(points, config, watch)
+        return _aligned_maps(points, config, watch)
 
 
-def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
+def _aligned_maps(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch) -> list[np.ndarray]:
     one_round = library_function("layouts", "_optimize_layout_aligned_euclidean_single_epoch")
     similarities = library_function("aligned_umap", "build_neighborhood_similarities")
-    if one_round is None or similarities is None:
-        return _aligned_by_library(points, config, watch)
+    if one_round is not None and similarities is not None:
+        with contextlib.suppress(*_signature_errors()):
+            return _optimized_maps(one_round, similarities, points, config, watch)
+    return _aligned_by_library(points, config, watch)
+
+
+def _optimized_maps(
+    one_round: Callable, similarities: Callable, points: Sequence[np.ndarray], config: EmbedConfig, watch: Watch
+) -> list[np.ndarray]:
     from numba.typed import List
 
     models = [_graph(codes, config, watch) for codes in points]
@@ -246,7 +265,7 @@ def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Wat
     ]
     due = [_rounds_per_turn(weight, ALIGNED_ROUNDS) for _, _, weight in edges]
     apart = [(each / NUM_REPULSIONS).astype(np.float32) for each in due]
-    drawn, heads, tails = List(maps), List([e[0] for e in edges]), List([e[1] for e in edges])
+    moved, heads, tails = List(maps), List([e[0] for e in edges]), List([e[1] for e in edges])
     due, apart, next_apart = List(due), List(apart), List([each.copy() for each in apart])
     next_due = List([each.astype(np.float32) for each in due])
     draws, (a, b) = _seeds(config), force_parameters(config.min_dist)
@@ -254,7 +273,7 @@ def _draw_together(points: Sequence[np.ndarray], config: EmbedConfig, watch: Wat
     for done in range(ALIGNED_ROUNDS):
         watch(done, ALIGNED_ROUNDS, np.stack(maps))
         go(
-            drawn, drawn, heads, tails, due, a, b, alike, same, draws,
+            moved, moved, heads, tails, due, a, b, alike, same, draws,
             1.0, PULL, 2, True, speed, apart, next_apart, next_due, done,
         )  # fmt: skip
         speed = 1.0 - done / ALIGNED_ROUNDS
@@ -293,4 +312,4 @@ def _aligned_by_library(points: Sequence[np.ndarray], config: EmbedConfig, watch
 def warm() -> None:
     """Compile the functions that maps of any size need."""
     codes = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
-    draw(*checked(codes, "umap"), lambda *_: None)
+    umap_map(*checked(codes, "umap"), lambda *_: None)

@@ -14,7 +14,7 @@ UNREADABLE = (OSError, ValueError, EOFError, KeyError, RuntimeError, MemoryError
 USUAL = {"encode": ("images", "x"), "decode": ("z", "codes")}  # command -> usual names of its array
 
 
-def read(path: str, verb: str, shape: tuple[int, ...], name: str | None = None) -> np.ndarray:
+def read_array(path: str, verb: str, shape: tuple[int, ...], name: str | None = None) -> np.ndarray:
     """The input array of the command `verb`: the array of an .npy, or the array `name` of an .npz.
 
     Without a name: the only array in the file, else the only one of shape (N, *shape), else the one of these with a

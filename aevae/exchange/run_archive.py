@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from aevae import paths
-from aevae.config import brief
+from aevae.config import brief, is_number
 from aevae.datasets import archives
 from aevae.datasets.archives import Source, quote
 from aevae.exchange import events
@@ -19,6 +19,7 @@ from aevae.exchange.packing import zip_of
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints, files
 from aevae.store.checkpoints import NAME, DamagedRun, RunInfo
+from aevae.units import TERM_UNITS
 
 FILES = (
     "config.json",
@@ -66,7 +67,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
         for file, content in contents.items():
             files.write_atomic(folder / file, content)
         _inspect(folder, refused)
-        with checkpoints.run_lock(name):
+        with files.named_lock(name):
             if (root / name).exists():  # replace an unfinished or damaged run by the finished one
                 shutil.move(root / name, Path(hidden) / "old")
             os.replace(folder, root / name)
@@ -74,7 +75,7 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
 
 
 def _read(source: Source) -> tuple[str, dict[str, bytes]]:
-    with archives.opened(source, limits=LIMITS) as incoming:
+    with archives.open_source(source, limits=LIMITS) as incoming:
         names = [file.name for file in incoming.files]
         shared = archives.shared_folders(names) if names else 0
         found = {"/".join(name.split("/")[shared:]): file for name, file in zip(names, incoming.files, strict=True)}
@@ -217,10 +218,8 @@ def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
     `tensorboard --logdir folder` shows them. Step is the optimizer step, wall time the end of the epoch. Repeated
     exports write equal files.
     """
-    from aevae.figures.curves import UNITS
-
     parts: dict[str, list[events.Scalar]] = {"train": [], "test": []}
-    now, units = info.created, UNITS | {"images_per_s": "images / s"}
+    now, units = info.created, TERM_UNITS | {"images_per_s": "images / s"}
     for line in checkpoints.read_history(info.path):
         plain = _numbers(line)
         now += plain.get("seconds", 0.0)
@@ -242,4 +241,4 @@ def export_tensorboard(info: RunInfo, folder: Path) -> list[Path]:
 def _numbers(values) -> dict[str, float]:
     """Name -> number of a part of an untrusted history record; other values are dropped."""
     found = values.items() if isinstance(values, dict) else ()
-    return {k: v for k, v in found if isinstance(v, int | float) and not isinstance(v, bool)}
+    return {k: v for k, v in found if is_number(v)}

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import plotly.graph_objects as go
 
+from aevae.figures.curves import with_unit
 from aevae.figures.layout import figure
 from aevae.figures.palette import MARKERS, model_styles
 from aevae.figures.rates import bounds
@@ -30,7 +31,7 @@ class Point(NamedTuple):
 def trade_off(  # titles and names of the lines are all optional, hence more than eight parameters
     points: Sequence[Point],
     y_title: str,
-    x_title: str = "kl (nats / image)",
+    x_title: str = with_unit("kl"),
     *,
     elbo: bool = True,
     bound: tuple[np.ndarray, np.ndarray] | None = None,

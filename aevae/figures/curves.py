@@ -7,23 +7,12 @@ import plotly.graph_objects as go
 
 from aevae.figures.layout import figure
 from aevae.figures.palette import MARKERS, model_styles
-
-UNITS = {
-    "recon": "nats / image",
-    "kl": "nats / image",
-    "elbo": "nats / image",
-    "objective": "nats / image",
-    "iwae": "nats / image",
-    "prior": "nats / image",
-    "bce": "nats / image",
-    "sse": "squared error / image",
-    "psnr": "dB",
-}
+from aevae.units import TERM_UNITS
 
 
 def with_unit(term: str) -> str:
     """`recon` -> `recon (nats / image)`; a term without a known unit is unchanged."""
-    return f"{term} ({UNITS[term]})" if term in UNITS else term
+    return f"{term} ({TERM_UNITS[term]})" if term in TERM_UNITS else term
 
 
 def loss_curves(

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from aevae.tiles import tile
+
 ABOVE = (255, 158, 44)
 BELOW = (72, 150, 255)
 
@@ -16,12 +18,6 @@ def tint(values: np.ndarray, scale: float | np.ndarray | None = None) -> np.ndar
 
 def sheet(images: np.ndarray, columns: int, scale: int = 2, gap: int = 2) -> np.ndarray:
     """RGBA uint8 of images (N, H, W), each normalised, `columns` per row, with transparent gaps."""
-    n, h, w = images.shape
-    rows = -(-n // columns)
-    out = np.zeros((rows * (h * scale + gap) - gap, columns * (w * scale + gap) - gap, 4), np.uint8)
-    for i, image in enumerate(images):
-        y, x = (i // columns) * (h * scale + gap), (i % columns) * (w * scale + gap)
-        big = tint(image).repeat(scale, 0).repeat(scale, 1)
-        out[y : y + h * scale, x : x + w * scale, :3] = big
-        out[y : y + h * scale, x : x + w * scale, 3] = 255
-    return out
+    tinted = np.stack([tint(image) for image in images])
+    opaque = np.concatenate([tinted, np.full_like(tinted[..., :1], 255)], axis=-1)
+    return tile(opaque.repeat(scale, 1).repeat(scale, 2), columns, gap)

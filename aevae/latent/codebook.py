@@ -85,7 +85,7 @@ def read_edits(text: str, cells: int, count: int) -> list[list[int]]:
     return [[cell, number] for cell, number in found if cell < cells and number < count]
 
 
-def draw(run, count: int, seed: int, prior: str = "learnt") -> list[np.ndarray]:
+def sample_indices(run, count: int, seed: int, prior: str = "learnt") -> list[np.ndarray]:
     """`count` grids of each level, sampled from the prior.
 
     prior: "learnt"; "uniform": independent cells, uniform over the vectors; "use": independent cells with the
@@ -128,7 +128,7 @@ def lone(run, image: np.ndarray, draws: int, seed: int) -> np.ndarray:
     chance = np.random.default_rng(seed).random((draws, side, side)).astype(np.float32)
     with torch.inference_mode():
         context = model.prior_context([_tensor(run, np.repeat(top, draws, axis=0))])
-        drawn = model.priors[1].draw(_tensor(run, chance), context).cpu().numpy()
+        drawn = model.priors[1].sample_indices(_tensor(run, chance), context).cpu().numpy()
     return decode(run, [np.repeat(top, 2 + draws, axis=0), np.concatenate([bottom, background(run)[1], drawn])])
 
 

@@ -15,7 +15,7 @@ def stored() -> dict[str, dict]:
     """Setting -> dict: filters (60, 28, 28) in -1..1, each normalised, the most used first; used (200,), share of test
     digits that activate each unit, descending; dead: number of units that are never active; sse: squared error / digit.
     Raises `bundles.Missing`."""
-    arrays = bundles.read(Path(__file__).with_name("filters.safetensors"))
+    arrays = bundles.read_bundle(Path(__file__).with_name("filters.safetensors"))
     return {
         name: {
             "filters": arrays[f"filters-{name}"].reshape(-1, 28, 28).astype(np.float32) / 127,

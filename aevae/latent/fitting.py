@@ -2,8 +2,13 @@
 
 import base64
 import binascii
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 NUM_STARTS = 200  # learned codes that are starting points of a search in the browser
 FIT_STEPS, FIT_RATE = 100, 0.1  # steps and initial learning rate of Adam, for a search that starts at an encoder's code
@@ -53,6 +58,11 @@ def fit(run, images: np.ndarray, mask: np.ndarray | None = None, start: np.ndarr
     return run.model.split(run.model.fit(*give))[0].cpu().numpy()
 
 
+def nll_of_codes(model, x: "Tensor") -> Callable[["Tensor", int], "Tensor"]:
+    """The cost of codes z (N, D) that `refine` minimises for images x (N, 1, 28, 28): -log p(x|z) in nats (N,)."""
+    return lambda z, _step: model.nll(x, model.params(z))
+
+
 def gap(run, images: np.ndarray, steps: int = FIT_STEPS) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The amortisation gap of an autoencoder: loss with the encoder's codes and with optimised codes.
 
@@ -64,11 +74,7 @@ def gap(run, images: np.ndarray, steps: int = FIT_STEPS) -> tuple[np.ndarray, np
     from aevae.models.auto_decoder import refine
 
     model, x = run.model, torch.tensor(images, device=run.device)
-
-    def cost(z: torch.Tensor, _step: int) -> torch.Tensor:
-        return model.nll(x, model.params(z))
-
-    start = model.encode(x)
+    cost, start = nll_of_codes(model, x), model.encode(x)
     size = start.std(0).mean().clamp(min=1e-3)  # codes without a prior have any scale
     found = refine(cost, start, steps, FIT_RATE * float(size))
     with torch.no_grad():
@@ -92,11 +98,11 @@ def learn(run, new: np.ndarray, old: np.ndarray, everything: bool) -> tuple[np.n
         free = [codes.requires_grad_(), *model.decoder.requires_grad_(True).parameters()]
         moments = [(torch.zeros_like(p), torch.zeros_like(p)) for p in free]
         for step in range(1, RELEARN_STEPS + 1):
-            slopes = torch.autograd.grad(model.nll(x, model.params(codes)).mean(), free)
+            gradients = torch.autograd.grad(model.nll(x, model.params(codes)).mean(), free)
             with torch.no_grad():  # Adam, Kingma & Ba 2015
-                for p, slope, (mean, square) in zip(free, slopes, moments, strict=True):
-                    mean.lerp_(slope, 0.1)
-                    square.lerp_(slope**2, 0.001)
+                for p, gradient, (mean, square) in zip(free, gradients, moments, strict=True):
+                    mean.lerp_(gradient, 0.1)
+                    square.lerp_(gradient**2, 0.001)
                     p -= RELEARN_RATE * mean / (1 - 0.9**step) / ((square / (1 - 0.999**step)).sqrt() + 1e-8)
     with torch.no_grad():
         return model.decode(codes).cpu().numpy(), model.decode(known).cpu().numpy()

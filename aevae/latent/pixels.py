@@ -33,16 +33,16 @@ def means(model, z: np.ndarray) -> np.ndarray:
         return model.decode(_tensor(model, z)).cpu().numpy()
 
 
-def drawn(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.ndarray:
+def sample_pixels(model, z: np.ndarray, uniform: np.ndarray, normal: np.ndarray) -> np.ndarray:
     """One sample x ~ p(x|z) per code z (N, D), float32 (N, 1, 28, 28), from `noise`; a Gaussian may leave [0, 1]."""
     import torch
 
     with torch.inference_mode():
         params = model.params(_tensor(model, z))  # (N, channels, 28, 28)
-        return _drawn(model, params, _tensor(model, uniform), _tensor(model, normal)).cpu().numpy()
+        return _sampled(model, params, _tensor(model, uniform), _tensor(model, normal)).cpu().numpy()
 
 
-def _drawn(model, params, u, n) -> "Tensor":
+def _sampled(model, params, u, n) -> "Tensor":
     kind = model.config.likelihood
     if kind == "bernoulli":
         return (u < params.sigmoid()).float()

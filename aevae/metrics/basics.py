@@ -6,6 +6,7 @@ from typing import Any
 
 from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
 from aevae.spread import MEDIAN, SHARE, WORST, spread
+from aevae.units import NATS, SQUARED_ERROR
 
 MAX_PSNR = 160.0  # dB, an error of 1e-8 per pixel, the precision of float32; infinity would make the mean infinite
 PIXELS = 784
@@ -110,14 +111,13 @@ def _has_bits(info) -> str:
     return f"bits need pixels with probabilities; {info.likelihood} is a density"
 
 
-NATS = "nats / image"
 _ROWS = (  # name, title, unit, better, formula
     ("recon", "recon", NATS, LOWER, r"-\mathbb{E}_{q(z|x)} \log p(x|z)"),
     ("kl", "KL", NATS, "", r"\mathrm{KL}(q(z|x) \,\|\, p(z))"),
     ("elbo", "ELBO", NATS, HIGHER, r"-(\mathrm{recon} + \mathrm{KL}) \le \log p(x)"),
     ("iwae", "L_K, lower bound of log p(x)", NATS, HIGHER, r"\mathbb{E} \log \tfrac1K \sum_k p(x, z_k) / q(z_k|x)"),
     ("objective", "objective", NATS, "", r"\text{what was minimised}"),
-    ("sse", "squared error", "squared error / image", LOWER, r"\sum_i (x_i - \hat x_i)^2"),
+    ("sse", "squared error", SQUARED_ERROR, LOWER, r"\sum_i (x_i - \hat x_i)^2"),
     ("bce", "cross-entropy", NATS, LOWER, r"-\sum_i x_i \log \hat x_i + (1 - x_i) \log (1 - \hat x_i)"),
     ("psnr", "PSNR", "dB", HIGHER, r"10 \log_{10} \bigl(784 / \sum_i (x_i - \hat x_i)^2\bigr)"),
     ("active_units", "active units", "dimensions", "", r"\#\{j : \mathrm{Var}_x(\mu_j(x)) > 0.01\}"),
@@ -173,11 +173,10 @@ _AGGREGATE = (  # name, title, formula, help
     ),
     ("dimensionwise_kl", "dimension-wise KL", r"\sum_j \mathrm{KL}(q(z_j) \,\|\, p(z_j))", AGGREGATE),
 )  # fmt: skip
-SQUARED = "squared error / image"
 _PCA = (  # name, title, unit, better, formula
-    ("sse_unclipped", "squared error, unclipped", SQUARED, LOWER, r"\sum_i (x_i - \hat x_i)^2"),
-    ("pca_sse", "squared error of PCA, unclipped", SQUARED, "", r"\|x - m - V V^T (x - m)\|^2"),
-    ("above_pca", "above PCA", SQUARED, LOWER, r"\mathrm{SSE} - \mathrm{SSE}_\mathrm{PCA}"),
+    ("sse_unclipped", "squared error, unclipped", SQUARED_ERROR, LOWER, r"\sum_i (x_i - \hat x_i)^2"),
+    ("pca_sse", "squared error of PCA, unclipped", SQUARED_ERROR, "", r"\|x - m - V V^T (x - m)\|^2"),
+    ("above_pca", "above PCA", SQUARED_ERROR, LOWER, r"\mathrm{SSE} - \mathrm{SSE}_\mathrm{PCA}"),
     ("pca_angle", "angle to the plane of PCA", "degrees", LOWER, r"\max_i \angle_i(W_d, V)"),
 )
 FITTED = "PCA is fitted to the training set; no pixel is clipped to [0, 1]. On test images PCA is not the optimum."

@@ -59,7 +59,7 @@ def noise(draws: int, width: int) -> np.ndarray:
 
 def reader() -> dict[str, np.ndarray]:
     """Weights of the network 784-64-10, float32; see SHAPES. Raises `bundles.Missing`."""
-    found = bundles.read(bundles.folder() / "reader.safetensors")
+    found = bundles.read_bundle(bundles.folder() / "reader.safetensors")
     out = {name: bundles.unrounded(found[name], found.get(f"{name}.scale")) for name in SHAPES if name in found}
     if {name: value.shape for name, value in out.items()} != SHAPES:
         raise bundles.Missing("the lab's classifier has wrong shapes; scripts/make_labs.py makes it again")
@@ -80,7 +80,7 @@ def save_reader(weights: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def read(net: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
+def class_probabilities(net: dict[str, np.ndarray], x: np.ndarray) -> np.ndarray:
     """p(c|x) (N, 10) of the network for images x (N, 784)."""
     logits = np.maximum(x @ net["w1"].T + net["b1"], 0) @ net["w2"].T + net["b2"]
     return softmax(logits)

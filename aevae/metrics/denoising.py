@@ -11,7 +11,6 @@ import numpy as np
 from aevae.metrics.metric import HIGHER, Metric, Sample, Values, of_images
 from aevae.metrics.reconstruction import psnr, sse
 
-UNITS = {"sse": "squared error / image"}
 Reconstruct = Callable[[np.ndarray], np.ndarray]
 
 
@@ -36,10 +35,10 @@ def draws(seed: int) -> dict[str, np.ndarray]:
     """
     import torch
 
-    from aevae.corruption import KINDS, draw
+    from aevae.corruption import KINDS, sample_noise
 
     one = torch.zeros(1, 1, 28, 28)
-    return {kind: draw(one, kind, torch.Generator().manual_seed(seed)).numpy().reshape(-1) for kind in KINDS}
+    return {kind: sample_noise(one, kind, torch.Generator().manual_seed(seed)).numpy().reshape(-1) for kind in KINDS}
 
 
 def lay_over(images: np.ndarray, layer: np.ndarray) -> np.ndarray:

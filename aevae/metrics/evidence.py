@@ -5,9 +5,8 @@ from torch import Generator, Tensor
 
 from aevae.models.base import Model
 from aevae.models.blocks import batches
-from aevae.spread import Tally, spread
-
-UNITS = {"recon": "nats / image", "kl": "nats / image", "elbo": "nats / image", "objective": "nats / image"}
+from aevae.models.tally import tally_losses
+from aevae.spread import spread
 
 
 def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> dict[str, float]:
@@ -15,20 +14,8 @@ def evidence(model: Model, x: Tensor, generator: Generator, samples: int = 1, la
 
     labels (N,) int64: classes, for families that use them.
     """
-    found = tally(model, x, generator, samples, labels)
+    found = tally_losses(model, x, generator, samples, labels)
     return found.means() | spread(found.per_image(samples), model.density_terms)
-
-
-@torch.inference_mode()
-def tally(model: Model, x: Tensor, generator: Generator, samples: int = 1, labels=None) -> Tally:
-    """The Tally of the losses of x (N, 1, 28, 28) in `samples` passes; see `evidence`."""
-    model.eval()
-    found = Tally()
-    for _ in range(samples):
-        for rows in batches(torch.arange(len(x), device=x.device)):
-            extra = {"labels": labels[rows]} if "labels" in model.extra_inputs and labels is not None else {}
-            found.add(model.loss(x[rows], generator=generator, **extra), len(rows))
-    return found
 
 
 @torch.inference_mode()

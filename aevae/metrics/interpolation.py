@@ -45,7 +45,7 @@ def judge(images: np.ndarray) -> tuple[float, float, int]:
     from aevae.datasets import lines
 
     angles = np.arange(NUM_REAL_ANGLES) * 2 * np.pi / NUM_REAL_ANGLES
-    real = _unit(lines.draw(angles).reshape(NUM_REAL_ANGLES, -1))
+    real = _unit(lines.render_lines(angles).reshape(NUM_REAL_ANGLES, -1))
     distance, nearest = [], []
     for walk in images:
         near = _unit(walk.reshape(len(walk), -1).astype(np.float64)) @ real.T  # (S, NUM_REAL_ANGLES) cosines
@@ -64,7 +64,7 @@ def walks(encode: Callable, decode: Callable, seed: int) -> np.ndarray:
     """Decoded linear interpolations (NUM_WALKS, NUM_STEPS, 1, 28, 28), each between the codes of two lines."""
     from aevae.datasets import lines
 
-    a, b = (encode(lines.draw(angle).astype(np.float32)) for angle in ends(seed))
+    a, b = (encode(lines.render_lines(angle).astype(np.float32)) for angle in ends(seed))
     part = np.linspace(0, 1, NUM_STEPS, dtype=np.float32)[None, :, None]
     codes = a[:, None] * (1 - part) + b[:, None] * part  # (W, S, D)
     return decode(codes.reshape(-1, codes.shape[-1])).reshape(len(a), NUM_STEPS, 1, 28, 28)

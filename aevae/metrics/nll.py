@@ -10,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 from aevae.metrics.metric import LOWER, Extra, Metric, Sample, Values, with_density
+from aevae.units import NATS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -142,7 +143,6 @@ def ais(run, data: Sample, seed: int, temperatures: int = AIS["temperatures"], c
     return values
 
 
-NATS = "nats / image"
 METRICS = (
     Metric(
         "nll", "NLL (upper bound)", NATS, r"-\log \tfrac1K \sum_{k=1}^K \frac{p(x, z_k)}{q(z_k|x)},\ z_k \sim q(z|x)",

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-UNITS = {"sse": "squared error / image", "bce": "nats / image", "psnr": "dB"}
 BLOCK_IMAGES = 500  # images in double precision at a time
 EPSILON = 1e-7  # keeps the logarithm finite if a decoder returns exactly 0 or 1
 

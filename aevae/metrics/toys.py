@@ -89,7 +89,7 @@ def train(name: str, steps: int = 10_000, batch: int = 512, seed: int = 0) -> nn
 def weights(name: str) -> dict[str, np.ndarray]:
     """Stored weights of a toy's denoiser, float32: "0.weight" (64, 3) ... "4.bias" (2,). Raises `bundles.Missing`."""
     prefix = f"{name}."
-    found = bundles.read(STORE)
+    found = bundles.read_bundle(STORE)
     return {key[len(prefix) :]: value.astype(np.float32) for key, value in found.items() if key.startswith(prefix)}
 
 

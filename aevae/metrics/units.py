@@ -2,7 +2,6 @@
 
 import numpy as np
 
-UNITS = {"active_units": "dimensions", "kl_per_dim": "nats / image"}
 THRESHOLD = 0.01
 
 

@@ -11,8 +11,10 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from aevae.units import NATS
+
 PARTS = ("index_code_mi", "total_correlation", "dimensionwise_kl")
-UNITS = dict.fromkeys(PARTS, "nats / image") | {"aggregate_images": "images"}
+UNITS = dict.fromkeys(PARTS, NATS) | {"aggregate_images": "images"}
 MAX_IMAGES = 10_000  # largest N: components of the mixture q(z)
 MAX_SAMPLES = 1000  # samples over which log q(z) is averaged
 BLOCK_DENSITIES = 1 << 18  # densities in memory at a time: 2 MB in float64

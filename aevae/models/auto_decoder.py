@@ -56,6 +56,7 @@ class Codes(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(0, width))
+        self.register_load_state_dict_pre_hook(_fit_table)
 
     def fill(self, rows: Tensor) -> None:
         """Replace the table by `rows` (N, width)."""
@@ -65,11 +66,13 @@ class Codes(nn.Module):
         sparse = self.weight.device.type in ("cpu", "cuda")
         return nn.functional.embedding(index, self.weight, sparse=sparse)
 
-    def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
-        saved = state_dict.get(prefix + "weight")
-        if saved is not None and saved.shape[1:] == self.weight.shape[1:] and len(saved) != len(self.weight):
-            self.fill(self.weight.new_zeros(saved.shape))
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+def _fit_table(module: nn.Module, state_dict: dict[str, Tensor], prefix: str, *_) -> None:
+    """Called before a table of codes loads a state: give it as many rows as the saved one has."""
+    assert isinstance(module, Codes)
+    saved, weight = state_dict.get(prefix + "weight"), module.weight
+    if saved is not None and saved.shape[1:] == weight.shape[1:] and len(saved) != len(weight):
+        module.fill(weight.new_zeros(saved.shape))
 
 
 class AutoDecoder(Model):

@@ -23,18 +23,21 @@ class FixedOffset(nn.Module):
         super().__init__()
         self.register_buffer("by", torch.zeros(channels, *SHAPE[1:]))
         self.is_nonzero = False
+        self.register_load_state_dict_post_hook(_look_for_offset)
 
     def set_offset(self, by: Tensor) -> None:
         """Set the constant (channels, 28, 28)."""
         self.by.copy_(by)
         self.is_nonzero = True
 
-    def _load_from_state_dict(self, *args, **kwargs) -> None:
-        super()._load_from_state_dict(*args, **kwargs)
-        self.is_nonzero = bool(self.by.any())
-
     def forward(self, x: Tensor) -> Tensor:
         return x + self.by if self.is_nonzero else x.to(self.by.dtype)
+
+
+def _look_for_offset(module: nn.Module, _incompatible_keys) -> None:
+    """Called after a FixedOffset has loaded a state."""
+    assert isinstance(module, FixedOffset)
+    module.is_nonzero = bool(module.by.any())
 
 
 class UpConv(nn.ConvTranspose2d):

@@ -103,8 +103,8 @@ class DeepAutoencoder(Autoencoder):
         """RMS of the gradient of each linear layer's weights, in the order of `linear_layers`, for x (B, ...)."""
         own = copy.deepcopy(self).requires_grad_(True)  # the model of an opened run is frozen
         with torch.inference_mode(False), torch.enable_grad():
-            slopes = torch.autograd.grad(own.loss(x.clone()).total, [layer.weight for layer in own.linear_layers()])
-        return [float(slope.square().mean().sqrt()) for slope in slopes]
+            gradients = torch.autograd.grad(own.loss(x.clone()).total, [layer.weight for layer in own.linear_layers()])
+        return [float(gradient.square().mean().sqrt()) for gradient in gradients]
 
     def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
         first, *_, last = self.gradients(x[:1000])

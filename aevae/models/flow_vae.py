@@ -23,6 +23,7 @@ from aevae.models.blocks import CONV_FEATURES, PIXELS, FixedOffset, batches, dec
 from aevae.models.vae import VAE, VAEConfig
 from aevae.noise import uniform
 from aevae.outputs import Loss, Output
+from aevae.units import SQUARED_ERROR
 
 # Kind of change -> its largest amount: radians clockwise; log of the factor; shift to the right per row upwards, in
 # pixels; pixels to the right; pixels down.
@@ -69,8 +70,8 @@ class FlowVAE(VAE):
     input = "pair"
     batched = False  # pairs of one class depend on the labels of the batch
     units: ClassVar[dict[str, str]] = VAE.units | {
-        "identity_sse": "squared error / image, of the unchanged source",
-        "warp_sse": "squared error / image, of the source warped",
+        "identity_sse": f"{SQUARED_ERROR}, of the unchanged source",
+        "warp_sse": f"{SQUARED_ERROR}, of the source warped",
         "edges": "gradient energy of the warped image / of the target",
         "edges_blurred": "gradient energy of the target blurred over 3 x 3 pixels / of the target",
     }
@@ -115,7 +116,7 @@ class FlowVAE(VAE):
     def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
         """The Output for pairs x (B, 2, 28, 28); `params` are the warped sources (B, 1, 28, 28)."""
         mu, logvar = self.posterior(x)
-        z = self.draw(mu, logvar, generator)[0]
+        z = self.reparameterize(mu, logvar, generator)[0]
         return Output(params=warp(x[:, :1], self.flow(z)), z=z, mu=mu, logvar=logvar)
 
     def nll_of(self, x: Tensor, z: Tensor) -> Tensor:

@@ -40,7 +40,7 @@ class IWAE(VAE):
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         mu, logvar = self.posterior(x)
-        z = self.draw(mu, logvar, generator)  # (K, B, D)
+        z = self.reparameterize(mu, logvar, generator)  # (K, B, D)
         nll = self.nll_of(x, z)  # (K, B)
         kl_each = self.kl_per_dim(mu, logvar).sum(1)
         recon, kl = nll.mean(), kl_each.mean()

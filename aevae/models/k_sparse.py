@@ -16,7 +16,7 @@ from torch import Generator, Tensor, nn
 from aevae.config import option
 from aevae.models.blocks import TopK, Transposed
 from aevae.models.linear_ae import LinearAEConfig, LinearAutoencoder
-from aevae.models.sparse import SparseAutoencoder, usage
+from aevae.models.sparse import SparseAutoencoder
 from aevae.outputs import Loss
 from aevae.schedules import warmup
 
@@ -59,7 +59,7 @@ class KSparseAutoencoder(LinearAutoencoder):
     config: KSparseConfig
     objective = "||x - W top_k(W^T x + b)||^2"
     paper = "Makhzani & Frey 2014"
-    units = SparseAutoencoder.units
+    units, metrics = SparseAutoencoder.units, SparseAutoencoder.metrics
 
     def build_code(self, width: int) -> None:
         self.code = nn.Sequential(nn.Linear(width, self.config.latent_dim), TopK(self.config.kept))
@@ -78,9 +78,6 @@ class KSparseAutoencoder(LinearAutoencoder):
         """Number of units kept at this epoch, unrounded: linear from start_k down to k."""
         config = self.config
         return config.most - (config.most - config.k) * warmup(epoch, config.anneal_epochs)
-
-    def metrics(self, x: Tensor, labels: Tensor, generator: Generator) -> dict[str, float]:
-        return usage(self, x)
 
 
 def largest(z: Tensor, most: int, k: float | Tensor) -> Tensor:

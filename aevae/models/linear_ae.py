@@ -16,6 +16,7 @@ from aevae import losses
 from aevae.config import option
 from aevae.models import blocks
 from aevae.models.ae import AEConfig, Autoencoder
+from aevae.units import SQUARED_ERROR
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ class LinearAutoencoder(Autoencoder):
     objective = "||x - W_d (W_e x + b)||^2"
     paper = "Baldi & Hornik 1989"
     units: ClassVar[dict[str, str]] = {
-        "sse_unclipped": "squared error / image, not clipped to [0, 1]",
-        "pca_sse": "squared error / image of PCA of the training set, not clipped",
-        "above_pca": "squared error / image, sse_unclipped - pca_sse",
+        "sse_unclipped": f"{SQUARED_ERROR}, not clipped to [0, 1]",
+        "pca_sse": f"{SQUARED_ERROR} of PCA of the training set, not clipped",
+        "above_pca": f"{SQUARED_ERROR}, sse_unclipped - pca_sse",
         "pca_angle": "degrees, the largest principal angle between the two planes",
     }
 

@@ -111,7 +111,7 @@ class MLVAE(VAE):
             (c_mu, s_mu), (c_logvar, s_logvar) = self.parts(mu), self.parts(logvar)
             c_mu, c_logvar = pooled(c_mu, c_logvar, same, self.config.pooling)
             mu, logvar = torch.cat([c_mu, s_mu], 1), torch.cat([c_logvar, s_logvar], 1)
-        content, style = self.parts(self.draw(mu, logvar, generator))  # (R, B, ...)
+        content, style = self.parts(self.reparameterize(mu, logvar, generator))  # (R, B, ...)
         z = torch.cat([content[:, first], style], -1)  # a group uses the content sample of its first image
         nll = self.nll_of(x, z)  # (R, B)
         recon = nll.mean()

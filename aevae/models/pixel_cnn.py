@@ -96,7 +96,7 @@ class PixelCNN(nn.Module):
         return F.cross_entropy(self(indices, context), indices, reduction="none").flatten(1).sum(1)
 
     @torch.no_grad()
-    def draw(self, u: Tensor, context: Tensor | None = None) -> Tensor:
+    def sample_indices(self, u: Tensor, context: Tensor | None = None) -> Tensor:
         """Grids (B, h, w) int64 sampled from uniform numbers u (B, h, w) in [0, 1), cell by cell by inverse transform.
 
         Each layer caches its inputs, so all cells together cost about one pass.

@@ -82,7 +82,7 @@ class Layered(nn.Module):
         self.upper = Gated(width, hidden, latent_dim // 2)
         self.lower = Gated(width + latent_dim // 2, hidden, self.size)
 
-    def draw(self, c: Tensor, eps: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+    def reparameterize(self, c: Tensor, eps: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(z, mean, log variance) (B, D) each, of a sample from N(0, 1) noise eps (B, D); None: z is the mean."""
         mu, logvar = self.of_upper(c)
         upper = mu if eps is None else mu + torch.exp(0.5 * logvar) * eps[:, self.size :]
@@ -179,7 +179,7 @@ class TDVAE(Model):
 
     def posterior(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, log variance) (B, D) of p_B(z|b_T) after the last frame of x (B, T, 1, 28, 28), with z at the mean."""
-        return self.belief.draw(self.beliefs(x)[:, -1])[1:]
+        return self.belief.reparameterize(self.beliefs(x)[:, -1])[1:]
 
     def forward(self, x: Tensor, generator: Generator | None = None) -> Output:
         """The Output for the last frame of x (B, T, 1, 28, 28), decoded from a sample of p_B or from its mean."""
@@ -188,14 +188,14 @@ class TDVAE(Model):
 
     def believe(self, b: Tensor, generator: Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(z ~ p_B(z|b), mean, log variance) (B, D) of beliefs b (B, belief_dim); z is the mean without a generator."""
-        return self.belief.draw(b, self._eps(b, generator))
+        return self.belief.reparameterize(b, self._eps(b, generator))
 
     def jump(self, z: Tensor, steps: Tensor | int, generator: Generator | None = None) -> Tensor:
         """The state (B, D) `steps` frames after z (B, D): a sample of p(z2|z1, dt), or its mean without a generator.
 
         steps: 1..max_jump, one number or (B,) int64.
         """
-        return self.transition.draw(self._moved(z, steps), self._eps(z, generator))[0]
+        return self.transition.reparameterize(self._moved(z, steps), self._eps(z, generator))[0]
 
     def roll_out(self, x: Tensor, steps: int, generator: Generator | None = None, jump: int = 1) -> Tensor:
         """Predicted frames (B, steps, 1, 28, 28) after x (B, T, 1, 28, 28): one future, in jumps of `jump` frames.
@@ -220,7 +220,7 @@ class TDVAE(Model):
         before, after = b[row, t1], b[row, t1 + steps]
         z2, mean2, logvar2 = self.believe(after, generator)
         c = torch.cat([z2, before, after], dim=1)
-        z1, mean, logvar = self.smoothing.draw(c, self._eps(z2, generator))
+        z1, mean, logvar = self.smoothing.reparameterize(c, self._eps(z2, generator))
         nll = self.nll(x[row, t1 + steps], self.params(z2))  # (B * pairs,), like the terms below
         recon = nll.mean()
         smoothed_each = smoothing_term((mean, logvar), self.belief.at(before, z1))

@@ -103,7 +103,7 @@ class VAE(Model):
             mu, logvar = mu / self.prior_std, logvar - 2 * self.prior_std.log()
         return losses.gaussian_kl_per_dim(mu, logvar)
 
-    def draw(self, mu: Tensor, logvar: Tensor, generator: Generator | None) -> Tensor:
+    def reparameterize(self, mu: Tensor, logvar: Tensor, generator: Generator | None) -> Tensor:
         """R = `samples` codes of each image, (R, B, D); without a generator mu, (1, B, D)."""
         if generator is None:
             return mu.unsqueeze(0)
@@ -138,7 +138,7 @@ class VAE(Model):
 
     def loss(self, x: Tensor, *, generator: Generator | None = None, epoch: float = math.inf) -> Loss:
         mu, logvar = self.posterior(x)
-        z = self.draw(mu, logvar, generator)
+        z = self.reparameterize(mu, logvar, generator)
         nll = self.nll_of(x, z)  # (R, B)
         recon = nll.mean()
         kl_each = self.kl_per_dim(mu, logvar)  # (B, D)

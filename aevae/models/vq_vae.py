@@ -301,7 +301,7 @@ class VQVAE(Model):
         for side, prior in zip(self.config.sides, self.priors, strict=True):
             end = start + side * side
             u = torch.special.ndtr(noise[:, start:end]).unflatten(1, (side, side))
-            drawn.append(prior.draw(u, self.prior_context(drawn)))
+            drawn.append(prior.sample_indices(u, self.prior_context(drawn)))
             start = end
         return drawn
 

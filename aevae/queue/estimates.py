@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from aevae.config import DataConfig, TrainConfig
+from aevae.config import DataConfig, TrainConfig, is_number
 from aevae.queue import jobs
 from aevae.run_config import RunConfig
 
@@ -160,4 +160,4 @@ def took(group: Sequence[RunConfig], device: str, where: str, seconds: float, be
 
 
 def _positive(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1e9
+    return is_number(value) and 0 < value < 1e9

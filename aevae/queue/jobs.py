@@ -24,9 +24,10 @@ from filelock import FileLock, Timeout
 
 from aevae import logs, paths
 from aevae.queue import processes
-from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, named_lock, queue_file, transaction, unwritable
+from aevae.queue.queuefile import TRAIN, Job, QueueBroken, job_of, queue_file, transaction, unwritable
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
+from aevae.store.files import named_lock
 
 TASKS_LANE = "tasks"  # the lane of all jobs that are not trainings
 KINDS = {  # kind of task -> module:function that runs it

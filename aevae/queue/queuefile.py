@@ -14,9 +14,8 @@ from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock
-
 from aevae import logs, paths
+from aevae.store.files import named_lock
 
 TRAIN = "train"  # the kind of job whose request is a RunConfig
 LOCK_TIMEOUT_SECONDS = 10  # longest wait for other processes that write to the queue
@@ -106,13 +105,6 @@ class QueueBroken(RuntimeError):
 def queue_file() -> Path:
     """The path of the queue; the file may not exist yet."""
     return paths.runs_dir() / "queue.sqlite"
-
-
-def named_lock(name: str) -> FileLock:
-    """The lock of this name beside the queue file. The system releases it when its process ends."""
-    locks = paths.runs_dir() / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"{name}.lock")
 
 
 @contextlib.contextmanager

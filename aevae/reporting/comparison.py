@@ -11,12 +11,13 @@ from functools import cache
 import numpy as np
 
 from aevae import spread
-from aevae.figures.curves import UNITS
+from aevae.config import is_number
 from aevae.figures.palette import family_title
 from aevae.metrics import EXTRAS, METRICS, Metric, current
 from aevae.metrics.metric import HIGHER, LOWER
 from aevae.spread import MEDIAN, WORST
 from aevae.store.checkpoints import RunInfo
+from aevae.units import NATS, TERM_UNITS
 
 OTHER_TERMS = (  # loss terms of families that have no curve of their own in `aevae.figures`
     "contraction", "hessian", "l1", "sparsity", "commit", "codebook", "code", "kl_content", "kl_style", "roughness",
@@ -35,12 +36,8 @@ def numbers_of(run: RunInfo, dataset: str) -> dict[str, float]:
     return {
         name: value
         for name, value in current(run, dataset).items()
-        if name not in NOT_NUMBERS and _is_number(value) and math.isfinite(value)
+        if name not in NOT_NUMBERS and is_number(value) and math.isfinite(value)
     }
-
-
-def _is_number(value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def describe(name: str, *found: Mapping) -> Metric:
@@ -93,7 +90,7 @@ def at_ceiling(values: Mapping) -> bool:
 def _family_units() -> dict[str, str]:
     from aevae.models import FAMILIES, family_class
 
-    terms = dict.fromkeys(OTHER_TERMS, "nats / image") | UNITS
+    terms = dict.fromkeys(OTHER_TERMS, NATS) | TERM_UNITS
     families = {name: unit for family in FAMILIES for name, unit in family_class(family).units.items()}
     return spread.units(terms) | terms | families
 

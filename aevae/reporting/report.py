@@ -17,12 +17,14 @@ from aevae import __version__, datasets
 from aevae.config import PRESETS, preset
 from aevae.figures import latent_bars, loss_curves
 from aevae.figures.compare import Point, trade_off
+from aevae.figures.curves import with_unit
 from aevae.figures.static import to_svg
 from aevae.reporting import comparison
 from aevae.reporting.comparison import describe, numbers_of
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.store.checkpoints import RunInfo
+from aevae.tiles import tile
 
 COLUMNS = ("recon", "kl", "elbo", "sse", "psnr", "active_units")  # metrics in the first table
 NUM_EXTREMES, NUM_SAMPLES = 10, 20  # best and worst images each; samples
@@ -163,7 +165,7 @@ def _trade_off(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) ->
     for kind, members in groups.items():
         rated = points(members, names, dataset, "recon")
         if rated:
-            chart = trade_off(rated, "recon (nats / image)")
+            chart = trade_off(rated, with_unit("recon"))
             note = (
                 "To the right: nats that the code costs (rate). Upwards: nats that the image costs when its code is "
                 "known (distortion). The ELBO is the same along a dotted line."
@@ -257,13 +259,8 @@ def sheet(images: np.ndarray, columns: int, gap: int = 2) -> bytes:
     solid = np.where(np.isnan(images), 0, 255).astype(np.uint8)
     if images.dtype != np.uint8:
         images = np.rint(np.nan_to_num(images).clip(0, 1) * 255).astype(np.uint8)
-    count, height, width = images.shape
-    out = np.zeros((-(-count // columns) * (height + gap) - gap, columns * (width + gap) - gap, 2), np.uint8)
-    for i in range(count):
-        y, x = i // columns * (height + gap), i % columns * (width + gap)
-        out[y : y + height, x : x + width] = np.stack([images[i], solid[i]], axis=-1)
     file = io.BytesIO()
-    Image.fromarray(out, "LA").save(file, "PNG", optimize=True)
+    Image.fromarray(tile(np.stack([images, solid], axis=-1), columns, gap), "LA").save(file, "PNG", optimize=True)
     return file.getvalue()
 
 

@@ -9,6 +9,7 @@ from aevae.config import DataConfig
 from aevae.metrics import SCHEMA, basics, linear
 from aevae.models import MAX_SEARCHED_IMAGES
 from aevae.run_config import RunConfig
+from aevae.units import NATS
 
 if TYPE_CHECKING:
     from aevae.runs.opened import Run
@@ -28,7 +29,7 @@ def units_of(run: "Run") -> dict[str, str]:
     """
     from aevae.metrics import EXTRAS, METRICS
 
-    terms = dict.fromkeys(run.history[-1]["test"], "nats / image") if run.history else {}
+    terms = dict.fromkeys(run.history[-1]["test"], NATS) if run.history else {}
     terms |= UNITS
     known = {name: extra.unit for name, extra in EXTRAS.items()}
     known |= {name: metric.signed_unit for name, metric in METRICS.items()}

@@ -46,8 +46,7 @@ class Run:
         return model
 
     def _check_sum(self, path: Path) -> None:
-        expected = self.info.state.get("checksums", {}).get(path.name)
-        if self.info.status == "finished" and expected != files.checksum(path):
+        if self.info.status == "finished" and self.info.checksum(path.name) != files.checksum(path):
             raise DamagedRun(f"{self.name} is damaged: the checksum of {path.name} does not match")
 
     @property

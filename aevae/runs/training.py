@@ -14,7 +14,7 @@ from aevae import datasets
 from aevae.models import build_model, check_input_kind, family_class
 from aevae.run_config import RunConfig
 from aevae.runs.numbers import evaluate_model
-from aevae.store import checkpoints
+from aevae.store import checkpoints, files
 from aevae.store.recorder import Recorder
 from aevae.training.device import keep_memory, pick_device, set_threads
 from aevae.training.diverged import Diverged
@@ -131,7 +131,7 @@ def _train_group(group, device, on_event, should_stop, force: bool, is_watched) 
 
 def _acquire_lock(held: contextlib.ExitStack, name: str, should_stop) -> bool:
     """Whether the lock of this run was acquired; False if `should_stop` ended the wait."""
-    lock = checkpoints.run_lock(name)
+    lock = files.named_lock(name)
     while True:
         try:
             held.enter_context(lock.acquire(timeout=0.5))

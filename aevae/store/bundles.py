@@ -91,7 +91,7 @@ def load(name: str) -> dict[str, Member]:
         raise _missing(path) from error
 
 
-def read(path: Path) -> dict[str, np.ndarray]:
+def read_bundle(path: Path) -> dict[str, np.ndarray]:
     """Name -> array of a file that ships with a lab. Raises Missing."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file

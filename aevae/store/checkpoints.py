@@ -33,6 +33,7 @@ from aevae.store.files import (
     check_names,
     check_safetensors,
     check_types,
+    named_lock,
     read_json,
     stamp,
     write_json,
@@ -86,10 +87,14 @@ class RunInfo:
         """The distribution of a pixel given its code; a family without the option has Bernoulli pixels."""
         return self.option("likelihood") or "bernoulli"
 
+    def checksum(self, file: str) -> str:
+        """sha256 of a file of the run, as written at the end of training; "" before, and for other files."""
+        return str(self.state.get("checksums", {}).get(file, ""))
+
     @property
     def weights_checksum(self) -> str:
         """sha256 of the weights, which caches use as a key; "" until the run is finished."""
-        return self.state.get("checksums", {}).get("model.safetensors", "")
+        return self.checksum("model.safetensors")
 
     @property
     def latent_dim(self) -> int:
@@ -235,8 +240,7 @@ def _metrics_files(run: RunInfo) -> list[Path]:
     last = run.weights == "model.safetensors"
     files = [run.path / "metrics.json"] if last else []
     if run.shipped or not last:
-        weights = str(run.state.get("checksums", {}).get(run.weights, ""))[:12]
-        files.append(paths.cache_dir() / "metrics" / f"{run.name}-{weights}.json")
+        files.append(paths.cache_dir() / "metrics" / f"{run.name}-{run.checksum(run.weights)[:12]}.json")
     return files
 
 
@@ -273,7 +277,7 @@ def change_metrics(run: RunInfo, change: Callable[[dict], dict]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     own = file.parent == run.path  # otherwise it is in the cache, which may be writable when the store is not
     try:
-        with (run_lock(run.name) if own else FileLock(file.with_suffix(".lock"))).acquire(timeout=10):
+        with (named_lock(run.name) if own else FileLock(file.with_suffix(".lock"))).acquire(timeout=10):
             try:
                 metrics = _read_metrics(file)
             except DamagedRun:
@@ -304,7 +308,7 @@ def find_run(reference: str) -> RunInfo:
     """
     if reference.endswith(AT_BEST):
         run = find_run(reference.removesuffix(AT_BEST))
-        if BEST not in run.state.get("checksums", {}):
+        if not run.checksum(BEST):
             raise ValueError(f"{run.name} has no weights of its best epoch; train it again with --set keep_best=true")
         run = replace(run, weights=BEST)
         return replace(run, metrics=read_metrics(run))
@@ -360,19 +364,12 @@ def run_folder(name: str) -> Path:
     return folder
 
 
-def run_lock(name: str) -> FileLock:
-    """The lock of a process that trains or deletes this run. It is released when the process ends."""
-    locks = paths.runs_dir() / ".locks"
-    locks.mkdir(parents=True, exist_ok=True)
-    return FileLock(locks / f"{name}.lock")
-
-
 def reopen(name: str) -> None:
     """Allow a diverged own run to resume from its last checkpoint. Does nothing for other runs."""
     if run := diverged_run(name):
         with (
             contextlib.suppress(Timeout),
-            run_lock(name).acquire(timeout=0),
+            named_lock(name).acquire(timeout=0),
         ):  # otherwise another process trains it again already
             write_json(run.path / "state.json", {key: value for key, value in run.state.items() if key != "diverged"})
 
@@ -384,7 +381,7 @@ def delete_run(run: RunInfo) -> None:
     if run.path.parent != paths.runs_dir().resolve() and run.path.parent != paths.runs_dir():
         raise ValueError(f"{run.path} is not in the store {paths.runs_dir()}")
     try:
-        with run_lock(run.name).acquire(timeout=0):
+        with named_lock(run.name).acquire(timeout=0):
             # Renamed first, so that a half-deleted folder never has the name of a run.
             grave = run.path.with_name(f".deleted-{run.name}-{os.getpid()}")
             os.replace(run.path, grave)

@@ -1,4 +1,4 @@
-"""Files of a run folder: atomic writes, and reads that check what they read. Imports no torch."""
+"""Files of the run store: locks, atomic writes, and reads that check what they read. Imports no torch."""
 
 import contextlib
 import hashlib
@@ -12,6 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
+from aevae import paths
+
 RETRY_SECONDS = (0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)  # delays between tries while a reader has the file open
 FILE_IN_USE_ERRORS = (5, 32)  # Windows: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION
 MAX_JSON = 20_000_000  # bytes; a larger config or history was not written by this program
@@ -20,6 +24,16 @@ VALUE_NAME = re.compile(r"[\w .@-]{1,60}")  # of a loss term or a metric
 
 class DamagedRun(ValueError):
     """A run folder cannot be read. The message says why."""
+
+
+def named_lock(name: str) -> FileLock:
+    """The lock of this name in the run store; a run's name: of the process that trains or deletes it.
+
+    The system releases it when its process ends.
+    """
+    locks = paths.runs_dir() / ".locks"
+    locks.mkdir(parents=True, exist_ok=True)
+    return FileLock(locks / f"{name}.lock")
 
 
 def write_atomic(path: Path, data: bytes) -> None:

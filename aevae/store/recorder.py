@@ -21,6 +21,7 @@ from aevae import __version__, datasets, logs
 from aevae.models.blocks import parameter_count
 from aevae.run_config import RunConfig
 from aevae.store import checkpoints, files
+from aevae.tiles import tile
 from aevae.training.diverged import Diverged
 from aevae.training.film import Film, schedule
 from aevae.training.trainer import Trainer, best
@@ -239,8 +240,7 @@ def image(rows: Sequence[np.ndarray]) -> bytes:
     from PIL import Image
 
     out = io.BytesIO()
-    sheet = np.concatenate([np.concatenate(list(row), axis=1) for row in rows])  # (rows*28, columns*28)
-    Image.fromarray(sheet).save(out, "PNG", optimize=True)
+    Image.fromarray(tile(np.concatenate(list(rows)), len(rows[0]))).save(out, "PNG", optimize=True)
     return out.getvalue()
 
 

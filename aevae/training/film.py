@@ -13,6 +13,7 @@ from torch import Tensor
 from aevae.config import TrainConfig
 from aevae.models.base import Model
 from aevae.models.blocks import batches
+from aevae.models.tally import TEST_SEED
 
 NUM_FOLLOWED = 16  # images whose reconstructions are in every frame
 MAX_CODES = 1000  # test images whose codes are in every frame
@@ -23,7 +24,6 @@ NUM_FRAMES = 24  # evenly spaced frames of a run with few, long epochs
 LONG_EPOCH_STEPS = 50  # an epoch with at least as many steps has frames within it
 WIDE_CODE = 64  # latent dimension above which a frame has fewer codes,
 MAX_CODE_NUMBERS = 20_000  # namely this many numbers in total
-SEED = 1_000_003  # seed of the noise in the mean terms, the same in every frame and run
 SHARED_ARRAYS = ("original", "labels")  # arrays that every frame shares
 
 
@@ -84,17 +84,12 @@ def _posterior(model: Model, x: Tensor) -> tuple[Tensor, Tensor | None]:
 
 
 def _terms(model: Model, x: Tensor) -> dict[str, Tensor]:
-    """Mean terms of the model's own loss over x, with one noise sample."""
-    generator = torch.Generator(x.device).manual_seed(SEED)
+    """Mean terms of the model's own loss over x, one batch of at most MAX_CODES images, with one noise sample."""
+    generator = torch.Generator(x.device).manual_seed(TEST_SEED)
     x = x[: model.max_test_images]
-    sums: dict[str, Tensor] = {}
-    for rows in batches(torch.arange(len(x), device=x.device)):
-        part = x[rows]
-        extra: dict[str, Any] = {} if model.has_encoder else {"index": rows}
-        loss = model.loss(part, generator=generator, **extra)
-        for name, term in {**loss.terms, "objective": loss.total}.items():
-            sums[name] = sums.get(name, 0.0) + term * len(part)
-    return {name: total / len(x) for name, total in sums.items()}
+    extra: dict[str, Any] = {} if model.has_encoder else {"index": torch.arange(len(x), device=x.device)}
+    loss = model.loss(x, generator=generator, **extra)
+    return {**loss.terms, "objective": loss.total}
 
 
 class Film:

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from aevae.config import TrainConfig
 from aevae.models.base import Model
-from aevae.models.blocks import batches
+from aevae.models.tally import TEST_SEED, tally_losses
 from aevae.outputs import Loss
 from aevae.schedules import one_cycle
 from aevae.spread import Tally, spread
@@ -26,7 +26,7 @@ from aevae.training.diverged import Diverged, limit_of
 from aevae.training.optimizers import optimizers
 from aevae.training.steps import make_step_fn, sum_type
 
-TEST_SEED = 1_000_003  # the test pass uses the same noise in every epoch and every run
+ORDER_STRIDE = 1_000_003  # from the orders of one seed to those of the next; more than the epochs of a run
 REPORT_SECONDS = 0.25  # shortest time between two StepDone events
 MAX_RISE, MAX_RISE_SHARE = 1.0, 0.01  # nats per image, and share of the total decrease, above the best objective
 SUM_ROWS = 4096  # training images summed at once
@@ -131,7 +131,7 @@ class Trainer:
 
     def order(self) -> Tensor:
         """Indices of the training images (N,) in the order of the current epoch."""
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.step // self.steps_per_epoch)
+        generator = torch.Generator().manual_seed(self.seed * ORDER_STRIDE + self.step // self.steps_per_epoch)
         return torch.randperm(len(self.train), generator=generator).to(self.device)
 
     def progress(self) -> StepDone:
@@ -195,16 +195,11 @@ class Trainer:
         """Means of the terms over the test images."""
         return self.test_pass().means()
 
-    @torch.inference_mode()
     def test_pass(self) -> Tally:
         """Losses of the test images, with the same noise every time."""
-        self.model.eval()
-        generator, tally = torch.Generator(self.device).manual_seed(TEST_SEED), Tally()
-        indices = torch.arange(len(self.test), device=self.device)[: self.model.max_test_images]
-        for part in batches(indices):
-            extra: dict[str, Any] = {"labels": self.labels[1][part]} if "labels" in self.model.extra_inputs else {}
-            tally.add(self.model.loss(self.test[part].float().div_(255), generator=generator, **extra), len(part))
-        return tally
+        generator = torch.Generator(self.device).manual_seed(TEST_SEED)
+        labels = self.labels[1] if "labels" in self.model.extra_inputs else None
+        return tally_losses(self.model, self.test[: self.model.max_test_images], generator, labels=labels)
 
     def images(self, index: Tensor) -> Tensor:
         """The training images `index` (B,) as model input: float32 (B, ...) in [0, 1]."""

@@ -31,7 +31,7 @@ def judged() -> dict:
     of_own = [found[labels == c, c] for c in range(densities.CLASSES)]
     return {
         "densities": float((found.argmax(1) == labels).mean()),
-        "net": float((densities.read(reader, x).argmax(1) == labels).mean()),
+        "net": float((densities.class_probabilities(reader, x).argmax(1) == labels).mean()),
         "usual": [float(np.quantile(scores, RARE_FRACTION)) for scores in of_own],
         "count": len(labels),
     }
@@ -47,7 +47,7 @@ def bars(x: np.ndarray, measured: dict) -> int:
         image_sheets.show(x, 1, scale=6, alt=_("The image"))
         flat = x.reshape(1, -1)
         table = densities.scores(net, flat, densities.noise(draws, width))[0]
-        st.bar_chart({"log p(x|c)": table, "p(c|x)": densities.read(reader, flat)[0]})
+        st.bar_chart({"log p(x|c)": table, "p(c|x)": densities.class_probabilities(reader, flat)[0]})
         return draws
     weights = {name: value.astype(np.float16) for name, value in net.items()}
     weights |= dict(zip(("r1", "s1", "r2", "s2"), (v.astype(np.float16) for v in reader.values()), strict=True))

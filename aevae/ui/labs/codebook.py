@@ -33,7 +33,7 @@ def known(name: str) -> dict[str, np.ndarray]:
 @st.cache_data(max_entries=24, show_spinner=False)
 def drawn(name: str, prior: str, seed: int) -> np.ndarray:
     run = cached.run(name)
-    return codebook.decode(run, codebook.draw(run, NUM_SAMPLES, seed, prior))
+    return codebook.decode(run, codebook.sample_indices(run, NUM_SAMPLES, seed, prior))
 
 
 def mixed(name: str, a: int, b: int) -> np.ndarray:

@@ -77,7 +77,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
         st.caption(problem)
         for name in shown:
             model = decoders()[name]
-            drawn = pixels.drawn(model, np.repeat(z, NUM_SAMPLES, 0), uniform, normal)
+            drawn = pixels.sample_pixels(model, np.repeat(z, NUM_SAMPLES, 0), uniform, normal)
             stray = np.minimum(pixels.strays(model, z) / WHITE_DEVIATION, 1)
             back = np.concatenate([pixels.means(model, z), np.clip(drawn, 0, 1), stray])
             image_sheets.show(

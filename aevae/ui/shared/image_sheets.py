@@ -7,6 +7,8 @@ import numpy as np
 import streamlit as st
 from PIL import Image, ImageDraw, ImageFont
 
+from aevae.tiles import tile
+
 GAP = (127, 127, 127)  # colour between images, for light and dark themes
 
 
@@ -66,8 +68,7 @@ def sheet(
 def raw_sheet(images: np.ndarray, columns: int | None = None) -> bytes:
     """PNG at one pixel per pixel, no gaps: for `canvas.Plane` and `canvas.Sheet`, which scale it in the browser."""
     cells = grid(images, columns)
-    rows, cols, h, w = cells.shape
-    return _png(Image.fromarray(np.ascontiguousarray(cells.swapaxes(1, 2).reshape(rows * h, cols * w))))
+    return _png(Image.fromarray(tile(cells.reshape(-1, *cells.shape[2:]), cells.shape[1])))
 
 
 def show(
