@@ -70,7 +70,7 @@ def some_points(element, draw: random.Random) -> dict:
 DEEDS = {  # key of a widget -> action
     "digit": lambda element, draw: draw.randrange(1000),
     "digit_grid": a_cell,
-    "bank_live": a_code,
+    "latent_code_live": a_code,
     "noise_live": lambda element, draw: {"level": round(draw.random(), 2), "n": draw.randrange(1 << 40)},
     "scrub_live": lambda element, draw: {"at": [round(draw.random(), 2)], "n": draw.randrange(1 << 40)},
     "steps": lambda element, draw: draw.randrange(3, 16),

@@ -229,7 +229,7 @@ def test_a_message_of_a_module_that_the_page_has_removed_is_dropped(monkeypatch)
     mounted, heard = {}, []
     monkeypatch.setattr(component, "_component", lambda module: lambda **arguments: mounted.update(arguments))
     monkeypatch.setattr(st, "session_state", {})
-    component.mount("pad", "pad_live", {}, on_send=heard.append)
+    component.mount("latent_plane", "latent_plane_live", {}, on_send=heard.append)
     mounted["on_sent_change"]()
     assert heard == []
 

@@ -1,4 +1,4 @@
-"""The lab Bottleneck: components, errors, and the data for `bottleneck.js` and the pad."""
+"""The lab Bottleneck: components, errors, and the data for `bottleneck.js` and the live plane."""
 
 import numpy as np
 import streamlit as st
@@ -88,19 +88,19 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
 
 def plane(name: str) -> None:
     """Show the plane of a two-dimensional code, decoded at the pointer."""
-    bank = latent_code.open_bank(name)
-    middle = bank.codes.mean(0)
+    space = latent_code.open_latent_space(name)
+    middle = space.codes.mean(0)
     ranges = {
-        key: (float(middle[i]), float(bank.low[i]), float(bank.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
+        key: (float(middle[i]), float(space.low[i]), float(space.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
     }
     take = url_values.number_handler({key: key for key in ranges}, ranges)
 
     def taken(payload: dict) -> None:
-        z = live_view.receive_code(payload, 2, "pad")
+        z = live_view.receive_code(payload, 2, "latent_plane")
         if z is not None:
-            take(dict(zip(ranges, map(float, latent_code.clip(z, bank)), strict=True)))
+            take(dict(zip(ranges, map(float, latent_code.clip(z, space)), strict=True)))
 
-    live_view.plane(bank, np.array(list(url_values.numbers(ranges).values())), taken)
+    live_view.plane_alone(space, np.array(list(url_values.numbers(ranges).values())), taken)
 
 
 def holes() -> None:

@@ -36,7 +36,11 @@ MODULES, STYLES = files("js"), files("css")
 _MAKER = b"".join((Path(aevae.__file__).parent / "browser" / name).read_bytes() for name in ("program.py", "blob.py"))
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in MODULES.values())).hexdigest()[:12]
 COMMON_STYLES = ("live", "dom")  # used by all modules
-BORROWED_STYLES = {"pad": ("bank",), "elbo": ("elbo_divergence",), "likelihoods": ("collapse", "elbo_divergence")}
+BORROWED_STYLES = {
+    "latent_plane": ("latent_code",),
+    "elbo": ("elbo_divergence",),
+    "likelihoods": ("collapse", "elbo_divergence"),
+}
 
 
 def styles(module: str) -> tuple[str, ...]:
@@ -99,7 +103,7 @@ def mount(
 
 
 def _place(path: Path) -> str:
-    """Path of a file relative to ROOMS: `sliders/pad.js`."""
+    """Path of a file relative to ROOMS: `sliders/latent_plane.js`."""
     return path.relative_to(ROOMS).as_posix()
 
 

@@ -1,4 +1,7 @@
-"""Lossless images of arrays with sharp pixels. Digits are white on black in both themes, like the data."""
+"""Lossless images of arrays with sharp pixels. Digits are white on black in both themes, like the data.
+
+This module is in `shared` and not in `digit`, because rooms that choose no digit show images, too.
+"""
 
 import io
 from collections.abc import Sequence
