@@ -63,6 +63,7 @@ class LatentPlane extends Stage {
     const side = div("side", this.figures, this.controls, this.legend, this.hint);
     this.root.append(div("parts", this.area, side));
     canvas.dataset.finger = "tap";
+    // Not onDrag (canvas.js): the pointer decodes without a press, too, and a click differs from a drag.
     canvas.onpointermove = (event) => this.moved(event);
     canvas.onpointerdown = (event) => this.pressed(event);
     canvas.onpointerup = (event) => this.lifted(event);

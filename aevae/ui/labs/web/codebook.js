@@ -1,5 +1,5 @@
 // An image as a grid of codebook indices: choose a cell and its code vector; the decoder shows the result.
-import { paint, PIXELS, SIDE } from "../../live/canvas.js";
+import { ARROWS, paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
@@ -44,7 +44,8 @@ export function editsBetween(from, to) {
 
 /** The cell after an arrow key at cell `at` of `count` cells in `columns`; null for other keys. */
 export function moved(key, at, columns, count) {
-  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: count - 1 - at }[key];
+  const way = ARROWS[key];
+  const by = way ? way[0] - columns * way[1] : { Home: -at, End: count - 1 - at }[key];
   if (by === undefined) return null;
   const to = at + by;
   return to >= 0 && to < count ? to : at;
