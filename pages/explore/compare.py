@@ -34,7 +34,7 @@ table.show_table(frame, found, columns, pin, dataset)
 table.say_missing(chosen, dataset)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     table.formulas(columns)
-    views.take("numbers", csv=lambda: table.table_csv(frame, found, columns, dataset))
+    views.download_buttons("numbers", csv=lambda: table.table_csv(frame, found, columns, dataset))
     views.report_button(chosen, dataset)
 
 view = address.pick(

@@ -93,14 +93,14 @@ def plane(name: str) -> None:
     ranges = {
         key: (float(middle[i]), float(space.low[i]), float(space.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
     }
-    take = url_values.number_handler({key: key for key in ranges}, ranges)
+    store_place = url_values.number_handler({key: key for key in ranges}, ranges)
 
-    def taken(payload: dict) -> None:
+    def on_send(payload: dict) -> None:
         z = live_view.receive_code(payload, 2, "latent_plane")
         if z is not None:
-            take(dict(zip(ranges, map(float, latent_code.clip(z, space)), strict=True)))
+            store_place(dict(zip(ranges, map(float, latent_code.clip(z, space)), strict=True)))
 
-    live_view.plane_alone(space, np.array(list(url_values.numbers(ranges).values())), taken)
+    live_view.plane_alone(space, np.array(list(url_values.numbers(ranges).values())), on_send)
 
 
 def holes() -> None:

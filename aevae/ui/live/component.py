@@ -19,6 +19,7 @@ from aevae.browser.blob import pack
 from aevae.store import bundles, checkpoints
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached
+from aevae.ui.shared.message import OneOf, valid_fields
 
 LAB = "lab."  # prefix of the names of bundled models
 ROOMS = Path(__file__).parents[1]  # the folder aevae/ui, whose rooms contain JavaScript and style sheets
@@ -156,11 +157,10 @@ def _reported() -> dict[str, str]:
 
 
 def _report(payload: dict) -> None:
-    code, run = payload.get("trouble"), payload.get("run")
-    if isinstance(code, str) and code in _texts():
-        known = {info.name for info in cached.runs()}
-        name = run if isinstance(run, str) and run in known else ""
-        st.session_state[_TROUBLE] = {**_reported(), name: code}
+    names = [info.name for info in cached.runs()]
+    found = valid_fields(payload, {"trouble": OneOf(tuple(_texts())), "run": OneOf(names)})
+    if "trouble" in found:
+        st.session_state[_TROUBLE] = {**_reported(), found.get("run", ""): found["trouble"]}
         st.session_state[_WHEN] = time.monotonic()
 
 

@@ -33,15 +33,15 @@ def in_order_of_need(fields: Sequence[dataclasses.Field]) -> list[dataclasses.Fi
     waiting = {f.name: f.metadata["when"][0] for f in fields if "when" in f.metadata}
     found: list[dataclasses.Field] = []
 
-    def take(f: dataclasses.Field) -> None:
+    def append_with_dependents(f: dataclasses.Field) -> None:
         found.append(f)
         for other in fields:
             if waiting.get(other.name) == f.name:
-                take(other)
+                append_with_dependents(other)
 
     for f in fields:
         if f.name not in waiting:
-            take(f)
+            append_with_dependents(f)
     return found
 
 
