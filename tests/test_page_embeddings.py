@@ -13,6 +13,7 @@ from test_page_sliders import parcel
 from aevae import datasets, embeddings
 from aevae.config import DataConfig
 from aevae.embeddings import umaps
+from aevae.embeddings.maps import NUM_NEAREST
 from aevae.metrics import neighbours
 from aevae.queue import jobs, map_task
 from aevae.runs import train_or_load
@@ -78,6 +79,7 @@ def test_the_same_digits_in_all_panes_with_their_numbers(store):
     for pane in header["panes"]:
         assert [name for name, *_ in pane["numbers"]][:2] == ["10-NN accuracy", "before mapping"]
     sheet, given = parcel(app, "broadcast")
+    assert header["nearest"] == NUM_NEAREST
     assert sheet["channel"] == header["pictures"] and given["pictures"].shape == (300, 784)
 
 

@@ -19,7 +19,6 @@ const REPAINT_MS = 100; // delay after a movement until all points are painted
 const MAX_TABLE_ROWS = 200; // rows of the table of selected points
 const VIEW_PAUSE_MS = 500; // delay after a movement until the views are sent to Python
 const MAX_COUNTED = 20; // classes that are listed beside the number of selected points
-const NUM_NEAREST = 5; // codes that are averaged to decode a point of a nonlinear map (as in aevae/embeddings/maps.py)
 
 const inHand = new Map(); // key of an atlas -> active tool, until the browser page is closed
 
@@ -237,9 +236,9 @@ class Atlas extends Stage {
       const z = lift({ origin, u, v }, [cx + half * place[0], cy + half * place[1]], origin);
       return { pixels: sheet.program.decode(z), words: this.spec.texts.exact };
     }
-    const z = between(pane.index.few(...place, NUM_NEAREST), sheet.codes, d);
+    const z = between(pane.index.few(...place, this.spec.nearest), sheet.codes, d);
     if (!z) return null;
-    const count = Math.min(NUM_NEAREST, this.labels.length);
+    const count = Math.min(this.spec.nearest, this.labels.length);
     return { pixels: sheet.program.decode(z), words: fill(this.spec.texts.nearest, { count }) };
   }
 

@@ -11,6 +11,7 @@ import streamlit as st
 
 from aevae import embeddings
 from aevae.browser.blob import class_numbers
+from aevae.embeddings.maps import NUM_NEAREST
 from aevae.store import checkpoints
 from aevae.ui.embeddings.alignment import FIRST, FREE, affine, aligned, carried
 from aevae.ui.embeddings.colours import SHADES, shade, shades
@@ -59,6 +60,7 @@ def show(
         "shade": scale,
         "pictures": f"pictures:{now.points}",
         "point": now.point,
+        "nearest": NUM_NEAREST,
         "views": [list(view) for view in now.views],
         "n": now.n,
         "texts": _texts(),
