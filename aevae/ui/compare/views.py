@@ -183,8 +183,8 @@ def dimensions(runs: Sequence, dataset: str) -> None:
     if smooth:
         _image, _label, number = picker.pick_digit(upload=False, dataset=dataset, label=_("Start image"))
         with st.spinner(_("Encoding the test images ...")):
-            codes = [cached.codes(run.name, dataset) for run in smooth]
-            dims = [int(d) for d in cached.latent_summary(smooth[0].name)["order"][:MAX_DIMS]]
+            codes = [cached.codes(run.info, dataset) for run in smooth]
+            dims = [int(d) for d in cached.latent_summary(smooth[0].info)["order"][:MAX_DIMS]]
             walks = comparison.aligned(smooth, codes, number, dims, NUM_STEPS)
         labels = [run_picker.label_of(run.name) for run in smooth]
         st.html(strips_html(labels, walks))

@@ -104,7 +104,7 @@ def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
 def model_space(run, dataset: str = datasets.EMBEDDED) -> Space:
     """The codes of an opened run."""
     checksum = run.info.weights_checksum
-    reference = cached.codes(run.name, dataset)
+    reference = cached.codes(run.info, dataset)
     spacing = _code_spacing(reference, str(run.path), checksum, dataset)
     return Space(
         run_picker.label_of(run.name), partial(cached.applied, run, "encode"), partial(cached.applied, run, "decode"),

@@ -79,7 +79,7 @@ def rates(now: int) -> None:
     if st.toggle(_("Show the runs of this lab as well"), key="beta_runs", bind="query-params"):
         for run in cached.finished(("vae", "beta_vae", "iwae", "skip_vae")):
             terms = run.metrics.get(datasets.EMBEDDED, {})
-            if "kl" in terms and run.config["model"].get("likelihood") == "bernoulli":
+            if "kl" in terms and run.likelihood == "bernoulli":
                 others.append(
                     Outcome(
                         _("runs"), run_picker.label_of(run.name).partition(" · mnist")[0], terms["kl"], terms["recon"]

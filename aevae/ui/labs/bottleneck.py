@@ -9,6 +9,7 @@ from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
 from aevae.run_config import RunConfig
+from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker, url_values
@@ -133,15 +134,15 @@ def train(sizes: list[int]) -> None:
     jobs.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
 
 
-def _of_these(model: dict, sizes: list[int]) -> bool:
-    return model.get("family") == "ae" and model.get("latent_dim") in sizes
+def _is_ae_of(run: RunInfo, sizes: list[int]) -> bool:
+    return run.family == "ae" and run.latent_dim in sizes
 
 
 def missing(runs: list) -> None:
     """Offer to train the missing sizes."""
     have = {run.latent_dim for run in runs if run.family == "ae"}
     wanted = [d for d in SIZES if d not in have]
-    if queue_panel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
+    if queue_panel.under_way(lambda job: _is_ae_of(jobs.run_of(job), wanted)):
         return
     if wanted:
         st.button(

@@ -135,7 +135,7 @@ def in_numbers(run, of: dict) -> str:
     """The penalty of this run as a LaTeX formula with its numbers."""
     model, error = run.config.model, of["error"]
     if model.family == "sparse":
-        size = float(np.abs(cached.codes(run.name)).sum(1).mean())
+        size = float(np.abs(cached.codes(run.info)).sum(1).mean())
         return _("This run: squared error {:.1f}, λ Σ|h| = {:g} × {:.1f} = **{:.1f}** per digit.").format(
             error, model.lam, size, model.lam * size
         )

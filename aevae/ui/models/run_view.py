@@ -82,7 +82,7 @@ def _actions(run: RunInfo) -> None:
     config = config_of(run)
     with st.container(horizontal=True, gap="small"):
         if run.status == "finished":
-            run_panel.open_buttons(run.name, "models_open")
+            run_panel.open_buttons(run, "models_open")
             st.download_button(
                 _("Export"), lambda: run_archive.pack(run), f"{run.name}.zip", "application/zip", key="models_export",
                 icon=":material/download:", on_click="ignore", help=_(

@@ -156,8 +156,9 @@ def together() -> list[str]:
 
 def sweep_label(configs: Sequence[dict]) -> str:
     """The label of several runs: `β-VAE · mnist · 12 runs`."""
-    families = {family_title(config.get("model", {}).get("family", "")) for config in configs}
-    data = {str(config.get("data", {}).get("name", "")).split(":")[0] for config in configs}
+    runs = [RunInfo("", Path(), "", config=config) for config in configs]
+    families = {family_title(run.family) for run in runs}
+    data = {run.dataset.split(":")[0] for run in runs}
     return f"{', '.join(sorted(families))} · {', '.join(sorted(data))} · {_('{} runs').format(len(configs))}"
 
 
@@ -169,9 +170,14 @@ def counts(rows: Sequence[Job]) -> str:
     return ", ".join(f"{count} {word}" for word, count in found.items() if count)
 
 
+def run_of(job: Job) -> RunInfo:
+    """The run of a job, as its config describes it; its folder may not exist yet."""
+    return RunInfo(job.run, Path(), job.state, config=job.config)
+
+
 def job_label(job: Job) -> str:
     """The label of a job: the label of its run and the seed."""
-    text = run_picker.run_label(RunInfo(job.run, Path(), job.state, config=job.config))
+    text = run_picker.run_label(run_of(job))
     return f"{text} · {_('seed')} {job.config.get('seed', 0)}"
 
 

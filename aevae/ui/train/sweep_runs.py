@@ -180,7 +180,7 @@ def final_numbers(member: Member) -> dict[str, float]:
     """recon and, if the model has it, kl of a finished run on its own test images; else {}."""
     if not member.finished:
         return {}
-    found = member.info.metrics.get(member.config.get("data", {}).get("name"), {})
+    found = member.info.metrics.get(member.info.dataset, {})
     kept = {k: v for k in ("recon", "kl", "elbo") if isinstance(v := found.get(k), int | float)}
     return kept if "recon" in kept else {}
 
