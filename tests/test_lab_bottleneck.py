@@ -40,7 +40,7 @@ def test_the_browser_gets_pca_and_the_runs(page):
     theirs = pca.transform(shown)[:, :k] @ pca.components_[:k] + pca.mean_
     assert np.allclose(ours, theirs, atol=1e-4)
     assert sorted(spec["sizes"]) == spec["sizes"] and 2 in spec["sizes"] and 32 in spec["sizes"]
-    pictures = arrays["pictures"].reshape(len(spec["sizes"]), 10, 784)
+    pictures = arrays["images"].reshape(len(spec["sizes"]), 10, 784)
     errors = np.square(pictures - shown).sum(2).mean(1)
     assert errors[0] > 2 * errors[-1], "more numbers, less error"
 
@@ -82,7 +82,7 @@ def test_the_link_says_how_many_numbers(page, asked, kept):
 def test_the_plane_of_two_numbers_is_at_the_place_of_the_address(page):
     spec, arrays = parcel(page, "latent_plane")
     assert spec["run"].startswith("ae-") and spec["dims"] == [0, 1] and spec["behind"] == "codes"
-    assert np.allclose(arrays["z"], arrays["codes"].astype(float).mean(0), atol=0.1) and not arrays["picture"].size
+    assert np.allclose(arrays["z"], arrays["codes"].astype(float).mean(0), atol=0.1) and not arrays["image"].size
     page.session_state["hole_x"], page.session_state["hole_y"] = 1.5, float(arrays["low"][1]) - 100
     page.run()
     assert np.allclose(parcel(page, "latent_plane")[1]["z"], [1.5, arrays["low"][1]])

@@ -80,7 +80,7 @@ def test_the_same_digits_in_all_panes_with_their_numbers(store):
         assert [name for name, *_ in pane["numbers"]][:2] == ["10-NN accuracy", "before mapping"]
     sheet, given = parcel(app, "broadcast")
     assert header["nearest"] == NUM_NEAREST
-    assert sheet["channel"] == header["pictures"] and given["pictures"].shape == (300, 784)
+    assert sheet["channel"] == header["images"] and given["images"].shape == (300, 784)
 
 
 def test_every_control_of_a_pane(store):

@@ -256,7 +256,7 @@ def test_the_plane_follows_its_choices(store):
     spec, arrays = parcel(app, "latent_plane")
     assert spec["dims"] == space.order[:2].tolist() and spec["behind"] == "codes"
     np.testing.assert_allclose(arrays["codes"], space.codes, atol=5e-3)
-    assert arrays["picture"].shape == (784,) and arrays["xs"][0] == -3
+    assert arrays["image"].shape == (784,) and arrays["xs"][0] == -3
     app.segmented_control(key="behind").set_value("pictures").run()
     app.segmented_control(key="spacing").set_value("prior").run()
     spec, arrays = parcel(whole(app), "latent_plane")
@@ -272,7 +272,7 @@ def test_a_plane_through_three_digits(store):
     numbers = [app.number_input(key=f"corner_{letter}").value for letter in "abc"]
     assert len(set(spec["three"])) == 3 and [space.labels[i] for i in numbers] == [0, 1, 7]
     np.testing.assert_allclose(arrays["three"], space.codes[numbers], rtol=1e-4, atol=1e-5)
-    assert arrays["three_pictures"].shape == (3, 28, 28)
+    assert arrays["three_images"].shape == (3, 28, 28)
     app.number_input(key="corner_b").set_value(5).run()
     moved, arrays = parcel(whole(app), "latent_plane")
     assert [a == b for a, b in zip(moved["three"], spec["three"], strict=True)] == [True, False, True]
@@ -284,7 +284,7 @@ def test_a_plane_through_a_digit_of_ones_own(store):
     own[0, 4:24, 13:15] = 1
     app = opened(store["vae"], plane="digits", corner_c_own=own)
     arrays = parcel(whole(app), "latent_plane")[1]
-    assert (arrays["three_pictures"][2] == 255 * own[0]).all()
+    assert (arrays["three_images"][2] == 255 * own[0]).all()
     code = cached.run(store["vae"]).encode(own[None])[0]
     np.testing.assert_allclose(arrays["three"][2], code, rtol=1e-4, atol=1e-5)
 
@@ -299,7 +299,7 @@ def test_a_chosen_digit_reaches_sliders_and_plane(store):
     from aevae.ui.shared import cached
 
     picture = cached.shown_digits()[0][17]
-    np.testing.assert_array_equal(parcel(app, "latent_plane")[1]["picture"], np.rint(picture.ravel() * 255))
+    np.testing.assert_array_equal(parcel(app, "latent_plane")[1]["image"], np.rint(picture.ravel() * 255))
 
 
 def test_a_letter_sets_the_code_and_is_acknowledged(store):

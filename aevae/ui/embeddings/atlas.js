@@ -92,7 +92,7 @@ class Atlas extends Stage {
   listen() {
     for (const off of this.sheetOffs) off();
     const runs = this.spec.panes.map((p) => p.run).filter(Boolean);
-    this.sheetOffs = [this.spec.pictures, ...runs.map((run) => `codes:${run}`)].map((name) => {
+    this.sheetOffs = [this.spec.images, ...runs.map((run) => `codes:${run}`)].map((name) => {
       const shared = channel(name), take = (value) => (this.sheets[name] = value);
       take(shared.value);
       return shared.on(take);
@@ -213,7 +213,7 @@ class Atlas extends Stage {
   // -- texts about points
 
   imageOf(i) {
-    const images = this.sheets[this.spec.pictures]?.pictures;
+    const images = this.sheets[this.spec.images]?.images;
     return images ? Float32Array.from(imageAt(images, i), (v) => v / 255) : null;
   }
 

@@ -58,7 +58,7 @@ def show(
         "panes": _pane_specs(looks, maps, places, dataset, align),
         "classes": list(cached.dataset(dataset).classes),
         "shade": scale,
-        "pictures": f"pictures:{now.points}",
+        "images": f"images:{now.points}",
         "point": now.point,
         "nearest": NUM_NEAREST,
         "views": [list(view) for view in now.views],
@@ -116,8 +116,8 @@ def send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
 def _send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
     points = f"{dataset}:{n}"
     component.mount(
-        "broadcast", "atlas_pictures", {"channel": f"pictures:{points}"},
-        {"pictures": images(dataset, n).reshape(n, -1)},
+        "broadcast", "atlas_images", {"channel": f"images:{points}"},
+        {"images": images(dataset, n).reshape(n, -1)},
     )  # fmt: skip
     for look in {look.choice.run: look for look in looks if look.choice.run and look.request}.values():
         name = look.choice.run

@@ -275,7 +275,7 @@ def texts() -> dict[str, str]:
         "speed": _("Speed"),
         "time": _("Time"),
         "cloud": _("Codes of {count} test images, coloured by class"),
-        "pictures": _("test images and their reconstructions"),
+        "images": _("test images and their reconstructions"),
         "samples": _("decoded random codes"),
         "choose": _("Follow image {number}, class {name}"),
         "digit": _("image x"),

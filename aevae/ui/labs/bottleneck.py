@@ -80,7 +80,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
             "axes": found.axes.astype(np.float32),
             "coefficients": codes.astype(np.float32),
             "digits": images[chosen].reshape(-1),
-            "pictures": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
+            "images": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
         },
         height=330,
         on_send=url_values.number_handler({"k": "kept"}, KEPT),

@@ -119,7 +119,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
                 "draw": _("sample"),
                 "stray": _("standard deviation"),
                 "says": _("{nats} nats = {bits} bits per pixel · squared error {error}"),
-                "pictures": _("{title}: mean image, samples of the pixels, standard deviation of each pixel"),
+                "images": _("{title}: mean image, samples of the pixels, standard deviation of each pixel"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "uniform": uniform.ravel(), "normal": normal.ravel()},
@@ -154,8 +154,8 @@ def show_hidden_beta() -> float:
             shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and samples of a linear VAE")
         )
         return SIGMAS[now]
-    texts = {"slider": "σ", "pictures": _("Ten digits, the reconstructions of the best linear VAE, and its samples")}
+    texts = {"slider": "σ", "images": _("Ten digits, the reconstructions of the best linear VAE, and its samples")}
     spec = {"key": "sigma", "frame": now, "frames": frames, "texts": texts}
     on_send = url_values.number_handler({"frame": "sigma_at"}, at)
-    component.mount("beta", "sigmas", spec, {"pictures": shown}, height=240, on_send=on_send)
+    component.mount("beta", "sigmas", spec, {"images": shown}, height=240, on_send=on_send)
     return SIGMAS[now]

@@ -116,7 +116,7 @@ def penalty(name: str, of: dict) -> None:
             "texts": {
                 "rho": _("target ρ"),
                 "hat": _("ρ̂ of a unit"),
-                "picture": _("KL in nats over ρ̂; drag to move ρ̂"),
+                "image": _("KL in nats over ρ̂; drag to move ρ̂"),
                 "verdict": _("KL(ρ ‖ ρ̂) = {cost} nats, slope {slope}: the penalty pushes ρ̂ against the slope."),
             },
         },

@@ -183,7 +183,7 @@ class LatentCodeSliders extends Stage {
     this.softLow = arrays.soft_low;
     this.softHigh = arrays.soft_high;
     if (spec.run !== this.run) this.open(spec, arrays);
-    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
+    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.image);
     this.models = models;
     this.code.offer(arrays.z, spec.read);
     this.take(this.code.live ?? arrays.z);

@@ -74,7 +74,7 @@ class LatentPlane extends Stage {
   refresh({ spec, arrays }) {
     const models = spec.models.map((m) => m.label).join();
     if (spec.run !== this.run) this.open(spec);
-    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
+    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.image);
     this.models = models;
     const place = JSON.stringify([spec.run, spec.mode, spec.mode === "dims" ? spec.dims : spec.three]);
     if (place !== this.place) this.halt();
@@ -152,7 +152,7 @@ class LatentPlane extends Stage {
   /** Paint the layer that does not depend on the pointer. */
   repaint() {
     if (!this.painter.field) return;
-    this.painter.paintBase(this.map, this.spec.behind, this.arrays.three_pictures);
+    this.painter.paintBase(this.map, this.spec.behind, this.arrays.three_images);
     this.show();
   }
 
@@ -217,8 +217,8 @@ class LatentPlane extends Stage {
 
   /** The chosen digit (784), or null without one. */
   chosen() {
-    const { picture } = this.arrays;
-    return picture.length ? Float32Array.from(picture, (v) => v / 255) : null;
+    const { image } = this.arrays;
+    return image.length ? Float32Array.from(image, (v) => v / 255) : null;
   }
 
   /** Show the posterior of an image (784), or none. */

@@ -94,12 +94,12 @@ def plane(space: LatentSpace, image: np.ndarray, label: int | None, beside: list
     if mode == "dims" and dims[0] == dims[1]:
         st.info(_("Choose two different dimensions."))
         return
-    arrays = {"picture": image_sheets.to_bytes(image).ravel()}
+    arrays = {"image": image_sheets.to_bytes(image).ravel()}
     if mode == "dims":
         arrays["xs"], arrays["ys"] = server_view.grid_lines(space, dims, GRID_SIDE, not even)
     else:
         arrays["three"] = cached.applied(cached.run(space.name), "encode", corners)
-        arrays["three_pictures"] = image_sheets.to_bytes(corners)[:, 0]
+        arrays["three_images"] = image_sheets.to_bytes(corners)[:, 0]
     choice = {
         "mode": mode,
         "dims": list(dims),
@@ -115,7 +115,7 @@ def plane_alone(space: LatentSpace, z: np.ndarray, on_send: Callable[[dict], Non
     behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
     xs, ys = server_view.grid_lines(space, (0, 1), GRID_SIDE, False)
     choice = {"mode": "dims", "dims": [0, 1], "three": [], "behind": behind, "posterior": ""}
-    arrays = {"picture": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
+    arrays = {"image": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
     _mount_plane(space, choice, arrays, [], on_send)
 
 
@@ -273,7 +273,7 @@ def _slider_texts(space: LatentSpace) -> dict:
             "Double click, or Delete, resets a dimension to the chosen image (▴). The line below is the usual range, "
             "two standard deviations of {}. Arrow keys, Home and End move the slider in focus."
         ).format(_("the prior") if space.prior else _("the codes")),
-        "picture": _("The image that {model} decodes from z"),
+        "image": _("The image that {model} decodes from z"),
         "nats": _("nats"),
         "draws": _("samples of the prior"),
         "codes": _("codes of {}").format(codes),
@@ -294,7 +294,7 @@ def _plane_texts(space: LatentSpace) -> dict:
         "flat": _("Choose three different digits.")
         if len(np.unique(space.codes, axis=0)) > 2
         else _("There is no plane: the test images have fewer than three different codes. Choose another model."),
-        "picture": _("The image that {model} decodes from z"),
+        "image": _("The image that {model} decodes from z"),
         "path": _("Path and pins"),
         "play": _("▶ Play"),
         "pause": _("❚❚ Pause"),

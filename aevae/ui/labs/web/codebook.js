@@ -133,7 +133,7 @@ class Codebook extends Stage {
     this.said = element("p", { class: "said", role: "status" });
     this.undo = button(texts.undo, () => this.reset(), { class: "plain" });
     root.replaceChildren(
-      div("pictures", shown("clean"), shown("tiles", this.mapOf()), shown("painted", this.reach)),
+      div("images", shown("clean"), shown("tiles", this.mapOf()), shown("painted", this.reach)),
       div("line", this.said, this.undo),
       div("name", texts.atlas),
       this.atlasOf(),

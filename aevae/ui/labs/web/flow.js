@@ -54,7 +54,7 @@ class Flow extends Stage {
     this.canvases = Object.fromEntries(NAMES.map((name) => [name, imageCanvas()]));
     this.captions = Object.fromEntries(NAMES.map((name) => [name, element("figcaption")]));
     const figures = NAMES.map((name) => element("figure", {}, this.canvases[name], this.captions[name]));
-    root.replaceChildren(this.slider.box, div("pictures", ...figures));
+    root.replaceChildren(this.slider.box, div("images", ...figures));
   }
 
   draw({ spec, arrays, images, programs: [program] }) {

@@ -147,7 +147,7 @@ class Score extends Stage {
     this.walk.textContent = this.running ? texts.pause : texts.walk;
     this.anneal.textContent = texts.anneal;
     this.scatter.textContent = texts.scatter;
-    this.canvas.setAttribute("aria-label", texts.picture);
+    this.canvas.setAttribute("aria-label", texts.image);
     this.legend.replaceChildren(
       element("span", {}, element("b", { style: `background: ${colour}` }), texts.learnt),
       element("span", {}, element("b", { class: "truth" }), texts.truth),

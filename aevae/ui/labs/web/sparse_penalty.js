@@ -83,7 +83,7 @@ class SparsePenalty extends Stage {
   refresh({ spec, arrays }) {
     this.rho.name.textContent = spec.texts.rho;
     this.hat.name.textContent = spec.texts.hat;
-    this.plot.setAttribute("aria-label", spec.texts.picture);
+    this.plot.setAttribute("aria-label", spec.texts.image);
     const counts = histogram(arrays.units, BINS), most = Math.max(...counts, 1), width = (px(1) - px(0)) / BINS;
     const bars = [...counts].flatMap((count, i) => {
       const tall = (count / most) * 0.5 * (py(0) - BOX.top);
