@@ -49,7 +49,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def a_code(element, draw: random.Random) -> dict:
-    """A slider of the bank, dragged and let go."""
+    """A slider of the latent code, dragged and let go."""
     _header, arrays = unpack(element.bytes)
     z = [float(v) for v in arrays["z"]]
     z[draw.randrange(len(z))] = draw.uniform(-2, 2)
