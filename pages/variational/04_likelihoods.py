@@ -39,12 +39,12 @@ with right, st.spinner(_("Opening five decoders")):
 sigma = lab.show_hidden_beta()
 name = "gaussian" if chosen == "all" else chosen
 numbers, s2, found = lab.numbers_of(name, x, z), sigma**2, cached.principal(lab.NUM_DIRECTIONS)
-told = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
+text = _("This digit, {}: **{:.1f}** nats, squared error {:.2f}.").format(
     titles[name], numbers["nats"], numbers["error"]
 )
 if name.startswith("gaussian"):
     own, error = numbers["variance"], numbers["error"]
-    told += " " + _("{:.2f} / (2 · {:.4f}) + 392 log(2π · {:.4f}) = {:.1f}.").format(
+    text += " " + _("{:.2f} / (2 · {:.4f}) + 392 log(2π · {:.4f}) = {:.1f}.").format(
         error, own, own, error / (2 * own) + 392 * math.log(2 * math.pi * own)
     )
 template.end(
@@ -70,7 +70,7 @@ template.end(
     ],
     formula=r"\begin{gathered}" + FORMULAS[name] + r"\\\tfrac{1}{2\sigma^2}\,\mathrm{SSE}+\mathrm{KL}\ \propto\ "
     r"\mathrm{SSE}+\underbrace{2\sigma^2}_{\beta}\,\mathrm{KL}\end{gathered}",
-    numbers=told + "\n\n" + _(
+    numbers=text + "\n\n" + _(
         "σ = {:.3g}: β = **{:.3g}**; of the directions with variance {:.2f}, {:.2f}, {:.2f}, … the model uses those "
         "above σ² = {:.3g}: **{}**."
     ).format(sigma, 2 * s2, *found.variance[:3], s2, int(linear_vae.active(found.variance, s2).sum())),

@@ -66,7 +66,7 @@ class Atlas extends Stage {
     if (this.hover >= this.labels.length) this.hover = -1;
     this.listen();
     this.hang(spec, arrays, before);
-    if (isSettled) this.panes.forEach((pane, i) => pane.lookBack(spec.views[i]));
+    if (isSettled) this.panes.forEach((pane, i) => pane.setView(spec.views[i]));
     this.write();
     this.selectionChanged();
     this.layout();

@@ -128,8 +128,8 @@ export class Pane {
   }
 
   /** Set the view from Python, [x, y, zoom]; without one show everything. */
-  lookBack(told) {
-    const view = told ? { x: told[0], y: told[1], k: told[2] } : WHOLE;
+  setView(sent) {
+    const view = sent ? { x: sent[0], y: sent[1], k: sent[2] } : WHOLE;
     if (sameView(view, this.view)) return;
     this.view = view;
     this.atlas.touch(this);

@@ -82,7 +82,7 @@ def fewer() -> None:
         st.image(
             signed.sheet(stored[chosen]["filters"], 10), width="stretch",
             caption=_("The 60 most used units. Orange: ink, blue: less ink."),
-            alt=_("What sixty units of a k-sparse autoencoder draw, {}").format(titles[chosen]),
+            alt=_("What sixty units of a k-sparse autoencoder show, {}").format(titles[chosen]),
         )  # fmt: skip
     with right:
         out = figure(_("unit, most used first"), _("% of test digits that activate it"), 330)

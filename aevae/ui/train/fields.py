@@ -119,11 +119,11 @@ def draw_choice(key: str, label: str, options: list, show, *, help: str, default
 
 def _check_link(key: str, f: dataclasses.Field) -> None:
     """On the first run of the page: note a problem if the link's value does not fit."""
-    asked = st.query_params.get(key)
-    if asked is None or key in st.session_state:
+    linked = st.query_params.get(key)
+    if linked is None or key in st.session_state:
         return
     try:
-        check(f, parse(f, asked))
+        check(f, parse(f, linked))
     except ValueError as problem:
         note_problem(key, str(problem)[:200])
 

@@ -125,8 +125,8 @@ def watched() -> str | None:
 
     A wrong name in the address gives a message.
     """
-    asked = {key: address.read_new(key) for key in (JOB, SWEEP)}
-    name, together = (said[-1] if said else None for said in asked.values())
+    linked = {key: address.read_new(key) for key in (JOB, SWEEP)}
+    name, together = (said[-1] if said else None for said in linked.values())
     if name is not None and not NAME.fullmatch(name):
         st.warning(_("The link has no valid run. The name of a run looks like vae-mnist-0123456789ab."))
         name = None
@@ -138,7 +138,7 @@ def watched() -> str | None:
             )
         )
         together = None
-    if name or together or [] in asked.values():
+    if name or together or [] in linked.values():
         _point(name, together.split("-") if together else [])
     else:
         _point(st.session_state.get(WATCHED), st.session_state.get(_TOGETHER) or [])
