@@ -43,11 +43,11 @@ START = """async ([panes, n]) => {
     looks.push({ title: "", sub: "", run: "", state: "ready", again: false, note: "", part: null, numbers: [],
       warnings: [], frame: [0, 0, 1.3], own: null });
   }
-  channel("pictures").set({ pictures: new Uint8Array(n * 784) });
+  channel("images").set({ images: new Uint8Array(n * 784) });
   const texts = new Proxy({}, { get: (_, name) => name === "columns" ? [] : String(name) });
   const colour = (c) => ({ back: `#${(c * 1500000 + 2000000).toString(16).padStart(6, "0")}`, text: "#000000" });
   const spec = { key: `${panes} ${n}`, points: "", panes: looks, classes: [..."0123456789"], shade: null, texts,
-    colours: Array.from({ length: 10 }, (_, c) => colour(c)), pictures: "pictures", point: -1, views: [], n: 0 };
+    colours: Array.from({ length: 10 }, (_, c) => colour(c)), images: "images", point: -1, views: [], n: 0 };
   const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   await frame();
   const began = performance.now();

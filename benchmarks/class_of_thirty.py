@@ -49,7 +49,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def a_code(element, draw: random.Random) -> dict:
-    """A slider of the bank, dragged and let go."""
+    """A slider of the latent code, dragged and let go."""
     _header, arrays = unpack(element.bytes)
     z = [float(v) for v in arrays["z"]]
     z[draw.randrange(len(z))] = draw.uniform(-2, 2)
@@ -70,7 +70,7 @@ def some_points(element, draw: random.Random) -> dict:
 DEEDS = {  # key of a widget -> action
     "digit": lambda element, draw: draw.randrange(1000),
     "digit_grid": a_cell,
-    "bank_live": a_code,
+    "latent_code_live": a_code,
     "noise_live": lambda element, draw: {"level": round(draw.random(), 2), "n": draw.randrange(1 << 40)},
     "scrub_live": lambda element, draw: {"at": [round(draw.random(), 2)], "n": draw.randrange(1 << 40)},
     "steps": lambda element, draw: draw.randrange(3, 16),

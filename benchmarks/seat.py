@@ -10,13 +10,18 @@ import json
 import time
 import urllib.request
 from collections.abc import Callable, Sequence
+from typing import Any
 from urllib.parse import urlsplit
 
-from streamlit.proto.BackMsg_pb2 import BackMsg
-from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
-from streamlit.proto.WidgetStates_pb2 import WidgetState
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+
+from aevae.ui import internals
+
+if (_types := internals.message_types()) is None:
+    raise ImportError("this release of Streamlit has other messages")
+BackMsg, ForwardMsg = _types
+WidgetState = type(BackMsg().rerun_script.widget_states.widgets.add())
 
 PATIENCE = 60.0  # longest wait for a response in seconds
 KEPT = 2  # script runs after which a browser drops an unused cached message
@@ -50,8 +55,8 @@ class Seat:
         self.elements: dict[str, tuple[str, object, str]] = {}  # key -> (kind, element, fragment)
         self.texts: list[str] = []
         self._fresh, self._fresh_texts = {}, []
-        self._states: dict[str, WidgetState] = {}
-        self._cached: dict[str, tuple[ForwardMsg, int]] = {}  # hash -> message, number of the run that used it last
+        self._states: dict[str, Any] = {}
+        self._cached: dict[str, tuple[Any, int]] = {}  # hash -> message, number of the run that used it last
         self._runs = 0
         self._looks: dict[str, asyncio.Task] = {}
         self._fetched: set[str] = set()
@@ -125,9 +130,7 @@ class Seat:
 
     # -- messages ------------------------------------------------------------------------------------------------------
 
-    async def _ask(
-        self, what: str, fragment: str = "", triggers: Sequence[WidgetState] = (), page_name: str = ""
-    ) -> float:
+    async def _ask(self, what: str, fragment: str = "", triggers: Sequence[Any] = (), page_name: str = "") -> float:
         began = time.perf_counter()
         self._asked = fragment
         self._finished = asyncio.get_running_loop().create_future()
@@ -162,7 +165,7 @@ class Seat:
         if self._finished and not self._finished.done():
             self._finished.set_exception(Lost("the session is gone"))
 
-    def _take(self, message: ForwardMsg) -> None:
+    def _take(self, message) -> None:
         kind = message.WhichOneof("type")
         if kind == "ref_hash":
             message, _ = self._cached[message.ref_hash]

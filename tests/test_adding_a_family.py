@@ -116,8 +116,8 @@ def test_the_models_page_shows_it_and_its_film(shy):
 @pytest.mark.parametrize(
     ("page", "module", "chosen"),
     [
-        ("sliders", "bank", {"model": ...}),
-        ("sliders", "pad", {"model": ...}),
+        ("sliders", "latent_code", {"model": ...}),
+        ("sliders", "latent_plane", {"model": ...}),
         ("denoise", "noise", {"models": [...]}),
         ("interpolate", "scrub", {"models": [...]}),
         ("embeddings", "atlas", {"space_1": ..., "map_1": "pca", "map_2": "pca", "count": 300}),

@@ -27,7 +27,7 @@ def test_no_two_pages_have_one_title():
 def test_classes_change_with_the_theme(browser, shared_server):
     """Dots of the legend, in the page that is open."""
     tab = Tab(browser).open(f"{shared_server.url}/sliders")
-    dots = tab.page.locator(".pad .legend .dot")
+    dots = tab.page.locator(".latent_plane .legend .dot")
     dots.nth(9).wait_for()
     colours = "dots => dots.slice(0, 10).map(dot => getComputedStyle(dot).backgroundColor)"
     for scheme in ("light", "dark", "light"):
@@ -218,7 +218,7 @@ def test_the_menu_closes_after_a_choice(phone):
 
 def test_a_swipe_that_begins_on_a_slider_scrolls(phone):
     hand = phone("sliders")
-    slider = hand.into_view(hand.page.locator(".bank input[type=range]").first)
+    slider = hand.into_view(hand.page.locator(".latent_code input[type=range]").first)
     said = slider.locator("xpath=../..").locator("output")
     value, top = slider.input_value(), hand.top
     hand.swipe(slider, 0, -150, at=(0.85, 0.5))
@@ -264,7 +264,7 @@ def test_a_swipe_over_a_chart_scrolls_and_leaves_its_axes(phone):
     assert hand.top < top - 50 and hand.page.evaluate(axes) == before
 
 
-PLANES = {"sliders": ".pad canvas.field", "denoise": ".noise .paper canvas[tabindex]", "elbo": ".elbo svg"}
+PLANES = {"sliders": ".latent_plane canvas.field", "denoise": ".noise .paper canvas[tabindex]", "elbo": ".elbo svg"}
 
 
 @pytest.mark.parametrize("path", PLANES)

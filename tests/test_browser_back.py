@@ -27,7 +27,7 @@ def entries(tab) -> int:
 
 
 def first_slider(tab) -> float:
-    tab.page.locator(".bank .row input").first.wait_for()
+    tab.page.locator(".latent_code .row input").first.wait_for()
     return tab.value()
 
 

@@ -36,7 +36,7 @@ def blob(classes: list[str]) -> bytes:
     pane |= {"numbers": [], "warnings": [], "frame": map_view.frame_of(xy), "own": None}
     spec = {
         "key": "atlas", "points": "test:1", "panes": [pane], "classes": classes, "shade": None,
-        "pictures": "pictures:test:1", "point": -1, "views": [], "n": 0, "texts": map_view._texts(),
+        "images": "images:test:1", "point": -1, "views": [], "n": 0, "texts": map_view._texts(),
     }  # fmt: skip
     return pack(spec, {"labels": class_numbers(labels), "selected": np.zeros(0, np.int32), "xy0": xy})
 

@@ -31,16 +31,16 @@ class Desk(Tab):
 
     def open(self, url: str) -> "Desk":
         super().open(url)
-        self.page.locator(".bank .row input").first.wait_for()
+        self.page.locator(".latent_code .row input").first.wait_for()
         self.page.wait_for_timeout(300)
         return self
 
-    def picture(self, where: str = ".bank", i: int = 0) -> float:
+    def picture(self, where: str = ".latent_code", i: int = 0) -> float:
         """A number that changes with the picture."""
         return self.page.locator(f"{where} canvas.digit").nth(i).evaluate(SUM)
 
     def slider(self, name: str | None = None):
-        found = self.page.locator(".bank .row input")
+        found = self.page.locator(".latent_code .row input")
         return found.first if name is None else self.page.get_by_role("slider", name=re.compile(rf"^{name} ·"))
 
     def value(self, name: str | None = None) -> float:
@@ -74,7 +74,7 @@ def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browse
         tab.shown()
         seen.add(tab.picture())
     assert len(seen) == 7, "every move shows another picture"
-    assert tab.page.locator(".bank .row.outside").count() >= 1
+    assert tab.page.locator(".latent_code .row.outside").count() >= 1
     tab.page.wait_for_timeout(500)
     assert tab.sent == sent and tab.code() == [], "nobody asked the server"
     value = tab.value()
@@ -85,7 +85,7 @@ def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browse
     assert tab.value() == value
 
     tab.go("Denoise").go("Latent sliders")  # it survives leaving the page, and another browser by the link
-    tab.page.locator(".bank .row input").first.wait_for()
+    tab.page.locator(".latent_code .row input").first.wait_for()
     until(lambda: tab.value() == value, 20)
     until(lambda: tab.code(), 20)
     other = Desk(browser).open(tab.page.evaluate("location.href"))
@@ -105,21 +105,21 @@ def test_a_slider_decodes_while_it_is_dragged_and_tells_python_at_the_end(browse
     tab.close()
 
 
-def test_the_pad_moves_the_sliders_pins_and_replays(browser, server):
+def test_the_plane_moves_the_sliders_pins_and_replays(browser, server):
     tab = Desk(browser).open(f"{server.url}/sliders{VAE20}")
-    mouse, field = tab.page.mouse, tab.page.locator(".pad canvas.field")
-    x = int(re.search(r"z(\d+)", tab.page.locator(".bank .row .name b").first.inner_text())[1])
+    mouse, field = tab.page.mouse, tab.page.locator(".latent_plane canvas.field")
+    x = int(re.search(r"z(\d+)", tab.page.locator(".latent_code .row .name b").first.inner_text())[1])
     field.scroll_into_view_if_needed()
-    until(lambda: tab.picture(".pad") == tab.picture(".bank"), 10)
-    start, before = tab.value(f"z{x}"), tab.picture(".pad")
+    until(lambda: tab.picture(".latent_plane") == tab.picture(".latent_code"), 10)
+    start, before = tab.value(f"z{x}"), tab.picture(".latent_plane")
     sent = tab.sent
-    mouse.move(*tab.at(field, 0.85, 0.3))  # hover decodes, here and in the bank
+    mouse.move(*tab.at(field, 0.85, 0.3))  # hover decodes, here and in the sliders
     tab.shown()
-    assert tab.value(f"z{x}") > 1.5 and tab.picture(".pad") != before
-    assert tab.picture(".pad") == tab.picture(".bank")
+    assert tab.value(f"z{x}") > 1.5 and tab.picture(".latent_plane") != before
+    assert tab.picture(".latent_plane") == tab.picture(".latent_code")
     mouse.move(5, 5)  # and leaves nothing behind
     tab.shown()
-    assert tab.value(f"z{x}") == start and tab.picture(".pad") == before and tab.sent == sent
+    assert tab.value(f"z{x}") == start and tab.picture(".latent_plane") == before and tab.sent == sent
 
     mouse.click(*tab.at(field, 0.3, 0.3))
     until(lambda: tab.code() and tab.code()[x] < 0, 20)
@@ -138,7 +138,7 @@ def test_the_pad_moves_the_sliders_pins_and_replays(browser, server):
     play = tab.page.get_by_role("button", name="Play")
     play.click()
     seen = set()
-    until(lambda: seen.add(tab.picture(".pad")) or len(seen) > 5, 20)
+    until(lambda: seen.add(tab.picture(".latent_plane")) or len(seen) > 5, 20)
     until(lambda: play.count() == 1, 20)  # the end
     field.focus()
     tab.page.keyboard.press("Enter")
@@ -154,21 +154,21 @@ def test_the_pad_moves_the_sliders_pins_and_replays(browser, server):
     tab.rest()
     mouse.move(*tab.at(field, 0.5, 0.5))
     tab.shown()
-    shown = tab.picture(".bank")
+    shown = tab.picture(".latent_code")
     mouse.move(*tab.at(field, 0.8, 0.5))
     tab.shown()
-    assert tab.picture(".bank") != shown
+    assert tab.picture(".latent_code") != shown
     tab.page.get_by_text("decoded images", exact=True).click()
     tab.rest().sound()
     tab.close()
 
 
-def test_several_models_follow_one_bank(browser, server):
+def test_several_models_follow_the_same_sliders(browser, server):
     tab = Desk(browser).open(f"{server.url}/sliders{PAIR}")
     tab.page.locator('[data-testid="stMultiSelect"] input').first.click()
     tab.page.get_by_role("option").first.click()
     tab.rest()
-    until(lambda: tab.page.locator(".bank canvas.digit").count() == 2, 20)
+    until(lambda: tab.page.locator(".latent_code canvas.digit").count() == 2, 20)
     assert "beside=" in tab.page.url
     before = [tab.picture(i=0), tab.picture(i=1)]
     tab.page.mouse.click(*tab.at(tab.slider(), 0.9))
@@ -187,7 +187,7 @@ def layer(body: bytes) -> bytes:
     [
         (r"/live/.*\.bin$", lambda body: body[: len(body) // 2], "do not match their header"),
         (r"/live/.*\.bin$", layer, "layer that the browser cannot compute"),
-        (r"/live/.*/bank\.js$", None, "did not reach the browser"),
+        (r"/live/.*/latent_code\.js$", None, "did not reach the browser"),
         (r"/live/.*\.bin$", None, "did not reach the browser"),
     ],
     ids=["cut", "layer", "module", "missing"],

@@ -92,7 +92,7 @@ def test_the_plane_through_three_digits(runs, mounted, name):
     run = runs[name][len(name) % 2]
     at = open_page("pages/explore/sliders.py", model=run, plane="through three digits")
     assert not at.exception
-    spec, arrays = mounted["pad_live"]
+    spec, arrays = mounted["latent_plane_live"]
     if len(np.unique(cached.codes(run, name), axis=0)) > 2:
         assert len(set(spec["three"])) == 3 and plane_height(arrays["three"]) > 0
     else:

@@ -49,7 +49,7 @@ def test_a_session_queues_one_run_and_the_teacher_as_many_as_wanted(guarded):
     app.number_input(key="train_latent_dim").set_value(7).run()
     app.button(key="train_start").click().run()
     assert [e.value for e in app.error] == [
-        "Each person may have at most 1 run(s) in the queue. Wait until one ends, or cancel one."
+        "Each person may have one run in the queue. Wait until it ends, or cancel it."
     ]
     assert len(jobs.jobs()) == 1
     come_in(app).button(key="train_start").click().run()

@@ -4,12 +4,14 @@ import contextlib
 import functools
 
 import pytest
+import streamlit as st
 from conftest import open_page
 from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest, local_script_runner
 
 from aevae import paths
 from aevae.queue import jobs
+from aevae.store import checkpoints
 from aevae.ui.shared import cached
 
 PAGES = {  # page -> the address that shows the runs
@@ -62,6 +64,15 @@ def rerun_fragment(at: AppTest, number: str) -> AppTest:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(local_script_runner, "RerunData", functools.partial(RerunData, fragment_id=number))
         return at.run()
+
+
+@pytest.mark.parametrize("use", [cached.run, cached.codes, cached.latent_summary])
+def test_a_run_that_is_deleted_after_it_was_listed_is_no_such_run(store, use):
+    info = checkpoints.find_run(store["vae"])
+    st.cache_resource.clear()
+    with without(store["vae"], forgotten=False), pytest.raises(checkpoints.NoSuchRun, match=store["vae"]):
+        use(info)
+    assert use(info) is use(store["vae"])
 
 
 @pytest.mark.slow

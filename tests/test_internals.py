@@ -1,5 +1,6 @@
 """Streamlit without the interfaces that it does not document: pages work, and what cannot be known is not shown."""
 
+import logging
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -100,6 +101,29 @@ def test_without_the_context_of_a_run_a_page_opens_and_reads_its_address(change,
     assert not app.exception
     assert app.session_state["address_visit"].page == "sliders"
     assert any(store["ae"] in str(box.value) for box in app.selectbox)
+
+
+def test_the_menu_is_announced_without_the_warning_that_no_session_runs():
+    from streamlit.runtime.scriptrunner_utils import script_run_context
+
+    log = logging.getLogger(internals.NO_SESSION_LOG)
+    assert script_run_context._LOGGER is log
+    before = log.level
+    with pytest.raises(KeyError), internals.without_session_warning():
+        assert not log.isEnabledFor(logging.WARNING) and log.isEnabledFor(logging.ERROR)
+        raise KeyError
+    assert log.level == before
+
+
+def test_the_session_of_an_upload_is_read_from_its_path():
+    from streamlit.web.server.starlette.starlette_routes import BASE_ROUTE_UPLOAD_FILE
+
+    assert f"/{BASE_ROUTE_UPLOAD_FILE}/" == internals.UPLOADS
+    assert internals.uploading_session("/_stcore/upload_file/session-1/file-2") == "session-1"
+    assert internals.uploading_session("/class/_stcore/upload_file/session-1/file-2") == "session-1"
+    assert [internals.uploading_session(path) for path in ("/", "/_stcore/health", "/_stcore/upload_file")] == [
+        None
+    ] * 3
 
 
 def test_aevae_app_runs_what_streamlit_runs(monkeypatch):

@@ -80,12 +80,12 @@ def test_the_walks_are_those_of_the_models(app):
     assert not app.exception
     spec, arrays = parcel(app)
     assert spec["frames"][0]["label"] == "β = 0.1" and spec["frame"] == 4
-    pictures = arrays["pictures"]
+    pictures = arrays["images"]
     assert pictures.shape == (7, 9, 9, 784)
     moves = pictures.astype(int).std(axis=2).mean(axis=(2,))  # (F, rows): how much a row changes
     assert np.median(moves[6, 1:]) < 0.2 * np.median(moves[0, 1:]), "at β = 16 most rows stand still"
     digit = app.number_input(key="digit").set_value(3).run()
-    assert not np.array_equal(parcel(digit)[1]["pictures"], arrays["pictures"])
+    assert not np.array_equal(parcel(digit)[1]["images"], arrays["images"])
 
 
 def test_address_and_toggle(app):

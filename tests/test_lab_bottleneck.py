@@ -40,7 +40,7 @@ def test_the_browser_gets_pca_and_the_runs(page):
     theirs = pca.transform(shown)[:, :k] @ pca.components_[:k] + pca.mean_
     assert np.allclose(ours, theirs, atol=1e-4)
     assert sorted(spec["sizes"]) == spec["sizes"] and 2 in spec["sizes"] and 32 in spec["sizes"]
-    pictures = arrays["pictures"].reshape(len(spec["sizes"]), 10, 784)
+    pictures = arrays["images"].reshape(len(spec["sizes"]), 10, 784)
     errors = np.square(pictures - shown).sum(2).mean(1)
     assert errors[0] > 2 * errors[-1], "more numbers, less error"
 
@@ -80,22 +80,22 @@ def test_the_link_says_how_many_numbers(page, asked, kept):
 
 
 def test_the_plane_of_two_numbers_is_at_the_place_of_the_address(page):
-    spec, arrays = parcel(page, "pad")
+    spec, arrays = parcel(page, "latent_plane")
     assert spec["run"].startswith("ae-") and spec["dims"] == [0, 1] and spec["behind"] == "codes"
-    assert np.allclose(arrays["z"], arrays["codes"].astype(float).mean(0), atol=0.1) and not arrays["picture"].size
+    assert np.allclose(arrays["z"], arrays["codes"].astype(float).mean(0), atol=0.1) and not arrays["image"].size
     page.session_state["hole_x"], page.session_state["hole_y"] = 1.5, float(arrays["low"][1]) - 100
     page.run()
-    assert np.allclose(parcel(page, "pad")[1]["z"], [1.5, arrays["low"][1]])
+    assert np.allclose(parcel(page, "latent_plane")[1]["z"], [1.5, arrays["low"][1]])
     assert page.query_params["hole_x"] in ("1.5", ["1.5"])
     page.segmented_control(key="behind").set_value("pictures").run()
-    assert parcel(page, "pad")[0]["behind"] == "pictures"
+    assert parcel(page, "latent_plane")[0]["behind"] == "pictures"
 
 
-def test_what_the_pad_sends_is_believed_only_if_it_is_a_place(monkeypatch, page):
-    browser = Mounted(monkeypatch, "pad")
+def test_what_the_plane_sends_is_believed_only_if_it_is_a_place(monkeypatch, page):
+    browser = Mounted(monkeypatch, "latent_plane")
     page.run()
     browser.send(page, z=[2.0, -1.0], n=1)
-    assert np.allclose(browser.arrays["z"], [2, -1]) and browser.spec["read"] == {"pad": 1}
+    assert np.allclose(browser.arrays["z"], [2, -1]) and browser.spec["read"] == {"latent_plane": 1}
     for bad in ([1.0], [1.0, float("nan")], "12", [True, 0.0], None):
         browser.send(page, z=bad, n="x")
         assert np.allclose(browser.arrays["z"], [2, -1])

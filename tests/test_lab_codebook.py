@@ -36,7 +36,8 @@ def test_perplexity_and_use():
 def test_edits_as_text():
     assert codebook.edits_text([[3, 17], [24, 99]]) == "3:17,24:99" and codebook.edits_text([]) == ""
     assert codebook.read_edits("3:17,24:99,48:500,49:1", 49, 128) == [[3, 17], [24, 99]]
-    assert [codebook.edits_text(bad) for bad in ("3:1", [[1, True]], [[1, -2]], [[1]], [[1, 2]] * 500)] == [None] * 5
+    longest = [[codebook.MAX_INDEX, codebook.MAX_INDEX]] * codebook.MAX_EDITS
+    assert codebook.read_edits(codebook.edits_text(longest), 10**4, 10**4) == longest
     assert [codebook.read_edits(bad, 49, 128) for bad in ("", "x", "1:2,", "-1:2")] == [[]] * 4
 
 
@@ -92,7 +93,7 @@ def test_the_map_follows_digit_and_address(monkeypatch):
     assert sorted(browser.arrays["order"]) == list(range(128))
     browser.send(at, edits=[[5, 6]])
     assert at.query_params["cells"] == "5:6"
-    for bad in ("5:6", [[1, 2.5]], [[1, -2]], [[1, 2]] * 500):
+    for bad in ("5:6", None, [[1, 2.5]], [[1, True]], [[1, -2]], [[1, 10**4]], [[1]], [1, 2], [[1, 2]] * 197):
         browser.send(at, edits=bad)
         assert at.query_params["cells"] == "5:6"
     before = browser.arrays["indices"].copy()

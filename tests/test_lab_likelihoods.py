@@ -136,7 +136,7 @@ def test_a_browser_that_cannot_gets_pictures_of_the_server(page):
 
 def test_the_slider_of_sigma_ends_in_collapse(page):
     spec, arrays = parcel(page)
-    pictures = arrays["pictures"].astype(int)  # (F, 3, 10, 784)
+    pictures = arrays["images"].astype(int)  # (F, 3, 10, 784)
     assert spec["frame"] == 5 and "σ = 0.707" in spec["frames"][5]["label"]
     assert np.ptp(pictures[-1, 1], axis=0).max() == 0, "MSE a pixel + KL: one picture for all"
     errors = np.square(pictures[:, 1] - pictures[:, 0]).sum((1, 2))

@@ -109,9 +109,9 @@ def test_digit_start_and_cover_reach_the_browser(monkeypatch):
     assert "covered" not in at.query_params and browser.arrays["mask"].all()
     browser.send(at, covered=lower)
     assert at.query_params["covered"] == lower
-    for bad in (7, "x" * 131 + "!", "short", "é" * 131):
+    for bad in (7, None, "x" * 131 + "!", "x" * 130 + "\n", "short", "", "é" * 131, ["A"] * 131):
         browser.send(at, covered=bad)
-        assert browser.arrays["mask"].shape == (784,)
+        assert at.query_params["covered"] == lower and browser.arrays["mask"].sum() == 392
 
 
 def test_what_may_change_changes_the_old_digits():

@@ -51,6 +51,24 @@ def test_modules_are_served_under_an_immutable_name():
         assert headers["content-type"].startswith("text/javascript")
 
 
+@pytest.mark.parametrize(
+    ("pattern", "module"),
+    [
+        ("devicePixelRatio", "canvas"),
+        ("getPropertyValue", "canvas"),
+        ("ArrowLeft:", "canvas"),
+        ("setPointerCapture", "canvas"),
+        (r"Math\.min\(Math\.max\(.*\), ", "maths"),
+        (r"1 / \(1 \+ Math\.exp\(", "maths"),
+    ],
+)
+def test_each_helper_of_the_modules_is_written_once(pattern, module):
+    """Modules with their own pointer handlers say why; they mention `onDrag`."""
+    users = {name for name, path in component.MODULES.items() if re.search(pattern, path.read_text("utf-8"))}
+    own_handlers = {name for name in users if "Not onDrag" in component.MODULES[name].read_text("utf-8")}
+    assert users - (own_handlers if pattern == "setPointerCapture" else set()) == {module}
+
+
 def test_a_program_is_served_under_an_immutable_name(store):
     for name in store.values():
         address = component.address(name)
@@ -229,7 +247,7 @@ def test_a_message_of_a_module_that_the_page_has_removed_is_dropped(monkeypatch)
     mounted, heard = {}, []
     monkeypatch.setattr(component, "_component", lambda module: lambda **arguments: mounted.update(arguments))
     monkeypatch.setattr(st, "session_state", {})
-    component.mount("pad", "pad_live", {}, on_send=heard.append)
+    component.mount("latent_plane", "latent_plane_live", {}, on_send=heard.append)
     mounted["on_sent_change"]()
     assert heard == []
 

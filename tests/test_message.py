@@ -7,11 +7,13 @@ from aevae.ui.shared.message import (
     Boolean,
     Integer,
     ListOf,
+    Null,
     Number,
     OneOf,
     Record,
     Repeated,
     Row,
+    Text,
     valid_fields,
 )
 
@@ -20,6 +22,9 @@ CASES = [
     (Integer(0, 3), [0, 3], [-1, 4, 1.0, True, "1", None]),
     (Number(0, 1), [0, 1, 0.5], [-0.1, 1.1, float("nan"), float("inf"), 10**400, True, "0.5", None, [0]]),
     (Boolean(), [True, False], [0, 1, "true", None]),
+    (Null(), [None], [0, False, "", "null", []]),
+    (Text("[a-c]{2,3}|", 3), ["ab", "abc", ""], ["a", "ab\n", "abd", "abcc", "Ä", 12, None, ["a", "b"], b"ab"]),
+    (Text("a*", 3), ["", "aaa"], ["aaaa", "a" * 10**6, True]),
     (OneOf(("a", "b")), ["a", "b"], ["c", 1, None, ["a"], {}]),
     (ListOf(Integer(0, 3), 1, 2), [[0], [1, 3]], [[], [0, 1, 2], [4], [0, "1"], (0,), "01", None, {"0": 0}]),
     (Row((Number(0, 1), Integer(0, 9))), [[0.5, 9]], [[0.5], [0.5, 9, 1], [0.5, 0.5], None, {}]),

@@ -162,7 +162,7 @@ def layer_text(cover: int, ink: int) -> str:
 def test_the_live_view_takes_the_place_of_the_cards(store, mounted):
     at = page(live=True, level="0.2", seed="7", noise="block", times="4", digit="12")
     assert not cards(at)
-    assert mounted.programs == [store[family] for family in ("denoising", "ae", "vae")]
+    assert [run.name for run in mounted.programs] == [store[family] for family in ("denoising", "ae", "vae")]
     shown = {key: mounted.spec[key] for key in ("kind", "level", "seed", "times")}
     assert shown == {"kind": "block", "level": 0.2, "seed": 7, "times": 4}
     assert np.array_equal(mounted.arrays["clean"], cached.shown_digits()[0][12].reshape(-1))

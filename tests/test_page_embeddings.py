@@ -11,6 +11,7 @@ from test_page_sliders import parcel
 
 from aevae import embeddings
 from aevae.embeddings import umaps
+from aevae.embeddings.maps import NUM_NEAREST
 from aevae.metrics import neighbours
 from aevae.queue import jobs, map_task
 from aevae.ui.embeddings import colours, details, map_state, panes, selection
@@ -69,7 +70,8 @@ def test_the_same_digits_in_all_panes_with_their_numbers(store):
     for pane in header["panes"]:
         assert [name for name, *_ in pane["numbers"]][:2] == ["10-NN accuracy", "before mapping"]
     sheet, given = parcel(app, "broadcast")
-    assert sheet["channel"] == header["pictures"] and given["pictures"].shape == (300, 784)
+    assert header["nearest"] == NUM_NEAREST
+    assert sheet["channel"] == header["images"] and given["images"].shape == (300, 784)
 
 
 def test_every_control_of_a_pane(store):

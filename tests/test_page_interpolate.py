@@ -184,7 +184,7 @@ def test_the_scrub_bar_knows_every_route(store, mounted):
     codes = space.encode(digits(3, 5))
     assert mounted.arrays["codes_2"] == pytest.approx(codes, abs=1e-6)
     places = path(*codes, 41, "spherical")
-    distance = np.linalg.norm(places[:, None].astype(float) - space.bank, axis=2) / space.spacing  # (41, 1000)
+    distance = np.linalg.norm(places[:, None].astype(float) - space.reference, axis=2) / space.spacing  # (41, 1000)
     assert mounted.arrays["holes_4"] == pytest.approx(distance.min(1), rel=1e-3, abs=1e-3)
     near = (distance <= 1).sum(1)
     assert np.abs(mounted.arrays["near_4"].astype(int) - near).max() <= 1  # a code on the very edge may round

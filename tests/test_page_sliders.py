@@ -103,19 +103,19 @@ def test_empty_store_says_where_to_train(empty_store):
 
 
 @pytest.mark.parametrize("family", ["ae", "denoising", "vae", "beta_vae"])
-def test_every_family_has_its_bank(store, family):
+def test_every_family_has_its_sliders(store, family):
     app = open_dead(whole(served(store[family])))
-    bank = latent_code.open_bank(store[family])
+    space = latent_code.open_latent_space(store[family])
     assert len(code(whole(app))) == 3
-    np.testing.assert_allclose(code(app), latent_code.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(code(app), latent_code.clip(space.codes[0], space), rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("live", [True, False])
 def test_start_buttons_and_seed(store, live):
     app = opened(store["ae"], live)
-    bank = latent_code.open_bank(store["ae"])
+    space = latent_code.open_latent_space(store["ae"])
     zero = app.button(key="start_zero").click().run().session_state["z"]
-    assert zero == latent_code.format_code(latent_code.clip(np.zeros(3), bank))
+    assert zero == latent_code.format_code(latent_code.clip(np.zeros(3), space))
     first = app.button(key="start_prior").click().run().session_state["z"]
     second = app.button(key="start_prior").click().run().session_state["z"]
     assert first != second and app.number_input(key="draw").value == 2
@@ -166,7 +166,7 @@ def test_the_code_outlives_the_page(store):
 def test_pair_of_dimensions_and_grid(store):
     app = served(store["vae"])
     x, y = app.selectbox(key="dim_x"), app.selectbox(key="dim_y")
-    assert [x.value, y.value] == latent_code.open_bank(store["vae"]).order[:2].tolist()
+    assert [x.value, y.value] == latent_code.open_latent_space(store["vae"]).order[:2].tolist()
     app.segmented_control(key="spacing").set_value("prior").run()
     whole(app)
     app.selectbox(key="dim_x").set_value(y.value).run()
@@ -176,57 +176,59 @@ def test_pair_of_dimensions_and_grid(store):
 def test_a_place_of_the_plane_becomes_the_code(store):
     import streamlit as st
 
-    bank = latent_code.open_bank(store["vae"])
+    space = latent_code.open_latent_space(store["vae"])
     z = np.array([0.0, 1.0, 2.0], np.float32)
-    xs, ys = server_view.grid_lines(bank, (0, 2), 5, by_prior=False)
-    assert server_view.grid_sheet(bank, z, (0, 2), xs, ys)[:4] == b"\x89PNG" == server_view.strips(bank, z, [0, 1])[:4]
+    xs, ys = server_view.grid_lines(space, (0, 2), 5, by_prior=False)
+    assert (
+        server_view.grid_sheet(space, z, (0, 2), xs, ys)[:4] == b"\x89PNG" == server_view.strips(space, z, [0, 1])[:4]
+    )
     st.session_state[latent_code.CODE] = "0,1,2"
-    latent_code.place((0, 2), (1.5, -1.5), bank)
+    latent_code.place((0, 2), (1.5, -1.5), space)
     assert st.session_state[latent_code.CODE] == "1.5,1,-1.5"
 
 
 # -- live
 
 
-def test_the_browser_gets_the_bank(store):
+def test_the_browser_gets_the_sliders(store):
     app = whole(opened(store["vae"]))
-    bank = latent_code.open_bank(store["vae"])
-    spec, arrays = parcel(app, "bank")
-    assert sorted(arrays["order"]) == [0, 1, 2] and spec["alive"] == len(bank.alive)
-    assert arrays["order"][: spec["alive"]].tolist() == bank.alive
-    np.testing.assert_allclose(arrays["z"], latent_code.clip(bank.codes[0], bank), rtol=1e-3, atol=1e-6)
-    np.testing.assert_allclose(arrays["home"], latent_code.clip(bank.codes[0], bank), rtol=1e-6)
+    space = latent_code.open_latent_space(store["vae"])
+    spec, arrays = parcel(app, "latent_code")
+    assert sorted(arrays["order"]) == [0, 1, 2] and spec["alive"] == len(space.alive)
+    assert arrays["order"][: spec["alive"]].tolist() == space.alive
+    np.testing.assert_allclose(arrays["z"], latent_code.clip(space.codes[0], space), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(arrays["home"], latent_code.clip(space.codes[0], space), rtol=1e-6)
     np.testing.assert_allclose([arrays["soft_low"], arrays["soft_high"]], [[-2] * 3, [2] * 3])
     assert [m["run"] for m in spec["models"]] == [store["vae"]]
     assert not [s for s in app.slider if s.key and s.key.startswith("z_")]
     app.button(key="start_zero").click().run()
-    assert not parcel(whole(app), "bank")[1]["z"].any()
+    assert not parcel(whole(app), "latent_code")[1]["z"].any()
 
 
 def test_without_a_prior_the_usual_range_is_that_of_the_codes(store):
-    spec, arrays = parcel(opened(store["ae"]), "bank")
-    codes = latent_code.open_bank(store["ae"]).codes
+    spec, arrays = parcel(opened(store["ae"]), "latent_code")
+    codes = latent_code.open_latent_space(store["ae"]).codes
     np.testing.assert_allclose(arrays["soft_high"], codes.mean(0) + 2 * codes.std(0), rtol=1e-4)
     assert spec["gauge"]["prior"] is None
 
 
 def test_the_gauge_holds_nine_of_ten_draws_of_the_prior(store):
-    low, high = live_view.gauge(latent_code.open_bank(store["vae"]))["prior"]
+    low, high = live_view.gauge(latent_code.open_latent_space(store["vae"]))["prior"]
     norms = np.linalg.norm(np.random.default_rng(0).standard_normal((50_000, 3)), axis=1)
     assert ((norms >= low) & (norms <= high)).mean() == pytest.approx(0.9, abs=0.01)
 
 
 def test_another_prior_is_the_measure_of_everything(store):
     """s0 = 0.1: range, comfortable range, draws, grid lines and the gauge are a tenth of those of N(0, I)."""
-    narrow = latent_code.open_bank(train_or_load(tiny_config("vae", prior_std=0.1), "cpu").name)
-    unit = latent_code.open_bank(store["vae"])
+    narrow = latent_code.open_latent_space(train_or_load(tiny_config("vae", prior_std=0.1), "cpu").name)
+    unit = latent_code.open_latent_space(store["vae"])
     assert (narrow.prior, unit.prior) == (0.1, 1.0)
     assert narrow.far == pytest.approx(0.1 * unit.far) and live_view.comfort(narrow)[1] == pytest.approx(
         np.full(3, 0.2)
     )
-    lines = [server_view.grid_lines(bank, (0, 1), 7, by_prior=True)[0] for bank in (narrow, unit)]
+    lines = [server_view.grid_lines(space, (0, 1), 7, by_prior=True)[0] for space in (narrow, unit)]
     assert lines[0] == pytest.approx(0.1 * lines[1])
-    gauges = [live_view.gauge(bank) for bank in (narrow, unit)]
+    gauges = [live_view.gauge(space) for space in (narrow, unit)]
     assert gauges[0]["prior"] == pytest.approx([0.1 * norm for norm in gauges[1]["prior"]])
     assert (gauges[0]["std"], gauges[1]["std"]) == (0.1, 1.0)
     app = opened(narrow.name).button(key="start_prior").click().run()
@@ -239,25 +241,25 @@ def test_models_beside(store):
     app = opened(store["vae"])
     app.multiselect(key="beside").set_value([store["ae"], store["beta_vae"]]).run()
     names = [store["vae"], store["ae"], store["beta_vae"]]
-    for module in ("bank", "pad"):
+    for module in ("latent_code", "latent_plane"):
         assert [m["run"] for m in parcel(whole(app), module)[0]["models"]] == names
     app.selectbox(key="model").set_value(store["ae"]).run()  # it cannot stand beside itself
     assert app.multiselect(key="beside").value == [store["beta_vae"]]
-    assert [m["run"] for m in parcel(whole(app), "bank")[0]["models"]] == [store["ae"], store["beta_vae"]]
+    assert [m["run"] for m in parcel(whole(app), "latent_code")[0]["models"]] == [store["ae"], store["beta_vae"]]
     app = opened(store["vae"], live=False, beside=[store["ae"]])
     assert [c.value for c in whole(app).caption if c.value.startswith("AE · d=3")]
 
 
-def test_the_pad_follows_its_choices(store):
+def test_the_plane_follows_its_choices(store):
     app = whole(opened(store["vae"]))
-    bank = latent_code.open_bank(store["vae"])
-    spec, arrays = parcel(app, "pad")
-    assert spec["dims"] == bank.order[:2].tolist() and spec["behind"] == "codes"
-    np.testing.assert_allclose(arrays["codes"], bank.codes, atol=5e-3)
-    assert arrays["picture"].shape == (784,) and arrays["xs"][0] == -3
+    space = latent_code.open_latent_space(store["vae"])
+    spec, arrays = parcel(app, "latent_plane")
+    assert spec["dims"] == space.order[:2].tolist() and spec["behind"] == "codes"
+    np.testing.assert_allclose(arrays["codes"], space.codes, atol=5e-3)
+    assert arrays["image"].shape == (784,) and arrays["xs"][0] == -3
     app.segmented_control(key="behind").set_value("pictures").run()
     app.segmented_control(key="spacing").set_value("prior").run()
-    spec, arrays = parcel(whole(app), "pad")
+    spec, arrays = parcel(whole(app), "latent_plane")
     assert spec["behind"] == "pictures" and arrays["xs"][0] == pytest.approx(-1.645, abs=1e-3)
     app.selectbox(key="dim_x").set_value(app.selectbox(key="dim_y").value).run()
     assert any("two different" in i.value for i in whole(app).info)
@@ -265,47 +267,49 @@ def test_the_pad_follows_its_choices(store):
 
 def test_a_plane_through_three_digits(store):
     app = opened(store["vae"], plane="digits")
-    bank = latent_code.open_bank(store["vae"])
-    spec, arrays = parcel(whole(app), "pad")
+    space = latent_code.open_latent_space(store["vae"])
+    spec, arrays = parcel(whole(app), "latent_plane")
     numbers = [app.number_input(key=f"corner_{letter}").value for letter in "abc"]
-    assert len(set(spec["three"])) == 3 and [bank.labels[i] for i in numbers] == [0, 1, 7]
-    np.testing.assert_allclose(arrays["three"], bank.codes[numbers], rtol=1e-4, atol=1e-5)
-    assert arrays["three_pictures"].shape == (3, 28, 28)
+    assert len(set(spec["three"])) == 3 and [space.labels[i] for i in numbers] == [0, 1, 7]
+    np.testing.assert_allclose(arrays["three"], space.codes[numbers], rtol=1e-4, atol=1e-5)
+    assert arrays["three_images"].shape == (3, 28, 28)
     app.number_input(key="corner_b").set_value(5).run()
-    moved, arrays = parcel(whole(app), "pad")
+    moved, arrays = parcel(whole(app), "latent_plane")
     assert [a == b for a, b in zip(moved["three"], spec["three"], strict=True)] == [True, False, True]
-    np.testing.assert_allclose(arrays["three"][1], bank.codes[5], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(arrays["three"][1], space.codes[5], rtol=1e-4, atol=1e-5)
 
 
 def test_a_plane_through_a_digit_of_ones_own(store):
     own = np.zeros((1, 28, 28), np.float32)
     own[0, 4:24, 13:15] = 1
     app = opened(store["vae"], plane="digits", corner_c_own=own)
-    arrays = parcel(whole(app), "pad")[1]
-    assert (arrays["three_pictures"][2] == 255 * own[0]).all()
+    arrays = parcel(whole(app), "latent_plane")[1]
+    assert (arrays["three_images"][2] == 255 * own[0]).all()
     code = cached.run(store["vae"]).encode(own[None])[0]
     np.testing.assert_allclose(arrays["three"][2], code, rtol=1e-4, atol=1e-5)
 
 
-def test_a_chosen_digit_reaches_bank_and_pad(store):
+def test_a_chosen_digit_reaches_sliders_and_plane(store):
     app = opened(store["vae"])
     app.number_input(key="digit").set_value(17).run()
-    bank = latent_code.open_bank(store["vae"])
-    np.testing.assert_allclose(parcel(whole(app), "bank")[1]["home"], latent_code.clip(bank.codes[17], bank), rtol=1e-6)
+    space = latent_code.open_latent_space(store["vae"])
+    np.testing.assert_allclose(
+        parcel(whole(app), "latent_code")[1]["home"], latent_code.clip(space.codes[17], space), rtol=1e-6
+    )
     from aevae.ui.shared import cached
 
     picture = cached.shown_digits()[0][17]
-    np.testing.assert_array_equal(parcel(app, "pad")[1]["picture"], np.rint(picture.ravel() * 255))
+    np.testing.assert_array_equal(parcel(app, "latent_plane")[1]["image"], np.rint(picture.ravel() * 255))
 
 
 def test_a_letter_sets_the_code_and_is_acknowledged(store):
     import streamlit as st
 
-    bank = latent_code.open_bank(store["vae"])
-    live_view.receive({"z": [0.5, -1, 2.0], "n": 3}, bank, "bank")
-    live_view.receive({"z": [0.5, -99, 2.0], "n": 4}, bank, "pad")
+    space = latent_code.open_latent_space(store["vae"])
+    live_view.receive({"z": [0.5, -1, 2.0], "n": 3}, space, "latent_code")
+    live_view.receive({"z": [0.5, -99, 2.0], "n": 4}, space, "latent_plane")
     assert st.session_state["z"].split(",")[0] == "0.5" and float(st.session_state["z"].split(",")[1]) > -99
-    assert st.session_state[live_view.LAST_MESSAGES] == {"bank": 3, "pad": 4}
+    assert st.session_state[live_view.LAST_MESSAGES] == {"latent_code": 3, "latent_plane": 4}
 
 
 @pytest.mark.parametrize(
@@ -331,11 +335,13 @@ def test_a_letter_sets_the_code_and_is_acknowledged(store):
 def test_hostile_letters_change_nothing(store, z):
     import streamlit as st
 
-    bank = latent_code.open_bank(store["vae"])
+    space = latent_code.open_latent_space(store["vae"])
     st.session_state["z"] = "0.5,1,2"
     for n in (None, -1, 2.5, "7", True, 2**60, [1]):
-        live_view.receive({"z": z, "n": n}, bank, "bank")
-        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(live_view.LAST_MESSAGES, {}).get("bank") in (
+        live_view.receive({"z": z, "n": n}, space, "latent_code")
+        assert st.session_state["z"] == "0.5,1,2" and st.session_state.get(live_view.LAST_MESSAGES, {}).get(
+            "latent_code"
+        ) in (
             None,
             3,
         )
@@ -350,7 +356,7 @@ def test_one_number_has_no_plane(store, model):
     run = train_or_load(conftest.tiny_config(model, latent_dim=1), "cpu")
     app = whole(opened(run.name))
     assert any("no plane" in c.value for c in app.caption)
-    assert len(parcel(app, "bank")[1]["z"]) == 1
+    assert len(parcel(app, "latent_code")[1]["z"]) == 1
 
 
 def test_a_code_that_is_ignored_leaves_the_address(store):
@@ -360,4 +366,4 @@ def test_a_code_that_is_ignored_leaves_the_address(store):
 
 def test_a_broken_address_is_the_default(store):
     app = opened(store["vae"], z="1,2,nan,4")
-    np.testing.assert_array_equal(parcel(whole(app), "bank")[1]["z"], parcel(app, "bank")[1]["home"])
+    np.testing.assert_array_equal(parcel(whole(app), "latent_code")[1]["z"], parcel(app, "latent_code")[1]["home"])

@@ -111,7 +111,7 @@ def test_what_is_live_is_live_under_a_path(browser, request, way, pages):
         assert tab.page.get_by_text(re.compile("did not reach|server decodes")).count() == 0
         tab.sound()
     tab.open(url + "/").go("Latent sliders")  # from page to page without a load
-    tab.page.locator(".live .bank canvas").first.wait_for()
+    tab.page.locator(".live .latent_code canvas").first.wait_for()
     assert tab.page.url.startswith(f"{url}/sliders")
     assert wrong == []
     tab.close()

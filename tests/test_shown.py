@@ -180,11 +180,11 @@ def mounted(monkeypatch):
     return found
 
 
-def test_the_pad_and_the_picker_name_the_classes(own_run, mounted):
+def test_the_plane_and_the_picker_name_the_classes(own_run, mounted):
     name, data = own_run
     at = open_page("pages/explore/sliders.py", model=name)
     assert not at.exception
-    assert mounted["pad_live"][0]["classes"] == list(cached.class_names(data))
+    assert mounted["latent_plane_live"][0]["classes"] == list(cached.class_names(data))
     names = mounted["digit_grid"][0]["names"]
     assert names and all(any(text.startswith(c) for c in cached.class_names(data)) for text in names)
 

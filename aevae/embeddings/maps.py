@@ -33,7 +33,7 @@ NUM_COMPONENTS = 50  # principal components of "pca50"
 VIA = {"": "", "pca50": f"the first {NUM_COMPONENTS} principal components"}
 BLOCK_IMAGES = 1000  # images encoded between two calls of `should_stop`
 FRAME_SECONDS = 0.4  # shortest interval of frames
-NUM_NEAREST = 5  # codes that are averaged to invert a nonlinear map; equal in atlas.js
+NUM_NEAREST = 5  # codes that are averaged to invert a nonlinear map
 MAX_ALIGNED_MAPS = 8  # maps that are aligned with each other
 
 

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 PATCH_CELLS = 3  # width of the patches of `atlas`, in cells
-EDITS = re.compile(r"\d{1,4}:\d{1,4}(,\d{1,4}:\d{1,4}){0,195}")  # cell:index, as in addresses of pages
+MAX_EDITS, MAX_INDEX = 196, 9999  # in a text of edits
+EDITS = re.compile(rf"\d{{1,4}}:\d{{1,4}}(,\d{{1,4}}:\d{{1,4}}){{0,{MAX_EDITS - 1}}}")  # cell:index, as in addresses
 
 
 def indices(run, images: np.ndarray) -> list[np.ndarray]:
@@ -69,14 +70,9 @@ def atlas(run, indices: list[np.ndarray], level: int = 0) -> np.ndarray:
     return sums / np.maximum(np.bincount(chosen.ravel(), minlength=count), 1)[:, None, None]
 
 
-def edits_text(edits) -> str | None:
-    """Edits [[cell, index], ...] of a grid as text for an address; None for anything else."""
-    if not isinstance(edits, list) or not all(
-        isinstance(e, list) and [type(n) for n in e] == [int, int] for e in edits
-    ):
-        return None
-    text = ",".join(f"{cell}:{number}" for cell, number in edits)
-    return text if not text or EDITS.fullmatch(text) else None
+def edits_text(edits: list[list[int]]) -> str:
+    """At most MAX_EDITS edits [[cell, index], ...] of a grid, numbers 0..MAX_INDEX, as text for an address."""
+    return ",".join(f"{cell}:{number}" for cell, number in edits)
 
 
 def read_edits(text: str, cells: int, count: int) -> list[list[int]]:

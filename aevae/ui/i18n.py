@@ -1,4 +1,7 @@
-"""`_("text")`: a text of the user interface in the reader's language. A language is one catalogue in `aevae/locale`."""
+"""`_("text")`: a text of the user interface in the reader's language. A language is one catalogue in `aevae/locale`.
+
+This module is in no room of `aevae/ui`, because every room imports it, `shared` included.
+"""
 
 import gettext
 from functools import lru_cache

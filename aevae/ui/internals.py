@@ -4,12 +4,17 @@ Streamlit does not document these interfaces. Where a release lacks one, its fun
 and nothing else of aevae depends on them.
 """
 
+import contextlib
 import functools
+import logging
 import sys
+from collections.abc import Generator
 from pathlib import Path
 
 import streamlit as st
 
+NO_SESSION_LOG = "streamlit.runtime.scriptrunner_utils.script_run_context"  # warns that no session runs
+UPLOADS = "/_stcore/upload_file/"  # path of an upload, followed by the ids of the session and of the file
 PRESS, LOOK = "press", "look"  # a person did something; a page polled
 
 
@@ -29,6 +34,27 @@ def is_history_navigation() -> bool:
         return bool(get_script_run_ctx().is_history_navigation)
     except (ImportError, AttributeError):
         return False
+
+
+@contextlib.contextmanager
+def without_session_warning() -> Generator[None]:
+    """Suppress the warning that no session runs. The fallback, if a release warns elsewhere: it is printed."""
+    log = logging.getLogger(NO_SESSION_LOG)
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
+
+
+def uploading_session(path: str) -> str | None:
+    """Id of the session that uploads a file to this path of the server; None for another path.
+
+    The fallback, if a release has another path: None, and each file is limited, but not their sum.
+    """
+    _before, uploads, ids = path.partition(UPLOADS)
+    return ids.partition("/")[0] if uploads else None
 
 
 def caches() -> list[dict]:

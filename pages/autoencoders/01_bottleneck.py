@@ -21,12 +21,12 @@ lab.through(runs, found, left, k)
 st.plotly_chart(lab.chart(runs, left, k), key="sizes", config={"displayModeBar": False})
 lab.missing(runs)
 lab.holes()
-told = _(
+numbers = _(
     "With {} dimensions, PCA leaves a squared error of **{:.1f}**. This is {:.0%} of the total variance, {:.1f}."
 ).format(k, left[k], left[k] / left[0], left[0])
 if fits := [run for run in runs if run.latent_dim <= k]:
     best = min(fits, key=lambda run: lab.error_of(run.name))
-    told += " " + _("{}, with {}: **{:.1f}**.").format(
+    numbers += " " + _("{}, with {}: **{:.1f}**.").format(
         family_title(best.family), best.latent_dim, lab.error_of(best.name)
     )
 template.end(
@@ -54,7 +54,7 @@ template.end(
         ),
     ],
     formula=r"\min_{f,\,g}\ \frac1N\sum_i \lVert x_i - g(f(x_i))\rVert^2,\qquad f:\mathbb R^{784}\to\mathbb R^{d}",
-    numbers=told,
+    numbers=numbers,
     more=_(
         "The best *linear* autoencoder is PCA: it keeps the d directions of largest variance. A network with "
         "nonlinear layers can follow a curved sheet of digits, so two of its dimensions contain more information than "

@@ -34,9 +34,9 @@ digit = image_sheets.to_bytes(image)[None]
 moves = moving_digits.motion(digit)
 frames = moving_digits.sequences(digit, moves)[0]
 with right, st.spinner(_("Sampling futures ...")):
-    told = lab.foretold(name, frames, int(jump), int(seed))
+    predicted = lab.predict(name, frames, int(jump), int(seed))
     seen = url_values.numbers(lab.SEEN)["seen"]
-    lab.show(frames, told, seen, f"{name} {number} {int(digit.sum())} {jump} {seed}")
+    lab.show(frames, predicted, seen, f"{name} {number} {int(digit.sum())} {jump} {seed}")
 values = next(iter(cached.run(name).metrics.values()))
 way = _("left") if moves.direction[0] < 0 else _("right")
 template.end(
@@ -60,7 +60,7 @@ template.end(
         "sequences: recon **{:.1f}**, smoothing **{:.1f}**, transition **{:.1f}** nats; 2 frames seen, 4 frames "
         "ahead: **{:.0%}** within one pixel; 1 frame seen: {:.0%} of the samples go left, {:.0%} right."
     ).format(
-        seen, told.near(seen)[0], values["recon"], values["smoothing"], values["transition"], values["near_2"],
+        seen, predicted.near(seen)[0], values["recon"], values["smoothing"], values["transition"], values["near_2"],
         values["left_1"], values["right_1"],
     ),
     more=_(

@@ -26,15 +26,15 @@ with st.container(horizontal=True, vertical_alignment="bottom", gap="medium"):
     dataset = table.pick_dataset(runs, chosen)
     found = table.pick_families([run for run in runs if dataset in run.metrics])
     pin = table.pick_reference(found)
-asked = table.pick_numbers(found, dataset)
-table.find_missing(chosen, asked, dataset)
-columns = table.with_extras(asked, found, dataset)
+requested = table.pick_numbers(found, dataset)
+table.find_missing(chosen, requested, dataset)
+columns = table.with_extras(requested, found, dataset)
 frame = table.table(found, names, dataset, columns, pin)
 table.show_table(frame, found, columns, pin, dataset)
 table.say_missing(chosen, dataset)
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     table.formulas(columns)
-    views.take("numbers", csv=lambda: table.table_csv(frame, found, columns, dataset))
+    views.download_buttons("numbers", csv=lambda: table.table_csv(frame, found, columns, dataset))
     views.report_button(chosen, dataset)
 
 view = address.pick(

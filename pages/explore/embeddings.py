@@ -8,7 +8,7 @@ from aevae.ui.i18n import _
 from aevae.ui.shared import address
 
 
-def desk(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
+def show_maps(looks: list, dataset: str, n: int, colour: str, align: str) -> None:
     """Draw the maps, the reader's own digit, and the selection.
 
     Elements that come and go are below all controls, so that no control moves under the pointer.
@@ -52,7 +52,7 @@ if align == alignment.TOGETHER:
     except ValueError as problem:
         st.caption(str(problem))
 selection.follow_link(dataset, n)
-looks = map_state.keep_looking(desk, choices, dataset, n, colour, align)
+looks = map_state.show_and_poll(show_maps, choices, dataset, n, colour, align)
 layout.explain(
     _("What a map of t-SNE or UMAP does not show"),
     _(

@@ -15,93 +15,95 @@ GRID_SIDE, MAX_STRIPS = 15, 16  # images a side; rows
 
 
 @redraw.fragment
-def bench(bank: latent_code.Bank, beside: list[str]) -> None:
+def bench(space: latent_code.LatentSpace, beside: list[str]) -> None:
     """Everything below the choice of the model."""
-    names = [bank.name, *beside]
+    names = [space.name, *beside]
     trouble = component.trouble(names)
-    walks = picker.draws() and bank.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
+    walks = picker.draws() and space.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
     board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
     with board, st.expander(_("Choose a start image"), icon=":material/grid_view:", key="choose"):
-        image, label, _number = picker.pick_digit(dataset=bank.dataset, models=names)  # the others depend on it
-    latent_code.settle(bank)
+        image, label, _number = picker.pick_digit(dataset=space.dataset, models=names)  # the others depend on it
+    latent_code.settle(space)
     if walk:
         with walk:
-            live_view.pad(bank, image, label, beside)
-    latent_code.start_buttons(bank)
-    z = latent_code.current_code(bank)
+            live_view.plane(space, image, label, beside)
+    latent_code.start_buttons(space)
+    z = latent_code.current_code(space)
     if trouble:
         st.caption(trouble)
-        server_bank(bank, z, beside)
+        server_sliders(space, z, beside)
     else:
-        live_view.bank(bank, z, beside)
-    latent_code.code_field(bank)
-    run_picker.caption_seen(cached.run(bank.name).info, bank.dataset)
+        live_view.sliders(space, z, beside)
+    latent_code.code_field(space)
+    run_picker.caption_seen(cached.run(space.name).info, space.dataset)
     if walk:
         return
     st.header(_("A plane of the latent space"), anchor=False)
-    if bank.latent_dim < 2:
+    if space.latent_dim < 2:
         st.caption(_("This code has a single dimension, so there is no plane to show."))
     elif trouble:
-        plane(bank, z)
+        plane(space, z)
     else:
-        live_view.pad(bank, image, label, beside)
+        live_view.plane(space, image, label, beside)
     if trouble:
-        strips(bank, z)
+        strips(space, z)
 
 
 # -- the server's version: decoded when the hand lets go --------------------------------------------------------------
 
 
-def server_bank(bank: latent_code.Bank, z: np.ndarray, beside: list[str]) -> None:
+def server_sliders(space: latent_code.LatentSpace, z: np.ndarray, beside: list[str]) -> None:
     """The image of every model, and the sliders."""
     left, right = st.columns([2, 3], gap="large")
     with left:
-        for name in [bank.name, *beside]:
+        for name in [space.name, *beside]:
             image = latent_code.decode_view(cached.run(name), z)
             image_sheets.show(image[None], scale=6 if beside else 12, alt=_("The image that the model decodes from z"))
             if beside:
                 st.caption(run_picker.label_of(name))
-        st.caption(latent_code.norm_note(z, bank))
+        st.caption(latent_code.norm_note(z, space))
     with right:
-        slider_bank(bank, z)
+        show_sliders(space, z)
 
 
-def slider_bank(bank: latent_code.Bank, z: np.ndarray) -> None:
+def show_sliders(space: latent_code.LatentSpace, z: np.ndarray) -> None:
     """A slider for each active dimension; dead ones are folded below."""
-    with st.container(height=365 if len(bank.alive) > MAX_UNSCROLLED_SLIDERS else "content", border=False, key="bank"):
-        latent_code.sliders(bank.alive, z, bank)
-        if not bank.alive:
+    with st.container(
+        height=365 if len(space.alive) > MAX_UNSCROLLED_SLIDERS else "content", border=False, key="server_sliders"
+    ):
+        latent_code.sliders(space.alive, z, space)
+        if not space.alive:
             st.info(_("No dimension of this code carries information: the decoder ignores the code."))
-    if bank.dead:
-        text = _("{} dead dimensions: the image hardly changes with them").format(len(bank.dead))
+    if space.dead:
+        text = _("{} dead dimensions: the image hardly changes with them").format(len(space.dead))
         folded = st.expander(text, key="dead", on_change="rerun")
         if folded.open:
             with folded:
-                latent_code.sliders(bank.dead, z, bank)
+                latent_code.sliders(space.dead, z, space)
 
 
-def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
+def plane(space: latent_code.LatentSpace, z: np.ndarray) -> None:
     """Two dimensions at once: decoded images over the plane, and the test codes in it."""
-    order = bank.order.tolist()
+    order = space.order.tolist()
     with st.container(horizontal=True, vertical_alignment="bottom"):
         x = latent_code.choose_dim(_("Across"), order, latent_code.DIM_X)
         y = latent_code.choose_dim(_("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y)
-        by_prior = bool(bank.prior) and live_view.choose_grid_lines()
+        by_prior = bool(space.prior) and live_view.choose_grid_lines()
     if x == y:
         st.info(_("Choose two different dimensions."))
         return
     dims, here = (x, y), (float(z[x]), float(z[y]))
     left, right = st.columns(2, gap="large")
     with left:
-        xs, ys = server_view.grid_lines(bank, dims, GRID_SIDE, by_prior)
+        xs, ys = server_view.grid_lines(space, dims, GRID_SIDE, by_prior)
         places = [server_view.cell_place(i, xs, ys) for i in range(GRID_SIDE * GRID_SIDE)]
         names = [f"z{x} = {a:.2f}, z{y} = {b:.2f}" for a, b in places]
         canvas.pick_cell(
             "manifold",
-            canvas.Sheet(server_view.grid_sheet(bank, z, dims, xs, ys), GRID_SIDE, GRID_SIDE, names=names),
+            canvas.Sheet(server_view.grid_sheet(space, z, dims, xs, ys), GRID_SIDE, GRID_SIDE, names=names),
             selected=server_view.nearest_cell(here, xs, ys),
             label=_("Decoded images over z{} and z{}; click to choose one").format(x, y),
-            on_pick=lambda i: latent_code.place(dims, places[i], bank),
+            on_pick=lambda i: latent_code.place(dims, places[i], space),
             max_width=560,
         )
         st.caption(
@@ -112,33 +114,33 @@ def plane(bank: latent_code.Bank, z: np.ndarray) -> None:
     with right:
         plane = canvas.Plane(
             _("Codes of test images over z{} and z{}; click to decode a point").format(x, y),
-            (bank.low[x], bank.high[x], bank.low[y], bank.high[y]),
-            points=bank.codes[:, list(dims)],
-            classes=bank.labels,
+            (space.low[x], space.high[x], space.low[y], space.high[y]),
+            points=space.codes[:, list(dims)],
+            classes=space.labels,
             equal=False,
             max_width=560,
             value_label="z",
         )
-        canvas.show_plane("codes", plane, value=here, on_pick=lambda xy: latent_code.place(dims, xy, bank))
-        st.caption(_("The codes of {:,} test images. Click a point to decode it.").format(len(bank.codes)))
+        canvas.show_plane("codes", plane, value=here, on_pick=lambda xy: latent_code.place(dims, xy, space))
+        st.caption(_("The codes of {:,} test images. Click a point to decode it.").format(len(space.codes)))
 
 
-def strips(bank: latent_code.Bank, z: np.ndarray) -> None:
+def strips(space: latent_code.LatentSpace, z: np.ndarray) -> None:
     """One dimension at a time."""
     st.header(_("One dimension at a time"), anchor=False)
-    rows = (bank.alive or bank.order.tolist())[:MAX_STRIPS]
+    rows = (space.alive or space.order.tolist())[:MAX_STRIPS]
     st.image(
-        server_view.strips(bank, z, rows),
+        server_view.strips(space, z, rows),
         alt=_("One row per dimension: the images when only this dimension changes"),
         output_format="PNG",
         width="content",
     )
-    centre = _("0") if bank.prior else _("the mean code")
+    centre = _("0") if space.prior else _("the mean code")
     st.caption(
         _(
             "Each row changes one dimension of z by ±3 standard deviations of {} around {}. The strongest dimension "
             "is first. The line marks the current value."
-        ).format(_("the prior") if bank.prior else _("the codes"), centre)
+        ).format(_("the prior") if space.prior else _("the codes"), centre)
     )  # fmt: skip
 
 
@@ -147,7 +149,7 @@ model, others = st.columns(2)
 with model:
     name = run_picker.pick_model()
 try:
-    opened = latent_code.open_bank(name)
+    opened = latent_code.open_latent_space(name)
 except ValueError as problem:
     st.error(markdown.escape(problem))
     st.stop()

@@ -13,7 +13,7 @@ def before(config, device: str) -> None:
     standing, found = jobs.training_state(config)
     if standing == "finished":
         st.success(_("This run is finished, so there is nothing to train."))
-        run_panel.open_buttons(found.name, "form_open")
+        run_panel.open_buttons(found, "form_open")
         st.button(_("Show the training"), key="form_watch", on_click=jobs.watch, args=(found.name,))
     elif standing == "active":
         st.info(_("This run is already in the queue."))

@@ -206,11 +206,11 @@ def table_csv(frame, found: Sequence[RunInfo], names: Sequence[str], dataset: st
 
 def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[str, dict[str, list[str]]]:
     """Run -> cost ("quick", "slow") -> numbers that the run could have on this data set but lacks."""
-    asked = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: every run has them
+    requested = [name for name in names if name in metrics.METRICS and name not in FIRST]  # FIRST: every run has them
     found: dict[str, dict[str, list[str]]] = {}
     for run in chosen:
         has = numbers_of(run, dataset)
-        for name in metrics.missing(run, asked, dataset):
+        for name in metrics.missing(run, requested, dataset):
             if name not in has:
                 found.setdefault(run.name, {}).setdefault(metrics.METRICS[name].cost, []).append(name)
     return found
@@ -219,11 +219,11 @@ def gaps(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> dict[
 def find_missing(chosen: Sequence[RunInfo], names: Sequence[str], dataset: str) -> None:
     """Queue quick evaluations at once, offer a button for slow ones, and show their progress."""
     lacking = gaps(chosen, names, dataset)
-    asked = st.session_state.setdefault(_ASKED, set())
+    requested = st.session_state.setdefault(_ASKED, set())
     quick = {run: costs["quick"] for run, costs in lacking.items() if "quick" in costs}
-    new = {run: wanted for run, wanted in quick.items() if (run, dataset, *wanted) not in asked}
+    new = {run: wanted for run, wanted in quick.items() if (run, dataset, *wanted) not in requested}
     if new:
-        asked.update((run, dataset, *wanted) for run, wanted in new.items())
+        requested.update((run, dataset, *wanted) for run, wanted in new.items())
         ask(new, dataset)
     slow = {run: costs["slow"] for run, costs in lacking.items() if "slow" in costs}
     active = _tasks()

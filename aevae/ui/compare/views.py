@@ -40,10 +40,10 @@ def chart(figure: go.Figure, key: str) -> None:
     camera = {"format": "png", "scale": 3, "filename": f"aevae-{key}"}
     config = {"displaylogo": False, "modeBarButtons": [["toImage"]], "toImageButtonOptions": camera}
     st.plotly_chart(figure, key=f"compare_{key}", config=config)
-    take(key, svg=lambda: to_svg(figure), csv=lambda: to_csv(figure))
+    download_buttons(key, svg=lambda: to_svg(figure), csv=lambda: to_csv(figure))
 
 
-def take(key: str, **files) -> None:
+def download_buttons(key: str, **files) -> None:
     """Small download buttons; svg, png, csv: functions that make the file on demand."""
     kinds = {"svg": "image/svg+xml", "png": "image/png", "csv": "text/csv"}
     with st.container(horizontal=True, gap="small"):
@@ -183,8 +183,8 @@ def dimensions(runs: Sequence, dataset: str) -> None:
     if smooth:
         _image, _label, number = picker.pick_digit(upload=False, dataset=dataset, label=_("Start image"))
         with st.spinner(_("Encoding the test images ...")):
-            codes = [cached.codes(run.name, dataset) for run in smooth]
-            dims = [int(d) for d in cached.latent_summary(smooth[0].name)["order"][:MAX_DIMS]]
+            codes = [cached.codes(run.info, dataset) for run in smooth]
+            dims = [int(d) for d in cached.latent_summary(smooth[0].info)["order"][:MAX_DIMS]]
             walks = comparison.aligned(smooth, codes, number, dims, NUM_STEPS)
         labels = [run_picker.label_of(run.name) for run in smooth]
         st.html(strips_html(labels, walks))
@@ -197,7 +197,7 @@ def dimensions(runs: Sequence, dataset: str) -> None:
             if strip
         ]
         head = ("model", f"dimension of {labels[0]}", "dimension", "r")
-        take(
+        download_buttons(
             "dimensions", png=lambda: report.sheet(np.concatenate(flat), NUM_STEPS * len(smooth)),
             csv=lambda: rows_csv(head, pairs),
         )  # fmt: skip
@@ -253,7 +253,7 @@ def errors(runs: Sequence, dataset: str) -> None:
                     labels=[*[""] * len(chosen), *(f"{error[i]:.1f}" for i in chosen)],
                     alt=_("{} reconstructions of {}, below the original images").format(title, label),
                 )  # fmt: skip
-    take("errors", csv=lambda: rows_csv(("model", "picture", "class", "squared error / image"), rows))
+    download_buttons("errors", csv=lambda: rows_csv(("model", "picture", "class", "squared error / image"), rows))
     st.caption(_("Top: the original image. Bottom: its reconstruction, with the squared error of the whole image."))
 
 
@@ -276,7 +276,9 @@ def samples(runs: Sequence) -> None:
             with column:
                 st.markdown(f"**{markdown.strip(label)}**")
                 image_sheets.show(drawn, SAMPLE_GRID[1], alt=_("Samples of {}").format(label), width="stretch")
-                take(f"samples_{run.config.fingerprint}", png=lambda drawn=drawn: report.sheet(drawn, SAMPLE_GRID[1]))
+                download_buttons(
+                    f"samples_{run.config.fingerprint}", png=lambda drawn=drawn: report.sheet(drawn, SAMPLE_GRID[1])
+                )
     if generative:
         st.caption(
             _(

@@ -1,7 +1,6 @@
 """Parts of the Denoise page: the choice of noise, the live view, images with their errors, cached error curves."""
 
 import base64
-import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
-from aevae.ui.shared.message import SEQUENCE_NUMBER, Integer, Number, OneOf, valid_fields
+from aevae.ui.shared.message import SEQUENCE_NUMBER, AnyOf, Integer, Null, Number, OneOf, Text, valid_fields
 from aevae.ui.shared.run_picker import DIGIT, LEVEL, NOISE, SEED
 
 LEVELS = tuple(round(0.1 * i, 1) for i in range(11))
@@ -26,7 +25,8 @@ DISPLAY_PIXELS = 112  # pixels on the screen: four for each of the image's
 MAX_TIMES = 10  # applications
 MAX_SEED = 2**31 - 1
 TIMES, LAYER, LAST_MESSAGE = "times", "noise_layer", "noise_letter"  # session; strokes; sequence number
-LAYER_CHARS = 4 * -(-2 * 784 // 3)  # base64 characters
+LAYER_CHARS = 4 * -(-2 * 784 // 3)  # base64 characters; the last one is padding
+LAYER_TEXT = AnyOf((Null(), Text(f"[A-Za-z0-9+/]{{{LAYER_CHARS - 1}}}=", LAYER_CHARS)))
 UNSEEN = "noise_unseen"
 
 
@@ -135,7 +135,7 @@ def show_live(runs: Sequence, clean: np.ndarray, name: str, corruption: Corrupti
     if corruption.layer is not None:
         arrays |= dict(zip(("cover", "ink"), corruption.layer.reshape(2, -1), strict=True))
     component.mount(
-        "noise", "noise_live", spec, arrays, programs=[run.name for run in runs], height=480, on_send=receive
+        "noise", "noise_live", spec, arrays, programs=[run.info for run in runs], height=480, on_send=receive
     )
 
 
@@ -175,28 +175,22 @@ def state_of(payload: dict) -> dict:
     """State key -> value of the fields of a message that fit."""
     schema = {
         "kind": OneOf(tuple(noise_titles())), "level": Number(0, 1), "seed": Integer(0, MAX_SEED),
-        "times": Integer(1, MAX_TIMES), "n": SEQUENCE_NUMBER,
+        "times": Integer(1, MAX_TIMES), "layer": LAYER_TEXT, "n": SEQUENCE_NUMBER,
     }  # fmt: skip
-    keys = {"kind": NOISE, "level": LEVEL, "seed": SEED, "times": TIMES, "n": LAST_MESSAGE}
+    keys = {"kind": NOISE, "level": LEVEL, "seed": SEED, "times": TIMES, "layer": LAYER, "n": LAST_MESSAGE}
     found = {keys[name]: value for name, value in valid_fields(payload, schema).items()}
     if LEVEL in found:
         found[LEVEL] = round(float(found[LEVEL]), 2)
-    if "layer" in payload:
-        with contextlib.suppress(ValueError):
-            found[LAYER] = read_layer(payload["layer"])
+    if LAYER in found:
+        found[LAYER] = read_layer(found[LAYER])
     return found
 
 
 def read_layer(text: str | None) -> np.ndarray | None:
-    """Strokes (2, 28, 28) uint8 from base64 of cover and ink; None for none. Raises ValueError for anything else."""
+    """Strokes (2, 28, 28) uint8 from base64 of cover and ink, which fits LAYER_TEXT; None for none."""
     if text is None:
         return None
-    if not isinstance(text, str) or len(text) != LAYER_CHARS:
-        raise ValueError("a layer of strokes is a text of fixed length")
-    layer = np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
-    if len(layer) != 2 * 784:
-        raise ValueError(f"a layer of strokes has {2 * 784} numbers, got {len(layer)}")
-    cover, ink = layer.reshape(2, 28, 28)
+    cover, ink = np.frombuffer(base64.b64decode(text), np.uint8).reshape(2, 28, 28)
     return np.stack([cover, np.minimum(cover, ink)]) if cover.any() else None
 
 

@@ -123,6 +123,7 @@ class Noise extends Stage {
 
   // -- strokes --------------------------------------------------------------------------------------------------------
 
+  /** Not onDrag (canvas.js): a stroke needs every coalesced event and can be cancelled, and the ring follows the pointer. */
   listen(canvas) {
     const place = (event) => {
       const { x, y } = placeIn(canvas, event);

@@ -75,7 +75,7 @@ class Plane:
             "marks": [],
             "value": [float(v) for v in value] if value is not None else None,
             "valueLabel": self.value_label,
-            "picture": f"{zlib.crc32(self.background):08x}-{len(self.background)}" if self.background else "",
+            "image": f"{zlib.crc32(self.background):08x}-{len(self.background)}" if self.background else "",
             "radius": 2.5 if num_points <= MAX_LARGE_POINTS else 1.8,
             "frame": self.background is None,
             "read": self.readout,

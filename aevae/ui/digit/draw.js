@@ -86,6 +86,7 @@ class Board extends Stage {
 
   // -- pointer
 
+  /** Not onDrag (canvas.js): a stroke needs every coalesced event, one pointer, its pressure, and can be cancelled. */
   #listen() {
     const { canvas } = this;
     canvas.onpointerdown = (e) => {

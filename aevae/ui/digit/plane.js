@@ -80,9 +80,9 @@ class Plane extends Stage {
     this.value = spec.value ? { x: spec.value[0], y: spec.value[1] } : null;
     root.setAttribute("aria-label", spec.label);
     this.read.hidden = !spec.read;
-    if (!spec.picture) this.image = null;
-    else if (spec.picture !== this.imageId) this.decode(spec.picture, arrays.background);
-    this.imageId = spec.picture;
+    if (!spec.image) this.image = null;
+    else if (spec.image !== this.imageId) this.decode(spec.image, arrays.background);
+    this.imageId = spec.image;
     this.layout();
   }
 

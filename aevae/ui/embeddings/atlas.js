@@ -19,7 +19,6 @@ const REPAINT_MS = 100; // delay after a movement until all points are painted
 const MAX_TABLE_ROWS = 200; // rows of the table of selected points
 const VIEW_PAUSE_MS = 500; // delay after a movement until the views are sent to Python
 const MAX_COUNTED = 20; // classes that are listed beside the number of selected points
-const NUM_NEAREST = 5; // codes that are averaged to decode a point of a nonlinear map (as in aevae/embeddings/maps.py)
 
 const inHand = new Map(); // key of an atlas -> active tool, until the browser page is closed
 
@@ -67,7 +66,7 @@ class Atlas extends Stage {
     if (this.hover >= this.labels.length) this.hover = -1;
     this.listen();
     this.hang(spec, arrays, before);
-    if (isSettled) this.panes.forEach((pane, i) => pane.lookBack(spec.views[i]));
+    if (isSettled) this.panes.forEach((pane, i) => pane.setView(spec.views[i]));
     this.write();
     this.selectionChanged();
     this.layout();
@@ -93,7 +92,7 @@ class Atlas extends Stage {
   listen() {
     for (const off of this.sheetOffs) off();
     const runs = this.spec.panes.map((p) => p.run).filter(Boolean);
-    this.sheetOffs = [this.spec.pictures, ...runs.map((run) => `codes:${run}`)].map((name) => {
+    this.sheetOffs = [this.spec.images, ...runs.map((run) => `codes:${run}`)].map((name) => {
       const shared = channel(name), take = (value) => (this.sheets[name] = value);
       take(shared.value);
       return shared.on(take);
@@ -214,7 +213,7 @@ class Atlas extends Stage {
   // -- texts about points
 
   imageOf(i) {
-    const images = this.sheets[this.spec.pictures]?.pictures;
+    const images = this.sheets[this.spec.images]?.images;
     return images ? Float32Array.from(imageAt(images, i), (v) => v / 255) : null;
   }
 
@@ -237,9 +236,9 @@ class Atlas extends Stage {
       const z = lift({ origin, u, v }, [cx + half * place[0], cy + half * place[1]], origin);
       return { pixels: sheet.program.decode(z), words: this.spec.texts.exact };
     }
-    const z = between(pane.index.few(...place, NUM_NEAREST), sheet.codes, d);
+    const z = between(pane.index.few(...place, this.spec.nearest), sheet.codes, d);
     if (!z) return null;
-    const count = Math.min(NUM_NEAREST, this.labels.length);
+    const count = Math.min(this.spec.nearest, this.labels.length);
     return { pixels: sheet.program.decode(z), words: fill(this.spec.texts.nearest, { count }) };
   }
 

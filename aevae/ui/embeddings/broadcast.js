@@ -1,17 +1,17 @@
 // An invisible module that passes data from Python (images, codes, a program) to all modules that use the channel.
 
-import { channel } from "../live/page.js";
+import { channel, stage } from "../live/page.js";
 
-export function mount() {
+export function mount(ctx) {
   let shared = null, value = null;
-  return {
-    update(spec, arrays, programs) {
+  return stage(ctx, "broadcast", {
+    refresh({ spec, arrays, programs }) {
       shared = channel(spec.channel);
       value = { ...arrays, program: programs[0] ?? null };
       shared.set(value);
     },
-    destroy() {
-      if (shared?.value === value) shared?.set(null);
+    stop() {
+      if (shared.value === value) shared.set(null);
     },
-  };
+  });
 }

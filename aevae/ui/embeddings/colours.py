@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from aevae.store import checkpoints
 from aevae.ui.embeddings.map_state import NUM_NEIGHBOURS, Look, images
 from aevae.ui.embeddings.panes import Choice, title_of
 from aevae.ui.i18n import _
@@ -43,9 +42,9 @@ def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.nd
         near = [_near(look.request.key, look.map.xy) for look in pair]
         kept = (near[0][:, :, None] == near[1][:, None, :]).any(2).sum(1)
         return (NUM_NEIGHBOURS - kept).astype(np.float32), _("out of {} neighbours").format(NUM_NEIGHBOURS)
-    checksum = checkpoints.find_run(which).weights_checksum
+    run = cached.run(which)
     try:
-        values = (_errors if kind == "error" else _kl)(which, checksum, dataset, n)
+        values = (_errors if kind == "error" else _kl)(str(run.path), run.info.weights_checksum, dataset, n, run)
     except ValueError as problem:
         raise ValueError(f"{title_of(which)}: {problem}") from problem
     if not np.isfinite(values).all():
@@ -71,20 +70,20 @@ def nearest_in_plane(xy: np.ndarray, k: int) -> np.ndarray:
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _errors(name: str, checksum: str, dataset: str, n: int) -> np.ndarray:
+def _errors(path: str, checksum: str, dataset: str, n: int, _run) -> np.ndarray:
     from aevae.metrics import reconstruction
 
     x = images(dataset, n).astype(np.float32) / 255
-    return np.asarray(reconstruction.bce(x, cached.run(name).reconstruct(x)), np.float32)
+    return np.asarray(reconstruction.bce(x, _run.reconstruct(x)), np.float32)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _kl(name: str, checksum: str, dataset: str, n: int) -> np.ndarray:
+def _kl(path: str, checksum: str, dataset: str, n: int, _run) -> np.ndarray:
     from torch import from_numpy
 
     from aevae.metrics import evidence
 
-    _mu, kl = evidence.posterior(cached.run(name).model, from_numpy(images(dataset, n).astype(np.float32) / 255))
+    _mu, kl = evidence.posterior(_run.model, from_numpy(images(dataset, n).astype(np.float32) / 255))
     if kl is None:
         raise ValueError(_("its code is a point, so it has no KL"))
     return kl.sum(1).numpy()

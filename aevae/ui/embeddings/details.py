@@ -77,8 +77,8 @@ def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own,
     k = min(NUM_NEIGHBOURS, n - 1)
     who = str(point) if own is None else hashlib.sha256(own.tobytes()).hexdigest()
 
-    def near(place: str, bank: np.ndarray, guest: np.ndarray | None) -> np.ndarray:
-        return _nearest(f"{dataset}:{n} {place}", who, k, bank[[point]] if own is None else guest, bank)
+    def near(place: str, codes: np.ndarray, guest: np.ndarray | None) -> np.ndarray:
+        return _nearest(f"{dataset}:{n} {place}", who, k, codes[[point]] if own is None else guest, codes)
 
     x = map_state.images(dataset, n).reshape(n, -1)
     pixels = near(PIXELS, x, None if own is None else own.reshape(1, -1) * 255)
@@ -86,12 +86,12 @@ def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own,
     for look in looks:
         space = look.choice.space
         if space not in spaces and look.request is not None:
-            bank, guest = map_state.codes(look), None if own is None else own_code(space, own)
+            codes, guest = map_state.codes(look), None if own is None else own_code(space, own)
             if own is not None and guest is None:
                 continue
-            if not (np.isfinite(bank).all() and (guest is None or np.isfinite(guest).all())):  # its pane says why
+            if not (np.isfinite(codes).all() and (guest is None or np.isfinite(guest).all())):  # its pane says why
                 continue
-            spaces[space] = near(f"{space} {look.request.checksum}", bank, guest)
+            spaces[space] = near(f"{space} {look.request.checksum}", codes, guest)
             rows.append(Row(title_of(space), spaces[space], share(spaces[space], pixels)))
     for i, (look, place) in enumerate(zip(looks, places, strict=True), 1):
         if look.map is None or (own is not None and place is None):
@@ -104,10 +104,10 @@ def neighbour_rows(looks: Sequence[Look], dataset: str, n: int, point: int, own,
 
 
 @st.cache_data(max_entries=512, show_spinner=False)
-def _nearest(place: str, who: str, k: int, _point: np.ndarray, _bank: np.ndarray) -> np.ndarray:
-    """Indices (k,) of the rows of the bank (N, D) nearest to a point (1, D): a row of the bank, or another point."""
+def _nearest(place: str, who: str, k: int, _point: np.ndarray, _codes: np.ndarray) -> np.ndarray:
+    """Indices (k,) of the rows of codes (N, D) nearest to a point (1, D): one of the rows, or another point."""
     own = np.array([int(who)]) if who.isdecimal() else None
-    return neighbours.nearest(_point, _bank, k, own=own)[1][0]
+    return neighbours.nearest(_point, _codes, k, own=own)[1][0]
 
 
 def share(a: np.ndarray, b: np.ndarray) -> float:

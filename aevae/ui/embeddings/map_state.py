@@ -121,8 +121,8 @@ def _ended(job: jobs.Job) -> str:
     return job.error or _("The map was computed, but it could not be saved on this disk.")
 
 
-def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -> list[Look]:
-    """Run desk(looks, dataset, n, ...) as a fragment that polls while a map is being computed.
+def show_and_poll(show, choices: Sequence[Choice], dataset: str, n: int, *rest) -> list[Look]:
+    """Run show(looks, dataset, n, ...) as a fragment that polls while a map is being computed.
 
     Returns the current state of the panes.
     """
@@ -130,7 +130,7 @@ def keep_looking(desk, choices: Sequence[Choice], dataset: str, n: int, *rest) -
     first = [looks]  # the first run of the fragment reuses it
 
     def again() -> None:
-        desk(first.pop() if first else [look_at(choice, dataset, n) for choice in choices], dataset, n, *rest)
+        show(first.pop() if first else [look_at(choice, dataset, n) for choice in choices], dataset, n, *rest)
 
     _forget_others(looks)
     waits = waiting(looks)

@@ -11,6 +11,7 @@ import streamlit as st
 
 from aevae import embeddings
 from aevae.browser.blob import class_numbers
+from aevae.embeddings.maps import NUM_NEAREST
 from aevae.store import checkpoints
 from aevae.ui.embeddings.alignment import FIRST, FREE, affine, aligned, carried
 from aevae.ui.embeddings.colours import SHADES, shade, shades
@@ -57,8 +58,9 @@ def show(
         "panes": _pane_specs(looks, maps, places, dataset, align),
         "classes": list(cached.dataset(dataset).classes),
         "shade": scale,
-        "pictures": f"pictures:{now.points}",
+        "images": f"images:{now.points}",
         "point": now.point,
+        "nearest": NUM_NEAREST,
         "views": [list(view) for view in now.views],
         "n": now.n,
         "texts": _texts(),
@@ -114,8 +116,8 @@ def send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
 def _send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
     points = f"{dataset}:{n}"
     component.mount(
-        "broadcast", "atlas_pictures", {"channel": f"pictures:{points}"},
-        {"pictures": images(dataset, n).reshape(n, -1)},
+        "broadcast", "atlas_images", {"channel": f"images:{points}"},
+        {"images": images(dataset, n).reshape(n, -1)},
     )  # fmt: skip
     for look in {look.choice.run: look for look in looks if look.choice.run and look.request}.values():
         name = look.choice.run

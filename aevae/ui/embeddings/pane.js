@@ -1,8 +1,9 @@
 // One pane of the maps: a raster of the map, painted once per view, and above it a layer for the pointer. The pane has its
 // own view; selected, hovered and chosen points belong to the atlas, because all panes show the same points.
 
-import { ARROWS, clearedContext, framedImage, paint, ring } from "../live/canvas.js";
+import { ARROWS, clearedContext, framedImage, paint, pixelRatio, ring } from "../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../live/dom.js";
+import { clamp } from "../live/maths.js";
 import {
   discs, Grid, panBy, parseColour, radiusFor, Raster, sameView, scaleOf, textOn, toPixels, toPlace, toSquare, WHOLE,
   zoomAt,
@@ -46,6 +47,7 @@ export class Pane {
     this.stage = div("stage", this.base, this.over, this.message, tools, this.tip);
     this.foot = element("p", { class: "numbers" });
     this.root = element("figure", {}, element("figcaption", {}, this.title, this.sub), this.stage, this.foot);
+    // Not onDrag (canvas.js): two fingers pinch, and a cancelled drag selects nothing.
     const on = { pointerdown: "pressed", pointermove: "moved", pointerup: "lifted", pointercancel: "dropped" };
     for (const [event, act] of Object.entries(on)) this.over[`on${event}`] = (e) => this[act](e);
     this.over.onpointerleave = () => this.press || this.leave();
@@ -108,7 +110,7 @@ export class Pane {
 
   layout() {
     const side = this.stage.clientWidth;
-    const ratio = Math.min(window.devicePixelRatio || 1, 2);
+    const ratio = Math.min(pixelRatio(), 2);
     if (!side || (this.size?.w === side && this.ratio === ratio)) return;
     this.size = { w: side, h: side };
     this.ratio = ratio;
@@ -126,8 +128,8 @@ export class Pane {
   }
 
   /** Set the view from Python, [x, y, zoom]; without one show everything. */
-  lookBack(told) {
-    const view = told ? { x: told[0], y: told[1], k: told[2] } : WHOLE;
+  setView(sent) {
+    const view = sent ? { x: sent[0], y: sent[1], k: sent[2] } : WHOLE;
     if (sameView(view, this.view)) return;
     this.view = view;
     this.atlas.touch(this);
@@ -317,7 +319,7 @@ export class Pane {
     this.tipText.textContent = words;
     this.tip.hidden = false;
     const left = x + 18 + TIP_WIDTH > this.size.w ? x - 18 - TIP_WIDTH : x + 18;
-    const top = Math.min(Math.max(y - TIP_WIDTH / 2, 2), this.size.h - TIP_WIDTH - 44);
+    const top = clamp(y - TIP_WIDTH / 2, 2, this.size.h - TIP_WIDTH - 44);
     this.tip.style.transform = `translate(${Math.round(Math.max(left, 2))}px, ${Math.round(top)}px)`;
   }
 

@@ -51,9 +51,9 @@ def brush(dataset: str, n: int) -> Brush:
 def follow_link(dataset: str, n: int) -> None:
     """Take the selection from the address."""
     now = brush(dataset, n)
-    asked = [address.read_new(name) for name in NAMES]
-    if any(said is not None for said in asked):
-        selected, point, view = (said[-1] if said else "" for said in asked)
+    values = [address.read_new(name) for name in NAMES]
+    if any(said is not None for said in values):
+        selected, point, view = (said[-1] if said else "" for said in values)
         now.selected, now.point, now.views = unpack(selected, n), _row(point, n), views_of(view)
     _write_link(now, n)
 

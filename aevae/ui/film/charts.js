@@ -1,10 +1,8 @@
 // The charts of a film: the cloud of codes, the loss terms, numbers of a code as bars.
 
-import { disc, fitToBox, strokeOnPaper } from "../live/canvas.js";
+import { disc, fitToBox, strokeOnPaper, TURN } from "../live/canvas.js";
 import { clamp } from "../live/maths.js";
 import { curveRange } from "./timeline.js";
-
-const TURN = 2 * Math.PI;
 
 /** Paint the codes of a frame (interpolated to the next), circles of the prior, the posterior of the chosen image. */
 export function drawCloud(canvas, view, ink) {

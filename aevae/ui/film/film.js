@@ -1,6 +1,6 @@
 // The film of one run, or of two in step: time bar, runs, and loss terms.
 
-import { classColours, themeColours } from "../live/canvas.js";
+import { ARROWS, classColours, themeColours } from "../live/canvas.js";
 import { button, div, element } from "../live/dom.js";
 import { clamp } from "../live/maths.js";
 import { prefersReducedMotion, Stage } from "../live/page.js";
@@ -138,7 +138,7 @@ class Player extends Stage {
   }
 
   key(event) {
-    const by = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageUp: 5, PageDown: -5 }[event.key];
+    const by = { PageUp: 5, PageDown: -5 }[event.key] ?? ARROWS[event.key]?.reduce((right, up) => right + up);
     if (by !== undefined) this.seek(by > 0 ? Math.floor(this.place + 1e-6) + by : Math.ceil(this.place - 1e-6) + by);
     else if (event.key === "Home") this.seek(0);
     else if (event.key === "End") this.seek(Infinity);

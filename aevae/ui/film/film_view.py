@@ -45,10 +45,8 @@ def read(info: RunInfo, file: str = "film.safetensors") -> dict[str, np.ndarray]
 
 def _counted(info: RunInfo) -> tuple[int, ...]:
     """Epochs of the frames of a film without times."""
-    try:
-        return TrainConfig(info.config["train"]["epochs"]).film_epochs
-    except (KeyError, TypeError, ValueError):
-        return ()
+    epochs = info.option("epochs")
+    return TrainConfig(epochs).film_epochs if epochs else ()
 
 
 @st.cache_resource(max_entries=12, show_spinner=False)
@@ -277,7 +275,7 @@ def texts() -> dict[str, str]:
         "speed": _("Speed"),
         "time": _("Time"),
         "cloud": _("Codes of {count} test images, coloured by class"),
-        "pictures": _("test images and their reconstructions"),
+        "images": _("test images and their reconstructions"),
         "samples": _("decoded random codes"),
         "choose": _("Follow image {number}, class {name}"),
         "digit": _("image x"),

@@ -1,11 +1,5 @@
 // An invisible module that passes the newest frame of a running training to the player of its film.
-import { channel } from "../live/page.js";
+import { channel, stage } from "../live/page.js";
 
-export function mount() {
-  return {
-    update(spec, arrays) {
-      channel(spec.channel).set(arrays);
-    },
-    destroy() {},
-  };
-}
+export const mount = (ctx) =>
+  stage(ctx, "filmnow", { refresh: ({ spec, arrays }) => channel(spec.channel).set(arrays) });

@@ -84,14 +84,14 @@ export class RunView {
     this.pairs = Array.from({ length: NUM_FOLLOWED }, (_, k) => this.pairOf(k, texts));
     this.samples = Array.from({ length: NUM_FOLLOWED }, () => imageOf());
     const map = div("map", this.cloud, element("p", { class: "legend" }, ...legend), this.planeText);
-    const pictures = div(
-      "pictures",
-      div("sheet", ...this.pairs.map((pair) => pair.button)), note(texts.pictures),
+    const images = div(
+      "images",
+      div("sheet", ...this.pairs.map((pair) => pair.button)), note(texts.images),
       div("sheet samples", ...this.samples), note(texts.samples),
     );
     this.when = element("span", { class: "when" });
     const title = element("h3", {}, element("i", { style: `background:${spec.colour}` }), spec.label, this.when);
-    this.root.replaceChildren(title, div("stage", map, pictures), this.buildModel(texts));
+    this.root.replaceChildren(title, div("stage", map, images), this.buildModel(texts));
   }
 
   /** A followed image and its reconstruction, as a button that chooses it. */

@@ -165,7 +165,9 @@ def may_train(runs: int) -> str:
     own = st.session_state.get(_OWN, set())
     waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MAX_ACTIVE_JOBS))
     if waiting + runs > queued_at_most():
-        return _("Each person may have at most {} run(s) in the queue. Wait until one ends, or cancel one.").format(
+        if queued_at_most() == 1:
+            return _("Each person may have one run in the queue. Wait until it ends, or cancel it.")
+        return _("Each person may have at most {} runs in the queue. Wait until one ends, or cancel one.").format(
             queued_at_most()
         )
     return ""

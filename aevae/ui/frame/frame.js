@@ -1,6 +1,7 @@
 // For all pages: on phones the menu closes after a choice, and swipes over Streamlit's sliders and charts scroll; a
 // teacher's ticket is exchanged for the cookie.
 
+import { stage } from "../live/page.js";
 import { guard } from "../live/touch.js";
 
 const PHONE = "(max-width: 768px)"; // below this width Streamlit's menu covers the page
@@ -20,21 +21,22 @@ function hideTouch(event) {
   if (event.target.closest?.(".js-plotly-plot, .stSlider")) event.stopImmediatePropagation();
 }
 
-export function mount({ root }) {
-  root.hidden = true;
-  document.addEventListener("click", closeMenu);
-  document.addEventListener("touchstart", hideTouch, { capture: true, passive: true });
-  const unguard = guard(document, () => "");
-  return {
-    update({ ticket }) {
+export function mount(ctx) {
+  ctx.root.hidden = true;
+  return stage(ctx, "frame", {
+    create({ offs }) {
+      document.addEventListener("click", closeMenu);
+      document.addEventListener("touchstart", hideTouch, { capture: true, passive: true });
+      offs.push(
+        () => document.removeEventListener("click", closeMenu),
+        () => document.removeEventListener("touchstart", hideTouch, true),
+        guard(document, () => ""),
+      );
+    },
+    refresh({ spec: { ticket } }) {
       if (!ticket || exchanged.has(ticket)) return;
       exchanged.add(ticket);
       fetch(new URL(`teacher/${ticket}`, document.baseURI), { method: "POST" }).catch(() => exchanged.delete(ticket));
     },
-    destroy() {
-      document.removeEventListener("click", closeMenu);
-      document.removeEventListener("touchstart", hideTouch, true);
-      unguard();
-    },
-  };
+  });
 }

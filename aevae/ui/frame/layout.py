@@ -1,4 +1,7 @@
-"""The layout of every page: head, folded texts, styles; and the start of the server."""
+"""The layout of every page: head, folded texts, styles; and the start of the server.
+
+`start` is here and not in `server`, because it also runs where a plain `streamlit run` serves the pages.
+"""
 
 import atexit
 import contextlib

@@ -2,7 +2,6 @@
 
 import functools
 import inspect
-import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,13 +160,8 @@ def announce() -> None:
     """
     if problem := access.exposure_problem(st.get_option("server.address")):
         print(f"WARNING: {problem}", file=sys.stderr, flush=True)
-    log = logging.getLogger("streamlit.runtime.scriptrunner_utils.script_run_context")
-    level = log.level
-    log.setLevel(logging.ERROR)  # suppresses the warning that there is no session
-    try:
+    with internals.without_session_warning():
         st.navigation(pages())
-    finally:
-        log.setLevel(level)
 
 
 def tab_title(title: str) -> str:

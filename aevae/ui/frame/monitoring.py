@@ -36,7 +36,7 @@ class Counts:
     def __init__(self):
         self.sessions = 0
         self.errors = 0
-        self.answers = {asked: [0] * (len(HISTOGRAM_SECONDS) + 1) for asked in (PRESS, LOOK)}  # per bound
+        self.answers = {kind: [0] * (len(HISTOGRAM_SECONDS) + 1) for kind in (PRESS, LOOK)}  # per bound
         self.seconds = dict.fromkeys((PRESS, LOOK), 0.0)
         self.latest: deque[tuple[float, float]] = deque(maxlen=MAX_RESPONSES)  # (when, seconds) of presses
 
@@ -183,10 +183,10 @@ class Collector:
         answers = HistogramMetricFamily(
             "aevae_answer_seconds", "Seconds from a user's action to the end of the response", labels=["asked"]
         )
-        for asked, numbers in counts.answers.items():
+        for kind, numbers in counts.answers.items():
             sums = [sum(numbers[: i + 1]) for i in range(len(numbers))]
             bounds = [*map(str, HISTOGRAM_SECONDS), "+Inf"]
-            answers.add_metric([asked], list(zip(bounds, sums, strict=True)), counts.seconds[asked])
+            answers.add_metric([kind], list(zip(bounds, sums, strict=True)), counts.seconds[kind])
         if internals.message_types():
             yield answers
         yield from self._queue(gauge)

@@ -15,11 +15,11 @@ import streamlit as st
 
 from aevae import logs
 from aevae.queue import jobs
+from aevae.ui import internals
 from aevae.ui.frame import monitoring, teacher
 from aevae.ui.live import component
 
 GRACE_SECONDS = 1.5  # time for a worker to finish its step
-UPLOADS = "/_stcore/upload_file/"  # followed by the session's id and the file's
 MAX_SESSIONS = 10_000  # sessions whose uploads are counted
 
 
@@ -79,10 +79,10 @@ class Uploads:
         self.taken: OrderedDict[str, int] = OrderedDict()  # session -> bytes
 
     async def __call__(self, scope, receive, send):
-        path = scope.get("path", "")
-        if scope["type"] != "http" or scope.get("method") != "PUT" or UPLOADS not in path:
+        is_put = scope["type"] == "http" and scope.get("method") == "PUT"
+        session = internals.uploading_session(scope.get("path", "")) if is_put else None
+        if session is None:
             return await self.app(scope, receive, send)
-        session = path.partition(UPLOADS)[2].partition("/")[0]
         await self.app(scope, lambda: self._counted(session, receive), send)
 
     async def _counted(self, session: str, receive):

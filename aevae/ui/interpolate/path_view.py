@@ -38,10 +38,10 @@ class Space:
     title: str
     encode: Callable[[np.ndarray], np.ndarray]  # (N, 1, 28, 28) -> (N, D)
     decode: Callable[[np.ndarray], np.ndarray]  # (N, D) -> (N, 1, 28, 28) in [0, 1]
-    bank: np.ndarray  # (1000, D): codes of the test digits
+    reference: np.ndarray  # (1000, D): codes of the test digits
     spacing: float  # median distance of a real code to its nearest other one
     kinds: tuple[str, ...] = KINDS  # kinds of paths that make sense in this space
-    mark: tuple = ()  # identity of the bank, a cache key
+    mark: tuple = ()  # identity of the reference codes, a cache key
     run: str = ""  # name of the run; "" for pixels
     colour: str = ""
 
@@ -63,14 +63,16 @@ class Space:
 
     def _measured(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         codes = np.ascontiguousarray(codes, np.float32)
-        return _measured(self.mark, self.spacing, codes.shape, codes.tobytes(), self.bank)
+        return _measured(self.mark, self.spacing, codes.shape, codes.tobytes(), self.reference)
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _measured(mark: tuple, spacing: float, shape: tuple, content: bytes, _bank: np.ndarray) -> tuple[np.ndarray, ...]:
-    """(distance to the nearest code of the bank, its index, number of codes within the spacing) of codes (S, D)."""
+def _measured(
+    mark: tuple, spacing: float, shape: tuple, content: bytes, _reference: np.ndarray
+) -> tuple[np.ndarray, ...]:
+    """(distance to the nearest reference code, its index, number of codes within the spacing) of codes (S, D)."""
     codes = np.frombuffer(content, np.float32).reshape(shape)
-    found = (*nearest_distance(codes, _bank), count_within(codes, _bank, spacing))
+    found = (*nearest_distance(codes, _reference), count_within(codes, _reference, spacing))
     for array in found:
         array.setflags(write=False)
     return found
@@ -87,26 +89,27 @@ class Steps:
 
 def pixel_space(dataset: str = datasets.EMBEDDED) -> Space:
     """Pixel space: the images are codes of 784 numbers, and interpolation is a linear blend."""
-    bank = cached.shown_digits(dataset)[0].reshape(-1, 784)
+    reference = cached.shown_digits(dataset)[0].reshape(-1, 784)
     return Space(
         _("Pixel blend (no model)"),
         lambda images: images.reshape(len(images), -1),
         lambda codes: codes.clip(0, 1).reshape(-1, 1, 28, 28),
-        bank,
+        reference,
         _pixel_spacing(dataset),
         ("linear",),
-        ("pixels", dataset, len(bank)),
+        ("pixels", dataset, len(reference)),
     )
 
 
 def model_space(run, dataset: str = datasets.EMBEDDED) -> Space:
     """The codes of an opened run."""
     checksum = run.info.weights_checksum
-    bank = cached.codes(run.name, dataset)
-    spacing = _code_spacing(bank, str(run.path), checksum, dataset)
+    reference = cached.codes(run.info, dataset)
+    spacing = _code_spacing(reference, str(run.path), checksum, dataset)
     return Space(
         run_picker.label_of(run.name), partial(cached.applied, run, "encode"), partial(cached.applied, run, "decode"),
-        bank, spacing, mark=(str(run.path), checksum, dataset), run=run.name, colour=family_colour(run.info.family),
+        reference, spacing, mark=(str(run.path), checksum, dataset), run=run.name,
+        colour=family_colour(run.info.family),
     )  # fmt: skip
 
 
@@ -116,8 +119,8 @@ def _pixel_spacing(dataset: str) -> float:
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
-def _code_spacing(_bank: np.ndarray, path: str, checksum: str | None, dataset: str) -> float:
-    return typical_spacing(_bank)
+def _code_spacing(_reference: np.ndarray, path: str, checksum: str | None, dataset: str) -> float:
+    return typical_spacing(_reference)
 
 
 def ways() -> dict[str, str]:
@@ -266,7 +269,7 @@ def scrub_data(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]
             for title, space, kind in shown
         ],
         "cap": _top([arrays[f"holes_{r}"] for r in range(len(shown))]),
-        "total": len(spaces[0].bank),
+        "total": len(spaces[0].reference),
         "texts": _texts(),
     }  # fmt: skip
     return spec, arrays

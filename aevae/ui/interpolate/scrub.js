@@ -1,7 +1,7 @@
 // The live view of the Interpolate page: one position t between two digits (or u, v between four), shown in every space:
 // pixels, and the codes of each model on the straight line and on the great circle.
 
-import { onDrag, paint, placeIn } from "../live/canvas.js";
+import { onDrag, paint, placeIn, themeColours } from "../live/canvas.js";
 import { button, div, element, fill, imageCanvas, svg } from "../live/dom.js";
 import { clamp, dot, lerp, row, triangleWave } from "../live/maths.js";
 import { onDrawing, Stage } from "../live/page.js";
@@ -276,7 +276,7 @@ class Scrub extends Stage {
 
   drawProfiles() {
     const { cap } = this.spec;
-    const ink = getComputedStyle(this.root).color;
+    const { ink } = themeColours(this.root);
     this.cards.forEach(({ curve }, r) => {
       const holes = this.arrays[`holes_${r}`], near = this.arrays[`near_${r}`];
       if (this.at.length === 2) sheetOf(curve, holes, cap, ink);

@@ -59,13 +59,13 @@ def drawn(x: np.ndarray) -> int:
         st.caption(problem)
         image_sheets.show(frames[now].reshape(-1, 28, 28), NUM_STEPS, alt=_("One row per dimension of the code"))
         return now
-    texts = {"slider": _("Weight of the KL"), "pictures": _("One dimension of the code changes from −3 to 3")}
+    texts = {"slider": _("Weight of the KL"), "images": _("One dimension of the code changes from −3 to 3")}
     spec = {"key": "beta", "frame": now, "frames": said, "texts": texts}
     component.mount(
         "beta",
         "frames",
         spec,
-        {"pictures": frames},
+        {"images": frames},
         height=390,
         on_send=url_values.number_handler({"frame": "beta_at"}, at),
     )
@@ -79,7 +79,7 @@ def rates(now: int) -> None:
     if st.toggle(_("Show the runs of this lab as well"), key="beta_runs", bind="query-params"):
         for run in cached.finished(("vae", "beta_vae", "iwae", "skip_vae")):
             terms = run.metrics.get(datasets.EMBEDDED, {})
-            if "kl" in terms and run.config["model"].get("likelihood") == "bernoulli":
+            if "kl" in terms and run.likelihood == "bernoulli":
                 others.append(
                     Outcome(
                         _("runs"), run_picker.label_of(run.name).partition(" · mnist")[0], terms["kl"], terms["recon"]

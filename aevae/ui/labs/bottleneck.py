@@ -1,4 +1,4 @@
-"""The lab Bottleneck: components, errors, and the data for `bottleneck.js` and the pad."""
+"""The lab Bottleneck: components, errors, and the data for `bottleneck.js` and the live plane."""
 
 import numpy as np
 import streamlit as st
@@ -9,6 +9,7 @@ from aevae.figures.palette import FALLBACK, family_colour, family_title
 from aevae.latent import components, sampling
 from aevae.metrics.reconstruction import sse
 from aevae.run_config import RunConfig
+from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, markdown, run_picker, url_values
@@ -79,7 +80,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
             "axes": found.axes.astype(np.float32),
             "coefficients": codes.astype(np.float32),
             "digits": images[chosen].reshape(-1),
-            "pictures": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
+            "images": np.concatenate([*back, np.zeros(0)]).astype(np.float32),
         },
         height=330,
         on_send=url_values.number_handler({"k": "kept"}, KEPT),
@@ -88,19 +89,19 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
 
 def plane(name: str) -> None:
     """Show the plane of a two-dimensional code, decoded at the pointer."""
-    bank = latent_code.open_bank(name)
-    middle = bank.codes.mean(0)
+    space = latent_code.open_latent_space(name)
+    middle = space.codes.mean(0)
     ranges = {
-        key: (float(middle[i]), float(bank.low[i]), float(bank.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
+        key: (float(middle[i]), float(space.low[i]), float(space.high[i])) for i, key in enumerate(("hole_x", "hole_y"))
     }
-    take = url_values.number_handler({key: key for key in ranges}, ranges)
+    store_place = url_values.number_handler({key: key for key in ranges}, ranges)
 
-    def taken(payload: dict) -> None:
-        z = live_view.receive_code(payload, 2, "pad")
+    def on_send(payload: dict) -> None:
+        z = live_view.receive_code(payload, 2, "latent_plane")
         if z is not None:
-            take(dict(zip(ranges, map(float, latent_code.clip(z, bank)), strict=True)))
+            store_place(dict(zip(ranges, map(float, latent_code.clip(z, space)), strict=True)))
 
-    live_view.plane(bank, np.array(list(url_values.numbers(ranges).values())), taken)
+    live_view.plane_alone(space, np.array(list(url_values.numbers(ranges).values())), on_send)
 
 
 def holes() -> None:
@@ -133,15 +134,15 @@ def train(sizes: list[int]) -> None:
     jobs.submit([RunConfig(data, config(latent_dim=d), recipe) for d in sizes], "auto")
 
 
-def _of_these(model: dict, sizes: list[int]) -> bool:
-    return model.get("family") == "ae" and model.get("latent_dim") in sizes
+def _is_ae_of(run: RunInfo, sizes: list[int]) -> bool:
+    return run.family == "ae" and run.latent_dim in sizes
 
 
 def missing(runs: list) -> None:
     """Offer to train the missing sizes."""
     have = {run.latent_dim for run in runs if run.family == "ae"}
     wanted = [d for d in SIZES if d not in have]
-    if queue_panel.under_way(lambda job: _of_these(job.config.get("model", {}), wanted)):
+    if queue_panel.under_way(lambda job: _is_ae_of(jobs.run_of(job), wanted)):
         return
     if wanted:
         st.button(

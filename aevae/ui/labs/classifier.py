@@ -63,7 +63,7 @@ def bars(x: np.ndarray, measured: dict) -> int:
             "most": 0,
             "usual": measured["usual"],
             "texts": {
-                "picture": _("What both models see"),
+                "image": _("What both models see"),
                 "draws": _("Samples of z for each class"),
                 "nats": _("nats"),
                 "net": _("one classifier, 784-64-10"),

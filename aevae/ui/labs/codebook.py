@@ -11,8 +11,11 @@ from aevae.latent import codebook
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
+from aevae.ui.shared.message import Integer, ListOf, Row, valid_fields
 
 NUM_SAMPLES = 20
+_INDEX = Integer(0, codebook.MAX_INDEX)
+EDITS = ListOf(Row((_INDEX, _INDEX)), 0, codebook.MAX_EDITS)  # [[cell, index of a vector], ...]
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -55,11 +58,11 @@ def edits(image_key: str, cells: int, count: int) -> list[list[int]]:
     )
 
 
-def take(payload: dict) -> None:
+def receive(payload: dict) -> None:
     """Handle a message with the browser's edits."""
-    text = codebook.edits_text(payload.get("edits"))
-    if text is not None:
-        st.session_state["cells"] = text
+    found = valid_fields(payload, {"edits": EDITS})
+    if "edits" in found:
+        st.session_state["cells"] = codebook.edits_text(found["edits"])
 
 
 def editor(name: str, image: np.ndarray) -> None:
@@ -107,7 +110,7 @@ def editor(name: str, image: np.ndarray) -> None:
         shelf | {"clean": image.reshape(-1), "indices": indices.ravel().astype(np.int32)},
         programs=[name],
         height=520,
-        on_send=take,
+        on_send=receive,
     )
 
 

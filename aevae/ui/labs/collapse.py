@@ -64,7 +64,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
                 "posterior": _("q(z|x): codes of this digit"),
                 "prior": _("N(0, I): codes from the prior"),
                 "says": _("KL of this digit: {kl} nats. The images at the two ends differ by {apart} per pixel."),
-                "pictures": _("{title}: samples of z, decoded"),
+                "images": _("{title}: samples of z, decoded"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "eps": eps},

@@ -1,4 +1,4 @@
-"""The lab Likelihoods: one encoder with five decoders, and the data for `likelihoods.js`."""
+"""The lab Likelihoods: one encoder with five decoders, and the data for `likelihoods.js` and `beta.js`."""
 
 import math
 import zlib
@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import streamlit as st
 
-from aevae.latent import pixels
+from aevae.latent import linear_vae, pixels, sampling
 from aevae.metrics.reconstruction import sse
 from aevae.store import bundles
 from aevae.ui.i18n import _
@@ -16,6 +16,10 @@ from aevae.ui.shared import cached, image_sheets, url_values
 NUM_SAMPLES, MAX_MOVED_DIMS, MAX_STEP = 4, 3, 6.0  # sampled images; dimensions that sliders move; range of the sliders
 STEPS = {f"step{i}": (0.0, -MAX_STEP, MAX_STEP) for i in range(MAX_MOVED_DIMS)}
 WHITE_DEVIATION = math.sqrt(0.5)  # standard deviation that is shown as white
+MEAN_MSE = math.sqrt(392)  # sigma at which SSE / (2 sigma^2) is SSE / 784
+SIGMAS = (0.05, 0.1, 0.2, 0.3, 0.5, math.sqrt(0.5), 1.0, 1.4, 1.8, 2.2, 2.5, MEAN_MSE)
+HALF_INDEX = 5  # which of them is the square root of 1/2
+NUM_DIRECTIONS = 300  # principal directions of the linear VAE
 
 
 def titles() -> dict[str, str]:
@@ -115,7 +119,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
                 "draw": _("sample"),
                 "stray": _("standard deviation"),
                 "says": _("{nats} nats = {bits} bits per pixel · squared error {error}"),
-                "pictures": _("{title}: mean image, samples of the pixels, standard deviation of each pixel"),
+                "images": _("{title}: mean image, samples of the pixels, standard deviation of each pixel"),
             },
         },
         {"x": x.reshape(-1).astype(np.float32), "uniform": uniform.ravel(), "normal": normal.ravel()},
@@ -123,3 +127,35 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
         shape={"height": 190 * len(shown) + 80, "narrow": 120 * len(shown) + 200},
         on_send=url_values.number_handler({name: name for name in STEPS}, STEPS),
     )
+
+
+def show_hidden_beta() -> float:
+    """Show the best linear VAE of each sigma under one slider; returns the chosen sigma."""
+    st.header(_("The β in σ"), anchor=False)
+    found, (images, labels) = cached.principal(NUM_DIRECTIONS), cached.shown_digits()
+    x = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]].reshape(10, -1)
+    shown = linear_vae.ladder(x, sampling.prior(10, NUM_DIRECTIONS, seed=3), found, SIGMAS)
+    frames = []
+    for sigma in SIGMAS:
+        used, cost = linear_vae.active(found.variance, sigma**2).sum(), linear_vae.rate(found.variance, sigma**2)
+        names = {"digits": _("digits"), "back": _("reconstructed"), "drawn": _("sampled")}
+        frames.append(
+            {
+                "label": f"σ = {sigma:.3g}",
+                "note": _("SSE + {:.3g} · KL: {} directions used, {:.1f} nats").format(2 * sigma**2, used, cost),
+                "rows": [{"name": n, "bar": float(used) / NUM_DIRECTIONS * (k == "back")} for k, n in names.items()],
+            }
+        )
+    at = {"sigma_at": (HALF_INDEX, 0, len(SIGMAS) - 1)}
+    now = int(url_values.numbers(at)["sigma_at"])
+    if problem := component.trouble([]):
+        st.caption(problem)
+        image_sheets.show(
+            shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and samples of a linear VAE")
+        )
+        return SIGMAS[now]
+    texts = {"slider": "σ", "images": _("Ten digits, the reconstructions of the best linear VAE, and its samples")}
+    spec = {"key": "sigma", "frame": now, "frames": frames, "texts": texts}
+    on_send = url_values.number_handler({"frame": "sigma_at"}, at)
+    component.mount("beta", "sigmas", spec, {"images": shown}, height=240, on_send=on_send)
+    return SIGMAS[now]

@@ -12,8 +12,10 @@ from aevae.metrics.reconstruction import sse
 from aevae.ui.i18n import _
 from aevae.ui.live import component
 from aevae.ui.shared import address, cached, image_sheets, run_picker, url_values
+from aevae.ui.shared.message import Text, valid_fields
 
 ENCODED = ("ae", "deep_ae", "vae", "iwae")  # families whose amortisation gap is shown
+MASK = Text("[A-Za-z0-9_-]{131}", 131)  # 784 bits in URL-safe base64 without padding
 NUM_GAP_DIGITS, NUM_NEW_DIGITS = 60, 10  # digits for the amortisation gap; new digits that are learned
 
 
@@ -27,11 +29,11 @@ def covers(text: str) -> bool:
     return not fitting.unpack_mask(text).all()
 
 
-def take(payload: dict) -> None:
+def receive(payload: dict) -> None:
     """Handle a message with the browser's mask."""
-    text = payload.get("covered")
-    if isinstance(text, str):
-        st.session_state["covered"] = text if covers(text) else ""
+    found = valid_fields(payload, {"covered": MASK})
+    if "covered" in found:
+        st.session_state["covered"] = found["covered"] if covers(found["covered"]) else ""
 
 
 @st.cache_resource(max_entries=3, show_spinner=False)
@@ -101,7 +103,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
         },
         found | {"clean": image.reshape(-1), "mask": mask()},
         height=430,
-        on_send=take,
+        on_send=receive,
     )
 
 

@@ -59,7 +59,7 @@ def field(name: str, follow: str, of: dict) -> None:
                 "learnt": _("learnt: (r(x) − x) / σ"),
                 "truth": _("true: σ ∇ log p_σ(x)"),
                 "walkers": _("walkers"),
-                "picture": _("Density, arrows of the learnt and of the true score, and walkers"),
+                "image": _("Density, arrows of the learnt and of the true score, and walkers"),
                 "agree": _(
                     "The learnt score differs from the true score by {near} % near the data (cosine {cosine}), and by "
                     "{far} % elsewhere."

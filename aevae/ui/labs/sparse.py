@@ -82,7 +82,7 @@ def fewer() -> None:
         st.image(
             signed.sheet(stored[chosen]["filters"], 10), width="stretch",
             caption=_("The 60 most used units. Orange: ink, blue: less ink."),
-            alt=_("What sixty units of a k-sparse autoencoder draw, {}").format(titles[chosen]),
+            alt=_("What sixty units of a k-sparse autoencoder show, {}").format(titles[chosen]),
         )  # fmt: skip
     with right:
         out = figure(_("unit, most used first"), _("% of test digits that activate it"), 330)
@@ -116,7 +116,7 @@ def penalty(name: str, of: dict) -> None:
             "texts": {
                 "rho": _("target ρ"),
                 "hat": _("ρ̂ of a unit"),
-                "picture": _("KL in nats over ρ̂; drag to move ρ̂"),
+                "image": _("KL in nats over ρ̂; drag to move ρ̂"),
                 "verdict": _("KL(ρ ‖ ρ̂) = {cost} nats, slope {slope}: the penalty pushes ρ̂ against the slope."),
             },
         },
@@ -135,7 +135,7 @@ def in_numbers(run, of: dict) -> str:
     """The penalty of this run as a LaTeX formula with its numbers."""
     model, error = run.config.model, of["error"]
     if model.family == "sparse":
-        size = float(np.abs(cached.codes(run.name)).sum(1).mean())
+        size = float(np.abs(cached.codes(run.info)).sum(1).mean())
         return _("This run: squared error {:.1f}, λ Σ|h| = {:g} × {:.1f} = **{:.1f}** per digit.").format(
             error, model.lam, size, model.lam * size
         )

@@ -13,17 +13,17 @@ SEEN = {"seen": (1, 1, MAX_SEEN_FRAMES)}
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def foretold(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Futures:
+def predict(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Futures:
     jumps = NUM_FUTURE_FRAMES // jump
     return futures.futures(cached.run(name), frames, MAX_SEEN_FRAMES, NUM_FUTURES, jumps, jump, seed)
 
 
-def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None:
+def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) -> None:
     """Play the true frames, the beliefs and the sampled futures."""
     if problem := component.trouble([]):
         st.caption(problem)
-        shown = np.concatenate([frames[seen - 1 : seen + NUM_FUTURE_FRAMES : told.jump, 0][None], np.insert(
-            told.drawn[seen - 1], 0, told.believed[seen - 1], axis=1)])  # fmt: skip
+        shown = np.concatenate([frames[seen - 1 : seen + NUM_FUTURE_FRAMES : predicted.jump, 0][None], np.insert(
+            predicted.drawn[seen - 1], 0, predicted.believed[seen - 1], axis=1)])  # fmt: skip
         image_sheets.show(
             shown, width="stretch", alt=_("The true frames, and the sampled futures below, frame by frame")
         )
@@ -33,10 +33,10 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
         "futures",
         {
             "key": key,
-            "shape": f"{told.drawn.shape}",
+            "shape": f"{predicted.drawn.shape}",
             "seen": seen,
-            "jump": told.jump,
-            "near": [round(told.near(s)[0] * NUM_FUTURES) for s in range(1, MAX_SEEN_FRAMES + 1)],
+            "jump": predicted.jump,
+            "near": [round(predicted.near(s)[0] * NUM_FUTURES) for s in range(1, MAX_SEEN_FRAMES + 1)],
             "texts": {
                 "seen": _("Frames seen"),
                 "said": _("{seen} seen: {near} of {count} first jumps are within one pixel"),
@@ -53,10 +53,10 @@ def show(frames: np.ndarray, told: futures.Futures, seen: int, key: str) -> None
         },
         {
             "true": frames.reshape(-1),
-            "column": told.true.astype(np.int32),
-            "believed": told.believed,
-            "drawn": told.drawn,
-            "place": told.place.astype(np.int32),
+            "column": predicted.true.astype(np.int32),
+            "believed": predicted.believed,
+            "drawn": predicted.drawn,
+            "place": predicted.place.astype(np.int32),
         },
         height=620,
         on_send=url_values.number_handler({"seen": "seen"}, SEEN),

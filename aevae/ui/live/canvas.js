@@ -83,7 +83,7 @@ export function classColours(node) {
 
 // ---- marks ----------------------------------------------------------------------------------------------------------
 
-const TURN = 2 * Math.PI;
+export const TURN = 2 * Math.PI; // radians of a circle
 
 /**
  * A filled disc.

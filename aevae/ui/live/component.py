@@ -17,8 +17,10 @@ import streamlit as st
 import aevae
 from aevae.browser.blob import pack
 from aevae.store import bundles, checkpoints
+from aevae.store.checkpoints import RunInfo
 from aevae.ui.i18n import _
 from aevae.ui.shared import cached
+from aevae.ui.shared.message import OneOf, valid_fields
 
 LAB = "lab."  # prefix of the names of bundled models
 ROOMS = Path(__file__).parents[1]  # the folder aevae/ui, whose rooms contain JavaScript and style sheets
@@ -36,7 +38,11 @@ MODULES, STYLES = files("js"), files("css")
 _MAKER = b"".join((Path(aevae.__file__).parent / "browser" / name).read_bytes() for name in ("program.py", "blob.py"))
 VERSION = hashlib.sha256(b"".join(path.read_bytes() for path in MODULES.values())).hexdigest()[:12]
 COMMON_STYLES = ("live", "dom")  # used by all modules
-BORROWED_STYLES = {"pad": ("bank",), "elbo": ("elbo_divergence",), "likelihoods": ("collapse", "elbo_divergence")}
+BORROWED_STYLES = {
+    "latent_plane": ("latent_code",),
+    "elbo": ("elbo_divergence",),
+    "likelihoods": ("collapse", "elbo_divergence"),
+}
 
 
 def styles(module: str) -> tuple[str, ...]:
@@ -62,7 +68,7 @@ def mount(
     spec: dict,
     arrays: dict[str, np.ndarray] | None = None,
     *,
-    programs: Sequence[str] = (),
+    programs: Sequence[str | RunInfo] = (),
     height: int = 0,
     shape: dict[str, float] | None = None,
     on_send: Callable[[dict], None] | None = None,
@@ -70,10 +76,10 @@ def mount(
     """Put `<module>.js` of any room on the page.
 
     spec: JSON data; arrays: float32, float16, int32, uint16 or uint8; both are passed to the module's `update`.
-    programs: names of runs or bundled models, whose encoders and decoders it gets in this order. height: reserved
-    pixels. shape: box that is reserved until the module draws: aspect (width / height), largest width and height,
-    narrow (height in a column of less than 620 pixels), foot (additional pixels below). on_send(payload): called with a
-    message of the module before the page runs; it must check the message (`shared.message`).
+    programs: runs, or names of runs or bundled models, whose encoders and decoders it gets in this order. height:
+    reserved pixels. shape: box that is reserved until the module draws: aspect (width / height), largest width and
+    height, narrow (height in a column of less than 620 pixels), foot (additional pixels below). on_send(payload):
+    called with a message of the module before the page runs; it must check the message (`shared.message`).
     """
 
     def sent() -> None:
@@ -92,46 +98,51 @@ def mount(
         "finger": _("Tap here first. Then you can draw or drag with your finger."),
         "height": height,
         "shape": shape,
-        "programs": [{"run": name, "url": address(name)} for name in programs],
+        "programs": [{"run": _model_name(model), "url": address(model)} for model in programs],
         "spec": spec,
     }
     _component(module)(key=key, data=pack(header, arrays), on_sent_change=sent)
 
 
 def _place(path: Path) -> str:
-    """Path of a file relative to ROOMS: `sliders/pad.js`."""
+    """Path of a file relative to ROOMS: `sliders/latent_plane.js`."""
     return path.relative_to(ROOMS).as_posix()
 
 
-def address(name: str) -> str:
+def address(model: str | RunInfo) -> str:
     """Address, relative to the page, of the program of a finished run or of a bundled model ("lab.<bundle>.<model>").
 
     Raises ValueError.
     """
-    if bundle := _bundle(name):
-        return f"live/{name}/{_name(bundles.checksum(bundle))}"
-    info = checkpoints.find_run(name)
+    if isinstance(model, str) and (bundle := _bundle(model)):
+        return f"live/{model}/{_name(bundles.checksum(bundle))}"
+    info = cached.info_of(model)
     return f"live/{info.name}/{_name(info.weights_checksum)}"
 
 
-def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | None:
+def trouble(runs: Sequence[str | RunInfo], *, has_server_version: bool = True) -> str | None:
     """A message if these runs cannot be decoded in this browser, else None.
 
     has_server_version: the message says that the server computes the images instead.
     """
     reported = _reported()
-    for name in ("", *names):
+    for name in ("", *map(_model_name, runs)):
         if name in reported:
             instead = _("So the server decodes, after each of your actions.") if has_server_version else ""
             return " ".join(filter(None, (_texts()[reported[name]], instead)))
-    for name in names:
-        info = checkpoints.find_run(name)
+    for info in map(cached.info_of, runs):
         if not info.traits["has_encoder"]:
-            return _("{} has no encoder. After each of your actions, the server searches for the code.").format(name)
-        program = _program_of(info)
-        if isinstance(program, str):
-            return _("The server decodes {} after each of your actions: {}.").format(name, program)
+            return _("{} has no encoder. After each of your actions, the server searches for the code.").format(
+                info.name
+            )
+        made = program(info)
+        if isinstance(made, str):
+            return _("The server decodes {} after each of your actions: {}.").format(info.name, made)
     return None
+
+
+def _model_name(model: str | RunInfo) -> str:
+    return model if isinstance(model, str) else model.name
 
 
 def _texts() -> dict[str, str]:
@@ -152,11 +163,10 @@ def _reported() -> dict[str, str]:
 
 
 def _report(payload: dict) -> None:
-    code, run = payload.get("trouble"), payload.get("run")
-    if isinstance(code, str) and code in _texts():
-        known = {info.name for info in cached.runs()}
-        name = run if isinstance(run, str) and run in known else ""
-        st.session_state[_TROUBLE] = {**_reported(), name: code}
+    names = [info.name for info in cached.runs()]
+    found = valid_fields(payload, {"trouble": OneOf(tuple(_texts())), "run": OneOf(names)})
+    if "trouble" in found:
+        st.session_state[_TROUBLE] = {**_reported(), found.get("run", ""): found["trouble"]}
         st.session_state[_WHEN] = time.monotonic()
 
 
@@ -175,29 +185,30 @@ def _name(checksum: str) -> str:
     return hashlib.sha256(_MAKER + checksum.encode()).hexdigest()[:16] + ".bin"
 
 
-def _program_of(info) -> bytes | str:
+def program(info: RunInfo) -> bytes | str:
+    """The program of a finished run, or the reason why there is none."""
     return _program(str(info.path), info.weights_checksum)
 
 
 @functools.lru_cache(maxsize=32)
 def _program(path: str, checksum: str) -> bytes | str:
-    """The program of a run on disk, or the reason why there is none. Cached per process, because routes use it."""
-    from aevae.browser.program import Unsupported, program
+    """`program`, cached per process, because routes use it; by the path, because a RunInfo cannot be hashed."""
+    from aevae.browser import program as programs
     from aevae.runs import load_run
 
     try:
-        return program(load_run(path).model)
-    except Unsupported as reason:
+        return programs.program(load_run(path).model)
+    except programs.Unsupported as reason:
         return str(reason)
 
 
 @functools.lru_cache(maxsize=32)
 def _lab_program(name: str, checksum: str) -> bytes:
     """The program of a lab's model. Raises ValueError, KeyError."""
-    from aevae.browser.program import program
+    from aevae.browser import program as programs
 
     bundle = _bundle(name)
-    return program(bundles.load(bundle)[name.removeprefix(f"{LAB}{bundle}.")].model(), params=True)
+    return programs.program(bundles.load(bundle)[name.removeprefix(f"{LAB}{bundle}.")].model(), params=True)
 
 
 # -- routes ----------------------------------------------------------------------------------------------------------
@@ -242,7 +253,7 @@ def _weights(name: str, file: str) -> tuple[bytes, str] | None:
 
 def _run_weights(name: str, file: str) -> bytes | str | None:
     info = checkpoints.finished_run(name) if checkpoints.NAME.fullmatch(name) else None
-    return _program_of(info) if info and file == _name(info.weights_checksum) else None
+    return program(info) if info and file == _name(info.weights_checksum) else None
 
 
 def _lab_weights(name: str, file: str) -> bytes | None:

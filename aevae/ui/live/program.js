@@ -2,6 +2,7 @@
 // sample at a time, in single precision.
 
 import { unpack } from "./loader.js";
+import { clamp, sigmoid } from "./maths.js";
 import { Matrices } from "./matrix.js";
 
 /**
@@ -211,10 +212,10 @@ const OPS = {
       for (let i = 0; i < out.length; i++) out[i] = Math.max(x[i], 0); // without a branch: three times faster
     };
   },
-  sigmoid: elementwise((v) => 1 / (1 + Math.exp(-v))),
+  sigmoid: elementwise(sigmoid),
   tanh: elementwise(Math.tanh),
   exp: elementwise(Math.exp),
-  clamp: elementwise((v, op) => Math.min(Math.max(v, op.min ?? -Infinity), op.max ?? Infinity)),
+  clamp: elementwise((v, op) => clamp(v, op.min ?? -Infinity, op.max ?? Infinity)),
   shift: (op, [x], out, shapes, { arrays }) => {
     const by = arrays[op.b];
     expectLength(x.length, out.length);

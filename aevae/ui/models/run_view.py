@@ -25,13 +25,13 @@ _LAST_ACTION = "models_said"  # session: (kind of message, sentence) about the l
 
 def _chosen_run(runs: Sequence[RunInfo]) -> RunInfo | None:
     """The run in the address, else the last one of this session; a wrong name gives a message."""
-    asked = st.session_state.get(RUN)
-    if not asked:
+    wanted = st.session_state.get(RUN)
+    if not wanted:
         return None
-    hits = [run for run in runs if run.name == asked or (len(asked) >= 6 and run.fingerprint.startswith(asked))]
+    hits = [run for run in runs if run.name == wanted or (len(wanted) >= 6 and run.fingerprint.startswith(wanted))]
     if len(hits) != 1:
         st.warning(
-            _("There is no run {} on this computer. Choose a run in the gallery.").format(markdown.strip(asked[:80]))
+            _("There is no run {} on this computer. Choose a run in the gallery.").format(markdown.strip(wanted[:80]))
         )
         st.session_state.pop(RUN, None)
         return None
@@ -82,7 +82,7 @@ def _actions(run: RunInfo) -> None:
     config = config_of(run)
     with st.container(horizontal=True, gap="small"):
         if run.status == "finished":
-            run_panel.open_buttons(run.name, "models_open")
+            run_panel.open_buttons(run, "models_open")
             st.download_button(
                 _("Export"), lambda: run_archive.pack(run), f"{run.name}.zip", "application/zip", key="models_export",
                 icon=":material/download:", on_click="ignore", help=_(

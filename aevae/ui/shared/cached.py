@@ -57,17 +57,29 @@ def finished(families: tuple[str, ...] | None = None, input: str = "image") -> l
     return [r for r in found if families is None or r.family in families]
 
 
-def run(name: str):
-    """The opened run (`aevae.runs.Run`), on the CPU. Raises ValueError with one sentence."""
-    info = checkpoints.find_run(name)
-    return _run(str(info.path), info.weights_checksum)
+def info_of(run: str | RunInfo) -> RunInfo:
+    """The run of this name; a RunInfo is returned as it is. Raises NoSuchRun."""
+    return run if isinstance(run, RunInfo) else checkpoints.find_run(run)
+
+
+def run(which: str | RunInfo):
+    """The opened run (`aevae.runs.Run`), on the CPU. Raises ValueError with one sentence; NoSuchRun if it was deleted.
+
+    A RunInfo saves reading the run's folder again.
+    """
+    info = info_of(which)
+    return _run(str(info.path), info.weights_checksum, info)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)  # most take 1 to 10 MB
-def _run(path: str, checksum: str):
-    from aevae.runs import load_run
+def _run(path: str, checksum: str, _info: RunInfo):
+    from aevae.runs import Run
 
-    return load_run(path)
+    try:
+        return Run(_info)
+    except (ValueError, OSError):
+        checkpoints.find_run(_info.name)  # raises NoSuchRun if it was deleted after `_info` was read
+        raise
 
 
 def figure(make: Callable, *args, **options):
@@ -140,16 +152,15 @@ def _principal() -> Components:
     return components.fit(train.reshape(len(train), -1) / 255, train[0].size)
 
 
-def codes(run_name: str, name: str = datasets.EMBEDDED) -> np.ndarray:
+def codes(of: str | RunInfo, name: str = datasets.EMBEDDED) -> np.ndarray:
     """Codes float32 (N, D) of `shown_digits(name)` under a run; row i belongs to image i."""
-    info = checkpoints.find_run(run_name)
-    checksum = info.weights_checksum
-    return _codes(str(info.path), checksum, name, _content(name))
+    info = info_of(of)
+    return _codes(str(info.path), info.weights_checksum, name, _content(name), info)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _codes(path: str, checksum: str, name: str, content: str) -> np.ndarray:
-    z = _run(path, checksum).encode(shown_digits(name)[0])
+def _codes(path: str, checksum: str, name: str, content: str, _info: RunInfo) -> np.ndarray:
+    z = run(_info).encode(shown_digits(name)[0])
     z.setflags(write=False)
     return z
 
@@ -168,18 +179,18 @@ def _applied(path: str, checksum: str, what: str, shape: tuple[int, ...], conten
     return out
 
 
-def shown_numbers(run_name: str) -> dict:
+def shown_numbers(of: str | RunInfo) -> dict:
     """The numbers of a run on its shown test images."""
-    info = checkpoints.find_run(run_name)
+    info = info_of(of)
     return datasets.shown.shown_numbers(info.metrics, datasets.data_of(info.config))
 
 
-def latent_summary(run_name: str) -> dict:
+def latent_summary(of: str | RunInfo) -> dict:
     """`Run.latent_summary()`, computed once a run."""
-    info = checkpoints.find_run(run_name)
-    return _latent_summary(str(info.path), info.weights_checksum)
+    info = info_of(of)
+    return _latent_summary(str(info.path), info.weights_checksum, info)
 
 
 @st.cache_resource(max_entries=24, show_spinner=False)
-def _latent_summary(path: str, checksum: str) -> dict:
-    return _run(path, checksum).latent_summary()
+def _latent_summary(path: str, checksum: str, _info: RunInfo) -> dict:
+    return run(_info).latent_summary()

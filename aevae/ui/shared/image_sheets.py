@@ -1,4 +1,7 @@
-"""Lossless images of arrays with sharp pixels. Digits are white on black in both themes, like the data."""
+"""Lossless images of arrays with sharp pixels. Digits are white on black in both themes, like the data.
+
+This module is in `shared` and not in `digit`, because rooms that choose no digit show images, too.
+"""
 
 import io
 from collections.abc import Sequence
@@ -29,7 +32,7 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     if images.ndim == 4:
         return images
     if images.ndim != 3:
-        raise ValueError(f"pictures must be (N, H, W) or (R, C, H, W), got {images.shape}")
+        raise ValueError(f"images must be (N, H, W) or (R, C, H, W), got {images.shape}")
     n, h, w = images.shape
     columns = min(columns or n, n) or 1
     rows = -(-n // columns)

@@ -1,9 +1,10 @@
-"""The schema of messages from the browser. They may come from anywhere, so a page takes only fields that fit.
+"""The schema of messages from the browser. They may come from anywhere, so a page uses only fields that fit.
 
 A schema maps the name of a field to a kind of value; `valid_fields(message, schema)` returns the fields that fit. No
 kind accepts a bool for a number, a number for text, NaN, or more values than it names.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -43,6 +44,26 @@ class Boolean:
 
     def fits(self, value: object) -> bool:
         return type(value) is bool
+
+
+@dataclass(frozen=True)
+class Null:
+    """null, which is None here."""
+
+    def fits(self, value: object) -> bool:
+        return value is None
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text of at most max_length characters that matches the whole pattern, a regular expression."""
+
+    pattern: str
+    max_length: int
+
+    def fits(self, value: object) -> bool:
+        right_length = isinstance(value, str) and len(value) <= self.max_length
+        return right_length and re.fullmatch(self.pattern, value) is not None
 
 
 @dataclass(frozen=True)

@@ -126,34 +126,34 @@ def _runs_or_stop(families: tuple[str, ...] | None) -> list[RunInfo]:
     return runs
 
 
-def run_called(asked: str, names: Sequence[str]) -> str | None:
+def run_called(reference: str, names: Sequence[str]) -> str | None:
     """The run to which a link refers: by name, by a prefix of its fingerprint or by a unique label; else None."""
-    labels = {asked, " · ".join(_(part) for part in asked.split(" · "))}
-    hits = [name for name in names if len(asked) >= 6 and _means(asked, name)]
+    labels = {reference, " · ".join(_(part) for part in reference.split(" · "))}
+    hits = [name for name in names if len(reference) >= 6 and _means(reference, name)]
     if not hits:
         known = {run.name: run_label(run) for run in cached.runs() if run.name in names}
         hits = [n for n, text in known.items() if labels & {text, f"{text} · {n[-12:-6]}"}]
     return hits[0] if len(hits) == 1 else None
 
 
-def _means(asked: str, name: str) -> bool:
-    return name == asked or name.rpartition("-")[2].startswith(asked)
+def _means(reference: str, name: str) -> bool:
+    return name == reference or name.rpartition("-")[2].startswith(reference)
 
 
-def _say_why_not(asked: str, names: Sequence[str]) -> None:
+def _say_why_not(reference: str, names: Sequence[str]) -> None:
     """Show a message if a link refers to a run that this page cannot show, or to none or several."""
     others = [run for run in cached.runs() if run.name not in names]
-    other = run_called(asked, [run.name for run in others])
+    other = run_called(reference, [run.name for run in others])
     for run in others:
         if run.name == other:
             return st.info(_("The link asks for {}: {}.").format(family_title(run.family), _why_not(run)))
-    several = sum(run_label(run) == asked for run in cached.runs()) > 1
+    several = sum(run_label(run) == reference for run in cached.runs()) > 1
     reason = (
         _("several models have this name; use the full name of the run")
         if several
         else _("there is no such model here")
     )
-    st.info(_("The link asks for {}: {}.").format(markdown.escape(asked[:80]), reason))
+    st.info(_("The link asks for {}: {}.").format(markdown.escape(reference[:80]), reason))
 
 
 def _say_gone(name: str) -> None:

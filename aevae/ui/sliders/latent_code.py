@@ -26,7 +26,7 @@ _DIGIT_SEEN = "z_digit"  # session: digit that was chosen when the code was last
 
 
 @dataclass(frozen=True, eq=False)
-class Bank:
+class LatentSpace:
     """The latent space of one run; read-only arrays.
 
     codes (N, D) and labels (N,) of the shown test images; order (D,): the most used dimension first; score (D,), unit:
@@ -76,14 +76,14 @@ class Bank:
         return f"z{dim} · {self.amount(dim)}"
 
 
-def open_bank(name: str) -> Bank:
-    """The Bank of a run. Raises ValueError with one sentence if the run or its images cannot be read."""
+def open_latent_space(name: str) -> LatentSpace:
+    """The latent space of a run. Raises ValueError with one sentence if the run or its images cannot be read."""
     run = cached.run(name)
     shown = run.shown.name
     codes, summary = cached.codes(name, shown), cached.latent_summary(name)
     near, far = nominal_range(summary["mean"], summary["std"], run.model.prior_scale)
     low, high = reach(codes, near, far)
-    return Bank(
+    return LatentSpace(
         name=name,
         family=run.info.family,
         dataset=shown,
@@ -140,9 +140,9 @@ def parse_code(text: str, latent_dim: int) -> np.ndarray | None:
     return z.astype(np.float32) if np.isfinite(z).all() and np.abs(z).max() < 1e30 else None
 
 
-def clip(z: np.ndarray, bank: Bank) -> np.ndarray:
+def clip(z: np.ndarray, space: LatentSpace) -> np.ndarray:
     """z, clipped to the range of the sliders."""
-    return np.clip(z, bank.low, bank.high).astype(np.float32)
+    return np.clip(z, space.low, space.high).astype(np.float32)
 
 
 def fitted_draw(codes: np.ndarray, seed: int) -> np.ndarray:
@@ -163,52 +163,52 @@ def prior_density(z: np.ndarray, prior_std: float = 1.0) -> tuple[float, float]:
 # -- the code in the session -----------------------------------------------------------------------------------------
 
 
-def digit_code(bank: Bank) -> np.ndarray:
+def digit_code(space: LatentSpace) -> np.ndarray:
     """The code (D,) of the chosen digit or own image."""
     own = st.session_state.get(f"{DIGIT}_own")
     if own is not None:
         with contextlib.suppress(NoSuchRun):  # deleted elsewhere; the page shows a message after this callback
-            return cached.applied(cached.run(bank.name), "encode", own[None])[0]
+            return cached.applied(cached.run(space.name), "encode", own[None])[0]
     number = st.session_state.get(DIGIT, 0)
-    return bank.codes[number if 0 <= number < len(bank.codes) else 0]
+    return space.codes[number if 0 <= number < len(space.codes) else 0]
 
 
-def current_code(bank: Bank) -> np.ndarray:
+def current_code(space: LatentSpace) -> np.ndarray:
     """z (D,) float32, within the range of the sliders: from the session, else the digit's code."""
-    z = parse_code(st.session_state.get(CODE, ""), bank.latent_dim)
-    return clip(digit_code(bank) if z is None else z, bank)
+    z = parse_code(st.session_state.get(CODE, ""), space.latent_dim)
+    return clip(digit_code(space) if z is None else z, space)
 
 
-def set_code(z: np.ndarray | None, bank: Bank) -> None:
+def set_code(z: np.ndarray | None, space: LatentSpace) -> None:
     """Set the code to z (D,), or to that of the chosen digit (None). Only in callbacks, before widgets are drawn."""
-    st.session_state[CODE] = "" if z is None else format_code(clip(z, bank))
+    st.session_state[CODE] = "" if z is None else format_code(clip(z, space))
 
 
-def move(dim: int, bank: Bank) -> None:
+def move(dim: int, space: LatentSpace) -> None:
     """Set dimension `dim` of the code to the value of its slider (a callback)."""
-    z = current_code(bank).copy()
+    z = current_code(space).copy()
     z[dim] = st.session_state[slider_key(dim)]
-    set_code(z, bank)
+    set_code(z, space)
 
 
-def place(dims: tuple[int, int], xy: tuple[float, float], bank: Bank) -> None:
+def place(dims: tuple[int, int], xy: tuple[float, float], space: LatentSpace) -> None:
     """Set two dimensions of the code to the chosen position (a callback)."""
-    z = current_code(bank).copy()
+    z = current_code(space).copy()
     z[list(dims)] = xy
-    set_code(z, bank)
+    set_code(z, space)
 
 
-def draw(bank: Bank, fitted: bool, next_one: bool = True) -> None:
+def draw(space: LatentSpace, fitted: bool, next_one: bool = True) -> None:
     """Set the code to a sample: of the prior (N(0, I) without one), or of a Gaussian fitted to the codes.
 
     next_one: use the next seed, which the page shows.
     """
     st.session_state[DRAW] = st.session_state.get(DRAW, 0) + next_one
     seed = st.session_state[DRAW]
-    set_code(fitted_draw(bank.codes, seed) if fitted else prior(1, bank.latent_dim, seed, bank.prior or 1)[0], bank)
+    set_code(fitted_draw(space.codes, seed) if fitted else prior(1, space.latent_dim, seed, space.prior or 1)[0], space)
 
 
-def settle(bank: Bank) -> None:
+def settle(space: LatentSpace) -> None:
     """Replace the code after another model or another image was chosen.
 
     A code in the address belongs to the model and the image in the same address.
@@ -219,13 +219,13 @@ def settle(bank: Bank) -> None:
         state.pop(_OWNER, None)
         state.pop(_DIGIT_SEEN, None)
     digit = _digit_chosen()
-    if state.get(_OWNER) not in (None, bank.name):
+    if state.get(_OWNER) not in (None, space.name):
         state[CODE] = ""
-        if bank.latent_dim > 1:
-            state[DIM_X], state[DIM_Y] = bank.order[:2].tolist()
+        if space.latent_dim > 1:
+            state[DIM_X], state[DIM_Y] = space.order[:2].tolist()
     elif state.get(_DIGIT_SEEN) not in (None, digit):
         state[CODE] = ""
-    state[_OWNER], state[_DIGIT_SEEN] = bank.name, digit
+    state[_OWNER], state[_DIGIT_SEEN] = space.name, digit
 
 
 def _digit_chosen() -> tuple[int, int]:
@@ -240,19 +240,19 @@ def slider_key(dim: int) -> str:
     return f"z_{dim}"
 
 
-def sliders(dims: list[int], z: np.ndarray, bank: Bank, columns: int = 2) -> None:
+def sliders(dims: list[int], z: np.ndarray, space: LatentSpace, columns: int = 2) -> None:
     """Show a slider for each of `dims`, row by row."""
     for start in range(0, len(dims), columns):
         for column, dim in zip(st.columns(columns), dims[start : start + columns], strict=False):
             st.session_state[slider_key(dim)] = float(z[dim])
             column.slider(
-                bank.label(dim),
-                float(bank.low[dim]),
-                float(bank.high[dim]),
-                step=bank.step(dim),
+                space.label(dim),
+                float(space.low[dim]),
+                float(space.high[dim]),
+                step=space.step(dim),
                 key=slider_key(dim),
                 on_change=move,
-                args=(dim, bank),
+                args=(dim, space),
             )
 
 
@@ -261,7 +261,7 @@ def choose_dim(label: str, dims: list[int], key: str) -> int:
     return address.pick(st.selectbox, label, dims, format_func=lambda d: f"z{d}", key=key, width=120)
 
 
-def code_field(bank: Bank) -> None:
+def code_field(space: LatentSpace) -> None:
     """Show a field with the code as text, to copy and paste."""
     text = st.text_input(
         _("The code z as text"),
@@ -269,57 +269,59 @@ def code_field(bank: Bank) -> None:
         max_chars=MAX_CODE_CHARACTERS,
         placeholder=_("empty: the code of the chosen image"),
         help=_("{} numbers, separated by commas. They are part of the link. Other text is ignored.").format(
-            bank.latent_dim
+            space.latent_dim
         ),
         persist_state="session",
     )
-    is_code = parse_code(text, bank.latent_dim) is not None
+    is_code = parse_code(text, space.latent_dim) is not None
     address.write(CODE, *([text] if is_code else []))
     if text and not is_code:
         st.caption(
-            _("This is not a code of {} numbers. You see the code of the chosen image instead.").format(bank.latent_dim)
+            _("This is not a code of {} numbers. You see the code of the chosen image instead.").format(
+                space.latent_dim
+            )
         )
 
 
-def start_buttons(bank: Bank) -> None:
+def start_buttons(space: LatentSpace) -> None:
     """Show buttons that set the code to zero, to a sample, or to that of the chosen digit."""
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         st.button(
-            _("Zero"), key="start_zero", on_click=set_code, args=(np.zeros(bank.latent_dim), bank),
-            help=_("Set all numbers to 0, the middle of the prior") if bank.prior else _("Set all numbers to 0"),
+            _("Zero"), key="start_zero", on_click=set_code, args=(np.zeros(space.latent_dim), space),
+            help=_("Set all numbers to 0, the middle of the prior") if space.prior else _("Set all numbers to 0"),
         )  # fmt: skip
         st.button(
-            _("Random sample"), key="start_prior", icon=":material/casino:", on_click=draw, args=(bank, False),
-            help=_("A sample of {}, the prior").format(prior_name(bank.prior)) if bank.prior
+            _("Random sample"), key="start_prior", icon=":material/casino:", on_click=draw, args=(space, False),
+            help=_("A sample of {}, the prior").format(prior_name(space.prior)) if space.prior
             else _("A sample of N(0, I); this model has no prior"),
         )  # fmt: skip
-        if not bank.prior:
+        if not space.prior:
             st.button(
-                _("Fitted sample"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(bank, True),
+                _("Fitted sample"), key="start_fitted", icon=":material/casino:", on_click=draw, args=(space, True),
                 help=_("A sample of a Gaussian with the mean and covariance of the test codes"),
             )  # fmt: skip
         st.button(
-            _("Chosen image"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, bank),
+            _("Chosen image"), key="start_digit", icon=":material/filter_9:", on_click=set_code, args=(None, space),
             help=_("Set z to the code of the image chosen above"),
         )  # fmt: skip
         st.number_input(
             _("Seed"), 0, 2**31 - 2, key=DRAW, width=110, bind="query-params",
             help=_("Each sample raises the seed by one. The same seed gives the same code."),
-            on_change=draw, args=(bank, False, False),
+            on_change=draw, args=(space, False, False),
         )  # fmt: skip
 
 
-def norm_note(z: np.ndarray, bank: Bank) -> str:
+def norm_note(z: np.ndarray, space: LatentSpace) -> str:
     """A text about the norm and density of z and their typical values."""
     norm = float(np.linalg.norm(z))
-    low, high = np.quantile(np.linalg.norm(bank.codes, axis=1), (0.05, 0.95))
+    low, high = np.quantile(np.linalg.norm(space.codes, axis=1), (0.05, 0.95))
     digits = _("for nine of ten test images ‖z‖ is {:.2f} to {:.2f}").format(low, high)
-    if not bank.prior:
+    if not space.prior:
         return _("‖z‖ = **{:.2f}**; {}. This model has no prior, so it does not say which codes are likely.").format(
             norm, digits
         )
-    here, typical = prior_density(z, bank.prior)
+    here, typical = prior_density(z, space.prior)
     return _(
         "‖z‖ = **{:.2f}**; a sample of the prior {} has about {:.2f}; {}. log p(z) = **{:.1f}** nats; the mean over "
         "samples is {:.1f}."
-    ).format(norm, prior_name(bank.prior), bank.prior * math.sqrt(bank.latent_dim), digits, here, typical)
+    ).format(norm, prior_name(space.prior), space.prior * math.sqrt(space.latent_dim), digits, here, typical)

@@ -1,4 +1,4 @@
-"""The live sliders (`bank.js`) and the live map (`pad.js`): their data, and the checks of their messages."""
+"""The live sliders (`latent_code.js`) and plane (`latent_plane.js`): their data, and the checks of their messages."""
 
 import math
 import zlib
@@ -18,7 +18,7 @@ from aevae.ui.shared import address, cached, image_sheets, run_picker
 from aevae.ui.shared.message import SEQUENCE_NUMBER, ListOf, Number, valid_fields
 from aevae.ui.shared.run_picker import DIGIT
 from aevae.ui.sliders import latent_code, server_view
-from aevae.ui.sliders.latent_code import Bank
+from aevae.ui.sliders.latent_code import LatentSpace
 
 BESIDE, PLANE, BEHIND, THREE = "beside", "plane", "behind", ("corner_a", "corner_b", "corner_c")
 LAST_MESSAGES = "z_read"  # session: component -> sequence number of its last message
@@ -31,9 +31,9 @@ MAX_SINGLE_COLUMN = 4  # with more sliders there are two columns
 GAUGE_QUANTILES = (0.05, 0.95)  # quantiles of the norm that the gauge shows
 
 
-def pick_beside(bank: Bank) -> list[str]:
+def pick_beside(space: LatentSpace) -> list[str]:
     """Names of at most MAX_BESIDE chosen runs with equal code size that decode the same code; in the URL."""
-    others = [r for r in cached.finished() if r.latent_dim == bank.latent_dim and r.name != bank.name]
+    others = [r for r in cached.finished() if r.latent_dim == space.latent_dim and r.name != space.name]
     names = [r.name for r in others]
     return run_picker.pick_run(
         st.multiselect,
@@ -46,98 +46,100 @@ def pick_beside(bank: Bank) -> list[str]:
         if names
         else _("no other model has codes of this size"),
         help=_("Only models with {} latent dimensions. In each model, a dimension has another meaning.").format(
-            bank.latent_dim
+            space.latent_dim
         ),
         wrap=True,
     )
 
 
-def bank(bank: Bank, z: np.ndarray, beside: list[str]) -> None:
+def sliders(space: LatentSpace, z: np.ndarray, beside: list[str]) -> None:
     """Show the live sliders with the code z (D,)."""
-    middle, spread = comfort(bank)
+    middle, spread = comfort(space)
     spec = {
-        "run": bank.name,
+        "run": space.name,
         "key": DIGIT,
-        "models": _models([bank.name, *beside]),
-        "names": [f"z{d}" for d in range(bank.latent_dim)],
-        "amounts": [bank.amount(d) for d in range(bank.latent_dim)],
-        "alive": len(bank.alive),
-        "gauge": gauge(bank),
+        "models": _models([space.name, *beside]),
+        "names": [f"z{d}" for d in range(space.latent_dim)],
+        "amounts": [space.amount(d) for d in range(space.latent_dim)],
+        "alive": len(space.alive),
+        "gauge": gauge(space),
         "read": st.session_state.get(LAST_MESSAGES, {}),
-        "texts": _bank_texts(bank),
+        "texts": _slider_texts(space),
     }
     arrays = {
-        "order": np.array([*bank.alive, *bank.dead]),
+        "order": np.array([*space.alive, *space.dead]),
         "z": z,
-        "home": latent_code.clip(latent_code.digit_code(bank), bank),
-        "low": bank.low,
-        "high": bank.high,
-        "step": np.array([bank.step(d) for d in range(bank.latent_dim)]),
+        "home": latent_code.clip(latent_code.digit_code(space), space),
+        "low": space.low,
+        "high": space.high,
+        "step": np.array([space.step(d) for d in range(space.latent_dim)]),
         "soft_low": middle - spread,
         "soft_high": middle + spread,
     }
     kinds = {name: array.astype(np.int32 if name == "order" else np.float32) for name, array in arrays.items()}
     component.mount(
-        "bank", "bank_live", spec, kinds, programs=[bank.name, *beside], shape=_room(bank, 1 + len(beside)),
-        on_send=lambda payload: receive(payload, bank, "bank"),
+        "latent_code", "latent_code_live", spec, kinds, programs=[space.name, *beside],
+        shape=_room(space, 1 + len(beside)),        on_send=lambda payload: receive(payload, space, "latent_code"),
     )  # fmt: skip
 
 
-def pad(bank: Bank, image: np.ndarray, label: int | None, beside: list[str]) -> None:
-    """Show the live map and its options. image (1, 28, 28), float in [0, 1]: the chosen digit, of class `label`."""
+def plane(space: LatentSpace, image: np.ndarray, label: int | None, beside: list[str]) -> None:
+    """Show the live plane and its options. image (1, 28, 28), float in [0, 1]: the chosen digit, of class `label`."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         mode = _choice(_("Plane"), PLANE, {"dims": _("of two dimensions"), "digits": _("through three digits")})
-        dims = _dims(bank) if mode == "dims" else (0, 0)
+        dims = _dims(space) if mode == "dims" else (0, 0)
         behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
-        even = mode != "dims" or behind != "pictures" or not bank.prior or not choose_grid_lines()
-    corners = _corners(bank) if mode == "digits" else np.zeros((0, 1, 28, 28))
+        even = mode != "dims" or behind != "pictures" or not space.prior or not choose_grid_lines()
+    corners = _corners(space) if mode == "digits" else np.zeros((0, 1, 28, 28))
     if mode == "dims" and dims[0] == dims[1]:
         st.info(_("Choose two different dimensions."))
         return
-    arrays = {"picture": image_sheets.to_bytes(image).ravel()}
+    arrays = {"image": image_sheets.to_bytes(image).ravel()}
     if mode == "dims":
-        arrays["xs"], arrays["ys"] = server_view.grid_lines(bank, dims, GRID_SIDE, not even)
+        arrays["xs"], arrays["ys"] = server_view.grid_lines(space, dims, GRID_SIDE, not even)
     else:
-        arrays["three"] = cached.applied(cached.run(bank.name), "encode", corners)
-        arrays["three_pictures"] = image_sheets.to_bytes(corners)[:, 0]
+        arrays["three"] = cached.applied(cached.run(space.name), "encode", corners)
+        arrays["three_images"] = image_sheets.to_bytes(corners)[:, 0]
     choice = {
         "mode": mode,
         "dims": list(dims),
         "three": [zlib.crc32(image.tobytes()) for image in corners],
         "behind": behind,
-        "posterior": _posterior(bank, label),
+        "posterior": _posterior(space, label),
     }
-    _mount_pad(bank, choice, arrays, beside, lambda payload: receive(payload, bank, "pad"))
+    _mount_plane(space, choice, arrays, beside, lambda payload: receive(payload, space, "latent_plane"))
 
 
-def plane(bank: Bank, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
-    """Show the live map of a two-dimensional code alone, at z (2,); on_send gets {z, n}."""
+def plane_alone(space: LatentSpace, z: np.ndarray, on_send: Callable[[dict], None]) -> None:
+    """Show the live plane of a two-dimensional code alone, at z (2,); on_send gets {z, n}."""
     behind = _choice(_("Background"), BEHIND, {"codes": _("codes of test images"), "pictures": _("decoded images")})
-    xs, ys = server_view.grid_lines(bank, (0, 1), GRID_SIDE, False)
+    xs, ys = server_view.grid_lines(space, (0, 1), GRID_SIDE, False)
     choice = {"mode": "dims", "dims": [0, 1], "three": [], "behind": behind, "posterior": ""}
-    arrays = {"picture": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
-    _mount_pad(bank, choice, arrays, [], on_send)
+    arrays = {"image": np.zeros(0, np.uint8), "xs": xs, "ys": ys, "z": z.astype(np.float32)}
+    _mount_plane(space, choice, arrays, [], on_send)
 
 
-def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_send: Callable[[dict], None]) -> None:
-    names = list(cached.class_names(bank.dataset))
+def _mount_plane(
+    space: LatentSpace, choice: dict, arrays: dict, beside: list[str], on_send: Callable[[dict], None]
+) -> None:
+    names = list(cached.class_names(space.dataset))
     spec = {
-        "run": bank.name,
+        "run": space.name,
         "key": DIGIT,
-        "models": _models([bank.name, *beside]),
+        "models": _models([space.name, *beside]),
         "grid": GRID_SIDE,
         "classes": names if len(names) <= picker.MAX_PILLS else [],
-        "read": {"pad": st.session_state.get(LAST_MESSAGES, {}).get("pad", 0)},
-        "texts": _pad_texts(bank),
+        "read": {"latent_plane": st.session_state.get(LAST_MESSAGES, {}).get("latent_plane", 0)},
+        "texts": _plane_texts(space),
     }
     arrays |= {
-        "codes": _light(bank.codes),
-        "labels": class_numbers(bank.labels),
-        "low": bank.low.astype(np.float32),
-        "high": bank.high.astype(np.float32),
+        "codes": _light(space.codes),
+        "labels": class_numbers(space.labels),
+        "low": space.low.astype(np.float32),
+        "high": space.high.astype(np.float32),
     }
     component.mount(
-        "pad", "pad_live", spec | choice, arrays, programs=[bank.name, *beside],
+        "latent_plane", "latent_plane_live", spec | choice, arrays, programs=[space.name, *beside],
         shape={"height": 460, "narrow": 640}, on_send=on_send,
     )  # fmt: skip
 
@@ -145,11 +147,11 @@ def _mount_pad(bank: Bank, choice: dict, arrays: dict, beside: list[str], on_sen
 # -- messages --------------------------------------------------------------------------------------------------------
 
 
-def receive(payload: dict, bank: Bank, component_name: str) -> None:
+def receive(payload: dict, space: LatentSpace, component_name: str) -> None:
     """Handle a message of the browser, {z: D numbers, n: sequence number}; fields that do not fit are ignored."""
-    z = receive_code(payload, bank.latent_dim, component_name)
+    z = receive_code(payload, space.latent_dim, component_name)
     if z is not None:
-        latent_code.set_code(z, bank)
+        latent_code.set_code(z, space)
 
 
 def receive_code(payload: dict, latent_dim: int, component_name: str) -> np.ndarray | None:
@@ -164,31 +166,31 @@ def receive_code(payload: dict, latent_dim: int, component_name: str) -> np.ndar
 # -- numbers ---------------------------------------------------------------------------------------------------------
 
 
-def comfort(bank: Bank) -> tuple[np.ndarray, np.ndarray]:
+def comfort(space: LatentSpace) -> tuple[np.ndarray, np.ndarray]:
     """(centre (D,), half width (D,)) of the typical range: COMFORT_STDS of the prior, else of the codes."""
-    if bank.prior:
-        return np.zeros(bank.latent_dim), np.full(bank.latent_dim, COMFORT_STDS * bank.prior)
-    return bank.codes.mean(0, dtype=np.float64), COMFORT_STDS * bank.codes.std(0, dtype=np.float64)
+    if space.prior:
+        return np.zeros(space.latent_dim), np.full(space.latent_dim, COMFORT_STDS * space.prior)
+    return space.codes.mean(0, dtype=np.float64), COMFORT_STDS * space.codes.std(0, dtype=np.float64)
 
 
-def gauge(bank: Bank) -> dict:
+def gauge(space: LatentSpace) -> dict:
     """Ranges of the norm with 90 % of the codes, and with 90 % of the prior (None without a prior)."""
     from scipy.special import gammaincinv
 
-    codes = np.quantile(np.linalg.norm(bank.codes, axis=1), GAUGE_QUANTILES).tolist()
-    prior = bank.prior * np.sqrt(2 * gammaincinv(bank.latent_dim / 2, GAUGE_QUANTILES))  # chi distribution
+    codes = np.quantile(np.linalg.norm(space.codes, axis=1), GAUGE_QUANTILES).tolist()
+    prior = space.prior * np.sqrt(2 * gammaincinv(space.latent_dim / 2, GAUGE_QUANTILES))  # chi distribution
     end = 1.5 * max(codes[1], prior[1], 1e-6)
-    return {"codes": codes, "prior": prior.tolist() if bank.prior else None, "std": bank.prior, "end": end}
+    return {"codes": codes, "prior": prior.tolist() if space.prior else None, "std": space.prior, "end": end}
 
 
-def _room(bank: Bank, models: int) -> dict[str, int]:
-    """Shape of the sliders in pixels (sliders/bank.css), which is reserved while they load."""
-    n = len(bank.alive)
+def _room(space: LatentSpace, models: int) -> dict[str, int]:
+    """Shape of the sliders in pixels (sliders/latent_code.css), which is reserved while they load."""
+    n = len(space.alive)
     rows = 72 * n if n <= MAX_SINGLE_COLUMN else 63 * math.ceil(n / 2)
-    rows += 40 if bank.dead else 0
-    gauge_height = 95 if bank.prior else 77
+    rows += 40 if space.dead else 0
+    gauge_height = 95 if space.prior else 77
     images_height = 293 if models == 1 else 155 * math.ceil(models / 2)
-    narrow = min(63 * n + (40 if bank.dead else 0), 368)
+    narrow = min(63 * n + (40 if space.dead else 0), 368)
     return {"height": max(min(rows, 528) + 45, images_height + gauge_height), "narrow": 232 + narrow}
 
 
@@ -207,8 +209,8 @@ def _choice(label: str, key: str, options: dict[str, str]) -> str:
     )  # fmt: skip
 
 
-def _dims(bank: Bank) -> tuple[int, int]:
-    order = bank.order.tolist()
+def _dims(space: LatentSpace) -> tuple[int, int]:
+    order = space.order.tolist()
     return latent_code.choose_dim(_("Across"), order, latent_code.DIM_X), latent_code.choose_dim(
         _("Up"), [order[1], order[0], *order[2:]], latent_code.DIM_Y
     )
@@ -228,12 +230,12 @@ def choose_grid_lines() -> bool:
     return spacing == "prior"
 
 
-def _corners(bank: Bank) -> np.ndarray:
+def _corners(space: LatentSpace) -> np.ndarray:
     """The three corner images (3, 1, 28, 28); by default of different classes and with different codes, if possible."""
-    usable = np.unique(bank.codes, axis=0, return_index=True)[1]
-    first = picker.first_of(cached.shown_digits(bank.dataset)[1], FIRST_CORNERS, usable)
+    usable = np.unique(space.codes, axis=0, return_index=True)[1]
+    first = picker.first_of(cached.shown_digits(space.dataset)[1], FIRST_CORNERS, usable)
     with st.expander(_("The three digits"), icon=":material/grid_view:", key="corners"):
-        pick = partial(picker.pick_digit, dataset=bank.dataset, models=())
+        pick = partial(picker.pick_digit, dataset=space.dataset, models=())
         chosen = []
         for column, key, number, title in zip(st.columns(3), THREE, first, _three_titles(), strict=True):
             with column:
@@ -254,24 +256,24 @@ def _models(names: list[str]) -> list[dict]:
     return [{"run": n, "label": labels.get(n, n), "colour": family_colour(families.get(n, ""))} for n in names]
 
 
-def _posterior(bank: Bank, label: int | None) -> str:
-    names = cached.class_names(bank.dataset)
+def _posterior(space: LatentSpace, label: int | None) -> str:
+    names = cached.class_names(space.dataset)
     whose = _("your image") if label is None else _("the chosen {}").format(names[label])
-    return _("q(z|x) of {}: 1 and 2 σ").format(whose) if bank.prior else ""
+    return _("q(z|x) of {}: 1 and 2 σ").format(whose) if space.prior else ""
 
 
-def _bank_texts(bank: Bank) -> dict:
-    codes = _("digits") if bank.dataset in datasets.DIGITS else _("images")
+def _slider_texts(space: LatentSpace) -> dict:
+    codes = _("digits") if space.dataset in datasets.DIGITS else _("images")
     return {
         "row": _("Double click: back to the value of the chosen image"),
         "outside": _("outside the usual range"),
         "none": _("No dimension of this code carries information: the decoder ignores the code."),
-        "dead": _("{} dead dimensions: the image hardly changes with them").format(len(bank.dead)),
+        "dead": _("{} dead dimensions: the image hardly changes with them").format(len(space.dead)),
         "help": _(
             "Double click, or Delete, resets a dimension to the chosen image (▴). The line below is the usual range, "
             "two standard deviations of {}. Arrow keys, Home and End move the slider in focus."
-        ).format(_("the prior") if bank.prior else _("the codes")),
-        "picture": _("The image that {model} decodes from z"),
+        ).format(_("the prior") if space.prior else _("the codes")),
+        "image": _("The image that {model} decodes from z"),
         "nats": _("nats"),
         "draws": _("samples of the prior"),
         "codes": _("codes of {}").format(codes),
@@ -284,15 +286,15 @@ def _bank_texts(bank: Bank) -> dict:
     }
 
 
-def _pad_texts(bank: Bank) -> dict:
+def _plane_texts(space: LatentSpace) -> dict:
     return {
         "label": _("A plane of the latent space. Arrows move, Enter pins an image, P plays the path."),
         "help": _("Move to decode. Click to pin an image, click it again to unpin. Press and drag to draw a path."),
         "fade": _("Points fade with their distance from the plane."),
         "flat": _("Choose three different digits.")
-        if len(np.unique(bank.codes, axis=0)) > 2
+        if len(np.unique(space.codes, axis=0)) > 2
         else _("There is no plane: the test images have fewer than three different codes. Choose another model."),
-        "picture": _("The image that {model} decodes from z"),
+        "image": _("The image that {model} decodes from z"),
         "path": _("Path and pins"),
         "play": _("▶ Play"),
         "pause": _("❚❚ Pause"),

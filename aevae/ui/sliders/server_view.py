@@ -8,25 +8,25 @@ from PIL import Image, ImageDraw, ImageFont
 
 from aevae.latent import traversal
 from aevae.ui.shared import cached, image_sheets
-from aevae.ui.sliders.latent_code import Bank
+from aevae.ui.sliders.latent_code import LatentSpace
 
 MARK = (68, 121, 207)
 GUTTER_PIXELS = 48  # space left of a strip for its name
 
 
-def grid_lines(bank: Bank, dims: tuple[int, int], n: int, by_prior: bool) -> tuple[np.ndarray, np.ndarray]:
+def grid_lines(space: LatentSpace, dims: tuple[int, int], n: int, by_prior: bool) -> tuple[np.ndarray, np.ndarray]:
     """Values (n,) of both dimensions at the lines of a grid, ascending: evenly spaced, or with equal prior mass."""
     if by_prior:
-        line = np.float32(bank.prior) * traversal.prior_grid(n)[0, :, 0]
+        line = np.float32(space.prior) * traversal.prior_grid(n)[0, :, 0]
         return line, line
-    return tuple(np.linspace(bank.near[d], bank.far[d], n, dtype=np.float32) for d in dims)
+    return tuple(np.linspace(space.near[d], space.far[d], n, dtype=np.float32) for d in dims)
 
 
-def grid_sheet(bank: Bank, z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> bytes:
+def grid_sheet(space: LatentSpace, z: np.ndarray, dims: tuple[int, int], xs: np.ndarray, ys: np.ndarray) -> bytes:
     """PNG (`image_sheets.raw_sheet`) of the decoded plane of `dims` through z (D,): x to the right, y upwards."""
     rest = z.copy()
     rest[list(dims)] = 0  # they are overwritten; so one cached sheet serves all positions in the plane
-    return _grid_sheet(bank.name, rest.tobytes(), dims, xs.tobytes(), ys.tobytes())
+    return _grid_sheet(space.name, rest.tobytes(), dims, xs.tobytes(), ys.tobytes())
 
 
 @st.cache_data(max_entries=64, show_spinner=False)
@@ -49,14 +49,14 @@ def cell_place(index: int, xs: np.ndarray, ys: np.ndarray) -> tuple[float, float
     return float(xs[column]), float(ys[len(ys) - 1 - row])
 
 
-def strips(bank: Bank, z: np.ndarray, dims: list[int], steps: int = 11, scale: int = 2) -> bytes:
+def strips(space: LatentSpace, z: np.ndarray, dims: list[int], steps: int = 11, scale: int = 2) -> bytes:
     """PNG with a traversal of each dimension around z (D,), one per row.
 
     The name of the dimension is on the left; the step nearest to z is underlined.
     """
-    values = {d: np.linspace(bank.near[d], bank.far[d], steps, dtype=np.float32) for d in dims}
+    values = {d: np.linspace(space.near[d], space.far[d], steps, dtype=np.float32) for d in dims}
     codes = np.concatenate([traversal.traverse(z, d, values[d]) for d in dims])
-    images = cached.applied(cached.run(bank.name), "decode", codes)[:, 0]  # (rows * steps, 28, 28)
+    images = cached.applied(cached.run(space.name), "decode", codes)[:, 0]  # (rows * steps, 28, 28)
     side, gap = images.shape[1] * scale, 4
     body = image_sheets.to_bytes(images).repeat(scale, 1).repeat(scale, 2)
     out = Image.new("RGBA", (GUTTER_PIXELS + steps * (side + gap) - gap, len(dims) * (side + gap)), (0, 0, 0, 0))

@@ -1,4 +1,4 @@
-// The code z that the live sliders and the live map share.
+// The code z that the live sliders and the live plane share.
 
 import { clamp } from "../live/maths.js";
 import { channel } from "../live/page.js";

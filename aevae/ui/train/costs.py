@@ -107,17 +107,17 @@ def _takes(configs: Sequence[RunConfig], device: str) -> None:
 
 def _ask(missing: Sequence[RunConfig], device: str) -> str:
     """Submit timings of these runs and cancel this session's earlier ones. Returns the problem, or ""."""
-    asked, problem = st.session_state.setdefault(_ASKED, {}), ""
+    submitted, problem = st.session_state.setdefault(_ASKED, {}), ""
     wanted = {estimates.size_of(config, device): config for config in missing}
     try:
-        for key in set(asked) - set(wanted):
-            jobs.cancel(asked.pop(key))
+        for key in set(submitted) - set(wanted):
+            jobs.cancel(submitted.pop(key))
         for key, config in wanted.items():
-            job = jobs.get(asked[key]) if key in asked else None
+            job = jobs.get(submitted[key]) if key in submitted else None
             if job and job.state == "failed":
                 problem = job.error
             elif job is None or not job.active:  # another session may have cancelled it
-                asked[key] = estimates.submit(config, device).id
+                submitted[key] = estimates.submit(config, device).id
         if wanted and not problem:
             jobs.ensure_worker(jobs.TASKS_LANE)
     except (QueueBroken, OSError) as error:

@@ -33,15 +33,15 @@ def in_order_of_need(fields: Sequence[dataclasses.Field]) -> list[dataclasses.Fi
     waiting = {f.name: f.metadata["when"][0] for f in fields if "when" in f.metadata}
     found: list[dataclasses.Field] = []
 
-    def take(f: dataclasses.Field) -> None:
+    def append_with_dependents(f: dataclasses.Field) -> None:
         found.append(f)
         for other in fields:
             if waiting.get(other.name) == f.name:
-                take(other)
+                append_with_dependents(other)
 
     for f in fields:
         if f.name not in waiting:
-            take(f)
+            append_with_dependents(f)
     return found
 
 
@@ -119,11 +119,11 @@ def draw_choice(key: str, label: str, options: list, show, *, help: str, default
 
 def _check_link(key: str, f: dataclasses.Field) -> None:
     """On the first run of the page: note a problem if the link's value does not fit."""
-    asked = st.query_params.get(key)
-    if asked is None or key in st.session_state:
+    linked = st.query_params.get(key)
+    if linked is None or key in st.session_state:
         return
     try:
-        check(f, parse(f, asked))
+        check(f, parse(f, linked))
     except ValueError as problem:
         note_problem(key, str(problem)[:200])
 

@@ -231,8 +231,8 @@ def grid(config: RunConfig, lists: dict[str, Sequence], seeds: int = 1) -> list[
 def _lists_and_seeds(config_class: type, values: dict) -> tuple[dict[str, list], int, ValueError | None]:
     """(lists by field, number of seeds, error of the first wrong list or None)."""
     lists, problem, fields = {}, None, listable(config_class, values)
-    asked = {SEEDS, *(list_key(f.name) for f in fields)} & set(st.query_params)
-    unfolded = bool(asked) or st.session_state.get(_UNFOLDED, False)
+    linked = {SEEDS, *(list_key(f.name) for f in fields)} & set(st.query_params)
+    unfolded = bool(linked) or st.session_state.get(_UNFOLDED, False)
     with st.expander(_("Several runs at once"), key="train_several", expanded=unfolded):
         st.caption(
             _(

@@ -125,8 +125,8 @@ def watched() -> str | None:
 
     A wrong name in the address gives a message.
     """
-    asked = {key: address.read_new(key) for key in (JOB, SWEEP)}
-    name, together = (said[-1] if said else None for said in asked.values())
+    linked = {key: address.read_new(key) for key in (JOB, SWEEP)}
+    name, together = (said[-1] if said else None for said in linked.values())
     if name is not None and not NAME.fullmatch(name):
         st.warning(_("The link has no valid run. The name of a run looks like vae-mnist-0123456789ab."))
         name = None
@@ -138,7 +138,7 @@ def watched() -> str | None:
             )
         )
         together = None
-    if name or together or [] in asked.values():
+    if name or together or [] in linked.values():
         _point(name, together.split("-") if together else [])
     else:
         _point(st.session_state.get(WATCHED), st.session_state.get(_TOGETHER) or [])
@@ -156,8 +156,9 @@ def together() -> list[str]:
 
 def sweep_label(configs: Sequence[dict]) -> str:
     """The label of several runs: `β-VAE · mnist · 12 runs`."""
-    families = {family_title(config.get("model", {}).get("family", "")) for config in configs}
-    data = {str(config.get("data", {}).get("name", "")).split(":")[0] for config in configs}
+    runs = [RunInfo("", Path(), "", config=config) for config in configs]
+    families = {family_title(run.family) for run in runs}
+    data = {run.dataset.split(":")[0] for run in runs}
     return f"{', '.join(sorted(families))} · {', '.join(sorted(data))} · {_('{} runs').format(len(configs))}"
 
 
@@ -169,9 +170,14 @@ def counts(rows: Sequence[Job]) -> str:
     return ", ".join(f"{count} {word}" for word, count in found.items() if count)
 
 
+def run_of(job: Job) -> RunInfo:
+    """The run of a job, as its config describes it; its folder may not exist yet."""
+    return RunInfo(job.run, Path(), job.state, config=job.config)
+
+
 def job_label(job: Job) -> str:
     """The label of a job: the label of its run and the seed."""
-    text = run_picker.run_label(RunInfo(job.run, Path(), job.state, config=job.config))
+    text = run_picker.run_label(run_of(job))
     return f"{text} · {_('seed')} {job.config.get('seed', 0)}"
 
 

@@ -59,9 +59,9 @@ def open_in(page: str, name: str) -> None:
     st.switch_page(page, query_params={run_picker.MODEL: name, run_picker.MODELS: names})
 
 
-def open_buttons(name: str, key: str) -> None:
+def open_buttons(info: RunInfo, key: str) -> None:
     """Buttons that open this run on other pages; its lab if its input is not a single image."""
-    lab = LABS.get(checkpoints.find_run(name).traits["input"])
+    lab = LABS.get(info.traits["input"])
     if lab:
         st.page_link(lab, label=_("Open its lab"), icon=":material/science:")
         return
@@ -71,7 +71,7 @@ def open_buttons(name: str, key: str) -> None:
             ("denoise", _("Open in Denoise"), ":material/blur_off:"),
         ):
             if st.button(title, key=f"{key}_{page}", icon=icon):
-                open_in(f"pages/explore/{page}.py", name)
+                open_in(f"pages/explore/{page}.py", info.name)
 
 
 def has_something_to_show() -> bool:
@@ -251,7 +251,7 @@ def _ended(name: str, info: RunInfo | None) -> None:
         st.success(_("Finished: {} epochs in {}.").format(info.epochs, costs.duration(info.state.get("seconds", 0))))
         if info.warning:
             st.warning(_("Warning: {}").format(markdown.escape(info.warning)))
-        open_buttons(name, "train_open")
+        open_buttons(info, "train_open")
     elif info.status == "diverged":
         st.warning(_("Training diverged: {}.").format(markdown.escape(info.reason)) + " " + resumes_at(info))
     else:

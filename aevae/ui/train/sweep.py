@@ -241,8 +241,8 @@ def _single_run(found: Sequence[Member]) -> None:
             )
         if member.job and member.job.active:
             cancel_button([member.job.id], "train_sweep_cancel", member.job.cancel, _("Cancel this run"))
-    if member.finished:
-        run_panel.open_buttons(name, "train_sweep_open")
+    if member.info and member.finished:
+        run_panel.open_buttons(member.info, "train_sweep_open")
     ended = [member.name for member in found if member.finished]
     if len(ended) > 1:
         chosen = evenly_chosen([member for member in found if member.finished])

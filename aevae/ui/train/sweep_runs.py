@@ -180,7 +180,7 @@ def final_numbers(member: Member) -> dict[str, float]:
     """recon and, if the model has it, kl of a finished run on its own test images; else {}."""
     if not member.finished:
         return {}
-    found = member.info.metrics.get(member.config.get("data", {}).get("name"), {})
+    found = member.info.metrics.get(member.info.dataset, {})
     kept = {k: v for k in ("recon", "kl", "elbo") if isinstance(v := found.get(k), int | float)}
     return kept if "recon" in kept else {}
 
@@ -199,8 +199,8 @@ def seconds_left(found: Sequence[Member]) -> float | None:
         return jobs.seconds_left([member.job for member in known])
     left, part = jobs.seconds_left([member.job for member in moving]), min(member.part for member in moving)
     planned = [member for member in known if member not in moving]
-    told = max(member.job.progress.get("expected") or 0 for member in moving)
-    slower = left / (1 - part) / told if told else 1.0
+    expected = max(member.job.progress.get("expected") or 0 for member in moving)
+    slower = left / (1 - part) / expected if expected else 1.0
     waiting = sum(1 - member.part for member in active if member not in known)
     return left + slower * jobs.seconds_left([m.job for m in planned]) + waiting * left / (1 - part) / len(moving)
 

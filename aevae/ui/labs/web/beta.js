@@ -21,7 +21,7 @@ export function mount(ctx) {
       row.bar.hidden = bar === 0;
       row.canvases.forEach((canvas, c) => {
         const at = placeOf(f, r, c, frame.rows.length, row.canvases.length);
-        paint(canvas, arrays.pictures.subarray(at, at + PIXELS), 255);
+        paint(canvas, arrays.images.subarray(at, at + PIXELS), 255);
       });
     });
   }
@@ -29,7 +29,7 @@ export function mount(ctx) {
   function build({ root, outbox, show, spec, arrays }) {
     const last = spec.frames.length - 1;
     const kept = parts && +parts.slider.input.max === last ? parts.slider.input.value : spec.frame;
-    const [, rows, columns] = arrays.pictures.shape;
+    const [, rows, columns] = arrays.images.shape;
     parts = {
       slider: slider(
         { min: 0, max: last, step: 1, value: kept, "aria-label": spec.texts.slider },
@@ -46,7 +46,7 @@ export function mount(ctx) {
     root.replaceChildren(
       parts.slider.box, parts.note,
       ...parts.rows.map(({ name, bar, canvases }) => {
-        const digits = element("div", { class: "digits", role: "img", "aria-label": spec.texts.pictures }, ...canvases);
+        const digits = element("div", { class: "digits", role: "img", "aria-label": spec.texts.images }, ...canvases);
         digits.style.gridTemplateColumns = `repeat(${columns}, minmax(0, 1fr))`;
         return div("row", div("name", name, div("track", bar)), digits);
       }),

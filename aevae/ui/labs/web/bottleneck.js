@@ -67,7 +67,7 @@ export function mount(ctx) {
     const fits = largestWithin(spec.sizes, k);
     rows.run.canvases.forEach((canvas) => canvas.classList.toggle("none", fits < 0));
     rows.run.title(fits < 0 ? spec.texts.none : spec.names[fits]);
-    if (fits >= 0) paintAll(rows.run.canvases, arrays.pictures.subarray(fits * 10 * PIXELS, (fits + 1) * 10 * PIXELS));
+    if (fits >= 0) paintAll(rows.run.canvases, arrays.images.subarray(fits * 10 * PIXELS, (fits + 1) * 10 * PIXELS));
   }
 
   return stage(ctx, "bottleneck", { build, draw });

@@ -67,7 +67,7 @@ export function classify(net, x) {
 class Classifier extends Stage {
   build({ root, outbox, show, spec: { texts, draws, most_draws: most } }) {
     const value = this.draws?.input.value ?? draws;
-    this.canvas = imageCanvas({ role: "img", "aria-label": texts.picture });
+    this.canvas = imageCanvas({ role: "img", "aria-label": texts.image });
     const change = () => outbox.postLater(() => ({ draws: +this.draws.input.value }));
     this.draws = slider({ min: 1, max: most, step: 1, value, "aria-label": texts.draws }, { input: show, change });
     this.draws.name.textContent = texts.draws;

@@ -1,5 +1,5 @@
 // An image as a grid of codebook indices: choose a cell and its code vector; the decoder shows the result.
-import { paint, PIXELS, SIDE } from "../../live/canvas.js";
+import { ARROWS, paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { button, div, element, fill, imageCanvas } from "../../live/dom.js";
 import { Stage } from "../../live/page.js";
 
@@ -44,7 +44,8 @@ export function editsBetween(from, to) {
 
 /** The cell after an arrow key at cell `at` of `count` cells in `columns`; null for other keys. */
 export function moved(key, at, columns, count) {
-  const by = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -at, End: count - 1 - at }[key];
+  const way = ARROWS[key];
+  const by = way ? way[0] - columns * way[1] : { Home: -at, End: count - 1 - at }[key];
   if (by === undefined) return null;
   const to = at + by;
   return to >= 0 && to < count ? to : at;
@@ -132,7 +133,7 @@ class Codebook extends Stage {
     this.said = element("p", { class: "said", role: "status" });
     this.undo = button(texts.undo, () => this.reset(), { class: "plain" });
     root.replaceChildren(
-      div("pictures", shown("clean"), shown("tiles", this.mapOf()), shown("painted", this.reach)),
+      div("images", shown("clean"), shown("tiles", this.mapOf()), shown("painted", this.reach)),
       div("line", this.said, this.undo),
       div("name", texts.atlas),
       this.atlasOf(),

@@ -55,7 +55,7 @@ export function mount(ctx) {
         type: "range", min: 0, max: 100, step: 1, value: kept ?? at, "aria-label": texts.slider,
         oninput: show, onchange: () => outbox.postLater(() => ({ at: +parts.slider.value })),
       }),
-      rows: titles.map((title) => imageRow(title, draws, fill(texts.pictures, { title }))),
+      rows: titles.map((title) => imageRow(title, draws, fill(texts.images, { title }))),
     };
     root.replaceChildren(
       div("head", parts.digit, div(

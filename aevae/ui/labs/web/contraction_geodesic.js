@@ -14,7 +14,7 @@ const NUM_POINTS = 33; // points of a path
 
 /** G at a position, interpolated between four lattice points. */
 export function metricAt(metric, side, x, y, out) {
-  const cx = Math.min(Math.max(x, 0), side - 1.001), cy = Math.min(Math.max(y, 0), side - 1.001);
+  const cx = clamp(x, 0, side - 1.001), cy = clamp(y, 0, side - 1.001);
   const i = Math.floor(cx), j = Math.floor(cy), u = cx - i, v = cy - j;
   for (let c = 0; c < 3; c++) {
     const at = (a, b) => metric[3 * (b * side + a) + c];
@@ -62,7 +62,7 @@ export function evenly(metric, side, way, count = NUM_POINTS) {
   for (let n = 0, s = 1; n < count; n++) {
     const wanted = (total * n) / (count - 1);
     while (s < sums.length - 1 && sums[s] < wanted) s++;
-    const t = Math.min(Math.max((wanted - sums[s - 1]) / (sums[s] - sums[s - 1]), 0), 1);
+    const t = clamp((wanted - sums[s - 1]) / (sums[s] - sums[s - 1]));
     for (const c of [0, 1]) out[2 * n + c] = way[2 * s - 2 + c] + t * (way[2 * s + c] - way[2 * s - 2 + c]);
   }
   return out;
@@ -143,7 +143,7 @@ export function tightened(metric, side, way, sweeps = 60) {
     for (let i = 2; i < out.length - 2; i += 2) {
       let best = energy(i, out[i], out[i + 1]);
       for (const [dx, dy] of [[h, 0], [-h, 0], [0, h], [0, -h]]) {
-        const x = Math.min(Math.max(out[i] + dx, 0), side - 1), y = Math.min(Math.max(out[i + 1] + dy, 0), side - 1);
+        const x = clamp(out[i] + dx, 0, side - 1), y = clamp(out[i + 1] + dy, 0, side - 1);
         const e = energy(i, x, y);
         if (e < best) {
           best = e;
@@ -262,7 +262,7 @@ class ContractionGeodesic extends Stage {
     g.globalAlpha = 0.95;
     classDiscs(g, points, classes, classColours(this.root), px, 1.8);
     g.globalAlpha = 1;
-    const ink = getComputedStyle(this.root).color, { paper } = themeColours(this.root);
+    const { ink, paper } = themeColours(this.root);
     ways.forEach((way, n) => {
       g.setLineDash(n ? [] : [7, 5]);
       g.beginPath();

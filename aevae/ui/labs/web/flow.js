@@ -1,12 +1,13 @@
 // One change made in three ways: by a model's flow, exactly, and by a model that generates pixels.
 import { paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
+import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
 /** The flow at `amount` in -most..most, interpolated linearly between the steps of `flows` (steps, 2, 784). */
 export function flowAt(flows, steps, most, amount, out = new Float32Array(2 * PIXELS)) {
   const place = ((amount + most) / (2 * most)) * (steps - 1);
-  const low = Math.min(Math.max(Math.floor(place), 0), steps - 2);
+  const low = clamp(Math.floor(place), 0, steps - 2);
   const part = place - low;
   const size = 2 * PIXELS;
   for (let i = 0; i < size; i++) out[i] = (1 - part) * flows[low * size + i] + part * flows[(low + 1) * size + i];
@@ -53,7 +54,7 @@ class Flow extends Stage {
     this.canvases = Object.fromEntries(NAMES.map((name) => [name, imageCanvas()]));
     this.captions = Object.fromEntries(NAMES.map((name) => [name, element("figcaption")]));
     const figures = NAMES.map((name) => element("figure", {}, this.canvases[name], this.captions[name]));
-    root.replaceChildren(this.slider.box, div("pictures", ...figures));
+    root.replaceChildren(this.slider.box, div("images", ...figures));
   }
 
   draw({ spec, arrays, images, programs: [program] }) {

@@ -44,7 +44,7 @@ class Likelihoods extends Stage {
   rowOf(model) {
     const { models, draws, texts } = this.spec, { kind, title, ...more } = models[model];
     const family = { ...likelihood(kind, more), isMean: kind === "gaussian" };
-    return { model, family, ...imageRow(title, draws + 2, fill(texts.pictures, { title })) };
+    return { model, family, ...imageRow(title, draws + 2, fill(texts.images, { title })) };
   }
 
   steps() {

@@ -148,7 +148,7 @@ class NoEncoder extends Stage {
     const covers = Object.keys(COVERS).map((name) => button(texts[name], () => this.hide(cover(name))));
     const chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, "aria-hidden": "true" }, this.line, this.dot);
     root.replaceChildren(
-      div("pictures", ...Object.keys(this.canvases).map(shown)),
+      div("images", ...Object.keys(this.canvases).map(shown)),
       element("div", { class: "row", role: "group", "aria-label": texts.covers }, element("span", {}, texts.covers), ...covers),
       div("row", this.play, this.slider, this.said),
       div(

@@ -1,5 +1,5 @@
 // Points in the plane with outliers, and the lines that minimise the squared and the absolute error.
-import { disc, fitToBox, onArrows, onDrag, placeIn } from "../../live/canvas.js";
+import { disc, fitToBox, onArrows, onDrag, placeIn, themeColours } from "../../live/canvas.js";
 import { element, fill, slider } from "../../live/dom.js";
 import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
@@ -115,7 +115,7 @@ class PcaOutliers extends Stage {
     if (!box) return;
     const { g } = box;
     g.transform(unit, 0, 0, -unit, unit * HALF_WIDTH, unit * HALF_HEIGHT);
-    const points = all(arrays.points, arrays.offsets, this.at), ink = getComputedStyle(this.root).color;
+    const points = all(arrays.points, arrays.offsets, this.at), { ink } = themeColours(this.root);
     for (let i = 0; i < points.length / 2; i++) {
       const far = i >= arrays.points.length / 2;
       g.globalAlpha = far ? 1 : 0.55;

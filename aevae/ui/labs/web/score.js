@@ -1,5 +1,5 @@
 // A density, its score, the score learned by a denoising autoencoder, and walkers that follow one of them (Langevin).
-import { disc, fitToBox } from "../../live/canvas.js";
+import { disc, fitToBox, themeColours } from "../../live/canvas.js";
 import { button, div, element, fill, slider } from "../../live/dom.js";
 import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
@@ -85,7 +85,7 @@ export function normals(uniform = Math.random) {
 export function curveAt(curve, s) {
   const { sigma } = curve;
   const k = sigma.slice(1, -1).filter((edge) => edge <= s).length;
-  const part = Math.min(Math.max(Math.log(s / sigma[k]) / Math.log(sigma[k + 1] / sigma[k]), 0), 1);
+  const part = clamp(Math.log(s / sigma[k]) / Math.log(sigma[k + 1] / sigma[k]));
   return Object.fromEntries(Object.entries(curve).map(([name, v]) => [name, v[k] + part * (v[k + 1] - v[k])]));
 }
 
@@ -147,7 +147,7 @@ class Score extends Stage {
     this.walk.textContent = this.running ? texts.pause : texts.walk;
     this.anneal.textContent = texts.anneal;
     this.scatter.textContent = texts.scatter;
-    this.canvas.setAttribute("aria-label", texts.picture);
+    this.canvas.setAttribute("aria-label", texts.image);
     this.legend.replaceChildren(
       element("span", {}, element("b", { style: `background: ${colour}` }), texts.learnt),
       element("span", {}, element("b", { class: "truth" }), texts.truth),
@@ -221,7 +221,7 @@ class Score extends Stage {
     g.drawImage(field.density, 0, 0, width, width);
     const unit = width / (2 * half);
     g.transform(unit, 0, 0, -unit, unit * half, unit * half);
-    const ink = getComputedStyle(this.root).color;
+    const { ink } = themeColours(this.root);
     drawArrows(g, field.truth, half, ink, 3.4 / unit, 0.3);
     drawArrows(g, field.learnt, half, spec.colour, 1.7 / unit, 1);
     g.globalAlpha = 0.9;

@@ -1,6 +1,7 @@
 // One digit as a sum of units: all filters as one image, the active ones bright, and the digit made of the strongest k.
 import { imageAt, paint, PIXELS, SIDE } from "../../live/canvas.js";
 import { div, element, fill, imageCanvas, slider } from "../../live/dom.js";
+import { clamp, sigmoid } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 import { maxAbs, paintSigned, tint } from "../../live/signed.js";
 
@@ -14,19 +15,19 @@ export function ranked(h) {
   return [...h.keys()].filter((i) => h[i] !== 0).sort((a, b) => Math.abs(h[b]) - Math.abs(h[a]) || a - b);
 }
 
-/** out = offset + sum over `units` of h times their filters; sigmoid: apply a sigmoid. */
-export function summed(offset, filters, h, units, sigmoid, out) {
+/** out = offset + sum over `units` of h times their filters; isSquashed: apply a sigmoid. */
+export function summed(offset, filters, h, units, isSquashed, out) {
   const width = offset.length;
   out.set(offset);
   for (const u of units) for (let p = 0; p < width; p++) out[p] += h[u] * filters[u * width + p];
-  if (sigmoid) for (let p = 0; p < width; p++) out[p] = 1 / (1 + Math.exp(-out[p]));
+  if (isSquashed) for (let p = 0; p < width; p++) out[p] = sigmoid(out[p]);
   return out;
 }
 
 /** Squared error of two images, the first clamped to [0, 1]. */
 export function clampedError(a, b) {
   let sum = 0;
-  for (let p = 0; p < b.length; p++) sum += (Math.min(Math.max(a[p], 0), 1) - b[p]) ** 2;
+  for (let p = 0; p < b.length; p++) sum += (clamp(a[p]) - b[p]) ** 2;
   return sum;
 }
 

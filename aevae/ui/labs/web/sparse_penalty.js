@@ -1,6 +1,7 @@
 // KL(rho || rho_hat) over rho_hat, with a draggable point and a histogram of a run's units.
 import { onDrag, placeIn } from "../../live/canvas.js";
 import { div, element, fill, setAll, slider, svg } from "../../live/dom.js";
+import { clamp } from "../../live/maths.js";
 import { Stage } from "../../live/page.js";
 
 const EDGE = 0.001; // the curve is drawn from here to 1 - EDGE
@@ -19,7 +20,7 @@ export const gradient = (rho, hat) => (1 - rho) / (1 - hat) - rho / hat;
 /** Number of values in each of `bins` equal parts of 0..1. */
 export function histogram(values, bins) {
   const out = new Int32Array(bins);
-  for (const v of values) out[Math.min(Math.max(Math.floor(v * bins), 0), bins - 1)]++;
+  for (const v of values) out[clamp(Math.floor(v * bins), 0, bins - 1)]++;
   return out;
 }
 
@@ -82,7 +83,7 @@ class SparsePenalty extends Stage {
   refresh({ spec, arrays }) {
     this.rho.name.textContent = spec.texts.rho;
     this.hat.name.textContent = spec.texts.hat;
-    this.plot.setAttribute("aria-label", spec.texts.picture);
+    this.plot.setAttribute("aria-label", spec.texts.image);
     const counts = histogram(arrays.units, BINS), most = Math.max(...counts, 1), width = (px(1) - px(0)) / BINS;
     const bars = [...counts].flatMap((count, i) => {
       const tall = (count / most) * 0.5 * (py(0) - BOX.top);

@@ -71,7 +71,7 @@ class Time extends Stage {
     this.chart = svg("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": texts.chart });
     root.replaceChildren(
       this.seenSlider.box,
-      div("pictures", ...[this.truth, this.belief, ...this.futures].map(({ node }) => node)),
+      div("images", ...[this.truth, this.belief, ...this.futures].map(({ node }) => node)),
       div("knob", this.play, this.clock.input, this.clock.value),
       element("figure", {}, this.chart, element("figcaption", {}, texts.chart)),
     );

@@ -1,8 +1,8 @@
-// node --test tests/test_pad.mjs: planes, ellipses, axes and paths of the latent pad.
+// node --test tests/test_latent_plane.mjs: planes, ellipses, axes and paths of the latent plane.
 import assert from "node:assert/strict";
 import test from "node:test";
 import { dot, ellipse, triangleWave } from "../aevae/ui/live/maths.js";
-import { fade, pinAt, spiral } from "../aevae/ui/sliders/pad_map.js";
+import { fade, pinAt, spiral } from "../aevae/ui/sliders/plane_map.js";
 import {
   cellAxis, distance, frameFor, lengthOf, lift, linearAxis, outline, planeOf, planeThrough, pointAt, project,
   projectedCovariance, resample, ticks,

@@ -8,7 +8,7 @@ import { clamp } from "../live/maths.js";
 import { drawingChannel, idleWork, Stage } from "../live/page.js";
 import { changedIndex, clampCode, decodedImage, sharedCodeOf } from "./shared_code.js";
 
-const ME = "bank";
+const ME = "latent_code";
 const IMAGE_WIDTH = 30; // pixels of one small image along a slider, with its gap
 const MIN_IMAGES = 5; // along a slider
 const MAX_IMAGES = 9;
@@ -60,8 +60,8 @@ export function beside(value, [low, high]) {
 // ---- one slider -----------------------------------------------------------------------------------------------------
 
 class Row {
-  constructor(bank, dim) {
-    this.bank = bank;
+  constructor(sliders, dim) {
+    this.sliders = sliders;
     this.dim = dim;
     this.next = 0; // the first outdated small image
     this.root = div("row");
@@ -71,8 +71,8 @@ class Row {
   build() {
     if (this.built) return;
     this.built = true;
-    const { bank, dim } = this;
-    const { spec, low, high, step } = bank;
+    const { sliders, dim } = this;
+    const { spec, low, high, step } = sliders;
     this.digits = decimals(step[dim]);
     this.film = element("canvas", { class: "film", height: SIDE, "aria-hidden": "true" });
     this.input = element("input", {
@@ -85,7 +85,7 @@ class Row {
     this.value = element("output");
     this.home = element("i", { class: "home" });
     const soft = element("i", { class: "soft" });
-    const from = part(bank.softLow[dim], low[dim], high[dim]), to = part(bank.softHigh[dim], low[dim], high[dim]);
+    const from = part(sliders.softLow[dim], low[dim], high[dim]), to = part(sliders.softHigh[dim], low[dim], high[dim]);
     soft.style.setProperty("--from", from);
     soft.style.setProperty("--to", to);
     const names = [element("b", {}, spec.names[dim]), element("span", {}, spec.amounts[dim])];
@@ -93,14 +93,14 @@ class Row {
       element("div", { class: "name", title: spec.texts.row }, ...names, this.value),
       div("track", this.film, this.input, div("rule", soft, this.home)),
     );
-    this.input.onpointerdown = () => bank.grab();
-    this.input.oninput = () => bank.turn(dim, Number(this.input.value));
-    this.input.onchange = () => bank.released();
+    this.input.onpointerdown = () => sliders.grab();
+    this.input.oninput = () => sliders.turn(dim, Number(this.input.value));
+    this.input.onchange = () => sliders.released();
     this.input.onkeydown = (event) => {
-      bank.isKeyboard = true;
-      if (event.key === "Backspace" || event.key === "Delete") bank.goHome(dim);
+      sliders.isKeyboard = true;
+      if (event.key === "Backspace" || event.key === "Delete") sliders.goHome(dim);
     };
-    this.root.ondblclick = () => bank.goHome(dim);
+    this.root.ondblclick = () => sliders.goHome(dim);
     this.width = 0;
     this.sized();
     this.show();
@@ -119,39 +119,39 @@ class Row {
 
   /** Mark the value of the chosen digit. */
   mark() {
-    const { bank, dim } = this;
-    this.home.style.setProperty("--at", part(bank.home[dim], bank.low[dim], bank.high[dim]));
+    const { sliders, dim } = this;
+    this.home.style.setProperty("--at", part(sliders.home[dim], sliders.low[dim], sliders.high[dim]));
   }
 
   show() {
-    const { bank, dim } = this;
-    const v = bank.z[dim];
+    const { sliders, dim } = this;
+    const v = sliders.z[dim];
     if (v === this.shown) return;
     this.shown = v;
     const text = v.toFixed(this.digits);
-    const outside = v < bank.softLow[dim] || v > bank.softHigh[dim];
+    const outside = v < sliders.softLow[dim] || v > sliders.softHigh[dim];
     this.input.value = v;
     this.value.textContent = text;
-    this.input.setAttribute("aria-valuetext", outside ? `${text}, ${bank.spec.texts.outside}` : text);
+    this.input.setAttribute("aria-valuetext", outside ? `${text}, ${sliders.spec.texts.outside}` : text);
     this.root.classList.toggle("outside", outside);
   }
 
   /** Decode one more small image; false if all are up to date. */
   develop() {
     if (!this.width || this.next >= this.n) return false;
-    const { bank, dim } = this;
+    const { sliders, dim } = this;
     const i = this.next++;
-    const z = Float32Array.from(bank.z);
-    z[dim] = bank.low[dim] + (i / (this.n - 1)) * (bank.high[dim] - bank.low[dim]);
-    const pixels = bank.programs[0].decode(z);
+    const z = Float32Array.from(sliders.z);
+    z[dim] = sliders.low[dim] + (i / (this.n - 1)) * (sliders.high[dim] - sliders.low[dim]);
+    const pixels = sliders.programs[0].decode(z);
     stamp(this.film.getContext("2d"), pixels, left(i, this.n, this.width), 0);
     return true;
   }
 }
 
-// ---- the bank -------------------------------------------------------------------------------------------------------
+// ---- all sliders ----------------------------------------------------------------------------------------------------
 
-class Bank extends Stage {
+class LatentCodeSliders extends Stage {
   constructor({ root, send }, name) {
     const sendAndRelease = (payload) => {
       this.code.release(ME);
@@ -168,7 +168,7 @@ class Bank extends Stage {
     this.rowsBox = div("rows");
     this.help = element("p", { class: "help" });
     const left = div("left", this.figures, this.gauge);
-    root.append(div("desk", left, div("right", this.rowsBox, this.help)));
+    root.append(div("parts", left, div("right", this.rowsBox, this.help)));
     this.release = () => this.released(false);
     this.onResize(() => this.resized(), this.rowsBox);
   }
@@ -183,7 +183,7 @@ class Bank extends Stage {
     this.softLow = arrays.soft_low;
     this.softHigh = arrays.soft_high;
     if (spec.run !== this.run) this.open(spec, arrays);
-    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
+    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.image);
     this.models = models;
     this.code.offer(arrays.z, spec.read);
     this.take(this.code.live ?? arrays.z);
@@ -368,4 +368,4 @@ class Bank extends Stage {
   }
 }
 
-export const mount = (ctx) => new Bank(ctx, "bank");
+export const mount = (ctx) => new LatentCodeSliders(ctx, "latent_code");

@@ -1,4 +1,4 @@
-// Coordinates of the live map: its plane, its axes, and the codes of real digits (tested with node).
+// Coordinates of the live plane: its plane, its axes, and the codes of real digits (tested with node).
 
 import {
   cellAxis, distance, frameFor, lift, linearAxis, planeOf, planeThrough, project,
@@ -32,7 +32,7 @@ export function spiral(n) {
 }
 
 /** A plane with its axes. `plane` is null if three codes lie on a line; then the other properties are missing. */
-export class PadMap {
+export class PlaneMap {
   /** spec: mode ("dims": of two numbers, else through three codes), dims, behind; arrays: see live_view.py. */
   constructor({ mode, dims, behind }, { low, high, codes, labels, three, xs, ys }) {
     const d = low.length, count = labels.length;

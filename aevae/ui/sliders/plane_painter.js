@@ -1,4 +1,4 @@
-// Paints the live map. The base is painted once: codes or decoded images, axes, corners. The layer above it follows the
+// Paints the live plane. The base is painted once: codes or decoded images, axes, corners. The layer above it follows the
 // pointer: posterior, path, pins, current position.
 
 import {
@@ -7,13 +7,13 @@ import {
 } from "../live/canvas.js";
 import { element } from "../live/dom.js";
 import { clamp, ellipse } from "../live/maths.js";
-import { PIN_SIDE } from "./pad_map.js";
+import { PIN_SIDE } from "./plane_map.js";
 import { outline, projectedCovariance, ticks } from "./planes.js";
 
 const MAX_WIDTH = 470; // CSS pixels of the plane with its margins
 const MARGIN = { left: 34, right: 8, top: 8, bottom: 24 };
 
-export class PadPainter {
+export class PlanePainter {
   constructor() {
     this.canvas = element("canvas", { class: "field", tabIndex: 0, role: "application" });
     this.base = element("canvas");

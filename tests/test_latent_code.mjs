@@ -1,7 +1,7 @@
-// node --test tests/test_bank.mjs: the parts of the bank that need no browser, and the shared code.
+// node --test tests/test_latent_code.mjs: the parts of the sliders that need no browser, and the shared code.
 import assert from "node:assert/strict";
 import test from "node:test";
-import { beside, count, decimals, left, norm, part, parted, reset } from "../aevae/ui/sliders/bank.js";
+import { beside, count, decimals, left, norm, part, parted, reset } from "../aevae/ui/sliders/latent_code.js";
 import { channel, outbox } from "../aevae/ui/live/page.js";
 import { changedIndex, clampCode, decodedImage, same, sharedCodeOf } from "../aevae/ui/sliders/shared_code.js";
 
@@ -63,27 +63,27 @@ test("Python's code is taken, but not from under a hand, and not when a message 
   const heard = [], sent = [];
   const off = channel("z:run").on((value) => heard.push([...value.z]), "ear");
   const box = outbox((payload) => sent.push(payload));
-  code.join("bank", box);
+  code.join("latent_code", box);
   assert.ok(code.offer([1, 2], {}));
   assert.deepEqual(heard, [[1, 2]]);
   assert.ok(code.offer([1, 2], {}));
   assert.equal(heard.length, 1, "nothing new");
 
-  code.hold("bank");
-  assert.ok(code.isHeldByOther("pad") && !code.isHeldByOther("bank"));
+  code.hold("latent_code");
+  assert.ok(code.isHeldByOther("latent_plane") && !code.isHeldByOther("latent_code"));
   assert.ok(!code.offer([9, 9], {}));
-  code.settle(Float32Array.of(3, 4), "bank");
+  code.settle(Float32Array.of(3, 4), "latent_code");
   box.post({});
   assert.ok(!code.offer([1, 2], {}), "an older answer");
   assert.deepEqual([...code.settled], [3, 4]);
-  assert.ok(code.offer([3, 4.5], { bank: sent[0].n }));
+  assert.ok(code.offer([3, 4.5], { latent_code: sent[0].n }));
   assert.deepEqual([...code.live], [3, 4.5]);
 
-  code.hold("pad");
-  code.move([7, 7], "pad");
+  code.hold("latent_plane");
+  code.move([7, 7], "latent_plane");
   assert.deepEqual([...code.live], [7, 7]);
-  code.restore("pad");
+  code.restore("latent_plane");
   assert.deepEqual([...code.live], [3, 4.5]);
-  code.leave("bank");
+  code.leave("latent_code");
   off();
 });

@@ -1,16 +1,16 @@
-// The live map ("pad"): a plane of the latent space, decoded at the pointer. Background: codes of real digits or decoded
+// A plane of the latent space, decoded at the pointer. Background: codes of real digits or decoded
 // images. Above it: the posterior of the chosen digit, pinned images, and a path that can be replayed.
 
 import { ARROWS, classColours, paint, SIDE, stamp } from "../live/canvas.js";
 import { button, div, element, figures } from "../live/dom.js";
 import { clamp, triangleWave } from "../live/maths.js";
 import { drawingChannel, idleWork, Stage } from "../live/page.js";
-import { PadMap, pinAt, spiral } from "./pad_map.js";
-import { PadPainter } from "./pad_painter.js";
+import { PlaneMap, pinAt, spiral } from "./plane_map.js";
+import { PlanePainter } from "./plane_painter.js";
 import { lengthOf, pointAt, resample } from "./planes.js";
 import { changedIndex, clampCode, decodedImage, sharedCodeOf } from "./shared_code.js";
 
-const ME = "pad";
+const ME = "latent_plane";
 const MAX_PINS = 24;
 const MAX_PATH_POINTS = 2000; // points of a path while it is drawn
 const PATH_STEPS = 120;
@@ -19,7 +19,7 @@ const WIDTHS_PER_SECOND = 0.35; // replay speed 1, in widths of the plane
 
 const memories = new Map(); // plane -> {pins, path}, until the browser page is closed
 
-class Pad extends Stage {
+class LatentPlane extends Stage {
   constructor({ root, send }, name) {
     const sendAndRelease = (payload) => {
       this.code.release(ME);
@@ -33,7 +33,7 @@ class Pad extends Stage {
     this.hover = null; // place on the plane, while the pointer is there
     this.press = null; // {x, y, path, moved} while the pointer is pressed
     this.playing = 0;
-    this.painter = new PadPainter();
+    this.painter = new PlanePainter();
     this.growing = idleWork(() => this.grow(), () => this.repaint());
     this.buildView();
     const visibility = new IntersectionObserver(([entry]) => this.wake(entry.isIntersecting));
@@ -61,8 +61,9 @@ class Pad extends Stage {
     this.hint = element("p", { class: "help" });
     this.legend = div("legend");
     const side = div("side", this.figures, this.controls, this.legend, this.hint);
-    this.root.append(div("desk", this.area, side));
+    this.root.append(div("parts", this.area, side));
     canvas.dataset.finger = "tap";
+    // Not onDrag (canvas.js): the pointer decodes without a press, too, and a click differs from a drag.
     canvas.onpointermove = (event) => this.moved(event);
     canvas.onpointerdown = (event) => this.pressed(event);
     canvas.onpointerup = (event) => this.lifted(event);
@@ -73,16 +74,16 @@ class Pad extends Stage {
   refresh({ spec, arrays }) {
     const models = spec.models.map((m) => m.label).join();
     if (spec.run !== this.run) this.open(spec);
-    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.picture);
+    if (models !== this.models) this.canvases = figures(this.figures, spec.models, spec.texts.image);
     this.models = models;
     const place = JSON.stringify([spec.run, spec.mode, spec.mode === "dims" ? spec.dims : spec.three]);
     if (place !== this.place) this.halt();
     this.place = place;
     if (!memories.has(place)) memories.set(place, { pins: [], path: null });
     this.memory = memories.get(place);
-    if (arrays.z) this.code.offer(arrays.z, spec.read); // where no bank says what the code is
+    if (arrays.z) this.code.offer(arrays.z, spec.read); // where no sliders say what the code is
     this.z = this.code.live;
-    this.map = new PadMap(spec, arrays);
+    this.map = new PlaneMap(spec, arrays);
     this.write();
     this.painter.canvas.setAttribute("aria-label", spec.texts.label);
     this.root.classList.toggle("flat", !this.map.plane);
@@ -151,7 +152,7 @@ class Pad extends Stage {
   /** Paint the layer that does not depend on the pointer. */
   repaint() {
     if (!this.painter.field) return;
-    this.painter.paintBase(this.map, this.spec.behind, this.arrays.three_pictures);
+    this.painter.paintBase(this.map, this.spec.behind, this.arrays.three_images);
     this.show();
   }
 
@@ -216,8 +217,8 @@ class Pad extends Stage {
 
   /** The chosen digit (784), or null without one. */
   chosen() {
-    const { picture } = this.arrays;
-    return picture.length ? Float32Array.from(picture, (v) => v / 255) : null;
+    const { image } = this.arrays;
+    return image.length ? Float32Array.from(image, (v) => v / 255) : null;
   }
 
   /** Show the posterior of an image (784), or none. */
@@ -385,4 +386,4 @@ class Pad extends Stage {
   }
 }
 
-export const mount = (ctx) => new Pad(ctx, "pad");
+export const mount = (ctx) => new LatentPlane(ctx, "latent_plane");
