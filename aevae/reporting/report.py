@@ -132,6 +132,7 @@ def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> l
         "<h2>Numbers</h2>",
         f'<div class="wide"><table><tr><th>run</th>{heads}</tr>{"".join(rows)}</table></div>',
         f'<p class="quiet">On the test images of {escape(dataset)}. Bold: the best value of the column.{note}</p>',
+        *(f"<p>{escape(names[info.name])}: {escape(info.warning)}</p>" for info in infos if info.warning),
     ]
 
 
