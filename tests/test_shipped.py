@@ -59,7 +59,7 @@ def test_stored_numbers(name):
     stored = run.metrics[run.shown.name]
     fresh = evaluate(run.model, DataConfig(run.shown.name), run.device)
     for metric, value in stored.items():
-        if metric not in OF_TRAINING_SET:
+        if metric != "schema" and not metric.startswith(tuple(OF_TRAINING_SET)):
             assert fresh[metric] == pytest.approx(value, rel=1e-3, abs=1e-4), metric
 
 

@@ -17,7 +17,7 @@ from aevae.config import brief
 from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, TooFew, Values, diverged
 from aevae.metrics.registry import METRICS
 
-SCHEMA = 2  # raised when the computation of a metric changes, so that older values are computed again
+SCHEMA = 3  # raised when the computation of a metric changes, so that older values are computed again
 GROUPS = {"all", "quick"}
 MAX_OPTIONS = {"samples": 100_000, "temperatures": 100_000, "chains": 1000}  # largest values; the smallest is 1
 Progress = Callable[[float, str], None]
