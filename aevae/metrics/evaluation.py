@@ -16,6 +16,7 @@ from typing import Any
 from aevae.config import brief
 from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, TooFew, Values, diverged
 from aevae.metrics.registry import METRICS
+from aevae.spread import MEDIAN, WORST
 
 SCHEMA = 3  # raised when the computation of a metric changes, so that older values are computed again
 GROUPS = {"all", "quick"}
@@ -131,7 +132,8 @@ def _measure(run, groups: list[list[Metric]], request: _Request, listener: Liste
             except (datasets.DataUnavailable, TooFew) as error:
                 if not GROUPS & set(request.names):
                     raise
-                listener.on_left_out(f"without {', '.join(metric.name for metric in group)}: {error}")
+                means = [metric.name for metric in group if not metric.name.endswith((MEDIAN, WORST))]
+                listener.on_left_out(f"without {', '.join(means)}: {error}")
                 continue
             values |= entry["values"]
             try:
