@@ -1,5 +1,6 @@
 """The interface for notebooks: images, runs, codes and maps. Arguments and results are numpy arrays."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -48,7 +49,8 @@ def train_or_load(
     request: a family with `options` such as `dataset="mnist-5k", latent_dim=2, epochs=5` (`python -m aevae families`
     lists all), or a complete RunConfig. preset: "fast" or "classic", supplies the other training options.
     on_event(event) is called during training; after each epoch, `event.record` is the record of the history.
-    Raises ValueError for a wrong request, ArithmeticError if the training diverges.
+    A warning says if the test objective ended far above its best. Raises ValueError for a wrong request,
+    ArithmeticError if the training diverges.
     """
     if isinstance(request, str):
         config = build_config(request, {name: str(value) for name, value in options.items()}, seed, preset)
@@ -56,7 +58,10 @@ def train_or_load(
         raise ValueError(f"a RunConfig is complete; it takes no options, got {', '.join(options)}")
     else:
         config = request
-    return load_run(runs.train_or_load(config, device, on_event).name, "cpu" if device == "auto" else device)
+    run = load_run(runs.train_or_load(config, device, on_event).name, "cpu" if device == "auto" else device)
+    if run.info.warning:
+        warnings.warn(f"{run.name}: {run.info.warning}", stacklevel=2)
+    return run
 
 
 def encode(run: Run | str, images: np.ndarray) -> np.ndarray:

@@ -26,6 +26,9 @@ from aevae.training.trainer import Trainer, TrainingData
 PICTURES = 20_000  # training images
 DATA = DataConfig("mnist", PICTURES, True)
 RECIPE = preset("fast", DATA, epochs=8, batch_size=128)
+SIZE = {"hidden": 64, "latent_dim": 8}
+IMAGES_PER_CLASS = 5000
+READER = {"hidden": 64, "epochs": 6, "batch_size": 128, "lr": 5e-3, "seed": 0}
 BETAS = (0.1, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 DEEP = {
     "plain": {"skips": False},
@@ -74,41 +77,45 @@ def trained(name: str, model, config: RunConfig, train: np.ndarray, test: np.nda
     return dataclasses.replace(member, numbers=numbers)
 
 
-def one(name: str, family: str, train, test, recipe: TrainConfig = RECIPE, **options) -> Member:
-    config = RunConfig(DATA, family_class(family).Config(**options), recipe)
-    return trained(name, build_model(config.model, 0), config, train, test)
+def _config(family: str, recipe: TrainConfig = RECIPE, data: DataConfig = DATA, seed: int = 0, **options) -> RunConfig:
+    return RunConfig(data, family_class(family).Config(**SIZE | options), recipe, seed)
 
 
-def beta() -> list[Member]:
+def configs() -> dict[str, dict[str, RunConfig]]:
+    """Bundle -> name of a member -> its config."""
+    deep = preset("fast", DATA, epochs=9, batch_size=128, lr=4e-3)  # higher rates diverge with eight layers
+    decoder = preset("fast", DATA, epochs=4, batch_size=128)
+    one_class = preset("fast", DataConfig("mnist", IMAGES_PER_CLASS), epochs=10, batch_size=64)
+    every, first = DataConfig("mnist", 0, True), next(iter(DECODERS))
+    return {
+        "beta": {f"{b:g}": _config("beta_vae", beta=b) for b in BETAS},
+        "collapse": {name: _config("skip_vae", deep, depth=8, **more) for name, more in DEEP.items()},
+        "likelihoods": {
+            kind: _config("vae", RECIPE if kind == first else decoder, likelihood=kind, **more)
+            for kind, more in DECODERS.items()
+        },
+        "classes": {str(c): _config("vae", one_class, every, seed=c, hidden=24) for c in range(10)},
+    }
+
+
+def alike(bundle: str) -> list[Member]:
+    """The members of a bundle, each trained by itself on the same images."""
     train = pictures()[0]
-    size = {"hidden": 64, "latent_dim": 8}
-    return [one(f"{b:g}", "beta_vae", train, shown(), beta=b, **size) for b in BETAS]
-
-
-def collapse() -> list[Member]:
-    train = pictures()[0]
-    size = {"hidden": 64, "latent_dim": 8, "depth": 8}
-    recipe = preset("fast", DATA, epochs=9, batch_size=128, lr=4e-3)  # higher rates diverge with eight layers
-    return [one(name, "skip_vae", train, shown(), recipe, **size, **more) for name, more in DEEP.items()]
+    chosen = configs()[bundle]
+    return [trained(name, build_model(each.model, 0), each, train, shown()) for name, each in chosen.items()]
 
 
 def likelihoods() -> list[Member]:
     """A VAE, and four more decoders trained with its frozen encoder."""
     train, out = pictures()[0], []
-    size = {"hidden": 64, "latent_dim": 8}
-    for kind, more in DECODERS.items():
-        config = RunConfig(
-            DATA,
-            family_class("vae").Config(likelihood=kind, **size, **more),
-            RECIPE if not out else preset("fast", DATA, epochs=4, batch_size=128),
-        )
-        model = build_model(config.model, 0)
+    for kind, each in configs()["likelihoods"].items():
+        model = build_model(each.model, 0)
         if out:
             first = out[0].weights
             model.load_state_dict({k: torch.tensor(first[k]) for k in encoder(first)}, strict=False)
             for k, parameter in model.named_parameters():
                 parameter.requires_grad_(k not in encoder(first))
-        out.append(trained(kind, model, config, train, shown(), watch=False))
+        out.append(trained(kind, model, each, train, shown(), watch=False))
     return out
 
 
@@ -120,14 +127,11 @@ def classes() -> list[Member]:
     """Ten small VAEs, one per class."""
     images, labels = pictures(60_000)
     test = datasets.load(DataConfig("mnist-5k")).test
-    recipe = preset("fast", DataConfig("mnist", 5000), epochs=10, batch_size=64)
     out = []
-    for c in range(10):
-        config = RunConfig(
-            DataConfig("mnist", 0, True), family_class("vae").Config(hidden=24, latent_dim=8), recipe, seed=c
-        )
-        mine, its = images[labels == c][:5000], test.images[test.labels == c]
-        out.append(trained(str(c), build_model(config.model, c), config, mine, its, watch=False))
+    for name, each in configs()["classes"].items():
+        c = int(name)
+        mine, its = images[labels == c][:IMAGES_PER_CLASS], test.images[test.labels == c]
+        out.append(trained(name, build_model(each.model, c), each, mine, its, watch=False))
     return out
 
 
@@ -135,21 +139,25 @@ def reader() -> None:
     """Train and store the digit classifier 784-64-10, with which the ten densities are compared."""
     images, labels = pictures(60_000)
     x, y = torch.tensor(images).flatten(1).float() / 255, torch.tensor(labels)
-    torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(784, 64), torch.nn.ReLU(), torch.nn.Linear(64, 10))
-    optimizer, steps = torch.optim.Adam(net.parameters()), 6 * -(-len(x) // 128)
-    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, 5e-3, total_steps=steps)
-    for _ in range(6):
-        for rows in torch.randperm(len(x)).split(128):
+    hidden, epochs, size = READER["hidden"], READER["epochs"], READER["batch_size"]
+    torch.manual_seed(READER["seed"])
+    net = torch.nn.Sequential(torch.nn.Linear(784, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, 10))
+    optimizer, steps = torch.optim.Adam(net.parameters()), epochs * -(-len(x) // size)
+    plan = torch.optim.lr_scheduler.OneCycleLR(optimizer, READER["lr"], total_steps=steps)
+    for _ in range(epochs):
+        for rows in torch.randperm(len(x)).split(size):
             optimizer.zero_grad()
             torch.nn.functional.cross_entropy(net(x[rows]), y[rows]).backward()
             optimizer.step()
             plan.step()
     weights = dict(zip(("w1", "b1", "w2", "b2"), (p.detach().numpy() for p in net.parameters()), strict=True))
-    print(class_densities.save_reader(weights), flush=True)
+    print(class_densities.save_reader(weights, READER), flush=True)
 
 
-BUNDLES = {"beta": beta, "collapse": collapse, "likelihoods": likelihoods, "classes": classes}
+BUNDLES = {
+    "beta": lambda: alike("beta"), "collapse": lambda: alike("collapse"), "likelihoods": likelihoods,
+    "classes": classes,
+}  # fmt: skip
 
 if __name__ == "__main__":
     set_threads()

@@ -11,11 +11,13 @@ from scipy.spatial import ConvexHull
 from aevae.figures import compare, latent_bars, layout, loss_curves, tradeoff
 from aevae.figures.static import safe, to_csv, to_svg
 from aevae.latent import alignment
-from aevae.reporting import comparison
+from aevae.metrics import METRICS
+from aevae.reporting import comparison, report
 from aevae.reporting.comparison import describe
 from aevae.runs import load_run
 from aevae.store import checkpoints
 from aevae.ui.compare import table
+from aevae.ui.models.numbers import unit_of
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -160,6 +162,21 @@ def test_heads_have_units():
     assert comparison.column_head(describe("no_such")) == "no such"
     titles = [comparison.title(name) for name in ("objective_worst10", "kl_style_median", "nll_se_pictures")]
     assert titles == ["objective: ten worst", "KL style: median", "± NLL, standard error over images"]
+
+
+def test_the_sign_of_a_number_stands_in_the_head(store):
+    """ELBO and L_K have the sign of log p(x), other numbers in nats that of -log p(x): each head says which."""
+    assert comparison.column_head(describe("elbo")) == "ELBO ↑ (nats / image, larger is better)"
+    gains = {"elbo", "elbo_median", "iwae", "iwae_median"}
+    for name, metric in METRICS.items():
+        if metric.unit.startswith("nats"):
+            said = (comparison.column_head(metric), comparison.units_of([name])[name], unit_of(name))
+            assert [text.count("larger is better") for text in said] == [name in gains] * 3, name
+    info = checkpoints.find_run(store["vae"])
+    page = report.report([info])
+    assert "<td>ELBO</td><td>-" in page.replace("−", "-")
+    rows = page.split("<tr>")
+    assert all("larger is better" in row for row in rows if row.startswith(("<td>ELBO</td>", "<td>ELBO: median</td>")))
 
 
 def test_only_numbers_are_numbers(store):

@@ -1,13 +1,18 @@
 """The digit classifier, and the Frechet distance of Gaussians."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
-from aevae import datasets
+from aevae import datasets, metrics
 from aevae.config import DataConfig
+from aevae.metrics import samples
 from aevae.metrics.classifier import FILE, reader
-from aevae.metrics.samples import frechet, judge
+from aevae.metrics.metric import Sample
+from aevae.metrics.samples import frechet, judge, real_digits
+from aevae.store import checkpoints, files
 
 
 @pytest.fixture(scope="module")
@@ -36,12 +41,62 @@ def test_digits_are_sure_balanced_and_near_and_noise_is_far(digits):
     assert sum(ones["class_balance_shares"]) == pytest.approx(1)
 
 
-def test_the_floor_is_that_of_real_images(digits):
-    from aevae.metrics.samples import floor
+class Copier:
+    """A model that decodes each code to a training digit: as good as samples can be."""
 
-    distance, half = floor(digits[0], 0)
-    assert half == 500 and 0 < distance < judge(torch.nn.functional.avg_pool2d(digits[0], 3, 1, 1))["frechet_distance"]
-    assert floor(digits[0][:200], 0)[0] > distance, "biased upwards, the more so from few images"
+    latent_dim = 1
+    config = SimpleNamespace(data=DataConfig("mnist-5k"))
+
+    def __init__(self):
+        train = datasets.load(DataConfig("mnist-5k")).train.images
+        self.model, self.images = self, torch.tensor(train).float() / 255
+
+    def sample_prior(self, noise):
+        return noise
+
+    def decode(self, z):
+        places = torch.special.ndtr(z[:, 0]) * len(self.images)
+        return self.images[places.long().clamp(max=len(self.images) - 1)]
+
+
+def test_a_perfect_model_is_not_below_the_floor(digits):
+    """The floor has the model's protocol: other images, but the same reference, number of images and repetitions."""
+    test = datasets.load(DataConfig("mnist-5k")).test
+    found = samples.samples(Copier(), Sample(test), 0)
+    lowest, spread = samples.distance(samples.floor(real_digits(Copier.config.data), 1))
+    error = np.hypot(found["frechet_distance_sd"], spread)
+    for floor in (lowest, found["frechet_distance_floor"]):
+        assert found["frechet_distance"] > floor - 2 * error
+        assert found["frechet_distance"] < 1.5 * floor, "nor far above it"
+    assert found["frechet_distance_floor_images"] == 4000
+    blurred = torch.nn.functional.avg_pool2d(digits[0], 3, 1, 1)
+    assert 0 < lowest < judge(blurred)["frechet_distance"]
+
+
+def test_model_and_floor_are_judged_by_the_same_function(digits, monkeypatch):
+    counts = []
+    monkeypatch.setattr(samples, "judge", lambda images: counts.append(len(images)) or {"frechet_distance": 1.0})
+    found = samples.samples(Copier(), Sample(datasets.load(DataConfig("mnist-5k")).test), 0)
+    assert counts == [samples.NUM_SAMPLES] * 2 * samples.NUM_REPEATS
+    assert found["frechet_distance_floor"] == 1.0 and found["frechet_distance_sd"] == 0.0
+
+
+def test_the_floor_takes_the_digits_that_are_there(monkeypatch):
+    few = DataConfig("mnist-5k", limit=200, binarise="threshold")
+    assert len(real_digits(few)) == 200 and len(np.unique(real_digits(few))) > 2, "grey, as the reference"
+    monkeypatch.setattr(datasets, "is_available", lambda data: data.name == "mnist-5k")
+    assert len(real_digits(DataConfig("mnist", leave_out_5k=True))) == 4000
+    monkeypatch.setattr(samples, "NUM_SAMPLES", 40)
+    distances = {n: samples.distance(samples.floor(real_digits(few)[:n], 0))[0] for n in (20, 200)}
+    assert distances[20] > distances[200] > 0, "few different digits are farther away"
+
+
+def test_an_older_floor_is_not_shown(store):
+    info = checkpoints.find_run(store["vae"])
+    old = dict(info.metrics["mnist-5k"]) | {"schema": 2, "frechet_distance": 9.0, "frechet_distance_floor": 5.0}
+    files.write_json(info.path / "metrics.json", {"mnist-5k": old})
+    shown = metrics.current(checkpoints.find_run(info.name))
+    assert "sse" in shown and not {"frechet_distance", "frechet_distance_floor"} & set(shown)
 
 
 def test_confidence_is_no_score():

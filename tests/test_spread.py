@@ -6,7 +6,7 @@ import torch
 
 from aevae import losses, metrics, paths, runs
 from aevae.config import DataConfig
-from aevae.metrics import METRICS, evidence
+from aevae.metrics import EXTRAS, METRICS, evidence
 from aevae.models import FAMILIES, build_model, family_class
 from aevae.outputs import Loss
 from aevae.reporting import comparison
@@ -150,6 +150,46 @@ def test_numbers_of_a_run(store):
     found = metrics.evaluate(run, ["kl"])
     assert set(found) == {"kl", "kl_median", "kl_worst10", "kl_max"}, "a mean comes with its spread"
     assert set(metrics.evaluate(run, ["kl_max"])) == {"kl_max"}
+
+
+# Not means over images: estimates for the mixture of all posteriors, one number per dimension, a largest value.
+NO_MEANS = {"index_code_mi", "total_correlation", "dimensionwise_kl", "kl_per_dim", "kl_max"}
+BOTH_SIGNS = {"above_pca"}  # a difference, which has no share of a sum
+
+
+def test_every_mean_of_an_unbounded_cost_has_its_spread_beside_it():
+    costs = {name: m for name, m in METRICS.items() if m.unit.startswith(("nats / image", "squared error"))}
+    means = {name for name in costs if not name.endswith("_median")} - NO_MEANS
+    assert means >= {"recon", "objective", "nll", "ais", "sse", "sse_unclipped", "pca_sse", "above_pca"}
+    for name in {*means, "jacobian_norm"}:
+        wanted = {f"{name}_median", *(() if name in BOTH_SIGNS else (f"{name}_worst10",))}
+        assert wanted <= set(METRICS[name].beside), name
+        assert METRICS[f"{name}_median"].unit == METRICS[name].unit
+        assert {METRICS[other].key for other in wanted} == {METRICS[name].key}, "computed together"
+
+
+def test_the_slow_means_have_the_spread_of_their_images(zoo):
+    vae = runs.load_run(zoo["vae"])
+    for name, options in (("nll", {"samples": 3}), ("ais", {"temperatures": 3, "chains": 2}), ("jacobian_norm", {})):
+        found = metrics.evaluate(vae, [name], n=60, options=options)
+        assert {f"{name}_median", f"{name}_worst10"} <= set(found), name
+        assert found[f"{name}_median"] == pytest.approx(found[name], rel=0.3), name
+        assert 1 / 6 < found[f"{name}_worst10"] < 0.5, "ten of 60 images"
+    linear = runs.load_run(zoo["linear_ae"]).metrics["mnist-5k"]
+    assert {"sse_unclipped_worst10", "pca_sse_median", "above_pca_median"} <= set(linear)
+    assert "above_pca_worst10" not in linear and set(linear) - set(METRICS) <= set(runs.numbers.UNITS) | set(EXTRAS)
+
+
+def test_metrics_of_an_older_program_are_read_without_the_new_ones(store):
+    info = checkpoints.find_run(store["vae"])
+    entry = metrics.evaluate(runs.load_run(info.name), ["nll"], options={"samples": 2}, n=60)
+    text = (info.path / "metrics.json").read_text()
+    for name in ("nll_median", "nll_worst10", "objective_median", "objective_worst10"):
+        text = text.replace(f'"{name}"', f'"gone_{name}"')
+    (info.path / "metrics.json").write_text(text)
+    again = metrics.evaluate(runs.load_run(info.name), ["nll"], options={"samples": 2}, n=60)
+    assert again["nll"] == entry["nll"] and "nll_median" not in again
+    assert METRICS["objective_median"].applies(checkpoints.find_run(info.name)) == "vae has no objective_median"
 
 
 def test_a_table_has_the_spread_beside_the_mean(store):

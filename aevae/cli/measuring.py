@@ -89,7 +89,7 @@ def _apply(args, verb: str) -> dict:
         say_if_searched(run)
     out = getattr(run, verb)(array)
     save_arrays(args.out, out)
-    return {"run": run.name, "out": args.out, "shape": list(out.shape)}
+    return {"run": run.name, "out": args.out, "shape": list(out.shape), "units": {"shape": "entries per axis"}}
 
 
 def save_arrays(path: str, array=None, **arrays) -> None:

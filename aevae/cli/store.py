@@ -2,12 +2,21 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from aevae.cli import arguments
 from aevae.cli.arguments import UsageError
 from aevae.cli.console import say, say_if_diverged
+from aevae.units import NATS
+
+UNITS_OF_STATE = {  # of numbers in state.json and in the history that are no metrics
+    "step": "steps", "steps": "steps", "epoch": "epochs", "epochs": "epochs", "seconds": "s", "created": "s since 1970",
+    "images_per_s": "images / s", "parameters": "parameters", "threads": "threads", "levels": "levels of the code",
+    "latent_dim": "numbers in the code", "last": NATS, "value": NATS, "limit": NATS,
+}  # fmt: skip
+UNITS_OF_MEASURING = {"images": "images", "samples": "samples of z / image", "seed": "seed", "schema": "version"}
 
 
 def list_runs(args) -> dict:
@@ -22,7 +31,8 @@ def list_runs(args) -> dict:
         numbers = {k: v for k in METRICS if isinstance(v := measured.get(k), int | float) and math.isfinite(v)}
         rows.append({"run": run.name, **row, "shipped": run.shipped, "bytes": run.size, "numbers": numbers})
     units = {"latent_dim": "numbers in the code", "epochs": "epochs", "bytes": "bytes"}
-    units |= {name: METRICS[name].unit for name in dict.fromkeys(name for row in rows for name in row["numbers"])}
+    found = dict.fromkeys(name for row in rows for name in row["numbers"])
+    units |= {name: METRICS[name].signed_unit for name in found}
     return {"runs": rows, "units": units}
 
 
@@ -59,9 +69,8 @@ def show(args) -> dict:
     say_if_diverged(run)
     history = checkpoints.read_history(run.path) if run.status != "damaged" else []
     last = history[-1] if history else {}
-    parts = [*run.metrics.values(), *(last.get(part) for part in ("train", "test", "spread"))]
-    names = dict.fromkeys(name for part in parts if isinstance(part, dict) for name in part)
-    units = comparison.units_of(name for name in names if name not in ("evaluated", *comparison.NOT_NUMBERS))
+    names = dict.fromkeys(_number_names({"metrics": run.metrics, "last": last, "state": run.state}))
+    known = UNITS_OF_STATE | UNITS_OF_MEASURING
     return {
         "run": run.name,
         "path": str(run.path),
@@ -71,8 +80,17 @@ def show(args) -> dict:
         "state": run.state,
         "metrics": run.metrics,
         "last": last,
-        "units": units | {"seconds": "s", "images": "images", "images_per_s": "images / s"},
+        "units": {name: known.get(name) or unit for name, unit in comparison.units_of(names).items()},
     }
+
+
+def _number_names(found: dict) -> Iterator[str]:
+    """The keys of all numbers and lists in nested dicts."""
+    for name, value in found.items():
+        if isinstance(value, dict):
+            yield from _number_names(value)
+        elif isinstance(value, int | float | list) and not isinstance(value, bool):
+            yield name
 
 
 def delete(args) -> dict:

@@ -106,7 +106,7 @@ def sweep(args) -> dict | int:
                 say(f"{info.name}: {info.warning}")
         rows.append(entry | ({"error": result.error} if result.error else {}))
     numbers = dict.fromkeys(name for row in rows for name in row.get("test", ()))
-    units = {"seconds": "s"} | comparison.units_of(numbers)
+    units = {"seconds": "s", "seed": "seed"} | comparison.units_of(numbers)
     table = {"runs": rows, "seconds": round(time.monotonic() - began, 2), "units": units}
     diverged = [result for result in results if result.diverged]
     if not diverged:

@@ -2,15 +2,26 @@
 
 import math
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
 
-from aevae.metrics.metric import HIGHER, LOWER, QUICK, SLOW, Extra, Metric, Sample, Values
-from aevae.spread import MEDIAN, SHARE, WORST, spread
+from aevae.metrics.metric import (
+    DISCRETE,
+    HIGHER,
+    LOWER,
+    QUICK,
+    SLOW,
+    Extra,
+    Metric,
+    Sample,
+    Values,
+    with_probabilities,
+    with_spread,
+)
+from aevae.spread import spread
 from aevae.units import NATS, SQUARED_ERROR
 
 MAX_PSNR = 160.0  # dB, an error of 1e-8 per pixel, the precision of float32; infinity would make the mean infinite
 PIXELS = 784
-DISCRETE = ("bernoulli", "categorical")  # pixels with probabilities, not densities
 
 
 def measure(model, x, labels, samples: int = 1, seed: int = 0) -> Values:
@@ -92,9 +103,7 @@ def _has_share(name: str) -> Callable[..., str]:
     """Requires costs that are never negative and have no arbitrary constant."""
 
     def needs(info) -> str:
-        if name in PIXEL_COSTS and info.likelihood not in DISCRETE:
-            return f"this fraction needs pixels with probabilities; {info.likelihood} is a density"
-        return _has(name)(info)
+        return (with_probabilities(info) if name in PIXEL_COSTS else "") or _has(name)(info)
 
     return needs
 
@@ -136,27 +145,29 @@ _ROWS = (  # name, title, unit, better, formula
     ("class_from_content", "class from content", "fraction of test images", HIGHER, r"\text{linear classifier of } c"),
     ("class_from_style", "class from style", "fraction of test images", LOWER, r"\text{linear classifier of } s"),
 )
-PIXEL_COSTS = ("recon", "elbo", "iwae")  # costs that contain -log p(x|z)
+PIXEL_COSTS = ("recon", "elbo", "iwae", "objective")  # costs that contain -log p(x|z)
 SPREAD = (*PIXEL_COSTS, "kl", "sse", "bce")  # means of unbounded costs
 
 
-def _beside(name: str) -> tuple[str, ...]:
-    """Names of the metrics shown beside the mean `name`: median, share of the ten worst images, largest KL."""
-    return (name + MEDIAN, name + WORST, *(("kl_max",) if name == "kl" else ())) if name in SPREAD else ()
+def _of_row(name: str, title: str, unit: str, better: str, formula: str) -> tuple[Metric, ...]:
+    """The metric of a row, and for the mean of an unbounded cost the metrics shown beside it."""
+    beside = ("kl_max",) if name == "kl" else ()
+    metric = Metric(name, title, unit, formula, basics, _has(name), QUICK, better, {"samples": 1}, beside=beside)
+    if name not in SPREAD:
+        return (metric,)
+    found = with_spread(metric, _has_share(name))
+    if name != "objective":
+        return found
+    # The loss of some families has terms of the whole batch: no image has an objective of its own there.
+    return found[0], *(replace(other, needs=_has(other.name)) for other in found[1:])
 
 
-def _of(name: str, title: str, unit: str, better: str) -> tuple[Metric, ...]:
-    """The metrics of `aevae.spread` for the mean `name`."""
-    kind: dict[str, Any] = {"compute": basics, "cost": QUICK, "options": {"samples": 1}}
-    symbol = rf"\mathrm{{{name}}}"
-    share = rf"\sum_{{i \in 10\ \text{{largest}}}} c_i \Big/ \sum_i c_i,\ c = {'-' if better == HIGHER else ''}{symbol}"
-    return (
-        Metric(
-            name + MEDIAN, f"{title}: median", unit, rf"\mathrm{{median}}\ {symbol}", needs=_has(name), better=better,
-            **kind,
-        ),
-        Metric(name + WORST, f"{title}: ten worst", SHARE, share, needs=_has_share(name), **kind),
-    )  # fmt: skip
+def _of_pca(name: str, title: str, unit: str, better: str, formula: str) -> tuple[Metric, ...]:
+    """The metric of a row of the comparison with PCA, and the metrics shown beside a squared error."""
+    beside = ("sse_unclipped", "pca_sse") if name == "above_pca" else ()
+    metric = Metric(name, title, unit, formula, pca, _is_linear, SLOW, better, help=FITTED, since=2, beside=beside)
+    # The difference `above_pca` can be negative, so it has no share.
+    return with_spread(metric, None if name == "above_pca" else _is_linear) if unit == SQUARED_ERROR else (metric,)
 
 
 AGGREGATE = "Estimated with the mixture of N posteriors. It depends on N: compare it only for the same N. "
@@ -198,41 +209,8 @@ METRICS = (
         )
         for name, title, formula, help in _AGGREGATE
     ),
-    *(
-        Metric(
-            name,
-            title,
-            unit,
-            formula,
-            pca,
-            _is_linear,
-            SLOW,
-            better,
-            help=FITTED,
-            since=2,
-            beside=("sse_unclipped", "pca_sse") if name == "above_pca" else (),
-        )
-        for name, title, unit, better, formula in _PCA
-    ),
-    *(
-        metric
-        for name, title, unit, better, formula in _ROWS
-        for metric in (
-            Metric(
-                name,
-                title,
-                unit,
-                formula,
-                basics,
-                _has(name),
-                QUICK,
-                better,
-                {"samples": 1},
-                beside=_beside(name),
-            ),
-            *(_of(name, title, unit, better) if name in SPREAD else ()),
-        )
-    ),
+    *(metric for row in _PCA for metric in _of_pca(*row)),
+    *(metric for row in _ROWS for metric in _of_row(*row)),
     Metric(
         "kl_max",
         "KL: largest",

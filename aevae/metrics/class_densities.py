@@ -4,6 +4,7 @@ log p(x|c) >= log (1/R) sum_r p(x, z_r | c) / q(z_r | x, c), in expectation: the
 samples (Burda et al. 2016, arXiv:1509.00519, eq. 8). With equal priors the class with the largest density is predicted.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,8 @@ def reader() -> dict[str, np.ndarray]:
     return out
 
 
-def save_reader(weights: dict[str, np.ndarray]) -> Path:
-    """Store the weights of `reader`, rounded like those of a bundle. Returns the path."""
+def save_reader(weights: dict[str, np.ndarray], recipe: dict) -> Path:
+    """Store the weights of `reader`, rounded like those of a bundle, and how they were trained. Returns the path."""
     from safetensors.numpy import save_file
 
     arrays = {}
@@ -76,7 +77,7 @@ def save_reader(weights: dict[str, np.ndarray]) -> Path:
         if scale is not None:
             arrays[f"{name}.scale"] = scale
     path = bundles.folder() / "reader.safetensors"
-    save_file(arrays, path)
+    save_file(arrays, path, {"recipe": json.dumps(recipe)})
     return path
 
 

@@ -16,8 +16,9 @@ from typing import Any
 from aevae.config import brief
 from aevae.metrics.metric import QUICK, SLOW, Metric, Sample, Stopped, TooFew, Values, diverged
 from aevae.metrics.registry import METRICS
+from aevae.spread import MEDIAN, WORST
 
-SCHEMA = 2  # raised when the computation of a metric changes, so that older values are computed again
+SCHEMA = 3  # raised when the computation of a metric changes, so that older values are computed again
 GROUPS = {"all", "quick"}
 MAX_OPTIONS = {"samples": 100_000, "temperatures": 100_000, "chains": 1000}  # largest values; the smallest is 1
 Progress = Callable[[float, str], None]
@@ -131,7 +132,8 @@ def _measure(run, groups: list[list[Metric]], request: _Request, listener: Liste
             except (datasets.DataUnavailable, TooFew) as error:
                 if not GROUPS & set(request.names):
                     raise
-                listener.on_left_out(f"without {', '.join(metric.name for metric in group)}: {error}")
+                means = [metric.name for metric in group if not metric.name.endswith((MEDIAN, WORST))]
+                listener.on_left_out(f"without {', '.join(means)}: {error}")
                 continue
             values |= entry["values"]
             try:

@@ -4,14 +4,18 @@ Rifai et al. 2011, section 5.3: contractive codes have a smaller norm and a spec
 large singular values belong to directions along the data manifold.
 """
 
-from aevae.metrics.metric import Metric, Sample, Values, with_encoder
+from aevae.metrics.metric import Metric, Sample, Values, with_encoder, with_spread
+from aevae.spread import spread
 
 NUM_IMAGES = 100  # images over which the results are averaged
 MAX_SINGULAR_VALUES = 50
 
 
 def jacobian(run, data: Sample, seed: int) -> Values:
-    """jacobian_norm: mean Frobenius norm; jacobian_spectrum: mean singular values, the largest 50 first."""
+    """jacobian_norm: mean Frobenius norm, with its `aevae.spread`.
+
+    jacobian_spectrum: mean singular values, the largest 50 first.
+    """
     import torch
 
     from aevae.metrics.geometry import jacobians
@@ -23,16 +27,21 @@ def jacobian(run, data: Sample, seed: int) -> Values:
         j = j.cpu().double()
         squares.append(torch.linalg.eigvalsh(j @ j.mT if j.shape[1] < j.shape[2] else j.mT @ j).clamp(min=0))
     values = torch.cat(squares).flip(1).sqrt()  # (N, min(D, 784))
+    norms = values.square().sum(1).sqrt()  # (N,)
     return {
-        "jacobian_norm": float(values.square().sum(1).sqrt().mean()),
+        "jacobian_norm": float(norms.mean()),
+        **spread({"jacobian_norm": norms.numpy()}),
         "jacobian_spectrum": [round(v, 6) for v in values.mean(0)[:MAX_SINGULAR_VALUES].tolist()],
     }
 
 
 METRICS = (
-    Metric(
-        "jacobian_norm", "Jacobian norm", "code / pixel range", r"\mathbb{E}\, \|\partial f / \partial x\|_F",
-        jacobian, with_encoder,
+    *with_spread(
+        Metric(
+            "jacobian_norm", "Jacobian norm", "code / pixel range", r"\mathbb{E}\, \|\partial f / \partial x\|_F",
+            jacobian, with_encoder,
+        ),
+        with_encoder,
     ),
     Metric(
         "jacobian_spectrum", "Jacobian spectrum", "code / pixel range",

@@ -6,6 +6,7 @@ import torch
 from aevae import losses
 from aevae.models.blocks import batches
 from aevae.models.linear_ae import principal_angles
+from aevae.spread import spread
 
 BLOCK_IMAGES = 5000  # training images at a time: 16 MB in float32
 
@@ -29,15 +30,19 @@ def angles(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def against_pca(model, x: torch.Tensor, train: np.ndarray) -> dict[str, float]:
     """Name -> squared error per image of a linear model and of PCA (both unclipped), difference, and principal angle.
 
+    The errors and the difference are means, with their `aevae.spread`.
+
     x: test images (N, 1, 28, 28); train: training images to which PCA is fitted, uint8 (M, 1, 28, 28). `above_pca` is
     negative if the model is better on the test images.
     """
     mean, components = training_pca(train, model.config.latent_dim)
     centred = x.flatten(1).cpu().double() - mean
-    exact = float(losses.sse(centred, centred @ components.T @ components).mean())
-    ours = float(torch.cat([losses.sse(part, model.mean_unclamped(part)) for part in batches(x)]).cpu().double().mean())
+    exact = losses.sse(centred, centred @ components.T @ components)  # (N,)
+    ours = torch.cat([losses.sse(part, model.mean_unclamped(part)) for part in batches(x)]).cpu().double()  # (N,)
     angles = principal_angles(model.decoder[0].weight.detach().cpu().double(), components.T)
-    return {"sse_unclipped": ours, "pca_sse": exact, "above_pca": ours - exact, "pca_angle": float(angles.max())}
+    each = {"sse_unclipped": ours.numpy(), "pca_sse": exact.numpy(), "above_pca": (ours - exact).numpy()}
+    means = {name: float(values.mean()) for name, values in each.items()}
+    return means | {"pca_angle": float(angles.max())} | spread(each, without_share=("above_pca",))
 
 
 def training_pca(train: np.ndarray, d: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -1,13 +1,16 @@
 """Definition of a metric, and the test images for it. Imports no torch, because listings read the registry."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from aevae.spread import MEDIAN, SHARE, WORST
+
 LOWER, HIGHER = "lower", "higher"
 QUICK, SLOW = "quick", "slow"  # quick: about a second; slow: a task for the queue
+DISCRETE = ("bernoulli", "categorical")  # pixels with probabilities, not densities
 Values = dict[str, Any]  # numbers, or lists of numbers
 
 
@@ -77,6 +80,27 @@ class Metric:
         """Identity of `compute`: metrics with the same key are computed together."""
         function: Any = self.compute
         return f"{function.__module__}.{function.__qualname__}"
+
+
+def with_spread(mean: Metric, share: Callable[[Any], str] | None) -> tuple[Metric, ...]:
+    """The metric of a mean, and the metrics of `aevae.spread` that are always shown with it: median, and share.
+
+    share: requirement of the share of the ten worst images; None: there is no share.
+    """
+    symbol = rf"\mathrm{{{mean.name}}}".replace("_", r"\_")
+    cost = f"-{symbol}" if mean.better == HIGHER else symbol
+    median = replace(
+        mean, name=mean.name + MEDIAN, title=f"{mean.title}: median", formula=rf"\mathrm{{median}}\ {symbol}",
+        extras={}, error="", count=("", ""), help="", beside=(),
+    )  # fmt: skip
+    found = [median]
+    if share is not None:
+        formula = rf"\sum_{{i \in 10\ \text{{largest}}}} c_i \Big/ \sum_i c_i,\ c = {cost}"
+        name, title = mean.name + WORST, f"{mean.title}: ten worst"
+        found.append(replace(median, name=name, title=title, unit=SHARE, formula=formula, better="", needs=share))
+    first = [mean.error] if mean.error in mean.beside else []
+    beside = dict.fromkeys([*first, *(metric.name for metric in found), *mean.beside])
+    return replace(mean, beside=tuple(beside)), *found
 
 
 class Sample:
@@ -149,6 +173,13 @@ def with_density(info) -> str:
     return with_codes(info) or (
         "" if info.traits["generative"] else f"{info.family} has no prior: its codes are points"
     )
+
+
+def with_probabilities(info) -> str:
+    """Requires pixels with probabilities: -log of a density can be negative, and its zero point is arbitrary."""
+    if info.likelihood in DISCRETE:
+        return ""
+    return f"this fraction needs pixels with probabilities; {info.likelihood} is a density"
 
 
 def generative(info) -> str:

@@ -9,7 +9,18 @@ For a Bernoulli decoder the NLL of grey pixels is a pseudo-likelihood, comparabl
 import math
 from typing import TYPE_CHECKING, NamedTuple
 
-from aevae.metrics.metric import LOWER, Extra, Metric, Sample, Values, with_density
+from aevae.metrics.metric import (
+    LOWER,
+    Extra,
+    Metric,
+    Sample,
+    Values,
+    both,
+    with_density,
+    with_probabilities,
+    with_spread,
+)
+from aevae.spread import spread
 from aevae.units import NATS
 
 if TYPE_CHECKING:
@@ -101,7 +112,7 @@ def softplus_sum(logits) -> "Tensor":
 
 
 def nll(run, data: Sample, seed: int, samples: int = NUM_SAMPLES) -> Values:
-    """nll: mean over images, with K = nll_samples.
+    """nll: mean over images, with K = nll_samples, and its `aevae.spread`.
 
     nll_se_images: standard error over images; nll_se: standard error of the importance sampling for these images.
     nll_ess: effective sample size of the K samples, (sum w)^2 / sum w^2, mean over images.
@@ -117,14 +128,14 @@ def nll(run, data: Sample, seed: int, samples: int = NUM_SAMPLES) -> Values:
         values["nll_se"] = math.sqrt(float(found.variance.sum())) / count
     if count > 1:
         values["nll_se_pictures"] = float(found.log_p.std()) / math.sqrt(count)
-    return values
+    return values | spread({"nll": -found.log_p.numpy()}, run.model.density_terms)
 
 
 def ais(run, data: Sample, seed: int, temperatures: int = AIS["temperatures"], chains: int = AIS["chains"]) -> Values:
-    """ais: mean over the first AIS_IMAGES images; ais_gap: mean upper minus lower estimate of log p of simulated
-    images.
+    """ais: mean over the first AIS_IMAGES images, with its `aevae.spread`.
 
-    Omits the gap if p(x|z) cannot be simulated, and standard errors for a single image.
+    ais_gap: mean upper minus lower estimate of log p of simulated images. Omits the gap if p(x|z) cannot be simulated,
+    and standard errors for a single image.
     """
     import torch
 
@@ -135,6 +146,7 @@ def ais(run, data: Sample, seed: int, temperatures: int = AIS["temperatures"], c
     half = lambda start: lambda part: data.beat(start + part / 2)  # noqa: E731
     found = annealed.log_p(model, x, temperatures, chains, generator, half(0.0))
     values = {"ais": -float(found.mean()), "ais_temperatures": temperatures, "ais_chains": chains, "ais_images": len(x)}
+    values |= spread({"ais": -found.numpy()}, model.density_terms)
     if len(x) > 1:
         values["ais_se"] = annealed.standard_error(found)
     if model.config.likelihood in annealed.SIMULATED:
@@ -143,7 +155,7 @@ def ais(run, data: Sample, seed: int, temperatures: int = AIS["temperatures"], c
     return values
 
 
-METRICS = (
+_MEANS = (
     Metric(
         "nll", "NLL (upper bound)", NATS, r"-\log \tfrac1K \sum_{k=1}^K \frac{p(x, z_k)}{q(z_k|x)},\ z_k \sim q(z|x)",
         nll, with_density, better=LOWER, options={"samples": NUM_SAMPLES}, error="nll_se_pictures",
@@ -175,3 +187,4 @@ METRICS = (
              "NLL by AIS is too high by at most this gap.",
     ),
 )  # fmt: skip
+METRICS = tuple(metric for mean in _MEANS for metric in with_spread(mean, both(with_density, with_probabilities)))

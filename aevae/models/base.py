@@ -174,7 +174,7 @@ class Model(nn.Module):
     @property
     def density_terms(self) -> tuple[str, ...]:
         """Names of the terms that contain -log of a pixel density, whose zero point depends on the unit of a pixel."""
-        return () if self.config.likelihood in DISCRETE else ("recon", "elbo", "iwae", "objective")
+        return () if self.config.likelihood in DISCRETE else ("recon", "elbo", "iwae", "objective", "nll", "ais")
 
     def per_image(self, **values: Tensor) -> dict[str, Tensor]:
         """`Loss.per_image`: the values (B,), detached; {} in training, which needs only means."""

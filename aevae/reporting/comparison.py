@@ -96,11 +96,12 @@ def _family_units() -> dict[str, str]:
 
 
 def column_head(metric: Metric) -> str:
-    """Column head of a metric: `recon ↓ (nats / image)`."""
+    """Column head of a metric: `recon ↓ (nats / image)`. Beside costs, the unit of a bound of log p(x) has its sign."""
     arrow = {LOWER: " ↓", HIGHER: " ↑"}.get(metric.better, "")
-    if metric.unit.startswith(metric.title):
-        return metric.unit + arrow
-    return f"{metric.title}{arrow}" + (f" ({metric.unit})" if metric.unit else "")
+    unit = metric.signed_unit
+    if unit.startswith(metric.title):
+        return unit + arrow
+    return f"{metric.title}{arrow}" + (f" ({unit})" if unit else "")
 
 
 def gain(metric: Metric, value: float, reference: float) -> int:

@@ -134,6 +134,7 @@ def _numbers(infos: Sequence[RunInfo], names: dict[str, str], dataset: str) -> l
         "<h2>Numbers</h2>",
         f'<div class="wide"><table><tr><th>run</th>{heads}</tr>{"".join(rows)}</table></div>',
         f'<p class="quiet">On the test images of {escape(dataset)}. Bold: the best value of the column.{note}</p>',
+        *(f"<p>{escape(names[info.name])}: {escape(info.warning)}</p>" for info in infos if info.warning),
     ]
 
 
@@ -292,7 +293,7 @@ def _one(info: RunInfo, title: str, run) -> list[str]:
     for dataset, values in info.metrics.items():
         found = numbers_of(info, dataset)
         rows = "".join(
-            _row(number.title, comparison.value_text(name, found), number.unit)
+            _row(number.title, comparison.value_text(name, found), number.signed_unit)
             for name in found
             for number in [describe(name, found)]
         )
@@ -349,6 +350,6 @@ def _row(*cells: str) -> str:
 
 def _definitions(infos: Sequence[RunInfo]) -> list[str]:
     there = dict.fromkeys(name for info in infos for dataset in info.metrics for name in numbers_of(info, dataset))
-    rows = "".join(_row(m.title, m.unit, m.formula, m.help) for m in map(describe, there) if m.formula)
+    rows = "".join(_row(m.title, m.signed_unit, m.formula, m.help) for m in map(describe, there) if m.formula)
     table = f"<table><tr><th>number</th><th>unit</th><th>formula (LaTeX)</th><th>note</th></tr>{rows}</table>"
     return ["<h2>What the numbers mean</h2>", f'<div class="wide">{table}</div>']

@@ -32,6 +32,7 @@ columns = table.with_extras(requested, found, dataset)
 frame = table.table(found, names, dataset, columns, pin)
 table.show_table(frame, found, columns, pin, dataset)
 table.say_missing(chosen, dataset)
+run_picker.say_rises({run_picker.label_of(run.name): run for run in chosen})
 with st.container(horizontal=True, vertical_alignment="center", gap="small"):
     table.formulas(columns)
     views.download_buttons("numbers", csv=lambda: table.table_csv(frame, found, columns, dataset))

@@ -26,6 +26,7 @@ def compare() -> None:
         st.caption(_("No option differs. Choose at least two different runs."))
     st.markdown(f"**{_('Numbers on the test images')}**")
     st.dataframe(number_table(runs, labels), hide_index=True, key="models_compare_numbers")
+    run_picker.say_rises({labels[run.name]: run for run in runs})
     st.markdown(f"**{_('Curves')}**")
     histories = {labels[run.name]: run_panel.read_history(run.path) for run in runs}
     terms = run_panel.terms(histories)

@@ -10,7 +10,8 @@ KEY_NUMBERS = ("recon", "kl", "elbo", "sse")  # on a card
 
 
 def unit_of(key: str) -> str:
-    return "test images" if key == "images" else comparison.describe(key).unit
+    """The unit in a table, which says where larger is better."""
+    return "test images" if key == "images" else comparison.describe(key).signed_unit
 
 
 def finite_numbers(values) -> dict[str, float]:
@@ -27,7 +28,7 @@ def finite_numbers(values) -> dict[str, float]:
 def main_numbers(run: RunInfo) -> dict[str, tuple[float, str]]:
     """Name -> (value, unit) of the KEY_NUMBERS on the run's own test set."""
     values = finite_numbers(run.metrics.get(run.dataset, {}))
-    return {key: (values[key], unit_of(key)) for key in KEY_NUMBERS if key in values}
+    return {key: (values[key], comparison.describe(key).unit) for key in KEY_NUMBERS if key in values}
 
 
 def number_text(value: tuple[float, str]) -> str:

@@ -52,6 +52,8 @@ def one_run(runs: Sequence[RunInfo]) -> None:
         st.error(_("This run cannot be opened: {}.").format(markdown.escape(run.reason)))
     if run.status == "diverged":
         st.warning(_("Training diverged: {}.").format(markdown.escape(run.reason)) + " " + jobs.resumes_at(run))
+    if run.warning:
+        st.warning(_("Warning: {}").format(markdown.escape(run.warning)))
     _actions(run)
     run_panel.film(run, key="models")
     left, right = st.columns([3, 2], gap="large")

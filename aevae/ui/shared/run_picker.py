@@ -1,6 +1,6 @@
 """Widgets that choose runs. Each choice has one key for all pages and is in the URL."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import streamlit as st
@@ -39,6 +39,13 @@ def label_of(name: str) -> str:
     """The unique label of a run."""
     labels = cached.once(f"labels, {language()}", lambda: run_labels(cached.finished()))
     return labels.get(name, name)
+
+
+def say_rises(runs: Mapping[str, RunInfo]) -> None:
+    """One caption for each run whose test objective ended far above its best. runs: label -> run."""
+    for label, run in runs.items():
+        if run.warning:
+            st.caption(f":material/warning: {markdown.strip(label)}: {markdown.escape(run.warning)}")
 
 
 def colour_families(names: Sequence[str]) -> dict[str, str]:

@@ -129,6 +129,8 @@ def _detail(fingerprints: Sequence[str], listing: list[Job]) -> set[str]:
         )
     _progress(found)
     _outcome(found)
+    labels = labels_of(found)
+    run_picker.say_rises({labels[member.name]: member.info for member in found if member.info})
     _curves(found)
     _single_run(found)
     return {member.name for member in found}
