@@ -306,5 +306,5 @@ def uploads() -> list[dict]:
         with contextlib.suppress(FileNotFoundError):  # removed meanwhile
             size = f"{path.stat().st_size / 1e6:.1f} MB"
             row = {"name": f"{PREFIX}{path}", "title": title(path), "source": "uploaded here", "licence": "its owner's"}
-            rows.append(row | {"size": size, "available": True})
+            rows.append(row | {"size": size, "input": "image", "available": True})
     return sorted(rows, key=lambda row: (row["title"], row["name"]))
