@@ -12,6 +12,7 @@ from aevae.metrics import samples
 from aevae.metrics.classifier import FILE, reader
 from aevae.metrics.metric import Sample
 from aevae.metrics.samples import frechet, judge, real_digits
+from aevae.reporting import comparison
 from aevae.store import checkpoints, files
 
 
@@ -103,7 +104,9 @@ def test_confidence_is_no_score():
     from aevae.metrics import METRICS
 
     noise = torch.rand(1000, 1, 28, 28, generator=torch.Generator().manual_seed(0))
-    assert judge(noise)["sample_confidence"] > 0.5 and METRICS["sample_confidence"].better == ""
+    metric = METRICS["sample_confidence"]
+    assert judge(noise)["sample_confidence"] > 0.5 and metric.better == ""
+    assert not set("↑↓") & set(comparison.column_head(metric)) and comparison.gain(metric, 0.9, 0.8) == 0
 
 
 def test_the_distance_of_gaussians_is_the_closed_form():
