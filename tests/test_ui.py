@@ -437,7 +437,7 @@ def test_a_sheet_keeps_every_pixel():
     assert not raw[28:, 56:].any()
     rows = np.zeros((2, 3, 28, 28))
     assert image_sheets.grid(rows).shape == (2, 3, 28, 28)
-    with pytest.raises(ValueError, match="pictures must be"):
+    with pytest.raises(ValueError, match="images must be"):
         image_sheets.grid(np.zeros((28, 28)))
 
 

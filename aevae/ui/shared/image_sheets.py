@@ -29,7 +29,7 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
     if images.ndim == 4:
         return images
     if images.ndim != 3:
-        raise ValueError(f"pictures must be (N, H, W) or (R, C, H, W), got {images.shape}")
+        raise ValueError(f"images must be (N, H, W) or (R, C, H, W), got {images.shape}")
     n, h, w = images.shape
     columns = min(columns or n, n) or 1
     rows = -(-n // columns)
