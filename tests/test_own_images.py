@@ -203,7 +203,7 @@ def test_upload_is_stored_under_its_digest_and_listed(tmp_path, own_data):
     first, *_rest, row = datasets.catalogue()
     assert list(row) == list(first), "every row has the same facts"
     assert row["name"] == name and row["title"] == "b.zip" and row["available"]
-    assert images._shown("../../<b>My shapes</b>.zip") == "b.zip" and images._shown("\n<>") == "pictures.zip"
+    assert images._shown("../../<b>My shapes</b>.zip") == "b.zip" and images._shown("\n<>") == "images.zip"
 
 
 def test_check_zip_counts_pictures(tmp_path):

@@ -321,7 +321,7 @@ def test_bounds_are_round_numbers(low, high, values):
 def test_lines_of_equal_elbo():
     points = [rates.Outcome("d = 2", f"β = {b}", x, y) for b, x, y in ((1, 20.0, 80.0), (4, 10.0, 110.0))]
     out = rates.rate_distortion(points)
-    faint = [trace for trace in out.data if trace.line.color == rates.FAINT]
+    faint = [trace for trace in out.data if trace.line.color == rates.ELBO_LINE_COLOUR]
     assert faint
     for trace, note in zip(faint, out.layout.annotations, strict=True):
         total = float(note.text.removeprefix("ELBO −"))
@@ -332,7 +332,7 @@ def test_lines_of_equal_elbo():
 
 def test_seeds_are_faint_and_their_mean_is_joined():
     points = [rates.Outcome("", "β = 1", x, 80.0) for x in (18.0, 22.0)]
-    cloud, line = [t for t in rates.rate_distortion(points).data if t.line.color != rates.FAINT]
+    cloud, line = [t for t in rates.rate_distortion(points).data if t.line.color != rates.ELBO_LINE_COLOUR]
     assert cloud.x == (18.0, 22.0) and line.x == (20.0,)
 
 

@@ -83,7 +83,7 @@ def test_the_command_is_what_one_types(monkeypatch):
     assert results.command().endswith("--threads 2 'two words'")
 
 
-@pytest.mark.parametrize("page", results.pages(), ids=lambda page: page.name)
+@pytest.mark.parametrize("page", results.documents(), ids=lambda page: page.name)
 def test_the_pages_show_what_the_results_files_hold(page):
     text = page.read_text("utf-8")
     assert results.fill(text) == text, "python -m benchmarks.results writes the tables anew"

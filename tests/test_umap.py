@@ -254,5 +254,5 @@ def test_maps_of_different_codes_are_pulled_together(codes, monkeypatch):
         return float(np.linalg.norm(a - b, axis=1).mean() / a.std())
 
     pulled = apart()
-    monkeypatch.setattr(umaps, "PULL", 0.0)
+    monkeypatch.setattr(umaps, "ALIGNMENT_WEIGHT", 0.0)
     assert pulled < 0.8 * apart()

@@ -307,15 +307,15 @@ MIN_CAPITALS = 10  # all bytes of fewer than five common Chinese characters may 
 def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
     """(names of the members, code page that was guessed for names without a declared encoding, or "")."""
     raw = [None if i.flag_bits & 0x800 else i.orig_filename.encode("cp437") for i in infos]  # as zipfile decoded it
-    told = [_told_name(info, name) for info, name in zip(infos, raw, strict=True)]
-    unknown = [name for name, known in zip(raw, told, strict=True) if known is None and name is not None]
+    declared = [_declared_name(info, name) for info, name in zip(infos, raw, strict=True)]
+    unknown = [name for name, known in zip(raw, declared, strict=True) if known is None and name is not None]
     foreign = [name for name in unknown if not name.isascii()]
     page = _guess_page(foreign) if foreign else "utf-8"
-    names = [(name or b"").decode(page) if known is None else known for name, known in zip(raw, told, strict=True)]
+    names = [(name or b"").decode(page) if known is None else known for name, known in zip(raw, declared, strict=True)]
     return names, "" if page == "utf-8" else page
 
 
-def _told_name(info: zipfile.ZipInfo, raw: bytes | None) -> str | None:
+def _declared_name(info: zipfile.ZipInfo, raw: bytes | None) -> str | None:
     """The name if the zip declares its encoding, by the UTF-8 flag or the extra field 0x7075; else None."""
     if raw is None:
         return info.orig_filename

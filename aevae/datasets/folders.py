@@ -11,7 +11,7 @@ from aevae.datasets.archives import quote, shared_folders
 
 MAX_CLASSES = 1000
 MAX_TITLE = 60
-ONE_CLASS = "pictures"
+ONE_CLASS = "pictures"  # class of images outside of folders; its name decides the order of classes of stored runs
 _MARKUP = '#$&*/:<>@[\\]^`{|}~"'
 _UNSEEN = ("Cc", "Cf", "Cs", "Co")  # Unicode categories: control, format, surrogate, private use
 _JOINERS = {chr(k) for k in (0x200C, 0x200D, *range(0xE0020, 0xE0080))}  # in scripts, emoji and flags

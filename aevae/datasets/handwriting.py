@@ -8,16 +8,16 @@ import numpy as np
 from aevae.datasets.archives import MAX_FILE_BYTES, check_size, quote
 from aevae.datasets.pictures import SIDE, border, decode
 
-BOX = 20  # pixels; in MNIST the bounding box of the ink is at most 20 x 20
-CENTRE = 14  # in MNIST the centre of mass lies in pixel (14, 14), counted from 0
+MAX_INK_PIXELS = 20  # per side; in MNIST the bounding box of the ink is at most 20 x 20
+CENTRE_PIXEL = 14  # in MNIST the centre of mass lies in pixel (14, 14), counted from 0
 MAX_SIDE = 280  # pixels; larger photographs are reduced; equals BOARD of digit/draw.js
-FAINT = 24  # of 255; ink must be darker than the paper by at least this
-NOISE = 6  # ink must differ from the paper by at least this many standard deviations of the paper's noise
-DARK = 50  # of 255; paper is brighter
+MIN_CONTRAST = 24  # of 255; ink is darker than the paper by at least this
+MIN_CONTRAST_SIGMAS = 6  # the same in standard deviations of the paper's noise
+MIN_PAPER_GREY = 50  # of 255; paper is brighter
 MAX_INK_SHARE = 0.45  # share of the image; strokes cover less
 MAX_PARTS = 8  # squares or ends of lines; a digit has fewer
-CELL = 2e-4  # share of the image; a square of squared paper is larger
-SPECK = 0.04  # components smaller than this share of the largest one are dirt
+MIN_SQUARE_SHARE = 2e-4  # share of the image; a square of squared paper is larger
+MIN_STROKE_SHARE = 0.04  # of the largest component; smaller ones are dirt
 
 
 def read_digit(source: bytes | BinaryIO, name: str = "the image") -> np.ndarray:
@@ -50,11 +50,11 @@ def mnist_like(ink: np.ndarray) -> np.ndarray | None:
     if not len(rows):
         return None
     box = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].astype(np.float64)
-    height, width = (max(1, _nearest(BOX * side / max(box.shape))) for side in box.shape)
+    height, width = (max(1, _nearest(MAX_INK_PIXELS * side / max(box.shape))) for side in box.shape)
     small = _shares(box.shape[0], height) @ box @ _shares(box.shape[1], width).T
     down, across = small.sum(1) @ np.arange(height) / small.sum(), small.sum(0) @ np.arange(width) / small.sum()
-    top = min(max(_nearest(CENTRE - down), 0), SIDE - height)
-    left = min(max(_nearest(CENTRE - across), 0), SIDE - width)
+    top = min(max(_nearest(CENTRE_PIXEL - down), 0), SIDE - height)
+    left = min(max(_nearest(CENTRE_PIXEL - across), 0), SIDE - width)
     out = np.zeros((SIDE, SIDE), np.uint8)
     out[top : top + height, left : left + width] = np.floor(small * (255 / small.max()) + 0.5 + 1e-6)
     return out
@@ -112,7 +112,8 @@ class _Strokes:
         paper = self.depth[~self.shape]
         spread = 1.5 * np.median(np.abs(paper - np.median(paper)))  # standard deviation of Gaussian noise
         contrast = np.median(self.depth[self.shape]) - np.median(paper)
-        return contrast / (spread + 1) / self.shape.mean() if contrast > max(FAINT, NOISE * spread) else 0.0
+        needed = max(MIN_CONTRAST, MIN_CONTRAST_SIGMAS * spread)
+        return contrast / (spread + 1) / self.shape.mean() if contrast > needed else 0.0
 
 
 def _depth(image: np.ndarray) -> np.ndarray:
@@ -124,9 +125,9 @@ def _depth(image: np.ndarray) -> np.ndarray:
     from scipy import ndimage
 
     paper = _paper(image)
-    if np.median(paper) < DARK:
+    if np.median(paper) < MIN_PAPER_GREY:
         return np.zeros_like(image)
-    flat = image / paper.clip(DARK)
+    flat = image / paper.clip(MIN_PAPER_GREY)
     closed = ndimage.grey_closing(flat, size=int(0.4 * max(image.shape)) | 1, mode="nearest")
     return 255 * (1 - flat / closed.clip(0.5))
 
@@ -173,7 +174,7 @@ def _has_lines(strokes: np.ndarray) -> bool:
     cells = np.bincount(ndimage.label(~strokes)[0].ravel())[1:]
     rim = np.concatenate([strokes[0], strokes[:, -1], strokes[-1, ::-1], strokes[::-1, 0]])
     ends = np.count_nonzero(rim & ~np.roll(rim, 1))
-    return bool(ends >= MAX_PARTS or np.count_nonzero(cells >= CELL * strokes.size) > MAX_PARTS)
+    return bool(ends >= MAX_PARTS or np.count_nonzero(cells >= MIN_SQUARE_SHARE * strokes.size) > MAX_PARTS)
 
 
 def _without_dirt(strokes: np.ndarray) -> np.ndarray:
@@ -184,6 +185,6 @@ def _without_dirt(strokes: np.ndarray) -> np.ndarray:
     area = np.bincount(parts.ravel(), minlength=count + 1)[1:]
     at_rim = np.isin(np.arange(1, count + 1), border(parts))
     free = np.where(at_rim, 0, area)
-    if free.max() >= 4 * SPECK * area.max():
+    if free.max() >= 4 * MIN_STROKE_SHARE * area.max():
         area = free
-    return np.isin(parts, 1 + np.flatnonzero(area >= SPECK * area.max()))
+    return np.isin(parts, 1 + np.flatnonzero(area >= MIN_STROKE_SHARE * area.max()))

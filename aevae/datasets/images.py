@@ -276,7 +276,7 @@ def _shown(name: str) -> str:
     """An untrusted file name for display: its last part, only harmless characters, at most 60."""
     last = unicodedata.normalize("NFC", re.split(r"[/\\]", name)[-1])
     quiet = "".join(c for c in last if re.match(r"[\w .()-]", c) or unicodedata.category(c)[0] == "M")
-    return quiet[:60].strip() or "pictures.zip"
+    return quiet[:60].strip() or "images.zip"
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 MAX_FEW_POINTS = 10_000  # up to this many points 500 rounds are made, otherwise 200, as in the library
 ROUNDS = 500, 200
 PLACING_ROUNDS = 100  # rounds of optimisation of a new point
-CLIP = 4.0  # largest force, as in the library
+MAX_FORCE = 4.0  # largest force, as in the library
 NUM_REPULSIONS = 5  # negative samples per attraction
 POLL_SECONDS = 0.2  # approximate interval of calls of `watch`
 ALIGNED_ROUNDS = 200  # rounds of aligned maps
-PULL = 0.01  # weight of the alignment term, as in the library
+ALIGNMENT_WEIGHT = 0.01  # weight of the alignment term, as in the library
 
 # numba's fallback threading layer ends the process if two threads use it.
 _ONE_AT_A_TIME = threading.Lock()
@@ -203,9 +203,9 @@ def transform(xy: np.ndarray, codes: np.ndarray, config: EmbedConfig, new: np.nd
             difference = y - fixed
             squared = np.square(difference).sum(1)
             push = 2 * b / ((0.001 + squared) * (1 + a * squared**b))
-            each = np.clip(push[:, None] * difference, -CLIP, CLIP)
+            each = np.clip(push[:, None] * difference, -MAX_FORCE, MAX_FORCE)
             step = step + NUM_REPULSIONS * members.sum() * each.mean(0)
-            y = y + 0.25 * (1 - done / PLACING_ROUNDS) * np.clip(step, -CLIP, CLIP)
+            y = y + 0.25 * (1 - done / PLACING_ROUNDS) * np.clip(step, -MAX_FORCE, MAX_FORCE)
         places.append(y)
     return np.stack(places)
 
@@ -274,7 +274,7 @@ def _optimized_maps(
         watch(done, ALIGNED_ROUNDS, np.stack(maps))
         go(
             moved, moved, heads, tails, due, a, b, alike, same, draws,
-            1.0, PULL, 2, True, speed, apart, next_apart, next_due, done,
+            1.0, ALIGNMENT_WEIGHT, 2, True, speed, apart, next_apart, next_due, done,
         )  # fmt: skip
         speed = 1.0 - done / ALIGNED_ROUNDS
     return maps
@@ -298,7 +298,7 @@ def _aligned_by_library(points: Sequence[np.ndarray], config: EmbedConfig, watch
         n_neighbors=config.n_neighbors,
         min_dist=config.min_dist,
         n_epochs=ALIGNED_ROUNDS,
-        alignment_regularisation=PULL,
+        alignment_regularisation=ALIGNMENT_WEIGHT,
         alignment_window_size=len(points),
         random_state=config.seed,
         transform_seed=config.seed,

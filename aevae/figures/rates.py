@@ -13,9 +13,9 @@ from aevae.figures.palette import MARKERS
 
 RAMP = ("#2A78C8", "#7B64D2", "#BE4C9C", "#D6592E", "#A47A08")  # contrast of at least 3:1 in both themes
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
-FAINT = "rgba(127, 127, 127, 0.35)"
+ELBO_LINE_COLOUR = "rgba(127, 127, 127, 0.35)"
 MAX_NAMED_CURVES = 10  # curves named in the legend
-NEAR = 0.05  # share of the plot; labels closer than this overlap
+MIN_LABEL_DISTANCE = 0.05  # share of the plot; labels closer than this overlap
 MAX_ELBO_LINES = 8  # lines of equal ELBO
 
 
@@ -117,7 +117,7 @@ def rate_distortion(outcomes: Sequence[Outcome], x_title: str = "", height: int 
 
 def _once(named: list[tuple[str, float, float]], label: str, x: float, y: float) -> str:
     """The label, or "" if the same label is already nearby; x, y: position in the plot, 0..1."""
-    if any(label == other and abs(x - u) < NEAR and abs(y - v) < NEAR for other, u, v in named):
+    if any(label == other and max(abs(x - u), abs(y - v)) < MIN_LABEL_DISTANCE for other, u, v in named):
         return ""
     named.append((label, x, y))
     return label
@@ -129,7 +129,7 @@ def bounds(out: go.Figure, x0: float, x1: float, y0: float, y1: float) -> None:
         left, right = max(x0, total - y1), min(x1, total - y0)
         out.add_scatter(
             x=[left, right], y=[total - left, total - right], mode="lines", showlegend=False, hoverinfo="skip",
-            line={"color": FAINT, "width": 1, "dash": "dot"},
+            line={"color": ELBO_LINE_COLOUR, "width": 1, "dash": "dot"},
         )  # fmt: skip
         out.add_annotation(
             x=right, y=total - right, text=f"ELBO −{total:g}", showarrow=False, font={"size": 11, "color": "#7A7F87"},

@@ -126,7 +126,7 @@ def nll(run, data: Sample, seed: int, samples: int = NUM_SAMPLES) -> Values:
     values = {"nll": -float(found.log_p.mean()), "nll_ess": float(found.effective.mean()), "nll_samples": samples}
     if samples > 1:
         values["nll_se"] = math.sqrt(float(found.variance.sum())) / count
-    if count > 1:
+    if count > 1:  # "pictures", not images: this key is in the metrics.json of stored runs
         values["nll_se_pictures"] = float(found.log_p.std()) / math.sqrt(count)
     return values | spread({"nll": -found.log_p.numpy()}, run.model.density_terms)
 

@@ -253,7 +253,7 @@ def errors(runs: Sequence, dataset: str) -> None:
                     labels=[*[""] * len(chosen), *(f"{error[i]:.1f}" for i in chosen)],
                     alt=_("{} reconstructions of {}, below the original images").format(title, label),
                 )  # fmt: skip
-    download_buttons("errors", csv=lambda: rows_csv(("model", "picture", "class", "squared error / image"), rows))
+    download_buttons("errors", csv=lambda: rows_csv(("model", "image", "class", "squared error / image"), rows))
     st.caption(_("Top: the original image. Bottom: its reconstruction, with the squared error of the whole image."))
 
 
