@@ -58,7 +58,7 @@ def sentence(error) -> str:
 
 def test_import_loads_neither_torch_nor_streamlit():
     code = "import sys, aevae.datasets as d; d.catalogue(); d.load(d.DataConfig()); print(*sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.split()
     assert not {"torch", "torchvision", "streamlit", "mlxtend", "pandas"} & set(out)
 
 
@@ -131,7 +131,7 @@ def test_5k_cache_is_used_and_a_damaged_one_is_replaced(tmp_path, monkeypatch):
 
 
 def test_5k_needs_no_cache_folder(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", "utf-8")
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "file"))
     assert len(mnist_5k.read().train) == 4000
 
@@ -293,7 +293,7 @@ def test_no_network_says_what_to_do(own_data, monkeypatch, tiny_files):
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", "utf-8")
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "file"))
     with pytest.raises(DataUnavailable, match="could not be stored"):
         load(DataConfig("fashion-mnist"))

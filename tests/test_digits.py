@@ -82,12 +82,12 @@ def test_the_browser_prepares_a_drawing_in_the_same_way(test_digits, tmp_path):
     ]
     assert len(cases) >= 50
     file = tmp_path / "ink.json"
-    file.write_text(json.dumps(cases))
+    file.write_text(json.dumps(cases), "utf-8")
     done = subprocess.run(
         ["node", "--test", str(paths.ROOT / "tests" / "test_draw.mjs")],
         env=os.environ | {"AEVAE_INK": str(file)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout[-3000:]
 

@@ -158,7 +158,7 @@ def test_import_is_light():
         "import sys, aevae.embeddings, aevae.latent.traversal, aevae.latent.interpolation, aevae.latent.sampling;"
         f"print([m for m in {heavy} if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8").stdout.strip() == "[]"
 
 
 # -- cache -------------------------------------------------------------------------------------------------------------
@@ -256,7 +256,7 @@ def test_a_cache_that_can_not_be_written_is_no_error(codes, folder, broken, monk
         raise OSError("no space left")
 
     if broken == "mkdir":
-        folder.parent.joinpath("embeddings").write_text("a file where the folder should be")
+        folder.parent.joinpath("embeddings").write_text("a file where the folder should be", "utf-8")
     elif broken == "replace":
         monkeypatch.setattr(os, "replace", refuse)
     else:

@@ -44,10 +44,14 @@ def trained(monkeypatch, empty_store, tmp_path):
     def train(config, *stops):
         monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / f"runs{len(kept)}"))
         for stop in stops:
-            step = json.loads((paths.runs_dir() / config.name / "state.json").read_text())["step"] if stop > 1 else 0
+            step = (
+                json.loads((paths.runs_dir() / config.name / "state.json").read_text("utf-8"))["step"]
+                if stop > 1
+                else 0
+            )
             asked = iter(range(step, 1000))
             assert not runs.train_or_load(config, "cpu", should_stop=lambda a=asked, s=stop: next(a) >= s).finished
-            assert json.loads((paths.runs_dir() / config.name / "state.json").read_text())["step"] == stop
+            assert json.loads((paths.runs_dir() / config.name / "state.json").read_text("utf-8"))["step"] == stop
         assert runs.train_or_load(config, "cpu").finished
         return runs.load_run(config.name), kept[-1].eval()
 

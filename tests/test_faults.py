@@ -19,8 +19,12 @@ import threading
 import time
 from pathlib import Path
 
-import faulty
 import pytest
+
+if sys.platform == "win32":
+    pytest.skip("signals, limits and disks of POSIX", allow_module_level=True)
+
+import faulty
 import torch
 from conftest import open_page, tiny_config, until
 from streamlit.testing.v1 import AppTest
@@ -220,7 +224,7 @@ def disk(tmp_path):
     place = tmp_path / "disk"
     place.mkdir()
     done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True, text=True
+        ["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", str(place)], capture_output=True, encoding="utf-8"
     )
     if done.returncode:
         pytest.skip(f"a small disk needs the right to mount one: {done.stderr.strip()}")

@@ -95,14 +95,14 @@ def test_a_lab_that_takes_a_digit_takes_ones_own(page):
 
 def test_a_new_lab_is_one_file(tmp_path, monkeypatch):
     (tmp_path / "pages" / "beyond").mkdir(parents=True)
-    (tmp_path / "pages" / "beyond" / "07_two_words.py").write_text('"""Two words: Why?\n\nicon: waves\n"""\n')
+    (tmp_path / "pages" / "beyond" / "07_two_words.py").write_text('"""Two words: Why?\n\nicon: waves\n"""\n', "utf-8")
     monkeypatch.setattr(paths, "ROOT", tmp_path)
     assert menu.found() == (
         menu.PageInfo(
             "pages/beyond/07_two_words.py", "Beyond", "Two words", ":material/waves:", "two-words", "Why?"
         ),
     )  # fmt: skip
-    (tmp_path / "pages" / "beyond" / "08_untitled.py").write_text("x = 1\n")
+    (tmp_path / "pages" / "beyond" / "08_untitled.py").write_text("x = 1\n", "utf-8")
     with pytest.raises(ValueError, match=r'08_untitled.py must begin with "Title: question"'):
         menu.found()
 

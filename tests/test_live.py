@@ -138,8 +138,8 @@ def test_an_unfinished_run_has_no_program(store):
     name = store["vae"]
     address = component.address(name)
     path = checkpoints.find_run(name).path
-    state = json.loads((path / "state.json").read_text())
-    (path / "state.json").write_text(json.dumps(state | {"finished": False}))
+    state = json.loads((path / "state.json").read_text("utf-8"))
+    (path / "state.json").write_text(json.dumps(state | {"finished": False}), "utf-8")
     assert checkpoints.find_run(name).status == "unfinished"
     assert get("/" + address)[0] == 404
 

@@ -39,7 +39,7 @@ def test_each_route_of_our_own_lies_under_the_path_of_the_server(monkeypatch, ba
 
 
 def test_no_route_is_given_to_the_server_without_that_path():
-    assert re.findall(r"routes=(.*),", (paths.ROOT / "app.py").read_text()) == ["server.routes()"]
+    assert re.findall(r"routes=(.*),", (paths.ROOT / "app.py").read_text("utf-8")) == ["server.routes()"]
 
 
 def test_no_module_asks_for_an_address_from_the_root_of_the_host():
@@ -79,7 +79,8 @@ def by_a_proxy_that_strips(tmp_path_factory, nginx, shared_server):
         uwsgi_temp_path {tmp}/u; scgi_temp_path {tmp}/s;
         server {{ listen 127.0.0.1:{port}; location /user/me/proxy/ {{ proxy_pass {shared_server.url}/;
         proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection upgrade; }} }} }}"""
+        proxy_set_header Connection upgrade; }} }} }}""",
+        "utf-8",
     )
     process = subprocess.Popen([nginx, "-p", str(tmp), "-e", str(tmp / "early.log"), "-c", str(tmp / "nginx.conf")])
     url = f"http://127.0.0.1:{port}/user/me/proxy"
