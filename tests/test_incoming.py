@@ -597,6 +597,12 @@ def test_folders_with_equal_names_become_one_and_it_is_said(tmp_path):
         assert len(incoming.files) == 3 and incoming.notes
     equal = twins | {f"{other}/1.png": photo(4)}
     for source in (equal, pack(equal), lay(tmp_path / "twins", equal)):
+    "cp949": (("강아지", "고양이", "새"), "cp949"),
+    "cp950": (("狗", "貓", "鳥"), "cp950"),
+    "cp1253": (("γάτα", "σκύλος"), "cp1253"),
+    "cp737": (("γάτα", "σκύλος"), "cp737"),
+    "cp1255": (("חתול", "כלב"), "cp1255"),
+    "cp862": (("חתול", "כלב"), "cp862"),
         with pytest.raises(ValueError, match="' twice"), archives.opened(source, "it"):
             pass
 

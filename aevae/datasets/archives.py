@@ -20,6 +20,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
+from aevae.datasets.code_pages import guess_page
+
 MAX_FILE_BYTES = 64_000_000  # size of one image; a photograph of 200 megapixels has 50 MB
 MAX_RATIO = 200  # largest compression ratio of a zip member of at least RATIO_FROM bytes
 RATIO_FROM = 1_000_000  # small plain drawings may be compressed better
@@ -68,7 +70,7 @@ def opened(source: Source, label: str = "", limits: Limits = OWN) -> Generator[I
     """Context manager: the checked files of a folder or zip, without files that operating systems add (litter).
 
     A zip that contains only a zip is replaced by the inner one. If a zip does not declare the encoding of its names,
-    the encoding is guessed and noted: UTF-8, else the code page of CODE_PAGES that gives the most common characters.
+    the encoding is guessed (`code_pages`) and noted.
     label: name of the source in messages. Raises ValueError.
     """
     label = label or (source.name if isinstance(source, Path) else "the zip")
@@ -290,19 +292,6 @@ def _directory_bytes(file: BinaryIO) -> int | None:
 
 # -- names without a declared encoding -------------------------------------------------------------------------------
 
-_ALONE, _ENDS = rb"(?<![A-Za-z])(?:", rb")+(?![A-Za-z])"  # foreign letters rarely occur within Latin words
-CODE_PAGES = {  # code page -> bytes of its common characters
-    "gbk": rb"[\xb0-\xd7][\xa1-\xfe]",  # the 3,755 most common Chinese characters
-    "cp932": rb"[\x88-\x97][\x40-\xfc]|\x98[\x40-\x72]|\x82[\x9f-\xf1]|\x83[\x40-\x96]|\x81\x5b",  # kanji and kana
-    "cp1251": rb"[\xc0-\xff\xa8\xb8]",  # Cyrillic, Windows
-    "cp866": rb"[\x80-\xaf\xe0-\xf1]",  # Cyrillic, zip folders of Windows
-}
-_USUAL = {page: re.compile(_ALONE + signs + _ENDS) for page, signs in CODE_PAGES.items()}
-_RUSSIAN_CAPITALS = re.compile(  # a word in cp1251, with a vowel
-    rb"(?=.*[\xc0\xc5\xc8\xce\xd3\xdb\xdd-\xdf])[\xc0-\xdf]+"
-)
-MIN_CAPITALS = 10  # all bytes of fewer than five common Chinese characters may also be Russian capitals
-
 
 def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
     """(names of the members, code page that was guessed for names without a declared encoding, or "")."""
@@ -310,7 +299,7 @@ def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
     told = [_told_name(info, name) for info, name in zip(infos, raw, strict=True)]
     unknown = [name for name, known in zip(raw, told, strict=True) if known is None and name is not None]
     foreign = [name for name in unknown if not name.isascii()]
-    page = _guess_page(foreign) if foreign else "utf-8"
+    page = guess_page(foreign) if foreign else "utf-8"
     names = [(name or b"").decode(page) if known is None else known for name, known in zip(raw, told, strict=True)]
     return names, "" if page == "utf-8" else page
 
@@ -327,50 +316,3 @@ def _told_name(info: zipfile.ZipInfo, raw: bytes | None) -> str | None:
             with suppress(UnicodeDecodeError):
                 return body[5:].decode("utf-8")
     return None
-
-
-def _guess_page(names: list[bytes]) -> str:
-    if _fits(names, "utf-8"):
-        return "utf-8"
-    for page in ("cp437", "cp1252"):  # western Europe: zips made by Windows, and by other programs
-        if _fits(names, page) and _is_latin([name.decode(page) for name in names], page):
-            return page
-    words = {word for name in names for word in re.findall(rb"[\x80-\xff]+", name)}
-    odd = any(len(word) % 2 for word in words)  # GBK has two bytes a character
-    enough = odd or sum(map(len, words)) >= MIN_CAPITALS
-    if enough and all(map(_RUSSIAN_CAPITALS.fullmatch, words)):
-        return "cp1251"
-    text = b"\n".join(names)
-    count = sum(byte > 0x7F for byte in text)
-    usual = {
-        page: sum(byte > 0x7F for match in signs.finditer(text) for byte in match.group()) / count
-        for page, signs in _USUAL.items()
-        if _fits(names, page)
-    }
-    best = max(usual, key=lambda page: usual[page], default="cp437")
-    return best if usual.get(best, 0) > 0.5 else "cp437"
-
-
-def _is_latin(names: list[str], page: str) -> bool:
-    """Whether these look like words in Latin letters: an ASCII letter in each word, no capital after a small letter.
-
-    In cp437, words of a single letter are accepted if all of them are small or all are capitals, because the same bytes
-    are Cyrillic capitals in cp866, for which the cases would alternate.
-    """
-    words = [word for name in names for word in re.findall(r"[^\W\d_]+|[^\w\s.,()'&+-]+", name) if not word.isascii()]
-    letters = [word for word in words if len(word) == 1 and word != "ß"]
-    if letters and (page != "cp437" or not (all(map(str.isupper, letters)) or all(map(str.islower, letters)))):
-        return False
-    return all(
-        all(unicodedata.name(c, "").startswith("LATIN") for c in word if c.isalpha())
-        and word.isalpha()
-        and (len(word) == 1 or (re.search("[A-Za-z]", word) and not re.search("[a-zà-ÿ][A-ZÀ-Þ]", word)))
-        for word in words
-    )
-
-
-def _fits(names: list[bytes], page: str) -> bool:
-    try:
-        return all(name.decode(page) is not None for name in names)
-    except UnicodeDecodeError:
-        return False
