@@ -1,11 +1,16 @@
 """Users' images: zips from other systems, folders, photographs, unusual pixels and names."""
 
+import builtins
+import contextlib
+import dataclasses
 import functools
 import hashlib
 import io
 import random
 import struct
+import stat
 import unicodedata
+import sys
 import zipfile
 import zlib
 from pathlib import Path
@@ -333,6 +338,68 @@ def test_all_that_is_left_out_is_counted(tmp_path):
     assert "left out 50 of 58 files" in said(many) and "and 30 more" in said(many)
     with pytest.raises(ValueError, match=r"at least 2 images, got 1; '0\.txt' is not .*, and 2 more"):
         bring(tmp_path, {"a.png": photo(1)} | {f"{k}.txt": b"x" for k in range(3)})
+@contextlib.contextmanager
+def closed(*places: Path):
+    """These folders and files cannot be entered, also not by root."""
+
+    def refuse(real):
+        def call(path, *more, **options):
+            if Path(path) in places:
+                raise PermissionError(13, "Permission denied", str(path))
+            return real(path, *more, **options)
+
+        return call
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("scandir", "listdir", "lstat", "open"):
+            patch.setattr(os, name, refuse(getattr(os, name)))
+        patch.setattr(Path, "lstat", lambda path, real=Path.lstat: refuse(real)(path))
+        patch.setattr(builtins, "open", refuse(open))
+        yield
+
+
+POSIX = pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+ODD = {  # what lies in a folder of one's own: how it is made -> words
+    "link to a picture": (lambda own, at: (own / "a" / "x.png").symlink_to(at / "a" / "0.png"), "'a/x.png' is a link"),
+    "link to a secret": (lambda own, at: (own / "x.png").symlink_to("/etc/passwd"), "'x.png' is a link"),
+    "link to nowhere": (lambda own, at: (own / "a" / "x.png").symlink_to("nowhere"), "'a/x.png' is a link"),
+    "link to itself": (lambda own, at: (own / "x").symlink_to(own / "x"), "'x' is a link"),
+    "link to a folder": (lambda own, at: (own / "c").symlink_to(at / "a"), "'c' is a link"),
+    "link to a parent": (lambda own, at: (own / "a" / "c").symlink_to(own), "'a/c' is a link"),
+    "pipe": (lambda own, at: os.mkfifo(own / "a" / "x.png"), "'a/x.png' is a link or a device"),
+    "folder": (lambda own, at: lay(own / "c", {"x.png": b""}), "'c' cannot be read (Permission denied)"),
+    "folder in a folder": (lambda own, at: (own / "a" / "c").mkdir(), "'a/c' cannot be read (Permission"),
+    "file": (lambda own, at: lay(own / "a", {"x.png": photo(99)}), "'a/x.png' cannot be read (Permission denied)"),
+}  # fmt: skip
+
+
+@POSIX
+@pytest.mark.parametrize("what", ODD)
+def test_one_odd_entry_of_ones_own_folder_is_left_out_and_said(tmp_path, what):
+    make, words = ODD[what]
+    good, place = lay(tmp_path / "good", GOOD), lay(tmp_path / "own", GOOD)
+    make(place, good)
+    shut = [place / "c", place / "a" / "c"] if "folder" in what and "link" not in what else []
+    with closed(*shut, *([place / "a" / "x.png"] if what == "file" else [])):
+        data = load(resolve(DataConfig(f"images:{place}")))
+    assert words in said(data) and "left out 1 of 9 files" in said(data)
+    assert data.classes == ("a", "b") and len(data.train) + len(data.test) == 8
+    assert data.digest != load(resolve(DataConfig(f"images:{good}"))).digest
+    with pytest.raises(ValueError, match=r"own cannot be read \(Permission denied\)"), closed(place):
+        load(resolve(DataConfig(f"images:{place}")))
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFSOCK])
+def test_a_link_or_a_device_in_a_zip_is_left_out_and_said(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
+    member = zipfile.ZipInfo("a/x.png")
+    member.external_attr = (kind | 0o777) << 16
+    zipped = pack(GOOD | {member: photo(99)})
+    data = bring(tmp_path, zipped)
+    assert "left out 1 of 9 files: 'a/x.png' is a link or a device" in said(data) and data.classes == ("a", "b")
+    assert load(DataConfig(datasets.store_upload(zipped, "x.zip"))).digest == data.digest
+
+
 
 
 def test_the_command_line_says_what_was_left_out(empty_store, tmp_path, capsys):

@@ -1,7 +1,7 @@
 """Reads untrusted folders and zips of images and runs.
 
-A path outside the folder, a link or a zip bomb rejects the whole source. A single unreadable file raises Unreadable,
-and the caller decides. Contents of a zip are never written to disk.
+A path outside the folder or a zip bomb rejects the whole source. A single unreadable file, link, pipe or sub-folder
+raises Unreadable, and the caller decides. Links are not followed. Contents of a zip are never written to disk.
 """
 
 import io
@@ -148,42 +148,52 @@ def _check_total(label: Path | str, total: float, limits: Limits) -> None:
 
 
 def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
-    """Yields (name relative to `folder`, path) of every file that is not litter. Does not follow links."""
-    seen = 0
+    """Yields (name relative to `folder`, path) of every file that is not litter.
 
-    def refuse(error: OSError) -> NoReturn:
-        raise ValueError(f"{error.filename} cannot be read ({error.strerror})")
-
-    for here, folders, files in os.walk(folder, onerror=refuse):
+    Also of links, which it does not follow, and of sub-folders that cannot be read. Raises ValueError if `folder`
+    itself cannot be read.
+    """
+    seen, unreadable = 0, []
+    for here, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not _is_litter(f"{name}/"))
         seen += len(folders) + len(files)
         if seen > limits.files:
             _refuse_count(str(folder), limits)
-        for name in sorted(folders):
-            if os.path.islink(os.path.join(here, name)):
-                raise ValueError(f"{quote(name)} in {folder} is a link; own files must be plain files")
-        for name in sorted(files):
+        links = [name for name in folders if os.path.islink(os.path.join(here, name))]
+        for name in sorted([*files, *links]):
             place = Path(here, name)
             relative = place.relative_to(folder).as_posix()
             if not _is_litter(relative):
                 yield relative, place
+    for error in unreadable:
+        if Path(error.filename) == folder:
+            raise ValueError(f"{folder} cannot be read ({error.strerror})")
+        yield Path(error.filename).relative_to(folder).as_posix(), Path(error.filename)
 
 
 def _folder_files(folder: Path, limits: Limits) -> Incoming:
     total = 0
     places, notes = _by_name(walk(folder, limits), str(folder))
-    for name, place in places.items():
-        status = place.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{quote(name)} in {folder} is a link or a device; own files must be plain files")
-        total += status.st_size if status.st_size <= limits.file_bytes else 0
+    for place in places.values():
+        with suppress(OSError):  # the error comes again when the file is read
+            size = place.lstat().st_size
+            total += size if size <= limits.file_bytes else 0
         _check_total(folder, total, limits)
     return Incoming([File(name, partial(_read_file, place, name, limits)) for name, place in places.items()], notes)
 
 
+def _refuse_kind(name: str) -> NoReturn:
+    raise Unreadable(f"{quote(name)} is a link or a device; only plain files are read")
+
+
 def _read_file(place: Path, name: str, limits: Limits) -> bytes:
     try:
-        check_size(name, place.stat().st_size, limits.file_bytes)
+        status = place.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            os.listdir(place)  # raises the error of a sub-folder that cannot be read
+        elif not stat.S_ISREG(status.st_mode):
+            _refuse_kind(name)
+        check_size(name, status.st_size, limits.file_bytes)
         with open(place, "rb") as file:
             content = file.read(limits.file_bytes + 1)
     except OSError as error:
@@ -229,7 +239,6 @@ def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Li
     cleaned = []
     for info, raw in zip(infos, names, strict=True):
         name = _clean(raw, label)
-        _check_member(info, name, label)
         if not raw.endswith(("/", "\\")) and not _is_litter(name):
             cleaned.append((name, info))
     members, notes = _by_name(cleaned, label)
@@ -240,6 +249,8 @@ def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Li
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limits: Limits) -> bytes:
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        _refuse_kind(name)
     if info.flag_bits & 0x1:
         raise Unreadable(f"{quote(name)} is protected with a password; make a zip without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -255,12 +266,6 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, lim
     if len(content) != info.file_size:
         raise Unreadable(f"{quote(name)} in the zip does not have the length that the zip states")
     return content
-
-
-def _check_member(info: zipfile.ZipInfo, name: str, label: str) -> None:
-    """Raise ValueError if the member's directory record is not one of an ordinary zip."""
-    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ValueError(f"{label} contains {quote(name)}, a link or a device; own files must be plain files")
 
 
 def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:

@@ -200,8 +200,7 @@ def stamp(name: str) -> Hashable:
     """A value that changes with the size or modification time of a file below the path. Opens no file."""
     path = path_of(name)
     entries = [("", path)] if path.is_file() else list(walk(path))
-    found = [(relative, place.lstat()) for relative, place in entries]
-    lines = "\n".join(f"{relative!r} {status.st_size} {status.st_mtime_ns}" for relative, status in found)
+    lines = "\n".join(f"{relative!r} {_stamp_of(place)}" for relative, place in entries)
     return str(path), hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
 
 
@@ -209,6 +208,14 @@ def _file_key(name: str, content: bytes) -> str:
     """sha256 over the length of the name, the name and the content; the length makes it unambiguous."""
     name_bytes = name.encode("utf-8", "surrogateescape")
     return hashlib.sha256(len(name_bytes).to_bytes(4) + name_bytes + content).hexdigest()
+
+def _stamp_of(place: Path) -> str:
+    try:
+        status = place.lstat()
+    except OSError as error:  # it cannot be read either, and is left out
+        return str(error.strerror)
+    return f"{status.st_size} {status.st_mtime_ns}"
+
 
 
 def _test_mask(labels: np.ndarray, order: np.ndarray) -> np.ndarray:
