@@ -163,6 +163,20 @@ def test_a_run_comes_in_as_a_folder(run, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("argument", ["", "nowhere", "nowhere.zip"])
+@pytest.mark.parametrize("limit", [{"files": 3}, {"total_bytes": 20_000}, {"file_bytes": 20_000}])
+def test_limits_of_uploads_do_not_bind_the_command_line(run, tmp_path, monkeypatch, capsys, limit):
+    name, files = run
+    monkeypatch.setattr(run_archive, "LIMITS", dataclasses.replace(run_archive.LIMITS, **limit))
+    zipped = pack(below(name, files))
+    (tmp_path / "run.zip").write_bytes(zipped)
+    for upload in (zipped, below(name, files)):
+        with pytest.raises(ValueError, match=r"more than|too many files"):
+            run_archive.unpack(upload)
+    for place in (tmp_path / "run.zip", lay(tmp_path / name, files)):
+        assert main(["import", str(place)]) == 0, capsys.readouterr().err
+        checkpoints.delete_run(checkpoints.find_run(name))
+
+
 def test_nothing_to_import_is_one_sentence(empty_store, tmp_path, capsys, argument):
     assert main(["import", argument and str(tmp_path / argument)]) == 2
     assert repr(argument)[1:-1] in capsys.readouterr().err
