@@ -6,11 +6,12 @@ import dataclasses
 import functools
 import hashlib
 import io
+import os
 import random
-import struct
 import stat
-import unicodedata
+import struct
 import sys
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
@@ -162,7 +163,6 @@ def test_a_run_comes_in_as_a_folder(run, tmp_path, capsys):
     assert run_archive.unpack(below(name, files)) == name
 
 
-@pytest.mark.parametrize("argument", ["", "nowhere", "nowhere.zip"])
 @pytest.mark.parametrize("limit", [{"files": 3}, {"total_bytes": 20_000}, {"file_bytes": 20_000}])
 def test_limits_of_uploads_do_not_bind_the_command_line(run, tmp_path, monkeypatch, capsys, limit):
     name, files = run
@@ -177,6 +177,7 @@ def test_limits_of_uploads_do_not_bind_the_command_line(run, tmp_path, monkeypat
         checkpoints.delete_run(checkpoints.find_run(name))
 
 
+@pytest.mark.parametrize("argument", ["", "nowhere", "nowhere.zip"])
 def test_nothing_to_import_is_one_sentence(empty_store, tmp_path, capsys, argument):
     assert main(["import", argument and str(tmp_path / argument)]) == 2
     assert repr(argument)[1:-1] in capsys.readouterr().err
@@ -337,21 +338,6 @@ def test_one_bad_file_is_left_out_and_said(tmp_path, monkeypatch, what):
     assert load(DataConfig(stored)).digest == data.digest
 
 
-def test_a_locked_or_damaged_or_oddly_packed_member_is_left_out(tmp_path):
-    data = pack(GOOD, 0)
-    damaged = bytearray(data)
-    damaged[data.index(photo(0)) + 60] ^= 1
-    assert "'a/0.png' in the zip is damaged" in said(bring(tmp_path, bytes(damaged)))
-    locked = bytearray(data)
-    locked[data.index(b"PK\1\2") + 8] |= 1
-    assert "'a/0.png' is protected with a password" in said(bring(tmp_path, bytes(locked)))
-
-
-def test_all_that_is_left_out_is_counted(tmp_path):
-    many = bring(tmp_path, GOOD | {f"{k}.txt": b"x" for k in range(50)})
-    assert "left out 50 of 58 files" in said(many) and "and 30 more" in said(many)
-    with pytest.raises(ValueError, match=r"at least 2 images, got 1; '0\.txt' is not .*, and 2 more"):
-        bring(tmp_path, {"a.png": photo(1)} | {f"{k}.txt": b"x" for k in range(3)})
 @contextlib.contextmanager
 def closed(*places: Path):
     """These folders and files cannot be entered, also not by root."""
@@ -414,6 +400,21 @@ def test_a_link_or_a_device_in_a_zip_is_left_out_and_said(tmp_path, monkeypatch,
     assert load(DataConfig(datasets.store_upload(zipped, "x.zip"))).digest == data.digest
 
 
+def test_a_locked_or_damaged_or_oddly_packed_member_is_left_out(tmp_path):
+    data = pack(GOOD, 0)
+    damaged = bytearray(data)
+    damaged[data.index(photo(0)) + 60] ^= 1
+    assert "'a/0.png' in the zip is damaged" in said(bring(tmp_path, bytes(damaged)))
+    locked = bytearray(data)
+    locked[data.index(b"PK\1\2") + 8] |= 1
+    assert "'a/0.png' is protected with a password" in said(bring(tmp_path, bytes(locked)))
+
+
+def test_all_that_is_left_out_is_counted(tmp_path):
+    many = bring(tmp_path, GOOD | {f"{k}.txt": b"x" for k in range(50)})
+    assert "left out 50 of 58 files" in said(many) and "and 30 more" in said(many)
+    with pytest.raises(ValueError, match=r"at least 2 images, got 1; '0\.txt' is not .*, and 2 more"):
+        bring(tmp_path, {"a.png": photo(1)} | {f"{k}.txt": b"x" for k in range(3)})
 
 
 def test_the_command_line_says_what_was_left_out(empty_store, tmp_path, capsys):
@@ -558,6 +559,15 @@ def test_numbers_with_a_point_are_stretched(tmp_path):
     assert np.concatenate([data.train.images, data.test.images]).max() == 255 and "0.8 becomes white" in said(data)
 
 
+@pytest.mark.parametrize("tops", [(300, 70_000), (70_000, 140_000), (65_535, 65_536)])
+def test_numbers_of_32_bits_have_one_white(tmp_path, tops):
+    ramp = np.linspace(0, 1, 784).reshape(28, 28)
+    data = bring(tmp_path, {f"{top}.tif": image(np.rint(ramp * top).astype(np.int32), "TIFF") for top in tops})
+    brightest = sorted(int(x.max()) for x in np.concatenate([data.train.images, data.test.images]))
+    assert brightest == [round(255 * top / max(tops)) for top in tops]
+    assert len(data.notes) == 1 + (min(tops) < 1000) and f"{max(tops):g} becomes white" in said(data)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_negative_pixels_are_said(tmp_path, dtype):
     ramp = np.linspace(-50, 200, 784).reshape(28, 28)
@@ -587,6 +597,12 @@ WRITTEN = {
     "cp1251": (("собаки", "кошки"), "cp1251"),
     "cp866": (("собаки", "Кошки"), "cp866"),
     "cp437": (("café", "Grün"), "cp437"),
+    "cp949": (("강아지", "고양이", "새"), "cp949"),
+    "cp950": (("狗", "貓", "鳥"), "cp950"),
+    "cp1253": (("γάτα", "σκύλος"), "cp1253"),
+    "cp737": (("γάτα", "σκύλος"), "cp737"),
+    "cp1255": (("חתול", "כלב"), "cp1255"),
+    "cp862": (("חתול", "כלב"), "cp862"),
 }
 LETTERS = {  # classes of one letter, and the code page of Windows' own zips where they are used
     ("КОТЫ", "СОБАКИ"): "cp1251", ("图片", "中国"): "gbk", ("狮子", "熊猫"): "gbk", ("兔子", "狮子"): "gbk",
@@ -678,12 +694,6 @@ def test_folders_with_equal_names_become_one_and_it_is_said(tmp_path):
         assert len(incoming.files) == 3 and incoming.notes
     equal = twins | {f"{other}/1.png": photo(4)}
     for source in (equal, pack(equal), lay(tmp_path / "twins", equal)):
-    "cp949": (("강아지", "고양이", "새"), "cp949"),
-    "cp950": (("狗", "貓", "鳥"), "cp950"),
-    "cp1253": (("γάτα", "σκύλος"), "cp1253"),
-    "cp737": (("γάτα", "σκύλος"), "cp737"),
-    "cp1255": (("חתול", "כלב"), "cp1255"),
-    "cp862": (("חתול", "כלב"), "cp862"),
         with pytest.raises(ValueError, match="' twice"), archives.opened(source, "it"):
             pass
 
