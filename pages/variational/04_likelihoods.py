@@ -50,7 +50,7 @@ def hidden_beta() -> int:
         )
     at = {"sigma_at": (HALF_INDEX, 0, len(SIGMAS) - 1)}
     now = int(url_values.numbers(at)["sigma_at"])
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         image_sheets.show(
             shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and samples of a linear VAE")

@@ -73,7 +73,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
     names = list(titles())
     shown = names if chosen == "all" else [chosen]
     uniform, normal = pixels.noise(NUM_SAMPLES, seed=1)
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         for name in shown:
             model = decoders()[name]

@@ -114,7 +114,7 @@ def address(name: str) -> str:
     return f"live/{info.name}/{_name(info.weights_checksum)}"
 
 
-def trouble(names: Sequence[str], *, has_server_version: bool = True) -> str | None:
+def trouble(names: Sequence[str], *, has_server_version: bool) -> str | None:
     """A message if these runs cannot be decoded in this browser, else None.
 
     has_server_version: the message says that the server computes the images instead.
