@@ -26,7 +26,7 @@ def test_cold_deep_link(browser, server):
 def history(store: Path) -> list[dict]:
     """Lines of the one run in the store; [] before the first."""
     files = list(store.glob("*/history.jsonl"))
-    return [json.loads(line) for line in files[0].read_text().splitlines()] if files else []
+    return [json.loads(line) for line in files[0].read_text("utf-8").splitlines()] if files else []
 
 
 def test_the_main_story(browser, server):
@@ -58,7 +58,7 @@ def test_the_main_story(browser, server):
     tab.page.get_by_role("button", name="Resume").first.wait_for()
     until(lambda: not any(server.store.glob(".locks/vae*.tmp")))
     stopped = len(history(server.store))
-    state = json.loads(next(server.store.glob("*/state.json")).read_text())
+    state = json.loads(next(server.store.glob("*/state.json")).read_text("utf-8"))
     assert not state["finished"] and state["step"] > 0
     tab.page.get_by_role("button", name="Resume").first.click()
     until(lambda: len(history(server.store)) > stopped)

@@ -44,7 +44,7 @@ def blob(classes: list[str]) -> bytes:
 @pytest.fixture
 def opened(browser, request):
     folder = paths.ROOT / "aevae" / "ui"
-    style = "".join((folder / name).read_text() for name in ("live/live.css", "embeddings/atlas.css"))
+    style = "".join((folder / name).read_text("utf-8") for name in ("live/live.css", "embeddings/atlas.css"))
     answers = {"/": ("text/html", PAGE.format(style=style).encode()), "/blob": ("x", blob(request.param))}
 
     class Handler(http.server.SimpleHTTPRequestHandler):

@@ -34,7 +34,7 @@ def test_what_nobody_foresaw_is_one_sentence_too(empty_store, capsys, monkeypatc
 )
 def test_usage_and_messages_name_the_command_that_was_called(script, name):
     code = f"import sys; sys.argv[0] = {script!r}; from aevae import cli; sys.exit(cli.main(sys.argv[1:]))"
-    ends = [subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, cwd=paths.ROOT)
+    ends = [subprocess.run([sys.executable, "-c", code, *args], capture_output=True, encoding="utf-8", cwd=paths.ROOT)
             for args in (["train", "--help"], ["show", "nothing"])]  # fmt: skip
     assert ends[0].stdout.startswith(f"usage: {name} train ") and f"`{name} runs` lists" in ends[1].stderr
 

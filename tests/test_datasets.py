@@ -28,7 +28,7 @@ def sentence(error) -> str:
 
 def test_import_loads_neither_torch_nor_streamlit():
     code = "import sys, aevae.datasets as d; d.catalogue(); d.load(d.DataConfig()); print(*sys.modules)"
-    out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    out = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", check=True).stdout.split()
     assert not {"torch", "torchvision", "streamlit", "mlxtend", "pandas"} & set(out)
 
 
@@ -101,7 +101,7 @@ def test_5k_cache_is_used_and_a_damaged_one_is_replaced(tmp_path, monkeypatch):
 
 
 def test_5k_needs_no_cache_folder(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", "utf-8")
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "file"))
     assert len(mnist_5k.read_dataset().train) == 4000
 

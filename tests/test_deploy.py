@@ -30,7 +30,7 @@ class Class:
     def __init__(self, tmp, nginx: str, base: str = ""):
         with ThreadPoolExecutor() as pool:
             self.replicas = list(pool.map(lambda _: Server(tmp / "runs", base), range(2)))
-        recipe = (paths.ROOT / "deploy" / "nginx.conf").read_text()
+        recipe = (paths.ROOT / "deploy" / "nginx.conf").read_text("utf-8")
         with socket.socket() as s:
             s.bind(("127.0.0.1", 0))
             self.port = s.getsockname()[1]
@@ -46,7 +46,8 @@ class Class:
         user = "user root;" if os.getuid() == 0 else ""
         (tmp / "nginx.conf").write_text(
             f"daemon off; {user} pid {tmp}/pid; error_log {tmp}/error.log; events {{}}\n"
-            f"http {{ access_log off; {temporary} uwsgi_temp_path {tmp}/u; scgi_temp_path {tmp}/s;\n{recipe}\n}}\n"
+            f"http {{ access_log off; {temporary} uwsgi_temp_path {tmp}/u; scgi_temp_path {tmp}/s;\n{recipe}\n}}\n",
+            "utf-8",
         )
         self.url = f"http://127.0.0.1:{self.port}" + (f"/{base}" if base else "")
         self.nginx = subprocess.Popen(
@@ -194,4 +195,4 @@ def test_all_press_train_at_once_and_a_killed_replica_loses_no_job(lab):
 
 def has_worker(pid: int) -> bool:
     """Has this process a child?"""
-    return any(path.read_text().strip() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+    return any(path.read_text("utf-8").strip() for path in Path(f"/proc/{pid}/task").glob("*/children"))

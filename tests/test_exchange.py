@@ -263,6 +263,6 @@ def test_a_history_of_strange_things_is_exported_without_them(store, tmp_path):
     with open(info.path / "history.jsonl", "a", encoding="utf-8") as file:
         file.write('{"step": "x", "train": [], "seconds": null, "test": {"recon": "1", "kl": true}}\n')
     assert len(run_archive.export_tensorboard(info, tmp_path)) == 2
-    (info.path / "history.jsonl").write_text("")
+    (info.path / "history.jsonl").write_text("", "utf-8")
     with pytest.raises(ValueError, match="no history"):
         run_archive.export_tensorboard(info, tmp_path)

@@ -17,8 +17,12 @@ import threading
 import time
 from pathlib import Path
 
-import faulty
 import pytest
+
+if sys.platform == "win32":
+    pytest.skip("signals, limits and disks of POSIX", allow_module_level=True)
+
+import faulty
 from conftest import open_page, tiny_config, until
 from streamlit.testing.v1 import AppTest
 from test_jobs import step

@@ -53,7 +53,8 @@ def test_damaged_weights_and_films_are_noticed(store, damage):
             (folder / name).write_bytes(spoilt)
             with pytest.raises(DamagedRun, match=name):
                 load_run(store["vae"]).film  # noqa: B018
-            assert name == "model.safetensors" or film_view.read(checkpoints.find_run(store["vae"])) is None
+            if name == "film.safetensors":
+                assert film_view.read(checkpoints.find_run(store["vae"])) is None
         if name == "film.safetensors":
             assert "film of this run is damaged" in said(page("pages/lab/models.py", run=store["vae"]))
         else:
@@ -73,7 +74,8 @@ def test_damaged_text_never_breaks_a_listing(store, damage):
             status = statuses()[store["vae"]]
             with contextlib.suppress(ValueError):
                 load_run(store["vae"])
-            assert damage is flips or status != "finished" or spoilt == whole[:-1], "but for the last line's end"
+            if damage is cuts and spoilt != whole[:-1]:  # without the last line's end it is the same text
+                assert status != "finished"
         page("pages/lab/models.py")
         (folder / name).write_bytes(whole)
 

@@ -4,12 +4,14 @@ import base64
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 
 import numpy as np
 import pytest
 from PIL import Image
+from scipy import ndimage
 
 from aevae import paths
 from aevae.config import DataConfig
@@ -69,12 +71,12 @@ def test_the_browser_prepares_a_drawing_in_the_same_way(test_digits, tmp_path):
     ]
     assert len(cases) >= 50
     file = tmp_path / "ink.json"
-    file.write_text(json.dumps(cases))
+    file.write_text(json.dumps(cases), "utf-8")
     done = subprocess.run(
         ["node", "--test", str(paths.ROOT / "tests" / "test_draw.mjs")],
         env=os.environ | {"AEVAE_INK": str(file)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
     )
     assert done.returncode == 0, done.stdout[-3000:]
 
@@ -92,15 +94,16 @@ LIGHTS = {
 }
 
 
-def photograph(digit: np.ndarray, light: str, rng: np.random.Generator) -> np.ndarray:
-    """Grey ink on paper in this light, out of focus, with noise; uint8 (480, 640)."""
+def photograph(digit: np.ndarray, light: str, rng: np.random.Generator, pen=0.75, lines=1.0) -> np.ndarray:
+    """Grey ink on paper in this light, out of focus, with noise; uint8 (480, 640).
+
+    pen: the share of light that the ink takes; lines: the share that the printed lines leave.
+    """
     ink = np.zeros(_Y.shape)
     side = 28 * int(rng.integers(7, 14))
     y, x = rng.integers(10, 470 - side), rng.integers(10, 630 - side)
     ink[y : y + side, x : x + side] = np.asarray(Image.fromarray(digit).resize((side, side), Image.BICUBIC)) / 255
-    from scipy.ndimage import gaussian_filter
-
-    seen = gaussian_filter(LIGHTS[light], 6) * (1 - 0.75 * gaussian_filter(ink, 2.5))
+    seen = ndimage.gaussian_filter(LIGHTS[light], 6) * lines * (1 - pen * ndimage.gaussian_filter(ink, 2.5))
     return (seen + rng.normal(0, 6, seen.shape)).clip(0, 255).astype(np.uint8)
 
 
@@ -141,10 +144,10 @@ def test_the_edge_of_the_sheet_and_dirt_are_no_ink(test_digits):
         assert likeness(read_digit(png(photo))[0], digit) > 0.75
 
 
-def lined(kind: str, left: float) -> np.ndarray:
-    """How much light (480, 640) the printed lines of this paper leave: thick ones, a little turned."""
+def lined(kind: str, left: float, width: int = 6) -> np.ndarray:
+    """How much light (480, 640) the printed lines of this paper leave, a little turned."""
     across, along = (640 * (_X * np.cos(a) + _Y * np.sin(a)) for a in (0.03, 0.03 + np.pi / 2))
-    return np.where((along % 40 < 6) | ((across % 40 < 6) & (kind == "squared")), left, 1.0)
+    return np.where((along % 40 < width) | ((across % 40 < width) & (kind == "squared")), left, 1.0)
 
 
 @pytest.mark.slow
@@ -156,6 +159,24 @@ def test_lines_of_paper_go_or_are_said(test_digits, kind):
         assert likeness(read_digit(png(faint))[0], digit) > 0.75
         with pytest.raises(ValueError, match="the lines of the paper are as dark as the strokes in 'the image'"):
             read_digit(png(dark))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["squared", "ruled"])
+@pytest.mark.parametrize("pen", [0.25, 0.5, 0.75])
+@pytest.mark.parametrize("left", [0.85, 0.7, 0.55, 0.4, 0.25])
+def test_a_digit_on_lined_paper_is_read_well_or_refused(test_digits, kind, pen, left):
+    """From a thin pencil to a bold pen, on faint lines and dark ones. What is read is the digit, not the lines."""
+    for width, k in ((1, 0), (3, 0), (4, 1), (6, 0)):
+        lines = ndimage.gaussian_filter(lined(kind, left, width), 0.7)
+        photo = photograph(test_digits[k], "even", np.random.default_rng(k), pen, lines)
+        try:
+            found = read_digit(png(photo))[0]
+        except ValueError as problem:
+            assert re.search("lines of the paper are as dark|no visible digit", str(problem))
+            assert 1 - left > pen / 4, "a pen that is much darker than the lines is read"
+        else:
+            assert likeness(found, test_digits[k]) > 0.6, (width, k)
 
 
 @pytest.mark.slow

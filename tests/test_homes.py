@@ -11,6 +11,8 @@ import pytest
 
 from aevae import paths
 
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="homes and user ids of POSIX")
+
 # The user id is unknown to the system: what asks for the home folder or the user's name fails.
 NOBODY = """
 import os, pwd
@@ -31,7 +33,12 @@ def python(code: str, **variables: str | None) -> str:
     env = {key: value for key, value in os.environ.items() if key not in unset} | variables
     env = {key: value for key, value in env.items() if value is not None}
     done = subprocess.run(
-        [sys.executable, "-c", NOBODY + code], cwd=paths.ROOT, env=env, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", NOBODY + code],
+        cwd=paths.ROOT,
+        env=env,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=300,
     )
     assert not done.returncode, done.stderr
     return done.stdout
@@ -80,7 +87,7 @@ def test_a_temporary_folder_that_others_laid_is_refused(kind, tmp_path, monkeypa
     if kind == "link":
         path.symlink_to(tmp_path)
     elif kind == "file":
-        path.write_text("")
+        path.write_text("", "utf-8")
     else:
         path.mkdir()
         path.chmod(0o777)
@@ -100,7 +107,7 @@ def test_libraries_cache_below_the_cache(tmp_path):
 
 @pytest.mark.parametrize("home", [None, "/proc/none"])
 def test_they_cache_in_a_private_folder_where_neither_home_nor_cache_can_be_written_to(home, tmp_path):
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", "utf-8")
     found = python(CACHED, HOME=home, AEVAE_CACHE=str(tmp_path / "file" / "cache"), TMPDIR=str(tmp_path))
     assert found.startswith(str(tmp_path / f"aevae-{os.getuid()}" / "libraries" / "numba"))
 
@@ -113,5 +120,5 @@ def test_the_package_imports_no_library_before_the_caches_are_set():
 def test_one_module_asks_for_the_home():
     question = re.compile(r"Path\.home|expanduser|getpass|XDG_|_CACHE_DIR\"|MPLCONFIGDIR|TORCH_HOME")
     files = [*(paths.ROOT / "aevae").rglob("*.py"), *(paths.ROOT / "pages").rglob("*.py"), paths.ROOT / "app.py"]
-    asks = {Path(file).relative_to(paths.ROOT).as_posix() for file in files if question.search(file.read_text())}
+    asks = {Path(file).relative_to(paths.ROOT).as_posix() for file in files if question.search(file.read_text("utf-8"))}
     assert asks <= {"aevae/paths.py", "aevae/datasets/images.py", "aevae/ui/train/data_set.py"}, "and what people type"

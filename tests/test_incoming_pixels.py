@@ -144,6 +144,15 @@ def test_numbers_with_a_point_are_stretched(tmp_path):
     assert np.concatenate([data.train.images, data.test.images]).max() == 255 and "0.8 becomes white" in said(data)
 
 
+@pytest.mark.parametrize("tops", [(300, 70_000), (70_000, 140_000), (65_535, 65_536)])
+def test_numbers_of_32_bits_have_one_white(tmp_path, tops):
+    ramp = np.linspace(0, 1, 784).reshape(28, 28)
+    data = bring(tmp_path, {f"{top}.tif": image(np.rint(ramp * top).astype(np.int32), "TIFF") for top in tops})
+    brightest = sorted(int(x.max()) for x in np.concatenate([data.train.images, data.test.images]))
+    assert brightest == [round(255 * top / max(tops)) for top in tops]
+    assert len(data.notes) == 1 and f"{max(tops):g} becomes white" in said(data)
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.int32])
 def test_negative_pixels_are_said(tmp_path, dtype):
     ramp = np.linspace(-50, 200, 784).reshape(28, 28)

@@ -144,7 +144,7 @@ def test_modules_of_the_browser(tmp_path):
         [NODE, "--test", *tests],
         env=os.environ | {"AEVAE_FIXTURES": str(tmp_path)},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr

@@ -63,10 +63,10 @@ def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
         "cases": [dict(zip(("x", "mask", "start"), (a.ravel().tolist() for a in c), strict=True)) for c in cases],
     }  # fmt: skip
     file = tmp_path / "fit.json"
-    file.write_text(json.dumps(letter))
+    file.write_text(json.dumps(letter), "utf-8")
     test = [NODE, "--test", str(paths.ROOT / "tests" / "test_no_encoder.mjs")]
     subprocess.run(test, env=os.environ | {"AEVAE_FIT": str(file)}, check=True, capture_output=True, timeout=60)
-    found = json.loads((tmp_path / "fit.json.found").read_text())
+    found = json.loads((tmp_path / "fit.json.found").read_text("utf-8"))
     for z, (one, mask, begin) in zip(found, cases, strict=True):
         assert np.abs(np.array(z) - fitting.fit(run, one, mask, begin)[0]).max() < 5e-3
         assert np.linalg.norm(z) <= 1 + 1e-6

@@ -45,7 +45,7 @@ def test_no_picker_that_shows_titles_is_bound_by_streamlit():
     """It would write the titles into the address: `address.pick` writes the options' own names."""
     wrong = []
     for file in [*(ROOT / "aevae" / "ui").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]:
-        for call in ast.walk(ast.parse(file.read_text())):
+        for call in ast.walk(ast.parse(file.read_text("utf-8"))):
             if isinstance(call, ast.Call) and {"bind", "format_func"} <= {word.arg for word in call.keywords}:
                 wrong.append(f"{file.relative_to(ROOT)}:{call.lineno}")
     assert wrong == []
@@ -57,7 +57,7 @@ def test_only_one_place_writes_addresses_and_one_makes_fragments():
              r"st\.fragment": {"redraw.py"}}  # fmt: skip
     files = [*(ROOT / "aevae" / "ui").rglob("*.py"), *(ROOT / "pages").rglob("*.py")]
     for rule, places in rules.items():
-        assert {file.name for file in files if re.search(rule, file.read_text())} == places, rule
+        assert {file.name for file in files if re.search(rule, file.read_text("utf-8"))} == places, rule
 
 
 # -- a link and time -------------------------------------------------------------------------------------------------

@@ -1,6 +1,7 @@
 """Routes for modules and programs, and the message if a model cannot run in the browser."""
 
 import asyncio
+import functools
 import json
 import re
 import shutil
@@ -14,6 +15,7 @@ from aevae.browser import blob
 from aevae.store import bundles, checkpoints
 from aevae.ui.live import component
 
+trouble = functools.partial(component.trouble, has_server_version=True)
 IMMUTABLE = "public, max-age=31536000, immutable"
 
 
@@ -156,8 +158,8 @@ def test_an_unfinished_run_has_no_program(store):
     name = store["vae"]
     address = component.address(name)
     path = checkpoints.find_run(name).path
-    state = json.loads((path / "state.json").read_text())
-    (path / "state.json").write_text(json.dumps(state | {"finished": False}))
+    state = json.loads((path / "state.json").read_text("utf-8"))
+    (path / "state.json").write_text(json.dumps(state | {"finished": False}), "utf-8")
     assert checkpoints.find_run(name).status == "unfinished"
     assert get("/" + address)[0] == 404
 
@@ -183,7 +185,7 @@ def test_a_program_is_made_once(store, monkeypatch):
     monkeypatch.setattr(program, "program", lambda model: (calls.append(model), real(model))[1])
     for _ in range(3):
         assert get("/" + component.address(store["vae"]))[0] == 200
-    assert component.trouble([store["vae"]]) is None and len(calls) == 1
+    assert trouble([store["vae"]]) is None and len(calls) == 1
 
 
 # -- trouble ---------------------------------------------------------------------------------------------------------
@@ -198,8 +200,8 @@ def session(monkeypatch) -> dict:
 
 
 def test_no_trouble_with_what_there_is(store, session):
-    assert component.trouble(list(store.values())) is None
-    assert component.trouble([]) is None
+    assert trouble(list(store.values())) is None
+    assert trouble([]) is None
 
 
 def test_a_model_that_the_browser_cannot_run(store, session, monkeypatch):
@@ -211,7 +213,7 @@ def test_a_model_that_the_browser_cannot_run(store, session, monkeypatch):
     component._program.cache_clear()
     monkeypatch.setattr(program, "program", refuse)
     name = store["vae"]
-    assert component.trouble([name]) == (
+    assert trouble([name]) == (
         f"The server decodes {name} after each of your actions: its layer Softplus is not known to the browser's core."
     )
     assert get("/" + component.address(name))[0] == 404
@@ -281,20 +283,20 @@ def test_what_is_no_message_goes_nowhere(receive, session, payload):
 def test_reported_trouble_is_said_of_its_run(store, receive, code):
     receive({"trouble": code, "run": store["vae"]})
     assert receive.got == []
-    assert component.trouble([store["vae"]]).endswith("So the server decodes, after each of your actions.")
-    assert component.trouble([store["ae"], store["vae"]]) == component.trouble([store["vae"]])
-    assert component.trouble([store["ae"]]) is None
+    assert trouble([store["vae"]]).endswith("So the server decodes, after each of your actions.")
+    assert trouble([store["ae"], store["vae"]]) == trouble([store["vae"]])
+    assert trouble([store["ae"]]) is None
 
 
 def test_trouble_of_nobody_is_trouble_of_all(store, receive):
     receive({"trouble": "browser", "run": ""})
-    assert component.trouble([store["ae"]]).startswith("This browser lacks") and component.trouble([])
+    assert trouble([store["ae"]]).startswith("This browser lacks") and trouble([])
 
 
 @pytest.mark.parametrize("code", ["", "else", None, 3, ["network"], {"network": 1}, "__class__", "x" * 10**6])
 def test_an_unknown_trouble_is_ignored(store, receive, session, code):
     receive({"trouble": code, "run": store["vae"]})
-    assert component._TROUBLE not in session and component.trouble([store["vae"]]) is None and receive.got == []
+    assert component._TROUBLE not in session and trouble([store["vae"]]) is None and receive.got == []
 
 
 @pytest.mark.parametrize("run", [None, 3, ["a"], {"a": 1}, "../../etc", "x" * 10**6])
@@ -306,9 +308,9 @@ def test_an_unknown_run_is_never_kept(receive, session, run):
 def test_what_did_not_come_is_asked_for_again_after_a_while(store, receive, monkeypatch):
     receive({"trouble": "network", "run": store["vae"]})
     receive({"trouble": "weights", "run": store["ae"]})
-    assert component.trouble([store["vae"]])
+    assert trouble([store["vae"]])
     monkeypatch.setattr(component, "_RETRY_SECONDS", 0.0)
-    assert component.trouble([store["vae"]]) is None and component.trouble([store["ae"]])
+    assert trouble([store["vae"]]) is None and trouble([store["ae"]])
 
 
 def test_nobody_listens(store, session, monkeypatch):

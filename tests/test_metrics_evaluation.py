@@ -237,7 +237,7 @@ def test_a_shipped_run_stays_as_it_is(store, tmp_path, monkeypatch):
     assert run.info.shipped and (shelf / "metrics.json").read_bytes() == before
     assert checkpoints.find_run(info.name).metrics["mnist-5k"]["jacobian_norm"] == found["jacobian_norm"]
     (kept,) = (tmp_path / "cache" / "metrics").glob("*.json")
-    kept.write_text("{")
+    kept.write_text("{", "utf-8")
     assert "jacobian_norm" not in checkpoints.find_run(info.name).metrics["mnist-5k"], "a damaged note is no note"
     assert metrics.evaluate(runs.load_run(info.name), ["jacobian_norm"]) == found
 
@@ -250,9 +250,9 @@ def diverge(name):
     key = next(iter(k for k, v in weights.items() if v.numel() > 1 and v.is_floating_point()))
     weights[key] = weights[key] * float("nan")
     save_file(weights, file)
-    state = json.loads((info.path / "state.json").read_text())
+    state = json.loads((info.path / "state.json").read_text("utf-8"))
     state["checksums"]["model.safetensors"] = files.checksum(file)
-    (info.path / "state.json").write_text(json.dumps(state))
+    (info.path / "state.json").write_text(json.dumps(state), "utf-8")
     return runs.load_run(name)
 
 

@@ -44,7 +44,7 @@ def test_the_code_of_the_readme_runs(shipped):
     code = "\n".join(line[4:] for line in block.splitlines() if line.startswith("    "))
     assert "import aevae" in code
     code += "\nassert images.shape == (1000, 1, 28, 28) and labels.shape == (1000,) and codes.shape == (1000, 2)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8", timeout=120)
     assert not done.returncode, done.stderr
 
 

@@ -3,6 +3,7 @@
 import itertools
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -52,6 +53,7 @@ def test_paused_stands_still_and_goes_as_far_as_asked(empty_store, worker):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGTERM kills there")
 def test_a_paused_run_is_the_run_that_was_never_paused(empty_store, worker, tmp_path, monkeypatch):
     config = tiny_config("vae", epochs=3)
     number, process = paused(config, worker)

@@ -239,7 +239,7 @@ def test_runs_of_one_other_set_show_its_pictures(store, mounted, monkeypatch):
     boots = Dataset("fashion-mnist", "Fashion", other, other, ("boot",))
     monkeypatch.setattr(cached, "dataset", lambda name="mnist-5k": boots if name == "fashion-mnist" else real(name))
     folder = checkpoints.find_run(store["vae"]).path
-    config = json.loads((folder / "config.json").read_text())
+    config = json.loads((folder / "config.json").read_text("utf-8"))
     config["data"] |= {"name": "fashion-mnist", "limit": 0}
     rewrite(folder, config)
     cached.runs.clear()
@@ -259,7 +259,7 @@ def rewrite(folder, config: dict) -> None:
     """Give a finished run another config: its name follows."""
     from aevae.run_config import RunConfig
 
-    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "config.json").write_text(json.dumps(config), "utf-8")
     folder.rename(folder.with_name(RunConfig.from_dict(config).name))
 
 
@@ -284,12 +284,12 @@ def test_the_browser_spoils_as_python_does(tmp_path):
         "sse": float(sse(clean, covered)[0]),
         "psnr": float(psnr(clean, covered)[0]),
     }
-    (tmp_path / "noise.json").write_text(json.dumps(told))
+    (tmp_path / "noise.json").write_text(json.dumps(told), "utf-8")
     done = subprocess.run(
         ["node", "--test", str(paths.ROOT / "tests" / "test_noise.mjs")],
         env=os.environ | {"AEVAE_NOISE": str(tmp_path / "noise.json")},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     assert done.returncode == 0 and "skipped 0" in done.stdout, done.stdout

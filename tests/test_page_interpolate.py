@@ -288,12 +288,12 @@ def test_the_browser_walks_as_python_does(tmp_path):
             {"title": f"{kind} sheet", "kind": kind, "at": [u / 4, v / 4], "code": sheet[v, u], "ends": corners}
             for u, v in ((0, 0), (4, 0), (1, 3), (2, 2), (4, 4))
         ]
-    (tmp_path / "walks.json").write_text(json.dumps(cases, default=np.ndarray.tolist))
+    (tmp_path / "walks.json").write_text(json.dumps(cases, default=np.ndarray.tolist), "utf-8")
     done = subprocess.run(
         ["node", "--test", str(paths.ROOT / "tests" / "test_scrub.mjs")],
         env=os.environ | {"AEVAE_WALKS": str(tmp_path / "walks.json")},
         capture_output=True,
-        text=True,
+        encoding="utf-8",
         timeout=120,
     )
     assert done.returncode == 0 and "skipped 0" in done.stdout, done.stdout

@@ -61,7 +61,7 @@ def break_config(name: str, config: dict) -> str:
     source = paths.runs_dir() / name
     target = source.with_name(f"vae-mnist-5k-{fingerprint(config)}")
     shutil.copytree(source, target)
-    (target / "config.json").write_text(json.dumps(config))
+    (target / "config.json").write_text(json.dumps(config), "utf-8")
     return target.name
 
 
@@ -232,7 +232,7 @@ def test_config_of_another_shape_is_no_crash(store, part):
 @pytest.mark.parametrize(("key", "value"), [("epoch", "x"), ("created", "x"), ("checksums", []), ("seconds", None)])
 def test_state_of_another_shape_is_no_crash(store, key, value):
     path = paths.runs_dir() / store["vae"] / "state.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | {key: value}), "utf-8")
     page()
     page(run=store["vae"])
 
@@ -257,7 +257,7 @@ def test_hundred_runs_are_quick(store):
         config = tiny_config("vae", seed=seed)
         target = paths.runs_dir() / config.name
         shutil.copytree(source, target)
-        (target / "config.json").write_text(json.dumps(config.to_dict()))
+        (target / "config.json").write_text(json.dumps(config.to_dict()), "utf-8")
     at = page()
     assert len(cards(at)) == gallery.CARDS_PER_PAGE
     started = time.perf_counter()

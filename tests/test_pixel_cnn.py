@@ -45,7 +45,8 @@ def test_a_changed_cell_changes_no_cell_before_it_and_not_itself():
         other.view(-1)[at] = (other.view(-1)[at] + 1) % 8
         after = pixel(other).flatten(2)
         assert torch.equal(after[..., : at + 1], before[..., : at + 1])
-        assert at == 48 or not torch.equal(after[..., at + 1], before[..., at + 1])
+        if at < 48:
+            assert not torch.equal(after[..., at + 1], before[..., at + 1])
 
 
 def test_it_learns_a_rule_of_maps():

@@ -39,7 +39,7 @@ def test_the_table_has_every_platform():
 
 
 def test_ci_asks_for_the_platforms():
-    assert "scripts/check_platforms.py" in (paths.ROOT / ".ci" / "run").read_text()
+    assert "scripts/check_platforms.py" in (paths.ROOT / ".ci" / "run").read_text("utf-8")
 
 
 def test_what_is_promised_holds(answers):

@@ -1,6 +1,7 @@
 """The app under a path of its own: `server.baseUrlPath`, behind the recipe's nginx, behind a proxy that strips."""
 # ruff: noqa: F811  (nginx)
 
+import ast
 import os
 import re
 import signal
@@ -8,6 +9,7 @@ import socket
 import subprocess
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
@@ -39,12 +41,22 @@ def test_each_route_of_our_own_lies_under_the_path_of_the_server(monkeypatch, ba
 
 
 def test_no_route_is_given_to_the_server_without_that_path():
-    assert re.findall(r"routes=(.*),", (paths.ROOT / "app.py").read_text()) == ["server.routes()"]
+    assert re.findall(r"routes=(.*),", (paths.ROOT / "app.py").read_text("utf-8")) == ["server.routes()"]
 
 
 def test_no_module_asks_for_an_address_from_the_root_of_the_host():
     for file in component.MODULES.values():
-        assert not re.search(r"""(fetch|import|URL)\(\s*["'`]/""", file.read_text("utf-8")), file.name
+        assert not from_the_root(file.read_text("utf-8")), file.name
+
+
+def from_the_root(script: str) -> list[str]:
+    """Strings of this script that begin like a path from the root of the host: it is one wherever the string goes."""
+    return re.findall(r"""["'`](/[a-zA-Z_][^"'`]*)""", script)
+
+
+@pytest.mark.parametrize("script", ['fetch("/live/x")', "const url = `/live/${name}`;", "link.href = '/start'"])
+def test_what_an_address_from_the_root_is(script):
+    assert from_the_root(script) and not from_the_root(script.replace("/", "./", 1))
 
 
 # -- in Chromium -----------------------------------------------------------------------------------------------------
@@ -79,7 +91,8 @@ def by_a_proxy_that_strips(tmp_path_factory, nginx, shared_server):
         uwsgi_temp_path {tmp}/u; scgi_temp_path {tmp}/s;
         server {{ listen 127.0.0.1:{port}; location /user/me/proxy/ {{ proxy_pass {shared_server.url}/;
         proxy_http_version 1.1; proxy_set_header Host $http_host; proxy_set_header Upgrade $http_upgrade;
-        proxy_set_header Connection upgrade; }} }} }}"""
+        proxy_set_header Connection upgrade; }} }} }}""",
+        "utf-8",
     )
     process = subprocess.Popen([nginx, "-p", str(tmp), "-e", str(tmp / "early.log"), "-c", str(tmp / "nginx.conf")])
     url = f"http://127.0.0.1:{port}/user/me/proxy"
@@ -141,9 +154,8 @@ def test_behind_the_recipe_a_class_sees_no_numbers_of_the_server_under_a_path_ei
 def test_only_a_page_with_a_server_version_promises_one(session_with, code):
     session_with(code)
     assert "server" not in component._texts()[code], "the component itself does not know"
-    assert component.trouble([]).startswith(component._texts()[code]) and "So the server decodes" in component.trouble(
-        []
-    )
+    promise = component.trouble([], has_server_version=True)
+    assert promise.startswith(component._texts()[code]) and "So the server decodes" in promise
     assert component.trouble([], has_server_version=False) == component._texts()[code]
 
 
@@ -159,3 +171,33 @@ def test_a_page_without_a_server_version_promises_none(store, path):
     at = open_page(path, {"guest_how": "draw"}, False)
     said = [text.value for text in (*at.caption, *at.markdown)]
     assert not at.exception and not any("the server decodes," in text for text in said)
+
+
+# -- which pages have a version that the server computes ---------------------------------------------------------------
+
+ON_THE_SERVER = {"show", "server_bank", "_scrub_on_server", "cards"}  # functions that show images made by the server
+
+
+def branches_with_a_promise(tree: ast.Module) -> Iterator[list[ast.stmt]]:
+    """What a page does after `trouble(..., has_server_version=True)`: the branch with its message."""
+    ifs = [node for node in ast.walk(tree) if isinstance(node, ast.If)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.If) and "has_server_version=True" in ast.unparse(node.test):
+            yield node.body
+        elif isinstance(node, ast.Assign) and "has_server_version=True" in ast.unparse(node.value):
+            name = ast.unparse(node.targets[0])
+            yield [step for branch in ifs if ast.unparse(branch.test) == name for step in branch.body]
+
+
+def test_a_promise_of_the_servers_images_is_kept_by_the_branch_that_gives_it():
+    promises = kept = 0
+    for folder in ("aevae/ui", "pages"):
+        for file in sorted((paths.ROOT / folder).rglob("*.py")):
+            code = file.read_text("utf-8")
+            promises += ast.unparse(ast.parse(code)).count("has_server_version=True")
+            for branch in branches_with_a_promise(ast.parse(code)):
+                calls = [call.func for step in branch for call in ast.walk(step) if isinstance(call, ast.Call)]
+                names = {func.attr if isinstance(func, ast.Attribute) else func.id for func in calls}
+                assert names & ON_THE_SERVER, (file.name, [ast.unparse(step) for step in branch])
+                kept += 1
+    assert promises == kept > 10

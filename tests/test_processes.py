@@ -1,9 +1,9 @@
 """Worker processes: found, stopped and killed through a launcher, as on Windows; their log file stays small."""
 
+import ast
 import contextlib
 import ctypes
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -81,6 +81,7 @@ def test_a_worker_that_cannot_begin_is_not_begun_at_every_look(empty_store, spaw
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the launcher is a script of sh")
 def test_a_launcher_between_server_and_worker(empty_store, launcher):
     job = jobs.submit(long_config())
     server = subprocess.Popen(
@@ -98,6 +99,7 @@ def test_a_launcher_between_server_and_worker(empty_store, launcher):
 
 
 @pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="the launcher is a script of sh")
 def test_a_worker_behind_a_launcher_ends_in_order(empty_store, launcher, monkeypatch, spawned):
     monkeypatch.setattr(sys, "executable", launcher)
     job = jobs.submit(long_config())
@@ -112,6 +114,7 @@ def test_a_worker_behind_a_launcher_ends_in_order(empty_store, launcher, monkeyp
     assert checkpoints.read_run(empty_store / long_config().name).state["step"] > 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the launcher is a script of sh")
 def test_a_worker_behind_a_launcher_that_does_not_end_is_killed(empty_store, launcher, spawned):
     job = jobs.submit(tiny_config("ae"))
     with jobs.transaction() as db:
@@ -142,7 +145,7 @@ def test_a_worker_of_one_lane_leaves_the_address_of_another(empty_store):
 def test_who_runs():
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
     assert processes.is_running(os.getpid()) and processes.is_running(process.pid)
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     until(lambda: not processes.is_running(process.pid), 5)
     assert process.returncode is None, "nobody has asked after it yet"
     process.wait()
@@ -172,6 +175,40 @@ def test_who_runs_on_windows(monkeypatch, handle, error, waited, runs):
     monkeypatch.setattr(ctypes, "get_last_error", lambda: error, raising=False)
     monkeypatch.setattr(sys, "platform", "win32")
     assert processes.is_running(1234) is runs
+
+
+# what ends processes, or names a parent that may be a launcher
+POSIX = {"getppid", "getpgid", "kill", "killpg", "terminate", "send_signal", "SIGKILL", "fork", "waitpid"}
+
+
+def posix_names(code: str) -> set[str]:
+    """Names of POSIX in this code, other than those of `processes`."""
+    found = set()
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.Attribute) and node.attr in POSIX and ast.unparse(node.value) != "processes":
+            found.add(node.attr)
+        elif isinstance(node, ast.ImportFrom):
+            found |= {alias.name for alias in node.names} & POSIX
+        elif isinstance(node, ast.Constant):  # getattr(signal, "SIGKILL")
+            found |= {node.value} & POSIX if isinstance(node.value, str) else set()
+    return found
+
+
+def test_processes_are_ended_and_named_in_one_place():
+    folders = (paths.ROOT / place for place in ("aevae", "pages"))
+    files = [paths.ROOT / "app.py", *(file for folder in folders for file in folder.rglob("*.py"))]
+    named = {file.relative_to(paths.ROOT).as_posix() for file in files if posix_names(file.read_text("utf-8"))}
+    assert len(files) > 100 and named == {"aevae/queue/processes.py"}
+
+
+@pytest.mark.parametrize(
+    ("code", "names"),
+    [("os.getppid()", {"getppid"}), ("os.kill(1, 2)", {"kill"}), ("process.terminate()", {"terminate"}),
+     ("getattr(signal, 'SIGKILL', 9)", {"SIGKILL"}), ("from os import kill", {"kill"}), ("processes.kill(1)", set()),
+     ("process.poll() or process.wait()", set()), ("'kill -9 is not used'", set())],
+)  # fmt: skip
+def test_what_is_of_posix(code, names):
+    assert posix_names(code) == names
 
 
 def test_what_workers_print_stays_short(empty_store, monkeypatch):

@@ -53,7 +53,7 @@ def small(family: str, network: str = "mlp", likelihood: str = "bernoulli"):
 
 def known_operations() -> set[str]:
     """Names in the table OPS of the browser's interpreter."""
-    text = (ROOT / "aevae/ui/live/program.js").read_text()
+    text = (ROOT / "aevae/ui/live/program.js").read_text("utf-8")
     table = re.search(r"^const OPS = \{\n(.*?)^\};", text, re.DOTALL | re.MULTILINE)[1]
     return set(re.findall(r"^  (\w+)[,:]", table, re.MULTILINE))
 

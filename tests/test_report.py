@@ -143,7 +143,7 @@ def test_what_cannot_be_reported_is_said(store):
     with pytest.raises(ValueError, match="at least one run"):
         report.report([])
     info = checkpoints.find_run(store["ae"])
-    (info.path / "state.json").write_text("{}")
+    (info.path / "state.json").write_text("{}", "utf-8")
     with pytest.raises(ValueError, match="is unfinished; only finished"):
         report.report(infos([store["ae"]]))
 

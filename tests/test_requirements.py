@@ -64,7 +64,9 @@ def test_ci_runs_with_the_lowest_versions_and_with_pre_releases():
 
 
 def test_ci_tests_the_versions_of_the_lock_and_the_lock_says_its_command():
-    assert "pip install -q -r requirements-dev.txt -c requirements.lock" in (paths.ROOT / ".ci" / "run").read_text()
+    assert "pip install -q -r requirements-dev.txt -c requirements.lock" in (paths.ROOT / ".ci" / "run").read_text(
+        "utf-8"
+    )
     head = (paths.ROOT / "requirements.lock").read_text("utf-8").partition("==")[0]
     command = re.search(r"uv pip compile requirements\.txt .*-o requirements\.lock", head)
     assert command and command[0] in (paths.ROOT / "CONTRIBUTING.md").read_text("utf-8")

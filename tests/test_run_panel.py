@@ -204,7 +204,8 @@ def test_folder_that_vanishes_is_said(store):
 def test_lines_leave_out_what_is_foreign(tmp_path):
     (tmp_path / "history.jsonl").write_text(
         '{"epoch": 0, "test": {"recon": 1.5, "bad": "x"}}\n{"epoch": "1", "test": {}}\n'
-        '{"epoch": 2, "test": {"recon": NaN}, "train": []}\n'
+        '{"epoch": 2, "test": {"recon": NaN}, "train": []}\n',
+        "utf-8",
     )
     assert run_panel.read_history(tmp_path) == [
         {"epoch": 0, "test": {"recon": 1.5}},

@@ -136,7 +136,7 @@ def test_no_network_says_what_to_do(own_data, monkeypatch, tiny_files):
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "file").write_text("in the way", "utf-8")
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "file"))
     with pytest.raises(DataUnavailable, match="could not be stored"):
         load(DataConfig("fashion-mnist"))

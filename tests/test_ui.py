@@ -36,11 +36,11 @@ def put_run(folder: Path, family="vae", seed=0, name="mnist", leave_out=False, *
     }
     run = folder / f"{family}-{name}-{fingerprint(config)}"
     run.mkdir()
-    (run / "config.json").write_text(json.dumps(config))
+    (run / "config.json").write_text(json.dumps(config), "utf-8")
     (run / "model.safetensors").write_bytes(save({"w": np.zeros(1, np.float32)}))
-    (run / "state.json").write_text(json.dumps({"finished": True, "epoch": 3, "epochs": 3, "created": seed}))
-    (run / "metrics.json").write_text(json.dumps({name: {"sse": 9.5}}))
-    (run / "history.jsonl").write_text("".join(json.dumps({"epoch": e, "test": {}}) + "\n" for e in range(4)))
+    (run / "state.json").write_text(json.dumps({"finished": True, "epoch": 3, "epochs": 3, "created": seed}), "utf-8")
+    (run / "metrics.json").write_text(json.dumps({name: {"sse": 9.5}}), "utf-8")
+    (run / "history.jsonl").write_text("".join(json.dumps({"epoch": e, "test": {}}) + "\n" for e in range(4)), "utf-8")
     Image.fromarray(np.zeros((84, 224), np.uint8)).save(run / "preview.png")
     return run.name
 
@@ -98,7 +98,7 @@ def test_the_server_knows_the_menu_before_the_first_session():
         "from streamlit.web.server.app_discovery import discover_asgi_app\nfrom pathlib import Path\n"
         "print(PagesManager.uses_pages_directory, discover_asgi_app(Path('app.py')).import_string)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, encoding="utf-8")
     assert done.stdout.strip() == "False app:app", done.stderr[-2000:]
 
 
@@ -111,7 +111,7 @@ def test_the_first_page_needs_no_torch(shelf):
         "assert not at.exception, at.exception\n"
         "print('torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, encoding="utf-8")
     assert done.stdout.strip() == "False", done.stderr[-2000:]
 
 
@@ -219,7 +219,7 @@ def test_a_cloud_of_the_wrong_shape_is_refused():
 @pytest.mark.skipif(not shutil.which("node"), reason="needs node")
 def test_the_javascript_agrees():
     done = subprocess.run(
-        ["node", "--test", str(ROOT / "tests" / "test_canvas.mjs")], capture_output=True, text=True, check=False
+        ["node", "--test", str(ROOT / "tests" / "test_canvas.mjs")], capture_output=True, encoding="utf-8", check=False
     )
     assert done.returncode == 0, done.stdout[-3000:]
 

@@ -134,12 +134,13 @@ def test_the_queue_in_numbers(empty_store, counts):
     assert found["aevae_store_free_bytes",] > 0
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the tool is a script of sh")
 def test_memory_of_gpus_is_what_the_driver_says(counts, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert monitoring.gpus() == []
     tool = tmp_path / "nvidia-smi"
     for text, found in ((NVIDIA, [(1 << 30, 81559 << 20), (0, 81559 << 20)]), ("#!/bin/sh\necho '[N/A], x'\n", [])):
-        tool.write_text(text)
+        tool.write_text(text, "utf-8")
         tool.chmod(0o755)
         assert monitoring.gpus() == found
 
@@ -233,7 +234,7 @@ def test_a_run_that_is_resumed_is_expected_to_take_what_was_left(empty_store):
 def cached_functions():
     """(file, function, decorator) of everything that is kept."""
     for file in [*(paths.ROOT / "aevae").rglob("*.py"), *(paths.ROOT / "pages").rglob("*.py")]:
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
             for decorator in getattr(node, "decorator_list", ()):
                 text = ast.unparse(decorator)
                 if re.match(r"(st\.cache_(data|resource)|(functools\.)?(lru_)?cache)\b", text):
@@ -293,7 +294,7 @@ def test_a_figure_is_drawn_once_for_all_who_see_it(empty_store):
 def test_the_server_computes_on_one_thread_a_session():
     code = "import app, numpy, torch; print(torch.get_num_threads())"
     env = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "AEVAE_THREADS")}
-    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=env, capture_output=True, encoding="utf-8")
     assert done.stdout.split()[-1:] == ["1"], done.stderr[-2000:]
 
 
@@ -327,5 +328,5 @@ def test_workers_started_by_a_server_choose_their_own_threads(empty_store):
     )
     env = os.environ | {"OMP_NUM_THREADS": "1"}
     env.pop("AEVAE_THREADS", None)
-    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=env, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], cwd=paths.ROOT, env=env, capture_output=True, encoding="utf-8")
     assert done.stdout.split() == ["1", "7", "7"], done.stderr[-2000:]

@@ -71,7 +71,9 @@ class Installed:
         return {str(file): file.stat().st_mtime_ns for file in self.site.rglob("*") if file.is_file()}
 
     def run(self, *command: str) -> str:
-        done = subprocess.run(command, cwd=self.elsewhere, env=self.env, capture_output=True, text=True, timeout=300)
+        done = subprocess.run(
+            command, cwd=self.elsewhere, env=self.env, capture_output=True, encoding="utf-8", timeout=300
+        )
         assert not done.returncode, done.stderr
         return done.stdout
 
@@ -142,7 +144,9 @@ def test_the_app_answers(installed):
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
     command = [*installed.command, "app", "--server.port", str(port)]
-    process = subprocess.Popen(command, cwd=installed.elsewhere, env=installed.env, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command, cwd=installed.elsewhere, env=installed.env, stdout=subprocess.PIPE, encoding="utf-8"
+    )
     try:
         end = time.monotonic() + 90
         while time.monotonic() < end and process.poll() is None:
@@ -179,5 +183,5 @@ def test_own_runs_go_to_the_users_folder_and_nothing_is_written_into_the_package
 
 def test_a_wrong_flag_of_streamlit_ends_with_2(installed):
     command = [*installed.command, "app", "--no-such-flag"]
-    done = subprocess.run(command, cwd=installed.elsewhere, env=installed.env, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=installed.elsewhere, env=installed.env, capture_output=True, encoding="utf-8")
     assert done.returncode == 2 and "no-such-flag" in done.stderr

@@ -158,12 +158,13 @@ def report(args) -> dict:
 
 def import_run(args) -> dict:
     """The name of the run that was imported."""
+    from aevae.datasets import archives
     from aevae.exchange import run_archive
 
     path = Path(args.file)
     if not args.file or not (path.is_file() or path.is_dir()):
         raise UsageError(f"import needs a zip or folder of an exported run; {args.file!r} is neither")
     try:
-        return {"run": run_archive.unpack(path)}
+        return {"run": run_archive.unpack(path, limits=archives.OWN)}
     except ValueError as problem:
         raise UsageError(f"{args.file} cannot be imported: {problem}") from problem

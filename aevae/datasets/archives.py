@@ -1,7 +1,7 @@
 """Reads untrusted folders and zips of images and runs.
 
-A path outside the folder, a link or a zip bomb rejects the whole source. A single unreadable file raises Unreadable,
-and the caller decides. Contents of a zip are never written to disk.
+A path outside the folder or a zip bomb rejects the whole source. A single unreadable file, link, pipe or sub-folder
+raises Unreadable, and the caller decides. Links are not followed. Contents of a zip are never written to disk.
 """
 
 import io
@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
+
+from aevae.datasets.code_pages import guess_page
 
 MAX_FILE_BYTES = 64_000_000  # size of one image; a photograph of 200 megapixels has 50 MB
 MAX_RATIO = 200  # largest compression ratio of a zip member of at least RATIO_FROM bytes
@@ -68,7 +70,7 @@ def open_source(source: Source, label: str = "", limits: Limits = OWN) -> Genera
     """Context manager: the checked files of a folder or zip, without files that operating systems add (litter).
 
     A zip that contains only a zip is replaced by the inner one. If a zip does not declare the encoding of its names,
-    the encoding is guessed and noted: UTF-8, else the code page of CODE_PAGES that gives the most common characters.
+    the encoding is guessed (`code_pages`) and noted.
     label: name of the source in messages. Raises ValueError.
     """
     label = label or (source.name if isinstance(source, Path) else "the zip")
@@ -146,42 +148,52 @@ def _check_total(label: Path | str, total: float, limits: Limits) -> None:
 
 
 def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
-    """Yields (name relative to `folder`, path) of every file that is not litter. Does not follow links."""
-    seen = 0
+    """Yields (name relative to `folder`, path) of every file that is not litter.
 
-    def refuse(error: OSError) -> NoReturn:
-        raise ValueError(f"{error.filename} cannot be read ({error.strerror})")
-
-    for here, folders, files in os.walk(folder, onerror=refuse):
+    Also of links, which it does not follow, and of sub-folders that cannot be read. Raises ValueError if `folder`
+    itself cannot be read.
+    """
+    seen, unreadable = 0, []
+    for here, folders, files in os.walk(folder, onerror=unreadable.append):
         folders[:] = sorted(name for name in folders if not _is_litter(f"{name}/"))
         seen += len(folders) + len(files)
         if seen > limits.files:
             _refuse_count(str(folder), limits)
-        for name in sorted(folders):
-            if os.path.islink(os.path.join(here, name)):
-                raise ValueError(f"{quote(name)} in {folder} is a link; own files must be plain files")
-        for name in sorted(files):
+        links = [name for name in folders if os.path.islink(os.path.join(here, name))]
+        for name in sorted([*files, *links]):
             place = Path(here, name)
             relative = place.relative_to(folder).as_posix()
             if not _is_litter(relative):
                 yield relative, place
+    for error in unreadable:
+        if Path(error.filename) == folder:
+            raise ValueError(f"{folder} cannot be read ({error.strerror})")
+        yield Path(error.filename).relative_to(folder).as_posix(), Path(error.filename)
 
 
 def _folder_files(folder: Path, limits: Limits) -> Incoming:
     total = 0
     places, notes = _by_name(walk(folder, limits), str(folder))
-    for name, place in places.items():
-        status = place.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            raise ValueError(f"{quote(name)} in {folder} is a link or a device; own files must be plain files")
-        total += status.st_size if status.st_size <= limits.file_bytes else 0
+    for place in places.values():
+        with suppress(OSError):  # the error comes again when the file is read
+            size = place.lstat().st_size
+            total += size if size <= limits.file_bytes else 0
         _check_total(folder, total, limits)
     return Incoming([File(name, partial(_read_file, place, name, limits)) for name, place in places.items()], notes)
 
 
+def _refuse_kind(name: str) -> NoReturn:
+    raise Unreadable(f"{quote(name)} is a link or a device; only plain files are read")
+
+
 def _read_file(place: Path, name: str, limits: Limits) -> bytes:
     try:
-        check_size(name, place.stat().st_size, limits.file_bytes)
+        status = place.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            os.listdir(place)  # raises the error of a sub-folder that cannot be read
+        elif not stat.S_ISREG(status.st_mode):
+            _refuse_kind(name)
+        check_size(name, status.st_size, limits.file_bytes)
         with open(place, "rb") as file:
             content = file.read(limits.file_bytes + 1)
     except OSError as error:
@@ -227,7 +239,6 @@ def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Li
     cleaned = []
     for info, raw in zip(infos, names, strict=True):
         name = _clean(raw, label)
-        _check_member(info, name, label)
         if not raw.endswith(("/", "\\")) and not _is_litter(name):
             cleaned.append((name, info))
     members, notes = _by_name(cleaned, label)
@@ -238,6 +249,8 @@ def _zip_files(stack: ExitStack, source: Path | BinaryIO, label: str, limits: Li
 
 
 def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, limits: Limits) -> bytes:
+    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
+        _refuse_kind(name)
     if info.flag_bits & 0x1:
         raise Unreadable(f"{quote(name)} is protected with a password; make a zip without a password")
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
@@ -253,12 +266,6 @@ def _read_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, name: str, lim
     if len(content) != info.file_size:
         raise Unreadable(f"{quote(name)} in the zip does not have the length that the zip states")
     return content
-
-
-def _check_member(info: zipfile.ZipInfo, name: str, label: str) -> None:
-    """Raise ValueError if the member's directory record is not one of an ordinary zip."""
-    if stat.S_IFMT(info.external_attr >> 16) not in (0, stat.S_IFREG, stat.S_IFDIR):
-        raise ValueError(f"{label} contains {quote(name)}, a link or a device; own files must be plain files")
 
 
 def _check_directory(file: BinaryIO, label: str, limits: Limits) -> None:
@@ -290,19 +297,6 @@ def _directory_bytes(file: BinaryIO) -> int | None:
 
 # -- names without a declared encoding -------------------------------------------------------------------------------
 
-_ALONE, _ENDS = rb"(?<![A-Za-z])(?:", rb")+(?![A-Za-z])"  # foreign letters rarely occur within Latin words
-CODE_PAGES = {  # code page -> bytes of its common characters
-    "gbk": rb"[\xb0-\xd7][\xa1-\xfe]",  # the 3,755 most common Chinese characters
-    "cp932": rb"[\x88-\x97][\x40-\xfc]|\x98[\x40-\x72]|\x82[\x9f-\xf1]|\x83[\x40-\x96]|\x81\x5b",  # kanji and kana
-    "cp1251": rb"[\xc0-\xff\xa8\xb8]",  # Cyrillic, Windows
-    "cp866": rb"[\x80-\xaf\xe0-\xf1]",  # Cyrillic, zip folders of Windows
-}
-_USUAL = {page: re.compile(_ALONE + signs + _ENDS) for page, signs in CODE_PAGES.items()}
-_RUSSIAN_CAPITALS = re.compile(  # a word in cp1251, with a vowel
-    rb"(?=.*[\xc0\xc5\xc8\xce\xd3\xdb\xdd-\xdf])[\xc0-\xdf]+"
-)
-MIN_CAPITALS = 10  # all bytes of fewer than five common Chinese characters may also be Russian capitals
-
 
 def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
     """(names of the members, code page that was guessed for names without a declared encoding, or "")."""
@@ -310,7 +304,7 @@ def _names(infos: list[zipfile.ZipInfo]) -> tuple[list[str], str]:
     declared = [_declared_name(info, name) for info, name in zip(infos, raw, strict=True)]
     unknown = [name for name, known in zip(raw, declared, strict=True) if known is None and name is not None]
     foreign = [name for name in unknown if not name.isascii()]
-    page = _guess_page(foreign) if foreign else "utf-8"
+    page = guess_page(foreign) if foreign else "utf-8"
     names = [(name or b"").decode(page) if known is None else known for name, known in zip(raw, declared, strict=True)]
     return names, "" if page == "utf-8" else page
 
@@ -327,50 +321,3 @@ def _declared_name(info: zipfile.ZipInfo, raw: bytes | None) -> str | None:
             with suppress(UnicodeDecodeError):
                 return body[5:].decode("utf-8")
     return None
-
-
-def _guess_page(names: list[bytes]) -> str:
-    if _fits(names, "utf-8"):
-        return "utf-8"
-    for page in ("cp437", "cp1252"):  # western Europe: zips made by Windows, and by other programs
-        if _fits(names, page) and _is_latin([name.decode(page) for name in names], page):
-            return page
-    words = {word for name in names for word in re.findall(rb"[\x80-\xff]+", name)}
-    odd = any(len(word) % 2 for word in words)  # GBK has two bytes a character
-    enough = odd or sum(map(len, words)) >= MIN_CAPITALS
-    if enough and all(map(_RUSSIAN_CAPITALS.fullmatch, words)):
-        return "cp1251"
-    text = b"\n".join(names)
-    count = sum(byte > 0x7F for byte in text)
-    usual = {
-        page: sum(byte > 0x7F for match in signs.finditer(text) for byte in match.group()) / count
-        for page, signs in _USUAL.items()
-        if _fits(names, page)
-    }
-    best = max(usual, key=lambda page: usual[page], default="cp437")
-    return best if usual.get(best, 0) > 0.5 else "cp437"
-
-
-def _is_latin(names: list[str], page: str) -> bool:
-    """Whether these look like words in Latin letters: an ASCII letter in each word, no capital after a small letter.
-
-    In cp437, words of a single letter are accepted if all of them are small or all are capitals, because the same bytes
-    are Cyrillic capitals in cp866, for which the cases would alternate.
-    """
-    words = [word for name in names for word in re.findall(r"[^\W\d_]+|[^\w\s.,()'&+-]+", name) if not word.isascii()]
-    letters = [word for word in words if len(word) == 1 and word != "ß"]
-    if letters and (page != "cp437" or not (all(map(str.isupper, letters)) or all(map(str.islower, letters)))):
-        return False
-    return all(
-        all(unicodedata.name(c, "").startswith("LATIN") for c in word if c.isalpha())
-        and word.isalpha()
-        and (len(word) == 1 or (re.search("[A-Za-z]", word) and not re.search("[a-zà-ÿ][A-ZÀ-Þ]", word)))
-        for word in words
-    )
-
-
-def _fits(names: list[bytes], page: str) -> bool:
-    try:
-        return all(name.decode(page) is not None for name in names)
-    except UnicodeDecodeError:
-        return False

@@ -17,6 +17,7 @@ MIN_PAPER_GREY = 50  # of 255; paper is brighter
 MAX_INK_SHARE = 0.45  # share of the image; strokes cover less
 MAX_PARTS = 8  # squares or ends of lines; a digit has fewer
 MIN_SQUARE_SHARE = 2e-4  # share of the image; a square of squared paper is larger
+MIN_THICK_SHARE = 0.5  # share of the ink on paper with lines that belongs to strokes; the rest is rests of lines
 MIN_STROKE_SHARE = 0.04  # of the largest component; smaller ones are dirt
 
 
@@ -78,7 +79,8 @@ def ink_of(grey: np.ndarray, name: str = "the image") -> np.ndarray:
 
     Polarity: of the image and its negative, the one with clearer strokes is used. The ink threshold is half of Otsu's.
     Specks are removed, and components that touch the border (the edge of the sheet) if others exist. If lines remain,
-    the threshold is Otsu's between lines and strokes. Raises ValueError if lines remain even so.
+    the threshold is Otsu's between lines and strokes. On paper with lines, what is thinner than 3 pixels is a rest of
+    them and removed. Raises ValueError if lines remain even so, or if most of the ink is that thin.
     """
     from scipy import ndimage
 
@@ -91,8 +93,11 @@ def ink_of(grey: np.ndarray, name: str = "the image") -> np.ndarray:
     if _has_lines(shape):
         threshold = _otsu(strokes.depth[shape])
         shape = _without_dirt(strokes.depth > threshold)
-        if _has_lines(shape):
+    if _has_lines(_without_specks(strokes.shape)):
+        thick = ndimage.binary_opening(shape, np.ones((3, 3)))
+        if thick.sum() < MIN_THICK_SHARE * shape.sum() or _has_lines(thick):
             raise ValueError(f"the lines of the paper are as dark as the strokes in {quote(name)}; use plain paper")
+        shape = _without_dirt(thick)
     near = ndimage.binary_dilation(shape, iterations=3)  # the soft rims of the strokes
     low, high = 0.5 * threshold, np.median(strokes.depth[shape])
     return np.rint(255 * ((strokes.depth - low) / (high - low)).clip(0, 1) * near).astype(np.uint8)
@@ -175,6 +180,14 @@ def _has_lines(strokes: np.ndarray) -> bool:
     rim = np.concatenate([strokes[0], strokes[:, -1], strokes[-1, ::-1], strokes[::-1, 0]])
     ends = np.count_nonzero(rim & ~np.roll(rim, 1))
     return bool(ends >= MAX_PARTS or np.count_nonzero(cells >= MIN_SQUARE_SHARE * strokes.size) > MAX_PARTS)
+
+
+def _without_specks(strokes: np.ndarray) -> np.ndarray:
+    """The strokes without components smaller than a square of paper."""
+    from scipy import ndimage
+
+    parts, _count = ndimage.label(strokes, np.ones((3, 3)))
+    return strokes & (np.bincount(parts.ravel())[parts] >= MIN_SQUARE_SHARE * strokes.size)
 
 
 def _without_dirt(strokes: np.ndarray) -> np.ndarray:

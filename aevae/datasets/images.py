@@ -57,7 +57,7 @@ def _read(path: Path, _stamp: Hashable) -> Dataset:
 
 @dataclass
 class _Image:
-    """A decoded image, uint8 (28, 28). white, top, was_negative: see `pictures.Grey`."""
+    """A decoded image, uint8 (28, 28). white, top, was_negative, is_long: see `pictures.Grey`."""
 
     file: File
     key: str
@@ -65,6 +65,7 @@ class _Image:
     white: float
     top: float
     was_negative: bool
+    is_long: bool
 
 
 def _gather(source: Source, title: str, label: str, limits: Limits = OWN) -> Dataset:
@@ -105,12 +106,16 @@ def _decoded(files: list[File]) -> tuple[list[_Image], dict[str, str]]:
             faults[file.name] = str(fault)
         else:
             key = _file_key(file.name, content)
-            found.append(_Image(file, key, shrink(grey.to_bytes()), grey.white, grey.top, grey.was_negative))
+            image = shrink(grey.to_bytes())
+            found.append(_Image(file, key, image, grey.white, grey.top, grey.was_negative, grey.is_long))
     return found, faults
 
 
 def _stretch(found: list[_Image]) -> dict[float, float]:
     """Brighten images that would be nearly black, all with the same `white` by one factor. Returns {white: top}."""
+    if any(item.is_long and item.white == math.inf for item in found):
+        for item in found:
+            item.white = math.inf if item.is_long else item.white
     tops = {item.white: 0.0 for item in found}
     for item in found:
         tops[item.white] = max(tops[item.white], item.top)
@@ -200,9 +205,16 @@ def stamp(name: str) -> Hashable:
     """A value that changes with the size or modification time of a file below the path. Opens no file."""
     path = path_of(name)
     entries = [("", path)] if path.is_file() else list(walk(path))
-    found = [(relative, place.lstat()) for relative, place in entries]
-    lines = "\n".join(f"{relative!r} {status.st_size} {status.st_mtime_ns}" for relative, status in found)
+    lines = "\n".join(f"{relative!r} {_stamp_of(place)}" for relative, place in entries)
     return str(path), hashlib.sha256(lines.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _stamp_of(place: Path) -> str:
+    try:
+        status = place.lstat()
+    except OSError as error:  # it cannot be read either, and is left out
+        return str(error.strerror)
+    return f"{status.st_size} {status.st_mtime_ns}"
 
 
 def _file_key(name: str, content: bytes) -> str:

@@ -43,12 +43,14 @@ def formats() -> tuple[str, ...]:
 class Grey:
     """A decoded image. values: (H, W), >= 0; white: the white value of its file format (255, 65535; inf: undefined).
 
-    was_negative: some pixels of the file are below 0; they are 0 in `values`.
+    was_negative: some pixels of the file are below 0; they are 0 in `values`. is_long: its integers have 32 bits, so
+    `white` is a guess: 65535 if no value is larger, as for 16 bits.
     """
 
     values: np.ndarray
     white: float
     was_negative: bool = False
+    is_long: bool = False
 
     @property
     def top(self) -> float:
@@ -145,7 +147,8 @@ def _grey(image) -> Grey:
         return Grey(values.clip(0), np.inf, bool(values.min() < 0))
     if image.mode.startswith("I"):  # 16 bits per pixel; Pillow's conversion would clip at 255
         values = np.asarray(image)
-        return Grey(values.clip(0), 65_535 if values.max() <= 65_535 else np.inf, bool(values.min() < 0))
+        white = 65_535 if values.max() <= 65_535 else np.inf
+        return Grey(values.clip(0), white, bool(values.min() < 0), is_long=image.mode == "I")
     if not image.has_transparency_data:
         return Grey(np.asarray(image.convert("L")), 255)
     grey, alpha = image.convert("RGBA").convert("LA").split()

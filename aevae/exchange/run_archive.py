@@ -49,14 +49,17 @@ class AlreadyHere(ValueError):
         self.name = name
 
 
-def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -> str:
+def unpack(
+    source: Source, refused: Callable[[str], str] = lambda dataset: "", limits: archives.Limits | None = None
+) -> str:
     """Import the run in a zip or folder into the store; returns its name. Writes nothing unless all files are valid.
 
     The files may be in folders of any name, because the run's name follows from its config. Files that operating
     systems leave in folders (.DS_Store) are skipped. refused(data set name) returns why runs of this data set are not
-    accepted, or "". Raises AlreadyHere, or ValueError with one sentence: no zip, too large, unexpected files, damaged.
+    accepted, or "". limits: None for those of uploads. Raises AlreadyHere, or ValueError with one sentence: no zip, too
+    large, unexpected files, damaged.
     """
-    name, contents = _read(source)
+    name, contents = _read(source, limits or LIMITS)
     if checkpoints.finished_run(name):
         raise AlreadyHere(name)
     root = paths.runs_dir()
@@ -74,8 +77,8 @@ def unpack(source: Source, refused: Callable[[str], str] = lambda dataset: "") -
     return name
 
 
-def _read(source: Source) -> tuple[str, dict[str, bytes]]:
-    with archives.open_source(source, limits=LIMITS) as incoming:
+def _read(source: Source, limits: archives.Limits) -> tuple[str, dict[str, bytes]]:
+    with archives.open_source(source, limits=limits) as incoming:
         names = [file.name for file in incoming.files]
         shared = archives.shared_folders(names) if names else 0
         found = {"/".join(name.split("/")[shared:]): file for name, file in zip(names, incoming.files, strict=True)}

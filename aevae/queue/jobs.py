@@ -375,8 +375,7 @@ def end_workers(grace: float) -> None:
         if runs():
             if worker is not None:
                 processes.kill(worker)
-            process.kill()
-            process.wait()
+            processes.end_child(process)
             with contextlib.suppress(QueueBroken):
                 requeue(lane)
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,3 +50,9 @@ def kill(pid: int) -> None:
     """Kill this process; does nothing if there is none."""
     with contextlib.suppress(OSError):
         os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))  # Windows has no SIGKILL; there SIGTERM kills
+
+
+def end_child(process: subprocess.Popen) -> None:
+    """Kill a process that this one started, and wait for its end. If it is a launcher, its child runs on (`kill`)."""
+    process.kill()
+    process.wait()

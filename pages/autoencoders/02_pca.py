@@ -25,7 +25,7 @@ with right:
         st.segmented_control, _("Directions of"), lab.BASES, default="pca", required=True, key="basis",
         format_func={"pca": _("PCA"), "linear_ae": _("the trained network")}.get,
     )  # fmt: skip
-if problem := component.trouble([]):
+if problem := component.trouble([], has_server_version=True):
     st.caption(problem)
     shown = both[basis][1]
     image_sheets.show(0.5 + shown.reshape(-1, 28, 28) / (2 * np.abs(shown).max()), 10, alt=_("The directions"))

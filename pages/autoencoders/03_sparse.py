@@ -35,7 +35,7 @@ with left:
         st.metric(_("squared error"), f"{of['error']:.1f}", help=_("Mean over the test digits."))
 with right:
     digit, _label, _number = picker.pick_digit(models=())
-if problem := component.trouble([name]):
+if problem := component.trouble([name], has_server_version=True):
     st.caption(problem)
     image_sheets.show(np.stack([digit, run.reconstruct(digit[None])[0]]), 2, alt=_("A digit and its units"))
 else:

@@ -28,7 +28,7 @@ with controls:
     names = run_picker.pick_models(default=denoise_view.first_choice(cached.finished()))
     runs = opening.open_runs(names)
     dataset = opening.common_set(runs)
-    trouble = component.trouble([run.info for run in runs])
+    trouble = component.trouble([run.info for run in runs], has_server_version=True)
     corruption = denoise_view.pick_noise(seen=trouble is not None)
     clean, label, _number = pick_digit(default=1, dataset=dataset, models=())  # one that is about as hard as the others
 

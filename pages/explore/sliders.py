@@ -18,7 +18,7 @@ GRID_SIDE, MAX_STRIPS = 15, 16  # images a side; rows
 def bench(space: latent_code.LatentSpace, beside: list[str]) -> None:
     """Everything below the choice of the model."""
     names = [space.name, *beside]
-    trouble = component.trouble(names)
+    trouble = component.trouble(names, has_server_version=True)
     walks = picker.draws() and space.latent_dim > 1 and not trouble  # the code of what is drawn, seen beside the board
     board, walk = st.columns(2, gap="medium") if walks else (st.container(), None)
     with board, st.expander(_("Choose a start image"), icon=":material/grid_view:", key="choose"):

@@ -20,7 +20,7 @@ with left:
     name = lab.choose()
     x, label, number = picker.pick_digit(default=7, models=())
 with right, st.spinner(_("Opening the model")):
-    if problem := component.trouble([name]):
+    if problem := component.trouble([name], has_server_version=True):
         st.caption(problem)
         image_sheets.show(cached.run(name).reconstruct(x[None]), 1, scale=6, alt=_("The digit, decoded from its mean"))
     else:

@@ -276,7 +276,7 @@ def _draw(key: str, models: list[str]) -> None:
         st.caption(problem)
         st.caption(_("Pick, upload or photograph a digit instead."))
         return
-    problems = {name: component.trouble([name]) for name in models}
+    problems = {name: component.trouble([name], has_server_version=False) for name in models}
     able = [name for name in models if problems[name] is None]
     drawing = st.session_state.get(f"{key}_drawing")
     component.mount(

@@ -121,7 +121,7 @@ def _send_sheets(looks: Sequence[Look], dataset: str, n: int) -> None:
     )  # fmt: skip
     for look in {look.choice.run: look for look in looks if look.choice.run and look.request}.values():
         name = look.choice.run
-        if component.trouble([name]):
+        if component.trouble([name], has_server_version=False):
             continue
         component.mount(
             "broadcast", f"atlas_codes_{name}", {"channel": f"codes:{name}"},

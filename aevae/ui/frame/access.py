@@ -3,7 +3,7 @@
 If a passcode is set (AEVAE_PASSCODE, or `passcode` in .streamlit/secrets.toml), everybody may look, drag and queue a
 limited number of runs. Only the teacher, who knows the passcode, may cancel others' jobs, delete, import and lock. If
 no passcode is set, everybody may do everything. If the passcode cannot be read, nobody can log in as the teacher until
-the file is repaired. Both the page and the callback check permissions, because a hidden button is no protection.
+the setting is repaired. Both the page and the callback check permissions, because a hidden button is no protection.
 """
 
 import difflib
@@ -42,35 +42,70 @@ def problem() -> str:
 
 
 def _read_passcode() -> tuple[str, str]:
-    """(passcode, problem with it). No passcode is set only if all files are missing or contain other settings only."""
-    if found := os.environ.get("AEVAE_PASSCODE", ""):
+    """(passcode, problem with it). No passcode is set only if nothing in files or environment was meant as one."""
+    found = os.environ.get("AEVAE_PASSCODE", "")
+    if found.strip():
         return found, ""
-    wanted = [path for path in st.get_option("secrets.files") if os.path.lexists(path)]
-    odd = [name for path in st.get_option("secrets.files") for name in _misnamed(path)]
+    odd, wanted = [], st.get_option("secrets.files")
     try:
+        odd = [name for path in wanted for name in _misnamed(path)]
+        wanted = [path for path in wanted if _exists(path)]
         if odd:
             raise ValueError(_("the file must be called secrets.toml"))
         merged: dict = {}
         for path in wanted:  # not read by st.secrets, which caches
             with open(path, encoding="utf-8") as file:
                 merged = tomllib.loads(file.read()) | merged
-        return _passcode_in(merged), ""
+        code = _passcode_in(merged)
     except (OSError, ValueError) as error:  # no permission, no TOML, no UTF-8, no passcode
-        reason = getattr(error, "strerror", None) or str(error)
+        reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error)
         return _NOBODYS, _(
             "The passcode in {} cannot be read, so no teacher can log in: {}. The file needs the line passcode = "
             '"your words" before all sections.'
         ).format(", ".join(dict.fromkeys(odd or map(os.path.basename, wanted))), " ".join(reason.split()).rstrip("."))
+    wrong = "" if code else _variable_problem()
+    return (_NOBODYS, wrong) if wrong else (code, "")
+
+
+def _exists(path: str) -> bool:
+    """Whether there is a file, or a link that leads nowhere. Raises OSError if that cannot be seen."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _misnamed(path: str) -> list[str]:
-    """Files beside a secrets file whose names differ from it only by suffixes of editors or systems."""
+    """Files beside a secrets file whose names differ from it only by suffixes of editors or systems. Raises OSError."""
     folder, name = os.path.split(path)
     try:
         there = os.listdir(folder or ".")
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
     return [one for one in there if one != name and re.fullmatch(r"secrets?(\.toml|\.txt|\.tml)*", one.lower())]
+
+
+def _variable_problem() -> str:
+    """One sentence if an environment variable was probably meant as the passcode; else "". Its value is not shown."""
+    if "AEVAE_PASSCODE" in os.environ:
+        return _(
+            "The environment variable AEVAE_PASSCODE is empty, so no teacher can log in. Set it to the passcode, or "
+            "remove it."
+        )
+    if meant := [name for name in os.environ if _is_meant_as_passcode(name)]:
+        return _(
+            "The environment variable {} is not read, so no teacher can log in. The variable must be called "
+            "AEVAE_PASSCODE."
+        ).format(", ".join(meant))
+    return ""
+
+
+def _is_meant_as_passcode(variable: str) -> bool:
+    letters = _letters(variable)
+    near = difflib.get_close_matches(letters, ["aevaepasscode"], cutoff=0.8)
+    own = letters.startswith("aevae") and _is_like_passcode(letters.removeprefix("aevae"))
+    return bool(near) or own or variable == "PASSCODE"
 
 
 def _passcode_in(found: Mapping) -> str:
@@ -89,14 +124,22 @@ def _passcode_in(found: Mapping) -> str:
 def _suspects(found: Mapping, inside: str = "") -> Iterator[str]:
     """Keys at any depth that were probably meant as `passcode`, without the sections that Streamlit uses."""
     for key, value in found.items():
-        letters = "".join(filter(str.isalpha, str(key).lower()))
-        if any(word in letters for word in WORDS) or difflib.get_close_matches(letters, ["passcode"], cutoff=0.75):
+        if _is_like_passcode(_letters(str(key))):
             yield inside or str(key)
         elif not inside and key in ("connections", "auth"):
             continue
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, Mapping):
                 yield from _suspects(part, inside or f"[{key}]")
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalpha, name.lower()))
+
+
+def _is_like_passcode(letters: str) -> bool:
+    near = difflib.get_close_matches(letters, ["passcode"], cutoff=0.75)
+    return bool(near) or any(word in letters for word in WORDS)
 
 
 def queued_at_most() -> int:

@@ -188,7 +188,7 @@ def pick_place(count: int, seen: bool) -> list[float]:
 def scrub(images: np.ndarray, spaces: Sequence[Space], kinds: Sequence[str]) -> None:
     """Show one position between 2 or 4 digits (count, 1, 28, 28) in all spaces, live or decoded by the server."""
     runs = [space.run for space in spaces if space.run]
-    problem = component.trouble(runs)
+    problem = component.trouble(runs, has_server_version=True)
     if problem:
         _scrub_on_server(images, spaces, kinds, problem)
     else:

@@ -55,7 +55,7 @@ def drawn(x: np.ndarray) -> int:
         }
         for (member, _model), kl in zip(found, kls, strict=True)
     ]
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         image_sheets.show(frames[now].reshape(-1, 28, 28), NUM_STEPS, alt=_("One row per dimension of the code"))
         return now

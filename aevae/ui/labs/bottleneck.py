@@ -109,7 +109,7 @@ def holes() -> None:
     st.header(_("Holes"), anchor=False)
     name = run_picker.pick_model("holes", families=(*FAMILIES, "vae"), prefer=("ae",), label=_("Codes of"))
     run, codes = cached.run(name), cached.codes(name)
-    if run.latent_dim == 2 and not component.trouble([name]):
+    if run.latent_dim == 2 and not component.trouble([name], has_server_version=False):
         plane(name)
     where = address.pick(
         st.segmented_control, _("Random codes from"), ["prior", "box"], default="box", required=True, key="holes_from",

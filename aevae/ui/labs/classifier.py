@@ -42,7 +42,7 @@ def bars(x: np.ndarray, measured: dict) -> int:
     (net, reader), width = nets(), nets()[0]["wm"].shape[1]
     at = {"class_draws": (NUM_REFERENCE_SAMPLES, 1, MAX_SAMPLES)}
     draws = int(url_values.numbers(at)["class_draws"])
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         image_sheets.show(x, 1, scale=6, alt=_("The image"))
         flat = x.reshape(1, -1)

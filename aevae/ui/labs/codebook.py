@@ -71,7 +71,7 @@ def editor(name: str, image: np.ndarray) -> None:
     indices = codebook.indices(run, image[None])[0][0]
     image_key = hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12]
     changes = edits(image_key, indices.size, len(shelf["vectors"]))
-    if problem := component.trouble([name]):
+    if problem := component.trouble([name], has_server_version=True):
         st.caption(problem)
         changed = indices.copy().ravel()
         for cell, number in changes:

@@ -41,7 +41,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
     shown = list(dict.fromkeys(["plain", chosen]))
     width = members()[chosen].config.model.latent_dim
     eps, at = sampling.prior(NUM_SAMPLES, width, seed=1), url_values.numbers(FROM)
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         back = [members()[name].posterior_and_prior(x, eps) for name in shown]
         image_sheets.show(

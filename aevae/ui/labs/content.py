@@ -41,7 +41,7 @@ def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def swap(name: str, kind: str, spread: bool, seed: int) -> None:
     """Show the grid of decoded combinations: a row per content, a column per style."""
     shelf, (style, heads), n = contents(name), styles(name, kind, seed), url_values.numbers(COUNT)["count"]
-    if problem := component.trouble([name]):
+    if problem := component.trouble([name], has_server_version=True):
         st.caption(problem)
         content = shelf["mu"][:, n - 1] + spread * np.sqrt(shelf["variance"][:, n - 1]) * shelf["eps"]
         z = groups.crossed(content, style).reshape(-1, cached.run(name).latent_dim)

@@ -73,7 +73,7 @@ def pushed(name: str, image: np.ndarray) -> None:
     of = sensitivity(name, image.tobytes())
     rows = planes.adding_ink(np.concatenate([of["directions"], of["blind"][None]]))
     names = [_("{}: {:.2f} / step").format(k + 1, v) for k, v in enumerate(of["values"][:NUM_DIRECTIONS])]
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         moved = image.reshape(-1) + 3 * rows
         return image_sheets.show(
@@ -106,7 +106,7 @@ def plane() -> None:
     with st.spinner(_("Measuring the plane")):
         of = stretched(name)
     shade = planes.shade(of["metric"])
-    if problem := component.trouble([name]):
+    if problem := component.trouble([name], has_server_version=True):
         st.caption(problem)
         return image_sheets.show(shade[None, ::-1], 1, scale=8, alt=_("How much the decoder stretches each place"))
     x0, x1, y0, y1 = of["box"]

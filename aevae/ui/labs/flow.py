@@ -34,7 +34,7 @@ def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
     """Show a change made by warping, made exactly, and made by a model that generates pixels."""
     learnt = flows.edits(cached.run(name), image, directions(name)[kind])
     step, amount = painted(painter, kind), url_values.numbers(AMOUNT)["amount"]
-    if problem := component.trouble([painter]):
+    if problem := component.trouble([painter], has_server_version=True):
         st.caption(problem)
         z = cached.run(painter).encode(image[None]) + np.float32(amount) * step
         shown = np.concatenate([image[None], flows.changed(image[None], kind, amount), cached.run(painter).decode(z)])

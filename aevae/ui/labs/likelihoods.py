@@ -77,7 +77,7 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
     names = list(titles())
     shown = names if chosen == "all" else [chosen]
     uniform, normal = pixels.noise(NUM_SAMPLES, seed=1)
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         for name in shown:
             model = decoders()[name]
@@ -148,7 +148,7 @@ def show_hidden_beta() -> float:
         )
     at = {"sigma_at": (HALF_INDEX, 0, len(SIGMAS) - 1)}
     now = int(url_values.numbers(at)["sigma_at"])
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         image_sheets.show(
             shown[now].reshape(-1, 28, 28), 10, alt=_("Digits, reconstructions and samples of a linear VAE")

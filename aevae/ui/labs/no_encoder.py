@@ -63,7 +63,7 @@ def search(name: str, image: np.ndarray, start: str) -> None:
     """Show the search for the code of a digit, step by step."""
     run, found = cached.run(name), weights(name)
     model = run.config.model
-    if problem := (found if isinstance(found, str) else component.trouble([])):
+    if problem := (found if isinstance(found, str) else component.trouble([], has_server_version=True)):
         st.caption(problem)
         seen = mask().reshape(1, 1, 28, 28).astype(np.float32)
         begin = np.zeros((1, run.latent_dim), np.float32) if start == "middle" else None

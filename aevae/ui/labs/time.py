@@ -20,7 +20,7 @@ def predict(name: str, frames: np.ndarray, jump: int, seed: int) -> futures.Futu
 
 def show(frames: np.ndarray, predicted: futures.Futures, seen: int, key: str) -> None:
     """Play the true frames, the beliefs and the sampled futures."""
-    if problem := component.trouble([]):
+    if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         shown = np.concatenate([frames[seen - 1 : seen + NUM_FUTURE_FRAMES : predicted.jump, 0][None], np.insert(
             predicted.drawn[seen - 1], 0, predicted.believed[seen - 1], axis=1)])  # fmt: skip

@@ -120,7 +120,7 @@ def address(model: str | RunInfo) -> str:
     return f"live/{info.name}/{_name(info.weights_checksum)}"
 
 
-def trouble(runs: Sequence[str | RunInfo], *, has_server_version: bool = True) -> str | None:
+def trouble(runs: Sequence[str | RunInfo], *, has_server_version: bool) -> str | None:
     """A message if these runs cannot be decoded in this browser, else None.
 
     has_server_version: the message says that the server computes the images instead.

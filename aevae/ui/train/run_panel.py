@@ -316,7 +316,11 @@ def curves(histories: dict[str, list[dict]], families: dict[str, str], key: str)
 def film(info: RunInfo, *, running: bool = False, key: str = "train") -> None:
     """The film of this run, with a second run beside it if the reader chooses one."""
     screen = st.container()
-    other = film_view.pick_other(info, f"{key}_beside") if film_view.read(info) and not component.trouble([]) else None
+    other = (
+        film_view.pick_other(info, f"{key}_beside")
+        if film_view.read(info) and not component.trouble([], has_server_version=False)
+        else None
+    )
     with screen:
         play([info, other] if other else [info], key, running=running)
 
