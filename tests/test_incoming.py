@@ -346,6 +346,15 @@ def test_one_file_that_unpacks_to_far_more_is_left_out(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_folder_of_the_system_is_refused_at_its_first_device(tmp_path, monkeypatch):
+    """A device is found by its kind; nothing is opened."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.png").write_bytes(b"")
+    monkeypatch.setattr(archives.stat, "S_ISCHR", lambda mode: not archives.stat.S_ISDIR(mode))
+    with pytest.raises(ValueError, match="'a/x.png' in .* is a device"):
+        list(archives.walk(tmp_path))
+
+
 def test_more_than_twenty_thousand_files_of_ones_own(tmp_path, monkeypatch):
     small = photo(5)
     grey = pictures.read_grey(small, "")
