@@ -22,7 +22,7 @@ from PIL import Image
 from aevae import datasets
 from aevae.cli import main
 from aevae.config import DataConfig
-from aevae.datasets import images, load, pictures, resolve
+from aevae.datasets import archives, images, load, pictures, resolve
 from aevae.exchange import run_archive
 from aevae.runs import export_weights
 from aevae.store import checkpoints
@@ -351,7 +351,7 @@ def test_a_folder_of_the_system_is_refused_at_its_first_device(tmp_path, monkeyp
     (tmp_path / "a").mkdir()
     (tmp_path / "a" / "x.png").write_bytes(b"")
     monkeypatch.setattr(archives.stat, "S_ISCHR", lambda mode: not archives.stat.S_ISDIR(mode))
-    with pytest.raises(ValueError, match="'a/x.png' in .* is a device"):
+    with pytest.raises(ValueError, match=r"'a/x.png' in .* is a device"):
         list(archives.walk(tmp_path))
 
 
