@@ -233,6 +233,7 @@ def peak_rate(train: TrainConfig, images: int, model: "ModelConfig | None" = Non
     return float(f"{rate:.2g}")
 
 
+MAX_RISE = 2.0  # nats per image; a run that ends further above its best epoch always says so
 SMALL_SET_FACTORS = {"categorical": 0.125, "gaussian_learned": 0.5}  # likelihood -> factor of the peak rate
 LIKELIHOODS = {
     "bernoulli": "cross-entropy",

@@ -4,8 +4,8 @@
 
 Trains a VAE (784-400-50) with the recipe `fast` for `--epochs`, and a VAE and an IWAE with k = 5 for `--pair-epochs`.
 NLL: with K = 500 on all 10,000 test images, plus the difference between K = 5,000 and 500 on the first 1,000 of them.
-± is the standard error over images, of this difference, too. ESS: effective sample size of the 5,000 samples, mean over
-images.
+± is the standard error over images, of this difference, too, as if both were independent. ESS: effective sample size
+of the 5,000 samples, mean over images.
 """
 
 import argparse

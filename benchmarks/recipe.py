@@ -264,11 +264,14 @@ def with_worst(lines: Iterator[list]) -> Iterator[list]:
     for each in lines:
         every.append(each)
         yield each
-    first, count = 4, len({each[0] for each in every})
+    first = 4
     psnr = first + list(WORST).index("psnr")
     classic = {each[0]: each[psnr] for each in every if each[1] == "classic"}
-    for recipe in dict.fromkeys(each[1] for each in every) if count > 1 else ():
+    for recipe in dict.fromkeys(each[1] for each in every):
         own = [list(each) for each in every if each[1] == recipe]
+        count = sum(each[3] is not None for each in own)  # those that did not fail
+        if count < 2:
+            continue
         for each in own:
             known = each[psnr] is not None and classic.get(each[0]) is not None
             each[psnr] = each[psnr] - classic[each[0]] if known else None

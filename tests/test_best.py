@@ -63,6 +63,14 @@ def test_a_run_that_ends_above_its_best_says_so_and_keeps_its_best(empty_store, 
     capsys.readouterr()
 
 
+def test_a_run_of_an_older_program_that_rose_says_so(store):
+    """The limit was larger when it was trained; the limit of today decides."""
+    file = checkpoints.find_run(store["vae"]).path / "state.json"
+    best = {"epoch": 0, "objective": 100.0, "last": 103.0, "risen": False}
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"best": best}), "utf-8")
+    assert "3.0 nats above its best" in checkpoints.find_run(store["vae"]).warning
+
+
 @pytest.fixture
 def risen(store) -> str:
     """The VAE of the store, with a best epoch that somebody has forged."""

@@ -194,8 +194,11 @@ CLASSES = {  # code page -> sets of classes
         "café Grün",
         "Ä Ö Ü ß",
         "à ç è é",
+        "león ñandú ¿qué",
+        "0° 90°",
     ),
-    "cp1252": ("Möwe été niño",),
+    "cp1252": ("Möwe été niño", "león ¿qué pingüino", "l’été façade", "bjørn blåbær", "90° 180°"),
+    "cp850": ("cão pássaro", "bjørn rød blåbær", "ørn ål"),
 }
 
 
@@ -205,7 +208,7 @@ def test_the_code_page_of_class_names(page, classes):
 
 
 def test_every_code_page_is_tried_with_names():
-    assert set(TABLES) <= set(CLASSES) and min(map(len, CLASSES.values())) >= 1
+    assert {*TABLES, "cp437", "cp1252", "cp850"} == set(CLASSES) and min(map(len, CLASSES.values())) >= 1
 
 
 @pytest.mark.parametrize("page", TABLES)

@@ -273,7 +273,7 @@ ODD = {  # what lies in a folder of one's own: how it is made -> words
     "link to itself": (lambda own, at: (own / "x").symlink_to(own / "x"), "'x' is a link"),
     "link to a folder": (lambda own, at: (own / "c").symlink_to(at / "a"), "'c' is a link"),
     "link to a parent": (lambda own, at: (own / "a" / "c").symlink_to(own), "'a/c' is a link"),
-    "pipe": (lambda own, at: os.mkfifo(own / "a" / "x.png"), "'a/x.png' is a link or a device"),
+    "pipe": (lambda own, at: os.mkfifo(own / "a" / "x.png"), "'a/x.png' is a link, a pipe or a device"),
     "folder": (lambda own, at: lay(own / "c", {"x.png": b""}), "'c' cannot be read (Permission denied)"),
     "folder in a folder": (lambda own, at: (own / "a" / "c").mkdir(), "'a/c' cannot be read (Permission"),
     "file": (lambda own, at: lay(own / "a", {"x.png": photo(99)}), "'a/x.png' cannot be read (Permission denied)"),
@@ -303,7 +303,7 @@ def test_a_link_or_a_device_in_a_zip_is_left_out_and_said(tmp_path, monkeypatch,
     member.external_attr = (kind | 0o777) << 16
     zipped = pack(GOOD | {member: photo(99)})
     data = bring(tmp_path, zipped)
-    assert "left out 1 of 9 files: 'a/x.png' is a link or a device" in said(data) and data.classes == ("a", "b")
+    assert "left out 1 of 9 files: 'a/x.png' is a link, a pipe or a device" in said(data) and data.classes == ("a", "b")
     assert load(DataConfig(datasets.store_upload(zipped, "x.zip"))).digest == data.digest
 
 

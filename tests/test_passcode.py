@@ -150,7 +150,7 @@ def test_a_blank_variable_closes_the_doors_unless_the_file_has_the_passcode(secr
 
 MISSPELT = (
     "AEVAE_PASSWORD", "AEVAE_PASSCOD", "AEVAE_PASS_CODE", "AEVAE_PASSKODE", "AEVAE_CODE", "AEVAE_PWD", "AEVAEPASSCODE",
-    "AVAE_PASSCODE", "AEVAE_TEACHER_PASSCODE", "AEVAE_KENNWORT", "AEVAE_PASSCODE_", "PASSCODE", "VAE_PASSCODE",
+    "AVAE_PASSCODE", "AEVAE_TEACHER_PASSCODE", "AEVAE_KENNWORT", "AEVAE_PASSCODE_", "VAE_PASSCODE",
 )  # fmt: skip
 
 
@@ -167,12 +167,15 @@ def test_no_other_variable_is_taken_for_the_passcode():
     folders = (paths.ROOT / place for place in ("aevae", "pages", "tests", "scripts", "benchmarks"))
     texts = [file.read_text("utf-8") for folder in folders for file in folder.rglob("*.py")]
     own = {name for text in texts for name in re.findall(r"\bAEVAE_[A-Z_]+\b", text)} - {"AEVAE_PASSCODE", *MISSPELT}
-    others = {"PASSWORD_STORE_DIR", "VSCODE_PID", "PATH", "PWD", "SSH_ASKPASS", "PYTHONPATH", "DB_PASSWORD"}
+    own |= {"AEVAE_PACE", "AEVAE_ENCODER", "AEVAE_CODEBOOK", "AEVAE_DECODE"}
+    others = {"PASSWORD_STORE_DIR", "PASSCODE", "VSCODE_PID", "PATH", "PWD", "SSH_ASKPASS", "PYTHONPATH", "DB_PASSWORD"}
     assert len(own) > 10 and not {name for name in own | others if access._is_meant_as_passcode(name)}
 
 
 EXCEPT = {  # every `except` and `suppress` of these files: (function, errors) -> why it lets nobody in
-    ("_read_passcode", "(OSError, ValueError)"): "returns a passcode that nobody knows, and the problem",
+    ("_read_passcode", "OSError"): "returns a passcode that nobody knows, and the problem",
+    ("_read_passcode", "ValueError"): "returns a passcode that nobody knows, and the problem",
+    ("_read_secrets", "OSError"): "raises ValueError",
     ("_exists", "(FileNotFoundError, NotADirectoryError)"): "there is no file",
     ("_misnamed", "(FileNotFoundError, NotADirectoryError)"): "there is no folder",
 }

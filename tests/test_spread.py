@@ -1,5 +1,7 @@
 """The median of a cost and the share of the ten worst images, where the answer is known."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -189,6 +191,12 @@ def test_metrics_of_an_older_program_are_read_without_the_new_ones(store):
     (info.path / "metrics.json").write_text(text, "utf-8")
     again = metrics.evaluate(runs.load_run(info.name), ["nll"], options={"samples": 2}, n=60)
     assert again["nll"] == entry["nll"] and "nll_median" not in again
+    numbers = {"schema": 2, "nll": 99.0, "kl": 3.0}
+    old = dataclasses.replace(info, path=info.path / "gone", metrics={info.dataset: numbers})
+    assert metrics.evaluation.missing(old, ["nll", "kl"]) == ["nll", "kl"], "computed again, with their medians"
+    whole = numbers | {"nll_median": 98.0, "kl_median": 2.0}
+    old = dataclasses.replace(old, metrics={info.dataset: whole})
+    assert metrics.evaluation.missing(old, ["nll", "kl"]) == []
     assert METRICS["objective_median"].applies(checkpoints.find_run(info.name)) == "vae has no objective_median"
 
 

@@ -164,7 +164,9 @@ def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
             place = Path(here, name)
             relative = place.relative_to(folder).as_posix()
             if _is_device(place):
-                raise ValueError(f"{quote(relative)} in {folder} is a device: this is no folder of images")
+                raise ValueError(
+                    f"{quote(relative)} in {folder} is a device; choose a folder that contains only images"
+                )
             if not _is_litter(relative):
                 yield relative, place
     for error in unreadable:
@@ -192,7 +194,7 @@ def _folder_files(folder: Path, limits: Limits) -> Incoming:
 
 
 def _refuse_kind(name: str) -> NoReturn:
-    raise Unreadable(f"{quote(name)} is a link or a device; only plain files are read")
+    raise Unreadable(f"{quote(name)} is a link, a pipe or a device; only plain files are read")
 
 
 def _read_file(place: Path, name: str, limits: Limits) -> bytes:

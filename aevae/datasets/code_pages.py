@@ -37,7 +37,11 @@ LOG_NO_LETTER = math.log(2e-4)  # of a byte that is no letter of the alphabet
 LOG_CAPITALS = math.log(0.1)  # of a word in capitals
 LOG_MIXED = math.log(0.002)  # of a capital after a small letter, Latin letters in a foreign word, and a backslash
 LOG_NO_WORD = math.log(0.05)  # of a word without a vowel or an accent, or with a final letter that is not the last
-MIN_SHARE = 0.5  # share of foreign bytes that are characters of the tables
+_SIGNS = re.compile(  # that Latin words and numbers may have beside them
+    r"(?<=\d)[°º²³½€]+(?![^\W_])|(?<!\S)[¿¡](?=[A-Za-zà-ÿ]{2})|(?<=[A-Za-z])’(?=[A-Za-zà-ÿ])|(?<= )[–—](?= )"
+)
+MIN_SHARE = 0.5  # share of foreign bytes that are characters of the tables, and of those beside no ASCII letter
+_BESIDE_NO_LETTER = re.compile(r"(?<![A-Za-z\x80-\U0010ffff])[\x80-\U0010ffff]+(?![A-Za-z\x80-\U0010ffff])")
 
 
 def _rows(page: str, first: int, last: int) -> str:
@@ -61,7 +65,7 @@ def _syllables(*groups: tuple[str, float]) -> dict[str, float]:
     return found
 
 
-TABLES = {  # code page -> table of its characters; of equal probability the first page is taken
+TABLES = {  # code page -> table of its characters; on a tie the first page is taken
     "gbk": lambda: _syllables((CHINESE, 0.75), (_rows("gb2312", 0xB0A1, 0xD7FE), 0.22)),
     "cp932": lambda: _syllables((KANA, 0.5), (CHINESE + TRADITIONAL, 0.3), (_rows("cp932", 0x889F, 0x9872), 0.17)),
     "cp1251": lambda: _alphabet(RUSSIAN),
@@ -89,7 +93,7 @@ def guess_page(names: list[bytes]) -> str:
     """The encoding of these names: UTF-8 if it fits, else the most probable code page, cp437 if none is."""
     if _fits(names, "utf-8"):
         return "utf-8"
-    for page in ("cp437", "cp1252"):  # western Europe: zips made by Windows, and by other programs
+    for page in ("cp437", "cp1252", "cp850"):  # western Europe: of Windows, other programs, old Windows
         if _fits(names, page) and _is_latin([name.decode(page) for name in names], page):
             return page
     parts = sorted({part for name in names for part in name.split(b"/") if not part.isascii()})
@@ -99,8 +103,8 @@ def guess_page(names: list[bytes]) -> str:
 
 
 def _log_probability(parts: list[bytes], page: str) -> float:
-    """Of these names in this code page; -inf if most of their characters are in no table."""
-    table, total, known = _table(page), 0.0, 0
+    """Of these names in this code page; -inf if most of their characters are in no table, or in Latin words."""
+    table, total, known, apart = _table(page), 0.0, 0, 0
     unknown = LOG_NO_LETTER if page in ALPHABETS else LOG_UNKNOWN
     for text in (part.decode(page) for part in parts):
         foreign = [char for char in text if not char.isascii()]
@@ -109,11 +113,13 @@ def _log_probability(parts: list[bytes], page: str) -> float:
         total += text.count("\\") * LOG_MIXED  # elsewhere it is the second byte of a character
         if page in ALPHABETS:
             total += sum(_log_form(word, ALPHABETS[page]) for word in re.findall(r"[^\W\d_]+", text))
-    return total if known > MIN_SHARE * sum(byte > 0x7F for part in parts for byte in part) else -math.inf
+        apart += sum(len(run.encode(page)) for run in _BESIDE_NO_LETTER.findall(text))
+    enough = MIN_SHARE * sum(byte > 0x7F for part in parts for byte in part)
+    return total if known > enough and apart > enough else -math.inf
 
 
 def _log_form(word: str, pattern: str) -> float:
-    """Log probability of the form of a word: its capitals, Latin letters in a foreign word, what each word has."""
+    """Log probability of a word's form: its capitals, Latin letters in it, and a vowel or accent that it must have."""
     if word.isascii() or len(word) == 1:
         return 0.0
     total = LOG_CAPITALS if word.isupper() else 0.0 if re.search(pattern, word.lower()) else LOG_NO_WORD
@@ -127,7 +133,8 @@ def _is_latin(names: list[str], page: str) -> bool:
     In cp437, words of a single letter are accepted if all of them are small or all are capitals, because the same bytes
     are Cyrillic capitals in cp866, for which the cases would alternate.
     """
-    words = [word for name in names for word in re.findall(r"[^\W\d_]+|[^\w\s.,()'&+-]+", name) if not word.isascii()]
+    texts = [_SIGNS.sub("", name) for name in names]
+    words = [word for text in texts for word in re.findall(r"[^\W\d_]+|[^\w\s.,()'&+-]+", text) if not word.isascii()]
     letters = [word for word in words if len(word) == 1 and word != "ß"]
     if letters and (page != "cp437" or not (all(map(str.isupper, letters)) or all(map(str.islower, letters)))):
         return False

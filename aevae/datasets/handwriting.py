@@ -79,8 +79,8 @@ def ink_of(grey: np.ndarray, name: str = "the image") -> np.ndarray:
 
     Polarity: of the image and its negative, the one with clearer strokes is used. The ink threshold is half of Otsu's.
     Specks are removed, and components that touch the border (the edge of the sheet) if others exist. If lines remain,
-    the threshold is Otsu's between lines and strokes. On paper with lines, what is thinner than 3 pixels is a rest of
-    them and removed. Raises ValueError if lines remain even so, or if most of the ink is that thin.
+    the threshold is Otsu's between lines and strokes. On paper with lines, parts thinner than 3 pixels are remains of
+    lines and are removed. Raises ValueError if lines remain even so, or if most of the ink is that thin.
     """
     from scipy import ndimage
 

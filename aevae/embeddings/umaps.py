@@ -10,6 +10,7 @@ them other arguments, its classes UMAP and AlignedUMAP compute the whole map, an
 import contextlib
 import functools
 import importlib
+import logging
 import math
 import threading
 import warnings
@@ -24,6 +25,7 @@ from aevae.embeddings.config import EmbedConfig, Watch, checked, initial_positio
 if TYPE_CHECKING:
     from umap import UMAP
 
+LOGGER = logging.getLogger(__name__)
 MAX_FEW_POINTS = 10_000  # up to this many points 500 rounds are made, otherwise 200, as in the library
 ROUNDS = 500, 200
 PLACING_ROUNDS = 100  # rounds of optimisation of a new point
@@ -57,7 +59,7 @@ def library_function(module: str, name: str) -> Callable | None:
 
 
 def _signature_errors() -> tuple[type[Exception], ...]:
-    """What an undocumented function raises, before it changes anything, if a release gives it other arguments."""
+    """What an undocumented function raises if a release gives it other arguments."""
     from numba.core.errors import NumbaError
 
     return TypeError, NumbaError
@@ -73,8 +75,10 @@ def _umap_map(codes: np.ndarray, config: EmbedConfig, watch: Watch) -> np.ndarra
     rounds = ROUNDS[len(codes) > MAX_FEW_POINTS]
     optimize = library_function("layouts", "optimize_layout_euclidean")
     if optimize is not None:
-        with contextlib.suppress(*_signature_errors()):
+        try:
             return _optimized_map(optimize, codes, config, watch, rounds)
+        except _signature_errors() as problem:
+            LOGGER.warning("umap-learn draws the map itself, without frames: %s", problem)
     return _graph(codes, config, watch, rounds).embedding_
 
 
@@ -238,8 +242,10 @@ def _aligned_maps(points: Sequence[np.ndarray], config: EmbedConfig, watch: Watc
     one_round = library_function("layouts", "_optimize_layout_aligned_euclidean_single_epoch")
     similarities = library_function("aligned_umap", "build_neighborhood_similarities")
     if one_round is not None and similarities is not None:
-        with contextlib.suppress(*_signature_errors()):
+        try:
             return _optimized_maps(one_round, similarities, points, config, watch)
+        except _signature_errors() as problem:
+            LOGGER.warning("umap-learn draws the maps itself, without frames: %s", problem)
     return _aligned_by_library(points, config, watch)
 
 

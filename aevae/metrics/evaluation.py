@@ -254,12 +254,17 @@ def missing(info, names: Iterable[str], dataset: str = "") -> list[str]:
     """Those of these metrics that apply to a run (RunInfo) and have not been computed with the default options."""
     known = saved_entries(info, dataset)
     numbers = current(info, dataset)
+
+    def is_whole(metric: Metric) -> bool:  # an older program stored a mean without its median
+        median = METRICS.get(f"{metric.name}{MEDIAN}")
+        return metric.name in numbers and (median is None or bool(median.applies(info)) or median.name in numbers)
+
     return [
         metric.name
         for metric in map(METRICS.__getitem__, names)
         if not metric.applies(info)
         and _key(metric, 0, 0, {}) not in known
-        and metric.name not in numbers  # from the end of the training
+        and not is_whole(metric)  # at the end of the training
     ]
 
 

@@ -172,12 +172,12 @@ METRICS = (
         "frechet_distance", "Fréchet distance (64 features)", DISTANCE,
         r"\|m - m'\|^2 + \mathrm{tr}\bigl(C + C' - 2 (C C')^{1/2}\bigr)", samples, _NEEDS, better=LOWER, since=3,
         error="frechet_distance_se",
-        beside=("frechet_distance_se", "frechet_distance_floor", "frechet_distance_floor_images"),
+        beside=("frechet_distance_se", "frechet_distance_floor"),
         extras={
             "frechet_distance_se": Extra("± Fréchet distance, standard error over 5 repetitions", DISTANCE),
             "frechet_distance_sd": Extra("standard deviation of the Fréchet distance of 2,000 samples", DISTANCE),
             "frechet_distance_floor": Extra("Fréchet distance of as many real training digits", DISTANCE),
-            "frechet_distance_floor_images": Extra("training digits from which the floor is drawn", "images"),
+            "frechet_distance_floor_images": Extra("training digits from which the floor is sampled", "images"),
         },
         help="The formula of the FID with features of a small classifier of digits: do not compare it with a FID. The "
         "floor is the distance of as many real training digits: a model that returns its training digits has it.",

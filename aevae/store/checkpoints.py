@@ -25,6 +25,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from aevae import paths
+from aevae.config import MAX_RISE
 from aevae.launch import COMMAND
 from aevae.run_config import SCHEMA, fingerprint, option_value
 from aevae.store.files import (
@@ -109,7 +110,9 @@ class RunInfo:
     def warning(self) -> str:
         """A sentence if the test objective ended far above its best (`training.trainer.best`), else ""."""
         best = self.state.get("best", {})
-        if self.status != "finished" or not best.get("risen") or not best.keys() >= _BEST_TYPES.keys():
+        if self.status != "finished" or not best.keys() >= _BEST_TYPES.keys():
+            return ""
+        if not best["risen"] and best["last"] - best["objective"] <= MAX_RISE:  # older programs allowed more
             return ""
         kept = f"; {self.name}@best has those weights" if (self.path / BEST).exists() else ""
         return (

@@ -186,7 +186,7 @@ def formulas(names: Sequence[str]) -> None:
     senses = {"lower": _("lower is better"), "higher": _("higher is better")}
     with st.popover(_("What these numbers mean"), icon=":material/function:", key="compare_formulas"):
         for metric in map(describe, names):
-            said = [f"**{metric.title}**", metric.unit, senses.get(metric.better, "")]
+            said = [f"**{metric.title}**", metric.signed_unit, senses.get(metric.better, "")]
             st.markdown(" · ".join(filter(None, said)))
             if metric.formula:
                 st.latex(metric.formula)

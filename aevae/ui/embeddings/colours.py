@@ -42,8 +42,8 @@ def shade(name: str, looks: Sequence[Look], dataset: str, n: int) -> tuple[np.nd
         near = [_near(look.request.key, look.map.xy) for look in pair]
         kept = (near[0][:, :, None] == near[1][:, None, :]).any(2).sum(1)
         return (NUM_NEIGHBOURS - kept).astype(np.float32), _("out of {} neighbours").format(NUM_NEIGHBOURS)
-    run = cached.run(which)
     try:
+        run = cached.run(which)
         values = (_errors if kind == "error" else _kl)(str(run.path), run.info.weights_checksum, dataset, n, run)
     except ValueError as problem:
         raise ValueError(f"{title_of(which)}: {problem}") from problem

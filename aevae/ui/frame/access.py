@@ -7,6 +7,7 @@ the setting is repaired. Both the page and the callback check permissions, becau
 """
 
 import difflib
+import functools
 import hmac
 import os
 import re
@@ -42,7 +43,7 @@ def problem() -> str:
 
 
 def _read_passcode() -> tuple[str, str]:
-    """(passcode, problem with it). No passcode is set only if nothing in files or environment was meant as one."""
+    """(passcode, problem with it). ("", "") only if no file or variable has a setting that looks like a passcode."""
     found = os.environ.get("AEVAE_PASSCODE", "")
     if found.strip():
         return found, ""
@@ -54,17 +55,31 @@ def _read_passcode() -> tuple[str, str]:
             raise ValueError(_("the file must be called secrets.toml"))
         merged: dict = {}
         for path in wanted:  # not read by st.secrets, which caches
-            with open(path, encoding="utf-8") as file:
-                merged = tomllib.loads(file.read()) | merged
+            merged = _read_secrets(path) | merged
         code = _passcode_in(merged)
-    except (OSError, ValueError) as error:  # no permission, no TOML, no UTF-8, no passcode
-        reason = f"{error.strerror} ({error.filename})" if isinstance(error, OSError) else str(error)
+    except OSError as error:
+        return _NOBODYS, _(
+            "{} cannot be read ({}), so it is unknown whether a passcode is set, and no teacher can log in. Set the "
+            "environment variable AEVAE_PASSCODE, or set HOME to a folder that the server may read."
+        ).format(error.filename, error.strerror)
+    except ValueError as error:  # no TOML, no UTF-8, no passcode
         return _NOBODYS, _(
             "The passcode in {} cannot be read, so no teacher can log in: {}. The file needs the line passcode = "
             '"your words" before all sections.'
-        ).format(", ".join(dict.fromkeys(odd or map(os.path.basename, wanted))), " ".join(reason.split()).rstrip("."))
+        ).format(
+            ", ".join(dict.fromkeys(odd or map(os.path.basename, wanted))), " ".join(str(error).split()).rstrip(".")
+        )
     wrong = "" if code else _variable_problem()
     return (_NOBODYS, wrong) if wrong else (code, "")
+
+
+def _read_secrets(path: str) -> dict:
+    """Raises ValueError if it cannot be read, is no TOML or no UTF-8."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return tomllib.loads(file.read())
+    except OSError as error:
+        raise ValueError(f"{error.strerror} ({path})") from None
 
 
 def _exists(path: str) -> bool:
@@ -101,11 +116,15 @@ def _variable_problem() -> str:
     return ""
 
 
+@functools.lru_cache(maxsize=1024)
 def _is_meant_as_passcode(variable: str) -> bool:
-    letters = _letters(variable)
-    near = difflib.get_close_matches(letters, ["aevaepasscode"], cutoff=0.8)
-    own = letters.startswith("aevae") and _is_like_passcode(letters.removeprefix("aevae"))
-    return bool(near) or own or variable == "PASSCODE"
+    near = difflib.get_close_matches(_letters(variable), ["aevaepasscode"], cutoff=0.85)
+    prefix, *parts = variable.lower().split("_")
+    return bool(near) or (prefix == "aevae" and any(map(_is_like_passcode_part, parts)))
+
+
+def _is_like_passcode_part(part: str) -> bool:
+    return part in WORDS or part.startswith("pass") or bool(difflib.get_close_matches(part, ["passcode"], cutoff=0.75))
 
 
 def _passcode_in(found: Mapping) -> str:
@@ -208,6 +227,8 @@ def may_train(runs: int) -> str:
     own = st.session_state.get(_OWN, set())
     waiting = sum(job.active and job.id in own for job in jobs.jobs(jobs.MAX_ACTIVE_JOBS))
     if waiting + runs > queued_at_most():
+        if problem():
+            return problem()
         if queued_at_most() == 1:
             return _("Each person may have one run in the queue. Wait until it ends, or cancel it.")
         return _("Each person may have at most {} runs in the queue. Wait until one ends, or cancel one.").format(
@@ -241,7 +262,7 @@ def remember(queued: Iterable[jobs.Job]) -> None:
 
 def refusal() -> str:
     """The message for an action that only the teacher may do."""
-    return _("Only the teacher may do this. Enter the passcode under Teacher in the menu.")
+    return problem() or _("Only the teacher may do this. Enter the passcode under Teacher in the menu.")
 
 
 # -- log in and out --------------------------------------------------------------------------------------------------

@@ -68,11 +68,11 @@ def run(which: str | RunInfo):
     A RunInfo saves reading the run's folder again.
     """
     info = info_of(which)
-    return _run(str(info.path), info.weights_checksum, info)
+    return _run(str(info.path), info.weights, info.checksum(info.weights), info)
 
 
 @st.cache_resource(max_entries=16, show_spinner=False)  # most take 1 to 10 MB
-def _run(path: str, checksum: str, _info: RunInfo):
+def _run(path: str, weights: str, checksum: str, _info: RunInfo):
     from aevae.runs import Run
 
     try:

@@ -79,7 +79,8 @@ def sliders(space: LatentSpace, z: np.ndarray, beside: list[str]) -> None:
     kinds = {name: array.astype(np.int32 if name == "order" else np.float32) for name, array in arrays.items()}
     component.mount(
         "latent_code", "latent_code_live", spec, kinds, programs=[space.name, *beside],
-        shape=_room(space, 1 + len(beside)),        on_send=lambda payload: receive(payload, space, "latent_code"),
+        shape=_room(space, 1 + len(beside)),
+        on_send=lambda payload: receive(payload, space, "latent_code"),
     )  # fmt: skip
 
 
