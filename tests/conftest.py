@@ -177,23 +177,44 @@ def _own_session() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """(folder, family -> run name) with one tiny finished run of each basic family, read-only."""
-    return train_all(tmp_path_factory.mktemp("trained"), BASIC)
+    """(folder, family -> run name) with one tiny finished run of each basic family; read-only, shared by all processes."""
+    return _train_once(tmp_path_factory, "trained", BASIC)
 
 
 @pytest.fixture(scope="session")
 def whole_zoo(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """`trained` for all families; trained once for all test processes."""
-    from filelock import FileLock
-
+    """`trained` for all families."""
     from aevae.models import FAMILIES
 
-    root = _common_folder(tmp_path_factory) / "zoo"
+    return _train_once(tmp_path_factory, "zoo", FAMILIES)
+
+
+def _train_once(
+    tmp_path_factory: pytest.TempPathFactory, name: str, families: Iterable[str]
+) -> tuple[Path, dict[str, str]]:
+    from filelock import FileLock
+
+    root = _common_folder(tmp_path_factory) / name
     with FileLock(f"{root}.lock"):
-        return train_all(root, FAMILIES)  # loads existing runs
+        return train_all(root, families)  # loads existing runs
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
+def js_fixtures(tmp_path_factory) -> Path:
+    """The folder of programs and arrays that tests/*.mjs read (tests/js_fixtures.py), made once for all processes."""
+    from filelock import FileLock
+    from js_fixtures import export_all
+
+    root = _common_folder(tmp_path_factory) / "js"
+    with FileLock(f"{root}.lock"):
+        if not root.exists():
+            unfinished = tmp_path_factory.mktemp("js")
+            export_all(unfinished)
+            unfinished.rename(root)
+    return root
+
+
+@pytest.fixture(scope="module")  # not "session": while Playwright runs, asyncio.run of other tests would raise
 def browser() -> Iterator[object]:
     """A Chromium. Skips the test without one; in CI this is a failure."""
     from chromium import FLAGS, find_chromium
