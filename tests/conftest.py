@@ -177,7 +177,7 @@ def _own_session() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory) -> tuple[Path, dict[str, str]]:
-    """(folder, family -> run name) with one tiny finished run of each basic family; read-only, shared by all processes."""
+    """(folder, family -> run name) with one tiny finished run of each basic family; read-only, of all processes."""
     return _train_once(tmp_path_factory, "trained", BASIC)
 
 

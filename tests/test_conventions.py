@@ -1,4 +1,4 @@
-"""Conventions of the tests: assertions hold for one reason; what needs POSIX is skipped on Windows."""
+"""Conventions: assertions hold for one reason, tests of POSIX skip Windows, code is short."""
 
 import ast
 import re
@@ -83,3 +83,52 @@ def test_what_needs_posix_is_skipped_on_windows():
         if file.stem not in ("chromium", "faulty", "test_conventions", "test_deploy"):  # not run there
             found |= needs_posix(file.stem, ast.parse(file.read_text("utf-8")))
     assert found == set(WITHOUT)
+
+
+# -- sizes -----------------------------------------------------------------------------------------------------------
+
+ROOMS = "aevae", "benchmarks", "deploy", "pages", "scripts", "tests"
+REASONS = {  # limit -> how a comment or docstring begins or ends that says why it does not hold in this place
+    "400 lines": "longer than 400 lines because ",
+    "60 lines": "longer than 60 lines because ",
+    "8 parameters": ", hence more than eight parameters",
+}
+
+
+def too_large(code: str) -> set[str]:
+    """Limits that Python code exceeds without a reason, each as `limit: name`."""
+    lines, tree = code.splitlines(), ast.parse(code)
+    found = {"400 lines: file"} if len(lines) > 400 and REASONS["400 lines"] not in code.lower() else set()
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        own = "\n".join(lines[node.lineno - 1 : node.end_lineno]).lower()
+        parameters = len(node.args.posonlyargs + node.args.args + node.args.kwonlyargs)
+        if own.count("\n") >= 60 and REASONS["60 lines"] not in own:
+            found.add(f"60 lines: {node.name}")
+        if parameters > 8 and REASONS["8 parameters"] not in own:
+            found.add(f"8 parameters: {node.name}")
+    return found
+
+
+def test_files_functions_and_parameter_lists_are_short():
+    files = [file for room in ROOMS for file in sorted((paths.ROOT / room).rglob("*")) if "_app" not in file.parts]
+    python = [file for file in files if file.suffix == ".py"]
+    web = [file for file in files if file.suffix in (".js", ".mjs", ".css")]
+    long = {str(file.relative_to(paths.ROOT)) for file in web if len(file.read_text("utf-8").splitlines()) > 400}
+    large = {
+        f"{file.relative_to(paths.ROOT)}: {limit}" for file in python for limit in too_large(file.read_text("utf-8"))
+    }
+    assert len(python) > 300 and len(web) > 30 and large | long == set()
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [("x = 1\n" * 401, {"400 lines: file"}),
+     ("# Longer than 400 lines because it is a table.\n" + "x = 1\n" * 401, set()),
+     ("def f():\n" + " x = 1\n" * 60, {"60 lines: f"}), ("def f():\n" + " x = 1\n" * 59, set()),
+     ("def f(a, b, c, d, *, e, f, g, h, i):\n pass", {"8 parameters: f"}),
+     ("def f(a, b, c, d, e, f, g, h, i):  # all are optional, hence more than eight parameters\n pass", set())],
+)  # fmt: skip
+def test_what_too_large_is(code, found):
+    assert too_large(code) == found
