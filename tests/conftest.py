@@ -58,33 +58,6 @@ def fitting(family: str, **wanted) -> dict:
     return {k: v for k, v in wanted.items() if k in fields and v in fields[k].metadata.get("choices", (v,))}
 
 
-def choices(family: str, option: str) -> tuple:
-    """The possible values of an option of this family; () if it has no such option."""
-    from aevae.models import family_class
-
-    fields = {f.name: f for f in dataclasses.fields(family_class(family).Config)}
-    return fields[option].metadata["choices"] if option in fields else ()
-
-
-def variants() -> list[tuple[str, str, str]]:
-    """(family, network, likelihood) for every network and every likelihood of each family; "": no choice."""
-    from aevae.models import FAMILIES
-
-    found = []
-    for family in FAMILIES:
-        networks, likelihoods = (choices(family, name) or ("",) for name in ("network", "likelihood"))
-        found += [(family, network, likelihoods[0]) for network in networks]
-        found += [(family, networks[0], likelihood) for likelihood in likelihoods[1:]]
-    return found
-
-
-def of_pictures(families: Iterable[str]) -> list[str]:
-    """Those of the families that encode single images."""
-    from aevae.models import family_class
-
-    return [family for family in families if family_class(family).input == "image"]
-
-
 def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0, batch_size: int = 64, **options):
     """A config that is trained on mnist-5k in a second."""
     from aevae.config import DataConfig, TrainConfig
@@ -379,6 +352,18 @@ def test_digits() -> "np.ndarray":
     from aevae.datasets import load
 
     return load(DataConfig()).test.images[:, 0]
+
+
+@pytest.fixture(scope="session")
+def quarter() -> list:
+    """Every fourth training and test image of mnist-5k: two uint8 tensors (N, 1, 28, 28)."""
+    import torch
+
+    from aevae.config import DataConfig
+    from aevae.datasets import load
+
+    data = load(DataConfig())
+    return [torch.tensor(part.images[::4]) for part in (data.train, data.test)]
 
 
 @pytest.fixture(scope="session")

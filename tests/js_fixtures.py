@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import torch
-from conftest import fitting, of_pictures, variants
+from conftest import fitting
+from model_helpers import of_pictures, variants
 from torch import nn
 from torch.nn import functional as F
 

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 import torch
-from conftest import fitting, of_pictures, open_page, tiny_config, variants
+from conftest import fitting, open_page, tiny_config
+from model_helpers import of_pictures, variants
 from streamlit.testing.v1 import AppTest
 
 from aevae import cli, datasets, paths, runs

@@ -6,10 +6,11 @@ import math
 
 import pytest
 import torch
+from model_helpers import random_images, small_model
 
 from aevae import losses
 from aevae.config import LIKELIHOODS, DataConfig, TrainConfig
-from aevae.models import build_model, family_class
+from aevae.models import family_class
 from aevae.models.base import HALF_GREY_LEVEL
 from aevae.run_config import RunConfig
 from aevae.training.trainer import Trainer, TrainingData, fit
@@ -24,18 +25,13 @@ OLD = {  # fingerprints of runs made when there were three likelihoods and no op
 
 
 def make(likelihood, family="vae", **options):
-    config = family_class(family).Config(**{"latent_dim": 4, "hidden": 24, "likelihood": likelihood} | options)
-    return build_model(config, seed=1)
-
-
-def digits(n=6):
-    return torch.rand(n, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    return small_model(family, likelihood=likelihood, **options)
 
 
 def strokes(n=40):
     """Pictures whose border is always black, uint8."""
     images = torch.zeros(n, 1, 28, 28, dtype=torch.uint8)
-    images[:, :, 6:22, 6:22] = (digits(n)[:, :, 6:22, 6:22] > 0.5).byte() * 255
+    images[:, :, 6:22, 6:22] = (random_images(n)[:, :, 6:22, 6:22] > 0.5).byte() * 255
     return images
 
 
@@ -128,7 +124,7 @@ def test_levels_are_those_nearest_to_the_pixel(levels):
 
 
 def test_categorical_without_knowledge_costs_log_of_the_levels():
-    assert losses.categorical_nll(digits(3), torch.zeros(3, 16, 28, 28)).tolist() == pytest.approx(
+    assert losses.categorical_nll(random_images(3), torch.zeros(3, 16, 28, 28)).tolist() == pytest.approx(
         [784 * math.log(16)] * 3
     )
 

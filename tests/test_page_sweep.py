@@ -7,6 +7,7 @@ import threading
 
 import pytest
 from conftest import tiny_config, until
+from model_helpers import beta_configs
 from test_page_train import keys, page, press, texts
 
 from aevae import paths
@@ -30,10 +31,6 @@ def no_worker(monkeypatch):
 
 def fingerprints(configs) -> str:
     return "-".join(config.fingerprint for config in configs)
-
-
-def betas(*values, **more) -> list[RunConfig]:
-    return [tiny_config("beta_vae", beta=value, **more) for value in values]
 
 
 def trained(configs) -> None:
@@ -136,7 +133,7 @@ def test_what_is_here_is_not_trained_again(empty_store):
 
 @pytest.mark.slow
 def test_a_finished_sweep_is_a_picture(empty_store):
-    configs = [c for seed in (0, 1) for c in betas(0.25, 4.0, seed=seed)]
+    configs = [c for seed in (0, 1) for c in beta_configs(0.25, 4.0, seed=seed)]
     trained(configs)
     at = page(sweep=fingerprints(configs))
     assert "Finished: 4 runs" in texts(at.success) and "β = 0.25, 4 · 2 seeds" in texts(at.caption)
@@ -162,7 +159,7 @@ def test_a_finished_sweep_is_a_picture(empty_store):
 
 @pytest.mark.slow
 def test_they_are_compared_in_models(empty_store):
-    configs = [c for seed in (0, 1) for c in betas(0.25, 1.0, 2.0, 4.0, 8.0, seed=seed, limit=64)]
+    configs = [c for seed in (0, 1) for c in beta_configs(0.25, 1.0, 2.0, 4.0, 8.0, seed=seed, limit=64)]
     trained(configs)
     at = page(sweep=fingerprints(configs))
     assert at.button(key="train_sweep_compare").label == "Compare 4 of them in Models"
@@ -184,7 +181,7 @@ def test_without_a_prior_recon_stands_against_the_size_of_the_code(empty_store):
 
 
 def test_one_bar_one_cancel_and_resume_for_all(empty_store):
-    configs = betas(1.0, 4.0, 16.0)
+    configs = beta_configs(1.0, 4.0, 16.0)
     numbers = [job.id for job in jobs.submit_all(configs, "cpu")]
     at = page(sweep=fingerprints(configs))
     (bar,) = at.get("progress")
@@ -202,7 +199,7 @@ def test_one_bar_one_cancel_and_resume_for_all(empty_store):
 
 
 def test_a_running_sweep_says_how_far_it_is(empty_store):
-    configs = betas(1.0, 4.0, 16.0)
+    configs = beta_configs(1.0, 4.0, 16.0)
     jobs.submit_all(configs)
     db = sqlite3.connect(paths.runs_dir() / "queue.sqlite")
     progress = json.dumps({"step": 10, "steps": 20, "epoch": 1, "images_per_s": 1000, "seconds_left": 41.0})
@@ -214,7 +211,7 @@ def test_a_running_sweep_says_how_far_it_is(empty_store):
 
 
 def test_while_it_is_trained_the_curves_grow(empty_store):
-    configs = betas(1.0, 4.0, epochs=3)
+    configs = beta_configs(1.0, 4.0, epochs=3)
     queued = jobs.submit_all(configs, "cpu")
     jobs.advance(queued[0].id, "epoch")
     thread = threading.Thread(target=worker.Worker(once=True).run)
@@ -228,7 +225,7 @@ def test_while_it_is_trained_the_curves_grow(empty_store):
 
 
 def test_one_that_failed_is_named(empty_store):
-    configs = betas(1.0, 4.0)
+    configs = beta_configs(1.0, 4.0)
     jobs.submit_all(configs, "cpu")
     db = sqlite3.connect(paths.runs_dir() / "queue.sqlite")
     db.execute("UPDATE jobs SET state = 'failed', error = 'kl became nan' WHERE id = 2")
@@ -238,14 +235,14 @@ def test_one_that_failed_is_named(empty_store):
 
 
 def test_a_sweep_is_one_row_of_the_queue(empty_store):
-    shared = betas(1.0, 4.0)
+    shared = beta_configs(1.0, 4.0)
     jobs.submit_all(shared)
-    jobs.submit_all([shared[1], *betas(16.0, 32.0)])
+    jobs.submit_all([shared[1], *beta_configs(16.0, 32.0)])
     alone = jobs.submit(tiny_config("ae"))
     at = page(job=alone.run)
     assert texts(at.markdown).count("2 runs** · 2 waiting") == 2
     press(at, "train_watch_3")
-    assert at.query_params["sweep"] == fingerprints(betas(16.0, 32.0)) and "job" not in at.query_params
+    assert at.query_params["sweep"] == fingerprints(beta_configs(16.0, 32.0)) and "job" not in at.query_params
     press(at, "train_cancel_1")
     assert [jobs.get(n).state for n in (1, 2, 3, 4, 5)] == ["cancelled", "cancelled", "queued", "queued", "queued"]
 

@@ -5,7 +5,8 @@ import math
 
 import pytest
 import torch
-from conftest import choices, fitting
+from conftest import fitting
+from model_helpers import choices
 
 from aevae import datasets, noise, runs
 from aevae.config import DataConfig, TrainConfig, preset

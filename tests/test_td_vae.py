@@ -5,6 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from model_helpers import rng
 
 from aevae import datasets
 from aevae.config import DataConfig, TrainConfig
@@ -24,10 +25,6 @@ WAYS = torch.tensor(datasets.moving_digits.directions(DATA.test.images[:12]))
 def make(**options):
     small = {"latent_dim": 6, "hidden": 16, "belief_dim": 8, "block": 7, "pairs": 2}
     return build_model(Config(**small | options), seed=1)
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_shapes():

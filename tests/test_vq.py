@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from model_helpers import rng
 
 from aevae import datasets
 from aevae.browser.program import program
@@ -25,10 +26,6 @@ def make(family="vq_vae", **options):
 
 def digits(count=8):
     return torch.tensor(DIGITS[:count]).float() / 255
-
-
-def rng(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def trainer(model, epochs=2, batch=16, lr=5e-3):
