@@ -72,11 +72,6 @@ def tiny_config(family: str, *, epochs: int = 1, limit: int = 200, seed: int = 0
     )
 
 
-def module_of(header: dict) -> str:
-    """`atlas` of `embeddings/atlas.js`: the module that a header is for."""
-    return Path(header["module"]).stem
-
-
 def open_page(path: str, session: dict | None = None, live: bool = True, /, **query: str | list[str]) -> "AppTest":
     """An AppTest of a page, after its first run. path: of its file; session: initial state; query: of the address.
 
@@ -312,6 +307,19 @@ def no_worker(monkeypatch) -> None:
     from aevae.queue import jobs
 
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
+
+
+@pytest.fixture
+def shipped_runs(monkeypatch, tmp_path) -> None:
+    """The shipped runs, and an empty store of this test."""
+    monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))
+    monkeypatch.delenv("AEVAE_PRETRAINED", raising=False)
+
+
+@pytest.fixture
+def page(request, shipped_runs, no_worker) -> "AppTest":
+    """The page PAGE of the test's file, after its first run."""
+    return open_page(request.module.PAGE)
 
 
 @pytest.fixture

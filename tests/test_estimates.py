@@ -8,7 +8,7 @@ import time
 import pytest
 import torch
 from conftest import open_page, tiny_config
-from test_gone import rerun_fragment
+from page_helpers import rerun_fragment
 
 from aevae import paths
 from aevae.config import DataConfig
@@ -17,12 +17,9 @@ from aevae.queue.progress import Progress
 from aevae.queue.worker import Worker
 from aevae.ui.train import costs, form
 
+pytestmark = pytest.mark.usefixtures("no_worker")
+
 PACE = 1e-4  # seconds per image
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
 
 
 def end(number: int, progress: dict, **values) -> None:

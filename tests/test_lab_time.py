@@ -1,16 +1,18 @@
 """The lab Time: futures drawn from a seed, and a page whose controls change them."""
 
+import functools
+
 import numpy as np
 import pytest
-from conftest import open_page
+from page_helpers import open_checked_page
 from pretend import Mounted
-from streamlit.testing.v1 import AppTest
 
 from aevae.datasets import moving_digits
 from aevae.latent.futures import Futures, futures
 from aevae.ui.shared import cached
 
 PAGE = "pages/beyond/02_time.py"
+page = functools.partial(open_checked_page, PAGE)
 
 
 @pytest.fixture(scope="module")
@@ -22,12 +24,6 @@ def walk(number: int) -> tuple[np.ndarray, int]:
     digit = cached.dataset().test.images[number : number + 1]
     moves = moving_digits.motion(digit)
     return moving_digits.sequences(digit, moves)[0], int(moves.direction[0])
-
-
-def page(**query: str) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
 
 
 def test_the_share_that_is_near_goes_round():

@@ -1,11 +1,13 @@
 """The Compare page: each control changes what it says it changes."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from conftest import _own_store, open_page, train_all
+from conftest import _own_store, train_all
+from page_helpers import open_checked_page, widget
 from streamlit.testing.v1 import AppTest
 
 from aevae import metrics
@@ -17,20 +19,11 @@ from aevae.ui.compare import table, views
 from aevae.ui.shared import cached, run_picker
 
 PAGE = "pages/explore/compare.py"
-
-
-def page(**query: str | list[str]) -> AppTest:
-    at = open_page(PAGE, **query)
-    assert not at.exception
-    return at
-
-
-def pick(at: AppTest, kind: str, key: str):
-    return next(widget for widget in getattr(at, kind) if widget.key == key)
+page = functools.partial(open_checked_page, PAGE)
 
 
 def see(at: AppTest, view: str) -> AppTest:
-    pick(at, "button_group", "compare_view").set_value(view).run()
+    widget(at, "button_group", "compare_view").set_value(view).run()
     assert not at.exception
     return at
 
@@ -83,7 +76,7 @@ def test_the_table_has_every_run_and_its_numbers(store, asked):
 
 def test_chosen_models_stand_first(store, asked):
     at = page()
-    pick(at, "multiselect", run_picker.MODELS).set_value([store["denoising"], store["ae"]]).run()
+    widget(at, "multiselect", run_picker.MODELS).set_value([store["denoising"], store["ae"]]).run()
     frame = numbers(at)
     assert list(frame.index[:2]) == [store["denoising"], store["ae"]]
     assert frame["chosen"].tolist() == [True, True, False, False]
@@ -94,12 +87,12 @@ def test_chosen_models_stand_first(store, asked):
 
 def test_families_filter_rows_and_numbers_choose_columns(store, asked):
     at = page()
-    pick(at, "multiselect", table.FAMILY).set_value(["vae", "beta_vae"]).run()
+    widget(at, "multiselect", table.FAMILY).set_value(["vae", "beta_vae"]).run()
     assert set(numbers(at).index) == {store["vae"], store["beta_vae"]}
-    pick(at, "multiselect", table.NUMBERS).set_value(["bce", "kl"]).run()
+    widget(at, "multiselect", table.NUMBERS).set_value(["bce", "kl"]).run()
     columns = ["bce", "bce_median", "bce_worst10", "kl", "kl_median", "kl_worst10", "kl_max"]
     assert numbers(at).columns.tolist() == ["model", *columns, "chosen"], "a mean has its median and share beside it"
-    options = pick(at, "multiselect", table.NUMBERS).options
+    options = widget(at, "multiselect", table.NUMBERS).options
     assert "KL: largest" in options and not any("median" in option for option in options)
     assert {"NLL (upper bound)", "bits per dimension"} <= set(options) and "KL per dimension" not in options
     at = page(compare_family="VAE", compare_numbers="PSNR")  # by the link
@@ -112,7 +105,7 @@ def test_the_data_set_of_the_numbers(store, asked):
     cached.runs.clear()
     at = page()
     assert len(numbers(at)) == 4
-    pick(at, "selectbox", table.DATASET).set_value("kmnist").run()
+    widget(at, "selectbox", table.DATASET).set_value("kmnist").run()
     assert numbers(at).index.tolist() == [store["vae"]] and numbers(at)["sse"].tolist() == [7.25]
 
 
@@ -121,7 +114,7 @@ def test_the_numbers_begin_with_images_that_the_chosen_models_were_measured_on(s
     checkpoints.write_json(info.path / "metrics.json", {"kmnist": {"sse": 7.25}})
     cached.runs.clear()
     at = page(models=store["vae"])
-    assert pick(at, "selectbox", table.DATASET).value == "kmnist" and numbers(at).index.tolist() == [store["vae"]]
+    assert widget(at, "selectbox", table.DATASET).value == "kmnist" and numbers(at).index.tolist() == [store["vae"]]
     at = page(models=store["vae"], compare_set="mnist-5k")
     assert "Not in the table: VAE" in said(at) and not at.exception
 
@@ -129,7 +122,7 @@ def test_the_numbers_begin_with_images_that_the_chosen_models_were_measured_on(s
 def test_a_reference_turns_numbers_into_differences(store, asked):
     at = page()
     before = numbers(at)
-    pick(at, "selectbox", table.PIN).set_value(store["vae"]).run()
+    widget(at, "selectbox", table.PIN).set_value(store["vae"]).run()
     assert not at.exception
     after = numbers(at)
     assert after.loc[store["vae"], "sse"] == before.loc[store["vae"], "sse"]
@@ -190,7 +183,7 @@ def test_every_formula_is_one_click_away(store, asked):
 def test_quick_numbers_are_asked_for_at_once_and_once(store, asked):
     at = page()
     assert asked == []
-    pick(at, "multiselect", table.NUMBERS).set_value(["bits_per_dim"]).run()
+    widget(at, "multiselect", table.NUMBERS).set_value(["bits_per_dim"]).run()
     requests = [{"run": store[f], "metrics": ["bits_per_dim"], "dataset": "mnist-5k"} for f in ("vae", "beta_vae")]
     assert [request for _, _, request in asked] == requests  # an AE has no ELBO
     assert {(kind, name) for kind, name, _ in asked} == {("evaluate", store["vae"]), ("evaluate", store["beta_vae"])}
@@ -200,9 +193,9 @@ def test_quick_numbers_are_asked_for_at_once_and_once(store, asked):
 
 def test_slow_numbers_wait_for_the_button(store, asked):
     at = page()
-    pick(at, "multiselect", table.NUMBERS).set_value(["recon", "nll"]).run()
+    widget(at, "multiselect", table.NUMBERS).set_value(["recon", "nll"]).run()
     assert asked == [] and not at.exception
-    button = pick(at, "button", "compare_compute")
+    button = widget(at, "button", "compare_compute")
     assert button.label == "Compute NLL (upper bound) for 2 models"  # an AE has none
     button.click().run()
     assert {name for _, name, _ in asked} == {store["vae"], store["beta_vae"]}
@@ -213,8 +206,8 @@ def test_progress_cancel_and_failure_are_shown(store, monkeypatch):
     monkeypatch.setattr(jobs, "ensure_worker", lambda lane="auto": None)
     job = jobs.submit_task("evaluate", store["vae"], {"run": store["vae"], "metrics": ["nll"], "dataset": "mnist-5k"})
     at = page()
-    assert pick(at, "button", f"compare_cancel_{job.id}")
-    pick(at, "button", f"compare_cancel_{job.id}").click().run()
+    assert widget(at, "button", f"compare_cancel_{job.id}")
+    widget(at, "button", f"compare_cancel_{job.id}").click().run()
     assert jobs.get(job.id).state == "cancelled", "no worker has begun it"
     with jobs.transaction() as db:
         db.execute("UPDATE jobs SET state = 'failed', cancel = 0, error = 'it has diverged' WHERE id = ?", (job.id,))
@@ -251,10 +244,10 @@ def test_rate_and_distortion_of_the_table(store, asked):
     at = page()
     (spec,) = charts(at)
     assert "ELBO" in spec and "best of these runs" in spec
-    pick(at, "button_group", "compare_upwards").set_value("sse").run()
+    widget(at, "button_group", "compare_upwards").set_value("sse").run()
     assert not at.exception
     assert "ELBO −" not in charts(at)[0] and "Gaussian" in charts(at)[0]
-    pick(at, "multiselect", table.FAMILY).set_value(["ae"]).run()
+    widget(at, "multiselect", table.FAMILY).set_value(["ae"]).run()
     assert not charts(at) and "None of these models has a KL" in at.info[0].value
 
 
@@ -262,7 +255,7 @@ def test_other_likelihoods_are_left_out_of_the_nats(store, asked, monkeypatch):
     monkeypatch.setattr(comparison, "likelihood", lambda run: run.family)
     at = page()
     assert "nats under another likelihood" in said(at)
-    pick(at, "button_group", "compare_upwards").set_value("sse").run()
+    widget(at, "button_group", "compare_upwards").set_value("sse").run()
     assert "nats under another likelihood" not in said(at)
 
 
@@ -272,7 +265,7 @@ def test_kl_over_training_follows_the_slider(store, asked):
     film = load_run(store["vae"]).film
     kl = comparison.film_kl(film).sum(1)
     assert f"{kl[-1]:.1f} nats in total" in said(at)
-    slider = pick(at, "select_slider", "compare_epoch")
+    slider = widget(at, "select_slider", "compare_epoch")
     assert len(slider.options) == len(film["epoch"])
     before = charts(at)
     slider.set_value(0.0).run()
@@ -292,7 +285,7 @@ def test_dimensions_are_paired_and_follow_the_digit(store, asked):
     assert strips().count("<img") == sum(strip is not None for walk in walks for strip in walk) == 9
     assert all(f"z{strip.dim} <i>r = {strip.r:+.2f}" in strips() for strip in walks[1])
     before = strips()
-    pick(at, "number_input", run_picker.DIGIT).set_value(33).run()
+    widget(at, "number_input", run_picker.DIGIT).set_value(33).run()
     assert strips() != before
 
 
@@ -313,7 +306,7 @@ def test_samples_follow_the_seed(store, asked):
         return [element.value[0] for element in at.get("image")]
 
     before = shown()
-    pick(at, "number_input", run_picker.SEED).set_value(5).run()
+    widget(at, "number_input", run_picker.SEED).set_value(5).run()
     assert all(new != old for new, old in zip(shown(), before, strict=True))
 
 
@@ -331,7 +324,7 @@ def odd(made_odd, tmp_path, monkeypatch) -> Iterator[dict[str, str]]:
 @pytest.mark.slow
 def test_codebooks_have_samples_but_no_dimensions(odd, asked):
     at = page()
-    pick(at, "multiselect", run_picker.MODELS).set_value([odd["vq_vae"]]).run()
+    widget(at, "multiselect", run_picker.MODELS).set_value([odd["vq_vae"]]).run()
     see(at, "dims")
     assert "codebook" in said(at) and not any('class="strips"' in e.proto.body for e in at.get("html"))
     see(at, "samples")
@@ -343,7 +336,7 @@ def test_codebooks_have_samples_but_no_dimensions(odd, asked):
 @pytest.mark.slow
 def test_every_view_takes_odd_families(odd, asked):
     at = page()
-    pick(at, "multiselect", run_picker.MODELS).set_value(list(odd.values())).run()
+    widget(at, "multiselect", run_picker.MODELS).set_value(list(odd.values())).run()
     for view in ("rates", "kl", "dims", "errors", "samples"):
         see(at, view)
         assert not at.error and not at.warning

@@ -9,6 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 from conftest import open_page
+from page_helpers import widget
 from pretend import Mounted
 from streamlit.testing.v1 import AppTest
 
@@ -35,10 +36,6 @@ def page(live: bool = False, **query: str) -> AppTest:
 def cards(at: AppTest) -> list[str]:
     """What stands under the pictures: clean, noisy, then a model each."""
     return [m.value for m in at.markdown if "\n" in m.value and m.value.startswith("**")]
-
-
-def pick(at: AppTest, kind: str, key: str):
-    return next(widget for widget in getattr(at, kind) if widget.key == key)
 
 
 def expected(run, kind="gaussian", level=0.5, seed=0, times=1, digit=1) -> str:
@@ -83,7 +80,7 @@ class Nothing:
 )
 def test_a_control_changes_the_pictures(store, kind, key, value, changed):
     at = page()
-    pick(at, kind, key).set_value(value).run()
+    widget(at, kind, key).set_value(value).run()
     assert not at.exception
     assert cards(at)[2].endswith(expected(load_run(store["denoising"]), **changed))
 
@@ -173,8 +170,8 @@ def test_the_live_view_takes_the_place_of_the_cards(store, mounted):
 
 def test_what_the_browser_sends_holds_and_stays(store, mounted):
     at = mounted.send(page(live=True), kind="masking", level=0.37, seed=9, times=3, layer=layer_text(255, 128), n=1)
-    assert (pick(at, "slider", "level").value, pick(at, "number_input", "seed").value) == (0.37, 9)
-    assert pick(at, "button_group", "noise").value == "masking"
+    assert (widget(at, "slider", "level").value, widget(at, "number_input", "seed").value) == (0.37, 9)
+    assert widget(at, "button_group", "noise").value == "masking"
     assert mounted.spec["n"] == 1
     assert set(mounted.arrays["cover"]) == {255} and set(mounted.arrays["ink"]) == {128}
     assert at.query_params["level"] == "0.37"
@@ -208,7 +205,7 @@ def test_what_makes_no_sense_is_dropped(store, mounted, payload):
     assert denoise_view.state_of(payload) == {}
     at = mounted.send(page(live=True), **payload)
     assert (mounted.spec["kind"], mounted.spec["level"], mounted.spec["seed"]) == ("gaussian", 0.5, 0)
-    assert pick(at, "slider", "times").value == 1
+    assert widget(at, "slider", "times").value == 1
 
 
 def test_ink_beyond_its_cover_is_cut_and_an_empty_layer_is_none():

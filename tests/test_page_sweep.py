@@ -8,7 +8,8 @@ import threading
 import pytest
 from conftest import tiny_config, until
 from model_helpers import beta_configs
-from test_page_train import keys, page, press, texts
+from page_helpers import click, texts, widget_keys
+from test_page_train import page
 
 from aevae import paths
 from aevae.config import DataConfig, preset
@@ -20,13 +21,9 @@ from aevae.run_config import RunConfig
 from aevae.store import checkpoints
 from aevae.ui.train import fields, form, sweep_runs
 
+pytestmark = pytest.mark.usefixtures("no_worker")
+
 BETA = {f.name: f for f in dataclasses.fields(family_class("beta_vae").Config)}
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    """Jobs wait; a test that wants them trained runs the worker itself."""
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
 
 
 def fingerprints(configs) -> str:
@@ -85,7 +82,7 @@ def test_lists_of_the_form_become_one_sweep(empty_store):
     at.text_input(key="train_list_beta").set_value("1, 4").run()
     at.number_input(key="train_seeds").set_value(2).run()
     assert {m.label: m.value for m in at.metric}["runs"] == "8" and "training time" in {m.label for m in at.metric}
-    press(at, "train_start")
+    click(at, "train_start")
     found = [RunConfig.from_dict(job.config) for job in sorted(jobs.jobs(), key=lambda job: job.id)]
     assert [(c.model.beta, c.model.latent_dim, c.seed) for c in found] == [
         (b, d, s) for d in (2, 3) for b in (1.0, 4.0) for s in (0, 1)
@@ -103,13 +100,15 @@ def test_lists_of_the_form_become_one_sweep(empty_store):
 )  # fmt: skip
 def test_a_wrong_list_is_one_sentence(empty_store, lists, sentence):
     at = page(train_family="beta_vae", **{f"train_list_{name}": text for name, text in lists.items()})
-    assert [e.value for e in at.error] == [sentence] and "train_start" not in keys(at)
+    assert [e.value for e in at.error] == [sentence] and "train_start" not in widget_keys(at)
 
 
 def test_only_numbers_with_an_effect_take_lists(empty_store):
-    shown = {k for k in keys(page(train_family="denoising", train_network="conv")) if k.startswith("train_list_")}
+    shown = {
+        k for k in widget_keys(page(train_family="denoising", train_network="conv")) if k.startswith("train_list_")
+    }
     assert shown == {"train_list_latent_dim", "train_list_noise_level"}
-    shown = {k for k in keys(page(train_likelihood="gaussian")) if k.startswith("train_list_")}
+    shown = {k for k in widget_keys(page(train_likelihood="gaussian")) if k.startswith("train_list_")}
     assert shown == {"train_list_latent_dim", "train_list_sigma", "train_list_hidden"}
 
 
@@ -123,8 +122,8 @@ def test_what_is_here_is_not_trained_again(empty_store):
     assert at.button(key="train_start").label == "Train the missing run"
     trained([dataclasses.replace(config, model=dataclasses.replace(config.model, latent_dim=3))])
     at.run()
-    assert "train_start" not in keys(at) and "nothing to train" in texts(at.success)
-    press(at, "form_watch")
+    assert "train_start" not in widget_keys(at) and "nothing to train" in texts(at.success)
+    click(at, "form_watch")
     assert "Finished: 2 runs" in texts(at.success)
 
 
@@ -149,11 +148,11 @@ def test_a_finished_sweep_is_a_picture(empty_store):
     at.button_group(key="train_sweep_term").set_value("kl").run()
     assert charts(at)[1]["layout"]["yaxis"]["title"]["text"] == "kl (nats / image)"
     at.selectbox(key="train_sweep_one").set_value(configs[1].name).run()
-    press(at, "train_sweep_watch")
+    click(at, "train_sweep_watch")
     assert at.query_params["job"] == configs[1].name and at.query_params["sweep"] == fingerprints(configs)
-    press(at, "train_back")
+    click(at, "train_back")
     assert "job" not in at.query_params and "Finished: 4 runs" in texts(at.success)
-    press(at, "train_sweep_open_sliders")
+    click(at, "train_sweep_open_sliders")
     assert at.session_state["model"] == configs[1].name and "sliders" in at.title[0].value.lower()
 
 
@@ -163,7 +162,7 @@ def test_they_are_compared_in_models(empty_store):
     trained(configs)
     at = page(sweep=fingerprints(configs))
     assert at.button(key="train_sweep_compare").label == "Compare 4 of them in Models"
-    press(at, "train_sweep_compare")
+    click(at, "train_sweep_compare")
     assert at.title[0].value == "Models" and at.session_state["view"] == "compare"
     chosen = [checkpoints.finished_run(name).config for name in at.session_state["models"]]
     assert [(c["model"]["beta"], c["seed"]) for c in chosen] == [(0.25, 0), (1.0, 0), (4.0, 0), (8.0, 0)]
@@ -187,12 +186,12 @@ def test_one_bar_one_cancel_and_resume_for_all(empty_store):
     (bar,) = at.get("progress")
     assert bar.proto.value == 0 and bar.proto.text == "0 of 3 finished · 3 waiting"
     at.selectbox(key="train_sweep_one").set_value(configs[1].name).run()
-    press(at, "train_sweep_cancel")
+    click(at, "train_sweep_cancel")
     assert [jobs.get(n).state for n in numbers] == ["queued", "cancelled", "queued"]
     assert "1 of 3 runs were stopped" in texts(at.info)
-    press(at, "train_cancel")
+    click(at, "train_cancel")
     assert {jobs.get(n).state for n in numbers} == {"cancelled"} and not at.get("progress")
-    press(at, "train_resume")
+    click(at, "train_resume")
     again = [job for job in jobs.jobs() if job.active]
     assert {job.fingerprint for job in again} == {c.fingerprint for c in configs} and len({j.sweep for j in again}) == 1
     assert at.query_params["sweep"] == fingerprints(configs)
@@ -220,7 +219,7 @@ def test_while_it_is_trained_the_curves_grow(empty_store):
     at = page(sweep=fingerprints(configs))
     (curves,) = charts(at)
     assert [trace["x"] for trace in curves["data"]] == [[0, 1], [0, 1]]
-    press(at, "train_cancel")
+    click(at, "train_cancel")
     thread.join()
 
 
@@ -241,9 +240,9 @@ def test_a_sweep_is_one_row_of_the_queue(empty_store):
     alone = jobs.submit(tiny_config("ae"))
     at = page(job=alone.run)
     assert texts(at.markdown).count("2 runs** · 2 waiting") == 2
-    press(at, "train_watch_3")
+    click(at, "train_watch_3")
     assert at.query_params["sweep"] == fingerprints(beta_configs(16.0, 32.0)) and "job" not in at.query_params
-    press(at, "train_cancel_1")
+    click(at, "train_cancel_1")
     assert [jobs.get(n).state for n in (1, 2, 3, 4, 5)] == ["cancelled", "cancelled", "queued", "queued", "queued"]
 
 

@@ -1,12 +1,14 @@
 """The Train page: the form is the config, and the button puts it on the queue."""
 
 import dataclasses
+import functools
 import io
 import zipfile
 
 import numpy as np
 import pytest
-from conftest import open_page, tiny_config
+from conftest import tiny_config
+from page_helpers import click, open_checked_page, texts, widget_keys
 from streamlit.testing.v1 import AppTest
 
 from aevae.config import DataConfig, TrainConfig, preset
@@ -16,33 +18,14 @@ from aevae.reporting import report
 from aevae.run_config import RunConfig
 from aevae.ui.train import costs
 
+page = functools.partial(open_checked_page, "pages/lab/train.py")
+
 pytestmark = pytest.mark.usefixtures("no_worker")
 
 
-def page(**link) -> AppTest:
-    at = open_page("pages/lab/train.py", **link)
-    assert not at.exception
-    return at
-
-
-def press(at: AppTest, key: str) -> AppTest:
-    at.button(key=key).click().run()
-    assert not at.exception
-    return at
-
-
 def queued(at: AppTest) -> RunConfig:
-    press(at, "train_start")
+    click(at, "train_start")
     return RunConfig.from_dict(max(jobs.jobs(), key=lambda job: job.id).config)
-
-
-def keys(at: AppTest) -> set[str]:
-    kinds = ("number_input", "toggle", "button_group", "selectbox", "text_input", "button")
-    return {w.key for kind in kinds for w in at.get(kind)}
-
-
-def texts(elements) -> str:
-    return "\n".join(str(e.value) for e in elements)
 
 
 def test_plain_form_is_the_default_config(empty_store):
@@ -96,7 +79,7 @@ def test_a_field_that_is_left_by_the_press_counts(empty_store, key, value):
     link = {"train_seeds": 2} if key == "train_seeds" else {}
     at = page(**link)
     at.number_input(key=key).set_value(value)
-    press(at, "train_start")
+    click(at, "train_start")
     seeds = sorted(job.config["seed"] for job in jobs.jobs())
     assert seeds == ([5] if key == "train_seed" else [0, 1, 2])
 
@@ -123,7 +106,7 @@ def test_every_field_of_a_family_has_a_widget(empty_store, family):
             needs.setdefault((name, possible[0]), set()).add(f"train_{f.name}")
     for (name, value), wanted in needs.items():
         at = page(train_family=family, **({f"train_{name}": str(value)} if name else {}))
-        assert wanted <= keys(at)
+        assert wanted <= widget_keys(at)
         assert not at.error and not at.exception
         if not name:
             config = queued(at)
@@ -153,9 +136,9 @@ def test_a_family_of_sequences_learns_from_sequences_only(empty_store):
 
 def test_field_without_effect_is_hidden_and_keeps_its_default(empty_store):
     at = page(train_family="vae", train_hidden="32")
-    assert "train_sigma" not in keys(at)
+    assert "train_sigma" not in widget_keys(at)
     at.button_group(key="train_network").set_value("conv").run()
-    assert "train_hidden" not in keys(at)
+    assert "train_hidden" not in widget_keys(at)
     assert queued(at).model.hidden == 400
 
 
@@ -230,7 +213,7 @@ def test_another_network_has_its_own_recipe(empty_store, tmp_path, monkeypatch):
 def test_device_is_the_jobs(empty_store):
     at = page()
     at.button_group(key="train_device").set_value("cpu").run()
-    press(at, "train_start")
+    click(at, "train_start")
     assert jobs.jobs()[0].device == "cpu"
 
 
@@ -238,13 +221,13 @@ def test_missing_data_set_offers_the_embedded_one(empty_store, tmp_path, monkeyp
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
     at = page(train_data="kmnist")
     assert "download" in texts(at.info) and "mnist-5k" in texts(at.info)
-    press(at, "train_take_5k")
+    click(at, "train_take_5k")
     assert queued(at).data.name == "mnist-5k"
 
 
 def test_leave_out_is_for_mnist_only(empty_store):
     at = page()
-    assert "train_leave_out_5k" not in keys(at)
+    assert "train_leave_out_5k" not in widget_keys(at)
     at.selectbox(key="train_data").set_value("mnist").run()
     at.toggle(key="train_leave_out_5k").set_value(True).run()
     assert queued(at).data == DataConfig("mnist", leave_out_5k=True)
@@ -265,7 +248,7 @@ def zipped_pictures() -> bytes:
 def test_own_pictures_by_zip(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
     at = page(train_data="own pictures")
-    assert "Choose a zip" in texts(at.info) and not at.error and "train_start" not in keys(at)
+    assert "Choose a zip" in texts(at.info) and not at.error and "train_start" not in widget_keys(at)
     at.file_uploader(key="train_zip").set_value(("digits.zip", b"no zip", "application/zip")).run()
     assert "not a zip" in texts(at.error)
     at.file_uploader(key="train_zip").set_value(("digits.zip", zipped_pictures(), "application/zip")).run()

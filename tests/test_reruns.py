@@ -5,8 +5,9 @@ import pytest
 from conftest import open_page
 
 from aevae import embeddings, runs
-from aevae.queue import jobs
 from aevae.ui.embeddings import map_state, panes
+
+pytestmark = pytest.mark.usefixtures("no_worker")
 
 PAGES = {
     "denoise": "pages/explore/denoise.py",
@@ -14,11 +15,6 @@ PAGES = {
     "sliders": "pages/explore/sliders.py",
     "embeddings": "pages/explore/embeddings.py",
 }
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
 
 
 @pytest.fixture

@@ -7,9 +7,10 @@ import shutil
 import threading
 
 import pytest
-from conftest import module_of, open_page, tiny_config, until
+from conftest import open_page, tiny_config, until
+from page_helpers import click, module_of, texts, widget_keys
 from streamlit.testing.v1 import AppTest
-from test_page_train import keys, page, press, texts
+from test_page_train import page
 
 from aevae import paths
 from aevae.browser.blob import unpack
@@ -29,20 +30,20 @@ def test_what_exists_is_opened_not_trained(store):
         at.session_state[f"train_{name}"] = value
     at.run()
     at.number_input(key="train_lr").set_value(config.train.lr).run()
-    assert "is finished" in texts(at.success) and "train_start" not in keys(at)
-    press(at, "form_watch")
+    assert "is finished" in texts(at.success) and "train_start" not in widget_keys(at)
+    click(at, "form_watch")
     assert at.query_params["job"] == config.name and at.get("plotly_chart")
-    press(at, "form_open_sliders")
+    click(at, "form_open_sliders")
     assert at.session_state["model"] == config.name and "sliders" in at.title[0].value.lower()
 
 
 def test_same_request_watches_the_waiting_job(empty_store):
     at = page()
-    press(at, "train_start")
-    assert "in the queue" in texts(at.info) and "train_start" not in keys(at)
-    press(at, "train_cancel")
-    assert jobs.jobs()[0].state == "cancelled" and "train_start" in keys(at)
-    press(at, "train_resume")
+    click(at, "train_start")
+    assert "in the queue" in texts(at.info) and "train_start" not in widget_keys(at)
+    click(at, "train_cancel")
+    assert jobs.jobs()[0].state == "cancelled" and "train_start" in widget_keys(at)
+    click(at, "train_resume")
     assert jobs.jobs()[0].state == "queued" and len(jobs.jobs()) == 2
 
 
@@ -52,9 +53,9 @@ def test_queue_shows_positions_and_switches(empty_store):
     at = page()
     assert "number 3 in the queue" in texts(at.markdown)
     third = jobs.jobs()[2]
-    press(at, f"train_watch_{third.id}")
+    click(at, f"train_watch_{third.id}")
     assert at.query_params["job"] == third.run
-    press(at, f"train_cancel_{jobs.jobs()[1].id}")
+    click(at, f"train_cancel_{jobs.jobs()[1].id}")
     assert [job.state for job in jobs.jobs()] == ["queued", "queued", "cancelled"]
 
 
@@ -123,23 +124,23 @@ def test_a_running_job_is_watched_and_held(running):
     newest, frame = player(at, 1)
     assert module_of(newest) == "filmnow" and newest["spec"]["channel"] == film["spec"]["runs"][0]["channel"]
     assert frame["0.epoch"].tolist() == [1.25] and frame["0.xy"].shape == (1, 1000, 2)
-    press(at, "train_advance_step")
+    click(at, "train_advance_step")
     (clock,) = clocks(at)
     assert clock.startswith("1.50 of 3 epochs · step 6 of 12"), "a step is on the page at once"
-    press(at, "train_advance_epoch")
+    click(at, "train_advance_epoch")
     until(lambda: jobs.get(running.id).progress["step"] == 8)
-    press(at, "train_pace_slow")
+    click(at, "train_pace_slow")
     assert jobs.get(running.id).pace == "slow" and "**The run is slowed down.**" in texts(at.markdown)
-    press(at, "train_pace_pause")
+    click(at, "train_pace_pause")
     assert jobs.get(running.id).pace == "pause" and "left" not in at.get("progress")[0].proto.text
-    press(at, "train_pace_go")
+    click(at, "train_pace_go")
     until(lambda: jobs.get(running.id).state == "done")
 
 
 def test_a_form_that_gives_way(store):
     assert not any(e.label == "Train another model" for e in page().expander)
     at = page(job=store["vae"])
-    assert any(e.label == "Train another model" for e in at.expander) and "train_start" in keys(at)
+    assert any(e.label == "Train another model" for e in at.expander) and "train_start" in widget_keys(at)
 
 
 def test_failed_job_says_why(empty_store, tmp_path, monkeypatch):
@@ -190,7 +191,7 @@ def test_broken_queue_is_a_sentence(empty_store):
     empty_store.mkdir(parents=True)
     (empty_store / "queue.sqlite").mkdir()
     at = page()
-    press(at, "train_start")
+    click(at, "train_start")
     assert "cannot be written" in texts(at.error)
 
 

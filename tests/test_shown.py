@@ -15,18 +15,14 @@ from PIL import Image
 from aevae import cli, datasets, embeddings, paths
 from aevae.config import DataConfig
 from aevae.datasets import shown
-from aevae.queue import jobs
 from aevae.store import checkpoints
 from aevae.ui.embeddings import details
 from aevae.ui.film import film_view
 from aevae.ui.shared import cached, markdown, opening, run_picker
 
+pytestmark = pytest.mark.usefixtures("no_worker")
+
 ANIMALS = ("Ant", "Bee, small", "=Cat")
-
-
-@pytest.fixture(autouse=True)
-def no_worker(monkeypatch):
-    monkeypatch.setattr(jobs, "ensure_worker", lambda device="auto": None)
 
 
 @pytest.fixture(scope="module")
