@@ -9,6 +9,7 @@ from streamlit.runtime.scriptrunner_utils.script_requests import RerunData
 from streamlit.testing.v1 import AppTest, local_script_runner
 
 from aevae.browser.blob import unpack
+from aevae.ui.shared import cached
 
 WIDGETS = ("number_input", "toggle", "button_group", "selectbox", "text_input", "button")
 
@@ -28,6 +29,21 @@ def without_error(app: AppTest) -> AppTest:
 def open_checked_page(path: str, **query: str | list[str]) -> AppTest:
     """`open_page` for a page that must not raise."""
     return without_exception(open_page(path, **query))
+
+
+def open_cleared_page(path: str = "pages/lab/train.py", **link: str) -> AppTest:
+    """`open_checked_page` after the cached list of runs is cleared."""
+    cached.runs.clear()
+    return open_checked_page(path, **link)
+
+
+def message_text(app: AppTest) -> str:
+    """Errors, warnings, notes, captions and texts of the page."""
+    return texts(*(app.get(kind) for kind in ("error", "warning", "info", "caption", "markdown")))
+
+
+def open_train_page(**link: str) -> AppTest:
+    return open_checked_page("pages/lab/train.py", **link)
 
 
 def click(app: AppTest, key: str) -> AppTest:

@@ -5,8 +5,9 @@ import zlib
 
 import numpy as np
 import pytest
+from file_helpers import image_bytes
 from streamlit.testing.v1 import AppTest
-from test_handwriting import enlarged, likeness, png
+from test_handwriting import enlarged, likeness
 
 from aevae.ui.digit import picker as digits
 from aevae.ui.live import component
@@ -162,7 +163,7 @@ def test_without_live_drawing_the_other_ways_stay(store):
 def test_an_uploaded_picture_is_prepared(empty_store, test_digits):
     at = way(picker(), "upload")
     sheet = enlarged(test_digits[3], np.random.default_rng(7))
-    at.get("file_uploader")[0].set_value(("three.png", png(255 - sheet), "image/png")).run()
+    at.get("file_uploader")[0].set_value(("three.png", image_bytes(255 - sheet), "image/png")).run()
     assert at.text[0].value.startswith("None None")
     assert likeness(at.session_state["digit_own"][0], test_digits[3]) > 0.95
     at.get("file_uploader")[0].set_value(("no.png", b"no picture", "image/png")).run()

@@ -5,6 +5,7 @@ import threading
 
 import numpy as np
 import pytest
+from model_helpers import ignore
 
 import aevae.embeddings as maps
 from aevae import paths
@@ -24,10 +25,6 @@ def asked(method: str = "pca", space: str = "pixels", n: int = N, **more) -> map
     return maps.MapRequest(
         space=space, n=n, method=method, parameters=SMALL[method] | more.pop("parameters", {}), **more
     )
-
-
-def silent(news: dict) -> None:
-    pass
 
 
 # -- requests --------------------------------------------------------------------------------------------------------
@@ -168,7 +165,7 @@ def test_told_to_stop_it_stops_at_once_and_leaves_nothing(own_cache, monkeypatch
         return bool(asked_for)
 
     with pytest.raises(maps.Stopped):
-        maps.make_map(request, silent, should_stop)
+        maps.make_map(request, ignore, should_stop)
     assert len(asked_for) == 1, "asked once more, it goes"
     assert maps.find_map(request) is None and maps.newest_frame(request) is None and not list(own_cache.glob("*.npz"))
     assert maps.make_map(asked("pca")).xy.shape == (N, 2)  # the lock is free
@@ -189,7 +186,7 @@ def test_two_sessions_make_a_map_once(monkeypatch):
 def test_whoever_waits_can_leave(own_cache):
     request = asked("pca")
     with cache.turn(request.key), pytest.raises(maps.Stopped):
-        maps.make_map(request, silent, lambda: True)
+        maps.make_map(request, ignore, lambda: True)
 
 
 def test_a_damaged_frame_is_no_frame(own_cache):
@@ -207,10 +204,10 @@ def test_a_damaged_frame_is_no_frame(own_cache):
 def test_the_task_of_the_queue(monkeypatch):
     monkeypatch.setattr(map_task, "warm", lambda: None)
     request = asked("pca", "random")
-    assert map_task.work(request.to_dict(), silent, lambda: True) is False
-    assert map_task.work(request.to_dict(), silent, lambda: False) is True and maps.find_map(request)
+    assert map_task.work(request.to_dict(), ignore, lambda: True) is False
+    assert map_task.work(request.to_dict(), ignore, lambda: False) is True and maps.find_map(request)
     with pytest.raises(ValueError, match="method must be one of"):
-        map_task.work(request.to_dict() | {"method": "lda"}, silent, lambda: False)
+        map_task.work(request.to_dict() | {"method": "lda"}, ignore, lambda: False)
 
 
 def test_shipped_maps_are_found_and_small():

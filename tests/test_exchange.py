@@ -10,6 +10,7 @@ import zipfile
 
 import numpy as np
 import pytest
+from file_helpers import zip_bytes
 
 from aevae import paths
 from aevae.exchange import events, run_archive
@@ -20,14 +21,6 @@ from aevae.store import checkpoints
 def members(data: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         return {m.filename: archive.read(m) for m in archive.infolist()}
-
-
-def pack(files: dict[str, bytes]) -> bytes:
-    out = io.BytesIO()
-    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in files.items():
-            archive.writestr(name, content)
-    return out.getvalue()
 
 
 @pytest.fixture
@@ -131,7 +124,7 @@ KINDS = [
 def test_unsound_zips_stay_out(packed, kind, words):
     name, data = packed
     with pytest.raises(ValueError, match=words) as error:
-        run_archive.unpack(pack(_spoilt(name, members(data), kind)))
+        run_archive.unpack(zip_bytes(_spoilt(name, members(data), kind)))
     assert "\n" not in str(error.value)
     left = [f for f in paths.runs_dir().rglob("*") if f.is_file() and ".locks" not in f.parts]
     assert left == []
@@ -159,9 +152,9 @@ def test_a_spoilt_stream_is_named(packed):
 def test_bomb(packed, monkeypatch):
     monkeypatch.setattr(run_archive, "LIMITS", dataclasses.replace(run_archive.LIMITS, total_bytes=1_000_000))
     with pytest.raises(ValueError, match="has more than 1 MB"):
-        run_archive.unpack(pack({"x/y": bytes(900_000), "x/z": bytes(900_000)}))
+        run_archive.unpack(zip_bytes({"x/y": bytes(900_000), "x/z": bytes(900_000)}))
     with pytest.raises(ValueError, match="has more than 1 MB"):
-        run_archive.unpack(pack({"x/y": bytes(2_000_000)}))
+        run_archive.unpack(zip_bytes({"x/y": bytes(2_000_000)}))
 
 
 def test_symbolic_link(packed):

@@ -8,8 +8,9 @@ import threading
 import pytest
 import torch
 from conftest import tiny_config, until
-from test_faults import next_job_runs, page, port, said, statuses
-from test_jobs import step
+from job_helpers import assert_next_job_finishes, job_step, run_statuses
+from page_helpers import message_text, open_cleared_page
+from servers import free_port
 
 from aevae import datasets, paths
 from aevae.models import build_model
@@ -56,12 +57,14 @@ def test_damaged_weights_and_films_are_noticed(store, damage):
             if name == "film.safetensors":
                 assert film_view.read(checkpoints.find_run(store["vae"])) is None
         if name == "film.safetensors":
-            assert "film of this run is damaged" in said(page("pages/lab/models.py", run=store["vae"]))
+            assert "film of this run is damaged" in message_text(
+                open_cleared_page("pages/lab/models.py", run=store["vae"])
+            )
         else:
-            assert "is damaged" in said(page("pages/explore/sliders.py", model=store["vae"]))
+            assert "is damaged" in message_text(open_cleared_page("pages/explore/sliders.py", model=store["vae"]))
         (folder / name).write_bytes(whole)
     assert load_run(store["vae"]).film
-    assert [status for name, status in statuses().items() if name != store["vae"]] == ["finished"] * 3
+    assert [status for name, status in run_statuses().items() if name != store["vae"]] == ["finished"] * 3
 
 
 @pytest.mark.parametrize("damage", [cuts, flips])
@@ -71,12 +74,12 @@ def test_damaged_text_never_breaks_a_listing(store, damage):
         whole = (folder / name).read_bytes()
         for spoilt in damage(whole, 20):
             (folder / name).write_bytes(spoilt)
-            status = statuses()[store["vae"]]
+            status = run_statuses()[store["vae"]]
             with contextlib.suppress(ValueError):
                 load_run(store["vae"])
             if damage is cuts and spoilt != whole[:-1]:  # without the last line's end it is the same text
                 assert status != "finished"
-        page("pages/lab/models.py")
+        open_cleared_page("pages/lab/models.py")
         (folder / name).write_bytes(whole)
 
 
@@ -125,10 +128,10 @@ def test_a_damaged_queue_is_set_aside_and_the_next_job_is_taken(empty_store):
         left.unlink()
     file.write_bytes(b"no data base" * 1000)
     assert jobs.jobs() == []
-    told = said(page())
+    told = message_text(open_cleared_page())
     assert "the queue was damaged" in told and "queue them again" in told
-    next_job_runs()
-    assert statuses()[kept] == "finished"
+    assert_next_job_finishes()
+    assert run_statuses()[kept] == "finished"
 
 
 def test_a_run_outlives_its_queue(empty_store, monkeypatch):
@@ -139,14 +142,14 @@ def test_a_run_outlives_its_queue(empty_store, monkeypatch):
     worker = Worker(once=True)
     thread = threading.Thread(target=worker.run)
     thread.start()
-    until(lambda: step(job.id) == 0)
+    until(lambda: job_step(job.id) == 0)
     with open(empty_store / "queue.sqlite", "r+b") as file:
         file.write(bytes(8192))
     until(queuefile.set_aside, 20)
     other = jobs.submit(tiny_config("ae"), "cpu")
     assert other.id == job.id, "a new queue counts from 1 again"
     thread.join(60)  # paused as it was: nobody could have let it go on
-    assert not thread.is_alive() and statuses() == {config.name: "finished", other.run: "finished"}
+    assert not thread.is_alive() and run_statuses() == {config.name: "finished", other.run: "finished"}
     assert jobs.get(other.id).state == "done"
 
 
@@ -161,9 +164,9 @@ def test_a_worker_waits_for_a_queue_that_is_held(empty_store, monkeypatch):
     thread = threading.Thread(target=worker.run)
     thread.start()
     assert told.wait(60) and jobs.get(job.id).state == "queued"
-    app = page(train_latent_dim="7")
+    app = open_cleared_page(train_latent_dim="7")
     app.button(key="train_start").click().run()
-    assert "in use by another program; try again" in said(app)
+    assert "in use by another program; try again" in message_text(app)
     other.execute("COMMIT")
     until(lambda: jobs.get(job.id).state == "done")
     worker.stop.set()
@@ -174,7 +177,7 @@ def test_half_a_download_is_no_data_set(empty_store, tmp_path, monkeypatch):
     from torchvision import datasets as official
 
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(official.KMNIST, "mirrors", [f"http://127.0.0.1:{port()}/"])  # nobody is there
+    monkeypatch.setattr(official.KMNIST, "mirrors", [f"http://127.0.0.1:{free_port()}/"])  # nobody is there
     raw = tmp_path / "data" / "KMNIST" / "raw"
     raw.mkdir(parents=True)
     for name in ("train-images-idx3-ubyte.gz", "train-labels-idx1-ubyte.gz", "t10k-images-idx3-ubyte"):
@@ -187,7 +190,9 @@ def test_half_a_download_is_no_data_set(empty_store, tmp_path, monkeypatch):
             (raw / "t10k-labels-idx1-ubyte").write_bytes(b"half of it")
         job = jobs.submit(config, "cpu")
         Worker(once=True).run()
-        assert jobs.get(job.id).state == "failed" and statuses() == {}
-        app = page(job=config.name)
-        assert "mnist-5k works without a network" in said(app) and "train_take_5k_failed" in [b.key for b in app.button]
-    next_job_runs()
+        assert jobs.get(job.id).state == "failed" and run_statuses() == {}
+        app = open_cleared_page(job=config.name)
+        assert "mnist-5k works without a network" in message_text(app) and "train_take_5k_failed" in [
+            b.key for b in app.button
+        ]
+    assert_next_job_finishes()

@@ -4,9 +4,9 @@ import threading
 
 import pytest
 from conftest import until
+from job_helpers import job_state, job_step
 from model_helpers import beta_configs
 from safetensors.numpy import load_file
-from test_jobs import state, step
 
 from aevae import paths
 from aevae.queue import jobs
@@ -31,17 +31,17 @@ def test_one_of_a_sweep_is_cancelled_the_others_go_on_and_it_is_resumed(empty_st
     jobs.advance(first.id, "step")
     thread = threading.Thread(target=Worker(once=True).run)
     thread.start()
-    until(lambda: [step(job.id) for job in (first, second, third)] == [1, 1, 1])
+    until(lambda: [job_step(job.id) for job in (first, second, third)] == [1, 1, 1])
     jobs.cancel(second.id)
-    until(lambda: state(second.id) == "cancelled")
+    until(lambda: job_state(second.id) == "cancelled")
     jobs.pace(first.id, "go")
     jobs.pace(third.id, "go")
     thread.join()
-    assert [state(job.id) for job in (first, second, third)] == ["done", "cancelled", "done"]
+    assert [job_state(job.id) for job in (first, second, third)] == ["done", "cancelled", "done"]
     assert not checkpoints.finished_run(second.run)
     again = jobs.resume(second.id)
     Worker(once=True).run()
-    assert state(again.id) == "done"
+    assert job_state(again.id) == "done"
     found = {config.name: weights(config.name) for config in configs}
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "straight"))
     for config in configs:
@@ -56,15 +56,15 @@ def test_a_whole_sweep_is_cancelled_at_once_and_resumed_together(empty_store):
     jobs.advance(numbers[0], "step")
     thread = threading.Thread(target=Worker(once=True).run)
     thread.start()
-    until(lambda: [step(number) for number in numbers] == [1, 1])
+    until(lambda: [job_step(number) for number in numbers] == [1, 1])
     jobs.cancel(*numbers)
     thread.join()
-    assert [state(number) for number in numbers] == ["cancelled", "cancelled"]
+    assert [job_state(number) for number in numbers] == ["cancelled", "cancelled"]
     assert [checkpoints.read_run(paths.runs_dir() / config.name).state["step"] for config in configs] == [1, 1]
     again = jobs.submit_all(configs, "cpu")
     assert {job.sweep for job in again} == {jobs.get(numbers[0]).sweep}
     Worker(once=True).run()
-    assert {state(job.id) for job in again} == {"done"}
+    assert {job_state(job.id) for job in again} == {"done"}
 
 
 def test_one_of_a_sweep_diverges(empty_store, monkeypatch):
@@ -75,7 +75,7 @@ def test_one_of_a_sweep_diverges(empty_store, monkeypatch):
     monkeypatch.setattr(BetaVAE, "kl_weight", property(lambda self: torch.where(self.beta > 10, torch.nan, self.beta)))
     good, bad = jobs.submit_all(beta_configs(1.0, 16.0), "cpu")
     Worker(once=True).run()
-    assert state(good.id) == "done" and checkpoints.finished_run(good.run)
+    assert job_state(good.id) == "done" and checkpoints.finished_run(good.run)
     bad = jobs.get(bad.id)
     assert bad.state == "failed" and "became nan" in bad.error and not checkpoints.finished_run(bad.run)
 
