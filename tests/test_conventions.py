@@ -1,4 +1,4 @@
-"""Conventions: assertions hold for one reason, tests of POSIX skip Windows, code is short."""
+"""Conventions: assertions hold for one reason, tests of POSIX skip Windows, helpers exist once, code is short."""
 
 import ast
 import re
@@ -83,6 +83,51 @@ def test_what_needs_posix_is_skipped_on_windows():
         if file.stem not in ("chromium", "faulty", "test_conventions", "test_deploy"):  # not run there
             found |= needs_posix(file.stem, ast.parse(file.read_text("utf-8")))
     assert found == set(WITHOUT)
+
+
+# -- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def normalized(function: ast.FunctionDef) -> str:
+    """The code without name, docstring and annotations, and with numbered variables: equal for copies of a helper.
+
+    Names of a fixture's arguments stay, because they name other fixtures.
+    """
+    function = ast.parse(ast.unparse(function)).body[0]
+    function.name, function.returns = "_", None
+    if ast.get_docstring(function) is not None and len(function.body) > 1:
+        del function.body[0]
+    numbers: dict[str, str] = {}
+    for node in ast.walk(function):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+            if not function.decorator_list:
+                node.arg = numbers.setdefault(node.arg, f"v{len(numbers)}")
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            numbers.setdefault(node.id, f"v{len(numbers)}")
+    for node in ast.walk(function):
+        if isinstance(node, ast.Name):
+            node.id = numbers.get(node.id, node.id)
+    return ast.unparse(function)
+
+
+def test_no_helper_is_written_twice():
+    found: dict[str, list[str]] = {}
+    for file in FILES:
+        for node in ast.parse(file.read_text("utf-8")).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("test"):
+                found.setdefault(normalized(node), []).append(f"{file.stem}.{node.name}")
+    assert [names for names in found.values() if len(names) > 1] == []
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [("def f(a):\n b = a\n return b", 'def g(x) -> int:\n "Doc."\n y = x\n return y', True),
+     ("def f(a):\n return a.b", "def f(a):\n return a.c", False),
+     ("@fixture\ndef f(a):\n return a", "@fixture\ndef f(b):\n return b", False)],
+)  # fmt: skip
+def test_what_copies_of_a_helper_are(one, other, equal):
+    assert (normalized(ast.parse(one).body[0]) == normalized(ast.parse(other).body[0])) is equal
 
 
 # -- sizes -----------------------------------------------------------------------------------------------------------
