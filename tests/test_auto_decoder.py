@@ -68,7 +68,7 @@ def test_a_saved_model_brings_the_size_of_its_table(family):
         make(family, latent_dim=5).load_state_dict(model.state_dict())
 
 
-def test_codes_of_fewer_pictures_than_a_film_follows_are_repeated():
+def test_codes_of_fewer_images_than_a_film_follows_are_repeated():
     known = make(pictures=5).training_codes(16)[0]
     assert torch.equal(known[:5], known[5:10]) and len(known) == 16
 
@@ -114,7 +114,7 @@ def test_dense_adam_would_move_codes_that_no_batch_looked_up():
 # -- what it learns --
 
 
-def test_training_pictures_are_nearer_than_by_pca(digits, learnt):
+def test_training_images_are_nearer_than_by_pca(digits, learnt):
     x = digits[:PICTURES].float().div(255)
     centred = x.flatten(1) - x.flatten(1).mean(0)
     pca = torch.linalg.svdvals(centred)[8:].square().sum() / PICTURES
@@ -176,7 +176,7 @@ def test_a_search_is_deterministic_and_touches_no_weight(family):
 
 
 @pytest.mark.parametrize("family", BOTH)
-def test_what_is_found_for_a_picture_depends_on_no_other(family):
+def test_what_is_found_for_an_image_depends_on_no_other(family):
     model, x = make(family).double(), random_images().double()
     assert torch.allclose(model.encode(x)[2:3], model.encode(x[2:3]), atol=1e-9)
 

@@ -256,7 +256,7 @@ def test_empty_space_is_what_the_decoder_draws_there(tab, maps):
     assert np.abs(shown - wanted).max() <= 3, "the pointer's place is rounded to a hundredth of a pixel"
 
 
-def test_a_map_that_is_being_made_is_cancelled_and_asked_for_again(browser, server):
+def test_a_running_map_is_cancelled_and_requested_again(browser, server):
     tab = ready(Tab(browser).open(f"{server.url}/embeddings?map_2=PCA&perplexity_1=23"))
     tab.page.get_by_role("button", name="Cancel", exact=True).click()
     tab.page.get_by_text("Cancelled.", exact=True).wait_for()

@@ -62,7 +62,7 @@ def digits() -> np.ndarray:
     return datasets.load(DataConfig("mnist-5k")).test.images[:1000].astype(np.float32) / 255
 
 
-def test_the_level_moves_pictures_before_it_is_let_go(tab, shared_server):
+def test_the_level_moves_images_before_it_is_let_go(tab, shared_server):
     tab.open(f"{shared_server.url}/denoise?seed=3&digit=12")
     ready(tab, "noise")
     before, quiet = pictures(tab, "noise"), len(tab.said)
@@ -167,7 +167,7 @@ def test_the_brush_has_keys(tab, shared_server):
     tab.rest().sound()
 
 
-def test_the_scrub_bar_moves_all_pictures_and_writes_the_link(tab, shared_server):
+def test_the_scrub_bar_moves_all_images_and_writes_the_link(tab, shared_server):
     tab.open(f"{shared_server.url}/interpolate?digit_a=3&digit_b=5")
     ready(tab, "scrub")
     before, quiet = pictures(tab, "scrub"), len(tab.said)
@@ -193,7 +193,7 @@ def test_the_scrub_bar_moves_all_pictures_and_writes_the_link(tab, shared_server
     assert f"t={t:g}" in tab.page.url and np.array_equal(pictures(tab, "scrub"), shown)
 
 
-def test_a_picture_is_dragged_and_play_moves_the_place(tab, shared_server):
+def test_an_image_is_dragged_and_play_moves_the_place(tab, shared_server):
     tab.open(f"{shared_server.url}/interpolate")
     ready(tab, "scrub")
     place = lambda: float(tab.page.get_by_role("slider", name="Position between a and b").input_value())  # noqa: E731
@@ -241,7 +241,7 @@ def test_a_digit_that_is_drawn_moves_its_end(tab, shared_server):
     tab.sound()
 
 
-def test_a_digit_that_is_drawn_is_spoilt_and_cleaned_at_once(tab, shared_server):
+def test_a_drawn_digit_is_corrupted_and_denoised_at_once(tab, shared_server):
     tab.open(f"{shared_server.url}/denoise?level=0&seed=3")
     ready(tab, "noise")
     cross = draw_cross(tab, "digit")

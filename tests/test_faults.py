@@ -161,7 +161,7 @@ def test_an_import_that_dies_between_write_and_rename_leaves_nothing_half(store,
     assert ended(child("take_in", str(file), 9)) == 0 and run_statuses() == {name: "finished"}
 
 
-def test_what_a_dying_process_told_the_queue_last_was_not_said(empty_store, child):
+def test_what_a_dying_process_wrote_last_into_the_queue_is_rolled_back(empty_store, child):
     job = jobs.submit(tiny_config("ae"), "cpu")
     assert ended(child("finish_all_but_die")) == -signal.SIGKILL
     assert jobs.get(job.id).state == "queued" and not queuefile.set_aside()

@@ -38,9 +38,9 @@ def flips(data: bytes, spots: int = SPOTS) -> list[bytes]:
     """The file with one bit flipped, here and there."""
     draw, found = random.Random(0), []
     for _ in range(spots):
-        spoilt = bytearray(data)
-        spoilt[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
-        found.append(bytes(spoilt))
+        damaged = bytearray(data)
+        damaged[draw.randrange(len(data))] ^= 1 << draw.randrange(8)
+        found.append(bytes(damaged))
     return found
 
 
@@ -50,8 +50,8 @@ def test_damaged_weights_and_films_are_noticed(store, damage):
     folder = paths.runs_dir() / store["vae"]
     for name in ("model.safetensors", "film.safetensors"):
         whole = (folder / name).read_bytes()
-        for spoilt in damage(whole):
-            (folder / name).write_bytes(spoilt)
+        for damaged in damage(whole):
+            (folder / name).write_bytes(damaged)
             with pytest.raises(DamagedRun, match=name):
                 load_run(store["vae"]).film  # noqa: B018
             if name == "film.safetensors":
@@ -72,12 +72,12 @@ def test_damaged_text_never_breaks_a_listing(store, damage):
     folder = paths.runs_dir() / store["vae"]
     for name in ("config.json", "state.json", "history.jsonl", "metrics.json"):
         whole = (folder / name).read_bytes()
-        for spoilt in damage(whole, 20):
-            (folder / name).write_bytes(spoilt)
+        for damaged in damage(whole, 20):
+            (folder / name).write_bytes(damaged)
             status = run_statuses()[store["vae"]]
             with contextlib.suppress(ValueError):
                 load_run(store["vae"])
-            if damage is cuts and spoilt != whole[:-1]:  # without the last line's end it is the same text
+            if damage is cuts and damaged != whole[:-1]:  # without the last line's end it is the same text
                 assert status != "finished"
         open_cleared_page("pages/lab/models.py")
         (folder / name).write_bytes(whole)
@@ -99,7 +99,7 @@ def test_only_a_whole_state_is_taken_up(empty_store):
         return trainer.step
 
     assert taken_up(whole) == 5
-    assert {taken_up(spoilt) for spoilt in cuts(whole, 25) + flips(whole)} == {0}
+    assert {taken_up(damaged) for damaged in cuts(whole, 25) + flips(whole)} == {0}
     assert train_or_load(config, "cpu").finished and load_run(config.name)
 
 
@@ -110,10 +110,10 @@ def test_a_damaged_queue_is_set_aside_and_the_next_job_is_taken(empty_store):
         jobs.submit(tiny_config("ae", seed=seed), "cpu")
     file = empty_store / "queue.sqlite"
     whole = file.read_bytes()
-    for seed, spoilt in enumerate(cuts(whole) + flips(whole), 10):
+    for seed, damaged in enumerate(cuts(whole) + flips(whole), 10):
         for left in empty_store.glob("queue*"):
             left.unlink()
-        file.write_bytes(spoilt)
+        file.write_bytes(damaged)
         for attempt in range(3):
             try:
                 jobs.jobs()
@@ -128,8 +128,8 @@ def test_a_damaged_queue_is_set_aside_and_the_next_job_is_taken(empty_store):
         left.unlink()
     file.write_bytes(b"no data base" * 1000)
     assert jobs.jobs() == []
-    told = message_text(open_cleared_page())
-    assert "the queue was damaged" in told and "queue them again" in told
+    shown = message_text(open_cleared_page())
+    assert "the queue was damaged" in shown and "queue them again" in shown
     assert_next_job_finishes()
     assert run_statuses()[kept] == "finished"
 
@@ -159,11 +159,11 @@ def test_a_worker_waits_for_a_queue_that_is_held(empty_store, monkeypatch):
     job = jobs.submit(tiny_config("ae"), "cpu")
     other = sqlite3.connect(empty_store / "queue.sqlite", isolation_level=None, check_same_thread=False)
     other.execute("BEGIN EXCLUSIVE")
-    told, worker = threading.Event(), Worker()
-    monkeypatch.setattr(worker_module.logs, "event", lambda name, **_: name == "queue_unusable" and told.set())
+    logged, worker = threading.Event(), Worker()
+    monkeypatch.setattr(worker_module.logs, "event", lambda name, **_: name == "queue_unusable" and logged.set())
     thread = threading.Thread(target=worker.run)
     thread.start()
-    assert told.wait(60) and jobs.get(job.id).state == "queued"
+    assert logged.wait(60) and jobs.get(job.id).state == "queued"
     app = open_cleared_page(train_latent_dim="7")
     app.button(key="train_start").click().run()
     assert "in use by another program; try again" in message_text(app)

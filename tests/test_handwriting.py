@@ -176,14 +176,14 @@ def test_a_digit_on_lined_paper_is_read_well_or_refused(test_digits, kind, pen, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("value", [0, 90, 255])
-def test_an_empty_picture_is_said_to_be_empty(value):
+def test_an_empty_image_is_said_to_be_empty(value):
     rng = np.random.default_rng(5)
     for grey in (np.full((300, 400), value), value + rng.normal(0, 5, (300, 400)), value * (0.7 + 0.3 * _X)):
         with pytest.raises(ValueError, match="there is no visible digit in 'the image'"):
             read_digit(image_bytes(np.asarray(grey).clip(0, 255).astype(np.uint8)))
 
 
-def test_hostile_pictures_are_refused_as_ever():
+def test_hostile_images_are_refused_as_ever():
     for content in (b"", b"hello", bytes(archives.MAX_FILE_BYTES + 1), image_bytes(np.zeros((5, 5), np.uint8))[:40]):
         with pytest.raises(ValueError, match=r"'?cat\.png"):
             read_digit(content, "cat.png")

@@ -172,7 +172,7 @@ PICTURES = {kind: picture(kind) for kind in pictures.formats() if kind != "HEIF"
 @settings(max_examples=200, **FUZZ)
 @given(st.sampled_from(list(PICTURES)), st.integers(0, 10**6), st.binary(max_size=8), st.booleans(), st.booleans())
 @pytest.mark.filterwarnings("ignore")
-def test_a_picture_is_one_or_a_sentence(kind, at, content, cut, digit):
+def test_an_image_opens_or_is_refused_in_a_sentence(kind, at, content, cut, digit):
     whole = PICTURES[kind]
     at %= len(whole)
     spoilt = whole[:at] + content + (b"" if cut else whole[at + len(content) :])
@@ -183,7 +183,7 @@ def test_a_picture_is_one_or_a_sentence(kind, at, content, cut, digit):
     assert read.shape == (1, 28, 28) and read.dtype == np.uint8
 
 
-def test_zips_of_pictures_with_any_names(tmp_path, monkeypatch):
+def test_zips_of_images_with_any_names(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
 
     @settings(max_examples=80, **FUZZ)
@@ -202,7 +202,7 @@ def test_zips_of_pictures_with_any_names(tmp_path, monkeypatch):
     assert {f.rpartition("/")[0] for f in written(tmp_path)} == {"data/images"}
 
 
-def test_stored_pictures_have_a_limit_in_all(tmp_path, monkeypatch):
+def test_stored_images_have_a_limit_in_all(tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
     pair = zipped([("1.png", PICTURES["PNG"]), ("2.png", PICTURES["BMP"])])
     assert datasets.store_upload(pair, "one.zip")

@@ -162,7 +162,7 @@ def test_words_of_western_europe_in_the_code_page_of_windows(tmp_path):
     assert data.classes == ("Möwe", "niño", "été")
 
 
-def test_a_name_that_is_told_beside_is_taken(tmp_path):
+def test_a_name_in_the_unicode_field_is_used(tmp_path):
     raw, name = b"\xc4\xe3\xba\xc3/1.png", "你好/1.png"
     data = raw_names({raw: random_image(1), b"x/2.png": random_image(2)})
     field = struct.pack("<HHBI", 0x7075, 5 + len(name.encode()), 1, zlib.crc32(raw)) + name.encode()

@@ -121,7 +121,7 @@ def test_pixels_that_would_be_black_are_stretched_and_said(tmp_path, kind):
     assert read_picture(members["0.png"], invert=False).max() > 200
 
 
-def test_all_pictures_of_a_set_are_stretched_by_one_factor(tmp_path):
+def test_all_images_of_a_set_are_stretched_by_one_factor(tmp_path):
     faint, strong = np.full((28, 28), 1000, np.uint16), np.full((28, 28), 4000, np.uint16)
     data = load_images(
         tmp_path, {"a/1.png": image_bytes(faint), "a/2.png": image_bytes(strong), "b/1.png": random_image(3)}
@@ -131,7 +131,7 @@ def test_all_pictures_of_a_set_are_stretched_by_one_factor(tmp_path):
     assert "2 images is above 4000 of 65535" in notes_of(data)
 
 
-def test_bright_pictures_stay_as_they_are(tmp_path):
+def test_bright_images_stay_as_they_are(tmp_path):
     values = {"a.png": np.full((28, 28), 70, np.uint8), "b.png": np.full((28, 28), 3, np.uint8)}
     data = load_images(tmp_path, {name: image_bytes(v) for name, v in values.items()})
     assert sorted(int(x.max()) for x in np.concatenate([data.train.images, data.test.images])) == [3, 70]

@@ -56,7 +56,7 @@ def test_stored_numbers_are_those_of_the_models_as_they_are_read(name):
         assert member.config.data.leave_out_5k, "the shown digits were left out"
 
 
-def test_a_higher_price_buys_fewer_nats_and_a_worse_picture():
+def test_a_higher_price_buys_fewer_nats_and_a_worse_image():
     members = list(bundles.load("beta").values())
     betas, kl, recon = (
         np.array([get(m) for m in members])

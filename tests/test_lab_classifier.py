@@ -70,7 +70,7 @@ def test_the_known_failure_black_is_more_probable_than_digits(digits):
     assert densities.scores(net, chaos, noise).max() < real.min()
 
 
-def test_strange_pictures():
+def test_strange_images():
     x, other = np.zeros((1, 28, 28), np.float32), np.ones((1, 28, 28), np.float32)
     x[0, 0, 3] = 1
     assert densities.strange("digit", x, other) is x and densities.strange("negative", x, other).sum() == 783

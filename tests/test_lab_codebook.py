@@ -33,7 +33,7 @@ def test_edits_as_text():
     assert [codebook.read_edits(bad, 49, 128) for bad in ("", "x", "1:2,", "-1:2")] == [[]] * 4
 
 
-def test_a_picture_through_its_map_is_its_reconstruction(runs):
+def test_an_image_through_its_map_is_its_reconstruction(runs):
     x = cached.shown_digits()[0][:3]
     for run in runs.values():
         maps = codebook.indices(run, x)
@@ -93,7 +93,7 @@ def test_the_map_follows_digit_and_address(monkeypatch):
     assert browser.spec["edits"] == [] and not np.array_equal(browser.arrays["indices"], before)
 
 
-def test_each_control_changes_its_picture():
+def test_each_control_changes_its_image():
     at = page()
     samples, swapped, alone = image_urls(at)
     at.segmented_control(key="numbers").set_value("uniform").run()

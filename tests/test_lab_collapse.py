@@ -28,7 +28,7 @@ def test_what_was_shipped_is_the_lesson():
     assert options["skips"]["skips"] and not options["plain"]["skips"]
 
 
-def test_a_collapsed_decoder_draws_one_picture():
+def test_a_collapsed_decoder_draws_one_image():
     model = bundles.load("collapse")["plain"].model()
     with torch.inference_mode():
         back = model.decode(torch.randn(20, 8, generator=torch.Generator().manual_seed(0)))

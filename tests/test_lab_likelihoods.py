@@ -113,7 +113,7 @@ def test_the_address_moves_the_code_and_the_numbers_follow(monkeypatch, tmp_path
     assert [m.value for m in app.markdown if "This digit" in m.value] != before
 
 
-def test_a_browser_that_cannot_gets_pictures_of_the_server(page):
+def test_a_browser_that_cannot_gets_images_of_the_server(page):
     page.session_state["live_trouble"] = {"": "browser"}
     page.run()
     assert not page.exception and len(page.get("image")) == 6

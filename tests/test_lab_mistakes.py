@@ -1,4 +1,4 @@
-"""The lab Spot the mistake: wrong statements fail by known amounts, checks pass, answers are heard."""
+"""The lab Spot the mistake: wrong statements fail by known amounts, checks pass, answers are evaluated."""
 
 import functools
 import math
@@ -33,7 +33,7 @@ def test_known_amounts():
 
 
 @pytest.mark.slow
-def test_every_exercise_is_there_and_every_answer_is_heard():
+def test_every_exercise_is_there_and_every_answer_is_evaluated():
     at = page()
     for number, mistake in enumerate(mistakes.MISTAKES):
         at.pills(key="mistake").set_value(mistake.key).run()

@@ -78,7 +78,7 @@ def test_the_filters_that_are_kept():
     assert stored["10-cold"]["dead"] > stored["10"]["dead"]
 
 
-def test_signed_pictures():
+def test_signed_images():
     assert signed.tint(np.array([0.0, 2.0, -2.0, 1.0])).tolist() == [
         [0, 0, 0], [255, 158, 44], [72, 150, 255], [128, 79, 22]
     ]  # fmt: skip

@@ -133,7 +133,7 @@ def test_pca_in_blocks_is_pca(digits, monkeypatch):
 
 
 @pytest.mark.parametrize("likelihood", ["gaussian", "gaussian_learned", "laplace", "bernoulli"])
-def test_every_likelihood_begins_at_the_mean_picture(likelihood):
+def test_every_likelihood_begins_at_the_mean_image(likelihood):
     model = build_model(LinearAEConfig(latent_dim=3, likelihood=likelihood))
     mean = torch.rand(1, 28, 28)
     model.init_from_mean(mean)

@@ -110,7 +110,7 @@ def test_a_reader_reads_what_is_there():
     assert readable(torch.randn(300, 3, generator=rng()), labels) < 0.5
 
 
-def test_no_class_is_read_from_few_pictures_or_one_class():
+def test_no_class_is_read_from_few_images_or_one_class():
     model = make()
     assert "class_from_style" not in model.metrics(random_images(20), torch.arange(20), rng())
     assert "class_from_style" not in model.metrics(random_images(120), torch.zeros(120), rng())
@@ -124,10 +124,10 @@ def classes():
     x, labels = torch.tensor(data.test.images).float().div(255), torch.tensor(data.test.labels)
     for grouping in ("label", "random"):
         model = make(content_dim=8, style_dim=8, hidden=128, grouping=grouping)
-        told = (data.train.labels, data.test.labels)
+        both_labels = (data.train.labels, data.test.labels)
         recipe = TrainConfig(epochs=8, batch_size=100)
         Trainer(
-            model, TrainingData(data.train.images, data.test.images[:10], told), recipe, 0, torch.device("cpu")
+            model, TrainingData(data.train.images, data.test.images[:10], both_labels), recipe, 0, torch.device("cpu")
         ).fit()
         with torch.no_grad():
             values[grouping] = [readable(part, labels) for part in model.eval().parts(model.encode(x))]

@@ -20,8 +20,8 @@ def make(family, **options):
     return model
 
 
-def told(model, n=6):
-    """What the loss of the first n training pictures is told besides them."""
+def extra_inputs(model, n=6):
+    """Keyword arguments of the loss of the first n training images."""
     known = {"labels": torch.arange(n) % 3, "index": torch.arange(n)}
     return {k: v for k, v in known.items() if k in model.extra_inputs}
 
@@ -31,7 +31,7 @@ def told(model, n=6):
 def test_contract(family, network, likelihood):
     model = make(family, **fitting(family, network=network, likelihood=likelihood))
     x = random_images(shape=model.shape)
-    loss = model.loss(x, generator=rng(), epoch=3.0, **told(model))
+    loss = model.loss(x, generator=rng(), epoch=3.0, **extra_inputs(model))
     loss.total.backward()
     assert loss.total.shape == () and torch.isfinite(loss.total)
     assert all(not t.requires_grad and t.shape == () for t in loss.terms.values())
@@ -57,7 +57,7 @@ def test_all_randomness_comes_from_the_generator(family):
     x = random_images(shape=model.shape)
 
     def total(*seed):
-        return model.loss(x, generator=rng(*seed) if seed else None, **told(model)).total.item()
+        return model.loss(x, generator=rng(*seed) if seed else None, **extra_inputs(model)).total.item()
 
     before = torch.get_rng_state()
     assert total(5) == total(5)
@@ -79,7 +79,9 @@ def test_a_look_changes_nothing(family):
     before = {k: v.clone() for k, v in model.state_dict().items()}
     with torch.inference_mode():
         model.loss(
-            random_images(shape=model.shape), generator=rng(), **({} if "index" in model.extra_inputs else told(model))
+            random_images(shape=model.shape),
+            generator=rng(),
+            **({} if "index" in model.extra_inputs else extra_inputs(model)),
         )
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
@@ -128,7 +130,7 @@ def test_beta_zero_feels_no_kl():
     assert loss.total == loss.terms["recon"]
 
 
-def test_denoising_target_is_the_clean_picture():
+def test_denoising_target_is_the_clean_image():
     model, x = make("denoising", noise="masking", noise_level=1.0), random_images()
     loss = model.loss(x, generator=rng())  # the encoder sees black only; the target is still x
     black = model(torch.zeros_like(x)).params

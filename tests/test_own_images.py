@@ -27,7 +27,7 @@ def shapes(prefix="") -> dict:
     return dark | {f"{prefix}light/{k}.png": plain_image(200 + k) for k in range(5)}
 
 
-def test_folder_and_its_zip_are_the_same_pictures(tmp_path):
+def test_folder_and_its_zip_are_the_same_images(tmp_path):
     litter = {"dark/.DS_Store": b"x", "Thumbs.db": b"x"}
     folder = write_files(tmp_path / "shapes", shapes() | litter)
     packed = make_zip(tmp_path / "shapes.zip", shapes() | {"__MACOSX/dark/._1.png": b"x", "dark/": b""})
@@ -67,7 +67,7 @@ def test_digest_follows_content_and_load_refuses_what_changed(tmp_path):
     assert 77 in np.concatenate([load(changed).train.images, load(changed).test.images])
 
 
-def test_own_pictures_take_a_limit(tmp_path):
+def test_own_images_take_a_limit(tmp_path):
     folder = write_files(tmp_path / "own", shapes())
     assert len(load(DataConfig(f"images:{folder}", limit=3)).train) == 3
 
@@ -181,6 +181,6 @@ def test_upload_is_stored_under_its_digest_and_listed(tmp_path, own_data):
     assert images._shown("../../<b>My shapes</b>.zip") == "b.zip" and images._shown("\n<>") == "images.zip"
 
 
-def test_check_zip_counts_pictures(tmp_path):
+def test_check_zip_counts_images(tmp_path):
     path = make_zip(tmp_path / "a.zip", shapes())
     assert check_zip(path) == check_zip(str(path)) == check_zip(io.BytesIO(path.read_bytes())) == 15

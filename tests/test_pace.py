@@ -35,7 +35,7 @@ def paused(config, worker) -> tuple[int, subprocess.Popen]:
 
 
 @pytest.mark.slow
-def test_paused_stands_still_and_goes_as_far_as_asked(empty_store, worker):
+def test_a_paused_run_waits_and_continues_to_the_requested_step(empty_store, worker):
     config = tiny_config("vae", epochs=3)  # of 4 steps
     number, process = paused(config, worker)
     now = empty_store / config.name / "now.safetensors"

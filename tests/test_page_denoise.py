@@ -78,7 +78,7 @@ class Nothing:
         ("number_input", "digit", 12, {"digit": 12}),
     ],
 )
-def test_a_control_changes_the_pictures(store, kind, key, value, changed):
+def test_a_control_changes_the_images(store, kind, key, value, changed):
     at = page()
     widget(at, kind, key).set_value(value).run()
     assert not at.exception
@@ -230,7 +230,7 @@ def test_trouble_is_said_and_the_server_draws(store):
     assert not [b for b in at.get("bidi_component") if "noise_live" in str(b)]
 
 
-def test_runs_of_one_other_set_show_its_pictures(store, mounted, monkeypatch):
+def test_runs_of_one_other_set_show_its_images(store, mounted, monkeypatch):
     other = Split(np.full((300, 1, 28, 28), 51, np.uint8), np.zeros(300, np.int64))
     real = cached.dataset
     boots = Dataset("fashion-mnist", "Fashion", other, other, ("boot",))
@@ -260,7 +260,7 @@ def rewrite(folder, config: dict) -> None:
     folder.rename(folder.with_name(RunConfig.from_dict(config).name))
 
 
-def test_the_browser_spoils_as_python_does(tmp_path):
+def test_the_browser_corrupts_as_python_does(tmp_path):
     if shutil.which("node") is None:
         pytest.skip("needs node")
     clean = cached.shown_digits()[0][3:4]
@@ -272,7 +272,7 @@ def test_the_browser_spoils_as_python_does(tmp_path):
     layer = np.random.default_rng(0).integers(0, 256, (2, 28, 28), np.uint8)
     layer[1] = layer.min(0)
     covered = lay_over(clean, layer)
-    told = {
+    case = {
         "clean": clean.ravel().tolist(),
         "draws": {kind: draw.tolist() for kind, draw in draws(5).items()},
         "cases": cases,
@@ -281,7 +281,7 @@ def test_the_browser_spoils_as_python_does(tmp_path):
         "sse": float(sse(clean, covered)[0]),
         "psnr": float(psnr(clean, covered)[0]),
     }
-    (tmp_path / "noise.json").write_text(json.dumps(told), "utf-8")
+    (tmp_path / "noise.json").write_text(json.dumps(case), "utf-8")
     done = subprocess.run(
         ["node", "--test", str(paths.ROOT / "tests" / "test_noise.mjs")],
         env=os.environ | {"AEVAE_NOISE": str(tmp_path / "noise.json")},

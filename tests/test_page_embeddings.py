@@ -23,7 +23,7 @@ QUICK = {"count": 300, "map_1": "pca", "map_2": "pca"}
 
 
 def opened(**values) -> AppTest:
-    """The page with quick maps of 300 digits, unless told otherwise."""
+    """The page with quick maps of 300 digits, if no other values are given."""
     return without_error(open_page(PAGE, QUICK | values))
 
 
@@ -124,7 +124,7 @@ def test_a_map_on_its_way_is_shown_as_far_as_it_is(store, monkeypatch):
     assert (look.state, look.part, look.note) == ("making", 0.25, "Step 200 of 800") and look.xy is half.xy
 
 
-def test_cancelled_and_failed_maps_are_sentences_and_may_be_asked_for_again(store):
+def test_cancelled_and_failed_maps_show_a_message_and_can_be_requested_again(store):
     app = opened(map_1="tsne")
     (key,) = app.session_state["atlas_jobs"]
     jobs.cancel(app.session_state["atlas_jobs"][key])
@@ -317,7 +317,7 @@ def test_files_to_take_along(store):
         assert len(archive.read("vectors.tsv").splitlines()) == 300
 
 
-def test_letters_give_maps_up_and_ask_again(monkeypatch):
+def test_messages_cancel_maps_and_request_them_again(monkeypatch):
     state, cancelled = {"atlas_jobs": {"k": 17}}, []
     monkeypatch.setattr(map_state.st, "session_state", state)
     monkeypatch.setattr(jobs, "cancel", cancelled.append)

@@ -293,7 +293,7 @@ def test_a_chosen_digit_reaches_sliders_and_plane(store):
     np.testing.assert_array_equal(sent_to_module(app, "latent_plane")[1]["image"], np.rint(picture.ravel() * 255))
 
 
-def test_a_letter_sets_the_code_and_is_acknowledged(store):
+def test_a_message_sets_the_code_and_is_acknowledged(store):
     import streamlit as st
 
     space = latent_code.open_latent_space(store["vae"])
@@ -323,7 +323,7 @@ def test_a_letter_sets_the_code_and_is_acknowledged(store):
         [0] * 100_000,
     ],
 )
-def test_hostile_letters_change_nothing(store, z):
+def test_hostile_messages_change_nothing(store, z):
     import streamlit as st
 
     space = latent_code.open_latent_space(store["vae"])

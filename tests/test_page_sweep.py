@@ -132,7 +132,7 @@ def test_what_is_here_is_not_trained_again(empty_store):
 
 
 @pytest.mark.slow
-def test_a_finished_sweep_is_a_picture(empty_store):
+def test_a_finished_sweep_shows_a_chart(empty_store):
     configs = [c for seed in (0, 1) for c in beta_configs(0.25, 4.0, seed=seed)]
     trained(configs)
     at = open_train_page(sweep=fingerprints(configs))

@@ -244,7 +244,7 @@ def zipped_pictures() -> bytes:
     return out.getvalue()
 
 
-def test_own_pictures_by_zip(empty_store, tmp_path, monkeypatch):
+def test_own_images_by_zip(empty_store, tmp_path, monkeypatch):
     monkeypatch.setenv("AEVAE_DATA", str(tmp_path / "data"))
     at = open_train_page(train_data="own pictures")
     assert "Choose a zip" in texts(at.info) and not at.error and "train_start" not in widget_keys(at)
@@ -273,7 +273,7 @@ def test_what_was_guessed_and_left_out_is_said(empty_store, tmp_path, monkeypatc
     assert queued(at).data.digest
 
 
-def test_own_pictures_by_path(empty_store, tmp_path):
+def test_own_images_by_path(empty_store, tmp_path):
     at = open_train_page(train_data="own pictures")
     at.text_input(key="train_path").set_value(str(tmp_path / "nothing")).run()
     assert "there is no folder or zip" in texts(at.error).lower()

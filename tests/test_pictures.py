@@ -70,7 +70,7 @@ def huge_png(side: int) -> bytes:
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-def test_hostile_single_pictures():
+def test_hostile_single_images():
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n"
     bad = [b"", b"hello", b"GIF89a", plain_image(0)[:50], eps, huge_png(8_100), huge_png(17_000), huge_png(60_000)]
     bad += [bytes(archives.MAX_FILE_BYTES + 1), b"PK\3\4" + bytes(40)]

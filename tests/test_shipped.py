@@ -99,7 +99,7 @@ def test_stored_numbers(name):
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_film_is_shipped_of_what_takes_single_pictures(name):
+def test_a_film_is_shipped_of_what_takes_single_images(name):
     info = checkpoints.find_run(name)
     film = film_view.read(info)
     assert (film is None) == (info.traits["input"] != "image")

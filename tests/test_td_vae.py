@@ -116,7 +116,7 @@ def test_later_frames_change_no_roll_out():
     assert torch.equal(model.roll_out(X[:, :5], 2), model.roll_out(other[:, :5], 2))
 
 
-def test_dt_is_told_apart():
+def test_a_jump_depends_on_dt():
     model = make().eval()
     z = torch.randn(5, 6, generator=rng())
     moved = [model.jump(z, k) for k in range(1, 5)]
@@ -184,7 +184,7 @@ def test_it_learns_to_move_one_digit():
     assert numbers["near_10"] > 0.8 and numbers["left_1"] < 0.1, numbers
 
 
-def test_pictures_alone_are_refused():
+def test_images_alone_are_refused():
     from aevae.run_config import RunConfig
 
     with pytest.raises(ValueError, match=r"td_vae needs sequences, .* use the data set moving-digits"):

@@ -77,7 +77,7 @@ def test_the_first_page_lists_the_finished_models(shelf):
     assert set(shown[1:]) == {"AE · d=20 · mnist", "β-VAE · d=20 · β=4 · mnist"}
 
 
-def test_a_preview_that_is_no_picture_breaks_nothing(shelf):
+def test_a_preview_that_is_no_image_breaks_nothing(shelf):
     name = put_run(shelf / "shipped")
     (shelf / "shipped" / name / "preview.png").write_bytes(b"not a png")
     assert not app().run().exception
@@ -146,7 +146,7 @@ def test_the_digit_is_in_the_link():
     assert at.text[0].value.endswith(" 0")
 
 
-def test_a_handful_is_of_the_class_asked_for_and_keeps_the_chosen_one():
+def test_a_handful_is_of_the_requested_class_and_keeps_the_chosen_one():
     labels = np.arange(1000) % 10
     some = picker.handful(labels, 3, seed=1, chosen=13)
     assert len(set(some)) == len(some) == 40

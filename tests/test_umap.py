@@ -108,7 +108,7 @@ def request_of(space: str = "pixels", **more) -> maps.MapRequest:
     return maps.MapRequest(space, n=N, method="umap", parameters={"n_neighbors": 10}, **more)
 
 
-def test_it_is_made_once_told_and_kept(own_cache, monkeypatch):
+def test_a_map_is_computed_once_reported_and_stored(own_cache, monkeypatch):
     monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     monkeypatch.setattr(umaps, "POLL_SECONDS", 0.0)
     request, seen = request_of(), []
@@ -129,7 +129,7 @@ def test_it_is_made_once_told_and_kept(own_cache, monkeypatch):
     assert np.array_equal(placed[4:5], maps.transform(request, own[4:5])), "whoever comes with it"
 
 
-def test_told_to_stop_it_leaves_nothing_and_blocks_no_bar_of_others(own_cache, monkeypatch):
+def test_a_cancelled_map_leaves_nothing_and_blocks_no_other_progress_bar(own_cache, monkeypatch):
     """The library's progress bar would keep the lock of all bars of the process, and the next one wait for ever."""
     from tqdm import tqdm
 
@@ -170,7 +170,7 @@ def pair(space: str = "pixels") -> maps.MapRequest:
 
 
 @pytest.mark.slow
-def test_a_group_is_asked_for_and_kept_as_one(own_cache, monkeypatch):
+def test_a_group_is_requested_and_stored_as_one(own_cache, monkeypatch):
     monkeypatch.setattr(engine, "FRAME_SECONDS", 0.0)
     first, second = pair().group
     assert (first, second) == (pair(), pair("random")) and pair("random").group == pair().group

@@ -190,7 +190,7 @@ def test_total_correlation_falls_where_it_costs():
     assert dear < 0.7 * plain
 
 
-def test_the_number_of_pictures_travels_with_the_weights():
+def test_the_number_of_images_travels_with_the_weights():
     model = small_model("beta_vae", penalty="total_correlation")
     model.setup(4000)
     copy = small_model("beta_vae", penalty="total_correlation")
