@@ -310,6 +310,17 @@ def no_worker(monkeypatch) -> None:
 
 
 @pytest.fixture
+def mounted(monkeypatch) -> dict[str, tuple]:
+    """Key -> (spec, arrays) of each live module that pages show."""
+    from aevae.ui.live import component
+
+    found: dict[str, tuple] = {}
+    record = lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})  # noqa: E731
+    monkeypatch.setattr(component, "mount", record)
+    return found
+
+
+@pytest.fixture
 def shipped_runs(monkeypatch, tmp_path) -> None:
     """The shipped runs, and an empty store of this test."""
     monkeypatch.setenv("AEVAE_RUNS", str(tmp_path / "runs"))

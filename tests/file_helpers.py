@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import random
 import zipfile
 from pathlib import Path
@@ -13,6 +14,7 @@ from aevae import datasets
 from aevae.config import DataConfig
 from aevae.datasets import load, resolve
 from aevae.paths import data_dir
+from aevae.run_config import fingerprint
 
 
 def image_bytes(values, kind: str = "PNG", **options) -> bytes:
@@ -74,3 +76,25 @@ def one_line(error) -> str:
     text = str(error.value)
     assert "\n" not in text and "Traceback" not in text and 10 < len(text.replace(str(data_dir()), "DATA")) < 700
     return text
+
+
+def write_run(folder: Path, family="vae", seed=0, name="mnist", leave_out=False, **model) -> str:
+    """A finished run as the store lists it, with weights that no test here opens."""
+    from safetensors.numpy import save
+
+    config = {
+        "schema": 1,
+        "data": {"name": name, "limit": 0, "leave_out_5k": leave_out, "digest": ""},
+        "model": {"family": family, "latent_dim": 20, **model},
+        "train": {"epochs": 3},
+        "seed": seed,
+    }
+    run = folder / f"{family}-{name}-{fingerprint(config)}"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps(config), "utf-8")
+    (run / "model.safetensors").write_bytes(save({"w": np.zeros(1, np.float32)}))
+    (run / "state.json").write_text(json.dumps({"finished": True, "epoch": 3, "epochs": 3, "created": seed}), "utf-8")
+    (run / "metrics.json").write_text(json.dumps({name: {"sse": 9.5}}), "utf-8")
+    (run / "history.jsonl").write_text("".join(json.dumps({"epoch": e, "test": {}}) + "\n" for e in range(4)), "utf-8")
+    Image.fromarray(np.zeros((84, 224), np.uint8)).save(run / "preview.png")
+    return run.name

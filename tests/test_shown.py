@@ -164,18 +164,6 @@ def test_no_page_calls_own_images_of_another_kind(own_run, mounted, page):
         assert list(pills.options)[1:] == list(cached.class_names(data))
 
 
-@pytest.fixture
-def mounted(monkeypatch):
-    """Key -> (spec, arrays) of what is mounted on a page."""
-    from aevae.ui.live import component
-
-    found = {}
-    monkeypatch.setattr(
-        component, "mount", lambda module, key, spec, arrays=None, **more: found.update({key: (spec, arrays)})
-    )
-    return found
-
-
 def test_the_plane_and_the_picker_name_the_classes(own_run, mounted):
     name, data = own_run
     at = open_page("pages/explore/sliders.py", model=name)
