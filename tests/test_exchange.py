@@ -47,7 +47,7 @@ def _filmed(files: dict, inside: dict, film: bytes) -> dict:
     return files | {inside["film.safetensors"]: film, inside["state.json"]: json.dumps(state).encode()}
 
 
-def _spoilt(name: str, files: dict, kind: str) -> dict:
+def _damaged(name: str, files: dict, kind: str) -> dict:
     inside = {k.split("/")[1]: k for k in files}
     if kind == "walks out":
         return files | {f"{name}/../../evil": b"x"}
@@ -124,7 +124,7 @@ KINDS = [
 def test_unsound_zips_stay_out(packed, kind, words):
     name, data = packed
     with pytest.raises(ValueError, match=words) as error:
-        run_archive.unpack(zip_bytes(_spoilt(name, members(data), kind)))
+        run_archive.unpack(zip_bytes(_damaged(name, members(data), kind)))
     assert "\n" not in str(error.value)
     left = [f for f in paths.runs_dir().rglob("*") if f.is_file() and ".locks" not in f.parts]
     assert left == []

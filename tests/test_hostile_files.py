@@ -138,9 +138,9 @@ def test_a_pickle_in_place_of_arrays_is_refused_unread(packed, tmp_path, which):
     state_json = json.loads(files[f"{name}/state.json"])
     for content in (out.getvalue(), pickle.dumps(Bomb())):
         state_json["checksums"][which] = hashlib.sha256(content).hexdigest()
-        spoilt = files | {f"{name}/{which}": content, f"{name}/state.json": json.dumps(state_json).encode()}
+        damaged = files | {f"{name}/{which}": content, f"{name}/state.json": json.dumps(state_json).encode()}
         with pytest.raises(ValueError, match="safetensors"):
-            run_archive.unpack(zipped(spoilt.items()))
+            run_archive.unpack(zipped(damaged.items()))
     assert not checkpoints.list_runs()
 
 
@@ -175,9 +175,9 @@ PICTURES = {kind: picture(kind) for kind in pictures.formats() if kind != "HEIF"
 def test_an_image_opens_or_is_refused_in_a_sentence(kind, at, content, cut, digit):
     whole = PICTURES[kind]
     at %= len(whole)
-    spoilt = whole[:at] + content + (b"" if cut else whole[at + len(content) :])
+    damaged = whole[:at] + content + (b"" if cut else whole[at + len(content) :])
     try:
-        read = (handwriting.read_digit if digit else pictures.read_picture)(spoilt, name=MARK)
+        read = (handwriting.read_digit if digit else pictures.read_picture)(damaged, name=MARK)
     except ValueError as problem:
         return one_sentence(problem)
     assert read.shape == (1, 28, 28) and read.dtype == np.uint8

@@ -47,14 +47,14 @@ def test_the_browser_finds_the_code_that_the_server_finds(run, tmp_path):
     masks = [np.ones((1, 1, 28, 28), np.float32), (draw.random((1, 1, 28, 28)) < 0.5).astype(np.float32)]
     cases = [(x[i : i + 1], m, start[i : i + 1]) for i in range(3) for m in masks]
     model = run.config.model
-    letter = {
+    message = {
         "variance": model.sigma**2, "l2": model.l2, "ball": model.ball, "steps": model.fit_steps,
         "rate": run.model.fit_rate,
         "arrays": {name: array.ravel().tolist() for name, array in fitting.layers(run).items()},
         "cases": [dict(zip(("x", "mask", "start"), (a.ravel().tolist() for a in c), strict=True)) for c in cases],
     }  # fmt: skip
     file = tmp_path / "fit.json"
-    file.write_text(json.dumps(letter), "utf-8")
+    file.write_text(json.dumps(message), "utf-8")
     test = [NODE, "--test", str(paths.ROOT / "tests" / "test_no_encoder.mjs")]
     subprocess.run(test, env=os.environ | {"AEVAE_FIT": str(file)}, check=True, capture_output=True, timeout=60)
     found = json.loads((tmp_path / "fit.json.found").read_text("utf-8"))
