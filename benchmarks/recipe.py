@@ -107,8 +107,7 @@ def settings() -> list[Setting]:
     found += [vae(**small, latent_dim=d) for d in (2, 200)] + [vae(**small, hidden=1000, latent_dim=50, epochs=100)]
     found += [vae(**small, network="conv"), vae(**small, binarise="stochastic", latent_dim=50, epochs=100)]
     found += [vae(**small, likelihood=kind) for kind in ("gaussian", "gaussian_learned", "categorical")]
-    found += [vae(**small, likelihood="categorical", epochs=200), vae(**small, family="deep_ae", epochs=100)]
-    found += [vae(**small, family="variational_auto_decoder", epochs=100)]
+    found += [vae(**small, likelihood="categorical", epochs=200)]
     few = dict(dataset="mnist-5k", batch_size=1000)  # four steps an epoch
     found += [vae(**few, epochs=n) for n in (1, 3)] + [vae(**few, epochs=3, **{k: v}) for k, v in WIDE.items()]
     found += [vae(**few, epochs=n, **WIDE) for n in (1, 3, 10)] + [vae(epochs=1, batch_size=1000, **WIDE)]

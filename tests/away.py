@@ -17,6 +17,7 @@ MOVES = {"_to_copy", "to", "copy_", "_local_scalar_dense"}  # operations that mo
 BY_INDEX = {"index", "index_put_", "index_put", "_index_put_impl_", "_unsafe_index"}  # indices may be on the CPU
 DOUBLE = torch.float64, torch.complex128
 REFUSED = "linalg_", "_linalg_", "cholesky"  # only some versions support some of them
+SUPPORTED = {"linalg_vector_norm"}  # by all versions
 NO_FLOAT64 = "Cannot convert a MPS Tensor to float64 dtype as the MPS framework doesn't support float64"
 CPU = torch.device("cpu")
 CpuGenerator = torch.Generator
@@ -116,7 +117,7 @@ def _run(func, args, kwargs):
     to_away = bool(away) if target is None else _is_away(target)
     if not away and not to_away:
         return func(*args, **kwargs)
-    if name.startswith(REFUSED):
+    if name.startswith(REFUSED) and name not in SUPPORTED:
         raise NotImplementedError(f"{name} is not implemented on this device")
     here = [t for t in tensors if not isinstance(t, AwayTensor) and t.ndim]
     if here and away and name not in MOVES | BY_INDEX:

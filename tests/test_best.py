@@ -68,7 +68,7 @@ def risen(store) -> str:
     """The VAE of the store, with a best epoch that somebody has forged."""
     file = checkpoints.find_run(store["vae"]).path / "state.json"
     best = {"epoch": 0, "objective": 101.7, "last": 121.9, "risen": True}
-    file.write_text(json.dumps(json.loads(file.read_text()) | {"best": best}))
+    file.write_text(json.dumps(json.loads(file.read_text("utf-8")) | {"best": best}), "utf-8")
     return store["vae"]
 
 

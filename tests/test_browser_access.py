@@ -1,6 +1,7 @@
 """Accessibility in Chromium: colour blindness, keyboard, phone, small projector."""
 
 import re
+import shutil
 
 import pytest
 from chromium import Server, Tab
@@ -53,9 +54,26 @@ def test_charts_show_the_colours_of_classes(browser, shared_server, scheme):
 # -- pop-ups -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("path", "key"), [("compare", "compare_formulas"), ("embeddings", "settings_1")])
-def test_pop_ups_fit_a_small_projector(browser, shared_server, path, key):
-    tab = Tab(browser, 1280, 720).open(f"{shared_server.url}/{path}")
+POP_UPS = {  # key of a pop-up -> its page; "": tested with the teacher, below
+    "compare_formulas": "compare",
+    "settings_1": "embeddings",
+    "take_along": "embeddings?map_1=PCA&map_2=PCA",
+    "gate": "",
+    "models_delete_popover": "",
+}
+
+
+def test_every_pop_up_is_tested():
+    sources = [file.read_text("utf-8") for place in (UI, paths.ROOT / "pages") for file in place.rglob("*.py")]
+    keys = [re.search(r'key=f?"([^"{]+)', call) for text in sources for call in re.findall(r"\.popover\(.*", text)]
+    assert len(keys) == len(POP_UPS) and all(keys)
+    assert {key[1] for key in keys} == {key.removesuffix("1") for key in POP_UPS}
+
+
+@pytest.mark.parametrize("key", [key for key, path in POP_UPS.items() if path])
+def test_pop_ups_fit_a_small_projector(browser, shared_server, key):
+    tab = Tab(browser, 1280, 720).open(f"{shared_server.url}/{POP_UPS[key]}")
+    tab.page.locator(f".st-key-{key} button").first.wait_for()
     fits(tab.page, key)
     tab.close()
 
@@ -103,7 +121,7 @@ def door(tab):
     return tab.page.locator('[data-testid="stPopoverBody"]').get_by_role("button", name="Log out")
 
 
-def test_a_teacher_stays_in_for_the_browsers_session(browser, guarded):
+def test_a_teacher_stays_in_for_the_browsers_session(browser, guarded, trained):
     tab = Tab(browser, 1280, 720, stranger=True).open(guarded.url)
     fits(tab.page, "gate")
     leave = door(tab)
@@ -115,6 +133,10 @@ def test_a_teacher_stays_in_for_the_browsers_session(browser, guarded):
     leave.wait_for()
     tab.page.keyboard.press("Escape")
     fits(tab.page, "gate")
+    folder, names = trained
+    shutil.copytree(folder / names["vae"], guarded.store / names["vae"])
+    tab.open(f"{guarded.url}/models?run={names['vae']}")
+    fits(tab.page, "models_delete_popover")
     (cookie,) = (c for c in tab.page.context.cookies() if c["name"].startswith("aevae_teacher"))
     assert cookie["httpOnly"] and cookie["sameSite"] == "Strict" and cookie["expires"] == -1
     assert CODE not in cookie["value"] and len(cookie["value"]) >= 43

@@ -4,11 +4,14 @@ moves and keeps its place."""
 import os
 from importlib.resources import files
 
+import numpy as np
 import pytest
 from chromium import Tab
 from test_browser_labs import MOVES
 from test_labs import LABS
 
+from aevae import paths
+from aevae.ui.digit import picker
 from aevae.ui.frame import menu
 
 pytestmark = pytest.mark.browser
@@ -145,6 +148,29 @@ def test_a_page(browser, shared_server, axe, page):
     if page in PAGES[1:-1]:
         each_handle_keeps_its_place(tab.become(1280, "light"))
         tab.sound()
+    tab.close()
+
+
+RUN = next(folder.name for folder in sorted((paths.ROOT / "checkpoints" / "pretrained").glob("vae-mnist-*")))
+OWN = picker.pack_image(np.eye(28, dtype=np.float32)[None])  # a digit that was drawn
+MORE = {  # address -> width of the window
+    f"models?run={RUN}": 1280,
+    "compare?compare_view=dims": 1280,
+    "compare?compare_view=errors": 1280,
+    "compare?compare_view=samples": 390,
+    f"train?job={RUN}": 1280,
+    f"interpolate?digit_own={OWN}": 390,
+    "beta": 390,
+}
+
+
+@pytest.mark.parametrize("address", MORE)
+def test_other_views_of_pages_are_read_by_axe_too(browser, shared_server, axe, address):
+    tab = Tab(browser, MORE[address], 720).open(f"{shared_server.url}/{address}")
+    for scheme in ("light", "dark"):
+        tab.become(MORE[address], scheme).sound()
+        tab.page.wait_for_timeout(300)  # colours fade
+        assert tab.page.evaluate(UNREADABLE) == [] and violations(tab.page, axe) == [], scheme
     tab.close()
 
 

@@ -67,5 +67,7 @@ def test_every_number_of_every_command_has_a_unit(store, capsys, tmp_path, monke
     for command, args in calls.items():
         assert without_unit(json_output(capsys, command, *args)) == [], command
     assert list(json_output(capsys, "runs")["runs"][0]["numbers"]), "there were numbers"
-    state.write_text(json.dumps(json.loads(state.read_text()) | {"finished": False, "diverged": diverged}))
+    state.write_text(
+        json.dumps(json.loads(state.read_text("utf-8")) | {"finished": False, "diverged": diverged}), "utf-8"
+    )
     assert without_unit(json_output(capsys, "show", store["ae"])) == []

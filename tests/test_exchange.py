@@ -158,12 +158,13 @@ def test_bomb(packed, monkeypatch):
 
 
 def test_symbolic_link(packed):
-    name, _ = packed
+    name, data = packed
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
-        link = zipfile.ZipInfo(f"{name}/config.json")
-        link.external_attr = (stat.S_IFLNK | 0o777) << 16
-        archive.writestr(link, "/etc/passwd")
+        for file, content in members(data).items():
+            link = zipfile.ZipInfo(file)
+            link.external_attr = (stat.S_IFLNK | 0o777) << 16
+            archive.writestr(link if file == f"{name}/config.json" else file, content)
     with pytest.raises(ValueError, match="a link or a device"):
         run_archive.unpack(out.getvalue())
 

@@ -21,7 +21,7 @@ from PIL import Image
 from aevae import datasets
 from aevae.cli import main
 from aevae.config import DataConfig
-from aevae.datasets import images, load, pictures, resolve
+from aevae.datasets import archives, images, load, pictures, resolve
 from aevae.exchange import run_archive
 from aevae.runs import export_weights
 from aevae.store import checkpoints
@@ -312,6 +312,15 @@ def test_one_file_that_unpacks_to_far_more_is_left_out(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_folder_of_the_system_is_refused_at_its_first_device(tmp_path, monkeypatch):
+    """A device is found by its kind; nothing is opened."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.png").write_bytes(b"")
+    monkeypatch.setattr(archives.stat, "S_ISCHR", lambda mode: not archives.stat.S_ISDIR(mode))
+    with pytest.raises(ValueError, match=r"'a/x.png' in .* is a device"):
+        list(archives.walk(tmp_path))
+
+
 def test_more_than_twenty_thousand_files_of_ones_own(tmp_path, monkeypatch):
     small = random_image(5)
     grey = pictures.read_grey(small, "")

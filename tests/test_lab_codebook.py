@@ -109,7 +109,7 @@ def test_each_control_changes_its_image():
 def test_without_a_browser_the_server_draws(monkeypatch):
     from aevae.ui.live import component
 
-    monkeypatch.setattr(component, "trouble", lambda names: "No." if names else None)
+    monkeypatch.setattr(component, "trouble", lambda names, *, has_server_version: "No." if names else None)
     plain, edited = image_urls(page())[0], image_urls(page(cells="24:3"))[0]
     assert plain != edited
 

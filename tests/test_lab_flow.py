@@ -78,7 +78,7 @@ def test_each_control_reaches_the_browser(monkeypatch):
 def test_without_a_browser_the_server_draws(monkeypatch):
     from aevae.ui.live import component
 
-    monkeypatch.setattr(component, "trouble", lambda names: "No." if names else None)
+    monkeypatch.setattr(component, "trouble", lambda names, *, has_server_version: "No." if names else None)
     assert url(page(amount="1")) != url(page(amount="-1"))
     page(amount="nan"), page(amount="x")
 

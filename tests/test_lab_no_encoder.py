@@ -116,7 +116,7 @@ def test_what_may_change_changes_the_old_digits():
 def test_without_a_browser_the_server_searches(monkeypatch):
     from aevae.ui.live import component
 
-    monkeypatch.setattr(component, "trouble", lambda names: "No.")
+    monkeypatch.setattr(component, "trouble", lambda names, *, has_server_version: "No.")
     plain, *_ = image_urls(page())
     covered, *_ = image_urls(page(covered="A" * 65 + "P" + "_" * 65))
     assert plain != covered

@@ -75,7 +75,7 @@ def test_each_control_reaches_the_browser(monkeypatch):
 def test_without_a_browser_the_server_draws(monkeypatch):
     from aevae.ui.live import component
 
-    monkeypatch.setattr(component, "trouble", lambda names: "No.")
+    monkeypatch.setattr(component, "trouble", lambda names, *, has_server_version: "No.")
     one, other = (page(seen=seen).get("image")[0].proto.imgs[0].url for seen in ("1", "2"))
     assert one != other
 

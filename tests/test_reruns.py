@@ -1,8 +1,12 @@
 """A rerun of a page that changes nothing computes nothing and reads no map again."""
 
+# ruff: noqa: F811  (shipped)
+
 import numpy as np
 import pytest
+import torch
 from conftest import open_page
+from test_labs import LABS, shipped  # noqa: F401 (the fixture)
 
 from aevae import embeddings, runs
 from aevae.ui.embeddings import map_state, panes
@@ -14,24 +18,30 @@ PAGES = {
     "interpolate": "pages/explore/interpolate.py",
     "sliders": "pages/explore/sliders.py",
     "embeddings": "pages/explore/embeddings.py",
+    "compare": "pages/explore/compare.py",
 }
 
 
 @pytest.fixture
 def counted(monkeypatch):
-    """Calls of models and of np.load."""
-    calls = {"model": 0, "load": 0}
-    apply, load = runs.Run._apply, np.load
+    """Calls of models, of networks and of np.load."""
+    calls = {"model": 0, "network": 0, "load": 0}
+    apply, network, load = runs.Run._apply, torch.nn.Module.__call__, np.load
 
     def counting_apply(self, *args):
         calls["model"] += 1
         return apply(self, *args)
+
+    def counting_network(self, *args, **options):
+        calls["network"] += 1
+        return network(self, *args, **options)
 
     def counting_load(*args, **options):
         calls["load"] += 1
         return load(*args, **options)
 
     monkeypatch.setattr(runs.Run, "_apply", counting_apply)
+    monkeypatch.setattr(torch.nn.Module, "__call__", counting_network)
     monkeypatch.setattr(np, "load", counting_load)
     return calls
 
@@ -47,16 +57,30 @@ def counted(monkeypatch):
         ("interpolate", {"walk": "a − b + c"}),
         ("sliders", {}),
         ("embeddings", {"map_1": "PCA", "map_2": "latent plane"}),
+        *(("compare", {"compare_view": view}) for view in ("dims", "errors", "samples")),
     ],
 )
 def test_a_rerun_that_changes_nothing_computes_nothing(store, counted, tmp_path, monkeypatch, page, query, live):
     monkeypatch.setenv("AEVAE_CACHE", str(tmp_path / "cache"))
     at = open_page(PAGES[page], {}, live, **query)
     assert not at.exception and counted["model"], "at first it does"
-    counted.update(model=0, load=0)
+    computes_nothing(at, counted)
+
+
+def computes_nothing(at, counted):
+    counted.update(model=0, network=0, load=0)
     at.run()
     assert not at.exception
-    assert counted == {"model": 0, "load": 0}
+    assert counted == {"model": 0, "network": 0, "load": 0}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("live", [True, False], ids=["live", "server"])
+@pytest.mark.parametrize("page", LABS, ids=lambda page: page.url_path)
+def test_a_rerun_of_a_lab_computes_nothing(shipped, counted, page, live):
+    at = open_page(page.path, {}, live)
+    assert not at.exception
+    computes_nothing(at, counted)
 
 
 def test_a_look_reads_a_map_once_and_each_map_is_looked_at_once_a_run(store, counted, tmp_path, monkeypatch):

@@ -96,3 +96,31 @@ def test_kept_results(path):
     assert all(len(row) == len(result["columns"]) for row in result["rows"])
     assert not result["commit"].endswith("+"), "measured on a commit that others can check out"
     assert (ROOT / (result["command"].split()[2].replace(".", "/") + ".py")).exists()
+
+
+@pytest.mark.parametrize("name", ["range_few", "range_today", "range_long", "goals", "goals_long"])
+def test_the_range_was_measured_with_todays_rate(name):
+    from benchmarks import recipe
+
+    settings = {setting.name: setting for setting in recipe.settings()}
+    rows = [row for row in results.load(name)["rows"] if row[1] == "fast" and row[0] in settings]
+    assert rows and all(rate == recipe.recipe("fast", settings[setting]).lr for setting, _, rate, *_ in rows)
+
+
+def test_the_worst_row_has_the_worst_of_each_column():
+    from benchmarks import recipe
+
+    cells = lambda rise, psnr: [rise, 0.0, psnr, None, None, None, 1, ""]  # noqa: E731
+    lines = [["a", "classic", 1, (9, None), *cells(0.0, 17.0)], ["a", "fast", 1, (9, None), *cells(0.5, 18.0)]]
+    lines += [["b", "classic", 1, (9, None), *cells(0.0, 19.0)], ["b", "fast", 1, (9, None), *cells(0.1, 18.5)]]
+    *same, classic, fast = recipe.with_worst(iter(lines))
+    assert same == lines and classic[4:7] == [0.0, 0.0, 0.0]
+    assert fast[:4] == ["worst of 2 settings (PSNR: smallest lead over classic)", "fast", None, None]
+    assert fast[4:] == [0.5, 0.0, -0.5, None, None, None, None, ""]
+
+
+def test_the_main_models_were_measured_with_three_training_seeds():
+    from scripts import make_pretrained
+
+    seeds = sorted(row[2] for row in results.load("shipped")["rows"])
+    assert seeds[-len(make_pretrained.MAIN) :] == [3] * len(make_pretrained.MAIN)

@@ -183,10 +183,10 @@ def test_the_slow_means_have_the_spread_of_their_images(zoo):
 def test_metrics_of_an_older_program_are_read_without_the_new_ones(store):
     info = checkpoints.find_run(store["vae"])
     entry = metrics.evaluate(runs.load_run(info.name), ["nll"], options={"samples": 2}, n=60)
-    text = (info.path / "metrics.json").read_text()
+    text = (info.path / "metrics.json").read_text("utf-8")
     for name in ("nll_median", "nll_worst10", "objective_median", "objective_worst10"):
         text = text.replace(f'"{name}"', f'"gone_{name}"')
-    (info.path / "metrics.json").write_text(text)
+    (info.path / "metrics.json").write_text(text, "utf-8")
     again = metrics.evaluate(runs.load_run(info.name), ["nll"], options={"samples": 2}, n=60)
     assert again["nll"] == entry["nll"] and "nll_median" not in again
     assert METRICS["objective_median"].applies(checkpoints.find_run(info.name)) == "vae has no objective_median"

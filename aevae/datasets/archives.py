@@ -151,7 +151,7 @@ def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
     """Yields (name relative to `folder`, path) of every file that is not litter.
 
     Also of links, which it does not follow, and of sub-folders that cannot be read. Raises ValueError if `folder`
-    itself cannot be read.
+    itself cannot be read, or contains a device: then it is a part of the system, such as / or /dev.
     """
     seen, unreadable = 0, []
     for here, folders, files in os.walk(folder, onerror=unreadable.append):
@@ -163,12 +163,21 @@ def walk(folder: Path, limits: Limits = OWN) -> Iterator[tuple[str, Path]]:
         for name in sorted([*files, *links]):
             place = Path(here, name)
             relative = place.relative_to(folder).as_posix()
+            if _is_device(place):
+                raise ValueError(f"{quote(relative)} in {folder} is a device: this is no folder of images")
             if not _is_litter(relative):
                 yield relative, place
     for error in unreadable:
         if Path(error.filename) == folder:
             raise ValueError(f"{folder} cannot be read ({error.strerror})")
         yield Path(error.filename).relative_to(folder).as_posix(), Path(error.filename)
+
+
+def _is_device(place: Path) -> bool:
+    with suppress(OSError):
+        mode = place.lstat().st_mode
+        return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
+    return False
 
 
 def _folder_files(folder: Path, limits: Limits) -> Incoming:
@@ -194,6 +203,8 @@ def _read_file(place: Path, name: str, limits: Limits) -> bytes:
         elif not stat.S_ISREG(status.st_mode):
             _refuse_kind(name)
         check_size(name, status.st_size, limits.file_bytes)
+        if not status.st_size:  # not opened: in /proc such files may never end
+            return b""
         with open(place, "rb") as file:
             content = file.read(limits.file_bytes + 1)
     except OSError as error:

@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise
 
 RUSSIAN = "оеаинтсрвлкмдпуяыьгзбчйхжшюцщэфъё"  # letters, the most frequent first
@@ -80,7 +80,7 @@ ALPHABETS = {  # code page -> pattern of words of at least two letters, in small
 }  # fmt: skip
 
 
-@cache
+@lru_cache(maxsize=32)  # one per code page
 def _table(page: str) -> dict[str, float]:
     return TABLES[page]()
 

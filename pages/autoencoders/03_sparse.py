@@ -37,7 +37,9 @@ with right:
     digit, _label, _number = picker.pick_digit(models=())
 if problem := component.trouble([name], has_server_version=True):
     st.caption(problem)
-    image_sheets.show(np.stack([digit, run.reconstruct(digit[None])[0]]), 2, alt=_("A digit and its units"))
+    image_sheets.show(
+        np.stack([digit, cached.applied(run, "reconstruct", digit[None])[0]]), 2, alt=_("A digit and its units")
+    )
 else:
     lab.one_digit(name, of, digit)
 lab.fewer()

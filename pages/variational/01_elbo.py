@@ -22,7 +22,8 @@ with left:
 with right, st.spinner(_("Opening the model")):
     if problem := component.trouble([name], has_server_version=True):
         st.caption(problem)
-        image_sheets.show(cached.run(name).reconstruct(x[None]), 1, scale=6, alt=_("The digit, decoded from its mean"))
+        decoded = cached.applied(cached.run(name), "reconstruct", x[None])
+        image_sheets.show(decoded, 1, scale=6, alt=_("The digit, decoded from its mean"))
     else:
         lab.posterior(name, x)
 lab.divergence()

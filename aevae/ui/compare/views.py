@@ -185,7 +185,8 @@ def dimensions(runs: Sequence, dataset: str) -> None:
         with st.spinner(_("Encoding the test images ...")):
             codes = [cached.codes(run.info, dataset) for run in smooth]
             dims = [int(d) for d in cached.latent_summary(smooth[0].info)["order"][:MAX_DIMS]]
-            walks = comparison.aligned(smooth, codes, number, dims, NUM_STEPS)
+            weights = [run.info.weights_checksum for run in smooth]
+            walks = _walks(weights, codes, number, dims, smooth)
         labels = [run_picker.label_of(run.name) for run in smooth]
         st.html(strips_html(labels, walks))
         blank = np.full((NUM_STEPS, 1, 28, 28), np.nan, np.float32)
@@ -213,6 +214,11 @@ def dimensions(runs: Sequence, dataset: str) -> None:
         [run_picker.label_of(run.name) for run in runs if run not in smooth],
         _("not shown: its code consists of whole codebook vectors, so no single dimension can change."),
     )
+
+
+@st.cache_data(max_entries=12, show_spinner=False)
+def _walks(weights: list[str], codes: list[np.ndarray], number: int, dims: list[int], _runs: Sequence):
+    return comparison.aligned(_runs, codes, number, dims, NUM_STEPS)
 
 
 def strips_html(labels: Sequence[str], walks: Sequence[Sequence[comparison.Strip | None]]) -> str:

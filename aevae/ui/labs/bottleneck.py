@@ -55,7 +55,7 @@ def through(runs: list, found: components.Components, left: np.ndarray, k: int) 
     best = {run.latent_dim: run for run in sorted(runs, key=lambda run: -error_of(run.name))}  # smallest error wins
     sizes = sorted(best)
     names = [best[d].name for d in sizes]
-    back = [cached.run(name).reconstruct(images[chosen]).reshape(-1) for name in names]
+    back = [cached.applied(cached.run(name), "reconstruct", images[chosen]).reshape(-1) for name in names]
     codes = found.codes(images[chosen].reshape(10, -1))
 
     component.mount(
@@ -121,7 +121,10 @@ def holes() -> None:
         low, high = codes.min(0), codes.max(0)
         z = (low + np.random.default_rng(0).random((NUM_SAMPLES, run.latent_dim)) * (high - low)).astype(np.float32)
     image_sheets.show(
-        run.decode(z), columns=20, width="stretch", alt=_("Decoded random codes: some are digits, others are not")
+        cached.applied(run, "decode", z),
+        columns=20,
+        width="stretch",
+        alt=_("Decoded random codes: some are digits, others are not"),
     )
 
 

@@ -39,6 +39,7 @@ def drawn(name: str, prior: str, seed: int) -> np.ndarray:
     return codebook.decode(run, codebook.sample_indices(run, NUM_SAMPLES, seed, prior))
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
 def mixed(name: str, a: int, b: int) -> np.ndarray:
     images = cached.shown_digits()[0]
     return codebook.swapped(cached.run(name), images[a], images[b])
@@ -68,7 +69,7 @@ def receive(payload: dict) -> None:
 def editor(name: str, image: np.ndarray) -> None:
     """Show the grid of an image, which can be edited cell by cell."""
     run, shelf = cached.run(name), known(name)
-    indices = codebook.indices(run, image[None])[0][0]
+    indices = cached.computed(codebook.indices, run, image[None])[0][0]
     image_key = hashlib.sha256(name.encode() + image.tobytes()).hexdigest()[:12]
     changes = edits(image_key, indices.size, len(shelf["vectors"]))
     if problem := component.trouble([name], has_server_version=True):
@@ -76,7 +77,8 @@ def editor(name: str, image: np.ndarray) -> None:
         changed = indices.copy().ravel()
         for cell, number in changes:
             changed[cell] = number
-        shown = np.stack([image, *codebook.decode(run, [np.stack([indices, changed.reshape(indices.shape)])])])
+        both = np.stack([indices, changed.reshape(indices.shape)])
+        shown = np.stack([image, *cached.computed(codebook.decode, run, [both])])
         image_sheets.show(
             shown,
             3,

@@ -36,6 +36,12 @@ def members() -> dict[str, bundles.Member]:
     return bundles.load("collapse")
 
 
+@st.cache_data(max_entries=64, show_spinner=False)
+def samples_of(name: str, x: np.ndarray, eps: np.ndarray) -> np.ndarray:
+    """Decoded samples of posterior and prior."""
+    return members()[name].posterior_and_prior(x, eps)
+
+
 def drawn(chosen: str, x: np.ndarray) -> None:
     """Show decoded samples of posterior and prior, with and without the remedy, in the browser."""
     shown = list(dict.fromkeys(["plain", chosen]))
@@ -43,7 +49,7 @@ def drawn(chosen: str, x: np.ndarray) -> None:
     eps, at = sampling.prior(NUM_SAMPLES, width, seed=1), url_values.numbers(FROM)
     if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
-        back = [members()[name].posterior_and_prior(x, eps) for name in shown]
+        back = [samples_of(name, x, eps) for name in shown]
         image_sheets.show(
             np.concatenate(back), NUM_SAMPLES, alt=_("Row by row: samples from the posterior, and from the prior")
         )

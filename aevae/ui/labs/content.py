@@ -35,7 +35,7 @@ def styles(name: str, kind: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
         drawn = run.model.prior_scale * chance.standard_normal((NUM_STYLES, run.config.model.style_dim))
         return drawn.astype(np.float32), np.zeros((0, 28, 28), np.uint8)
     chosen = images[chance.choice(len(images), NUM_STYLES, replace=False)]
-    return groups.styles(run, chosen), image_sheets.to_bytes(chosen[:, 0])
+    return cached.computed(groups.styles, run, chosen), image_sheets.to_bytes(chosen[:, 0])
 
 
 def swap(name: str, kind: str, spread: bool, seed: int) -> None:
@@ -45,7 +45,8 @@ def swap(name: str, kind: str, spread: bool, seed: int) -> None:
         st.caption(problem)
         content = shelf["mu"][:, n - 1] + spread * np.sqrt(shelf["variance"][:, n - 1]) * shelf["eps"]
         z = groups.crossed(content, style).reshape(-1, cached.run(name).latent_dim)
-        image_sheets.show(cached.run(name).decode(z), NUM_STYLES, alt=_("Every content with every style"))
+        decoded = cached.applied(cached.run(name), "decode", z)
+        image_sheets.show(decoded, NUM_STYLES, alt=_("Every content with every style"))
         return
     component.mount(
         "content",

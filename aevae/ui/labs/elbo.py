@@ -30,13 +30,18 @@ def numbers(name: str, image: bytes):
     return tuple(bound(cached.run(name).model, x))
 
 
-def posterior(name: str, x: np.ndarray) -> None:
-    """Show the digit's posterior, which can be moved, with its ELBO terms."""
+def moments(run, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(mean, log variance) of q(z|x), each (D,)."""
     import torch
 
-    model = cached.run(name).model
     with torch.inference_mode():
-        mu, logvar = (t[0].numpy() for t in model.posterior(torch.tensor(x[None])))
+        mu, logvar = (t[0].numpy() for t in run.model.posterior(torch.tensor(x[None])))
+    return mu, logvar
+
+
+def posterior(name: str, x: np.ndarray) -> None:
+    """Show the digit's posterior, which can be moved, with its ELBO terms."""
+    mu, logvar = cached.computed(moments, cached.run(name), x)
     plane = sorted(int(i) for i in cached.latent_summary(name)["order"][:2])
     at = url_values.numbers(MOVED)
     component.mount(

@@ -32,12 +32,13 @@ def exact(kind: str) -> np.ndarray:
 
 def change(name: str, painter: str, kind: str, image: np.ndarray) -> None:
     """Show a change made by warping, made exactly, and made by a model that generates pixels."""
-    learnt = flows.edits(cached.run(name), image, directions(name)[kind])
+    learnt = cached.computed(flows.edits, cached.run(name), image, directions(name)[kind])
     step, amount = painted(painter, kind), url_values.numbers(AMOUNT)["amount"]
     if problem := component.trouble([painter], has_server_version=True):
         st.caption(problem)
-        z = cached.run(painter).encode(image[None]) + np.float32(amount) * step
-        shown = np.concatenate([image[None], flows.changed(image[None], kind, amount), cached.run(painter).decode(z)])
+        z = cached.applied(cached.run(painter), "encode", image[None]) + np.float32(amount) * step
+        painted_image = cached.applied(cached.run(painter), "decode", z)
+        shown = np.concatenate([image[None], flows.changed(image[None], kind, amount), painted_image])
         image_sheets.show(
             shown, 3, scale=6, alt=_("The digit, the exact change, and the change that the decoder makes")
         )
@@ -77,7 +78,7 @@ def ten(name: str, image: np.ndarray) -> None:
     st.header(_("Warp it into all ten digits"), anchor=False)
     images, labels = cached.shown_digits()
     targets = images[[int(np.flatnonzero(labels == c)[0]) for c in range(10)]]
-    made = flows.onto(cached.run(name), image, targets)
+    made = cached.computed(flows.onto, cached.run(name), image, targets)
     image_sheets.show(
         np.concatenate([targets, made]),
         10,

@@ -49,6 +49,7 @@ def strongest() -> list[int]:
     return np.argsort(-kl.mean(0).numpy(), kind="stable")[:MAX_MOVED_DIMS].tolist()
 
 
+@st.cache_data(max_entries=256, show_spinner=False)
 def numbers_of(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
     """Numbers of a decoder: -log p(x|z) of the digit in nats, squared error of the mean, and a Gaussian's sigma^2."""
     import torch
@@ -62,14 +63,29 @@ def numbers_of(kind: str, x: np.ndarray, z: np.ndarray) -> dict[str, float]:
         return {"nats": float(model.nll(image, params)[0]), "error": error, "variance": math.exp(float(log))}
 
 
-def code(x: np.ndarray) -> np.ndarray:
-    """The code (1, 8) for all decoders: the digit's code, moved by the sliders."""
+@st.cache_data(max_entries=256, show_spinner=False)
+def encoded(x: np.ndarray) -> np.ndarray:
+    """The code (1, 8) of a digit for all decoders."""
     import torch
 
     with torch.inference_mode():
-        z = decoders()["bernoulli"].encode(torch.tensor(x[None])).numpy()
+        return decoders()["bernoulli"].encode(torch.tensor(x[None])).numpy()
+
+
+def code(x: np.ndarray) -> np.ndarray:
+    """The code (1, 8) for all decoders: the digit's code, moved by the sliders."""
+    z = encoded(x)
     z[0, strongest()] += np.array(list(url_values.numbers(STEPS).values()), np.float32)
     return z
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def row(name: str, z: np.ndarray) -> np.ndarray:
+    """Mean, pixel samples and standard deviation of a decoder, (NUM_SAMPLES + 2, 1, 28, 28)."""
+    model, (uniform, normal) = decoders()[name], pixels.noise(NUM_SAMPLES, seed=1)
+    drawn = pixels.sample_pixels(model, np.repeat(z, NUM_SAMPLES, 0), uniform, normal)
+    stray = np.minimum(pixels.strays(model, z) / WHITE_DEVIATION, 1)
+    return np.concatenate([pixels.means(model, z), np.clip(drawn, 0, 1), stray])
 
 
 def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
@@ -80,12 +96,8 @@ def rows(x: np.ndarray, z: np.ndarray, chosen: str) -> None:
     if problem := component.trouble([], has_server_version=True):
         st.caption(problem)
         for name in shown:
-            model = decoders()[name]
-            drawn = pixels.sample_pixels(model, np.repeat(z, NUM_SAMPLES, 0), uniform, normal)
-            stray = np.minimum(pixels.strays(model, z) / WHITE_DEVIATION, 1)
-            back = np.concatenate([pixels.means(model, z), np.clip(drawn, 0, 1), stray])
             image_sheets.show(
-                back,
+                row(name, z),
                 NUM_SAMPLES + 2,
                 alt=_("{}: mean, samples of the pixels, standard deviation").format(titles()[name]),
             )

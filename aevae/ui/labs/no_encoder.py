@@ -67,7 +67,8 @@ def search(name: str, image: np.ndarray, start: str) -> None:
         st.caption(problem)
         seen = mask().reshape(1, 1, 28, 28).astype(np.float32)
         begin = np.zeros((1, run.latent_dim), np.float32) if start == "middle" else None
-        shown = np.stack([image * seen[0], run.decode(fitting.fit(run, image[None], seen, begin))[0], image])
+        z = cached.computed(fitting.fit, run, image[None], seen, begin)
+        shown = np.stack([image * seen[0], cached.applied(run, "decode", z)[0], image])
         image_sheets.show(shown, 3, scale=6, alt=_("The visible part, the decoded code, the whole digit"))
         return
     component.mount(
@@ -125,7 +126,7 @@ def amortisation(number: int) -> None:
     left.plotly_chart(out, key="gaps", config={"displayModeBar": False})
     i = number if number < NUM_GAP_DIGITS else int((encoded - searched).argmax())
     x = cached.shown_digits()[0][i : i + 1]
-    shown = np.concatenate([x, cached.run(name).reconstruct(x), best[i : i + 1]])
+    shown = np.concatenate([x, cached.applied(cached.run(name), "reconstruct", x), best[i : i + 1]])
     with right:
         image_sheets.show(
             shown, 3, scale=4, width="stretch", alt=_("A digit, its reconstruction by the encoder, and by the search")

@@ -35,7 +35,7 @@ def one_digit(name: str, of: dict, digit: np.ndarray) -> None:
     """Show the digit as a sum of units, in the browser."""
     run = cached.run(name)
     d = run.latent_dim
-    h = run.encode(digit[None])[0]
+    h = cached.applied(run, "encode", digit[None])[0]
     bounds = {"units_kept": (-1, -1, d)}
     component.mount(
         "sparse",

@@ -179,6 +179,24 @@ def _applied(path: str, checksum: str, what: str, shape: tuple[int, ...], conten
     return out
 
 
+def computed(function: Callable[..., T], run, *arguments) -> T:
+    """function(run, *arguments), cached. Arguments are arrays, lists of arrays, numbers, texts or None."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    key = tuple(map(_key_of, arguments))
+    return _computed(name, str(run.path), run.info.weights_checksum, key, function, run, arguments)
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _computed(name: str, path: str, checksum: str, key: tuple, _function: Callable, _run, _arguments: tuple):
+    return _function(_run, *_arguments)
+
+
+def _key_of(argument):
+    if isinstance(argument, np.ndarray):
+        return argument.dtype.str, argument.shape, argument.tobytes()
+    return tuple(map(_key_of, argument)) if isinstance(argument, list) else argument
+
+
 def shown_numbers(of: str | RunInfo) -> dict:
     """The numbers of a run on its shown test images."""
     info = info_of(of)
