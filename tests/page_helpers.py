@@ -26,12 +26,12 @@ def without_error(app: AppTest) -> AppTest:
     return app
 
 
-def open_checked_page(path: str, **query: str | list[str]) -> AppTest:
+def open_checked_page(path: str, /, **query: str | list[str]) -> AppTest:
     """`open_page` for a page that must not raise."""
     return without_exception(open_page(path, **query))
 
 
-def open_cleared_page(path: str = "pages/lab/train.py", **link: str) -> AppTest:
+def open_cleared_page(path: str = "pages/lab/train.py", /, **link: str) -> AppTest:
     """`open_checked_page` after the cached list of runs is cleared."""
     cached.runs.clear()
     return open_checked_page(path, **link)
@@ -82,9 +82,9 @@ def module_of(header: dict) -> str:
 
 
 def sent_to_browser(app: AppTest) -> dict[str, tuple[dict, dict]]:
-    """Name of each module of the browser on this page -> (header, arrays) that Python sends to it."""
-    found = (unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes)
-    return {module_of(header): (header, arrays) for header, arrays in found}
+    """Name of each module of the browser on this page -> (header, arrays) that Python sends to its first place."""
+    found = [unpack(element.proto.bytes) for element in app.get("bidi_component") if element.proto.bytes]
+    return {module_of(header): (header, arrays) for header, arrays in reversed(found)}
 
 
 def sent_to_module(app: AppTest, module: str) -> tuple[dict, dict]:
