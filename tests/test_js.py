@@ -1,4 +1,4 @@
-"""The browser's modules under `node --test`, one file of JavaScript tests each."""
+"""The browser's modules in Node, one file of JavaScript tests each."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ def test_modules_of_the_browser(file, js_fixtures):
             pytest.fail("node is not installed, and CI must test the browser's modules")
         pytest.skip("needs node (Debian: apt install nodejs)")
     done = subprocess.run(
-        [NODE, "--test", str(file)],
+        [NODE, str(file)],
         env=os.environ | {"AEVAE_FIXTURES": str(js_fixtures)},
         capture_output=True,
         encoding="utf-8",
